@@ -1,0 +1,48 @@
+PYTHON ?= python3
+BIN := .venv/bin
+export PYTHONPATH := src
+
+.DEFAULT_GOAL := help
+.PHONY: help run install test check format pins clean
+
+help:  ## Show this list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 12
+
+run: .venv/run.stamp  ## Serve on PORT (8000), with an embedded PostgreSQL unless DATABASE_URL is set
+	@exec $(BIN)/python -m event_trigger serve
+
+install: .venv/dev.stamp  ## Make .venv with everything that development needs
+
+test: .venv/dev.stamp  ## Run the tests with coverage (EVENT_TRIGGER_PG_BIN=… for another PostgreSQL)
+	$(BIN)/python -m pytest --cov --cov-report=term
+
+check: .venv/dev.stamp  ## What CI runs: format, lint, imports, types, tests
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/lint-imports
+	$(BIN)/mypy
+	$(MAKE) test
+
+format: .venv/dev.stamp  ## Format the code and mend what lint can mend
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+pins: .venv/dev.stamp  ## Compile requirements*.txt anew from pyproject.toml
+	$(BIN)/uv pip compile $(PIN) pyproject.toml -o requirements.txt
+	$(BIN)/uv pip compile $(PIN) --group dev -c requirements.txt pyproject.toml -o requirements-dev.txt
+PIN := --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate
+
+clean:  ## Remove .venv and what the tools left (not the data in .event-trigger)
+	rm -rf .venv .coverage* .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+
+.venv/bin/python:
+	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Python 3.11 or newer is needed: make PYTHON=python3.x …")'
+	$(PYTHON) -m venv .venv
+
+.venv/run.stamp: requirements.txt | .venv/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt
+	@touch $@
+
+.venv/dev.stamp: requirements-dev.txt | .venv/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
+	@touch $@ .venv/run.stamp

@@ -1,0 +1,179 @@
+"""The command line: serve, migrate, look after users, and check the settings."""
+
+import argparse
+import asyncio
+import getpass
+import sys
+from collections.abc import Awaitable, Callable, Sequence
+
+from pydantic import ValidationError
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from event_trigger import __version__
+from event_trigger.auth.accounts import add_user, disable_user, set_password
+from event_trigger.auth.passwords import LONGEST, SHORTEST, Passwords
+from event_trigger.auth.schemas import normalise_email
+from event_trigger.config import Settings
+from event_trigger.db.embedded import EmbeddedPostgresError
+from event_trigger.db.engine import Sessions, create_engine, create_sessions, is_outage
+from event_trigger.db.migrate import current_revision, migrate, newest_revision
+from event_trigger.errors import Problem
+from event_trigger.logs import configure_logs
+from event_trigger.models import Role
+from event_trigger.serving import SettingsError, reaching_database, serve
+
+Work = Callable[[AsyncEngine, Sessions], Awaitable[str]]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one command; gives 0, or 1 after a word on what went wrong, or 2 for wrong usage."""
+    wanted = _parser().parse_args(arguments)
+    try:
+        settings = Settings()
+        configure_logs(settings.log_format, settings.log_level)
+        return _run(wanted, settings)
+    except ValidationError as error:
+        return _fail("\n".join(f"{_setting(one['loc'])}: {one['msg']}" for one in error.errors()))
+    except Problem as problem:
+        return _fail(problem.detail)
+    except (SettingsError, EmbeddedPostgresError, ValueError) as error:
+        return _fail(str(error))
+    except KeyboardInterrupt:
+        return 130
+    except Exception as error:
+        if not is_outage(error):
+            raise
+        return _fail(
+            f"The database does not answer ({type(error).__name__}). Is DATABASE_URL right?"
+        )
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="event-trigger",
+        description="Event Trigger Platform: say when, or who may; every firing is an event.",
+    )
+    parser.add_argument("--version", action="version", version=__version__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    serve_ = commands.add_parser("serve", help="serve until told to stop")
+    serve_.add_argument("--workers", type=_positive, default=1, help="processes (default 1)")
+    commands.add_parser("migrate", help="bring the database to this version, and end")
+    commands.add_parser("check", help="say whether settings and database are as they should be")
+    user = commands.add_parser("user", help="look after accounts").add_subparsers(
+        dest="action", required=True
+    )
+    add = user.add_parser("add", help="make an account; asks for the password, or reads a line")
+    add.add_argument("email")
+    add.add_argument("--admin", action="store_true", help="an administrator, who sees everything")
+    for action, help_ in (
+        ("disable", "end an account's logins; its triggers go on"),
+        ("password", "change a password, and end the logins made with the old one"),
+    ):
+        user.add_parser(action, help=help_).add_argument("email")
+    return parser
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError("must be 1 or more")
+    return number
+
+
+def _run(wanted: argparse.Namespace, settings: Settings) -> int:
+    match wanted.command:
+        case "serve":
+            serve(settings, workers=wanted.workers)
+        case "migrate":
+            _with_database(settings, _migrate)
+        case "check":
+            _with_database(settings, _check(settings))
+        case "user":
+            _with_database(settings, _user(wanted))
+    return 0
+
+
+def _with_database(settings: Settings, work: Work) -> None:
+    async def run(url: str) -> str:
+        engine = create_engine(url)
+        try:
+            return await work(engine, create_sessions(engine))
+        finally:
+            await engine.dispose()
+
+    with reaching_database(settings) as complete:
+        assert complete.database_url is not None
+        print(asyncio.run(run(complete.database_url.get_secret_value())))
+
+
+async def _migrate(engine: AsyncEngine, _: Sessions) -> str:
+    await migrate(engine)
+    return f"The database is at revision {newest_revision()}."
+
+
+def _check(settings: Settings) -> Work:
+    async def check(engine: AsyncEngine, _: Sessions) -> str:
+        if settings.database_url is not None and settings.jwt_secret is None:
+            raise SettingsError(
+                "EVENT_TRIGGER_JWT_SECRET is not set; 'serve' will refuse to start."
+            )
+        async with engine.connect() as connection:
+            current = await connection.run_sync(current_revision)
+            server = connection.dialect.server_version_info or ()
+        at = f"revision {current}" if current else "no revision yet"
+        if current != newest_revision():
+            at += f"; 'serve' or 'migrate' will bring it to {newest_revision()}"
+        kind = "your own" if settings.database_url is not None else "embedded"
+        return (
+            f"Settings are valid.\nThe database ({kind}, PostgreSQL {'.'.join(map(str, server))})"
+            f" answers, and is at {at}."
+        )
+
+    return check
+
+
+def _user(wanted: argparse.Namespace) -> Work:
+    email = normalise_email(wanted.email)
+    password = "" if wanted.action == "disable" else _new_password()
+
+    async def work(engine: AsyncEngine, sessions: Sessions) -> str:
+        await migrate(engine)
+        match wanted.action:
+            case "add":
+                role = Role.ADMIN if wanted.admin else Role.USER
+                user = await add_user(
+                    sessions, Passwords(), email=email, password=password, role=role
+                )
+                return f"{user.email} is now user {user.id} ({role})."
+            case "password":
+                await set_password(sessions, Passwords(), email=email, password=password)
+                return f"{email} has a new password, and all older logins have ended."
+            case _:
+                await disable_user(sessions, email=email)
+                return f"{email} is disabled, and all logins have ended."
+
+    return work
+
+
+def _new_password() -> str:
+    if sys.stdin.isatty():
+        password = getpass.getpass("New password: ")
+    else:
+        password = sys.stdin.readline().rstrip("\n")
+    if not SHORTEST <= len(password) <= LONGEST or "\0" in password:
+        raise ValueError(f"A password has {SHORTEST} to {LONGEST} characters.")
+    return password
+
+
+def _setting(location: tuple[int | str, ...]) -> str:
+    name = str(location[0]).upper() if location else "settings"
+    return name if name in {"DATABASE_URL", "HOST", "PORT", "SETTINGS"} else f"EVENT_TRIGGER_{name}"
+
+
+def _fail(message: str) -> int:
+    print(message, file=sys.stderr)
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,145 @@
+"""Puts the parts together: the one place that knows everything."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+import structlog
+from fastapi import FastAPI
+from fastapi.middleware.cors import CORSMiddleware
+from fastapi.routing import APIRoute
+from sqlalchemy.ext.asyncio import AsyncEngine
+from starlette.middleware import Middleware
+
+from event_trigger import __version__
+from event_trigger.auth import router as auth
+from event_trigger.auth.passwords import Passwords
+from event_trigger.auth.tokens import Tokens
+from event_trigger.config import Settings
+from event_trigger.db.engine import create_engine, create_sessions
+from event_trigger.db.migrate import current_revision, migrate, newest_revision
+from event_trigger.dispatch import router as dispatch
+from event_trigger.events import router as events
+from event_trigger.events.retention import make_partitions
+from event_trigger.jobs import Jobs
+from event_trigger.logs import configure_logs
+from event_trigger.triggers import router as triggers
+from event_trigger.web import docs, health
+from event_trigger.web.middleware import RequestMiddleware
+from event_trigger.web.problems import add_problem_handlers
+from event_trigger.web.services import Services
+
+log = structlog.get_logger()
+
+LARGEST_BODY = 1024 * 1024
+PATIENCE = 2.0  # seconds that a readiness check may take
+
+DESCRIPTION = """
+Describe **when** something should happen (a time, an interval, a cron line in your own time zone)
+or **who may make it happen** (a call with a predefined payload). Each firing is an *event*: on
+record, exactly once, however many replicas run.
+
+1. `POST /auth/token`, or *Authorize* above, to sign in.
+2. `POST /triggers` to create a trigger.
+3. `GET /events` to see what it did.
+
+Errors are `application/problem+json` (RFC 9457). Times are RFC 3339 in UTC.
+"""
+
+
+def create_app(settings: Settings, *, passwords: Passwords | None = None) -> FastAPI:
+    """Builds the application; `settings` must have a database and a signing secret."""
+    assert settings.database_url is not None
+    assert settings.jwt_secret is not None
+    engine = create_engine(settings.database_url.get_secret_value())
+    sessions = create_sessions(engine)
+    jobs = Jobs(engine, sessions, settings)
+    previous = settings.jwt_previous_secret
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        await migrate(engine)
+        await make_partitions(sessions, settings)
+        jobs.start()
+        try:
+            yield
+        finally:
+            await jobs.stop()
+            await engine.dispose()
+
+    app = FastAPI(
+        title="Event Trigger Platform",
+        description=DESCRIPTION,
+        version=__version__,
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        telemetry={"tracing": False, "metrics": False, "logs": False},
+        max_body_size=LARGEST_BODY,
+        redirect_slashes=False,
+        generate_unique_id_function=operation_id,
+        middleware=_middleware(settings),
+    )
+    app.state.services = Services(
+        settings,
+        sessions,
+        passwords or Passwords(),
+        Tokens(
+            settings.jwt_secret.get_secret_value(),
+            None if previous is None else previous.get_secret_value(),
+        ),
+        health.Readiness((_database_check(engine), jobs.silence)),
+    )
+    add_problem_handlers(app)
+    for router in (
+        auth.forms,
+        auth.router,
+        triggers.router,
+        dispatch.router,
+        events.router,
+        health.router,
+        docs.router,
+    ):
+        app.include_router(router)
+    return app
+
+
+def app_from_environment() -> FastAPI:
+    """What each worker process of `serve --workers` runs."""
+    settings = Settings()
+    configure_logs(settings.log_format, settings.log_level)
+    return create_app(settings)
+
+
+def _database_check(engine: AsyncEngine) -> Callable[[], Awaitable[str | None]]:
+    newest = newest_revision()
+
+    async def check() -> str | None:
+        try:
+            async with asyncio.timeout(PATIENCE), engine.connect() as connection:
+                current = await connection.run_sync(current_revision)
+        except Exception as error:
+            log.warning("readiness_check_failed", error=type(error).__name__)
+            return "the database does not answer"
+        return None if current == newest else "the database is not migrated to this version"
+
+    return check
+
+
+def operation_id(route: APIRoute) -> str:
+    return route.name
+
+
+def _middleware(settings: Settings) -> list[Middleware]:
+    stack = [Middleware(RequestMiddleware)]
+    if settings.cors_origins:
+        stack.append(
+            Middleware(
+                CORSMiddleware,
+                allow_origins=settings.cors_origins,
+                allow_methods=["*"],
+                allow_headers=["Authorization", "Content-Type", "Idempotency-Key", "X-Request-ID"],
+                expose_headers=["Link", "Location", "Idempotent-Replayed", "X-Request-ID"],
+            )
+        )
+    return stack

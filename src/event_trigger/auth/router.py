@@ -1,0 +1,109 @@
+"""Signing in and out over HTTP."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Form, Request
+
+from event_trigger.auth import accounts, logins
+from event_trigger.auth.dependencies import PasswordsDep, PrincipalDep, TokensDep
+from event_trigger.auth.repository import Logins, Users
+from event_trigger.auth.schemas import RefreshRequest, TokenRead, UserCreate, UserRead
+from event_trigger.config import Settings
+from event_trigger.errors import BadRequest, Conflict, Forbidden, Invalid, Unauthorized
+from event_trigger.models import Role
+from event_trigger.web.problems import problems
+from event_trigger.web.schemas import Text
+from event_trigger.web.services import service
+from event_trigger.web.session import SessionDep, SessionsDep
+from event_trigger.web.strict_json import strict_router
+
+router = strict_router(prefix="/auth", tags=["auth"])
+forms = APIRouter(prefix="/auth", tags=["auth"])  # OAuth 2.0 asks for a form, not for JSON
+
+
+class PasswordGrant:
+    """The form of RFC 6749, section 4.3.2; `client_id` and `client_secret` are not needed."""
+
+    def __init__(
+        self,
+        username: Annotated[Text, Form(max_length=320, examples=["admin@localhost"])],
+        password: Annotated[Text, Form(max_length=1024, json_schema_extra={"format": "password"})],
+        grant_type: Annotated[str, Form(pattern="^password$")] = "password",
+        scope: Annotated[str, Form(max_length=1000, description="Leave empty.")] = "",
+    ) -> None:
+        self.username = username
+        self.password = password
+        self.scope = scope
+
+
+@forms.post(
+    "/token",
+    summary="Sign in",
+    operation_id="sign_in",
+    responses=problems(BadRequest, Unauthorized, Invalid),
+)
+async def sign_in(
+    form: Annotated[PasswordGrant, Depends()],
+    sessions: SessionsDep,
+    passwords: PasswordsDep,
+    tokens: TokensDep,
+) -> TokenRead:
+    """Trades an e-mail address and a password for an access token and a refresh token."""
+    if form.scope.strip():
+        raise BadRequest("There are no scopes to ask for. Leave 'scope' empty.")
+    email = form.username.strip().lower()
+    return await logins.sign_in(sessions, passwords, tokens, email=email, password=form.password)
+
+
+@router.post(
+    "/refresh",
+    summary="Trade a refresh token for new tokens",
+    operation_id="refresh_tokens",
+    responses=problems(Unauthorized, Invalid),
+)
+async def refresh(body: RefreshRequest, session: SessionDep, tokens: TokensDep) -> TokenRead:
+    """Each refresh token works once. Using one twice ends every token that descends from it."""
+    return await logins.refresh(session, tokens, refresh_token=body.refresh_token)
+
+
+@router.post(
+    "/logout",
+    summary="Sign out",
+    operation_id="sign_out",
+    status_code=204,
+    responses=problems(Unauthorized),
+)
+async def logout(principal: PrincipalDep, session: SessionDep) -> None:
+    """Ends this login: its access and refresh tokens are worthless at once, on every replica."""
+    await Logins(session).revoke(principal.login_id)
+
+
+@router.get(
+    "/me",
+    summary="Who am I?",
+    operation_id="get_me",
+    responses=problems(Unauthorized),
+)
+async def me(principal: PrincipalDep, session: SessionDep) -> UserRead:
+    """The user that the token speaks for."""
+    user = await Users(session).get_one(principal.user_id)
+    return UserRead.model_validate(user)
+
+
+@router.post(
+    "/register",
+    summary="Make an account",
+    operation_id="register",
+    status_code=201,
+    responses=problems(Forbidden, Conflict, Invalid),
+)
+async def register(
+    body: UserCreate, request: Request, sessions: SessionsDep, passwords: PasswordsDep
+) -> UserRead:
+    """Closed unless the operator has set `EVENT_TRIGGER_OPEN_REGISTRATION=true`."""
+    if not service(request, Settings).open_registration:
+        raise Forbidden("Registration is closed. Ask the operator for an account.")
+    user = await accounts.add_user(
+        sessions, passwords, email=body.email, password=body.password, role=Role.USER
+    )
+    return UserRead.model_validate(user)

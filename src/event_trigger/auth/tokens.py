@@ -1,0 +1,77 @@
+"""Signs and reads access tokens: the only module that knows python-jose."""
+
+import hashlib
+import re
+from dataclasses import dataclass
+from datetime import timedelta
+from uuid import UUID, uuid4
+
+from jose import jwt
+from jose.exceptions import JOSEError
+
+from event_trigger.clock import Clock, utc_now
+
+ALGORITHM = "HS256"
+ISSUER = AUDIENCE = "event-trigger"
+ACCESS_FOR = timedelta(hours=1)
+LONGEST_TOKEN = 2048
+_REQUIRED = {f"require_{claim}": True for claim in ("exp", "iat", "sub", "aud", "iss", "jti")}
+_USER_ID = re.compile(r"[1-9][0-9]{0,18}", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class AccessClaims:
+    """Whom a valid token speaks for, and the login it descends from."""
+
+    user_id: int
+    login_id: UUID
+
+
+class Tokens:
+    """HS256 tokens under the current secret; those under the previous one are still read."""
+
+    def __init__(self, secret: str, previous: str | None = None, *, clock: Clock = utc_now) -> None:
+        self._current = _key_id(secret)
+        self._secrets = {_key_id(one): one for one in (previous, secret) if one is not None}
+        self._clock = clock
+
+    def issue(self, *, user_id: int, login_id: UUID) -> str:
+        now = self._clock()
+        claims = {
+            "iss": ISSUER,
+            "aud": AUDIENCE,
+            "sub": str(user_id),
+            "sid": str(login_id),
+            "jti": uuid4().hex,
+            "iat": now,
+            "exp": now + ACCESS_FOR,
+        }
+        headers = {"kid": self._current}
+        return jwt.encode(claims, self._secrets[self._current], ALGORITHM, headers=headers)
+
+    def read(self, token: str) -> AccessClaims | None:
+        """Gives the claims of a token that is ours, whole and unexpired; of any other, None."""
+        if len(token) > LONGEST_TOKEN:
+            return None
+        try:
+            return self._decode(token)
+        except (JOSEError, ValueError, TypeError, KeyError, RecursionError, OverflowError):
+            return None
+
+    def _decode(self, token: str) -> AccessClaims | None:
+        secret = self._secrets[jwt.get_unverified_header(token)["kid"]]
+        claims = jwt.decode(
+            token,
+            secret,
+            algorithms=[ALGORITHM],
+            audience=AUDIENCE,
+            issuer=ISSUER,
+            options=_REQUIRED,
+        )
+        if not _USER_ID.fullmatch(claims["sub"]):
+            return None
+        return AccessClaims(user_id=int(claims["sub"]), login_id=UUID(claims["sid"]))
+
+
+def _key_id(secret: str) -> str:
+    return hashlib.sha256(secret.encode()).hexdigest()[:8]

@@ -1,0 +1,94 @@
+"""Every setting of the service, read once from the environment or `.env`."""
+
+from datetime import timedelta
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Self
+
+from pydantic import AfterValidator, Field, SecretStr, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+MINIMUM_SECRET_BYTES = 32  # HS256 wants a key as long as its hash: RFC 7518, section 3.2
+PARTITIONS_PER_KEEP = 48
+
+
+class LogFormat(StrEnum):
+    CONSOLE = "console"
+    JSON = "json"
+
+
+class LogLevel(StrEnum):
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+def _long_enough(secret: SecretStr) -> SecretStr:
+    if len(secret.get_secret_value().encode()) < MINIMUM_SECRET_BYTES:
+        raise ValueError(f"must be at least {MINIMUM_SECRET_BYTES} bytes long")
+    return secret
+
+
+SigningSecret = Annotated[SecretStr, AfterValidator(_long_enough)]
+
+
+class Settings(BaseSettings):
+    """The settings of the contract; durations are ISO 8601 (`PT2H`)."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="EVENT_TRIGGER_",
+        env_file=".env",
+        env_ignore_empty=True,
+        extra="ignore",
+        frozen=True,
+        hide_input_in_errors=True,
+        populate_by_name=True,
+    )
+
+    database_url: SecretStr | None = Field(None, validation_alias="DATABASE_URL")
+    host: str = Field("127.0.0.1", validation_alias="HOST")
+    port: int = Field(8000, ge=0, le=65535, validation_alias="PORT")
+    data_dir: Path = Path(".event-trigger")
+
+    jwt_secret: SigningSecret | None = None
+    jwt_previous_secret: SigningSecret | None = None
+    admin_email: str | None = None
+    admin_password: SecretStr | None = None
+    open_registration: bool = False
+
+    active_for: timedelta = Field(timedelta(hours=2), gt=timedelta(0))
+    keep_for: timedelta = Field(timedelta(hours=48), ge=timedelta(seconds=5))
+    retention_interval: timedelta = Field(timedelta(minutes=1), gt=timedelta(0))
+
+    log_format: LogFormat | None = None
+    log_level: LogLevel = LogLevel.INFO
+    cors_origins: Annotated[tuple[str, ...], NoDecode] = ()
+
+    @field_validator("cors_origins", mode="before")
+    @classmethod
+    def _split_by_comma(cls, value: object) -> object:
+        if isinstance(value, str):
+            return tuple(part.strip() for part in value.split(",") if part.strip())
+        return value
+
+    @model_validator(mode="after")
+    def _windows_nest(self) -> Self:
+        if self.active_for >= self.keep_for:
+            raise ValueError("EVENT_TRIGGER_ACTIVE_FOR must be shorter than EVENT_TRIGGER_KEEP_FOR")
+        return self
+
+    @property
+    def partition_width(self) -> timedelta:
+        """How much time one partition of the events covers."""
+        return self.keep_for / PARTITIONS_PER_KEEP
+
+    @property
+    def sweep_every(self) -> timedelta:
+        """How often retention runs: often enough that partitions are always made ahead."""
+        return min(self.retention_interval, self.keep_for / 8)
+
+    @property
+    def partitions_ahead(self) -> timedelta:
+        """How far ahead partitions exist, so that several failing sweeps cost no firing."""
+        return max(8 * self.partition_width, 4 * self.sweep_every)

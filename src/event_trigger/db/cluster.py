@@ -1,0 +1,151 @@
+"""A cluster is made whole or not at all, in a place that the server's account can reach."""
+
+import logging
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+from event_trigger.db.account import SHELF, Account, EmbeddedPostgresError, make_shelf
+from event_trigger.db.binaries import Binaries
+
+DATABASE = "event_trigger"
+_CLUSTER = "cluster"
+_POINTER = "cluster-is-elsewhere"
+_logger = logging.getLogger(__name__)
+
+
+def make_data_dir(data_dir: Path) -> Path:
+    """Makes the data directory, private to us, and returns its real path.
+
+    Root's own new or empty one may be passed through, not listed: PostgreSQL runs as another
+    account, and its cluster lies inside.
+    """
+    data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    data_dir = data_dir.resolve()
+    if os.geteuid() == 0 and data_dir.stat().st_uid == 0 and not any(data_dir.iterdir()):
+        data_dir.chmod(data_dir.stat().st_mode | 0o011)
+    return data_dir
+
+
+def known_home(data_dir: Path) -> Path | None:
+    """The folder around the cluster of this data directory, if it has one already."""
+    if (data_dir / _CLUSTER).exists():
+        return data_dir
+    pointer = data_dir / _POINTER
+    if not pointer.exists():
+        return None
+    home = Path(pointer.read_text().strip())
+    if home.parent != SHELF or not home.is_dir():
+        raise EmbeddedPostgresError(
+            f"{pointer} says that the data is in {home}, where it is not; bring that folder back, "
+            f"or remove {pointer} to start with an empty database"
+        )
+    return home
+
+
+def new_home(data_dir: Path, account: Account) -> Path:
+    """The data directory itself, or root's shelf if the account cannot reach that.
+
+    A root-only place such as /root would otherwise need wider modes on folders that are not ours.
+    """
+    if account.reaches(data_dir):
+        return data_dir
+    home = Path(tempfile.mkdtemp(dir=make_shelf(), prefix="data-"))
+    home.chmod(0o711)
+    _write_whole(data_dir / _POINTER, f"{home}\n")
+    _logger.warning(
+        "PostgreSQL cannot run as root, nor reach %s as another account: its data is in %s. "
+        "Keep both, or set EVENT_TRIGGER_DATA_DIR to a place that is not root's alone.",
+        *(data_dir, home),
+    )
+    return home
+
+
+def prepare_cluster(home: Path, account: Account, binaries: Binaries, *, durable: bool) -> Path:
+    """Returns the cluster, made first if there is none; one of another version stays untouched."""
+    cluster = home / _CLUSTER
+    if not cluster.exists():
+        _make(cluster, account, binaries, durable=durable)
+    elif not account.reaches(cluster):
+        raise EmbeddedPostgresError(
+            f"PostgreSQL runs as uid {account.uid}, which cannot enter {cluster}; let it through "
+            f"the folders above, or run the service as that user"
+        )
+    _check_version(cluster, binaries)
+    return cluster
+
+
+def _check_version(cluster: Path, binaries: Binaries) -> None:
+    version = cluster / "PG_VERSION"
+    made_by = version.read_text().strip() if version.exists() else None
+    if made_by is None:
+        raise EmbeddedPostgresError(
+            f"{cluster} is not a PostgreSQL cluster; move it away to start with an empty database"
+        )
+    if made_by != str(binaries.major):
+        raise EmbeddedPostgresError(
+            f"the data in {cluster} was made by PostgreSQL {made_by}, and {binaries.folder} has "
+            f"PostgreSQL {binaries.major}; set EVENT_TRIGGER_PG_BIN to the programs of "
+            f"PostgreSQL {made_by}, or dump the data with them and restore it; nothing was changed"
+        )
+
+
+def _make(cluster: Path, account: Account, binaries: Binaries, *, durable: bool) -> None:
+    """Makes a cluster with our database under another name; having the name means being whole."""
+    unfinished = cluster.with_name(f"{_CLUSTER}.unfinished")
+    if unfinished.exists():
+        shutil.rmtree(unfinished)
+    account.make_private(unfinished)
+    _initialise(unfinished, account, binaries, durable=durable)
+    _create_database(unfinished, account, binaries, durable=durable)
+    unfinished.rename(cluster)
+    _sync_names(cluster.parent)
+
+
+def _initialise(cluster: Path, account: Account, binaries: Binaries, *, durable: bool) -> None:
+    # libc's collations change with the machine and corrupt indexes; PostgreSQL's own do not
+    locale = ["--locale=C"]
+    if binaries.major >= 17:
+        locale = ["--locale-provider=builtin", "--locale=C.UTF-8"]
+    status, output = account.run(
+        [
+            *(binaries.folder / "initdb", "-D", cluster, "-U", "postgres"),
+            *("--auth-local=trust", "--auth-host=reject"),  # the socket's folder is the lock
+            *("--encoding=UTF8", "--data-checksums", "--no-instructions", *locale),
+            *(() if durable else ("--no-sync",)),
+        ]
+    )
+    if status != 0:
+        raise EmbeddedPostgresError(f"initdb could not make {cluster}:\n{output}")
+
+
+def _create_database(cluster: Path, account: Account, binaries: Binaries, *, durable: bool) -> None:
+    status, output = account.run(
+        [
+            *(binaries.folder / "postgres", "--single", "-D", cluster),
+            *("-c", "exit_on_error=on", "-c", f"fsync={'on' if durable else 'off'}", "postgres"),
+        ],
+        statements=f"CREATE DATABASE {DATABASE};\n",
+    )
+    if status != 0:
+        raise EmbeddedPostgresError(f"PostgreSQL could not create a database:\n{output}")
+
+
+def _write_whole(path: Path, text: str) -> None:
+    unfinished = path.with_name(f"{path.name}.unfinished")
+    unfinished.touch(mode=0o600)
+    with unfinished.open("w") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    unfinished.rename(path)
+    _sync_names(path.parent)
+
+
+def _sync_names(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

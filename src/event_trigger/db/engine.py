@@ -1,0 +1,76 @@
+"""The connection pool, with limits that keep one stuck session from holding up the others."""
+
+import asyncpg
+from sqlalchemy import URL, make_url
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.ext.asyncio import (
+    AsyncEngine,
+    AsyncSession,
+    async_sessionmaker,
+    create_async_engine,
+)
+
+Sessions = async_sessionmaker[AsyncSession]
+
+# the execution option with which a statement says why it may look into every shard
+ACROSS_SHARDS = "across_shards"
+_SESSION_LIMITS = {
+    "timezone": "UTC",
+    "lock_timeout": "5s",
+    "statement_timeout": "30s",
+    # a frozen process must not hide its claimed triggers from the others for long
+    "idle_in_transaction_session_timeout": "5s",
+}
+_NOT_FOR_ASYNCPG = frozenset({"channel_binding", "gssencmode", "target_session_attrs"})
+# what the database says when it, and not the request, is at fault: classes of SQLSTATE and codes
+_UNAVAILABLE_CLASSES = ("08", "25P03", "40", "53", "55P03", "57", "58")
+NO_PARTITION = "23514"  # no partition for the row, or a closed one
+LOCK_NOT_AVAILABLE = "55P03"
+
+
+def asyncpg_url(url: str) -> URL:
+    """Reads any PostgreSQL URL (`postgres://`, `?sslmode=`) as one for SQLAlchemy and asyncpg."""
+    parsed = make_url(url)
+    if parsed.get_backend_name() not in {"postgres", "postgresql"}:
+        raise ValueError("DATABASE_URL must start with postgresql:// or postgres://")
+    query = {key: value for key, value in parsed.query.items() if key not in _NOT_FOR_ASYNCPG}
+    if "sslmode" in query:
+        query["ssl"] = query.pop("sslmode")
+    return parsed.set(drivername="postgresql+asyncpg", query=query)
+
+
+def create_engine(url: str) -> AsyncEngine:
+    """Makes the pool of one process: 20 connections at most, each checked before use."""
+    return create_async_engine(
+        asyncpg_url(url),
+        pool_size=10,
+        max_overflow=10,
+        pool_timeout=5,
+        pool_pre_ping=True,
+        hide_parameters=True,
+        connect_args={
+            "timeout": 5,
+            "server_settings": {"application_name": "event-trigger", **_SESSION_LIMITS},
+        },
+    )
+
+
+def create_sessions(engine: AsyncEngine) -> Sessions:
+    return async_sessionmaker(engine, expire_on_commit=False)
+
+
+def sqlstate(error: BaseException) -> str:
+    """The five characters of PostgreSQL's Appendix A, or `""` for what never reached it."""
+    cause = error.orig if isinstance(error, DBAPIError) else error
+    return getattr(cause, "sqlstate", None) or ""
+
+
+def is_outage(error: BaseException) -> bool:
+    """Whether an error is the database's (away, full, locked) rather than the statement's."""
+    if isinstance(error, DBAPIError) and error.connection_invalidated:
+        return True
+    if isinstance(error, OSError | PoolTimeout | asyncpg.InterfaceError):
+        return True
+    state = sqlstate(error)
+    return state == NO_PARTITION or state.startswith(_UNAVAILABLE_CLASSES)

@@ -1,0 +1,45 @@
+"""Brings the database to the newest migration, also when several replicas start at once."""
+
+from importlib.resources import files
+from pathlib import Path
+
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, text
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from alembic import command
+
+_LOCK = 0x6576_7472  # "evtr": whoever holds this advisory lock migrates, the others wait
+
+
+def migrations_folder() -> Path:
+    """The migrations inside an installed wheel, or else those of the source tree."""
+    package = Path(str(files("event_trigger")))
+    inside_wheel = package / "db" / "alembic"
+    return inside_wheel if inside_wheel.is_dir() else package.parents[1] / "alembic"
+
+
+def _config(connection: Connection | None = None) -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(migrations_folder()).replace("%", "%%"))
+    config.attributes["connection"] = connection
+    return config
+
+
+def newest_revision() -> str | None:
+    return ScriptDirectory.from_config(_config()).get_current_head()
+
+
+def current_revision(connection: Connection) -> str | None:
+    return MigrationContext.configure(connection).get_current_revision()
+
+
+async def migrate(engine: AsyncEngine, revision: str = "head") -> None:
+    """Upgrades in one transaction under an advisory lock: all of it happens, or nothing."""
+    async with engine.begin() as connection:
+        for limit in ("lock_timeout", "statement_timeout"):
+            await connection.execute(text(f"SET LOCAL {limit} = 0"))
+        await connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
+        await connection.run_sync(lambda sync: command.upgrade(_config(sync), revision))

@@ -1,0 +1,80 @@
+"""Firing by hand over HTTP."""
+
+from typing import Annotated
+
+from fastapi import Body, Depends, Header, Response
+from fastapi.openapi.models import Example
+
+from event_trigger.dispatch import firing
+from event_trigger.dispatch.schemas import Fired
+from event_trigger.errors import Conflict, Invalid, NotFound, Unauthorized, UnsupportedMediaType
+from event_trigger.triggers.dependencies import TriggerKeyDep
+from event_trigger.web.problems import problems
+from event_trigger.web.schemas import JsonObject, Text
+from event_trigger.web.session import SessionDep
+from event_trigger.web.strict_json import strict_router
+
+router = strict_router(
+    prefix="/triggers",
+    tags=["firing"],
+    responses=problems(Unauthorized, NotFound, Conflict, UnsupportedMediaType, Invalid),
+)
+
+EXAMPLES: dict[str, Example] = {
+    "with a payload": {"value": {"order": 42}},
+    "with the predefined payload only": {"value": {}},
+}
+
+
+class FireRequest:
+    """What both ways of firing by hand take."""
+
+    def __init__(
+        self,
+        key: TriggerKeyDep,
+        session: SessionDep,
+        response: Response,
+        body: Annotated[JsonObject | None, Body(openapi_examples=EXAMPLES)] = None,
+        idempotency_key: Annotated[
+            Text | None,
+            Header(
+                min_length=1,
+                max_length=255,
+                description="The same key with the same body fires once within 48 hours.",
+            ),
+        ] = None,
+    ) -> None:
+        self.key = key
+        self.session = session
+        self.response = response
+        self.body = body
+        self.idempotency_key = idempotency_key
+
+    async def fire(self, *, is_test: bool) -> Fired:
+        call = firing.Call(self.body, is_test, self.idempotency_key)
+        answer = await firing.fire(self.session, self.key, call)
+        self.response.headers["Location"] = f"/events/{answer.event_id}"
+        if answer.replayed:
+            self.response.headers["Idempotent-Replayed"] = "true"
+        return Fired()
+
+
+FireRequestDep = Annotated[FireRequest, Depends(scope="function")]
+
+
+@router.post("/{trigger_id}/trigger", summary="Fire a trigger", operation_id="fire_trigger")
+async def fire_trigger(request: FireRequestDep) -> Fired:
+    """Makes an event now. Its payload is the predefined one merged with the body (RFC 7396).
+
+    `Location` names the event. A paused trigger answers 409; a completed one can still be fired.
+    """
+    return await request.fire(is_test=False)
+
+
+@router.post("/{trigger_id}/test", summary="Fire a test", operation_id="test_trigger")
+async def test_trigger(request: FireRequestDep) -> Fired:
+    """As firing, but the event has `is_test: true` and the trigger itself is left alone.
+
+    Works on paused triggers too.
+    """
+    return await request.fire(is_test=True)

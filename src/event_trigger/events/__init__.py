@@ -1,0 +1,1 @@
+"""The log of firings and how long it is kept."""

@@ -1,0 +1,50 @@
+"""Which partitions the log of events needs: arithmetic on a grid of time."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Partition:
+    """The events of `[starts_at, ends_at)`."""
+
+    starts_at: datetime
+    ends_at: datetime
+
+    @property
+    def table(self) -> str:
+        return f"events_p{self.starts_at:%Y%m%d_%H%M%S_%f}"
+
+
+def missing_partitions(
+    existing: Sequence[Partition], *, now: datetime, ahead: timedelta, width: timedelta
+) -> list[Partition]:
+    """What is not yet covered from `now` to `now + ahead`, cut at the grid of `width`.
+
+    Existing partitions may be of any width, since the setting may have changed: gaps between
+    them are filled, and nothing overlaps.
+    """
+    missing: list[Partition] = []
+    covered = sorted(one for one in existing if one.ends_at > now)
+    at = _floor(now, width)
+    if earlier := [one.ends_at for one in existing if one.ends_at <= now]:
+        at = max(at, *earlier)
+    while at <= now + ahead:
+        while covered and covered[0].ends_at <= at:
+            covered.pop(0)
+        if covered and covered[0].starts_at <= at:
+            at = covered.pop(0).ends_at
+            continue
+        end = _floor(at, width) + width
+        if covered:
+            end = min(end, covered[0].starts_at)
+        missing.append(Partition(at, end))
+        at = end
+    return missing
+
+
+def _floor(instant: datetime, width: timedelta) -> datetime:
+    return instant - (instant - _EPOCH) % width

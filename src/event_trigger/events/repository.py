@@ -1,0 +1,125 @@
+"""The log of events in the database: reading it within a window of time, and counting it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import BigInteger, Row, Select, cast, func, or_, select, tuple_, union_all
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from event_trigger.db.engine import ACROSS_SHARDS
+from event_trigger.events.window import Window
+from event_trigger.models import (
+    SHARDS,
+    Event,
+    EventCount,
+    EventPartition,
+    EventType,
+    shard_of,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class EventFilter:
+    """Which events to read: whose (None is everybody's), when, and of what kind."""
+
+    owner_id: int | None
+    window: Window
+    trigger_id: int | None = None
+    type: EventType | None = None
+    is_test: bool | None = None
+
+
+@dataclass(frozen=True)
+class Events:
+    session: AsyncSession
+
+    async def get(self, owner_id: int | None, event_id: int, window: Window) -> Event | None:
+        statement = _narrow(select(Event), Event, EventFilter(owner_id, window))
+        statement = _within(statement, window).where(Event.id == event_id)
+        if owner_id is None:
+            statement = statement.where(Event.shard.in_(range(SHARDS)))
+        return (
+            await self.session.scalars(statement, execution_options=_options(owner_id))
+        ).one_or_none()
+
+    async def list_page(
+        self, wanted: EventFilter, *, before: tuple[datetime, int] | None, limit: int
+    ) -> list[Event]:
+        """Newest first, `limit` at the most; within one instant the larger id is the newer."""
+        statement = _within(_narrow(select(Event), Event, wanted), wanted.window)
+        if before is not None:
+            statement = statement.where(tuple_(Event.triggered_at, Event.id) < before)
+            statement = statement.where(Event.triggered_at <= before[0])  # prunes partitions
+        statement = statement.order_by(Event.triggered_at.desc(), Event.id.desc()).limit(limit)
+        options = _options(wanted.owner_id)
+        return list(await self.session.scalars(statement, execution_options=options))
+
+    async def count_by_trigger(self, wanted: EventFilter) -> Sequence[Row[tuple[int, int]]]:
+        """Counts for each trigger: closed partitions from their rollup, the edges from the rows."""
+        closed = await self._closed_within(wanted.window)
+        rows = _narrow(select(Event.trigger_id, func.count().label("fired")), Event, wanted)
+        parts = [_outside(_within(rows, wanted.window), closed).group_by(Event.trigger_id)]
+        if closed is not None:
+            rollup = _narrow(
+                select(EventCount.trigger_id, EventCount.count.label("fired")), EventCount, wanted
+            )
+            parts.append(
+                rollup.where(
+                    EventCount.partition_starts_at >= closed.start,
+                    EventCount.partition_starts_at < closed.end,
+                )
+            )
+        both = union_all(*parts).subquery()
+        statement = (
+            select(both.c.trigger_id, cast(func.sum(both.c.fired), BigInteger).label("fired"))
+            .group_by(both.c.trigger_id)
+            .order_by(both.c.trigger_id)
+        )
+        options = _options(wanted.owner_id)
+        return (await self.session.execute(statement, execution_options=options)).all()
+
+    async def _closed_within(self, window: Window) -> Window | None:
+        """The stretch of closed partitions that lies wholly in the window.
+
+        Closing goes from the oldest on without leaving one out, so it is one stretch.
+        """
+        statement = select(
+            func.min(EventPartition.starts_at), func.max(EventPartition.ends_at)
+        ).where(EventPartition.closed_at.is_not(None), EventPartition.starts_at >= window.start)
+        if window.end is not None:
+            statement = statement.where(EventPartition.ends_at <= window.end)
+        start, end = (await self.session.execute(statement)).one()
+        return None if start is None else Window(start, end)
+
+
+def _narrow(
+    statement: Select[*tuple[Any, ...]], table: type[Event] | type[EventCount], wanted: EventFilter
+) -> Select[*tuple[Any, ...]]:
+    if wanted.owner_id is not None:
+        statement = statement.where(
+            table.shard == shard_of(wanted.owner_id), table.owner_id == wanted.owner_id
+        )
+    if wanted.trigger_id is not None:
+        statement = statement.where(table.trigger_id == wanted.trigger_id)
+    if wanted.type is not None:
+        statement = statement.where(table.type == wanted.type)
+    if wanted.is_test is not None:
+        statement = statement.where(table.is_test == wanted.is_test)
+    return statement
+
+
+def _within(statement: Select[*tuple[Any, ...]], window: Window) -> Select[*tuple[Any, ...]]:
+    statement = statement.where(Event.triggered_at >= window.start)
+    return statement if window.end is None else statement.where(Event.triggered_at < window.end)
+
+
+def _outside(statement: Select[*tuple[Any, ...]], closed: Window | None) -> Select[*tuple[Any, ...]]:
+    if closed is None:
+        return statement
+    return statement.where(or_(Event.triggered_at < closed.start, Event.triggered_at >= closed.end))
+
+
+def _options(owner_id: int | None) -> dict[str, str]:
+    return {} if owner_id is not None else {ACROSS_SHARDS: "admin reads"}

@@ -1,0 +1,47 @@
+"""Which part of the log may be seen: arithmetic on the age of events, to the microsecond."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from event_trigger.models import EventState
+
+_MICROSECOND = timedelta(microseconds=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Retention:
+    """An event is active for `active_for`, then archived, and gone at the age of `keep_for`."""
+
+    active_for: timedelta
+    keep_for: timedelta
+
+    def state_of(self, triggered_at: datetime, *, now: datetime) -> EventState:
+        young = now - triggered_at < self.active_for
+        return EventState.ACTIVE if young else EventState.ARCHIVED
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """The instants from `start`, inclusive, to `end`, exclusive; `end` None is the future."""
+
+    start: datetime
+    end: datetime | None
+
+
+def visible_window(
+    retention: Retention,
+    *,
+    now: datetime,
+    state: EventState | None = None,
+    since: datetime | None = None,
+    until: datetime | None = None,
+) -> Window:
+    """What a reader may see at `now`: younger than `keep_for`, and as the filters narrow it."""
+    start = now - retention.keep_for + _MICROSECOND
+    end = until
+    archived_until = now - retention.active_for + _MICROSECOND
+    if state is EventState.ACTIVE:
+        start = max(start, archived_until)
+    elif state is EventState.ARCHIVED:
+        end = archived_until if end is None else min(end, archived_until)
+    return Window(start if since is None else max(start, since), end)

@@ -1,0 +1,125 @@
+"""What the AsyncIOScheduler runs: dispatch and retention. It is a clock; PostgreSQL has the plan."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import UTC, timedelta
+
+import structlog
+from apscheduler.schedulers.asyncio import AsyncIOScheduler
+from apscheduler.triggers.interval import IntervalTrigger
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from event_trigger.auth.repository import Logins
+from event_trigger.clock import utc_now
+from event_trigger.config import Settings
+from event_trigger.db.clock import database_now
+from event_trigger.db.engine import Sessions, is_outage
+from event_trigger.db.notify import SCHEDULE_CHANGED, listen
+from event_trigger.dispatch.dispatcher import LONGEST_WAIT, fire_due
+from event_trigger.dispatch.firing import ANSWERS_KEPT_FOR
+from event_trigger.dispatch.repository import IdempotencyKeys
+from event_trigger.events.retention import sweep
+
+log = structlog.get_logger()
+
+SHORTEST_WAIT = 0.001  # a job must have ended before APScheduler may start it again
+RETRY_AFTER = 1.0
+SILENT_FOR = 10.0  # seconds without a beat after which a process is not ready
+DRAIN_FOR = 10.0
+
+
+class Jobs:
+    """The recurring work of one process. Every replica runs all of it; none needs to be a leader."""
+
+    def __init__(self, engine: AsyncEngine, sessions: Sessions, settings: Settings) -> None:
+        self._engine = engine
+        self._sessions = sessions
+        self._settings = settings
+        self._running: dict[str, asyncio.Task[object]] = {}
+        self._woken = False
+        self._beat_at: float | None = None
+        self._listener: asyncio.Task[None] | None = None
+        self._scheduler = AsyncIOScheduler(
+            timezone=UTC,
+            job_defaults={"misfire_grace_time": None, "coalesce": True, "max_instances": 1},
+        )
+
+    def start(self) -> None:
+        self._add("dispatch", self._dispatch, every=timedelta(seconds=LONGEST_WAIT))
+        self._add("retain", self._retain, every=self._settings.sweep_every)
+        self._scheduler.start()
+        self._listener = asyncio.create_task(
+            listen(self._engine, SCHEDULE_CHANGED, self._wake_dispatch)
+        )
+
+    async def stop(self) -> None:
+        """Starts nothing more, lets what runs end, and only then shuts the scheduler down."""
+        self._scheduler.pause()
+        if self._listener is not None:
+            self._listener.cancel()
+        if self._running:
+            await asyncio.wait(self._running.values(), timeout=DRAIN_FOR)
+        self._scheduler.shutdown(wait=False)
+
+    async def silence(self) -> str | None:
+        """Why the scheduler is not trusted, if its last successful dispatch is too long ago."""
+        if self._beat_at is None:
+            return "the scheduler has not run yet"
+        seconds = asyncio.get_running_loop().time() - self._beat_at
+        return (
+            f"the scheduler's last beat was {seconds:.0f} s ago" if seconds > SILENT_FOR else None
+        )
+
+    def _add(
+        self, name: str, work: Callable[[], Awaitable[float | None]], every: timedelta
+    ) -> None:
+        async def run() -> None:
+            await self._run(name, work)
+
+        self._scheduler.add_job(
+            run, IntervalTrigger(seconds=every.total_seconds()), id=name, next_run_time=utc_now()
+        )
+
+    async def _run(self, name: str, work: Callable[[], Awaitable[float | None]]) -> None:
+        """Runs one job; a failure is logged and tried again soon, and never ends the ticking."""
+        task = asyncio.current_task()
+        assert task is not None
+        self._running[name] = task
+        try:
+            wait = await work()
+        except Exception as error:
+            _log_failure(name, error)
+            wait = RETRY_AFTER
+        finally:
+            del self._running[name]
+        if wait is not None:
+            self._run_in(name, wait)
+
+    async def _dispatch(self) -> float:
+        self._woken = False
+        wait = await fire_due(self._sessions)
+        self._beat_at = asyncio.get_running_loop().time()
+        return SHORTEST_WAIT if self._woken else max(wait, SHORTEST_WAIT)
+
+    async def _retain(self) -> None:
+        await sweep(self._sessions, self._settings)
+        async with self._sessions.begin() as session:
+            now = await database_now(session)
+            await IdempotencyKeys(session).purge_older_than(now - ANSWERS_KEPT_FOR)
+            await Logins(session).purge_expired()
+
+    def _wake_dispatch(self) -> None:
+        self._woken = True
+        if "dispatch" not in self._running:
+            self._run_in("dispatch", 0)
+
+    def _run_in(self, name: str, seconds: float) -> None:
+        at = utc_now() + timedelta(seconds=seconds)
+        self._scheduler.modify_job(name, next_run_time=at)
+
+
+def _log_failure(name: str, error: Exception) -> None:
+    if is_outage(error):
+        log.warning("job_waits_for_database", job=name, error=type(error).__name__)
+    else:
+        log.error("job_failed", job=name, exc_info=error)

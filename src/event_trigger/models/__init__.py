@@ -1,0 +1,27 @@
+"""What the database looks like: every table, and nothing else."""
+
+from event_trigger.models.base import SHARDS, Base, shard_of
+from event_trigger.models.event import Event, EventCount, EventPartition, EventState, EventType
+from event_trigger.models.idempotency_key import IdempotencyKey
+from event_trigger.models.login import Login, RefreshToken
+from event_trigger.models.trigger import Trigger, TriggerStatus, TriggerType
+from event_trigger.models.user import Role, User
+
+__all__ = [
+    "SHARDS",
+    "Base",
+    "Event",
+    "EventCount",
+    "EventPartition",
+    "EventState",
+    "EventType",
+    "IdempotencyKey",
+    "Login",
+    "RefreshToken",
+    "Role",
+    "Trigger",
+    "TriggerStatus",
+    "TriggerType",
+    "User",
+    "shard_of",
+]

@@ -1,0 +1,32 @@
+"""What all tables share: naming of constraints, column types, and the shard of an owner."""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import JSON, BigInteger, DateTime, MetaData
+from sqlalchemy.orm import DeclarativeBase
+
+SHARDS = 64  # a constant, never a setting: rows carry it for ever
+
+
+def shard_of(owner_id: int) -> int:
+    """Names the shard in which everything that belongs to an owner lives."""
+    return owner_id % SHARDS
+
+
+class Base(DeclarativeBase):
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "ck": "ck_%(table_name)s_%(constraint_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+    type_annotation_map = {
+        int: BigInteger,
+        datetime: DateTime(timezone=True),
+        # json, not jsonb: a payload comes back as it was written, key order and numbers included
+        dict[str, Any]: JSON(none_as_null=True),
+    }

@@ -1,0 +1,70 @@
+"""The log of firings, cut into partitions by time, and the counts that outlive a busy hour."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import Boolean, Identity, Index, SmallInteger, Text, func
+from sqlalchemy.orm import Mapped, mapped_column
+
+from event_trigger.models.base import Base
+
+
+class EventType(StrEnum):
+    SCHEDULED = "scheduled"
+    API = "api"
+
+
+class EventState(StrEnum):
+    ACTIVE = "active"
+    ARCHIVED = "archived"
+
+
+class Event(Base):
+    """One firing. It has no foreign key: it outlives its trigger, and goes with its partition."""
+
+    __tablename__ = "events"
+
+    shard: Mapped[int] = mapped_column(SmallInteger, primary_key=True)
+    id: Mapped[int] = mapped_column(Identity(always=True), primary_key=True)
+    triggered_at: Mapped[datetime] = mapped_column(
+        primary_key=True, server_default=func.clock_timestamp()
+    )
+    owner_id: Mapped[int]
+    trigger_id: Mapped[int]
+    type: Mapped[str] = mapped_column(Text)
+    scheduled_for: Mapped[datetime | None]
+    payload: Mapped[dict[str, Any] | None]
+    is_test: Mapped[bool] = mapped_column(Boolean)
+
+    __table_args__ = (
+        Index("ix_events_owner", "shard", "owner_id", "triggered_at", "id"),
+        Index("ix_events_trigger", "shard", "trigger_id", "triggered_at", "id"),
+        {"postgresql_partition_by": "RANGE (triggered_at)"},
+    )
+
+
+class EventPartition(Base):
+    """A partition of the events, `[starts_at, ends_at)`; closed ones take no more rows."""
+
+    __tablename__ = "event_partitions"
+
+    starts_at: Mapped[datetime] = mapped_column(primary_key=True)
+    ends_at: Mapped[datetime]
+    closed_at: Mapped[datetime | None]
+
+
+class EventCount(Base):
+    """The final counts of one closed partition: what aggregates read instead of the events."""
+
+    __tablename__ = "event_counts"
+
+    shard: Mapped[int] = mapped_column(SmallInteger, primary_key=True)
+    partition_starts_at: Mapped[datetime] = mapped_column(primary_key=True)
+    trigger_id: Mapped[int] = mapped_column(primary_key=True)
+    type: Mapped[str] = mapped_column(Text, primary_key=True)
+    is_test: Mapped[bool] = mapped_column(Boolean, primary_key=True)
+    owner_id: Mapped[int]
+    count: Mapped[int]
+
+    __table_args__ = (Index("ix_event_counts_owner", "shard", "owner_id", "partition_starts_at"),)

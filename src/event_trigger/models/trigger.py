@@ -1,0 +1,65 @@
+"""What should happen when, or who may make it happen, and where its schedule stands."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import ForeignKey, Identity, Index, SmallInteger, Text, func, text
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.orm import Mapped, mapped_column
+
+from event_trigger.models.base import Base
+
+
+class TriggerType(StrEnum):
+    SCHEDULED = "scheduled"
+    API = "api"
+
+
+class TriggerStatus(StrEnum):
+    ACTIVE = "active"
+    PAUSED = "paused"
+    COMPLETED = "completed"
+
+
+class Trigger(Base):
+    """`anchor_at` starts the grid of an interval without a `time`; `error` says why it is set aside.
+
+    `fire_count` counts all firings but tests, `scheduled_count` those that `max_fires` limits.
+    """
+
+    __tablename__ = "triggers"
+
+    shard: Mapped[int] = mapped_column(SmallInteger, primary_key=True)
+    id: Mapped[int] = mapped_column(Identity(always=True), primary_key=True)
+    owner_id: Mapped[int] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"))
+    type: Mapped[str] = mapped_column(Text)
+    name: Mapped[str | None] = mapped_column(Text)
+    details: Mapped[dict[str, Any]]
+    payload: Mapped[dict[str, Any] | None]
+    tags: Mapped[list[str]] = mapped_column(ARRAY(Text))
+    status: Mapped[str] = mapped_column(Text)
+    error: Mapped[str | None] = mapped_column(Text)
+    anchor_at: Mapped[datetime]
+    next_fire_at: Mapped[datetime | None]
+    last_fired_at: Mapped[datetime | None]
+    fire_count: Mapped[int] = mapped_column(server_default="0")
+    scheduled_count: Mapped[int] = mapped_column(server_default="0")
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    updated_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+    __table_args__ = (
+        Index("ix_triggers_owner", "shard", "owner_id", "id"),
+        Index(
+            "ix_triggers_due_in_shard",
+            "shard",
+            "next_fire_at",
+            postgresql_where=text("next_fire_at IS NOT NULL"),
+        ),
+        Index(
+            "ix_triggers_due",
+            "next_fire_at",
+            "shard",
+            postgresql_where=text("next_fire_at IS NOT NULL"),
+        ),
+    )

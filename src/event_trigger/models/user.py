@@ -1,0 +1,25 @@
+"""Who owns triggers, and who may sign in."""
+
+from datetime import datetime
+from enum import StrEnum
+
+from sqlalchemy import Identity, Text, func
+from sqlalchemy.orm import Mapped, mapped_column
+
+from event_trigger.models.base import Base
+
+
+class Role(StrEnum):
+    USER = "user"
+    ADMIN = "admin"
+
+
+class User(Base):
+    __tablename__ = "users"
+
+    id: Mapped[int] = mapped_column(Identity(always=True), primary_key=True)
+    email: Mapped[str] = mapped_column(Text, unique=True)
+    password_hash: Mapped[str] = mapped_column(Text)
+    role: Mapped[str] = mapped_column(Text)
+    disabled_at: Mapped[datetime | None]
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())

@@ -1,0 +1,214 @@
+"""Runs the service for a person: its database, the first admin, the server, and what to do next."""
+
+import asyncio
+import os
+import secrets
+import shlex
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from socket import socket
+from typing import Any
+
+import structlog
+import uvicorn
+from fastapi import FastAPI
+from pydantic import SecretStr
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from event_trigger.app import app_from_environment, create_app
+from event_trigger.auth.accounts import add_first_admin
+from event_trigger.auth.passwords import Passwords
+from event_trigger.auth.schemas import normalise_email
+from event_trigger.config import Settings
+from event_trigger.db.embedded import make_data_dir, running_postgres, url_if_running
+from event_trigger.db.engine import Sessions, create_engine, create_sessions, is_outage
+from event_trigger.db.migrate import migrate
+
+log = structlog.get_logger()
+
+GRACE = 10  # seconds that open requests have when the service is told to stop
+FIRST_ADMIN = "admin@localhost"
+_NEEDS_SECRET = (
+    "EVENT_TRIGGER_JWT_SECRET is not set. With a DATABASE_URL it must be given, the same for every"
+    " replica, 32 bytes or more, for example: python3 -c 'import secrets;"
+    " print(secrets.token_urlsafe(48))'"
+)
+
+
+class SettingsError(Exception):
+    """Settings that do not fit together, in words that a person can act on."""
+
+
+@dataclass(frozen=True, slots=True)
+class FirstAdmin:
+    """Who was made at the first start; the password is there only if nobody knows it yet."""
+
+    email: str
+    password: str | None
+
+
+@contextmanager
+def with_database(settings: Settings) -> Iterator[Settings]:
+    """Completes settings without DATABASE_URL by an embedded PostgreSQL of this process."""
+    if settings.database_url is not None:
+        yield settings
+        return
+    with running_postgres(settings.data_dir) as url:
+        yield settings.model_copy(update={"database_url": SecretStr(url)})
+
+
+@contextmanager
+def reaching_database(settings: Settings) -> Iterator[Settings]:
+    """As `with_database`, but shares the embedded PostgreSQL of a service that is running."""
+    if settings.database_url is None and (url := url_if_running(settings.data_dir)):
+        yield settings.model_copy(update={"database_url": SecretStr(url)})
+        return
+    with with_database(settings) as complete:
+        yield complete
+
+
+def serve(settings: Settings, *, workers: int) -> None:
+    """Serves until it is told to stop; raises SettingsError before it starts anything in vain."""
+    if settings.jwt_secret is None and settings.database_url is not None:
+        raise SettingsError(_NEEDS_SECRET)
+    embedded = settings.database_url is None
+    with with_database(settings) as complete:
+        secret = settings.jwt_secret or SecretStr(_kept_secret(settings.data_dir))
+        complete = complete.model_copy(update={"jwt_secret": secret})
+        admin = asyncio.run(_prepare(complete, embedded=embedded))
+        if workers == 1:
+            _Announcing(create_app(complete), complete, admin).run()
+        else:
+            print(welcome(complete, admin), flush=True)
+            _run_workers(complete, workers)
+
+
+def _kept_secret(data_dir: Path) -> str:
+    """The signing secret of an embedded service: made once, readable by nobody else."""
+    file = make_data_dir(data_dir) / "jwt-secret"
+    if not file.exists():
+        with suppress(FileExistsError):
+            made = file.with_name(f"jwt-secret.{os.getpid()}")
+            made.touch(mode=0o600, exist_ok=False)
+            made.write_text(secrets.token_urlsafe(48))
+            made.rename(file)
+    return file.read_text()
+
+
+async def _prepare(settings: Settings, *, embedded: bool) -> FirstAdmin | None:
+    """Migrates, and makes the first admin if there is no user; says whom it made."""
+    assert settings.database_url is not None
+    engine = create_engine(settings.database_url.get_secret_value())
+    try:
+        await _wait_for(engine)
+        await migrate(engine)
+        return await _make_admin(create_sessions(engine), settings, embedded=embedded)
+    finally:
+        await engine.dispose()
+
+
+async def _wait_for(engine: AsyncEngine) -> None:
+    """Gives a database that starts at the same time as the service a minute to be there."""
+    for tries_left in reversed(range(60)):
+        try:
+            async with engine.connect():
+                return
+        except Exception as error:
+            if not is_outage(error) or not tries_left:
+                raise
+            log.warning("waiting_for_database", error=type(error).__name__)
+            await asyncio.sleep(1)
+
+
+async def _make_admin(
+    sessions: Sessions, settings: Settings, *, embedded: bool
+) -> FirstAdmin | None:
+    given = settings.admin_password and settings.admin_password.get_secret_value()
+    email = settings.admin_email or (FIRST_ADMIN if embedded or given else None)
+    if email is None or not (embedded or given):
+        return None
+    email, password = normalise_email(email), given or secrets.token_urlsafe(12)
+    if not await add_first_admin(sessions, Passwords(), email=email, password=password):
+        return None
+    return FirstAdmin(email, None if given else password)
+
+
+class _Announcing(uvicorn.Server):
+    """A server that says what to do next once it answers."""
+
+    def __init__(self, app: FastAPI, settings: Settings, admin: FirstAdmin | None) -> None:
+        super().__init__(uvicorn.Config(app, **_options(settings)))
+        self._settings = settings
+        self._admin = admin
+
+    async def startup(self, sockets: list[socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            port = self.servers[0].sockets[0].getsockname()[1]
+            settings = self._settings.model_copy(update={"port": port})
+            print(welcome(settings, self._admin), flush=True)
+
+
+def _run_workers(settings: Settings, workers: int) -> None:
+    assert settings.database_url is not None
+    assert settings.jwt_secret is not None
+    os.environ["DATABASE_URL"] = settings.database_url.get_secret_value()
+    os.environ["EVENT_TRIGGER_JWT_SECRET"] = settings.jwt_secret.get_secret_value()
+    uvicorn.run(
+        "event_trigger.serving:worker_app", factory=True, workers=workers, **_options(settings)
+    )
+
+
+def worker_app() -> FastAPI:
+    """What each process of `serve --workers` runs; it ends when the first process is gone."""
+    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
+    return app_from_environment()
+
+
+def _end_with(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(0.5)
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _options(settings: Settings) -> dict[str, Any]:
+    return {
+        "host": settings.host,
+        "port": settings.port,
+        "log_config": None,
+        "access_log": False,
+        "server_header": False,
+        "timeout_graceful_shutdown": GRACE,
+    }
+
+
+def welcome(settings: Settings, admin: FirstAdmin | None) -> str:
+    """What a person who has just started the service wants to know next."""
+    host = "127.0.0.1" if settings.host in {"0.0.0.0", "::"} else settings.host  # noqa: S104
+    url = f"http://{f'[{host}]' if ':' in host else host}:{settings.port}"
+    email = admin.email if admin else (settings.admin_email or FIRST_ADMIN)
+    lines = ["", "Event Trigger Platform is ready.", "", f"  Docs       {url}/api/docs"]
+    if admin and admin.password:
+        lines += [f"  Login      {email}", f"  Password   {admin.password}   (shown this once)"]
+    elif admin:
+        lines += [f"  Login      {email}, with the password from EVENT_TRIGGER_ADMIN_PASSWORD"]
+    password = shlex.quote(admin.password) if admin and admin.password else '"$PASSWORD"'
+    read = "python3 -c 'import json, sys; print(json.load(sys.stdin)[\"access_token\"])'"
+    lines += [
+        "",
+        "Sign in, and create a trigger that fires in three seconds:",
+        "",
+        *([] if admin and admin.password else ["  read -rs PASSWORD"]),
+        f"  TOKEN=$(curl -s {url}/auth/token -d username={shlex.quote(email)}"
+        f" --data-urlencode password={password} | {read})",
+        f'  curl -s {url}/triggers -H "Authorization: Bearer $TOKEN" --json'
+        """ '{"type": "scheduled", "details": {"interval": "PT3S"}}'""",
+        f'  sleep 4; curl -s {url}/events -H "Authorization: Bearer $TOKEN"',
+        "",
+    ]
+    return "\n".join(lines)

@@ -1,0 +1,1 @@
+"""What should happen when, or who may make it happen."""

@@ -1,0 +1,95 @@
+"""Triggers in the database; every statement is about one owner, and so about one shard."""
+
+from dataclasses import dataclass
+
+from sqlalchemy import Select, delete, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from event_trigger.db.engine import ACROSS_SHARDS
+from event_trigger.models import SHARDS, Trigger, TriggerStatus, TriggerType, shard_of
+
+
+@dataclass(frozen=True, slots=True)
+class OwnedId:
+    """The id of a row together with its owner, which says in which shard it lives."""
+
+    owner_id: int
+    id: int
+
+    @property
+    def shard(self) -> int:
+        return shard_of(self.owner_id)
+
+
+@dataclass(frozen=True, slots=True)
+class TriggerFilter:
+    """Which triggers to list; `q` looks for a part of the name, whatever its case."""
+
+    type: TriggerType | None = None
+    status: TriggerStatus | None = None
+    tag: str | None = None
+    q: str | None = None
+
+
+def _one(key: OwnedId) -> Select[Trigger]:
+    return select(Trigger).where(
+        Trigger.shard == key.shard, Trigger.owner_id == key.owner_id, Trigger.id == key.id
+    )
+
+
+@dataclass(frozen=True)
+class Triggers:
+    session: AsyncSession
+
+    async def get(self, key: OwnedId) -> Trigger | None:
+        return (await self.session.scalars(_one(key))).one_or_none()
+
+    async def get_locked(self, key: OwnedId) -> Trigger | None:
+        """Locks the row: until the commit, nobody fires, changes or deletes the trigger."""
+        statement = _one(key).with_for_update(key_share=True)
+        fresh = statement.execution_options(populate_existing=True)
+        return (await self.session.scalars(fresh)).one_or_none()
+
+    async def get_owner(self, trigger_id: int) -> int | None:
+        """For admins, who may name anybody's trigger: one probe of the key in each shard."""
+        statement = select(Trigger.owner_id).where(
+            Trigger.shard.in_(range(SHARDS)), Trigger.id == trigger_id
+        )
+        return await self.session.scalar(
+            statement, execution_options={ACROSS_SHARDS: "admin reads"}
+        )
+
+    async def add(self, trigger: Trigger) -> None:
+        self.session.add(trigger)
+        await self.session.flush()
+
+    async def list_page(
+        self, owner_id: int | None, wanted: TriggerFilter, *, before: int | None, limit: int
+    ) -> list[Trigger]:
+        """Newest first, `limit` at the most; everybody's if `owner_id` is None."""
+        statement = select(Trigger).order_by(Trigger.id.desc()).limit(limit)
+        if owner_id is not None:
+            statement = statement.where(
+                Trigger.shard == shard_of(owner_id), Trigger.owner_id == owner_id
+            )
+        if before is not None:
+            statement = statement.where(Trigger.id < before)
+        if wanted.type is not None:
+            statement = statement.where(Trigger.type == wanted.type)
+        if wanted.status is not None:
+            statement = statement.where(Trigger.status == wanted.status)
+        if wanted.tag is not None:
+            statement = statement.where(Trigger.tags.contains([wanted.tag]))
+        if wanted.q is not None:
+            statement = statement.where(Trigger.name.icontains(wanted.q, autoescape=True))
+        options = {} if owner_id is not None else {ACROSS_SHARDS: "admin reads"}
+        return list(await self.session.scalars(statement, execution_options=options))
+
+    async def delete(self, key: OwnedId) -> bool:
+        statement = (
+            delete(Trigger)
+            .where(Trigger.shard == key.shard, Trigger.owner_id == key.owner_id)
+            .where(Trigger.id == key.id)
+            .returning(Trigger.id)
+        )
+        return (await self.session.scalar(statement)) is not None

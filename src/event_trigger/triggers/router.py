@@ -1,0 +1,178 @@
+"""Triggers over HTTP: describe when, or who may; read, change, pause, resume, delete."""
+
+from typing import Annotated
+
+from fastapi import Body, Query, Request, Response
+from fastapi.openapi.models import Example
+
+from event_trigger.auth.dependencies import PrincipalDep
+from event_trigger.errors import (
+    Conflict,
+    Invalid,
+    NotFound,
+    Unauthorized,
+    UnsupportedMediaType,
+)
+from event_trigger.models import Trigger, TriggerStatus, TriggerType
+from event_trigger.triggers import lifecycle
+from event_trigger.triggers.dependencies import TriggerKeyDep
+from event_trigger.triggers.repository import TriggerFilter, Triggers
+from event_trigger.triggers.schemas import (
+    Tag,
+    TriggerCreate,
+    TriggerRead,
+    TriggerUpdate,
+    TriggerWritten,
+)
+from event_trigger.web.pagination import (
+    DEFAULT_LIMIT,
+    CursorText,
+    Limit,
+    cut_page,
+    encode_cursor,
+    id_cursor,
+    link_next,
+)
+from event_trigger.web.problems import problems
+from event_trigger.web.schemas import Text
+from event_trigger.web.session import SessionDep
+from event_trigger.web.strict_json import strict_router
+
+router = strict_router(prefix="/triggers", tags=["triggers"], responses=problems(Unauthorized))
+
+EXAMPLES: dict[str, Example] = {
+    "every 30 minutes": {
+        "value": {"type": "scheduled", "details": {"interval": 30, "recurring": True}}
+    },
+    "on weekdays at nine, in Berlin": {
+        "value": {
+            "type": "scheduled",
+            "name": "Stand-up",
+            "details": {"cron": "0 9 * * mon-fri", "timezone": "Europe/Berlin"},
+            "payload": {"room": "blue"},
+        }
+    },
+    "once, in 90 seconds": {"value": {"type": "scheduled", "details": {"interval": "PT90S"}}},
+    "when somebody calls": {
+        "value": {"type": "api", "details": {}, "payload": {"source": "deploy"}}
+    },
+}
+
+
+def _written(trigger: Trigger) -> TriggerWritten:
+    read = TriggerRead.model_validate(trigger)
+    return TriggerWritten(**read.model_dump(), warnings=lifecycle.warnings_of(trigger))
+
+
+@router.post(
+    "",
+    summary="Create a trigger",
+    operation_id="create_trigger",
+    status_code=201,
+    responses=problems(UnsupportedMediaType, Invalid),
+)
+async def create_trigger(
+    body: Annotated[TriggerCreate, Body(openapi_examples=EXAMPLES)],
+    principal: PrincipalDep,
+    session: SessionDep,
+    response: Response,
+) -> TriggerWritten:
+    """A `scheduled` trigger fires by itself; an `api` trigger fires when it is called.
+
+    `warnings` says so when the schedule lies in the past, so that it never fires.
+    """
+    trigger = await lifecycle.create(session, principal.user_id, body)
+    response.headers["Location"] = f"/triggers/{trigger.id}"
+    return _written(trigger)
+
+
+@router.get(
+    "",
+    summary="List triggers",
+    operation_id="list_triggers",
+    responses=problems(Invalid),
+)
+async def list_triggers(
+    request: Request,
+    response: Response,
+    principal: PrincipalDep,
+    session: SessionDep,
+    kind: Annotated[TriggerType | None, Query(alias="type")] = None,
+    status: Annotated[TriggerStatus | None, Query()] = None,
+    tag: Annotated[Tag | None, Query()] = None,
+    q: Annotated[Text | None, Query(max_length=200, description="A part of the name.")] = None,
+    limit: Limit = DEFAULT_LIMIT,
+    cursor: CursorText = None,
+) -> list[TriggerRead]:
+    """Newest first. More pages are behind the `Link` header with `rel="next"`."""
+    rows = await Triggers(session).list_page(
+        None if principal.is_admin else principal.user_id,
+        TriggerFilter(kind, status, tag, q),
+        before=id_cursor(cursor),
+        limit=limit + 1,
+    )
+    page, more = cut_page(rows, limit)
+    link_next(request, response, encode_cursor(page[-1].id) if more else None)
+    return [TriggerRead.model_validate(row) for row in page]
+
+
+@router.get(
+    "/{trigger_id}",
+    summary="Read a trigger",
+    operation_id="get_trigger",
+    responses=problems(NotFound, Invalid),
+)
+async def get_trigger(key: TriggerKeyDep, session: SessionDep) -> TriggerRead:
+    """The trigger as it stands, with its next instant and how often it has fired."""
+    trigger = await Triggers(session).get(key)
+    if trigger is None:
+        raise NotFound
+    return TriggerRead.model_validate(trigger)
+
+
+@router.patch(
+    "/{trigger_id}",
+    summary="Change a trigger",
+    operation_id="update_trigger",
+    responses=problems(NotFound, UnsupportedMediaType, Invalid),
+)
+async def update_trigger(
+    body: TriggerUpdate, key: TriggerKeyDep, session: SessionDep
+) -> TriggerWritten:
+    """A JSON Merge Patch (RFC 7396). A changed schedule holds from this answer on."""
+    return _written(await lifecycle.change(session, key, body))
+
+
+@router.delete(
+    "/{trigger_id}",
+    summary="Delete a trigger",
+    operation_id="delete_trigger",
+    status_code=204,
+    responses=problems(NotFound, Invalid),
+)
+async def delete_trigger(key: TriggerKeyDep, session: SessionDep) -> None:
+    """It never fires again. Its past events stay until they are purged."""
+    if not await Triggers(session).delete(key):
+        raise NotFound
+
+
+@router.post(
+    "/{trigger_id}/pause",
+    summary="Pause a trigger",
+    operation_id="pause_trigger",
+    responses=problems(NotFound, Conflict, Invalid),
+)
+async def pause_trigger(key: TriggerKeyDep, session: SessionDep) -> TriggerRead:
+    """It neither fires by itself nor by calls until it is resumed."""
+    return TriggerRead.model_validate(await lifecycle.pause(session, key))
+
+
+@router.post(
+    "/{trigger_id}/resume",
+    summary="Resume a trigger",
+    operation_id="resume_trigger",
+    responses=problems(NotFound, Conflict, Invalid),
+)
+async def resume_trigger(key: TriggerKeyDep, session: SessionDep) -> TriggerRead:
+    """Plans from now on; instants that fell into the pause are not caught up."""
+    return TriggerRead.model_validate(await lifecycle.resume(session, key))

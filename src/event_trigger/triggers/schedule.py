@@ -1,0 +1,236 @@
+"""When a trigger fires is arithmetic alone, so that testing a year of clock changes takes none."""
+
+import math
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from fractions import Fraction
+from typing import assert_never
+
+from event_trigger.triggers.cron import Field, ScheduleError, parse_cron
+
+__all__ = [
+    "Cron",
+    "Every",
+    "Once",
+    "Schedule",
+    "ScheduleError",
+    "is_recurring",
+    "latest_fire_between",
+    "next_fire_after",
+    "parse_interval",
+    "schedule_from",
+]
+
+_MICROSECOND = timedelta(microseconds=1)
+_SECOND = timedelta(seconds=1)
+_FIRST_YEAR, _LAST_YEAR = 1970, 9000
+_BEFORE_ALL = datetime(_FIRST_YEAR, 1, 1, tzinfo=UTC) - _MICROSECOND
+_LAST = datetime(_LAST_YEAR + 1, 1, 1, tzinfo=UTC) - _MICROSECOND
+_LONGEST_INTERVAL = timedelta(days=3653)
+
+_NUMBER = r"([0-9]{1,15}(?:[.,][0-9]{1,15})?)"
+_DURATION = re.compile(
+    rf"P(?=.)(?:{_NUMBER}W)?(?:{_NUMBER}D)?"
+    rf"(?:T(?=.)(?:{_NUMBER}H)?(?:{_NUMBER}M)?(?:{_NUMBER}S)?)?"
+)
+_YEARS_OR_MONTHS = re.compile(r"P[0-9.,WD]*[0-9][YM]")
+_PARTS = (
+    timedelta(weeks=1),
+    timedelta(days=1),
+    timedelta(hours=1),
+    timedelta(minutes=1),
+    timedelta(seconds=1),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Once:
+    """A single instant, aware UTC."""
+
+    at: datetime
+    until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Every:
+    """The grid `start + n * interval` of elapsed time, n >= 0, up to and including `until`."""
+
+    start: datetime
+    interval: timedelta
+    until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Cron:
+    """The matches of a cron(8) expression in an IANA zone, up to and including `until`."""
+
+    expression: str
+    timezone: str = "UTC"
+    until: datetime | None = None
+
+
+Schedule = Once | Every | Cron
+
+
+def is_recurring(schedule: Schedule) -> bool:
+    return not isinstance(schedule, Once)
+
+
+def schedule_from(
+    *,
+    anchor: datetime,
+    time: datetime | None = None,
+    interval: int | float | str | None = None,
+    recurring: bool = False,
+    cron: str | None = None,
+    timezone: str | None = None,
+    until: datetime | None = None,
+) -> Schedule:
+    """What the details of a trigger created at `anchor` mean, or ScheduleError (CONTRACT.md)."""
+    created_at = _instant(anchor, None)
+    end = None if until is None else _instant(until, "until")
+    if cron is not None:
+        if time is not None or interval is not None:
+            message = "cron cannot be combined with time or interval: leave out one or the other."
+            raise ScheduleError(message, field="cron")
+        return _cron(cron, "UTC" if timezone is None else timezone, end)
+    if timezone is not None:
+        message = "timezone belongs to cron: leave it out, and give time its own offset."
+        raise ScheduleError(message, field="timezone")
+    start = None if time is None else _instant(time, "time")
+    step = None if interval is None else parse_interval(interval)
+    if start is None and step is None:
+        raise ScheduleError("Nothing to fire on: give a time, an interval or a cron.")
+    if recurring:
+        return _every(created_at, start, step, end)
+    if end is not None:
+        message = "until belongs to a recurring schedule: set recurring to true, or leave it out."
+        raise ScheduleError(message, field="until")
+    return _once(created_at, start, step)
+
+
+def next_fire_after(schedule: Schedule, after: datetime) -> datetime | None:
+    """The first instant strictly after an aware one, in aware UTC, or None when there is no more.
+
+    There is none past `until`, which is itself included, nor after the year 9000.
+    """
+    after = max(_utc(after, None), _BEFORE_ALL)
+    end = _end(schedule)
+    if after >= end:
+        return None
+    match schedule:
+        case Once(at=at):
+            fires_at = at if at > after else None
+        case Every(start=start, interval=interval):
+            missed = 0 if after < start else (after - start) // interval + 1
+            fires_at = start + missed * interval
+        case Cron(expression=expression, timezone=timezone):
+            fires_at = parse_cron(expression, timezone).next_after(after)
+        case _:
+            assert_never(schedule)
+    return fires_at if fires_at is not None and fires_at <= end else None
+
+
+def latest_fire_between(schedule: Schedule, *, after: datetime, until: datetime) -> datetime | None:
+    """The newest instant in (after, until], aware UTC, or None; takes logarithmic time."""
+    after = max(_utc(after, None), _BEFORE_ALL)
+    until = min(_utc(until, None), _end(schedule))
+    match schedule:
+        case Once(at=at):
+            newest = at
+        case Every(start=start, interval=interval):
+            newest = start + (until - start) // interval * interval if until >= start else start
+        case Cron():
+            return _latest_match(schedule, after, until)
+        case _:
+            assert_never(schedule)
+    return newest if after < newest <= until else None
+
+
+def parse_interval(value: int | float | str) -> timedelta:
+    """Minutes, or an ISO 8601 duration in weeks, days and time, to the nearest microsecond.
+
+    It is at least 1 second and at most 3653 days, which is ten years; otherwise ScheduleError.
+    """
+    microseconds = _duration(value) if isinstance(value, str) else _minutes(value)
+    if not _SECOND // _MICROSECOND <= microseconds <= _LONGEST_INTERVAL // _MICROSECOND:
+        message = "interval must be at least 1 second and at most 10 years (3653 days)."
+        raise ScheduleError(message, field="interval")
+    return timedelta(microseconds=microseconds)
+
+
+def _minutes(value: int | float) -> int:
+    if isinstance(value, bool) or not (isinstance(value, int) or math.isfinite(value)):
+        raise ScheduleError("interval must be a finite number of minutes.", field="interval")
+    return round(Fraction(value) * 60_000_000)
+
+
+def _duration(text: str) -> int:
+    parts = _DURATION.fullmatch(text)
+    if parts is None:
+        message = "interval must be minutes as a number, or an ISO 8601 duration such as PT90S."
+        if _YEARS_OR_MONTHS.match(text):
+            message = "interval cannot count years or months: use weeks or days, or a cron."
+        raise ScheduleError(message, field="interval")
+    numbers = (Fraction((number or "0").replace(",", ".")) for number in parts.groups())
+    return round(sum(n * (part // _MICROSECOND) for n, part in zip(numbers, _PARTS, strict=True)))
+
+
+def _cron(expression: str, timezone: str, until: datetime | None) -> Cron:
+    parse_cron(expression, timezone)  # refuses what next_fire_after could not read
+    return Cron(expression, timezone, until)
+
+
+def _every(
+    anchor: datetime, time: datetime | None, interval: timedelta | None, until: datetime | None
+) -> Every:
+    if interval is None:
+        message = "recurring needs an interval or a cron: add one, or set recurring to false."
+        raise ScheduleError(message, field="recurring")
+    return Every(anchor + interval if time is None else time, interval, until)
+
+
+def _once(anchor: datetime, time: datetime | None, interval: timedelta | None) -> Once:
+    return Once(time or anchor + (interval or timedelta(0)))
+
+
+def _latest_match(schedule: Cron, after: datetime, until: datetime) -> datetime | None:
+    """Bisect: matches are whole seconds, and the search halves until less than one is left."""
+    newest = next_fire_after(schedule, after)
+    if newest is None or newest > until:
+        return None
+    while until - newest >= _SECOND:
+        middle = newest + (until - newest) // 2
+        newer = next_fire_after(schedule, middle)
+        if newer is None or newer > until:
+            until = middle
+        else:
+            newest = newer
+    return newest
+
+
+def _end(schedule: Schedule) -> datetime:
+    return _LAST if schedule.until is None else min(schedule.until, _LAST)
+
+
+def _instant(value: datetime, field: Field | None) -> datetime:
+    instant = _utc(value, field)
+    if not _BEFORE_ALL < instant <= _LAST:
+        raise _bad_year(field)
+    return instant
+
+
+def _utc(value: datetime, field: Field | None) -> datetime:
+    if value.utcoffset() is None:
+        message = f"{field or 'time'} needs an offset, such as the Z of 2030-01-31T09:00:00Z."
+        raise ScheduleError(message, field=field)
+    try:
+        return value.astimezone(UTC)
+    except OverflowError:
+        raise _bad_year(field) from None
+
+
+def _bad_year(field: Field | None) -> ScheduleError:
+    message = f"{field or 'time'} must be in the years {_FIRST_YEAR} to {_LAST_YEAR}, in UTC."
+    return ScheduleError(message, field=field)

@@ -1,0 +1,115 @@
+"""What a trigger looks like over HTTP."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, Field, PlainValidator, WithJsonSchema
+
+from event_trigger.models import TriggerStatus, TriggerType
+from event_trigger.triggers.payload_schema import check_schema
+from event_trigger.triggers.schedule import parse_interval
+from event_trigger.web.schemas import Instant, JsonObject, RequestModel, ResponseModel, Text
+
+MOST_TAGS = 20
+
+
+def _check_interval(value: object) -> int | float | str:
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        raise ValueError("write minutes as a number, or an ISO 8601 duration such as PT90S")
+    parse_interval(value)
+    return value
+
+
+def _unique(tags: list[str]) -> list[str]:
+    return list(dict.fromkeys(tags))
+
+
+Interval = Annotated[
+    Any,
+    PlainValidator(_check_interval),
+    WithJsonSchema(
+        {
+            "anyOf": [{"type": "number"}, {"type": "string", "format": "duration"}],
+            "description": "Minutes, or an ISO 8601 duration: 1 second to 10 years.",
+            "examples": [30, "PT90S"],
+        }
+    ),
+]
+PayloadSchema = Annotated[
+    JsonObject,
+    AfterValidator(check_schema),
+    Field(description="A JSON Schema that every payload must match."),
+]
+Name = Annotated[Text, Field(min_length=1, max_length=200, examples=["Nightly report"])]
+Tag = Annotated[Text, Field(min_length=1, max_length=50)]
+Tags = Annotated[list[Tag], Field(max_length=MOST_TAGS), AfterValidator(_unique)]
+Payload = Annotated[
+    JsonObject,
+    Field(description="The predefined payload.", examples=[{"report": "sales"}]),
+]
+
+
+class ApiDetails(RequestModel):
+    payload_schema: PayloadSchema | None = Field(None, alias="schema")
+
+
+class ScheduledDetails(ApiDetails):
+    """When to fire: a `time`, an `interval`, both, or a `cron`."""
+
+    time: Instant | None = None
+    interval: Interval | None = None
+    recurring: bool = False
+    cron: Annotated[Text, Field(examples=["0 9 * * mon-fri"])] | None = None
+    timezone: Annotated[Text, Field(examples=["Europe/Berlin"])] | None = None
+    until: Instant | None = None
+    max_fires: Annotated[int, Field(ge=1, le=2**53)] | None = None
+
+
+Details = ScheduledDetails | ApiDetails
+
+
+class _TriggerBase(RequestModel):
+    name: Name | None = None
+    payload: Payload | None = None
+    tags: Tags = Field(default_factory=list)
+
+
+class ScheduledTriggerCreate(_TriggerBase):
+    type: Literal["scheduled"]
+    details: ScheduledDetails
+
+
+class ApiTriggerCreate(_TriggerBase):
+    type: Literal["api"]
+    details: ApiDetails = Field(default_factory=ApiDetails)
+
+
+TriggerCreate = Annotated[ScheduledTriggerCreate | ApiTriggerCreate, Field(discriminator="type")]
+
+
+class TriggerUpdate(RequestModel):
+    """A JSON Merge Patch (RFC 7396): what is absent stays, null removes, objects merge."""
+
+    name: Name | None = None
+    payload: JsonObject | None = None
+    tags: Tags | None = None
+    details: JsonObject = Field(default_factory=dict, examples=[{"interval": 15}])
+
+
+class TriggerRead(ResponseModel):
+    id: int
+    name: str | None
+    type: TriggerType
+    details: JsonObject
+    payload: JsonObject | None
+    status: TriggerStatus
+    next_fire_at: Instant | None
+    last_fired_at: Instant | None
+    fire_count: int = Field(description="All firings but tests.")
+    tags: list[str]
+    error: str | None = Field(description="Why the trigger was set aside, if it was.")
+    created_at: Instant
+    updated_at: Instant
+
+
+class TriggerWritten(TriggerRead):
+    warnings: list[str] = Field(examples=[[]])

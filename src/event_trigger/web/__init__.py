@@ -1,0 +1,1 @@
+"""What every router shares: sessions, problems, pagination, strict bodies, health, the docs pages."""

@@ -1,0 +1,59 @@
+"""Swagger UI and ReDoc from this process, because no request may leave for another host."""
+
+from pathlib import Path
+from typing import Final
+
+from fastapi import APIRouter, Request, Response
+from starlette.responses import RedirectResponse
+from starlette.staticfiles import StaticFiles
+
+ROOT: Final = Path(__file__).parent / "static" / "docs"
+PAGES: Final = StaticFiles(directory=ROOT)
+ASSETS: Final = StaticFiles(directory=ROOT / "assets")
+
+# styled-components inserts one empty <style> and fills it by insertRule, which needs no permission.
+EMPTY_STYLE: Final = "'sha256-47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU='"
+
+
+def _policy(*, style: str = "'self'", font: str = "'self'") -> str:
+    return (
+        f"default-src 'none'; script-src 'self'; style-src {style}; img-src 'self' data:; "
+        f"connect-src 'self'; font-src {font}; base-uri 'none'; form-action 'self'; "
+        "frame-ancestors 'none'"
+    )
+
+
+SWAGGER_POLICY: Final = _policy()
+REDOC_POLICY: Final = _policy(style=f"'self' {EMPTY_STYLE}", font="'self' data:")
+
+router = APIRouter(include_in_schema=False)
+
+
+@router.api_route("/", methods=["GET", "HEAD"])
+async def root() -> Response:
+    return RedirectResponse("api/docs")
+
+
+@router.api_route("/api/docs", methods=["GET", "HEAD"])
+async def swagger(request: Request) -> Response:
+    return await _page(request, "swagger.html", policy=SWAGGER_POLICY)
+
+
+@router.api_route("/api/redoc", methods=["GET", "HEAD"])
+async def redoc(request: Request) -> Response:
+    return await _page(request, "redoc.html", policy=REDOC_POLICY)
+
+
+@router.api_route("/api/docs/assets/{path:path}", methods=["GET", "HEAD"])
+async def asset(request: Request, path: str) -> Response:
+    response = await ASSETS.get_response(path, request.scope)
+    vendored = "/" in path  # in a folder that is named after its version
+    response.headers["Cache-Control"] = "public, max-age=86400" if vendored else "no-cache"
+    return response
+
+
+async def _page(request: Request, name: str, *, policy: str) -> Response:
+    response = await PAGES.get_response(name, request.scope)
+    response.headers["Cache-Control"] = "no-cache"
+    response.headers["Content-Security-Policy"] = policy
+    return response

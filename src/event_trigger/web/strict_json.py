@@ -1,0 +1,113 @@
+"""Refuses, before anything else sees it, JSON that Python reads and PostgreSQL cannot keep."""
+
+import json
+import math
+from collections.abc import Callable, Coroutine
+from typing import Any, NoReturn
+
+from fastapi import APIRouter, Request, Response
+from fastapi.routing import APIRoute
+
+from event_trigger.errors import UnsupportedMediaType
+
+DEEPEST = 64
+
+
+def loads(body: bytes) -> Any:
+    """Reads RFC 8259 JSON of at most 64 levels.
+
+    Refuses NaN, Infinity, numbers beyond a double, NUL, lone surrogates and repeated names, all
+    as `JSONDecodeError`, whose message says what to change.
+    """
+    try:
+        value = json.loads(
+            body.decode(), parse_constant=_refuse_constant, object_pairs_hook=_unique_names
+        )
+    except UnicodeDecodeError:
+        _refuse("it must be encoded in UTF-8")
+    except RecursionError:
+        _refuse(f"it is nested deeper than {DEEPEST} levels")
+    except json.JSONDecodeError:
+        raise
+    except ValueError:
+        _refuse("a number has too many digits")
+    _check(value)
+    return value
+
+
+def _refuse(reason: str) -> NoReturn:
+    raise json.JSONDecodeError(reason, "", 0) from None
+
+
+def _refuse_constant(_: str) -> NoReturn:
+    _refuse("NaN and Infinity are not JSON")
+
+
+def _unique_names(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        _refuse("an object has the same name twice")
+    return found
+
+
+def _check(value: Any) -> None:
+    level, depth = [value], 0
+    while level:
+        for one in level:
+            _check_scalar(one)
+        containers = [one for one in level if isinstance(one, dict | list)]
+        depth += 1
+        if containers and depth > DEEPEST:
+            _refuse(f"it is nested deeper than {DEEPEST} levels")
+        level = [child for one in containers for child in _children(one)]
+
+
+def _children(container: dict[str, Any] | list[Any]) -> list[Any]:
+    if isinstance(container, dict):
+        return [*container.keys(), *container.values()]
+    return container
+
+
+def _check_scalar(value: Any) -> None:
+    if isinstance(value, str):
+        _check_text(value)
+    elif isinstance(value, float) and not math.isfinite(value):
+        _refuse("a number is too large")
+
+
+def _check_text(text: str) -> None:
+    if "\0" in text:
+        _refuse("text must not hold the character U+0000")
+    if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
+        _refuse("text must not hold half of a surrogate pair")
+
+
+class StrictRequest(Request):
+    async def json(self) -> Any:
+        return loads(await self.body())
+
+
+class StrictRoute(APIRoute):
+    """A route whose body, if there is one, is strict JSON and says so."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        handle = super().get_route_handler()
+
+        async def handle_strictly(request: Request) -> Response:
+            strict = StrictRequest(request.scope, request.receive)
+            if self.body_field and not _says_json(strict) and await strict.body():
+                raise UnsupportedMediaType
+            return await handle(strict)
+
+        return handle_strictly
+
+
+def _says_json(request: Request) -> bool:
+    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    return media_type == "application/json" or (
+        media_type.startswith("application/") and media_type.endswith("+json")
+    )
+
+
+def strict_router(*, tags: list[str], prefix: str = "", **options: Any) -> APIRouter:
+    return APIRouter(prefix=prefix, tags=[*tags], route_class=StrictRoute, **options)
