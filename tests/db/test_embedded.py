@@ -23,7 +23,12 @@ from sqlalchemy.ext.asyncio import create_async_engine
 
 from event_trigger.db.account import SHELF, account_for, make_shelf
 from event_trigger.db.binaries import Binaries
-from event_trigger.db.embedded import EmbeddedPostgresError, find_binaries, running_postgres
+from event_trigger.db.embedded import (
+    EmbeddedPostgresError,
+    find_binaries,
+    running_postgres,
+    url_if_running,
+)
 from event_trigger.db.postmaster import Launch, start, stop
 
 AS_ROOT = os.geteuid() == 0
@@ -147,7 +152,7 @@ def run_as_ordinary_user(data_dir: Path, **environment: str) -> str:
 def major_version() -> str:
     command = [str(find_binaries() / "postgres"), "--version"]
     said: str = subprocess.check_output(command, text=True)
-    return said.split()[2].split(".")[0]
+    return said.split()[2].split(".", maxsplit=1)[0]
 
 
 def stand_in(folder: Path, **scripts: str) -> str:
@@ -375,6 +380,15 @@ def test_two_processes_never_share_a_data_directory(data_dir: Path) -> None:
 
     assert "EVENT_TRIGGER_DATA_DIR or DATABASE_URL" in str(no.value)
     assert 1 in kept
+
+
+def test_another_process_finds_the_server_that_runs(data_dir: Path, place: Path) -> None:
+    with running_postgres(data_dir, durable=False) as url:
+        found = url_if_running(data_dir)
+
+    assert found == url
+    assert url_if_running(data_dir) is None
+    assert url_if_running(place / "missing") is None
 
 
 @pytest.mark.parametrize("first_line", ["{pid}", "not a pid"])
@@ -679,21 +693,19 @@ def test_a_machine_without_all_programs_says_what_to_do(
 
 def test_an_ordinary_user_runs_it_as_themselves(ordinary_place: Path) -> None:
     owner = ordinary_place.stat().st_uid
+    long = ordinary_place / ("l" * 120)
 
     first = run_as_ordinary_user(ordinary_place / "data")
-    second = run_as_ordinary_user(ordinary_place / "data")
+    private = mode(ordinary_place / "data")
+    (ordinary_place / "data").rename(long)
+    second = run_as_ordinary_user(long, TMPDIR=f"{ordinary_place}/{'t' * 90}")
 
-    assert first == second == f"{owner} {ordinary_place}/data/run"
-    assert mode(ordinary_place / "data") == 0o700
-
-
-def test_an_ordinary_users_long_path_is_fine(ordinary_place: Path) -> None:
-    said = run_as_ordinary_user(ordinary_place / ("l" * 120), TMPDIR=f"{ordinary_place}/{'t' * 90}")
-
-    uid, _, sockets = said.partition(" ")
+    sockets = Path(second.split()[1])
     shutil.rmtree(sockets)
-    assert int(uid) == ordinary_place.stat().st_uid
-    assert Path(sockets).parent == Path("/tmp")
+    assert first == f"{owner} {ordinary_place}/data/run"
+    assert private == 0o700
+    assert second == f"{owner} {sockets}"
+    assert sockets.parent == Path("/tmp")
 
 
 def test_an_ordinary_user_cannot_run_programs_that_do_not_work(
@@ -709,13 +721,16 @@ def test_an_ordinary_user_cannot_run_programs_that_do_not_work(
 
 @only_root
 def test_root_runs_it_as_the_owner_of_the_data_directory(ordinary_place: Path) -> None:
-    with running_postgres(ordinary_place, durable=False):
-        pass
-    as_owner = run_as_ordinary_user(ordinary_place / "data")
+    data_dir, owner = ordinary_place / "data", ordinary_place.stat()
+    data_dir.mkdir(mode=0o700)
+    os.chown(data_dir, owner.st_uid, owner.st_gid)
 
-    owner = ordinary_place.stat().st_uid
-    assert {path.stat().st_uid for path in ordinary_place.rglob("*")} == {owner}
-    assert as_owner.startswith(f"{owner} ")
+    with running_postgres(data_dir, durable=False):
+        pass
+    as_owner = run_as_ordinary_user(data_dir)
+
+    assert {path.stat().st_uid for path in ordinary_place.rglob("*")} == {owner.st_uid}
+    assert as_owner == f"{owner.st_uid} {data_dir}/run"
 
 
 @only_root

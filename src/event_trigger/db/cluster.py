@@ -23,7 +23,8 @@ def make_data_dir(data_dir: Path) -> Path:
     """
     data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     data_dir = data_dir.resolve()
-    if os.geteuid() == 0 and data_dir.stat().st_uid == 0 and not any(data_dir.iterdir()):
+    is_new = {path.name for path in data_dir.iterdir()} <= {"lock"}
+    if is_new and os.geteuid() == 0 and data_dir.stat().st_uid == 0:
         data_dir.chmod(data_dir.stat().st_mode | 0o011)
     return data_dir
 
@@ -105,9 +106,8 @@ def _make(cluster: Path, account: Account, binaries: Binaries, *, durable: bool)
 
 def _initialise(cluster: Path, account: Account, binaries: Binaries, *, durable: bool) -> None:
     # libc's collations change with the machine and corrupt indexes; PostgreSQL's own do not
-    locale = ["--locale=C"]
-    if binaries.major >= 17:
-        locale = ["--locale-provider=builtin", "--locale=C.UTF-8"]
+    builtin = ["--locale-provider=builtin", "--locale=C.UTF-8"]
+    locale = builtin if binaries.major >= 17 else ["--locale=C"]
     status, output = account.run(
         [
             *(binaries.folder / "initdb", "-D", cluster, "-U", "postgres"),

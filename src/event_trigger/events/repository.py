@@ -115,7 +115,9 @@ def _within(statement: Select[*tuple[Any, ...]], window: Window) -> Select[*tupl
     return statement if window.end is None else statement.where(Event.triggered_at < window.end)
 
 
-def _outside(statement: Select[*tuple[Any, ...]], closed: Window | None) -> Select[*tuple[Any, ...]]:
+def _outside(
+    statement: Select[*tuple[Any, ...]], closed: Window | None
+) -> Select[*tuple[Any, ...]]:
     if closed is None:
         return statement
     return statement.where(or_(Event.triggered_at < closed.start, Event.triggered_at >= closed.end))

@@ -1,0 +1,87 @@
+"""The fixtures of every test: one PostgreSQL, a database each, the application, three people."""
+
+from collections.abc import AsyncIterator, Iterator
+
+import httpx
+import pytest
+
+from tests.support.databases import fresh_database, make_template, postgres_server
+from tests.support.services import (
+    ADA,
+    ADMIN,
+    BOB,
+    Service,
+    fill_with_people,
+    fill_with_people_and_partitions,
+    running_service,
+)
+from tests.support.shards import ShardWatch
+
+
+@pytest.fixture(scope="session")
+def server_url() -> Iterator[str]:
+    with postgres_server() as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def template(server_url: str) -> str:
+    return make_template(server_url, fill_with_people_and_partitions)
+
+
+@pytest.fixture(scope="session")
+def template_without_partitions(server_url: str) -> str:
+    return make_template(server_url, fill_with_people)
+
+
+@pytest.fixture(scope="session")
+def shard_watch() -> ShardWatch:
+    return ShardWatch()
+
+
+@pytest.fixture(autouse=True)
+def _every_statement_names_its_shard(shard_watch: ShardWatch) -> Iterator[None]:
+    shard_watch.offenders.clear()
+    yield
+    assert shard_watch.offenders == []
+
+
+@pytest.fixture
+async def database_url(server_url: str, template: str) -> AsyncIterator[str]:
+    async with fresh_database(server_url, template=template) as url:
+        yield url
+
+
+@pytest.fixture
+async def unpartitioned_url(
+    server_url: str, template_without_partitions: str
+) -> AsyncIterator[str]:
+    """For windows of seconds, which need partitions of their own width."""
+    async with fresh_database(server_url, template=template_without_partitions) as url:
+        yield url
+
+
+@pytest.fixture
+async def service(database_url: str) -> AsyncIterator[Service]:
+    async with running_service(database_url) as running:
+        yield running
+
+
+@pytest.fixture
+def ada(service: Service) -> httpx.AsyncClient:
+    return service.client(ADA)
+
+
+@pytest.fixture
+def bob(service: Service) -> httpx.AsyncClient:
+    return service.client(BOB)
+
+
+@pytest.fixture
+def admin(service: Service) -> httpx.AsyncClient:
+    return service.client(ADMIN)
+
+
+@pytest.fixture
+def anonymous(service: Service) -> httpx.AsyncClient:
+    return service.client()

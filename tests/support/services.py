@@ -1,0 +1,103 @@
+"""Runs the application in this process, with its scheduler, and speaks to it over HTTP."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import httpx
+from fastapi import FastAPI
+from pwdlib import PasswordHash
+from pwdlib.hashers.argon2 import Argon2Hasher
+from pydantic import SecretStr
+
+from event_trigger.app import create_app
+from event_trigger.auth.accounts import add_user
+from event_trigger.auth.passwords import Passwords
+from event_trigger.auth.repository import Logins
+from event_trigger.auth.tokens import Tokens
+from event_trigger.config import Settings
+from event_trigger.db.engine import create_engine, create_sessions
+from event_trigger.db.migrate import migrate
+from event_trigger.events.retention import make_partitions
+from event_trigger.models import Role
+
+SECRET = "only-for-tests-0123456789abcdef-0123456789"
+PASSWORD = "correct horse battery staple"
+ADMIN, ADA, BOB = 1, 2, 3  # the ids of the users in every test database
+_PEOPLE = {
+    ADMIN: ("admin@example.com", Role.ADMIN),
+    ADA: ("ada@example.com", Role.USER),
+    BOB: ("bob@example.com", Role.USER),
+}
+
+
+def quick_passwords() -> Passwords:
+    return Passwords(PasswordHash((Argon2Hasher(time_cost=1, memory_cost=8, parallelism=1),)))
+
+
+def make_settings(database_url: str, **changes: Any) -> Settings:
+    values = {"database_url": SecretStr(database_url), "jwt_secret": SecretStr(SECRET), **changes}
+    return Settings(_env_file=None, **values)  # type: ignore[call-arg]
+
+
+async def fill_with_people(database_url: str) -> None:
+    """Migrates, and adds an admin and two users, each with a login."""
+    engine = create_engine(database_url)
+    sessions = create_sessions(engine)
+    await migrate(engine)
+    for user_id, (email, role) in _PEOPLE.items():
+        user = await add_user(
+            sessions, quick_passwords(), email=email, password=PASSWORD, role=role
+        )
+        assert user.id == user_id
+        async with sessions.begin() as session:
+            await Logins(session).add(UUID(int=user_id), user_id, timedelta(days=1))
+    await engine.dispose()
+
+
+async def fill_with_people_and_partitions(database_url: str) -> None:
+    await fill_with_people(database_url)
+    engine = create_engine(database_url)
+    await make_partitions(create_sessions(engine), make_settings(database_url))
+    await engine.dispose()
+
+
+def token_of(user_id: int) -> str:
+    return Tokens(SECRET).issue(user_id=user_id, login_id=UUID(int=user_id))
+
+
+@dataclass
+class Service:
+    """A running application; `client` speaks to it as somebody, or as nobody."""
+
+    app: FastAPI
+    settings: Settings
+    clients: list[httpx.AsyncClient] = field(default_factory=list)
+
+    @property
+    def database_url(self) -> str:
+        assert self.settings.database_url is not None
+        return self.settings.database_url.get_secret_value()
+
+    def client(self, user_id: int | None = None) -> httpx.AsyncClient:
+        headers = {} if user_id is None else {"Authorization": f"Bearer {token_of(user_id)}"}
+        transport = httpx.ASGITransport(app=self.app)
+        client = httpx.AsyncClient(
+            transport=transport, base_url="http://service.test", headers=headers
+        )
+        self.clients.append(client)
+        return client
+
+
+@asynccontextmanager
+async def running_service(database_url: str, **settings: Any) -> AsyncIterator[Service]:
+    made = make_settings(database_url, **settings)
+    app = create_app(made, passwords=quick_passwords())
+    async with app.router.lifespan_context(app):
+        service = Service(app, made)
+        yield service
+        for client in service.clients:
+            await client.aclose()
