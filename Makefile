@@ -3,7 +3,7 @@ BIN := .venv/bin
 export PYTHONPATH := src
 
 .DEFAULT_GOAL := help
-.PHONY: help run install test check format pins clean
+.PHONY: help run install test lint check format pins clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 12
@@ -16,12 +16,13 @@ install: .venv/dev.stamp  ## Make .venv with everything that development needs
 test: .venv/dev.stamp  ## Run the tests with coverage (EVENT_TRIGGER_PG_BIN=… for another PostgreSQL)
 	$(BIN)/python -m pytest --cov --cov-report=term
 
-check: .venv/dev.stamp  ## What CI runs: format, lint, imports, types, tests
+lint: .venv/dev.stamp  ## Check format, style, imports and types
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/lint-imports
 	$(BIN)/mypy
-	$(MAKE) test
+
+check: lint test  ## What CI runs: lint, then test
 
 format: .venv/dev.stamp  ## Format the code and mend what lint can mend
 	$(BIN)/ruff format .
@@ -29,6 +30,7 @@ format: .venv/dev.stamp  ## Format the code and mend what lint can mend
 
 pins: .venv/dev.stamp  ## Compile requirements*.txt anew from pyproject.toml
 	$(BIN)/uv pip compile $(PIN) pyproject.toml -o requirements.txt
+	$(BIN)/uv pip compile $(PIN) --group build -o requirements-build.txt
 	$(BIN)/uv pip compile $(PIN) --group dev -c requirements.txt pyproject.toml -o requirements-dev.txt
 PIN := --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate
 

@@ -1,4 +1,4 @@
-"""What the AsyncIOScheduler runs: dispatch and retention. It is a clock; PostgreSQL has the plan."""
+"""What the AsyncIOScheduler runs: it is a clock and nothing more; PostgreSQL has the plan."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -29,7 +29,7 @@ DRAIN_FOR = 10.0
 
 
 class Jobs:
-    """The recurring work of one process. Every replica runs all of it; none needs to be a leader."""
+    """The recurring work of one process; every replica runs all of it, none needs to lead."""
 
     def __init__(self, engine: AsyncEngine, sessions: Sessions, settings: Settings) -> None:
         self._engine = engine

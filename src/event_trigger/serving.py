@@ -33,7 +33,7 @@ log = structlog.get_logger()
 
 GRACE = 10  # seconds that open requests have when the service is told to stop
 FIRST_ADMIN = "admin@localhost"
-_NEEDS_SECRET = (
+_UNSIGNED = (
     "EVENT_TRIGGER_JWT_SECRET is not set. With a DATABASE_URL it must be given, the same for every"
     " replica, 32 bytes or more, for example: python3 -c 'import secrets;"
     " print(secrets.token_urlsafe(48))'"
@@ -75,17 +75,17 @@ def reaching_database(settings: Settings) -> Iterator[Settings]:
 def serve(settings: Settings, *, workers: int) -> None:
     """Serves until it is told to stop; raises SettingsError before it starts anything in vain."""
     if settings.jwt_secret is None and settings.database_url is not None:
-        raise SettingsError(_NEEDS_SECRET)
+        raise SettingsError(_UNSIGNED)
     embedded = settings.database_url is None
     with with_database(settings) as complete:
         secret = settings.jwt_secret or SecretStr(_kept_secret(settings.data_dir))
-        complete = complete.model_copy(update={"jwt_secret": secret})
-        admin = asyncio.run(_prepare(complete, embedded=embedded))
+        signed = complete.model_copy(update={"jwt_secret": secret})
+        admin = asyncio.run(_prepare(signed, embedded=embedded))
         if workers == 1:
-            _Announcing(create_app(complete), complete, admin).run()
+            _Announcing(create_app(signed), signed, admin).run()
         else:
-            print(welcome(complete, admin), flush=True)
-            _run_workers(complete, workers)
+            print(welcome(signed, admin), flush=True)
+            _run_workers(signed, workers)
 
 
 def _kept_secret(data_dir: Path) -> str:
@@ -203,11 +203,12 @@ def welcome(settings: Settings, admin: FirstAdmin | None) -> str:
         "",
         "Sign in, and create a trigger that fires in three seconds:",
         "",
-        *([] if admin and admin.password else ["  read -rs PASSWORD"]),
+        *([] if admin and admin.password else ["  PASSWORD='the one from the first start'"]),
         f"  TOKEN=$(curl -s {url}/auth/token -d username={shlex.quote(email)}"
         f" --data-urlencode password={password} | {read})",
-        f'  curl -s {url}/triggers -H "Authorization: Bearer $TOKEN" --json'
-        """ '{"type": "scheduled", "details": {"interval": "PT3S"}}'""",
+        f'  curl -s {url}/triggers -H "Authorization: Bearer $TOKEN"'
+        " -H 'Content-Type: application/json'"
+        """ -d '{"type": "scheduled", "details": {"interval": "PT3S"}}'""",
         f'  sleep 4; curl -s {url}/events -H "Authorization: Bearer $TOKEN"',
         "",
     ]

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
-from event_trigger.triggers.cron import ScheduleError, parse_cron, read_zone
+from event_trigger.triggers.cron import parse_cron, read_zone
+from event_trigger.triggers.schedule_error import ScheduleError
 
 MINUTE = timedelta(minutes=1)
 HOUR = timedelta(hours=1)

@@ -8,18 +8,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from event_trigger.triggers.interval import parse_interval
 from event_trigger.triggers.schedule import (
     Cron,
     Every,
     Once,
     Schedule,
-    ScheduleError,
     is_recurring,
     latest_fire_between,
     next_fire_after,
-    parse_interval,
     schedule_from,
 )
+from event_trigger.triggers.schedule_error import ScheduleError
 
 SECOND = timedelta(seconds=1)
 MINUTE = timedelta(minutes=1)

@@ -28,7 +28,7 @@ class PasswordGrant:
         self,
         username: Annotated[Text, Form(max_length=320, examples=["admin@localhost"])],
         password: Annotated[Text, Form(max_length=1024, json_schema_extra={"format": "password"})],
-        grant_type: Annotated[str, Form(pattern="^password$")] = "password",
+        grant_type: Annotated[str, Form(pattern="^password$")] = "password",  # noqa: ARG002 - checked
         scope: Annotated[str, Form(max_length=1000, description="Leave empty.")] = "",
     ) -> None:
         self.username = username

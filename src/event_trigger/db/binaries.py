@@ -54,7 +54,8 @@ def binaries_for(account: Account) -> Binaries:
         return copied
     raise EmbeddedPostgresError(
         f"the programs in {found} do not run as uid {account.uid} on this machine ({said}); "
-        "set EVENT_TRIGGER_PG_BIN to a folder with initdb and postgres, or set DATABASE_URL"
+        "run the service as an ordinary user, set EVENT_TRIGGER_PG_BIN to a folder with initdb "
+        "and postgres that work, or set DATABASE_URL"
     )
 
 

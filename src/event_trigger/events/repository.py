@@ -90,8 +90,8 @@ class Events:
         ).where(EventPartition.closed_at.is_not(None), EventPartition.starts_at >= window.start)
         if window.end is not None:
             statement = statement.where(EventPartition.ends_at <= window.end)
-        start, end = (await self.session.execute(statement)).one()
-        return None if start is None else Window(start, end)
+        stretch = tuple((await self.session.execute(statement)).one())
+        return None if None in stretch else Window(*stretch)
 
 
 def _narrow(

@@ -1,7 +1,7 @@
 """What all tables share: naming of constraints, column types, and the shard of an owner."""
 
 from datetime import datetime
-from typing import Any
+from typing import Any, ClassVar
 
 from sqlalchemy import JSON, BigInteger, DateTime, MetaData
 from sqlalchemy.orm import DeclarativeBase
@@ -24,7 +24,7 @@ class Base(DeclarativeBase):
             "pk": "pk_%(table_name)s",
         }
     )
-    type_annotation_map = {
+    type_annotation_map: ClassVar[dict[Any, Any]] = {
         int: BigInteger,
         datetime: DateTime(timezone=True),
         # json, not jsonb: a payload comes back as it was written, key order and numbers included

@@ -23,7 +23,7 @@ class TriggerStatus(StrEnum):
 
 
 class Trigger(Base):
-    """`anchor_at` starts the grid of an interval without a `time`; `error` says why it is set aside.
+    """`anchor_at` starts the grid of an interval without `time`; `error` says why it is set aside.
 
     `fire_count` counts all firings but tests, `scheduled_count` those that `max_fires` limits.
     """

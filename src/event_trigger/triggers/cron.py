@@ -10,10 +10,11 @@ from copy import copy
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
-from typing import Literal
 from zoneinfo import ZoneInfo
 
 from cronsim import CronSim, CronSimError
+
+from event_trigger.triggers.schedule_error import ScheduleError
 
 _SECOND = timedelta(seconds=1)
 # Since 1970 no clock was put back by more than 7 hours, nor changed twice within 4 days.
@@ -56,17 +57,6 @@ _ZONE = re.compile(r"[A-Za-z][A-Za-z0-9_+-]*(?:/[A-Za-z0-9_+-]+){0,2}")
 _LONGEST_ZONE = 64
 # Files beside the zones that depend on the machine, count leap seconds or stand for "not set".
 _NOT_ZONES = re.compile(r"(?:posix|right)/.*|localtime|posixrules|Factory")
-
-Field = Literal["cron", "time", "interval", "recurring", "timezone", "until"]
-
-
-class ScheduleError(ValueError):
-    """A schedule that cannot be kept; `message` says what to change and never echoes the input."""
-
-    def __init__(self, message: str, *, field: Field | None = None) -> None:
-        super().__init__(message)
-        self.message = message
-        self.field = field
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from event_trigger.triggers.merge_patch import merge_patch
 from event_trigger.triggers.payload_schema import payload_errors
 from event_trigger.triggers.planning import Plan, plan_of
 from event_trigger.triggers.repository import OwnedId, Triggers
-from event_trigger.triggers.schedule import ScheduleError
+from event_trigger.triggers.schedule_error import ScheduleError
 from event_trigger.triggers.schemas import (
     ApiDetails,
     ApiTriggerCreate,
@@ -70,7 +70,7 @@ async def create(
 
 
 async def change(session: AsyncSession, key: OwnedId, body: TriggerUpdate) -> Trigger:
-    """Applies a merge patch; a changed schedule is planned anew from now, an unchanged one stays."""
+    """Applies a merge patch; only a changed schedule is planned anew, from now on."""
     trigger = await _get_locked(session, key)
     now = await database_now(session)
     patch = body.model_dump(exclude_unset=True)

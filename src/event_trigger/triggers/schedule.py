@@ -1,47 +1,18 @@
 """When a trigger fires is arithmetic alone, so that testing a year of clock changes takes none."""
 
-import math
-import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from fractions import Fraction
 from typing import assert_never
 
-from event_trigger.triggers.cron import Field, ScheduleError, parse_cron
-
-__all__ = [
-    "Cron",
-    "Every",
-    "Once",
-    "Schedule",
-    "ScheduleError",
-    "is_recurring",
-    "latest_fire_between",
-    "next_fire_after",
-    "parse_interval",
-    "schedule_from",
-]
+from event_trigger.triggers.cron import parse_cron
+from event_trigger.triggers.interval import parse_interval
+from event_trigger.triggers.schedule_error import Field, ScheduleError
 
 _MICROSECOND = timedelta(microseconds=1)
 _SECOND = timedelta(seconds=1)
 _FIRST_YEAR, _LAST_YEAR = 1970, 9000
 _BEFORE_ALL = datetime(_FIRST_YEAR, 1, 1, tzinfo=UTC) - _MICROSECOND
 _LAST = datetime(_LAST_YEAR + 1, 1, 1, tzinfo=UTC) - _MICROSECOND
-_LONGEST_INTERVAL = timedelta(days=3653)
-
-_NUMBER = r"([0-9]{1,15}(?:[.,][0-9]{1,15})?)"
-_DURATION = re.compile(
-    rf"P(?=.)(?:{_NUMBER}W)?(?:{_NUMBER}D)?"
-    rf"(?:T(?=.)(?:{_NUMBER}H)?(?:{_NUMBER}M)?(?:{_NUMBER}S)?)?"
-)
-_YEARS_OR_MONTHS = re.compile(r"P[0-9.,WD]*[0-9][YM]")
-_PARTS = (
-    timedelta(weeks=1),
-    timedelta(days=1),
-    timedelta(hours=1),
-    timedelta(minutes=1),
-    timedelta(seconds=1),
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,35 +117,6 @@ def latest_fire_between(schedule: Schedule, *, after: datetime, until: datetime)
         case _:
             assert_never(schedule)
     return newest if after < newest <= until else None
-
-
-def parse_interval(value: int | float | str) -> timedelta:
-    """Minutes, or an ISO 8601 duration in weeks, days and time, to the nearest microsecond.
-
-    It is at least 1 second and at most 3653 days, which is ten years; otherwise ScheduleError.
-    """
-    microseconds = _duration(value) if isinstance(value, str) else _minutes(value)
-    if not _SECOND // _MICROSECOND <= microseconds <= _LONGEST_INTERVAL // _MICROSECOND:
-        message = "interval must be at least 1 second and at most 10 years (3653 days)."
-        raise ScheduleError(message, field="interval")
-    return timedelta(microseconds=microseconds)
-
-
-def _minutes(value: int | float) -> int:
-    if isinstance(value, bool) or not (isinstance(value, int) or math.isfinite(value)):
-        raise ScheduleError("interval must be a finite number of minutes.", field="interval")
-    return round(Fraction(value) * 60_000_000)
-
-
-def _duration(text: str) -> int:
-    parts = _DURATION.fullmatch(text)
-    if parts is None:
-        message = "interval must be minutes as a number, or an ISO 8601 duration such as PT90S."
-        if _YEARS_OR_MONTHS.match(text):
-            message = "interval cannot count years or months: use weeks or days, or a cron."
-        raise ScheduleError(message, field="interval")
-    numbers = (Fraction((number or "0").replace(",", ".")) for number in parts.groups())
-    return round(sum(n * (part // _MICROSECOND) for n, part in zip(numbers, _PARTS, strict=True)))
 
 
 def _cron(expression: str, timezone: str, until: datetime | None) -> Cron:

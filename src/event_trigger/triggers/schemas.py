@@ -5,8 +5,8 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, PlainValidator, WithJsonSchema
 
 from event_trigger.models import TriggerStatus, TriggerType
+from event_trigger.triggers.interval import parse_interval
 from event_trigger.triggers.payload_schema import check_schema
-from event_trigger.triggers.schedule import parse_interval
 from event_trigger.web.schemas import Instant, JsonObject, RequestModel, ResponseModel, Text
 
 MOST_TAGS = 20

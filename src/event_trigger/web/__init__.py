@@ -1,1 +1,1 @@
-"""What every router shares: sessions, problems, pagination, strict bodies, health, the docs pages."""
+"""What every router shares: sessions, problems, pages, strict bodies, health, the docs."""
