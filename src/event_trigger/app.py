@@ -25,7 +25,7 @@ from event_trigger.jobs import Jobs
 from event_trigger.logs import configure_logs
 from event_trigger.triggers import router as triggers
 from event_trigger.web import docs, health
-from event_trigger.web.middleware import RequestMiddleware
+from event_trigger.web.middleware import BodyLimitMiddleware, RequestMiddleware
 from event_trigger.web.problems import add_problem_handlers
 from event_trigger.web.services import Services
 
@@ -39,7 +39,7 @@ Describe **when** something should happen (a time, an interval, a cron line in y
 or **who may make it happen** (a call with a predefined payload). Each firing is an *event*: on
 record, exactly once, however many replicas run.
 
-1. `POST /auth/token`, or *Authorize* above, to sign in.
+1. `POST /auth/token`, or *Authorize* below, to sign in.
 2. `POST /triggers` to create a trigger.
 3. `GET /events` to see what it did.
 
@@ -75,7 +75,6 @@ def create_app(settings: Settings, *, passwords: Passwords | None = None) -> Fas
         docs_url=None,
         redoc_url=None,
         telemetry={"tracing": False, "metrics": False, "logs": False},
-        max_body_size=LARGEST_BODY,
         redirect_slashes=False,
         generate_unique_id_function=operation_id,
         middleware=_middleware(settings),
@@ -142,4 +141,4 @@ def _middleware(settings: Settings) -> list[Middleware]:
                 expose_headers=["Link", "Location", "Idempotent-Replayed", "X-Request-ID"],
             )
         )
-    return stack
+    return [*stack, Middleware(BodyLimitMiddleware, largest=LARGEST_BODY)]

@@ -72,6 +72,11 @@ class Conflict(Problem):
     status, slug, title = 409, "conflict", "Conflict"
 
 
+class TooLarge(Problem):
+    status, slug, title = 413, "content-too-large", "Content too large"
+    default_detail = "The body is larger than 1 MiB. Send less."
+
+
 class UnsupportedMediaType(Problem):
     status, slug, title = 415, "unsupported-media-type", "Unsupported media type"
     default_detail = "Send the body as JSON with 'Content-Type: application/json'."

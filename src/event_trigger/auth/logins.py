@@ -47,6 +47,8 @@ async def sign_in(
     if not await passwords.verify(password, password_hash) or known is None:
         raise WrongLogin
     async with sessions.begin() as session:
+        if not await Users(session).lock_unchanged(known):  # hashing takes a while
+            raise WrongLogin
         login_id = uuid4()
         await Logins(session).add(login_id, known.id, LOGIN_FOR)
         return await _issue(session, tokens, user=known, login_id=login_id)

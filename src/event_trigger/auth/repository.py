@@ -24,6 +24,16 @@ class Users:
     async def get_by_email(self, email: str) -> User | None:
         return (await self.session.scalars(select(User).where(User.email == email))).one_or_none()
 
+    async def lock_unchanged(self, user: User) -> bool:
+        """Holds off changes to an account that is enabled and still has the same password."""
+        statement = (
+            select(User.id)
+            .where(User.id == user.id, User.password_hash == user.password_hash)
+            .where(User.disabled_at.is_(None))
+            .with_for_update(read=True)
+        )
+        return await self.session.scalar(statement) is not None
+
     async def add(self, *, email: str, password_hash: str, role: Role) -> User | None:
         """Gives None when the address is taken."""
         row = insert(User).values(email=email, password_hash=password_hash, role=role)

@@ -10,6 +10,7 @@ from jose import jwt
 from jose.exceptions import JOSEError
 
 from event_trigger.clock import Clock, utc_now
+from event_trigger.web.schemas import LARGEST_ID
 
 ALGORITHM = "HS256"
 ISSUER = AUDIENCE = "event-trigger"
@@ -68,9 +69,10 @@ class Tokens:
             issuer=ISSUER,
             options=_REQUIRED,
         )
-        if not _USER_ID.fullmatch(claims["sub"]):
+        user_id, login_id = claims["sub"], claims["sid"]
+        if not _USER_ID.fullmatch(user_id) or int(user_id) > LARGEST_ID:
             return None
-        return AccessClaims(user_id=int(claims["sub"]), login_id=UUID(claims["sid"]))
+        return AccessClaims(user_id=int(user_id), login_id=UUID(str(login_id)))
 
 
 def _key_id(secret: str) -> str:

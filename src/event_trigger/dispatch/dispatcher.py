@@ -1,12 +1,13 @@
 """Fires what is due: claim, insert, advance in one transaction, by the database's clock."""
 
+import json
 from collections.abc import Sequence
 from typing import Any
 
 import structlog
 from sqlalchemy import Row
 
-from event_trigger.db.engine import Sessions, is_outage
+from event_trigger.db.engine import Sessions, is_outage, sqlstate
 from event_trigger.dispatch.due import due
 from event_trigger.dispatch.repository import Firing, Firings
 from event_trigger.triggers.planning import plan_of
@@ -26,14 +27,28 @@ async def fire_due(sessions: Sessions) -> float:
     """
     async with sessions() as session:
         shards = await Firings(session).list_due_shards()
-    fired = sum([await _fire_shard(sessions, shard) for shard in shards])
-    if fired:
+    if await _fire_shards(sessions, shards):
         return 0.0
     async with sessions() as session:
         seconds = await Firings(session).seconds_until_next()
     if seconds is None:
         return LONGEST_WAIT
     return min(max(seconds, LOCKED_WAIT if shards else 0.0), LONGEST_WAIT)
+
+
+async def _fire_shards(sessions: Sessions, shards: Sequence[int]) -> int:
+    """Fires a batch of each shard; one that fails is said when the others have had their turn."""
+    fired, failure = 0, None
+    for shard in shards:
+        try:
+            fired += await _fire_shard(sessions, shard)
+        except Exception as error:
+            if is_outage(error) and not sqlstate(error):
+                raise  # no answer: the others would wait for theirs too
+            failure = error
+    if failure is not None:
+        raise failure
+    return fired
 
 
 async def _fire_shard(sessions: Sessions, shard: int) -> int:
@@ -73,16 +88,16 @@ async def _fire_one_by_one(sessions: Sessions, shard: int) -> int:
     return BATCH
 
 
-async def _record(firings: Firings, shard: int, claimed: Sequence[Row[Any]]) -> None:
+async def _record(firings: Firings, shard: int, claimed: Sequence[Row[*tuple[Any, ...]]]) -> None:
     fired = [one for row in claimed if (one := await _decide(firings, row)) is not None]
     if fired:
         await firings.record_fired(shard, fired)
 
 
-async def _decide(firings: Firings, row: Row[Any]) -> Firing | None:
+async def _decide(firings: Firings, row: Row[*tuple[Any, ...]]) -> Firing | None:
     """A trigger whose schedule cannot be read is set aside, and holds up nobody."""
     try:
-        plan = plan_of(row.details, anchor=row.anchor_at)
+        plan = plan_of(json.loads(row.details), anchor=row.anchor_at)
         decision = due(plan, planned=row.next_fire_at, now=row.now, fired=row.scheduled_count)
     except Exception as error:
         await _set_aside(firings, row, error)
@@ -95,15 +110,13 @@ async def _decide(firings: Firings, row: Row[Any]) -> Firing | None:
             fired_for=decision.scheduled_for and decision.scheduled_for.isoformat(),
         )
     return Firing(
-        owner_id=row.owner_id,
         trigger_id=row.id,
-        payload=row.payload,
         scheduled_for=decision.scheduled_for,
         next_fire_at=decision.next_fire_at,
     )
 
 
-async def _set_aside(firings: Firings, row: Row[Any], error: Exception) -> None:
+async def _set_aside(firings: Firings, row: Row[*tuple[Any, ...]], error: Exception) -> None:
     log.error("trigger_set_aside", trigger_id=row.id, exc_info=error)
     reason = f"This trigger could not fire ({type(error).__name__}) and was set aside."
     await firings.set_aside(OwnedId(row.owner_id, row.id), reason)

@@ -1,12 +1,11 @@
 """Claiming what is due, and writing events: a batch takes three statements, however large."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, delete, func, insert, select, text, update
+from sqlalchemy import Row, Text, cast, delete, func, insert, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from event_trigger.db.engine import ACROSS_SHARDS
@@ -17,11 +16,11 @@ from event_trigger.triggers.repository import OwnedId
 _INSERT_EVENTS = text("""
     INSERT INTO events
         (shard, owner_id, trigger_id, type, triggered_at, scheduled_for, payload, is_test)
-    SELECT :shard, owner_id, trigger_id, :type, now(), scheduled_for, payload::json, false
-    FROM unnest(
-        CAST(:owner_ids AS bigint[]), CAST(:trigger_ids AS bigint[]),
-        CAST(:scheduled_fors AS timestamptz[]), CAST(:payloads AS text[])
-    ) AS fired (owner_id, trigger_id, scheduled_for, payload)
+    SELECT triggers.shard, triggers.owner_id, triggers.id, :type, now(), fired.scheduled_for,
+        triggers.payload, false
+    FROM unnest(CAST(:ids AS bigint[]), CAST(:scheduled_fors AS timestamptz[]))
+        AS fired (id, scheduled_for)
+    JOIN triggers ON triggers.shard = :shard AND triggers.id = fired.id
 """)
 _ADVANCE_TRIGGERS = text("""
     UPDATE triggers SET
@@ -41,9 +40,7 @@ _ADVANCE_TRIGGERS = text("""
 class Firing:
     """One claimed trigger and what becomes of it."""
 
-    owner_id: int
     trigger_id: int
-    payload: dict[str, Any] | None
     scheduled_for: datetime | None
     next_fire_at: datetime | None
 
@@ -65,14 +62,17 @@ class Firings:
         seconds = await self.session.scalar(statement, execution_options=options)
         return None if seconds is None else float(seconds)
 
-    async def claim_due(self, shard: int, limit: int) -> Sequence[Row[Any]]:
-        """Locks due triggers of a shard, oldest first, passing over those a replica has locked."""
+    async def claim_due(self, shard: int, limit: int) -> Sequence[Row[*tuple[Any, ...]]]:
+        """Locks due triggers of a shard, oldest first, passing over those a replica has locked.
+
+        Payloads, a MiB each, stay where they are; `details` is text, so that one that cannot be
+        read spoils no batch.
+        """
         statement = (
             select(
                 Trigger.id,
                 Trigger.owner_id,
-                Trigger.details,
-                Trigger.payload,
+                cast(Trigger.details, Text).label("details"),
                 Trigger.anchor_at,
                 Trigger.next_fire_at,
                 Trigger.scheduled_count,
@@ -86,7 +86,7 @@ class Firings:
         return (await self.session.execute(statement)).all()
 
     async def record_fired(self, shard: int, firings: Sequence[Firing]) -> None:
-        """Inserts the events of a batch and moves its triggers on."""
+        """Inserts the events of a batch, with their triggers' payloads, and moves those on."""
         events = [one for one in firings if one.scheduled_for is not None]
         if events:
             await self.session.execute(
@@ -94,10 +94,8 @@ class Firings:
                 {
                     "shard": shard,
                     "type": EventType.SCHEDULED,
-                    "owner_ids": [one.owner_id for one in events],
-                    "trigger_ids": [one.trigger_id for one in events],
+                    "ids": [one.trigger_id for one in events],
                     "scheduled_fors": [one.scheduled_for for one in events],
-                    "payloads": [one.payload and json.dumps(one.payload) for one in events],
                 },
             )
         await self.session.execute(

@@ -7,7 +7,8 @@ from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, Field
 
-from event_trigger.web.problems import problem_response
+from event_trigger.errors import Unavailable
+from event_trigger.web.problems import problem_response, problems
 from event_trigger.web.services import service
 
 router = APIRouter(tags=["service"])
@@ -37,7 +38,7 @@ async def healthz() -> Health:
     "/readyz",
     summary="Can it do its work?",
     response_model=Health,
-    responses={503: {"description": "Not ready, with the reasons"}},
+    responses=problems(Unavailable),
 )
 async def readyz(request: Request) -> Response:
     """Answers 200, or 503 with the reasons: database, migrations, the scheduler's last beat."""

@@ -6,7 +6,11 @@ from uuid import uuid4
 
 import structlog
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from event_trigger.errors import TooLarge
+from event_trigger.web.problems import answer, crashed
 
 log = structlog.get_logger()
 
@@ -37,7 +41,7 @@ class RequestMiddleware:
         structlog.contextvars.clear_contextvars()
         structlog.contextvars.bind_contextvars(request_id=request_id)
         began = time.perf_counter()
-        status = 500
+        status: int | None = None
 
         async def send_with_headers(message: Message) -> None:
             nonlocal status
@@ -48,6 +52,11 @@ class RequestMiddleware:
 
         try:
             await self.app(scope, receive, send_with_headers)
+        except Exception:
+            log.exception("request_crashed", method=scope["method"], path=scope["path"])
+            if status is not None:  # only a broken connection can still say so
+                raise
+            await crashed()(scope, receive, send_with_headers)
         finally:
             log.info(
                 "request",
@@ -56,6 +65,38 @@ class RequestMiddleware:
                 status=status,
                 ms=round((time.perf_counter() - began) * 1000, 1),
             )
+
+
+class BodyLimitMiddleware:
+    """Refuses a body of more than `largest` bytes, unread if its `Content-Length` says so.
+
+    FastAPI's own limit answers in plain text, and past the middleware that adds our headers.
+    """
+
+    def __init__(self, app: ASGIApp, *, largest: int) -> None:
+        self.app = app
+        self.largest = largest
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and _content_length(scope) > self.largest:
+            await answer(TooLarge())(scope, receive, send)
+            return
+        size = 0
+
+        async def receive_within_limit() -> Message:
+            nonlocal size
+            message = await receive()
+            size += len(message.get("body", b""))
+            if size > self.largest:  # while it is read, FastAPI lets no other error through
+                raise HTTPException(TooLarge.status)
+            return message
+
+        await self.app(scope, receive_within_limit, send)
+
+
+def _content_length(scope: Scope) -> int:
+    announced = Headers(scope=scope).get("content-length", "")
+    return int(announced) if announced.isdecimal() and len(announced) < 20 else 0
 
 
 def _request_id(scope: Scope) -> str:

@@ -12,9 +12,10 @@ from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, Field
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 
 from event_trigger.db.engine import is_outage
-from event_trigger.errors import FieldError, Invalid, Problem, Unavailable, pointer
+from event_trigger.errors import FieldError, Invalid, Problem, TooLarge, Unavailable, pointer
 from event_trigger.models import TriggerType
 
 log = structlog.get_logger()
@@ -27,8 +28,8 @@ _DETAILS = {
     400: "The request could not be read. Check its form.",
     404: "There is no such address. The API is described at /api/docs.",
     405: "This address does not take that method; see the Allow header.",
-    413: "The body is larger than 1 MiB. Send less.",
 }
+_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 
 
 class FieldErrorRead(BaseModel):
@@ -93,7 +94,7 @@ def answer(problem: Problem) -> Response:
 def field_error(error: Mapping[str, Any]) -> FieldError:
     """Names the refused place and the rule, never the value (pydantic's `input` is left out)."""
     where, *path = error["loc"] or ("body",)
-    if where == "body" and path and path[0] in _KINDS:  # which of several models, not a field
+    if where == "body" and len(path) > 1 and path[0] in _KINDS:  # which of several models
         del path[0]
     detail = str(error["msg"]).removeprefix("Value error, ")
     if error["type"] == "json_invalid":
@@ -121,16 +122,31 @@ async def on_invalid(_: Request, error: Exception) -> Response:
     return answer(refused(error.errors()))
 
 
-async def on_http_error(_: Request, error: Exception) -> Response:
+async def on_http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
+    if error.status_code == TooLarge.status:
+        return answer(TooLarge())
+    headers = dict(error.headers or {})
+    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        headers["Allow"] = ", ".join(_methods_of(request))
     phrase = HTTPStatus(error.status_code).phrase
     return problem_response(
         error.status_code,
         phrase.lower().replace(" ", "-"),
         phrase,
         _DETAILS.get(error.status_code, phrase),
-        headers=dict(error.headers or {}),
+        headers=headers,
     )
+
+
+def _methods_of(request: Request) -> list[str]:
+    """All that an address takes: the router itself names those of one of its routes."""
+
+    def takes(method: str) -> bool:
+        scope = {**request.scope, "method": method}
+        return any(route.matches(scope)[0] is Match.FULL for route in request.app.routes)
+
+    return [method for method in _METHODS if takes(method)]
 
 
 async def on_database_error(request: Request, error: Exception) -> Response:
@@ -140,8 +156,7 @@ async def on_database_error(request: Request, error: Exception) -> Response:
     return answer(Unavailable())
 
 
-async def on_crash(request: Request, _: Exception) -> Response:
-    log.exception("request_crashed", method=request.method, path=request.url.path)
+def crashed() -> Response:
     return problem_response(
         500, "internal-error", "Internal error", "This is our fault. It has been logged."
     )
@@ -153,4 +168,24 @@ def add_problem_handlers(app: FastAPI) -> None:
     app.add_exception_handler(HTTPException, on_http_error)
     for kind in (SQLAlchemyError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
         app.add_exception_handler(kind, on_database_error)
-    app.add_exception_handler(Exception, on_crash)
+    _describe_problems(app)
+
+
+def _describe_problems(app: FastAPI) -> None:
+    """Takes out of OpenAPI the `application/json` that FastAPI sets beside each problem."""
+    describe = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        document = describe()
+        for operations in document["paths"].values():
+            for operation in operations.values():
+                _only_problems(operation)
+        return document
+
+    app.openapi = openapi  # type: ignore[method-assign]
+
+
+def _only_problems(operation: dict[str, Any]) -> None:
+    for status, response in operation["responses"].items():
+        if status >= "400":
+            response["content"].pop("application/json", None)

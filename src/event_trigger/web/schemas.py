@@ -34,7 +34,13 @@ def parse_instant(value: object) -> datetime:
 def _storable(text: str) -> str:
     if "\0" in text:
         raise ValueError("text must not hold the character U+0000")
+    if has_lone_surrogate(text):  # a form in UTF-7 can hold one, or a header
+        raise ValueError("text must not hold half of a surrogate pair")
     return text
+
+
+def has_lone_surrogate(text: str) -> bool:
+    return not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text)
 
 
 Instant = Annotated[

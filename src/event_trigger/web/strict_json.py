@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from collections.abc import Callable, Coroutine
 from typing import Any, NoReturn
 
@@ -9,8 +10,10 @@ from fastapi import APIRouter, Request, Response
 from fastapi.routing import APIRoute
 
 from event_trigger.errors import UnsupportedMediaType
+from event_trigger.web.schemas import has_lone_surrogate
 
 DEEPEST = 64
+_JSON = re.compile(r"application/([^/]+\+)?json")
 
 
 def loads(body: bytes) -> Any:
@@ -78,7 +81,7 @@ def _check_scalar(value: Any) -> None:
 def _check_text(text: str) -> None:
     if "\0" in text:
         _refuse("text must not hold the character U+0000")
-    if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
+    if has_lone_surrogate(text):
         _refuse("text must not hold half of a surrogate pair")
 
 
@@ -104,9 +107,7 @@ class StrictRoute(APIRoute):
 
 def _says_json(request: Request) -> bool:
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    return media_type == "application/json" or (
-        media_type.startswith("application/") and media_type.endswith("+json")
-    )
+    return _JSON.fullmatch(media_type) is not None
 
 
 def strict_router(*, tags: list[str], prefix: str = "", **options: Any) -> APIRouter:
