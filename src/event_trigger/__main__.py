@@ -16,7 +16,7 @@ from event_trigger.auth.schemas import normalise_email
 from event_trigger.config import Settings
 from event_trigger.db.embedded import EmbeddedPostgresError
 from event_trigger.db.engine import Sessions, create_engine, create_sessions, is_outage
-from event_trigger.db.migrate import current_revision, migrate, newest_revision
+from event_trigger.db.migrate import current_revision, is_migrated, migrate, newest_revision
 from event_trigger.errors import Problem
 from event_trigger.logs import configure_logs
 from event_trigger.models import Role
@@ -108,7 +108,8 @@ def _with_database(settings: Settings, work: Work) -> None:
 
 async def _migrate(engine: AsyncEngine, _: Sessions) -> str:
     await migrate(engine)
-    return f"The database is at revision {newest_revision()}."
+    async with engine.connect() as connection:
+        return f"The database is at revision {await connection.run_sync(current_revision)}."
 
 
 def _check(settings: Settings) -> Work:
@@ -119,9 +120,10 @@ def _check(settings: Settings) -> Work:
             )
         async with engine.connect() as connection:
             current = await connection.run_sync(current_revision)
+            migrated = await connection.run_sync(is_migrated)
             server = connection.dialect.server_version_info or ()
         at = f"revision {current}" if current else "no revision yet"
-        if current != newest_revision():
+        if not migrated:
             at += f"; 'serve' or 'migrate' will bring it to {newest_revision()}"
         kind = "your own" if settings.database_url is not None else "embedded"
         return (

@@ -17,7 +17,7 @@ from event_trigger.auth.passwords import Passwords
 from event_trigger.auth.tokens import Tokens
 from event_trigger.config import Settings
 from event_trigger.db.engine import create_engine, create_sessions
-from event_trigger.db.migrate import current_revision, migrate, newest_revision
+from event_trigger.db.migrate import is_migrated, migrate
 from event_trigger.dispatch import router as dispatch
 from event_trigger.events import router as events
 from event_trigger.events.retention import make_partitions
@@ -111,16 +111,14 @@ def app_from_environment() -> FastAPI:
 
 
 def _database_check(engine: AsyncEngine) -> Callable[[], Awaitable[str | None]]:
-    newest = newest_revision()
-
     async def check() -> str | None:
         try:
             async with asyncio.timeout(PATIENCE), engine.connect() as connection:
-                current = await connection.run_sync(current_revision)
+                migrated = await connection.run_sync(is_migrated)
         except Exception as error:
             log.warning("readiness_check_failed", error=type(error).__name__)
             return "the database does not answer"
-        return None if current == newest else "the database is not migrated to this version"
+        return None if migrated else "the database is not migrated to this version"
 
     return check
 

@@ -57,6 +57,7 @@ class Jobs:
         self._scheduler.pause()
         if self._listener is not None:
             self._listener.cancel()
+            await asyncio.wait([self._listener])
         if self._running:
             await asyncio.wait(self._running.values(), timeout=DRAIN_FOR)
         self._scheduler.shutdown(wait=False)

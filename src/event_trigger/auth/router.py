@@ -9,7 +9,14 @@ from event_trigger.auth.dependencies import PasswordsDep, PrincipalDep, TokensDe
 from event_trigger.auth.repository import Logins, Users
 from event_trigger.auth.schemas import RefreshRequest, TokenRead, UserCreate, UserRead
 from event_trigger.config import Settings
-from event_trigger.errors import BadRequest, Conflict, Forbidden, Invalid, Unauthorized
+from event_trigger.errors import (
+    BadRequest,
+    Conflict,
+    Forbidden,
+    Invalid,
+    Unauthorized,
+    UnsupportedMediaType,
+)
 from event_trigger.models import Role
 from event_trigger.web.problems import problems
 from event_trigger.web.schemas import Text
@@ -27,7 +34,14 @@ class PasswordGrant:
     def __init__(
         self,
         username: Annotated[Text, Form(max_length=320, examples=["admin@localhost"])],
-        password: Annotated[Text, Form(max_length=1024, json_schema_extra={"format": "password"})],
+        password: Annotated[
+            Text,
+            Form(
+                max_length=1024,
+                examples=["correct horse battery staple"],
+                json_schema_extra={"format": "password"},
+            ),
+        ],
         grant_type: Annotated[str, Form(pattern="^password$")] = "password",  # noqa: ARG002 - checked
         scope: Annotated[str, Form(max_length=1000, description="Leave empty.")] = "",
     ) -> None:
@@ -59,7 +73,7 @@ async def sign_in(
     "/refresh",
     summary="Trade a refresh token for new tokens",
     operation_id="refresh_tokens",
-    responses=problems(Unauthorized, Invalid),
+    responses=problems(Unauthorized, UnsupportedMediaType, Invalid),
 )
 async def refresh(body: RefreshRequest, session: SessionDep, tokens: TokensDep) -> TokenRead:
     """Each refresh token works once. Using one twice ends every token that descends from it."""
@@ -95,7 +109,7 @@ async def me(principal: PrincipalDep, session: SessionDep) -> UserRead:
     summary="Make an account",
     operation_id="register",
     status_code=201,
-    responses=problems(Forbidden, Conflict, Invalid),
+    responses=problems(Forbidden, Conflict, UnsupportedMediaType, Invalid),
 )
 async def register(
     body: UserCreate, request: Request, sessions: SessionsDep, passwords: PasswordsDep

@@ -40,7 +40,7 @@ class UserRead(ResponseModel):
 
 
 class RefreshRequest(RequestModel):
-    refresh_token: Annotated[Text, Field(max_length=200)]
+    refresh_token: Annotated[Text, Field(max_length=200, examples=["etr_…"])]
 
 
 class TokenRead(ResponseModel):

@@ -2,7 +2,7 @@
 
 import asyncpg
 from sqlalchemy import URL, make_url
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import (
     AsyncEngine,
@@ -22,21 +22,34 @@ _SESSION_LIMITS = {
     # a frozen process must not hide its claimed triggers from the others for long
     "idle_in_transaction_session_timeout": "5s",
 }
-_NOT_FOR_ASYNCPG = frozenset({"channel_binding", "gssencmode", "target_session_attrs"})
+# what libpq reads in a URL and asyncpg does not: those that change nothing here are passed over
+_PASSED_OVER = frozenset(
+    {"application_name", "channel_binding", "connect_timeout", "gssencmode", "target_session_attrs"}
+)
+_PASSED_ON = frozenset({"host", "port", "ssl", "prepared_statement_cache_size"})
 # what the database says when it, and not the request, is at fault: classes of SQLSTATE and codes
-_UNAVAILABLE_CLASSES = ("08", "25P03", "40", "53", "55P03", "57", "58")
+_UNAVAILABLE_CLASSES = ("08", "25006", "25P03", "28", "3D", "40", "53", "55P03", "57", "58")
 NO_PARTITION = "23514"  # no partition for the row, or a closed one
 LOCK_NOT_AVAILABLE = "55P03"
 
 
 def asyncpg_url(url: str) -> URL:
-    """Reads any PostgreSQL URL (`postgres://`, `?sslmode=`) as one for SQLAlchemy and asyncpg."""
-    parsed = make_url(url)
+    """Reads any PostgreSQL URL (`postgres://`, `?sslmode=`) as one for SQLAlchemy and asyncpg.
+
+    Raises ValueError, without the URL in it, which may hold a password.
+    """
+    try:
+        parsed = make_url(url)
+    except (ArgumentError, ValueError):
+        raise ValueError("DATABASE_URL must be like postgresql://user:password@host/name") from None
     if parsed.get_backend_name() not in {"postgres", "postgresql"}:
         raise ValueError("DATABASE_URL must start with postgresql:// or postgres://")
-    query = {key: value for key, value in parsed.query.items() if key not in _NOT_FOR_ASYNCPG}
+    query = {key: value for key, value in parsed.query.items() if key not in _PASSED_OVER}
     if "sslmode" in query:
         query["ssl"] = query.pop("sslmode")
+    if unknown := query.keys() - _PASSED_ON:
+        names = ", ".join(sorted(unknown))
+        raise ValueError(f"DATABASE_URL has parameters that are not understood: {names}")
     return parsed.set(drivername="postgresql+asyncpg", query=query)
 
 

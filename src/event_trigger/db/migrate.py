@@ -1,5 +1,6 @@
 """Brings the database to the newest migration, also when several replicas start at once."""
 
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
 
@@ -28,18 +29,33 @@ def _config(connection: Connection | None = None) -> Config:
     return config
 
 
+@cache
 def newest_revision() -> str | None:
     return ScriptDirectory.from_config(_config()).get_current_head()
+
+
+@cache
+def _known_revisions() -> frozenset[str]:
+    scripts = ScriptDirectory.from_config(_config())
+    return frozenset(script.revision for script in scripts.walk_revisions())
 
 
 def current_revision(connection: Connection) -> str | None:
     return MigrationContext.configure(connection).get_current_revision()
 
 
-async def migrate(engine: AsyncEngine, revision: str = "head") -> None:
+def is_migrated(connection: Connection) -> bool:
+    """Whether the schema is this version's, or a newer one's, beside which this version works."""
+    current = current_revision(connection)
+    newer = current is not None and current not in _known_revisions()
+    return newer or current == newest_revision()
+
+
+async def migrate(engine: AsyncEngine) -> None:
     """Upgrades in one transaction under an advisory lock: all of it happens, or nothing."""
     async with engine.begin() as connection:
         for limit in ("lock_timeout", "statement_timeout"):
             await connection.execute(text(f"SET LOCAL {limit} = 0"))
         await connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
-        await connection.run_sync(lambda sync: command.upgrade(_config(sync), revision))
+        if not await connection.run_sync(is_migrated):
+            await connection.run_sync(lambda sync: command.upgrade(_config(sync), "head"))

@@ -17,13 +17,21 @@ from event_trigger.config import Settings
 from event_trigger.db.clock import database_now
 from event_trigger.db.engine import ACROSS_SHARDS, LOCK_NOT_AVAILABLE, Sessions, sqlstate
 from event_trigger.events.partitions import Partition, missing_partitions
-from event_trigger.models import Event, EventCount, EventPartition
+from event_trigger.models import EventCount, EventPartition
 
 log = structlog.get_logger()
 
 _LOCK = 0x6576_7273  # "evrs"
 _PATIENCE = "100ms"
 _CLOSED = "closed"
+_WRITE_FINAL_COUNTS = text("""
+    INSERT INTO event_counts
+        (shard, owner_id, trigger_id, type, is_test, partition_starts_at, count)
+    SELECT shard, owner_id, trigger_id, type, is_test, :starts_at, count(*)
+    FROM events
+    WHERE triggered_at >= :starts_at AND triggered_at < :ends_at
+    GROUP BY shard, owner_id, trigger_id, type, is_test
+""")
 
 
 @dataclass(frozen=True)
@@ -67,26 +75,9 @@ class Partitions:
         """Fences the partition off for good, then writes its final counts."""
         fence = f"ALTER TABLE {partition.table} ADD CONSTRAINT {_CLOSED} CHECK (false) NOT VALID"
         await self.session.execute(text(fence))
-        counted = (
-            select(
-                Event.shard,
-                text(":starts_at ::timestamptz"),
-                Event.trigger_id,
-                Event.type,
-                Event.is_test,
-                Event.owner_id,
-                func.count(),
-            )
-            .where(Event.triggered_at >= partition.starts_at)
-            .where(Event.triggered_at < partition.ends_at)
-            .group_by(Event.shard, Event.owner_id, Event.trigger_id, Event.type, Event.is_test)
-        )
-        columns = ["shard", "partition_starts_at", "trigger_id", "type", "is_test", "owner_id"]
-        await self.session.execute(
-            insert(EventCount).from_select([*columns, "count"], counted),
-            {"starts_at": partition.starts_at},
-            execution_options={ACROSS_SHARDS: "retention"},
-        )
+        bounds = {"starts_at": partition.starts_at, "ends_at": partition.ends_at}
+        options = {ACROSS_SHARDS: "retention"}
+        await self.session.execute(_WRITE_FINAL_COUNTS, bounds, execution_options=options)
         await self.session.execute(
             update(EventPartition)
             .where(EventPartition.starts_at == partition.starts_at)
@@ -106,18 +97,25 @@ class Partitions:
 
 
 async def make_partitions(sessions: Sessions, settings: Settings) -> None:
-    """Sees to it that events of the near future have a place; waits for a replica that is at it."""
+    """Sees to it that events of the near future have a place.
+
+    Waits for a replica that is at it, or archiving, only if there is something to make.
+    """
     async with sessions.begin() as session:
+        if not await _missing(session, settings):
+            return
         await session.execute(select(func.pg_advisory_xact_lock(_LOCK)))
-        partitions = Partitions(session)
-        missing = missing_partitions(
-            await partitions.list_all(),
-            now=await database_now(session),
-            ahead=settings.partitions_ahead,
-            width=settings.partition_width,
-        )
-        for partition in missing:
-            await partitions.add(partition)
+        for partition in await _missing(session, settings):
+            await Partitions(session).add(partition)
+
+
+async def _missing(session: AsyncSession, settings: Settings) -> list[Partition]:
+    return missing_partitions(
+        await Partitions(session).list_all(),
+        now=await database_now(session),
+        ahead=settings.partitions_ahead,
+        width=settings.partition_width,
+    )
 
 
 async def archive(sessions: Sessions, settings: Settings) -> None:
@@ -153,9 +151,8 @@ async def _one(
 ) -> Partition | None:
     try:
         async with sessions.begin() as session:
-            if not await session.scalar(select(func.pg_try_advisory_xact_lock(_LOCK))):
-                return None
             await session.execute(text(f"SET LOCAL lock_timeout = '{_PATIENCE}'"))
+            await session.execute(select(func.pg_advisory_xact_lock(_LOCK)))
             partitions = Partitions(session)
             ended_by = await database_now(session) - age
             partition = await partitions.get_oldest(ended_by=ended_by, only_open=only_open)
@@ -170,7 +167,10 @@ async def _one(
 
 
 async def sweep(sessions: Sessions, settings: Settings) -> None:
-    """The archive-and-purge coroutine: everything that the age of events asks for, once."""
+    """The archive-and-purge coroutine: everything that the age of events asks for, once.
+
+    What is dropped need not be counted first.
+    """
     await make_partitions(sessions, settings)
-    await archive(sessions, settings)
     await purge(sessions, settings)
+    await archive(sessions, settings)

@@ -26,7 +26,6 @@ from event_trigger.triggers.schemas import (
 )
 from event_trigger.web.problems import refused
 
-_GRID = ("time", "interval", "recurring")  # what starts the grid of an interval anew
 LARGEST_PAYLOAD = 1024 * 1024  # bytes of JSON, as large as a body
 IN_THE_PAST = "This trigger never fires by itself: its schedule has no instant left after now."
 _DETAILS: dict[str, type[Details]] = {
@@ -80,19 +79,14 @@ async def change(session: AsyncSession, key: OwnedId, body: TriggerUpdate) -> Tr
         trigger.tags = body.tags or []
     if "payload" in patch:
         trigger.payload = merge_patch(trigger.payload, body.payload)
-    details = _as_stored(_validated(trigger.type, merge_patch(trigger.details, body.details)))
-    changed = _without(details, "schema") != _without(trigger.details, "schema")
-    if any(details.get(part) != trigger.details.get(part) for part in _GRID):
-        trigger.anchor_at = now
-    trigger.details = details
+    before = _readable_plan(trigger)
+    trigger.details = _as_stored(
+        _validated(trigger.type, merge_patch(trigger.details, body.details))
+    )
     _check_payload(trigger)
     trigger.updated_at = now
-    if changed:
-        trigger.error = None
-        if trigger.status != TriggerStatus.PAUSED:
-            _plan(trigger, after=now)
-        else:
-            _read_plan(trigger)
+    if trigger.type == TriggerType.SCHEDULED:
+        _replan(trigger, before, now=now)
     await session.flush()
     await notify(session, SCHEDULE_CHANGED)
     return trigger
@@ -149,8 +143,16 @@ def _validated(kind: str, details: dict[str, Any]) -> Details:
         raise refused(found) from None
 
 
-def _without(details: dict[str, Any], left_out: str) -> dict[str, Any]:
-    return {name: value for name, value in details.items() if name != left_out}
+def _replan(trigger: Trigger, before: Plan | None, *, now: datetime) -> None:
+    """Another grid starts now; one that only ends elsewhere, or is only spelt anew, goes on."""
+    plan = _read_plan(trigger)
+    if plan == before:
+        return
+    if before is None or plan.grid != before.grid:
+        trigger.anchor_at = now
+    trigger.error = None
+    if trigger.status != TriggerStatus.PAUSED:
+        _plan(trigger, after=now)
 
 
 def _plan(trigger: Trigger, *, after: datetime) -> None:
@@ -172,9 +174,19 @@ def _read_plan(trigger: Trigger) -> Plan:
         raise Invalid.at(path, error.message) from None
 
 
+def _readable_plan(trigger: Trigger) -> Plan | None:
+    """The plan of stored details, or None where they can no longer be read."""
+    try:
+        details = _DETAILS[trigger.type].model_validate(trigger.details)
+        return plan_of(_as_stored(details), anchor=trigger.anchor_at)
+    except ValueError:  # pydantic's as well as ScheduleError
+        return None
+
+
 def _check_payload(trigger: Trigger) -> None:
     """A scheduled trigger fires what is predefined, so that must match; a call may complete it."""
-    if len(json.dumps(trigger.payload).encode()) > LARGEST_PAYLOAD:
+    text = json.dumps(trigger.payload, ensure_ascii=False, separators=(",", ":"))
+    if len(text.encode()) > LARGEST_PAYLOAD:
         raise Invalid.at(["payload"], "A predefined payload may have 1 MiB at the most.")
     schema = trigger.details.get("schema")
     if schema is not None and trigger.type == TriggerType.SCHEDULED:

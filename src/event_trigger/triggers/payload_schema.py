@@ -1,7 +1,7 @@
 """Checks payloads against JSON Schemas that strangers wrote: local, bounded, and linear in time."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from itertools import islice
 from typing import Any
@@ -11,10 +11,15 @@ import jsonschema_rs
 from event_trigger.errors import FieldError, pointer
 
 LARGEST = 16 * 1024  # characters of JSON
-MOST_SUBSCHEMAS = 500  # after every $ref is written out: `anyOf` of two refs doubles each time
+MOST_PARTS = 1000  # after every $ref is written out: `anyOf` of two refs doubles each time
+MOST_WORK = 3_000_000  # parts times the size of a payload: a second or so, whatever they are
+MOST_WORK_FOR_ALL_ERRORS = 50_000  # looking for every error takes a hundred times as long
 MOST_ERRORS = 20
-_REGEX_BYTES = 1 << 20
+LONGEST_NAME, LONGEST_DETAIL = 100, 300  # characters of an error
+_PATTERN_PARTS = 50  # a regex takes up to half a MiB and a few ms to compile
+_REGEX_BYTES = 1 << 19
 _MOVES_REFERENCES = ("$id", "$dynamicRef", "$recursiveRef")
+_EVALUATES_TWICE = ("unevaluatedItems", "unevaluatedProperties")
 
 
 def check_schema(schema: dict[str, Any]) -> dict[str, Any]:
@@ -23,36 +28,88 @@ def check_schema(schema: dict[str, Any]) -> dict[str, Any]:
     if len(text) > LARGEST:
         raise ValueError(f"a schema may have {LARGEST} characters at the most")
     try:
-        if _Cost(schema).of("#") > MOST_SUBSCHEMAS:
-            raise ValueError(
-                f"the schema has more than {MOST_SUBSCHEMAS} parts, its $refs included"
-            )
+        if _parts(text) > MOST_PARTS:
+            raise ValueError(f"the schema has more than {MOST_PARTS} parts, its $refs included")
     except RecursionError:
         raise ValueError("the schema's $refs are nested too deeply") from None
     try:
         _validator(text)
     except jsonschema_rs.ValidationError as error:
-        where = "/".join(map(str, error.instance_path)) or "the top"
+        where = pointer(*error.instance_path)[:LONGEST_NAME]
         raise ValueError(f"this is not a valid JSON Schema, at {where}") from None
+    except jsonschema_rs.ReferencingError:
+        raise ValueError("a $ref points at nothing in the schema") from None
     return schema
 
 
 def payload_errors(
     schema: dict[str, Any], payload: dict[str, Any] | None, *at: str
 ) -> Sequence[FieldError]:
-    """Names the first places where a payload breaks its schema, below the body's path `at`."""
-    found = _validator(_text(schema)).iter_errors(payload)
-    return [
-        FieldError("pointer", pointer(*at, *error.instance_path), error.message)
-        for error in islice(found, MOST_ERRORS)
-    ]
+    """Names the first places where a payload breaks its schema, below the body's path `at`.
+
+    Of a payload that is large for its schema only the first one, and none of a huge one's.
+    """
+    text = _text(schema)
+    work = _parts(text) * _size(payload)
+    if work > MOST_WORK:
+        return [FieldError("pointer", pointer(*at), "This is too large for so complex a schema.")]
+    validator = _validator(text)
+    if validator.is_valid(payload):
+        return []
+    if work <= MOST_WORK_FOR_ALL_ERRORS:
+        found = islice(validator.iter_errors(payload), MOST_ERRORS)
+    else:
+        found = islice(_first_error(validator, payload), 1)
+    return [told for error in found for told in _told(error, at)][:MOST_ERRORS]
+
+
+def _first_error(
+    validator: jsonschema_rs.Validator, payload: object
+) -> Iterator[jsonschema_rs.ValidationError]:
+    try:
+        validator.validate(payload)
+    except jsonschema_rs.ValidationError as error:
+        yield error
+
+
+def _told(error: jsonschema_rs.ValidationError, at: Sequence[str]) -> Iterator[FieldError]:
+    """In the library's words, where they do not repeat names of the payload."""
+    path: list[str | int] = [*at, *error.instance_path]
+    match error.kind.name:
+        case "additionalProperties" | "unevaluatedProperties":
+            for name in error.kind.as_dict()["unexpected"][:MOST_ERRORS]:
+                yield _error(*path, name, detail="The schema allows no such property.")
+        case "propertyNames":
+            inner = error.kind.as_dict()["error"].message
+            yield _error(*path, detail=f"A property has a name that the schema refuses: {inner}.")
+        case _:
+            yield _error(*path, detail=error.message)
+
+
+def _error(*path: str | int, detail: str) -> FieldError:
+    short = [part if isinstance(part, int) else part[:LONGEST_NAME] for part in path]
+    return FieldError("pointer", pointer(*short), detail[:LONGEST_DETAIL])
+
+
+def _size(payload: object) -> int:
+    """How many values there are, and one more for every 16 characters."""
+    if isinstance(payload, dict):
+        return 1 + sum(_size(name) + _size(value) for name, value in payload.items())
+    if isinstance(payload, list):
+        return 1 + sum(map(_size, payload))
+    return 1 + len(payload) // 16 if isinstance(payload, str) else 1
 
 
 def _text(schema: dict[str, Any]) -> str:
     return json.dumps(schema, separators=(",", ":"))
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=1024)
+def _parts(text: str) -> int:
+    return _Cost(json.loads(text)).of("#")
+
+
+@lru_cache(maxsize=32)  # a hostile one takes some 10 MiB
 def _validator(text: str) -> jsonschema_rs.Validator:
     return jsonschema_rs.validator_for(
         json.loads(text),
@@ -71,6 +128,8 @@ class _Cost:
         self._schema = schema
         self._known: dict[str, int] = {}
         self._open: set[str] = set()
+        old = "draft-04" in str(schema.get("$schema"))
+        self._moves_references = (*_MOVES_REFERENCES, "id") if old else _MOVES_REFERENCES
 
     def of(self, reference: str) -> int:
         if reference in self._open:
@@ -83,21 +142,27 @@ class _Cost:
 
     def _count(self, part: Any) -> int:
         if isinstance(part, list):
-            return 1 + sum(self._count(one) for one in part)
+            return 1 + sum(max(1, self._count(one)) for one in part)
         if not isinstance(part, dict):
             return 0
-        if part is not self._schema and any(
-            isinstance(part.get(word), str) for word in _MOVES_REFERENCES
-        ):
-            raise ValueError("only the top of a schema may have an $id, and $refs must be static")
+        self._refuse_moves(part)
         referred = part.get("$ref")
-        own = 1 + sum(self._count(value) for value in part.values())
-        return own + (self.of(referred) if isinstance(referred, str) else 0)
+        own = 1 + _patterns(part) * _PATTERN_PARTS + sum(map(self._count, part.values()))
+        if isinstance(referred, str):
+            own += self.of(referred)
+        return own << sum(word in part for word in _EVALUATES_TWICE)
+
+    def _refuse_moves(self, part: dict[str, Any]) -> None:
+        for word in self._moves_references:
+            at_the_top = part is self._schema and word in {"$id", "id"}
+            if isinstance(part.get(word), str) and not at_the_top:
+                message = "only the top of a schema may have an $id, and $refs must be static"
+                raise ValueError(message)
 
     def _find(self, reference: str) -> Any:
         if reference == "#":
             return self._schema
-        if not reference.startswith("#/"):
+        if not reference.startswith("#/") or "%" in reference:  # which would be decoded
             raise ValueError("a $ref must point into the same schema, such as #/$defs/name")
         part: Any = self._schema
         for name in reference[2:].split("/"):
@@ -109,3 +174,8 @@ class _Cost:
             else:
                 raise ValueError("a $ref points at nothing in the schema")
         return part
+
+
+def _patterns(part: dict[str, Any]) -> int:
+    named = part.get("patternProperties")
+    return isinstance(part.get("pattern"), str) + len(named if isinstance(named, dict) else ())

@@ -1,11 +1,17 @@
 """From the stored details of a trigger to its next instant: shared by editing and firing."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from event_trigger.triggers.schedule import Schedule, next_fire_after, schedule_from
+from event_trigger.triggers.schedule import (
+    Schedule,
+    is_recurring,
+    next_fire_after,
+    schedule_from,
+)
+from event_trigger.triggers.schedule_error import ScheduleError
 from event_trigger.web.schemas import parse_instant
 
 
@@ -15,6 +21,11 @@ class Plan:
 
     schedule: Schedule
     max_fires: int | None
+
+    @property
+    def grid(self) -> Schedule:
+        """The schedule as if it never ended."""
+        return replace(self.schedule, until=None)
 
     def next_after(self, after: datetime, *, fired: int) -> datetime | None:
         """The next planned instant strictly after another, or None when there is no more."""
@@ -34,7 +45,11 @@ def plan_of(details: Mapping[str, Any], *, anchor: datetime) -> Plan:
         timezone=details.get("timezone"),
         until=_instant(details.get("until")),
     )
-    return Plan(schedule, details.get("max_fires"))
+    max_fires = details.get("max_fires")
+    if max_fires is not None and not is_recurring(schedule):
+        message = "max_fires belongs to a recurring schedule: make it recurring, or leave it out."
+        raise ScheduleError(message, field="max_fires")
+    return Plan(schedule, max_fires)
 
 
 def _instant(text: str | None) -> datetime | None:

@@ -50,14 +50,12 @@ class ProblemRead(BaseModel):
 
 def problems(*kinds: type[Problem]) -> dict[int | str, dict[str, Any]]:
     """Describes the errors of an operation for OpenAPI."""
-    return {
-        kind.status: {
-            "model": ProblemRead,
-            "description": kind.title,
-            "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/ProblemRead"}}},
-        }
-        for kind in kinds
-    }
+    return {kind.status: {"model": ProblemRead, **_described(kind)} for kind in kinds}
+
+
+def _described(kind: type[Problem]) -> dict[str, Any]:
+    schema = {"$ref": "#/components/schemas/ProblemRead"}
+    return {"description": kind.title, "content": {MEDIA_TYPE: {"schema": schema}}}
 
 
 def problem_response(
@@ -96,13 +94,30 @@ def field_error(error: Mapping[str, Any]) -> FieldError:
     where, *path = error["loc"] or ("body",)
     if where == "body" and len(path) > 1 and path[0] in _KINDS:  # which of several models
         del path[0]
-    detail = str(error["msg"]).removeprefix("Value error, ")
+    if error["type"] in {"union_tag_invalid", "union_tag_not_found"}:
+        path.append(error["ctx"]["discriminator"].strip("'"))
+    detail = _words(error)
     if error["type"] == "json_invalid":
         return FieldError("pointer", "#", f"This is not acceptable JSON: {error['ctx']['error']}.")
     short = [part if isinstance(part, int) else part[:LONGEST_NAME] for part in path]
     if where == "body":
         return FieldError("pointer", pointer(*short), detail)
     return FieldError("parameter", ".".join(map(str, short)), detail)
+
+
+def _words(error: Mapping[str, Any]) -> str:
+    """What pydantic says, but for what repeats the input or calls characters "items"."""
+    is_text = isinstance(error.get("input"), str)
+    match error["type"]:
+        case "union_tag_invalid":
+            return f"Input should be one of {error['ctx']['expected_tags']}"
+        case "union_tag_not_found":
+            return "Field required"
+        case "too_short" if is_text:
+            return f"Text should have {error['ctx']['min_length']} or more characters"
+        case "too_long" if is_text:
+            return f"Text should have {error['ctx']['max_length']} or fewer characters"
+    return str(error["msg"]).removeprefix("Value error, ")
 
 
 def refused(found: Sequence[Mapping[str, Any]]) -> Invalid:
@@ -172,20 +187,22 @@ def add_problem_handlers(app: FastAPI) -> None:
 
 
 def _describe_problems(app: FastAPI) -> None:
-    """Takes out of OpenAPI the `application/json` that FastAPI sets beside each problem."""
+    """Corrects OpenAPI: FastAPI sets `application/json` beside each problem, and knows no 413."""
     describe = app.openapi
 
     def openapi() -> dict[str, Any]:
         document = describe()
         for operations in document["paths"].values():
             for operation in operations.values():
-                _only_problems(operation)
+                _correct(operation)
         return document
 
     app.openapi = openapi  # type: ignore[method-assign]
 
 
-def _only_problems(operation: dict[str, Any]) -> None:
+def _correct(operation: dict[str, Any]) -> None:
+    if "requestBody" in operation:
+        operation["responses"].setdefault(str(TooLarge.status), _described(TooLarge))
     for status, response in operation["responses"].items():
         if status >= "400":
             response["content"].pop("application/json", None)

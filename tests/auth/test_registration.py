@@ -1,0 +1,132 @@
+"""Accounts that people make themselves, if the operator lets them."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.support.databases import connect
+from tests.support.logins import ask_for_tokens, sign_in, who_am_i
+from tests.support.problems import places_of, problem_of
+from tests.support.services import Service, running_service
+
+PASSWORD = "a password that is long enough"
+GRACE = {"email": "grace@example.com", "password": PASSWORD}
+
+
+@pytest.fixture
+async def open_service(database_url: str) -> AsyncIterator[Service]:
+    async with running_service(database_url, open_registration=True) as running:
+        yield running
+
+
+@pytest.fixture
+def visitor(open_service: Service) -> httpx.AsyncClient:
+    return open_service.client()
+
+
+async def test_registration_is_closed_unless_the_operator_opens_it(
+    anonymous: httpx.AsyncClient, service: Service
+) -> None:
+    answer = await anonymous.post("/auth/register", json=GRACE)
+
+    assert "closed" in problem_of(answer, 403)["detail"]
+    connection = await connect(service.database_url)
+    assert await connection.fetchval("SELECT count(*) FROM users") == 3
+    await connection.close()
+
+
+async def test_somebody_who_registers_can_sign_in_as_an_ordinary_user(
+    visitor: httpx.AsyncClient,
+) -> None:
+    answer = await visitor.post(
+        "/auth/register", json={"email": " Grace@Example.com ", "password": PASSWORD}
+    )
+
+    user = answer.json()
+    assert answer.status_code == 201
+    assert set(user) == {"id", "email", "role", "created_at"}
+    assert (user["email"], user["role"]) == ("grace@example.com", "user")
+    tokens = await ask_for_tokens(visitor, "grace@example.com", PASSWORD)
+    headers = {"Authorization": f"Bearer {tokens.json()['access_token']}"}
+    assert (await visitor.get("/auth/me", headers=headers)).json() == user
+    assert (await visitor.get("/triggers", headers=headers)).json() == []
+
+
+async def test_an_address_has_one_account_however_it_is_written(visitor: httpx.AsyncClient) -> None:
+    first = await visitor.post("/auth/register", json=GRACE)
+
+    second = await visitor.post("/auth/register", json={**GRACE, "email": "GRACE@example.com"})
+
+    assert first.status_code == 201
+    assert "grace" not in problem_of(second, 409)["detail"].lower()
+
+
+async def test_of_registrations_that_come_at_once_one_succeeds(visitor: httpx.AsyncClient) -> None:
+    answers = await asyncio.gather(*(visitor.post("/auth/register", json=GRACE) for _ in range(4)))
+
+    assert sorted(answer.status_code for answer in answers) == [201, 409, 409, 409]
+
+
+async def test_registering_does_not_touch_the_account_that_is_there(
+    visitor: httpx.AsyncClient,
+) -> None:
+    tokens = await sign_in(visitor)
+
+    answer = await visitor.post(
+        "/auth/register", json={"email": "ada@example.com", "password": PASSWORD}
+    )
+
+    problem_of(answer, 409)
+    problem_of(await ask_for_tokens(visitor, "ada@example.com", PASSWORD), 401)
+    assert (await who_am_i(visitor, tokens)).status_code == 200
+
+
+async def test_passwords_of_any_language_and_up_to_256_characters_work(
+    visitor: httpx.AsyncClient,
+) -> None:
+    for number, password in enumerate(["пароль и ключ", "  spaces kept  ", "\U0001f511" * 256]):
+        email = f"user{number}@example.com"
+
+        made = await visitor.post("/auth/register", json={"email": email, "password": password})
+
+        assert made.status_code == 201
+        assert (await ask_for_tokens(visitor, email, password)).status_code == 200
+        assert (await ask_for_tokens(visitor, email, password.strip() + "x")).status_code == 401
+
+
+REFUSED: list[tuple[dict[str, Any], str]] = [
+    ({"email": "no-at-sign"}, "#/email"),
+    ({"email": "a@b@c"}, "#/email"),
+    ({"email": "@example.com"}, "#/email"),
+    ({"email": "ada@"}, "#/email"),
+    ({"email": "a b@example.com"}, "#/email"),
+    ({"email": "a\nb@example.com"}, "#/email"),
+    ({"email": "a" * 65 + "@example.com"}, "#/email"),
+    ({"email": "a@" + "b" * 256}, "#/email"),
+    ({"email": ""}, "#/email"),
+    ({"email": None}, "#/email"),
+    ({"email": 7}, "#/email"),
+    ({"email": ["a@example.com"]}, "#/email"),
+    ({"password": "short"}, "#/password"),
+    ({"password": "x" * 257}, "#/password"),
+    ({"password": 12345678}, "#/password"),
+    ({"password": None}, "#/password"),
+    ({"role": "admin"}, "#/role"),
+    ({"id": 1}, "#/id"),
+]
+
+
+async def test_what_cannot_be_an_account_is_refused_by_field(visitor: httpx.AsyncClient) -> None:
+    for change, place in REFUSED:
+        answer = await visitor.post("/auth/register", json={**GRACE, **change})
+
+        assert places_of(answer) == [place], change
+
+
+async def test_a_missing_field_is_named(visitor: httpx.AsyncClient) -> None:
+    answer = await visitor.post("/auth/register", json={})
+
+    assert places_of(answer) == ["#/email", "#/password"]

@@ -1,0 +1,132 @@
+"""Any PostgreSQL URL is understood, sessions have limits, and outages are told from faults."""
+
+import asyncpg
+import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from event_trigger.db.engine import asyncpg_url, create_engine, is_outage, sqlstate
+
+
+@pytest.mark.parametrize(
+    ("given", "understood"),
+    [
+        ("postgres://u:p@host/name", "postgresql+asyncpg://u:p@host/name"),
+        ("postgresql://u:p@host:5433/name", "postgresql+asyncpg://u:p@host:5433/name"),
+        ("postgresql+psycopg://u@host/name", "postgresql+asyncpg://u@host/name"),
+        ("postgresql+asyncpg://u@/n?host=/tmp&port=5432", None),
+        ("postgres://u:p%40%2Fss@host/name", "postgresql+asyncpg://u:p%40%2Fss@host/name"),
+        ("postgres://h/n?sslmode=require", "postgresql+asyncpg://h/n?ssl=require"),
+        (
+            "postgresql://h/n?sslmode=verify-full&channel_binding=require",
+            "postgresql+asyncpg://h/n?ssl=verify-full",
+        ),
+        ("postgres://h/n?connect_timeout=10&application_name=x", "postgresql+asyncpg://h/n"),
+    ],
+)
+def test_a_url_becomes_one_for_asyncpg(given: str, understood: str | None) -> None:
+    url = asyncpg_url(given)
+
+    assert url == asyncpg_url(understood or given)
+    assert url.drivername == "postgresql+asyncpg"
+    assert understood is None or url.render_as_string(hide_password=False) == understood
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        "mysql://user:hunter2@host/name",
+        "sqlite:///hunter2",
+        "hunter2",
+        "postgresql://user:p@host:hunter2/name",
+        "postgresql://host/name?options=hunter2",
+    ],
+)
+def test_any_other_url_is_refused_in_words_that_do_not_repeat_it(given: str) -> None:
+    with pytest.raises(ValueError, match="DATABASE_URL") as refused:
+        asyncpg_url(given)
+
+    assert "hunter2" not in str(refused.value)
+    assert refused.value.__suppress_context__ or refused.value.__context__ is None
+
+
+async def test_every_session_has_its_limits(database_url: str) -> None:
+    engine = create_engine(database_url)
+    limits = {}
+
+    async with engine.connect() as connection:
+        for name in (
+            "lock_timeout",
+            "statement_timeout",
+            "idle_in_transaction_session_timeout",
+            "timezone",
+            "application_name",
+        ):
+            limits[name] = (await connection.execute(text(f"SHOW {name}"))).scalar_one()
+    await engine.dispose()
+
+    assert limits == {
+        "lock_timeout": "5s",
+        "statement_timeout": "30s",
+        "idle_in_transaction_session_timeout": "5s",
+        "timezone": "UTC",
+        "application_name": "event-trigger",
+    }
+
+
+def wrapped(error: BaseException, *, invalidated: bool = False) -> DBAPIError:
+    return DBAPIError("SELECT", {}, error, connection_invalidated=invalidated)
+
+
+@pytest.mark.parametrize(
+    ("error", "outage"),
+    [
+        (ConnectionRefusedError(), True),
+        (TimeoutError(), True),
+        (PoolTimeout(), True),
+        (asyncpg.InterfaceError("connection is closed"), True),
+        (asyncpg.TooManyConnectionsError(""), True),
+        (asyncpg.CannotConnectNowError(""), True),
+        (asyncpg.AdminShutdownError(""), True),
+        (asyncpg.DeadlockDetectedError(""), True),
+        (asyncpg.LockNotAvailableError(""), True),
+        (asyncpg.DiskFullError(""), True),
+        (asyncpg.QueryCanceledError(""), True),
+        (asyncpg.IdleInTransactionSessionTimeoutError(""), True),
+        (asyncpg.ReadOnlySQLTransactionError(""), True),
+        (asyncpg.InvalidPasswordError(""), True),
+        (asyncpg.InvalidCatalogNameError(""), True),
+        (asyncpg.CheckViolationError(""), True),  # an event for which there is no partition
+        (wrapped(ValueError(), invalidated=True), True),
+        (asyncpg.UniqueViolationError(""), False),
+        (asyncpg.RaiseError(""), False),
+        (asyncpg.UndefinedTableError(""), False),
+        (asyncpg.DataError(""), False),
+        (wrapped(ValueError()), False),
+        (ValueError(), False),
+        (KeyError(), False),
+        (RecursionError(), False),
+    ],
+    ids=repr,
+)
+def test_an_outage_is_the_databases_and_not_the_statements(
+    error: BaseException, outage: bool
+) -> None:
+    assert is_outage(error) is outage
+
+
+@pytest.mark.parametrize("error", [asyncpg.UniqueViolationError(""), wrapped(Exception())])
+def test_a_sqlstate_is_five_characters_or_none(error: BaseException) -> None:
+    assert len(sqlstate(error)) in (0, 5)
+
+
+async def test_a_statement_that_fails_says_nothing_of_its_parameters(database_url: str) -> None:
+    engine = create_engine(database_url)
+
+    with pytest.raises(DBAPIError) as failed:
+        async with engine.connect() as connection:
+            await connection.execute(text("SELECT CAST(:x AS int) + :y"), {"x": 1, "y": "canary"})
+    await engine.dispose()
+
+    assert "'canary'" not in str(failed.value).split("[SQL", 1)[1]

@@ -1,0 +1,134 @@
+"""The schema comes from the migrations alone, whoever runs them and however many at once."""
+
+import asyncio
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from sqlalchemy import inspect
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from event_trigger.db.engine import create_engine
+from event_trigger.db.migrate import current_revision, is_migrated, migrate, newest_revision
+from event_trigger.models import Base
+from tests.support.databases import connect, create_database, drop_database
+from tests.support.processes import ROOT, environment
+from tests.support.services import ADA, running_service
+
+
+@pytest.fixture
+async def empty_url(server_url: str) -> AsyncIterator[str]:
+    url = await create_database(server_url)
+    yield url
+    await drop_database(url)
+
+
+@pytest.fixture
+async def empty(empty_url: str) -> AsyncIterator[AsyncEngine]:
+    engine = create_engine(empty_url)
+    yield engine
+    await engine.dispose()
+
+
+async def tables_of(engine: AsyncEngine) -> set[str]:
+    async with engine.connect() as connection:
+        return set(await connection.run_sync(lambda sync: inspect(sync).get_table_names()))
+
+
+async def revision_of(engine: AsyncEngine) -> str | None:
+    async with engine.connect() as connection:
+        return await connection.run_sync(current_revision)
+
+
+def alembic(url: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "alembic", *arguments],
+        cwd=ROOT,
+        env=environment(DATABASE_URL=url),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+async def test_an_empty_database_gets_every_table(empty: AsyncEngine) -> None:
+    await migrate(empty)
+
+    assert await tables_of(empty) == {*Base.metadata.tables, "alembic_version"}
+    assert await revision_of(empty) == newest_revision()
+
+
+async def test_migrating_twice_changes_nothing(empty: AsyncEngine) -> None:
+    await migrate(empty)
+    before = await tables_of(empty)
+
+    await migrate(empty)
+
+    assert await tables_of(empty) == before
+
+
+async def test_several_replicas_migrate_an_empty_database_at_once(empty_url: str) -> None:
+    engines = [create_engine(empty_url) for _ in range(5)]
+
+    await asyncio.gather(*(migrate(engine) for engine in engines))
+
+    assert {await revision_of(engine) for engine in engines} == {newest_revision()}
+    for engine in engines:
+        await engine.dispose()
+
+
+async def test_a_migration_waits_for_another_longer_than_a_statement_may(
+    empty: AsyncEngine, empty_url: str
+) -> None:
+    other = await connect(empty_url)
+    await other.execute("SELECT pg_advisory_lock($1)", 0x6576_7472)
+
+    migrating = asyncio.create_task(migrate(empty))
+    await asyncio.sleep(5.5)  # the lock_timeout of every other transaction is 5 s
+    await other.close()
+    await migrating
+
+    assert await revision_of(empty) == newest_revision()
+
+
+async def test_the_models_are_what_the_migrations_make(database_url: str) -> None:
+    said = await asyncio.to_thread(alembic, database_url, "check")
+
+    assert (said.returncode, said.stdout) == (0, "No new upgrade operations detected.\n"), said
+
+
+async def test_a_person_can_go_down_to_nothing_and_up_again(database_url: str) -> None:
+    engine = create_engine(database_url)
+
+    down = await asyncio.to_thread(alembic, database_url, "downgrade", "base")
+    left = await tables_of(engine)
+    up = await asyncio.to_thread(alembic, database_url, "upgrade", "head")
+    current = await asyncio.to_thread(alembic, database_url, "current")
+
+    assert (down.returncode, up.returncode) == (0, 0), down.stderr + up.stderr
+    assert left == {"alembic_version"}
+    assert await tables_of(engine) == {*Base.metadata.tables, "alembic_version"}
+    assert current.stdout == f"{newest_revision()} (head)\n"
+    await engine.dispose()
+
+
+async def test_the_previous_version_works_beside_a_newer_schema(database_url: str) -> None:
+    database = await connect(database_url)
+    await database.execute("UPDATE alembic_version SET version_num = '9999'")
+
+    async with running_service(database_url) as service:
+        ready: Any = await service.client().get("/readyz")
+        listed = await service.client(ADA).get("/triggers")
+
+    assert "migrated" not in ready.text
+    assert listed.status_code == 200
+    assert await database.fetchval("SELECT version_num FROM alembic_version") == "9999"
+    await database.close()
+
+
+async def test_an_older_schema_is_not_ready(empty: AsyncEngine) -> None:
+    async with empty.connect() as connection:
+        assert not await connection.run_sync(is_migrated)

@@ -1,0 +1,147 @@
+"""The statements that must stay quick use the indexes that were made for them."""
+
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import event, select
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
+
+from event_trigger.db.engine import create_engine, create_sessions
+from event_trigger.dispatch.repository import Firing, Firings
+from event_trigger.events.partitions import Partition
+from event_trigger.events.repository import EventFilter, Events
+from event_trigger.events.window import Window
+from event_trigger.models import EventPartition
+from tests.support.databases import connect
+from tests.support.planting import plant_triggers
+from tests.support.services import ADA, BOB
+
+FILL_EVENTS = """
+    INSERT INTO events (shard, owner_id, trigger_id, type, is_test, triggered_at)
+    SELECT owner_id, owner_id, number % 5, 'api', false, starts_at + number * interval '1 second'
+    FROM event_partitions, generate_series(2, 3) AS owner_id, generate_series(1, 50) AS number
+"""
+Work = Callable[[AsyncSession], Awaitable[Any]]
+
+
+@pytest.fixture
+async def engine(database_url: str) -> AsyncIterator[AsyncEngine]:
+    database = await connect(database_url)
+    for owner_id in (ADA, BOB):
+        later = datetime.now(UTC) + timedelta(days=1)
+        await plant_triggers(database, 2000, owner_id=owner_id, due_at=later)
+        await plant_triggers(database, 5, owner_id=owner_id)
+    await database.execute(FILL_EVENTS)
+    await database.execute("ANALYZE")
+    await database.close()
+    engine = create_engine(database_url)
+    yield engine
+    await engine.dispose()
+
+
+async def plans_of(engine: AsyncEngine, work: Work) -> list[str]:
+    """The plans of the statements that some work sends, by PostgreSQL without sequential scans."""
+    sent: list[tuple[str, tuple[Any, ...]]] = []
+
+    def look(_c: Any, _k: Any, statement: str, parameters: Any, *_: Any) -> None:
+        sent.append((statement, parameters))
+
+    event.listen(engine.sync_engine, "before_cursor_execute", look)
+    async with create_sessions(engine)() as session:
+        await work(session)
+    event.remove(engine.sync_engine, "before_cursor_execute", look)
+    return [await _explain(engine, *one) for one in sent]
+
+
+async def _explain(engine: AsyncEngine, statement: str, parameters: tuple[Any, ...]) -> str:
+    connection = await connect(engine.url.render_as_string(hide_password=False))
+    await connection.execute("SET enable_seqscan = off")
+    rows = await connection.fetch(f"EXPLAIN {statement}", *parameters)
+    await connection.close()
+    return "\n".join(row[0] for row in rows)
+
+
+def tables_scanned(plan: str) -> set[str]:
+    return set(re.findall(r" on (\w+)", plan))
+
+
+async def test_asking_for_due_shards_reads_the_index_of_what_is_due(engine: AsyncEngine) -> None:
+    async def work(session: AsyncSession) -> None:
+        await Firings(session).list_due_shards()
+
+    [plan] = await plans_of(engine, work)
+
+    assert "Index Only Scan using ix_triggers_due on triggers" in plan
+
+
+async def test_asking_for_the_next_instant_reads_one_entry_of_that_index(
+    engine: AsyncEngine,
+) -> None:
+    async def work(session: AsyncSession) -> None:
+        await Firings(session).seconds_until_next()
+
+    [plan] = await plans_of(engine, work)
+
+    assert "Index Only Scan using ix_triggers_due on triggers" in plan
+    assert "Limit" in plan
+
+
+async def test_claiming_reads_the_due_entries_of_its_shard_in_order(engine: AsyncEngine) -> None:
+    async def work(session: AsyncSession) -> None:
+        await Firings(session).claim_due(ADA, 1000)
+
+    [plan] = await plans_of(engine, work)
+
+    assert "Index Scan using ix_triggers_due_in_shard on triggers" in plan
+    assert "Sort" not in plan
+
+
+async def test_firing_a_batch_finds_its_triggers_by_their_key(engine: AsyncEngine) -> None:
+    async def work(session: AsyncSession) -> None:
+        firings = Firings(session)
+        now = datetime.now(UTC)
+        claimed = await firings.claim_due(ADA, 1000)
+        await firings.record_fired(ADA, [Firing(row.id, now, now) for row in claimed])
+
+    _, insert, advance = await plans_of(engine, work)
+
+    assert "Index Scan using pk_triggers on triggers" in insert
+    assert "Index Scan using pk_triggers on triggers" in advance
+
+
+async def test_a_page_of_events_reads_the_owners_index_in_order_and_no_older_partition(
+    engine: AsyncEngine,
+) -> None:
+    now = datetime.now(UTC)
+    wanted = EventFilter(ADA, Window(now + timedelta(hours=2), None))
+
+    async def work(session: AsyncSession) -> None:
+        await Events(session).list_page(wanted, before=None, limit=101)
+
+    [plan] = await plans_of(engine, work)
+
+    async with engine.connect() as connection:
+        partitions = (await connection.execute(select(EventPartition.starts_at))).scalars()
+    young = {Partition(at, at).table for at in partitions if at > now + timedelta(hours=1)}
+    conditions = [line for line in plan.splitlines() if "Index Cond:" in line]
+    assert young
+    assert tables_scanned(plan) == young
+    assert len(conditions) == len(young)
+    assert all("owner_id =" in one and "triggered_at >=" in one for one in conditions)
+    assert "Sort" not in plan
+
+
+async def test_a_further_page_reads_no_newer_partition(engine: AsyncEngine) -> None:
+    now = datetime.now(UTC)
+    wanted = EventFilter(ADA, Window(now - timedelta(hours=48), None))
+    before = (now + timedelta(minutes=1), 1)
+
+    async def work(session: AsyncSession) -> None:
+        await Events(session).list_page(wanted, before=before, limit=101)
+
+    [plan] = await plans_of(engine, work)
+
+    assert len(tables_scanned(plan)) <= 2  # the hour may end in this very minute

@@ -1,0 +1,418 @@
+"""Events age, are counted, and go: to the second for readers, a partition at a time on disk."""
+
+import asyncio
+import random
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import asyncpg
+import httpx
+import pytest
+
+from event_trigger.db.engine import Sessions, create_engine, create_sessions
+from event_trigger.events.partitions import Partition
+from event_trigger.events.retention import Partitions, archive, make_partitions, purge, sweep
+from tests.support.databases import connect
+from tests.support.planting import plant_event, plant_triggers
+from tests.support.reading import read_all
+from tests.support.services import ADA, BOB, make_settings, running_service
+from tests.support.waiting import eventually
+
+HOUR = timedelta(hours=1)
+ACTIVE_FOR, KEEP_FOR = timedelta(seconds=1.5), timedelta(seconds=5)
+SECONDS = {
+    "active_for": ACTIVE_FOR,
+    "keep_for": KEEP_FOR,
+    "retention_interval": timedelta(seconds=0.5),
+}
+RETENTION_LOCK = 0x6576_7273
+
+
+@pytest.fixture
+async def database(database_url: str) -> AsyncIterator[Any]:
+    connection = await connect(database_url)
+    yield connection
+    await connection.close()
+
+
+@pytest.fixture
+async def short_lived(unpartitioned_url: str) -> AsyncIterator[Any]:
+    connection = await connect(unpartitioned_url)
+    yield connection
+    await connection.close()
+
+
+@pytest.fixture
+async def sessions(database_url: str) -> AsyncIterator[Sessions]:
+    engine = create_engine(database_url)
+    yield create_sessions(engine)
+    await engine.dispose()
+
+
+async def api_trigger(client: httpx.AsyncClient) -> int:
+    answer = await client.post("/triggers", json={"type": "api"})
+    assert answer.status_code == 201, answer.text
+    number: int = answer.json()["id"]
+    return number
+
+
+async def fire(client: httpx.AsyncClient, trigger_id: int, how: str = "trigger") -> str:
+    answer = await client.post(f"/triggers/{trigger_id}/{how}")
+    assert answer.status_code == 200, answer.text
+    return answer.headers["Location"]
+
+
+async def now_of(database: Any) -> datetime:
+    now: datetime = await database.fetchval("SELECT clock_timestamp()")
+    return now
+
+
+async def partitions_of(database: Any) -> list[dict[str, Any]]:
+    rows = await database.fetch("SELECT * FROM event_partitions ORDER BY starts_at")
+    return [dict(row) for row in rows]
+
+
+async def tables_of(database: Any) -> set[str]:
+    rows = await database.fetch(
+        "SELECT inhrelid::regclass::text AS name FROM pg_inherits"
+        " WHERE inhparent = 'events'::regclass"
+    )
+    return {row["name"] for row in rows}
+
+
+async def make_past(sessions: Sessions, *, hours: int) -> list[Partition]:
+    """Partitions for the hours before those that exist, oldest first."""
+    async with sessions.begin() as session:
+        first = min(await Partitions(session).list_all()).starts_at
+        past = [Partition(first - n * HOUR, first - (n - 1) * HOUR) for n in range(hours, 0, -1)]
+        for partition in past:
+            await Partitions(session).add(partition)
+    return past
+
+
+async def plant_past(database: Any, partitions: list[Partition], *, each: int = 10) -> None:
+    chance = random.Random(48)
+    for partition in partitions:
+        for _ in range(each):
+            await plant_event(
+                database,
+                owner_id=chance.choice((ADA, BOB)),
+                trigger_id=chance.randint(1, 4),
+                triggered_at=partition.starts_at + chance.random() * HOUR,
+                kind=chance.choice(("api", "scheduled")),
+                is_test=chance.random() < 0.3,
+            )
+
+
+async def counted(client: httpx.AsyncClient, **filters: Any) -> Counter[int]:
+    answer = await client.get("/events", params={"aggregate": "true", **filters})
+    assert answer.status_code == 200, answer.text
+    return Counter({one["trigger_id"]: one["count"] for one in answer.json()})
+
+
+def rows_counted(events: list[dict[str, Any]]) -> Counter[int]:
+    return Counter(one["trigger_id"] for one in events)
+
+
+async def agree(client: httpx.AsyncClient, **filters: Any) -> bool:
+    """Compares counts with rows; False if the rows changed meanwhile, so that nothing is said."""
+    before = await read_all(client, "/events", **filters)
+    counts = await counted(client, **filters)
+    after = await read_all(client, "/events", **filters)
+    if [one["id"] for one in before] != [one["id"] for one in after]:
+        return False
+    assert counts == rows_counted(before), filters
+    return True
+
+
+def some_filters(chance: random.Random, *, start: datetime, end: datetime) -> dict[str, Any]:
+    def instant() -> str:
+        return (start + chance.random() * (end - start)).isoformat()
+
+    possible = {
+        "type": chance.choice(("api", "scheduled")),
+        "is_test": chance.choice(("true", "false")),
+        "trigger_id": chance.randint(1, 4),
+        "since": instant(),
+        "until": instant(),
+        "state": chance.choice(("active", "archived")),
+    }
+    return {name: value for name, value in possible.items() if chance.random() < 0.4}
+
+
+async def test_an_event_is_active_then_archived_then_gone_to_the_second(
+    unpartitioned_url: str, short_lived: Any
+) -> None:
+    seen = set()
+    async with running_service(unpartitioned_url, **SECONDS) as service:
+        ada = service.client(ADA)
+        location = await fire(ada, await api_trigger(ada))
+        triggered_at = datetime.fromisoformat((await ada.get(location)).json()["triggered_at"])
+
+        def states_within(start: datetime, end: datetime) -> set[str]:
+            ages = {"active": timedelta(0), "archived": ACTIVE_FOR, "gone": KEEP_FOR}
+            ends = [*ages.values(), timedelta.max]
+            return {
+                state
+                for number, (state, age) in enumerate(ages.items())
+                if end - triggered_at >= age and start - triggered_at < ends[number + 1]
+            }
+
+        while "gone" not in seen:
+            before = await now_of(short_lived)
+            read, listed, counts = await asyncio.gather(
+                ada.get(location), read_all(ada, "/events"), counted(ada)
+            )
+            possible = states_within(before, await now_of(short_lived))
+            state = read.json()["state"] if read.status_code == 200 else "gone"
+            assert state in possible
+            assert (listed[0]["state"] if listed else "gone") in possible
+            assert counts.total() == 1 or "gone" in possible
+            assert counts.total() == 0 or possible != {"gone"}
+            seen.add(state)
+
+    assert seen == {"active", "archived", "gone"}
+
+
+async def test_counts_agree_with_the_rows_while_partitions_close_and_go(
+    unpartitioned_url: str, short_lived: Any
+) -> None:
+    chance = random.Random(2)
+    compared = 0
+    async with AsyncExitStack() as stack:
+        first, second = [
+            await stack.enter_async_context(running_service(unpartitioned_url, **SECONDS))
+            for _ in range(2)
+        ]
+        ada = first.client(ADA)
+        triggers = [await api_trigger(ada) for _ in range(2)]
+        details = {"interval": "PT1S", "recurring": True}
+        await ada.post("/triggers", json={"type": "scheduled", "details": details})
+
+        async def fire_on() -> None:
+            while True:
+                await fire(ada, chance.choice(triggers), chance.choice(("trigger", "test")))
+                await asyncio.sleep(0.05)
+
+        firing = asyncio.create_task(fire_on())
+        end = await now_of(short_lived) + KEEP_FOR + ACTIVE_FOR
+        while (now := await now_of(short_lived)) < end:
+            filters = some_filters(chance, start=now - KEEP_FOR, end=now)
+            compared += await agree(second.client(ADA), **filters)
+        firing.cancel()
+
+    assert compared > 20
+    assert await short_lived.fetchval("SELECT count(*) FROM event_counts") > 0
+
+
+async def test_counts_of_closed_partitions_answer_every_filter_as_the_rows_do(
+    database_url: str, database: Any, sessions: Sessions
+) -> None:
+    chance = random.Random(3)
+    await plant_past(database, await make_past(sessions, hours=50))
+    await archive(sessions, make_settings(database_url))
+
+    async with running_service(database_url) as service:
+        ada = service.client(ADA)
+        now = datetime.now(UTC)
+        agreed = [
+            await agree(ada, **some_filters(chance, start=now - 50 * HOUR, end=now))
+            for _ in range(60)
+        ]
+        everything = await counted(service.client(1))
+
+    assert all(agreed)
+    assert everything.total() == await database.fetchval(
+        "SELECT count(*) FROM events WHERE triggered_at > now() - interval '48 hours'"
+    )
+    assert await database.fetchval("SELECT count(DISTINCT shard) FROM event_counts") == 2
+
+
+async def test_a_closed_partition_takes_no_more_events(
+    database_url: str, database: Any, sessions: Sessions
+) -> None:
+    [*_, old, young, _, _] = await make_past(sessions, hours=5)
+
+    await archive(sessions, make_settings(database_url))
+
+    with pytest.raises(asyncpg.CheckViolationError):
+        await plant_event(database, trigger_id=1, triggered_at=old.starts_at)
+    await plant_event(database, trigger_id=1, triggered_at=young.starts_at + 2.5 * HOUR)
+
+
+async def test_archiving_closes_what_left_the_active_window_and_nothing_else(
+    database_url: str, database: Any, sessions: Sessions
+) -> None:
+    await make_past(sessions, hours=10)
+
+    await archive(sessions, make_settings(database_url))
+
+    now = await now_of(database)
+    for one in await partitions_of(database):
+        assert (one["closed_at"] is not None) == (one["ends_at"] <= now - 2 * HOUR)
+
+
+async def test_several_replicas_sweep_at_once_and_leave_what_is_kept_with_its_final_counts(
+    database_url: str, database: Any, sessions: Sessions
+) -> None:
+    past = await make_past(sessions, hours=60)
+    await plant_past(database, past, each=3)
+    settings = make_settings(database_url)
+
+    await asyncio.gather(*(sweep(sessions, settings) for _ in range(5)))
+
+    now = await now_of(database)
+    kept = await partitions_of(database)
+    assert all(one["ends_at"] > now - 48 * HOUR for one in kept)
+    assert await tables_of(database) == {
+        Partition(one["starts_at"], one["ends_at"]).table for one in kept
+    }
+    rolled_up = await database.fetch(
+        "SELECT partition_starts_at, trigger_id, type, is_test, owner_id, count FROM event_counts"
+    )
+    rows = await database.fetch(
+        """
+        SELECT starts_at, trigger_id, type, is_test, owner_id, count(*)
+        FROM events JOIN event_partitions ON triggered_at >= starts_at AND triggered_at < ends_at
+        WHERE closed_at IS NOT NULL GROUP BY 1, 2, 3, 4, 5
+        """
+    )
+    assert len(rolled_up) > 100
+    assert {tuple(one) for one in rolled_up} == {tuple(one) for one in rows}
+
+
+async def test_a_long_reader_delays_purging_and_nothing_else(
+    unpartitioned_url: str, short_lived: Any
+) -> None:
+    reader = await connect(unpartitioned_url)
+    async with running_service(unpartitioned_url, **SECONDS) as service:
+        ada = service.client(ADA)
+        trigger_id = await api_trigger(ada)
+        details = {"interval": "PT1S", "recurring": True, "max_fires": 6}
+        clock = (await ada.post("/triggers", json={"type": "scheduled", "details": details})).json()
+        await fire(ada, trigger_id)
+        transaction = reader.transaction()
+        await transaction.start()
+        await reader.fetch("SELECT FROM events")
+        held = await tables_of(short_lived)
+        newest = max(held)
+
+        async def next_() -> Any:
+            await fire(ada, trigger_id)
+            return await ada.get(f"/triggers/{clock['id']}")
+
+        await eventually(next_, lambda one: one.json()["status"] == "completed")
+        still_there = await tables_of(short_lived)
+        events = await short_lived.fetch("SELECT FROM events WHERE trigger_id = $1", clock["id"])
+        ready = await ada.get("/readyz")
+        await transaction.rollback()
+        await eventually(lambda: tables_of(short_lived), lambda tables: not held & tables)
+    await reader.close()
+
+    assert held <= still_there
+    assert max(still_there) > newest
+    assert len(events) == 6
+    assert ready.status_code == 200
+
+
+async def test_a_busy_partition_keeps_younger_ones_open_so_that_the_closed_are_one_stretch(
+    database_url: str, database: Any, sessions: Sessions
+) -> None:
+    past = await make_past(sessions, hours=8)
+    settings = make_settings(database_url)
+    reader = await connect(database_url)
+    async with reader.transaction():
+        await reader.execute(f"SELECT FROM {past[2].table}")
+        await archive(sessions, settings)
+        meanwhile = [one["closed_at"] is not None for one in await partitions_of(database)]
+    await reader.close()
+
+    await archive(sessions, settings)
+    afterwards = [one["closed_at"] is not None for one in await partitions_of(database)]
+
+    assert meanwhile[:8] == [True, True, *[False] * 6]
+    assert afterwards[:6] == [True] * 6
+
+
+async def test_purging_drops_what_was_never_archived(
+    database_url: str, database: Any, sessions: Sessions
+) -> None:
+    await make_past(sessions, hours=55)
+
+    await purge(sessions, make_settings(database_url))
+
+    oldest = (await partitions_of(database))[0]
+    now = await now_of(database)
+    assert now - 48 * HOUR < oldest["ends_at"] <= now - 47 * HOUR
+
+
+async def test_a_changed_keep_for_leaves_no_gap(unpartitioned_url: str, short_lived: Any) -> None:
+    for seconds in (6, 40, 9, 48 * 3600, 6):
+        changed = SECONDS | {"keep_for": timedelta(seconds=seconds)}
+        async with running_service(unpartitioned_url, **changed) as service:
+            ada = service.client(ADA)
+            location = await fire(ada, await api_trigger(ada))
+            assert (await ada.get(location)).status_code == 200
+
+    kept = await partitions_of(short_lived)
+    ends = [one["ends_at"] for one in kept]
+    assert [one["starts_at"] for one in kept][1:] == ends[:-1]
+    assert max(ends) > await now_of(short_lived)
+
+
+async def test_partitions_are_hours_of_the_clock_by_default(
+    unpartitioned_url: str, short_lived: Any
+) -> None:
+    async with running_service(unpartitioned_url):
+        kept = await partitions_of(short_lived)
+
+    now = await now_of(short_lived)
+    assert [one["ends_at"] - one["starts_at"] for one in kept] == [HOUR] * len(kept)
+    assert all(
+        one["starts_at"].replace(minute=0, second=0, microsecond=0) == one["starts_at"]
+        for one in kept
+    )
+    assert kept[0]["starts_at"] <= now < kept[0]["ends_at"] + HOUR
+    assert kept[-1]["ends_at"] > now + 8 * HOUR - timedelta(minutes=1)
+
+
+async def test_a_replica_starts_while_another_archives(
+    database_url: str, database: Any, sessions: Sessions
+) -> None:
+    await make_partitions(sessions, make_settings(database_url))
+    await database.execute("SELECT pg_advisory_lock($1)", RETENTION_LOCK)
+
+    async with running_service(database_url) as service:
+        ready = await eventually(
+            lambda: service.client().get("/readyz"), lambda answer: answer.status_code == 200
+        )
+
+    assert ready.json() == {"status": "ready"}
+
+
+async def test_old_answers_and_expired_logins_are_purged(database_url: str, database: Any) -> None:
+    [trigger_id] = await plant_triggers(database)
+    for hours in (47, 49):
+        await database.execute(
+            "INSERT INTO idempotency_keys VALUES (2, $1, false, $2, '', 1, now() - $3::interval)",
+            trigger_id,
+            f"{hours} hours ago",
+            hours * HOUR,
+        )
+    await database.execute("UPDATE logins SET expires_at = now() WHERE user_id = $1", BOB)
+    await database.execute(
+        "INSERT INTO refresh_tokens (login_id, token_hash) SELECT id, id::text::bytea FROM logins"
+    )
+
+    async with running_service(database_url):
+        await eventually(
+            lambda: database.fetch("SELECT user_id FROM logins ORDER BY 1"),
+            lambda rows: [row["user_id"] for row in rows] == [1, ADA],
+        )
+
+    keys = await database.fetch("SELECT key FROM idempotency_keys")
+    assert [row["key"] for row in keys] == ["47 hours ago"]
+    assert await database.fetchval("SELECT count(*) FROM refresh_tokens") == 2

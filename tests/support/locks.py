@@ -1,0 +1,32 @@
+"""Gets in the way of the service: a trigger's row, locked by somebody else."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from tests.support.databases import connect
+from tests.support.waiting import eventually
+
+_WAITING = """
+    SELECT count(*) FROM pg_stat_activity
+    WHERE datname = current_database() AND wait_event_type = 'Lock'
+"""
+
+
+@asynccontextmanager
+async def locked_trigger(database_url: str, trigger_id: int) -> AsyncIterator[Any]:
+    """Holds the lock that a dispatcher or a call takes; gives the connection that has it."""
+    connection = await connect(database_url)
+    try:
+        async with connection.transaction():
+            await connection.execute(
+                "SELECT 1 FROM triggers WHERE id = $1 FOR NO KEY UPDATE", trigger_id
+            )
+            yield connection
+    finally:
+        await connection.close()
+
+
+async def until_somebody_waits(connection: Any, number: int = 1) -> None:
+    """Until so many sessions of this database wait for a lock."""
+    await eventually(lambda: connection.fetchval(_WAITING), lambda waiting: waiting >= number)

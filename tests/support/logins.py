@@ -1,0 +1,41 @@
+"""Signing in as a person does, for tests that need tokens of a login of their own."""
+
+from dataclasses import dataclass
+
+import httpx
+
+from tests.support.services import PASSWORD
+
+
+@dataclass(frozen=True)
+class Tokens:
+    access: str
+    refresh: str
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self.access}"}
+
+
+def tokens_of(answer: httpx.Response) -> Tokens:
+    assert answer.status_code == 200, answer.text
+    body = answer.json()
+    return Tokens(body["access_token"], body["refresh_token"])
+
+
+async def ask_for_tokens(
+    client: httpx.AsyncClient, email: str = "ada@example.com", password: str = PASSWORD
+) -> httpx.Response:
+    return await client.post("/auth/token", data={"username": email, "password": password})
+
+
+async def sign_in(client: httpx.AsyncClient, email: str = "ada@example.com") -> Tokens:
+    return tokens_of(await ask_for_tokens(client, email))
+
+
+async def refresh(client: httpx.AsyncClient, tokens: Tokens) -> httpx.Response:
+    return await client.post("/auth/refresh", json={"refresh_token": tokens.refresh})
+
+
+async def who_am_i(client: httpx.AsyncClient, tokens: Tokens) -> httpx.Response:
+    return await client.get("/auth/me", headers=tokens.headers)

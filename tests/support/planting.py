@@ -1,0 +1,57 @@
+"""Puts triggers and events straight into the database, in numbers or of kinds that no API makes."""
+
+import json
+from datetime import datetime
+from typing import Any
+
+from tests.support.services import ADA
+
+HOURLY = {"interval": "PT1H", "recurring": True}
+
+
+async def plant_triggers(
+    connection: Any,
+    count: int = 1,
+    *,
+    owner_id: int = ADA,
+    details: dict[str, Any] | None = None,
+    due_at: datetime | None = None,
+) -> list[int]:
+    """Scheduled triggers of one owner that are due now, or at another instant."""
+    rows = await connection.fetch(
+        """
+        INSERT INTO triggers (shard, owner_id, type, details, tags, status, anchor_at, next_fire_at)
+        SELECT $1::bigint % 64, $1, 'scheduled', $2, '{}', 'active', due_at - interval '1 h', due_at
+        FROM generate_series(1, $4), coalesce($3, now()) AS due_at
+        RETURNING id
+        """,
+        owner_id,
+        json.dumps(details or HOURLY),
+        due_at,
+        count,
+    )
+    return [row["id"] for row in rows]
+
+
+async def plant_event(
+    connection: Any,
+    *,
+    trigger_id: int,
+    triggered_at: datetime,
+    owner_id: int = ADA,
+    kind: str = "api",
+    is_test: bool = False,
+) -> int:
+    number: int = await connection.fetchval(
+        """
+        INSERT INTO events (shard, owner_id, trigger_id, type, is_test, triggered_at)
+        VALUES ($1::bigint % 64, $1, $2, $3, $4, $5)
+        RETURNING id
+        """,
+        owner_id,
+        trigger_id,
+        kind,
+        is_test,
+        triggered_at,
+    )
+    return number

@@ -1,0 +1,29 @@
+"""What every answer that is an error must look like: RFC 9457, and the contract's additions."""
+
+from typing import Any
+
+import httpx
+
+_MEMBERS = {"type", "title", "status", "detail", "errors"}
+
+
+def problem_of(answer: httpx.Response, status: int) -> dict[str, Any]:
+    """Gives the body of an answer after checking that it is a whole problem of that status."""
+    assert answer.status_code == status, answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
+    body: dict[str, Any] = answer.json()
+    assert set(body) in ({*_MEMBERS}, _MEMBERS - {"errors"})
+    assert body["status"] == status
+    assert body["type"].startswith("urn:event-trigger:problem:")
+    assert body["title"]
+    assert body["detail"]
+    for error in body.get("errors", []):
+        assert set(error) in ({"pointer", "detail"}, {"parameter", "detail"})
+        assert error.get("pointer", "#").startswith("#")
+    return body
+
+
+def places_of(answer: httpx.Response) -> list[str]:
+    """The pointers and parameters that a 422 names."""
+    errors = problem_of(answer, 422)["errors"]
+    return [error.get("pointer") or error["parameter"] for error in errors]

@@ -1,0 +1,169 @@
+"""Runs the command line as a person does: in processes of their own, ended by their ids only."""
+
+import asyncio
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import httpx
+import psutil
+
+from tests.support.services import SECRET
+from tests.support.waiting import eventually
+
+ROOT = Path(__file__).parents[2]
+ENDS_WITHIN = 30.0  # seconds; a process that hangs fails its test, and not the run
+_NOT_OURS = re.compile(r"EVENT_TRIGGER_(?!PG_BIN)|DATABASE_URL|PORT$|HOST$|PG[A-Z]")
+
+
+def environment(**settings: str) -> dict[str, str]:
+    """This environment, without what a developer has set for a service of their own."""
+    kept = {name: value for name, value in os.environ.items() if not _NOT_OURS.match(name)}
+    return kept | {"PYTHONPATH": str(ROOT / "src"), "PORT": "0"} | settings
+
+
+def with_database(url: str) -> dict[str, str]:
+    return {"DATABASE_URL": url, "EVENT_TRIGGER_JWT_SECRET": SECRET}
+
+
+def run(
+    folder: Path, *arguments: str, typed: str = "", **settings: str
+) -> subprocess.CompletedProcess[str]:
+    """Runs one command to its end, with `typed` on its standard input."""
+    return subprocess.run(
+        [sys.executable, "-m", "event_trigger", *arguments],
+        cwd=folder,
+        env=environment(**settings),
+        input=typed,
+        capture_output=True,
+        text=True,
+        timeout=ENDS_WITHIN,
+        check=False,
+    )
+
+
+@dataclass
+class Served:
+    """A running `serve`, what it printed and what it logged."""
+
+    process: subprocess.Popen[bytes]
+    stdout: Path
+    stderr: Path
+
+    @property
+    def printed(self) -> str:
+        return self.stdout.read_text()
+
+    @property
+    def logged(self) -> str:
+        return self.stderr.read_text()
+
+    @property
+    def url(self) -> str:
+        return self._said(r"Docs +(http://\S+)/api/docs")
+
+    @property
+    def password(self) -> str:
+        return self._said(r"Password +(\S+)")
+
+    def _said(self, pattern: str) -> str:
+        found = re.search(pattern, self.printed)
+        assert found is not None, self.printed + self.logged
+        return found[1]
+
+    def client(self, token: str | None = None) -> httpx.AsyncClient:
+        headers = {} if token is None else {"Authorization": f"Bearer {token}"}
+        return httpx.AsyncClient(base_url=self.url, headers=headers, timeout=20)
+
+    async def sign_in(self, email: str = "admin@localhost", password: str | None = None) -> str:
+        form = {"username": email, "password": password or self.password}
+        async with self.client() as client:
+            answer = await client.post("/auth/token", data=form)
+        assert answer.status_code == 200, answer.text
+        token: str = answer.json()["access_token"]
+        return token
+
+    def family(self) -> list[psutil.Process]:
+        """The process and all that descend from it."""
+        first = psutil.Process(self.process.pid)
+        return [first, *first.children(recursive=True)]
+
+    async def end(self, how: signal.Signals = signal.SIGTERM) -> int:
+        """Signals the first process, waits for it, and gives its exit code."""
+        if self.process.poll() is None:
+            self.process.send_signal(how)
+        return await asyncio.to_thread(self.process.wait, ENDS_WITHIN)
+
+
+@contextmanager
+def open_folder() -> Iterator[Path]:
+    """A folder that the account of an embedded PostgreSQL may pass through."""
+    with TemporaryDirectory(prefix="event-trigger-", ignore_cleanup_errors=True) as name:
+        folder = Path(name).resolve()
+        folder.chmod(0o711)
+        yield folder
+
+
+@asynccontextmanager
+async def serving(folder: Path, *arguments: str, **settings: str) -> AsyncIterator[Served]:
+    """`serve` in a folder; the body begins when it is ready, and its end is the service's."""
+    served = _start(folder, arguments, environment(**settings))
+    try:
+        await _until_ready(served)
+        yield served
+    finally:
+        await served.end()
+
+
+def _start(folder: Path, arguments: Sequence[str], settings: dict[str, str]) -> Served:
+    number = len(list(folder.glob("stdout-*")))
+    stdout, stderr = folder / f"stdout-{number}", folder / f"stderr-{number}"
+    with stdout.open("wb") as out, stderr.open("wb") as err:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "event_trigger", "serve", *arguments],
+            cwd=folder,
+            env=settings,
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=err,
+        )
+    return Served(process, stdout, stderr)
+
+
+async def _until_ready(served: Served) -> None:
+    async def announced() -> bool:
+        assert served.process.poll() is None, served.logged
+        return "/api/docs" in served.printed
+
+    async def ready() -> int:
+        assert served.process.poll() is None, served.logged
+        try:
+            return (await client.get("/readyz")).status_code
+        except httpx.TransportError:
+            return 0
+
+    await eventually(announced, bool, within=ENDS_WITHIN)
+    async with served.client() as client:
+        await eventually(ready, lambda status: status == 200, within=ENDS_WITHIN)
+
+
+def is_over(process: psutil.Process) -> bool:
+    """Whether a process has ended, even if nobody has collected its status yet."""
+    try:
+        return process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+
+
+async def until_over(processes: list[psutil.Process]) -> None:
+    async def living() -> list[psutil.Process]:
+        return [one for one in processes if not is_over(one)]
+
+    await eventually(living, lambda found: not found)

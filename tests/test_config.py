@@ -1,0 +1,159 @@
+"""Settings are read once, refused in words, and keep their secrets."""
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from event_trigger.config import LogFormat, LogLevel, Settings
+
+SECRET = "s3cr3t-" * 5
+SHORT = "only-31-bytes-are-not-enough-00"
+
+
+@pytest.fixture(autouse=True)
+def _nothing_is_set(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in ("DATABASE_URL", "HOST", "PORT", *_names()):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.chdir(tmp_path)
+
+
+def _names() -> list[str]:
+    return [f"EVENT_TRIGGER_{name.upper()}" for name in Settings.model_fields]
+
+
+def test_the_defaults_are_the_contracts() -> None:
+    settings = Settings()
+
+    assert settings.database_url is None
+    assert (settings.host, settings.port) == ("127.0.0.1", 8000)
+    assert settings.data_dir == Path(".event-trigger")
+    assert settings.jwt_secret is None
+    assert settings.open_registration is False
+    assert settings.active_for == timedelta(hours=2)
+    assert settings.keep_for == timedelta(hours=48)
+    assert settings.retention_interval == timedelta(minutes=1)
+    assert (settings.log_format, settings.log_level) == (None, LogLevel.INFO)
+    assert settings.cors_origins == ()
+
+
+def test_the_environment_sets_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    environment = {
+        "DATABASE_URL": "postgresql://db/x",
+        "HOST": "0.0.0.0",
+        "PORT": "9000",
+        "EVENT_TRIGGER_DATA_DIR": "/var/lib/x",
+        "EVENT_TRIGGER_JWT_SECRET": SECRET,
+        "EVENT_TRIGGER_OPEN_REGISTRATION": "true",
+        "EVENT_TRIGGER_ACTIVE_FOR": "PT10S",
+        "EVENT_TRIGGER_KEEP_FOR": "PT1M",
+        "EVENT_TRIGGER_RETENTION_INTERVAL": "PT5S",
+        "EVENT_TRIGGER_LOG_FORMAT": "json",
+        "EVENT_TRIGGER_LOG_LEVEL": "debug",
+        "EVENT_TRIGGER_CORS_ORIGINS": " https://a.example ,https://b.example,, ",
+    }
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+
+    settings = Settings()
+
+    assert settings.database_url is not None
+    assert settings.database_url.get_secret_value() == "postgresql://db/x"
+    assert (settings.host, settings.port) == ("0.0.0.0", 9000)
+    assert settings.jwt_secret is not None
+    assert settings.jwt_secret.get_secret_value() == SECRET
+    assert settings.open_registration is True
+    assert (settings.active_for, settings.keep_for) == (timedelta(seconds=10), timedelta(minutes=1))
+    assert (settings.log_format, settings.log_level) == (LogFormat.JSON, LogLevel.DEBUG)
+    assert settings.cors_origins == ("https://a.example", "https://b.example")
+
+
+def test_a_dotenv_file_is_read_and_the_environment_goes_before_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    Path(".env").write_text("PORT=9001\nHOST=127.0.0.2\nEVENT_TRIGGER_JWT_SECRET=\nUNKNOWN=1\n")
+    monkeypatch.setenv("PORT", "9002")
+
+    settings = Settings()
+
+    assert (settings.host, settings.port) == ("127.0.0.2", 9002)
+    assert settings.jwt_secret is None
+
+
+@pytest.mark.parametrize("name", ["JWT_SECRET", "JWT_PREVIOUS_SECRET"])
+@pytest.mark.parametrize("value", ["short", SHORT, " "])
+def test_a_secret_under_32_bytes_is_refused_without_being_shown(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    monkeypatch.setenv(f"EVENT_TRIGGER_{name}", value)
+
+    with pytest.raises(ValidationError, match="at least 32 bytes") as refusal:
+        Settings()
+
+    shown = str(refusal.value) + repr(refusal.value)
+    assert SHORT not in shown
+    assert "'short'" not in shown
+
+
+def test_32_bytes_are_enough_however_few_characters_they_are(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("EVENT_TRIGGER_JWT_SECRET", "\U0001f511" * 8)
+
+    assert Settings().jwt_secret is not None
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("PORT", "65536"),
+        ("PORT", "http"),
+        ("EVENT_TRIGGER_OPEN_REGISTRATION", "perhaps"),
+        ("EVENT_TRIGGER_ACTIVE_FOR", "PT0S"),
+        ("EVENT_TRIGGER_ACTIVE_FOR", "two hours"),
+        ("EVENT_TRIGGER_ACTIVE_FOR", "PT48H"),
+        ("EVENT_TRIGGER_KEEP_FOR", "PT1S"),
+        ("EVENT_TRIGGER_RETENTION_INTERVAL", "-PT1S"),
+        ("EVENT_TRIGGER_LOG_FORMAT", "xml"),
+        ("EVENT_TRIGGER_LOG_LEVEL", "loud"),
+    ],
+)
+def test_a_setting_that_makes_no_sense_is_refused_without_being_shown(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    monkeypatch.setenv(name, value)
+
+    with pytest.raises(ValidationError) as refusal:
+        Settings()
+
+    assert f"input_value={value!r}" not in str(refusal.value)
+
+
+def test_settings_do_not_show_their_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("DATABASE_URL", *_names()):
+        if name.endswith(("_URL", "_SECRET", "_PASSWORD")):
+            monkeypatch.setenv(name, SECRET)
+
+    settings = Settings()
+
+    assert SECRET not in repr(settings) + str(settings) + settings.model_dump_json()
+
+
+def test_settings_cannot_be_changed() -> None:
+    settings = Settings()
+
+    with pytest.raises(ValidationError, match="frozen"):
+        settings.open_registration = True  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    "keep_for", [timedelta(seconds=5), timedelta(hours=48), timedelta(days=90)]
+)
+def test_partitions_are_made_ahead_of_several_failing_sweeps(keep_for: timedelta) -> None:
+    settings = Settings(keep_for=keep_for, active_for=keep_for / 24)
+
+    assert abs(settings.partition_width * 48 - keep_for) < timedelta(milliseconds=1)
+    assert settings.sweep_every <= settings.retention_interval
+    assert settings.partitions_ahead >= 4 * settings.sweep_every
+    assert settings.partitions_ahead >= settings.partition_width

@@ -1,0 +1,135 @@
+"""The scheduler's jobs end when the service is told to stop, not in the middle of their work."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from event_trigger.db.engine import create_engine, create_sessions
+from event_trigger.jobs import Jobs
+from tests.support.databases import connect
+from tests.support.planting import plant_triggers
+from tests.support.services import make_settings, running_service
+from tests.support.waiting import eventually
+
+
+@pytest.fixture
+async def database(database_url: str) -> AsyncIterator[Any]:
+    connection = await connect(database_url)
+    yield connection
+    await connection.close()
+
+
+@asynccontextmanager
+async def made_jobs(database_url: str) -> AsyncIterator[tuple[Jobs, AsyncEngine]]:
+    engine = create_engine(database_url)
+    yield Jobs(engine, create_sessions(engine), make_settings(database_url)), engine
+    await engine.dispose()
+
+
+async def events_and_firings(database: Any) -> tuple[int, int]:
+    row = await database.fetchrow(
+        "SELECT (SELECT count(*) FROM events), (SELECT coalesce(sum(fire_count), 0) FROM triggers)"
+    )
+    return int(row[0]), int(row[1])
+
+
+async def test_stopping_lets_a_running_batch_end(database_url: str, database: Any) -> None:
+    planted = await plant_triggers(database, 500)
+    blocker = await connect(database_url)
+    holding = blocker.transaction()
+    await holding.start()
+    await blocker.execute("LOCK TABLE events IN SHARE MODE")  # inserts wait
+
+    async with made_jobs(database_url) as (jobs, _):
+        jobs.start()
+        await eventually(lambda: waiting_inserts(database), lambda count: count == 1)
+        stopping = asyncio.create_task(jobs.stop())
+        await asyncio.sleep(0.1)
+        ended_early = stopping.done()
+        await holding.rollback()
+        await stopping
+    await blocker.close()
+
+    assert not ended_early
+    assert await events_and_firings(database) == (len(planted), len(planted))
+
+
+async def waiting_inserts(database: Any) -> int:
+    count: int = await database.fetchval(
+        "SELECT count(*) FROM pg_stat_activity"
+        " WHERE datname = current_database() AND wait_event_type = 'Lock' AND query ~ 'INTO events'"
+    )
+    return count
+
+
+async def test_nothing_fires_after_stopping(database_url: str, database: Any) -> None:
+    async with made_jobs(database_url) as (jobs, _):
+        jobs.start()
+        await eventually(jobs.silence, lambda reason: reason is None)
+        await jobs.stop()
+        await plant_triggers(database, 3)
+        await database.execute("SELECT pg_notify('event_trigger_schedule', '')")
+        await asyncio.sleep(1.2)  # longer than the longest wait between two looks
+
+    assert await events_and_firings(database) == (0, 0)
+
+
+async def test_stopping_leaves_no_connection_and_no_task(database_url: str, database: Any) -> None:
+    before = asyncio.all_tasks()
+    async with made_jobs(database_url) as (jobs, _):
+        jobs.start()
+        await eventually(jobs.silence, lambda reason: reason is None)
+        await jobs.stop()
+        left = asyncio.all_tasks() - before
+
+    assert left == set()
+    await eventually(
+        lambda: database.fetchval(
+            "SELECT count(*) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        ),
+        lambda count: count == 0,
+    )
+
+
+async def test_a_scheduler_that_has_not_run_is_not_trusted(database_url: str) -> None:
+    async with made_jobs(database_url) as (jobs, _):
+        reason = await jobs.silence()
+
+    assert reason == "the scheduler has not run yet"
+
+
+async def test_failing_jobs_go_on_ticking_and_a_long_silence_is_said(
+    database_url: str, database: Any
+) -> None:
+    async with running_service(database_url, retention_interval=timedelta(seconds=1)) as service:
+        client = service.client()
+
+        async def readiness() -> tuple[int, str]:
+            answer = await client.get("/readyz")
+            return answer.status_code, answer.text
+
+        await eventually(readiness, lambda seen: seen[0] == 200)
+        for table in ("triggers", "event_partitions"):
+            await database.execute(f"ALTER TABLE {table} RENAME TO hidden_{table}")
+        silent = await eventually(readiness, lambda seen: seen[0] == 503)
+        for table in ("triggers", "event_partitions"):
+            await database.execute(f"ALTER TABLE hidden_{table} RENAME TO {table}")
+        await plant_triggers(database)
+        await database.execute(
+            "INSERT INTO idempotency_keys"
+            " VALUES (2, 1, false, 'old', '', 1, now() - interval '3 days')"
+        )
+        await eventually(lambda: events_and_firings(database), lambda seen: seen == (1, 1))
+        await eventually(readiness, lambda seen: seen[0] == 200)
+        await eventually(
+            lambda: database.fetchval("SELECT count(*) FROM idempotency_keys"),
+            lambda count: count == 0,
+        )
+
+    assert "the scheduler's last beat was 1" in silent[1]

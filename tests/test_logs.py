@@ -1,0 +1,107 @@
+"""Logs are one line an occurrence, JSON where no person is looking, and hold no local variables."""
+
+import json
+import logging
+from collections.abc import Iterator
+
+import pytest
+import structlog
+
+from event_trigger.config import LogFormat, LogLevel
+from event_trigger.logs import configure_logs
+
+CANARY = "canary-7f3a9c"
+
+
+@pytest.fixture(autouse=True)
+def _logging_stays_as_it_was() -> Iterator[None]:
+    root = logging.getLogger()
+    handlers, level = [*root.handlers], root.level
+    quiet = {name: logging.getLogger(name).level for name in ("apscheduler", "alembic")}
+    root.handlers = []
+    yield
+    root.handlers = handlers
+    root.setLevel(level)
+    for name, was in quiet.items():
+        logging.getLogger(name).setLevel(was)
+    structlog.reset_defaults()
+
+
+def crash() -> None:
+    password = CANARY
+    raise RuntimeError("it went wrong " + str(len(password)))
+
+
+def log_a_crash() -> None:
+    try:
+        crash()
+    except RuntimeError:
+        structlog.get_logger().exception("crashed", trigger_id=7)
+
+
+def test_json_is_one_object_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+    configure_logs(LogFormat.JSON, LogLevel.INFO)
+
+    structlog.get_logger().info("fired", trigger_id=7, text="a\nb\x1b[2J\u2028")
+    logging.getLogger("uvicorn.error").warning("from a %s", "library")
+
+    lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    assert [line["event"] for line in lines] == ["fired", "from a library"]
+    assert [line["level"] for line in lines] == ["info", "warning"]
+    assert all(line["timestamp"].endswith("Z") for line in lines)
+    assert (lines[0]["trigger_id"], lines[0]["text"]) == (7, "a\nb\x1b[2J\u2028")
+
+
+def test_the_id_of_a_request_is_in_every_line(capsys: pytest.CaptureFixture[str]) -> None:
+    configure_logs(LogFormat.JSON, LogLevel.INFO)
+
+    with structlog.contextvars.bound_contextvars(request_id="my-id"):
+        structlog.get_logger().info("ours")
+        logging.getLogger("sqlalchemy").warning("theirs")
+
+    lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    assert [line["request_id"] for line in lines] == ["my-id", "my-id"]
+
+
+def test_where_nobody_is_looking_json_is_written(capsys: pytest.CaptureFixture[str]) -> None:
+    configure_logs(None, LogLevel.INFO)
+
+    structlog.get_logger().info("fired")
+
+    assert json.loads(capsys.readouterr().err)["event"] == "fired"
+
+
+@pytest.mark.parametrize("log_format", [LogFormat.JSON, LogFormat.CONSOLE])
+def test_a_traceback_shows_no_local_variables(
+    capsys: pytest.CaptureFixture[str], log_format: LogFormat
+) -> None:
+    configure_logs(log_format, LogLevel.INFO)
+
+    log_a_crash()
+
+    logged = capsys.readouterr().err
+    assert "it went wrong" in logged
+    assert "in crash" in logged
+    assert CANARY not in logged
+
+
+def test_a_terminal_is_not_told_lies_by_a_request(capsys: pytest.CaptureFixture[str]) -> None:
+    configure_logs(LogFormat.CONSOLE, LogLevel.INFO)
+
+    structlog.get_logger().info("request", path="/a\n2026-01-01 [info] forged\x1b[2J")
+
+    logged = capsys.readouterr().err
+    assert logged.count("\n") == 1
+    assert "\x1b[2J" not in logged
+
+
+def test_what_is_below_the_level_is_left_out(capsys: pytest.CaptureFixture[str]) -> None:
+    configure_logs(LogFormat.JSON, LogLevel.WARNING)
+
+    structlog.get_logger().info("too quiet")
+    logging.getLogger("uvicorn").info("too quiet")
+    logging.getLogger("apscheduler.executors").warning("every second")
+    structlog.get_logger().warning("loud enough")
+
+    lines = capsys.readouterr().err.splitlines()
+    assert [json.loads(line)["event"] for line in lines] == ["loud enough"]

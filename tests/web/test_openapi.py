@@ -1,0 +1,213 @@
+"""The description of the API is complete, and what it promises works."""
+
+from collections.abc import Iterator
+from itertools import chain
+from typing import Any
+
+import httpx
+import pytest
+
+from event_trigger.app import create_app
+from event_trigger.errors import Unauthorized
+from tests.support.logins import sign_in
+from tests.support.services import (
+    ADA,
+    Service,
+    make_settings,
+    quick_passwords,
+    running_service,
+)
+
+PUBLIC = {"sign_in", "refresh_tokens", "register", "healthz", "readyz"}
+PROBLEM = "application/problem+json"
+# clients are generated from these names: a new one may be added, none may change
+OPERATION_IDS = {
+    "sign_in": "POST /auth/token",
+    "refresh_tokens": "POST /auth/refresh",
+    "sign_out": "POST /auth/logout",
+    "get_me": "GET /auth/me",
+    "register": "POST /auth/register",
+    "create_trigger": "POST /triggers",
+    "list_triggers": "GET /triggers",
+    "get_trigger": "GET /triggers/{trigger_id}",
+    "update_trigger": "PATCH /triggers/{trigger_id}",
+    "delete_trigger": "DELETE /triggers/{trigger_id}",
+    "pause_trigger": "POST /triggers/{trigger_id}/pause",
+    "resume_trigger": "POST /triggers/{trigger_id}/resume",
+    "fire_trigger": "POST /triggers/{trigger_id}/trigger",
+    "test_trigger": "POST /triggers/{trigger_id}/test",
+    "list_events": "GET /events",
+    "get_event": "GET /events/{event_id}",
+    "healthz": "GET /healthz",
+    "readyz": "GET /readyz",
+}
+
+
+@pytest.fixture
+async def document() -> dict[str, Any]:
+    """What is served; it needs no database, so none is made for it."""
+    app = create_app(make_settings("postgresql://nowhere/nothing"), passwords=quick_passwords())
+    transport = httpx.ASGITransport(app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://service.test") as client:
+        found: dict[str, Any] = (await client.get("/openapi.json")).json()
+        return found
+
+
+def operations(document: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    for path, methods in document["paths"].items():
+        for method, operation in methods.items():
+            yield f"{method.upper()} {path}", operation
+
+
+def resolved(document: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
+    name = schema.get("$ref", "").rpartition("/")[2]
+    found: dict[str, Any] = document["components"]["schemas"][name] if name else schema
+    return found
+
+
+def references(part: Any) -> Iterator[str]:
+    if isinstance(part, dict):
+        yield from (value for key, value in part.items() if key == "$ref")
+        part = list(part.values())
+    if isinstance(part, list):
+        yield from chain.from_iterable(map(references, part))
+
+
+def test_the_description_names_itself(document: dict[str, Any]) -> None:
+    info = document["info"]
+
+    assert document["openapi"].startswith("3.1")
+    assert info["title"] == "Event Trigger Platform"
+    assert info["version"]
+    assert "POST /auth/token" in info["description"]
+
+
+def test_every_operation_says_what_it_does(document: dict[str, Any]) -> None:
+    for name, operation in operations(document):
+        assert operation["summary"].strip(), name
+        assert operation["description"].strip().endswith("."), name
+        assert operation["tags"], name
+
+
+def test_operation_ids_are_unique_and_stay(document: dict[str, Any]) -> None:
+    found = [(operation["operationId"], name) for name, operation in operations(document)]
+
+    assert len(dict(found)) == len(found)
+    assert dict(found).items() >= OPERATION_IDS.items()
+
+
+def test_every_operation_needs_a_login_or_is_public(document: dict[str, Any]) -> None:
+    open_to_all = {
+        operation["operationId"]
+        for _, operation in operations(document)
+        if not operation.get("security")
+    }
+
+    schemes = document["components"]["securitySchemes"]
+    assert open_to_all == PUBLIC
+    assert schemes["login"]["flows"]["password"]["tokenUrl"] == "/auth/token"
+
+
+def test_what_needs_a_login_says_401(document: dict[str, Any]) -> None:
+    for name, operation in operations(document):
+        needs_login = operation["operationId"] not in PUBLIC
+
+        assert (
+            not needs_login or operation["responses"]["401"]["description"] == Unauthorized.title
+        ), name
+
+
+def test_every_error_is_described_as_a_problem_and_as_nothing_else(
+    document: dict[str, Any],
+) -> None:
+    for name, operation in operations(document):
+        errors = {s: r for s, r in operation["responses"].items() if s.startswith(("4", "5"))}
+
+        assert errors or operation["operationId"] == "healthz", name
+        for status, response in errors.items():
+            assert list(response["content"]) == [PROBLEM], (name, status)
+            reference = response["content"][PROBLEM]["schema"]["$ref"]
+            assert reference == "#/components/schemas/ProblemRead", (name, status)
+
+    schemas = document["components"]["schemas"]
+    assert {"HTTPValidationError", "ValidationError"}.isdisjoint(schemas)
+
+
+def test_what_takes_a_body_says_how_it_can_be_refused(document: dict[str, Any]) -> None:
+    for name, operation in operations(document):
+        if "requestBody" in operation:
+            form = "application/x-www-form-urlencoded" in operation["requestBody"]["content"]
+            expected = {"413", "422"} if form else {"413", "415", "422"}
+
+            assert operation["responses"].keys() >= expected, name
+
+
+def test_every_reference_leads_somewhere_and_no_schema_is_left_over(
+    document: dict[str, Any],
+) -> None:
+    used = {one.removeprefix("#/components/schemas/") for one in references(document)}
+
+    mapped = {"ScheduledTriggerCreate", "ApiTriggerCreate"}
+    assert used | mapped == set(document["components"]["schemas"])
+
+
+def test_every_path_parameter_is_a_64_bit_id(document: dict[str, Any]) -> None:
+    for name, operation in operations(document):
+        for parameter in operation.get("parameters", []):
+            if parameter["in"] == "path":
+                assert parameter["schema"]["minimum"] == 1, name
+                assert parameter["schema"]["maximum"] == 2**63 - 1, name
+
+
+def examples_of(document: dict[str, Any], content: dict[str, Any]) -> list[Any]:
+    """The examples that a person sees: the named ones, or one made of the fields' own."""
+    if "examples" in content:
+        return [example["value"] for example in content["examples"].values()]
+    fields = resolved(document, content["schema"])["properties"]
+    return [{name: example for name, field in fields.items() if (example := _example(field))}]
+
+
+def _example(field: dict[str, Any]) -> Any:
+    for one in (field, *field.get("anyOf", [])):
+        if one.get("examples"):
+            return one["examples"][0]
+    return None
+
+
+async def test_the_example_of_every_body_works(database_url: str) -> None:
+    async with running_service(database_url, open_registration=True) as service:
+        await _every_example_works(service)
+
+
+async def _every_example_works(service: Service) -> None:
+    ada, anonymous = service.client(ADA), service.client()
+    document = (await anonymous.get("/openapi.json")).json()
+    tokens = await sign_in(anonymous)
+    made = await ada.post(
+        "/triggers", json={"type": "scheduled", "details": {"interval": 30, "recurring": True}}
+    )
+    real = {
+        "username": "ada@example.com",
+        "refresh_token": tokens.refresh,
+        "email": "grace@example.com",  # the example's address is taken here
+    }
+    tried = 0
+
+    for name, operation in operations(document):
+        for media_type, content in operation.get("requestBody", {}).get("content", {}).items():
+            examples = examples_of(document, content)
+            assert examples, name
+            for example in examples:
+                body = {key: real.get(key, value) for key, value in example.items()}
+                method, path = name.replace("{trigger_id}", str(made.json()["id"])).split()
+                is_json = media_type == "application/json"
+                client = ada if operation.get("security") else anonymous
+                answer = await client.request(
+                    method, path, json=body if is_json else None, data=None if is_json else body
+                )
+
+                assert answer.is_success, (name, body, answer.text)
+                assert str(answer.status_code) in operation["responses"], name
+                tried += 1
+
+    assert tried >= 10
