@@ -9,7 +9,6 @@ from pathlib import Path
 from socket import create_server
 from typing import Any
 
-import httpx
 import pytest
 
 from event_trigger.db.migrate import newest_revision
@@ -42,14 +41,22 @@ async def empty_url(server_url: str) -> AsyncIterator[str]:
     await drop_database(url)
 
 
-async def sign_in_fails(client: httpx.AsyncClient, email: str, password: str) -> bool:
-    form = {"username": email, "password": password}
-    return (await client.post("/auth/token", data=form)).status_code == 401
+async def run_all(
+    folder: Path, *commands: tuple[tuple[str, ...], str, dict[str, str]]
+) -> list[subprocess.CompletedProcess[str]]:
+    """Runs commands side by side: their arguments, what is typed, and their settings."""
+    return await asyncio.gather(
+        *(
+            asyncio.to_thread(run, folder, *arguments, typed=f"{typed}\n", **settings)
+            for arguments, typed, settings in commands
+        )
+    )
 
 
 async def test_the_first_start_says_where_to_go_and_what_can_be_pasted(folder: Path) -> None:
     async with serving(folder) as served:
-        docs = await served.client().get("/api/docs")
+        async with served.client() as client:
+            docs = await client.get("/api/docs")
         _, pasted = served.printed.split("Sign in, and create", 1)
         block = "\n".join(line for line in pasted.splitlines() if line.startswith("  "))
         shell = await asyncio.to_thread(
@@ -107,8 +114,7 @@ async def test_accounts_are_looked_after_beside_a_running_service(folder: Path) 
             goes_on = await new.get("/auth/me")
             disabled = await asyncio.to_thread(user, "disable", "eve@example.com")
             over = await new.get("/auth/me")
-        checked = await asyncio.to_thread(run, folder, "check")
-        second = await asyncio.to_thread(run, folder, "serve")
+        [checked, second] = await run_all(folder, (("check",), "", {}), (("serve",), "", {}))
 
     assert (added.returncode, added.stdout) == (0, "eve@example.com is now user 2 (user).\n")
     assert (changed.returncode, disabled.returncode) == (0, 0)
@@ -197,7 +203,11 @@ async def test_the_log_and_the_console_hold_no_secret_and_no_payload(
             await eventually(lambda: read_all(client, "/events"), lambda found: len(found) == 2)
         database = await connect(database_url)
         await database.execute("UPDATE triggers SET next_fire_at = now(), details = '{}'")
-        await eventually(lambda: logged_set_aside(served.stderr), bool)
+
+        async def log() -> str:
+            return served.logged
+
+        await eventually(log, lambda text: "trigger_set_aside" in text)
         await database.close()
 
     everything = served.printed + served.logged
@@ -206,113 +216,100 @@ async def test_the_log_and_the_console_hold_no_secret_and_no_payload(
     assert all(json.loads(line)["event"] for line in served.logged.splitlines())
 
 
-async def logged_set_aside(log: Path) -> bool:
-    return "trigger_set_aside" in log.read_text()
-
-
-@pytest.mark.parametrize(
-    ("settings", "words"),
-    [
+async def test_serving_is_refused_in_words_that_repeat_no_value(folder: Path) -> None:
+    secret = {"EVENT_TRIGGER_JWT_SECRET": SECRET}
+    refusals: list[tuple[dict[str, str], str]] = [
         ({"DATABASE_URL": NOWHERE}, "EVENT_TRIGGER_JWT_SECRET is not set"),
         (
             {"DATABASE_URL": NOWHERE, "EVENT_TRIGGER_JWT_SECRET": "canary"},
             "EVENT_TRIGGER_JWT_SECRET: Value error, must be at least 32 bytes long",
         ),
-        (
-            {"DATABASE_URL": "mysql://canary@host/x", "EVENT_TRIGGER_JWT_SECRET": SECRET},
-            "DATABASE_URL must start with postgresql://",
-        ),
-        (
-            {"DATABASE_URL": "canary", "EVENT_TRIGGER_JWT_SECRET": SECRET},
-            "DATABASE_URL must be like postgresql://",
-        ),
+        ({"DATABASE_URL": "mysql://canary@h/x"} | secret, "DATABASE_URL must start with postgres"),
+        ({"DATABASE_URL": "canary"} | secret, "DATABASE_URL must be like postgresql://"),
         ({"EVENT_TRIGGER_KEEP_FOR": "PT1H"}, "EVENT_TRIGGER_ACTIVE_FOR must be shorter"),
-        ({"PORT": "canary"}, "PORT: "),
         ({"EVENT_TRIGGER_KEEP_FOR": "canary"}, "EVENT_TRIGGER_KEEP_FOR: "),
-    ],
-)
-def test_serving_is_refused_in_words_that_repeat_no_value(
-    folder: Path, settings: dict[str, str], words: str
-) -> None:
-    done = run(folder, "serve", **settings)
+        ({"PORT": "canary"}, "PORT: "),
+        ({"HOST": "203.0.113.1"}, "Cannot listen on 203.0.113.1"),
+    ]
 
-    assert (done.returncode, done.stdout) == (1, "")
-    assert words in done.stderr
-    assert "Traceback" not in done.stderr
-    assert "canary" not in done.stderr
+    done = await run_all(folder, *((("serve",), "", settings) for settings, _ in refusals))
 
-
-def test_a_database_that_is_not_there_is_said_in_words(folder: Path, server_url: str) -> None:
-    away = run(folder, "check", **with_database(NOWHERE))
-    unknown = run(
-        folder, "check", **with_database(server_url.replace("/event_trigger", "/nothing"))
-    )
-
-    for done in (away, unknown):
-        assert (done.returncode, done.stdout) == (1, "")
-        assert "Is DATABASE_URL right?" in done.stderr
-        assert "Traceback" not in done.stderr
+    assert [(one.returncode, one.stdout) for one in done] == [(1, "")] * len(refusals)
+    for one, (_, words) in zip(done, refusals, strict=True):
+        assert words in one.stderr
+        assert "Traceback" not in one.stderr
+        assert "canary" not in one.stderr
+    assert not (folder / ".event-trigger").exists()
 
 
-def test_check_says_what_serve_would_refuse(folder: Path, server_url: str) -> None:
-    done = run(folder, "check", DATABASE_URL=server_url)
+async def test_a_database_that_is_not_there_is_said_in_words(folder: Path, server_url: str) -> None:
+    places = (NOWHERE, server_url.replace("/event_trigger", "/nothing"))
 
-    assert (done.returncode, done.stdout) == (1, "")
-    assert "EVENT_TRIGGER_JWT_SECRET is not set" in done.stderr
+    done = await run_all(folder, *((("check",), "", with_database(url)) for url in places))
+
+    for one in done:
+        assert (one.returncode, one.stdout) == (1, "")
+        assert "Is DATABASE_URL right?" in one.stderr
+        assert "Traceback" not in one.stderr
 
 
 async def test_an_operator_prepares_a_database(folder: Path, empty_url: str) -> None:
     settings = with_database(empty_url)
-    steps = {
-        "before": ("check",),
-        "migrate": ("migrate",),
-        "after": ("check",),
-        "add": ("user", "add", "Root@Example.com", "--admin"),
-        "twice": ("user", "add", "root@example.com"),
-        "nobody": ("user", "disable", "nobody@example.com"),
-    }
+    unsigned = {"DATABASE_URL": empty_url}
 
-    done = {
-        name: await asyncio.to_thread(run, folder, *step, typed=f"{PASSWORD}\n", **settings)
-        for name, step in steps.items()
-    }
+    [before, refused] = await run_all(
+        folder, (("check",), "", settings), (("check",), "", unsigned)
+    )
+    [migrated] = await run_all(folder, (("migrate",), "", unsigned))
+    [after, added, unknown] = await run_all(
+        folder,
+        (("check",), "", settings),
+        (("user", "add", "Root@Example.com", "--admin"), PASSWORD, unsigned),
+        (("user", "disable", "nobody@example.com"), "", unsigned),
+    )
+    [twice] = await run_all(folder, (("user", "add", "root@example.com"), PASSWORD, unsigned))
 
-    assert [one.returncode for one in done.values()] == [0, 0, 0, 0, 1, 1]
-    assert "no revision yet" in done["before"].stdout
-    assert done["migrate"].stdout == f"The database is at revision {newest_revision()}.\n"
-    assert f"is at revision {newest_revision()}." in done["after"].stdout
-    assert done["add"].stdout == "root@example.com is now user 1 (admin).\n"
-    assert done["twice"].stderr == "There is an account with this address already.\n"
-    assert done["nobody"].stderr == "There is no user with this address.\n"
+    assert "no revision yet" in before.stdout
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert "EVENT_TRIGGER_JWT_SECRET is not set" in refused.stderr
+    assert migrated.stdout == f"The database is at revision {newest_revision()}.\n"
+    assert f"is at revision {newest_revision()}." in after.stdout
+    assert added.stdout == "root@example.com is now user 1 (admin).\n"
+    assert unknown.stderr == "There is no user with this address.\n"
+    assert twice.stderr == "There is an account with this address already.\n"
+    assert (before.returncode, added.returncode, unknown.returncode, twice.returncode) == (
+        0,
+        0,
+        1,
+        1,
+    )
 
 
-@pytest.mark.parametrize(
-    ("arguments", "typed", "code"),
-    [
+async def test_wrong_usage_ends_in_words(folder: Path, database_url: str) -> None:
+    usages: list[tuple[tuple[str, ...], str, int]] = [
         (("user", "add", "not an address"), PASSWORD, 1),
         (("user", "add", "short@example.com"), "short", 1),
         (("user", "add", "long@example.com"), "x" * 2000, 1),
         (("serve", "--workers", "0"), "", 2),
         ((), "", 2),
         (("dance",), "", 2),
-        (("--version",), "", 0),
-    ],
-)
-def test_wrong_usage_ends_in_words(
-    folder: Path, database_url: str, arguments: tuple[str, ...], typed: str, code: int
-) -> None:
-    done = run(folder, *arguments, typed=f"{typed}\n", **with_database(database_url))
+    ]
+    settings = with_database(database_url)
 
-    assert done.returncode == code
-    assert done.stderr if code else done.stdout
-    assert "Traceback" not in done.stderr
-    assert not typed or typed not in done.stderr
+    done = await run_all(folder, *((words, typed, settings) for words, typed, _ in usages))
+
+    assert [one.returncode for one in done] == [code for _, _, code in usages]
+    for one, (_, typed, _) in zip(done, usages, strict=True):
+        assert one.stdout == ""
+        assert one.stderr != ""
+        assert "Traceback" not in one.stderr
+        assert not typed or typed not in one.stderr
 
 
 def test_an_env_file_is_read(folder: Path) -> None:
     (folder / ".env").write_text("EVENT_TRIGGER_JWT_SECRET=too-short\n")
 
-    done = run(folder, "check", **{"DATABASE_URL": NOWHERE})
+    done = run(folder, "check", DATABASE_URL=NOWHERE)
 
     assert done.stderr == "EVENT_TRIGGER_JWT_SECRET: Value error, must be at least 32 bytes long\n"
     assert "EVENT_TRIGGER_JWT_SECRET" not in environment()

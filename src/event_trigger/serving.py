@@ -7,11 +7,12 @@ import shlex
 import signal
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from socket import socket
+from socket import AF_INET, AF_INET6, SO_REUSEADDR, SOL_SOCKET, socket
 from typing import Any
 
 import structlog
@@ -19,18 +20,20 @@ import uvicorn
 from fastapi import FastAPI
 from pydantic import SecretStr
 from sqlalchemy.ext.asyncio import AsyncEngine
+from uvicorn.supervisors import Multiprocess
 
 from event_trigger.app import app_from_environment, create_app
 from event_trigger.auth.accounts import add_first_admin
 from event_trigger.auth.passwords import Passwords
 from event_trigger.auth.schemas import normalise_email
-from event_trigger.config import Settings
+from event_trigger.config import MINIMUM_SECRET_BYTES, Settings
 from event_trigger.db.embedded import make_data_dir, running_postgres, url_if_running
 from event_trigger.db.engine import Sessions, create_engine, create_sessions, is_outage
 from event_trigger.db.migrate import migrate
 
 log = structlog.get_logger()
 
+READY_WITHIN = 60.0  # seconds
 GRACE = 10  # seconds that open requests have when the service is told to stop
 FIRST_ADMIN = "admin@localhost"
 _UNSIGNED = (
@@ -77,27 +80,50 @@ def serve(settings: Settings, *, workers: int) -> None:
     if settings.jwt_secret is None and settings.database_url is not None:
         raise SettingsError(_UNSIGNED)
     embedded = settings.database_url is None
-    with with_database(settings) as complete:
+    signal.signal(signal.SIGTERM, _end_in_good_order)
+    with _bound(settings) as listener, with_database(settings) as complete:
         secret = settings.jwt_secret or SecretStr(_kept_secret(settings.data_dir))
-        signed = complete.model_copy(update={"jwt_secret": secret})
+        port = listener.getsockname()[1]
+        signed = complete.model_copy(update={"jwt_secret": secret, "port": port})
         admin = asyncio.run(_prepare(signed, embedded=embedded))
+        say = partial(print, welcome(signed, admin), flush=True)
         if workers == 1:
-            _Announcing(create_app(signed), signed, admin).run()
+            _Server(uvicorn.Config(create_app(signed), **_options(signed)), say).run([listener])
         else:
-            print(welcome(signed, admin), flush=True)
-            _run_workers(signed, workers)
+            _run_workers(signed, workers, listener, say)
+
+
+def _end_in_good_order(*_: object) -> None:
+    raise SystemExit(0)  # through every `finally`: the embedded PostgreSQL shuts down
+
+
+@contextmanager
+def _bound(settings: Settings) -> Iterator[socket]:
+    """Takes the port before anything is made, so that no password is made and never shown."""
+    with socket(AF_INET6 if ":" in settings.host else AF_INET) as listener:
+        listener.setsockopt(SOL_SOCKET, SO_REUSEADDR, 1)
+        try:
+            listener.bind((settings.host, settings.port))
+        except OSError as error:
+            raise SettingsError(
+                f"Cannot listen on {settings.host}, port {settings.port}: {error.strerror}."
+                " Set HOST or PORT."
+            ) from error
+        yield listener
 
 
 def _kept_secret(data_dir: Path) -> str:
     """The signing secret of an embedded service: made once, readable by nobody else."""
     file = make_data_dir(data_dir) / "jwt-secret"
-    if not file.exists():
-        with suppress(FileExistsError):
-            made = file.with_name(f"jwt-secret.{os.getpid()}")
-            made.touch(mode=0o600, exist_ok=False)
-            made.write_text(secrets.token_urlsafe(48))
-            made.rename(file)
-    return file.read_text()
+    kept = file.read_text() if file.exists() else ""
+    if len(kept) < MINIMUM_SECRET_BYTES:  # there is none, or a power failure has cut it off
+        kept = secrets.token_urlsafe(48)
+        made = file.with_name("jwt-secret.new")
+        made.unlink(missing_ok=True)
+        made.touch(mode=0o600, exist_ok=False)
+        made.write_text(kept)
+        made.replace(file)
+    return kept
 
 
 async def _prepare(settings: Settings, *, embedded: bool) -> FirstAdmin | None:
@@ -138,30 +164,43 @@ async def _make_admin(
     return FirstAdmin(email, None if given else password)
 
 
-class _Announcing(uvicorn.Server):
+class _Server(uvicorn.Server):
     """A server that says what to do next once it answers."""
 
-    def __init__(self, app: FastAPI, settings: Settings, admin: FirstAdmin | None) -> None:
-        super().__init__(uvicorn.Config(app, **_options(settings)))
-        self._settings = settings
-        self._admin = admin
+    def __init__(self, config: uvicorn.Config, say: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._say = say
 
     async def startup(self, sockets: list[socket] | None = None) -> None:
         await super().startup(sockets)
         if self.started:
-            port = self.servers[0].sockets[0].getsockname()[1]
-            settings = self._settings.model_copy(update={"port": port})
-            print(welcome(settings, self._admin), flush=True)
+            self._say()
 
 
-def _run_workers(settings: Settings, workers: int) -> None:
+class _Workers(Multiprocess):
+    """Several processes, which say what to do next once all of them answer."""
+
+    def __init__(self, config: uvicorn.Config, listener: socket, say: Callable[[], None]) -> None:
+        super().__init__(config, [listener])
+        self._say = say
+
+    def init_processes(self) -> None:
+        super().init_processes()
+        if all(worker.wait_until_ready(READY_WITHIN) for worker in self.processes):
+            self._say()
+
+
+def _run_workers(
+    settings: Settings, workers: int, listener: socket, say: Callable[[], None]
+) -> None:
     assert settings.database_url is not None
     assert settings.jwt_secret is not None
     os.environ["DATABASE_URL"] = settings.database_url.get_secret_value()
     os.environ["EVENT_TRIGGER_JWT_SECRET"] = settings.jwt_secret.get_secret_value()
-    uvicorn.run(
+    config = uvicorn.Config(
         "event_trigger.serving:worker_app", factory=True, workers=workers, **_options(settings)
     )
+    _Workers(config, listener, say).run()
 
 
 def worker_app() -> FastAPI:

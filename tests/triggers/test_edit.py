@@ -89,7 +89,9 @@ async def test_an_empty_patch_changes_nothing_and_keeps_the_next_instant(
         ada, {"interval": 30, "recurring": True}, name="n", payload={"a": 1}
     )
 
-    for patch in ({}, {"details": {}}, {"payload": {}}):
+    patches: tuple[dict[str, Any], ...] = ({}, {"details": {}}, {"payload": {}})
+
+    for patch in patches:
         changed = await change(ada, made["id"], patch)
 
         assert {**changed, "updated_at": None} == {**made, "updated_at": None}
@@ -173,6 +175,17 @@ async def test_patches_cannot_pile_up_a_payload_larger_than_a_body(
 
     assert places_of(answer) == ["#/payload"]
     assert (await read(ada, made["id"]))["payload"] == made["payload"]
+
+
+async def test_patches_at_once_all_take_effect(ada: httpx.AsyncClient) -> None:
+    made = await make_api(ada, payload={})
+
+    await asyncio.gather(
+        *(change(ada, made["id"], {"payload": {f"n{n}": n}, "name": f"n{n}"}) for n in range(15))
+    )
+
+    seen = await read(ada, made["id"])
+    assert seen["payload"] == {f"n{n}": n for n in range(15)}
 
 
 # A changed schedule
@@ -493,8 +506,8 @@ async def test_a_deleted_trigger_is_gone_and_its_events_stay(ada: httpx.AsyncCli
         ("POST", "/trigger"),
         ("POST", "/test"),
     ):
-        body = {"json": {}} if method == "PATCH" else {}
-        again = await ada.request(method, f"/triggers/{made['id']}{path}", **body)
+        body: dict[str, Any] | None = {} if method == "PATCH" else None
+        again = await ada.request(method, f"/triggers/{made['id']}{path}", json=body)
         problem_of(again, 404)
 
 

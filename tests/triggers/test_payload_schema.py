@@ -2,13 +2,15 @@
 
 import asyncio
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import httpx
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from event_trigger.errors import FieldError
 from event_trigger.triggers.payload_schema import (
     LONGEST_DETAIL,
     LONGEST_NAME,
@@ -109,14 +111,14 @@ def test_no_value_is_repeated_and_no_name_but_in_a_path() -> None:
 
 def test_errors_are_bounded_in_number_and_length() -> None:
     schema = {
-        "properties": {"e": {"enum": ["x" * 50] * 50}},
+        "properties": {"e": {"enum": ["x" * 500] * 3}},
         "patternProperties": {"^n": {"type": "string"}},
         "additionalProperties": False,
     }
     payload = {
         "e": 1,
-        **{f"n{n:0200}": n for n in range(30)},
-        **{f"z{n:0200}": 1 for n in range(30)},
+        **{f"n{n:0200}": n for n in range(15)},
+        **{f"z{n:0200}": 1 for n in range(15)},
     }
 
     errors = payload_errors(schema, payload)
@@ -296,7 +298,7 @@ def test_a_huge_schema_is_refused() -> None:
 def test_a_chain_of_references_that_is_too_long_is_refused() -> None:
     chain = {f"d{n}": {"$ref": f"#/$defs/d{n + 1}"} for n in range(499)} | {"d499": {}}
 
-    with pytest.raises(ValueError, match="too deeply|more than 1000 parts"):
+    with pytest.raises(ValueError, match=r"too deeply|more than 1000 parts"):
         check_schema({"$defs": chain, "$ref": "#/$defs/d0"})
 
 
@@ -367,32 +369,18 @@ json_values = st.recursive(
     ),
     max_leaves=8,
 )
-words = st.sampled_from(
-    ["type", "properties", "items", "anyOf", "not", "if", "$ref", "$id", "$schema", "$defs", "enum"]
-    + ["const", "pattern", "patternProperties", "required", "minimum", "unevaluatedProperties"]
-    + ["additionalProperties", "propertyNames", "format", "$anchor", "$dynamicRef", "$vocabulary"]
-    + ["contains", "dependentSchemas", "prefixItems", "id", "definitions", "dependencies"]
+WORDS = (
+    *("type", "properties", "items", "anyOf", "not", "if", "$ref", "$id", "$schema", "$defs"),
+    *("enum", "const", "pattern", "patternProperties", "required", "minimum", "propertyNames"),
+    *("unevaluatedProperties", "additionalProperties", "format", "$anchor", "$dynamicRef", "id"),
+    *("$vocabulary", "contains", "dependentSchemas", "prefixItems", "definitions"),
 )
-likely = st.sampled_from(
-    [
-        "object",
-        "#",
-        "#/$defs/a",
-        "#/",
-        "(",
-        "^a$",
-        "email",
-        {},
-        True,
-        False,
-        1,
-        -1,
-        10**400,
-        "a",
-        None,
-    ]
-    + ["http://json-schema.org/draft-04/schema#", "http://json-schema.org/draft-07/schema#"]
+LIKELY: tuple[Any, ...] = (
+    *("object", "#", "#/$defs/a", "#/", "(", "^a$", "email", {}, True, False, 1, -1, 10**400, None),
+    *("http://json-schema.org/draft-04/schema#", "http://json-schema.org/draft-07/schema#"),
 )
+words = st.sampled_from(WORDS)
+likely = st.sampled_from(LIKELY)
 schemas = st.recursive(
     likely | json_values,
     lambda inner: (
@@ -403,16 +391,18 @@ schemas = st.recursive(
 ).filter(lambda schema: isinstance(schema, dict))
 
 
+@settings(deadline=None)
 @given(schema=schemas, payload=st.dictionaries(st.text(max_size=2), json_values, max_size=3))
 def test_any_schema_is_refused_in_words_or_checks_any_payload(schema: Any, payload: Any) -> None:
+    errors: Sequence[FieldError] = ()
+
     try:
-        check_schema(schema)
+        errors = payload_errors(check_schema(schema), payload)
     except ValueError as refusal:
-        assert len(str(refusal)) < LONGEST_DETAIL
-    else:
-        for error in payload_errors(schema, payload):
-            assert error.name.startswith("#")
-            assert error.detail
+        errors = [FieldError("pointer", "#", str(refusal))]
+
+    assert all(error.name.startswith("#") and error.detail for error in errors)
+    assert all(len(error.detail) <= LONGEST_DETAIL for error in errors)
 
 
 # Through the API
@@ -510,7 +500,7 @@ async def test_a_schema_comes_back_as_it_was_written(ada: httpx.AsyncClient) -> 
 
 
 async def test_a_hostile_schema_is_pointed_at_and_nothing_is_made(ada: httpx.AsyncClient) -> None:
-    for schema in (
+    schemas: list[Any] = [
         {"$ref": "http://127.0.0.1:1/x"},
         {"$ref": "#"},
         {"type": CANARY},
@@ -520,7 +510,8 @@ async def test_a_hostile_schema_is_pointed_at_and_nothing_is_made(ada: httpx.Asy
         [],
         "x",
         True,
-    ):
+    ]
+    for schema in schemas:
         answer = await ada.post("/triggers", json={"type": "api", "details": {"schema": schema}})
 
         assert places_of(answer) == ["#/details/schema"], schema
@@ -536,13 +527,14 @@ async def test_no_schema_is_fetched(ada: httpx.AsyncClient) -> None:
 
     server = await asyncio.start_server(note, "127.0.0.1", 0)
     address = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/s"
-    for schema in (
+    schemas: list[dict[str, str]] = [
         {"$ref": address},
         {"$schema": address},
         {"$id": address, "$ref": "other"},
         {"$dynamicRef": address},
         {"$id": address},
-    ):
+    ]
+    for schema in schemas:
         answer = await ada.post("/triggers", json={"type": "api", "details": {"schema": schema}})
         if answer.status_code == 201:
             await ada.post(f"{answer.headers['location']}/trigger", json={})

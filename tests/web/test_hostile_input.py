@@ -2,12 +2,14 @@
 
 import json
 from collections.abc import AsyncIterator, Callable, Iterator
+from itertools import product
 from typing import Any
 
 import httpx
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from starlette.types import Message
 
 from tests.support.problems import problem_of
 from tests.support.services import ADA, Service, running_service
@@ -42,10 +44,7 @@ def nested(levels: int) -> Any:
 VALUES: dict[str, Any] = {
     "null": None,
     "true": True,
-    "zero": 0,
     "minus one": -1,
-    "a fraction": 0.1,
-    "2^31": 2**31,
     "2^63": 2**63,
     "-2^63-1": -(2**63) - 1,
     "4,000 digits": 10**4000,
@@ -53,7 +52,6 @@ VALUES: dict[str, Any] = {
     "the largest double": 1.7976931348623157e308,
     "minus zero": -0.0,
     "empty text": "",
-    "a space": " ",
     "text": "a",
     "control characters": "\x01\x1b[2J\x7f\x85\u2028\u202e",
     "a noncharacter": "\uffff\U0010ffff",
@@ -63,39 +61,26 @@ VALUES: dict[str, Any] = {
     "SQL": "'; DROP TABLE triggers; --",
     "a LIKE pattern": "%_\\",
     "a format": "%s%n{0}{{}}$1:a",
-    "a path": "../../../../etc/passwd",
     "a folder of time zones": "Europe",
     "an absolute path": "/etc/passwd",
     "a time": "2026-03-13T10:00:00Z",
-    "a time without an offset": "2026-03-13T10:00:00",
     "year 1": "0001-01-01T00:00:00Z",
     "year 9999": "9999-12-31T23:59:59.999999Z",
     "year 9999 with an offset": "9999-12-31T23:59:59-23:59",
-    "February 30": "2026-02-30T00:00:00Z",
     "a leap second": "2016-12-31T23:59:60Z",
     "an offset too large": "2026-01-01T00:00:00+99:99",
     "digits of another script": "\u0662\u0660\u0662\u0666-03-13T10:00:00Z",
     "a duration": "PT90S",
     "a duration too long": "P9999999999Y",
-    "a duration of nothing": "PT0S",
     "a duration with 400 digits": "PT" + "9" * 400 + "S",
-    "a negative duration": "-PT1S",
-    "half a duration": "P",
     "a cron": "* * * * *",
     "a cron that never matches": "0 0 31 2 *",
-    "a cron of six fields": "* * * * * *",
     "a cron with large numbers": "99999999999999999999 * * * *",
     "a cron with a long list": ",".join(["1"] * 5000) + " * * * *",
     "a cron with a step of zero": "*/0 * * * *",
-    "a cron backwards": "30-10 * * * *",
-    "a cron with L": "0 0 L * *",
     "a cron with a large #": "0 0 * * 1#999999999999",
-    "a cron of commas": ",,,, , , , ,",
     "a cron with NEL": "*\x85*\x85*\x85*\x85*",
-    "@reboot": "@reboot",
-    "an empty list": [],
     "a list": ["a"],
-    "a list of lists": [[[]]],
     "a long list": ["a"] * 10_000,
     "a list of everything": [None, True, 1, 1.5, "a", [], {}],
     "an empty object": {},
@@ -105,15 +90,12 @@ VALUES: dict[str, Any] = {
     "many names": {str(n): n for n in range(5000)},
     "50 levels": nested(50),
     "a $ref elsewhere": {"$ref": "https://example.com/schema"},
-    "a $ref to a file": {"$ref": "file:///etc/passwd"},
     "a $ref to itself": {"$ref": "#"},
-    "a recursive schema": {"$defs": {"a": {"$ref": "#/$defs/a"}}, "$ref": "#/$defs/a"},
     "a wrong schema": {"type": "nothing"},
     "a wrong pattern": {"pattern": "("},
     "a slow pattern": {"pattern": "^(a+)+$"},
     "a large pattern": {"pattern": "(x{1000}){1000}"},
     "another dialect": {"$schema": "https://example.com/dialect"},
-    "a schema that is false": {"not": {}},
     "odd multipleOf": {"multipleOf": 5e-324},
     "odd lengths": {"minLength": 1e308, "maxItems": -0.0},
 }
@@ -151,6 +133,16 @@ BODIES: dict[str, bytes] = {
 }
 TRIGGER_FIELDS = ["name", "payload", "tags", "details", "type", "id", "status"]
 DETAILS = ["time", "interval", "recurring", "cron", "timezone", "until", "max_fires", "schema"]
+OTHER_TYPES = ["application/x-www-form-urlencoded", "multipart/form-data; boundary=b", "text/plain"]
+OTHER_BODIES = [b"", b"\xff\xfe\xfd", b"type=api&name=a", b'{"type": "api"}']
+READ_JSON = {
+    "POST /triggers",
+    "PATCH /triggers/1",
+    "POST /triggers/1/trigger",
+    "POST /triggers/1/test",
+    "POST /auth/register",
+    "POST /auth/refresh",
+}
 WRITES = {
     "POST /triggers": "POST /triggers",
     "PATCH /triggers/1": "PATCH /triggers/{trigger_id}",
@@ -197,12 +189,10 @@ def crowded(value: Any) -> Iterator[tuple[str, list[str], Callable[[list[str]], 
 
     yield "POST /triggers", TRIGGER_FIELDS, flat(API)
     yield "POST /triggers", DETAILS, in_details({"type": "scheduled"})
-    yield "POST /triggers", DETAILS, in_details({"type": "scheduled"}, cron="0 9 * * *")
+    beside_cron = ["timezone", "until", "max_fires"]
+    yield "POST /triggers", beside_cron, in_details({"type": "scheduled"}, cron="0 9 * * *")
     yield "PATCH /triggers/1", ["name", "payload", "tags", "details"], flat({})
     yield "PATCH /triggers/2", DETAILS, in_details({})
-    yield "POST /auth/register", ["email", "password"], flat({})
-    yield "POST /auth/refresh", ["refresh_token"], flat({})
-    yield "POST /triggers/1/trigger", ["a"], flat({})
 
 
 async def test_no_value_in_any_field_is_our_fault(
@@ -216,8 +206,10 @@ async def test_no_value_in_any_field_is_our_fault(
         return answer
 
     for value in VALUES.values():
+        await send("POST /triggers/1/trigger", {"a": value})
         await send("POST /triggers/1/test", value)
-        await send("POST /auth/register", value)
+        await send("POST /auth/register", {"email": value, "password": value})
+        await send("POST /auth/refresh", {"refresh_token": value})
         for write, fields, body_of in crowded(value):
             together = await send(write, body_of(fields))
             refused = _refused(together)
@@ -247,20 +239,15 @@ async def _everything_can_still_be_read(client: httpx.AsyncClient) -> None:
 async def test_no_body_is_our_fault(client: httpx.AsyncClient, expectation: Expectation) -> None:
     for write, operation in WRITES.items():
         method, path = write.split()
-        for name, body in BODIES.items():
-            media_types = ["application/json", *(OTHER_TYPES if name in FOR_OTHER_TYPES else [])]
-            for media_type in media_types:
-                headers = {"content-type": media_type}
-                answer = await client.request(method, path, content=body, headers=headers)
+        json_bodies = BODIES if write in READ_JSON else {}
+        as_json = [("application/json", body) for body in json_bodies.values()]
+        for media_type, body in [*as_json, *product(OTHER_TYPES, OTHER_BODIES)]:
+            headers = {"content-type": media_type}
+            answer = await client.request(method, path, content=body, headers=headers)
 
-                if answer.status_code != 413:  # not described where no body is read
-                    expectation.holds_for(answer, operation)
+            expectation.holds_for(answer, operation)
 
     await _everything_can_still_be_read(client)
-
-
-OTHER_TYPES = ["application/x-www-form-urlencoded", "multipart/form-data; boundary=b", "text/plain"]
-FOR_OTHER_TYPES = {"nothing", "not UTF-8", "a form"}
 
 
 async def test_no_form_field_is_our_fault(
@@ -270,8 +257,8 @@ async def test_no_form_field_is_our_fault(
     fields = ["username", "password", "grant_type", "scope", "client_id", "client_secret"]
 
     for text in [*texts, "\0", "\ud83d", "%", "+"]:
-        for field in fields:
-            form = {"username": "a@example.com", "password": "x", field: text}
+        for having in (fields, ["username"], ["client_id", "client_secret"]):
+            form = {"username": "a@example.com", "password": "x", **dict.fromkeys(having, text)}
             encoded = "&".join(f"{name}={_percent(value)}" for name, value in form.items())
             answer = await client.post(
                 "/auth/token",
@@ -394,3 +381,18 @@ async def test_no_trigger_is_our_fault(
 
     expectation.holds_for(made, "POST /triggers")
     expectation.holds_for(changed, "PATCH /triggers/{trigger_id}")
+
+
+async def test_a_websocket_is_turned_away(open_service: Service) -> None:
+    sent: list[Message] = []
+    scope = {"type": "websocket", "path": "/triggers", "headers": [], "query_string": b""}
+
+    async def receive() -> Message:
+        return {"type": "websocket.connect"}
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    await open_service.app(scope, receive, send)
+
+    assert [message["type"] for message in sent] == ["websocket.close"]
