@@ -82,7 +82,7 @@ def serve(settings: Settings, *, workers: int) -> None:
     embedded = settings.database_url is None
     signal.signal(signal.SIGTERM, _end_in_good_order)
     with _bound(settings) as listener, with_database(settings) as complete:
-        secret = settings.jwt_secret or SecretStr(_kept_secret(settings.data_dir))
+        secret = settings.jwt_secret or SecretStr(kept_secret(settings.data_dir))
         port = listener.getsockname()[1]
         signed = complete.model_copy(update={"jwt_secret": secret, "port": port})
         admin = asyncio.run(_prepare(signed, embedded=embedded))
@@ -112,7 +112,7 @@ def _bound(settings: Settings) -> Iterator[socket]:
         yield listener
 
 
-def _kept_secret(data_dir: Path) -> str:
+def kept_secret(data_dir: Path) -> str:
     """The signing secret of an embedded service: made once, readable by nobody else."""
     file = make_data_dir(data_dir) / "jwt-secret"
     kept = file.read_text() if file.exists() else ""

@@ -1,4 +1,4 @@
-"""A PostgreSQL for the whole run and a database of its own for each test, which commits for real."""
+"""A PostgreSQL for the whole run, and for each test a database of its own to commit to."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator

@@ -113,13 +113,16 @@ def open_folder() -> Iterator[Path]:
 
 @asynccontextmanager
 async def serving(folder: Path, *arguments: str, **settings: str) -> AsyncIterator[Served]:
-    """`serve` in a folder; the body begins when it is ready, and its end is the service's."""
+    """`serve` in a folder: the body begins when it is ready; if it ends first, all was well."""
     served = _start(folder, arguments, environment(**settings))
     try:
         await _until_ready(served)
         yield served
+        if served.process.poll() is None:
+            assert await served.end() == 0, served.logged
     finally:
-        await served.end()
+        if served.process.poll() is None:
+            await served.end(signal.SIGKILL)
 
 
 def _start(folder: Path, arguments: Sequence[str], settings: dict[str, str]) -> Served:

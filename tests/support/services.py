@@ -40,7 +40,7 @@ def quick_passwords() -> Passwords:
 
 def make_settings(database_url: str, **changes: Any) -> Settings:
     values = {"database_url": SecretStr(database_url), "jwt_secret": SecretStr(SECRET), **changes}
-    return Settings(_env_file=None, **values)  # type: ignore[call-arg]
+    return Settings(_env_file=None, **values)
 
 
 async def fill_with_people(database_url: str) -> None:

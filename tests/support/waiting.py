@@ -1,4 +1,4 @@
-"""Waits for what must come, and gives up loudly when it does not; never asserts how long it took."""
+"""Waits for what must come and gives up loudly; never asserts how long it took."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -11,16 +11,15 @@ async def eventually(
     look: Callable[[], Awaitable[T]], satisfied: Callable[[T], bool], *, within: float = 20.0
 ) -> T:
     """Looks every 20 ms until what is seen satisfies; fails with the last sight."""
+    seen = [await look()]
 
-    async def until_satisfied() -> T:
-        nonlocal seen
-        while not satisfied(seen):
+    async def until_satisfied() -> None:
+        while not satisfied(seen[-1]):
             await asyncio.sleep(0.02)
-            seen = await look()
-        return seen
+            seen[-1] = await look()
 
-    seen = await look()
     try:
-        return await asyncio.wait_for(until_satisfied(), within)
+        await asyncio.wait_for(until_satisfied(), within)
     except TimeoutError:
-        raise AssertionError(f"not within {within} s; last seen: {seen!r}") from None
+        raise AssertionError(f"not within {within} s; last seen: {seen[-1]!r}") from None
+    return seen[-1]
