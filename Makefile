@@ -14,7 +14,7 @@ run: .venv/run.stamp  ## Serve on PORT (8000), with an embedded PostgreSQL unles
 install: .venv/dev.stamp  ## Make .venv with everything that development needs
 
 test: .venv/dev.stamp  ## Run the tests with coverage (EVENT_TRIGGER_PG_BIN=… for another PostgreSQL)
-	$(BIN)/python -m pytest --cov --cov-report=term
+	$(BIN)/python -m pytest --numprocesses=2 --cov --cov-report=term
 
 lint: .venv/dev.stamp  ## Check format, style, imports and types
 	$(BIN)/ruff format --check .
