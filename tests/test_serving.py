@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from event_trigger.serving import kept_secret
+from event_trigger.bootstrap import kept_secret
 
 
 def test_a_signing_secret_is_made_once_and_for_its_owner_only(tmp_path: Path) -> None:

@@ -133,6 +133,7 @@ def create_events() -> None:
         postgresql_partition_by="RANGE (triggered_at)",
     )
     op.create_index("ix_events_owner", "events", ["shard", "owner_id", "triggered_at", "id"])
+    op.create_index("ix_events_time", "events", ["triggered_at", "id"])
     op.create_index("ix_events_trigger", "events", ["shard", "trigger_id", "triggered_at", "id"])
     op.create_table(
         "event_partitions",

@@ -11,16 +11,17 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from event_trigger import __version__
 from event_trigger.auth.accounts import add_user, disable_user, set_password
-from event_trigger.auth.passwords import LONGEST, SHORTEST, Passwords
+from event_trigger.auth.passwords import Passwords
 from event_trigger.auth.schemas import normalise_email
-from event_trigger.config import Settings
+from event_trigger.bootstrap import SettingsError, reaching_database
+from event_trigger.config import LONGEST_PASSWORD, SHORTEST_PASSWORD, Settings
 from event_trigger.db.embedded import EmbeddedPostgresError
 from event_trigger.db.engine import Sessions, create_engine, create_sessions, is_outage
 from event_trigger.db.migrate import current_revision, is_migrated, migrate, newest_revision
 from event_trigger.errors import Problem
 from event_trigger.logs import configure_logs
 from event_trigger.models import Role
-from event_trigger.serving import SettingsError, reaching_database, serve
+from event_trigger.serving import serve
 
 Work = Callable[[AsyncEngine, Sessions], Awaitable[str]]
 
@@ -162,8 +163,8 @@ def _new_password() -> str:
         password = getpass.getpass("New password: ")
     else:
         password = sys.stdin.readline().rstrip("\n")
-    if not SHORTEST <= len(password) <= LONGEST or "\0" in password:
-        raise ValueError(f"A password has {SHORTEST} to {LONGEST} characters.")
+    if not SHORTEST_PASSWORD <= len(password) <= LONGEST_PASSWORD or "\0" in password:
+        raise ValueError(f"A password has {SHORTEST_PASSWORD} to {LONGEST_PASSWORD} characters.")
     return password
 
 

@@ -13,6 +13,7 @@ from starlette.middleware import Middleware
 
 from event_trigger import __version__
 from event_trigger.auth import router as auth
+from event_trigger.auth.gate import TokenGate
 from event_trigger.auth.passwords import Passwords
 from event_trigger.auth.tokens import Tokens
 from event_trigger.config import Settings
@@ -51,10 +52,17 @@ def create_app(settings: Settings, *, passwords: Passwords | None = None) -> Fas
     """Builds the application; `settings` must have a database and a signing secret."""
     assert settings.database_url is not None
     assert settings.jwt_secret is not None
-    engine = create_engine(settings.database_url.get_secret_value())
+    url = settings.database_url.get_secret_value()
+    engine = create_engine(url)
     sessions = create_sessions(engine)
-    jobs = Jobs(engine, sessions, settings)
+    # its own, so that no crowd of callers keeps what is due from firing
+    jobs_engine = create_engine(url, connections=3)
+    jobs = Jobs(jobs_engine, create_sessions(jobs_engine), settings)
     previous = settings.jwt_previous_secret
+    tokens = Tokens(
+        settings.jwt_secret.get_secret_value(),
+        None if previous is None else previous.get_secret_value(),
+    )
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -66,6 +74,7 @@ def create_app(settings: Settings, *, passwords: Passwords | None = None) -> Fas
         finally:
             await jobs.stop()
             await engine.dispose()
+            await jobs_engine.dispose()
 
     app = FastAPI(
         title="Event Trigger Platform",
@@ -77,17 +86,14 @@ def create_app(settings: Settings, *, passwords: Passwords | None = None) -> Fas
         telemetry={"tracing": False, "metrics": False, "logs": False},
         redirect_slashes=False,
         generate_unique_id_function=operation_id,
-        middleware=_middleware(settings),
+        middleware=_middleware(settings, tokens),
     )
     app.state.services = Services(
         settings,
         sessions,
         passwords or Passwords(),
-        Tokens(
-            settings.jwt_secret.get_secret_value(),
-            None if previous is None else previous.get_secret_value(),
-        ),
-        health.Readiness((_database_check(engine), jobs.silence)),
+        tokens,
+        health.Readiness((_database_check(jobs_engine), jobs.silence)),
     )
     add_problem_handlers(app)
     for router in (
@@ -127,7 +133,7 @@ def operation_id(route: APIRoute) -> str:
     return route.name
 
 
-def _middleware(settings: Settings) -> list[Middleware]:
+def _middleware(settings: Settings, tokens: Tokens) -> list[Middleware]:
     stack = [Middleware(RequestMiddleware)]
     if settings.cors_origins:
         stack.append(
@@ -136,7 +142,11 @@ def _middleware(settings: Settings) -> list[Middleware]:
                 allow_origins=settings.cors_origins,
                 allow_methods=["*"],
                 allow_headers=["Authorization", "Content-Type", "Idempotency-Key", "X-Request-ID"],
-                expose_headers=["Link", "Location", "Idempotent-Replayed", "X-Request-ID"],
+                expose_headers=["Idempotent-Replayed", "Link", "Location", "Retry-After"],
             )
         )
-    return [*stack, Middleware(BodyLimitMiddleware, largest=LARGEST_BODY)]
+    return [
+        *stack,
+        Middleware(TokenGate, tokens=tokens),
+        Middleware(BodyLimitMiddleware, largest=LARGEST_BODY, largest_from_strangers=16 * 1024),
+    ]

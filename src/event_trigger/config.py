@@ -9,6 +9,7 @@ from pydantic import AfterValidator, Field, SecretStr, field_validator, model_va
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 MINIMUM_SECRET_BYTES = 32  # HS256 wants a key as long as its hash: RFC 7518, section 3.2
+SHORTEST_PASSWORD, LONGEST_PASSWORD = 8, 256
 PARTITIONS_PER_KEEP = 48
 
 
@@ -30,6 +31,13 @@ def _long_enough(secret: SecretStr) -> SecretStr:
     return secret
 
 
+def _acceptable_password(password: SecretStr) -> SecretStr:
+    if not SHORTEST_PASSWORD <= len(password.get_secret_value()) <= LONGEST_PASSWORD:
+        raise ValueError(f"must have {SHORTEST_PASSWORD} to {LONGEST_PASSWORD} characters")
+    return password
+
+
+Password = Annotated[SecretStr, AfterValidator(_acceptable_password)]
 SigningSecret = Annotated[SecretStr, AfterValidator(_long_enough)]
 
 
@@ -54,7 +62,7 @@ class Settings(BaseSettings):
     jwt_secret: SigningSecret | None = None
     jwt_previous_secret: SigningSecret | None = None
     admin_email: str | None = None
-    admin_password: SecretStr | None = None
+    admin_password: Password | None = None
     open_registration: bool = False
 
     active_for: timedelta = Field(timedelta(hours=2), gt=timedelta(0))

@@ -95,7 +95,10 @@ class Unavailable(Problem):
     """Answers 503: the service's own fault, worth trying again."""
 
     status, slug, title = 503, "unavailable", "Not available right now"
-    default_detail = "The database does not answer right now. Nothing was changed; try again."
+    default_detail = (
+        "The database does not answer right now. Try again; whether a change was made is not"
+        " known, so repeat a call with the same Idempotency-Key."
+    )
 
     def __init__(self, detail: str | None = None) -> None:
         super().__init__(detail, headers={"Retry-After": "1"})

@@ -38,7 +38,9 @@ class Jobs:
         self._running: dict[str, asyncio.Task[object]] = {}
         self._woken = False
         self._beat_at: float | None = None
-        self._listener: asyncio.Task[None] | None = None
+        self._every: dict[str, float] = {}
+        self._ran_at: dict[str, float] = {}
+        self._watchers: list[asyncio.Task[None]] = []
         self._scheduler = AsyncIOScheduler(
             timezone=UTC,
             job_defaults={"misfire_grace_time": None, "coalesce": True, "max_instances": 1},
@@ -48,16 +50,17 @@ class Jobs:
         self._add("dispatch", self._dispatch, every=timedelta(seconds=LONGEST_WAIT))
         self._add("retain", self._retain, every=self._settings.sweep_every)
         self._scheduler.start()
-        self._listener = asyncio.create_task(
-            listen(self._engine, SCHEDULE_CHANGED, self._wake_dispatch)
-        )
+        self._watchers = [
+            asyncio.create_task(listen(self._engine, SCHEDULE_CHANGED, self._wake_dispatch)),
+            asyncio.create_task(self._wake_what_oversleeps()),
+        ]
 
     async def stop(self) -> None:
         """Starts nothing more, lets what runs end, and only then shuts the scheduler down."""
         self._scheduler.pause()
-        if self._listener is not None:
-            self._listener.cancel()
-            await asyncio.wait([self._listener])
+        for watcher in self._watchers:
+            watcher.cancel()
+        await asyncio.wait(self._watchers)
         if self._running:
             await asyncio.wait(self._running.values(), timeout=DRAIN_FOR)
         self._scheduler.shutdown(wait=False)
@@ -80,6 +83,7 @@ class Jobs:
         self._scheduler.add_job(
             run, IntervalTrigger(seconds=every.total_seconds()), id=name, next_run_time=utc_now()
         )
+        self._every[name] = every.total_seconds()
 
     async def _run(self, name: str, work: Callable[[], Awaitable[float | None]]) -> None:
         """Runs one job; a failure is logged and tried again soon, and never ends the ticking."""
@@ -93,14 +97,17 @@ class Jobs:
             wait = RETRY_AFTER
         finally:
             del self._running[name]
+            self._ran_at[name] = asyncio.get_running_loop().time()
         if wait is not None:
             self._run_in(name, wait)
 
     async def _dispatch(self) -> float:
         self._woken = False
-        wait = await fire_due(self._sessions)
-        self._beat_at = asyncio.get_running_loop().time()
+        wait = await fire_due(self._sessions, self._beat)
         return SHORTEST_WAIT if self._woken else max(wait, SHORTEST_WAIT)
+
+    def _beat(self) -> None:
+        self._beat_at = asyncio.get_running_loop().time()
 
     async def _retain(self) -> None:
         await sweep(self._sessions, self._settings)
@@ -108,6 +115,15 @@ class Jobs:
             now = await database_now(session)
             await IdempotencyKeys(session).purge_older_than(now - ANSWERS_KEPT_FOR)
             await Logins(session).purge_expired()
+
+    async def _wake_what_oversleeps(self) -> None:
+        """APScheduler goes by the wall clock: set back, it would sleep for as long as that."""
+        loop = asyncio.get_running_loop()
+        while True:
+            await asyncio.sleep(LONGEST_WAIT)
+            for name, ran_at in self._ran_at.items():
+                if name not in self._running and loop.time() - ran_at > 2 * self._every[name]:
+                    self._run_in(name, 0)
 
     def _wake_dispatch(self) -> None:
         self._woken = True

@@ -45,13 +45,17 @@ async def _get_one(users: Users, email: str) -> User:
     return user
 
 
+async def has_users(sessions: Sessions) -> bool:
+    async with sessions() as session:
+        return await Users(session).exist()
+
+
 async def add_first_admin(
     sessions: Sessions, passwords: Passwords, *, email: str, password: str
 ) -> bool:
     """Makes the first admin if there is no user at all; says whether it did."""
-    async with sessions() as session:
-        if await Users(session).exist():
-            return False
+    if await has_users(sessions):
+        return False
     try:
         await add_user(sessions, passwords, email=email, password=password, role=Role.ADMIN)
     except Conflict:  # another replica was quicker

@@ -5,7 +5,6 @@ import os
 
 from pwdlib import PasswordHash
 
-SHORTEST, LONGEST = 8, 256
 AT_ONCE = max(1, (os.cpu_count() or 1) // 2)  # a hash takes 64 MiB and a core for 125 ms
 
 

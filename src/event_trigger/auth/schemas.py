@@ -5,7 +5,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
-from event_trigger.auth.passwords import LONGEST, SHORTEST
+from event_trigger.config import LONGEST_PASSWORD, SHORTEST_PASSWORD
 from event_trigger.models import Role
 from event_trigger.web.schemas import Instant, RequestModel, ResponseModel, Text
 
@@ -23,7 +23,11 @@ def normalise_email(address: str) -> str:
 Email = Annotated[Text, AfterValidator(normalise_email), Field(examples=["ada@example.com"])]
 NewPassword = Annotated[
     Text,
-    Field(min_length=SHORTEST, max_length=LONGEST, examples=["correct horse battery staple"]),
+    Field(
+        min_length=SHORTEST_PASSWORD,
+        max_length=LONGEST_PASSWORD,
+        examples=["correct horse battery staple"],
+    ),
 ]
 
 

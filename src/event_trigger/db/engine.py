@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import (
 
 Sessions = async_sessionmaker[AsyncSession]
 
+_ANSWER_WITHIN = 35.0  # seconds: a network that went silent never says so by itself
 # the execution option with which a statement says why it may look into every shard
 ACROSS_SHARDS = "across_shards"
 _SESSION_LIMITS = {
@@ -28,12 +29,24 @@ _PASSED_OVER = frozenset(
 )
 _PASSED_ON = frozenset({"host", "port", "ssl", "prepared_statement_cache_size"})
 # what the database says when it, and not the request, is at fault: classes of SQLSTATE and codes
-_UNAVAILABLE_CLASSES = ("08", "25006", "25P03", "28", "3D", "40", "53", "55P03", "57", "58")
+_UNAVAILABLE_CLASSES = (
+    "08",
+    "25006",
+    "25P03",
+    "28",
+    "3D",
+    "40",
+    "53",
+    "55000",
+    "55P03",
+    "57",
+    "58",
+)
 NO_PARTITION = "23514"  # no partition for the row, or a closed one
 LOCK_NOT_AVAILABLE = "55P03"
 
 
-def asyncpg_url(url: str) -> URL:
+def asyncpg_url(url: str | URL) -> URL:
     """Reads any PostgreSQL URL (`postgres://`, `?sslmode=`) as one for SQLAlchemy and asyncpg.
 
     Raises ValueError, without the URL in it, which may hold a password.
@@ -53,17 +66,23 @@ def asyncpg_url(url: str) -> URL:
     return parsed.set(drivername="postgresql+asyncpg", query=query)
 
 
-def create_engine(url: str) -> AsyncEngine:
-    """Makes the pool of one process: 20 connections at most, each checked before use."""
+def create_engine(
+    url: str | URL, *, connections: int = 10, answer_within: float | None = _ANSWER_WITHIN
+) -> AsyncEngine:
+    """Makes a pool of so many connections, each checked before use.
+
+    No statement is waited for longer than `answer_within` seconds; None waits for ever.
+    """
     return create_async_engine(
         asyncpg_url(url),
-        pool_size=10,
-        max_overflow=10,
+        pool_size=connections,
+        max_overflow=0,
         pool_timeout=5,
         pool_pre_ping=True,
         hide_parameters=True,
         connect_args={
             "timeout": 5,
+            "command_timeout": answer_within,
             "server_settings": {"application_name": "event-trigger", **_SESSION_LIMITS},
         },
     )

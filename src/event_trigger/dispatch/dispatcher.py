@@ -1,34 +1,37 @@
 """Fires what is due: claim, insert, advance in one transaction, by the database's clock."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import structlog
 from sqlalchemy import Row
+from sqlalchemy.exc import DBAPIError
 
-from event_trigger.db.engine import Sessions, is_outage, sqlstate
+from event_trigger.db.engine import LOCK_NOT_AVAILABLE, Sessions, is_outage, sqlstate
 from event_trigger.dispatch.due import due
-from event_trigger.dispatch.repository import Firing, Firings
+from event_trigger.dispatch.repository import DueShard, Firing, Firings
 from event_trigger.triggers.planning import plan_of
 from event_trigger.triggers.repository import OwnedId
 
 log = structlog.get_logger()
 
-BATCH = 1000
+BATCH = 250  # a cron that missed much takes a millisecond or two to compute
 LONGEST_WAIT = 1.0  # seconds: polling alone is enough, notifications only make it quicker
 LOCKED_WAIT = 0.02  # due rows that others hold are looked at again soon
+Progress = Callable[[], None]
 
 
-async def fire_due(sessions: Sessions) -> float:
-    """Fires a batch of each shard that has something due.
+async def fire_due(sessions: Sessions, progressed: Progress) -> float:
+    """Fires a batch of each shard that has something due, and says so after each.
 
     Gives the seconds to wait for the next instant: 0 while there may be more, 1 at the most.
     """
     async with sessions() as session:
         shards = await Firings(session).list_due_shards()
-    if await _fire_shards(sessions, shards):
+    if await _fire_shards(sessions, shards, progressed):
         return 0.0
+    progressed()
     async with sessions() as session:
         seconds = await Firings(session).seconds_until_next()
     if seconds is None:
@@ -36,12 +39,13 @@ async def fire_due(sessions: Sessions) -> float:
     return min(max(seconds, LOCKED_WAIT if shards else 0.0), LONGEST_WAIT)
 
 
-async def _fire_shards(sessions: Sessions, shards: Sequence[int]) -> int:
+async def _fire_shards(sessions: Sessions, shards: Sequence[DueShard], progressed: Progress) -> int:
     """Fires a batch of each shard; one that fails is said when the others have had their turn."""
     fired, failure = 0, None
     for shard in shards:
         try:
             fired += await _fire_shard(sessions, shard)
+            progressed()
         except Exception as error:
             if is_outage(error) and not sqlstate(error):
                 raise  # no answer: the others would wait for theirs too
@@ -51,21 +55,32 @@ async def _fire_shards(sessions: Sessions, shards: Sequence[int]) -> int:
     return fired
 
 
-async def _fire_shard(sessions: Sessions, shard: int) -> int:
+async def _fire_shard(sessions: Sessions, due: DueShard) -> int:
     """Fires one batch; when it fails for a reason of its own, one by one, to find the culprit."""
     try:
-        return await _fire_batch(sessions, shard, BATCH)
+        fired = await _fire_batch(sessions, due.shard, BATCH)
+        return fired or (due.is_late and await _fire_waited_for(sessions, due.shard))
     except Exception as error:
         if is_outage(error):
             raise
-        log.exception("batch_failed", shard=shard)
-    return await _fire_one_by_one(sessions, shard)
+        log.exception("batch_failed", shard=due.shard)
+    return await _fire_one_by_one(sessions, due.shard)
 
 
-async def _fire_batch(sessions: Sessions, shard: int, limit: int) -> int:
+async def _fire_waited_for(sessions: Sessions, shard: int) -> int:
+    """Queues for a late row: calls that hand its lock to each other never leave it free."""
+    try:
+        return await _fire_batch(sessions, shard, 1, wait=True)
+    except DBAPIError as error:
+        if sqlstate(error) != LOCK_NOT_AVAILABLE:
+            raise
+        return 0
+
+
+async def _fire_batch(sessions: Sessions, shard: int, limit: int, *, wait: bool = False) -> int:
     async with sessions.begin() as session:
         firings = Firings(session)
-        claimed = await firings.claim_due(shard, limit)
+        claimed = await firings.claim_due(shard, limit, wait=wait)
         if claimed:
             await _record(firings, shard, claimed)
     return len(claimed)

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Row, Text, cast, delete, func, insert, select, text, update
@@ -36,6 +36,10 @@ _ADVANCE_TRIGGERS = text("""
 """)
 
 
+LATE = timedelta(seconds=1)
+PATIENCE = "250ms"
+
+
 @dataclass(frozen=True, slots=True)
 class Firing:
     """One claimed trigger and what becomes of it."""
@@ -45,14 +49,28 @@ class Firing:
     next_fire_at: datetime | None
 
 
+@dataclass(frozen=True, slots=True)
+class DueShard:
+    """A shard with something due, and whether that is late already."""
+
+    shard: int
+    is_late: bool
+
+
 @dataclass(frozen=True)
 class Firings:
     session: AsyncSession
 
-    async def list_due_shards(self) -> Sequence[int]:
-        statement = select(Trigger.shard).where(Trigger.next_fire_at <= func.now()).distinct()
+    async def list_due_shards(self) -> list[DueShard]:
+        late = func.min(Trigger.next_fire_at) < func.now() - LATE
+        statement = (
+            select(Trigger.shard, late.label("is_late"))
+            .where(Trigger.next_fire_at <= func.now())
+            .group_by(Trigger.shard)
+        )
         options = {ACROSS_SHARDS: "due shards"}
-        return (await self.session.scalars(statement, execution_options=options)).all()
+        rows = await self.session.execute(statement, execution_options=options)
+        return [DueShard(row.shard, row.is_late) for row in rows]
 
     async def seconds_until_next(self) -> float | None:
         """How long until the earliest planned instant, by the database's clock, if there is one."""
@@ -62,9 +80,12 @@ class Firings:
         seconds = await self.session.scalar(statement, execution_options=options)
         return None if seconds is None else float(seconds)
 
-    async def claim_due(self, shard: int, limit: int) -> Sequence[Row[*tuple[Any, ...]]]:
-        """Locks due triggers of a shard, oldest first, passing over those a replica has locked.
+    async def claim_due(
+        self, shard: int, limit: int, *, wait: bool = False
+    ) -> Sequence[Row[*tuple[Any, ...]]]:
+        """Locks due triggers of a shard, oldest first, passing over those that others hold.
 
+        With `wait` it queues for them instead, but not for long.
         Payloads, a MiB each, stay where they are; `details` is text, so that one that cannot be
         read spoils no batch.
         """
@@ -81,8 +102,10 @@ class Firings:
             .where(Trigger.shard == shard, Trigger.next_fire_at <= func.now())
             .order_by(Trigger.next_fire_at)
             .limit(limit)
-            .with_for_update(skip_locked=True, key_share=True)
+            .with_for_update(skip_locked=not wait, key_share=True)
         )
+        if wait:
+            await self.session.execute(text(f"SET LOCAL lock_timeout = '{PATIENCE}'"))
         return (await self.session.execute(statement)).all()
 
     async def record_fired(self, shard: int, firings: Sequence[Firing]) -> None:

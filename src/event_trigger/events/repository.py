@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, Row, Select, cast, func, or_, select, tuple_, union_all
+from sqlalchemy import BigInteger, Row, Select, Text, cast, func, or_, select, tuple_, union_all
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from event_trigger.db.engine import ACROSS_SHARDS
@@ -18,6 +18,7 @@ from event_trigger.models import (
     EventType,
     shard_of,
 )
+from event_trigger.web.pagination import Page, rows_that_fit
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,15 +47,20 @@ class Events:
 
     async def list_page(
         self, wanted: EventFilter, *, before: tuple[datetime, int] | None, limit: int
-    ) -> list[Event]:
-        """Newest first, `limit` at the most; within one instant the larger id is the newer."""
+    ) -> Page[Event]:
+        """Newest first, as many as fit; within one instant the larger id is the newer."""
         statement = _within(_narrow(select(Event), Event, wanted), wanted.window)
         if before is not None:
             statement = statement.where(tuple_(Event.triggered_at, Event.id) < before)
             statement = statement.where(Event.triggered_at <= before[0])  # prunes partitions
-        statement = statement.order_by(Event.triggered_at.desc(), Event.id.desc()).limit(limit)
+        statement = statement.order_by(Event.triggered_at.desc(), Event.id.desc())
         options = _options(wanted.owner_id)
-        return list(await self.session.scalars(statement, execution_options=options))
+        size = func.coalesce(func.octet_length(cast(Event.payload, Text)), 0)
+        sizing = statement.with_only_columns(size).limit(limit + 1)
+        sizes = (await self.session.scalars(sizing, execution_options=options)).all()
+        fitting = rows_that_fit(sizes, limit=limit)
+        rows = await self.session.scalars(statement.limit(fitting), execution_options=options)
+        return Page(rows.all(), more=len(sizes) > fitting)
 
     async def count_by_trigger(self, wanted: EventFilter) -> Sequence[Row[tuple[int, int]]]:
         """Counts for each trigger: closed partitions from their rollup, the edges from the rows."""

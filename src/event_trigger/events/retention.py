@@ -4,6 +4,7 @@ Each step is one short transaction under an advisory lock, so that of several re
 a lock that is not had within milliseconds is left to the next sweep, so that firing never waits.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -22,7 +23,7 @@ from event_trigger.models import EventCount, EventPartition
 log = structlog.get_logger()
 
 _LOCK = 0x6576_7273  # "evrs"
-_PATIENCE = "100ms"
+_PATIENCE, _PAUSE, _TRIES = "100ms", 0.3, 10  # firing waits for the first of these at the most
 _CLOSED = "closed"
 _WRITE_FINAL_COUNTS = text("""
     INSERT INTO event_counts
@@ -72,9 +73,14 @@ class Partitions:
         )
 
     async def close(self, partition: Partition) -> None:
-        """Fences the partition off for good, then writes its final counts."""
-        fence = f"ALTER TABLE {partition.table} ADD CONSTRAINT {_CLOSED} CHECK (false) NOT VALID"
-        await self.session.execute(text(fence))
+        """Fences the partition off for good; called again, writes its final counts.
+
+        Counting takes a while, so it must not happen under the lock that the fence needs.
+        """
+        if not await self._is_fenced(partition):
+            fence = f"ADD CONSTRAINT {_CLOSED} CHECK (false) NOT VALID"
+            await self.session.execute(text(f"ALTER TABLE {partition.table} {fence}"))
+            return
         bounds = {"starts_at": partition.starts_at, "ends_at": partition.ends_at}
         options = {ACROSS_SHARDS: "retention"}
         await self.session.execute(_WRITE_FINAL_COUNTS, bounds, execution_options=options)
@@ -83,6 +89,15 @@ class Partitions:
             .where(EventPartition.starts_at == partition.starts_at)
             .values(closed_at=func.now())
         )
+        log.info("partition_archived", partition=partition.table)
+
+    async def _is_fenced(self, partition: Partition) -> bool:
+        statement = text(
+            "SELECT EXISTS (SELECT FROM pg_constraint"
+            " WHERE conrelid = to_regclass(:partition) AND conname = :name)"
+        )
+        names = {"partition": partition.table, "name": _CLOSED}
+        return bool(await self.session.scalar(statement, names))
 
     async def purge(self, partition: Partition) -> None:
         await self.session.execute(text(f"DROP TABLE {partition.table}"))
@@ -94,6 +109,10 @@ class Partitions:
                 delete(table).where(column == partition.starts_at),
                 execution_options={ACROSS_SHARDS: "retention"},
             )
+        log.info("partition_purged", partition=partition.table)
+
+
+Step = Callable[[Partitions, Partition], Awaitable[None]]
 
 
 async def make_partitions(sessions: Sessions, settings: Settings) -> None:
@@ -104,6 +123,7 @@ async def make_partitions(sessions: Sessions, settings: Settings) -> None:
     async with sessions.begin() as session:
         if not await _missing(session, settings):
             return
+        await session.execute(text("SET LOCAL lock_timeout = '20s'"))
         await session.execute(select(func.pg_advisory_xact_lock(_LOCK)))
         for partition in await _missing(session, settings):
             await Partitions(session).add(partition)
@@ -120,50 +140,40 @@ async def _missing(session: AsyncSession, settings: Settings) -> list[Partition]
 
 async def archive(sessions: Sessions, settings: Settings) -> None:
     """Closes, oldest first, every partition that lies wholly outside the active window."""
-    await _each(
-        sessions, settings.active_for, only_open=True, step=Partitions.close, say="archived"
-    )
+    await _each(sessions, settings.active_for, only_open=True, step=Partitions.close)
 
 
 async def purge(sessions: Sessions, settings: Settings) -> None:
     """Drops every partition whose youngest event is past keeping."""
-    await _each(sessions, settings.keep_for, only_open=False, step=Partitions.purge, say="purged")
+    await _each(sessions, settings.keep_for, only_open=False, step=Partitions.purge)
 
 
-async def _each(
-    sessions: Sessions,
-    age: timedelta,
-    *,
-    only_open: bool,
-    step: Callable[[Partitions, Partition], Awaitable[None]],
-    say: str,
-) -> None:
-    while partition := await _one(sessions, age, only_open=only_open, step=step):
-        log.info(f"partition_{say}", partition=partition.table)
+async def _each(sessions: Sessions, age: timedelta, *, only_open: bool, step: Step) -> None:
+    """Takes the steps that there are; one whose lock is not free is tried again, not for long."""
+    tries_left = _TRIES
+    while tries_left:
+        try:
+            if not await _take(sessions, age, only_open=only_open, step=step):
+                return
+        except DBAPIError as error:
+            if sqlstate(error) != LOCK_NOT_AVAILABLE:
+                raise
+            tries_left -= 1
+            await asyncio.sleep(_PAUSE)
+    log.info("partition_busy", note="left to the next sweep")
 
 
-async def _one(
-    sessions: Sessions,
-    age: timedelta,
-    *,
-    only_open: bool,
-    step: Callable[[Partitions, Partition], Awaitable[None]],
-) -> Partition | None:
-    try:
-        async with sessions.begin() as session:
-            await session.execute(text(f"SET LOCAL lock_timeout = '{_PATIENCE}'"))
-            await session.execute(select(func.pg_advisory_xact_lock(_LOCK)))
-            partitions = Partitions(session)
-            ended_by = await database_now(session) - age
-            partition = await partitions.get_oldest(ended_by=ended_by, only_open=only_open)
-            if partition is not None:
-                await step(partitions, partition)
-            return partition
-    except DBAPIError as error:
-        if sqlstate(error) != LOCK_NOT_AVAILABLE:
-            raise
-        log.info("partition_busy", note="left to the next sweep")
-        return None
+async def _take(sessions: Sessions, age: timedelta, *, only_open: bool, step: Step) -> bool:
+    """Takes one step with the oldest partition that has left a window, if there is one."""
+    async with sessions.begin() as session:
+        await session.execute(text(f"SET LOCAL lock_timeout = '{_PATIENCE}'"))
+        await session.execute(select(func.pg_advisory_xact_lock(_LOCK)))
+        partitions = Partitions(session)
+        ended_by = await database_now(session) - age
+        partition = await partitions.get_oldest(ended_by=ended_by, only_open=only_open)
+        if partition is not None:
+            await step(partitions, partition)
+        return partition is not None
 
 
 async def sweep(sessions: Sessions, settings: Settings) -> None:

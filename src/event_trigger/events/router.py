@@ -17,7 +17,6 @@ from event_trigger.web.pagination import (
     DEFAULT_LIMIT,
     CursorText,
     Limit,
-    cut_page,
     encode_cursor,
     instant_cursor,
     link_next,
@@ -106,10 +105,9 @@ async def list_events(
     if aggregate:
         counts = await Events(session).count_by_trigger(wanted)
         return [TriggerCount(trigger_id=one.trigger_id, count=one.fired) for one in counts]
-    rows = await Events(session).list_page(wanted, before=instant_cursor(cursor), limit=limit + 1)
-    page, more = cut_page(rows, limit)
-    link_next(request, response, _cursor_of(page[-1]) if more else None)
-    return [_read(event, retention, now=now) for event in page]
+    page = await Events(session).list_page(wanted, before=instant_cursor(cursor), limit=limit)
+    link_next(request, response, _cursor_of(page.rows[-1]) if page.more else None)
+    return [_read(event, retention, now=now) for event in page.rows]
 
 
 def _cursor_of(event: Event) -> str:

@@ -39,6 +39,7 @@ class Event(Base):
 
     __table_args__ = (
         Index("ix_events_owner", "shard", "owner_id", "triggered_at", "id"),
+        Index("ix_events_time", "triggered_at", "id"),  # for admins, who see everybody's
         Index("ix_events_trigger", "shard", "trigger_id", "triggered_at", "id"),
         {"postgresql_partition_by": "RANGE (triggered_at)"},
     )

@@ -1,7 +1,7 @@
 """Creating, changing, pausing and resuming: what may become of a trigger."""
 
 import json
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from pydantic import ValidationError
@@ -26,6 +26,7 @@ from event_trigger.triggers.schemas import (
 )
 from event_trigger.web.problems import refused
 
+_MICROSECOND = timedelta(microseconds=1)
 LARGEST_PAYLOAD = 1024 * 1024  # bytes of JSON, as large as a body
 IN_THE_PAST = "This trigger never fires by itself: its schedule has no instant left after now."
 _DETAILS: dict[str, type[Details]] = {
@@ -148,11 +149,13 @@ def _replan(trigger: Trigger, before: Plan | None, *, now: datetime) -> None:
     plan = _read_plan(trigger)
     if plan == before:
         return
-    if before is None or plan.grid != before.grid:
+    same_grid = before is not None and plan.grid == before.grid
+    if not same_grid:
         trigger.anchor_at = now
     trigger.error = None
     if trigger.status != TriggerStatus.PAUSED:
-        _plan(trigger, after=now)
+        due = trigger.next_fire_at if same_grid else None  # perhaps by now, and not yet fired
+        _plan(trigger, after=now if due is None else due - _MICROSECOND)
 
 
 def _plan(trigger: Trigger, *, after: datetime) -> None:

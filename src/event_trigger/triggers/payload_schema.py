@@ -16,6 +16,7 @@ MOST_WORK = 3_000_000  # parts times the size of a payload: a second or so, what
 MOST_WORK_FOR_ALL_ERRORS = 100_000  # looking for every error takes a hundred times as long
 MOST_ERRORS = 20
 LONGEST_NAME, LONGEST_DETAIL = 100, 300  # characters of an error
+SMALLEST_STEP, LARGEST_STEP = 1e-9, 1e15
 _PATTERN_PARTS = 50  # a regex takes up to half a MiB and a few ms to compile
 _REGEX_BYTES = 1 << 19
 _MOVES_REFERENCES = ("$id", "$dynamicRef", "$recursiveRef")
@@ -144,6 +145,7 @@ class _Cost:
         if not isinstance(part, dict):
             return 0
         self._refuse_moves(part)
+        _refuse_odd_multiples(part)
         referred = part.get("$ref")
         own = 1 + _patterns(part) * _PATTERN_PARTS + sum(map(self._count, part.values()))
         if isinstance(referred, str):
@@ -172,6 +174,13 @@ class _Cost:
             else:
                 raise ValueError("a $ref points at nothing in the schema")
         return part
+
+
+def _refuse_odd_multiples(part: dict[str, Any]) -> None:
+    """Whether 1e308 is a multiple of 1e-308 takes a long division of a thousand digits."""
+    step = part.get("multipleOf")
+    if isinstance(step, int | float) and not SMALLEST_STEP <= step <= LARGEST_STEP:
+        raise ValueError(f"multipleOf must lie between {SMALLEST_STEP} and {LARGEST_STEP}")
 
 
 def _patterns(part: dict[str, Any]) -> int:

@@ -40,7 +40,7 @@ def plan_of(details: Mapping[str, Any], *, anchor: datetime) -> Plan:
         anchor=anchor,
         time=_instant(details.get("time")),
         interval=details.get("interval"),
-        recurring=details.get("recurring", False),
+        recurring=details.get("recurring"),
         cron=details.get("cron"),
         timezone=details.get("timezone"),
         until=_instant(details.get("until")),

@@ -2,11 +2,12 @@
 
 from dataclasses import dataclass
 
-from sqlalchemy import Select, delete, select
+from sqlalchemy import Select, Text, cast, delete, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from event_trigger.db.engine import ACROSS_SHARDS
 from event_trigger.models import SHARDS, Trigger, TriggerStatus, TriggerType, shard_of
+from event_trigger.web.pagination import Page, rows_that_fit
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +66,9 @@ class Triggers:
 
     async def list_page(
         self, owner_id: int | None, wanted: TriggerFilter, *, before: int | None, limit: int
-    ) -> list[Trigger]:
-        """Newest first, `limit` at the most; everybody's if `owner_id` is None."""
-        statement = select(Trigger).order_by(Trigger.id.desc()).limit(limit)
+    ) -> Page[Trigger]:
+        """Newest first, as many as fit; everybody's if `owner_id` is None."""
+        statement = select(Trigger).order_by(Trigger.id.desc())
         if owner_id is not None:
             statement = statement.where(
                 Trigger.shard == shard_of(owner_id), Trigger.owner_id == owner_id
@@ -83,7 +84,13 @@ class Triggers:
         if wanted.q is not None:
             statement = statement.where(Trigger.name.icontains(wanted.q, autoescape=True))
         options = {} if owner_id is not None else {ACROSS_SHARDS: "admin reads"}
-        return list(await self.session.scalars(statement, execution_options=options))
+        payload_size = func.coalesce(func.octet_length(cast(Trigger.payload, Text)), 0)
+        size = func.octet_length(cast(Trigger.details, Text)) + payload_size
+        sizing = statement.with_only_columns(size).limit(limit + 1)
+        sizes = (await self.session.scalars(sizing, execution_options=options)).all()
+        fitting = rows_that_fit(sizes, limit=limit)
+        rows = await self.session.scalars(statement.limit(fitting), execution_options=options)
+        return Page(rows.all(), more=len(sizes) > fitting)
 
     async def delete(self, key: OwnedId) -> bool:
         statement = (

@@ -28,7 +28,6 @@ from event_trigger.web.pagination import (
     DEFAULT_LIMIT,
     CursorText,
     Limit,
-    cut_page,
     encode_cursor,
     id_cursor,
     link_next,
@@ -105,15 +104,14 @@ async def list_triggers(
     cursor: CursorText = None,
 ) -> list[TriggerRead]:
     """Newest first. More pages are behind the `Link` header with `rel="next"`."""
-    rows = await Triggers(session).list_page(
+    page = await Triggers(session).list_page(
         None if principal.is_admin else principal.user_id,
         TriggerFilter(kind, status, tag, q),
         before=id_cursor(cursor),
-        limit=limit + 1,
+        limit=limit,
     )
-    page, more = cut_page(rows, limit)
-    link_next(request, response, encode_cursor(page[-1].id) if more else None)
-    return [TriggerRead.model_validate(row) for row in page]
+    link_next(request, response, encode_cursor(page.rows[-1].id) if page.more else None)
+    return [TriggerRead.model_validate(row) for row in page.rows]
 
 
 @router.get(

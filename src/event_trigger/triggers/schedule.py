@@ -53,7 +53,7 @@ def schedule_from(
     anchor: datetime,
     time: datetime | None = None,
     interval: int | float | str | None = None,
-    recurring: bool = False,
+    recurring: bool | None = None,
     cron: str | None = None,
     timezone: str | None = None,
     until: datetime | None = None,
@@ -65,6 +65,9 @@ def schedule_from(
         if time is not None or interval is not None:
             message = "cron cannot be combined with time or interval: leave out one or the other."
             raise ScheduleError(message, field="cron")
+        if recurring is False:
+            message = "A cron line always recurs: leave recurring out, or give a time instead."
+            raise ScheduleError(message, field="recurring")
         return _cron(cron, "UTC" if timezone is None else timezone, end)
     if timezone is not None:
         message = "timezone belongs to cron: leave it out, and give time its own offset."

@@ -57,7 +57,7 @@ class ScheduledDetails(ApiDetails):
 
     time: Instant | None = None
     interval: Interval | None = None
-    recurring: bool = False
+    recurring: bool | None = None
     cron: Annotated[Text, Field(examples=["0 9 * * mon-fri"])] | None = None
     timezone: Annotated[Text, Field(examples=["Europe/Berlin"])] | None = None
     until: Instant | None = None

@@ -6,6 +6,7 @@ from typing import Final
 from fastapi import APIRouter, Request, Response
 from starlette.responses import RedirectResponse
 from starlette.staticfiles import StaticFiles
+from starlette.types import Scope
 
 ROOT: Final = Path(__file__).parent / "static" / "docs"
 PAGES: Final = StaticFiles(directory=ROOT)
@@ -46,14 +47,21 @@ async def redoc(request: Request) -> Response:
 
 @router.api_route("/api/docs/assets/{path:path}", methods=["GET", "HEAD"])
 async def asset(request: Request, path: str) -> Response:
-    response = await ASSETS.get_response(path, request.scope)
+    response = await ASSETS.get_response(path, _for_all_of_it(request))
     vendored = "/" in path  # in a folder that is named after its version
     response.headers["Cache-Control"] = "public, max-age=86400" if vendored else "no-cache"
     return response
 
 
 async def _page(request: Request, name: str, *, policy: str) -> Response:
-    response = await PAGES.get_response(name, request.scope)
+    response = await PAGES.get_response(name, _for_all_of_it(request))
     response.headers["Cache-Control"] = "no-cache"
     response.headers["Content-Security-Policy"] = policy
     return response
+
+
+def _for_all_of_it(request: Request) -> Scope:
+    """Asks for no part, since a Range that cannot be read would be answered in plain text."""
+    headers = request.scope["headers"]
+    request.scope["headers"] = [one for one in headers if one[0] != b"range"]
+    return request.scope

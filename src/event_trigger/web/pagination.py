@@ -3,9 +3,10 @@
 import base64
 import binascii
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, TypeVar
+from typing import Annotated, Generic, TypeVar
 
 from fastapi import Query, Request, Response
 
@@ -13,6 +14,7 @@ from event_trigger.errors import FieldError, Invalid
 from event_trigger.web.schemas import LARGEST_ID
 
 DEFAULT_LIMIT, LARGEST_LIMIT = 100, 1000
+LARGEST_PAGE = 4 * 1024 * 1024  # bytes of JSON that users wrote; a page may be shorter for it
 LONGEST_CURSOR = 200
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LARGEST_INSTANT = (datetime(9001, 1, 1, tzinfo=UTC) - _EPOCH) // timedelta(microseconds=1)
@@ -67,6 +69,20 @@ def link_next(request: Request, response: Response, cursor: str | None) -> None:
         response.headers["Link"] = f'<{url.path}?{url.query}>; rel="next"'
 
 
-def cut_page(rows: Sequence[T], limit: int) -> tuple[Sequence[T], bool]:
-    """Splits `limit + 1` rows into the page and whether there is more."""
-    return rows[:limit], len(rows) > limit
+@dataclass(frozen=True, slots=True)
+class Page(Generic[T]):
+    """Some rows, and whether there are more behind them."""
+
+    rows: Sequence[T]
+    more: bool
+
+
+def rows_that_fit(sizes: Iterable[int], *, limit: int) -> int:
+    """How many rows, of these sizes in bytes, make a page: one at least, if there is one."""
+    fitting = total = 0
+    for size in sizes:
+        total += size
+        if fitting == limit or (fitting and total > LARGEST_PAGE):
+            break
+        fitting += 1
+    return fitting

@@ -13,6 +13,7 @@ from event_trigger.errors import UnsupportedMediaType
 from event_trigger.web.schemas import has_lone_surrogate
 
 DEEPEST = 64
+MOST_VALUES = 100_000
 _JSON = re.compile(r"application/([^/]+\+)?json")
 
 
@@ -54,8 +55,11 @@ def _unique_names(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _check(value: Any) -> None:
-    level, depth = [value], 0
+    level, depth, values = [value], 0, 0
     while level:
+        values += len(level)
+        if values > MOST_VALUES:
+            _refuse(f"it holds more than {MOST_VALUES} values")
         for one in level:
             _check_scalar(one)
         containers = [one for one in level if isinstance(one, dict | list)]

@@ -1,0 +1,123 @@
+"""What must be there before the service serves: a database, a secret, and the first admin."""
+
+import asyncio
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import structlog
+from pydantic import SecretStr
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from event_trigger.auth.accounts import add_first_admin, has_users
+from event_trigger.auth.passwords import Passwords
+from event_trigger.auth.schemas import normalise_email
+from event_trigger.config import MINIMUM_SECRET_BYTES, Settings
+from event_trigger.db.embedded import make_data_dir, running_postgres, url_if_running
+from event_trigger.db.engine import Sessions, create_engine, create_sessions, is_outage
+from event_trigger.db.migrate import migrate
+
+log = structlog.get_logger()
+
+FIRST_ADMIN = "admin@localhost"
+UNSIGNED = (
+    "EVENT_TRIGGER_JWT_SECRET is not set. With a DATABASE_URL it must be given, the same for every"
+    " replica, 32 bytes or more, for example: python3 -c 'import secrets;"
+    " print(secrets.token_urlsafe(48))'"
+)
+
+
+class SettingsError(Exception):
+    """Settings that do not fit together, in words that a person can act on."""
+
+
+@dataclass(frozen=True, slots=True)
+class FirstAdmin:
+    """Who was made at the first start; the password is there only if nobody knows it yet."""
+
+    email: str
+    password: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Accounts:
+    """Whether anybody can sign in, and who was made just now."""
+
+    exist: bool
+    first_admin: FirstAdmin | None
+
+
+@contextmanager
+def with_database(settings: Settings) -> Iterator[Settings]:
+    """Completes settings without DATABASE_URL by an embedded PostgreSQL of this process."""
+    if settings.database_url is not None:
+        yield settings
+        return
+    with running_postgres(settings.data_dir) as url:
+        yield settings.model_copy(update={"database_url": SecretStr(url)})
+
+
+@contextmanager
+def reaching_database(settings: Settings) -> Iterator[Settings]:
+    """As `with_database`, but shares the embedded PostgreSQL of a service that is running."""
+    if settings.database_url is None and (url := url_if_running(settings.data_dir)):
+        yield settings.model_copy(update={"database_url": SecretStr(url)})
+        return
+    with with_database(settings) as complete:
+        yield complete
+
+
+def kept_secret(data_dir: Path) -> str:
+    """The signing secret of an embedded service: made once, readable by nobody else."""
+    file = make_data_dir(data_dir) / "jwt-secret"
+    kept = file.read_text() if file.exists() else ""
+    if len(kept) < MINIMUM_SECRET_BYTES:  # there is none, or a power failure has cut it off
+        kept = secrets.token_urlsafe(48)
+        made = file.with_name("jwt-secret.new")
+        made.unlink(missing_ok=True)
+        made.touch(mode=0o600, exist_ok=False)
+        made.write_text(kept)
+        made.replace(file)
+    return kept
+
+
+async def prepare(settings: Settings, *, embedded: bool) -> Accounts:
+    """Migrates, and makes the first admin if there is no user and somebody was named."""
+    assert settings.database_url is not None
+    engine = create_engine(settings.database_url.get_secret_value())
+    try:
+        await _wait_for(engine)
+        await migrate(engine)
+        sessions = create_sessions(engine)
+        admin = await _make_admin(sessions, settings, embedded=embedded)
+        return Accounts(await has_users(sessions), admin)
+    finally:
+        await engine.dispose()
+
+
+async def _wait_for(engine: AsyncEngine) -> None:
+    """Gives a database that starts at the same time as the service a minute to be there."""
+    for tries_left in reversed(range(60)):
+        try:
+            async with engine.connect():
+                return
+        except Exception as error:
+            if not is_outage(error) or not tries_left:
+                raise
+            log.warning("waiting_for_database", error=type(error).__name__)
+            await asyncio.sleep(1)
+
+
+async def _make_admin(
+    sessions: Sessions, settings: Settings, *, embedded: bool
+) -> FirstAdmin | None:
+    given = settings.admin_password and settings.admin_password.get_secret_value()
+    email = settings.admin_email or (FIRST_ADMIN if embedded or given else None)
+    if email is None or not (embedded or given):
+        return None
+    email, password = normalise_email(email), given or secrets.token_urlsafe(12)
+    if not await add_first_admin(sessions, Passwords(), email=email, password=password):
+        return None
+    return FirstAdmin(email, None if given else password)

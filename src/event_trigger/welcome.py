@@ -1,0 +1,53 @@
+"""What a person who has just started the service wants to know next."""
+
+import shlex
+
+from event_trigger.bootstrap import FIRST_ADMIN, Accounts
+from event_trigger.config import Settings
+
+_READ_TOKEN = "python3 -c 'import json, sys; print(json.load(sys.stdin)[\"access_token\"])'"
+
+
+def welcome(settings: Settings, accounts: Accounts) -> str:
+    """Says where the docs are, who may sign in, and three lines to paste."""
+    host = "127.0.0.1" if settings.host in {"0.0.0.0", "::"} else settings.host  # noqa: S104
+    url = f"http://{f'[{host}]' if ':' in host else host}:{settings.port}"
+    lines = ["", "Event Trigger Platform is ready.", "", f"  Docs       {url}/api/docs"]
+    if not accounts.exist:
+        return "\n".join([*lines, *_NOBODY])
+    email, admin = settings.admin_email or FIRST_ADMIN, accounts.first_admin
+    password = '"$PASSWORD"'
+    if admin is not None and admin.password is not None:
+        email, password = admin.email, shlex.quote(admin.password)
+        lines += [f"  Login      {email}", f"  Password   {admin.password}   (shown this once)"]
+    elif admin is not None:
+        lines += [
+            f"  Login      {admin.email}, with the password from EVENT_TRIGGER_ADMIN_PASSWORD"
+        ]
+    return "\n".join([*lines, *_to_paste(url, email, password)])
+
+
+_NOBODY = [
+    "",
+    "There is no user yet. Make one, while the service runs:",
+    "",
+    "  event-trigger user add you@example.com --admin",
+    "",
+]
+
+
+def _to_paste(url: str, email: str, password: str) -> list[str]:
+    known = password != '"$PASSWORD"'
+    return [
+        "",
+        "Sign in, and create a trigger that fires in three seconds:",
+        "",
+        *([] if known else ["  PASSWORD='the one from the first start'"]),
+        f"  TOKEN=$(curl -s {url}/auth/token --data-urlencode username={shlex.quote(email)}"
+        f" --data-urlencode password={password} | {_READ_TOKEN})",
+        f'  curl -s {url}/triggers -H "Authorization: Bearer $TOKEN"'
+        " -H 'Content-Type: application/json'"
+        """ -d '{"type": "scheduled", "details": {"interval": "PT3S"}}'""",
+        f'  sleep 4; curl -s {url}/events -H "Authorization: Bearer $TOKEN"',
+        "",
+    ]
