@@ -2,9 +2,9 @@
 
 import asyncio
 
+from alembic import context
 from sqlalchemy import Connection
 
-from alembic import context
 from event_trigger.config import Settings
 from event_trigger.db.engine import create_engine
 from event_trigger.models import Base

@@ -46,7 +46,7 @@ async def events_and_firings(database: Any) -> tuple[int, int]:
 
 
 async def test_stopping_lets_a_running_batch_end(database_url: str, database: Any) -> None:
-    planted = await plant_triggers(database, 500)
+    planted = await plant_triggers(database, 100)
     blocker = await connect(database_url)
     holding = blocker.transaction()
     await holding.start()

@@ -147,6 +147,6 @@ def _middleware(settings: Settings, tokens: Tokens) -> list[Middleware]:
         )
     return [
         *stack,
+        Middleware(BodyLimitMiddleware, largest=LARGEST_BODY),
         Middleware(TokenGate, tokens=tokens),
-        Middleware(BodyLimitMiddleware, largest=LARGEST_BODY, largest_from_strangers=16 * 1024),
     ]

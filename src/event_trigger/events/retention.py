@@ -23,7 +23,8 @@ from event_trigger.models import EventCount, EventPartition
 log = structlog.get_logger()
 
 _LOCK = 0x6576_7273  # "evrs"
-_PATIENCE, _PAUSE, _TRIES = "100ms", 0.3, 10  # firing waits for the first of these at the most
+_PATIENCE = "100ms"  # firing queues behind us for as long at the most
+_PAUSE = 0.3  # seconds between two tries
 _CLOSED = "closed"
 _WRITE_FINAL_COUNTS = text("""
     INSERT INTO event_counts
@@ -140,25 +141,30 @@ async def _missing(session: AsyncSession, settings: Settings) -> list[Partition]
 
 async def archive(sessions: Sessions, settings: Settings) -> None:
     """Closes, oldest first, every partition that lies wholly outside the active window."""
-    await _each(sessions, settings.active_for, only_open=True, step=Partitions.close)
+    await _each(sessions, settings, settings.active_for, only_open=True, step=Partitions.close)
 
 
 async def purge(sessions: Sessions, settings: Settings) -> None:
     """Drops every partition whose youngest event is past keeping."""
-    await _each(sessions, settings.keep_for, only_open=False, step=Partitions.purge)
+    await _each(sessions, settings, settings.keep_for, only_open=False, step=Partitions.purge)
 
 
-async def _each(sessions: Sessions, age: timedelta, *, only_open: bool, step: Step) -> None:
-    """Takes the steps that there are; one whose lock is not free is tried again, not for long."""
-    tries_left = _TRIES
-    while tries_left:
+async def _each(
+    sessions: Sessions, settings: Settings, age: timedelta, *, only_open: bool, step: Step
+) -> None:
+    """Takes the steps that there are; one whose lock is not free is tried again, not for long.
+
+    The next sweep must be in time, whoever is in the way: it makes the partitions for firing.
+    """
+    clock = asyncio.get_running_loop().time
+    give_up_at = clock() + settings.sweep_every.total_seconds() / 4
+    while clock() < give_up_at:
         try:
             if not await _take(sessions, age, only_open=only_open, step=step):
                 return
         except DBAPIError as error:
             if sqlstate(error) != LOCK_NOT_AVAILABLE:
                 raise
-            tries_left -= 1
             await asyncio.sleep(_PAUSE)
     log.info("partition_busy", note="left to the next sweep")
 

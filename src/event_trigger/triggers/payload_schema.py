@@ -179,7 +179,7 @@ class _Cost:
 def _refuse_odd_multiples(part: dict[str, Any]) -> None:
     """Whether 1e308 is a multiple of 1e-308 takes a long division of a thousand digits."""
     step = part.get("multipleOf")
-    if isinstance(step, int | float) and not SMALLEST_STEP <= step <= LARGEST_STEP:
+    if isinstance(step, int | float) and (0 < step < SMALLEST_STEP or step > LARGEST_STEP):
         raise ValueError(f"multipleOf must lie between {SMALLEST_STEP} and {LARGEST_STEP}")
 
 

@@ -89,6 +89,8 @@ class Triggers:
         sizing = statement.with_only_columns(size).limit(limit + 1)
         sizes = (await self.session.scalars(sizing, execution_options=options)).all()
         fitting = rows_that_fit(sizes, limit=limit)
+        if not fitting:
+            return Page((), more=False)
         rows = await self.session.scalars(statement.limit(fitting), execution_options=options)
         return Page(rows.all(), more=len(sizes) > fitting)
 

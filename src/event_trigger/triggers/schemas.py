@@ -57,7 +57,7 @@ class ScheduledDetails(ApiDetails):
 
     time: Instant | None = None
     interval: Interval | None = None
-    recurring: bool | None = None
+    recurring: bool = False
     cron: Annotated[Text, Field(examples=["0 9 * * mon-fri"])] | None = None
     timezone: Annotated[Text, Field(examples=["Europe/Berlin"])] | None = None
     until: Instant | None = None

@@ -70,23 +70,15 @@ class RequestMiddleware:
 class BodyLimitMiddleware:
     """Refuses a body of more than `largest` bytes, unread if its `Content-Length` says so.
 
-    Below `/auth/`, where anybody may knock, a login's worth of bytes is enough.
-
     FastAPI's own limit answers in plain text, and past the middleware that adds our headers.
     """
 
-    def __init__(self, app: ASGIApp, *, largest: int, largest_from_strangers: int) -> None:
+    def __init__(self, app: ASGIApp, *, largest: int) -> None:
         self.app = app
         self.largest = largest
-        self.largest_from_strangers = largest_from_strangers
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self.app(scope, receive, send)
-            return
-        from_stranger = scope["path"].startswith("/auth/")
-        largest = self.largest_from_strangers if from_stranger else self.largest
-        if _content_length(scope) > largest:
+        if scope["type"] == "http" and _content_length(scope) > self.largest:
             await answer(TooLarge())(scope, receive, send)
             return
         size = 0
@@ -95,7 +87,7 @@ class BodyLimitMiddleware:
             nonlocal size
             message = await receive()
             size += len(message.get("body", b""))
-            if size > largest:  # while it is read, FastAPI lets no other error through
+            if size > self.largest:  # while it is read, FastAPI lets no other error through
                 raise HTTPException(TooLarge.status)
             return message
 
