@@ -22,7 +22,7 @@ from tests.support.services import ADA, BOB
 FILL_EVENTS = """
     INSERT INTO events (shard, owner_id, trigger_id, type, is_test, triggered_at)
     SELECT owner_id, owner_id, number % 5, 'api', false, starts_at + number * interval '1 second'
-    FROM event_partitions, generate_series(2, 3) AS owner_id, generate_series(1, 50) AS number
+    FROM event_partitions, generate_series(2, 40) AS owner_id, generate_series(1, 50) AS number
 """
 Work = Callable[[AsyncSession], Awaitable[Any]]
 
@@ -135,6 +135,20 @@ async def test_a_page_of_events_reads_the_owners_index_in_order_and_no_older_par
         # where the window cuts a partition, time alone may leave few enough
         assert sum("owner_id =" not in one for one in conditions) <= 1
         assert "Sort" not in plan
+
+
+async def test_an_admins_page_reads_the_log_in_order_without_sorting_it(
+    engine: AsyncEngine,
+) -> None:
+    everybody = EventFilter(None, Window(datetime.now(UTC) - timedelta(hours=48), None))
+
+    async def work(session: AsyncSession) -> None:
+        await Events(session).list_page(everybody, before=None, limit=100)
+
+    plans = await plans_of(engine, work)
+
+    assert len(plans) == 2
+    assert all("triggered_at_id_idx" in plan and "Sort" not in plan for plan in plans)
 
 
 async def test_a_further_page_reads_no_newer_partition(engine: AsyncEngine) -> None:
