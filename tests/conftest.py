@@ -1,11 +1,13 @@
 """The fixtures of every test: one PostgreSQL, a database each, the application, three people."""
 
 from collections.abc import AsyncIterator, Iterator
+from typing import Any
 
 import httpx
 import pytest
 
-from tests.support.databases import fresh_database, make_template, postgres_server
+from tests.support.databases import connect, fresh_database, make_template, postgres_server
+from tests.support.logs import plain_logs
 from tests.support.services import (
     ADA,
     ADMIN,
@@ -59,6 +61,20 @@ async def unpartitioned_url(
     """For windows of seconds, which need partitions of their own width."""
     async with fresh_database(server_url, template=template_without_partitions) as url:
         yield url
+
+
+@pytest.fixture(autouse=True)
+def _plain_logs() -> Iterator[None]:
+    with plain_logs():
+        yield
+
+
+@pytest.fixture
+async def database(database_url: str) -> AsyncIterator[Any]:
+    """A connection of one's own, to look behind the service or get in its way."""
+    connection = await connect(database_url)
+    yield connection
+    await connection.close()
 
 
 @pytest.fixture

@@ -183,7 +183,9 @@ async def test_a_frozen_replica_loses_what_it_claimed_and_goes_on_when_thawed(
                 ada = other.client(ADA)
                 before = await read_all(ada, "/events")
                 meanwhile = await eventually(
-                    lambda: read_all(ada, "/events"), lambda found: len(found) > len(before)
+                    lambda: read_all(ada, "/events"),
+                    lambda found: len(found) > len(before),
+                    within=45,  # statement_timeout, should it have frozen inside a statement
                 )
         finally:
             frozen.process.send_signal(signal.SIGCONT)

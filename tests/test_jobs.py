@@ -1,34 +1,19 @@
 """The scheduler's jobs end when the service is told to stop, not in the middle of their work."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any
 
-import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from event_trigger.db.engine import create_engine, create_sessions
 from event_trigger.jobs import Jobs
 from tests.support.databases import connect
-from tests.support.logs import plain_logs
 from tests.support.planting import plant_triggers
 from tests.support.services import make_settings, running_service
 from tests.support.waiting import eventually
-
-
-@pytest.fixture(autouse=True)
-def _plain_logs() -> Iterator[None]:
-    with plain_logs():
-        yield
-
-
-@pytest.fixture
-async def database(database_url: str) -> AsyncIterator[Any]:
-    connection = await connect(database_url)
-    yield connection
-    await connection.close()
 
 
 @asynccontextmanager

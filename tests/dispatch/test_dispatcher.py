@@ -2,7 +2,6 @@
 
 import json
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -11,7 +10,6 @@ import httpx
 import pytest
 
 from tests.support.databases import connect
-from tests.support.logs import plain_logs
 from tests.support.planting import HOURLY, plant_triggers
 from tests.support.reading import read_all
 from tests.support.services import ADA, BOB, Service, running_service
@@ -25,19 +23,6 @@ FAIL = """
     CREATE TRIGGER fail BEFORE INSERT ON events FOR EACH ROW
         WHEN (NEW.trigger_id = {trigger_id}) EXECUTE FUNCTION fail();
 """
-
-
-@pytest.fixture(autouse=True)
-def _plain_logs() -> Iterator[None]:
-    with plain_logs():
-        yield
-
-
-@pytest.fixture
-async def database(database_url: str) -> AsyncIterator[Any]:
-    connection = await connect(database_url)
-    yield connection
-    await connection.close()
 
 
 async def create(client: httpx.AsyncClient, details: dict[str, Any], **more: Any) -> dict[str, Any]:
