@@ -1,13 +1,10 @@
 """A call makes one event with the merged payload, and with an Idempotency-Key only ever one."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
-import pytest
 
-from tests.support.databases import connect
 from tests.support.locks import locked_trigger, until_somebody_waits
 from tests.support.problems import places_of, problem_of
 from tests.support.reading import read_all
@@ -19,13 +16,6 @@ IN_USE = "urn:event-trigger:problem:idempotency-key-in-use"
 REUSED = "urn:event-trigger:problem:idempotency-key-reused"
 PAUSED = "urn:event-trigger:problem:trigger-paused"
 JSON = {"content-type": "application/json"}
-
-
-@pytest.fixture
-async def database(service: Service) -> AsyncIterator[Any]:
-    connection = await connect(service.database_url)
-    yield connection
-    await connection.close()
 
 
 async def fire(

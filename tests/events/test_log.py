@@ -3,18 +3,16 @@
 import asyncio
 import random
 from collections import Counter
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
 import pytest
 
-from tests.support.databases import connect
 from tests.support.planting import plant_event
 from tests.support.problems import places_of, problem_of
 from tests.support.reading import read_all
-from tests.support.services import BOB, Service
+from tests.support.services import BOB
 from tests.support.triggers import instant, make_api, make_scheduled
 from tests.support.waiting import eventually
 
@@ -22,13 +20,6 @@ HOUR = timedelta(hours=1)
 MINUTE = timedelta(minutes=1)
 MICROSECOND = timedelta(microseconds=1)
 ACTIVE_FOR, KEEP_FOR = 2 * HOUR, 48 * HOUR
-
-
-@pytest.fixture
-async def database(service: Service) -> AsyncIterator[Any]:
-    connection = await connect(service.database_url)
-    yield connection
-    await connection.close()
 
 
 @pytest.fixture

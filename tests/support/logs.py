@@ -15,7 +15,8 @@ def plain_logs() -> Iterator[None]:
     renderer = structlog.dev.ConsoleRenderer(
         colors=False, exception_formatter=structlog.dev.plain_traceback
     )
-    structlog.configure(processors=[structlog.processors.add_log_level, renderer])
+    context = structlog.contextvars.merge_contextvars
+    structlog.configure(processors=[context, structlog.processors.add_log_level, renderer])
     try:
         yield
     finally:

@@ -1,14 +1,11 @@
 """A trigger changes as RFC 7396 says, and from the answer on only the new schedule holds."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
 
 import httpx
-import pytest
 
-from tests.support.databases import connect
 from tests.support.locks import locked_trigger, until_somebody_waits
 from tests.support.problems import places_of, problem_of
 from tests.support.reading import read_all
@@ -22,13 +19,6 @@ SECOND = timedelta(seconds=1)
 EVERY_SECOND = {"interval": "PT1S", "recurring": True}
 NEVER_AGAIN = {"time": FUTURE, "interval": None, "recurring": None}
 MERGE_PATCH = {"content-type": "application/merge-patch+json"}
-
-
-@pytest.fixture
-async def database(service: Service) -> AsyncIterator[Any]:
-    connection = await connect(service.database_url)
-    yield connection
-    await connection.close()
 
 
 async def post(client: httpx.AsyncClient, trigger_id: int, verb: str) -> dict[str, Any]:
