@@ -24,7 +24,10 @@ class OwnedId:
 
 @dataclass(frozen=True, slots=True)
 class TriggerFilter:
-    """Which triggers to list; `q` looks for a part of the name, whatever its case."""
+    """Which triggers to list; `q` looks for a part of the name, whatever its case.
+
+    Which letters have a case is the database's locale to say: everywhere those of ASCII.
+    """
 
     type: TriggerType | None = None
     status: TriggerStatus | None = None
