@@ -8,7 +8,7 @@ T = TypeVar("T")
 
 
 async def eventually(
-    look: Callable[[], Awaitable[T]], satisfied: Callable[[T], bool], *, within: float = 20.0
+    look: Callable[[], Awaitable[T]], satisfied: Callable[[T], bool], *, within: float = 60.0
 ) -> T:
     """Looks every 20 ms until what is seen satisfies; fails with the last sight."""
     seen = [await look()]
