@@ -45,7 +45,7 @@ def running_postgres(data_dir: Path, *, durable: bool = True) -> Iterator[str]:
     """Runs PostgreSQL for as long as the body does, and yields its URL for SQLAlchemy and asyncpg.
 
     The data is in `<data_dir>/cluster`. If the service is root's, PostgreSQL runs as another
-    account; if that cannot reach the data directory (/root/…), the data is in a folder under
+    account; if that cannot reach the data directory, the data is in a folder under
     /var/lib/event-trigger-postgres, and a file in the data directory says in which.
     `durable=False` is for tests: a power failure may lose everything.
     To be called from the main thread: Linux ends the server when the thread that forked it ends.
