@@ -18,7 +18,7 @@ from event_trigger.models import (
     EventType,
     shard_of,
 )
-from event_trigger.web.pagination import Page, rows_that_fit
+from event_trigger.web.pagination import Page, fetch_page
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,13 +56,8 @@ class Events:
         statement = statement.order_by(Event.triggered_at.desc(), Event.id.desc())
         options = _options(wanted.owner_id)
         size = func.coalesce(func.octet_length(cast(Event.payload, Text)), 0)
-        sizing = statement.with_only_columns(size).limit(limit + 1)
-        sizes = (await self.session.scalars(sizing, execution_options=options)).all()
-        fitting = rows_that_fit(sizes, limit=limit)
-        if not fitting:
-            return Page((), more=False)
-        rows = await self.session.scalars(statement.limit(fitting), execution_options=options)
-        return Page(rows.all(), more=len(sizes) > fitting)
+        page = statement.execution_options(**options)
+        return await fetch_page(self.session, page, size=size, limit=limit)
 
     async def count_by_trigger(self, wanted: EventFilter) -> Sequence[Row[tuple[int, int]]]:
         """Counts for each trigger: closed partitions from their rollup, the edges from the rows."""

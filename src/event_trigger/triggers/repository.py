@@ -7,7 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from event_trigger.db.engine import ACROSS_SHARDS
 from event_trigger.models import SHARDS, Trigger, TriggerStatus, TriggerType, shard_of
-from event_trigger.web.pagination import Page, rows_that_fit
+from event_trigger.web.pagination import Page, fetch_page
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,13 +89,8 @@ class Triggers:
         options = {} if owner_id is not None else {ACROSS_SHARDS: "admin reads"}
         payload_size = func.coalesce(func.octet_length(cast(Trigger.payload, Text)), 0)
         size = func.octet_length(cast(Trigger.details, Text)) + payload_size
-        sizing = statement.with_only_columns(size).limit(limit + 1)
-        sizes = (await self.session.scalars(sizing, execution_options=options)).all()
-        fitting = rows_that_fit(sizes, limit=limit)
-        if not fitting:
-            return Page((), more=False)
-        rows = await self.session.scalars(statement.limit(fitting), execution_options=options)
-        return Page(rows.all(), more=len(sizes) > fitting)
+        page = statement.execution_options(**options)
+        return await fetch_page(self.session, page, size=size, limit=limit)
 
     async def delete(self, key: OwnedId) -> bool:
         statement = (

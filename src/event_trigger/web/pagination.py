@@ -6,9 +6,11 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Generic, TypeVar
+from typing import Annotated, Any, Generic, TypeVar
 
 from fastapi import Query, Request, Response
+from sqlalchemy import ColumnElement, Select
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from event_trigger.errors import FieldError, Invalid
 from event_trigger.web.schemas import LARGEST_ID
@@ -75,6 +77,19 @@ class Page(Generic[T]):
 
     rows: Sequence[T]
     more: bool
+
+
+async def fetch_page(
+    session: AsyncSession, statement: Select[T], *, size: ColumnElement[Any], limit: int
+) -> Page[T]:
+    """Asks for the `size` in bytes of each row first, so that no page fills the memory."""
+    sizing = statement.with_only_columns(size).limit(limit + 1)
+    sizes = (await session.scalars(sizing)).all()
+    fitting = rows_that_fit(sizes, limit=limit)
+    if not fitting:
+        return Page((), more=False)
+    rows = await session.scalars(statement.limit(fitting))
+    return Page(rows.all(), more=len(sizes) > fitting)
 
 
 def rows_that_fit(sizes: Iterable[int], *, limit: int) -> int:
