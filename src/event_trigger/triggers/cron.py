@@ -10,13 +10,16 @@ from copy import copy
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
+from itertools import takewhile
 from zoneinfo import ZoneInfo
 
 from cronsim import CronSim, CronSimError
 
 from event_trigger.triggers.schedule_error import ScheduleError
 
+_MICROSECOND = timedelta(microseconds=1)
 _SECOND = timedelta(seconds=1)
+_DAY = timedelta(days=1)
 # Since 1970 no clock was put back by more than 7 hours, nor changed twice within 4 days.
 _LONGEST_REWIND = timedelta(days=1)
 _LONGEST_EXPRESSION = 256
@@ -71,6 +74,37 @@ class Crontab:
         """The first instant strictly after an aware UTC one; None if 50 years have no match."""
         after = after.replace(microsecond=0)
         return self._next_shown(after) if self.at_least_hourly else self._next_fresh(after)
+
+    def instants_after(self, after: datetime) -> Iterator[datetime]:
+        """Those strictly after an aware UTC one, increasing."""
+        while (instant := self.next_after(after)) is not None:
+            yield instant
+            after = instant
+
+    def count_between(self, after: datetime, until: datetime) -> int:
+        """How many there are in (after, until]; takes time for each day, not for each of them."""
+        count, day, midnight = 0, self._local(after).replace(hour=0, minute=0, second=0), after
+        while after < until:
+            begins_at_midnight = after == midnight - _MICROSECOND
+            date, day = day, day + _DAY
+            midnight = self._first_pass(day.replace(microsecond=0))
+            end = max(after, min(midnight - _MICROSECOND, until))
+            steady = self._offset(after) == self._offset(midnight)
+            if begins_at_midnight and end == midnight - _MICROSECOND and steady:
+                count += self._count_on(date)
+            else:
+                count += sum(1 for _ in self._until(end, after))
+            after = end
+        return count
+
+    def _until(self, end: datetime, after: datetime) -> Iterator[datetime]:
+        return takewhile(lambda instant: instant <= end, self.instants_after(after))
+
+    def _count_on(self, day: datetime) -> int:
+        calendar = self.calendar
+        if day.month not in calendar.months or not calendar.match_day(day.date()):
+            return 0
+        return len(calendar.hours) * len(calendar.minutes)
 
     def _next_fresh(self, after: datetime) -> datetime | None:
         """Fire once for each local time; passing over what repeats takes under a day of it."""

@@ -1,5 +1,6 @@
 """When a trigger fires is arithmetic alone, so that testing a year of clock changes takes none."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import assert_never
@@ -42,6 +43,15 @@ class Cron:
 
 
 Schedule = Once | Every | Cron
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """Consecutive planned instants, `first` and `last` included, aware UTC."""
+
+    first: datetime
+    last: datetime
+    count: int
 
 
 def is_recurring(schedule: Schedule) -> bool:
@@ -120,6 +130,60 @@ def latest_fire_between(schedule: Schedule, *, after: datetime, until: datetime)
         case _:
             assert_never(schedule)
     return newest if after < newest <= until else None
+
+
+def instants_between(schedule: Schedule, *, after: datetime, until: datetime) -> Iterator[datetime]:
+    """Those in (after, until], aware UTC, increasing, computed as they are asked for."""
+    while (instant := next_fire_after(schedule, after)) is not None and instant <= until:
+        yield instant
+        after = instant
+
+
+def count_between(schedule: Schedule, *, after: datetime, until: datetime) -> int:
+    """How many there are in (after, until]; takes a step for each day at the most."""
+    after = max(_utc(after, None), _BEFORE_ALL)
+    until = min(_utc(until, None), _end(schedule))
+    if after >= until:
+        return 0
+    match schedule:
+        case Once(at=at):
+            return int(after < at <= until)
+        case Every(start=start, interval=interval):
+            first = max(0, (after - start) // interval + 1)
+            return max(0, (until - start) // interval + 1 - first)
+        case Cron(expression=expression, timezone=timezone):
+            return parse_cron(expression, timezone).count_between(after, until)
+        case _:
+            assert_never(schedule)
+
+
+def stretch_between(schedule: Schedule, *, after: datetime, until: datetime) -> Stretch | None:
+    """All of those in (after, until], if there are any."""
+    last = latest_fire_between(schedule, after=after, until=until)
+    first = None if last is None else next_fire_after(schedule, after)
+    if first is None or last is None:
+        return None
+    return Stretch(first, last, count_between(schedule, after=after, until=last))
+
+
+def newest_between(
+    schedule: Schedule, *, after: datetime, until: datetime, most: int
+) -> datetime | None:
+    """The first of the newest `most` in (after, until]; takes logarithmic time."""
+    start, span = until, _SECOND
+    while start > after and count_between(schedule, after=start, until=until) < most:
+        start, span = max(after, until - span), 2 * span
+    few = until
+    if count_between(schedule, after=start, until=until) <= most:
+        few = start
+    while few - start >= _SECOND:  # which no two of them are less than apart
+        middle = start + (few - start) // 2
+        if count_between(schedule, after=middle, until=until) > most:
+            start = middle
+        else:
+            few = middle
+    first = next_fire_after(schedule, few)
+    return first if first is not None and first <= until else None
 
 
 def _cron(expression: str, timezone: str, until: datetime | None) -> Cron:
