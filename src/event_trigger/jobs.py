@@ -13,12 +13,13 @@ from event_trigger.auth.repository import Logins
 from event_trigger.clock import utc_now
 from event_trigger.config import Settings
 from event_trigger.db.clock import database_now
-from event_trigger.db.engine import Sessions, is_outage
+from event_trigger.db.engine import Sessions, allow_slow_statements, is_outage
 from event_trigger.db.notify import SCHEDULE_CHANGED, listen
 from event_trigger.dispatch.dispatcher import LONGEST_WAIT, fire_due
 from event_trigger.dispatch.firing import ANSWERS_KEPT_FOR
 from event_trigger.dispatch.repository import IdempotencyKeys
 from event_trigger.events.retention import sweep
+from event_trigger.triggers.history import History
 
 log = structlog.get_logger()
 
@@ -112,7 +113,9 @@ class Jobs:
     async def _retain(self) -> None:
         await sweep(self._sessions, self._settings)
         async with self._sessions.begin() as session:
+            await allow_slow_statements(session)
             now = await database_now(session)
+            await History(session).purge_older_than(now - self._settings.keep_for)
             await IdempotencyKeys(session).purge_older_than(now - ANSWERS_KEPT_FOR)
             await Logins(session).purge_expired()
 

@@ -1,5 +1,6 @@
 """Fires what is due: claim, insert, advance in one transaction, by the database's clock."""
 
+import asyncio
 import json
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -8,18 +9,29 @@ import structlog
 from sqlalchemy import Row
 from sqlalchemy.exc import DBAPIError
 
-from event_trigger.db.engine import LOCK_NOT_AVAILABLE, Sessions, is_outage, sqlstate
+from event_trigger.db.engine import (
+    LOCK_NOT_AVAILABLE,
+    QUERY_CANCELED,
+    Sessions,
+    is_outage,
+    sqlstate,
+)
 from event_trigger.dispatch.due import due
 from event_trigger.dispatch.repository import DueShard, Firing, Firings
-from event_trigger.triggers.planning import plan_of
+from event_trigger.models import UnfiredReason, shard_of
+from event_trigger.triggers.history import History, UnfiredOf
+from event_trigger.triggers.planning import Plan, Unfired, plan_of
 from event_trigger.triggers.repository import OwnedId
+from event_trigger.triggers.schedule import stretch_between
 
 log = structlog.get_logger()
 
 BATCH = 250  # a cron that missed much takes a millisecond or two to compute
+LONGEST_ROUND = 0.1  # seconds, after which what is late waits for what has become due meanwhile
 LONGEST_WAIT = 1.0  # seconds: polling alone is enough, notifications only make it quicker
 LOCKED_WAIT = 0.02  # due rows that others hold are looked at again soon
 Progress = Callable[[], None]
+Claimed = Row[*tuple[Any, ...]]
 
 
 async def fire_due(sessions: Sessions, progressed: Progress) -> float:
@@ -40,11 +52,19 @@ async def fire_due(sessions: Sessions, progressed: Progress) -> float:
 
 
 async def _fire_shards(sessions: Sessions, shards: Sequence[DueShard], progressed: Progress) -> int:
-    """Fires a batch of each shard; one that fails is said when the others have had their turn."""
-    fired, failure = 0, None
-    for shard in shards:
+    """Fires a batch of each shard; one that fails is said when the others have had their turn.
+
+    What is late has its turn last, and not for long: a backlog must not hold up what is on time.
+    """
+    clock = asyncio.get_running_loop().time
+    on_time = [(one.shard, False) for one in shards if one.has_on_time]
+    late_ = [(one.shard, True) for one in shards if one.has_late]
+    fired, failure, until = 0, None, clock() + LONGEST_ROUND
+    for turn, (shard, late) in enumerate([*on_time, *late_]):
+        if turn > len(on_time) and clock() > until:
+            break
         try:
-            fired += await _fire_shard(sessions, shard)
+            fired += await _fire_shard(sessions, shard, late=late)
             progressed()
         except Exception as error:
             if is_outage(error) and not sqlstate(error):
@@ -55,34 +75,36 @@ async def _fire_shards(sessions: Sessions, shards: Sequence[DueShard], progresse
     return fired
 
 
-async def _fire_shard(sessions: Sessions, due: DueShard) -> int:
+async def _fire_shard(sessions: Sessions, shard: int, *, late: bool) -> int:
     """Fires one batch; when it fails for a reason of its own, one by one, to find the culprit."""
     try:
-        fired = await _fire_batch(sessions, due.shard, BATCH)
-        return fired or (due.is_late and await _fire_waited_for(sessions, due.shard))
+        fired = await _fire_batch(sessions, shard, BATCH, late=late)
+        return fired if fired or not late else await _fire_waited_for(sessions, shard)
     except Exception as error:
-        if is_outage(error):
+        if is_outage(error) and sqlstate(error) != QUERY_CANCELED:
             raise
-        log.exception("batch_failed", shard=due.shard)
-    return await _fire_one_by_one(sessions, due.shard)
+        log.exception("batch_failed", shard=shard)
+    return await _fire_one_by_one(sessions, shard)
 
 
 async def _fire_waited_for(sessions: Sessions, shard: int) -> int:
     """Queues for a late row: calls that hand its lock to each other never leave it free."""
     try:
-        return await _fire_batch(sessions, shard, 1, wait=True)
+        return await _fire_batch(sessions, shard, 1, late=True, wait=True)
     except DBAPIError as error:
         if sqlstate(error) != LOCK_NOT_AVAILABLE:
             raise
         return 0
 
 
-async def _fire_batch(sessions: Sessions, shard: int, limit: int, *, wait: bool = False) -> int:
+async def _fire_batch(
+    sessions: Sessions, shard: int, limit: int, *, late: bool, wait: bool = False
+) -> int:
     async with sessions.begin() as session:
         firings = Firings(session)
-        claimed = await firings.claim_due(shard, limit, wait=wait)
+        claimed = await firings.claim_due(shard, limit, late=late, wait=wait)
         if claimed:
-            await _record(firings, shard, claimed)
+            await _record(firings, shard, claimed, most=max(1, BATCH // len(claimed)))
     return len(claimed)
 
 
@@ -95,7 +117,7 @@ async def _fire_one_by_one(sessions: Sessions, shard: int) -> int:
                 return count
             try:
                 async with session.begin_nested():
-                    await _record(firings, shard, claimed)
+                    await _record(firings, shard, claimed, most=1)
             except Exception as error:
                 if is_outage(error):
                     raise
@@ -103,35 +125,62 @@ async def _fire_one_by_one(sessions: Sessions, shard: int) -> int:
     return BATCH
 
 
-async def _record(firings: Firings, shard: int, claimed: Sequence[Row[*tuple[Any, ...]]]) -> None:
-    fired = [one for row in claimed if (one := await _decide(firings, row)) is not None]
+async def _record(firings: Firings, shard: int, claimed: Sequence[Claimed], *, most: int) -> None:
+    fired = [one for row in claimed if (one := await _decide(firings, row, most)) is not None]
     if fired:
         await firings.record_fired(shard, fired)
 
 
-async def _decide(firings: Firings, row: Row[*tuple[Any, ...]]) -> Firing | None:
+async def _decide(firings: Firings, row: Claimed, most: int) -> Firing | None:
     """A trigger whose schedule cannot be read is set aside, and holds up nobody."""
     try:
-        plan = plan_of(json.loads(row.details), anchor=row.anchor_at)
-        decision = due(plan, planned=row.next_fire_at, now=row.now, fired=row.scheduled_count)
+        decision = due(
+            _plan_of(row),
+            planned=row.next_fire_at,
+            now=row.now,
+            fired=row.scheduled_count,
+            most=most,
+        )
     except Exception as error:
         await _set_aside(firings, row, error)
         return None
-    if decision.scheduled_for != row.next_fire_at:
-        log.warning(
-            "instants_missed",
-            trigger_id=row.id,
-            planned=row.next_fire_at.isoformat(),
-            fired_for=decision.scheduled_for and decision.scheduled_for.isoformat(),
-        )
-    return Firing(
-        trigger_id=row.id,
-        scheduled_for=decision.scheduled_for,
-        next_fire_at=decision.next_fire_at,
-    )
+    for unfired in decision.unfired:
+        _log_unfired(row, unfired)
+    return Firing(row.id, row.owner_id, row.version, decision)
 
 
-async def _set_aside(firings: Firings, row: Row[*tuple[Any, ...]], error: Exception) -> None:
+async def _set_aside(firings: Firings, row: Claimed, error: Exception) -> None:
     log.error("trigger_set_aside", trigger_id=row.id, exc_info=error)
     reason = f"This trigger could not fire ({type(error).__name__}) and was set aside."
-    await firings.set_aside(OwnedId(row.owner_id, row.id), reason)
+    settled_until = row.settled_until
+    if (unfired := _failed(row)) is not None:
+        settled_until = unfired.stretch.last
+        found = UnfiredOf(row.owner_id, row.id, row.version, unfired)
+        await History(firings.session).record_unfired(shard_of(row.owner_id), [found])
+    await firings.set_aside(OwnedId(row.owner_id, row.id), reason, settled_until=settled_until)
+
+
+def _failed(row: Claimed) -> Unfired | None:
+    """What was due and will not fire, if the schedule can be read at all."""
+    try:
+        schedule = _plan_of(row).schedule
+        stretch = stretch_between(schedule, after=row.settled_until, until=row.now)
+    except Exception:
+        log.warning("schedule_unreadable", trigger_id=row.id)
+        return None
+    return None if stretch is None else Unfired(stretch, UnfiredReason.FAILED)
+
+
+def _plan_of(row: Claimed) -> Plan:
+    return plan_of(json.loads(row.details), anchor=row.anchor_at)
+
+
+def _log_unfired(row: Claimed, unfired: Unfired) -> None:
+    log.warning(
+        "instants_unfired",
+        trigger_id=row.id,
+        reason=unfired.reason,
+        first=unfired.stretch.first.isoformat(),
+        last=unfired.stretch.last.isoformat(),
+        count=unfired.stretch.count,
+    )

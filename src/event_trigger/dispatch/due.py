@@ -1,31 +1,105 @@
 """What a trigger that has become due should do: arithmetic on its plan and the database's time."""
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import islice
+from typing import assert_never
 
-from event_trigger.triggers.planning import Plan
-from event_trigger.triggers.schedule import latest_fire_between
+from event_trigger.models import UnfiredReason
+from event_trigger.triggers.catch_up import GRACE, MOST_CAUGHT_UP, CatchUp
+from event_trigger.triggers.planning import Plan, Unfired
+from event_trigger.triggers.schedule import (
+    instants_between,
+    latest_fire_between,
+    newest_between,
+    stretch_between,
+)
 
-CATCH_UP_WINDOW = timedelta(minutes=1440)
 _MICROSECOND = timedelta(microseconds=1)
 
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """The instant to fire for, if any, and the next planned one; None means it is completed."""
+    """The instants to fire for, oldest first, and those that will not fire.
 
-    scheduled_for: datetime | None
+    With both, every instant up to `settled_until` is decided on; `next_fire_at` is the next one,
+    perhaps due by now as well, and None completes the trigger.
+    """
+
+    fires: tuple[datetime, ...]
+    unfired: tuple[Unfired, ...]
+    settled_until: datetime
     next_fire_at: datetime | None
 
 
-def due(plan: Plan, *, planned: datetime, now: datetime, fired: int) -> Due:
-    """Catches up with the newest missed instant only, unless it lies beyond the window.
+def due(plan: Plan, *, planned: datetime, now: datetime, fired: int, most: int = 1) -> Due:
+    """Decides as `details.catch_up` says, and fires for at most `most` instants.
 
     `planned` is the stored `next_fire_at`, at most `now`; `fired` counts scheduled firings so far.
     """
-    newest = latest_fire_between(plan.schedule, after=planned - _MICROSECOND, until=now) or planned
-    fires = now - newest <= CATCH_UP_WINDOW
+    newest = _newest(plan, planned=planned, now=now)
+    first = _first_to_fire(plan, planned=planned, newest=newest, now=now)
+    if first is None:
+        unfired = _unfired(plan, first=planned, last=newest, now=now)
+        return Due((), unfired, newest, plan.next_after(newest, fired=fired))
+    if plan.max_fires is not None:
+        most = min(most, plan.max_fires - fired)
+    waiting = instants_between(plan.schedule, after=first - _MICROSECOND, until=newest)
+    fires = tuple(islice(waiting, most)) or (first,)
     return Due(
-        scheduled_for=newest if fires else None,
-        next_fire_at=plan.next_after(newest, fired=fired + fires),
+        fires,
+        _unfired(plan, first=planned, last=first - _MICROSECOND, now=now),
+        fires[-1],
+        plan.next_after(fires[-1], fired=fired + len(fires)),
     )
+
+
+def _newest(plan: Plan, *, planned: datetime, now: datetime) -> datetime:
+    """The newest due instant; what was planned by older rules for a zone counts as one too."""
+    newest = latest_fire_between(plan.schedule, after=planned - _MICROSECOND, until=now)
+    return newest or planned
+
+
+def _first_to_fire(
+    plan: Plan, *, planned: datetime, newest: datetime, now: datetime
+) -> datetime | None:
+    """Where catching up begins: from there on, every due instant fires."""
+    match plan.catch_up:
+        case CatchUp.LATEST:
+            return newest if now - newest <= plan.looks_back else None
+        case CatchUp.NONE:
+            return newest if now - newest <= GRACE else None
+        case CatchUp.ALL:
+            horizon = max(planned, now - plan.looks_back) - _MICROSECOND
+            if newest <= horizon:
+                return None
+            first = newest_between(plan.schedule, after=horizon, until=newest, most=MOST_CAUGHT_UP)
+            return first or newest
+        case _:
+            assert_never(plan.catch_up)
+
+
+def _unfired(plan: Plan, *, first: datetime, last: datetime, now: datetime) -> tuple[Unfired, ...]:
+    """Why the instants from `first` to `last` do not fire."""
+    after, horizon = first - _MICROSECOND, now - plan.looks_back - _MICROSECOND
+    match plan.catch_up:
+        case CatchUp.NONE:
+            parts = [(after, last, UnfiredReason.MISSED)]
+        case CatchUp.ALL:
+            parts = [(after, last, UnfiredReason.EXPIRED)]
+        case CatchUp.LATEST:
+            old = min(max(after, horizon), last)
+            parts = [(after, old, UnfiredReason.EXPIRED), (old, last, UnfiredReason.COALESCED)]
+        case _:
+            assert_never(plan.catch_up)
+    return tuple(_stretches(plan, parts))
+
+
+def _stretches(
+    plan: Plan, parts: Iterable[tuple[datetime, datetime, UnfiredReason]]
+) -> Iterator[Unfired]:
+    for after, until, reason in parts:
+        stretch = stretch_between(plan.schedule, after=after, until=until)
+        if stretch is not None:
+            yield Unfired(stretch, reason)

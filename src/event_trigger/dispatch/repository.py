@@ -9,7 +9,9 @@ from sqlalchemy import Row, Text, cast, delete, func, insert, select, text, upda
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from event_trigger.db.engine import ACROSS_SHARDS
+from event_trigger.dispatch.due import Due
 from event_trigger.models import Event, EventType, IdempotencyKey, Trigger, TriggerStatus
+from event_trigger.triggers.history import History, UnfiredOf
 from event_trigger.triggers.repository import OwnedId
 
 # plain SQL, because Citus wants the shard as a constant and the plans are tested by name
@@ -21,17 +23,20 @@ _INSERT_EVENTS = text("""
     FROM unnest(CAST(:ids AS bigint[]), CAST(:scheduled_fors AS timestamptz[]))
         AS fired (id, scheduled_for)
     JOIN triggers ON triggers.shard = :shard AND triggers.id = fired.id
+    ORDER BY fired.scheduled_for
 """)
 _ADVANCE_TRIGGERS = text("""
     UPDATE triggers SET
+        settled_until = GREATEST(triggers.settled_until, advanced.settled_until),
         next_fire_at = advanced.next_fire_at,
         status = CASE WHEN advanced.next_fire_at IS NULL THEN :completed ELSE triggers.status END,
         last_fired_at = CASE WHEN advanced.fired > 0 THEN now() ELSE triggers.last_fired_at END,
         fire_count = triggers.fire_count + advanced.fired,
         scheduled_count = triggers.scheduled_count + advanced.fired
     FROM unnest(
-        CAST(:ids AS bigint[]), CAST(:next_fire_ats AS timestamptz[]), CAST(:fireds AS int[])
-    ) AS advanced (id, next_fire_at, fired)
+        CAST(:ids AS bigint[]), CAST(:settled_untils AS timestamptz[]),
+        CAST(:next_fire_ats AS timestamptz[]), CAST(:fireds AS int[])
+    ) AS advanced (id, settled_until, next_fire_at, fired)
     WHERE triggers.shard = :shard AND triggers.id = advanced.id
 """)
 
@@ -45,16 +50,18 @@ class Firing:
     """One claimed trigger and what becomes of it."""
 
     trigger_id: int
-    scheduled_for: datetime | None
-    next_fire_at: datetime | None
+    owner_id: int
+    version: int
+    due: Due
 
 
 @dataclass(frozen=True, slots=True)
 class DueShard:
-    """A shard with something due, and whether that is late already."""
+    """A shard with something due: late already, on time, or both."""
 
     shard: int
-    is_late: bool
+    has_late: bool
+    has_on_time: bool
 
 
 @dataclass(frozen=True)
@@ -62,15 +69,17 @@ class Firings:
     session: AsyncSession
 
     async def list_due_shards(self) -> list[DueShard]:
-        late = func.min(Trigger.next_fire_at) < func.now() - LATE
+        """In any order: replicas rarely meet, and one that is held up is not always first."""
+        oldest, then = func.min(Trigger.next_fire_at), func.now() - LATE
         statement = (
-            select(Trigger.shard, late.label("is_late"))
+            select(Trigger.shard, oldest < then, func.max(Trigger.next_fire_at) >= then)
             .where(Trigger.next_fire_at <= func.now())
             .group_by(Trigger.shard)
+            .order_by(func.random())
         )
         options = {ACROSS_SHARDS: "due shards"}
         rows = await self.session.execute(statement, execution_options=options)
-        return [DueShard(row.shard, row.is_late) for row in rows]
+        return [DueShard(*row) for row in rows]
 
     async def seconds_until_next(self) -> float | None:
         """How long until the earliest planned instant, by the database's clock, if there is one."""
@@ -81,11 +90,12 @@ class Firings:
         return None if seconds is None else float(seconds)
 
     async def claim_due(
-        self, shard: int, limit: int, *, wait: bool = False
+        self, shard: int, limit: int, *, late: bool | None = None, wait: bool = False
     ) -> Sequence[Row[*tuple[Any, ...]]]:
         """Locks due triggers of a shard, oldest first, passing over those that others hold.
 
-        With `wait` it queues for them instead, but not for long.
+        Only those that are `late`, or only those that are not, unless that is None. With `wait` it
+        queues for them instead of passing over, but not for long.
         Payloads, a MiB each, stay where they are; `details` is text, so that one that cannot be
         read spoils no batch.
         """
@@ -93,8 +103,10 @@ class Firings:
             select(
                 Trigger.id,
                 Trigger.owner_id,
+                Trigger.version,
                 cast(Trigger.details, Text).label("details"),
                 Trigger.anchor_at,
+                Trigger.settled_until,
                 Trigger.next_fire_at,
                 Trigger.scheduled_count,
                 func.now().label("now"),
@@ -104,41 +116,57 @@ class Firings:
             .limit(limit)
             .with_for_update(skip_locked=not wait, key_share=True)
         )
+        if late is not None:
+            then = func.now() - LATE
+            age = Trigger.next_fire_at < then if late else Trigger.next_fire_at >= then
+            statement = statement.where(age)
         if wait:
             await self.session.execute(text(f"SET LOCAL lock_timeout = '{PATIENCE}'"))
         return (await self.session.execute(statement)).all()
 
     async def record_fired(self, shard: int, firings: Sequence[Firing]) -> None:
-        """Inserts the events of a batch, with their triggers' payloads, and moves those on."""
-        events = [one for one in firings if one.scheduled_for is not None]
+        """Inserts the events of a batch, with their triggers' payloads, and moves those on.
+
+        What will not fire is put on record beside them.
+        """
+        events = [(one.trigger_id, instant) for one in firings for instant in one.due.fires]
         if events:
             await self.session.execute(
                 _INSERT_EVENTS,
                 {
                     "shard": shard,
                     "type": EventType.SCHEDULED,
-                    "ids": [one.trigger_id for one in events],
-                    "scheduled_fors": [one.scheduled_for for one in events],
+                    "ids": [trigger_id for trigger_id, _ in events],
+                    "scheduled_fors": [instant for _, instant in events],
                 },
             )
+        unfired = [
+            UnfiredOf(one.owner_id, one.trigger_id, one.version, part)
+            for one in firings
+            for part in one.due.unfired
+        ]
+        if unfired:
+            await History(self.session).record_unfired(shard, unfired)
         await self.session.execute(
             _ADVANCE_TRIGGERS,
             {
                 "shard": shard,
                 "completed": TriggerStatus.COMPLETED,
                 "ids": [one.trigger_id for one in firings],
-                "next_fire_ats": [one.next_fire_at for one in firings],
-                "fireds": [int(one.scheduled_for is not None) for one in firings],
+                "settled_untils": [one.due.settled_until for one in firings],
+                "next_fire_ats": [one.due.next_fire_at for one in firings],
+                "fireds": [len(one.due.fires) for one in firings],
             },
         )
 
-    async def set_aside(self, key: OwnedId, error: str) -> None:
+    async def set_aside(self, key: OwnedId, error: str, *, settled_until: datetime) -> None:
         """Takes a trigger that cannot fire off the schedule, with the reason on record."""
         await self.session.execute(
             update(Trigger)
             .where(Trigger.shard == key.shard, Trigger.id == key.id)
             .values(
                 status=TriggerStatus.PAUSED,
+                settled_until=settled_until,
                 next_fire_at=None,
                 error=error,
                 updated_at=func.now(),

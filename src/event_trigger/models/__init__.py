@@ -4,7 +4,9 @@ from event_trigger.models.base import SHARDS, Base, shard_of
 from event_trigger.models.event import Event, EventCount, EventPartition, EventState, EventType
 from event_trigger.models.idempotency_key import IdempotencyKey
 from event_trigger.models.login import Login, RefreshToken
+from event_trigger.models.schedule_version import ScheduleVersion
 from event_trigger.models.trigger import Trigger, TriggerStatus, TriggerType
+from event_trigger.models.unfired_range import UnfiredRange, UnfiredReason
 from event_trigger.models.user import Role, User
 
 __all__ = [
@@ -19,9 +21,12 @@ __all__ = [
     "Login",
     "RefreshToken",
     "Role",
+    "ScheduleVersion",
     "Trigger",
     "TriggerStatus",
     "TriggerType",
+    "UnfiredRange",
+    "UnfiredReason",
     "User",
     "shard_of",
 ]

@@ -25,6 +25,8 @@ class TriggerStatus(StrEnum):
 class Trigger(Base):
     """`anchor_at` starts the grid of an interval without `time`; `error` says why it is set aside.
 
+    Version `version` of its schedule plans what comes after `in_force_after`. Each of its instants
+    up to `settled_until` has an event or an unfired range; `next_fire_at` is the first one later.
     `fire_count` counts all firings but tests, `scheduled_count` those that `max_fires` limits.
     """
 
@@ -41,6 +43,9 @@ class Trigger(Base):
     status: Mapped[str] = mapped_column(Text)
     error: Mapped[str | None] = mapped_column(Text)
     anchor_at: Mapped[datetime]
+    version: Mapped[int] = mapped_column(server_default="1")
+    in_force_after: Mapped[datetime] = mapped_column(server_default=func.now())
+    settled_until: Mapped[datetime] = mapped_column(server_default=func.now())
     next_fire_at: Mapped[datetime | None]
     last_fired_at: Mapped[datetime | None]
     fire_count: Mapped[int] = mapped_column(server_default="0")

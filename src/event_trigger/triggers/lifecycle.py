@@ -1,7 +1,6 @@
 """Creating, changing, pausing and resuming: what may become of a trigger."""
 
 import json
-from datetime import datetime, timedelta
 from typing import Any
 
 from pydantic import ValidationError
@@ -10,12 +9,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from event_trigger.db.clock import database_now
 from event_trigger.db.notify import SCHEDULE_CHANGED, notify
 from event_trigger.errors import Conflict, Invalid, NotFound
-from event_trigger.models import Trigger, TriggerStatus, TriggerType, shard_of
+from event_trigger.models import Trigger, TriggerStatus, TriggerType, UnfiredReason, shard_of
 from event_trigger.triggers.merge_patch import merge_patch
 from event_trigger.triggers.payload_schema import payload_errors
-from event_trigger.triggers.planning import Plan, plan_of
 from event_trigger.triggers.repository import OwnedId, Triggers
-from event_trigger.triggers.schedule_error import ScheduleError
 from event_trigger.triggers.schemas import (
     ApiDetails,
     ApiTriggerCreate,
@@ -24,9 +21,9 @@ from event_trigger.triggers.schemas import (
     ScheduledTriggerCreate,
     TriggerUpdate,
 )
+from event_trigger.triggers.settling import end, ending_of, plan_next, replan, settle
 from event_trigger.web.problems import refused
 
-_MICROSECOND = timedelta(microseconds=1)
 LARGEST_PAYLOAD = 1024 * 1024  # bytes of JSON, as large as a body
 IN_THE_PAST = "This trigger never fires by itself: its schedule has no instant left after now."
 _DETAILS: dict[str, type[Details]] = {
@@ -56,6 +53,9 @@ async def create(
         payload=body.payload,
         tags=body.tags,
         anchor_at=now,
+        version=1,
+        in_force_after=now,
+        settled_until=now,
         created_at=now,
         updated_at=now,
         fire_count=0,
@@ -63,7 +63,7 @@ async def create(
         status=TriggerStatus.ACTIVE,
     )
     _check_payload(trigger)
-    _plan(trigger, after=now)
+    plan_next(trigger)
     await Triggers(session).add(trigger)
     await notify(session, SCHEDULE_CHANGED)
     return trigger
@@ -80,14 +80,14 @@ async def change(session: AsyncSession, key: OwnedId, body: TriggerUpdate) -> Tr
         trigger.tags = body.tags or []
     if "payload" in patch:
         trigger.payload = merge_patch(trigger.payload, body.payload)
-    before = _readable_plan(trigger)
+    ending = ending_of(trigger)
     trigger.details = _as_stored(
         _validated(trigger.type, merge_patch(trigger.details, body.details))
     )
     _check_payload(trigger)
     trigger.updated_at = now
     if trigger.type == TriggerType.SCHEDULED:
-        _replan(trigger, before, now=now)
+        await replan(session, trigger, ending, now=now)
     await session.flush()
     await notify(session, SCHEDULE_CHANGED)
     return trigger
@@ -99,26 +99,38 @@ async def pause(session: AsyncSession, key: OwnedId) -> Trigger:
     if trigger.status == TriggerStatus.COMPLETED:
         raise AlreadyCompleted
     if trigger.status == TriggerStatus.ACTIVE:
+        now = await database_now(session)
+        await settle(session, trigger, ending_of(trigger).plan, UnfiredReason.PAUSED, now=now)
         trigger.status = TriggerStatus.PAUSED
         trigger.next_fire_at = None
-        trigger.updated_at = await database_now(session)
+        trigger.updated_at = now
         await session.flush()
     return trigger
 
 
 async def resume(session: AsyncSession, key: OwnedId) -> Trigger:
-    """Plans from now on: what the pause swallowed is not caught up."""
+    """Plans from now on: what the pause swallowed is not caught up, but on record."""
     trigger = await _get_locked(session, key)
     if trigger.status == TriggerStatus.COMPLETED:
         raise AlreadyCompleted
     if trigger.status == TriggerStatus.PAUSED:
         now = await database_now(session)
+        await settle(session, trigger, ending_of(trigger).plan, UnfiredReason.PAUSED, now=now)
         trigger.updated_at = now
         trigger.error = None
-        _plan(trigger, after=now)
+        plan_next(trigger)
         await session.flush()
         await notify(session, SCHEDULE_CHANGED)
     return trigger
+
+
+async def delete(session: AsyncSession, key: OwnedId) -> None:
+    """Ends the schedule; what accounts for its past stays as long as its events."""
+    trigger = await _get_locked(session, key)
+    if trigger.type == TriggerType.SCHEDULED:
+        now = await database_now(session)
+        await end(session, trigger, ending_of(trigger), UnfiredReason.DELETED, now=now)
+    await Triggers(session).delete(trigger)
 
 
 def warnings_of(trigger: Trigger) -> list[str]:
@@ -142,48 +154,6 @@ def _validated(kind: str, details: dict[str, Any]) -> Details:
     except ValidationError as error:
         found = [{**one, "loc": ("body", "details", *one["loc"])} for one in error.errors()]
         raise refused(found) from None
-
-
-def _replan(trigger: Trigger, before: Plan | None, *, now: datetime) -> None:
-    """Another grid starts now; one that only ends elsewhere, or is only spelt anew, goes on."""
-    plan = _read_plan(trigger)
-    if plan == before:
-        return
-    same_grid = before is not None and plan.grid == before.grid
-    if not same_grid:
-        trigger.anchor_at = now
-    trigger.error = None
-    if trigger.status != TriggerStatus.PAUSED:
-        due = trigger.next_fire_at if same_grid else None  # perhaps by now, and not yet fired
-        _plan(trigger, after=now if due is None else due - _MICROSECOND)
-
-
-def _plan(trigger: Trigger, *, after: datetime) -> None:
-    """Sets what follows from the schedule: the next instant, and whether there is one at all."""
-    trigger.status = TriggerStatus.ACTIVE
-    trigger.next_fire_at = None
-    if trigger.type == TriggerType.SCHEDULED:
-        plan = _read_plan(trigger)
-        trigger.next_fire_at = plan.next_after(after, fired=trigger.scheduled_count)
-        if trigger.next_fire_at is None:
-            trigger.status = TriggerStatus.COMPLETED
-
-
-def _read_plan(trigger: Trigger) -> Plan:
-    try:
-        return plan_of(trigger.details, anchor=trigger.anchor_at)
-    except ScheduleError as error:
-        path = ("details", error.field) if error.field else ("details",)
-        raise Invalid.at(path, error.message) from None
-
-
-def _readable_plan(trigger: Trigger) -> Plan | None:
-    """The plan of stored details, or None where they can no longer be read."""
-    try:
-        details = _DETAILS[trigger.type].model_validate(trigger.details)
-        return plan_of(_as_stored(details), anchor=trigger.anchor_at)
-    except ValueError:  # pydantic's as well as ScheduleError
-        return None
 
 
 def _check_payload(trigger: Trigger) -> None:

@@ -1,12 +1,15 @@
-"""From the stored details of a trigger to its next instant: shared by editing and firing."""
+"""From the stored details of a trigger to its plan: shared by editing, firing and accounting."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
+from event_trigger.models import UnfiredReason
+from event_trigger.triggers.catch_up import DEFAULT_WINDOW, GRACE, CatchUp
 from event_trigger.triggers.schedule import (
     Schedule,
+    Stretch,
     is_recurring,
     next_fire_after,
     schedule_from,
@@ -14,24 +17,51 @@ from event_trigger.triggers.schedule import (
 from event_trigger.triggers.schedule_error import ScheduleError
 from event_trigger.web.schemas import parse_instant
 
+_SCHEDULE = (
+    "time",
+    "interval",
+    "recurring",
+    "cron",
+    "timezone",
+    "until",
+    "max_fires",
+    "catch_up",
+    "catch_up_window",
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A schedule and how many firings it still has, if `max_fires` limits them."""
+    """A schedule, how many firings it has in all, and what becomes of instants it missed."""
 
     schedule: Schedule
-    max_fires: int | None
+    max_fires: int | None = None
+    catch_up: CatchUp = CatchUp.LATEST
+    catch_up_window: timedelta = DEFAULT_WINDOW
 
     @property
     def grid(self) -> Schedule:
         """The schedule as if it never ended."""
         return replace(self.schedule, until=None)
 
+    @property
+    def looks_back(self) -> timedelta:
+        """How far back instants are caught up with; what is hardly late always is."""
+        return max(self.catch_up_window, GRACE)
+
     def next_after(self, after: datetime, *, fired: int) -> datetime | None:
         """The next planned instant strictly after another, or None when there is no more."""
         if self.max_fires is not None and fired >= self.max_fires:
             return None
         return next_fire_after(self.schedule, after)
+
+
+@dataclass(frozen=True, slots=True)
+class Unfired:
+    """Planned instants that have no event, and why."""
+
+    stretch: Stretch
+    reason: UnfiredReason
 
 
 def plan_of(details: Mapping[str, Any], *, anchor: datetime) -> Plan:
@@ -49,7 +79,18 @@ def plan_of(details: Mapping[str, Any], *, anchor: datetime) -> Plan:
     if max_fires is not None and not is_recurring(schedule):
         message = "max_fires belongs to a recurring schedule: make it recurring, or leave it out."
         raise ScheduleError(message, field="max_fires")
-    return Plan(schedule, max_fires)
+    minutes = details.get("catch_up_window")
+    return Plan(
+        schedule,
+        max_fires,
+        CatchUp(details.get("catch_up") or CatchUp.LATEST),
+        DEFAULT_WINDOW if minutes is None else timedelta(minutes=minutes),
+    )
+
+
+def schedule_part(details: Mapping[str, Any]) -> dict[str, Any]:
+    """Of a trigger's details, those that say when it fires."""
+    return {name: details[name] for name in _SCHEDULE if name in details}
 
 
 def _instant(text: str | None) -> datetime | None:

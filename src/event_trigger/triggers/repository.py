@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from sqlalchemy import Select, Text, cast, delete, func, select
+from sqlalchemy import Select, Text, cast, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from event_trigger.db.engine import ACROSS_SHARDS
@@ -92,11 +92,6 @@ class Triggers:
         page = statement.execution_options(**options)
         return await fetch_page(self.session, page, size=size, limit=limit)
 
-    async def delete(self, key: OwnedId) -> bool:
-        statement = (
-            delete(Trigger)
-            .where(Trigger.shard == key.shard, Trigger.owner_id == key.owner_id)
-            .where(Trigger.id == key.id)
-            .returning(Trigger.id)
-        )
-        return (await self.session.scalar(statement)) is not None
+    async def delete(self, trigger: Trigger) -> None:
+        await self.session.delete(trigger)
+        await self.session.flush()

@@ -150,8 +150,7 @@ async def update_trigger(
 )
 async def delete_trigger(key: TriggerKeyDep, session: SessionDep) -> None:
     """It never fires again. Its past events stay until they are purged."""
-    if not await Triggers(session).delete(key):
-        raise NotFound
+    await lifecycle.delete(session, key)
 
 
 @router.post(

@@ -1,10 +1,12 @@
 """What a trigger looks like over HTTP."""
 
+from datetime import timedelta
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, PlainValidator, WithJsonSchema
 
 from event_trigger.models import TriggerStatus, TriggerType
+from event_trigger.triggers.catch_up import LONGEST_WINDOW, CatchUp
 from event_trigger.triggers.interval import parse_interval
 from event_trigger.triggers.payload_schema import check_schema
 from event_trigger.web.schemas import Instant, JsonObject, RequestModel, ResponseModel, Text
@@ -48,6 +50,25 @@ Payload = Annotated[
 ]
 
 
+CatchUpText = Annotated[
+    CatchUp,
+    Field(
+        strict=False,
+        description="What becomes of instants that were missed: the newest fires, all, or none.",
+    ),
+]
+CatchUpWindow = Annotated[
+    int | float,
+    Field(
+        ge=0,
+        le=LONGEST_WINDOW / timedelta(minutes=1),
+        allow_inf_nan=False,
+        description="How many minutes back missed instants are caught up with; 1440 if absent.",
+        examples=[1440],
+    ),
+]
+
+
 class ApiDetails(RequestModel):
     payload_schema: PayloadSchema | None = Field(None, alias="schema")
 
@@ -62,6 +83,8 @@ class ScheduledDetails(ApiDetails):
     timezone: Annotated[Text, Field(examples=["Europe/Berlin"])] | None = None
     until: Instant | None = None
     max_fires: Annotated[int, Field(ge=1, le=2**53)] | None = None
+    catch_up: CatchUpText | None = None
+    catch_up_window: CatchUpWindow | None = None
 
 
 Details = ScheduledDetails | ApiDetails

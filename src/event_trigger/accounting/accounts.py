@@ -1,0 +1,146 @@
+"""The account of one trigger: its schedules judged again, against what is on record."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from event_trigger.accounting.reconcile import Account, Era, Recorded, reconcile
+from event_trigger.accounting.repository import Ledger
+from event_trigger.db.clock import database_now
+from event_trigger.models import (
+    ScheduleVersion,
+    Trigger,
+    TriggerStatus,
+    TriggerType,
+    UnfiredRange,
+    UnfiredReason,
+)
+from event_trigger.triggers.planning import Plan, Unfired, plan_of
+from event_trigger.triggers.repository import OwnedId, Triggers
+from event_trigger.triggers.schedule import Schedule, Stretch, count_between, stretch_between
+
+_MICROSECOND = timedelta(microseconds=1)
+_MOST_AT_ONCE = 20_000  # planned instants that are compared in one go: some 20 ms
+_SPAN = timedelta(hours=6)  # of a one-second trigger, about as many
+_ON_ITS_WAY_OUT = 48  # the oldest such part of what is kept may be purged while we look
+
+
+@dataclass(slots=True)
+class Statement:
+    """The account of `[since, until)`, and what it is made of; `pending` is part of `planned`."""
+
+    since: datetime
+    until: datetime
+    account: Account = field(default_factory=Account)
+    pending: int = 0
+    ranges: list[Recorded] = field(default_factory=list)
+    eras: list[Era] = field(default_factory=list)
+
+
+async def draw_up(
+    session: AsyncSession,
+    key: OwnedId,
+    *,
+    keep_for: timedelta,
+    since: datetime | None = None,
+    until: datetime | None = None,
+) -> Statement:
+    """Accounts for what is kept, as far as `since` and `until` do not narrow it.
+
+    The trigger is read first, and all up to its `settled_until` was recorded before that: whatever
+    fires or changes meanwhile lies later.
+    """
+    ledger = Ledger(session)
+    now = await database_now(session)
+    trigger = await Triggers(session).get(key)
+    start = now - keep_for + keep_for / _ON_ITS_WAY_OUT
+    statement = Statement(start if since is None else max(start, since), min(until or now, now))
+    after, upto = statement.since - _MICROSECOND, statement.until - _MICROSECOND
+    statement.eras = await list_eras(ledger, key, trigger, after=after)
+    settled = min(upto, statement.eras[-1].until) if statement.eras else after
+    if after < settled:
+        ranges = await ledger.list_unfired(key, after=after, until=settled)
+        statement.ranges = [recorded(one) for one in ranges]
+        for start, end in _spans(statement.eras, after=after, until=settled):
+            fired = await ledger.list_fired(key, after=start, until=end)
+            span = reconcile(statement.eras, statement.ranges, fired, after=start, until=end)
+            statement.account.add(span)
+    if trigger is not None and statement.eras:
+        _add_undecided(statement, trigger, after=max(after, statement.eras[-1].until), until=upto)
+    return statement
+
+
+async def list_eras(
+    ledger: Ledger, key: OwnedId, trigger: Trigger | None, *, after: datetime
+) -> list[Era]:
+    """The schedules in force after an instant, oldest first, the present one up to what is settled.
+
+    There is none for a trigger that only fires when it is called.
+    """
+    ended = await ledger.list_versions(key, after=after)
+    eras = [
+        Era(one.version, _schedule_of(one), one.starts_after, one.ends_at)
+        for one in ended
+        if trigger is None or one.version < trigger.version
+    ]
+    if trigger is not None and trigger.type == TriggerType.SCHEDULED:
+        settled = max(trigger.settled_until, trigger.in_force_after)
+        era = Era(trigger.version, _schedule_of(trigger), trigger.in_force_after, settled)
+        eras.append(era)
+    return eras
+
+
+def plan_in(row: Trigger | ScheduleVersion) -> Plan | None:
+    """The plan of what is stored, or None where it can no longer be read."""
+    try:
+        return plan_of(row.details, anchor=row.anchor_at)
+    except (ValueError, TypeError, AttributeError):
+        return None
+
+
+def recorded(row: UnfiredRange) -> Recorded:
+    stretch = Stretch(row.first_at, row.last_at, row.count)
+    return Recorded(row.version, Unfired(stretch, UnfiredReason(row.reason)))
+
+
+def _schedule_of(row: Trigger | ScheduleVersion) -> Schedule | None:
+    plan = plan_in(row)
+    return None if plan is None else plan.schedule
+
+
+def _add_undecided(
+    statement: Statement, trigger: Trigger, *, after: datetime, until: datetime
+) -> None:
+    """Counts what came later: it waits to fire, or a pause that goes on swallows it."""
+    plan = plan_in(trigger)
+    if plan is None or after >= until or trigger.status == TriggerStatus.COMPLETED:
+        return
+    stretch = stretch_between(plan.schedule, after=after, until=until)
+    if stretch is None:
+        return
+    if trigger.status == TriggerStatus.PAUSED:
+        statement.account.planned += stretch.count
+        statement.account.unfired[UnfiredReason.PAUSED] += stretch.count
+        statement.ranges.append(Recorded(trigger.version, Unfired(stretch, UnfiredReason.PAUSED)))
+        return
+    left = stretch.count if plan.max_fires is None else plan.max_fires - trigger.scheduled_count
+    statement.pending = min(stretch.count, left)
+    statement.account.planned += statement.pending
+
+
+def _spans(
+    eras: Sequence[Era], *, after: datetime, until: datetime
+) -> Iterator[tuple[datetime, datetime]]:
+    """Cuts what would be too much at once, so that others have their turn in between."""
+    planned = sum(
+        count_between(era.schedule, after=max(era.after, after), until=min(era.until, until))
+        for era in eras
+        if era.schedule is not None
+    )
+    width = until - after if planned <= _MOST_AT_ONCE else _SPAN
+    while after < until:
+        end = min(after + width, until)
+        yield after, end
+        after = end

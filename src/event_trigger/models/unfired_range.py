@@ -1,0 +1,44 @@
+"""The planned instants that have no event, and why."""
+
+from datetime import datetime
+from enum import StrEnum
+
+from sqlalchemy import Identity, Index, SmallInteger, Text, func
+from sqlalchemy.orm import Mapped, mapped_column
+
+from event_trigger.models.base import Base
+
+
+class UnfiredReason(StrEnum):
+    MISSED = "missed"  # nothing fired in time, and the trigger does not catch up
+    COALESCED = "coalesced"  # a newer one fired for it
+    EXPIRED = "expired"  # it was longer ago than the trigger looks back
+    PAUSED = "paused"
+    REPLACED = "replaced"  # another schedule took effect before it could fire
+    DELETED = "deleted"
+    FAILED = "failed"  # the trigger was set aside
+
+
+class UnfiredRange(Base):
+    """All instants that one version of a schedule plans from `first_at` to `last_at`, inclusive.
+
+    A range, not a row for each: eight hours of a one-second trigger are one record.
+    """
+
+    __tablename__ = "unfired_ranges"
+
+    shard: Mapped[int] = mapped_column(SmallInteger, primary_key=True)
+    id: Mapped[int] = mapped_column(Identity(always=True), primary_key=True)
+    owner_id: Mapped[int]
+    trigger_id: Mapped[int]
+    version: Mapped[int]
+    first_at: Mapped[datetime]
+    last_at: Mapped[datetime]
+    count: Mapped[int]
+    reason: Mapped[str] = mapped_column(Text)
+    recorded_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+    __table_args__ = (
+        Index("ix_unfired_ranges_trigger", "shard", "trigger_id", "last_at"),
+        Index("ix_unfired_ranges_recorded_at", "recorded_at"),
+    )

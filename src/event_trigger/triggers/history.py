@@ -1,0 +1,70 @@
+"""What accounts for the past: schedules that have ended, and instants that did not fire."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import delete, text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from event_trigger.db.engine import ACROSS_SHARDS
+from event_trigger.models import ScheduleVersion, UnfiredRange
+from event_trigger.triggers.planning import Unfired
+
+_INSERT_UNFIRED = text("""
+    INSERT INTO unfired_ranges
+        (shard, owner_id, trigger_id, version, first_at, last_at, count, reason)
+    SELECT CAST(:shard AS smallint), unfired.*
+    FROM unnest(
+        CAST(:owner_ids AS bigint[]), CAST(:trigger_ids AS bigint[]), CAST(:versions AS bigint[]),
+        CAST(:first_ats AS timestamptz[]), CAST(:last_ats AS timestamptz[]),
+        CAST(:counts AS bigint[]), CAST(:reasons AS text[])
+    ) AS unfired
+""")
+
+
+@dataclass(frozen=True, slots=True)
+class UnfiredOf:
+    """Instants that did not fire, of one version of a trigger's schedule."""
+
+    owner_id: int
+    trigger_id: int
+    version: int
+    unfired: Unfired
+
+
+@dataclass(frozen=True)
+class History:
+    session: AsyncSession
+
+    async def record_unfired(self, shard: int, found: Sequence[UnfiredOf]) -> None:
+        stretches = [one.unfired.stretch for one in found]
+        await self.session.execute(
+            _INSERT_UNFIRED,
+            {
+                "shard": shard,
+                "owner_ids": [one.owner_id for one in found],
+                "trigger_ids": [one.trigger_id for one in found],
+                "versions": [one.version for one in found],
+                "first_ats": [one.first for one in stretches],
+                "last_ats": [one.last for one in stretches],
+                "counts": [one.count for one in stretches],
+                "reasons": [one.unfired.reason for one in found],
+            },
+        )
+
+    async def record_version(self, version: ScheduleVersion) -> None:
+        """Keeps a schedule that has just ended."""
+        self.session.add(version)
+        await self.session.flush()
+
+    async def purge_older_than(self, instant: datetime) -> None:
+        """Forgets what is past keeping; what did not fire is forgotten before its schedule."""
+        for table, column in (
+            (UnfiredRange, UnfiredRange.recorded_at),
+            (ScheduleVersion, ScheduleVersion.ends_at),
+        ):
+            await self.session.execute(
+                delete(table).where(column <= instant),
+                execution_options={ACROSS_SHARDS: "retention"},
+            )

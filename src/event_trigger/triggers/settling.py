@@ -1,0 +1,130 @@
+"""Ends one schedule and begins another, so that each planned instant stays accounted for."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from event_trigger.errors import Invalid
+from event_trigger.models import ScheduleVersion, Trigger, TriggerStatus, TriggerType, UnfiredReason
+from event_trigger.triggers.history import History, UnfiredOf
+from event_trigger.triggers.planning import Plan, Unfired, plan_of, schedule_part
+from event_trigger.triggers.schedule import stretch_between
+from event_trigger.triggers.schedule_error import ScheduleError
+from event_trigger.triggers.schemas import ScheduledDetails
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """The schedule that a change may end, and its plan, if that can be read."""
+
+    details: dict[str, Any]
+    anchor_at: datetime
+    plan: Plan | None
+
+
+def ending_of(trigger: Trigger) -> Ending:
+    return Ending(schedule_part(trigger.details), trigger.anchor_at, _readable_plan(trigger))
+
+
+async def replan(session: AsyncSession, trigger: Trigger, ending: Ending, *, now: datetime) -> None:
+    """Another grid starts now; one that only ends elsewhere, or is only spelt anew, goes on."""
+    plan = _read_plan(trigger)
+    if plan == ending.plan:
+        return
+    same_grid = ending.plan is not None and plan.grid == ending.plan.grid
+    if same_grid and _stays_due(trigger, ending.plan, plan, now=now):
+        await _keep(session, trigger, ending, ended_at=trigger.settled_until)
+    else:
+        await end(session, trigger, ending, UnfiredReason.REPLACED, now=now)
+    if not same_grid:
+        trigger.anchor_at = now
+    trigger.version += 1
+    trigger.in_force_after = trigger.settled_until
+    trigger.error = None
+    if trigger.status != TriggerStatus.PAUSED:
+        plan_next(trigger)
+
+
+def _stays_due(trigger: Trigger, old: Plan | None, new: Plan, *, now: datetime) -> bool:
+    """Whether something is due by now, and all of it under the new plan as well."""
+    if old is None or trigger.next_fire_at is None or trigger.next_fire_at > now:
+        return False
+    if new.max_fires is not None and (old.max_fires is None or new.max_fires < old.max_fires):
+        return False
+    span = {"after": trigger.settled_until, "until": now}
+    return stretch_between(old.schedule, **span) == stretch_between(new.schedule, **span)
+
+
+async def end(
+    session: AsyncSession, trigger: Trigger, ending: Ending, reason: UnfiredReason, *, now: datetime
+) -> None:
+    """Ends a schedule now, or where it was completed."""
+    completed_at = trigger.settled_until if trigger.status == TriggerStatus.COMPLETED else None
+    await settle(session, trigger, ending.plan, reason, now=now)
+    await _keep(session, trigger, ending, ended_at=completed_at or trigger.settled_until)
+
+
+async def settle(
+    session: AsyncSession,
+    trigger: Trigger,
+    plan: Plan | None,
+    reason: UnfiredReason,
+    *,
+    now: datetime,
+) -> None:
+    """Puts on record what came due by now and will not fire."""
+    if plan is not None and trigger.status != TriggerStatus.COMPLETED:
+        stretch = stretch_between(plan.schedule, after=trigger.settled_until, until=now)
+        if stretch is not None:
+            paused = trigger.status == TriggerStatus.PAUSED
+            unfired = Unfired(stretch, UnfiredReason.PAUSED if paused else reason)
+            found = UnfiredOf(trigger.owner_id, trigger.id, trigger.version, unfired)
+            await History(session).record_unfired(trigger.shard, [found])
+    trigger.settled_until = max(now, trigger.settled_until)  # a clock may have been set back
+
+
+async def _keep(
+    session: AsyncSession, trigger: Trigger, ending: Ending, *, ended_at: datetime
+) -> None:
+    await History(session).record_version(
+        ScheduleVersion(
+            shard=trigger.shard,
+            trigger_id=trigger.id,
+            version=trigger.version,
+            owner_id=trigger.owner_id,
+            details=ending.details,
+            anchor_at=ending.anchor_at,
+            starts_after=trigger.in_force_after,
+            ends_at=ended_at,
+        )
+    )
+
+
+def plan_next(trigger: Trigger) -> None:
+    """Sets what follows from the schedule: the next instant, and whether there is one at all."""
+    trigger.status = TriggerStatus.ACTIVE
+    trigger.next_fire_at = None
+    if trigger.type == TriggerType.SCHEDULED:
+        plan = _read_plan(trigger)
+        trigger.next_fire_at = plan.next_after(trigger.settled_until, fired=trigger.scheduled_count)
+        if trigger.next_fire_at is None:
+            trigger.status = TriggerStatus.COMPLETED
+
+
+def _read_plan(trigger: Trigger) -> Plan:
+    try:
+        return plan_of(trigger.details, anchor=trigger.anchor_at)
+    except ScheduleError as error:
+        path = ("details", error.field) if error.field else ("details",)
+        raise Invalid.at(path, error.message) from None
+
+
+def _readable_plan(trigger: Trigger) -> Plan | None:
+    """The plan of stored details, or None where they make none, or can no longer be read."""
+    try:
+        ScheduledDetails.model_validate(trigger.details)
+        return plan_of(trigger.details, anchor=trigger.anchor_at)
+    except ValueError:  # pydantic's as well as ScheduleError
+        return None
