@@ -5,11 +5,13 @@ import asyncio
 import getpass
 import sys
 from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeVar
 
 from pydantic import ValidationError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from event_trigger import __version__
+from event_trigger.accounting.audit import Audit, audit
 from event_trigger.auth.accounts import add_user, disable_user, set_password
 from event_trigger.auth.passwords import Passwords
 from event_trigger.auth.schemas import normalise_email
@@ -23,7 +25,8 @@ from event_trigger.logs import configure_logs
 from event_trigger.models import Role
 from event_trigger.serving import serve
 
-Work = Callable[[AsyncEngine, Sessions], Awaitable[str]]
+T = TypeVar("T")
+Work = Callable[[AsyncEngine, Sessions], Awaitable[T]]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -60,6 +63,9 @@ def _parser() -> argparse.ArgumentParser:
     serve_.add_argument("--workers", type=_positive, default=1, help="processes (default 1)")
     commands.add_parser("migrate", help="bring the database to this version, and end")
     commands.add_parser("check", help="say whether settings and database are as they should be")
+    commands.add_parser(
+        "audit", help="account for every planned instant; exit 1 if one has no event and no reason"
+    )
     user = commands.add_parser("user", help="look after accounts").add_subparsers(
         dest="action", required=True
     )
@@ -86,16 +92,20 @@ def _run(wanted: argparse.Namespace, settings: Settings) -> int:
         case "serve":
             serve(settings, workers=wanted.workers)
         case "migrate":
-            _with_database(settings, _migrate)
+            print(_with_database(settings, _migrate))
         case "check":
-            _with_database(settings, _check(settings))
+            print(_with_database(settings, _check(settings)))
+        case "audit":
+            found = _with_database(settings, _audit(settings))
+            print(*found.findings, found.summary(), sep="\n")
+            return 0 if found.adds_up else 1
         case "user":
-            _with_database(settings, _user(wanted))
+            print(_with_database(settings, _user(wanted)))
     return 0
 
 
-def _with_database(settings: Settings, work: Work) -> None:
-    async def run(url: str) -> str:
+def _with_database(settings: Settings, work: Work[T]) -> T:
+    async def run(url: str) -> T:
         engine = create_engine(url)
         try:
             return await work(engine, create_sessions(engine))
@@ -104,7 +114,7 @@ def _with_database(settings: Settings, work: Work) -> None:
 
     with reaching_database(settings) as complete:
         assert complete.database_url is not None
-        print(asyncio.run(run(complete.database_url.get_secret_value())))
+        return asyncio.run(run(complete.database_url.get_secret_value()))
 
 
 async def _migrate(engine: AsyncEngine, _: Sessions) -> str:
@@ -113,7 +123,7 @@ async def _migrate(engine: AsyncEngine, _: Sessions) -> str:
         return f"The database is at revision {await connection.run_sync(current_revision)}."
 
 
-def _check(settings: Settings) -> Work:
+def _check(settings: Settings) -> Work[str]:
     async def check(engine: AsyncEngine, _: Sessions) -> str:
         if settings.database_url is not None and settings.jwt_secret is None:
             raise SettingsError(
@@ -135,7 +145,17 @@ def _check(settings: Settings) -> Work:
     return check
 
 
-def _user(wanted: argparse.Namespace) -> Work:
+def _audit(settings: Settings) -> Work[Audit]:
+    async def work(engine: AsyncEngine, sessions: Sessions) -> Audit:
+        async with engine.connect() as connection:
+            if not await connection.run_sync(is_migrated):
+                raise SettingsError("The database is not migrated to this version: run 'migrate'.")
+        return await audit(sessions, keep_for=settings.keep_for)
+
+    return work
+
+
+def _user(wanted: argparse.Namespace) -> Work[str]:
     email = normalise_email(wanted.email)
     password = "" if wanted.action == "disable" else _new_password()
 

@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from starlette.middleware import Middleware
 
 from event_trigger import __version__
+from event_trigger.accounting import router as accounting
 from event_trigger.auth import router as auth
 from event_trigger.auth.gate import TokenGate
 from event_trigger.auth.passwords import Passwords
@@ -101,6 +102,7 @@ def create_app(settings: Settings, *, passwords: Passwords | None = None) -> Fas
         auth.router,
         triggers.router,
         dispatch.router,
+        accounting.router,
         events.router,
         health.router,
         docs.router,

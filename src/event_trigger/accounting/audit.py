@@ -1,0 +1,84 @@
+"""The audit of all triggers at once: does every planned instant have an event, or a reason?"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import assert_never
+
+from event_trigger.accounting.accounts import draw_up
+from event_trigger.accounting.reconcile import Account, Difference, Discrepancy
+from event_trigger.accounting.repository import Ledger
+from event_trigger.db.engine import Sessions
+
+MOST_SHOWN = 20  # differences of one trigger; one that goes wrong may go wrong every second
+
+
+@dataclass(slots=True)
+class Audit:
+    """The sums of all triggers, and a sentence for each difference."""
+
+    triggers: int = 0
+    pending: int = 0
+    account: Account = field(default_factory=Account)
+    findings: list[str] = field(default_factory=list)
+
+    @property
+    def adds_up(self) -> bool:
+        return not self.account.differences
+
+    def summary(self) -> str:
+        parts = [f"{self.account.fired} fired", f"{self.pending} pending"]
+        parts += [f"{count} {reason}" for reason, count in sorted(self.account.unfired.items())]
+        differences = len(self.account.differences)
+        verdict = "It adds up." if self.adds_up else f"Differences: {differences}."
+        return (
+            f"{self.triggers} triggers, {self.account.planned} planned instants:"
+            f" {', '.join(parts)}. {verdict}"
+        )
+
+
+async def audit(sessions: Sessions, *, keep_for: timedelta) -> Audit:
+    """Draws up the account of every trigger, also of those deleted, for as long as is kept."""
+    found = Audit()
+    async with sessions() as session:
+        keys = await Ledger(session).list_keys()
+    for key in keys:
+        async with sessions() as session:
+            statement = await draw_up(session, key, keep_for=keep_for)
+        found.triggers += 1
+        found.pending += statement.pending
+        found.account.add(statement.account)
+        found.findings += _findings(key.id, statement.account.differences)
+    return found
+
+
+def _findings(trigger_id: int, differences: list[Difference]) -> Iterator[str]:
+    for one in differences[:MOST_SHOWN]:
+        yield f"trigger {trigger_id}: {_sentence(one)}"
+    if len(differences) > MOST_SHOWN:
+        yield f"trigger {trigger_id}: and {len(differences) - MOST_SHOWN} more"
+
+
+def _sentence(found: Difference) -> str:
+    span = _text(found.first)
+    if found.last != found.first:
+        span = f"{found.count} instants from {span} to {_text(found.last)}"
+    match found.kind:
+        case Discrepancy.UNEXPLAINED:
+            return f"neither an event nor a reason for {span}"
+        case Discrepancy.REPEATED:
+            return f"{found.count} events for {span}"
+        case Discrepancy.CONTRADICTORY:
+            return f"on record as not fired, and yet accounted for otherwise: {span}"
+        case Discrepancy.MISCOUNTED:
+            return f"on record as not fired, but not as the schedule has it: {span}"
+        case Discrepancy.UNPLANNED:
+            return f"an event that no schedule planned: {span}"
+        case Discrepancy.UNREADABLE:
+            return f"its schedule can no longer be read, from {_text(found.first)}"
+        case _:
+            assert_never(found.kind)
+
+
+def _text(instant: datetime) -> str:
+    return instant.isoformat().replace("+00:00", "Z")

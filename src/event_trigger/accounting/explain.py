@@ -1,0 +1,182 @@
+"""Why there is, or is not, an event for an instant: read from the record, never guessed."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from event_trigger.accounting.accounts import plan_in
+from event_trigger.accounting.outcomes import OUTCOMES, Outcome, words_for
+from event_trigger.accounting.repository import Ledger
+from event_trigger.db.clock import database_now
+from event_trigger.errors import NotFound
+from event_trigger.models import (
+    Event,
+    ScheduleVersion,
+    Trigger,
+    TriggerStatus,
+    TriggerType,
+    UnfiredRange,
+    UnfiredReason,
+)
+from event_trigger.triggers.planning import Plan, schedule_part
+from event_trigger.triggers.repository import OwnedId, Triggers
+from event_trigger.triggers.schedule import (
+    Schedule,
+    count_between,
+    latest_fire_between,
+    next_fire_after,
+)
+
+_MICROSECOND = timedelta(microseconds=1)
+_ON_TIME = timedelta(seconds=1)
+_BEFORE_ALL = datetime.fromisoformat("1970-01-01T00:00:00Z")
+
+
+@dataclass(frozen=True, slots=True)
+class InForce:
+    """The schedule that judged an instant; `until` None means that it still does."""
+
+    version: int
+    details: dict[str, Any]
+    plan: Plan | None
+    after: datetime
+    until: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """`scheduled_for` is the instant itself if it was planned."""
+
+    outcome: Outcome
+    reason: str
+    scheduled_for: datetime | None = None
+    event: Event | None = None
+    in_force: InForce | None = None
+
+    @property
+    def lag(self) -> timedelta | None:
+        """How long after its instant the event came."""
+        if self.event is None or self.scheduled_for is None:
+            return None
+        return self.event.triggered_at - self.scheduled_for
+
+
+async def explain(
+    session: AsyncSession, key: OwnedId, *, at: datetime, keep_for: timedelta
+) -> Explanation:
+    """Looks for the event of `at`, then for a reason on record, then at the schedule."""
+    now = await database_now(session)
+    trigger = await Triggers(session).get(key)
+    if trigger is None:
+        raise NotFound
+    if trigger.type != TriggerType.SCHEDULED:
+        return Explanation(Outcome.NOT_SCHEDULED, "This trigger fires when it is called.")
+    ledger = Ledger(session)
+    in_force = await _in_force(ledger, key, trigger, at)
+    event = await ledger.get_event(key, at) if at > now - keep_for else None
+    if event is not None:
+        punctuality = _punctuality(event.triggered_at - at)
+        return Explanation(Outcome.FIRED, punctuality, at, event, in_force)
+    ranges = await ledger.list_unfired(key, after=at - _MICROSECOND, until=at)
+    return _judge(trigger, in_force, ranges, at=at, now=now, keep_for=keep_for)
+
+
+async def _in_force(ledger: Ledger, key: OwnedId, trigger: Trigger, at: datetime) -> InForce | None:
+    row: Trigger | ScheduleVersion
+    if at > trigger.in_force_after:
+        row, after, until = trigger, trigger.in_force_after, None
+    else:
+        ended = await ledger.list_versions(key, after=at - _MICROSECOND)
+        row_ = next((one for one in ended if one.starts_after < at <= one.ends_at), None)
+        if row_ is None:
+            return None
+        row, after, until = row_, row_.starts_after, row_.ends_at
+    return InForce(row.version, schedule_part(row.details), plan_in(row), after, until)
+
+
+def _judge(
+    trigger: Trigger,
+    in_force: InForce | None,
+    ranges: Sequence[UnfiredRange],
+    *,
+    at: datetime,
+    now: datetime,
+    keep_for: timedelta,
+) -> Explanation:
+    if in_force is None:
+        return Explanation(Outcome.NOT_SCHEDULED, _no_schedule(trigger, at))
+    if in_force.plan is None:
+        reason = "The schedule in force then can no longer be read. Change the trigger's details."
+        return Explanation(Outcome.NOT_SCHEDULED, reason, in_force=in_force)
+    schedule = in_force.plan.schedule
+    if next_fire_after(schedule, at - _MICROSECOND) != at:
+        reason = "The schedule in force then has no instant there. " + _neighbours(schedule, at)
+        return Explanation(Outcome.NOT_SCHEDULED, reason, in_force=in_force)
+    for one in ranges:
+        if one.version == in_force.version:
+            why = UnfiredReason(one.reason)
+            outcome, reason = OUTCOMES[why], words_for(why, in_force.plan)
+            return Explanation(outcome, reason, at, None, in_force)
+    if at > trigger.settled_until:
+        return _judge_open(trigger, in_force, in_force.plan, at=at, now=now)
+    outcome, reason = _unrecorded(at, now=now, keep_for=keep_for)
+    return Explanation(outcome, reason, at, None, in_force)
+
+
+def _unrecorded(at: datetime, *, now: datetime, keep_for: timedelta) -> tuple[Outcome, str]:
+    if at <= now - keep_for:
+        reason = "That is past keeping: whether there was an event is no longer on record."
+        return Outcome.EXPIRED, reason
+    reason = "Neither an event nor a reason is on record, though one should be: run the audit."
+    return Outcome.MISSED, reason
+
+
+def _judge_open(
+    trigger: Trigger, in_force: InForce, plan: Plan, *, at: datetime, now: datetime
+) -> Explanation:
+    """What has not been decided on yet: it is due, to come, or swallowed by a pause."""
+    if trigger.status == TriggerStatus.COMPLETED:
+        reason = f"The trigger was completed, after {trigger.scheduled_count} scheduled firings."
+        return Explanation(Outcome.NOT_SCHEDULED, reason, in_force=in_force)
+    if trigger.status == TriggerStatus.PAUSED:
+        reason = "The trigger is paused: this instant does not fire unless it is resumed before."
+        return Explanation(Outcome.PAUSED, reason, at, None, in_force)
+    if plan.max_fires is not None:
+        waiting = count_between(plan.schedule, after=trigger.settled_until, until=at)
+        if waiting > plan.max_fires - trigger.scheduled_count:
+            reason = f"By then the trigger will have fired {plan.max_fires} times, its max_fires."
+            return Explanation(Outcome.NOT_SCHEDULED, reason, in_force=in_force)
+    reason = "It is due, and has not fired yet." if at <= now else "It is still to come."
+    return Explanation(Outcome.PENDING, reason, at, None, in_force)
+
+
+def _punctuality(lag: timedelta) -> str:
+    if lag <= _ON_TIME:
+        return f"It fired {lag / timedelta(milliseconds=1):.0f} ms after its time."
+    return f"It fired {lag.total_seconds():.0f} s late: nothing could fire at its time."
+
+
+def _no_schedule(trigger: Trigger, at: datetime) -> str:
+    if at <= trigger.created_at:
+        return "The trigger did not exist then: it was created later."
+    return "No schedule was in force then, or it is no longer on record."
+
+
+def _neighbours(schedule: Schedule, at: datetime) -> str:
+    before = latest_fire_between(schedule, after=_BEFORE_ALL, until=at)
+    after = next_fire_after(schedule, at)
+    parts = [
+        f"{word} {_text(instant)}"
+        for word, instant in (("before it", before), ("after it", after))
+        if instant is not None
+    ]
+    if not parts:
+        return "It has none at all."
+    return f"The nearest: {', '.join(parts)}."
+
+
+def _text(instant: datetime) -> str:
+    return instant.isoformat().replace("+00:00", "Z")

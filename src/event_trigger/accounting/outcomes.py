@@ -1,0 +1,60 @@
+"""What became of an instant, in a word and in a sentence."""
+
+from datetime import timedelta
+from enum import StrEnum
+
+from event_trigger.models import UnfiredReason
+from event_trigger.triggers.catch_up import GRACE, MOST_CAUGHT_UP, CatchUp
+from event_trigger.triggers.planning import Plan
+
+
+class Outcome(StrEnum):
+    FIRED = "fired"
+    PENDING = "pending"
+    MISSED = "missed"
+    COALESCED = "coalesced"
+    PAUSED = "paused"
+    NOT_SCHEDULED = "not_scheduled"
+    EXPIRED = "expired"
+
+
+OUTCOMES = {
+    UnfiredReason.MISSED: Outcome.MISSED,
+    UnfiredReason.COALESCED: Outcome.COALESCED,
+    UnfiredReason.EXPIRED: Outcome.EXPIRED,
+    UnfiredReason.PAUSED: Outcome.PAUSED,
+    UnfiredReason.REPLACED: Outcome.MISSED,
+    UnfiredReason.DELETED: Outcome.MISSED,
+    UnfiredReason.FAILED: Outcome.MISSED,
+}
+_SENTENCES = {
+    UnfiredReason.MISSED: (
+        f"Nothing could fire within {GRACE.total_seconds():.0f} s of its time, and with catch_up"
+        " 'none' it does not fire later."
+    ),
+    UnfiredReason.COALESCED: (
+        "Nothing could fire at its time; with catch_up 'latest' one event, for the newest instant"
+        " that was due, stands for all."
+    ),
+    UnfiredReason.EXPIRED: (
+        "When firing was possible again, it was longer ago than catch_up_window looks back:"
+    ),
+    UnfiredReason.PAUSED: "The trigger was paused; what falls into a pause does not fire.",
+    UnfiredReason.REPLACED: (
+        "The schedule was changed before this instant, due already, could fire."
+    ),
+    UnfiredReason.DELETED: (
+        "The trigger was deleted before this instant, due already, could fire."
+    ),
+    UnfiredReason.FAILED: "The trigger could not fire, and was set aside: see its 'error'.",
+}
+
+
+def words_for(reason: UnfiredReason, plan: Plan) -> str:
+    """A sentence for a person who asks why an instant of that plan has no event."""
+    sentence = _SENTENCES[reason]
+    if reason is not UnfiredReason.EXPIRED:
+        return sentence
+    minutes = plan.catch_up_window / timedelta(minutes=1)
+    most = f", {MOST_CAUGHT_UP} instants at the most" if plan.catch_up is CatchUp.ALL else ""
+    return f"{sentence} {minutes:g} minutes{most}."

@@ -1,0 +1,119 @@
+"""Accounting over HTTP: explain an instant, or add up a span of time."""
+
+from datetime import timedelta
+from typing import Annotated
+
+from fastapi import Query, Request
+
+from event_trigger.accounting.accounts import Statement, draw_up
+from event_trigger.accounting.explain import Explanation, InForce, explain
+from event_trigger.accounting.schemas import (
+    AccountRead,
+    DifferenceRead,
+    ExplanationRead,
+    ScheduleInForce,
+    UnfiredRead,
+)
+from event_trigger.config import Settings
+from event_trigger.errors import Invalid, NotFound, Unauthorized
+from event_trigger.models import UnfiredReason
+from event_trigger.triggers.dependencies import TriggerKeyDep
+from event_trigger.triggers.repository import OwnedId, Triggers
+from event_trigger.web.problems import problems
+from event_trigger.web.schemas import Instant
+from event_trigger.web.services import service
+from event_trigger.web.session import SessionDep
+from event_trigger.web.strict_json import strict_router
+
+MOST_LISTED = 1000
+
+router = strict_router(
+    prefix="/triggers",
+    tags=["accounting"],
+    responses=problems(Unauthorized, NotFound, Invalid),
+)
+
+
+@router.get("/{trigger_id}/explain", summary="Explain an instant", operation_id="explain_trigger")
+async def explain_trigger(
+    request: Request,
+    key: TriggerKeyDep,
+    session: SessionDep,
+    at: Annotated[Instant, Query(description="The planned instant, to the microsecond.")],
+) -> ExplanationRead:
+    """Why there is, or is not, an event for that instant.
+
+    The outcome `missed` is also that of an instant whose trigger was changed, or set aside, before
+    it could fire; `expired` also that of one past keeping. `reason` says which.
+    """
+    keep_for = service(request, Settings).keep_for
+    return _explained(await explain(session, key, at=at, keep_for=keep_for))
+
+
+@router.get(
+    "/{trigger_id}/accounting", summary="Account for every instant", operation_id="account_trigger"
+)
+async def account_trigger(
+    request: Request,
+    key: TriggerKeyDep,
+    session: SessionDep,
+    since: Annotated[Instant | None, Query(description="Inclusive.")] = None,
+    until: Annotated[Instant | None, Query(description="Exclusive; at most now.")] = None,
+) -> AccountRead:
+    """What the schedules in force planned, computed anew, beside what is on record.
+
+    It covers what is kept: by default the last 47 hours. A difference is shown, never hidden.
+    """
+    if await Triggers(session).get(key) is None:
+        raise NotFound
+    keep_for = service(request, Settings).keep_for
+    statement = await draw_up(session, key, keep_for=keep_for, since=since, until=until)
+    return _accounted(key, statement)
+
+
+def _explained(found: Explanation) -> ExplanationRead:
+    return ExplanationRead(
+        outcome=found.outcome,
+        reason=found.reason,
+        scheduled_for=found.scheduled_for,
+        event_id=None if found.event is None else found.event.id,
+        lag_ms=None if found.lag is None else found.lag / timedelta(milliseconds=1),
+        schedule=None if found.in_force is None else _in_force(found.in_force),
+    )
+
+
+def _in_force(schedule: InForce) -> ScheduleInForce:
+    return ScheduleInForce(
+        version=schedule.version,
+        words=None,
+        details=schedule.details,
+        after=schedule.after,
+        until=schedule.until,
+    )
+
+
+def _accounted(key: OwnedId, statement: Statement) -> AccountRead:
+    account = statement.account
+    return AccountRead(
+        trigger_id=key.id,
+        since=statement.since,
+        until=statement.until,
+        planned=account.planned,
+        fired=account.fired,
+        pending=statement.pending,
+        unfired={reason: account.unfired[reason] for reason in UnfiredReason},
+        balanced=not account.differences,
+        differences=[
+            DifferenceRead.model_validate(one) for one in account.differences[:MOST_LISTED]
+        ],
+        ranges=[
+            UnfiredRead(
+                version=one.version,
+                first=one.unfired.stretch.first,
+                last=one.unfired.stretch.last,
+                count=one.unfired.stretch.count,
+                reason=one.unfired.reason,
+            )
+            for one in statement.ranges[-MOST_LISTED:]
+        ],
+    )

@@ -1,0 +1,58 @@
+"""What accounts and explanations look like over HTTP."""
+
+from pydantic import Field
+
+from event_trigger.accounting.outcomes import Outcome
+from event_trigger.accounting.reconcile import Discrepancy
+from event_trigger.models import UnfiredReason
+from event_trigger.web.schemas import Instant, JsonObject, ResponseModel
+
+
+class ScheduleInForce(ResponseModel):
+    version: int
+    words: str | None = Field(
+        description="The schedule in a sentence; null if it can no longer be read.",
+        examples=["At 09:00 on Monday to Friday, Europe/Berlin"],
+    )
+    details: JsonObject
+    after: Instant = Field(description="It plans its instants later than this,")
+    until: Instant | None = Field(description="up to and including this; null: without end.")
+
+
+class ExplanationRead(ResponseModel):
+    outcome: Outcome
+    reason: str = Field(description="The same, in words.")
+    scheduled_for: Instant | None = Field(description="The planned instant, if it was planned.")
+    event_id: int | None
+    lag_ms: float | None = Field(description="Milliseconds from the planned instant to its event.")
+    schedule: ScheduleInForce | None = Field(description="The schedule in force then.")
+
+
+class UnfiredRead(ResponseModel):
+    version: int
+    first: Instant
+    last: Instant
+    count: int
+    reason: UnfiredReason
+
+
+class DifferenceRead(ResponseModel):
+    kind: Discrepancy
+    first: Instant
+    last: Instant
+    count: int
+
+
+class AccountRead(ResponseModel):
+    """`planned` is the sum of `fired`, `pending`, all `unfired` and what is unexplained."""
+
+    trigger_id: int
+    since: Instant
+    until: Instant
+    planned: int
+    fired: int
+    pending: int = Field(description="Due, and not fired yet.")
+    unfired: dict[UnfiredReason, int]
+    balanced: bool = Field(description="Whether all adds up: there are no differences.")
+    differences: list[DifferenceRead] = Field(description="The first 1,000.")
+    ranges: list[UnfiredRead] = Field(description="What did not fire, the newest 1,000.")
