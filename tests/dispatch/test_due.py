@@ -1,14 +1,17 @@
-"""What is due fires for its newest instant, within a day, as often as it may, and moves on."""
+"""What is due fires or is put on record, as `catch_up` says: nothing is left out or done twice."""
 
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from event_trigger.dispatch.due import CATCH_UP_WINDOW, Due, due
-from event_trigger.triggers.planning import Plan
-from event_trigger.triggers.schedule import Cron, Every, Once, Schedule, next_fire_after
+from event_trigger.dispatch.due import Due, due
+from event_trigger.models import UnfiredReason
+from event_trigger.triggers.catch_up import CatchUp
+from event_trigger.triggers.planning import Plan, Unfired
+from event_trigger.triggers.schedule import Cron, Every, Once, Schedule, Stretch, next_fire_after
 
 INSTANT = timedelta(microseconds=1)
 SECOND = timedelta(seconds=1)
@@ -17,11 +20,14 @@ HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
 NOON = datetime(2026, 3, 13, 12, tzinfo=UTC)
 HOURLY = Every(NOON, HOUR)
-
-STEPS = 500
+STEPS = 2500
+MISSED, COALESCED, EXPIRED = (
+    UnfiredReason.MISSED,
+    UnfiredReason.COALESCED,
+    UnfiredReason.EXPIRED,
+)
 
 delays = st.timedeltas(timedelta(0), 4 * DAY)
-limits = st.none() | st.integers(1, 5)
 crons = st.sampled_from(["*/20 * * * *", "0 * * * *", "30 2 * * *", "@daily", "0 9 * * 1-5"])
 zones = st.sampled_from(["UTC", "Europe/Berlin", "Australia/Lord_Howe"])
 
@@ -33,26 +39,122 @@ def schedules(draw: st.DrawFn) -> Schedule:
     if kind is Once:
         return Once(NOON + draw(delays))
     if kind is Every:
-        return Every(NOON + draw(delays), draw(st.timedeltas(SECOND, 2 * DAY)), until)
+        return Every(NOON + draw(delays), draw(st.timedeltas(MINUTE, 2 * DAY)), until)
     return Cron(draw(crons), draw(zones), until)
 
 
+@st.composite
+def plans(draw: st.DrawFn) -> Plan:
+    schedule = draw(schedules())
+    limit = None if isinstance(schedule, Once) else draw(st.none() | st.integers(1, 5))
+    window = draw(st.sampled_from([timedelta(0), 10 * MINUTE, 5 * HOUR, DAY]))
+    return Plan(schedule, limit, draw(st.sampled_from(CatchUp)), window)
+
+
+@dataclass(frozen=True)
+class Walked:
+    """What walking an instant at a time finds: those due, and the one that follows."""
+
+    waiting: list[datetime]
+    following: datetime | None
+
+
+def walk(schedule: Schedule, *, planned: datetime, now: datetime) -> Walked:
+    waiting, at = [], planned
+    while at <= now:
+        waiting.append(at)
+        assume(len(waiting) < STEPS)
+        step = next_fire_after(schedule, at)
+        if step is None:
+            return Walked(waiting, None)
+        at = step
+    return Walked(waiting, at)
+
+
+def to_fire(plan: Plan, waiting: list[datetime], now: datetime) -> list[datetime]:
+    """What the contract says of those that wait, one by one."""
+    recent = [one for one in waiting if now - one <= max(plan.catch_up_window, 5 * SECOND)]
+    match plan.catch_up:
+        case CatchUp.ALL:
+            return recent[-1000:]
+        case CatchUp.LATEST:
+            return recent[-1:]
+        case CatchUp.NONE:
+            return [one for one in waiting[-1:] if now - one <= 5 * SECOND]
+
+
+def of(reason: UnfiredReason, first: datetime, last: datetime, count: int) -> Unfired:
+    return Unfired(Stretch(first, last, count), reason)
+
+
 def test_an_instant_that_has_come_fires_and_the_next_is_planned() -> None:
-    plan = Plan(HOURLY, max_fires=None)
+    for policy in CatchUp:
+        decision = due(Plan(HOURLY, catch_up=policy), planned=NOON, now=NOON, fired=0)
 
-    decision = due(plan, planned=NOON, now=NOON, fired=0)
-
-    assert decision == Due(scheduled_for=NOON, next_fire_at=NOON + HOUR)
+        assert decision == Due((NOON,), (), NOON, NOON + HOUR)
 
 
-def test_of_several_missed_instants_only_the_newest_fires() -> None:
-    plan = Plan(HOURLY, max_fires=None)
+def test_of_several_missed_instants_only_the_newest_fires_and_stands_for_the_others() -> None:
+    late = due(Plan(HOURLY), planned=NOON, now=NOON + 3 * HOUR + MINUTE, fired=0)
+    exact = due(Plan(HOURLY), planned=NOON, now=NOON + 3 * HOUR, fired=0)
 
-    late = due(plan, planned=NOON, now=NOON + 3 * HOUR + MINUTE, fired=0)
-    exact = due(plan, planned=NOON, now=NOON + 3 * HOUR, fired=0)
-
-    assert late == Due(scheduled_for=NOON + 3 * HOUR, next_fire_at=NOON + 4 * HOUR)
+    coalesced = of(COALESCED, NOON, NOON + 2 * HOUR, 3)
+    assert late == Due((NOON + 3 * HOUR,), (coalesced,), NOON + 3 * HOUR, NOON + 4 * HOUR)
     assert exact == late
+
+
+def test_what_is_older_than_the_window_has_expired_and_is_not_said_to_be_coalesced() -> None:
+    plan = Plan(HOURLY, catch_up_window=2 * HOUR)
+
+    decision = due(plan, planned=NOON, now=NOON + 5 * HOUR, fired=0)
+
+    expired = of(EXPIRED, NOON, NOON + 2 * HOUR, 3)
+    coalesced = of(COALESCED, NOON + 3 * HOUR, NOON + 4 * HOUR, 2)
+    assert decision.unfired == (expired, coalesced)
+    assert decision.fires == (NOON + 5 * HOUR,)
+
+
+def test_catching_up_with_all_fires_the_oldest_first_and_leaves_the_others_due() -> None:
+    plan = Plan(HOURLY, catch_up=CatchUp.ALL)
+
+    first = due(plan, planned=NOON, now=NOON + 3 * HOUR, fired=0, most=3)
+    second = due(plan, planned=NOON + 3 * HOUR, now=NOON + 3 * HOUR, fired=3, most=3)
+
+    assert first == Due((NOON, NOON + HOUR, NOON + 2 * HOUR), (), NOON + 2 * HOUR, NOON + 3 * HOUR)
+    assert second == Due((NOON + 3 * HOUR,), (), NOON + 3 * HOUR, NOON + 4 * HOUR)
+
+
+def test_all_looks_back_on_a_thousand_instants_at_the_most() -> None:
+    plan = Plan(Every(NOON, SECOND), catch_up=CatchUp.ALL)
+    last = NOON + 8 * HOUR
+
+    decision = due(plan, planned=NOON, now=last, fired=0, most=2)
+
+    oldest = last - 999 * SECOND
+    assert decision.fires == (oldest, oldest + SECOND)
+    assert decision.unfired == (of(EXPIRED, NOON, oldest - SECOND, 8 * 3600 - 999),)
+
+
+@pytest.mark.parametrize(("late_by", "fires"), [(5 * SECOND, True), (5 * SECOND + INSTANT, False)])
+def test_without_catching_up_an_instant_fires_within_five_seconds_or_never(
+    late_by: timedelta, *, fires: bool
+) -> None:
+    plan = Plan(HOURLY, catch_up=CatchUp.NONE)
+
+    decision = due(plan, planned=NOON, now=NOON + late_by, fired=0)
+
+    assert decision.fires == ((NOON,) if fires else ())
+    assert decision.unfired == (() if fires else (of(MISSED, NOON, NOON, 1),))
+    assert decision.next_fire_at == NOON + HOUR
+
+
+def test_without_catching_up_only_the_newest_of_several_is_on_time() -> None:
+    plan = Plan(Every(NOON, SECOND), catch_up=CatchUp.NONE)
+
+    decision = due(plan, planned=NOON, now=NOON + 60 * SECOND, fired=0)
+
+    assert decision.fires == (NOON + 60 * SECOND,)
+    assert decision.unfired == (of(MISSED, NOON, NOON + 59 * SECOND, 60),)
 
 
 def test_what_was_coalesced_does_not_count_toward_max_fires() -> None:
@@ -61,8 +163,16 @@ def test_what_was_coalesced_does_not_count_toward_max_fires() -> None:
     first = due(plan, planned=NOON, now=NOON + 5 * HOUR, fired=0)
     second = due(plan, planned=NOON + 6 * HOUR, now=NOON + 6 * HOUR, fired=1)
 
-    assert first == Due(scheduled_for=NOON + 5 * HOUR, next_fire_at=NOON + 6 * HOUR)
-    assert second == Due(scheduled_for=NOON + 6 * HOUR, next_fire_at=None)
+    assert (first.fires, first.next_fire_at) == ((NOON + 5 * HOUR,), NOON + 6 * HOUR)
+    assert (second.fires, second.next_fire_at) == ((NOON + 6 * HOUR,), None)
+
+
+def test_catching_up_with_all_ends_with_max_fires() -> None:
+    plan = Plan(HOURLY, max_fires=3, catch_up=CatchUp.ALL)
+
+    decision = due(plan, planned=NOON, now=NOON + 9 * HOUR, fired=1, most=100)
+
+    assert decision == Due((NOON, NOON + HOUR), (), NOON + HOUR, None)
 
 
 @pytest.mark.parametrize(
@@ -77,81 +187,91 @@ def test_what_was_coalesced_does_not_count_toward_max_fires() -> None:
 def test_a_one_time_trigger_fires_once_if_it_was_missed_by_a_day_at_most(
     late_by: timedelta, *, fires: bool
 ) -> None:
-    plan = Plan(Once(NOON), max_fires=None)
+    decision = due(Plan(Once(NOON)), planned=NOON, now=NOON + late_by, fired=0)
 
-    decision = due(plan, planned=NOON, now=NOON + late_by, fired=0)
+    assert decision.fires == ((NOON,) if fires else ())
+    assert decision.unfired == (() if fires else (of(EXPIRED, NOON, NOON, 1),))
+    assert decision.next_fire_at is None
 
-    assert decision == Due(scheduled_for=NOON if fires else None, next_fire_at=None)
 
+def test_a_window_of_nothing_still_fires_what_is_hardly_late() -> None:
+    plan = Plan(HOURLY, catch_up_window=timedelta(0))
 
-def test_beyond_the_window_nothing_fires_or_counts_and_the_grid_goes_on() -> None:
-    plan = Plan(Every(NOON, 3 * DAY), max_fires=1)
+    hardly = due(plan, planned=NOON, now=NOON + 5 * SECOND, fired=0)
+    late = due(plan, planned=NOON, now=NOON + 6 * SECOND, fired=0)
 
-    decision = due(plan, planned=NOON, now=NOON + 2 * DAY, fired=0)
-
-    assert decision == Due(scheduled_for=None, next_fire_at=NOON + 3 * DAY)
+    assert (hardly.fires, late.fires) == ((NOON,), ())
 
 
 def test_until_is_the_last_that_fires_even_when_it_was_missed() -> None:
-    plan = Plan(Every(NOON, HOUR, until=NOON + 2 * HOUR), max_fires=None)
+    plan = Plan(Every(NOON, HOUR, until=NOON + 2 * HOUR))
 
     on_time = due(plan, planned=NOON + 2 * HOUR, now=NOON + 2 * HOUR, fired=2)
     late = due(plan, planned=NOON, now=NOON + 20 * HOUR, fired=0)
     too_late = due(plan, planned=NOON, now=NOON + 27 * HOUR, fired=0)
 
-    assert on_time == late == Due(scheduled_for=NOON + 2 * HOUR, next_fire_at=None)
-    assert too_late == Due(scheduled_for=None, next_fire_at=None)
+    assert on_time.fires == late.fires == (NOON + 2 * HOUR,)
+    assert too_late.fires == ()
+    assert on_time.next_fire_at is late.next_fire_at is too_late.next_fire_at is None
 
 
 def test_an_instant_off_the_grid_fires_as_it_was_planned() -> None:
-    plan = Plan(HOURLY, max_fires=None)
     planned = NOON + 10 * MINUTE
+    for policy in CatchUp:
+        decision = due(
+            Plan(HOURLY, catch_up=policy), planned=planned, now=planned + SECOND, fired=0
+        )
 
-    decision = due(plan, planned=planned, now=planned + MINUTE, fired=0)
-
-    assert decision == Due(scheduled_for=planned, next_fire_at=NOON + HOUR)
+        assert (decision.fires, decision.next_fire_at) == ((planned,), NOON + HOUR)
 
 
 @settings(deadline=None)
-@given(schedule=schedules(), max_fires=limits, fired=st.integers(0, 6), late_by=delays)
-def test_the_decision_is_what_walking_the_schedule_finds(
-    schedule: Schedule, max_fires: int | None, fired: int, late_by: timedelta
+@given(plan=plans(), fired=st.integers(0, 4), late_by=delays, most=st.integers(1, 50))
+def test_every_instant_that_waits_fires_or_is_on_record_or_still_waits(
+    plan: Plan, fired: int, late_by: timedelta, most: int
 ) -> None:
-    planned = next_fire_after(schedule, NOON - DAY)
-    if planned is None:
-        return
+    planned = next_fire_after(plan.schedule, NOON - DAY)
+    assume(planned is not None)
+    assume(plan.max_fires is None or fired < plan.max_fires)
+    assert planned is not None
     now = planned + late_by
-    at, newest, following = planned, planned, None
-    steps = 0
-    while (step := next_fire_after(schedule, at)) is not None and steps < STEPS:
-        at, steps = step, steps + 1
-        if step > now:
-            following = step
-            break
-        newest = step
-    if steps == STEPS:
-        return  # a grid of seconds: too far to walk
+    walked = walk(plan.schedule, planned=planned, now=now)
+    wanted = to_fire(plan, walked.waiting, now)
+    left = most if plan.max_fires is None else min(most, plan.max_fires - fired)
 
-    decision = due(Plan(schedule, max_fires), planned=planned, now=now, fired=fired)
+    decision = due(plan, planned=planned, now=now, fired=fired, most=most)
 
-    fires = now - newest <= CATCH_UP_WINDOW
-    spent = max_fires is not None and fired + fires >= max_fires
-    assert decision.scheduled_for == (newest if fires else None)
-    assert decision.next_fire_at == (None if spent else following)
+    assert list(decision.fires) == wanted[:left]
+    settled = [one for one in walked.waiting if one <= decision.settled_until]
+    unfired = [one for one in settled if one not in decision.fires]
+    recorded = [
+        one
+        for part in decision.unfired
+        for one in settled
+        if part.stretch.first <= one <= part.stretch.last
+    ]
+    assert recorded == unfired
+    assert sum(part.stretch.count for part in decision.unfired) == len(unfired)
+    spent = plan.max_fires is not None and fired + len(decision.fires) >= plan.max_fires
+    rest = [one for one in walked.waiting if one > decision.settled_until]
+    assert decision.next_fire_at == (None if spent else [*rest, walked.following][0])
 
 
 @settings(deadline=None)
-@given(schedule=schedules(), max_fires=limits, late_by=delays)
-def test_the_next_instant_is_always_to_come(
-    schedule: Schedule, max_fires: int | None, late_by: timedelta
+@given(plan=plans(), late_by=delays)
+def test_catching_up_again_and_again_fires_all_that_should_and_ends(
+    plan: Plan, late_by: timedelta
 ) -> None:
-    planned = next_fire_after(schedule, NOON - DAY)
-    if planned is None:
-        return
+    planned = next_fire_after(plan.schedule, NOON - DAY)
+    assume(planned is not None)
+    assert planned is not None
+    now, fired = planned + late_by, list[datetime]()
+    walked = walk(plan.schedule, planned=planned, now=now)
 
-    decision = due(Plan(schedule, max_fires), planned=planned, now=planned + late_by, fired=0)
+    at: datetime | None = planned
+    while at is not None and at <= now:
+        decision = due(plan, planned=at, now=now, fired=len(fired), most=7)
+        fired += decision.fires
+        at = decision.next_fire_at
 
-    if decision.next_fire_at is not None:
-        assert decision.next_fire_at > planned + late_by
-    if decision.scheduled_for is not None:
-        assert planned <= decision.scheduled_for <= planned + late_by
+    assert fired == to_fire(plan, walked.waiting, now)[: plan.max_fires]

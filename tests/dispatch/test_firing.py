@@ -225,10 +225,7 @@ async def test_there_is_nothing_half_there_of_later_issues(ada: httpx.AsyncClien
     made = await make_api(ada)
     event = await event_of(ada, await fire(ada, made["id"]))
     for method, path in (
-        ("GET", f"/triggers/{made['id']}/explain"),
-        ("GET", f"/triggers/{made['id']}/schedule"),
         ("POST", f"/triggers/{made['id']}/hook/rotate"),
-        ("POST", "/schedules/preview"),
         ("POST", "/hooks/token"),
         ("POST", f"/events/{event['id']}/replay"),
         ("GET", "/destinations"),

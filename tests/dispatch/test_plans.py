@@ -10,6 +10,7 @@ from sqlalchemy import event, select
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
 from event_trigger.db.engine import create_engine, create_sessions
+from event_trigger.dispatch.due import Due
 from event_trigger.dispatch.repository import Firing, Firings
 from event_trigger.events.partitions import Partition
 from event_trigger.events.repository import EventFilter, Events
@@ -104,7 +105,9 @@ async def test_firing_a_batch_finds_its_triggers_by_their_key(engine: AsyncEngin
         firings = Firings(session)
         now = datetime.now(UTC)
         claimed = await firings.claim_due(ADA, 1000)
-        await firings.record_fired(ADA, [Firing(row.id, now, now) for row in claimed])
+        await firings.record_fired(
+            ADA, [Firing(row.id, ADA, 1, Due((now,), (), now, now)) for row in claimed]
+        )
 
     _, insert, advance = await plans_of(engine, work)
 

@@ -395,9 +395,13 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"cron": "@daily", "max_fires": 2**53 + 1}, "#/details/max_fires"),
     ({"cron": "@daily", "every": 5}, "#/details/every"),
     ({"cron": "@daily", "schema": True}, "#/details/schema"),
+    ({"cron": "@daily", "catch_up": "newest"}, "#/details/catch_up"),
+    ({"cron": "@daily", "catch_up": 1}, "#/details/catch_up"),
+    ({"cron": "@daily", "catch_up_window": -1}, "#/details/catch_up_window"),
+    ({"cron": "@daily", "catch_up_window": "PT1H"}, "#/details/catch_up_window"),
+    ({"cron": "@daily", "catch_up_window": True}, "#/details/catch_up_window"),
+    ({"cron": "@daily", "catch_up_window": 10**9}, "#/details/catch_up_window"),
     # of later issues, so not yet half there
-    ({"cron": "@daily", "catch_up": "latest"}, "#/details/catch_up"),
-    ({"cron": "@daily", "catch_up_window": 60}, "#/details/catch_up_window"),
     ({"cron": "@daily", "hook": {"verify": "none"}}, "#/details/hook"),
 ]
 
@@ -440,7 +444,18 @@ async def test_fields_that_a_trigger_does_not_have_are_refused(ada: httpx.AsyncC
         answer = await ada.post("/triggers", json={"type": "api", "details": {}, name: None})
 
         assert places_of(answer) == [f"#/{name}"]
-    for name in ("time", "interval", "recurring", "cron", "timezone", "until", "max_fires", "hook"):
+    for name in (
+        "time",
+        "interval",
+        "recurring",
+        "cron",
+        "timezone",
+        "until",
+        "max_fires",
+        "catch_up",
+        "catch_up_window",
+        "hook",
+    ):
         answer = await ada.post("/triggers", json={"type": "api", "details": {name: None}})
 
         assert places_of(answer) == [f"#/details/{name}"]

@@ -127,7 +127,7 @@ async def test_what_cannot_be_changed_or_kept_is_refused_and_nothing_is_changed(
         ({"name": "x" * 201}, "#/name"),
         ({"tags": ["x"] * 21}, "#/tags"),
         ({"payload": []}, "#/payload"),
-        ({"name": "other", "details": {"catch_up": "all"}}, "#/details/catch_up"),
+        ({"name": "other", "details": {"catch_up": "some"}}, "#/details/catch_up"),
         ({"name": "other", "details": {"hook": {}}}, "#/details/hook"),
         ({"details": {"interval": 0}}, "#/details/interval"),
         ({"details": {"interval": None}}, "#/details"),

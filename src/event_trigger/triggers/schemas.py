@@ -12,12 +12,20 @@ from event_trigger.triggers.payload_schema import check_schema
 from event_trigger.web.schemas import Instant, JsonObject, RequestModel, ResponseModel, Text
 
 MOST_TAGS = 20
+_MINUTE = timedelta(minutes=1)
 
 
 def _check_interval(value: object) -> int | float | str:
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         raise ValueError("write minutes as a number, or an ISO 8601 duration such as PT90S")
     parse_interval(value)
+    return value
+
+
+def _check_window(value: object) -> int | float:
+    most = LONGEST_WINDOW / _MINUTE
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= most:
+        raise ValueError(f"write minutes as a number from 0 to {most:.0f}")
     return value
 
 
@@ -58,13 +66,16 @@ CatchUpText = Annotated[
     ),
 ]
 CatchUpWindow = Annotated[
-    int | float,
-    Field(
-        ge=0,
-        le=LONGEST_WINDOW / timedelta(minutes=1),
-        allow_inf_nan=False,
-        description="How many minutes back missed instants are caught up with; 1440 if absent.",
-        examples=[1440],
+    Any,
+    PlainValidator(_check_window),
+    WithJsonSchema(
+        {
+            "type": "number",
+            "minimum": 0,
+            "maximum": LONGEST_WINDOW / _MINUTE,
+            "description": "How many minutes back missed instants are caught up with.",
+            "examples": [1440],
+        }
     ),
 ]
 
