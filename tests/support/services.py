@@ -12,6 +12,7 @@ from fastapi import FastAPI
 from pwdlib import PasswordHash
 from pwdlib.hashers.argon2 import Argon2Hasher
 from pydantic import SecretStr
+from sqlalchemy.ext.asyncio import async_sessionmaker
 
 from event_trigger.app import create_app
 from event_trigger.auth.accounts import add_user
@@ -101,3 +102,14 @@ async def running_service(database_url: str, **settings: Any) -> AsyncIterator[S
         yield service
         for client in service.clients:
             await client.aclose()
+
+
+@asynccontextmanager
+async def idle_service(database_url: str) -> AsyncIterator[Service]:
+    """The application without its scheduler: what is due stays due."""
+    made = make_settings(database_url)
+    service = Service(create_app(made, passwords=quick_passwords()), made)
+    yield service
+    for client in service.clients:
+        await client.aclose()
+    await service.app.state.services.get(async_sessionmaker).kw["bind"].dispose()

@@ -178,11 +178,12 @@ def _miscounted(
     """Judges each range whole, in the span in which it ends."""
     assert era.schedule is not None
     for one in recorded:
-        stretch = one.stretch
-        if not max(after, era.after) < stretch.last <= min(until, era.until):
+        first, last = one.stretch.first, one.stretch.last
+        if not after < min(last, era.until) <= until:
             continue
-        if stretch_between(era.schedule, after=_before(stretch), until=stretch.last) != stretch:
-            yield Difference(Discrepancy.MISCOUNTED, stretch.first, stretch.last, stretch.count)
+        found = stretch_between(era.schedule, after=first - _MICROSECOND, until=last)
+        if found != one.stretch or not era.after < first <= last <= era.until:
+            yield Difference(Discrepancy.MISCOUNTED, first, last, one.stretch.count)
 
 
 def _outside(eras: Sequence[Era], fired: Sequence[datetime]) -> Iterator[Difference]:
@@ -193,7 +194,3 @@ def _outside(eras: Sequence[Era], fired: Sequence[datetime]) -> Iterator[Differe
 
 def _within(fired: Sequence[datetime], after: datetime, until: datetime) -> Sequence[datetime]:
     return fired[bisect_right(fired, after) : bisect_right(fired, until)]
-
-
-def _before(stretch: Stretch) -> datetime:
-    return stretch.first - _MICROSECOND

@@ -1,0 +1,43 @@
+"""Makes it later: a trigger's past is moved back, as if nobody had fired it since."""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from tests.support.waiting import eventually
+
+
+async def set_back(database: Any, trigger_id: int, by: timedelta) -> None:
+    """As if the trigger had been made that much earlier, and no replica had run until now.
+
+    Only for schedules without an absolute time: those of an interval alone.
+    """
+    await database.execute(
+        """
+        UPDATE triggers SET anchor_at = anchor_at - $2::interval,
+            created_at = created_at - $2::interval, in_force_after = in_force_after - $2::interval,
+            settled_until = settled_until - $2::interval, next_fire_at = next_fire_at - $2::interval
+        WHERE id = $1
+        """,
+        trigger_id,
+        by,
+    )
+
+
+async def until_caught_up(database: Any, *trigger_ids: int) -> None:
+    """Until nothing of these triggers is due any more."""
+    await eventually(
+        lambda: database.fetchval(
+            "SELECT count(*) FROM triggers WHERE id = ANY($1) AND next_fire_at <= now()",
+            list(trigger_ids),
+        ),
+        lambda due: due == 0,
+    )
+
+
+async def instants_of(database: Any, trigger_id: int) -> list[datetime]:
+    """The planned instants that have an event, in the order in which they fired."""
+    rows = await database.fetch(
+        "SELECT scheduled_for FROM events WHERE trigger_id = $1 ORDER BY triggered_at, id",
+        trigger_id,
+    )
+    return [row["scheduled_for"] for row in rows]
