@@ -13,8 +13,9 @@ from event_trigger.auth.repository import Logins
 from event_trigger.clock import utc_now
 from event_trigger.config import Settings
 from event_trigger.db.clock import database_now
-from event_trigger.db.engine import Sessions, allow_slow_statements, is_outage
+from event_trigger.db.engine import Sessions, is_outage
 from event_trigger.db.notify import SCHEDULE_CHANGED, listen
+from event_trigger.db.stalled import end_stalled_sessions
 from event_trigger.dispatch.dispatcher import LONGEST_WAIT, fire_due
 from event_trigger.dispatch.firing import ANSWERS_KEPT_FOR
 from event_trigger.dispatch.repository import IdempotencyKeys
@@ -25,6 +26,7 @@ log = structlog.get_logger()
 
 SHORTEST_WAIT = 0.001  # a job must have ended before APScheduler may start it again
 RETRY_AFTER = 1.0
+STALLED_EVERY = 2.0
 SILENT_FOR = 10.0  # seconds without a beat after which a process is not ready
 DRAIN_FOR = 10.0
 
@@ -50,6 +52,7 @@ class Jobs:
     def start(self) -> None:
         self._add("dispatch", self._dispatch, every=timedelta(seconds=LONGEST_WAIT))
         self._add("retain", self._retain, every=self._settings.sweep_every)
+        self._add("end_stalled", self._end_stalled, every=timedelta(seconds=STALLED_EVERY))
         self._scheduler.start()
         self._watchers = [
             asyncio.create_task(listen(self._engine, SCHEDULE_CHANGED, self._wake_dispatch)),
@@ -113,11 +116,14 @@ class Jobs:
     async def _retain(self) -> None:
         await sweep(self._sessions, self._settings)
         async with self._sessions.begin() as session:
-            await allow_slow_statements(session)
             now = await database_now(session)
             await History(session).purge_older_than(now - self._settings.keep_for)
             await IdempotencyKeys(session).purge_older_than(now - ANSWERS_KEPT_FOR)
             await Logins(session).purge_expired()
+
+    async def _end_stalled(self) -> None:
+        async with self._sessions.begin() as session:
+            await end_stalled_sessions(session)
 
     async def _wake_what_oversleeps(self) -> None:
         """APScheduler goes by the wall clock: set back, it would sleep for as long as that."""

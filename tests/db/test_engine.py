@@ -68,7 +68,7 @@ async def test_every_session_has_its_limits(database_url: str) -> None:
 
     assert limits == {
         "lock_timeout": "5s",
-        "statement_timeout": "8s",
+        "statement_timeout": "30s",
         "idle_in_transaction_session_timeout": "5s",
         "timezone": "UTC",
         "application_name": "event-trigger",

@@ -11,7 +11,6 @@ from event_trigger.models import UnfiredReason
 from event_trigger.triggers.planning import Unfired
 from event_trigger.triggers.schedule import (
     Schedule,
-    Stretch,
     count_between,
     instants_between,
     stretch_between,

@@ -1,7 +1,7 @@
 """The connection pool, with limits that keep one stuck session from holding up the others."""
 
 import asyncpg
-from sqlalchemy import URL, make_url, text
+from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import (
@@ -19,8 +19,8 @@ ACROSS_SHARDS = "across_shards"
 _SESSION_LIMITS = {
     "timezone": "UTC",
     "lock_timeout": "5s",
-    # a process that freezes, in a statement or between two, must not keep its rows for long
-    "statement_timeout": "8s",
+    "statement_timeout": "30s",
+    # a frozen process must not hide its claimed triggers from the others for long
     "idle_in_transaction_session_timeout": "5s",
 }
 # what libpq reads in a URL and asyncpg does not: those that change nothing here are passed over
@@ -28,6 +28,7 @@ _PASSED_OVER = frozenset(
     {"application_name", "channel_binding", "connect_timeout", "gssencmode", "target_session_attrs"}
 )
 _PASSED_ON = frozenset({"host", "port", "ssl", "prepared_statement_cache_size"})
+APPLICATION = "event-trigger"
 # what the database says when it, and not the request, is at fault: classes of SQLSTATE and codes
 _UNAVAILABLE_CLASSES = (
     "08",
@@ -84,18 +85,13 @@ def create_engine(
         connect_args={
             "timeout": 5,
             "command_timeout": answer_within,
-            "server_settings": {"application_name": "event-trigger", **_SESSION_LIMITS},
+            "server_settings": {"application_name": APPLICATION, **_SESSION_LIMITS},
         },
     )
 
 
 def create_sessions(engine: AsyncEngine) -> Sessions:
     return async_sessionmaker(engine, expire_on_commit=False)
-
-
-async def allow_slow_statements(session: AsyncSession) -> None:
-    """Gives the rest of a transaction that claims nothing 30 s for each of its statements."""
-    await session.execute(text("SET LOCAL statement_timeout = '30s'"))
 
 
 def sqlstate(error: BaseException) -> str:

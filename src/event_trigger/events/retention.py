@@ -16,13 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from event_trigger.config import Settings
 from event_trigger.db.clock import database_now
-from event_trigger.db.engine import (
-    ACROSS_SHARDS,
-    LOCK_NOT_AVAILABLE,
-    Sessions,
-    allow_slow_statements,
-    sqlstate,
-)
+from event_trigger.db.engine import ACROSS_SHARDS, LOCK_NOT_AVAILABLE, Sessions, sqlstate
 from event_trigger.events.partitions import Partition, missing_partitions
 from event_trigger.models import EventCount, EventPartition
 
@@ -131,7 +125,6 @@ async def make_partitions(sessions: Sessions, settings: Settings) -> None:
         if not await _missing(session, settings):
             return
         await session.execute(text("SET LOCAL lock_timeout = '20s'"))
-        await allow_slow_statements(session)
         await session.execute(select(func.pg_advisory_xact_lock(_LOCK)))
         for partition in await _missing(session, settings):
             await Partitions(session).add(partition)
@@ -180,7 +173,6 @@ async def _take(sessions: Sessions, age: timedelta, *, only_open: bool, step: St
     """Takes one step with the oldest partition that has left a window, if there is one."""
     async with sessions.begin() as session:
         await session.execute(text(f"SET LOCAL lock_timeout = '{_PATIENCE}'"))
-        await allow_slow_statements(session)
         await session.execute(select(func.pg_advisory_xact_lock(_LOCK)))
         partitions = Partitions(session)
         ended_by = await database_now(session) - age

@@ -1,0 +1,28 @@
+"""Ends sessions whose process froze in the middle of a statement, with whatever they have locked.
+
+`idle_in_transaction_session_timeout` ends those that froze between two. No limit of PostgreSQL 13
+to 16 ends one that has sent a statement to be prepared and then nothing more.
+"""
+
+import structlog
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from event_trigger.db.engine import APPLICATION
+
+log = structlog.get_logger()
+
+_END_STALLED = text("""
+    SELECT pid, pg_terminate_backend(pid) FROM pg_stat_activity
+    WHERE datname = current_database() AND usename = current_user
+        AND application_name = :application
+        AND state = 'active' AND wait_event = 'ClientRead'
+        AND query_start < clock_timestamp() - interval '5 s'
+""")
+
+
+async def end_stalled_sessions(session: AsyncSession) -> None:
+    """Ends our own sessions that wait for their process for 5 s, from the middle of a statement."""
+    ended = await session.execute(_END_STALLED, {"application": APPLICATION})
+    for row in ended:
+        log.warning("stalled_session_ended", pid=row.pid)
