@@ -25,6 +25,7 @@ from event_trigger.events import router as events
 from event_trigger.events.retention import make_partitions
 from event_trigger.jobs import Jobs
 from event_trigger.logs import configure_logs
+from event_trigger.preview import router as preview
 from event_trigger.triggers import router as triggers
 from event_trigger.web import docs, health
 from event_trigger.web.middleware import BodyLimitMiddleware, RequestMiddleware
@@ -101,6 +102,7 @@ def create_app(settings: Settings, *, passwords: Passwords | None = None) -> Fas
         auth.forms,
         auth.router,
         triggers.router,
+        preview.router,
         dispatch.router,
         accounting.router,
         events.router,

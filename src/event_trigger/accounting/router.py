@@ -19,6 +19,7 @@ from event_trigger.errors import Invalid, NotFound, Unauthorized
 from event_trigger.models import UnfiredReason
 from event_trigger.triggers.dependencies import TriggerKeyDep
 from event_trigger.triggers.repository import OwnedId, Triggers
+from event_trigger.triggers.words import describe
 from event_trigger.web.problems import problems
 from event_trigger.web.schemas import Instant
 from event_trigger.web.services import service
@@ -85,7 +86,7 @@ def _explained(found: Explanation) -> ExplanationRead:
 def _in_force(schedule: InForce) -> ScheduleInForce:
     return ScheduleInForce(
         version=schedule.version,
-        words=None,
+        words=None if schedule.plan is None else describe(schedule.plan.schedule),
         details=schedule.details,
         after=schedule.after,
         until=schedule.until,

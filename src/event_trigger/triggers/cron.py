@@ -97,6 +97,14 @@ class Crontab:
             after = end
         return count
 
+    def shows(self, wall: datetime) -> bool:
+        """Whether a naive local time is one that the expression names."""
+        return next(self._matches(wall - _SECOND), None) == wall
+
+    def next_shown(self, after: datetime) -> datetime:
+        """The first local time later than a naive one that the expression names."""
+        return next(self._matches(after))
+
     def _until(self, end: datetime, after: datetime) -> Iterator[datetime]:
         return takewhile(lambda instant: instant <= end, self.instants_after(after))
 

@@ -49,7 +49,7 @@ async def create(
         owner_id=owner_id,
         type=body.type,
         name=body.name,
-        details=_as_stored(body.details),
+        details=body.details.as_stored(),
         payload=body.payload,
         tags=body.tags,
         anchor_at=now,
@@ -81,9 +81,8 @@ async def change(session: AsyncSession, key: OwnedId, body: TriggerUpdate) -> Tr
     if "payload" in patch:
         trigger.payload = merge_patch(trigger.payload, body.payload)
     ending = ending_of(trigger)
-    trigger.details = _as_stored(
-        _validated(trigger.type, merge_patch(trigger.details, body.details))
-    )
+    merged = merge_patch(trigger.details, body.details)
+    trigger.details = _validated(trigger.type, merged).as_stored()
     _check_payload(trigger)
     trigger.updated_at = now
     if trigger.type == TriggerType.SCHEDULED:
@@ -142,10 +141,6 @@ async def _get_locked(session: AsyncSession, key: OwnedId) -> Trigger:
     if trigger is None:
         raise NotFound
     return trigger
-
-
-def _as_stored(details: Details) -> dict[str, Any]:
-    return details.model_dump(mode="json", by_alias=True, exclude_unset=True, exclude_none=True)
 
 
 def _validated(kind: str, details: dict[str, Any]) -> Details:

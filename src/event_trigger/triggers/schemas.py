@@ -83,6 +83,10 @@ CatchUpWindow = Annotated[
 class ApiDetails(RequestModel):
     payload_schema: PayloadSchema | None = Field(None, alias="schema")
 
+    def as_stored(self) -> JsonObject:
+        """As they were written, without what was left out or null."""
+        return self.model_dump(mode="json", by_alias=True, exclude_unset=True, exclude_none=True)
+
 
 class ScheduledDetails(ApiDetails):
     """When to fire: a `time`, an `interval`, both, or a `cron`."""

@@ -1,5 +1,6 @@
 """Ends one schedule and begins another, so that each planned instant stays accounted for."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -30,7 +31,7 @@ def ending_of(trigger: Trigger) -> Ending:
 
 async def replan(session: AsyncSession, trigger: Trigger, ending: Ending, *, now: datetime) -> None:
     """Another grid starts now; one that only ends elsewhere, or is only spelt anew, goes on."""
-    plan = _read_plan(trigger)
+    plan = plan_or_refuse(trigger.details, anchor=trigger.anchor_at)
     if plan == ending.plan:
         return
     same_grid = ending.plan is not None and plan.grid == ending.plan.grid
@@ -107,15 +108,16 @@ def plan_next(trigger: Trigger) -> None:
     trigger.status = TriggerStatus.ACTIVE
     trigger.next_fire_at = None
     if trigger.type == TriggerType.SCHEDULED:
-        plan = _read_plan(trigger)
+        plan = plan_or_refuse(trigger.details, anchor=trigger.anchor_at)
         trigger.next_fire_at = plan.next_after(trigger.settled_until, fired=trigger.scheduled_count)
         if trigger.next_fire_at is None:
             trigger.status = TriggerStatus.COMPLETED
 
 
-def _read_plan(trigger: Trigger) -> Plan:
+def plan_or_refuse(details: Mapping[str, Any], *, anchor: datetime) -> Plan:
+    """The plan of details, or a 422 that names the place to change."""
     try:
-        return plan_of(trigger.details, anchor=trigger.anchor_at)
+        return plan_of(details, anchor=anchor)
     except ScheduleError as error:
         path = ("details", error.field) if error.field else ("details",)
         raise Invalid.at(path, error.message) from None

@@ -1,0 +1,119 @@
+"""Previews over HTTP: of a trigger's schedule, or of one that is only thought of."""
+
+import asyncio
+from datetime import datetime
+from typing import Annotated
+
+from fastapi import Body, Depends, Query
+from fastapi.openapi.models import Example
+
+from event_trigger.auth.dependencies import PrincipalDep
+from event_trigger.db.clock import database_now
+from event_trigger.errors import Invalid, NotFound, Unauthorized, UnsupportedMediaType
+from event_trigger.models import TriggerStatus, TriggerType
+from event_trigger.preview.schemas import Count, PreviewRead, PreviewRequest, read_preview
+from event_trigger.preview.upcoming import Upcoming, Window, upcoming, window_of
+from event_trigger.triggers.dependencies import TriggerKeyDep
+from event_trigger.triggers.planning import Plan
+from event_trigger.triggers.repository import Triggers
+from event_trigger.triggers.settling import plan_or_refuse
+from event_trigger.web.problems import problems
+from event_trigger.web.schemas import Instant
+from event_trigger.web.session import SessionDep
+from event_trigger.web.strict_json import strict_router
+
+router = strict_router(tags=["preview"], responses=problems(Unauthorized, Invalid))
+
+WHEN_CALLED = PreviewRead(words="When it is called", timezone="UTC", instants=[], total=None)
+EXAMPLES: dict[str, Example] = {
+    "when the clocks go forward": {
+        "value": {
+            "details": {"cron": "30 2 * * *", "timezone": "Europe/Berlin"},
+            "from": "2027-03-27T00:00:00Z",
+            "count": 3,
+        }
+    },
+    "how often in a year": {
+        "value": {
+            "details": {"cron": "0 9 * * mon-fri"},
+            "from": "2027-01-01T00:00:00Z",
+            "until": "2027-12-31T23:59:59Z",
+        }
+    },
+}
+
+
+class WindowQuery:
+    """Which instants to show."""
+
+    def __init__(
+        self,
+        count: Annotated[Count, Query()] = 10,
+        after: Annotated[Instant | None, Query(description="Exclusive; by default now.")] = None,
+        from_: Annotated[Instant | None, Query(alias="from", description="Inclusive.")] = None,
+        until: Annotated[Instant | None, Query(description="Inclusive.")] = None,
+    ) -> None:
+        self.count = count
+        self.after = after
+        self.from_ = from_
+        self.until = until
+
+
+@router.get(
+    "/triggers/{trigger_id}/schedule",
+    summary="Show a trigger's next instants",
+    operation_id="preview_trigger",
+    responses=problems(NotFound),
+)
+async def preview_trigger(
+    key: TriggerKeyDep, session: SessionDep, query: Annotated[WindowQuery, Depends()]
+) -> PreviewRead:
+    """What its present schedule plans, in UTC, on the wall clock and in words.
+
+    A completed trigger has no instants left; a paused one shows what it would do once resumed.
+    """
+    trigger = await Triggers(session).get(key)
+    if trigger is None:
+        raise NotFound
+    if trigger.type != TriggerType.SCHEDULED:
+        return WHEN_CALLED
+    plan, now = (
+        plan_or_refuse(trigger.details, anchor=trigger.anchor_at),
+        await database_now(session),
+    )
+    window = window_of(
+        now=now, after=query.after, from_=query.from_, until=query.until, source="parameter"
+    )
+    if trigger.status == TriggerStatus.COMPLETED:
+        return read_preview(plan.schedule, Upcoming([], None))
+    left = None if plan.max_fires is None else plan.max_fires - trigger.scheduled_count
+    return await asyncio.to_thread(_preview, plan, window, count=query.count, now=now, left=left)
+
+
+@router.post(
+    "/schedules/preview",
+    summary="Try a schedule",
+    operation_id="preview_schedule",
+    responses=problems(UnsupportedMediaType),
+)
+async def preview_schedule(
+    body: Annotated[PreviewRequest, Body(openapi_examples=EXAMPLES)],
+    _: PrincipalDep,
+    session: SessionDep,
+) -> PreviewRead:
+    """When a trigger with these `details`, created now, would fire. Nothing is stored."""
+    now = await database_now(session)
+    plan = plan_or_refuse(body.details.as_stored(), anchor=now)
+    window = window_of(
+        now=now, after=body.after, from_=body.from_, until=body.until, source="pointer"
+    )
+    left = plan.max_fires
+    return await asyncio.to_thread(_preview, plan, window, count=body.count, now=now, left=left)
+
+
+def _preview(
+    plan: Plan, window: Window, *, count: int, now: datetime, left: int | None
+) -> PreviewRead:
+    """Computes for half a second at the worst, so not where all requests wait for it."""
+    found = upcoming(plan, window, count=count, now=now, left=left)
+    return read_preview(plan.schedule, found)
