@@ -228,6 +228,28 @@ def test_keeps_the_contract_over_every_change_of_a_decade(timezone: str, express
 
 
 @lru_cache
+def distinct_zones() -> list[str]:
+    """One of each group of zones whose clocks show the same all through the decade."""
+    days = [datetime(2020, 1, 1, tzinfo=UTC) + number * 2 * DAY for number in range(2009)]
+    shown: dict[tuple[timedelta | None, ...], str] = {}
+    for timezone in ZONES:
+        zone = ZoneInfo(timezone)
+        shown.setdefault(tuple(day.astimezone(zone).utcoffset() for day in days), timezone)
+    return list(shown.values())
+
+
+@pytest.mark.parametrize("expression", ["*/20 * * * *", "30 0 * * *", "15,45 2 * * *"])
+def test_keeps_the_contract_over_every_change_of_a_decade_in_every_zone(expression: str) -> None:
+    for timezone in distinct_zones():
+        for change in changes(timezone, 2020, 2030):
+            start, end = change - 3 * HOUR, change + 4 * HOUR
+
+            fires = fires_between(expression, timezone, start, end)
+
+            assert fires == reference_between(expression, ZoneInfo(timezone), start, end), timezone
+
+
+@lru_cache
 def shown_around(timezone: str, change: datetime) -> list[tuple[datetime, datetime]]:
     return list(clock(ZoneInfo(timezone), change - 13 * HOUR, change + 11 * HOUR))
 
