@@ -3,7 +3,7 @@ BIN := .venv/bin
 export PYTHONPATH := src
 
 .DEFAULT_GOAL := help
-.PHONY: help run install test lint check format pins clean
+.PHONY: help run install test faults lint check format pins clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 12
@@ -15,6 +15,9 @@ install: .venv/dev.stamp  ## Make .venv with everything that development needs
 
 test: .venv/dev.stamp  ## Run the tests with coverage (EVENT_TRIGGER_PG_BIN=… for another PostgreSQL)
 	$(BIN)/python -m pytest --numprocesses=2 --cov --cov-report=term
+
+faults: .venv/dev.stamp  ## Kill and freeze real processes for some three minutes, and audit what is left
+	$(BIN)/python -m pytest tests/faults --numprocesses=2 -rP
 
 lint: .venv/dev.stamp  ## Check format, style, imports and types
 	$(BIN)/ruff format --check .

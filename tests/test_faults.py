@@ -3,8 +3,8 @@
 import asyncio
 import signal
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import Iterator
+from contextlib import AsyncExitStack
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.support.databases import connect
+from tests.support.locks import caught_while_firing
 from tests.support.processes import Served, open_folder, serving, until_over, with_database
 from tests.support.reading import read_all
 from tests.support.services import ADA, running_service, token_of
@@ -128,23 +128,6 @@ async def test_when_a_replica_is_killed_the_others_fire_each_instant_once(
         for number, instants in expected.items()
         for seconds in instants
     )
-
-
-@asynccontextmanager
-async def caught_while_firing(database_url: str) -> AsyncIterator[None]:
-    """A service has claimed a trigger, and waits to insert its event until the body's end."""
-    database, holder = await connect(database_url), await connect(database_url)
-    async with holder.transaction():
-        await holder.execute("LOCK TABLE events IN SHARE MODE")
-        await eventually(
-            lambda: database.fetchval(
-                "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
-                " AND wait_event_type = 'Lock' AND query ~ 'INTO events'"
-            ),
-            lambda count: count == 1,
-        )
-        yield
-    await asyncio.gather(database.close(), holder.close())
 
 
 async def test_a_replica_killed_with_triggers_claimed_leaves_them_due(

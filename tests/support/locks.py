@@ -1,5 +1,6 @@
-"""Gets in the way of the service: a trigger's row, locked by somebody else."""
+"""Gets in the way of the service: a trigger's row, or the log of events, locked by somebody."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -30,3 +31,20 @@ async def locked_trigger(database_url: str, trigger_id: int) -> AsyncIterator[An
 async def until_somebody_waits(connection: Any, number: int = 1) -> None:
     """Until so many sessions of this database wait for a lock."""
     await eventually(lambda: connection.fetchval(_WAITING), lambda waiting: waiting >= number)
+
+
+@asynccontextmanager
+async def caught_while_firing(database_url: str) -> AsyncIterator[None]:
+    """A service has claimed a trigger, and waits to insert its event until the body's end."""
+    database, holder = await connect(database_url), await connect(database_url)
+    async with holder.transaction():
+        await holder.execute("LOCK TABLE events IN SHARE MODE")
+        await eventually(
+            lambda: database.fetchval(
+                "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
+                " AND wait_event_type = 'Lock' AND query ~ 'INTO events'"
+            ),
+            lambda count: count == 1,
+        )
+        yield
+    await asyncio.gather(database.close(), holder.close())

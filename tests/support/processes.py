@@ -19,6 +19,7 @@ from tests.support.services import SECRET
 from tests.support.waiting import eventually
 
 ROOT = Path(__file__).parents[2]
+SERVE = ("-m", "event_trigger", "serve")
 ENDS_WITHIN = 30.0  # seconds; a process that hangs fails its test, and not the run
 _NOT_OURS = re.compile(r"EVENT_TRIGGER_(?!PG_BIN)|DATABASE_URL|PORT$|HOST$|PG[A-Z]")
 
@@ -114,9 +115,9 @@ def open_folder() -> Iterator[Path]:
 @asynccontextmanager
 async def serving(folder: Path, *arguments: str, **settings: str) -> AsyncIterator[Served]:
     """`serve` in a folder: the body begins when it is ready; if it ends first, all was well."""
-    served = _start(folder, arguments, environment(**settings))
+    served = start(folder, arguments, environment(**settings))
     try:
-        await _until_ready(served)
+        await until_ready(served)
         yield served
         if served.process.poll() is None:
             assert await served.end() == 0, served.logged
@@ -125,12 +126,17 @@ async def serving(folder: Path, *arguments: str, **settings: str) -> AsyncIterat
             await served.end(signal.SIGKILL)
 
 
-def _start(folder: Path, arguments: Sequence[str], settings: dict[str, str]) -> Served:
+def start(
+    folder: Path,
+    arguments: Sequence[str],
+    settings: dict[str, str],
+    command: Sequence[str] = SERVE,
+) -> Served:
     number = len(list(folder.glob("stdout-*")))
     stdout, stderr = folder / f"stdout-{number}", folder / f"stderr-{number}"
     with stdout.open("wb") as out, stderr.open("wb") as err:
         process = subprocess.Popen(
-            [sys.executable, "-m", "event_trigger", "serve", *arguments],
+            [sys.executable, *command, *arguments],
             cwd=folder,
             env=settings,
             stdin=subprocess.DEVNULL,
@@ -140,7 +146,7 @@ def _start(folder: Path, arguments: Sequence[str], settings: dict[str, str]) -> 
     return Served(process, stdout, stderr)
 
 
-async def _until_ready(served: Served) -> None:
+async def until_ready(served: Served) -> None:
     async def announced() -> bool:
         assert served.process.poll() is None, served.logged
         return "/api/docs" in served.printed
