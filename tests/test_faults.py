@@ -4,8 +4,6 @@ import asyncio
 import signal
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import AsyncExitStack
-from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -95,41 +93,6 @@ async def test_a_killed_replica_keeps_every_call_it_answered(
     assert_kept(answered, events)
 
 
-async def test_when_a_replica_is_killed_the_others_fire_each_instant_once(
-    folder: Path, database_url: str
-) -> None:
-    details = {"interval": "PT1S", "recurring": True, "max_fires": 5}
-    async with AsyncExitStack() as stack:
-        replicas = await asyncio.gather(
-            *(
-                stack.enter_async_context(serving(folder, **with_database(database_url)))
-                for _ in range(3)
-            )
-        )
-        clients = [await stack.enter_async_context(one.client(token_of(ADA))) for one in replicas]
-        bodies = ({"interval": "PT3S"}, details)
-        once, every = [
-            (await clients[0].post("/triggers", json={"type": "scheduled", "details": one})).json()
-            for one in bodies
-        ]
-        await eventually(lambda: read_all(clients[1], "/events"), lambda found: found != [])
-        await replicas[0].end(signal.SIGKILL)
-        await eventually(
-            lambda: read_all(clients[1], "/triggers"),
-            lambda triggers: {one["status"] for one in triggers} == {"completed"},
-        )
-        events = await read_all(clients[2], "/events")
-
-    expected = {once["id"]: {3}, every["id"]: {1, 2, 3, 4, 5}}
-    starts = {one["id"]: datetime.fromisoformat(one["created_at"]) for one in (once, every)}
-    fired = [(one["trigger_id"], datetime.fromisoformat(one["scheduled_for"])) for one in events]
-    assert sorted(fired) == sorted(
-        (number, starts[number] + timedelta(seconds=seconds))
-        for number, instants in expected.items()
-        for seconds in instants
-    )
-
-
 async def test_a_replica_killed_with_triggers_claimed_leaves_them_due(
     folder: Path, database_url: str
 ) -> None:
@@ -147,32 +110,3 @@ async def test_a_replica_killed_with_triggers_claimed_leaves_them_due(
 
     assert [one["trigger_id"] for one in events] == [trigger["id"]]
     assert [one["scheduled_for"] for one in events] == [trigger["next_fire_at"]]
-
-
-async def test_a_frozen_replica_loses_what_it_claimed_and_goes_on_when_thawed(
-    folder: Path, database_url: str
-) -> None:
-    token = token_of(ADA)
-    body = {"type": "scheduled", "details": {"interval": "PT1S", "recurring": True}}
-    async with serving(folder, **with_database(database_url)) as frozen:
-        async with frozen.client(token) as client:
-            await client.post("/triggers", json=body)
-        async with caught_while_firing(database_url):
-            frozen.process.send_signal(signal.SIGSTOP)
-        try:
-            async with running_service(database_url) as other:
-                ada = other.client(ADA)
-                before = await read_all(ada, "/events")
-                meanwhile = await eventually(
-                    lambda: read_all(ada, "/events"),
-                    lambda found: len(found) > len(before),
-                )
-        finally:
-            frozen.process.send_signal(signal.SIGCONT)
-        async with frozen.client(token) as client:
-            events = await eventually(
-                lambda: read_all(client, "/events"), lambda found: len(found) > len(meanwhile)
-            )
-
-    instants = [one["scheduled_for"] for one in events]
-    assert len(set(instants)) == len(instants)

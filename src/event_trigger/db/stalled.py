@@ -12,17 +12,20 @@ from event_trigger.db.engine import APPLICATION
 
 log = structlog.get_logger()
 
+STALLED_AFTER = 5.0
+
 _END_STALLED = text("""
     SELECT pid, pg_terminate_backend(pid) FROM pg_stat_activity
     WHERE datname = current_database() AND usename = current_user
         AND application_name = :application
         AND state = 'active' AND wait_event = 'ClientRead'
-        AND query_start < clock_timestamp() - interval '5 s'
+        AND query_start < clock_timestamp() - make_interval(secs => :after)
 """)
 
 
-async def end_stalled_sessions(session: AsyncSession) -> None:
-    """Ends our own sessions that wait for their process for 5 s, from the middle of a statement."""
-    ended = await session.execute(_END_STALLED, {"application": APPLICATION})
+async def end_stalled_sessions(session: AsyncSession, *, after: float = STALLED_AFTER) -> None:
+    """Ends our own sessions whose process leaves a statement half said for so many seconds."""
+    wanted = {"application": APPLICATION, "after": after}
+    ended = await session.execute(_END_STALLED, wanted)
     for row in ended:
         log.warning("stalled_session_ended", pid=row.pid)

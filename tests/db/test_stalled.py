@@ -1,0 +1,78 @@
+"""A session that its process left in the middle of a statement is ended, and no other."""
+
+from typing import Any
+
+import asyncpg
+import pytest
+from sqlalchemy import make_url
+
+from event_trigger.db.engine import APPLICATION, create_engine, create_sessions
+from event_trigger.db.stalled import end_stalled_sessions
+from tests.support.databases import connect
+from tests.support.waiting import eventually
+
+
+async def connect_as(url: str, application: str) -> Any:
+    parsed = make_url(url)
+    return await asyncpg.connect(
+        user=parsed.username,
+        database=parsed.database,
+        server_settings={"application_name": application},
+        **dict(parsed.query),
+    )
+
+
+async def stall(connection: Any) -> None:
+    """Sends a statement to be prepared and nothing more, with a row locked."""
+    await connection.execute("BEGIN")
+    await connection.execute("SELECT FROM users WHERE id = 1 FOR UPDATE")
+    await connection.prepare("SELECT 1")
+
+
+async def end_stalled(url: str, *, after: float) -> None:
+    engine = create_engine(url, connections=1)
+    async with create_sessions(engine).begin() as session:
+        await end_stalled_sessions(session, after=after)
+    await engine.dispose()
+
+
+async def test_what_a_stalled_session_had_locked_is_free_again(
+    database_url: str, database: Any
+) -> None:
+    stalled = await connect_as(database_url, APPLICATION)
+    await stall(stalled)
+    with pytest.raises(asyncpg.LockNotAvailableError):
+        await database.execute("SELECT FROM users WHERE id = 1 FOR UPDATE NOWAIT")
+
+    await end_stalled(database_url, after=0.0)
+
+    await eventually(lambda: is_closed(stalled), bool)
+    await database.execute("SELECT FROM users WHERE id = 1 FOR UPDATE NOWAIT")
+
+
+async def is_closed(connection: Any) -> bool:
+    return bool(connection.is_closed())
+
+
+async def test_sessions_that_work_wait_or_are_not_ours_are_left_alone(database_url: str) -> None:
+    others = [
+        await connect_as(database_url, APPLICATION),  # idle
+        await connect_as(
+            database_url, APPLICATION
+        ),  # idle in a transaction, which has its own limit
+        await connect_as(
+            database_url, APPLICATION
+        ),  # in the middle of a statement, but not for long
+        await connect(database_url),  # a person's
+    ]
+    await others[1].execute("BEGIN")
+    await others[2].prepare("SELECT 1")
+    await others[3].prepare("SELECT 1")
+
+    await end_stalled(database_url, after=3600)
+    await others[2].execute("SELECT 1")
+    await end_stalled(database_url, after=0.0)
+
+    assert [await one.fetchval("SELECT 1") for one in others] == [1, 1, 1, 1]
+    for one in others:
+        await one.close()
