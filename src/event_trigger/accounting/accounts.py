@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from event_trigger.accounting.reconcile import Account, Era, Recorded, reconcile
 from event_trigger.accounting.repository import Ledger
 from event_trigger.db.clock import database_now
+from event_trigger.dispatch.due import Due, due
 from event_trigger.models import (
     ScheduleVersion,
     Trigger,
@@ -17,6 +18,7 @@ from event_trigger.models import (
     UnfiredRange,
     UnfiredReason,
 )
+from event_trigger.triggers.catch_up import MOST_CAUGHT_UP
 from event_trigger.triggers.planning import Plan, Unfired, plan_of
 from event_trigger.triggers.repository import OwnedId, Triggers
 from event_trigger.triggers.schedule import Schedule, Stretch, count_between, stretch_between
@@ -68,7 +70,8 @@ async def draw_up(
             span = reconcile(statement.eras, statement.ranges, fired, after=start, until=end)
             statement.account.add(span)
     if trigger is not None and statement.eras:
-        _add_undecided(statement, trigger, after=max(after, statement.eras[-1].until), until=upto)
+        after = max(after, statement.eras[-1].until)
+        _add_undecided(statement, trigger, after=after, until=upto, now=now)
     return statement
 
 
@@ -110,24 +113,49 @@ def _schedule_of(row: Trigger | ScheduleVersion) -> Schedule | None:
     return None if plan is None else plan.schedule
 
 
+def waiting_of(trigger: Trigger, plan: Plan, *, now: datetime) -> Due | None:
+    """What would become now of the instants that are due, if any are."""
+    if trigger.next_fire_at is None or trigger.next_fire_at > now:
+        return None
+    return due(
+        plan,
+        planned=trigger.next_fire_at,
+        now=now,
+        fired=trigger.scheduled_count,
+        most=MOST_CAUGHT_UP,
+    )
+
+
 def _add_undecided(
-    statement: Statement, trigger: Trigger, *, after: datetime, until: datetime
+    statement: Statement, trigger: Trigger, *, after: datetime, until: datetime, now: datetime
 ) -> None:
     """Counts what came later: it waits to fire, or a pause that goes on swallows it."""
     plan = plan_in(trigger)
-    if plan is None or after >= until or trigger.status == TriggerStatus.COMPLETED:
-        return
-    stretch = stretch_between(plan.schedule, after=after, until=until)
-    if stretch is None:
+    if plan is None:
         return
     if trigger.status == TriggerStatus.PAUSED:
+        _add_paused(statement, plan, trigger.version, after=after, until=until)
+    elif (waiting := waiting_of(trigger, plan, now=now)) is not None:
+        stretches = [one.stretch for one in waiting.unfired]
+        statement.pending = sum(after < instant <= until for instant in waiting.fires) + sum(
+            count_between(
+                plan.schedule,
+                after=max(after, one.first - _MICROSECOND),
+                until=min(until, one.last),
+            )
+            for one in stretches
+        )
+        statement.account.planned += statement.pending
+
+
+def _add_paused(
+    statement: Statement, plan: Plan, version: int, *, after: datetime, until: datetime
+) -> None:
+    stretch = stretch_between(plan.schedule, after=after, until=until)
+    if stretch is not None:
         statement.account.planned += stretch.count
         statement.account.unfired[UnfiredReason.PAUSED] += stretch.count
-        statement.ranges.append(Recorded(trigger.version, Unfired(stretch, UnfiredReason.PAUSED)))
-        return
-    left = stretch.count if plan.max_fires is None else plan.max_fires - trigger.scheduled_count
-    statement.pending = min(stretch.count, left)
-    statement.account.planned += statement.pending
+        statement.ranges.append(Recorded(version, Unfired(stretch, UnfiredReason.PAUSED)))
 
 
 def _spans(

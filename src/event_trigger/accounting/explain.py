@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from event_trigger.accounting.accounts import plan_in
+from event_trigger.accounting.accounts import plan_in, waiting_of
 from event_trigger.accounting.outcomes import OUTCOMES, Outcome, words_for
 from event_trigger.accounting.repository import Ledger
 from event_trigger.db.clock import database_now
@@ -144,13 +144,23 @@ def _judge_open(
     if trigger.status == TriggerStatus.PAUSED:
         reason = "The trigger is paused: this instant does not fire unless it is resumed before."
         return Explanation(Outcome.PAUSED, reason, at, None, in_force)
-    if plan.max_fires is not None:
-        waiting = count_between(plan.schedule, after=trigger.settled_until, until=at)
-        if waiting > plan.max_fires - trigger.scheduled_count:
-            reason = f"By then the trigger will have fired {plan.max_fires} times, its max_fires."
-            return Explanation(Outcome.NOT_SCHEDULED, reason, in_force=in_force)
+    if plan.max_fires is not None and _comes_too_late(trigger, plan, plan.max_fires, at, now):
+        reason = f"By then the trigger will have fired {plan.max_fires} times, its max_fires."
+        return Explanation(Outcome.NOT_SCHEDULED, reason, in_force=in_force)
     reason = "It is due, and has not fired yet." if at <= now else "It is still to come."
     return Explanation(Outcome.PENDING, reason, at, None, in_force)
+
+
+def _comes_too_late(
+    trigger: Trigger, plan: Plan, max_fires: int, at: datetime, now: datetime
+) -> bool:
+    """Whether the firings are spent before an instant: what is coalesced spends none."""
+    waiting = waiting_of(trigger, plan, now=now)
+    fires = () if waiting is None else waiting.fires
+    left = max_fires - trigger.scheduled_count - len(fires)
+    if waiting is not None and at <= now:
+        return left <= 0 and at > waiting.settled_until
+    return count_between(plan.schedule, after=now, until=at) > left
 
 
 def _punctuality(lag: timedelta) -> str:
