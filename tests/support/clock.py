@@ -1,0 +1,66 @@
+"""A clock that stands still unless a test moves it: the database's, which decides everything.
+
+`now()` in SQL is looked up like any other name, so a schema that is searched first can have one.
+"""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import make_url
+
+from tests.support.databases import connect, create_database
+
+_TIME_IS_A_TABLE = """
+    CREATE SCHEMA testing;
+    CREATE TABLE testing.clock (instant timestamptz NOT NULL);
+    CREATE FUNCTION testing.now() RETURNS timestamptz STABLE LANGUAGE sql
+        AS 'SELECT instant FROM testing.clock';
+    CREATE FUNCTION testing.clock_timestamp() RETURNS timestamptz STABLE LANGUAGE sql
+        AS 'SELECT instant FROM testing.clock';
+    UPDATE logins SET expires_at = 'infinity';
+"""
+# the columns' defaults were bound to the real clock when they were made
+_BIND_DEFAULTS = """
+    SELECT format('ALTER TABLE %I ALTER %I SET DEFAULT testing.%s',
+        table_name, column_name, column_default)
+    FROM information_schema.columns
+    WHERE table_schema = 'public' AND column_default IN ('now()', 'clock_timestamp()')
+"""
+
+
+async def make_still_template(server_url: str, *, template: str, start: datetime) -> str:
+    """Copies a template without partitions and stops its time at `start`; gives the new name."""
+    url = await create_database(server_url, template=template)
+    database = await connect(url)
+    try:
+        bindings = await database.fetch(_BIND_DEFAULTS)
+        await database.execute(_TIME_IS_A_TABLE)
+        await database.execute("INSERT INTO testing.clock VALUES ($1)", start)
+        for (binding,) in bindings:
+            await database.execute(binding)
+    finally:
+        await database.close()
+    return name_of(url)
+
+
+async def create_still_database(server_url: str, *, template: str) -> str:
+    """Copies what `make_still_template` made; a setting of the database itself is not copied."""
+    url = await create_database(server_url, template=template)
+    database = await connect(url)
+    try:
+        await database.execute(
+            f"ALTER DATABASE {name_of(url)} SET search_path = testing, pg_catalog, public"
+        )
+    finally:
+        await database.close()
+    return url
+
+
+async def set_clock(database: Any, instant: datetime) -> None:
+    await database.execute("UPDATE testing.clock SET instant = $1", instant)
+
+
+def name_of(url: str) -> str:
+    name = make_url(url).database
+    assert name is not None
+    return name
