@@ -46,7 +46,7 @@ from tests.support.still import KEEP_FOR, StillService
 T = TypeVar("T")
 
 LONG = "MODEL_EXAMPLES" in os.environ
-EXAMPLES = int(os.environ.get("MODEL_EXAMPLES", "25"))
+EXAMPLES = int(os.environ.get("MODEL_EXAMPLES", "20"))
 STEPS = int(os.environ.get("MODEL_STEPS", "40"))
 ALL_TIME = 80 * DAY  # nothing is purged: when, is tested elsewhere
 AT_ONCE = 4 * DAY
@@ -263,7 +263,8 @@ class Accounts(RuleBasedStateMachine):
 
         assert found.findings == []
         assert found.triggers == len(self.model)
-        counted = {**found.account.unfired, "fired": found.account.fired, "pending": found.pending}
+        counted: dict[str, int] = dict(found.account.unfired)
+        counted |= {"fired": found.account.fired, "pending": found.pending}
         assert {key: count for key, count in counted.items() if count} == sums
         assert found.account.planned == sums.total()
 
