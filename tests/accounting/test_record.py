@@ -299,6 +299,65 @@ async def test_instants_outside_the_life_of_a_trigger_are_explained_too(
     assert sums_of(await account_of(ada, called["id"])) == {"fired": 0}
 
 
+async def test_no_instant_is_too_far_or_too_old_to_be_asked_about(
+    idle: httpx.AsyncClient,
+) -> None:
+    first, last = "1970-01-01T00:00:00Z", "9000-12-31T23:59:00Z"
+    for details in (
+        {"cron": "* * * * *", "timezone": "Africa/Cairo", "max_fires": 3},
+        {"cron": "* * * * *", "timezone": "Africa/Cairo", "max_fires": 2**53},
+        {"cron": "0 0 29 2 *", "timezone": "Europe/Berlin", "max_fires": 1},
+        {"interval": "PT1S", "recurring": True, "max_fires": 2**53},
+        {"time": "9000-12-31T23:59:00Z"},
+    ):
+        made = await make_scheduled(idle, details)
+        old = await explain(idle, made["id"], instant(first))
+        far = await explain(idle, made["id"], instant(last))
+
+        assert old["outcome"] == "not_scheduled"
+        assert far["outcome"] in {"pending", "not_scheduled"}
+        assert sums_of(await account_of(idle, made["id"], since=first, until=last)) == {"fired": 0}
+
+
+async def test_max_fires_is_spent_by_what_is_due_already(
+    idle: httpx.AsyncClient, database: Any
+) -> None:
+    made = await make_scheduled(idle, {**MINUTELY, "max_fires": 2, "catch_up": "all"})
+    await set_back(database, made["id"], 5 * MINUTE + SECOND)
+    trigger = await read(idle, made["id"])
+
+    said = [(await explain(idle, made["id"], at))["outcome"] for at in grid(trigger, 9)]
+
+    assert said == ["pending"] * 2 + ["not_scheduled"] * 7
+    assert (await account_of(idle, made["id"]))["pending"] == 2
+
+
+async def test_a_schedule_that_makes_no_sense_any_more_is_said_to_be_so(
+    idle: httpx.AsyncClient, database: Any
+) -> None:
+    made = await make_scheduled(idle, MINUTELY)
+    await database.execute("UPDATE triggers SET details = '{}'")
+
+    found = await explain(idle, made["id"], instant(made["next_fire_at"]))
+
+    assert (found["outcome"], found["schedule"]["words"]) == ("not_scheduled", None)
+    assert "no longer be read" in found["reason"]
+
+
+async def test_what_is_past_keeping_is_said_to_be_no_longer_on_record(
+    idle: httpx.AsyncClient, database: Any
+) -> None:
+    made = await make_scheduled(idle, MINUTELY)
+    await set_back(database, made["id"], timedelta(days=5))
+    await database.execute("UPDATE triggers SET settled_until = now()")
+    trigger = await read(idle, made["id"])
+
+    found = await explain(idle, made["id"], grid(trigger, 1)[0])
+
+    assert (found["outcome"], found["event_id"]) == ("expired", None)
+    assert "past keeping" in found["reason"]
+
+
 async def test_what_was_completed_has_no_more_instants(
     ada: httpx.AsyncClient, database: Any
 ) -> None:

@@ -4,16 +4,20 @@ import asyncio
 import subprocess
 import sys
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from sqlalchemy import inspect
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from event_trigger.db.engine import create_engine
+from event_trigger.accounting.audit import audit
+from event_trigger.db.engine import create_engine, create_sessions
 from event_trigger.db.migrate import current_revision, is_migrated, migrate, newest_revision
 from event_trigger.models import Base
 from tests.support.databases import connect, create_database, drop_database
+from tests.support.downtime import instants_of, until_caught_up
+from tests.support.planting import plant_triggers
 from tests.support.processes import ROOT, environment
 from tests.support.services import ADA, running_service
 
@@ -126,6 +130,27 @@ async def test_the_previous_version_works_beside_a_newer_schema(database_url: st
     assert "migrated" not in ready.text
     assert listed.status_code == 200
     assert await database.fetchval("SELECT version_num FROM alembic_version") == "9999"
+    await database.close()
+
+
+async def test_triggers_of_the_version_before_are_accounted_for_from_then_on(
+    database_url: str,
+) -> None:
+    database = await connect(database_url)
+    await asyncio.to_thread(alembic, database_url, "downgrade", "0001")
+    long_ago = datetime.now(UTC) - timedelta(hours=3)
+    [old] = await plant_triggers(database, due_at=long_ago)
+    await asyncio.to_thread(alembic, database_url, "upgrade", "head")
+    [late] = await plant_triggers(database, due_at=datetime.now(UTC))  # as older code adds them
+
+    async with running_service(database_url):
+        await until_caught_up(database, old, late)
+    engine = create_engine(database_url)
+    found = await audit(create_sessions(engine), keep_for=timedelta(hours=48))
+
+    assert len(await instants_of(database, old)) == len(await instants_of(database, late)) == 1
+    assert (found.triggers, found.findings) == (2, [])
+    await engine.dispose()
     await database.close()
 
 

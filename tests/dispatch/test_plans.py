@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import event, select
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
+from event_trigger.accounting.repository import Ledger
 from event_trigger.db.engine import create_engine, create_sessions
 from event_trigger.dispatch.due import Due
 from event_trigger.dispatch.repository import Firing, Firings
@@ -16,6 +17,7 @@ from event_trigger.events.partitions import Partition
 from event_trigger.events.repository import EventFilter, Events
 from event_trigger.events.window import Window
 from event_trigger.models import EventPartition
+from event_trigger.triggers.repository import OwnedId
 from tests.support.databases import connect
 from tests.support.planting import plant_triggers
 from tests.support.services import ADA, BOB
@@ -166,3 +168,21 @@ async def test_a_further_page_reads_no_newer_partition(engine: AsyncEngine) -> N
 
     for plan in plans:
         assert len(tables_scanned(plan)) <= 2  # the hour may end in this very minute
+
+
+async def test_an_account_reads_what_its_own_trigger_left(engine: AsyncEngine) -> None:
+    key, now = OwnedId(ADA, 1), datetime.now(UTC)
+
+    async def work(session: AsyncSession) -> None:
+        ledger = Ledger(session)
+        await ledger.list_fired(key, after=now - timedelta(hours=1), until=now)
+        await ledger.list_unfired(key, after=now - timedelta(hours=1), until=now)
+        await ledger.list_versions(key, after=now)
+        await ledger.get_event(key, now)
+
+    fired, unfired, versions, event_ = await plans_of(engine, work)
+
+    assert "trigger_id_triggered_at" in fired
+    assert "ix_unfired_ranges_trigger" in unfired
+    assert "pk_schedule_versions" in versions
+    assert "trigger_id_triggered_at" in event_

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import islice
 from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -26,12 +27,15 @@ from event_trigger.triggers.repository import OwnedId, Triggers
 from event_trigger.triggers.schedule import (
     Schedule,
     count_between,
+    instants_between,
     latest_fire_between,
     next_fire_after,
 )
 
 _MICROSECOND = timedelta(microseconds=1)
 _ON_TIME = timedelta(seconds=1)
+_FEW = 1000
+_FAR = timedelta(days=3653)
 _BEFORE_ALL = datetime.fromisoformat("1970-01-01T00:00:00Z")
 
 
@@ -154,13 +158,19 @@ def _judge_open(
 def _comes_too_late(
     trigger: Trigger, plan: Plan, max_fires: int, at: datetime, now: datetime
 ) -> bool:
-    """Whether the firings are spent before an instant: what is coalesced spends none."""
+    """Whether the firings are spent before an instant: what is coalesced spends none.
+
+    Many firings are looked at for ten years only; counting those of all time would take minutes.
+    """
     waiting = waiting_of(trigger, plan, now=now)
     fires = () if waiting is None else waiting.fires
     left = max_fires - trigger.scheduled_count - len(fires)
     if waiting is not None and at <= now:
         return left <= 0 and at > waiting.settled_until
-    return count_between(plan.schedule, after=now, until=at) > left
+    if left < _FEW:
+        coming = instants_between(plan.schedule, after=now, until=at)
+        return next(islice(coming, left, None), None) is not None
+    return count_between(plan.schedule, after=now, until=min(at, now + _FAR)) > left
 
 
 def _punctuality(lag: timedelta) -> str:

@@ -186,7 +186,10 @@ def _miscounted(
 
 
 def _outside(eras: Sequence[Era], fired: Sequence[datetime]) -> Iterator[Difference]:
+    begins = min((era.after for era in eras), default=None)
     for event in fired:
+        if begins is None or event <= begins:
+            continue  # of a time that nothing accounts for: before an upgrade
         if not any(era.after < event <= era.until for era in eras):
             yield Difference(Discrepancy.UNPLANNED, event, event)
 
