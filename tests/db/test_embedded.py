@@ -536,7 +536,8 @@ def test_an_interrupted_start_leaves_no_process(
     script = SAY_VERSION + f"; echo $$ > {started}; exec sleep 60"
     monkeypatch.setenv("EVENT_TRIGGER_PG_BIN", stand_in(place / "bin", **{program: script}))
     data_dir = place / "new" if program == "initdb" else unusable
-    interrupting = f"until [ -s {started} ]; do sleep 0.1; done; kill -INT {os.getpid()}"
+    # a moment later: we, and not only the program, must have got as far as waiting for it
+    interrupting = f"until [ -s {started} ]; do sleep 0.1; done; sleep 1; kill -INT {os.getpid()}"
 
     with (
         subprocess.Popen(["/bin/sh", "-c", interrupting]),
