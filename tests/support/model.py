@@ -19,16 +19,14 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 SECOND = 1_000_000
 MINUTE, HOUR, DAY = 60 * SECOND, 3600 * SECOND, 86_400 * SECOND
 START = datetime(2027, 2, 26, 11, 58, 30, 250_000, tzinfo=UTC)  # the 28th is a Sunday
-WALKED = timedelta(days=120)
+WALKED = timedelta(days=90)
 GRACE = 5 * SECOND
 MOST = 1000
 NONE: Instants = range(0)
 
 INTERVALS: dict[int | float | str, int] = {
-    "PT1S": SECOND,
-    0.025: 1_500_000,
     "PT7S": 7 * SECOND,
-    0.5: 30 * SECOND,
+    0.625: 37_500_000,
     1: MINUTE,
     "PT60S": MINUTE,
     90: 90 * MINUTE,
