@@ -17,7 +17,7 @@ test: .venv/dev.stamp  ## Run the tests with coverage (EVENT_TRIGGER_PG_BIN=… 
 	$(BIN)/python -m pytest --numprocesses=2 --cov --cov-report=term
 
 faults: .venv/dev.stamp  ## Kill and freeze real processes for some three minutes, and audit what is left
-	$(BIN)/python -m pytest tests/faults --numprocesses=2 -rP
+	$(BIN)/python -m pytest tests/faults/test_storm.py tests/faults --numprocesses=2 -rP
 
 lint: .venv/dev.stamp  ## Check format, style, imports and types
 	$(BIN)/ruff format --check .

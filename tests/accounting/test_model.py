@@ -49,7 +49,7 @@ from tests.support.still import KEEP_FOR, StillService
 T = TypeVar("T")
 
 LONG = "MODEL_EXAMPLES" in os.environ
-EXAMPLES = int(os.environ.get("MODEL_EXAMPLES", "16"))
+EXAMPLES = int(os.environ.get("MODEL_EXAMPLES", "8"))
 STEPS = int(os.environ.get("MODEL_STEPS", "40"))
 ALL_TIME = 60 * DAY  # nothing is purged: when, is tested elsewhere
 AT_ONCE = 2 * DAY
