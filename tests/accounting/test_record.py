@@ -218,6 +218,25 @@ async def test_a_database_clock_set_back_plans_no_instant_twice(
     assert instant(resumed["next_fire_at"]) == settled + MINUTE
 
 
+async def test_what_a_trigger_failed_to_fire_is_on_record(
+    ada: httpx.AsyncClient, database: Any
+) -> None:
+    made = await make_scheduled(ada, MINUTELY)
+    await database.execute(
+        "CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS"
+        " $$ BEGIN RAISE EXCEPTION 'not this one'; END $$;"
+        "CREATE TRIGGER fail BEFORE INSERT ON events FOR EACH ROW EXECUTE FUNCTION fail()"
+    )
+    await set_back(database, made["id"], 3 * MINUTE + SECOND)
+    await eventually(lambda: read(ada, made["id"]), lambda one: one["status"] == "paused")
+
+    trigger = await read(ada, made["id"])
+    explained = await explain(ada, made["id"], grid(trigger, 1)[0])
+    assert sums_of(await account_of(ada, made["id"])) == {"fired": 0, "failed": 3}
+    assert explained["outcome"] == "missed"
+    assert "set aside" in explained["reason"]
+
+
 async def test_the_past_is_judged_by_the_schedule_in_force_then(
     ada: httpx.AsyncClient, database: Any
 ) -> None:
