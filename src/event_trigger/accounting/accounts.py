@@ -19,8 +19,8 @@ from event_trigger.models import (
     UnfiredReason,
 )
 from event_trigger.triggers.catch_up import MOST_CAUGHT_UP
-from event_trigger.triggers.planning import Plan, Unfired, plan_of
-from event_trigger.triggers.repository import OwnedId, Triggers
+from event_trigger.triggers.planning import Plan, Unfired, readable_plan
+from event_trigger.triggers.repository import OwnedId
 from event_trigger.triggers.schedule import Schedule, Stretch, count_between, stretch_between
 
 _MICROSECOND = timedelta(microseconds=1)
@@ -38,12 +38,12 @@ class Statement:
     account: Account = field(default_factory=Account)
     pending: int = 0
     ranges: list[Recorded] = field(default_factory=list)
-    eras: list[Era] = field(default_factory=list)
 
 
 async def draw_up(
     session: AsyncSession,
     key: OwnedId,
+    trigger: Trigger | None,
     *,
     keep_for: timedelta,
     since: datetime | None = None,
@@ -51,41 +51,40 @@ async def draw_up(
 ) -> Statement:
     """Accounts for what is kept, as far as `since` and `until` do not narrow it.
 
-    The trigger is read first, and all up to its `settled_until` was recorded before that: whatever
-    fires or changes meanwhile lies later.
+    The trigger, None if it was deleted, was read before, and all up to its `settled_until` was
+    recorded before that: whatever fires or changes meanwhile lies later.
     """
     ledger = Ledger(session)
     now = await database_now(session)
-    trigger = await Triggers(session).get(key)
     start = now - keep_for + keep_for / _ON_ITS_WAY_OUT
     statement = Statement(start if since is None else max(start, since), min(until or now, now))
     after, upto = statement.since - _MICROSECOND, statement.until - _MICROSECOND
-    statement.eras = await list_eras(ledger, key, trigger, after=after)
-    settled = min(upto, statement.eras[-1].until) if statement.eras else after
+    eras = await _list_eras(ledger, key, trigger, after=after)
+    if not eras:
+        return statement
+    settled = min(upto, eras[-1].until)
     if after < settled:
         ranges = await ledger.list_unfired(key, after=after, until=settled)
-        statement.ranges = [recorded(one) for one in ranges]
-        for start, end in _spans(statement.eras, after=after, until=settled):
+        statement.ranges = [_recorded(one) for one in ranges]
+        for start, end in _spans(eras, after=after, until=settled):
             fired = await ledger.list_fired(key, after=start, until=end)
-            span = reconcile(statement.eras, statement.ranges, fired, after=start, until=end)
-            statement.account.add(span)
-    if trigger is not None and statement.eras:
-        after = max(after, statement.eras[-1].until)
+            statement.account.add(reconcile(eras, statement.ranges, fired, after=start, until=end))
+    if trigger is not None:
+        after = max(after, eras[-1].until)
         _add_undecided(statement, trigger, after=after, until=upto, now=now)
     return statement
 
 
-async def list_eras(
+async def _list_eras(
     ledger: Ledger, key: OwnedId, trigger: Trigger | None, *, after: datetime
 ) -> list[Era]:
     """The schedules in force after an instant, oldest first, the present one up to what is settled.
 
     There is none for a trigger that only fires when it is called.
     """
-    ended = await ledger.list_versions(key, after=after)
     eras = [
         Era(one.version, _schedule_of(one), one.starts_after, one.ends_at)
-        for one in ended
+        for one in await ledger.list_versions(key, after=after)
         if trigger is None or one.version < trigger.version
     ]
     if trigger is not None and trigger.type == TriggerType.SCHEDULED:
@@ -95,22 +94,14 @@ async def list_eras(
     return eras
 
 
-def plan_in(row: Trigger | ScheduleVersion) -> Plan | None:
-    """The plan of what is stored, or None where it can no longer be read."""
-    try:
-        return plan_of(row.details, anchor=row.anchor_at)
-    except (ValueError, TypeError, AttributeError):
-        return None
+def _schedule_of(row: Trigger | ScheduleVersion) -> Schedule | None:
+    plan = readable_plan(row.details, anchor=row.anchor_at)
+    return None if plan is None else plan.schedule
 
 
-def recorded(row: UnfiredRange) -> Recorded:
+def _recorded(row: UnfiredRange) -> Recorded:
     stretch = Stretch(row.first_at, row.last_at, row.count)
     return Recorded(row.version, Unfired(stretch, UnfiredReason(row.reason)))
-
-
-def _schedule_of(row: Trigger | ScheduleVersion) -> Schedule | None:
-    plan = plan_in(row)
-    return None if plan is None else plan.schedule
 
 
 def waiting_of(trigger: Trigger, plan: Plan, *, now: datetime) -> Due | None:
@@ -130,7 +121,7 @@ def _add_undecided(
     statement: Statement, trigger: Trigger, *, after: datetime, until: datetime, now: datetime
 ) -> None:
     """Counts what came later: it waits to fire, or a pause that goes on swallows it."""
-    plan = plan_in(trigger)
+    plan = readable_plan(trigger.details, anchor=trigger.anchor_at)
     if plan is None:
         return
     if trigger.status == TriggerStatus.PAUSED:

@@ -2,13 +2,15 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import assert_never
 
 from event_trigger.accounting.accounts import draw_up
 from event_trigger.accounting.reconcile import Account, Difference, Discrepancy
 from event_trigger.accounting.repository import Ledger
 from event_trigger.db.engine import Sessions
+from event_trigger.triggers.repository import Triggers
+from event_trigger.triggers.words import instant_text
 
 MOST_SHOWN = 20  # differences of one trigger; one that goes wrong may go wrong every second
 
@@ -44,7 +46,8 @@ async def audit(sessions: Sessions, *, keep_for: timedelta) -> Audit:
         keys = await Ledger(session).list_keys()
     for key in keys:
         async with sessions() as session:
-            statement = await draw_up(session, key, keep_for=keep_for)
+            trigger = await Triggers(session).get(key)
+            statement = await draw_up(session, key, trigger, keep_for=keep_for)
         found.triggers += 1
         found.pending += statement.pending
         found.account.add(statement.account)
@@ -60,9 +63,9 @@ def _findings(trigger_id: int, differences: list[Difference]) -> Iterator[str]:
 
 
 def _sentence(found: Difference) -> str:
-    span = _text(found.first)
+    span = instant_text(found.first)
     if found.last != found.first:
-        span = f"{found.count} instants from {span} to {_text(found.last)}"
+        span = f"{found.count} instants from {span} to {instant_text(found.last)}"
     match found.kind:
         case Discrepancy.UNEXPLAINED:
             return f"neither an event nor a reason for {span}"
@@ -75,10 +78,6 @@ def _sentence(found: Difference) -> str:
         case Discrepancy.UNPLANNED:
             return f"an event that no schedule planned: {span}"
         case Discrepancy.UNREADABLE:
-            return f"its schedule can no longer be read, from {_text(found.first)}"
+            return f"its schedule can no longer be read, from {instant_text(found.first)}"
         case _:
             assert_never(found.kind)
-
-
-def _text(instant: datetime) -> str:
-    return instant.isoformat().replace("+00:00", "Z")

@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from event_trigger.accounting.accounts import plan_in, waiting_of
+from event_trigger.accounting.accounts import waiting_of
 from event_trigger.accounting.outcomes import OUTCOMES, Outcome, words_for
 from event_trigger.accounting.repository import Ledger
 from event_trigger.db.clock import database_now
@@ -22,21 +22,22 @@ from event_trigger.models import (
     UnfiredRange,
     UnfiredReason,
 )
-from event_trigger.triggers.planning import Plan, schedule_part
+from event_trigger.triggers.planning import Plan, readable_plan, schedule_part
 from event_trigger.triggers.repository import OwnedId, Triggers
 from event_trigger.triggers.schedule import (
+    BEFORE_ALL,
+    LONGEST_COUNT,
     Schedule,
     count_between,
     instants_between,
     latest_fire_between,
     next_fire_after,
 )
+from event_trigger.triggers.words import instant_text
 
 _MICROSECOND = timedelta(microseconds=1)
 _ON_TIME = timedelta(seconds=1)
 _FEW = 1000
-_FAR = timedelta(days=3653)
-_BEFORE_ALL = datetime.fromisoformat("1970-01-01T00:00:00Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +99,13 @@ async def _in_force(ledger: Ledger, key: OwnedId, trigger: Trigger, at: datetime
         if row_ is None:
             return None
         row, after, until = row_, row_.starts_after, row_.ends_at
-    return InForce(row.version, schedule_part(row.details), plan_in(row), after, until)
+    return InForce(
+        row.version,
+        schedule_part(row.details),
+        readable_plan(row.details, anchor=row.anchor_at),
+        after,
+        until,
+    )
 
 
 def _judge(
@@ -170,7 +177,7 @@ def _comes_too_late(
     if left < _FEW:
         coming = instants_between(plan.schedule, after=now, until=at)
         return next(islice(coming, left, None), None) is not None
-    return count_between(plan.schedule, after=now, until=min(at, now + _FAR)) > left
+    return count_between(plan.schedule, after=now, until=min(at, now + LONGEST_COUNT)) > left
 
 
 def _punctuality(lag: timedelta) -> str:
@@ -186,17 +193,13 @@ def _no_schedule(trigger: Trigger, at: datetime) -> str:
 
 
 def _neighbours(schedule: Schedule, at: datetime) -> str:
-    before = latest_fire_between(schedule, after=_BEFORE_ALL, until=at)
+    before = latest_fire_between(schedule, after=BEFORE_ALL, until=at)
     after = next_fire_after(schedule, at)
     parts = [
-        f"{word} {_text(instant)}"
+        f"{word} {instant_text(instant)}"
         for word, instant in (("before it", before), ("after it", after))
         if instant is not None
     ]
     if not parts:
         return "It has none at all."
     return f"The nearest: {', '.join(parts)}."
-
-
-def _text(instant: datetime) -> str:
-    return instant.isoformat().replace("+00:00", "Z")

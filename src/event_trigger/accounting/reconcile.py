@@ -94,7 +94,7 @@ def reconcile(
         start, end = max(era.after, after), min(era.until, until)
         if start >= end:
             continue
-        events = fired[bisect_right(fired, start) : bisect_right(fired, end)]
+        events = _within(fired, start, end)
         seen += len(events)
         if era.schedule is None:
             account.differences.append(Difference(Discrepancy.UNREADABLE, start, end))

@@ -65,10 +65,11 @@ async def account_trigger(
 
     It covers what is kept: by default the last 47 hours. A difference is shown, never hidden.
     """
-    if await Triggers(session).get(key) is None:
+    trigger = await Triggers(session).get(key)
+    if trigger is None:
         raise NotFound
     keep_for = service(request, Settings).keep_for
-    statement = await draw_up(session, key, keep_for=keep_for, since=since, until=until)
+    statement = await draw_up(session, key, trigger, keep_for=keep_for, since=since, until=until)
     return _accounted(key, statement)
 
 

@@ -18,7 +18,7 @@ from event_trigger.db.engine import (
 )
 from event_trigger.dispatch.due import due
 from event_trigger.dispatch.repository import DueShard, Firing, Firings
-from event_trigger.models import UnfiredReason, shard_of
+from event_trigger.models import UnfiredReason
 from event_trigger.triggers.history import History, UnfiredOf
 from event_trigger.triggers.planning import Plan, Unfired, plan_of
 from event_trigger.triggers.repository import OwnedId
@@ -58,9 +58,9 @@ async def _fire_shards(sessions: Sessions, shards: Sequence[DueShard], progresse
     """
     clock = asyncio.get_running_loop().time
     on_time = [(one.shard, False) for one in shards if one.has_on_time]
-    late_ = [(one.shard, True) for one in shards if one.has_late]
+    behind = [(one.shard, True) for one in shards if one.has_late]
     fired, failure, until = 0, None, clock() + LONGEST_ROUND
-    for turn, (shard, late) in enumerate([*on_time, *late_]):
+    for turn, (shard, late) in enumerate([*on_time, *behind]):
         if turn > len(on_time) and clock() > until:
             break
         try:
@@ -152,12 +152,12 @@ async def _decide(firings: Firings, row: Claimed, most: int) -> Firing | None:
 async def _set_aside(firings: Firings, row: Claimed, error: Exception) -> None:
     log.error("trigger_set_aside", trigger_id=row.id, exc_info=error)
     reason = f"This trigger could not fire ({type(error).__name__}) and was set aside."
-    settled_until = row.settled_until
+    key, settled_until = OwnedId(row.owner_id, row.id), row.settled_until
     if (unfired := _failed(row)) is not None:
         settled_until = unfired.stretch.last
         found = UnfiredOf(row.owner_id, row.id, row.version, unfired)
-        await History(firings.session).record_unfired(shard_of(row.owner_id), [found])
-    await firings.set_aside(OwnedId(row.owner_id, row.id), reason, settled_until=settled_until)
+        await History(firings.session).record_unfired(key.shard, [found])
+    await firings.set_aside(key, reason, settled_until=settled_until)
 
 
 def _failed(row: Claimed) -> Unfired | None:

@@ -12,7 +12,7 @@ from event_trigger.db.clock import database_now
 from event_trigger.errors import Invalid, NotFound, Unauthorized, UnsupportedMediaType
 from event_trigger.models import TriggerStatus, TriggerType
 from event_trigger.preview.schemas import Count, PreviewRead, PreviewRequest, read_preview
-from event_trigger.preview.upcoming import Upcoming, Window, upcoming, window_of
+from event_trigger.preview.upcoming import Window, upcoming, window_of
 from event_trigger.triggers.dependencies import TriggerKeyDep
 from event_trigger.triggers.planning import Plan
 from event_trigger.triggers.repository import Triggers
@@ -77,16 +77,14 @@ async def preview_trigger(
         raise NotFound
     if trigger.type != TriggerType.SCHEDULED:
         return WHEN_CALLED
-    plan, now = (
-        plan_or_refuse(trigger.details, anchor=trigger.anchor_at),
-        await database_now(session),
-    )
+    now = await database_now(session)
+    plan = plan_or_refuse(trigger.details, anchor=trigger.anchor_at)
     window = window_of(
         now=now, after=query.after, from_=query.from_, until=query.until, source="parameter"
     )
-    if trigger.status == TriggerStatus.COMPLETED:
-        return read_preview(plan.schedule, Upcoming([], None))
     left = None if plan.max_fires is None else plan.max_fires - trigger.scheduled_count
+    if trigger.status == TriggerStatus.COMPLETED:
+        left = 0
     return await asyncio.to_thread(_preview, plan, window, count=query.count, now=now, left=left)
 
 

@@ -6,10 +6,13 @@ from itertools import islice
 
 from event_trigger.errors import FieldError, Invalid
 from event_trigger.triggers.planning import Plan
-from event_trigger.triggers.schedule import count_between, instants_between
+from event_trigger.triggers.schedule import (
+    LAST_INSTANT,
+    LONGEST_COUNT,
+    count_between,
+    instants_between,
+)
 
-LONGEST_WINDOW = timedelta(days=3653)
-_LAST = datetime.fromisoformat("9000-12-31T23:59:59.999999Z")
 _MICROSECOND = timedelta(microseconds=1)
 
 
@@ -19,10 +22,6 @@ class Window:
 
     after: datetime
     until: datetime | None
-
-    @property
-    def end(self) -> datetime:
-        return self.until or _LAST
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +45,10 @@ def window_of(
         raise _refused(source, "from", "Give 'after' (exclusive) or 'from' (inclusive), not both.")
     start = after if from_ is None else from_ - _MICROSECOND
     name = "after" if from_ is None else "from"
-    if start is not None and abs(start - now) > LONGEST_WINDOW:
+    if start is not None and abs(start - now) > LONGEST_COUNT:
         raise _refused(source, name, f"'{name}' must lie within ten years of now.")
     window = Window(start or now, until)
-    if until is not None and until - window.after > LONGEST_WINDOW:
+    if until is not None and until - window.after > LONGEST_COUNT:
         raise _refused(source, "until", "A window may span ten years at the most.")
     return window
 
@@ -61,7 +60,7 @@ def upcoming(
     if left is not None:
         left = max(0, left - count_between(plan.schedule, after=now, until=window.after))
         count = min(count, left)
-    found = instants_between(plan.schedule, after=window.after, until=window.end)
+    found = instants_between(plan.schedule, after=window.after, until=window.until or LAST_INSTANT)
     total = None
     if window.until is not None:
         total = count_between(plan.schedule, after=window.after, until=window.until)

@@ -10,7 +10,6 @@ from copy import copy
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
-from itertools import takewhile
 from zoneinfo import ZoneInfo
 
 from cronsim import CronSim, CronSimError
@@ -75,12 +74,6 @@ class Crontab:
         after = after.replace(microsecond=0)
         return self._next_shown(after) if self.at_least_hourly else self._next_fresh(after)
 
-    def instants_after(self, after: datetime) -> Iterator[datetime]:
-        """Those strictly after an aware UTC one, increasing."""
-        while (instant := self.next_after(after)) is not None:
-            yield instant
-            after = instant
-
     def count_between(self, after: datetime, until: datetime) -> int:
         """How many there are in (after, until]; takes time for each day, not for each of them."""
         count, day, midnight = 0, self._local(after).replace(hour=0, minute=0, second=0), after
@@ -93,7 +86,7 @@ class Crontab:
             if begins_at_midnight and end == midnight - _MICROSECOND and steady:
                 count += self._count_on(date)
             else:
-                count += sum(1 for _ in self._until(end, after))
+                count += self._count_walked(after, end)
             after = end
         return count
 
@@ -101,12 +94,15 @@ class Crontab:
         """Whether a naive local time is one that the expression names."""
         return next(self._matches(wall - _SECOND), None) == wall
 
-    def next_shown(self, after: datetime) -> datetime:
+    def next_wall_after(self, after: datetime) -> datetime:
         """The first local time later than a naive one that the expression names."""
         return next(self._matches(after))
 
-    def _until(self, end: datetime, after: datetime) -> Iterator[datetime]:
-        return takewhile(lambda instant: instant <= end, self.instants_after(after))
+    def _count_walked(self, after: datetime, until: datetime) -> int:
+        count = 0
+        while (instant := self.next_after(after)) is not None and instant <= until:
+            count, after = count + 1, instant
+        return count
 
     def _count_on(self, day: datetime) -> int:
         calendar = self.calendar

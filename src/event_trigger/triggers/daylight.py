@@ -28,7 +28,7 @@ def _moved(crontab: Crontab, instant: datetime, wall: datetime) -> str:
     """The clocks went forward to `wall`, over the time at which it would have fired."""
     before = (instant - _MICROSECOND).astimezone(crontab.zone).replace(tzinfo=None, fold=0)
     from_ = before + _MICROSECOND
-    missing = crontab.next_shown(from_ - _MICROSECOND)
+    missing = crontab.next_wall_after(from_ - _MICROSECOND)
     return (
         f"{missing:%H:%M} does not exist on {missing:%Y-%m-%d}: the clocks go forward from"
         f" {from_:%H:%M} to {wall:%H:%M}, when it fires instead."

@@ -17,18 +17,6 @@ from event_trigger.triggers.schedule import (
 from event_trigger.triggers.schedule_error import ScheduleError
 from event_trigger.web.schemas import parse_instant
 
-_SCHEDULE = (
-    "time",
-    "interval",
-    "recurring",
-    "cron",
-    "timezone",
-    "until",
-    "max_fires",
-    "catch_up",
-    "catch_up_window",
-)
-
 
 @dataclass(frozen=True, slots=True)
 class Plan:
@@ -88,9 +76,19 @@ def plan_of(details: Mapping[str, Any], *, anchor: datetime) -> Plan:
     )
 
 
-def schedule_part(details: Mapping[str, Any]) -> dict[str, Any]:
-    """Of a trigger's details, those that say when it fires."""
-    return {name: details[name] for name in _SCHEDULE if name in details}
+def readable_plan(details: Any, *, anchor: datetime) -> Plan | None:
+    """The plan of what is stored, or None where it makes none, or can no longer be read."""
+    try:
+        return plan_of(details, anchor=anchor)
+    except (ValueError, TypeError, AttributeError, OverflowError):
+        return None
+
+
+def schedule_part(details: Any) -> dict[str, Any]:
+    """Of a trigger's details, those that say when it fires; none if they cannot be read."""
+    if not isinstance(details, Mapping):
+        return {}
+    return {name: value for name, value in details.items() if name != "schema"}
 
 
 def _instant(text: str | None) -> datetime | None:

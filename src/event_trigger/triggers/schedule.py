@@ -12,8 +12,9 @@ from event_trigger.triggers.schedule_error import Field, ScheduleError
 _MICROSECOND = timedelta(microseconds=1)
 _SECOND = timedelta(seconds=1)
 _FIRST_YEAR, _LAST_YEAR = 1970, 9000
-_BEFORE_ALL = datetime(_FIRST_YEAR, 1, 1, tzinfo=UTC) - _MICROSECOND
-_LAST = datetime(_LAST_YEAR + 1, 1, 1, tzinfo=UTC) - _MICROSECOND
+BEFORE_ALL = datetime(_FIRST_YEAR, 1, 1, tzinfo=UTC) - _MICROSECOND
+LAST_INSTANT = datetime(_LAST_YEAR + 1, 1, 1, tzinfo=UTC) - _MICROSECOND
+LONGEST_COUNT = timedelta(days=3653)  # counting a minutely cron for as long takes half a second
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +100,7 @@ def next_fire_after(schedule: Schedule, after: datetime) -> datetime | None:
 
     There is none past `until`, which is itself included, nor after the year 9000.
     """
-    after = max(_utc(after, None), _BEFORE_ALL)
+    after = max(_utc(after, None), BEFORE_ALL)
     end = _end(schedule)
     if after >= end:
         return None
@@ -118,7 +119,7 @@ def next_fire_after(schedule: Schedule, after: datetime) -> datetime | None:
 
 def latest_fire_between(schedule: Schedule, *, after: datetime, until: datetime) -> datetime | None:
     """The newest instant in (after, until], aware UTC, or None; takes logarithmic time."""
-    after = max(_utc(after, None), _BEFORE_ALL)
+    after = max(_utc(after, None), BEFORE_ALL)
     until = min(_utc(until, None), _end(schedule))
     match schedule:
         case Once(at=at):
@@ -141,7 +142,7 @@ def instants_between(schedule: Schedule, *, after: datetime, until: datetime) ->
 
 def count_between(schedule: Schedule, *, after: datetime, until: datetime) -> int:
     """How many there are in (after, until]; takes a step for each day at the most."""
-    after = max(_utc(after, None), _BEFORE_ALL)
+    after = max(_utc(after, None), BEFORE_ALL)
     until = min(_utc(until, None), _end(schedule))
     if after >= until:
         return 0
@@ -220,12 +221,12 @@ def _latest_match(schedule: Cron, after: datetime, until: datetime) -> datetime 
 
 
 def _end(schedule: Schedule) -> datetime:
-    return _LAST if schedule.until is None else min(schedule.until, _LAST)
+    return LAST_INSTANT if schedule.until is None else min(schedule.until, LAST_INSTANT)
 
 
 def _instant(value: datetime, field: Field | None) -> datetime:
     instant = _utc(value, field)
-    if not _BEFORE_ALL < instant <= _LAST:
+    if not BEFORE_ALL < instant <= LAST_INSTANT:
         raise _bad_year(field)
     return instant
 

@@ -10,10 +10,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from event_trigger.errors import Invalid
 from event_trigger.models import ScheduleVersion, Trigger, TriggerStatus, TriggerType, UnfiredReason
 from event_trigger.triggers.history import History, UnfiredOf
-from event_trigger.triggers.planning import Plan, Unfired, plan_of, schedule_part
+from event_trigger.triggers.planning import Plan, Unfired, plan_of, readable_plan, schedule_part
 from event_trigger.triggers.schedule import stretch_between
 from event_trigger.triggers.schedule_error import ScheduleError
-from event_trigger.triggers.schemas import ScheduledDetails
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +25,8 @@ class Ending:
 
 
 def ending_of(trigger: Trigger) -> Ending:
-    return Ending(schedule_part(trigger.details), trigger.anchor_at, _readable_plan(trigger))
+    plan = readable_plan(trigger.details, anchor=trigger.anchor_at)
+    return Ending(schedule_part(trigger.details), trigger.anchor_at, plan)
 
 
 async def replan(session: AsyncSession, trigger: Trigger, ending: Ending, *, now: datetime) -> None:
@@ -121,12 +121,3 @@ def plan_or_refuse(details: Mapping[str, Any], *, anchor: datetime) -> Plan:
     except ScheduleError as error:
         path = ("details", error.field) if error.field else ("details",)
         raise Invalid.at(path, error.message) from None
-
-
-def _readable_plan(trigger: Trigger) -> Plan | None:
-    """The plan of stored details, or None where they make none, or can no longer be read."""
-    try:
-        ScheduledDetails.model_validate(trigger.details)
-        return plan_of(trigger.details, anchor=trigger.anchor_at)
-    except ValueError:  # pydantic's as well as ScheduleError
-        return None

@@ -26,16 +26,18 @@ def describe(schedule: Schedule) -> str:
     """One sentence, such as "At 09:00 on Monday to Friday, Europe/Berlin"."""
     match schedule:
         case Once(at=at):
-            return f"Once, at {_text(at)}"
+            return f"Once, at {instant_text(at)}"
         case Every(start=start, interval=interval):
-            sentence = f"Every {_duration(interval)}, counted from {_text(start)}"
+            sentence = f"Every {_duration(interval)}, counted from {instant_text(start)}"
         case Cron(expression=expression, timezone=timezone):
             crontab = parse_cron(expression, timezone)
             parts = (_times(crontab), _days(crontab), _months(crontab))
             sentence = f"{' '.join(filter(None, parts))}, {timezone}"
         case _:
             assert_never(schedule)
-    return sentence if schedule.until is None else f"{sentence}, until {_text(schedule.until)}"
+    return (
+        sentence if schedule.until is None else f"{sentence}, until {instant_text(schedule.until)}"
+    )
 
 
 def zone_of(schedule: Schedule) -> tzinfo:
@@ -132,5 +134,6 @@ def _duration(interval: timedelta) -> str:
     return _listed([f"{count} {name}{'s' if count > 1 else ''}" for count, name in counts])
 
 
-def _text(instant: datetime) -> str:
+def instant_text(instant: datetime) -> str:
+    """RFC 3339 in UTC with `Z`, as answers have it."""
     return instant.isoformat().replace("+00:00", "Z")
