@@ -9,7 +9,11 @@ from typing import Any
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from event_trigger.db.engine import create_engine, create_sessions
+from event_trigger.deliveries.sender import Sender
+from event_trigger.destinations.names import Names
+from event_trigger.destinations.target import Guard
 from event_trigger.jobs import Jobs
+from event_trigger.vault import Vault
 from tests.support.databases import connect
 from tests.support.planting import plant_triggers
 from tests.support.services import make_settings, running_service
@@ -18,8 +22,17 @@ from tests.support.waiting import eventually
 
 @asynccontextmanager
 async def made_jobs(database_url: str) -> AsyncIterator[tuple[Jobs, AsyncEngine]]:
-    engine = create_engine(database_url)
-    yield Jobs(engine, create_sessions(engine), make_settings(database_url)), engine
+    engine, settings = create_engine(database_url), make_settings(database_url)
+    sender = Sender(Guard(), Names().lookup)
+    jobs = Jobs(
+        engine,
+        create_sessions(engine),
+        settings,
+        sender=sender,
+        vault=Vault.of(settings),
+        stored=lambda _: None,
+    )
+    yield jobs, engine
     await engine.dispose()
 
 

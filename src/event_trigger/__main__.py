@@ -15,15 +15,17 @@ from event_trigger.accounting.audit import Audit, audit
 from event_trigger.auth.accounts import add_user, disable_user, set_password
 from event_trigger.auth.passwords import Passwords
 from event_trigger.auth.schemas import normalise_email
-from event_trigger.bootstrap import SettingsError, reaching_database
+from event_trigger.bootstrap import SettingsError, reaching_database, signed
 from event_trigger.config import LONGEST_PASSWORD, SHORTEST_PASSWORD, Settings
 from event_trigger.db.embedded import EmbeddedPostgresError
 from event_trigger.db.engine import Sessions, create_engine, create_sessions, is_outage
 from event_trigger.db.migrate import current_revision, is_migrated, migrate, newest_revision
+from event_trigger.destinations.lifecycle import rotate_keys
 from event_trigger.errors import Problem
 from event_trigger.logs import configure_logs
 from event_trigger.models import Role
 from event_trigger.serving import serve
+from event_trigger.vault import Vault
 
 T = TypeVar("T")
 Work = Callable[[AsyncEngine, Sessions], Awaitable[T]]
@@ -66,6 +68,9 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser(
         "audit", help="account for every planned instant; exit 1 if one has no event and no reason"
     )
+    commands.add_parser(
+        "rotate-keys", help="encrypt the secrets of destinations under the current key"
+    )
     user = commands.add_parser("user", help="look after accounts").add_subparsers(
         dest="action", required=True
     )
@@ -99,6 +104,8 @@ def _run(wanted: argparse.Namespace, settings: Settings) -> int:
             found = _with_database(settings, _audit(settings))
             print(*found.findings, found.summary(), sep="\n")
             return 0 if found.adds_up else 1
+        case "rotate-keys":
+            print(_with_database(settings, _rotate_keys(settings)))
         case "user":
             print(_with_database(settings, _user(wanted)))
     return 0
@@ -151,6 +158,15 @@ def _audit(settings: Settings) -> Work[Audit]:
             if not await connection.run_sync(is_migrated):
                 raise SettingsError("The database is not migrated to this version: run 'migrate'.")
         return await audit(sessions, keep_for=settings.keep_for)
+
+    return work
+
+
+def _rotate_keys(settings: Settings) -> Work[str]:
+    async def work(engine: AsyncEngine, sessions: Sessions) -> str:
+        await migrate(engine)
+        count = await rotate_keys(sessions, Vault.of(signed(settings)))
+        return f"{count} destinations are now encrypted under the current key; the others were."
 
     return work
 

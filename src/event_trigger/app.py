@@ -20,13 +20,21 @@ from event_trigger.auth.tokens import Tokens
 from event_trigger.config import Settings
 from event_trigger.db.engine import create_engine, create_sessions
 from event_trigger.db.migrate import is_migrated, migrate
+from event_trigger.deliveries import router as deliveries
+from event_trigger.deliveries.sender import Sender
+from event_trigger.destinations import router as destinations
+from event_trigger.destinations.names import Names
+from event_trigger.destinations.target import Guard
 from event_trigger.dispatch import router as dispatch
 from event_trigger.events import router as events
 from event_trigger.events.retention import make_partitions
 from event_trigger.jobs import Jobs
+from event_trigger.live import router as live
+from event_trigger.live.hub import Hub
 from event_trigger.logs import configure_logs
 from event_trigger.preview import router as preview
 from event_trigger.triggers import router as triggers
+from event_trigger.vault import Vault
 from event_trigger.web import docs, health
 from event_trigger.web.middleware import BodyLimitMiddleware, RequestMiddleware
 from event_trigger.web.problems import add_problem_handlers
@@ -35,6 +43,7 @@ from event_trigger.web.services import Services
 log = structlog.get_logger()
 
 LARGEST_BODY = 1024 * 1024
+JOBS_CONNECTIONS = 5
 PATIENCE = 2.0  # seconds that a readiness check may take
 
 DESCRIPTION = """
@@ -44,13 +53,16 @@ record, exactly once, however many replicas run.
 
 1. `POST /auth/token`, or *Authorize* below, to sign in.
 2. `POST /triggers` to create a trigger.
-3. `GET /events` to see what it did.
+3. `GET /events` to see what it did, `GET /events/stream` to follow.
+4. `POST /destinations`, and name its id in a trigger's `destinations`, to have events delivered.
 
 Errors are `application/problem+json` (RFC 9457). Times are RFC 3339 in UTC.
 """
 
 
-def create_app(settings: Settings, *, passwords: Passwords | None = None) -> FastAPI:
+def create_app(
+    settings: Settings, *, passwords: Passwords | None = None, names: Names | None = None
+) -> FastAPI:
     """Builds the application; `settings` must have a database and a signing secret."""
     assert settings.database_url is not None
     assert settings.jwt_secret is not None
@@ -58,8 +70,22 @@ def create_app(settings: Settings, *, passwords: Passwords | None = None) -> Fas
     engine = create_engine(url)
     sessions = create_sessions(engine)
     # its own, so that no crowd of callers keeps what is due from firing
-    jobs_engine = create_engine(url, connections=3)
-    jobs = Jobs(jobs_engine, create_sessions(jobs_engine), settings)
+    jobs_engine = create_engine(url, connections=JOBS_CONNECTIONS)
+    vault, hub, guard, names = (
+        Vault.of(settings),
+        Hub(),
+        Guard(settings.webhook_allow),
+        names or Names(),
+    )
+    sender = Sender(guard, names.lookup)
+    jobs = Jobs(
+        jobs_engine,
+        create_sessions(jobs_engine),
+        settings,
+        sender=sender,
+        vault=vault,
+        stored=hub.heard,
+    )
     previous = settings.jwt_previous_secret
     tokens = Tokens(
         settings.jwt_secret.get_secret_value(),
@@ -74,7 +100,9 @@ def create_app(settings: Settings, *, passwords: Passwords | None = None) -> Fas
         try:
             yield
         finally:
+            hub.close()
             await jobs.stop()
+            await sender.aclose()
             await engine.dispose()
             await jobs_engine.dispose()
 
@@ -95,6 +123,11 @@ def create_app(settings: Settings, *, passwords: Passwords | None = None) -> Fas
         sessions,
         passwords or Passwords(),
         tokens,
+        vault,
+        guard,
+        names,
+        sender,
+        hub,
         health.Readiness((_database_check(jobs_engine), jobs.silence)),
     )
     add_problem_handlers(app)
@@ -105,12 +138,22 @@ def create_app(settings: Settings, *, passwords: Passwords | None = None) -> Fas
         preview.router,
         dispatch.router,
         accounting.router,
+        dispatch.replays,
+        destinations.router,
+        deliveries.router,
+        live.router,
         events.router,
         health.router,
         docs.router,
     ):
         app.include_router(router)
     return app
+
+
+def end_streams(app: FastAPI) -> None:
+    """Ends what would otherwise never end by itself, so that a server can stop at once."""
+    services: Services = app.state.services
+    services.get(Hub).close()
 
 
 def app_from_environment() -> FastAPI:

@@ -69,6 +69,18 @@ def reaching_database(settings: Settings) -> Iterator[Settings]:
         yield complete
 
 
+def signed(settings: Settings) -> Settings:
+    """Completes settings without a signing secret by the one that an embedded service keeps.
+
+    Raises SettingsError if there is a database of one's own: each replica would have another.
+    """
+    if settings.jwt_secret is not None:
+        return settings
+    if settings.database_url is not None:
+        raise SettingsError(UNSIGNED)
+    return settings.model_copy(update={"jwt_secret": SecretStr(kept_secret(settings.data_dir))})
+
+
 def kept_secret(data_dir: Path) -> str:
     """The signing secret of an embedded service: made once, readable by nobody else."""
     file = make_data_dir(data_dir) / "jwt-secret"

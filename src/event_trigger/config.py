@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 from enum import StrEnum
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated, Self
 
@@ -11,6 +12,8 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 MINIMUM_SECRET_BYTES = 32  # HS256 wants a key as long as its hash: RFC 7518, section 3.2
 SHORTEST_PASSWORD, LONGEST_PASSWORD = 8, 256
 PARTITIONS_PER_KEEP = 48
+MOST_RETRIES = 50
+LONGEST_RETRY = 30 * 86400  # seconds
 
 
 class LogFormat(StrEnum):
@@ -39,6 +42,7 @@ def _acceptable_password(password: SecretStr) -> SecretStr:
 
 Password = Annotated[SecretStr, AfterValidator(_acceptable_password)]
 SigningSecret = Annotated[SecretStr, AfterValidator(_long_enough)]
+RetryDelay = Annotated[float, Field(ge=0, le=LONGEST_RETRY)]
 
 
 class Settings(BaseSettings):
@@ -63,7 +67,20 @@ class Settings(BaseSettings):
     jwt_previous_secret: SigningSecret | None = None
     admin_email: str | None = None
     admin_password: Password | None = None
+    encryption_key: SigningSecret | None = None
+    encryption_previous_key: SigningSecret | None = None
     open_registration: bool = False
+
+    webhook_allow: Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode] = ()
+    retry_after: Annotated[tuple[RetryDelay, ...], NoDecode, Field(max_length=MOST_RETRIES)] = (
+        5,
+        5 * 60,
+        30 * 60,
+        2 * 3600,
+        5 * 3600,
+        10 * 3600,
+        10 * 3600,
+    )
 
     active_for: timedelta = Field(timedelta(hours=2), gt=timedelta(0))
     keep_for: timedelta = Field(timedelta(hours=48), ge=timedelta(seconds=5))
@@ -73,7 +90,7 @@ class Settings(BaseSettings):
     log_level: LogLevel = LogLevel.INFO
     cors_origins: Annotated[tuple[str, ...], NoDecode] = ()
 
-    @field_validator("cors_origins", mode="before")
+    @field_validator("cors_origins", "webhook_allow", "retry_after", mode="before")
     @classmethod
     def _split_by_comma(cls, value: object) -> object:
         if isinstance(value, str):

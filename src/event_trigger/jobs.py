@@ -14,17 +14,26 @@ from event_trigger.clock import utc_now
 from event_trigger.config import Settings
 from event_trigger.db.clock import database_now
 from event_trigger.db.engine import Sessions, is_outage
-from event_trigger.db.notify import SCHEDULE_CHANGED, listen
+from event_trigger.db.notify import (
+    DELIVERIES_CHANGED,
+    EVENTS_STORED,
+    SCHEDULE_CHANGED,
+    Heard,
+    listen,
+)
 from event_trigger.db.stalled import end_stalled_sessions
+from event_trigger.deliveries.retention import retain_deliveries
+from event_trigger.deliveries.sender import Sender
+from event_trigger.deliveries.worker import Worker
 from event_trigger.dispatch.dispatcher import LONGEST_WAIT, fire_due
 from event_trigger.dispatch.firing import ANSWERS_KEPT_FOR
 from event_trigger.dispatch.repository import IdempotencyKeys
 from event_trigger.events.retention import sweep
 from event_trigger.triggers.history import History
+from event_trigger.vault import Vault
 
 log = structlog.get_logger()
 
-SHORTEST_WAIT = 0.001  # a job must have ended before APScheduler may start it again
 RETRY_AFTER = 1.0
 STALLED_EVERY = 2.0
 SILENT_FOR = 10.0  # seconds without a beat after which a process is not ready
@@ -34,28 +43,45 @@ DRAIN_FOR = 10.0
 class Jobs:
     """The recurring work of one process; every replica runs all of it, none needs to lead."""
 
-    def __init__(self, engine: AsyncEngine, sessions: Sessions, settings: Settings) -> None:
+    def __init__(
+        self,
+        engine: AsyncEngine,
+        sessions: Sessions,
+        settings: Settings,
+        *,
+        sender: Sender,
+        vault: Vault,
+        stored: Heard,
+    ) -> None:
+        """`stored` is told, soon after each commit, whose events were stored."""
         self._engine = engine
         self._sessions = sessions
         self._settings = settings
         self._running: dict[str, asyncio.Task[object]] = {}
-        self._woken = False
+        self._woken: set[str] = set()
+        self._stored = stored
+        self._worker = Worker(
+            sessions, sender, vault, settings.retry_after, woken=lambda: self._wake("deliver")
+        )
         self._beat_at: float | None = None
         self._every: dict[str, float] = {}
         self._ran_at: dict[str, float] = {}
         self._watchers: list[asyncio.Task[None]] = []
         self._scheduler = AsyncIOScheduler(
             timezone=UTC,
-            job_defaults={"misfire_grace_time": None, "coalesce": True, "max_instances": 1},
+            # it counts a run that has just ended as running, and would skip the next one for it:
+            # that there is one at a time is for `_run` to see to
+            job_defaults={"misfire_grace_time": None, "coalesce": True, "max_instances": 9},
         )
 
     def start(self) -> None:
         self._add("dispatch", self._dispatch, every=timedelta(seconds=LONGEST_WAIT))
+        self._add("deliver", self._deliver, every=timedelta(seconds=LONGEST_WAIT))
         self._add("retain", self._retain, every=self._settings.sweep_every)
         self._add("end_stalled", self._end_stalled, every=timedelta(seconds=STALLED_EVERY))
         self._scheduler.start()
         self._watchers = [
-            asyncio.create_task(listen(self._engine, SCHEDULE_CHANGED, self._wake_dispatch)),
+            asyncio.create_task(listen(self._engine, self._heard())),
             asyncio.create_task(self._wake_what_oversleeps()),
         ]
 
@@ -67,6 +93,7 @@ class Jobs:
         await asyncio.wait(self._watchers)
         if self._running:
             await asyncio.wait(self._running.values(), timeout=DRAIN_FOR)
+        await self._worker.drain(DRAIN_FOR)
         self._scheduler.shutdown(wait=False)
 
     async def silence(self) -> str | None:
@@ -91,9 +118,13 @@ class Jobs:
 
     async def _run(self, name: str, work: Callable[[], Awaitable[float | None]]) -> None:
         """Runs one job; a failure is logged and tried again soon, and never ends the ticking."""
+        if name in self._running:
+            self._woken.add(name)
+            return
         task = asyncio.current_task()
         assert task is not None
         self._running[name] = task
+        self._woken.discard(name)
         try:
             wait = await work()
         except Exception as error:
@@ -103,12 +134,13 @@ class Jobs:
             del self._running[name]
             self._ran_at[name] = asyncio.get_running_loop().time()
         if wait is not None:
-            self._run_in(name, wait)
+            self._run_in(name, 0 if name in self._woken else wait)
 
     async def _dispatch(self) -> float:
-        self._woken = False
-        wait = await fire_due(self._sessions, self._beat)
-        return SHORTEST_WAIT if self._woken else max(wait, SHORTEST_WAIT)
+        return await fire_due(self._sessions, self._beat)
+
+    async def _deliver(self) -> float:
+        return await self._worker.deliver_due()
 
     def _beat(self) -> None:
         self._beat_at = asyncio.get_running_loop().time()
@@ -120,6 +152,7 @@ class Jobs:
             await History(session).purge_older_than(now - self._settings.keep_for)
             await IdempotencyKeys(session).purge_older_than(now - ANSWERS_KEPT_FOR)
             await Logins(session).purge_expired()
+        await retain_deliveries(self._sessions, self._settings.keep_for)
 
     async def _end_stalled(self) -> None:
         async with self._sessions.begin() as session:
@@ -134,10 +167,18 @@ class Jobs:
                 if name not in self._running and loop.time() - ran_at > 2 * self._every[name]:
                     self._run_in(name, 0)
 
-    def _wake_dispatch(self) -> None:
-        self._woken = True
-        if "dispatch" not in self._running:
-            self._run_in("dispatch", 0)
+    def _heard(self) -> dict[str, Heard]:
+        return {
+            SCHEDULE_CHANGED: lambda _: self._wake("dispatch"),
+            DELIVERIES_CHANGED: lambda _: self._wake("deliver"),
+            EVENTS_STORED: self._stored,
+        }
+
+    def _wake(self, name: str) -> None:
+        """Runs a job now, or once more if it is running and may have looked too early."""
+        self._woken.add(name)
+        if name not in self._running:
+            self._run_in(name, 0)
 
     def _run_in(self, name: str, seconds: float) -> None:
         at = utc_now() + timedelta(seconds=seconds)

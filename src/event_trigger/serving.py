@@ -9,15 +9,15 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from socket import AF_INET, AF_INET6, SO_REUSEADDR, SOL_SOCKET, socket
+from types import FrameType
 from typing import Any
 
 import uvicorn
 from fastapi import FastAPI
-from pydantic import SecretStr
 from uvicorn.supervisors import Multiprocess
 
-from event_trigger.app import app_from_environment, create_app
-from event_trigger.bootstrap import UNSIGNED, SettingsError, kept_secret, prepare, with_database
+from event_trigger.app import app_from_environment, create_app, end_streams
+from event_trigger.bootstrap import SettingsError, prepare, signed, with_database
 from event_trigger.config import Settings
 from event_trigger.welcome import welcome
 
@@ -27,20 +27,17 @@ GRACE = 10  # seconds that open requests have when the service is told to stop
 
 def serve(settings: Settings, *, workers: int) -> None:
     """Serves until it is told to stop; raises SettingsError before it starts anything in vain."""
-    if settings.jwt_secret is None and settings.database_url is not None:
-        raise SettingsError(UNSIGNED)
     embedded = settings.database_url is None
     signal.signal(signal.SIGTERM, _end_in_good_order)
-    with _bound(settings) as listener, with_database(settings) as complete:
-        secret = settings.jwt_secret or SecretStr(kept_secret(settings.data_dir))
+    with _bound(settings) as listener, with_database(signed(settings)) as complete:
         port = listener.getsockname()[1]
-        signed = complete.model_copy(update={"jwt_secret": secret, "port": port})
-        accounts = asyncio.run(prepare(signed, embedded=embedded))
-        say = partial(print, welcome(signed, accounts), flush=True)
+        bound = complete.model_copy(update={"port": port})
+        accounts = asyncio.run(prepare(bound, embedded=embedded))
+        say = partial(print, welcome(bound, accounts), flush=True)
         if workers == 1:
-            _Server(uvicorn.Config(create_app(signed), **_options(signed)), say).run([listener])
+            _Server(create_app(bound), bound, say).run([listener])
         else:
-            _run_workers(signed, workers, listener, say)
+            _run_workers(bound, workers, listener, say)
 
 
 def _end_in_good_order(*_: object) -> None:
@@ -63,11 +60,16 @@ def _bound(settings: Settings) -> Iterator[socket]:
 
 
 class _Server(uvicorn.Server):
-    """A server that says what to do next once it answers."""
+    """A server that says what to do next once it answers, and ends its streams when told to."""
 
-    def __init__(self, config: uvicorn.Config, say: Callable[[], None]) -> None:
-        super().__init__(config)
+    def __init__(self, app: FastAPI, settings: Settings, say: Callable[[], None]) -> None:
+        super().__init__(uvicorn.Config(app, **_options(settings)))
+        self._app = app
         self._say = say
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        end_streams(self._app)
+        super().handle_exit(sig, frame)
 
     async def startup(self, sockets: list[socket] | None = None) -> None:
         await super().startup(sockets)
@@ -104,7 +106,22 @@ def _run_workers(
 def worker_app() -> FastAPI:
     """What each process of `serve --workers` runs; it ends when the first process is gone."""
     threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
-    return app_from_environment()
+    app = app_from_environment()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        _also_end_streams(number, app)
+    return app
+
+
+def _also_end_streams(number: signal.Signals, app: FastAPI) -> None:
+    """Comes before what uvicorn does, which would wait for open streams to end by themselves."""
+    before = signal.getsignal(number)
+
+    def handle(received: int, frame: FrameType | None) -> None:
+        end_streams(app)
+        if callable(before):
+            before(received, frame)
+
+    signal.signal(number, handle)
 
 
 def _end_with(parent: int) -> None:

@@ -67,6 +67,7 @@ async def test_a_scheduled_event_has_its_instant_and_payload(ada: httpx.AsyncCli
             "payload": {"a": [1.0, None]},
             "is_test": False,
             "state": "active",
+            "replay_of": None,
         }
     ]
     assert instant(events[0]["triggered_at"]) >= instant(made["next_fire_at"])

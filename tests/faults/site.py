@@ -54,11 +54,12 @@ class Site:
     folder: Path
     postgres: Postgres
     url: str
+    more: dict[str, str] = field(default_factory=dict)
     replicas: list[Served] = field(default_factory=list)
 
     @property
     def settings(self) -> dict[str, str]:
-        return with_database(self.url) | {"EVENT_TRIGGER_LOG_LEVEL": "warning"}
+        return with_database(self.url) | {"EVENT_TRIGGER_LOG_LEVEL": "warning"} | self.more
 
     async def start(self, count: int, *command: str) -> None:
         """Starts more replicas, with `command` instead of `-m event_trigger serve` if given."""
@@ -98,13 +99,14 @@ class Site:
 
 
 @asynccontextmanager
-async def site() -> AsyncIterator[Site]:
+async def site(more: dict[str, str] | None = None) -> AsyncIterator[Site]:
+    """Replicas have `more` settings, if there are any."""
     with open_folder() as folder:
         postgres = Postgres(folder)
         postgres.start()
         url = await create_database(postgres.url)
         await fill_with_people_and_partitions(url)
-        made = Site(folder, postgres, url)
+        made = Site(folder, postgres, url, more or {})
         try:
             yield made
         finally:

@@ -22,6 +22,7 @@ from event_trigger.auth.tokens import Tokens
 from event_trigger.config import Settings
 from event_trigger.db.engine import create_engine, create_sessions
 from event_trigger.db.migrate import migrate
+from event_trigger.destinations.names import Names
 from event_trigger.events.retention import make_partitions
 from event_trigger.models import Role
 
@@ -94,9 +95,11 @@ class Service:
 
 
 @asynccontextmanager
-async def running_service(database_url: str, **settings: Any) -> AsyncIterator[Service]:
+async def running_service(
+    database_url: str, *, names: Names | None = None, **settings: Any
+) -> AsyncIterator[Service]:
     made = make_settings(database_url, **settings)
-    app = create_app(made, passwords=quick_passwords())
+    app = create_app(made, passwords=quick_passwords(), names=names)
     async with app.router.lifespan_context(app):
         service = Service(app, made)
         yield service

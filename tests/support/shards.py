@@ -8,8 +8,11 @@ from sqlalchemy.engine import Engine
 
 from event_trigger.db.engine import ACROSS_SHARDS
 
-ALLOWED = {"due shards", "admin reads", "retention"}
-_OWNED = re.compile(r"\b(triggers|events|event_counts|idempotency_keys)\b")
+ALLOWED = {"due shards", "admin reads", "retention", "key rotation"}
+_OWNED = re.compile(
+    r"\b(triggers|events|event_counts|idempotency_keys"
+    r"|destinations|deliveries|delivery_attempts)\b"
+)
 _SAYS_SHARD = re.compile(r"\bshard (=|IN)|INSERT INTO \w+\s+\(shard\b")
 _CHANGES_SCHEMA = re.compile(r"\s*(CREATE|ALTER|DROP|COMMENT)\b")
 

@@ -120,7 +120,7 @@ async def test_what_cannot_be_changed_or_kept_is_refused_and_nothing_is_changed(
         ({"status": "paused"}, "#/status"),
         ({"next_fire_at": FUTURE}, "#/next_fire_at"),
         ({"fire_count": 0}, "#/fire_count"),
-        ({"destinations": []}, "#/destinations"),
+        ({"destinations": [5]}, "#/destinations/0"),
         ({"details": None}, "#/details"),
         ({"details": []}, "#/details"),
         ({"name": ""}, "#/name"),

@@ -6,6 +6,7 @@ from uuid import UUID
 
 from fastapi import Depends, Request
 from fastapi.security import OAuth2PasswordBearer
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from event_trigger.auth.passwords import Passwords
 from event_trigger.auth.repository import Logins
@@ -13,7 +14,7 @@ from event_trigger.auth.tokens import Tokens
 from event_trigger.errors import Unauthorized
 from event_trigger.models import Role
 from event_trigger.web.services import service
-from event_trigger.web.session import SessionDep
+from event_trigger.web.session import SessionDep, SessionsDep
 
 bearer = OAuth2PasswordBearer(
     tokenUrl="/auth/token",
@@ -52,6 +53,18 @@ async def get_principal(
     token: Annotated[str | None, Depends(bearer)], tokens: TokensDep, session: SessionDep
 ) -> Principal:
     """Asks the database each time, so that a revoked login ends everywhere at once."""
+    return await _principal_of(token, tokens, session)
+
+
+async def get_principal_briefly(
+    token: Annotated[str | None, Depends(bearer)], tokens: TokensDep, sessions: SessionsDep
+) -> Principal:
+    """As `get_principal`, for what takes longer than a request may hold a connection."""
+    async with sessions() as session:
+        return await _principal_of(token, tokens, session)
+
+
+async def _principal_of(token: str | None, tokens: Tokens, session: AsyncSession) -> Principal:
     claims = tokens.read(token) if token else None
     if claims is None:
         raise Unauthorized
@@ -62,3 +75,4 @@ async def get_principal(
 
 
 PrincipalDep = Annotated[Principal, Depends(get_principal, scope="function")]
+BriefPrincipalDep = Annotated[Principal, Depends(get_principal_briefly)]

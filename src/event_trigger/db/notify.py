@@ -1,7 +1,7 @@
 """Hears PostgreSQL's notifications; losing one only costs time, since everything is polled too."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import asyncpg
 import structlog
@@ -11,25 +11,32 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 log = structlog.get_logger()
 
 SCHEDULE_CHANGED = "event_trigger_schedule"
+DELIVERIES_CHANGED = "event_trigger_deliveries"
+EVENTS_STORED = "event_trigger_events"  # says whose: an owner's id
 RECONNECT_AFTER = 1.0  # seconds
 
+Heard = Callable[[str], None]
 
-async def notify(session: AsyncSession, channel: str) -> None:
+
+async def notify(session: AsyncSession, channel: str, words: str = "") -> None:
     """Tells every replica, once the transaction commits."""
-    await session.execute(select(func.pg_notify(channel, "")))
+    await session.execute(select(func.pg_notify(channel, words)))
 
 
-async def listen(engine: AsyncEngine, channel: str, heard: Callable[[], None]) -> None:
-    """Calls `heard` for every notification, and after each reconnect, until it is cancelled."""
+async def listen(engine: AsyncEngine, channels: Mapping[str, Heard]) -> None:
+    """Passes on every notification of these channels until it is cancelled.
+
+    After each reconnect, `""` is passed to all: something may have been missed.
+    """
     while True:
         try:
-            await _listen_once(engine, channel, heard)
+            await _listen_once(engine, channels)
         except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-            log.warning("listen_failed", channel=channel, error=type(error).__name__)
+            log.warning("listen_failed", error=type(error).__name__)
         await asyncio.sleep(RECONNECT_AFTER)
 
 
-async def _listen_once(engine: AsyncEngine, channel: str, heard: Callable[[], None]) -> None:
+async def _listen_once(engine: AsyncEngine, channels: Mapping[str, Heard]) -> None:
     """Listens on a connection of its own, outside the pool, until that connection ends."""
     _, arguments = engine.dialect.create_connect_args(engine.url)
     arguments.pop("prepared_statement_cache_size", None)
@@ -37,8 +44,10 @@ async def _listen_once(engine: AsyncEngine, channel: str, heard: Callable[[], No
     ended = asyncio.Event()
     connection.add_termination_listener(lambda _: ended.set())
     try:
-        await connection.add_listener(channel, lambda *_: heard())
-        heard()
+        for channel in channels:
+            await connection.add_listener(channel, lambda *said: channels[said[2]](said[3]))
+        for heard in channels.values():
+            heard("")
         await ended.wait()
     finally:
         connection.terminate()

@@ -146,7 +146,7 @@ async def _decide(firings: Firings, row: Claimed, most: int) -> Firing | None:
         return None
     for unfired in decision.unfired:
         _log_unfired(row, unfired)
-    return Firing(row.id, row.owner_id, row.version, decision)
+    return Firing(row.id, row.owner_id, row.version, decision, row.has_destinations)
 
 
 async def _set_aside(firings: Firings, row: Claimed, error: Exception) -> None:

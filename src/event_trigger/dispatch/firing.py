@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from event_trigger.db.clock import database_now
 from event_trigger.dispatch.repository import Firings, IdempotencyKeys
 from event_trigger.errors import Conflict, Invalid, NotFound
-from event_trigger.models import IdempotencyKey, Trigger, TriggerStatus
+from event_trigger.models import Event, IdempotencyKey, Trigger, TriggerStatus
 from event_trigger.triggers.merge_patch import merge_patch
 from event_trigger.triggers.payload_schema import payload_errors
 from event_trigger.triggers.repository import OwnedId, Triggers
@@ -92,7 +92,26 @@ async def _fire(session: AsyncSession, key: OwnedId, call: Call) -> int:
     firings = Firings(session)
     if not call.is_test:
         await firings.record_called(key)
-    return await firings.add_called(key, payload, is_test=call.is_test)
+    return await firings.add_called(
+        key, payload, is_test=call.is_test, has_destinations=bool(trigger.destinations)
+    )
+
+
+async def replay(session: AsyncSession, event: Event) -> int:
+    """Fires an event's payload once more and gives the new event's id.
+
+    What the trigger has become since does not matter, and it is left alone; but the new event goes
+    to the destinations that it names now.
+    """
+    key = OwnedId(event.owner_id, event.trigger_id)
+    trigger = await Triggers(session).get(key)
+    return await Firings(session).add_called(
+        key,
+        event.payload,
+        is_test=event.is_test,
+        has_destinations=trigger is not None and bool(trigger.destinations),
+        replay_of=event.id,
+    )
 
 
 def _merged(trigger: Trigger, body: dict[str, Any] | None) -> dict[str, Any] | None:

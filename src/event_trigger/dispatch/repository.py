@@ -9,6 +9,8 @@ from sqlalchemy import Row, Text, cast, delete, func, insert, select, text, upda
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from event_trigger.db.engine import ACROSS_SHARDS
+from event_trigger.db.notify import EVENTS_STORED
+from event_trigger.deliveries.outbox import StoredEvent, store_deliveries
 from event_trigger.dispatch.due import Due
 from event_trigger.models import Event, EventType, IdempotencyKey, Trigger, TriggerStatus
 from event_trigger.triggers.history import History, UnfiredOf
@@ -24,6 +26,7 @@ _INSERT_EVENTS = text("""
         AS fired (id, scheduled_for)
     JOIN triggers ON triggers.shard = :shard AND triggers.id = fired.id
     ORDER BY fired.scheduled_for
+    RETURNING id, triggered_at
 """)
 _ADVANCE_TRIGGERS = text("""
     UPDATE triggers SET
@@ -39,7 +42,9 @@ _ADVANCE_TRIGGERS = text("""
     ) AS advanced (id, settled_until, next_fire_at, fired)
     WHERE triggers.shard = :shard AND triggers.id = advanced.id
 """)
-
+_NOTIFY_OWNERS = text("""
+    SELECT pg_notify(:channel, owner) FROM unnest(CAST(:owners AS text[])) AS owner
+""")
 
 LATE = timedelta(seconds=1)
 PATIENCE = "250ms"
@@ -53,6 +58,7 @@ class Firing:
     owner_id: int
     version: int
     due: Due
+    has_destinations: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +115,7 @@ class Firings:
                 Trigger.settled_until,
                 Trigger.next_fire_at,
                 Trigger.scheduled_count,
+                (func.cardinality(Trigger.destinations) > 0).label("has_destinations"),
                 func.now().label("now"),
             )
             .where(Trigger.shard == shard, Trigger.next_fire_at <= func.now())
@@ -129,17 +136,7 @@ class Firings:
 
         What will not fire is put on record beside them.
         """
-        events = [(one.trigger_id, instant) for one in firings for instant in one.due.fires]
-        if events:
-            await self.session.execute(
-                _INSERT_EVENTS,
-                {
-                    "shard": shard,
-                    "type": EventType.SCHEDULED,
-                    "ids": [trigger_id for trigger_id, _ in events],
-                    "scheduled_fors": [instant for _, instant in events],
-                },
-            )
+        await self._store_scheduled(shard, firings)
         unfired = [
             UnfiredOf(one.owner_id, one.trigger_id, one.version, part)
             for one in firings
@@ -159,6 +156,25 @@ class Firings:
             },
         )
 
+    async def _store_scheduled(self, shard: int, firings: Sequence[Firing]) -> None:
+        events = [(one.trigger_id, instant) for one in firings for instant in one.due.fires]
+        if not events:
+            return
+        rows = await self.session.execute(
+            _INSERT_EVENTS,
+            {
+                "shard": shard,
+                "type": EventType.SCHEDULED,
+                "ids": [trigger_id for trigger_id, _ in events],
+                "scheduled_fors": [instant for _, instant in events],
+            },
+        )
+        stored = [StoredEvent(*row) for row in rows]
+        if any(one.has_destinations for one in firings):
+            await store_deliveries(self.session, shard, stored)
+        owners = sorted({str(one.owner_id) for one in firings if one.due.fires})
+        await self.session.execute(_NOTIFY_OWNERS, {"channel": EVENTS_STORED, "owners": owners})
+
     async def set_aside(self, key: OwnedId, error: str, *, settled_until: datetime) -> None:
         """Takes a trigger that cannot fire off the schedule, with the reason on record."""
         await self.session.execute(
@@ -174,18 +190,36 @@ class Firings:
         )
 
     async def add_called(
-        self, key: OwnedId, payload: dict[str, Any] | None, *, is_test: bool
+        self,
+        key: OwnedId,
+        payload: dict[str, Any] | None,
+        *,
+        is_test: bool,
+        has_destinations: bool,
+        replay_of: int | None = None,
     ) -> int:
-        """Writes the event of a call and gives its id."""
-        row = insert(Event).values(
-            shard=key.shard,
-            owner_id=key.owner_id,
-            trigger_id=key.id,
-            type=EventType.API,
-            payload=payload,
-            is_test=is_test,
+        """Writes the event of a call, and what it is to be delivered as."""
+        stored = (
+            insert(Event)
+            .values(
+                shard=key.shard,
+                owner_id=key.owner_id,
+                trigger_id=key.id,
+                type=EventType.API,
+                payload=payload,
+                is_test=is_test,
+                replay_of=replay_of,
+            )
+            .returning(Event.id, Event.triggered_at)
+            .cte("stored")
         )
-        return (await self.session.execute(row.returning(Event.id))).scalar_one()
+        told = func.pg_notify(EVENTS_STORED, str(key.owner_id))
+        statement = select(stored.c.id, stored.c.triggered_at, told)
+        event_id, triggered_at, _ = (await self.session.execute(statement)).one()
+        if has_destinations:
+            event = StoredEvent(event_id, triggered_at)
+            await store_deliveries(self.session, key.shard, [event])
+        return int(event_id)
 
     async def record_called(self, key: OwnedId) -> None:
         await self.session.execute(

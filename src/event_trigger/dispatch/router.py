@@ -5,15 +5,24 @@ from typing import Annotated
 from fastapi import Body, Depends, Header, Response
 from fastapi.openapi.models import Example
 
+from event_trigger.auth.dependencies import PrincipalDep
+from event_trigger.db.clock import database_now
 from event_trigger.dispatch import firing
 from event_trigger.dispatch.schemas import Fired
 from event_trigger.errors import Conflict, Invalid, NotFound, Unauthorized, UnsupportedMediaType
+from event_trigger.events.dependencies import RetentionDep
+from event_trigger.events.repository import Events
+from event_trigger.events.schemas import EventRead, read_event
+from event_trigger.events.window import visible_window
 from event_trigger.triggers.dependencies import TriggerKeyDep
 from event_trigger.web.problems import problems
-from event_trigger.web.schemas import JsonObject, Text
+from event_trigger.web.schemas import Id, JsonObject, Text
 from event_trigger.web.session import SessionDep
 from event_trigger.web.strict_json import strict_router
 
+replays = strict_router(
+    prefix="/events", tags=["firing"], responses=problems(Unauthorized, NotFound, Invalid)
+)
 router = strict_router(
     prefix="/triggers",
     tags=["firing"],
@@ -78,3 +87,30 @@ async def test_trigger(request: FireRequestDep) -> Fired:
     Works on paused triggers too.
     """
     return await request.fire(is_test=True)
+
+
+@replays.post(
+    "/{event_id}/replay", summary="Repeat an event", operation_id="replay_event", status_code=201
+)
+async def replay_event(
+    event_id: Id,
+    principal: PrincipalDep,
+    session: SessionDep,
+    retention: RetentionDep,
+    response: Response,
+) -> EventRead:
+    """Makes a new event with the same payload, `replay_of` set, and delivers it anew.
+
+    It is a call: `type` is `api`. The trigger is left alone, whether paused, changed or deleted.
+    """
+    owner_id = None if principal.is_admin else principal.user_id
+    events, now = Events(session), await database_now(session)
+    event = await events.get(owner_id, event_id, visible_window(retention, now=now))
+    if event is None:
+        raise NotFound
+    new_id = await firing.replay(session, event)
+    after = await database_now(session)
+    new = await events.get(event.owner_id, new_id, visible_window(retention, now=after))
+    assert new is not None
+    response.headers["Location"] = f"/events/{new.id}"
+    return read_event(new, retention, now=after)

@@ -5,7 +5,19 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, Row, Select, Text, cast, func, or_, select, tuple_, union_all
+from sqlalchemy import (
+    BigInteger,
+    Row,
+    Select,
+    Text,
+    cast,
+    func,
+    or_,
+    select,
+    text,
+    tuple_,
+    union_all,
+)
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from event_trigger.db.engine import ACROSS_SHARDS
@@ -19,6 +31,19 @@ from event_trigger.models import (
     shard_of,
 )
 from event_trigger.web.pagination import Page, fetch_page
+
+_PAYLOAD_SIZE = func.coalesce(func.octet_length(cast(Event.payload, Text)), 0)
+_OLDEST_RUNNING = text(
+    "SELECT CAST(CAST(pg_snapshot_xmin(pg_current_snapshot()) AS text) AS bigint)"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """A place in the log as it was committed: right after this event of this transaction."""
+
+    xid: int
+    id: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +80,29 @@ class Events:
             statement = statement.where(Event.triggered_at <= before[0])  # prunes partitions
         statement = statement.order_by(Event.triggered_at.desc(), Event.id.desc())
         options = _options(wanted.owner_id)
-        size = func.coalesce(func.octet_length(cast(Event.payload, Text)), 0)
         page = statement.execution_options(**options)
-        return await fetch_page(self.session, page, size=size, limit=limit)
+        return await fetch_page(self.session, page, size=_PAYLOAD_SIZE, limit=limit)
+
+    async def get_horizon(self) -> Position:
+        """Before it the log is complete: no transaction that still runs can add to that."""
+        return Position(int(await self.session.scalar(_OLDEST_RUNNING) or 0), 0)
+
+    async def list_after(
+        self, wanted: EventFilter, position: Position, *, limit: int
+    ) -> Page[Event]:
+        """In the order of the transactions that stored them, as far as that is complete."""
+        horizon = await self.get_horizon()
+        statement = _within(_narrow(select(Event), Event, wanted), wanted.window).where(
+            Event.xid >= position.xid,  # the index wants it said apart from the row's comparison
+            Event.xid < horizon.xid,
+            tuple_(Event.xid, Event.id) > (position.xid, position.id),
+        )
+        if wanted.owner_id is None:
+            statement = statement.where(Event.shard.in_(range(SHARDS)))
+        page = statement.order_by(Event.xid, Event.id).execution_options(
+            **_options(wanted.owner_id)
+        )
+        return await fetch_page(self.session, page, size=_PAYLOAD_SIZE, limit=limit)
 
     async def count_by_trigger(self, wanted: EventFilter) -> Sequence[Row[tuple[int, int]]]:
         """Counts for each trigger: closed partitions from their rollup, the edges from the rows."""

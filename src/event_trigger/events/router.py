@@ -1,18 +1,19 @@
 """The log of events over HTTP."""
 
-from datetime import datetime
 from typing import Annotated
 
-from fastapi import Depends, Query, Request, Response
+from fastapi import Query, Request, Response
+from fastapi.responses import StreamingResponse
 
-from event_trigger.auth.dependencies import Principal, PrincipalDep
-from event_trigger.config import Settings
+from event_trigger.auth.dependencies import BriefPrincipalDep, PrincipalDep
 from event_trigger.db.clock import database_now
 from event_trigger.errors import Invalid, NotFound, Unauthorized
-from event_trigger.events.repository import EventFilter, Events
-from event_trigger.events.schemas import EventRead, TriggerCount
-from event_trigger.events.window import Retention, visible_window
-from event_trigger.models import Event, EventState, EventType
+from event_trigger.events.dependencies import EventQueryDep, RetentionDep
+from event_trigger.events.export import ExportFormat, export
+from event_trigger.events.repository import Events
+from event_trigger.events.schemas import EventRead, TriggerCount, read_event
+from event_trigger.events.window import visible_window
+from event_trigger.models import Event
 from event_trigger.web.pagination import (
     DEFAULT_LIMIT,
     CursorText,
@@ -22,60 +23,11 @@ from event_trigger.web.pagination import (
     link_next,
 )
 from event_trigger.web.problems import problems
-from event_trigger.web.schemas import LARGEST_ID, Id, Instant
-from event_trigger.web.services import service
-from event_trigger.web.session import SessionDep
+from event_trigger.web.schemas import Id
+from event_trigger.web.session import SessionDep, SessionsDep
 from event_trigger.web.strict_json import strict_router
 
 router = strict_router(prefix="/events", tags=["events"], responses=problems(Unauthorized))
-
-
-def get_retention(request: Request) -> Retention:
-    settings = service(request, Settings)
-    return Retention(settings.active_for, settings.keep_for)
-
-
-RetentionDep = Annotated[Retention, Depends(get_retention)]
-
-
-class EventQuery:
-    """The filters that every way of reading the log understands."""
-
-    def __init__(
-        self,
-        trigger_id: Annotated[int | None, Query(ge=1, le=LARGEST_ID)] = None,
-        kind: Annotated[EventType | None, Query(alias="type")] = None,
-        state: Annotated[EventState | None, Query()] = None,
-        is_test: Annotated[bool | None, Query()] = None,
-        since: Annotated[Instant | None, Query(description="Inclusive.")] = None,
-        until: Annotated[Instant | None, Query(description="Exclusive.")] = None,
-    ) -> None:
-        self.trigger_id = trigger_id
-        self.kind = kind
-        self.state = state
-        self.is_test = is_test
-        self.since = since
-        self.until = until
-
-    def filter(self, principal: Principal, retention: Retention, *, now: datetime) -> EventFilter:
-        window = visible_window(
-            retention, now=now, state=self.state, since=self.since, until=self.until
-        )
-        owner_id = None if principal.is_admin else principal.user_id
-        return EventFilter(owner_id, window, self.trigger_id, self.kind, self.is_test)
-
-
-def _read(event: Event, retention: Retention, *, now: datetime) -> EventRead:
-    return EventRead(
-        id=event.id,
-        trigger_id=event.trigger_id,
-        type=EventType(event.type),
-        triggered_at=event.triggered_at,
-        scheduled_for=event.scheduled_for,
-        payload=event.payload,
-        is_test=event.is_test,
-        state=retention.state_of(event.triggered_at, now=now),
-    )
 
 
 @router.get(
@@ -90,7 +42,7 @@ async def list_events(
     principal: PrincipalDep,
     session: SessionDep,
     retention: RetentionDep,
-    query: Annotated[EventQuery, Depends()],
+    query: EventQueryDep,
     aggregate: Annotated[bool, Query(description="Count by trigger instead.")] = False,
     limit: Limit = DEFAULT_LIMIT,
     cursor: CursorText = None,
@@ -107,11 +59,44 @@ async def list_events(
         return [TriggerCount(trigger_id=one.trigger_id, count=one.fired) for one in counts]
     page = await Events(session).list_page(wanted, before=instant_cursor(cursor), limit=limit)
     link_next(request, response, _cursor_of(page.rows[-1]) if page.more else None)
-    return [_read(event, retention, now=now) for event in page.rows]
+    return [read_event(event, retention, now=now) for event in page.rows]
 
 
 def _cursor_of(event: Event) -> str:
     return encode_cursor(event.triggered_at, event.id)
+
+
+@router.get(
+    "/export",
+    summary="Export events",
+    operation_id="export_events",
+    response_class=StreamingResponse,
+    responses={
+        **problems(Invalid),
+        200: {
+            "content": {kind.media_type: {"schema": {"type": "string"}} for kind in ExportFormat}
+        },
+    },
+)
+async def export_events(
+    principal: BriefPrincipalDep,
+    sessions: SessionsDep,
+    retention: RetentionDep,
+    query: EventQueryDep,
+    format_: Annotated[ExportFormat, Query(alias="format")] = ExportFormat.NDJSON,
+) -> StreamingResponse:
+    """All that the filters select, newest first: JSON a line (NDJSON), or CSV (RFC 4180).
+
+    In CSV, a cell that a spreadsheet would take for a formula begins with an apostrophe.
+    """
+    async with sessions() as session:
+        now = await database_now(session)
+    wanted = query.filter(principal, retention, now=now)
+    return StreamingResponse(
+        export(sessions, wanted, retention, format_, now=now),
+        media_type=format_.media_type,
+        headers={"Content-Disposition": f'attachment; filename="events.{format_}"'},
+    )
 
 
 @router.get(
@@ -130,4 +115,4 @@ async def get_event(
     event = await Events(session).get(owner_id, event_id, window)
     if event is None:
         raise NotFound
-    return _read(event, retention, now=now)
+    return read_event(event, retention, now=now)

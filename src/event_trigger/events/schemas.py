@@ -1,8 +1,11 @@
 """What an event looks like over HTTP."""
 
+from datetime import datetime
+
 from pydantic import Field
 
-from event_trigger.models import EventState, EventType
+from event_trigger.events.window import Retention
+from event_trigger.models import Event, EventState, EventType
 from event_trigger.web.schemas import Instant, JsonObject, ResponseModel
 
 
@@ -15,6 +18,21 @@ class EventRead(ResponseModel):
     payload: JsonObject | None
     is_test: bool
     state: EventState
+    replay_of: int | None = Field(description="The event that this one repeats.")
+
+
+def read_event(event: Event, retention: Retention, *, now: datetime) -> EventRead:
+    return EventRead(
+        id=event.id,
+        trigger_id=event.trigger_id,
+        type=EventType(event.type),
+        triggered_at=event.triggered_at,
+        scheduled_for=event.scheduled_for,
+        payload=event.payload,
+        is_test=event.is_test,
+        state=retention.state_of(event.triggered_at, now=now),
+        replay_of=event.replay_of,
+    )
 
 
 class TriggerCount(ResponseModel):

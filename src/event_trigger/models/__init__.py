@@ -1,6 +1,18 @@
 """What the database looks like: every table, and nothing else."""
 
 from event_trigger.models.base import SHARDS, Base, shard_of
+from event_trigger.models.delivery import (
+    Delivery,
+    DeliveryAttempt,
+    DeliveryError,
+    DeliveryStatus,
+)
+from event_trigger.models.destination import (
+    BreakerState,
+    Destination,
+    DestinationStatus,
+    DisabledReason,
+)
 from event_trigger.models.event import Event, EventCount, EventPartition, EventState, EventType
 from event_trigger.models.idempotency_key import IdempotencyKey
 from event_trigger.models.login import Login, RefreshToken
@@ -12,6 +24,14 @@ from event_trigger.models.user import Role, User
 __all__ = [
     "SHARDS",
     "Base",
+    "BreakerState",
+    "Delivery",
+    "DeliveryAttempt",
+    "DeliveryError",
+    "DeliveryStatus",
+    "Destination",
+    "DestinationStatus",
+    "DisabledReason",
     "Event",
     "EventCount",
     "EventPartition",

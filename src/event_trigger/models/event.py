@@ -4,10 +4,12 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Boolean, Identity, Index, SmallInteger, Text, func
+from sqlalchemy import Boolean, Identity, Index, SmallInteger, Text, func, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from event_trigger.models.base import Base
+
+CURRENT_XID = text("CAST(CAST(pg_current_xact_id() AS text) AS bigint)")
 
 
 class EventType(StrEnum):
@@ -21,7 +23,11 @@ class EventState(StrEnum):
 
 
 class Event(Base):
-    """One firing. It has no foreign key: it outlives its trigger, and goes with its partition."""
+    """One firing. It has no foreign key: it outlives its trigger, and goes with its partition.
+
+    `xid` is the transaction that stored it: below the oldest one that is still running, events are
+    complete, which neither ids nor times can promise.
+    """
 
     __tablename__ = "events"
 
@@ -36,11 +42,14 @@ class Event(Base):
     scheduled_for: Mapped[datetime | None]
     payload: Mapped[dict[str, Any] | None]
     is_test: Mapped[bool] = mapped_column(Boolean)
+    replay_of: Mapped[int | None]
+    xid: Mapped[int] = mapped_column(server_default=CURRENT_XID)
 
     __table_args__ = (
         Index("ix_events_owner", "shard", "owner_id", "triggered_at", "id"),
         Index("ix_events_time", "triggered_at", "id"),  # for admins, who see everybody's
         Index("ix_events_trigger", "shard", "trigger_id", "triggered_at", "id"),
+        Index("ix_events_xid", "shard", "xid", "id"),
         {"postgresql_partition_by": "RANGE (triggered_at)"},
     )
 

@@ -4,7 +4,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import ForeignKey, Identity, Index, SmallInteger, Text, func, text
+from sqlalchemy import BigInteger, ForeignKey, Identity, Index, SmallInteger, Text, func, text
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -40,6 +40,9 @@ class Trigger(Base):
     details: Mapped[dict[str, Any]]
     payload: Mapped[dict[str, Any] | None]
     tags: Mapped[list[str]] = mapped_column(ARRAY(Text))
+    destinations: Mapped[list[int]] = mapped_column(
+        "destination_ids", ARRAY(BigInteger), server_default="{}"
+    )
     status: Mapped[str] = mapped_column(Text)
     error: Mapped[str | None] = mapped_column(Text)
     anchor_at: Mapped[datetime]

@@ -1,6 +1,7 @@
 """Creating, changing, pausing and resuming: what may become of a trigger."""
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from pydantic import ValidationError
@@ -43,6 +44,7 @@ async def create(
     session: AsyncSession, owner_id: int, body: ScheduledTriggerCreate | ApiTriggerCreate
 ) -> Trigger:
     """Plans the first instant from the database's clock and wakes the dispatchers."""
+    await _check_destinations(session, owner_id, body.destinations)
     now = await database_now(session)
     trigger = Trigger(
         shard=shard_of(owner_id),
@@ -52,6 +54,7 @@ async def create(
         details=body.details.as_stored(),
         payload=body.payload,
         tags=body.tags,
+        destinations=body.destinations,
         anchor_at=now,
         version=1,
         in_force_after=now,
@@ -71,6 +74,7 @@ async def create(
 
 async def change(session: AsyncSession, key: OwnedId, body: TriggerUpdate) -> Trigger:
     """Applies a merge patch; only a changed schedule is planned anew, from now on."""
+    await _check_destinations(session, key.owner_id, body.destinations or [])
     trigger = await _get_locked(session, key)
     now = await database_now(session)
     patch = body.model_dump(exclude_unset=True)
@@ -78,6 +82,8 @@ async def change(session: AsyncSession, key: OwnedId, body: TriggerUpdate) -> Tr
         trigger.name = body.name
     if "tags" in patch:
         trigger.tags = body.tags or []
+    if "destinations" in patch:
+        trigger.destinations = body.destinations or []
     if "payload" in patch:
         trigger.payload = merge_patch(trigger.payload, body.payload)
     ending = ending_of(trigger)
@@ -149,6 +155,16 @@ def _validated(kind: str, details: dict[str, Any]) -> Details:
     except ValidationError as error:
         found = [{**one, "loc": ("body", "details", *one["loc"])} for one in error.errors()]
         raise refused(found) from None
+
+
+async def _check_destinations(session: AsyncSession, owner_id: int, ids: Sequence[int]) -> None:
+    """Locks them before the trigger, as deleting one does: two that meet do not deadlock."""
+    if not ids:
+        return
+    known = await Triggers(session).list_known_destinations(owner_id, ids)
+    for place, wanted in enumerate(ids):
+        if wanted not in known:
+            raise Invalid.at(["destinations", place], "There is no such destination.")
 
 
 def _check_payload(trigger: Trigger) -> None:

@@ -1,12 +1,13 @@
 """Triggers in the database; every statement is about one owner, and so about one shard."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Select, Text, cast, func, select
+from sqlalchemy import Select, Text, cast, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from event_trigger.db.engine import ACROSS_SHARDS
-from event_trigger.models import SHARDS, Trigger, TriggerStatus, TriggerType, shard_of
+from event_trigger.models import SHARDS, Destination, Trigger, TriggerStatus, TriggerType, shard_of
 from event_trigger.web.pagination import Page, fetch_page
 
 
@@ -91,6 +92,34 @@ class Triggers:
         size = func.octet_length(cast(Trigger.details, Text)) + payload_size
         page = statement.execution_options(**options)
         return await fetch_page(self.session, page, size=size, limit=limit)
+
+    async def list_known_destinations(self, owner_id: int, ids: Sequence[int]) -> set[int]:
+        """Which of these destinations the owner has; none of them can be deleted meanwhile."""
+        statement = (
+            select(Destination.id)
+            .where(
+                Destination.shard == shard_of(owner_id),
+                Destination.owner_id == owner_id,
+                Destination.id.in_(ids),
+                Destination.deleted_at.is_(None),
+            )
+            .order_by(Destination.id)
+            .with_for_update(read=True)
+        )
+        return set((await self.session.scalars(statement)).all())
+
+    async def forget_destination(self, destination: OwnedId) -> None:
+        """Takes a destination off all triggers of its owner."""
+        names = Trigger.destinations
+        await self.session.execute(
+            update(Trigger)
+            .where(
+                Trigger.shard == destination.shard,
+                Trigger.owner_id == destination.owner_id,
+                names.contains([destination.id]),
+            )
+            .values(destinations=func.array_remove(names, destination.id))
+        )
 
     async def delete(self, trigger: Trigger) -> None:
         await self.session.delete(trigger)

@@ -1,7 +1,7 @@
 """What a trigger looks like over HTTP."""
 
 from datetime import timedelta
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, Field, PlainValidator, WithJsonSchema
 
@@ -9,9 +9,18 @@ from event_trigger.models import TriggerStatus, TriggerType
 from event_trigger.triggers.catch_up import LONGEST_WINDOW, CatchUp
 from event_trigger.triggers.interval import parse_interval
 from event_trigger.triggers.payload_schema import check_schema
-from event_trigger.web.schemas import Instant, JsonObject, RequestModel, ResponseModel, Text
+from event_trigger.web.schemas import (
+    LARGEST_ID,
+    Instant,
+    JsonObject,
+    RequestModel,
+    ResponseModel,
+    Text,
+)
 
 MOST_TAGS = 20
+MOST_DESTINATIONS = 20
+T = TypeVar("T")
 _MINUTE = timedelta(minutes=1)
 
 
@@ -29,8 +38,8 @@ def _check_window(value: object) -> int | float:
     return value
 
 
-def _unique(tags: list[str]) -> list[str]:
-    return list(dict.fromkeys(tags))
+def _unique(found: list[T]) -> list[T]:
+    return list(dict.fromkeys(found))
 
 
 Interval = Annotated[
@@ -52,6 +61,15 @@ PayloadSchema = Annotated[
 Name = Annotated[Text, Field(min_length=1, max_length=200, examples=["Nightly report"])]
 Tag = Annotated[Text, Field(min_length=1, max_length=50)]
 Tags = Annotated[list[Tag], Field(max_length=MOST_TAGS), AfterValidator(_unique)]
+DestinationIds = Annotated[
+    list[Annotated[int, Field(ge=1, le=LARGEST_ID)]],
+    Field(
+        max_length=MOST_DESTINATIONS,
+        description="The destinations that each of its events is delivered to.",
+        examples=[[1]],
+    ),
+    AfterValidator(_unique),
+]
 Payload = Annotated[
     JsonObject,
     Field(description="The predefined payload.", examples=[{"report": "sales"}]),
@@ -109,6 +127,7 @@ class _TriggerBase(RequestModel):
     name: Name | None = None
     payload: Payload | None = None
     tags: Tags = Field(default_factory=list)
+    destinations: DestinationIds = Field(default_factory=list)
 
 
 class ScheduledTriggerCreate(_TriggerBase):
@@ -130,6 +149,7 @@ class TriggerUpdate(RequestModel):
     name: Name | None = None
     payload: JsonObject | None = None
     tags: Tags | None = None
+    destinations: DestinationIds | None = None
     details: JsonObject = Field(default_factory=dict, examples=[{"interval": 15}])
 
 
@@ -144,6 +164,7 @@ class TriggerRead(ResponseModel):
     last_fired_at: Instant | None
     fire_count: int = Field(description="All firings but tests.")
     tags: list[str]
+    destinations: list[int]
     error: str | None = Field(description="Why the trigger was set aside, if it was.")
     created_at: Instant
     updated_at: Instant

@@ -1,0 +1,162 @@
+"""Destinations, deliveries and their attempts; which transaction stored an event
+
+Revision: 0003, after 0002; 2026-11-24
+"""
+
+import sqlalchemy as sa
+from alembic import op
+from sqlalchemy.dialects.postgresql import ARRAY
+
+revision = "0003"
+down_revision = "0002"
+branch_labels = None
+depends_on = None
+
+INSTANT = sa.DateTime(timezone=True)
+CURRENT_XID = sa.text("CAST(CAST(pg_current_xact_id() AS text) AS bigint)")
+
+
+def number(name: str, default: str | None = None) -> sa.Column[int]:
+    return sa.Column(name, sa.BigInteger, server_default=default, nullable=False)
+
+
+def instant(name: str) -> sa.Column[object]:
+    return sa.Column(name, INSTANT, server_default=sa.func.now(), nullable=False)
+
+
+def identity() -> sa.Column[int]:
+    return sa.Column("id", sa.BigInteger, sa.Identity(always=True), nullable=False)
+
+
+def shard() -> sa.Column[int]:
+    return sa.Column("shard", sa.SmallInteger, nullable=False)
+
+
+def upgrade() -> None:
+    """Events that are there already belong to no transaction that could still be running."""
+    op.add_column(
+        "triggers",
+        sa.Column("destination_ids", ARRAY(sa.BigInteger), server_default="{}", nullable=False),
+    )
+    op.add_column("events", sa.Column("replay_of", sa.BigInteger))
+    op.add_column("events", number("xid", "0"))
+    op.alter_column("events", "xid", server_default=CURRENT_XID)
+    op.create_index("ix_events_xid", "events", ["shard", "xid", "id"])
+    create_destinations()
+    create_deliveries()
+    create_delivery_attempts()
+
+
+def create_destinations() -> None:
+    op.create_table(
+        "destinations",
+        shard(),
+        identity(),
+        number("owner_id"),
+        sa.Column("url", sa.Text, nullable=False),
+        sa.Column("description", sa.Text),
+        sa.Column("timeout", sa.Float, nullable=False),
+        sa.Column("rate_limit", sa.Float),
+        sa.Column("max_concurrency", sa.SmallInteger, nullable=False),
+        sa.Column("header_names", ARRAY(sa.Text), nullable=False),
+        sa.Column("sealed", sa.LargeBinary, nullable=False),
+        sa.Column("key_id", sa.Text, nullable=False),
+        sa.Column("previous_secret_until", INSTANT),
+        sa.Column("disabled_reason", sa.Text),
+        sa.Column("deleted_at", INSTANT),
+        number("failures", "0"),
+        sa.Column("window", sa.BigInteger),
+        sa.Column("probe_at", INSTANT),
+        sa.Column("tokens", sa.Float, server_default="0", nullable=False),
+        sa.Column("tokens_at", INSTANT),
+        instant("created_at"),
+        instant("updated_at"),
+        sa.PrimaryKeyConstraint("shard", "id", name="pk_destinations"),
+        sa.ForeignKeyConstraint(
+            ["owner_id"], ["users.id"], name="fk_destinations_owner_id_users", ondelete="CASCADE"
+        ),
+    )
+    op.create_index("ix_destinations_owner", "destinations", ["shard", "owner_id", "id"])
+
+
+def create_deliveries() -> None:
+    op.create_table(
+        "deliveries",
+        shard(),
+        identity(),
+        number("owner_id"),
+        number("destination_id"),
+        number("trigger_id"),
+        sa.Column("trigger_name", sa.Text),
+        number("event_id"),
+        sa.Column("event_type", sa.Text, nullable=False),
+        sa.Column("triggered_at", INSTANT, nullable=False),
+        sa.Column("scheduled_for", INSTANT),
+        sa.Column("is_test", sa.Boolean, nullable=False),
+        sa.Column("payload", sa.JSON),
+        number("payload_size"),
+        sa.Column("status", sa.Text, server_default="pending", nullable=False),
+        number("attempt_count", "0"),
+        number("tries", "0"),
+        number("lease", "0"),
+        sa.Column("leased_until", INSTANT),
+        sa.Column("next_attempt_at", INSTANT, server_default=sa.func.now()),
+        instant("queued_at"),
+        sa.Column("finished_at", INSTANT),
+        sa.Column("error", sa.Text),
+        sa.PrimaryKeyConstraint("shard", "id", name="pk_deliveries"),
+    )
+    op.create_index("ix_deliveries_owner", "deliveries", ["shard", "owner_id", "id"])
+    op.create_index("ix_deliveries_event", "deliveries", ["shard", "event_id"])
+    op.create_index("ix_deliveries_destination", "deliveries", ["shard", "destination_id", "id"])
+    op.create_index(
+        "ix_deliveries_waiting",
+        "deliveries",
+        ["shard", "destination_id", "next_attempt_at"],
+        postgresql_where=sa.text("next_attempt_at IS NOT NULL"),
+    )
+    op.create_index(
+        "ix_deliveries_leased",
+        "deliveries",
+        ["shard", "destination_id"],
+        postgresql_where=sa.text("leased_until IS NOT NULL"),
+    )
+    op.create_index(
+        "ix_deliveries_finished_at",
+        "deliveries",
+        ["finished_at"],
+        postgresql_where=sa.text("finished_at IS NOT NULL"),
+    )
+
+
+def create_delivery_attempts() -> None:
+    op.create_table(
+        "delivery_attempts",
+        shard(),
+        number("delivery_id"),
+        number("number"),
+        sa.Column("attempted_at", INSTANT, nullable=False),
+        sa.Column("duration_ms", sa.Float, nullable=False),
+        sa.Column("status_code", sa.BigInteger),
+        sa.Column("error", sa.Text),
+        sa.Column("response", sa.Text),
+        sa.PrimaryKeyConstraint("shard", "delivery_id", "number", name="pk_delivery_attempts"),
+        sa.ForeignKeyConstraint(
+            ["shard", "delivery_id"],
+            ["deliveries.shard", "deliveries.id"],
+            name="fk_delivery_attempts_shard_delivery_id_deliveries",
+            ondelete="CASCADE",
+        ),
+    )
+
+
+def downgrade() -> None:
+    for table in ("delivery_attempts", "deliveries", "destinations"):
+        op.drop_table(table)
+    op.drop_index("ix_events_xid", "events")
+    for table, column in (
+        ("events", "xid"),
+        ("events", "replay_of"),
+        ("triggers", "destination_ids"),
+    ):
+        op.drop_column(table, column)

@@ -1,0 +1,42 @@
+"""The body of a delivery: CloudEvents 1.0 in the JSON format, the same bytes at every attempt."""
+
+import json
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+MEDIA_TYPE = "application/cloudevents+json"
+
+
+@dataclass(frozen=True, slots=True)
+class CloudEvent:
+    """What a body says; `payload` is JSON text, which goes out as it came in."""
+
+    id: str
+    source: str
+    type: str
+    time: datetime
+    payload: str | None
+    trigger_name: str | None = None
+    scheduled_for: datetime | None = None
+    is_test: bool = False
+
+    def body(self) -> bytes:
+        attributes: dict[str, object] = {
+            "specversion": "1.0",
+            "id": self.id,
+            "source": self.source,
+            "type": f"event_trigger.{self.type}",
+            "time": _written(self.time),
+            "datacontenttype": "application/json",
+            "istest": self.is_test,
+        }
+        if self.trigger_name is not None:
+            attributes["triggername"] = self.trigger_name
+        if self.scheduled_for is not None:
+            attributes["scheduledfor"] = _written(self.scheduled_for)
+        envelope = json.dumps(attributes, ensure_ascii=False, separators=(",", ":"))
+        return f'{envelope[:-1]},"data":{self.payload or "null"}}}'.encode()
+
+
+def _written(instant: datetime) -> str:
+    return instant.astimezone(UTC).isoformat().replace("+00:00", "Z")

@@ -1,0 +1,34 @@
+"""Which delivery a request is about: the caller's own, or anybody's for an admin."""
+
+from typing import Annotated
+
+from fastapi import Depends, Request
+
+from event_trigger.auth.dependencies import PrincipalDep
+from event_trigger.deliveries.repository import Deliveries
+from event_trigger.deliveries.sender import Sender
+from event_trigger.errors import NotFound
+from event_trigger.triggers.repository import OwnedId
+from event_trigger.web.schemas import Id
+from event_trigger.web.services import service
+from event_trigger.web.session import SessionDep
+
+
+async def get_delivery_key(
+    delivery_id: Id, principal: PrincipalDep, session: SessionDep
+) -> OwnedId:
+    """Somebody else's id is looked for among the caller's own, and so is not found."""
+    if not principal.is_admin:
+        return OwnedId(principal.user_id, delivery_id)
+    owner_id = await Deliveries(session).get_owner(delivery_id)
+    if owner_id is None:
+        raise NotFound
+    return OwnedId(owner_id, delivery_id)
+
+
+def get_sender(request: Request) -> Sender:
+    return service(request, Sender)
+
+
+DeliveryKeyDep = Annotated[OwnedId, Depends(get_delivery_key, scope="function")]
+SenderDep = Annotated[Sender, Depends(get_sender)]

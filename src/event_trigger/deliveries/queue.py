@@ -1,0 +1,297 @@
+"""What waits to be sent: claimed with a lease, recorded only by whoever holds the newest one."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Row, text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from event_trigger.db.engine import ACROSS_SHARDS
+from event_trigger.destinations.pacing import Breaker, Bucket
+from event_trigger.models import DeliveryError, DeliveryStatus
+
+LARGEST_CLAIM = 2 * 1024 * 1024  # bytes of payload for one destination at a time
+GIVEN_UP_AFTER = timedelta(days=7)
+
+# a queue grows and shrinks faster than its statistics: ids are said as arrays, so that the key is
+# used whatever they say; now() is said where an index must serve, which clock_timestamp() cannot.
+# Goes from one destination with something waiting to the next: a long queue costs no more
+_LIST_WAITING = text("""
+    WITH RECURSIVE waiting AS (
+        (SELECT shard, destination_id FROM deliveries WHERE next_attempt_at IS NOT NULL
+        ORDER BY shard, destination_id LIMIT 1)
+        UNION ALL
+        SELECT further.shard, further.destination_id
+        FROM waiting CROSS JOIN LATERAL (
+            SELECT shard, destination_id FROM deliveries
+            WHERE next_attempt_at IS NOT NULL
+                AND (shard, destination_id) > (waiting.shard, waiting.destination_id)
+            ORDER BY shard, destination_id LIMIT 1
+        ) AS further
+    )
+    SELECT waiting.shard, waiting.destination_id,
+        extract(epoch FROM GREATEST(first.at, destinations.probe_at) - clock_timestamp())
+    FROM waiting
+    JOIN destinations ON destinations.shard = waiting.shard
+        AND destinations.id = waiting.destination_id AND destinations.disabled_reason IS NULL
+    CROSS JOIN LATERAL (
+        SELECT min(next_attempt_at) AS at FROM deliveries
+        WHERE deliveries.shard = waiting.shard
+            AND deliveries.destination_id = waiting.destination_id AND next_attempt_at IS NOT NULL
+    ) AS first
+""")
+_LOCK_DESTINATIONS = """
+    SELECT id, owner_id, url, timeout, rate_limit, max_concurrency, sealed, key_id,
+        previous_secret_until, deleted_at, failures, "window", probe_at, tokens, tokens_at,
+        clock_timestamp() AS now,
+        (SELECT count(*) FROM deliveries
+        WHERE deliveries.shard = :shard AND deliveries.destination_id = destinations.id
+            AND leased_until > clock_timestamp()) AS in_flight
+    FROM destinations
+    WHERE shard = :shard AND id = ANY (CAST(:ids AS bigint[])) AND disabled_reason IS NULL
+    ORDER BY id
+    FOR NO KEY UPDATE
+"""
+_LOCK_FREE_DESTINATIONS = text(_LOCK_DESTINATIONS + " SKIP LOCKED")
+_LOCK_ALL_DESTINATIONS = text(_LOCK_DESTINATIONS.replace("AND disabled_reason IS NULL", ""))
+_CLAIM = text("""
+    WITH granted AS (
+        SELECT * FROM unnest(
+            CAST(:ids AS bigint[]), CAST(:counts AS int[]), CAST(:untils AS timestamptz[])
+        ) AS one (destination_id, count, until)
+    ), claimed AS MATERIALIZED (
+        SELECT small.id
+        FROM granted
+        CROSS JOIN LATERAL (
+            SELECT due.id, sum(due.payload_size) OVER (ORDER BY next_attempt_at, id) AS bytes,
+                row_number() OVER (ORDER BY next_attempt_at, id) AS place
+            FROM (
+                SELECT id, payload_size, next_attempt_at FROM deliveries
+                WHERE shard = :shard AND destination_id = granted.destination_id
+                    AND next_attempt_at <= now()
+                ORDER BY next_attempt_at LIMIT granted.count FOR UPDATE SKIP LOCKED
+            ) AS due
+        ) AS small
+        WHERE small.bytes <= :largest OR small.place = 1
+    )
+    UPDATE deliveries SET
+        lease = deliveries.lease + 1, leased_until = granted.until, next_attempt_at = granted.until
+    FROM granted
+    WHERE deliveries.shard = :shard AND deliveries.id = ANY (ARRAY(SELECT id FROM claimed))
+        AND deliveries.destination_id = granted.destination_id
+    RETURNING deliveries.id, deliveries.destination_id, lease, tries, trigger_id, trigger_name,
+        event_id, event_type, triggered_at, scheduled_for, is_test, CAST(payload AS text) AS payload
+""")
+_RECORD = text("""
+    WITH outcomes AS (
+        SELECT * FROM unnest(
+            CAST(:ids AS bigint[]), CAST(:leases AS bigint[]), CAST(:statuses AS text[]),
+            CAST(:next_attempt_ats AS timestamptz[]), CAST(:finished_ats AS timestamptz[]),
+            CAST(:attempted_ats AS timestamptz[]), CAST(:durations AS float8[]),
+            CAST(:status_codes AS bigint[]), CAST(:errors AS text[]), CAST(:responses AS text[])
+        ) AS outcome (id, lease, status, next_attempt_at, finished_at, attempted_at, duration_ms,
+            status_code, error, response)
+    ), recorded AS (
+        UPDATE deliveries SET
+            status = outcomes.status, attempt_count = deliveries.attempt_count + 1,
+            tries = deliveries.tries + 1, leased_until = NULL, error = outcomes.error,
+            next_attempt_at = outcomes.next_attempt_at, finished_at = outcomes.finished_at
+        FROM outcomes
+        WHERE deliveries.shard = :shard AND deliveries.id = ANY (CAST(:ids AS bigint[]))
+            AND deliveries.id = outcomes.id AND deliveries.lease = outcomes.lease
+            AND deliveries.leased_until IS NOT NULL
+        RETURNING deliveries.id, deliveries.attempt_count
+    )
+    INSERT INTO delivery_attempts
+        (shard, delivery_id, number, attempted_at, duration_ms, status_code, error, response)
+    SELECT :shard, recorded.id, recorded.attempt_count, attempted_at, duration_ms, status_code,
+        error, response
+    FROM recorded JOIN outcomes ON outcomes.id = recorded.id
+    RETURNING delivery_id
+""")
+_SAVE_BREAKERS = text("""
+    UPDATE destinations SET failures = saved.failures, "window" = saved.window,
+        probe_at = saved.probe_at,
+        disabled_reason = coalesce(destinations.disabled_reason, saved.disabled_reason)
+    FROM unnest(
+        CAST(:ids AS bigint[]), CAST(:failures AS bigint[]), CAST(:windows AS bigint[]),
+        CAST(:probe_ats AS timestamptz[]), CAST(:disabled_reasons AS text[])
+    ) AS saved (id, failures, "window", probe_at, disabled_reason)
+    WHERE destinations.shard = :shard AND destinations.id = saved.id
+""")
+_SAVE_BUCKETS = text("""
+    UPDATE destinations SET tokens = saved.tokens, tokens_at = saved.tokens_at
+    FROM unnest(
+        CAST(:ids AS bigint[]), CAST(:tokens AS float8[]), CAST(:tokens_ats AS timestamptz[])
+    ) AS saved (id, tokens, tokens_at)
+    WHERE destinations.shard = :shard AND destinations.id = saved.id
+""")
+_GIVE_UP = """
+    UPDATE deliveries SET status = :exhausted, error = :error, leased_until = NULL,
+        next_attempt_at = NULL, finished_at = clock_timestamp()
+"""
+_GIVE_UP_DELETED = text(
+    _GIVE_UP
+    + """
+    WHERE shard = :shard AND destination_id = ANY (CAST(:ids AS bigint[]))
+        AND next_attempt_at IS NOT NULL
+"""
+)
+_GIVE_UP_EXPIRED = text(
+    _GIVE_UP
+    + """
+    WHERE next_attempt_at IS NOT NULL AND queued_at < clock_timestamp() - CAST(:after AS interval)
+        AND (leased_until IS NULL OR leased_until < clock_timestamp())
+"""
+)
+_PURGE = text("""
+    DELETE FROM deliveries WHERE (shard, id) IN (
+        SELECT shard, id FROM deliveries
+        WHERE finished_at < clock_timestamp() - CAST(:after AS interval) AND status = :status
+        ORDER BY finished_at LIMIT :limit
+    )
+""")
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A destination that something waits for, and the seconds until the first of it is due."""
+
+    shard: int
+    destination_id: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Granted:
+    """How many deliveries may be claimed for a destination, and until when."""
+
+    destination_id: int
+    count: int
+    until: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """What came of one attempt, and what becomes of its delivery."""
+
+    delivery_id: int
+    lease: int
+    status: DeliveryStatus
+    next_attempt_at: datetime | None
+    finished_at: datetime | None
+    attempted_at: datetime
+    duration_ms: float
+    status_code: int | None
+    error: DeliveryError | None
+    response: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """What a destination's breaker has come to, and why it is disabled, if it is to be."""
+
+    destination_id: int
+    breaker: Breaker
+    disabled_reason: str | None
+
+
+Claimed = Row[*tuple[Any, ...]]
+
+
+@dataclass(frozen=True)
+class Queue:
+    session: AsyncSession
+
+    async def list_waiting(self) -> list[Waiting]:
+        """Every enabled destination that something waits for, now or later."""
+        options = {ACROSS_SHARDS: "due shards"}
+        rows = await self.session.execute(_LIST_WAITING, execution_options=options)
+        return [Waiting(shard, one, float(seconds)) for shard, one, seconds in rows]
+
+    async def lock_destinations(
+        self, shard: int, ids: Sequence[int], *, wait: bool
+    ) -> Sequence[Claimed]:
+        """Locks them, in order, and counts what is in flight to each.
+
+        Without `wait`, those that are disabled or in somebody else's hands are passed over.
+        """
+        statement = _LOCK_ALL_DESTINATIONS if wait else _LOCK_FREE_DESTINATIONS
+        return (await self.session.execute(statement, {"shard": shard, "ids": list(ids)})).all()
+
+    async def claim(self, shard: int, granted: Sequence[Granted]) -> Sequence[Claimed]:
+        """Takes what has been due for longest; unless it is recorded, it is due again later."""
+        wanted = {
+            "shard": shard,
+            "ids": [one.destination_id for one in granted],
+            "counts": [one.count for one in granted],
+            "untils": [one.until for one in granted],
+            "largest": LARGEST_CLAIM,
+        }
+        return (await self.session.execute(_CLAIM, wanted)).all()
+
+    async def save_buckets(self, shard: int, buckets: Sequence[tuple[int, Bucket]]) -> None:
+        saved = {
+            "shard": shard,
+            "ids": [one for one, _ in buckets],
+            "tokens": [bucket.tokens for _, bucket in buckets],
+            "tokens_ats": [bucket.at for _, bucket in buckets],
+        }
+        await self.session.execute(_SAVE_BUCKETS, saved)
+
+    async def record(self, shard: int, outcomes: Sequence[Recorded]) -> set[int]:
+        """Records what the newest lease has come to, and gives the ids of those that had it."""
+        values = {
+            "shard": shard,
+            "ids": [one.delivery_id for one in outcomes],
+            "leases": [one.lease for one in outcomes],
+            "statuses": [one.status for one in outcomes],
+            "next_attempt_ats": [one.next_attempt_at for one in outcomes],
+            "finished_ats": [one.finished_at for one in outcomes],
+            "attempted_ats": [one.attempted_at for one in outcomes],
+            "durations": [one.duration_ms for one in outcomes],
+            "status_codes": [one.status_code for one in outcomes],
+            "errors": [one.error for one in outcomes],
+            "responses": [one.response for one in outcomes],
+        }
+        return set((await self.session.scalars(_RECORD, values)).all())
+
+    async def save_breakers(self, shard: int, health: Sequence[Health]) -> None:
+        saved = {
+            "shard": shard,
+            "ids": [one.destination_id for one in health],
+            "failures": [one.breaker.failures for one in health],
+            "windows": [one.breaker.window for one in health],
+            "probe_ats": [one.breaker.probe_at for one in health],
+            "disabled_reasons": [one.disabled_reason for one in health],
+        }
+        await self.session.execute(_SAVE_BREAKERS, saved)
+
+    async def give_up_deleted(self, shard: int, destination_ids: Sequence[int]) -> None:
+        """Puts on record that nothing more goes to destinations that were deleted."""
+        wanted = {
+            "shard": shard,
+            "ids": list(destination_ids),
+            "exhausted": DeliveryStatus.EXHAUSTED,
+            "error": DeliveryError.DESTINATION_DELETED,
+        }
+        await self.session.execute(_GIVE_UP_DELETED, wanted)
+
+    async def give_up_expired(self) -> None:
+        """Puts on record that what has waited for a week waits no longer."""
+        wanted = {
+            "after": GIVEN_UP_AFTER,
+            "exhausted": DeliveryStatus.EXHAUSTED,
+            "error": DeliveryError.EXPIRED,
+        }
+        options = {ACROSS_SHARDS: "retention"}
+        await self.session.execute(_GIVE_UP_EXPIRED, wanted, execution_options=options)
+
+    async def purge(self, status: DeliveryStatus, *, after: timedelta, limit: int) -> int:
+        """Deletes some that were finished longer ago than that, and gives how many."""
+        wanted = {"status": status, "after": after, "limit": limit}
+        options = {ACROSS_SHARDS: "retention"}
+        done = await self.session.execute(_PURGE, wanted, execution_options=options)
+        return done.rowcount  # type: ignore[attr-defined, no-any-return]

@@ -1,0 +1,67 @@
+"""Sending again: one delivery, or all that a destination has missed, at a pace it can take."""
+
+from datetime import timedelta
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from event_trigger.db.clock import database_now
+from event_trigger.db.notify import DELIVERIES_CHANGED, notify
+from event_trigger.deliveries.repository import Deliveries
+from event_trigger.deliveries.schemas import Redelivery
+from event_trigger.destinations.repository import Destinations
+from event_trigger.errors import Conflict, Invalid, NotFound
+from event_trigger.models import Delivery, DeliveryStatus
+from event_trigger.triggers.repository import OwnedId
+
+_PACE = timedelta(milliseconds=20)  # new events come in between
+
+
+class UnderWay(Conflict):
+    slug, title = "attempt-under-way", "An attempt is under way"
+    default_detail = "An attempt of this delivery is under way. Look at it again in a moment."
+
+
+class DestinationGone(Conflict):
+    slug, title = "destination-deleted", "The destination was deleted"
+    default_detail = "The destination of this delivery was deleted, so it cannot be sent again."
+
+
+async def redeliver(session: AsyncSession, key: OwnedId) -> Delivery:
+    """Begins a new round of attempts now, whatever came of the last one."""
+    delivery = await Deliveries(session).get_locked(key)
+    if delivery is None:
+        raise NotFound
+    destination = OwnedId(delivery.owner_id, delivery.destination_id)
+    if await Destinations(session).get(destination) is None:
+        raise DestinationGone
+    now = await database_now(session)
+    if delivery.leased_until is not None and delivery.leased_until > now:
+        raise UnderWay(headers={"Retry-After": "1"})
+    delivery.status = DeliveryStatus.PENDING
+    delivery.tries = 0
+    delivery.error = delivery.finished_at = delivery.leased_until = None
+    delivery.queued_at = delivery.next_attempt_at = now
+    await session.flush()
+    await notify(session, DELIVERIES_CHANGED)
+    return delivery
+
+
+async def redeliver_exhausted(session: AsyncSession, key: OwnedId, wanted: Redelivery) -> int:
+    """Gives how many; half of the destination's rate is left for what is new."""
+    if wanted.until <= wanted.since:
+        raise Invalid.at(["until"], "The end must come after the beginning.")
+    destination = await Destinations(session).get(key)
+    if destination is None:
+        raise NotFound
+    pace = _PACE
+    if destination.rate_limit is not None:
+        pace = max(pace, timedelta(seconds=2 / destination.rate_limit))
+    count = await Deliveries(session).redeliver_exhausted(
+        key,
+        since=wanted.since,
+        until=wanted.until,
+        start=await database_now(session),
+        pace=pace,
+    )
+    await notify(session, DELIVERIES_CHANGED)
+    return count

@@ -1,0 +1,132 @@
+"""Deliveries in the database, as they are read and sent again."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import Select, select, text
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import defer
+
+from event_trigger.db.engine import ACROSS_SHARDS
+from event_trigger.models import (
+    SHARDS,
+    Delivery,
+    DeliveryAttempt,
+    DeliveryStatus,
+    shard_of,
+)
+from event_trigger.triggers.repository import OwnedId
+from event_trigger.web.pagination import Page
+
+_ATTEMPTS_SHOWN = 1000
+_REDELIVER = text("""
+    UPDATE deliveries SET
+        status = :pending, tries = 0, error = NULL, finished_at = NULL,
+        queued_at = clock_timestamp(), next_attempt_at = chosen.at
+    FROM (
+        SELECT id, CAST(:start AS timestamptz)
+            + (row_number() OVER (ORDER BY triggered_at, id) - 1) * CAST(:pace AS interval) AS at
+        FROM deliveries
+        WHERE shard = :shard AND owner_id = :owner_id AND destination_id = :destination_id
+            AND status = :exhausted AND triggered_at >= :since AND triggered_at < :until
+    ) AS chosen
+    WHERE deliveries.shard = :shard AND deliveries.id = chosen.id
+        AND deliveries.status = :exhausted
+""")
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryFilter:
+    event_id: int | None = None
+    trigger_id: int | None = None
+    destination_id: int | None = None
+    status: DeliveryStatus | None = None
+
+
+def _one(key: OwnedId) -> Select[Delivery]:
+    return select(Delivery).where(
+        Delivery.shard == key.shard, Delivery.owner_id == key.owner_id, Delivery.id == key.id
+    )
+
+
+@dataclass(frozen=True)
+class Deliveries:
+    session: AsyncSession
+
+    async def get(self, key: OwnedId) -> Delivery | None:
+        return (await self.session.scalars(_one(key))).one_or_none()
+
+    async def get_locked(self, key: OwnedId) -> Delivery | None:
+        statement = _one(key).with_for_update()
+        return (await self.session.scalars(statement)).one_or_none()
+
+    async def get_owner(self, delivery_id: int) -> int | None:
+        """For admins, who may name anybody's: one probe of the key in each shard."""
+        statement = select(Delivery.owner_id).where(
+            Delivery.shard.in_(range(SHARDS)), Delivery.id == delivery_id
+        )
+        return await self.session.scalar(
+            statement, execution_options={ACROSS_SHARDS: "admin reads"}
+        )
+
+    async def list_attempts(self, key: OwnedId) -> Sequence[DeliveryAttempt]:
+        """The newest attempts, in their order."""
+        statement = (
+            select(DeliveryAttempt)
+            .where(DeliveryAttempt.shard == key.shard, DeliveryAttempt.delivery_id == key.id)
+            .order_by(DeliveryAttempt.number.desc())
+            .limit(_ATTEMPTS_SHOWN)
+        )
+        return (await self.session.scalars(statement)).all()[::-1]
+
+    async def list_page(
+        self, owner_id: int | None, wanted: DeliveryFilter, *, before: int | None, limit: int
+    ) -> Page[Delivery]:
+        """Newest first; everybody's if `owner_id` is None."""
+        statement = select(Delivery).order_by(Delivery.id.desc())
+        if owner_id is not None:
+            statement = statement.where(
+                Delivery.shard == shard_of(owner_id), Delivery.owner_id == owner_id
+            )
+        for column, value in (
+            (Delivery.event_id, wanted.event_id),
+            (Delivery.trigger_id, wanted.trigger_id),
+            (Delivery.destination_id, wanted.destination_id),
+            (Delivery.status, wanted.status),
+        ):
+            if value is not None:
+                statement = statement.where(column == value)
+        if before is not None:
+            statement = statement.where(Delivery.id < before)
+        options = {} if owner_id is not None else {ACROSS_SHARDS: "admin reads"}
+        statement = statement.options(defer(Delivery.payload, raiseload=True)).limit(limit + 1)
+        rows = (await self.session.scalars(statement, execution_options=options)).all()
+        return Page(rows[:limit], more=len(rows) > limit)
+
+    async def redeliver_exhausted(
+        self,
+        destination: OwnedId,
+        *,
+        since: datetime,
+        until: datetime,
+        start: datetime,
+        pace: timedelta,
+    ) -> int:
+        """Puts into the queue again what was given up, oldest first, one each `pace`.
+
+        `since`, inclusive, and `until`, exclusive, are about when the events were fired.
+        """
+        wanted = {
+            "shard": destination.shard,
+            "owner_id": destination.owner_id,
+            "destination_id": destination.id,
+            "since": since,
+            "until": until,
+            "start": start,
+            "pace": pace,
+            "pending": DeliveryStatus.PENDING,
+            "exhausted": DeliveryStatus.EXHAUSTED,
+        }
+        done = await self.session.execute(_REDELIVER, wanted)
+        return done.rowcount  # type: ignore[attr-defined, no-any-return]

@@ -1,0 +1,127 @@
+"""Deliveries over HTTP: what became of each event on its way, and sending it again."""
+
+from typing import Annotated
+
+from fastapi import Query, Request, Response
+
+from event_trigger.auth.dependencies import PrincipalDep
+from event_trigger.deliveries import redelivery
+from event_trigger.deliveries.dependencies import DeliveryKeyDep, SenderDep
+from event_trigger.deliveries.repository import Deliveries, DeliveryFilter
+from event_trigger.deliveries.schemas import (
+    AttemptRead,
+    DeliveryDetail,
+    DeliveryRead,
+    NumberedAttemptRead,
+    Redelivered,
+    Redelivery,
+)
+from event_trigger.deliveries.trial import try_out
+from event_trigger.destinations.dependencies import (
+    BriefDestinationKeyDep,
+    DestinationKeyDep,
+    VaultDep,
+)
+from event_trigger.errors import Conflict, Invalid, NotFound, Unauthorized, UnsupportedMediaType
+from event_trigger.models import DeliveryStatus
+from event_trigger.web.pagination import (
+    DEFAULT_LIMIT,
+    CursorText,
+    Limit,
+    encode_cursor,
+    id_cursor,
+    link_next,
+)
+from event_trigger.web.problems import problems
+from event_trigger.web.schemas import LARGEST_ID
+from event_trigger.web.session import SessionDep, SessionsDep
+from event_trigger.web.strict_json import strict_router
+
+router = strict_router(tags=["deliveries"], responses=problems(Unauthorized, Invalid))
+
+IdQuery = Annotated[int | None, Query(ge=1, le=LARGEST_ID)]
+
+
+@router.get("/deliveries", summary="List deliveries", operation_id="list_deliveries")
+async def list_deliveries(
+    request: Request,
+    response: Response,
+    principal: PrincipalDep,
+    session: SessionDep,
+    event_id: IdQuery = None,
+    trigger_id: IdQuery = None,
+    destination_id: IdQuery = None,
+    status: Annotated[DeliveryStatus | None, Query()] = None,
+    limit: Limit = DEFAULT_LIMIT,
+    cursor: CursorText = None,
+) -> list[DeliveryRead]:
+    """Newest first. More pages are behind the `Link` header with `rel="next"`."""
+    page = await Deliveries(session).list_page(
+        None if principal.is_admin else principal.user_id,
+        DeliveryFilter(event_id, trigger_id, destination_id, status),
+        before=id_cursor(cursor),
+        limit=limit,
+    )
+    link_next(request, response, encode_cursor(page.rows[-1].id) if page.more else None)
+    return [DeliveryRead.model_validate(row) for row in page.rows]
+
+
+@router.get(
+    "/deliveries/{delivery_id}",
+    summary="Read a delivery",
+    operation_id="get_delivery",
+    responses=problems(NotFound),
+)
+async def get_delivery(key: DeliveryKeyDep, session: SessionDep) -> DeliveryDetail:
+    """One event for one destination, with every attempt: when, what was answered, what failed."""
+    deliveries = Deliveries(session)
+    delivery = await deliveries.get(key)
+    if delivery is None:
+        raise NotFound
+    attempts = [
+        NumberedAttemptRead.model_validate(one) for one in await deliveries.list_attempts(key)
+    ]
+    read = DeliveryRead.model_validate(delivery)
+    return DeliveryDetail(**read.model_dump(), attempts=attempts)
+
+
+@router.post(
+    "/deliveries/{delivery_id}/redeliver",
+    summary="Send a delivery again",
+    operation_id="redeliver",
+    status_code=202,
+    responses=problems(NotFound, Conflict),
+)
+async def redeliver(key: DeliveryKeyDep, session: SessionDep) -> DeliveryRead:
+    """Begins a new round of attempts now, with the same `webhook-id`."""
+    return DeliveryRead.model_validate(await redelivery.redeliver(session, key))
+
+
+@router.post(
+    "/destinations/{destination_id}/redeliver",
+    summary="Send again what was given up",
+    operation_id="redeliver_exhausted",
+    status_code=202,
+    responses=problems(NotFound, UnsupportedMediaType),
+)
+async def redeliver_exhausted(
+    body: Redelivery, key: DestinationKeyDep, session: SessionDep
+) -> Redelivered:
+    """All exhausted deliveries of events that were fired from `since` until before `until`.
+
+    They are sent one after another, 50 a second at the most, so that new events come in between.
+    """
+    return Redelivered(count=await redelivery.redeliver_exhausted(session, key, body))
+
+
+@router.post(
+    "/destinations/{destination_id}/test",
+    summary="Try a destination out",
+    operation_id="test_destination",
+    responses=problems(NotFound),
+)
+async def test_destination(
+    key: BriefDestinationKeyDep, sessions: SessionsDep, vault: VaultDep, sender: SenderDep
+) -> AttemptRead:
+    """Sends a signed sample now and answers with the attempt. Nothing is stored or repeated."""
+    return await try_out(sessions, vault, sender, key)

@@ -1,0 +1,208 @@
+"""Makes one attempt: a signed POST within its deadline, to an address that may be called."""
+
+import asyncio
+import socket
+import ssl
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache, partial
+
+import aiohttp
+import certifi
+import httpx
+from aiohttp.abc import AbstractResolver, ResolveResult
+from httpx_aiohttp import AiohttpTransport
+
+from event_trigger import __version__
+from event_trigger.destinations.names import Lookup
+from event_trigger.destinations.target import AddressRefused, Guard
+from event_trigger.models import DeliveryError
+
+LONGEST_RESPONSE = 2048  # bytes that are kept, and read
+_NAMES_KEPT_FOR = 10  # seconds
+_IDLE_FOR = 15.0  # seconds that a connection is kept for the next attempt
+_BUFFER = 16 * 1024
+_HEADERS = {
+    "Accept": "*/*",
+    "Accept-Encoding": "identity",  # what is kept is what was sent
+    "User-Agent": f"event-trigger/{__version__}",
+}
+_GONE = 410
+_EXPECTED = (httpx.HTTPError, httpx.InvalidURL, aiohttp.ClientError, OSError, ValueError)
+
+
+@dataclass(slots=True)
+class Answer:
+    """What came of one attempt; `error` is None when it was a success."""
+
+    error: DeliveryError | None = None
+    status_code: int | None = None
+    response: str | None = None
+    retry_after: str | None = None
+
+
+class Sender:
+    """An HTTP client that follows no redirect, keeps no cookie and asks no proxy.
+
+    httpx over aiohttp, whose connector lets the guard make the very socket that is connected. The
+    transports without a client around them: all that one would add is what must not be done here.
+    """
+
+    def __init__(self, guard: Guard, lookup: Lookup) -> None:
+        resolver = _Resolver(lookup)
+        self._transports = {
+            scheme: AiohttpTransport(client=partial(_session, resolver, make), trust_env=False)
+            for scheme, make in (("https", guard.open_encrypted), ("http", guard.open_plain))
+        }
+
+    async def post(
+        self, url: str, headers: dict[str, str], body: bytes, *, within: float
+    ) -> Answer:
+        """Sends exactly these bytes; `within` is in seconds, from the first look-up to the last
+        byte that is read. A failure is an answer too: nothing is raised."""
+        answer = Answer()
+        exchange = asyncio.create_task(self._exchange(url, headers, body, answer))
+        done, _ = await asyncio.wait({exchange}, timeout=within)
+        if not done:
+            exchange.cancel()  # not waited for: what hangs may also hang while it is closed
+            exchange.add_done_callback(_look_away)
+            answer.error = _verdict(answer.status_code) or (
+                None if answer.status_code else DeliveryError.TIMEOUT
+            )
+            return answer
+        failure = exchange.exception()
+        if failure is None or answer.status_code is not None:
+            answer.error = _verdict(answer.status_code)
+        elif isinstance(failure, _EXPECTED):
+            answer.error = _kind_of(failure)
+        else:
+            raise failure
+        return answer
+
+    async def _exchange(
+        self, url: str, headers: dict[str, str], body: bytes, answer: Answer
+    ) -> None:
+        request = httpx.Request("POST", _read_url(url), headers=_HEADERS | headers, content=body)
+        response = await self._transports[request.url.scheme].handle_async_request(request)
+        answer.status_code = response.status_code
+        answer.retry_after = response.headers.get("retry-after")
+        read, answer.response = bytearray(), ""
+        try:
+            async for chunk in response.aiter_raw():
+                read += chunk[: LONGEST_RESPONSE - len(read)]
+                answer.response = _as_text(bytes(read))
+                if len(read) >= LONGEST_RESPONSE:
+                    break
+        finally:
+            await response.aclose()
+
+    async def aclose(self) -> None:
+        for transport in self._transports.values():
+            await transport.aclose()
+
+
+_read_url = lru_cache(maxsize=1024)(httpx.URL)
+
+
+def _session(
+    resolver: AbstractResolver, open_socket: aiohttp.connector.SocketFactoryType
+) -> aiohttp.ClientSession:
+    trusted = ssl.create_default_context()
+    trusted.load_verify_locations(certifi.where())
+    connector = aiohttp.TCPConnector(
+        limit=0,
+        resolver=resolver,
+        socket_factory=open_socket,
+        ssl=trusted,
+        ttl_dns_cache=_NAMES_KEPT_FOR,
+        keepalive_timeout=_IDLE_FOR,
+    )
+    return aiohttp.ClientSession(
+        connector=connector,
+        cookie_jar=aiohttp.DummyCookieJar(),
+        trust_env=False,
+        read_bufsize=_BUFFER,
+        timeout=aiohttp.ClientTimeout(total=None),
+    )
+
+
+class _Resolver(AbstractResolver):
+    """Hands our look-up to aiohttp."""
+
+    def __init__(self, lookup: Lookup) -> None:
+        self._lookup = lookup
+
+    async def resolve(
+        self,
+        host: str,
+        port: int = 0,
+        family: socket.AddressFamily = socket.AF_UNSPEC,  # noqa: ARG002
+    ) -> list[ResolveResult]:
+        return [_resolved(host, port, one) for one in await self._lookup(host, port)]
+
+    async def close(self) -> None:
+        """There is nothing to close: the threads serve others too."""
+
+
+def _resolved(host: str, port: int, address: str) -> ResolveResult:
+    return ResolveResult(
+        hostname=host,
+        host=address,
+        port=port,
+        family=socket.AF_INET6 if ":" in address else socket.AF_INET,
+        proto=socket.IPPROTO_TCP,
+        flags=socket.AI_NUMERICHOST,
+    )
+
+
+def _verdict(status_code: int | None) -> DeliveryError | None:
+    if status_code is None or 200 <= status_code < 300:
+        return None
+    if status_code == _GONE:
+        return DeliveryError.GONE
+    if 300 <= status_code < 400:
+        return DeliveryError.REDIRECTED
+    return DeliveryError.REJECTED
+
+
+def _kind_of(failure: BaseException) -> DeliveryError:
+    causes = list(_causes(failure))
+    for kinds, error in _KINDS:
+        if any(isinstance(one, kinds) for one in causes):
+            return error
+    return DeliveryError.CONNECTION_FAILED
+
+
+_KINDS: tuple[tuple[type[BaseException] | tuple[type[BaseException], ...], DeliveryError], ...] = (
+    (AddressRefused, DeliveryError.ADDRESS_REFUSED),
+    ((aiohttp.ClientConnectorDNSError, socket.gaierror), DeliveryError.NAME_NOT_RESOLVED),
+    ((ssl.SSLError, aiohttp.ClientSSLError), DeliveryError.TLS_FAILED),
+    ((httpx.TimeoutException, TimeoutError), DeliveryError.CONNECTION_FAILED),
+    (
+        (
+            aiohttp.ClientResponseError,
+            aiohttp.InvalidURL,
+            httpx.InvalidURL,
+            httpx.ProtocolError,
+            ValueError,
+        ),
+        DeliveryError.PROTOCOL_VIOLATED,
+    ),
+)
+
+
+def _causes(failure: BaseException) -> Iterator[BaseException]:
+    at: BaseException | None = failure
+    while at is not None:
+        yield at
+        at = at.__cause__ or at.__context__
+
+
+def _as_text(read: bytes) -> str:
+    """What PostgreSQL can hold of it."""
+    return read.decode(errors="replace").replace("\0", "\ufffd")
+
+
+def _look_away(exchange: asyncio.Task[None]) -> None:
+    if not exchange.cancelled():
+        exchange.exception()

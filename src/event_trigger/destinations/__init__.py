@@ -1,0 +1,1 @@
+"""Where events go: the addresses that users name, their secrets, and which may be called."""

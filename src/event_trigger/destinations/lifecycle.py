@@ -1,0 +1,187 @@
+"""Creating, changing, rotating and disabling: what may become of a destination."""
+
+import asyncio
+import json
+from collections.abc import Mapping
+from datetime import timedelta
+from ipaddress import ip_address
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from event_trigger.db.clock import database_now
+from event_trigger.db.engine import Sessions
+from event_trigger.db.notify import DELIVERIES_CHANGED, notify
+from event_trigger.destinations.names import Lookup
+from event_trigger.destinations.repository import Destinations
+from event_trigger.destinations.schemas import (
+    LARGEST_HEADERS,
+    MOST_HEADERS,
+    DestinationCreate,
+    DestinationUpdate,
+)
+from event_trigger.destinations.secrets import Secrets, new_secret, seal_into, secrets_of
+from event_trigger.destinations.target import Address, Guard, Target, UrlRefused, parse_target
+from event_trigger.errors import Invalid, NotFound
+from event_trigger.models import SHARDS, Destination, DisabledReason, shard_of
+from event_trigger.triggers.repository import OwnedId, Triggers
+from event_trigger.vault import Vault
+
+PREVIOUS_SIGNS_FOR = timedelta(hours=24)
+_LOOKUP_WITHIN = 2.0  # seconds
+_BATCH = 100
+_NOT_PUBLIC = (
+    "this address is not public; only what the operator allows (EVENT_TRIGGER_WEBHOOK_ALLOW) may"
+    " be called"
+)
+_NOT_ENCRYPTED = (
+    "use https; plain http is only for addresses that the operator allows"
+    " (EVENT_TRIGGER_WEBHOOK_ALLOW)"
+)
+
+
+async def check_url(url: str, guard: Guard, lookup: Lookup) -> None:
+    """Refuses what would be refused when connecting, as far as that can be known by now.
+
+    A name without an address may get one: it is looked up again for every connection.
+    """
+    try:
+        target = parse_target(url)
+    except UrlRefused as refused:
+        raise Invalid.at(["url"], f"{refused}.") from None
+    addresses = await _addresses_of(target, lookup)
+    refused_all = not addresses and not target.is_encrypted
+    if refused_all or not all(
+        guard.may_call(one, is_encrypted=target.is_encrypted) for one in addresses
+    ):
+        may_with_tls = all(guard.may_call(one, is_encrypted=True) for one in addresses)
+        detail = _NOT_ENCRYPTED if not target.is_encrypted and may_with_tls else _NOT_PUBLIC
+        raise Invalid.at(["url"], f"{detail[0].upper()}{detail[1:]}.")
+
+
+async def _addresses_of(target: Target, lookup: Lookup) -> list[Address]:
+    if not isinstance(target.host, str):
+        return [target.host]
+    name = target.host.lower().removesuffix(".")
+    if name == "localhost" or name.endswith(".localhost"):  # RFC 6761, section 6.3
+        return [ip_address("127.0.0.1")]
+    try:
+        found = await asyncio.wait_for(lookup(target.host, target.port), _LOOKUP_WITHIN)
+    except (OSError, TimeoutError, UnicodeError):
+        return []
+    return [ip_address(one) for one in found]
+
+
+async def create(
+    session: AsyncSession, vault: Vault, owner_id: int, body: DestinationCreate
+) -> Destination:
+    now = await database_now(session)
+    destination = Destination(
+        shard=shard_of(owner_id),
+        owner_id=owner_id,
+        url=body.url,
+        description=body.description,
+        timeout=body.timeout,
+        rate_limit=body.rate_limit,
+        max_concurrency=body.max_concurrency,
+        failures=0,
+        tokens=0.0,
+        created_at=now,
+        updated_at=now,
+    )
+    secrets = Secrets(new_secret(), headers=_merged({}, body.headers))
+    seal_into(destination, secrets, vault)
+    await Destinations(session).add(destination)
+    return destination
+
+
+async def change(
+    session: AsyncSession, vault: Vault, key: OwnedId, body: DestinationUpdate
+) -> Destination:
+    """Applies a merge patch; attempts that are under way end as they began."""
+    destination = await get_locked(session, key)
+    for name in body.model_fields_set - {"headers"}:
+        setattr(destination, name, getattr(body, name))
+    if "url" in body.model_fields_set:
+        _forget_failures(destination)
+    if "headers" in body.model_fields_set:
+        old = secrets_of(destination, vault)
+        headers = {} if body.headers is None else _merged(old.headers, body.headers)
+        seal_into(destination, Secrets(old.current, old.previous, headers), vault)
+    return await _changed(session, destination)
+
+
+async def rotate_secret(session: AsyncSession, vault: Vault, key: OwnedId) -> Destination:
+    """Makes a new secret; the one so far signs too for 24 hours, an older one no more."""
+    destination = await get_locked(session, key)
+    old = secrets_of(destination, vault)
+    seal_into(destination, Secrets(new_secret(), old.current, old.headers), vault)
+    destination.previous_secret_until = await database_now(session) + PREVIOUS_SIGNS_FOR
+    return await _changed(session, destination)
+
+
+async def disable(session: AsyncSession, key: OwnedId) -> Destination:
+    """Its deliveries wait, for as long as exhausted ones are kept."""
+    destination = await get_locked(session, key)
+    destination.disabled_reason = destination.disabled_reason or DisabledReason.BY_HAND
+    return await _changed(session, destination)
+
+
+async def enable(session: AsyncSession, key: OwnedId) -> Destination:
+    """What waits is sent, and what failed before is forgotten."""
+    destination = await get_locked(session, key)
+    destination.disabled_reason = None
+    _forget_failures(destination)
+    return await _changed(session, destination)
+
+
+async def delete(session: AsyncSession, key: OwnedId) -> None:
+    """Takes it off its triggers too; what was on its way there is given up, on record."""
+    destination = await get_locked(session, key)
+    await Triggers(session).forget_destination(key)
+    destination.deleted_at = await database_now(session)
+    await _changed(session, destination)
+
+
+async def get_locked(session: AsyncSession, key: OwnedId) -> Destination:
+    destination = await Destinations(session).get_locked(key)
+    if destination is None:
+        raise NotFound
+    return destination
+
+
+async def rotate_keys(sessions: Sessions, vault: Vault) -> int:
+    """Seals everything under the current key, a batch at a time; gives how many were not."""
+    count = 0
+    for shard in range(SHARDS):
+        while True:
+            async with sessions.begin() as session:
+                found = await Destinations(session).list_under_other_keys(
+                    shard, vault.current, limit=_BATCH
+                )
+                for one in found:
+                    seal_into(one, secrets_of(one, vault), vault)
+            count += len(found)
+            if len(found) < _BATCH:
+                break
+    return count
+
+
+async def _changed(session: AsyncSession, destination: Destination) -> Destination:
+    destination.updated_at = await database_now(session)
+    await session.flush()
+    await notify(session, DELIVERIES_CHANGED)
+    return destination
+
+
+def _forget_failures(destination: Destination) -> None:
+    destination.failures, destination.window, destination.probe_at = 0, None, None
+
+
+def _merged(headers: dict[str, str], patch: Mapping[str, str | None]) -> dict[str, str]:
+    """RFC 7396 for headers, whose names have no case."""
+    named = {name.lower() for name in patch}
+    kept = {name: value for name, value in headers.items() if name.lower() not in named}
+    merged = kept | {name: value for name, value in patch.items() if value is not None}
+    if len(merged) > MOST_HEADERS or len(json.dumps(merged)) > 2 * LARGEST_HEADERS:
+        raise Invalid.at(["headers"], f"A destination has {MOST_HEADERS} headers at the most.")
+    return merged

@@ -1,0 +1,99 @@
+"""Destinations in the database; every statement is about one owner, and so about one shard."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Select, delete, exists, func, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from event_trigger.db.engine import ACROSS_SHARDS
+from event_trigger.models import SHARDS, Delivery, Destination, shard_of
+from event_trigger.triggers.repository import OwnedId
+from event_trigger.web.pagination import Page, fetch_page
+
+
+def _one(key: OwnedId) -> Select[Destination]:
+    return select(Destination).where(
+        Destination.shard == key.shard,
+        Destination.owner_id == key.owner_id,
+        Destination.id == key.id,
+        Destination.deleted_at.is_(None),
+    )
+
+
+@dataclass(frozen=True)
+class Destinations:
+    session: AsyncSession
+
+    async def get(self, key: OwnedId) -> Destination | None:
+        return (await self.session.scalars(_one(key))).one_or_none()
+
+    async def get_locked(self, key: OwnedId) -> Destination | None:
+        """Locks the row, so that nobody sends to it or records about it until the commit."""
+        statement = _one(key).with_for_update(key_share=True)
+        fresh = statement.execution_options(populate_existing=True)
+        return (await self.session.scalars(fresh)).one_or_none()
+
+    async def get_owner(self, destination_id: int) -> int | None:
+        """For admins, who may name anybody's: one probe of the key in each shard."""
+        statement = select(Destination.owner_id).where(
+            Destination.shard.in_(range(SHARDS)), Destination.id == destination_id
+        )
+        return await self.session.scalar(
+            statement, execution_options={ACROSS_SHARDS: "admin reads"}
+        )
+
+    async def add(self, destination: Destination) -> None:
+        self.session.add(destination)
+        await self.session.flush()
+
+    async def list_page(
+        self, owner_id: int | None, *, before: int | None, limit: int
+    ) -> Page[Destination]:
+        """Newest first; everybody's if `owner_id` is None."""
+        statement = (
+            select(Destination)
+            .where(Destination.deleted_at.is_(None))
+            .order_by(Destination.id.desc())
+        )
+        if owner_id is not None:
+            statement = statement.where(
+                Destination.shard == shard_of(owner_id), Destination.owner_id == owner_id
+            )
+        if before is not None:
+            statement = statement.where(Destination.id < before)
+        options = {} if owner_id is not None else {ACROSS_SHARDS: "admin reads"}
+        size = func.octet_length(Destination.sealed) + func.octet_length(Destination.url)
+        page = statement.execution_options(**options)
+        return await fetch_page(self.session, page, size=size, limit=limit)
+
+    async def list_under_other_keys(
+        self, shard: int, key_id: str, *, limit: int
+    ) -> Sequence[Destination]:
+        """Locks some whose secrets are sealed under another key than this."""
+        statement = (
+            select(Destination)
+            .where(Destination.shard == shard, Destination.key_id != key_id)
+            .order_by(Destination.id)
+            .limit(limit)
+            .with_for_update()
+        )
+        return (await self.session.scalars(statement)).all()
+
+    async def list_key_ids(self) -> Sequence[str]:
+        """The names of the keys that secrets are sealed under."""
+        statement = select(Destination.key_id).distinct().order_by(Destination.key_id)
+        return (
+            await self.session.scalars(statement, execution_options={ACROSS_SHARDS: "key rotation"})
+        ).all()
+
+    async def purge_deleted_before(self, instant: datetime) -> None:
+        """Forgets deleted destinations that no delivery speaks of any more."""
+        spoken_of = exists().where(
+            Delivery.shard == Destination.shard, Delivery.destination_id == Destination.id
+        )
+        await self.session.execute(
+            delete(Destination).where(Destination.deleted_at < instant, ~spoken_of),
+            execution_options={ACROSS_SHARDS: "retention"},
+        )

@@ -1,0 +1,210 @@
+"""Destinations over HTTP: where events are sent, and the secret that signs them."""
+
+from typing import Annotated
+
+from fastapi import Body, Request, Response
+from fastapi.openapi.models import Example
+
+from event_trigger.auth.dependencies import BriefPrincipalDep, PrincipalDep
+from event_trigger.destinations import lifecycle
+from event_trigger.destinations.dependencies import (
+    BriefDestinationKeyDep,
+    DestinationKeyDep,
+    GuardDep,
+    LookupDep,
+    VaultDep,
+)
+from event_trigger.destinations.repository import Destinations
+from event_trigger.destinations.schemas import (
+    DestinationCreate,
+    DestinationCreated,
+    DestinationRead,
+    DestinationUpdate,
+    SecretRead,
+    read_destination,
+)
+from event_trigger.destinations.secrets import secrets_of
+from event_trigger.errors import Invalid, NotFound, Unauthorized, UnsupportedMediaType
+from event_trigger.models import Destination
+from event_trigger.vault import Vault
+from event_trigger.web.pagination import (
+    DEFAULT_LIMIT,
+    CursorText,
+    Limit,
+    encode_cursor,
+    id_cursor,
+    link_next,
+)
+from event_trigger.web.problems import problems
+from event_trigger.web.session import SessionDep, SessionsDep
+from event_trigger.web.strict_json import strict_router
+
+router = strict_router(
+    prefix="/destinations", tags=["destinations"], responses=problems(Unauthorized, Invalid)
+)
+
+EXAMPLES: dict[str, Example] = {
+    "a webhook": {"value": {"url": "https://example.com/hook"}},
+    "with all its limits": {
+        "value": {
+            "url": "https://example.com/hook",
+            "description": "Billing",
+            "headers": {"Authorization": "Bearer their-token"},
+            "timeout": 5,
+            "rate_limit": 20,
+            "max_concurrency": 4,
+        }
+    },
+}
+
+
+@router.post(
+    "",
+    summary="Create a destination",
+    operation_id="create_destination",
+    status_code=201,
+    responses=problems(UnsupportedMediaType),
+)
+async def create_destination(
+    body: Annotated[DestinationCreate, Body(openapi_examples=EXAMPLES)],
+    principal: BriefPrincipalDep,
+    sessions: SessionsDep,
+    vault: VaultDep,
+    guard: GuardDep,
+    lookup: LookupDep,
+    response: Response,
+) -> DestinationCreated:
+    """A URL that triggers can name in `destinations`. `secret` signs what is sent there.
+
+    An address that is not public is refused, also later on, whatever its name resolves to then.
+    """
+    await lifecycle.check_url(body.url, guard, lookup)
+    async with sessions.begin() as session:
+        made = await lifecycle.create(session, vault, principal.user_id, body)
+    response.headers["Location"] = f"/destinations/{made.id}"
+    return DestinationCreated(
+        **read_destination(made).model_dump(), secret=secrets_of(made, vault).current
+    )
+
+
+@router.get("", summary="List destinations", operation_id="list_destinations")
+async def list_destinations(
+    request: Request,
+    response: Response,
+    principal: PrincipalDep,
+    session: SessionDep,
+    limit: Limit = DEFAULT_LIMIT,
+    cursor: CursorText = None,
+) -> list[DestinationRead]:
+    """Newest first. More pages are behind the `Link` header with `rel="next"`."""
+    page = await Destinations(session).list_page(
+        None if principal.is_admin else principal.user_id, before=id_cursor(cursor), limit=limit
+    )
+    link_next(request, response, encode_cursor(page.rows[-1].id) if page.more else None)
+    return [read_destination(row) for row in page.rows]
+
+
+@router.get(
+    "/{destination_id}",
+    summary="Read a destination",
+    operation_id="get_destination",
+    responses=problems(NotFound),
+)
+async def get_destination(key: DestinationKeyDep, session: SessionDep) -> DestinationRead:
+    """With the state of its breaker; the values of headers are shown as stars."""
+    return read_destination(await _get_one(session, key))
+
+
+@router.patch(
+    "/{destination_id}",
+    summary="Change a destination",
+    operation_id="update_destination",
+    responses=problems(NotFound, UnsupportedMediaType),
+)
+async def update_destination(
+    body: DestinationUpdate,
+    key: BriefDestinationKeyDep,
+    sessions: SessionsDep,
+    vault: VaultDep,
+    guard: GuardDep,
+    lookup: LookupDep,
+) -> DestinationRead:
+    """A JSON Merge Patch (RFC 7396). A new URL closes the breaker."""
+    if "url" in body.model_fields_set:
+        await lifecycle.check_url(body.url, guard, lookup)
+    async with sessions.begin() as session:
+        return read_destination(await lifecycle.change(session, vault, key, body))
+
+
+@router.delete(
+    "/{destination_id}",
+    summary="Delete a destination",
+    operation_id="delete_destination",
+    status_code=204,
+    responses=problems(NotFound),
+)
+async def delete_destination(key: DestinationKeyDep, session: SessionDep) -> None:
+    """Triggers that name it do so no longer. What was on its way is given up, on record."""
+    await lifecycle.delete(session, key)
+
+
+@router.post(
+    "/{destination_id}/disable",
+    summary="Disable a destination",
+    operation_id="disable_destination",
+    responses=problems(NotFound),
+)
+async def disable_destination(key: DestinationKeyDep, session: SessionDep) -> DestinationRead:
+    """Nothing is sent to it until it is enabled; its deliveries wait, for 7 days at the most."""
+    return read_destination(await lifecycle.disable(session, key))
+
+
+@router.post(
+    "/{destination_id}/enable",
+    summary="Enable a destination",
+    operation_id="enable_destination",
+    responses=problems(NotFound),
+)
+async def enable_destination(key: DestinationKeyDep, session: SessionDep) -> DestinationRead:
+    """Sends what waits, and closes the breaker."""
+    return read_destination(await lifecycle.enable(session, key))
+
+
+@router.get(
+    "/{destination_id}/secret",
+    summary="Read a destination's secret",
+    operation_id="get_destination_secret",
+    responses=problems(NotFound),
+)
+async def get_destination_secret(
+    key: DestinationKeyDep, session: SessionDep, vault: VaultDep
+) -> SecretRead:
+    """What a receiver verifies `webhook-signature` with (Standard Webhooks)."""
+    return _read_secret(await _get_one(session, key), vault)
+
+
+@router.post(
+    "/{destination_id}/rotate-secret",
+    summary="Replace a destination's secret",
+    operation_id="rotate_destination_secret",
+    responses=problems(NotFound),
+)
+async def rotate_destination_secret(
+    key: DestinationKeyDep, session: SessionDep, vault: VaultDep
+) -> SecretRead:
+    """For 24 hours the secret so far signs too, so that no delivery fails meanwhile."""
+    return _read_secret(await lifecycle.rotate_secret(session, vault, key), vault)
+
+
+def _read_secret(destination: Destination, vault: Vault) -> SecretRead:
+    return SecretRead(
+        secret=secrets_of(destination, vault).current,
+        previous_secret_until=destination.previous_secret_until,
+    )
+
+
+async def _get_one(session: SessionDep, key: DestinationKeyDep) -> Destination:
+    destination = await Destinations(session).get(key)
+    if destination is None:
+        raise NotFound
+    return destination

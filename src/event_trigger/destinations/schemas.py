@@ -1,0 +1,131 @@
+"""What a destination looks like over HTTP."""
+
+import re
+from typing import Annotated
+
+from pydantic import AfterValidator, Field
+
+from event_trigger.destinations.pacing import Breaker
+from event_trigger.models import BreakerState, Destination, DestinationStatus, DisabledReason
+from event_trigger.web.schemas import Instant, RequestModel, ResponseModel, Text
+
+MASK = "********"
+MOST_HEADERS, LARGEST_HEADERS = 20, 8 * 1024
+_HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}", re.ASCII)  # RFC 9110, section 5.1
+_HEADER_VALUE = re.compile(r"[!-~]([ \t!-~]*[!-~])?", re.ASCII)
+_OURS = re.compile(
+    r"(host|content-.*|transfer-encoding|connection|keep-alive|te|trailer|upgrade|expect"
+    r"|accept-encoding|proxy-.*|webhook-.*)",
+    re.IGNORECASE,
+)
+
+
+def _check_names(headers: dict[str, str | None]) -> dict[str, str | None]:
+    if len(headers) > MOST_HEADERS or len({name.lower() for name in headers}) < len(headers):
+        raise ValueError(f"write {MOST_HEADERS} headers at the most, each once")
+    for name in headers:
+        if not _HEADER_NAME.fullmatch(name):
+            raise ValueError("a header's name is made of letters, digits and hyphens")
+        if _OURS.fullmatch(name):
+            raise ValueError(
+                "these headers are the service's to write: Host, Content-…, Webhook-…, Proxy-…,"
+                " Accept-Encoding, and those about the connection"
+            )
+    return headers
+
+
+def _check_values(headers: dict[str, str | None]) -> dict[str, str | None]:
+    values = [value for value in headers.values() if value is not None]
+    if not all(_HEADER_VALUE.fullmatch(value) and value != MASK for value in values):
+        raise ValueError(
+            "a header's value is visible ASCII, and the value itself, not the stars shown for it"
+        )
+    if sum(len(name) + len(value or "") for name, value in headers.items()) > LARGEST_HEADERS:
+        raise ValueError("all headers together have 8 KiB at the most")
+    return headers
+
+
+Url = Annotated[Text, Field(examples=["https://example.com/hook"])]
+Description = Annotated[Text, Field(max_length=500)]
+Headers = Annotated[
+    dict[str, Text | None],
+    AfterValidator(_check_names),
+    AfterValidator(_check_values),
+    Field(
+        description="Sent with every delivery, in addition. Kept encrypted; read as stars.",
+        examples=[{"Authorization": "Bearer their-token"}],
+    ),
+]
+Timeout = Annotated[float, Field(ge=1, le=30, description="Seconds, for a whole attempt.")]
+RateLimit = Annotated[float, Field(ge=0.01, le=10_000, description="Deliveries a second.")]
+MaxConcurrency = Annotated[int, Field(ge=1, le=100, description="Deliveries at a time.")]
+
+
+class DestinationCreate(RequestModel):
+    url: Url
+    description: Description | None = None
+    headers: Headers = Field(default_factory=dict)
+    timeout: Timeout = 15
+    rate_limit: RateLimit | None = None
+    max_concurrency: MaxConcurrency = 10
+
+
+class DestinationUpdate(RequestModel):
+    """A JSON Merge Patch (RFC 7396): what is absent stays, null removes, headers merge."""
+
+    url: Url = ""
+    description: Description | None = None
+    headers: Headers | None = None
+    timeout: Timeout = 15
+    rate_limit: RateLimit | None = None
+    max_concurrency: MaxConcurrency = 10
+
+
+class DestinationRead(ResponseModel):
+    id: int
+    url: str
+    description: str | None
+    headers: dict[str, str] = Field(examples=[{"Authorization": MASK}])
+    timeout: float
+    rate_limit: float | None
+    max_concurrency: int
+    status: DestinationStatus
+    disabled_reason: DisabledReason | None
+    state: BreakerState = Field(
+        description="Of its breaker: `open` while it keeps failing and is only probed,"
+        " `recovering` while it is sent more and more again."
+    )
+    failures: int = Field(description="Failed attempts in a row.")
+    created_at: Instant
+    updated_at: Instant
+
+
+def read_destination(destination: Destination) -> DestinationRead:
+    breaker = Breaker(destination.failures, destination.window, destination.probe_at)
+    reason = destination.disabled_reason
+    return DestinationRead(
+        id=destination.id,
+        url=destination.url,
+        description=destination.description,
+        headers=dict.fromkeys(destination.header_names, MASK),
+        timeout=destination.timeout,
+        rate_limit=destination.rate_limit,
+        max_concurrency=destination.max_concurrency,
+        status=DestinationStatus.DISABLED if reason else DestinationStatus.ENABLED,
+        disabled_reason=None if reason is None else DisabledReason(reason),
+        state=breaker.state,
+        failures=destination.failures,
+        created_at=destination.created_at,
+        updated_at=destination.updated_at,
+    )
+
+
+class DestinationCreated(DestinationRead):
+    secret: str = Field(description="Signs every delivery (Standard Webhooks).")
+
+
+class SecretRead(ResponseModel):
+    secret: str
+    previous_secret_until: Instant | None = Field(
+        description="Until then the secret before this one signs too."
+    )

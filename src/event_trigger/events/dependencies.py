@@ -1,0 +1,52 @@
+"""What every way of reading the log needs to know: its windows, and the filters."""
+
+from datetime import datetime
+from typing import Annotated
+
+from fastapi import Depends, Query, Request
+
+from event_trigger.auth.dependencies import Principal
+from event_trigger.config import Settings
+from event_trigger.events.repository import EventFilter
+from event_trigger.events.window import Retention, visible_window
+from event_trigger.models import EventState, EventType
+from event_trigger.web.schemas import LARGEST_ID, Instant
+from event_trigger.web.services import service
+
+
+def get_retention(request: Request) -> Retention:
+    settings = service(request, Settings)
+    return Retention(settings.active_for, settings.keep_for)
+
+
+RetentionDep = Annotated[Retention, Depends(get_retention)]
+
+
+class EventQuery:
+    """The filters that every way of reading the log understands."""
+
+    def __init__(
+        self,
+        trigger_id: Annotated[int | None, Query(ge=1, le=LARGEST_ID)] = None,
+        kind: Annotated[EventType | None, Query(alias="type")] = None,
+        state: Annotated[EventState | None, Query()] = None,
+        is_test: Annotated[bool | None, Query()] = None,
+        since: Annotated[Instant | None, Query(description="Inclusive.")] = None,
+        until: Annotated[Instant | None, Query(description="Exclusive.")] = None,
+    ) -> None:
+        self.trigger_id = trigger_id
+        self.kind = kind
+        self.state = state
+        self.is_test = is_test
+        self.since = since
+        self.until = until
+
+    def filter(self, principal: Principal, retention: Retention, *, now: datetime) -> EventFilter:
+        window = visible_window(
+            retention, now=now, state=self.state, since=self.since, until=self.until
+        )
+        owner_id = None if principal.is_admin else principal.user_id
+        return EventFilter(owner_id, window, self.trigger_id, self.kind, self.is_test)
+
+
+EventQueryDep = Annotated[EventQuery, Depends()]

@@ -1,0 +1,1 @@
+"""The log as it happens: server-sent events."""

@@ -1,0 +1,72 @@
+"""Wakes the open streams of one process when something was stored, and ends them at shutdown."""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from event_trigger.errors import Problem, Unavailable
+
+MOST_OF_ONE_USER, MOST_IN_ALL = 20, 200
+_READERS = 3  # a crowd of streams must leave connections for everybody else
+
+
+class TooManyStreams(Problem):
+    status, slug, title = 429, "too-many-streams", "Too many streams"
+    default_detail = f"You have {MOST_OF_ONE_USER} streams open here. Close one first."
+
+
+@dataclass(eq=False)
+class Subscription:
+    """One open stream; `owner_id` None is an admin's, who sees everybody's events."""
+
+    user_id: int
+    owner_id: int | None
+    _news: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def wake(self) -> None:
+        self._news.set()
+
+    async def wait(self, seconds: float) -> bool:
+        """Whether there was news before so many seconds had passed."""
+        try:
+            await asyncio.wait_for(self._news.wait(), seconds)
+        except TimeoutError:
+            return False
+        self._news.clear()
+        return True
+
+
+class Hub:
+    """What has been heard is only ever a reason to look: the table says what happened."""
+
+    def __init__(self) -> None:
+        self.is_closing = False
+        self.reading = asyncio.Semaphore(_READERS)
+        self._open: set[Subscription] = set()
+
+    def heard(self, owner: str) -> None:
+        """Takes the word of a notification: an owner's id, or nothing when some may be lost."""
+        for one in self._open:
+            if not owner or one.owner_id is None or str(one.owner_id) == owner:
+                one.wake()
+
+    def close(self) -> None:
+        """Ends all streams, and lets no new one begin."""
+        self.is_closing = True
+        for one in self._open:
+            one.wake()
+
+    @contextmanager
+    def subscribe(self, *, user_id: int, owner_id: int | None) -> Iterator[Subscription]:
+        """Raises TooManyStreams or Unavailable rather than let some starve the others."""
+        if sum(one.user_id == user_id for one in self._open) >= MOST_OF_ONE_USER:
+            raise TooManyStreams
+        if self.is_closing or len(self._open) >= MOST_IN_ALL:
+            raise Unavailable("No more streams can be opened here right now. Try again.")
+        one = Subscription(user_id, owner_id)
+        self._open.add(one)
+        try:
+            yield one
+        finally:
+            self._open.discard(one)

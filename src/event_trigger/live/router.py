@@ -1,0 +1,76 @@
+"""The log as it happens, over HTTP: server-sent events."""
+
+from collections.abc import AsyncIterator
+from typing import Annotated
+
+from fastapi import Depends, Header, Request
+from fastapi.sse import EventSourceResponse, ServerSentEvent
+
+from event_trigger.auth.dependencies import BriefPrincipalDep
+from event_trigger.errors import Invalid, Unauthorized, Unavailable
+from event_trigger.events.dependencies import EventQueryDep, RetentionDep
+from event_trigger.events.schemas import EventRead, read_event
+from event_trigger.live.following import Follower
+from event_trigger.live.hub import Hub, Subscription, TooManyStreams
+from event_trigger.web.problems import problems
+from event_trigger.web.schemas import LARGEST_ID
+from event_trigger.web.services import service
+from event_trigger.web.session import SessionsDep
+from event_trigger.web.strict_json import strict_router
+
+# told apart from the stream's own media type, which FastAPI would add to a model's
+_PROBLEMS = {
+    status: {key: value for key, value in described.items() if key != "model"}
+    for status, described in problems(Unauthorized, Invalid, TooManyStreams, Unavailable).items()
+}
+
+router = strict_router(prefix="/events", tags=["events"], responses=_PROBLEMS)
+
+
+def get_hub(request: Request) -> Hub:
+    return service(request, Hub)
+
+
+HubDep = Annotated[Hub, Depends(get_hub)]
+
+
+async def subscribe(hub: HubDep, principal: BriefPrincipalDep) -> AsyncIterator[Subscription]:
+    """Lasts as long as the stream."""
+    owner_id = None if principal.is_admin else principal.user_id
+    with hub.subscribe(user_id=principal.user_id, owner_id=owner_id) as subscription:
+        yield subscription
+
+
+@router.get(
+    "/stream",
+    summary="Follow events",
+    operation_id="stream_events",
+    response_class=EventSourceResponse,
+)
+async def stream_events(
+    hub: HubDep,
+    subscription: Annotated[Subscription, Depends(subscribe)],
+    principal: BriefPrincipalDep,
+    sessions: SessionsDep,
+    retention: RetentionDep,
+    query: EventQueryDep,
+    last_event_id: Annotated[
+        int | None,
+        Header(ge=0, le=LARGEST_ID, description="Goes on after this event; by default from now."),
+    ] = None,
+) -> AsyncIterator[ServerSentEvent]:
+    """Server-sent events: each event as soon as it is committed, in the order of commits.
+
+    `id` is the event's id and `data` the event as `GET /events/{id}` shows it. Reconnect with
+    `Last-Event-ID` and nothing is missed, whichever replica answers. After an id that is not there
+    any more, all that is kept is sent.
+    """
+    follower = Follower(
+        sessions, hub, principal, lambda now: query.filter(principal, retention, now=now)
+    )
+    position = await follower.position_after(last_event_id)
+    yield ServerSentEvent(comment="following")
+    async for news in follower.follow(subscription, position):
+        for event in news.events:
+            read: EventRead = read_event(event, retention, now=news.now)
+            yield ServerSentEvent(data=read, id=str(event.id))

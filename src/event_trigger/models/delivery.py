@@ -1,0 +1,123 @@
+"""Events on their way to destinations, and every attempt to get them there."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import (
+    Boolean,
+    Float,
+    ForeignKeyConstraint,
+    Identity,
+    Index,
+    SmallInteger,
+    Text,
+    func,
+    text,
+)
+from sqlalchemy.orm import Mapped, mapped_column
+
+from event_trigger.models.base import Base
+
+
+class DeliveryStatus(StrEnum):
+    PENDING = "pending"
+    RETRYING = "retrying"
+    DELIVERED = "delivered"
+    EXHAUSTED = "exhausted"
+
+
+class DeliveryError(StrEnum):
+    """Why an attempt failed: a kind, never what an address that is not public answered."""
+
+    TIMEOUT = "timeout"
+    NAME_NOT_RESOLVED = "name_not_resolved"
+    ADDRESS_REFUSED = "address_refused"
+    CONNECTION_FAILED = "connection_failed"
+    TLS_FAILED = "tls_failed"
+    PROTOCOL_VIOLATED = "protocol_violated"
+    REDIRECTED = "redirected"
+    REJECTED = "rejected"
+    GONE = "gone"
+    SECRET_UNREADABLE = "secret_unreadable"  # noqa: S105
+    EXPIRED = "expired"
+    DESTINATION_DELETED = "destination_deleted"
+
+
+class Delivery(Base):
+    """One event for one destination, with all that it takes to send it after the event is purged.
+
+    `next_attempt_at` is there while it is not finished; while somebody is at it (`leased_until`)
+    that is when the lease ends. `lease` numbers the leases: only the newest may record. `tries`
+    counts the attempts of this round, which a redelivery begins anew.
+    """
+
+    __tablename__ = "deliveries"
+
+    shard: Mapped[int] = mapped_column(SmallInteger, primary_key=True)
+    id: Mapped[int] = mapped_column(Identity(always=True), primary_key=True)
+    owner_id: Mapped[int]
+    destination_id: Mapped[int]
+    trigger_id: Mapped[int]
+    trigger_name: Mapped[str | None] = mapped_column(Text)
+    event_id: Mapped[int]
+    event_type: Mapped[str] = mapped_column(Text)
+    triggered_at: Mapped[datetime]
+    scheduled_for: Mapped[datetime | None]
+    is_test: Mapped[bool] = mapped_column(Boolean)
+    payload: Mapped[dict[str, Any] | None]
+    payload_size: Mapped[int]
+    status: Mapped[str] = mapped_column(Text, server_default=DeliveryStatus.PENDING)
+    attempt_count: Mapped[int] = mapped_column(server_default="0")
+    tries: Mapped[int] = mapped_column(server_default="0")
+    lease: Mapped[int] = mapped_column(server_default="0")
+    leased_until: Mapped[datetime | None]
+    next_attempt_at: Mapped[datetime | None] = mapped_column(server_default=func.now())
+    queued_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    finished_at: Mapped[datetime | None]
+    error: Mapped[str | None] = mapped_column(Text)
+
+    __table_args__ = (
+        Index("ix_deliveries_owner", "shard", "owner_id", "id"),
+        Index("ix_deliveries_event", "shard", "event_id"),
+        Index("ix_deliveries_destination", "shard", "destination_id", "id"),
+        Index(
+            "ix_deliveries_waiting",
+            "shard",
+            "destination_id",
+            "next_attempt_at",
+            postgresql_where=text("next_attempt_at IS NOT NULL"),
+        ),
+        Index(
+            "ix_deliveries_leased",
+            "shard",
+            "destination_id",
+            postgresql_where=text("leased_until IS NOT NULL"),
+        ),
+        Index(
+            "ix_deliveries_finished_at",
+            "finished_at",
+            postgresql_where=text("finished_at IS NOT NULL"),
+        ),
+    )
+
+
+class DeliveryAttempt(Base):
+    """One request to a destination: what was answered, or the kind of error."""
+
+    __tablename__ = "delivery_attempts"
+
+    shard: Mapped[int] = mapped_column(SmallInteger, primary_key=True)
+    delivery_id: Mapped[int] = mapped_column(primary_key=True)
+    number: Mapped[int] = mapped_column(primary_key=True)
+    attempted_at: Mapped[datetime]
+    duration_ms: Mapped[float] = mapped_column(Float)
+    status_code: Mapped[int | None]
+    error: Mapped[str | None] = mapped_column(Text)
+    response: Mapped[str | None] = mapped_column(Text)
+
+    __table_args__ = (
+        ForeignKeyConstraint(
+            ["shard", "delivery_id"], ["deliveries.shard", "deliveries.id"], ondelete="CASCADE"
+        ),
+    )

@@ -1,0 +1,61 @@
+"""Where events are sent, and how well that went lately."""
+
+from datetime import datetime
+from enum import StrEnum
+
+from sqlalchemy import Float, ForeignKey, Identity, Index, LargeBinary, SmallInteger, Text, func
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.orm import Mapped, mapped_column
+
+from event_trigger.models.base import Base
+
+
+class DestinationStatus(StrEnum):
+    ENABLED = "enabled"
+    DISABLED = "disabled"
+
+
+class DisabledReason(StrEnum):
+    BY_HAND = "by_hand"
+    GONE = "gone"
+
+
+class BreakerState(StrEnum):
+    CLOSED = "closed"
+    OPEN = "open"
+    RECOVERING = "recovering"
+
+
+class Destination(Base):
+    """`sealed` holds the signing secrets and headers, encrypted under the key named `key_id`.
+
+    The rest is the breaker (`failures` in a row; `window`, how many may be in flight, None while
+    it is closed; `probe_at`), and the tokens of the rate limit that were left at `tokens_at`.
+    A deleted destination stays for as long as deliveries speak of it.
+    """
+
+    __tablename__ = "destinations"
+
+    shard: Mapped[int] = mapped_column(SmallInteger, primary_key=True)
+    id: Mapped[int] = mapped_column(Identity(always=True), primary_key=True)
+    owner_id: Mapped[int] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"))
+    url: Mapped[str] = mapped_column(Text)
+    description: Mapped[str | None] = mapped_column(Text)
+    timeout: Mapped[float] = mapped_column(Float)
+    rate_limit: Mapped[float | None] = mapped_column(Float)
+    max_concurrency: Mapped[int] = mapped_column(SmallInteger)
+    header_names: Mapped[list[str]] = mapped_column(ARRAY(Text))
+    sealed: Mapped[bytes] = mapped_column(LargeBinary)
+    key_id: Mapped[str] = mapped_column(Text)
+    previous_secret_until: Mapped[datetime | None]
+    disabled_reason: Mapped[str | None] = mapped_column(Text)
+    deleted_at: Mapped[datetime | None]
+    failures: Mapped[int] = mapped_column(server_default="0")
+    window: Mapped[int | None]
+    probe_at: Mapped[datetime | None]
+    tokens: Mapped[float] = mapped_column(Float, server_default="0")
+    tokens_at: Mapped[datetime | None]
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    updated_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+    __table_args__ = (Index("ix_destinations_owner", "shard", "owner_id", "id"),)

@@ -1,0 +1,67 @@
+"""A webhook receiver on loopback: remembers what it was sent, and answers as it is told."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+from aiohttp import web
+
+ALLOW_LOOPBACK = {"webhook_allow": "127.0.0.0/8"}
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """One request, as it came in."""
+
+    path: str
+    headers: dict[str, str]
+    body: bytes
+    at: float
+
+    @property
+    def message_id(self) -> str:
+        return self.headers["webhook-id"]
+
+
+Behave = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+@dataclass
+class Receiver:
+    """`answers` says what each path answers: a status, or a function of the request."""
+
+    url: str = ""
+    received: list[Received] = field(default_factory=list)
+    answers: dict[str, int | Behave] = field(default_factory=dict)
+    headers: dict[str, str] = field(default_factory=dict)
+
+    async def answer(self, request: web.Request) -> web.StreamResponse:
+        body = await request.read()
+        headers = {name.lower(): value for name, value in request.headers.items()}
+        at = asyncio.get_running_loop().time()
+        self.received.append(Received(request.path, headers, body, at))
+        told = self.answers.get(request.path, 204)
+        if callable(told):
+            return await told(request)
+        return web.Response(status=told, text="told so", headers=self.headers)
+
+    def at(self, path: str) -> list[Received]:
+        return [one for one in self.received if one.path == path]
+
+
+@asynccontextmanager
+async def receiving() -> AsyncIterator[Receiver]:
+    receiver = Receiver()
+    app = web.Application(client_max_size=8 * 1024 * 1024)
+    app.router.add_route("*", "/{path:.*}", receiver.answer)
+    runner = web.AppRunner(app, shutdown_timeout=0.1)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    host, port = runner.addresses[0][:2]
+    receiver.url = f"http://{host}:{port}"
+    try:
+        yield receiver
+    finally:
+        await runner.cleanup()
