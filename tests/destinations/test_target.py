@@ -132,7 +132,7 @@ async def test_what_was_public_when_it_was_saved_is_checked_again_when_connectin
     database_url: str,
 ) -> None:
     names = resolving(PUBLIC, "127.0.0.1")
-    async with trap() as trapped, running_service(database_url, names=names) as service:
+    async with trap() as trapped, running_service(database_url, names) as service:
         ada = service.client(ADA)
         url = f"https://rebinding.example:{trapped.port}/hook"
         made = await ada.post("/destinations", json={"url": url})
@@ -150,7 +150,7 @@ async def test_what_was_public_when_it_was_saved_is_checked_again_when_connectin
 
 
 async def test_a_name_that_leads_inward_is_refused_when_it_is_saved(database_url: str) -> None:
-    async with running_service(database_url, names=resolving("10.1.2.3")) as service:
+    async with running_service(database_url, resolving("10.1.2.3")) as service:
         answer = await service.client(ADA).post(
             "/destinations", json={"url": "https://intranet.example/hook"}
         )

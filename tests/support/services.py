@@ -96,7 +96,7 @@ class Service:
 
 @asynccontextmanager
 async def running_service(
-    database_url: str, *, names: Names | None = None, **settings: Any
+    database_url: str, names: Names | None = None, /, **settings: Any
 ) -> AsyncIterator[Service]:
     made = make_settings(database_url, **settings)
     app = create_app(made, passwords=quick_passwords(), names=names)

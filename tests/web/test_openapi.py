@@ -198,9 +198,7 @@ def _filled(name: str, trigger: httpx.Response, destination: httpx.Response) -> 
 
 
 async def test_the_example_of_every_body_works(database_url: str) -> None:
-    async with running_service(
-        database_url, names=resolving(PUBLIC), open_registration=True
-    ) as service:
+    async with running_service(database_url, resolving(PUBLIC), open_registration=True) as service:
         await _every_example_works(service)
 
 

@@ -139,6 +139,7 @@ async def delete(session: AsyncSession, key: OwnedId) -> None:
     destination = await get_locked(session, key)
     await Triggers(session).forget_destination(key)
     destination.deleted_at = await database_now(session)
+    destination.disabled_reason = None  # what waits for it must not wait any more
     await _changed(session, destination)
 
 

@@ -2,13 +2,18 @@
 
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from enum import StrEnum
 from math import floor
-
-from event_trigger.models import BreakerState
 
 OPENS_AFTER = 5  # failures in a row
 PROBES_EVERY = timedelta(seconds=1)
 _FIRST_WINDOW = 2
+
+
+class BreakerState(StrEnum):
+    CLOSED = "closed"
+    OPEN = "open"
+    RECOVERING = "recovering"
 
 
 @dataclass(frozen=True, slots=True)

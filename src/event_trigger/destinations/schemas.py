@@ -5,8 +5,8 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
-from event_trigger.destinations.pacing import Breaker
-from event_trigger.models import BreakerState, Destination, DestinationStatus, DisabledReason
+from event_trigger.destinations.pacing import Breaker, BreakerState
+from event_trigger.models import Destination, DestinationStatus, DisabledReason
 from event_trigger.web.schemas import Instant, RequestModel, ResponseModel, Text
 
 MASK = "********"

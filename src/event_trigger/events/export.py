@@ -11,7 +11,7 @@ from typing import Any
 
 from event_trigger.db.engine import Sessions
 from event_trigger.events.repository import EventFilter, Events
-from event_trigger.events.schemas import EventRead, read_event
+from event_trigger.events.schemas import EventRead, json_line, read_event
 from event_trigger.events.window import Retention, Window
 from event_trigger.web.pagination import LARGEST_LIMIT
 
@@ -53,7 +53,7 @@ async def export(
 
 
 def _json_lines(rows: Iterable[EventRead]) -> str:
-    return "".join(f"{row.model_dump_json()}\n" for row in rows)
+    return "".join(f"{json_line(row)}\n" for row in rows)
 
 
 def _csv_lines(rows: Iterable[list[str]]) -> str:

@@ -35,6 +35,14 @@ def read_event(event: Event, retention: Retention, *, now: datetime) -> EventRea
     )
 
 
+def json_line(event: EventRead) -> str:
+    """JSON that is one line to every reader: also to those that break lines where Unicode does."""
+    return event.model_dump_json().translate(_LINE_BREAKS)
+
+
+_LINE_BREAKS = {ord(one): f"\\u{ord(one):04x}" for one in "\x85\u2028\u2029"}
+
+
 class TriggerCount(ResponseModel):
     trigger_id: int = Field(examples=[7])
     count: int = Field(examples=[1])

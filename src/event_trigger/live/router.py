@@ -9,7 +9,7 @@ from fastapi.sse import EventSourceResponse, ServerSentEvent
 from event_trigger.auth.dependencies import BriefPrincipalDep
 from event_trigger.errors import Invalid, Unauthorized, Unavailable
 from event_trigger.events.dependencies import EventQueryDep, RetentionDep
-from event_trigger.events.schemas import EventRead, read_event
+from event_trigger.events.schemas import json_line, read_event
 from event_trigger.live.following import Follower
 from event_trigger.live.hub import Hub, Subscription, TooManyStreams
 from event_trigger.web.problems import problems
@@ -72,5 +72,5 @@ async def stream_events(
     yield ServerSentEvent(comment="following")
     async for news in follower.follow(subscription, position):
         for event in news.events:
-            read: EventRead = read_event(event, retention, now=news.now)
-            yield ServerSentEvent(data=read, id=str(event.id))
+            line = json_line(read_event(event, retention, now=news.now))
+            yield ServerSentEvent(raw_data=line, id=str(event.id))

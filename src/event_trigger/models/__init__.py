@@ -7,12 +7,7 @@ from event_trigger.models.delivery import (
     DeliveryError,
     DeliveryStatus,
 )
-from event_trigger.models.destination import (
-    BreakerState,
-    Destination,
-    DestinationStatus,
-    DisabledReason,
-)
+from event_trigger.models.destination import Destination, DestinationStatus, DisabledReason
 from event_trigger.models.event import Event, EventCount, EventPartition, EventState, EventType
 from event_trigger.models.idempotency_key import IdempotencyKey
 from event_trigger.models.login import Login, RefreshToken
@@ -24,7 +19,6 @@ from event_trigger.models.user import Role, User
 __all__ = [
     "SHARDS",
     "Base",
-    "BreakerState",
     "Delivery",
     "DeliveryAttempt",
     "DeliveryError",

@@ -20,12 +20,6 @@ class DisabledReason(StrEnum):
     GONE = "gone"
 
 
-class BreakerState(StrEnum):
-    CLOSED = "closed"
-    OPEN = "open"
-    RECOVERING = "recovering"
-
-
 class Destination(Base):
     """`sealed` holds the signing secrets and headers, encrypted under the key named `key_id`.
 

@@ -1,0 +1,364 @@
+"""What a receiver may do to us: each failure has a kind, and none holds up the others."""
+
+import asyncio
+import itertools
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import httpx
+import pytest
+from aiohttp import web
+
+from event_trigger.deliveries.sender import LONGEST_RESPONSE
+from tests.support.destinations import (
+    fire,
+    list_deliveries,
+    make_destination,
+    read_delivery,
+    read_destination,
+    until_finished,
+)
+from tests.support.problems import problem_of
+from tests.support.receiver import Receiver
+from tests.support.triggers import instant, make_api
+from tests.support.waiting import eventually
+
+Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+OK = b"HTTP/1.1 200 OK\r\n"
+
+
+@asynccontextmanager
+async def raw_server(serve: Serve) -> AsyncIterator[str]:
+    """A server that speaks as it likes, on loopback."""
+    tasks: set[asyncio.Task[Any]] = set()
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        tasks.add(task)
+        try:
+            await serve(reader, writer)
+        except (ConnectionError, asyncio.CancelledError):
+            pass
+        finally:
+            writer.close()
+
+    server = await asyncio.start_server(handle, "127.0.0.1", 0)
+    try:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/hook"
+    finally:
+        server.close()
+        for task in tasks:
+            task.cancel()
+
+
+async def hang(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    await reader.read(1)
+    await asyncio.sleep(60)
+
+
+async def drip_headers(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    writer.write(OK)
+    for number in range(600):
+        writer.write(f"X-{number}: y\r\n".encode())
+        await writer.drain()
+        await asyncio.sleep(0.1)
+
+
+async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    await reader.readuntil(b"\r\n\r\n")
+
+
+async def talk_nonsense(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    await reader.readuntil(b"\r\n\r\n")
+    writer.write(b"SSH-2.0-nonsense\r\n\r\n")
+    await writer.drain()
+
+
+async def drip_body(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    await reader.readuntil(b"\r\n\r\n")
+    writer.write(OK + b"Content-Length: 100000\r\n\r\n")
+    while True:
+        writer.write(b".")
+        await writer.drain()
+        await asyncio.sleep(0.1)
+
+
+async def flood(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    await reader.readuntil(b"\r\n\r\n")
+    writer.write(OK + b"Content-Length: 1000000000\r\n\r\n")
+    while True:
+        writer.write(b"x" * 65536)
+        await writer.drain()
+
+
+async def answer_early(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Reads none of a large body, and keeps the connection."""
+    await reader.read(10)
+    writer.write(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 5\r\n\r\nearly")
+    await writer.drain()
+    await asyncio.sleep(60)
+
+
+async def try_out(client: httpx.AsyncClient, url: str, **more: Any) -> dict[str, Any]:
+    made = await make_destination(client, url, timeout=1, **more)
+    answer = await client.post(f"/destinations/{made['id']}/test")
+    assert answer.status_code == 200, answer.text
+    attempt: dict[str, Any] = answer.json()
+    return attempt
+
+
+@pytest.mark.parametrize(
+    ("serve", "error"),
+    [
+        (hang, "timeout"),
+        (drip_headers, "timeout"),
+        (hang_up, "connection_failed"),
+        (talk_nonsense, "protocol_violated"),
+    ],
+)
+async def test_a_server_that_never_answers_is_a_failure_of_its_kind(
+    ada: httpx.AsyncClient, serve: Serve, error: str
+) -> None:
+    async with raw_server(serve) as url:
+        attempt = await try_out(ada, url)
+
+    assert (attempt["error"], attempt["status_code"]) == (error, None)
+    assert attempt["duration_ms"] < 5000
+
+
+@pytest.mark.parametrize("serve", [drip_body, flood])
+async def test_an_answer_is_read_to_2_kib_and_not_beyond_the_deadline(
+    ada: httpx.AsyncClient, serve: Serve
+) -> None:
+    async with raw_server(serve) as url:
+        attempt = await try_out(ada, url)
+
+    assert (attempt["error"], attempt["status_code"]) == (None, 200)
+    assert 0 < len(attempt["response"]) <= LONGEST_RESPONSE
+
+
+async def test_a_body_that_nobody_reads_does_not_hold_the_sender(
+    ada: httpx.AsyncClient, receiver: Receiver
+) -> None:
+    async with raw_server(answer_early) as url:
+        made = await make_destination(ada, url, timeout=1)
+        trigger = await make_api(ada, payload={"large": "x" * 900_000}, destinations=[made["id"]])
+        await fire(ada, trigger)
+        [delivery] = await until_finished(ada)
+
+    assert {one["status_code"] for one in delivery["attempts"]} <= {400, None}
+    assert delivery["status"] == "exhausted"
+
+
+async def test_a_closed_port_and_an_unknown_name_are_failures(ada: httpx.AsyncClient) -> None:
+    async with raw_server(hang) as url:
+        closed = url
+    unknown = "https://nowhere.invalid/hook"
+
+    assert (await try_out(ada, closed))["error"] == "connection_failed"
+    assert (await try_out(ada, unknown))["error"] in ("name_not_resolved", "timeout")
+
+
+async def test_a_server_without_tls_is_a_failure_of_tls(
+    ada: httpx.AsyncClient, receiver: Receiver
+) -> None:
+    attempt = await try_out(ada, receiver.url.replace("http:", "https:") + "/hook")
+
+    assert attempt["error"] == "tls_failed"
+
+
+async def test_a_redirect_is_not_followed(ada: httpx.AsyncClient, receiver: Receiver) -> None:
+    async def redirect(_: web.Request) -> web.StreamResponse:
+        return web.Response(status=307, headers={"Location": receiver.url + "/inside"})
+
+    receiver.answers["/hook"] = redirect
+    attempt = await try_out(ada, receiver.url + "/hook")
+
+    assert (attempt["error"], attempt["status_code"]) == ("redirected", 307)
+    assert receiver.at("/inside") == []
+
+
+async def test_no_cookie_is_kept_and_no_proxy_asked(
+    ada: httpx.AsyncClient, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    receiver.headers["Set-Cookie"] = "a=b; Path=/"
+
+    for _ in range(2):
+        assert (await try_out(ada, receiver.url + "/hook"))["error"] is None
+
+    assert all("cookie" not in one.headers for one in receiver.received)
+
+
+async def test_what_an_answer_says_is_kept_as_text(
+    ada: httpx.AsyncClient, receiver: Receiver
+) -> None:
+    async def answer(_: web.Request) -> web.StreamResponse:
+        return web.Response(status=200, body=b"ok \x00 \xff" + b"." * 5000)
+
+    receiver.answers["/hook"] = answer
+    await fire(
+        ada,
+        await make_api(
+            ada, destinations=[(await make_destination(ada, receiver.url + "/hook"))["id"]]
+        ),
+    )
+    [delivery] = await until_finished(ada)
+
+    said = delivery["attempts"][0]["response"]
+    assert said.startswith("ok \ufffd \ufffd...")
+    assert len(said) <= LONGEST_RESPONSE
+
+
+async def test_a_failing_delivery_is_tried_again_and_then_exhausted(
+    ada: httpx.AsyncClient, receiver: Receiver
+) -> None:
+    receiver.answers["/hook"] = 503
+    made = await make_destination(ada, receiver.url + "/hook")
+    event_id = await fire(ada, await make_api(ada, destinations=[made["id"]]))
+
+    [delivery] = await until_finished(ada)
+
+    assert (delivery["status"], delivery["error"]) == ("exhausted", "rejected")
+    assert delivery["attempt_count"] == 3
+    assert [one["number"] for one in delivery["attempts"]] == [1, 2, 3]
+    assert {one.message_id for one in receiver.received} == {f"evt_{event_id}"}
+    assert len({one.body for one in receiver.received}) == 1
+    starts = [instant(one["attempted_at"]) for one in delivery["attempts"]]
+    waits = [(later - earlier).total_seconds() for earlier, later in itertools.pairwise(starts)]
+    assert waits[0] >= 0.05 * 0.8
+    assert waits[1] >= 0.1 * 0.8
+    await asyncio.sleep(0.3)
+    assert len(receiver.received) == 3
+
+
+async def test_a_retry_that_succeeds_ends_it(ada: httpx.AsyncClient, receiver: Receiver) -> None:
+    async def third_time(_: web.Request) -> web.StreamResponse:
+        return web.Response(status=500 if len(receiver.received) < 3 else 200)
+
+    receiver.answers["/hook"] = third_time
+    made = await make_destination(ada, receiver.url + "/hook")
+    await fire(ada, await make_api(ada, destinations=[made["id"]]))
+
+    [delivery] = await until_finished(ada)
+
+    assert delivery["status"] == "delivered"
+    assert [one["status_code"] for one in delivery["attempts"]] == [500, 500, 200]
+    assert delivery["error"] is None
+
+
+async def test_retry_after_is_honoured(ada: httpx.AsyncClient, receiver: Receiver) -> None:
+    receiver.answers["/hook"] = 429
+    receiver.headers["Retry-After"] = "3600"
+    made = await make_destination(ada, receiver.url + "/hook")
+    await fire(ada, await make_api(ada, destinations=[made["id"]]))
+
+    async def first() -> dict[str, Any]:
+        [found] = await list_deliveries(ada)
+        return found
+
+    waiting = await eventually(first, lambda one: one["status"] == "retrying")
+
+    delivery = await read_delivery(ada, waiting["id"])
+    ended = instant(delivery["attempts"][0]["attempted_at"])
+    wait = (instant(delivery["next_attempt_at"]) - ended).total_seconds()
+    assert 3600 <= wait < 3700
+
+
+async def test_gone_disables_the_destination(ada: httpx.AsyncClient, receiver: Receiver) -> None:
+    receiver.answers["/hook"] = 410
+    made = await make_destination(ada, receiver.url + "/hook")
+    trigger = await make_api(ada, destinations=[made["id"]])
+    await fire(ada, trigger)
+    [delivery] = await until_finished(ada)
+    await fire(ada, trigger)
+
+    assert (delivery["status"], delivery["error"]) == ("exhausted", "gone")
+    now = await read_destination(ada, made["id"])
+    assert (now["status"], now["disabled_reason"]) == ("disabled", "gone")
+    assert len(receiver.received) == 1
+    assert [one["status"] for one in await list_deliveries(ada)] == ["pending", "exhausted"]
+
+
+async def test_a_destination_that_keeps_failing_is_only_probed_until_it_answers(
+    ada: httpx.AsyncClient, receiver: Receiver
+) -> None:
+    receiver.answers["/bad"] = 500
+    bad, good = [await make_destination(ada, receiver.url + path) for path in ("/bad", "/good")]
+    trigger = await make_api(ada, destinations=[bad["id"]])
+    beside = await make_api(ada, destinations=[good["id"]])
+    for _ in range(10):
+        await fire(ada, trigger)
+
+    async def state() -> str:
+        return str((await read_destination(ada, bad["id"]))["state"])
+
+    await eventually(state, lambda now: now == "open")
+    healthy = await fire(ada, beside)
+    await until_finished(ada, destination_id=good["id"])
+    receiver.answers["/bad"] = 200
+    await eventually(state, lambda now: now == "closed")
+    for _ in range(5):
+        await fire(ada, trigger)
+    await until_finished(ada, 15, destination_id=bad["id"])
+
+    assert [one.message_id for one in receiver.at("/good")] == [f"evt_{healthy}"]
+    assert (await read_destination(ada, bad["id"]))["failures"] == 0
+
+
+async def test_no_more_are_sent_at_once_than_a_destination_allows(
+    ada: httpx.AsyncClient, receiver: Receiver
+) -> None:
+    at_once, most = 0, 0
+
+    async def count(_: web.Request) -> web.StreamResponse:
+        nonlocal at_once, most
+        at_once += 1
+        most = max(most, at_once)
+        await asyncio.sleep(0.02)
+        at_once -= 1
+        return web.Response()
+
+    receiver.answers["/hook"] = count
+    made = await make_destination(ada, receiver.url + "/hook", max_concurrency=2)
+    trigger = await make_api(ada, destinations=[made["id"]])
+    for _ in range(12):
+        await fire(ada, trigger)
+    await until_finished(ada, 12)
+
+    assert most == 2
+
+
+async def test_no_more_are_sent_a_second_than_a_destination_allows(
+    ada: httpx.AsyncClient, receiver: Receiver
+) -> None:
+    made = await make_destination(ada, receiver.url + "/hook", rate_limit=5)
+    trigger = await make_api(ada, destinations=[made["id"]])
+    for _ in range(12):
+        await fire(ada, trigger)
+    await until_finished(ada, 12)
+
+    times = sorted(one.at for one in receiver.received)
+    # a second's worth may come at once, the other seven a fifth of a second apart
+    assert times[11] - times[0] >= 7 / 5 - 0.2
+
+
+async def test_a_deleted_destination_gives_up_what_was_on_its_way(
+    ada: httpx.AsyncClient, receiver: Receiver
+) -> None:
+    made = await make_destination(ada, receiver.url + "/hook")
+    await ada.post(f"/destinations/{made['id']}/disable")
+    trigger = await make_api(ada, destinations=[made["id"]])
+    await fire(ada, trigger)
+
+    assert (await ada.delete(f"/destinations/{made['id']}")).status_code == 204
+
+    gone = await until_finished(ada, 1, status="exhausted")
+    assert gone[-1]["error"] == "destination_deleted"
+    assert (await ada.get(f"/triggers/{trigger['id']}")).json()["destinations"] == []
+    problem_of(await ada.get(f"/destinations/{made['id']}"), 404)
+    again = problem_of(await ada.post(f"/deliveries/{gone[-1]['id']}/redeliver"), 409)
+    assert again["type"] == "urn:event-trigger:problem:destination-deleted"

@@ -1,0 +1,55 @@
+"""Makes destinations and reads deliveries over HTTP, as most tests about them begin and end."""
+
+from typing import Any
+
+import httpx
+
+from tests.support.waiting import eventually
+
+
+async def make_destination(client: httpx.AsyncClient, url: str, **more: Any) -> dict[str, Any]:
+    answer = await client.post("/destinations", json={"url": url, **more})
+    assert answer.status_code == 201, answer.text
+    made: dict[str, Any] = answer.json()
+    return made
+
+
+async def read_destination(client: httpx.AsyncClient, destination_id: int) -> dict[str, Any]:
+    answer = await client.get(f"/destinations/{destination_id}")
+    assert answer.status_code == 200, answer.text
+    found: dict[str, Any] = answer.json()
+    return found
+
+
+async def list_deliveries(client: httpx.AsyncClient, **filters: Any) -> list[dict[str, Any]]:
+    answer = await client.get("/deliveries", params={"limit": 1000, **filters})
+    assert answer.status_code == 200, answer.text
+    found: list[dict[str, Any]] = answer.json()
+    return found
+
+
+async def read_delivery(client: httpx.AsyncClient, delivery_id: int) -> dict[str, Any]:
+    answer = await client.get(f"/deliveries/{delivery_id}")
+    assert answer.status_code == 200, answer.text
+    found: dict[str, Any] = answer.json()
+    return found
+
+
+async def until_finished(
+    client: httpx.AsyncClient, count: int = 1, **filters: Any
+) -> list[dict[str, Any]]:
+    """The deliveries, oldest first and with their attempts, once that many are finished."""
+
+    async def finished() -> list[dict[str, Any]]:
+        found = await list_deliveries(client, **filters)
+        return [one for one in found if one["finished_at"] is not None]
+
+    found = await eventually(finished, lambda done: len(done) >= count)
+    return [await read_delivery(client, one["id"]) for one in reversed(found)]
+
+
+async def fire(client: httpx.AsyncClient, trigger: dict[str, Any], how: str = "trigger") -> int:
+    """Fires by hand and gives the event's id."""
+    answer = await client.post(f"/triggers/{trigger['id']}/{how}")
+    assert answer.status_code == 200, answer.text
+    return int(answer.headers["location"].removeprefix("/events/"))

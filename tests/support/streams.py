@@ -1,0 +1,84 @@
+"""A service on a real port, since a stream has no end, and a reader of server-sent events."""
+
+import asyncio
+import json
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+import uvicorn
+
+from event_trigger.app import end_streams
+from tests.support.services import Service, token_of
+
+
+@asynccontextmanager
+async def listening(service: Service) -> AsyncIterator[str]:
+    """The URL of a running service; its streams are ended before it is stopped."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        config = uvicorn.Config(service.app, lifespan="off", log_config=None, access_log=False)
+        server = uvicorn.Server(config)
+        serving = asyncio.create_task(server.serve([listener]))
+        try:
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        finally:
+            end_streams(service.app)
+            server.should_exit = True
+            await serving
+
+
+@dataclass
+class Stream:
+    """What has come so far: ids and events, in their order."""
+
+    response: httpx.Response
+    ids: list[int] = field(default_factory=list)
+    events: list[dict[str, Any]] = field(default_factory=list)
+    lines: AsyncIterator[str] | None = None
+    _fields: dict[str, str] = field(default_factory=dict)
+
+    async def read(self, count: int, *, within: float = 30.0) -> list[dict[str, Any]]:
+        """Reads on until so many events have come."""
+        async with asyncio.timeout(within):
+            while len(self.events) < count:
+                self._take(await anext(self._lines()))
+        return self.events
+
+    async def read_to_the_end(self) -> None:
+        async with asyncio.timeout(30):
+            async for line in self._lines():
+                self._take(line)
+
+    def _lines(self) -> AsyncIterator[str]:
+        self.lines = self.lines or self.response.aiter_lines()
+        return self.lines
+
+    def _take(self, line: str) -> None:
+        name, _, value = line.partition(": ")
+        self._fields[name] = value
+        if not line and "data" in self._fields:
+            self.ids.append(int(self._fields["id"]))
+            self.events.append(json.loads(self._fields["data"]))
+            self._fields.clear()
+
+
+@asynccontextmanager
+async def following(
+    url: str, user_id: int, *, after: int | None = None, **filters: Any
+) -> AsyncIterator[Stream]:
+    """An open stream that has begun: what is fired from now on must come."""
+    headers = {"Authorization": f"Bearer {token_of(user_id)}"}
+    if after is not None:
+        headers["Last-Event-ID"] = str(after)
+    async with (
+        httpx.AsyncClient(base_url=url, headers=headers, timeout=30) as client,
+        client.stream("GET", "/events/stream", params=filters) as response,
+    ):
+        assert response.status_code == 200, await response.aread()
+        stream = Stream(response)
+        assert await anext(stream._lines()) == ": following"
+        yield stream
