@@ -3,7 +3,7 @@ BIN := .venv/bin
 export PYTHONPATH := src
 
 .DEFAULT_GOAL := help
-.PHONY: help run install test faults lint check format pins clean
+.PHONY: help run install test faults bench lint check format pins clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 12
@@ -18,6 +18,9 @@ test: .venv/dev.stamp  ## Run the tests with coverage (EVENT_TRIGGER_PG_BIN=… 
 
 faults: .venv/dev.stamp  ## Kill and freeze real processes for some three minutes, and audit what is left
 	$(BIN)/python -m pytest tests/faults/test_storm.py tests/faults --numprocesses=2 -rP
+
+bench: .venv/dev.stamp  ## Measure deliveries, beside what the HTTP clients alone could do
+	PYTHONPATH=src:. $(BIN)/python -m bench.deliveries
 
 lint: .venv/dev.stamp  ## Check format, style, imports and types
 	$(BIN)/ruff format --check .

@@ -1,4 +1,4 @@
-"""How fast events are delivered, beside what the HTTP clients could do: `make bench-deliveries`.
+"""How fast events are delivered, beside what the HTTP clients could do: `make bench`.
 
 All of it runs in one go on one machine, the receiver and PostgreSQL (durable) on the same cores, so
 only the ratios carry over to another.

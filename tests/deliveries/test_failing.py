@@ -2,8 +2,6 @@
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
 from typing import Any
 
 import httpx
@@ -19,86 +17,21 @@ from tests.support.destinations import (
     read_destination,
     until_finished,
 )
+from tests.support.misbehaving import (
+    Serve,
+    answer_early,
+    drip_body,
+    drip_headers,
+    flood,
+    hang,
+    hang_up,
+    raw_server,
+    talk_nonsense,
+)
 from tests.support.problems import problem_of
 from tests.support.receiver import Receiver
 from tests.support.triggers import instant, make_api
 from tests.support.waiting import eventually
-
-Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
-OK = b"HTTP/1.1 200 OK\r\n"
-
-
-@asynccontextmanager
-async def raw_server(serve: Serve) -> AsyncIterator[str]:
-    """A server that speaks as it likes, on loopback."""
-    tasks: set[asyncio.Task[Any]] = set()
-
-    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        tasks.add(task)
-        try:
-            await serve(reader, writer)
-        except (ConnectionError, asyncio.CancelledError):
-            pass
-        finally:
-            writer.close()
-
-    server = await asyncio.start_server(handle, "127.0.0.1", 0)
-    try:
-        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/hook"
-    finally:
-        server.close()
-        for task in tasks:
-            task.cancel()
-
-
-async def hang(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    await reader.read(1)
-    await asyncio.sleep(60)
-
-
-async def drip_headers(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    writer.write(OK)
-    for number in range(600):
-        writer.write(f"X-{number}: y\r\n".encode())
-        await writer.drain()
-        await asyncio.sleep(0.1)
-
-
-async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    await reader.readuntil(b"\r\n\r\n")
-
-
-async def talk_nonsense(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    await reader.readuntil(b"\r\n\r\n")
-    writer.write(b"SSH-2.0-nonsense\r\n\r\n")
-    await writer.drain()
-
-
-async def drip_body(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    await reader.readuntil(b"\r\n\r\n")
-    writer.write(OK + b"Content-Length: 100000\r\n\r\n")
-    while True:
-        writer.write(b".")
-        await writer.drain()
-        await asyncio.sleep(0.1)
-
-
-async def flood(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    await reader.readuntil(b"\r\n\r\n")
-    writer.write(OK + b"Content-Length: 1000000000\r\n\r\n")
-    while True:
-        writer.write(b"x" * 65536)
-        await writer.drain()
-
-
-async def answer_early(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Reads none of a large body, and keeps the connection."""
-    await reader.read(10)
-    writer.write(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 5\r\n\r\nearly")
-    await writer.drain()
-    await asyncio.sleep(60)
 
 
 async def try_out(client: httpx.AsyncClient, url: str, **more: Any) -> dict[str, Any]:

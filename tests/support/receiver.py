@@ -35,12 +35,14 @@ class Receiver:
     received: list[Received] = field(default_factory=list)
     answers: dict[str, int | Behave] = field(default_factory=dict)
     headers: dict[str, str] = field(default_factory=dict)
+    remembers: bool = True
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
         body = await request.read()
         headers = {name.lower(): value for name, value in request.headers.items()}
         at = asyncio.get_running_loop().time()
-        self.received.append(Received(request.path, headers, body, at))
+        if self.remembers:
+            self.received.append(Received(request.path, headers, body, at))
         told = self.answers.get(request.path, 204)
         if callable(told):
             return await told(request)

@@ -20,6 +20,7 @@ async def listening(service: Service) -> AsyncIterator[str]:
     """The URL of a running service; its streams are ended before it is stopped."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
+        listener.listen()
         config = uvicorn.Config(service.app, lifespan="off", log_config=None, access_log=False)
         server = uvicorn.Server(config)
         serving = asyncio.create_task(server.serve([listener]))

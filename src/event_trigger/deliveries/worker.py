@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -124,8 +125,7 @@ class Worker:
         task.add_done_callback(self._sending.discard)
 
     async def _send(self, shard: int, row: Claimed, destination: Claimed) -> None:
-        loop, answer = asyncio.get_running_loop(), Answer()
-        began = loop.time()
+        began, answer = time.perf_counter(), Answer()
         try:
             secrets = open_secrets(
                 self._vault,
@@ -150,7 +150,7 @@ class Worker:
             parcel,
             answer,
             attempted_at=attempted_at,
-            ended_at=attempted_at + timedelta(seconds=loop.time() - began),
+            ended_at=attempted_at + timedelta(seconds=time.perf_counter() - began),
             schedule=self._schedule,
             jitter=random.uniform(-1, 1),  # noqa: S311
         )

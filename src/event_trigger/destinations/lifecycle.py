@@ -30,12 +30,12 @@ PREVIOUS_SIGNS_FOR = timedelta(hours=24)
 _LOOKUP_WITHIN = 2.0  # seconds
 _BATCH = 100
 _NOT_PUBLIC = (
-    "this address is not public; only what the operator allows (EVENT_TRIGGER_WEBHOOK_ALLOW) may"
-    " be called"
+    "This address is not public; only what the operator allows (EVENT_TRIGGER_WEBHOOK_ALLOW) may"
+    " be called."
 )
 _NOT_ENCRYPTED = (
-    "use https; plain http is only for addresses that the operator allows"
-    " (EVENT_TRIGGER_WEBHOOK_ALLOW)"
+    "Use https; plain http is only for addresses that the operator allows"
+    " (EVENT_TRIGGER_WEBHOOK_ALLOW)."
 )
 
 
@@ -47,15 +47,14 @@ async def check_url(url: str, guard: Guard, lookup: Lookup) -> None:
     try:
         target = parse_target(url)
     except UrlRefused as refused:
-        raise Invalid.at(["url"], f"{refused}.") from None
+        raise Invalid.at(["url"], str(refused)) from None
     addresses = await _addresses_of(target, lookup)
-    refused_all = not addresses and not target.is_encrypted
-    if refused_all or not all(
-        guard.may_call(one, is_encrypted=target.is_encrypted) for one in addresses
-    ):
-        may_with_tls = all(guard.may_call(one, is_encrypted=True) for one in addresses)
-        detail = _NOT_ENCRYPTED if not target.is_encrypted and may_with_tls else _NOT_PUBLIC
-        raise Invalid.at(["url"], f"{detail[0].upper()}{detail[1:]}.")
+    if not all(guard.may_call(one, is_encrypted=True) for one in addresses):
+        raise Invalid.at(["url"], _NOT_PUBLIC)
+    if target.is_encrypted:
+        return
+    if not addresses or not all(guard.may_call(one, is_encrypted=False) for one in addresses):
+        raise Invalid.at(["url"], _NOT_ENCRYPTED)
 
 
 async def _addresses_of(target: Target, lookup: Lookup) -> list[Address]:

@@ -63,13 +63,13 @@ def parse_target(url: str) -> Target:
     found = _URL.fullmatch(url) if len(url) <= LONGEST_URL else None
     if found is None:
         raise UrlRefused(
-            "write a URL such as https://example.com/hook: http or https, a name in ASCII or an"
-            " address, no user, no fragment, 2,048 characters at the most"
+            "Write a URL such as https://example.com/hook: http or https, a name in ASCII or an"
+            " address, no user, no fragment, 2,048 characters at the most."
         )
     is_encrypted = found["scheme"].lower() == "https"
     port = int(found["port"] or (443 if is_encrypted else 80))
     if not 0 < port < 2**16:
-        raise UrlRefused("a port lies between 1 and 65535")
+        raise UrlRefused("A port lies between 1 and 65535.")
     return Target(_parse_host(found["host"]), port, is_encrypted)
 
 
@@ -79,9 +79,9 @@ def _parse_host(host: str) -> str | Address:
     except ValueError:
         labels = host.removesuffix(".").split(".")
     if _NUMBER.fullmatch(labels[-1]):  # what would be an address to some, and a name to others
-        raise UrlRefused("write an address as four decimal numbers, such as 192.0.2.1")
+        raise UrlRefused("Write an address as four decimal numbers, such as 192.0.2.1.")
     if len(host) > _LONGEST_NAME or not all(map(_LABEL.fullmatch, labels)):
-        raise UrlRefused("this is not the name of a host")
+        raise UrlRefused("This is not the name of a host.")
     return host
 
 

@@ -1,5 +1,6 @@
 """What happens around every request: an id, a log line, and headers that are safe by default."""
 
+import asyncio
 import re
 import time
 from uuid import uuid4
@@ -7,6 +8,7 @@ from uuid import uuid4
 import structlog
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from event_trigger.errors import TooLarge
@@ -28,10 +30,14 @@ _HSTS = "max-age=63072000"
 
 
 class RequestMiddleware:
-    """Gives each request an id (a caller's `X-Request-ID` is kept), safe headers and a log line."""
+    """Gives each request an id (a caller's `X-Request-ID` is kept), safe headers and a log line.
 
-    def __init__(self, app: ASGIApp) -> None:
+    Drops a reader who takes nothing of an answer for `patience` seconds.
+    """
+
+    def __init__(self, app: ASGIApp, *, patience: float = 30.0) -> None:
         self.app = app
+        self.patience = patience
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -48,10 +54,15 @@ class RequestMiddleware:
             if message["type"] == "http.response.start":
                 status = message["status"]
                 _add_headers(MutableHeaders(scope=message), request_id, scope["scheme"])
-            await send(message)
+            async with asyncio.timeout(self.patience):
+                await send(message)
 
         try:
             await self.app(scope, receive, send_with_headers)
+        except (ClientDisconnect, TimeoutError):
+            if status is None:
+                raise
+            log.info("reader_dropped", path=scope["path"])
         except Exception:
             log.exception("request_crashed", method=scope["method"], path=scope["path"])
             if status is not None:  # only a broken connection can still say so

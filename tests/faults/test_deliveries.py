@@ -1,0 +1,195 @@
+"""Receivers misbehave and senders die: what is healthy arrives, soon, signed, and none is lost."""
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from statistics import quantiles
+from typing import Any
+
+import httpx
+import psutil
+from aiohttp import web
+from svix.webhooks import Webhook
+
+from tests.faults.site import Site, site
+from tests.support.databases import connect
+from tests.support.destinations import make_destination
+from tests.support.misbehaving import drip_headers, flood, hang, raw_server
+from tests.support.processes import until_ready
+from tests.support.receiver import Receiver, receiving
+from tests.support.triggers import make_api
+from tests.support.waiting import eventually
+
+SETTINGS = {
+    "EVENT_TRIGGER_WEBHOOK_ALLOW": "127.0.0.0/8",
+    "EVENT_TRIGGER_RETRY_AFTER": "2,2,2,600",
+}
+RECEIVERS, EVENTS, CALLERS = 50, 1000, 8
+TIMEOUT = 5  # seconds, for an attempt
+TAKEN_OVER_WITHIN = 60  # seconds
+
+
+@dataclass
+class Crowd:
+    """All receivers: the healthy ones note how long each event took to arrive."""
+
+    urls: list[str]
+    healthy: set[str]
+    secrets: dict[str, str] = field(default_factory=dict)
+    triggers: list[int] = field(default_factory=list)
+    fired: dict[str, set[str]] = field(default_factory=dict)
+    seconds: dict[tuple[str, str], float] = field(default_factory=dict)
+    arrivals: int = 0
+    delay: float = 0.0
+
+    async def arrive(self, request: web.Request) -> web.StreamResponse:
+        now, body = time.time(), await request.read()
+        Webhook(self.secrets[request.path]).verify(body, dict(request.headers))
+        said = json.loads(body)
+        took = now - datetime.fromisoformat(said["time"]).timestamp()
+        self.arrivals += 1
+        self.seconds.setdefault((request.path, said["id"]), took)
+        await asyncio.sleep(self.delay)
+        return web.Response(status=204)
+
+    @property
+    def missing(self) -> int:
+        wanted = {(path, one) for path in self.healthy for one in self.fired.get(path, ())}
+        return len(wanted - self.seconds.keys())
+
+
+@asynccontextmanager
+async def crowd(receiver: Receiver) -> AsyncIterator[Crowd]:
+    """Forty-four that are well, and one of each kind of the others."""
+    async with AsyncExitStack() as stack:
+        others = [await stack.enter_async_context(raw_server(hang))]
+        others.append(await stack.enter_async_context(raw_server(drip_headers)))
+        others.append(await stack.enter_async_context(raw_server(flood)))
+        async with raw_server(hang) as closed:
+            others.append(closed)
+        others += [receiver.url + "/500", receiver.url + "/301"]
+        receiver.answers |= {"/500": 500, "/301": 301}
+        paths = [f"/healthy/{number}" for number in range(RECEIVERS - len(others))]
+        built = Crowd([*others, *(receiver.url + path for path in paths)], set(paths))
+        for path in paths:
+            receiver.answers[path] = built.arrive
+        yield built
+
+
+async def fill(client: httpx.AsyncClient, built: Crowd) -> None:
+    for url in built.urls:
+        made = await make_destination(client, url, timeout=TIMEOUT)
+        built.secrets[httpx.URL(url).path] = made["secret"]
+        trigger = await make_api(client, name=url, destinations=[made["id"]])
+        built.triggers.append(trigger["id"])
+
+
+async def fire_all(clients: Sequence[httpx.AsyncClient], built: Crowd) -> None:
+    """As fast as the callers can, to each receiver in its turn."""
+    left = iter(range(EVENTS))
+
+    async def call(number: int) -> None:
+        for turn in left:
+            place = turn % RECEIVERS
+            answer = await fire(clients, number, built.triggers[place])
+            event_id = answer.headers["location"].removeprefix("/events/")
+            built.fired.setdefault(httpx.URL(built.urls[place]).path, set()).add(event_id)
+
+    await asyncio.gather(*(call(number) for number in range(CALLERS)))
+
+
+async def fire(
+    clients: Sequence[httpx.AsyncClient], number: int, trigger_id: int
+) -> httpx.Response:
+    """Calls until it is answered; a replica that was killed is passed over."""
+    for attempt in range(20):
+        try:
+            client = clients[(number + attempt) % len(clients)]
+            answer = await client.post(f"/triggers/{trigger_id}/trigger")
+        except httpx.TransportError:
+            await asyncio.sleep(0.1)
+            continue
+        assert answer.status_code == 200, answer.text
+        return answer
+    raise AssertionError("nobody answers")
+
+
+def resident(built: Site, number: int = 0) -> float:
+    """MiB of memory of a replica."""
+    return float(psutil.Process(built.replicas[number].process.pid).memory_info().rss / 2**20)
+
+
+async def count_by_status(url: str) -> dict[str, int]:
+    database = await connect(url)
+    rows = await database.fetch("SELECT status, count(*) FROM deliveries GROUP BY status")
+    await database.close()
+    return {row["status"]: row["count"] for row in rows}
+
+
+async def test_the_healthy_get_theirs_soon_whatever_the_others_do() -> None:
+    async with site(SETTINGS) as built, receiving() as receiver, crowd(receiver) as people:
+        receiver.remembers = False
+        await built.start(1)
+        async with built.client() as client:
+            await fill(client, people)
+            await client.get("/events")
+            before = resident(built)
+            began = time.perf_counter()
+            await fire_all([client], people)
+            took = time.perf_counter() - began
+            await eventually(missing(people), lambda count: count == 0)
+            await asyncio.sleep(2 * TIMEOUT)  # let those that hang and flood do their worst
+            after = resident(built)
+            statuses = await count_by_status(built.url)
+        await built.end()
+
+    p95 = quantiles(people.seconds.values(), n=20)[-1]
+    print(f"{EVENTS} events in {took:.1f} s to {RECEIVERS} receivers, 6 of them misbehaving")
+    print(f"  healthy: {len(people.seconds)} arrived, p95 {p95 * 1000:.0f} ms after the event,")
+    print(f"  worst {max(people.seconds.values()) * 1000:.0f} ms; twice: {twice(people)}")
+    print(f"  memory: {before:.0f} MiB, afterwards {after:.0f}; deliveries: {statuses}")
+    assert p95 < 2
+    assert twice(people) == 0
+    assert after - before < 50
+
+
+def missing(people: Crowd) -> Any:
+    async def look() -> int:
+        return people.missing
+
+    return look
+
+
+def twice(people: Crowd) -> int:
+    return people.arrivals - len(people.seconds)
+
+
+async def test_a_sender_that_is_killed_in_the_middle_loses_nothing() -> None:
+    async with site(SETTINGS) as built, receiving() as receiver, crowd(receiver) as people:
+        receiver.remembers, people.delay = False, 0.5  # so that each kill meets some in flight
+        await built.start(2)
+        async with built.client(0) as first, built.client(1) as second:
+            await fill(first, people)
+            firing = asyncio.create_task(fire_all([first, second], people))
+            kills = 0
+            while not firing.done():
+                await asyncio.sleep(0.5)
+                built.kill(kills % 2)
+                built.restart(kills % 2)
+                kills += 1
+                await until_ready(built.replicas[(kills - 1) % 2])
+                first.base_url, second.base_url = (one.url for one in built.replicas)
+            await firing
+            ended = time.perf_counter()
+            await eventually(missing(people), lambda c: c == 0, within=TAKEN_OVER_WITHIN)
+            took = time.perf_counter() - ended
+        await built.end()
+
+    print(f"{kills} kills -9 of two senders while {EVENTS} events were fired:")
+    print(f"  all {len(people.seconds)} healthy deliveries arrived, the last {took:.1f} s")
+    print(f"  after the last call; {twice(people)} arrived twice, under the same webhook-id")
+    assert kills >= 2
