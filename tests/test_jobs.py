@@ -1,11 +1,13 @@
 """The scheduler's jobs end when the service is told to stop, not in the middle of their work."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any
 
+import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from event_trigger.db.engine import create_engine, create_sessions
@@ -138,3 +140,24 @@ async def test_failing_jobs_go_on_ticking_and_a_long_silence_is_said(
         )
 
     assert "the scheduler's last beat was 1" in silent[1]
+
+
+async def test_no_round_is_skipped_however_busy_the_process_is(
+    database_url: str, database: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def keep_busy() -> None:
+        while True:
+            time.sleep(0.005)  # noqa: ASYNC251 - that is what holds the loop up
+            await asyncio.sleep(0)
+
+    planted = await plant_triggers(database, 2000)
+    async with made_jobs(database_url) as (jobs, _):
+        busy = asyncio.create_task(keep_busy())
+        jobs.start()
+        await eventually(
+            lambda: events_and_firings(database), lambda found: found == (len(planted),) * 2
+        )
+        busy.cancel()
+        await jobs.stop()
+
+    assert "skipped" not in caplog.text

@@ -166,7 +166,7 @@ def _rotate_keys(settings: Settings) -> Work[str]:
     async def work(engine: AsyncEngine, sessions: Sessions) -> str:
         await migrate(engine)
         count = await rotate_keys(sessions, Vault.of(signed(settings)))
-        return f"{count} destinations are now encrypted under the current key; the others were."
+        return f"{count} destinations were encrypted anew; all are under the current key."
 
     return work
 

@@ -168,6 +168,23 @@ async def test_a_failing_delivery_is_tried_again_and_then_exhausted(
     assert len(receiver.received) == 3
 
 
+async def test_a_redelivery_has_all_its_retries_again(
+    ada: httpx.AsyncClient, receiver: Receiver
+) -> None:
+    receiver.answers["/hook"] = 503
+    made = await make_destination(ada, receiver.url + "/hook")
+    await fire(ada, await make_api(ada, destinations=[made["id"]]))
+    [delivery] = await until_finished(ada)
+
+    await ada.post(f"/deliveries/{delivery['id']}/redeliver")
+
+    async def attempts() -> int:
+        found = await read_delivery(ada, delivery["id"])
+        return len(found["attempts"]) if found["status"] == "exhausted" else 0
+
+    assert await eventually(attempts, lambda count: count > 3) == 6
+
+
 async def test_a_retry_that_succeeds_ends_it(ada: httpx.AsyncClient, receiver: Receiver) -> None:
     async def third_time(_: web.Request) -> web.StreamResponse:
         return web.Response(status=500 if len(receiver.received) < 3 else 200)

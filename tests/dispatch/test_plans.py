@@ -1,16 +1,14 @@
 """The statements that must stay quick use the indexes that were made for them."""
 
-import re
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import pytest
-from sqlalchemy import event, select
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
 from event_trigger.accounting.repository import Ledger
-from event_trigger.db.engine import create_engine, create_sessions
+from event_trigger.db.engine import create_engine
 from event_trigger.dispatch.due import Due
 from event_trigger.dispatch.repository import Firing, Firings
 from event_trigger.events.partitions import Partition
@@ -19,6 +17,7 @@ from event_trigger.events.window import Window
 from event_trigger.models import EventPartition
 from event_trigger.triggers.repository import OwnedId
 from tests.support.databases import connect
+from tests.support.plans import plans_of, tables_scanned
 from tests.support.planting import plant_triggers
 from tests.support.services import ADA, BOB
 
@@ -27,7 +26,6 @@ FILL_EVENTS = """
     SELECT owner_id, owner_id, number % 5, 'api', false, starts_at + number * interval '1 second'
     FROM event_partitions, generate_series(2, 40) AS owner_id, generate_series(1, 50) AS number
 """
-Work = Callable[[AsyncSession], Awaitable[Any]]
 
 
 @pytest.fixture
@@ -43,32 +41,6 @@ async def engine(database_url: str) -> AsyncIterator[AsyncEngine]:
     engine = create_engine(database_url)
     yield engine
     await engine.dispose()
-
-
-async def plans_of(engine: AsyncEngine, work: Work) -> list[str]:
-    """The plans of the statements that some work sends, by PostgreSQL without sequential scans."""
-    sent: list[tuple[str, tuple[Any, ...]]] = []
-
-    def look(_c: Any, _k: Any, statement: str, parameters: Any, *_: Any) -> None:
-        sent.append((statement, parameters))
-
-    event.listen(engine.sync_engine, "before_cursor_execute", look)
-    async with create_sessions(engine)() as session:
-        await work(session)
-    event.remove(engine.sync_engine, "before_cursor_execute", look)
-    return [await _explain(engine, *one) for one in sent]
-
-
-async def _explain(engine: AsyncEngine, statement: str, parameters: tuple[Any, ...]) -> str:
-    connection = await connect(engine.url.render_as_string(hide_password=False))
-    await connection.execute("SET enable_seqscan = off")
-    rows = await connection.fetch(f"EXPLAIN {statement}", *parameters)
-    await connection.close()
-    return "\n".join(row[0] for row in rows)
-
-
-def tables_scanned(plan: str) -> set[str]:
-    return set(re.findall(r" on (\w+)", plan))
 
 
 async def test_asking_for_due_shards_reads_the_index_of_what_is_due(engine: AsyncEngine) -> None:

@@ -57,13 +57,10 @@ _LOCK_DESTINATIONS = """
 _LOCK_FREE_DESTINATIONS = text(_LOCK_DESTINATIONS + " SKIP LOCKED")
 _LOCK_ALL_DESTINATIONS = text(_LOCK_DESTINATIONS.replace("AND disabled_reason IS NULL", ""))
 _CLAIM = text("""
-    WITH granted AS (
-        SELECT * FROM unnest(
-            CAST(:ids AS bigint[]), CAST(:counts AS int[]), CAST(:untils AS timestamptz[])
-        ) AS one (destination_id, count, until)
-    ), claimed AS MATERIALIZED (
+    WITH claimed AS MATERIALIZED (
         SELECT small.id
-        FROM granted
+        FROM unnest(CAST(:ids AS bigint[]), CAST(:counts AS int[]))
+            AS granted (destination_id, count)
         CROSS JOIN LATERAL (
             SELECT due.id, sum(due.payload_size) OVER (ORDER BY next_attempt_at, id) AS bytes,
                 row_number() OVER (ORDER BY next_attempt_at, id) AS place
@@ -77,11 +74,13 @@ _CLAIM = text("""
         WHERE small.bytes <= :largest OR small.place = 1
     )
     UPDATE deliveries SET
-        lease = deliveries.lease + 1, leased_until = granted.until, next_attempt_at = granted.until
-    FROM granted
-    WHERE deliveries.shard = :shard AND deliveries.id = ANY (ARRAY(SELECT id FROM claimed))
-        AND deliveries.destination_id = granted.destination_id
-    RETURNING deliveries.id, deliveries.destination_id, lease, tries, trigger_id, trigger_name,
+        lease = lease + 1,
+        leased_until = (CAST(:untils AS timestamptz[]))
+            [array_position(CAST(:ids AS bigint[]), destination_id)],
+        next_attempt_at = (CAST(:untils AS timestamptz[]))
+            [array_position(CAST(:ids AS bigint[]), destination_id)]
+    WHERE shard = :shard AND id = ANY (ARRAY(SELECT id FROM claimed))
+    RETURNING id, destination_id, lease, tries, trigger_id, trigger_name,
         event_id, event_type, triggered_at, scheduled_for, is_test, CAST(payload AS text) AS payload
 """)
 _RECORD = text("""

@@ -1,0 +1,39 @@
+"""What PostgreSQL would do for the statements that some work sends."""
+
+import re
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from sqlalchemy import event
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
+
+from event_trigger.db.engine import create_sessions
+from tests.support.databases import connect
+
+Work = Callable[[AsyncSession], Awaitable[Any]]
+
+
+async def plans_of(engine: AsyncEngine, work: Work) -> list[str]:
+    """The plans of the statements that some work sends, by PostgreSQL without sequential scans."""
+    sent: list[tuple[str, tuple[Any, ...]]] = []
+
+    def look(_c: Any, _k: Any, statement: str, parameters: Any, *_: Any) -> None:
+        sent.append((statement, parameters))
+
+    event.listen(engine.sync_engine, "before_cursor_execute", look)
+    async with create_sessions(engine)() as session:
+        await work(session)
+    event.remove(engine.sync_engine, "before_cursor_execute", look)
+    return [await _explain(engine, *one) for one in sent]
+
+
+async def _explain(engine: AsyncEngine, statement: str, parameters: tuple[Any, ...]) -> str:
+    connection = await connect(engine.url.render_as_string(hide_password=False))
+    await connection.execute("SET enable_seqscan = off")
+    rows = await connection.fetch(f"EXPLAIN {statement}", *parameters)
+    await connection.close()
+    return "\n".join(row[0] for row in rows)
+
+
+def tables_scanned(plan: str) -> set[str]:
+    return set(re.findall(r" on (\w+)", plan))
