@@ -28,8 +28,10 @@ from tests.support.misbehaving import (
     raw_server,
     talk_nonsense,
 )
+from tests.support.outages import cable_to
 from tests.support.problems import problem_of
-from tests.support.receiver import Receiver
+from tests.support.receiver import ALLOW_LOOPBACK, Receiver
+from tests.support.services import ADA, running_service
 from tests.support.triggers import instant, make_api
 from tests.support.waiting import eventually
 
@@ -312,3 +314,33 @@ async def test_a_deleted_destination_gives_up_what_was_on_its_way(
     problem_of(await ada.get(f"/destinations/{made['id']}"), 404)
     again = problem_of(await ada.post(f"/deliveries/{gone[-1]['id']}/redeliver"), 409)
     assert again["type"] == "urn:event-trigger:problem:destination-deleted"
+
+
+async def test_what_was_answered_while_the_database_was_away_is_recorded_when_it_is_back(
+    database_url: str, receiver: Receiver
+) -> None:
+    asked, answer = asyncio.Event(), asyncio.Event()
+
+    async def wait(_: web.Request) -> web.StreamResponse:
+        asked.set()
+        await answer.wait()
+        return web.Response()
+
+    receiver.answers["/hook"] = wait
+    async with (
+        cable_to(database_url) as (cable, url),
+        running_service(url, **ALLOW_LOOPBACK) as service,
+    ):
+        ada = service.client(ADA)
+        made = await make_destination(ada, receiver.url + "/hook")
+        await fire(ada, await make_api(ada, destinations=[made["id"]]))
+        await asked.wait()
+        await cable.cut()
+        answer.set()
+        await asyncio.sleep(0.5)
+        await cable.plug_in()
+        await eventually(lambda: ada.get("/readyz"), lambda found: found.status_code == 200)
+        [delivery] = await until_finished(ada)
+
+    assert delivery["status"] == "delivered"
+    assert len(receiver.received) == 1

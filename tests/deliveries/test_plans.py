@@ -51,7 +51,7 @@ async def test_a_claim_reads_what_is_due_of_each_destination_in_order(engine: As
 
     assert "next_attempt_at <= now()" in plan.split("ix_deliveries_waiting")[1]
     assert "Index Cond: ((shard = " in plan
-    assert "pk_deliveries" in plan
+    assert "Tid Scan on deliveries" in plan
     assert "Seq Scan on deliveries" not in plan
 
 

@@ -13,6 +13,7 @@ from event_trigger.db.engine import create_engine, create_sessions
 from event_trigger.live.hub import MOST_OF_ONE_USER
 from tests.support.databases import connect
 from tests.support.destinations import fire
+from tests.support.outages import cable_to
 from tests.support.problems import places_of, problem_of
 from tests.support.processes import open_folder, serving, with_database
 from tests.support.services import ADA, ADMIN, BOB, Service, running_service, token_of
@@ -192,3 +193,23 @@ async def test_open_streams_do_not_hold_up_the_end_of_the_service(
             code = await ending
 
     assert code == 0
+
+
+async def test_a_stream_outlasts_an_outage_of_the_database(database_url: str) -> None:
+    async with (
+        cable_to(database_url) as (cable, url_through_it),
+        running_service(url_through_it) as service,
+        listening(service) as url,
+        following(url, ADA) as stream,
+    ):
+        database = await connect(database_url)
+        first = await database.fetchval(_INSERT, ADA)
+        await stream.read(1)
+        await cable.cut()
+        meanwhile = await database.fetchval(_INSERT, ADA)
+        await asyncio.sleep(0.5)
+        await cable.plug_in()
+        await stream.read(2)
+        await database.close()
+
+    assert stream.ids == [first, meanwhile]

@@ -15,9 +15,10 @@ from event_trigger.models import DeliveryError, DeliveryStatus
 LARGEST_CLAIM = 2 * 1024 * 1024  # bytes of payload for one destination at a time
 GIVEN_UP_AFTER = timedelta(days=7)
 
-# a queue grows and shrinks faster than its statistics: ids are said as arrays, so that the key is
-# used whatever they say; now() is said where an index must serve, which clock_timestamp() cannot.
-# Goes from one destination with something waiting to the next: a long queue costs no more
+# A queue grows and shrinks faster than its statistics, so its statements leave the planner no bad
+# choice: what was locked is updated where it lies (by ctid; what has moved since is claimed the next
+# time). now() is said where an index must serve, which clock_timestamp() cannot.
+# Finding work goes from one destination with something waiting to the next, however long a queue.
 _LIST_WAITING = text("""
     WITH RECURSIVE waiting AS (
         (SELECT shard, destination_id FROM deliveries WHERE next_attempt_at IS NOT NULL
@@ -58,14 +59,14 @@ _LOCK_FREE_DESTINATIONS = text(_LOCK_DESTINATIONS + " SKIP LOCKED")
 _LOCK_ALL_DESTINATIONS = text(_LOCK_DESTINATIONS.replace("AND disabled_reason IS NULL", ""))
 _CLAIM = text("""
     WITH claimed AS MATERIALIZED (
-        SELECT small.id
+        SELECT small.tid
         FROM unnest(CAST(:ids AS bigint[]), CAST(:counts AS int[]))
             AS granted (destination_id, count)
         CROSS JOIN LATERAL (
-            SELECT due.id, sum(due.payload_size) OVER (ORDER BY next_attempt_at, id) AS bytes,
+            SELECT due.tid, sum(due.payload_size) OVER (ORDER BY next_attempt_at, id) AS bytes,
                 row_number() OVER (ORDER BY next_attempt_at, id) AS place
             FROM (
-                SELECT id, payload_size, next_attempt_at FROM deliveries
+                SELECT ctid AS tid, id, payload_size, next_attempt_at FROM deliveries
                 WHERE shard = :shard AND destination_id = granted.destination_id
                     AND next_attempt_at <= now()
                 ORDER BY next_attempt_at LIMIT granted.count FOR UPDATE SKIP LOCKED
@@ -79,7 +80,7 @@ _CLAIM = text("""
             [array_position(CAST(:ids AS bigint[]), destination_id)],
         next_attempt_at = (CAST(:untils AS timestamptz[]))
             [array_position(CAST(:ids AS bigint[]), destination_id)]
-    WHERE shard = :shard AND id = ANY (ARRAY(SELECT id FROM claimed))
+    WHERE shard = :shard AND ctid = ANY (ARRAY(SELECT tid FROM claimed))
     RETURNING id, destination_id, lease, tries, trigger_id, trigger_name,
         event_id, event_type, triggered_at, scheduled_for, is_test, CAST(payload AS text) AS payload
 """)

@@ -62,10 +62,13 @@ class Sender:
         byte that is read. A failure is an answer too: nothing is raised."""
         answer = Answer()
         exchange = asyncio.create_task(self._exchange(url, headers, body, answer))
-        done, _ = await asyncio.wait({exchange}, timeout=within)
+        try:
+            done, _ = await asyncio.wait({exchange}, timeout=within)
+        finally:
+            if not exchange.done():  # not waited for: what hangs may also hang while it is closed
+                exchange.cancel()
+                exchange.add_done_callback(_look_away)
         if not done:
-            exchange.cancel()  # not waited for: what hangs may also hang while it is closed
-            exchange.add_done_callback(_look_away)
             answer.error = _verdict(answer.status_code) or (
                 None if answer.status_code else DeliveryError.TIMEOUT
             )

@@ -113,7 +113,7 @@ class Worker:
             self._begin(shard, row, open_ones[row.destination_id])
             if place % BEGUN_AT_ONCE == 0:
                 await asyncio.sleep(0)  # what is due to fire must not wait for all of them
-        waits = [one.seconds_until_next for one in buckets.values()]
+        waits = [one.seconds_until_next for one in buckets.values() if one.tokens < 1]
         waits += [0.0 for one in granted if claimed[one.destination_id] == one.count == share]
         if len(locked) < len(ids):
             waits.append(HELD_WAIT)
@@ -162,27 +162,25 @@ class Worker:
         """Records what has ended, as much at a time as has come together meanwhile."""
         try:
             while self._done:
-                batch = self._done[:LARGEST_RECORD]
-                if await self._record(batch):
-                    del self._done[: len(batch)]
-                    self._woken()
-                else:
-                    await asyncio.sleep(RETRY_AFTER)
+                batch, self._done = self._done[:LARGEST_RECORD], self._done[LARGEST_RECORD:]
+                by_shard = sorted(batch, key=lambda one: one.parcel.shard)
+                for shard, group in groupby(by_shard, key=lambda one: one.parcel.shard):
+                    await self._record(shard, list(group))
+                self._woken()
         finally:
             self._recording = None
 
-    async def _record(self, batch: Sequence[Done]) -> bool:
-        by_shard = sorted(batch, key=lambda one: one.parcel.shard)
+    async def _record(self, shard: int, group: Sequence[Done]) -> None:
+        """Keeps what could not be recorded for when the database is back."""
         try:
-            for shard, group in groupby(by_shard, key=lambda one: one.parcel.shard):
-                await self._record_shard(shard, list(group))
+            await self._record_shard(shard, group)
         except Exception as error:
-            if not is_outage(error):
-                log.exception("record_failed", deliveries=[one.parcel.delivery_id for one in batch])
-                return True  # nothing would change: the leases end, and the attempts are repeated
+            if not is_outage(error):  # it would fail again: the leases end, and others try
+                log.exception("record_failed", deliveries=[one.parcel.delivery_id for one in group])
+                return
             log.warning("record_waits_for_database", error=type(error).__name__)
-            return False
-        return True
+            self._done = [*group, *self._done]
+            await asyncio.sleep(RETRY_AFTER)
 
     async def _record_shard(self, shard: int, group: Sequence[Done]) -> None:
         """Recording twice, after an answer that was lost, changes nothing: the lease is over."""

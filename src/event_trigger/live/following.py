@@ -9,15 +9,18 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy.ext.asyncio import AsyncSession
+import structlog
 
 from event_trigger.auth.dependencies import Principal
 from event_trigger.auth.repository import Logins
 from event_trigger.db.clock import database_now
-from event_trigger.db.engine import Sessions
+from event_trigger.db.engine import Sessions, is_outage
 from event_trigger.events.repository import EventFilter, Events, Position
 from event_trigger.live.hub import Hub, Subscription
 from event_trigger.models import Event
+from event_trigger.web.pagination import Page
+
+log = structlog.get_logger()
 
 _SHORTEST_WAIT, _LONGEST_WAIT = 0.02, 1.0  # seconds
 _PAGE = 200
@@ -54,11 +57,16 @@ class Follower:
         """Ends when the login does, and when the service does."""
         wait = _LONGEST_WAIT
         while not self.hub.is_closing:
-            async with self.hub.reading, self.sessions() as session:
-                if not await self._may_read(session):
-                    return
-                now = await database_now(session)
-                page = await Events(session).list_after(self.wanted(now), position, limit=_PAGE)
+            try:
+                page, now = await self._read(position)
+            except Exception as error:
+                if not is_outage(error):
+                    raise
+                log.warning("stream_waits_for_database", error=type(error).__name__)
+                await subscription.wait(_LONGEST_WAIT)
+                continue
+            if page is None:
+                return
             if page.rows:
                 yield News(page.rows, now)
                 position = Position(page.rows[-1].xid, page.rows[-1].id)
@@ -68,6 +76,12 @@ class Follower:
                 # what was heard of may be behind a transaction that still runs: look again soon
                 wait = _SHORTEST_WAIT if woken else min(2 * wait, _LONGEST_WAIT)
 
-    async def _may_read(self, session: AsyncSession) -> bool:
+    async def _read(self, position: Position) -> tuple[Page[Event] | None, datetime]:
+        """What has come after a position, and when that was; nothing if the login has ended."""
         principal = self.principal
-        return await Logins(session).get_user(principal.login_id, principal.user_id) is not None
+        async with self.hub.reading, self.sessions() as session:
+            now = await database_now(session)
+            if await Logins(session).get_user(principal.login_id, principal.user_id) is None:
+                return None, now
+            page = await Events(session).list_after(self.wanted(now), position, limit=_PAGE)
+        return page, now
