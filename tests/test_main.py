@@ -13,6 +13,7 @@ from pathlib import Path
 from socket import create_server
 from typing import Any
 
+import httpx
 import pytest
 
 from event_trigger.__main__ import main
@@ -288,6 +289,29 @@ def test_an_operator_makes_an_account_in_an_empty_database(here: Here, empty_url
     assert (twice.code, twice.err) == (1, "There is an account with this address already.\n")
     assert (changed.code, "older logins have ended" in changed.out) == (0, True)
     assert (unknown.code, unknown.err) == (1, "There is no user with this address.\n")
+
+
+async def test_an_operator_replaces_the_key_of_secrets(
+    here: Here, database_url: str, ada: httpx.AsyncClient
+) -> None:
+    made = await ada.post("/destinations", json={"url": "https://1.1.1.1/hook"})
+    assert made.status_code == 201
+    settings = with_database(database_url) | {"EVENT_TRIGGER_ENCRYPTION_KEY": "a-new-key-" * 4}
+
+    rotated, again, lost, unsigned = await asyncio.to_thread(
+        lambda: (
+            here("rotate-keys", **settings),
+            here("rotate-keys", **settings),
+            here("rotate-keys", **with_database(database_url)),
+            here("rotate-keys", DATABASE_URL=database_url),
+        )
+    )
+
+    said = "1 destinations were encrypted anew; all are under the current key."
+    assert (rotated.code, rotated.out.splitlines()[-1]) == (0, said)
+    assert (again.code, again.out.split()[0]) == (0, "0")
+    assert (lost.code, "which is not set" in lost.err) == (1, True)
+    assert (unsigned.code, "EVENT_TRIGGER_JWT_SECRET is not set" in unsigned.err) == (1, True)
 
 
 @pytest.mark.parametrize(

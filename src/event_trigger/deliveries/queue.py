@@ -16,7 +16,7 @@ LARGEST_CLAIM = 2 * 1024 * 1024  # bytes of payload for one destination at a tim
 GIVEN_UP_AFTER = timedelta(days=7)
 
 # A queue grows and shrinks faster than its statistics, so its statements leave the planner no bad
-# choice: what was locked is updated where it lies (by ctid; what has moved since is claimed the next
+# choice: what was locked is updated where it lies (by ctid; what has moved since is claimed next
 # time). now() is said where an index must serve, which clock_timestamp() cannot.
 # Finding work goes from one destination with something waiting to the next, however long a queue.
 _LIST_WAITING = text("""
