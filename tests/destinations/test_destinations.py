@@ -68,55 +68,55 @@ async def test_what_is_left_out_has_a_default(ada: httpx.AsyncClient) -> None:
     assert (made["headers"], made["description"]) == ({}, None)
 
 
-@pytest.mark.parametrize(
-    ("change", "place"),
-    [
-        ({"url": "ftp://example.com/"}, "#/url"),
-        ({"url": "https://example.com/a b"}, "#/url"),
-        ({"url": "https://example.com/" + "a" * 2048}, "#/url"),
-        ({"url": "http://example.com/hook"}, "#/url"),
-        ({"url": "http://1.1.1.1/hook"}, "#/url"),
-        ({"url": "https://example.com:99999/"}, "#/url"),
-        ({"url": None}, "#/url"),
-        ({"url": 5}, "#/url"),
-        ({"timeout": 0.5}, "#/timeout"),
-        ({"timeout": 31}, "#/timeout"),
-        ({"timeout": "5"}, "#/timeout"),
-        ({"timeout": None}, "#/timeout"),
-        ({"rate_limit": 0}, "#/rate_limit"),
-        ({"rate_limit": True}, "#/rate_limit"),
-        ({"max_concurrency": 0}, "#/max_concurrency"),
-        ({"max_concurrency": 101}, "#/max_concurrency"),
-        ({"max_concurrency": 1.5}, "#/max_concurrency"),
-        ({"description": "x" * 501}, "#/description"),
-        ({"headers": {"Host": "x"}}, "#/headers"),
-        ({"headers": {"content-type": "x"}}, "#/headers"),
-        ({"headers": {"Webhook-Id": "x"}}, "#/headers"),
-        ({"headers": {"Transfer-Encoding": "chunked"}}, "#/headers"),
-        ({"headers": {"a b": "x"}}, "#/headers"),
-        ({"headers": {"": "x"}}, "#/headers"),
-        ({"headers": {"X": "a\r\nY: b"}}, "#/headers"),
-        ({"headers": {"X": "ü"}}, "#/headers"),
-        ({"headers": {"X": ""}}, "#/headers"),
-        ({"headers": {"X": MASK}}, "#/headers"),
-        ({"headers": {"X": "a", "x": "b"}}, "#/headers"),
-        ({"headers": {f"X-{n}": "a" for n in range(21)}}, "#/headers"),
-        ({"headers": {"X": "a" * 9000}}, "#/headers"),
-        ({"headers": {"X": 5}}, "#/headers/X"),
-        ({"secret": "whsec_AAAA"}, "#/secret"),
-        ({"unknown": 1}, "#/unknown"),
-    ],
-)
-async def test_what_cannot_be_a_destination_is_refused_and_never_repeated(
-    ada: httpx.AsyncClient, change: dict[str, Any], place: str
+REFUSED: list[tuple[dict[str, Any], str]] = [
+    ({"url": "ftp://example.com/"}, "#/url"),
+    ({"url": "https://example.com/a b"}, "#/url"),
+    ({"url": "https://example.com/" + "a" * 2048}, "#/url"),
+    ({"url": "http://example.com/hook"}, "#/url"),
+    ({"url": "http://1.1.1.1/hook"}, "#/url"),
+    ({"url": "https://example.com:99999/"}, "#/url"),
+    ({"url": None}, "#/url"),
+    ({"url": 5}, "#/url"),
+    ({"timeout": 0.5}, "#/timeout"),
+    ({"timeout": 31}, "#/timeout"),
+    ({"timeout": "5"}, "#/timeout"),
+    ({"timeout": None}, "#/timeout"),
+    ({"rate_limit": 0}, "#/rate_limit"),
+    ({"rate_limit": True}, "#/rate_limit"),
+    ({"max_concurrency": 0}, "#/max_concurrency"),
+    ({"max_concurrency": 101}, "#/max_concurrency"),
+    ({"max_concurrency": 1.5}, "#/max_concurrency"),
+    ({"description": "x" * 501}, "#/description"),
+    ({"headers": {"Host": "x"}}, "#/headers"),
+    ({"headers": {"content-type": "x"}}, "#/headers"),
+    ({"headers": {"Webhook-Id": "x"}}, "#/headers"),
+    ({"headers": {"Transfer-Encoding": "chunked"}}, "#/headers"),
+    ({"headers": {"a b": "x"}}, "#/headers"),
+    ({"headers": {"": "x"}}, "#/headers"),
+    ({"headers": {"X": "a\r\nY: b"}}, "#/headers"),
+    ({"headers": {"X": "ü"}}, "#/headers"),
+    ({"headers": {"X": ""}}, "#/headers"),
+    ({"headers": {"X": MASK}}, "#/headers"),
+    ({"headers": {"X": "a", "x": "b"}}, "#/headers"),
+    ({"headers": {f"X-{n}": "a" for n in range(21)}}, "#/headers"),
+    ({"headers": {"X": "a" * 9000}}, "#/headers"),
+    ({"headers": {"X": 5}}, "#/headers/X"),
+    ({"secret": "whsec_AAAA"}, "#/secret"),
+    ({"unknown": 1}, "#/unknown"),
+]
+
+
+async def test_what_cannot_be_a_destination_is_refused_and_nothing_is_changed(
+    ada: httpx.AsyncClient,
 ) -> None:
     made = await make_destination(ada, URL)
+    for change, place in REFUSED:
+        refused = await ada.post("/destinations", json={"url": URL, **change})
+        unchanged = await ada.patch(f"/destinations/{made['id']}", json=change)
 
-    refused = await ada.post("/destinations", json={"url": URL, **change})
-    unchanged = await ada.patch(f"/destinations/{made['id']}", json=change)
-
-    assert places_of(refused) == places_of(unchanged) == [place]
-    assert len(await read_all(ada, "/destinations")) == 1
+        assert places_of(refused) == places_of(unchanged) == [place], change
+    made.pop("secret")
+    assert await read_all(ada, "/destinations") == [made]
 
 
 async def test_a_patch_merges_headers_without_looking_at_their_case(

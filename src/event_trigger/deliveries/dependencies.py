@@ -7,7 +7,7 @@ from fastapi import Depends, Request
 from event_trigger.auth.dependencies import PrincipalDep
 from event_trigger.deliveries.repository import Deliveries
 from event_trigger.deliveries.sender import Sender
-from event_trigger.errors import NotFound
+from event_trigger.triggers.dependencies import owned_id
 from event_trigger.triggers.repository import OwnedId
 from event_trigger.web.schemas import Id
 from event_trigger.web.services import service
@@ -17,13 +17,7 @@ from event_trigger.web.session import SessionDep
 async def get_delivery_key(
     delivery_id: Id, principal: PrincipalDep, session: SessionDep
 ) -> OwnedId:
-    """Somebody else's id is looked for among the caller's own, and so is not found."""
-    if not principal.is_admin:
-        return OwnedId(principal.user_id, delivery_id)
-    owner_id = await Deliveries(session).get_owner(delivery_id)
-    if owner_id is None:
-        raise NotFound
-    return OwnedId(owner_id, delivery_id)
+    return await owned_id(principal, delivery_id, Deliveries(session).get_owner)
 
 
 def get_sender(request: Request) -> Sender:

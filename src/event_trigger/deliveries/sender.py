@@ -5,7 +5,7 @@ import socket
 import ssl
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import cache, lru_cache, partial
 
 import aiohttp
 import certifi
@@ -51,7 +51,7 @@ class Sender:
     def __init__(self, guard: Guard, lookup: Lookup) -> None:
         resolver = _Resolver(lookup)
         self._transports = {
-            scheme: AiohttpTransport(client=partial(_session, resolver, make), trust_env=False)
+            scheme: AiohttpTransport(_trusted(), client=partial(_session, resolver, make))
             for scheme, make in (("https", guard.open_encrypted), ("http", guard.open_plain))
         }
 
@@ -107,16 +107,22 @@ class Sender:
 _read_url = lru_cache(maxsize=1024)(httpx.URL)
 
 
+@cache
+def _trusted() -> ssl.SSLContext:
+    """Trusts the system's authorities and Mozilla's; made once, since that takes a while."""
+    trusted = ssl.create_default_context()
+    trusted.load_verify_locations(certifi.where())
+    return trusted
+
+
 def _session(
     resolver: AbstractResolver, open_socket: aiohttp.connector.SocketFactoryType
 ) -> aiohttp.ClientSession:
-    trusted = ssl.create_default_context()
-    trusted.load_verify_locations(certifi.where())
     connector = aiohttp.TCPConnector(
         limit=0,
         resolver=resolver,
         socket_factory=open_socket,
-        ssl=trusted,
+        ssl=_trusted(),
         ttl_dns_cache=_NAMES_KEPT_FOR,
         keepalive_timeout=_IDLE_FOR,
     )

@@ -3,13 +3,12 @@
 from typing import Annotated
 
 from fastapi import Depends, Request
-from sqlalchemy.ext.asyncio import AsyncSession
 
-from event_trigger.auth.dependencies import BriefPrincipalDep, Principal, PrincipalDep
+from event_trigger.auth.dependencies import BriefPrincipalDep, PrincipalDep
 from event_trigger.destinations.names import Lookup, Names
 from event_trigger.destinations.repository import Destinations
 from event_trigger.destinations.target import Guard
-from event_trigger.errors import NotFound
+from event_trigger.triggers.dependencies import owned_id
 from event_trigger.triggers.repository import OwnedId
 from event_trigger.vault import Vault
 from event_trigger.web.schemas import Id
@@ -20,8 +19,7 @@ from event_trigger.web.session import SessionDep, SessionsDep
 async def get_destination_key(
     destination_id: Id, principal: PrincipalDep, session: SessionDep
 ) -> OwnedId:
-    """Somebody else's id is looked for among the caller's own, and so is not found."""
-    return await _key_for(principal, destination_id, session)
+    return await owned_id(principal, destination_id, Destinations(session).get_owner)
 
 
 async def get_destination_key_briefly(
@@ -29,16 +27,7 @@ async def get_destination_key_briefly(
 ) -> OwnedId:
     """As `get_destination_key`, for what takes longer than a request may hold a connection."""
     async with sessions() as session:
-        return await _key_for(principal, destination_id, session)
-
-
-async def _key_for(principal: Principal, destination_id: int, session: AsyncSession) -> OwnedId:
-    if not principal.is_admin:
-        return OwnedId(principal.user_id, destination_id)
-    owner_id = await Destinations(session).get_owner(destination_id)
-    if owner_id is None:
-        raise NotFound
-    return OwnedId(owner_id, destination_id)
+        return await owned_id(principal, destination_id, Destinations(session).get_owner)
 
 
 def get_vault(request: Request) -> Vault:
