@@ -36,6 +36,8 @@ def test_the_defaults_are_the_contracts() -> None:
     assert settings.retention_interval == timedelta(minutes=1)
     assert (settings.log_format, settings.log_level) == (None, LogLevel.INFO)
     assert settings.cors_origins == ()
+    assert settings.webhook_allow == ()
+    assert settings.retry_after == (5, 300, 1800, 7200, 18000, 36000, 36000)
 
 
 def test_the_environment_sets_them(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -51,6 +53,9 @@ def test_the_environment_sets_them(monkeypatch: pytest.MonkeyPatch) -> None:
         "EVENT_TRIGGER_RETENTION_INTERVAL": "PT5S",
         "EVENT_TRIGGER_LOG_FORMAT": "json",
         "EVENT_TRIGGER_LOG_LEVEL": "debug",
+        "EVENT_TRIGGER_ENCRYPTION_KEY": SECRET,
+        "EVENT_TRIGGER_WEBHOOK_ALLOW": "10.0.0.0/8, fd00::/8",
+        "EVENT_TRIGGER_RETRY_AFTER": "0, 1.5,60",
         "EVENT_TRIGGER_CORS_ORIGINS": " https://a.example ,https://b.example,, ",
     }
     for name, value in environment.items():
@@ -67,6 +72,30 @@ def test_the_environment_sets_them(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (settings.active_for, settings.keep_for) == (timedelta(seconds=10), timedelta(minutes=1))
     assert (settings.log_format, settings.log_level) == (LogFormat.JSON, LogLevel.DEBUG)
     assert settings.cors_origins == ("https://a.example", "https://b.example")
+    assert [str(one) for one in settings.webhook_allow] == ["10.0.0.0/8", "fd00::/8"]
+    assert settings.retry_after == (0, 1.5, 60)
+    assert settings.encryption_key is not None
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("WEBHOOK_ALLOW", "10.0.0.1/8"),
+        ("WEBHOOK_ALLOW", "intranet"),
+        ("RETRY_AFTER", "5,-1"),
+        ("RETRY_AFTER", "soon"),
+        ("RETRY_AFTER", "nan"),
+        ("RETRY_AFTER", "1e9"),
+        ("RETRY_AFTER", ",".join("1" * 51)),
+    ],
+)
+def test_what_cannot_be_called_or_waited_for_is_refused(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    monkeypatch.setenv(f"EVENT_TRIGGER_{name}", value)
+
+    with pytest.raises(ValidationError):
+        Settings()
 
 
 def test_a_dotenv_file_is_read_and_the_environment_goes_before_it(
@@ -81,7 +110,7 @@ def test_a_dotenv_file_is_read_and_the_environment_goes_before_it(
     assert settings.jwt_secret is None
 
 
-@pytest.mark.parametrize("name", ["JWT_SECRET", "JWT_PREVIOUS_SECRET"])
+@pytest.mark.parametrize("name", ["JWT_SECRET", "JWT_PREVIOUS_SECRET", "ENCRYPTION_KEY"])
 @pytest.mark.parametrize("value", ["short", SHORT, " "])
 def test_a_secret_under_32_bytes_is_refused_without_being_shown(
     monkeypatch: pytest.MonkeyPatch, name: str, value: str
