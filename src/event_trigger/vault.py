@@ -10,13 +10,16 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from event_trigger.config import Settings
+from event_trigger.errors import Unavailable
 
 _NONCE_BYTES = 12  # NIST SP 800-38D, section 8.2.2: random, for far fewer than 2^32 secrets a key
 _PURPOSE = b"event-trigger/vault"
 
 
-class SealBroken(ValueError):
+class SealBroken(Unavailable):
     """What was sealed cannot be read: by another key, for another owner, or changed since."""
+
+    slug, title = "secret-unreadable", "A secret cannot be read"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,12 +58,12 @@ class Vault:
         """Raises SealBroken unless it was sealed for this owner, under a key that is known."""
         key = self._keys.get(sealed.key_id)
         if key is None:
-            raise SealBroken(f"a secret is under the key {sealed.key_id}, which is not set")
+            raise SealBroken(f"A secret is under the key {sealed.key_id}, which is not set.")
         nonce, data = sealed.data[:_NONCE_BYTES], sealed.data[_NONCE_BYTES:]
         try:
             return key.decrypt(nonce, data, _bound_to(owner_id))
         except (InvalidTag, ValueError):
-            raise SealBroken(f"a secret under the key {sealed.key_id} is not as it was") from None
+            raise SealBroken(f"A secret under the key {sealed.key_id} is not as it was.") from None
 
 
 def _derived(secret: str) -> bytes:

@@ -316,6 +316,32 @@ async def test_a_deleted_destination_gives_up_what_was_on_its_way(
     assert again["type"] == "urn:event-trigger:problem:destination-deleted"
 
 
+async def test_a_secret_whose_key_is_not_set_is_a_failure_in_words(
+    database_url: str, receiver: Receiver
+) -> None:
+    settings = {"retry_after": (), **ALLOW_LOOPBACK}
+    async with running_service(database_url, encryption_key="k" * 32, **settings) as service:
+        made = await make_destination(service.client(ADA), receiver.url + "/hook")
+    async with running_service(database_url, **settings) as service:
+        ada, path = service.client(ADA), f"/destinations/{made['id']}"
+        answers = [
+            await ada.get(f"{path}/secret"),
+            await ada.post(f"{path}/rotate-secret"),
+            await ada.post(f"{path}/test"),
+            await ada.patch(path, json={"headers": {"X": "y"}}),
+        ]
+        read = await read_destination(ada, made["id"])
+        await fire(ada, await make_api(ada, destinations=[made["id"]]))
+        [delivery] = await until_finished(ada)
+
+    for answer in answers:
+        problem = problem_of(answer, 503)
+        assert problem["type"] == "urn:event-trigger:problem:secret-unreadable"
+    assert read["url"] == made["url"]
+    assert (delivery["status"], delivery["error"]) == ("exhausted", "secret_unreadable")
+    assert receiver.received == []
+
+
 async def test_what_was_answered_while_the_database_was_away_is_recorded_when_it_is_back(
     database_url: str, receiver: Receiver
 ) -> None:
