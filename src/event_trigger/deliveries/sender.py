@@ -48,10 +48,13 @@ class Sender:
     transports without a client around them: all that one would add is what must not be done here.
     """
 
-    def __init__(self, guard: Guard, lookup: Lookup) -> None:
-        resolver = _Resolver(lookup)
+    def __init__(
+        self, guard: Guard, lookup: Lookup, *, trusted: ssl.SSLContext | None = None
+    ) -> None:
+        """`trusted` says whose certificates are believed: by default the system's and Mozilla's."""
+        tls, resolver = trusted or _trusted(), _Resolver(lookup)
         self._transports = {
-            scheme: AiohttpTransport(_trusted(), client=partial(_session, resolver, make))
+            scheme: AiohttpTransport(tls, client=partial(_session, resolver, make, tls))
             for scheme, make in (("https", guard.open_encrypted), ("http", guard.open_plain))
         }
 
@@ -116,13 +119,15 @@ def _trusted() -> ssl.SSLContext:
 
 
 def _session(
-    resolver: AbstractResolver, open_socket: aiohttp.connector.SocketFactoryType
+    resolver: AbstractResolver,
+    open_socket: aiohttp.connector.SocketFactoryType,
+    tls: ssl.SSLContext,
 ) -> aiohttp.ClientSession:
     connector = aiohttp.TCPConnector(
         limit=0,
         resolver=resolver,
         socket_factory=open_socket,
-        ssl=_trusted(),
+        ssl=tls,
         ttl_dns_cache=_NAMES_KEPT_FOR,
         keepalive_timeout=_IDLE_FOR,
     )
