@@ -78,6 +78,9 @@ class Jobs:
         self._add("dispatch", self._dispatch, every=timedelta(seconds=LONGEST_WAIT))
         self._add("deliver", self._deliver, every=timedelta(seconds=LONGEST_WAIT))
         self._add("retain", self._retain, every=self._settings.sweep_every)
+        self._add(
+            "retain_deliveries", self._retain_deliveries, every=self._settings.retention_interval
+        )
         self._add("end_stalled", self._end_stalled, every=timedelta(seconds=STALLED_EVERY))
         self._scheduler.start()
         self._watchers = [
@@ -152,6 +155,9 @@ class Jobs:
             await History(session).purge_older_than(now - self._settings.keep_for)
             await IdempotencyKeys(session).purge_older_than(now - ANSWERS_KEPT_FOR)
             await Logins(session).purge_expired()
+
+    async def _retain_deliveries(self) -> None:
+        """Apart from the log's retention, which makes partitions and must not wait for this."""
         await retain_deliveries(self._sessions, self._settings.keep_for)
 
     async def _end_stalled(self) -> None:
