@@ -3,16 +3,56 @@
 import csv
 import io
 import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import datetime, timedelta
 from typing import Any
 
 import httpx
+import pytest
+from sqlalchemy import event
+from sqlalchemy.engine import Engine
+from structlog.testing import capture_logs
 
 from event_trigger.events.export import _cell
 from tests.support.destinations import fire
+from tests.support.planting import plant_event
 from tests.support.problems import places_of
 from tests.support.reading import read_all
-from tests.support.services import ADA, BOB, Service
+from tests.support.services import ADA, ADMIN, BOB, Service, token_of
+from tests.support.streams import listening
 from tests.support.triggers import make_api
+from tests.support.waiting import eventually
+
+KEEP_FOR = timedelta(hours=48)
+LARGE = 64  # events of a megabyte: more than lies between a service and a reader who is slow
+
+
+async def plant_large(database: Any, count: int = LARGE, *, owner_id: int = ADA) -> None:
+    await database.execute(
+        """
+        INSERT INTO events (shard, owner_id, trigger_id, type, is_test, payload)
+        SELECT $1::bigint % 64, $1, 1, 'api', false, jsonb_build_object('a', repeat('x', 1000000))
+        FROM generate_series(1, $2)
+        """,
+        owner_id,
+        count,
+    )
+
+
+@asynccontextmanager
+async def begun_export(service: Service, user_id: int = ADA) -> AsyncIterator[AsyncIterator[bytes]]:
+    """The rest of an export whose beginning has been read."""
+    headers = {"Authorization": f"Bearer {token_of(user_id)}"}
+    async with (
+        listening(service) as url,
+        httpx.AsyncClient(base_url=url, headers=headers, timeout=30) as client,
+        client.stream("GET", "/events/export") as response,
+    ):
+        assert response.status_code == 200, await response.aread()
+        rest = response.aiter_raw()
+        assert (await anext(rest)).startswith(b'{"id":')
+        yield rest
 
 
 async def test_ndjson_has_a_line_for_each_event_as_the_list_shows_it(
@@ -71,6 +111,89 @@ async def test_an_export_goes_over_many_pages(ada: httpx.AsyncClient, database: 
 
     ids = [json.loads(line)["id"] for line in lines]
     assert len(ids) == len(set(ids)) == 2500
+
+
+async def test_what_comes_of_age_during_an_export_is_left_out(
+    service: Service, database: Any
+) -> None:
+    await plant_large(database)
+    gone_at = await _plant_almost_gone(database)
+
+    async with begun_export(service) as rest:
+        await eventually(
+            lambda: database.fetchval("SELECT clock_timestamp()"), lambda now: now > gone_at
+        )
+        read = b"".join([chunk async for chunk in rest])
+
+    assert read.count(b"\n") == LARGE
+
+
+async def _plant_almost_gone(database: Any) -> datetime:
+    """Some events that are kept for a few seconds more; gives the instant when they are gone."""
+    first = await database.fetchval("SELECT min(starts_at) FROM event_partitions")
+    await database.execute(
+        f"CREATE TABLE events_past PARTITION OF events"
+        f" FOR VALUES FROM ('{(first - 2 * KEEP_FOR).isoformat()}') TO ('{first.isoformat()}')"
+    )
+    gone_at: datetime = await database.fetchval("SELECT clock_timestamp() + interval '5 s'")
+    for _ in range(3):
+        await plant_event(database, trigger_id=1, triggered_at=gone_at - KEEP_FOR)
+    return gone_at
+
+
+@pytest.mark.parametrize(
+    ("reader", "what_happens"),
+    [
+        (ADA, "UPDATE logins SET revoked_at = now() WHERE user_id = $1"),
+        (ADA, "UPDATE users SET disabled_at = now() WHERE id = $1"),
+        (ADMIN, "UPDATE users SET role = 'user' WHERE id = $1"),
+    ],
+)
+async def test_an_export_that_ends_with_its_login_does_not_look_whole(
+    service: Service, database: Any, reader: int, what_happens: str
+) -> None:
+    await plant_large(database)
+    chunks: list[bytes] = []
+    with capture_logs() as logged:
+        async with begun_export(service, reader) as rest:
+            await database.execute(what_happens, reader)
+            with pytest.raises(httpx.RemoteProtocolError, match="incomplete"):
+                await _read_into(chunks, rest)
+
+    assert 0 < b"".join(chunks).count(b"\n") < LARGE
+    said = [line["event"] for line in logged]
+    assert "export_broken_off" in said
+    assert "request_crashed" not in said
+
+
+async def _read_into(chunks: list[bytes], rest: AsyncIterator[bytes]) -> None:
+    async for chunk in rest:
+        chunks.append(chunk)  # noqa: PERF401 (what has come before an error counts)
+
+
+async def test_an_export_measures_few_payloads_that_do_not_fit(
+    ada: httpx.AsyncClient, database: Any
+) -> None:
+    """To say how large a payload is, the database reads it whole."""
+    await database.execute(
+        "INSERT INTO events (shard, owner_id, trigger_id, type, is_test)"
+        " SELECT $1::bigint % 64, $1, 1, 'api', false FROM generate_series(1, 1500)",
+        ADA,
+    )
+    await plant_large(database, 40)
+    measured: list[int] = []
+
+    def look(_c: Any, _k: Any, statement: str, parameters: Any, *_: Any) -> None:
+        if "octet_length" in statement:
+            measured.append(parameters[-1])
+
+    event.listen(Engine, "before_cursor_execute", look)
+    lines = (await ada.get("/events/export")).text.splitlines()
+    event.remove(Engine, "before_cursor_execute", look)
+
+    assert len({json.loads(line)["id"] for line in lines}) == len(lines) == 1540
+    assert max(measured[1:9]) <= 10
+    assert measured[-1] > 500
 
 
 async def test_an_empty_export_is_empty(ada: httpx.AsyncClient) -> None:

@@ -3,13 +3,10 @@
 import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
-from uuid import UUID
 
 import httpx
 import pytest
 
-from event_trigger.auth.repository import Logins
-from event_trigger.db.engine import create_engine, create_sessions
 from event_trigger.live.hub import MOST_OF_ONE_USER
 from tests.support.databases import connect
 from tests.support.destinations import fire
@@ -139,15 +136,6 @@ async def test_many_events_at_once_all_come(url: str, database: Any, service: Se
 
     assert len(set(stream.ids)) == 1000
     assert stream.ids == sorted(stream.ids)
-
-
-async def test_a_stream_ends_with_its_login(url: str, service: Service) -> None:
-    engine = create_engine(service.database_url)
-    async with following(url, ADA) as stream:
-        async with create_sessions(engine).begin() as session:
-            await Logins(session).revoke(UUID(int=ADA))
-        await stream.read_to_the_end()
-    await engine.dispose()
 
 
 async def test_one_user_cannot_have_all_streams(url: str, service: Service) -> None:

@@ -1,6 +1,7 @@
 """The caller of a request."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Annotated
 from uuid import UUID
 
@@ -31,6 +32,7 @@ class Principal:
     user_id: int
     role: Role
     login_id: UUID
+    expires_at: datetime
 
     @property
     def is_admin(self) -> bool:
@@ -71,7 +73,12 @@ async def _principal_of(token: str | None, tokens: Tokens, session: AsyncSession
     user = await Logins(session).get_user(claims.login_id, claims.user_id)
     if user is None:
         raise Unauthorized
-    return Principal(user_id=user.id, role=Role(user.role), login_id=claims.login_id)
+    return Principal(
+        user_id=user.id,
+        role=Role(user.role),
+        login_id=claims.login_id,
+        expires_at=claims.expires_at,
+    )
 
 
 PrincipalDep = Annotated[Principal, Depends(get_principal, scope="function")]

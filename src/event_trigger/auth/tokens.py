@@ -2,8 +2,8 @@
 
 import hashlib
 import re
-from dataclasses import dataclass
-from datetime import timedelta
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
 from jose import jwt
@@ -17,15 +17,18 @@ ISSUER = AUDIENCE = "event-trigger"
 ACCESS_FOR = timedelta(hours=1)
 LONGEST_TOKEN = 2048
 _REQUIRED = {f"require_{claim}": True for claim in ("exp", "iat", "sub", "aud", "iss", "jti")}
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _USER_ID = re.compile(r"[1-9][0-9]{0,18}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
 class AccessClaims:
-    """Whom a valid token speaks for, and the login it descends from."""
+    """Whom a valid token speaks for, the login it descends from, and until when."""
 
     user_id: int
     login_id: UUID
+    # two that speak for the same are equal; one that does not say its end has ended
+    expires_at: datetime = field(default=_EPOCH, compare=False)
 
 
 class Tokens:
@@ -72,7 +75,11 @@ class Tokens:
         user_id, login_id = claims["sub"], claims["sid"]
         if not _USER_ID.fullmatch(user_id) or int(user_id) > LARGEST_ID:
             return None
-        return AccessClaims(user_id=int(user_id), login_id=UUID(str(login_id)))
+        return AccessClaims(
+            user_id=int(user_id),
+            login_id=UUID(str(login_id)),
+            expires_at=_EPOCH + timedelta(seconds=int(claims["exp"])),
+        )
 
 
 def _key_id(secret: str) -> str:

@@ -9,11 +9,17 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from event_trigger.auth.dependencies import Principal
+from event_trigger.auth.repository import Logins
+from event_trigger.db.clock import database_now
 from event_trigger.db.engine import Sessions
 from event_trigger.events.repository import EventFilter, Events
 from event_trigger.events.schemas import EventRead, json_line, read_event
-from event_trigger.events.window import Retention, Window
-from event_trigger.web.pagination import LARGEST_LIMIT
+from event_trigger.events.window import Retention, Window, oldest_kept
+from event_trigger.models import Event
+from event_trigger.web.pagination import LARGEST_LIMIT, Page
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")  # OWASP: CSV injection
 
@@ -27,29 +33,58 @@ class ExportFormat(StrEnum):
         return {"ndjson": "application/x-ndjson", "csv": "text/csv; charset=utf-8"}[self]
 
 
+class LoginEnded(Exception):
+    """Whoever asked for the lines is signed out meanwhile, or has another role: no more are due."""
+
+
 async def export(
     sessions: Sessions,
+    principal: Principal,
     wanted: EventFilter,
     retention: Retention,
     kind: ExportFormat,
     *,
     now: datetime,
 ) -> AsyncIterator[str]:
-    """Newest first, what there was at `now`; as many lines at a time as a page has."""
+    """Newest first, what there was at `now` and is kept still; as many lines at a time as fit.
+
+    Raises LoginEnded in the middle. The token may expire: it asked for all this in time.
+    """
     if kind is ExportFormat.CSV:
         yield _csv_lines([list(EventRead.model_fields)])
     until = now if wanted.window.end is None else min(now, wanted.window.end)
     wanted = replace(wanted, window=Window(wanted.window.start, until))
     before: tuple[datetime, int] | None = None
-    more = True
+    limit, more = LARGEST_LIMIT, True
     while more:
         async with sessions() as session:
-            page = await Events(session).list_page(wanted, before=before, limit=LARGEST_LIMIT)
+            await _check_login(session, principal)
+            kept = await _still_kept(session, wanted, retention)
+            page = await Events(session).list_page(kept, before=before, limit=limit)
         rows = [read_event(event, retention, now=now) for event in page.rows]
         if rows:
             before = (page.rows[-1].triggered_at, page.rows[-1].id)
             yield _csv_lines(map(_cells, rows)) if kind is ExportFormat.CSV else _json_lines(rows)
-        more = page.more
+        limit, more = _limit_after(page), page.more
+
+
+async def _check_login(session: AsyncSession, principal: Principal) -> None:
+    user = await Logins(session).get_user(principal.login_id, principal.user_id)
+    if user is None or user.role != principal.role:
+        raise LoginEnded
+
+
+async def _still_kept(
+    session: AsyncSession, wanted: EventFilter, retention: Retention
+) -> EventFilter:
+    oldest = oldest_kept(retention, now=await database_now(session))
+    window = wanted.window
+    return replace(wanted, window=replace(window, start=max(window.start, oldest)))
+
+
+def _limit_after(page: Page[Event]) -> int:
+    """About what will fit: the database reads each payload whole to say how large it is."""
+    return min(LARGEST_LIMIT, 2 * len(page.rows) + 1)
 
 
 def _json_lines(rows: Iterable[EventRead]) -> str:

@@ -12,6 +12,7 @@ from sqlalchemy import (
     Text,
     cast,
     func,
+    literal_column,
     or_,
     select,
     text,
@@ -33,17 +34,40 @@ from event_trigger.models import (
 from event_trigger.web.pagination import Page, fetch_page
 
 _PAYLOAD_SIZE = func.coalesce(func.octet_length(cast(Event.payload, Text)), 0)
-_OLDEST_RUNNING = text(
-    "SELECT CAST(CAST(pg_snapshot_xmin(pg_current_snapshot()) AS text) AS bigint)"
-)
+_HORIZON = text("""
+    SELECT CAST(CAST(pg_snapshot_xmin(seen) AS text) AS bigint) AS oldest,
+        CAST(CAST(pg_snapshot_xmax(seen) AS text) AS bigint) AS newest
+    FROM pg_current_snapshot() AS seen
+""")
+_OWN_XID = text("SELECT CAST(CAST(pg_current_xact_id() AS text) AS bigint)")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, order=True)
 class Position:
     """A place in the log as it was committed: right after this event of this transaction."""
 
     xid: int
     id: int
+
+
+@dataclass(frozen=True, slots=True)
+class Horizon:
+    """How far the log is complete: no transaction before `oldest` still runs.
+
+    From `newest` on none has ended, so that none of their events can be seen.
+    """
+
+    oldest: int
+    newest: int
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """Some events in the order of commits, where to go on after them, and how far that can lead."""
+
+    page: Page[Event]
+    end: Position
+    horizon: Horizon
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,26 +107,33 @@ class Events:
         page = statement.execution_options(**options)
         return await fetch_page(self.session, page, size=_PAYLOAD_SIZE, limit=limit)
 
-    async def get_horizon(self) -> Position:
-        """Before it the log is complete: no transaction that still runs can add to that."""
-        return Position(int(await self.session.scalar(_OLDEST_RUNNING) or 0), 0)
+    async def get_horizon(self) -> Horizon:
+        row = (await self.session.execute(_HORIZON)).one()
+        return Horizon(oldest=row.oldest, newest=row.newest)
 
-    async def list_after(
-        self, wanted: EventFilter, position: Position, *, limit: int
-    ) -> Page[Event]:
-        """In the order of the transactions that stored them, as far as that is complete."""
+    async def take_xid(self) -> int:
+        """A transaction of one's own: those that have stored something by now come before it."""
+        return int((await self.session.execute(_OWN_XID)).scalar_one())
+
+    async def list_after(self, wanted: EventFilter, position: Position, *, limit: int) -> Stretch:
+        """In the order of the transactions that stored them, as far as that is complete.
+
+        What the filter leaves out is passed too: it is not looked at again from the `end` on.
+        """
         horizon = await self.get_horizon()
         statement = _within(_narrow(select(Event), Event, wanted), wanted.window).where(
+            Event.xid > literal_column("0"),  # as the index has it: without those older than itself
             Event.xid >= position.xid,  # the index wants it said apart from the row's comparison
-            Event.xid < horizon.xid,
+            Event.xid < horizon.oldest,
             tuple_(Event.xid, Event.id) > (position.xid, position.id),
         )
         if wanted.owner_id is None:
             statement = statement.where(Event.shard.in_(range(SHARDS)))
-        page = statement.order_by(Event.xid, Event.id).execution_options(
+        ordered = statement.order_by(Event.xid, Event.id).execution_options(
             **_options(wanted.owner_id)
         )
-        return await fetch_page(self.session, page, size=_PAYLOAD_SIZE, limit=limit)
+        page = await fetch_page(self.session, ordered, size=_PAYLOAD_SIZE, limit=limit)
+        return Stretch(page, _end_of(page, position, horizon), horizon)
 
     async def count_by_trigger(self, wanted: EventFilter) -> Sequence[Row[tuple[int, int]]]:
         """Counts for each trigger: closed partitions from their rollup, the edges from the rows."""
@@ -140,6 +171,12 @@ class Events:
             statement = statement.where(EventPartition.ends_at <= window.end)
         stretch = tuple((await self.session.execute(statement)).one())
         return None if None in stretch else Window(*stretch)
+
+
+def _end_of(page: Page[Event], position: Position, horizon: Horizon) -> Position:
+    if page.more:
+        return Position(page.rows[-1].xid, page.rows[-1].id) if page.rows else position
+    return max(position, Position(horizon.oldest, 0))
 
 
 def _narrow(

@@ -2,14 +2,16 @@
 
 from typing import Annotated
 
+import structlog
 from fastapi import Query, Request, Response
 from fastapi.responses import StreamingResponse
+from starlette.types import Send
 
 from event_trigger.auth.dependencies import BriefPrincipalDep, PrincipalDep
 from event_trigger.db.clock import database_now
 from event_trigger.errors import Invalid, NotFound, Unauthorized
 from event_trigger.events.dependencies import EventQueryDep, RetentionDep
-from event_trigger.events.export import ExportFormat, export
+from event_trigger.events.export import ExportFormat, LoginEnded, export
 from event_trigger.events.repository import Events
 from event_trigger.events.schemas import EventRead, TriggerCount, read_event
 from event_trigger.events.window import visible_window
@@ -26,6 +28,8 @@ from event_trigger.web.problems import problems
 from event_trigger.web.schemas import Id
 from event_trigger.web.session import SessionDep, SessionsDep
 from event_trigger.web.strict_json import strict_router
+
+log = structlog.get_logger()
 
 router = strict_router(prefix="/events", tags=["events"], responses=problems(Unauthorized))
 
@@ -66,6 +70,19 @@ def _cursor_of(event: Event) -> str:
     return encode_cursor(event.triggered_at, event.id)
 
 
+class _ExportResponse(StreamingResponse):
+    """Is left without its last chunk when the login ends: what is not all must not look whole.
+
+    The server then closes the connection, which is an error to every client, and none of ours.
+    """
+
+    async def stream_response(self, send: Send) -> None:
+        try:
+            await super().stream_response(send)
+        except LoginEnded:
+            log.info("export_broken_off")
+
+
 @router.get(
     "/export",
     summary="Export events",
@@ -87,13 +104,16 @@ async def export_events(
 ) -> StreamingResponse:
     """All that the filters select, newest first: JSON a line (NDJSON), or CSV (RFC 4180).
 
+    What is gone before its turn comes is left out. When the login ends meanwhile, the answer is
+    broken off.
+
     In CSV, a cell that a spreadsheet would take for a formula begins with an apostrophe.
     """
     async with sessions() as session:
         now = await database_now(session)
     wanted = query.filter(principal, retention, now=now)
-    return StreamingResponse(
-        export(sessions, wanted, retention, format_, now=now),
+    return _ExportResponse(
+        export(sessions, principal, wanted, retention, format_, now=now),
         media_type=format_.media_type,
         headers={"Content-Disposition": f'attachment; filename="events.{format_}"'},
     )

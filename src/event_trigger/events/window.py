@@ -27,6 +27,14 @@ class Window:
     start: datetime
     end: datetime | None
 
+    def is_over(self, now: datetime) -> bool:
+        return self.end is not None and now >= self.end
+
+
+def oldest_kept(retention: Retention, *, now: datetime) -> datetime:
+    """The first instant whose events are not gone yet."""
+    return now - retention.keep_for + _MICROSECOND
+
 
 def visible_window(
     retention: Retention,
@@ -37,7 +45,7 @@ def visible_window(
     until: datetime | None = None,
 ) -> Window:
     """What a reader may see at `now`: younger than `keep_for`, and as the filters narrow it."""
-    start = now - retention.keep_for + _MICROSECOND
+    start = oldest_kept(retention, now=now)
     end = until
     archived_until = now - retention.active_for + _MICROSECOND
     if state is EventState.ACTIVE:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 import structlog
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from event_trigger.auth.dependencies import Principal
 from event_trigger.auth.repository import Logins
@@ -18,7 +19,6 @@ from event_trigger.db.engine import Sessions, is_outage
 from event_trigger.events.repository import EventFilter, Events, Position
 from event_trigger.live.hub import Hub, Subscription
 from event_trigger.models import Event
-from event_trigger.web.pagination import Page
 
 log = structlog.get_logger()
 
@@ -32,6 +32,23 @@ class News:
 
     events: Sequence[Event]
     now: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """How far a stream has come, and, once its window is over, the transaction that ends it."""
+
+    position: Position
+    last_xid: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """What was found behind a place, and where to look next; nowhere if that was all."""
+
+    news: News
+    next: _Place | None
+    more: bool
 
 
 @dataclass(frozen=True)
@@ -48,40 +65,62 @@ class Follower:
         async with self.hub.reading, self.sessions() as session:
             events = Events(session)
             if event_id is None:
-                return await events.get_horizon()
+                return Position((await events.get_horizon()).oldest, 0)
             wanted = self.wanted(await database_now(session))
             event = await events.get(wanted.owner_id, event_id, wanted.window)
-        return Position(0, 0) if event is None else Position(event.xid, event.id)
+            horizon = await events.get_horizon()
+        if event is None or event.xid >= horizon.newest:  # stored by the server of a dump
+            return Position(0, 0)
+        return Position(event.xid, event.id)
 
     async def follow(self, subscription: Subscription, position: Position) -> AsyncIterator[News]:
-        """Ends when the login does, and when the service does."""
-        wait = _LONGEST_WAIT
+        """Ends when the login does, its token, its role or the window, and with the service."""
+        place, wait = _Place(position), _LONGEST_WAIT
         while not self.hub.is_closing:
             try:
-                page, now = await self._read(position)
+                look = await self._look(place)
             except Exception as error:
                 if not is_outage(error):
                     raise
                 log.warning("stream_waits_for_database", error=type(error).__name__)
                 await subscription.wait(_LONGEST_WAIT)
                 continue
-            if page is None:
+            if look is None:
                 return
-            if page.rows:
-                yield News(page.rows, now)
-                position = Position(page.rows[-1].xid, page.rows[-1].id)
+            if look.news.events:
+                yield look.news
                 wait = _SHORTEST_WAIT
-            if not page.more and not self.hub.is_closing:
+            if look.next is None:
+                return
+            place = look.next
+            if not look.more and not self.hub.is_closing:
                 woken = await subscription.wait(wait)
                 # what was heard of may be behind a transaction that still runs: look again soon
                 wait = _SHORTEST_WAIT if woken else min(2 * wait, _LONGEST_WAIT)
 
-    async def _read(self, position: Position) -> tuple[Page[Event] | None, datetime]:
-        """What has come after a position, and when that was; nothing if the login has ended."""
-        principal = self.principal
+    async def _look(self, place: _Place) -> _Look | None:
+        """What has come after a place; nothing if the stream may not go on, or not from there."""
         async with self.hub.reading, self.sessions() as session:
             now = await database_now(session)
-            if await Logins(session).get_user(principal.login_id, principal.user_id) is None:
-                return None, now
-            page = await Events(session).list_after(self.wanted(now), position, limit=_PAGE)
-        return page, now
+            if not await self._may_go_on(session, now):
+                return None
+            events, wanted = Events(session), self.wanted(now)
+            found = await events.list_after(wanted, place.position, limit=_PAGE)
+            last_xid = place.last_xid
+            if last_xid is None and wanted.window.is_over(now):
+                last_xid = await events.take_xid()
+        oldest, newest = found.horizon.oldest, found.horizon.newest
+        if place.position.xid > newest:  # another server's: its reader has to begin again
+            return None
+        self.hub.hold_up.look(oldest=oldest, newest=newest, now=now)
+        is_all = last_xid is not None and oldest > last_xid and not found.page.more
+        return _Look(
+            News(found.page.rows, now),
+            None if is_all else _Place(found.end, last_xid),
+            found.page.more,
+        )
+
+    async def _may_go_on(self, session: AsyncSession, now: datetime) -> bool:
+        principal = self.principal
+        user = await Logins(session).get_user(principal.login_id, principal.user_id)
+        return user is not None and user.role == principal.role and now < principal.expires_at

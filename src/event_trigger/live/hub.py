@@ -4,10 +4,16 @@ import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+import structlog
 
 from event_trigger.errors import Problem, Unavailable
 
+log = structlog.get_logger()
+
 MOST_OF_ONE_USER, MOST_IN_ALL = 20, 200
+HELD_UP_AFTER = timedelta(seconds=5)
 _READERS = 3  # a crowd of streams must leave connections for everybody else
 
 
@@ -37,11 +43,34 @@ class Subscription:
         return True
 
 
+class HoldUp:
+    """Says, once for all streams, that an old transaction keeps from them what newer ones stored.
+
+    It may be one of another database, or a prepared one that was forgotten: no stream can tell
+    whether it will store an event.
+    """
+
+    def __init__(self) -> None:
+        self._oldest: int | None = None
+        self._since: datetime | None = None
+
+    def look(self, *, oldest: int, newest: int, now: datetime) -> None:
+        """Takes the oldest transaction that runs at `now`, and the end of those that have ended."""
+        if oldest == newest:
+            return
+        if oldest != self._oldest:
+            self._oldest, self._since = oldest, now
+        elif self._since is not None and now - self._since > HELD_UP_AFTER:
+            self._since = None
+            log.warning("stream_held_up", xid=oldest % 2**32)  # as pg_stat_activity shows it
+
+
 class Hub:
     """What has been heard is only ever a reason to look: the table says what happened."""
 
     def __init__(self) -> None:
         self.is_closing = False
+        self.hold_up = HoldUp()
         self.reading = asyncio.Semaphore(_READERS)
         self._open: set[Subscription] = set()
 

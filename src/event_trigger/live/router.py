@@ -7,11 +7,12 @@ from fastapi import Depends, Header, Request
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
 from event_trigger.auth.dependencies import BriefPrincipalDep
-from event_trigger.errors import Invalid, Unauthorized, Unavailable
-from event_trigger.events.dependencies import EventQueryDep, RetentionDep
+from event_trigger.errors import FieldError, Invalid, Unauthorized, Unavailable
+from event_trigger.events.dependencies import EventQuery, EventQueryDep, RetentionDep
 from event_trigger.events.schemas import json_line, read_event
 from event_trigger.live.following import Follower
 from event_trigger.live.hub import Hub, Subscription, TooManyStreams
+from event_trigger.models import EventState
 from event_trigger.web.problems import problems
 from event_trigger.web.schemas import LARGEST_ID
 from event_trigger.web.services import service
@@ -41,6 +42,14 @@ async def subscribe(hub: HubDep, principal: BriefPrincipalDep) -> AsyncIterator[
         yield subscription
 
 
+def get_query(query: EventQueryDep) -> EventQuery:
+    """The filters of a list; but an event is not stored as archived, nor read again for it."""
+    if query.state is EventState.ARCHIVED:
+        detail = "A stream shows what happens now, which is active. Read GET /events instead."
+        raise Invalid(detail, errors=[FieldError("parameter", "state", detail)])
+    return query
+
+
 @router.get(
     "/stream",
     summary="Follow events",
@@ -53,7 +62,7 @@ async def stream_events(
     principal: BriefPrincipalDep,
     sessions: SessionsDep,
     retention: RetentionDep,
-    query: EventQueryDep,
+    query: Annotated[EventQuery, Depends(get_query)],
     last_event_id: Annotated[
         int | None,
         Header(ge=0, le=LARGEST_ID, description="Goes on after this event; by default from now."),
@@ -64,6 +73,9 @@ async def stream_events(
     `id` is the event's id and `data` the event as `GET /events/{id}` shows it. Reconnect with
     `Last-Event-ID` and nothing is missed, whichever replica answers. After an id that is not there
     any more, all that is kept is sent.
+
+    The filters are those of `GET /events`; `state` can only be `active`. A stream ends with what
+    `until` selects, and with the token that it began with: come back with a new one.
     """
     follower = Follower(
         sessions, hub, principal, lambda now: query.filter(principal, retention, now=now)

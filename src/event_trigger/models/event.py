@@ -49,7 +49,7 @@ class Event(Base):
         Index("ix_events_owner", "shard", "owner_id", "triggered_at", "id"),
         Index("ix_events_time", "triggered_at", "id"),  # for admins, who see everybody's
         Index("ix_events_trigger", "shard", "trigger_id", "triggered_at", "id"),
-        Index("ix_events_xid", "shard", "xid", "id"),
+        Index("ix_events_xid", "shard", "xid", "id", postgresql_where=text("xid > 0")),
         {"postgresql_partition_by": "RANGE (triggered_at)"},
     )
 

@@ -1,0 +1,78 @@
+"""A transaction that holds up the streams is named to the operator, once."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import httpx
+from structlog.testing import capture_logs
+
+from event_trigger.live.hub import HELD_UP_AFTER, HoldUp
+from tests.support.databases import connect, in_database
+from tests.support.destinations import fire
+from tests.support.services import ADA, BOB, Service
+from tests.support.streams import following, listening
+from tests.support.triggers import make_api
+from tests.support.waiting import eventually
+
+NOW = datetime(2026, 3, 13, 12, tzinfo=UTC)
+SECOND = timedelta(seconds=1)
+
+
+def said(looks: list[tuple[int, int, timedelta]]) -> list[int]:
+    """The transactions that are named when somebody looks: (oldest, newest, when)."""
+    hold_up = HoldUp()
+    with capture_logs() as logged:
+        for oldest, newest, when in looks:
+            hold_up.look(oldest=oldest, newest=newest, now=NOW + when)
+    assert {(line["event"], line["log_level"]) for line in logged} <= {
+        ("stream_held_up", "warning")
+    }
+    return [line["xid"] for line in logged]
+
+
+def test_a_database_without_work_is_not_held_up() -> None:
+    assert said([(7, 7, second * SECOND) for second in range(100)]) == []
+    assert said([(7, 7, 0 * SECOND), (7, 9, 100 * SECOND), (7, 9, 104 * SECOND)]) == []
+
+
+def test_a_busy_database_is_not_held_up() -> None:
+    assert said([(second, second + 9, second * SECOND) for second in range(100)]) == []
+
+
+def test_each_hold_up_is_said_once() -> None:
+    first = [(7, 9 + second, second * SECOND) for second in range(60)]
+    second = [(2**32 + 8, 2**32 + 99, (60 + second) * SECOND) for second in range(60)]
+
+    assert said(first[:6]) == []
+    assert said([*first, *second]) == [7, 8]
+    assert said([(7, 9, 0 * SECOND), (7, 9, HELD_UP_AFTER + timedelta(microseconds=1))]) == [7]
+
+
+async def test_a_transaction_in_another_database_is_named_while_it_holds_up_streams(
+    server_url: str, service: Service, ada: httpx.AsyncClient
+) -> None:
+    trigger = await make_api(ada)
+    elsewhere: Any = await connect(in_database(server_url, "postgres"))
+    with capture_logs() as logged:
+
+        async def warnings() -> list[Any]:
+            return [line["xid"] for line in logged if line["event"] == "stream_held_up"]
+
+        async with (
+            listening(service) as url,
+            following(url, ADA) as hers,
+            following(url, ADA) as hers_too,
+            following(url, BOB),
+        ):
+            async with elsewhere.transaction():
+                xid = int(await elsewhere.fetchval("SELECT pg_current_xact_id()::text"))
+                fired = await fire(ada, trigger)
+                await eventually(warnings, bool)
+                await asyncio.sleep(2)  # all of them look meanwhile
+            await hers.read(1)
+            await hers_too.read(1)
+    await elsewhere.close()
+
+    assert hers.ids == hers_too.ids == [fired]
+    assert await warnings() == [xid % 2**32]

@@ -1,0 +1,152 @@
+"""A stream goes on from where it has looked, whatever it found there, in the log of this server."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import httpx
+import pytest
+
+from event_trigger.auth.dependencies import Principal
+from event_trigger.clock import utc_now
+from event_trigger.db.engine import Sessions, create_engine, create_sessions
+from event_trigger.events.repository import EventFilter, Events, Position, Stretch
+from event_trigger.events.window import Window
+from event_trigger.live.following import Follower
+from event_trigger.live.hub import Hub
+from event_trigger.models import Role
+from tests.support.destinations import fire
+from tests.support.plans import plans_of
+from tests.support.planting import plant_event
+from tests.support.problems import places_of, problem_of
+from tests.support.services import ADA, Service
+from tests.support.streams import following, listening
+from tests.support.triggers import make_api
+
+START = Position(0, 0)
+
+
+@pytest.fixture
+async def sessions(database_url: str) -> AsyncIterator[Sessions]:
+    engine = create_engine(database_url)
+    yield create_sessions(engine)
+    await engine.dispose()
+
+
+async def read(
+    sessions: Sessions, position: Position, *, limit: int = 200, **filters: Any
+) -> Stretch:
+    window = Window(utc_now() - timedelta(hours=1), None)
+    async with sessions() as session:
+        wanted = EventFilter(ADA, window, **filters)
+        return await Events(session).list_after(wanted, position, limit=limit)
+
+
+async def plant(database: Any, count: int, *, is_test: bool = False) -> list[int]:
+    return [
+        await plant_event(database, trigger_id=1, triggered_at=utc_now(), is_test=is_test)
+        for _ in range(count)
+    ]
+
+
+def ids(stretch: Stretch) -> list[int]:
+    return [event.id for event in stretch.page.rows]
+
+
+async def test_what_a_filter_leaves_out_is_read_once(sessions: Sessions, database: Any) -> None:
+    await plant(database, 3)
+
+    looked = await read(sessions, START, is_test=True)
+    behind = await read(sessions, looked.end)
+    (later,) = await plant(database, 1, is_test=True)
+    news = await read(sessions, looked.end, is_test=True)
+
+    assert (ids(looked), ids(behind), ids(news)) == ([], [], [later])
+
+
+async def test_a_full_page_is_gone_on_from_after_its_last_event(
+    sessions: Sessions, database: Any
+) -> None:
+    planted = await plant(database, 5)
+
+    found, end, more = [], START, True
+    while more:
+        stretch = await read(sessions, end, limit=2)
+        found.append(ids(stretch))
+        end, more = stretch.end, stretch.page.more
+
+    assert found == [planted[:2], planted[2:4], planted[4:]]
+
+
+async def test_a_place_behind_a_transaction_that_runs_is_kept(
+    sessions: Sessions, database: Any
+) -> None:
+    stretch = await read(sessions, START)
+    ahead = Position(stretch.horizon.oldest, 7)
+
+    assert (await read(sessions, ahead)).end == ahead
+
+
+async def test_an_index_leads_to_what_comes_after_a_position(sessions: Sessions) -> None:
+    wanted = EventFilter(ADA, Window(utc_now() - timedelta(hours=1), None))
+
+    plans = await plans_of(
+        sessions.kw["bind"], lambda session: Events(session).list_after(wanted, START, limit=10)
+    )
+
+    conditions = [line for line in "\n".join(plans).splitlines() if "Index Cond" in line]
+    assert conditions
+    assert all("(xid < " in line for line in conditions), plans
+
+
+async def test_an_event_with_the_number_of_another_server_counts_as_gone(
+    service: Service, database: Any
+) -> None:
+    """A dump holds the transactions' numbers, and the server that it is read into counts anew."""
+    ada = service.client(ADA)
+    trigger = await make_api(ada)
+    restored = await fire(ada, trigger)
+    await database.execute("UPDATE events SET xid = xid + 1000000000 WHERE shard = $1", ADA)
+
+    async with listening(service) as url, following(url, ADA, after=restored) as stream:
+        fired = await fire(ada, trigger)
+        await stream.read(1)
+
+    assert stream.ids == [fired]
+
+
+async def test_a_stream_does_not_wait_for_a_number_of_another_server(sessions: Sessions) -> None:
+    """Its reader comes back with an id, and is told what is kept."""
+    hub = Hub()
+    principal = Principal(ADA, Role.USER, UUID(int=ADA), utc_now() + timedelta(hours=1))
+    follower = Follower(sessions, hub, principal, lambda now: EventFilter(ADA, Window(now, None)))
+
+    with hub.subscribe(user_id=ADA, owner_id=ADA) as subscription:
+        async with asyncio.timeout(30):
+            news = [one async for one in follower.follow(subscription, Position(10**15, 0))]
+
+    assert news == []
+
+
+async def test_a_page_of_archived_events_is_no_stream(service: Service) -> None:
+    ada, anonymous = service.client(ADA), service.client()
+
+    refused = await ada.get("/events/stream", params={"state": "archived"})
+    nobody = await anonymous.get("/events/stream", params={"state": "archived"})
+
+    assert places_of(refused) == ["state"]
+    problem_of(nobody, 401)
+
+
+async def test_active_events_are_what_a_stream_shows(
+    service: Service, ada: httpx.AsyncClient
+) -> None:
+    trigger = await make_api(ada)
+
+    async with listening(service) as url, following(url, ADA, state="active") as stream:
+        fired = await fire(ada, trigger)
+        await stream.read(1)
+
+    assert stream.ids == [fired]
