@@ -49,8 +49,14 @@ clean:  ## Remove .venv and what the tools left (not the data in .event-trigger)
 
 .venv/run.stamp: requirements.txt | .venv/bin/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt
+	@$(OURS)
 	@touch $@
 
 .venv/dev.stamp: requirements-dev.txt | .venv/bin/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
+	@$(OURS)
 	@touch $@ .venv/run.stamp
+
+# so that .venv/bin/python knows event_trigger, wherever it is called from
+OURS = $(BIN)/python -c 'import pathlib, sysconfig; \
+	pathlib.Path(sysconfig.get_path("purelib"), "event_trigger.pth").write_text(str(pathlib.Path("src").resolve()))'

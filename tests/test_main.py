@@ -310,7 +310,7 @@ async def test_an_operator_replaces_the_key_of_secrets(
     said = "1 destinations were encrypted anew; all are under the current key."
     assert (rotated.code, rotated.out.splitlines()[-1]) == (0, said)
     assert (again.code, again.out.split()[0]) == (0, "0")
-    assert (lost.code, "which is not set" in lost.err) == (1, True)
+    assert (lost.code, "keys that are not set" in lost.err) == (1, True)
     assert (unsigned.code, "EVENT_TRIGGER_JWT_SECRET is not set" in unsigned.err) == (1, True)
 
 

@@ -165,8 +165,14 @@ def _audit(settings: Settings) -> Work[Audit]:
 def _rotate_keys(settings: Settings) -> Work[str]:
     async def work(engine: AsyncEngine, sessions: Sessions) -> str:
         await migrate(engine)
-        count = await rotate_keys(sessions, Vault.of(signed(settings)))
-        return f"{count} destinations were encrypted anew; all are under the current key."
+        done = await rotate_keys(sessions, Vault.of(signed(settings)))
+        if done.unreadable:
+            raise SettingsError(
+                f"{done.count} destinations were encrypted anew. Under keys that are not set are"
+                f" those with the ids {', '.join(map(str, done.unreadable))}: set the previous key,"
+                " or rotate their secrets over HTTP."
+            )
+        return f"{done.count} destinations were encrypted anew; all are under the current key."
 
     return work
 

@@ -7,6 +7,7 @@ from typing import Any
 import httpx
 import pytest
 from aiohttp import web
+from svix.webhooks import Webhook
 
 from event_trigger.deliveries.sender import LONGEST_RESPONSE
 from tests.support.destinations import (
@@ -326,20 +327,24 @@ async def test_a_secret_whose_key_is_not_set_is_a_failure_in_words(
         ada, path = service.client(ADA), f"/destinations/{made['id']}"
         answers = [
             await ada.get(f"{path}/secret"),
-            await ada.post(f"{path}/rotate-secret"),
             await ada.post(f"{path}/test"),
             await ada.patch(path, json={"headers": {"X": "y"}}),
         ]
         read = await read_destination(ada, made["id"])
         await fire(ada, await make_api(ada, destinations=[made["id"]]))
         [delivery] = await until_finished(ada)
+        renewed = await ada.post(f"{path}/rotate-secret")
+        await ada.post(f"/deliveries/{delivery['id']}/redeliver")
+        [arrived] = await until_finished(ada, status="delivered")
 
     for answer in answers:
         problem = problem_of(answer, 503)
         assert problem["type"] == "urn:event-trigger:problem:secret-unreadable"
     assert read["url"] == made["url"]
     assert (delivery["status"], delivery["error"]) == ("exhausted", "secret_unreadable")
-    assert receiver.received == []
+    assert arrived["id"] == delivery["id"]
+    [sent] = receiver.received
+    Webhook(renewed.json()["secret"]).verify(sent.body, sent.headers)
 
 
 async def test_what_was_answered_while_the_database_was_away_is_recorded_when_it_is_back(

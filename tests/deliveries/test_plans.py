@@ -2,23 +2,29 @@
 
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
 from event_trigger.db.engine import create_engine
+from event_trigger.deliveries.giving_up import Backlog
 from event_trigger.deliveries.queue import Granted, Queue, Recorded
+from event_trigger.deliveries.repository import Deliveries, DeliveryFilter
 from event_trigger.models import DeliveryStatus
+from event_trigger.triggers.repository import OwnedId
 from tests.support.databases import connect
 from tests.support.plans import plans_of
 from tests.support.services import ADA
 
 _FILL = """
     INSERT INTO deliveries (shard, owner_id, destination_id, trigger_id, event_id, event_type,
-        triggered_at, is_test, payload_size, next_attempt_at, finished_at)
+        triggered_at, is_test, payload_size, status, next_attempt_at, finished_at)
     SELECT $1::bigint % 64, $1, number % 20, 1, number, 'api', now(), false, 0,
+        CASE WHEN number % 2 = 0 THEN 'pending' WHEN number % 5 = 0 THEN 'exhausted'
+        ELSE 'delivered' END,
         CASE WHEN number % 2 = 0 THEN now() END, CASE WHEN number % 2 = 1 THEN now() END
-    FROM generate_series(1, 5000) AS number
+    FROM generate_series(1, $2::int) AS number
 """
 NOW = datetime.now(UTC)
 
@@ -26,7 +32,7 @@ NOW = datetime.now(UTC)
 @pytest.fixture
 async def engine(database_url: str) -> AsyncIterator[AsyncEngine]:
     database = await connect(database_url)
-    await database.execute(_FILL, ADA)
+    await database.execute(_FILL, ADA, 5_000)
     await database.close()
     engine = create_engine(database_url)
     yield engine
@@ -45,7 +51,7 @@ async def test_finding_work_goes_from_destination_to_destination(engine: AsyncEn
 
 async def test_a_claim_reads_what_is_due_of_each_destination_in_order(engine: AsyncEngine) -> None:
     async def work(session: AsyncSession) -> None:
-        await Queue(session).claim(ADA, [Granted(2, 10, NOW), Granted(4, 10, NOW)])
+        await Queue(session).claim(ADA, [Granted(2, 10, 1000, NOW), Granted(4, 10, 1000, NOW)])
 
     [plan] = await plans_of(engine, work)
 
@@ -76,3 +82,53 @@ async def test_recording_finds_its_deliveries_by_their_key(engine: AsyncEngine) 
 
     assert "pk_deliveries" in plan
     assert "Seq Scan on deliveries" not in plan
+
+
+async def test_finding_what_was_neglected_probes_each_destination(engine: AsyncEngine) -> None:
+    async def work(session: AsyncSession) -> None:
+        await Backlog(session).list_neglected()
+
+    [plan] = await plans_of(engine, work)
+
+    assert "next_attempt_at < (now() - " in plan.split("ix_deliveries_waiting")[-1]
+    assert "Seq Scan on deliveries" not in plan
+
+
+@pytest.mark.parametrize("status", [DeliveryStatus.DELIVERED, DeliveryStatus.EXHAUSTED])
+async def test_a_purge_reads_only_what_is_past_keeping(
+    engine: AsyncEngine, status: DeliveryStatus
+) -> None:
+    async def work(session: AsyncSession) -> None:
+        await Backlog(session).purge(status, after=timedelta(hours=48), limit=5000)
+
+    [plan] = await plans_of(engine, work)
+
+    assert "Index Cond: (finished_at < (now() - " in plan.split(f"ix_deliveries_{status}")[1]
+
+
+async def test_what_was_given_up_is_found_for_its_owner_and_to_be_sent_again(
+    engine: AsyncEngine, database: Any
+) -> None:
+    await database.execute(_FILL, ADA, 50_000)
+    await database.execute("ANALYZE deliveries")
+
+    async def work(session: AsyncSession) -> None:
+        deliveries = Deliveries(session)
+        wanted = DeliveryFilter(status=DeliveryStatus.EXHAUSTED)
+        await deliveries.list_page(ADA, wanted, before=None, limit=100)
+        await deliveries.redeliver_exhausted(
+            OwnedId(ADA, 5),
+            since=NOW - timedelta(hours=1),
+            until=NOW + timedelta(hours=1),
+            before=NOW + timedelta(hours=1),
+            start=NOW,
+            pace=timedelta(seconds=1),
+            limit=100,
+        )
+
+    listing, redelivering = await plans_of(engine, work)
+
+    assert "ix_deliveries_undelivered" in listing
+    assert "Sort" not in listing
+    # either holds exhausted ones only; which is cheaper depends on how many those are
+    assert "ix_deliveries_given_up" in redelivering or "ix_deliveries_exhausted" in redelivering

@@ -197,8 +197,8 @@ async def test_finished_deliveries_are_purged_when_they_are_past_keeping(
     async def after(age: timedelta) -> dict[int, str]:
         """What a sweep leaves of all deliveries, once they are as old as that."""
         await database.execute(
-            "UPDATE deliveries SET queued_at = now() - $1::interval,"
-            " finished_at = CASE WHEN finished_at IS NULL THEN NULL ELSE now() - $1::interval END",
+            "UPDATE deliveries SET next_attempt_at = next_attempt_at - $1::interval,"
+            " finished_at = now() - $1::interval + (finished_at - finished_at)",
             age,
         )
         await retain_deliveries(create_sessions(engine), timedelta(hours=48))

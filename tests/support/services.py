@@ -108,9 +108,9 @@ async def running_service(
 
 
 @asynccontextmanager
-async def idle_service(database_url: str) -> AsyncIterator[Service]:
+async def idle_service(database_url: str, **settings: Any) -> AsyncIterator[Service]:
     """The application without its scheduler: what is due stays due."""
-    made = make_settings(database_url)
+    made = make_settings(database_url, **settings)
     service = Service(create_app(made, passwords=quick_passwords()), made)
     yield service
     for client in service.clients:

@@ -8,7 +8,7 @@ from sqlalchemy.engine import Engine
 
 from event_trigger.db.engine import ACROSS_SHARDS
 
-ALLOWED = {"due shards", "admin reads", "retention", "key rotation"}
+ALLOWED = {"due shards", "admin reads", "retention"}
 _OWNED = re.compile(
     r"\b(triggers|events|event_counts|idempotency_keys"
     r"|destinations|deliveries|delivery_attempts)\b"

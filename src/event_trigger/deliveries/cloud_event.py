@@ -19,6 +19,7 @@ class CloudEvent:
     trigger_name: str | None = None
     scheduled_for: datetime | None = None
     is_test: bool = False
+    replay_of: int | None = None
 
     def body(self) -> bytes:
         attributes: dict[str, object] = {
@@ -34,6 +35,8 @@ class CloudEvent:
             attributes["triggername"] = self.trigger_name
         if self.scheduled_for is not None:
             attributes["scheduledfor"] = _written(self.scheduled_for)
+        if self.replay_of is not None:
+            attributes["replayof"] = str(self.replay_of)
         envelope = json.dumps(attributes, ensure_ascii=False, separators=(",", ":"))
         return f'{envelope[:-1]},"data":{self.payload or "null"}}}'.encode()
 

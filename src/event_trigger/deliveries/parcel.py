@@ -16,21 +16,42 @@ _NO_RETRY = frozenset({DeliveryError.GONE})
 
 
 @dataclass(frozen=True, slots=True)
-class Parcel:
-    """One attempt of a delivery that is leased: what goes out, byte for byte, and where to."""
+class Leased:
+    """One delivery, for one attempt; `size` is its payload's, in bytes, and `url` where it goes."""
 
     shard: int
     delivery_id: int
+    owner_id: int
     destination_id: int
     lease: int
     tries: int
+    size: int
     url: str
+
+
+@dataclass(frozen=True, slots=True)
+class Parcel:
+    """What goes out, byte for byte; `timeout` is in seconds."""
+
     headers: dict[str, str]
     body: bytes
     timeout: float
 
 
-def pack(shard: int, row: Claimed, destination: Claimed, secrets: Secrets) -> Parcel:
+def leased(shard: int, row: Claimed, destination: Claimed) -> Leased:
+    return Leased(
+        shard=shard,
+        delivery_id=row.id,
+        owner_id=destination.owner_id,
+        destination_id=row.destination_id,
+        lease=row.lease,
+        tries=row.tries,
+        size=row.payload_size,
+        url=destination.url,
+    )
+
+
+def pack(row: Claimed, destination: Claimed, secrets: Secrets) -> Parcel:
     """Writes and signs the body; `webhook-id` is the event's, whichever attempt this is."""
     event = CloudEvent(
         id=str(row.event_id),
@@ -41,6 +62,7 @@ def pack(shard: int, row: Claimed, destination: Claimed, secrets: Secrets) -> Pa
         trigger_name=row.trigger_name,
         scheduled_for=row.scheduled_for,
         is_test=row.is_test,
+        replay_of=row.replay_of,
     )
     body = event.body()
     headers = signed_headers(
@@ -48,31 +70,19 @@ def pack(shard: int, row: Claimed, destination: Claimed, secrets: Secrets) -> Pa
         secrets,
         message_id=f"evt_{row.event_id}",
         at=destination.now,
-        previous_until=destination.previous_secret_until,
     )
-    return Parcel(
-        shard=shard,
-        delivery_id=row.id,
-        destination_id=row.destination_id,
-        lease=row.lease,
-        tries=row.tries,
-        url=destination.url,
-        headers=headers,
-        body=body,
-        timeout=destination.timeout,
-    )
+    return Parcel(headers, body, destination.timeout)
 
 
 def signed_headers(
-    body: bytes, secrets: Secrets, *, message_id: str, at: datetime, previous_until: datetime | None
+    body: bytes, secrets: Secrets, *, message_id: str, at: datetime
 ) -> dict[str, str]:
-    signing = secrets.signing(previous_until=previous_until, now=at)
-    proof = sign(body, message_id=message_id, at=at, secrets=signing)
+    proof = sign(body, message_id=message_id, at=at, secrets=secrets.signing(now=at))
     return {**secrets.headers, **proof, "Content-Type": MEDIA_TYPE}
 
 
 def recorded(
-    parcel: Parcel,
+    delivery: Leased,
     answer: Answer,
     *,
     attempted_at: datetime,
@@ -81,14 +91,14 @@ def recorded(
     jitter: float,
 ) -> Recorded:
     """Delivered, to be tried again at an instant, or exhausted."""
-    wait = _wait(parcel, answer, now=ended_at, schedule=schedule, jitter=jitter)
+    wait = _wait(delivery, answer, now=ended_at, schedule=schedule, jitter=jitter)
     if answer.error is None:
         status = DeliveryStatus.DELIVERED
     else:
         status = DeliveryStatus.EXHAUSTED if wait is None else DeliveryStatus.RETRYING
     return Recorded(
-        delivery_id=parcel.delivery_id,
-        lease=parcel.lease,
+        delivery_id=delivery.delivery_id,
+        lease=delivery.lease,
         status=status,
         next_attempt_at=None if wait is None else ended_at + wait,
         finished_at=ended_at if wait is None else None,
@@ -101,11 +111,11 @@ def recorded(
 
 
 def _wait(
-    parcel: Parcel, answer: Answer, *, now: datetime, schedule: Sequence[float], jitter: float
+    delivery: Leased, answer: Answer, *, now: datetime, schedule: Sequence[float], jitter: float
 ) -> timedelta | None:
     if answer.error is None or answer.error in _NO_RETRY:
         return None
-    wait = backoff(parcel.tries + 1, schedule, jitter=jitter)
+    wait = backoff(delivery.tries + 1, schedule, jitter=jitter)
     if wait is None or answer.retry_after is None:
         return wait
     asked = parse_retry_after(answer.retry_after, now=now)

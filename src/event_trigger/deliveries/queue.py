@@ -2,24 +2,21 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, text
+from sqlalchemy import Row, or_, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from event_trigger.db.engine import ACROSS_SHARDS
 from event_trigger.destinations.pacing import Breaker, Bucket
-from event_trigger.models import DeliveryError, DeliveryStatus
-
-LARGEST_CLAIM = 2 * 1024 * 1024  # bytes of payload for one destination at a time
-GIVEN_UP_AFTER = timedelta(days=7)
+from event_trigger.models import DeliveryError, DeliveryStatus, Destination
 
 # A queue grows and shrinks faster than its statistics, so its statements leave the planner no bad
 # choice: what was locked is updated where it lies (by ctid; what has moved since is claimed next
 # time). now() is said where an index must serve, which clock_timestamp() cannot.
 # Finding work goes from one destination with something waiting to the next, however long a queue.
-_LIST_WAITING = text("""
+WAITING = """
     WITH RECURSIVE waiting AS (
         (SELECT shard, destination_id FROM deliveries WHERE next_attempt_at IS NOT NULL
         ORDER BY shard, destination_id LIMIT 1)
@@ -32,36 +29,45 @@ _LIST_WAITING = text("""
             ORDER BY shard, destination_id LIMIT 1
         ) AS further
     )
-    SELECT waiting.shard, waiting.destination_id,
+"""
+_LIST_WAITING = text(
+    WAITING
+    + """
+    SELECT waiting.shard, destinations.owner_id, waiting.destination_id, first.payload_size,
         extract(epoch FROM GREATEST(first.at, destinations.probe_at) - clock_timestamp())
     FROM waiting
     JOIN destinations ON destinations.shard = waiting.shard
         AND destinations.id = waiting.destination_id AND destinations.disabled_reason IS NULL
     CROSS JOIN LATERAL (
-        SELECT min(next_attempt_at) AS at FROM deliveries
+        SELECT next_attempt_at AS at, payload_size FROM deliveries
         WHERE deliveries.shard = waiting.shard
             AND deliveries.destination_id = waiting.destination_id AND next_attempt_at IS NOT NULL
+        ORDER BY next_attempt_at LIMIT 1
     ) AS first
-""")
+"""
+)
 _LOCK_DESTINATIONS = """
     SELECT id, owner_id, url, timeout, rate_limit, max_concurrency, sealed, key_id,
-        previous_secret_until, deleted_at, failures, "window", probe_at, tokens, tokens_at,
-        clock_timestamp() AS now,
-        (SELECT count(*) FROM deliveries
+        deleted_at, failures, "window", probe_at, tokens, tokens_at, clock_timestamp() AS now,
+        leases.in_flight, leases.abandoned
+    FROM destinations CROSS JOIN LATERAL (
+        SELECT count(*) FILTER (WHERE leased_until > now()) AS in_flight,
+            count(*) FILTER (WHERE leased_until <= now()) AS abandoned
+        FROM deliveries
         WHERE deliveries.shard = :shard AND deliveries.destination_id = destinations.id
-            AND leased_until > clock_timestamp()) AS in_flight
-    FROM destinations
+            AND leased_until IS NOT NULL
+    ) AS leases
     WHERE shard = :shard AND id = ANY (CAST(:ids AS bigint[])) AND disabled_reason IS NULL
     ORDER BY id
-    FOR NO KEY UPDATE
+    FOR NO KEY UPDATE OF destinations
 """
 _LOCK_FREE_DESTINATIONS = text(_LOCK_DESTINATIONS + " SKIP LOCKED")
 _LOCK_ALL_DESTINATIONS = text(_LOCK_DESTINATIONS.replace("AND disabled_reason IS NULL", ""))
 _CLAIM = text("""
     WITH claimed AS MATERIALIZED (
         SELECT small.tid
-        FROM unnest(CAST(:ids AS bigint[]), CAST(:counts AS int[]))
-            AS granted (destination_id, count)
+        FROM unnest(CAST(:ids AS bigint[]), CAST(:counts AS int[]), CAST(:sizes AS bigint[]))
+            AS granted (destination_id, count, size)
         CROSS JOIN LATERAL (
             SELECT due.tid, sum(due.payload_size) OVER (ORDER BY next_attempt_at, id) AS bytes,
                 row_number() OVER (ORDER BY next_attempt_at, id) AS place
@@ -72,17 +78,19 @@ _CLAIM = text("""
                 ORDER BY next_attempt_at LIMIT granted.count FOR UPDATE SKIP LOCKED
             ) AS due
         ) AS small
-        WHERE small.bytes <= :largest OR small.place = 1
+        WHERE small.bytes <= granted.size OR small.place = 1
     )
     UPDATE deliveries SET
         lease = lease + 1,
+        leased_at = clock_timestamp(),
         leased_until = (CAST(:untils AS timestamptz[]))
             [array_position(CAST(:ids AS bigint[]), destination_id)],
         next_attempt_at = (CAST(:untils AS timestamptz[]))
             [array_position(CAST(:ids AS bigint[]), destination_id)]
     WHERE shard = :shard AND ctid = ANY (ARRAY(SELECT tid FROM claimed))
-    RETURNING id, destination_id, lease, tries, trigger_id, trigger_name,
-        event_id, event_type, triggered_at, scheduled_for, is_test, CAST(payload AS text) AS payload
+    RETURNING id, destination_id, lease, tries, payload_size, trigger_id, trigger_name, event_id,
+        event_type, triggered_at, scheduled_for, is_test, replay_of,
+        CAST(payload AS text) AS payload
 """)
 _RECORD = text("""
     WITH outcomes AS (
@@ -128,48 +136,52 @@ _SAVE_BUCKETS = text("""
     ) AS saved (id, tokens, tokens_at)
     WHERE destinations.shard = :shard AND destinations.id = saved.id
 """)
-_GIVE_UP = """
-    UPDATE deliveries SET status = :exhausted, error = :error, leased_until = NULL,
-        next_attempt_at = NULL, finished_at = clock_timestamp()
-"""
-_GIVE_UP_DELETED = text(
-    _GIVE_UP
-    + """
-    WHERE shard = :shard AND destination_id = ANY (CAST(:ids AS bigint[]))
-        AND next_attempt_at IS NOT NULL
-"""
-)
-_GIVE_UP_EXPIRED = text(
-    _GIVE_UP
-    + """
-    WHERE next_attempt_at IS NOT NULL AND queued_at < clock_timestamp() - CAST(:after AS interval)
-        AND (leased_until IS NULL OR leased_until < clock_timestamp())
-"""
-)
-_PURGE = text("""
-    DELETE FROM deliveries WHERE (shard, id) IN (
-        SELECT shard, id FROM deliveries
-        WHERE finished_at < clock_timestamp() - CAST(:after AS interval) AND status = :status
-        ORDER BY finished_at LIMIT :limit
+# whether it arrived nobody knows; it is on record, and costs none of the retries
+_INTERRUPT = """
+    WITH interrupted AS (
+        UPDATE deliveries SET leased_until = NULL, next_attempt_at = now(),
+            attempt_count = attempt_count + 1
+        WHERE shard = :shard AND leased_until IS NOT NULL AND {condition}
+        RETURNING id, attempt_count, leased_at
     )
-""")
+    INSERT INTO delivery_attempts (shard, delivery_id, number, attempted_at, error)
+    SELECT :shard, id, attempt_count, leased_at, :interrupted FROM interrupted
+"""
+_TAKE_OVER = text(
+    _INTERRUPT.format(
+        condition="destination_id = ANY (CAST(:ids AS bigint[])) AND leased_until <= now()"
+    )
+)
+_GIVE_BACK = text(
+    _INTERRUPT.format(
+        condition="(id, lease) IN (SELECT * FROM unnest(CAST(:ids AS bigint[]),"
+        " CAST(:leases AS bigint[])))"
+    )
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """A destination that something waits for, and the seconds until the first of it is due."""
+    """A destination that something waits for: the size of the first payload, in bytes, and the
+    seconds until it is due."""
 
     shard: int
+    owner_id: int
     destination_id: int
+    first_size: int
     seconds: float
 
 
 @dataclass(frozen=True, slots=True)
 class Granted:
-    """How many deliveries may be claimed for a destination, and until when."""
+    """How many deliveries may be claimed for a destination, of how many bytes, until when.
+
+    One may be, whatever its size.
+    """
 
     destination_id: int
     count: int
+    size: int
     until: datetime
 
 
@@ -209,12 +221,15 @@ class Queue:
         """Every enabled destination that something waits for, now or later."""
         options = {ACROSS_SHARDS: "due shards"}
         rows = await self.session.execute(_LIST_WAITING, execution_options=options)
-        return [Waiting(shard, one, float(seconds)) for shard, one, seconds in rows]
+        return [
+            Waiting(shard, owner_id, one, size, float(seconds))
+            for shard, owner_id, one, size, seconds in rows
+        ]
 
     async def lock_destinations(
         self, shard: int, ids: Sequence[int], *, wait: bool
     ) -> Sequence[Claimed]:
-        """Locks them, in order, and counts what is in flight to each.
+        """Locks them, in order, and counts what is in flight to each, and what was abandoned.
 
         Without `wait`, those that are disabled or in somebody else's hands are passed over.
         """
@@ -227,8 +242,8 @@ class Queue:
             "shard": shard,
             "ids": [one.destination_id for one in granted],
             "counts": [one.count for one in granted],
+            "sizes": [one.size for one in granted],
             "untils": [one.until for one in granted],
-            "largest": LARGEST_CLAIM,
         }
         return (await self.session.execute(_CLAIM, wanted)).all()
 
@@ -258,6 +273,34 @@ class Queue:
         }
         return set((await self.session.scalars(_RECORD, values)).all())
 
+    async def list_restless(self, shard: int, ids: Sequence[int]) -> set[int]:
+        """Those of them whose last attempts failed, which a success changes."""
+        statement = select(Destination.id).where(
+            Destination.shard == shard,
+            Destination.id.in_(ids),
+            or_(Destination.failures > 0, Destination.window.is_not(None)),
+        )
+        return set((await self.session.scalars(statement)).all())
+
+    async def take_over(self, shard: int, destination_ids: Sequence[int]) -> None:
+        """Makes due what was leased by somebody who has not been heard of since."""
+        values = {
+            "shard": shard,
+            "ids": list(destination_ids),
+            "interrupted": DeliveryError.INTERRUPTED,
+        }
+        await self.session.execute(_TAKE_OVER, values)
+
+    async def give_back(self, shard: int, leases: Sequence[tuple[int, int]]) -> None:
+        """Ends leases (delivery, number) of one's own, so that others need not wait for that."""
+        values = {
+            "shard": shard,
+            "ids": [one for one, _ in leases],
+            "leases": [lease for _, lease in leases],
+            "interrupted": DeliveryError.INTERRUPTED,
+        }
+        await self.session.execute(_GIVE_BACK, values)
+
     async def save_breakers(self, shard: int, health: Sequence[Health]) -> None:
         saved = {
             "shard": shard,
@@ -268,30 +311,3 @@ class Queue:
             "disabled_reasons": [one.disabled_reason for one in health],
         }
         await self.session.execute(_SAVE_BREAKERS, saved)
-
-    async def give_up_deleted(self, shard: int, destination_ids: Sequence[int]) -> None:
-        """Puts on record that nothing more goes to destinations that were deleted."""
-        wanted = {
-            "shard": shard,
-            "ids": list(destination_ids),
-            "exhausted": DeliveryStatus.EXHAUSTED,
-            "error": DeliveryError.DESTINATION_DELETED,
-        }
-        await self.session.execute(_GIVE_UP_DELETED, wanted)
-
-    async def give_up_expired(self) -> None:
-        """Puts on record that what has waited for a week waits no longer."""
-        wanted = {
-            "after": GIVEN_UP_AFTER,
-            "exhausted": DeliveryStatus.EXHAUSTED,
-            "error": DeliveryError.EXPIRED,
-        }
-        options = {ACROSS_SHARDS: "retention"}
-        await self.session.execute(_GIVE_UP_EXPIRED, wanted, execution_options=options)
-
-    async def purge(self, status: DeliveryStatus, *, after: timedelta, limit: int) -> int:
-        """Deletes some that were finished longer ago than that, and gives how many."""
-        wanted = {"status": status, "after": after, "limit": limit}
-        options = {ACROSS_SHARDS: "retention"}
-        done = await self.session.execute(_PURGE, wanted, execution_options=options)
-        return done.rowcount  # type: ignore[attr-defined, no-any-return]

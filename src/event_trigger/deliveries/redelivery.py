@@ -5,6 +5,7 @@ from datetime import timedelta
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from event_trigger.db.clock import database_now
+from event_trigger.db.engine import Sessions
 from event_trigger.db.notify import DELIVERIES_CHANGED, notify
 from event_trigger.deliveries.repository import Deliveries
 from event_trigger.deliveries.schemas import Redelivery
@@ -14,6 +15,7 @@ from event_trigger.models import Delivery, DeliveryStatus
 from event_trigger.triggers.repository import OwnedId
 
 _PACE = timedelta(milliseconds=20)  # new events come in between
+_BATCH = 5_000
 
 
 class UnderWay(Conflict):
@@ -46,22 +48,34 @@ async def redeliver(session: AsyncSession, key: OwnedId) -> Delivery:
     return delivery
 
 
-async def redeliver_exhausted(session: AsyncSession, key: OwnedId, wanted: Redelivery) -> int:
-    """Gives how many; half of the destination's rate is left for what is new."""
+async def redeliver_exhausted(sessions: Sessions, key: OwnedId, wanted: Redelivery) -> int:
+    """Gives how many; half of the destination's rate is left for what is new.
+
+    However many there are, no transaction is long; what fails again meanwhile is not taken twice.
+    """
     if wanted.until <= wanted.since:
         raise Invalid.at(["until"], "The end must come after the beginning.")
-    destination = await Destinations(session).get(key)
+    async with sessions() as session:
+        destination = await Destinations(session).get(key)
+        start = await database_now(session)
     if destination is None:
         raise NotFound
     pace = _PACE
     if destination.rate_limit is not None:
         pace = max(pace, timedelta(seconds=2 / destination.rate_limit))
-    count = await Deliveries(session).redeliver_exhausted(
-        key,
-        since=wanted.since,
-        until=wanted.until,
-        start=await database_now(session),
-        pace=pace,
-    )
-    await notify(session, DELIVERIES_CHANGED)
-    return count
+    count = 0
+    while True:
+        async with sessions.begin() as session:
+            done = await Deliveries(session).redeliver_exhausted(
+                key,
+                since=wanted.since,
+                until=wanted.until,
+                before=start,
+                start=start + count * pace,
+                pace=pace,
+                limit=_BATCH,
+            )
+            await notify(session, DELIVERIES_CHANGED)
+        count += done
+        if done < _BATCH:
+            return count

@@ -20,6 +20,7 @@ from event_trigger.triggers.repository import OwnedId
 from event_trigger.web.pagination import Page
 
 _ATTEMPTS_SHOWN = 1000
+# statuses are written out, because a partial index serves only what is known when planning
 _REDELIVER = text("""
     UPDATE deliveries SET
         status = :pending, tries = 0, error = NULL, finished_at = NULL,
@@ -27,13 +28,17 @@ _REDELIVER = text("""
     FROM (
         SELECT id, CAST(:start AS timestamptz)
             + (row_number() OVER (ORDER BY triggered_at, id) - 1) * CAST(:pace AS interval) AS at
-        FROM deliveries
-        WHERE shard = :shard AND owner_id = :owner_id AND destination_id = :destination_id
-            AND status = :exhausted AND triggered_at >= :since AND triggered_at < :until
+        FROM (
+            SELECT id, triggered_at FROM deliveries
+            WHERE shard = :shard AND destination_id = :destination_id AND owner_id = :owner_id
+                AND status = 'exhausted' AND triggered_at >= :since AND triggered_at < :until
+                AND finished_at < :before
+            ORDER BY triggered_at LIMIT :limit FOR UPDATE SKIP LOCKED
+        ) AS oldest
     ) AS chosen
     WHERE deliveries.shard = :shard AND deliveries.id = chosen.id
-        AND deliveries.status = :exhausted
 """)
+_UNDELIVERED = text("status <> 'delivered'")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +49,15 @@ class DeliveryFilter:
     status: DeliveryStatus | None = None
 
 
+_WITHOUT_PAYLOAD = defer(Delivery.payload, raiseload=True)  # up to 2 MiB, and shown nowhere
+
+
 def _one(key: OwnedId) -> Select[Delivery]:
-    return select(Delivery).where(
-        Delivery.shard == key.shard, Delivery.owner_id == key.owner_id, Delivery.id == key.id
+    return (
+        select(Delivery)
+        .where(Delivery.shard == key.shard, Delivery.owner_id == key.owner_id)
+        .where(Delivery.id == key.id)
+        .options(_WITHOUT_PAYLOAD)
     )
 
 
@@ -85,10 +96,14 @@ class Deliveries:
     ) -> Page[Delivery]:
         """Newest first; everybody's if `owner_id` is None."""
         statement = select(Delivery).order_by(Delivery.id.desc())
-        if owner_id is not None:
+        if owner_id is None:
+            statement = statement.where(Delivery.shard.in_(range(SHARDS)))
+        else:
             statement = statement.where(
                 Delivery.shard == shard_of(owner_id), Delivery.owner_id == owner_id
             )
+        if wanted.status not in {None, DeliveryStatus.DELIVERED}:
+            statement = statement.where(_UNDELIVERED)
         for column, value in (
             (Delivery.event_id, wanted.event_id),
             (Delivery.trigger_id, wanted.trigger_id),
@@ -100,7 +115,7 @@ class Deliveries:
         if before is not None:
             statement = statement.where(Delivery.id < before)
         options = {} if owner_id is not None else {ACROSS_SHARDS: "admin reads"}
-        statement = statement.options(defer(Delivery.payload, raiseload=True)).limit(limit + 1)
+        statement = statement.options(_WITHOUT_PAYLOAD).limit(limit + 1)
         rows = (await self.session.scalars(statement, execution_options=options)).all()
         return Page(rows[:limit], more=len(rows) > limit)
 
@@ -110,12 +125,15 @@ class Deliveries:
         *,
         since: datetime,
         until: datetime,
+        before: datetime,
         start: datetime,
         pace: timedelta,
+        limit: int,
     ) -> int:
-        """Puts into the queue again what was given up, oldest first, one each `pace`.
+        """Puts into the queue again some of what was given up, oldest first, one each `pace`.
 
-        `since`, inclusive, and `until`, exclusive, are about when the events were fired.
+        `since`, inclusive, and `until`, exclusive, are about when the events were fired; only
+        what was given up `before` an instant is taken.
         """
         wanted = {
             "shard": destination.shard,
@@ -123,10 +141,11 @@ class Deliveries:
             "destination_id": destination.id,
             "since": since,
             "until": until,
+            "before": before,
             "start": start,
             "pace": pace,
             "pending": DeliveryStatus.PENDING,
-            "exhausted": DeliveryStatus.EXHAUSTED,
+            "limit": limit,
         }
         done = await self.session.execute(_REDELIVER, wanted)
         return done.rowcount  # type: ignore[attr-defined, no-any-return]

@@ -1,10 +1,11 @@
 """How long deliveries stay: as long as events if they arrived, a week if they were given up."""
 
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 
 from event_trigger.db.clock import database_now
 from event_trigger.db.engine import Sessions
-from event_trigger.deliveries.queue import GIVEN_UP_AFTER, Queue
+from event_trigger.deliveries.giving_up import GIVEN_UP_AFTER, Backlog
 from event_trigger.destinations.repository import Destinations
 from event_trigger.models import DeliveryStatus
 
@@ -13,17 +14,30 @@ _MOST_BATCHES = 100  # the next sweep goes on
 
 
 async def retain_deliveries(sessions: Sessions, keep_for: timedelta) -> None:
-    """Gives up what has waited for a week, and purges what is past keeping, in short steps."""
-    async with sessions.begin() as session:
-        await Queue(session).give_up_expired()
-    for status, after in (
-        (DeliveryStatus.DELIVERED, keep_for),
-        (DeliveryStatus.EXHAUSTED, max(GIVEN_UP_AFTER, keep_for)),
-    ):
-        for _ in range(_MOST_BATCHES):
-            async with sessions.begin() as session:
-                if await Queue(session).purge(status, after=after, limit=_BATCH) < _BATCH:
-                    break
+    """Gives up what has been due for a week, and purges what is past keeping, in short steps."""
+    async with sessions() as session:
+        neglected = await Backlog(session).list_neglected()
+    for shard, destination_id in neglected:
+        await _give_up(sessions, shard, destination_id)
+    await _purge(sessions, DeliveryStatus.DELIVERED, keep_for)
+    await _purge(sessions, DeliveryStatus.EXHAUSTED, max(GIVEN_UP_AFTER, keep_for))
     async with sessions.begin() as session:
         now = await database_now(session)
         await Destinations(session).purge_deleted_before(now - keep_for)
+
+
+async def _give_up(sessions: Sessions, shard: int, destination_id: int) -> None:
+    await _in_batches(
+        sessions, lambda backlog: backlog.give_up_expired(shard, destination_id, limit=_BATCH)
+    )
+
+
+async def _purge(sessions: Sessions, status: DeliveryStatus, after: timedelta) -> None:
+    await _in_batches(sessions, lambda backlog: backlog.purge(status, after=after, limit=_BATCH))
+
+
+async def _in_batches(sessions: Sessions, work: Callable[[Backlog], Awaitable[int]]) -> None:
+    for _ in range(_MOST_BATCHES):
+        async with sessions.begin() as session:
+            if await work(Backlog(session)) < _BATCH:
+                return

@@ -16,10 +16,9 @@ from event_trigger.deliveries.schemas import (
     Redelivered,
     Redelivery,
 )
-from event_trigger.deliveries.trial import try_out
+from event_trigger.deliveries.trial import TooManyTrials, try_out
 from event_trigger.destinations.dependencies import (
     BriefDestinationKeyDep,
-    DestinationKeyDep,
     VaultDep,
 )
 from event_trigger.errors import Conflict, Invalid, NotFound, Unauthorized, UnsupportedMediaType
@@ -105,20 +104,20 @@ async def redeliver(key: DeliveryKeyDep, session: SessionDep) -> DeliveryRead:
     responses=problems(NotFound, UnsupportedMediaType),
 )
 async def redeliver_exhausted(
-    body: Redelivery, key: DestinationKeyDep, session: SessionDep
+    body: Redelivery, key: BriefDestinationKeyDep, sessions: SessionsDep
 ) -> Redelivered:
     """All exhausted deliveries of events that were fired from `since` until before `until`.
 
     They are sent one after another, 50 a second at the most, so that new events come in between.
     """
-    return Redelivered(count=await redelivery.redeliver_exhausted(session, key, body))
+    return Redelivered(count=await redelivery.redeliver_exhausted(sessions, key, body))
 
 
 @router.post(
     "/destinations/{destination_id}/test",
     summary="Try a destination out",
     operation_id="test_destination",
-    responses=problems(NotFound),
+    responses=problems(NotFound, TooManyTrials),
 )
 async def test_destination(
     key: BriefDestinationKeyDep, sessions: SessionsDep, vault: VaultDep, sender: SenderDep

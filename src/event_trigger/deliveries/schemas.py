@@ -10,7 +10,7 @@ from event_trigger.web.schemas import Instant, RequestModel, ResponseModel
 
 class AttemptRead(ResponseModel):
     attempted_at: Instant
-    duration_ms: float
+    duration_ms: float | None = Field(description="Null for an interrupted attempt.")
     status_code: int | None
     error: DeliveryError | None = Field(description="The kind of failure; null for a success.")
     response: str | None = Field(description="The first 2 KiB of the answer's body.")

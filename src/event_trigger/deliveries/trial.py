@@ -1,6 +1,9 @@
 """Tries a destination out: one signed sample, now, and what was answered."""
 
 import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from uuid import uuid4
 
@@ -12,15 +15,49 @@ from event_trigger.deliveries.schemas import AttemptRead
 from event_trigger.deliveries.sender import Sender
 from event_trigger.destinations.repository import Destinations
 from event_trigger.destinations.secrets import secrets_of
-from event_trigger.errors import NotFound
+from event_trigger.errors import NotFound, Problem
 from event_trigger.triggers.repository import OwnedId
 from event_trigger.vault import Vault
 
 SAMPLE = '{"message":"This is a test of your destination."}'
+MOST_OF_ONE_OWNER = 4  # each may last as long as its destination's timeout
+_under_way: Counter[int] = Counter()  # in this process, by owner
+
+
+class TooManyTrials(Problem):
+    """Answers 429: one of the owner's trials has to end first."""
+
+    status, slug, title = 429, "too-many-tests", "Too many tests"
+    default_detail = f"{MOST_OF_ONE_OWNER} tests are under way. Wait until one of them has ended."
+
+    def __init__(self) -> None:
+        super().__init__(headers={"Retry-After": "1"})
 
 
 async def try_out(sessions: Sessions, vault: Vault, sender: Sender, key: OwnedId) -> AttemptRead:
-    """No transaction is open while the answer is waited for, and nothing is stored."""
+    """No transaction is open while the answer is waited for, and nothing is stored.
+
+    A disabled destination is tried out like any other: that is how its owner learns whether it
+    works again. Raises TooManyTrials, since nothing else limits how often this is called.
+    """
+    with _place_of(key.owner_id):
+        return await _try_out(sessions, vault, sender, key)
+
+
+@contextmanager
+def _place_of(owner_id: int) -> Iterator[None]:
+    if _under_way[owner_id] >= MOST_OF_ONE_OWNER:
+        raise TooManyTrials
+    _under_way[owner_id] += 1
+    try:
+        yield
+    finally:
+        _under_way[owner_id] -= 1
+        if not _under_way[owner_id]:
+            del _under_way[owner_id]
+
+
+async def _try_out(sessions: Sessions, vault: Vault, sender: Sender, key: OwnedId) -> AttemptRead:
     async with sessions.begin() as session:
         destination = await Destinations(session).get(key)
         if destination is None:
@@ -40,7 +77,6 @@ async def try_out(sessions: Sessions, vault: Vault, sender: Sender, key: OwnedId
         secrets_of(destination, vault),
         message_id=name,
         at=now,
-        previous_until=destination.previous_secret_until,
     )
     began = time.perf_counter()
     answer = await sender.post(destination.url, headers, body, within=destination.timeout)

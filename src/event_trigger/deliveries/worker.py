@@ -1,46 +1,31 @@
-"""Sends what is due: claims with a lease, sends outside any transaction, records in batches."""
+"""Sends what is due: claims with a lease, sends outside any transaction, has it recorded."""
 
 import asyncio
 import random
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import groupby
 
 import structlog
 
-from event_trigger.db.engine import Sessions, is_outage
-from event_trigger.deliveries.parcel import Parcel, pack, recorded
-from event_trigger.deliveries.queue import Claimed, Granted, Health, Queue, Recorded, Waiting
+from event_trigger.db.engine import Sessions, is_outage, sqlstate
+from event_trigger.deliveries.claiming import Part, claim
+from event_trigger.deliveries.parcel import Leased, Parcel, leased, pack, recorded
+from event_trigger.deliveries.queue import Claimed, Queue, Waiting
+from event_trigger.deliveries.recording import Done, Recorder
 from event_trigger.deliveries.sender import Answer, Sender
-from event_trigger.destinations.pacing import Breaker, Bucket, room
+from event_trigger.deliveries.shares import Pool
 from event_trigger.destinations.secrets import open_secrets
-from event_trigger.models import DeliveryError, DisabledReason
+from event_trigger.models import DeliveryError
 from event_trigger.vault import SealBroken, Vault
 
 log = structlog.get_logger()
 
 MOST_IN_FLIGHT = 512
+MOST_BYTES_IN_FLIGHT = 32 * 1024 * 1024  # of payloads; each is in memory a few times over
 LONGEST_WAIT = 1.0  # seconds: polling alone is enough, notifications only make it quicker
-HELD_WAIT = 0.02  # a destination in another replica's hands is looked at again soon
-LEASE_MARGIN = timedelta(seconds=15)  # a slow record must not look like a crash
-LARGEST_RECORD = 500
 BEGUN_AT_ONCE = 8
-RETRY_AFTER = 1.0
-
-
-@dataclass(frozen=True, slots=True)
-class Done:
-    """An attempt that has ended, and how its destination stood when it began."""
-
-    parcel: Parcel
-    outcome: Recorded
-    breaker_was_at_rest: bool
-
-    @property
-    def touches_breaker(self) -> bool:
-        return self.outcome.error is not None or not self.breaker_was_at_rest
 
 
 class Worker:
@@ -60,72 +45,80 @@ class Worker:
         self._vault = vault
         self._schedule = schedule
         self._woken = woken
-        self._sending: set[asyncio.Task[None]] = set()
-        self._done: list[Done] = []
-        self._recording: asyncio.Task[None] | None = None
+        self._attempts = Pool(MOST_IN_FLIGHT)
+        self._bytes = Pool(MOST_BYTES_IN_FLIGHT)
+        self._sending: dict[asyncio.Task[None], Leased] = {}
+        self._recorder = Recorder(sessions, settled=self._settle)
 
     async def deliver_due(self) -> float:
         """Begins to send what is due and has room; gives the seconds to wait for more.
 
         It does not wait for any answer: when one has been recorded, `woken` is called.
         """
-        free = MOST_IN_FLIGHT - len(self._sending)
-        if free <= 0:
+        if self._attempts.free <= 0 or self._bytes.free <= 0:
             return LONGEST_WAIT
         async with self._sessions() as session:
             waiting = await Queue(session).list_waiting()
         due = [one for one in waiting if one.seconds <= 0]
         waits = [one.seconds for one in waiting if one.seconds > 0]
         random.shuffle(due)  # when there is not room for all, nobody is always last
-        share = max(1, free // max(1, len(due)))
-        by_shard = sorted(due[:free], key=lambda one: one.shard)
-        for shard, group in groupby(by_shard, key=lambda one: one.shard):
-            waits += await self._claim(shard, list(group), share)
-        return min([*waits, LONGEST_WAIT])
+        parts = sorted(self._reserve(due), key=lambda one: one.destination.shard)
+        try:
+            return min([*waits, *await self._deliver(parts), LONGEST_WAIT])
+        finally:
+            for one in parts:
+                self._hold(one.destination, -one.count, -one.size)
 
-    async def _claim(self, shard: int, due: Sequence[Waiting], share: int) -> list[float]:
-        """Claims for some destinations; gives for how long each is not worth looking at again."""
-        ids = [one.destination_id for one in due]
-        async with self._sessions.begin() as session:
-            queue = Queue(session)
-            locked = await queue.lock_destinations(shard, ids, wait=False)
-            deleted = [one.id for one in locked if one.deleted_at is not None]
-            if deleted:
-                await queue.give_up_deleted(shard, deleted)
-            open_ones = {one.id: one for one in locked if one.deleted_at is None}
-            granted = [
-                Granted(one.id, count, _lease_end(one))
-                for one in open_ones.values()
-                if (count := min(share, _room(one))) > 0
-            ]
-            rows = await queue.claim(shard, granted) if granted else []
-            claimed = {one.destination_id: 0 for one in granted}
-            for row in rows:
-                claimed[row.destination_id] += 1
-            buckets = {
-                one.id: bucket.taken(claimed.get(one.id, 0))
-                for one in open_ones.values()
-                if (bucket := _bucket(one)) is not None
-            }
-            if buckets:
-                await queue.save_buckets(shard, list(buckets.items()))
-        for place, row in enumerate(rows, start=1):
-            self._begin(shard, row, open_ones[row.destination_id])
-            if place % BEGUN_AT_ONCE == 0:
-                await asyncio.sleep(0)  # what is due to fire must not wait for all of them
-        waits = [one.seconds_until_next for one in buckets.values() if one.tokens < 1]
-        waits += [0.0 for one in granted if claimed[one.destination_id] == one.count == share]
-        if len(locked) < len(ids):
-            waits.append(HELD_WAIT)
+    def _reserve(self, due: Sequence[Waiting]) -> list[Part]:
+        """An even part for each, and no more than leaves room for those who come later."""
+        parts = []
+        even_count = self._attempts.free // max(1, len(due))
+        even_size = self._bytes.free // max(1, len(due))
+        for one in due:
+            count = min(max(1, even_count), self._attempts.room(one.owner_id, one.destination_id))
+            room = self._bytes.room(one.owner_id, one.destination_id)
+            size = max(one.first_size, min(even_size, room))
+            fits = size <= room or self._bytes.free == self._bytes.most
+            if count > 0 and fits:
+                self._hold(one, count, size)
+                parts.append(Part(one, count, size))
+        return parts
+
+    def _hold(self, destination: Waiting | Leased, count: int, size: int) -> None:
+        self._attempts.take(destination.owner_id, destination.destination_id, count)
+        self._bytes.take(destination.owner_id, destination.destination_id, size)
+
+    async def _deliver(self, parts: Sequence[Part]) -> list[float]:
+        """Claims and begins; a shard that fails is said when the others have had their turn."""
+        waits: list[float] = []
+        failure = None
+        for shard, group in groupby(parts, key=lambda one: one.destination.shard):
+            try:
+                claimed = await claim(self._sessions, shard, list(group))
+            except Exception as error:
+                if is_outage(error) and not sqlstate(error):
+                    raise  # no answer: the others would wait for theirs too
+                failure = error
+                continue
+            waits += claimed.waits
+            for place, (row, destination) in enumerate(claimed.taken, start=1):
+                self._begin(shard, row, destination)
+                if place % BEGUN_AT_ONCE == 0:
+                    await asyncio.sleep(0)  # what is due to fire must not wait for all of them
+        if failure is not None:
+            raise failure
         return waits
 
     def _begin(self, shard: int, row: Claimed, destination: Claimed) -> None:
-        task = asyncio.create_task(self._send(shard, row, destination))
-        self._sending.add(task)
-        task.add_done_callback(self._sending.discard)
+        delivery = leased(shard, row, destination)
+        self._hold(delivery, 1, delivery.size)
+        sending = self._send(delivery, self._packed(row, destination), destination.now)
+        task = asyncio.create_task(sending)
+        self._sending[task] = delivery
+        task.add_done_callback(self._sending.pop)
 
-    async def _send(self, shard: int, row: Claimed, destination: Claimed) -> None:
-        began, answer = time.perf_counter(), Answer()
+    def _packed(self, row: Claimed, destination: Claimed) -> Parcel | None:
+        """None if its secrets cannot be read: it is tried again, since somebody may set the key."""
         try:
             secrets = open_secrets(
                 self._vault,
@@ -133,124 +126,61 @@ class Worker:
                 key_id=destination.key_id,
                 sealed=destination.sealed,
             )
-            parcel = pack(shard, row, destination, secrets)
-            answer = await self._sender.post(
-                parcel.url, parcel.headers, parcel.body, within=parcel.timeout
-            )
         except SealBroken:
             log.error("secret_unreadable", destination_id=destination.id)
-            parcel = _empty(shard, row, destination)
-            answer.error = DeliveryError.SECRET_UNREADABLE
-        except Exception:
-            log.exception("attempt_failed", delivery_id=row.id)
-            parcel = _empty(shard, row, destination)
-            answer.error = DeliveryError.PROTOCOL_VIOLATED
-        attempted_at: datetime = destination.now  # by the database's clock, as all else
+            return None
+        return pack(row, destination, secrets)
+
+    async def _send(self, delivery: Leased, parcel: Parcel | None, claimed_at: datetime) -> None:
+        """Makes one attempt; times are by the database's clock, as all else."""
+        began = time.perf_counter()
+        answer = await self._answer_to(delivery, parcel)
         outcome = recorded(
-            parcel,
+            delivery,
             answer,
-            attempted_at=attempted_at,
-            ended_at=attempted_at + timedelta(seconds=time.perf_counter() - began),
+            attempted_at=claimed_at,
+            ended_at=claimed_at + timedelta(seconds=time.perf_counter() - began),
             schedule=self._schedule,
             jitter=random.uniform(-1, 1),  # noqa: S311
         )
-        self._done.append(Done(parcel, outcome, _breaker(destination).is_at_rest))
-        if self._recording is None:
-            self._recording = asyncio.create_task(self._record_all())
+        self._recorder.add(Done(delivery, outcome))
 
-    async def _record_all(self) -> None:
-        """Records what has ended, as much at a time as has come together meanwhile."""
+    async def _answer_to(self, delivery: Leased, parcel: Parcel | None) -> Answer:
+        if parcel is None:
+            return Answer(DeliveryError.SECRET_UNREADABLE)
         try:
-            while self._done:
-                batch, self._done = self._done[:LARGEST_RECORD], self._done[LARGEST_RECORD:]
-                by_shard = sorted(batch, key=lambda one: one.parcel.shard)
-                for shard, group in groupby(by_shard, key=lambda one: one.parcel.shard):
-                    await self._record(shard, list(group))
-                self._woken()
-        finally:
-            self._recording = None
+            return await self._sender.post(
+                delivery.url, parcel.headers, parcel.body, within=parcel.timeout
+            )
+        except Exception:
+            log.exception("attempt_failed", delivery_id=delivery.delivery_id)
+            return Answer(DeliveryError.PROTOCOL_VIOLATED)
 
-    async def _record(self, shard: int, group: Sequence[Done]) -> None:
-        """Keeps what could not be recorded for when the database is back."""
-        try:
-            await self._record_shard(shard, group)
-        except Exception as error:
-            if not is_outage(error):  # it would fail again: the leases end, and others try
-                log.exception("record_failed", deliveries=[one.parcel.delivery_id for one in group])
-                return
-            log.warning("record_waits_for_database", error=type(error).__name__)
-            self._done = [*group, *self._done]
-            await asyncio.sleep(RETRY_AFTER)
-
-    async def _record_shard(self, shard: int, group: Sequence[Done]) -> None:
-        """Recording twice, after an answer that was lost, changes nothing: the lease is over."""
-        async with self._sessions.begin() as session:
-            queue = Queue(session)
-            touched = {one.parcel.destination_id for one in group if one.touches_breaker}
-            if touched:
-                rows = await queue.lock_destinations(shard, sorted(touched), wait=True)
-                health = [_health(row, group) for row in rows]
-                await queue.save_breakers(shard, health)
-            kept = await queue.record(shard, [one.outcome for one in group])
+    def _settle(self, group: Sequence[Done]) -> None:
         for one in group:
-            if one.parcel.delivery_id not in kept:
-                log.warning("attempt_overtaken", delivery_id=one.parcel.delivery_id)
+            self._hold(one.delivery, -1, -one.delivery.size)
+        self._woken()
 
     async def drain(self, within: float) -> None:
-        """Waits for what is under way; what does not end in time is taken over by others."""
+        """Waits for what is under way, and gives back to the others what does not end in time."""
         deadline = asyncio.get_running_loop().time() + within
         if self._sending:
             await asyncio.wait(self._sending, timeout=within)
-        for task in self._sending:
-            task.cancel()
-        if self._recording is not None:
-            left = max(0.5, deadline - asyncio.get_running_loop().time())
-            await asyncio.wait({self._recording}, timeout=left)
+        if unfinished := dict(self._sending):
+            for task in unfinished:
+                task.cancel()
+            await asyncio.wait(unfinished)
+            await self._give_back(sorted(unfinished.values(), key=lambda one: one.shard))
+        await self._recorder.drain(max(0.5, deadline - asyncio.get_running_loop().time()))
 
-
-def _lease_end(destination: Claimed) -> datetime:
-    end: datetime = destination.now + timedelta(seconds=destination.timeout) + LEASE_MARGIN
-    return end
-
-
-def _room(destination: Claimed) -> int:
-    return room(
-        _breaker(destination),
-        _bucket(destination),
-        widest=destination.max_concurrency,
-        in_flight=destination.in_flight,
-        now=destination.now,
-    )
-
-
-def _breaker(destination: Claimed) -> Breaker:
-    return Breaker(destination.failures, destination.window, destination.probe_at)
-
-
-def _bucket(destination: Claimed) -> Bucket | None:
-    if destination.rate_limit is None:
-        return None
-    bucket = Bucket(destination.rate_limit, destination.tokens, destination.tokens_at)
-    return bucket.filled(now=destination.now)
-
-
-def _health(destination: Claimed, group: Sequence[Done]) -> Health:
-    """What the outcomes, in the order in which they came, make of a destination."""
-    breaker, disabled = _breaker(destination), None
-    for one in group:
-        if one.parcel.destination_id != destination.id:
-            continue
-        if one.outcome.error is None:
-            breaker = breaker.succeeded(widest=destination.max_concurrency)
-        else:
-            breaker = breaker.failed(now=destination.now)
-        if one.outcome.error is DeliveryError.GONE:
-            disabled = DisabledReason.GONE
-    return Health(destination.id, breaker, disabled)
-
-
-def _empty(shard: int, row: Claimed, destination: Claimed) -> Parcel:
-    """Stands for what could not be sent."""
-    return Parcel(
-        shard, row.id, row.destination_id, row.lease, row.tries, destination.url, {}, b"", 0
-    )
+    async def _give_back(self, deliveries: Sequence[Leased]) -> None:
+        """Without the database they are due again when their leases end."""
+        try:
+            for shard, group in groupby(deliveries, key=lambda one: one.shard):
+                leases = [(one.delivery_id, one.lease) for one in group]
+                async with self._sessions.begin() as session:
+                    await Queue(session).give_back(shard, leases)
+        except Exception as error:
+            if not is_outage(error):
+                raise
+            log.warning("leases_not_given_back", error=type(error).__name__)

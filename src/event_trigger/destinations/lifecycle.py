@@ -2,10 +2,12 @@
 
 import asyncio
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from ipaddress import ip_address
 
+import structlog
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from event_trigger.db.clock import database_now
@@ -19,14 +21,23 @@ from event_trigger.destinations.schemas import (
     DestinationCreate,
     DestinationUpdate,
 )
-from event_trigger.destinations.secrets import Secrets, new_secret, seal_into, secrets_of
+from event_trigger.destinations.secrets import (
+    Previous,
+    Secrets,
+    new_secret,
+    seal_into,
+    secrets_of,
+)
 from event_trigger.destinations.target import Address, Guard, Target, UrlRefused, parse_target
-from event_trigger.errors import Invalid, NotFound
+from event_trigger.errors import Conflict, Invalid, NotFound
 from event_trigger.models import SHARDS, Destination, DisabledReason, shard_of
 from event_trigger.triggers.repository import OwnedId, Triggers
-from event_trigger.vault import Vault
+from event_trigger.vault import SealBroken, Vault
+
+log = structlog.get_logger()
 
 PREVIOUS_SIGNS_FOR = timedelta(hours=24)
+MOST_PREVIOUS = 5  # each is a signature more in every request
 _LOOKUP_WITHIN = 2.0  # seconds
 _BATCH = 100
 _NOT_PUBLIC = (
@@ -37,6 +48,22 @@ _NOT_ENCRYPTED = (
     "Use https; plain http is only for addresses that the operator allows"
     " (EVENT_TRIGGER_WEBHOOK_ALLOW)."
 )
+
+
+class RotatedOften(Conflict):
+    slug, title = "secret-replaced-often", "The secret was replaced too often"
+    default_detail = (
+        f"The secret was replaced {MOST_PREVIOUS} times within 24 hours, and all of them still"
+        " sign. Wait, or make another destination."
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Rotated:
+    """How many destinations were sealed anew, and the ids of those that cannot be read."""
+
+    count: int
+    unreadable: Sequence[int]
 
 
 async def check_url(url: str, guard: Guard, lookup: Lookup) -> None:
@@ -99,22 +126,35 @@ async def change(
     """Applies a merge patch; attempts that are under way end as they began."""
     destination = await get_locked(session, key)
     for name in body.model_fields_set - {"headers"}:
-        setattr(destination, name, getattr(body, name))
+        value = getattr(body, name)
+        default = DestinationCreate.model_fields[name].default
+        setattr(destination, name, default if value is None else value)
     if "url" in body.model_fields_set:
         _forget_failures(destination)
     if "headers" in body.model_fields_set:
         old = secrets_of(destination, vault)
         headers = {} if body.headers is None else _merged(old.headers, body.headers)
-        seal_into(destination, Secrets(old.current, old.previous, headers), vault)
+        seal_into(destination, replace(old, headers=headers), vault)
     return await _changed(session, destination)
 
 
 async def rotate_secret(session: AsyncSession, vault: Vault, key: OwnedId) -> Destination:
-    """Makes a new secret; the one so far signs too for 24 hours, an older one no more."""
-    destination = await get_locked(session, key)
-    old = secrets_of(destination, vault)
-    seal_into(destination, Secrets(new_secret(), old.current, old.headers), vault)
-    destination.previous_secret_until = await database_now(session) + PREVIOUS_SIGNS_FOR
+    """Makes a new secret; each that was replaced signs too for 24 hours.
+
+    Where they cannot be read any more it begins anew, without the headers that were sealed with
+    them.
+    """
+    destination, now = await get_locked(session, key), await database_now(session)
+    try:
+        old = secrets_of(destination, vault)
+        replaced = Previous(old.current, now + PREVIOUS_SIGNS_FOR), *old.overlapping(now=now)
+        renewed = Secrets(new_secret(), replaced, old.headers)
+    except SealBroken:
+        log.warning("secret_lost", destination_id=destination.id)
+        renewed = Secrets(new_secret())
+    if len(renewed.previous) > MOST_PREVIOUS:
+        raise RotatedOften
+    seal_into(destination, renewed, vault)
     return await _changed(session, destination)
 
 
@@ -149,21 +189,26 @@ async def get_locked(session: AsyncSession, key: OwnedId) -> Destination:
     return destination
 
 
-async def rotate_keys(sessions: Sessions, vault: Vault) -> int:
-    """Seals everything under the current key, a batch at a time; gives how many were not."""
-    count = 0
+async def rotate_keys(sessions: Sessions, vault: Vault) -> Rotated:
+    """Seals everything under the current key, a batch at a time, but for what cannot be read."""
+    count, unreadable = 0, []
     for shard in range(SHARDS):
+        after = 0
         while True:
             async with sessions.begin() as session:
                 found = await Destinations(session).list_under_other_keys(
-                    shard, vault.current, limit=_BATCH
+                    shard, vault.current, after=after, limit=_BATCH
                 )
                 for one in found:
-                    seal_into(one, secrets_of(one, vault), vault)
+                    try:
+                        seal_into(one, secrets_of(one, vault), vault)
+                    except SealBroken:
+                        unreadable.append(one.id)
             count += len(found)
             if len(found) < _BATCH:
                 break
-    return count
+            after = found[-1].id
+    return Rotated(count - len(unreadable), unreadable)
 
 
 async def _changed(session: AsyncSession, destination: Destination) -> Destination:

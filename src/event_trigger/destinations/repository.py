@@ -69,24 +69,18 @@ class Destinations:
         return await fetch_page(self.session, page, size=size, limit=limit)
 
     async def list_under_other_keys(
-        self, shard: int, key_id: str, *, limit: int
+        self, shard: int, key_id: str, *, after: int, limit: int
     ) -> Sequence[Destination]:
-        """Locks some whose secrets are sealed under another key than this."""
+        """Locks some, with larger ids than `after`, that are sealed under another key than this."""
         statement = (
             select(Destination)
             .where(Destination.shard == shard, Destination.key_id != key_id)
+            .where(Destination.id > after, Destination.deleted_at.is_(None))
             .order_by(Destination.id)
             .limit(limit)
             .with_for_update()
         )
         return (await self.session.scalars(statement)).all()
-
-    async def list_key_ids(self) -> Sequence[str]:
-        """The names of the keys that secrets are sealed under."""
-        statement = select(Destination.key_id).distinct().order_by(Destination.key_id)
-        return (
-            await self.session.scalars(statement, execution_options={ACROSS_SHARDS: "key rotation"})
-        ).all()
 
     async def purge_deleted_before(self, instant: datetime) -> None:
         """Forgets deleted destinations that no delivery speaks of any more."""

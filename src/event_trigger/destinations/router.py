@@ -24,7 +24,7 @@ from event_trigger.destinations.schemas import (
     read_destination,
 )
 from event_trigger.destinations.secrets import secrets_of
-from event_trigger.errors import Invalid, NotFound, Unauthorized, UnsupportedMediaType
+from event_trigger.errors import Conflict, Invalid, NotFound, Unauthorized, UnsupportedMediaType
 from event_trigger.models import Destination
 from event_trigger.vault import Vault
 from event_trigger.web.pagination import (
@@ -187,20 +187,23 @@ async def get_destination_secret(
     "/{destination_id}/rotate-secret",
     summary="Replace a destination's secret",
     operation_id="rotate_destination_secret",
-    responses=problems(NotFound),
+    responses=problems(NotFound, Conflict),
 )
 async def rotate_destination_secret(
     key: DestinationKeyDep, session: SessionDep, vault: VaultDep
 ) -> SecretRead:
-    """For 24 hours the secret so far signs too, so that no delivery fails meanwhile."""
+    """For 24 hours the secret so far signs too, so that no delivery fails meanwhile.
+
+    Also the way out when the secrets cannot be read any more, because their key was lost: it
+    begins anew, and the destination's headers have to be set again.
+    """
     return _read_secret(await lifecycle.rotate_secret(session, vault, key), vault)
 
 
 def _read_secret(destination: Destination, vault: Vault) -> SecretRead:
-    return SecretRead(
-        secret=secrets_of(destination, vault).current,
-        previous_secret_until=destination.previous_secret_until,
-    )
+    secrets = secrets_of(destination, vault)
+    until = secrets.previous[0].until if secrets.previous else None
+    return SecretRead(secret=secrets.current, previous_secret_until=until)
 
 
 async def _get_one(session: SessionDep, key: DestinationKeyDep) -> Destination:

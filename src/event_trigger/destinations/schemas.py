@@ -71,14 +71,14 @@ class DestinationCreate(RequestModel):
 
 
 class DestinationUpdate(RequestModel):
-    """A JSON Merge Patch (RFC 7396): what is absent stays, null removes, headers merge."""
+    """A JSON Merge Patch (RFC 7396): what is absent stays, null is the default, headers merge."""
 
     url: Url = ""
     description: Description | None = None
     headers: Headers | None = None
-    timeout: Timeout = 15
+    timeout: Timeout | None = None
     rate_limit: RateLimit | None = None
-    max_concurrency: MaxConcurrency = 10
+    max_concurrency: MaxConcurrency | None = None
 
 
 class DestinationRead(ResponseModel):

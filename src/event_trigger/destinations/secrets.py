@@ -17,21 +17,35 @@ def new_secret() -> str:
 
 
 @dataclass(frozen=True, slots=True)
+class Previous:
+    """A signing secret that was replaced, and signs too until an instant."""
+
+    secret: str
+    until: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Secrets:
-    """`previous` is the signing secret before the last rotation, which signs too for a while."""
+    """The newest of those that were replaced comes first."""
 
     current: str
-    previous: str | None = None
+    previous: tuple[Previous, ...] = ()
     headers: dict[str, str] = field(default_factory=dict)
 
-    def signing(self, *, previous_until: datetime | None, now: datetime) -> list[str]:
+    def signing(self, *, now: datetime) -> list[str]:
         """The secrets to sign with at an instant, the current one first."""
-        overlaps = self.previous and previous_until is not None and now < previous_until
-        return [self.current, self.previous] if overlaps and self.previous else [self.current]
+        return [self.current, *(one.secret for one in self.overlapping(now=now))]
+
+    def overlapping(self, *, now: datetime) -> tuple[Previous, ...]:
+        return tuple(one for one in self.previous if now < one.until)
 
 
 def seal_into(destination: Destination, secrets: Secrets, vault: Vault) -> None:
-    plain = {"current": secrets.current, "previous": secrets.previous, "headers": secrets.headers}
+    plain = {
+        "current": secrets.current,
+        "previous": [[one.secret, one.until.isoformat()] for one in secrets.previous],
+        "headers": secrets.headers,
+    }
     sealed = vault.seal(json.dumps(plain).encode(), owner_id=destination.owner_id)
     destination.sealed, destination.key_id = sealed.data, sealed.key_id
     destination.header_names = list(secrets.headers)
@@ -39,7 +53,9 @@ def seal_into(destination: Destination, secrets: Secrets, vault: Vault) -> None:
 
 def open_secrets(vault: Vault, *, owner_id: int, key_id: str, sealed: bytes) -> Secrets:
     """Raises SealBroken when the key it is under is not among the settings any more."""
-    return Secrets(**json.loads(vault.open(Sealed(key_id, sealed), owner_id=owner_id)))
+    plain = json.loads(vault.open(Sealed(key_id, sealed), owner_id=owner_id))
+    previous = (Previous(one, datetime.fromisoformat(until)) for one, until in plain["previous"])
+    return Secrets(plain["current"], tuple(previous), plain["headers"])
 
 
 def secrets_of(destination: Destination, vault: Vault) -> Secrets:

@@ -99,9 +99,10 @@ async def replay_event(
     retention: RetentionDep,
     response: Response,
 ) -> EventRead:
-    """Makes a new event with the same payload, `replay_of` set, and delivers it anew.
+    """Makes a new event with the same payload, and `replay_of` set.
 
-    It is a call: `type` is `api`. The trigger is left alone, whether paused, changed or deleted.
+    It is a call: `type` is `api`. The trigger is left alone, also if it is paused. It is delivered
+    where the trigger's events go now, and nowhere if the trigger was deleted.
     """
     owner_id = None if principal.is_admin else principal.user_id
     events, now = Events(session), await database_now(session)

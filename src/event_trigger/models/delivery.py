@@ -7,7 +7,6 @@ from typing import Any
 from sqlalchemy import (
     Boolean,
     Float,
-    ForeignKeyConstraint,
     Identity,
     Index,
     SmallInteger,
@@ -39,6 +38,7 @@ class DeliveryError(StrEnum):
     REDIRECTED = "redirected"
     REJECTED = "rejected"
     GONE = "gone"
+    INTERRUPTED = "interrupted"
     SECRET_UNREADABLE = "secret_unreadable"  # noqa: S105
     EXPIRED = "expired"
     DESTINATION_DELETED = "destination_deleted"
@@ -65,12 +65,14 @@ class Delivery(Base):
     triggered_at: Mapped[datetime]
     scheduled_for: Mapped[datetime | None]
     is_test: Mapped[bool] = mapped_column(Boolean)
+    replay_of: Mapped[int | None]
     payload: Mapped[dict[str, Any] | None]
     payload_size: Mapped[int]
     status: Mapped[str] = mapped_column(Text, server_default=DeliveryStatus.PENDING)
     attempt_count: Mapped[int] = mapped_column(server_default="0")
     tries: Mapped[int] = mapped_column(server_default="0")
     lease: Mapped[int] = mapped_column(server_default="0")
+    leased_at: Mapped[datetime | None]
     leased_until: Mapped[datetime | None]
     next_attempt_at: Mapped[datetime | None] = mapped_column(server_default=func.now())
     queued_at: Mapped[datetime] = mapped_column(server_default=func.now())
@@ -95,15 +97,35 @@ class Delivery(Base):
             postgresql_where=text("leased_until IS NOT NULL"),
         ),
         Index(
-            "ix_deliveries_finished_at",
-            "finished_at",
-            postgresql_where=text("finished_at IS NOT NULL"),
+            "ix_deliveries_undelivered",
+            "shard",
+            "owner_id",
+            "status",
+            "id",
+            postgresql_where=text("status <> 'delivered'"),
+        ),
+        Index(
+            "ix_deliveries_delivered", "finished_at", postgresql_where=text("status = 'delivered'")
+        ),
+        Index(
+            "ix_deliveries_exhausted", "finished_at", postgresql_where=text("status = 'exhausted'")
+        ),
+        Index(
+            "ix_deliveries_given_up",
+            "shard",
+            "destination_id",
+            "triggered_at",
+            postgresql_where=text("status = 'exhausted'"),
         ),
     )
 
 
 class DeliveryAttempt(Base):
-    """One request to a destination: what was answered, or the kind of error."""
+    """One request to a destination: what was answered, or the kind of error.
+
+    How long an interrupted one took, and whether it arrived, nobody knows. There is no foreign
+    key: attempts are stored by the statement that records their delivery, and go with it.
+    """
 
     __tablename__ = "delivery_attempts"
 
@@ -111,13 +133,7 @@ class DeliveryAttempt(Base):
     delivery_id: Mapped[int] = mapped_column(primary_key=True)
     number: Mapped[int] = mapped_column(primary_key=True)
     attempted_at: Mapped[datetime]
-    duration_ms: Mapped[float] = mapped_column(Float)
+    duration_ms: Mapped[float | None] = mapped_column(Float)
     status_code: Mapped[int | None]
     error: Mapped[str | None] = mapped_column(Text)
     response: Mapped[str | None] = mapped_column(Text)
-
-    __table_args__ = (
-        ForeignKeyConstraint(
-            ["shard", "delivery_id"], ["deliveries.shard", "deliveries.id"], ondelete="CASCADE"
-        ),
-    )

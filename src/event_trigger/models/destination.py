@@ -41,7 +41,6 @@ class Destination(Base):
     header_names: Mapped[list[str]] = mapped_column(ARRAY(Text))
     sealed: Mapped[bytes] = mapped_column(LargeBinary)
     key_id: Mapped[str] = mapped_column(Text)
-    previous_secret_until: Mapped[datetime | None]
     disabled_reason: Mapped[str | None] = mapped_column(Text)
     deleted_at: Mapped[datetime | None]
     failures: Mapped[int] = mapped_column(server_default="0")

@@ -19,7 +19,7 @@ from event_trigger.web.schemas import (
 )
 
 MOST_TAGS = 20
-MOST_DESTINATIONS = 20
+MOST_DESTINATIONS = 50
 T = TypeVar("T")
 _MINUTE = timedelta(minutes=1)
 

@@ -1,0 +1,108 @@
+"""Records what attempts have come to, as much at a time as has come together meanwhile."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+import structlog
+
+from event_trigger.db.engine import Sessions, is_outage
+from event_trigger.deliveries.parcel import Leased
+from event_trigger.deliveries.queue import Claimed, Health, Queue, Recorded
+from event_trigger.destinations.pacing import Breaker
+from event_trigger.models import DeliveryError, DisabledReason
+
+log = structlog.get_logger()
+
+LARGEST_RECORD = 500
+RETRY_AFTER = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """An attempt that has ended."""
+
+    delivery: Leased
+    outcome: Recorded
+
+
+class Recorder:
+    """What one process has to record; `settled` is told when some needs no more care."""
+
+    def __init__(self, sessions: Sessions, *, settled: Callable[[Sequence[Done]], None]) -> None:
+        self._sessions = sessions
+        self._settled = settled
+        self._waiting: list[Done] = []
+        self._recording: asyncio.Task[None] | None = None
+
+    def add(self, done: Done) -> None:
+        self._waiting.append(done)
+        if self._recording is None:
+            self._recording = asyncio.create_task(self._record_all())
+
+    async def drain(self, within: float) -> None:
+        if self._recording is not None:
+            await asyncio.wait({self._recording}, timeout=within)
+
+    async def _record_all(self) -> None:
+        try:
+            while self._waiting:
+                batch = self._waiting[:LARGEST_RECORD]
+                del self._waiting[:LARGEST_RECORD]
+                by_shard = sorted(batch, key=lambda one: one.delivery.shard)
+                for shard, group in groupby(by_shard, key=lambda one: one.delivery.shard):
+                    await self._record(shard, list(group))
+        finally:
+            self._recording = None
+
+    async def _record(self, shard: int, group: Sequence[Done]) -> None:
+        """Keeps what could not be recorded for when the database is back."""
+        try:
+            await self._record_shard(shard, group)
+        except Exception as error:
+            if is_outage(error):
+                log.warning("record_waits_for_database", error=type(error).__name__)
+                self._waiting[:0] = group
+                await asyncio.sleep(RETRY_AFTER)
+                return
+            # it would fail again: the leases end, and others try
+            log.exception("record_failed", deliveries=[one.delivery.delivery_id for one in group])
+        self._settled(group)
+
+    async def _record_shard(self, shard: int, group: Sequence[Done]) -> None:
+        """Recording twice, after an answer that was lost, changes nothing: the lease is over."""
+        failing = {one.delivery.destination_id for one in group if one.outcome.error is not None}
+        others = {one.delivery.destination_id for one in group} - failing
+        async with self._sessions.begin() as session:
+            queue = Queue(session)
+            restless = await queue.list_restless(shard, sorted(others)) if others else set()
+            if touched := failing | restless:
+                rows = await queue.lock_destinations(shard, sorted(touched), wait=True)
+                await queue.save_breakers(shard, [health_of(row, group) for row in rows])
+            kept = await queue.record(shard, [one.outcome for one in group])
+        for one in group:
+            if one.delivery.delivery_id not in kept:
+                log.warning("attempt_overtaken", delivery_id=one.delivery.delivery_id)
+
+
+def breaker_of(destination: Claimed) -> Breaker:
+    return Breaker(destination.failures, destination.window, destination.probe_at)
+
+
+def health_of(destination: Claimed, group: Sequence[Done]) -> Health:
+    """What the outcomes, in the order in which they came, make of a destination.
+
+    What was sent to the URL that it had before says nothing of the one that it has now.
+    """
+    breaker, disabled = breaker_of(destination), None
+    for one in group:
+        if (one.delivery.destination_id, one.delivery.url) != (destination.id, destination.url):
+            continue
+        if one.outcome.error is None:
+            breaker = breaker.succeeded(widest=destination.max_concurrency)
+        else:
+            breaker = breaker.failed(now=destination.now)
+        if one.outcome.error is DeliveryError.GONE:
+            disabled = DisabledReason.GONE
+    return Health(destination.id, breaker, disabled)

@@ -1,0 +1,220 @@
+"""A destination is judged by its own answers, and takes nothing from the others."""
+
+import asyncio
+import itertools
+from ipaddress import ip_network
+from typing import Any
+
+import httpx
+from aiohttp import web
+
+from event_trigger.db.engine import create_engine, create_sessions
+from event_trigger.deliveries.sender import Sender
+from event_trigger.deliveries.worker import MOST_BYTES_IN_FLIGHT, Worker
+from event_trigger.destinations.names import Names
+from event_trigger.destinations.target import Guard
+from event_trigger.vault import Vault
+from tests.support.destinations import (
+    fire,
+    make_destination,
+    read_destination,
+    until_finished,
+)
+from tests.support.receiver import ALLOW_LOOPBACK, Receiver
+from tests.support.services import ADA, idle_service, make_settings
+from tests.support.triggers import make_api
+from tests.support.waiting import eventually
+
+_PLANT = """
+    INSERT INTO deliveries (shard, owner_id, destination_id, trigger_id, event_id, event_type,
+        triggered_at, is_test, payload, payload_size)
+    SELECT $1::bigint % 64, $1, $2, 1, number, 'api', now(), false,
+        json_build_object('a', repeat('x', $4)), $4 + 10
+    FROM generate_series(1, $3::int) AS number
+"""
+
+
+async def plant(database: Any, destination_id: int, count: int, *, size: int = 0) -> None:
+    """Deliveries that are due, each with a payload of about so many bytes."""
+    await database.execute(_PLANT, ADA, destination_id, count, size)
+
+
+async def test_slow_successes_keep_nobody_else_waiting(
+    ada: httpx.AsyncClient, receiver: Receiver, database: Any
+) -> None:
+    arrived = asyncio.Event()
+
+    async def slow(_: web.Request) -> web.StreamResponse:
+        await arrived.wait()
+        return web.Response()
+
+    async def quick(_: web.Request) -> web.StreamResponse:
+        arrived.set()
+        return web.Response()
+
+    receiver.answers |= {"/slow": slow, "/quick": quick}
+    for _ in range(6):
+        made = await make_destination(ada, receiver.url + "/slow", timeout=30, max_concurrency=100)
+        await plant(database, made["id"], 150)
+    await database.execute("NOTIFY event_trigger_deliveries")
+    await eventually(lambda: count_of(receiver, "/slow"), lambda count: count > 100)
+    healthy = await make_destination(ada, receiver.url + "/quick")
+
+    await fire(ada, await make_api(ada, destinations=[healthy["id"]]))
+
+    [delivery] = await until_finished(ada, destination_id=healthy["id"])
+    assert delivery["status"] == "delivered"  # or the slow ones would still be waiting
+
+
+async def count_of(receiver: Receiver, path: str) -> int:
+    return len(receiver.at(path))
+
+
+async def test_large_payloads_are_in_memory_a_few_at_a_time(
+    ada: httpx.AsyncClient, receiver: Receiver, database: Any
+) -> None:
+    size, at_once, most = 1_000_000, 0, 0
+
+    async def count(_: web.Request) -> web.StreamResponse:
+        nonlocal at_once, most
+        at_once += 1
+        most = max(most, at_once)
+        await asyncio.sleep(0.05)
+        at_once -= 1
+        return web.Response()
+
+    receiver.remembers = False
+    receiver.answers["/hook"] = count
+    made = await make_destination(ada, receiver.url + "/hook", max_concurrency=100)
+    await plant(database, made["id"], 60, size=size)
+    await database.execute("NOTIFY event_trigger_deliveries")
+
+    await until_finished(ada, 60)
+
+    assert 1 < most * size <= MOST_BYTES_IN_FLIGHT
+
+
+async def test_only_failures_in_a_row_open_the_breaker(
+    ada: httpx.AsyncClient, receiver: Receiver
+) -> None:
+    turns, states = itertools.cycle([500, 200]), set()
+
+    async def every_other(_: web.Request) -> web.StreamResponse:
+        states.add((await read_destination(ada, made["id"]))["state"])
+        return web.Response(status=next(turns))
+
+    receiver.answers["/hook"] = every_other
+    made = await make_destination(ada, receiver.url + "/hook", max_concurrency=1)
+    trigger = await make_api(ada, destinations=[made["id"]])
+    for _ in range(8):
+        await fire(ada, trigger)
+
+    await until_finished(ada, 8)
+
+    assert len(receiver.received) > 10
+    assert states == {"closed"}
+
+
+async def test_an_answer_of_the_url_before_does_not_judge_the_one_now(
+    ada: httpx.AsyncClient, receiver: Receiver
+) -> None:
+    asked, answer = asyncio.Event(), asyncio.Event()
+
+    async def gone(_: web.Request) -> web.StreamResponse:
+        asked.set()
+        await answer.wait()
+        return web.Response(status=410)
+
+    receiver.answers["/old"] = gone
+    made = await make_destination(ada, receiver.url + "/old")
+    trigger = await make_api(ada, destinations=[made["id"]])
+    await fire(ada, trigger)
+    await asked.wait()
+
+    await ada.patch(f"/destinations/{made['id']}", json={"url": receiver.url + "/new"})
+    answer.set()
+    await until_finished(ada)
+
+    now = await read_destination(ada, made["id"])
+    assert (now["status"], now["failures"]) == ("enabled", 0)
+
+
+async def test_what_arrives_while_its_destination_is_deleted_is_recorded(
+    ada: httpx.AsyncClient, receiver: Receiver, database: Any
+) -> None:
+    asked, answer = asyncio.Event(), asyncio.Event()
+
+    async def wait(_: web.Request) -> web.StreamResponse:
+        asked.set()
+        await answer.wait()
+        return web.Response()
+
+    receiver.answers["/hook"] = wait
+    made = await make_destination(ada, receiver.url + "/hook", max_concurrency=1)
+    trigger = await make_api(ada, destinations=[made["id"]])
+    await fire(ada, trigger)
+    await fire(ada, trigger)
+    await asked.wait()
+    await ada.delete(f"/destinations/{made['id']}")
+    [given_up] = await until_finished(ada, 1)
+    answer.set()
+
+    first, second = await until_finished(ada, 2)
+
+    assert given_up == second
+    assert (second["status"], second["error"]) == ("exhausted", "destination_deleted")
+    assert (first["status"], first["attempt_count"]) == ("delivered", 1)
+
+
+async def test_what_does_not_end_before_a_shutdown_is_due_for_the_others_at_once(
+    database_url: str, receiver: Receiver, database: Any
+) -> None:
+    asked = asyncio.Event()
+
+    async def hang(_: web.Request) -> web.StreamResponse:
+        asked.set()
+        await asyncio.sleep(60)
+        return web.Response()
+
+    receiver.answers["/hook"] = hang
+    async with idle_service(database_url, **ALLOW_LOOPBACK) as service:
+        made = await make_destination(service.client(ADA), receiver.url + "/hook", timeout=30)
+    await plant(database, made["id"], 1)
+    engine, settings = create_engine(database_url), make_settings(database_url)
+    sender = Sender(Guard([ip_network("127.0.0.0/8")]), Names().lookup)
+    worker = Worker(create_sessions(engine), sender, Vault.of(settings), (), woken=lambda: None)
+    await worker.deliver_due()
+    await asked.wait()
+
+    await worker.drain(0)
+
+    row = await database.fetchrow(
+        "SELECT leased_until, next_attempt_at <= now() AS is_due, status FROM deliveries"
+    )
+    await sender.aclose()
+    await engine.dispose()
+    attempt = await database.fetchrow("SELECT number, error, duration_ms FROM delivery_attempts")
+    assert (row["leased_until"], row["is_due"], row["status"]) == (None, True, "pending")
+    assert tuple(attempt) == (1, "interrupted", None)
+
+
+async def test_an_attempt_that_was_cut_off_is_on_record_and_costs_no_retry(
+    ada: httpx.AsyncClient, receiver: Receiver, database: Any
+) -> None:
+    made = await make_destination(ada, receiver.url + "/hook", max_concurrency=1)
+    await ada.post(f"/destinations/{made['id']}/disable")
+    await plant(database, made["id"], 1)
+    await database.execute(
+        "UPDATE deliveries SET lease = 1, leased_at = now() - interval '1 min',"
+        " leased_until = now() - interval '1 s', next_attempt_at = now() - interval '1 s'"
+    )
+
+    await ada.post(f"/destinations/{made['id']}/enable")
+
+    [delivery] = await until_finished(ada)
+    assert delivery["attempt_count"] == 2
+    assert [(one["number"], one["error"]) for one in delivery["attempts"]] == [
+        (1, "interrupted"),
+        (2, None),
+    ]
+    assert await database.fetchval("SELECT tries FROM deliveries") == 1

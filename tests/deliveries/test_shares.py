@@ -1,0 +1,52 @@
+"""However greedy some are, whoever comes next finds room in a process."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from event_trigger.deliveries.shares import Pool
+
+MOST = 512
+holders = st.lists(st.tuples(st.integers(1, 5), st.integers(1, 20)), max_size=200)
+
+
+def filled(asks: list[tuple[int, int]], pool: Pool) -> Pool:
+    """Each takes all that it may, in turn; a destination's id says whose it is."""
+    for owner_id, place in asks:
+        who = owner_id, owner_id * 100 + place
+        pool.take(*who, pool.room(*who))
+    return pool
+
+
+@given(holders)
+def test_nobody_keeps_a_newcomer_out(asks: list[tuple[int, int]]) -> None:
+    pool = filled(asks, Pool(MOST))
+
+    assert 0 <= pool.free <= MOST
+    assert pool.room(99, 9900) > 0
+
+
+@given(st.lists(st.integers(1, 10), max_size=200))
+def test_an_owners_slow_destinations_leave_room_for_its_others(places: list[int]) -> None:
+    pool = filled([(1, place) for place in places], Pool(MOST))
+
+    assert pool.room(1, 199) > 0
+
+
+@given(holders)
+def test_what_is_given_back_is_free_again(asks: list[tuple[int, int]]) -> None:
+    pool, taken = Pool(MOST), []
+    for owner_id, place in asks:
+        amount = pool.room(owner_id, place)
+        pool.take(owner_id, place, amount)
+        taken.append((owner_id, place, amount))
+    for owner_id, place, amount in taken:
+        pool.take(owner_id, place, -amount)
+
+    assert pool.free == MOST
+    assert pool.room(1, 1) == Pool(MOST).room(1, 1)
+
+
+def test_one_alone_comes_to_have_a_sixth() -> None:
+    pool = filled([(1, 1)] * 20, Pool(MOST))
+
+    assert abs(MOST - pool.free - MOST / 6) < 4

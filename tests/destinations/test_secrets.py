@@ -1,0 +1,33 @@
+"""Which secrets sign: the newest, and each that was replaced less than 24 hours ago."""
+
+from datetime import UTC, datetime, timedelta
+
+import httpx
+
+from event_trigger.destinations.lifecycle import MOST_PREVIOUS
+from event_trigger.destinations.secrets import Previous, Secrets
+from tests.support.destinations import make_destination
+from tests.support.problems import problem_of
+
+NOW = datetime(2026, 11, 25, tzinfo=UTC)
+SECOND = timedelta(seconds=1)
+
+
+def test_a_replaced_secret_signs_until_its_instant_and_no_longer() -> None:
+    secrets = Secrets("c", (Previous("b", NOW + SECOND), Previous("a", NOW)))
+
+    assert secrets.signing(now=NOW - SECOND) == ["c", "b", "a"]
+    assert secrets.signing(now=NOW) == ["c", "b"]
+    assert secrets.signing(now=NOW + SECOND) == ["c"]
+
+
+async def test_a_secret_is_replaced_a_few_times_a_day_at_the_most(ada: httpx.AsyncClient) -> None:
+    made = await make_destination(ada, "https://1.1.1.1/hook")
+    path = f"/destinations/{made['id']}/rotate-secret"
+    renewed = [(await ada.post(path)).json()["secret"] for _ in range(MOST_PREVIOUS)]
+
+    problem = problem_of(await ada.post(path), 409)
+
+    assert problem["type"] == "urn:event-trigger:problem:secret-replaced-often"
+    shown = (await ada.get(f"/destinations/{made['id']}/secret")).json()
+    assert shown["secret"] == renewed[-1]
