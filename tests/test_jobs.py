@@ -32,7 +32,7 @@ async def made_jobs(database_url: str) -> AsyncIterator[tuple[Jobs, AsyncEngine]
         settings,
         sender=sender,
         vault=Vault.of(settings),
-        stored=lambda _: None,
+        heard={},
     )
     yield jobs, engine
     await engine.dispose()

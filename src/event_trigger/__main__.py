@@ -23,9 +23,10 @@ from event_trigger.db.migrate import current_revision, is_migrated, migrate, new
 from event_trigger.destinations.lifecycle import rotate_keys
 from event_trigger.errors import Problem
 from event_trigger.logs import configure_logs
-from event_trigger.models import Role
+from event_trigger.models import ActorKind, Role
 from event_trigger.serving import serve
 from event_trigger.vault import Vault
+from event_trigger.web.trail import Actor, TrailSession, acting
 
 T = TypeVar("T")
 Work = Callable[[AsyncEngine, Sessions], Awaitable[T]]
@@ -105,17 +106,20 @@ def _run(wanted: argparse.Namespace, settings: Settings) -> int:
             print(*found.findings, found.summary(), sep="\n")
             return 0 if found.adds_up else 1
         case "rotate-keys":
-            print(_with_database(settings, _rotate_keys(settings)))
+            print(_with_database(settings, _rotate_keys(settings), "rotate-keys"))
         case "user":
-            print(_with_database(settings, _user(wanted)))
+            print(_with_database(settings, _user(wanted), f"user {wanted.action}"))
     return 0
 
 
-def _with_database(settings: Settings, work: Work[T]) -> T:
+def _with_database(settings: Settings, work: Work[T], command: str = "") -> T:
+    """`command` is what the audit log says if it changes something."""
+
     async def run(url: str) -> T:
         engine = create_engine(url)
         try:
-            return await work(engine, create_sessions(engine))
+            with acting(Actor(ActorKind.OPERATOR, command=command)):
+                return await work(engine, create_sessions(engine, TrailSession))
         finally:
             await engine.dispose()
 

@@ -13,13 +13,16 @@ from starlette.middleware import Middleware
 
 from event_trigger import __version__
 from event_trigger.accounting import router as accounting
+from event_trigger.admin import router as admin
 from event_trigger.auth import router as auth
-from event_trigger.auth.gate import TokenGate
+from event_trigger.auth.credentials import Credentials
+from event_trigger.auth.gate import Gate
 from event_trigger.auth.passwords import Passwords
 from event_trigger.auth.tokens import Tokens
 from event_trigger.config import Settings
 from event_trigger.db.engine import create_engine, create_sessions
 from event_trigger.db.migrate import is_migrated, migrate
+from event_trigger.db.notify import CREDENTIALS_CHANGED, EVENTS_STORED
 from event_trigger.deliveries import router as deliveries
 from event_trigger.deliveries.sender import Sender
 from event_trigger.destinations import router as destinations
@@ -29,6 +32,7 @@ from event_trigger.dispatch import router as dispatch
 from event_trigger.events import router as events
 from event_trigger.events.retention import make_partitions
 from event_trigger.jobs import Jobs
+from event_trigger.keys import router as keys
 from event_trigger.live import router as live
 from event_trigger.live.hub import Hub
 from event_trigger.logs import configure_logs
@@ -39,6 +43,7 @@ from event_trigger.web import docs, health
 from event_trigger.web.middleware import BodyLimitMiddleware, RequestMiddleware
 from event_trigger.web.problems import add_problem_handlers
 from event_trigger.web.services import Services
+from event_trigger.web.trail import TrailSession
 
 log = structlog.get_logger()
 
@@ -68,7 +73,7 @@ def create_app(
     assert settings.jwt_secret is not None
     url = settings.database_url.get_secret_value()
     engine = create_engine(url)
-    sessions = create_sessions(engine)
+    sessions = create_sessions(engine, TrailSession)
     # its own, so that no crowd of callers keeps what is due from firing
     jobs_engine = create_engine(url, connections=JOBS_CONNECTIONS)
     vault, hub, guard, names = (
@@ -78,18 +83,19 @@ def create_app(
         names or Names(),
     )
     sender = Sender(guard, names.lookup)
+    previous = settings.jwt_previous_secret
+    tokens = Tokens(
+        settings.jwt_secret.get_secret_value(),
+        None if previous is None else previous.get_secret_value(),
+    )
+    credentials = Credentials(sessions, tokens)
     jobs = Jobs(
         jobs_engine,
         create_sessions(jobs_engine),
         settings,
         sender=sender,
         vault=vault,
-        stored=hub.heard,
-    )
-    previous = settings.jwt_previous_secret
-    tokens = Tokens(
-        settings.jwt_secret.get_secret_value(),
-        None if previous is None else previous.get_secret_value(),
+        heard={EVENTS_STORED: hub.heard, CREDENTIALS_CHANGED: credentials.forget},
     )
 
     @asynccontextmanager
@@ -103,6 +109,7 @@ def create_app(
             hub.close()
             await jobs.stop()
             await sender.aclose()
+            names.close()
             await engine.dispose()
             await jobs_engine.dispose()
 
@@ -116,13 +123,14 @@ def create_app(
         telemetry={"tracing": False, "metrics": False, "logs": False},
         redirect_slashes=False,
         generate_unique_id_function=operation_id,
-        middleware=_middleware(settings, tokens),
+        middleware=_middleware(settings, credentials),
     )
     app.state.services = Services(
         settings,
         sessions,
         passwords or Passwords(),
         tokens,
+        credentials,
         vault,
         guard,
         names,
@@ -134,6 +142,8 @@ def create_app(
     for router in (
         auth.forms,
         auth.router,
+        keys.router,
+        admin.router,
         triggers.router,
         preview.router,
         dispatch.router,
@@ -180,7 +190,7 @@ def operation_id(route: APIRoute) -> str:
     return route.name
 
 
-def _middleware(settings: Settings, tokens: Tokens) -> list[Middleware]:
+def _middleware(settings: Settings, credentials: Credentials) -> list[Middleware]:
     stack = [Middleware(RequestMiddleware)]
     if settings.cors_origins:
         stack.append(
@@ -188,12 +198,18 @@ def _middleware(settings: Settings, tokens: Tokens) -> list[Middleware]:
                 CORSMiddleware,
                 allow_origins=settings.cors_origins,
                 allow_methods=["*"],
-                allow_headers=["Authorization", "Content-Type", "Idempotency-Key", "X-Request-ID"],
+                allow_headers=[
+                    "Authorization",
+                    "Content-Type",
+                    "Idempotency-Key",
+                    "X-API-Key",
+                    "X-Request-ID",
+                ],
                 expose_headers=["Idempotent-Replayed", "Link", "Location", "Retry-After"],
             )
         )
     return [
         *stack,
         Middleware(BodyLimitMiddleware, largest=LARGEST_BODY),
-        Middleware(TokenGate, tokens=tokens),
+        Middleware(Gate, credentials=credentials),
     ]

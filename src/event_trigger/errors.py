@@ -60,6 +60,8 @@ class Unauthorized(Problem):
 
 
 class Forbidden(Problem):
+    """Answers 403: it is known who is calling, and that they may not do this."""
+
     status, slug, title = 403, "forbidden", "Not allowed"
 
 

@@ -1,7 +1,7 @@
 """What the AsyncIOScheduler runs: it is a clock and nothing more; PostgreSQL has the plan."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, timedelta
 
 import structlog
@@ -9,14 +9,15 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.interval import IntervalTrigger
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from event_trigger.admin.repository import AuditLog
 from event_trigger.auth.repository import Logins
+from event_trigger.auth.throttle import Failures
 from event_trigger.clock import utc_now
 from event_trigger.config import Settings
 from event_trigger.db.clock import database_now
 from event_trigger.db.engine import Sessions, is_outage
 from event_trigger.db.notify import (
     DELIVERIES_CHANGED,
-    EVENTS_STORED,
     SCHEDULE_CHANGED,
     Heard,
     listen,
@@ -38,6 +39,7 @@ RETRY_AFTER = 1.0
 STALLED_EVERY = 2.0
 SILENT_FOR = 10.0  # seconds without a beat after which a process is not ready
 DRAIN_FOR = 10.0
+AUDIT_KEPT_FOR = timedelta(days=90)
 
 
 class Jobs:
@@ -51,15 +53,15 @@ class Jobs:
         *,
         sender: Sender,
         vault: Vault,
-        stored: Heard,
+        heard: Mapping[str, Heard],
     ) -> None:
-        """`stored` is told, soon after each commit, whose events were stored."""
+        """`heard` says who else wants to know of which notifications."""
         self._engine = engine
         self._sessions = sessions
         self._settings = settings
         self._running: dict[str, asyncio.Task[object]] = {}
         self._woken: set[str] = set()
-        self._stored = stored
+        self._others = heard
         self._worker = Worker(
             sessions, sender, vault, settings.retry_after, woken=lambda: self._wake("deliver")
         )
@@ -155,6 +157,8 @@ class Jobs:
             await History(session).purge_older_than(now - self._settings.keep_for)
             await IdempotencyKeys(session).purge_older_than(now - ANSWERS_KEPT_FOR)
             await Logins(session).purge_expired()
+            await Failures(session).purge()
+            await AuditLog(session).purge_older_than(now - AUDIT_KEPT_FOR)
 
     async def _retain_deliveries(self) -> None:
         """Apart from the log's retention, which makes partitions and must not wait for this."""
@@ -177,7 +181,7 @@ class Jobs:
         return {
             SCHEDULE_CHANGED: lambda _: self._wake("dispatch"),
             DELIVERIES_CHANGED: lambda _: self._wake("deliver"),
-            EVENTS_STORED: self._stored,
+            **self._others,
         }
 
     def _wake(self, name: str) -> None:

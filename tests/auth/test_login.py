@@ -24,6 +24,7 @@ from tests.support.problems import places_of, problem_of
 from tests.support.services import ADA, PASSWORD, SECRET, Service, quick_passwords
 
 ADAS = "ada@example.com"
+ADA_SAYS = logins.SignIn(ADAS, PASSWORD, "192.0.2.1", None)
 FORM = {"content-type": "application/x-www-form-urlencoded"}
 
 
@@ -58,11 +59,11 @@ async def test_the_right_password_opens_the_service(anonymous: httpx.AsyncClient
 
     body = answer.json()
     assert answer.status_code == 200
-    assert set(body) == {"access_token", "token_type", "expires_in", "refresh_token"}
+    assert set(body) == {"access_token", "token_type", "expires_in", "refresh_token", "scope"}
     assert (body["token_type"], body["expires_in"]) == ("bearer", 3600)
     assert answer.headers["cache-control"] == "no-store"
     me = (await who_am_i(anonymous, tokens_of(answer))).json()
-    assert set(me) == {"id", "email", "role", "created_at"}
+    assert set(me) == {"id", "email", "role", "disabled_at", "created_at"}
     assert (me["id"], me["email"], me["role"]) == (ADA, ADAS, "user")
 
 
@@ -247,7 +248,7 @@ async def test_a_login_with_the_old_password_does_not_outlive_a_change_during_it
     slow = Meanwhile(password_changes)
 
     with pytest.raises(logins.WrongLogin):
-        await logins.sign_in(sessions, slow, Tokens(SECRET), email=ADAS, password=PASSWORD)
+        await logins.sign_in(sessions, slow, Tokens(SECRET), ADA_SAYS)
 
     assert await _count_live_logins(sessions) == 0
 
@@ -259,7 +260,7 @@ async def test_a_user_who_is_disabled_during_the_check_gets_no_login(sessions: S
     slow = Meanwhile(is_disabled)
 
     with pytest.raises(logins.WrongLogin):
-        await logins.sign_in(sessions, slow, Tokens(SECRET), email=ADAS, password=PASSWORD)
+        await logins.sign_in(sessions, slow, Tokens(SECRET), ADA_SAYS)
 
     assert await _count_live_logins(sessions) == 0
 

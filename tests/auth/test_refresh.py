@@ -21,7 +21,7 @@ async def test_a_refresh_token_is_traded_for_new_tokens(anonymous: httpx.AsyncCl
 
     body = answer.json()
     second = tokens_of(answer)
-    assert set(body) == {"access_token", "token_type", "expires_in", "refresh_token"}
+    assert set(body) == {"access_token", "token_type", "expires_in", "refresh_token", "scope"}
     assert answer.headers["cache-control"] == "no-store"
     assert len({first.access, first.refresh, second.access, second.refresh}) == 4
     assert (await who_am_i(anonymous, second)).json()["id"] == ADA

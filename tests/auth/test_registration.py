@@ -47,7 +47,7 @@ async def test_somebody_who_registers_can_sign_in_as_an_ordinary_user(
 
     user = answer.json()
     assert answer.status_code == 201
-    assert set(user) == {"id", "email", "role", "created_at"}
+    assert set(user) == {"id", "email", "role", "disabled_at", "created_at"}
     assert (user["email"], user["role"]) == ("grace@example.com", "user")
     tokens = await ask_for_tokens(visitor, "grace@example.com", PASSWORD)
     headers = {"Authorization": f"Bearer {tokens.json()['access_token']}"}

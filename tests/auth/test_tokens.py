@@ -20,7 +20,8 @@ from tests.support.problems import problem_of
 from tests.support.services import ADA, SECRET
 
 LOGIN = UUID(int=ADA)
-OURS = AccessClaims(user_id=ADA, login_id=LOGIN)
+SOME_TIME = datetime(2026, 1, 1, tzinfo=UTC)
+OURS = AccessClaims(user_id=ADA, login_id=LOGIN, expires_at=SOME_TIME)
 KID = hashlib.sha256(SECRET.encode()).hexdigest()[:8]
 HEADER = {"alg": "HS256", "typ": "JWT", "kid": KID}
 GONE = object()  # what a claim is set to in order to leave it out
@@ -71,7 +72,9 @@ def test_a_token_made_by_hand_is_read_if_it_is_right() -> None:
 def test_what_is_issued_can_be_read() -> None:
     issued = TOKENS.issue(user_id=2**63 - 1, login_id=LOGIN)
 
-    assert TOKENS.read(issued) == AccessClaims(user_id=2**63 - 1, login_id=LOGIN)
+    assert TOKENS.read(issued) == AccessClaims(
+        user_id=2**63 - 1, login_id=LOGIN, expires_at=SOME_TIME
+    )
     assert len(issued) < LONGEST_TOKEN
 
 

@@ -1,5 +1,6 @@
 """The log as a file: everything that the filters select, safe to open in a spreadsheet."""
 
+import asyncio
 import csv
 import io
 import json
@@ -22,7 +23,7 @@ from tests.support.reading import read_all
 from tests.support.services import ADA, ADMIN, BOB, Service, token_of
 from tests.support.streams import listening
 from tests.support.triggers import make_api
-from tests.support.waiting import eventually
+from tests.support.waiting import REVOKED_WITHIN, eventually
 
 KEEP_FOR = timedelta(hours=48)
 LARGE = 64  # events of a megabyte: more than lies between a service and a reader who is slow
@@ -157,6 +158,7 @@ async def test_an_export_that_ends_with_its_login_does_not_look_whole(
     with capture_logs() as logged:
         async with begun_export(service, reader) as rest:
             await database.execute(what_happens, reader)
+            await asyncio.sleep(REVOKED_WITHIN)
             with pytest.raises(httpx.RemoteProtocolError, match="incomplete"):
                 await _read_into(chunks, rest)
 

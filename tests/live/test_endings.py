@@ -20,7 +20,7 @@ from tests.support.planting import plant_event
 from tests.support.services import ADA, ADMIN, BOB, SECRET, Service
 from tests.support.streams import Stream, following, listening
 from tests.support.triggers import make_api
-from tests.support.waiting import eventually
+from tests.support.waiting import REVOKED_WITHIN, eventually
 
 SOON = timedelta(seconds=3)
 
@@ -75,6 +75,7 @@ async def test_who_is_an_admin_no_more_sees_nothing_more_of_others(
         before = await fire(bob, his)
         await stream.read(1)
         await database.execute("UPDATE users SET role = 'user' WHERE id = $1", ADMIN)
+        await asyncio.sleep(REVOKED_WITHIN)
         await fire(bob, his)
         await stream.read_to_the_end()
 

@@ -2,26 +2,25 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
-from uuid import UUID
 
 import httpx
 import pytest
 
-from event_trigger.auth.dependencies import Principal
+from event_trigger.auth.credentials import Credentials
+from event_trigger.auth.tokens import Tokens
 from event_trigger.clock import utc_now
 from event_trigger.db.engine import Sessions, create_engine, create_sessions
 from event_trigger.events.repository import EventFilter, Events, Position, Stretch
 from event_trigger.events.window import Window
 from event_trigger.live.following import Follower
 from event_trigger.live.hub import Hub
-from event_trigger.models import Role
 from tests.support.destinations import fire
 from tests.support.plans import plans_of
 from tests.support.planting import plant_event
 from tests.support.problems import places_of, problem_of
-from tests.support.services import ADA, Service
+from tests.support.services import ADA, SECRET, Service, token_of
 from tests.support.streams import following, listening
 from tests.support.triggers import make_api
 
@@ -120,8 +119,14 @@ async def test_an_event_with_the_number_of_another_server_counts_as_gone(
 async def test_a_stream_does_not_wait_for_a_number_of_another_server(sessions: Sessions) -> None:
     """Its reader comes back with an id, and is told what is kept."""
     hub = Hub()
-    principal = Principal(ADA, Role.USER, UUID(int=ADA), utc_now() + timedelta(hours=1))
-    follower = Follower(sessions, hub, principal, lambda now: EventFilter(ADA, Window(now, None)))
+    credentials = Credentials(sessions, Tokens(SECRET))
+    principal = await credentials.identify(token_of(ADA))
+    assert principal is not None
+
+    def everything(now: datetime) -> EventFilter:
+        return EventFilter(ADA, Window(now, None))
+
+    follower = Follower(sessions, hub, credentials, principal, everything)
 
     with hub.subscribe(user_id=ADA, owner_id=ADA) as subscription:
         async with asyncio.timeout(30):

@@ -6,6 +6,8 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
+REVOKED_WITHIN = 1.0  # seconds, as the contract says
+
 
 async def eventually(
     look: Callable[[], Awaitable[T]], satisfied: Callable[[T], bool], *, within: float = 60.0

@@ -8,11 +8,14 @@ import httpx
 import pytest
 
 from event_trigger.app import create_app
+from event_trigger.auth.scopes import Scope
 from event_trigger.errors import Unauthorized
 from tests.support.logins import sign_in
 from tests.support.names import PUBLIC, resolving
 from tests.support.services import (
     ADA,
+    ADMIN,
+    BOB,
     Service,
     make_settings,
     quick_passwords,
@@ -20,6 +23,7 @@ from tests.support.services import (
 )
 
 OPEN = {"sign_in", "refresh_tokens", "register", "healthz", "readyz"}
+NEEDS_NO_SCOPE = {"sign_out", "get_me", "create_key", "list_keys", "delete_key"}  # one's own
 PROBLEM = "application/problem+json"
 # clients are generated from these names: a new one may be added, none may change
 OPERATION_IDS = {
@@ -28,6 +32,12 @@ OPERATION_IDS = {
     "sign_out": "POST /auth/logout",
     "get_me": "GET /auth/me",
     "register": "POST /auth/register",
+    "create_key": "POST /auth/keys",
+    "list_keys": "GET /auth/keys",
+    "delete_key": "DELETE /auth/keys/{key_id}",
+    "list_users": "GET /users",
+    "update_user": "PATCH /users/{user_id}",
+    "list_audit": "GET /audit",
     "create_trigger": "POST /triggers",
     "list_triggers": "GET /triggers",
     "get_trigger": "GET /triggers/{trigger_id}",
@@ -124,6 +134,23 @@ def test_every_operation_needs_a_login_or_is_public(document: dict[str, Any]) ->
     schemes = document["components"]["securitySchemes"]
     assert open_to_all == OPEN
     assert schemes["login"]["flows"]["password"]["tokenUrl"] == "/auth/token"
+    assert schemes["login"]["flows"]["password"]["scopes"].keys() == set(Scope)
+    assert (schemes["key"]["in"], schemes["key"]["name"]) == ("header", "X-API-Key")
+
+
+def test_every_operation_says_which_scopes_it_needs(document: dict[str, Any]) -> None:
+    for name, operation in operations(document):
+        if operation["operationId"] not in OPEN:
+            by_scheme = {
+                scheme: held for one in operation["security"] for scheme, held in one.items()
+            }
+
+            assert by_scheme.keys() == {"login", "key"}, name
+            assert by_scheme["login"] == by_scheme["key"], name
+            assert set(by_scheme["login"]) <= set(Scope), name
+            needs_some = operation["operationId"] not in NEEDS_NO_SCOPE
+            assert bool(by_scheme["login"]) == needs_some, name
+            assert operation["responses"].keys() >= {"401", "403"} or not needs_some, name
 
 
 def test_what_needs_a_login_says_401(document: dict[str, Any]) -> None:
@@ -193,7 +220,7 @@ def _example(field: dict[str, Any]) -> Any:
 
 
 def _filled(name: str, trigger: httpx.Response, destination: httpx.Response) -> str:
-    name = name.replace("{trigger_id}", str(trigger.json()["id"]))
+    name = name.replace("{trigger_id}", str(trigger.json()["id"])).replace("{user_id}", str(BOB))
     return name.replace("{destination_id}", str(destination.json()["id"]))
 
 
@@ -203,7 +230,14 @@ async def test_the_example_of_every_body_works(database_url: str) -> None:
 
 
 async def _every_example_works(service: Service) -> None:
-    ada, anonymous = service.client(ADA), service.client()
+    ada, anonymous, admin = service.client(ADA), service.client(), service.client(ADMIN)
+
+    def client_for(operation: dict[str, Any]) -> httpx.AsyncClient:
+        security = operation.get("security")
+        if not security:
+            return anonymous
+        return admin if any("admin" in one.get("login", ()) for one in security) else ada
+
     document = (await anonymous.get("/openapi.json")).json()
     tokens = await sign_in(anonymous)
     made = await ada.post(
@@ -225,7 +259,7 @@ async def _every_example_works(service: Service) -> None:
                 body = {key: real.get(key, value) for key, value in example.items()}
                 method, path = _filled(name, made, destination).split()
                 is_json = media_type == "application/json"
-                client = ada if operation.get("security") else anonymous
+                client = client_for(operation)
                 answer = await client.request(
                     method, path, json=body if is_json else None, data=None if is_json else body
                 )

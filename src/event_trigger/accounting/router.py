@@ -14,8 +14,10 @@ from event_trigger.accounting.schemas import (
     ScheduleInForce,
     UnfiredRead,
 )
+from event_trigger.auth.dependencies import needs
+from event_trigger.auth.scopes import Scope
 from event_trigger.config import Settings
-from event_trigger.errors import Invalid, NotFound, Unauthorized
+from event_trigger.errors import Forbidden, Invalid, NotFound, Unauthorized
 from event_trigger.models import UnfiredReason
 from event_trigger.triggers.dependencies import TriggerKeyDep
 from event_trigger.triggers.repository import OwnedId, Triggers
@@ -31,7 +33,8 @@ MOST_LISTED = 1000
 router = strict_router(
     prefix="/triggers",
     tags=["accounting"],
-    responses=problems(Unauthorized, NotFound, Invalid),
+    responses=problems(Unauthorized, Forbidden, NotFound, Invalid),
+    dependencies=[needs(Scope.TRIGGERS_READ)],
 )
 
 

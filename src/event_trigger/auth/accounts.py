@@ -1,10 +1,31 @@
-"""Making accounts and ending them: by registration, by the operator, at the first start."""
+"""Making accounts and changing them: by registration, by admins, by the operator, at the start."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from event_trigger.auth.passwords import Passwords
 from event_trigger.auth.repository import Logins, Users
+from event_trigger.db.clock import database_now
 from event_trigger.db.engine import Sessions
+from event_trigger.db.notify import CREDENTIALS_CHANGED, notify
 from event_trigger.errors import Conflict, NotFound
 from event_trigger.models import Role, User
+from event_trigger.web.trail import record
+
+
+class LastAdmin(Conflict):
+    slug, title = "last-admin", "The last admin"
+    default_detail = "This is the only admin who can sign in. Make another one first."
+
+
+@dataclass(frozen=True, slots=True)
+class AccountChange:
+    """What an admin may change; None leaves it."""
+
+    role: Role | None = None
+    disabled: bool | None = None
 
 
 async def add_user(
@@ -14,6 +35,8 @@ async def add_user(
     password_hash = await passwords.hash(password)
     async with sessions.begin() as session:
         user = await Users(session).add(email=email, password_hash=password_hash, role=role)
+        if user is not None:
+            await record(session, "user", user.id, after={"email": email, "role": role})
     if user is None:
         raise Conflict("There is an account with this address already.")
     return user
@@ -22,24 +45,52 @@ async def add_user(
 async def set_password(
     sessions: Sessions, passwords: Passwords, *, email: str, password: str
 ) -> None:
-    """Changes a password and ends all logins made with the old one."""
+    """Changes a password and ends all logins made with the old one; API keys stay."""
     password_hash = await passwords.hash(password)
     async with sessions.begin() as session:
-        user = await _get_one(Users(session), email)
-        await Users(session).set_password(user.id, password_hash)
+        user = await _get_one(session, email)
+        user.password_hash = password_hash
+        await session.flush()
         await Logins(session).revoke_all_of(user.id)
 
 
 async def disable_user(sessions: Sessions, *, email: str) -> None:
-    """Ends an account's logins at once; its triggers stay, and go on firing."""
+    """Ends an account's logins and keys at once; its triggers stay, and go on firing."""
     async with sessions.begin() as session:
-        user = await _get_one(Users(session), email)
-        await Users(session).disable(user.id)
-        await Logins(session).revoke_all_of(user.id)
+        user = await _get_one(session, email)
+        await _set_disabled(session, user, at=await database_now(session))
 
 
-async def _get_one(users: Users, email: str) -> User:
-    user = await users.get_by_email(email)
+async def change_account(session: AsyncSession, user_id: int, change: AccountChange) -> User:
+    """Raises LastAdmin rather than leave nobody who could change it back."""
+    users = Users(session)
+    admins = await users.lock_admins()
+    user = await users.get_locked(user_id)
+    if user is None:
+        raise NotFound
+    stays = change.role is not Role.USER and change.disabled is not True
+    if not stays and [one.id for one in admins] == [user.id]:
+        raise LastAdmin
+    if change.role is not None:
+        user.role = change.role
+    if change.disabled is not None and change.disabled != (user.disabled_at is not None):
+        await _set_disabled(
+            session, user, at=await database_now(session) if change.disabled else None
+        )
+    await session.flush()
+    await notify(session, CREDENTIALS_CHANGED)
+    return user
+
+
+async def _set_disabled(session: AsyncSession, user: User, *, at: datetime | None) -> None:
+    """Enabled again, a user has to sign in anew; the keys work again."""
+    user.disabled_at = at
+    await session.flush()
+    await Logins(session).revoke_all_of(user.id)
+
+
+async def _get_one(session: AsyncSession, email: str) -> User:
+    user = await Users(session).get_by_email(email)
     if user is None:
         raise NotFound("There is no user with this address.")
     return user

@@ -1,42 +1,42 @@
-"""The caller of a request."""
+"""The caller of a request, and what it takes to be let in."""
 
-from dataclasses import dataclass
-from datetime import datetime
-from typing import Annotated
-from uuid import UUID
+from typing import Annotated, Any
 
-from fastapi import Depends, Request
-from fastapi.security import OAuth2PasswordBearer
-from sqlalchemy.ext.asyncio import AsyncSession
+from fastapi import Depends, Request, Security
+from fastapi.security import APIKeyHeader, OAuth2PasswordBearer, SecurityScopes
 
+from event_trigger.auth.api_keys import check_login
+from event_trigger.auth.credentials import Credentials
+from event_trigger.auth.gate import principal_in
 from event_trigger.auth.passwords import Passwords
-from event_trigger.auth.repository import Logins
+from event_trigger.auth.principal import Principal
+from event_trigger.auth.scopes import IN_WORDS, MissingScope, Scope
 from event_trigger.auth.tokens import Tokens
-from event_trigger.errors import Unauthorized
-from event_trigger.models import Role
+from event_trigger.errors import Forbidden, Unauthorized
+from event_trigger.models import ActorKind
 from event_trigger.web.services import service
-from event_trigger.web.session import SessionDep, SessionsDep
+from event_trigger.web.session import SessionsDep
+from event_trigger.web.trail import identified, record
 
 bearer = OAuth2PasswordBearer(
     tokenUrl="/auth/token",
     auto_error=False,
     scheme_name="login",
-    description="Sign in with your e-mail address as *username*. Leave the client fields empty.",
+    scopes={str(scope): words for scope, words in IN_WORDS.items()},
+    description="Sign in with your e-mail address as *username*. Leave the client fields empty."
+    " Scopes narrow the login; without any it holds all that your role does.",
+)
+api_key = APIKeyHeader(
+    name="X-API-Key",
+    auto_error=False,
+    scheme_name="key",
+    description="A key from `POST /auth/keys`. It can also be sent as a bearer token.",
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Principal:
-    """Who is calling, as the database knew them when this request began."""
-
-    user_id: int
-    role: Role
-    login_id: UUID
-    expires_at: datetime
-
-    @property
-    def is_admin(self) -> bool:
-        return self.role is Role.ADMIN
+class LimitedKey(Forbidden):
+    slug, title = "limited-key", "The key is limited to some triggers"
+    default_detail = "This API key is only good for some triggers, and not for this."
 
 
 def get_tokens(request: Request) -> Tokens:
@@ -47,39 +47,58 @@ def get_passwords(request: Request) -> Passwords:
     return service(request, Passwords)
 
 
+def get_credentials(request: Request) -> Credentials:
+    return service(request, Credentials)
+
+
 TokensDep = Annotated[Tokens, Depends(get_tokens)]
 PasswordsDep = Annotated[Passwords, Depends(get_passwords)]
+CredentialsDep = Annotated[Credentials, Depends(get_credentials)]
 
 
 async def get_principal(
-    token: Annotated[str | None, Depends(bearer)], tokens: TokensDep, session: SessionDep
+    request: Request,
+    _bearer: Annotated[str | None, Depends(bearer)],
+    _key: Annotated[str | None, Depends(api_key)],
+    credentials: CredentialsDep,
 ) -> Principal:
-    """Asks the database each time, so that a revoked login ends everywhere at once."""
-    return await _principal_of(token, tokens, session)
-
-
-async def get_principal_briefly(
-    token: Annotated[str | None, Depends(bearer)], tokens: TokensDep, sessions: SessionsDep
-) -> Principal:
-    """As `get_principal`, for what takes longer than a request may hold a connection."""
-    async with sessions() as session:
-        return await _principal_of(token, tokens, session)
-
-
-async def _principal_of(token: str | None, tokens: Tokens, session: AsyncSession) -> Principal:
-    claims = tokens.read(token) if token else None
-    if claims is None:
+    """Whoever a bearer token or an `X-API-Key` speaks for; both are described in OpenAPI."""
+    principal = await principal_in(request.scope, credentials)
+    if principal is None:
         raise Unauthorized
-    user = await Logins(session).get_user(claims.login_id, claims.user_id)
-    if user is None:
-        raise Unauthorized
-    return Principal(
-        user_id=user.id,
-        role=Role(user.role),
-        login_id=claims.login_id,
-        expires_at=claims.expires_at,
-    )
+    kind = ActorKind.LOGIN if principal.key_id is None else ActorKind.KEY
+    identified(kind, user_id=principal.user_id, key_id=principal.key_id)
+    return principal
 
 
-PrincipalDep = Annotated[Principal, Depends(get_principal, scope="function")]
-BriefPrincipalDep = Annotated[Principal, Depends(get_principal_briefly)]
+PrincipalDep = Annotated[Principal, Depends(get_principal)]
+
+
+async def check_scopes(
+    wanted: SecurityScopes, principal: PrincipalDep, sessions: SessionsDep
+) -> None:
+    missing = [one for one in wanted.scopes if one not in principal.scopes]
+    if Scope.ADMIN in missing:
+        async with sessions.begin() as session:
+            await record(session, "admin", refused=True)
+    if missing:
+        raise MissingScope(missing)
+
+
+def needs(*scopes: Scope) -> Any:
+    """Lets nobody in whose credential does not hold all of these."""
+    return Security(check_scopes, scopes=[str(one) for one in scopes])
+
+
+def check_unlimited(principal: PrincipalDep) -> None:
+    if principal.trigger_ids is not None:
+        raise LimitedKey
+
+
+def get_login(principal: PrincipalDep) -> Principal:
+    check_login(principal)
+    return principal
+
+
+UNLIMITED = Depends(check_unlimited)
+LoginDep = Annotated[Principal, Depends(get_login)]

@@ -3,31 +3,55 @@
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from event_trigger.auth.tokens import Tokens
-from event_trigger.errors import Unauthorized
+from event_trigger.auth.credentials import Credentials
+from event_trigger.auth.principal import Principal
+from event_trigger.db.engine import is_outage
+from event_trigger.errors import Problem, Unauthorized, Unavailable
 from event_trigger.web.problems import answer
 
-_OPEN = "/auth/"  # where strangers come to sign in
+_OPEN = ("/auth/token", "/auth/refresh", "/auth/register", "/hooks/")  # where strangers come
 _WITH_BODY = frozenset({"PATCH", "POST", "PUT"})
+_PRINCIPAL = "event_trigger.principal"
 
 
-class TokenGate:
-    """Refuses calls that bring a body and no token of ours; who is calling is found out later."""
+class Gate:
+    """Refuses calls that bring a body and no good credential; what for is found out later."""
 
-    def __init__(self, app: ASGIApp, *, tokens: Tokens) -> None:
+    def __init__(self, app: ASGIApp, *, credentials: Credentials) -> None:
         self.app = app
-        self.tokens = tokens
+        self.credentials = credentials
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if self._may_pass(scope):
-            await self.app(scope, receive, send)
-        else:
-            await answer(Unauthorized())(scope, receive, send)
+        problem = None if self._is_open(scope) else await self._problem_with(scope)
+        await (self.app if problem is None else answer(problem))(scope, receive, send)
 
-    def _may_pass(self, scope: Scope) -> bool:
+    async def _problem_with(self, scope: Scope) -> Problem | None:
+        try:
+            principal = await principal_in(scope, self.credentials)
+        except Exception as error:
+            if not is_outage(error):
+                raise
+            return Unavailable()
+        return Unauthorized() if principal is None else None
+
+    def _is_open(self, scope: Scope) -> bool:
         if scope["type"] != "http" or scope["method"] not in _WITH_BODY:
             return True
-        if scope["path"].startswith(_OPEN):
-            return True
-        scheme, _, token = Headers(scope=scope).get("authorization", "").partition(" ")
-        return scheme.lower() == "bearer" and self.tokens.read(token) is not None
+        path: str = scope["path"]
+        return path.startswith(_OPEN)
+
+
+async def principal_in(scope: Scope, credentials: Credentials) -> Principal | None:
+    """Looks once a request: `Authorization: Bearer …`, or else `X-API-Key`."""
+    if _PRINCIPAL not in scope:
+        token = _token_in(Headers(scope=scope))
+        scope[_PRINCIPAL] = None if token is None else await credentials.identify(token)
+    found: Principal | None = scope[_PRINCIPAL]
+    return found
+
+
+def _token_in(headers: Headers) -> str | None:
+    if (authorization := headers.get("authorization")) is not None:
+        scheme, _, token = authorization.partition(" ")
+        return token if scheme.lower() == "bearer" else None
+    return headers.get("x-api-key")

@@ -2,6 +2,8 @@
 
 import hashlib
 import secrets
+from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID, uuid4
 
@@ -10,10 +12,13 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from event_trigger.auth.passwords import Passwords
 from event_trigger.auth.repository import Logins, Users
 from event_trigger.auth.schemas import TokenRead
+from event_trigger.auth.scopes import Scope, held
+from event_trigger.auth.throttle import Failures, Subject, subjects_of
 from event_trigger.auth.tokens import ACCESS_FOR, Tokens
 from event_trigger.db.engine import Sessions
-from event_trigger.errors import Unauthorized
-from event_trigger.models import User
+from event_trigger.errors import BadRequest, Unauthorized
+from event_trigger.models import ActorKind, Role, User
+from event_trigger.web.trail import identified, record
 
 LOGIN_FOR = timedelta(days=30)
 
@@ -36,22 +41,61 @@ class RefreshReused(RefreshRefused):
     keeps_writes = True
 
 
+class NothingLeft(BadRequest):
+    slug, title = "invalid-scope", "No such scope"
+    default_detail = (
+        "None of these scopes is yours. Leave 'scope' empty, or ask for some of: "
+        + ", ".join(Scope)
+        + "."
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class SignIn:
+    """What somebody says who they are; `scopes` are what they ask for, None is all there is."""
+
+    email: str
+    password: str
+    address: str | None
+    scopes: frozenset[str] | None
+
+
 async def sign_in(
-    sessions: Sessions, passwords: Passwords, tokens: Tokens, *, email: str, password: str
+    sessions: Sessions, passwords: Passwords, tokens: Tokens, said: SignIn
 ) -> TokenRead:
-    """Hashes outside any transaction: a crowd at the door must not take up the connections."""
-    async with sessions() as session:
-        user = await Users(session).get_by_email(email)
-    known = user if user is not None and user.disabled_at is None else None
-    password_hash = None if known is None else known.password_hash
-    if not await passwords.verify(password, password_hash) or known is None:
-        raise WrongLogin
+    """Hashes outside any transaction: a crowd at the door must not take up the connections.
+
+    Who has guessed too often is refused before waiting for a place, and again when it is there.
+    """
+    subjects = subjects_of(email=said.email, address=said.address)
+    await _check(sessions, subjects)
+    async with passwords.place():
+        await _check(sessions, subjects)
+        async with sessions() as session:
+            user = await Users(session).get_by_email(said.email)
+        known = user if user is not None and user.disabled_at is None else None
+        password_hash = None if known is None else known.password_hash
+        fits = await passwords.verify(said.password, password_hash)
+        if not fits or known is None:
+            async with sessions.begin() as session:
+                await Failures(session).record(subjects)
+            raise WrongLogin
+    scopes = None if said.scopes is None else held(Role(known.role), said.scopes)
+    if scopes is not None and not scopes:
+        raise NothingLeft
+    identified(ActorKind.LOGIN, user_id=known.id)
     async with sessions.begin() as session:
         if not await Users(session).lock_unchanged(known):  # hashing takes a while
             raise WrongLogin
+        await Failures(session).forget(subjects[0])
         login_id = uuid4()
-        await Logins(session).add(login_id, known.id, LOGIN_FOR)
-        return await _issue(session, tokens, user=known, login_id=login_id)
+        await Logins(session).add(login_id, known.id, LOGIN_FOR, scopes=scopes)
+        return await _issue(session, tokens, user=known, login_id=login_id, scopes=scopes)
+
+
+async def _check(sessions: Sessions, subjects: list[Subject]) -> None:
+    async with sessions() as session:
+        await Failures(session).check(subjects)
 
 
 async def refresh(session: AsyncSession, tokens: Tokens, *, refresh_token: str) -> TokenRead:
@@ -62,21 +106,36 @@ async def refresh(session: AsyncSession, tokens: Tokens, *, refresh_token: str) 
         raise RefreshRefused
     if token.used_at is not None:
         await logins.revoke(token.login_id)
+        await record(session, "login", after={"revoked": "a refresh token was used twice"})
         raise RefreshReused
-    user = await logins.get_user_of(token.login_id)
-    if user is None:
+    found = await logins.get_of_token(token)
+    if found is None:
         raise RefreshRefused
+    login, user = found
     await logins.record_used(token.id)
-    return await _issue(session, tokens, user=user, login_id=token.login_id)
+    return await _issue(session, tokens, user=user, login_id=login.id, scopes=login.scopes)
 
 
-async def _issue(session: AsyncSession, tokens: Tokens, *, user: User, login_id: UUID) -> TokenRead:
+async def sign_out(session: AsyncSession, login_id: UUID) -> None:
+    await Logins(session).revoke(login_id)
+    await record(session, "login", after={"revoked": "signed out"})
+
+
+async def _issue(
+    session: AsyncSession,
+    tokens: Tokens,
+    *,
+    user: User,
+    login_id: UUID,
+    scopes: Iterable[str] | None,
+) -> TokenRead:
     refresh_token = f"etr_{secrets.token_urlsafe(32)}"
     await Logins(session).add_token(login_id, _hash(refresh_token))
     return TokenRead(
         access_token=tokens.issue(user_id=user.id, login_id=login_id),
         expires_in=int(ACCESS_FOR.total_seconds()),
         refresh_token=refresh_token,
+        scope=" ".join(sorted(held(Role(user.role), scopes))),
     )
 
 

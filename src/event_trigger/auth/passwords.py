@@ -2,10 +2,25 @@
 
 import asyncio
 import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 from pwdlib import PasswordHash
 
+from event_trigger.errors import Problem
+
 AT_ONCE = max(1, (os.cpu_count() or 1) // 2)  # a hash takes 64 MiB and a core for 125 ms
+MOST_WAITING = 200
+
+
+class Crowded(Problem):
+    """Answers 429: what waits here now will take half a minute."""
+
+    status, slug, title = 429, "too-many-logins", "Too many logins at once"
+    default_detail = "Too many people are signing in right now. Try again in a moment."
+
+    def __init__(self) -> None:
+        super().__init__(headers={"Retry-After": "5"})
 
 
 class Passwords:
@@ -14,16 +29,34 @@ class Passwords:
     def __init__(self, hasher: PasswordHash | None = None) -> None:
         self._hasher = hasher or PasswordHash.recommended()
         self._places = asyncio.Semaphore(AT_ONCE)
+        self._waiting = 0
         self._nobodys_hash = self._hasher.hash(os.urandom(16).hex())
 
+    @asynccontextmanager
+    async def place(self) -> AsyncIterator[None]:
+        """Waits for one's turn; raises Crowded where that would take too long."""
+        if self._waiting >= MOST_WAITING:
+            raise Crowded
+        self._waiting += 1
+        try:
+            await self._places.acquire()
+        finally:
+            self._waiting -= 1
+        try:
+            yield
+        finally:
+            self._places.release()
+
     async def hash(self, password: str) -> str:
-        async with self._places:
+        async with self.place():
             return await asyncio.to_thread(self._hasher.hash, password)
 
     async def verify(self, password: str, password_hash: str | None) -> bool:
-        """Takes as long for an account that does not exist (`None`) as for a wrong password."""
-        async with self._places:
-            fits = await asyncio.to_thread(
-                self._hasher.verify, password, password_hash or self._nobodys_hash
-            )
+        """Takes as long for an account that does not exist (`None`) as for a wrong password.
+
+        To be called in one's `place`.
+        """
+        fits = await asyncio.to_thread(
+            self._hasher.verify, password, password_hash or self._nobodys_hash
+        )
         return fits and password_hash is not None

@@ -1,14 +1,19 @@
-"""Users, logins and refresh tokens in the database."""
+"""Users, logins, refresh tokens and API keys in the database."""
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import delete, func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from event_trigger.models import Login, RefreshToken, Role, User
+from event_trigger.db.notify import CREDENTIALS_CHANGED, notify
+from event_trigger.models import ApiKey, Login, RefreshToken, Role, User
+from event_trigger.web.pagination import Page
+
+_TO_THE = timedelta(minutes=1)
 
 
 @dataclass(frozen=True)
@@ -40,40 +45,63 @@ class Users:
         statement = row.on_conflict_do_nothing(index_elements=[User.email]).returning(User)
         return (await self.session.scalars(statement)).one_or_none()
 
-    async def set_password(self, user_id: int, password_hash: str) -> None:
-        await self.session.execute(
-            update(User).where(User.id == user_id).values(password_hash=password_hash)
-        )
+    async def get_locked(self, user_id: int) -> User | None:
+        statement = select(User).where(User.id == user_id).with_for_update()
+        return (await self.session.scalars(statement)).one_or_none()
 
-    async def disable(self, user_id: int) -> None:
-        await self.session.execute(
-            update(User).where(User.id == user_id).values(disabled_at=func.now())
-        )
+    async def lock_admins(self) -> Sequence[User]:
+        """Those who can sign in; two that demote each other must not both succeed."""
+        statement = select(User).where(User.role == Role.ADMIN, User.disabled_at.is_(None))
+        return (await self.session.scalars(statement.order_by(User.id).with_for_update())).all()
+
+    async def list_page(self, *, before: int | None, limit: int) -> Page[User]:
+        """Newest first."""
+        statement = select(User).order_by(User.id.desc()).limit(limit + 1)
+        if before is not None:
+            statement = statement.where(User.id < before)
+        rows = (await self.session.scalars(statement)).all()
+        return Page(rows[:limit], more=len(rows) > limit)
 
 
 @dataclass(frozen=True)
 class Logins:
     session: AsyncSession
 
-    async def add(self, login_id: UUID, user_id: int, lifetime: timedelta) -> None:
-        self.session.add(Login(id=login_id, user_id=user_id, expires_at=func.now() + lifetime))
+    async def add(
+        self,
+        login_id: UUID,
+        user_id: int,
+        lifetime: timedelta,
+        *,
+        scopes: Iterable[str] | None = None,
+    ) -> None:
+        self.session.add(
+            Login(
+                id=login_id,
+                user_id=user_id,
+                expires_at=func.now() + lifetime,
+                scopes=None if scopes is None else sorted(scopes),
+            )
+        )
         await self.session.flush()
 
-    async def get_user(self, login_id: UUID, user_id: int) -> User | None:
-        """The user of a login that has neither ended nor been revoked, unless disabled."""
+    async def get_with_user(self, login_id: UUID, user_id: int) -> tuple[Login, User] | None:
+        """A login that has neither ended nor been revoked, of a user who is not disabled."""
         statement = (
-            select(User)
-            .join(Login, Login.user_id == User.id)
+            select(Login, User)
+            .join(User, Login.user_id == User.id)
             .where(Login.id == login_id, User.id == user_id)
             .where(Login.revoked_at.is_(None), Login.expires_at > func.now())
             .where(User.disabled_at.is_(None))
         )
-        return (await self.session.scalars(statement)).one_or_none()
+        row = (await self.session.execute(statement)).one_or_none()
+        return None if row is None else (row[0], row[1])
 
     async def revoke(self, login_id: UUID) -> None:
         await self.session.execute(
             update(Login).where(Login.id == login_id).values(revoked_at=func.now())
         )
+        await notify(self.session, CREDENTIALS_CHANGED)
 
     async def revoke_all_of(self, user_id: int) -> None:
         await self.session.execute(
@@ -81,6 +109,7 @@ class Logins:
             .where(Login.user_id == user_id, Login.revoked_at.is_(None))
             .values(revoked_at=func.now())
         )
+        await notify(self.session, CREDENTIALS_CHANGED)
 
     async def add_token(self, login_id: UUID, token_hash: bytes) -> None:
         self.session.add(RefreshToken(login_id=login_id, token_hash=token_hash))
@@ -98,9 +127,67 @@ class Logins:
             update(RefreshToken).where(RefreshToken.id == token_id).values(used_at=func.now())
         )
 
-    async def get_user_of(self, login_id: UUID) -> User | None:
+    async def get_of_token(self, token: RefreshToken) -> tuple[Login, User] | None:
+        login_id = token.login_id
         user_id = await self.session.scalar(select(Login.user_id).where(Login.id == login_id))
-        return None if user_id is None else await self.get_user(login_id, user_id)
+        return None if user_id is None else await self.get_with_user(login_id, user_id)
 
     async def purge_expired(self) -> None:
         await self.session.execute(delete(Login).where(Login.expires_at < func.now()))
+
+
+@dataclass(frozen=True)
+class ApiKeys:
+    session: AsyncSession
+
+    async def add(self, key: ApiKey) -> None:
+        self.session.add(key)
+        await self.session.flush()
+
+    async def count_of(self, user_id: int) -> int:
+        statement = select(func.count()).where(ApiKey.user_id == user_id)
+        return int(await self.session.scalar(statement) or 0)
+
+    async def get(self, owner_id: int | None, key_id: int) -> ApiKey | None:
+        """Anybody's if `owner_id` is None."""
+        statement = select(ApiKey).where(ApiKey.id == key_id)
+        if owner_id is not None:
+            statement = statement.where(ApiKey.user_id == owner_id)
+        return (await self.session.scalars(statement)).one_or_none()
+
+    async def list_page(
+        self, owner_id: int | None, *, before: int | None, limit: int
+    ) -> Page[ApiKey]:
+        """Newest first; everybody's if `owner_id` is None."""
+        statement = select(ApiKey).order_by(ApiKey.id.desc()).limit(limit + 1)
+        if owner_id is not None:
+            statement = statement.where(ApiKey.user_id == owner_id)
+        if before is not None:
+            statement = statement.where(ApiKey.id < before)
+        rows = (await self.session.scalars(statement)).all()
+        return Page(rows[:limit], more=len(rows) > limit)
+
+    async def get_with_user(self, key_hash: bytes) -> tuple[ApiKey, User] | None:
+        """A key that has not expired, of a user who is not disabled."""
+        statement = (
+            select(ApiKey, User)
+            .join(User, ApiKey.user_id == User.id)
+            .where(ApiKey.key_hash == key_hash, User.disabled_at.is_(None))
+            .where(or_(ApiKey.expires_at.is_(None), ApiKey.expires_at > func.now()))
+        )
+        row = (await self.session.execute(statement)).one_or_none()
+        return None if row is None else (row[0], row[1])
+
+    async def note_used(self, key: ApiKey) -> None:
+        """To the minute: a busy key must not become a busy row."""
+        stale = or_(ApiKey.last_used_at.is_(None), ApiKey.last_used_at < func.now() - _TO_THE)
+        statement = update(ApiKey).where(ApiKey.id == key.id, stale)
+        await self.session.execute(
+            statement.values(last_used_at=func.now()),
+            execution_options={"synchronize_session": False},
+        )
+
+    async def delete(self, key: ApiKey) -> None:
+        await self.session.delete(key)
+        await self.session.flush()
+        await notify(self.session, CREDENTIALS_CHANGED)

@@ -5,8 +5,15 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Form, Request
 
 from event_trigger.auth import accounts, logins
-from event_trigger.auth.dependencies import PasswordsDep, PrincipalDep, TokensDep
-from event_trigger.auth.repository import Logins, Users
+from event_trigger.auth.dependencies import (
+    CredentialsDep,
+    LoginDep,
+    PasswordsDep,
+    PrincipalDep,
+    TokensDep,
+)
+from event_trigger.auth.passwords import Crowded
+from event_trigger.auth.repository import Users
 from event_trigger.auth.schemas import RefreshRequest, TokenRead, UserCreate, UserRead
 from event_trigger.config import Settings
 from event_trigger.errors import (
@@ -43,7 +50,13 @@ class PasswordGrant:
             ),
         ],
         grant_type: Annotated[str, Form(pattern="^password$")] = "password",  # noqa: ARG002 - checked
-        scope: Annotated[str, Form(max_length=1000, description="Leave empty.")] = "",
+        scope: Annotated[
+            Text,
+            Form(
+                max_length=1000,
+                description="Narrows the login to some scopes, separated by spaces.",
+            ),
+        ] = "",
     ) -> None:
         self.username = username
         self.password = password
@@ -54,19 +67,27 @@ class PasswordGrant:
     "/token",
     summary="Sign in",
     operation_id="sign_in",
-    responses=problems(BadRequest, Unauthorized, Invalid),
+    responses=problems(BadRequest, Unauthorized, Invalid, Crowded),
 )
 async def sign_in(
+    request: Request,
     form: Annotated[PasswordGrant, Depends()],
     sessions: SessionsDep,
     passwords: PasswordsDep,
     tokens: TokensDep,
 ) -> TokenRead:
-    """Trades an e-mail address and a password for an access token and a refresh token."""
-    if form.scope.strip():
-        raise BadRequest("There are no scopes to ask for. Leave 'scope' empty.")
-    email = form.username.strip().lower()
-    return await logins.sign_in(sessions, passwords, tokens, email=email, password=form.password)
+    """Trades an e-mail address and a password for an access token and a refresh token.
+
+    After ten wrong passwords for an account there is one more try each 30 seconds; who guesses
+    from one address has fifty, and then one each 3 seconds (429, with `Retry-After`).
+    """
+    said = logins.SignIn(
+        email=form.username.strip().lower(),
+        password=form.password,
+        address=request.client.host if request.client else None,
+        scopes=frozenset(form.scope.split()) or None,
+    )
+    return await logins.sign_in(sessions, passwords, tokens, said)
 
 
 @router.post(
@@ -85,11 +106,14 @@ async def refresh(body: RefreshRequest, session: SessionDep, tokens: TokensDep) 
     summary="Sign out",
     operation_id="sign_out",
     status_code=204,
-    responses=problems(Unauthorized),
+    responses=problems(Unauthorized, Forbidden),
 )
-async def logout(principal: PrincipalDep, session: SessionDep) -> None:
+async def logout(login: LoginDep, sessions: SessionsDep, credentials: CredentialsDep) -> None:
     """Ends this login: its access and refresh tokens are worthless at once, on every replica."""
-    await Logins(session).revoke(principal.login_id)
+    assert login.login_id is not None
+    async with sessions.begin() as session:
+        await logins.sign_out(session, login.login_id)
+    credentials.forget()
 
 
 @router.get(
@@ -109,7 +133,7 @@ async def me(principal: PrincipalDep, session: SessionDep) -> UserRead:
     summary="Make an account",
     operation_id="register",
     status_code=201,
-    responses=problems(Forbidden, Conflict, UnsupportedMediaType, Invalid),
+    responses=problems(Forbidden, Conflict, UnsupportedMediaType, Invalid, Crowded),
 )
 async def register(
     body: UserCreate, request: Request, sessions: SessionsDep, passwords: PasswordsDep

@@ -5,9 +5,10 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
+from event_trigger.auth.scopes import Scope
 from event_trigger.config import LONGEST_PASSWORD, SHORTEST_PASSWORD
 from event_trigger.models import Role
-from event_trigger.web.schemas import Instant, RequestModel, ResponseModel, Text
+from event_trigger.web.schemas import LARGEST_ID, Instant, RequestModel, ResponseModel, Text
 
 _ADDRESS = re.compile(r"[^@\s]{1,64}@[^@\s]{1,255}")
 
@@ -40,6 +41,7 @@ class UserRead(ResponseModel):
     id: int
     email: str
     role: Role
+    disabled_at: Instant | None = Field(description="Since when nobody can sign in as this user.")
     created_at: Instant
 
 
@@ -54,3 +56,42 @@ class TokenRead(ResponseModel):
     token_type: str = "bearer"  # noqa: S105 - the name of a scheme, not a secret
     expires_in: int = Field(description="Seconds until the access token expires.")
     refresh_token: str
+    scope: str = Field(description="What it may be used for, separated by spaces.")
+
+
+def _each_once(values: list[int]) -> list[int]:
+    return list(dict.fromkeys(values))
+
+
+class ApiKeyCreate(RequestModel):
+    name: Annotated[Text, Field(min_length=1, max_length=100, examples=["Deploy script"])]
+    scopes: Annotated[
+        list[Annotated[Scope, Field(strict=False)]],
+        Field(min_length=1, max_length=len(Scope), examples=[["triggers:fire"]]),
+    ]
+    trigger_ids: Annotated[
+        list[Annotated[int, Field(ge=1, le=LARGEST_ID)]] | None,
+        Field(
+            min_length=1,
+            max_length=1000,
+            description="The only triggers that it is good for; without it, all of yours.",
+        ),
+        AfterValidator(lambda ids: None if ids is None else _each_once(ids)),
+    ] = None
+    expires_at: Instant | None = Field(None, examples=["2030-01-01T00:00:00Z"])
+
+
+class ApiKeyRead(ResponseModel):
+    id: int
+    user_id: int
+    name: str
+    prefix: str = Field(description="How the key begins.", examples=["etk_q1Xz9k"])
+    scopes: list[str]
+    trigger_ids: list[int] | None
+    expires_at: Instant | None
+    last_used_at: Instant | None = Field(description="To the minute.")
+    created_at: Instant
+
+
+class ApiKeyCreated(ApiKeyRead):
+    key: str = Field(description="Shown this once.", examples=["etk_…"])

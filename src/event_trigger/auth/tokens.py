@@ -27,8 +27,7 @@ class AccessClaims:
 
     user_id: int
     login_id: UUID
-    # two that speak for the same are equal; one that does not say its end has ended
-    expires_at: datetime = field(default=_EPOCH, compare=False)
+    expires_at: datetime = field(compare=False)  # two that speak for the same are equal
 
 
 class Tokens:

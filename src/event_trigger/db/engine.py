@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import (
     async_sessionmaker,
     create_async_engine,
 )
+from sqlalchemy.orm import Session
 
 Sessions = async_sessionmaker[AsyncSession]
 
@@ -90,8 +91,8 @@ def create_engine(
     )
 
 
-def create_sessions(engine: AsyncEngine) -> Sessions:
-    return async_sessionmaker(engine, expire_on_commit=False)
+def create_sessions(engine: AsyncEngine, kind: type[Session] = Session) -> Sessions:
+    return async_sessionmaker(engine, expire_on_commit=False, sync_session_class=kind)
 
 
 def sqlstate(error: BaseException) -> str:

@@ -1,6 +1,6 @@
 """Deliveries in the database, as they are read and sent again."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -47,6 +47,7 @@ class DeliveryFilter:
     trigger_id: int | None = None
     destination_id: int | None = None
     status: DeliveryStatus | None = None
+    trigger_ids: Collection[int] | None = None
 
 
 _WITHOUT_PAYLOAD = defer(Delivery.payload, raiseload=True)  # up to 2 MiB, and shown nowhere
@@ -112,6 +113,8 @@ class Deliveries:
         ):
             if value is not None:
                 statement = statement.where(column == value)
+        if wanted.trigger_ids is not None:
+            statement = statement.where(Delivery.trigger_id.in_(wanted.trigger_ids))
         if before is not None:
             statement = statement.where(Delivery.id < before)
         options = {} if owner_id is not None else {ACROSS_SHARDS: "admin reads"}

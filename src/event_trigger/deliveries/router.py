@@ -4,7 +4,8 @@ from typing import Annotated
 
 from fastapi import Query, Request, Response
 
-from event_trigger.auth.dependencies import PrincipalDep
+from event_trigger.auth.dependencies import UNLIMITED, PrincipalDep, needs
+from event_trigger.auth.scopes import Scope
 from event_trigger.deliveries import redelivery
 from event_trigger.deliveries.dependencies import DeliveryKeyDep, SenderDep
 from event_trigger.deliveries.repository import Deliveries, DeliveryFilter
@@ -17,11 +18,15 @@ from event_trigger.deliveries.schemas import (
     Redelivery,
 )
 from event_trigger.deliveries.trial import TooManyTrials, try_out
-from event_trigger.destinations.dependencies import (
-    BriefDestinationKeyDep,
-    VaultDep,
+from event_trigger.destinations.dependencies import DestinationKeyDep, VaultDep
+from event_trigger.errors import (
+    Conflict,
+    Forbidden,
+    Invalid,
+    NotFound,
+    Unauthorized,
+    UnsupportedMediaType,
 )
-from event_trigger.errors import Conflict, Invalid, NotFound, Unauthorized, UnsupportedMediaType
 from event_trigger.models import DeliveryStatus
 from event_trigger.web.pagination import (
     DEFAULT_LIMIT,
@@ -36,12 +41,15 @@ from event_trigger.web.schemas import LARGEST_ID
 from event_trigger.web.session import SessionDep, SessionsDep
 from event_trigger.web.strict_json import strict_router
 
-router = strict_router(tags=["deliveries"], responses=problems(Unauthorized, Invalid))
+router = strict_router(tags=["deliveries"], responses=problems(Unauthorized, Forbidden, Invalid))
+READ, WRITE = needs(Scope.EVENTS_READ), needs(Scope.DESTINATIONS_WRITE)
 
 IdQuery = Annotated[int | None, Query(ge=1, le=LARGEST_ID)]
 
 
-@router.get("/deliveries", summary="List deliveries", operation_id="list_deliveries")
+@router.get(
+    "/deliveries", summary="List deliveries", operation_id="list_deliveries", dependencies=[READ]
+)
 async def list_deliveries(
     request: Request,
     response: Response,
@@ -56,8 +64,8 @@ async def list_deliveries(
 ) -> list[DeliveryRead]:
     """Newest first. More pages are behind the `Link` header with `rel="next"`."""
     page = await Deliveries(session).list_page(
-        None if principal.is_admin else principal.user_id,
-        DeliveryFilter(event_id, trigger_id, destination_id, status),
+        principal.owner_id,
+        DeliveryFilter(event_id, trigger_id, destination_id, status, principal.trigger_ids),
         before=id_cursor(cursor),
         limit=limit,
     )
@@ -69,13 +77,16 @@ async def list_deliveries(
     "/deliveries/{delivery_id}",
     summary="Read a delivery",
     operation_id="get_delivery",
+    dependencies=[READ],
     responses=problems(NotFound),
 )
-async def get_delivery(key: DeliveryKeyDep, session: SessionDep) -> DeliveryDetail:
+async def get_delivery(
+    key: DeliveryKeyDep, principal: PrincipalDep, session: SessionDep
+) -> DeliveryDetail:
     """One event for one destination, with every attempt: when, what was answered, what failed."""
     deliveries = Deliveries(session)
     delivery = await deliveries.get(key)
-    if delivery is None:
+    if delivery is None or not principal.may_see(delivery.trigger_id):
         raise NotFound
     attempts = [
         NumberedAttemptRead.model_validate(one) for one in await deliveries.list_attempts(key)
@@ -88,6 +99,7 @@ async def get_delivery(key: DeliveryKeyDep, session: SessionDep) -> DeliveryDeta
     "/deliveries/{delivery_id}/redeliver",
     summary="Send a delivery again",
     operation_id="redeliver",
+    dependencies=[WRITE, UNLIMITED],
     status_code=202,
     responses=problems(NotFound, Conflict),
 )
@@ -100,11 +112,12 @@ async def redeliver(key: DeliveryKeyDep, session: SessionDep) -> DeliveryRead:
     "/destinations/{destination_id}/redeliver",
     summary="Send again what was given up",
     operation_id="redeliver_exhausted",
+    dependencies=[WRITE, UNLIMITED],
     status_code=202,
     responses=problems(NotFound, UnsupportedMediaType),
 )
 async def redeliver_exhausted(
-    body: Redelivery, key: BriefDestinationKeyDep, sessions: SessionsDep
+    body: Redelivery, key: DestinationKeyDep, sessions: SessionsDep
 ) -> Redelivered:
     """All exhausted deliveries of events that were fired from `since` until before `until`.
 
@@ -117,10 +130,11 @@ async def redeliver_exhausted(
     "/destinations/{destination_id}/test",
     summary="Try a destination out",
     operation_id="test_destination",
+    dependencies=[WRITE, UNLIMITED],
     responses=problems(NotFound, TooManyTrials),
 )
 async def test_destination(
-    key: BriefDestinationKeyDep, sessions: SessionsDep, vault: VaultDep, sender: SenderDep
+    key: DestinationKeyDep, sessions: SessionsDep, vault: VaultDep, sender: SenderDep
 ) -> AttemptRead:
     """Sends a signed sample now and answers with the attempt. Nothing is stored or repeated."""
     return await try_out(sessions, vault, sender, key)

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
-from event_trigger.auth.dependencies import BriefPrincipalDep, PrincipalDep
+from event_trigger.auth.dependencies import PrincipalDep
 from event_trigger.destinations.names import Lookup, Names
 from event_trigger.destinations.repository import Destinations
 from event_trigger.destinations.target import Guard
@@ -13,19 +13,12 @@ from event_trigger.triggers.repository import OwnedId
 from event_trigger.vault import Vault
 from event_trigger.web.schemas import Id
 from event_trigger.web.services import service
-from event_trigger.web.session import SessionDep, SessionsDep
+from event_trigger.web.session import SessionsDep
 
 
 async def get_destination_key(
-    destination_id: Id, principal: PrincipalDep, session: SessionDep
+    destination_id: Id, principal: PrincipalDep, sessions: SessionsDep
 ) -> OwnedId:
-    return await owned_id(principal, destination_id, Destinations(session).get_owner)
-
-
-async def get_destination_key_briefly(
-    destination_id: Id, principal: BriefPrincipalDep, sessions: SessionsDep
-) -> OwnedId:
-    """As `get_destination_key`, for what takes longer than a request may hold a connection."""
     async with sessions() as session:
         return await owned_id(principal, destination_id, Destinations(session).get_owner)
 
@@ -42,8 +35,7 @@ def get_lookup(request: Request) -> Lookup:
     return service(request, Names).lookup
 
 
-DestinationKeyDep = Annotated[OwnedId, Depends(get_destination_key, scope="function")]
-BriefDestinationKeyDep = Annotated[OwnedId, Depends(get_destination_key_briefly)]
+DestinationKeyDep = Annotated[OwnedId, Depends(get_destination_key)]
 GuardDep = Annotated[Guard, Depends(get_guard)]
 LookupDep = Annotated[Lookup, Depends(get_lookup)]
 VaultDep = Annotated[Vault, Depends(get_vault)]

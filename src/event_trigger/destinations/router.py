@@ -5,10 +5,10 @@ from typing import Annotated
 from fastapi import Body, Request, Response
 from fastapi.openapi.models import Example
 
-from event_trigger.auth.dependencies import BriefPrincipalDep, PrincipalDep
+from event_trigger.auth.dependencies import UNLIMITED, PrincipalDep, needs
+from event_trigger.auth.scopes import Scope
 from event_trigger.destinations import lifecycle
 from event_trigger.destinations.dependencies import (
-    BriefDestinationKeyDep,
     DestinationKeyDep,
     GuardDep,
     LookupDep,
@@ -24,7 +24,14 @@ from event_trigger.destinations.schemas import (
     read_destination,
 )
 from event_trigger.destinations.secrets import secrets_of
-from event_trigger.errors import Conflict, Invalid, NotFound, Unauthorized, UnsupportedMediaType
+from event_trigger.errors import (
+    Conflict,
+    Forbidden,
+    Invalid,
+    NotFound,
+    Unauthorized,
+    UnsupportedMediaType,
+)
 from event_trigger.models import Destination
 from event_trigger.vault import Vault
 from event_trigger.web.pagination import (
@@ -40,8 +47,12 @@ from event_trigger.web.session import SessionDep, SessionsDep
 from event_trigger.web.strict_json import strict_router
 
 router = strict_router(
-    prefix="/destinations", tags=["destinations"], responses=problems(Unauthorized, Invalid)
+    prefix="/destinations",
+    tags=["destinations"],
+    responses=problems(Unauthorized, Forbidden, Invalid),
+    dependencies=[UNLIMITED],
 )
+READ, WRITE = needs(Scope.DESTINATIONS_READ), needs(Scope.DESTINATIONS_WRITE)
 
 EXAMPLES: dict[str, Example] = {
     "a webhook": {"value": {"url": "https://example.com/hook"}},
@@ -62,12 +73,13 @@ EXAMPLES: dict[str, Example] = {
     "",
     summary="Create a destination",
     operation_id="create_destination",
+    dependencies=[WRITE],
     status_code=201,
     responses=problems(UnsupportedMediaType),
 )
 async def create_destination(
     body: Annotated[DestinationCreate, Body(openapi_examples=EXAMPLES)],
-    principal: BriefPrincipalDep,
+    principal: PrincipalDep,
     sessions: SessionsDep,
     vault: VaultDep,
     guard: GuardDep,
@@ -87,7 +99,7 @@ async def create_destination(
     )
 
 
-@router.get("", summary="List destinations", operation_id="list_destinations")
+@router.get("", summary="List destinations", operation_id="list_destinations", dependencies=[READ])
 async def list_destinations(
     request: Request,
     response: Response,
@@ -98,7 +110,7 @@ async def list_destinations(
 ) -> list[DestinationRead]:
     """Newest first. More pages are behind the `Link` header with `rel="next"`."""
     page = await Destinations(session).list_page(
-        None if principal.is_admin else principal.user_id, before=id_cursor(cursor), limit=limit
+        principal.owner_id, before=id_cursor(cursor), limit=limit
     )
     link_next(request, response, encode_cursor(page.rows[-1].id) if page.more else None)
     return [read_destination(row) for row in page.rows]
@@ -108,6 +120,7 @@ async def list_destinations(
     "/{destination_id}",
     summary="Read a destination",
     operation_id="get_destination",
+    dependencies=[READ],
     responses=problems(NotFound),
 )
 async def get_destination(key: DestinationKeyDep, session: SessionDep) -> DestinationRead:
@@ -119,11 +132,12 @@ async def get_destination(key: DestinationKeyDep, session: SessionDep) -> Destin
     "/{destination_id}",
     summary="Change a destination",
     operation_id="update_destination",
+    dependencies=[WRITE],
     responses=problems(NotFound, UnsupportedMediaType),
 )
 async def update_destination(
     body: DestinationUpdate,
-    key: BriefDestinationKeyDep,
+    key: DestinationKeyDep,
     sessions: SessionsDep,
     vault: VaultDep,
     guard: GuardDep,
@@ -140,6 +154,7 @@ async def update_destination(
     "/{destination_id}",
     summary="Delete a destination",
     operation_id="delete_destination",
+    dependencies=[WRITE],
     status_code=204,
     responses=problems(NotFound),
 )
@@ -152,6 +167,7 @@ async def delete_destination(key: DestinationKeyDep, session: SessionDep) -> Non
     "/{destination_id}/disable",
     summary="Disable a destination",
     operation_id="disable_destination",
+    dependencies=[WRITE],
     responses=problems(NotFound),
 )
 async def disable_destination(key: DestinationKeyDep, session: SessionDep) -> DestinationRead:
@@ -163,6 +179,7 @@ async def disable_destination(key: DestinationKeyDep, session: SessionDep) -> De
     "/{destination_id}/enable",
     summary="Enable a destination",
     operation_id="enable_destination",
+    dependencies=[WRITE],
     responses=problems(NotFound),
 )
 async def enable_destination(key: DestinationKeyDep, session: SessionDep) -> DestinationRead:
@@ -174,6 +191,7 @@ async def enable_destination(key: DestinationKeyDep, session: SessionDep) -> Des
     "/{destination_id}/secret",
     summary="Read a destination's secret",
     operation_id="get_destination_secret",
+    dependencies=[WRITE],
     responses=problems(NotFound),
 )
 async def get_destination_secret(
@@ -187,6 +205,7 @@ async def get_destination_secret(
     "/{destination_id}/rotate-secret",
     summary="Replace a destination's secret",
     operation_id="rotate_destination_secret",
+    dependencies=[WRITE],
     responses=problems(NotFound, Conflict),
 )
 async def rotate_destination_secret(

@@ -5,15 +5,22 @@ from typing import Annotated
 from fastapi import Body, Depends, Header, Response
 from fastapi.openapi.models import Example
 
-from event_trigger.auth.dependencies import PrincipalDep
+from event_trigger.auth.dependencies import PrincipalDep, needs
+from event_trigger.auth.scopes import Scope
 from event_trigger.db.clock import database_now
 from event_trigger.dispatch import firing
 from event_trigger.dispatch.schemas import Fired
-from event_trigger.errors import Conflict, Invalid, NotFound, Unauthorized, UnsupportedMediaType
-from event_trigger.events.dependencies import RetentionDep
+from event_trigger.errors import (
+    Conflict,
+    Forbidden,
+    Invalid,
+    NotFound,
+    Unauthorized,
+    UnsupportedMediaType,
+)
+from event_trigger.events.dependencies import RetentionDep, visible_to
 from event_trigger.events.repository import Events
 from event_trigger.events.schemas import EventRead, read_event
-from event_trigger.events.window import visible_window
 from event_trigger.triggers.dependencies import TriggerKeyDep
 from event_trigger.web.problems import problems
 from event_trigger.web.schemas import Id, JsonObject, Text
@@ -21,12 +28,16 @@ from event_trigger.web.session import SessionDep
 from event_trigger.web.strict_json import strict_router
 
 replays = strict_router(
-    prefix="/events", tags=["firing"], responses=problems(Unauthorized, NotFound, Invalid)
+    prefix="/events",
+    tags=["firing"],
+    responses=problems(Unauthorized, Forbidden, NotFound, Invalid),
+    dependencies=[needs(Scope.TRIGGERS_FIRE)],
 )
 router = strict_router(
     prefix="/triggers",
     tags=["firing"],
-    responses=problems(Unauthorized, NotFound, Conflict, UnsupportedMediaType, Invalid),
+    responses=problems(Unauthorized, Forbidden, NotFound, Conflict, UnsupportedMediaType, Invalid),
+    dependencies=[needs(Scope.TRIGGERS_FIRE)],
 )
 
 EXAMPLES: dict[str, Example] = {
@@ -104,14 +115,13 @@ async def replay_event(
     It is a call: `type` is `api`. The trigger is left alone, also if it is paused. It is delivered
     where the trigger's events go now, and nowhere if the trigger was deleted.
     """
-    owner_id = None if principal.is_admin else principal.user_id
     events, now = Events(session), await database_now(session)
-    event = await events.get(owner_id, event_id, visible_window(retention, now=now))
+    event = await events.get(visible_to(principal, retention, now=now), event_id)
     if event is None:
         raise NotFound
     new_id = await firing.replay(session, event)
     after = await database_now(session)
-    new = await events.get(event.owner_id, new_id, visible_window(retention, now=after))
+    new = await events.get(visible_to(principal, retention, now=after), new_id)
     assert new is not None
     response.headers["Location"] = f"/events/{new.id}"
     return read_event(new, retention, now=after)

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from fastapi import Depends, Query, Request
 
-from event_trigger.auth.dependencies import Principal
+from event_trigger.auth.principal import Principal
 from event_trigger.config import Settings
 from event_trigger.events.repository import EventFilter
 from event_trigger.events.window import Retention, visible_window
@@ -45,8 +45,20 @@ class EventQuery:
         window = visible_window(
             retention, now=now, state=self.state, since=self.since, until=self.until
         )
-        owner_id = None if principal.is_admin else principal.user_id
-        return EventFilter(owner_id, window, self.trigger_id, self.kind, self.is_test)
+        return EventFilter(
+            principal.owner_id,
+            window,
+            self.trigger_id,
+            self.kind,
+            self.is_test,
+            principal.trigger_ids,
+        )
+
+
+def visible_to(principal: Principal, retention: Retention, *, now: datetime) -> EventFilter:
+    """All that somebody may see at an instant."""
+    window = visible_window(retention, now=now)
+    return EventFilter(principal.owner_id, window, trigger_ids=principal.trigger_ids)
 
 
 EventQueryDep = Annotated[EventQuery, Depends()]

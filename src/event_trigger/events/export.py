@@ -3,7 +3,7 @@
 import csv
 import io
 import json
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from dataclasses import replace
 from datetime import datetime
 from enum import StrEnum
@@ -11,8 +11,6 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from event_trigger.auth.dependencies import Principal
-from event_trigger.auth.repository import Logins
 from event_trigger.db.clock import database_now
 from event_trigger.db.engine import Sessions
 from event_trigger.events.repository import EventFilter, Events
@@ -39,7 +37,7 @@ class LoginEnded(Exception):
 
 async def export(
     sessions: Sessions,
-    principal: Principal,
+    may_go_on: Callable[[], Awaitable[bool]],
     wanted: EventFilter,
     retention: Retention,
     kind: ExportFormat,
@@ -57,8 +55,9 @@ async def export(
     before: tuple[datetime, int] | None = None
     limit, more = LARGEST_LIMIT, True
     while more:
+        if not await may_go_on():
+            raise LoginEnded
         async with sessions() as session:
-            await _check_login(session, principal)
             kept = await _still_kept(session, wanted, retention)
             page = await Events(session).list_page(kept, before=before, limit=limit)
         rows = [read_event(event, retention, now=now) for event in page.rows]
@@ -66,12 +65,6 @@ async def export(
             before = (page.rows[-1].triggered_at, page.rows[-1].id)
             yield _csv_lines(map(_cells, rows)) if kind is ExportFormat.CSV else _json_lines(rows)
         limit, more = _limit_after(page), page.more
-
-
-async def _check_login(session: AsyncSession, principal: Principal) -> None:
-    user = await Logins(session).get_user(principal.login_id, principal.user_id)
-    if user is None or user.role != principal.role:
-        raise LoginEnded
 
 
 async def _still_kept(

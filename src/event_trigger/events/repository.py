@@ -1,6 +1,6 @@
 """The log of events in the database: reading it within a window of time, and counting it."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -72,26 +72,27 @@ class Stretch:
 
 @dataclass(frozen=True, slots=True)
 class EventFilter:
-    """Which events to read: whose (None is everybody's), when, and of what kind."""
+    """Which events to read: whose (None is everybody's), when, of what kind, of which triggers."""
 
     owner_id: int | None
     window: Window
     trigger_id: int | None = None
     type: EventType | None = None
     is_test: bool | None = None
+    trigger_ids: Collection[int] | None = None
 
 
 @dataclass(frozen=True)
 class Events:
     session: AsyncSession
 
-    async def get(self, owner_id: int | None, event_id: int, window: Window) -> Event | None:
-        statement = _narrow(select(Event), Event, EventFilter(owner_id, window))
-        statement = _within(statement, window).where(Event.id == event_id)
-        if owner_id is None:
+    async def get(self, wanted: EventFilter, event_id: int) -> Event | None:
+        statement = _narrow(select(Event), Event, wanted)
+        statement = _within(statement, wanted.window).where(Event.id == event_id)
+        if wanted.owner_id is None:
             statement = statement.where(Event.shard.in_(range(SHARDS)))
         return (
-            await self.session.scalars(statement, execution_options=_options(owner_id))
+            await self.session.scalars(statement, execution_options=_options(wanted.owner_id))
         ).one_or_none()
 
     async def list_page(
@@ -192,6 +193,8 @@ def _narrow(
         statement = statement.where(table.type == wanted.type)
     if wanted.is_test is not None:
         statement = statement.where(table.is_test == wanted.is_test)
+    if wanted.trigger_ids is not None:
+        statement = statement.where(table.trigger_id.in_(wanted.trigger_ids))
     return statement
 
 

@@ -7,14 +7,14 @@ from fastapi import Query, Request, Response
 from fastapi.responses import StreamingResponse
 from starlette.types import Send
 
-from event_trigger.auth.dependencies import BriefPrincipalDep, PrincipalDep
+from event_trigger.auth.dependencies import CredentialsDep, PrincipalDep, needs
+from event_trigger.auth.scopes import Scope
 from event_trigger.db.clock import database_now
-from event_trigger.errors import Invalid, NotFound, Unauthorized
-from event_trigger.events.dependencies import EventQueryDep, RetentionDep
+from event_trigger.errors import Forbidden, Invalid, NotFound, Unauthorized
+from event_trigger.events.dependencies import EventQueryDep, RetentionDep, visible_to
 from event_trigger.events.export import ExportFormat, LoginEnded, export
 from event_trigger.events.repository import Events
 from event_trigger.events.schemas import EventRead, TriggerCount, read_event
-from event_trigger.events.window import visible_window
 from event_trigger.models import Event
 from event_trigger.web.pagination import (
     DEFAULT_LIMIT,
@@ -31,7 +31,12 @@ from event_trigger.web.strict_json import strict_router
 
 log = structlog.get_logger()
 
-router = strict_router(prefix="/events", tags=["events"], responses=problems(Unauthorized))
+router = strict_router(
+    prefix="/events",
+    tags=["events"],
+    responses=problems(Unauthorized, Forbidden),
+    dependencies=[needs(Scope.EVENTS_READ)],
+)
 
 
 @router.get(
@@ -96,7 +101,8 @@ class _ExportResponse(StreamingResponse):
     },
 )
 async def export_events(
-    principal: BriefPrincipalDep,
+    principal: PrincipalDep,
+    credentials: CredentialsDep,
     sessions: SessionsDep,
     retention: RetentionDep,
     query: EventQueryDep,
@@ -112,8 +118,12 @@ async def export_events(
     async with sessions() as session:
         now = await database_now(session)
     wanted = query.filter(principal, retention, now=now)
+
+    async def may_go_on() -> bool:
+        return await credentials.is_current(principal)
+
     return _ExportResponse(
-        export(sessions, principal, wanted, retention, format_, now=now),
+        export(sessions, may_go_on, wanted, retention, format_, now=now),
         media_type=format_.media_type,
         headers={"Content-Disposition": f'attachment; filename="events.{format_}"'},
     )
@@ -130,9 +140,7 @@ async def get_event(
 ) -> EventRead:
     """One firing: when, why, and with which payload."""
     now = await database_now(session)
-    owner_id = None if principal.is_admin else principal.user_id
-    window = visible_window(retention, now=now)
-    event = await Events(session).get(owner_id, event_id, window)
+    event = await Events(session).get(visible_to(principal, retention, now=now), event_id)
     if event is None:
         raise NotFound
     return read_event(event, retention, now=now)

@@ -10,10 +10,9 @@ from dataclasses import dataclass
 from datetime import datetime
 
 import structlog
-from sqlalchemy.ext.asyncio import AsyncSession
 
-from event_trigger.auth.dependencies import Principal
-from event_trigger.auth.repository import Logins
+from event_trigger.auth.credentials import Credentials
+from event_trigger.auth.principal import Principal
 from event_trigger.db.clock import database_now
 from event_trigger.db.engine import Sessions, is_outage
 from event_trigger.events.repository import EventFilter, Events, Position
@@ -57,6 +56,7 @@ class Follower:
 
     sessions: Sessions
     hub: Hub
+    credentials: Credentials
     principal: Principal
     wanted: Callable[[datetime], EventFilter]
 
@@ -67,7 +67,7 @@ class Follower:
             if event_id is None:
                 return Position((await events.get_horizon()).oldest, 0)
             wanted = self.wanted(await database_now(session))
-            event = await events.get(wanted.owner_id, event_id, wanted.window)
+            event = await events.get(wanted, event_id)
             horizon = await events.get_horizon()
         if event is None or event.xid >= horizon.newest:  # stored by the server of a dump
             return Position(0, 0)
@@ -102,7 +102,7 @@ class Follower:
         """What has come after a place; nothing if the stream may not go on, or not from there."""
         async with self.hub.reading, self.sessions() as session:
             now = await database_now(session)
-            if not await self._may_go_on(session, now):
+            if not await self._may_go_on(now):
                 return None
             events, wanted = Events(session), self.wanted(now)
             found = await events.list_after(wanted, place.position, limit=_PAGE)
@@ -120,7 +120,8 @@ class Follower:
             found.page.more,
         )
 
-    async def _may_go_on(self, session: AsyncSession, now: datetime) -> bool:
-        principal = self.principal
-        user = await Logins(session).get_user(principal.login_id, principal.user_id)
-        return user is not None and user.role == principal.role and now < principal.expires_at
+    async def _may_go_on(self, now: datetime) -> bool:
+        ends = self.principal.expires_at
+        if ends is not None and now >= ends:
+            return False
+        return await self.credentials.is_current(self.principal)

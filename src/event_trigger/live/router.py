@@ -6,8 +6,9 @@ from typing import Annotated
 from fastapi import Depends, Header, Request
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
-from event_trigger.auth.dependencies import BriefPrincipalDep
-from event_trigger.errors import FieldError, Invalid, Unauthorized, Unavailable
+from event_trigger.auth.dependencies import CredentialsDep, PrincipalDep, needs
+from event_trigger.auth.scopes import Scope
+from event_trigger.errors import FieldError, Forbidden, Invalid, Unauthorized, Unavailable
 from event_trigger.events.dependencies import EventQuery, EventQueryDep, RetentionDep
 from event_trigger.events.schemas import json_line, read_event
 from event_trigger.live.following import Follower
@@ -22,10 +23,17 @@ from event_trigger.web.strict_json import strict_router
 # told apart from the stream's own media type, which FastAPI would add to a model's
 _PROBLEMS = {
     status: {key: value for key, value in described.items() if key != "model"}
-    for status, described in problems(Unauthorized, Invalid, TooManyStreams, Unavailable).items()
+    for status, described in problems(
+        Unauthorized, Forbidden, Invalid, TooManyStreams, Unavailable
+    ).items()
 }
 
-router = strict_router(prefix="/events", tags=["events"], responses=_PROBLEMS)
+router = strict_router(
+    prefix="/events",
+    tags=["events"],
+    responses=_PROBLEMS,
+    dependencies=[needs(Scope.EVENTS_READ)],
+)
 
 
 def get_hub(request: Request) -> Hub:
@@ -35,10 +43,9 @@ def get_hub(request: Request) -> Hub:
 HubDep = Annotated[Hub, Depends(get_hub)]
 
 
-async def subscribe(hub: HubDep, principal: BriefPrincipalDep) -> AsyncIterator[Subscription]:
+async def subscribe(hub: HubDep, principal: PrincipalDep) -> AsyncIterator[Subscription]:
     """Lasts as long as the stream."""
-    owner_id = None if principal.is_admin else principal.user_id
-    with hub.subscribe(user_id=principal.user_id, owner_id=owner_id) as subscription:
+    with hub.subscribe(user_id=principal.user_id, owner_id=principal.owner_id) as subscription:
         yield subscription
 
 
@@ -59,7 +66,8 @@ def get_query(query: EventQueryDep) -> EventQuery:
 async def stream_events(
     hub: HubDep,
     subscription: Annotated[Subscription, Depends(subscribe)],
-    principal: BriefPrincipalDep,
+    principal: PrincipalDep,
+    credentials: CredentialsDep,
     sessions: SessionsDep,
     retention: RetentionDep,
     query: Annotated[EventQuery, Depends(get_query)],
@@ -78,7 +86,11 @@ async def stream_events(
     `until` selects, and with the token that it began with: come back with a new one.
     """
     follower = Follower(
-        sessions, hub, principal, lambda now: query.filter(principal, retention, now=now)
+        sessions,
+        hub,
+        credentials,
+        principal,
+        lambda now: query.filter(principal, retention, now=now),
     )
     position = await follower.position_after(last_event_id)
     yield ServerSentEvent(comment="following")

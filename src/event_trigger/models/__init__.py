@@ -1,5 +1,7 @@
 """What the database looks like: every table, and nothing else."""
 
+from event_trigger.models.api_key import ApiKey
+from event_trigger.models.audit_entry import ActorKind, AuditEntry
 from event_trigger.models.base import SHARDS, Base, shard_of
 from event_trigger.models.delivery import (
     Delivery,
@@ -12,12 +14,16 @@ from event_trigger.models.event import Event, EventCount, EventPartition, EventS
 from event_trigger.models.idempotency_key import IdempotencyKey
 from event_trigger.models.login import Login, RefreshToken
 from event_trigger.models.schedule_version import ScheduleVersion
+from event_trigger.models.sign_in_failure import SignInFailure
 from event_trigger.models.trigger import Trigger, TriggerStatus, TriggerType
 from event_trigger.models.unfired_range import UnfiredRange, UnfiredReason
 from event_trigger.models.user import Role, User
 
 __all__ = [
     "SHARDS",
+    "ActorKind",
+    "ApiKey",
+    "AuditEntry",
     "Base",
     "Delivery",
     "DeliveryAttempt",
@@ -36,6 +42,7 @@ __all__ = [
     "RefreshToken",
     "Role",
     "ScheduleVersion",
+    "SignInFailure",
     "Trigger",
     "TriggerStatus",
     "TriggerType",

@@ -29,6 +29,17 @@ class Destination(Base):
     """
 
     __tablename__ = "destinations"
+    audited_as, audited_secrets = "destination", ("sealed",)
+    audited = (
+        "url",
+        "description",
+        "timeout",
+        "rate_limit",
+        "max_concurrency",
+        "header_names",
+        "disabled_reason",
+        "deleted_at",
+    )
 
     shard: Mapped[int] = mapped_column(SmallInteger, primary_key=True)
     id: Mapped[int] = mapped_column(Identity(always=True), primary_key=True)

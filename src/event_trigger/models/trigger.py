@@ -31,6 +31,8 @@ class Trigger(Base):
     """
 
     __tablename__ = "triggers"
+    audited_as, audited_secrets = "trigger", ("payload",)
+    audited = ("type", "name", "details", "tags", "destinations", "status")
 
     shard: Mapped[int] = mapped_column(SmallInteger, primary_key=True)
     id: Mapped[int] = mapped_column(Identity(always=True), primary_key=True)

@@ -16,6 +16,11 @@ class Role(StrEnum):
 
 class User(Base):
     __tablename__ = "users"
+    audited_as, audited, audited_secrets = (
+        "user",
+        ("email", "role", "disabled_at"),
+        ("password_hash",),
+    )
 
     id: Mapped[int] = mapped_column(Identity(always=True), primary_key=True)
     email: Mapped[str] = mapped_column(Text, unique=True)

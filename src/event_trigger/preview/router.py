@@ -7,9 +7,10 @@ from typing import Annotated
 from fastapi import Body, Depends, Query
 from fastapi.openapi.models import Example
 
-from event_trigger.auth.dependencies import PrincipalDep
+from event_trigger.auth.dependencies import needs
+from event_trigger.auth.scopes import Scope
 from event_trigger.db.clock import database_now
-from event_trigger.errors import Invalid, NotFound, Unauthorized, UnsupportedMediaType
+from event_trigger.errors import Forbidden, Invalid, NotFound, Unauthorized, UnsupportedMediaType
 from event_trigger.models import TriggerStatus, TriggerType
 from event_trigger.preview.schemas import Count, PreviewRead, PreviewRequest, read_preview
 from event_trigger.preview.upcoming import Window, upcoming, window_of
@@ -22,7 +23,11 @@ from event_trigger.web.schemas import Instant
 from event_trigger.web.session import SessionDep
 from event_trigger.web.strict_json import strict_router
 
-router = strict_router(tags=["preview"], responses=problems(Unauthorized, Invalid))
+router = strict_router(
+    tags=["preview"],
+    responses=problems(Unauthorized, Forbidden, Invalid),
+    dependencies=[needs(Scope.TRIGGERS_READ)],
+)
 
 WHEN_CALLED = PreviewRead(words="When it is called", timezone="UTC", instants=[], total=None)
 EXAMPLES: dict[str, Example] = {
@@ -96,7 +101,6 @@ async def preview_trigger(
 )
 async def preview_schedule(
     body: Annotated[PreviewRequest, Body(openapi_examples=EXAMPLES)],
-    _: PrincipalDep,
     session: SessionDep,
 ) -> PreviewRead:
     """When a trigger with these `details`, created now, would fire. Nothing is stored."""

@@ -5,7 +5,8 @@ from typing import Annotated
 
 from fastapi import Depends
 
-from event_trigger.auth.dependencies import Principal, PrincipalDep
+from event_trigger.auth.dependencies import PrincipalDep
+from event_trigger.auth.principal import Principal
 from event_trigger.errors import NotFound
 from event_trigger.triggers.repository import OwnedId, Triggers
 from event_trigger.web.schemas import Id
@@ -26,6 +27,9 @@ async def owned_id(
 
 
 async def get_trigger_key(trigger_id: Id, principal: PrincipalDep, session: SessionDep) -> OwnedId:
+    """What a key is not good for looks like what is not there."""
+    if not principal.may_see(trigger_id):
+        raise NotFound
     return await owned_id(principal, trigger_id, Triggers(session).get_owner)
 
 

@@ -1,6 +1,6 @@
 """Triggers in the database; every statement is about one owner, and so about one shard."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import Select, Text, cast, func, select, update
@@ -34,6 +34,7 @@ class TriggerFilter:
     status: TriggerStatus | None = None
     tag: str | None = None
     q: str | None = None
+    ids: Collection[int] | None = None
 
 
 def _one(key: OwnedId) -> Select[Trigger]:
@@ -87,11 +88,20 @@ class Triggers:
             statement = statement.where(Trigger.tags.contains([wanted.tag]))
         if wanted.q is not None:
             statement = statement.where(Trigger.name.icontains(wanted.q, autoescape=True))
+        if wanted.ids is not None:
+            statement = statement.where(Trigger.id.in_(wanted.ids))
         options = {} if owner_id is not None else {ACROSS_SHARDS: "admin reads"}
         payload_size = func.coalesce(func.octet_length(cast(Trigger.payload, Text)), 0)
         size = func.octet_length(cast(Trigger.details, Text)) + payload_size
         page = statement.execution_options(**options)
         return await fetch_page(self.session, page, size=size, limit=limit)
+
+    async def list_known(self, owner_id: int, ids: Collection[int]) -> set[int]:
+        """Which of these triggers the owner has."""
+        statement = select(Trigger.id).where(
+            Trigger.shard == shard_of(owner_id), Trigger.owner_id == owner_id, Trigger.id.in_(ids)
+        )
+        return set((await self.session.scalars(statement)).all())
 
     async def list_known_destinations(self, owner_id: int, ids: Sequence[int]) -> set[int]:
         """Which of these destinations the owner has; none of them can be deleted meanwhile."""

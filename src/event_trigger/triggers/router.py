@@ -5,9 +5,11 @@ from typing import Annotated
 from fastapi import Body, Query, Request, Response
 from fastapi.openapi.models import Example
 
-from event_trigger.auth.dependencies import PrincipalDep
+from event_trigger.auth.dependencies import UNLIMITED, PrincipalDep, needs
+from event_trigger.auth.scopes import Scope
 from event_trigger.errors import (
     Conflict,
+    Forbidden,
     Invalid,
     NotFound,
     Unauthorized,
@@ -37,7 +39,10 @@ from event_trigger.web.schemas import Text
 from event_trigger.web.session import SessionDep
 from event_trigger.web.strict_json import strict_router
 
-router = strict_router(prefix="/triggers", tags=["triggers"], responses=problems(Unauthorized))
+router = strict_router(
+    prefix="/triggers", tags=["triggers"], responses=problems(Unauthorized, Forbidden)
+)
+READ, WRITE = needs(Scope.TRIGGERS_READ), needs(Scope.TRIGGERS_WRITE)
 
 EXAMPLES: dict[str, Example] = {
     "every 30 minutes": {
@@ -67,6 +72,7 @@ def _written(trigger: Trigger) -> TriggerWritten:
     "",
     summary="Create a trigger",
     operation_id="create_trigger",
+    dependencies=[WRITE, UNLIMITED],
     status_code=201,
     responses=problems(UnsupportedMediaType, Invalid),
 )
@@ -89,6 +95,7 @@ async def create_trigger(
     "",
     summary="List triggers",
     operation_id="list_triggers",
+    dependencies=[READ],
     responses=problems(Invalid),
 )
 async def list_triggers(
@@ -105,8 +112,8 @@ async def list_triggers(
 ) -> list[TriggerRead]:
     """Newest first. More pages are behind the `Link` header with `rel="next"`."""
     page = await Triggers(session).list_page(
-        None if principal.is_admin else principal.user_id,
-        TriggerFilter(kind, status, tag, q),
+        principal.owner_id,
+        TriggerFilter(kind, status, tag, q, principal.trigger_ids),
         before=id_cursor(cursor),
         limit=limit,
     )
@@ -118,6 +125,7 @@ async def list_triggers(
     "/{trigger_id}",
     summary="Read a trigger",
     operation_id="get_trigger",
+    dependencies=[READ],
     responses=problems(NotFound, Invalid),
 )
 async def get_trigger(key: TriggerKeyDep, session: SessionDep) -> TriggerRead:
@@ -132,6 +140,7 @@ async def get_trigger(key: TriggerKeyDep, session: SessionDep) -> TriggerRead:
     "/{trigger_id}",
     summary="Change a trigger",
     operation_id="update_trigger",
+    dependencies=[WRITE],
     responses=problems(NotFound, UnsupportedMediaType, Invalid),
 )
 async def update_trigger(
@@ -145,6 +154,7 @@ async def update_trigger(
     "/{trigger_id}",
     summary="Delete a trigger",
     operation_id="delete_trigger",
+    dependencies=[WRITE],
     status_code=204,
     responses=problems(NotFound, Invalid),
 )
@@ -157,6 +167,7 @@ async def delete_trigger(key: TriggerKeyDep, session: SessionDep) -> None:
     "/{trigger_id}/pause",
     summary="Pause a trigger",
     operation_id="pause_trigger",
+    dependencies=[WRITE],
     responses=problems(NotFound, Conflict, Invalid),
 )
 async def pause_trigger(key: TriggerKeyDep, session: SessionDep) -> TriggerRead:
@@ -168,6 +179,7 @@ async def pause_trigger(key: TriggerKeyDep, session: SessionDep) -> TriggerRead:
     "/{trigger_id}/resume",
     summary="Resume a trigger",
     operation_id="resume_trigger",
+    dependencies=[WRITE],
     responses=problems(NotFound, Conflict, Invalid),
 )
 async def resume_trigger(key: TriggerKeyDep, session: SessionDep) -> TriggerRead:

@@ -12,7 +12,9 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from event_trigger.errors import TooLarge
+from event_trigger.models import ActorKind
 from event_trigger.web.problems import answer, crashed
+from event_trigger.web.trail import Actor, acting
 
 log = structlog.get_logger()
 
@@ -46,6 +48,13 @@ class RequestMiddleware:
         request_id = _request_id(scope)
         structlog.contextvars.clear_contextvars()
         structlog.contextvars.bind_contextvars(request_id=request_id)
+        actor = Actor(
+            ActorKind.ANONYMOUS, address=_address(scope), request_id=request_id, scope=scope
+        )
+        with acting(actor):
+            await self._answer(scope, receive, send, request_id)
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send, request_id: str) -> None:
         began = time.perf_counter()
         status: int | None = None
 
@@ -108,6 +117,12 @@ class BodyLimitMiddleware:
 def _content_length(scope: Scope) -> int:
     announced = Headers(scope=scope).get("content-length", "")
     return int(announced) if announced.isdecimal() and len(announced) < 20 else 0
+
+
+def _address(scope: Scope) -> str | None:
+    """As the server knows it: a proxy's headers count only if FORWARDED_ALLOW_IPS names it."""
+    client = scope.get("client")
+    return client[0] if client else None
 
 
 def _request_id(scope: Scope) -> str:

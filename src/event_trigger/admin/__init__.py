@@ -1,0 +1,1 @@
+"""What admins look after: everybody's accounts, and the record of who did what."""

@@ -1,0 +1,53 @@
+"""The audit log in the database."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import delete, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from event_trigger.models import AuditEntry
+from event_trigger.web.pagination import Page
+
+
+@dataclass(frozen=True, slots=True)
+class AuditFilter:
+    user_id: int | None = None
+    action: str | None = None
+    target: str | None = None
+    target_id: int | None = None
+    refused: bool | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+
+
+@dataclass(frozen=True)
+class AuditLog:
+    session: AsyncSession
+
+    async def list_page(
+        self, wanted: AuditFilter, *, before: int | None, limit: int
+    ) -> Page[AuditEntry]:
+        """Newest first."""
+        statement = select(AuditEntry).order_by(AuditEntry.id.desc()).limit(limit + 1)
+        for column, value in (
+            (AuditEntry.user_id, wanted.user_id),
+            (AuditEntry.action, wanted.action),
+            (AuditEntry.target, wanted.target),
+            (AuditEntry.target_id, wanted.target_id),
+            (AuditEntry.refused, wanted.refused),
+        ):
+            if value is not None:
+                statement = statement.where(column == value)
+        if wanted.since is not None:
+            statement = statement.where(AuditEntry.at >= wanted.since)
+        if wanted.until is not None:
+            statement = statement.where(AuditEntry.at < wanted.until)
+        if before is not None:
+            statement = statement.where(AuditEntry.id < before)
+        rows: Sequence[AuditEntry] = (await self.session.scalars(statement)).all()
+        return Page(rows[:limit], more=len(rows) > limit)
+
+    async def purge_older_than(self, instant: datetime) -> None:
+        await self.session.execute(delete(AuditEntry).where(AuditEntry.at < instant))

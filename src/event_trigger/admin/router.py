@@ -1,0 +1,100 @@
+"""Accounts and the audit log over HTTP, for admins."""
+
+from typing import Annotated
+
+from fastapi import Query, Request, Response
+
+from event_trigger.admin.repository import AuditFilter, AuditLog
+from event_trigger.admin.schemas import AuditRead, UserUpdate
+from event_trigger.auth.accounts import AccountChange, change_account
+from event_trigger.auth.dependencies import CredentialsDep, needs
+from event_trigger.auth.repository import Users
+from event_trigger.auth.schemas import UserRead
+from event_trigger.auth.scopes import Scope
+from event_trigger.errors import (
+    Conflict,
+    Forbidden,
+    Invalid,
+    NotFound,
+    Unauthorized,
+    UnsupportedMediaType,
+)
+from event_trigger.web.pagination import (
+    DEFAULT_LIMIT,
+    CursorText,
+    Limit,
+    encode_cursor,
+    id_cursor,
+    link_next,
+)
+from event_trigger.web.problems import problems
+from event_trigger.web.schemas import LARGEST_ID, Id, Instant, Text
+from event_trigger.web.session import SessionDep, SessionsDep
+from event_trigger.web.strict_json import strict_router
+
+router = strict_router(
+    tags=["admin"],
+    responses=problems(Unauthorized, Forbidden, Invalid),
+    dependencies=[needs(Scope.ADMIN)],
+)
+
+IdQuery = Annotated[int | None, Query(ge=1, le=LARGEST_ID)]
+Word = Annotated[Text | None, Query(max_length=100)]
+
+
+@router.get("/users", summary="List users", operation_id="list_users")
+async def list_users(
+    request: Request,
+    response: Response,
+    session: SessionDep,
+    limit: Limit = DEFAULT_LIMIT,
+    cursor: CursorText = None,
+) -> list[UserRead]:
+    """Newest first. More pages are behind the `Link` header with `rel="next"`."""
+    page = await Users(session).list_page(before=id_cursor(cursor), limit=limit)
+    link_next(request, response, encode_cursor(page.rows[-1].id) if page.more else None)
+    return [UserRead.model_validate(row) for row in page.rows]
+
+
+@router.patch(
+    "/users/{user_id}",
+    summary="Change a user",
+    operation_id="update_user",
+    responses=problems(NotFound, Conflict, UnsupportedMediaType),
+)
+async def update_user(
+    user_id: Id, body: UserUpdate, sessions: SessionsDep, credentials: CredentialsDep
+) -> UserRead:
+    """Disables a user, enables one again, or changes the role. It holds at once, on every replica.
+
+    A disabled user's triggers go on firing. Enabled again, a user has to sign in anew.
+    """
+    async with sessions.begin() as session:
+        user = await change_account(session, user_id, AccountChange(body.role, body.disabled))
+    credentials.forget()
+    return UserRead.model_validate(user)
+
+
+@router.get("/audit", summary="Read the audit log", operation_id="list_audit")
+async def list_audit(
+    request: Request,
+    response: Response,
+    session: SessionDep,
+    user_id: IdQuery = None,
+    action: Word = None,
+    target: Word = None,
+    target_id: IdQuery = None,
+    refused: Annotated[bool | None, Query()] = None,
+    since: Annotated[Instant | None, Query(description="Inclusive.")] = None,
+    until: Annotated[Instant | None, Query(description="Exclusive.")] = None,
+    limit: Limit = DEFAULT_LIMIT,
+    cursor: CursorText = None,
+) -> list[AuditRead]:
+    """Every change of the last 90 days, and what was refused to those who are no admins.
+
+    Newest first: who, what, when, from where, and what differs, without secrets.
+    """
+    wanted = AuditFilter(user_id, action, target, target_id, refused, since, until)
+    page = await AuditLog(session).list_page(wanted, before=id_cursor(cursor), limit=limit)
+    link_next(request, response, encode_cursor(page.rows[-1].id) if page.more else None)
+    return [AuditRead.model_validate(row) for row in page.rows]

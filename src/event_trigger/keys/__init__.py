@@ -1,0 +1,1 @@
+"""Keys for machines, which may be limited to some triggers."""

@@ -1,0 +1,95 @@
+"""API keys over HTTP: made and ended by people who have signed in, used by machines."""
+
+from fastapi import Request, Response
+
+from event_trigger.auth import api_keys
+from event_trigger.auth.dependencies import CredentialsDep, LoginDep
+from event_trigger.auth.principal import Principal
+from event_trigger.auth.repository import ApiKeys
+from event_trigger.auth.schemas import ApiKeyCreate, ApiKeyCreated, ApiKeyRead
+from event_trigger.errors import (
+    Conflict,
+    Forbidden,
+    Invalid,
+    NotFound,
+    Unauthorized,
+    UnsupportedMediaType,
+)
+from event_trigger.triggers.repository import Triggers
+from event_trigger.web.pagination import (
+    DEFAULT_LIMIT,
+    CursorText,
+    Limit,
+    encode_cursor,
+    id_cursor,
+    link_next,
+)
+from event_trigger.web.problems import problems
+from event_trigger.web.schemas import Id
+from event_trigger.web.session import SessionDep, SessionsDep
+from event_trigger.web.strict_json import strict_router
+
+router = strict_router(
+    prefix="/auth/keys", tags=["auth"], responses=problems(Unauthorized, Forbidden, Invalid)
+)
+
+
+@router.post(
+    "",
+    summary="Make an API key",
+    operation_id="create_key",
+    status_code=201,
+    responses=problems(Conflict, UnsupportedMediaType),
+)
+async def create_key(
+    body: ApiKeyCreate, login: LoginDep, session: SessionDep, response: Response
+) -> ApiKeyCreated:
+    """For a machine: as a bearer token, or in `X-API-Key`. `key` is shown this once.
+
+    It never holds more than whoever makes it, and ends with them.
+    """
+    await _check_triggers(session, login, body)
+    made, key = await api_keys.make(session, login, body)
+    response.headers["Location"] = f"/auth/keys/{made.id}"
+    return ApiKeyCreated(**ApiKeyRead.model_validate(made).model_dump(), key=key)
+
+
+async def _check_triggers(session: SessionDep, maker: Principal, body: ApiKeyCreate) -> None:
+    """A key's triggers are its owner's: an admin's key sees everybody's only without a limit."""
+    if body.trigger_ids is None:
+        return
+    known = await Triggers(session).list_known(maker.user_id, body.trigger_ids)
+    for place, wanted in enumerate(body.trigger_ids):
+        if wanted not in known:
+            raise Invalid.at(["trigger_ids", place], "There is no such trigger.")
+
+
+@router.get("", summary="List API keys", operation_id="list_keys")
+async def list_keys(
+    request: Request,
+    response: Response,
+    login: LoginDep,
+    session: SessionDep,
+    limit: Limit = DEFAULT_LIMIT,
+    cursor: CursorText = None,
+) -> list[ApiKeyRead]:
+    """Newest first; admins see everybody's. More pages are behind the `Link` header."""
+    page = await ApiKeys(session).list_page(login.owner_id, before=id_cursor(cursor), limit=limit)
+    link_next(request, response, encode_cursor(page.rows[-1].id) if page.more else None)
+    return [ApiKeyRead.model_validate(row) for row in page.rows]
+
+
+@router.delete(
+    "/{key_id}",
+    summary="End an API key",
+    operation_id="delete_key",
+    status_code=204,
+    responses=problems(NotFound),
+)
+async def delete_key(
+    key_id: Id, login: LoginDep, sessions: SessionsDep, credentials: CredentialsDep
+) -> None:
+    """Within a second it is worthless, on every replica."""
+    async with sessions.begin() as session:
+        await api_keys.end(session, login, key_id)
+    credentials.forget()

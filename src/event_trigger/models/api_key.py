@@ -1,0 +1,31 @@
+"""Keys for machines: what they may do, for how long, and when they were last used."""
+
+from datetime import datetime
+
+from sqlalchemy import BigInteger, ForeignKey, Identity, LargeBinary, Text, func
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.orm import Mapped, mapped_column
+
+from event_trigger.models.base import Base
+
+
+class ApiKey(Base):
+    """Only the SHA-256 of a key is kept, and a prefix to tell it by.
+
+    `trigger_ids`, if there are any, are the only triggers that it is good for.
+    """
+
+    __tablename__ = "api_keys"
+    audited_as, audited_secrets = "key", ()
+    audited = ("name", "prefix", "scopes", "trigger_ids", "expires_at")
+
+    id: Mapped[int] = mapped_column(Identity(always=True), primary_key=True)
+    user_id: Mapped[int] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), index=True)
+    name: Mapped[str] = mapped_column(Text)
+    prefix: Mapped[str] = mapped_column(Text)
+    key_hash: Mapped[bytes] = mapped_column(LargeBinary, unique=True)
+    scopes: Mapped[list[str]] = mapped_column(ARRAY(Text))
+    trigger_ids: Mapped[list[int] | None] = mapped_column(ARRAY(BigInteger))
+    expires_at: Mapped[datetime | None]
+    last_used_at: Mapped[datetime | None]
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())

@@ -1,0 +1,46 @@
+"""Who did what, when, and from where: the record of every change that somebody made."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import Boolean, Identity, Index, Text, func
+from sqlalchemy.orm import Mapped, mapped_column
+
+from event_trigger.models.base import Base
+
+
+class ActorKind(StrEnum):
+    LOGIN = "login"
+    KEY = "key"
+    OPERATOR = "operator"
+    ANONYMOUS = "anonymous"
+
+
+class AuditEntry(Base):
+    """One change, or one that was refused; it outlives what it is about, and who did it.
+
+    `before` and `after` hold what differs, and of secrets only that they were replaced.
+    """
+
+    __tablename__ = "audit_entries"
+
+    id: Mapped[int] = mapped_column(Identity(always=True), primary_key=True)
+    at: Mapped[datetime] = mapped_column(server_default=func.clock_timestamp())
+    actor: Mapped[str] = mapped_column(Text)
+    user_id: Mapped[int | None]
+    key_id: Mapped[int | None]
+    address: Mapped[str | None] = mapped_column(Text)
+    request_id: Mapped[str | None] = mapped_column(Text)
+    action: Mapped[str] = mapped_column(Text)
+    target: Mapped[str | None] = mapped_column(Text)
+    target_id: Mapped[int | None]
+    refused: Mapped[bool] = mapped_column(Boolean)
+    before: Mapped[dict[str, Any] | None]
+    after: Mapped[dict[str, Any] | None]
+
+    __table_args__ = (
+        Index("ix_audit_entries_at", "at"),
+        Index("ix_audit_entries_user_id", "user_id", "id"),
+        Index("ix_audit_entries_target", "target", "target_id", "id"),
+    )

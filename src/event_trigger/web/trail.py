@@ -1,0 +1,151 @@
+"""Who did what, when and from where: each change that a request makes to what matters, on record.
+
+The entry is written by the transaction that makes the change, so neither is there without the
+other. What matters, and which of it is secret, the models say (`audited`, `audited_secrets`).
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import event, insert, inspect
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import InstanceState, Session
+
+from event_trigger.models import ActorKind, AuditEntry
+
+REPLACED = "(replaced)"  # all that is said of a secret
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Whoever this is done by. `scope` is the request's, whose route is known only later."""
+
+    kind: ActorKind
+    command: str = ""
+    user_id: int | None = None
+    key_id: int | None = None
+    address: str | None = None
+    request_id: str | None = None
+    scope: Mapping[str, Any] | None = None
+
+    @property
+    def action(self) -> str:
+        route = None if self.scope is None else self.scope.get("route")
+        return self.command or getattr(route, "operation_id", None) or "unknown"
+
+
+_acting: ContextVar[Actor | None] = ContextVar("acting", default=None)
+
+
+@contextmanager
+def acting(actor: Actor) -> Iterator[None]:
+    """For as long as the body lasts, changes are this actor's."""
+    token = _acting.set(actor)
+    try:
+        yield
+    finally:
+        _acting.reset(token)
+
+
+def identified(kind: ActorKind, *, user_id: int, key_id: int | None = None) -> None:
+    """Says who the one is that acts, as soon as that is known."""
+    if (actor := _acting.get()) is not None:
+        _acting.set(replace(actor, kind=kind, user_id=user_id, key_id=key_id))
+
+
+async def record(
+    session: AsyncSession,
+    target: str,
+    target_id: int | None = None,
+    *,
+    after: Mapping[str, Any] | None = None,
+    refused: bool = False,
+) -> None:
+    """For what is no change of a row: what a statement does to many, and what is refused."""
+    if (actor := _acting.get()) is not None:
+        changes = {} if after is None else dict(after)
+        entry = _entry(actor, target, target_id, before={}, after=changes)
+        await session.execute(insert(AuditEntry).values(**entry | {"refused": refused}))
+
+
+class TrailSession(Session):
+    """A session whose changes are recorded when somebody acts."""
+
+
+@event.listens_for(TrailSession, "after_flush")
+def _record_changes(session: Session, _: object) -> None:
+    actor = _acting.get()
+    if actor is None:
+        return
+    entries = [
+        *(_added(actor, one) for one in session.new if _is_audited(one)),
+        *(_changed(actor, one) for one in session.dirty if _is_audited(one)),
+        *(_deleted(actor, one) for one in session.deleted if _is_audited(one)),
+    ]
+    if found := [one for one in entries if one is not None]:
+        session.execute(insert(AuditEntry), found)
+
+
+def _is_audited(row: Any) -> bool:
+    return hasattr(row, "audited")
+
+
+def _added(actor: Actor, row: Any) -> dict[str, Any]:
+    after = {name: getattr(row, name) for name in row.audited if getattr(row, name) is not None}
+    return _entry(actor, row.audited_as, _id_of(row), before={}, after=after)
+
+
+def _changed(actor: Actor, row: Any) -> dict[str, Any] | None:
+    state: InstanceState[Any] = inspect(row)
+    before, after = {}, {}
+    for name in row.audited:
+        history = state.attrs[name].history
+        if history.has_changes():
+            before[name] = history.deleted[0] if history.deleted else None
+            after[name] = getattr(row, name)
+    for name in row.audited_secrets:
+        if state.attrs[name].history.has_changes():
+            after[name] = REPLACED
+    if not after:
+        return None
+    return _entry(actor, row.audited_as, _id_of(row), before=before, after=after)
+
+
+def _deleted(actor: Actor, row: Any) -> dict[str, Any]:
+    before = {name: getattr(row, name) for name in row.audited if getattr(row, name) is not None}
+    return _entry(actor, row.audited_as, _id_of(row), before=before, after={})
+
+
+def _id_of(row: Any) -> int | None:
+    return row.id if isinstance(row.id, int) else None
+
+
+def _entry(
+    actor: Actor,
+    target: str,
+    target_id: int | None,
+    *,
+    before: Mapping[str, Any],
+    after: Mapping[str, Any],
+) -> dict[str, Any]:
+    return {
+        "actor": actor.kind,
+        "user_id": actor.user_id,
+        "key_id": actor.key_id,
+        "address": actor.address,
+        "request_id": actor.request_id,
+        "action": actor.action,
+        "target": target,
+        "target_id": target_id,
+        "refused": False,
+        "before": {name: _plain(value) for name, value in before.items()} or None,
+        "after": {name: _plain(value) for name, value in after.items()} or None,
+    }
+
+
+def _plain(value: Any) -> Any:
+    return value.isoformat() if isinstance(value, datetime) else value
