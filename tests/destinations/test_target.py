@@ -55,10 +55,14 @@ class Trap:
 
     def __init__(self) -> None:
         self.port = 0
-        self.connections = 0
+        self.called_at: list[str] = []
+
+    @property
+    def connections(self) -> int:
+        return len(self.called_at)
 
     def count(self, _: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.connections += 1
+        self.called_at.append(writer.get_extra_info("sockname")[0])
         writer.close()
 
 
@@ -174,6 +178,21 @@ async def test_what_is_allowed_may_be_called_and_only_that() -> None:
     assert allowed.error == mapped.error == DeliveryError.CONNECTION_FAILED  # it hangs up
     assert [one.error for one in others] == [DeliveryError.ADDRESS_REFUSED] * 3
     assert trapped.connections == 2
+
+
+@pytest.mark.parametrize("addresses", [("127.0.0.2", "127.0.0.1"), ("127.0.0.1", "127.0.0.2")])
+async def test_of_several_addresses_only_those_that_may_be_called_are(
+    addresses: tuple[str, str],
+) -> None:
+    sender = Sender(Guard([ip_network("127.0.0.1/32")]), resolving(addresses).lookup)
+    async with trap() as trapped:  # listens at both
+        hung_up = await post(sender, f"http://name.example:{trapped.port}/hook")
+    nobody_listens = await post(sender, f"http://name.example:{trapped.port}/hook")
+    await sender.aclose()
+
+    assert hung_up.error == DeliveryError.CONNECTION_FAILED
+    assert trapped.called_at == ["127.0.0.1"]
+    assert nobody_listens.error == DeliveryError.ADDRESS_REFUSED
 
 
 def test_plain_http_is_for_allowed_addresses_only() -> None:

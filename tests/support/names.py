@@ -1,8 +1,10 @@
 """Name servers that answer what a test wants."""
 
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from itertools import chain, repeat
+from threading import Event
 from typing import Any
 
 from event_trigger.destinations.names import Names
@@ -10,13 +12,37 @@ from event_trigger.destinations.names import Names
 PUBLIC = "93.184.216.34"
 
 
-def resolving(*answers: str) -> Names:
+def resolving(*answers: str | Sequence[str]) -> Names:
     """A name server that answers each question with the next of these, and then with the last."""
-    wanted: Iterator[str] = chain(answers, repeat(answers[-1]))
+    wanted: Iterator[str | Sequence[str]] = chain(answers, repeat(answers[-1]))
 
     def resolve(_host: str, port: int, **_: Any) -> list[Any]:
-        address = next(wanted)
-        family = socket.AF_INET6 if ":" in address else socket.AF_INET
-        return [(family, socket.SOCK_STREAM, 6, "", (address, port))]
+        answer = next(wanted)
+        return [_info(one, port) for one in ([answer] if isinstance(answer, str) else answer)]
 
     return Names(resolve)
+
+
+@contextmanager
+def answering_late(ending: str) -> Iterator[tuple[Names, list[str]]]:
+    """A name server that gives loopback, to names with that ending not before the body's end.
+
+    Beside it are the names that it was asked for.
+    """
+    over, asked = Event(), list[str]()
+
+    def resolve(host: str, port: int, **_: Any) -> list[Any]:
+        asked.append(host)
+        if host.endswith(ending):
+            over.wait()
+        return [_info("127.0.0.1", port)]
+
+    try:
+        yield Names(resolve), asked
+    finally:
+        over.set()
+
+
+def _info(address: str, port: int) -> Any:
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    return family, socket.SOCK_STREAM, 6, "", (address, port)

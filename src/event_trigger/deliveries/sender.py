@@ -4,8 +4,10 @@ import asyncio
 import socket
 import ssl
 from collections.abc import Iterator
-from dataclasses import dataclass
+from contextvars import ContextVar
+from dataclasses import dataclass, field
 from functools import cache, lru_cache, partial
+from typing import Any
 
 import aiohttp
 import certifi
@@ -23,9 +25,9 @@ _NAMES_KEPT_FOR = 10  # seconds
 _IDLE_FOR = 15.0  # seconds that a connection is kept for the next attempt
 _BUFFER = 16 * 1024
 _HEADERS = {
-    "Accept": "*/*",
-    "Accept-Encoding": "identity",  # what is kept is what was sent
-    "User-Agent": f"event-trigger/{__version__}",
+    "accept": "*/*",
+    "accept-encoding": "identity",  # what is kept is what was sent
+    "user-agent": f"event-trigger/{__version__}",
 }
 _GONE = 410
 _EXPECTED = (httpx.HTTPError, httpx.InvalidURL, aiohttp.ClientError, OSError, ValueError)
@@ -39,6 +41,18 @@ class Answer:
     status_code: int | None = None
     response: str | None = None
     retry_after: str | None = None
+
+
+@dataclass(slots=True)
+class _Attempt:
+    """What is found out while an attempt lasts."""
+
+    answer: Answer = field(default_factory=Answer)
+    address_was_refused: bool = False
+    is_connected: bool = False
+
+
+_attempt: ContextVar[_Attempt] = ContextVar("attempt")  # for what aiohttp calls in its midst
 
 
 class Sender:
@@ -63,14 +77,15 @@ class Sender:
     ) -> Answer:
         """Sends exactly these bytes; `within` is in seconds, from the first look-up to the last
         byte that is read. A failure is an answer too: nothing is raised."""
-        answer = Answer()
-        exchange = asyncio.create_task(self._exchange(url, headers, body, answer))
+        attempt = _Attempt()
+        exchange = asyncio.create_task(self._exchange(url, headers, body, attempt))
         try:
             done, _ = await asyncio.wait({exchange}, timeout=within)
         finally:
             if not exchange.done():  # not waited for: what hangs may also hang while it is closed
                 exchange.cancel()
                 exchange.add_done_callback(_look_away)
+        answer = attempt.answer
         if not done:
             answer.error = _verdict(answer.status_code) or (
                 None if answer.status_code else DeliveryError.TIMEOUT
@@ -80,15 +95,18 @@ class Sender:
         if failure is None or answer.status_code is not None:
             answer.error = _verdict(answer.status_code)
         elif isinstance(failure, _EXPECTED):
-            answer.error = _kind_of(failure)
+            answer.error = _kind_of(failure, attempt)
         else:
             raise failure
         return answer
 
     async def _exchange(
-        self, url: str, headers: dict[str, str], body: bytes, answer: Answer
+        self, url: str, headers: dict[str, str], body: bytes, attempt: _Attempt
     ) -> None:
-        request = httpx.Request("POST", _read_url(url), headers=_HEADERS | headers, content=body)
+        _attempt.set(attempt)
+        answer = attempt.answer
+        merged = _with_ours(headers)
+        request = httpx.Request("POST", _read_url(url), headers=merged, content=body)
         response = await self._transports[request.url.scheme].handle_async_request(request)
         answer.status_code = response.status_code
         answer.retry_after = response.headers.get("retry-after")
@@ -110,6 +128,12 @@ class Sender:
 _read_url = lru_cache(maxsize=1024)(httpx.URL)
 
 
+def _with_ours(headers: dict[str, str]) -> dict[str, str]:
+    """Theirs as they are, and ours that they do not replace: names of headers have no case."""
+    named = {name.lower() for name in headers}
+    return {name: value for name, value in _HEADERS.items() if name not in named} | headers
+
+
 @cache
 def _trusted() -> ssl.SSLContext:
     """Trusts the system's authorities and Mozilla's; made once, since that takes a while."""
@@ -123,10 +147,10 @@ def _session(
     open_socket: aiohttp.connector.SocketFactoryType,
     tls: ssl.SSLContext,
 ) -> aiohttp.ClientSession:
-    connector = aiohttp.TCPConnector(
+    connector = _Connector(
         limit=0,
         resolver=resolver,
-        socket_factory=open_socket,
+        socket_factory=partial(_open_noting, open_socket),
         ssl=tls,
         ttl_dns_cache=_NAMES_KEPT_FOR,
         keepalive_timeout=_IDLE_FOR,
@@ -138,6 +162,45 @@ def _session(
         read_bufsize=_BUFFER,
         timeout=aiohttp.ClientTimeout(total=None),
     )
+
+
+class _Connector(aiohttp.TCPConnector):
+    """Lets go at once of connections, new or used before, whose attempt is over."""
+
+    async def connect(self, *args: Any, **more: Any) -> aiohttp.connector.Connection:
+        connection = await super().connect(*args, **more)
+        _attempt.get().is_connected = True
+        connection.add_callback(partial(_let_go, connection))
+        return connection
+
+
+def _let_go(connection: aiohttp.connector.Connection) -> None:
+    """Called when it is about to be closed or kept for another attempt.
+
+    Closing sends first what is left, and waits for TLS's goodbye: some never read, or say it.
+    """
+    transport = connection.transport
+    if transport is None:
+        return
+    if transport.get_write_buffer_size():  # an early answer: the rest must not go on
+        transport.abort()
+    asyncio.get_running_loop().call_soon(_end_closing, transport)
+
+
+def _end_closing(transport: asyncio.Transport) -> None:
+    if transport.is_closing():  # else it is kept, and may be another attempt's already
+        transport.abort()
+
+
+def _open_noting(
+    open_socket: aiohttp.connector.SocketFactoryType, address_info: aiohttp.AddrInfoType
+) -> socket.socket:
+    """Notes a refusal: of the errors of several addresses, aiohttp makes one of another kind."""
+    try:
+        return open_socket(address_info)
+    except AddressRefused:
+        _attempt.get().address_was_refused = True
+        raise
 
 
 class _Resolver(AbstractResolver):
@@ -179,19 +242,19 @@ def _verdict(status_code: int | None) -> DeliveryError | None:
     return DeliveryError.REJECTED
 
 
-def _kind_of(failure: BaseException) -> DeliveryError:
+def _kind_of(failure: BaseException, attempt: _Attempt) -> DeliveryError:
     causes = list(_causes(failure))
     for kinds, error in _KINDS:
         if any(isinstance(one, kinds) for one in causes):
             return error
+    if attempt.address_was_refused and not attempt.is_connected:
+        return DeliveryError.ADDRESS_REFUSED
     return DeliveryError.CONNECTION_FAILED
 
 
 _KINDS: tuple[tuple[type[BaseException] | tuple[type[BaseException], ...], DeliveryError], ...] = (
-    (AddressRefused, DeliveryError.ADDRESS_REFUSED),
     ((aiohttp.ClientConnectorDNSError, socket.gaierror), DeliveryError.NAME_NOT_RESOLVED),
     ((ssl.SSLError, aiohttp.ClientSSLError), DeliveryError.TLS_FAILED),
-    ((httpx.TimeoutException, TimeoutError), DeliveryError.CONNECTION_FAILED),
     (
         (
             aiohttp.ClientResponseError,
