@@ -295,7 +295,10 @@ async def test_an_operator_replaces_the_key_of_secrets(
     here: Here, database_url: str, ada: httpx.AsyncClient
 ) -> None:
     made = await ada.post("/destinations", json={"url": "https://1.1.1.1/hook"})
-    assert made.status_code == 201
+    hooked = await ada.post(
+        "/triggers", json={"type": "api", "details": {"hook": {"verify": "github"}}}
+    )
+    assert (made.status_code, hooked.status_code) == (201, 201)
     settings = with_database(database_url) | {"EVENT_TRIGGER_ENCRYPTION_KEY": "a-new-key-" * 4}
 
     rotated, again, lost, unsigned = await asyncio.to_thread(
@@ -307,10 +310,13 @@ async def test_an_operator_replaces_the_key_of_secrets(
         )
     )
 
-    said = "1 destinations were encrypted anew; all are under the current key."
+    said = "1 destinations and 1 hooks were encrypted anew; all are under the current key."
     assert (rotated.code, rotated.out.splitlines()[-1]) == (0, said)
     assert (again.code, again.out.split()[0]) == (0, "0")
-    assert (lost.code, "keys that are not set" in lost.err) == (1, True)
+    named = (
+        f"not set are destinations {made.json()['id']} and hooks of triggers {hooked.json()['id']}:"
+    )
+    assert (lost.code, named in lost.err) == (1, True)
     assert (unsigned.code, "EVENT_TRIGGER_JWT_SECRET is not set" in unsigned.err) == (1, True)
 
 

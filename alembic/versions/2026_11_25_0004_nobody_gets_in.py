@@ -1,4 +1,4 @@
-"""API keys, narrowed logins, failures to sign in, and the audit log
+"""API keys, narrowed logins, failures to sign in, the audit log, and hooks
 
 Revision: 0004, after 0003; 2026-11-25
 """
@@ -23,6 +23,7 @@ def upgrade() -> None:
     op.add_column("logins", sa.Column("scopes", ARRAY(sa.Text)))
     create_api_keys()
     create_audit_entries()
+    create_hooks()
     op.create_table(
         "sign_in_failures",
         sa.Column("subject", sa.LargeBinary, nullable=False),
@@ -77,7 +78,26 @@ def create_audit_entries() -> None:
     op.create_index("ix_audit_entries_target", "audit_entries", ["target", "target_id", "id"])
 
 
+def create_hooks() -> None:
+    op.create_table(
+        "hooks",
+        sa.Column("token_hash", sa.LargeBinary, nullable=False),
+        sa.Column("trigger_id", sa.BigInteger, nullable=False),
+        sa.Column("owner_id", sa.BigInteger, nullable=False),
+        sa.Column("verify", sa.Text, nullable=False),
+        sa.Column("sealed", sa.LargeBinary, nullable=False),
+        sa.Column("key_id", sa.Text, nullable=False),
+        sa.Column("created_at", INSTANT, server_default=sa.func.now(), nullable=False),
+        sa.PrimaryKeyConstraint("token_hash", name="pk_hooks"),
+        sa.UniqueConstraint("trigger_id", name="uq_hooks_trigger_id"),
+        sa.ForeignKeyConstraint(
+            ["owner_id"], ["users.id"], name="fk_hooks_owner_id_users", ondelete="CASCADE"
+        ),
+    )
+    op.create_index("ix_hooks_owner_id", "hooks", ["owner_id"])
+
+
 def downgrade() -> None:
-    for table in ("audit_entries", "api_keys", "sign_in_failures"):
+    for table in ("hooks", "audit_entries", "api_keys", "sign_in_failures"):
         op.drop_table(table)
     op.drop_column("logins", "scopes")

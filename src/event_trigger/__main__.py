@@ -22,6 +22,7 @@ from event_trigger.db.engine import Sessions, create_engine, create_sessions, is
 from event_trigger.db.migrate import current_revision, is_migrated, migrate, newest_revision
 from event_trigger.destinations.lifecycle import rotate_keys
 from event_trigger.errors import Problem
+from event_trigger.hooks.rekeying import rotate_hook_keys
 from event_trigger.logs import configure_logs
 from event_trigger.models import ActorKind, Role
 from event_trigger.serving import serve
@@ -70,7 +71,7 @@ def _parser() -> argparse.ArgumentParser:
         "audit", help="account for every planned instant; exit 1 if one has no event and no reason"
     )
     commands.add_parser(
-        "rotate-keys", help="encrypt the secrets of destinations under the current key"
+        "rotate-keys", help="encrypt the secrets of destinations and hooks under the current key"
     )
     user = commands.add_parser("user", help="look after accounts").add_subparsers(
         dest="action", required=True
@@ -169,14 +170,17 @@ def _audit(settings: Settings) -> Work[Audit]:
 def _rotate_keys(settings: Settings) -> Work[str]:
     async def work(engine: AsyncEngine, sessions: Sessions) -> str:
         await migrate(engine)
-        done = await rotate_keys(sessions, Vault.of(signed(settings)))
-        if done.unreadable:
-            raise SettingsError(
-                f"{done.count} destinations were encrypted anew. Under keys that are not set are"
-                f" those with the ids {', '.join(map(str, done.unreadable))}: set the previous key,"
-                " or rotate their secrets over HTTP."
-            )
-        return f"{done.count} destinations were encrypted anew; all are under the current key."
+        vault = Vault.of(signed(settings))
+        ours, hooks = await rotate_keys(sessions, vault), await rotate_hook_keys(sessions, vault)
+        done = f"{ours.count} destinations and {hooks.count} hooks were encrypted anew"
+        lost = {"destinations": ours.unreadable, "hooks of triggers": hooks.unreadable}
+        if not any(lost.values()):
+            return f"{done}; all are under the current key."
+        named = [f"{kind} {', '.join(map(str, ids))}" for kind, ids in lost.items() if ids]
+        raise SettingsError(
+            f"{done}. Under keys that are not set are {' and '.join(named)}: set the previous key,"
+            " or rotate their secrets over HTTP."
+        )
 
     return work
 

@@ -29,8 +29,10 @@ from event_trigger.destinations import router as destinations
 from event_trigger.destinations.names import Names
 from event_trigger.destinations.target import Guard
 from event_trigger.dispatch import router as dispatch
+from event_trigger.dispatch.rates import Rates
 from event_trigger.events import router as events
 from event_trigger.events.retention import make_partitions
+from event_trigger.hooks import router as hooks
 from event_trigger.jobs import Jobs
 from event_trigger.keys import router as keys
 from event_trigger.live import router as live
@@ -40,7 +42,7 @@ from event_trigger.preview import router as preview
 from event_trigger.triggers import router as triggers
 from event_trigger.vault import Vault
 from event_trigger.web import docs, health
-from event_trigger.web.middleware import BodyLimitMiddleware, RequestMiddleware
+from event_trigger.web.middleware import BodyLimitMiddleware, HostMiddleware, RequestMiddleware
 from event_trigger.web.problems import add_problem_handlers
 from event_trigger.web.services import Services
 from event_trigger.web.trail import TrailSession
@@ -136,6 +138,7 @@ def create_app(
         names,
         sender,
         hub,
+        Rates(per_key=settings.fire_rate_per_key, per_trigger=settings.fire_rate_per_trigger),
         health.Readiness((_database_check(jobs_engine), jobs.silence)),
     )
     add_problem_handlers(app)
@@ -147,6 +150,8 @@ def create_app(
         triggers.router,
         preview.router,
         dispatch.router,
+        hooks.router,
+        hooks.rotations,
         accounting.router,
         dispatch.replays,
         destinations.router,
@@ -192,6 +197,8 @@ def operation_id(route: APIRoute) -> str:
 
 def _middleware(settings: Settings, credentials: Credentials) -> list[Middleware]:
     stack = [Middleware(RequestMiddleware)]
+    if settings.trusted_hosts:
+        stack.append(Middleware(HostMiddleware, trusted=settings.trusted_hosts))
     if settings.cors_origins:
         stack.append(
             Middleware(

@@ -1,11 +1,13 @@
 """Every setting of the service, read once from the environment or `.env`."""
 
+import re
 from datetime import timedelta
 from enum import StrEnum
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated, Self
 
+from limits import parse
 from pydantic import AfterValidator, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
@@ -14,6 +16,7 @@ SHORTEST_PASSWORD, LONGEST_PASSWORD = 8, 256
 PARTITIONS_PER_KEEP = 48
 MOST_RETRIES = 50
 LONGEST_RETRY = 30 * 86400  # seconds
+_HOST = re.compile(r"(\*\.)?[a-z0-9_-]+(\.[a-z0-9_-]+)*|\[[0-9a-f:.]+\]", re.ASCII)
 
 
 class LogFormat(StrEnum):
@@ -40,8 +43,25 @@ def _acceptable_password(password: SecretStr) -> SecretStr:
     return password
 
 
+def _host_name(text: str) -> str:
+    host = text.lower()
+    if not _HOST.fullmatch(host):
+        raise ValueError("write names such as api.example.com or *.example.com, without a port")
+    return host
+
+
+def _readable_rate(rate: str) -> str:
+    try:
+        parse(rate)
+    except ValueError:
+        raise ValueError("must be like 100/second or 5000/hour") from None
+    return rate
+
+
 Password = Annotated[SecretStr, AfterValidator(_acceptable_password)]
 SigningSecret = Annotated[SecretStr, AfterValidator(_long_enough)]
+TrustedHost = Annotated[str, AfterValidator(_host_name)]
+Rate = Annotated[str, AfterValidator(_readable_rate)]
 RetryDelay = Annotated[float, Field(ge=0, le=LONGEST_RETRY)]
 
 
@@ -82,6 +102,9 @@ class Settings(BaseSettings):
         10 * 3600,
     )
 
+    fire_rate_per_key: Rate | None = None
+    fire_rate_per_trigger: Rate | None = None
+
     active_for: timedelta = Field(timedelta(hours=2), gt=timedelta(0))
     keep_for: timedelta = Field(timedelta(hours=48), ge=timedelta(seconds=5))
     retention_interval: timedelta = Field(timedelta(minutes=1), gt=timedelta(0))
@@ -89,8 +112,9 @@ class Settings(BaseSettings):
     log_format: LogFormat | None = None
     log_level: LogLevel = LogLevel.INFO
     cors_origins: Annotated[tuple[str, ...], NoDecode] = ()
+    trusted_hosts: Annotated[tuple[TrustedHost, ...], NoDecode] = ()
 
-    @field_validator("cors_origins", "webhook_allow", "retry_after", mode="before")
+    @field_validator("cors_origins", "trusted_hosts", "webhook_allow", "retry_after", mode="before")
     @classmethod
     def _split_by_comma(cls, value: object) -> object:
         if isinstance(value, str):

@@ -49,6 +49,11 @@ class BadRequest(Problem):
     status, slug, title = 400, "bad-request", "Bad request"
 
 
+class UnknownHost(BadRequest):
+    slug, title = "unknown-host", "Unknown host"
+    default_detail = "The service is not known by this name. Use the one that it was given."
+
+
 class Unauthorized(Problem):
     """Answers 401 with the challenge that RFC 6750 asks for."""
 

@@ -139,6 +139,13 @@ async def count_by_status(url: str) -> dict[str, int]:
     return {row["status"]: row["count"] for row in rows}
 
 
+async def count(url: str, rows: str) -> int:
+    database = await connect(url)
+    found: int = await database.fetchval(f"SELECT count(*) FROM {rows}")
+    await database.close()
+    return found
+
+
 async def test_the_healthy_get_theirs_soon_whatever_the_others_do() -> None:
     async with site(SETTINGS) as built, receiving() as receiver, crowd(receiver) as people:
         receiver.remembers = False
@@ -196,10 +203,25 @@ async def test_a_sender_that_is_killed_in_the_middle_loses_nothing() -> None:
             await firing
             ended = time.perf_counter()
             await eventually(missing(people), lambda c: c == 0, within=TAKEN_OVER_WITHIN)
+            await eventually(unsettled(built), lambda c: c == 0, within=TAKEN_OVER_WITHIN)
             took = time.perf_counter() - ended
+            interrupted = await count(built.url, "delivery_attempts WHERE error = 'interrupted'")
         await built.end()
 
     print(f"{kills} kills -9 of two senders while {EVENTS} events were fired:")
-    print(f"  all {len(people.seconds)} healthy deliveries arrived, the last {took:.1f} s")
-    print(f"  after the last call; {twice(people)} arrived twice, under the same webhook-id")
+    print(f"  all {len(people.seconds)} healthy deliveries arrived, the last was recorded")
+    print(f"  {took:.1f} s after the last call; {interrupted} attempts were cut off, on record;")
+    print(f"  {twice(people)} arrived twice, under the same webhook-id")
     assert kills >= 2
+    assert interrupted > 0
+
+
+def unsettled(built: Site) -> Any:
+    async def look() -> int:
+        healthy = "SELECT id FROM destinations WHERE url LIKE '%/healthy/%'"
+        return await count(
+            built.url,
+            f"deliveries WHERE status <> 'delivered' AND destination_id IN ({healthy})",
+        )
+
+    return look

@@ -24,13 +24,20 @@ def tokens_of(answer: httpx.Response) -> Tokens:
 
 
 async def ask_for_tokens(
-    client: httpx.AsyncClient, email: str = "ada@example.com", password: str = PASSWORD
+    client: httpx.AsyncClient,
+    email: str = "ada@example.com",
+    password: str = PASSWORD,
+    *,
+    scope: str = "",
 ) -> httpx.Response:
-    return await client.post("/auth/token", data={"username": email, "password": password})
+    form = {"username": email, "password": password, "scope": scope}
+    return await client.post("/auth/token", data=form)
 
 
-async def sign_in(client: httpx.AsyncClient, email: str = "ada@example.com") -> Tokens:
-    return tokens_of(await ask_for_tokens(client, email))
+async def sign_in(
+    client: httpx.AsyncClient, email: str = "ada@example.com", *, scope: str = ""
+) -> Tokens:
+    return tokens_of(await ask_for_tokens(client, email, scope=scope))
 
 
 async def refresh(client: httpx.AsyncClient, tokens: Tokens) -> httpx.Response:

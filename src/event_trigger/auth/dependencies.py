@@ -16,7 +16,7 @@ from event_trigger.errors import Forbidden, Unauthorized
 from event_trigger.models import ActorKind
 from event_trigger.web.services import service
 from event_trigger.web.session import SessionsDep
-from event_trigger.web.trail import identified, record
+from event_trigger.web.trail import identified, record_refused
 
 bearer = OAuth2PasswordBearer(
     tokenUrl="/auth/token",
@@ -80,7 +80,7 @@ async def check_scopes(
     missing = [one for one in wanted.scopes if one not in principal.scopes]
     if Scope.ADMIN in missing:
         async with sessions.begin() as session:
-            await record(session, "admin", refused=True)
+            await record_refused(session, "admin")
     if missing:
         raise MissingScope(missing)
 

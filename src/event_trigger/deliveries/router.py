@@ -18,7 +18,7 @@ from event_trigger.deliveries.schemas import (
     Redelivery,
 )
 from event_trigger.deliveries.trial import TooManyTrials, try_out
-from event_trigger.destinations.dependencies import DestinationKeyDep, VaultDep
+from event_trigger.destinations.dependencies import DestinationKeyDep
 from event_trigger.errors import (
     Conflict,
     Forbidden,
@@ -28,6 +28,7 @@ from event_trigger.errors import (
     UnsupportedMediaType,
 )
 from event_trigger.models import DeliveryStatus
+from event_trigger.triggers.dependencies import VaultDep
 from event_trigger.web.pagination import (
     DEFAULT_LIMIT,
     CursorText,

@@ -10,7 +10,6 @@ from event_trigger.destinations.repository import Destinations
 from event_trigger.destinations.target import Guard
 from event_trigger.triggers.dependencies import owned_id
 from event_trigger.triggers.repository import OwnedId
-from event_trigger.vault import Vault
 from event_trigger.web.schemas import Id
 from event_trigger.web.services import service
 from event_trigger.web.session import SessionsDep
@@ -21,10 +20,6 @@ async def get_destination_key(
 ) -> OwnedId:
     async with sessions() as session:
         return await owned_id(principal, destination_id, Destinations(session).get_owner)
-
-
-def get_vault(request: Request) -> Vault:
-    return service(request, Vault)
 
 
 def get_guard(request: Request) -> Guard:
@@ -38,4 +33,3 @@ def get_lookup(request: Request) -> Lookup:
 DestinationKeyDep = Annotated[OwnedId, Depends(get_destination_key)]
 GuardDep = Annotated[Guard, Depends(get_guard)]
 LookupDep = Annotated[Lookup, Depends(get_lookup)]
-VaultDep = Annotated[Vault, Depends(get_vault)]

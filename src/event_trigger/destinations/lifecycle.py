@@ -24,7 +24,6 @@ from event_trigger.destinations.schemas import (
 from event_trigger.destinations.secrets import (
     Previous,
     Secrets,
-    new_secret,
     seal_into,
     secrets_of,
 )
@@ -32,7 +31,7 @@ from event_trigger.destinations.target import Address, Guard, Target, UrlRefused
 from event_trigger.errors import Conflict, Invalid, NotFound
 from event_trigger.models import SHARDS, Destination, DisabledReason, shard_of
 from event_trigger.triggers.repository import OwnedId, Triggers
-from event_trigger.vault import SealBroken, Vault
+from event_trigger.vault import SealBroken, Vault, new_secret
 
 log = structlog.get_logger()
 
@@ -60,7 +59,7 @@ class RotatedOften(Conflict):
 
 @dataclass(frozen=True, slots=True)
 class Rotated:
-    """How many destinations were sealed anew, and the ids of those that cannot be read."""
+    """How many were sealed anew, and the ids of those that cannot be read."""
 
     count: int
     unreadable: Sequence[int]

@@ -1,19 +1,11 @@
 """What only a destination's owner and its receiver know: signing secrets and extra headers."""
 
-import base64
 import json
-import os
 from dataclasses import dataclass, field
 from datetime import datetime
 
 from event_trigger.models import Destination
 from event_trigger.vault import Sealed, Vault
-
-_SECRET_BYTES = 32  # Standard Webhooks asks for 24 to 64
-
-
-def new_secret() -> str:
-    return "whsec_" + base64.b64encode(os.urandom(_SECRET_BYTES)).decode()
 
 
 @dataclass(frozen=True, slots=True)

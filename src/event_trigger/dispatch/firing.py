@@ -26,7 +26,7 @@ class Paused(Conflict):
 
 class StillRunning(Conflict):
     slug, title = "idempotency-key-in-use", "The first call is still running"
-    default_detail = "A call with this Idempotency-Key is still running. Try again in a moment."
+    default_detail = "The first call with this key or id is still running. Try again in a moment."
 
 
 class KeyReused(Invalid):
@@ -36,11 +36,16 @@ class KeyReused(Invalid):
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """What a caller asked for; `key` is the Idempotency-Key, if one was sent."""
+    """What a caller asked for; `key` is the Idempotency-Key, if one was sent.
+
+    Whether the same key with another body is a mistake, or still the same call, `compares_body`
+    says.
+    """
 
     body: dict[str, Any] | None
     is_test: bool
     key: str | None
+    compares_body: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +66,7 @@ async def fire(session: AsyncSession, trigger: OwnedId, call: Call) -> Answer:
     body_hash = _hash_of(call.body)
     known = await keys.get(trigger, call.key, is_test=call.is_test)
     if known is not None and known.created_at > await database_now(session) - ANSWERS_KEPT_FOR:
-        if known.body_hash != body_hash:
+        if call.compares_body and known.body_hash != body_hash:
             raise KeyReused
         return Answer(known.event_id, replayed=True)
     if known is not None:

@@ -2,13 +2,14 @@
 
 from typing import Annotated
 
-from fastapi import Body, Depends, Header, Response
+from fastapi import Body, Depends, Header, Request, Response
 from fastapi.openapi.models import Example
 
 from event_trigger.auth.dependencies import PrincipalDep, needs
 from event_trigger.auth.scopes import Scope
 from event_trigger.db.clock import database_now
 from event_trigger.dispatch import firing
+from event_trigger.dispatch.rates import Rates, TooManyCalls
 from event_trigger.dispatch.schemas import Fired
 from event_trigger.errors import (
     Conflict,
@@ -24,6 +25,7 @@ from event_trigger.events.schemas import EventRead, read_event
 from event_trigger.triggers.dependencies import TriggerKeyDep
 from event_trigger.web.problems import problems
 from event_trigger.web.schemas import Id, JsonObject, Text
+from event_trigger.web.services import service
 from event_trigger.web.session import SessionDep
 from event_trigger.web.strict_json import strict_router
 
@@ -36,7 +38,9 @@ replays = strict_router(
 router = strict_router(
     prefix="/triggers",
     tags=["firing"],
-    responses=problems(Unauthorized, Forbidden, NotFound, Conflict, UnsupportedMediaType, Invalid),
+    responses=problems(
+        Unauthorized, Forbidden, NotFound, Conflict, UnsupportedMediaType, Invalid, TooManyCalls
+    ),
     dependencies=[needs(Scope.TRIGGERS_FIRE)],
 )
 
@@ -46,12 +50,21 @@ EXAMPLES: dict[str, Example] = {
 }
 
 
+def get_rates(request: Request) -> Rates:
+    return service(request, Rates)
+
+
+RatesDep = Annotated[Rates, Depends(get_rates)]
+
+
 class FireRequest:
     """What both ways of firing by hand take."""
 
     def __init__(
         self,
         key: TriggerKeyDep,
+        principal: PrincipalDep,
+        rates: RatesDep,
         session: SessionDep,
         response: Response,
         body: Annotated[JsonObject | None, Body(openapi_examples=EXAMPLES)] = None,
@@ -65,12 +78,17 @@ class FireRequest:
         ] = None,
     ) -> None:
         self.key = key
+        self.principal = principal
+        self.rates = rates
         self.session = session
         self.response = response
         self.body = body
         self.idempotency_key = idempotency_key
 
     async def fire(self, *, is_test: bool) -> Fired:
+        who = self.principal
+        caller = f"login {who.login_id}" if who.key_id is None else f"key {who.key_id}"
+        await self.rates.check(self.key, caller=caller)
         call = firing.Call(self.body, is_test, self.idempotency_key)
         answer = await firing.fire(self.session, self.key, call)
         self.response.headers["Location"] = f"/events/{answer.event_id}"

@@ -11,6 +11,7 @@ from event_trigger.models.delivery import (
 )
 from event_trigger.models.destination import Destination, DestinationStatus, DisabledReason
 from event_trigger.models.event import Event, EventCount, EventPartition, EventState, EventType
+from event_trigger.models.hook import Hook, Verify
 from event_trigger.models.idempotency_key import IdempotencyKey
 from event_trigger.models.login import Login, RefreshToken
 from event_trigger.models.schedule_version import ScheduleVersion
@@ -37,6 +38,7 @@ __all__ = [
     "EventPartition",
     "EventState",
     "EventType",
+    "Hook",
     "IdempotencyKey",
     "Login",
     "RefreshToken",
@@ -49,5 +51,6 @@ __all__ = [
     "UnfiredRange",
     "UnfiredReason",
     "User",
+    "Verify",
     "shard_of",
 ]

@@ -1,16 +1,25 @@
-"""Which trigger a request is about: the caller's own, or anybody's for an admin."""
+"""Which trigger a request is about, and what of it the caller gets to see."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Annotated
 
-from fastapi import Depends
+import structlog
+from fastapi import Depends, Request
 
 from event_trigger.auth.dependencies import PrincipalDep
 from event_trigger.auth.principal import Principal
+from event_trigger.auth.scopes import Scope
 from event_trigger.errors import NotFound
-from event_trigger.triggers.repository import OwnedId, Triggers
+from event_trigger.models import Hook, Trigger
+from event_trigger.triggers.hooks import HookSecrets, open_hook, verify_in
+from event_trigger.triggers.repository import Hooks, OwnedId, Triggers
+from event_trigger.triggers.schemas import TriggerRead, TriggerWritten, read_trigger
+from event_trigger.vault import SealBroken, Vault
 from event_trigger.web.schemas import Id
+from event_trigger.web.services import service
 from event_trigger.web.session import SessionDep
+
+log = structlog.get_logger()
 
 
 async def owned_id(
@@ -33,4 +42,49 @@ async def get_trigger_key(trigger_id: Id, principal: PrincipalDep, session: Sess
     return await owned_id(principal, trigger_id, Triggers(session).get_owner)
 
 
+def get_vault(request: Request) -> Vault:
+    return service(request, Vault)
+
+
+VaultDep = Annotated[Vault, Depends(get_vault)]
+
+
+class Shown:
+    """How triggers look to the caller: URLs of hooks are only for those who may fire them."""
+
+    def __init__(
+        self, request: Request, principal: PrincipalDep, session: SessionDep, vault: VaultDep
+    ) -> None:
+        self._base_url = str(request.base_url)
+        self._may_fire = Scope.TRIGGERS_FIRE in principal.scopes
+        self._session = session
+        self._vault = vault
+
+    async def one(self, trigger: Trigger) -> TriggerRead:
+        return (await self.all([trigger]))[0]
+
+    async def all(self, triggers: Sequence[Trigger]) -> list[TriggerRead]:
+        """Asks for all their hooks at once, if there are any."""
+        hooked = [one.id for one in triggers if verify_in(one.details) is not None]
+        hooks = await Hooks(self._session).list_of(hooked) if hooked and self._may_fire else ()
+        urls = {hook.trigger_id: self._url_of(hook) for hook in hooks}
+        return [read_trigger(one, hook_url=urls.get(one.id)) for one in triggers]
+
+    async def written(
+        self, trigger: Trigger, made: HookSecrets | None, *, warnings: list[str]
+    ) -> TriggerWritten:
+        read = await self.one(trigger)
+        secret = None if made is None else made.secret
+        return TriggerWritten(**read.model_dump(), warnings=warnings, hook_secret=secret)
+
+    def _url_of(self, hook: Hook) -> str | None:
+        """None when its key was lost: that must not hide the trigger, whose hook can be rotated."""
+        try:
+            return f"{self._base_url}hooks/{open_hook(hook, self._vault).token}"
+        except SealBroken:
+            log.warning("hook_unreadable", trigger_id=hook.trigger_id)
+            return None
+
+
+ShownDep = Annotated[Shown, Depends(scope="function")]
 TriggerKeyDep = Annotated[OwnedId, Depends(get_trigger_key, scope="function")]

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from pydantic import ValidationError
@@ -11,9 +12,10 @@ from event_trigger.db.clock import database_now
 from event_trigger.db.notify import SCHEDULE_CHANGED, notify
 from event_trigger.errors import Conflict, Invalid, NotFound
 from event_trigger.models import Trigger, TriggerStatus, TriggerType, UnfiredReason, shard_of
+from event_trigger.triggers.hooks import HookSecrets, follow_details, verify_in
 from event_trigger.triggers.merge_patch import merge_patch
 from event_trigger.triggers.payload_schema import payload_errors
-from event_trigger.triggers.repository import OwnedId, Triggers
+from event_trigger.triggers.repository import Hooks, OwnedId, Triggers
 from event_trigger.triggers.schemas import (
     ApiDetails,
     ApiTriggerCreate,
@@ -23,6 +25,7 @@ from event_trigger.triggers.schemas import (
     TriggerUpdate,
 )
 from event_trigger.triggers.settling import end, ending_of, plan_next, replan, settle
+from event_trigger.vault import Vault
 from event_trigger.web.problems import refused
 
 LARGEST_PAYLOAD = 1024 * 1024  # bytes of JSON, as large as a body
@@ -40,9 +43,20 @@ class AlreadyCompleted(Conflict):
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A trigger, and the secrets of its hook if that was just made."""
+
+    trigger: Trigger
+    hook: HookSecrets | None
+
+
 async def create(
-    session: AsyncSession, owner_id: int, body: ScheduledTriggerCreate | ApiTriggerCreate
-) -> Trigger:
+    session: AsyncSession,
+    vault: Vault,
+    owner_id: int,
+    body: ScheduledTriggerCreate | ApiTriggerCreate,
+) -> Written:
     """Plans the first instant from the database's clock and wakes the dispatchers."""
     await _check_destinations(session, owner_id, body.destinations)
     now = await database_now(session)
@@ -68,11 +82,12 @@ async def create(
     _check_payload(trigger)
     plan_next(trigger)
     await Triggers(session).add(trigger)
+    hook = await follow_details(session, vault, trigger, before={})
     await notify(session, SCHEDULE_CHANGED)
-    return trigger
+    return Written(trigger, hook)
 
 
-async def change(session: AsyncSession, key: OwnedId, body: TriggerUpdate) -> Trigger:
+async def change(session: AsyncSession, vault: Vault, key: OwnedId, body: TriggerUpdate) -> Written:
     """Applies a merge patch; only a changed schedule is planned anew, from now on."""
     await _check_destinations(session, key.owner_id, body.destinations or [])
     trigger = await _get_locked(session, key)
@@ -86,16 +101,17 @@ async def change(session: AsyncSession, key: OwnedId, body: TriggerUpdate) -> Tr
         trigger.destinations = body.destinations or []
     if "payload" in patch:
         trigger.payload = merge_patch(trigger.payload, body.payload)
-    ending = ending_of(trigger)
-    merged = merge_patch(trigger.details, body.details)
+    ending, before = ending_of(trigger), trigger.details
+    merged = merge_patch(before, body.details)
     trigger.details = _validated(trigger.type, merged).as_stored()
     _check_payload(trigger)
     trigger.updated_at = now
     if trigger.type == TriggerType.SCHEDULED:
         await replan(session, trigger, ending, now=now)
+    hook = await follow_details(session, vault, trigger, before=before)
     await session.flush()
     await notify(session, SCHEDULE_CHANGED)
-    return trigger
+    return Written(trigger, hook)
 
 
 async def pause(session: AsyncSession, key: OwnedId) -> Trigger:
@@ -135,6 +151,8 @@ async def delete(session: AsyncSession, key: OwnedId) -> None:
     if trigger.type == TriggerType.SCHEDULED:
         now = await database_now(session)
         await end(session, trigger, ending_of(trigger), UnfiredReason.DELETED, now=now)
+    if verify_in(trigger.details) is not None:
+        await Hooks(session).delete(trigger.id)
     await Triggers(session).delete(trigger)
 
 

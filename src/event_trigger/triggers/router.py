@@ -15,9 +15,9 @@ from event_trigger.errors import (
     Unauthorized,
     UnsupportedMediaType,
 )
-from event_trigger.models import Trigger, TriggerStatus, TriggerType
+from event_trigger.models import TriggerStatus, TriggerType
 from event_trigger.triggers import lifecycle
-from event_trigger.triggers.dependencies import TriggerKeyDep
+from event_trigger.triggers.dependencies import ShownDep, TriggerKeyDep, VaultDep
 from event_trigger.triggers.repository import TriggerFilter, Triggers
 from event_trigger.triggers.schemas import (
     Tag,
@@ -57,15 +57,11 @@ EXAMPLES: dict[str, Example] = {
         }
     },
     "once, in 90 seconds": {"value": {"type": "scheduled", "details": {"interval": "PT90S"}}},
+    "when GitHub calls": {"value": {"type": "api", "details": {"hook": {"verify": "github"}}}},
     "when somebody calls": {
         "value": {"type": "api", "details": {}, "payload": {"source": "deploy"}}
     },
 }
-
-
-def _written(trigger: Trigger) -> TriggerWritten:
-    read = TriggerRead.model_validate(trigger)
-    return TriggerWritten(**read.model_dump(), warnings=lifecycle.warnings_of(trigger))
 
 
 @router.post(
@@ -80,15 +76,24 @@ async def create_trigger(
     body: Annotated[TriggerCreate, Body(openapi_examples=EXAMPLES)],
     principal: PrincipalDep,
     session: SessionDep,
+    vault: VaultDep,
+    shown: ShownDep,
     response: Response,
 ) -> TriggerWritten:
     """A `scheduled` trigger fires by itself; an `api` trigger fires when it is called.
 
-    `warnings` says so when the schedule lies in the past, so that it never fires.
+    `warnings` says so when the schedule lies in the past, so that it never fires. With
+    `details.hook` the answer has a `hook_url` for senders that cannot hold a token, and, once, the
+    `hook_secret` that they sign with.
     """
-    trigger = await lifecycle.create(session, principal.user_id, body)
-    response.headers["Location"] = f"/triggers/{trigger.id}"
-    return _written(trigger)
+    written = await lifecycle.create(session, vault, principal.user_id, body)
+    response.headers["Location"] = f"/triggers/{written.trigger.id}"
+    return await _answer(written, shown)
+
+
+async def _answer(written: lifecycle.Written, shown: ShownDep) -> TriggerWritten:
+    warnings = lifecycle.warnings_of(written.trigger)
+    return await shown.written(written.trigger, written.hook, warnings=warnings)
 
 
 @router.get(
@@ -103,6 +108,7 @@ async def list_triggers(
     response: Response,
     principal: PrincipalDep,
     session: SessionDep,
+    shown: ShownDep,
     kind: Annotated[TriggerType | None, Query(alias="type")] = None,
     status: Annotated[TriggerStatus | None, Query()] = None,
     tag: Annotated[Tag | None, Query()] = None,
@@ -118,7 +124,7 @@ async def list_triggers(
         limit=limit,
     )
     link_next(request, response, encode_cursor(page.rows[-1].id) if page.more else None)
-    return [TriggerRead.model_validate(row) for row in page.rows]
+    return await shown.all(page.rows)
 
 
 @router.get(
@@ -128,12 +134,12 @@ async def list_triggers(
     dependencies=[READ],
     responses=problems(NotFound, Invalid),
 )
-async def get_trigger(key: TriggerKeyDep, session: SessionDep) -> TriggerRead:
+async def get_trigger(key: TriggerKeyDep, session: SessionDep, shown: ShownDep) -> TriggerRead:
     """The trigger as it stands, with its next instant and how often it has fired."""
     trigger = await Triggers(session).get(key)
     if trigger is None:
         raise NotFound
-    return TriggerRead.model_validate(trigger)
+    return await shown.one(trigger)
 
 
 @router.patch(
@@ -144,10 +150,17 @@ async def get_trigger(key: TriggerKeyDep, session: SessionDep) -> TriggerRead:
     responses=problems(NotFound, UnsupportedMediaType, Invalid),
 )
 async def update_trigger(
-    body: TriggerUpdate, key: TriggerKeyDep, session: SessionDep
+    body: TriggerUpdate,
+    key: TriggerKeyDep,
+    session: SessionDep,
+    vault: VaultDep,
+    shown: ShownDep,
 ) -> TriggerWritten:
-    """A JSON Merge Patch (RFC 7396). A changed schedule holds from this answer on."""
-    return _written(await lifecycle.change(session, key, body))
+    """A JSON Merge Patch (RFC 7396). A changed schedule holds from this answer on.
+
+    A hook that is added, or is to verify otherwise, is a new one: a new URL and a new secret.
+    """
+    return await _answer(await lifecycle.change(session, vault, key, body), shown)
 
 
 @router.delete(
@@ -170,9 +183,9 @@ async def delete_trigger(key: TriggerKeyDep, session: SessionDep) -> None:
     dependencies=[WRITE],
     responses=problems(NotFound, Conflict, Invalid),
 )
-async def pause_trigger(key: TriggerKeyDep, session: SessionDep) -> TriggerRead:
+async def pause_trigger(key: TriggerKeyDep, session: SessionDep, shown: ShownDep) -> TriggerRead:
     """It neither fires by itself nor by calls until it is resumed."""
-    return TriggerRead.model_validate(await lifecycle.pause(session, key))
+    return await shown.one(await lifecycle.pause(session, key))
 
 
 @router.post(
@@ -182,6 +195,6 @@ async def pause_trigger(key: TriggerKeyDep, session: SessionDep) -> TriggerRead:
     dependencies=[WRITE],
     responses=problems(NotFound, Conflict, Invalid),
 )
-async def resume_trigger(key: TriggerKeyDep, session: SessionDep) -> TriggerRead:
+async def resume_trigger(key: TriggerKeyDep, session: SessionDep, shown: ShownDep) -> TriggerRead:
     """Plans from now on; instants that fell into the pause are not caught up."""
-    return TriggerRead.model_validate(await lifecycle.resume(session, key))
+    return await shown.one(await lifecycle.resume(session, key))

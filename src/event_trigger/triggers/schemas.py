@@ -4,8 +4,9 @@ from datetime import timedelta
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, Field, PlainValidator, WithJsonSchema
+from pydantic.json_schema import SkipJsonSchema
 
-from event_trigger.models import TriggerStatus, TriggerType
+from event_trigger.models import Trigger, TriggerStatus, TriggerType, Verify
 from event_trigger.triggers.catch_up import LONGEST_WINDOW, CatchUp
 from event_trigger.triggers.interval import parse_interval
 from event_trigger.triggers.payload_schema import check_schema
@@ -36,6 +37,11 @@ def _check_window(value: object) -> int | float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= most:
         raise ValueError(f"write minutes as a number from 0 to {most:.0f}")
     return value
+
+
+def _refuse_hook(value: object) -> None:
+    if value is not None:
+        raise ValueError("only a trigger of the type api has a hook; leave it out")
 
 
 def _unique(found: list[T]) -> list[T]:
@@ -98,7 +104,19 @@ CatchUpWindow = Annotated[
 ]
 
 
-class ApiDetails(RequestModel):
+class HookDetails(RequestModel):
+    """A URL that fires the trigger: who calls it is known by a signature, or not at all."""
+
+    verify: Annotated[
+        Verify,
+        Field(
+            strict=False,
+            description="How calls are signed; with `none` whoever knows the URL can fire.",
+        ),
+    ]
+
+
+class _AnyDetails(RequestModel):
     payload_schema: PayloadSchema | None = Field(None, alias="schema")
 
     def as_stored(self) -> JsonObject:
@@ -106,7 +124,11 @@ class ApiDetails(RequestModel):
         return self.model_dump(mode="json", by_alias=True, exclude_unset=True, exclude_none=True)
 
 
-class ScheduledDetails(ApiDetails):
+class ApiDetails(_AnyDetails):
+    hook: HookDetails | None = None
+
+
+class ScheduledDetails(_AnyDetails):
     """When to fire: a `time`, an `interval`, both, or a `cron`."""
 
     time: Instant | None = None
@@ -118,6 +140,7 @@ class ScheduledDetails(ApiDetails):
     max_fires: Annotated[int, Field(ge=1, le=2**53)] | None = None
     catch_up: CatchUpText | None = None
     catch_up_window: CatchUpWindow | None = None
+    hook: SkipJsonSchema[Annotated[None, PlainValidator(_refuse_hook)]] = None
 
 
 Details = ScheduledDetails | ApiDetails
@@ -153,7 +176,7 @@ class TriggerUpdate(RequestModel):
     details: JsonObject = Field(default_factory=dict, examples=[{"interval": 15}])
 
 
-class TriggerRead(ResponseModel):
+class _Stored(ResponseModel):
     id: int
     name: str | None
     type: TriggerType
@@ -170,5 +193,18 @@ class TriggerRead(ResponseModel):
     updated_at: Instant
 
 
+class TriggerRead(_Stored):
+    hook_url: str | None = Field(
+        description="Fires the trigger; shown to those who may fire it anyway (`triggers:fire`)."
+    )
+
+
 class TriggerWritten(TriggerRead):
     warnings: list[str] = Field(examples=[[]])
+    hook_secret: str | None = Field(
+        description="Signs the calls of a hook that was just made. It is not shown again."
+    )
+
+
+def read_trigger(trigger: Trigger, *, hook_url: str | None) -> TriggerRead:
+    return TriggerRead(**_Stored.model_validate(trigger).model_dump(), hook_url=hook_url)

@@ -3,6 +3,8 @@
 import asyncio
 import re
 import time
+from collections.abc import Sequence
+from http import HTTPStatus
 from uuid import uuid4
 
 import structlog
@@ -11,8 +13,9 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from event_trigger.errors import TooLarge
+from event_trigger.errors import TooLarge, UnknownHost
 from event_trigger.models import ActorKind
+from event_trigger.web.paths import loggable
 from event_trigger.web.problems import answer, crashed
 from event_trigger.web.trail import Actor, acting
 
@@ -29,6 +32,8 @@ _DEFAULT_HEADERS = {
     "X-Frame-Options": "DENY",
 }
 _HSTS = "max-age=63072000"
+_PORT = re.compile(r":[0-9]*$", re.ASCII)
+_PROBED = frozenset({"/healthz", "/readyz"})  # by address: a probe knows no name
 
 
 class RequestMiddleware:
@@ -62,7 +67,8 @@ class RequestMiddleware:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                _add_headers(MutableHeaders(scope=message), request_id, scope["scheme"])
+                headers = MutableHeaders(scope=message)
+                _add_headers(headers, request_id, scheme=scope["scheme"], status=message["status"])
             async with asyncio.timeout(self.patience):
                 await send(message)
 
@@ -71,9 +77,9 @@ class RequestMiddleware:
         except (ClientDisconnect, TimeoutError):
             if status is None:
                 raise
-            log.info("reader_dropped", path=scope["path"])
+            log.info("reader_dropped", path=loggable(scope["path"]))
         except Exception:
-            log.exception("request_crashed", method=scope["method"], path=scope["path"])
+            log.exception("request_crashed", method=scope["method"], path=loggable(scope["path"]))
             if status is not None:  # only a broken connection can still say so
                 raise
             await crashed()(scope, receive, send_with_headers)
@@ -81,10 +87,30 @@ class RequestMiddleware:
             log.info(
                 "request",
                 method=scope["method"],
-                path=scope["path"],
+                path=loggable(scope["path"]),
                 status=status,
                 ms=round((time.perf_counter() - began) * 1000, 1),
             )
+
+
+class HostMiddleware:
+    """Refuses a `Host` that is none of `trusted`: names, or `*.` and what they end in.
+
+    Whoever makes a browser find this service under a name of their own gets nothing from it.
+    """
+
+    def __init__(self, app: ASGIApp, *, trusted: Sequence[str]) -> None:
+        self.app = app
+        self.names = frozenset(trusted)
+        self.ends = tuple(one.removeprefix("*") for one in trusted if one.startswith("*."))
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        is_known = scope["type"] != "http" or scope["path"] in _PROBED or self._trusts(scope)
+        await (self.app if is_known else answer(UnknownHost()))(scope, receive, send)
+
+    def _trusts(self, scope: Scope) -> bool:
+        named = [_PORT.sub("", one).lower() for one in Headers(scope=scope).getlist("host")]
+        return len(named) == 1 and (named[0] in self.names or named[0].endswith(self.ends))
 
 
 class BodyLimitMiddleware:
@@ -130,8 +156,10 @@ def _request_id(scope: Scope) -> str:
     return offered if _ACCEPTABLE_ID.fullmatch(offered) else uuid4().hex
 
 
-def _add_headers(headers: MutableHeaders, request_id: str, scheme: str) -> None:
+def _add_headers(headers: MutableHeaders, request_id: str, *, scheme: str, status: int) -> None:
     headers["X-Request-ID"] = request_id
+    if status == HTTPStatus.NO_CONTENT:
+        del headers["Content-Type"]  # FastAPI names the type of nothing
     for name, value in _DEFAULT_HEADERS.items():
         headers.setdefault(name, value)
     if scheme == "https":

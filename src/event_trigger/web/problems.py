@@ -17,6 +17,7 @@ from starlette.routing import Match
 from event_trigger.db.engine import is_outage
 from event_trigger.errors import FieldError, Invalid, Problem, TooLarge, Unavailable, pointer
 from event_trigger.models import TriggerType
+from event_trigger.web.paths import loggable
 
 log = structlog.get_logger()
 
@@ -167,7 +168,9 @@ def _methods_of(request: Request) -> list[str]:
 async def on_database_error(request: Request, error: Exception) -> Response:
     if not is_outage(error):
         raise error
-    log.warning("database_unavailable", path=request.url.path, error=type(error).__name__)
+    log.warning(
+        "database_unavailable", path=loggable(request.scope["path"]), error=type(error).__name__
+    )
     return answer(Unavailable())
 
 

@@ -8,16 +8,17 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import event, insert, inspect
+from sqlalchemy import event, exists, func, insert, inspect, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstanceState, Session
 
 from event_trigger.models import ActorKind, AuditEntry
 
 REPLACED = "(replaced)"  # all that is said of a secret
+_ONCE_A = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,14 +63,27 @@ async def record(
     target: str,
     target_id: int | None = None,
     *,
-    after: Mapping[str, Any] | None = None,
-    refused: bool = False,
+    after: Mapping[str, Any],
 ) -> None:
-    """For what is no change of a row: what a statement does to many, and what is refused."""
+    """For what is no change of a row, such as what one statement does to many."""
     if (actor := _acting.get()) is not None:
-        changes = {} if after is None else dict(after)
-        entry = _entry(actor, target, target_id, before={}, after=changes)
-        await session.execute(insert(AuditEntry).values(**entry | {"refused": refused}))
+        entry = _entry(actor, target, target_id, before={}, after=after)
+        await session.execute(insert(AuditEntry).values(**entry))
+
+
+async def record_refused(session: AsyncSession, target: str) -> None:
+    """Once a minute for somebody and an action: nobody fills the log by being refused."""
+    if (actor := _acting.get()) is None:
+        return
+    lately = exists().where(
+        AuditEntry.at > func.now() - _ONCE_A,
+        AuditEntry.refused,
+        AuditEntry.user_id == actor.user_id,
+        AuditEntry.action == actor.action,
+    )
+    if not await session.scalar(select(lately)):
+        entry = _entry(actor, target, None, before={}, after={})
+        await session.execute(insert(AuditEntry).values(**entry | {"refused": True}))
 
 
 class TrailSession(Session):

@@ -1,0 +1,1 @@
+"""Calls from senders that cannot hold a token of ours: checked by their signature, then fired."""

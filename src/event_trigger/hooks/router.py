@@ -1,0 +1,130 @@
+"""Hooks over HTTP: called by strangers who know a URL, replaced by the trigger's owner."""
+
+import json
+from typing import Annotated, Any
+
+from fastapi import Path, Request, Response
+
+from event_trigger.auth.credentials import hash_of
+from event_trigger.auth.dependencies import needs
+from event_trigger.auth.scopes import Scope
+from event_trigger.dispatch import firing
+from event_trigger.dispatch.rates import TooManyCalls
+from event_trigger.dispatch.router import RatesDep
+from event_trigger.dispatch.schemas import Fired
+from event_trigger.errors import Conflict, Forbidden, Invalid, NotFound, Unauthorized, Unavailable
+from event_trigger.hooks.verifying import SignatureRefused, check_signature, idempotency_key
+from event_trigger.models import Hook, Verify
+from event_trigger.triggers.dependencies import ShownDep, TriggerKeyDep, VaultDep
+from event_trigger.triggers.hooks import open_hook, rotate
+from event_trigger.triggers.repository import Hooks, OwnedId
+from event_trigger.triggers.schemas import TriggerWritten
+from event_trigger.vault import Vault
+from event_trigger.web.problems import problems
+from event_trigger.web.schemas import JsonObject
+from event_trigger.web.session import SessionDep
+from event_trigger.web.strict_json import loads, strict_router
+
+router = strict_router(
+    prefix="/hooks",
+    tags=["firing"],
+    responses=problems(SignatureRefused, NotFound, Conflict, Invalid, TooManyCalls, Unavailable),
+)
+rotations = strict_router(
+    prefix="/triggers",
+    tags=["triggers"],
+    responses=problems(Unauthorized, Forbidden, NotFound, Conflict, Invalid),
+    dependencies=[needs(Scope.TRIGGERS_WRITE)],
+)
+
+Token = Annotated[str, Path(description="The last part of a trigger's `hook_url`.")]
+# in words only: what is read before the signature is checked must not answer 422
+_HEADERS = {
+    "webhook-id": "Standard Webhooks: signed, and the same event when it is repeated in 48 hours.",
+    "webhook-timestamp": "Standard Webhooks: seconds since 1970, at most 5 minutes from now.",
+    "webhook-signature": "Standard Webhooks: `v1,` and a signature in base64, or several.",
+    "X-Hub-Signature-256": "GitHub: `sha256=` and the HMAC-SHA256 of the body.",
+    "X-GitHub-Delivery": "GitHub: the same event when it is repeated in 48 hours.",
+    "Idempotency-Key": "With `none`: the same event when it is repeated in 48 hours.",
+}
+_DESCRIBED: dict[str, Any] = {
+    "parameters": [
+        {"name": name, "in": "header", "description": words, "schema": {"type": "string"}}
+        for name, words in _HEADERS.items()
+    ],
+    "requestBody": {
+        "description": "Any JSON object, or nothing. It is merged into the predefined payload.",
+        "content": {
+            "application/json": {
+                "schema": {"type": "object", "additionalProperties": True},
+                "examples": {"what happened": {"value": {"action": "published"}}},
+            }
+        },
+    },
+}
+
+
+@router.post(
+    "/{token}", summary="Fire by a hook", operation_id="call_hook", openapi_extra=_DESCRIBED
+)
+async def call_hook(
+    token: Token,
+    request: Request,
+    session: SessionDep,
+    vault: VaultDep,
+    rates: RatesDep,
+    response: Response,
+) -> Fired:
+    """For senders that cannot hold a token: as firing, but known by a signature over the body.
+
+    What is not signed as the trigger's `details.hook` asks is a 401, and no event. The same
+    `webhook-id` or `X-GitHub-Delivery` within 48 hours is the same event. GitHub signs neither time
+    nor id: whoever has caught such a call can send it again under another id.
+    """
+    body = await request.body()
+    hook = await Hooks(session).get_by_hash(hash_of(token))
+    if hook is None:
+        raise NotFound
+    _check(hook, vault, request, body)
+    trigger = OwnedId(hook.owner_id, hook.trigger_id)
+    await rates.check(trigger, caller=None)
+    key = idempotency_key(Verify(hook.verify), request.headers)
+    call = firing.Call(_read(body), is_test=False, key=key, compares_body=False)
+    answer = await firing.fire(session, trigger, call)
+    response.headers["Location"] = f"/events/{answer.event_id}"
+    if answer.replayed:
+        response.headers["Idempotent-Replayed"] = "true"
+    return Fired()
+
+
+@rotations.post(
+    "/{trigger_id}/hook/rotate", summary="Replace a trigger's hook", operation_id="rotate_hook"
+)
+async def rotate_hook(
+    key: TriggerKeyDep, session: SessionDep, vault: VaultDep, shown: ShownDep
+) -> TriggerWritten:
+    """A new URL and, unless it verifies nothing, a new secret, shown this once.
+
+    The old URL is dead at once. Also the way out when a hook cannot be read any more, because its
+    key was lost.
+    """
+    trigger, made = await rotate(session, vault, key)
+    return await shown.written(trigger, made, warnings=[])
+
+
+def _check(hook: Hook, vault: Vault, request: Request, body: bytes) -> None:
+    """One that verifies nothing has nothing to open, and works when its key was lost as well."""
+    secret = None if hook.verify == Verify.NONE else open_hook(hook, vault).secret
+    check_signature(Verify(hook.verify), secret or "", request.headers, body)
+
+
+def _read(body: bytes) -> JsonObject | None:
+    if not body:
+        return None
+    try:
+        value = loads(body)
+    except json.JSONDecodeError as error:
+        raise Invalid.at([], f"This is not acceptable JSON: {error.msg}.") from None
+    if not isinstance(value, dict):
+        raise Invalid.at([], "Send a JSON object, or nothing.")
+    return value

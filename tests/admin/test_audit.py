@@ -1,0 +1,192 @@
+"""Every change is on record: who, what, when, from where, and what differs, but no secret."""
+
+import json
+from typing import Any
+
+import httpx
+import pytest
+
+from event_trigger.admin.repository import AuditLog
+from event_trigger.auth.accounts import set_password
+from event_trigger.db.clock import database_now
+from event_trigger.db.engine import create_engine, create_sessions
+from event_trigger.jobs import AUDIT_KEPT_FOR
+from event_trigger.models import ActorKind
+from event_trigger.web.trail import Actor, TrailSession, acting
+from tests.support.destinations import make_destination
+from tests.support.keys import holding, make_key
+from tests.support.logins import sign_in
+from tests.support.services import ADA, ADMIN, BOB, Service, quick_passwords
+from tests.support.triggers import make_api
+
+URL = "https://1.1.1.1/hook"
+CANARY = "canary-3f9a1c"
+
+
+async def entries(admin: httpx.AsyncClient, **filters: Any) -> list[dict[str, Any]]:
+    """Oldest first."""
+    answer = await admin.get("/audit", params={"limit": 1000, **filters})
+    assert answer.status_code == 200, answer.text
+    found: list[dict[str, Any]] = answer.json()
+    return found[::-1]
+
+
+async def test_a_change_says_who_what_where_and_what_differs(
+    ada: httpx.AsyncClient, admin: httpx.AsyncClient
+) -> None:
+    trigger = await make_api(ada, name="before", tags=["a"])
+
+    changed = await ada.patch(f"/triggers/{trigger['id']}", json={"name": "after"})
+
+    [made, entry] = await entries(admin, target="trigger")
+    assert made["action"] == "create_trigger"
+    assert (made["before"], made["after"]["name"]) == (None, "before")
+    assert entry["action"] == "update_trigger"
+    assert (entry["target"], entry["target_id"]) == ("trigger", trigger["id"])
+    assert (entry["before"], entry["after"]) == ({"name": "before"}, {"name": "after"})
+    assert (entry["actor"], entry["user_id"], entry["key_id"]) == ("login", ADA, None)
+    assert entry["address"] == "127.0.0.1"
+    assert entry["request_id"] == changed.headers["x-request-id"]
+    assert entry["refused"] is False
+
+
+async def test_what_a_key_does_names_the_key(
+    ada: httpx.AsyncClient, admin: httpx.AsyncClient, service: Service
+) -> None:
+    key = await make_key(ada)
+    trigger = await make_api(holding(service, key))
+
+    [entry] = await entries(admin, target="trigger")
+
+    assert (entry["actor"], entry["user_id"], entry["key_id"]) == ("key", ADA, key["id"])
+    assert entry["target_id"] == trigger["id"]
+
+
+async def test_every_kind_of_change_is_there_and_nothing_that_only_reads(
+    ada: httpx.AsyncClient, admin: httpx.AsyncClient, anonymous: httpx.AsyncClient
+) -> None:
+    trigger, destination = await make_api(ada), await make_destination(ada, URL)
+    t, d = f"/triggers/{trigger['id']}", f"/destinations/{destination['id']}"
+    for method, path, body in (
+        ("GET", t, None),
+        ("GET", d, None),
+        ("POST", f"{t}/pause", None),
+        ("POST", f"{t}/resume", None),
+        ("POST", f"{t}/trigger", None),
+        ("PATCH", d, {"timeout": 5}),
+        ("POST", f"{d}/disable", None),
+        ("POST", f"{d}/enable", None),
+        ("POST", f"{d}/rotate-secret", None),
+        ("DELETE", t, None),
+        ("DELETE", d, None),
+    ):
+        assert (await ada.request(method, path, json=body)).is_success, path
+    key = await make_key(ada)
+    await ada.delete(f"/auth/keys/{key['id']}")
+    await admin.patch(f"/users/{BOB}", json={"role": "admin"})
+    tokens = await sign_in(anonymous)
+    await anonymous.post("/auth/logout", headers=tokens.headers)
+
+    assert [one["action"] for one in await entries(admin)] == [
+        "create_trigger",
+        "create_destination",
+        "pause_trigger",
+        "resume_trigger",
+        "update_destination",
+        "disable_destination",
+        "enable_destination",
+        "rotate_destination_secret",
+        "delete_trigger",
+        "delete_destination",
+        "create_key",
+        "delete_key",
+        "update_user",
+        "sign_in",
+        "sign_out",
+    ]
+
+
+async def test_a_refused_admin_action_is_there_but_not_for_every_try(
+    ada: httpx.AsyncClient, bob: httpx.AsyncClient, admin: httpx.AsyncClient
+) -> None:
+    for client in (ada, ada, bob):
+        await client.patch(f"/users/{ADA}", json={"role": "admin"})
+    await ada.get("/users")
+
+    found = [(one["action"], one["user_id"]) for one in await entries(admin, refused=True)]
+
+    assert found == [("update_user", ADA), ("update_user", BOB), ("list_users", ADA)]
+
+
+async def test_what_fails_leaves_no_entry(ada: httpx.AsyncClient, admin: httpx.AsyncClient) -> None:
+    await ada.patch("/triggers/1", json={"name": "x"})
+    await ada.post("/triggers", json={"type": "scheduled", "details": {"cron": "* *"}})
+
+    assert await entries(admin) == []
+
+
+async def test_no_secret_is_in_it(
+    ada: httpx.AsyncClient, admin: httpx.AsyncClient, database: Any
+) -> None:
+    made = await make_destination(ada, URL, headers={"X-Key": CANARY})
+    await ada.patch(f"/destinations/{made['id']}", json={"headers": {"X-Key": CANARY + "2"}})
+    await ada.post(f"/destinations/{made['id']}/rotate-secret")
+    trigger = await make_api(ada, payload={"token": CANARY})
+    await ada.patch(f"/triggers/{trigger['id']}", json={"payload": {"token": CANARY + "2"}})
+    key = await make_key(ada)
+
+    said = json.dumps(await entries(admin))
+
+    for secret in (CANARY, made["secret"].removeprefix("whsec_"), key["key"]):
+        assert secret not in said
+    assert said.count("(replaced)") == 3
+
+
+async def test_it_is_read_page_by_page_and_by_what_it_is_about(
+    ada: httpx.AsyncClient, admin: httpx.AsyncClient
+) -> None:
+    made = [(await make_api(ada))["id"] for _ in range(5)]
+
+    page = await admin.get("/audit", params={"limit": 2, "target": "trigger"})
+    found = page.json()
+    while "next" in page.links:
+        page = await admin.get(page.links["next"]["url"])
+        found += page.json()
+
+    assert [one["target_id"] for one in found] == made[::-1]
+    assert len(await entries(admin, user_id=ADA, action="create_trigger")) == 5
+    assert len(await entries(admin, target="trigger", target_id=made[0])) == 1
+    assert await entries(admin, until=found[-1]["at"]) == []
+    assert len(await entries(admin, since=found[0]["at"])) == 1
+
+
+async def test_what_the_operator_does_is_there(service: Service) -> None:
+    engine = create_engine(service.database_url)
+    with acting(Actor(ActorKind.OPERATOR, command="user password")):
+        sessions = create_sessions(engine, TrailSession)
+        await set_password(sessions, quick_passwords(), email="bob@example.com", password="another")
+    await engine.dispose()
+
+    [entry] = await entries(service.client(ADMIN))
+
+    assert (entry["actor"], entry["action"], entry["target_id"]) == (
+        "operator",
+        "user password",
+        BOB,
+    )
+    assert entry["after"] == {"password_hash": "(replaced)"}
+
+
+@pytest.mark.parametrize(("days", "left"), [(89, 1), (91, 0)])
+async def test_it_is_kept_for_90_days(
+    ada: httpx.AsyncClient, service: Service, database: Any, days: int, left: int
+) -> None:
+    await make_api(ada)
+    await database.execute("UPDATE audit_entries SET at = now() - make_interval(days => $1)", days)
+    engine = create_engine(service.database_url)
+
+    async with create_sessions(engine).begin() as session:
+        await AuditLog(session).purge_older_than(await database_now(session) - AUDIT_KEPT_FOR)
+
+    await engine.dispose()
+    assert await database.fetchval("SELECT count(*) FROM audit_entries") == left

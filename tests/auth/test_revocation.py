@@ -1,0 +1,175 @@
+"""What was revoked is worth nothing, on every replica, within a second, and asks for no query."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import httpx
+import pytest
+from sqlalchemy import event
+from sqlalchemy.engine import Engine
+
+from event_trigger.auth.accounts import disable_user, set_password
+from event_trigger.auth.credentials import Credentials
+from event_trigger.auth.tokens import Tokens
+from event_trigger.db.engine import Sessions
+from tests.support.keys import holding, make_key
+from tests.support.logins import refresh, sign_in
+from tests.support.problems import problem_of
+from tests.support.services import (
+    ADA,
+    ADMIN,
+    BOB,
+    SECRET,
+    Service,
+    quick_passwords,
+    running_service,
+    token_of,
+)
+from tests.support.waiting import REVOKED_WITHIN
+
+BOBS = "bob@example.com"
+Revoke = Callable[[], Awaitable[Any]]
+
+
+@pytest.fixture
+async def elsewhere(service: Service) -> AsyncIterator[Service]:
+    """A second replica."""
+    async with running_service(service.database_url) as running:
+        yield running
+
+
+@pytest.mark.parametrize("how", ["logout", "reuse", "password", "disabled", "key", "keys of"])
+async def test_a_revocation_holds_at_another_replica_within_a_second(
+    how: str, service: Service, elsewhere: Service, sessions: Sessions
+) -> None:
+    bob, anonymous, admin = service.client(BOB), service.client(), service.client(ADMIN)
+    tokens, key = await sign_in(anonymous, BOBS), await make_key(bob)
+    machine = {"X-API-Key": key["key"]}
+
+    async def reuse() -> None:
+        for _ in range(2):
+            await refresh(anonymous, tokens)
+
+    ways: dict[str, tuple[dict[str, str], Revoke]] = {
+        "logout": (
+            tokens.headers,
+            lambda: anonymous.post("/auth/logout", headers=tokens.headers),
+        ),
+        "reuse": (tokens.headers, reuse),
+        "password": (
+            tokens.headers,
+            lambda: set_password(sessions, quick_passwords(), email=BOBS, password="another one"),
+        ),
+        "disabled": (
+            tokens.headers,
+            lambda: admin.patch(f"/users/{BOB}", json={"disabled": True}),
+        ),
+        "key": (machine, lambda: bob.delete(f"/auth/keys/{key['id']}")),
+        "keys of": (machine, lambda: admin.patch(f"/users/{BOB}", json={"disabled": True})),
+    }
+    headers, revoke = ways[how]
+    there = elsewhere.client()
+    assert (await there.get("/auth/me", headers=headers)).status_code == 200
+
+    await revoke()
+
+    await asyncio.sleep(REVOKED_WITHIN)
+    problem_of(await there.get("/auth/me", headers=headers), 401)
+
+
+async def test_a_revocation_holds_though_nobody_hears_of_it(
+    service: Service, database: Any
+) -> None:
+    """Behind a pooler, or while the line is down, there are no notifications."""
+    ada = service.client(ADA)
+    assert (await ada.get("/auth/me")).status_code == 200
+
+    await database.execute("UPDATE logins SET revoked_at = now() WHERE user_id = $1", ADA)
+    await asyncio.sleep(REVOKED_WITHIN)
+
+    problem_of(await ada.get("/auth/me"), 401)
+
+
+async def test_a_revocation_outlives_a_restart(service: Service, database: Any) -> None:
+    anonymous = service.client()
+    tokens = await sign_in(anonymous)
+    await anonymous.post("/auth/logout", headers=tokens.headers)
+
+    async with running_service(service.database_url) as restarted:
+        answer = await restarted.client().get("/auth/me", headers=tokens.headers)
+
+    problem_of(answer, 401)
+
+
+async def test_who_signs_out_is_out_at_once(service: Service) -> None:
+    anonymous = service.client()
+    tokens = await sign_in(anonymous)
+    assert (await anonymous.get("/auth/me", headers=tokens.headers)).status_code == 200
+
+    await anonymous.post("/auth/logout", headers=tokens.headers)
+
+    problem_of(await anonymous.get("/auth/me", headers=tokens.headers), 401)
+
+
+async def test_a_role_that_was_taken_away_is_gone(service: Service) -> None:
+    admin, bob = service.client(ADMIN), service.client(BOB)
+    await admin.patch(f"/users/{BOB}", json={"role": "admin"})
+    key = holding(service, await make_key(bob, "admin"))
+    statuses = [(await key.get("/users")).status_code]
+
+    await admin.patch(f"/users/{BOB}", json={"role": "user"})
+
+    statuses += [(await one.get("/users")).status_code for one in (key, bob)]
+    assert statuses == [200, 403, 403]
+
+
+async def test_those_who_call_often_cost_one_query_a_second_at_the_most(sessions: Sessions) -> None:
+    now, asked = 0.0, 0
+
+    def count(_c: Any, _k: Any, statement: str, *_: Any) -> None:
+        nonlocal asked
+        asked += "logins" in statement
+
+    credentials = Credentials(sessions, Tokens(SECRET), clock=lambda: now)
+    event.listen(Engine, "before_cursor_execute", count)
+    try:
+        for _ in range(3):
+            found = await asyncio.gather(*(credentials.identify(token_of(ADA)) for _ in range(50)))
+            assert {one.user_id for one in found if one is not None} == {ADA}
+            now += 0.2
+        asked_at_first = asked
+        now += 1.0
+        await credentials.identify(token_of(ADA))
+        credentials.forget()
+        await credentials.identify(token_of(ADA))
+    finally:
+        event.remove(Engine, "before_cursor_execute", count)
+
+    assert (asked_at_first, asked) == (1, 3)
+
+
+async def test_an_answer_from_before_a_revocation_is_not_kept(sessions: Sessions) -> None:
+    credentials = Credentials(sessions, Tokens(SECRET))
+    asking = asyncio.create_task(credentials.identify(token_of(BOB)))
+    await asyncio.sleep(0)  # it has been asked for, and not been answered
+
+    await disable_user(sessions, email=BOBS)
+    credentials.forget()
+
+    await asking
+    assert await credentials.identify(token_of(BOB)) is None
+
+
+@pytest.mark.parametrize("scope", ["events:read", "events:read triggers:read", " events:read  "])
+async def test_a_login_can_be_narrowed_and_stays_so(
+    anonymous: httpx.AsyncClient, scope: str
+) -> None:
+    tokens = await sign_in(anonymous, scope=scope)
+    renewed = (await refresh(anonymous, tokens)).json()
+
+    assert renewed["scope"] == " ".join(sorted(scope.split()))
+    headers = {"Authorization": f"Bearer {renewed['access_token']}"}
+    assert (await anonymous.get("/events", headers=headers)).status_code == 200
+    body = {"type": "api"}
+    problem_of(await anonymous.post("/triggers", json=body, headers=headers), 403)

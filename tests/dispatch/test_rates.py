@@ -1,0 +1,61 @@
+"""Calls can be limited, for each credential and for each trigger."""
+
+from collections.abc import AsyncIterator
+
+import httpx
+import pytest
+
+from tests.support.keys import holding, make_key
+from tests.support.problems import problem_of
+from tests.support.services import ADA, BOB, Service, running_service
+from tests.support.triggers import make_api
+
+
+@pytest.fixture
+async def service(database_url: str) -> AsyncIterator[Service]:
+    rates = {"fire_rate_per_key": "4/hour", "fire_rate_per_trigger": "6/hour"}
+    async with running_service(database_url, **rates) as running:
+        yield running
+
+
+async def calls(client: httpx.AsyncClient, trigger_id: int, count: int) -> list[int]:
+    answers = [await client.post(f"/triggers/{trigger_id}/trigger") for _ in range(count)]
+    for one in answers:
+        if one.status_code == 429:
+            assert problem_of(one, 429)["type"] == "urn:event-trigger:problem:too-many-calls"
+            assert 0 < int(one.headers["retry-after"]) <= 3600
+    return [one.status_code for one in answers]
+
+
+async def test_a_credential_fires_so_often_and_no_more(
+    ada: httpx.AsyncClient, service: Service
+) -> None:
+    first, second = await make_api(ada), await make_api(ada)
+    machine = holding(service, await make_key(ada))
+
+    assert await calls(ada, first["id"], 3) == [200] * 3
+    assert await calls(ada, second["id"], 2) == [200, 429]
+    assert await calls(machine, second["id"], 1) == [200]
+    assert len((await ada.get("/events")).json()) == 5
+
+
+async def test_a_trigger_is_fired_so_often_whoever_does_it(
+    ada: httpx.AsyncClient, service: Service
+) -> None:
+    trigger = await make_api(ada)
+    machine = holding(service, await make_key(ada))
+
+    assert await calls(ada, trigger["id"], 4) == [200] * 4
+    assert await calls(machine, trigger["id"], 3) == [200, 200, 429]
+
+
+async def test_nobody_uses_up_what_is_anothers(service: Service) -> None:
+    ada, bob = service.client(ADA), service.client(BOB)
+    trigger = await make_api(ada)
+    machines = [holding(service, await make_key(bob)) for _ in range(2)]
+
+    assert await calls(bob, trigger["id"], 4) == [404] * 4
+    for machine in machines:
+        await calls(machine, trigger["id"], 4)
+
+    assert await calls(ada, trigger["id"], 4) == [200] * 4

@@ -1,0 +1,274 @@
+"""A machine has a key of its own, which may do what it was made for, and no more."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import httpx
+import pytest
+
+from event_trigger.auth.api_keys import MOST_KEYS
+from tests.support.destinations import fire, list_deliveries, make_destination
+from tests.support.keys import ALL_SCOPES, holding, make_key
+from tests.support.logins import sign_in
+from tests.support.problems import places_of, problem_of
+from tests.support.services import ADA, BOB, Service
+from tests.support.triggers import make_api
+from tests.support.waiting import eventually
+
+URL = "https://1.1.1.1/hook"
+
+
+def missing_scope(answer: httpx.Response) -> str:
+    problem = problem_of(answer, 403)
+    assert problem["type"] == "urn:event-trigger:problem:missing-scope"
+    named: str = problem["detail"].split("scope ")[1].split(",")[0]
+    assert f'scope="{named}"' in answer.headers["www-authenticate"]
+    return named
+
+
+async def test_a_key_is_shown_once_and_works_in_both_headers(
+    ada: httpx.AsyncClient, anonymous: httpx.AsyncClient
+) -> None:
+    made = await make_key(ada, "triggers:read")
+    key = made.pop("key")
+
+    by_bearer = await anonymous.get("/triggers", headers={"Authorization": f"Bearer {key}"})
+    by_header = await anonymous.get("/triggers", headers={"X-API-Key": key})
+
+    assert key.startswith(made["prefix"])
+    assert len(made["prefix"]) < 12
+    assert by_bearer.status_code == by_header.status_code == 200
+    [listed] = (await ada.get("/auth/keys")).json()
+    assert listed.pop("last_used_at") is not None
+    assert listed == {name: value for name, value in made.items() if name != "last_used_at"}
+
+
+async def test_only_a_hash_of_a_key_is_kept(ada: httpx.AsyncClient, database: Any) -> None:
+    made = await make_key(ada)
+
+    stored = repr(dict(await database.fetchrow("SELECT * FROM api_keys")))
+
+    assert made["key"] not in stored
+    assert made["key"].removeprefix("etk_")[8:] not in stored
+
+
+async def test_a_key_does_what_its_scopes_say_and_nothing_else(
+    ada: httpx.AsyncClient, service: Service
+) -> None:
+    trigger = await make_api(ada)
+    firing = holding(service, await make_key(ada, "triggers:fire"))
+    reading = holding(service, await make_key(ada, "triggers:read", "events:read"))
+
+    await fire(firing, trigger)
+
+    assert missing_scope(await firing.get("/triggers")) == "triggers:read"
+    assert missing_scope(await firing.get("/events")) == "events:read"
+    assert missing_scope(await reading.post(f"/triggers/{trigger['id']}/trigger")) == (
+        "triggers:fire"
+    )
+    assert missing_scope(await reading.post("/triggers", json={"type": "api"})) == "triggers:write"
+    assert missing_scope(await reading.get("/destinations")) == "destinations:read"
+    assert len((await reading.get("/events")).json()) == 1
+
+
+async def test_a_key_never_holds_more_than_its_maker(
+    ada: httpx.AsyncClient, service: Service, admin: httpx.AsyncClient
+) -> None:
+    narrowed = service.client()
+    login = await sign_in(narrowed, scope="triggers:read")
+    narrowed.headers.update(login.headers)
+
+    wider = await narrowed.post("/auth/keys", json={"name": "k", "scopes": ["triggers:fire"]})
+    root = await ada.post("/auth/keys", json={"name": "k", "scopes": ["admin"]})
+
+    assert missing_scope(wider) == "triggers:fire"
+    assert missing_scope(root) == "admin"
+    assert (await make_key(narrowed, "triggers:read"))["scopes"] == ["triggers:read"]
+    assert (await make_key(admin, "admin"))["scopes"] == ["admin"]
+
+
+async def test_an_admins_key_sees_what_is_everybodys_only_with_that_scope(
+    ada: httpx.AsyncClient, admin: httpx.AsyncClient, service: Service
+) -> None:
+    trigger = await make_api(ada)
+    reading = holding(service, await make_key(admin, "triggers:read"))
+    ruling = holding(service, await make_key(admin, "triggers:read", "admin"))
+
+    assert (await reading.get("/triggers")).json() == []
+    problem_of(await reading.get(f"/triggers/{trigger['id']}"), 404)
+    assert [one["id"] for one in (await ruling.get("/triggers")).json()] == [trigger["id"]]
+
+
+async def test_a_key_for_some_triggers_knows_no_others(
+    ada: httpx.AsyncClient, service: Service
+) -> None:
+    mine, other = await make_api(ada, name="mine"), await make_api(ada, name="other")
+    seen, unseen = await fire(ada, mine), await fire(ada, other)
+    limited = holding(service, await make_key(ada, trigger_ids=[mine["id"], mine["id"]]))
+
+    for method, path in (
+        ("GET", "/triggers/{}"),
+        ("PATCH", "/triggers/{}"),
+        ("DELETE", "/triggers/{}"),
+        ("POST", "/triggers/{}/pause"),
+        ("POST", "/triggers/{}/trigger"),
+        ("GET", "/triggers/{}/schedule"),
+        ("GET", "/triggers/{}/accounting"),
+    ):
+        body: dict[str, Any] | None = {} if method == "PATCH" else None
+        others = await limited.request(method, path.format(other["id"]), json=body)
+        nobodys = await limited.request(method, path.format(10**9), json=body)
+        assert problem_of(others, 404) == problem_of(nobodys, 404), path
+    problem_of(await limited.get(f"/events/{unseen}"), 404)
+    problem_of(await limited.post(f"/events/{unseen}/replay"), 404)
+    assert [one["id"] for one in (await limited.get("/triggers")).json()] == [mine["id"]]
+    assert [one["id"] for one in (await limited.get("/events")).json()] == [seen]
+    counts = (await limited.get("/events", params={"aggregate": True})).json()
+    assert counts == [{"trigger_id": mine["id"], "count": 1}]
+    exported = await limited.get("/events/export")
+    assert len(exported.text.splitlines()) == 1
+    await fire(limited, mine)
+
+
+async def test_a_key_for_some_triggers_has_nothing_to_do_with_destinations(
+    ada: httpx.AsyncClient, service: Service
+) -> None:
+    destination = await make_destination(ada, URL)
+    await ada.post(f"/destinations/{destination['id']}/disable")
+    mine = await make_api(ada, destinations=[destination["id"]])
+    other = await make_api(ada, destinations=[destination["id"]])
+    await fire(ada, mine)
+    await fire(ada, other)
+    limited = holding(service, await make_key(ada, trigger_ids=[mine["id"]]))
+    [hidden] = await list_deliveries(ada, trigger_id=other["id"])
+
+    [delivery] = await list_deliveries(limited)
+
+    assert delivery["trigger_id"] == mine["id"]
+    problem_of(await limited.get(f"/deliveries/{hidden['id']}"), 404)
+    for method, path in (
+        ("GET", "/destinations"),
+        ("GET", f"/destinations/{destination['id']}"),
+        ("POST", f"/deliveries/{delivery['id']}/redeliver"),
+        ("POST", "/triggers"),
+    ):
+        body = {"type": "api"} if path == "/triggers" else None
+        problem = problem_of(await limited.request(method, path, json=body), 403)
+        assert problem["type"] == "urn:event-trigger:problem:limited-key", path
+
+
+async def test_a_key_is_for_its_makers_triggers_only(
+    ada: httpx.AsyncClient, bob: httpx.AsyncClient, admin: httpx.AsyncClient
+) -> None:
+    his, hers = await make_api(bob), await make_api(ada)
+
+    for client in (ada, admin):
+        body: dict[str, Any] = {"name": "k", "scopes": ["events:read"], "trigger_ids": [his["id"]]}
+        refused = await client.post("/auth/keys", json=body)
+        assert places_of(refused) == ["#/trigger_ids/0"]
+    body["trigger_ids"] = [hers["id"], 10**9]
+    assert places_of(await ada.post("/auth/keys", json=body)) == ["#/trigger_ids/1"]
+
+
+@pytest.mark.parametrize(
+    ("change", "place"),
+    [
+        ({"name": ""}, "#/name"),
+        ({"scopes": []}, "#/scopes"),
+        ({"scopes": ["everything"]}, "#/scopes/0"),
+        ({"trigger_ids": []}, "#/trigger_ids"),
+        ({"expires_at": "2020-01-01T00:00:00Z"}, "#/expires_at"),
+        ({"expires_at": "2030-01-01T00:00:00"}, "#/expires_at"),
+        ({"key": "etk_mine"}, "#/key"),
+    ],
+)
+async def test_what_is_no_key_is_refused(
+    ada: httpx.AsyncClient, change: dict[str, Any], place: str
+) -> None:
+    body = {"name": "k", "scopes": ["events:read"], **change}
+
+    assert places_of(await ada.post("/auth/keys", json=body)) == [place]
+    assert (await ada.get("/auth/keys")).json() == []
+
+
+async def test_a_key_ends_when_it_says_so(
+    ada: httpx.AsyncClient, service: Service, database: Any
+) -> None:
+    soon = datetime.now(UTC) + timedelta(seconds=1)
+    expiring = holding(service, await make_key(ada, expires_at=soon.isoformat()))
+    assert (await expiring.get("/triggers")).status_code == 200
+
+    async def status() -> int:
+        return (await expiring.get("/triggers")).status_code
+
+    await eventually(status, lambda found: found == 401)
+
+
+async def test_keys_neither_make_nor_see_nor_end_keys(
+    ada: httpx.AsyncClient, service: Service
+) -> None:
+    made = await make_key(ada)
+    machine = holding(service, made)
+
+    for answer in (
+        await machine.get("/auth/keys"),
+        await machine.post("/auth/keys", json={"name": "k", "scopes": ["events:read"]}),
+        await machine.delete(f"/auth/keys/{made['id']}"),
+        await machine.post("/auth/logout"),
+    ):
+        problem = problem_of(answer, 403)
+        assert problem["type"] == "urn:event-trigger:problem:for-logins-only"
+    assert (await machine.get("/auth/me")).json()["id"] == ADA
+
+
+async def test_somebody_elses_key_looks_like_none(
+    ada: httpx.AsyncClient, bob: httpx.AsyncClient, admin: httpx.AsyncClient, service: Service
+) -> None:
+    made = await make_key(ada)
+
+    his = problem_of(await bob.delete(f"/auth/keys/{made['id']}"), 404)
+    none = problem_of(await bob.delete(f"/auth/keys/{10**9}"), 404)
+
+    assert his == none
+    assert (await bob.get("/auth/keys")).json() == []
+    assert [one["user_id"] for one in (await admin.get("/auth/keys")).json()] == [ADA]
+    assert (await admin.delete(f"/auth/keys/{made['id']}")).status_code == 204
+    problem_of(await holding(service, made).get("/triggers"), 401)
+
+
+async def test_nobody_has_more_keys_than_can_be_looked_after(
+    ada: httpx.AsyncClient, bob: httpx.AsyncClient, database: Any
+) -> None:
+    await database.execute(
+        "INSERT INTO api_keys (user_id, name, prefix, key_hash, scopes)"
+        " SELECT $1, 'k', 'etk_', sha256(number::text::bytea), '{}'"
+        " FROM generate_series(1, $2::int) AS number",
+        ADA,
+        MOST_KEYS,
+    )
+
+    body = {"name": "k", "scopes": ALL_SCOPES}
+    problem = problem_of(await ada.post("/auth/keys", json=body), 409)
+
+    assert problem["type"] == "urn:event-trigger:problem:too-many-keys"
+    await make_key(bob)
+
+
+@pytest.mark.parametrize("key", ["etk_", "etk_" + "x" * 43, "etk_" + "x" * 10_000, "etk_\u00e9"])
+async def test_what_is_not_a_key_is_nobodys(anonymous: httpx.AsyncClient, key: str) -> None:
+    for header in ("X-API-Key", "Authorization"):
+        text = key if header == "X-API-Key" else f"Bearer {key}"
+        answer = await anonymous.get("/triggers", headers=[(header.encode(), text.encode())])
+        problem_of(answer, 401)
+
+
+async def test_a_disabled_users_keys_rest_until_the_user_is_enabled(
+    bob: httpx.AsyncClient, admin: httpx.AsyncClient, service: Service
+) -> None:
+    machine = holding(service, await make_key(bob))
+    statuses = []
+    for disabled in (True, False):
+        await admin.patch(f"/users/{BOB}", json={"disabled": disabled})
+        statuses.append((await machine.get("/triggers")).status_code)
+
+    assert statuses == [401, 200]

@@ -1,0 +1,70 @@
+"""Makes hooks, and signs calls as their senders do, without the library that checks them."""
+
+import base64
+import hashlib
+import hmac
+import json
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import httpx
+
+from tests.support.triggers import make_api
+
+BODY = b'{"action": "published"}'
+_NOW = timedelta()
+
+
+@dataclass(frozen=True)
+class MadeHook:
+    """A trigger's hook, as whoever made it was told."""
+
+    trigger_id: int
+    url: str
+    secret: str
+
+    @property
+    def token(self) -> str:
+        return self.url.rpartition("/")[2]
+
+
+async def make_hook(client: httpx.AsyncClient, verify: str, **more: Any) -> MadeHook:
+    details = {"hook": {"verify": verify}, **more.pop("details", {})}
+    return hook_of(await make_api(client, details=details, **more))
+
+
+def hook_of(written: dict[str, Any]) -> MadeHook:
+    return MadeHook(written["id"], written["hook_url"], written["hook_secret"])
+
+
+def standard(
+    hook: MadeHook, body: bytes = BODY, *, name: str = "msg_1", age: timedelta = _NOW
+) -> dict[str, str]:
+    """The headers of Standard Webhooks for a call of that age."""
+    at = int((datetime.now(UTC) - age).timestamp())
+    key = base64.b64decode(hook.secret.removeprefix("whsec_"))
+    digest = hmac.digest(key, f"{name}.{at}.".encode() + body, hashlib.sha256)
+    return {
+        "webhook-id": name,
+        "webhook-timestamp": str(at),
+        "webhook-signature": f"v1,{base64.b64encode(digest).decode()}",
+    }
+
+
+def github(hook: MadeHook, body: bytes = BODY, *, name: str = "72d3162e") -> dict[str, str]:
+    digest = hmac.new(hook.secret.encode(), body, hashlib.sha256).hexdigest()
+    return {"X-Hub-Signature-256": f"sha256={digest}", "X-GitHub-Delivery": name}
+
+
+async def events_of(client: httpx.AsyncClient, hook: MadeHook) -> list[Any]:
+    """The payloads of its trigger's events, oldest first."""
+    answer = await client.get("/events", params={"trigger_id": hook.trigger_id})
+    assert answer.status_code == 200, answer.text
+    return [event["payload"] for event in answer.json()[::-1]]
+
+
+def is_fired(answer: httpx.Response) -> bool:
+    return answer.status_code == 200 and json.loads(answer.content) == {
+        "message": "Event triggered"
+    }
