@@ -1,6 +1,8 @@
 """A PostgreSQL for the whole run, and for each test a database of its own to commit to."""
 
 import asyncio
+import os
+import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from itertools import count
@@ -14,15 +16,25 @@ from sqlalchemy import make_url
 from event_trigger.db.embedded import running_postgres
 
 _numbers = count(1)
+_MEMORY, _ENOUGH = Path("/dev/shm"), 2 * 1024**3  # bytes
 
 
 @contextmanager
 def postgres_server() -> Iterator[str]:
     """The URL of a server that forgets everything; EVENT_TRIGGER_PG_BIN chooses its version."""
-    with TemporaryDirectory(prefix="event-trigger-tests-", ignore_cleanup_errors=True) as folder:
+    with TemporaryDirectory(
+        prefix="event-trigger-tests-", dir=_in_memory(), ignore_cleanup_errors=True
+    ) as folder:
         Path(folder).chmod(0o755)
         with running_postgres(Path(folder) / "data", durable=False) as url:
             yield url
+
+
+def _in_memory() -> Path | None:
+    """Where there is such a folder, a database is copied twenty times as fast as on a disk."""
+    if os.access(_MEMORY, os.W_OK) and shutil.disk_usage(_MEMORY).free > _ENOUGH:
+        return _MEMORY
+    return None
 
 
 def in_database(server_url: str, name: str) -> str:

@@ -17,6 +17,7 @@ from tests.support.waiting import eventually
 JSON = {"content-type": "application/json"}
 LIMIT = 1024 * 1024
 PUBLIC = {
+    "POST /hooks/{token}",
     "POST /auth/token",
     "POST /auth/refresh",
     "POST /auth/register",

@@ -196,15 +196,15 @@ def _describe_problems(app: FastAPI) -> None:
     def openapi() -> dict[str, Any]:
         document = describe()
         for operations in document["paths"].values():
-            for operation in operations.values():
-                _correct(operation)
+            for method, operation in operations.items():
+                _correct(operation, writes=method != "get")
         return document
 
     app.openapi = openapi  # type: ignore[method-assign]
 
 
-def _correct(operation: dict[str, Any]) -> None:
-    if "requestBody" in operation:
+def _correct(operation: dict[str, Any], *, writes: bool) -> None:
+    if writes:  # also where no body is wanted: one that is too large is not even read
         operation["responses"].setdefault(str(TooLarge.status), _described(TooLarge))
     for status, response in operation["responses"].items():
         if status >= "400":
