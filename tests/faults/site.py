@@ -101,7 +101,7 @@ class Site:
 @asynccontextmanager
 async def site(more: dict[str, str] | None = None) -> AsyncIterator[Site]:
     """Replicas have `more` settings, if there are any."""
-    with open_folder() as folder:
+    with open_folder(on_disk=True) as folder:
         postgres = Postgres(folder)
         postgres.start()
         url = await create_database(postgres.url)

@@ -23,14 +23,14 @@ _MEMORY, _ENOUGH = Path("/dev/shm"), 2 * 1024**3  # bytes
 def postgres_server() -> Iterator[str]:
     """The URL of a server that forgets everything; EVENT_TRIGGER_PG_BIN chooses its version."""
     with TemporaryDirectory(
-        prefix="event-trigger-tests-", dir=_in_memory(), ignore_cleanup_errors=True
+        prefix="event-trigger-tests-", dir=in_memory(), ignore_cleanup_errors=True
     ) as folder:
         Path(folder).chmod(0o755)
         with running_postgres(Path(folder) / "data", durable=False) as url:
             yield url
 
 
-def _in_memory() -> Path | None:
+def in_memory() -> Path | None:
     """Where there is such a folder, a database is copied twenty times as fast as on a disk."""
     if os.access(_MEMORY, os.W_OK) and shutil.disk_usage(_MEMORY).free > _ENOUGH:
         return _MEMORY

@@ -15,6 +15,7 @@ from tempfile import TemporaryDirectory
 import httpx
 import psutil
 
+from tests.support.databases import in_memory
 from tests.support.services import SECRET
 from tests.support.waiting import eventually
 
@@ -104,9 +105,10 @@ class Served:
 
 
 @contextmanager
-def open_folder() -> Iterator[Path]:
+def open_folder(*, on_disk: bool = False) -> Iterator[Path]:
     """A folder that the account of an embedded PostgreSQL may pass through."""
-    with TemporaryDirectory(prefix="event-trigger-", ignore_cleanup_errors=True) as name:
+    where = None if on_disk else in_memory()
+    with TemporaryDirectory(prefix="event-trigger-", dir=where, ignore_cleanup_errors=True) as name:
         folder = Path(name).resolve()
         folder.chmod(0o711)
         yield folder

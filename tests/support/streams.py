@@ -18,7 +18,7 @@ from tests.support.services import Service, token_of
 @asynccontextmanager
 async def listening(service: Service) -> AsyncIterator[str]:
     """The URL of a running service; its streams are ended before it is stopped."""
-    with socket.socket() as listener:
+    with socket.socket(proto=socket.IPPROTO_TCP) as listener:  # or each answer waits for an ACK
         listener.bind(("127.0.0.1", 0))
         listener.listen()
         config = uvicorn.Config(service.app, lifespan="off", log_config=None, access_log=False)

@@ -9,7 +9,14 @@ from event_trigger.db.engine import is_outage
 from event_trigger.errors import Problem, Unauthorized, Unavailable
 from event_trigger.web.problems import answer
 
-_OPEN = ("/auth/token", "/auth/refresh", "/auth/register", "/hooks/")  # where strangers come
+_OPEN = (  # where strangers come
+    "/auth/token",
+    "/auth/refresh",
+    "/auth/register",
+    "/hooks/",
+    "/healthz",
+    "/readyz",
+)
 _WITH_BODY = frozenset({"PATCH", "POST", "PUT"})
 _PRINCIPAL = "event_trigger.principal"
 

@@ -18,6 +18,7 @@ from event_trigger.db.engine import is_outage
 from event_trigger.errors import FieldError, Invalid, Problem, TooLarge, Unavailable, pointer
 from event_trigger.models import TriggerType
 from event_trigger.web.paths import loggable
+from event_trigger.web.schemas import LARGEST_ID
 
 log = structlog.get_logger()
 
@@ -194,13 +195,26 @@ def _describe_problems(app: FastAPI) -> None:
     describe = app.openapi
 
     def openapi() -> dict[str, Any]:
-        document = describe()
-        for operations in document["paths"].values():
-            for method, operation in operations.items():
-                _correct(operation, writes=method != "get")
-        return document
+        if app.openapi_schema is None:
+            document: dict[str, Any] = _exact(describe())
+            for operations in document["paths"].values():
+                for method, operation in operations.items():
+                    _correct(operation, writes=method != "get")
+            app.openapi_schema = document
+        return app.openapi_schema
 
     app.openapi = openapi  # type: ignore[method-assign]
+
+
+def _exact(part: Any) -> Any:
+    """FastAPI makes a float of each bound, and of 2^63-1 so one that is too large."""
+    if isinstance(part, dict):
+        return {name: _exact(value) for name, value in part.items()}
+    if isinstance(part, list):
+        return [_exact(value) for value in part]
+    if isinstance(part, float) and part.is_integer():
+        return min(int(part), LARGEST_ID)
+    return part
 
 
 def _correct(operation: dict[str, Any], *, writes: bool) -> None:

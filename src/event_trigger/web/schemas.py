@@ -47,7 +47,14 @@ Instant = Annotated[
     datetime,
     Field(strict=False),
     BeforeValidator(parse_instant),
-    WithJsonSchema({"type": "string", "format": "date-time", "examples": ["2026-03-13T10:00:00Z"]}),
+    WithJsonSchema(
+        {
+            "type": "string",
+            "format": "date-time",
+            "pattern": "^(19[7-9][0-9]|[2-8][0-9]{3}|9000)-",
+            "examples": ["2026-03-13T10:00:00Z"],
+        }
+    ),
 ]
 Text = Annotated[str, AfterValidator(_storable)]
 JsonObject = dict[str, Any]

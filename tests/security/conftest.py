@@ -1,0 +1,14 @@
+"""What the walks over openapi.json share: one service for each module, with one of each thing."""
+
+from collections.abc import AsyncIterator
+
+import pytest_asyncio
+
+from tests.security.world import World, inhabited
+from tests.support.databases import fresh_database
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def world(server_url: str, template: str) -> AsyncIterator[World]:
+    async with fresh_database(server_url, template=template) as url, inhabited(url) as made:
+        yield made

@@ -1,0 +1,251 @@
+"""Nobody gets what is not theirs: every operation, for everybody who might call it."""
+
+import csv
+import io
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+import httpx
+import pytest
+
+from event_trigger.clock import utc_now
+from tests.security.hostile import NOBODYS
+from tests.security.matrix import CALLERS, EXPECTED
+from tests.security.world import World, shown
+from tests.support.destinations import fire, make_destination
+from tests.support.document import JSON, Operation
+from tests.support.keys import make_key
+from tests.support.problems import problem_of
+from tests.support.services import ADA, BOB
+from tests.support.streams import following
+from tests.support.triggers import make_api
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")  # of the world
+REFUSED = {401, 403, 404}
+KEY = {"idempotency-key": "a text that two people happen to choose"}
+
+
+async def test_every_operation_is_placed(world: World) -> None:
+    described = {operation.id for operation in world.operations}
+
+    assert described - EXPECTED.keys() == set(), "place them in tests/security/matrix.py"
+    assert EXPECTED.keys() - described == set(), "these are gone"
+
+
+async def test_everybody_gets_the_answer_that_is_theirs(world: World) -> None:
+    wrong, calls = [], 0
+
+    for operation in world.operations:
+        for caller in CALLERS:
+            headers = await world.caller(caller)
+            path, sent = await world.path_of(operation), await world.body_of(operation)
+            answer = await world.ask(operation, headers, path, **sent)
+
+            calls += 1
+            expected = EXPECTED.get(operation.id, {}).get(caller)
+            if answer.status != expected:
+                wrong.append((operation.id, caller, expected, answer.status, answer.body[:200]))
+            _forget_what_is_spent(world, operation, caller, answer.status)
+
+    assert wrong == []
+    print(f"{len(world.operations)} operations × {len(CALLERS)} callers: {calls} answers")
+
+
+def _forget_what_is_spent(world: World, operation: Operation, caller: str, status: int) -> None:
+    if operation.id == "sign_out":
+        del world.callers[caller]
+    if operation.writes and status < 300:
+        for name in operation.parameters("path"):
+            del world.ids[name]
+
+
+async def test_an_id_that_is_not_theirs_answers_as_one_that_does_not_exist(world: World) -> None:
+    calls = 0
+
+    for operation in world.operations:
+        for caller in CALLERS:
+            if EXPECTED[operation.id][caller] not in REFUSED:
+                continue
+            for sent in [await world.body_of(operation), *_sent_otherwise(operation)]:
+                for name in operation.parameters("path"):
+                    headers = {**await world.caller(caller), **sent.pop("headers", {})}
+                    hers = await world.path_of(operation)
+                    nobodys = await world.path_of(operation, **{name: NOBODYS})
+                    first = await world.ask(operation, headers, hers, **sent)
+                    second = await world.ask(operation, headers, nobodys, **sent)
+
+                    assert first == second, (operation.id, caller, sent)
+                    assert first.status >= 400
+                    calls += 2
+
+    print(f"ids of somebody else's and of nobody's: {calls} answers, equal in pairs")
+
+
+def _sent_otherwise(operation: Operation) -> list[dict[str, Any]]:
+    """Bodies that are wrong, and keys: neither may be looked at before it is known whose it is."""
+    bodies: list[dict[str, Any]] = [{"content": b"{", "headers": {"content-type": JSON}}]
+    keys: list[dict[str, Any]] = [{"headers": KEY}]
+    has_key = "idempotency-key" in operation.parameters("header")
+    return (bodies if operation.takes_body else []) + (keys if has_key else [])
+
+
+async def test_ids_in_bodies_are_ones_own(world: World) -> None:
+    bob = world.client(await world.caller("bob"))
+    mine = await make_api(bob)
+    hers = {name: await world.id_of(name) for name in ("trigger_id", "destination_id")}
+    calls: list[tuple[str, str, str, dict[str, Any]]] = [
+        ("POST", "/triggers", "destination_id", {"type": "api", "destinations": [0]}),
+        ("PATCH", f"/triggers/{mine['id']}", "destination_id", {"destinations": [0]}),
+        (
+            "POST",
+            "/auth/keys",
+            "trigger_id",
+            {"name": "k", "scopes": ["triggers:fire"], "trigger_ids": [0]},
+        ),
+    ]
+
+    for method, path, name, body in calls:
+        theirs = await bob.request(method, path, json=_with_id(body, hers[name]))
+        nobodys = await bob.request(method, path, json=_with_id(body, NOBODYS))
+
+        problem_of(theirs, 422)
+        assert shown(theirs) == shown(nobodys), (method, path)
+
+
+def _with_id(body: dict[str, Any], wanted: int | str) -> dict[str, Any]:
+    return {name: [wanted] if value == [0] else value for name, value in body.items()}
+
+
+async def test_filters_by_what_is_not_theirs_select_nothing(world: World) -> None:
+    calls = 0
+    names = ("trigger_id", "event_id", "destination_id", "delivery_id")
+    hers = {name: await world.id_of(name) for name in names}
+    hers["user_id"] = BOB
+
+    for operation in world.operations:
+        for name in operation.parameters("query"):
+            if not name.endswith("_id") or operation.id == "stream_events":
+                continue
+            for caller in ("bob", "limited", "narrowed"):
+                for more in ({}, {"aggregate": "true"}, {"format": "csv"}):
+                    headers = await world.caller(caller)
+                    by_hers = {"params": {name: hers.get(name, 1), **more}}
+                    by_nobodys = {"params": {name: NOBODYS, **more}}
+                    first = await world.ask(operation, headers, operation.path, **by_hers)
+                    second = await world.ask(operation, headers, operation.path, **by_nobodys)
+
+                    assert first == second, (operation.id, caller, name)
+                    assert first.status in {200, 403}
+                    calls += 2
+
+    assert calls > 50
+    print(f"filters by ids: {calls} answers, equal in pairs")
+
+
+async def several_in_turns(world: World) -> tuple[httpx.AsyncClient, httpx.AsyncClient]:
+    """Ada and Bob, who each have several of everything, made in turns."""
+    ada, bob = world.ada, world.client(await world.caller("bob"))
+    for client in (bob, ada, bob, ada, ada, bob):
+        destination = await make_destination(client, world.receiver.url)
+        trigger = await make_api(client, destinations=[destination["id"]])
+        await fire(client, trigger)
+        await make_key(client)
+    return ada, bob
+
+
+async def test_somebody_elses_cursor_shows_ones_own(world: World) -> None:
+    ada, bob = await several_in_turns(world)
+    lists = [one for one in world.operations if "cursor" in one.parameters("query")]
+
+    for operation in lists:
+        for limit in (1, 2):
+            if EXPECTED[operation.id]["bob"] == 403:
+                continue
+            mine = [one["id"] for one in (await bob.get(operation.path)).json()]
+            page = await ada.get(operation.path, params={"limit": limit})
+            cursor = httpx.URL(page.links["next"]["url"]).params["cursor"]
+            seen = await bob.get(operation.path, params={"cursor": cursor})
+
+            last = page.json()[-1]["id"]
+            assert [one["id"] for one in seen.json()] == [one for one in mine if one < last]
+            assert 0 < len(seen.json()) < len(mine), operation.id
+
+    assert len(lists) >= 5
+
+
+async def test_somebody_elses_idempotency_key_is_a_new_one(world: World) -> None:
+    bob = world.client(await world.caller("bob"))
+    mine, hers = await make_api(bob), await world.id_of("trigger_id")
+
+    for how in ("trigger", "test"):
+        fired = await world.ada.post(f"/triggers/{hers}/{how}", json={"a": 1}, headers=KEY)
+        other = await bob.post(f"/triggers/{mine['id']}/{how}", json={"b": 2}, headers=KEY)
+
+        assert (fired.status_code, other.status_code) == (200, 200)
+        assert "idempotent-replayed" not in other.headers
+        assert other.headers["location"] != fired.headers["location"]
+        assert (await bob.get(other.headers["location"])).json()["payload"] == {"b": 2}
+
+
+async def test_exports_hold_nothing_of_others(world: World) -> None:
+    _, bob = await several_in_turns(world)
+    mine = [one["id"] for one in (await bob.get("/events")).json()]
+
+    as_lines = (await bob.get("/events/export")).text.splitlines()
+    as_csv = (await bob.get("/events/export", params={"format": "csv"})).text
+
+    assert [json.loads(line)["id"] for line in as_lines] == mine
+    assert [int(row["id"]) for row in csv.DictReader(io.StringIO(as_csv))] == mine
+
+
+async def test_a_stream_after_somebody_elses_event_is_one_after_nobodys(world: World) -> None:
+    ada, bob = await several_in_turns(world)
+    mine = [one["id"] for one in (await bob.get("/events")).json()][::-1]
+    hers = (await ada.get("/events")).json()[0]["id"]
+
+    for after in (hers, NOBODYS):
+        async with following(world.url, BOB, after=after) as stream:
+            await stream.read(len(mine))
+            assert stream.ids == mine
+
+
+async def test_a_stream_filtered_by_somebody_elses_trigger_is_empty(world: World) -> None:
+    hers, event = await world.id_of("trigger_id"), await world.id_of("event_id")
+    by_hers = {"trigger_id": hers, "until": utc_now().isoformat()}
+    seen = {}
+
+    for user_id in (ADA, BOB):
+        async with following(world.url, user_id, after=0, **by_hers) as stream:
+            await stream.read_to_the_end()
+        seen[user_id] = stream.ids
+
+    assert event in seen[ADA]
+    assert seen[BOB] == []
+
+
+async def test_a_limited_key_follows_only_its_triggers(world: World) -> None:
+    wanted, other = await make_api(world.ada), await make_api(world.ada)
+    key = await make_key(world.ada, trigger_ids=[wanted["id"]])
+    headers = {"X-API-Key": key["key"]}
+
+    async with world.outside.stream("GET", "/events/stream", headers=headers) as answer:
+        lines = answer.aiter_lines()
+        assert await anext(lines) == ": following"
+        await fire(world.ada, other)
+        event = await fire(world.ada, wanted)
+        seen = [line async for line in _until_data(lines)]
+
+    assert f"id: {event}" in seen
+    assert [json.loads(line[6:])["trigger_id"] for line in seen if line[:6] == "data: "] == [
+        wanted["id"]
+    ]
+
+
+async def _until_data(lines: AsyncIterator[str]) -> AsyncIterator[str]:
+    seen = {"id", "data"}
+    async for line in lines:
+        yield line
+        seen.discard(line.partition(":")[0])
+        if not seen:
+            return

@@ -1,0 +1,113 @@
+"""The application does what openapi.json says: schemathesis, with all its checks."""
+
+import asyncio
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+import schemathesis
+from schemathesis import Case
+from schemathesis.config import SchemathesisConfig
+from schemathesis.schemas import BaseSchema
+from schemathesis.specs.openapi.checks import positive_data_acceptance
+
+from event_trigger.app import create_app
+from tests.security.world import inhabited
+from tests.support.databases import fresh_database
+from tests.support.document import operations_of
+from tests.support.services import ADA, ADMIN, make_settings, quick_passwords, token_of
+
+CONFIG = {
+    "generation": {
+        "max-examples": 15,
+        "deterministic": True,
+        "allow-x00": False,
+        "database": "none",
+    },
+    "phases": {"examples": {"enabled": True}, "coverage": {"enabled": True}},
+}
+# where JSON Schema cannot say which bodies and queries are right, and a 422 is the right answer
+BEYOND_SCHEMA = {
+    "register": "an e-mail address",
+    "create_key": "triggers of one's own, an end in the future",
+    "create_trigger": "a cron that matches something, destinations of one's own",
+    "update_trigger": "what a patch is merged into",
+    "fire_trigger": "an Idempotency-Key that came with another body",
+    "test_trigger": "an Idempotency-Key that came with another body",
+    "preview_schedule": "a cron that matches something, one beginning",
+    "create_destination": "an address that may be called, headers that may be sent",
+    "update_destination": "an address that may be called, headers that may be sent",
+    "redeliver_exhausted": "an end after its beginning",
+}
+calls: Counter[str] = Counter()
+
+
+@contextmanager
+def served(server_url: str, template: str) -> Iterator[str]:
+    """The URL of a service that runs in a thread of its own, for a client that only waits."""
+    began: list[str] = []
+    ready, over = threading.Event(), threading.Event()
+
+    async def serve() -> None:
+        async with (
+            fresh_database(server_url, template=template) as database,
+            inhabited(database) as world,
+        ):
+            for name in ("trigger_id", "event_id", "delivery_id", "key_id"):
+                await world.id_of(name)
+            began.append(world.url)
+            ready.set()
+            await asyncio.to_thread(over.wait)
+
+    thread = threading.Thread(target=lambda: asyncio.run(serve()))
+    thread.start()
+    try:
+        assert ready.wait(30)
+        yield began[0]
+    finally:
+        over.set()
+        thread.join()
+
+
+@pytest.fixture(scope="module")
+def url(server_url: str, template: str) -> Iterator[str]:
+    with served(server_url, template) as found:
+        yield found
+
+
+def described() -> BaseSchema:
+    """As it is served; that takes no database."""
+    app = create_app(make_settings("postgresql://nowhere/nothing"), passwords=quick_passwords())
+    return schemathesis.openapi.from_dict(
+        app.openapi(), config=SchemathesisConfig.from_dict(CONFIG)
+    )
+
+
+schema = described()
+
+
+# hypothesis sees that random numbers are drawn meanwhile: by the service, in its thread
+@pytest.mark.filterwarnings("ignore:Do not use the `random` module")
+@schema.parametrize()
+def test_what_is_described_is_what_is_done(case: Case[Any], url: str) -> None:
+    operation_id = case.operation.definition.raw["operationId"]
+    is_admins = case.path.startswith(("/users", "/audit"))
+    token = token_of(ADMIN if is_admins else ADA)
+    is_beyond_schema = operation_id in BEYOND_SCHEMA or "cursor" in case.query  # which is opaque
+    calls[operation_id] += 1
+    case.call_and_validate(
+        base_url=url,
+        headers={"Authorization": f"Bearer {token}"},
+        excluded_checks=[positive_data_acceptance] if is_beyond_schema else [],
+        timeout=10,
+    )
+
+
+def test_every_exception_is_an_operation() -> None:
+    known = {operation.id for operation in operations_of(schema.raw_schema)}
+
+    assert BEYOND_SCHEMA.keys() <= known
+    print(f"schemathesis, in this process: {calls.total()} calls at {len(calls)} operations")

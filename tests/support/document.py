@@ -1,0 +1,81 @@
+"""Reads openapi.json as tests walk it: operation by operation, with what each of them takes."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+
+JSON, FORM = "application/json", "application/x-www-form-urlencoded"
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One method of one path; `parts` are what its description refers to."""
+
+    id: str
+    method: str
+    path: str
+    described: dict[str, Any]
+    parts: dict[str, Any]
+
+    @property
+    def needs_somebody(self) -> bool:
+        return "security" in self.described
+
+    @property
+    def media_types(self) -> list[str]:
+        return list(self.described.get("requestBody", {}).get("content", {}))
+
+    @property
+    def takes_body(self) -> bool:
+        return bool(self.media_types)
+
+    @property
+    def writes(self) -> bool:
+        return self.method != "GET"
+
+    def parameters(self, where: str) -> list[str]:
+        found = self.described.get("parameters", [])
+        return [one["name"] for one in found if one["in"] == where]
+
+    def describes(self, answer: httpx.Response) -> bool:
+        """Whether the status is described, and for it the media type of the answer."""
+        response = self.described["responses"].get(str(answer.status_code))
+        if response is None:
+            return False
+        media_type = answer.headers.get("content-type", "").partition(";")[0]
+        return media_type in (response.get("content") or {""})
+
+    def fields(self) -> dict[str, list[str]]:
+        """The body's fields, by the object that they are in: `""`, or a field such as `details`."""
+        found: dict[str, list[str]] = {}
+        for content in self.described.get("requestBody", {}).get("content", {}).values():
+            for schema in self._alternatives(content["schema"]):
+                self._collect(schema, "", found)
+        return found
+
+    def _collect(self, schema: dict[str, Any], place: str, found: dict[str, list[str]]) -> None:
+        for name, field in schema.get("properties", {}).items():
+            known = found.setdefault(place, [])
+            if name not in known:
+                known.append(name)
+            if not place:
+                for inner in self._alternatives(field):
+                    self._collect(inner, name, found)
+
+    def _alternatives(self, schema: dict[str, Any]) -> Iterator[dict[str, Any]]:
+        if "$ref" in schema:
+            schema = self.parts[schema["$ref"].rpartition("/")[2]]
+        yield schema
+        for one in (*schema.get("oneOf", ()), *schema.get("anyOf", ())):
+            yield from self._alternatives(one)
+
+
+def operations_of(document: dict[str, Any]) -> list[Operation]:
+    parts = document["components"]["schemas"]
+    return [
+        Operation(described["operationId"], method.upper(), path, described, parts)
+        for path, methods in document["paths"].items()
+        for method, described in methods.items()
+    ]
