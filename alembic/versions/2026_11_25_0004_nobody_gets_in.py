@@ -100,4 +100,5 @@ def create_hooks() -> None:
 def downgrade() -> None:
     for table in ("hooks", "audit_entries", "api_keys", "sign_in_failures"):
         op.drop_table(table)
+    op.execute("DELETE FROM logins WHERE scopes IS NOT NULL")  # they would hold everything again
     op.drop_column("logins", "scopes")

@@ -200,7 +200,10 @@ def _user(wanted: argparse.Namespace) -> Work[str]:
                 return f"{user.email} is now user {user.id} ({role})."
             case "password":
                 await set_password(sessions, Passwords(), email=email, password=password)
-                return f"{email} has a new password, and all older logins have ended."
+                return (
+                    f"{email} has a new password, and all older logins have ended."
+                    " API keys stay: see GET /auth/keys."
+                )
             case _:
                 await disable_user(sessions, email=email)
                 return f"{email} is disabled, and all logins have ended."

@@ -50,6 +50,7 @@ from event_trigger.web.trail import TrailSession
 log = structlog.get_logger()
 
 LARGEST_BODY = 1024 * 1024
+LARGEST_SIGN_IN = 16 * 1024  # parsing takes the event loop, and there anybody may write
 JOBS_CONNECTIONS = 5
 PATIENCE = 2.0  # seconds that a readiness check may take
 
@@ -217,6 +218,12 @@ def _middleware(settings: Settings, credentials: Credentials) -> list[Middleware
         )
     return [
         *stack,
-        Middleware(BodyLimitMiddleware, largest=LARGEST_BODY),
+        Middleware(
+            BodyLimitMiddleware,
+            largest=LARGEST_BODY,
+            open_to_all=dict.fromkeys(
+                ("/auth/token", "/auth/refresh", "/auth/register"), LARGEST_SIGN_IN
+            ),
+        ),
         Middleware(Gate, credentials=credentials),
     ]

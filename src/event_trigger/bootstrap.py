@@ -18,6 +18,8 @@ from event_trigger.config import MINIMUM_SECRET_BYTES, Settings
 from event_trigger.db.embedded import make_data_dir, running_postgres, url_if_running
 from event_trigger.db.engine import Sessions, create_engine, create_sessions, is_outage
 from event_trigger.db.migrate import migrate
+from event_trigger.models import ActorKind
+from event_trigger.web.trail import Actor, TrailSession, acting
 
 log = structlog.get_logger()
 
@@ -102,8 +104,9 @@ async def prepare(settings: Settings, *, embedded: bool) -> Accounts:
     try:
         await _wait_for(engine)
         await migrate(engine)
-        sessions = create_sessions(engine)
-        admin = await _make_admin(sessions, settings, embedded=embedded)
+        sessions = create_sessions(engine, TrailSession)
+        with acting(Actor(ActorKind.OPERATOR, command="first admin")):
+            admin = await _make_admin(sessions, settings, embedded=embedded)
         return Accounts(await has_users(sessions), admin)
     finally:
         await engine.dispose()

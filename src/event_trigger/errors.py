@@ -81,7 +81,7 @@ class Conflict(Problem):
 
 class TooLarge(Problem):
     status, slug, title = 413, "content-too-large", "Content too large"
-    default_detail = "The body is larger than 1 MiB. Send less."
+    default_detail = "The body is too large: 1 MiB at the most, 16 KiB to sign in. Send less."
 
 
 class UnsupportedMediaType(Problem):

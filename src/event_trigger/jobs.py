@@ -158,6 +158,7 @@ class Jobs:
             await IdempotencyKeys(session).purge_older_than(now - ANSWERS_KEPT_FOR)
             await Logins(session).purge_expired()
             await Failures(session).purge()
+        async with self._sessions.begin() as session:
             await AuditLog(session).purge_older_than(now - AUDIT_KEPT_FOR)
 
     async def _retain_deliveries(self) -> None:

@@ -13,9 +13,9 @@ from event_trigger.db.engine import create_engine, create_sessions
 from event_trigger.jobs import AUDIT_KEPT_FOR
 from event_trigger.models import ActorKind
 from event_trigger.web.trail import Actor, TrailSession, acting
-from tests.support.destinations import make_destination
+from tests.support.destinations import fire, list_deliveries, make_destination
 from tests.support.keys import holding, make_key
-from tests.support.logins import sign_in
+from tests.support.logins import refresh, sign_in
 from tests.support.services import ADA, ADMIN, BOB, Service, quick_passwords
 from tests.support.triggers import make_api
 
@@ -116,6 +116,38 @@ async def test_a_refused_admin_action_is_there_but_not_for_every_try(
     found = [(one["action"], one["user_id"]) for one in await entries(admin, refused=True)]
 
     assert found == [("update_user", ADA), ("update_user", BOB), ("list_users", ADA)]
+
+
+async def test_an_admin_who_may_not_is_there(admin: httpx.AsyncClient) -> None:
+    await admin.patch(f"/users/{ADMIN}", json={"role": "user"})
+
+    [entry] = await entries(admin)
+
+    assert (entry["action"], entry["user_id"], entry["refused"]) == ("update_user", ADMIN, True)
+
+
+async def test_a_stolen_refresh_token_is_there_once_and_says_whose_it_was(
+    anonymous: httpx.AsyncClient, admin: httpx.AsyncClient
+) -> None:
+    tokens = await sign_in(anonymous)
+    for _ in range(4):
+        await refresh(anonymous, tokens)
+
+    [_, entry] = await entries(admin, target="login")
+
+    assert entry["after"] == {"revoked": "a refresh token was used twice", "user_id": ADA}
+
+
+async def test_sending_again_is_there(ada: httpx.AsyncClient, admin: httpx.AsyncClient) -> None:
+    destination = await make_destination(ada, URL)
+    await ada.post(f"/destinations/{destination['id']}/disable")
+    await fire(ada, await make_api(ada, destinations=[destination["id"]]))
+    [delivery] = await list_deliveries(ada)
+
+    await ada.post(f"/deliveries/{delivery['id']}/redeliver")
+
+    [entry] = await entries(admin, target="delivery")
+    assert (entry["action"], entry["target_id"]) == ("redeliver", delivery["id"])
 
 
 async def test_what_fails_leaves_no_entry(ada: httpx.AsyncClient, admin: httpx.AsyncClient) -> None:

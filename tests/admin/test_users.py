@@ -1,5 +1,8 @@
 """Admins look after accounts, and cannot lock themselves out."""
 
+import asyncio
+from typing import Any
+
 import httpx
 import pytest
 
@@ -8,6 +11,7 @@ from tests.support.logins import ask_for_tokens, sign_in
 from tests.support.problems import places_of, problem_of
 from tests.support.services import ADA, ADMIN, BOB, Service
 from tests.support.triggers import make_api
+from tests.support.waiting import eventually
 
 ADAS = "ada@example.com"
 
@@ -78,3 +82,30 @@ async def test_nobody_else_sees_or_changes_users(
     problem_of(await ada.patch(f"/users/{ADA}", json={"role": "admin"}), 403)
     problem_of(await ada.get("/audit"), 403)
     problem_of(await admin.patch(f"/users/{10**9}", json={}), 404)
+
+
+async def test_who_is_demoted_does_not_come_back_by_what_was_asked_before(
+    admin: httpx.AsyncClient, bob: httpx.AsyncClient, database: Any
+) -> None:
+    await admin.patch(f"/users/{BOB}", json={"role": "admin"})
+    holding = database.transaction()
+    await holding.start()
+    await database.execute("SELECT FROM users FOR UPDATE")
+    asking = asyncio.create_task(bob.patch(f"/users/{BOB}", json={"role": "admin"}))
+    await eventually(lambda: waiting_for_locks(database), lambda count: count == 1)
+    await database.execute("UPDATE users SET role = 'user' WHERE id = $1", BOB)
+    await holding.commit()
+
+    problem = problem_of(await asking, 403)
+
+    assert problem["type"] == "urn:event-trigger:problem:no-longer-admin"
+    assert await database.fetchval("SELECT role FROM users WHERE id = $1", BOB) == "user"
+
+
+async def waiting_for_locks(database: Any) -> int:
+    await database.execute("SELECT pg_stat_clear_snapshot()")  # in a transaction it stays
+    count: int = await database.fetchval(
+        "SELECT count(*) FROM pg_stat_activity"
+        " WHERE datname = current_database() AND wait_event_type = 'Lock' AND query ~ 'users'"
+    )
+    return count

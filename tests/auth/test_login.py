@@ -120,7 +120,7 @@ REFUSED_FORMS = [
     (b"username=a\0b&password=x", ["#/username"]),
     (b"username=a&password=%00", ["#/password"]),
     (b"username=" + b"a" * 321 + b"&password=x", ["#/username"]),
-    (b"username=" + b"a" * 900_000 + b"&password=x", ["#/username"]),
+    (b"username=" + b"a" * 16_000 + b"&password=x", ["#/username"]),
     (b"username=a&password=" + b"x" * 1025, ["#/password"]),
     (b"password=x", ["#/username"]),
     (b"username=a", ["#/password"]),
@@ -164,7 +164,7 @@ async def test_no_charset_is_our_fault(anonymous: httpx.AsyncClient) -> None:
 UNREADABLE_FORMS = [
     (b"username=%ED%A0%80&password=x", FORM["content-type"], 401),
     (b"username=\xff\xfe&password=\xff", FORM["content-type"], 401),
-    (b"a=1&" * 5000, FORM["content-type"], 400),
+    (b"a=1&" * 4000, FORM["content-type"], 400),
     (b"garbage", "multipart/form-data; boundary=b", 400),
     (b"garbage", "multipart/form-data", 400),
     (b'{"username": "a", "password": "x"}', "application/json", 422),

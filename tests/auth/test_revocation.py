@@ -26,6 +26,7 @@ from tests.support.services import (
     running_service,
     token_of,
 )
+from tests.support.streams import listening
 from tests.support.waiting import REVOKED_WITHIN
 
 BOBS = "bob@example.com"
@@ -91,6 +92,28 @@ async def test_a_revocation_holds_though_nobody_hears_of_it(
     problem_of(await ada.get("/auth/me"), 401)
 
 
+async def test_a_body_that_comes_slowly_does_not_outlive_a_revocation(service: Service) -> None:
+    anonymous = service.client()
+    tokens, body = await sign_in(anonymous), b'{"name": "k", "scopes": ["events:read"]}'
+    head = (
+        f"POST /auth/keys HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+        f"Connection: close\r\nContent-Length: {len(body)}\r\n"
+        f"Authorization: Bearer {tokens.access}\r\n\r\n"
+    )
+    async with listening(service) as url:
+        reader, writer = await asyncio.open_connection("127.0.0.1", httpx.URL(url).port)
+        writer.write(head.encode() + body[:5])
+        await writer.drain()
+        await asyncio.sleep(0.2)
+        await anonymous.post("/auth/logout", headers=tokens.headers)
+        await asyncio.sleep(REVOKED_WITHIN)
+        writer.write(body[5:])
+        answer = await reader.read()
+        writer.close()
+
+    assert answer.split()[1] == b"401"
+
+
 async def test_a_revocation_outlives_a_restart(service: Service, database: Any) -> None:
     anonymous = service.client()
     tokens = await sign_in(anonymous)
@@ -141,12 +164,17 @@ async def test_those_who_call_often_cost_one_query_a_second_at_the_most(sessions
         asked_at_first = asked
         now += 1.0
         await credentials.identify(token_of(ADA))
+        credentials.forget(str(BOB))  # nothing of hers was revoked
+        await credentials.identify(token_of(ADA))
+        asked_later = asked
+        credentials.forget(str(ADA))
+        await credentials.identify(token_of(ADA))
         credentials.forget()
         await credentials.identify(token_of(ADA))
     finally:
         event.remove(Engine, "before_cursor_execute", count)
 
-    assert (asked_at_first, asked) == (1, 3)
+    assert (asked_at_first, asked_later, asked) == (1, 2, 4)
 
 
 async def test_an_answer_from_before_a_revocation_is_not_kept(sessions: Sessions) -> None:

@@ -4,10 +4,17 @@ from datetime import timedelta
 from typing import Any
 
 import httpx
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from event_trigger.auth.throttle import OF_ACCOUNT, OF_ADDRESS, Allowance, subjects_of
+from event_trigger.auth.throttle import (
+    OF_ACCOUNT,
+    OF_ADDRESS,
+    OF_REGISTRATION,
+    Allowance,
+    subjects_of,
+)
 from tests.support.logins import ask_for_tokens
 from tests.support.problems import problem_of
 from tests.support.services import Service, running_service
@@ -82,6 +89,26 @@ async def test_many_accounts_are_not_guessed_at_from_one_address(
     stored = repr(await database.fetch("SELECT * FROM sign_in_failures"))
     assert "2001" not in stored
     assert "user-" not in stored
+
+
+async def test_nobody_makes_accounts_without_end(database_url: str) -> None:
+    async with running_service(database_url, open_registration=True) as service:
+        crowd, other = from_address(service, "192.0.2.1"), from_address(service, "192.0.2.2")
+        statuses = [
+            (await client.post("/auth/register", json=account(number))).status_code
+            for number, client in enumerate([*[crowd] * (OF_REGISTRATION.failures + 1), other])
+        ]
+
+    assert statuses == [201] * OF_REGISTRATION.failures + [429, 201]
+
+
+def account(number: int) -> dict[str, str]:
+    return {"email": f"user-{number}@example.com", "password": "a password"}
+
+
+@pytest.mark.parametrize("path", ["/auth/token", "/auth/refresh", "/auth/register"])
+async def test_strangers_send_little(anonymous: httpx.AsyncClient, path: str) -> None:
+    problem_of(await anonymous.post(path, content=b"x" * 20_000), 413)
 
 
 async def test_time_forgives(anonymous: httpx.AsyncClient, database: Any) -> None:

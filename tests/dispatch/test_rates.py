@@ -59,3 +59,13 @@ async def test_nobody_uses_up_what_is_anothers(service: Service) -> None:
         await calls(machine, trigger["id"], 4)
 
     assert await calls(ada, trigger["id"], 4) == [200] * 4
+
+
+async def test_repeating_events_is_no_way_around(ada: httpx.AsyncClient) -> None:
+    trigger = await make_api(ada)
+    await calls(ada, trigger["id"], 1)
+    [event] = (await ada.get("/events")).json()
+
+    statuses = [(await ada.post(f"/events/{event['id']}/replay")).status_code for _ in range(4)]
+
+    assert statuses == [201, 201, 201, 429]

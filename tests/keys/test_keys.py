@@ -68,6 +68,8 @@ async def test_a_key_does_what_its_scopes_say_and_nothing_else(
     )
     assert missing_scope(await reading.post("/triggers", json={"type": "api"})) == "triggers:write"
     assert missing_scope(await reading.get("/destinations")) == "destinations:read"
+    [event] = (await reading.get("/events")).json()
+    assert missing_scope(await firing.post(f"/events/{event['id']}/replay")) == "events:read"
     assert len((await reading.get("/events")).json()) == 1
 
 
@@ -189,6 +191,25 @@ async def test_what_is_no_key_is_refused(
 
     assert places_of(await ada.post("/auth/keys", json=body)) == [place]
     assert (await ada.get("/auth/keys")).json() == []
+
+
+async def test_a_key_for_some_triggers_is_no_admins(admin: httpx.AsyncClient) -> None:
+    body = {"name": "k", "scopes": ["admin"], "trigger_ids": [(await make_api(admin))["id"]]}
+
+    assert places_of(await admin.post("/auth/keys", json=body)) == ["#/scopes"]
+
+
+async def test_who_is_narrowed_ends_no_key_that_may_do_more(
+    ada: httpx.AsyncClient, anonymous: httpx.AsyncClient
+) -> None:
+    wide, narrow = await make_key(ada), await make_key(ada, "events:read")
+    headers = (await sign_in(anonymous, scope="events:read")).headers
+
+    refused = await anonymous.delete(f"/auth/keys/{wide['id']}", headers=headers)
+    ended = await anonymous.delete(f"/auth/keys/{narrow['id']}", headers=headers)
+
+    assert problem_of(refused, 403)["type"] == "urn:event-trigger:problem:missing-scope"
+    assert ended.status_code == 204
 
 
 async def test_a_key_ends_when_it_says_so(

@@ -4,11 +4,16 @@ import base64
 import json
 from typing import Any
 
-from tests.web import test_hostile_input as known
-
 MARK = "mark-7f3a9c-0b5d"  # stands in for whatever must not come back
 NOBODYS = 987_654_321  # an id; in odd clothes it may still be read as one
 SURROGATE = "\ud83d"
+
+
+def nested(levels: int) -> Any:
+    value: Any = 1
+    for _ in range(levels):
+        value = {"a": value}
+    return value
 
 
 def _deep(levels: int, inside: bytes) -> bytes:
@@ -17,7 +22,62 @@ def _deep(levels: int, inside: bytes) -> bytes:
 
 # every one of these is JSON: as a whole body, and as the value of each field
 VALUES: dict[str, Any] = {
-    **known.VALUES,
+    "null": None,
+    "true": True,
+    "minus one": -1,
+    "2^63": 2**63,
+    "-2^63-1": -(2**63) - 1,
+    "4,000 digits": 10**4000,
+    "the smallest double": 5e-324,
+    "the largest double": 1.7976931348623157e308,
+    "minus zero": -0.0,
+    "empty text": "",
+    "text": "a",
+    "control characters": "\x01\x1b[2J\x7f\x85\u2028\u202e",
+    "a noncharacter": "\uffff\U0010ffff",
+    "an emoji": "\U0001f469\u200d\U0001f680",
+    "combining": "e\u0301" * 100,
+    "long text": "x" * 100_000,
+    "SQL": "'; DROP TABLE triggers; --",
+    "a LIKE pattern": "%_\\",
+    "a format": "%s%n{0}{{}}$1:a",
+    "a folder of time zones": "Europe",
+    "an absolute path": "/etc/passwd",
+    "a time": "2026-03-13T10:00:00Z",
+    "year 1": "0001-01-01T00:00:00Z",
+    "year 9999": "9999-12-31T23:59:59.999999Z",
+    "year 9999 with an offset": "9999-12-31T23:59:59-23:59",
+    "a leap second": "2016-12-31T23:59:60Z",
+    "an offset too large": "2026-01-01T00:00:00+99:99",
+    "digits of another script": "\u0662\u0660\u0662\u0666-03-13T10:00:00Z",
+    "a duration": "PT90S",
+    "a duration too long": "P9999999999Y",
+    "a duration with 400 digits": "PT" + "9" * 400 + "S",
+    "a cron": "* * * * *",
+    "a cron that never matches": "0 0 31 2 *",
+    "a cron with large numbers": "99999999999999999999 * * * *",
+    "a cron with a long list": ",".join(["1"] * 5000) + " * * * *",
+    "a cron with a step of zero": "*/0 * * * *",
+    "a cron with a large #": "0 0 * * 1#999999999999",
+    "a cron with NEL": "*\x85*\x85*\x85*\x85*",
+    "a list": ["a"],
+    "a long list": ["a"] * 10_000,
+    "a list of everything": [None, True, 1, 1.5, "a", [], {}],
+    "an empty object": {},
+    "an object": {"a": 1},
+    "an empty name": {"": 1},
+    "prototypes": {"__proto__": 1, "constructor": 1, "__class__": 1, "self": 1},
+    "many names": {str(n): n for n in range(5000)},
+    "50 levels": nested(50),
+    "a $ref elsewhere": {"$ref": "https://example.com/schema"},
+    "a $ref to itself": {"$ref": "#"},
+    "a wrong schema": {"type": "nothing"},
+    "a wrong pattern": {"pattern": "("},
+    "a slow pattern": {"pattern": "^(a+)+$"},
+    "a large pattern": {"pattern": "(x{1000}){1000}"},
+    "another dialect": {"$schema": "https://example.com/dialect"},
+    "odd multipleOf": {"multipleOf": 5e-324},
+    "odd lengths": {"minLength": 1e308, "maxItems": -0.0},
     "a mark": MARK,
     "a mark in a list": [MARK],
     "a mark in an object": {"a": MARK},
@@ -47,7 +107,36 @@ VALUES: dict[str, Any] = {
 }
 # whole bodies, sent as application/json
 BODIES: dict[str, bytes] = {
-    **known.BODIES,
+    "nothing": b"",
+    "white space": b" \n",
+    "half": b'{"type"',
+    "NaN": b'{"type": "api", "payload": {"a": NaN}}',
+    "Infinity": b"Infinity",
+    "1e400": b'{"a": 1e400}',
+    "NUL": b'{"a": "\\u0000"}',
+    "a NUL name": b'{"\\u0000": 1}',
+    "raw NUL": b'{"a": "\0"}',
+    "half a surrogate pair": b'{"a": "\\ud800"}',
+    "a name of half a surrogate pair": b'{"\\udc00": 1}',
+    "a surrogate in UTF-8": b'"\xed\xa0\x80"',
+    "not UTF-8": b"\xff\xfe\xfd",
+    "UTF-16": '{"type": "api"}'.encode("utf-16"),
+    "a byte order mark": b'\xef\xbb\xbf{"type": "api"}',
+    "5,000 digits": b'{"a": ' + b"1" * 5000 + b"}",
+    "64 levels": b'{"a":' * 64 + b"1" + b"}" * 64,
+    "65 levels": b'{"a":' * 65 + b"1" + b"}" * 65,
+    "500,000 lists": b"[" * 500_000,
+    "100,000 objects": b'{"a":' * 100_000 + b"1" + b"}" * 100_000,
+    "a name twice": b'{"type": "api", "type": "scheduled"}',
+    "null": b"null",
+    "true": b"true",
+    "a number": b"1",
+    "text": b'"text"',
+    "a list": b"[]",
+    "a mebibyte of text": b'{"a": "' + b"x" * 1_000_000 + b'"}',
+    "a mebibyte of names": json.dumps({str(n): 0 for n in range(80_000)}).encode(),
+    "more than a mebibyte": b'{"a": "' + b"x" * 1_100_000 + b'"}',
+    "a form": b"type=api&name=a",
     "a mark, half": f'{{"{MARK}": "{MARK}'.encode(),
     "a mark, alone": MARK.encode(),
     "a mark beside NaN": f'{{"a": "{MARK}", "b": NaN}}'.encode(),

@@ -6,8 +6,13 @@ from fastapi import Query, Request, Response
 
 from event_trigger.admin.repository import AuditFilter, AuditLog
 from event_trigger.admin.schemas import AuditRead, UserUpdate
-from event_trigger.auth.accounts import AccountChange, change_account
-from event_trigger.auth.dependencies import CredentialsDep, needs
+from event_trigger.auth.accounts import (
+    AccountChange,
+    LastAdmin,
+    NoLongerAdmin,
+    change_account,
+)
+from event_trigger.auth.dependencies import UNLIMITED, CredentialsDep, PrincipalDep, needs
 from event_trigger.auth.repository import Users
 from event_trigger.auth.schemas import UserRead
 from event_trigger.auth.scopes import Scope
@@ -31,11 +36,12 @@ from event_trigger.web.problems import problems
 from event_trigger.web.schemas import LARGEST_ID, Id, Instant, Text
 from event_trigger.web.session import SessionDep, SessionsDep
 from event_trigger.web.strict_json import strict_router
+from event_trigger.web.trail import record_refused
 
 router = strict_router(
     tags=["admin"],
     responses=problems(Unauthorized, Forbidden, Invalid),
-    dependencies=[needs(Scope.ADMIN)],
+    dependencies=[needs(Scope.ADMIN), UNLIMITED],
 )
 
 IdQuery = Annotated[int | None, Query(ge=1, le=LARGEST_ID)]
@@ -63,15 +69,25 @@ async def list_users(
     responses=problems(NotFound, Conflict, UnsupportedMediaType),
 )
 async def update_user(
-    user_id: Id, body: UserUpdate, sessions: SessionsDep, credentials: CredentialsDep
+    user_id: Id,
+    body: UserUpdate,
+    principal: PrincipalDep,
+    sessions: SessionsDep,
+    credentials: CredentialsDep,
 ) -> UserRead:
     """Disables a user, enables one again, or changes the role. It holds at once, on every replica.
 
     A disabled user's triggers go on firing. Enabled again, a user has to sign in anew.
     """
-    async with sessions.begin() as session:
-        user = await change_account(session, user_id, AccountChange(body.role, body.disabled))
-    credentials.forget()
+    change = AccountChange(body.role, body.disabled)
+    try:
+        async with sessions.begin() as session:
+            user = await change_account(session, user_id, change, by=principal.user_id)
+    except (LastAdmin, NoLongerAdmin):
+        async with sessions.begin() as session:
+            await record_refused(session, "user")
+        raise
+    credentials.forget(str(user_id))
     return UserRead.model_validate(user)
 
 

@@ -10,7 +10,7 @@ from event_trigger.auth.repository import Logins, Users
 from event_trigger.db.clock import database_now
 from event_trigger.db.engine import Sessions
 from event_trigger.db.notify import CREDENTIALS_CHANGED, notify
-from event_trigger.errors import Conflict, NotFound
+from event_trigger.errors import Conflict, Forbidden, NotFound
 from event_trigger.models import Role, User
 from event_trigger.web.trail import record
 
@@ -18,6 +18,11 @@ from event_trigger.web.trail import record
 class LastAdmin(Conflict):
     slug, title = "last-admin", "The last admin"
     default_detail = "This is the only admin who can sign in. Make another one first."
+
+
+class NoLongerAdmin(Forbidden):
+    slug, title = "no-longer-admin", "No longer an admin"
+    default_detail = "You are no admin any more."
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,10 +66,18 @@ async def disable_user(sessions: Sessions, *, email: str) -> None:
         await _set_disabled(session, user, at=await database_now(session))
 
 
-async def change_account(session: AsyncSession, user_id: int, change: AccountChange) -> User:
-    """Raises LastAdmin rather than leave nobody who could change it back."""
+async def change_account(
+    session: AsyncSession, user_id: int, change: AccountChange, *, by: int
+) -> User:
+    """Raises LastAdmin rather than leave nobody who could change it back.
+
+    Whoever is no admin any more when their turn comes is refused: a demotion must not be undone
+    by what the demoted one had asked for before.
+    """
     users = Users(session)
     admins = await users.lock_admins()
+    if by not in {one.id for one in admins}:
+        raise NoLongerAdmin
     user = await users.get_locked(user_id)
     if user is None:
         raise NotFound
@@ -78,7 +91,7 @@ async def change_account(session: AsyncSession, user_id: int, change: AccountCha
             session, user, at=await database_now(session) if change.disabled else None
         )
     await session.flush()
-    await notify(session, CREDENTIALS_CHANGED)
+    await notify(session, CREDENTIALS_CHANGED, str(user.id))
     return user
 
 

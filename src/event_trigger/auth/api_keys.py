@@ -6,9 +6,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from event_trigger.auth.credentials import KEY_PREFIX, hash_of
 from event_trigger.auth.principal import Principal
-from event_trigger.auth.repository import ApiKeys
+from event_trigger.auth.repository import ApiKeys, Users
 from event_trigger.auth.schemas import ApiKeyCreate
-from event_trigger.auth.scopes import MissingScope
+from event_trigger.auth.scopes import MissingScope, Scope
 from event_trigger.db.clock import database_now
 from event_trigger.errors import Conflict, Forbidden, Invalid, NotFound
 from event_trigger.models import ApiKey
@@ -42,6 +42,9 @@ async def make(
     """
     if missing := [one for one in body.scopes if one not in principal.scopes]:
         raise MissingScope(missing)
+    if body.trigger_ids is not None and Scope.ADMIN in body.scopes:
+        raise Invalid.at(["scopes"], "A key for some triggers cannot hold the scope admin.")
+    await Users(session).get_locked(principal.user_id)  # of two that come at once, one counts first
     keys = ApiKeys(session)
     if body.expires_at is not None and body.expires_at <= await database_now(session):
         raise Invalid.at(["expires_at"], "A key must expire in the future.")
@@ -62,9 +65,13 @@ async def make(
     return key, text
 
 
-async def end(session: AsyncSession, principal: Principal, key_id: int) -> None:
+async def end(session: AsyncSession, principal: Principal, key_id: int) -> int:
+    """Gives the id of the user whose key it was."""
     keys = ApiKeys(session)
     key = await keys.get(principal.owner_id, key_id)
     if key is None:
         raise NotFound
+    if missing := sorted(set(key.scopes) - principal.scopes - {Scope.ADMIN}):
+        raise MissingScope(missing)  # who is narrowed does not end what may do more
     await keys.delete(key)
+    return key.user_id

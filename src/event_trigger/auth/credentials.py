@@ -31,6 +31,12 @@ class _Known:
     asked_at: float
 
 
+@dataclass(frozen=True, slots=True)
+class _Asking:
+    task: asyncio.Task[Principal | None]
+    asked_at: float
+
+
 class Credentials:
     """Asks the database about a credential now and then, once for all who come meanwhile."""
 
@@ -41,7 +47,7 @@ class Credentials:
         self._tokens = tokens
         self._clock = clock
         self._known: OrderedDict[Credential, _Known] = OrderedDict()
-        self._asking: dict[Credential, asyncio.Task[Principal | None]] = {}
+        self._asking: dict[Credential, _Asking] = {}
 
     async def identify(self, token: str) -> Principal | None:
         """None for what is unknown, expired, revoked, or a disabled user's."""
@@ -58,26 +64,30 @@ class Credentials:
         now = await self._ask(principal.credential)
         return now is not None and replace(now, expires_at=principal.expires_at) == principal
 
-    def forget(self, _: str = "") -> None:
-        """Something was revoked. That is rare, so all are asked about again, rather than some."""
-        self._known.clear()
+    def forget(self, user: str = "") -> None:
+        """Something of a user was revoked, or of anybody, if a notification may have been lost."""
         self._asking.clear()  # what they are about to hear may be from before
+        for credential, known in list(self._known.items()):
+            if not user or str(known.principal.user_id) == user:
+                del self._known[credential]
 
     async def _ask(self, credential: Credential) -> Principal | None:
         known = self._known.get(credential)
         if known is not None and self._clock() < known.asked_at + KNOWN_FOR:
             return known.principal
         asking = self._asking.get(credential)
-        if asking is None:
-            asking = self._asking[credential] = asyncio.create_task(self._look_up(credential))
-        return await asyncio.shield(asking)
+        if asking is None or self._clock() >= asking.asked_at + KNOWN_FOR:  # it may hang
+            task = asyncio.create_task(self._look_up(credential))
+            asking = self._asking[credential] = _Asking(task, self._clock())
+        return await asyncio.shield(asking.task)
 
     async def _look_up(self, credential: Credential) -> Principal | None:
         asked_at, me = self._clock(), asyncio.current_task()
         try:
             principal = await self._read(credential)
         finally:
-            is_wanted = self._asking.get(credential) is me
+            asking = self._asking.get(credential)
+            is_wanted = asking is not None and asking.task is me
             if is_wanted:
                 del self._asking[credential]
         if principal is not None and is_wanted:

@@ -18,7 +18,6 @@ _OPEN = (  # where strangers come
     "/readyz",
 )
 _WITH_BODY = frozenset({"PATCH", "POST", "PUT"})
-_PRINCIPAL = "event_trigger.principal"
 
 
 class Gate:
@@ -49,12 +48,12 @@ class Gate:
 
 
 async def principal_in(scope: Scope, credentials: Credentials) -> Principal | None:
-    """Looks once a request: `Authorization: Bearer …`, or else `X-API-Key`."""
-    if _PRINCIPAL not in scope:
-        token = _token_in(Headers(scope=scope))
-        scope[_PRINCIPAL] = None if token is None else await credentials.identify(token)
-    found: Principal | None = scope[_PRINCIPAL]
-    return found
+    """Reads `Authorization: Bearer …`, or else `X-API-Key`.
+
+    Asked for again once the body is there: that may take longer than a revocation may.
+    """
+    token = _token_in(Headers(scope=scope))
+    return None if token is None else await credentials.identify(token)
 
 
 def _token_in(headers: Headers) -> str | None:

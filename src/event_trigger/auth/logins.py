@@ -105,8 +105,10 @@ async def refresh(session: AsyncSession, tokens: Tokens, *, refresh_token: str) 
     if token is None:
         raise RefreshRefused
     if token.used_at is not None:
-        await logins.revoke(token.login_id)
-        await record(session, "login", after={"revoked": "a refresh token was used twice"})
+        user_id = await logins.revoke(token.login_id)
+        if user_id is not None:  # only the first time: nobody fills the log with an old token
+            why = {"revoked": "a refresh token was used twice", "user_id": user_id}
+            await record(session, "login", after=why)
         raise RefreshReused
     found = await logins.get_of_token(token)
     if found is None:
@@ -117,8 +119,8 @@ async def refresh(session: AsyncSession, tokens: Tokens, *, refresh_token: str) 
 
 
 async def sign_out(session: AsyncSession, login_id: UUID) -> None:
-    await Logins(session).revoke(login_id)
-    await record(session, "login", after={"revoked": "signed out"})
+    if await Logins(session).revoke(login_id) is not None:
+        await record(session, "login", after={"revoked": "signed out"})
 
 
 async def _issue(

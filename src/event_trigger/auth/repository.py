@@ -97,11 +97,18 @@ class Logins:
         row = (await self.session.execute(statement)).one_or_none()
         return None if row is None else (row[0], row[1])
 
-    async def revoke(self, login_id: UUID) -> None:
-        await self.session.execute(
-            update(Login).where(Login.id == login_id).values(revoked_at=func.now())
+    async def revoke(self, login_id: UUID) -> int | None:
+        """Gives whose it was, unless it was revoked before."""
+        statement = (
+            update(Login)
+            .where(Login.id == login_id, Login.revoked_at.is_(None))
+            .values(revoked_at=func.now())
+            .returning(Login.user_id)
         )
-        await notify(self.session, CREDENTIALS_CHANGED)
+        user_id = await self.session.scalar(statement)
+        if user_id is not None:
+            await notify(self.session, CREDENTIALS_CHANGED, str(user_id))
+        return user_id
 
     async def revoke_all_of(self, user_id: int) -> None:
         await self.session.execute(
@@ -109,7 +116,7 @@ class Logins:
             .where(Login.user_id == user_id, Login.revoked_at.is_(None))
             .values(revoked_at=func.now())
         )
-        await notify(self.session, CREDENTIALS_CHANGED)
+        await notify(self.session, CREDENTIALS_CHANGED, str(user_id))
 
     async def add_token(self, login_id: UUID, token_hash: bytes) -> None:
         self.session.add(RefreshToken(login_id=login_id, token_hash=token_hash))
@@ -190,4 +197,4 @@ class ApiKeys:
     async def delete(self, key: ApiKey) -> None:
         await self.session.delete(key)
         await self.session.flush()
-        await notify(self.session, CREDENTIALS_CHANGED)
+        await notify(self.session, CREDENTIALS_CHANGED, str(key.user_id))

@@ -15,6 +15,7 @@ from event_trigger.auth.dependencies import (
 from event_trigger.auth.passwords import Crowded
 from event_trigger.auth.repository import Users
 from event_trigger.auth.schemas import RefreshRequest, TokenRead, UserCreate, UserRead
+from event_trigger.auth.throttle import count_registration
 from event_trigger.config import Settings
 from event_trigger.errors import (
     BadRequest,
@@ -84,10 +85,14 @@ async def sign_in(
     said = logins.SignIn(
         email=form.username.strip().lower(),
         password=form.password,
-        address=request.client.host if request.client else None,
+        address=_address_of(request),
         scopes=frozenset(form.scope.split()) or None,
     )
     return await logins.sign_in(sessions, passwords, tokens, said)
+
+
+def _address_of(request: Request) -> str | None:
+    return request.client.host if request.client else None
 
 
 @router.post(
@@ -113,7 +118,7 @@ async def logout(login: LoginDep, sessions: SessionsDep, credentials: Credential
     assert login.login_id is not None
     async with sessions.begin() as session:
         await logins.sign_out(session, login.login_id)
-    credentials.forget()
+    credentials.forget(str(login.user_id))
 
 
 @router.get(
@@ -141,6 +146,7 @@ async def register(
     """Closed unless the operator has set `EVENT_TRIGGER_OPEN_REGISTRATION=true`."""
     if not service(request, Settings).open_registration:
         raise Forbidden("Registration is closed. Ask the operator for an account.")
+    await count_registration(sessions, _address_of(request))
     user = await accounts.add_user(
         sessions, passwords, email=body.email, password=body.password, role=Role.USER
     )

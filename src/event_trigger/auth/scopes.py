@@ -32,8 +32,8 @@ class MissingScope(Forbidden):
 
 IN_WORDS = {
     Scope.TRIGGERS_READ: "read triggers, what they will do and what became of their instants",
-    Scope.TRIGGERS_WRITE: "create, change, pause and delete triggers",
-    Scope.TRIGGERS_FIRE: "fire triggers by hand, and repeat events",
+    Scope.TRIGGERS_WRITE: "create, change, pause and delete triggers, and see what is changed",
+    Scope.TRIGGERS_FIRE: "fire triggers by hand; with events:read, repeat events",
     Scope.EVENTS_READ: "read, follow and export events and their deliveries",
     Scope.DESTINATIONS_READ: "read destinations",
     Scope.DESTINATIONS_WRITE: "change destinations, read their secrets, send deliveries again",

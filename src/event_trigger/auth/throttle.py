@@ -15,6 +15,7 @@ from sqlalchemy import delete, func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from event_trigger.db.engine import Sessions
 from event_trigger.errors import Problem
 from event_trigger.models import SignInFailure
 
@@ -33,11 +34,12 @@ class Allowance:
 
 OF_ACCOUNT = Allowance(10, timedelta(seconds=30))
 OF_ADDRESS = Allowance(50, timedelta(seconds=3))
+OF_REGISTRATION = Allowance(20, timedelta(minutes=3))  # each takes a hash, and an account stays
 
 
 class TooManyFailures(Problem):
-    status, slug, title = 429, "too-many-failures", "Too many wrong logins"
-    default_detail = "There were too many wrong logins. Wait as long as Retry-After says."
+    status, slug, title = 429, "too-many-failures", "Too many tries"
+    default_detail = "There were too many tries. Wait as long as Retry-After says."
 
     def __init__(self, wait: timedelta = timedelta(seconds=1)) -> None:
         super().__init__(headers={"Retry-After": str(ceil(wait.total_seconds()))})
@@ -57,6 +59,16 @@ def subjects_of(*, email: str, address: str | None) -> list[Subject]:
     if address is None:
         return [account]
     return [account, Subject(_hash(f"address {_household(address)}"), OF_ADDRESS)]
+
+
+async def count_registration(sessions: Sessions, address: str | None) -> None:
+    """Raises TooManyFailures when too many accounts were asked for from one address."""
+    if address is None:
+        return
+    subject = Subject(_hash(f"registration {_household(address)}"), OF_REGISTRATION)
+    async with sessions.begin() as session:
+        await Failures(session).check([subject])
+        await Failures(session).record([subject])
 
 
 def _household(address: str) -> str:

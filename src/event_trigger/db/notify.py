@@ -12,7 +12,7 @@ log = structlog.get_logger()
 
 SCHEDULE_CHANGED = "event_trigger_schedule"
 DELIVERIES_CHANGED = "event_trigger_deliveries"
-CREDENTIALS_CHANGED = "event_trigger_credentials"
+CREDENTIALS_CHANGED = "event_trigger_credentials"  # says whose: a user's id
 EVENTS_STORED = "event_trigger_events"  # says whose: an owner's id
 RECONNECT_AFTER = 1.0  # seconds
 

@@ -13,6 +13,7 @@ from event_trigger.destinations.repository import Destinations
 from event_trigger.errors import Conflict, Invalid, NotFound
 from event_trigger.models import Delivery, DeliveryStatus
 from event_trigger.triggers.repository import OwnedId
+from event_trigger.web.trail import record
 
 _PACE = timedelta(milliseconds=20)  # new events come in between
 _BATCH = 5_000
@@ -44,6 +45,7 @@ async def redeliver(session: AsyncSession, key: OwnedId) -> Delivery:
     delivery.error = delivery.finished_at = delivery.leased_until = None
     delivery.queued_at = delivery.next_attempt_at = now
     await session.flush()
+    await record(session, "delivery", delivery.id, after={"status": delivery.status})
     await notify(session, DELIVERIES_CHANGED)
     return delivery
 
@@ -76,6 +78,8 @@ async def redeliver_exhausted(sessions: Sessions, key: OwnedId, wanted: Redelive
                 limit=_BATCH,
             )
             await notify(session, DELIVERIES_CHANGED)
+            if done:
+                await record(session, "destination", key.id, after={"redelivered": done})
         count += done
         if done < _BATCH:
             return count

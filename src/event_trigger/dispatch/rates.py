@@ -2,6 +2,7 @@
 
 import time
 from math import ceil
+from typing import NoReturn
 
 from limits import RateLimitItem, parse
 from limits.aio.storage import MemoryStorage
@@ -28,16 +29,27 @@ class Rates:
         self._limiter = SlidingWindowCounterRateLimiter(MemoryStorage())
 
     async def check(self, trigger: OwnedId, *, caller: str | None) -> None:
-        """Counts a call, or raises TooManyCalls; `caller` names a credential, if there is one.
+        """Counts a call of a credential, if `caller` names one, or raises TooManyCalls.
 
-        Whose trigger it is counts too: nobody uses up what is another's by naming its id.
+        The trigger's calls are only looked at: somebody may have made up its id.
         """
-        if caller is not None:
-            await self._hit(self._per_key, "key", caller)
-        await self._hit(self._per_trigger, "trigger", f"{trigger.owner_id}/{trigger.id}")
+        limit, name = self._per_key, caller
+        if limit is not None and name is not None and not await self._limiter.hit(limit, name):
+            await self._refuse(limit, name)
+        limit, name = self._per_trigger, _name_of(trigger)
+        if limit is not None and not await self._limiter.test(limit, name):
+            await self._refuse(limit, name)
 
-    async def _hit(self, limit: RateLimitItem | None, kind: str, name: str) -> None:
-        if limit is None or await self._limiter.hit(limit, kind, name):
-            return
-        stats = await self._limiter.get_window_stats(limit, kind, name)
+    async def count(self, trigger: OwnedId) -> None:
+        """Counts a call of a trigger that was fired by it."""
+        if self._per_trigger is not None:
+            await self._limiter.hit(self._per_trigger, _name_of(trigger))
+
+    async def _refuse(self, limit: RateLimitItem, name: str) -> NoReturn:
+        stats = await self._limiter.get_window_stats(limit, name)
         raise TooManyCalls(stats.reset_time - time.time())
+
+
+def _name_of(trigger: OwnedId) -> str:
+    """With its owner: nobody uses up what is another's by naming its id."""
+    return f"trigger {trigger.owner_id}/{trigger.id}"

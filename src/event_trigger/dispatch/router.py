@@ -6,6 +6,7 @@ from fastapi import Body, Depends, Header, Request, Response
 from fastapi.openapi.models import Example
 
 from event_trigger.auth.dependencies import PrincipalDep, needs
+from event_trigger.auth.principal import Principal
 from event_trigger.auth.scopes import Scope
 from event_trigger.db.clock import database_now
 from event_trigger.dispatch import firing
@@ -23,6 +24,7 @@ from event_trigger.events.dependencies import RetentionDep, visible_to
 from event_trigger.events.repository import Events
 from event_trigger.events.schemas import EventRead, read_event
 from event_trigger.triggers.dependencies import TriggerKeyDep
+from event_trigger.triggers.repository import OwnedId
 from event_trigger.web.problems import problems
 from event_trigger.web.schemas import Id, JsonObject, Text
 from event_trigger.web.services import service
@@ -32,8 +34,8 @@ from event_trigger.web.strict_json import strict_router
 replays = strict_router(
     prefix="/events",
     tags=["firing"],
-    responses=problems(Unauthorized, Forbidden, NotFound, Invalid),
-    dependencies=[needs(Scope.TRIGGERS_FIRE)],
+    responses=problems(Unauthorized, Forbidden, NotFound, Invalid, TooManyCalls),
+    dependencies=[needs(Scope.TRIGGERS_FIRE, Scope.EVENTS_READ)],
 )
 router = strict_router(
     prefix="/triggers",
@@ -86,15 +88,20 @@ class FireRequest:
         self.idempotency_key = idempotency_key
 
     async def fire(self, *, is_test: bool) -> Fired:
-        who = self.principal
-        caller = f"login {who.login_id}" if who.key_id is None else f"key {who.key_id}"
-        await self.rates.check(self.key, caller=caller)
+        await self.rates.check(self.key, caller=_named(self.principal))
         call = firing.Call(self.body, is_test, self.idempotency_key)
         answer = await firing.fire(self.session, self.key, call)
+        await self.rates.count(self.key)
         self.response.headers["Location"] = f"/events/{answer.event_id}"
         if answer.replayed:
             self.response.headers["Idempotent-Replayed"] = "true"
         return Fired()
+
+
+def _named(principal: Principal) -> str:
+    if principal.key_id is None:
+        return f"login {principal.login_id}"
+    return f"key {principal.key_id}"
 
 
 FireRequestDep = Annotated[FireRequest, Depends(scope="function")]
@@ -124,6 +131,7 @@ async def test_trigger(request: FireRequestDep) -> Fired:
 async def replay_event(
     event_id: Id,
     principal: PrincipalDep,
+    rates: RatesDep,
     session: SessionDep,
     retention: RetentionDep,
     response: Response,
@@ -137,7 +145,10 @@ async def replay_event(
     event = await events.get(visible_to(principal, retention, now=now), event_id)
     if event is None:
         raise NotFound
+    trigger = OwnedId(event.owner_id, event.trigger_id)
+    await rates.check(trigger, caller=_named(principal))
     new_id = await firing.replay(session, event)
+    await rates.count(trigger)
     after = await database_now(session)
     new = await events.get(visible_to(principal, retention, now=after), new_id)
     assert new is not None

@@ -91,6 +91,7 @@ async def call_hook(
     key = idempotency_key(Verify(hook.verify), request.headers)
     call = firing.Call(_read(body), is_test=False, key=key, compares_body=False)
     answer = await firing.fire(session, trigger, call)
+    await rates.count(trigger)
     response.headers["Location"] = f"/events/{answer.event_id}"
     if answer.replayed:
         response.headers["Idempotent-Replayed"] = "true"

@@ -91,5 +91,5 @@ async def delete_key(
 ) -> None:
     """Within a second it is worthless, on every replica."""
     async with sessions.begin() as session:
-        await api_keys.end(session, login, key_id)
-    credentials.forget()
+        user_id = await api_keys.end(session, login, key_id)
+    credentials.forget(str(user_id))

@@ -3,7 +3,7 @@
 import asyncio
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from uuid import uuid4
 
@@ -116,15 +116,18 @@ class HostMiddleware:
 class BodyLimitMiddleware:
     """Refuses a body of more than `largest` bytes, unread if its `Content-Length` says so.
 
-    FastAPI's own limit answers in plain text, and past the middleware that adds our headers.
+    Where strangers write, under `open_to_all`, less will do. FastAPI's own limit answers in plain
+    text, and past the middleware that adds our headers.
     """
 
-    def __init__(self, app: ASGIApp, *, largest: int) -> None:
+    def __init__(self, app: ASGIApp, *, largest: int, open_to_all: Mapping[str, int]) -> None:
         self.app = app
         self.largest = largest
+        self.open_to_all = open_to_all
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and _content_length(scope) > self.largest:
+        largest = self.open_to_all.get(scope.get("path", ""), self.largest)
+        if scope["type"] == "http" and _content_length(scope) > largest:
             await answer(TooLarge())(scope, receive, send)
             return
         size = 0
@@ -133,7 +136,7 @@ class BodyLimitMiddleware:
             nonlocal size
             message = await receive()
             size += len(message.get("body", b""))
-            if size > self.largest:  # while it is read, FastAPI lets no other error through
+            if size > largest:  # while it is read, FastAPI lets no other error through
                 raise HTTPException(TooLarge.status)
             return message
 
