@@ -24,7 +24,7 @@ def resolving(*answers: str | Sequence[str]) -> Names:
 
 
 @contextmanager
-def answering_late(ending: str) -> Iterator[tuple[Names, list[str]]]:
+def answering_late(ending: str, **limits: int) -> Iterator[tuple[Names, list[str]]]:
     """A name server that gives loopback, to names with that ending not before the body's end.
 
     Beside it are the names that it was asked for.
@@ -38,7 +38,7 @@ def answering_late(ending: str) -> Iterator[tuple[Names, list[str]]]:
         return [_info("127.0.0.1", port)]
 
     try:
-        yield Names(resolve), asked
+        yield Names(resolve, **limits), asked
     finally:
         over.set()
 

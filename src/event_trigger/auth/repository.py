@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
 
-from sqlalchemy import delete, func, or_, select, update
+from sqlalchemy import ColumnElement, delete, func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -143,6 +143,10 @@ class Logins:
         await self.session.execute(delete(Login).where(Login.expires_at < func.now()))
 
 
+def _holds_only(scopes: Iterable[str]) -> ColumnElement[bool]:
+    return ApiKey.scopes.contained_by(sorted(scopes))
+
+
 @dataclass(frozen=True)
 class ApiKeys:
     session: AsyncSession
@@ -155,18 +159,21 @@ class ApiKeys:
         statement = select(func.count()).where(ApiKey.user_id == user_id)
         return int(await self.session.scalar(statement) or 0)
 
-    async def get(self, owner_id: int | None, key_id: int) -> ApiKey | None:
-        """Anybody's if `owner_id` is None."""
-        statement = select(ApiKey).where(ApiKey.id == key_id)
+    async def get(
+        self, owner_id: int | None, key_id: int, *, within: Iterable[str]
+    ) -> ApiKey | None:
+        """Anybody's if `owner_id` is None; with no more scopes than `within`."""
+        statement = select(ApiKey).where(ApiKey.id == key_id, _holds_only(within))
         if owner_id is not None:
             statement = statement.where(ApiKey.user_id == owner_id)
         return (await self.session.scalars(statement)).one_or_none()
 
     async def list_page(
-        self, owner_id: int | None, *, before: int | None, limit: int
+        self, owner_id: int | None, *, within: Iterable[str], before: int | None, limit: int
     ) -> Page[ApiKey]:
-        """Newest first; everybody's if `owner_id` is None."""
+        """Newest first; everybody's if `owner_id` is None; with no more scopes than `within`."""
         statement = select(ApiKey).order_by(ApiKey.id.desc()).limit(limit + 1)
+        statement = statement.where(_holds_only(within))
         if owner_id is not None:
             statement = statement.where(ApiKey.user_id == owner_id)
         if before is not None:

@@ -23,10 +23,17 @@ class Names:
     A look-up that has begun cannot be ended, and goes on when those who asked have left.
     """
 
-    def __init__(self, resolve: Resolve = socket.getaddrinfo) -> None:
+    def __init__(
+        self,
+        resolve: Resolve = socket.getaddrinfo,
+        *,
+        most_at_once: int = MOST_AT_ONCE,
+        most_of_one_domain: int = MOST_OF_ONE_DOMAIN,
+    ) -> None:
         self._resolve = resolve
+        self._most_of_one_domain = most_of_one_domain
         self._under_way: dict[tuple[str, int], asyncio.Task[list[str]]] = {}
-        self._places = asyncio.Semaphore(MOST_AT_ONCE)
+        self._places = asyncio.Semaphore(most_at_once)
         self._domains: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
 
     async def lookup(self, host: str, port: int) -> list[str]:
@@ -40,7 +47,7 @@ class Names:
 
     async def _look_up(self, host: str, port: int) -> list[str]:
         of_domain = self._domains.setdefault(
-            _domain_of(host), asyncio.Semaphore(MOST_OF_ONE_DOMAIN)
+            _domain_of(host), asyncio.Semaphore(self._most_of_one_domain)
         )
         ask = partial(self._resolve, host, port, type=socket.SOCK_STREAM)
         async with asyncio.timeout(_BEGINS_WITHIN) as waiting, of_domain, self._places:

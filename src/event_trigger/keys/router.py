@@ -74,7 +74,12 @@ async def list_keys(
     cursor: CursorText = None,
 ) -> list[ApiKeyRead]:
     """Newest first; admins see everybody's. More pages are behind the `Link` header."""
-    page = await ApiKeys(session).list_page(login.owner_id, before=id_cursor(cursor), limit=limit)
+    page = await ApiKeys(session).list_page(
+        login.owner_id,
+        within=api_keys.seen_by(login),
+        before=id_cursor(cursor),
+        limit=limit,
+    )
     link_next(request, response, encode_cursor(page.rows[-1].id) if page.more else None)
     return [ApiKeyRead.model_validate(row) for row in page.rows]
 
