@@ -144,7 +144,8 @@ class Logins:
 
 
 def _holds_only(scopes: Iterable[str]) -> ColumnElement[bool]:
-    return ApiKey.scopes.contained_by(sorted(scopes))
+    holds: ColumnElement[bool] = ApiKey.scopes.contained_by(sorted(scopes))
+    return holds
 
 
 @dataclass(frozen=True)
