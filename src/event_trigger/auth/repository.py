@@ -13,7 +13,7 @@ from event_trigger.db.notify import CREDENTIALS_CHANGED, notify
 from event_trigger.models import ApiKey, Login, RefreshToken, Role, User
 from event_trigger.web.pagination import Page
 
-_TO_THE = timedelta(minutes=1)
+_PRECISION = timedelta(minutes=1)
 
 
 @dataclass(frozen=True)
@@ -195,7 +195,7 @@ class ApiKeys:
 
     async def note_used(self, key: ApiKey) -> None:
         """To the minute: a busy key must not become a busy row."""
-        stale = or_(ApiKey.last_used_at.is_(None), ApiKey.last_used_at < func.now() - _TO_THE)
+        stale = or_(ApiKey.last_used_at.is_(None), ApiKey.last_used_at < func.now() - _PRECISION)
         statement = update(ApiKey).where(ApiKey.id == key.id, stale)
         await self.session.execute(
             statement.values(last_used_at=func.now()),
