@@ -17,7 +17,7 @@ test: .venv/dev.stamp  ## Run the tests with coverage (EVENT_TRIGGER_PG_BIN=… 
 	$(BIN)/python -m pytest --numprocesses=2 --cov --cov-report=term --ignore=tests/security
 	$(BIN)/python -m pytest --numprocesses=2 tests/security # thousands of calls, which would take thrice as long if lines were counted
 
-faults: .venv/dev.stamp  ## Kill and freeze real processes for some four minutes, and audit what is left
+faults: .venv/dev.stamp  ## Kill and freeze real processes for some five minutes, and audit what is left
 	$(BIN)/python -m pytest tests/faults/test_storm.py tests/faults --numprocesses=2 -rP
 
 bench: .venv/dev.stamp  ## Measure deliveries, beside what the HTTP clients alone could do

@@ -1,6 +1,5 @@
 """The audit log in the database."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -8,7 +7,7 @@ from sqlalchemy import delete, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from event_trigger.models import AuditEntry
-from event_trigger.web.pagination import Page
+from event_trigger.web.pagination import Page, fetch_rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +29,7 @@ class AuditLog:
         self, wanted: AuditFilter, *, before: int | None, limit: int
     ) -> Page[AuditEntry]:
         """Newest first."""
-        statement = select(AuditEntry).order_by(AuditEntry.id.desc()).limit(limit + 1)
+        statement = select(AuditEntry).order_by(AuditEntry.id.desc())
         for column, value in (
             (AuditEntry.user_id, wanted.user_id),
             (AuditEntry.action, wanted.action),
@@ -46,8 +45,7 @@ class AuditLog:
             statement = statement.where(AuditEntry.at < wanted.until)
         if before is not None:
             statement = statement.where(AuditEntry.id < before)
-        rows: Sequence[AuditEntry] = (await self.session.scalars(statement)).all()
-        return Page(rows[:limit], more=len(rows) > limit)
+        return await fetch_rows(self.session, statement, limit=limit)
 
     async def purge_older_than(self, instant: datetime) -> None:
         await self.session.execute(delete(AuditEntry).where(AuditEntry.at < instant))

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from event_trigger.db.notify import CREDENTIALS_CHANGED, notify
 from event_trigger.models import ApiKey, Login, RefreshToken, Role, User
-from event_trigger.web.pagination import Page
+from event_trigger.web.pagination import Page, fetch_rows
 
 _PRECISION = timedelta(minutes=1)
 
@@ -56,11 +56,10 @@ class Users:
 
     async def list_page(self, *, before: int | None, limit: int) -> Page[User]:
         """Newest first."""
-        statement = select(User).order_by(User.id.desc()).limit(limit + 1)
+        statement = select(User).order_by(User.id.desc())
         if before is not None:
             statement = statement.where(User.id < before)
-        rows = (await self.session.scalars(statement)).all()
-        return Page(rows[:limit], more=len(rows) > limit)
+        return await fetch_rows(self.session, statement, limit=limit)
 
 
 @dataclass(frozen=True)
@@ -173,14 +172,13 @@ class ApiKeys:
         self, owner_id: int | None, *, within: Iterable[str], before: int | None, limit: int
     ) -> Page[ApiKey]:
         """Newest first; everybody's if `owner_id` is None; with no more scopes than `within`."""
-        statement = select(ApiKey).order_by(ApiKey.id.desc()).limit(limit + 1)
+        statement = select(ApiKey).order_by(ApiKey.id.desc())
         statement = statement.where(_holds_only(within))
         if owner_id is not None:
             statement = statement.where(ApiKey.user_id == owner_id)
         if before is not None:
             statement = statement.where(ApiKey.id < before)
-        rows = (await self.session.scalars(statement)).all()
-        return Page(rows[:limit], more=len(rows) > limit)
+        return await fetch_rows(self.session, statement, limit=limit)
 
     async def get_with_user(self, key_hash: bytes) -> tuple[ApiKey, User] | None:
         """A key that has not expired, of a user who is not disabled."""

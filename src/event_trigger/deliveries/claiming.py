@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 
 from event_trigger.db.engine import Sessions
 from event_trigger.deliveries.giving_up import Backlog
+from event_trigger.deliveries.interruption import Interruptions
 from event_trigger.deliveries.queue import Claimed, Granted, Queue, Waiting
 from event_trigger.deliveries.recording import breaker_of
 from event_trigger.destinations.pacing import Bucket, room
@@ -43,7 +44,7 @@ async def claim(sessions: Sessions, shard: int, parts: Sequence[Part]) -> Claim:
             given_up = await Backlog(session).give_up_deleted(shard, deleted, limit=LARGEST_GIVE_UP)
             waits += [0.0] if given_up == LARGEST_GIVE_UP else []
         if abandoned := [one.id for one in locked if one.abandoned]:
-            await queue.take_over(shard, abandoned)
+            await Interruptions(session).take_over(shard, abandoned)
         open_ones = {one.id: one for one in locked if one.deleted_at is None}
         granted = [
             Granted(one.id, count, wanted[one.id].size, _lease_end(one))

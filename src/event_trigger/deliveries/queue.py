@@ -136,28 +136,6 @@ _SAVE_BUCKETS = text("""
     ) AS saved (id, tokens, tokens_at)
     WHERE destinations.shard = :shard AND destinations.id = saved.id
 """)
-# whether it arrived nobody knows; it is on record, and costs none of the retries
-_INTERRUPT = """
-    WITH interrupted AS (
-        UPDATE deliveries SET leased_until = NULL, next_attempt_at = now(),
-            attempt_count = attempt_count + 1
-        WHERE shard = :shard AND leased_until IS NOT NULL AND {condition}
-        RETURNING id, attempt_count, leased_at
-    )
-    INSERT INTO delivery_attempts (shard, delivery_id, number, attempted_at, error)
-    SELECT :shard, id, attempt_count, leased_at, :interrupted FROM interrupted
-"""
-_TAKE_OVER = text(
-    _INTERRUPT.format(
-        condition="destination_id = ANY (CAST(:ids AS bigint[])) AND leased_until <= now()"
-    )
-)
-_GIVE_BACK = text(
-    _INTERRUPT.format(
-        condition="(id, lease) IN (SELECT * FROM unnest(CAST(:ids AS bigint[]),"
-        " CAST(:leases AS bigint[])))"
-    )
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -281,25 +259,6 @@ class Queue:
             or_(Destination.failures > 0, Destination.window.is_not(None)),
         )
         return set((await self.session.scalars(statement)).all())
-
-    async def take_over(self, shard: int, destination_ids: Sequence[int]) -> None:
-        """Makes due what was leased by somebody who has not been heard of since."""
-        values = {
-            "shard": shard,
-            "ids": list(destination_ids),
-            "interrupted": DeliveryError.INTERRUPTED,
-        }
-        await self.session.execute(_TAKE_OVER, values)
-
-    async def give_back(self, shard: int, leases: Sequence[tuple[int, int]]) -> None:
-        """Ends leases (delivery, number) of one's own, so that others need not wait for that."""
-        values = {
-            "shard": shard,
-            "ids": [one for one, _ in leases],
-            "leases": [lease for _, lease in leases],
-            "interrupted": DeliveryError.INTERRUPTED,
-        }
-        await self.session.execute(_GIVE_BACK, values)
 
     async def save_breakers(self, shard: int, health: Sequence[Health]) -> None:
         saved = {

@@ -17,7 +17,7 @@ from event_trigger.models import (
     shard_of,
 )
 from event_trigger.triggers.repository import OwnedId
-from event_trigger.web.pagination import Page
+from event_trigger.web.pagination import Page, fetch_rows
 
 _ATTEMPTS_SHOWN = 1000
 # statuses are written out, because a partial index serves only what is known when planning
@@ -118,9 +118,8 @@ class Deliveries:
         if before is not None:
             statement = statement.where(Delivery.id < before)
         options = {} if owner_id is not None else {ACROSS_SHARDS: "admin reads"}
-        statement = statement.options(_WITHOUT_PAYLOAD).limit(limit + 1)
-        rows = (await self.session.scalars(statement, execution_options=options)).all()
-        return Page(rows[:limit], more=len(rows) > limit)
+        statement = statement.options(_WITHOUT_PAYLOAD)
+        return await fetch_rows(self.session, statement, limit=limit, options=options)
 
     async def redeliver_exhausted(
         self,

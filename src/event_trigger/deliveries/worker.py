@@ -11,6 +11,7 @@ import structlog
 
 from event_trigger.db.engine import Sessions, is_outage, sqlstate
 from event_trigger.deliveries.claiming import Part, claim
+from event_trigger.deliveries.interruption import Interruptions
 from event_trigger.deliveries.parcel import Leased, Parcel, leased, pack, recorded
 from event_trigger.deliveries.queue import Claimed, Queue, Waiting
 from event_trigger.deliveries.recording import Done, Recorder
@@ -179,7 +180,7 @@ class Worker:
             for shard, group in groupby(deliveries, key=lambda one: one.shard):
                 leases = [(one.delivery_id, one.lease) for one in group]
                 async with self._sessions.begin() as session:
-                    await Queue(session).give_back(shard, leases)
+                    await Interruptions(session).give_back(shard, leases)
         except Exception as error:
             if not is_outage(error):
                 raise
