@@ -22,29 +22,32 @@ def get_retention(request: Request) -> Retention:
 RetentionDep = Annotated[Retention, Depends(get_retention)]
 
 
-class EventQuery:
-    """The filters that every way of reading the log understands."""
+class EventFilters:
+    """What every way of reading the log can be narrowed to."""
 
     def __init__(
         self,
         trigger_id: Annotated[int | None, Query(ge=1, le=LARGEST_ID)] = None,
         kind: Annotated[EventType | None, Query(alias="type")] = None,
-        state: Annotated[EventState | None, Query()] = None,
         is_test: Annotated[bool | None, Query()] = None,
         since: Annotated[Instant | None, Query(description="Inclusive.")] = None,
         until: Annotated[Instant | None, Query(description="Exclusive.")] = None,
     ) -> None:
         self.trigger_id = trigger_id
         self.kind = kind
-        self.state = state
         self.is_test = is_test
         self.since = since
         self.until = until
 
-    def filter(self, principal: Principal, retention: Retention, *, now: datetime) -> EventFilter:
-        window = visible_window(
-            retention, now=now, state=self.state, since=self.since, until=self.until
-        )
+    def for_reader(
+        self,
+        principal: Principal,
+        retention: Retention,
+        *,
+        now: datetime,
+        state: EventState | None = None,
+    ) -> EventFilter:
+        window = visible_window(retention, now=now, state=state, since=self.since, until=self.until)
         return EventFilter(
             principal.owner_id,
             window,
@@ -61,4 +64,5 @@ def visible_to(principal: Principal, retention: Retention, *, now: datetime) -> 
     return EventFilter(principal.owner_id, window, trigger_ids=principal.trigger_ids)
 
 
-EventQueryDep = Annotated[EventQuery, Depends()]
+EventFiltersDep = Annotated[EventFilters, Depends()]
+StateParameter = Annotated[EventState | None, Query()]

@@ -11,7 +11,12 @@ from event_trigger.auth.dependencies import CredentialsDep, PrincipalDep, needs
 from event_trigger.auth.scopes import Scope
 from event_trigger.db.clock import database_now
 from event_trigger.errors import Forbidden, Invalid, NotFound, Unauthorized
-from event_trigger.events.dependencies import EventQueryDep, RetentionDep, visible_to
+from event_trigger.events.dependencies import (
+    EventFiltersDep,
+    RetentionDep,
+    StateParameter,
+    visible_to,
+)
 from event_trigger.events.export import ExportFormat, LoginEnded, export
 from event_trigger.events.repository import Events
 from event_trigger.events.schemas import EventRead, TriggerCount, read_event
@@ -51,7 +56,8 @@ async def list_events(
     principal: PrincipalDep,
     session: SessionDep,
     retention: RetentionDep,
-    query: EventQueryDep,
+    filters: EventFiltersDep,
+    state: StateParameter = None,
     aggregate: Annotated[bool, Query(description="Count by trigger instead.")] = False,
     limit: Limit = DEFAULT_LIMIT,
     cursor: CursorText = None,
@@ -62,7 +68,7 @@ async def list_events(
     in the order of the triggers' ids, all in one answer.
     """
     now = await database_now(session)
-    wanted = query.filter(principal, retention, now=now)
+    wanted = filters.for_reader(principal, retention, now=now, state=state)
     if aggregate:
         counts = await Events(session).count_by_trigger(wanted)
         return [TriggerCount(trigger_id=one.trigger_id, count=one.fired) for one in counts]
@@ -105,7 +111,8 @@ async def export_events(
     credentials: CredentialsDep,
     sessions: SessionsDep,
     retention: RetentionDep,
-    query: EventQueryDep,
+    filters: EventFiltersDep,
+    state: StateParameter = None,
     format_: Annotated[ExportFormat, Query(alias="format")] = ExportFormat.NDJSON,
 ) -> StreamingResponse:
     """All that the filters select, newest first: JSON a line (NDJSON), or CSV (RFC 4180).
@@ -117,7 +124,7 @@ async def export_events(
     """
     async with sessions() as session:
         now = await database_now(session)
-    wanted = query.filter(principal, retention, now=now)
+    wanted = filters.for_reader(principal, retention, now=now, state=state)
 
     async def may_go_on() -> bool:
         return await credentials.is_current(principal)

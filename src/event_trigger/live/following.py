@@ -92,6 +92,8 @@ class Follower:
                 wait = _SHORTEST_WAIT
             if look.next is None:
                 return
+            if place.last_xid is None and look.next.last_xid is not None:
+                wait = _SHORTEST_WAIT  # over, but for what may still be committed
             place = look.next
             if not look.more and not self.hub.is_closing:
                 woken = await subscription.wait(wait)

@@ -1,15 +1,17 @@
 """The log as it happens, over HTTP: server-sent events."""
 
 from collections.abc import AsyncIterator
-from typing import Annotated
+from typing import Annotated, Literal
 
-from fastapi import Depends, Header, Request
+from fastapi import Depends, Header, Query, Request
 from fastapi.sse import EventSourceResponse, ServerSentEvent
+from pydantic import Field
+from pydantic.json_schema import SkipJsonSchema
 
 from event_trigger.auth.dependencies import CredentialsDep, PrincipalDep, needs
 from event_trigger.auth.scopes import Scope
-from event_trigger.errors import FieldError, Forbidden, Invalid, Unauthorized, Unavailable
-from event_trigger.events.dependencies import EventQuery, EventQueryDep, RetentionDep
+from event_trigger.errors import Forbidden, Invalid, Unauthorized, Unavailable
+from event_trigger.events.dependencies import EventFiltersDep, RetentionDep
 from event_trigger.events.schemas import json_line, read_event
 from event_trigger.live.following import Follower
 from event_trigger.live.hub import Hub, Subscription, TooManyStreams
@@ -49,14 +51,6 @@ async def subscribe(hub: HubDep, principal: PrincipalDep) -> AsyncIterator[Subsc
         yield subscription
 
 
-def get_query(query: EventQueryDep) -> EventQuery:
-    """The filters of a list; but an event is not stored as archived, nor read again for it."""
-    if query.state is EventState.ARCHIVED:
-        detail = "A stream shows what happens now, which is active. Read GET /events instead."
-        raise Invalid(detail, errors=[FieldError("parameter", "state", detail)])
-    return query
-
-
 @router.get(
     "/stream",
     summary="Follow events",
@@ -70,10 +64,15 @@ async def stream_events(
     credentials: CredentialsDep,
     sessions: SessionsDep,
     retention: RetentionDep,
-    query: Annotated[EventQuery, Depends(get_query)],
+    filters: EventFiltersDep,
+    state: Annotated[
+        Literal[EventState.ACTIVE] | None,
+        Query(description="What happens now is active; for what is archived, `GET /events`."),
+    ] = None,
     last_event_id: Annotated[
-        int | None,
-        Header(ge=0, le=LARGEST_ID, description="Goes on after this event; by default from now."),
+        # a header is a number, or is not there
+        Annotated[int, Field(ge=0, le=LARGEST_ID)] | SkipJsonSchema[None],
+        Header(description="Goes on after this event; by default from now."),
     ] = None,
 ) -> AsyncIterator[ServerSentEvent]:
     """Server-sent events: each event as soon as it is committed, in the order of commits.
@@ -82,7 +81,7 @@ async def stream_events(
     `Last-Event-ID` and nothing is missed, whichever replica answers. After an id that is not there
     any more, all that is kept is sent.
 
-    The filters are those of `GET /events`; `state` can only be `active`. A stream ends with what
+    The filters are those of `GET /events`. A stream ends with what
     `until` selects, and with the token that it began with: come back with a new one.
     """
     follower = Follower(
@@ -90,7 +89,7 @@ async def stream_events(
         hub,
         credentials,
         principal,
-        lambda now: query.filter(principal, retention, now=now),
+        lambda now: filters.for_reader(principal, retention, now=now, state=state),
     )
     position = await follower.position_after(last_event_id)
     yield ServerSentEvent(comment="following")

@@ -14,7 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException
 from starlette.routing import Match
 
-from event_trigger.db.engine import is_outage
+from event_trigger.db.engine import is_outage, sqlstate
 from event_trigger.errors import FieldError, Invalid, Problem, TooLarge, Unavailable, pointer
 from event_trigger.models import TriggerType
 from event_trigger.web.paths import loggable
@@ -170,7 +170,10 @@ async def on_database_error(request: Request, error: Exception) -> Response:
     if not is_outage(error):
         raise error
     log.warning(
-        "database_unavailable", path=loggable(request.scope["path"]), error=type(error).__name__
+        "database_unavailable",
+        path=loggable(request.scope["path"]),
+        error=type(error).__name__,
+        sqlstate=sqlstate(error),
     )
     return answer(Unavailable())
 
