@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 
 from tests.support.destinations import fire, make_destination, until_finished
-from tests.support.document import Operation, operations_of
+from tests.support.document import Operation, described_api, operations_of
 from tests.support.keys import ALL_SCOPES, make_key
 from tests.support.logins import ask_for_tokens, sign_in, tokens_of
 from tests.support.names import resolving
@@ -178,6 +178,5 @@ async def inhabited(database_url: str) -> AsyncIterator[World]:
         listening(service) as url,
         httpx.AsyncClient(base_url=url, timeout=30) as outside,
     ):
-        document = (await service.client().get("/openapi.json")).json()
         inside = service.client()
-        yield World(service, receiver, url, inside, outside, operations_of(document))
+        yield World(service, receiver, url, inside, outside, operations_of(described_api()))

@@ -2,9 +2,13 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import httpx
+
+from event_trigger.app import create_app
+from tests.support.services import make_settings
 
 JSON, FORM = "application/json", "application/x-www-form-urlencoded"
 
@@ -70,6 +74,12 @@ class Operation:
         yield schema
         for one in (*schema.get("oneOf", ()), *schema.get("anyOf", ())):
             yield from self._alternatives(one)
+
+
+@cache
+def described_api() -> dict[str, Any]:
+    """As it is served, made once: that takes long, and no database."""
+    return create_app(make_settings("postgresql://nowhere/nothing")).openapi()
 
 
 def operations_of(document: dict[str, Any]) -> list[Operation]:
