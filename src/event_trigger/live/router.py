@@ -5,8 +5,7 @@ from typing import Annotated, Literal
 
 from fastapi import Depends, Header, Query, Request
 from fastapi.sse import EventSourceResponse, ServerSentEvent
-from pydantic import Field
-from pydantic.json_schema import SkipJsonSchema
+from pydantic import WithJsonSchema
 
 from event_trigger.auth.dependencies import CredentialsDep, PrincipalDep, needs
 from event_trigger.auth.scopes import Scope
@@ -70,9 +69,10 @@ async def stream_events(
         Query(description="What happens now is active; for what is archived, `GET /events`."),
     ] = None,
     last_event_id: Annotated[
-        # a header is a number, or is not there
-        Annotated[int, Field(ge=0, le=LARGEST_ID)] | SkipJsonSchema[None],
-        Header(description="Goes on after this event; by default from now."),
+        int | None,
+        Header(ge=0, le=LARGEST_ID, description="Goes on after this event; by default from now."),
+        # a header is a number, or is not there: there is no null
+        WithJsonSchema({"type": "integer", "minimum": 0, "maximum": LARGEST_ID}),
     ] = None,
 ) -> AsyncIterator[ServerSentEvent]:
     """Server-sent events: each event as soon as it is committed, in the order of commits.
