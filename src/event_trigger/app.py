@@ -29,6 +29,8 @@ from event_trigger.destinations import router as destinations
 from event_trigger.destinations.names import Names
 from event_trigger.destinations.target import Guard
 from event_trigger.dispatch import router as dispatch
+from event_trigger.dispatch.fast_path import FastPath
+from event_trigger.dispatch.group_commit import GroupCommit
 from event_trigger.dispatch.rates import Rates
 from event_trigger.events import router as events
 from event_trigger.events.retention import make_partitions
@@ -92,6 +94,8 @@ def create_app(
         None if previous is None else previous.get_secret_value(),
     )
     credentials = Credentials(sessions, tokens)
+    group_commit = GroupCommit(sessions)
+    rates = Rates(per_key=settings.fire_rate_per_key, per_trigger=settings.fire_rate_per_trigger)
     jobs = Jobs(
         jobs_engine,
         create_sessions(jobs_engine),
@@ -126,7 +130,11 @@ def create_app(
         telemetry={"tracing": False, "metrics": False, "logs": False},
         redirect_slashes=False,
         generate_unique_id_function=operation_id,
-        middleware=_middleware(settings, credentials),
+        middleware=[
+            *_middleware(settings),
+            Middleware(FastPath, credentials=credentials, group_commit=group_commit, rates=rates),
+            Middleware(Gate, credentials=credentials),
+        ],
     )
     app.state.services = Services(
         settings,
@@ -139,7 +147,8 @@ def create_app(
         names,
         sender,
         hub,
-        Rates(per_key=settings.fire_rate_per_key, per_trigger=settings.fire_rate_per_trigger),
+        group_commit,
+        rates,
         health.Readiness((_database_check(jobs_engine), jobs.silence)),
     )
     add_problem_handlers(app)
@@ -196,7 +205,7 @@ def operation_id(route: APIRoute) -> str:
     return route.name
 
 
-def _middleware(settings: Settings, credentials: Credentials) -> list[Middleware]:
+def _middleware(settings: Settings) -> list[Middleware]:
     stack = [Middleware(RequestMiddleware)]
     if settings.trusted_hosts:
         stack.append(Middleware(HostMiddleware, trusted=settings.trusted_hosts))
@@ -225,5 +234,4 @@ def _middleware(settings: Settings, credentials: Credentials) -> list[Middleware
                 ("/auth/token", "/auth/refresh", "/auth/register"), LARGEST_SIGN_IN
             ),
         ),
-        Middleware(Gate, credentials=credentials),
     ]

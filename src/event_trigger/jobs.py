@@ -26,9 +26,8 @@ from event_trigger.db.stalled import end_stalled_sessions
 from event_trigger.deliveries.retention import retain_deliveries
 from event_trigger.deliveries.sender import Sender
 from event_trigger.deliveries.worker import Worker
+from event_trigger.dispatch.answers import ANSWERS_KEPT_FOR, purge_answers
 from event_trigger.dispatch.dispatcher import LONGEST_WAIT, fire_due
-from event_trigger.dispatch.firing import ANSWERS_KEPT_FOR
-from event_trigger.dispatch.repository import IdempotencyKeys
 from event_trigger.events.retention import sweep
 from event_trigger.triggers.history import History
 from event_trigger.vault import Vault
@@ -155,7 +154,7 @@ class Jobs:
         async with self._sessions.begin() as session:
             now = await database_now(session)
             await History(session).purge_older_than(now - self._settings.keep_for)
-            await IdempotencyKeys(session).purge_older_than(now - ANSWERS_KEPT_FOR)
+            await purge_answers(session, older_than=now - ANSWERS_KEPT_FOR)
             await Logins(session).purge_expired()
             await Failures(session).purge()
         async with self._sessions.begin() as session:

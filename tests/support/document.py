@@ -6,6 +6,7 @@ from functools import cache
 from typing import Any
 
 import httpx
+from fastapi import FastAPI
 
 from event_trigger.app import create_app
 from tests.support.services import make_settings
@@ -76,10 +77,15 @@ class Operation:
             yield from self._alternatives(one)
 
 
+def make_app() -> FastAPI:
+    """What describes itself needs no database."""
+    return create_app(make_settings("postgresql://nowhere/nothing"))
+
+
 @cache
 def described_api() -> dict[str, Any]:
-    """As it is served, made once: that takes long, and no database."""
-    return create_app(make_settings("postgresql://nowhere/nothing")).openapi()
+    """As it is served; made once, since that takes long."""
+    return make_app().openapi()
 
 
 def operations_of(document: dict[str, Any]) -> list[Operation]:

@@ -39,15 +39,15 @@ class LimitedKey(Forbidden):
     default_detail = "This API key is only good for some triggers, and not for this."
 
 
-def get_tokens(request: Request) -> Tokens:
+async def get_tokens(request: Request) -> Tokens:
     return service(request, Tokens)
 
 
-def get_passwords(request: Request) -> Passwords:
+async def get_passwords(request: Request) -> Passwords:
     return service(request, Passwords)
 
 
-def get_credentials(request: Request) -> Credentials:
+async def get_credentials(request: Request) -> Credentials:
     return service(request, Credentials)
 
 
@@ -90,12 +90,12 @@ def needs(*scopes: Scope) -> Any:
     return Security(check_scopes, scopes=[str(one) for one in scopes])
 
 
-def check_unlimited(principal: PrincipalDep) -> None:
+async def check_unlimited(principal: PrincipalDep) -> None:
     if principal.trigger_ids is not None:
         raise LimitedKey
 
 
-def get_login(principal: PrincipalDep) -> Principal:
+async def get_login(principal: PrincipalDep) -> Principal:
     check_login(principal)
     return principal
 

@@ -28,7 +28,7 @@ from event_trigger.errors import (
 from event_trigger.models import Role
 from event_trigger.web.problems import problems
 from event_trigger.web.schemas import Text
-from event_trigger.web.services import service
+from event_trigger.web.services import on_the_loop, service
 from event_trigger.web.session import SessionDep, SessionsDep
 from event_trigger.web.strict_json import strict_router
 
@@ -64,6 +64,9 @@ class PasswordGrant:
         self.scope = scope
 
 
+PasswordGrantDep = Annotated[PasswordGrant, Depends(on_the_loop(PasswordGrant))]
+
+
 @forms.post(
     "/token",
     summary="Sign in",
@@ -72,7 +75,7 @@ class PasswordGrant:
 )
 async def sign_in(
     request: Request,
-    form: Annotated[PasswordGrant, Depends()],
+    form: PasswordGrantDep,
     sessions: SessionsDep,
     passwords: PasswordsDep,
     tokens: TokensDep,

@@ -20,7 +20,7 @@ async def get_delivery_key(
     return await owned_id(principal, delivery_id, Deliveries(session).get_owner)
 
 
-def get_sender(request: Request) -> Sender:
+async def get_sender(request: Request) -> Sender:
     return service(request, Sender)
 
 

@@ -22,11 +22,11 @@ async def get_destination_key(
         return await owned_id(principal, destination_id, Destinations(session).get_owner)
 
 
-def get_guard(request: Request) -> Guard:
+async def get_guard(request: Request) -> Guard:
     return service(request, Guard)
 
 
-def get_lookup(request: Request) -> Lookup:
+async def get_lookup(request: Request) -> Lookup:
     return service(request, Names).lookup
 
 

@@ -1,18 +1,18 @@
-"""Claiming what is due, and writing events: a batch takes three statements, however large."""
+"""Claiming what is due, and firing it: a batch takes three statements, however large."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Row, Text, cast, delete, func, insert, select, text, update
+from sqlalchemy import Row, Text, cast, func, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from event_trigger.db.engine import ACROSS_SHARDS
-from event_trigger.db.notify import EVENTS_STORED
+from event_trigger.db.notify import EVENTS_STORED, notify_all
 from event_trigger.deliveries.outbox import StoredEvent, store_deliveries
 from event_trigger.dispatch.due import Due
-from event_trigger.models import Event, EventType, IdempotencyKey, Trigger, TriggerStatus
+from event_trigger.models import EventType, Trigger, TriggerStatus
 from event_trigger.triggers.history import History, UnfiredOf
 from event_trigger.triggers.repository import OwnedId
 
@@ -41,9 +41,6 @@ _ADVANCE_TRIGGERS = text("""
         CAST(:next_fire_ats AS timestamptz[]), CAST(:fireds AS int[])
     ) AS advanced (id, settled_until, next_fire_at, fired)
     WHERE triggers.shard = :shard AND triggers.id = advanced.id
-""")
-_NOTIFY_OWNERS = text("""
-    SELECT pg_notify(:channel, owner) FROM unnest(CAST(:owners AS text[])) AS owner
 """)
 
 LATE = timedelta(seconds=1)
@@ -173,7 +170,7 @@ class Firings:
         if any(one.has_destinations for one in firings):
             await store_deliveries(self.session, shard, stored)
         owners = sorted({str(one.owner_id) for one in firings if one.due.fires})
-        await self.session.execute(_NOTIFY_OWNERS, {"channel": EVENTS_STORED, "owners": owners})
+        await notify_all(self.session, EVENTS_STORED, owners)
 
     async def set_aside(self, key: OwnedId, error: str, *, settled_until: datetime) -> None:
         """Takes a trigger that cannot fire off the schedule, with the reason on record."""
@@ -187,68 +184,4 @@ class Firings:
                 error=error,
                 updated_at=func.now(),
             )
-        )
-
-    async def add_called(
-        self,
-        key: OwnedId,
-        payload: dict[str, Any] | None,
-        *,
-        is_test: bool,
-        has_destinations: bool,
-        replay_of: int | None = None,
-    ) -> int:
-        """Writes the event of a call, and what it is to be delivered as."""
-        stored = (
-            insert(Event)
-            .values(
-                shard=key.shard,
-                owner_id=key.owner_id,
-                trigger_id=key.id,
-                type=EventType.API,
-                payload=payload,
-                is_test=is_test,
-                replay_of=replay_of,
-            )
-            .returning(Event.id, Event.triggered_at)
-            .cte("stored")
-        )
-        told = func.pg_notify(EVENTS_STORED, str(key.owner_id))
-        statement = select(stored.c.id, stored.c.triggered_at, told)
-        event_id, triggered_at, _ = (await self.session.execute(statement)).one()
-        if has_destinations:
-            event = StoredEvent(event_id, triggered_at)
-            await store_deliveries(self.session, key.shard, [event])
-        return int(event_id)
-
-    async def record_called(self, key: OwnedId) -> None:
-        await self.session.execute(
-            update(Trigger)
-            .where(Trigger.shard == key.shard, Trigger.id == key.id)
-            .values(fire_count=Trigger.fire_count + 1, last_fired_at=func.clock_timestamp())
-        )
-
-
-@dataclass(frozen=True)
-class IdempotencyKeys:
-    session: AsyncSession
-
-    async def try_lock(self, lock: int) -> bool:
-        """Whether no other call holds this lock; it ends with the transaction."""
-        return bool(await self.session.scalar(select(func.pg_try_advisory_xact_lock(lock))))
-
-    async def get(self, key: OwnedId, text_: str, *, is_test: bool) -> IdempotencyKey | None:
-        return await self.session.get(
-            IdempotencyKey,
-            {"shard": key.shard, "trigger_id": key.id, "is_test": is_test, "key": text_},
-        )
-
-    async def add(self, answered: IdempotencyKey) -> None:
-        self.session.add(answered)
-        await self.session.flush()
-
-    async def purge_older_than(self, instant: datetime) -> None:
-        await self.session.execute(
-            delete(IdempotencyKey).where(IdempotencyKey.created_at < instant),
-            execution_options={ACROSS_SHARDS: "retention"},
         )

@@ -6,10 +6,11 @@ from fastapi import Body, Depends, Header, Request, Response
 from fastapi.openapi.models import Example
 
 from event_trigger.auth.dependencies import PrincipalDep, needs
-from event_trigger.auth.principal import Principal
 from event_trigger.auth.scopes import Scope
 from event_trigger.db.clock import database_now
-from event_trigger.dispatch import firing
+from event_trigger.dispatch.by_hand import fire_by_hand, headers_of, name_of
+from event_trigger.dispatch.firing import Call, replay
+from event_trigger.dispatch.group_commit import GroupCommit
 from event_trigger.dispatch.rates import Rates, TooManyCalls
 from event_trigger.dispatch.schemas import Fired
 from event_trigger.errors import (
@@ -23,12 +24,12 @@ from event_trigger.errors import (
 from event_trigger.events.dependencies import RetentionDep, visible_to
 from event_trigger.events.repository import Events
 from event_trigger.events.schemas import EventRead, read_event
-from event_trigger.triggers.dependencies import TriggerKeyDep
-from event_trigger.triggers.repository import OwnedId
+from event_trigger.triggers.dependencies import owned_trigger
+from event_trigger.triggers.repository import OwnedId, Triggers
 from event_trigger.web.problems import problems
 from event_trigger.web.schemas import Id, JsonObject, Text
-from event_trigger.web.services import service
-from event_trigger.web.session import SessionDep
+from event_trigger.web.services import on_the_loop, service
+from event_trigger.web.session import SessionDep, SessionsDep
 from event_trigger.web.strict_json import strict_router
 
 replays = strict_router(
@@ -52,10 +53,27 @@ EXAMPLES: dict[str, Example] = {
 }
 
 
-def get_rates(request: Request) -> Rates:
+async def get_called_trigger(
+    trigger_id: Id, principal: PrincipalDep, sessions: SessionsDep
+) -> OwnedId:
+    """Holds no connection while the call waits for its commit, which needs one."""
+
+    async def get_owner(trigger_id: int) -> int | None:
+        async with sessions() as session:
+            return await Triggers(session).get_owner(trigger_id)
+
+    return await owned_trigger(principal, trigger_id, get_owner)
+
+
+async def get_group_commit(request: Request) -> GroupCommit:
+    return service(request, GroupCommit)
+
+
+async def get_rates(request: Request) -> Rates:
     return service(request, Rates)
 
 
+GroupCommitDep = Annotated[GroupCommit, Depends(get_group_commit)]
 RatesDep = Annotated[Rates, Depends(get_rates)]
 
 
@@ -64,10 +82,10 @@ class FireRequest:
 
     def __init__(
         self,
-        key: TriggerKeyDep,
+        trigger: Annotated[OwnedId, Depends(get_called_trigger)],
         principal: PrincipalDep,
         rates: RatesDep,
-        session: SessionDep,
+        group_commit: GroupCommitDep,
         response: Response,
         body: Annotated[JsonObject | None, Body(openapi_examples=EXAMPLES)] = None,
         idempotency_key: Annotated[
@@ -79,32 +97,22 @@ class FireRequest:
             ),
         ] = None,
     ) -> None:
-        self.key = key
+        self.trigger = trigger
         self.principal = principal
         self.rates = rates
-        self.session = session
+        self.group_commit = group_commit
         self.response = response
         self.body = body
         self.idempotency_key = idempotency_key
 
     async def fire(self, *, is_test: bool) -> Fired:
-        await self.rates.check(self.key, caller=_named(self.principal))
-        call = firing.Call(self.body, is_test, self.idempotency_key)
-        answer = await firing.fire(self.session, self.key, call)
-        await self.rates.count(self.key)
-        self.response.headers["Location"] = f"/events/{answer.event_id}"
-        if answer.replayed:
-            self.response.headers["Idempotent-Replayed"] = "true"
+        call = Call(self.trigger, self.body, is_test, self.idempotency_key)
+        answer = await fire_by_hand(self.group_commit, self.rates, call, caller=self.principal)
+        self.response.headers.update(headers_of(answer))
         return Fired()
 
 
-def _named(principal: Principal) -> str:
-    if principal.key_id is None:
-        return f"login {principal.login_id}"
-    return f"key {principal.key_id}"
-
-
-FireRequestDep = Annotated[FireRequest, Depends(scope="function")]
+FireRequestDep = Annotated[FireRequest, Depends(on_the_loop(FireRequest))]
 
 
 @router.post("/{trigger_id}/trigger", summary="Fire a trigger", operation_id="fire_trigger")
@@ -146,8 +154,8 @@ async def replay_event(
     if event is None:
         raise NotFound
     trigger = OwnedId(event.owner_id, event.trigger_id)
-    await rates.check(trigger, caller=_named(principal))
-    new_id = await firing.replay(session, event)
+    await rates.check(trigger, caller=name_of(principal))
+    new_id = await replay(session, event)
     await rates.count(trigger)
     after = await database_now(session)
     new = await events.get(visible_to(principal, retention, now=after), new_id)

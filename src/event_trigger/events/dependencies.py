@@ -11,10 +11,10 @@ from event_trigger.events.repository import EventFilter
 from event_trigger.events.window import Retention, visible_window
 from event_trigger.models import EventState, EventType
 from event_trigger.web.schemas import LARGEST_ID, Instant
-from event_trigger.web.services import service
+from event_trigger.web.services import on_the_loop, service
 
 
-def get_retention(request: Request) -> Retention:
+async def get_retention(request: Request) -> Retention:
     settings = service(request, Settings)
     return Retention(settings.active_for, settings.keep_for)
 
@@ -64,5 +64,5 @@ def visible_to(principal: Principal, retention: Retention, *, now: datetime) -> 
     return EventFilter(principal.owner_id, window, trigger_ids=principal.trigger_ids)
 
 
-EventFiltersDep = Annotated[EventFilters, Depends()]
+EventFiltersDep = Annotated[EventFilters, Depends(on_the_loop(EventFilters))]
 StateParameter = Annotated[EventState | None, Query()]

@@ -8,9 +8,10 @@ from fastapi import Path, Request, Response
 from event_trigger.auth.credentials import hash_of
 from event_trigger.auth.dependencies import needs
 from event_trigger.auth.scopes import Scope
-from event_trigger.dispatch import firing
+from event_trigger.dispatch.by_hand import fire_by_hand, headers_of
+from event_trigger.dispatch.firing import Call
 from event_trigger.dispatch.rates import TooManyCalls
-from event_trigger.dispatch.router import RatesDep
+from event_trigger.dispatch.router import GroupCommitDep, RatesDep
 from event_trigger.dispatch.schemas import Fired
 from event_trigger.errors import Conflict, Forbidden, Invalid, NotFound, Unauthorized, Unavailable
 from event_trigger.hooks.verifying import SignatureRefused, check_signature, idempotency_key
@@ -22,7 +23,7 @@ from event_trigger.triggers.schemas import TriggerWritten
 from event_trigger.vault import Vault
 from event_trigger.web.problems import problems
 from event_trigger.web.schemas import JsonObject
-from event_trigger.web.session import SessionDep
+from event_trigger.web.session import SessionDep, SessionsDep
 from event_trigger.web.strict_json import loads, strict_router
 
 router = strict_router(
@@ -70,9 +71,10 @@ _DESCRIBED: dict[str, Any] = {
 async def call_hook(
     token: Token,
     request: Request,
-    session: SessionDep,
+    sessions: SessionsDep,
     vault: VaultDep,
     rates: RatesDep,
+    group_commit: GroupCommitDep,
     response: Response,
 ) -> Fired:
     """For senders that cannot hold a token: as firing, but known by a signature over the body.
@@ -82,19 +84,16 @@ async def call_hook(
     nor id: whoever has caught such a call can send it again under another id.
     """
     body = await request.body()
-    hook = await Hooks(session).get_by_hash(hash_of(token))
+    async with sessions() as session:
+        hook = await Hooks(session).get_by_hash(hash_of(token))
     if hook is None:
         raise NotFound
     _check(hook, vault, request, body)
     trigger = OwnedId(hook.owner_id, hook.trigger_id)
-    await rates.check(trigger, caller=None)
     key = idempotency_key(Verify(hook.verify), request.headers)
-    call = firing.Call(_read(body), is_test=False, key=key, compares_body=False)
-    answer = await firing.fire(session, trigger, call)
-    await rates.count(trigger)
-    response.headers["Location"] = f"/events/{answer.event_id}"
-    if answer.replayed:
-        response.headers["Idempotent-Replayed"] = "true"
+    call = Call(trigger, _read(body), is_test=False, idempotency_key=key, compares_body=False)
+    answer = await fire_by_hand(group_commit, rates, call, caller=None)
+    response.headers.update(headers_of(answer))
     return Fired()
 
 

@@ -37,7 +37,7 @@ router = strict_router(
 )
 
 
-def get_hub(request: Request) -> Hub:
+async def get_hub(request: Request) -> Hub:
     return service(request, Hub)
 
 

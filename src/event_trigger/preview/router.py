@@ -20,6 +20,7 @@ from event_trigger.triggers.repository import Triggers
 from event_trigger.triggers.settling import plan_or_refuse
 from event_trigger.web.problems import problems
 from event_trigger.web.schemas import Instant
+from event_trigger.web.services import on_the_loop
 from event_trigger.web.session import SessionDep
 from event_trigger.web.strict_json import strict_router
 
@@ -64,6 +65,9 @@ class WindowQuery:
         self.until = until
 
 
+WindowQueryDep = Annotated[WindowQuery, Depends(on_the_loop(WindowQuery))]
+
+
 @router.get(
     "/triggers/{trigger_id}/schedule",
     summary="Show a trigger's next instants",
@@ -71,7 +75,7 @@ class WindowQuery:
     responses=problems(NotFound),
 )
 async def preview_trigger(
-    key: TriggerKeyDep, session: SessionDep, query: Annotated[WindowQuery, Depends()]
+    key: TriggerKeyDep, session: SessionDep, query: WindowQueryDep
 ) -> PreviewRead:
     """What its present schedule plans, in UTC, on the wall clock and in words.
 

@@ -16,7 +16,7 @@ from event_trigger.triggers.repository import Hooks, OwnedId, Triggers
 from event_trigger.triggers.schemas import TriggerRead, TriggerWritten, read_trigger
 from event_trigger.vault import SealBroken, Vault
 from event_trigger.web.schemas import Id
-from event_trigger.web.services import service
+from event_trigger.web.services import on_the_loop, service
 from event_trigger.web.session import SessionDep
 
 log = structlog.get_logger()
@@ -35,14 +35,20 @@ async def owned_id(
     return OwnedId(owner_id, row_id)
 
 
-async def get_trigger_key(trigger_id: Id, principal: PrincipalDep, session: SessionDep) -> OwnedId:
+async def owned_trigger(
+    principal: Principal, trigger_id: int, get_owner: Callable[[int], Awaitable[int | None]]
+) -> OwnedId:
     """What a key is not good for looks like what is not there."""
     if not principal.may_see(trigger_id):
         raise NotFound
-    return await owned_id(principal, trigger_id, Triggers(session).get_owner)
+    return await owned_id(principal, trigger_id, get_owner)
 
 
-def get_vault(request: Request) -> Vault:
+async def get_trigger_key(trigger_id: Id, principal: PrincipalDep, session: SessionDep) -> OwnedId:
+    return await owned_trigger(principal, trigger_id, Triggers(session).get_owner)
+
+
+async def get_vault(request: Request) -> Vault:
     return service(request, Vault)
 
 
@@ -86,5 +92,5 @@ class Shown:
             return None
 
 
-ShownDep = Annotated[Shown, Depends(scope="function")]
+ShownDep = Annotated[Shown, Depends(on_the_loop(Shown), scope="function")]
 TriggerKeyDep = Annotated[OwnedId, Depends(get_trigger_key, scope="function")]

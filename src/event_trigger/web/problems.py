@@ -169,9 +169,13 @@ def _methods_of(request: Request) -> list[str]:
 async def on_database_error(request: Request, error: Exception) -> Response:
     if not is_outage(error):
         raise error
+    return outage(request.scope["path"], error)
+
+
+def outage(path: str, error: Exception) -> Response:
     log.warning(
         "database_unavailable",
-        path=loggable(request.scope["path"]),
+        path=loggable(path),
         error=type(error).__name__,
         sqlstate=sqlstate(error),
     )

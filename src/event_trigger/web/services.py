@@ -1,5 +1,7 @@
 """What the application made at start and its requests use: one of each type, found by its type."""
 
+import inspect
+from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from fastapi import Request
@@ -22,3 +24,16 @@ class Services:
 def service(request: Request, kind: type[T]) -> T:
     services: Services = request.app.state.services
     return services.get(kind)
+
+
+def on_the_loop(kind: Callable[..., T]) -> Callable[..., Awaitable[T]]:
+    """A class as a dependency: FastAPI calls what is no coroutine function in a thread.
+
+    That takes longer than all the rest of a small request.
+    """
+
+    async def make(**parts: object) -> T:
+        return kind(**parts)
+
+    make.__signature__ = inspect.signature(kind)  # type: ignore[attr-defined]
+    return make

@@ -11,7 +11,7 @@ from event_trigger.errors import Problem
 from event_trigger.web.services import service
 
 
-def get_sessions(request: Request) -> Sessions:
+async def get_sessions(request: Request) -> Sessions:
     return service(request, async_sessionmaker)
 
 

@@ -1,0 +1,102 @@
+"""The answers that calls with an `Idempotency-Key` were given, to be given again."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import delete, text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from event_trigger.db.engine import ACROSS_SHARDS
+from event_trigger.models import IdempotencyKey
+
+ANSWERS_KEPT_FOR = timedelta(hours=48)
+_TRY_LOCKS = text("""
+    SELECT pg_try_advisory_xact_lock(wanted.lock)
+    FROM unnest(CAST(:locks AS bigint[])) WITH ORDINALITY AS wanted (lock, place)
+    ORDER BY wanted.place
+""")
+_LIST = text("""
+    SELECT known.trigger_id, known.is_test, known.key, known.body_hash, known.event_id
+    FROM unnest(
+        CAST(:trigger_ids AS bigint[]), CAST(:are_tests AS boolean[]), CAST(:keys AS text[])
+    ) AS asked (trigger_id, is_test, key)
+    JOIN idempotency_keys AS known ON known.shard = :shard
+        AND known.trigger_id = asked.trigger_id AND known.is_test = asked.is_test
+        AND known.key = asked.key
+    WHERE known.created_at > now() - CAST(:kept_for AS interval)
+""")
+_ADD = text("""
+    INSERT INTO idempotency_keys (shard, trigger_id, is_test, key, body_hash, event_id)
+    SELECT CAST(:shard AS smallint), answered.*
+    FROM unnest(
+        CAST(:trigger_ids AS bigint[]), CAST(:are_tests AS boolean[]), CAST(:keys AS text[]),
+        CAST(:body_hashes AS bytea[]), CAST(:event_ids AS bigint[])
+    ) AS answered
+    ON CONFLICT (shard, trigger_id, is_test, key) DO UPDATE SET
+        body_hash = excluded.body_hash, event_id = excluded.event_id, created_at = now()
+""")
+
+
+@dataclass(frozen=True, slots=True)
+class CallKey:
+    """An Idempotency-Key of one trigger and one way of firing it."""
+
+    trigger_id: int
+    is_test: bool
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What was called with a key, and answered."""
+
+    body_hash: bytes
+    event_id: int
+
+
+@dataclass(frozen=True)
+class Answers:
+    """Answers of one shard."""
+
+    session: AsyncSession
+    shard: int
+
+    async def try_locks(self, locks: Sequence[int]) -> list[bool]:
+        """Which of these locks no other call holds; they end with the transaction."""
+        rows = await self.session.execute(_TRY_LOCKS, {"locks": locks})
+        return list(rows.scalars())
+
+    async def list_known(self, keys: Sequence[CallKey]) -> dict[CallKey, Known]:
+        """Those answered within 48 hours."""
+        rows = await self.session.execute(
+            _LIST, {"shard": self.shard, "kept_for": ANSWERS_KEPT_FOR, **_columns(keys)}
+        )
+        return {CallKey(*row[:3]): Known(*row[3:]) for row in rows}
+
+    async def add(self, answered: Mapping[CallKey, Known]) -> None:
+        """Puts answers on record, in place of any that are older than 48 hours."""
+        await self.session.execute(
+            _ADD,
+            {
+                "shard": self.shard,
+                "body_hashes": [known.body_hash for known in answered.values()],
+                "event_ids": [known.event_id for known in answered.values()],
+                **_columns([*answered]),
+            },
+        )
+
+
+async def purge_answers(session: AsyncSession, *, older_than: datetime) -> None:
+    await session.execute(
+        delete(IdempotencyKey).where(IdempotencyKey.created_at < older_than),
+        execution_options={ACROSS_SHARDS: "retention"},
+    )
+
+
+def _columns(keys: Sequence[CallKey]) -> dict[str, list[object]]:
+    return {
+        "trigger_ids": [key.trigger_id for key in keys],
+        "are_tests": [key.is_test for key in keys],
+        "keys": [key.text for key in keys],
+    }

@@ -1,0 +1,133 @@
+"""Calls in the database: those of a shard take a handful of statements, however many they are."""
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Row, Select, func, select, text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from event_trigger.db.notify import EVENTS_STORED, notify_all
+from event_trigger.deliveries.outbox import StoredEvent, store_deliveries
+from event_trigger.models import EventType, Trigger
+from event_trigger.triggers.repository import OwnedId
+
+_AT_ONCE = 4 * 1024 * 1024  # characters of payloads, after which another statement begins
+_INSERT_EVENTS = text("""
+    INSERT INTO events (shard, owner_id, trigger_id, type, payload, is_test, replay_of)
+    SELECT CAST(:shard AS smallint), called.owner_id, called.trigger_id, :type,
+        CAST(called.payload AS json), called.is_test, called.replay_of
+    FROM unnest(
+        CAST(:owner_ids AS bigint[]), CAST(:trigger_ids AS bigint[]), CAST(:payloads AS text[]),
+        CAST(:are_tests AS boolean[]), CAST(:replays_of AS bigint[])
+    ) WITH ORDINALITY AS called (owner_id, trigger_id, payload, is_test, replay_of, place)
+    ORDER BY called.place
+    RETURNING id, triggered_at
+""")
+_COUNT_CALLS = text("""
+    UPDATE triggers SET
+        fire_count = triggers.fire_count + called.count,
+        last_fired_at = clock_timestamp()
+    FROM unnest(CAST(:ids AS bigint[]), CAST(:counts AS bigint[])) AS called (id, count)
+    WHERE triggers.shard = :shard AND triggers.id = called.id
+""")
+
+CalledTrigger = Row[*tuple[Any, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class NewEvent:
+    """The event of a call, before it is stored."""
+
+    trigger: OwnedId
+    payload: dict[str, Any] | None
+    is_test: bool
+    has_destinations: bool
+    replay_of: int | None = None
+
+
+@dataclass(frozen=True)
+class Calls:
+    """Calls of triggers of one shard."""
+
+    session: AsyncSession
+    shard: int
+
+    async def read_triggers(self, ids: Sequence[int]) -> dict[int, CalledTrigger]:
+        return await self._fetch(self._select(ids))
+
+    async def lock_triggers(self, ids: Sequence[int], *, waits: bool) -> dict[int, CalledTrigger]:
+        """Locks triggers: until the commit, nobody fires, changes or deletes them.
+
+        Passes over those that others hold, unless it `waits` for them.
+        """
+        in_order = self._select(ids).order_by(Trigger.id)
+        return await self._fetch(in_order.with_for_update(key_share=True, skip_locked=not waits))
+
+    def _select(self, ids: Sequence[int]) -> Select[*tuple[Any, ...]]:
+        return select(
+            Trigger.id,
+            Trigger.owner_id,
+            Trigger.status,
+            Trigger.payload,
+            Trigger.details["schema"].label("schema"),
+            (func.cardinality(Trigger.destinations) > 0).label("has_destinations"),
+        ).where(Trigger.shard == self.shard, Trigger.id == func.any(ids))
+
+    async def _fetch(self, statement: Select[*tuple[Any, ...]]) -> dict[int, CalledTrigger]:
+        return {row.id: row for row in await self.session.execute(statement)}
+
+    async def store(self, new: Sequence[NewEvent]) -> list[int]:
+        """Writes the events, and what they are to be delivered as; gives their ids, in order."""
+        stored: list[StoredEvent] = []
+        for some, payloads in _cut(new):
+            stored += await self._insert(some, payloads)
+        delivered = [event for event, one in zip(stored, new, strict=True) if one.has_destinations]
+        if delivered:
+            await store_deliveries(self.session, self.shard, delivered)
+        owners = sorted({str(one.trigger.owner_id) for one in new})
+        await notify_all(self.session, EVENTS_STORED, owners)
+        return [event.id for event in stored]
+
+    async def _insert(
+        self, new: Sequence[NewEvent], payloads: Sequence[str | None]
+    ) -> list[StoredEvent]:
+        rows = await self.session.execute(
+            _INSERT_EVENTS,
+            {
+                "shard": self.shard,
+                "type": EventType.API,
+                "owner_ids": [one.trigger.owner_id for one in new],
+                "trigger_ids": [one.trigger.id for one in new],
+                "payloads": payloads,
+                "are_tests": [one.is_test for one in new],
+                "replays_of": [one.replay_of for one in new],
+            },
+        )
+        return sorted((StoredEvent(*row) for row in rows), key=lambda event: event.id)
+
+    async def count(self, ids: Sequence[int]) -> None:
+        """Counts calls of these triggers, each as often as it is named."""
+        counts = Counter(ids)
+        await self.session.execute(
+            _COUNT_CALLS, {"shard": self.shard, "ids": [*counts], "counts": [*counts.values()]}
+        )
+
+
+def _cut(new: Sequence[NewEvent]) -> Iterator[tuple[list[NewEvent], list[str | None]]]:
+    """Events with their payloads as JSON, as many as go into one statement."""
+    some: list[NewEvent] = []
+    payloads: list[str | None] = []
+    size = 0
+    for one in new:
+        payload = None if one.payload is None else json.dumps(one.payload)
+        some.append(one)
+        payloads.append(payload)
+        size += len(payload or "")
+        if size > _AT_ONCE:
+            yield some, payloads
+            some, payloads, size = [], [], 0
+    if some:
+        yield some, payloads
