@@ -6,15 +6,29 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Row, Select, func, select, text
+from sqlalchemy import JSON, Executable, Row, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from event_trigger.db.notify import EVENTS_STORED, notify_all
 from event_trigger.deliveries.outbox import StoredEvent, store_deliveries
-from event_trigger.models import EventType, Trigger
+from event_trigger.models import EventType
 from event_trigger.triggers.repository import OwnedId
 
 _AT_ONCE = 4 * 1024 * 1024  # characters of payloads, after which another statement begins
+# written out, because putting them together takes longer than PostgreSQL takes to answer
+_SELECT = """
+    SELECT id, owner_id, status, payload, details -> 'schema' AS schema,
+        cardinality(destination_ids) > 0 AS has_destinations
+    FROM triggers WHERE shard = :shard AND id = ANY (CAST(:ids AS bigint[]))
+"""
+_READ, _LOCK, _LOCK_FREE = (
+    text(_SELECT + lock).columns(payload=JSON, schema=JSON)
+    for lock in (
+        "",
+        "ORDER BY id FOR NO KEY UPDATE",
+        "ORDER BY id FOR NO KEY UPDATE SKIP LOCKED",
+    )
+)
 _INSERT_EVENTS = text("""
     INSERT INTO events (shard, owner_id, trigger_id, type, payload, is_test, replay_of)
     SELECT CAST(:shard AS smallint), called.owner_id, called.trigger_id, :type,
@@ -56,28 +70,18 @@ class Calls:
     shard: int
 
     async def read_triggers(self, ids: Sequence[int]) -> dict[int, CalledTrigger]:
-        return await self._fetch(self._select(ids))
+        return await self._fetch(_READ, ids)
 
     async def lock_triggers(self, ids: Sequence[int], *, waits: bool) -> dict[int, CalledTrigger]:
         """Locks triggers: until the commit, nobody fires, changes or deletes them.
 
         Passes over those that others hold, unless it `waits` for them.
         """
-        in_order = self._select(ids).order_by(Trigger.id)
-        return await self._fetch(in_order.with_for_update(key_share=True, skip_locked=not waits))
+        return await self._fetch(_LOCK if waits else _LOCK_FREE, ids)
 
-    def _select(self, ids: Sequence[int]) -> Select[*tuple[Any, ...]]:
-        return select(
-            Trigger.id,
-            Trigger.owner_id,
-            Trigger.status,
-            Trigger.payload,
-            Trigger.details["schema"].label("schema"),
-            (func.cardinality(Trigger.destinations) > 0).label("has_destinations"),
-        ).where(Trigger.shard == self.shard, Trigger.id == func.any(ids))
-
-    async def _fetch(self, statement: Select[*tuple[Any, ...]]) -> dict[int, CalledTrigger]:
-        return {row.id: row for row in await self.session.execute(statement)}
+    async def _fetch(self, statement: Executable, ids: Sequence[int]) -> dict[int, CalledTrigger]:
+        rows = await self.session.execute(statement, {"shard": self.shard, "ids": ids})
+        return {row.id: row for row in rows}
 
     async def store(self, new: Sequence[NewEvent]) -> list[int]:
         """Writes the events, and what they are to be delivered as; gives their ids, in order."""

@@ -31,7 +31,7 @@ from event_trigger.web.strict_json import loads
 
 _PATH = re.compile(r"/triggers/([1-9][0-9]{0,18})/trigger", re.ASCII)
 _KEY = re.compile(rb"[!-~]{1,255}")
-_JSON = (None, b"application/json")
+_JSON = b"application/json"
 _FIRED = Fired().model_dump_json().encode()
 _AT_ONCE = 0.05  # seconds that a body may take before its caller is asked for again
 
@@ -58,7 +58,7 @@ class FastPath:
             return
         if time.monotonic() - began > _AT_ONCE:
             caller = await self._caller(scope, trigger_id)
-        value, is_right = _read(body)
+        value, is_right = _read(body, headers.get(b"content-type"))
         if caller is None or not is_right:
             await self.app(scope, _again(body, receive), send)
             return
@@ -106,7 +106,6 @@ def _called_in(scope: Scope) -> tuple[int | None, dict[bytes, bytes]]:
     is_plain = (
         len(headers) == len(scope["headers"])
         and b"transfer-encoding" not in headers
-        and headers.get(b"content-type") in _JSON
         and _KEY.fullmatch(headers.get(b"idempotency-key", b"-")) is not None
         and int(found[1]) <= LARGEST_ID
     )
@@ -126,10 +125,12 @@ async def _body_of(receive: Receive) -> bytes | None:
             return body
 
 
-def _read(body: bytes) -> tuple[dict[str, Any] | None, bool]:
+def _read(body: bytes, media_type: bytes | None) -> tuple[dict[str, Any] | None, bool]:
     """The JSON object in a body, or None if there is none; and whether that is what it is."""
     if not body:
         return None, True
+    if media_type != _JSON:
+        return None, False
     try:
         value = loads(body)
     except json.JSONDecodeError:

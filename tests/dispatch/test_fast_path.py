@@ -1,0 +1,97 @@
+"""What is answered below FastAPI's routing is answered as the described operation answers it."""
+
+from typing import Any
+
+import httpx
+
+from tests.support.keys import holding, make_key
+from tests.support.services import ADMIN, BOB, Service
+from tests.support.triggers import make_api, read
+
+JSON = {"content-type": "application/json"}
+CALLS: dict[str, dict[str, Any]] = {
+    "nothing": {},
+    "an object": {"content": b'{"n": 1}', "headers": JSON},
+    "an empty object": {"content": b"{}", "headers": JSON},
+    "a charset": {"content": b"{}", "headers": {"content-type": "application/json; charset=utf-8"}},
+    "another JSON": {"content": b"{}", "headers": {"content-type": "application/cloudevents+json"}},
+    "no JSON": {"content": b"{}", "headers": {"content-type": "text/plain"}},
+    "no media type": {"content": b"{}"},
+    "null": {"content": b"null", "headers": JSON},
+    "an array": {"content": b"[1]", "headers": JSON},
+    "half of it": {"content": b'{"n":', "headers": JSON},
+    "a name twice": {"content": b'{"n": 1, "n": 2}', "headers": JSON},
+    "too deep": {"content": b'{"n":' * 70 + b"1" + b"}" * 70, "headers": JSON},
+    "against the schema": {"content": b'{"n": "x"}', "headers": JSON},
+    "a key": {"headers": {"idempotency-key": "k"}},
+    "the key again": {"headers": {"idempotency-key": "k"}},
+    "the key with another body": {"content": b"{}", "headers": {**JSON, "idempotency-key": "k"}},
+    "an empty key": {"headers": {"idempotency-key": ""}},
+    "a long key": {"headers": {"idempotency-key": "k" * 256}},
+    "a key beyond ASCII": {"headers": {"idempotency-key": "schlüssel".encode()}},
+    "too large": {"content": b'{"n":"' + b"x" * 1_100_000 + b'"}', "headers": JSON},
+}
+"""In this order; a query, which nothing knows, takes the described way."""
+
+
+def shown(answer: httpx.Response) -> tuple[Any, ...]:
+    headers = {**answer.headers}
+    for varying in ("x-request-id", "location"):
+        headers[varying] = "" if varying in headers else "none"
+    return answer.status_code, answer.content, headers
+
+
+async def test_every_call_is_answered_alike_in_both_ways(ada: httpx.AsyncClient) -> None:
+    details = {"schema": {"properties": {"n": {"type": "integer"}}}}
+    plain, described = [await make_api(ada, details=details) for _ in range(2)]
+
+    answers = {
+        name: (
+            shown(await ada.post(f"/triggers/{plain['id']}/trigger", **sent)),
+            shown(await ada.post(f"/triggers/{described['id']}/trigger?described", **sent)),
+        )
+        for name, sent in CALLS.items()
+    }
+
+    assert [name for name, (one, other) in answers.items() if one != other] == []
+    statuses = {name: one[0] for name, (one, _) in answers.items()}
+    assert [name for name, status in statuses.items() if status == 200] == [
+        "nothing",
+        "an object",
+        "an empty object",
+        "a charset",
+        "another JSON",
+        "null",
+        "a key",
+        "the key again",
+        "a key beyond ASCII",
+    ]
+    counts = [(await read(ada, one["id"]))["fire_count"] for one in (plain, described)]
+    assert counts == [8, 8]
+
+
+async def test_every_caller_is_answered_alike_in_both_ways(
+    service: Service, ada: httpx.AsyncClient
+) -> None:
+    trigger, other = await make_api(ada), await make_api(ada)
+    path = f"/triggers/{trigger['id']}/trigger"
+    callers = {
+        "its owner": ada,
+        "somebody else": service.client(BOB),
+        "an admin": service.client(ADMIN),
+        "nobody": service.client(),
+        "a key": holding(service, await make_key(ada)),
+        "a key that reads": holding(service, await make_key(ada, "triggers:read")),
+        "a key for another": holding(service, await make_key(ada, trigger_ids=[other["id"]])),
+        "a key for this one": holding(service, await make_key(ada, trigger_ids=[trigger["id"]])),
+    }
+
+    answers = {
+        name: (shown(await client.post(path)), shown(await client.post(f"{path}?described")))
+        for name, client in callers.items()
+    }
+
+    assert [name for name, (one, other) in answers.items() if one != other] == []
+    statuses = [one[0] for one, _ in answers.values()]
+    assert statuses == [200, 404, 200, 401, 200, 403, 404, 200]
+    assert (await read(ada, trigger["id"]))["fire_count"] == 8
