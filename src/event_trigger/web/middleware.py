@@ -1,14 +1,14 @@
 """What happens around every request: an id, a log line, and headers that are safe by default."""
 
 import asyncio
+import os
 import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from http import HTTPStatus
-from uuid import uuid4
 
 import structlog
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -22,16 +22,16 @@ from event_trigger.web.trail import Actor, acting
 log = structlog.get_logger()
 
 _ACCEPTABLE_ID = re.compile(r"[A-Za-z0-9._-]{1,100}", re.ASCII)
-_DEFAULT_HEADERS = {
-    "Cache-Control": "no-store",
-    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "Referrer-Policy": "no-referrer",
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-}
-_HSTS = "max-age=63072000"
+_DEFAULT_HEADERS = [
+    (b"cache-control", b"no-store"),
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
+    (b"cross-origin-opener-policy", b"same-origin"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"x-content-type-options", b"nosniff"),
+    (b"x-frame-options", b"DENY"),
+]
+_HSTS = (b"strict-transport-security", b"max-age=63072000")
 _PORT = re.compile(r":[0-9]*$", re.ASCII)
 _PROBED = frozenset({"/healthz", "/readyz"})  # by address: a probe knows no name
 
@@ -66,9 +66,10 @@ class RequestMiddleware:
         async def send_with_headers(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
-                status = message["status"]
-                headers = MutableHeaders(scope=message)
-                _add_headers(headers, request_id, scheme=scope["scheme"], status=message["status"])
+                status = code = message["status"]
+                message["headers"] = _with_headers(
+                    message["headers"], request_id, scheme=scope["scheme"], status=code
+                )
             async with asyncio.timeout(self.patience):
                 await send(message)
 
@@ -156,14 +157,17 @@ def _address(scope: Scope) -> str | None:
 
 def _request_id(scope: Scope) -> str:
     offered = Headers(scope=scope).get("x-request-id", "")
-    return offered if _ACCEPTABLE_ID.fullmatch(offered) else uuid4().hex
+    return offered if _ACCEPTABLE_ID.fullmatch(offered) else os.urandom(16).hex()
 
 
-def _add_headers(headers: MutableHeaders, request_id: str, *, scheme: str, status: int) -> None:
-    headers["X-Request-ID"] = request_id
-    if status == HTTPStatus.NO_CONTENT:
-        del headers["Content-Type"]  # FastAPI names the type of nothing
-    for name, value in _DEFAULT_HEADERS.items():
-        headers.setdefault(name, value)
-    if scheme == "https":
-        headers.setdefault("Strict-Transport-Security", _HSTS)
+def _with_headers(
+    given: Iterable[tuple[bytes, bytes]], request_id: str, *, scheme: str, status: int
+) -> list[tuple[bytes, bytes]]:
+    headers = [(name.lower(), value) for name, value in given]
+    if status == HTTPStatus.NO_CONTENT:  # FastAPI names the type of nothing
+        headers = [one for one in headers if one[0] != b"content-type"]
+    names = {name for name, _ in headers}
+    more = _DEFAULT_HEADERS if scheme == "http" else [*_DEFAULT_HEADERS, _HSTS]
+    headers += [one for one in more if one[0] not in names]
+    headers.append((b"x-request-id", request_id.encode()))
+    return headers
