@@ -2,7 +2,9 @@
 
 import asyncio
 import json
+from collections import deque
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Any
 
 import structlog
@@ -26,7 +28,9 @@ from event_trigger.triggers.schedule import stretch_between
 
 log = structlog.get_logger()
 
-BATCH = 250  # a cron that missed much takes a millisecond or two to compute
+BATCH = 1000
+LARGEST_BATCH = 64 * 1024 * 1024  # bytes of payloads, as they are stored
+LONGEST_DECIDING = 0.25  # seconds: a cron that missed much takes a millisecond or two
 LONGEST_ROUND = 0.1  # seconds, after which what is late waits for what has become due meanwhile
 LONGEST_WAIT = 1.0  # seconds: polling alone is enough, notifications only make it quicker
 LOCKED_WAIT = 0.02  # due rows that others hold are looked at again soon
@@ -41,7 +45,7 @@ async def fire_due(sessions: Sessions, progressed: Progress) -> float:
     """
     async with sessions() as session:
         shards = await Firings(session).list_due_shards()
-    if await _fire_shards(sessions, shards, progressed):
+    if await _Round(sessions, shards, progressed).run():
         return 0.0
     progressed()
     async with sessions() as session:
@@ -51,28 +55,55 @@ async def fire_due(sessions: Sessions, progressed: Progress) -> float:
     return min(max(seconds, LOCKED_WAIT if shards else 0.0), LONGEST_WAIT)
 
 
-async def _fire_shards(sessions: Sessions, shards: Sequence[DueShard], progressed: Progress) -> int:
-    """Fires a batch of each shard; one that fails is said when the others have had their turn.
+class _Round:
+    """A batch of each shard in turn; what is late has its turn last, and not for long.
 
-    What is late has its turn last, and not for long: a backlog must not hold up what is on time.
+    A backlog must not hold up what is on time. As long as there is time, who had more than a batch
+    has another turn, since asking which shards have something due takes the longer the more there
+    is; and then two work at it: while one waits for PostgreSQL, the other decides.
     """
-    clock = asyncio.get_running_loop().time
-    on_time = [(one.shard, False) for one in shards if one.has_on_time]
-    behind = [(one.shard, True) for one in shards if one.has_late]
-    fired, failure, until = 0, None, clock() + LONGEST_ROUND
-    for turn, (shard, late) in enumerate([*on_time, *behind]):
-        if turn > len(on_time) and clock() > until:
-            break
+
+    def __init__(
+        self, sessions: Sessions, shards: Sequence[DueShard], progressed: Progress
+    ) -> None:
+        self._sessions = sessions
+        self._progressed = progressed
+        self._clock = asyncio.get_running_loop().time
+        self._until = self._clock() + LONGEST_ROUND
+        self._turns = deque((one.shard, False) for one in shards if one.has_on_time)
+        self._sure = len(self._turns) + 1  # all that are on time, and one that is late
+        self._turns.extend((one.shard, True) for one in shards if one.has_late)
+        self._second: asyncio.Task[None] | None = None
+        self._failure: Exception | None = None
+        self._fired = 0
+
+    async def run(self) -> int:
+        """How many fired; a failure of one shard is raised when the others have had their turn."""
         try:
-            fired += await _fire_shard(sessions, shard, late=late)
-            progressed()
-        except Exception as error:
-            if is_outage(error) and not sqlstate(error):
-                raise  # no answer: the others would wait for theirs too
-            failure = error
-    if failure is not None:
-        raise failure
-    return fired
+            await self._work()
+        finally:
+            if self._second is not None:
+                await self._second
+        if self._failure is not None:
+            raise self._failure
+        return self._fired
+
+    async def _work(self) -> None:
+        while self._turns and (self._sure > 0 or self._clock() < self._until):
+            self._sure -= 1
+            shard, late = self._turns.popleft()
+            try:
+                count = await _fire_shard(self._sessions, shard, late=late)
+            except Exception as error:
+                if is_outage(error) and not sqlstate(error):
+                    raise  # no answer: the others would wait for theirs too
+                self._failure = error
+                continue
+            self._progressed()
+            self._fired += count
+            if count == BATCH:
+                self._turns.extend([(shard, late)] * 2)
+                self._second = self._second or asyncio.create_task(self._work())
 
 
 async def _fire_shard(sessions: Sessions, shard: int, *, late: bool) -> int:
@@ -126,7 +157,16 @@ async def _fire_one_by_one(sessions: Sessions, shard: int) -> int:
 
 
 async def _record(firings: Firings, shard: int, claimed: Sequence[Claimed], *, most: int) -> None:
-    fired = [one for row in claimed if (one := await _decide(firings, row, most)) is not None]
+    """Fires as many as are decided in time and not too large together; the others are still due."""
+    clock = asyncio.get_running_loop().time
+    fired: list[Firing] = []
+    until, size = clock() + LONGEST_DECIDING, 0
+    for row in claimed:
+        if (one := await _decide(firings, row, most)) is not None:
+            fired.append(one)
+        size += row.payload_size
+        if size > LARGEST_BATCH or clock() > until:
+            break
     if fired:
         await firings.record_fired(shard, fired)
 
@@ -134,13 +174,9 @@ async def _record(firings: Firings, shard: int, claimed: Sequence[Claimed], *, m
 async def _decide(firings: Firings, row: Claimed, most: int) -> Firing | None:
     """A trigger whose schedule cannot be read is set aside, and holds up nobody."""
     try:
-        decision = due(
-            _plan_of(row),
-            planned=row.next_fire_at,
-            now=row.now,
-            fired=row.scheduled_count,
-            most=most,
-        )
+        plan = _plan_of(row)
+        fired = 0 if plan.max_fires is None else row.scheduled_count
+        decision = due(plan, planned=row.next_fire_at, now=row.now, fired=fired, most=most)
     except Exception as error:
         await _set_aside(firings, row, error)
         return None
@@ -172,7 +208,13 @@ def _failed(row: Claimed) -> Unfired | None:
 
 
 def _plan_of(row: Claimed) -> Plan:
-    return plan_of(json.loads(row.details), anchor=row.anchor_at)
+    return plan_of(_read(row.details), anchor=row.anchor_at)
+
+
+@lru_cache(maxsize=256)
+def _read(details: str) -> Any:
+    """Nobody changes what is read: it is shared by all triggers of which the same was written."""
+    return json.loads(details)
 
 
 def _log_unfired(row: Claimed, unfired: Unfired) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import lru_cache
 from itertools import islice
 from typing import assert_never
 
@@ -33,23 +34,31 @@ class Due:
     next_fire_at: datetime | None
 
 
+@lru_cache(maxsize=1024)  # many triggers of a batch may have the same cron
 def due(plan: Plan, *, planned: datetime, now: datetime, fired: int, most: int = 1) -> Due:
     """Decides as `details.catch_up` says, and fires for at most `most` instants.
 
-    `planned` is the stored `next_fire_at`, at most `now`; `fired` counts scheduled firings so far.
+    `planned` is the stored `next_fire_at`, at most `now`; `fired` counts scheduled firings so far,
+    and matters only where `max_fires` limits them.
     """
     newest = _newest(plan, planned=planned, now=now)
+    fires: tuple[datetime, ...]
+    unfired: tuple[Unfired, ...]
     first = _first_to_fire(plan, planned=planned, newest=newest, now=now)
     if first is None:
         unfired = _unfired(plan, first=planned, last=newest, now=now)
         return Due((), unfired, newest, plan.next_after(newest, fired=fired))
     if plan.max_fires is not None:
         most = min(most, plan.max_fires - fired)
-    waiting = instants_between(plan.schedule, after=first - _MICROSECOND, until=newest)
-    fires = tuple(islice(waiting, most)) or (first,)
+    fires, unfired = (first,), ()
+    if first < newest:
+        waiting = instants_between(plan.schedule, after=first - _MICROSECOND, until=newest)
+        fires = tuple(islice(waiting, most)) or fires
+    if planned < first:
+        unfired = _unfired(plan, first=planned, last=first - _MICROSECOND, now=now)
     return Due(
         fires,
-        _unfired(plan, first=planned, last=first - _MICROSECOND, now=now),
+        unfired,
         fires[-1],
         plan.next_after(fires[-1], fired=fired + len(fires)),
     )

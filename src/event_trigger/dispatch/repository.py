@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Row, Text, cast, func, select, text, update
+from sqlalchemy import Integer, Row, Text, cast, func, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from event_trigger.db.engine import ACROSS_SHARDS
@@ -113,6 +113,9 @@ class Firings:
                 Trigger.next_fire_at,
                 Trigger.scheduled_count,
                 (func.cardinality(Trigger.destinations) > 0).label("has_destinations"),
+                func.coalesce(func.pg_column_size(Trigger.payload, type_=Integer), 0).label(
+                    "payload_size"
+                ),
                 func.now().label("now"),
             )
             .where(Trigger.shard == shard, Trigger.next_fire_at <= func.now())

@@ -4,6 +4,7 @@ import math
 import re
 from datetime import timedelta
 from fractions import Fraction
+from functools import lru_cache
 
 from event_trigger.triggers.schedule_error import ScheduleError
 
@@ -26,6 +27,7 @@ _PARTS = (
 )
 
 
+@lru_cache(maxsize=1024, typed=True)
 def parse_interval(value: int | float | str) -> timedelta:
     """Minutes, or an ISO 8601 duration in weeks, days and time, to the nearest microsecond.
 
