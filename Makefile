@@ -3,10 +3,10 @@ BIN := .venv/bin
 export PYTHONPATH := src
 
 .DEFAULT_GOAL := help
-.PHONY: help run install test faults bench lint check format pins clean
+.PHONY: help run install test faults bench bench-quick lint check format pins clean
 
 help:  ## Show this list
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 12
 
 run: .venv/run.stamp  ## Serve on PORT (8000), with an embedded PostgreSQL unless DATABASE_URL is set
 	@exec $(BIN)/python -m event_trigger serve
@@ -20,8 +20,11 @@ test: .venv/dev.stamp  ## Run the tests with coverage (EVENT_TRIGGER_PG_BIN=… 
 faults: .venv/dev.stamp  ## Kill and freeze real processes for some five minutes, and audit what is left
 	$(BIN)/python -m pytest tests/faults/test_storm.py tests/faults --numprocesses=2 -rP
 
-bench: .venv/dev.stamp  ## Measure deliveries, beside what the HTTP clients alone could do
-	PYTHONPATH=src:. $(BIN)/python -m bench.deliveries
+bench: .venv/bench.stamp  ## Measure firing, storms and deliveries beside peers, and keep bench/RESULTS.md
+	PYTHONPATH=src:. $(BIN)/python -m bench
+
+bench-quick: .venv/bench.stamp  ## The same in some two minutes, and keep nothing
+	PYTHONPATH=src:. $(BIN)/python -m bench --quick
 
 lint: .venv/dev.stamp  ## Check format, style, imports and types
 	$(BIN)/ruff format --check .
@@ -39,6 +42,7 @@ pins: .venv/dev.stamp  ## Compile requirements*.txt anew from pyproject.toml
 	$(BIN)/uv pip compile $(PIN) pyproject.toml -o requirements.txt
 	$(BIN)/uv pip compile $(PIN) --group build -o requirements-build.txt
 	$(BIN)/uv pip compile $(PIN) --group dev -c requirements.txt pyproject.toml -o requirements-dev.txt
+	$(BIN)/uv pip compile $(PIN) --group bench -c requirements-dev.txt -o requirements-bench.txt
 PIN := --quiet --universal --no-strip-extras --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate
 
 clean:  ## Remove .venv and what the tools left (not the data in .event-trigger)
@@ -57,6 +61,10 @@ clean:  ## Remove .venv and what the tools left (not the data in .event-trigger)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
 	@$(OURS)
 	@touch $@ .venv/run.stamp
+
+.venv/bench.stamp: requirements-bench.txt .venv/dev.stamp
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-bench.txt
+	@touch $@
 
 # so that .venv/bin/python knows event_trigger, wherever it is called from
 OURS = $(BIN)/python -c 'import pathlib, sysconfig; \

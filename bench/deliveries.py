@@ -1,8 +1,4 @@
-"""How fast events are delivered, beside what the HTTP clients could do: `make bench`.
-
-All of it runs in one go on one machine, the receiver and PostgreSQL (durable) on the same cores, so
-only the ratios carry over to another.
-"""
+"""How fast events are delivered, beside what the HTTP clients alone could do."""
 
 import asyncio
 import statistics
@@ -14,7 +10,6 @@ from typing import Any
 
 import aiohttp
 import httpx
-import uvloop
 
 from bench.receiver import receiver
 from event_trigger.deliveries.sender import Sender
@@ -113,20 +108,19 @@ async def measure_end_to_end(built: Site, url: str) -> float:
     return DELIVERIES / float((counted["last"] - due_at).total_seconds())
 
 
-async def main() -> None:
+async def report_deliveries() -> list[str]:
     with receiver() as url:
         speeds = await measure_clients(url)
         async with site({"EVENT_TRIGGER_WEBHOOK_ALLOW": "127.0.0.0/8"}) as built:
             await built.start(1)
             end_to_end = await measure_end_to_end(built, url)
-    print(f"{'posts a second':<28}" + "".join(f"{f'{n} in flight':>16}" for n in IN_FLIGHT))
+    lines = [f"{'posts a second':<28}" + "".join(f"{f'{n} in flight':>16}" for n in IN_FLIGHT)]
     for name in ("plain httpx", "our sender", "bare aiohttp"):
         cells = [speeds[name, in_flight] for in_flight in IN_FLIGHT]
-        print(f"  {name:<26}" + "".join(f"{cell:>16,.0f}" for cell in cells))
+        lines.append(f"  {name:<26}" + "".join(f"{cell:>16,.0f}" for cell in cells))
     ratio = end_to_end / speeds["our sender", 64]
-    print(f"fire to recorded, {DELIVERIES:,} to {DESTINATIONS} destinations, one replica:")
-    print(f"  {end_to_end:,.0f} deliveries a second, {ratio:.2f} of what the sender alone posts")
-
-
-if __name__ == "__main__":
-    uvloop.run(main())
+    return [
+        *lines,
+        f"fire to recorded, {DELIVERIES:,} to {DESTINATIONS} destinations, one replica:",
+        f"  {end_to_end:,.0f} deliveries a second, {ratio:.2f} of what the sender alone posts",
+    ]

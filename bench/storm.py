@@ -1,0 +1,100 @@
+"""A storm: all of 100,000 triggers due at one instant, beside the three bare statements."""
+
+import asyncio
+import time
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from tests.faults.site import Site, site
+from tests.support.databases import connect
+from tests.support.services import ADA
+
+BATCH = 1000
+KINDS = {"interval": '{"interval": "PT1H", "recurring": true}', "cron": '{"cron": "7 * * * *"}'}
+_PLANT = """
+    INSERT INTO triggers (shard, owner_id, type, details, tags, status, anchor_at, next_fire_at,
+        settled_until, in_force_after, payload)
+    SELECT CAST($1 AS bigint) % 64, $1, 'scheduled', $2, '{}', 'active', early, $3,
+        CAST($3 AS timestamptz) - interval '1 h', early,
+        '{"padding": "xxxxxxxx"}'
+    FROM generate_series(1, CAST($4 AS int)) AS number,
+        LATERAL (SELECT CAST($3 AS timestamptz) - (1 + number % 1000) * interval '1 h')
+            AS before (early)
+"""
+_BARE = (
+    """
+    SELECT id FROM triggers WHERE shard = $1 AND next_fire_at <= now()
+    ORDER BY next_fire_at LIMIT $2 FOR NO KEY UPDATE SKIP LOCKED
+    """,
+    """
+    INSERT INTO events (shard, owner_id, trigger_id, type, triggered_at, scheduled_for, payload,
+        is_test)
+    SELECT shard, owner_id, id, 'scheduled', now(), next_fire_at, payload, false
+    FROM triggers WHERE shard = $1 AND id = ANY ($2)
+    """,
+    """
+    UPDATE triggers SET next_fire_at = next_fire_at + interval '1 h', last_fired_at = now(),
+        settled_until = next_fire_at, fire_count = fire_count + 1,
+        scheduled_count = scheduled_count + 1
+    WHERE shard = $1 AND id = ANY ($2)
+    """,
+)
+
+
+async def plant(database: Any, details: str, due_at: datetime, count: int) -> None:
+    await database.execute("TRUNCATE triggers CASCADE")
+    await database.execute("TRUNCATE events")
+    await database.execute(_PLANT, ADA, details, due_at, count)
+    await database.execute("VACUUM ANALYZE triggers")
+    await database.execute("CHECKPOINT")
+
+
+async def measure_service(built: Site, kind: str, count: int) -> float:
+    """Events a second, from the instant at which all are due to the last commit."""
+    database = await connect(built.url)
+    soon = datetime.now(UTC) + timedelta(seconds=4 + count / 20_000)
+    await plant(database, KINDS[kind], soon, count)
+    late = (datetime.now(UTC) - soon).total_seconds()
+    assert late < 0, f"planting took {late:.1f} s too long"
+    await until_counted(database, count)
+    counted = await database.fetchrow(
+        "SELECT count(*) AS all, count(DISTINCT trigger_id) AS fired, max(triggered_at) AS last"
+        " FROM events"
+    )
+    assert counted["all"] == counted["fired"] == count, "some fired twice"
+    await database.close()
+    return count / float((counted["last"] - soon).total_seconds())
+
+
+async def until_counted(database: Any, count: int) -> None:
+    while await database.fetchval("SELECT count(*) FROM events") < count:  # noqa: ASYNC110
+        await asyncio.sleep(0.2)
+
+
+async def measure_bare(built: Site, count: int) -> float:
+    """What PostgreSQL could do: the three statements and nothing else."""
+    database = await connect(built.url)
+    await plant(database, KINDS["interval"], datetime.now(UTC), count)
+    began, fired = time.perf_counter(), 0
+    while fired < count:
+        async with database.transaction():
+            claimed = await database.fetch(_BARE[0], ADA % 64, BATCH)
+            ids = [row["id"] for row in claimed]
+            for statement in _BARE[1:]:
+                await database.execute(statement, ADA % 64, ids)
+        fired += len(ids)
+    took = time.perf_counter() - began
+    await database.close()
+    return count / took
+
+
+async def report_storm(*, count: int) -> list[str]:
+    async with site() as built:
+        bare = await measure_bare(built, count)
+        await built.start(1)
+        speeds = {kind: await measure_service(built, kind, count) for kind in KINDS}
+    lines = [f"{count:,} triggers due at one instant, one replica:"]
+    lines.append(f"  {'the three bare statements':<28}{bare:>10,.0f} /s")
+    for kind, speed in speeds.items():
+        lines.append(f"  {kind:<28}{speed:>10,.0f} /s{speed / bare:>8.2f} of the bare ones")
+    return lines
