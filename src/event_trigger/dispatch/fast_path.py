@@ -55,6 +55,7 @@ class FastPath:
             return
         body = await _body_of(receive)
         if body is None:
+            await self.app(scope, _gone, send)
             return
         if time.monotonic() - began > _AT_ONCE:
             caller = await self._caller(scope, trigger_id)
@@ -136,6 +137,10 @@ def _read(body: bytes, media_type: bytes | None) -> tuple[dict[str, Any] | None,
     except json.JSONDecodeError:
         return None, False
     return value, isinstance(value, dict)
+
+
+async def _gone() -> Message:
+    return {"type": "http.disconnect"}
 
 
 def _again(body: bytes, receive: Receive) -> Receive:
