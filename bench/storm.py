@@ -7,20 +7,11 @@ from typing import Any
 
 from tests.faults.site import Site, site
 from tests.support.databases import connect
+from tests.support.planting import HOURLY, plant_triggers
 from tests.support.services import ADA
 
 BATCH = 1000
-KINDS = {"interval": '{"interval": "PT1H", "recurring": true}', "cron": '{"cron": "7 * * * *"}'}
-_PLANT = """
-    INSERT INTO triggers (shard, owner_id, type, details, tags, status, anchor_at, next_fire_at,
-        settled_until, in_force_after, payload)
-    SELECT CAST($1 AS bigint) % 64, $1, 'scheduled', $2, '{}', 'active', early, $3,
-        CAST($3 AS timestamptz) - interval '1 h', early,
-        '{"padding": "xxxxxxxx"}'
-    FROM generate_series(1, CAST($4 AS int)) AS number,
-        LATERAL (SELECT CAST($3 AS timestamptz) - (1 + number % 1000) * interval '1 h')
-            AS before (early)
-"""
+KINDS: dict[str, dict[str, Any]] = {"interval": HOURLY, "cron": {"cron": "7 * * * *"}}
 _BARE = (
     """
     SELECT id FROM triggers WHERE shard = $1 AND next_fire_at <= now()
@@ -41,10 +32,15 @@ _BARE = (
 )
 
 
-async def plant(database: Any, details: str, due_at: datetime, count: int) -> None:
+async def plant(database: Any, details: dict[str, Any], due_at: datetime, count: int) -> None:
+    """Made at different hours, so that none is computed for another."""
     await database.execute("TRUNCATE triggers CASCADE")
     await database.execute("TRUNCATE events")
-    await database.execute(_PLANT, ADA, details, due_at, count)
+    await plant_triggers(database, count, details=details, due_at=due_at)
+    await database.execute(
+        "UPDATE triggers SET anchor_at = next_fire_at - (1 + id % 1000) * interval '1 h',"
+        """ payload = '{"padding": "xxxxxxxx"}'"""
+    )
     await database.execute("VACUUM ANALYZE triggers")
     await database.execute("CHECKPOINT")
 
@@ -52,7 +48,7 @@ async def plant(database: Any, details: str, due_at: datetime, count: int) -> No
 async def measure_service(built: Site, kind: str, count: int) -> float:
     """Events a second, from the instant at which all are due to the last commit."""
     database = await connect(built.url)
-    soon = datetime.now(UTC) + timedelta(seconds=4 + count / 20_000)
+    soon = datetime.now(UTC) + timedelta(seconds=4 + count / 10_000)
     await plant(database, KINDS[kind], soon, count)
     late = (datetime.now(UTC) - soon).total_seconds()
     assert late < 0, f"planting took {late:.1f} s too long"

@@ -1,11 +1,11 @@
 """Hears PostgreSQL's notifications; losing one only costs time, since everything is polled too."""
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 
 import asyncpg
 import structlog
-from sqlalchemy import func, select, text
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
 log = structlog.get_logger()
@@ -17,19 +17,14 @@ EVENTS_STORED = "event_trigger_events"  # says whose: an owner's id
 RECONNECT_AFTER = 1.0  # seconds
 
 Heard = Callable[[str], None]
-_NOTIFY_ALL = text("""
+_NOTIFY = text("""
     SELECT pg_notify(:channel, word) FROM unnest(CAST(:words AS text[])) AS word
 """)
 
 
-async def notify(session: AsyncSession, channel: str, words: str = "") -> None:
-    """Tells every replica, once the transaction commits."""
-    await session.execute(select(func.pg_notify(channel, words)))
-
-
-async def notify_all(session: AsyncSession, channel: str, words: Sequence[str]) -> None:
-    """As `notify`, for several words at once."""
-    await session.execute(_NOTIFY_ALL, {"channel": channel, "words": words})
+async def notify(session: AsyncSession, channel: str, *words: str) -> None:
+    """Tells every replica, once the transaction commits: each word, or that there is news."""
+    await session.execute(_NOTIFY, {"channel": channel, "words": words or ("",)})
 
 
 async def listen(engine: AsyncEngine, channels: Mapping[str, Heard]) -> None:

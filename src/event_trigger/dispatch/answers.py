@@ -64,11 +64,15 @@ class Answers:
 
     async def try_locks(self, locks: Sequence[int]) -> list[bool]:
         """Which of these locks no other call holds; they end with the transaction."""
+        if not locks:
+            return []
         rows = await self.session.execute(_TRY_LOCKS, {"locks": locks})
         return list(rows.scalars())
 
     async def list_known(self, keys: Sequence[CallKey]) -> dict[CallKey, Known]:
         """Those answered within 48 hours."""
+        if not keys:
+            return {}
         rows = await self.session.execute(
             _LIST, {"shard": self.shard, "kept_for": ANSWERS_KEPT_FOR, **_columns(keys)}
         )
@@ -76,6 +80,8 @@ class Answers:
 
     async def add(self, answered: Mapping[CallKey, Known]) -> None:
         """Puts answers on record, in place of any that are older than 48 hours."""
+        if not answered:
+            return
         await self.session.execute(
             _ADD,
             {

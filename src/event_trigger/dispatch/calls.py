@@ -2,14 +2,14 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import JSON, Executable, Row, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from event_trigger.db.notify import EVENTS_STORED, notify_all
+from event_trigger.db.notify import EVENTS_STORED, notify
 from event_trigger.deliveries.outbox import StoredEvent, store_deliveries
 from event_trigger.models import EventType
 from event_trigger.triggers.repository import OwnedId
@@ -69,18 +69,20 @@ class Calls:
     session: AsyncSession
     shard: int
 
-    async def read_triggers(self, ids: Sequence[int]) -> dict[int, CalledTrigger]:
+    async def read_triggers(self, ids: Collection[int]) -> dict[int, CalledTrigger]:
         return await self._fetch(_READ, ids)
 
-    async def lock_triggers(self, ids: Sequence[int], *, waits: bool) -> dict[int, CalledTrigger]:
+    async def lock_triggers(self, ids: Collection[int], *, waits: bool) -> dict[int, CalledTrigger]:
         """Locks triggers: until the commit, nobody fires, changes or deletes them.
 
         Passes over those that others hold, unless it `waits` for them.
         """
         return await self._fetch(_LOCK if waits else _LOCK_FREE, ids)
 
-    async def _fetch(self, statement: Executable, ids: Sequence[int]) -> dict[int, CalledTrigger]:
-        rows = await self.session.execute(statement, {"shard": self.shard, "ids": ids})
+    async def _fetch(self, statement: Executable, ids: Collection[int]) -> dict[int, CalledTrigger]:
+        if not ids:
+            return {}
+        rows = await self.session.execute(statement, {"shard": self.shard, "ids": [*ids]})
         return {row.id: row for row in rows}
 
     async def store(self, new: Sequence[NewEvent]) -> list[int]:
@@ -92,7 +94,7 @@ class Calls:
         if delivered:
             await store_deliveries(self.session, self.shard, delivered)
         owners = sorted({str(one.trigger.owner_id) for one in new})
-        await notify_all(self.session, EVENTS_STORED, owners)
+        await notify(self.session, EVENTS_STORED, *owners)
         return [event.id for event in stored]
 
     async def _insert(
@@ -115,6 +117,8 @@ class Calls:
     async def count(self, ids: Sequence[int]) -> None:
         """Counts calls of these triggers, each as often as it is named."""
         counts = Counter(ids)
+        if not counts:
+            return
         await self.session.execute(
             _COUNT_CALLS, {"shard": self.shard, "ids": [*counts], "counts": [*counts.values()]}
         )

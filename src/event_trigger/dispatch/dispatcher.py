@@ -29,6 +29,7 @@ from event_trigger.triggers.schedule import stretch_between
 log = structlog.get_logger()
 
 BATCH = 1000
+ONE_BY_ONE = 250
 LARGEST_BATCH = 64 * 1024 * 1024  # bytes of payloads, as they are stored
 LONGEST_DECIDING = 0.25  # seconds: a cron that missed much takes a millisecond or two
 LONGEST_ROUND = 0.1  # seconds, after which what is late waits for what has become due meanwhile
@@ -140,7 +141,7 @@ async def _fire_batch(
 
 
 async def _fire_one_by_one(sessions: Sessions, shard: int) -> int:
-    for count in range(BATCH):
+    for count in range(ONE_BY_ONE):
         async with sessions.begin() as session:
             firings = Firings(session)
             claimed = await firings.claim_due(shard, 1)
@@ -153,7 +154,7 @@ async def _fire_one_by_one(sessions: Sessions, shard: int) -> int:
                 if is_outage(error):
                     raise
                 await _set_aside(firings, claimed[0], error)
-    return BATCH
+    return ONE_BY_ONE
 
 
 async def _record(firings: Firings, shard: int, claimed: Sequence[Claimed], *, most: int) -> None:
@@ -162,9 +163,10 @@ async def _record(firings: Firings, shard: int, claimed: Sequence[Claimed], *, m
     fired: list[Firing] = []
     until, size = clock() + LONGEST_DECIDING, 0
     for row in claimed:
-        if (one := await _decide(firings, row, most)) is not None:
+        few = max(1, min(most, LARGEST_BATCH // max(1, row.payload_size)))
+        if (one := await _decide(firings, row, few)) is not None:
             fired.append(one)
-        size += row.payload_size
+            size += row.payload_size * len(one.due.fires)
         if size > LARGEST_BATCH or clock() > until:
             break
     if fired:

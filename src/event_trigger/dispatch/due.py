@@ -42,23 +42,16 @@ def due(plan: Plan, *, planned: datetime, now: datetime, fired: int, most: int =
     and matters only where `max_fires` limits them.
     """
     newest = _newest(plan, planned=planned, now=now)
-    fires: tuple[datetime, ...]
-    unfired: tuple[Unfired, ...]
     first = _first_to_fire(plan, planned=planned, newest=newest, now=now)
     if first is None:
         unfired = _unfired(plan, first=planned, last=newest, now=now)
         return Due((), unfired, newest, plan.next_after(newest, fired=fired))
     if plan.max_fires is not None:
         most = min(most, plan.max_fires - fired)
-    fires, unfired = (first,), ()
-    if first < newest:
-        waiting = instants_between(plan.schedule, after=first - _MICROSECOND, until=newest)
-        fires = tuple(islice(waiting, most)) or fires
-    if planned < first:
-        unfired = _unfired(plan, first=planned, last=first - _MICROSECOND, now=now)
+    fires = _fires(plan, first=first, newest=newest, most=most)
     return Due(
         fires,
-        unfired,
+        _unfired(plan, first=planned, last=first - _MICROSECOND, now=now),
         fires[-1],
         plan.next_after(fires[-1], fired=fired + len(fires)),
     )
@@ -89,8 +82,17 @@ def _first_to_fire(
             assert_never(plan.catch_up)
 
 
+def _fires(plan: Plan, *, first: datetime, newest: datetime, most: int) -> tuple[datetime, ...]:
+    if first == newest:  # as nearly always
+        return (first,)
+    waiting = instants_between(plan.schedule, after=first - _MICROSECOND, until=newest)
+    return tuple(islice(waiting, most)) or (first,)
+
+
 def _unfired(plan: Plan, *, first: datetime, last: datetime, now: datetime) -> tuple[Unfired, ...]:
     """Why the instants from `first` to `last` do not fire."""
+    if last < first:
+        return ()
     after, horizon = first - _MICROSECOND, now - plan.looks_back - _MICROSECOND
     match plan.catch_up:
         case CatchUp.NONE:

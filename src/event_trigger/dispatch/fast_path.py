@@ -115,15 +115,14 @@ def _called_in(scope: Scope) -> tuple[int | None, dict[bytes, bytes]]:
 
 async def _body_of(receive: Receive) -> bytes | None:
     """None if the caller has gone."""
-    body = b""
+    parts: list[bytes] = []
     while True:
         message = await receive()
         if message["type"] == "http.disconnect":
             return None
-        part: bytes = message.get("body", b"")
-        body += part
+        parts.append(message.get("body", b""))
         if not message.get("more_body", False):
-            return body
+            return b"".join(parts)
 
 
 def _read(body: bytes, media_type: bytes | None) -> tuple[dict[str, Any] | None, bool]:

@@ -2,9 +2,8 @@
 
 import hashlib
 import json
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -78,19 +77,22 @@ async def fire_all(
     What is wrong with one is its own outcome, and stops no other. With `waits`, the triggers that
     others hold are waited for, and those that are not there are a NotFound.
     """
-    found = Calls(session, shard)
-    busy = await _list_busy(session, shard, calls)
-    locked = await _triggers_of(
-        calls, are_tests=False, get=partial(found.lock_triggers, waits=waits)
-    )
-    read = await _triggers_of(calls, are_tests=True, get=found.read_triggers)
-    known = await _list_known(session, shard, calls)
+    stored, answers = Calls(session, shard), Answers(session, shard)
+    keyed = [call for call in calls if call.key is not None]
+    free = await answers.try_locks([_lock_of(call) for call in keyed])
+    busy = {
+        (call.trigger, call.key) for call, is_free in zip(keyed, free, strict=True) if not is_free
+    }
+    fired = {call.trigger.id for call in calls if not call.is_test}
+    locked = await stored.lock_triggers(fired, waits=waits)
+    read = await stored.read_triggers({call.trigger.id for call in calls if call.is_test})
+    known = await answers.list_known([call.key for call in keyed if call.key is not None])
     outcomes: dict[int, Outcome] = {}
     new: dict[int, NewEvent] = {}
     for place, call in enumerate(calls):
         trigger = (read if call.is_test else locked).get(call.trigger.id)
         may_be_held = not (call.is_test or waits)
-        if call.key in busy:
+        if (call.trigger, call.key) in busy:
             outcomes[place] = StillRunning()
         elif trigger is None and may_be_held:
             outcomes[place] = Held()
@@ -103,7 +105,17 @@ async def fire_all(
                 new[place] = _new_event(trigger, call)
             except Problem as problem:
                 outcomes[place] = problem
-    outcomes |= await _store(found, {place: calls[place] for place in new}, [*new.values()])
+    if new:
+        await stored.count([one.trigger.id for one in new.values() if not one.is_test])
+        event_ids = dict(zip(new, await stored.store([*new.values()]), strict=True))
+        await answers.add(
+            {
+                key: Known(_hash_of(calls[place].body), event_id)
+                for place, event_id in event_ids.items()
+                if (key := calls[place].key) is not None
+            }
+        )
+        outcomes |= {place: Answer(one, replayed=False) for place, one in event_ids.items()}
     return [outcomes[place] for place in range(len(calls))]
 
 
@@ -121,55 +133,10 @@ async def replay(session: AsyncSession, event: Event) -> int:
     return event_id
 
 
-async def _triggers_of(
-    calls: Sequence[Call],
-    *,
-    are_tests: bool,
-    get: Callable[[Sequence[int]], Awaitable[dict[int, CalledTrigger]]],
-) -> dict[int, CalledTrigger]:
-    ids = sorted({call.trigger.id for call in calls if call.is_test is are_tests})
-    return await get(ids) if ids else {}
-
-
-async def _list_busy(session: AsyncSession, shard: int, calls: Sequence[Call]) -> set[CallKey]:
-    """The keys of calls that another process is still answering."""
-    keyed = [call for call in calls if call.key is not None]
-    if not keyed:
-        return set()
-    locked = await Answers(session, shard).try_locks([_lock_of(call) for call in keyed])
-    return {call.key for call, mine in zip(keyed, locked, strict=True) if call.key and not mine}
-
-
-async def _list_known(
-    session: AsyncSession, shard: int, calls: Sequence[Call]
-) -> Mapping[CallKey, Known]:
-    keys = [call.key for call in calls if call.key is not None]
-    return await Answers(session, shard).list_known(keys) if keys else {}
-
-
 def _again(call: Call, known: Known) -> Outcome:
     if call.compares_body and known.body_hash != _hash_of(call.body):
         return KeyReused()
     return Answer(known.event_id, replayed=True)
-
-
-async def _store(
-    found: Calls, called: Mapping[int, Call], new: Sequence[NewEvent]
-) -> dict[int, Outcome]:
-    """Stores what is to be stored, and gives the answers by the places of their calls."""
-    if not new:
-        return {}
-    if fired := [one.trigger.id for one in new if not one.is_test]:
-        await found.count(fired)
-    ids = dict(zip(called, await found.store(new), strict=True))
-    answered = {
-        call.key: Known(_hash_of(call.body), ids[place])
-        for place, call in called.items()
-        if call.key is not None
-    }
-    if answered:
-        await Answers(found.session, found.shard).add(answered)
-    return {place: Answer(event_id, replayed=False) for place, event_id in ids.items()}
 
 
 def _new_event(trigger: CalledTrigger, call: Call) -> NewEvent:

@@ -73,11 +73,13 @@ class GroupCommit:
 
     async def _serve(self, lane: Lane) -> None:
         line = self._lanes[lane]
-        while line:
-            async with self._writers if isinstance(lane, int) else self._held_up_writers:
-                some = [line.popleft() for _ in range(min(MOST, len(line)))]
-                await self._fire_together(lane, [one for one in some if not one.answer.done()])
-        del self._lanes[lane]
+        try:
+            while line:
+                async with self._writers if isinstance(lane, int) else self._held_up_writers:
+                    some = [line.popleft() for _ in range(min(MOST, len(line)))]
+                    await self._fire_together(lane, [one for one in some if not one.answer.done()])
+        finally:
+            del self._lanes[lane]
 
     async def _fire_together(self, lane: Lane, some: Sequence[_Waiting]) -> None:
         """When that fails for a reason of its own, one by one: it is the culprit's only."""

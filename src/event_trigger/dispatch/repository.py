@@ -9,7 +9,7 @@ from sqlalchemy import Integer, Row, Text, cast, func, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from event_trigger.db.engine import ACROSS_SHARDS
-from event_trigger.db.notify import EVENTS_STORED, notify_all
+from event_trigger.db.notify import EVENTS_STORED, notify
 from event_trigger.deliveries.outbox import StoredEvent, store_deliveries
 from event_trigger.dispatch.due import Due
 from event_trigger.models import EventType, Trigger, TriggerStatus
@@ -173,7 +173,7 @@ class Firings:
         if any(one.has_destinations for one in firings):
             await store_deliveries(self.session, shard, stored)
         owners = sorted({str(one.owner_id) for one in firings if one.due.fires})
-        await notify_all(self.session, EVENTS_STORED, owners)
+        await notify(self.session, EVENTS_STORED, *owners)
 
     async def set_aside(self, key: OwnedId, error: str, *, settled_until: datetime) -> None:
         """Takes a trigger that cannot fire off the schedule, with the reason on record."""

@@ -24,12 +24,12 @@ from event_trigger.errors import (
 from event_trigger.events.dependencies import RetentionDep, visible_to
 from event_trigger.events.repository import Events
 from event_trigger.events.schemas import EventRead, read_event
-from event_trigger.triggers.dependencies import owned_trigger
-from event_trigger.triggers.repository import OwnedId, Triggers
+from event_trigger.triggers.dependencies import TriggerKeyDep
+from event_trigger.triggers.repository import OwnedId
 from event_trigger.web.problems import problems
 from event_trigger.web.schemas import Id, JsonObject, Text
 from event_trigger.web.services import on_the_loop, service
-from event_trigger.web.session import SessionDep, SessionsDep
+from event_trigger.web.session import SessionDep
 from event_trigger.web.strict_json import strict_router
 
 replays = strict_router(
@@ -53,18 +53,6 @@ EXAMPLES: dict[str, Example] = {
 }
 
 
-async def get_called_trigger(
-    trigger_id: Id, principal: PrincipalDep, sessions: SessionsDep
-) -> OwnedId:
-    """Holds no connection while the call waits for its commit, which needs one."""
-
-    async def get_owner(trigger_id: int) -> int | None:
-        async with sessions() as session:
-            return await Triggers(session).get_owner(trigger_id)
-
-    return await owned_trigger(principal, trigger_id, get_owner)
-
-
 async def get_group_commit(request: Request) -> GroupCommit:
     return service(request, GroupCommit)
 
@@ -82,7 +70,7 @@ class FireRequest:
 
     def __init__(
         self,
-        trigger: Annotated[OwnedId, Depends(get_called_trigger)],
+        trigger: TriggerKeyDep,
         principal: PrincipalDep,
         rates: RatesDep,
         group_commit: GroupCommitDep,

@@ -17,7 +17,7 @@ from event_trigger.triggers.schemas import TriggerRead, TriggerWritten, read_tri
 from event_trigger.vault import SealBroken, Vault
 from event_trigger.web.schemas import Id
 from event_trigger.web.services import on_the_loop, service
-from event_trigger.web.session import SessionDep
+from event_trigger.web.session import SessionDep, SessionsDep
 
 log = structlog.get_logger()
 
@@ -35,17 +35,17 @@ async def owned_id(
     return OwnedId(owner_id, row_id)
 
 
-async def owned_trigger(
-    principal: Principal, trigger_id: int, get_owner: Callable[[int], Awaitable[int | None]]
+async def get_trigger_key(
+    trigger_id: Id, principal: PrincipalDep, sessions: SessionsDep
 ) -> OwnedId:
-    """What a key is not good for looks like what is not there."""
+    """What a key is not good for looks like what is not there.
+
+    Keeps no connection: a call waits for its commit, which needs one.
+    """
     if not principal.may_see(trigger_id):
         raise NotFound
-    return await owned_id(principal, trigger_id, get_owner)
-
-
-async def get_trigger_key(trigger_id: Id, principal: PrincipalDep, session: SessionDep) -> OwnedId:
-    return await owned_trigger(principal, trigger_id, Triggers(session).get_owner)
+    async with sessions() as session:
+        return await owned_id(principal, trigger_id, Triggers(session).get_owner)
 
 
 async def get_vault(request: Request) -> Vault:
@@ -93,4 +93,4 @@ class Shown:
 
 
 ShownDep = Annotated[Shown, Depends(on_the_loop(Shown), scope="function")]
-TriggerKeyDep = Annotated[OwnedId, Depends(get_trigger_key, scope="function")]
+TriggerKeyDep = Annotated[OwnedId, Depends(get_trigger_key)]
