@@ -65,7 +65,7 @@ async def stream_events(
     retention: RetentionDep,
     filters: EventFiltersDep,
     state: Annotated[
-        Literal[EventState.ACTIVE] | None,
+        Literal["active"] | None,
         Query(description="What happens now is active; for what is archived, `GET /events`."),
     ] = None,
     last_event_id: Annotated[
@@ -89,7 +89,9 @@ async def stream_events(
         hub,
         credentials,
         principal,
-        lambda now: filters.for_reader(principal, retention, now=now, state=state),
+        lambda now: filters.for_reader(
+            principal, retention, now=now, state=state and EventState(state)
+        ),
     )
     position = await follower.position_after(last_event_id)
     yield ServerSentEvent(comment="following")
