@@ -79,9 +79,7 @@ async def test_firing_a_batch_finds_its_triggers_by_their_key(engine: AsyncEngin
         firings = Firings(session)
         now = datetime.now(UTC)
         claimed = await firings.claim_due(ADA, 1000)
-        await firings.record_fired(
-            ADA, [Firing(row.id, ADA, 1, Due((now,), (), now, now), False) for row in claimed]
-        )
+        await firings.record_fired(ADA, [Firing(row, Due((now,), (), now, now)) for row in claimed])
 
     _, insert, _, advance = await plans_of(engine, work)
 

@@ -2,13 +2,13 @@
 
 import asyncio
 import json
+import math
 from collections import deque
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any
 
 import structlog
-from sqlalchemy import Row
 from sqlalchemy.exc import DBAPIError
 
 from event_trigger.db.engine import (
@@ -19,7 +19,7 @@ from event_trigger.db.engine import (
     sqlstate,
 )
 from event_trigger.dispatch.due import due
-from event_trigger.dispatch.repository import DueShard, Firing, Firings
+from event_trigger.dispatch.repository import Claimed, Firing, Firings
 from event_trigger.models import UnfiredReason
 from event_trigger.triggers.history import History, UnfiredOf
 from event_trigger.triggers.planning import Plan, Unfired, plan_of
@@ -29,14 +29,14 @@ from event_trigger.triggers.schedule import stretch_between
 log = structlog.get_logger()
 
 BATCH = 1000
+WORKERS = 3
 ONE_BY_ONE = 250
 LARGEST_BATCH = 64 * 1024 * 1024  # bytes of payloads, as they are stored
 LONGEST_DECIDING = 0.25  # seconds: a cron that missed much takes a millisecond or two
-LONGEST_ROUND = 0.1  # seconds, after which what is late waits for what has become due meanwhile
+LOOK_EVERY = 0.1  # seconds: what is late waits for what has become due meanwhile
 LONGEST_WAIT = 1.0  # seconds: polling alone is enough, notifications only make it quicker
 LOCKED_WAIT = 0.02  # due rows that others hold are looked at again soon
 Progress = Callable[[], None]
-Claimed = Row[*tuple[Any, ...]]
 
 
 async def fire_due(sessions: Sessions, progressed: Progress) -> float:
@@ -44,67 +44,87 @@ async def fire_due(sessions: Sessions, progressed: Progress) -> float:
 
     Gives the seconds to wait for the next instant: 0 while there may be more, 1 at the most.
     """
-    async with sessions() as session:
-        shards = await Firings(session).list_due_shards()
-    if await _Round(sessions, shards, progressed).run():
+    work = _Work(sessions, progressed)
+    await work.run()
+    if work.fired:
         return 0.0
     progressed()
     async with sessions() as session:
         seconds = await Firings(session).seconds_until_next()
     if seconds is None:
         return LONGEST_WAIT
-    return min(max(seconds, LOCKED_WAIT if shards else 0.0), LONGEST_WAIT)
+    return min(max(seconds, LOCKED_WAIT if work.found else 0.0), LONGEST_WAIT)
 
 
-class _Round:
+class _Work:
     """A batch of each shard in turn; what is late has its turn last, and not for long.
 
-    A backlog must not hold up what is on time. As long as there is time, who had more than a batch
-    has another turn, since asking which shards have something due takes the longer the more there
-    is; and then two work at it: while one waits for PostgreSQL, the other decides.
+    A backlog must not hold up what is on time: it is looked for again and again. Until then, who
+    had more than a batch has another turn, since asking which shards have something due takes the
+    longer the more there is; and then several work at it: while one waits for PostgreSQL, another
+    decides.
     """
 
-    def __init__(
-        self, sessions: Sessions, shards: Sequence[DueShard], progressed: Progress
-    ) -> None:
+    def __init__(self, sessions: Sessions, progressed: Progress) -> None:
+        self.found = False
+        self.fired = 0
         self._sessions = sessions
         self._progressed = progressed
         self._clock = asyncio.get_running_loop().time
-        self._until = self._clock() + LONGEST_ROUND
+        self._turns: deque[tuple[int, bool]] = deque()
+        self._sure = 0
+        self._look_at = 0.0
+        self._others: list[asyncio.Task[None]] = []
+        self._failure: Exception | None = None
+
+    async def run(self) -> None:
+        """Until nothing is left; a failure of one shard is raised when the others had a turn."""
+        await self._look()
+        try:
+            await self._take_turns()
+        finally:
+            ended = await asyncio.gather(*self._others, return_exceptions=True)
+        for failure in (*ended, self._failure):
+            if failure is not None:
+                raise failure
+
+    async def _look(self) -> None:
+        self._look_at = math.inf  # the others go on meanwhile
+        async with self._sessions() as session:
+            shards = await Firings(session).list_due_shards()
+        self.found = self.found or bool(shards)
         self._turns = deque((one.shard, False) for one in shards if one.has_on_time)
         self._sure = len(self._turns) + 1  # all that are on time, and one that is late
         self._turns.extend((one.shard, True) for one in shards if one.has_late)
-        self._second: asyncio.Task[None] | None = None
-        self._failure: Exception | None = None
-        self._fired = 0
+        self._look_at = self._clock() + LOOK_EVERY
 
-    async def run(self) -> int:
-        """How many fired; a failure of one shard is raised when the others have had their turn."""
-        try:
-            await self._work()
-        finally:
-            if self._second is not None:
-                await self._second
-        if self._failure is not None:
-            raise self._failure
-        return self._fired
-
-    async def _work(self) -> None:
-        while self._turns and (self._sure > 0 or self._clock() < self._until):
+    async def _take_turns(self) -> None:
+        while self._turns:
+            if self._sure <= 0 and self._clock() > self._look_at:
+                if self._failure is not None:
+                    return
+                await self._look()
+                continue
             self._sure -= 1
             shard, late = self._turns.popleft()
-            try:
-                count = await _fire_shard(self._sessions, shard, late=late)
-            except Exception as error:
-                if is_outage(error) and not sqlstate(error):
-                    raise  # no answer: the others would wait for theirs too
-                self._failure = error
-                continue
-            self._progressed()
-            self._fired += count
+            count = await self._fire(shard, late=late)
             if count == BATCH:
                 self._turns.extend([(shard, late)] * 2)
-                self._second = self._second or asyncio.create_task(self._work())
+                if not self._others:
+                    others = (self._take_turns() for _ in range(WORKERS - 1))
+                    self._others = [asyncio.create_task(other) for other in others]
+
+    async def _fire(self, shard: int, *, late: bool) -> int:
+        try:
+            count = await _fire_shard(self._sessions, shard, late=late)
+        except Exception as error:
+            if is_outage(error) and not sqlstate(error):
+                raise  # no answer: the others would wait for theirs too
+            self._failure = error
+            return 0
+        self._progressed()
+        self.fired += count
+        return count
 
 
 async def _fire_shard(sessions: Sessions, shard: int, *, late: bool) -> int:
@@ -184,7 +204,7 @@ async def _decide(firings: Firings, row: Claimed, most: int) -> Firing | None:
         return None
     for unfired in decision.unfired:
         _log_unfired(row, unfired)
-    return Firing(row.id, row.owner_id, row.version, decision, row.has_destinations)
+    return Firing(row, decision)
 
 
 async def _set_aside(firings: Firings, row: Claimed, error: Exception) -> None:

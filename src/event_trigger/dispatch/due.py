@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import lru_cache
 from itertools import islice
 from typing import assert_never
 
@@ -14,6 +13,7 @@ from event_trigger.triggers.schedule import (
     instants_between,
     latest_fire_between,
     newest_between,
+    next_fire_after,
     stretch_between,
 )
 
@@ -34,13 +34,16 @@ class Due:
     next_fire_at: datetime | None
 
 
-@lru_cache(maxsize=1024)  # many triggers of a batch may have the same cron
 def due(plan: Plan, *, planned: datetime, now: datetime, fired: int, most: int = 1) -> Due:
     """Decides as `details.catch_up` says, and fires for at most `most` instants.
 
     `planned` is the stored `next_fire_at`, at most `now`; `fired` counts scheduled firings so far,
     and matters only where `max_fires` limits them.
     """
+    following = next_fire_after(plan.schedule, planned)
+    if now - planned <= GRACE and (following is None or following > now):  # as nearly always
+        completes = plan.max_fires is not None and fired + 1 >= plan.max_fires
+        return Due((planned,), (), planned, None if completes else following)
     newest = _newest(plan, planned=planned, now=now)
     first = _first_to_fire(plan, planned=planned, newest=newest, now=now)
     if first is None:
@@ -83,7 +86,7 @@ def _first_to_fire(
 
 
 def _fires(plan: Plan, *, first: datetime, newest: datetime, most: int) -> tuple[datetime, ...]:
-    if first == newest:  # as nearly always
+    if first == newest:
         return (first,)
     waiting = instants_between(plan.schedule, after=first - _MICROSECOND, until=newest)
     return tuple(islice(waiting, most)) or (first,)

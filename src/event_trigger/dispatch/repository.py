@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import NamedTuple
 
-from sqlalchemy import Integer, Row, Text, cast, func, select, text, update
+from sqlalchemy import func, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from event_trigger.db.engine import ACROSS_SHARDS
@@ -17,20 +17,32 @@ from event_trigger.triggers.history import History, UnfiredOf
 from event_trigger.triggers.repository import OwnedId
 
 # plain SQL, because Citus wants the shard as a constant and the plans are tested by name
-_INSERT_EVENTS = text("""
+_CLAIM = """
+    SELECT id, owner_id, version, CAST(details AS text), anchor_at, settled_until, next_fire_at,
+        scheduled_count, cardinality(destination_ids) > 0, coalesce(pg_column_size(payload), 0),
+        now()
+    FROM triggers
+    WHERE shard = :shard AND next_fire_at <= now() AND {age}
+    ORDER BY next_fire_at
+    LIMIT :limit
+    FOR NO KEY UPDATE {otherwise}
+"""
+_INSERT_EVENTS = """
     INSERT INTO events
         (shard, owner_id, trigger_id, type, triggered_at, scheduled_for, payload, is_test)
-    SELECT triggers.shard, triggers.owner_id, triggers.id, :type, now(), fired.scheduled_for,
-        triggers.payload, false
+    SELECT triggers.shard, triggers.owner_id, triggers.id, :type, now(),
+        coalesce(fired.scheduled_for, triggers.next_fire_at), triggers.payload, false
     FROM unnest(CAST(:ids AS bigint[]), CAST(:scheduled_fors AS timestamptz[]))
         AS fired (id, scheduled_for)
     JOIN triggers ON triggers.shard = :shard AND triggers.id = fired.id
-    ORDER BY fired.scheduled_for
-    RETURNING id, triggered_at
-""")
+    ORDER BY coalesce(fired.scheduled_for, triggers.next_fire_at)
+"""
+_STORE_EVENTS = text(_INSERT_EVENTS)
+_STORE_EVENTS_TO_DELIVER = text(_INSERT_EVENTS + "RETURNING id, triggered_at")
 _ADVANCE_TRIGGERS = text("""
     UPDATE triggers SET
-        settled_until = GREATEST(triggers.settled_until, advanced.settled_until),
+        settled_until = GREATEST(
+            triggers.settled_until, coalesce(advanced.settled_until, triggers.next_fire_at)),
         next_fire_at = advanced.next_fire_at,
         status = CASE WHEN advanced.next_fire_at IS NULL THEN :completed ELSE triggers.status END,
         last_fired_at = CASE WHEN advanced.fired > 0 THEN now() ELSE triggers.last_fired_at END,
@@ -45,17 +57,42 @@ _ADVANCE_TRIGGERS = text("""
 
 LATE = timedelta(seconds=1)
 PATIENCE = "250ms"
+_CLAIMS = {
+    (late, wait): text(_CLAIM.format(age=age, otherwise="" if wait else "SKIP LOCKED"))
+    for late, age in {
+        None: "true",
+        True: "next_fire_at < now() - CAST(:late AS interval)",
+        False: "next_fire_at >= now() - CAST(:late AS interval)",
+    }.items()
+    for wait in (False, True)
+}
 
 
-@dataclass(frozen=True, slots=True)
-class Firing:
-    """One claimed trigger and what becomes of it."""
+class Claimed(NamedTuple):
+    """A due trigger whose row is locked, without its payload of perhaps a MiB.
 
-    trigger_id: int
+    `details` is text, so that one that cannot be read spoils no batch; `payload_size` is in bytes,
+    as it is stored; `now` is the transaction's.
+    """
+
+    id: int
     owner_id: int
     version: int
-    due: Due
+    details: str
+    anchor_at: datetime
+    settled_until: datetime
+    next_fire_at: datetime
+    scheduled_count: int
     has_destinations: bool
+    payload_size: int
+    now: datetime
+
+
+class Firing(NamedTuple):
+    """A claimed trigger and what becomes of it."""
+
+    trigger: Claimed
+    due: Due
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,42 +131,17 @@ class Firings:
 
     async def claim_due(
         self, shard: int, limit: int, *, late: bool | None = None, wait: bool = False
-    ) -> Sequence[Row[*tuple[Any, ...]]]:
+    ) -> list[Claimed]:
         """Locks due triggers of a shard, oldest first, passing over those that others hold.
 
         Only those that are `late`, or only those that are not, unless that is None. With `wait` it
         queues for them instead of passing over, but not for long.
-        Payloads, a MiB each, stay where they are; `details` is text, so that one that cannot be
-        read spoils no batch.
         """
-        statement = (
-            select(
-                Trigger.id,
-                Trigger.owner_id,
-                Trigger.version,
-                cast(Trigger.details, Text).label("details"),
-                Trigger.anchor_at,
-                Trigger.settled_until,
-                Trigger.next_fire_at,
-                Trigger.scheduled_count,
-                (func.cardinality(Trigger.destinations) > 0).label("has_destinations"),
-                func.coalesce(func.pg_column_size(Trigger.payload, type_=Integer), 0).label(
-                    "payload_size"
-                ),
-                func.now().label("now"),
-            )
-            .where(Trigger.shard == shard, Trigger.next_fire_at <= func.now())
-            .order_by(Trigger.next_fire_at)
-            .limit(limit)
-            .with_for_update(skip_locked=not wait, key_share=True)
-        )
-        if late is not None:
-            then = func.now() - LATE
-            age = Trigger.next_fire_at < then if late else Trigger.next_fire_at >= then
-            statement = statement.where(age)
         if wait:
             await self.session.execute(text(f"SET LOCAL lock_timeout = '{PATIENCE}'"))
-        return (await self.session.execute(statement)).all()
+        values = {"shard": shard, "limit": limit} | ({} if late is None else {"late": LATE})
+        rows = await self.session.execute(_CLAIMS[late, wait], values)
+        return [Claimed(*row) for row in rows]
 
     async def record_fired(self, shard: int, firings: Sequence[Firing]) -> None:
         """Inserts the events of a batch, with their triggers' payloads, and moves those on.
@@ -138,9 +150,9 @@ class Firings:
         """
         await self._store_scheduled(shard, firings)
         unfired = [
-            UnfiredOf(one.owner_id, one.trigger_id, one.version, part)
-            for one in firings
-            for part in one.due.unfired
+            UnfiredOf(trigger.owner_id, trigger.id, trigger.version, part)
+            for trigger, due in firings
+            for part in due.unfired
         ]
         if unfired:
             await History(self.session).record_unfired(shard, unfired)
@@ -149,19 +161,24 @@ class Firings:
             {
                 "shard": shard,
                 "completed": TriggerStatus.COMPLETED,
-                "ids": [one.trigger_id for one in firings],
-                "settled_untils": [one.due.settled_until for one in firings],
+                "ids": [one.trigger.id for one in firings],
+                "settled_untils": [_unless_planned(one, one.due.settled_until) for one in firings],
                 "next_fire_ats": [one.due.next_fire_at for one in firings],
                 "fireds": [len(one.due.fires) for one in firings],
             },
         )
 
     async def _store_scheduled(self, shard: int, firings: Sequence[Firing]) -> None:
-        events = [(one.trigger_id, instant) for one in firings for instant in one.due.fires]
+        events = [
+            (one.trigger.id, _unless_planned(one, instant))
+            for one in firings
+            for instant in one.due.fires
+        ]
         if not events:
             return
-        rows = await self.session.execute(
-            _INSERT_EVENTS,
+        delivers = any(one.trigger.has_destinations for one in firings)
+        stored = await self.session.execute(
+            _STORE_EVENTS_TO_DELIVER if delivers else _STORE_EVENTS,
             {
                 "shard": shard,
                 "type": EventType.SCHEDULED,
@@ -169,10 +186,9 @@ class Firings:
                 "scheduled_fors": [instant for _, instant in events],
             },
         )
-        stored = [StoredEvent(*row) for row in rows]
-        if any(one.has_destinations for one in firings):
-            await store_deliveries(self.session, shard, stored)
-        owners = sorted({str(one.owner_id) for one in firings if one.due.fires})
+        if delivers:
+            await store_deliveries(self.session, shard, [StoredEvent(*row) for row in stored])
+        owners = sorted({str(trigger.owner_id) for trigger, due in firings if due.fires})
         await notify(self.session, EVENTS_STORED, *owners)
 
     async def set_aside(self, key: OwnedId, error: str, *, settled_until: datetime) -> None:
@@ -188,3 +204,8 @@ class Firings:
                 updated_at=func.now(),
             )
         )
+
+
+def _unless_planned(firing: Firing, instant: datetime) -> datetime | None:
+    """None stands for the instant that the row has: another takes longer to write than to find."""
+    return None if instant == firing.trigger.next_fire_at else instant

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import assert_never
 
 from event_trigger.triggers.cron import parse_cron
@@ -111,7 +112,7 @@ def next_fire_after(schedule: Schedule, after: datetime) -> datetime | None:
             missed = 0 if after < start else (after - start) // interval + 1
             fires_at = start + missed * interval
         case Cron(expression=expression, timezone=timezone):
-            fires_at = parse_cron(expression, timezone).next_after(after)
+            fires_at = _next_match(expression, timezone, after)
         case _:
             assert_never(schedule)
     return fires_at if fires_at is not None and fires_at <= end else None
@@ -205,6 +206,11 @@ def _once(anchor: datetime, time: datetime | None, interval: timedelta | None) -
     return Once(time or anchor + (interval or timedelta(0)))
 
 
+@lru_cache(maxsize=4096)  # many triggers of a batch may have the same cron
+def _next_match(expression: str, timezone: str, after: datetime) -> datetime | None:
+    return parse_cron(expression, timezone).next_after(after)
+
+
 def _latest_match(schedule: Cron, after: datetime, until: datetime) -> datetime | None:
     """Bisect: matches are whole seconds, and the search halves until less than one is left."""
     newest = next_fire_after(schedule, after)
@@ -232,6 +238,8 @@ def _instant(value: datetime, field: Field | None) -> datetime:
 
 
 def _utc(value: datetime, field: Field | None) -> datetime:
+    if value.tzinfo is UTC:
+        return value
     if value.utcoffset() is None:
         message = f"{field or 'time'} needs an offset, such as the Z of 2030-01-31T09:00:00Z."
         raise ScheduleError(message, field=field)
