@@ -80,10 +80,12 @@ async def test_firing_a_batch_finds_its_triggers_by_their_key(engine: AsyncEngin
         now = datetime.now(UTC)
         claimed = await firings.claim_due(ADA, 1000)
         await firings.record_fired(
-            ADA, [Firing(row.id, ADA, 1, Due((now,), (), now, now), False) for row in claimed]
+            ADA,
+            [Firing(row.id, ADA, 1, Due((now,), (), now, now), False) for row in claimed],
+            now=now,
         )
 
-    _, insert, _, advance = await plans_of(engine, work)
+    _, _, insert, _, advance = await plans_of(engine, work)
 
     assert "Index Scan using pk_triggers on triggers" in insert
     assert "Index Scan using pk_triggers on triggers" in advance

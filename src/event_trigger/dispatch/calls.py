@@ -43,7 +43,7 @@ _INSERT_EVENTS = text("""
 _COUNT_CALLS = text("""
     UPDATE triggers SET
         fire_count = triggers.fire_count + called.count,
-        last_fired_at = clock_timestamp()
+        last_fired_at = statement_timestamp()
     FROM unnest(CAST(:ids AS bigint[]), CAST(:counts AS bigint[])) AS called (id, count)
     WHERE triggers.shard = :shard AND triggers.id = called.id
 """)

@@ -170,7 +170,7 @@ async def _record(firings: Firings, shard: int, claimed: Sequence[Claimed], *, m
         if size > LARGEST_BATCH or clock() > until:
             break
     if fired:
-        await firings.record_fired(shard, fired)
+        await firings.record_fired(shard, fired, now=claimed[0].now)
 
 
 async def _decide(firings: Firings, row: Claimed, most: int) -> Firing | None:

@@ -12,6 +12,7 @@ from event_trigger.db.engine import ACROSS_SHARDS
 from event_trigger.db.notify import EVENTS_STORED, notify
 from event_trigger.deliveries.outbox import StoredEvent, store_deliveries
 from event_trigger.dispatch.due import Due
+from event_trigger.events.repository import Events
 from event_trigger.models import EventType, Trigger, TriggerStatus
 from event_trigger.triggers.history import History, UnfiredOf
 from event_trigger.triggers.repository import OwnedId
@@ -19,9 +20,9 @@ from event_trigger.triggers.repository import OwnedId
 # plain SQL, because Citus wants the shard as a constant and the plans are tested by name
 _INSERT_EVENTS = text("""
     INSERT INTO events
-        (shard, owner_id, trigger_id, type, triggered_at, scheduled_for, payload, is_test)
+        (shard, owner_id, trigger_id, type, triggered_at, scheduled_for, payload, is_test, xid)
     SELECT triggers.shard, triggers.owner_id, triggers.id, :type, now(), fired.scheduled_for,
-        triggers.payload, false
+        triggers.payload, false, :xid
     FROM unnest(CAST(:ids AS bigint[]), CAST(:scheduled_fors AS timestamptz[]))
         AS fired (id, scheduled_for)
     JOIN triggers ON triggers.shard = :shard AND triggers.id = fired.id
@@ -33,13 +34,14 @@ _ADVANCE_TRIGGERS = text("""
         settled_until = GREATEST(triggers.settled_until, advanced.settled_until),
         next_fire_at = advanced.next_fire_at,
         status = CASE WHEN advanced.next_fire_at IS NULL THEN :completed ELSE triggers.status END,
-        last_fired_at = CASE WHEN advanced.fired > 0 THEN now() ELSE triggers.last_fired_at END,
+        last_fired_at = COALESCE(advanced.fired_at, triggers.last_fired_at),
         fire_count = triggers.fire_count + advanced.fired,
         scheduled_count = triggers.scheduled_count + advanced.fired
     FROM unnest(
         CAST(:ids AS bigint[]), CAST(:settled_untils AS timestamptz[]),
-        CAST(:next_fire_ats AS timestamptz[]), CAST(:fireds AS int[])
-    ) AS advanced (id, settled_until, next_fire_at, fired)
+        CAST(:next_fire_ats AS timestamptz[]), CAST(:fireds AS int[]),
+        CAST(:fired_ats AS timestamptz[])
+    ) AS advanced (id, settled_until, next_fire_at, fired, fired_at)
     WHERE triggers.shard = :shard AND triggers.id = advanced.id
 """)
 
@@ -131,10 +133,10 @@ class Firings:
             await self.session.execute(text(f"SET LOCAL lock_timeout = '{PATIENCE}'"))
         return (await self.session.execute(statement)).all()
 
-    async def record_fired(self, shard: int, firings: Sequence[Firing]) -> None:
+    async def record_fired(self, shard: int, firings: Sequence[Firing], *, now: datetime) -> None:
         """Inserts the events of a batch, with their triggers' payloads, and moves those on.
 
-        What will not fire is put on record beside them.
+        What will not fire is put on record beside them. `now` is when the transaction began.
         """
         await self._store_scheduled(shard, firings)
         unfired = [
@@ -153,6 +155,7 @@ class Firings:
                 "settled_untils": [one.due.settled_until for one in firings],
                 "next_fire_ats": [one.due.next_fire_at for one in firings],
                 "fireds": [len(one.due.fires) for one in firings],
+                "fired_ats": [now if one.due.fires else None for one in firings],
             },
         )
 
@@ -167,6 +170,8 @@ class Firings:
                 "type": EventType.SCHEDULED,
                 "ids": [trigger_id for trigger_id, _ in events],
                 "scheduled_fors": [instant for _, instant in events],
+                # said, not left to the default: in a cluster that would be the worker's own
+                "xid": await Events(self.session).take_xid(),
             },
         )
         stored = [StoredEvent(*row) for row in rows]
