@@ -8,7 +8,10 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.schema import AddConstraint, DropConstraint, ExecutableDDLElement
 
 from event_trigger.distribution.placement import SHARD, Placement, foreign_keys, tables_of
-from event_trigger.models import SHARDS
+
+# Each partition of the events is as many tables. Of 32 parts, 30 get some of our 64 shards and the
+# fullest 5 of them; of 64 parts, 25 would stay empty, and the fullest have 4.
+PARTS = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +74,7 @@ def _cutting(found: Found) -> list[tuple[str, str]]:
     names = [table.name for table in tables_of(Placement.DISTRIBUTED)]
     first = next((name for name in names if name in found.placed), names[0])
     joined = f"colocate_with => '{first}'"
-    begun = f"colocate_with => 'none', shard_count => {SHARDS}"
+    begun = f"colocate_with => 'none', shard_count => {PARTS}"
     return [
         (
             name,
