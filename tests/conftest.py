@@ -44,6 +44,7 @@ def shard_watch() -> ShardWatch:
 @pytest.fixture(autouse=True)
 def _every_statement_names_its_shard(shard_watch: ShardWatch) -> Iterator[None]:
     shard_watch.offenders.clear()
+    shard_watch.reasons.clear()
     yield
     assert shard_watch.offenders == []
 

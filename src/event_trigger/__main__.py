@@ -1,4 +1,4 @@
-"""The command line: serve, migrate, look after users, and check the settings."""
+"""The command line: serve, migrate, distribute, look after users, and check the settings."""
 
 import argparse
 import asyncio
@@ -21,6 +21,7 @@ from event_trigger.db.embedded import EmbeddedPostgresError
 from event_trigger.db.engine import Sessions, create_engine, create_sessions, is_outage
 from event_trigger.db.migrate import current_revision, is_migrated, migrate, newest_revision
 from event_trigger.destinations.lifecycle import rotate_keys
+from event_trigger.distribution.cluster import distribute, planned
 from event_trigger.errors import Problem
 from event_trigger.hooks.rekeying import rotate_hook_keys
 from event_trigger.logs import configure_logs
@@ -66,6 +67,12 @@ def _parser() -> argparse.ArgumentParser:
     serve_ = commands.add_parser("serve", help="serve until told to stop")
     serve_.add_argument("--workers", type=_positive, default=1, help="processes (default 1)")
     commands.add_parser("migrate", help="bring the database to this version, and end")
+    distribute_ = commands.add_parser(
+        "distribute", help="spread the tables over a Citus cluster; does only what is left"
+    )
+    distribute_.add_argument(
+        "--dry-run", action="store_true", help="print the statements, and change nothing"
+    )
     commands.add_parser("check", help="say whether settings and database are as they should be")
     commands.add_parser(
         "audit", help="account for every planned instant; exit 1 if one has no event and no reason"
@@ -100,6 +107,8 @@ def _run(wanted: argparse.Namespace, settings: Settings) -> int:
             serve(settings, workers=wanted.workers)
         case "migrate":
             print(_with_database(settings, _migrate))
+        case "distribute":
+            print(_with_database(settings, _dry_run if wanted.dry_run else _distribute))
         case "check":
             print(_with_database(settings, _check(settings)))
         case "audit":
@@ -133,6 +142,19 @@ async def _migrate(engine: AsyncEngine, _: Sessions) -> str:
     await migrate(engine)
     async with engine.connect() as connection:
         return f"The database is at revision {await connection.run_sync(current_revision)}."
+
+
+async def _dry_run(engine: AsyncEngine, _: Sessions) -> str:
+    statements = await planned(engine)
+    if not statements:
+        return "-- Nothing to do: every table is in its place."
+    return "\n".join(f"{one};" for one in statements)
+
+
+async def _distribute(engine: AsyncEngine, _: Sessions) -> str:
+    if await distribute(engine, lambda statement: print(statement, flush=True)):
+        return "Every table is in its place."
+    return "Nothing to do: every table is in its place."
 
 
 def _check(settings: Settings) -> Work[str]:

@@ -11,6 +11,7 @@ from event_trigger.db.engine import create_engine
 from event_trigger.deliveries.giving_up import Backlog
 from event_trigger.deliveries.queue import Granted, Queue, Recorded
 from event_trigger.deliveries.repository import Deliveries, DeliveryFilter
+from event_trigger.deliveries.waiting import WaitingList
 from event_trigger.models import DeliveryStatus
 from event_trigger.triggers.repository import OwnedId
 from tests.support.databases import connect
@@ -26,6 +27,11 @@ _FILL = """
         CASE WHEN number % 2 = 0 THEN now() END, CASE WHEN number % 2 = 1 THEN now() END
     FROM generate_series(1, $2::int) AS number
 """
+_RECEIVER = """
+    INSERT INTO destinations (shard, owner_id, url, timeout, max_concurrency, header_names, sealed,
+        key_id)
+    VALUES ($1::bigint % 64, $1, 'https://example.com', 15, 10, '{}', '', '')
+"""
 NOW = datetime.now(UTC)
 
 
@@ -39,11 +45,16 @@ async def engine(database_url: str) -> AsyncIterator[AsyncEngine]:
     await engine.dispose()
 
 
-async def test_finding_work_goes_from_destination_to_destination(engine: AsyncEngine) -> None:
-    async def work(session: AsyncSession) -> None:
-        await Queue(session).list_waiting()
+@pytest.mark.parametrize("in_cluster", [False, True])
+async def test_finding_work_goes_from_destination_to_destination(
+    engine: AsyncEngine, database: Any, in_cluster: bool
+) -> None:
+    await database.execute(_RECEIVER, ADA)
 
-    [plan] = await plans_of(engine, work)
+    async def work(session: AsyncSession) -> None:
+        await WaitingList(session, in_cluster=in_cluster).list_waiting()
+
+    plan = (await plans_of(engine, work))[-1]
 
     assert plan.count("using ix_deliveries_waiting") == 3
     assert "Seq Scan on deliveries" not in plan
@@ -86,7 +97,7 @@ async def test_recording_finds_its_deliveries_by_their_key(engine: AsyncEngine) 
 
 async def test_finding_what_was_neglected_probes_each_destination(engine: AsyncEngine) -> None:
     async def work(session: AsyncSession) -> None:
-        await Backlog(session).list_neglected()
+        await WaitingList(session).list_neglected(timedelta(days=7))
 
     [plan] = await plans_of(engine, work)
 

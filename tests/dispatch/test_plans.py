@@ -81,7 +81,7 @@ async def test_firing_a_batch_finds_its_triggers_by_their_key(engine: AsyncEngin
         claimed = await firings.claim_due(ADA, 1000)
         await firings.record_fired(ADA, [Firing(row, Due((now,), (), now, now)) for row in claimed])
 
-    _, insert, _, advance = await plans_of(engine, work)
+    _, _, insert, advance = await plans_of(engine, work)
 
     assert "Index Scan using pk_triggers on triggers" in insert
     assert "Index Scan using pk_triggers on triggers" in advance

@@ -17,6 +17,8 @@ _TIME_IS_A_TABLE = """
         AS 'SELECT instant FROM testing.clock';
     CREATE FUNCTION testing.clock_timestamp() RETURNS timestamptz STABLE LANGUAGE sql
         AS 'SELECT instant FROM testing.clock';
+    CREATE FUNCTION testing.statement_timestamp() RETURNS timestamptz STABLE LANGUAGE sql
+        AS 'SELECT instant FROM testing.clock';
     UPDATE logins SET expires_at = 'infinity';
 """
 # the columns' defaults were bound to the real clock when they were made

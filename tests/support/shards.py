@@ -1,4 +1,7 @@
-"""Watches every statement of the suite: about an owner's rows, it must say in which shard."""
+"""Watches every statement of the suite: about an owner's rows, it must say in which shard.
+
+And it may be none that Citus is known to refuse.
+"""
 
 import re
 from typing import Any
@@ -7,26 +10,74 @@ from sqlalchemy import event
 from sqlalchemy.engine import Engine
 
 from event_trigger.db.engine import ACROSS_SHARDS
+from event_trigger.distribution.placement import Placement, tables_of
 
-ALLOWED = {"due shards", "admin reads", "retention"}
-_OWNED = re.compile(
-    r"\b(triggers|events|event_counts|idempotency_keys"
-    r"|destinations|deliveries|delivery_attempts)\b"
-)
+ONE_SERVER = "one server"  # in a cluster another statement asks the same
+ALLOWED = {"due shards", "admin reads", "retention", ONE_SERVER}
+
+
+def _about(*placements: Placement) -> re.Pattern[str]:
+    names = [table.name for one in placements for table in tables_of(one)]
+    return re.compile(rf"\b({'|'.join(names)})\b")
+
+
+_OWNED = _about(Placement.DISTRIBUTED)
+_PLACED = _about(Placement.DISTRIBUTED, Placement.REFERENCE)
 _SAYS_SHARD = re.compile(r"\bshard (=|IN)|INSERT INTO \w+\s+\(shard\b")
-_CHANGES_SCHEMA = re.compile(r"\s*(CREATE|ALTER|DROP|COMMENT)\b")
+_CHANGES_SCHEMA = re.compile(r"\s*(CREATE|ALTER|DROP|COMMENT|SELECT create_\w+_table)\b")
+
+# docs.citusdata.com, "SQL Support and Workarounds"; ModifyQuerySupported() and
+# ErrorIfOnConflictNotSupported() in its multi_router_planner.c
+_CLOCKS = r"(now|statement_timestamp|transaction_timestamp|clock_timestamp)\(\)"
+_CHANGES = re.compile(r"\b(UPDATE \w+ SET|DELETE FROM)\b")
+_IN_CHANGES = {
+    "a volatile function in UPDATE or DELETE": r"\b(clock_timestamp|random|gen_random_uuid)\(",
+    "a clock within CASE": rf"\bCASE\b((?!\bEND\b).)*{_CLOCKS}",
+    "a clock within COALESCE": rf"\bcoalesce\([^()]*{_CLOCKS}",
+    "a column and an interval in UPDATE": r"\b\w+_(at|until|after) [-+] ",
+    "a function in RETURNING": rf"\bRETURNING\b[^)]*{_CLOCKS}",
+}
+_ANYWHERE = {
+    "a clock in DO UPDATE": rf"\bDO UPDATE SET\b.*{_CLOCKS}",
+}
+_ACROSS_SHARDS = {
+    "a lock across shards": r"\bFOR (NO KEY )?(UPDATE|SHARE)\b",
+    "a recursion across shards": r"\bWITH RECURSIVE\b",
+}
+
+
+def refused_by_citus(statement: str, *, across_shards: bool) -> list[str]:
+    """Why Citus would not run a statement, as far as its text shows that."""
+    if not _PLACED.search(statement):
+        return []
+    rules = dict(_ANYWHERE)
+    if _CHANGES.search(statement):
+        rules |= _IN_CHANGES
+    if across_shards:
+        rules |= _ACROSS_SHARDS
+    return [
+        why
+        for why, pattern in rules.items()
+        if re.search(pattern, statement, re.IGNORECASE | re.DOTALL)
+    ]
 
 
 class ShardWatch:
-    """Collects the statements that would have to ask every server of a cluster."""
+    """Collects the statements that a cluster would refuse, or ask every server about."""
 
     def __init__(self) -> None:
         self.offenders: list[str] = []
+        self.reasons: set[str] = set()
         event.listen(Engine, "before_cursor_execute", self._look)
 
     def _look(self, _c: Any, _k: Any, statement: str, _p: Any, context: Any, _m: Any) -> None:
-        if not _OWNED.search(statement) or _CHANGES_SCHEMA.match(statement):
+        if _CHANGES_SCHEMA.match(statement):
             return
         reason = context.execution_options.get(ACROSS_SHARDS) if context else None
-        if reason not in ALLOWED and not _SAYS_SHARD.search(statement):
+        self.reasons.add(reason or "one shard")
+        if reason not in ALLOWED and _OWNED.search(statement) and not _SAYS_SHARD.search(statement):
             self.offenders.append(statement)
+        if reason != ONE_SERVER:
+            across = reason is not None and _OWNED.search(statement) is not None
+            refused = refused_by_citus(statement, across_shards=across)
+            self.offenders += [f"{why}: {statement}" for why in refused]

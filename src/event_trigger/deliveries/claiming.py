@@ -7,8 +7,9 @@ from datetime import datetime, timedelta
 from event_trigger.db.engine import Sessions
 from event_trigger.deliveries.giving_up import Backlog
 from event_trigger.deliveries.interruption import Interruptions
-from event_trigger.deliveries.queue import Claimed, Granted, Queue, Waiting
+from event_trigger.deliveries.queue import Claimed, Granted, Queue
 from event_trigger.deliveries.recording import breaker_of
+from event_trigger.deliveries.waiting import Waiting
 from event_trigger.destinations.pacing import Bucket, room
 
 HELD_WAIT = 0.02  # a destination in another replica's hands is looked at again soon

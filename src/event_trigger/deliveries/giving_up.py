@@ -9,26 +9,14 @@ from sqlalchemy import TextClause, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from event_trigger.db.engine import ACROSS_SHARDS
-from event_trigger.deliveries.queue import WAITING
 from event_trigger.models import DeliveryError, DeliveryStatus
 
 GIVEN_UP_AFTER = timedelta(days=7)
 
-_LIST_NEGLECTED = text(
-    WAITING
-    + """
-    SELECT waiting.shard, waiting.destination_id FROM waiting WHERE EXISTS (
-        SELECT FROM deliveries
-        WHERE deliveries.shard = waiting.shard
-            AND deliveries.destination_id = waiting.destination_id
-            AND next_attempt_at < now() - CAST(:after AS interval)
-    )
-"""
-)
 # an attempt that is under way is not given up: whoever holds the lease records what came of it
 _GIVE_UP = """
     UPDATE deliveries SET status = :exhausted, error = :error, leased_until = NULL,
-        next_attempt_at = NULL, finished_at = clock_timestamp()
+        next_attempt_at = NULL, finished_at = statement_timestamp()
     WHERE shard = :shard AND ctid = ANY (ARRAY(
         SELECT ctid FROM deliveries
         WHERE shard = :shard AND destination_id = ANY (CAST(:ids AS bigint[]))
@@ -68,14 +56,6 @@ class Backlog:
         """Puts on record that nothing more goes to destinations that were deleted."""
         wanted = {"shard": shard, "ids": list(ids), "limit": limit}
         return await self._give_up(_GIVE_UP_DELETED, DeliveryError.DESTINATION_DELETED, wanted)
-
-    async def list_neglected(self) -> list[tuple[int, int]]:
-        """Shards and destinations for which something has been due for a week."""
-        options = {ACROSS_SHARDS: "retention"}
-        rows = await self.session.execute(
-            _LIST_NEGLECTED, {"after": GIVEN_UP_AFTER}, execution_options=options
-        )
-        return [(shard, destination_id) for shard, destination_id in rows]
 
     async def give_up_expired(self, shard: int, destination_id: int, *, limit: int) -> int:
         """Puts on record that what has been due for a week is not waited for any longer."""

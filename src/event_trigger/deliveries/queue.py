@@ -8,44 +8,12 @@ from typing import Any
 from sqlalchemy import Row, or_, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from event_trigger.db.engine import ACROSS_SHARDS
 from event_trigger.destinations.pacing import Breaker, Bucket
 from event_trigger.models import DeliveryError, DeliveryStatus, Destination
 
 # A queue grows and shrinks faster than its statistics, so its statements leave the planner no bad
 # choice: what was locked is updated where it lies (by ctid; what has moved since is claimed next
 # time). now() is said where an index must serve, which clock_timestamp() cannot.
-# Finding work goes from one destination with something waiting to the next, however long a queue.
-WAITING = """
-    WITH RECURSIVE waiting AS (
-        (SELECT shard, destination_id FROM deliveries WHERE next_attempt_at IS NOT NULL
-        ORDER BY shard, destination_id LIMIT 1)
-        UNION ALL
-        SELECT further.shard, further.destination_id
-        FROM waiting CROSS JOIN LATERAL (
-            SELECT shard, destination_id FROM deliveries
-            WHERE next_attempt_at IS NOT NULL
-                AND (shard, destination_id) > (waiting.shard, waiting.destination_id)
-            ORDER BY shard, destination_id LIMIT 1
-        ) AS further
-    )
-"""
-_LIST_WAITING = text(
-    WAITING
-    + """
-    SELECT waiting.shard, destinations.owner_id, waiting.destination_id, first.payload_size,
-        extract(epoch FROM GREATEST(first.at, destinations.probe_at) - clock_timestamp())
-    FROM waiting
-    JOIN destinations ON destinations.shard = waiting.shard
-        AND destinations.id = waiting.destination_id AND destinations.disabled_reason IS NULL
-    CROSS JOIN LATERAL (
-        SELECT next_attempt_at AS at, payload_size FROM deliveries
-        WHERE deliveries.shard = waiting.shard
-            AND deliveries.destination_id = waiting.destination_id AND next_attempt_at IS NOT NULL
-        ORDER BY next_attempt_at LIMIT 1
-    ) AS first
-"""
-)
 _LOCK_DESTINATIONS = """
     SELECT id, owner_id, url, timeout, rate_limit, max_concurrency, sealed, key_id,
         deleted_at, failures, "window", probe_at, tokens, tokens_at, clock_timestamp() AS now,
@@ -82,7 +50,7 @@ _CLAIM = text("""
     )
     UPDATE deliveries SET
         lease = lease + 1,
-        leased_at = clock_timestamp(),
+        leased_at = statement_timestamp(),
         leased_until = (CAST(:untils AS timestamptz[]))
             [array_position(CAST(:ids AS bigint[]), destination_id)],
         next_attempt_at = (CAST(:untils AS timestamptz[]))
@@ -139,18 +107,6 @@ _SAVE_BUCKETS = text("""
 
 
 @dataclass(frozen=True, slots=True)
-class Waiting:
-    """A destination that something waits for: the size of the first payload, in bytes, and the
-    seconds until it is due."""
-
-    shard: int
-    owner_id: int
-    destination_id: int
-    first_size: int
-    seconds: float
-
-
-@dataclass(frozen=True, slots=True)
 class Granted:
     """How many deliveries may be claimed for a destination, of how many bytes, until when.
 
@@ -194,15 +150,6 @@ Claimed = Row[*tuple[Any, ...]]
 @dataclass(frozen=True)
 class Queue:
     session: AsyncSession
-
-    async def list_waiting(self) -> list[Waiting]:
-        """Every enabled destination that something waits for, now or later."""
-        options = {ACROSS_SHARDS: "due shards"}
-        rows = await self.session.execute(_LIST_WAITING, execution_options=options)
-        return [
-            Waiting(shard, owner_id, one, size, float(seconds))
-            for shard, owner_id, one, size, seconds in rows
-        ]
 
     async def lock_destinations(
         self, shard: int, ids: Sequence[int], *, wait: bool

@@ -24,7 +24,7 @@ _ATTEMPTS_SHOWN = 1000
 _REDELIVER = text("""
     UPDATE deliveries SET
         status = :pending, tries = 0, error = NULL, finished_at = NULL,
-        queued_at = clock_timestamp(), next_attempt_at = chosen.at
+        queued_at = statement_timestamp(), next_attempt_at = chosen.at
     FROM (
         SELECT id, CAST(:start AS timestamptz)
             + (row_number() OVER (ORDER BY triggered_at, id) - 1) * CAST(:pace AS interval) AS at

@@ -3,9 +3,11 @@
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 
+from event_trigger.db.citus import has_citus
 from event_trigger.db.clock import database_now
 from event_trigger.db.engine import Sessions
 from event_trigger.deliveries.giving_up import GIVEN_UP_AFTER, Backlog
+from event_trigger.deliveries.waiting import WaitingList
 from event_trigger.destinations.repository import Destinations
 from event_trigger.models import DeliveryStatus
 
@@ -16,7 +18,8 @@ _MOST_BATCHES = 100  # the next sweep goes on
 async def retain_deliveries(sessions: Sessions, keep_for: timedelta) -> None:
     """Gives up what has been due for a week, and purges what is past keeping, in short steps."""
     async with sessions() as session:
-        neglected = await Backlog(session).list_neglected()
+        waiting = WaitingList(session, in_cluster=await has_citus(session))
+        neglected = await waiting.list_neglected(GIVEN_UP_AFTER)
     for shard, destination_id in neglected:
         await _give_up(sessions, shard, destination_id)
     await _purge(sessions, DeliveryStatus.DELIVERED, keep_for)

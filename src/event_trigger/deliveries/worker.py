@@ -9,14 +9,16 @@ from itertools import groupby
 
 import structlog
 
+from event_trigger.db.citus import has_citus
 from event_trigger.db.engine import Sessions, is_outage, sqlstate
 from event_trigger.deliveries.claiming import Part, claim
 from event_trigger.deliveries.interruption import Interruptions
 from event_trigger.deliveries.parcel import Leased, Parcel, leased, pack, recorded
-from event_trigger.deliveries.queue import Claimed, Queue, Waiting
+from event_trigger.deliveries.queue import Claimed
 from event_trigger.deliveries.recording import Done, Recorder
 from event_trigger.deliveries.sender import Answer, Sender
 from event_trigger.deliveries.shares import Pool
+from event_trigger.deliveries.waiting import Waiting, WaitingList
 from event_trigger.destinations.secrets import open_secrets
 from event_trigger.models import DeliveryError
 from event_trigger.vault import SealBroken, Vault
@@ -46,6 +48,7 @@ class Worker:
         self._vault = vault
         self._schedule = schedule
         self._woken = woken
+        self._in_cluster: bool | None = None  # not asked yet
         self._attempts = Pool(MOST_IN_FLIGHT)
         self._bytes = Pool(MOST_BYTES_IN_FLIGHT)
         self._sending: dict[asyncio.Task[None], Leased] = {}
@@ -58,8 +61,7 @@ class Worker:
         """
         if self._attempts.free <= 0 or self._bytes.free <= 0:
             return LONGEST_WAIT
-        async with self._sessions() as session:
-            waiting = await Queue(session).list_waiting()
+        waiting = await self._list_waiting()
         due = [one for one in waiting if one.seconds <= 0]
         waits = [one.seconds for one in waiting if one.seconds > 0]
         random.shuffle(due)  # when there is not room for all, nobody is always last
@@ -69,6 +71,12 @@ class Worker:
         finally:
             for one in parts:
                 self._hold(one.destination, -one.count, -one.size)
+
+    async def _list_waiting(self) -> list[Waiting]:
+        async with self._sessions() as session:
+            if self._in_cluster is None:
+                self._in_cluster = await has_citus(session)
+            return await WaitingList(session, in_cluster=self._in_cluster).list_waiting()
 
     def _reserve(self, due: Sequence[Waiting]) -> list[Part]:
         """An even part for each, and no more than leaves room for those who come later."""

@@ -34,7 +34,8 @@ _ADD = text("""
         CAST(:body_hashes AS bytea[]), CAST(:event_ids AS bigint[])
     ) AS answered
     ON CONFLICT (shard, trigger_id, is_test, key) DO UPDATE SET
-        body_hash = excluded.body_hash, event_id = excluded.event_id, created_at = now()
+        body_hash = excluded.body_hash, event_id = excluded.event_id,
+        created_at = excluded.created_at
 """)
 
 

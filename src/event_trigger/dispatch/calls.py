@@ -9,8 +9,8 @@ from typing import Any
 from sqlalchemy import JSON, Executable, Row, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from event_trigger.db.notify import EVENTS_STORED, notify
 from event_trigger.deliveries.outbox import StoredEvent, store_deliveries
+from event_trigger.events.repository import Events
 from event_trigger.models import EventType
 from event_trigger.triggers.repository import OwnedId
 
@@ -43,7 +43,7 @@ _INSERT_EVENTS = text("""
 _COUNT_CALLS = text("""
     UPDATE triggers SET
         fire_count = triggers.fire_count + called.count,
-        last_fired_at = clock_timestamp()
+        last_fired_at = statement_timestamp()
     FROM unnest(CAST(:ids AS bigint[]), CAST(:counts AS bigint[])) AS called (id, count)
     WHERE triggers.shard = :shard AND triggers.id = called.id
 """)
@@ -93,8 +93,7 @@ class Calls:
         delivered = [event for event, one in zip(stored, new, strict=True) if one.has_destinations]
         if delivered:
             await store_deliveries(self.session, self.shard, delivered)
-        owners = sorted({str(one.trigger.owner_id) for one in new})
-        await notify(self.session, EVENTS_STORED, *owners)
+        await Events(self.session).announce({one.trigger.owner_id for one in new})
         return [event.id for event in stored]
 
     async def _insert(

@@ -9,9 +9,9 @@ from sqlalchemy import func, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from event_trigger.db.engine import ACROSS_SHARDS
-from event_trigger.db.notify import EVENTS_STORED, notify
 from event_trigger.deliveries.outbox import StoredEvent, store_deliveries
 from event_trigger.dispatch.due import Due
+from event_trigger.events.repository import Events
 from event_trigger.models import EventType, Trigger, TriggerStatus
 from event_trigger.triggers.history import History, UnfiredOf
 from event_trigger.triggers.repository import OwnedId
@@ -29,9 +29,9 @@ _CLAIM = """
 """
 _INSERT_EVENTS = """
     INSERT INTO events
-        (shard, owner_id, trigger_id, type, triggered_at, scheduled_for, payload, is_test)
+        (shard, owner_id, trigger_id, type, triggered_at, scheduled_for, payload, is_test, xid)
     SELECT triggers.shard, triggers.owner_id, triggers.id, :type, now(),
-        coalesce(fired.scheduled_for, triggers.next_fire_at), triggers.payload, false
+        coalesce(fired.scheduled_for, triggers.next_fire_at), triggers.payload, false, :xid
     FROM unnest(CAST(:ids AS bigint[]), CAST(:scheduled_fors AS timestamptz[]))
         AS fired (id, scheduled_for)
     JOIN triggers ON triggers.shard = :shard AND triggers.id = fired.id
@@ -45,7 +45,8 @@ _ADVANCE_TRIGGERS = text("""
             triggers.settled_until, coalesce(advanced.settled_until, triggers.next_fire_at)),
         next_fire_at = advanced.next_fire_at,
         status = CASE WHEN advanced.next_fire_at IS NULL THEN :completed ELSE triggers.status END,
-        last_fired_at = CASE WHEN advanced.fired > 0 THEN now() ELSE triggers.last_fired_at END,
+        last_fired_at = CASE WHEN advanced.fired > 0 THEN CAST(:now AS timestamptz)
+            ELSE triggers.last_fired_at END,
         fire_count = triggers.fire_count + advanced.fired,
         scheduled_count = triggers.scheduled_count + advanced.fired
     FROM unnest(
@@ -165,6 +166,7 @@ class Firings:
                 "settled_untils": [_unless_planned(one, one.due.settled_until) for one in firings],
                 "next_fire_ats": [one.due.next_fire_at for one in firings],
                 "fireds": [len(one.due.fires) for one in firings],
+                "now": firings[0].trigger.now,
             },
         )
 
@@ -176,6 +178,7 @@ class Firings:
         ]
         if not events:
             return
+        owners = {trigger.owner_id for trigger, due in firings if due.fires}
         delivers = any(one.trigger.has_destinations for one in firings)
         stored = await self.session.execute(
             _STORE_EVENTS_TO_DELIVER if delivers else _STORE_EVENTS,
@@ -184,12 +187,12 @@ class Firings:
                 "type": EventType.SCHEDULED,
                 "ids": [trigger_id for trigger_id, _ in events],
                 "scheduled_fors": [instant for _, instant in events],
+                # said, not left to the default: in a cluster that would be the worker's own
+                "xid": await Events(self.session).announce(owners),
             },
         )
         if delivers:
             await store_deliveries(self.session, shard, [StoredEvent(*row) for row in stored])
-        owners = sorted({str(trigger.owner_id) for trigger, due in firings if due.fires})
-        await notify(self.session, EVENTS_STORED, *owners)
 
     async def set_aside(self, key: OwnedId, error: str, *, settled_until: datetime) -> None:
         """Takes a trigger that cannot fire off the schedule, with the reason on record."""

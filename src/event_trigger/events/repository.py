@@ -1,6 +1,6 @@
 """The log of events in the database: reading it within a window of time, and counting it."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -22,6 +22,7 @@ from sqlalchemy import (
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from event_trigger.db.engine import ACROSS_SHARDS
+from event_trigger.db.notify import EVENTS_STORED
 from event_trigger.events.window import Window
 from event_trigger.models import (
     SHARDS,
@@ -40,6 +41,10 @@ _HORIZON = text("""
     FROM pg_current_snapshot() AS seen
 """)
 _OWN_XID = text("SELECT CAST(CAST(pg_current_xact_id() AS text) AS bigint)")
+_ANNOUNCE = text("""
+    SELECT CAST(CAST(pg_current_xact_id() AS text) AS bigint), count(pg_notify(:channel, owner_id))
+    FROM unnest(CAST(:owner_ids AS text[])) AS owner_id
+""")
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -115,6 +120,12 @@ class Events:
     async def take_xid(self) -> int:
         """A transaction of one's own: those that have stored something by now come before it."""
         return int((await self.session.execute(_OWN_XID)).scalar_one())
+
+    async def announce(self, owner_ids: Iterable[int]) -> int:
+        """Tells all replicas, at the commit, whose events are new; gives the number of this
+        transaction, which is the events' `xid`."""
+        said = {"channel": EVENTS_STORED, "owner_ids": sorted(str(one) for one in owner_ids)}
+        return int((await self.session.execute(_ANNOUNCE, said)).scalar_one())
 
     async def list_after(self, wanted: EventFilter, position: Position, *, limit: int) -> Stretch:
         """In the order of the transactions that stored them, as far as that is complete.

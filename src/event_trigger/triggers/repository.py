@@ -169,11 +169,11 @@ class Hooks:
             "verify": verify,
             "sealed": sealed.data,
             "key_id": sealed.key_id,
-            "created_at": func.now(),
         }
         statement = insert(Hook).values(trigger_id=trigger.id, owner_id=trigger.owner_id, **new)
+        replaced = {**new, "created_at": statement.excluded.created_at}
         await self.session.execute(
-            statement.on_conflict_do_update(index_elements=[Hook.trigger_id], set_=new)
+            statement.on_conflict_do_update(index_elements=[Hook.trigger_id], set_=replaced)
         )
 
     async def delete(self, trigger_id: int) -> None:

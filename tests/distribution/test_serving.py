@@ -1,0 +1,60 @@
+"""The service where tables may be cut: nothing is left to the server that happens to store a row.
+
+A database of its own stands in for a cluster (tests/support/citus.py), in which nothing is
+distributed: what is shown is which statements the service chooses there, and that they work.
+"""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.support.citus import stand_in_for_citus
+from tests.support.destinations import fire, make_destination, until_finished
+from tests.support.reading import read_all
+from tests.support.receiver import ALLOW_LOOPBACK, Receiver, receiving
+from tests.support.services import ADA, BOB, Service, running_service
+from tests.support.shards import ONE_SERVER, ShardWatch
+from tests.support.triggers import make_api, make_scheduled
+from tests.support.waiting import eventually
+
+
+@pytest.fixture
+async def receiver() -> AsyncIterator[Receiver]:
+    async with receiving() as one:
+        yield one
+
+
+@pytest.fixture
+async def service(database_url: str, database: Any) -> AsyncIterator[Service]:
+    await stand_in_for_citus(database)
+    async with running_service(database_url, **ALLOW_LOOPBACK) as running:
+        yield running
+
+
+async def test_deliveries_are_found_one_shard_at_a_time(
+    service: Service, receiver: Receiver, shard_watch: ShardWatch
+) -> None:
+    for owner in (ADA, BOB):
+        client = service.client(owner)
+        made = await make_destination(client, f"{receiver.url}/{owner}")
+        await fire(client, await make_api(client, destinations=[made["id"]]))
+
+    await until_finished(service.client(ADA))
+    await until_finished(service.client(BOB))
+
+    assert len(receiver.received) == 2
+    assert ONE_SERVER not in shard_watch.reasons
+
+
+async def test_the_transaction_of_a_planned_event_is_asked_of_one_server_for_all(
+    ada: httpx.AsyncClient, database: Any
+) -> None:
+    await database.execute("ALTER TABLE events ALTER COLUMN xid SET DEFAULT -1")  # a worker's own
+    await make_scheduled(ada, {"interval": "PT1S"})
+
+    await eventually(lambda: read_all(ada, "/events"), lambda events: len(events) == 1)
+
+    [row] = await database.fetch("SELECT xid FROM events")
+    assert row["xid"] > 0

@@ -1,0 +1,60 @@
+"""What Citus refuses is noticed wherever the suite says it, and the service does without."""
+
+import pytest
+
+from tests.support.shards import refused_by_citus
+
+
+@pytest.mark.parametrize(
+    ("statement", "why"),
+    [
+        ("UPDATE triggers SET a = clock_timestamp() WHERE shard = 1", "a volatile function"),
+        ("DELETE FROM events WHERE shard = 1 AND random() < 0.5", "a volatile function"),
+        (
+            "UPDATE triggers SET a = CASE WHEN b > 0 THEN now() ELSE a END WHERE shard = 1",
+            "a clock within CASE",
+        ),
+        ("UPDATE logins SET a = coalesce(a, now())", "a clock within COALESCE"),
+        (
+            "UPDATE deliveries SET a = queued_at + CAST(:pace AS interval) WHERE shard = 1",
+            "a column and an interval",
+        ),
+        (
+            "UPDATE triggers SET a = 1 WHERE shard = 1 RETURNING id, now()",
+            "a function in RETURNING",
+        ),
+        (
+            "INSERT INTO hooks (a) VALUES (1) ON CONFLICT (a) DO UPDATE SET created_at = now()",
+            "a clock in DO UPDATE",
+        ),
+    ],
+)
+def test_a_change_that_citus_refuses_is_noticed(statement: str, why: str) -> None:
+    [refused] = refused_by_citus(statement, across_shards=False)
+
+    assert refused.startswith(why)
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "SELECT id FROM triggers WHERE next_fire_at < now() LIMIT 5 FOR NO KEY UPDATE SKIP LOCKED",
+        "WITH RECURSIVE waiting AS (SELECT shard FROM deliveries) SELECT * FROM waiting",
+    ],
+)
+def test_only_one_shard_may_be_locked_or_gone_along(statement: str) -> None:
+    assert refused_by_citus(statement, across_shards=True)
+    assert not refused_by_citus(statement, across_shards=False)
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE logins SET revoked_at = now() WHERE user_id = 1",
+        "DELETE FROM deliveries WHERE finished_at < now() - CAST(:after AS interval)",
+        "INSERT INTO events (shard, triggered_at) VALUES (1, clock_timestamp()) RETURNING id",
+        "INSERT INTO sign_in_failures VALUES (1) ON CONFLICT (a) DO UPDATE SET a = now()",
+    ],
+)
+def test_what_citus_takes_is_left_alone(statement: str) -> None:
+    assert refused_by_citus(statement, across_shards=False) == []
