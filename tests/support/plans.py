@@ -37,7 +37,7 @@ async def _explain(engine: AsyncEngine, statement: str, parameters: tuple[Any, .
 
 
 def tables_scanned(plan: str) -> set[str]:
-    return set(re.findall(r" on (\w+)", plan))
+    return set(re.findall(r"(?<!Subquery Scan) on (\w+)", plan))
 
 
 async def plan_in_order(connection: Any, statement: str, parameters: Any) -> dict[str, Any]:
