@@ -84,6 +84,15 @@ def post(url: str, token: str, body: bytes) -> bytes:
     ).encode() + body
 
 
+def get(url: str, token: str) -> bytes:
+    """The bytes of a request."""
+    parts = urlsplit(url)
+    return (
+        f"GET {parts.path}?{parts.query} HTTP/1.1\r\nHost: {parts.netloc}\r\n"
+        f"Authorization: Bearer {token}\r\n\r\n"
+    ).encode()
+
+
 async def load(url: str, requests: list[bytes], *, callers: int, count: int) -> Measured:
     """Sends so many of these requests in turn; each must be answered with a 200."""
     host, _, port = urlsplit(url).netloc.partition(":")

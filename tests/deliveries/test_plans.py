@@ -139,7 +139,20 @@ async def test_what_was_given_up_is_found_for_its_owner_and_to_be_sent_again(
 
     listing, redelivering = await plans_of(engine, work)
 
-    assert "ix_deliveries_undelivered" in listing
-    assert "Sort" not in listing
+    assert "ix_deliveries_owner_status" in listing
     # either holds exhausted ones only; which is cheaper depends on how many those are
     assert "ix_deliveries_given_up" in redelivering or "ix_deliveries_exhausted" in redelivering
+
+
+async def test_the_deliveries_of_an_event_are_found_by_it(
+    engine: AsyncEngine, database: Any
+) -> None:
+    await database.execute("ANALYZE deliveries")
+
+    async def work(session: AsyncSession) -> None:
+        wanted = DeliveryFilter(event_id=5)
+        await Deliveries(session).list_page(ADA, wanted, before=None, limit=100)
+
+    [plan] = await plans_of(engine, work)
+
+    assert "using ix_deliveries_event on deliveries" in plan

@@ -12,7 +12,8 @@ from event_trigger.auth.credentials import Credentials
 from event_trigger.auth.tokens import Tokens
 from event_trigger.clock import utc_now
 from event_trigger.db.engine import Sessions, create_engine, create_sessions
-from event_trigger.events.repository import EventFilter, Events, Position, Stretch
+from event_trigger.events.repository import Events, Position, Stretch
+from event_trigger.events.selection import EventFilter
 from event_trigger.events.window import Window
 from event_trigger.live.following import Follower
 from event_trigger.live.hub import Hub

@@ -1,7 +1,8 @@
 """What PostgreSQL would do for the statements that some work sends."""
 
+import json
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
 from sqlalchemy import event
@@ -36,4 +37,19 @@ async def _explain(engine: AsyncEngine, statement: str, parameters: tuple[Any, .
 
 
 def tables_scanned(plan: str) -> set[str]:
-    return set(re.findall(r" on (\w+)", plan))
+    return set(re.findall(r"(?<!Subquery Scan) on (\w+)", plan))
+
+
+async def plan_in_order(connection: Any, statement: str, parameters: Any) -> dict[str, Any]:
+    """The plan of an index in its order, if there is one, whatever the statistics say."""
+    for way in ("seqscan", "bitmapscan", "sort"):
+        await connection.execute(f"SET enable_{way} = off")
+    found = await connection.fetchval(f"EXPLAIN (FORMAT JSON) {statement}", *parameters)
+    plan: dict[str, Any] = json.loads(found)[0]["Plan"]
+    return plan
+
+
+def nodes_of(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield plan
+    for inner in plan.get("Plans", ()):
+        yield from nodes_of(inner)

@@ -72,6 +72,7 @@ class Ledger:
                 Event.shard == key.shard,
                 Event.trigger_id == key.id,
                 Event.type == EventType.SCHEDULED,
+                Event.is_test.is_(False),  # as the index has it: no schedule fires a test
                 Event.triggered_at > after,  # prunes partitions: nothing fires early
                 Event.scheduled_for > after,
                 Event.scheduled_for <= until,
@@ -88,6 +89,8 @@ class Ledger:
             .where(
                 Event.shard == key.shard,
                 Event.trigger_id == key.id,
+                Event.type.in_(list(EventType)),  # every kind, as the index has them
+                Event.is_test.in_((False, True)),
                 Event.triggered_at >= scheduled_for,
                 Event.scheduled_for == scheduled_for,
             )

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from event_trigger.models import AuditEntry
@@ -26,25 +26,28 @@ class AuditLog:
     session: AsyncSession
 
     async def list_page(
-        self, wanted: AuditFilter, *, before: int | None, limit: int
+        self, wanted: AuditFilter, *, before: tuple[datetime, int] | None, limit: int
     ) -> Page[AuditEntry]:
-        """Newest first."""
-        statement = select(AuditEntry).order_by(AuditEntry.id.desc())
+        """Newest first; within one instant the larger id is the newer."""
+        statement = select(AuditEntry).order_by(AuditEntry.at.desc(), AuditEntry.id.desc())
         for column, value in (
             (AuditEntry.user_id, wanted.user_id),
             (AuditEntry.action, wanted.action),
             (AuditEntry.target, wanted.target),
             (AuditEntry.target_id, wanted.target_id),
-            (AuditEntry.refused, wanted.refused),
         ):
             if value is not None:
                 statement = statement.where(column == value)
+        if wanted.refused is not None:
+            statement = statement.where(
+                AuditEntry.refused if wanted.refused else ~AuditEntry.refused
+            )
         if wanted.since is not None:
             statement = statement.where(AuditEntry.at >= wanted.since)
         if wanted.until is not None:
             statement = statement.where(AuditEntry.at < wanted.until)
         if before is not None:
-            statement = statement.where(AuditEntry.id < before)
+            statement = statement.where(tuple_(AuditEntry.at, AuditEntry.id) < before)
         return await fetch_rows(self.session, statement, limit=limit)
 
     async def purge_older_than(self, instant: datetime) -> None:

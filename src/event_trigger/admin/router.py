@@ -30,6 +30,7 @@ from event_trigger.web.pagination import (
     Limit,
     encode_cursor,
     id_cursor,
+    instant_cursor,
     link_next,
 )
 from event_trigger.web.problems import problems
@@ -111,6 +112,7 @@ async def list_audit(
     Newest first: who, what, when, from where, and what differs, without secrets.
     """
     wanted = AuditFilter(user_id, action, target, target_id, refused, since, until)
-    page = await AuditLog(session).list_page(wanted, before=id_cursor(cursor), limit=limit)
-    link_next(request, response, encode_cursor(page.rows[-1].id) if page.more else None)
+    page = await AuditLog(session).list_page(wanted, before=instant_cursor(cursor), limit=limit)
+    last = page.rows[-1] if page.more else None
+    link_next(request, response, None if last is None else encode_cursor(last.at, last.id))
     return [AuditRead.model_validate(row) for row in page.rows]

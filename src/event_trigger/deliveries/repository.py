@@ -3,6 +3,7 @@
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from sqlalchemy import Select, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -17,7 +18,19 @@ from event_trigger.models import (
     shard_of,
 )
 from event_trigger.triggers.repository import OwnedId
-from event_trigger.web.pagination import Page, fetch_rows
+from event_trigger.web.lanes import (
+    EACH_SHARD,
+    UP_TO_NEWEST,
+    Listed,
+    Newest,
+    asked,
+    cross,
+    newest,
+    one_of,
+    stretch,
+    up_to,
+)
+from event_trigger.web.pagination import Page, fetch_newest
 
 _ATTEMPTS_SHOWN = 1000
 # statuses are written out, because a partial index serves only what is known when planning
@@ -38,7 +51,6 @@ _REDELIVER = text("""
     ) AS chosen
     WHERE deliveries.shard = :shard AND deliveries.id = chosen.id
 """)
-_UNDELIVERED = text("status <> 'delivered'")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +62,9 @@ class DeliveryFilter:
     trigger_ids: Collection[int] | None = None
 
 
-_WITHOUT_PAYLOAD = defer(Delivery.payload, raiseload=True)  # up to 2 MiB, and shown nowhere
+# a payload is up to 2 MiB, and shown nowhere
+_LISTED = Listed(Delivery, order="id DESC", left_out=("payload",))
+_WITHOUT_PAYLOAD = defer(Delivery.payload, raiseload=True)
 
 
 def _one(key: OwnedId) -> Select[Delivery]:
@@ -60,6 +74,53 @@ def _one(key: OwnedId) -> Select[Delivery]:
         .where(Delivery.id == key.id)
         .options(_WITHOUT_PAYLOAD)
     )
+
+
+def _listing(
+    owner_id: int | None, wanted: DeliveryFilter, shard: int | None, before: int | None
+) -> tuple[Newest[Delivery], dict[str, Any]]:
+    """The lanes are the statuses of what is asked for; an event has a few deliveries only.
+
+    `shard` is where the deliveries are that an admin asks for, if there is one such shard.
+    """
+    conditions, values = asked(
+        ("owner_id IS NOT DISTINCT FROM :owner_id", "owner_id", owner_id),
+        ("event_id = :event_id", "event_id", wanted.event_id),
+        ("trigger_id = :trigger_id", "trigger_id", wanted.trigger_id),
+        ("destination_id = :destination_id", "destination_id", wanted.destination_id),
+        ("trigger_id = ANY (CAST(:ids AS bigint[]))", "ids", _ids(wanted)),
+    )
+    values["newest"] = up_to(before)
+    if owner_id is not None:
+        shard = shard_of(owner_id)
+    where = EACH_SHARD if shard is None else ("shard = :shard",)
+    if shard is not None:
+        values["shard"] = shard
+    by = _sorted_by(owner_id, wanted)
+    if by is None:
+        more, named = asked(("status = :status", "status", wanted.status))
+        return newest(_LISTED, where, (*conditions, *more, UP_TO_NEWEST)), values | named
+    statuses = one_of(wanted.status, DeliveryStatus)
+    begin = {name: f":{name}" for name in by}
+    lanes = cross(where, [stretch(**begin, status=status) for status in statuses])
+    return newest(_LISTED, lanes, conditions, by=(*by, "status")), values
+
+
+def _sorted_by(owner_id: int | None, wanted: DeliveryFilter) -> tuple[str, ...] | None:
+    """With which columns the index begins that has the status behind them; None for no such one."""
+    if wanted.event_id is not None:
+        return None
+    if wanted.trigger_id is not None:
+        return ("trigger_id",)
+    if wanted.destination_id is not None:
+        return ("destination_id",)
+    if owner_id is not None:
+        return ("owner_id",)
+    return () if wanted.status is not None else None
+
+
+def _ids(wanted: DeliveryFilter) -> list[int] | None:
+    return None if wanted.trigger_ids is None else sorted(wanted.trigger_ids)
 
 
 @dataclass(frozen=True)
@@ -96,30 +157,29 @@ class Deliveries:
         self, owner_id: int | None, wanted: DeliveryFilter, *, before: int | None, limit: int
     ) -> Page[Delivery]:
         """Newest first; everybody's if `owner_id` is None."""
-        statement = select(Delivery).order_by(Delivery.id.desc())
-        if owner_id is None:
-            statement = statement.where(Delivery.shard.in_(range(SHARDS)))
-        else:
-            statement = statement.where(
-                Delivery.shard == shard_of(owner_id), Delivery.owner_id == owner_id
-            )
-        if wanted.status not in {None, DeliveryStatus.DELIVERED}:
-            statement = statement.where(_UNDELIVERED)
+        shard = None if owner_id is not None else await self._shard_of(wanted)
+        statement, values = _listing(owner_id, wanted, shard, before)
+        options = {} if owner_id is not None else {ACROSS_SHARDS: "admin reads"}
+        return await fetch_newest(self.session, statement, values, limit=limit, options=options)
+
+    async def _shard_of(self, wanted: DeliveryFilter) -> int | None:
+        """Where the deliveries are that an admin asks for, if they can be in one shard only.
+
+        That is 0 when there are none.
+        """
         for column, value in (
             (Delivery.event_id, wanted.event_id),
             (Delivery.trigger_id, wanted.trigger_id),
             (Delivery.destination_id, wanted.destination_id),
-            (Delivery.status, wanted.status),
         ):
             if value is not None:
-                statement = statement.where(column == value)
-        if wanted.trigger_ids is not None:
-            statement = statement.where(Delivery.trigger_id.in_(wanted.trigger_ids))
-        if before is not None:
-            statement = statement.where(Delivery.id < before)
-        options = {} if owner_id is not None else {ACROSS_SHARDS: "admin reads"}
-        statement = statement.options(_WITHOUT_PAYLOAD)
-        return await fetch_rows(self.session, statement, limit=limit, options=options)
+                probes = select(Delivery.shard).where(
+                    Delivery.shard.in_(range(SHARDS)), column == value
+                )
+                options = {ACROSS_SHARDS: "admin reads"}
+                found = await self.session.scalar(probes.limit(1), execution_options=options)
+                return found or 0
+        return None
 
     async def redeliver_exhausted(
         self,

@@ -4,13 +4,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Select, delete, exists, func, select
+from sqlalchemy import Select, delete, exists, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from event_trigger.db.engine import ACROSS_SHARDS
 from event_trigger.models import SHARDS, Delivery, Destination, shard_of
 from event_trigger.triggers.repository import OwnedId
-from event_trigger.web.pagination import Page, fetch_page
+from event_trigger.web.lanes import EACH_SHARD, UP_TO_NEWEST, Listed, newest, up_to
+from event_trigger.web.pagination import Page, fetch_newest
+
+_LISTED = Listed(Destination, order="id DESC", large=("sealed", "url"))
 
 
 def _one(key: OwnedId) -> Select[Destination]:
@@ -52,21 +55,13 @@ class Destinations:
         self, owner_id: int | None, *, before: int | None, limit: int
     ) -> Page[Destination]:
         """Newest first; everybody's if `owner_id` is None."""
-        statement = (
-            select(Destination)
-            .where(Destination.deleted_at.is_(None))
-            .order_by(Destination.id.desc())
-        )
+        values = {"newest": up_to(before)}
+        lanes, options = EACH_SHARD, {ACROSS_SHARDS: "admin reads"}
         if owner_id is not None:
-            statement = statement.where(
-                Destination.shard == shard_of(owner_id), Destination.owner_id == owner_id
-            )
-        if before is not None:
-            statement = statement.where(Destination.id < before)
-        options = {} if owner_id is not None else {ACROSS_SHARDS: "admin reads"}
-        size = func.octet_length(Destination.sealed) + func.octet_length(Destination.url)
-        page = statement.execution_options(**options)
-        return await fetch_page(self.session, page, size=size, limit=limit)
+            lanes, options = ("shard = :shard AND owner_id = :owner_id",), {}
+            values |= {"shard": shard_of(owner_id), "owner_id": owner_id}
+        statement = newest(_LISTED, lanes, ("deleted_at IS NULL", UP_TO_NEWEST))
+        return await fetch_newest(self.session, statement, values, limit=limit, options=options)
 
     async def list_under_other_keys(
         self, shard: int, key_id: str, *, after: int, limit: int

@@ -7,7 +7,7 @@ from fastapi import Depends, Query, Request
 
 from event_trigger.auth.principal import Principal
 from event_trigger.config import Settings
-from event_trigger.events.repository import EventFilter
+from event_trigger.events.selection import EventFilter
 from event_trigger.events.window import Retention, visible_window
 from event_trigger.models import EventState, EventType
 from event_trigger.web.schemas import LARGEST_ID, Instant

@@ -13,8 +13,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from event_trigger.db.clock import database_now
 from event_trigger.db.engine import Sessions
-from event_trigger.events.repository import EventFilter, Events
+from event_trigger.events.repository import Events
 from event_trigger.events.schemas import EventRead, json_line, read_event
+from event_trigger.events.selection import EventFilter
 from event_trigger.events.window import Retention, Window, oldest_kept
 from event_trigger.models import Event
 from event_trigger.web.pagination import LARGEST_LIMIT, Page
@@ -59,7 +60,7 @@ async def export(
             raise LoginEnded
         async with sessions() as session:
             kept = await _still_kept(session, wanted, retention)
-            page = await Events(session).list_page(kept, before=before, limit=limit)
+            page = await Events(session).list_page(kept, now=now, before=before, limit=limit)
         rows = [read_event(event, retention, now=now) for event in page.rows]
         if rows:
             before = (page.rows[-1].triggered_at, page.rows[-1].id)

@@ -72,7 +72,9 @@ async def list_events(
     if aggregate:
         counts = await Events(session).count_by_trigger(wanted)
         return [TriggerCount(trigger_id=one.trigger_id, count=one.fired) for one in counts]
-    page = await Events(session).list_page(wanted, before=instant_cursor(cursor), limit=limit)
+    page = await Events(session).list_page(
+        wanted, now=now, before=instant_cursor(cursor), limit=limit
+    )
     link_next(request, response, _cursor_of(page.rows[-1]) if page.more else None)
     return [read_event(event, retention, now=now) for event in page.rows]
 

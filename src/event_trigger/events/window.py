@@ -31,6 +31,12 @@ class Window:
         return self.end is not None and now >= self.end
 
 
+def latest_of(window: Window, until: datetime) -> Window:
+    """The last 48th of a window, as far as `until`: what comes later than that is in it, too."""
+    end = until if window.end is None else min(until, window.end)
+    return Window(max(window.start, end - abs(end - window.start) / 48), window.end)
+
+
 def oldest_kept(retention: Retention, *, now: datetime) -> datetime:
     """The first instant whose events are not gone yet."""
     return now - retention.keep_for + _MICROSECOND

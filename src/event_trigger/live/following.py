@@ -15,7 +15,8 @@ from event_trigger.auth.credentials import Credentials
 from event_trigger.auth.principal import Principal
 from event_trigger.db.clock import database_now
 from event_trigger.db.engine import Sessions, is_outage
-from event_trigger.events.repository import EventFilter, Events, Position
+from event_trigger.events.repository import Events, Position
+from event_trigger.events.selection import EventFilter
 from event_trigger.live.hub import Hub, Subscription
 from event_trigger.models import Event
 

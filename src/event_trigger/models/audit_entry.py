@@ -4,7 +4,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Boolean, Identity, Index, Text, func
+from sqlalchemy import Boolean, Identity, Index, Text, func, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from event_trigger.models.base import Base
@@ -40,7 +40,10 @@ class AuditEntry(Base):
     after: Mapped[dict[str, Any] | None]
 
     __table_args__ = (
-        Index("ix_audit_entries_at", "at"),
-        Index("ix_audit_entries_user_id", "user_id", "id"),
-        Index("ix_audit_entries_target", "target", "target_id", "id"),
+        Index("ix_audit_entries_time", "at", "id"),
+        Index("ix_audit_entries_user", "user_id", "at", "id"),
+        Index("ix_audit_entries_action", "action", "at", "id"),
+        Index("ix_audit_entries_kind", "target", "at", "id"),
+        Index("ix_audit_entries_about", "target_id", "at", "id"),
+        Index("ix_audit_entries_refused", "at", "id", postgresql_where=text("refused")),
     )

@@ -80,9 +80,11 @@ class Delivery(Base):
     error: Mapped[str | None] = mapped_column(Text)
 
     __table_args__ = (
-        Index("ix_deliveries_owner", "shard", "owner_id", "id"),
+        Index("ix_deliveries_status", "shard", "status", "id"),  # for admins
+        Index("ix_deliveries_owner_status", "shard", "owner_id", "status", "id"),
+        Index("ix_deliveries_trigger_status", "shard", "trigger_id", "status", "id"),
+        Index("ix_deliveries_destination_status", "shard", "destination_id", "status", "id"),
         Index("ix_deliveries_event", "shard", "event_id"),
-        Index("ix_deliveries_destination", "shard", "destination_id", "id"),
         Index(
             "ix_deliveries_waiting",
             "shard",
@@ -95,14 +97,6 @@ class Delivery(Base):
             "shard",
             "destination_id",
             postgresql_where=text("leased_until IS NOT NULL"),
-        ),
-        Index(
-            "ix_deliveries_undelivered",
-            "shard",
-            "owner_id",
-            "status",
-            "id",
-            postgresql_where=text("status <> 'delivered'"),
         ),
         Index(
             "ix_deliveries_delivered", "finished_at", postgresql_where=text("status = 'delivered'")

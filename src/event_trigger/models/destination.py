@@ -3,7 +3,17 @@
 from datetime import datetime
 from enum import StrEnum
 
-from sqlalchemy import Float, ForeignKey, Identity, Index, LargeBinary, SmallInteger, Text, func
+from sqlalchemy import (
+    Float,
+    ForeignKey,
+    Identity,
+    Index,
+    LargeBinary,
+    SmallInteger,
+    Text,
+    func,
+    text,
+)
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -62,4 +72,12 @@ class Destination(Base):
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
     updated_at: Mapped[datetime] = mapped_column(server_default=func.now())
 
-    __table_args__ = (Index("ix_destinations_owner", "shard", "owner_id", "id"),)
+    __table_args__ = (
+        Index(
+            "ix_destinations_listed",
+            "shard",
+            "owner_id",
+            "id",
+            postgresql_where=text("deleted_at IS NULL"),
+        ),
+    )

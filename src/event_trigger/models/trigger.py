@@ -59,7 +59,15 @@ class Trigger(Base):
     updated_at: Mapped[datetime] = mapped_column(server_default=func.now())
 
     __table_args__ = (
-        Index("ix_triggers_owner", "shard", "owner_id", "id"),
+        Index("ix_triggers_owner_kind", "shard", "owner_id", "status", "type", "id"),
+        Index(  # for admins; firing an active trigger does not write to it
+            "ix_triggers_resting",
+            "shard",
+            "status",
+            "type",
+            "id",
+            postgresql_where=text("status <> 'active'"),
+        ),
         Index(
             "ix_triggers_due_in_shard",
             "shard",

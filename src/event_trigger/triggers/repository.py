@@ -1,9 +1,12 @@
 """Triggers in the database; every statement is about one owner, and so about one shard."""
 
+import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from itertools import product
+from typing import Any
 
-from sqlalchemy import Select, Text, cast, delete, func, select, update
+from sqlalchemy import Select, delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -19,7 +22,21 @@ from event_trigger.models import (
     shard_of,
 )
 from event_trigger.vault import Sealed
-from event_trigger.web.pagination import Page, fetch_page
+from event_trigger.web.lanes import (
+    EACH_SHARD,
+    UP_TO_NEWEST,
+    Listed,
+    Newest,
+    asked,
+    cross,
+    newest,
+    one_of,
+    stretch,
+    up_to,
+)
+from event_trigger.web.pagination import Page, fetch_newest
+
+_LISTED = Listed(Trigger, order="id DESC", large=("details", "payload"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +71,37 @@ def _one(key: OwnedId) -> Select[Trigger]:
     )
 
 
+def _listing(
+    owner_id: int | None, wanted: TriggerFilter, before: int | None
+) -> tuple[Newest[Trigger], dict[str, Any]]:
+    conditions, values = asked(
+        ("tags @> ARRAY[CAST(:tag AS text)]", "tag", wanted.tag),
+        ("lower(name) LIKE '%' || lower(:q) || '%' ESCAPE '/'", "q", _escaped(wanted.q)),
+        ("id = ANY (CAST(:ids AS bigint[]))", "ids", wanted.ids and sorted(wanted.ids)),
+    )
+    values["newest"] = up_to(before)
+    kinds = list(product(one_of(wanted.status, TriggerStatus), one_of(wanted.type, TriggerType)))
+    if owner_id is not None:
+        values |= {"shard": shard_of(owner_id), "owner_id": owner_id}
+        owned = [stretch(owner_id=":owner_id", status=one, type=kind) for one, kind in kinds]
+        by: tuple[str, ...] = ("owner_id", "status", "type")
+        return newest(_LISTED, cross(["shard = :shard"], owned), conditions, by=by), values
+    if wanted.status in {TriggerStatus.PAUSED, TriggerStatus.COMPLETED}:
+        resting = [stretch(status=one, type=kind) for one, kind in kinds]
+        lanes, by = cross(EACH_SHARD, ["status <> 'active'"], resting), ("status", "type")
+        return newest(_LISTED, lanes, conditions, by=by), values
+    # all that are active have no such index: each firing would have to write to it
+    more, named = asked(
+        ("status = :status", "status", wanted.status), ("type = :type", "type", wanted.type)
+    )
+    conditions = (*conditions, *more, UP_TO_NEWEST)
+    return newest(_LISTED, EACH_SHARD, conditions), values | named
+
+
+def _escaped(q: str | None) -> str | None:
+    return None if q is None else re.sub(r"([/%_])", r"/\1", q)
+
+
 @dataclass(frozen=True)
 class Triggers:
     session: AsyncSession
@@ -84,28 +132,9 @@ class Triggers:
         self, owner_id: int | None, wanted: TriggerFilter, *, before: int | None, limit: int
     ) -> Page[Trigger]:
         """Newest first, as many as fit; everybody's if `owner_id` is None."""
-        statement = select(Trigger).order_by(Trigger.id.desc())
-        if owner_id is not None:
-            statement = statement.where(
-                Trigger.shard == shard_of(owner_id), Trigger.owner_id == owner_id
-            )
-        if before is not None:
-            statement = statement.where(Trigger.id < before)
-        if wanted.type is not None:
-            statement = statement.where(Trigger.type == wanted.type)
-        if wanted.status is not None:
-            statement = statement.where(Trigger.status == wanted.status)
-        if wanted.tag is not None:
-            statement = statement.where(Trigger.tags.contains([wanted.tag]))
-        if wanted.q is not None:
-            statement = statement.where(Trigger.name.icontains(wanted.q, autoescape=True))
-        if wanted.ids is not None:
-            statement = statement.where(Trigger.id.in_(wanted.ids))
+        statement, values = _listing(owner_id, wanted, before)
         options = {} if owner_id is not None else {ACROSS_SHARDS: "admin reads"}
-        payload_size = func.coalesce(func.octet_length(cast(Trigger.payload, Text)), 0)
-        size = func.octet_length(cast(Trigger.details, Text)) + payload_size
-        page = statement.execution_options(**options)
-        return await fetch_page(self.session, page, size=size, limit=limit)
+        return await fetch_newest(self.session, statement, values, limit=limit, options=options)
 
     async def list_known(self, owner_id: int, ids: Collection[int]) -> set[int]:
         """Which of these triggers the owner has."""

@@ -13,15 +13,17 @@ from sqlalchemy import ColumnElement, Select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from event_trigger.errors import FieldError, Invalid
+from event_trigger.models.base import Base
+from event_trigger.web.lanes import LARGEST_PAGE, Newest
 from event_trigger.web.schemas import LARGEST_ID
 
 DEFAULT_LIMIT, LARGEST_LIMIT = 100, 1000
-LARGEST_PAGE = 4 * 1024 * 1024  # bytes of JSON that users wrote; a page may be shorter for it
 LONGEST_CURSOR = 200
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LARGEST_INSTANT = (datetime(9001, 1, 1, tzinfo=UTC) - _EPOCH) // timedelta(microseconds=1)
 
 T = TypeVar("T")
+Row = TypeVar("Row", bound=Base)
 Limit = Annotated[int, Query(ge=1, le=LARGEST_LIMIT, description="How many at the most.")]
 CursorText = Annotated[
     str | None,
@@ -91,6 +93,23 @@ async def fetch_rows(
         await session.scalars(statement.limit(limit + 1), execution_options=options or {})
     ).all()
     return Page(rows[:limit], more=len(rows) > limit)
+
+
+async def fetch_newest(
+    session: AsyncSession,
+    newest: Newest[Row],
+    values: Mapping[str, Any],
+    *,
+    limit: int,
+    options: Mapping[str, Any] | None = None,
+) -> Page[Row]:
+    """As many as fit, so that no page fills the memory."""
+    found = await session.execute(
+        newest.statement, {**values, "most": limit + 1}, execution_options=options or {}
+    )
+    rows = found.all()
+    fitting = rows_that_fit((size for _, size in rows), limit=limit)
+    return Page([row for row, _ in rows[:fitting]], more=len(rows) > fitting)
 
 
 async def fetch_page(

@@ -1,0 +1,175 @@
+"""A database as it is after two busy days: millions of events, and what else there is to list.
+
+Among the many are a few of each rare kind, so that a filter which selects three can be measured.
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import datetime, timedelta
+from typing import Any
+
+from event_trigger.db.engine import create_engine, create_sessions
+from event_trigger.events.partitions import Partition, missing_partitions
+from event_trigger.events.retention import archive
+from tests.support.databases import connect
+from tests.support.services import ADA, BOB, make_settings
+
+FIRING, SEEN_LITTLE = 1000, 1001  # triggers that fire much, and the one that has fired thrice
+KEPT = timedelta(hours=48)
+# nine of ten events are Ada's, and nine of ten others Bob's
+_OWNER = f"CASE WHEN place < 900 THEN {ADA} WHEN place < 990 THEN {BOB} ELSE place - 986 END"
+_USERS = """
+    INSERT INTO users (email, password_hash, role)
+    SELECT 'user' || number || '@example.com', '', 'user' FROM generate_series(1, 30) AS number
+"""
+_TRIGGERS = f"""
+    INSERT INTO triggers (shard, owner_id, type, name, details, tags, status, anchor_at,
+        next_fire_at)
+    SELECT owner_id % 64, owner_id, kind, name, '{{"interval": "PT1H", "recurring": true}}',
+        tags, status, now(), CASE WHEN status = 'active' AND kind = 'scheduled'
+            THEN now() + interval '1 day' END
+    FROM generate_series(0, $1 - 1) AS number,
+        LATERAL (SELECT CASE WHEN number < {FIRING} THEN number ELSE 0 END) AS placed (place),
+        LATERAL (SELECT {_OWNER},
+            CASE WHEN number % 5 = 0 THEN 'api' ELSE 'scheduled' END,
+            CASE WHEN number % ($1 / 3) = 7 THEN 'Needle ' ELSE 'Report ' END || number,
+            CASE WHEN number % ($1 / 3) = 8 THEN '{{rare}}' ELSE '{{all,some}}' END ::text[],
+            CASE WHEN number % ($1 / 3) = 9 THEN 'paused' ELSE 'active' END
+        ) AS made (owner_id, kind, name, tags, status)
+"""
+_EVENTS = f"""
+    INSERT INTO {{table}} (shard, id, triggered_at, owner_id, trigger_id, type, scheduled_for,
+        payload, is_test) OVERRIDING SYSTEM VALUE
+    SELECT owner_id % 64, number, $3::timestamptz + (number - $1) * $4::interval, owner_id,
+        CASE WHEN number % $5 = 1000 THEN {SEEN_LITTLE} ELSE place + 1 END,
+        CASE WHEN number % $5 = 2000 OR owner_id <> {ADA} AND number % 2 = 0 THEN 'api'
+            ELSE 'scheduled' END,
+        NULL, '{{{{"padding": "xxxxxxxx"}}}}', number % $5 = 2000
+    FROM generate_series($1::bigint, $2::bigint) AS number,
+        LATERAL (SELECT CASE WHEN number % $5 IN (1000, 2000) THEN 0
+            ELSE number * 7919 % {FIRING} END) AS placed (place),
+        LATERAL (SELECT {_OWNER}) AS made (owner_id)
+"""
+_DELIVERIES = f"""
+    INSERT INTO deliveries (shard, owner_id, destination_id, trigger_id, event_id, event_type,
+        triggered_at, is_test, payload_size, status, next_attempt_at, queued_at, finished_at)
+    SELECT owner_id % 64, owner_id,
+        CASE WHEN number % ($1 / 3) = 1000 THEN 999 ELSE 1 + place % 20 END,
+        CASE WHEN number % ($1 / 3) = 2000 THEN {SEEN_LITTLE} ELSE place + 1 END,
+        number, 'scheduled', at, false, 0, status,
+        CASE status WHEN 'pending' THEN now() + interval '1 day' END, at,
+        CASE WHEN status <> 'pending' THEN at END
+    FROM generate_series(1, $1::bigint) AS number,
+        LATERAL (SELECT number * 7919 % {FIRING}, now() - (1 - number / $1::float) * $2::interval
+        ) AS placed (place, at),
+        LATERAL (SELECT {_OWNER}, CASE number % ($1 / 3) WHEN 3000 THEN 'exhausted'
+            WHEN 4000 THEN 'pending' ELSE 'delivered' END) AS made (owner_id, status)
+"""
+_DESTINATIONS = f"""
+    INSERT INTO destinations (shard, owner_id, url, timeout, max_concurrency, header_names, sealed,
+        key_id, disabled_reason)
+    SELECT {ADA}, {ADA}, 'https://example.com', 15, 10, '{{}}', '', '', 'by_hand'
+    FROM generate_series(1, $1) AS number
+"""
+_AUDIT = """
+    INSERT INTO audit_entries (at, actor, user_id, action, target, target_id, refused)
+    SELECT now() - (1 - number / $1::float) * interval '89 days', 'login',
+        CASE number % ($1 / 3) WHEN 100 THEN 5 ELSE 2 END,
+        CASE number % ($1 / 3) WHEN 200 THEN 'key.delete' ELSE 'trigger.update' END,
+        CASE number % ($1 / 3) WHEN 300 THEN 'key' ELSE 'trigger' END,
+        number % 1000, number % ($1 / 3) = 400
+    FROM generate_series(1, $1) AS number
+"""
+
+
+@asynccontextmanager
+async def without_indexes(database: Any, table: str) -> AsyncIterator[None]:
+    """Takes the indexes of a table away for as long as it is filled; they come back as they were.
+
+    Those of its keys stay.
+    """
+    made = await database.fetch(
+        "SELECT indexname, indexdef FROM pg_indexes WHERE tablename = $1 AND indexname NOT IN"
+        " (SELECT conname FROM pg_constraint)",
+        table,
+    )
+    for one in made:
+        await database.execute(f"DROP INDEX {one['indexname']}")
+    yield
+    for one in made:
+        await database.execute(one["indexdef"])
+
+
+async def plant_log(database: Any, count: int) -> None:
+    """Fills two days with so many events, evenly, up to now.
+
+    A partition is filled before it is attached: then its indexes are made at once.
+    """
+    rows = await database.fetch("SELECT starts_at, ends_at FROM event_partitions")
+    there = [Partition(*row) for row in rows]
+    width = there[0].ends_at - there[0].starts_at
+    now = await database.fetchval("SELECT clock_timestamp()")
+    past = missing_partitions(there, now=now - KEPT, ahead=KEPT, width=width)
+    current = [one for one in there if one.starts_at <= now < one.ends_at]
+    step, done = KEPT / count, 0
+    for partition in sorted([*past, *current]):
+        start = max(partition.starts_at, now - KEPT + step)
+        last = min(count, done + max(0, (min(partition.ends_at, now) - start) // step))
+        fill = (done + 1, last, start, step, count // 3)
+        if partition in past:
+            await _fill_new(database, partition, fill)
+        else:
+            await database.execute(_EVENTS.format(table="events"), *fill)
+        done = last
+    await database.execute("SELECT setval(pg_get_serial_sequence('events', 'id'), $1)", count)
+
+
+async def _fill_new(database: Any, partition: Partition, fill: tuple[Any, ...]) -> None:
+    name, starts_at, ends_at = partition.table, partition.starts_at, partition.ends_at
+    await database.execute(f"CREATE TABLE {name} (LIKE events INCLUDING DEFAULTS)")
+    await database.execute(_EVENTS.format(table=name), *fill)
+    await database.execute(
+        f"ALTER TABLE events ATTACH PARTITION {name}"
+        f" FOR VALUES FROM ('{starts_at.isoformat()}') TO ('{ends_at.isoformat()}')"
+    )
+    await database.execute("INSERT INTO event_partitions VALUES ($1, $2)", starts_at, ends_at)
+
+
+async def plant_rest(database: Any, *, triggers: int, deliveries: int) -> None:
+    await database.execute(_USERS)
+    fills = {
+        "triggers": (_TRIGGERS, triggers),
+        "deliveries": (_DELIVERIES, deliveries, KEPT),
+        "destinations": (_DESTINATIONS, 1000),
+        "audit_entries": (_AUDIT, deliveries // 10),
+    }
+    for table, (statement, *values) in fills.items():
+        async with without_indexes(database, table):
+            await database.execute(statement, *values)
+
+
+async def plant_two_days(url: str, *, events: int, triggers: int, deliveries: int) -> datetime:
+    """Makes all of it, and has the service's own sweep close what is over; gives when it ended."""
+    database = await connect(url)
+    await database.execute("SET maintenance_work_mem = '256MB'")
+    await plant_rest(database, triggers=triggers, deliveries=deliveries)
+    await plant_log(database, events)
+    await close_what_is_over(url)
+    await database.execute("VACUUM ANALYZE")
+    await database.execute("CHECKPOINT")
+    now: datetime = await database.fetchval("SELECT clock_timestamp()")
+    await database.close()
+    return now
+
+
+async def close_what_is_over(url: str) -> None:
+    engine, settings = create_engine(url), make_settings(url)
+    async with engine.connect() as connection:
+        left = "SELECT count(*) FROM event_partitions WHERE closed_at IS NULL AND ends_at <= now()"
+        while True:
+            await archive(create_sessions(engine), settings)
+            open_ = await connection.exec_driver_sql(left + " - interval '2 h'")
+            await connection.rollback()
+            if not open_.scalar_one():
+                break
+    await engine.dispose()
