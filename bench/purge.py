@@ -1,6 +1,5 @@
-"""A million events go while calls come: beside a plain DELETE of as many rows from a plain table."""
+"""A million events go while calls come, beside a DELETE of as many rows from a plain table."""
 
-import asyncio
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -11,14 +10,13 @@ from bench.gauges import MIB, connected, wal_of
 from bench.load import Call, paced, quantile
 from event_trigger.db.engine import create_engine, create_sessions
 from event_trigger.events.partitions import Partition
-from event_trigger.events.retention import Partitions, purge
+from event_trigger.events.retention import Partitions, archive, purge
 from tests.faults.site import Site, site
 from tests.support.services import ADA, make_settings
 from tests.support.waiting import eventually
 
 PER_SECOND, BEFORE, AFTER = 500, 10, 10  # calls, seconds
 AROUND = 1.0  # seconds before and after a purge in which it might be felt
-TRIGGERS = 10_000  # that the expired events are of
 SWEEP = {"EVENT_TRIGGER_RETENTION_INTERVAL": "PT2S"}
 _ROWS = """
     INSERT INTO {table} (shard, owner_id, trigger_id, type, triggered_at, payload, is_test)
@@ -57,12 +55,18 @@ class Felt:
     calls: list[Call]
 
     @property
+    def before(self) -> list[Call]:
+        return self._within(0, self.began_at - AROUND)
+
+    @property
     def around(self) -> list[Call]:
-        since, until = self.began_at - AROUND, self.began_at + self.took + AROUND
+        return self._within(self.began_at - AROUND, self.began_at + self.took + AROUND)
+
+    def _within(self, since: float, until: float) -> list[Call]:
         return [one for one in self.calls if since <= one.due_at <= until]
 
 
-async def plant(built: Site, database: Any, *, count: int) -> Partition:
+async def plant(built: Site, database: Any, *, count: int, triggers: int) -> Partition:
     """A partition of so many events that is not past keeping yet, though nearly."""
     settings = make_settings(built.url)
     starts_at = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) - settings.keep_for
@@ -71,12 +75,12 @@ async def plant(built: Site, database: Any, *, count: int) -> Partition:
     async with create_sessions(engine).begin() as session:
         await Partitions(session).add(partition)
     await engine.dispose()
-    await _fill(database, "events", partition.starts_at, count)
+    await _fill(database, "events", partition.starts_at, count, triggers)
     return partition
 
 
-async def _fill(database: Any, table: str, starts_at: datetime, count: int) -> None:
-    await database.execute(_ROWS.format(table=table), ADA, TRIGGERS, starts_at, count + 1)
+async def _fill(database: Any, table: str, starts_at: datetime, count: int, triggers: int) -> None:
+    await database.execute(_ROWS.format(table=table), ADA, triggers, starts_at, count + 1)
     await database.execute(f"VACUUM ANALYZE {table}")
     await database.execute("CHECKPOINT")
 
@@ -92,10 +96,10 @@ async def expire(database: Any, partition: Partition, *, seconds: int) -> None:
     )
 
 
-async def measure_delete(built: Site, count: int) -> Gone:
+async def measure_delete(built: Site, count: int, triggers: int) -> Gone:
     async with connected(built) as database:
         await database.execute("CREATE TABLE plain (LIKE events INCLUDING ALL)")
-        await _fill(database, "plain", datetime.now(UTC), count)
+        await _fill(database, "plain", datetime.now(UTC), count, triggers)
         began = time.perf_counter()
         async with wal_of(database) as wal:
             await database.execute("DELETE FROM plain")
@@ -103,11 +107,12 @@ async def measure_delete(built: Site, count: int) -> Gone:
         return Gone(time.perf_counter() - began, wal.written)
 
 
-async def measure_purge(built: Site, count: int) -> Gone:
-    """The same coroutine as the service runs, alone, up to the end of its commit."""
+async def measure_purge(built: Site, count: int, triggers: int) -> Gone:
+    """The same coroutines as the service runs, alone, up to the end of the commit."""
     engine = create_engine(built.url)
     async with connected(built) as database:
-        partition = await plant(built, database, count=count)
+        partition = await plant(built, database, count=count, triggers=triggers)
+        await archive(create_sessions(engine), make_settings(built.url))
         await expire(database, partition, seconds=0)
         began = time.perf_counter()
         async with wal_of(database) as wal:
@@ -122,12 +127,12 @@ async def is_gone(database: Any, partition: Partition) -> bool:
     return bool(await database.fetchval("SELECT to_regclass($1) IS NULL", partition.table))
 
 
-async def measure_service(built: Site, count: int) -> Felt:
+async def measure_service(built: Site, count: int, triggers: int) -> Felt:
     """The running service archives the events, and then purges them amid the calls."""
     requests = await requests_to_ours(built)
     url = built.replicas[0].url
     async with connected(built) as database:
-        partition = await plant(built, database, count=count)
+        partition = await plant(built, database, count=count, triggers=triggers)
         await eventually(
             lambda: database.fetchval("SELECT count(*) FROM event_counts"), lambda found: found > 0
         )
@@ -143,23 +148,25 @@ async def measure_service(built: Site, count: int) -> Felt:
     return Felt(began_at, ended_at - began_at, calls)
 
 
-async def report_purge(*, count: int = 1_000_000) -> list[str]:
+async def report_purge(*, count: int = 1_000_000, triggers: int = 10_000) -> list[str]:
+    """The events are of so many triggers, each of which has been counted."""
     async with site(SWEEP) as built:
-        plain = await measure_delete(built, count)
-        alone = await measure_purge(built, count)
+        plain = await measure_delete(built, count, triggers)
+        alone = await measure_purge(built, count, triggers)
         await built.start(1)
-        felt = await measure_service(built, count)
-    worst = max(one.took for one in felt.calls) * 1000
+        felt = await measure_service(built, count, triggers)
     return [
-        f"{count:,} expired events:",
+        f"{count:,} expired events of {triggers:,} triggers:",
         f"  {'DELETE and VACUUM':<42}{plain.took:>8.2f} s{plain.wal / MIB:>10.1f} MiB of WAL",
         f"  {'purged':<42}{alone.took:>8.2f} s{alone.wal / MIB:>10.1f} MiB of WAL",
         f"  {f'purged while {PER_SECOND} calls/s fire':<42}{felt.took:>8.2f} s",
-        f"  calls: p50 {quantile(felt.calls, 50):.1f} ms, p99 {quantile(felt.calls, 99):.1f} ms,"
-        f" worst {worst:.1f} ms; within {AROUND:.0f} s of the purge"
-        f" p99 {quantile(felt.around, 99):.1f} ms",
+        shown("calls", felt.calls),
+        shown("before the purge", felt.before),
+        shown(f"within {AROUND:.0f} s of it", felt.around),
     ]
 
 
-if __name__ == "__main__":
-    print("\n".join(asyncio.run(report_purge())))
+def shown(name: str, calls: list[Call]) -> str:
+    worst = max(one.took for one in calls) * 1000
+    p50, p99 = quantile(calls, 50), quantile(calls, 99)
+    return f"    {name:<20} p50 {p50:>6.1f} ms   p99 {p99:>6.1f} ms   worst {worst:>6.1f} ms"

@@ -28,6 +28,7 @@ SETTINGS = {
 }
 KEPT = 40  # seconds
 LOOK_EVERY = 5.0  # seconds
+HOT = ("events", "triggers", "deliveries")
 _PLANT = """
     INSERT INTO triggers (shard, owner_id, type, details, tags, status, anchor_at, next_fire_at,
         settled_until, in_force_after, payload)
@@ -183,9 +184,9 @@ async def report_soak(*, seconds: int = 600) -> list[str]:
             for name in sorted(shown[-1].tables)
             if shown[-1].tables[name].size >= MIB / 4
         ),
-        "  (sizes with indexes, and dead rows; the largest of all looks:"
-        f" events {largest(watched.looks, 'events')}, triggers {largest(watched.looks, 'triggers')},"
-        f" deliveries {largest(watched.looks, 'deliveries')})",
+        "  (sizes with indexes, and dead rows; the largest ever seen: "
+        + ", ".join(f"{name} {largest(watched.looks, name)}" for name in HOT)
+        + ")",
     ]
 
 
