@@ -146,8 +146,9 @@ async def report_growth(
             await plant_triggers(built, first=planted + 1, last=count)
             planted = count
             costs[f"{count:,} triggers"] = await measure(built, calls=calls, due=due)
-        await plant_events(built, count=events)
-        costs[f"and {events:,} events"] = await measure(built, calls=calls, due=due)
+        if events:
+            await plant_events(built, count=events)
+            costs[f"and {events:,} events"] = await measure(built, calls=calls, due=due)
     first = next(iter(costs.values()))
     head = f"  {'':<24}{'memory, then':>17}{'':>7}{'called':>12}{'':>7}{'p50':>7}{'p99':>7}   "
     return [
