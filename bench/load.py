@@ -1,12 +1,19 @@
-"""Load over HTTP/1.1 that costs next to nothing: callers who each wait for their answer."""
+"""Load over HTTP/1.1 that costs next to nothing: callers who each wait for their answer.
+
+With a rate, calls have instants at which they should be sent, and what one took is counted from
+there: a service that stands still is late for all that should have come meanwhile.
+"""
 
 import asyncio
 import statistics
 import time
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import cycle
 from typing import cast
 from urllib.parse import urlsplit
+
+_EXPECTED = b"HTTP/1.1 200"
 
 
 @dataclass(frozen=True)
@@ -18,26 +25,46 @@ class Measured:
     p99: float
 
 
+@dataclass(frozen=True)
+class Call:
+    """When it was sent, or should have been (by `time.time`), and the seconds that it took."""
+
+    due_at: float
+    took: float
+
+
 @dataclass
 class _Share:
     left: int
-    expected: bytes
-    took: list[float] = field(default_factory=list)
+    per_second: float | None = None
+    calls: list[Call] = field(default_factory=list)
+    _began: float = field(default_factory=time.time)
+    _taken: int = 0
+
+    def take(self) -> float | None:
+        """When the next call should be sent, if there is one left."""
+        if self.left <= 0:
+            return None
+        self.left -= 1
+        self._taken += 1
+        if self.per_second is None:
+            return time.time()
+        return self._began + self._taken / self.per_second
 
 
 class _Caller(asyncio.Protocol):
     """Sends the next request when the last one was answered, for as long as there are any."""
 
-    def __init__(self, requests: list[bytes], share: _Share) -> None:
+    def __init__(self, requests: Iterator[bytes], share: _Share) -> None:
         self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._requests = cycle(requests)
+        self._requests = requests
         self._share = share
         self._data = b""
-        self._sent_at = 0.0
+        self._due_at = 0.0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.WriteTransport, transport)
-        self._send()
+        self._next()
 
     def data_received(self, data: bytes) -> None:
         self._data += data
@@ -48,23 +75,30 @@ class _Caller(asyncio.Protocol):
         at = head.index(b"content-length:") + len(b"content-length:")
         if len(self._data) < end + 4 + int(head[at:].split(b"\r\n", 1)[0]):
             return
-        if not self._data.startswith(self._share.expected):
+        if not self._data.startswith(_EXPECTED):
             self._end(AssertionError(self._data.decode()))
             return
         self._data = b""
-        self._share.took.append(time.perf_counter() - self._sent_at)
-        self._send()
+        self._share.calls.append(Call(self._due_at, time.time() - self._due_at))
+        self._next()
 
     def connection_lost(self, exc: Exception | None) -> None:
         if not self.done.done():
             self.done.set_exception(exc or ConnectionError("the server hung up"))
 
-    def _send(self) -> None:
-        if self._share.left <= 0:
+    def _next(self) -> None:
+        due_at = self._share.take()
+        if due_at is None:
             self._end(None)
             return
-        self._share.left -= 1
-        self._sent_at = time.perf_counter()
+        self._due_at = due_at
+        wait = due_at - time.time()
+        if wait > 0:
+            asyncio.get_running_loop().call_later(wait, self._send)
+        else:
+            self._send()
+
+    def _send(self) -> None:
         self._transport.write(next(self._requests))
 
     def _end(self, error: Exception | None) -> None:
@@ -95,14 +129,33 @@ def get(url: str, token: str) -> bytes:
 
 async def load(url: str, requests: list[bytes], *, callers: int, count: int) -> Measured:
     """Sends so many of these requests in turn; each must be answered with a 200."""
-    host, _, port = urlsplit(url).netloc.partition(":")
-    loop, share = asyncio.get_running_loop(), _Share(count, b"HTTP/1.1 200")
     began = time.perf_counter()
+    calls = await _share(url, requests, _Share(count), callers)
+    seconds = time.perf_counter() - began
+    return Measured(count / seconds, quantile(calls, 50), quantile(calls, 99))
+
+
+async def paced(
+    url: str, requests: list[bytes], *, per_second: float, count: int, callers: int = 64
+) -> list[Call]:
+    """Sends them at instants that no answer moves, as long as enough callers are free.
+
+    With none free, a call is sent late, and the waiting counts.
+    """
+    return await _share(url, requests, _Share(count, per_second), callers)
+
+
+def quantile(calls: Sequence[Call], percent: int) -> float:
+    """What so many percent of the calls took at the most (ms)."""
+    return statistics.quantiles([one.took for one in calls], n=100)[percent - 1] * 1000
+
+
+async def _share(url: str, requests: list[bytes], share: _Share, callers: int) -> list[Call]:
+    host, _, port = urlsplit(url).netloc.partition(":")
+    loop, in_turn = asyncio.get_running_loop(), cycle(requests)
     made = [
-        await loop.create_connection(lambda: _Caller(requests, share), host, int(port))
+        await loop.create_connection(lambda: _Caller(in_turn, share), host, int(port))
         for _ in range(callers)
     ]
     await asyncio.gather(*(caller.done for _, caller in made))
-    seconds = time.perf_counter() - began
-    cuts = statistics.quantiles(share.took, n=100)
-    return Measured(count / seconds, cuts[49] * 1000, cuts[98] * 1000)
+    return share.calls

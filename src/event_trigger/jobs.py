@@ -26,10 +26,10 @@ from event_trigger.db.stalled import end_stalled_sessions
 from event_trigger.deliveries.retention import retain_deliveries
 from event_trigger.deliveries.sender import Sender
 from event_trigger.deliveries.worker import Worker
-from event_trigger.dispatch.answers import ANSWERS_KEPT_FOR, purge_answers
+from event_trigger.dispatch.answers import ANSWERS_KEPT_FOR, retain_answers
 from event_trigger.dispatch.dispatcher import LONGEST_WAIT, fire_due
 from event_trigger.events.retention import sweep
-from event_trigger.triggers.history import History
+from event_trigger.triggers.history import retain_history
 from event_trigger.vault import Vault
 
 log = structlog.get_logger()
@@ -151,10 +151,11 @@ class Jobs:
 
     async def _retain(self) -> None:
         await sweep(self._sessions, self._settings)
-        async with self._sessions.begin() as session:
+        async with self._sessions() as session:
             now = await database_now(session)
-            await History(session).purge_older_than(now - self._settings.keep_for)
-            await purge_answers(session, older_than=now - ANSWERS_KEPT_FOR)
+        await retain_history(self._sessions, now - self._settings.keep_for)
+        await retain_answers(self._sessions, now - ANSWERS_KEPT_FOR)
+        async with self._sessions.begin() as session:
             await Logins(session).purge_expired()
             await Failures(session).purge()
         async with self._sessions.begin() as session:

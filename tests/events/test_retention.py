@@ -410,3 +410,37 @@ async def test_old_answers_and_expired_logins_are_purged(database_url: str, data
     keys = await database.fetch("SELECT key FROM idempotency_keys")
     assert [row["key"] for row in keys] == ["47 hours ago"]
     assert await database.fetchval("SELECT count(*) FROM refresh_tokens") == 2
+
+
+async def test_however_many_answers_and_reasons_are_past_keeping_they_go_and_the_young_stay(
+    database_url: str, database: Any
+) -> None:
+    await database.execute(
+        """
+        INSERT INTO idempotency_keys
+            (shard, trigger_id, is_test, key, body_hash, event_id, created_at)
+        SELECT number % 64, 1, false, number::text, '', number, now() - interval '47 h'
+            - (number > 3) :: int * interval '1 h 1 min'
+        FROM generate_series(1, 12003) AS number
+        """
+    )
+    await database.execute(
+        """
+        INSERT INTO unfired_ranges
+            (shard, owner_id, trigger_id, version, first_at, last_at, count, reason, recorded_at)
+        SELECT number % 64, 2, number, 1, at, at, 1, 'missed', at
+        FROM generate_series(1, 12003) AS number, LATERAL (SELECT now() - interval '47 h'
+            - (number > 3) :: int * interval '1 h 1 min') AS planned (at)
+        """
+    )
+
+    async with running_service(database_url):
+        left = await eventually(
+            lambda: database.fetchrow(
+                "SELECT (SELECT count(*) FROM idempotency_keys),"
+                " (SELECT count(*) FROM unfired_ranges)"
+            ),
+            lambda counts: max(counts) <= 3,
+        )
+
+    assert tuple(left) == (3, 3)

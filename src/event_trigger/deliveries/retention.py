@@ -1,8 +1,8 @@
 """How long deliveries stay: as long as events if they arrived, a week if they were given up."""
 
-from collections.abc import Awaitable, Callable
 from datetime import timedelta
 
+from event_trigger.db.batches import BATCH, in_batches
 from event_trigger.db.citus import has_citus
 from event_trigger.db.clock import database_now
 from event_trigger.db.engine import Sessions
@@ -10,9 +10,6 @@ from event_trigger.deliveries.giving_up import GIVEN_UP_AFTER, Backlog
 from event_trigger.deliveries.waiting import WaitingList
 from event_trigger.destinations.repository import Destinations
 from event_trigger.models import DeliveryStatus
-
-_BATCH = 5_000
-_MOST_BATCHES = 100  # the next sweep goes on
 
 
 async def retain_deliveries(sessions: Sessions, keep_for: timedelta) -> None:
@@ -30,17 +27,13 @@ async def retain_deliveries(sessions: Sessions, keep_for: timedelta) -> None:
 
 
 async def _give_up(sessions: Sessions, shard: int, destination_id: int) -> None:
-    await _in_batches(
-        sessions, lambda backlog: backlog.give_up_expired(shard, destination_id, limit=_BATCH)
+    await in_batches(
+        sessions,
+        lambda session: Backlog(session).give_up_expired(shard, destination_id, limit=BATCH),
     )
 
 
 async def _purge(sessions: Sessions, status: DeliveryStatus, after: timedelta) -> None:
-    await _in_batches(sessions, lambda backlog: backlog.purge(status, after=after, limit=_BATCH))
-
-
-async def _in_batches(sessions: Sessions, work: Callable[[Backlog], Awaitable[int]]) -> None:
-    for _ in range(_MOST_BATCHES):
-        async with sessions.begin() as session:
-            if await work(Backlog(session)) < _BATCH:
-                return
+    await in_batches(
+        sessions, lambda session: Backlog(session).purge(status, after=after, limit=BATCH)
+    )

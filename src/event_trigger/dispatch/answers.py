@@ -4,11 +4,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import delete, text
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from event_trigger.db.engine import ACROSS_SHARDS
-from event_trigger.models import IdempotencyKey
+from event_trigger.db.batches import BATCH, in_batches
+from event_trigger.db.engine import ACROSS_SHARDS, Sessions
 
 ANSWERS_KEPT_FOR = timedelta(hours=48)
 _TRY_LOCKS = text("""
@@ -36,6 +36,16 @@ _ADD = text("""
     ON CONFLICT (shard, trigger_id, is_test, key) DO UPDATE SET
         body_hash = excluded.body_hash, event_id = excluded.event_id,
         created_at = excluded.created_at
+""")
+_PURGE = text("""
+    WITH purged AS (
+        DELETE FROM idempotency_keys WHERE (shard, trigger_id, is_test, key) IN (
+            SELECT shard, trigger_id, is_test, key FROM idempotency_keys
+            WHERE created_at < :since ORDER BY created_at LIMIT :limit
+        )
+        RETURNING shard
+    )
+    SELECT count(*) FROM purged
 """)
 
 
@@ -94,11 +104,14 @@ class Answers:
         )
 
 
-async def purge_answers(session: AsyncSession, *, older_than: datetime) -> None:
-    await session.execute(
-        delete(IdempotencyKey).where(IdempotencyKey.created_at < older_than),
-        execution_options={ACROSS_SHARDS: "retention"},
-    )
+async def retain_answers(sessions: Sessions, since: datetime) -> None:
+    """Forgets those that are older, oldest first, in short steps."""
+
+    async def purge(session: AsyncSession) -> int:
+        wanted, options = {"since": since, "limit": BATCH}, {ACROSS_SHARDS: "retention"}
+        return await session.scalar(_PURGE, wanted, execution_options=options) or 0
+
+    await in_batches(sessions, purge)
 
 
 def _columns(keys: Sequence[CallKey]) -> dict[str, list[object]]:

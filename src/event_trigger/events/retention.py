@@ -18,7 +18,7 @@ from event_trigger.config import Settings
 from event_trigger.db.clock import database_now
 from event_trigger.db.engine import ACROSS_SHARDS, LOCK_NOT_AVAILABLE, Sessions, sqlstate
 from event_trigger.events.partitions import Partition, missing_partitions
-from event_trigger.models import EventCount, EventPartition
+from event_trigger.models import SHARDS, EventCount, EventPartition
 
 log = structlog.get_logger()
 
@@ -101,15 +101,18 @@ class Partitions:
         return bool(await self.session.scalar(statement, names))
 
     async def purge(self, partition: Partition) -> None:
+        """Drops the table last, since from there to the commit nobody else fires."""
+        await self.session.execute(
+            delete(EventCount).where(
+                EventCount.shard.in_(range(SHARDS)),  # so that the primary key serves
+                EventCount.partition_starts_at == partition.starts_at,
+            ),
+            execution_options={ACROSS_SHARDS: "retention"},
+        )
+        await self.session.execute(
+            delete(EventPartition).where(EventPartition.starts_at == partition.starts_at)
+        )
         await self.session.execute(text(f"DROP TABLE {partition.table}"))
-        for table, column in (
-            (EventCount, EventCount.partition_starts_at),
-            (EventPartition, EventPartition.starts_at),
-        ):
-            await self.session.execute(
-                delete(table).where(column == partition.starts_at),
-                execution_options={ACROSS_SHARDS: "retention"},
-            )
         log.info("partition_purged", partition=partition.table)
 
 

@@ -1,14 +1,15 @@
 """What accounts for the past: schedules that have ended, and instants that did not fire."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import delete, text
+from sqlalchemy import TextClause, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from event_trigger.db.engine import ACROSS_SHARDS
-from event_trigger.models import ScheduleVersion, UnfiredRange
+from event_trigger.db.batches import BATCH, in_batches
+from event_trigger.db.engine import ACROSS_SHARDS, Sessions
+from event_trigger.models import ScheduleVersion
 from event_trigger.triggers.planning import Unfired
 
 _INSERT_UNFIRED = text("""
@@ -21,6 +22,19 @@ _INSERT_UNFIRED = text("""
         CAST(:counts AS bigint[]), CAST(:reasons AS text[])
     ) AS unfired
 """)
+_PURGE = """
+    WITH purged AS (
+        DELETE FROM {table} WHERE ({key}) IN (
+            SELECT {key} FROM {table} WHERE {ended} <= :since ORDER BY {ended} LIMIT :limit
+        )
+        RETURNING shard
+    )
+    SELECT count(*) FROM purged
+"""
+_PURGE_UNFIRED = text(_PURGE.format(table="unfired_ranges", key="shard, id", ended="recorded_at"))
+_PURGE_VERSIONS = text(
+    _PURGE.format(table="schedule_versions", key="shard, trigger_id, version", ended="ends_at")
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,13 +72,16 @@ class History:
         self.session.add(version)
         await self.session.flush()
 
-    async def purge_older_than(self, instant: datetime) -> None:
-        """Forgets what is past keeping; what did not fire is forgotten before its schedule."""
-        for table, column in (
-            (UnfiredRange, UnfiredRange.recorded_at),
-            (ScheduleVersion, ScheduleVersion.ends_at),
-        ):
-            await self.session.execute(
-                delete(table).where(column <= instant),
-                execution_options={ACROSS_SHARDS: "retention"},
-            )
+
+async def retain_history(sessions: Sessions, since: datetime) -> None:
+    """Forgets what is older, in short steps: what did not fire before the schedules it was of."""
+
+    def purge(statement: TextClause) -> Callable[[AsyncSession], Awaitable[int]]:
+        async def work(session: AsyncSession) -> int:
+            wanted, options = {"since": since, "limit": BATCH}, {ACROSS_SHARDS: "retention"}
+            return await session.scalar(statement, wanted, execution_options=options) or 0
+
+        return work
+
+    if await in_batches(sessions, purge(_PURGE_UNFIRED)):
+        await in_batches(sessions, purge(_PURGE_VERSIONS))

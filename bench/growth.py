@@ -1,0 +1,158 @@
+"""What more triggers and more events cost: memory, a call, and a scheduled firing."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from bench.gauges import MIB, connected, memory_of_service
+from bench.load import Measured, load, post
+from event_trigger.db.engine import create_engine, create_sessions
+from event_trigger.events.partitions import Partition
+from event_trigger.events.retention import Partitions
+from tests.faults.site import Site, site
+from tests.support.services import ADA, token_of
+
+CALLED = 10_000  # triggers that are called in turn, whatever others there are
+CALLERS, ROUNDS, HOURS = 32, 3, 47
+BODY = b'{"order": 42}'
+# every second one waits for a call, the others for an instant of their own, a day or more ahead
+_TRIGGERS = """
+    INSERT INTO triggers (shard, owner_id, type, details, tags, status, anchor_at, next_fire_at,
+        payload)
+    SELECT $1::bigint % 64, $1, kind, details, '{}', 'active', now(), next_fire_at,
+        '{"padding": "xxxxxxxx"}'
+    FROM generate_series($2::int, $3::int) AS number, LATERAL (
+        SELECT 'api', '{}'::json, NULL::timestamptz WHERE number % 2 = 0
+        UNION ALL
+        SELECT 'scheduled', '{"interval": "PT24H", "recurring": true}',
+            now() + interval '24 h' + number * interval '70 ms' WHERE number % 2 = 1
+    ) AS made (kind, details, next_fire_at)
+"""
+_EVENTS = """
+    INSERT INTO {table} (shard, owner_id, trigger_id, type, triggered_at, payload, is_test)
+    SELECT $1::bigint % 64, $1, 1 + number % $2::int, 'api',
+        $3::timestamptz + number * interval '1 h' / $4::int, '{{"padding": "xxxxxxxx"}}', false
+    FROM generate_series(0, $4::int - 1) AS number
+"""
+_DUE = """
+    UPDATE triggers SET next_fire_at = $1 WHERE (shard, id) IN (
+        SELECT shard, id FROM triggers WHERE type = 'scheduled' ORDER BY id LIMIT $2
+    )
+"""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a process weighs (bytes), what a call takes (ms), how many fire by schedule a second."""
+
+    at_start: int
+    afterwards: int
+    call: Measured
+    scheduled: float
+
+
+async def plant_triggers(built: Site, *, first: int, last: int) -> None:
+    async with connected(built) as database:
+        await database.execute(_TRIGGERS, ADA, first, last)
+        await database.execute("VACUUM ANALYZE triggers")
+        await database.execute("CHECKPOINT")
+
+
+async def plant_events(built: Site, *, count: int) -> None:
+    """Spread evenly over the hours for which events are kept."""
+    engine = create_engine(built.url)
+    hour, each = timedelta(hours=1), count // HOURS
+    async with create_sessions(engine).begin() as session:
+        partitions = Partitions(session)
+        first = min(await partitions.list_all()).starts_at
+        past = [Partition(first - n * hour, first - (n - 1) * hour) for n in range(HOURS, 0, -1)]
+        for partition in past:
+            await partitions.add(partition)
+    await engine.dispose()
+    async with connected(built) as database:
+        for partition in past:
+            statement = _EVENTS.format(table=partition.table)
+            await database.execute(statement, ADA, CALLED, partition.starts_at, each)
+        await database.execute("VACUUM ANALYZE events")
+        await database.execute("CHECKPOINT")
+
+
+async def measure(built: Site, *, calls: int, due: int) -> Cost:
+    """By a process that has just been started: the median of some rounds."""
+    await built.start(1)
+    served = built.replicas[-1]
+    async with connected(built) as database:
+        rows = await database.fetch(
+            "SELECT id FROM triggers WHERE type = 'api' ORDER BY id LIMIT $1", CALLED // 2
+        )
+        requests = [
+            post(f"{served.url}/triggers/{row['id']}/trigger", token_of(ADA), BODY) for row in rows
+        ]
+        await load(served.url, requests, callers=CALLERS, count=500)  # to warm up
+        at_start = memory_of_service(built)
+        measured = [
+            await load(served.url, requests, callers=CALLERS, count=calls) for _ in range(ROUNDS)
+        ]
+        speeds = [await measure_scheduled(database, due) for _ in range(ROUNDS)]
+        afterwards = memory_of_service(built)
+    await served.end()
+    call = sorted(measured, key=lambda one: one.per_second)[ROUNDS // 2]
+    return Cost(at_start, afterwards, call, sorted(speeds)[ROUNDS // 2])
+
+
+async def measure_scheduled(database: Any, due: int) -> float:
+    """Firings a second, when so many are due at one instant."""
+    soon = datetime.now(UTC) + timedelta(seconds=2 + due / 10_000)
+    await database.execute(_DUE, soon, due)
+    late = (datetime.now(UTC) - soon).total_seconds()
+    assert late < 0, f"planting took {late:.1f} s too long"
+    fired = "SELECT count(*), max(triggered_at) FROM events WHERE scheduled_for = $1"
+    fired += " AND triggered_at >= $1"
+    while True:
+        count, last = await database.fetchrow(fired, soon)
+        if count >= due:
+            assert count == due, "some fired twice"
+            return due / float((last - soon).total_seconds())
+        await asyncio.sleep(0.1)
+
+
+def line(name: str, cost: Cost, first: Cost) -> str:
+    call, slower = cost.call, first.call.per_second / cost.call.per_second
+    return (
+        f"  {name:<24}{cost.at_start / MIB:>7.0f} →{cost.afterwards / MIB:>4.0f} MiB"
+        f"{cost.afterwards / first.afterwards:>6.2f}×{call.per_second:>9,.0f} /s{slower:>6.2f}×"
+        f"{call.p50:>7.1f}{call.p99:>7.1f} ms{cost.scheduled:>10,.0f} /s"
+        f"{first.scheduled / cost.scheduled:>6.2f}×"
+    )
+
+
+async def report_growth(
+    *,
+    triggers: Sequence[int] = (10_000, 100_000, 1_000_000),
+    events: int = 3_000_000,
+    calls: int = 4_000,
+    due: int = 5_000,
+) -> list[str]:
+    """Events come last, among as many triggers as there are then.
+
+    The ratios are of cost, beside the first line: 1.00 is flat.
+    """
+    costs: dict[str, Cost] = {}
+    planted = 0
+    async with site() as built:
+        for count in triggers:
+            await plant_triggers(built, first=planted + 1, last=count)
+            planted = count
+            costs[f"{count:,} triggers"] = await measure(built, calls=calls, due=due)
+        if events:
+            await plant_events(built, count=events)
+            costs[f"and {events:,} events"] = await measure(built, calls=calls, due=due)
+    first = next(iter(costs.values()))
+    head = f"  {'':<24}{'memory, then':>17}{'':>7}{'called':>12}{'':>7}{'p50':>7}{'p99':>7}   "
+    return [
+        f"as triggers and events grow, one replica, {CALLERS} callers (×: the first line's cost):",
+        f"{head}{'scheduled':>13}",
+        *(line(name, cost, first) for name, cost in costs.items()),
+    ]

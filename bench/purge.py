@@ -1,0 +1,172 @@
+"""A million events go while calls come, beside a DELETE of as many rows from a plain table."""
+
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from bench.fire import requests_to_ours
+from bench.gauges import MIB, connected, wal_of
+from bench.load import Call, paced, quantile
+from event_trigger.db.engine import create_engine, create_sessions
+from event_trigger.events.partitions import Partition
+from event_trigger.events.retention import Partitions, archive, purge
+from tests.faults.site import Site, site
+from tests.support.services import ADA, make_settings
+from tests.support.waiting import eventually
+
+PER_SECOND, BEFORE, AFTER = 500, 10, 10  # calls, seconds
+AROUND = 1.0  # seconds before and after a purge in which it might be felt
+SWEEP = {"EVENT_TRIGGER_RETENTION_INTERVAL": "PT2S"}
+_ROWS = """
+    INSERT INTO {table} (shard, owner_id, trigger_id, type, triggered_at, payload, is_test)
+    SELECT $1::bigint % 64, $1, 1000000 + number % $2, 'api',
+        $3::timestamptz + number * interval '1 h' / $4, '{{"padding": "xxxxxxxx"}}', false
+    FROM generate_series(1, $4 - 1) AS number
+"""
+# who deletes a partition's row does it in the transaction that drops the partition: as the last
+# thing before its commit this says how long that has taken
+_WATCH = """
+    CREATE TABLE purges (began_at timestamptz, ended_at timestamptz);
+    CREATE FUNCTION watch_purge() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN
+        INSERT INTO purges VALUES (now(), clock_timestamp());
+        RETURN NULL;
+    END $$;
+    CREATE CONSTRAINT TRIGGER watch AFTER DELETE ON event_partitions
+        DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION watch_purge();
+"""
+
+
+@dataclass(frozen=True)
+class Gone:
+    """How long it took until so many rows were gone (s), and what it wrote (bytes of WAL)."""
+
+    took: float
+    wal: int
+
+
+@dataclass(frozen=True)
+class Felt:
+    """A purge by the running service: its transaction, and the calls meanwhile."""
+
+    began_at: float
+    took: float
+    calls: list[Call]
+
+    @property
+    def before(self) -> list[Call]:
+        return self._within(0, self.began_at - AROUND)
+
+    @property
+    def around(self) -> list[Call]:
+        return self._within(self.began_at - AROUND, self.began_at + self.took + AROUND)
+
+    def _within(self, since: float, until: float) -> list[Call]:
+        return [one for one in self.calls if since <= one.due_at <= until]
+
+
+async def plant(built: Site, database: Any, *, count: int, triggers: int) -> Partition:
+    """A partition of so many events that is not past keeping yet, though nearly."""
+    settings = make_settings(built.url)
+    starts_at = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) - settings.keep_for
+    partition = Partition(starts_at + timedelta(hours=1), starts_at + timedelta(hours=2))
+    engine = create_engine(built.url)
+    async with create_sessions(engine).begin() as session:
+        await Partitions(session).add(partition)
+    await engine.dispose()
+    await _fill(database, "events", partition.starts_at, count, triggers)
+    return partition
+
+
+async def _fill(database: Any, table: str, starts_at: datetime, count: int, triggers: int) -> None:
+    await database.execute(_ROWS.format(table=table), ADA, triggers, starts_at, count + 1)
+    await database.execute(f"VACUUM ANALYZE {table}")
+    await database.execute("CHECKPOINT")
+
+
+async def expire(database: Any, partition: Partition, *, seconds: int) -> None:
+    """Lets it end so many seconds before it is past keeping, whatever is in it."""
+    await database.execute(
+        "UPDATE event_partitions SET ends_at = now() - $2::interval + $3::interval"
+        " WHERE starts_at = $1",
+        partition.starts_at,
+        timedelta(hours=48),
+        timedelta(seconds=seconds),
+    )
+
+
+async def measure_delete(built: Site, count: int, triggers: int) -> Gone:
+    async with connected(built) as database:
+        await database.execute("CREATE TABLE plain (LIKE events INCLUDING ALL)")
+        await _fill(database, "plain", datetime.now(UTC), count, triggers)
+        began = time.perf_counter()
+        async with wal_of(database) as wal:
+            await database.execute("DELETE FROM plain")
+            await database.execute("VACUUM plain")
+        return Gone(time.perf_counter() - began, wal.written)
+
+
+async def measure_purge(built: Site, count: int, triggers: int) -> Gone:
+    """The same coroutines as the service runs, alone, up to the end of the commit."""
+    engine = create_engine(built.url)
+    async with connected(built) as database:
+        partition = await plant(built, database, count=count, triggers=triggers)
+        await archive(create_sessions(engine), make_settings(built.url))
+        await expire(database, partition, seconds=0)
+        began = time.perf_counter()
+        async with wal_of(database) as wal:
+            await purge(create_sessions(engine), make_settings(built.url))
+        took = time.perf_counter() - began
+        assert await is_gone(database, partition)
+    await engine.dispose()
+    return Gone(took, wal.written)
+
+
+async def is_gone(database: Any, partition: Partition) -> bool:
+    return bool(await database.fetchval("SELECT to_regclass($1) IS NULL", partition.table))
+
+
+async def measure_service(built: Site, count: int, triggers: int) -> Felt:
+    """The running service archives the events, and then purges them amid the calls."""
+    requests = await requests_to_ours(built)
+    url = built.replicas[0].url
+    async with connected(built) as database:
+        partition = await plant(built, database, count=count, triggers=triggers)
+        await eventually(
+            lambda: database.fetchval("SELECT count(*) FROM event_counts"), lambda found: found > 0
+        )
+        await database.execute(_WATCH)
+        await paced(url, requests, per_second=PER_SECOND, count=PER_SECOND * 2)  # to warm up
+        await expire(database, partition, seconds=BEFORE)
+        calls = await paced(
+            url, requests, per_second=PER_SECOND, count=PER_SECOND * (BEFORE + AFTER)
+        )
+        assert await is_gone(database, partition), "not purged while calls came"
+        row = await database.fetchrow("SELECT began_at, ended_at FROM purges")
+    began_at, ended_at = row["began_at"].timestamp(), row["ended_at"].timestamp()
+    return Felt(began_at, ended_at - began_at, calls)
+
+
+async def report_purge(*, count: int = 1_000_000, triggers: int = 10_000) -> list[str]:
+    """The events are of so many triggers, each of which has been counted."""
+    async with site(SWEEP) as built:
+        plain = await measure_delete(built, count, triggers)
+        alone = await measure_purge(built, count, triggers)
+        await built.start(1)
+        felt = await measure_service(built, count, triggers)
+    return [
+        f"{count:,} expired events of {triggers:,} triggers:",
+        f"  {'DELETE and VACUUM':<42}{plain.took:>8.2f} s{plain.wal / MIB:>10.1f} MiB of WAL",
+        f"  {'purged':<42}{alone.took:>8.2f} s{alone.wal / MIB:>10.1f} MiB of WAL",
+        f"  {f'purged while {PER_SECOND} calls/s fire':<42}{felt.took:>8.2f} s",
+        shown("calls", felt.calls),
+        shown("before the purge", felt.before),
+        shown(f"within {AROUND:.0f} s of it", felt.around),
+    ]
+
+
+def shown(name: str, calls: list[Call]) -> str:
+    worst = max(one.took for one in calls) * 1000
+    p50, p99 = quantile(calls, 50), quantile(calls, 99)
+    return f"    {name:<20} p50 {p50:>6.1f} ms   p99 {p99:>6.1f} ms   worst {worst:>6.1f} ms"
