@@ -16,8 +16,16 @@ from event_trigger.auth.passwords import Passwords
 from event_trigger.auth.schemas import normalise_email
 from event_trigger.config import MINIMUM_SECRET_BYTES, Settings
 from event_trigger.db.embedded import make_data_dir, running_postgres, url_if_running
-from event_trigger.db.engine import Sessions, create_engine, create_sessions, is_outage
+from event_trigger.db.engine import (
+    Sessions,
+    asyncpg_url,
+    create_engine,
+    create_sessions,
+    is_outage,
+)
 from event_trigger.db.migrate import migrate
+from event_trigger.db.notify import URL_SETTING as LISTEN_SETTING
+from event_trigger.db.replica import URL_SETTING as REPLICA_SETTING
 from event_trigger.models import ActorKind
 from event_trigger.web.trail import Actor, TrailSession, acting
 
@@ -98,8 +106,17 @@ def kept_secret(data_dir: Path) -> str:
 
 
 async def prepare(settings: Settings, *, embedded: bool) -> Accounts:
-    """Migrates, and makes the first admin if there is no user and somebody was named."""
+    """Migrates, and makes the first admin if there is no user and somebody was named.
+
+    Raises ValueError for a URL that is none, before there is a process for it to fail in.
+    """
     assert settings.database_url is not None
+    for url, setting in (
+        (settings.read_database_url, REPLICA_SETTING),
+        (settings.listen_database_url, LISTEN_SETTING),
+    ):
+        if url is not None:
+            asyncpg_url(url.get_secret_value(), setting=setting)
     engine = create_engine(settings.database_url.get_secret_value())
     try:
         await _wait_for(engine)
