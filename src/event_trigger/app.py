@@ -23,6 +23,7 @@ from event_trigger.config import Settings
 from event_trigger.db.engine import create_engine, create_sessions
 from event_trigger.db.migrate import is_migrated, migrate
 from event_trigger.db.notify import CREDENTIALS_CHANGED, EVENTS_STORED
+from event_trigger.db.replica import Replica
 from event_trigger.deliveries import router as deliveries
 from event_trigger.deliveries.sender import Sender
 from event_trigger.destinations import router as destinations
@@ -46,6 +47,7 @@ from event_trigger.vault import Vault
 from event_trigger.web import docs, health
 from event_trigger.web.middleware import BodyLimitMiddleware, HostMiddleware, RequestMiddleware
 from event_trigger.web.problems import add_problem_handlers
+from event_trigger.web.reading import Reads
 from event_trigger.web.services import Services
 from event_trigger.web.trail import TrailSession
 
@@ -81,6 +83,7 @@ def create_app(
     sessions = create_sessions(engine, TrailSession)
     # its own, so that no crowd of callers keeps what is due from firing
     jobs_engine = create_engine(url, connections=JOBS_CONNECTIONS)
+    replica = _replica_of(settings, primary=jobs_engine)
     vault, hub, guard, names = (
         Vault.of(settings),
         Hub(),
@@ -110,10 +113,15 @@ def create_app(
         await migrate(engine)
         await make_partitions(sessions, settings)
         jobs.start()
+        watching = None if replica is None else asyncio.create_task(replica.watch())
         try:
             yield
         finally:
             hub.close()
+            if replica is not None and watching is not None:
+                watching.cancel()
+                await asyncio.wait([watching])
+                await replica.aclose()
             await jobs.stop()
             await sender.aclose()
             names.close()
@@ -149,6 +157,7 @@ def create_app(
         hub,
         group_commit,
         rates,
+        Reads(sessions, replica),
         health.Readiness((_database_check(jobs_engine), jobs.silence)),
     )
     add_problem_handlers(app)
@@ -186,6 +195,11 @@ def app_from_environment() -> FastAPI:
     settings = Settings()
     configure_logs(settings.log_format, settings.log_level)
     return create_app(settings)
+
+
+def _replica_of(settings: Settings, *, primary: AsyncEngine) -> Replica | None:
+    url = settings.read_database_url
+    return None if url is None else Replica(url.get_secret_value(), primary=primary)
 
 
 def _database_check(engine: AsyncEngine) -> Callable[[], Awaitable[str | None]]:

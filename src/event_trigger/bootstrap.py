@@ -16,8 +16,16 @@ from event_trigger.auth.passwords import Passwords
 from event_trigger.auth.schemas import normalise_email
 from event_trigger.config import MINIMUM_SECRET_BYTES, Settings
 from event_trigger.db.embedded import make_data_dir, running_postgres, url_if_running
-from event_trigger.db.engine import Sessions, create_engine, create_sessions, is_outage
+from event_trigger.db.engine import (
+    Sessions,
+    asyncpg_url,
+    create_engine,
+    create_sessions,
+    is_outage,
+)
 from event_trigger.db.migrate import migrate
+from event_trigger.db.notify import URL_SETTING as LISTEN_SETTING
+from event_trigger.db.replica import URL_SETTING as REPLICA_SETTING
 from event_trigger.models import ActorKind
 from event_trigger.web.trail import Actor, TrailSession, acting
 
@@ -81,6 +89,17 @@ def signed(settings: Settings) -> Settings:
     if settings.database_url is not None:
         raise SettingsError(UNSIGNED)
     return settings.model_copy(update={"jwt_secret": SecretStr(kept_secret(settings.data_dir))})
+
+
+def check_urls(settings: Settings) -> None:
+    """Raises ValueError for one that cannot be read, before anything is made."""
+    for url, setting in (
+        (settings.database_url, "DATABASE_URL"),
+        (settings.read_database_url, REPLICA_SETTING),
+        (settings.listen_database_url, LISTEN_SETTING),
+    ):
+        if url is not None:
+            asyncpg_url(url.get_secret_value(), setting=setting)
 
 
 def kept_secret(data_dir: Path) -> str:

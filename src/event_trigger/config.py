@@ -82,6 +82,8 @@ class Settings(BaseSettings):
     host: str = Field("127.0.0.1", validation_alias="HOST")
     port: int = Field(8000, ge=0, le=65535, validation_alias="PORT")
     data_dir: Path = Path(".event-trigger")
+    read_database_url: SecretStr | None = None
+    listen_database_url: SecretStr | None = None
 
     jwt_secret: SigningSecret | None = None
     jwt_previous_secret: SigningSecret | None = None

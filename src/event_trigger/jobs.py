@@ -7,6 +7,7 @@ from datetime import UTC, timedelta
 import structlog
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.interval import IntervalTrigger
+from sqlalchemy import URL
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from event_trigger.admin.repository import AuditLog
@@ -15,10 +16,11 @@ from event_trigger.auth.throttle import Failures
 from event_trigger.clock import utc_now
 from event_trigger.config import Settings
 from event_trigger.db.clock import database_now
-from event_trigger.db.engine import Sessions, is_outage
+from event_trigger.db.engine import Sessions, asyncpg_url, is_outage
 from event_trigger.db.notify import (
     DELIVERIES_CHANGED,
     SCHEDULE_CHANGED,
+    URL_SETTING,
     Heard,
     listen,
 )
@@ -68,6 +70,7 @@ class Jobs:
         self._every: dict[str, float] = {}
         self._ran_at: dict[str, float] = {}
         self._watchers: list[asyncio.Task[None]] = []
+        self._listen_url = _listen_url(settings)
         self._scheduler = AsyncIOScheduler(
             timezone=UTC,
             # it counts a run that has just ended as running, and would skip the next one for it:
@@ -85,7 +88,7 @@ class Jobs:
         self._add("end_stalled", self._end_stalled, every=timedelta(seconds=STALLED_EVERY))
         self._scheduler.start()
         self._watchers = [
-            asyncio.create_task(listen(self._engine, self._heard())),
+            asyncio.create_task(listen(self._engine, self._heard(), self._listen_url)),
             asyncio.create_task(self._wake_what_oversleeps()),
         ]
 
@@ -194,6 +197,11 @@ class Jobs:
     def _run_in(self, name: str, seconds: float) -> None:
         at = utc_now() + timedelta(seconds=seconds)
         self._scheduler.modify_job(name, next_run_time=at)
+
+
+def _listen_url(settings: Settings) -> URL | None:
+    given = settings.listen_database_url
+    return None if given is None else asyncpg_url(given.get_secret_value(), setting=URL_SETTING)
 
 
 def _log_failure(name: str, error: Exception) -> None:

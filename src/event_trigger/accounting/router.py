@@ -4,6 +4,7 @@ from datetime import timedelta
 from typing import Annotated
 
 from fastapi import Query, Request
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from event_trigger.accounting.accounts import Statement, draw_up
 from event_trigger.accounting.explain import Explanation, InForce, explain
@@ -23,6 +24,7 @@ from event_trigger.triggers.dependencies import TriggerKeyDep
 from event_trigger.triggers.repository import OwnedId, Triggers
 from event_trigger.triggers.words import describe
 from event_trigger.web.problems import problems
+from event_trigger.web.reading import ReadsDep
 from event_trigger.web.schemas import Instant
 from event_trigger.web.services import service
 from event_trigger.web.session import SessionDep
@@ -60,7 +62,7 @@ async def explain_trigger(
 async def account_trigger(
     request: Request,
     key: TriggerKeyDep,
-    session: SessionDep,
+    reads: ReadsDep,
     since: Annotated[Instant | None, Query(description="Inclusive.")] = None,
     until: Annotated[Instant | None, Query(description="Exclusive; at most now.")] = None,
 ) -> AccountRead:
@@ -68,12 +70,18 @@ async def account_trigger(
 
     It covers what is kept: by default the last 47 hours. A difference is shown, never hidden.
     """
-    trigger = await Triggers(session).get(key)
-    if trigger is None:
-        raise NotFound
     keep_for = service(request, Settings).keep_for
-    statement = await draw_up(session, key, trigger, keep_for=keep_for, since=since, until=until)
-    return _accounted(key, statement)
+
+    async def shown(session: AsyncSession) -> bool:
+        return await Triggers(session).get(key) is not None
+
+    async def account(session: AsyncSession) -> Statement:
+        trigger = await Triggers(session).get(key)
+        if trigger is None:
+            raise NotFound
+        return await draw_up(session, key, trigger, keep_for=keep_for, since=since, until=until)
+
+    return _accounted(key, await reads.run(account, shown=shown))
 
 
 def _explained(found: Explanation) -> ExplanationRead:

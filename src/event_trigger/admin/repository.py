@@ -50,5 +50,8 @@ class AuditLog:
             statement = statement.where(tuple_(AuditEntry.at, AuditEntry.id) < before)
         return await fetch_rows(self.session, statement, limit=limit)
 
+    async def has(self, entry_id: int) -> bool:
+        return await self.session.get(AuditEntry, entry_id) is not None
+
     async def purge_older_than(self, instant: datetime) -> None:
         await self.session.execute(delete(AuditEntry).where(AuditEntry.at < instant))

@@ -3,6 +3,7 @@
 from typing import Annotated
 
 from fastapi import Query, Request, Response
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from event_trigger.admin.repository import AuditFilter, AuditLog
 from event_trigger.admin.schemas import AuditRead, UserUpdate
@@ -24,16 +25,19 @@ from event_trigger.errors import (
     Unauthorized,
     UnsupportedMediaType,
 )
+from event_trigger.models import AuditEntry
 from event_trigger.web.pagination import (
     DEFAULT_LIMIT,
     CursorText,
     Limit,
+    Page,
     encode_cursor,
     id_cursor,
     instant_cursor,
     link_next,
 )
 from event_trigger.web.problems import problems
+from event_trigger.web.reading import ReadsDep
 from event_trigger.web.schemas import LARGEST_ID, Id, Instant, Text
 from event_trigger.web.session import SessionDep, SessionsDep
 from event_trigger.web.strict_json import strict_router
@@ -96,7 +100,7 @@ async def update_user(
 async def list_audit(
     request: Request,
     response: Response,
-    session: SessionDep,
+    reads: ReadsDep,
     user_id: IdQuery = None,
     action: Word = None,
     target: Word = None,
@@ -112,7 +116,15 @@ async def list_audit(
     Newest first: who, what, when, from where, and what differs, without secrets.
     """
     wanted = AuditFilter(user_id, action, target, target_id, refused, since, until)
-    page = await AuditLog(session).list_page(wanted, before=instant_cursor(cursor), limit=limit)
+    before = instant_cursor(cursor)
+
+    async def list_page(session: AsyncSession) -> Page[AuditEntry]:
+        return await AuditLog(session).list_page(wanted, before=before, limit=limit)
+
+    async def shown(session: AsyncSession) -> bool:
+        return before is None or await AuditLog(session).has(before[1])
+
+    page = await reads.run(list_page, shown=shown)
     last = page.rows[-1] if page.more else None
     link_next(request, response, None if last is None else encode_cursor(last.at, last.id))
     return [AuditRead.model_validate(row) for row in page.rows]

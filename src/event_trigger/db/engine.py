@@ -2,7 +2,7 @@
 
 import asyncpg
 from sqlalchemy import URL, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import (
     AsyncEngine,
@@ -12,13 +12,14 @@ from sqlalchemy.ext.asyncio import (
 )
 from sqlalchemy.orm import Session
 
+from event_trigger.db.pooler import cope_with_pooler
+
 Sessions = async_sessionmaker[AsyncSession]
 
 _ANSWER_WITHIN = 35.0  # seconds: a network that went silent never says so by itself
 # the execution option with which a statement says why it may look into every shard
 ACROSS_SHARDS = "across_shards"
 _SESSION_LIMITS = {
-    "timezone": "UTC",
     "lock_timeout": "5s",
     "statement_timeout": "30s",
     # a frozen process must not hide its claimed triggers from the others for long
@@ -30,6 +31,7 @@ _PASSED_OVER = frozenset(
 )
 _PASSED_ON = frozenset({"host", "port", "ssl", "prepared_statement_cache_size"})
 APPLICATION = "event-trigger"
+_TRACKED = {"application_name": APPLICATION, "timezone": "UTC"}  # also by a pooler
 # what the database says when it, and not the request, is at fault: classes of SQLSTATE and codes
 _UNAVAILABLE_CLASSES = (
     "08",
@@ -44,51 +46,55 @@ _UNAVAILABLE_CLASSES = (
     "57",
     "58",
 )
+# whatever comes of asking a database, also one that is not there
+DATABASE_ERRORS = (SQLAlchemyError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError)
 NO_PARTITION = "23514"  # no partition for the row, or a closed one
 LOCK_NOT_AVAILABLE = "55P03"
 QUERY_CANCELED = "57014"
 
 
-def asyncpg_url(url: str | URL) -> URL:
+def asyncpg_url(url: str | URL, *, setting: str = "DATABASE_URL") -> URL:
     """Reads any PostgreSQL URL (`postgres://`, `?sslmode=`) as one for SQLAlchemy and asyncpg.
 
-    Raises ValueError, without the URL in it, which may hold a password.
+    Raises ValueError, with the setting's name and without the URL, which may hold a password.
     """
     try:
         parsed = make_url(url)
     except (ArgumentError, ValueError):
-        raise ValueError("DATABASE_URL must be like postgresql://user:password@host/name") from None
+        raise ValueError(f"{setting} must be like postgresql://user:password@host/name") from None
     if parsed.get_backend_name() not in {"postgres", "postgresql"}:
-        raise ValueError("DATABASE_URL must start with postgresql:// or postgres://")
+        raise ValueError(f"{setting} must start with postgresql:// or postgres://")
     query = {key: value for key, value in parsed.query.items() if key not in _PASSED_OVER}
     if "sslmode" in query:
         query["ssl"] = query.pop("sslmode")
     if unknown := query.keys() - _PASSED_ON:
         names = ", ".join(sorted(unknown))
-        raise ValueError(f"DATABASE_URL has parameters that are not understood: {names}")
+        raise ValueError(f"{setting} has parameters that are not understood: {names}")
     return parsed.set(drivername="postgresql+asyncpg", query=query)
 
 
 def create_engine(
-    url: str | URL, *, connections: int = 10, answer_within: float | None = _ANSWER_WITHIN
+    url: str | URL,
+    *,
+    setting: str = "DATABASE_URL",
+    connections: int = 10,
+    answer_within: float | None = _ANSWER_WITHIN,
 ) -> AsyncEngine:
     """Makes a pool of so many connections, each checked before use.
 
     No statement is waited for longer than `answer_within` seconds; None waits for ever.
     """
-    return create_async_engine(
-        asyncpg_url(url),
+    engine = create_async_engine(
+        asyncpg_url(url, setting=setting),
         pool_size=connections,
         max_overflow=0,
         pool_timeout=5,
         pool_pre_ping=True,
         hide_parameters=True,
-        connect_args={
-            "timeout": 5,
-            "command_timeout": answer_within,
-            "server_settings": {"application_name": APPLICATION, **_SESSION_LIMITS},
-        },
+        connect_args={"timeout": 5, "command_timeout": answer_within},
     )
+    cope_with_pooler(engine, tracked=_TRACKED, limits=_SESSION_LIMITS)
+    return engine
 
 
 def create_sessions(engine: AsyncEngine, kind: type[Session] = Session) -> Sessions:

@@ -143,6 +143,12 @@ class Deliveries:
             statement, execution_options={ACROSS_SHARDS: "admin reads"}
         )
 
+    async def has(self, owner_id: int | None, delivery_id: int) -> bool:
+        """Whether it is there: among the owner's, or anybody's if `owner_id` is None."""
+        if owner_id is None:
+            return await self.get_owner(delivery_id) is not None
+        return await self.get(OwnedId(owner_id, delivery_id)) is not None
+
     async def list_attempts(self, key: OwnedId) -> Sequence[DeliveryAttempt]:
         """The newest attempts, in their order."""
         statement = (

@@ -3,6 +3,7 @@
 from typing import Annotated
 
 from fastapi import Query, Request, Response
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from event_trigger.auth.dependencies import UNLIMITED, PrincipalDep, needs
 from event_trigger.auth.scopes import Scope
@@ -27,17 +28,19 @@ from event_trigger.errors import (
     Unauthorized,
     UnsupportedMediaType,
 )
-from event_trigger.models import DeliveryStatus
+from event_trigger.models import Delivery, DeliveryStatus
 from event_trigger.triggers.dependencies import VaultDep
 from event_trigger.web.pagination import (
     DEFAULT_LIMIT,
     CursorText,
     Limit,
+    Page,
     encode_cursor,
     id_cursor,
     link_next,
 )
 from event_trigger.web.problems import problems
+from event_trigger.web.reading import ReadsDep
 from event_trigger.web.schemas import LARGEST_ID
 from event_trigger.web.session import SessionDep, SessionsDep
 from event_trigger.web.strict_json import strict_router
@@ -55,7 +58,7 @@ async def list_deliveries(
     request: Request,
     response: Response,
     principal: PrincipalDep,
-    session: SessionDep,
+    reads: ReadsDep,
     event_id: IdQuery = None,
     trigger_id: IdQuery = None,
     destination_id: IdQuery = None,
@@ -64,12 +67,17 @@ async def list_deliveries(
     cursor: CursorText = None,
 ) -> list[DeliveryRead]:
     """Newest first. More pages are behind the `Link` header with `rel="next"`."""
-    page = await Deliveries(session).list_page(
-        principal.owner_id,
-        DeliveryFilter(event_id, trigger_id, destination_id, status, principal.trigger_ids),
-        before=id_cursor(cursor),
-        limit=limit,
-    )
+    wanted = DeliveryFilter(event_id, trigger_id, destination_id, status, principal.trigger_ids)
+    before = id_cursor(cursor)
+
+    async def list_page(session: AsyncSession) -> Page[Delivery]:
+        deliveries = Deliveries(session)
+        return await deliveries.list_page(principal.owner_id, wanted, before=before, limit=limit)
+
+    async def shown(session: AsyncSession) -> bool:
+        return before is None or await Deliveries(session).has(principal.owner_id, before)
+
+    page = await reads.run(list_page, shown=shown)
     link_next(request, response, encode_cursor(page.rows[-1].id) if page.more else None)
     return [DeliveryRead.model_validate(row) for row in page.rows]
 

@@ -7,18 +7,19 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from dataclasses import replace
 from datetime import datetime
 from enum import StrEnum
+from functools import partial
 from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from event_trigger.db.clock import database_now
-from event_trigger.db.engine import Sessions
 from event_trigger.events.repository import Events
 from event_trigger.events.schemas import EventRead, json_line, read_event
 from event_trigger.events.selection import EventFilter
 from event_trigger.events.window import Retention, Window, oldest_kept
 from event_trigger.models import Event
 from event_trigger.web.pagination import LARGEST_LIMIT, Page
+from event_trigger.web.reading import Reads, all_shown_before
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")  # OWASP: CSV injection
 
@@ -37,7 +38,7 @@ class LoginEnded(Exception):
 
 
 async def export(
-    sessions: Sessions,
+    reads: Reads,
     may_go_on: Callable[[], Awaitable[bool]],
     wanted: EventFilter,
     retention: Retention,
@@ -58,14 +59,28 @@ async def export(
     while more:
         if not await may_go_on():
             raise LoginEnded
-        async with sessions() as session:
-            kept = await _still_kept(session, wanted, retention)
-            page = await Events(session).list_page(kept, now=now, before=before, limit=limit)
+        page = await reads.run(
+            partial(_read_page, wanted, retention, now=now, before=before, limit=limit),
+            shown=all_shown_before(before and before[0]),
+        )
         rows = [read_event(event, retention, now=now) for event in page.rows]
         if rows:
             before = (page.rows[-1].triggered_at, page.rows[-1].id)
             yield _csv_lines(map(_cells, rows)) if kind is ExportFormat.CSV else _json_lines(rows)
         limit, more = _limit_after(page), page.more
+
+
+async def _read_page(
+    wanted: EventFilter,
+    retention: Retention,
+    session: AsyncSession,
+    *,
+    now: datetime,
+    before: tuple[datetime, int] | None,
+    limit: int,
+) -> Page[Event]:
+    kept = await _still_kept(session, wanted, retention)
+    return await Events(session).list_page(kept, now=now, before=before, limit=limit)
 
 
 async def _still_kept(

@@ -1,10 +1,12 @@
 """The log of events over HTTP."""
 
+from datetime import datetime
 from typing import Annotated
 
 import structlog
 from fastapi import Query, Request, Response
 from fastapi.responses import StreamingResponse
+from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.types import Send
 
 from event_trigger.auth.dependencies import CredentialsDep, PrincipalDep, needs
@@ -25,13 +27,15 @@ from event_trigger.web.pagination import (
     DEFAULT_LIMIT,
     CursorText,
     Limit,
+    Page,
     encode_cursor,
     instant_cursor,
     link_next,
 )
 from event_trigger.web.problems import problems
+from event_trigger.web.reading import ReadsDep, all_shown_before
 from event_trigger.web.schemas import Id
-from event_trigger.web.session import SessionDep, SessionsDep
+from event_trigger.web.session import SessionDep
 from event_trigger.web.strict_json import strict_router
 
 log = structlog.get_logger()
@@ -54,7 +58,7 @@ async def list_events(
     request: Request,
     response: Response,
     principal: PrincipalDep,
-    session: SessionDep,
+    reads: ReadsDep,
     retention: RetentionDep,
     filters: EventFiltersDep,
     state: StateParameter = None,
@@ -67,14 +71,22 @@ async def list_events(
     With `aggregate=true`: how many events each trigger has in the window that the filters select,
     in the order of the triggers' ids, all in one answer.
     """
-    now = await database_now(session)
-    wanted = filters.for_reader(principal, retention, now=now, state=state)
-    if aggregate:
+    before = instant_cursor(cursor)
+
+    async def count(session: AsyncSession) -> list[TriggerCount]:
+        now = await database_now(session)
+        wanted = filters.for_reader(principal, retention, now=now, state=state)
         counts = await Events(session).count_by_trigger(wanted)
         return [TriggerCount(trigger_id=one.trigger_id, count=one.fired) for one in counts]
-    page = await Events(session).list_page(
-        wanted, now=now, before=instant_cursor(cursor), limit=limit
-    )
+
+    async def list_page(session: AsyncSession) -> tuple[Page[Event], datetime]:
+        now = await database_now(session)
+        wanted = filters.for_reader(principal, retention, now=now, state=state)
+        return await Events(session).list_page(wanted, now=now, before=before, limit=limit), now
+
+    if aggregate:
+        return await reads.run(count)
+    page, now = await reads.run(list_page, shown=all_shown_before(before and before[0]))
     link_next(request, response, _cursor_of(page.rows[-1]) if page.more else None)
     return [read_event(event, retention, now=now) for event in page.rows]
 
@@ -111,7 +123,7 @@ class _ExportResponse(StreamingResponse):
 async def export_events(
     principal: PrincipalDep,
     credentials: CredentialsDep,
-    sessions: SessionsDep,
+    reads: ReadsDep,
     retention: RetentionDep,
     filters: EventFiltersDep,
     state: StateParameter = None,
@@ -124,15 +136,14 @@ async def export_events(
 
     In CSV, a cell that a spreadsheet would take for a formula begins with an apostrophe.
     """
-    async with sessions() as session:
-        now = await database_now(session)
+    now = await reads.run(database_now)
     wanted = filters.for_reader(principal, retention, now=now, state=state)
 
     async def may_go_on() -> bool:
         return await credentials.is_current(principal)
 
     return _ExportResponse(
-        export(sessions, may_go_on, wanted, retention, format_, now=now),
+        export(reads, may_go_on, wanted, retention, format_, now=now),
         media_type=format_.media_type,
         headers={"Content-Disposition": f'attachment; filename="events.{format_}"'},
     )

@@ -4,17 +4,15 @@ from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
-import asyncpg
 import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, Field
-from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException
 from starlette.routing import Match
 
-from event_trigger.db.engine import is_outage, sqlstate
+from event_trigger.db.engine import DATABASE_ERRORS, is_outage, sqlstate
 from event_trigger.errors import FieldError, Invalid, Problem, TooLarge, Unavailable, pointer
 from event_trigger.models import TriggerType
 from event_trigger.web.paths import loggable
@@ -192,7 +190,7 @@ def add_problem_handlers(app: FastAPI) -> None:
     app.add_exception_handler(Problem, on_problem)
     app.add_exception_handler(RequestValidationError, on_invalid)
     app.add_exception_handler(HTTPException, on_http_error)
-    for kind in (SQLAlchemyError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+    for kind in DATABASE_ERRORS:
         app.add_exception_handler(kind, on_database_error)
     _describe_problems(app)
 
