@@ -43,6 +43,8 @@ def test_the_defaults_are_the_contracts() -> None:
 def test_the_environment_sets_them(monkeypatch: pytest.MonkeyPatch) -> None:
     environment = {
         "DATABASE_URL": "postgresql://db/x",
+        "EVENT_TRIGGER_READ_DATABASE_URL": "postgresql://replica/x",
+        "EVENT_TRIGGER_LISTEN_DATABASE_URL": "postgresql://direct/x",
         "HOST": "0.0.0.0",
         "PORT": "9000",
         "EVENT_TRIGGER_DATA_DIR": "/var/lib/x",
@@ -65,6 +67,10 @@ def test_the_environment_sets_them(monkeypatch: pytest.MonkeyPatch) -> None:
 
     assert settings.database_url is not None
     assert settings.database_url.get_secret_value() == "postgresql://db/x"
+    assert settings.read_database_url is not None
+    assert settings.read_database_url.get_secret_value() == "postgresql://replica/x"
+    assert settings.listen_database_url is not None
+    assert settings.listen_database_url.get_secret_value() == "postgresql://direct/x"
     assert (settings.host, settings.port) == ("0.0.0.0", 9000)
     assert settings.jwt_secret is not None
     assert settings.jwt_secret.get_secret_value() == SECRET

@@ -221,6 +221,14 @@ async def test_the_log_and_the_console_hold_no_secret_and_no_payload(
         ),
         ({"DATABASE_URL": "mysql://canary@h/x"}, "DATABASE_URL must start with postgresql://"),
         ({"DATABASE_URL": "canary"}, "DATABASE_URL must be like postgresql://"),
+        (
+            {"EVENT_TRIGGER_READ_DATABASE_URL": "mysql://canary@h/x"},
+            "EVENT_TRIGGER_READ_DATABASE_URL must start with postgresql://",
+        ),
+        (
+            {"EVENT_TRIGGER_LISTEN_DATABASE_URL": "canary"},
+            "EVENT_TRIGGER_LISTEN_DATABASE_URL must be like postgresql://",
+        ),
         ({"EVENT_TRIGGER_KEEP_FOR": "PT1H"}, "EVENT_TRIGGER_ACTIVE_FOR must be shorter"),
         ({"EVENT_TRIGGER_KEEP_FOR": "canary"}, "EVENT_TRIGGER_KEEP_FOR: "),
         ({"PORT": "canary"}, "PORT: "),

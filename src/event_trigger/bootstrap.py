@@ -91,6 +91,17 @@ def signed(settings: Settings) -> Settings:
     return settings.model_copy(update={"jwt_secret": SecretStr(kept_secret(settings.data_dir))})
 
 
+def check_urls(settings: Settings) -> None:
+    """Raises ValueError for one that cannot be read, before anything is made."""
+    for url, setting in (
+        (settings.database_url, "DATABASE_URL"),
+        (settings.read_database_url, REPLICA_SETTING),
+        (settings.listen_database_url, LISTEN_SETTING),
+    ):
+        if url is not None:
+            asyncpg_url(url.get_secret_value(), setting=setting)
+
+
 def kept_secret(data_dir: Path) -> str:
     """The signing secret of an embedded service: made once, readable by nobody else."""
     file = make_data_dir(data_dir) / "jwt-secret"
@@ -106,17 +117,8 @@ def kept_secret(data_dir: Path) -> str:
 
 
 async def prepare(settings: Settings, *, embedded: bool) -> Accounts:
-    """Migrates, and makes the first admin if there is no user and somebody was named.
-
-    Raises ValueError for a URL that is none, before there is a process for it to fail in.
-    """
+    """Migrates, and makes the first admin if there is no user and somebody was named."""
     assert settings.database_url is not None
-    for url, setting in (
-        (settings.read_database_url, REPLICA_SETTING),
-        (settings.listen_database_url, LISTEN_SETTING),
-    ):
-        if url is not None:
-            asyncpg_url(url.get_secret_value(), setting=setting)
     engine = create_engine(settings.database_url.get_secret_value())
     try:
         await _wait_for(engine)

@@ -18,7 +18,7 @@ from fastapi import FastAPI
 from uvicorn.supervisors import Multiprocess
 
 from event_trigger.app import app_from_environment, create_app, end_streams
-from event_trigger.bootstrap import SettingsError, prepare, signed, with_database
+from event_trigger.bootstrap import SettingsError, check_urls, prepare, signed, with_database
 from event_trigger.config import Settings
 from event_trigger.welcome import welcome
 
@@ -27,7 +27,11 @@ GRACE = 10  # seconds that open requests have when the service is told to stop
 
 
 def serve(settings: Settings, *, workers: int) -> None:
-    """Serves until it is told to stop; raises SettingsError before it starts anything in vain."""
+    """Serves until it is told to stop.
+
+    Raises SettingsError or ValueError before it starts anything in vain.
+    """
+    check_urls(settings)
     embedded = settings.database_url is None
     signal.signal(signal.SIGTERM, _end_in_good_order)
     with _bound(settings) as listener, with_database(signed(settings)) as complete:
