@@ -27,7 +27,10 @@ GRACE = 10  # seconds that open requests have when the service is told to stop
 
 
 def serve(settings: Settings, *, workers: int) -> None:
-    """Serves until it is told to stop; raises SettingsError or ValueError if that would be vain."""
+    """Serves until it is told to stop.
+
+    Raises SettingsError or ValueError before it starts anything in vain.
+    """
     check_urls(settings)
     embedded = settings.database_url is None
     signal.signal(signal.SIGTERM, _end_in_good_order)
