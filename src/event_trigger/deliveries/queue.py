@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, or_, select, text
+from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from event_trigger.destinations.pacing import Breaker, Bucket
-from event_trigger.models import DeliveryError, DeliveryStatus, Destination
+from event_trigger.models import DeliveryError, DeliveryStatus
 
 # A queue grows and shrinks faster than its statistics, so its statements leave the planner no bad
 # choice: what was locked is updated where it lies (by ctid; what has moved since is claimed next
@@ -86,6 +86,10 @@ _RECORD = text("""
         error, response
     FROM recorded JOIN outcomes ON outcomes.id = recorded.id
     RETURNING delivery_id
+""")
+_LIST_RESTLESS = text("""
+    SELECT id FROM destinations WHERE shard = :shard AND id = ANY (CAST(:ids AS bigint[]))
+        AND (failures > 0 OR "window" IS NOT NULL)
 """)
 _SAVE_BREAKERS = text("""
     UPDATE destinations SET failures = saved.failures, "window" = saved.window,
@@ -200,12 +204,7 @@ class Queue:
 
     async def list_restless(self, shard: int, ids: Sequence[int]) -> set[int]:
         """Those of them whose last attempts failed, which a success changes."""
-        statement = select(Destination.id).where(
-            Destination.shard == shard,
-            Destination.id.in_(ids),
-            or_(Destination.failures > 0, Destination.window.is_not(None)),
-        )
-        return set((await self.session.scalars(statement)).all())
+        return set((await self.session.scalars(_LIST_RESTLESS, {"shard": shard, "ids": ids})).all())
 
     async def save_breakers(self, shard: int, health: Sequence[Health]) -> None:
         saved = {

@@ -19,7 +19,7 @@ from event_trigger.deliveries.recording import Done, Recorder
 from event_trigger.deliveries.sender import Answer, Sender
 from event_trigger.deliveries.shares import Pool
 from event_trigger.deliveries.waiting import Waiting, WaitingList
-from event_trigger.destinations.secrets import open_secrets
+from event_trigger.destinations.secrets import Secrets, open_secrets
 from event_trigger.models import DeliveryError
 from event_trigger.vault import SealBroken, Vault
 
@@ -110,26 +110,31 @@ class Worker:
                 failure = error
                 continue
             waits += claimed.waits
+            destinations = {one.id: one for _, one in claimed.taken}
+            secrets = {key: self._secrets_of(one) for key, one in destinations.items()}
             for place, (row, destination) in enumerate(claimed.taken, start=1):
-                self._begin(shard, row, destination)
+                self._begin(shard, row, destination, secrets[destination.id])
                 if place % BEGUN_AT_ONCE == 0:
                     await asyncio.sleep(0)  # what is due to fire must not wait for all of them
         if failure is not None:
             raise failure
         return waits
 
-    def _begin(self, shard: int, row: Claimed, destination: Claimed) -> None:
+    def _begin(
+        self, shard: int, row: Claimed, destination: Claimed, secrets: Secrets | None
+    ) -> None:
         delivery = leased(shard, row, destination)
         self._hold(delivery, 1, delivery.size)
-        sending = self._send(delivery, self._packed(row, destination), destination.now)
+        parcel = None if secrets is None else pack(row, destination, secrets)
+        sending = self._send(delivery, parcel, destination.now)
         task = asyncio.create_task(sending)
         self._sending[task] = delivery
         task.add_done_callback(self._sending.pop)
 
-    def _packed(self, row: Claimed, destination: Claimed) -> Parcel | None:
-        """None if its secrets cannot be read: it is tried again, since somebody may set the key."""
+    def _secrets_of(self, destination: Claimed) -> Secrets | None:
+        """None if they cannot be read: it is tried again, since somebody may set the key."""
         try:
-            secrets = open_secrets(
+            return open_secrets(
                 self._vault,
                 owner_id=destination.owner_id,
                 key_id=destination.key_id,
@@ -138,7 +143,6 @@ class Worker:
         except SealBroken:
             log.error("secret_unreadable", destination_id=destination.id)
             return None
-        return pack(row, destination, secrets)
 
     async def _send(self, delivery: Leased, parcel: Parcel | None, claimed_at: datetime) -> None:
         """Makes one attempt; times are by the database's clock, as all else."""
