@@ -139,6 +139,7 @@ async def report_growth(
 
     The ratios are of cost, beside the first line: 1.00 is flat.
     """
+    assert due <= triggers[0] // 2, "more are to be due than there are"
     costs: dict[str, Cost] = {}
     planted = 0
     async with site() as built:
