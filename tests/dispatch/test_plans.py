@@ -57,7 +57,7 @@ async def test_asking_for_the_next_instant_reads_one_entry_of_that_index(
     engine: AsyncEngine,
 ) -> None:
     async def work(session: AsyncSession) -> None:
-        await Firings(session).seconds_until_next()
+        await Firings(session).next_planned()
 
     [plan] = await plans_of(engine, work)
 

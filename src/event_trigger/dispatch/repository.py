@@ -105,6 +105,14 @@ class DueShard:
     has_on_time: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """The shard that is next to fire, and in how many seconds; less than 0 if it is late."""
+
+    shard: int
+    seconds: float
+
+
 @dataclass(frozen=True)
 class Firings:
     session: AsyncSession
@@ -122,13 +130,18 @@ class Firings:
         rows = await self.session.execute(statement, execution_options=options)
         return [DueShard(*row) for row in rows]
 
-    async def seconds_until_next(self) -> float | None:
-        """How long until the earliest planned instant, by the database's clock, if there is one."""
-        wait = func.min(Trigger.next_fire_at) - func.clock_timestamp()
-        statement = select(func.extract("epoch", wait)).where(Trigger.next_fire_at.is_not(None))
+    async def next_planned(self) -> Planned | None:
+        """The earliest planned instant, by the database's clock, if there is one."""
+        wait = func.extract("epoch", Trigger.next_fire_at - func.clock_timestamp())
+        statement = (
+            select(Trigger.shard, wait)
+            .where(Trigger.next_fire_at.is_not(None))
+            .order_by(Trigger.next_fire_at)
+            .limit(1)
+        )
         options = {ACROSS_SHARDS: "due shards"}
-        seconds = await self.session.scalar(statement, execution_options=options)
-        return None if seconds is None else float(seconds)
+        row = (await self.session.execute(statement, execution_options=options)).one_or_none()
+        return None if row is None else Planned(row[0], float(row[1]))
 
     async def claim_due(
         self, shard: int, limit: int, *, late: bool | None = None, wait: bool = False
