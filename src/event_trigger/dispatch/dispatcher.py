@@ -36,7 +36,7 @@ LONGEST_DECIDING = 0.25  # seconds: a cron that missed much takes a millisecond 
 LOOK_EVERY = 0.1  # seconds: what is late waits for what has become due meanwhile
 LONGEST_WAIT = 1.0  # seconds: polling alone is enough, notifications only make it quicker
 AHEAD = 0.008  # seconds: asking what is due and what is next takes 3 ms, and 8 with bad luck
-TIMER = 0.002  # seconds by which the timer of an event loop may miss
+TIMER = 0.001  # seconds: an event loop counts whole milliseconds, and must not be early
 LOCKED_WAIT = 0.02  # due rows that others hold are looked at again soon
 Progress = Callable[[], None]
 
@@ -59,18 +59,10 @@ async def fire_due(sessions: Sessions, progressed: Progress) -> float:
         return LONGEST_WAIT
     if work.found or planned.seconds > 2 * AHEAD:
         return min(max(planned.seconds - AHEAD, LOCKED_WAIT if work.found else 0.0), LONGEST_WAIT)
-    await _sleep_exactly(planned.seconds)
-    fired = await _fire_shard(sessions, planned.shard, late=False)
+    await asyncio.sleep(planned.seconds + TIMER)
+    await _fire_shard(sessions, planned.shard, late=False)
     progressed()
-    return 0.0 if fired else LOCKED_WAIT
-
-
-async def _sleep_exactly(seconds: float) -> None:
-    """Timers of event loops count whole milliseconds: the last one goes round the loop instead."""
-    clock = asyncio.get_running_loop().time
-    until = clock() + seconds
-    while (left := until - clock()) > 0:
-        await asyncio.sleep(max(0.0, left - TIMER))
+    return 0.0
 
 
 class _Work:
