@@ -60,9 +60,9 @@ async def fire_due(sessions: Sessions, progressed: Progress) -> float:
     if work.found or planned.seconds > 2 * AHEAD:
         return min(max(planned.seconds - AHEAD, LOCKED_WAIT if work.found else 0.0), LONGEST_WAIT)
     await asyncio.sleep(planned.seconds + TIMER)
-    await _fire_shard(sessions, planned.shard, late=False)
+    fired = await _fire_shard(sessions, planned.shard, late=False)
     progressed()
-    return 0.0
+    return 0.0 if fired else LOCKED_WAIT
 
 
 class _Work:
