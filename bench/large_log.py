@@ -10,7 +10,7 @@ from typing import Any
 
 from event_trigger.db.engine import create_engine, create_sessions
 from event_trigger.events.partitions import Partition, missing_partitions
-from event_trigger.events.retention import archive
+from event_trigger.events.retention import Partitions, archive
 from tests.support.databases import connect
 from tests.support.services import ADA, BOB, make_settings
 
@@ -154,12 +154,26 @@ async def plant_two_days(url: str, *, events: int, triggers: int, deliveries: in
     await database.execute("SET maintenance_work_mem = '256MB'")
     await plant_rest(database, triggers=triggers, deliveries=deliveries)
     await plant_log(database, events)
+    await count_all(url, now=await database.fetchval("SELECT clock_timestamp()"))
     await close_what_is_over(url)
     await database.execute("VACUUM ANALYZE")
     await database.execute("CHECKPOINT")
     now: datetime = await database.fetchval("SELECT clock_timestamp()")
     await database.close()
     return now
+
+
+async def count_all(url: str, *, now: datetime) -> None:
+    """As the sweeps of two days would have, a partition at a time."""
+    engine = create_engine(url, answer_within=None)
+    sessions = create_sessions(engine)
+    async with sessions() as session:
+        made = await Partitions(session).list_all()
+    for partition in sorted(made):
+        async with sessions.begin() as session:
+            if partition.starts_at <= now:
+                await Partitions(session).count(partition)
+    await engine.dispose()
 
 
 async def close_what_is_over(url: str) -> None:

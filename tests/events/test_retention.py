@@ -18,7 +18,7 @@ from event_trigger.events.retention import Partitions, archive, make_partitions,
 from tests.support.databases import connect
 from tests.support.planting import plant_event, plant_triggers
 from tests.support.reading import read_all
-from tests.support.services import ADA, BOB, make_settings, running_service
+from tests.support.services import ADA, BOB, idle_service, make_settings, running_service
 from tests.support.waiting import eventually
 
 HOUR = timedelta(hours=1)
@@ -223,6 +223,62 @@ async def test_counts_of_closed_partitions_answer_every_filter_as_the_rows_do(
         "SELECT count(*) FROM events WHERE triggered_at > now() - interval '48 hours'"
     )
     assert await database.fetchval("SELECT count(DISTINCT shard) FROM event_counts") == 2
+
+
+async def test_counts_agree_with_the_rows_however_far_open_partitions_are_counted(
+    database_url: str, database: Any, sessions: Sessions
+) -> None:
+    chance = random.Random(4)
+    past = await make_past(sessions, hours=6)
+    agreed = []
+
+    async def count_some() -> None:
+        async with sessions.begin() as session:
+            for partition in chance.sample(past, k=4):
+                await Partitions(session).count(partition)
+
+    async def read_back(ada: httpx.AsyncClient) -> None:
+        now = datetime.now(UTC)
+        filters = [some_filters(chance, start=now - 7 * HOUR, end=now) for _ in range(15)]
+        agreed.extend([await agree(ada, **one) for one in filters])
+
+    async with idle_service(database_url) as service:
+        ada = service.client(ADA)
+        for _ in range(3):
+            await plant_past(database, past)
+            await count_some()
+            await read_back(ada)
+        await plant_past(database, past)
+        await archive(sessions, make_settings(database_url))
+        await read_back(ada)
+        counted = await database.fetchval("SELECT count(DISTINCT below) FROM slot_counts")
+
+    assert all(agreed)
+    assert counted == 3
+
+
+async def test_a_dump_from_a_server_with_larger_transaction_numbers_is_counted_anew(
+    database_url: str, database: Any, sessions: Sessions
+) -> None:
+    [past] = await make_past(sessions, hours=1)
+    await plant_past(database, [past])
+    async with sessions.begin() as session:
+        await Partitions(session).count(past)
+    await database.execute(
+        "UPDATE event_partitions SET counted_below = 1::bigint << 40 WHERE counted_below IS NOT NULL"
+    )
+    await database.execute("UPDATE slot_counts SET below = 1::bigint << 40")
+    await plant_past(database, [past])
+
+    async with idle_service(database_url) as service:
+        ada = service.client(ADA)
+        before = await agree(ada)
+        async with sessions.begin() as session:
+            await Partitions(session).count(past)
+        afterwards = await agree(ada)
+
+    assert (before, afterwards) == (True, True)
+    assert await database.fetchval("SELECT count(DISTINCT below) FROM slot_counts") == 1
 
 
 async def test_a_closed_partition_takes_no_more_events(

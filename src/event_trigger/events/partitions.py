@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+SLOTS = 12  # equal parts of a partition, each of which is counted
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -17,6 +18,17 @@ class Partition:
     @property
     def table(self) -> str:
         return f"events_p{self.starts_at:%Y%m%d_%H%M%S_%f}"
+
+    @property
+    def slots(self) -> list[datetime]:
+        """Where each begins."""
+        width = self.ends_at - self.starts_at
+        return [self.starts_at + width * number / SLOTS for number in range(SLOTS)]
+
+    def slots_within(self, start: datetime, end: datetime) -> tuple[datetime, datetime] | None:
+        """From where to where slots lie wholly in that stretch, if there are any."""
+        edges = [edge for edge in (*self.slots, self.ends_at) if start <= edge <= end]
+        return (edges[0], edges[-1]) if len(edges) > 1 else None
 
 
 def missing_partitions(

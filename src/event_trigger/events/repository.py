@@ -1,38 +1,31 @@
 """The log of events in the database: reading it within a window of time, and counting it."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import (
-    BigInteger,
-    Row,
     Select,
     Text,
     cast,
     column,
     func,
     literal_column,
-    or_,
     select,
     text,
     tuple_,
-    union_all,
 )
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from event_trigger.db.engine import ACROSS_SHARDS
 from event_trigger.db.notify import EVENTS_STORED
-from event_trigger.events.selection import EventFilter, Selection, select_events
+from event_trigger.events.selection import EventFilter, Selection, narrow, select_events
 from event_trigger.events.window import Window, latest_of
 from event_trigger.models import (
     SHARDS,
     Event,
-    EventCount,
-    EventPartition,
     Trigger,
-    shard_of,
 )
 from event_trigger.web.lanes import Listed, newest
 from event_trigger.web.pagination import Page, fetch_newest, fetch_page
@@ -84,7 +77,7 @@ class Events:
     session: AsyncSession
 
     async def get(self, wanted: EventFilter, event_id: int) -> Event | None:
-        statement = _narrow(select(Event), Event, wanted)
+        statement = narrow(select(Event), Event, wanted)
         statement = _within(statement, wanted.window).where(Event.id == event_id)
         if wanted.owner_id is None:
             statement = statement.where(Event.shard.in_(range(SHARDS)))
@@ -159,7 +152,7 @@ class Events:
         What the filter leaves out is passed too: it is not looked at again from the `end` on.
         """
         horizon = await self.get_horizon()
-        statement = _within(_narrow(select(Event), Event, wanted), wanted.window).where(
+        statement = _within(narrow(select(Event), Event, wanted), wanted.window).where(
             Event.xid > literal_column("0"),  # as the index has it: without those older than itself
             Event.xid >= position.xid,  # the index wants it said apart from the row's comparison
             Event.xid < horizon.oldest,
@@ -173,43 +166,6 @@ class Events:
         page = await fetch_page(self.session, ordered, size=_PAYLOAD_SIZE, limit=limit)
         return Stretch(page, _end_of(page, position, horizon), horizon)
 
-    async def count_by_trigger(self, wanted: EventFilter) -> Sequence[Row[tuple[int, int]]]:
-        """Counts for each trigger: closed partitions from their rollup, the edges from the rows."""
-        closed = await self._closed_within(wanted.window)
-        rows = _narrow(select(Event.trigger_id, func.count().label("fired")), Event, wanted)
-        parts = [_outside(_within(rows, wanted.window), closed).group_by(Event.trigger_id)]
-        if closed is not None:
-            rollup = _narrow(
-                select(EventCount.trigger_id, EventCount.count.label("fired")), EventCount, wanted
-            )
-            parts.append(
-                rollup.where(
-                    EventCount.partition_starts_at >= closed.start,
-                    EventCount.partition_starts_at < closed.end,
-                )
-            )
-        both = union_all(*parts).subquery()
-        statement = (
-            select(both.c.trigger_id, cast(func.sum(both.c.fired), BigInteger).label("fired"))
-            .group_by(both.c.trigger_id)
-            .order_by(both.c.trigger_id)
-        )
-        options = _options(wanted.owner_id)
-        return (await self.session.execute(statement, execution_options=options)).all()
-
-    async def _closed_within(self, window: Window) -> Window | None:
-        """The stretch of closed partitions that lies wholly in the window.
-
-        Closing goes from the oldest on without leaving one out, so it is one stretch.
-        """
-        statement = select(
-            func.min(EventPartition.starts_at), func.max(EventPartition.ends_at)
-        ).where(EventPartition.closed_at.is_not(None), EventPartition.starts_at >= window.start)
-        if window.end is not None:
-            statement = statement.where(EventPartition.ends_at <= window.end)
-        stretch = tuple((await self.session.execute(statement)).one())
-        return None if None in stretch else Window(*stretch)
-
 
 def _end_of(page: Page[Event], position: Position, horizon: Horizon) -> Position:
     if page.more:
@@ -217,35 +173,9 @@ def _end_of(page: Page[Event], position: Position, horizon: Horizon) -> Position
     return max(position, Position(horizon.oldest, 0))
 
 
-def _narrow(
-    statement: Select[*tuple[Any, ...]], table: type[Event] | type[EventCount], wanted: EventFilter
-) -> Select[*tuple[Any, ...]]:
-    if wanted.owner_id is not None:
-        statement = statement.where(
-            table.shard == shard_of(wanted.owner_id), table.owner_id == wanted.owner_id
-        )
-    if wanted.trigger_id is not None:
-        statement = statement.where(table.trigger_id == wanted.trigger_id)
-    if wanted.type is not None:
-        statement = statement.where(table.type == wanted.type)
-    if wanted.is_test is not None:
-        statement = statement.where(table.is_test == wanted.is_test)
-    if wanted.trigger_ids is not None:
-        statement = statement.where(table.trigger_id.in_(wanted.trigger_ids))
-    return statement
-
-
 def _within(statement: Select[*tuple[Any, ...]], window: Window) -> Select[*tuple[Any, ...]]:
     statement = statement.where(Event.triggered_at >= window.start)
     return statement if window.end is None else statement.where(Event.triggered_at < window.end)
-
-
-def _outside(
-    statement: Select[*tuple[Any, ...]], closed: Window | None
-) -> Select[*tuple[Any, ...]]:
-    if closed is None:
-        return statement
-    return statement.where(or_(Event.triggered_at < closed.start, Event.triggered_at >= closed.end))
 
 
 def _options(owner_id: int | None) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Makes partitions ahead, archives those that left the active window, purges those past keeping.
+"""Makes partitions ahead, counts, archives those that left the active window, purges the old.
 
 Each step is one short transaction under an advisory lock, so that of several replicas one works;
 a lock that is not had within milliseconds is left to the next sweep, so that firing never waits.
@@ -7,17 +7,18 @@ a lock that is not had within milliseconds is left to the next sweep, so that fi
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import structlog
-from sqlalchemy import delete, func, insert, select, text, update
+from sqlalchemy import ColumnElement, delete, func, insert, or_, select, text, update
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from event_trigger.config import Settings
 from event_trigger.db.clock import database_now
 from event_trigger.db.engine import ACROSS_SHARDS, LOCK_NOT_AVAILABLE, Sessions, sqlstate
-from event_trigger.events.partitions import Partition, missing_partitions
+from event_trigger.events.partitions import SLOTS, Partition, missing_partitions
+from event_trigger.events.slots import Slots
 from event_trigger.models import SHARDS, EventCount, EventPartition
 
 log = structlog.get_logger()
@@ -46,15 +47,13 @@ class Partitions:
         rows = await self.session.execute(select(EventPartition.starts_at, EventPartition.ends_at))
         return [Partition(starts_at, ends_at) for starts_at, ends_at in rows]
 
-    async def get_oldest(self, *, ended_by: datetime, only_open: bool) -> Partition | None:
+    async def get_oldest(self, *conditions: ColumnElement[bool]) -> Partition | None:
         statement = (
             select(EventPartition.starts_at, EventPartition.ends_at)
-            .where(EventPartition.ends_at <= ended_by)
+            .where(*conditions)
             .order_by(EventPartition.starts_at)
             .limit(1)
         )
-        if only_open:
-            statement = statement.where(EventPartition.closed_at.is_(None))
         row = (await self.session.execute(statement)).one_or_none()
         return None if row is None else Partition(*row)
 
@@ -92,6 +91,9 @@ class Partitions:
         )
         log.info("partition_archived", partition=partition.table)
 
+    async def count(self, partition: Partition) -> None:
+        await Slots(self.session).count_on(partition)
+
     async def _is_fenced(self, partition: Partition) -> bool:
         statement = text(
             "SELECT EXISTS (SELECT FROM pg_constraint"
@@ -109,6 +111,7 @@ class Partitions:
             ),
             execution_options={ACROSS_SHARDS: "retention"},
         )
+        await Slots(self.session).forget(partition)
         await self.session.execute(
             delete(EventPartition).where(EventPartition.starts_at == partition.starts_at)
         )
@@ -117,6 +120,8 @@ class Partitions:
 
 
 Step = Callable[[Partitions, Partition], Awaitable[None]]
+Conditions = tuple[ColumnElement[bool], ...]
+Which = Callable[[datetime], Conditions]  # by the database's clock
 
 
 async def make_partitions(sessions: Sessions, settings: Settings) -> None:
@@ -144,17 +149,37 @@ async def _missing(session: AsyncSession, settings: Settings) -> list[Partition]
 
 async def archive(sessions: Sessions, settings: Settings) -> None:
     """Closes, oldest first, every partition that lies wholly outside the active window."""
-    await _each(sessions, settings, settings.active_for, only_open=True, step=Partitions.close)
+
+    def has_left(now: datetime) -> Conditions:
+        left = EventPartition.ends_at <= now - settings.active_for
+        return left, EventPartition.closed_at.is_(None)
+
+    await _each(sessions, settings, has_left, Partitions.close)
 
 
 async def purge(sessions: Sessions, settings: Settings) -> None:
     """Drops every partition whose youngest event is past keeping."""
-    await _each(sessions, settings, settings.keep_for, only_open=False, step=Partitions.purge)
+    await _each(
+        sessions,
+        settings,
+        lambda now: (EventPartition.ends_at <= now - settings.keep_for,),
+        Partitions.purge,
+    )
 
 
-async def _each(
-    sessions: Sessions, settings: Settings, age: timedelta, *, only_open: bool, step: Step
-) -> None:
+async def count(sessions: Sessions, settings: Settings) -> None:
+    """Counts on in every partition that is open, once in the time of a slot, or of a sweep."""
+    every = max(settings.partition_width / SLOTS, settings.sweep_every)
+
+    def has_more(now: datetime) -> Conditions:
+        counted_by = now - every
+        counted = or_(EventPartition.counted_at.is_(None), EventPartition.counted_at <= counted_by)
+        return EventPartition.starts_at <= now, EventPartition.closed_at.is_(None), counted
+
+    await _each(sessions, settings, has_more, Partitions.count)
+
+
+async def _each(sessions: Sessions, settings: Settings, which: Which, step: Step) -> None:
     """Takes the steps that there are; one whose lock is not free is tried again, not for long.
 
     The next sweep must be in time, whoever is in the way: it makes the partitions for firing.
@@ -163,7 +188,7 @@ async def _each(
     give_up_at = clock() + settings.sweep_every.total_seconds() / 4
     while clock() < give_up_at:
         try:
-            if not await _take(sessions, age, only_open=only_open, step=step):
+            if not await _take(sessions, which, step):
                 return
         except DBAPIError as error:
             if sqlstate(error) != LOCK_NOT_AVAILABLE:
@@ -172,14 +197,13 @@ async def _each(
     log.info("partition_busy", note="left to the next sweep")
 
 
-async def _take(sessions: Sessions, age: timedelta, *, only_open: bool, step: Step) -> bool:
-    """Takes one step with the oldest partition that has left a window, if there is one."""
+async def _take(sessions: Sessions, which: Which, step: Step) -> bool:
+    """Takes one step with the oldest of those partitions, if there is one."""
     async with sessions.begin() as session:
         await session.execute(text(f"SET LOCAL lock_timeout = '{_PATIENCE}'"))
         await session.execute(select(func.pg_advisory_xact_lock(_LOCK)))
         partitions = Partitions(session)
-        ended_by = await database_now(session) - age
-        partition = await partitions.get_oldest(ended_by=ended_by, only_open=only_open)
+        partition = await partitions.get_oldest(*which(await database_now(session)))
         if partition is not None:
             await step(partitions, partition)
         return partition is not None
@@ -193,3 +217,4 @@ async def sweep(sessions: Sessions, settings: Settings) -> None:
     await make_partitions(sessions, settings)
     await purge(sessions, settings)
     await archive(sessions, settings)
+    await count(sessions, settings)

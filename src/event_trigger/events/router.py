@@ -13,6 +13,7 @@ from event_trigger.auth.dependencies import CredentialsDep, PrincipalDep, needs
 from event_trigger.auth.scopes import Scope
 from event_trigger.db.clock import database_now
 from event_trigger.errors import Forbidden, Invalid, NotFound, Unauthorized
+from event_trigger.events.counting import count_by_trigger
 from event_trigger.events.dependencies import (
     EventFiltersDep,
     RetentionDep,
@@ -76,7 +77,7 @@ async def list_events(
     async def count(session: AsyncSession) -> list[TriggerCount]:
         now = await database_now(session)
         wanted = filters.for_reader(principal, retention, now=now, state=state)
-        counts = await Events(session).count_by_trigger(wanted)
+        counts = await count_by_trigger(session, wanted)
         return [TriggerCount(trigger_id=one.trigger_id, count=one.fired) for one in counts]
 
     async def list_page(session: AsyncSession) -> tuple[Page[Event], datetime]:

@@ -3,11 +3,15 @@
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVarTuple
+
+from sqlalchemy import Select
 
 from event_trigger.events.window import Window
-from event_trigger.models import EventType, shard_of
+from event_trigger.models import Event, EventCount, EventType, SlotCount, shard_of
 from event_trigger.web.lanes import cross, one_of
+
+Columns = TypeVarTuple("Columns")
 
 _BOTH = (("is_test = false", False), ("is_test = true", True))
 _FEW = 20  # a stretch for each of so many triggers; for more, all that their owner has is read
@@ -50,6 +54,25 @@ def select_events(
         whose, [f"type = {one}" for one in one_of(wanted.type, EventType)], _tests(wanted.is_test)
     )
     return Selection(lanes, (*more, *conditions), values | parameters)
+
+
+def narrow(
+    statement: Select[*Columns], table: type[Event | EventCount | SlotCount], wanted: EventFilter
+) -> Select[*Columns]:
+    """All of the filter but the window."""
+    if wanted.owner_id is not None:
+        statement = statement.where(
+            table.shard == shard_of(wanted.owner_id), table.owner_id == wanted.owner_id
+        )
+    if wanted.trigger_id is not None:
+        statement = statement.where(table.trigger_id == wanted.trigger_id)
+    if wanted.type is not None:
+        statement = statement.where(table.type == wanted.type)
+    if wanted.is_test is not None:
+        statement = statement.where(table.is_test == wanted.is_test)
+    if wanted.trigger_ids is not None:
+        statement = statement.where(table.trigger_id.in_(wanted.trigger_ids))
+    return statement
 
 
 def _whose(

@@ -10,7 +10,14 @@ from event_trigger.models.delivery import (
     DeliveryStatus,
 )
 from event_trigger.models.destination import Destination, DestinationStatus, DisabledReason
-from event_trigger.models.event import Event, EventCount, EventPartition, EventState, EventType
+from event_trigger.models.event import (
+    Event,
+    EventCount,
+    EventPartition,
+    EventState,
+    EventType,
+    SlotCount,
+)
 from event_trigger.models.hook import Hook, Verify
 from event_trigger.models.idempotency_key import IdempotencyKey
 from event_trigger.models.login import Login, RefreshToken
@@ -45,6 +52,7 @@ __all__ = [
     "Role",
     "ScheduleVersion",
     "SignInFailure",
+    "SlotCount",
     "Trigger",
     "TriggerStatus",
     "TriggerType",

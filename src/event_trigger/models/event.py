@@ -65,13 +65,19 @@ class Event(Base):
 
 
 class EventPartition(Base):
-    """A partition of the events, `[starts_at, ends_at)`; closed ones take no more rows."""
+    """A partition of the events, `[starts_at, ends_at)`; closed ones take no more rows.
+
+    `slot_counts` has the counts of what transactions before `counted_below` stored in it; as a
+    whole, too, if it was over at `counted_at`.
+    """
 
     __tablename__ = "event_partitions"
 
     starts_at: Mapped[datetime] = mapped_column(primary_key=True)
     ends_at: Mapped[datetime]
     closed_at: Mapped[datetime | None]
+    counted_at: Mapped[datetime | None]
+    counted_below: Mapped[int | None]
 
 
 class EventCount(Base):
@@ -88,3 +94,23 @@ class EventCount(Base):
     count: Mapped[int]
 
     __table_args__ = (Index("ix_event_counts_owner", "shard", "owner_id", "partition_starts_at"),)
+
+
+class SlotCount(Base):
+    """A part of the count of one slot, a twelfth of a partition, or of one that is over as a whole.
+
+    It is of the transactions between the `below` of the part before and its own. Nothing of it ever
+    changes: what is stored later has a part of its own.
+    """
+
+    __tablename__ = "slot_counts"
+
+    shard: Mapped[int] = mapped_column(SmallInteger, primary_key=True)
+    is_whole: Mapped[bool] = mapped_column(Boolean, primary_key=True)
+    starts_at: Mapped[datetime] = mapped_column(primary_key=True)
+    owner_id: Mapped[int] = mapped_column(primary_key=True)
+    trigger_id: Mapped[int] = mapped_column(primary_key=True)
+    type: Mapped[str] = mapped_column(Text, primary_key=True)
+    is_test: Mapped[bool] = mapped_column(Boolean, primary_key=True)
+    below: Mapped[int] = mapped_column(primary_key=True)
+    count: Mapped[int]

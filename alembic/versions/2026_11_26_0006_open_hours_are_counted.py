@@ -1,0 +1,53 @@
+"""Counts of the parts of an hour, also of hours that are not over
+
+Revision: 0006, after 0005; 2026-11-26
+"""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0006"
+down_revision = "0005"
+branch_labels = None
+depends_on = None
+
+INSTANT = sa.DateTime(timezone=True)
+
+
+def number(name: str) -> sa.Column[int]:
+    return sa.Column(name, sa.BigInteger, autoincrement=False, nullable=False)
+
+
+def upgrade() -> None:
+    """What is closed already stays without: its rows are counted at the edges of a window."""
+    op.add_column("event_partitions", sa.Column("counted_at", INSTANT))
+    op.add_column("event_partitions", sa.Column("counted_below", sa.BigInteger))
+    op.create_table(
+        "slot_counts",
+        sa.Column("shard", sa.SmallInteger, autoincrement=False, nullable=False),
+        sa.Column("is_whole", sa.Boolean, nullable=False),
+        sa.Column("starts_at", INSTANT, nullable=False),
+        number("owner_id"),
+        number("trigger_id"),
+        sa.Column("type", sa.Text, nullable=False),
+        sa.Column("is_test", sa.Boolean, nullable=False),
+        number("below"),
+        number("count"),
+        sa.PrimaryKeyConstraint(
+            "shard",
+            "is_whole",
+            "starts_at",
+            "owner_id",
+            "trigger_id",
+            "type",
+            "is_test",
+            "below",
+            name="pk_slot_counts",
+        ),
+    )
+
+
+def downgrade() -> None:
+    op.drop_table("slot_counts")
+    for name in ("counted_below", "counted_at"):
+        op.drop_column("event_partitions", name)
