@@ -16,6 +16,7 @@ from bench.peers.told import told
 
 CONNECTIONS = 10
 TOLD = told()
+IN_MEMORY = TOLD.all["store"] == "memory"
 POOLS = []  # a job in a store names its function, which finds the pool here
 logging.getLogger("apscheduler").setLevel(logging.CRITICAL)  # it logs each job that it passes over
 
@@ -41,39 +42,44 @@ def scheduler_with(store: MemoryJobStore | SQLAlchemyJobStore) -> AsyncIOSchedul
     return scheduler
 
 
-def plant(scheduler: AsyncIOScheduler) -> None:
-    def add(number: int, due_at: datetime) -> None:
-        hourly = IntervalTrigger(hours=1, start_date=due_at, timezone=UTC)
-        scheduler.add_job(fire, hourly, [number, due_at], id=str(number), next_run_time=due_at)
+def add(scheduler: AsyncIOScheduler, number: int, due_at: datetime) -> None:
+    hourly = IntervalTrigger(hours=1, start_date=due_at, timezone=UTC)
+    scheduler.add_job(fire, hourly, [number, due_at], id=str(number), next_run_time=due_at)
 
+
+async def plant(scheduler: AsyncIOScheduler) -> None:
+    """What is due much later comes first, so that what is due soon need not wait for it."""
     for number in range(TOLD.idle):
-        add(-1 - number, TOLD.much_later)
+        add(scheduler, -1 - number, TOLD.much_later)
+    if not IN_MEMORY:
+        await store_planted(scheduler)
+        scheduler.remove_all_jobs()
     for number, due_at in enumerate(TOLD.instants()):
-        add(number, due_at)
+        add(scheduler, number, due_at)
+    if not IN_MEMORY:
+        await store_planted(scheduler)
 
 
-async def store_planted(memory: MemoryJobStore) -> None:
+async def store_planted(scheduler: AsyncIOScheduler) -> None:
     """Writes the rows that its `add_job` would, but all at once: it takes a millisecond for one."""
     rows = [
         (job.id, datetime_to_utc_timestamp(job.next_run_time), pickle.dumps(job.__getstate__()))
-        for job in memory.get_all_jobs()
+        for job in scheduler.get_jobs()
     ]
     columns = ["id", "next_run_time", "job_state"]
-    async with (await TOLD.pool(1)).acquire() as connection:
-        await connection.copy_records_to_table("apscheduler_jobs", records=rows, columns=columns)
+    pool = await TOLD.pool(1)
+    await pool.copy_records_to_table("apscheduler_jobs", records=rows, columns=columns)
+    await pool.close()
 
 
 async def main() -> None:
-    in_memory = TOLD.all["store"] == "memory"
-    store = MemoryJobStore() if in_memory or not TOLD.works else sql_store()
-    scheduler = scheduler_with(store)
+    scheduler = scheduler_with(MemoryJobStore() if IN_MEMORY or TOLD.plants else sql_store())
     if TOLD.works:
         POOLS.append(await TOLD.pool(CONNECTIONS))
     if TOLD.plants:
-        plant(scheduler)
-        if not in_memory:
+        if not IN_MEMORY:
             scheduler_with(sql_store())  # makes the table
-            await store_planted(store)
+        await plant(scheduler)
     if TOLD.works:
         TOLD.begins()
         scheduler.resume()

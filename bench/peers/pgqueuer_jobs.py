@@ -1,6 +1,5 @@
 """PgQueuer: jobs that are to be executed after an instant, in batches."""
 
-import asyncio
 import json
 from datetime import UTC, datetime, timedelta
 
@@ -44,7 +43,8 @@ async def work(told: Told, pool: asyncpg.Pool) -> None:
         await told.record(records, number, datetime.fromtimestamp(seconds, UTC))
 
     told.begins()
-    await pgq.run(batch_size=told.all["batch_size"])
+    looks_every = timedelta(seconds=told.all["looks_every"])
+    await pgq.run(batch_size=told.all["batch_size"], dequeue_timeout=looks_every)
 
 
 async def main() -> None:

@@ -31,7 +31,9 @@ async def main() -> None:
     async with app.open_async():
         if TOLD.plants:
             await app.schema_manager.apply_schema_async()
-            jobs = [{"number": n, "due_at": due.isoformat()} for n, due in enumerate(TOLD.instants())]
+            jobs = [
+                {"number": n, "due_at": due.isoformat()} for n, due in enumerate(TOLD.instants())
+            ]
             await fire.batch_defer_async(*jobs)
         if TOLD.works:
             POOLS.append(await TOLD.pool(CONNECTIONS))
