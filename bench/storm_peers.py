@@ -82,15 +82,17 @@ async def measure_scheduler(built: Site, blank: str, peer: Peer, count: int) -> 
     return Storm(count, found["jobs"], found["jobs"] / float(found["since_due"]))
 
 
-async def measure_others(built: Site, blank: str, count: int) -> dict[str, Storm]:
+async def measure_others(built: Site, blank: str, count: int, *, quick: bool) -> dict[str, Storm]:
     """Once each, those that are slow with fewer jobs."""
-    return {
-        IN_MEMORY.name: await measure_scheduler(built, blank, IN_MEMORY, count),
-        DEFAULT_GRACE.name: await measure_scheduler(built, blank, DEFAULT_GRACE, count),
-        IN_SQL_STORE.name: await measure_scheduler(built, blank, IN_SQL_STORE, count // 20),
-        PGQUEUER.name: await measure_queue(built, blank, PGQUEUER, count // 4),
-        PROCRASTINATE.name: await measure_queue(built, blank, PROCRASTINATE, count // 20),
+    found = {
+        IN_MEMORY.name: await measure_scheduler(built, blank, IN_MEMORY, count // 4),
+        IN_SQL_STORE.name: await measure_scheduler(built, blank, IN_SQL_STORE, count // 40),
+        PGQUEUER.name: await measure_queue(built, blank, PGQUEUER, count // 10),
+        PROCRASTINATE.name: await measure_queue(built, blank, PROCRASTINATE, count // 40),
     }
+    if not quick:
+        found[DEFAULT_GRACE.name] = await measure_scheduler(built, blank, DEFAULT_GRACE, count)
+    return found
 
 
 async def measure_ours(built: Site, count: int) -> dict[str, float]:
@@ -108,28 +110,34 @@ async def measure_graphile(
     return {peer: await measure_queue(built, blank, peer, count) for peer in peers}
 
 
-async def report_storm(*, count: int, rounds: int) -> list[str]:
-    """Medians of interleaved rounds: bare, ours, and graphile-worker as it was fastest before."""
+async def report_storm(*, count: int, rounds: int, quick: bool = False) -> list[str]:
+    """Medians of interleaved rounds: bare, ours, and graphile-worker as it was fastest before.
+
+    Quick is with fewer peers, too.
+    """
+    each = count // (10 if quick else 4)  # for graphile-worker
     found: dict[str, list[float]] = {}
     tried: dict[Peer, Storm] = {}
     best: tuple[Peer, ...] = ()
     async with site() as built:
         blank = await blank_database(built)
         if has_graphile():
-            tried = await measure_graphile(built, blank, GRAPHILE_WORKERS, count // 4)
+            tried = await measure_graphile(
+                built, blank, GRAPHILE_WORKERS[2:4] if quick else GRAPHILE_WORKERS, each
+            )
             best = (max(tried, key=lambda peer: tried[peer].per_second),)
         for _ in range(rounds):
             speeds = await measure_ours(built, count)
-            graphile = await measure_graphile(built, blank, best, count // 2)
+            graphile = await measure_graphile(built, blank, best, 2 * each)
             speeds |= {peer.name: storm.per_second for peer, storm in graphile.items()}
             for name, speed in speeds.items():
                 found.setdefault(name, []).append(speed)
         others = {peer.name: storm for peer, storm in tried.items()}
-        others |= await measure_others(built, blank, count)
+        others |= await measure_others(built, blank, count, quick=quick)
     medians = {name: statistics.median(speeds) for name, speeds in found.items()}
     return [
         f"{count:,} triggers due at one instant, one replica, medians of {rounds}"
-        f" ({count // 2:,} for graphile-worker):",
+        f" ({2 * each:,} for graphile-worker):",
         *shown(medians),
         "  peers once, with a row of our log for each job:",
         *(
