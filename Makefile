@@ -62,8 +62,10 @@ clean:  ## Remove .venv and what the tools left (not the data in .event-trigger)
 	@$(OURS)
 	@touch $@ .venv/run.stamp
 
-.venv/bench.stamp: requirements-bench.txt .venv/dev.stamp
+.venv/bench.stamp: requirements-bench.txt bench/peers/package-lock.json .venv/dev.stamp
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-bench.txt
+	@if command -v npm > /dev/null; then cd bench/peers && npm ci --silent --no-audit --no-fund; \
+	else echo "Without npm, graphile-worker is left out."; fi
 	@touch $@
 
 # so that .venv/bin/python knows event_trigger, wherever it is called from

@@ -1,22 +1,64 @@
 """Measures, prints, and keeps what was measured in RESULTS.md: `make bench`, `make bench-quick`.
 
 Load, receiver and PostgreSQL (durable) are on the same cores, so only the ratios carry over.
+`python -m bench --only storm lateness` runs some of it and keeps nothing; the soak runs only so.
 """
 
 import argparse
 import os
 import platform
 import subprocess
+import sys
+import time
+import traceback
+from collections.abc import Awaitable, Callable, Iterable
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import uvloop
 
 from bench.deliveries import report_deliveries
 from bench.fire import report_fire
-from bench.storm import report_storm
+from bench.growth import report_growth
+from bench.lateness import report_lateness
+from bench.purge import report_purge
+from bench.reading import report_reading
+from bench.replicas import report_replicas
+from bench.soak import report_soak
+from bench.startup import report_startup
+from bench.storm_peers import report_storm
 
 RESULTS = Path(__file__).with_name("RESULTS.md")
+Report = Callable[[], Awaitable[list[str]]]
+FULL: dict[str, Report] = {
+    "fire": partial(report_fire, workers=1, count=12_000, rounds=3),
+    "fire-2": partial(report_fire, workers=2, count=12_000, rounds=3),
+    "storm": partial(report_storm, count=100_000, rounds=3),
+    "lateness": partial(report_lateness, seconds=20, idle=(100_000, 1_000_000)),
+    "startup": partial(report_startup, triggers=1_000_000),
+    "deliveries": partial(report_deliveries, count=10_000, posts=4_000, rounds=3),
+    "reading": partial(report_reading, events=10_000_000, count=200),
+    "purge": report_purge,
+    "growth": report_growth,
+    "replicas": partial(report_replicas, count=12_000, storm=100_000),
+    "soak": report_soak,
+}
+QUICK: dict[str, Report] = {
+    "fire": partial(report_fire, workers=1, count=2_000, rounds=1),
+    "fire-2": partial(report_fire, workers=2, count=2_000, rounds=1),
+    "storm": partial(report_storm, count=20_000, rounds=1, quick=True),
+    "lateness": partial(report_lateness, seconds=5, idle=(100_000,), quick=True),
+    "startup": partial(report_startup, triggers=100_000),
+    "deliveries": partial(report_deliveries, count=3_000, posts=1_000, rounds=1),
+    "reading": partial(report_reading, events=100_000, count=10),
+    "purge": partial(report_purge, count=100_000, triggers=1_000),
+    "growth": partial(report_growth, triggers=(10_000, 50_000), events=0, calls=2_000, due=5_000),
+    "replicas": partial(report_replicas, count=3_000, storm=20_000),
+    "soak": partial(report_soak, seconds=60),
+}
+ONLY_IF_NAMED = {"soak"}
+ONLY_IF_NAMED_QUICK = {"growth", "replicas", "soak"}
 
 
 def facts() -> list[str]:
@@ -27,24 +69,39 @@ def facts() -> list[str]:
     return [f"{datetime.now(UTC):%Y-%m-%d}, commit {commit}, {machine}"]
 
 
-async def main(*, quick: bool) -> None:
-    count, rounds, storm = (4_000, 1, 30_000) if quick else (12_000, 3, 100_000)
-    reports = [
-        facts(),
-        await report_fire(workers=1, count=count, rounds=rounds),
-        await report_fire(workers=2, count=count, rounds=rounds),
-        await report_storm(count=storm),
-        await report_deliveries(),
-    ]
-    text = "\n\n".join("\n".join(lines) for lines in reports)
-    print(text)
-    if not quick:
-        RESULTS.write_text(
-            f"# Results\n\nOnly the ratios carry over: see `__main__.py`.\n\n```\n{text}\n```\n"
-        )
+async def main(reports: dict[str, Report], results: Path | None) -> int:
+    """Prints each report when it is done, and goes on when one fails; gives the exit code."""
+    done, failed = [facts()], 0
+    print(*done[0], sep="\n", flush=True)
+    for name, report in reports.items():
+        began = time.monotonic()
+        try:
+            lines = await report()
+        except Exception as error:
+            traceback.print_exc()
+            lines = [f"{name} FAILED: {error!r}"]
+            failed = 1
+        print("", *lines, f"  ({name}: {time.monotonic() - began:.0f} s)", sep="\n", flush=True)
+        done.append(lines)
+    if results is not None:
+        keep(results, done)
+    return failed
+
+
+def keep(results: Path, done: Iterable[list[str]]) -> None:
+    text = "\n\n".join("\n".join(lines) for lines in done)
+    results.write_text(
+        f"# Results\n\nOnly the ratios carry over: see `__main__.py`.\n\n```\n{text}\n```\n"
+    )
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(prog="python -m bench")
     parser.add_argument("--quick", action="store_true", help="less of everything, nothing kept")
-    uvloop.run(main(quick=parser.parse_args().quick))
+    parser.add_argument("--only", nargs="+", choices=FULL, help="these, nothing kept")
+    asked = parser.parse_args()
+    known = QUICK if asked.quick else FULL
+    left_out = ONLY_IF_NAMED_QUICK if asked.quick else ONLY_IF_NAMED
+    chosen = asked.only or [name for name in known if name not in left_out]
+    kept = None if asked.quick or asked.only else RESULTS
+    sys.exit(uvloop.run(main({name: known[name] for name in chosen}, kept)))

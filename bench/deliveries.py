@@ -11,6 +11,7 @@ from typing import Any
 import aiohttp
 import httpx
 
+from bench.limits import at_least
 from bench.receiver import receiver
 from event_trigger.deliveries.sender import Sender
 from event_trigger.destinations.names import Names
@@ -19,9 +20,8 @@ from tests.faults.site import Site, site
 from tests.support.databases import connect
 from tests.support.services import ADA
 
-POSTS, ROUNDS = 4_000, 3
 IN_FLIGHT = (8, 64)
-DELIVERIES, DESTINATIONS = 10_000, 50
+DESTINATIONS = 50
 BODY = b'{"specversion":"1.0","id":"1","data":{"padding":"' + b"x" * 200 + b'"}}'
 _PLANT = """
     INSERT INTO triggers (shard, owner_id, type, details, tags, status, anchor_at, next_fire_at,
@@ -35,8 +35,8 @@ _PLANT = """
 Post = Callable[[], Awaitable[Any]]
 
 
-async def posts_a_second(post: Post, in_flight: int) -> float:
-    left = POSTS
+async def posts_a_second(post: Post, in_flight: int, count: int) -> float:
+    left = count
 
     async def one_after_another() -> None:
         nonlocal left
@@ -46,10 +46,10 @@ async def posts_a_second(post: Post, in_flight: int) -> float:
 
     began = time.perf_counter()
     await asyncio.gather(*(one_after_another() for _ in range(in_flight)))
-    return POSTS / (time.perf_counter() - began)
+    return count / (time.perf_counter() - began)
 
 
-async def measure_clients(url: str) -> dict[tuple[str, int], float]:
+async def measure_clients(url: str, *, posts: int, rounds: int) -> dict[tuple[str, int], float]:
     """Posts a second of each client, medians of interleaved rounds."""
     sender = Sender(Guard([ip_network("127.0.0.0/8")]), Names().lookup)
     limits = httpx.Limits(max_connections=100, max_keepalive_connections=100)
@@ -68,16 +68,16 @@ async def measure_clients(url: str) -> dict[tuple[str, int], float]:
             "our sender": lambda: sender.post(url, {}, BODY, within=10),
             "bare aiohttp": bare,
         }
-        for _ in range(ROUNDS):
+        for _ in range(rounds):
             for in_flight in IN_FLIGHT:
                 for name, post in clients.items():
-                    speed = await posts_a_second(post, in_flight)
+                    speed = await posts_a_second(post, in_flight, posts)
                     found.setdefault((name, in_flight), []).append(speed)
     await sender.aclose()
     return {key: statistics.median(speeds) for key, speeds in found.items()}
 
 
-async def measure_end_to_end(built: Site, url: str) -> float:
+async def measure_end_to_end(built: Site, url: str, count: int) -> float:
     """Deliveries a second, from the instant at which all triggers are due to the last record."""
     async with built.client() as client:
         ids = []
@@ -93,7 +93,7 @@ async def measure_end_to_end(built: Site, url: str) -> float:
         due_at,
         ids,
         DESTINATIONS,
-        DELIVERIES,
+        count,
     )
     await database.execute("ANALYZE triggers")
     while True:
@@ -102,18 +102,18 @@ async def measure_end_to_end(built: Site, url: str) -> float:
             "SELECT count(*) AS count, max(finished_at) AS last FROM deliveries"
             " WHERE status = 'delivered'"
         )
-        if counted["count"] == DELIVERIES:
+        if counted["count"] == count:
             break
     await database.close()
-    return DELIVERIES / float((counted["last"] - due_at).total_seconds())
+    return count / float((counted["last"] - due_at).total_seconds())
 
 
-async def report_deliveries() -> list[str]:
+async def report_deliveries(*, count: int, posts: int, rounds: int) -> list[str]:
     with receiver() as url:
-        speeds = await measure_clients(url)
+        speeds = await measure_clients(url, posts=posts, rounds=rounds)
         async with site({"EVENT_TRIGGER_WEBHOOK_ALLOW": "127.0.0.0/8"}) as built:
             await built.start(1)
-            end_to_end = await measure_end_to_end(built, url)
+            end_to_end = await measure_end_to_end(built, url, count)
     lines = [f"{'posts a second':<28}" + "".join(f"{f'{n} in flight':>16}" for n in IN_FLIGHT)]
     for name in ("plain httpx", "our sender", "bare aiohttp"):
         cells = [speeds[name, in_flight] for in_flight in IN_FLIGHT]
@@ -121,6 +121,7 @@ async def report_deliveries() -> list[str]:
     ratio = end_to_end / speeds["our sender", 64]
     return [
         *lines,
-        f"fire to recorded, {DELIVERIES:,} to {DESTINATIONS} destinations, one replica:",
+        f"fire to recorded, {count:,} to {DESTINATIONS} destinations, one replica:",
         f"  {end_to_end:,.0f} deliveries a second, {ratio:.2f} of what the sender alone posts",
+        at_least("deliveries", end_to_end, 3000, "/s"),
     ]

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from jose import jwt
 from sqlalchemy import make_url
 
+from bench.limits import at_least, at_most
 from bench.load import Measured, load, post
 from tests.faults.site import Site, site
 from tests.support.processes import SERVE
@@ -28,6 +29,13 @@ _MAKE_TABLES = (
 )
 
 
+def free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        port: int = found.getsockname()[1]
+        return port
+
+
 @contextmanager
 def flask(database_url: str, *, processes: int = 2) -> Iterator[str]:
     """The URL of the Flask service, with so many processes of 16 threads."""
@@ -35,9 +43,7 @@ def flask(database_url: str, *, processes: int = 2) -> Iterator[str]:
     shown = url.render_as_string(hide_password=False)
     environment = os.environ | {"BENCH_DATABASE_URL": shown, "BENCH_SECRET": SECRET}
     subprocess.run([sys.executable, "-c", _MAKE_TABLES, str(TRIGGERS)], env=environment, check=True)
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        port = found.getsockname()[1]
+    port = free_port()
     command = [sys.executable, "-m", "gunicorn", "bench.peers.flask_app:create_app()"]
     options = f"--bind 127.0.0.1:{port} --workers {processes} --threads 16 --log-level warning"
     process = subprocess.Popen([*command, *options.split()], env=environment)
@@ -113,4 +119,7 @@ async def report_fire(*, workers: int, count: int, rounds: int) -> list[str]:
             f"{ours.per_second:>12,.0f}{ours.p99:>10.1f}"
             f"{ours.per_second / theirs.per_second:>9.1f}×{ours.p99 / theirs.p99:>9.2f}×"
         )
+    theirs, ours = found["flask", 32], found["ours", 32]
+    lines.append(at_least("32 callers", ours.per_second / theirs.per_second, 6, "×"))
+    lines.append(at_most("p99 of 32 callers", ours.p99 / theirs.p99, 0.33, "×"))
     return lines

@@ -1,12 +1,13 @@
 """What more triggers and more events cost: memory, a call, and a scheduled firing."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from bench.gauges import MIB, connected, memory_of_service
+from bench.limits import at_most
 from bench.load import Measured, load, post
 from event_trigger.db.engine import create_engine, create_sessions
 from event_trigger.events.partitions import Partition
@@ -16,6 +17,7 @@ from tests.support.services import ADA, token_of
 
 CALLED = 10_000  # triggers that are called in turn, whatever others there are
 CALLERS, ROUNDS, HOURS = 32, 3, 47
+FLAT = 1.2  # times the first cost: rounds that measure the same differ by as much
 BODY = b'{"order": 42}'
 # every second one waits for a call, the others for an instant of their own, a day or more ahead
 _TRIGGERS = """
@@ -128,6 +130,12 @@ def line(name: str, cost: Cost, first: Cost) -> str:
     )
 
 
+def most(costs: dict[str, Cost], of: Callable[[Cost], float]) -> float:
+    """The greatest of the costs, beside the first."""
+    first, *_ = every = [of(cost) for cost in costs.values()]
+    return max(every) / first
+
+
 async def report_growth(
     *,
     triggers: Sequence[int] = (10_000, 100_000, 1_000_000),
@@ -156,4 +164,13 @@ async def report_growth(
         f"as triggers and events grow, one replica, {CALLERS} callers (×: the first line's cost):",
         f"{head}{'scheduled':>13}",
         *(line(name, cost, first) for name, cost in costs.items()),
+        at_most(
+            "memory, beside the fewest triggers", most(costs, lambda one: one.afterwards), FLAT, "×"
+        ),
+        at_most(
+            "a call, beside the fewest", most(costs, lambda one: 1 / one.call.per_second), FLAT, "×"
+        ),
+        at_most(
+            "a firing, beside the fewest", most(costs, lambda one: 1 / one.scheduled), FLAT, "×"
+        ),
     ]

@@ -7,6 +7,7 @@ from typing import Any
 
 from bench.fire import requests_to_ours
 from bench.gauges import MIB, connected, wal_of
+from bench.limits import at_most
 from bench.load import Call, paced, quantile
 from event_trigger.db.engine import create_engine, create_sessions
 from event_trigger.events.partitions import Partition
@@ -163,6 +164,10 @@ async def report_purge(*, count: int = 1_000_000, triggers: int = 10_000) -> lis
         shown("calls", felt.calls),
         shown("before the purge", felt.before),
         shown(f"within {AROUND:.0f} s of it", felt.around),
+        at_most(f"purge of {count:,} while calls fire", felt.took, 0.5, " s"),
+        at_most(
+            f"p99 of the calls within {AROUND:.0f} s of it", quantile(felt.around, 99), 100, " ms"
+        ),
     ]
 
 

@@ -5,7 +5,7 @@ import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from tests.faults.site import Site, site
+from tests.faults.site import Site
 from tests.support.databases import connect
 from tests.support.planting import HOURLY, plant_triggers
 from tests.support.services import ADA
@@ -87,15 +87,3 @@ async def measure_bare(built: Site, count: int) -> float:
     took = time.perf_counter() - began
     await database.close()
     return count / took
-
-
-async def report_storm(*, count: int) -> list[str]:
-    async with site() as built:
-        bare = await measure_bare(built, count)
-        await built.start(1)
-        speeds = {kind: await measure_service(built, kind, count) for kind in KINDS}
-    lines = [f"{count:,} triggers due at one instant, one replica:"]
-    lines.append(f"  {'the three bare statements':<28}{bare:>10,.0f} /s")
-    for kind, speed in speeds.items():
-        lines.append(f"  {kind:<28}{speed:>10,.0f} /s{speed / bare:>8.2f} of the bare ones")
-    return lines

@@ -1,0 +1,145 @@
+"""How late what is due fires, at 50 a second, among very many that are due much later.
+
+Late is the time from the instant to the commit, by the server's clock (`track_commit_timestamp`:
+as the commit is written, before the disk has confirmed it). Ours is shown to the beginning of the
+transaction too, which is what `triggered_at` says.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+
+from bench.gauges import connected
+from bench.limits import at_most
+from bench.peer import GRAPHILE_LEFT_OUT, Peer, Work, blank_database, has_graphile, worked_off
+from bench.storm_peers import IN_MEMORY, IN_SQL_STORE, PGQUEUER
+from tests.faults.site import Site, site
+
+PER_SECOND = 50
+OWNERS = 64  # one in each shard
+AHEAD = 6.0  # seconds from the planting to the first instant
+PEERS = (
+    IN_MEMORY,
+    IN_SQL_STORE,
+    replace(
+        PGQUEUER,
+        name="pgqueuer, looks every 0.1 s",
+        options={"batch_size": 10, "looks_every": 0.1},
+    ),
+)
+GRAPHILE_WORKERS = (
+    Peer("graphile-worker, polls every 2 s", "graphile_worker.mjs", {"worker": {}}),
+    Peer(
+        "graphile-worker, polls every 0.1 s",
+        "graphile_worker.mjs",
+        {"worker": {"pollInterval": 100, "concurrentJobs": 10}},
+    ),
+)
+_OWNERS = """
+    INSERT INTO users (email, password_hash, role)
+    SELECT 'owner' || number || '@example.com', '', 'user'
+    FROM generate_series(1, $1::int) AS number RETURNING id
+"""
+_PLANT = """
+    INSERT INTO triggers (shard, owner_id, type, details, tags, status, anchor_at, next_fire_at,
+        settled_until, in_force_after, payload)
+    SELECT owner_id % 64, owner_id, 'scheduled', '{"interval": "PT1H", "recurring": true}', '{}',
+        'active', before, due_at, before, before, '{"padding": "xxxxxxxx"}'
+    FROM generate_series(0, $2::int - 1) AS number,
+        LATERAL (SELECT ($1::bigint[])[1 + number % cardinality($1::bigint[])]) AS owned (owner_id),
+        LATERAL (SELECT $3::timestamptz + number * $4::interval) AS due (due_at),
+        LATERAL (SELECT due_at - interval '1 h') AS early (before)
+"""
+_LATE = """
+    SELECT count(*) AS fired, min(scheduled_for) AS first,
+        percentile_cont(ARRAY[0.5, 0.99]) WITHIN GROUP (ORDER BY 1000 * extract(epoch
+            FROM pg_xact_commit_timestamp(xmin) - scheduled_for)::float8) AS committed,
+        percentile_cont(ARRAY[0.5, 0.99]) WITHIN GROUP (ORDER BY 1000 * extract(epoch
+            FROM triggered_at - scheduled_for)::float8) AS triggered
+    FROM events
+"""
+
+
+@dataclass(frozen=True)
+class Late:
+    """What half of all fired within, and 99 of 100 (ms)."""
+
+    p50: float
+    p99: float
+
+
+@asynccontextmanager
+async def site_that_times_commits() -> AsyncIterator[Site]:
+    async with site() as built:
+        async with connected(built) as database:
+            await database.execute("ALTER SYSTEM SET track_commit_timestamp = on")
+        built.postgres.stop()
+        built.postgres.start()
+        yield built
+
+
+async def measure_ours(built: Site, *, idle: int, seconds: int) -> tuple[Late, Late]:
+    """Until the commit, and until its transaction began; triggers are spread over all shards."""
+    count = PER_SECOND * seconds
+    async with connected(built) as database:
+        await database.execute("TRUNCATE triggers CASCADE")
+        await database.execute("TRUNCATE events")
+        owners = [row["id"] for row in await database.fetch("SELECT id FROM users WHERE id > 3")]
+        much_later, apart = datetime.now(UTC) + timedelta(days=365), timedelta(milliseconds=70)
+        await database.execute(_PLANT, owners, idle, much_later, apart)
+        await database.execute("VACUUM ANALYZE")
+        await database.execute("CHECKPOINT")
+        await built.start(1)
+        first, apart = datetime.now(UTC) + timedelta(seconds=3), timedelta(seconds=1 / PER_SECOND)
+        await database.execute(_PLANT, owners, count, first, apart)
+        assert datetime.now(UTC) < first, "planting took too long"
+        await asyncio.sleep(3 + seconds + 1)
+        found = await database.fetchrow(_LATE)
+    await built.replicas[-1].end()
+    assert found["fired"] == count, f"{found['fired']} of {count} fired"
+    return Late(*found["committed"]), Late(*found["triggered"])
+
+
+async def measure_peer(built: Site, blank: str, peer: Peer, *, idle: int, seconds: int) -> Late:
+    work = Work(PER_SECOND * seconds, every=1 / PER_SECOND, ahead=AHEAD, idle=idle)
+    async with worked_off(built, blank, peer, work) as (database, began):
+        found = await database.fetchrow(_LATE)
+    assert found["fired"] == work.count, f"{peer.name}: {found['fired']} of {work.count} fired"
+    assert began < found["first"].timestamp(), f"{peer.name} began too late"
+    return Late(*found["committed"])
+
+
+async def report_lateness(*, seconds: int, idle: tuple[int, ...], quick: bool = False) -> list[str]:
+    """Ours among each of these numbers of idle triggers; peers among the first of them.
+
+    Quick is with fewer peers, too.
+    """
+    peers = (PEERS + (GRAPHILE_WORKERS if has_graphile() else ()))[:: 3 if quick else 1]
+    lines = [
+        f"late at {PER_SECOND}/s for {seconds} s, until the commit:{'p50 ms':>21}{'p99 ms':>10}"
+    ]
+    async with site_that_times_commits() as built:
+        blank = await blank_database(built)
+        async with connected(built) as database:
+            await database.execute(_OWNERS, OWNERS)
+        for count in idle:
+            ours, triggered = await measure_ours(built, idle=count, seconds=seconds)
+            lines += [
+                line(f"ours, {count:,} idle", ours),
+                line("  until its transaction began", triggered),
+            ]
+        for peer in peers:
+            theirs = await measure_peer(built, blank, peer, idle=idle[0], seconds=seconds)
+            lines.append(line(f"{peer.name}, {idle[0]:,} idle", theirs))
+    return [
+        *lines,
+        *([] if has_graphile() else [f"  {GRAPHILE_LEFT_OUT}"]),
+        at_most(f"p50 with {idle[-1]:,} idle", ours.p50, 3, " ms"),
+        at_most(f"p99 with {idle[-1]:,} idle", ours.p99, 10, " ms"),
+    ]
+
+
+def line(name: str, late: Late) -> str:
+    return f"  {name:<52}{late.p50:>10.1f}{late.p99:>10.1f}"
