@@ -265,7 +265,7 @@ async def test_a_dump_from_a_server_with_larger_transaction_numbers_is_counted_a
     async with sessions.begin() as session:
         await Partitions(session).count(past)
     await database.execute(
-        "UPDATE event_partitions SET counted_below = 1::bigint << 40 WHERE counted_below IS NOT NULL"
+        "UPDATE event_partitions SET counted_below = 1::bigint << 40 WHERE counted_below > 0"
     )
     await database.execute("UPDATE slot_counts SET below = 1::bigint << 40")
     await plant_past(database, [past])
