@@ -28,6 +28,8 @@ from bench.replicas import report_replicas
 from bench.soak import report_soak
 from bench.startup import report_startup
 from bench.storm_peers import report_storm
+from event_trigger.config import LogLevel
+from event_trigger.logs import configure_logs
 
 RESULTS = Path(__file__).with_name("RESULTS.md")
 Report = Callable[[], Awaitable[list[str]]]
@@ -36,23 +38,23 @@ FULL: dict[str, Report] = {
     "fire-2": partial(report_fire, workers=2, count=12_000, rounds=3),
     "storm": partial(report_storm, count=100_000, rounds=3),
     "lateness": partial(report_lateness, seconds=20, idle=(100_000, 1_000_000)),
-    "startup": partial(report_startup, triggers=1_000_000),
+    "startup": partial(report_startup, triggers=1_000_000, rounds=3),
     "deliveries": partial(report_deliveries, count=10_000, posts=4_000, rounds=3),
     "reading": partial(report_reading, events=10_000_000, count=200),
-    "purge": report_purge,
+    "purge": partial(report_purge, count=1_000_000, triggers=10_000),
     "growth": report_growth,
     "replicas": partial(report_replicas, count=12_000, storm=100_000),
     "soak": report_soak,
 }
 QUICK: dict[str, Report] = {
-    "fire": partial(report_fire, workers=1, count=2_000, rounds=1),
-    "fire-2": partial(report_fire, workers=2, count=2_000, rounds=1),
+    "fire": partial(report_fire, workers=1, count=1_200, rounds=1),
+    "fire-2": partial(report_fire, workers=2, count=1_200, rounds=1),
     "storm": partial(report_storm, count=20_000, rounds=1, quick=True),
     "lateness": partial(report_lateness, seconds=5, idle=(100_000,), quick=True),
-    "startup": partial(report_startup, triggers=100_000),
+    "startup": partial(report_startup, triggers=100_000, rounds=1),
     "deliveries": partial(report_deliveries, count=3_000, posts=1_000, rounds=1),
     "reading": partial(report_reading, events=100_000, count=10),
-    "purge": partial(report_purge, count=100_000, triggers=1_000),
+    "purge": partial(report_purge, count=100_000, triggers=1_000, seconds=10),
     "growth": partial(report_growth, triggers=(10_000, 50_000), events=0, calls=2_000, due=5_000),
     "replicas": partial(report_replicas, count=3_000, storm=20_000),
     "soak": partial(report_soak, seconds=60),
@@ -102,6 +104,7 @@ if __name__ == "__main__":
     asked = parser.parse_args()
     known = QUICK if asked.quick else FULL
     left_out = ONLY_IF_NAMED_QUICK if asked.quick else ONLY_IF_NAMED
+    configure_logs(None, LogLevel.WARNING)
     chosen = asked.only or [name for name in known if name not in left_out]
     kept = None if asked.quick or asked.only else RESULTS
     sys.exit(uvloop.run(main({name: known[name] for name in chosen}, kept)))

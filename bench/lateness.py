@@ -116,7 +116,8 @@ async def report_lateness(*, seconds: int, idle: tuple[int, ...], quick: bool = 
 
     Quick is with fewer peers, too.
     """
-    peers = (PEERS + (GRAPHILE_WORKERS if has_graphile() else ()))[:: 3 if quick else 1]
+    queues = GRAPHILE_WORKERS if has_graphile() else ()
+    peers = PEERS[:1] + queues[:1] if quick else PEERS + queues
     lines = [
         f"late at {PER_SECOND}/s for {seconds} s, until the commit:{'p50 ms':>21}{'p99 ms':>10}"
     ]

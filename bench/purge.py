@@ -16,7 +16,7 @@ from tests.faults.site import Site, site
 from tests.support.services import ADA, make_settings
 from tests.support.waiting import eventually
 
-PER_SECOND, BEFORE, AFTER = 500, 10, 10  # calls, seconds
+PER_SECOND = 500  # calls
 AROUND = 1.0  # seconds before and after a purge in which it might be felt
 SWEEP = {"EVENT_TRIGGER_RETENTION_INTERVAL": "PT2S"}
 _ROWS = """
@@ -128,7 +128,7 @@ async def is_gone(database: Any, partition: Partition) -> bool:
     return bool(await database.fetchval("SELECT to_regclass($1) IS NULL", partition.table))
 
 
-async def measure_service(built: Site, count: int, triggers: int) -> Felt:
+async def measure_service(built: Site, count: int, triggers: int, seconds: int) -> Felt:
     """The running service archives the events, and then purges them amid the calls."""
     requests = await requests_to_ours(built)
     url = built.replicas[0].url
@@ -139,23 +139,21 @@ async def measure_service(built: Site, count: int, triggers: int) -> Felt:
         )
         await database.execute(_WATCH)
         await paced(url, requests, per_second=PER_SECOND, count=PER_SECOND * 2)  # to warm up
-        await expire(database, partition, seconds=BEFORE)
-        calls = await paced(
-            url, requests, per_second=PER_SECOND, count=PER_SECOND * (BEFORE + AFTER)
-        )
+        await expire(database, partition, seconds=seconds // 2)
+        calls = await paced(url, requests, per_second=PER_SECOND, count=PER_SECOND * seconds)
         assert await is_gone(database, partition), "not purged while calls came"
         row = await database.fetchrow("SELECT began_at, ended_at FROM purges")
     began_at, ended_at = row["began_at"].timestamp(), row["ended_at"].timestamp()
     return Felt(began_at, ended_at - began_at, calls)
 
 
-async def report_purge(*, count: int = 1_000_000, triggers: int = 10_000) -> list[str]:
-    """The events are of so many triggers, each of which has been counted."""
+async def report_purge(*, count: int, triggers: int, seconds: int = 20) -> list[str]:
+    """The events are of so many triggers, each of which has been counted; calls go on meanwhile."""
     async with site(SWEEP) as built:
         plain = await measure_delete(built, count, triggers)
         alone = await measure_purge(built, count, triggers)
         await built.start(1)
-        felt = await measure_service(built, count, triggers)
+        felt = await measure_service(built, count, triggers, seconds)
     return [
         f"{count:,} expired events of {triggers:,} triggers:",
         f"  {'DELETE and VACUUM':<42}{plain.took:>8.2f} s{plain.wal / MIB:>10.1f} MiB of WAL",

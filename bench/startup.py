@@ -17,7 +17,6 @@ from bench.limits import at_most
 from tests.faults.site import Site, site
 from tests.support.processes import environment, start
 
-ROUNDS = 3
 LOOK_EVERY = 0.002  # seconds
 
 
@@ -62,26 +61,26 @@ async def until_ready(port: int) -> None:
             await asyncio.sleep(LOOK_EVERY)
 
 
-async def median_start(built: Site) -> Started:
-    every = [await measure_start(built) for _ in range(ROUNDS)]
+async def median_start(built: Site, rounds: int) -> Started:
+    every = [await measure_start(built) for _ in range(rounds)]
     return Started(
         statistics.median(one.listening for one in every),
         statistics.median(one.ready for one in every),
     )
 
 
-async def report_startup(*, triggers: int) -> list[str]:
+async def report_startup(*, triggers: int, rounds: int) -> list[str]:
     async with site() as built:
-        none = await median_start(built)
+        none = await median_start(built, rounds)
         await plant_triggers(built, first=1, last=2 * triggers)
         async with connected(built) as database:
             planned = await database.fetchval(
                 "SELECT count(*) FROM triggers WHERE next_fire_at IS NOT NULL"
             )
         assert planned == triggers
-        many = await median_start(built)
+        many = await median_start(built, rounds)
     return [
-        f"{'start-up, medians of ' + str(ROUNDS):<40}{'listening ms':>14}{'ready ms':>10}",
+        f"{f'start-up, medians of {rounds}':<40}{'listening ms':>14}{'ready ms':>10}",
         line("no trigger", none),
         line(f"{triggers:,} planned triggers", many),
         at_most("ready once it listens", (many.ready - many.listening) * 1000, 1000, " ms"),
