@@ -20,10 +20,10 @@ test: .venv/dev.stamp  ## Run the tests with coverage (EVENT_TRIGGER_PG_BIN=… 
 faults: .venv/dev.stamp  ## Kill and freeze real processes for some five minutes, and audit what is left
 	$(BIN)/python -m pytest tests/faults/test_storm.py tests/faults --numprocesses=2 -rP
 
-bench: .venv/bench.stamp  ## Measure firing, storms and deliveries beside peers, and keep bench/RESULTS.md
+bench: .venv/bench.stamp  ## Measure all but the soak, beside peers, and keep bench/RESULTS.md
 	PYTHONPATH=src:. $(BIN)/python -m bench
 
-bench-quick: .venv/bench.stamp  ## The same in some two minutes, and keep nothing
+bench-quick: .venv/bench.stamp  ## Less of it in some three minutes, and keep nothing
 	PYTHONPATH=src:. $(BIN)/python -m bench --quick
 
 lint: .venv/dev.stamp  ## Check format, style, imports and types

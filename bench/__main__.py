@@ -49,11 +49,11 @@ FULL: dict[str, Report] = {
 QUICK: dict[str, Report] = {
     "fire": partial(report_fire, workers=1, count=1_200, rounds=1),
     "fire-2": partial(report_fire, workers=2, count=1_200, rounds=1),
-    "storm": partial(report_storm, count=20_000, rounds=1, quick=True),
+    "storm": partial(report_storm, count=10_000, rounds=1, quick=True),
     "lateness": partial(report_lateness, seconds=5, idle=(100_000,), quick=True),
     "startup": partial(report_startup, triggers=100_000, rounds=1),
     "deliveries": partial(report_deliveries, count=3_000, posts=1_000, rounds=1),
-    "reading": partial(report_reading, events=100_000, count=10),
+    "reading": partial(report_reading, events=50_000, count=5),
     "purge": partial(report_purge, count=100_000, triggers=1_000, seconds=10),
     "growth": partial(report_growth, triggers=(10_000, 50_000), events=0, calls=2_000, due=5_000),
     "replicas": partial(report_replicas, count=3_000, storm=20_000),

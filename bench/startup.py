@@ -12,8 +12,8 @@ import httpx
 
 from bench.fire import free_port
 from bench.gauges import connected
-from bench.growth import plant_triggers
 from bench.limits import at_most
+from bench.planned import make_owners, plant_idle
 from tests.faults.site import Site, site
 from tests.support.processes import environment, start
 
@@ -72,12 +72,8 @@ async def median_start(built: Site, rounds: int) -> Started:
 async def report_startup(*, triggers: int, rounds: int) -> list[str]:
     async with site() as built:
         none = await median_start(built, rounds)
-        await plant_triggers(built, first=1, last=2 * triggers)
         async with connected(built) as database:
-            planned = await database.fetchval(
-                "SELECT count(*) FROM triggers WHERE next_fire_at IS NOT NULL"
-            )
-        assert planned == triggers
+            await plant_idle(database, await make_owners(database), triggers)
         many = await median_start(built, rounds)
     return [
         f"{f'start-up, medians of {rounds}':<40}{'listening ms':>14}{'ready ms':>10}",
