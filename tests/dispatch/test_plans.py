@@ -97,7 +97,7 @@ async def test_a_page_of_events_reads_the_owners_index_in_order_and_no_older_par
     async def work(session: AsyncSession) -> None:
         await Events(session).list_page(wanted, now=now, before=None, limit=101)
 
-    [plan] = await plans_of(engine, work)
+    [_, plan] = await plans_of(engine, work)
 
     async with engine.connect() as connection:
         partitions = (await connection.execute(select(EventPartition.starts_at))).scalars()
@@ -117,7 +117,7 @@ async def test_an_admins_page_reads_the_log_in_order_without_sorting_it(
     async def work(session: AsyncSession) -> None:
         await Events(session).list_page(everybody, now=datetime.now(UTC), before=None, limit=100)
 
-    plans = await plans_of(engine, work)
+    plans = [plan for plan in await plans_of(engine, work) if "events" in plan]
 
     assert plans
     for plan in plans:
