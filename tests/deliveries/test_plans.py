@@ -81,7 +81,7 @@ async def test_counting_what_is_in_flight_reads_leases_only(engine: AsyncEngine)
     assert "ix_deliveries_leased" in plan
 
 
-async def test_recording_finds_its_deliveries_by_their_key(engine: AsyncEngine) -> None:
+async def test_recording_finds_its_deliveries_by_an_index(engine: AsyncEngine) -> None:
     outcome = Recorded(
         2, 1, DeliveryStatus.DELIVERED, None, NOW, NOW - timedelta(seconds=1), 1.0, 204, None, ""
     )
@@ -91,7 +91,8 @@ async def test_recording_finds_its_deliveries_by_their_key(engine: AsyncEngine) 
 
     [plan] = await plans_of(engine, work)
 
-    assert "pk_deliveries" in plan
+    # what is leased is no more than what is in flight, and may be fewer than are recorded
+    assert "pk_deliveries" in plan or "ix_deliveries_leased" in plan
     assert "Seq Scan on deliveries" not in plan
 
 

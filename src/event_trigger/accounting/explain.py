@@ -37,6 +37,7 @@ from event_trigger.triggers.words import instant_text
 
 _MICROSECOND = timedelta(microseconds=1)
 _ON_TIME = timedelta(seconds=1)
+_SECOND = timedelta(seconds=1)
 _FEW = 1000
 
 
@@ -177,7 +178,10 @@ def _comes_too_late(
     if left < _FEW:
         coming = instants_between(plan.schedule, after=now, until=at)
         return next(islice(coming, left, None), None) is not None
-    return count_between(plan.schedule, after=now, until=min(at, now + LONGEST_COUNT)) > left
+    until = min(at, now + LONGEST_COUNT)
+    if left > (until - now) // _SECOND:  # no two instants are less than that apart
+        return False
+    return count_between(plan.schedule, after=now, until=until) > left
 
 
 def _punctuality(lag: timedelta) -> str:
