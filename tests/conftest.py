@@ -1,13 +1,22 @@
 """The fixtures of every test: one PostgreSQL, a database each, the application, three people."""
 
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
-from tests.support.databases import connect, fresh_database, make_template, postgres_server
+from tests.support.databases import (
+    connect,
+    create_database,
+    drop_database,
+    fresh_database,
+    make_template,
+    postgres_server,
+)
 from tests.support.logs import plain_logs
+from tests.support.processes import open_folder
 from tests.support.services import (
     ADA,
     ADMIN,
@@ -102,3 +111,16 @@ def admin(service: Service) -> httpx.AsyncClient:
 @pytest.fixture
 def anonymous(service: Service) -> httpx.AsyncClient:
     return service.client()
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    with open_folder() as made:
+        yield made
+
+
+@pytest.fixture
+async def empty_url(server_url: str) -> AsyncIterator[str]:
+    url = await create_database(server_url)
+    yield url
+    await drop_database(url)

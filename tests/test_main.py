@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from socket import create_server
@@ -18,11 +18,10 @@ import pytest
 
 from event_trigger.__main__ import main
 from event_trigger.db.migrate import newest_revision
-from tests.support.databases import connect, create_database, drop_database
+from tests.support.databases import connect
 from tests.support.logs import plain_logs
 from tests.support.processes import (
     environment,
-    open_folder,
     run,
     serving,
     until_over,
@@ -33,19 +32,6 @@ from tests.support.services import PASSWORD, SECRET
 from tests.support.waiting import eventually
 
 NOWHERE = "postgresql://nobody@127.0.0.1:9/nothing"
-
-
-@pytest.fixture
-def folder() -> Iterator[Path]:
-    with open_folder() as made:
-        yield made
-
-
-@pytest.fixture
-async def empty_url(server_url: str) -> AsyncIterator[str]:
-    url = await create_database(server_url)
-    yield url
-    await drop_database(url)
 
 
 @dataclass(frozen=True)

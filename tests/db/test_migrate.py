@@ -15,18 +15,11 @@ from event_trigger.accounting.audit import audit
 from event_trigger.db.engine import create_engine, create_sessions
 from event_trigger.db.migrate import current_revision, is_migrated, migrate, newest_revision
 from event_trigger.models import Base
-from tests.support.databases import connect, create_database, drop_database
+from tests.support.databases import connect
 from tests.support.downtime import instants_of, until_caught_up
 from tests.support.planting import plant_triggers
 from tests.support.processes import ROOT, environment
 from tests.support.services import ADA, running_service
-
-
-@pytest.fixture
-async def empty_url(server_url: str) -> AsyncIterator[str]:
-    url = await create_database(server_url)
-    yield url
-    await drop_database(url)
 
 
 @pytest.fixture

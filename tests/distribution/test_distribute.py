@@ -7,7 +7,6 @@ cluster takes them.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from subprocess import CompletedProcess
 from typing import Any
@@ -16,25 +15,12 @@ import pytest
 
 from event_trigger.distribution.placement import REFERENCE, Placement, tables_of
 from tests.support.citus import list_placed, stand_in_for_citus
-from tests.support.databases import connect, create_database, drop_database
-from tests.support.processes import open_folder, run, with_database
+from tests.support.databases import connect
+from tests.support.processes import run, with_database
 
 IN_PLACE = "Every table is in its place."
 NOTHING_LEFT = "Nothing to do: every table is in its place."
 CUT = {table.name for table in tables_of(Placement.DISTRIBUTED)}
-
-
-@pytest.fixture
-def folder() -> Iterator[Path]:
-    with open_folder() as made:
-        yield made
-
-
-@pytest.fixture
-async def empty_url(server_url: str) -> AsyncIterator[str]:
-    url = await create_database(server_url)
-    yield url
-    await drop_database(url)
 
 
 @pytest.fixture

@@ -34,6 +34,7 @@ ONE_BY_ONE = 250
 LARGEST_BATCH = 64 * 1024 * 1024  # bytes of payloads, as they are stored
 LONGEST_DECIDING = 0.25  # seconds: a cron that missed much takes a millisecond or two
 LOOK_EVERY = 0.1  # seconds: what is late waits for what has become due meanwhile
+LONGEST_RUN = 1.0  # seconds, after which who shuts down need not wait for the end of a storm
 LONGEST_WAIT = 1.0  # seconds: polling alone is enough, notifications only make it quicker
 AHEAD = 0.008  # seconds: asking what is due and what is next takes 3 ms, and 8 with bad luck
 TIMER = 0.001  # seconds: an event loop counts whole milliseconds, and must not be early
@@ -83,11 +84,15 @@ class _Work:
         self._turns: deque[tuple[int, bool]] = deque()
         self._sure = 0
         self._look_at = 0.0
+        self._end_at = self._clock() + LONGEST_RUN
         self._others: list[asyncio.Task[None]] = []
         self._failure: Exception | None = None
 
     async def run(self) -> None:
-        """Until nothing is left; a failure of one shard is raised when the others had a turn."""
+        """Until nothing is left, or for a second.
+
+        A failure of one shard is raised when the others had a turn.
+        """
         await self._look()
         try:
             await self._take_turns()
@@ -110,7 +115,7 @@ class _Work:
     async def _take_turns(self) -> None:
         while self._turns:
             if self._sure <= 0 and self._clock() > self._look_at:
-                if self._failure is not None:
+                if self._failure is not None or self._clock() > self._end_at:
                     return
                 await self._look()
                 continue
