@@ -1,12 +1,18 @@
 """Any PostgreSQL URL is understood, sessions have limits, and outages are told from faults."""
 
+from typing import Any
+
 import asyncpg
+import psutil
 import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
+from event_trigger.db import liveness
 from event_trigger.db.engine import asyncpg_url, create_engine, is_outage, sqlstate
+
+PID = text("SELECT pg_backend_pid()")
 
 
 @pytest.mark.parametrize(
@@ -130,3 +136,52 @@ async def test_a_statement_that_fails_says_nothing_of_its_parameters(database_ur
     await engine.dispose()
 
     assert "'canary'" not in str(failed.value).split("[SQL", 1)[1]
+
+
+async def test_connections_that_ended_while_they_rested_are_replaced(
+    database_url: str, database: Any
+) -> None:
+    engine = create_engine(database_url, connections=2)
+    async with engine.connect() as one, engine.connect() as other:
+        pids = [(await each.execute(PID)).scalar_one() for each in (one, other)]
+
+    for pid in pids:
+        await database.execute("SELECT pg_terminate_backend($1, 5000)", pid)
+    async with engine.connect() as one, engine.connect() as other:
+        now = [(await each.execute(PID)).scalar_one() for each in (one, other)]
+    await engine.dispose()
+
+    assert not set(now) & set(pids)
+
+
+async def test_one_that_fell_silent_while_it_rested_is_replaced(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(liveness, "RESTED", 0.0)
+    engine = create_engine(database_url, connections=1, answer_within=1.0)
+    async with engine.connect() as one:
+        silent = psutil.Process((await one.execute(PID)).scalar_one())
+
+    silent.suspend()
+    try:
+        async with engine.connect() as one:
+            pid = (await one.execute(PID)).scalar_one()
+    finally:
+        silent.resume()
+    await engine.dispose()
+
+    assert pid != silent.pid
+
+
+async def test_a_connection_that_has_just_been_used_is_not_asked_again(
+    database_url: str, database: Any
+) -> None:
+    engine = create_engine(database_url, connections=1)
+    last = "SELECT query FROM pg_stat_activity WHERE pid = $1"
+    async with engine.connect() as one:
+        pid = (await one.execute(PID)).scalar_one()
+    async with engine.connect():
+        said = await database.fetchval(last, pid)
+    await engine.dispose()
+
+    assert said == "ROLLBACK;"

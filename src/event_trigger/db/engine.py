@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import (
 )
 from sqlalchemy.orm import Session
 
+from event_trigger.db.liveness import check_before_use
 from event_trigger.db.pooler import cope_with_pooler
 
 Sessions = async_sessionmaker[AsyncSession]
@@ -89,11 +90,11 @@ def create_engine(
         pool_size=connections,
         max_overflow=0,
         pool_timeout=5,
-        pool_pre_ping=True,
         hide_parameters=True,
         connect_args={"timeout": 5, "command_timeout": answer_within},
     )
     cope_with_pooler(engine, tracked=_TRACKED, limits=_SESSION_LIMITS)
+    check_before_use(engine)
     return engine
 
 

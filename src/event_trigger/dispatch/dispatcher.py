@@ -1,12 +1,11 @@
 """Fires what is due: claim, insert, advance in one transaction, by the database's clock."""
 
 import asyncio
-import json
 import math
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from functools import lru_cache
-from typing import Any
+from typing import NamedTuple
 
 import structlog
 from sqlalchemy.exc import DBAPIError
@@ -18,11 +17,11 @@ from event_trigger.db.engine import (
     is_outage,
     sqlstate,
 )
-from event_trigger.dispatch.due import due
-from event_trigger.dispatch.repository import Claimed, Firing, Firings
+from event_trigger.dispatch.due import Due, due
+from event_trigger.dispatch.repository import FIRST, Claimed, Firing, Firings, Place
 from event_trigger.models import UnfiredReason
 from event_trigger.triggers.history import History, UnfiredOf
-from event_trigger.triggers.planning import Plan, Unfired, plan_of
+from event_trigger.triggers.planning import Plan, Unfired, plan_of_stored
 from event_trigger.triggers.repository import OwnedId
 from event_trigger.triggers.schedule import stretch_between
 
@@ -37,7 +36,6 @@ LOOK_EVERY = 0.1  # seconds: what is late waits for what has become due meanwhil
 LONGEST_RUN = 1.0  # seconds, after which who shuts down need not wait for the end of a storm
 LONGEST_WAIT = 1.0  # seconds: polling alone is enough, notifications only make it quicker
 AHEAD = 0.008  # seconds: asking what is due and what is next takes 3 ms, and 8 with bad luck
-TIMER = 0.001  # seconds: an event loop counts whole milliseconds, and must not be early
 LOCKED_WAIT = 0.02  # due rows that others hold are looked at again soon
 Progress = Callable[[], None]
 
@@ -60,19 +58,28 @@ async def fire_due(sessions: Sessions, progressed: Progress) -> float:
         return LONGEST_WAIT
     if work.found or planned.seconds > 2 * AHEAD:
         return min(max(planned.seconds - AHEAD, LOCKED_WAIT if work.found else 0.0), LONGEST_WAIT)
-    await asyncio.sleep(planned.seconds + TIMER)
-    fired = await _fire_shard(sessions, planned.shard, late=False)
+    # a thread sleeps as long as it is told; the event loop, up to a millisecond longer
+    await asyncio.to_thread(time.sleep, max(0.0, planned.seconds))
+    fired = await _fire_shard(sessions, _Turn(planned.shard, late=False), lambda _: None)
     progressed()
     return 0.0 if fired else LOCKED_WAIT
+
+
+class _Turn(NamedTuple):
+    """To fire a batch of what is due in a shard: what is late, or what is on time."""
+
+    shard: int
+    late: bool
+    after: Place = FIRST
 
 
 class _Work:
     """A batch of each shard in turn; what is late has its turn last, and not for long.
 
-    A backlog must not hold up what is on time: it is looked for again and again. Until then, who
-    had more than a batch has another turn, since asking which shards have something due takes the
-    longer the more there is; and then several work at it: while one waits for PostgreSQL, another
-    decides.
+    A backlog must not hold up what is on time: it is looked for again and again. Until then, a
+    shard that had more than a batch has another turn, since asking which shards have something due
+    takes the longer the more there is. It is to be had as soon as the batch is claimed, and then
+    several work: while one waits for PostgreSQL, another decides.
     """
 
     def __init__(self, sessions: Sessions, progressed: Progress) -> None:
@@ -81,11 +88,11 @@ class _Work:
         self._sessions = sessions
         self._progressed = progressed
         self._clock = asyncio.get_running_loop().time
-        self._turns: deque[tuple[int, bool]] = deque()
+        self._turns: deque[_Turn] = deque()
         self._sure = 0
         self._look_at = 0.0
         self._end_at = self._clock() + LONGEST_RUN
-        self._others: list[asyncio.Task[None]] = []
+        self._workers: list[asyncio.Task[None]] = []
         self._failure: Exception | None = None
 
     async def run(self) -> None:
@@ -94,22 +101,29 @@ class _Work:
         A failure of one shard is raised when the others had a turn.
         """
         await self._look()
+        self._join()
         try:
-            await self._take_turns()
+            while working := [one for one in self._workers if not one.done()]:
+                await asyncio.wait(working)
         finally:
-            ended = await asyncio.gather(*self._others, return_exceptions=True)
-        for failure in (*ended, self._failure):
+            for one in self._workers:
+                one.cancel()
+        for failure in (*(one.exception() for one in self._workers), self._failure):
             if failure is not None:
                 raise failure
+
+    def _join(self) -> None:
+        """One more takes turns; who finds none left is gone."""
+        self._workers.append(asyncio.create_task(self._take_turns()))
 
     async def _look(self) -> None:
         self._look_at = math.inf  # the others go on meanwhile
         async with self._sessions() as session:
             shards = await Firings(session).list_due_shards()
         self.found = self.found or bool(shards)
-        self._turns = deque((one.shard, False) for one in shards if one.has_on_time)
+        self._turns = deque(_Turn(one.shard, late=False) for one in shards if one.has_on_time)
         self._sure = len(self._turns) + 1  # all that are on time, and one that is late
-        self._turns.extend((one.shard, True) for one in shards if one.has_late)
+        self._turns.extend(_Turn(one.shard, late=True) for one in shards if one.has_late)
         self._look_at = self._clock() + LOOK_EVERY
 
     async def _take_turns(self) -> None:
@@ -120,57 +134,64 @@ class _Work:
                 await self._look()
                 continue
             self._sure -= 1
-            shard, late = self._turns.popleft()
-            count = await self._fire(shard, late=late)
-            if count == BATCH:
-                self._turns.extend([(shard, late)] * 2)
-                if not self._others:
-                    others = (self._take_turns() for _ in range(WORKERS - 1))
-                    self._others = [asyncio.create_task(other) for other in others]
+            await self._fire(self._turns.popleft())
 
-    async def _fire(self, shard: int, *, late: bool) -> int:
+    async def _fire(self, turn: _Turn) -> None:
         try:
-            count = await _fire_shard(self._sessions, shard, late=late)
+            count = await _fire_shard(self._sessions, turn, self._pass_on)
         except Exception as error:
             if is_outage(error) and not sqlstate(error):
                 raise  # no answer: the others would wait for theirs too
             self._failure = error
-            return 0
-        self._progressed()
-        self.fired += count
-        return count
+        else:
+            self._progressed()
+            self.fired += count
+
+    def _pass_on(self, turn: _Turn) -> None:
+        self._turns.append(turn)
+        if sum(not one.done() for one in self._workers) < WORKERS:
+            self._join()
 
 
-async def _fire_shard(sessions: Sessions, shard: int, *, late: bool) -> int:
-    """Fires one batch; when it fails for a reason of its own, one by one, to find the culprit."""
+async def _fire_shard(sessions: Sessions, turn: _Turn, pass_on: Callable[[_Turn], None]) -> int:
+    """Fires one batch; when it fails for a reason of its own, one by one, to find the culprit.
+
+    If there may be more, it passes the next turn on before it fires.
+    """
     try:
-        fired = await _fire_batch(sessions, shard, BATCH, late=late)
-        return fired if fired or not late else await _fire_waited_for(sessions, shard)
+        fired = await _fire_batch(sessions, turn, pass_on)
+        return fired if fired or not turn.late else await _fire_waited_for(sessions, turn.shard)
     except Exception as error:
         if is_outage(error) and sqlstate(error) != QUERY_CANCELED:
             raise
-        log.exception("batch_failed", shard=shard)
-    return await _fire_one_by_one(sessions, shard)
+        log.exception("batch_failed", shard=turn.shard)
+    return await _fire_one_by_one(sessions, turn.shard)
+
+
+async def _fire_batch(sessions: Sessions, turn: _Turn, pass_on: Callable[[_Turn], None]) -> int:
+    async with sessions.begin() as session:
+        firings = Firings(session)
+        claimed = await firings.claim_due(turn.shard, BATCH, after=turn.after, late=turn.late)
+        if len(claimed) == BATCH:
+            last = claimed[-1]
+            pass_on(turn._replace(after=Place(last.next_fire_at, last.id)))
+        if claimed:
+            await _record(firings, turn.shard, claimed, most=max(1, BATCH // len(claimed)))
+    return len(claimed)
 
 
 async def _fire_waited_for(sessions: Sessions, shard: int) -> int:
     """Queues for a late row: calls that hand its lock to each other never leave it free."""
     try:
-        return await _fire_batch(sessions, shard, 1, late=True, wait=True)
+        async with sessions.begin() as session:
+            firings = Firings(session)
+            claimed = await firings.claim_due(shard, 1, late=True, wait=True)
+            if claimed:
+                await _record(firings, shard, claimed, most=BATCH)
     except DBAPIError as error:
         if sqlstate(error) != LOCK_NOT_AVAILABLE:
             raise
         return 0
-
-
-async def _fire_batch(
-    sessions: Sessions, shard: int, limit: int, *, late: bool, wait: bool = False
-) -> int:
-    async with sessions.begin() as session:
-        firings = Firings(session)
-        claimed = await firings.claim_due(shard, limit, late=late, wait=wait)
-        if claimed:
-            await _record(firings, shard, claimed, most=max(1, BATCH // len(claimed)))
     return len(claimed)
 
 
@@ -192,33 +213,35 @@ async def _fire_one_by_one(sessions: Sessions, shard: int) -> int:
 
 
 async def _record(firings: Firings, shard: int, claimed: Sequence[Claimed], *, most: int) -> None:
-    """Fires as many as are decided in time and not too large together; the others are still due."""
+    """Fires as many as are decided in time and not too large together; the others are still due.
+
+    A trigger whose schedule cannot be read is set aside, and holds up nobody.
+    """
     clock = asyncio.get_running_loop().time
     fired: list[Firing] = []
     until, size = clock() + LONGEST_DECIDING, 0
     for row in claimed:
         few = max(1, min(most, LARGEST_BATCH // max(1, row.payload_size)))
-        if (one := await _decide(firings, row, few)) is not None:
-            fired.append(one)
-            size += row.payload_size * len(one.due.fires)
+        try:
+            decision = _decide(row, few)
+        except Exception as error:
+            await _set_aside(firings, row, error)
+            continue
+        fired.append(Firing(row, decision))
+        size += row.payload_size * len(decision.fires)
         if size > LARGEST_BATCH or clock() > until:
             break
     if fired:
         await firings.record_fired(shard, fired)
 
 
-async def _decide(firings: Firings, row: Claimed, most: int) -> Firing | None:
-    """A trigger whose schedule cannot be read is set aside, and holds up nobody."""
-    try:
-        plan = _plan_of(row)
-        fired = 0 if plan.max_fires is None else row.scheduled_count
-        decision = due(plan, planned=row.next_fire_at, now=row.now, fired=fired, most=most)
-    except Exception as error:
-        await _set_aside(firings, row, error)
-        return None
+def _decide(row: Claimed, most: int) -> Due:
+    plan = _plan_of(row)
+    fired = 0 if plan.max_fires is None else row.scheduled_count
+    decision = due(plan, planned=row.next_fire_at, now=row.now, fired=fired, most=most)
     for unfired in decision.unfired:
         _log_unfired(row, unfired)
-    return Firing(row, decision)
+    return decision
 
 
 async def _set_aside(firings: Firings, row: Claimed, error: Exception) -> None:
@@ -244,13 +267,7 @@ def _failed(row: Claimed) -> Unfired | None:
 
 
 def _plan_of(row: Claimed) -> Plan:
-    return plan_of(_read(row.details), anchor=row.anchor_at)
-
-
-@lru_cache(maxsize=256)
-def _read(details: str) -> Any:
-    """Nobody changes what is read: it is shared by all triggers of which the same was written."""
-    return json.loads(details)
+    return plan_of_stored(row.details, anchor=row.anchor_at)
 
 
 def _log_unfired(row: Claimed, unfired: Unfired) -> None:

@@ -1,10 +1,9 @@
 """What a trigger that has become due should do: arithmetic on its plan and the database's time."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import islice
-from typing import assert_never
+from typing import NamedTuple, assert_never
 
 from event_trigger.models import UnfiredReason
 from event_trigger.triggers.catch_up import GRACE, MOST_CAUGHT_UP, CatchUp
@@ -20,8 +19,7 @@ from event_trigger.triggers.schedule import (
 _MICROSECOND = timedelta(microseconds=1)
 
 
-@dataclass(frozen=True, slots=True)
-class Due:
+class Due(NamedTuple):
     """The instants to fire for, oldest first, and those that will not fire.
 
     With both, every instant up to `settled_until` is decided on; `next_fire_at` is the next one,

@@ -72,6 +72,7 @@ class Trigger(Base):
             "ix_triggers_due_in_shard",
             "shard",
             "next_fire_at",
+            "id",
             postgresql_where=text("next_fire_at IS NOT NULL"),
         ),
         Index(

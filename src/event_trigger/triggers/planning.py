@@ -1,25 +1,30 @@
 """From the stored details of a trigger to its plan: shared by editing, firing and accounting."""
 
+import json
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
-from typing import Any
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 from event_trigger.models import UnfiredReason
 from event_trigger.triggers.catch_up import DEFAULT_WINDOW, GRACE, CatchUp
 from event_trigger.triggers.schedule import (
+    Cron,
     Schedule,
     Stretch,
     is_recurring,
+    moved,
     next_fire_after,
     schedule_from,
 )
 from event_trigger.triggers.schedule_error import ScheduleError
 from event_trigger.web.schemas import parse_instant
 
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+
+class Plan(NamedTuple):
     """A schedule, how many firings it has in all, and what becomes of instants it missed."""
 
     schedule: Schedule
@@ -30,7 +35,7 @@ class Plan:
     @property
     def grid(self) -> Schedule:
         """The schedule as if it never ended."""
-        return replace(self.schedule, until=None)
+        return self.schedule._replace(until=None)
 
     @property
     def looks_back(self) -> timedelta:
@@ -74,6 +79,23 @@ def plan_of(details: Mapping[str, Any], *, anchor: datetime) -> Plan:
         CatchUp(details.get("catch_up") or CatchUp.LATEST),
         DEFAULT_WINDOW if minutes is None else timedelta(minutes=minutes),
     )
+
+
+def plan_of_stored(details: str, *, anchor: datetime) -> Plan:
+    """As `plan_of`, for JSON as it is stored: the same for many, who differ in their anchors."""
+    plan, is_anchored = _read(details)
+    if not is_anchored:
+        return plan
+    schedule, max_fires, catch_up, window = plan
+    return Plan(moved(schedule, anchor - _EPOCH), max_fires, catch_up, window)
+
+
+@lru_cache(maxsize=256)
+def _read(details: str) -> tuple[Plan, bool]:
+    """The plan of a trigger whose anchor is the epoch, and whether it depends on that."""
+    read = json.loads(details)
+    plan = plan_of(read, anchor=_EPOCH)
+    return plan, read.get("time") is None and not isinstance(plan.schedule, Cron)
 
 
 def readable_plan(details: Any, *, anchor: datetime) -> Plan | None:

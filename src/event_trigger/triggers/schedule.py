@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
-from typing import assert_never
+from typing import NamedTuple, assert_never
 
 from event_trigger.triggers.cron import parse_cron
 from event_trigger.triggers.interval import parse_interval
@@ -18,16 +18,14 @@ LAST_INSTANT = datetime(_LAST_YEAR + 1, 1, 1, tzinfo=UTC) - _MICROSECOND
 LONGEST_COUNT = timedelta(days=3653)  # counting a minutely cron for as long takes half a second
 
 
-@dataclass(frozen=True, slots=True)
-class Once:
+class Once(NamedTuple):
     """A single instant, aware UTC."""
 
     at: datetime
     until: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Every:
+class Every(NamedTuple):
     """The grid `start + n * interval` of elapsed time, n >= 0, up to and including `until`."""
 
     start: datetime
@@ -35,8 +33,7 @@ class Every:
     until: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Cron:
+class Cron(NamedTuple):
     """The matches of a cron(8) expression in an IANA zone, up to and including `until`."""
 
     expression: str
@@ -54,6 +51,19 @@ class Stretch:
     first: datetime
     last: datetime
     count: int
+
+
+def moved(schedule: Schedule, by: timedelta) -> Schedule:
+    """The instants that were counted from a trigger's anchor, if that had been so much later."""
+    match schedule:
+        case Every(start=start, interval=interval, until=until):
+            return Every(start + by, interval, until)
+        case Once(at=at, until=until):
+            return Once(at + by, until)
+        case Cron():
+            return schedule
+        case _:
+            assert_never(schedule)
 
 
 def is_recurring(schedule: Schedule) -> bool:

@@ -1,0 +1,28 @@
+"""Due triggers in the order of their ids, where several are due at one instant
+
+Revision: 0007, after 0006; 2026-11-27
+"""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0007"
+down_revision = "0006"
+branch_labels = None
+depends_on = None
+
+NAME = "ix_triggers_due_in_shard"
+
+
+def upgrade() -> None:
+    replace_index("shard", "next_fire_at", "id")
+
+
+def downgrade() -> None:
+    replace_index("shard", "next_fire_at")
+
+
+def replace_index(*columns: str) -> None:
+    op.drop_index(NAME, "triggers")
+    waiting = sa.text("next_fire_at IS NOT NULL")
+    op.create_index(NAME, "triggers", [*columns], postgresql_where=waiting)
