@@ -64,9 +64,7 @@ class Counted(NamedTuple):
     is_counted_whole: bool = False
 
 
-async def count_by_trigger(
-    session: AsyncSession, wanted: EventFilter
-) -> Sequence[Row[tuple[int, int]]]:
+async def count_by_trigger(session: AsyncSession, wanted: EventFilter) -> Sequence[Row[int, int]]:
     """What is counted on or closed meanwhile only adds rows, which this leaves out."""
     start, end = wanted.window.start, wanted.window.end or _EVER
     if start >= end:
