@@ -10,6 +10,7 @@ from tests.faults.checker import Grid, check
 from tests.faults.site import Site, make, seconds_behind, site
 from tests.support.databases import connect
 from tests.support.downtime import instants_of
+from tests.support.planting import plant_triggers
 from tests.support.waiting import eventually
 
 REPLICAS = 2
@@ -111,3 +112,29 @@ def expect(one: Watched, found: Counter[str]) -> None:
             assert found["fired"] or one.grid.step is not None
         case "none":
             assert set(found) == {"missed"}
+
+
+async def test_a_storm_that_is_ended_half_way_is_fired_to_its_end_by_the_next_process() -> None:
+    count = 60_000
+    async with site() as built:
+        database = await connect(built.url)
+        await plant_triggers(database, count, due_at=datetime.now(UTC) - SECOND)
+        await built.start(1)
+        await eventually(lambda: fired(database), lambda some: some > 0)
+        code = await built.replicas[0].end()
+        before = await fired(database)
+        built.restart(0)
+        await eventually(lambda: fired(database), lambda some: some >= count)
+        apart = await database.fetchval("SELECT count(DISTINCT trigger_id) FROM events")
+        everything = await fired(database)
+        await database.close()
+
+    print(f"a storm of {count:,}: {before:,} were fired when the process ended")
+    assert code == 0
+    assert 0 < before < count
+    assert apart == everything == count
+
+
+async def fired(database: Any) -> int:
+    found: int = await database.fetchval("SELECT count(*) FROM events")
+    return found
