@@ -22,6 +22,7 @@ def upgrade() -> None:
     """What is closed already stays without: its rows are counted at the edges of a window."""
     op.add_column("event_partitions", sa.Column("counted_at", INSTANT))
     op.add_column("event_partitions", sa.Column("counted_below", sa.BigInteger))
+    op.add_column("event_partitions", sa.Column("counted_xid", sa.BigInteger))
     op.create_table(
         "slot_counts",
         sa.Column("shard", sa.SmallInteger, autoincrement=False, nullable=False),
@@ -49,5 +50,5 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     op.drop_table("slot_counts")
-    for name in ("counted_below", "counted_at"):
+    for name in ("counted_xid", "counted_below", "counted_at"):
         op.drop_column("event_partitions", name)

@@ -23,6 +23,8 @@ def downgrade() -> None:
 
 
 def replace_index(*columns: str) -> None:
-    op.drop_index(NAME, "triggers")
+    """The old one goes at the end: who reads waits for that, and not for the new one."""
     waiting = sa.text("next_fire_at IS NOT NULL")
-    op.create_index(NAME, "triggers", [*columns], postgresql_where=waiting)
+    op.create_index(f"{NAME}_new", "triggers", [*columns], postgresql_where=waiting)
+    op.drop_index(NAME, "triggers")
+    op.execute(f"ALTER INDEX {NAME}_new RENAME TO {NAME}")

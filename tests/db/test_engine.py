@@ -173,15 +173,24 @@ async def test_one_that_fell_silent_while_it_rested_is_replaced(
     assert pid != silent.pid
 
 
-async def test_a_connection_that_has_just_been_used_is_not_asked_again(
-    database_url: str, database: Any
+async def test_only_a_connection_that_rested_is_asked(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     engine = create_engine(database_url, connections=1)
-    last = "SELECT query FROM pg_stat_activity WHERE pid = $1"
-    async with engine.connect() as one:
-        pid = (await one.execute(PID)).scalar_one()
-    async with engine.connect():
-        said = await database.fetchval(last, pid)
+    ping, pinged = engine.dialect.do_ping, 0
+
+    def count_pings(connection: Any) -> bool:
+        nonlocal pinged
+        pinged += 1
+        return ping(connection)
+
+    monkeypatch.setattr(engine.dialect, "do_ping", count_pings)
+    seen = []
+    for rested in (60.0, 60.0, 0.0):
+        monkeypatch.setattr(liveness, "RESTED", rested)
+        async with engine.connect() as one:
+            await one.execute(PID)
+        seen.append(pinged)
     await engine.dispose()
 
-    assert said == "ROLLBACK;"
+    assert seen == [0, 0, 1]

@@ -1,7 +1,8 @@
 """Very many triggers of one shard, due at one instant."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from itertools import chain
 from typing import Any
 
 import pytest
@@ -11,8 +12,11 @@ from event_trigger.dispatch import dispatcher
 from event_trigger.dispatch.dispatcher import WORKERS, fire_due
 from event_trigger.dispatch.repository import Firing, Firings
 from tests.support.planting import plant_triggers
+from tests.support.waiting import eventually
 
 BATCHES = 12
+
+Record = Callable[[Firings, int, Sequence[Firing]], Awaitable[None]]
 
 
 async def fire_all(database_url: str) -> None:
@@ -30,6 +34,25 @@ async def fired_once(database: Any) -> list[int]:
     return [row["trigger_id"] for row in rows]
 
 
+class Together:
+    """Lets nobody record until so many are at it at once."""
+
+    def __init__(self, count: int) -> None:
+        self._met = asyncio.Barrier(count)
+        self._record = Firings.record_fired
+        self._are_met = False
+
+    @property
+    def record_fired(self) -> Record:
+        async def record(firings: Firings, shard: int, fired: Sequence[Firing]) -> None:
+            if not self._are_met:
+                await asyncio.wait_for(self._met.wait(), 30)
+                self._are_met = True
+            await self._record(firings, shard, fired)
+
+        return record
+
+
 @pytest.fixture(autouse=True)
 def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dispatcher, "BATCH", 10)
@@ -39,18 +62,9 @@ async def test_as_many_batches_as_there_are_workers_are_fired_at_once(
     database_url: str, database: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     planted = await plant_triggers(database, BATCHES * 10)
-    record, met, recording = Firings.record_fired, asyncio.Event(), 0
+    together = Together(WORKERS)
 
-    async def record_together(self: Firings, shard: int, firings: Sequence[Firing]) -> None:
-        nonlocal recording
-        recording += 1
-        if recording == WORKERS:
-            met.set()
-        await asyncio.wait_for(met.wait(), 30)
-        await record(self, shard, firings)
-        recording -= 1
-
-    monkeypatch.setattr(Firings, "record_fired", record_together)
+    monkeypatch.setattr(Firings, "record_fired", together.record_fired)
     await fire_all(database_url)
 
     assert await fired_once(database) == planted
@@ -65,10 +79,23 @@ async def test_what_others_hold_in_the_middle_is_fired_when_they_let_it_go(
     async with database.transaction():
         await database.execute("SELECT FROM triggers WHERE id = $1 FOR NO KEY UPDATE", held)
         firing = asyncio.create_task(fire_all(database_url))
-        await asyncio.wait([firing], timeout=0.5)
-        without = await fired_once(database)
+        others = [one for one in planted if one != held]
+        await eventually(lambda: fired_once(database), lambda seen: seen == others)
     await firing
     await fire_all(database_url)
 
-    assert held not in without
     assert await fired_once(database) == planted
+
+
+async def test_workers_share_what_many_shards_have(
+    database_url: str, database: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    owners = [row["id"] for row in await database.fetch("SELECT id FROM users")]
+    planted = [await plant_triggers(database, 3, owner_id=one) for one in owners]
+    together = Together(WORKERS)
+
+    monkeypatch.setattr(Firings, "record_fired", together.record_fired)
+    await fire_all(database_url)
+
+    assert len(owners) >= WORKERS
+    assert await fired_once(database) == sorted(chain.from_iterable(planted))

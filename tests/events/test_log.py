@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
+from event_trigger.events.schemas import TriggerCount
 from tests.support.planting import plant_event
 from tests.support.problems import places_of, problem_of
 from tests.support.reading import read_all
@@ -42,6 +43,7 @@ async def counts(client: httpx.AsyncClient, **filters: Any) -> list[dict[str, in
     answer = await client.get("/events", params={"aggregate": "true", **filters})
     assert answer.status_code == 200, answer.text
     found: list[dict[str, int]] = answer.json()
+    assert [TriggerCount(**one).model_dump() for one in found] == found
     return found
 
 

@@ -14,7 +14,14 @@ import pytest
 
 from event_trigger.db.engine import Sessions, create_engine, create_sessions
 from event_trigger.events.partitions import Partition
-from event_trigger.events.retention import Partitions, archive, make_partitions, purge, sweep
+from event_trigger.events.retention import (
+    Partitions,
+    archive,
+    count,
+    make_partitions,
+    purge,
+    sweep,
+)
 from tests.support.databases import connect
 from tests.support.planting import plant_event, plant_triggers
 from tests.support.reading import read_all
@@ -256,29 +263,67 @@ async def test_counts_agree_with_the_rows_however_far_open_partitions_are_counte
     assert counted == 3
 
 
-async def test_a_dump_from_a_server_with_larger_transaction_numbers_is_counted_anew(
-    database_url: str, database: Any, sessions: Sessions
+@pytest.mark.parametrize("below", ["1::bigint << 40", "pg_current_xact_id()::text::bigint"])
+async def test_a_dump_from_another_server_is_counted_anew(
+    database_url: str, database: Any, sessions: Sessions, below: str
 ) -> None:
+    """Whether this server has passed the transaction numbers of that one, or not."""
     [past] = await make_past(sessions, hours=1)
     await plant_past(database, [past])
     async with sessions.begin() as session:
         await Partitions(session).count(past)
-    await database.execute(
-        "UPDATE event_partitions SET counted_below = 1::bigint << 40"
-        " WHERE counted_below IS NOT NULL"
-    )
-    await database.execute("UPDATE slot_counts SET below = 1::bigint << 40")
     await plant_past(database, [past])
+    await database.execute(
+        f"UPDATE event_partitions SET counted_below = {below} WHERE counted_below IS NOT NULL"
+    )
+    await database.execute(
+        "UPDATE slot_counts SET below = (SELECT max(counted_below) FROM event_partitions)"
+    )
 
     async with idle_service(database_url) as service:
         ada = service.client(ADA)
         before = await agree(ada)
-        async with sessions.begin() as session:
-            await Partitions(session).count(past)
+        await count(sessions, make_settings(database_url))
         afterwards = await agree(ada)
 
     assert (before, afterwards) == (True, True)
     assert await database.fetchval("SELECT count(DISTINCT below) FROM slot_counts") == 1
+
+
+async def test_what_is_stored_while_it_is_counted_counts_once(
+    database_url: str, database: Any, sessions: Sessions
+) -> None:
+    [past] = await make_past(sessions, hours=1)
+    await plant_past(database, [past])
+    agreed = []
+
+    async def count_on(ada: httpx.AsyncClient) -> None:
+        async with sessions.begin() as session:
+            await Partitions(session).count(past)
+        agreed.append(await agree(ada))
+
+    async with idle_service(database_url) as service:
+        ada = service.client(ADA)
+        async with database.transaction():
+            await plant_past(database, [past])
+            await count_on(ada)
+        agreed.append(await agree(ada))
+        await count_on(ada)
+        await count_on(ada)
+
+    assert agreed == [True] * 4
+
+
+async def test_a_count_that_fails_keeps_nothing_else_from_being_done(
+    database_url: str, database: Any, sessions: Sessions, capsys: pytest.CaptureFixture[str]
+) -> None:
+    [past] = await make_past(sessions, hours=1)
+    await plant_past(database, [past])
+    await database.execute("ALTER TABLE slot_counts DROP COLUMN count")
+
+    await sweep(sessions, make_settings(database_url))
+
+    assert "count_failed" in capsys.readouterr().out
 
 
 async def test_a_closed_partition_takes_no_more_events(

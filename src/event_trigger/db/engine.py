@@ -90,6 +90,7 @@ def create_engine(
         pool_size=connections,
         max_overflow=0,
         pool_timeout=5,
+        pool_use_lifo=True,  # what has just been used need not be checked
         hide_parameters=True,
         connect_args={"timeout": 5, "command_timeout": answer_within},
     )

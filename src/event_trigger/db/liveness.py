@@ -1,7 +1,7 @@
 """A connection is checked before use, but not again when it has just been used.
 
-Asking PostgreSQL takes a round trip, as long as many a statement. What ended by itself, as when the
-server stops, is known without asking; only a network that fell silent is not, and takes its time.
+Asking PostgreSQL takes three round trips, as long as many a transaction. When a server stops, the
+event loop sees its connections end; a network that falls silent says nothing, and takes its time.
 """
 
 from time import monotonic

@@ -5,6 +5,7 @@ import math
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 import structlog
@@ -39,9 +40,11 @@ AHEAD = 0.008  # seconds: asking what is due and what is next takes 3 ms, and 8 
 LOCKED_WAIT = 0.02  # due rows that others hold are looked at again soon
 Progress = Callable[[], None]
 
+_TIMER = ThreadPoolExecutor(1, thread_name_prefix="timer")
+
 
 async def fire_due(sessions: Sessions, progressed: Progress) -> float:
-    """Fires a batch of each shard that has something due, and says so after each.
+    """Fires what is due, for a second at the most, and says so after each batch.
 
     Gives the seconds until it should be called again: 0 while there may be more, 1 at the most.
     That is a little before the next instant, which it then waits for: asking what is due takes
@@ -58,11 +61,16 @@ async def fire_due(sessions: Sessions, progressed: Progress) -> float:
         return LONGEST_WAIT
     if work.found or planned.seconds > 2 * AHEAD:
         return min(max(planned.seconds - AHEAD, LOCKED_WAIT if work.found else 0.0), LONGEST_WAIT)
-    # a thread sleeps as long as it is told; the event loop, up to a millisecond longer
-    await asyncio.to_thread(time.sleep, max(0.0, planned.seconds))
+    await _sleep(max(0.0, planned.seconds))
     fired = await _fire_shard(sessions, _Turn(planned.shard, late=False), lambda _: None)
     progressed()
     return 0.0 if fired else LOCKED_WAIT
+
+
+async def _sleep(seconds: float) -> None:
+    """In a thread of its own: an event loop counts whole milliseconds, and others may be at work
+    in its usual ones."""
+    await asyncio.get_running_loop().run_in_executor(_TIMER, time.sleep, seconds)
 
 
 class _Turn(NamedTuple):
@@ -98,17 +106,19 @@ class _Work:
     async def run(self) -> None:
         """Until nothing is left, or for a second.
 
-        A failure of one shard is raised when the others had a turn.
+        A failure is raised when the others have ended what they were at.
         """
         await self._look()
-        self._join()
+        for _ in range(min(WORKERS, len(self._turns))):
+            self._join()
         try:
             while working := [one for one in self._workers if not one.done()]:
                 await asyncio.wait(working)
         finally:
             for one in self._workers:
                 one.cancel()
-        for failure in (*(one.exception() for one in self._workers), self._failure):
+            ended = await asyncio.gather(*self._workers, return_exceptions=True)
+        for failure in (*ended, self._failure):
             if failure is not None:
                 raise failure
 
@@ -118,21 +128,25 @@ class _Work:
 
     async def _look(self) -> None:
         self._look_at = math.inf  # the others go on meanwhile
-        async with self._sessions() as session:
-            shards = await Firings(session).list_due_shards()
+        try:
+            async with self._sessions() as session:
+                shards = await Firings(session).list_due_shards()
+        finally:
+            self._look_at = self._clock() + LOOK_EVERY
         self.found = self.found or bool(shards)
         self._turns = deque(_Turn(one.shard, late=False) for one in shards if one.has_on_time)
         self._sure = len(self._turns) + 1  # all that are on time, and one that is late
         self._turns.extend(_Turn(one.shard, late=True) for one in shards if one.has_late)
-        self._look_at = self._clock() + LOOK_EVERY
 
     async def _take_turns(self) -> None:
         while self._turns:
-            if self._sure <= 0 and self._clock() > self._look_at:
-                if self._failure is not None or self._clock() > self._end_at:
+            if self._sure <= 0:
+                now = self._clock()
+                if now > self._end_at or (self._failure is not None and now > self._look_at):
                     return
-                await self._look()
-                continue
+                if now > self._look_at:
+                    await self._look()
+                    continue
             self._sure -= 1
             await self._fire(self._turns.popleft())
 
@@ -140,9 +154,9 @@ class _Work:
         try:
             count = await _fire_shard(self._sessions, turn, self._pass_on)
         except Exception as error:
-            if is_outage(error) and not sqlstate(error):
-                raise  # no answer: the others would wait for theirs too
             self._failure = error
+            if is_outage(error) and not sqlstate(error):
+                self._turns.clear()  # no answer: others would wait for theirs too
         else:
             self._progressed()
             self.fired += count
@@ -156,11 +170,14 @@ class _Work:
 async def _fire_shard(sessions: Sessions, turn: _Turn, pass_on: Callable[[_Turn], None]) -> int:
     """Fires one batch; when it fails for a reason of its own, one by one, to find the culprit.
 
-    If there may be more, it passes the next turn on before it fires.
+    If there may be more, it passes the next turn on before it fires. What the claims pass over, or
+    what is left of a batch that is too large, has its turn when it is looked for again.
     """
     try:
         fired = await _fire_batch(sessions, turn, pass_on)
-        return fired if fired or not turn.late else await _fire_waited_for(sessions, turn.shard)
+        if fired or not turn.late or turn.after != FIRST:
+            return fired
+        return await _fire_waited_for(sessions, turn.shard)
     except Exception as error:
         if is_outage(error) and sqlstate(error) != QUERY_CANCELED:
             raise

@@ -23,13 +23,12 @@ from event_trigger.db.engine import ACROSS_SHARDS
 from event_trigger.events.partitions import Partition
 from event_trigger.events.selection import EventFilter, narrow
 from event_trigger.models import SHARDS, Event, EventCount, EventType, SlotCount
+from event_trigger.models.event import COUNTED_HERE
 
-# A number that this server has not reached came with a dump from another, and says nothing here.
 # The rest of the transaction is planned for its instants: a plan for any counts ten times as long.
-_PARTITIONS = text("""
+_PARTITIONS = """
     SELECT starts_at, ends_at, closed_at IS NOT NULL,
-        CASE WHEN counted_below <= CAST(CAST(pg_snapshot_xmin(pg_current_snapshot()) AS text)
-            AS bigint) THEN counted_below END,
+        CASE WHEN {counted_here} THEN counted_below END,
         coalesce(counted_at >= ends_at, false)
     FROM set_config('plan_cache_mode', 'force_custom_plan', true) AS planned,
         set_config('enable_seqscan', 'off', true) AS scanned,
@@ -38,7 +37,8 @@ _PARTITIONS = text("""
     WHERE ends_at > :start AND starts_at < :end
         AND (closed_at IS NOT NULL OR counted_below IS NOT NULL)
     ORDER BY starts_at
-""")
+"""
+_LIST_PARTITIONS = text(_PARTITIONS.format(counted_here=COUNTED_HERE))
 _EVERY_SHARD: ColumnElement[bool] = literal_column(
     f"shard IN ({', '.join(map(str, range(SHARDS)))})"
 )
@@ -69,7 +69,7 @@ async def count_by_trigger(session: AsyncSession, wanted: EventFilter) -> Sequen
     start, end = wanted.window.start, wanted.window.end or _EVER
     if start >= end:
         return ()
-    rows = await session.execute(_PARTITIONS, {"start": start, "end": end})
+    rows = await session.execute(_LIST_PARTITIONS, {"start": start, "end": end})
     partitions = _without_gaps((Counted(*row) for row in rows), (start, end))
     parts = _parts(partitions, (start, end), wanted)
     both = union_all(*parts).subquery()

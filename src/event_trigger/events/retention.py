@@ -10,16 +10,36 @@ from dataclasses import dataclass
 from datetime import datetime
 
 import structlog
-from sqlalchemy import ColumnElement, delete, func, insert, or_, select, text, update
+from sqlalchemy import (
+    ColumnElement,
+    case,
+    delete,
+    func,
+    insert,
+    not_,
+    or_,
+    select,
+    text,
+    update,
+)
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from event_trigger.config import Settings
+from event_trigger.db.citus import has_citus
 from event_trigger.db.clock import database_now
-from event_trigger.db.engine import ACROSS_SHARDS, LOCK_NOT_AVAILABLE, Sessions, sqlstate
+from event_trigger.db.engine import (
+    ACROSS_SHARDS,
+    LOCK_NOT_AVAILABLE,
+    QUERY_CANCELED,
+    Sessions,
+    is_outage,
+    sqlstate,
+)
 from event_trigger.events.partitions import SLOTS, Partition, missing_partitions
 from event_trigger.events.slots import Slots
 from event_trigger.models import SHARDS, EventCount, EventPartition
+from event_trigger.models.event import OWN_XID, counted_here
 
 log = structlog.get_logger()
 
@@ -87,7 +107,7 @@ class Partitions:
         await self.session.execute(
             update(EventPartition)
             .where(EventPartition.starts_at == partition.starts_at)
-            .values(closed_at=func.now())
+            .values(closed_at=func.now(), counted_xid=case((counted_here(), OWN_XID)))
         )
         log.info("partition_archived", partition=partition.table)
 
@@ -168,15 +188,31 @@ async def purge(sessions: Sessions, settings: Settings) -> None:
 
 
 async def count(sessions: Sessions, settings: Settings) -> None:
-    """Counts on in every partition that is open, once in the time of a slot, or of a sweep."""
+    """Counts on in every partition that is open, once in the time of a slot, or of a sweep.
+
+    Not in a cluster of Citus: there, a transaction below the oldest that runs can still appear.
+    Counting only saves reading rows, so what comes of it must not keep the rest from being done.
+    """
+    async with sessions() as session:
+        if await has_citus(session):
+            return
     every = max(settings.partition_width / SLOTS, settings.sweep_every)
 
     def has_more(now: datetime) -> Conditions:
         counted_by = now - every
-        counted = or_(EventPartition.counted_at.is_(None), EventPartition.counted_at <= counted_by)
-        return EventPartition.starts_at <= now, EventPartition.closed_at.is_(None), counted
+        left = or_(
+            EventPartition.counted_at.is_(None),
+            EventPartition.counted_at <= counted_by,
+            not_(counted_here()),
+        )
+        return EventPartition.starts_at <= now, EventPartition.closed_at.is_(None), left
 
-    await _each(sessions, settings, has_more, Partitions.count)
+    try:
+        await _each(sessions, settings, has_more, Partitions.count)
+    except DBAPIError as error:
+        if is_outage(error) and sqlstate(error) != QUERY_CANCELED:
+            raise
+        log.exception("count_failed")
 
 
 async def _each(sessions: Sessions, settings: Settings, which: Which, step: Step) -> None:

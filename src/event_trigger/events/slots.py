@@ -1,9 +1,15 @@
 """Counts what was stored in a partition, part by part, while it is still open."""
 
-from dataclasses import dataclass, replace
-from datetime import datetime
+from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import delete, select, text, update
+from sqlalchemy import (
+    TextClause,
+    delete,
+    select,
+    text,
+    update,
+)
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from event_trigger.db.clock import database_now
@@ -11,31 +17,38 @@ from event_trigger.db.engine import ACROSS_SHARDS
 from event_trigger.events.partitions import Partition
 from event_trigger.events.repository import Events
 from event_trigger.models import SHARDS, EventPartition, SlotCount
+from event_trigger.models.event import OWN_XID, counted_here
 
-_COUNT_ON = text("""
+_EVERY_SHARD = f"shard IN ({', '.join(map(str, range(SHARDS)))})"
+_ADD_SLOTS = """
     INSERT INTO slot_counts
         (shard, is_whole, starts_at, owner_id, trigger_id, type, is_test, below, count)
-    SELECT shard, CAST(:is_whole AS boolean), slot_starts_at, owner_id, trigger_id, type, is_test,
+    SELECT shard, false, slot_starts_at, owner_id, trigger_id, type, is_test,
         CAST(:below AS bigint), count(*)
     FROM (
         SELECT shard, owner_id, trigger_id, type, is_test, (CAST(:slots AS timestamptz[]))[
             width_bucket(triggered_at, CAST(:slots AS timestamptz[]))] AS slot_starts_at
         FROM events
         WHERE triggered_at >= :starts_at AND triggered_at < :ends_at
-            AND xid >= :above AND xid < :below
+            AND xid >= :above AND xid < :below {indexed}
     ) AS stored
     GROUP BY shard, slot_starts_at, owner_id, trigger_id, type, is_test
-""")
+"""
+_ADD_ALL_TO_SLOTS = text(_ADD_SLOTS.format(indexed=""))
+_ADD_NEW_TO_SLOTS = text(_ADD_SLOTS.format(indexed=f"AND xid > 0 AND {_EVERY_SHARD}"))
+_ADD_SLOTS_TO_WHOLE = """
+    INSERT INTO slot_counts
+        (shard, is_whole, starts_at, owner_id, trigger_id, type, is_test, below, count)
+    SELECT shard, true, CAST(:starts_at AS timestamptz), owner_id, trigger_id, type, is_test,
+        CAST(:below AS bigint), CAST(sum(count) AS bigint)
+    FROM slot_counts
+    WHERE {every_shard} AND is_whole = false AND below > :above
+        AND starts_at >= :starts_at AND starts_at < :ends_at
+    GROUP BY shard, owner_id, trigger_id, type, is_test
+"""
+_ADD_TO_WHOLE = text(_ADD_SLOTS_TO_WHOLE.format(every_shard=_EVERY_SHARD))
+_PLAN_FOR_THESE = text("SET LOCAL plan_cache_mode = force_custom_plan")
 _ACROSS = {ACROSS_SHARDS: "retention"}
-
-
-@dataclass(frozen=True, slots=True)
-class _Parts:
-    """What is to be counted: of a partition, stored by transactions from one up to another."""
-
-    partition: Partition
-    above: int
-    below: int
 
 
 @dataclass(frozen=True)
@@ -45,40 +58,46 @@ class Slots:
     async def count_on(self, partition: Partition) -> None:
         """Adds what was stored since the last time, by transactions that were over by now.
 
-        Whatever is stored later has a larger number. A number that this server has not reached came
-        with a dump from another: then all is counted anew.
+        Whatever is stored later has that number or a larger one. Numbers that came with a dump say
+        nothing here: then all is counted anew.
         """
+        await self.session.execute(_PLAN_FOR_THESE)
         row = EventPartition.starts_at == partition.starts_at
-        counted = select(EventPartition.counted_at, EventPartition.counted_below).where(row)
-        counted_at, above = (await self.session.execute(counted)).one()
+        counted = select(
+            EventPartition.counted_at, EventPartition.counted_below, counted_here()
+        ).where(row)
+        counted_at, above, is_of_this_server = (await self.session.execute(counted)).one()
         now, below = await database_now(self.session), await self._oldest_running()
-        if above is not None and above > below:
+        if above is not None and not is_of_this_server:
             await self.forget(partition)
             counted_at = above = None
-        parts = _Parts(partition, above or 0, below)
-        await self._add(parts, partition.slots)
+        stretch = {
+            "starts_at": partition.starts_at,
+            "ends_at": partition.ends_at,
+            "above": above or 0,
+            "below": below,
+        }
+        new = _ADD_NEW_TO_SLOTS if above else _ADD_ALL_TO_SLOTS
+        await self._execute(new, {**stretch, "slots": partition.slots})
         if now >= partition.ends_at:
             was_over = counted_at is not None and counted_at >= partition.ends_at
-            await self._add(parts if was_over else replace(parts, above=0), None)
-        counted_at = now if counted_at is None else max(counted_at, now)
+            since = stretch if was_over else {**stretch, "above": 0}
+            await self._execute(_ADD_TO_WHOLE, since)
         await self.session.execute(
-            update(EventPartition).where(row).values(counted_at=counted_at, counted_below=below)
+            update(EventPartition)
+            .where(row)
+            .values(
+                counted_at=now if counted_at is None else max(counted_at, now),
+                counted_below=below,
+                counted_xid=OWN_XID,
+            )
         )
 
     async def _oldest_running(self) -> int:
         return (await Events(self.session).get_horizon()).oldest
 
-    async def _add(self, parts: _Parts, slots: list[datetime] | None) -> None:
-        """None is the partition as a whole."""
-        values = {
-            "is_whole": slots is None,
-            "slots": slots or [parts.partition.starts_at],
-            "starts_at": parts.partition.starts_at,
-            "ends_at": parts.partition.ends_at,
-            "above": parts.above,
-            "below": parts.below,
-        }
-        await self.session.execute(_COUNT_ON, values, execution_options=_ACROSS)
+    async def _execute(self, statement: TextClause, values: dict[str, Any]) -> None:
+        await self.session.execute(statement, values, execution_options=_ACROSS)
 
     async def forget(self, partition: Partition) -> None:
         statement = delete(SlotCount).where(

@@ -4,12 +4,25 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Boolean, Identity, Index, SmallInteger, Text, func, text
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    ColumnElement,
+    Identity,
+    Index,
+    SmallInteger,
+    Text,
+    func,
+    literal_column,
+    text,
+)
 from sqlalchemy.orm import Mapped, mapped_column
 
 from event_trigger.models.base import Base
 
 CURRENT_XID = text("CAST(CAST(pg_current_xact_id() AS text) AS bigint)")
+OWN_XID = literal_column(CURRENT_XID.text, BigInteger)
+COUNTED_HERE = "counted_xid % 4294967296 = CAST(CAST(event_partitions.xmin AS text) AS bigint)"
 
 
 class EventType(StrEnum):
@@ -68,7 +81,8 @@ class EventPartition(Base):
     """A partition of the events, `[starts_at, ends_at)`; closed ones take no more rows.
 
     `slot_counts` has the counts of what transactions before `counted_below` stored in it; as a
-    whole, too, if it was over at `counted_at`.
+    whole, too, if it was over at `counted_at`. `counted_xid` is the transaction that wrote the row:
+    such numbers are a server's own, and that of a row that came with a dump is another.
     """
 
     __tablename__ = "event_partitions"
@@ -78,6 +92,12 @@ class EventPartition(Base):
     closed_at: Mapped[datetime | None]
     counted_at: Mapped[datetime | None]
     counted_below: Mapped[int | None]
+    counted_xid: Mapped[int | None]
+
+
+def counted_here() -> ColumnElement[bool]:
+    """Whether what a partition's row says of its slots is of this server's transactions."""
+    return func.coalesce(literal_column(COUNTED_HERE, Boolean), False)
 
 
 class EventCount(Base):
