@@ -6,6 +6,8 @@ from datetime import UTC, datetime
 
 MEDIA_TYPE = "application/cloudevents+json"
 
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
 
 @dataclass(frozen=True, slots=True)
 class CloudEvent:
@@ -37,7 +39,7 @@ class CloudEvent:
             attributes["scheduledfor"] = _written(self.scheduled_for)
         if self.replay_of is not None:
             attributes["replayof"] = str(self.replay_of)
-        envelope = json.dumps(attributes, ensure_ascii=False, separators=(",", ":"))
+        envelope = _encode(attributes)
         return f'{envelope[:-1]},"data":{self.payload or "null"}}}'.encode()
 
 
