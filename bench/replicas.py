@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 
 import psutil
@@ -47,7 +48,13 @@ def shares(built: Site) -> Shares:
 
 
 def _spent(processes: Iterable[psutil.Process]) -> float:
-    return sum(one.cpu_times().user + one.cpu_times().system for one in processes)
+    """Without those that have ended since they were listed."""
+    spent = 0.0
+    for one in processes:
+        with suppress(psutil.NoSuchProcess):
+            times = one.cpu_times()
+            spent += times.user + times.system
+    return spent
 
 
 async def measure_calls(built: Site, *, count: int) -> float:
