@@ -1,4 +1,4 @@
-"""Very many triggers of one shard, due at one instant."""
+"""More triggers than a batch, or in more shards than there are workers, due at one instant."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence

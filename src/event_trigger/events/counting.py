@@ -22,7 +22,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from event_trigger.db.engine import ACROSS_SHARDS
 from event_trigger.events.partitions import Partition
 from event_trigger.events.selection import EventFilter, narrow
-from event_trigger.models import SHARDS, Event, EventCount, EventType, SlotCount
+from event_trigger.models import EVERY_SHARD, Event, EventCount, EventType, SlotCount
 from event_trigger.models.event import COUNTED_HERE
 
 # The rest of the transaction is planned for its instants: a plan for any counts ten times as long.
@@ -39,9 +39,7 @@ _PARTITIONS = """
     ORDER BY starts_at
 """
 _LIST_PARTITIONS = text(_PARTITIONS.format(counted_here=COUNTED_HERE))
-_EVERY_SHARD: ColumnElement[bool] = literal_column(
-    f"shard IN ({', '.join(map(str, range(SHARDS)))})"
-)
+_EVERY_SHARD: ColumnElement[bool] = literal_column(EVERY_SHARD)
 _OF_ANY_KIND = (  # so that the indexes are of use, which have the kind before the time
     Event.type.in_([literal_column(f"'{one}'") for one in EventType]),
     Event.is_test.in_([literal_column("false"), literal_column("true")]),

@@ -3,23 +3,16 @@
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import (
-    TextClause,
-    delete,
-    select,
-    text,
-    update,
-)
+from sqlalchemy import TextClause, delete, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from event_trigger.db.clock import database_now
 from event_trigger.db.engine import ACROSS_SHARDS
 from event_trigger.events.partitions import Partition
 from event_trigger.events.repository import Events
-from event_trigger.models import SHARDS, EventPartition, SlotCount
+from event_trigger.models import EVERY_SHARD, SHARDS, EventPartition, SlotCount
 from event_trigger.models.event import OWN_XID, counted_here
 
-_EVERY_SHARD = f"shard IN ({', '.join(map(str, range(SHARDS)))})"
 _ADD_SLOTS = """
     INSERT INTO slot_counts
         (shard, is_whole, starts_at, owner_id, trigger_id, type, is_test, below, count)
@@ -35,7 +28,7 @@ _ADD_SLOTS = """
     GROUP BY shard, slot_starts_at, owner_id, trigger_id, type, is_test
 """
 _ADD_ALL_TO_SLOTS = text(_ADD_SLOTS.format(indexed=""))
-_ADD_NEW_TO_SLOTS = text(_ADD_SLOTS.format(indexed=f"AND xid > 0 AND {_EVERY_SHARD}"))
+_ADD_NEW_TO_SLOTS = text(_ADD_SLOTS.format(indexed=f"AND xid > 0 AND {EVERY_SHARD}"))
 _ADD_SLOTS_TO_WHOLE = """
     INSERT INTO slot_counts
         (shard, is_whole, starts_at, owner_id, trigger_id, type, is_test, below, count)
@@ -46,7 +39,7 @@ _ADD_SLOTS_TO_WHOLE = """
         AND starts_at >= :starts_at AND starts_at < :ends_at
     GROUP BY shard, owner_id, trigger_id, type, is_test
 """
-_ADD_TO_WHOLE = text(_ADD_SLOTS_TO_WHOLE.format(every_shard=_EVERY_SHARD))
+_ADD_TO_WHOLE = text(_ADD_SLOTS_TO_WHOLE.format(every_shard=EVERY_SHARD))
 _PLAN_FOR_THESE = text("SET LOCAL plan_cache_mode = force_custom_plan")
 _ACROSS = {ACROSS_SHARDS: "retention"}
 

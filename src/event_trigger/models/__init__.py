@@ -2,7 +2,7 @@
 
 from event_trigger.models.api_key import ApiKey
 from event_trigger.models.audit_entry import ActorKind, AuditEntry
-from event_trigger.models.base import SHARDS, Base, shard_of
+from event_trigger.models.base import EVERY_SHARD, SHARDS, Base, shard_of
 from event_trigger.models.delivery import (
     Delivery,
     DeliveryAttempt,
@@ -28,6 +28,7 @@ from event_trigger.models.unfired_range import UnfiredRange, UnfiredReason
 from event_trigger.models.user import Role, User
 
 __all__ = [
+    "EVERY_SHARD",
     "SHARDS",
     "ActorKind",
     "ApiKey",

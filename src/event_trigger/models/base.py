@@ -7,6 +7,7 @@ from sqlalchemy import JSON, BigInteger, DateTime, MetaData
 from sqlalchemy.orm import DeclarativeBase
 
 SHARDS = 64  # a constant, never a setting: rows carry it for ever
+EVERY_SHARD = f"shard IN ({', '.join(map(str, range(SHARDS)))})"  # as most indexes begin with it
 
 
 def shard_of(owner_id: int) -> int:
