@@ -81,6 +81,9 @@ class _Turn(NamedTuple):
     after: Place = FIRST
 
 
+PassOn = Callable[[_Turn], None]
+
+
 class _Work:
     """A batch of each shard in turn; what is late has its turn last, and not for long.
 
@@ -167,17 +170,17 @@ class _Work:
             self._join()
 
 
-async def _fire_shard(sessions: Sessions, turn: _Turn, pass_on: Callable[[_Turn], None]) -> int:
+async def _fire_shard(sessions: Sessions, turn: _Turn, pass_on: PassOn) -> int:
     """Fires one batch; when it fails for a reason of its own, one by one, to find the culprit.
 
     If there may be more, it passes the next turn on before it fires. What the claims pass over, or
     what is left of a batch that is too large, has its turn when it is looked for again.
     """
     try:
-        fired = await _fire_batch(sessions, turn, pass_on)
+        fired = await _fire_batch(sessions, turn, pass_on, limit=BATCH)
         if fired or not turn.late or turn.after != FIRST:
             return fired
-        return await _fire_waited_for(sessions, turn.shard)
+        return await _fire_waited_for(sessions, turn, pass_on)
     except Exception as error:
         if is_outage(error) and sqlstate(error) != QUERY_CANCELED:
             raise
@@ -185,10 +188,14 @@ async def _fire_shard(sessions: Sessions, turn: _Turn, pass_on: Callable[[_Turn]
     return await _fire_one_by_one(sessions, turn.shard)
 
 
-async def _fire_batch(sessions: Sessions, turn: _Turn, pass_on: Callable[[_Turn], None]) -> int:
+async def _fire_batch(
+    sessions: Sessions, turn: _Turn, pass_on: PassOn, *, limit: int, wait: bool = False
+) -> int:
     async with sessions.begin() as session:
         firings = Firings(session)
-        claimed = await firings.claim_due(turn.shard, BATCH, after=turn.after, late=turn.late)
+        claimed = await firings.claim_due(
+            turn.shard, limit, after=turn.after, late=turn.late, wait=wait
+        )
         if len(claimed) == BATCH:
             last = claimed[-1]
             pass_on(turn._replace(after=Place(last.next_fire_at, last.id)))
@@ -197,19 +204,14 @@ async def _fire_batch(sessions: Sessions, turn: _Turn, pass_on: Callable[[_Turn]
     return len(claimed)
 
 
-async def _fire_waited_for(sessions: Sessions, shard: int) -> int:
+async def _fire_waited_for(sessions: Sessions, turn: _Turn, pass_on: PassOn) -> int:
     """Queues for a late row: calls that hand its lock to each other never leave it free."""
     try:
-        async with sessions.begin() as session:
-            firings = Firings(session)
-            claimed = await firings.claim_due(shard, 1, late=True, wait=True)
-            if claimed:
-                await _record(firings, shard, claimed, most=BATCH)
+        return await _fire_batch(sessions, turn, pass_on, limit=1, wait=True)
     except DBAPIError as error:
         if sqlstate(error) != LOCK_NOT_AVAILABLE:
             raise
         return 0
-    return len(claimed)
 
 
 async def _fire_one_by_one(sessions: Sessions, shard: int) -> int:
