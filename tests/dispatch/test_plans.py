@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from sqlalchemy import select
@@ -10,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 from event_trigger.accounting.repository import Ledger
 from event_trigger.db.engine import create_engine
 from event_trigger.dispatch.due import Due
+from event_trigger.dispatch.planned import list_planned
 from event_trigger.dispatch.repository import Firing, Firings
 from event_trigger.events.partitions import Partition
 from event_trigger.events.repository import Events
@@ -17,6 +19,7 @@ from event_trigger.events.selection import EventFilter
 from event_trigger.events.window import Window
 from event_trigger.models import EventPartition
 from event_trigger.triggers.repository import OwnedId
+from tests.support.citus import stand_in_for_citus
 from tests.support.databases import connect
 from tests.support.plans import plans_of, tables_scanned
 from tests.support.planting import plant_triggers
@@ -44,25 +47,24 @@ async def engine(database_url: str) -> AsyncIterator[AsyncEngine]:
     await engine.dispose()
 
 
-async def test_asking_for_due_shards_reads_the_index_of_what_is_due(engine: AsyncEngine) -> None:
-    async def work(session: AsyncSession) -> None:
-        await Firings(session).list_due_shards()
+async def test_asking_what_is_planned_probes_one_index_for_each_shard(engine: AsyncEngine) -> None:
+    [_, plan] = await plans_of(engine, list_planned)
 
-    [plan] = await plans_of(engine, work)
+    assert plan.count("Index Only Scan using ix_triggers_due_in_shard on triggers") == 1
+    assert plan.count("Index Only Scan Backward using ix_triggers_due_in_shard on triggers") == 1
+    assert plan.count("Index Cond: ((shard = every.shard)") == 2
+    assert plan.count("Limit") == 2
 
-    assert "Index Only Scan using ix_triggers_due on triggers" in plan
 
-
-async def test_asking_for_the_next_instant_reads_one_entry_of_that_index(
-    engine: AsyncEngine,
+async def test_a_cluster_is_asked_for_what_its_index_has_due(
+    engine: AsyncEngine, database: Any
 ) -> None:
-    async def work(session: AsyncSession) -> None:
-        await Firings(session).next_planned()
+    await stand_in_for_citus(database)
 
-    [plan] = await plans_of(engine, work)
+    [_, plan] = await plans_of(engine, list_planned)
 
-    assert "Index Only Scan using ix_triggers_due on triggers" in plan
-    assert "Limit" in plan
+    assert "using ix_triggers_due_in_shard on triggers" in plan
+    assert "next_fire_at <= " in plan.split("Index Cond:")[1]
 
 
 async def test_claiming_reads_the_due_entries_of_its_shard_in_order(engine: AsyncEngine) -> None:

@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 from event_trigger.db.batches import BATCH, in_batches
-from event_trigger.db.citus import has_citus
+from event_trigger.db.citus import is_in_cluster
 from event_trigger.db.clock import database_now
 from event_trigger.db.engine import Sessions
 from event_trigger.deliveries.giving_up import GIVEN_UP_AFTER, Backlog
@@ -15,7 +15,7 @@ from event_trigger.models import DeliveryStatus
 async def retain_deliveries(sessions: Sessions, keep_for: timedelta) -> None:
     """Gives up what has been due for a week, and purges what is past keeping, in short steps."""
     async with sessions() as session:
-        waiting = WaitingList(session, in_cluster=await has_citus(session))
+        waiting = WaitingList(session, in_cluster=await is_in_cluster(session))
         neglected = await waiting.list_neglected(GIVEN_UP_AFTER)
     for shard, destination_id in neglected:
         await _give_up(sessions, shard, destination_id)

@@ -9,7 +9,7 @@ from itertools import groupby
 
 import structlog
 
-from event_trigger.db.citus import has_citus
+from event_trigger.db.citus import is_in_cluster
 from event_trigger.db.engine import Sessions, is_outage, sqlstate
 from event_trigger.deliveries.claiming import Part, claim
 from event_trigger.deliveries.interruption import Interruptions
@@ -48,7 +48,6 @@ class Worker:
         self._vault = vault
         self._schedule = schedule
         self._woken = woken
-        self._in_cluster: bool | None = None  # not asked yet
         self._attempts = Pool(MOST_IN_FLIGHT)
         self._bytes = Pool(MOST_BYTES_IN_FLIGHT)
         self._sending: dict[asyncio.Task[None], Leased] = {}
@@ -74,9 +73,8 @@ class Worker:
 
     async def _list_waiting(self) -> list[Waiting]:
         async with self._sessions() as session:
-            if self._in_cluster is None:
-                self._in_cluster = await has_citus(session)
-            return await WaitingList(session, in_cluster=self._in_cluster).list_waiting()
+            waiting = WaitingList(session, in_cluster=await is_in_cluster(session))
+            return await waiting.list_waiting()
 
     def _reserve(self, due: Sequence[Waiting]) -> list[Part]:
         """An even part for each, and no more than leaves room for those who come later."""

@@ -19,6 +19,7 @@ from event_trigger.db.engine import (
     sqlstate,
 )
 from event_trigger.dispatch.due import Due, due
+from event_trigger.dispatch.planned import list_planned
 from event_trigger.dispatch.repository import FIRST, Claimed, Firing, Firings, Place
 from event_trigger.models import UnfiredReason
 from event_trigger.triggers.history import History, UnfiredOf
@@ -55,14 +56,15 @@ async def fire_due(sessions: Sessions, progressed: Progress) -> float:
     if work.fired:
         return 0.0
     progressed()
-    async with sessions() as session:
-        planned = await Firings(session).next_planned()
-    if planned is None:
+    if work.found:
+        return LOCKED_WAIT
+    if work.upcoming is None:
         return LONGEST_WAIT
-    if work.found or planned.seconds > 2 * AHEAD:
-        return min(max(planned.seconds - AHEAD, LOCKED_WAIT if work.found else 0.0), LONGEST_WAIT)
-    await _sleep(max(0.0, planned.seconds))
-    fired = await _fire_shard(sessions, _Turn(planned.shard, late=False), lambda _: None)
+    seconds = work.upcoming.at - asyncio.get_running_loop().time()
+    if seconds > 2 * AHEAD:
+        return min(seconds - AHEAD, LONGEST_WAIT)
+    await _sleep(max(0.0, seconds))
+    fired = await _fire_shard(sessions, _Turn(work.upcoming.shard, late=False), lambda _: None)
     progressed()
     return 0.0 if fired else LOCKED_WAIT
 
@@ -81,6 +83,13 @@ class _Turn(NamedTuple):
     after: Place = FIRST
 
 
+class _Upcoming(NamedTuple):
+    """The first instant of a shard with nothing due, by the clock of the event loop."""
+
+    at: float
+    shard: int
+
+
 PassOn = Callable[[_Turn], None]
 
 
@@ -96,6 +105,7 @@ class _Work:
     def __init__(self, sessions: Sessions, progressed: Progress) -> None:
         self.found = False
         self.fired = 0
+        self.upcoming: _Upcoming | None = None
         self._sessions = sessions
         self._progressed = progressed
         self._clock = asyncio.get_running_loop().time
@@ -133,13 +143,17 @@ class _Work:
         self._look_at = math.inf  # the others go on meanwhile
         try:
             async with self._sessions() as session:
-                shards = await Firings(session).list_due_shards()
+                planned = await list_planned(session)
         finally:
-            self._look_at = self._clock() + LOOK_EVERY
-        self.found = self.found or bool(shards)
-        self._turns = deque(_Turn(one.shard, late=False) for one in shards if one.has_on_time)
+            now = self._clock()
+            self._look_at = now + LOOK_EVERY
+        due = [one for one in planned if one.has_late or one.has_on_time]
+        self.found |= bool(due)
+        self._turns = deque(_Turn(one.shard, late=False) for one in due if one.has_on_time)
         self._sure = len(self._turns) + 1  # all that are on time, and one that is late
-        self._turns.extend(_Turn(one.shard, late=True) for one in shards if one.has_late)
+        self._turns.extend(_Turn(one.shard, late=True) for one in due if one.has_late)
+        upcoming = [_Upcoming(now + one.seconds, one.shard) for one in planned if one not in due]
+        self.upcoming = min(upcoming, default=None)
 
     async def _take_turns(self) -> None:
         while self._turns:

@@ -2,15 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import NamedTuple
 
-from sqlalchemy import func, select, text, update
+from sqlalchemy import func, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from event_trigger.db.engine import ACROSS_SHARDS
 from event_trigger.deliveries.outbox import StoredEvent, store_deliveries
 from event_trigger.dispatch.due import Due
+from event_trigger.dispatch.planned import LATE
 from event_trigger.events.repository import Events
 from event_trigger.models import EventType, Trigger, TriggerStatus
 from event_trigger.triggers.history import History, UnfiredOf
@@ -58,7 +58,6 @@ _ADVANCE_TRIGGERS = text("""
     WHERE triggers.shard = :shard AND triggers.id = advanced.id
 """)
 
-LATE = timedelta(seconds=1)
 PATIENCE = "250ms"
 _CLAIMS = {
     (late, wait): text(_CLAIM.format(age=age, otherwise="" if wait else "SKIP LOCKED"))
@@ -108,52 +107,9 @@ class Firing(NamedTuple):
     due: Due
 
 
-@dataclass(frozen=True, slots=True)
-class DueShard:
-    """A shard with something due: late already, on time, or both."""
-
-    shard: int
-    has_late: bool
-    has_on_time: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Planned:
-    """The shard that is next to fire, and in how many seconds; less than 0 if it is late."""
-
-    shard: int
-    seconds: float
-
-
 @dataclass(frozen=True)
 class Firings:
     session: AsyncSession
-
-    async def list_due_shards(self) -> list[DueShard]:
-        """In any order: replicas rarely meet, and one that is held up is not always first."""
-        oldest, then = func.min(Trigger.next_fire_at), func.now() - LATE
-        statement = (
-            select(Trigger.shard, oldest < then, func.max(Trigger.next_fire_at) >= then)
-            .where(Trigger.next_fire_at <= func.now())
-            .group_by(Trigger.shard)
-            .order_by(func.random())
-        )
-        options = {ACROSS_SHARDS: "due shards"}
-        rows = await self.session.execute(statement, execution_options=options)
-        return [DueShard(*row) for row in rows]
-
-    async def next_planned(self) -> Planned | None:
-        """The earliest planned instant, by the database's clock, if there is one."""
-        wait = func.extract("epoch", Trigger.next_fire_at - func.clock_timestamp())
-        statement = (
-            select(Trigger.shard, wait)
-            .where(Trigger.next_fire_at.is_not(None))
-            .order_by(Trigger.next_fire_at)
-            .limit(1)
-        )
-        options = {ACROSS_SHARDS: "due shards"}
-        row = (await self.session.execute(statement, execution_options=options)).one_or_none()
-        return None if row is None else Planned(row[0], float(row[1]))
 
     async def claim_due(
         self,

@@ -26,7 +26,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from event_trigger.config import Settings
-from event_trigger.db.citus import has_citus
+from event_trigger.db.citus import is_in_cluster
 from event_trigger.db.clock import database_now
 from event_trigger.db.engine import (
     ACROSS_SHARDS,
@@ -194,7 +194,7 @@ async def count(sessions: Sessions, settings: Settings) -> None:
     Counting only saves reading rows, so what comes of it must not keep the rest from being done.
     """
     async with sessions() as session:
-        if await has_citus(session):
+        if await is_in_cluster(session):
             return
     every = max(settings.partition_width / SLOTS, settings.sweep_every)
 

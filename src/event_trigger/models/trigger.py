@@ -75,10 +75,4 @@ class Trigger(Base):
             "id",
             postgresql_where=text("next_fire_at IS NOT NULL"),
         ),
-        Index(
-            "ix_triggers_due",
-            "next_fire_at",
-            "shard",
-            postgresql_where=text("next_fire_at IS NOT NULL"),
-        ),
     )

@@ -1,0 +1,69 @@
+"""Asks which shards have something due, or soon will: a probe or two of the index for each."""
+
+from datetime import timedelta
+from typing import NamedTuple
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from event_trigger.db.citus import is_in_cluster
+from event_trigger.db.engine import ACROSS_SHARDS
+from event_trigger.models import EVERY_SHARD, SHARDS
+
+LATE = timedelta(seconds=1)
+FORESEEN = timedelta(seconds=2)  # whoever asks is back before that
+
+# In any order: replicas rarely meet, and a shard that is held up is not always first.
+_LIST_PLANNED = text(f"""
+    SELECT every.shard, extract(epoch FROM first.at - clock_timestamp()),
+        first.at < now() - CAST(:late AS interval),
+        first.at <= now() AND (
+            SELECT next_fire_at FROM triggers
+            WHERE triggers.shard = every.shard AND next_fire_at <= now()
+            ORDER BY next_fire_at DESC LIMIT 1
+        ) >= now() - CAST(:late AS interval)
+    FROM generate_series(0, {SHARDS - 1}) AS every (shard)
+    CROSS JOIN LATERAL (
+        SELECT next_fire_at AS at FROM triggers
+        WHERE triggers.shard = every.shard AND next_fire_at <= now() + CAST(:foreseen AS interval)
+        ORDER BY next_fire_at LIMIT 1
+    ) AS first
+    ORDER BY random()
+""")  # noqa: S608
+# Citus goes along no index for each of some shards: this reads all that is due
+_LIST_PLANNED_IN_CLUSTER = text(f"""
+    SELECT shard, extract(epoch FROM min(next_fire_at) - clock_timestamp()),
+        min(next_fire_at) < now() - CAST(:late AS interval),
+        coalesce(max(next_fire_at) FILTER (WHERE next_fire_at <= now())
+            >= now() - CAST(:late AS interval), false)
+    FROM triggers
+    WHERE {EVERY_SHARD} AND next_fire_at <= now() + CAST(:foreseen AS interval)
+    GROUP BY shard
+    ORDER BY random()
+""")  # noqa: S608
+
+
+class Planned(NamedTuple):
+    """A shard with something planned: its first instant is in so many seconds.
+
+    Less than 0 is due; whether some of it is late already, and some on time, is said too.
+    """
+
+    shard: int
+    seconds: float
+    has_late: bool
+    has_on_time: bool
+
+
+async def list_planned(session: AsyncSession) -> list[Planned]:
+    """The shards in which something is due by the database's clock, or will be in 2 seconds."""
+    statement = _LIST_PLANNED_IN_CLUSTER if await is_in_cluster(session) else _LIST_PLANNED
+    rows = await session.execute(
+        statement,
+        {"late": LATE, "foreseen": FORESEEN},
+        execution_options={ACROSS_SHARDS: "due shards"},
+    )
+    return [
+        Planned(shard, float(seconds), has_late, has_on_time)
+        for shard, seconds, has_late, has_on_time in rows
+    ]
