@@ -72,33 +72,18 @@ class Sender:
             for scheme, make in (("https", guard.open_encrypted), ("http", guard.open_plain))
         }
 
-    async def post(
+    def post(
         self, url: str, headers: dict[str, str], body: bytes, *, within: float
-    ) -> Answer:
-        """Sends exactly these bytes; `within` is in seconds, from the first look-up to the last
-        byte that is read. A failure is an answer too: nothing is raised."""
-        attempt = _Attempt()
-        exchange = asyncio.create_task(self._exchange(url, headers, body, attempt))
-        try:
-            done, _ = await asyncio.wait({exchange}, timeout=within)
-        finally:
-            if not exchange.done():  # not waited for: what hangs may also hang while it is closed
-                exchange.cancel()
-                exchange.add_done_callback(_look_away)
-        answer = attempt.answer
-        if not done:
-            answer.error = _verdict(answer.status_code) or (
-                None if answer.status_code else DeliveryError.TIMEOUT
-            )
-            return answer
-        failure = exchange.exception()
-        if failure is None or answer.status_code is not None:
-            answer.error = _verdict(answer.status_code)
-        elif isinstance(failure, _EXPECTED):
-            answer.error = _kind_of(failure, attempt)
-        else:
-            raise failure
-        return answer
+    ) -> "asyncio.Future[Answer]":
+        """Begins to send exactly these bytes; `within` is in seconds, from the first look-up to the
+        last byte that is read. A failure is an answer too. Cancelled, it is broken off."""
+        loop = asyncio.get_running_loop()
+        attempt, answered = _Attempt(), loop.create_future()
+        exchange = loop.create_task(self._exchange(url, headers, body, attempt))
+        timer = loop.call_later(within, _run_out, answered, attempt)
+        exchange.add_done_callback(partial(_conclude, answered, attempt))
+        answered.add_done_callback(partial(_leave, exchange, timer))
+        return answered
 
     async def _exchange(
         self, url: str, headers: dict[str, str], body: bytes, attempt: _Attempt
@@ -122,6 +107,43 @@ class Sender:
     async def aclose(self) -> None:
         for transport in self._transports.values():
             await transport.aclose()
+
+
+def _run_out(answered: "asyncio.Future[Answer]", attempt: _Attempt) -> None:
+    """The time is up: what is there by now is the answer."""
+    if not answered.done():
+        answer = attempt.answer
+        is_answered = answer.status_code is not None
+        answer.error = _verdict(answer.status_code) if is_answered else DeliveryError.TIMEOUT
+        answered.set_result(answer)
+
+
+def _conclude(
+    answered: "asyncio.Future[Answer]", attempt: _Attempt, exchange: asyncio.Task[None]
+) -> None:
+    if exchange.cancelled():
+        answered.cancel()
+        return
+    failure = exchange.exception()
+    if answered.done():
+        return
+    answer = attempt.answer
+    if failure is None or answer.status_code is not None:
+        answer.error = _verdict(answer.status_code)
+    elif isinstance(failure, _EXPECTED):
+        answer.error = _kind_of(failure, attempt)
+    else:
+        answered.set_exception(failure)
+        return
+    answered.set_result(answer)
+
+
+def _leave(
+    exchange: asyncio.Task[None], timer: asyncio.TimerHandle, _answered: "asyncio.Future[Answer]"
+) -> None:
+    """What goes on is broken off and not waited for: it may also hang while it is closed."""
+    timer.cancel()
+    exchange.cancel()
 
 
 def _request(url: httpx.URL, headers: dict[str, str], body: bytes) -> httpx.Request:
@@ -286,8 +308,3 @@ def _causes(failure: BaseException) -> Iterator[BaseException]:
 def _as_text(read: bytes) -> str:
     """What PostgreSQL can hold of it."""
     return read.decode(errors="replace").replace("\0", "\ufffd")
-
-
-def _look_away(exchange: asyncio.Task[None]) -> None:
-    if not exchange.cancelled():
-        exchange.exception()

@@ -5,6 +5,7 @@ import random
 import time
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from itertools import groupby
 
 import structlog
@@ -13,7 +14,7 @@ from event_trigger.db.citus import is_in_cluster
 from event_trigger.db.engine import Sessions, is_outage, sqlstate
 from event_trigger.deliveries.claiming import Part, claim
 from event_trigger.deliveries.interruption import Interruptions
-from event_trigger.deliveries.parcel import Leased, Parcel, leased, pack, recorded
+from event_trigger.deliveries.parcel import Leased, leased, pack, recorded
 from event_trigger.deliveries.queue import Claimed
 from event_trigger.deliveries.recording import Done, Recorder
 from event_trigger.deliveries.sender import Answer, Sender
@@ -50,7 +51,7 @@ class Worker:
         self._woken = woken
         self._attempts = Pool(MOST_IN_FLIGHT)
         self._bytes = Pool(MOST_BYTES_IN_FLIGHT)
-        self._sending: dict[asyncio.Task[None], Leased] = {}
+        self._sending: dict[asyncio.Future[Answer], Leased] = {}
         self._recorder = Recorder(sessions, settled=self._settle)
 
     async def deliver_due(self) -> float:
@@ -123,11 +124,15 @@ class Worker:
     ) -> None:
         delivery = leased(shard, row, destination)
         self._hold(delivery, 1, delivery.size)
-        parcel = None if secrets is None else pack(row, destination, secrets)
-        sending = self._send(delivery, parcel, destination.now)
-        task = asyncio.create_task(sending)
-        self._sending[task] = delivery
-        task.add_done_callback(self._sending.pop)
+        if secrets is None:
+            self._conclude(delivery, Answer(DeliveryError.SECRET_UNREADABLE), destination.now, 0.0)
+            return
+        parcel, began = pack(row, destination, secrets), time.perf_counter()
+        answered = self._sender.post(
+            delivery.url, parcel.headers, parcel.body, within=parcel.timeout
+        )
+        self._sending[answered] = delivery
+        answered.add_done_callback(partial(self._answered, delivery, destination.now, began))
 
     def _secrets_of(self, destination: Claimed) -> Secrets | None:
         """None if they cannot be read: it is tried again, since somebody may set the key."""
@@ -142,30 +147,36 @@ class Worker:
             log.error("secret_unreadable", destination_id=destination.id)
             return None
 
-    async def _send(self, delivery: Leased, parcel: Parcel | None, claimed_at: datetime) -> None:
-        """Makes one attempt; times are by the database's clock, as all else."""
-        began = time.perf_counter()
-        answer = await self._answer_to(delivery, parcel)
+    def _answered(
+        self,
+        delivery: Leased,
+        claimed_at: datetime,
+        began: float,
+        answered: "asyncio.Future[Answer]",
+    ) -> None:
+        del self._sending[answered]
+        if answered.cancelled():
+            return
+        answer = Answer(DeliveryError.PROTOCOL_VIOLATED)
+        if (failure := answered.exception()) is None:
+            answer = answered.result()
+        else:
+            log.error("attempt_failed", delivery_id=delivery.delivery_id, exc_info=failure)
+        self._conclude(delivery, answer, claimed_at, time.perf_counter() - began)
+
+    def _conclude(
+        self, delivery: Leased, answer: Answer, claimed_at: datetime, took: float
+    ) -> None:
+        """Has it recorded, by the clock of the database, as all else; `took` is in seconds."""
         outcome = recorded(
             delivery,
             answer,
             attempted_at=claimed_at,
-            ended_at=claimed_at + timedelta(seconds=time.perf_counter() - began),
+            ended_at=claimed_at + timedelta(seconds=took),
             schedule=self._schedule,
             jitter=random.uniform(-1, 1),  # noqa: S311
         )
         self._recorder.add(Done(delivery, outcome))
-
-    async def _answer_to(self, delivery: Leased, parcel: Parcel | None) -> Answer:
-        if parcel is None:
-            return Answer(DeliveryError.SECRET_UNREADABLE)
-        try:
-            return await self._sender.post(
-                delivery.url, parcel.headers, parcel.body, within=parcel.timeout
-            )
-        except Exception:
-            log.exception("attempt_failed", delivery_id=delivery.delivery_id)
-            return Answer(DeliveryError.PROTOCOL_VIOLATED)
 
     def _settle(self, group: Sequence[Done]) -> None:
         for one in group:
@@ -178,8 +189,8 @@ class Worker:
         if self._sending:
             await asyncio.wait(self._sending, timeout=within)
         if unfinished := dict(self._sending):
-            for task in unfinished:
-                task.cancel()
+            for attempt in unfinished:
+                attempt.cancel()
             await asyncio.wait(unfinished)
             await self._give_back(sorted(unfinished.values(), key=lambda one: one.shard))
         await self._recorder.drain(max(0.5, deadline - asyncio.get_running_loop().time()))
