@@ -1,28 +1,18 @@
 """Counts each trigger's events: what was counted before, and the rows of the rest."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import groupby
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from sqlalchemy import (
-    BigInteger,
-    ColumnElement,
-    Row,
-    Select,
-    cast,
-    func,
-    literal_column,
-    select,
-    text,
-    union_all,
-)
+from sqlalchemy import Row, TextClause, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from event_trigger.db.engine import ACROSS_SHARDS
 from event_trigger.events.partitions import Partition
-from event_trigger.events.selection import EventFilter, narrow
-from event_trigger.models import EVERY_SHARD, Event, EventCount, EventType, SlotCount
+from event_trigger.events.selection import EventFilter
+from event_trigger.models import EVERY_SHARD, EventType, shard_of
 from event_trigger.models.event import COUNTED_HERE
 
 # The rest of the transaction is planned for its instants: a plan for any counts ten times as long.
@@ -39,16 +29,20 @@ _PARTITIONS = """
     ORDER BY starts_at
 """
 _LIST_PARTITIONS = text(_PARTITIONS.format(counted_here=COUNTED_HERE))
-_EVERY_SHARD: ColumnElement[bool] = literal_column(EVERY_SHARD)
-_OF_ANY_KIND = (  # so that the indexes are of use, which have the kind before the time
-    Event.type.in_([literal_column(f"'{one}'") for one in EventType]),
-    Event.is_test.in_([literal_column("false"), literal_column("true")]),
-    Event.id > literal_column("0"),
-)
+# plain SQL: as many parts as there are cost SQLAlchemy as much time as PostgreSQL
+_SUM = """
+    SELECT trigger_id, CAST(sum(fired) AS bigint) AS fired
+    FROM ({parts}) AS counted (trigger_id, fired)
+    GROUP BY trigger_id
+    ORDER BY trigger_id
+"""
+_KINDS = ", ".join(f"'{one}'" for one in EventType)
+# so that the indexes are of use, which have the kind before the time
+_OF_ANY_KIND = f"type IN ({_KINDS}) AND is_test IN (false, true) AND id > 0"
 
+_COMPARED = ("owner_id", "trigger_id", "type", "is_test")
 _EVER = datetime.max.replace(tzinfo=UTC)
 
-Counting = Select[int, int]
 Stretch = tuple[datetime, datetime]
 
 
@@ -69,15 +63,29 @@ async def count_by_trigger(session: AsyncSession, wanted: EventFilter) -> Sequen
         return ()
     rows = await session.execute(_LIST_PARTITIONS, {"start": start, "end": end})
     partitions = _without_gaps((Counted(*row) for row in rows), (start, end))
-    parts = _parts(partitions, (start, end), wanted)
-    both = union_all(*parts).subquery()
-    statement = (
-        select(both.c.trigger_id, cast(func.sum(both.c.fired), BigInteger).label("fired"))
-        .group_by(both.c.trigger_id)
-        .order_by(both.c.trigger_id)
-    )
+    parts = _Parts(_whose(wanted), _values(wanted))
+    parts.add_all(partitions, (start, end))
     options = {} if wanted.owner_id is not None else {ACROSS_SHARDS: "admin reads"}
-    return (await session.execute(statement, execution_options=options)).all()
+    counted = await session.execute(parts.sum, parts.values, execution_options=options)
+    return counted.all()
+
+
+def _whose(wanted: EventFilter) -> str:
+    """All of the filter but the window; the shards are said, as most indexes begin with them."""
+    conditions = [EVERY_SHARD if wanted.owner_id is None else "shard = :shard"]
+    conditions += [f"{name} = :{name}" for name in _COMPARED if getattr(wanted, name) is not None]
+    if wanted.trigger_ids is not None:
+        conditions.append("trigger_id = ANY (CAST(:trigger_ids AS bigint[]))")
+    return " AND ".join(conditions)
+
+
+def _values(wanted: EventFilter) -> dict[str, Any]:
+    values = {name: one for name in _COMPARED if (one := getattr(wanted, name)) is not None}
+    if wanted.owner_id is not None:
+        values["shard"] = shard_of(wanted.owner_id)
+    if wanted.trigger_ids is not None:
+        values["trigger_ids"] = sorted(wanted.trigger_ids)
+    return values
 
 
 def _without_gaps(partitions: Iterable[Counted], stretch: Stretch) -> Iterator[Counted]:
@@ -92,71 +100,61 @@ def _without_gaps(partitions: Iterable[Counted], stretch: Stretch) -> Iterator[C
         yield Counted(at, end)
 
 
-def _parts(
-    partitions: Iterable[Counted], stretch: Stretch, wanted: EventFilter
-) -> Iterator[Counting]:
-    """Closed partitions are one stretch, as closing leaves none out."""
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """Counts of parts of the log, in SQL, and the values of all their parameters."""
 
-    def source(one: Counted) -> object:
-        if one.is_closed and stretch[0] <= one.starts_at and one.ends_at <= stretch[1]:
-            return EventCount
-        return Event if one.below is None else one
+    whose: str
+    values: dict[str, Any]
+    counts: list[str] = field(default_factory=list)
 
-    for found, run in groupby(partitions, source):
-        several = list(run)
-        part = max(several[0].starts_at, stretch[0]), min(several[-1].ends_at, stretch[1])
-        if isinstance(found, Counted):
-            yield from _parts_of(found, part, wanted)
-        elif found is EventCount:
-            yield _of_closed(part, wanted)
-        else:
-            yield _of_rows(wanted, *_at(part), *_OF_ANY_KIND)
+    @property
+    def sum(self) -> TextClause:
+        return text(_SUM.format(parts=" UNION ALL ".join(self.counts)))
 
+    def add_all(self, partitions: Iterable[Counted], stretch: Stretch) -> None:
+        """Closed partitions are one stretch, as closing leaves none out."""
 
-def _parts_of(one: Counted, stretch: Stretch, wanted: EventFilter) -> Iterator[Counting]:
-    """Of a partition: its whole slots, what was stored since, and what was before in cut slots."""
-    slots = Partition(one.starts_at, one.ends_at).slots_within(*stretch)
-    if slots is None:
-        yield _of_rows(wanted, *_at(stretch), *_OF_ANY_KIND)
-        return
-    is_whole = one.is_counted_whole and stretch == (one.starts_at, one.ends_at)
-    yield _of_slots(slots, wanted, SlotCount.below <= one.below, SlotCount.is_whole.is_(is_whole))
-    since = Event.xid >= one.below, Event.xid > literal_column("0")
-    yield _of_rows(wanted, *_at(stretch), *since)
-    for cut in ((stretch[0], slots[0]), (slots[1], stretch[1])):
-        if cut[0] < cut[1]:
-            yield _of_rows(wanted, *_at(cut), *_OF_ANY_KIND, Event.xid < one.below)
+        def source(one: Counted) -> object:
+            if one.is_closed and stretch[0] <= one.starts_at and one.ends_at <= stretch[1]:
+                return "closed"
+            return "rows" if one.below is None else one
 
+        for found, run in groupby(partitions, source):
+            several = list(run)
+            part = max(several[0].starts_at, stretch[0]), min(several[-1].ends_at, stretch[1])
+            if isinstance(found, Counted):
+                self._add_counted(found, part)
+            elif found == "closed":
+                self._add("trigger_id, count FROM event_counts", "partition_starts_at", part)
+            else:
+                self._add_rows(part, _OF_ANY_KIND)
 
-def _of_closed(stretch: Stretch, wanted: EventFilter) -> Counting:
-    statement = select(EventCount.trigger_id, EventCount.count.label("fired")).where(
-        EventCount.partition_starts_at >= stretch[0], EventCount.partition_starts_at < stretch[1]
-    )
-    return _narrow(statement, EventCount, wanted)
+    def _add_counted(self, one: Counted, stretch: Stretch) -> None:
+        """Its whole slots, what was stored since, and what was before in cut slots."""
+        slots = Partition(one.starts_at, one.ends_at).slots_within(*stretch)
+        if slots is None:
+            self._add_rows(stretch, _OF_ANY_KIND)
+            return
+        below = self._value(one.below)
+        is_whole = one.is_counted_whole and stretch == (one.starts_at, one.ends_at)
+        counted = f"is_whole = {str(is_whole).lower()}", f"below <= {below}"
+        self._add("trigger_id, count FROM slot_counts", "starts_at", slots, *counted)
+        self._add_rows(stretch, f"xid >= {below} AND xid > 0")
+        for cut in ((stretch[0], slots[0]), (slots[1], stretch[1])):
+            if cut[0] < cut[1]:
+                self._add_rows(cut, _OF_ANY_KIND, f"xid < {below}")
 
+    def _add_rows(self, stretch: Stretch, *conditions: str) -> None:
+        self._add("trigger_id, 1 FROM events", "triggered_at", stretch, *conditions)
 
-def _of_slots(stretch: Stretch, wanted: EventFilter, *conditions: ColumnElement[bool]) -> Counting:
-    statement = select(SlotCount.trigger_id, SlotCount.count.label("fired")).where(
-        SlotCount.starts_at >= stretch[0],
-        SlotCount.starts_at < stretch[1],
-        *conditions,
-    )
-    return _narrow(statement, SlotCount, wanted)
+    def _add(self, source: str, instant: str, stretch: Stretch, *conditions: str) -> None:
+        start, end = map(self._value, stretch)
+        within = f"{instant} >= {start}", f"{instant} < {end}"
+        wheres = " AND ".join((self.whose, *within, *conditions))
+        self.counts.append(f"SELECT {source} WHERE {wheres}")
 
-
-def _of_rows(wanted: EventFilter, *conditions: ColumnElement[bool]) -> Counting:
-    statement = select(Event.trigger_id, func.count().label("fired")).where(*conditions)
-    return _narrow(statement, Event, wanted).group_by(Event.trigger_id)
-
-
-def _at(stretch: Stretch) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
-    return Event.triggered_at >= stretch[0], Event.triggered_at < stretch[1]
-
-
-def _narrow(
-    statement: Counting, table: type[Event | EventCount | SlotCount], wanted: EventFilter
-) -> Counting:
-    """The shards are said, as most indexes begin with them."""
-    if wanted.owner_id is None:
-        statement = statement.where(_EVERY_SHARD)
-    return narrow(statement, table, wanted)
+    def _value(self, value: Any) -> str:
+        name = f"value_{len(self.values)}"
+        self.values[name] = value
+        return f":{name}"
