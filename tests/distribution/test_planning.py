@@ -24,7 +24,7 @@ def test_a_cluster_with_everything_in_its_place_is_left_alone() -> None:
 def test_a_table_of_a_later_version_joins_the_others() -> None:
     assert plan(without("triggers")) == [
         f"ALTER TABLE triggers DROP CONSTRAINT {OF_TRIGGERS}",
-        "SELECT create_distributed_table('triggers', 'shard', colocate_with => 'deliveries')",
+        "SELECT create_distributed_table('triggers', 'shard', colocate_with => 'block_counts')",
         f"ALTER TABLE triggers ADD CONSTRAINT {OF_TRIGGERS} FOREIGN KEY(owner_id)"
         " REFERENCES users (id) ON DELETE CASCADE",
     ]

@@ -11,18 +11,24 @@ from typing import Any
 import asyncpg
 import httpx
 import pytest
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from event_trigger.db.engine import Sessions, create_engine, create_sessions
+from event_trigger.events.counting import count_by_trigger
 from event_trigger.events.partitions import Partition
 from event_trigger.events.retention import (
     Partitions,
+    add_up,
     archive,
     count,
     make_partitions,
     purge,
     sweep,
 )
+from event_trigger.events.selection import EventFilter
+from event_trigger.events.window import Window
 from tests.support.databases import connect
+from tests.support.plans import plans_of, tables_scanned
 from tests.support.planting import plant_event, plant_triggers
 from tests.support.reading import read_all
 from tests.support.services import ADA, BOB, idle_service, make_settings, running_service
@@ -261,6 +267,77 @@ async def test_counts_agree_with_the_rows_however_far_open_partitions_are_counte
 
     assert all(agreed)
     assert counted == 3
+
+
+async def test_closed_partitions_are_added_up_in_blocks_that_answer_every_filter(
+    database_url: str, database: Any, sessions: Sessions
+) -> None:
+    chance = random.Random(5)
+    settings = make_settings(database_url)
+    await plant_past(database, await make_past(sessions, hours=50))
+    await archive(sessions, settings)
+
+    await add_up(sessions, settings)
+    blocks = await database.fetch(
+        "SELECT starts_at, (SELECT sum(count) FROM event_counts WHERE partition_starts_at >="
+        " starts_at AND partition_starts_at < starts_at + interval '6 h') AS singly, sum(count)"
+        " FROM block_counts GROUP BY starts_at ORDER BY starts_at"
+    )
+    async with idle_service(database_url) as service:
+        ada, now = service.client(ADA), datetime.now(UTC)
+        filters = [some_filters(chance, start=now - 50 * HOUR, end=now) for _ in range(40)]
+        agreed = [await agree(ada, **one) for one in [{}, *filters]]
+        await database.execute(  # of blocks that are wanted as a whole, nothing else is read
+            "DELETE FROM event_counts USING event_partitions WHERE starts_at = partition_starts_at"
+            " AND block_starts_at > now() - interval '48 h'"
+        )
+        without_parts = await agree(ada)
+
+    assert [one["starts_at"] - blocks[0]["starts_at"] for one in blocks] == [
+        number * 6 * HOUR for number in range(8)
+    ]
+    assert all(one["singly"] == one["sum"] > 0 for one in blocks)
+    assert (all(agreed), without_parts) == (True, True)
+
+
+async def test_a_block_goes_with_its_first_partition_and_the_others_are_counted_singly(
+    database_url: str, database: Any, sessions: Sessions
+) -> None:
+    await plant_past(database, await make_past(sessions, hours=50))
+    await archive(sessions, make_settings(database_url))
+    await add_up(sessions, make_settings(database_url))
+
+    shorter = make_settings(database_url, keep_for=40 * HOUR)
+    await sweep(sessions, shorter)
+
+    now = await now_of(database)
+    oldest = min(one["starts_at"] for one in await partitions_of(database))
+    kept = await database.fetchval("SELECT min(starts_at) FROM block_counts")
+    assert now - 41 * HOUR <= oldest < kept <= oldest + 6 * HOUR
+    async with idle_service(database_url) as service:  # which shows all that is there, 48 hours
+        assert await agree(service.client(ADA))
+
+
+async def test_counting_reads_no_row_of_a_closed_partition(
+    database_url: str, database: Any, sessions: Sessions
+) -> None:
+    await plant_past(database, await make_past(sessions, hours=22))
+    await archive(sessions, make_settings(database_url))
+    await add_up(sessions, make_settings(database_url))
+    engine, now = create_engine(database_url), await now_of(database)
+
+    async def count_all(session: AsyncSession) -> None:
+        await count_by_trigger(session, EventFilter(ADA, Window(now - 48 * HOUR, None)))
+
+    plan = (await plans_of(engine, count_all))[-1]
+
+    await engine.dispose()
+    partitions = await partitions_of(database)
+    open_ones = [one for one in partitions if one["closed_at"] is None]
+    tables = {Partition(one["starts_at"], one["ends_at"]).table for one in open_ones}
+    assert len(open_ones) < len(partitions)
+    assert {"event_counts", "block_counts"} < tables_scanned(plan)
+    assert tables_scanned(plan) <= tables | {"event_counts", "block_counts"}
 
 
 @pytest.mark.parametrize("below", ["1::bigint << 40", "pg_current_xact_id()::text::bigint"])

@@ -17,15 +17,23 @@ from event_trigger.models.event import COUNTED_HERE
 
 # The rest of the transaction is planned for its instants: a plan for any counts ten times as long.
 _PARTITIONS = """
-    SELECT starts_at, ends_at, closed_at IS NOT NULL,
-        CASE WHEN {counted_here} THEN counted_below END,
-        coalesce(counted_at >= ends_at, false)
+    SELECT starts_at, ends_at, is_closed, below, is_counted_whole, is_in_block
     FROM set_config('plan_cache_mode', 'force_custom_plan', true) AS planned,
         set_config('enable_seqscan', 'off', true) AS scanned,
         set_config('max_parallel_workers_per_gather', '0', true) AS alone,
-        event_partitions
-    WHERE ends_at > :start AND starts_at < :end
-        AND (closed_at IS NOT NULL OR counted_below IS NOT NULL)
+        (
+            SELECT starts_at, ends_at, closed_at IS NOT NULL AS is_closed,
+                CASE WHEN {counted_here} THEN counted_below END AS below,
+                coalesce(counted_at >= ends_at, false) AS is_counted_whole,
+                coalesce(
+                    block_starts_at >= :start AND max(ends_at) OVER block <= :end
+                        AND min(starts_at) OVER block = block_starts_at,
+                    false
+                ) AS is_in_block
+            FROM event_partitions
+            WINDOW block AS (PARTITION BY block_starts_at)
+        ) AS partitions
+    WHERE ends_at > :start AND starts_at < :end AND (is_closed OR below IS NOT NULL)
     ORDER BY starts_at
 """
 _LIST_PARTITIONS = text(_PARTITIONS.format(counted_here=COUNTED_HERE))
@@ -47,13 +55,17 @@ Stretch = tuple[datetime, datetime]
 
 
 class Counted(NamedTuple):
-    """A partition, and how far it is counted: to the end, below a transaction, or not at all."""
+    """A partition, and how far it is counted: to the end, below a transaction, or not at all.
+
+    `is_in_block` says that it is one of a block that is wanted as a whole.
+    """
 
     starts_at: datetime
     ends_at: datetime
     is_closed: bool = False
     below: int | None = None
     is_counted_whole: bool = False
+    is_in_block: bool = False
 
 
 async def count_by_trigger(session: AsyncSession, wanted: EventFilter) -> Sequence[Row[int, int]]:
@@ -89,10 +101,13 @@ def _values(wanted: EventFilter) -> dict[str, Any]:
 
 
 def _without_gaps(partitions: Iterable[Counted], stretch: Stretch) -> Iterator[Counted]:
-    """With what is not counted between them, and around them within the stretch."""
+    """With what is not counted between them, and around them within the stretch.
+
+    Nothing is before a closed one but others that are closed, or were purged.
+    """
     at, end = stretch
     for one in partitions:
-        if at < one.starts_at:
+        if at < one.starts_at and not one.is_closed:
             yield Counted(at, one.starts_at)
         yield one
         at = one.ends_at
@@ -113,9 +128,9 @@ class _Parts:
         return text(_SUM.format(parts=" UNION ALL ".join(self.counts)))
 
     def add_all(self, partitions: Iterable[Counted], stretch: Stretch) -> None:
-        """Closed partitions are one stretch, as closing leaves none out."""
-
         def source(one: Counted) -> object:
+            if one.is_in_block:
+                return "blocks"
             if one.is_closed and stretch[0] <= one.starts_at and one.ends_at <= stretch[1]:
                 return "closed"
             return "rows" if one.below is None else one
@@ -125,6 +140,8 @@ class _Parts:
             part = max(several[0].starts_at, stretch[0]), min(several[-1].ends_at, stretch[1])
             if isinstance(found, Counted):
                 self._add_counted(found, part)
+            elif found == "blocks":
+                self._add("trigger_id, count FROM block_counts", "starts_at", part)
             elif found == "closed":
                 self._add("trigger_id, count FROM event_counts", "partition_starts_at", part)
             else:

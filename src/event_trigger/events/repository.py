@@ -78,7 +78,7 @@ class Events:
     session: AsyncSession
 
     async def get(self, wanted: EventFilter, event_id: int) -> Event | None:
-        statement = narrow(select(Event), Event, wanted)
+        statement = narrow(select(Event), wanted)
         statement = _within(statement, wanted.window).where(Event.id == event_id)
         if wanted.owner_id is None:
             statement = statement.where(Event.shard.in_(range(SHARDS)))
@@ -154,7 +154,7 @@ class Events:
         What the filter leaves out is passed too: it is not looked at again from the `end` on.
         """
         horizon = await self.get_horizon()
-        statement = _within(narrow(select(Event), Event, wanted), wanted.window).where(
+        statement = _within(narrow(select(Event), wanted), wanted.window).where(
             Event.xid > literal_column("0"),  # as the index has it: without those older than itself
             Event.xid >= position.xid,  # the index wants it said apart from the row's comparison
             Event.xid < horizon.oldest,

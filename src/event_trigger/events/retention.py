@@ -38,7 +38,7 @@ from event_trigger.db.engine import (
 )
 from event_trigger.events.partitions import SLOTS, Partition, missing_partitions
 from event_trigger.events.slots import Slots
-from event_trigger.models import SHARDS, EventCount, EventPartition
+from event_trigger.models import EVERY_SHARD, SHARDS, BlockCount, EventCount, EventPartition
 from event_trigger.models.event import OWN_XID, counted_here
 
 log = structlog.get_logger()
@@ -55,6 +55,16 @@ _WRITE_FINAL_COUNTS = text("""
     WHERE triggered_at >= :starts_at AND triggered_at < :ends_at
     GROUP BY shard, owner_id, trigger_id, type, is_test
 """)
+BLOCK = 6  # partitions: of 48, some 8 blocks and 5 others are left to add
+_ADD_UP = text(f"""
+    INSERT INTO block_counts (shard, starts_at, owner_id, trigger_id, type, is_test, count)
+    SELECT shard, :starts_at, owner_id, trigger_id, type, is_test, CAST(sum(count) AS bigint)
+    FROM event_counts
+    WHERE {EVERY_SHARD}
+        AND partition_starts_at >= :starts_at AND partition_starts_at < :ends_at
+    GROUP BY shard, owner_id, trigger_id, type, is_test
+""")  # noqa: S608
+_KEEPS_COUNT = {"counted_xid": case((counted_here(), OWN_XID))}  # the row is written anew
 
 
 @dataclass(frozen=True)
@@ -107,9 +117,27 @@ class Partitions:
         await self.session.execute(
             update(EventPartition)
             .where(EventPartition.starts_at == partition.starts_at)
-            .values(closed_at=func.now(), counted_xid=case((counted_here(), OWN_XID)))
+            .values(closed_at=func.now(), **_KEEPS_COUNT)
         )
         log.info("partition_archived", partition=partition.table)
+
+    async def add_up(self, first: Partition) -> None:
+        """Makes a block of closed partitions, from one that is in none."""
+        members = (
+            select(EventPartition.starts_at, EventPartition.ends_at)
+            .where(*_IN_NO_BLOCK, EventPartition.starts_at >= first.starts_at)
+            .order_by(EventPartition.starts_at)
+            .limit(BLOCK)
+        )
+        last = (await self.session.execute(members)).all()[-1]
+        bounds = {"starts_at": first.starts_at, "ends_at": last.ends_at}
+        options = {ACROSS_SHARDS: "retention"}
+        await self.session.execute(_ADD_UP, bounds, execution_options=options)
+        await self.session.execute(
+            update(EventPartition)
+            .where(EventPartition.starts_at.between(first.starts_at, last.starts_at))
+            .values(block_starts_at=first.starts_at, **_KEEPS_COUNT)
+        )
 
     async def count(self, partition: Partition) -> None:
         await Slots(self.session).count_on(partition)
@@ -124,13 +152,16 @@ class Partitions:
 
     async def purge(self, partition: Partition) -> None:
         """Drops the table last, since from there to the commit nobody else fires."""
-        await self.session.execute(
+        for counts in (
             delete(EventCount).where(
                 EventCount.shard.in_(range(SHARDS)),  # so that the primary key serves
                 EventCount.partition_starts_at == partition.starts_at,
             ),
-            execution_options={ACROSS_SHARDS: "retention"},
-        )
+            delete(BlockCount).where(
+                BlockCount.shard.in_(range(SHARDS)), BlockCount.starts_at <= partition.starts_at
+            ),
+        ):
+            await self.session.execute(counts, execution_options={ACROSS_SHARDS: "retention"})
         await Slots(self.session).forget(partition)
         await self.session.execute(
             delete(EventPartition).where(EventPartition.starts_at == partition.starts_at)
@@ -139,6 +170,7 @@ class Partitions:
         log.info("partition_purged", partition=partition.table)
 
 
+_IN_NO_BLOCK = (EventPartition.closed_at.is_not(None), EventPartition.block_starts_at.is_(None))
 Step = Callable[[Partitions, Partition], Awaitable[None]]
 Conditions = tuple[ColumnElement[bool], ...]
 Which = Callable[[datetime], Conditions]  # by the database's clock
@@ -185,6 +217,13 @@ async def purge(sessions: Sessions, settings: Settings) -> None:
         lambda now: (EventPartition.ends_at <= now - settings.keep_for,),
         Partitions.purge,
     )
+
+
+async def add_up(sessions: Sessions, settings: Settings) -> None:
+    """Makes blocks of what is closed, from the oldest on."""
+    loose = select(func.count()).select_from(EventPartition).where(*_IN_NO_BLOCK)
+    enough = *_IN_NO_BLOCK, loose.scalar_subquery() >= BLOCK
+    await _each(sessions, settings, lambda _: enough, Partitions.add_up)
 
 
 async def count(sessions: Sessions, settings: Settings) -> None:
@@ -253,4 +292,5 @@ async def sweep(sessions: Sessions, settings: Settings) -> None:
     await make_partitions(sessions, settings)
     await purge(sessions, settings)
     await archive(sessions, settings)
+    await add_up(sessions, settings)
     await count(sessions, settings)

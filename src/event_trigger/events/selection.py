@@ -8,7 +8,7 @@ from typing import Any, TypeVarTuple
 from sqlalchemy import Select
 
 from event_trigger.events.window import Window
-from event_trigger.models import Event, EventCount, EventType, SlotCount, shard_of
+from event_trigger.models import Event, EventType, shard_of
 from event_trigger.web.lanes import cross, one_of
 
 Columns = TypeVarTuple("Columns")
@@ -56,22 +56,20 @@ def select_events(
     return Selection(lanes, (*more, *conditions), values | parameters)
 
 
-def narrow(
-    statement: Select[*Columns], table: type[Event | EventCount | SlotCount], wanted: EventFilter
-) -> Select[*Columns]:
+def narrow(statement: Select[*Columns], wanted: EventFilter) -> Select[*Columns]:
     """All of the filter but the window."""
     if wanted.owner_id is not None:
         statement = statement.where(
-            table.shard == shard_of(wanted.owner_id), table.owner_id == wanted.owner_id
+            Event.shard == shard_of(wanted.owner_id), Event.owner_id == wanted.owner_id
         )
     if wanted.trigger_id is not None:
-        statement = statement.where(table.trigger_id == wanted.trigger_id)
+        statement = statement.where(Event.trigger_id == wanted.trigger_id)
     if wanted.type is not None:
-        statement = statement.where(table.type == wanted.type)
+        statement = statement.where(Event.type == wanted.type)
     if wanted.is_test is not None:
-        statement = statement.where(table.is_test == wanted.is_test)
+        statement = statement.where(Event.is_test == wanted.is_test)
     if wanted.trigger_ids is not None:
-        statement = statement.where(table.trigger_id.in_(wanted.trigger_ids))
+        statement = statement.where(Event.trigger_id.in_(wanted.trigger_ids))
     return statement
 
 

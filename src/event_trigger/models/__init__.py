@@ -11,6 +11,7 @@ from event_trigger.models.delivery import (
 )
 from event_trigger.models.destination import Destination, DestinationStatus, DisabledReason
 from event_trigger.models.event import (
+    BlockCount,
     Event,
     EventCount,
     EventPartition,
@@ -34,6 +35,7 @@ __all__ = [
     "ApiKey",
     "AuditEntry",
     "Base",
+    "BlockCount",
     "Delivery",
     "DeliveryAttempt",
     "DeliveryError",

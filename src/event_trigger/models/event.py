@@ -83,6 +83,8 @@ class EventPartition(Base):
     `slot_counts` has the counts of what transactions before `counted_below` stored in it; as a
     whole, too, if it was over at `counted_at`. `counted_xid` is the transaction that wrote the row:
     such numbers are a server's own, and that of a row that came with a dump is another.
+
+    Some closed ones that follow each other are a block, which bears the name of its first.
     """
 
     __tablename__ = "event_partitions"
@@ -93,6 +95,7 @@ class EventPartition(Base):
     counted_at: Mapped[datetime | None]
     counted_below: Mapped[int | None]
     counted_xid: Mapped[int | None]
+    block_starts_at: Mapped[datetime | None]
 
 
 def counted_here() -> ColumnElement[bool]:
@@ -114,6 +117,20 @@ class EventCount(Base):
     count: Mapped[int]
 
     __table_args__ = (Index("ix_event_counts_owner", "shard", "owner_id", "partition_starts_at"),)
+
+
+class BlockCount(Base):
+    """The sum of the final counts of a block, so that long windows have fewer rows to add."""
+
+    __tablename__ = "block_counts"
+
+    shard: Mapped[int] = mapped_column(SmallInteger, primary_key=True)
+    starts_at: Mapped[datetime] = mapped_column(primary_key=True)
+    owner_id: Mapped[int] = mapped_column(primary_key=True)
+    trigger_id: Mapped[int] = mapped_column(primary_key=True)
+    type: Mapped[str] = mapped_column(Text, primary_key=True)
+    is_test: Mapped[bool] = mapped_column(Boolean, primary_key=True)
+    count: Mapped[int]
 
 
 class SlotCount(Base):
