@@ -36,7 +36,7 @@ Report = Callable[[], Awaitable[list[str]]]
 FULL: dict[str, Report] = {
     "fire": partial(report_fire, workers=1, count=12_000, rounds=3),
     "fire-2": partial(report_fire, workers=2, count=12_000, rounds=3),
-    "storm": partial(report_storm, count=100_000, rounds=3),
+    "storm": partial(report_storm, count=100_000, rounds=5),
     "lateness": partial(report_lateness, seconds=20, idle=(100_000, 1_000_000)),
     "startup": partial(report_startup, triggers=1_000_000, rounds=3),
     "deliveries": partial(report_deliveries, count=10_000, posts=4_000, rounds=3),

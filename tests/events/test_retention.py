@@ -18,7 +18,6 @@ from event_trigger.events.counting import count_by_trigger
 from event_trigger.events.partitions import Partition
 from event_trigger.events.retention import (
     Partitions,
-    add_up,
     archive,
     count,
     make_partitions,
@@ -275,9 +274,8 @@ async def test_closed_partitions_are_added_up_in_blocks_that_answer_every_filter
     chance = random.Random(5)
     settings = make_settings(database_url)
     await plant_past(database, await make_past(sessions, hours=50))
-    await archive(sessions, settings)
 
-    await add_up(sessions, settings)
+    await archive(sessions, settings)
     blocks = await database.fetch(
         "SELECT starts_at, (SELECT sum(count) FROM event_counts WHERE partition_starts_at >="
         " starts_at AND partition_starts_at < starts_at + interval '6 h') AS singly, sum(count)"
@@ -305,7 +303,6 @@ async def test_a_block_goes_with_its_first_partition_and_the_others_are_counted_
 ) -> None:
     await plant_past(database, await make_past(sessions, hours=50))
     await archive(sessions, make_settings(database_url))
-    await add_up(sessions, make_settings(database_url))
 
     shorter = make_settings(database_url, keep_for=40 * HOUR)
     await sweep(sessions, shorter)
@@ -323,7 +320,6 @@ async def test_counting_reads_no_row_of_a_closed_partition(
 ) -> None:
     await plant_past(database, await make_past(sessions, hours=22))
     await archive(sessions, make_settings(database_url))
-    await add_up(sessions, make_settings(database_url))
     engine, now = create_engine(database_url), await now_of(database)
 
     async def count_all(session: AsyncSession) -> None:
