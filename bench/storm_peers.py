@@ -73,7 +73,7 @@ async def measure_queue(built: Site, blank: str, peer: Peer, count: int) -> Stor
 
 
 async def measure_scheduler(built: Site, blank: str, peer: Peer, count: int) -> Storm:
-    work = Work(count, ahead=2 + count / 5_000, patience=3 + count / 4_000)
+    work = Work(count, ahead=2 + count / 5_000, patience=10 + count / 4_000)
     async with worked_off(built, blank, peer, work) as (database, began):
         found = await database.fetchrow(_COUNTED)
     if not found["rows"]:
