@@ -10,7 +10,7 @@ from typing import Any
 
 from event_trigger.db.engine import create_engine, create_sessions
 from event_trigger.events.partitions import Partition, missing_partitions
-from event_trigger.events.retention import Partitions, archive
+from event_trigger.events.retention import Partitions, add_up, archive
 from tests.support.databases import connect
 from tests.support.services import ADA, BOB, make_settings
 
@@ -186,4 +186,5 @@ async def close_what_is_over(url: str) -> None:
             await connection.rollback()
             if not open_.scalar_one():
                 break
+    await add_up(create_sessions(engine), settings)
     await engine.dispose()

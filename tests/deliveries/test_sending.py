@@ -5,6 +5,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
@@ -114,6 +115,34 @@ async def test_a_failed_lookup_fails_for_all_who_asked_and_is_made_again() -> No
         assert [type(one) for one in errors] == [socket.gaierror] * 3
 
     assert len(asked) == 2
+
+
+async def test_who_answers_in_time_while_the_process_is_busy_has_answered() -> None:
+    asked, within = threading.Event(), 1.0
+
+    def answer_soon(listener: socket.socket) -> None:
+        connection, _ = listener.accept()
+        with connection:
+            connection.recv(64 * 1024)
+            asked.set()
+            time.sleep(within / 4)
+            connection.sendall(OK + b"Content-Length: 0\r\n\r\n")
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        answering = threading.Thread(target=answer_soon, args=(listener,))
+        answering.start()
+        sender = sender_to_loopback(Names().lookup)
+        sending = sender.post(
+            f"http://127.0.0.1:{listener.getsockname()[1]}/", {}, b"{}", within=within
+        )
+        while not asked.is_set():  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+        time.sleep(within)  # noqa: ASYNC251 past the deadline, and nothing else is done meanwhile
+        answer = await sending
+        answering.join()
+    await sender.aclose()
+
+    assert (answer.error, answer.status_code) == (None, 200)
 
 
 async def test_without_a_thread_a_name_is_not_resolved() -> None:

@@ -18,6 +18,7 @@ from event_trigger.events.counting import count_by_trigger
 from event_trigger.events.partitions import Partition
 from event_trigger.events.retention import (
     Partitions,
+    add_up,
     archive,
     count,
     make_partitions,
@@ -274,8 +275,9 @@ async def test_closed_partitions_are_added_up_in_blocks_that_answer_every_filter
     chance = random.Random(5)
     settings = make_settings(database_url)
     await plant_past(database, await make_past(sessions, hours=50))
-
     await archive(sessions, settings)
+
+    await add_up(sessions, settings)
     blocks = await database.fetch(
         "SELECT starts_at, (SELECT sum(count) FROM event_counts WHERE partition_starts_at >="
         " starts_at AND partition_starts_at < starts_at + interval '6 h') AS singly, sum(count)"
@@ -303,6 +305,7 @@ async def test_a_block_goes_with_its_first_partition_and_the_others_are_counted_
 ) -> None:
     await plant_past(database, await make_past(sessions, hours=50))
     await archive(sessions, make_settings(database_url))
+    await add_up(sessions, make_settings(database_url))
 
     shorter = make_settings(database_url, keep_for=40 * HOUR)
     await sweep(sessions, shorter)
@@ -320,6 +323,7 @@ async def test_counting_reads_no_row_of_a_closed_partition(
 ) -> None:
     await plant_past(database, await make_past(sessions, hours=22))
     await archive(sessions, make_settings(database_url))
+    await add_up(sessions, make_settings(database_url))
     engine, now = create_engine(database_url), await now_of(database)
 
     async def count_all(session: AsyncSession) -> None:
@@ -390,13 +394,13 @@ async def test_what_is_stored_while_it_is_counted_counts_once(
 async def test_a_count_that_fails_keeps_nothing_else_from_being_done(
     database_url: str, database: Any, sessions: Sessions, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    [past] = await make_past(sessions, hours=1)
-    await plant_past(database, [past])
-    await database.execute("ALTER TABLE slot_counts DROP COLUMN count")
+    await plant_past(database, await make_past(sessions, hours=10))
+    for table in ("slot_counts", "block_counts"):
+        await database.execute(f"ALTER TABLE {table} DROP COLUMN count")
 
     await sweep(sessions, make_settings(database_url))
 
-    assert "count_failed" in capsys.readouterr().out
+    assert capsys.readouterr().out.count("count_failed") == 2
 
 
 async def test_a_closed_partition_takes_no_more_events(

@@ -5,7 +5,7 @@ import socket
 import ssl
 from collections.abc import Iterator
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache, lru_cache, partial
 from typing import Any
 
@@ -80,7 +80,8 @@ class Sender:
         loop = asyncio.get_running_loop()
         attempt, answered = _Attempt(), loop.create_future()
         exchange = loop.create_task(self._exchange(url, headers, body, attempt))
-        timer = loop.call_later(within, _run_out, answered, attempt)
+        # whoever has answered in time, while the loop was busy, has its turn before that
+        timer = loop.call_later(within, loop.call_soon, _run_out, answered, attempt)
         exchange.add_done_callback(partial(_conclude, answered, attempt))
         answered.add_done_callback(partial(_leave, exchange, timer))
         return answered
@@ -110,12 +111,12 @@ class Sender:
 
 
 def _run_out(answered: "asyncio.Future[Answer]", attempt: _Attempt) -> None:
-    """The time is up: what is there by now is the answer."""
+    """The time is up: what is there by now is the answer, whatever comes of the rest."""
     if not answered.done():
         answer = attempt.answer
         is_answered = answer.status_code is not None
-        answer.error = _verdict(answer.status_code) if is_answered else DeliveryError.TIMEOUT
-        answered.set_result(answer)
+        error = _verdict(answer.status_code) if is_answered else DeliveryError.TIMEOUT
+        answered.set_result(replace(answer, error=error))
 
 
 def _conclude(

@@ -156,6 +156,7 @@ class Worker:
     ) -> None:
         del self._sending[answered]
         if answered.cancelled():
+            self._hold(delivery, -1, -delivery.size)
             return
         answer = Answer(DeliveryError.PROTOCOL_VIOLATED)
         if (failure := answered.exception()) is None:
@@ -188,9 +189,7 @@ class Worker:
         deadline = asyncio.get_running_loop().time() + within
         if self._sending:
             await asyncio.wait(self._sending, timeout=within)
-        if unfinished := dict(self._sending):
-            for attempt in unfinished:
-                attempt.cancel()
+        if unfinished := {one: its for one, its in self._sending.items() if one.cancel()}:
             await asyncio.wait(unfinished)
             await self._give_back(sorted(unfinished.values(), key=lambda one: one.shard))
         await self._recorder.drain(max(0.5, deadline - asyncio.get_running_loop().time()))

@@ -144,9 +144,9 @@ class _Work:
         try:
             async with self._sessions() as session:
                 planned = await list_planned(session)
+                now = self._clock()
         finally:
-            now = self._clock()
-            self._look_at = now + LOOK_EVERY
+            self._look_at = self._clock() + LOOK_EVERY
         due = [one for one in planned if one.has_late or one.has_on_time]
         self.found |= bool(due)
         self._turns = deque(_Turn(one.shard, late=False) for one in due if one.has_on_time)

@@ -163,13 +163,17 @@ class _Parts:
                 self._add_rows(cut, _OF_ANY_KIND, f"xid < {below}")
 
     def _add_rows(self, stretch: Stretch, *conditions: str) -> None:
-        self._add("trigger_id, 1 FROM events", "triggered_at", stretch, *conditions)
+        """Counted where they are: in a cluster they would come to the coordinator one by one."""
+        rows = "trigger_id, count(*) FROM events"
+        self._add(rows, "triggered_at", stretch, *conditions, then=" GROUP BY trigger_id")
 
-    def _add(self, source: str, instant: str, stretch: Stretch, *conditions: str) -> None:
+    def _add(
+        self, source: str, instant: str, stretch: Stretch, *conditions: str, then: str = ""
+    ) -> None:
         start, end = map(self._value, stretch)
         within = f"{instant} >= {start}", f"{instant} < {end}"
         wheres = " AND ".join((self.whose, *within, *conditions))
-        self.counts.append(f"SELECT {source} WHERE {wheres}")
+        self.counts.append(f"SELECT {source} WHERE {wheres}{then}")
 
     def _value(self, value: Any) -> str:
         name = f"value_{len(self.values)}"

@@ -119,26 +119,25 @@ class Partitions:
             .where(EventPartition.starts_at == partition.starts_at)
             .values(closed_at=func.now(), **_KEEPS_COUNT)
         )
-        await self._add_up()
         log.info("partition_archived", partition=partition.table)
 
-    async def _add_up(self) -> None:
-        """Makes blocks of what is closed and in none, from the oldest on."""
-        statement = (
+    async def add_up(self, first: Partition) -> None:
+        """Makes a block of closed partitions, from one that is in none."""
+        members = (
             select(EventPartition.starts_at, EventPartition.ends_at)
-            .where(EventPartition.closed_at.is_not(None), EventPartition.block_starts_at.is_(None))
+            .where(*_IN_NO_BLOCK, EventPartition.starts_at >= first.starts_at)
             .order_by(EventPartition.starts_at)
+            .limit(BLOCK)
         )
-        loose = (await self.session.execute(statement)).all()
-        for first, last in zip(loose[::BLOCK], loose[BLOCK - 1 :: BLOCK], strict=False):
-            bounds = {"starts_at": first.starts_at, "ends_at": last.ends_at}
-            options = {ACROSS_SHARDS: "retention"}
-            await self.session.execute(_ADD_UP, bounds, execution_options=options)
-            await self.session.execute(
-                update(EventPartition)
-                .where(EventPartition.starts_at.between(first.starts_at, last.starts_at))
-                .values(block_starts_at=first.starts_at, **_KEEPS_COUNT)
-            )
+        last = (await self.session.execute(members)).all()[-1]
+        bounds = {"starts_at": first.starts_at, "ends_at": last.ends_at}
+        options = {ACROSS_SHARDS: "retention"}
+        await self.session.execute(_ADD_UP, bounds, execution_options=options)
+        await self.session.execute(
+            update(EventPartition)
+            .where(EventPartition.starts_at.between(first.starts_at, last.starts_at))
+            .values(block_starts_at=first.starts_at, **_KEEPS_COUNT)
+        )
 
     async def count(self, partition: Partition) -> None:
         await Slots(self.session).count_on(partition)
@@ -171,6 +170,7 @@ class Partitions:
         log.info("partition_purged", partition=partition.table)
 
 
+_IN_NO_BLOCK = (EventPartition.closed_at.is_not(None), EventPartition.block_starts_at.is_(None))
 Step = Callable[[Partitions, Partition], Awaitable[None]]
 Conditions = tuple[ColumnElement[bool], ...]
 Which = Callable[[datetime], Conditions]  # by the database's clock
@@ -219,11 +219,17 @@ async def purge(sessions: Sessions, settings: Settings) -> None:
     )
 
 
+async def add_up(sessions: Sessions, settings: Settings) -> None:
+    """Makes blocks of what is closed, from the oldest on."""
+    loose = select(func.count()).select_from(EventPartition).where(*_IN_NO_BLOCK)
+    enough = *_IN_NO_BLOCK, loose.scalar_subquery() >= BLOCK
+    await _try_each(sessions, settings, lambda _: enough, Partitions.add_up)
+
+
 async def count(sessions: Sessions, settings: Settings) -> None:
     """Counts on in every partition that is open, once in the time of a slot, or of a sweep.
 
     Not in a cluster of Citus: there, a transaction below the oldest that runs can still appear.
-    Counting only saves reading rows, so what comes of it must not keep the rest from being done.
     """
     async with sessions() as session:
         if await is_in_cluster(session):
@@ -239,8 +245,13 @@ async def count(sessions: Sessions, settings: Settings) -> None:
         )
         return EventPartition.starts_at <= now, EventPartition.closed_at.is_(None), left
 
+    await _try_each(sessions, settings, has_more, Partitions.count)
+
+
+async def _try_each(sessions: Sessions, settings: Settings, which: Which, step: Step) -> None:
+    """As `_each`; that it fails keeps nothing else from being done, as it only saves reading."""
     try:
-        await _each(sessions, settings, has_more, Partitions.count)
+        await _each(sessions, settings, which, step)
     except DBAPIError as error:
         if is_outage(error) and sqlstate(error) != QUERY_CANCELED:
             raise
@@ -285,4 +296,5 @@ async def sweep(sessions: Sessions, settings: Settings) -> None:
     await make_partitions(sessions, settings)
     await purge(sessions, settings)
     await archive(sessions, settings)
+    await add_up(sessions, settings)
     await count(sessions, settings)
