@@ -13,6 +13,7 @@ import httpx
 import pytest
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from event_trigger.config import Settings
 from event_trigger.db.engine import Sessions, create_engine, create_sessions
 from event_trigger.events.counting import count_by_trigger
 from event_trigger.events.partitions import Partition
@@ -111,6 +112,14 @@ async def plant_past(database: Any, partitions: list[Partition], *, each: int = 
                 kind=chance.choice(("api", "scheduled")),
                 is_test=chance.random() < 0.3,
             )
+
+
+async def plant_blocks(
+    database: Any, sessions: Sessions, settings: Settings, *, hours: int
+) -> None:
+    await plant_past(database, await make_past(sessions, hours=hours))
+    await archive(sessions, settings)
+    await add_up(sessions, settings)
 
 
 async def counted(client: httpx.AsyncClient, **filters: Any) -> Counter[int]:
@@ -303,9 +312,7 @@ async def test_closed_partitions_are_added_up_in_blocks_that_answer_every_filter
 async def test_a_block_goes_with_its_first_partition_and_the_others_are_counted_singly(
     database_url: str, database: Any, sessions: Sessions
 ) -> None:
-    await plant_past(database, await make_past(sessions, hours=50))
-    await archive(sessions, make_settings(database_url))
-    await add_up(sessions, make_settings(database_url))
+    await plant_blocks(database, sessions, make_settings(database_url), hours=50)
 
     shorter = make_settings(database_url, keep_for=40 * HOUR)
     await sweep(sessions, shorter)
@@ -321,9 +328,7 @@ async def test_a_block_goes_with_its_first_partition_and_the_others_are_counted_
 async def test_counting_reads_no_row_of_a_closed_partition(
     database_url: str, database: Any, sessions: Sessions
 ) -> None:
-    await plant_past(database, await make_past(sessions, hours=22))
-    await archive(sessions, make_settings(database_url))
-    await add_up(sessions, make_settings(database_url))
+    await plant_blocks(database, sessions, make_settings(database_url), hours=22)
     engine, now = create_engine(database_url), await now_of(database)
 
     async def count_all(session: AsyncSession) -> None:

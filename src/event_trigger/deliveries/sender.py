@@ -74,7 +74,7 @@ class Sender:
 
     def post(
         self, url: str, headers: dict[str, str], body: bytes, *, within: float
-    ) -> "asyncio.Future[Answer]":
+    ) -> asyncio.Future[Answer]:
         """Begins to send exactly these bytes; `within` is in seconds, from the first look-up to the
         last byte that is read. A failure is an answer too. Cancelled, it is broken off."""
         loop = asyncio.get_running_loop()
@@ -110,7 +110,7 @@ class Sender:
             await transport.aclose()
 
 
-def _run_out(answered: "asyncio.Future[Answer]", attempt: _Attempt) -> None:
+def _run_out(answered: asyncio.Future[Answer], attempt: _Attempt) -> None:
     """The time is up: what is there by now is the answer, whatever comes of the rest."""
     if not answered.done():
         answer = attempt.answer
@@ -120,7 +120,7 @@ def _run_out(answered: "asyncio.Future[Answer]", attempt: _Attempt) -> None:
 
 
 def _conclude(
-    answered: "asyncio.Future[Answer]", attempt: _Attempt, exchange: asyncio.Task[None]
+    answered: asyncio.Future[Answer], attempt: _Attempt, exchange: asyncio.Task[None]
 ) -> None:
     if exchange.cancelled():
         answered.cancel()
@@ -140,7 +140,7 @@ def _conclude(
 
 
 def _leave(
-    exchange: asyncio.Task[None], timer: asyncio.TimerHandle, _answered: "asyncio.Future[Answer]"
+    exchange: asyncio.Task[None], timer: asyncio.TimerHandle, _answered: asyncio.Future[Answer]
 ) -> None:
     """What goes on is broken off and not waited for: it may also hang while it is closed."""
     timer.cancel()

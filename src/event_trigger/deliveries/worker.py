@@ -152,7 +152,7 @@ class Worker:
         delivery: Leased,
         claimed_at: datetime,
         began: float,
-        answered: "asyncio.Future[Answer]",
+        answered: asyncio.Future[Answer],
     ) -> None:
         del self._sending[answered]
         if answered.cancelled():

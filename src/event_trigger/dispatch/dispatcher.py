@@ -147,12 +147,12 @@ class _Work:
                 now = self._clock()
         finally:
             self._look_at = self._clock() + LOOK_EVERY
-        due = [one for one in planned if one.has_late or one.has_on_time]
+        due = [one for one in planned if one.is_due]
         self.found |= bool(due)
         self._turns = deque(_Turn(one.shard, late=False) for one in due if one.has_on_time)
         self._sure = len(self._turns) + 1  # all that are on time, and one that is late
         self._turns.extend(_Turn(one.shard, late=True) for one in due if one.has_late)
-        upcoming = [_Upcoming(now + one.seconds, one.shard) for one in planned if one not in due]
+        upcoming = [_Upcoming(now + one.seconds, one.shard) for one in planned if not one.is_due]
         self.upcoming = min(upcoming, default=None)
 
     async def _take_turns(self) -> None:

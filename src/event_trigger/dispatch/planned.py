@@ -59,6 +59,10 @@ class Planned(NamedTuple):
     has_late: bool
     has_on_time: bool
 
+    @property
+    def is_due(self) -> bool:
+        return self.has_late or self.has_on_time
+
 
 async def list_planned(session: AsyncSession) -> list[Planned]:
     """The shards in which something is due by the database's clock, or will be in 2 seconds."""

@@ -64,6 +64,7 @@ _ADD_UP = text(f"""
         AND partition_starts_at >= :starts_at AND partition_starts_at < :ends_at
     GROUP BY shard, owner_id, trigger_id, type, is_test
 """)  # noqa: S608
+_IN_NO_BLOCK = (EventPartition.closed_at.is_not(None), EventPartition.block_starts_at.is_(None))
 _KEEPS_COUNT = {"counted_xid": case((counted_here(), OWN_XID))}  # the row is written anew
 
 
@@ -170,7 +171,6 @@ class Partitions:
         log.info("partition_purged", partition=partition.table)
 
 
-_IN_NO_BLOCK = (EventPartition.closed_at.is_not(None), EventPartition.block_starts_at.is_(None))
 Step = Callable[[Partitions, Partition], Awaitable[None]]
 Conditions = tuple[ColumnElement[bool], ...]
 Which = Callable[[datetime], Conditions]  # by the database's clock
