@@ -60,13 +60,13 @@ async def fire_due(sessions: Sessions, progressed: Progress) -> float:
         return LOCKED_WAIT
     if work.upcoming is None:
         return LONGEST_WAIT
-    seconds = work.upcoming.at - asyncio.get_running_loop().time()
+    seconds = work.upcoming.at - time.monotonic()
     if seconds > 2 * AHEAD:
         return min(seconds - AHEAD, LONGEST_WAIT)
     await _sleep(max(0.0, seconds))
-    fired = await _fire_shard(sessions, _Turn(work.upcoming.shard, late=False), lambda _: None)
+    await _fire_shard(sessions, _Turn(work.upcoming.shard, late=False), lambda _: None)
     progressed()
-    return 0.0 if fired else LOCKED_WAIT
+    return 0.0
 
 
 async def _sleep(seconds: float) -> None:
@@ -84,7 +84,10 @@ class _Turn(NamedTuple):
 
 
 class _Upcoming(NamedTuple):
-    """The first instant of a shard with nothing due, by the clock of the event loop."""
+    """The first instant of a shard with nothing due, by `time.monotonic`.
+
+    An event loop's clock may stand still for a millisecond, and then who waits comes too early.
+    """
 
     at: float
     shard: int
@@ -144,7 +147,7 @@ class _Work:
         try:
             async with self._sessions() as session:
                 planned = await list_planned(session)
-                now = self._clock()
+                now = time.monotonic()
         finally:
             self._look_at = self._clock() + LOOK_EVERY
         due = [one for one in planned if one.is_due]
