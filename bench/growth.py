@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from bench.gauges import MIB, connected, memory_of_service
+from bench.large_log import sweep_all
 from bench.limits import at_most
 from bench.load import Measured, load, post
 from event_trigger.db.engine import create_engine, create_sessions
@@ -63,7 +64,7 @@ async def plant_triggers(built: Site, *, first: int, last: int) -> None:
 
 
 async def plant_events(built: Site, *, count: int) -> None:
-    """Spread evenly over the hours for which events are kept."""
+    """Spread evenly over the hours for which events are kept; what is over is closed."""
     engine = create_engine(built.url)
     hour, each = timedelta(hours=1), count // HOURS
     async with create_sessions(engine).begin() as session:
@@ -77,7 +78,8 @@ async def plant_events(built: Site, *, count: int) -> None:
         for partition in past:
             statement = _EVENTS.format(table=partition.table)
             await database.execute(statement, ADA, CALLED, partition.starts_at, each)
-        await database.execute("VACUUM ANALYZE events")
+        await sweep_all(built.url)
+        await database.execute("VACUUM ANALYZE")
         await database.execute("CHECKPOINT")
 
 

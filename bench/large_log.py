@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from typing import Any
 
+from event_trigger.db.clock import database_now
 from event_trigger.db.engine import create_engine, create_sessions
 from event_trigger.events.partitions import Partition, missing_partitions
 from event_trigger.events.retention import Partitions, add_up, archive
@@ -154,8 +155,7 @@ async def plant_two_days(url: str, *, events: int, triggers: int, deliveries: in
     await database.execute("SET maintenance_work_mem = '256MB'")
     await plant_rest(database, triggers=triggers, deliveries=deliveries)
     await plant_log(database, events)
-    await count_all(url, now=await database.fetchval("SELECT clock_timestamp()"))
-    await close_what_is_over(url)
+    await sweep_all(url)
     await database.execute("VACUUM ANALYZE")
     await database.execute("CHECKPOINT")
     now: datetime = await database.fetchval("SELECT clock_timestamp()")
@@ -163,12 +163,18 @@ async def plant_two_days(url: str, *, events: int, triggers: int, deliveries: in
     return now
 
 
-async def count_all(url: str, *, now: datetime) -> None:
-    """As the sweeps of two days would have, a partition at a time."""
+async def sweep_all(url: str) -> None:
+    """Counts and closes, as the service's sweeps of two days would have."""
+    await count_all(url)
+    await close_what_is_over(url)
+
+
+async def count_all(url: str) -> None:
+    """A partition at a time."""
     engine = create_engine(url, answer_within=None)
     sessions = create_sessions(engine)
     async with sessions() as session:
-        made = await Partitions(session).list_all()
+        made, now = await Partitions(session).list_all(), await database_now(session)
     for partition in sorted(made):
         async with sessions.begin() as session:
             if partition.starts_at <= now:

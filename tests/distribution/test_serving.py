@@ -48,13 +48,17 @@ async def test_deliveries_are_found_one_shard_at_a_time(
     assert ONE_SERVER not in shard_watch.reasons
 
 
-async def test_the_transaction_of_a_planned_event_is_asked_of_one_server_for_all(
-    ada: httpx.AsyncClient, database: Any
+async def test_the_transaction_of_an_event_is_asked_of_one_server_for_all(
+    ada: httpx.AsyncClient, database: Any, shard_watch: ShardWatch
 ) -> None:
     await database.execute("ALTER TABLE events ALTER COLUMN xid SET DEFAULT -1")  # a worker's own
     await make_scheduled(ada, {"interval": "PT1S"})
+    called = await make_api(ada)
+    await fire(ada, called)
 
-    await eventually(lambda: read_all(ada, "/events"), lambda events: len(events) == 1)
+    await eventually(lambda: read_all(ada, "/events"), lambda events: len(events) == 2)
 
-    [row] = await database.fetch("SELECT xid FROM events")
-    assert row["xid"] > 0
+    rows = await database.fetch("SELECT xid FROM events")
+    assert all(row["xid"] > 0 for row in rows)
+    assert (await ada.get(f"/triggers/{called['id']}")).json()["fire_count"] == 1
+    assert ONE_SERVER not in shard_watch.reasons

@@ -10,7 +10,7 @@ from sqlalchemy import JSON, Executable, Row, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from event_trigger.deliveries.outbox import StoredEvent, store_deliveries
-from event_trigger.events.repository import Events
+from event_trigger.dispatch.storing import Storing
 from event_trigger.models import EventType
 from event_trigger.triggers.repository import OwnedId
 
@@ -29,37 +29,42 @@ _READ, _LOCK, _LOCK_FREE = (
         "ORDER BY id FOR NO KEY UPDATE SKIP LOCKED",
     )
 )
-_INSERT_EVENTS = text("""
-    INSERT INTO events (shard, owner_id, trigger_id, type, payload, is_test, replay_of)
+_INSERT_EVENTS = """
+    INSERT INTO events (shard, owner_id, trigger_id, type, payload, is_test, replay_of, xid)
     SELECT CAST(:shard AS smallint), called.owner_id, called.trigger_id, :type,
-        CAST(called.payload AS json), called.is_test, called.replay_of
+        CAST(called.payload AS json), called.is_test, called.replay_of, {xid}
     FROM unnest(
         CAST(:owner_ids AS bigint[]), CAST(:trigger_ids AS bigint[]), CAST(:payloads AS text[]),
         CAST(:are_tests AS boolean[]), CAST(:replays_of AS bigint[])
     ) WITH ORDINALITY AS called (owner_id, trigger_id, payload, is_test, replay_of, place)
     ORDER BY called.place
     RETURNING id, triggered_at
-""")
-_COUNT_CALLS = text("""
+"""
+_COUNT_CALLS = """
     UPDATE triggers SET
         fire_count = triggers.fire_count + called.count,
         last_fired_at = statement_timestamp()
     FROM unnest(CAST(:ids AS bigint[]), CAST(:counts AS bigint[])) AS called (id, count)
     WHERE triggers.shard = :shard AND triggers.id = called.id
-""")
+"""
+_STORING = Storing(_INSERT_EVENTS, _COUNT_CALLS)
 
 CalledTrigger = Row[*tuple[Any, ...]]
 
 
 @dataclass(frozen=True, slots=True)
 class NewEvent:
-    """The event of a call, before it is stored."""
+    """The event of a call, before it is stored; a trigger counts those that fired it."""
 
     trigger: OwnedId
     payload: dict[str, Any] | None
     is_test: bool
     has_destinations: bool
     replay_of: int | None = None
+
+    @property
+    def is_counted(self) -> bool:
+        return not self.is_test and self.replay_of is None
 
 
 @dataclass(frozen=True)
@@ -86,21 +91,25 @@ class Calls:
         return {row.id: row for row in rows}
 
     async def store(self, new: Sequence[NewEvent]) -> list[int]:
-        """Writes the events, and what they are to be delivered as; gives their ids, in order."""
+        """Writes the events, and what they are to be delivered as; gives their ids, in order.
+
+        Their triggers have counted them.
+        """
         stored: list[StoredEvent] = []
         for some, payloads in _cut(new):
-            stored += await self._insert(some, payloads)
+            stored += await self._store(some, payloads)
         delivered = [event for event, one in zip(stored, new, strict=True) if one.has_destinations]
         if delivered:
             await store_deliveries(self.session, self.shard, delivered)
-        await Events(self.session).announce({one.trigger.owner_id for one in new})
         return [event.id for event in stored]
 
-    async def _insert(
+    async def _store(
         self, new: Sequence[NewEvent], payloads: Sequence[str | None]
     ) -> list[StoredEvent]:
-        rows = await self.session.execute(
-            _INSERT_EVENTS,
+        counts = Counter(one.trigger.id for one in new if one.is_counted)
+        rows = await _STORING.execute(
+            self.session,
+            {one.trigger.owner_id for one in new},
             {
                 "shard": self.shard,
                 "type": EventType.API,
@@ -109,18 +118,11 @@ class Calls:
                 "payloads": payloads,
                 "are_tests": [one.is_test for one in new],
                 "replays_of": [one.replay_of for one in new],
+                "ids": [*counts],
+                "counts": [*counts.values()],
             },
         )
         return sorted((StoredEvent(*row) for row in rows), key=lambda event: event.id)
-
-    async def count(self, ids: Sequence[int]) -> None:
-        """Counts calls of these triggers, each as often as it is named."""
-        counts = Counter(ids)
-        if not counts:
-            return
-        await self.session.execute(
-            _COUNT_CALLS, {"shard": self.shard, "ids": [*counts], "counts": [*counts.values()]}
-        )
 
 
 def _cut(new: Sequence[NewEvent]) -> Iterator[tuple[list[NewEvent], list[str | None]]]:

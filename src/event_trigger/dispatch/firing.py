@@ -106,7 +106,6 @@ async def fire_all(
             except Problem as problem:
                 outcomes[place] = problem
     if new:
-        await stored.count([one.trigger.id for one in new.values() if not one.is_test])
         event_ids = dict(zip(new, await stored.store([*new.values()]), strict=True))
         await answers.add(
             {

@@ -1,4 +1,4 @@
-"""Claiming what is due, and firing it: a batch takes three statements, however large."""
+"""Claiming what is due, and firing it: a batch takes two statements, however large."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from event_trigger.deliveries.outbox import StoredEvent, store_deliveries
 from event_trigger.dispatch.due import Due
 from event_trigger.dispatch.planned import LATE
-from event_trigger.events.repository import Events
+from event_trigger.dispatch.storing import Storing
 from event_trigger.models import EventType, Trigger, TriggerStatus
 from event_trigger.triggers.history import History, UnfiredOf
 from event_trigger.triggers.repository import OwnedId
@@ -33,15 +33,13 @@ _INSERT_EVENTS = """
     INSERT INTO events
         (shard, owner_id, trigger_id, type, triggered_at, scheduled_for, payload, is_test, xid)
     SELECT triggers.shard, triggers.owner_id, triggers.id, :type, now(),
-        coalesce(fired.scheduled_for, triggers.next_fire_at), triggers.payload, false, :xid
-    FROM unnest(CAST(:ids AS bigint[]), CAST(:scheduled_fors AS timestamptz[]))
+        coalesce(fired.scheduled_for, triggers.next_fire_at), triggers.payload, false, {xid}
+    FROM unnest(CAST(:fired_ids AS bigint[]), CAST(:scheduled_fors AS timestamptz[]))
         AS fired (id, scheduled_for)
     JOIN triggers ON triggers.shard = :shard AND triggers.id = fired.id
     ORDER BY coalesce(fired.scheduled_for, triggers.next_fire_at)
 """
-_STORE_EVENTS = text(_INSERT_EVENTS)
-_STORE_EVENTS_TO_DELIVER = text(_INSERT_EVENTS + "RETURNING id, triggered_at")
-_ADVANCE_TRIGGERS = text("""
+_ADVANCE_TRIGGERS = """
     UPDATE triggers SET
         settled_until = GREATEST(
             triggers.settled_until, coalesce(advanced.settled_until, triggers.next_fire_at)),
@@ -56,7 +54,9 @@ _ADVANCE_TRIGGERS = text("""
         CAST(:next_fire_ats AS timestamptz[]), CAST(:fireds AS int[])
     ) AS advanced (id, settled_until, next_fire_at, fired)
     WHERE triggers.shard = :shard AND triggers.id = advanced.id
-""")
+"""
+_STORING = Storing(_INSERT_EVENTS, _ADVANCE_TRIGGERS)
+_STORING_TO_DELIVER = Storing(_INSERT_EVENTS + "RETURNING id, triggered_at", _ADVANCE_TRIGGERS)
 
 PATIENCE = "250ms"
 _CLAIMS = {
@@ -141,7 +141,6 @@ class Firings:
 
         What will not fire is put on record beside them.
         """
-        await self._store_scheduled(shard, firings)
         unfired = [
             UnfiredOf(trigger.owner_id, trigger.id, trigger.version, part)
             for trigger, due in firings
@@ -149,38 +148,32 @@ class Firings:
         ]
         if unfired:
             await History(self.session).record_unfired(shard, unfired)
-        await self.session.execute(
-            _ADVANCE_TRIGGERS,
-            {
-                "shard": shard,
-                "completed": TriggerStatus.COMPLETED,
-                "ids": [one.trigger.id for one in firings],
-                "settled_untils": [_unless_planned(one, one.due.settled_until) for one in firings],
-                "next_fire_ats": [one.due.next_fire_at for one in firings],
-                "fireds": [len(one.due.fires) for one in firings],
-                "now": firings[0].trigger.now,
-            },
-        )
-
-    async def _store_scheduled(self, shard: int, firings: Sequence[Firing]) -> None:
+        advanced = {
+            "shard": shard,
+            "completed": TriggerStatus.COMPLETED,
+            "ids": [one.trigger.id for one in firings],
+            "settled_untils": [_unless_planned(one, one.due.settled_until) for one in firings],
+            "next_fire_ats": [one.due.next_fire_at for one in firings],
+            "fireds": [len(one.due.fires) for one in firings],
+            "now": firings[0].trigger.now,
+        }
         events = [
             (one.trigger.id, _unless_planned(one, instant))
             for one in firings
             for instant in one.due.fires
         ]
         if not events:
+            await _STORING.move(self.session, advanced)
             return
-        owners = {trigger.owner_id for trigger, due in firings if due.fires}
         delivers = any(one.trigger.has_destinations for one in firings)
-        stored = await self.session.execute(
-            _STORE_EVENTS_TO_DELIVER if delivers else _STORE_EVENTS,
+        stored = await (_STORING_TO_DELIVER if delivers else _STORING).execute(
+            self.session,
+            {trigger.owner_id for trigger, due in firings if due.fires},
             {
-                "shard": shard,
+                **advanced,
                 "type": EventType.SCHEDULED,
-                "ids": [trigger_id for trigger_id, _ in events],
+                "fired_ids": [trigger_id for trigger_id, _ in events],
                 "scheduled_fors": [instant for _, instant in events],
-                # said, not left to the default: in a cluster that would be the worker's own
-                "xid": await Events(self.session).announce(owners),
             },
         )
         if delivers:

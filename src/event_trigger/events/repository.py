@@ -22,11 +22,8 @@ from event_trigger.db.engine import ACROSS_SHARDS
 from event_trigger.db.notify import EVENTS_STORED
 from event_trigger.events.selection import EventFilter, Selection, narrow, select_events
 from event_trigger.events.window import Window, latest_of
-from event_trigger.models import (
-    SHARDS,
-    Event,
-    Trigger,
-)
+from event_trigger.models import SHARDS, Event, Trigger
+from event_trigger.models.event import CURRENT_XID
 from event_trigger.web.lanes import Listed, newest
 from event_trigger.web.pagination import Page, fetch_newest, fetch_page
 
@@ -38,11 +35,12 @@ _HORIZON = text("""
     FROM pg_current_snapshot() AS seen
 """)
 _PLAN_ONCE = text("SELECT set_config('plan_cache_mode', 'force_generic_plan', true)")
-_OWN_XID = text("SELECT CAST(CAST(pg_current_xact_id() AS text) AS bigint)")
-_ANNOUNCE = text("""
-    SELECT CAST(CAST(pg_current_xact_id() AS text) AS bigint), count(pg_notify(:channel, owner_id))
-    FROM unnest(CAST(:owner_ids AS text[])) AS owner_id
-""")
+_OWN_XID = text(f"SELECT {CURRENT_XID}")
+ANNOUNCE = f"""
+    SELECT {CURRENT_XID} AS xid, count(pg_notify('{EVENTS_STORED}', announced.owner_id))
+    FROM unnest(CAST(:announced_ids AS text[])) AS announced (owner_id)
+"""  # noqa: S608
+_ANNOUNCE = text(ANNOUNCE)
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -145,8 +143,8 @@ class Events:
     async def announce(self, owner_ids: Iterable[int]) -> int:
         """Tells all replicas, at the commit, whose events are new; gives the number of this
         transaction, which is the events' `xid`."""
-        said = {"channel": EVENTS_STORED, "owner_ids": sorted(str(one) for one in owner_ids)}
-        return int((await self.session.execute(_ANNOUNCE, said)).scalar_one())
+        row = (await self.session.execute(_ANNOUNCE, announcing(owner_ids))).one()
+        return int(row.xid)
 
     async def list_after(self, wanted: EventFilter, position: Position, *, limit: int) -> Stretch:
         """In the order of the transactions that stored them, as far as that is complete.
@@ -167,6 +165,11 @@ class Events:
         )
         page = await fetch_page(self.session, ordered, size=_PAYLOAD_SIZE, limit=limit)
         return Stretch(page, _end_of(page, position, horizon), horizon)
+
+
+def announcing(owner_ids: Iterable[int]) -> dict[str, list[str]]:
+    """The values of ANNOUNCE."""
+    return {"announced_ids": sorted(str(one) for one in owner_ids)}
 
 
 def _end_of(page: Page[Event], position: Position, horizon: Horizon) -> Position:
