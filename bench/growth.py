@@ -1,10 +1,13 @@
 """What more triggers and more events cost: memory, a call, and a scheduled firing."""
 
 import asyncio
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+import statistics
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
+
+from sqlalchemy import make_url
 
 from bench.gauges import MIB, connected, memory_of_service
 from bench.large_log import sweep_all
@@ -14,10 +17,11 @@ from event_trigger.db.engine import create_engine, create_sessions
 from event_trigger.events.partitions import Partition
 from event_trigger.events.retention import Partitions
 from tests.faults.site import Site, site
+from tests.support.databases import create_database
 from tests.support.services import ADA, token_of
 
 CALLED = 10_000  # triggers that are called in turn, whatever others there are
-CALLERS, ROUNDS, HOURS = 32, 3, 47
+CALLERS, ROUNDS, HOURS = 32, 5, 47
 FLAT = 1.2  # times the first cost: rounds that measure the same differ by as much
 BODY = b'{"order": 42}'
 # every second one waits for a call, the others for an instant of their own, a day or more ahead
@@ -83,27 +87,42 @@ async def plant_events(built: Site, *, count: int) -> None:
         await database.execute("CHECKPOINT")
 
 
-async def measure(built: Site, *, calls: int, due: int) -> Cost:
-    """By a process that has just been started: the median of some rounds."""
+@dataclass(frozen=True)
+class Stage:
+    """A database that has grown so far, and the replica that serves it alone."""
+
+    built: Site
+    requests: list[bytes]
+    at_start: int
+    calls: list[Measured] = field(default_factory=list)
+    scheduled: list[float] = field(default_factory=list)
+
+    @property
+    def cost(self) -> Cost:
+        return Cost(
+            self.at_start,
+            memory_of_service(self.built),
+            sorted(self.calls, key=lambda one: one.per_second)[len(self.calls) // 2],
+            statistics.median(self.scheduled),
+        )
+
+    async def measure(self, *, calls: int, due: int) -> None:
+        url = self.built.replicas[-1].url
+        self.calls.append(await load(url, self.requests, callers=CALLERS, count=calls))
+        async with connected(self.built) as database:
+            self.scheduled.append(await measure_scheduled(database, due))
+
+
+async def begin(built: Site) -> Stage:
     await built.start(1)
-    served = built.replicas[-1]
+    url = built.replicas[-1].url
     async with connected(built) as database:
         rows = await database.fetch(
             "SELECT id FROM triggers WHERE type = 'api' ORDER BY id LIMIT $1", CALLED // 2
         )
-        requests = [
-            post(f"{served.url}/triggers/{row['id']}/trigger", token_of(ADA), BODY) for row in rows
-        ]
-        await load(served.url, requests, callers=CALLERS, count=500)  # to warm up
-        at_start = memory_of_service(built)
-        measured = [
-            await load(served.url, requests, callers=CALLERS, count=calls) for _ in range(ROUNDS)
-        ]
-        speeds = [await measure_scheduled(database, due) for _ in range(ROUNDS)]
-        afterwards = memory_of_service(built)
-    await served.end()
-    call = sorted(measured, key=lambda one: one.per_second)[ROUNDS // 2]
-    return Cost(at_start, afterwards, call, sorted(speeds)[ROUNDS // 2])
+    requests = [post(f"{url}/triggers/{row['id']}/trigger", token_of(ADA), BODY) for row in rows]
+    await load(url, requests, callers=CALLERS, count=500)  # to warm up
+    return Stage(built, requests, memory_of_service(built))
 
 
 async def measure_scheduled(database: Any, due: int) -> float:
@@ -138,6 +157,26 @@ def most(costs: dict[str, Cost], of: Callable[[Cost], float]) -> float:
     return max(every) / first
 
 
+async def grow(
+    built: Site, triggers: Sequence[int], events: int
+) -> AsyncIterator[tuple[str, Site]]:
+    """A database for each step, with all of the steps before; events come last."""
+    planted = 0
+    for count in triggers:
+        await plant_triggers(built, first=planted + 1, last=count)
+        grown = await copy_of(built)
+        yield f"{count:,} triggers", grown
+        planted = count
+    if events:
+        await plant_events(built, count=events)
+        yield f"and {events:,} events", built
+
+
+async def copy_of(built: Site) -> Site:
+    url = await create_database(built.postgres.url, template=str(make_url(built.url).database))
+    return replace(built, url=url, replicas=[])
+
+
 async def report_growth(
     *,
     triggers: Sequence[int] = (10_000, 100_000, 1_000_000),
@@ -145,21 +184,19 @@ async def report_growth(
     calls: int = 4_000,
     due: int = 5_000,
 ) -> list[str]:
-    """Events come last, among as many triggers as there are then.
-
-    The ratios are of cost, beside the first line: 1.00 is flat.
-    """
+    """All are measured in turns. The ratios are of cost, beside the first line: 1.00 is flat."""
     assert due <= triggers[0] // 2, "more are to be due than there are"
-    costs: dict[str, Cost] = {}
-    planted = 0
     async with site() as built:
-        for count in triggers:
-            await plant_triggers(built, first=planted + 1, last=count)
-            planted = count
-            costs[f"{count:,} triggers"] = await measure(built, calls=calls, due=due)
-        if events:
-            await plant_events(built, count=events)
-            costs[f"and {events:,} events"] = await measure(built, calls=calls, due=due)
+        grown = [one async for one in grow(built, triggers, events)]
+        try:
+            stages = {name: await begin(one) for name, one in grown}
+            for _ in range(ROUNDS):
+                for stage in stages.values():
+                    await stage.measure(calls=calls, due=due)
+            costs = {name: stage.cost for name, stage in stages.items()}
+        finally:
+            for _, one in grown:
+                await one.end()
     first = next(iter(costs.values()))
     head = f"  {'':<24}{'memory, then':>17}{'':>7}{'called':>12}{'':>7}{'p50':>7}{'p99':>7}   "
     return [
