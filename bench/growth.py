@@ -184,7 +184,8 @@ async def report_growth(
     calls: int = 4_000,
     due: int = 5_000,
 ) -> list[str]:
-    """All are measured in turns. The ratios are of cost, beside the first line: 1.00 is flat."""
+    """All are measured in turns, on one PostgreSQL. The ratios are of cost, beside the first line:
+    1.00 is flat."""
     assert due <= triggers[0] // 2, "more are to be due than there are"
     async with site() as built:
         grown = [one async for one in grow(built, triggers, events)]
@@ -196,7 +197,8 @@ async def report_growth(
             costs = {name: stage.cost for name, stage in stages.items()}
         finally:
             for _, one in grown:
-                await one.end()
+                for number in range(len(one.replicas)):
+                    one.kill(number)
     first = next(iter(costs.values()))
     head = f"  {'':<24}{'memory, then':>17}{'':>7}{'called':>12}{'':>7}{'p50':>7}{'p99':>7}   "
     return [

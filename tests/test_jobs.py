@@ -69,7 +69,7 @@ async def test_stopping_lets_a_running_batch_end(database_url: str, database: An
 async def waiting_inserts(database: Any) -> int:
     count: int = await database.fetchval(
         "SELECT count(*) FROM pg_stat_activity"
-        " WHERE datname = current_database() AND wait_event_type = 'Lock' AND query ~ 'INTO events'"
+        " WHERE datname = current_database() AND wait_event_type = 'Lock' AND query ~ 'announced'"
     )
     return count
 

@@ -6,7 +6,9 @@ from typing import Any
 from uuid import UUID
 
 import httpx
+import pytest
 
+from event_trigger.dispatch import calls
 from event_trigger.models import SHARDS
 from tests.support.locks import locked_trigger, until_somebody_waits
 from tests.support.problems import places_of, problem_of
@@ -62,6 +64,21 @@ async def test_calls_that_come_while_a_commit_is_under_way_share_the_next_one(
     assert {row["id"]: int(row["n"]) for row in stored} == {one: n for n, one in enumerate(ids)}
     assert sorted(Counter(row["xid"] for row in stored).values()) == [1, 29]
     assert (await read(ada, trigger["id"]))["fire_count"] == 30
+
+
+async def test_calls_that_go_into_several_statements_are_each_counted_once(
+    service: Service, ada: httpx.AsyncClient, database: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(calls, "_AT_ONCE", 1)
+    trigger = await make_api(ada)
+
+    answers = await fire_at_once(service, ada, trigger, [{"n": n} for n in range(10)])
+
+    ids = [int(answer.headers["location"].split("/")[-1]) for answer in answers]
+    stored = await database.fetch("SELECT id, xid, payload ->> 'n' AS n FROM events")
+    assert {row["id"]: int(row["n"]) for row in stored} == {one: n for n, one in enumerate(ids)}
+    assert sorted(Counter(row["xid"] for row in stored).values()) == [1, 9]
+    assert (await read(ada, trigger["id"]))["fire_count"] == 10
 
 
 async def test_what_is_wrong_with_one_call_is_no_other_ones_business(

@@ -2,15 +2,17 @@
 
 import asyncio
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from event_trigger.db.engine import create_engine, create_sessions
-from event_trigger.dispatch.dispatcher import LOCKED_WAIT, fire_due
+from event_trigger.dispatch.dispatcher import LOCKED_WAIT, SOON, fire_due
 from tests.support.databases import connect
+from tests.support.locks import locked_trigger
 from tests.support.planting import plant_triggers
 
 
 class HastyLoop(asyncio.SelectorEventLoop):
-    """A millisecond too fast with each look: uvloop's clock can be that much ahead of the time."""
+    """A millisecond too fast with each look, as uvloop's clock can be that had stood still."""
 
     looks = 0
 
@@ -20,7 +22,7 @@ class HastyLoop(asyncio.SelectorEventLoop):
 
 
 async def wait_and_fire(database_url: str) -> tuple[list[float], int]:
-    """The seconds that the dispatcher asked for until it had waited, and the events of that."""
+    """The seconds that the dispatcher asked for until it had fired, and the events of that."""
     database = await connect(database_url)
     await plant_triggers(database, due_at=datetime.now(UTC) + timedelta(seconds=0.1))
     engine, waits = create_engine(database_url), list[float]()
@@ -36,5 +38,23 @@ def test_an_instant_that_is_waited_for_is_not_looked_for_in_vain(database_url: s
     with asyncio.Runner(loop_factory=HastyLoop) as runner:
         waits, stored = runner.run(wait_and_fire(database_url))
 
-    assert LOCKED_WAIT not in waits  # nobody else has it
+    assert not {SOON, LOCKED_WAIT} & set(waits)
     assert stored == 1
+
+
+async def test_an_instant_that_others_hold_is_looked_for_again_soon(
+    database_url: str, database: Any
+) -> None:
+    [held] = await plant_triggers(database, due_at=datetime.now(UTC) + timedelta(seconds=0.2))
+    engine, waits = create_engine(database_url), list[float]()
+    sessions = create_sessions(engine)
+
+    async with locked_trigger(database_url, held):
+        while not waits or waits[-1] > SOON:
+            waits.append(await fire_due(sessions, lambda: None))
+        waits.append(await fire_due(sessions, lambda: None))
+    waits.append(await fire_due(sessions, lambda: None))
+    await engine.dispose()
+
+    assert waits[-3:] == [SOON, LOCKED_WAIT, 0.0]
+    assert await database.fetchval("SELECT count(*) FROM events") == 1

@@ -48,17 +48,34 @@ async def test_deliveries_are_found_one_shard_at_a_time(
     assert ONE_SERVER not in shard_watch.reasons
 
 
+async def test_every_kind_of_event_is_stored_and_delivered(
+    service: Service, receiver: Receiver, shard_watch: ShardWatch
+) -> None:
+    client = service.client(ADA)
+    made = await make_destination(client, receiver.url)
+    called = await make_api(client, destinations=[made["id"]])
+    fired = await fire(client, called)
+    await fire(client, called, "test")
+    replayed = await client.post(f"/events/{fired}/replay")
+    planned = {"interval": "PT1S", "recurring": True, "max_fires": 1}
+    await make_scheduled(client, planned, destinations=[made["id"]])
+
+    await until_finished(client, 4)
+
+    assert replayed.status_code == 201
+    assert len(receiver.received) == 4
+    assert (await client.get(f"/triggers/{called['id']}")).json()["fire_count"] == 1
+    assert ONE_SERVER not in shard_watch.reasons
+
+
 async def test_the_transaction_of_an_event_is_asked_of_one_server_for_all(
-    ada: httpx.AsyncClient, database: Any, shard_watch: ShardWatch
+    ada: httpx.AsyncClient, database: Any
 ) -> None:
     await database.execute("ALTER TABLE events ALTER COLUMN xid SET DEFAULT -1")  # a worker's own
     await make_scheduled(ada, {"interval": "PT1S"})
-    called = await make_api(ada)
-    await fire(ada, called)
+    await fire(ada, await make_api(ada))
 
     await eventually(lambda: read_all(ada, "/events"), lambda events: len(events) == 2)
 
     rows = await database.fetch("SELECT xid FROM events")
     assert all(row["xid"] > 0 for row in rows)
-    assert (await ada.get(f"/triggers/{called['id']}")).json()["fire_count"] == 1
-    assert ONE_SERVER not in shard_watch.reasons

@@ -42,7 +42,7 @@ async def caught_while_firing(database_url: str) -> AsyncIterator[None]:
         await eventually(
             lambda: database.fetchval(
                 "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
-                " AND wait_event_type = 'Lock' AND query ~ 'INTO events'"
+                " AND wait_event_type = 'Lock' AND query ~ 'announced'"
             ),
             lambda count: count == 1,
         )

@@ -199,6 +199,23 @@ def test_every_reference_leads_somewhere_and_no_schema_is_left_over(
     assert used | mapped == set(document["components"]["schemas"])
 
 
+def test_every_list_takes_a_limit_of_at_most_1000(document: dict[str, Any]) -> None:
+    lists = dict(lists_of(document))
+
+    assert {"GET /events", "GET /triggers", "GET /deliveries"} <= lists.keys()
+    for name, operation in lists.items():
+        [limit] = [one for one in operation["parameters"] if one["name"] == "limit"]
+        assert (limit["schema"]["minimum"], limit["schema"]["maximum"]) == (1, 1000), name
+
+
+def lists_of(document: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    for name, operation in operations(document):
+        answered = operation["responses"].get("200", {}).get("content", {})
+        schema = answered.get("application/json", {}).get("schema", {})
+        if "array" in {one.get("type") for one in (schema, *schema.get("anyOf", []))}:
+            yield name, operation
+
+
 def test_every_path_parameter_is_a_64_bit_id(document: dict[str, Any]) -> None:
     for name, operation in operations(document):
         for parameter in operation.get("parameters", []):

@@ -39,6 +39,7 @@ LONGEST_RUN = 1.0  # seconds, after which who shuts down need not wait for the e
 LONGEST_WAIT = 1.0  # seconds: polling alone is enough, notifications only make it quicker
 AHEAD = 0.008  # seconds: asking what is due and what is next takes 3 ms, and 8 with bad luck
 LOCKED_WAIT = 0.02  # due rows that others hold are looked at again soon
+SOON = 0.001  # seconds: an instant that was waited for in vain was moved, or another replica has it
 Progress = Callable[[], None]
 
 _TIMER = ThreadPoolExecutor(1, thread_name_prefix="timer")
@@ -64,9 +65,9 @@ async def fire_due(sessions: Sessions, progressed: Progress) -> float:
     if seconds > 2 * AHEAD:
         return min(seconds - AHEAD, LONGEST_WAIT)
     await _sleep(max(0.0, seconds))
-    await _fire_shard(sessions, _Turn(work.upcoming.shard, late=False), lambda _: None)
+    fired = await _fire_shard(sessions, _Turn(work.upcoming.shard, late=False), lambda _: None)
     progressed()
-    return 0.0
+    return 0.0 if fired else SOON
 
 
 async def _sleep(seconds: float) -> None:

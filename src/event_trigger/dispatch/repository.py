@@ -1,4 +1,4 @@
-"""Claiming what is due, and firing it: a batch takes two statements, however large."""
+"""Claiming what is due, and firing it: a batch takes a few statements, however large."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -35,9 +35,9 @@ _HORIZON = text("""
     FROM pg_current_snapshot() AS seen
 """)
 _PLAN_ONCE = text("SELECT set_config('plan_cache_mode', 'force_generic_plan', true)")
-_OWN_XID = text(f"SELECT {CURRENT_XID}")
+_OWN_XID = text(f"SELECT {CURRENT_XID.text}")
 ANNOUNCE = f"""
-    SELECT {CURRENT_XID} AS xid, count(pg_notify('{EVENTS_STORED}', announced.owner_id))
+    SELECT {CURRENT_XID.text} AS xid, count(pg_notify('{EVENTS_STORED}', announced.owner_id))
     FROM unnest(CAST(:announced_ids AS text[])) AS announced (owner_id)
 """  # noqa: S608
 _ANNOUNCE = text(ANNOUNCE)
