@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from event_trigger.db.engine import create_engine, create_sessions
-from event_trigger.dispatch import dispatcher
+from event_trigger.dispatch import turns
 from event_trigger.dispatch.dispatcher import WORKERS, fire_due
 from event_trigger.dispatch.repository import Firing, Firings
 from tests.support.planting import plant_triggers
@@ -55,7 +55,7 @@ class Together:
 
 @pytest.fixture(autouse=True)
 def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dispatcher, "BATCH", 10)
+    monkeypatch.setattr(turns, "BATCH", 10)
 
 
 async def test_as_many_batches_as_there_are_workers_are_fired_at_once(

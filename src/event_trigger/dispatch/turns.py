@@ -1,0 +1,171 @@
+"""A turn of the dispatcher: a batch of what is due in a shard is claimed, decided and recorded."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import structlog
+from sqlalchemy.exc import DBAPIError
+
+from event_trigger.db.engine import (
+    LOCK_NOT_AVAILABLE,
+    QUERY_CANCELED,
+    Sessions,
+    is_outage,
+    sqlstate,
+)
+from event_trigger.dispatch.due import Due, due
+from event_trigger.dispatch.repository import FIRST, Claimed, Firing, Firings, Place
+from event_trigger.models import UnfiredReason
+from event_trigger.triggers.history import History, UnfiredOf
+from event_trigger.triggers.planning import Plan, Unfired, plan_of_stored
+from event_trigger.triggers.repository import OwnedId
+from event_trigger.triggers.schedule import stretch_between
+
+log = structlog.get_logger()
+
+BATCH = 1000
+ONE_BY_ONE = 250
+LARGEST_BATCH = 64 * 1024 * 1024  # bytes of payloads, as they are stored
+LONGEST_DECIDING = 0.25  # seconds: a cron that missed much takes a millisecond or two
+
+
+class Turn(NamedTuple):
+    """To fire a batch of what is due in a shard: what is late, or what is on time."""
+
+    shard: int
+    late: bool
+    after: Place = FIRST
+
+
+PassOn = Callable[[Turn], None]
+
+
+async def take_turn(sessions: Sessions, turn: Turn, pass_on: PassOn) -> int:
+    """Fires one batch; when it fails for a reason of its own, one by one, to find the culprit.
+
+    If there may be more, it passes the next turn on before it fires. What the claims pass over, or
+    what is left of a batch that is too large, has its turn when it is looked for again.
+    """
+    try:
+        fired = await _fire_batch(sessions, turn, pass_on, limit=BATCH)
+        if fired or not turn.late or turn.after != FIRST:
+            return fired
+        return await _fire_waited_for(sessions, turn, pass_on)
+    except Exception as error:
+        if is_outage(error) and sqlstate(error) != QUERY_CANCELED:
+            raise
+        log.exception("batch_failed", shard=turn.shard)
+    return await _fire_one_by_one(sessions, turn.shard)
+
+
+async def _fire_batch(
+    sessions: Sessions, turn: Turn, pass_on: PassOn, *, limit: int, wait: bool = False
+) -> int:
+    async with sessions.begin() as session:
+        firings = Firings(session)
+        claimed = await firings.claim_due(
+            turn.shard, limit, after=turn.after, late=turn.late, wait=wait
+        )
+        if len(claimed) == BATCH:
+            last = claimed[-1]
+            pass_on(turn._replace(after=Place(last.next_fire_at, last.id)))
+        if claimed:
+            await _record(firings, turn.shard, claimed, most=max(1, BATCH // len(claimed)))
+    return len(claimed)
+
+
+async def _fire_waited_for(sessions: Sessions, turn: Turn, pass_on: PassOn) -> int:
+    """Queues for a late row: calls that hand its lock to each other never leave it free."""
+    try:
+        return await _fire_batch(sessions, turn, pass_on, limit=1, wait=True)
+    except DBAPIError as error:
+        if sqlstate(error) != LOCK_NOT_AVAILABLE:
+            raise
+        return 0
+
+
+async def _fire_one_by_one(sessions: Sessions, shard: int) -> int:
+    for count in range(ONE_BY_ONE):
+        async with sessions.begin() as session:
+            firings = Firings(session)
+            claimed = await firings.claim_due(shard, 1)
+            if not claimed:
+                return count
+            try:
+                async with session.begin_nested():
+                    await _record(firings, shard, claimed, most=1)
+            except Exception as error:
+                if is_outage(error):
+                    raise
+                await _set_aside(firings, claimed[0], error)
+    return ONE_BY_ONE
+
+
+async def _record(firings: Firings, shard: int, claimed: Sequence[Claimed], *, most: int) -> None:
+    """Fires as many as are decided in time and not too large together; the others are still due.
+
+    A trigger whose schedule cannot be read is set aside, and holds up nobody.
+    """
+    clock = asyncio.get_running_loop().time
+    fired: list[Firing] = []
+    until, size = clock() + LONGEST_DECIDING, 0
+    for row in claimed:
+        few = max(1, min(most, LARGEST_BATCH // max(1, row.payload_size)))
+        try:
+            decision = _decide(row, few)
+        except Exception as error:
+            await _set_aside(firings, row, error)
+            continue
+        fired.append(Firing(row, decision))
+        size += row.payload_size * len(decision.fires)
+        if size > LARGEST_BATCH or clock() > until:
+            break
+    if fired:
+        await firings.record_fired(shard, fired)
+
+
+def _decide(row: Claimed, most: int) -> Due:
+    plan = _plan_of(row)
+    fired = 0 if plan.max_fires is None else row.scheduled_count
+    decision = due(plan, planned=row.next_fire_at, now=row.now, fired=fired, most=most)
+    for unfired in decision.unfired:
+        _log_unfired(row, unfired)
+    return decision
+
+
+async def _set_aside(firings: Firings, row: Claimed, error: Exception) -> None:
+    log.error("trigger_set_aside", trigger_id=row.id, exc_info=error)
+    reason = f"This trigger could not fire ({type(error).__name__}) and was set aside."
+    key, settled_until = OwnedId(row.owner_id, row.id), row.settled_until
+    if (unfired := _failed(row)) is not None:
+        settled_until = unfired.stretch.last
+        found = UnfiredOf(row.owner_id, row.id, row.version, unfired)
+        await History(firings.session).record_unfired(key.shard, [found])
+    await firings.set_aside(key, reason, settled_until=settled_until)
+
+
+def _failed(row: Claimed) -> Unfired | None:
+    """What was due and will not fire, if the schedule can be read at all."""
+    try:
+        schedule = _plan_of(row).schedule
+        stretch = stretch_between(schedule, after=row.settled_until, until=row.now)
+    except Exception:
+        log.warning("schedule_unreadable", trigger_id=row.id)
+        return None
+    return None if stretch is None else Unfired(stretch, UnfiredReason.FAILED)
+
+
+def _plan_of(row: Claimed) -> Plan:
+    return plan_of_stored(row.details, anchor=row.anchor_at)
+
+
+def _log_unfired(row: Claimed, unfired: Unfired) -> None:
+    log.warning(
+        "instants_unfired",
+        trigger_id=row.id,
+        reason=unfired.reason,
+        first=unfired.stretch.first.isoformat(),
+        last=unfired.stretch.last.isoformat(),
+        count=unfired.stretch.count,
+    )
