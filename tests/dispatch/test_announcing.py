@@ -1,0 +1,52 @@
+"""Each commit of new events says whose they are: streams need not wait until they look again."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import httpx
+import pytest
+
+from event_trigger.db.notify import EVENTS_STORED
+from tests.support.destinations import fire, make_destination
+from tests.support.services import ADA
+from tests.support.triggers import make_api, make_scheduled
+from tests.support.waiting import eventually
+
+ONCE = {"interval": "PT1S"}
+
+
+@pytest.fixture
+async def heard(database: Any) -> AsyncIterator[list[str]]:
+    """Whose events have been announced."""
+    said: list[str] = []
+    await database.add_listener(EVENTS_STORED, lambda *one: said.append(one[-1]))
+    yield said
+    await database.reset()
+
+
+async def until_announced(heard: list[str]) -> None:
+    async def listen() -> list[str]:
+        return heard
+
+    await eventually(listen, lambda said: said == [str(ADA)])
+
+
+async def test_calls_are_announced(ada: httpx.AsyncClient, heard: list[str]) -> None:
+    await fire(ada, await make_api(ada))
+
+    await until_announced(heard)
+
+
+async def test_planned_events_are_announced(ada: httpx.AsyncClient, heard: list[str]) -> None:
+    await make_scheduled(ada, ONCE)
+
+    await until_announced(heard)
+
+
+async def test_planned_events_with_deliveries_are_announced(
+    ada: httpx.AsyncClient, heard: list[str]
+) -> None:
+    made = await make_destination(ada, "https://nowhere.invalid")
+    await make_scheduled(ada, ONCE, destinations=[made["id"]])
+
+    await until_announced(heard)
