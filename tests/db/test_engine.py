@@ -10,7 +10,14 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from event_trigger.db import liveness
-from event_trigger.db.engine import asyncpg_url, create_engine, is_outage, sqlstate
+from event_trigger.db.engine import (
+    asyncpg_url,
+    create_engine,
+    create_sessions,
+    is_outage,
+    sqlstate,
+)
+from tests.support.outages import cable_to
 
 PID = text("SELECT pg_backend_pid()")
 
@@ -194,3 +201,25 @@ async def test_only_a_connection_that_rested_is_asked(
     await engine.dispose()
 
     assert seen == [0, 0, 1]
+
+
+@pytest.mark.parametrize("word", [b"ROLLBACK", b"COMMIT"])
+async def test_a_connection_whose_transaction_cannot_be_ended_is_replaced(
+    database_url: str, word: bytes
+) -> None:
+    async with cable_to(database_url) as (cable, url):
+        engine = create_engine(url, connections=1)
+        async with create_sessions(engine)() as session:
+            pid = (await session.execute(PID)).scalar_one()
+            cable.mistaken[word] = word[::-1]
+            with pytest.raises(DBAPIError, match=word[::-1].decode()) as failed:
+                await (session.commit() if word == b"COMMIT" else session.close())
+        cable.mistaken.clear()
+        left = engine.pool.status()
+        async with engine.connect() as one:
+            now = (await one.execute(PID)).scalar_one()
+        await engine.dispose()
+
+    assert left.endswith("Current Checked out connections: 0")
+    assert now != pid
+    assert is_outage(failed.value)

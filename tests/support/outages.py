@@ -1,4 +1,4 @@
-"""A cable between the service and its database that a test can pull out and put back."""
+"""A cable between the service and its database that a test can cut, mend, and mistake words on."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -12,9 +12,13 @@ SOCKET = ".s.PGSQL.5432"
 
 
 class Cable:
-    """Forwards a Unix socket to the server's; while it is cut, nobody listens."""
+    """Forwards a Unix socket to the server's; while it is cut, nobody listens.
+
+    What the server is told has each word of `mistaken` replaced by another of the same length.
+    """
 
     def __init__(self, server_socket: Path, own_socket: Path) -> None:
+        self.mistaken: dict[bytes, bytes] = {}
         self._server_socket = server_socket
         self._own_socket = own_socket
         self._listener: asyncio.Server | None = None
@@ -39,8 +43,8 @@ class Cable:
         server_reader, server_writer = await asyncio.open_unix_connection(self._server_socket)
         try:
             async with asyncio.TaskGroup() as both_ways:
-                both_ways.create_task(_copy(reader, server_writer))
-                both_ways.create_task(_copy(server_reader, writer))
+                both_ways.create_task(_copy(reader, server_writer, self.mistaken))
+                both_ways.create_task(_copy(server_reader, writer, {}))
         except asyncio.CancelledError:
             pass  # cut
         finally:
@@ -48,9 +52,13 @@ class Cable:
             await _close(server_writer)
 
 
-async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def _copy(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, mistaken: dict[bytes, bytes]
+) -> None:
     with suppress(ConnectionError):
         while data := await reader.read(65536):
+            for word, instead in mistaken.items():
+                data = data.replace(word, instead)
             writer.write(data)
             await writer.drain()
     await _close(writer)

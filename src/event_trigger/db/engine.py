@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import (
 )
 from sqlalchemy.orm import Session
 
-from event_trigger.db.liveness import check_before_use
+from event_trigger.db.liveness import check_before_use, drop_what_cannot_be_ended
 from event_trigger.db.pooler import cope_with_pooler
 
 Sessions = async_sessionmaker[AsyncSession]
@@ -96,6 +96,7 @@ def create_engine(
     )
     cope_with_pooler(engine, tracked=_TRACKED, limits=_SESSION_LIMITS)
     check_before_use(engine)
+    drop_what_cannot_be_ended(engine)
     return engine
 
 

@@ -1,13 +1,14 @@
-"""A connection is checked before use, but not again when it has just been used.
+"""A connection is checked before use, and closed if its transaction could not be ended.
 
-Asking PostgreSQL takes three round trips, as long as many a transaction. When a server stops, the
-event loop sees its connections end; a network that falls silent says nothing, and takes its time.
+It is not checked when it has just been used: asking PostgreSQL takes three round trips, as long as
+many a transaction. When a server stops, the event loop sees its connections end; a network that
+falls silent says nothing, and takes its time.
 """
 
 from time import monotonic
 from typing import Any
 
-from sqlalchemy import event
+from sqlalchemy import ExceptionContext, event
 from sqlalchemy.exc import InvalidatePoolError
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.pool import ConnectionPoolEntry
@@ -40,3 +41,18 @@ def check_before_use(engine: AsyncEngine) -> None:
 
     event.listen(engine.sync_engine, "checkin", rest)
     event.listen(engine.sync_engine, "checkout", check)
+
+
+def drop_what_cannot_be_ended(engine: AsyncEngine) -> None:
+    """One whose COMMIT or ROLLBACK fails is closed.
+
+    A standby may refuse even a ROLLBACK, for what it replays. SQLAlchemy closes neither session nor
+    connection then: it would be missing from the pool until it is garbage.
+    """
+
+    def drop(context: ExceptionContext) -> None:
+        if context.connection is not None and context.statement is None:
+            context.is_disconnect = True
+            context.invalidate_pool_on_disconnect = False
+
+    event.listen(engine.sync_engine, "handle_error", drop)
