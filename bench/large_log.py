@@ -38,6 +38,10 @@ _TRIGGERS = f"""
             CASE WHEN number % ($1 / 3) = 9 THEN 'paused' ELSE 'active' END
         ) AS made (owner_id, kind, name, tags, status)
 """
+_TAGS = """
+    INSERT INTO trigger_tags (shard, owner_id, tag, trigger_id)
+    SELECT shard, owner_id, unnest(tags), id FROM triggers
+"""
 _EVENTS = f"""
     INSERT INTO {{table}} (shard, id, triggered_at, owner_id, trigger_id, type, scheduled_for,
         payload, is_test) OVERRIDING SYSTEM VALUE
@@ -140,6 +144,7 @@ async def plant_rest(database: Any, *, triggers: int, deliveries: int) -> None:
     await database.execute(_USERS)
     fills = {
         "triggers": (_TRIGGERS, triggers),
+        "trigger_tags": (_TAGS,),
         "deliveries": (_DELIVERIES, deliveries, KEPT),
         "destinations": (_DESTINATIONS, 1000),
         "audit_entries": (_AUDIT, deliveries // 10),

@@ -19,7 +19,9 @@ from tests.support.databases import connect
 from tests.support.downtime import instants_of, until_caught_up
 from tests.support.planting import plant_triggers
 from tests.support.processes import ROOT, environment
-from tests.support.services import ADA, running_service
+from tests.support.reading import read_all
+from tests.support.services import ADA, ADMIN, BOB, running_service
+from tests.support.triggers import make_api
 
 
 @pytest.fixture
@@ -145,6 +147,23 @@ async def test_triggers_of_the_version_before_are_accounted_for_from_then_on(
     assert (found.triggers, found.findings) == (2, [])
     await engine.dispose()
     await database.close()
+
+
+async def test_triggers_of_the_version_before_are_found_by_their_tags(database_url: str) -> None:
+    async with running_service(database_url) as service:
+        made = await make_api(service.client(ADA), tags=["a", "b"])
+        await make_api(service.client(ADA))
+    for step in (("downgrade", "0009"), ("upgrade", "head")):
+        said = await asyncio.to_thread(alembic, database_url, *step)
+        assert said.returncode == 0, said.stderr
+
+    async with running_service(database_url) as service:
+        found = [
+            [one["id"] for one in await read_all(service.client(user_id), "/triggers", tag=tag)]
+            for user_id, tag in ((ADA, "a"), (ADMIN, "b"), (BOB, "a"))
+        ]
+
+    assert found == [[made["id"]], [made["id"]], []]
 
 
 async def test_an_older_schema_is_not_ready(empty: AsyncEngine) -> None:

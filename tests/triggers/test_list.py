@@ -3,6 +3,7 @@
 from typing import Any
 
 import httpx
+import pytest
 
 from tests.support.problems import places_of
 from tests.support.reading import read_all
@@ -109,18 +110,48 @@ async def test_tags_are_looked_for_as_they_are(ada: httpx.AsyncClient) -> None:
     assert found == [[one["id"]] for one in made]
 
 
-async def test_pages_walk_everything_once_while_new_ones_arrive_and_old_ones_go(
-    ada: httpx.AsyncClient,
+async def test_a_trigger_is_found_by_the_tags_that_it_has_now(
+    ada: httpx.AsyncClient, admin: httpx.AsyncClient, database: Any
 ) -> None:
-    made = [(await make_api(ada, name=f"n{number}"))["id"] for number in range(11)]
+    kept, changed, gone = [
+        await make_api(ada, tags=["a", "b"]) for _ in ("kept", "changed", "gone")
+    ]
+    path = f"/triggers/{changed['id']}"
+
+    found = []
+    patches: list[dict[str, Any]] = [
+        {"tags": ["b", "c"]},
+        {"tags": ["c", "b"]},
+        {"name": "x"},
+        {"tags": []},
+    ]
+    for patch in patches:
+        assert (await ada.patch(path, json=patch)).status_code == 200
+        found.append([await ids(ada, tag=tag) for tag in "abc"])
+    await ada.delete(f"/triggers/{gone['id']}")
+    left = [await ids(admin, tag=tag) for tag in "abc"]
+    stored = await database.fetch("SELECT trigger_id, tag FROM trigger_tags ORDER BY 1, 2")
+
+    one, two, three = kept["id"], changed["id"], gone["id"]
+    retagged = [[three, one], [three, two, one], [two]]
+    assert found == [retagged, retagged, retagged, [[three, one], [three, one], []]]
+    assert left == [[one], [one], []]
+    assert [tuple(row) for row in stored] == [(one, "a"), (one, "b")]
+
+
+@pytest.mark.parametrize("query", ["q=n&type=api", "tag=t", "tag=t&q=n&status=active"])
+async def test_pages_walk_everything_once_while_new_ones_arrive_and_old_ones_go(
+    ada: httpx.AsyncClient, query: str
+) -> None:
+    made = [(await make_api(ada, name=f"n{number}", tags=["t"]))["id"] for number in range(11)]
     seen: list[int] = []
-    url = "/triggers?limit=3&q=n&type=api"
+    url = f"/triggers?limit=3&{query}"
 
     while url:
         answer = await ada.get(url)
         seen += [trigger["id"] for trigger in answer.json()]
         url = answer.links.get("next", {}).get("url", "")
-        await make_api(ada, name="new")
+        await make_api(ada, name="new", tags=["t"])
         await ada.delete(f"/triggers/{seen[-1]}")
 
     assert seen == made[::-1]

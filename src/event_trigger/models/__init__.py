@@ -24,7 +24,7 @@ from event_trigger.models.idempotency_key import IdempotencyKey
 from event_trigger.models.login import Login, RefreshToken
 from event_trigger.models.schedule_version import ScheduleVersion
 from event_trigger.models.sign_in_failure import SignInFailure
-from event_trigger.models.trigger import Trigger, TriggerStatus, TriggerType
+from event_trigger.models.trigger import Trigger, TriggerStatus, TriggerTag, TriggerType
 from event_trigger.models.unfired_range import UnfiredRange, UnfiredReason
 from event_trigger.models.user import Role, User
 
@@ -58,6 +58,7 @@ __all__ = [
     "SlotCount",
     "Trigger",
     "TriggerStatus",
+    "TriggerTag",
     "TriggerType",
     "UnfiredRange",
     "UnfiredReason",

@@ -76,3 +76,21 @@ class Trigger(Base):
             postgresql_where=text("next_fire_at IS NOT NULL"),
         ),
     )
+
+
+class TriggerTag(Base):
+    """A tag of a trigger, to find it by.
+
+    Not an index of `triggers`: each firing of a schedule would have to write to that.
+    """
+
+    __tablename__ = "trigger_tags"
+
+    shard: Mapped[int] = mapped_column(SmallInteger, primary_key=True)
+    owner_id: Mapped[int] = mapped_column(
+        ForeignKey("users.id", ondelete="CASCADE"), primary_key=True
+    )
+    tag: Mapped[str] = mapped_column(Text, primary_key=True)
+    trigger_id: Mapped[int] = mapped_column(primary_key=True)
+
+    __table_args__ = (Index("ix_trigger_tags_tag", "shard", "tag", "trigger_id"),)

@@ -96,7 +96,7 @@ async def change(session: AsyncSession, vault: Vault, key: OwnedId, body: Trigge
     if "name" in patch:
         trigger.name = body.name
     if "tags" in patch:
-        trigger.tags = body.tags or []
+        await Triggers(session).change_tags(trigger, body.tags or [])
     if "destinations" in patch:
         trigger.destinations = body.destinations or []
     if "payload" in patch:

@@ -1,10 +1,7 @@
 """Triggers in the database; every statement is about one owner, and so about one shard."""
 
-import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from itertools import product
-from typing import Any
 
 from sqlalchemy import Select, delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert
@@ -16,29 +13,13 @@ from event_trigger.models import (
     Destination,
     Hook,
     Trigger,
-    TriggerStatus,
-    TriggerType,
+    TriggerTag,
     Verify,
     shard_of,
 )
+from event_trigger.triggers.selection import TriggerFilter, listing
 from event_trigger.vault import Sealed
-from event_trigger.web.lanes import (
-    EACH_SHARD,
-    UP_TO_NEWEST,
-    Listed,
-    Newest,
-    asked,
-    cross,
-    newest,
-    one_of,
-    stretch,
-    up_to,
-)
 from event_trigger.web.pagination import Page, fetch_newest
-
-# as a CASE, so that nobody guesses how few names match: a guess of too few reads the whole table
-_NAMED = "CASE WHEN lower(name) LIKE '%' || lower(:q) || '%' ESCAPE '/' THEN true END"
-_LISTED = Listed(Trigger, order="id DESC", large=("details", "payload"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,55 +34,10 @@ class OwnedId:
         return shard_of(self.owner_id)
 
 
-@dataclass(frozen=True, slots=True)
-class TriggerFilter:
-    """Which triggers to list; `q` looks for a part of the name, whatever its case.
-
-    Which letters have a case is the database's locale to say: everywhere those of ASCII.
-    """
-
-    type: TriggerType | None = None
-    status: TriggerStatus | None = None
-    tag: str | None = None
-    q: str | None = None
-    ids: Collection[int] | None = None
-
-
 def _one(key: OwnedId) -> Select[Trigger]:
     return select(Trigger).where(
         Trigger.shard == key.shard, Trigger.owner_id == key.owner_id, Trigger.id == key.id
     )
-
-
-def _listing(
-    owner_id: int | None, wanted: TriggerFilter, before: int | None
-) -> tuple[Newest[Trigger], dict[str, Any]]:
-    conditions, values = asked(
-        ("tags @> ARRAY[CAST(:tag AS text)]", "tag", wanted.tag),
-        (_NAMED, "q", _escaped(wanted.q)),
-        ("id = ANY (CAST(:ids AS bigint[]))", "ids", wanted.ids and sorted(wanted.ids)),
-    )
-    values["newest"] = up_to(before)
-    kinds = list(product(one_of(wanted.status, TriggerStatus), one_of(wanted.type, TriggerType)))
-    if owner_id is not None:
-        values |= {"shard": shard_of(owner_id), "owner_id": owner_id}
-        owned = [stretch(owner_id=":owner_id", status=one, type=kind) for one, kind in kinds]
-        by: tuple[str, ...] = ("owner_id", "status", "type")
-        return newest(_LISTED, cross(["shard = :shard"], owned), conditions, by=by), values
-    if wanted.status in {TriggerStatus.PAUSED, TriggerStatus.COMPLETED}:
-        resting = [stretch(status=one, type=kind) for one, kind in kinds]
-        lanes, by = cross(EACH_SHARD, ["status <> 'active'"], resting), ("status", "type")
-        return newest(_LISTED, lanes, conditions, by=by), values
-    # all that are active have no such index: each firing would have to write to it
-    more, named = asked(
-        ("status = :status", "status", wanted.status), ("type = :type", "type", wanted.type)
-    )
-    conditions = (*conditions, *more, UP_TO_NEWEST)
-    return newest(_LISTED, EACH_SHARD, conditions), values | named
-
-
-def _escaped(q: str | None) -> str | None:
-    return None if q is None else re.sub(r"([/%_])", r"/\1", q)
 
 
 @dataclass(frozen=True)
@@ -129,12 +65,18 @@ class Triggers:
     async def add(self, trigger: Trigger) -> None:
         self.session.add(trigger)
         await self.session.flush()
+        await self._note_tags(trigger)
+
+    async def change_tags(self, trigger: Trigger, tags: Sequence[str]) -> None:
+        await self._forget_tags(trigger)
+        trigger.tags = list(tags)
+        await self._note_tags(trigger)
 
     async def list_page(
         self, owner_id: int | None, wanted: TriggerFilter, *, before: int | None, limit: int
     ) -> Page[Trigger]:
         """Newest first, as many as fit; everybody's if `owner_id` is None."""
-        statement, values = _listing(owner_id, wanted, before)
+        statement, values = listing(owner_id, wanted, before)
         options = {} if owner_id is not None else {ACROSS_SHARDS: "admin reads"}
         return await fetch_newest(self.session, statement, values, limit=limit, options=options)
 
@@ -174,8 +116,25 @@ class Triggers:
         )
 
     async def delete(self, trigger: Trigger) -> None:
+        await self._forget_tags(trigger)
         await self.session.delete(trigger)
         await self.session.flush()
+
+    async def _note_tags(self, trigger: Trigger) -> None:
+        whose = {"shard": trigger.shard, "owner_id": trigger.owner_id, "trigger_id": trigger.id}
+        if rows := [{**whose, "tag": tag} for tag in trigger.tags]:
+            await self.session.execute(insert(TriggerTag).values(rows).on_conflict_do_nothing())
+
+    async def _forget_tags(self, trigger: Trigger) -> None:
+        """Those that it has; it is locked, so nobody gives it others meanwhile."""
+        await self.session.execute(
+            delete(TriggerTag).where(
+                TriggerTag.shard == trigger.shard,
+                TriggerTag.owner_id == trigger.owner_id,
+                TriggerTag.tag.in_(trigger.tags),
+                TriggerTag.trigger_id == trigger.id,
+            )
+        )
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from event_trigger.errors import (
 from event_trigger.models import TriggerStatus, TriggerType
 from event_trigger.triggers import lifecycle
 from event_trigger.triggers.dependencies import ShownDep, TriggerKeyDep, VaultDep
-from event_trigger.triggers.repository import TriggerFilter, Triggers
+from event_trigger.triggers.repository import Triggers
 from event_trigger.triggers.schemas import (
     Tag,
     TriggerCreate,
@@ -26,6 +26,7 @@ from event_trigger.triggers.schemas import (
     TriggerUpdate,
     TriggerWritten,
 )
+from event_trigger.triggers.selection import TriggerFilter
 from event_trigger.web.pagination import (
     DEFAULT_LIMIT,
     CursorText,

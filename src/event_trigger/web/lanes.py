@@ -30,13 +30,14 @@ class Listed(Generic[T]):
     """A table as it is listed: the order, the columns that users fill and those not shown at all.
 
     The large ones come only with the rows that fit in a page: the first, and as many more as are
-    not larger together than a page may be.
+    not larger together than a page may be. `source` is what is read from, if not the table alone.
     """
 
     entity: type[T]
     order: str
     large: tuple[str, ...] = ()
     left_out: tuple[str, ...] = ()
+    source: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,11 +104,10 @@ def newest(
 def _statement(
     listed: Listed[Any], names: Sequence[str], wheres: Sequence[str], lane_order: str
 ) -> TextClause:
-    order = listed.order
+    order, source = listed.order, listed.source or listed.entity.__tablename__
     shown = [f'"{one}"' for one in names]
     arms = " UNION ALL ".join(
-        f"(SELECT {', '.join(shown)} FROM {listed.entity.__tablename__}"
-        f" WHERE {where} ORDER BY {lane_order} LIMIT :most)"
+        f"(SELECT {', '.join(shown)} FROM {source} WHERE {where} ORDER BY {lane_order} LIMIT :most)"
         for where in wheres
     )
     sizes = [f"coalesce(octet_length(CAST({one} AS text)), 0)" for one in listed.large]

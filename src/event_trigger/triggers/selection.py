@@ -1,0 +1,92 @@
+"""What a list of triggers may be narrowed to, and the indexes that each such list is read from.
+
+Firing a schedule writes to every index of `triggers`, so there are none but those it needs for
+owners. Tags have a table of their own. Names are compared one by one, in the order of the list.
+"""
+
+import re
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+from itertools import product
+from typing import Any
+
+from event_trigger.models import Trigger, TriggerStatus, TriggerType, shard_of
+from event_trigger.web.lanes import (
+    EACH_SHARD,
+    UP_TO_NEWEST,
+    Listed,
+    Newest,
+    asked,
+    cross,
+    newest,
+    one_of,
+    stretch,
+    up_to,
+)
+
+# as a CASE, so that nobody guesses how few names match: a guess of too few reads the whole table
+_NAMED = "CASE WHEN lower(name) LIKE '%' || lower(:q) || '%' ESCAPE '/' THEN true END"
+_LISTED = Listed(Trigger, order="id DESC", large=("details", "payload"))
+_TAGGED = replace(
+    _LISTED,
+    source="(SELECT shard, owner_id, tag, trigger_id AS id FROM trigger_tags) AS tagged"
+    " JOIN triggers USING (shard, owner_id, id)",
+)
+_RESTING = {TriggerStatus.PAUSED, TriggerStatus.COMPLETED}
+
+
+@dataclass(frozen=True, slots=True)
+class TriggerFilter:
+    """Which triggers to list; `q` looks for a part of the name, whatever its case.
+
+    Which letters have a case is the database's locale to say: everywhere those of ASCII.
+    """
+
+    type: TriggerType | None = None
+    status: TriggerStatus | None = None
+    tag: str | None = None
+    q: str | None = None
+    ids: Collection[int] | None = None
+
+
+def listing(
+    owner_id: int | None, wanted: TriggerFilter, before: int | None
+) -> tuple[Newest[Trigger], dict[str, Any]]:
+    """The statement and its values: one owner's triggers, or everybody's; before an id, or all."""
+    whose = {} if owner_id is None else {"shard": shard_of(owner_id), "owner_id": owner_id}
+    always, values = asked(
+        (_NAMED, "q", _escaped(wanted.q)),
+        ("id = ANY (CAST(:ids AS bigint[]))", "ids", wanted.ids and sorted(wanted.ids)),
+    )
+    tagged, tag = asked(("tags @> ARRAY[CAST(:tag AS text)]", "tag", wanted.tag))
+    values |= {"newest": up_to(before), **whose, **tag}
+    kinds = list(product(one_of(wanted.status, TriggerStatus), one_of(wanted.type, TriggerType)))
+    of_kind = tuple(
+        f"{column} = '{one}'"
+        for column, one in (("status", wanted.status), ("type", wanted.type))
+        if one is not None
+    )
+    if owner_id is None and wanted.status in _RESTING:
+        resting = [stretch(status=one, type=kind) for one, kind in kinds]
+        lanes = cross(EACH_SHARD, ["status <> 'active'"], resting)
+        return newest(_LISTED, lanes, (*always, *tagged), by=("status", "type")), values
+    if wanted.tag is not None:
+        lanes, by = _tagged(owner_id)
+        return newest(_TAGGED, lanes, (*always, *of_kind), by=by), values
+    if owner_id is not None:
+        owned = [stretch(owner_id=":owner_id", status=one, type=kind) for one, kind in kinds]
+        lanes = cross(["shard = :shard"], owned)
+        return newest(_LISTED, lanes, always, by=("owner_id", "status", "type")), values
+    # all that are active have no such index: each firing would have to write to it
+    return newest(_LISTED, EACH_SHARD, (*always, *of_kind, UP_TO_NEWEST)), values
+
+
+def _tagged(owner_id: int | None) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    tag = "CAST(:tag AS text)"
+    if owner_id is None:
+        return cross(EACH_SHARD, [stretch(tag=tag)]), ("tag",)
+    return cross(["shard = :shard"], [stretch(owner_id=":owner_id", tag=tag)]), ("owner_id", "tag")
+
+
+def _escaped(q: str | None) -> str | None:
+    return None if q is None else re.sub(r"([/%_])", r"/\1", q)
