@@ -99,6 +99,7 @@ def wrapped(error: BaseException, *, invalidated: bool = False) -> DBAPIError:
         (TimeoutError(), True),
         (PoolTimeout(), True),
         (asyncpg.InterfaceError("connection is closed"), True),
+        (asyncpg.InternalClientError("another operation is in progress"), True),
         (asyncpg.TooManyConnectionsError(""), True),
         (asyncpg.CannotConnectNowError(""), True),
         (asyncpg.AdminShutdownError(""), True),

@@ -8,8 +8,10 @@ from typing import Any
 
 import httpx
 import pytest
+from structlog.testing import capture_logs
 
 from tests.support.databases import connect
+from tests.support.outages import cable_to
 from tests.support.planting import HOURLY, plant_triggers
 from tests.support.reading import read_all
 from tests.support.services import ADA, BOB, Service, running_service
@@ -363,6 +365,22 @@ async def test_the_listener_comes_back_when_its_connection_ends(
 
     assert len(after) == 1
     assert await until_fired(database, soon["id"])
+
+
+async def test_the_listener_comes_back_when_its_connection_ends_before_it_has_heard_of_all(
+    database_url: str, database: Any
+) -> None:
+    with capture_logs() as logged:
+        async with cable_to(database_url) as (cable, url):
+            cable.last_word = b"LISTEN"
+            async with running_service(url):
+                await eventually(
+                    lambda: database.fetchval(LISTENERS), lambda _: "listen_failed" in str(logged)
+                )
+                await eventually(lambda: database.fetchval(LISTENERS), lambda found: not found)
+                after = await eventually(lambda: database.fetchval(LISTENERS), bool)
+
+    assert len(after) == 1
 
 
 async def test_firing_goes_on_when_the_database_ends_every_connection(

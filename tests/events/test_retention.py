@@ -499,7 +499,7 @@ async def test_a_busy_partition_keeps_younger_ones_open_so_that_the_closed_are_o
     database_url: str, database: Any, sessions: Sessions
 ) -> None:
     past = await make_past(sessions, hours=8)
-    settings = make_settings(database_url)
+    settings = make_settings(database_url, retention_interval=timedelta(seconds=4))
     reader = await connect(database_url)
     async with reader.transaction():
         await reader.execute(f"SELECT FROM {past[2].table}")
@@ -566,6 +566,7 @@ async def test_a_replica_starts_while_another_archives(
         ready = await eventually(
             lambda: service.client().get("/readyz"), lambda answer: answer.status_code == 200
         )
+        await database.execute("SELECT pg_advisory_unlock($1)", RETENTION_LOCK)
 
     assert ready.json() == {"status": "ready"}
 

@@ -1,7 +1,7 @@
-"""A cable between the service and its database that a test can cut, mend, and mistake words on."""
+"""A cable between the service and its database that a test can cut, mend, and falsify."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -9,16 +9,21 @@ from tempfile import TemporaryDirectory
 from sqlalchemy import make_url
 
 SOCKET = ".s.PGSQL.5432"
+READY = b"Z\x00\x00\x00\x05"  # and a letter: the answer is whole
+_FIELDS = b"SFATAL\x00C57P01\x00Mterminating connection due to administrator command\x00\x00"
+FATAL = b"E" + (len(_FIELDS) + 4).to_bytes(4) + _FIELDS
 
 
 class Cable:
     """Forwards a Unix socket to the server's; while it is cut, nobody listens.
 
-    What the server is told has each word of `mistaken` replaced by another of the same length.
+    What the server is told has each word of `mistaken` replaced by another of the same length. Once
+    it has answered what contains `last_word`, it is heard to end the session, which stays open.
     """
 
     def __init__(self, server_socket: Path, own_socket: Path) -> None:
         self.mistaken: dict[bytes, bytes] = {}
+        self.last_word: bytes | None = None
         self._server_socket = server_socket
         self._own_socket = own_socket
         self._listener: asyncio.Server | None = None
@@ -41,10 +46,26 @@ class Cable:
         self._calls.add(call)
         call.add_done_callback(self._calls.discard)
         server_reader, server_writer = await asyncio.open_unix_connection(self._server_socket)
+        said_last = asyncio.Event()
+
+        def told(data: bytes) -> bytes:
+            if self.last_word is not None and self.last_word in data:
+                self.last_word = None
+                said_last.set()
+            for word, instead in self.mistaken.items():
+                data = data.replace(word, instead)
+            return data
+
+        def answered(data: bytes) -> bytes:
+            if said_last.is_set() and data[-6:-1] == READY:
+                said_last.clear()
+                return data + FATAL
+            return data
+
         try:
             async with asyncio.TaskGroup() as both_ways:
-                both_ways.create_task(_copy(reader, server_writer, self.mistaken))
-                both_ways.create_task(_copy(server_reader, writer, {}))
+                both_ways.create_task(_copy(reader, server_writer, told))
+                both_ways.create_task(_copy(server_reader, writer, answered))
         except asyncio.CancelledError:
             pass  # cut
         finally:
@@ -53,13 +74,11 @@ class Cable:
 
 
 async def _copy(
-    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, mistaken: dict[bytes, bytes]
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, change: Callable[[bytes], bytes]
 ) -> None:
     with suppress(ConnectionError):
         while data := await reader.read(65536):
-            for word, instead in mistaken.items():
-                data = data.replace(word, instead)
-            writer.write(data)
+            writer.write(change(data))
             await writer.drain()
     await _close(writer)
 

@@ -48,7 +48,13 @@ _UNAVAILABLE_CLASSES = (
     "58",
 )
 # whatever comes of asking a database, also one that is not there
-DATABASE_ERRORS = (SQLAlchemyError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError)
+DATABASE_ERRORS = (
+    SQLAlchemyError,
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+    OSError,
+)
 NO_PARTITION = "23514"  # no partition for the row, or a closed one
 LOCK_NOT_AVAILABLE = "55P03"
 QUERY_CANCELED = "57014"
@@ -114,7 +120,9 @@ def is_outage(error: BaseException) -> bool:
     """Whether an error is the database's (away, full, locked) rather than the statement's."""
     if isinstance(error, DBAPIError) and error.connection_invalidated:
         return True
-    if isinstance(error, OSError | PoolTimeout | asyncpg.InterfaceError):
+    if isinstance(
+        error, OSError | PoolTimeout | asyncpg.InterfaceError | asyncpg.InternalClientError
+    ):
         return True
     state = sqlstate(error)
     return state == NO_PARTITION or state.startswith(_UNAVAILABLE_CLASSES)

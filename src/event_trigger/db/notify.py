@@ -8,6 +8,7 @@ import structlog
 from sqlalchemy import URL, text
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
+from event_trigger.db.engine import DATABASE_ERRORS
 from event_trigger.db.pooler import is_direct
 
 log = structlog.get_logger()
@@ -42,7 +43,7 @@ async def listen(engine: AsyncEngine, channels: Mapping[str, Heard], url: URL | 
         except _NothingIsHeard:
             log.info("notifications_not_heard")
             return
-        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        except DATABASE_ERRORS as error:
             log.warning("listen_failed", error=type(error).__name__)
         await asyncio.sleep(RECONNECT_AFTER)
 
