@@ -11,19 +11,17 @@ down_revision = "0009"
 branch_labels = None
 depends_on = None
 
+TABLE, KEY = "trigger_tags", ["shard", "owner_id", "tag", "trigger_id"]
+
 
 def upgrade() -> None:
-    """What replicas of before tag while this runs, and after, is not found by its tag."""
+    """Keys come when the rows are there, which is quicker; users are locked only for the last."""
     op.create_table(
-        "trigger_tags",
+        TABLE,
         sa.Column("shard", sa.SmallInteger, autoincrement=False, nullable=False),
         sa.Column("owner_id", sa.BigInteger, autoincrement=False, nullable=False),
         sa.Column("tag", sa.Text, nullable=False),
         sa.Column("trigger_id", sa.BigInteger, autoincrement=False, nullable=False),
-        sa.PrimaryKeyConstraint("shard", "owner_id", "tag", "trigger_id", name="pk_trigger_tags"),
-        sa.ForeignKeyConstraint(
-            ["owner_id"], ["users.id"], name="fk_trigger_tags_owner_id_users", ondelete="CASCADE"
-        ),
     )
     op.execute(
         """
@@ -31,8 +29,13 @@ def upgrade() -> None:
         SELECT DISTINCT shard, owner_id, unnest(tags), id FROM triggers
         """
     )
-    op.create_index("ix_trigger_tags_tag", "trigger_tags", ["shard", "tag", "trigger_id"])
+    op.create_primary_key("pk_trigger_tags", TABLE, KEY)
+    op.create_index("ix_trigger_tags_tag", TABLE, ["shard", "tag", "trigger_id"])
+    op.execute("ANALYZE trigger_tags")
+    op.create_foreign_key(
+        "fk_trigger_tags_owner_id_users", TABLE, "users", ["owner_id"], ["id"], ondelete="CASCADE"
+    )
 
 
 def downgrade() -> None:
-    op.drop_table("trigger_tags")
+    op.drop_table(TABLE)

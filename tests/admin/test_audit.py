@@ -36,14 +36,17 @@ async def test_a_change_says_who_what_where_and_what_differs(
 ) -> None:
     trigger = await make_api(ada, name="before", tags=["a"])
 
-    changed = await ada.patch(f"/triggers/{trigger['id']}", json={"name": "after"})
+    changed = await ada.patch(
+        f"/triggers/{trigger['id']}", json={"name": "after", "tags": ["b"], "payload": {"c": 1}}
+    )
 
     [made, entry] = await entries(admin, target="trigger")
     assert made["action"] == "create_trigger"
     assert (made["before"], made["after"]["name"]) == (None, "before")
     assert entry["action"] == "update_trigger"
     assert (entry["target"], entry["target_id"]) == ("trigger", trigger["id"])
-    assert (entry["before"], entry["after"]) == ({"name": "before"}, {"name": "after"})
+    assert entry["before"] == {"name": "before", "tags": ["a"]}
+    assert (entry["after"]["name"], entry["after"]["tags"]) == ("after", ["b"])
     assert (entry["actor"], entry["user_id"], entry["key_id"]) == ("login", ADA, None)
     assert entry["address"] == "127.0.0.1"
     assert entry["request_id"] == changed.headers["x-request-id"]

@@ -24,7 +24,7 @@ def _about(*placements: Placement) -> re.Pattern[str]:
 _OWNED = _about(Placement.DISTRIBUTED)
 _PLACED = _about(Placement.DISTRIBUTED, Placement.REFERENCE)
 _SAYS_SHARD = re.compile(r"\bshard (=|IN)|INSERT INTO \w+\s+\(shard\b")
-_CHANGES_SCHEMA = re.compile(r"\s*(CREATE|ALTER|DROP|COMMENT|SELECT create_\w+_table)\b")
+_ABOUT_A_TABLE = re.compile(r"\s*(CREATE|ALTER|DROP|COMMENT|ANALYZE|SELECT create_\w+_table)\b")
 
 # docs.citusdata.com, "SQL Support and Workarounds"; ModifyQuerySupported() and
 # ErrorIfOnConflictNotSupported() in its multi_router_planner.c
@@ -71,7 +71,7 @@ class ShardWatch:
         event.listen(Engine, "before_cursor_execute", self._look)
 
     def _look(self, _c: Any, _k: Any, statement: str, _p: Any, context: Any, _m: Any) -> None:
-        if _CHANGES_SCHEMA.match(statement):
+        if _ABOUT_A_TABLE.match(statement):
             return
         reason = context.execution_options.get(ACROSS_SHARDS) if context else None
         self.reasons.add(reason or "one shard")

@@ -139,6 +139,19 @@ async def test_a_trigger_is_found_by_the_tags_that_it_has_now(
     assert [tuple(row) for row in stored] == [(one, "a"), (one, "b")]
 
 
+async def test_no_trigger_is_found_by_a_tag_that_an_older_replica_took_from_it(
+    ada: httpx.AsyncClient, database: Any
+) -> None:
+    trigger = await make_api(ada, tags=["a"])
+    await database.execute("UPDATE triggers SET tags = '{b}'")
+    before = [await ids(ada, tag=tag) for tag in "ab"]
+
+    await ada.patch(f"/triggers/{trigger['id']}", json={"tags": ["b"]})
+
+    assert before == [[], []]
+    assert [await ids(ada, tag=tag) for tag in "ab"] == [[], [trigger["id"]]]
+
+
 @pytest.mark.parametrize("query", ["q=n&type=api", "tag=t", "tag=t&q=n&status=active"])
 async def test_pages_walk_everything_once_while_new_ones_arrive_and_old_ones_go(
     ada: httpx.AsyncClient, query: str

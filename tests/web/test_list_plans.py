@@ -41,6 +41,7 @@ NOT_FILTERS = {"limit", "cursor", "aggregate"}
 # each firing of a schedule would have to write to an index of a name, or of a type for admins
 READ_AND_LEFT_OUT = {
     ("list_deliveries", "event_id"): "event_id",
+    ("list_triggers", "tag"): "tags",  # found by it in trigger_tags, it still has it
     ("list_triggers", "q"): "name",
     ("list_triggers", "type"): "type",  # an admin's
     ("list_audit", "refused"): "refused",  # most are not

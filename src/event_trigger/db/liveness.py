@@ -44,14 +44,16 @@ def check_before_use(engine: AsyncEngine) -> None:
 
 
 def drop_what_cannot_be_ended(engine: AsyncEngine) -> None:
-    """One whose COMMIT or ROLLBACK fails is closed.
+    """One whose COMMIT or ROLLBACK fails is closed; that the database refused counts as an outage.
 
     A standby may refuse even a ROLLBACK, for what it replays. SQLAlchemy closes neither session nor
-    connection then: it would be missing from the pool until it is garbage.
+    connection then: it would be missing from the pool until it is garbage. No constraint of ours is
+    deferred, so a COMMIT says nothing of what was written.
     """
 
     def drop(context: ExceptionContext) -> None:
-        if context.connection is not None and context.statement is None:
+        ending = context.statement is None and context.execution_context is None
+        if context.connection is not None and ending and not context.is_disconnect:
             context.is_disconnect = True
             context.invalidate_pool_on_disconnect = False
 

@@ -92,11 +92,11 @@ async def change(session: AsyncSession, vault: Vault, key: OwnedId, body: Trigge
     await _check_destinations(session, key.owner_id, body.destinations or [])
     trigger = await _get_locked(session, key)
     now = await database_now(session)
-    patch = body.model_dump(exclude_unset=True)
+    patch, tags_before = body.model_dump(exclude_unset=True), trigger.tags
     if "name" in patch:
         trigger.name = body.name
     if "tags" in patch:
-        await Triggers(session).change_tags(trigger, body.tags or [])
+        trigger.tags = body.tags or []
     if "destinations" in patch:
         trigger.destinations = body.destinations or []
     if "payload" in patch:
@@ -110,6 +110,8 @@ async def change(session: AsyncSession, vault: Vault, key: OwnedId, body: Trigge
         await replan(session, trigger, ending, now=now)
     hook = await follow_details(session, vault, trigger, before=before)
     await session.flush()
+    if "tags" in patch:
+        await Triggers(session).retag(trigger, tags_before)
     await notify(session, SCHEDULE_CHANGED)
     return Written(trigger, hook)
 

@@ -67,9 +67,9 @@ class Triggers:
         await self.session.flush()
         await self._note_tags(trigger)
 
-    async def change_tags(self, trigger: Trigger, tags: Sequence[str]) -> None:
-        await self._forget_tags(trigger)
-        trigger.tags = list(tags)
+    async def retag(self, trigger: Trigger, before: Sequence[str]) -> None:
+        """Has it found by the tags that it has now, also if they are those that it had before."""
+        await self._forget_tags(trigger, before)
         await self._note_tags(trigger)
 
     async def list_page(
@@ -116,22 +116,23 @@ class Triggers:
         )
 
     async def delete(self, trigger: Trigger) -> None:
-        await self._forget_tags(trigger)
         await self.session.delete(trigger)
         await self.session.flush()
+        await self._forget_tags(trigger, trigger.tags)
 
     async def _note_tags(self, trigger: Trigger) -> None:
         whose = {"shard": trigger.shard, "owner_id": trigger.owner_id, "trigger_id": trigger.id}
         if rows := [{**whose, "tag": tag} for tag in trigger.tags]:
             await self.session.execute(insert(TriggerTag).values(rows).on_conflict_do_nothing())
 
-    async def _forget_tags(self, trigger: Trigger) -> None:
-        """Those that it has; it is locked, so nobody gives it others meanwhile."""
+    async def _forget_tags(self, trigger: Trigger, tags: Sequence[str]) -> None:
+        if not tags:
+            return
         await self.session.execute(
             delete(TriggerTag).where(
                 TriggerTag.shard == trigger.shard,
                 TriggerTag.owner_id == trigger.owner_id,
-                TriggerTag.tag.in_(trigger.tags),
+                TriggerTag.tag.in_(tags),
                 TriggerTag.trigger_id == trigger.id,
             )
         )

@@ -24,8 +24,9 @@ from event_trigger.web.lanes import (
     up_to,
 )
 
-# as a CASE, so that nobody guesses how few names match: a guess of too few reads the whole table
+# as a CASE, so that nobody guesses how few rows match: a guess of too few reads the whole table
 _NAMED = "CASE WHEN lower(name) LIKE '%' || lower(:q) || '%' ESCAPE '/' THEN true END"
+_HAS_TAG = "CASE WHEN tags @> ARRAY[CAST(:tag AS text)] THEN true END"
 _LISTED = Listed(Trigger, order="id DESC", large=("details", "payload"))
 _TAGGED = replace(
     _LISTED,
@@ -54,12 +55,12 @@ def listing(
 ) -> tuple[Newest[Trigger], dict[str, Any]]:
     """The statement and its values: one owner's triggers, or everybody's; before an id, or all."""
     whose = {} if owner_id is None else {"shard": shard_of(owner_id), "owner_id": owner_id}
-    always, values = asked(
+    conditions, values = asked(
+        (_HAS_TAG, "tag", wanted.tag),
         (_NAMED, "q", _escaped(wanted.q)),
         ("id = ANY (CAST(:ids AS bigint[]))", "ids", wanted.ids and sorted(wanted.ids)),
     )
-    tagged, tag = asked(("tags @> ARRAY[CAST(:tag AS text)]", "tag", wanted.tag))
-    values |= {"newest": up_to(before), **whose, **tag}
+    values |= {"newest": up_to(before), **whose}
     kinds = list(product(one_of(wanted.status, TriggerStatus), one_of(wanted.type, TriggerType)))
     of_kind = tuple(
         f"{column} = '{one}'"
@@ -69,16 +70,16 @@ def listing(
     if owner_id is None and wanted.status in _RESTING:
         resting = [stretch(status=one, type=kind) for one, kind in kinds]
         lanes = cross(EACH_SHARD, ["status <> 'active'"], resting)
-        return newest(_LISTED, lanes, (*always, *tagged), by=("status", "type")), values
+        return newest(_LISTED, lanes, conditions, by=("status", "type")), values
     if wanted.tag is not None:
         lanes, by = _tagged(owner_id)
-        return newest(_TAGGED, lanes, (*always, *of_kind), by=by), values
+        return newest(_TAGGED, lanes, (*conditions, *of_kind), by=by), values
     if owner_id is not None:
         owned = [stretch(owner_id=":owner_id", status=one, type=kind) for one, kind in kinds]
         lanes = cross(["shard = :shard"], owned)
-        return newest(_LISTED, lanes, always, by=("owner_id", "status", "type")), values
+        return newest(_LISTED, lanes, conditions, by=("owner_id", "status", "type")), values
     # all that are active have no such index: each firing would have to write to it
-    return newest(_LISTED, EACH_SHARD, (*always, *of_kind, UP_TO_NEWEST)), values
+    return newest(_LISTED, EACH_SHARD, (*conditions, *of_kind, UP_TO_NEWEST)), values
 
 
 def _tagged(owner_id: int | None) -> tuple[tuple[str, ...], tuple[str, ...]]:
