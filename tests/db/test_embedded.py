@@ -526,9 +526,21 @@ def test_an_unfinished_cluster_is_no_cluster(
     assert not (place / "data" / "cluster").exists()
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """A shell has what it starts in the background ignore SIGINT."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.mark.parametrize("program", ["initdb", "postgres"])
 def test_an_interrupted_start_leaves_no_process(
-    unusable: Path, place: Path, monkeypatch: pytest.MonkeyPatch, program: str
+    unusable: Path,
+    place: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    interruptible: None,
+    program: str,
 ) -> None:
     started = place / "marks" / "started"
     started.parent.mkdir()
