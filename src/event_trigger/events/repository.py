@@ -25,7 +25,7 @@ from event_trigger.events.window import Window, latest_of
 from event_trigger.models import SHARDS, Event, Trigger
 from event_trigger.models.event import CURRENT_XID
 from event_trigger.web.lanes import Listed, newest
-from event_trigger.web.pagination import Page, fetch_newest, fetch_page
+from event_trigger.web.pagination import Page, fetch_newest, fetch_page, plan_once
 
 _LOG = Listed(Event, order="triggered_at DESC, id DESC", large=("payload",))
 _PAYLOAD_SIZE = func.coalesce(func.octet_length(cast(Event.payload, Text)), 0)
@@ -34,7 +34,6 @@ _HORIZON = text("""
         CAST(CAST(pg_snapshot_xmax(seen) AS text) AS bigint) AS newest
     FROM pg_current_snapshot() AS seen
 """)
-_PLAN_ONCE = text("SELECT set_config('plan_cache_mode', 'force_generic_plan', true)")
 _OWN_XID = text(f"SELECT {CURRENT_XID.text}")
 ANNOUNCE = f"""
     SELECT {CURRENT_XID.text} AS xid, count(pg_notify('{EVENTS_STORED}', announced.owner_id))
@@ -94,10 +93,9 @@ class Events:
     ) -> Page[Event]:
         """Newest first, as many as fit; within one instant the larger id is the newer.
 
-        The newest stretch of time is tried first, which most pages come from. Planning for all
-        partitions takes ten times as long as reading, and any plan is the same indexes in order.
+        The newest stretch of time is tried first, which most pages come from.
         """
-        await self.session.execute(_PLAN_ONCE)
+        await plan_once(self.session)
         shard = await self._shard_of(wanted)
         latest = latest_of(wanted.window, now if before is None else min(now, before[0]))
         narrowed = select_events(replace(wanted, window=latest), shard=shard, before=before)

@@ -19,7 +19,7 @@ from event_trigger.models import (
 )
 from event_trigger.triggers.selection import TriggerFilter, listing
 from event_trigger.vault import Sealed
-from event_trigger.web.pagination import Page, fetch_newest
+from event_trigger.web.pagination import Page, fetch_newest, plan_once
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +77,10 @@ class Triggers:
     ) -> Page[Trigger]:
         """Newest first, as many as fit; everybody's if `owner_id` is None."""
         statement, values = listing(owner_id, wanted, before)
-        options = {} if owner_id is not None else {ACROSS_SHARDS: "admin reads"}
+        options = {}
+        if owner_id is None:
+            options = {ACROSS_SHARDS: "admin reads"}
+            await plan_once(self.session)
         return await fetch_newest(self.session, statement, values, limit=limit, options=options)
 
     async def list_known(self, owner_id: int, ids: Collection[int]) -> set[int]:
