@@ -136,6 +136,23 @@ async def test_a_list_reads_its_index_in_order_and_sorts_nothing_without_end(
     await connection.close()
 
 
+@pytest.mark.parametrize(
+    ("user_id", "index"), [(ADA, "pk_trigger_tags"), (ADMIN, "ix_trigger_tags_tag")]
+)
+async def test_triggers_are_found_by_their_tag_and_not_looked_through(
+    idle: Service, user_id: int, index: str
+) -> None:
+    connection = await connect(idle.database_url)
+
+    for statement, parameters in await sent_by(idle.client(user_id), "/triggers", {"tag": "a"}):
+        plan = await plan_in_order(connection, statement, parameters)
+        looked_up = [one for one in nodes_of(plan) if one.get("Relation Name") == "trigger_tags"]
+
+        assert {one["Index Name"] for one in looked_up} == {index}
+        assert all("tag" in one["Index Cond"] for one in looked_up)
+    await connection.close()
+
+
 def is_expected(condition: str, column: str | None) -> bool:
     """The scopes of keys, and whose a trigger is, leave out little or nothing."""
     return any(one in condition for one in (column or "scopes", "scopes", "IS DISTINCT FROM"))
