@@ -86,8 +86,9 @@ async def test_the_predefined_payload_is_merged_with_the_body_and_stays_as_it_is
 
     assert event["payload"] == {
         "a": "one",
-        "deep": {"keep": [1], "new": {}},
+        "deep": {"keep": [1], "new": {"x": None}},
         "list": [3, None],
+        "no": None,
     }
     assert (await read(ada, made["id"]))["payload"] == predefined
 

@@ -1,6 +1,5 @@
 """Calls in the database: those of a shard take a handful of statements, however many they are."""
 
-import json
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
@@ -11,18 +10,18 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from event_trigger.deliveries.outbox import StoredEvent, store_deliveries
 from event_trigger.dispatch.storing import Storing
-from event_trigger.models import EventType
+from event_trigger.models import Event, EventType
 from event_trigger.triggers.repository import OwnedId
 
 _AT_ONCE = 4 * 1024 * 1024  # characters of payloads, after which another statement begins
 # written out, because putting them together takes longer than PostgreSQL takes to answer
 _SELECT = """
-    SELECT id, owner_id, status, payload, details -> 'schema' AS schema,
+    SELECT id, owner_id, status, CAST(payload AS text) AS payload, details -> 'schema' AS schema,
         cardinality(destination_ids) > 0 AS has_destinations
     FROM triggers WHERE shard = :shard AND id = ANY (CAST(:ids AS bigint[]))
 """
 _READ, _LOCK, _LOCK_FREE = (
-    text(_SELECT + lock).columns(payload=JSON, schema=JSON)
+    text(_SELECT + lock).columns(schema=JSON)
     for lock in (
         "",
         "ORDER BY id FOR NO KEY UPDATE",
@@ -47,6 +46,10 @@ _COUNT_CALLS = """
     FROM unnest(CAST(:ids AS bigint[]), CAST(:counts AS bigint[])) AS called (id, count)
     WHERE triggers.shard = :shard AND triggers.id = called.id
 """
+_READ_PAYLOAD = text("""
+    SELECT CAST(payload AS text) FROM events
+    WHERE shard = :shard AND id = :id AND triggered_at = :triggered_at
+""")
 _STORING = Storing(_INSERT_EVENTS, _COUNT_CALLS)
 
 CalledTrigger = Row[*tuple[Any, ...]]
@@ -54,10 +57,13 @@ CalledTrigger = Row[*tuple[Any, ...]]
 
 @dataclass(frozen=True, slots=True)
 class NewEvent:
-    """The event of a call, before it is stored; a trigger counts those that fired it."""
+    """The event of a call, before it is stored; a trigger counts those that fired it.
+
+    `payload` is JSON text, which is stored as it is: what was sent keeps its spelling.
+    """
 
     trigger: OwnedId
-    payload: dict[str, Any] | None
+    payload: str | None
     is_test: bool
     has_destinations: bool
     replay_of: int | None = None
@@ -90,22 +96,26 @@ class Calls:
         rows = await self.session.execute(statement, {"shard": self.shard, "ids": [*ids]})
         return {row.id: row for row in rows}
 
+    async def read_payload(self, event: Event) -> str | None:
+        """The JSON text of an event's payload, as it is stored."""
+        wanted = {"shard": self.shard, "id": event.id, "triggered_at": event.triggered_at}
+        found: str | None = await self.session.scalar(_READ_PAYLOAD, wanted)
+        return found
+
     async def store(self, new: Sequence[NewEvent]) -> list[int]:
         """Writes the events, and what they are to be delivered as; gives their ids, in order.
 
         Their triggers have counted them.
         """
         stored: list[StoredEvent] = []
-        for some, payloads in _cut(new):
-            stored += await self._store(some, payloads)
+        for some in _cut(new):
+            stored += await self._store(some)
         delivered = [event for event, one in zip(stored, new, strict=True) if one.has_destinations]
         if delivered:
             await store_deliveries(self.session, self.shard, delivered)
         return [event.id for event in stored]
 
-    async def _store(
-        self, new: Sequence[NewEvent], payloads: Sequence[str | None]
-    ) -> list[StoredEvent]:
+    async def _store(self, new: Sequence[NewEvent]) -> list[StoredEvent]:
         counts = Counter(one.trigger.id for one in new if one.is_counted)
         rows = await _STORING.execute(
             self.session,
@@ -115,7 +125,7 @@ class Calls:
                 "type": EventType.API,
                 "owner_ids": [one.trigger.owner_id for one in new],
                 "trigger_ids": [one.trigger.id for one in new],
-                "payloads": payloads,
+                "payloads": [one.payload for one in new],
                 "are_tests": [one.is_test for one in new],
                 "replays_of": [one.replay_of for one in new],
                 "ids": [*counts],
@@ -125,18 +135,15 @@ class Calls:
         return sorted((StoredEvent(*row) for row in rows), key=lambda event: event.id)
 
 
-def _cut(new: Sequence[NewEvent]) -> Iterator[tuple[list[NewEvent], list[str | None]]]:
-    """Events with their payloads as JSON, as many as go into one statement."""
+def _cut(new: Sequence[NewEvent]) -> Iterator[list[NewEvent]]:
+    """Cuts events into as many as go into one statement."""
     some: list[NewEvent] = []
-    payloads: list[str | None] = []
     size = 0
     for one in new:
-        payload = None if one.payload is None else json.dumps(one.payload)
         some.append(one)
-        payloads.append(payload)
-        size += len(payload or "")
+        size += len(one.payload or "")
         if size > _AT_ONCE:
-            yield some, payloads
-            some, payloads, size = [], [], 0
+            yield some
+            some, size = [], 0
     if some:
-        yield some, payloads
+        yield some

@@ -8,7 +8,6 @@ import json
 import re
 import time
 from dataclasses import dataclass
-from typing import Any
 
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -19,7 +18,7 @@ from event_trigger.auth.principal import Principal
 from event_trigger.auth.scopes import Scope as Right
 from event_trigger.db.engine import is_outage
 from event_trigger.dispatch.by_hand import fire_by_hand, headers_of
-from event_trigger.dispatch.firing import Call
+from event_trigger.dispatch.firing import Call, Sent
 from event_trigger.dispatch.group_commit import GroupCommit
 from event_trigger.dispatch.rates import Rates
 from event_trigger.dispatch.schemas import Fired
@@ -125,7 +124,7 @@ async def _body_of(receive: Receive) -> bytes | None:
             return b"".join(parts)
 
 
-def _read(body: bytes, media_type: bytes | None) -> tuple[dict[str, Any] | None, bool]:
+def _read(body: bytes, media_type: bytes | None) -> tuple[Sent | None, bool]:
     """The JSON object in a body, or None if there is none; and whether that is what it is."""
     if not body:
         return None, True
@@ -135,7 +134,7 @@ def _read(body: bytes, media_type: bytes | None) -> tuple[dict[str, Any] | None,
         value = loads(body)
     except json.JSONDecodeError:
         return None, False
-    return value, isinstance(value, dict)
+    return (Sent(value, body.decode()), True) if isinstance(value, dict) else (None, False)
 
 
 async def _gone() -> Message:

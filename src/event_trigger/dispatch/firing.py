@@ -4,7 +4,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -12,7 +12,7 @@ from event_trigger.dispatch.answers import Answers, CallKey, Known
 from event_trigger.dispatch.calls import CalledTrigger, Calls, NewEvent
 from event_trigger.errors import Conflict, Invalid, NotFound, Problem
 from event_trigger.models import Event, TriggerStatus
-from event_trigger.triggers.merge_patch import merge_patch
+from event_trigger.triggers.merge_patch import merge_body
 from event_trigger.triggers.payload_schema import payload_errors
 from event_trigger.triggers.repository import OwnedId, Triggers
 
@@ -35,6 +35,13 @@ class KeyReused(Invalid):
     default_detail = "This Idempotency-Key came with another body before. Use a new key."
 
 
+class Sent(NamedTuple):
+    """A call's body: the object that it says, and the very text that says it."""
+
+    value: dict[str, Any]
+    text: str
+
+
 @dataclass(frozen=True, slots=True)
 class Call:
     """What a caller asked for; `idempotency_key` is the header, or a hook's id, if one was sent.
@@ -44,7 +51,7 @@ class Call:
     """
 
     trigger: OwnedId
-    body: dict[str, Any] | None
+    body: Sent | None
     is_test: bool
     idempotency_key: str | None
     compares_body: bool = True
@@ -127,8 +134,10 @@ async def replay(session: AsyncSession, event: Event) -> int:
     key = OwnedId(event.owner_id, event.trigger_id)
     trigger = await Triggers(session).get(key)
     has_destinations = trigger is not None and bool(trigger.destinations)
-    new = NewEvent(key, event.payload, event.is_test, has_destinations, replay_of=event.id)
-    [event_id] = await Calls(session, key.shard).store([new])
+    calls = Calls(session, key.shard)
+    payload = await calls.read_payload(event)
+    new = NewEvent(key, payload, event.is_test, has_destinations, replay_of=event.id)
+    [event_id] = await calls.store([new])
     return event_id
 
 
@@ -139,15 +148,27 @@ def _again(call: Call, known: Known) -> Outcome:
 
 
 def _new_event(trigger: CalledTrigger, call: Call) -> NewEvent:
-    """RFC 7396 with the predefined payload as the target; without either there is none."""
+    """Makes the event of a call, if the trigger takes calls and its schema takes the payload."""
     if trigger.status == TriggerStatus.PAUSED and not call.is_test:
         raise Paused
-    payload = trigger.payload if call.body is None else merge_patch(trigger.payload, call.body)
+    payload = _payload_of(trigger.payload, call.body)
     if trigger.schema is not None:
-        errors = payload_errors(trigger.schema, payload)
+        errors = payload_errors(trigger.schema, None if payload is None else payload.value)
         if errors:
             raise Invalid("The payload does not match details.schema.", errors=errors)
-    return NewEvent(call.trigger, payload, call.is_test, trigger.has_destinations)
+    text = None if payload is None else payload.text
+    return NewEvent(call.trigger, text, call.is_test, trigger.has_destinations)
+
+
+def _payload_of(predefined: str | None, body: Sent | None) -> Sent | None:
+    """The body as it was sent, the predefined payload as it is stored, or both merged."""
+    if predefined is None:
+        return body
+    value = json.loads(predefined)
+    if body is None:
+        return Sent(value, predefined)
+    merged = merge_body(value, body.value)
+    return Sent(merged, json.dumps(merged, ensure_ascii=False))
 
 
 def _lock_of(call: Call) -> int:
@@ -156,5 +177,6 @@ def _lock_of(call: Call) -> int:
     return int.from_bytes(hashlib.sha256(name).digest()[:8], signed=True)
 
 
-def _hash_of(body: dict[str, Any] | None) -> bytes:
-    return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).digest()
+def _hash_of(body: Sent | None) -> bytes:
+    value = None if body is None else body.value
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).digest()

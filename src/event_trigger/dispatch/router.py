@@ -9,7 +9,7 @@ from event_trigger.auth.dependencies import PrincipalDep, needs
 from event_trigger.auth.scopes import Scope
 from event_trigger.db.clock import database_now
 from event_trigger.dispatch.by_hand import fire_by_hand, headers_of, name_of
-from event_trigger.dispatch.firing import Call, replay
+from event_trigger.dispatch.firing import Call, Sent, replay
 from event_trigger.dispatch.group_commit import GroupCommit
 from event_trigger.dispatch.rates import Rates, TooManyCalls
 from event_trigger.dispatch.schemas import Fired
@@ -70,6 +70,7 @@ class FireRequest:
 
     def __init__(
         self,
+        request: Request,
         trigger: TriggerKeyDep,
         principal: PrincipalDep,
         rates: RatesDep,
@@ -85,6 +86,7 @@ class FireRequest:
             ),
         ] = None,
     ) -> None:
+        self.request = request
         self.trigger = trigger
         self.principal = principal
         self.rates = rates
@@ -94,7 +96,10 @@ class FireRequest:
         self.idempotency_key = idempotency_key
 
     async def fire(self, *, is_test: bool) -> Fired:
-        call = Call(self.trigger, self.body, is_test, self.idempotency_key)
+        body = None
+        if self.body is not None:
+            body = Sent(self.body, (await self.request.body()).decode())
+        call = Call(self.trigger, body, is_test, self.idempotency_key)
         answer = await fire_by_hand(self.group_commit, self.rates, call, caller=self.principal)
         self.response.headers.update(headers_of(answer))
         return Fired()
@@ -105,8 +110,9 @@ FireRequestDep = Annotated[FireRequest, Depends(on_the_loop(FireRequest))]
 
 @router.post("/{trigger_id}/trigger", summary="Fire a trigger", operation_id="fire_trigger")
 async def fire_trigger(request: FireRequestDep) -> Fired:
-    """Makes an event now. Its payload is the predefined one merged with the body (RFC 7396).
+    """Makes an event now. Its payload is the body as it is sent, merged into the predefined one.
 
+    That is RFC 7396, but a null removes only a member that the predefined payload has.
     `Location` names the event. A paused trigger answers 409; a completed one can still be fired.
     """
     return await request.fire(is_test=False)

@@ -9,7 +9,7 @@ from event_trigger.auth.credentials import hash_of
 from event_trigger.auth.dependencies import needs
 from event_trigger.auth.scopes import Scope
 from event_trigger.dispatch.by_hand import fire_by_hand, headers_of
-from event_trigger.dispatch.firing import Call
+from event_trigger.dispatch.firing import Call, Sent
 from event_trigger.dispatch.rates import TooManyCalls
 from event_trigger.dispatch.router import GroupCommitDep, RatesDep
 from event_trigger.dispatch.schemas import Fired
@@ -22,7 +22,6 @@ from event_trigger.triggers.repository import Hooks, OwnedId
 from event_trigger.triggers.schemas import TriggerWritten
 from event_trigger.vault import Vault
 from event_trigger.web.problems import problems
-from event_trigger.web.schemas import JsonObject
 from event_trigger.web.session import SessionDep, SessionsDep
 from event_trigger.web.strict_json import loads, strict_router
 
@@ -118,7 +117,7 @@ def _check(hook: Hook, vault: Vault, request: Request, body: bytes) -> None:
     check_signature(Verify(hook.verify), secret or "", request.headers, body)
 
 
-def _read(body: bytes) -> JsonObject | None:
+def _read(body: bytes) -> Sent | None:
     if not body:
         return None
     try:
@@ -127,4 +126,4 @@ def _read(body: bytes) -> JsonObject | None:
         raise Invalid.at([], f"This is not acceptable JSON: {error.msg}.") from None
     if not isinstance(value, dict):
         raise Invalid.at([], "Send a JSON object, or nothing.")
-    return value
+    return Sent(value, body.decode())

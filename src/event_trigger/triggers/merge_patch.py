@@ -1,4 +1,4 @@
-"""RFC 7396: how a JSON object is changed, or a predefined payload completed, by another."""
+"""Merges JSON objects: a trigger with a change (RFC 7396), a predefined payload with a body."""
 
 from typing import Any
 
@@ -13,4 +13,22 @@ def merge_patch(target: Any, patch: Any) -> Any:
             merged.pop(name, None)
         else:
             merged[name] = merge_patch(merged.get(name), value)
+    return merged
+
+
+def merge_body(predefined: dict[str, Any], body: dict[str, Any]) -> dict[str, Any]:
+    """Gives the predefined payload with a call's body merged into it.
+
+    As RFC 7396, but a null removes only a member that the predefined payload has. What it does not
+    have is taken as it was sent, nulls included.
+    """
+    merged = dict(predefined)
+    for name, value in body.items():
+        known = predefined.get(name)
+        if value is None and name in predefined:
+            del merged[name]
+        elif isinstance(known, dict) and isinstance(value, dict):
+            merged[name] = merge_body(known, value)
+        else:
+            merged[name] = value
     return merged
