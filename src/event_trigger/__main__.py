@@ -19,6 +19,7 @@ from event_trigger.bootstrap import SettingsError, reaching_database, signed
 from event_trigger.config import LONGEST_PASSWORD, SHORTEST_PASSWORD, Settings
 from event_trigger.db.embedded import EmbeddedPostgresError
 from event_trigger.db.engine import Sessions, create_engine, create_sessions, is_outage
+from event_trigger.db.installation import read_installation
 from event_trigger.db.migrate import current_revision, is_migrated, migrate, newest_revision
 from event_trigger.destinations.lifecycle import rotate_keys
 from event_trigger.distribution.cluster import distribute, planned
@@ -166,6 +167,7 @@ def _check(settings: Settings) -> Work[str]:
         async with engine.connect() as connection:
             current = await connection.run_sync(current_revision)
             migrated = await connection.run_sync(is_migrated)
+            installation = await read_installation(connection) if migrated else None
             server = connection.dialect.server_version_info or ()
         at = f"revision {current}" if current else "no revision yet"
         if not migrated:
@@ -174,6 +176,7 @@ def _check(settings: Settings) -> Work[str]:
         return (
             f"Settings are valid.\nThe database ({kind}, PostgreSQL {'.'.join(map(str, server))})"
             f" answers, and is at {at}."
+            + ("" if installation is None else f"\nThis is installation {installation}.")
         )
 
     return check

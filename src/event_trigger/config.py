@@ -17,6 +17,11 @@ PARTITIONS_PER_KEEP = 48
 MOST_RETRIES = 50
 LONGEST_RETRY = 30 * 86400  # seconds
 _HOST = re.compile(r"(\*\.)?[a-z0-9_-]+(\.[a-z0-9_-]+)*|\[[0-9a-f:.]+\]", re.ASCII)
+_BASE_URL = re.compile(
+    r"https?://([a-z0-9_-]+(\.[a-z0-9_-]+)*|\[[0-9a-f:.]+\])(:[0-9]{1,5})?"
+    r"(/[a-z0-9._~!$&'()*+,;=:@%/-]*)?",
+    re.ASCII | re.IGNORECASE,
+)
 
 
 class LogFormat(StrEnum):
@@ -50,6 +55,16 @@ def _host_name(text: str) -> str:
     return host
 
 
+def _base_url(url: str) -> str:
+    """A URL to put paths behind, so without a slash at its end."""
+    if not _BASE_URL.fullmatch(url):
+        raise ValueError(
+            "write the URL that others reach the service at, such as https://events.example.com,"
+            " with a path if it is behind one, and without a query"
+        )
+    return url.rstrip("/")
+
+
 def _readable_rate(rate: str) -> str:
     try:
         parse(rate)
@@ -61,6 +76,7 @@ def _readable_rate(rate: str) -> str:
 Password = Annotated[SecretStr, AfterValidator(_acceptable_password)]
 SigningSecret = Annotated[SecretStr, AfterValidator(_long_enough)]
 TrustedHost = Annotated[str, AfterValidator(_host_name)]
+BaseUrl = Annotated[str, AfterValidator(_base_url)]
 Rate = Annotated[str, AfterValidator(_readable_rate)]
 RetryDelay = Annotated[float, Field(ge=0, le=LONGEST_RETRY)]
 
@@ -115,6 +131,7 @@ class Settings(BaseSettings):
     log_level: LogLevel = LogLevel.INFO
     cors_origins: Annotated[tuple[str, ...], NoDecode] = ()
     trusted_hosts: Annotated[tuple[TrustedHost, ...], NoDecode] = ()
+    public_url: BaseUrl | None = None
 
     @field_validator("cors_origins", "trusted_hosts", "webhook_allow", "retry_after", mode="before")
     @classmethod

@@ -64,7 +64,12 @@ class Jobs:
         self._woken: set[str] = set()
         self._others = heard
         self._worker = Worker(
-            sessions, sender, vault, settings.retry_after, woken=lambda: self._wake("deliver")
+            sessions,
+            sender,
+            vault,
+            settings.retry_after,
+            public_url=settings.public_url,
+            woken=lambda: self._wake("deliver"),
         )
         self._beat_at: float | None = None
         self._every: dict[str, float] = {}

@@ -2,6 +2,7 @@
 
 import json
 from datetime import timedelta
+from typing import Any
 
 import httpx
 from svix.webhooks import Webhook
@@ -20,8 +21,9 @@ from tests.support.waiting import eventually
 
 
 async def test_a_call_is_delivered_as_a_signed_cloud_event(
-    ada: httpx.AsyncClient, receiver: Receiver
+    ada: httpx.AsyncClient, receiver: Receiver, database: Any
 ) -> None:
+    installation = await database.fetchval("SELECT name FROM installation")
     made = await make_destination(ada, receiver.url + "/hook", headers={"X-Key": "s3cret"})
     trigger = await make_api(ada, name="Deploy", payload={"a": 1}, destinations=[made["id"]])
 
@@ -34,7 +36,7 @@ async def test_a_call_is_delivered_as_a_signed_cloud_event(
     assert json.loads(sent.body) == {
         "specversion": "1.0",
         "id": str(event["id"]),
-        "source": f"/triggers/{trigger['id']}",
+        "source": f"urn:event-trigger:{installation}:trigger:{trigger['id']}",
         "type": "event_trigger.api",
         "time": event["triggered_at"],
         "datacontenttype": "application/json",
@@ -45,7 +47,8 @@ async def test_a_call_is_delivered_as_a_signed_cloud_event(
     assert b'"data":{"a":1,"b":2.5}' in sent.body.replace(b" ", b"")
     assert sent.headers["content-type"] == "application/cloudevents+json"
     assert sent.headers["x-key"] == "s3cret"
-    assert sent.message_id == f"evt_{event['id']}"
+    assert sent.message_id == f"evt_{installation}_{event['id']}"
+    assert sent.headers["x-event-trigger-hops"] == "1"
     assert delivery["status"] == "delivered"
     assert delivery["event_id"] == event["id"]
     assert delivery["next_attempt_at"] is None
@@ -63,7 +66,7 @@ async def test_scheduled_called_tested_and_replayed_events_are_all_delivered(
 
     await until_finished(ada, 4)
 
-    said = {sent.message_id: json.loads(sent.body) for sent in receiver.received}
+    said = {sent.event_id: json.loads(sent.body) for sent in receiver.received}
     kinds = sorted((one["type"], one["istest"]) for one in said.values())
     assert kinds == [
         ("event_trigger.api", False),
@@ -71,8 +74,8 @@ async def test_scheduled_called_tested_and_replayed_events_are_all_delivered(
         ("event_trigger.api", True),
         ("event_trigger.scheduled", False),
     ]
-    assert {f"evt_{called}", f"evt_{tested}", f"evt_{replayed.json()['id']}"} < said.keys()
-    again = said[f"evt_{replayed.json()['id']}"]
+    assert {called, tested, replayed.json()["id"]} < said.keys()
+    again = said[replayed.json()["id"]]
     assert [one for one in said.values() if "replayof" in one] == [again]
     assert again["replayof"] == str(called)
     [planned] = [one for one in said.values() if one["type"] == "event_trigger.scheduled"]
@@ -92,7 +95,7 @@ async def test_each_destination_gets_each_event_once_signed_by_its_own_secret(
 
     for path, one in made.items():
         sent = receiver.at(path)
-        assert sorted(each.message_id for each in sent) == sorted(f"evt_{id_}" for id_ in events)
+        assert sorted(each.event_id for each in sent) == sorted(events)
         for each in sent:
             Webhook(one["secret"]).verify(each.body, each.headers)
 
@@ -184,8 +187,7 @@ async def test_several_replicas_send_each_delivery_once(
         events = [await fire(ada, trigger) for _ in range(60)]
         await until_finished(ada, 60)
 
-    sent = sorted(one.message_id for one in receiver.received)
-    assert sent == sorted(f"evt_{one}" for one in events)
+    assert sorted(one.event_id for one in receiver.received) == sorted(events)
 
 
 async def test_somebody_elses_delivery_looks_like_none(

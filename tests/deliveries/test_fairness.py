@@ -182,7 +182,14 @@ async def test_what_does_not_end_before_a_shutdown_is_due_for_the_others_at_once
     await plant(database, made["id"], 1)
     engine, settings = create_engine(database_url), make_settings(database_url)
     sender = Sender(Guard([ip_network("127.0.0.0/8")]), Names().lookup)
-    worker = Worker(create_sessions(engine), sender, Vault.of(settings), (), woken=lambda: None)
+    worker = Worker(
+        create_sessions(engine),
+        sender,
+        Vault.of(settings),
+        (),
+        public_url=None,
+        woken=lambda: None,
+    )
     await worker.deliver_due()
     await asked.wait()
 

@@ -62,7 +62,8 @@ async def test_finding_work_goes_from_destination_to_destination(
 
 async def test_a_claim_reads_what_is_due_of_each_destination_in_order(engine: AsyncEngine) -> None:
     async def work(session: AsyncSession) -> None:
-        await Queue(session).claim(ADA, [Granted(2, 10, 1000, NOW), Granted(4, 10, 1000, NOW)])
+        granted = [Granted(2, 10, 1000, NOW), Granted(4, 10, 1000, NOW)]
+        await Queue(session).claim(ADA, granted, installation="here")
 
     [plan] = await plans_of(engine, work)
 

@@ -55,7 +55,7 @@ async def test_one_delivery_is_sent_again_under_the_same_id(
 
     assert (answer.status_code, answer.json()["status"]) == (202, "pending")
     [done] = await until_finished(ada, status="delivered")
-    assert [one.message_id for one in receiver.received] == [f"evt_{chosen['event_id']}"]
+    assert [one.event_id for one in receiver.received] == [chosen["event_id"]]
     assert done["id"] == chosen["id"]
     assert [one["number"] for one in done["attempts"]] == [1, 2]
 
@@ -153,8 +153,8 @@ async def test_a_replay_is_a_new_event_with_the_same_payload(
     assert (await ada.get(f"/events/{replayed['id']}")).json() == replayed
     assert await read(ada, trigger["id"]) == before
     await until_finished(ada, 2)
-    sent = {one.message_id for one in receiver.received}
-    assert sent == {f"evt_{event_id}", f"evt_{replayed['id']}"}
+    sent = {one.event_id for one in receiver.received}
+    assert sent == {event_id, replayed["id"]}
 
 
 async def test_the_event_of_a_deleted_trigger_can_be_replayed(ada: httpx.AsyncClient) -> None:

@@ -29,6 +29,9 @@ CALLS: dict[str, dict[str, Any]] = {
     "an empty key": {"headers": {"idempotency-key": ""}},
     "a long key": {"headers": {"idempotency-key": "k" * 256}},
     "a key beyond ASCII": {"headers": {"idempotency-key": "schlüssel".encode()}},
+    "a hop": {"headers": {"x-event-trigger-hops": "3"}},
+    "too many hops": {"headers": {"x-event-trigger-hops": "10"}},
+    "odd hops": {"headers": {"x-event-trigger-hops": "x"}},
     "too large": {"content": b'{"n":"' + b"x" * 1_100_000 + b'"}', "headers": JSON},
 }
 """In this order; a query, which nothing knows, takes the described way."""
@@ -65,9 +68,10 @@ async def test_every_call_is_answered_alike_in_both_ways(ada: httpx.AsyncClient)
         "a key",
         "the key again",
         "a key beyond ASCII",
+        "a hop",
     ]
     counts = [(await read(ada, one["id"]))["fire_count"] for one in (plain, described)]
-    assert counts == [8, 8]
+    assert counts == [9, 9]
 
 
 async def test_every_caller_is_answered_alike_in_both_ways(

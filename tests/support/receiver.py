@@ -23,6 +23,10 @@ class Received:
     def message_id(self) -> str:
         return self.headers["webhook-id"]
 
+    @property
+    def event_id(self) -> int:
+        return int(self.message_id.rpartition("_")[2])
+
 
 Behave = Callable[[web.Request], Awaitable[web.StreamResponse]]
 

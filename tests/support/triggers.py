@@ -7,7 +7,7 @@ import httpx
 
 DAILY = {"cron": "@daily"}
 # what answers to writing have, and those to reading have not
-ONLY_WRITTEN: dict[str, Any] = {"warnings": [], "hook_secret": None}
+ONLY_WRITTEN: dict[str, Any] = {"hook_secret": None}
 
 
 def instant(text: str) -> datetime:

@@ -12,6 +12,7 @@ from sqlalchemy import Connection, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from event_trigger.db.engine import create_engine
+from event_trigger.db.installation import keep_installation
 
 _LOCK = 0x6576_7472  # "evtr": whoever holds this advisory lock migrates, the others wait
 
@@ -68,3 +69,4 @@ async def _migrate_alone(connection: AsyncConnection) -> None:
     await connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
     if not await connection.run_sync(is_migrated):
         await connection.run_sync(lambda sync: command.upgrade(_config(sync), "head"))
+    await keep_installation(connection)

@@ -34,7 +34,9 @@ class Claim:
     waits: Sequence[float]
 
 
-async def claim(sessions: Sessions, shard: int, parts: Sequence[Part]) -> Claim:
+async def claim(
+    sessions: Sessions, shard: int, parts: Sequence[Part], *, installation: str
+) -> Claim:
     """Claims what is due at some destinations of a shard, and gives up what deleted ones had."""
     wanted = {one.destination.destination_id: one for one in parts}
     async with sessions.begin() as session:
@@ -52,7 +54,9 @@ async def claim(sessions: Sessions, shard: int, parts: Sequence[Part]) -> Claim:
             for one in open_ones.values()
             if (count := min(wanted[one.id].count, _room(one))) > 0
         ]
-        rows = await queue.claim(shard, granted) if granted else []
+        rows: Sequence[Claimed] = ()
+        if granted:
+            rows = await queue.claim(shard, granted, installation=installation)
         claimed = _count(rows)
         buckets = {
             one.id: bucket.taken(claimed.get(one.id, 0))

@@ -43,5 +43,17 @@ class CloudEvent:
         return f'{envelope[:-1]},"data":{self.payload or "null"}}}'.encode()
 
 
+def source_of(kind: str, id_: int, *, installation: str, public_url: str | None) -> str:
+    """Names a `trigger` or a `destination` so that no other installation has the same name for one.
+
+    Without an installation it is a path, as in deliveries that a version without them began.
+    """
+    if not installation:
+        return f"/{kind}s/{id_}"
+    if public_url is not None:
+        return f"{public_url}/{kind}s/{id_}"
+    return f"urn:event-trigger:{installation}:{kind}:{id_}"
+
+
 def _written(instant: datetime) -> str:
     return instant.astimezone(UTC).isoformat().replace("+00:00", "Z")

@@ -2,14 +2,16 @@
 
 from typing import Annotated
 
-from fastapi import Depends, Request
+from fastapi import Depends, Header, Request
+from pydantic import WithJsonSchema
 
 from event_trigger.auth.dependencies import PrincipalDep
+from event_trigger.deliveries.hops import HOPS_HEADER, HOPS_PATTERN, parse_hops
 from event_trigger.deliveries.repository import Deliveries
 from event_trigger.deliveries.sender import Sender
 from event_trigger.triggers.dependencies import owned_id
 from event_trigger.triggers.repository import OwnedId
-from event_trigger.web.schemas import Id
+from event_trigger.web.schemas import Id, Text
 from event_trigger.web.services import service
 from event_trigger.web.session import SessionDep
 
@@ -18,6 +20,23 @@ async def get_delivery_key(
     delivery_id: Id, principal: PrincipalDep, session: SessionDep
 ) -> OwnedId:
     return await owned_id(principal, delivery_id, Deliveries(session).get_owner)
+
+
+async def get_hops(
+    hops: Annotated[
+        list[Text] | None,
+        Header(
+            alias=HOPS_HEADER,
+            description="How many deliveries have led to this call, as a delivery says it; at 10 it"
+            " is a loop, and refused.",
+        ),
+        WithJsonSchema({"type": "string", "pattern": HOPS_PATTERN}),
+    ] = None,
+) -> int:
+    return parse_hops(hops or ())
+
+
+HopsDep = Annotated[int, Depends(get_hops)]
 
 
 async def get_sender(request: Request) -> Sender:

@@ -12,10 +12,10 @@ from event_trigger.db.notify import DELIVERIES_CHANGED, notify
 _STORE = text("""
     INSERT INTO deliveries
         (shard, owner_id, destination_id, trigger_id, trigger_name, event_id, event_type,
-        triggered_at, scheduled_for, is_test, replay_of, payload, payload_size)
+        triggered_at, scheduled_for, is_test, replay_of, hops, payload, payload_size)
     SELECT events.shard, events.owner_id, destinations.id, triggers.id, triggers.name, events.id,
         events.type, events.triggered_at, events.scheduled_for, events.is_test, events.replay_of,
-        events.payload, coalesce(octet_length(CAST(events.payload AS text)), 0)
+        events.hops, events.payload, coalesce(octet_length(CAST(events.payload AS text)), 0)
     FROM events
     JOIN triggers ON triggers.shard = :shard AND triggers.id = events.trigger_id
     JOIN destinations ON destinations.shard = :shard

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from event_trigger.deliveries.backoff import backoff, parse_retry_after
-from event_trigger.deliveries.cloud_event import MEDIA_TYPE, CloudEvent
+from event_trigger.deliveries.cloud_event import MEDIA_TYPE, CloudEvent, source_of
+from event_trigger.deliveries.hops import HOPS_HEADER, MOST_HOPS, LoopDetected
 from event_trigger.deliveries.queue import Claimed, Recorded
 from event_trigger.deliveries.sender import Answer
 from event_trigger.deliveries.signature import sign
@@ -17,7 +18,10 @@ _NO_RETRY = frozenset({DeliveryError.GONE})
 
 @dataclass(frozen=True, slots=True)
 class Leased:
-    """One delivery, for one attempt; `size` is its payload's, in bytes, and `url` where it goes."""
+    """One delivery, for one attempt; `size` is its payload's, in bytes, and `url` where it goes.
+
+    `hops` is what it says: one more than its event has.
+    """
 
     shard: int
     delivery_id: int
@@ -27,6 +31,7 @@ class Leased:
     tries: int
     size: int
     url: str
+    hops: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,14 +53,18 @@ def leased(shard: int, row: Claimed, destination: Claimed) -> Leased:
         tries=row.tries,
         size=row.payload_size,
         url=destination.url,
+        hops=row.hops + 1,
     )
 
 
-def pack(row: Claimed, destination: Claimed, secrets: Secrets) -> Parcel:
+def pack(row: Claimed, destination: Claimed, secrets: Secrets, *, public_url: str | None) -> Parcel:
     """Writes and signs the body; `webhook-id` is the event's, whichever attempt this is."""
+    installation = row.installation
     event = CloudEvent(
         id=str(row.event_id),
-        source=f"/triggers/{row.trigger_id}",
+        source=source_of(
+            "trigger", row.trigger_id, installation=installation, public_url=public_url
+        ),
         type=row.event_type,
         time=row.triggered_at,
         payload=row.payload,
@@ -68,17 +77,20 @@ def pack(row: Claimed, destination: Claimed, secrets: Secrets) -> Parcel:
     headers = signed_headers(
         body,
         secrets,
-        message_id=f"evt_{row.event_id}",
+        message_id=f"evt_{installation}_{row.event_id}" if installation else f"evt_{row.event_id}",
         at=destination.now,
+        hops=row.hops + 1,
     )
     return Parcel(headers, body, destination.timeout)
 
 
 def signed_headers(
-    body: bytes, secrets: Secrets, *, message_id: str, at: datetime
+    body: bytes, secrets: Secrets, *, message_id: str, at: datetime, hops: int
 ) -> dict[str, str]:
+    """The destination's own headers and ours, which none of its own stands in for."""
+    own = {name: value for name, value in secrets.headers.items() if name.lower() != HOPS_HEADER}
     proof = sign(body, message_id=message_id, at=at, secrets=secrets.signing(now=at))
-    return {**secrets.headers, **proof, "Content-Type": MEDIA_TYPE}
+    return {**own, **proof, HOPS_HEADER: str(hops), "Content-Type": MEDIA_TYPE}
 
 
 def recorded(
@@ -113,10 +125,15 @@ def recorded(
 def _wait(
     delivery: Leased, answer: Answer, *, now: datetime, schedule: Sequence[float], jitter: float
 ) -> timedelta | None:
-    if answer.error is None or answer.error in _NO_RETRY:
+    if answer.error is None or answer.error in _NO_RETRY or _ends_loop(delivery, answer):
         return None
     wait = backoff(delivery.tries + 1, schedule, jitter=jitter)
     if wait is None or answer.retry_after is None:
         return wait
     asked = parse_retry_after(answer.retry_after, now=now)
     return wait if asked is None else max(wait, asked)
+
+
+def _ends_loop(delivery: Leased, answer: Answer) -> bool:
+    """Whether a delivery was refused as one too many of a loop: it would be so again."""
+    return delivery.hops >= MOST_HOPS and answer.status_code == LoopDetected.status

@@ -50,6 +50,8 @@ _CLAIM = text("""
     )
     UPDATE deliveries SET
         lease = lease + 1,
+        installation = coalesce(
+            installation, CASE WHEN lease = 0 THEN CAST(:installation AS text) ELSE '' END),
         leased_at = statement_timestamp(),
         leased_until = (CAST(:untils AS timestamptz[]))
             [array_position(CAST(:ids AS bigint[]), destination_id)],
@@ -57,7 +59,7 @@ _CLAIM = text("""
             [array_position(CAST(:ids AS bigint[]), destination_id)]
     WHERE shard = :shard AND ctid = ANY (ARRAY(SELECT tid FROM claimed))
     RETURNING id, destination_id, lease, tries, payload_size, trigger_id, trigger_name, event_id,
-        event_type, triggered_at, scheduled_for, is_test, replay_of,
+        event_type, triggered_at, scheduled_for, is_test, replay_of, hops, installation,
         CAST(payload AS text) AS payload
 """)
 _RECORD = text("""
@@ -165,14 +167,20 @@ class Queue:
         statement = _LOCK_ALL_DESTINATIONS if wait else _LOCK_FREE_DESTINATIONS
         return (await self.session.execute(statement, {"shard": shard, "ids": list(ids)})).all()
 
-    async def claim(self, shard: int, granted: Sequence[Granted]) -> Sequence[Claimed]:
-        """Takes what has been due for longest; unless it is recorded, it is due again later."""
+    async def claim(
+        self, shard: int, granted: Sequence[Granted], *, installation: str
+    ) -> Sequence[Claimed]:
+        """Takes what has been due for longest; unless it is recorded, it is due again later.
+
+        Whatever has not been attempted yet is the `installation`'s from now on.
+        """
         wanted = {
             "shard": shard,
             "ids": [one.destination_id for one in granted],
             "counts": [one.count for one in granted],
             "sizes": [one.size for one in granted],
             "untils": [one.until for one in granted],
+            "installation": installation,
         }
         return (await self.session.execute(_CLAIM, wanted)).all()
 

@@ -29,8 +29,11 @@ class DestinationGone(Conflict):
     default_detail = "The destination of this delivery was deleted, so it cannot be sent again."
 
 
-async def redeliver(session: AsyncSession, key: OwnedId) -> Delivery:
-    """Begins a new round of attempts now, whatever came of the last one."""
+async def redeliver(session: AsyncSession, key: OwnedId, *, hops: int) -> Delivery:
+    """Begins a new round of attempts now, whatever came of the last one.
+
+    `hops` deliveries have led to this, if a delivery asks for it: then this one counts on.
+    """
     delivery = await Deliveries(session).get_locked(key)
     if delivery is None:
         raise NotFound
@@ -42,6 +45,7 @@ async def redeliver(session: AsyncSession, key: OwnedId) -> Delivery:
         raise UnderWay(headers={"Retry-After": "1"})
     delivery.status = DeliveryStatus.PENDING
     delivery.tries = 0
+    delivery.hops = max(delivery.hops, hops)
     delivery.error = delivery.finished_at = delivery.leased_until = None
     delivery.queued_at = delivery.next_attempt_at = now
     await session.flush()

@@ -7,8 +7,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from event_trigger.auth.dependencies import UNLIMITED, PrincipalDep, needs
 from event_trigger.auth.scopes import Scope
+from event_trigger.config import Settings
 from event_trigger.deliveries import redelivery
-from event_trigger.deliveries.dependencies import DeliveryKeyDep, SenderDep
+from event_trigger.deliveries.dependencies import DeliveryKeyDep, HopsDep, SenderDep
+from event_trigger.deliveries.hops import LoopDetected, refuse_loop
 from event_trigger.deliveries.repository import Deliveries, DeliveryFilter
 from event_trigger.deliveries.schemas import (
     AttemptRead,
@@ -18,7 +20,7 @@ from event_trigger.deliveries.schemas import (
     Redelivered,
     Redelivery,
 )
-from event_trigger.deliveries.trial import TooManyTrials, try_out
+from event_trigger.deliveries.trial import TooManyTrials, Trials, try_out
 from event_trigger.destinations.dependencies import DestinationKeyDep
 from event_trigger.errors import (
     Conflict,
@@ -42,6 +44,7 @@ from event_trigger.web.pagination import (
 from event_trigger.web.problems import problems
 from event_trigger.web.reading import ReadsDep
 from event_trigger.web.schemas import LARGEST_ID
+from event_trigger.web.services import service
 from event_trigger.web.session import SessionDep, SessionsDep
 from event_trigger.web.strict_json import strict_router
 
@@ -110,11 +113,12 @@ async def get_delivery(
     operation_id="redeliver",
     dependencies=[WRITE, UNLIMITED],
     status_code=202,
-    responses=problems(NotFound, Conflict),
+    responses=problems(NotFound, Conflict, LoopDetected),
 )
-async def redeliver(key: DeliveryKeyDep, session: SessionDep) -> DeliveryRead:
+async def redeliver(key: DeliveryKeyDep, session: SessionDep, hops: HopsDep) -> DeliveryRead:
     """Begins a new round of attempts now, with the same `webhook-id`."""
-    return DeliveryRead.model_validate(await redelivery.redeliver(session, key))
+    refuse_loop(hops)
+    return DeliveryRead.model_validate(await redelivery.redeliver(session, key, hops=hops))
 
 
 @router.post(
@@ -140,10 +144,17 @@ async def redeliver_exhausted(
     summary="Try a destination out",
     operation_id="test_destination",
     dependencies=[WRITE, UNLIMITED],
-    responses=problems(NotFound, TooManyTrials),
+    responses=problems(NotFound, TooManyTrials, LoopDetected),
 )
 async def test_destination(
-    key: DestinationKeyDep, sessions: SessionsDep, vault: VaultDep, sender: SenderDep
+    key: DestinationKeyDep,
+    request: Request,
+    sessions: SessionsDep,
+    vault: VaultDep,
+    sender: SenderDep,
+    hops: HopsDep,
 ) -> AttemptRead:
     """Sends a signed sample now and answers with the attempt. Nothing is stored or repeated."""
-    return await try_out(sessions, vault, sender, key)
+    refuse_loop(hops)
+    public_url = service(request, Settings).public_url
+    return await try_out(Trials(sessions, vault, sender, public_url, hops), key)

@@ -4,12 +4,14 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import timedelta
 from uuid import uuid4
 
 from event_trigger.db.clock import database_now
 from event_trigger.db.engine import Sessions
-from event_trigger.deliveries.cloud_event import CloudEvent
+from event_trigger.db.installation import read_installation
+from event_trigger.deliveries.cloud_event import CloudEvent, source_of
 from event_trigger.deliveries.parcel import signed_headers
 from event_trigger.deliveries.schemas import AttemptRead
 from event_trigger.deliveries.sender import Sender
@@ -34,14 +36,25 @@ class TooManyTrials(Problem):
         super().__init__(headers={"Retry-After": "1"})
 
 
-async def try_out(sessions: Sessions, vault: Vault, sender: Sender, key: OwnedId) -> AttemptRead:
+@dataclass(frozen=True, slots=True)
+class Trials:
+    """What a trial is made with; `hops` deliveries have led to it."""
+
+    sessions: Sessions
+    vault: Vault
+    sender: Sender
+    public_url: str | None
+    hops: int
+
+
+async def try_out(using: Trials, key: OwnedId) -> AttemptRead:
     """No transaction is open while the answer is waited for, and nothing is stored.
 
     A disabled destination is tried out like any other: that is how its owner learns whether it
     works again. Raises TooManyTrials, since nothing else limits how often this is called.
     """
     with _place_of(key.owner_id):
-        return await _try_out(sessions, vault, sender, key)
+        return await _try_out(using, key)
 
 
 @contextmanager
@@ -57,16 +70,19 @@ def _place_of(owner_id: int) -> Iterator[None]:
             del _under_way[owner_id]
 
 
-async def _try_out(sessions: Sessions, vault: Vault, sender: Sender, key: OwnedId) -> AttemptRead:
-    async with sessions.begin() as session:
+async def _try_out(using: Trials, key: OwnedId) -> AttemptRead:
+    async with using.sessions.begin() as session:
         destination = await Destinations(session).get(key)
         if destination is None:
             raise NotFound
         now = await database_now(session)
+        installation = await read_installation(session)
     name = f"test_{uuid4().hex}"
     body = CloudEvent(
         id=name,
-        source=f"/destinations/{key.id}",
+        source=source_of(
+            "destination", key.id, installation=installation, public_url=using.public_url
+        ),
         type="test",
         time=now,
         payload=SAMPLE,
@@ -74,12 +90,13 @@ async def _try_out(sessions: Sessions, vault: Vault, sender: Sender, key: OwnedI
     ).body()
     headers = signed_headers(
         body,
-        secrets_of(destination, vault),
+        secrets_of(destination, using.vault),
         message_id=name,
         at=now,
+        hops=using.hops + 1,
     )
     began = time.perf_counter()
-    answer = await sender.post(destination.url, headers, body, within=destination.timeout)
+    answer = await using.sender.post(destination.url, headers, body, within=destination.timeout)
     took = timedelta(seconds=time.perf_counter() - began)
     return AttemptRead(
         attempted_at=now,

@@ -12,6 +12,7 @@ import structlog
 
 from event_trigger.db.citus import is_in_cluster
 from event_trigger.db.engine import Sessions, is_outage, sqlstate
+from event_trigger.db.installation import read_installation
 from event_trigger.deliveries.claiming import Part, claim
 from event_trigger.deliveries.interruption import Interruptions
 from event_trigger.deliveries.parcel import Leased, leased, pack, recorded
@@ -42,9 +43,12 @@ class Worker:
         vault: Vault,
         schedule: Sequence[float],
         *,
+        public_url: str | None,
         woken: Callable[[], None],
     ) -> None:
         self._sessions = sessions
+        self._public_url = public_url
+        self._installation = ""
         self._sender = sender
         self._vault = vault
         self._schedule = schedule
@@ -74,6 +78,7 @@ class Worker:
 
     async def _list_waiting(self) -> list[Waiting]:
         async with self._sessions() as session:
+            self._installation = self._installation or await read_installation(session)
             waiting = WaitingList(session, in_cluster=await is_in_cluster(session))
             return await waiting.list_waiting()
 
@@ -102,7 +107,9 @@ class Worker:
         failure = None
         for shard, group in groupby(parts, key=lambda one: one.destination.shard):
             try:
-                claimed = await claim(self._sessions, shard, list(group))
+                claimed = await claim(
+                    self._sessions, shard, list(group), installation=self._installation
+                )
             except Exception as error:
                 if is_outage(error) and not sqlstate(error):
                     raise  # no answer: the others would wait for theirs too
@@ -127,7 +134,8 @@ class Worker:
         if secrets is None:
             self._conclude(delivery, Answer(DeliveryError.SECRET_UNREADABLE), destination.now, 0.0)
             return
-        parcel, began = pack(row, destination, secrets), time.perf_counter()
+        parcel = pack(row, destination, secrets, public_url=self._public_url)
+        began = time.perf_counter()
         answered = self._sender.post(
             delivery.url, parcel.headers, parcel.body, within=parcel.timeout
         )

@@ -15,7 +15,7 @@ _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}", re.ASCII)  # RFC
 _HEADER_VALUE = re.compile(r"[!-~]([ \t!-~]*[!-~])?", re.ASCII)
 _OURS = re.compile(
     r"(host|content-.*|transfer-encoding|connection|keep-alive|te|trailer|upgrade|expect"
-    r"|accept-encoding|proxy-.*|webhook-.*)",
+    r"|accept-encoding|proxy-.*|webhook-.*|x-event-trigger-.*)",
     re.IGNORECASE,
 )
 
@@ -29,7 +29,7 @@ def _check_names(headers: dict[str, str | None]) -> dict[str, str | None]:
         if _OURS.fullmatch(name):
             raise ValueError(
                 "these headers are the service's to write: Host, Content-…, Webhook-…, Proxy-…,"
-                " Accept-Encoding, and those about the connection"
+                " X-Event-Trigger-…, Accept-Encoding, and those about the connection"
             )
     return headers
 

@@ -5,6 +5,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import structlog
 from sqlalchemy import JSON, Executable, Row, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -12,6 +13,8 @@ from event_trigger.deliveries.outbox import StoredEvent, store_deliveries
 from event_trigger.dispatch.storing import Storing
 from event_trigger.models import Event, EventType
 from event_trigger.triggers.repository import OwnedId
+
+log = structlog.get_logger()
 
 _AT_ONCE = 4 * 1024 * 1024  # characters of payloads, after which another statement begins
 # written out, because putting them together takes longer than PostgreSQL takes to answer
@@ -29,13 +32,13 @@ _READ, _LOCK, _LOCK_FREE = (
     )
 )
 _INSERT_EVENTS = """
-    INSERT INTO events (shard, owner_id, trigger_id, type, payload, is_test, replay_of, xid)
+    INSERT INTO events (shard, owner_id, trigger_id, type, payload, is_test, replay_of, hops, xid)
     SELECT CAST(:shard AS smallint), called.owner_id, called.trigger_id, :type,
-        CAST(called.payload AS json), called.is_test, called.replay_of, {xid}
+        CAST(called.payload AS json), called.is_test, called.replay_of, called.hops, {xid}
     FROM unnest(
         CAST(:owner_ids AS bigint[]), CAST(:trigger_ids AS bigint[]), CAST(:payloads AS text[]),
-        CAST(:are_tests AS boolean[]), CAST(:replays_of AS bigint[])
-    ) WITH ORDINALITY AS called (owner_id, trigger_id, payload, is_test, replay_of, place)
+        CAST(:are_tests AS boolean[]), CAST(:replays_of AS bigint[]), CAST(:hops AS smallint[])
+    ) WITH ORDINALITY AS called (owner_id, trigger_id, payload, is_test, replay_of, hops, place)
     ORDER BY called.place
     RETURNING id, triggered_at
 """
@@ -46,6 +49,15 @@ _COUNT_CALLS = """
     FROM unnest(CAST(:ids AS bigint[]), CAST(:counts AS bigint[])) AS called (id, count)
     WHERE triggers.shard = :shard AND triggers.id = called.id
 """
+_NOTE_LOOPS = text("""
+    UPDATE triggers SET loop_refused_at = statement_timestamp()
+    WHERE shard = :shard AND id = ANY (ARRAY(
+        SELECT id FROM triggers WHERE shard = :shard AND id = ANY (CAST(:ids AS bigint[]))
+            AND (loop_refused_at IS NULL OR loop_refused_at < now() - interval '1 minute')
+        FOR NO KEY UPDATE SKIP LOCKED
+    ))
+    RETURNING id
+""")
 _READ_PAYLOAD = text("""
     SELECT CAST(payload AS text) FROM events
     WHERE shard = :shard AND id = :id AND triggered_at = :triggered_at
@@ -67,6 +79,7 @@ class NewEvent:
     is_test: bool
     has_destinations: bool
     replay_of: int | None = None
+    hops: int = 0
 
     @property
     def is_counted(self) -> bool:
@@ -102,6 +115,12 @@ class Calls:
         found: str | None = await self.session.scalar(_READ_PAYLOAD, wanted)
         return found
 
+    async def note_loops(self, ids: Collection[int]) -> None:
+        """Has triggers say that a call of theirs was refused as a loop; at most once a minute."""
+        noted = await self.session.scalars(_NOTE_LOOPS, {"shard": self.shard, "ids": [*ids]})
+        for trigger_id in noted:
+            log.warning("loop_refused", trigger_id=trigger_id)
+
     async def store(self, new: Sequence[NewEvent]) -> list[int]:
         """Writes the events, and what they are to be delivered as; gives their ids, in order.
 
@@ -128,6 +147,7 @@ class Calls:
                 "payloads": [one.payload for one in new],
                 "are_tests": [one.is_test for one in new],
                 "replays_of": [one.replay_of for one in new],
+                "hops": [one.hops for one in new],
                 "ids": [*counts],
                 "counts": [*counts.values()],
             },

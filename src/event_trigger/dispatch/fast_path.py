@@ -17,6 +17,7 @@ from event_trigger.auth.gate import principal_in
 from event_trigger.auth.principal import Principal
 from event_trigger.auth.scopes import Scope as Right
 from event_trigger.db.engine import is_outage
+from event_trigger.deliveries.hops import HOPS_HEADER
 from event_trigger.dispatch.by_hand import fire_by_hand, headers_of
 from event_trigger.dispatch.firing import Call, Sent
 from event_trigger.dispatch.group_commit import GroupCommit
@@ -30,6 +31,7 @@ from event_trigger.web.strict_json import loads
 
 _PATH = re.compile(r"/triggers/([1-9][0-9]{0,18})/trigger", re.ASCII)
 _KEY = re.compile(rb"[!-~]{1,255}")
+_HOPS, _FEW = HOPS_HEADER.encode(), re.compile(rb"[0-9]")
 _JSON = b"application/json"
 _FIRED = Fired().model_dump_json().encode()
 _AT_ONCE = 0.05  # seconds that a body may take before its caller is asked for again
@@ -68,6 +70,7 @@ class FastPath:
             value,
             is_test=False,
             idempotency_key=None if key is None else key.decode(),
+            hops=int(headers.get(_HOPS, b"0")),
         )
         await (await self._fire(call, caller, scope))(scope, receive, send)
 
@@ -107,6 +110,7 @@ def _called_in(scope: Scope) -> tuple[int | None, dict[bytes, bytes]]:
         len(headers) == len(scope["headers"])
         and b"transfer-encoding" not in headers
         and _KEY.fullmatch(headers.get(b"idempotency-key", b"-")) is not None
+        and _FEW.fullmatch(headers.get(_HOPS, b"0")) is not None
         and int(found[1]) <= LARGEST_ID
     )
     return int(found[1]) if is_plain else None, headers

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from event_trigger.deliveries.hops import MOST_HOPS, LoopDetected
 from event_trigger.dispatch.answers import Answers, CallKey, Known
 from event_trigger.dispatch.calls import CalledTrigger, Calls, NewEvent
 from event_trigger.errors import Conflict, Invalid, NotFound, Problem
@@ -47,7 +48,7 @@ class Call:
     """What a caller asked for; `idempotency_key` is the header, or a hook's id, if one was sent.
 
     Whether the same key with another body is a mistake, or still the same call, `compares_body`
-    says.
+    says. `hops` deliveries have led to it.
     """
 
     trigger: OwnedId
@@ -55,6 +56,7 @@ class Call:
     is_test: bool
     idempotency_key: str | None
     compares_body: bool = True
+    hops: int = 0
 
     @property
     def key(self) -> CallKey | None:
@@ -95,6 +97,7 @@ async def fire_all(
     read = await stored.read_triggers({call.trigger.id for call in calls if call.is_test})
     known = await answers.list_known([call.key for call in keyed if call.key is not None])
     outcomes: dict[int, Outcome] = {}
+    looping: set[int] = set()
     new: dict[int, NewEvent] = {}
     for place, call in enumerate(calls):
         trigger = (read if call.is_test else locked).get(call.trigger.id)
@@ -105,6 +108,9 @@ async def fire_all(
             outcomes[place] = Held()
         elif trigger is None or trigger.owner_id != call.trigger.owner_id:
             outcomes[place] = NotFound()
+        elif call.hops >= MOST_HOPS:
+            outcomes[place] = LoopDetected()
+            looping.add(call.trigger.id)
         elif call.key is not None and call.key in known:
             outcomes[place] = _again(call, known[call.key])
         else:
@@ -112,6 +118,8 @@ async def fire_all(
                 new[place] = _new_event(trigger, call)
             except Problem as problem:
                 outcomes[place] = problem
+    if looping:
+        await stored.note_loops(looping)
     if new:
         event_ids = dict(zip(new, await stored.store([*new.values()]), strict=True))
         await answers.add(
@@ -125,18 +133,28 @@ async def fire_all(
     return [outcomes[place] for place in range(len(calls))]
 
 
-async def replay(session: AsyncSession, event: Event) -> int:
+async def replay(session: AsyncSession, event: Event, *, hops: int) -> int:
     """Fires an event's payload once more and gives the new event's id.
 
     What the trigger has become since does not matter, and it is left alone; but the new event goes
-    to the destinations that it names now.
+    to the destinations that it names now. Raises LoopDetected.
     """
     key = OwnedId(event.owner_id, event.trigger_id)
     trigger = await Triggers(session).get(key)
     has_destinations = trigger is not None and bool(trigger.destinations)
     calls = Calls(session, key.shard)
+    if hops >= MOST_HOPS:
+        await calls.note_loops({key.id})
+        raise LoopDetected
     payload = await calls.read_payload(event)
-    new = NewEvent(key, payload, event.is_test, has_destinations, replay_of=event.id)
+    new = NewEvent(
+        key,
+        payload,
+        event.is_test,
+        has_destinations,
+        replay_of=event.id,
+        hops=max(event.hops, hops),
+    )
     [event_id] = await calls.store([new])
     return event_id
 
@@ -157,7 +175,7 @@ def _new_event(trigger: CalledTrigger, call: Call) -> NewEvent:
         if errors:
             raise Invalid("The payload does not match details.schema.", errors=errors)
     text = None if payload is None else payload.text
-    return NewEvent(call.trigger, text, call.is_test, trigger.has_destinations)
+    return NewEvent(call.trigger, text, call.is_test, trigger.has_destinations, hops=call.hops)
 
 
 def _payload_of(predefined: str | None, body: Sent | None) -> Sent | None:

@@ -8,6 +8,8 @@ from fastapi.openapi.models import Example
 from event_trigger.auth.dependencies import PrincipalDep, needs
 from event_trigger.auth.scopes import Scope
 from event_trigger.db.clock import database_now
+from event_trigger.deliveries.dependencies import HopsDep
+from event_trigger.deliveries.hops import LoopDetected
 from event_trigger.dispatch.by_hand import fire_by_hand, headers_of, name_of
 from event_trigger.dispatch.firing import Call, Sent, replay
 from event_trigger.dispatch.group_commit import GroupCommit
@@ -35,14 +37,21 @@ from event_trigger.web.strict_json import strict_router
 replays = strict_router(
     prefix="/events",
     tags=["firing"],
-    responses=problems(Unauthorized, Forbidden, NotFound, Invalid, TooManyCalls),
+    responses=problems(Unauthorized, Forbidden, NotFound, Invalid, TooManyCalls, LoopDetected),
     dependencies=[needs(Scope.TRIGGERS_FIRE, Scope.EVENTS_READ)],
 )
 router = strict_router(
     prefix="/triggers",
     tags=["firing"],
     responses=problems(
-        Unauthorized, Forbidden, NotFound, Conflict, UnsupportedMediaType, Invalid, TooManyCalls
+        Unauthorized,
+        Forbidden,
+        NotFound,
+        Conflict,
+        UnsupportedMediaType,
+        Invalid,
+        TooManyCalls,
+        LoopDetected,
     ),
     dependencies=[needs(Scope.TRIGGERS_FIRE)],
 )
@@ -75,6 +84,7 @@ class FireRequest:
         principal: PrincipalDep,
         rates: RatesDep,
         group_commit: GroupCommitDep,
+        hops: HopsDep,
         response: Response,
         body: Annotated[JsonObject | None, Body(openapi_examples=EXAMPLES)] = None,
         idempotency_key: Annotated[
@@ -91,6 +101,7 @@ class FireRequest:
         self.principal = principal
         self.rates = rates
         self.group_commit = group_commit
+        self.hops = hops
         self.response = response
         self.body = body
         self.idempotency_key = idempotency_key
@@ -99,7 +110,7 @@ class FireRequest:
         body = None
         if self.body is not None:
             body = Sent(self.body, (await self.request.body()).decode())
-        call = Call(self.trigger, body, is_test, self.idempotency_key)
+        call = Call(self.trigger, body, is_test, self.idempotency_key, hops=self.hops)
         answer = await fire_by_hand(self.group_commit, self.rates, call, caller=self.principal)
         self.response.headers.update(headers_of(answer))
         return Fired()
@@ -136,6 +147,7 @@ async def replay_event(
     rates: RatesDep,
     session: SessionDep,
     retention: RetentionDep,
+    hops: HopsDep,
     response: Response,
 ) -> EventRead:
     """Makes a new event with the same payload, and `replay_of` set.
@@ -149,7 +161,7 @@ async def replay_event(
         raise NotFound
     trigger = OwnedId(event.owner_id, event.trigger_id)
     await rates.check(trigger, caller=name_of(principal))
-    new_id = await replay(session, event)
+    new_id = await replay(session, event, hops=hops)
     await rates.count(trigger)
     after = await database_now(session)
     new = await events.get(visible_to(principal, retention, now=after), new_id)

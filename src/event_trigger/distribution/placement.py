@@ -13,6 +13,7 @@ LOCAL = frozenset(
         "alembic_version",  # only ever asked before anything else happens
         "audit_entries",  # a change and its record must not need the consent of every server
         "event_partitions",  # partitions are made and dropped from one server
+        "installation",  # one row, read once by each process
         "sign_in_failures",  # forgetting reckons with the clock, which Citus refuses in an upsert
     }
 )

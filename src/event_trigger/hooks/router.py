@@ -8,6 +8,7 @@ from fastapi import Path, Request, Response
 from event_trigger.auth.credentials import hash_of
 from event_trigger.auth.dependencies import needs
 from event_trigger.auth.scopes import Scope
+from event_trigger.deliveries.hops import HOPS_HEADER, LoopDetected, parse_hops
 from event_trigger.dispatch.by_hand import fire_by_hand, headers_of
 from event_trigger.dispatch.firing import Call, Sent
 from event_trigger.dispatch.rates import TooManyCalls
@@ -28,7 +29,9 @@ from event_trigger.web.strict_json import loads, strict_router
 router = strict_router(
     prefix="/hooks",
     tags=["firing"],
-    responses=problems(SignatureRefused, NotFound, Conflict, Invalid, TooManyCalls, Unavailable),
+    responses=problems(
+        SignatureRefused, NotFound, Conflict, Invalid, TooManyCalls, Unavailable, LoopDetected
+    ),
 )
 rotations = strict_router(
     prefix="/triggers",
@@ -46,6 +49,7 @@ _HEADERS = {
     "X-Hub-Signature-256": "GitHub: `sha256=` and the HMAC-SHA256 of the body.",
     "X-GitHub-Delivery": "GitHub: the same event when it is repeated in 48 hours.",
     "Idempotency-Key": "With `none`: the same event when it is repeated in 48 hours.",
+    HOPS_HEADER: "How many deliveries have led to this call; at 10 it is a loop, and refused.",
 }
 _DESCRIBED: dict[str, Any] = {
     "parameters": [
@@ -90,7 +94,14 @@ async def call_hook(
     _check(hook, vault, request, body)
     trigger = OwnedId(hook.owner_id, hook.trigger_id)
     key = idempotency_key(Verify(hook.verify), request.headers)
-    call = Call(trigger, _read(body), is_test=False, idempotency_key=key, compares_body=False)
+    call = Call(
+        trigger,
+        _read(body),
+        is_test=False,
+        idempotency_key=key,
+        compares_body=False,
+        hops=parse_hops(request.headers.getlist(HOPS_HEADER)),
+    )
     answer = await fire_by_hand(group_commit, rates, call, caller=None)
     response.headers.update(headers_of(answer))
     return Fired()
@@ -108,7 +119,7 @@ async def rotate_hook(
     key was lost.
     """
     trigger, made = await rotate(session, vault, key)
-    return await shown.written(trigger, made, warnings=[])
+    return await shown.written(trigger, made)
 
 
 def _check(hook: Hook, vault: Vault, request: Request, body: bytes) -> None:

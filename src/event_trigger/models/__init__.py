@@ -21,6 +21,7 @@ from event_trigger.models.event import (
 )
 from event_trigger.models.hook import Hook, Verify
 from event_trigger.models.idempotency_key import IdempotencyKey
+from event_trigger.models.installation import Installation
 from event_trigger.models.login import Login, RefreshToken
 from event_trigger.models.schedule_version import ScheduleVersion
 from event_trigger.models.sign_in_failure import SignInFailure
@@ -50,6 +51,7 @@ __all__ = [
     "EventType",
     "Hook",
     "IdempotencyKey",
+    "Installation",
     "Login",
     "RefreshToken",
     "Role",

@@ -50,6 +50,9 @@ class Delivery(Base):
     `next_attempt_at` is there while it is not finished; while somebody is at it (`leased_until`)
     that is when the lease ends. `lease` numbers the leases: only the newest may record. `tries`
     counts the attempts of this round, which a redelivery begins anew.
+
+    `installation` is the one that began the first attempt, so that all have one `webhook-id`; it is
+    empty if that was a version that had none.
     """
 
     __tablename__ = "deliveries"
@@ -66,12 +69,14 @@ class Delivery(Base):
     scheduled_for: Mapped[datetime | None]
     is_test: Mapped[bool] = mapped_column(Boolean)
     replay_of: Mapped[int | None]
+    hops: Mapped[int] = mapped_column(SmallInteger, server_default="0")
     payload: Mapped[dict[str, Any] | None]
     payload_size: Mapped[int]
     status: Mapped[str] = mapped_column(Text, server_default=DeliveryStatus.PENDING)
     attempt_count: Mapped[int] = mapped_column(server_default="0")
     tries: Mapped[int] = mapped_column(server_default="0")
     lease: Mapped[int] = mapped_column(server_default="0")
+    installation: Mapped[str | None] = mapped_column(Text)
     leased_at: Mapped[datetime | None]
     leased_until: Mapped[datetime | None]
     next_attempt_at: Mapped[datetime | None] = mapped_column(server_default=func.now())

@@ -38,6 +38,8 @@ class EventState(StrEnum):
 class Event(Base):
     """One firing. It has no foreign key: it outlives its trigger, and goes with its partition.
 
+    `hops` counts the deliveries that led to it, one from another.
+
     `xid` is the transaction that stored it: below the oldest one that is still running, events are
     complete, which neither ids nor times can promise.
     """
@@ -56,6 +58,7 @@ class Event(Base):
     payload: Mapped[dict[str, Any] | None]
     is_test: Mapped[bool] = mapped_column(Boolean)
     replay_of: Mapped[int | None]
+    hops: Mapped[int] = mapped_column(SmallInteger, server_default="0")
     xid: Mapped[int] = mapped_column(server_default=CURRENT_XID)
 
     __table_args__ = (

@@ -28,6 +28,7 @@ class Trigger(Base):
     Version `version` of its schedule plans what comes after `in_force_after`. Each of its instants
     up to `settled_until` has an event or an unfired range; `next_fire_at` is the first one later.
     `fire_count` counts all firings but tests, `scheduled_count` those that `max_fires` limits.
+    `loop_refused_at` is when a call was last refused because the trigger's events lead back to it.
     """
 
     __tablename__ = "triggers"
@@ -47,6 +48,7 @@ class Trigger(Base):
     )
     status: Mapped[str] = mapped_column(Text)
     error: Mapped[str | None] = mapped_column(Text)
+    loop_refused_at: Mapped[datetime | None]
     anchor_at: Mapped[datetime]
     version: Mapped[int] = mapped_column(server_default="1")
     in_force_after: Mapped[datetime] = mapped_column(server_default=func.now())

@@ -76,12 +76,10 @@ class Shown:
         urls = {hook.trigger_id: self._url_of(hook) for hook in hooks}
         return [read_trigger(one, hook_url=urls.get(one.id)) for one in triggers]
 
-    async def written(
-        self, trigger: Trigger, made: HookSecrets | None, *, warnings: list[str]
-    ) -> TriggerWritten:
+    async def written(self, trigger: Trigger, made: HookSecrets | None) -> TriggerWritten:
         read = await self.one(trigger)
         secret = None if made is None else made.secret
-        return TriggerWritten(**read.model_dump(), warnings=warnings, hook_secret=secret)
+        return TriggerWritten(**read.model_dump(), hook_secret=secret)
 
     def _url_of(self, hook: Hook) -> str | None:
         """None when its key was lost: that must not hide the trigger, whose hook can be rotated."""

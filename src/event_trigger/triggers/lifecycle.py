@@ -29,7 +29,6 @@ from event_trigger.vault import Vault
 from event_trigger.web.problems import refused
 
 LARGEST_PAYLOAD = 1024 * 1024  # bytes of JSON, as large as a body
-IN_THE_PAST = "This trigger never fires by itself: its schedule has no instant left after now."
 _DETAILS: dict[str, type[Details]] = {
     TriggerType.SCHEDULED: ScheduledDetails,
     TriggerType.API: ApiDetails,
@@ -106,6 +105,7 @@ async def change(session: AsyncSession, vault: Vault, key: OwnedId, body: Trigge
     trigger.details = _validated(trigger.type, merged).as_stored()
     _check_payload(trigger)
     trigger.updated_at = now
+    trigger.loop_refused_at = None
     if trigger.type == TriggerType.SCHEDULED:
         await replan(session, trigger, ending, now=now)
     hook = await follow_details(session, vault, trigger, before=before)
@@ -156,10 +156,6 @@ async def delete(session: AsyncSession, key: OwnedId) -> None:
     if verify_in(trigger.details) is not None:
         await Hooks(session).delete(trigger.id)
     await Triggers(session).delete(trigger)
-
-
-def warnings_of(trigger: Trigger) -> list[str]:
-    return [IN_THE_PAST] if trigger.status == TriggerStatus.COMPLETED else []
 
 
 async def _get_locked(session: AsyncSession, key: OwnedId) -> Trigger:

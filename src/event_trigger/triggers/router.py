@@ -93,8 +93,7 @@ async def create_trigger(
 
 
 async def _answer(written: lifecycle.Written, shown: ShownDep) -> TriggerWritten:
-    warnings = lifecycle.warnings_of(written.trigger)
-    return await shown.written(written.trigger, written.hook, warnings=warnings)
+    return await shown.written(written.trigger, written.hook)
 
 
 @router.get(

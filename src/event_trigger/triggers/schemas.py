@@ -1,6 +1,7 @@
 """What a trigger looks like over HTTP."""
 
-from datetime import timedelta
+from collections.abc import Iterator
+from datetime import UTC, timedelta
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, Field, PlainValidator, WithJsonSchema
@@ -197,14 +198,27 @@ class TriggerRead(_Stored):
     hook_url: str | None = Field(
         description="Fires the trigger; shown to those who may fire it anyway (`triggers:fire`)."
     )
+    warnings: list[str] = Field(examples=[[]])
 
 
 class TriggerWritten(TriggerRead):
-    warnings: list[str] = Field(examples=[[]])
     hook_secret: str | None = Field(
         description="Signs the calls of a hook that was just made. It is not shown again."
     )
 
 
 def read_trigger(trigger: Trigger, *, hook_url: str | None) -> TriggerRead:
-    return TriggerRead(**_Stored.model_validate(trigger).model_dump(), hook_url=hook_url)
+    stored = _Stored.model_validate(trigger).model_dump()
+    return TriggerRead(**stored, hook_url=hook_url, warnings=[*_warnings_of(trigger)])
+
+
+def _warnings_of(trigger: Trigger) -> Iterator[str]:
+    if trigger.status == TriggerStatus.COMPLETED:
+        yield "This trigger never fires by itself: its schedule has no instant left after now."
+    if trigger.loop_refused_at is not None:
+        at = trigger.loop_refused_at.astimezone(UTC).isoformat(timespec="seconds")
+        yield (
+            f"A call was refused at {at.replace('+00:00', 'Z')}, because ten deliveries had led to"
+            " it, one from another: this trigger's events come back to it. Look at where its"
+            " destinations lead; this warning goes with the next change of the trigger."
+        )

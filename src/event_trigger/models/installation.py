@@ -1,0 +1,27 @@
+"""What tells this installation apart from all others that deliver to the same receivers."""
+
+from datetime import datetime
+
+from sqlalchemy import Boolean, CheckConstraint, Text, func, true
+from sqlalchemy.orm import Mapped, mapped_column
+
+from event_trigger.models.base import Base
+
+
+class Installation(Base):
+    """One row. `name` is part of each `webhook-id` and of the source of each CloudEvent.
+
+    The rest says for which database it was made: a server's `system_identifier`, the database's
+    oid there, and the transaction that wrote the row, which a restored row was not written by.
+    """
+
+    __tablename__ = "installation"
+
+    is_only: Mapped[bool] = mapped_column(Boolean, primary_key=True, server_default=true())
+    name: Mapped[str] = mapped_column(Text)
+    system_identifier: Mapped[str | None] = mapped_column(Text)
+    database_oid: Mapped[str | None] = mapped_column(Text)
+    xid: Mapped[int]
+    made_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+    __table_args__ = (CheckConstraint("is_only", name="one_row"),)
