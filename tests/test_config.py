@@ -104,6 +104,48 @@ def test_what_cannot_be_called_or_waited_for_is_refused(
         Settings()
 
 
+@pytest.mark.parametrize(
+    ("value", "url"),
+    [
+        ("https://events.example.com", "https://events.example.com"),
+        ("HTTP://Localhost:8000/", "HTTP://Localhost:8000"),
+        ("http://[::1]:8000/a/b//", "http://[::1]:8000/a/b"),
+    ],
+)
+def test_where_others_reach_the_service_ends_without_a_slash(
+    monkeypatch: pytest.MonkeyPatch, value: str, url: str
+) -> None:
+    monkeypatch.setenv("EVENT_TRIGGER_PUBLIC_URL", value)
+
+    assert Settings().public_url == url
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "events.example.com",
+        "ftp://events.example.com",
+        "https://",
+        "https:///triggers",
+        "https://ada:secret@events.example.com",
+        "https://events.example.com?a=1",
+        "https://events.example.com/#a",
+        "https://events.example.com/a b",
+        "https://events.example.com:port",
+        "https://schlüssel.example",
+    ],
+)
+def test_no_other_url_says_where_others_reach_the_service(
+    monkeypatch: pytest.MonkeyPatch, value: str
+) -> None:
+    monkeypatch.setenv("EVENT_TRIGGER_PUBLIC_URL", value)
+
+    with pytest.raises(ValidationError, match=r"such as https://events\.example\.com") as refusal:
+        Settings()
+
+    assert "input_value" not in str(refusal.value)
+
+
 def test_a_dotenv_file_is_read_and_the_environment_goes_before_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -167,7 +209,7 @@ def test_a_setting_that_makes_no_sense_is_refused_without_being_shown(
 
 def test_settings_do_not_show_their_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("DATABASE_URL", *_names()):
-        if name.endswith(("_URL", "_SECRET", "_PASSWORD")):
+        if name.endswith(("DATABASE_URL", "_SECRET", "_PASSWORD")):
             monkeypatch.setenv(name, SECRET)
 
     settings = Settings()
