@@ -28,6 +28,7 @@ from bench.replicas import report_replicas
 from bench.soak import report_soak
 from bench.startup import report_startup
 from bench.storm_peers import report_storm
+from bench.ways_in import report_ways_in
 from event_trigger.config import LogLevel
 from event_trigger.logs import configure_logs
 
@@ -36,6 +37,7 @@ Report = Callable[[], Awaitable[list[str]]]
 FULL: dict[str, Report] = {
     "fire": partial(report_fire, workers=1, count=12_000, rounds=3),
     "fire-2": partial(report_fire, workers=2, count=12_000, rounds=3),
+    "ways-in": partial(report_ways_in, count=6_000, rounds=3),
     "storm": partial(report_storm, count=100_000, rounds=5),
     "lateness": partial(report_lateness, seconds=20, idle=(100_000, 1_000_000)),
     "startup": partial(report_startup, triggers=1_000_000, rounds=3),
@@ -49,6 +51,7 @@ FULL: dict[str, Report] = {
 QUICK: dict[str, Report] = {
     "fire": partial(report_fire, workers=1, count=1_200, rounds=1),
     "fire-2": partial(report_fire, workers=2, count=1_200, rounds=1),
+    "ways-in": partial(report_ways_in, count=600, rounds=1),
     "storm": partial(report_storm, count=10_000, rounds=1, quick=True),
     "lateness": partial(report_lateness, seconds=5, idle=(100_000,), quick=True),
     "startup": partial(report_startup, triggers=100_000, rounds=1),

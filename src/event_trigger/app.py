@@ -32,10 +32,13 @@ from event_trigger.destinations.target import Guard
 from event_trigger.dispatch import router as dispatch
 from event_trigger.dispatch.fast_path import FastPath
 from event_trigger.dispatch.group_commit import GroupCommit
+from event_trigger.dispatch.owners import Owners
 from event_trigger.dispatch.rates import Rates
 from event_trigger.events import router as events
 from event_trigger.events.retention import make_partitions
 from event_trigger.hooks import router as hooks
+from event_trigger.hooks.fast_path import HookFastPath
+from event_trigger.hooks.finding import HookFinder
 from event_trigger.jobs import Jobs
 from event_trigger.keys import router as keys
 from event_trigger.live import router as live
@@ -97,7 +100,7 @@ def create_app(
         None if previous is None else previous.get_secret_value(),
     )
     credentials = Credentials(sessions, tokens)
-    group_commit = GroupCommit(sessions)
+    group_commit, hook_finder = GroupCommit(sessions), HookFinder(sessions)
     rates = Rates(per_key=settings.fire_rate_per_key, per_trigger=settings.fire_rate_per_trigger)
     jobs = Jobs(
         jobs_engine,
@@ -140,7 +143,20 @@ def create_app(
         generate_unique_id_function=operation_id,
         middleware=[
             *_middleware(settings),
-            Middleware(FastPath, credentials=credentials, group_commit=group_commit, rates=rates),
+            Middleware(
+                FastPath,
+                credentials=credentials,
+                owners=Owners(sessions),
+                group_commit=group_commit,
+                rates=rates,
+            ),
+            Middleware(
+                HookFastPath,
+                finder=hook_finder,
+                vault=vault,
+                group_commit=group_commit,
+                rates=rates,
+            ),
             Middleware(Gate, credentials=credentials),
         ],
     )
@@ -156,6 +172,7 @@ def create_app(
         sender,
         hub,
         group_commit,
+        hook_finder,
         rates,
         Reads(sessions, replica),
         health.Readiness((_database_check(jobs_engine), jobs.silence)),

@@ -3,6 +3,7 @@
 from typing import Any
 
 import httpx
+import pytest
 
 from tests.support.keys import holding, make_key
 from tests.support.services import ADMIN, BOB, Service
@@ -44,14 +45,17 @@ def shown(answer: httpx.Response) -> tuple[Any, ...]:
     return answer.status_code, answer.content, headers
 
 
-async def test_every_call_is_answered_alike_in_both_ways(ada: httpx.AsyncClient) -> None:
+@pytest.mark.parametrize(("way", "counted"), [("trigger", 9), ("test", 0)])
+async def test_every_call_is_answered_alike_in_both_ways(
+    ada: httpx.AsyncClient, way: str, counted: int
+) -> None:
     details = {"schema": {"properties": {"n": {"type": "integer"}}}}
     plain, described = [await make_api(ada, details=details) for _ in range(2)]
 
     answers = {
         name: (
-            shown(await ada.post(f"/triggers/{plain['id']}/trigger", **sent)),
-            shown(await ada.post(f"/triggers/{described['id']}/trigger?described", **sent)),
+            shown(await ada.post(f"/triggers/{plain['id']}/{way}", **sent)),
+            shown(await ada.post(f"/triggers/{described['id']}/{way}?described", **sent)),
         )
         for name, sent in CALLS.items()
     }
@@ -71,14 +75,15 @@ async def test_every_call_is_answered_alike_in_both_ways(ada: httpx.AsyncClient)
         "a hop",
     ]
     counts = [(await read(ada, one["id"]))["fire_count"] for one in (plain, described)]
-    assert counts == [9, 9]
+    assert counts == [counted, counted]
 
 
+@pytest.mark.parametrize(("way", "counted"), [("trigger", 8), ("test", 0)])
 async def test_every_caller_is_answered_alike_in_both_ways(
-    service: Service, ada: httpx.AsyncClient
+    service: Service, ada: httpx.AsyncClient, way: str, counted: int
 ) -> None:
     trigger, other = await make_api(ada), await make_api(ada)
-    path = f"/triggers/{trigger['id']}/trigger"
+    path = f"/triggers/{trigger['id']}/{way}"
     callers = {
         "its owner": ada,
         "somebody else": service.client(BOB),
@@ -98,4 +103,30 @@ async def test_every_caller_is_answered_alike_in_both_ways(
     assert [name for name, (one, other) in answers.items() if one != other] == []
     statuses = [one[0] for one, _ in answers.values()]
     assert statuses == [200, 404, 200, 401, 200, 403, 404, 200]
-    assert (await read(ada, trigger["id"]))["fire_count"] == 8
+    assert (await read(ada, trigger["id"]))["fire_count"] == counted
+
+
+async def test_an_admin_is_answered_alike_whosever_the_trigger_is(
+    service: Service, ada: httpx.AsyncClient
+) -> None:
+    admin = service.client(ADMIN)
+    triggers = {"own": await make_api(admin), "another's": await make_api(ada)}
+    gone = await make_api(ada)
+    assert (await admin.post(f"/triggers/{gone['id']}/trigger")).status_code == 200
+    assert (await ada.delete(f"/triggers/{gone['id']}")).status_code == 204
+
+    answers = {
+        (name, query): shown(await admin.post(f"/triggers/{one['id']}/trigger{query}"))
+        for name, one in {**triggers, "deleted": gone, "unknown": {"id": 2**62}}.items()
+        for query in ("", "?described")
+    }
+
+    assert [answers[name, ""] == answers[name, "?described"] for name, _ in answers] == [True] * 8
+    assert [answers[name, ""][0] for name in ("own", "another's", "deleted", "unknown")] == [
+        200,
+        200,
+        404,
+        404,
+    ]
+    for one in triggers.values():
+        assert (await read(admin, one["id"]))["fire_count"] == 2

@@ -1,30 +1,27 @@
 """Hooks over HTTP: called by strangers who know a URL, replaced by the trigger's owner."""
 
-import json
 from typing import Annotated, Any
 
-from fastapi import Path, Request, Response
+from fastapi import Depends, Path, Request, Response
 
-from event_trigger.auth.credentials import hash_of
 from event_trigger.auth.dependencies import needs
 from event_trigger.auth.scopes import Scope
-from event_trigger.deliveries.hops import HOPS_HEADER, LoopDetected, parse_hops
+from event_trigger.deliveries.hops import HOPS_HEADER, LoopDetected
 from event_trigger.dispatch.by_hand import fire_by_hand, headers_of
-from event_trigger.dispatch.firing import Call, Sent
 from event_trigger.dispatch.rates import TooManyCalls
 from event_trigger.dispatch.router import GroupCommitDep, RatesDep
 from event_trigger.dispatch.schemas import Fired
 from event_trigger.errors import Conflict, Forbidden, Invalid, NotFound, Unauthorized, Unavailable
-from event_trigger.hooks.verifying import SignatureRefused, check_signature, idempotency_key
-from event_trigger.models import Hook, Verify
+from event_trigger.hooks.calling import call_of
+from event_trigger.hooks.finding import HookFinder
+from event_trigger.hooks.verifying import SignatureRefused
 from event_trigger.triggers.dependencies import ShownDep, TriggerKeyDep, VaultDep
-from event_trigger.triggers.hooks import open_hook, rotate
-from event_trigger.triggers.repository import Hooks, OwnedId
+from event_trigger.triggers.hooks import rotate
 from event_trigger.triggers.schemas import TriggerWritten
-from event_trigger.vault import Vault
 from event_trigger.web.problems import problems
-from event_trigger.web.session import SessionDep, SessionsDep
-from event_trigger.web.strict_json import loads, strict_router
+from event_trigger.web.services import service
+from event_trigger.web.session import SessionDep
+from event_trigger.web.strict_json import strict_router
 
 router = strict_router(
     prefix="/hooks",
@@ -40,6 +37,12 @@ rotations = strict_router(
     dependencies=[needs(Scope.TRIGGERS_WRITE)],
 )
 
+
+async def get_hook_finder(request: Request) -> HookFinder:
+    return service(request, HookFinder)
+
+
+HookFinderDep = Annotated[HookFinder, Depends(get_hook_finder)]
 Token = Annotated[str, Path(description="The last part of a trigger's `hook_url`.")]
 # in words only: what is read before the signature is checked must not answer 422
 _HEADERS = {
@@ -74,7 +77,7 @@ _DESCRIBED: dict[str, Any] = {
 async def call_hook(
     token: Token,
     request: Request,
-    sessions: SessionsDep,
+    finder: HookFinderDep,
     vault: VaultDep,
     rates: RatesDep,
     group_commit: GroupCommitDep,
@@ -86,22 +89,8 @@ async def call_hook(
     `webhook-id` or `X-GitHub-Delivery` within 48 hours is the same event. GitHub signs neither time
     nor id: whoever has caught such a call can send it again under another id.
     """
-    body = await request.body()
-    async with sessions() as session:
-        hook = await Hooks(session).get_by_hash(hash_of(token))
-    if hook is None:
-        raise NotFound
-    _check(hook, vault, request, body)
-    trigger = OwnedId(hook.owner_id, hook.trigger_id)
-    key = idempotency_key(Verify(hook.verify), request.headers)
-    call = Call(
-        trigger,
-        _read(body),
-        is_test=False,
-        idempotency_key=key,
-        compares_body=False,
-        hops=parse_hops(request.headers.getlist(HOPS_HEADER)),
-    )
+    body, hops = await request.body(), request.headers.getlist(HOPS_HEADER)
+    call = await call_of(finder, vault, token, request.headers, body, hops=hops)
     answer = await fire_by_hand(group_commit, rates, call, caller=None)
     response.headers.update(headers_of(answer))
     return Fired()
@@ -120,21 +109,3 @@ async def rotate_hook(
     """
     trigger, made = await rotate(session, vault, key)
     return await shown.written(trigger, made)
-
-
-def _check(hook: Hook, vault: Vault, request: Request, body: bytes) -> None:
-    """One that verifies nothing has nothing to open, and works when its key was lost as well."""
-    secret = None if hook.verify == Verify.NONE else open_hook(hook, vault).secret
-    check_signature(Verify(hook.verify), secret or "", request.headers, body)
-
-
-def _read(body: bytes) -> Sent | None:
-    if not body:
-        return None
-    try:
-        value = loads(body)
-    except json.JSONDecodeError as error:
-        raise Invalid.at([], f"This is not acceptable JSON: {error.msg}.") from None
-    if not isinstance(value, dict):
-        raise Invalid.at([], "Send a JSON object, or nothing.")
-    return Sent(value, body.decode())

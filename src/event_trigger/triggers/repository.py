@@ -147,8 +147,9 @@ class Hooks:
 
     session: AsyncSession
 
-    async def get_by_hash(self, token_hash: bytes) -> Hook | None:
-        return await self.session.get(Hook, token_hash)
+    async def list_by_hash(self, token_hashes: Collection[bytes]) -> Sequence[Hook]:
+        statement = select(Hook).where(Hook.token_hash.in_(token_hashes))
+        return (await self.session.scalars(statement)).all()
 
     async def list_of(self, trigger_ids: Collection[int]) -> Sequence[Hook]:
         statement = select(Hook).where(Hook.trigger_id.in_(trigger_ids))
