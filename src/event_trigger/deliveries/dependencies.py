@@ -6,7 +6,7 @@ from fastapi import Depends, Header, Request
 from pydantic import WithJsonSchema
 
 from event_trigger.auth.dependencies import PrincipalDep
-from event_trigger.deliveries.hops import HOPS_HEADER, HOPS_PATTERN, parse_hops
+from event_trigger.deliveries.hops import HOPS_HEADER, parse_hops
 from event_trigger.deliveries.repository import Deliveries
 from event_trigger.deliveries.sender import Sender
 from event_trigger.triggers.dependencies import owned_id
@@ -27,10 +27,10 @@ async def get_hops(
         list[Text] | None,
         Header(
             alias=HOPS_HEADER,
-            description="How many deliveries have led to this call, as a delivery says it; at 10 it"
-            " is a loop, and refused.",
+            description="How many deliveries have led to this call, as a delivery says it; from 10"
+            " on it is a loop, and refused.",
         ),
-        WithJsonSchema({"type": "string", "pattern": HOPS_PATTERN}),
+        WithJsonSchema({"type": "string", "pattern": "^[0-9]$"}),
     ] = None,
 ) -> int:
     return parse_hops(hops or ())

@@ -11,8 +11,7 @@ from event_trigger.errors import FieldError, Invalid, Problem
 
 HOPS_HEADER = "x-event-trigger-hops"
 MOST_HOPS = 10
-HOPS_PATTERN = "^[0-9]{1,9}$"
-_HOPS = re.compile(HOPS_PATTERN, re.ASCII)
+_HOPS = re.compile(r"[0-9]{1,9}", re.ASCII)
 
 
 class LoopDetected(Problem):
