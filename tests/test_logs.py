@@ -2,7 +2,8 @@
 
 import json
 import logging
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator
 
 import pytest
 import structlog
@@ -85,14 +86,37 @@ def test_a_traceback_shows_no_local_variables(
     assert CANARY not in logged
 
 
-def test_a_terminal_is_not_told_lies_by_a_request(capsys: pytest.CaptureFixture[str]) -> None:
+FORGED = "\r\n2026-01-01T00:00:00Z [info     ] forged\x1b[2J\x9b2J\u2028\u202e\u200b\x85"
+
+
+@pytest.mark.parametrize(
+    "log",
+    [
+        lambda: structlog.get_logger().info("request", path=f"/{FORGED}"),
+        lambda: structlog.get_logger().info("request", emails=[FORGED], more={FORGED: FORGED}),
+        lambda: structlog.get_logger().info(f"request {FORGED}", **{FORGED: 1}),
+        lambda: logging.getLogger("uvicorn.error").warning("no route to %s", FORGED),
+        lambda: log_an_error(FORGED),
+    ],
+)
+def test_a_terminal_is_not_told_lies_by_a_request(
+    capsys: pytest.CaptureFixture[str], log: Callable[[], None]
+) -> None:
     configure_logs(LogFormat.CONSOLE, LogLevel.INFO)
 
-    structlog.get_logger().info("request", path="/a\n2026-01-01 [info] forged\x1b[2J")
+    log()
 
-    logged = capsys.readouterr().err
-    assert logged.count("\n") == 1
-    assert "\x1b[2J" not in logged
+    lines = re.sub(r"\x1b\[\d*m", "", capsys.readouterr().err).removesuffix("\n").split("\n")
+    assert "forged" in "".join(lines)
+    assert all(line.isprintable() for line in lines)
+    assert all(line.startswith("    ") for line in lines[1:])  # of a traceback
+
+
+def log_an_error(text: str) -> None:
+    try:
+        raise RuntimeError(text)
+    except RuntimeError:
+        structlog.get_logger().exception("crashed")
 
 
 def test_what_is_below_the_level_is_left_out(capsys: pytest.CaptureFixture[str]) -> None:
