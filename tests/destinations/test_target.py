@@ -40,6 +40,12 @@ ELSEWHERE = words("""
     [fc00::1] [fd00::1] [fec0::1] [ff02::1] [100::1] [5f00::1] [3fff::1] [2001::1] [2001:db8::1]
     [4000::1]
 """)
+CLOUDS = words("""
+    168.63.129.16 0xa83f8110 2822734096 168.4161808 [::ffff:168.63.129.16] [::ffff:a83f:8110]
+    [64:ff9b::a83f:8110] [2002:a83f:8110::1] [2a00:1450::5efe:a83f:8110]
+    169.254.169.254 169.254.170.2 169.254.0.23 169.254.42.42 192.0.0.192 100.100.100.200
+    [fd00:ec2::254] [fd20:ce::254] [fd00:c1::a9fe:a9fe] [fd00:42::42] [fe80::a9fe:a9fe]
+""")  # Azure; AWS, GCP, Tencent, Scaleway, Oracle and Alibaba; and the same over IPv6
 TRICKS = [
     *("１２７.０.０.１", "①②⑦.0.0.1", "127。0。0。1", "ⓛocalhost", "127%2e0%2e0%2e1"),
     *("user@127.0.0.1", "user:word@127.0.0.1", "example.com@127.0.0.1", "127.0.0.1#@example.com"),
@@ -47,7 +53,7 @@ TRICKS = [
     *("127.0.0.1%00.example.com", " 127.0.0.1", "127.0.0.1\t", "127.0.0.1\n", "127.0.0.1\r\nX: y"),
     *("[127.0.0.1]", "[::ffff:0x7f.1]", "[::1", "::1", "", ".", "-", "a..b", "127.0.0.1:0"),
 ]
-SPELLINGS = [*LOOPBACK, *ELSEWHERE, *TRICKS]
+SPELLINGS = [*LOOPBACK, *ELSEWHERE, *CLOUDS, *TRICKS]
 
 
 class Trap:
@@ -120,7 +126,10 @@ async def test_no_spelling_can_be_saved(ada: httpx.AsyncClient) -> None:
 
 @pytest.mark.parametrize(
     "address",
-    ["127.0.0.1", "10.0.0.1", "169.254.169.254", "::1", "::ffff:127.0.0.1", "fe80::1%1", "0.0.0.0"],
+    [
+        *("127.0.0.1", "10.0.0.1", "169.254.169.254", "168.63.129.16", "0.0.0.0"),
+        *("::1", "::ffff:127.0.0.1", "fe80::1%1"),
+    ],
 )
 async def test_a_name_that_comes_to_lead_inward_is_not_followed(address: str) -> None:
     sender = Sender(Guard(), resolving(address).lookup)

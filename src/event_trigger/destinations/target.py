@@ -29,10 +29,11 @@ _NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*", re.ASCII | re.IGNORECASE)
 _LONGEST_NAME = 253
 # Special-purpose blocks that some version of Python's ipaddress calls global:
 # the IANA registries, RFC 7526 (6to4 relays), RFC 6890 (2001::/23), RFC 9637, RFC 9602, RFC 3879
-_NEVER = tuple(
-    ip_network(one)
-    for one in ("192.0.0.0/24", "192.88.99.0/24", "2001::/23", "3fff::/20", "5f00::/16")
-)
+_SPECIAL = ("192.0.0.0/24", "192.88.99.0/24", "2001::/23", "3fff::/20", "5f00::/16")
+# Azure's wire server, which gives extensions and certificates to whoever asks from inside. The
+# other clouds' metadata servers have link-local, shared or unique local addresses.
+_WIRE_SERVERS = ("168.63.129.16/32",)
+_NEVER = tuple(ip_network(one) for one in (*_SPECIAL, *_WIRE_SERVERS))
 _GLOBAL_UNICAST = IPv6Network("2000::/3")  # RFC 4291, section 2.4
 _NAT64, _6TO4 = IPv6Network("64:ff9b::/96"), IPv6Network("2002::/16")
 _ISATAP = frozenset({0x0000_5EFE, 0x0200_5EFE})  # RFC 5214, section 6.1: then an IPv4 address
@@ -71,6 +72,19 @@ def parse_target(url: str) -> Target:
     if not 0 < port < 2**16:
         raise UrlRefused("A port lies between 1 and 65535.")
     return Target(_parse_host(found["host"]), port, is_encrypted)
+
+
+def is_same_origin(url: str, other: str) -> bool:
+    """Whether scheme, host and port are the same; what cannot be read is of no origin."""
+    try:
+        ours, theirs = parse_target(url), parse_target(other)
+    except UrlRefused:
+        return False
+    return _origin_of(ours) == _origin_of(theirs)
+
+
+def _origin_of(target: Target) -> tuple[bool, str, int]:
+    return target.is_encrypted, str(target.host).lower(), target.port
 
 
 def _parse_host(host: str) -> str | Address:
