@@ -6,6 +6,7 @@ import httpx
 import pytest
 
 from tests.support.keys import holding, make_key
+from tests.support.logins import sign_in
 from tests.support.problems import problem_of
 from tests.support.services import ADA, BOB, Service, running_service
 from tests.support.triggers import make_api
@@ -37,6 +38,19 @@ async def test_a_credential_fires_so_often_and_no_more(
     assert await calls(ada, second["id"], 2) == [200, 429]
     assert await calls(machine, second["id"], 1) == [200]
     assert len((await ada.get("/events")).json()) == 5
+
+
+async def test_signing_in_again_begins_no_new_count(
+    ada: httpx.AsyncClient, service: Service
+) -> None:
+    trigger = await make_api(ada)
+    assert await calls(ada, trigger["id"], 4) == [200] * 4
+
+    again = service.client()
+    again.headers.update((await sign_in(again)).headers)
+
+    assert await calls(again, trigger["id"], 1) == [429]
+    assert await calls(service.client(BOB), (await make_api(service.client(BOB)))["id"], 1) == [200]
 
 
 async def test_a_trigger_is_fired_so_often_whoever_does_it(

@@ -22,6 +22,7 @@ def headers_of(answer: Answer) -> dict[str, str]:
 
 
 def name_of(principal: Principal) -> str:
+    """Names the key, or the user: signing in again must not begin a new count."""
     if principal.key_id is None:
-        return f"login {principal.login_id}"
+        return f"user {principal.user_id}"
     return f"key {principal.key_id}"
