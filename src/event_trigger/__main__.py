@@ -13,10 +13,11 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from event_trigger import __version__
 from event_trigger.accounting.audit import Audit, audit
 from event_trigger.auth.accounts import add_user, disable_user, set_password
+from event_trigger.auth.addresses import normalise_email
+from event_trigger.auth.new_passwords import check_new_password
 from event_trigger.auth.passwords import Passwords
-from event_trigger.auth.schemas import normalise_email
 from event_trigger.bootstrap import SettingsError, reaching_database, signed
-from event_trigger.config import LONGEST_PASSWORD, SHORTEST_PASSWORD, Settings
+from event_trigger.config import Settings
 from event_trigger.db.embedded import EmbeddedPostgresError
 from event_trigger.db.engine import Sessions, create_engine, create_sessions, is_outage
 from event_trigger.db.installation import read_installation
@@ -88,7 +89,7 @@ def _parser() -> argparse.ArgumentParser:
     add.add_argument("email")
     add.add_argument("--admin", action="store_true", help="an administrator, who sees everything")
     for action, help_ in (
-        ("disable", "end an account's logins; its triggers go on"),
+        ("disable", "end an account's logins and keys; its triggers go on"),
         ("password", "change a password, and end the logins made with the old one"),
     ):
         user.add_parser(action, help=help_).add_argument("email")
@@ -211,7 +212,7 @@ def _rotate_keys(settings: Settings) -> Work[str]:
 
 
 def _user(wanted: argparse.Namespace) -> Work[str]:
-    email = normalise_email(wanted.email)
+    email = normalise_email(wanted.email) if wanted.action == "add" else wanted.email
     password = "" if wanted.action == "disable" else _new_password()
 
     async def work(engine: AsyncEngine, sessions: Sessions) -> str:
@@ -231,7 +232,7 @@ def _user(wanted: argparse.Namespace) -> Work[str]:
                 )
             case _:
                 await disable_user(sessions, email=email)
-                return f"{email} is disabled, and all logins have ended."
+                return f"{email} is disabled, and all logins and keys have ended."
 
     return work
 
@@ -241,9 +242,7 @@ def _new_password() -> str:
         password = getpass.getpass("New password: ")
     else:
         password = sys.stdin.readline().rstrip("\n")
-    if not SHORTEST_PASSWORD <= len(password) <= LONGEST_PASSWORD or "\0" in password:
-        raise ValueError(f"A password has {SHORTEST_PASSWORD} to {LONGEST_PASSWORD} characters.")
-    return password
+    return check_new_password(password)
 
 
 def _setting(location: tuple[int | str, ...]) -> str:

@@ -12,8 +12,9 @@ from pydantic import SecretStr
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from event_trigger.auth.accounts import add_first_admin, has_users
+from event_trigger.auth.addresses import normalise_email
+from event_trigger.auth.new_passwords import check_new_password
 from event_trigger.auth.passwords import Passwords
-from event_trigger.auth.schemas import normalise_email
 from event_trigger.config import MINIMUM_SECRET_BYTES, Settings
 from event_trigger.db.embedded import make_data_dir, running_postgres, url_if_running
 from event_trigger.db.engine import (
@@ -151,7 +152,21 @@ async def _make_admin(
     email = settings.admin_email or (FIRST_ADMIN if embedded or given else None)
     if email is None or not (embedded or given):
         return None
-    email, password = normalise_email(email), given or secrets.token_urlsafe(12)
+    if await has_users(sessions):
+        return None
+    email, password = _acceptable(email, given or secrets.token_urlsafe(12))
     if not await add_first_admin(sessions, Passwords(), email=email, password=password):
         return None
     return FirstAdmin(email, None if given else password)
+
+
+def _acceptable(email: str, password: str) -> tuple[str, str]:
+    """Looks at what was set only when an admin is made of it: later on it may be what it was."""
+    try:
+        email = normalise_email(email)
+    except ValueError as error:
+        raise SettingsError(f"EVENT_TRIGGER_ADMIN_EMAIL: {error}.") from None
+    try:
+        return email, check_new_password(password)
+    except ValueError as error:
+        raise SettingsError(f"EVENT_TRIGGER_ADMIN_PASSWORD: {error}.") from None

@@ -12,7 +12,6 @@ from pydantic import AfterValidator, Field, SecretStr, field_validator, model_va
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 MINIMUM_SECRET_BYTES = 32  # HS256 wants a key as long as its hash: RFC 7518, section 3.2
-SHORTEST_PASSWORD, LONGEST_PASSWORD = 8, 256
 PARTITIONS_PER_KEEP = 48
 MOST_RETRIES = 50
 LONGEST_RETRY = 30 * 86400  # seconds
@@ -42,12 +41,6 @@ def _long_enough(secret: SecretStr) -> SecretStr:
     return secret
 
 
-def _acceptable_password(password: SecretStr) -> SecretStr:
-    if not SHORTEST_PASSWORD <= len(password.get_secret_value()) <= LONGEST_PASSWORD:
-        raise ValueError(f"must have {SHORTEST_PASSWORD} to {LONGEST_PASSWORD} characters")
-    return password
-
-
 def _host_name(text: str) -> str:
     host = text.lower()
     if not _HOST.fullmatch(host):
@@ -73,7 +66,6 @@ def _readable_rate(rate: str) -> str:
     return rate
 
 
-Password = Annotated[SecretStr, AfterValidator(_acceptable_password)]
 SigningSecret = Annotated[SecretStr, AfterValidator(_long_enough)]
 TrustedHost = Annotated[str, AfterValidator(_host_name)]
 BaseUrl = Annotated[str, AfterValidator(_base_url)]
@@ -104,7 +96,7 @@ class Settings(BaseSettings):
     jwt_secret: SigningSecret | None = None
     jwt_previous_secret: SigningSecret | None = None
     admin_email: str | None = None
-    admin_password: Password | None = None
+    admin_password: SecretStr | None = None
     encryption_key: SigningSecret | None = None
     encryption_previous_key: SigningSecret | None = None
     open_registration: bool = False

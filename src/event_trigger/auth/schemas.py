@@ -1,34 +1,20 @@
 """What signing in takes and gives."""
 
-import re
 from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
+from event_trigger.auth.addresses import normalise_email
+from event_trigger.auth.new_passwords import LONGEST, SHORTEST, check_new_password
 from event_trigger.auth.scopes import Scope
-from event_trigger.config import LONGEST_PASSWORD, SHORTEST_PASSWORD
 from event_trigger.models import Role
 from event_trigger.web.schemas import LARGEST_ID, Instant, RequestModel, ResponseModel, Text
-
-_ADDRESS = re.compile(r"[^@\s]{1,64}@[^@\s]{1,255}")
-
-
-def normalise_email(address: str) -> str:
-    """Lower-cases an address and checks its form; whether mail arrives is not our business."""
-    address = address.strip().lower()
-    if not _ADDRESS.fullmatch(address):
-        raise ValueError("write an e-mail address, such as ada@example.com")
-    return address
-
 
 Email = Annotated[Text, AfterValidator(normalise_email), Field(examples=["ada@example.com"])]
 NewPassword = Annotated[
     Text,
-    Field(
-        min_length=SHORTEST_PASSWORD,
-        max_length=LONGEST_PASSWORD,
-        examples=["correct horse battery staple"],
-    ),
+    Field(min_length=SHORTEST, max_length=LONGEST, examples=["correct horse battery staple"]),
+    AfterValidator(check_new_password),
 ]
 
 
@@ -78,7 +64,11 @@ class ApiKeyCreate(RequestModel):
         ),
         AfterValidator(lambda ids: None if ids is None else _each_once(ids)),
     ] = None
-    expires_at: Instant | None = Field(None, examples=["2030-01-01T00:00:00Z"])
+    expires_at: Instant | None = Field(
+        default_factory=lambda: None,  # what is absent is not null: no default is described
+        description="Without it the key expires after 365 days; with null, never.",
+        examples=["2030-01-01T00:00:00Z"],
+    )
 
 
 class ApiKeyRead(ResponseModel):
