@@ -18,8 +18,10 @@ from event_trigger.auth import router as auth
 from event_trigger.auth.credentials import Credentials
 from event_trigger.auth.gate import Gate
 from event_trigger.auth.passwords import Passwords
+from event_trigger.auth.throttle import Registrations
 from event_trigger.auth.tokens import Tokens
 from event_trigger.config import Settings
+from event_trigger.db.clock import DatabaseClock
 from event_trigger.db.engine import create_engine, create_sessions
 from event_trigger.db.migrate import is_migrated, migrate
 from event_trigger.db.notify import CREDENTIALS_CHANGED, EVENTS_STORED
@@ -37,6 +39,7 @@ from event_trigger.dispatch.rates import Rates
 from event_trigger.events import router as events
 from event_trigger.events.retention import make_partitions
 from event_trigger.hooks import router as hooks
+from event_trigger.hooks.calling import HookCalls
 from event_trigger.hooks.fast_path import HookFastPath
 from event_trigger.hooks.finding import HookFinder
 from event_trigger.jobs import Jobs
@@ -99,8 +102,10 @@ def create_app(
         settings.jwt_secret.get_secret_value(),
         None if previous is None else previous.get_secret_value(),
     )
-    credentials = Credentials(sessions, tokens)
-    group_commit, hook_finder = GroupCommit(sessions), HookFinder(sessions)
+    clock = DatabaseClock(sessions)
+    credentials = Credentials(sessions, tokens, clock)
+    group_commit = GroupCommit(sessions)
+    hook_calls = HookCalls(HookFinder(sessions), vault, clock)
     rates = Rates(per_key=settings.fire_rate_per_key, per_trigger=settings.fire_rate_per_trigger)
     jobs = Jobs(
         jobs_engine,
@@ -152,8 +157,7 @@ def create_app(
             ),
             Middleware(
                 HookFastPath,
-                finder=hook_finder,
-                vault=vault,
+                calls=hook_calls,
                 group_commit=group_commit,
                 rates=rates,
             ),
@@ -164,7 +168,9 @@ def create_app(
         settings,
         sessions,
         passwords or Passwords(),
+        Registrations(sessions),
         tokens,
+        clock,
         credentials,
         vault,
         guard,
@@ -172,7 +178,7 @@ def create_app(
         sender,
         hub,
         group_commit,
-        hook_finder,
+        hook_calls,
         rates,
         Reads(sessions, replica),
         health.Readiness((_database_check(jobs_engine), jobs.silence)),

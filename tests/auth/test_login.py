@@ -15,6 +15,7 @@ from event_trigger.auth.accounts import add_first_admin, disable_user, set_passw
 from event_trigger.auth.passwords import Passwords
 from event_trigger.auth.repository import Logins
 from event_trigger.auth.tokens import Tokens
+from event_trigger.clock import utc_now
 from event_trigger.db.engine import Sessions
 from event_trigger.errors import NotFound
 from event_trigger.models import Login
@@ -24,7 +25,7 @@ from tests.support.problems import places_of, problem_of
 from tests.support.services import ADA, PASSWORD, SECRET, Service, quick_passwords
 
 ADAS = "ada@example.com"
-ADA_SAYS = logins.SignIn(ADAS, PASSWORD, "192.0.2.1", None)
+ADA_SAYS = logins.SignIn(ADAS, ADAS, PASSWORD, "192.0.2.1", None)
 FORM = {"content-type": "application/x-www-form-urlencoded"}
 
 
@@ -286,7 +287,7 @@ async def test_an_expired_login_ends_both_tokens(
 
 async def test_a_token_for_another_users_login_is_refused(anonymous: httpx.AsyncClient) -> None:
     adas_login = UUID(int=ADA)
-    token = Tokens(SECRET).issue(user_id=ADA + 1, login_id=adas_login)
+    token = Tokens(SECRET).issue(user_id=ADA + 1, login_id=adas_login, at=utc_now())
 
     answer = await anonymous.get("/auth/me", headers={"Authorization": f"Bearer {token}"})
 

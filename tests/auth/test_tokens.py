@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from event_trigger.auth.tokens import ACCESS_FOR, LONGEST_TOKEN, AccessClaims, Tokens
+from event_trigger.auth.tokens import LONGEST_TOKEN, AccessClaims, Tokens
 from tests.support.problems import problem_of
 from tests.support.services import ADA, SECRET
 
@@ -28,20 +28,28 @@ GONE = object()  # what a claim is set to in order to leave it out
 TOKENS = Tokens(SECRET)
 
 
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+def read(tokens: Tokens, text: str) -> AccessClaims | None:
+    return tokens.read(text, at=now())
+
+
 def b64(data: bytes) -> str:
     return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
 
 
 def claims(**changes: Any) -> dict[str, Any]:
-    now = int(time.time())
+    second = int(time.time())
     ours = {
         "iss": "event-trigger",
         "aud": "event-trigger",
         "sub": str(ADA),
         "sid": str(LOGIN),
         "jti": "1",
-        "iat": now,
-        "exp": now + 600,
+        "iat": second,
+        "exp": second + 600,
     }
     return {name: value for name, value in {**ours, **changes}.items() if value is not GONE}
 
@@ -66,44 +74,42 @@ def token(header: dict[str, Any] | None = None, **changes: Any) -> str:
 
 
 def test_a_token_made_by_hand_is_read_if_it_is_right() -> None:
-    assert TOKENS.read(token()) == OURS
+    assert read(TOKENS, token()) == OURS
 
 
 def test_what_is_issued_can_be_read() -> None:
-    issued = TOKENS.issue(user_id=2**63 - 1, login_id=LOGIN)
+    issued = TOKENS.issue(user_id=2**63 - 1, login_id=LOGIN, at=now())
 
-    assert TOKENS.read(issued) == AccessClaims(
+    assert read(TOKENS, issued) == AccessClaims(
         user_id=2**63 - 1, login_id=LOGIN, expires_at=SOME_TIME
     )
     assert len(issued) < LONGEST_TOKEN
 
 
-def test_a_token_ends_after_an_hour() -> None:
-    def issued_ago(age: timedelta) -> str:
-        clock = lambda: datetime.now(UTC) - age  # noqa: E731
-        return Tokens(SECRET, clock=clock).issue(user_id=ADA, login_id=LOGIN)
+@pytest.mark.parametrize("century", [1970, 2000, 2900])
+def test_a_token_ends_after_an_hour_by_the_clock_that_is_given(century: int) -> None:
+    made_at = datetime(century, 2, 1, tzinfo=UTC)
+    issued = TOKENS.issue(user_id=ADA, login_id=LOGIN, at=made_at)
 
-    fresh, stale = issued_ago(timedelta(minutes=58)), issued_ago(ACCESS_FOR + timedelta(seconds=2))
-
-    assert TOKENS.read(fresh) == OURS
-    assert TOKENS.read(stale) is None
+    for seconds, expected in ((0, OURS), (3599, OURS), (3600, None), (7200, None)):
+        assert TOKENS.read(issued, at=made_at + timedelta(seconds=seconds)) == expected
 
 
 def test_the_previous_secret_is_still_read_and_the_current_one_signs() -> None:
     old, new = "o" * 32, "n" * 32
     before, during, after = Tokens(old), Tokens(new, previous=old), Tokens(new)
 
-    issued_before = before.issue(user_id=ADA, login_id=LOGIN)
-    issued_during = during.issue(user_id=ADA, login_id=LOGIN)
+    issued_before = before.issue(user_id=ADA, login_id=LOGIN, at=now())
+    issued_during = during.issue(user_id=ADA, login_id=LOGIN, at=now())
 
-    assert during.read(issued_before) == OURS
-    assert after.read(issued_before) is None
-    assert during.read(issued_during) == after.read(issued_during) == OURS
-    assert before.read(issued_during) is None
+    assert read(during, issued_before) == OURS
+    assert read(after, issued_before) is None
+    assert read(during, issued_during) == read(after, issued_during) == OURS
+    assert read(before, issued_during) is None
 
 
 def test_a_key_id_does_not_give_the_secret_away() -> None:
-    issued = TOKENS.issue(user_id=ADA, login_id=LOGIN)
+    issued = TOKENS.issue(user_id=ADA, login_id=LOGIN, at=now())
 
     header = base64.urlsafe_b64decode(issued.split(".")[0] + "==")
 
@@ -196,6 +202,7 @@ CLAIMS: dict[str, dict[str, Any]] = {
     "iat in words": {"iat": "today"},
     "iat infinite": {"iat": float("inf")},
     "not yet valid": {"nbf": int(time.time()) + 600},
+    "nbf, which ours have not": {"nbf": 0},
     "nbf in words": {"nbf": "today"},
     "nbf infinite": {"nbf": float("inf")},
     "nbf a list": {"nbf": []},
@@ -235,7 +242,7 @@ FORGED = NAMELESS | {name: token(**changes) for name, changes in CLAIMS.items()}
 
 @pytest.mark.parametrize("forged", FORGED.values(), ids=FORGED.keys())
 def test_a_forged_token_is_refused(forged: str) -> None:
-    assert TOKENS.read(forged) is None
+    assert read(TOKENS, forged) is None
 
 
 def test_a_token_is_read_up_to_2048_characters() -> None:
@@ -244,7 +251,7 @@ def test_a_token_is_read_up_to_2048_characters() -> None:
     longest = max((one for one in padded if len(one) <= LONGEST_TOKEN), key=len)
 
     assert len(longest) > LONGEST_TOKEN - 3
-    assert TOKENS.read(longest) == OURS
+    assert read(TOKENS, longest) == OURS
 
 
 async def test_every_forged_token_is_answered_as_no_token_is(anonymous: httpx.AsyncClient) -> None:
@@ -260,13 +267,13 @@ async def test_every_forged_token_is_answered_as_no_token_is(anonymous: httpx.As
 @settings(deadline=None)
 @given(st.text())
 def test_no_text_is_a_token(text: str) -> None:
-    assert TOKENS.read(text) is None
+    assert read(TOKENS, text) is None
 
 
 @settings(deadline=None)
 @given(st.lists(st.binary(max_size=60), min_size=1, max_size=6))
 def test_no_parts_are_a_token(parts: list[bytes]) -> None:
-    assert TOKENS.read(".".join(map(b64, parts))) is None
+    assert read(TOKENS, ".".join(map(b64, parts))) is None
 
 
 JSON = st.recursive(
@@ -281,7 +288,7 @@ JSON = st.recursive(
 @settings(deadline=None)
 @given(st.dictionaries(st.sampled_from(["alg", "kid", "typ", "crit", "b64", "zip"]), JSON))
 def test_no_header_makes_it_crash(header: dict[str, Any]) -> None:
-    found = TOKENS.read(token(header))
+    found = read(TOKENS, token(header))
 
     assert found is None or {"alg", "kid"}.isdisjoint(header)
 
@@ -289,6 +296,6 @@ def test_no_header_makes_it_crash(header: dict[str, Any]) -> None:
 @settings(max_examples=200, deadline=None)
 @given(st.dictionaries(st.sampled_from([*claims(), "nbf", "at_hash", "x"]), JSON))
 def test_no_claims_make_it_crash(changes: dict[str, Any]) -> None:
-    found = TOKENS.read(token(**changes))
+    found = read(TOKENS, token(**changes))
 
     assert found is None or {"iss", "aud", "sub", "sid"}.isdisjoint(changes)

@@ -9,6 +9,7 @@ import apscheduler.executors.base
 import apscheduler.schedulers.base
 import apscheduler.triggers.interval
 import jose.jwt
+import standardwebhooks.webhooks
 
 from event_trigger import clock
 from event_trigger.__main__ import main
@@ -38,6 +39,7 @@ def skew() -> None:
         apscheduler.schedulers.base,
         apscheduler.triggers.interval,
         jose.jwt,
+        standardwebhooks.webhooks,
     ):
         setattr(module, "datetime", SkewedDatetime)
 

@@ -61,9 +61,10 @@ async def test_a_stream_ends_with_its_login(url: str, service: Service) -> None:
 
 
 async def test_a_stream_ends_with_its_token(url: str) -> None:
-    tokens = Tokens(SECRET, clock=lambda: utc_now() - ACCESS_FOR + SOON)
+    made_at = utc_now() - ACCESS_FOR + SOON
+    token = Tokens(SECRET).issue(user_id=ADA, login_id=UUID(int=ADA), at=made_at)
 
-    async with following_by(tokens.issue(user_id=ADA, login_id=UUID(int=ADA)), url) as stream:
+    async with following_by(token, url) as stream:
         await stream.read_to_the_end()
 
 

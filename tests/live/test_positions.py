@@ -11,6 +11,7 @@ import pytest
 from event_trigger.auth.credentials import Credentials
 from event_trigger.auth.tokens import Tokens
 from event_trigger.clock import utc_now
+from event_trigger.db.clock import DatabaseClock
 from event_trigger.db.engine import Sessions, create_engine, create_sessions
 from event_trigger.events.repository import Events, Position, Stretch
 from event_trigger.events.selection import EventFilter
@@ -120,7 +121,7 @@ async def test_an_event_with_the_number_of_another_server_counts_as_gone(
 async def test_a_stream_does_not_wait_for_a_number_of_another_server(sessions: Sessions) -> None:
     """Its reader comes back with an id, and is told what is kept."""
     hub = Hub()
-    credentials = Credentials(sessions, Tokens(SECRET))
+    credentials = Credentials(sessions, Tokens(SECRET), DatabaseClock(sessions))
     principal = await credentials.identify(token_of(ADA))
     assert principal is not None
 

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 import httpx
 
-from tests.support.services import PASSWORD
+from tests.support.databases import connect
+from tests.support.services import PASSWORD, Service
 
 
 @dataclass(frozen=True)
@@ -46,3 +47,12 @@ async def refresh(client: httpx.AsyncClient, tokens: Tokens) -> httpx.Response:
 
 async def who_am_i(client: httpx.AsyncClient, tokens: Tokens) -> httpx.Response:
     return await client.get("/auth/me", headers=tokens.headers)
+
+
+async def used_earlier(service: Service, seconds: float) -> None:
+    """As if all refresh tokens that were used had been used so much earlier."""
+    connection = await connect(service.database_url)
+    await connection.execute(
+        "UPDATE refresh_tokens SET used_at = used_at - make_interval(secs => $1)", seconds
+    )
+    await connection.close()

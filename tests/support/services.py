@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -12,6 +12,7 @@ from fastapi import FastAPI
 from pwdlib import PasswordHash
 from pwdlib.hashers.argon2 import Argon2Hasher
 from pydantic import SecretStr
+from sqlalchemy import update
 from sqlalchemy.ext.asyncio import async_sessionmaker
 
 from event_trigger.app import create_app
@@ -24,10 +25,11 @@ from event_trigger.db.engine import create_engine, create_sessions
 from event_trigger.db.migrate import migrate
 from event_trigger.destinations.names import Names
 from event_trigger.events.retention import make_partitions
-from event_trigger.models import Role
+from event_trigger.models import Login, Role
 
 SECRET = "only-for-tests-0123456789abcdef-0123456789"
 PASSWORD = "correct horse battery staple"
+FAR_AHEAD = datetime(2900, 1, 1, tzinfo=UTC)
 ADMIN, ADA, BOB = 1, 2, 3  # the ids of the users in every test database
 _PEOPLE = {
     ADMIN: ("admin@example.com", Role.ADMIN),
@@ -57,6 +59,9 @@ async def fill_with_people(database_url: str) -> None:
         assert user.id == user_id
         async with sessions.begin() as session:
             await Logins(session).add(UUID(int=user_id), user_id, timedelta(days=1))
+            # as if the password had just been given, however long the tests take
+            login = update(Login).where(Login.user_id == user_id)
+            await session.execute(login.values(created_at=FAR_AHEAD))
     await engine.dispose()
 
 
@@ -68,7 +73,8 @@ async def fill_with_people_and_partitions(database_url: str) -> None:
 
 
 def token_of(user_id: int) -> str:
-    return Tokens(SECRET).issue(user_id=user_id, login_id=UUID(int=user_id))
+    """A token that is good whatever time a test makes it."""
+    return Tokens(SECRET).issue(user_id=user_id, login_id=UUID(int=user_id), at=FAR_AHEAD)
 
 
 @dataclass
@@ -116,3 +122,11 @@ async def idle_service(database_url: str, **settings: Any) -> AsyncIterator[Serv
     for client in service.clients:
         await client.aclose()
     await service.app.state.services.get(async_sessionmaker).kw["bind"].dispose()
+
+
+def from_address(service: Service, address: str) -> httpx.AsyncClient:
+    """Somebody without a token, who calls from there."""
+    transport = httpx.ASGITransport(app=service.app, client=(address, 1))
+    client = httpx.AsyncClient(transport=transport, base_url="http://service.test")
+    service.clients.append(client)
+    return client

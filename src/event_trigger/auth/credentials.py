@@ -11,6 +11,7 @@ from event_trigger.auth.principal import Credential, Principal
 from event_trigger.auth.repository import ApiKeys, Logins
 from event_trigger.auth.scopes import held
 from event_trigger.auth.tokens import AccessClaims, Tokens
+from event_trigger.db.clock import DatabaseClock
 from event_trigger.db.engine import Sessions
 from event_trigger.models import Role
 
@@ -41,10 +42,16 @@ class Credentials:
     """Asks the database about a credential now and then, once for all who come meanwhile."""
 
     def __init__(
-        self, sessions: Sessions, tokens: Tokens, *, clock: Callable[[], float] = time.monotonic
+        self,
+        sessions: Sessions,
+        tokens: Tokens,
+        database_clock: DatabaseClock,
+        *,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._sessions = sessions
         self._tokens = tokens
+        self._database_clock = database_clock
         self._clock = clock
         self._known: OrderedDict[Credential, _Known] = OrderedDict()
         self._asking: dict[Credential, _Asking] = {}
@@ -53,7 +60,7 @@ class Credentials:
         """None for what is unknown, expired, revoked, or a disabled user's."""
         if token.startswith(KEY_PREFIX):
             return await self._ask(hash_of(token)) if len(token) <= LONGEST_KEY else None
-        claims = self._tokens.read(token)
+        claims = self._tokens.read(token, at=await self._database_clock.now())
         principal = None if claims is None else await self._ask(claims)
         if claims is None or principal is None:
             return None
@@ -109,7 +116,14 @@ class Credentials:
             return None
         login, user = found
         role = Role(user.role)
-        return Principal(user.id, role, held(role, login.scopes), claims, login_id=login.id)
+        return Principal(
+            user.id,
+            role,
+            held(role, login.scopes),
+            claims,
+            login_id=login.id,
+            is_narrowed=login.scopes is not None,
+        )
 
     async def _read_key(self, keys: ApiKeys, key_hash: bytes) -> Principal | None:
         found = await keys.get_with_user(key_hash)

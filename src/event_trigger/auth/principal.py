@@ -16,7 +16,8 @@ class Principal:
     """A user, through a login or through an API key: one of the two ids is there.
 
     `trigger_ids` are the only triggers that the key is good for; None is all of them.
-    `expires_at` is when the credential ends by itself, if it does.
+    `expires_at` is when the credential ends by itself, if it does. `is_narrowed` says that a login
+    was given fewer scopes than its user's role holds; keys are always taken for narrowed.
     """
 
     user_id: int
@@ -27,6 +28,7 @@ class Principal:
     key_id: int | None = None
     trigger_ids: frozenset[int] | None = None
     expires_at: datetime | None = None
+    is_narrowed: bool = True
 
     @property
     def is_admin(self) -> bool:

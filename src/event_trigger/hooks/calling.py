@@ -2,8 +2,10 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from event_trigger.auth.credentials import hash_of
+from event_trigger.db.clock import DatabaseClock
 from event_trigger.deliveries.hops import parse_hops
 from event_trigger.dispatch.firing import Call, Sent
 from event_trigger.errors import Invalid, NotFound
@@ -16,42 +18,43 @@ from event_trigger.vault import Vault
 from event_trigger.web.strict_json import loads
 
 
-async def call_of(
-    finder: HookFinder,
-    vault: Vault,
-    token: str,
-    headers: Mapping[str, str],
-    body: bytes,
-    *,
-    hops: Sequence[str],
-) -> Call:
-    """The call that a sender made; `headers` have names in lower case.
+@dataclass(frozen=True, slots=True)
+class HookCalls:
+    """Reads the calls of hooks, whose signed times are judged by the database's clock."""
 
-    `hops` are the values of the header that counts deliveries, as often as it was sent.
+    finder: HookFinder
+    vault: Vault
+    clock: DatabaseClock
 
-    Raises NotFound for an unknown token, SignatureRefused, or Invalid for an id or a body that
-    cannot be taken: in this order, so that strangers learn nothing about the trigger.
-    """
-    hook = await finder.find(hash_of(token))
-    if hook is None:
-        raise NotFound
-    verify = Verify(hook.verify)
-    check_signature(verify, _secret_of(hook, vault), headers, body)
-    key = idempotency_key(verify, headers)
-    trigger = OwnedId(hook.owner_id, hook.trigger_id)
-    return Call(
-        trigger,
-        _read(body),
-        is_test=False,
-        idempotency_key=key,
-        compares_body=False,
-        hops=parse_hops(hops),
-    )
+    async def read(
+        self, token: str, headers: Mapping[str, str], body: bytes, *, hops: Sequence[str]
+    ) -> Call:
+        """The call that a sender made; `headers` have names in lower case.
 
+        `hops` are the values of the header that counts deliveries, as often as it was sent. Raises
+        NotFound for an unknown token, SignatureRefused, or Invalid for an id or a body that cannot
+        be taken: in this order, so that strangers learn nothing about the trigger.
+        """
+        hook = await self.finder.find(hash_of(token))
+        if hook is None:
+            raise NotFound
+        verify = Verify(hook.verify)
+        now = await self.clock.now()
+        check_signature(verify, self._secret_of(hook), headers, body, now=now)
+        key = idempotency_key(verify, headers)
+        trigger = OwnedId(hook.owner_id, hook.trigger_id)
+        return Call(
+            trigger,
+            _read(body),
+            is_test=False,
+            idempotency_key=key,
+            compares_body=False,
+            hops=parse_hops(hops),
+        )
 
-def _secret_of(hook: Hook, vault: Vault) -> str:
-    """One that verifies nothing has nothing to open, and works when its key was lost as well."""
-    return "" if hook.verify == Verify.NONE else open_hook(hook, vault).secret or ""
+    def _secret_of(self, hook: Hook) -> str:
+        """A hook that verifies nothing has no secret, and works when its key was lost as well."""
+        return "" if hook.verify == Verify.NONE else open_hook(hook, self.vault).secret or ""
 
 
 def _read(body: bytes) -> Sent | None:

@@ -12,9 +12,7 @@ from event_trigger.dispatch.group_commit import GroupCommit
 from event_trigger.dispatch.plain_calls import fire, headers_of_plain_post, pass_on, read_body
 from event_trigger.dispatch.rates import Rates
 from event_trigger.errors import Problem
-from event_trigger.hooks.calling import call_of
-from event_trigger.hooks.finding import HookFinder
-from event_trigger.vault import Vault
+from event_trigger.hooks.calling import HookCalls
 from event_trigger.web.problems import answer, outage
 
 _PATH = re.compile(r"/hooks/([A-Za-z0-9_-]{1,100})", re.ASCII)
@@ -23,8 +21,7 @@ _PATH = re.compile(r"/hooks/([A-Za-z0-9_-]{1,100})", re.ASCII)
 @dataclass(frozen=True, slots=True)
 class HookFastPath:
     app: ASGIApp
-    finder: HookFinder
-    vault: Vault
+    calls: HookCalls
     group_commit: GroupCommit
     rates: Rates
 
@@ -47,7 +44,7 @@ class HookFastPath:
     ) -> Response:
         try:
             hops = [value for name, value in headers.items() if name == HOPS_HEADER]
-            call = await call_of(self.finder, self.vault, token, headers, body, hops=hops)
+            call = await self.calls.read(token, headers, body, hops=hops)
         except Problem as problem:
             return answer(problem)
         except Exception as error:

@@ -12,8 +12,7 @@ from event_trigger.dispatch.rates import TooManyCalls
 from event_trigger.dispatch.router import GroupCommitDep, RatesDep
 from event_trigger.dispatch.schemas import Fired
 from event_trigger.errors import Conflict, Forbidden, Invalid, NotFound, Unauthorized, Unavailable
-from event_trigger.hooks.calling import call_of
-from event_trigger.hooks.finding import HookFinder
+from event_trigger.hooks.calling import HookCalls
 from event_trigger.hooks.verifying import SignatureRefused
 from event_trigger.triggers.dependencies import ShownDep, TriggerKeyDep, VaultDep
 from event_trigger.triggers.hooks import rotate
@@ -38,11 +37,11 @@ rotations = strict_router(
 )
 
 
-async def get_hook_finder(request: Request) -> HookFinder:
-    return service(request, HookFinder)
+async def get_hook_calls(request: Request) -> HookCalls:
+    return service(request, HookCalls)
 
 
-HookFinderDep = Annotated[HookFinder, Depends(get_hook_finder)]
+HookCallsDep = Annotated[HookCalls, Depends(get_hook_calls)]
 Token = Annotated[str, Path(description="The last part of a trigger's `hook_url`.")]
 # in words only: what is read before the signature is checked must not answer 422
 _HEADERS = {
@@ -77,8 +76,7 @@ _DESCRIBED: dict[str, Any] = {
 async def call_hook(
     token: Token,
     request: Request,
-    finder: HookFinderDep,
-    vault: VaultDep,
+    calls: HookCallsDep,
     rates: RatesDep,
     group_commit: GroupCommitDep,
     response: Response,
@@ -90,7 +88,7 @@ async def call_hook(
     nor id: whoever has caught such a call can send it again under another id.
     """
     body, hops = await request.body(), request.headers.getlist(HOPS_HEADER)
-    call = await call_of(finder, vault, token, request.headers, body, hops=hops)
+    call = await calls.read(token, request.headers, body, hops=hops)
     answer = await fire_by_hand(group_commit, rates, call, caller=None)
     response.headers.update(headers_of(answer))
     return Fired()
