@@ -12,11 +12,12 @@ from event_trigger.db.clock import database_now
 from event_trigger.db.engine import create_engine, create_sessions
 from event_trigger.jobs import AUDIT_KEPT_FOR
 from event_trigger.models import ActorKind
-from event_trigger.web.trail import Actor, TrailSession, acting
+from event_trigger.web.trail import MOST_FAILED, OTHERS, Actor, TrailSession, acting
 from tests.support.destinations import fire, list_deliveries, make_destination
 from tests.support.keys import holding, make_key
-from tests.support.logins import refresh, sign_in
-from tests.support.services import ADA, ADMIN, BOB, Service, quick_passwords
+from tests.support.logins import ask_for_tokens, refresh, sign_in
+from tests.support.problems import problem_of
+from tests.support.services import ADA, ADMIN, BOB, Service, from_address, quick_passwords
 from tests.support.triggers import make_api
 
 URL = "https://1.1.1.1/hook"
@@ -130,11 +131,12 @@ async def test_an_admin_who_may_not_is_there(admin: httpx.AsyncClient) -> None:
 
 
 async def test_a_stolen_refresh_token_is_there_once_and_says_whose_it_was(
-    anonymous: httpx.AsyncClient, admin: httpx.AsyncClient
+    anonymous: httpx.AsyncClient, admin: httpx.AsyncClient, database: Any
 ) -> None:
     tokens = await sign_in(anonymous)
     for _ in range(4):
         await refresh(anonymous, tokens)
+        await database.execute("UPDATE refresh_tokens SET used_at = now() - interval '11 s'")
 
     [_, entry] = await entries(admin, target="login")
 
@@ -175,6 +177,64 @@ async def test_no_secret_is_in_it(
     for secret in (CANARY, made["secret"].removeprefix("whsec_"), key["key"]):
         assert secret not in said
     assert said.count("(replaced)") == 3
+
+
+async def test_a_failed_sign_in_is_there_with_account_and_address(
+    service: Service, admin: httpx.AsyncClient
+) -> None:
+    guesser = from_address(service, "192.0.2.7")
+    for email in ("Ada@example.com", "ada@example.com", "nobody@example.com", "a pass word\x1b[2J"):
+        problem_of(await ask_for_tokens(guesser, email, "wrong"), 401)
+    await ask_for_tokens(guesser)
+
+    found = await entries(admin, action="sign_in", refused=True)
+
+    assert {(one["actor"], one["address"], one["target"]) for one in found} == {
+        ("anonymous", "192.0.2.7", "user")
+    }
+    assert [(one["after"]["email"], one["after"]["failures"]) for one in found] == [
+        ("ada@example.com", 2),
+        ("nobody@example.com", 1),
+        ("(no e-mail address)", 1),
+    ]
+    assert [(one["user_id"], one["target_id"]) for one in found] == [
+        (None, ADA),
+        (None, None),
+        (None, None),
+    ]
+    assert len(await entries(admin, action="sign_in", target_id=ADA)) == 1
+
+
+async def test_nobody_fills_it_by_guessing(
+    service: Service, admin: httpx.AsyncClient, database: Any
+) -> None:
+    for number in range(MOST_FAILED + 4):
+        guesser = from_address(service, f"192.0.2.{number}")
+        await ask_for_tokens(guesser, f"{number}@example.com", "wrong")
+    await ask_for_tokens(from_address(service, "192.0.2.1"), "1@example.com", "wrong")
+
+    found = await entries(admin, action="sign_in", limit=1000)
+
+    assert len(found) == MOST_FAILED + 1
+    assert (found[-1]["address"], found[-1]["after"]) == (None, {"email": OTHERS, "failures": 4})
+    assert [one["after"]["failures"] for one in found if one["address"] == "192.0.2.1"] == [2]
+
+
+async def test_who_reads_a_secret_is_there_once_a_minute(
+    ada: httpx.AsyncClient, admin: httpx.AsyncClient, service: Service
+) -> None:
+    made = await make_destination(ada, URL)
+    machine = holding(service, await make_key(ada))
+    for _ in range(3):
+        await ada.get(f"/destinations/{made['id']}/secret")
+        await machine.get(f"/destinations/{made['id']}/secret")
+
+    found = await entries(admin, action="get_destination_secret")
+
+    assert {one["actor"] for one in found} == {"login", "key"}
+    assert [(one["target"], one["target_id"], one["after"]) for one in found] == [
+        ("destination", made["id"], None)
+    ] * 2
 
 
 async def test_it_is_read_page_by_page_and_by_what_it_is_about(

@@ -12,9 +12,10 @@ from sqlalchemy.engine import Engine
 from event_trigger.auth.accounts import disable_user, set_password
 from event_trigger.auth.credentials import Credentials
 from event_trigger.auth.tokens import Tokens
+from event_trigger.db.clock import DatabaseClock
 from event_trigger.db.engine import Sessions
 from tests.support.keys import holding, make_key
-from tests.support.logins import refresh, sign_in
+from tests.support.logins import refresh, sign_in, used_earlier
 from tests.support.problems import problem_of
 from tests.support.services import (
     ADA,
@@ -49,8 +50,9 @@ async def test_a_revocation_holds_at_another_replica_within_a_second(
     machine = {"X-API-Key": key["key"]}
 
     async def reuse() -> None:
-        for _ in range(2):
-            await refresh(anonymous, tokens)
+        await refresh(anonymous, tokens)
+        await used_earlier(service, 11)
+        await refresh(anonymous, tokens)
 
     ways: dict[str, tuple[dict[str, str], Revoke]] = {
         "logout": (
@@ -154,7 +156,7 @@ async def test_those_who_call_often_cost_one_query_a_second_at_the_most(sessions
         nonlocal asked
         asked += "logins" in statement
 
-    credentials = Credentials(sessions, Tokens(SECRET), clock=lambda: now)
+    credentials = Credentials(sessions, Tokens(SECRET), DatabaseClock(sessions), clock=lambda: now)
     event.listen(Engine, "before_cursor_execute", count)
     try:
         for _ in range(3):
@@ -178,7 +180,8 @@ async def test_those_who_call_often_cost_one_query_a_second_at_the_most(sessions
 
 
 async def test_an_answer_from_before_a_revocation_is_not_kept(sessions: Sessions) -> None:
-    credentials = Credentials(sessions, Tokens(SECRET))
+    credentials = Credentials(sessions, Tokens(SECRET), DatabaseClock(sessions))
+    await credentials.identify(token_of(ADA))  # it knows the time
     asking = asyncio.create_task(credentials.identify(token_of(BOB)))
     await asyncio.sleep(0)  # it has been asked for, and not been answered
 

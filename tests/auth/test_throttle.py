@@ -1,5 +1,8 @@
 """Who guesses gets slow, at all replicas together, and keeps nobody else out."""
 
+import asyncio
+from collections import Counter
+from contextlib import AsyncExitStack
 from datetime import timedelta
 from typing import Any
 
@@ -17,17 +20,16 @@ from event_trigger.auth.throttle import (
 )
 from tests.support.logins import ask_for_tokens
 from tests.support.problems import problem_of
-from tests.support.services import Service, running_service
+from tests.support.services import (
+    PASSWORD,
+    Service,
+    from_address,
+    idle_service,
+    running_service,
+)
 
 WRONG = "not the password"
 SECOND = timedelta(seconds=1)
-
-
-def from_address(service: Service, address: str) -> httpx.AsyncClient:
-    transport = httpx.ASGITransport(app=service.app, client=(address, 1))
-    client = httpx.AsyncClient(transport=transport, base_url="http://service.test")
-    service.clients.append(client)
-    return client
 
 
 async def test_after_ten_wrong_passwords_an_account_has_to_wait_everywhere(
@@ -80,8 +82,10 @@ async def test_many_accounts_are_not_guessed_at_from_one_address(
 ) -> None:
     guesser, other = from_address(service, "2001:db8::1"), from_address(service, "2001:db8:1::1")
     neighbour = from_address(service, "2001:db8::ffff:2")
-    for number in range(OF_ADDRESS.failures + 5):  # some are forgiven while this lasts
+    for number in range(2):
         await ask_for_tokens(guesser, f"user-{number}@example.com", WRONG)
+    debt = (OF_ADDRESS.failures + 5) * OF_ADDRESS.one_each  # some are forgiven while this lasts
+    await database.execute("UPDATE sign_in_failures SET clear_at = clear_at + $1", debt)
 
     statuses = [(await ask_for_tokens(one)).status_code for one in (guesser, neighbour, other)]
 
@@ -103,7 +107,50 @@ async def test_nobody_makes_accounts_without_end(database_url: str) -> None:
 
 
 def account(number: int) -> dict[str, str]:
-    return {"email": f"user-{number}@example.com", "password": "a password"}
+    return {"email": f"user-{number}@example.com", "password": f"{PASSWORD} {number}"}
+
+
+async def test_accounts_that_are_asked_for_at_once_are_counted_one_by_one(
+    database_url: str,
+) -> None:
+    async with AsyncExitStack() as stack:
+        services = [
+            await stack.enter_async_context(idle_service(database_url, open_registration=True))
+            for _ in range(2)
+        ]
+        crowd = [from_address(one, "192.0.2.1") for one in services] * OF_REGISTRATION.failures
+        answers = await asyncio.gather(
+            *(one.post("/auth/register", json=account(n)) for n, one in enumerate(crowd))
+        )
+
+    statuses = Counter(one.status_code for one in answers)
+    assert statuses == {201: OF_REGISTRATION.failures, 429: OF_REGISTRATION.failures}
+
+
+async def test_guesses_that_come_at_once_at_all_replicas_are_counted_one_by_one(
+    database_url: str,
+) -> None:
+    async with AsyncExitStack() as stack:
+        services = [await stack.enter_async_context(idle_service(database_url)) for _ in range(3)]
+        crowd = [from_address(services[n % 3], f"192.0.2.{n}") for n in range(15)]
+        wrong = await asyncio.gather(*(ask_for_tokens(one, password=WRONG) for one in crowd))
+
+    statuses = Counter(one.status_code for one in wrong)
+    assert statuses == {401: OF_ACCOUNT.failures, 429: 15 - OF_ACCOUNT.failures}
+
+
+async def test_right_passwords_take_nothing_from_their_address(
+    service: Service, database: Any
+) -> None:
+    office = from_address(service, "192.0.2.1")
+    for _ in range(3):
+        assert (await ask_for_tokens(office)).status_code == 200
+    await ask_for_tokens(office, scope="nothing")  # the password is right
+    await ask_for_tokens(office, "bob@example.com", WRONG)
+
+    debts = await database.fetch("SELECT clear_at - now() AS debt FROM sign_in_failures")
+
+    assert sorted(round(one["debt"].total_seconds() / 30) for one in debts) == [0, 1]
 
 
 @pytest.mark.parametrize("path", ["/auth/token", "/auth/refresh", "/auth/register"])

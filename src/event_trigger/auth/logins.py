@@ -9,18 +9,21 @@ from uuid import UUID, uuid4
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from event_trigger.auth.addresses import shown_account
 from event_trigger.auth.passwords import Passwords
 from event_trigger.auth.repository import Logins, Users
 from event_trigger.auth.schemas import TokenRead
 from event_trigger.auth.scopes import Scope, held
-from event_trigger.auth.throttle import Failures, Subject, subjects_of
+from event_trigger.auth.throttle import Failures, subjects_of
 from event_trigger.auth.tokens import ACCESS_FOR, Tokens
+from event_trigger.db.clock import database_now
 from event_trigger.db.engine import Sessions
 from event_trigger.errors import BadRequest, Unauthorized
 from event_trigger.models import ActorKind, Role, User
-from event_trigger.web.trail import identified, record
+from event_trigger.web.trail import identified, record, record_failed_sign_in
 
 LOGIN_FOR = timedelta(days=30)
+GRACE = timedelta(seconds=10)  # in which a refresh token that was used is not yet a stolen one
 
 
 class WrongLogin(Unauthorized):
@@ -52,9 +55,13 @@ class NothingLeft(BadRequest):
 
 @dataclass(frozen=True, slots=True)
 class SignIn:
-    """What somebody says who they are; `scopes` are what they ask for, None is all there is."""
+    """What somebody says who they are; `scopes` are what they ask for, None is all there is.
+
+    `email` is what was typed, in lower case; `account` the same as accounts are named now.
+    """
 
     email: str
+    account: str
     password: str
     address: str | None
     scopes: frozenset[str] | None
@@ -65,21 +72,27 @@ async def sign_in(
 ) -> TokenRead:
     """Hashes outside any transaction: a crowd at the door must not take up the connections.
 
-    Who has guessed too often is refused before waiting for a place, and again when it is there.
+    Who has guessed too often is refused before waiting for a place. Once there, a failure is
+    counted before the password is looked at: of guesses that come at once none goes uncounted.
     """
-    subjects = subjects_of(email=said.email, address=said.address)
-    await _check(sessions, subjects)
+    subjects = subjects_of(email=said.account, address=said.address)
+    async with sessions() as session:
+        await Failures(session).check(subjects)
     async with passwords.place():
-        await _check(sessions, subjects)
-        async with sessions() as session:
-            user = await Users(session).get_by_email(said.email)
+        async with sessions.begin() as session:
+            await Failures(session).take(subjects)
+            user = await Users(session).get_by_email(said.email, said.account)
         known = user if user is not None and user.disabled_at is None else None
         password_hash = None if known is None else known.password_hash
         fits = await passwords.verify(said.password, password_hash)
-        if not fits or known is None:
-            async with sessions.begin() as session:
-                await Failures(session).record(subjects)
-            raise WrongLogin
+        async with sessions.begin() as session:
+            if fits:
+                await Failures(session).forgive(*subjects)
+            else:
+                named, user_id = shown_account(said.account), None if user is None else user.id
+                await record_failed_sign_in(session, named, user_id)
+    if not fits or known is None:
+        raise WrongLogin
     scopes = None if said.scopes is None else held(Role(known.role), said.scopes)
     if scopes is not None and not scopes:
         raise NothingLeft
@@ -87,24 +100,22 @@ async def sign_in(
     async with sessions.begin() as session:
         if not await Users(session).lock_unchanged(known):  # hashing takes a while
             raise WrongLogin
-        await Failures(session).forget(subjects[0])
         login_id = uuid4()
         await Logins(session).add(login_id, known.id, LOGIN_FOR, scopes=scopes)
         return await _issue(session, tokens, user=known, login_id=login_id, scopes=scopes)
 
 
-async def _check(sessions: Sessions, subjects: list[Subject]) -> None:
-    async with sessions() as session:
-        await Failures(session).check(subjects)
-
-
 async def refresh(session: AsyncSession, tokens: Tokens, *, refresh_token: str) -> TokenRead:
-    """Trades a refresh token for new ones; one that was traded before ends its family."""
+    """Trades a refresh token for new ones.
+
+    One that was traded a moment ago is traded again: the answer was lost, or two tabs asked at
+    once. Later than that somebody holds a copy, and its family ends.
+    """
     logins = Logins(session)
     token = await logins.claim_token(_hash(refresh_token))
     if token is None:
         raise RefreshRefused
-    if token.used_at is not None:
+    if token.used_at is not None and await database_now(session) > token.used_at + GRACE:
         user_id = await logins.revoke(token.login_id)
         if user_id is not None:  # only the first time: nobody fills the log with an old token
             why = {"revoked": "a refresh token was used twice", "user_id": user_id}
@@ -114,7 +125,8 @@ async def refresh(session: AsyncSession, tokens: Tokens, *, refresh_token: str) 
     if found is None:
         raise RefreshRefused
     login, user = found
-    await logins.record_used(token.id)
+    if token.used_at is None:
+        await logins.record_used(token.id)
     return await _issue(session, tokens, user=user, login_id=login.id, scopes=login.scopes)
 
 
@@ -134,7 +146,9 @@ async def _issue(
     refresh_token = f"etr_{secrets.token_urlsafe(32)}"
     await Logins(session).add_token(login_id, _hash(refresh_token))
     return TokenRead(
-        access_token=tokens.issue(user_id=user.id, login_id=login_id),
+        access_token=tokens.issue(
+            user_id=user.id, login_id=login_id, at=await database_now(session)
+        ),
         expires_in=int(ACCESS_FOR.total_seconds()),
         refresh_token=refresh_token,
         scope=" ".join(sorted(held(Role(user.role), scopes))),

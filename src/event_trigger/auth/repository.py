@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, delete, func, or_, select, update
+from sqlalchemy import ColumnElement, delete, func, or_, select, true, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -26,8 +26,11 @@ class Users:
     async def get_one(self, user_id: int) -> User:
         return (await self.session.scalars(select(User).where(User.id == user_id))).one()
 
-    async def get_by_email(self, email: str) -> User | None:
-        return (await self.session.scalars(select(User).where(User.email == email))).one_or_none()
+    async def get_by_email(self, *spellings: str) -> User | None:
+        """The account under the first of these spellings that has one."""
+        statement = select(User).where(User.email.in_(spellings))
+        found = {one.email: one for one in (await self.session.scalars(statement)).all()}
+        return next((found[one] for one in spellings if one in found), None)
 
     async def lock_unchanged(self, user: User) -> bool:
         """Holds off changes to an account that is enabled and still has the same password."""
@@ -142,7 +145,9 @@ class Logins:
         await self.session.execute(delete(Login).where(Login.expires_at < func.now()))
 
 
-def _holds_only(scopes: Iterable[str]) -> ColumnElement[bool]:
+def _holds_only(scopes: Iterable[str] | None) -> ColumnElement[bool]:
+    if scopes is None:
+        return true()
     holds: ColumnElement[bool] = ApiKey.scopes.contained_by(sorted(scopes))
     return holds
 
@@ -160,18 +165,18 @@ class ApiKeys:
         return int(await self.session.scalar(statement) or 0)
 
     async def get(
-        self, owner_id: int | None, key_id: int, *, within: Iterable[str]
+        self, owner_id: int | None, key_id: int, *, within: Iterable[str] | None
     ) -> ApiKey | None:
-        """Anybody's if `owner_id` is None; with no more scopes than `within`."""
+        """Anybody's if `owner_id` is None; with no more scopes than `within`, if that is there."""
         statement = select(ApiKey).where(ApiKey.id == key_id, _holds_only(within))
         if owner_id is not None:
             statement = statement.where(ApiKey.user_id == owner_id)
         return (await self.session.scalars(statement)).one_or_none()
 
     async def list_page(
-        self, owner_id: int | None, *, within: Iterable[str], before: int | None, limit: int
+        self, owner_id: int | None, *, within: Iterable[str] | None, before: int | None, limit: int
     ) -> Page[ApiKey]:
-        """Newest first; everybody's if `owner_id` is None; with no more scopes than `within`."""
+        """Newest first; whose and which ones as `get` has it."""
         statement = select(ApiKey).order_by(ApiKey.id.desc())
         statement = statement.where(_holds_only(within))
         if owner_id is not None:
@@ -199,6 +204,16 @@ class ApiKeys:
             statement.values(last_used_at=func.now()),
             execution_options={"synchronize_session": False},
         )
+
+    async def end_all_of(self, user_id: int) -> int:
+        """Lets them expire now; gives how many there were."""
+        alive = or_(ApiKey.expires_at.is_(None), ApiKey.expires_at > func.now())
+        statement = update(ApiKey).where(ApiKey.user_id == user_id, alive)
+        ended = await self.session.scalars(
+            statement.values(expires_at=func.now()).returning(ApiKey.id),
+            execution_options={"synchronize_session": False},
+        )
+        return len(ended.all())
 
     async def delete(self, key: ApiKey) -> None:
         await self.session.delete(key)

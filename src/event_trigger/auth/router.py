@@ -5,6 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Form, Request
 
 from event_trigger.auth import accounts, logins
+from event_trigger.auth.addresses import as_account
 from event_trigger.auth.dependencies import (
     CredentialsDep,
     LoginDep,
@@ -15,7 +16,7 @@ from event_trigger.auth.dependencies import (
 from event_trigger.auth.passwords import Crowded
 from event_trigger.auth.repository import Users
 from event_trigger.auth.schemas import RefreshRequest, TokenRead, UserCreate, UserRead
-from event_trigger.auth.throttle import count_registration
+from event_trigger.auth.throttle import Registrations
 from event_trigger.config import Settings
 from event_trigger.errors import (
     BadRequest,
@@ -87,6 +88,7 @@ async def sign_in(
     """
     said = logins.SignIn(
         email=form.username.strip().lower(),
+        account=as_account(form.username),
         password=form.password,
         address=_address_of(request),
         scopes=frozenset(form.scope.split()) or None,
@@ -149,7 +151,7 @@ async def register(
     """Closed unless the operator has set `EVENT_TRIGGER_OPEN_REGISTRATION=true`."""
     if not service(request, Settings).open_registration:
         raise Forbidden("Registration is closed. Ask the operator for an account.")
-    await count_registration(sessions, _address_of(request))
+    await service(request, Registrations).count(_address_of(request))
     user = await accounts.add_user(
         sessions, passwords, email=body.email, password=body.password, role=Role.USER
     )

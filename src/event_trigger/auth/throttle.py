@@ -3,6 +3,7 @@
 In PostgreSQL, so that it holds for all replicas together: signing in is rare.
 """
 
+import asyncio
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,9 +12,10 @@ from ipaddress import IPv6Address, ip_address, ip_network
 from math import ceil
 from typing import Any
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.sql.dml import ReturningInsert
 
 from event_trigger.db.engine import Sessions
 from event_trigger.errors import Problem
@@ -61,14 +63,24 @@ def subjects_of(*, email: str, address: str | None) -> list[Subject]:
     return [account, Subject(_hash(f"address {_household(address)}"), OF_ADDRESS)]
 
 
-async def count_registration(sessions: Sessions, address: str | None) -> None:
-    """Raises TooManyFailures when too many accounts were asked for from one address."""
-    if address is None:
-        return
-    subject = Subject(_hash(f"registration {_household(address)}"), OF_REGISTRATION)
-    async with sessions.begin() as session:
-        await Failures(session).check([subject])
-        await Failures(session).record([subject])
+class Registrations:
+    """Counts the accounts that are asked for, one at a time in this process.
+
+    A crowd from one address shares a row: it waits here for its turn, and not each with a
+    connection to the database.
+    """
+
+    def __init__(self, sessions: Sessions) -> None:
+        self._sessions = sessions
+        self._turn = asyncio.Lock()
+
+    async def count(self, address: str | None) -> None:
+        """Raises TooManyFailures when too many accounts were asked for from one address."""
+        if address is None:
+            return
+        subject = Subject(_hash(f"registration {_household(address)}"), OF_REGISTRATION)
+        async with self._turn, self._sessions.begin() as session:
+            await Failures(session).take([subject])
 
 
 def _household(address: str) -> str:
@@ -102,25 +114,42 @@ class Failures:
         if max(waits) > timedelta(0):
             raise TooManyFailures(max(waits))
 
-    async def record(self, subjects: Sequence[Subject]) -> None:
-        for one in sorted(subjects, key=lambda one: one.key):  # in order: no two wait crosswise
-            row = insert(SignInFailure).values(
-                subject=one.key, clear_at=func.clock_timestamp() + one.allowance.one_each
-            )
-            later = func.greatest(SignInFailure.clear_at, func.clock_timestamp())
-            await self.session.execute(
-                row.on_conflict_do_update(
-                    index_elements=[SignInFailure.subject],
-                    set_={"clear_at": later + one.allowance.one_each},
-                )
-            )
+    async def take(self, subjects: Sequence[Subject]) -> None:
+        """Counts a failure of each before it is known to be one, so that none slips by in a crowd.
 
-    async def forget(self, subject: Subject) -> None:
-        await self.session.execute(
-            delete(SignInFailure).where(SignInFailure.subject == subject.key)
-        )
+        Raises TooManyFailures, and then nothing must be committed, if one of them has to wait.
+        """
+        for one in sorted(subjects, key=lambda one: one.key):  # in order: no two wait crosswise
+            if await self.session.scalar(_taking(one)) is None:
+                await self.check([one])
+                raise TooManyFailures  # its turn has just come, and a try again will find so
+
+    async def forgive(self, account: Subject, *others: Subject) -> None:
+        """After a right password: forgets an account's failures, and what was taken of others."""
+        for one in sorted((account, *others), key=lambda one: one.key):
+            of_it = SignInFailure.subject == one.key
+            earlier = SignInFailure.clear_at - one.allowance.one_each
+            await self.session.execute(
+                delete(SignInFailure).where(of_it)
+                if one is account
+                else update(SignInFailure).where(of_it).values(clear_at=earlier)
+            )
 
     async def purge(self) -> None:
         await self.session.execute(
             delete(SignInFailure).where(SignInFailure.clear_at < func.clock_timestamp())
         )
+
+
+def _taking(one: Subject) -> ReturningInsert[tuple[bytes]]:
+    """Counts a failure and gives its subject; gives nothing if that has to wait.
+
+    One statement: those that come at once lock the row in turn, and each sees the one before.
+    """
+    now, each = func.clock_timestamp(), one.allowance.one_each
+    row = insert(SignInFailure).values(subject=one.key, clear_at=now + each)
+    return row.on_conflict_do_update(
+        index_elements=[SignInFailure.subject],
+        set_={"clear_at": func.greatest(SignInFailure.clear_at, now) + each},
+        where=SignInFailure.clear_at - now <= (one.allowance.failures - 1) * each,
+    ).returning(SignInFailure.subject)

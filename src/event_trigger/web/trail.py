@@ -11,13 +11,16 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import event, exists, func, insert, inspect, select
+from sqlalchemy import ColumnElement, event, exists, func, insert, inspect, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstanceState, Session
 
 from event_trigger.models import ActorKind, AuditEntry
 
 REPLACED = "(replaced)"  # all that is said of a secret
+FAILED = "sign_in"  # the operation, and the only one whose refusals name an account
+OTHERS = "(others)"
+MOST_FAILED = 30  # entries a minute, of all replicas together
 _ONCE_A = timedelta(minutes=1)
 
 
@@ -71,6 +74,13 @@ async def record(
         await session.execute(insert(AuditEntry).values(**entry))
 
 
+_FAILED_LATELY = (
+    AuditEntry.at > func.now() - _ONCE_A,
+    AuditEntry.refused,
+    AuditEntry.action == FAILED,
+)
+
+
 async def record_refused(session: AsyncSession, target: str) -> None:
     """Once a minute for somebody and an action: nobody fills the log by being refused."""
     if (actor := _acting.get()) is None:
@@ -84,6 +94,56 @@ async def record_refused(session: AsyncSession, target: str) -> None:
     if not await session.scalar(select(lately)):
         entry = _entry(actor, target, None, before={}, after={})
         await session.execute(insert(AuditEntry).values(**entry | {"refused": True}))
+
+
+async def record_read(session: AsyncSession, target: str, target_id: int) -> None:
+    """Says once a minute who reads a secret."""
+    if (actor := _acting.get()) is None:
+        return
+    lately = exists().where(
+        AuditEntry.target_id == target_id,
+        AuditEntry.at > func.now() - _ONCE_A,
+        AuditEntry.action == actor.action,
+        AuditEntry.user_id == actor.user_id,
+        AuditEntry.key_id.is_not_distinct_from(actor.key_id),
+    )
+    if not await session.scalar(select(lately)):
+        entry = _entry(actor, target, target_id, before={}, after={})
+        await session.execute(insert(AuditEntry).values(**entry))
+
+
+async def record_failed_sign_in(session: AsyncSession, email: str, user_id: int | None) -> None:
+    """Counts failures of a minute in one entry for each account and address.
+
+    Beyond MOST_FAILED of such entries in a minute the others share one that names neither: with
+    whatever names and from however many addresses somebody guesses, nobody fills the log.
+    """
+    if (actor := _acting.get()) is None:
+        return
+    if await _counted(session, AuditEntry.address == actor.address, email):
+        return
+    lately = select(func.count()).select_from(AuditEntry).where(*_FAILED_LATELY)
+    after: dict[str, Any] = {"email": email, "failures": 1}
+    if int(await session.scalar(lately) or 0) >= MOST_FAILED:
+        if await _counted(session, AuditEntry.address.is_(None), OTHERS):
+            return
+        actor, after, user_id = replace(actor, address=None), after | {"email": OTHERS}, None
+    entry = _entry(replace(actor, command=FAILED), "user", user_id, before={}, after=after)
+    await session.execute(insert(AuditEntry).values(**entry | {"refused": True}))
+
+
+async def _counted(session: AsyncSession, whence: ColumnElement[bool], email: str) -> bool:
+    """Whether there is an entry of this minute, in which one failure more is counted now."""
+    of_email = AuditEntry.after["email"].as_string() == email
+    newest = select(AuditEntry).where(*_FAILED_LATELY, whence, of_email)
+    newest = newest.order_by(AuditEntry.at.desc()).limit(1).with_for_update()
+    entry = (await session.scalars(newest)).one_or_none()
+    if entry is None:
+        return False
+    assert entry.after is not None
+    entry.after = entry.after | {"failures": entry.after["failures"] + 1}
+    await session.flush()
+    return True
 
 
 class TrailSession(Session):
