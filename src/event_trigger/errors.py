@@ -60,8 +60,10 @@ class Unauthorized(Problem):
     status, slug, title = 401, "unauthorized", "Not signed in"
     default_detail = "Send a valid, unexpired token as 'Authorization: Bearer …'."
 
+    challenge: ClassVar[str] = "Bearer"
+
     def __init__(self, detail: str | None = None) -> None:
-        super().__init__(detail, headers={"WWW-Authenticate": "Bearer"})
+        super().__init__(detail, headers={"WWW-Authenticate": self.challenge})
 
 
 class Forbidden(Problem):

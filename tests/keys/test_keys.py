@@ -9,10 +9,10 @@ import pytest
 from event_trigger.auth.api_keys import MOST_KEYS
 from tests.support.destinations import fire, list_deliveries, make_destination
 from tests.support.keys import ALL_SCOPES, holding, make_key
-from tests.support.logins import sign_in
+from tests.support.logins import refresh, sign_in, tokens_of
 from tests.support.problems import places_of, problem_of
 from tests.support.services import ADA, BOB, Service
-from tests.support.triggers import make_api
+from tests.support.triggers import instant, make_api
 from tests.support.waiting import eventually
 
 URL = "https://1.1.1.1/hook"
@@ -216,9 +216,9 @@ async def test_who_is_narrowed_neither_sees_nor_ends_a_key_that_may_do_more(
 async def test_a_key_ends_when_it_says_so(
     ada: httpx.AsyncClient, service: Service, database: Any
 ) -> None:
-    soon = datetime.now(UTC) + timedelta(seconds=1)
-    expiring = holding(service, await make_key(ada, expires_at=soon.isoformat()))
+    expiring = holding(service, await make_key(ada))
     assert (await expiring.get("/triggers")).status_code == 200
+    await database.execute("UPDATE api_keys SET expires_at = now()")
 
     async def status() -> int:
         return (await expiring.get("/triggers")).status_code
@@ -284,13 +284,118 @@ async def test_what_is_not_a_key_is_nobodys(anonymous: httpx.AsyncClient, key: s
         problem_of(answer, 401)
 
 
-async def test_a_disabled_users_keys_rest_until_the_user_is_enabled(
-    bob: httpx.AsyncClient, admin: httpx.AsyncClient, service: Service
+async def test_a_users_keys_end_with_the_user(
+    ada: httpx.AsyncClient, bob: httpx.AsyncClient, admin: httpx.AsyncClient, service: Service
 ) -> None:
-    machine = holding(service, await make_key(bob))
+    machine = holding(service, await make_key(bob, expires_at=None))
+    other = holding(service, await make_key(ada))
     statuses = []
     for disabled in (True, False):
         await admin.patch(f"/users/{BOB}", json={"disabled": disabled})
         statuses.append((await machine.get("/triggers")).status_code)
 
-    assert statuses == [401, 200]
+    assert statuses == [401, 401]
+    assert (await other.get("/triggers")).status_code == 200
+    again = service.client()
+    again.headers.update((await sign_in(again, "bob@example.com")).headers)
+    [ended] = (await again.get("/auth/keys")).json()
+    assert instant(ended["expires_at"]) <= datetime.now(UTC) + timedelta(minutes=1)
+    assert (await holding(service, await make_key(again)).get("/triggers")).status_code == 200
+
+
+async def test_a_key_expires_after_a_year_unless_its_maker_says_otherwise(
+    ada: httpx.AsyncClient,
+) -> None:
+    made = await make_key(ada)
+    forever = await make_key(ada, expires_at=None)
+    later = await make_key(ada, expires_at="2090-01-01T00:00:00Z")
+
+    lasts = instant(made["expires_at"]) - instant(made["created_at"])
+    assert lasts == timedelta(days=365)
+    assert (forever["expires_at"], later["expires_at"]) == (None, "2090-01-01T00:00:00Z")
+
+
+async def test_a_key_is_made_only_shortly_after_the_password_was_given(
+    anonymous: httpx.AsyncClient, database: Any
+) -> None:
+    tokens = await sign_in(anonymous)
+    body = {"name": "k", "scopes": ["events:read"]}
+    fresh = await anonymous.post("/auth/keys", json=body, headers=tokens.headers)
+    await database.execute("UPDATE logins SET created_at = created_at - interval '14 min 30 s'")
+    still = await anonymous.post("/auth/keys", json=body, headers=tokens.headers)
+    await database.execute("UPDATE logins SET created_at = created_at - interval '31 s'")
+    renewed = tokens_of(await refresh(anonymous, tokens))
+
+    assert (fresh.status_code, still.status_code) == (201, 201)
+    for stale in (tokens, renewed):
+        for sent in (body, body | {"scopes": ["admin"]}, body | {"trigger_ids": [10**9]}):
+            answer = await anonymous.post("/auth/keys", json=sent, headers=stale.headers)
+            problem = problem_of(answer, 401)
+            assert problem["type"] == "urn:event-trigger:problem:reauthenticate"
+            assert 'max_age="900"' in answer.headers["www-authenticate"]
+        assert (await anonymous.get("/triggers", headers=stale.headers)).status_code == 200
+    again = await sign_in(anonymous)
+    made = await anonymous.post("/auth/keys", json=body, headers=again.headers)
+    assert made.status_code == 201
+
+
+async def test_an_admin_who_is_narrowed_neither_sees_nor_ends_what_is_an_admins(
+    ada: httpx.AsyncClient, admin: httpx.AsyncClient, anonymous: httpx.AsyncClient
+) -> None:
+    root, mixed = await make_key(admin, "admin"), await make_key(admin, "admin", "triggers:read")
+    reading, hers = await make_key(admin, "triggers:read"), await make_key(ada, "triggers:read")
+    anonymous.headers.update(
+        (await sign_in(anonymous, "admin@example.com", scope="triggers:read")).headers
+    )
+
+    listed = (await anonymous.get("/auth/keys")).json()
+    for key in (root, mixed, hers):
+        problem_of(await anonymous.delete(f"/auth/keys/{key['id']}"), 404)
+
+    assert [one["id"] for one in listed] == [reading["id"]]
+    assert (await anonymous.delete(f"/auth/keys/{reading['id']}")).status_code == 204
+    assert missing_scope(await anonymous.get("/users")) == "admin"
+    assert missing_scope(await anonymous.get("/audit")) == "admin"
+
+
+async def test_who_is_an_admin_no_more_still_looks_after_their_keys(
+    bob: httpx.AsyncClient, admin: httpx.AsyncClient
+) -> None:
+    await admin.patch(f"/users/{BOB}", json={"role": "admin"})
+    root = await make_key(bob, "admin", "triggers:read")
+    await admin.patch(f"/users/{BOB}", json={"role": "user"})
+
+    assert [one["id"] for one in (await bob.get("/auth/keys")).json()] == [root["id"]]
+    assert (await bob.delete(f"/auth/keys/{root['id']}")).status_code == 204
+
+
+async def test_only_destinations_that_may_be_read_are_named(
+    ada: httpx.AsyncClient, service: Service
+) -> None:
+    first, second = [(await make_destination(ada, URL))["id"] for _ in range(2)]
+    mine = await make_api(ada, destinations=[first])
+    path = f"/triggers/{mine['id']}"
+    writing = holding(service, await make_key(ada, "triggers:write", "triggers:read"))
+    limited = holding(service, await make_key(ada, trigger_ids=[mine["id"]]))
+    reading = holding(service, await make_key(ada, "triggers:write", "destinations:read"))
+
+    for wanted in ([first, second], [second], [10**9]):
+        refused = await writing.patch(path, json={"destinations": wanted})
+        assert missing_scope(refused) == "destinations:read"
+        problem = problem_of(await limited.patch(path, json={"destinations": wanted}), 403)
+        assert problem["type"] == "urn:event-trigger:problem:limited-key"
+        assert "without trigger_ids" in problem["detail"]
+    made = await writing.post("/triggers", json={"type": "api", "destinations": [first]})
+    assert missing_scope(made) == "destinations:read"
+    assert (await ada.get(path)).json()["destinations"] == [first]
+
+    for client in (writing, limited):  # what is named already may stay, and go
+        kept = await client.patch(path, json={"destinations": [first], "name": "kept"})
+        assert kept.json()["destinations"] == [first]
+    assert (await writing.patch(path, json={"destinations": []})).json()["destinations"] == []
+    assert missing_scope(await writing.patch(path, json={"destinations": [first]})) == (
+        "destinations:read"
+    )
+    named = await reading.patch(path, json={"destinations": [second]})
+    assert named.json()["destinations"] == [second]
+    assert (await writing.post("/triggers", json={"type": "api"})).status_code == 201

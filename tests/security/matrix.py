@@ -4,56 +4,57 @@
 # admin    an admin's login                    bob       another user's login
 # reader   a key of Ada's that only reads      limited   a key of hers for another of her triggers
 # narrowed a login of hers that only fires     nobody    without a token
+# lesser   an admin's login that only reads triggers
 # deleted  a deleted key of hers               signedout a login of hers that has ended
 TABLE = """
-operation                  ada admin bob reader limited narrowed nobody deleted signedout
-sign_in                    200 200   200 200    200     200      200    200     200
-refresh_tokens             200 200   200 200    200     200      200    200     200
-register                   201 201   201 201    201     201      201    201     201
-sign_out                   204 204   204 403    403     204      401    401     401
-get_me                     200 200   200 200    200     200      401    401     401
-create_key                 201 201   201 403    403     201      401    401     401
-list_keys                  200 200   200 403    403     200      401    401     401
-delete_key                 204 204   404 403    403     404      401    401     401
-list_users                 403 200   403 403    403     403      401    401     401
-update_user                403 200   403 403    403     403      401    401     401
-list_audit                 403 200   403 403    403     403      401    401     401
-create_trigger             201 201   201 403    403     403      401    401     401
-list_triggers              200 200   200 200    200     403      401    401     401
-get_trigger                200 200   404 200    404     403      401    401     401
-update_trigger             200 200   404 403    404     403      401    401     401
-delete_trigger             204 204   404 403    404     403      401    401     401
-pause_trigger              200 200   404 403    404     403      401    401     401
-resume_trigger             200 200   404 403    404     403      401    401     401
-preview_trigger            200 200   404 200    404     403      401    401     401
-preview_schedule           200 200   200 200    200     403      401    401     401
-fire_trigger               200 200   404 403    404     200      401    401     401
-test_trigger               200 200   404 403    404     200      401    401     401
-rotate_hook                200 200   404 403    404     403      401    401     401
-call_hook                  200 200   200 200    200     200      200    200     200
-explain_trigger            200 200   404 200    404     403      401    401     401
-account_trigger            200 200   404 200    404     403      401    401     401
-list_events                200 200   200 200    200     403      401    401     401
-get_event                  200 200   404 200    404     403      401    401     401
-stream_events              200 200   200 200    200     403      401    401     401
-export_events              200 200   200 200    200     403      401    401     401
-replay_event               201 201   404 403    404     403      401    401     401
-create_destination         201 201   201 403    403     403      401    401     401
-list_destinations          200 200   200 200    403     403      401    401     401
-get_destination            200 200   404 200    403     403      401    401     401
-update_destination         200 200   404 403    403     403      401    401     401
-delete_destination         204 204   404 403    403     403      401    401     401
-disable_destination        200 200   404 403    403     403      401    401     401
-enable_destination         200 200   404 403    403     403      401    401     401
-get_destination_secret     200 200   404 403    403     403      401    401     401
-rotate_destination_secret  200 200   404 403    403     403      401    401     401
-test_destination           200 200   404 403    403     403      401    401     401
-redeliver_exhausted        202 202   404 403    403     403      401    401     401
-list_deliveries            200 200   200 200    200     403      401    401     401
-get_delivery               200 200   404 200    404     403      401    401     401
-redeliver                  202 202   404 403    403     403      401    401     401
-healthz                    200 200   200 200    200     200      200    200     200
-readyz                     200 200   200 200    200     200      200    200     200
+operation                  ada admin bob reader limited narrowed lesser nobody deleted signedout
+sign_in                    200 200   200 200    200     200      200    200    200     200
+refresh_tokens             200 200   200 200    200     200      200    200    200     200
+register                   201 201   201 201    201     201      201    201    201     201
+sign_out                   204 204   204 403    403     204      204    401    401     401
+get_me                     200 200   200 200    200     200      200    401    401     401
+create_key                 201 201   201 403    403     201      403    401    401     401
+list_keys                  200 200   200 403    403     200      200    401    401     401
+delete_key                 204 204   404 403    403     404      404    401    401     401
+list_users                 403 200   403 403    403     403      403    401    401     401
+update_user                403 200   403 403    403     403      403    401    401     401
+list_audit                 403 200   403 403    403     403      403    401    401     401
+create_trigger             201 201   201 403    403     403      403    401    401     401
+list_triggers              200 200   200 200    200     403      200    401    401     401
+get_trigger                200 200   404 200    404     403      404    401    401     401
+update_trigger             200 200   404 403    404     403      403    401    401     401
+delete_trigger             204 204   404 403    404     403      403    401    401     401
+pause_trigger              200 200   404 403    404     403      403    401    401     401
+resume_trigger             200 200   404 403    404     403      403    401    401     401
+preview_trigger            200 200   404 200    404     403      404    401    401     401
+preview_schedule           200 200   200 200    200     403      200    401    401     401
+fire_trigger               200 200   404 403    404     200      403    401    401     401
+test_trigger               200 200   404 403    404     200      403    401    401     401
+rotate_hook                200 200   404 403    404     403      403    401    401     401
+call_hook                  200 200   200 200    200     200      200    200    200     200
+explain_trigger            200 200   404 200    404     403      404    401    401     401
+account_trigger            200 200   404 200    404     403      404    401    401     401
+list_events                200 200   200 200    200     403      403    401    401     401
+get_event                  200 200   404 200    404     403      403    401    401     401
+stream_events              200 200   200 200    200     403      403    401    401     401
+export_events              200 200   200 200    200     403      403    401    401     401
+replay_event               201 201   404 403    404     403      403    401    401     401
+create_destination         201 201   201 403    403     403      403    401    401     401
+list_destinations          200 200   200 200    403     403      403    401    401     401
+get_destination            200 200   404 200    403     403      403    401    401     401
+update_destination         200 200   404 403    403     403      403    401    401     401
+delete_destination         204 204   404 403    403     403      403    401    401     401
+disable_destination        200 200   404 403    403     403      403    401    401     401
+enable_destination         200 200   404 403    403     403      403    401    401     401
+get_destination_secret     200 200   404 403    403     403      403    401    401     401
+rotate_destination_secret  200 200   404 403    403     403      403    401    401     401
+test_destination           200 200   404 403    403     403      403    401    401     401
+redeliver_exhausted        202 202   404 403    403     403      403    401    401     401
+list_deliveries            200 200   200 200    200     403      403    401    401     401
+get_delivery               200 200   404 200    404     403      403    401    401     401
+redeliver                  202 202   404 403    403     403      403    401    401     401
+healthz                    200 200   200 200    200     200      200    200    200     200
+readyz                     200 200   200 200    200     200      200    200    200     200
 """
 
 _HEAD, *_ROWS = (line.split() for line in TABLE.strip().splitlines())

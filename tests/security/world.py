@@ -82,6 +82,11 @@ class World:
                 form = {"username": _EMAILS["ada"], "password": PASSWORD, "scope": "triggers:fire"}
                 answer = await self.service.client().post("/auth/token", data=form)
                 return tokens_of(answer).headers
+            case "lesser":
+                tokens = await sign_in(
+                    self.service.client(), _EMAILS["admin"], scope="triggers:read"
+                )
+                return tokens.headers
             case "deleted":
                 key = await make_key(self.ada)
                 await self.ada.delete(f"/auth/keys/{key['id']}")

@@ -82,7 +82,8 @@ async def update_user(
 ) -> UserRead:
     """Disables a user, enables one again, or changes the role. It holds at once, on every replica.
 
-    A disabled user's triggers go on firing. Enabled again, a user has to sign in anew.
+    A disabled user's triggers go on firing, and all their logins and keys end: enabled again, they
+    sign in, and make new keys.
     """
     change = AccountChange(body.role, body.disabled)
     try:
@@ -113,7 +114,9 @@ async def list_audit(
 ) -> list[AuditRead]:
     """Every change of the last 90 days, and what was refused to those who are no admins.
 
-    Newest first: who, what, when, from where, and what differs, without secrets.
+    Newest first: who, what, when, from where, and what differs, without secrets. Also failed
+    sign-ins (`action=sign_in`), counted by the minute for an account and an address, and who has
+    read a destination's secret.
     """
     wanted = AuditFilter(user_id, action, target, target_id, refused, since, until)
     before = instant_cursor(cursor)

@@ -5,8 +5,9 @@ from datetime import datetime
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from event_trigger.auth.addresses import as_account
 from event_trigger.auth.passwords import Passwords
-from event_trigger.auth.repository import Logins, Users
+from event_trigger.auth.repository import ApiKeys, Logins, Users
 from event_trigger.db.clock import database_now
 from event_trigger.db.engine import Sessions
 from event_trigger.db.notify import CREDENTIALS_CHANGED, notify
@@ -96,14 +97,17 @@ async def change_account(
 
 
 async def _set_disabled(session: AsyncSession, user: User, *, at: datetime | None) -> None:
-    """Enabled again, a user has to sign in anew; the keys work again."""
+    """Ends a disabled user's logins and keys: enabled again, they sign in and make new keys."""
     user.disabled_at = at
     await session.flush()
     await Logins(session).revoke_all_of(user.id)
+    if at is not None and (ended := await ApiKeys(session).end_all_of(user.id)):
+        await record(session, "key", after={"ended": ended, "user_id": user.id})
 
 
 async def _get_one(session: AsyncSession, email: str) -> User:
-    user = await Users(session).get_by_email(email)
+    """By an address as somebody types it; accounts of before may have it as it was typed then."""
+    user = await Users(session).get_by_email(email.strip().lower(), as_account(email))
     if user is None:
         raise NotFound("There is no user with this address.")
     return user

@@ -10,9 +10,9 @@ from event_trigger.auth.credentials import Credentials
 from event_trigger.auth.gate import principal_in
 from event_trigger.auth.passwords import Passwords
 from event_trigger.auth.principal import Principal
-from event_trigger.auth.scopes import IN_WORDS, MissingScope, Scope
+from event_trigger.auth.scopes import IN_WORDS, LimitedKey, MissingScope, Scope
 from event_trigger.auth.tokens import Tokens
-from event_trigger.errors import Forbidden, Unauthorized
+from event_trigger.errors import Unauthorized
 from event_trigger.models import ActorKind
 from event_trigger.web.services import service
 from event_trigger.web.session import SessionsDep
@@ -32,11 +32,6 @@ api_key = APIKeyHeader(
     scheme_name="key",
     description="A key from `POST /auth/keys`. It can also be sent as a bearer token.",
 )
-
-
-class LimitedKey(Forbidden):
-    slug, title = "limited-key", "The key is limited to some triggers"
-    default_detail = "This API key is only good for some triggers, and not for this."
 
 
 async def get_tokens(request: Request) -> Tokens:

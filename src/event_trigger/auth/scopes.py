@@ -22,21 +22,28 @@ class MissingScope(Forbidden):
 
     slug, title = "missing-scope", "A scope is missing"
 
-    def __init__(self, missing: Sequence[str] = ()) -> None:
+    def __init__(self, missing: Sequence[str] = (), what: str = "This") -> None:
         named = " ".join(missing)
         super().__init__(
-            f"This needs the scope {named}, which your credential does not hold.",
+            f"{what} needs the scope {named}, which your credential does not hold.",
             headers={"WWW-Authenticate": f'Bearer error="insufficient_scope", scope="{named}"'},
         )
 
 
+class LimitedKey(Forbidden):
+    slug, title = "limited-key", "The key is limited to some triggers"
+    default_detail = "This API key is only good for some triggers, and not for this."
+
+
 IN_WORDS = {
     Scope.TRIGGERS_READ: "read triggers, what they will do and what became of their instants",
-    Scope.TRIGGERS_WRITE: "create, change, pause and delete triggers, and see what is changed",
+    Scope.TRIGGERS_WRITE: "create, change, pause and delete triggers, and see what is changed; with"
+    " destinations:read, name destinations",
     Scope.TRIGGERS_FIRE: "fire triggers by hand; with events:read, repeat events",
     Scope.EVENTS_READ: "read, follow and export events and their deliveries",
     Scope.DESTINATIONS_READ: "read destinations",
-    Scope.DESTINATIONS_WRITE: "change destinations, read their secrets, send deliveries again",
+    Scope.DESTINATIONS_WRITE: "change destinations, and see what is changed, and send deliveries"
+    " again; with destinations:read, read their secrets",
     Scope.ADMIN: "what is everybody's, users and the audit log (only admins hold it)",
 }
 _OF_ROLE = {

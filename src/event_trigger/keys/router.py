@@ -39,17 +39,20 @@ router = strict_router(
     summary="Make an API key",
     operation_id="create_key",
     status_code=201,
-    responses=problems(Conflict, UnsupportedMediaType),
+    responses=problems(Conflict, UnsupportedMediaType, api_keys.Reauthenticate),
 )
 async def create_key(
     body: ApiKeyCreate, login: LoginDep, session: SessionDep, response: Response
 ) -> ApiKeyCreated:
     """For a machine: as a bearer token, or in `X-API-Key`. `key` is shown this once.
 
-    It never holds more than whoever makes it, and ends with them.
+    It takes a login whose password was given within the last 15 minutes (401 `reauthenticate`:
+    sign in again). A key never holds more than its maker, ends with them, and expires after 365
+    days unless `expires_at` says otherwise.
     """
+    holds = await api_keys.check_fresh(session, login)
     await _check_triggers(session, login, body)
-    made, key = await api_keys.make(session, login, body)
+    made, key = await api_keys.make(session, login.user_id, holds, body)
     response.headers["Location"] = f"/auth/keys/{made.id}"
     return ApiKeyCreated(**ApiKeyRead.model_validate(made).model_dump(), key=key)
 
@@ -73,7 +76,10 @@ async def list_keys(
     limit: Limit = DEFAULT_LIMIT,
     cursor: CursorText = None,
 ) -> list[ApiKeyRead]:
-    """Newest first; admins see everybody's. More pages are behind the `Link` header."""
+    """Newest first; admins see everybody's. More pages are behind the `Link` header.
+
+    A login that was narrowed to some scopes sees, and ends, only keys that hold no others.
+    """
     page = await ApiKeys(session).list_page(
         login.owner_id,
         within=api_keys.seen_by(login),

@@ -8,6 +8,8 @@ from typing import Any
 from pydantic import ValidationError
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from event_trigger.auth.principal import Principal
+from event_trigger.auth.scopes import LimitedKey, MissingScope, Scope
 from event_trigger.db.clock import database_now
 from event_trigger.db.notify import SCHEDULE_CHANGED, notify
 from event_trigger.errors import Conflict, Invalid, NotFound
@@ -53,10 +55,12 @@ class Written:
 async def create(
     session: AsyncSession,
     vault: Vault,
-    owner_id: int,
+    by: Principal,
     body: ScheduledTriggerCreate | ApiTriggerCreate,
 ) -> Written:
     """Plans the first instant from the database's clock and wakes the dispatchers."""
+    owner_id = by.user_id
+    check_may_name(by, body.destinations)
     await _check_destinations(session, owner_id, body.destinations)
     now = await database_now(session)
     trigger = Trigger(
@@ -86,10 +90,16 @@ async def create(
     return Written(trigger, hook)
 
 
-async def change(session: AsyncSession, vault: Vault, key: OwnedId, body: TriggerUpdate) -> Written:
+async def change(
+    session: AsyncSession, vault: Vault, key: OwnedId, body: TriggerUpdate, *, by: Principal
+) -> Written:
     """Applies a merge patch; only a changed schedule is planned anew, from now on."""
-    await _check_destinations(session, key.owner_id, body.destinations or [])
+    wanted = body.destinations or []
+    if wanted:
+        check_may_name(by, wanted, known=await _destinations_of(session, key))
+        await _check_destinations(session, key.owner_id, wanted)
     trigger = await _get_locked(session, key)
+    check_may_name(by, wanted, known=trigger.destinations)  # as it is now that nobody changes it
     now = await database_now(session)
     patch, tags_before = body.model_dump(exclude_unset=True), trigger.tags
     if "name" in patch:
@@ -171,6 +181,29 @@ def _validated(kind: str, details: dict[str, Any]) -> Details:
     except ValidationError as error:
         found = [{**one, "loc": ("body", "details", *one["loc"])} for one in error.errors()]
         raise refused(found) from None
+
+
+def check_may_name(by: Principal, wanted: Sequence[int], *, known: Sequence[int] = ()) -> None:
+    """Lets a caller name only destinations that it may read, besides those that are named already.
+
+    Whether the others exist is not looked at before.
+    """
+    if set(wanted) <= set(known):
+        return
+    if Scope.DESTINATIONS_READ not in by.scopes:
+        raise MissingScope([Scope.DESTINATIONS_READ], "Naming another destination")
+    if by.trigger_ids is not None:
+        raise LimitedKey(
+            "This API key is only good for some triggers, and cannot name destinations that they do"
+            " not have yet. Leave them as they are, or use a key without trigger_ids."
+        )
+
+
+async def _destinations_of(session: AsyncSession, key: OwnedId) -> list[int]:
+    trigger = await Triggers(session).get(key)
+    if trigger is None:
+        raise NotFound
+    return trigger.destinations
 
 
 async def _check_destinations(session: AsyncSession, owner_id: int, ids: Sequence[int]) -> None:

@@ -85,9 +85,9 @@ async def create_trigger(
 
     `warnings` says so when the schedule lies in the past, so that it never fires. With
     `details.hook` the answer has a `hook_url` for senders that cannot hold a token, and, once, the
-    `hook_secret` that they sign with.
+    `hook_secret` that they sign with. Naming `destinations` takes the scope `destinations:read`.
     """
-    written = await lifecycle.create(session, vault, principal.user_id, body)
+    written = await lifecycle.create(session, vault, principal, body)
     response.headers["Location"] = f"/triggers/{written.trigger.id}"
     return await _answer(written, shown)
 
@@ -152,6 +152,7 @@ async def get_trigger(key: TriggerKeyDep, session: SessionDep, shown: ShownDep) 
 async def update_trigger(
     body: TriggerUpdate,
     key: TriggerKeyDep,
+    principal: PrincipalDep,
     session: SessionDep,
     vault: VaultDep,
     shown: ShownDep,
@@ -159,8 +160,11 @@ async def update_trigger(
     """A JSON Merge Patch (RFC 7396). A changed schedule holds from this answer on.
 
     A hook that is added, or is to verify otherwise, is a new one: a new URL and a new secret.
+    Naming destinations that the trigger does not have yet takes the scope `destinations:read`, and
+    no key that is limited to some triggers.
     """
-    return await _answer(await lifecycle.change(session, vault, key, body), shown)
+    written = await lifecycle.change(session, vault, key, body, by=principal)
+    return await _answer(written, shown)
 
 
 @router.delete(
