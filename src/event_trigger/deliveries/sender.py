@@ -16,6 +16,7 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from httpx_aiohttp import AiohttpTransport
 
 from event_trigger import __version__
+from event_trigger.deliveries.masking import masked
 from event_trigger.destinations.names import Lookup
 from event_trigger.destinations.target import AddressRefused, Guard
 from event_trigger.models import DeliveryError
@@ -99,7 +100,7 @@ class Sender:
         try:
             async for chunk in response.aiter_raw():
                 read += chunk[: LONGEST_RESPONSE - len(read)]
-                answer.response = _as_text(bytes(read))
+                answer.response = masked(_as_text(bytes(read)), request.headers)
                 if len(read) >= LONGEST_RESPONSE:
                     break
         finally:

@@ -27,7 +27,14 @@ from event_trigger.destinations.secrets import (
     seal_into,
     secrets_of,
 )
-from event_trigger.destinations.target import Address, Guard, Target, UrlRefused, parse_target
+from event_trigger.destinations.target import (
+    Address,
+    Guard,
+    Target,
+    UrlRefused,
+    is_same_origin,
+    parse_target,
+)
 from event_trigger.errors import Conflict, Invalid, NotFound
 from event_trigger.models import SHARDS, Destination, DisabledReason, shard_of
 from event_trigger.triggers.repository import OwnedId, Triggers
@@ -42,6 +49,10 @@ _BATCH = 100
 _NOT_PUBLIC = (
     "This address is not public; only what the operator allows (EVENT_TRIGGER_WEBHOOK_ALLOW) may"
     " be called."
+)
+_MOVED = (
+    "The URL has another origin, so there is a new signing secret: it is in this answer, and the"
+    " old one signs no longer."
 )
 _NOT_ENCRYPTED = (
     "Use https; plain http is only for addresses that the operator allows"
@@ -63,6 +74,15 @@ class Rotated:
 
     count: int
     unreadable: Sequence[int]
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """A destination after a patch, and what its owner has to know about it."""
+
+    destination: Destination
+    has_new_secret: bool
+    warnings: list[str]
 
 
 async def check_url(url: str, guard: Guard, lookup: Lookup) -> None:
@@ -121,20 +141,34 @@ async def create(
 
 async def change(
     session: AsyncSession, vault: Vault, key: OwnedId, body: DestinationUpdate
-) -> Destination:
-    """Applies a merge patch; attempts that are under way end as they began."""
+) -> Changed:
+    """Applies a merge patch; attempts that are under way end as they began.
+
+    At another origin nothing is known of what was for the old one: who may write may not read.
+    """
     destination = await get_locked(session, key)
+    moves = "url" in body.model_fields_set and not is_same_origin(destination.url, body.url)
+    names = destination.header_names
     for name in body.model_fields_set - {"headers"}:
         value = getattr(body, name)
         default = DestinationCreate.model_fields[name].default
         setattr(destination, name, default if value is None else value)
     if "url" in body.model_fields_set:
         _forget_failures(destination)
-    if "headers" in body.model_fields_set:
-        old = secrets_of(destination, vault)
+    if moves or "headers" in body.model_fields_set:
+        old = Secrets(new_secret()) if moves else secrets_of(destination, vault)
         headers = {} if body.headers is None else _merged(old.headers, body.headers)
         seal_into(destination, replace(old, headers=headers), vault)
-    return await _changed(session, destination)
+    warnings = _warnings_of_move(names, destination.header_names) if moves else []
+    return Changed(await _changed(session, destination), moves, warnings)
+
+
+def _warnings_of_move(before: Sequence[str], after: Sequence[str]) -> list[str]:
+    still = {name.lower() for name in after}
+    dropped = [name for name in before if name.lower() not in still]
+    if not dropped:
+        return [_MOVED]
+    return [_MOVED, f"Headers of the old origin are not sent to the new one: {', '.join(dropped)}."]
 
 
 async def rotate_secret(session: AsyncSession, vault: Vault, key: OwnedId) -> Destination:

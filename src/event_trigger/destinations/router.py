@@ -19,6 +19,7 @@ from event_trigger.destinations.schemas import (
     DestinationCreated,
     DestinationRead,
     DestinationUpdate,
+    DestinationWritten,
     SecretRead,
     read_destination,
 )
@@ -45,6 +46,7 @@ from event_trigger.web.pagination import (
 from event_trigger.web.problems import problems
 from event_trigger.web.session import SessionDep, SessionsDep
 from event_trigger.web.strict_json import strict_router
+from event_trigger.web.trail import record_read
 
 router = strict_router(
     prefix="/destinations",
@@ -142,12 +144,19 @@ async def update_destination(
     vault: VaultDep,
     guard: GuardDep,
     lookup: LookupDep,
-) -> DestinationRead:
-    """A JSON Merge Patch (RFC 7396). A new URL closes the breaker."""
+) -> DestinationWritten:
+    """A JSON Merge Patch (RFC 7396). A new URL closes the breaker.
+
+    A URL of another origin (scheme, host, port) gets none of the headers that are there, only those
+    that the same patch gives, and a new signing secret: `secret` in this answer.
+    """
     if "url" in body.model_fields_set:
         await lifecycle.check_url(body.url, guard, lookup)
     async with sessions.begin() as session:
-        return read_destination(await lifecycle.change(session, vault, key, body))
+        done = await lifecycle.change(session, vault, key, body)
+    secret = secrets_of(done.destination, vault).current if done.has_new_secret else None
+    read = read_destination(done.destination).model_dump()
+    return DestinationWritten(**read, secret=secret, warnings=done.warnings)
 
 
 @router.delete(
@@ -191,14 +200,19 @@ async def enable_destination(key: DestinationKeyDep, session: SessionDep) -> Des
     "/{destination_id}/secret",
     summary="Read a destination's secret",
     operation_id="get_destination_secret",
-    dependencies=[WRITE],
+    dependencies=[needs(Scope.DESTINATIONS_READ, Scope.DESTINATIONS_WRITE)],
     responses=problems(NotFound),
 )
 async def get_destination_secret(
     key: DestinationKeyDep, session: SessionDep, vault: VaultDep
 ) -> SecretRead:
-    """What a receiver verifies `webhook-signature` with (Standard Webhooks)."""
-    return _read_secret(await _get_one(session, key), vault)
+    """What a receiver verifies `webhook-signature` with (Standard Webhooks).
+
+    It is on record who has read it.
+    """
+    secret = _read_secret(await _get_one(session, key), vault)
+    await record_read(session, "destination", key.id)
+    return secret
 
 
 @router.post(

@@ -124,6 +124,13 @@ class DestinationCreated(DestinationRead):
     secret: str = Field(description="Signs every delivery (Standard Webhooks).")
 
 
+class DestinationWritten(DestinationRead):
+    secret: str | None = Field(
+        description="A new one, if the URL was changed to another origin; else null."
+    )
+    warnings: list[str] = Field(description="What has changed besides.")
+
+
 class SecretRead(ResponseModel):
     secret: str
     previous_secret_until: Instant | None = Field(
