@@ -1,4 +1,4 @@
-"""Who may write a destination may not read what is sent there: by moving it, or by an echo."""
+"""A caller that may only write a destination reads no header of it, by a move or by an echo."""
 
 from typing import Any
 

@@ -72,8 +72,8 @@ async def sign_in(
 ) -> TokenRead:
     """Hashes outside any transaction: a crowd at the door must not take up the connections.
 
-    Who has guessed too often is refused before waiting for a place. Once there, a failure is
-    counted before the password is looked at: of guesses that come at once none goes uncounted.
+    A caller that has guessed too often is refused before it waits for a place. Once it has one, a
+    failure is counted before the password is checked, so that parallel guesses all count.
     """
     subjects = subjects_of(email=said.account, address=said.address)
     async with sessions() as session:

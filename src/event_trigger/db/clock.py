@@ -68,7 +68,7 @@ class DatabaseClock:
         return reading.now(self._monotonic())
 
     def _ask(self) -> asyncio.Task[_Reading]:
-        """One question at a time; who comes in between shares it."""
+        """Starts a reading, or joins the one that is under way."""
         if self._asking is None:
             self._asking = asyncio.create_task(self._read())
             self._asking.add_done_callback(self._asked)

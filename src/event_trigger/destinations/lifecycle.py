@@ -144,7 +144,8 @@ async def change(
 ) -> Changed:
     """Applies a merge patch; attempts that are under way end as they began.
 
-    At another origin nothing is known of what was for the old one: who may write may not read.
+    A URL of another origin drops the headers and the signing secrets of the old one, so that a
+    caller that may only write cannot have them sent to itself.
     """
     destination = await get_locked(session, key)
     moves = "url" in body.model_fields_set and not is_same_origin(destination.url, body.url)

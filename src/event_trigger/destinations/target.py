@@ -30,8 +30,8 @@ _LONGEST_NAME = 253
 # Special-purpose blocks that some version of Python's ipaddress calls global:
 # the IANA registries, RFC 7526 (6to4 relays), RFC 6890 (2001::/23), RFC 9637, RFC 9602, RFC 3879
 _SPECIAL = ("192.0.0.0/24", "192.88.99.0/24", "2001::/23", "3fff::/20", "5f00::/16")
-# Azure's wire server, which gives extensions and certificates to whoever asks from inside. The
-# other clouds' metadata servers have link-local, shared or unique local addresses.
+# Azure's wire server, which gives extensions and certificates to any caller inside. The other
+# clouds' metadata servers have link-local, shared or unique local addresses.
 _WIRE_SERVERS = ("168.63.129.16/32",)
 _NEVER = tuple(ip_network(one) for one in (*_SPECIAL, *_WIRE_SERVERS))
 _GLOBAL_UNICAST = IPv6Network("2000::/3")  # RFC 4291, section 2.4

@@ -39,7 +39,7 @@ router = strict_router(
     summary="Make an API key",
     operation_id="create_key",
     status_code=201,
-    responses=problems(Conflict, UnsupportedMediaType, api_keys.Reauthenticate),
+    responses=problems(Conflict, UnsupportedMediaType),
 )
 async def create_key(
     body: ApiKeyCreate, login: LoginDep, session: SessionDep, response: Response

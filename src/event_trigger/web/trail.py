@@ -97,7 +97,7 @@ async def record_refused(session: AsyncSession, target: str) -> None:
 
 
 async def record_read(session: AsyncSession, target: str, target_id: int) -> None:
-    """Says once a minute who reads a secret."""
+    """Records that a secret was read, once a minute for each caller."""
     if (actor := _acting.get()) is None:
         return
     lately = exists().where(
