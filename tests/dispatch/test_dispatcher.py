@@ -18,6 +18,7 @@ from tests.support.services import ADA, BOB, Service, running_service
 from tests.support.waiting import eventually
 
 HOUR = timedelta(hours=1)
+MINUTE = timedelta(minutes=1)
 FAIL = """
     CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS $$
         BEGIN RAISE EXCEPTION 'not this one' USING ERRCODE = '{code}'; END
@@ -304,7 +305,7 @@ async def test_a_trigger_whose_event_is_refused_is_set_aside_and_holds_up_nobody
 async def test_a_shard_that_the_database_cannot_serve_holds_up_no_other(
     database_url: str, database: Any
 ) -> None:
-    [stuck] = await plant_triggers(database, owner_id=ADA, due_at=datetime.now(UTC) - HOUR)
+    [stuck] = await plant_triggers(database, owner_id=ADA, due_at=datetime.now(UTC) - MINUTE)
     sound = await plant_triggers(database, 3, owner_id=BOB)
     await database.execute(FAIL.format(code="55P03", trigger_id=stuck))
 
@@ -319,7 +320,7 @@ async def test_a_shard_that_the_database_cannot_serve_holds_up_no_other(
 async def test_a_locked_trigger_holds_up_only_itself_and_fires_once_released(
     database_url: str, database: Any
 ) -> None:
-    [locked] = await plant_triggers(database, due_at=datetime.now(UTC) - HOUR)
+    [locked] = await plant_triggers(database, due_at=datetime.now(UTC) - MINUTE)
     sound = await plant_triggers(database, 3)
     holder = await connect(database_url)
     transaction = holder.transaction()

@@ -73,14 +73,16 @@ def walk(schedule: Schedule, *, planned: datetime, now: datetime) -> Walked:
 
 def to_fire(plan: Plan, waiting: list[datetime], now: datetime) -> list[datetime]:
     """What the contract says of those that wait, one by one."""
-    recent = [one for one in waiting if now - one <= max(plan.catch_up_window, 5 * SECOND)]
+    missed = [one for one in waiting if now - one > 5 * SECOND]
+    hardly_late = waiting[len(missed) :]
+    caught_up = [one for one in missed if now - one <= plan.catch_up_window]
     match plan.catch_up:
         case CatchUp.ALL:
-            return recent[-1000:]
+            return caught_up[-1000:] + hardly_late
         case CatchUp.LATEST:
-            return recent[-1:]
+            return caught_up[-1:] + hardly_late
         case CatchUp.NONE:
-            return [one for one in waiting[-1:] if now - one <= 5 * SECOND]
+            return hardly_late
 
 
 def of(reason: UnfiredReason, first: datetime, last: datetime, count: int) -> Unfired:
@@ -94,22 +96,44 @@ def test_an_instant_that_has_come_fires_and_the_next_is_planned() -> None:
         assert decision == Due((NOON,), (), NOON, NOON + HOUR)
 
 
+@pytest.mark.parametrize("policy", CatchUp)
+def test_a_stall_of_seconds_costs_no_instant_whatever_catch_up_says(policy: CatchUp) -> None:
+    plan = Plan(Every(NOON, SECOND), catch_up=policy, catch_up_window=timedelta(0))
+
+    decision = due(plan, planned=NOON, now=NOON + 5 * SECOND, fired=0, most=100)
+
+    assert decision.fires == tuple(NOON + number * SECOND for number in range(6))
+    assert decision.unfired == ()
+    assert decision.next_fire_at == NOON + 6 * SECOND
+
+
+def test_after_downtime_the_newest_missed_instant_fires_and_each_that_is_hardly_late() -> None:
+    now = NOON + 60 * SECOND
+
+    decision = due(Plan(Every(NOON, SECOND)), planned=NOON, now=now, fired=0, most=100)
+
+    coalesced = of(COALESCED, NOON, NOON + 53 * SECOND, 54)
+    assert decision.fires == tuple(NOON + number * SECOND for number in range(54, 61))
+    assert decision.unfired == (coalesced,)
+
+
 def test_of_several_missed_instants_only_the_newest_fires_and_stands_for_the_others() -> None:
     late = due(Plan(HOURLY), planned=NOON, now=NOON + 3 * HOUR + MINUTE, fired=0)
-    exact = due(Plan(HOURLY), planned=NOON, now=NOON + 3 * HOUR, fired=0)
+    hardly = due(Plan(HOURLY), planned=NOON, now=NOON + 3 * HOUR, fired=0, most=2)
 
     coalesced = of(COALESCED, NOON, NOON + 2 * HOUR, 3)
     assert late == Due((NOON + 3 * HOUR,), (coalesced,), NOON + 3 * HOUR, NOON + 4 * HOUR)
-    assert exact == late
+    assert hardly.fires == (NOON + 2 * HOUR, NOON + 3 * HOUR)
+    assert hardly.unfired == (of(COALESCED, NOON, NOON + HOUR, 2),)
 
 
 def test_what_is_older_than_the_window_has_expired_and_is_not_said_to_be_coalesced() -> None:
     plan = Plan(HOURLY, catch_up_window=2 * HOUR)
 
-    decision = due(plan, planned=NOON, now=NOON + 5 * HOUR, fired=0)
+    decision = due(plan, planned=NOON, now=NOON + 5 * HOUR + 6 * SECOND, fired=0)
 
-    expired = of(EXPIRED, NOON, NOON + 2 * HOUR, 3)
-    coalesced = of(COALESCED, NOON + 3 * HOUR, NOON + 4 * HOUR, 2)
+    expired = of(EXPIRED, NOON, NOON + 3 * HOUR, 4)
+    coalesced = of(COALESCED, NOON + 4 * HOUR, NOON + 4 * HOUR, 1)
     assert decision.unfired == (expired, coalesced)
     assert decision.fires == (NOON + 5 * HOUR,)
 
@@ -124,15 +148,15 @@ def test_catching_up_with_all_fires_the_oldest_first_and_leaves_the_others_due()
     assert second == Due((NOON + 3 * HOUR,), (), NOON + 3 * HOUR, NOON + 4 * HOUR)
 
 
-def test_all_looks_back_on_a_thousand_instants_at_the_most() -> None:
+def test_all_looks_back_on_a_thousand_missed_instants_at_the_most() -> None:
     plan = Plan(Every(NOON, SECOND), catch_up=CatchUp.ALL)
     last = NOON + 8 * HOUR
 
     decision = due(plan, planned=NOON, now=last, fired=0, most=2)
 
-    oldest = last - 999 * SECOND
+    oldest = last - (5 + 1000) * SECOND
     assert decision.fires == (oldest, oldest + SECOND)
-    assert decision.unfired == (of(EXPIRED, NOON, oldest - SECOND, 8 * 3600 - 999),)
+    assert decision.unfired == (of(EXPIRED, NOON, oldest - SECOND, 8 * 3600 - 1005),)
 
 
 @pytest.mark.parametrize(("late_by", "fires"), [(5 * SECOND, True), (5 * SECOND + INSTANT, False)])
@@ -148,19 +172,19 @@ def test_without_catching_up_an_instant_fires_within_five_seconds_or_never(
     assert decision.next_fire_at == NOON + HOUR
 
 
-def test_without_catching_up_only_the_newest_of_several_is_on_time() -> None:
+def test_without_catching_up_all_that_are_hardly_late_fire_and_no_other() -> None:
     plan = Plan(Every(NOON, SECOND), catch_up=CatchUp.NONE)
 
-    decision = due(plan, planned=NOON, now=NOON + 60 * SECOND, fired=0)
+    decision = due(plan, planned=NOON, now=NOON + 60 * SECOND, fired=0, most=100)
 
-    assert decision.fires == (NOON + 60 * SECOND,)
-    assert decision.unfired == (of(MISSED, NOON, NOON + 59 * SECOND, 60),)
+    assert decision.fires == tuple(NOON + number * SECOND for number in range(55, 61))
+    assert decision.unfired == (of(MISSED, NOON, NOON + 54 * SECOND, 55),)
 
 
 def test_what_was_coalesced_does_not_count_toward_max_fires() -> None:
     plan = Plan(HOURLY, max_fires=2)
 
-    first = due(plan, planned=NOON, now=NOON + 5 * HOUR, fired=0)
+    first = due(plan, planned=NOON, now=NOON + 5 * HOUR + MINUTE, fired=0)
     second = due(plan, planned=NOON + 6 * HOUR, now=NOON + 6 * HOUR, fired=1)
 
     assert (first.fires, first.next_fire_at) == ((NOON + 5 * HOUR,), NOON + 6 * HOUR)

@@ -214,15 +214,15 @@ class Trigger:
         due = self.plan.between(self.decided, now) if self.status == "active" else NONE
         if not due:
             return Decision()
-        old = bisect_left(due, now - self.plan.looks_back)
+        late = bisect_left(due, now - GRACE)  # so many are missed; the others fire in any case
+        old = min(late, bisect_left(due, now - self.plan.looks_back))
         if self.plan.catch_up == "none":
-            on_time = len(due) - (now - due[-1] <= GRACE)
-            return Decision(due[on_time:], (("missed", due[:on_time]),))
+            return Decision(due[late:][: self.left], (("missed", due[:late]),))
         if self.plan.catch_up == "latest":
-            newest = max(old, len(due) - 1)
+            newest = max(old, late - 1)
             parts = (("expired", due[:old]), ("coalesced", due[old:newest]))
-            return Decision(due[newest:], parts)
-        old = max(old, len(due) - MOST)
+            return Decision(due[newest:][: self.left], parts)
+        old = max(old, late - MOST)
         return Decision(due[old:][: self.left], (("expired", due[:old]),))
 
     def fire(self, decision: Decision, count: int, *, now: int) -> None:

@@ -18,7 +18,7 @@ from event_trigger.models import (
     UnfiredRange,
     UnfiredReason,
 )
-from event_trigger.triggers.catch_up import MOST_CAUGHT_UP
+from event_trigger.triggers.catch_up import MOST_WAITING
 from event_trigger.triggers.planning import Plan, Unfired, readable_plan
 from event_trigger.triggers.repository import OwnedId
 from event_trigger.triggers.schedule import Schedule, Stretch, count_between, stretch_between
@@ -113,7 +113,7 @@ def waiting_of(trigger: Trigger, plan: Plan, *, now: datetime) -> Due | None:
         planned=trigger.next_fire_at,
         now=now,
         fired=trigger.scheduled_count,
-        most=MOST_CAUGHT_UP,
+        most=MOST_WAITING,
     )
 
 

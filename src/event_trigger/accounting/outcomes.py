@@ -33,8 +33,8 @@ _SENTENCES = {
         " 'none' it does not fire later."
     ),
     UnfiredReason.COALESCED: (
-        "Nothing could fire at its time; with catch_up 'latest' one event, for the newest instant"
-        " that was due, stands for all."
+        "Nothing could fire in time; with catch_up 'latest' one event, for the newest instant"
+        " that was missed, stands for all that were."
     ),
     UnfiredReason.EXPIRED: (
         "When firing was possible again, it was longer ago than catch_up_window looks back:"

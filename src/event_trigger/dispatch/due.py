@@ -9,6 +9,7 @@ from event_trigger.models import UnfiredReason
 from event_trigger.triggers.catch_up import GRACE, MOST_CAUGHT_UP, CatchUp
 from event_trigger.triggers.planning import Plan, Unfired
 from event_trigger.triggers.schedule import (
+    Schedule,
     instants_between,
     latest_fire_between,
     newest_between,
@@ -35,6 +36,8 @@ class Due(NamedTuple):
 def due(plan: Plan, *, planned: datetime, now: datetime, fired: int, most: int = 1) -> Due:
     """Decides as `details.catch_up` says, and fires for at most `most` instants.
 
+    It says so of missed instants alone: each that is at most 5 s late fires in any case.
+
     `planned` is the stored `next_fire_at`, at most `now`; `fired` counts scheduled firings so far,
     and matters only where `max_fires` limits them.
     """
@@ -42,14 +45,15 @@ def due(plan: Plan, *, planned: datetime, now: datetime, fired: int, most: int =
     if now - planned <= GRACE and (following is None or following > now):  # as nearly always
         completes = plan.max_fires is not None and fired + 1 >= plan.max_fires
         return Due((planned,), (), planned, None if completes else following)
-    newest = _newest(plan, planned=planned, now=now)
-    first = _first_to_fire(plan, planned=planned, newest=newest, now=now)
+    waiting = _Waiting(plan.schedule, planned, now)
+    first = _first_to_fire(plan, waiting)
     if first is None:
+        newest = waiting.newest_until(now) or planned
         unfired = _unfired(plan, first=planned, last=newest, now=now)
         return Due((), unfired, newest, plan.next_after(newest, fired=fired))
     if plan.max_fires is not None:
         most = min(most, plan.max_fires - fired)
-    fires = _fires(plan, first=first, newest=newest, most=most)
+    fires = waiting.fires(first, most)
     return Due(
         fires,
         _unfired(plan, first=planned, last=first - _MICROSECOND, now=now),
@@ -58,36 +62,57 @@ def due(plan: Plan, *, planned: datetime, now: datetime, fired: int, most: int =
     )
 
 
-def _newest(plan: Plan, *, planned: datetime, now: datetime) -> datetime:
-    """The newest due instant; what was planned by older rules for a zone counts as one too."""
-    newest = latest_fire_between(plan.schedule, after=planned - _MICROSECOND, until=now)
-    return newest or planned
+class _Waiting(NamedTuple):
+    """The instants that are due: `planned`, even where a zone's rules no longer have it, and on."""
+
+    schedule: Schedule
+    planned: datetime
+    now: datetime
+
+    @property
+    def missed_until(self) -> datetime:
+        """The last moment whose instants are missed; later ones are hardly late."""
+        return self.now - GRACE - _MICROSECOND
+
+    def newest_until(self, until: datetime) -> datetime | None:
+        if until < self.planned:
+            return None
+        return latest_fire_between(self.schedule, after=self.planned, until=until) or self.planned
+
+    def first_hardly_late(self) -> datetime | None:
+        after = self.missed_until
+        if self.planned > after:
+            return self.planned
+        first = next_fire_after(self.schedule, after)
+        return first if first is not None and first <= self.now else None
+
+    def fires(self, first: datetime, most: int) -> tuple[datetime, ...]:
+        """The first `most` from `first` on."""
+        later = instants_between(self.schedule, after=first, until=self.now)
+        return (first, *islice(later, most - 1))
 
 
-def _first_to_fire(
-    plan: Plan, *, planned: datetime, newest: datetime, now: datetime
-) -> datetime | None:
-    """Where catching up begins: from there on, every due instant fires."""
+def _first_to_fire(plan: Plan, waiting: _Waiting) -> datetime | None:
+    """Where firing begins: from there on, every due instant fires."""
+    missed_until = waiting.missed_until
+    newest = waiting.newest_until(missed_until)
+    first: datetime | None = None
     match plan.catch_up:
-        case CatchUp.LATEST:
-            return newest if now - newest <= plan.looks_back else None
         case CatchUp.NONE:
-            return newest if now - newest <= GRACE else None
+            pass
+        case CatchUp.LATEST:
+            if newest is not None and waiting.now - newest <= plan.looks_back:
+                first = newest
         case CatchUp.ALL:
-            horizon = max(planned, now - plan.looks_back) - _MICROSECOND
-            if newest <= horizon:
-                return None
-            first = newest_between(plan.schedule, after=horizon, until=newest, most=MOST_CAUGHT_UP)
-            return first or newest
+            horizon = max(waiting.planned, waiting.now - plan.looks_back) - _MICROSECOND
+            if newest is not None and newest > horizon:
+                found = newest_between(
+                    plan.schedule, after=horizon, until=newest, most=MOST_CAUGHT_UP
+                )
+                first = found or newest
         case _:
             assert_never(plan.catch_up)
-
-
-def _fires(plan: Plan, *, first: datetime, newest: datetime, most: int) -> tuple[datetime, ...]:
-    if first == newest:
-        return (first,)
-    waiting = instants_between(plan.schedule, after=first - _MICROSECOND, until=newest)
-    return tuple(islice(waiting, most)) or (first,)
+    return first or waiting.first_hardly_late()
 
 
 def _unfired(plan: Plan, *, first: datetime, last: datetime, now: datetime) -> tuple[Unfired, ...]:

@@ -5,8 +5,10 @@ from enum import StrEnum
 
 DEFAULT_WINDOW = timedelta(minutes=1440)
 LONGEST_WINDOW = timedelta(days=3653)
-MOST_CAUGHT_UP = 1000  # instants that `all` looks back on
-GRACE = timedelta(seconds=5)  # a replica that dies costs others a second or two: nothing is missed
+MOST_CAUGHT_UP = 1000  # missed instants that `all` looks back on
+GRACE = timedelta(seconds=5)  # what is less late is not missed: a busy process costs no instant
+# `all` fires those, and what is hardly late: no two instants are less than a second apart
+MOST_WAITING = MOST_CAUGHT_UP + GRACE // timedelta(seconds=1) + 1
 
 
 class CatchUp(StrEnum):
