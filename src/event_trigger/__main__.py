@@ -29,6 +29,8 @@ from event_trigger.hooks.rekeying import rotate_hook_keys
 from event_trigger.logs import configure_logs
 from event_trigger.models import ActorKind, Role
 from event_trigger.serving import serve
+from event_trigger.triggers.moves_listed import moves_in_words
+from event_trigger.triggers.zone_rules import describe_rules
 from event_trigger.vault import Vault
 from event_trigger.web.trail import Actor, TrailSession, acting
 
@@ -80,6 +82,9 @@ def _parser() -> argparse.ArgumentParser:
         "audit", help="account for every planned instant; exit 1 if one has no event and no reason"
     )
     commands.add_parser(
+        "tzdata", help="list what newer zone rules move, or have moved; changes nothing"
+    )
+    commands.add_parser(
         "rotate-keys", help="encrypt the secrets of destinations and hooks under the current key"
     )
     user = commands.add_parser("user", help="look after accounts").add_subparsers(
@@ -117,6 +122,8 @@ def _run(wanted: argparse.Namespace, settings: Settings) -> int:
             found = _with_database(settings, _audit(settings))
             print(*found.findings, found.summary(), sep="\n")
             return 0 if found.adds_up else 1
+        case "tzdata":
+            _with_database(settings, _list_moves)
         case "rotate-keys":
             print(_with_database(settings, _rotate_keys(settings), "rotate-keys"))
         case "user":
@@ -176,8 +183,10 @@ def _check(settings: Settings) -> Work[str]:
         kind = "your own" if settings.database_url is not None else "embedded"
         return (
             f"Settings are valid.\nThe database ({kind}, PostgreSQL {'.'.join(map(str, server))})"
-            f" answers, and is at {at}."
-            + ("" if installation is None else f"\nThis is installation {installation}.")
+            f" answers, and is at {at}.
+Zone rules: {describe_rules()}."
+            + ("" if installation is None else f"
+This is installation {installation}.")
         )
 
     return check
@@ -191,6 +200,12 @@ def _audit(settings: Settings) -> Work[Audit]:
         return await audit(sessions, keep_for=settings.keep_for)
 
     return work
+
+
+async def _list_moves(_: AsyncEngine, sessions: Sessions) -> None:
+    print(f"Zone rules: {describe_rules()}.")
+    async for line in moves_in_words(sessions):
+        print(line)
 
 
 def _rotate_keys(settings: Settings) -> Work[str]:

@@ -49,6 +49,8 @@ from event_trigger.live.hub import Hub
 from event_trigger.logs import configure_logs
 from event_trigger.preview import router as preview
 from event_trigger.triggers import router as triggers
+from event_trigger.triggers.replanning import plan_by_newest_rules
+from event_trigger.triggers.zone_rules import describe_rules, zone_rules
 from event_trigger.vault import Vault
 from event_trigger.web import docs, health
 from event_trigger.web.middleware import BodyLimitMiddleware, HostMiddleware, RequestMiddleware
@@ -119,6 +121,8 @@ def create_app(
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         await migrate(engine)
+        log.info("zone_rules", version=zone_rules().version, found=describe_rules())
+        await plan_by_newest_rules(engine, keep_for=settings.keep_for)
         await make_partitions(sessions, settings)
         jobs.start()
         watching = None if replica is None else asyncio.create_task(replica.watch())

@@ -32,12 +32,14 @@ from event_trigger.dispatch.answers import ANSWERS_KEPT_FOR, retain_answers
 from event_trigger.dispatch.dispatcher import LONGEST_WAIT, fire_due
 from event_trigger.events.retention import sweep
 from event_trigger.triggers.history import retain_history
+from event_trigger.triggers.replanning import ZoneRulesFollower
 from event_trigger.vault import Vault
 
 log = structlog.get_logger()
 
 RETRY_AFTER = 1.0
 STALLED_EVERY = 2.0
+FOLLOW_EVERY = 1.0  # seconds: so long may a replica go by older zone rules than another
 SILENT_FOR = 10.0  # seconds without a beat after which a process is not ready
 DRAIN_FOR = 10.0
 AUDIT_KEPT_FOR = timedelta(days=90)
@@ -71,6 +73,7 @@ class Jobs:
             public_url=settings.public_url,
             woken=lambda: self._wake("deliver"),
         )
+        self._zone_rules = ZoneRulesFollower(engine, keep_for=settings.keep_for)
         self._beat_at: float | None = None
         self._every: dict[str, float] = {}
         self._ran_at: dict[str, float] = {}
@@ -90,6 +93,7 @@ class Jobs:
         self._add(
             "retain_deliveries", self._retain_deliveries, every=self._settings.retention_interval
         )
+        self._add("zone_rules", self._zone_rules.follow, every=timedelta(seconds=FOLLOW_EVERY))
         self._add("end_stalled", self._end_stalled, every=timedelta(seconds=STALLED_EVERY))
         self._scheduler.start()
         self._watchers = [

@@ -21,7 +21,16 @@ from event_trigger.models import (
 from event_trigger.triggers.catch_up import MOST_WAITING
 from event_trigger.triggers.planning import Plan, Unfired, readable_plan
 from event_trigger.triggers.repository import OwnedId
-from event_trigger.triggers.schedule import Schedule, Stretch, count_between, stretch_between
+from event_trigger.triggers.schedule import (
+    Cron,
+    Schedule,
+    Stretch,
+    count_between,
+    stretch_between,
+)
+from event_trigger.triggers.zone_moves import planned_by
+from event_trigger.triggers.zone_rules import zone_rules
+from event_trigger.triggers.zone_store import ZoneStore
 
 _MICROSECOND = timedelta(microseconds=1)
 _MOST_AT_ONCE = 20_000  # planned instants that are compared in one go: some 20 ms
@@ -82,9 +91,11 @@ async def _list_eras(
 
     There is none for a trigger that only fires when it is called.
     """
+    ended = await ledger.list_versions(key, after=after)
+    await ZoneStore(ledger.session).load([one.zone_rules for one in ended if one.zone_rules])
     eras = [
         Era(one.version, _schedule_of(one), one.starts_after, one.ends_at)
-        for one in await ledger.list_versions(key, after=after)
+        for one in ended
         if trigger is None or one.version < trigger.version
     ]
     if trigger is not None and trigger.type == TriggerType.SCHEDULED:
@@ -95,8 +106,20 @@ async def _list_eras(
 
 
 def _schedule_of(row: Trigger | ScheduleVersion) -> Schedule | None:
-    plan = readable_plan(row.details, anchor=row.anchor_at)
+    plan = plan_then(row)
     return None if plan is None else plan.schedule
+
+
+def plan_then(row: Trigger | ScheduleVersion) -> Plan | None:
+    """The plan, by the rules of its zone then, if they are known; None if it cannot be read.
+
+    The present one goes by those in force: where others planned its past, it had been ended.
+    """
+    plan = readable_plan(row.details, anchor=row.anchor_at)
+    if plan is None or isinstance(row, Trigger) or not isinstance(plan.schedule, Cron):
+        return plan
+    known = row.zone_rules is not None and zone_rules().get_known(row.zone_rules) is not None
+    return planned_by(plan, row.zone_rules) if known and row.zone_rules else plan
 
 
 def _recorded(row: UnfiredRange) -> Recorded:

@@ -1,14 +1,14 @@
 """Why there is, or is not, an event for an instant: read from the record, never guessed."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import islice
 from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from event_trigger.accounting.accounts import waiting_of
+from event_trigger.accounting.accounts import plan_then, waiting_of
 from event_trigger.accounting.outcomes import OUTCOMES, Outcome, words_for
 from event_trigger.accounting.repository import Ledger
 from event_trigger.db.clock import database_now
@@ -22,7 +22,7 @@ from event_trigger.models import (
     UnfiredRange,
     UnfiredReason,
 )
-from event_trigger.triggers.planning import Plan, readable_plan, schedule_part
+from event_trigger.triggers.planning import Plan, schedule_part
 from event_trigger.triggers.repository import OwnedId, Triggers
 from event_trigger.triggers.schedule import (
     BEFORE_ALL,
@@ -33,7 +33,9 @@ from event_trigger.triggers.schedule import (
     latest_fire_between,
     next_fire_after,
 )
-from event_trigger.triggers.words import instant_text
+from event_trigger.triggers.words import instant_text, rules_version
+from event_trigger.triggers.zone_rules import zone_rules
+from event_trigger.triggers.zone_store import ZoneStore
 
 _MICROSECOND = timedelta(microseconds=1)
 _ON_TIME = timedelta(seconds=1)
@@ -50,6 +52,17 @@ class InForce:
     plan: Plan | None
     after: datetime
     until: datetime | None
+
+    @property
+    def zone_rules(self) -> str | None:
+        """The version of its zone's rules, if it follows a zone and they are known."""
+        return None if self.plan is None else rules_version(self.plan.schedule)
+
+    def has(self, at: datetime) -> bool:
+        """Whether it planned an instant."""
+        if self.plan is None:
+            return False
+        return next_fire_after(self.plan.schedule, at - _MICROSECOND) == at
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,25 +100,45 @@ async def explain(
         punctuality = _punctuality(event.triggered_at - at)
         return Explanation(Outcome.FIRED, punctuality, at, event, in_force)
     ranges = await ledger.list_unfired(key, after=at - _MICROSECOND, until=at)
-    return _judge(trigger, in_force, ranges, at=at, now=now, keep_for=keep_for)
+    found = _judge(trigger, in_force, ranges, at=at, now=now, keep_for=keep_for)
+    if found.outcome is not Outcome.NOT_SCHEDULED or trigger.version == 1:
+        return found
+    return replace(found, reason=found.reason + await _moved_words(ledger, key, trigger, at))
 
 
 async def _in_force(ledger: Ledger, key: OwnedId, trigger: Trigger, at: datetime) -> InForce | None:
-    row: Trigger | ScheduleVersion
+    """Of several, which overlap only where a zone's rules moved local times, one that has `at`."""
+    ended = await ledger.list_versions(key, after=at - _MICROSECOND)
+    await ZoneStore(ledger.session).load([one.zone_rules for one in ended if one.zone_rules])
+    found = [
+        _ended(one) for one in ended if one.starts_after < at and one.version < trigger.version
+    ]
     if at > trigger.in_force_after:
-        row, after, until = trigger, trigger.in_force_after, None
-    else:
-        ended = await ledger.list_versions(key, after=at - _MICROSECOND)
-        row_ = next((one for one in ended if one.starts_after < at <= one.ends_at), None)
-        if row_ is None:
-            return None
-        row, after, until = row_, row_.starts_after, row_.ends_at
-    return InForce(
-        row.version,
-        schedule_part(row.details),
-        readable_plan(row.details, anchor=row.anchor_at),
-        after,
-        until,
+        details, plan = schedule_part(trigger.details), plan_then(trigger)
+        found.append(InForce(trigger.version, details, plan, trigger.in_force_after, None))
+    return next((one for one in found if one.has(at)), found[-1] if found else None)
+
+
+def _ended(row: ScheduleVersion) -> InForce:
+    details, plan = schedule_part(row.details), plan_then(row)
+    return InForce(row.version, details, plan, row.starts_after, row.ends_at)
+
+
+async def _moved_words(ledger: Ledger, key: OwnedId, trigger: Trigger, at: datetime) -> str:
+    """A sentence on newer rules of the zone, if those are why nothing is planned for an instant."""
+    row = await ledger.get_version(key, trigger.version - 1)
+    if row is None or row.moved_to is None or at <= row.ends_at:
+        return ""
+    await ZoneStore(ledger.session).load([one for one in (row.zone_rules, row.moved_to) if one])
+    before, moved_to = _ended(row), zone_rules().get_known(row.moved_to)
+    newer = "others" if moved_to is None else moved_to.version
+    if at <= trigger.in_force_after:
+        return f" Its local time had its turn before the zone's rules became those of {newer}."
+    if not before.has(at):
+        return ""
+    return (
+        f" By the zone's rules of {before.zone_rules} it was planned, until those of {newer}"
+        " took their place."
     )
 
 
@@ -124,7 +157,7 @@ def _judge(
         reason = "The schedule in force then can no longer be read. Change the trigger's details."
         return Explanation(Outcome.NOT_SCHEDULED, reason, in_force=in_force)
     schedule = in_force.plan.schedule
-    if next_fire_after(schedule, at - _MICROSECOND) != at:
+    if not in_force.has(at):
         reason = "The schedule in force then has no instant there. " + _neighbours(schedule, at)
         return Explanation(Outcome.NOT_SCHEDULED, reason, in_force=in_force)
     for one in ranges:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
+from itertools import pairwise
 
 from event_trigger.models import UnfiredReason
 from event_trigger.triggers.planning import Unfired
@@ -13,6 +14,7 @@ from event_trigger.triggers.schedule import (
     Schedule,
     count_between,
     instants_between,
+    next_fire_after,
     stretch_between,
 )
 
@@ -87,14 +89,15 @@ def reconcile(
 ) -> Account:
     """Accounts for the instants in `(after, until]`; `fired` are its events' instants, sorted.
 
-    Eras do not overlap; recorded ranges may reach beyond the span.
+    Eras overlap only where newer rules of a zone had local times due that were yet to come by the
+    old ones; recorded ranges may reach beyond the span.
     """
     account, seen = Account(), 0
-    for era in eras:
+    for era, share in zip(eras, _shares(eras, fired), strict=True):
         start, end = max(era.after, after), min(era.until, until)
         if start >= end:
             continue
-        events = _within(fired, start, end)
+        events = _within(share, start, end)
         seen += len(events)
         if era.schedule is None:
             account.differences.append(Difference(Discrepancy.UNREADABLE, start, end))
@@ -105,6 +108,32 @@ def reconcile(
     if seen < len(fired):
         account.differences += _outside(eras, fired)
     return account
+
+
+def _shares(eras: Sequence[Era], fired: Sequence[datetime]) -> Sequence[Sequence[datetime]]:
+    """Which events are whose: where eras overlap, the first one that planned it and has none."""
+    if all(one.until <= next_.after for one, next_ in pairwise(eras)):
+        return [fired] * len(eras)
+    shares: list[list[datetime]] = [[] for _ in eras]
+    for event in fired:
+        among = [
+            (era, share)
+            for era, share in zip(eras, shares, strict=True)
+            if era.after < event <= era.until
+        ]
+        wanting = [
+            share for era, share in among if share[-1:] != [event] and _is_planned(era, event)
+        ]
+        for share in (wanting or [share for _, share in among[-1:]])[:1]:
+            share.append(event)
+    return shares
+
+
+def _is_planned(era: Era, instant: datetime) -> bool:
+    return (
+        era.schedule is not None
+        and next_fire_after(era.schedule, instant - _MICROSECOND) == instant
+    )
 
 
 def _reconcile_era(

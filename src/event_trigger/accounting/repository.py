@@ -46,6 +46,10 @@ class Ledger:
         )
         return (await self.session.scalars(statement)).all()
 
+    async def get_version(self, key: OwnedId, version: int) -> ScheduleVersion | None:
+        """A schedule that has ended."""
+        return await self.session.get(ScheduleVersion, (key.shard, key.id, version))
+
     async def list_unfired(
         self, key: OwnedId, *, after: datetime, until: datetime
     ) -> Sequence[UnfiredRange]:

@@ -102,6 +102,7 @@ def _in_force(schedule: InForce) -> ScheduleInForce:
         details=schedule.details,
         after=schedule.after,
         until=schedule.until,
+        zone_rules=schedule.zone_rules,
     )
 
 

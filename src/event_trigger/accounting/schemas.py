@@ -17,6 +17,10 @@ class ScheduleInForce(ResponseModel):
     details: JsonObject
     after: Instant = Field(description="It plans its instants later than this,")
     until: Instant | None = Field(description="up to and including this; null: without end.")
+    zone_rules: str | None = Field(
+        description="The version of the zone's rules that it went by; null without a zone.",
+        examples=["2026f"],
+    )
 
 
 class ExplanationRead(ResponseModel):

@@ -17,10 +17,12 @@ from event_trigger.db.engine import (
 from event_trigger.dispatch.due import Due, due
 from event_trigger.dispatch.repository import FIRST, Claimed, Firing, Firings, Place
 from event_trigger.models import UnfiredReason
+from event_trigger.triggers.cron import parse_cron
 from event_trigger.triggers.history import History, UnfiredOf
 from event_trigger.triggers.planning import Plan, Unfired, plan_of_stored
 from event_trigger.triggers.repository import OwnedId
-from event_trigger.triggers.schedule import stretch_between
+from event_trigger.triggers.schedule import Cron, stretch_between
+from event_trigger.triggers.zone_store import adopt
 
 log = structlog.get_logger()
 
@@ -107,6 +109,8 @@ async def _record(firings: Firings, shard: int, claimed: Sequence[Claimed], *, m
 
     A trigger whose schedule cannot be read is set aside, and holds up nobody.
     """
+    if any(map(_is_off_plan, claimed)):
+        await adopt(firings.session)  # perhaps another replica has planned by newer rules
     clock = asyncio.get_running_loop().time
     fired: list[Firing] = []
     until, size = clock() + LONGEST_DECIDING, 0
@@ -126,9 +130,15 @@ async def _record(firings: Firings, shard: int, claimed: Sequence[Claimed], *, m
 
 
 def _decide(row: Claimed, most: int) -> Due:
-    plan = _plan_of(row)
+    plan, planned = _plan_of(row), row.next_fire_at
     fired = 0 if plan.max_fires is None else row.scheduled_count
-    decision = due(plan, planned=row.next_fire_at, now=row.now, fired=fired, most=most)
+    if _is_off_plan(row):
+        following = plan.next_after(row.settled_until, fired=fired)
+        log.warning("planned_again_when_due", trigger_id=row.id, was=planned.isoformat())
+        if following is None or following > row.now:
+            return Due((), (), row.settled_until, following)
+        planned = following
+    decision = due(plan, planned=planned, now=row.now, fired=fired, most=most)
     for unfired in decision.unfired:
         _log_unfired(row, unfired)
     return decision
@@ -154,6 +164,23 @@ def _failed(row: Claimed) -> Unfired | None:
         log.warning("schedule_unreadable", trigger_id=row.id)
         return None
     return None if stretch is None else Unfired(stretch, UnfiredReason.FAILED)
+
+
+def _is_off_plan(row: Claimed) -> bool:
+    """Whether the instant was planned by other rules of the zone than those in force.
+
+    A replica of before may have done so, or one that had not heard of newer rules yet.
+    """
+    if "timezone" not in row.details:
+        return False  # most are not read at all
+    try:
+        schedule = _plan_of(row).schedule
+        if not isinstance(schedule, Cron):
+            return False
+        crontab = parse_cron(schedule.expression, schedule.timezone)
+        return not crontab.plans(row.next_fire_at)
+    except Exception:  # it is set aside when it is decided on
+        return False
 
 
 def _plan_of(row: Claimed) -> Plan:

@@ -7,7 +7,7 @@ from sqlalchemy import ForeignKeyConstraint, Table
 from event_trigger.models import Base
 
 SHARD = "shard"  # whatever belongs to an owner has this column, and is cut by it
-REFERENCE = frozenset({"users", "logins", "refresh_tokens", "api_keys", "hooks"})
+REFERENCE = frozenset({"users", "logins", "refresh_tokens", "api_keys", "hooks", "zone_rules"})
 LOCAL = frozenset(
     {
         "alembic_version",  # only ever asked before anything else happens

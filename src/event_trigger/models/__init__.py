@@ -28,6 +28,7 @@ from event_trigger.models.sign_in_failure import SignInFailure
 from event_trigger.models.trigger import Trigger, TriggerStatus, TriggerTag, TriggerType
 from event_trigger.models.unfired_range import UnfiredRange, UnfiredReason
 from event_trigger.models.user import Role, User
+from event_trigger.models.zone_rules import ZoneRulesRecord
 
 __all__ = [
     "EVERY_SHARD",
@@ -66,5 +67,6 @@ __all__ = [
     "UnfiredReason",
     "User",
     "Verify",
+    "ZoneRulesRecord",
     "shard_of",
 ]

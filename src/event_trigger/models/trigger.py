@@ -29,6 +29,7 @@ class Trigger(Base):
     up to `settled_until` has an event or an unfired range; `next_fire_at` is the first one later.
     `fire_count` counts all firings but tests, `scheduled_count` those that `max_fires` limits.
     `loop_refused_at` is when a call was last refused because the trigger's events lead back to it.
+    `zone_rules` is the digest of the rules by which its zone was planned last; None is unknown.
     """
 
     __tablename__ = "triggers"
@@ -57,6 +58,7 @@ class Trigger(Base):
     last_fired_at: Mapped[datetime | None]
     fire_count: Mapped[int] = mapped_column(server_default="0")
     scheduled_count: Mapped[int] = mapped_column(server_default="0")
+    zone_rules: Mapped[str | None] = mapped_column(Text)
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
     updated_at: Mapped[datetime] = mapped_column(server_default=func.now())
 

@@ -30,7 +30,9 @@ router = strict_router(
     dependencies=[needs(Scope.TRIGGERS_READ)],
 )
 
-WHEN_CALLED = PreviewRead(words="When it is called", timezone="UTC", instants=[], total=None)
+WHEN_CALLED = PreviewRead(
+    words="When it is called", timezone="UTC", zone_rules=None, instants=[], total=None
+)
 EXAMPLES: dict[str, Example] = {
     "when the clocks go forward": {
         "value": {

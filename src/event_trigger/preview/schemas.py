@@ -9,7 +9,7 @@ from event_trigger.preview.upcoming import Upcoming
 from event_trigger.triggers.daylight import daylight_note
 from event_trigger.triggers.schedule import Schedule
 from event_trigger.triggers.schemas import ScheduledDetails
-from event_trigger.triggers.words import describe, zone_of
+from event_trigger.triggers.words import describe, rules_version, zone_of
 from event_trigger.web.schemas import Instant, RequestModel, ResponseModel
 
 MOST = 1000
@@ -44,6 +44,10 @@ class PlannedInstant(ResponseModel):
 class PreviewRead(ResponseModel):
     words: str = Field(examples=["At 02:30, Europe/Berlin"])
     timezone: str = Field(examples=["Europe/Berlin"])
+    zone_rules: str | None = Field(
+        description="The version of the IANA database that says so; null without a zone.",
+        examples=["2026f"],
+    )
     instants: list[PlannedInstant]
     total: int | None = Field(description="How many lie in the window, if it has an end.")
 
@@ -53,6 +57,7 @@ def read_preview(schedule: Schedule, found: Upcoming) -> PreviewRead:
     return PreviewRead(
         words=describe(schedule),
         timezone=str(zone),
+        zone_rules=rules_version(schedule),
         instants=[
             PlannedInstant(at=at, local=at.astimezone(zone), note=daylight_note(schedule, at))
             for at in found.instants

@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo
 from cronsim import CronSim, CronSimError
 
 from event_trigger.triggers.schedule_error import ScheduleError
+from event_trigger.triggers.zone_rules import Rules, zone_rules
 
 _MICROSECOND = timedelta(microseconds=1)
 _SECOND = timedelta(seconds=1)
@@ -76,11 +77,11 @@ class Crontab:
 
     def count_between(self, after: datetime, until: datetime) -> int:
         """How many there are in (after, until]; takes time for each day, not for each of them."""
-        count, day, midnight = 0, self._local(after).replace(hour=0, minute=0, second=0), after
+        count, day, midnight = 0, self.wall(after).replace(hour=0, minute=0, second=0), after
         while after < until:
             begins_at_midnight = after == midnight - _MICROSECOND
             date, day = day, day + _DAY
-            midnight = self._first_pass(day.replace(microsecond=0))
+            midnight = self.first_pass(day.replace(microsecond=0))
             end = max(after, min(midnight - _MICROSECOND, until))
             steady = self._offset(after) == self._offset(midnight)
             if begins_at_midnight and end == midnight - _MICROSECOND and steady:
@@ -89,6 +90,21 @@ class Crontab:
                 count += self._count_walked(after, end)
             after = end
         return count
+
+    def plans(self, instant: datetime) -> bool:
+        """Whether an aware instant is one of those planned; most are told by the clock alone."""
+        local = instant.astimezone(self.zone)
+        wall, calendar = local.replace(tzinfo=None, fold=0), self.calendar
+        if (
+            not local.fold
+            and wall.replace(second=0, microsecond=0) == wall
+            and wall.minute in calendar.minutes
+            and wall.hour in calendar.hours
+            and wall.month in calendar.months
+            and calendar.match_day(wall.date())
+        ):
+            return True
+        return self.next_after(instant - _MICROSECOND) == instant
 
     def shows(self, wall: datetime) -> bool:
         """Whether a naive local time is one that the expression names."""
@@ -112,18 +128,18 @@ class Crontab:
 
     def _next_fresh(self, after: datetime) -> datetime | None:
         """Fire once for each local time; passing over what repeats takes under a day of it."""
-        instants = map(self._first_pass, self._matches(self._local(after)))
+        instants = map(self.first_pass, self._matches(self.wall(after)))
         return next((instant for instant in instants if instant > after), None)
 
     def _next_shown(self, after: datetime) -> datetime | None:
         """Fire whenever the clock on the wall shows a match; each turn is one change of it."""
         earliest = after + _SECOND
-        while (match := next(self._matches(self._local(earliest) - _SECOND), None)) is not None:
-            instant = self._first_pass(match)
+        while (match := next(self._matches(self.wall(earliest) - _SECOND), None)) is not None:
+            instant = self.first_pass(match)
             if instant < earliest:
                 instant = _utc(match.replace(tzinfo=self.zone, fold=1))
             rewound = self._rewind(earliest, min(instant, earliest + _LONGEST_REWIND))
-            if rewound is None and self._local(instant) == match:
+            if rewound is None and self.wall(instant) == match:
                 return instant
             earliest = rewound or instant  # which is the end of a gap, if the match is in one
         return None
@@ -133,10 +149,10 @@ class Crontab:
         walk.dt = after
         return walk
 
-    def _first_pass(self, local: datetime) -> datetime:
+    def first_pass(self, local: datetime) -> datetime:
         """When a local time first is; the first instant after the gap if it never is (PEP 495)."""
         instant = _utc(local.replace(tzinfo=self.zone))
-        if self._local(instant) == local:
+        if self.wall(instant) == local:
             return instant
         return self._change(_utc(local.replace(tzinfo=self.zone, fold=1)), instant)
 
@@ -156,30 +172,57 @@ class Crontab:
                 after = before + half
         return after
 
-    def _local(self, instant: datetime) -> datetime:
+    def wall(self, instant: datetime) -> datetime:
+        """What the clock on the wall shows, without a zone."""
         return instant.astimezone(self.zone).replace(tzinfo=None, fold=0)
 
     def _offset(self, instant: datetime) -> timedelta:
-        return self._local(instant) - instant.replace(tzinfo=None)
+        return self.wall(instant) - instant.replace(tzinfo=None)
+
+
+def parse_cron(expression: str, timezone: str, rules: str | None = None) -> Crontab:
+    """Read the five fields of cron(8), or an `@` name, in an IANA zone; raises ScheduleError.
+
+    `rules` is the digest of past rules of the zone; by default those in force count.
+    """
+    _parse_fields(expression)  # refuses it before the zone
+    return _crontab(expression, rules or read_rules(timezone).digest)
 
 
 @lru_cache(maxsize=1024)
-def parse_cron(expression: str, timezone: str) -> Crontab:
-    """Read the five fields of cron(8), or an `@` name, in an IANA zone; raises ScheduleError."""
+def _parse_fields(expression: str) -> CronSim:
     fields = _read_fields(expression)
     try:
-        calendar = CronSim(" ".join(fields), _ANY_DATE)
+        return CronSim(" ".join(fields), _ANY_DATE)
     except CronSimError:
         message = "The cron expression names days its months do not have, so it can never fire."
         raise ScheduleError(message, field="cron") from None
-    return Crontab(calendar, read_zone(timezone), calendar.hours == _EVERY_HOUR)
+
+
+@lru_cache(maxsize=1024)
+def _crontab(expression: str, digest: str) -> Crontab:
+    rules = zone_rules().get_known(digest)
+    if rules is None:
+        raise ScheduleError("The zone's rules of that time are not on record.", field="timezone")
+    calendar = _parse_fields(expression)
+    return Crontab(calendar, rules.zone, calendar.hours == _EVERY_HOUR)
 
 
 def read_zone(key: str) -> ZoneInfo:
     """The IANA zone of that name; raises ScheduleError, also for names that are files or paths."""
+    return read_rules(key).zone
+
+
+def read_rules(key: str) -> Rules:
+    """The rules in force for a zone; raises ScheduleError as `read_zone` does."""
+    found = zone_rules().get_in_force(key)  # none but those that were read below
+    return found or _read_rules(key)
+
+
+def _read_rules(key: str) -> Rules:
     try:
         if len(key) <= _LONGEST_ZONE and _ZONE.fullmatch(key) and not _NOT_ZONES.fullmatch(key):
-            return ZoneInfo(key)
+            return zone_rules().get(key)
     except (OSError, LookupError, ValueError):
         pass  # a folder, a missing file, a file that is no zone
     message = "timezone must be a name in the IANA database, such as Europe/Berlin or UTC."

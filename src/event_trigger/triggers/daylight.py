@@ -12,7 +12,7 @@ def daylight_note(schedule: Schedule, instant: datetime) -> str | None:
     """Says so where daylight saving moved an instant, or made it one of two; else None."""
     if not isinstance(schedule, Cron):
         return None
-    crontab = parse_cron(schedule.expression, schedule.timezone)
+    crontab = parse_cron(schedule.expression, schedule.timezone, schedule.rules)
     local = instant.astimezone(crontab.zone)
     wall = local.replace(tzinfo=None, fold=0)
     if not crontab.shows(wall):

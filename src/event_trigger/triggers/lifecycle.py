@@ -26,7 +26,14 @@ from event_trigger.triggers.schemas import (
     ScheduledTriggerCreate,
     TriggerUpdate,
 )
-from event_trigger.triggers.settling import end, ending_of, plan_next, replan, settle
+from event_trigger.triggers.settling import (
+    end,
+    ending_of,
+    note_rules,
+    plan_next,
+    replan,
+    settle,
+)
 from event_trigger.vault import Vault
 from event_trigger.web.problems import refused
 
@@ -84,6 +91,7 @@ async def create(
     )
     _check_payload(trigger)
     plan_next(trigger)
+    await note_rules(session, trigger)
     await Triggers(session).add(trigger)
     hook = await follow_details(session, vault, trigger, before={})
     await notify(session, SCHEDULE_CHANGED)
@@ -118,6 +126,7 @@ async def change(
     trigger.loop_refused_at = None
     if trigger.type == TriggerType.SCHEDULED:
         await replan(session, trigger, ending, now=now)
+        await note_rules(session, trigger)
     hook = await follow_details(session, vault, trigger, before=before)
     await session.flush()
     if "tags" in patch:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import NamedTuple, assert_never
 
-from event_trigger.triggers.cron import parse_cron
+from event_trigger.triggers.cron import parse_cron, read_rules
 from event_trigger.triggers.interval import parse_interval
 from event_trigger.triggers.schedule_error import Field, ScheduleError
 
@@ -34,11 +34,15 @@ class Every(NamedTuple):
 
 
 class Cron(NamedTuple):
-    """The matches of a cron(8) expression in an IANA zone, up to and including `until`."""
+    """The matches of a cron(8) expression in an IANA zone, up to and including `until`.
+
+    `rules` is the digest of past rules of the zone; None stands for those in force.
+    """
 
     expression: str
     timezone: str = "UTC"
     until: datetime | None = None
+    rules: str | None = None
 
 
 Schedule = Once | Every | Cron
@@ -121,8 +125,8 @@ def next_fire_after(schedule: Schedule, after: datetime) -> datetime | None:
         case Every(start=start, interval=interval):
             missed = 0 if after < start else (after - start) // interval + 1
             fires_at = start + missed * interval
-        case Cron(expression=expression, timezone=timezone):
-            fires_at = _next_match(expression, timezone, after)
+        case Cron(expression=expression, timezone=timezone, rules=rules):
+            fires_at = _next_match(expression, rules or read_rules(timezone).digest, after)
         case _:
             assert_never(schedule)
     return fires_at if fires_at is not None and fires_at <= end else None
@@ -163,8 +167,8 @@ def count_between(schedule: Schedule, *, after: datetime, until: datetime) -> in
         case Every(start=start, interval=interval):
             first = max(0, (after - start) // interval + 1)
             return max(0, (until - start) // interval + 1 - first)
-        case Cron(expression=expression, timezone=timezone):
-            return parse_cron(expression, timezone).count_between(after, until)
+        case Cron(expression=expression, timezone=timezone, rules=rules):
+            return parse_cron(expression, timezone, rules).count_between(after, until)
         case _:
             assert_never(schedule)
 
@@ -217,8 +221,8 @@ def _once(anchor: datetime, time: datetime | None, interval: timedelta | None) -
 
 
 @lru_cache(maxsize=4096)  # many triggers of a batch may have the same cron
-def _next_match(expression: str, timezone: str, after: datetime) -> datetime | None:
-    return parse_cron(expression, timezone).next_after(after)
+def _next_match(expression: str, rules: str, after: datetime) -> datetime | None:
+    return parse_cron(expression, "", rules).next_after(after)
 
 
 def _latest_match(schedule: Cron, after: datetime, until: datetime) -> datetime | None:

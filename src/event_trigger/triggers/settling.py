@@ -9,10 +9,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from event_trigger.errors import Invalid
 from event_trigger.models import ScheduleVersion, Trigger, TriggerStatus, TriggerType, UnfiredReason
+from event_trigger.triggers.cron import read_rules
 from event_trigger.triggers.history import History, UnfiredOf
 from event_trigger.triggers.planning import Plan, Unfired, plan_of, readable_plan, schedule_part
-from event_trigger.triggers.schedule import stretch_between
+from event_trigger.triggers.schedule import Cron, stretch_between
 from event_trigger.triggers.schedule_error import ScheduleError
+from event_trigger.triggers.zone_store import ZoneStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +101,7 @@ async def _keep(
             anchor_at=ending.anchor_at,
             starts_after=trigger.in_force_after,
             ends_at=ended_at,
+            zone_rules=None if ending.plan is None else _rules_of(ending.plan),
         )
     )
 
@@ -109,9 +112,25 @@ def plan_next(trigger: Trigger) -> None:
     trigger.next_fire_at = None
     if trigger.type == TriggerType.SCHEDULED:
         plan = plan_or_refuse(trigger.details, anchor=trigger.anchor_at)
+        trigger.zone_rules = _rules_of(plan)
         trigger.next_fire_at = plan.next_after(trigger.settled_until, fired=trigger.scheduled_count)
         if trigger.next_fire_at is None:
             trigger.status = TriggerStatus.COMPLETED
+
+
+async def note_rules(session: AsyncSession, trigger: Trigger) -> None:
+    """Puts the rules of the trigger's zone on record, if its zone has none yet."""
+    if trigger.zone_rules is not None:
+        plan = plan_or_refuse(trigger.details, anchor=trigger.anchor_at)
+        await ZoneStore(session).note(plan, at=trigger.updated_at)
+
+
+def _rules_of(plan: Plan) -> str | None:
+    """The digest of the rules in force for a cron's zone; UTC has none."""
+    schedule = plan.schedule
+    if not isinstance(schedule, Cron) or schedule.timezone == "UTC":
+        return None
+    return read_rules(schedule.timezone).digest
 
 
 def plan_or_refuse(details: Mapping[str, Any], *, anchor: datetime) -> Plan:

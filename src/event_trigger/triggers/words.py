@@ -4,8 +4,9 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import assert_never
 
-from event_trigger.triggers.cron import Crontab, parse_cron
+from event_trigger.triggers.cron import Crontab, parse_cron, read_rules
 from event_trigger.triggers.schedule import Cron, Every, Once, Schedule
+from event_trigger.triggers.zone_rules import zone_rules
 
 _MOST_TIMES = 6  # times of day that are listed one by one
 _DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
@@ -29,8 +30,8 @@ def describe(schedule: Schedule) -> str:
             return f"Once, at {instant_text(at)}"
         case Every(start=start, interval=interval):
             sentence = f"Every {_duration(interval)}, counted from {instant_text(start)}"
-        case Cron(expression=expression, timezone=timezone):
-            crontab = parse_cron(expression, timezone)
+        case Cron(expression=expression, timezone=timezone, rules=rules):
+            crontab = parse_cron(expression, timezone, rules)
             parts = (_times(crontab), _days(crontab), _months(crontab))
             sentence = f"{' '.join(filter(None, parts))}, {timezone}"
         case _:
@@ -43,8 +44,18 @@ def describe(schedule: Schedule) -> str:
 def zone_of(schedule: Schedule) -> tzinfo:
     """The zone of the wall clock that a schedule goes by."""
     if isinstance(schedule, Cron):
-        return parse_cron(schedule.expression, schedule.timezone).zone
+        return parse_cron(schedule.expression, schedule.timezone, schedule.rules).zone
     return UTC
+
+
+def rules_version(schedule: Schedule) -> str | None:
+    """The version of the IANA database by which a cron's zone is read; None if it has no zone."""
+    if not isinstance(schedule, Cron):
+        return None
+    if schedule.rules is None:
+        return read_rules(schedule.timezone).version
+    known = zone_rules().get_known(schedule.rules)
+    return None if known is None else known.version
 
 
 def _times(crontab: Crontab) -> str:

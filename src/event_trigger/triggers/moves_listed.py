@@ -1,0 +1,136 @@
+"""Lists what newer zone rules would move, and what they have moved: for `tzdata`."""
+
+from collections.abc import AsyncIterator, Mapping
+from datetime import datetime, timedelta
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from event_trigger.db.clock import database_now
+from event_trigger.db.engine import Sessions
+from event_trigger.db.migrate import is_migrated
+from event_trigger.models import SHARDS, ScheduleVersion, Trigger
+from event_trigger.triggers.planned_rows import PlannedRows
+from event_trigger.triggers.planning import Plan, readable_plan
+from event_trigger.triggers.replanning import (
+    BATCH,
+    Change,
+    Found,
+    change_of,
+    moves_of,
+    zones_in_use,
+)
+from event_trigger.triggers.schedule import next_fire_after
+from event_trigger.triggers.words import instant_text
+from event_trigger.triggers.zone_moves import planned_by
+from event_trigger.triggers.zone_rules import Rules, is_newer, usual_rules, zone_rules
+from event_trigger.triggers.zone_store import ZoneStore, in_force
+
+_RECENT = timedelta(days=2)
+
+
+async def moves_in_words(sessions: Sessions) -> AsyncIterator[str]:
+    """A line for each trigger; works before this version has migrated the database, and after."""
+    async with sessions() as session:
+        connection = await session.connection()
+        migrated = await connection.run_sync(is_migrated)
+        changes = await _changes(session, migrated=migrated)
+    count = 0
+    async for found in _to_come(sessions, changes, migrated=migrated):
+        count += 1
+        yield _in_words(found)
+    yield f"Triggers that move at the next start: {count}."
+    if not migrated:
+        return
+    count = 0
+    async with sessions() as session:
+        async for line in _done(session):
+            count += 1
+            yield line
+    yield f"Triggers that moved, as far as is on record: {count}."
+
+
+async def _changes(session: AsyncSession, *, migrated: bool) -> dict[str, Change]:
+    """The zones that this machine has newer rules of than those that plans were made by."""
+    now, store, changes = await database_now(session), ZoneStore(session), dict[str, Change]()
+    newest = in_force(await store.list_all()) if migrated else {}
+    await store.load([one.digest for one in newest.values()])
+    for zone in sorted(await zones_in_use(session) | newest.keys()):
+        machine = zone_rules().of_machine(zone)
+        old = zone_rules().get_known(newest[zone].digest) if zone in newest else usual_rules(zone)
+        if machine is None or old is None or not is_newer(machine.version, old.version):
+            continue
+        if machine.digest != old.digest:
+            zone_rules().remember(machine)
+            zone_rules().remember(old)
+            changes[zone] = change_of(old, machine, since=now - _RECENT, until=now)
+    return changes
+
+
+async def _to_come(
+    sessions: Sessions, changes: Mapping[str, Change], *, migrated: bool
+) -> AsyncIterator[Found]:
+    for shard in range(SHARDS) if changes else ():
+        after, full = 0, True
+        while full:
+            async with sessions() as session:
+                batch = await PlannedRows(session).list_page(
+                    shard, [*changes], after=after, limit=BATCH, notes_rules=migrated
+                )
+            for found in moves_of(batch, changes):
+                yield found
+            full = len(batch) == BATCH
+            after = batch[-1].id if batch else after
+
+
+def _in_words(found: Found) -> str:
+    row, change, move = found
+    assert change.old is not None
+    times = [
+        "none" if one is None else instant_text(one)
+        for one in (row.next_fire_at, move.next_fire_at)
+    ]
+    if row.next_fire_at is None:
+        times = ["paused"] * 2
+    versions = f"{change.old.version or 'unknown'} → {change.new.version or 'unknown'}"
+    cron = row.read_details().get("cron")
+    return f"trigger {row.id}: {cron} {row.zone} ({versions}): {times[0]} → {times[1]}"
+
+
+async def _done(session: AsyncSession) -> AsyncIterator[str]:
+    """Schedules that newer rules ended, beside when the next one began, if that is in force."""
+    ended = ScheduleVersion
+    for shard in range(SHARDS):
+        rows = await session.execute(
+            select(ended, Trigger.in_force_after)
+            .outerjoin(
+                Trigger,
+                (Trigger.shard == shard)
+                & (Trigger.id == ended.trigger_id)
+                & (Trigger.version == ended.version + 1),
+            )
+            .where(ended.shard == shard, ended.moved_to.is_not(None))
+            .order_by(ended.trigger_id, ended.version)
+        )
+        for row, begins_after in rows.all():
+            yield await _done_in_words(session, row, begins_after)
+
+
+async def _done_in_words(
+    session: AsyncSession, row: ScheduleVersion, begins_after: datetime | None
+) -> str:
+    digests = [row.zone_rules or "", row.moved_to or ""]
+    await ZoneStore(session).load(digests)
+    plan = readable_plan(row.details, anchor=row.anchor_at)
+    old, new = map(zone_rules().get_known, digests)
+    times = [_first(plan, old, row.ends_at), _first(plan, new, begins_after)]
+    versions = " → ".join("unknown" if one is None else one.version for one in (old, new))
+    zone, cron = row.details.get("timezone"), row.details.get("cron")
+    return f"trigger {row.trigger_id}: {cron} {zone} ({versions}): {times[0]} → {times[1]}"
+
+
+def _first(plan: Plan | None, rules: Rules | None, after: datetime | None) -> str:
+    if plan is None or rules is None or after is None:
+        return "unknown"
+    instant = next_fire_after(planned_by(plan, rules.digest).schedule, after)
+    return "none" if instant is None else instant_text(instant)

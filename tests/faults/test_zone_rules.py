@@ -1,0 +1,145 @@
+"""New zone rules between two starts, with a kill: each local time fires once, and all adds up."""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
+
+from tests.faults.site import Postgres, Site, make
+from tests.support.clock import create_still_database, make_still_template, name_of, set_clock
+from tests.support.databases import connect, create_database
+from tests.support.processes import Served, environment, open_folder, run, start, until_ready
+from tests.support.services import fill_with_people
+from tests.support.waiting import eventually
+from tests.support.zones import make_zones, zone_file
+
+HOUR = timedelta(hours=1)
+DAY = timedelta(days=1)
+BEGIN = datetime(2027, 3, 1, 2, tzinfo=UTC)
+CHANGE = datetime(2027, 3, 3, 16, 30, tzinfo=UTC)
+END = datetime(2027, 3, 6, 2, tzinfo=UTC)
+# what 2090a says, and what 2090b does
+OFFSETS = {"Test/Later": (HOUR, 0 * HOUR), "Test/Earlier": (-8 * HOUR, -7 * HOUR)}
+CRONS = {"0 9 * * *": "latest", "0 9-17 * * *": "all", "*/30 * * * *": "all"}
+
+
+@asynccontextmanager
+async def still_site() -> AsyncIterator[tuple[Site, Any]]:
+    """A site whose database has a clock that stands still, and a connection to move it."""
+    with open_folder(on_disk=True) as folder:
+        postgres = Postgres(folder)
+        postgres.start()
+        blank = await create_database(postgres.url)
+        await fill_with_people(blank)
+        template = await make_still_template(postgres.url, template=name_of(blank), start=BEGIN)
+        url = await create_still_database(postgres.url, template=template)
+        database = await connect(url)
+        built = Site(folder, postgres, url, {"EVENT_TRIGGER_KEEP_FOR": "P90D"})
+        try:
+            yield built, database
+        finally:
+            await database.close()
+            for one in built.replicas:
+                if one.process.poll() is None:
+                    one.process.kill()
+                    one.process.wait()
+            postgres.stop()
+
+
+async def advance(database: Any, until: datetime) -> None:
+    """Moves the clock two hours at a time, and waits until all that is due has fired."""
+    now = await database.fetchval("SELECT instant FROM testing.clock")
+    while now < until:
+        now = min(now + 2 * HOUR, until)
+        await set_clock(database, now)
+        await database.execute("SELECT pg_notify('event_trigger_schedule', '')")
+        await until_fired(database)
+
+
+async def until_fired(database: Any) -> None:
+    await eventually(
+        lambda: database.fetchval(
+            "SELECT count(*) FROM triggers, testing.clock WHERE next_fire_at <= instant"
+        ),
+        lambda due: due == 0,
+        within=30,
+    )
+
+
+async def announced(replicas: list[Served]) -> list[bool]:
+    assert all(one.process.poll() is None for one in replicas), [one.logged for one in replicas]
+    return ["/api/docs" in one.printed for one in replicas]
+
+
+async def labels_of(database: Any, made: dict[str, Any]) -> Counter[datetime]:
+    """How often each local time fired, as the clock on the wall showed it by the rules then."""
+    old, new = (timezone(offset) for offset in OFFSETS[made["details"]["timezone"]])
+    rows = await database.fetch(
+        "SELECT scheduled_for, triggered_at FROM events WHERE trigger_id = $1", made["id"]
+    )
+    return Counter(
+        row["scheduled_for"]
+        .astimezone(old if row["triggered_at"] < CHANGE else new)
+        .replace(tzinfo=None)
+        for row in rows
+    )
+
+
+async def test_new_rules_between_two_starts_cost_no_local_time_and_repeat_none() -> None:
+    async with still_site() as (built, database):
+        settings = dict(built.more)
+        for version, place in (("2090a", 0), ("2090b", 1)):
+            zones = {key: zone_file(offsets[place]) for key, offsets in OFFSETS.items()}
+            folder = make_zones(built.folder / version, version, zones)
+            settings[version] = folder["PYTHONTZPATH"]
+        built.more["PYTHONTZPATH"] = settings["2090a"]
+        await built.start(1)
+        async with built.client() as client:
+            made = [
+                await make(client, {"cron": cron, "timezone": zone, "catch_up": catch_up})
+                for zone in OFFSETS
+                for cron, catch_up in CRONS.items()
+            ]
+        await advance(database, CHANGE)
+        built.kill(0)
+        built.more["PYTHONTZPATH"] = settings["2090b"]
+        listed = run(built.folder, "tzdata", **built.settings).stdout
+        more = [start(built.folder, [], environment(**built.settings)) for _ in range(2)]
+        built.replicas += more
+        await eventually(lambda: announced(more), all, within=120)  # two at once, on a busy machine
+        await asyncio.gather(*(until_ready(one) for one in more))
+        await until_fired(database)
+        await advance(database, END)
+        labels = {one["id"]: await labels_of(database, one) for one in made}
+        await built.end()
+        code, said = built.audit()
+
+    print(f"tzdata, before the start by new rules:\n{listed}")
+    print(f"audit: {said.strip()}")
+    repeated = {}
+    for one in made:
+        found = labels[one["id"]]
+        repeated[one["id"]] = [str(at) for at, count in found.items() if count > 1]
+        details = one["details"]
+        print(
+            f"  {details['timezone']:12} {details['cron']:14} {found.total()} events,"
+            f" twice: {repeated[one['id']] or 'none'}"
+        )
+    for one in made:
+        found, cron = labels[one["id"]], one["details"]["cron"]
+        if cron != "*/30 * * * *":  # those go by real time, as over daylight saving
+            assert repeated[one["id"]] == []
+            assert missing(found, range(9, 10) if cron == "0 9 * * *" else range(9, 18)) == []
+    assert code == 0, said
+
+
+def missing(found: Counter[datetime], hours: range) -> list[datetime]:
+    """The local times between the first and the last that did not fire."""
+    at, lost = min(found), []
+    while at < max(found):
+        if at.hour in hours and at not in found:
+            lost.append(at)
+        at += HOUR
+    return lost
