@@ -17,9 +17,10 @@ from tests.support.zones import make_zones, zone_file
 
 HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
-BEGIN = datetime(2027, 3, 1, 2, tzinfo=UTC)
-CHANGE = datetime(2027, 3, 3, 16, 30, tzinfo=UTC)
-END = datetime(2027, 3, 6, 2, tzinfo=UTC)
+# before any real time: it judges sessions by the clock that stands still
+BEGIN = datetime(2025, 3, 1, 2, tzinfo=UTC)
+CHANGE = datetime(2025, 3, 3, 16, 30, tzinfo=UTC)
+END = datetime(2025, 3, 6, 2, tzinfo=UTC)
 # what 2090a says, and what 2090b does
 OFFSETS = {"Test/Later": (HOUR, 0 * HOUR), "Test/Earlier": (-8 * HOUR, -7 * HOUR)}
 CRONS = {"0 9 * * *": "latest", "0 9-17 * * *": "all", "*/30 * * * *": "all"}

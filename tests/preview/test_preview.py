@@ -6,6 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
+from event_trigger.triggers.zone_rules import zone_rules
 from tests.support.problems import places_of, problem_of
 from tests.support.services import ADA, BOB, Service, idle_service
 from tests.support.triggers import make_api, make_scheduled, read
@@ -40,6 +41,26 @@ async def schedule_of(client: httpx.AsyncClient, trigger_id: int, **query: Any) 
     return found
 
 
+@pytest.mark.parametrize(
+    ("zone", "after", "first"),
+    [
+        ("America/Vancouver", "2026-12-01T00:00:00Z", "2026-12-01T16:00:00Z"),
+        ("America/Edmonton", "2026-12-01T00:00:00Z", "2026-12-01T15:00:00Z"),
+        ("America/Winnipeg", "2026-12-01T00:00:00Z", "2026-12-01T14:00:00Z"),
+        ("America/Havana", "2026-12-01T00:00:00Z", "2026-12-01T13:00:00Z"),
+        ("Africa/Casablanca", "2026-12-01T00:00:00Z", "2026-12-01T09:00:00Z"),
+        ("Africa/El_Aaiun", "2026-12-01T00:00:00Z", "2026-12-01T09:00:00Z"),
+    ],
+)
+async def test_the_newest_zone_rules_count(
+    ada: httpx.AsyncClient, zone: str, after: str, first: str
+) -> None:
+    found = await preview(ada, {"cron": "0 9 * * *", "timezone": zone}, after=after, count=1)
+
+    assert found["instants"][0]["at"] == first
+    assert found["zone_rules"] >= "2026f"
+
+
 async def test_a_schedule_is_shown_before_it_happens(ada: httpx.AsyncClient) -> None:
     window = {"from": "2027-03-27T12:00:00Z"}
     found = await preview(ada, BERLIN, count=2, **window)
@@ -48,6 +69,7 @@ async def test_a_schedule_is_shown_before_it_happens(ada: httpx.AsyncClient) -> 
     assert found == {
         "words": "At 02:30, Europe/Berlin",
         "timezone": "Europe/Berlin",
+        "zone_rules": zone_rules().version,
         "instants": [
             {
                 "at": "2027-03-28T01:00:00Z",
@@ -121,6 +143,7 @@ async def test_what_will_not_fire_by_itself_has_no_instants(ada: httpx.AsyncClie
     assert await schedule_of(ada, completed["id"]) == {
         "words": "Once, at 2025-03-13T10:00:00Z",
         "timezone": "UTC",
+        "zone_rules": None,
         "instants": [],
         "total": None,
     }

@@ -2,10 +2,10 @@
 
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import httpx
 
+from event_trigger.triggers.cron import read_zone
 from tests.support.problems import places_of, problem_of
 from tests.support.triggers import ONLY_WRITTEN, instant, make_api, make_scheduled, read
 
@@ -46,7 +46,7 @@ def next_change(zones: dict[str, Any], *, forward: bool) -> tuple[str, date]:
 
 
 def offset(zone: str, day: date) -> timedelta:
-    found = datetime(day.year, day.month, day.day, tzinfo=ZoneInfo(zone)).utcoffset()
+    found = datetime(day.year, day.month, day.day, tzinfo=read_zone(zone)).utcoffset()
     assert found is not None
     return found
 

@@ -140,9 +140,8 @@ async def _plan_alone(sessions: Sessions, keep_for: timedelta) -> None:
         if _has_unknown_zones(marker := in_force(found)):
             await ZoneStore(session).confirm(marker[MARKER].digest, zone_rules().version)
         await notify(session, SCHEDULE_CHANGED)
-    if changes:
-        versions = sorted({change.new.version for change in changes.values()})
-        log.warning("planned_again", zones=sorted(changes), version=versions[-1], moved=moved)
+    if moved:
+        log.warning("planned_again", zones=sorted(changes), triggers=moved)
 
 
 async def _put_on_record(session: AsyncSession, now: datetime) -> None:
@@ -171,7 +170,8 @@ async def _changes_of(
     session: AsyncSession, found: Sequence[OnRecord], *, since: datetime, until: datetime
 ) -> dict[str, Change]:
     """The zones that are not planned by their newest rules yet, as far as those differ."""
-    fresh = [one for one in in_force(found).values() if one.planned_at is None]
+    newest = in_force(found)
+    fresh = [one for zone, one in newest.items() if one.planned_at is None and zone != MARKER]
     replaced = {one.zone: before(found, one) for one in fresh}
     old = {zone: one.digest for zone, one in replaced.items() if one is not None}
     await ZoneStore(session).load([*old.values(), *(one.digest for one in fresh)])
