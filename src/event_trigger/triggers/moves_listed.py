@@ -1,7 +1,8 @@
 """Lists what newer zone rules would move, and what they have moved: for `tzdata`."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Sequence
 from datetime import datetime, timedelta
+from typing import Any, NamedTuple
 
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -10,7 +11,7 @@ from event_trigger.db.clock import database_now
 from event_trigger.db.engine import Sessions
 from event_trigger.db.migrate import is_migrated
 from event_trigger.models import SHARDS, ScheduleVersion, Trigger
-from event_trigger.triggers.planned_rows import PlannedRows
+from event_trigger.triggers.planned_rows import PlannedRow, PlannedRows
 from event_trigger.triggers.planning import Plan, readable_plan
 from event_trigger.triggers.replanning import (
     BATCH,
@@ -22,11 +23,17 @@ from event_trigger.triggers.replanning import (
 )
 from event_trigger.triggers.schedule import next_fire_after
 from event_trigger.triggers.words import instant_text
-from event_trigger.triggers.zone_moves import planned_by
+from event_trigger.triggers.zone_moves import first_difference, planned_by
 from event_trigger.triggers.zone_rules import Rules, is_newer, usual_rules, zone_rules
 from event_trigger.triggers.zone_store import ZoneStore, in_force
 
 _RECENT = timedelta(days=2)
+_COMING = timedelta(days=366)
+
+
+class _Versions(NamedTuple):
+    old: Rules | None
+    new: Rules | None
 
 
 async def moves_in_words(sessions: Sessions) -> AsyncIterator[str]:
@@ -35,11 +42,20 @@ async def moves_in_words(sessions: Sessions) -> AsyncIterator[str]:
         connection = await session.connection()
         migrated = await connection.run_sync(is_migrated)
         changes = await _changes(session, migrated=migrated)
-    count = 0
-    async for found in _to_come(sessions, changes, migrated=migrated):
-        count += 1
-        yield _in_words(found)
-    yield f"Triggers that move at the next start: {count}."
+        now = await database_now(session)
+    differences = {zone: _difference(change, now) for zone, change in changes.items()}
+    moved = later = 0
+    async for batch in _pages(sessions, [*changes], migrated=migrated):
+        for found in (moves := moves_of(batch, changes)):
+            moved += 1
+            yield _in_words(found)
+        gone = {found.row.id for found in moves}
+        for row in batch:
+            at = None if row.id in gone else differences[row.zone]
+            if at is not None and (words := _later_in_words(row, changes[row.zone], at)):
+                later += 1
+                yield words
+    yield f"Triggers that move at the next start: {moved}; only within a year of it: {later}."
     if not migrated:
         return
     count = 0
@@ -67,34 +83,53 @@ async def _changes(session: AsyncSession, *, migrated: bool) -> dict[str, Change
     return changes
 
 
-async def _to_come(
-    sessions: Sessions, changes: Mapping[str, Change], *, migrated: bool
-) -> AsyncIterator[Found]:
-    for shard in range(SHARDS) if changes else ():
+def _difference(change: Change, now: datetime) -> datetime | None:
+    assert change.old is not None
+    return first_difference(change.old.zone, change.new.zone, since=now, until=now + _COMING)
+
+
+async def _pages(
+    sessions: Sessions, zones: Sequence[str], *, migrated: bool
+) -> AsyncIterator[list[PlannedRow]]:
+    for shard in range(SHARDS) if zones else ():
         after, full = 0, True
         while full:
             async with sessions() as session:
                 batch = await PlannedRows(session).list_page(
-                    shard, [*changes], after=after, limit=BATCH, notes_rules=migrated
+                    shard, zones, after=after, limit=BATCH, notes_rules=migrated
                 )
-            for found in moves_of(batch, changes):
-                yield found
+            yield batch
             full = len(batch) == BATCH
             after = batch[-1].id if batch else after
 
 
-def _in_words(found: Found) -> str:
-    row, change, move = found
+def _later_in_words(row: PlannedRow, change: Change, at: datetime) -> str | None:
+    """What moves though the next instant does not, from when the rules begin to disagree."""
+    plan = readable_plan(row.read_details(), anchor=row.anchor_at)
     assert change.old is not None
+    if plan is None or row.zone_rules == change.new.digest:
+        return None
+    times = [_first(plan, rules, at) for rules in (change.old, change.new)]
+    return None if times[0] == times[1] else _line(row.id, row.read_details(), change, times)
+
+
+def _in_words(found: Found) -> str:
+    row, move = found.row, found.move
     times = [
         "none" if one is None else instant_text(one)
         for one in (row.next_fire_at, move.next_fire_at)
     ]
     if row.next_fire_at is None:
         times = ["paused"] * 2
-    versions = f"{change.old.version or 'unknown'} → {change.new.version or 'unknown'}"
-    cron = row.read_details().get("cron")
-    return f"trigger {row.id}: {cron} {row.zone} ({versions}): {times[0]} → {times[1]}"
+    return _line(row.id, row.read_details(), found.change, times)
+
+
+def _line(trigger_id: int, details: Any, change: Change | _Versions, times: Sequence[str]) -> str:
+    old, new = (
+        "unknown" if one is None else one.version or "?" for one in (change.old, change.new)
+    )
+    cron, zone = details.get("cron"), details.get("timezone")
+    return f"trigger {trigger_id}: {cron} {zone} ({old} → {new}): {times[0]} → {times[1]}"
 
 
 async def _done(session: AsyncSession) -> AsyncIterator[str]:
@@ -124,9 +159,7 @@ async def _done_in_words(
     plan = readable_plan(row.details, anchor=row.anchor_at)
     old, new = map(zone_rules().get_known, digests)
     times = [_first(plan, old, row.ends_at), _first(plan, new, begins_after)]
-    versions = " → ".join("unknown" if one is None else one.version for one in (old, new))
-    zone, cron = row.details.get("timezone"), row.details.get("cron")
-    return f"trigger {row.trigger_id}: {cron} {zone} ({versions}): {times[0]} → {times[1]}"
+    return _line(row.trigger_id, row.details, _Versions(old, new), times)
 
 
 def _first(plan: Plan | None, rules: Rules | None, after: datetime | None) -> str:

@@ -19,7 +19,7 @@ from event_trigger.triggers.schedule import Cron
 from event_trigger.triggers.zone_moves import (
     Move,
     Standing,
-    differ_between,
+    first_difference,
     moved_plan,
     planned_by,
 )
@@ -190,8 +190,11 @@ async def _changes_of(
 
 
 def change_of(old: Rules | None, new: Rules, *, since: datetime, until: datetime) -> Change:
-    differs = old is not None and differ_between(old.zone, new.zone, since=since, until=until)
-    return Change(old, new, differs)
+    """`since` and `until` are the ends of the past that is accounted for."""
+    if old is None:
+        return Change(None, new, past_differs=False)
+    difference = first_difference(old.zone, new.zone, since=since, until=until)
+    return Change(old, new, past_differs=difference is not None)
 
 
 async def _plan_shard(sessions: Sessions, shard: int, changes: Mapping[str, Change]) -> int:
