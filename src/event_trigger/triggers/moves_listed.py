@@ -72,19 +72,23 @@ async def _changes(session: AsyncSession, *, migrated: bool) -> dict[str, Change
     newest = in_force(await store.list_all()) if migrated else {}
     await store.load([one.digest for one in newest.values()])
     for zone in sorted(await zones_in_use(session) | newest.keys()):
-        machine = zone_rules().of_machine(zone)
-        old = zone_rules().get_known(newest[zone].digest) if zone in newest else usual_rules(zone)
-        if machine is None or old is None or not is_newer(machine.version, old.version):
+        machine, on_record = zone_rules().of_machine(zone), newest.get(zone)
+        if machine is None:
             continue
-        if machine.digest != old.digest:
-            zone_rules().remember(machine)
-            zone_rules().remember(old)
-            changes[zone] = change_of(old, machine, since=now - _RECENT, until=now)
+        old = usual_rules(zone) if on_record is None else zone_rules().get_known(on_record.digest)
+        if old is not None and not is_newer(machine.version, old.version):
+            old = None
+        if (old is None and on_record is not None) or (old and old.digest == machine.digest):
+            continue
+        for rules in filter(None, (old, machine)):
+            zone_rules().remember(rules)
+        changes[zone] = change_of(old, machine, since=now - _RECENT, until=now)
     return changes
 
 
 def _difference(change: Change, now: datetime) -> datetime | None:
-    assert change.old is not None
+    if change.old is None:
+        return None
     return first_difference(change.old.zone, change.new.zone, since=now, until=now + _COMING)
 
 
@@ -106,7 +110,6 @@ async def _pages(
 def _later_in_words(row: PlannedRow, change: Change, at: datetime) -> str | None:
     """What moves though the next instant does not, from when the rules begin to disagree."""
     plan = readable_plan(row.read_details(), anchor=row.anchor_at)
-    assert change.old is not None
     if plan is None or row.zone_rules == change.new.digest:
         return None
     times = [_first(plan, rules, at) for rules in (change.old, change.new)]
