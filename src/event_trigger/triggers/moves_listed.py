@@ -12,7 +12,7 @@ from event_trigger.db.engine import Sessions
 from event_trigger.db.migrate import is_migrated
 from event_trigger.models import SHARDS, ScheduleVersion, Trigger
 from event_trigger.triggers.planned_rows import PlannedRow, PlannedRows
-from event_trigger.triggers.planning import Plan, readable_plan
+from event_trigger.triggers.planning import Plan, readable_plan, readable_stored
 from event_trigger.triggers.replanning import (
     BATCH,
     Change,
@@ -109,7 +109,7 @@ async def _pages(
 
 def _later_in_words(row: PlannedRow, change: Change, at: datetime) -> str | None:
     """What moves though the next instant does not, from when the rules begin to disagree."""
-    plan = readable_plan(row.read_details(), anchor=row.anchor_at)
+    plan = readable_stored(row.details, anchor=row.anchor_at)
     if plan is None or row.zone_rules == change.new.digest:
         return None
     times = [_first(plan, rules, at) for rules in (change.old, change.new)]

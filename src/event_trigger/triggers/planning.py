@@ -106,6 +106,14 @@ def readable_plan(details: Any, *, anchor: datetime) -> Plan | None:
         return None
 
 
+def readable_stored(details: str, *, anchor: datetime) -> Plan | None:
+    """As `readable_plan`, for JSON as it is stored, of which many have the same."""
+    try:
+        return plan_of_stored(details, anchor=anchor)
+    except (ValueError, TypeError, AttributeError, OverflowError):
+        return None
+
+
 def schedule_part(details: Any) -> dict[str, Any]:
     """Of a trigger's details, those that say when it fires; none if they cannot be read."""
     if not isinstance(details, Mapping):

@@ -14,7 +14,7 @@ from event_trigger.db.engine import Sessions, create_engine, create_sessions
 from event_trigger.db.notify import SCHEDULE_CHANGED, notify
 from event_trigger.models import SHARDS
 from event_trigger.triggers.planned_rows import PlannedRow, PlannedRows, Rewritten
-from event_trigger.triggers.planning import readable_plan
+from event_trigger.triggers.planning import readable_stored
 from event_trigger.triggers.schedule import Cron
 from event_trigger.triggers.zone_moves import (
     Move,
@@ -228,7 +228,7 @@ def moves_of(batch: Sequence[PlannedRow], changes: Mapping[str, Change]) -> list
 
 
 def _move_of(row: PlannedRow, change: Change) -> Move | None:
-    plan = readable_plan(row.read_details(), anchor=row.anchor_at)
+    plan = readable_stored(row.details, anchor=row.anchor_at)
     if plan is None or not isinstance(plan.schedule, Cron):
         return None  # it is set aside when it is due
     old = None if change.old is None else planned_by(plan, change.old.digest)
