@@ -183,10 +183,8 @@ def _check(settings: Settings) -> Work[str]:
         kind = "your own" if settings.database_url is not None else "embedded"
         return (
             f"Settings are valid.\nThe database ({kind}, PostgreSQL {'.'.join(map(str, server))})"
-            f" answers, and is at {at}.
-Zone rules: {describe_rules()}."
-            + ("" if installation is None else f"
-This is installation {installation}.")
+            f" answers, and is at {at}.\nZone rules: {describe_rules()}."
+            + ("" if installation is None else f"\nThis is installation {installation}.")
         )
 
     return check

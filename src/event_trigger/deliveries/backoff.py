@@ -7,6 +7,8 @@ from email.utils import parsedate_to_datetime
 
 JITTER = 0.2  # so that what failed together does not come back together
 LONGEST_RETRY_AFTER = timedelta(hours=24)
+HELD_FREE_FOR = timedelta(hours=24)  # then a receiver that never takes it costs tries again
+_LEAST_SHARE = 10
 _SECONDS = re.compile(r"[0-9]+", re.ASCII)
 
 
@@ -36,3 +38,12 @@ def parse_retry_after(value: str, *, now: datetime) -> timedelta | None:
         except (ValueError, TypeError, OverflowError):
             return None
     return min(wait, LONGEST_RETRY_AFTER) if wait > timedelta(0) else None
+
+
+def wait_while_held(asked: timedelta, *, age: timedelta) -> timedelta | None:
+    """The wait of a delivery whose destination is held, when that costs no try; else None.
+
+    A tenth of its `age` (since it was queued) at least: a receiver that asks for a second again and
+    again is asked a hundred times a day for one delivery, and not once each second.
+    """
+    return max(asked, age / _LEAST_SHARE) if age < HELD_FREE_FOR else None

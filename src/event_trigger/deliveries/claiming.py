@@ -90,6 +90,7 @@ def _room(destination: Claimed) -> int:
         _bucket(destination),
         widest=destination.max_concurrency,
         in_flight=destination.in_flight,
+        held_until=destination.held_until,
         now=destination.now,
     )
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from event_trigger.deliveries.backoff import backoff, parse_retry_after
+from event_trigger.deliveries.backoff import backoff, parse_retry_after, wait_while_held
 from event_trigger.deliveries.cloud_event import MEDIA_TYPE, CloudEvent, source_of
 from event_trigger.deliveries.hops import HOPS_HEADER, MOST_HOPS, LoopDetected
 from event_trigger.deliveries.queue import Claimed, Recorded
@@ -14,6 +14,7 @@ from event_trigger.destinations.secrets import Secrets
 from event_trigger.models import DeliveryError, DeliveryStatus
 
 _NO_RETRY = frozenset({DeliveryError.GONE})
+_HOLDING = frozenset({429, 503})
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +30,7 @@ class Leased:
     destination_id: int
     lease: int
     tries: int
+    queued_at: datetime
     size: int
     url: str
     hops: int
@@ -51,6 +53,7 @@ def leased(shard: int, row: Claimed, destination: Claimed) -> Leased:
         destination_id=row.destination_id,
         lease=row.lease,
         tries=row.tries,
+        queued_at=row.queued_at,
         size=row.payload_size,
         url=destination.url,
         hops=row.hops + 1,
@@ -102,8 +105,16 @@ def recorded(
     schedule: Sequence[float],
     jitter: float,
 ) -> Recorded:
-    """Delivered, to be tried again at an instant, or exhausted."""
-    wait = _wait(delivery, answer, now=ended_at, schedule=schedule, jitter=jitter)
+    """Delivered, to be tried again at an instant, or exhausted.
+
+    A 429 or 503 with `Retry-After` holds the destination, and for a day costs none of the tries.
+    """
+    asked = _asked(answer, now=ended_at)
+    held = asked if answer.status_code in _HOLDING else None
+    free = None if held is None else wait_while_held(held, age=ended_at - delivery.queued_at)
+    wait = (
+        _wait(delivery, answer, asked, schedule=schedule, jitter=jitter) if free is None else free
+    )
     if answer.error is None:
         status = DeliveryStatus.DELIVERED
     else:
@@ -119,19 +130,29 @@ def recorded(
         status_code=answer.status_code,
         error=answer.error,
         response=answer.response,
+        held_until=None if held is None else ended_at + held,
+        cost=1 if free is None else 0,
     )
 
 
+def _asked(answer: Answer, *, now: datetime) -> timedelta | None:
+    if answer.error is None or answer.retry_after is None:
+        return None
+    return parse_retry_after(answer.retry_after, now=now)
+
+
 def _wait(
-    delivery: Leased, answer: Answer, *, now: datetime, schedule: Sequence[float], jitter: float
+    delivery: Leased,
+    answer: Answer,
+    asked: timedelta | None,
+    *,
+    schedule: Sequence[float],
+    jitter: float,
 ) -> timedelta | None:
     if answer.error is None or answer.error in _NO_RETRY or _ends_loop(delivery, answer):
         return None
     wait = backoff(delivery.tries + 1, schedule, jitter=jitter)
-    if wait is None or answer.retry_after is None:
-        return wait
-    asked = parse_retry_after(answer.retry_after, now=now)
-    return wait if asked is None else max(wait, asked)
+    return wait if wait is None or asked is None else max(wait, asked)
 
 
 def _ends_loop(delivery: Leased, answer: Answer) -> bool:

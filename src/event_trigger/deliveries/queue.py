@@ -16,7 +16,8 @@ from event_trigger.models import DeliveryError, DeliveryStatus
 # time). now() is said where an index must serve, which clock_timestamp() cannot.
 _LOCK_DESTINATIONS = """
     SELECT id, owner_id, url, timeout, rate_limit, max_concurrency, sealed, key_id,
-        deleted_at, failures, "window", probe_at, tokens, tokens_at, clock_timestamp() AS now,
+        deleted_at, failures, "window", probe_at, held_until, tokens, tokens_at,
+        clock_timestamp() AS now,
         leases.in_flight, leases.abandoned
     FROM destinations CROSS JOIN LATERAL (
         SELECT count(*) FILTER (WHERE leased_until > now()) AS in_flight,
@@ -58,8 +59,8 @@ _CLAIM = text("""
         next_attempt_at = (CAST(:untils AS timestamptz[]))
             [array_position(CAST(:ids AS bigint[]), destination_id)]
     WHERE shard = :shard AND ctid = ANY (ARRAY(SELECT tid FROM claimed))
-    RETURNING id, destination_id, lease, tries, payload_size, trigger_id, trigger_name, event_id,
-        event_type, triggered_at, scheduled_for, is_test, replay_of, hops, installation,
+    RETURNING id, destination_id, lease, tries, queued_at, payload_size, trigger_id, trigger_name,
+        event_id, event_type, triggered_at, scheduled_for, is_test, replay_of, hops, installation,
         CAST(payload AS text) AS payload
 """)
 _RECORD = text("""
@@ -68,13 +69,14 @@ _RECORD = text("""
             CAST(:ids AS bigint[]), CAST(:leases AS bigint[]), CAST(:statuses AS text[]),
             CAST(:next_attempt_ats AS timestamptz[]), CAST(:finished_ats AS timestamptz[]),
             CAST(:attempted_ats AS timestamptz[]), CAST(:durations AS float8[]),
-            CAST(:status_codes AS bigint[]), CAST(:errors AS text[]), CAST(:responses AS text[])
+            CAST(:status_codes AS bigint[]), CAST(:errors AS text[]), CAST(:responses AS text[]),
+            CAST(:costs AS int[])
         ) AS outcome (id, lease, status, next_attempt_at, finished_at, attempted_at, duration_ms,
-            status_code, error, response)
+            status_code, error, response, cost)
     ), recorded AS (
         UPDATE deliveries SET
             status = outcomes.status, attempt_count = deliveries.attempt_count + 1,
-            tries = deliveries.tries + 1, leased_until = NULL, error = outcomes.error,
+            tries = deliveries.tries + outcomes.cost, leased_until = NULL, error = outcomes.error,
             next_attempt_at = outcomes.next_attempt_at, finished_at = outcomes.finished_at
         FROM outcomes
         WHERE deliveries.shard = :shard AND deliveries.id = ANY (CAST(:ids AS bigint[]))
@@ -95,12 +97,13 @@ _LIST_RESTLESS = text("""
 """)
 _SAVE_BREAKERS = text("""
     UPDATE destinations SET failures = saved.failures, "window" = saved.window,
-        probe_at = saved.probe_at,
+        probe_at = saved.probe_at, held_until = saved.held_until,
         disabled_reason = coalesce(destinations.disabled_reason, saved.disabled_reason)
     FROM unnest(
         CAST(:ids AS bigint[]), CAST(:failures AS bigint[]), CAST(:windows AS bigint[]),
-        CAST(:probe_ats AS timestamptz[]), CAST(:disabled_reasons AS text[])
-    ) AS saved (id, failures, "window", probe_at, disabled_reason)
+        CAST(:probe_ats AS timestamptz[]), CAST(:held_untils AS timestamptz[]),
+        CAST(:disabled_reasons AS text[])
+    ) AS saved (id, failures, "window", probe_at, held_until, disabled_reason)
     WHERE destinations.shard = :shard AND destinations.id = saved.id
 """)
 _SAVE_BUCKETS = text("""
@@ -127,7 +130,11 @@ class Granted:
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """What came of one attempt, and what becomes of its delivery."""
+    """What came of one attempt, and what becomes of its delivery.
+
+    `held_until` is there when the receiver asked not to be called before; `cost` is how many of the
+    delivery's tries it takes: 1, or 0.
+    """
 
     delivery_id: int
     lease: int
@@ -139,6 +146,8 @@ class Recorded:
     status_code: int | None
     error: DeliveryError | None
     response: str | None
+    held_until: datetime | None
+    cost: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +156,7 @@ class Health:
 
     destination_id: int
     breaker: Breaker
+    held_until: datetime | None
     disabled_reason: str | None
 
 
@@ -207,6 +217,7 @@ class Queue:
             "status_codes": [one.status_code for one in outcomes],
             "errors": [one.error for one in outcomes],
             "responses": [one.response for one in outcomes],
+            "costs": [one.cost for one in outcomes],
         }
         return set((await self.session.scalars(_RECORD, values)).all())
 
@@ -221,6 +232,7 @@ class Queue:
             "failures": [one.breaker.failures for one in health],
             "windows": [one.breaker.window for one in health],
             "probe_ats": [one.breaker.probe_at for one in health],
+            "held_untils": [one.held_until for one in health],
             "disabled_reasons": [one.disabled_reason for one in health],
         }
         await self.session.execute(_SAVE_BREAKERS, saved)

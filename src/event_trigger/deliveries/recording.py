@@ -10,7 +10,7 @@ import structlog
 from event_trigger.db.engine import Sessions, is_outage
 from event_trigger.deliveries.parcel import Leased
 from event_trigger.deliveries.queue import Claimed, Health, Queue, Recorded
-from event_trigger.destinations.pacing import Breaker
+from event_trigger.destinations.pacing import Breaker, Verdict, judge
 from event_trigger.models import DeliveryError, DisabledReason
 
 log = structlog.get_logger()
@@ -25,6 +25,17 @@ class Done:
 
     delivery: Leased
     outcome: Recorded
+
+    @property
+    def verdict(self) -> Verdict:
+        """What it says of the destination."""
+        return judge(self.outcome.status_code)
+
+    @property
+    def changes_its_destination(self) -> bool:
+        """Whether it does, also where no attempt has failed before."""
+        gone = self.outcome.error is DeliveryError.GONE
+        return gone or self.verdict is not Verdict.ALIVE
 
 
 class Recorder:
@@ -72,7 +83,7 @@ class Recorder:
 
     async def _record_shard(self, shard: int, group: Sequence[Done]) -> None:
         """Recording twice, after an answer that was lost, changes nothing: the lease is over."""
-        failing = {one.delivery.destination_id for one in group if one.outcome.error is not None}
+        failing = {one.delivery.destination_id for one in group if one.changes_its_destination}
         others = {one.delivery.destination_id for one in group} - failing
         async with self._sessions.begin() as session:
             queue = Queue(session)
@@ -96,13 +107,14 @@ def health_of(destination: Claimed, group: Sequence[Done]) -> Health:
     What was sent to the URL that it had before says nothing of the one that it has now.
     """
     breaker, disabled = breaker_of(destination), None
+    held_until = destination.held_until
     for one in group:
         if (one.delivery.destination_id, one.delivery.url) != (destination.id, destination.url):
             continue
-        if one.outcome.error is None:
-            breaker = breaker.succeeded(widest=destination.max_concurrency)
-        else:
-            breaker = breaker.failed(now=destination.now)
+        widest, now = destination.max_concurrency, destination.now
+        breaker = breaker.told(one.verdict, widest=widest, now=now)
+        held_until = max((at for at in (held_until, one.outcome.held_until) if at), default=None)
         if one.outcome.error is DeliveryError.GONE:
             disabled = DisabledReason.GONE
-    return Health(destination.id, breaker, disabled)
+    is_held = held_until is not None and held_until > destination.now
+    return Health(destination.id, breaker, held_until if is_held else None, disabled)

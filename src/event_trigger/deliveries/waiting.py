@@ -28,7 +28,8 @@ _WAITING = """
 """
 _WAITING_NOW = """
     SELECT waiting.shard, destinations.owner_id, waiting.destination_id, first.payload_size,
-        extract(epoch FROM GREATEST(first.at, destinations.probe_at) - clock_timestamp())
+        extract(epoch FROM GREATEST(first.at, destinations.probe_at, destinations.held_until)
+            - clock_timestamp())
     FROM waiting
     JOIN destinations ON destinations.shard = {shard}
         AND destinations.id = waiting.destination_id AND destinations.disabled_reason IS NULL

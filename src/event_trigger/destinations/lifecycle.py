@@ -254,6 +254,7 @@ async def _changed(session: AsyncSession, destination: Destination) -> Destinati
 
 def _forget_failures(destination: Destination) -> None:
     destination.failures, destination.window, destination.probe_at = 0, None, None
+    destination.held_until = None
 
 
 def _merged(headers: dict[str, str], patch: Mapping[str, str | None]) -> dict[str, str]:

@@ -4,10 +4,32 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from math import floor
+from typing import assert_never
 
 OPENS_AFTER = 5  # failures in a row
 PROBES_EVERY = timedelta(seconds=1)
 _FIRST_WINDOW = 2
+_TOO_MANY_REQUESTS = 429
+_ABOUT_THE_DESTINATION = frozenset({408, 425})
+
+
+class Verdict(StrEnum):
+    """What an attempt says of a destination, which may be well when a delivery has failed."""
+
+    ALIVE = "alive"
+    BUSY = "busy"
+    FAILING = "failing"
+
+
+def judge(status_code: int | None) -> Verdict:
+    """Judges by the status that was answered; None is no answer.
+
+    408, 425 and 5xx are about the destination, 429 asks for less; what else is answered, also a
+    redirect or another 4xx, is about the event, and shows that the destination works.
+    """
+    if status_code is None or status_code in _ABOUT_THE_DESTINATION or status_code >= 500:
+        return Verdict.FAILING
+    return Verdict.BUSY if status_code == _TOO_MANY_REQUESTS else Verdict.ALIVE
 
 
 class BreakerState(StrEnum):
@@ -21,7 +43,8 @@ class Breaker:
     """Closed while `window` is None; open while the newest attempt has failed, one at a time.
 
     Once a probe has been answered, the window doubles with each success until it is as wide as the
-    destination allows. `failures` are those in a row.
+    destination allows; a destination that is busy begins with one at a time. `failures` are those
+    in a row.
     """
 
     failures: int = 0
@@ -37,6 +60,16 @@ class Breaker:
     @property
     def is_at_rest(self) -> bool:
         return self == Breaker()
+
+    def told(self, verdict: Verdict, *, widest: int, now: datetime) -> "Breaker":
+        match verdict:
+            case Verdict.ALIVE:
+                return self.succeeded(widest=widest)
+            case Verdict.BUSY:
+                return Breaker(window=1, probe_at=now + PROBES_EVERY)
+            case Verdict.FAILING:
+                return self.failed(now=now)
+        assert_never(verdict)
 
     def succeeded(self, *, widest: int) -> "Breaker":
         if self.window is None:
@@ -75,11 +108,21 @@ class Bucket:
 
 
 def room(
-    breaker: Breaker, bucket: Bucket | None, *, widest: int, in_flight: int, now: datetime
+    breaker: Breaker,
+    bucket: Bucket | None,
+    *,
+    widest: int,
+    in_flight: int,
+    held_until: datetime | None,
+    now: datetime,
 ) -> int:
-    """How many more may be sent now; `bucket` is full as of now, or None without a rate limit."""
-    is_open = breaker.state is BreakerState.OPEN
-    if is_open and breaker.probe_at is not None and now < breaker.probe_at:
+    """How many more may be sent now; `bucket` is full as of now, or None without a rate limit.
+
+    While a destination is held, not even a probe may be.
+    """
+    if held_until is not None and now < held_until:
+        return 0
+    if breaker.probe_at is not None and now < breaker.probe_at:
         return 0
     limit = widest if breaker.window is None else min(widest, breaker.window)
     free = max(0, limit - in_flight)

@@ -95,7 +95,12 @@ class DestinationRead(ResponseModel):
         description="Of its breaker: `open` while it keeps failing and is only probed,"
         " `recovering` while it is sent more and more again."
     )
-    failures: int = Field(description="Failed attempts in a row.")
+    failures: int = Field(
+        description="Attempts in a row that were not answered, or with 408, 425 or 5xx."
+    )
+    held_until: Instant | None = Field(
+        description="Nothing is sent before: a 429 or a 503 has asked for it with `Retry-After`."
+    )
     created_at: Instant
     updated_at: Instant
 
@@ -115,6 +120,7 @@ def read_destination(destination: Destination) -> DestinationRead:
         disabled_reason=None if reason is None else DisabledReason(reason),
         state=breaker.state,
         failures=destination.failures,
+        held_until=destination.held_until,
         created_at=destination.created_at,
         updated_at=destination.updated_at,
     )

@@ -20,10 +20,14 @@ Network = IPv4Network | IPv6Network
 
 LONGEST_URL = 2048
 _URL = re.compile(
-    r"(?P<scheme>https?)://(?P<host>[a-z0-9._-]+|\[[0-9a-f:.]+\])(:(?P<port>[0-9]{1,5}))?"
-    r"([/?][!$%&'()*+,\-./0-9:;=?@a-z_~\[\]]*)?",
+    r"(?P<scheme>https?)://"
+    r"(?P<authority>(?P<host>[a-z0-9._-]+|\[[0-9a-f:.]+\])(:(?P<port>[0-9]{1,5}))?)"
+    r"(?P<target>([/?][!$%&'()*+,\-./0-9:;=?@a-z_~\[\]]*)?)",
     re.ASCII | re.IGNORECASE,
 )
+_PARTS = re.compile(r"https?://(?P<authority>[^/?#\\]*)(?P<rest>.*)", re.IGNORECASE | re.DOTALL)
+_BAD_PERCENT = re.compile(r"%(?![0-9a-f]{2})", re.IGNORECASE)
+_SEPARATOR = re.compile(r"/|%2f|%5c", re.IGNORECASE)  # some servers decode before they split
 _LABEL = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)", re.ASCII | re.IGNORECASE)
 _NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*", re.ASCII | re.IGNORECASE)
 _LONGEST_NAME = 253
@@ -61,12 +65,9 @@ class Target:
 
 def parse_target(url: str) -> Target:
     """Reads a URL that has one meaning only, to every parser; raises UrlRefused for any other."""
-    found = _URL.fullmatch(url) if len(url) <= LONGEST_URL else None
-    if found is None:
-        raise UrlRefused(
-            "Write a URL such as https://example.com/hook: http or https, a name in ASCII or an"
-            " address, no user, no fragment, 2,048 characters at the most."
-        )
+    _check_parts(url)
+    found = _match(url)
+    _check_request_target(found["target"])
     is_encrypted = found["scheme"].lower() == "https"
     port = int(found["port"] or (443 if is_encrypted else 80))
     if not 0 < port < 2**16:
@@ -85,6 +86,67 @@ def is_same_origin(url: str, other: str) -> bool:
 
 def _origin_of(target: Target) -> tuple[bool, str, int]:
     return target.is_encrypted, str(target.host).lower(), target.port
+
+
+def split_url(url: str) -> tuple[str, str, str]:
+    """Gives scheme, authority and, byte for byte, the request target (RFC 9112, section 3.2).
+
+    Raises UrlRefused, but for no URL that any version of the service has saved.
+    """
+    found = _match(url)
+    target = found["target"]
+    return (
+        found["scheme"].lower(),
+        found["authority"],
+        target if target.startswith("/") else f"/{target}",
+    )
+
+
+def _match(url: str) -> re.Match[str]:
+    found = _URL.fullmatch(url) if len(url) <= LONGEST_URL else None
+    if found is None:
+        raise UrlRefused(
+            "Write a URL such as https://example.com/hook: http or https, a name in ASCII or an"
+            " address, no user, no fragment, no more than 2,048 characters."
+        )
+    return found
+
+
+def _check_parts(url: str) -> None:
+    """Says what to write in place of what many write; what is left is said by `_match`."""
+    if (parts := _PARTS.fullmatch(url)) is None:
+        return
+    authority, rest = parts["authority"], parts["rest"]
+    if "@" in authority:
+        raise UrlRefused("Leave out the user and the password; write them as a header instead.")
+    if not authority.isascii():
+        raise UrlRefused(
+            "Write a name with other letters than ASCII's in its encoded form (IDNA), which begins"
+            " with xn--."
+        )
+    if "#" in rest:
+        raise UrlRefused("Leave out the fragment, which begins with #, or write # itself as %23.")
+    if not rest.isascii() or re.search(r"[\x00-\x20\x7f\"<>\\^`{|}]", rest):
+        raise UrlRefused(
+            "Percent-encode spaces, control characters, quotes, < > \\ ^ ` { | } and letters other"
+            " than ASCII's in the path and the query: %20 for a space, %5C for a backslash, %C3%A9"
+            " for an e with an acute accent."
+        )
+
+
+def _check_request_target(target: str) -> None:
+    """Refuses what some software on the way would rewrite: it is sent byte for byte."""
+    if _BAD_PERCENT.search(target):
+        raise UrlRefused(
+            "A % comes before two hexadecimal digits, such as %20; write % itself as %25."
+        )
+    path = target.partition("?")[0]
+    segments = (one.lower().replace("%2e", ".") for one in _SEPARATOR.split(path))
+    if any(one in (".", "..") for one in segments):
+        raise UrlRefused(
+            "Leave out the segments . and .. (also %2E and %2E%2E): write the path that is meant,"
+            " /b instead of /a/../b."
+        )
 
 
 def _parse_host(host: str) -> str | Address:

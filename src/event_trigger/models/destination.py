@@ -34,7 +34,8 @@ class Destination(Base):
     """`sealed` holds the signing secrets and headers, encrypted under the key named `key_id`.
 
     The rest is the breaker (`failures` in a row; `window`, how many may be in flight, None while
-    it is closed; `probe_at`), and the tokens of the rate limit that were left at `tokens_at`.
+    it is closed; `probe_at`), until when the receiver asked not to be called (`held_until`), and
+    the tokens of the rate limit that were left at `tokens_at`.
     A deleted destination stays for as long as deliveries speak of it.
     """
 
@@ -67,6 +68,7 @@ class Destination(Base):
     failures: Mapped[int] = mapped_column(server_default="0")
     window: Mapped[int | None]
     probe_at: Mapped[datetime | None]
+    held_until: Mapped[datetime | None]
     tokens: Mapped[float] = mapped_column(Float, server_default="0")
     tokens_at: Mapped[datetime | None]
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
