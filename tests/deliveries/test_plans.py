@@ -84,7 +84,18 @@ async def test_counting_what_is_in_flight_reads_leases_only(engine: AsyncEngine)
 
 async def test_recording_finds_its_deliveries_by_an_index(engine: AsyncEngine) -> None:
     outcome = Recorded(
-        2, 1, DeliveryStatus.DELIVERED, None, NOW, NOW - timedelta(seconds=1), 1.0, 204, None, ""
+        delivery_id=2,
+        lease=1,
+        status=DeliveryStatus.DELIVERED,
+        next_attempt_at=None,
+        finished_at=NOW,
+        attempted_at=NOW - timedelta(seconds=1),
+        duration_ms=1.0,
+        status_code=204,
+        error=None,
+        response="",
+        held_until=None,
+        cost=1,
     )
 
     async def work(session: AsyncSession) -> None:

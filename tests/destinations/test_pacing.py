@@ -27,7 +27,7 @@ def after(results: list[bool], *, widest: int = 10) -> Breaker:
 
 
 def free(breaker: Breaker, *, in_flight: int = 0, later: timedelta = PROBES_EVERY) -> int:
-    return room(breaker, None, widest=10, in_flight=in_flight, now=NOW + later)
+    return room(breaker, None, widest=10, in_flight=in_flight, held_until=None, now=NOW + later)
 
 
 def test_it_opens_after_five_failures_in_a_row_and_no_sooner() -> None:
@@ -61,7 +61,7 @@ def test_there_is_never_more_room_than_the_destination_allows(
 ) -> None:
     breaker = after(results, widest=widest)
 
-    found = room(breaker, None, widest=widest, in_flight=0, now=NOW + PROBES_EVERY)
+    found = room(breaker, None, widest=widest, in_flight=0, held_until=None, now=NOW + PROBES_EVERY)
 
     assert 1 <= found <= widest  # and never none for good
 
@@ -78,7 +78,7 @@ def test_a_rate_is_never_exceeded_beyond_what_a_second_saves_up(
     bucket, now, sent = Bucket(rate, 0, None), NOW, 0
     for pause in pauses:
         bucket = bucket.filled(now=now)
-        count = room(CLOSED, bucket, widest=10_000, in_flight=0, now=now)
+        count = room(CLOSED, bucket, widest=10_000, in_flight=0, held_until=None, now=now)
         bucket, sent = bucket.taken(count), sent + count
         now += timedelta(seconds=pause)
 
@@ -89,6 +89,6 @@ def test_the_next_token_is_waited_for_exactly() -> None:
     empty = Bucket(4, 0, NOW)
 
     assert empty.seconds_until_next == 0.25
-    assert room(CLOSED, empty, widest=10, in_flight=0, now=NOW) == 0
+    assert room(CLOSED, empty, widest=10, in_flight=0, held_until=None, now=NOW) == 0
     filled = empty.filled(now=NOW + timedelta(seconds=0.25))
-    assert room(CLOSED, filled, widest=10, in_flight=0, now=NOW) == 1
+    assert room(CLOSED, filled, widest=10, in_flight=0, held_until=None, now=NOW) == 1

@@ -21,6 +21,23 @@ async def read_destination(client: httpx.AsyncClient, destination_id: int) -> di
     return found
 
 
+async def try_out(client: httpx.AsyncClient, url: str, **more: Any) -> dict[str, Any]:
+    """The attempt with which a new destination there is tried out."""
+    made = await make_destination(client, url, timeout=1, **more)
+    answer = await client.post(f"/destinations/{made['id']}/test")
+    assert answer.status_code == 200, answer.text
+    attempt: dict[str, Any] = answer.json()
+    return attempt
+
+
+async def until_held(client: httpx.AsyncClient, destination_id: int) -> dict[str, Any]:
+    """The destination, once its receiver has asked for a pause."""
+    return await eventually(
+        lambda: read_destination(client, destination_id),
+        lambda found: found["held_until"] is not None,
+    )
+
+
 async def list_deliveries(client: httpx.AsyncClient, **filters: Any) -> list[dict[str, Any]]:
     answer = await client.get("/deliveries", params={"limit": 1000, **filters})
     assert answer.status_code == 200, answer.text

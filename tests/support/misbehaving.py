@@ -20,7 +20,7 @@ async def raw_server(serve: Serve) -> AsyncIterator[str]:
         tasks.add(task)
         try:
             await serve(reader, writer)
-        except (ConnectionError, asyncio.CancelledError):
+        except (ConnectionError, asyncio.CancelledError, asyncio.IncompleteReadError):
             pass
         finally:
             writer.close()

@@ -146,12 +146,13 @@ class _Protocol(ResponseHandler):
     was_used = False
 
     def data_received(self, data: bytes) -> None:
-        if self.attempt is not None:
-            self.attempt.head.feed(data)
-        elif self.was_used:  # nothing was asked: the next attempt would take it for its answer
-            self.abort()
-            return
-        super().data_received(data)
+        if data and self.attempt is not None:
+            if (answer := self.attempt.head.feed(data)) is not None:
+                super().data_received(answer)
+        elif data and self.was_used:
+            self.abort()  # nothing was asked: the next attempt would take it for its answer
+        else:
+            super().data_received(data)
 
 
 class _Connector(aiohttp.TCPConnector):
