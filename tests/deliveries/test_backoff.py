@@ -7,7 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from event_trigger.deliveries.backoff import JITTER, backoff, parse_retry_after
+from event_trigger.deliveries.backoff import (
+    HELD_FREE_FOR,
+    JITTER,
+    backoff,
+    parse_retry_after,
+    wait_while_held,
+)
 from tests.support.services import make_settings
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
@@ -70,3 +76,14 @@ def test_no_text_is_waited_for_longer_than_a_day(value: str) -> None:
     wait = parse_retry_after(value, now=NOW)
 
     assert wait is None or timedelta(0) < wait <= DAY
+
+
+@given(st.integers(1, 24 * 60 * 60))
+def test_a_pause_is_as_long_as_was_asked_for_and_free_for_a_day(seconds: int) -> None:
+    asked, age, attempts = timedelta(seconds=seconds), timedelta(0), 0
+    while (wait := wait_while_held(asked, age=age)) is not None:
+        assert wait >= asked
+        age, attempts = age + wait, attempts + 1
+
+    assert age >= HELD_FREE_FOR == DAY
+    assert attempts <= 120  # also when a second is asked for each time

@@ -11,6 +11,8 @@ from event_trigger.destinations.pacing import (
     Breaker,
     BreakerState,
     Bucket,
+    Verdict,
+    judge,
     room,
 )
 
@@ -92,3 +94,30 @@ def test_the_next_token_is_waited_for_exactly() -> None:
     assert room(CLOSED, empty, widest=10, in_flight=0, held_until=None, now=NOW) == 0
     filled = empty.filled(now=NOW + timedelta(seconds=0.25))
     assert room(CLOSED, filled, widest=10, in_flight=0, held_until=None, now=NOW) == 1
+
+
+def test_what_is_busy_is_sent_one_at_a_time_and_then_more_and_more() -> None:
+    breaker = CLOSED.told(Verdict.BUSY, widest=10, now=NOW)
+
+    assert breaker.state is BreakerState.RECOVERING
+    assert free(breaker, later=PROBES_EVERY / 2) == 0
+    windows = [free(breaker)]
+    while breaker != CLOSED:
+        breaker = breaker.told(Verdict.ALIVE, widest=10, now=NOW)
+        windows.append(free(breaker))
+    assert windows == [1, 2, 4, 8, 10]
+
+
+def test_nothing_is_sent_while_a_destination_is_held_not_even_a_probe() -> None:
+    until = NOW + timedelta(hours=1)
+    for breaker in (CLOSED, after([False] * OPENS_AFTER)):
+        for now, found in ((NOW + PROBES_EVERY, 0), (until, free(breaker))):
+            assert room(breaker, None, widest=10, in_flight=0, held_until=until, now=now) == found
+
+
+@given(st.integers(0, 999))
+def test_an_answer_below_500_is_about_the_event_but_for_three(status: int) -> None:
+    wanted = Verdict.FAILING if status >= 500 or status in (408, 425) else Verdict.ALIVE
+
+    assert judge(status) is (Verdict.BUSY if status == 429 else wanted)
+    assert judge(None) is Verdict.FAILING

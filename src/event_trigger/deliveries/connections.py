@@ -1,4 +1,4 @@
-"""Connections to receivers, kept for a while: the one place that speaks HTTP to others."""
+"""Sends requests over connections that it keeps for a while: all HTTP to others is spoken here."""
 
 import asyncio
 import socket
@@ -57,7 +57,7 @@ _attempt: ContextVar[Attempt] = ContextVar("attempt")  # for what aiohttp calls 
 
 
 class Connections:
-    """Follows no redirect, keeps no cookie, asks no proxy, and connects where the guard lets it."""
+    """Connects where the guard lets it, follows no redirect, keeps no cookie and asks no proxy."""
 
     def __init__(self, guard: Guard, lookup: Lookup, tls: ssl.SSLContext) -> None:
         self._guard = guard

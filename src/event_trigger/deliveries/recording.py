@@ -28,12 +28,12 @@ class Done:
 
     @property
     def verdict(self) -> Verdict:
-        """What it says of the destination."""
+        """Judges the destination, not the delivery."""
         return judge(self.outcome.status_code)
 
     @property
     def changes_its_destination(self) -> bool:
-        """Whether it does, also where no attempt has failed before."""
+        """Whether the destination's row changes even if its breaker is at rest."""
         gone = self.outcome.error is DeliveryError.GONE
         return gone or self.verdict is not Verdict.ALIVE
 
@@ -83,12 +83,12 @@ class Recorder:
 
     async def _record_shard(self, shard: int, group: Sequence[Done]) -> None:
         """Recording twice, after an answer that was lost, changes nothing: the lease is over."""
-        failing = {one.delivery.destination_id for one in group if one.changes_its_destination}
-        others = {one.delivery.destination_id for one in group} - failing
+        changing = {one.delivery.destination_id for one in group if one.changes_its_destination}
+        others = {one.delivery.destination_id for one in group} - changing
         async with self._sessions.begin() as session:
             queue = Queue(session)
             restless = await queue.list_restless(shard, sorted(others)) if others else set()
-            if touched := failing | restless:
+            if touched := changing | restless:
                 rows = await queue.lock_destinations(shard, sorted(touched), wait=True)
                 await queue.save_breakers(shard, [health_of(row, group) for row in rows])
             kept = await queue.record(shard, [one.outcome for one in group])
