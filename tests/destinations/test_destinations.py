@@ -51,6 +51,7 @@ async def test_a_destination_is_read_as_it_was_made_but_for_its_secrets(
         "disabled_reason": None,
         "state": "closed",
         "failures": 0,
+        "held_until": None,
         "created_at": made["created_at"],
         "updated_at": made["created_at"],
     }
