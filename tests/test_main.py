@@ -4,6 +4,7 @@ import asyncio
 import io
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -269,6 +270,8 @@ def test_an_operator_prepares_a_database(here: Here, empty_url: str) -> None:
         f"The database is at revision {newest_revision()}.\n",
     )
     assert (after.code, f"is at revision {newest_revision()}." in after.out) == (0, True)
+    assert re.search(r"This is installation [0-9a-f]{16}\.", after.out)
+    assert "installation" not in before.out
 
 
 def test_an_operator_makes_an_account_in_an_empty_database(here: Here, empty_url: str) -> None:

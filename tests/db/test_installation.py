@@ -3,7 +3,6 @@
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,9 +10,8 @@ from sqlalchemy import make_url
 
 from event_trigger.db.engine import create_engine
 from event_trigger.db.migrate import migrate
-from tests.support.databases import connect, create_database, drop_database, fresh_database
+from tests.support.databases import connect, fresh_database
 from tests.support.destinations import fire, make_destination, until_finished
-from tests.support.processes import run, with_database
 from tests.support.receiver import ALLOW_LOOPBACK, Receiver, receiving
 from tests.support.services import ADA, Service, running_service
 from tests.support.triggers import make_api
@@ -205,24 +203,3 @@ async def test_where_others_reach_the_service_is_the_source_if_it_is_known(
     event, sample = [json.loads(one.body)["source"] for one in receiver.received]
     assert event == f"https://Events.example.com/base/triggers/{trigger['id']}"
     assert sample == f"https://Events.example.com/base/destinations/{made['id']}"
-
-
-async def test_check_says_which_installation_it_is(database_url: str, folder: Path) -> None:
-    installation = await start(database_url)
-
-    said = run(folder, "check", **with_database(database_url))
-
-    assert said.returncode == 0, said.stderr
-    assert installation in said.stdout
-
-
-async def test_check_of_an_empty_database_says_that_it_is_none_yet(
-    server_url: str, folder: Path
-) -> None:
-    url = await create_database(server_url)
-
-    said = run(folder, "check", **with_database(url))
-
-    assert said.returncode == 0, said.stderr
-    assert "installation" not in said.stdout
-    await drop_database(url)
