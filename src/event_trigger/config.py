@@ -112,6 +112,8 @@ class Settings(BaseSettings):
         10 * 3600,
     )
 
+    max_backlog_bytes: int = Field(1024**3, ge=0)
+
     fire_rate_per_key: Rate | None = None
     fire_rate_per_trigger: Rate | None = None
 

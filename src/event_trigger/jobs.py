@@ -25,6 +25,7 @@ from event_trigger.db.notify import (
     listen,
 )
 from event_trigger.db.stalled import end_stalled_sessions
+from event_trigger.deliveries.backlog import BacklogCount
 from event_trigger.deliveries.retention import retain_deliveries
 from event_trigger.deliveries.sender import Sender
 from event_trigger.deliveries.worker import Worker
@@ -40,6 +41,7 @@ log = structlog.get_logger()
 RETRY_AFTER = 1.0
 STALLED_EVERY = 2.0
 FOLLOW_EVERY = 1.0  # seconds: so long may a replica go by older zone rules than another
+BACKLOG_EVERY = 2.0
 SILENT_FOR = 10.0  # seconds without a beat after which a process is not ready
 DRAIN_FOR = 10.0
 AUDIT_KEPT_FOR = timedelta(days=90)
@@ -74,6 +76,7 @@ class Jobs:
             woken=lambda: self._wake("deliver"),
         )
         self._zone_rules = ZoneRulesFollower(engine, keep_for=settings.keep_for)
+        self._backlog = BacklogCount(sessions, most_bytes=settings.max_backlog_bytes)
         self._beat_at: float | None = None
         self._every: dict[str, float] = {}
         self._ran_at: dict[str, float] = {}
@@ -95,6 +98,7 @@ class Jobs:
         )
         self._add("zone_rules", self._zone_rules.follow, every=timedelta(seconds=FOLLOW_EVERY))
         self._add("end_stalled", self._end_stalled, every=timedelta(seconds=STALLED_EVERY))
+        self._add("count_backlog", self._count_backlog, every=timedelta(seconds=BACKLOG_EVERY))
         self._scheduler.start()
         self._watchers = [
             asyncio.create_task(listen(self._engine, self._heard(), self._listen_url)),
@@ -176,6 +180,9 @@ class Jobs:
     async def _retain_deliveries(self) -> None:
         """Apart from the log's retention, which makes partitions and must not wait for this."""
         await retain_deliveries(self._sessions, self._settings.keep_for)
+
+    async def _count_backlog(self) -> None:
+        await self._backlog.settle()
 
     async def _end_stalled(self) -> None:
         async with self._sessions.begin() as session:

@@ -140,21 +140,23 @@ async def test_what_was_given_up_is_found_for_its_owner_and_to_be_sent_again(
         deliveries = Deliveries(session)
         wanted = DeliveryFilter(status=DeliveryStatus.EXHAUSTED)
         await deliveries.list_page(ADA, wanted, before=None, limit=100)
-        await deliveries.redeliver_exhausted(
+        await deliveries.choose_exhausted(
             OwnedId(ADA, 5),
             since=NOW - timedelta(hours=1),
             until=NOW + timedelta(hours=1),
             before=NOW + timedelta(hours=1),
-            start=NOW,
-            pace=timedelta(seconds=1),
+            after=None,
             limit=100,
         )
+        await deliveries.redeliver(ADA, [1, 2], start=NOW, pace=timedelta(seconds=1))
 
-    listing, redelivering = await plans_of(engine, work)
+    listing, choosing, redelivering = await plans_of(engine, work)
 
     assert "ix_deliveries_owner_status" in listing
     # either holds exhausted ones only; which is cheaper depends on how many those are
-    assert "ix_deliveries_given_up" in redelivering or "ix_deliveries_exhausted" in redelivering
+    assert "ix_deliveries_given_up" in choosing or "ix_deliveries_exhausted" in choosing
+    assert "Seq Scan" not in choosing + redelivering
+    assert "pk_deliveries" in redelivering
 
 
 async def test_the_deliveries_of_an_event_are_found_by_it(

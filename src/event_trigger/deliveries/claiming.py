@@ -57,6 +57,9 @@ async def claim(
         rows: Sequence[Claimed] = ()
         if granted:
             rows = await queue.claim(shard, granted, installation=installation)
+        if empty := [row.id for row in rows if row.payload is None and row.payload_size > 0]:
+            await Backlog(session).give_up_empty(shard, empty)
+            rows = [row for row in rows if row.id not in empty]
         claimed = _count(rows)
         buckets = {
             one.id: bucket.taken(claimed.get(one.id, 0))

@@ -17,17 +17,22 @@ GIVEN_UP_AFTER = timedelta(days=7)
 _GIVE_UP = """
     UPDATE deliveries SET status = :exhausted, error = :error, leased_until = NULL,
         next_attempt_at = NULL, finished_at = statement_timestamp()
-    WHERE shard = :shard AND ctid = ANY (ARRAY(
+    WHERE shard = :shard AND {which}
+"""
+_OF_DESTINATIONS = """ctid = ANY (ARRAY(
         SELECT ctid FROM deliveries
         WHERE shard = :shard AND destination_id = ANY (CAST(:ids AS bigint[]))
             AND {condition} AND (leased_until IS NULL OR leased_until < now())
         LIMIT :limit FOR UPDATE SKIP LOCKED
-    ))
-"""
-_GIVE_UP_DELETED = text(_GIVE_UP.format(condition="next_attempt_at IS NOT NULL"))
-_GIVE_UP_EXPIRED = text(
-    _GIVE_UP.format(condition="next_attempt_at < now() - CAST(:after AS interval)")
+    ))"""
+_GIVE_UP_DELETED, _GIVE_UP_EXPIRED = (
+    text(_GIVE_UP.format(which=_OF_DESTINATIONS.format(condition=condition)))
+    for condition in (
+        "next_attempt_at IS NOT NULL",
+        "next_attempt_at < now() - CAST(:after AS interval)",
+    )
 )
+_GIVE_UP_EMPTY = text(_GIVE_UP.format(which="id = ANY (CAST(:ids AS bigint[]))"))
 # statuses are written out, because a partial index serves only what is known when planning
 _PURGE = """
     WITH purged AS (
@@ -61,6 +66,11 @@ class Backlog:
         """Puts on record that what has been due for a week is not waited for any longer."""
         wanted = {"shard": shard, "ids": [destination_id], "limit": limit, "after": GIVEN_UP_AFTER}
         return await self._give_up(_GIVE_UP_EXPIRED, DeliveryError.EXPIRED, wanted)
+
+    async def give_up_empty(self, shard: int, delivery_ids: Sequence[int]) -> None:
+        """Puts on record that these cannot be sent: their payload is nowhere any more."""
+        wanted = {"shard": shard, "ids": list(delivery_ids)}
+        await self._give_up(_GIVE_UP_EMPTY, DeliveryError.PAYLOAD_GONE, wanted)
 
     async def _give_up(
         self, statement: TextClause, error: DeliveryError, wanted: dict[str, Any]

@@ -7,24 +7,60 @@ from datetime import datetime
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from event_trigger.db.citus import is_in_cluster
+from event_trigger.db.engine import ACROSS_SHARDS
 from event_trigger.db.notify import DELIVERIES_CHANGED, notify
+from event_trigger.models import DeliveryError, DeliveryStatus
 
-_STORE = text("""
-    INSERT INTO deliveries
-        (shard, owner_id, destination_id, trigger_id, trigger_name, event_id, event_type,
-        triggered_at, scheduled_for, is_test, replay_of, hops, payload, payload_size)
-    SELECT events.shard, events.owner_id, destinations.id, triggers.id, triggers.name, events.id,
-        events.type, events.triggered_at, events.scheduled_for, events.is_test, events.replay_of,
-        events.hops, events.payload, coalesce(octet_length(CAST(events.payload AS text)), 0)
+# a payload is measured once for its event, however many destinations there are
+_FIRED = """
+    SELECT events.shard, events.owner_id, events.trigger_id, triggers.name AS trigger_name,
+        triggers.destination_ids, events.id, events.type, events.triggered_at,
+        events.scheduled_for, events.is_test, events.replay_of, events.hops, events.payload,
+        coalesce(octet_length(CAST(events.payload AS text)), 0) AS payload_size,
+        coalesce(delivery_backlogs.is_full, false) AS is_full
     FROM events
     JOIN triggers ON triggers.shard = :shard AND triggers.id = events.trigger_id
-    JOIN destinations ON destinations.shard = :shard
-        AND destinations.id = ANY (triggers.destination_ids)
-        AND destinations.owner_id = events.owner_id AND destinations.deleted_at IS NULL
+        AND cardinality(triggers.destination_ids) > 0
+    LEFT JOIN delivery_backlogs ON delivery_backlogs.shard = :shard
+        AND delivery_backlogs.owner_id = events.owner_id
     WHERE events.shard = :shard AND events.id = ANY (CAST(:event_ids AS bigint[]))
         AND events.triggered_at >= :first_at AND events.triggered_at <= :last_at
-    ORDER BY events.id
-""")
+"""
+_IS_ITS_DESTINATION = """
+    destinations.shard = :shard AND destinations.id = ANY (fired.destination_ids)
+        AND destinations.owner_id = fired.owner_id AND destinations.deleted_at IS NULL
+"""
+_INSERT_PAYLOADS = f"""
+    INSERT INTO delivery_payloads (shard, event_id, owner_id, payload_size, payload)
+    SELECT fired.shard, fired.id, fired.owner_id, fired.payload_size, fired.payload
+    FROM {{fired}} AS fired
+    WHERE fired.payload_size > 0 AND NOT fired.is_full
+        AND EXISTS (SELECT FROM destinations WHERE {_IS_ITS_DESTINATION})
+"""  # noqa: S608
+_INSERT_DELIVERIES = f"""
+    INSERT INTO deliveries
+        (shard, owner_id, destination_id, trigger_id, trigger_name, event_id, event_type,
+        triggered_at, scheduled_for, is_test, replay_of, hops, payload_size, status,
+        next_attempt_at, finished_at, error)
+    SELECT fired.shard, fired.owner_id, destinations.id, fired.trigger_id, fired.trigger_name,
+        fired.id, fired.type, fired.triggered_at, fired.scheduled_for, fired.is_test,
+        fired.replay_of, fired.hops, fired.payload_size,
+        CASE WHEN fired.is_full THEN '{DeliveryStatus.EXHAUSTED}' ELSE '{DeliveryStatus.PENDING}'
+        END,
+        CASE WHEN NOT fired.is_full THEN now() END, CASE WHEN fired.is_full THEN now() END,
+        CASE WHEN fired.is_full THEN '{DeliveryError.BACKLOG_FULL}' END
+    FROM {{fired}} AS fired JOIN destinations ON {_IS_ITS_DESTINATION}
+    ORDER BY fired.id
+"""  # noqa: S608
+_STORE_ALL = text(f"""
+    WITH fired AS MATERIALIZED ({_FIRED}),
+    payloads AS ({_INSERT_PAYLOADS.format(fired="fired")}),
+    stored AS ({_INSERT_DELIVERIES.format(fired="fired")} RETURNING 1)
+    SELECT count(pg_notify('{DELIVERIES_CHANGED}', '')) FROM (SELECT FROM stored LIMIT 1) AS news
+""")  # noqa: S608
+_STORE_PAYLOADS = text(_INSERT_PAYLOADS.format(fired=f"({_FIRED})"))
+_STORE_DELIVERIES = text(_INSERT_DELIVERIES.format(fired=f"({_FIRED})"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,14 +74,20 @@ class StoredEvent:
 async def store_deliveries(
     session: AsyncSession, shard: int, events: Sequence[StoredEvent]
 ) -> None:
-    """One delivery for each event and each destination that its trigger names."""
-    await session.execute(
-        _STORE,
-        {
-            "shard": shard,
-            "event_ids": [event.id for event in events],
-            "first_at": min(event.triggered_at for event in events),
-            "last_at": max(event.triggered_at for event in events),
-        },
-    )
+    """One delivery for each event and each destination that its trigger names.
+
+    The payload is stored once for all of them. An owner whose backlog is full gets deliveries that
+    are given up already, and no payload. In a cluster of Citus it takes three statements.
+    """
+    values = {
+        "shard": shard,
+        "event_ids": [event.id for event in events],
+        "first_at": min(event.triggered_at for event in events),
+        "last_at": max(event.triggered_at for event in events),
+    }
+    if not await is_in_cluster(session):
+        await session.execute(_STORE_ALL, values, execution_options={ACROSS_SHARDS: "one server"})
+        return
+    await session.execute(_STORE_PAYLOADS, values)
+    await session.execute(_STORE_DELIVERIES, values)
     await notify(session, DELIVERIES_CHANGED)

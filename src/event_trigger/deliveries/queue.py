@@ -13,7 +13,8 @@ from event_trigger.models import DeliveryError, DeliveryStatus
 
 # A queue grows and shrinks faster than its statistics, so its statements leave the planner no bad
 # choice: what was locked is updated where it lies (by ctid; what has moved since is claimed next
-# time). now() is said where an index must serve, which clock_timestamp() cannot.
+# time). now() is said where an index must serve, which clock_timestamp() cannot. A lease adds 2:
+# a replica of a version that does not know where payloads are cannot take one (see Delivery).
 _LOCK_DESTINATIONS = """
     SELECT id, owner_id, url, timeout, rate_limit, max_concurrency, sealed, key_id,
         deleted_at, failures, "window", probe_at, held_until, tokens, tokens_at,
@@ -48,20 +49,24 @@ _CLAIM = text("""
             ) AS due
         ) AS small
         WHERE small.bytes <= granted.size OR small.place = 1
+    ), leased AS (
+        UPDATE deliveries SET
+            lease = lease + 2,
+            installation = coalesce(
+                installation, CASE WHEN lease = 0 THEN CAST(:installation AS text) ELSE '' END),
+            leased_at = statement_timestamp(),
+            leased_until = (CAST(:untils AS timestamptz[]))
+                [array_position(CAST(:ids AS bigint[]), destination_id)],
+            next_attempt_at = (CAST(:untils AS timestamptz[]))
+                [array_position(CAST(:ids AS bigint[]), destination_id)]
+        WHERE shard = :shard AND ctid = ANY (ARRAY(SELECT tid FROM claimed))
+        RETURNING id, destination_id, lease, tries, queued_at, payload_size, trigger_id,
+            trigger_name, event_id, event_type, triggered_at, scheduled_for, is_test, replay_of,
+            hops, installation, CAST(payload AS text) AS own_payload
     )
-    UPDATE deliveries SET
-        lease = lease + 1,
-        installation = coalesce(
-            installation, CASE WHEN lease = 0 THEN CAST(:installation AS text) ELSE '' END),
-        leased_at = statement_timestamp(),
-        leased_until = (CAST(:untils AS timestamptz[]))
-            [array_position(CAST(:ids AS bigint[]), destination_id)],
-        next_attempt_at = (CAST(:untils AS timestamptz[]))
-            [array_position(CAST(:ids AS bigint[]), destination_id)]
-    WHERE shard = :shard AND ctid = ANY (ARRAY(SELECT tid FROM claimed))
-    RETURNING id, destination_id, lease, tries, queued_at, payload_size, trigger_id, trigger_name,
-        event_id, event_type, triggered_at, scheduled_for, is_test, replay_of, hops, installation,
-        CAST(payload AS text) AS payload
+    SELECT leased.*, coalesce(own_payload, CAST(stored.payload AS text)) AS payload
+    FROM leased LEFT JOIN delivery_payloads AS stored
+        ON stored.shard = :shard AND stored.event_id = leased.event_id
 """)
 _RECORD = text("""
     WITH outcomes AS (

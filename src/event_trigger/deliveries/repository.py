@@ -3,7 +3,7 @@
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Select, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -34,23 +34,44 @@ from event_trigger.web.pagination import Page, fetch_newest
 
 _ATTEMPTS_SHOWN = 1000
 # statuses are written out, because a partial index serves only what is known when planning
+_CHOOSE_EXHAUSTED = text("""
+    WITH chosen AS MATERIALIZED (
+        SELECT id, event_id, triggered_at, payload_size,
+            payload IS NOT NULL OR payload_size = 0 AS has_its_own
+        FROM deliveries
+        WHERE shard = :shard AND destination_id = :destination_id AND owner_id = :owner_id
+            AND status = 'exhausted' AND triggered_at >= :since AND triggered_at < :until
+            AND (triggered_at, id) > (CAST(:after_at AS timestamptz), CAST(:after_id AS bigint))
+            AND finished_at < :before
+        ORDER BY triggered_at, id LIMIT :limit FOR UPDATE SKIP LOCKED
+    )
+    SELECT chosen.id, chosen.event_id, chosen.triggered_at, chosen.payload_size,
+        has_its_own OR stored.event_id IS NOT NULL
+    FROM chosen LEFT JOIN delivery_payloads AS stored
+        ON stored.shard = :shard AND stored.event_id = chosen.event_id
+    ORDER BY chosen.triggered_at, chosen.id
+""")
 _REDELIVER = text("""
     UPDATE deliveries SET
         status = :pending, tries = 0, error = NULL, finished_at = NULL,
-        queued_at = statement_timestamp(), next_attempt_at = chosen.at
-    FROM (
-        SELECT id, CAST(:start AS timestamptz)
-            + (row_number() OVER (ORDER BY triggered_at, id) - 1) * CAST(:pace AS interval) AS at
-        FROM (
-            SELECT id, triggered_at FROM deliveries
-            WHERE shard = :shard AND destination_id = :destination_id AND owner_id = :owner_id
-                AND status = 'exhausted' AND triggered_at >= :since AND triggered_at < :until
-                AND finished_at < :before
-            ORDER BY triggered_at LIMIT :limit FOR UPDATE SKIP LOCKED
-        ) AS oldest
-    ) AS chosen
+        queued_at = statement_timestamp(),
+        next_attempt_at = CAST(:start AS timestamptz) + (chosen.place - 1) * CAST(:pace AS interval)
+    FROM unnest(CAST(:ids AS bigint[])) WITH ORDINALITY AS chosen (id, place)
     WHERE deliveries.shard = :shard AND deliveries.id = chosen.id
 """)
+_HAS_ITS_OWN_PAYLOAD = text("""
+    SELECT payload IS NOT NULL FROM deliveries WHERE shard = :shard AND id = :id
+""")
+
+
+class Exhausted(NamedTuple):
+    """A delivery that was given up, whose row is locked; whether its payload is stored."""
+
+    id: int
+    event_id: int
+    triggered_at: datetime
+    payload_size: int
+    is_stored: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,18 +208,22 @@ class Deliveries:
                 return found or 0
         return None
 
-    async def redeliver_exhausted(
+    async def has_its_own_payload(self, key: OwnedId) -> bool:
+        """Whether a version before 0014 stored the payload in the delivery's row."""
+        wanted = {"shard": key.shard, "id": key.id}
+        return bool(await self.session.scalar(_HAS_ITS_OWN_PAYLOAD, wanted))
+
+    async def choose_exhausted(
         self,
         destination: OwnedId,
         *,
         since: datetime,
         until: datetime,
         before: datetime,
-        start: datetime,
-        pace: timedelta,
+        after: Exhausted | None,
         limit: int,
-    ) -> int:
-        """Puts into the queue again some of what was given up, oldest first, one each `pace`.
+    ) -> list[Exhausted]:
+        """Locks some of what was given up, oldest first, behind `after`.
 
         `since`, inclusive, and `until`, exclusive, are about when the events were fired; only
         what was given up `before` an instant is taken.
@@ -210,10 +235,21 @@ class Deliveries:
             "since": since,
             "until": until,
             "before": before,
+            "after_at": since if after is None else after.triggered_at,
+            "after_id": 0 if after is None else after.id,
+            "limit": limit,
+        }
+        return [*map(Exhausted._make, await self.session.execute(_CHOOSE_EXHAUSTED, wanted))]
+
+    async def redeliver(
+        self, shard: int, ids: Sequence[int], *, start: datetime, pace: timedelta
+    ) -> None:
+        """Puts deliveries into the queue again, in this order, one each `pace`."""
+        wanted = {
+            "shard": shard,
+            "ids": ids,
             "start": start,
             "pace": pace,
             "pending": DeliveryStatus.PENDING,
-            "limit": limit,
         }
-        done = await self.session.execute(_REDELIVER, wanted)
-        return done.rowcount  # type: ignore[attr-defined, no-any-return]
+        await self.session.execute(_REDELIVER, wanted)

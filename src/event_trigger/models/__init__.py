@@ -6,7 +6,9 @@ from event_trigger.models.base import EVERY_SHARD, SHARDS, Base, shard_of
 from event_trigger.models.delivery import (
     Delivery,
     DeliveryAttempt,
+    DeliveryBacklog,
     DeliveryError,
+    DeliveryPayload,
     DeliveryStatus,
 )
 from event_trigger.models.destination import Destination, DestinationStatus, DisabledReason
@@ -40,7 +42,9 @@ __all__ = [
     "BlockCount",
     "Delivery",
     "DeliveryAttempt",
+    "DeliveryBacklog",
     "DeliveryError",
+    "DeliveryPayload",
     "DeliveryStatus",
     "Destination",
     "DestinationStatus",

@@ -6,6 +6,7 @@ from typing import Any
 
 from sqlalchemy import (
     Boolean,
+    CheckConstraint,
     Float,
     Identity,
     Index,
@@ -42,10 +43,15 @@ class DeliveryError(StrEnum):
     SECRET_UNREADABLE = "secret_unreadable"  # noqa: S105
     EXPIRED = "expired"
     DESTINATION_DELETED = "destination_deleted"
+    BACKLOG_FULL = "backlog_full"
+    PAYLOAD_GONE = "payload_gone"
 
 
 class Delivery(Base):
-    """One event for one destination, with all that it takes to send it after the event is purged.
+    """One event for one destination, with all but the payload (see DeliveryPayload).
+
+    `payload` is that of a delivery which a version before 0014 stored; nothing writes it now.
+    `payload_size` is 0 for an event without a payload.
 
     `next_attempt_at` is there while it is not finished; while somebody is at it (`leased_until`)
     that is when the lease ends. `lease` numbers the leases: only the newest may record. `tries`
@@ -53,6 +59,8 @@ class Delivery(Base):
 
     `installation` is the one that began the first attempt, so that all have one `webhook-id`; it is
     empty if that was a version that had none.
+    A lease adds 2 to `lease`. Versions before 0014 add 1, and would send `null` for a payload that
+    is not in the row: the constraint refuses them such a lease.
     """
 
     __tablename__ = "deliveries"
@@ -116,7 +124,52 @@ class Delivery(Base):
             "triggered_at",
             postgresql_where=text("status = 'exhausted'"),
         ),
+        CheckConstraint(
+            "payload IS NOT NULL OR payload_size = 0 OR lease % 2 = 0", name="payload_known"
+        ),
     )
+
+
+class DeliveryPayload(Base):
+    """The payload of an event, once for all its deliveries; it outlives the event.
+
+    It is there as long as a delivery of the event has not arrived. `counted` says whether it is
+    part of its owner's backlog: null until that is looked at for the first time, false when it is
+    only kept for deliveries that were given up.
+    """
+
+    __tablename__ = "delivery_payloads"
+
+    shard: Mapped[int] = mapped_column(SmallInteger, primary_key=True, autoincrement=False)
+    event_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    owner_id: Mapped[int]
+    payload_size: Mapped[int]
+    counted: Mapped[bool | None] = mapped_column(Boolean)
+    payload: Mapped[dict[str, Any]]
+
+    __table_args__ = (
+        Index(
+            "ix_delivery_payloads_new",
+            "shard",
+            "event_id",
+            postgresql_where=text("counted IS NULL"),
+        ),
+    )
+
+
+class DeliveryBacklog(Base):
+    """The bytes of an owner's payloads that wait to be delivered, as of seconds ago.
+
+    It is the sum of `payload_size` of the owner's counted payloads, changed by the transactions
+    that change those. Firing only reads `is_full`.
+    """
+
+    __tablename__ = "delivery_backlogs"
+
+    shard: Mapped[int] = mapped_column(SmallInteger, primary_key=True, autoincrement=False)
+    owner_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    bytes: Mapped[int]
+    is_full: Mapped[bool] = mapped_column(Boolean, server_default="false")
 
 
 class DeliveryAttempt(Base):

@@ -1,0 +1,23 @@
+"""Has what waits counted now, where a test does not want to wait for the job that does it."""
+
+from typing import Any
+
+from event_trigger.db.engine import create_engine, create_sessions
+from event_trigger.deliveries.backlog import BacklogCount
+
+
+async def count_backlogs(database_url: str, *, most_bytes: int = 0) -> None:
+    engine = create_engine(database_url)
+    await BacklogCount(create_sessions(engine), most_bytes=most_bytes).settle()
+    await engine.dispose()
+
+
+async def payloads_of(database: Any) -> list[int]:
+    """The events whose payloads are stored for deliveries."""
+    rows = await database.fetch("SELECT event_id FROM delivery_payloads ORDER BY event_id")
+    return [row[0] for row in rows]
+
+
+async def purge_events(database: Any) -> None:
+    """As the sweep does when they are past keeping."""
+    await database.execute("DELETE FROM events")
