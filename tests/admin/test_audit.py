@@ -237,6 +237,54 @@ async def test_who_reads_a_secret_is_there_once_a_minute(
     ] * 2
 
 
+def schema_of(size: int, filler: str = "x") -> dict[str, Any]:
+    """Details of a trigger with a description of so many characters."""
+    return {"schema": {"type": "object", "description": filler * size}}
+
+
+@pytest.mark.parametrize("filler", ["x", "\u00e9", '"', "\U0001f600"])
+async def test_of_a_large_value_there_is_the_beginning_and_its_size(
+    ada: httpx.AsyncClient, admin: httpx.AsyncClient, database: Any, filler: str
+) -> None:
+    small = schema_of(10)
+    large = schema_of(15_000 // (len(json.dumps(filler)) - 2), filler)
+    trigger = await make_api(ada, details=small)
+
+    await ada.patch(f"/triggers/{trigger['id']}", json={"details": large})
+
+    [_, entry] = await entries(admin, target="trigger")
+    said, whole = entry["after"]["details"], json.dumps(large)
+    size = await database.fetchval(
+        "SELECT octet_length(CAST(after -> 'details' AS text)) FROM audit_entries WHERE id = $1",
+        entry["id"],
+    )
+    assert entry["before"]["details"]["schema"] == small["schema"]
+    assert said.startswith('{"schema": {"type": "object", "description": ')
+    assert said.endswith(" bytes of JSON)")
+    assert int(said.split("(cut: ")[1].split()[0]) >= len(whole)
+    assert 3_000 < size <= 4_096
+
+
+async def test_a_page_ends_before_it_is_too_large_and_the_next_goes_on(
+    ada: httpx.AsyncClient, admin: httpx.AsyncClient, database: Any
+) -> None:
+    for _ in range(6):
+        await make_api(ada)
+    # as versions before stored it
+    await database.execute(
+        "UPDATE audit_entries SET after = json_build_object('details', repeat('x', 1500000))"
+    )
+
+    pages = [await admin.get("/audit", params={"limit": 1000})]
+    while "next" in pages[-1].links:
+        pages.append(await admin.get(pages[-1].links["next"]["url"]))
+
+    assert [len(one.json()) for one in pages] == [2, 2, 2]
+    ids = [entry["id"] for one in pages for entry in one.json()]
+    assert ids == sorted(ids, reverse=True)
+    assert len(set(ids)) == 6
+
+
 async def test_it_is_read_page_by_page_and_by_what_it_is_about(
     ada: httpx.AsyncClient, admin: httpx.AsyncClient
 ) -> None:

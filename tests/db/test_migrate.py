@@ -1,6 +1,7 @@
 """The schema comes from the migrations alone, whoever runs them and however many at once."""
 
 import asyncio
+import json
 import subprocess
 import sys
 from collections.abc import AsyncIterator
@@ -16,10 +17,12 @@ from event_trigger.db.engine import create_engine, create_sessions
 from event_trigger.db.migrate import current_revision, is_migrated, migrate, newest_revision
 from event_trigger.models import Base
 from tests.support.databases import connect
+from tests.support.destinations import fire, make_destination, until_finished
 from tests.support.downtime import instants_of, until_caught_up
 from tests.support.planting import plant_triggers
 from tests.support.processes import ROOT, environment
 from tests.support.reading import read_all
+from tests.support.receiver import ALLOW_LOOPBACK, receiving
 from tests.support.services import ADA, ADMIN, BOB, running_service
 from tests.support.triggers import make_api
 
@@ -164,6 +167,44 @@ async def test_triggers_of_the_version_before_are_found_by_their_tags(database_u
         ]
 
     assert found == [[made["id"]], [made["id"]], []]
+
+
+async def test_payloads_stored_once_go_back_to_each_delivery_and_are_sent_again(
+    database_url: str,
+) -> None:
+    database = await connect(database_url)
+    async with receiving() as receiver:
+        async with running_service(database_url, **ALLOW_LOOPBACK) as service:
+            ada = service.client(ADA)
+            made = [await make_destination(ada, f"{receiver.url}/{one}") for one in range(2)]
+            ids = [one["id"] for one in made]
+            for one in ids:
+                await ada.post(f"/destinations/{one}/disable")
+            trigger = await make_api(ada, payload={"a": None}, destinations=ids)
+            for _ in range(3):
+                await fire(ada, trigger)
+        # of one the event has the payload, of one nothing has
+        await database.execute(
+            "WITH gone AS (DELETE FROM delivery_payloads WHERE event_id > 1 RETURNING event_id)"
+            " DELETE FROM events USING gone WHERE id = gone.event_id AND id = 3"
+        )
+        down = await asyncio.to_thread(alembic, database_url, "downgrade", "0010")
+        assert down.returncode == 0, down.stderr
+        older = await database.fetch(
+            "SELECT event_id, CAST(payload AS text) FROM deliveries ORDER BY id"
+        )
+        up = await asyncio.to_thread(alembic, database_url, "upgrade", "head")
+        assert up.returncode == 0, up.stderr
+
+        async with running_service(database_url, **ALLOW_LOOPBACK) as service:
+            for one in ids:
+                await service.client(ADA).post(f"/destinations/{one}/enable")
+            await until_finished(service.client(ADA), 4)
+        sent = [json.loads(one.body)["data"] for one in receiver.received]
+
+    assert [tuple(row) for row in older] == [(one, '{"a": null}') for one in (1, 1, 2, 2)]
+    assert sent == [{"a": None}] * 4
+    await database.close()
 
 
 async def test_an_older_schema_is_not_ready(empty: AsyncEngine) -> None:

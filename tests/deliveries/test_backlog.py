@@ -18,7 +18,7 @@ from tests.support.destinations import (
 )
 from tests.support.problems import problem_of
 from tests.support.receiver import ALLOW_LOOPBACK, Receiver
-from tests.support.services import BOB, Service, running_service
+from tests.support.services import ADA, BOB, Service, running_service
 from tests.support.triggers import make_api
 from tests.support.waiting import eventually
 
@@ -232,10 +232,20 @@ async def test_the_count_is_exact_whoever_counts_and_how_often(
 
 @pytest.mark.parametrize("most", [0, MOST * 10])
 async def test_the_limit_can_be_raised_or_taken_away(
-    crowd: Crowd, database_url: str, most: int, receiver: Receiver
+    database_url: str, database: Any, most: int
 ) -> None:
-    await count_backlogs(database_url, most_bytes=most)
+    async with running_service(database_url, max_backlog_bytes=MOST) as service:
+        crowd = Crowd(service.client(ADA), service, database)
+        await crowd.fill("https://example.com")
+    full = await database.fetchval("SELECT is_full FROM delivery_backlogs")
 
-    await fire(crowd.client, crowd.trigger)
+    async with running_service(database_url, max_backlog_bytes=most) as service:
 
-    assert await list_deliveries(crowd.client, status="exhausted") == []
+        async def is_full() -> bool:
+            return bool(await database.fetchval("SELECT is_full FROM delivery_backlogs"))
+
+        await eventually(is_full, lambda said: not said)
+        await fire(service.client(ADA), crowd.trigger)
+        given_up = await list_deliveries(service.client(ADA), status="exhausted")
+
+    assert (full, given_up) == (True, [])

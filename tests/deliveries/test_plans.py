@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
 from event_trigger.db.engine import create_engine
 from event_trigger.deliveries.giving_up import Backlog
+from event_trigger.deliveries.payloads import Payloads, Place
 from event_trigger.deliveries.queue import Granted, Queue, Recorded
 from event_trigger.deliveries.repository import Deliveries, DeliveryFilter
 from event_trigger.deliveries.waiting import WaitingList
@@ -25,6 +26,11 @@ _FILL = """
         CASE WHEN number % 2 = 0 THEN 'pending' WHEN number % 5 = 0 THEN 'exhausted'
         ELSE 'delivered' END,
         CASE WHEN number % 2 = 0 THEN now() END, CASE WHEN number % 2 = 1 THEN now() END
+    FROM generate_series(1, $2::int) AS number
+"""
+_FILL_PAYLOADS = """
+    INSERT INTO delivery_payloads (shard, event_id, owner_id, payload_size, counted, payload)
+    SELECT $1::bigint % 64, number, $1, 2, CASE WHEN number % 100 > 0 THEN true END, '{}'
     FROM generate_series(1, $2::int) AS number
 """
 _RECEIVER = """
@@ -70,7 +76,33 @@ async def test_a_claim_reads_what_is_due_of_each_destination_in_order(engine: As
     assert "next_attempt_at <= now()" in plan.split("ix_deliveries_waiting")[1]
     assert "Index Cond: ((shard = " in plan
     assert "Tid Scan on deliveries" in plan
-    assert "Seq Scan on deliveries" not in plan
+    assert "using pk_delivery_payloads on delivery_payloads stored" in plan
+    assert "Seq Scan" not in plan
+
+
+async def test_counting_a_backlog_probes_the_deliveries_of_each_event(
+    engine: AsyncEngine, database: Any
+) -> None:
+    await database.execute(_FILL_PAYLOADS, ADA, 5_000)
+
+    async def work(session: AsyncSession) -> None:
+        payloads = Payloads(session)
+        await payloads.list_new(limit=100)
+        await payloads.list_after(Place(ADA, 5), limit=100)
+        await payloads.look(ADA, [1, 2, 3])
+        await payloads.lock(ADA, [1, 2, 3], wait=False)
+        await payloads.delete(ADA, [1, 2, 3])
+
+    new, after, look, lock, delete = await plans_of(engine, work)
+
+    assert "using ix_delivery_payloads_new" in new
+    assert "Index Cond: (ROW(shard, event_id) > " in after.split("using pk_delivery_payloads")[1]
+    assert "ix_deliveries_event" in look
+    for plan in (look, lock, delete):
+        assert "pk_delivery_payloads" in plan
+    for plan in (new, after, look, lock, delete):
+        assert "Seq Scan" not in plan
+    assert "Sort" not in new + after
 
 
 async def test_counting_what_is_in_flight_reads_leases_only(engine: AsyncEngine) -> None:

@@ -2,12 +2,18 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import delete, select, tuple_
+from sqlalchemy import ColumnElement, Text, cast, delete, func, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import InstrumentedAttribute
 
 from event_trigger.models import AuditEntry
-from event_trigger.web.pagination import Page, fetch_rows
+from event_trigger.web.pagination import Page, fetch_page
+
+
+def _size_of(column: InstrumentedAttribute[dict[str, Any] | None]) -> ColumnElement[int]:
+    return func.coalesce(func.octet_length(cast(column, Text)), 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +34,7 @@ class AuditLog:
     async def list_page(
         self, wanted: AuditFilter, *, before: tuple[datetime, int] | None, limit: int
     ) -> Page[AuditEntry]:
-        """Newest first; within one instant the larger id is the newer."""
+        """Newest first, as many as fit; within one instant the larger id is the newer."""
         statement = select(AuditEntry).order_by(AuditEntry.at.desc(), AuditEntry.id.desc())
         for column, value in (
             (AuditEntry.user_id, wanted.user_id),
@@ -48,7 +54,8 @@ class AuditLog:
             statement = statement.where(AuditEntry.at < wanted.until)
         if before is not None:
             statement = statement.where(tuple_(AuditEntry.at, AuditEntry.id) < before)
-        return await fetch_rows(self.session, statement, limit=limit)
+        size = _size_of(AuditEntry.before) + _size_of(AuditEntry.after)
+        return await fetch_page(self.session, statement, size=size, limit=limit)
 
     async def has(self, entry_id: int) -> bool:
         return await self.session.get(AuditEntry, entry_id) is not None

@@ -4,6 +4,7 @@ The entry is written by the transaction that makes the change, so neither is the
 other. What matters, and which of it is secret, the models say (`audited`, `audited_secrets`).
 """
 
+import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -21,6 +22,7 @@ REPLACED = "(replaced)"  # all that is said of a secret
 FAILED = "sign_in"  # the operation, and the only one whose refusals name an account
 OTHERS = "(others)"
 MOST_FAILED = 30  # entries a minute, of all replicas together
+LARGEST_VALUE = 4096  # bytes of JSON; of what is larger the log has the beginning
 _ONCE_A = timedelta(minutes=1)
 
 
@@ -222,4 +224,20 @@ def _entry(
 
 
 def _plain(value: Any) -> Any:
-    return value.isoformat() if isinstance(value, datetime) else value
+    plain = value.isoformat() if isinstance(value, datetime) else value
+    written = json.dumps(plain)
+    if len(written) <= LARGEST_VALUE:
+        return plain
+    beginning = plain if isinstance(plain, str) else written
+    return _cut(beginning, f"... (cut: {len(written)} bytes of JSON)")
+
+
+def _cut(text: str, marker: str) -> str:
+    """The beginning of a text, and a marker, so that both are no larger than a value may be.
+
+    A character is written as six bytes at most, or as twelve if it takes two of `\\uXXXX`.
+    """
+    text = text[:LARGEST_VALUE]
+    while (excess := len(json.dumps(text + marker)) - LARGEST_VALUE) > 0:
+        text = text[: -max(1, excess // 12)]
+    return text + marker
