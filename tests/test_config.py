@@ -38,6 +38,7 @@ def test_the_defaults_are_the_contracts() -> None:
     assert settings.cors_origins == ()
     assert settings.webhook_allow == ()
     assert settings.retry_after == (5, 300, 1800, 7200, 18000, 36000, 36000)
+    assert settings.max_backlog_bytes == 1024**3
 
 
 def test_the_environment_sets_them(monkeypatch: pytest.MonkeyPatch) -> None:
