@@ -21,6 +21,7 @@ from event_trigger.auth.passwords import Passwords
 from event_trigger.auth.throttle import Registrations
 from event_trigger.auth.tokens import Tokens
 from event_trigger.config import Settings
+from event_trigger.db.absence import presence_of
 from event_trigger.db.clock import DatabaseClock
 from event_trigger.db.engine import create_engine, create_sessions
 from event_trigger.db.migrate import is_migrated, migrate
@@ -185,6 +186,7 @@ def create_app(
         hook_calls,
         rates,
         Reads(sessions, replica),
+        health.Liveness(_embedded_check(url)),
         health.Readiness((_database_check(jobs_engine), jobs.silence)),
     )
     add_problem_handlers(app)
@@ -227,6 +229,11 @@ def app_from_environment() -> FastAPI:
 def _replica_of(settings: Settings, *, primary: AsyncEngine) -> Replica | None:
     url = settings.read_database_url
     return None if url is None else Replica(url.get_secret_value(), primary=primary)
+
+
+def _embedded_check(url: str) -> Callable[[], str | None]:
+    presence = presence_of(url)
+    return (lambda: None) if presence is None else presence.reason
 
 
 def _database_check(engine: AsyncEngine) -> Callable[[], Awaitable[str | None]]:

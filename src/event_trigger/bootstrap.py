@@ -2,7 +2,7 @@
 
 import asyncio
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +16,13 @@ from event_trigger.auth.addresses import normalise_email
 from event_trigger.auth.new_passwords import check_new_password
 from event_trigger.auth.passwords import Passwords
 from event_trigger.config import MINIMUM_SECRET_BYTES, Settings
-from event_trigger.db.embedded import make_data_dir, running_postgres, url_if_running
+from event_trigger.db.absence import presence_of
+from event_trigger.db.embedded import (
+    make_data_dir,
+    running_postgres,
+    supervised_postgres,
+    url_if_running,
+)
 from event_trigger.db.engine import (
     Sessions,
     asyncpg_url,
@@ -33,6 +39,7 @@ from event_trigger.web.trail import Actor, TrailSession, acting
 log = structlog.get_logger()
 
 FIRST_ADMIN = "admin@localhost"
+BACK_WITHIN = 15.0  # seconds that a command waits for an embedded PostgreSQL to be started again
 UNSIGNED = (
     "EVENT_TRIGGER_JWT_SECRET is not set. With a DATABASE_URL it must be given, the same for every"
     " replica, 32 bytes or more, for example: python3 -c 'import secrets;"
@@ -61,23 +68,35 @@ class Accounts:
 
 
 @contextmanager
-def with_database(settings: Settings) -> Iterator[Settings]:
-    """Completes settings without DATABASE_URL by an embedded PostgreSQL of this process."""
+def with_database(settings: Settings, *, gave_up: Callable[[], None]) -> Iterator[Settings]:
+    """Completes settings without DATABASE_URL by an embedded PostgreSQL of this process.
+
+    It is started again when it ends; after tries in vain `gave_up` is called, from another thread,
+    and EmbeddedPostgresError raised when the body has ended.
+    """
     if settings.database_url is not None:
         yield settings
         return
-    with running_postgres(settings.data_dir) as url:
+    with supervised_postgres(settings.data_dir, gave_up=gave_up) as url:
         yield settings.model_copy(update={"database_url": SecretStr(url)})
 
 
 @contextmanager
 def reaching_database(settings: Settings) -> Iterator[Settings]:
-    """As `with_database`, but shares the embedded PostgreSQL of a service that is running."""
-    if settings.database_url is None and (url := url_if_running(settings.data_dir)):
+    """Completes settings for one command, which shares the PostgreSQL of a service that runs.
+
+    If the service's has just ended, it waits until it is back.
+    """
+    if settings.database_url is not None:
+        yield settings
+        return
+    if url := url_if_running(settings.data_dir):
+        if presence := presence_of(url):
+            presence.wait(within=BACK_WITHIN)
         yield settings.model_copy(update={"database_url": SecretStr(url)})
         return
-    with with_database(settings) as complete:
-        yield complete
+    with running_postgres(settings.data_dir) as url:
+        yield settings.model_copy(update={"database_url": SecretStr(url)})
 
 
 def signed(settings: Settings) -> Settings:

@@ -15,26 +15,29 @@ from typing import Any
 
 import uvicorn
 from fastapi import FastAPI
-from uvicorn.supervisors import Multiprocess
 
 from event_trigger.app import app_from_environment, create_app, end_streams
 from event_trigger.bootstrap import SettingsError, check_urls, prepare, signed, with_database
 from event_trigger.config import Settings
 from event_trigger.welcome import welcome
+from event_trigger.workers import Workers
 
-READY_WITHIN = 60.0  # seconds
 GRACE = 10  # seconds that open requests have when the service is told to stop
 
 
 def serve(settings: Settings, *, workers: int) -> None:
     """Serves until it is told to stop.
 
-    Raises SettingsError or ValueError before it starts anything in vain.
+    Raises SettingsError or ValueError before it starts anything in vain, and EmbeddedPostgresError
+    at the end if an embedded PostgreSQL ended before, and could not be started again.
     """
     check_urls(settings)
     embedded = settings.database_url is None
     signal.signal(signal.SIGTERM, _end_in_good_order)
-    with _bound(settings) as listener, with_database(signed(settings)) as complete:
+    with (
+        _bound(settings) as listener,
+        with_database(signed(settings), gave_up=_tell_to_end) as complete,
+    ):
         port = listener.getsockname()[1]
         bound = complete.model_copy(update={"port": port})
         accounts = asyncio.run(prepare(bound, embedded=embedded))
@@ -47,6 +50,10 @@ def serve(settings: Settings, *, workers: int) -> None:
 
 def _end_in_good_order(*_: object) -> None:
     raise SystemExit(0)  # through every `finally`: the embedded PostgreSQL shuts down
+
+
+def _tell_to_end() -> None:
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 @contextmanager
@@ -83,19 +90,6 @@ class _Server(uvicorn.Server):
             self._say()
 
 
-class _Workers(Multiprocess):
-    """Several processes, which say what to do next once all of them answer."""
-
-    def __init__(self, config: uvicorn.Config, listener: socket, say: Callable[[], None]) -> None:
-        super().__init__(config, [listener])
-        self._say = say
-
-    def init_processes(self) -> None:
-        super().init_processes()
-        if all(worker.wait_until_ready(READY_WITHIN) for worker in self.processes):
-            self._say()
-
-
 def _run_workers(
     settings: Settings, workers: int, listener: socket, say: Callable[[], None]
 ) -> None:
@@ -106,7 +100,7 @@ def _run_workers(
     config = uvicorn.Config(
         "event_trigger.serving:worker_app", factory=True, workers=workers, **_options(settings)
     )
-    _Workers(config, listener, say).run()
+    Workers(config, listener, count=workers, say=say).run()
 
 
 def worker_app() -> FastAPI:

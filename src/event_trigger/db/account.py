@@ -1,23 +1,19 @@
 """PostgreSQL refuses to run as root, so a service run by root needs an account to run it as."""
 
-import ctypes
 import os
 import pwd
-import signal
 import stat
 import subprocess
 import sys
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import IO
 
 SHELF = Path("/var/lib/event-trigger-postgres")  # root's place for what an account cannot reach
-_PR_SET_PDEATHSIG = ctypes.c_ulong(1)
 _INHERITED = ("PATH", "LD_LIBRARY_PATH")  # no PG* that misleads, no secret in /proc/<pid>/environ
-_LIBC = ctypes.CDLL(None)
+_LAUNCHER = Path(__file__).with_name("launcher.py")
 
 
 class EmbeddedPostgresError(RuntimeError):
@@ -40,22 +36,20 @@ class Account:
     ) -> subprocess.Popen[bytes]:
         """Starts a program that is told to shut down when this process dies, however it dies.
 
-        Runs code between fork and exec: from the main thread, while no other thread exists.
+        To be called from a thread that lives for as long as the program: to Linux, the thread that
+        started it is its parent. Other threads may exist.
         """
+        launcher = [sys.executable, "-I", "-S", _LAUNCHER, self.uid, self.gid, os.getpid()]
         return subprocess.Popen(  # noqa: S603 - programs that we chose, without a shell
-            [str(part) for part in command],
+            [str(part) for part in (*launcher, *command)],
             stdin=subprocess.PIPE if statements else subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
-            user=self.uid,
-            group=self.gid,
-            extra_groups=[] if os.geteuid() == 0 else None,
             env={name: os.environ[name] for name in _INHERITED if name in os.environ}
             | {"LC_ALL": "C", "TZ": "UTC"},
             cwd="/",
             umask=0o077,
             start_new_session=True,  # Ctrl-C is for us: the server stops after we have drained
-            preexec_fn=partial(_die_with, os.getpid()),  # noqa: PLW1509 - see the docstring
         )
 
     def run(self, command: Iterable[str | Path], *, statements: str = "") -> tuple[int, str]:
@@ -131,13 +125,3 @@ def _registered(key: int | str) -> Account | None:
     except KeyError:
         return None
     return Account(entry.pw_uid, entry.pw_gid) if entry.pw_uid != 0 else None
-
-
-def _die_with(parent: int) -> None:  # pragma: no cover - runs between fork and exec
-    """Asks Linux for SIGINT, a fast shutdown, when the parent dies; elsewhere does nothing."""
-    if sys.platform == "linux":
-        nothing = ctypes.c_ulong(0)
-        asked_for = ctypes.c_ulong(signal.SIGINT)
-        _LIBC.prctl(_PR_SET_PDEATHSIG, asked_for, nothing, nothing, nothing)
-    if os.getppid() != parent:
-        os._exit(1)

@@ -6,7 +6,7 @@ import os
 import re
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from urllib.parse import quote
@@ -27,12 +27,14 @@ from event_trigger.db.cluster import (
     prepare_cluster,
 )
 from event_trigger.db.postmaster import PORT, Launch, start, stop
+from event_trigger.db.supervisor import RESTART_AFTER, supervised
 
 __all__ = [
     "EmbeddedPostgresError",
     "find_binaries",
     "make_data_dir",
     "running_postgres",
+    "supervised_postgres",
     "url_if_running",
 ]
 
@@ -44,6 +46,8 @@ _LOG_LIMIT = 10 * 1024 * 1024
 def running_postgres(data_dir: Path, *, durable: bool = True) -> Iterator[str]:
     """Runs PostgreSQL for as long as the body does, and yields its URL for SQLAlchemy and asyncpg.
 
+    One that ends is not started again: see `supervised_postgres`.
+
     The data is in `<data_dir>/cluster`. If the service is root's, PostgreSQL runs as another
     account; if that cannot reach the data directory, the data is in a folder under
     /var/lib/event-trigger-postgres, and a file in the data directory says in which.
@@ -51,8 +55,7 @@ def running_postgres(data_dir: Path, *, durable: bool = True) -> Iterator[str]:
     To be called from the main thread: Linux ends the server when the thread that forked it ends.
     Raises EmbeddedPostgresError, in words that a person can act on.
     """
-    if threading.current_thread() is not threading.main_thread():
-        raise EmbeddedPostgresError("the embedded PostgreSQL must be started from the main thread")
+    _want_main_thread()
     with ExitStack() as locks:
         launch = _prepared(data_dir, locks, durable=durable)
         server = start(launch)
@@ -60,6 +63,25 @@ def running_postgres(data_dir: Path, *, durable: bool = True) -> Iterator[str]:
             yield _url(launch.sockets)
         finally:
             stop(server)
+
+
+@contextmanager
+def supervised_postgres(
+    data_dir: Path,
+    *,
+    gave_up: Callable[[], None],
+    restart_after: Sequence[float] = RESTART_AFTER,
+) -> Iterator[str]:
+    """Does as `running_postgres`, and starts the server again when it ends.
+
+    The data directory stays locked, and the URL the same. When all tries have failed it calls
+    `gave_up`, from another thread, and raises EmbeddedPostgresError once the body has ended.
+    """
+    _want_main_thread()
+    with ExitStack() as locks:
+        launch = _prepared(data_dir, locks, durable=True)
+        with supervised(launch, gave_up=gave_up, restart_after=restart_after):
+            yield _url(launch.sockets)
 
 
 def url_if_running(data_dir: Path) -> str | None:
@@ -74,6 +96,11 @@ def url_if_running(data_dir: Path) -> str | None:
         home = known_home(data_dir) or data_dir
         account = account_for(home / "cluster", data_dir)
         return _url(_socket_folder(home, account))
+
+
+def _want_main_thread() -> None:
+    if threading.current_thread() is not threading.main_thread():
+        raise EmbeddedPostgresError("the embedded PostgreSQL must be started from the main thread")
 
 
 def _prepared(data_dir: Path, locks: ExitStack, *, durable: bool) -> Launch:

@@ -18,6 +18,9 @@ PORT = 5432  # only part of the socket's name
 
 _POLL, _FREE_WITHIN, _STOP_WITHIN = 0.02, 5.0, 15.0  # seconds
 _STILL_HELD = re.compile(r'lock file ".*" already exists|shared memory block .*still in use')
+_ABOUT_A_STATEMENT = re.compile(r"^\t| (ERROR|STATEMENT|DETAIL|HINT|CONTEXT|QUERY):  ")
+_STAMP = re.compile(r"^[-\d]+ [:.\d]+ UTC \[\d+\] ")
+_LAST_LINES, _LAST_BYTES = 15, 16 * 1024
 _STATUS_LINE = 7  # of postmaster.pid, counted from 0: LOCK_FILE_LINE_PM_STATUS in pidfile.h
 
 _SETTINGS = {
@@ -69,8 +72,15 @@ class Launch:
         return self.sockets / f".s.PGSQL.{PORT}.lock"
 
 
-def start(launch: Launch) -> subprocess.Popen[bytes]:
-    """Starts a server that is ready, again if remains of a killed one still hold the cluster."""
+def _never() -> bool:
+    return False
+
+
+def start(launch: Launch, *, called_off: Callable[[], bool] = _never) -> subprocess.Popen[bytes]:
+    """Starts a server that is ready, again if remains of a killed one still hold the cluster.
+
+    Raises EmbeddedPostgresError if there will be none, and soon after it is `called_off`.
+    """
     _end_left_behind(launch)
     give_up = time.monotonic() + _FREE_WITHIN
     while True:
@@ -78,10 +88,10 @@ def start(launch: Launch) -> subprocess.Popen[bytes]:
             written = log.seek(0, os.SEEK_END)
             before = _status(launch.pid_file)
             server = launch.account.spawn(launch.command, log=log)
-        if _became_ready(server, launch, before):
+        if _became_ready(server, launch, before, called_off):
             return server
-        said = _last_lines(launch.log, since=written)
-        if not _STILL_HELD.search(said) or time.monotonic() > give_up:
+        said = last_words(launch.log, since=written)
+        if called_off() or not _STILL_HELD.search(said) or time.monotonic() > give_up:
             raise EmbeddedPostgresError(f"PostgreSQL is not ready; {launch.log} says:\n{said}")
 
 
@@ -96,16 +106,22 @@ def stop(server: subprocess.Popen[bytes], *, within: float = _STOP_WITHIN) -> No
 
 
 def _became_ready(
-    server: subprocess.Popen[bytes], launch: Launch, before: tuple[int, str] | None
+    server: subprocess.Popen[bytes],
+    launch: Launch,
+    before: tuple[int, str] | None,
+    called_off: Callable[[], bool],
 ) -> bool:
     """Waits until the server is ready; one that ends, or takes too long, is stopped."""
 
     def is_ready() -> bool:
         return _says_ready(launch.pid_file, server.pid, before)
 
+    def is_settled() -> bool:
+        return server.poll() is not None or is_ready() or called_off()
+
     ready = False
     try:
-        _wait_for(lambda: server.poll() is not None or is_ready(), within=launch.ready_within)
+        _wait_for(is_settled, within=launch.ready_within)
         ready = server.poll() is None and is_ready()
     finally:
         if not ready:
@@ -194,7 +210,19 @@ def _wait_for(condition: Callable[[], bool], *, within: float) -> bool:
     return met
 
 
-def _last_lines(log: Path, *, since: int) -> str:
+def last_words(log: Path, *, since: int) -> str:
+    """The last lines that a server wrote about itself, from that place of its log on.
+
+    Lines about a statement are left out: they say nothing of why a server ended, and may hold
+    values that somebody sent. What many of its processes say is there once.
+    """
     with log.open("rb") as file:
-        file.seek(since)
-        return "\n".join(file.read().decode(errors="replace").splitlines()[-15:])
+        end = file.seek(0, os.SEEK_END)
+        file.seek(max(since, end - _LAST_BYTES))
+        lines = file.read().decode(errors="replace").splitlines()
+    by_message = {
+        _STAMP.sub("", line): line
+        for line in reversed(lines)
+        if not _ABOUT_A_STATEMENT.search(line)
+    }
+    return "\n".join([*reversed(by_message.values())][-_LAST_LINES:])

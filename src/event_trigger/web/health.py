@@ -24,14 +24,31 @@ class Readiness:
         return [reason for check in self.checks if (reason := await check())]
 
 
+@dataclass(frozen=True)
+class Liveness:
+    """The check that decides whether this process is worth keeping; it asks nobody."""
+
+    check: Callable[[], str | None]
+
+
 class Health(BaseModel):
     status: str = Field(examples=["ok"])
 
 
-@router.get("/healthz", summary="Is the process alive?")
-async def healthz() -> Health:
-    """Answers 200 while the process lives, without asking the database."""
-    return Health(status="ok")
+@router.get(
+    "/healthz",
+    summary="Is the process alive?",
+    response_model=Health,
+    responses=problems(Unavailable),
+)
+async def healthz(request: Request) -> Response:
+    """Answers 200 while the process lives, without asking the database.
+
+    Answers 503 while the embedded PostgreSQL, which is part of the process, has ended.
+    """
+    if (reason := service(request, Liveness).check()) is not None:
+        return problem_response(503, "not-alive", "Not alive", reason)
+    return JSONResponse({"status": "ok"})
 
 
 @router.get(
