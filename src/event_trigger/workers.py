@@ -24,7 +24,7 @@ log = structlog.get_logger()
 LOOK_EVERY = 0.5  # seconds
 # looks in a row at which a worker has not answered, after which it is replaced; looks, and not
 # seconds, so that a machine that slept for a minute does not lose all of its workers
-SILENT_LOOKS, SILENT_LOOKS_AT_START = 40, 240
+SILENT_LOOKS, SILENT_LOOKS_AT_START = 40, 600
 END_WITHIN = 40.0  # seconds that a worker has to end in good order
 LONGEST_PAUSE = 30.0  # seconds before a worker that cannot start is tried again
 

@@ -220,9 +220,8 @@ def last_words(log: Path, *, since: int) -> str:
         end = file.seek(0, os.SEEK_END)
         file.seek(max(since, end - _LAST_BYTES))
         lines = file.read().decode(errors="replace").splitlines()
-    by_message = {
-        _STAMP.sub("", line): line
-        for line in reversed(lines)
-        if not _ABOUT_A_STATEMENT.search(line)
-    }
-    return "\n".join([*reversed(by_message.values())][-_LAST_LINES:])
+    first_with: dict[str, str] = {}
+    for line in lines:
+        if not _ABOUT_A_STATEMENT.search(line):
+            first_with.setdefault(_STAMP.sub("", line), line)
+    return "\n".join([*first_with.values()][-_LAST_LINES:])

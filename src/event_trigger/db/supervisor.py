@@ -1,5 +1,6 @@
 """The embedded server is started again when it ends, so that nobody has to notice that it has."""
 
+import shutil
 import signal
 import subprocess
 import threading
@@ -97,11 +98,12 @@ class _Supervisor:
             pid=server.pid,
             **exit_status(server.returncode),
             log=self._last_words(),
+            disk_free_bytes=self._disk_free(),  # none left, and the log has no words either
         )
         return self._started_again(ended_at=time.monotonic())
 
     def _started_again(self, ended_at: float) -> subprocess.Popen[bytes] | None:
-        most = len(self._restart_after)
+        most, said = len(self._restart_after), ""
         while self._tries < most:
             pause = self._restart_after[self._tries]
             self._tries += 1
@@ -110,12 +112,10 @@ class _Supervisor:
             try:
                 server = self._start()
             except (EmbeddedPostgresError, OSError) as error:
+                said = str(error)
                 if not self.ending.is_set():
                     log.error(
-                        "embedded_postgres_not_started",
-                        attempt=self._tries,
-                        of=most,
-                        error=str(error),
+                        "embedded_postgres_not_started", attempt=self._tries, of=most, error=said
                     )
                 continue
             self._absence.end()
@@ -125,8 +125,8 @@ class _Supervisor:
             )
             return server
         self._give_up(
-            f"the embedded PostgreSQL ended, and {most} tries to start it again were in vain;"
-            f" {self._launch.log} may say why"
+            f"the embedded PostgreSQL ended, and {most} tries to start it again were in vain."
+            f" The last one: {said or 'it ended again within seconds'}"
         )
         return None
 
@@ -139,6 +139,12 @@ class _Supervisor:
             return last_words(self._launch.log, since=self._said_before).splitlines()
         except OSError as error:
             return [f"{self._launch.log}: {error.strerror}"]
+
+    def _disk_free(self) -> int | None:
+        try:
+            return shutil.disk_usage(self._launch.log.parent).free
+        except OSError:
+            return None
 
     def _give_up(self, why: str) -> None:
         self.failure = EmbeddedPostgresError(why)

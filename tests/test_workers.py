@@ -1,0 +1,102 @@
+"""`serve --workers`: a worker that ends is replaced, and a restart refuses nobody."""
+
+import asyncio
+import json
+import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+
+from tests.support.processes import ROOT, Served, serving, with_database
+from tests.support.waiting import eventually
+
+# outside of the service: what a busy machine does, on every machine
+SLOW_START = """
+import os, sys, time
+if "--multiprocessing-fork" in sys.orig_argv and os.path.exists("slow"):
+    time.sleep(8)
+"""
+
+
+@asynccontextmanager
+async def two_workers(folder: Path, database_url: str) -> AsyncIterator[Served]:
+    """Their successors start slowly if there is a file `slow` in the folder."""
+    (folder / "sitecustomize.py").write_text(SLOW_START)
+    settings = with_database(database_url) | {"PYTHONPATH": f"{ROOT / 'src'}:{folder}"}
+    async with serving(folder, "--workers", "2", **settings) as served:
+        yield served
+
+
+def workers(served: Served) -> list[psutil.Process]:
+    return [
+        one
+        for one in psutil.Process(served.process.pid).children()
+        if one.status() != psutil.STATUS_ZOMBIE and "spawn_main" in " ".join(one.cmdline())
+    ]
+
+
+def lines(served: Served, event: str) -> list[dict[str, Any]]:
+    found = [json.loads(line) for line in served.logged.splitlines()]
+    return [one for one in found if one["event"] == event]
+
+
+async def until_served(served: Served, *, starts: int) -> None:
+    """Until so many workers have come up in all."""
+
+    async def count() -> int:
+        return len(lines(served, "Application startup complete."))
+
+    await eventually(count, lambda found: found == starts)
+
+
+async def test_a_worker_that_takes_eight_seconds_to_start_comes_up(
+    folder: Path, database_url: str
+) -> None:
+    async with two_workers(folder, database_url) as served:
+        (folder / "slow").touch()
+        killed, survivor = workers(served)
+        killed.kill()
+        await until_served(served, starts=3)
+        after = workers(served)
+
+    assert survivor in after
+    assert len(after) == 2
+    [ended] = lines(served, "worker_ended")
+    assert (ended["level"], ended["pid"], ended["signal"]) == ("error", killed.pid, "SIGKILL")
+
+
+async def test_a_restart_replaces_the_workers_and_refuses_nobody(
+    folder: Path, database_url: str
+) -> None:
+    async with two_workers(folder, database_url) as served:
+        before = workers(served)
+        calling = asyncio.create_task(call_until_cancelled(served))
+        psutil.Process(served.process.pid).send_signal(signal.SIGHUP)
+        await until_served(served, starts=4)
+
+        async def left() -> list[psutil.Process]:
+            return [one for one in before if one.is_running()]
+
+        await eventually(left, lambda found: found == [])
+        calling.cancel()
+        [answers] = await asyncio.gather(calling)
+        after = workers(served)
+
+    assert len(after) == 2
+    assert not set(before) & set(after)
+    assert set(answers) == {200}
+    assert lines(served, "worker_ended") == []
+
+
+async def call_until_cancelled(served: Served) -> list[int]:
+    answers = []
+    try:
+        while True:
+            async with httpx.AsyncClient(base_url=served.url, timeout=20) as client:
+                answers.append((await client.get("/healthz")).status_code)
+    except asyncio.CancelledError:
+        return answers
