@@ -1,6 +1,6 @@
 """What tells installations apart, and how many deliveries have led to an event
 
-Revision: 0012, after 0010; 2026-11-29
+Revision: 0012, after 0011; 2026-11-29
 """
 
 import secrets
@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0012"
-down_revision = "0010"
+down_revision = "0011"
 branch_labels = None
 depends_on = None
 

@@ -1,13 +1,13 @@
 """Receivers ask for a pause, and it is kept by all that is sent to them
 
-Revision: 0013, after 0010; 2026-11-29
+Revision: 0013, after 0012; 2026-11-29
 """
 
 import sqlalchemy as sa
 from alembic import op
 
 revision = "0013"
-down_revision = "0010"
+down_revision = "0012"
 branch_labels = None
 depends_on = None
 

@@ -1,13 +1,13 @@
 """A payload is stored once for all deliveries of its event, and an owner's backlog is counted
 
-Revision: 0014, after 0010; 2026-11-29
+Revision: 0014, after 0013; 2026-11-29
 """
 
 import sqlalchemy as sa
 from alembic import op
 
 revision = "0014"
-down_revision = "0010"
+down_revision = "0013"
 branch_labels = None
 depends_on = None
 
