@@ -7,14 +7,10 @@ from contextlib import asynccontextmanager
 import structlog
 from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
-from fastapi.routing import APIRoute
 from sqlalchemy.ext.asyncio import AsyncEngine
 from starlette.middleware import Middleware
 
-from event_trigger import __version__
-from event_trigger.accounting import router as accounting
-from event_trigger.admin import router as admin
-from event_trigger.auth import router as auth
+from event_trigger.api import built_api
 from event_trigger.auth.credentials import Credentials
 from event_trigger.auth.gate import Gate
 from event_trigger.auth.passwords import Passwords
@@ -27,29 +23,20 @@ from event_trigger.db.engine import create_engine, create_sessions
 from event_trigger.db.migrate import is_migrated, migrate
 from event_trigger.db.notify import CREDENTIALS_CHANGED, EVENTS_STORED
 from event_trigger.db.replica import Replica
-from event_trigger.deliveries import router as deliveries
 from event_trigger.deliveries.sender import Sender
-from event_trigger.destinations import router as destinations
 from event_trigger.destinations.names import Names
 from event_trigger.destinations.target import Guard
-from event_trigger.dispatch import router as dispatch
 from event_trigger.dispatch.fast_path import FastPath
 from event_trigger.dispatch.group_commit import GroupCommit
 from event_trigger.dispatch.owners import Owners
 from event_trigger.dispatch.rates import Rates
-from event_trigger.events import router as events
 from event_trigger.events.retention import make_partitions
-from event_trigger.hooks import router as hooks
 from event_trigger.hooks.calling import HookCalls
 from event_trigger.hooks.fast_path import HookFastPath
 from event_trigger.hooks.finding import HookFinder
 from event_trigger.jobs import Jobs
-from event_trigger.keys import router as keys
-from event_trigger.live import router as live
 from event_trigger.live.hub import Hub
 from event_trigger.logs import configure_logs
-from event_trigger.preview import router as preview
-from event_trigger.triggers import router as triggers
 from event_trigger.triggers.replanning import plan_by_newest_rules
 from event_trigger.triggers.zone_rules import describe_rules, zone_rules
 from event_trigger.vault import Vault
@@ -66,19 +53,6 @@ LARGEST_BODY = 1024 * 1024
 LARGEST_SIGN_IN = 16 * 1024  # parsing takes the event loop, and there anybody may write
 JOBS_CONNECTIONS = 5
 PATIENCE = 2.0  # seconds that a readiness check may take
-
-DESCRIPTION = """
-Describe **when** something should happen (a time, an interval, a cron line in your own time zone)
-or **who may make it happen** (a call with a predefined payload). Each firing is an *event*: on
-record, exactly once, however many replicas run.
-
-1. `POST /auth/token`, or *Authorize* below, to sign in.
-2. `POST /triggers` to create a trigger.
-3. `GET /events` to see what it did, `GET /events/stream` to follow.
-4. `POST /destinations`, and name its id in a trigger's `destinations`, to have events delivered.
-
-Errors are `application/problem+json` (RFC 9457). Times are RFC 3339 in UTC.
-"""
 
 
 def create_app(
@@ -121,6 +95,7 @@ def create_app(
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        await docs.prepare()
         await migrate(engine)
         log.info("zone_rules", version=zone_rules().version, found=describe_rules())
         await plan_by_newest_rules(engine, keep_for=settings.keep_for)
@@ -141,16 +116,13 @@ def create_app(
             await engine.dispose()
             await jobs_engine.dispose()
 
+    api = built_api()  # before any job starts: this takes a while
     app = FastAPI(
-        title="Event Trigger Platform",
-        description=DESCRIPTION,
-        version=__version__,
         lifespan=lifespan,
-        docs_url=None,
-        redoc_url=None,
+        routes=[*api.routes],
+        openapi_url=None,
         telemetry={"tracing": False, "metrics": False, "logs": False},
         redirect_slashes=False,
-        generate_unique_id_function=operation_id,
         middleware=[
             *_middleware(settings),
             Middleware(
@@ -189,27 +161,8 @@ def create_app(
         health.Liveness(_embedded_check(url)),
         health.Readiness((_database_check(jobs_engine), jobs.silence)),
     )
+    app.openapi = api.openapi  # type: ignore[method-assign]
     add_problem_handlers(app)
-    for router in (
-        auth.forms,
-        auth.router,
-        keys.router,
-        admin.router,
-        triggers.router,
-        preview.router,
-        dispatch.router,
-        hooks.router,
-        hooks.rotations,
-        accounting.router,
-        dispatch.replays,
-        destinations.router,
-        deliveries.router,
-        live.router,
-        events.router,
-        health.router,
-        docs.router,
-    ):
-        app.include_router(router)
     return app
 
 
@@ -247,10 +200,6 @@ def _database_check(engine: AsyncEngine) -> Callable[[], Awaitable[str | None]]:
         return None if migrated else "the database is not migrated to this version"
 
     return check
-
-
-def operation_id(route: APIRoute) -> str:
-    return route.name
 
 
 def _middleware(settings: Settings) -> list[Middleware]:

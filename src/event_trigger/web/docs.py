@@ -1,8 +1,10 @@
 """Swagger UI and ReDoc from this process, because no request may leave for another host."""
 
+import mimetypes
 from pathlib import Path
 from typing import Final
 
+from anyio import to_thread
 from fastapi import APIRouter, Request, Response
 from starlette.responses import RedirectResponse
 from starlette.staticfiles import StaticFiles
@@ -28,6 +30,11 @@ SWAGGER_POLICY: Final = _policy()
 REDOC_POLICY: Final = _policy(style=f"'self' {EMPTY_STYLE}", font="'self' data:")
 
 router = APIRouter(include_in_schema=False)
+
+
+async def prepare() -> None:
+    """Loads what sends files (threads, media types), which the first visit would wait for."""
+    await to_thread.run_sync(mimetypes.guess_type, "swagger.html")
 
 
 @router.api_route("/", methods=["GET", "HEAD"])

@@ -192,10 +192,9 @@ def add_problem_handlers(app: FastAPI) -> None:
     app.add_exception_handler(HTTPException, on_http_error)
     for kind in DATABASE_ERRORS:
         app.add_exception_handler(kind, on_database_error)
-    _describe_problems(app)
 
 
-def _describe_problems(app: FastAPI) -> None:
+def describe_problems(app: FastAPI) -> None:
     """Corrects OpenAPI: FastAPI sets `application/json` beside each problem, and knows no 413."""
     describe = app.openapi
 
