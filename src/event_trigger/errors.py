@@ -77,6 +77,11 @@ class NotFound(Problem):
     default_detail = "There is nothing here, or it is not yours."
 
 
+class RequestTimedOut(Problem):
+    status, slug, title = 408, "request-timeout", "Request timeout"
+    default_detail = "The rest of the request did not come. Send all of it, without long pauses."
+
+
 class Conflict(Problem):
     status, slug, title = 409, "conflict", "Conflict"
 

@@ -19,6 +19,7 @@ from fastapi import FastAPI
 from event_trigger.app import app_from_environment, create_app, end_streams
 from event_trigger.bootstrap import SettingsError, check_urls, prepare, signed, with_database
 from event_trigger.config import Settings
+from event_trigger.web.connection import Connection
 from event_trigger.welcome import welcome
 from event_trigger.workers import Workers
 
@@ -141,6 +142,7 @@ def _options(settings: Settings) -> dict[str, Any]:
     return {
         "host": settings.host,
         "port": settings.port,
+        "http": Connection,
         "log_config": None,
         "access_log": False,
         "server_header": False,

@@ -12,16 +12,19 @@ import httpx
 import uvicorn
 
 from event_trigger.app import end_streams
+from event_trigger.web.connection import Connection
 from tests.support.services import Service, token_of
 
 
 @asynccontextmanager
-async def listening(service: Service) -> AsyncIterator[str]:
+async def listening(service: Service, *, http: type[Connection] = Connection) -> AsyncIterator[str]:
     """The URL of a running service; its streams are ended before it is stopped."""
     with socket.socket(proto=socket.IPPROTO_TCP) as listener:  # or each answer waits for an ACK
         listener.bind(("127.0.0.1", 0))
         listener.listen()
-        config = uvicorn.Config(service.app, lifespan="off", log_config=None, access_log=False)
+        config = uvicorn.Config(
+            service.app, http=http, lifespan="off", log_config=None, access_log=False
+        )
         server = uvicorn.Server(config)
         serving = asyncio.create_task(server.serve([listener]))
         try:

@@ -1,6 +1,5 @@
 """What happens around every request: an id, a log line, and headers that are safe by default."""
 
-import asyncio
 import os
 import re
 import time
@@ -22,7 +21,7 @@ from event_trigger.web.trail import Actor, acting
 log = structlog.get_logger()
 
 _ACCEPTABLE_ID = re.compile(r"[A-Za-z0-9._-]{1,100}", re.ASCII)
-_DEFAULT_HEADERS = [
+SAFE_HEADERS = [
     (b"cache-control", b"no-store"),
     (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
     (b"cross-origin-opener-policy", b"same-origin"),
@@ -37,14 +36,10 @@ _PROBED = frozenset({"/healthz", "/readyz"})  # by address: a probe knows no nam
 
 
 class RequestMiddleware:
-    """Gives each request an id (a caller's `X-Request-ID` is kept), safe headers and a log line.
+    """Gives each request an id (a caller's `X-Request-ID` is kept), safe headers and a log line."""
 
-    Drops a reader who takes nothing of an answer for `patience` seconds.
-    """
-
-    def __init__(self, app: ASGIApp, *, patience: float = 30.0) -> None:
+    def __init__(self, app: ASGIApp) -> None:
         self.app = app
-        self.patience = patience
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -70,15 +65,12 @@ class RequestMiddleware:
                 message["headers"] = _with_headers(
                     message["headers"], request_id, scheme=scope["scheme"], status=code
                 )
-            async with asyncio.timeout(self.patience):
-                await send(message)
+            await send(message)
 
         try:
             await self.app(scope, receive, send_with_headers)
-        except (ClientDisconnect, TimeoutError):
-            if status is None:
-                raise
-            log.info("reader_dropped", path=loggable(scope["path"]))
+        except ClientDisconnect:
+            log.info("caller_hung_up", path=loggable(scope["path"]))
         except Exception:
             log.exception("request_crashed", method=scope["method"], path=loggable(scope["path"]))
             if status is not None:  # only a broken connection can still say so
@@ -167,7 +159,7 @@ def _with_headers(
     if status == HTTPStatus.NO_CONTENT:  # FastAPI names the type of nothing
         headers = [one for one in headers if one[0] != b"content-type"]
     names = {name for name, _ in headers}
-    more = _DEFAULT_HEADERS if scheme == "http" else [*_DEFAULT_HEADERS, _HSTS]
+    more = SAFE_HEADERS if scheme == "http" else [*SAFE_HEADERS, _HSTS]
     headers += [one for one in more if one[0] not in names]
     headers.append((b"x-request-id", request_id.encode()))
     return headers
