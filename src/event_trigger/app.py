@@ -43,6 +43,7 @@ from event_trigger.vault import Vault
 from event_trigger.web import docs, health
 from event_trigger.web.middleware import BodyLimitMiddleware, HostMiddleware, RequestMiddleware
 from event_trigger.web.problems import add_problem_handlers
+from event_trigger.web.questions import Questions
 from event_trigger.web.reading import Reads
 from event_trigger.web.services import Services
 from event_trigger.web.trail import TrailSession
@@ -159,6 +160,7 @@ def create_app(
         rates,
         Reads(sessions, replica),
         health.Liveness(_embedded_check(url)),
+        Questions(),
         health.Readiness((_database_check(jobs_engine), jobs.silence)),
     )
     app.openapi = api.openapi  # type: ignore[method-assign]

@@ -1,10 +1,10 @@
 """The account of one trigger: its schedules judged again, against what is on record."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-
-from sqlalchemy.ext.asyncio import AsyncSession
+from functools import partial
+from typing import Protocol, TypeVar
 
 from event_trigger.accounting.reconcile import Account, Era, Recorded, reconcile
 from event_trigger.accounting.repository import Ledger
@@ -31,6 +31,9 @@ from event_trigger.triggers.schedule import (
 from event_trigger.triggers.zone_moves import planned_by
 from event_trigger.triggers.zone_rules import zone_rules
 from event_trigger.triggers.zone_store import ZoneStore
+from event_trigger.web.reading import Reading
+
+T = TypeVar("T")
 
 _MICROSECOND = timedelta(microseconds=1)
 _MOST_AT_ONCE = 20_000  # planned instants that are compared in one go: some 20 ms
@@ -49,8 +52,15 @@ class Statement:
     ranges: list[Recorded] = field(default_factory=list)
 
 
+class Compute(Protocol):
+    """Runs what takes long where it holds up nobody."""
+
+    async def __call__(self, work: Callable[[], T], /) -> T: ...
+
+
 async def draw_up(
-    session: AsyncSession,
+    reading: Reading,
+    compute: Compute,
     key: OwnedId,
     trigger: Trigger | None,
     *,
@@ -61,26 +71,30 @@ async def draw_up(
     """Accounts for what is kept, as far as `since` and `until` do not narrow it.
 
     The trigger, None if it was deleted, was read before, and all up to its `settled_until` was
-    recorded before that: whatever fires or changes meanwhile lies later.
+    recorded before that: whatever fires or changes meanwhile lies later. So parts may be read
+    one after the other, with no connection held while one is computed.
     """
-    ledger = Ledger(session)
-    now = await database_now(session)
-    start = now - keep_for + keep_for / _ON_ITS_WAY_OUT
-    statement = Statement(start if since is None else max(start, since), min(until or now, now))
-    after, upto = statement.since - _MICROSECOND, statement.until - _MICROSECOND
-    eras = await _list_eras(ledger, key, trigger, after=after)
-    if not eras:
-        return statement
-    settled = min(upto, eras[-1].until)
-    if after < settled:
-        ranges = await ledger.list_unfired(key, after=after, until=settled)
-        statement.ranges = [_recorded(one) for one in ranges]
-        for start, end in _spans(eras, after=after, until=settled):
-            fired = await ledger.list_fired(key, after=start, until=end)
-            statement.account.add(reconcile(eras, statement.ranges, fired, after=start, until=end))
+    async with reading() as session:
+        now = await database_now(session)
+        start = now - keep_for + keep_for / _ON_ITS_WAY_OUT
+        statement = Statement(start if since is None else max(start, since), min(until or now, now))
+        after, upto = statement.since - _MICROSECOND, statement.until - _MICROSECOND
+        eras = await _list_eras(Ledger(session), key, trigger, after=after)
+        if not eras:
+            return statement
+        settled = min(upto, eras[-1].until)
+        if after < settled:
+            ranges = await Ledger(session).list_unfired(key, after=after, until=settled)
+            statement.ranges = [_recorded(one) for one in ranges]
+    for start, end in await compute(partial(_spans, eras, after=after, until=settled)):
+        async with reading() as session:
+            fired = await Ledger(session).list_fired(key, after=start, until=end)
+        statement.account.add(
+            await compute(partial(reconcile, eras, statement.ranges, fired, after=start, until=end))
+        )
     if trigger is not None:
         after = max(after, eras[-1].until)
-        _add_undecided(statement, trigger, after=after, until=upto, now=now)
+        await compute(partial(_add_undecided, statement, trigger, after=after, until=upto, now=now))
     return statement
 
 
@@ -174,7 +188,7 @@ def _add_paused(
 
 def _spans(
     eras: Sequence[Era], *, after: datetime, until: datetime
-) -> Iterator[tuple[datetime, datetime]]:
+) -> list[tuple[datetime, datetime]]:
     """Cuts what would be too much at once, so that others have their turn in between."""
     planned = sum(
         count_between(era.schedule, after=max(era.after, after), until=min(era.until, until))
@@ -182,7 +196,9 @@ def _spans(
         if era.schedule is not None
     )
     width = until - after if planned <= _MOST_AT_ONCE else _SPAN
+    spans: list[tuple[datetime, datetime]] = []
     while after < until:
         end = min(after + width, until)
-        yield after, end
+        spans.append((after, end))
         after = end
+    return spans

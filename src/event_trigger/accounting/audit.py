@@ -1,9 +1,12 @@
 """The audit of all triggers at once: does every planned instant have an event, or a reason?"""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import assert_never
+from typing import TypeVar, assert_never
+
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from event_trigger.accounting.accounts import draw_up
 from event_trigger.accounting.reconcile import Account, Difference, Discrepancy
@@ -11,6 +14,9 @@ from event_trigger.accounting.repository import Ledger
 from event_trigger.db.engine import Sessions
 from event_trigger.triggers.repository import Triggers
 from event_trigger.triggers.words import instant_text
+from event_trigger.web.reading import Reading
+
+T = TypeVar("T")
 
 MOST_SHOWN = 20  # differences of one trigger; one that goes wrong may go wrong every second
 
@@ -47,12 +53,22 @@ async def audit(sessions: Sessions, *, keep_for: timedelta) -> Audit:
     for key in keys:
         async with sessions() as session:
             trigger = await Triggers(session).get(key)
-            statement = await draw_up(session, key, trigger, keep_for=keep_for)
+            statement = await draw_up(_in(session), _at_once, key, trigger, keep_for=keep_for)
         found.triggers += 1
         found.pending += statement.pending
         found.account.add(statement.account)
         found.findings += _findings(key.id, statement.account.differences)
     return found
+
+
+def _in(session: AsyncSession) -> Reading:
+    """Reads everything in one session."""
+    return lambda: nullcontext(session)
+
+
+async def _at_once(work: Callable[[], T]) -> T:
+    """An audit is alone in its process, so that it holds up nobody."""
+    return work()
 
 
 def _findings(trigger_id: int, differences: list[Difference]) -> Iterator[str]:

@@ -83,31 +83,65 @@ class Explanation:
         return self.event.triggered_at - self.scheduled_for
 
 
-async def explain(
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """What is on record at `now` about one instant of a trigger.
+
+    `schedules` are those that may have planned it. `moved` is the one before the present, if newer
+    rules of its zone ended it.
+    """
+
+    trigger: Trigger
+    now: datetime
+    schedules: Sequence[InForce] = ()
+    event: Event | None = None
+    ranges: Sequence[UnfiredRange] = ()
+    moved: ScheduleVersion | None = None
+
+
+async def look_up(
     session: AsyncSession, key: OwnedId, *, at: datetime, keep_for: timedelta
-) -> Explanation:
-    """Looks for the event of `at`, then for a reason on record, then at the schedule."""
+) -> Recorded:
+    """Reads all that `explain` needs, so that nothing is computed while a connection is held."""
     now = await database_now(session)
     trigger = await Triggers(session).get(key)
     if trigger is None:
         raise NotFound
     if trigger.type != TriggerType.SCHEDULED:
-        return Explanation(Outcome.NOT_SCHEDULED, "This trigger fires when it is called.")
+        return Recorded(trigger, now)
     ledger = Ledger(session)
-    in_force = await _in_force(ledger, key, trigger, at)
-    event = await ledger.get_event(key, at) if at > now - keep_for else None
-    if event is not None:
-        punctuality = _punctuality(event.triggered_at - at)
-        return Explanation(Outcome.FIRED, punctuality, at, event, in_force)
-    ranges = await ledger.list_unfired(key, after=at - _MICROSECOND, until=at)
-    found = _judge(trigger, in_force, ranges, at=at, now=now, keep_for=keep_for)
-    if found.outcome is not Outcome.NOT_SCHEDULED or trigger.version == 1:
-        return found
-    return replace(found, reason=found.reason + await _moved_words(ledger, key, trigger, at))
+    return Recorded(
+        trigger,
+        now,
+        await _list_schedules(ledger, key, trigger, at),
+        await ledger.get_event(key, at) if at > now - keep_for else None,
+        await ledger.list_unfired(key, after=at - _MICROSECOND, until=at),
+        await _get_moved(ledger, key, trigger, at),
+    )
 
 
-async def _in_force(ledger: Ledger, key: OwnedId, trigger: Trigger, at: datetime) -> InForce | None:
-    """Of several, which overlap only where a zone's rules moved local times, one that has `at`."""
+def explain(found: Recorded, *, at: datetime, keep_for: timedelta) -> Explanation:
+    """Takes the event of `at`, or else a reason on record, or else looks at the schedule.
+
+    May count the instants of ten years, which takes a second.
+    """
+    trigger = found.trigger
+    if trigger.type != TriggerType.SCHEDULED:
+        return Explanation(Outcome.NOT_SCHEDULED, "This trigger fires when it is called.")
+    in_force = _in_force(found.schedules, at)
+    if found.event is not None:
+        punctuality = _punctuality(found.event.triggered_at - at)
+        return Explanation(Outcome.FIRED, punctuality, at, found.event, in_force)
+    judged = _judge(trigger, in_force, found.ranges, at=at, now=found.now, keep_for=keep_for)
+    if judged.outcome is not Outcome.NOT_SCHEDULED or found.moved is None:
+        return judged
+    return replace(judged, reason=judged.reason + _moved_words(found.moved, trigger, at))
+
+
+async def _list_schedules(
+    ledger: Ledger, key: OwnedId, trigger: Trigger, at: datetime
+) -> list[InForce]:
+    """Those in force at an instant: several overlap only where a zone's rules moved local times."""
     ended = await ledger.list_versions(key, after=at - _MICROSECOND)
     await ZoneStore(ledger.session).load([one.zone_rules for one in ended if one.zone_rules])
     found = [
@@ -116,7 +150,12 @@ async def _in_force(ledger: Ledger, key: OwnedId, trigger: Trigger, at: datetime
     if at > trigger.in_force_after:
         details, plan = schedule_part(trigger.details), plan_then(trigger)
         found.append(InForce(trigger.version, details, plan, trigger.in_force_after, None))
-    return next((one for one in found if one.has(at)), found[-1] if found else None)
+    return found
+
+
+def _in_force(schedules: Sequence[InForce], at: datetime) -> InForce | None:
+    """The schedule that planned an instant, or else the newest."""
+    return next((one for one in schedules if one.has(at)), schedules[-1] if schedules else None)
 
 
 def _ended(row: ScheduleVersion) -> InForce:
@@ -124,12 +163,19 @@ def _ended(row: ScheduleVersion) -> InForce:
     return InForce(row.version, details, plan, row.starts_after, row.ends_at)
 
 
-async def _moved_words(ledger: Ledger, key: OwnedId, trigger: Trigger, at: datetime) -> str:
-    """A sentence on newer rules of the zone, if those are why nothing is planned for an instant."""
-    row = await ledger.get_version(key, trigger.version - 1)
+async def _get_moved(
+    ledger: Ledger, key: OwnedId, trigger: Trigger, at: datetime
+) -> ScheduleVersion | None:
+    row = None if trigger.version == 1 else await ledger.get_version(key, trigger.version - 1)
     if row is None or row.moved_to is None or at <= row.ends_at:
-        return ""
+        return None
     await ZoneStore(ledger.session).load([one for one in (row.zone_rules, row.moved_to) if one])
+    return row
+
+
+def _moved_words(row: ScheduleVersion, trigger: Trigger, at: datetime) -> str:
+    """A sentence on newer rules of the zone, if those are why nothing is planned for an instant."""
+    assert row.moved_to is not None
     before, moved_to = _ended(row), zone_rules().get_known(row.moved_to)
     newer = "others" if moved_to is None else moved_to.version
     if at <= trigger.in_force_after:

@@ -1,13 +1,14 @@
 """Accounting over HTTP: explain an instant, or add up a span of time."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
+from functools import partial
 from typing import Annotated
 
 from fastapi import Query, Request
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from event_trigger.accounting.accounts import Statement, draw_up
-from event_trigger.accounting.explain import Explanation, InForce, explain
+from event_trigger.accounting.explain import Explanation, InForce, Recorded, explain, look_up
 from event_trigger.accounting.schemas import (
     AccountRead,
     DifferenceRead,
@@ -15,7 +16,7 @@ from event_trigger.accounting.schemas import (
     ScheduleInForce,
     UnfiredRead,
 )
-from event_trigger.auth.dependencies import needs
+from event_trigger.auth.dependencies import TURN, needs
 from event_trigger.auth.scopes import Scope
 from event_trigger.config import Settings
 from event_trigger.errors import Forbidden, Invalid, NotFound, Unauthorized
@@ -24,10 +25,11 @@ from event_trigger.triggers.dependencies import TriggerKeyDep
 from event_trigger.triggers.repository import OwnedId, Triggers
 from event_trigger.triggers.words import describe
 from event_trigger.web.problems import problems
-from event_trigger.web.reading import ReadsDep
+from event_trigger.web.questions import QuestionsDep, TooManyQuestions
+from event_trigger.web.reading import Reading, ReadsDep
 from event_trigger.web.schemas import Instant
 from event_trigger.web.services import service
-from event_trigger.web.session import SessionDep
+from event_trigger.web.session import SessionsDep
 from event_trigger.web.strict_json import strict_router
 
 MOST_LISTED = 1000
@@ -35,8 +37,8 @@ MOST_LISTED = 1000
 router = strict_router(
     prefix="/triggers",
     tags=["accounting"],
-    responses=problems(Unauthorized, Forbidden, NotFound, Invalid),
-    dependencies=[needs(Scope.TRIGGERS_READ)],
+    responses=problems(Unauthorized, Forbidden, NotFound, Invalid, TooManyQuestions),
+    dependencies=[needs(Scope.TRIGGERS_READ), TURN],
 )
 
 
@@ -44,7 +46,8 @@ router = strict_router(
 async def explain_trigger(
     request: Request,
     key: TriggerKeyDep,
-    session: SessionDep,
+    sessions: SessionsDep,
+    questions: QuestionsDep,
     at: Annotated[Instant, Query(description="The planned instant, to the microsecond.")],
 ) -> ExplanationRead:
     """Why there is, or is not, an event for that instant.
@@ -53,7 +56,9 @@ async def explain_trigger(
     it could fire; `expired` also that of one past keeping. `reason` says which.
     """
     keep_for = service(request, Settings).keep_for
-    return _explained(await explain(session, key, at=at, keep_for=keep_for))
+    async with sessions() as session:
+        found = await look_up(session, key, at=at, keep_for=keep_for)
+    return await questions.compute(partial(_explain, found, at=at, keep_for=keep_for))
 
 
 @router.get(
@@ -63,6 +68,7 @@ async def account_trigger(
     request: Request,
     key: TriggerKeyDep,
     reads: ReadsDep,
+    questions: QuestionsDep,
     since: Annotated[Instant | None, Query(description="Inclusive.")] = None,
     until: Annotated[Instant | None, Query(description="Exclusive; at most now.")] = None,
 ) -> AccountRead:
@@ -75,13 +81,20 @@ async def account_trigger(
     async def shown(session: AsyncSession) -> bool:
         return await Triggers(session).get(key) is not None
 
-    async def account(session: AsyncSession) -> Statement:
-        trigger = await Triggers(session).get(key)
+    async def account(reading: Reading) -> Statement:
+        async with reading() as session:
+            trigger = await Triggers(session).get(key)
         if trigger is None:
             raise NotFound
-        return await draw_up(session, key, trigger, keep_for=keep_for, since=since, until=until)
+        return await draw_up(
+            reading, questions.compute, key, trigger, keep_for=keep_for, since=since, until=until
+        )
 
-    return _accounted(key, await reads.run(account, shown=shown))
+    return _accounted(key, await reads.run_in_parts(account, shown=shown))
+
+
+def _explain(found: Recorded, *, at: datetime, keep_for: timedelta) -> ExplanationRead:
+    return _explained(explain(found, at=at, keep_for=keep_for))
 
 
 def _explained(found: Explanation) -> ExplanationRead:

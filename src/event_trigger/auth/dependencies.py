@@ -1,5 +1,6 @@
 """The caller of a request, and what it takes to be let in."""
 
+from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
 from fastapi import Depends, Request, Security
@@ -14,6 +15,7 @@ from event_trigger.auth.scopes import IN_WORDS, LimitedKey, MissingScope, Scope
 from event_trigger.auth.tokens import Tokens
 from event_trigger.errors import Unauthorized
 from event_trigger.models import ActorKind
+from event_trigger.web.questions import QuestionsDep
 from event_trigger.web.services import service
 from event_trigger.web.session import SessionsDep
 from event_trigger.web.trail import identified, record_refused
@@ -95,5 +97,12 @@ async def get_login(principal: PrincipalDep) -> Principal:
     return principal
 
 
+async def take_turn(principal: PrincipalDep, questions: QuestionsDep) -> AsyncIterator[None]:
+    """Lasts until the answer is sent."""
+    async with questions.turn(principal.user_id):
+        yield
+
+
 UNLIMITED = Depends(check_unlimited)
+TURN = Depends(take_turn)  # for expensive questions; holds no connection
 LoginDep = Annotated[Principal, Depends(get_login)]

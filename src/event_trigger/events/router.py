@@ -11,7 +11,7 @@ from sqlalchemy import Row
 from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.types import Send
 
-from event_trigger.auth.dependencies import CredentialsDep, PrincipalDep, needs
+from event_trigger.auth.dependencies import TURN, CredentialsDep, PrincipalDep, needs
 from event_trigger.auth.scopes import Scope
 from event_trigger.db.clock import database_now
 from event_trigger.errors import Forbidden, Invalid, NotFound, Unauthorized
@@ -36,6 +36,7 @@ from event_trigger.web.pagination import (
     link_next,
 )
 from event_trigger.web.problems import problems
+from event_trigger.web.questions import TooManyQuestions
 from event_trigger.web.reading import ReadsDep, all_shown_before
 from event_trigger.web.schemas import Id
 from event_trigger.web.session import SessionDep
@@ -118,8 +119,9 @@ class _ExportResponse(StreamingResponse):
     summary="Export events",
     operation_id="export_events",
     response_class=StreamingResponse,
+    dependencies=[TURN],
     responses={
-        **problems(Invalid),
+        **problems(Invalid, TooManyQuestions),
         200: {
             "content": {kind.media_type: {"schema": {"type": "string"}} for kind in ExportFormat}
         },

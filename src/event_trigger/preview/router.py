@@ -1,13 +1,13 @@
 """Previews over HTTP: of a trigger's schedule, or of one that is only thought of."""
 
-import asyncio
 from datetime import datetime
+from functools import partial
 from typing import Annotated
 
 from fastapi import Body, Depends, Query
 from fastapi.openapi.models import Example
 
-from event_trigger.auth.dependencies import needs
+from event_trigger.auth.dependencies import TURN, needs
 from event_trigger.auth.scopes import Scope
 from event_trigger.db.clock import database_now
 from event_trigger.errors import Forbidden, Invalid, NotFound, Unauthorized, UnsupportedMediaType
@@ -19,15 +19,16 @@ from event_trigger.triggers.planning import Plan
 from event_trigger.triggers.repository import Triggers
 from event_trigger.triggers.settling import plan_or_refuse
 from event_trigger.web.problems import problems
+from event_trigger.web.questions import QuestionsDep, TooManyQuestions
 from event_trigger.web.schemas import Instant
 from event_trigger.web.services import on_the_loop
-from event_trigger.web.session import SessionDep
+from event_trigger.web.session import SessionsDep
 from event_trigger.web.strict_json import strict_router
 
 router = strict_router(
     tags=["preview"],
-    responses=problems(Unauthorized, Forbidden, Invalid),
-    dependencies=[needs(Scope.TRIGGERS_READ)],
+    responses=problems(Unauthorized, Forbidden, Invalid, TooManyQuestions),
+    dependencies=[needs(Scope.TRIGGERS_READ), TURN],
 )
 
 WHEN_CALLED = PreviewRead(
@@ -77,18 +78,18 @@ WindowQueryDep = Annotated[WindowQuery, Depends(on_the_loop(WindowQuery))]
     responses=problems(NotFound),
 )
 async def preview_trigger(
-    key: TriggerKeyDep, session: SessionDep, query: WindowQueryDep
+    key: TriggerKeyDep, sessions: SessionsDep, questions: QuestionsDep, query: WindowQueryDep
 ) -> PreviewRead:
     """What its present schedule plans, in UTC, on the wall clock and in words.
 
     A completed trigger has no instants left; a paused one shows what it would do once resumed.
     """
-    trigger = await Triggers(session).get(key)
+    async with sessions() as session:
+        trigger, now = await Triggers(session).get(key), await database_now(session)
     if trigger is None:
         raise NotFound
     if trigger.type != TriggerType.SCHEDULED:
         return WHEN_CALLED
-    now = await database_now(session)
     plan = plan_or_refuse(trigger.details, anchor=trigger.anchor_at)
     window = window_of(
         now=now, after=query.after, from_=query.from_, until=query.until, source="parameter"
@@ -96,7 +97,9 @@ async def preview_trigger(
     left = None if plan.max_fires is None else plan.max_fires - trigger.scheduled_count
     if trigger.status == TriggerStatus.COMPLETED:
         left = 0
-    return await asyncio.to_thread(_preview, plan, window, count=query.count, now=now, left=left)
+    return await questions.compute(
+        partial(_preview, plan, window, count=query.count, now=now, left=left)
+    )
 
 
 @router.post(
@@ -107,21 +110,25 @@ async def preview_trigger(
 )
 async def preview_schedule(
     body: Annotated[PreviewRequest, Body(openapi_examples=EXAMPLES)],
-    session: SessionDep,
+    sessions: SessionsDep,
+    questions: QuestionsDep,
 ) -> PreviewRead:
     """When a trigger with these `details`, created now, would fire. Nothing is stored."""
-    now = await database_now(session)
+    async with sessions() as session:
+        now = await database_now(session)
     plan = plan_or_refuse(body.details.as_stored(), anchor=now)
     window = window_of(
         now=now, after=body.after, from_=body.from_, until=body.until, source="pointer"
     )
     left = plan.max_fires
-    return await asyncio.to_thread(_preview, plan, window, count=body.count, now=now, left=left)
+    return await questions.compute(
+        partial(_preview, plan, window, count=body.count, now=now, left=left)
+    )
 
 
 def _preview(
     plan: Plan, window: Window, *, count: int, now: datetime, left: int | None
 ) -> PreviewRead:
-    """Computes for half a second at the worst, so not where all requests wait for it."""
+    """Computes for a second at the worst, so not where all requests wait for it."""
     found = upcoming(plan, window, count=count, now=now, left=left)
     return read_preview(plan.schedule, found)

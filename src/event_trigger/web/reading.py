@@ -1,8 +1,9 @@
 """Reads that may be a moment old: the replica answers them, or else the primary."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import datetime
+from functools import partial
 from typing import Annotated, TypeVar
 
 from fastapi import Depends, Request
@@ -15,6 +16,8 @@ from event_trigger.web.services import service
 
 T = TypeVar("T")
 Work = Callable[[AsyncSession], Awaitable[T]]
+Reading = Callable[[], AbstractAsyncContextManager[AsyncSession]]
+Parts = Callable[[Reading], Awaitable[T]]
 
 
 class Reads:
@@ -39,6 +42,22 @@ class Reads:
                 self._replica.failed(error)
         async with _reading(self._sessions) as session:
             return await work(session)
+
+    async def run_in_parts(self, work: Parts[T], *, shown: Work[object]) -> T:
+        """As `run`, for work that reads and computes in turn, and holds no connection between.
+
+        All its reads are of one database: the replica may be behind what the primary has shown.
+        """
+        if self._replica is not None and self._replica.is_fresh:
+            reading = partial(_reading, self._replica.sessions)
+            try:
+                async with reading() as session:
+                    is_shown = await shown(session)
+                if is_shown:
+                    return await work(reading)
+            except DATABASE_ERRORS as error:
+                self._replica.failed(error)
+        return await work(partial(_reading, self._sessions))
 
 
 @asynccontextmanager
