@@ -5,7 +5,6 @@ import csv
 import io
 import json
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -17,43 +16,15 @@ from structlog.testing import capture_logs
 
 from event_trigger.events.export import _cell
 from tests.support.destinations import fire
-from tests.support.planting import plant_event
+from tests.support.planting import LARGE, plant_event, plant_large
 from tests.support.problems import places_of
 from tests.support.reading import read_all
-from tests.support.services import ADA, ADMIN, BOB, Service, token_of
-from tests.support.streams import listening
+from tests.support.services import ADA, ADMIN, BOB, Service
+from tests.support.streams import begun_export
 from tests.support.triggers import make_api
 from tests.support.waiting import REVOKED_WITHIN, eventually
 
 KEEP_FOR = timedelta(hours=48)
-LARGE = 64  # events of a megabyte: more than lies between a service and a reader who is slow
-
-
-async def plant_large(database: Any, count: int = LARGE, *, owner_id: int = ADA) -> None:
-    await database.execute(
-        """
-        INSERT INTO events (shard, owner_id, trigger_id, type, is_test, payload)
-        SELECT $1::bigint % 64, $1, 1, 'api', false, jsonb_build_object('a', repeat('x', 1000000))
-        FROM generate_series(1, $2)
-        """,
-        owner_id,
-        count,
-    )
-
-
-@asynccontextmanager
-async def begun_export(service: Service, user_id: int = ADA) -> AsyncIterator[AsyncIterator[bytes]]:
-    """The rest of an export whose beginning has been read."""
-    headers = {"Authorization": f"Bearer {token_of(user_id)}"}
-    async with (
-        listening(service) as url,
-        httpx.AsyncClient(base_url=url, headers=headers, timeout=30) as client,
-        client.stream("GET", "/events/export") as response,
-    ):
-        assert response.status_code == 200, await response.aread()
-        rest = response.aiter_raw()
-        assert (await anext(rest)).startswith(b'{"id":')
-        yield rest
 
 
 async def test_ndjson_has_a_line_for_each_event_as_the_list_shows_it(

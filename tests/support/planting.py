@@ -6,6 +6,7 @@ from typing import Any
 
 from tests.support.services import ADA
 
+LARGE = 64  # events of a megabyte: more than lies between a service and a reader who is slow
 HOURLY = {"interval": "PT1H", "recurring": True}
 
 
@@ -55,3 +56,15 @@ async def plant_event(
         triggered_at,
     )
     return number
+
+
+async def plant_large(database: Any, count: int = LARGE, *, owner_id: int = ADA) -> None:
+    await database.execute(
+        """
+        INSERT INTO events (shard, owner_id, trigger_id, type, is_test, payload)
+        SELECT $1::bigint % 64, $1, 1, 'api', false, jsonb_build_object('a', repeat('x', 1000000))
+        FROM generate_series(1, $2)
+        """,
+        owner_id,
+        count,
+    )

@@ -13,7 +13,7 @@ import uvicorn
 
 from event_trigger.app import end_streams
 from event_trigger.web.connection import Connection
-from tests.support.services import Service, token_of
+from tests.support.services import ADA, Service, token_of
 
 
 @asynccontextmanager
@@ -86,3 +86,18 @@ async def following(
         stream = Stream(response)
         assert await anext(stream._lines()) == ": following"
         yield stream
+
+
+@asynccontextmanager
+async def begun_export(service: Service, user_id: int = ADA) -> AsyncIterator[AsyncIterator[bytes]]:
+    """The rest of an export whose beginning has been read."""
+    headers = {"Authorization": f"Bearer {token_of(user_id)}"}
+    async with (
+        listening(service) as url,
+        httpx.AsyncClient(base_url=url, headers=headers, timeout=30) as client,
+        client.stream("GET", "/events/export") as response,
+    ):
+        assert response.status_code == 200, await response.aread()
+        rest = response.aiter_raw()
+        assert (await anext(rest)).startswith(b'{"id":')
+        yield rest

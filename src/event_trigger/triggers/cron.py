@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator
 from copy import copy
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
@@ -77,15 +77,11 @@ class Crontab:
 
     def count_between(self, after: datetime, until: datetime) -> int:
         """How many there are in (after, until]; takes time for each day, not for each of them."""
-        count, day, midnight = 0, self.wall(after).replace(hour=0, minute=0, second=0), after
+        count = 0
         while after < until:
-            begins_at_midnight = after == midnight - _MICROSECOND
-            date, day = day, day + _DAY
-            midnight = self.first_pass(day.replace(microsecond=0))
-            end = max(after, min(midnight - _MICROSECOND, until))
-            steady = self._offset(after) == self._offset(midnight)
-            if begins_at_midnight and end == midnight - _MICROSECOND and steady:
-                count += self._count_on(date)
+            end, is_plain = self._stretch(after, until)
+            if is_plain:
+                count += self._count_walls(self.wall(after), self.wall(end))
             else:
                 count += self._count_walked(after, end)
             after = end
@@ -120,11 +116,39 @@ class Crontab:
             count, after = count + 1, instant
         return count
 
-    def _count_on(self, day: datetime) -> int:
-        calendar = self.calendar
-        if day.month not in calendar.months or not calendar.match_day(day.date()):
+    def _stretch(self, after: datetime, until: datetime) -> tuple[datetime, bool]:
+        """How far to count next, and whether the clocks show each local time once on the way.
+
+        Looks at three days in all, in which the clocks change once at the most.
+        """
+        before, end = after - _DAY, min(until, after + 2 * _DAY)
+        if self._offset(before) == self._offset(end):
+            return end, True
+        change = self._change(before.replace(microsecond=0), end.replace(microsecond=0) + _SECOND)
+        if after < change - _SECOND:
+            return min(until, change - _SECOND), True
+        rewound = self._offset(change - _SECOND) - self._offset(change)
+        caught_up = change + max(rewound, timedelta(0))
+        return (min(until, caught_up), False) if after < caught_up else (end, True)
+
+    def _count_walls(self, after: datetime, until: datetime) -> int:
+        """How many local times in (after, until] the expression names."""
+        day, count = after.date(), self._count_up_to(until) - self._count_up_to(after)
+        while day < until.date():
+            count += len(self.calendar.hours) * len(self.calendar.minutes) * self._names(day)
+            day += _DAY
+        return count
+
+    def _count_up_to(self, wall: datetime) -> int:
+        """How many of its day, itself included."""
+        if not self._names(wall.date()):
             return 0
-        return len(calendar.hours) * len(calendar.minutes)
+        hours, minutes = self.calendar.hours, self.calendar.minutes
+        in_this_hour = sum(one <= wall.minute for one in minutes) if wall.hour in hours else 0
+        return sum(one < wall.hour for one in hours) * len(minutes) + in_this_hour
+
+    def _names(self, day: date) -> bool:
+        return day.month in self.calendar.months and bool(self.calendar.match_day(day))
 
     def _next_fresh(self, after: datetime) -> datetime | None:
         """Fire once for each local time; passing over what repeats takes under a day of it."""

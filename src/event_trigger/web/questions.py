@@ -1,4 +1,4 @@
-"""Answers expensive questions off the event loop: two at a time, of one user and in all."""
+"""Answers expensive questions off the event loop, two at a time for a user."""
 
 import asyncio
 import sys
@@ -15,7 +15,7 @@ from event_trigger.web.services import service
 
 AT_ONCE = 2
 TURN_WITHIN = 1.0  # seconds
-MOST_WAITING = 20  # of one user for a turn, and of all for a thread
+MOST_WAITING = 20  # of one user for a turn, and of all for the thread
 _GIVES_WAY_AFTER = 0.001  # seconds
 
 T = TypeVar("T")
@@ -37,7 +37,8 @@ def _give_way() -> None:
     sys.setswitchinterval(_GIVES_WAY_AFTER)
 
 
-_THREADS = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="question", initializer=_give_way)
+# one, since two would compute no more together, and take Python from the event loop twice as often
+_THREAD = ThreadPoolExecutor(1, thread_name_prefix="question", initializer=_give_way)
 
 
 class Questions:
@@ -67,12 +68,12 @@ class Questions:
                 del self._asked[user_id], self._turns[user_id]
 
     async def compute(self, work: Callable[[], T]) -> T:
-        """Runs `work` in a thread of its own; to be called in a turn, and without a connection."""
-        if self._computing >= AT_ONCE + MOST_WAITING:
+        """Runs `work` in a thread; to be called in a turn, and while no connection is held."""
+        if self._computing > MOST_WAITING:
             raise TooManyQuestions("Too many people ask expensive questions right now. Try again.")
         self._computing += 1
         try:
-            return await asyncio.get_running_loop().run_in_executor(_THREADS, work)
+            return await asyncio.get_running_loop().run_in_executor(_THREAD, work)
         finally:
             self._computing -= 1
 

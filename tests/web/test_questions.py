@@ -1,0 +1,85 @@
+"""Expensive questions of one user take no connection, no thread and no turn from anybody else."""
+
+import asyncio
+from typing import Any
+
+import httpx
+
+from tests.support.planting import plant_large
+from tests.support.problems import problem_of
+from tests.support.services import ADA, PASSWORD, Service
+from tests.support.streams import begun_export
+from tests.support.triggers import make_api, make_scheduled
+from tests.support.waiting import eventually
+
+TEN_YEARS = {
+    "details": {"cron": "* * * * *", "timezone": "Africa/Casablanca"},
+    "from": "2027-01-01T00:00:00Z",
+    "until": "2036-12-31T00:00:00Z",
+    "count": 1000,
+}
+CROWD = 40
+
+
+async def ask_in_a_crowd(client: httpx.AsyncClient) -> list[httpx.Response]:
+    asked = [client.post("/schedules/preview", json=TEN_YEARS) for _ in range(CROWD)]
+    return await asyncio.gather(*asked)
+
+
+async def test_a_crowd_of_previews_keeps_nobody_from_the_database_or_from_signing_in(
+    ada: httpx.AsyncClient, bob: httpx.AsyncClient, anonymous: httpx.AsyncClient
+) -> None:
+    trigger = await make_api(bob)
+    crowd = asyncio.create_task(ask_in_a_crowd(ada))
+    others = []
+    while not crowd.done():
+        others += [
+            await bob.get("/triggers"),
+            await bob.post(f"/triggers/{trigger['id']}/trigger"),
+            await anonymous.post(
+                "/auth/token", data={"username": "bob@example.com", "password": PASSWORD}
+            ),
+        ]
+    answers = await crowd
+
+    assert {one.status_code for one in others} == {200}
+    assert {one.status_code for one in answers} == {200, 429}
+    refused = next(one for one in answers if one.status_code == 429)
+    assert problem_of(refused, 429)["type"].endswith("too-many-questions")
+    assert int(refused.headers["retry-after"]) >= 1
+
+
+async def test_other_users_have_turns_of_their_own(
+    ada: httpx.AsyncClient, bob: httpx.AsyncClient
+) -> None:
+    crowd = asyncio.create_task(ask_in_a_crowd(ada))
+    await asyncio.sleep(0)
+    answer = await bob.post("/schedules/preview", json={"details": {"cron": "@daily"}})
+    await crowd
+
+    assert answer.status_code == 200
+    assert (await ada.post("/schedules/preview", json=TEN_YEARS)).status_code == 200
+
+
+async def test_every_expensive_question_takes_a_turn_for_as_long_as_it_is_answered(
+    service: Service, database: Any, ada: httpx.AsyncClient, bob: httpx.AsyncClient
+) -> None:
+    trigger = await make_scheduled(ada, {"cron": "* * * * *", "max_fires": 100_000_000})
+    questions = [
+        f"/triggers/{trigger['id']}/schedule",
+        f"/triggers/{trigger['id']}/explain?at=2036-01-01T00:00:00Z",
+        f"/triggers/{trigger['id']}/accounting",
+        "/events/export",
+    ]
+    await plant_large(database)
+    async with begun_export(service, ADA), begun_export(service, ADA):
+        refused = [await ada.get(question) for question in questions]
+        others = await bob.post("/schedules/preview", json=TEN_YEARS)
+
+    async def answers() -> set[int]:
+        return {(await ada.get(question)).status_code for question in questions[:3]}
+
+    for one in refused:
+        assert problem_of(one, 429)["type"].endswith("too-many-questions")
+    assert others.status_code == 200
+    assert await eventually(answers, lambda found: found == {200})
