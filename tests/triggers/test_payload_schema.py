@@ -350,7 +350,7 @@ def test_a_huge_payload_for_a_complex_schema_is_refused_unseen() -> None:
 def test_of_a_large_payload_the_first_error_is_named_only() -> None:
     schema = check_schema({"properties": {"a": {"items": {"type": "string"}}}})
 
-    assert places(schema, {"a": [1] * 60_000}) == ["#/a/0"]
+    assert places(schema, {"a": [1] * 300_000}) == ["#/a/0"]
     assert places(schema, {"a": ["1"] * 300_000}) == []
 
 
