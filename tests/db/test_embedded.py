@@ -45,7 +45,7 @@ with running_postgres(Path(sys.argv[1])) as url:
 """
 
 AS_ORDINARY_USER = """
-import asyncio, os, sys, tempfile
+import asyncio, os, shutil, sys, tempfile
 from pathlib import Path
 import asyncpg, asyncpg.exceptions
 from sqlalchemy import make_url
@@ -56,6 +56,8 @@ if os.geteuid() == 0:  # only the saved uid stays root's, for coverage's sake
     os.setgroups([])
     os.setresgid(gid, gid, 0)
     os.setresuid(uid, uid, 0)
+if not os.access(sys.executable, os.X_OK):  # it is root's alone, so they would have another one
+    sys.executable = shutil.which("python3", path=os.defpath)
 try:
     with running_postgres(Path(sys.argv[1]), durable=False) as url:
         sockets = make_url(url).query["host"]
