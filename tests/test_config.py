@@ -187,6 +187,7 @@ def test_32_bytes_are_enough_however_few_characters_they_are(
     [
         ("PORT", "65536"),
         ("PORT", "http"),
+        ("EVENT_TRIGGER_DATABASE_CONNECTIONS", "3"),
         ("EVENT_TRIGGER_OPEN_REGISTRATION", "perhaps"),
         ("EVENT_TRIGGER_ACTIVE_FOR", "PT0S"),
         ("EVENT_TRIGGER_ACTIVE_FOR", "two hours"),
@@ -235,3 +236,15 @@ def test_partitions_are_made_ahead_of_several_failing_sweeps(keep_for: timedelta
     assert settings.sweep_every <= settings.retention_interval
     assert settings.partitions_ahead >= 4 * settings.sweep_every
     assert settings.partitions_ahead >= settings.partition_width
+
+
+@pytest.mark.parametrize("connections", [4, 5, 8, 16, 100])
+def test_connections_are_divided_so_that_each_part_has_one(
+    monkeypatch: pytest.MonkeyPatch, connections: int
+) -> None:
+    monkeypatch.setenv("EVENT_TRIGGER_DATABASE_CONNECTIONS", str(connections))
+
+    parts = Settings().connections_for
+
+    assert min(parts) >= 1
+    assert sum(parts) + 1 == connections  # one listens

@@ -5,7 +5,7 @@ from datetime import timedelta
 from enum import StrEnum
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, NamedTuple, Self
 
 from limits import parse
 from pydantic import AfterValidator, Field, SecretStr, field_validator, model_validator
@@ -13,6 +13,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 MINIMUM_SECRET_BYTES = 32  # HS256 wants a key as long as its hash: RFC 7518, section 3.2
 PARTITIONS_PER_KEEP = 48
+FEWEST_CONNECTIONS = 4  # one each for requests, firing, the other jobs, and listening
 MOST_RETRIES = 50
 LONGEST_RETRY = 30 * 86400  # seconds
 _HOST = re.compile(r"(\*\.)?[a-z0-9_-]+(\.[a-z0-9_-]+)*|\[[0-9a-f:.]+\]", re.ASCII)
@@ -73,6 +74,14 @@ Rate = Annotated[str, AfterValidator(_readable_rate)]
 RetryDelay = Annotated[float, Field(ge=0, le=LONGEST_RETRY)]
 
 
+class Connections(NamedTuple):
+    """The connections of a process: firing has its own, and one more listens for news."""
+
+    requests: int
+    firing: int
+    jobs: int
+
+
 class Settings(BaseSettings):
     """The settings of the contract; durations are ISO 8601 (`PT2H`)."""
 
@@ -92,6 +101,7 @@ class Settings(BaseSettings):
     data_dir: Path = Path(".event-trigger")
     read_database_url: SecretStr | None = None
     listen_database_url: SecretStr | None = None
+    database_connections: int = Field(16, ge=FEWEST_CONNECTIONS)
 
     jwt_secret: SigningSecret | None = None
     jwt_previous_secret: SigningSecret | None = None
@@ -139,6 +149,13 @@ class Settings(BaseSettings):
         if self.active_for >= self.keep_for:
             raise ValueError("EVENT_TRIGGER_ACTIVE_FOR must be shorter than EVENT_TRIGGER_KEEP_FOR")
         return self
+
+    @property
+    def connections_for(self) -> Connections:
+        """How the process's connections are divided; the largest part is for requests."""
+        firing = min(3, max(1, self.database_connections // 5))
+        jobs = min(2, max(1, self.database_connections // 6))
+        return Connections(self.database_connections - firing - jobs - 1, firing, jobs)
 
     @property
     def partition_width(self) -> timedelta:

@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import (
 from sqlalchemy.orm import Session
 
 from event_trigger.db.liveness import check_before_use, drop_what_cannot_be_ended
+from event_trigger.db.pool import ConnectionPool
 from event_trigger.db.pooler import cope_with_pooler
 
 Sessions = async_sessionmaker[AsyncSession]
@@ -93,10 +94,9 @@ def create_engine(
     """
     engine = create_async_engine(
         asyncpg_url(url, setting=setting),
+        poolclass=ConnectionPool,
         pool_size=connections,
-        max_overflow=0,
         pool_timeout=5,
-        pool_use_lifo=True,  # what has just been used need not be checked
         hide_parameters=True,
         connect_args={"timeout": 5, "command_timeout": answer_within},
     )
