@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import NamedTuple
 
 import structlog
@@ -41,6 +42,7 @@ class Turn(NamedTuple):
 
 
 PassOn = Callable[[Turn], None]
+Lines = list[Callable[[], None]]  # of the log, to be written when the transaction has committed
 
 
 async def take_turn(sessions: Sessions, turn: Turn, pass_on: PassOn) -> int:
@@ -64,6 +66,7 @@ async def take_turn(sessions: Sessions, turn: Turn, pass_on: PassOn) -> int:
 async def _fire_batch(
     sessions: Sessions, turn: Turn, pass_on: PassOn, *, limit: int, wait: bool = False
 ) -> int:
+    lines: Lines = []
     async with sessions.begin() as session:
         firings = Firings(session)
         claimed = await firings.claim_due(
@@ -73,7 +76,9 @@ async def _fire_batch(
             last = claimed[-1]
             pass_on(turn._replace(after=Place(last.next_fire_at, last.id)))
         if claimed:
-            await _record(firings, turn.shard, claimed, most=max(1, BATCH // len(claimed)))
+            most = max(1, BATCH // len(claimed))
+            await _record(firings, turn.shard, claimed, lines, most=most)
+    _write(lines)
     return len(claimed)
 
 
@@ -89,6 +94,7 @@ async def _fire_waited_for(sessions: Sessions, turn: Turn, pass_on: PassOn) -> i
 
 async def _fire_one_by_one(sessions: Sessions, shard: int) -> int:
     for count in range(ONE_BY_ONE):
+        lines: Lines = []
         async with sessions.begin() as session:
             firings = Firings(session)
             claimed = await firings.claim_due(shard, 1)
@@ -96,15 +102,19 @@ async def _fire_one_by_one(sessions: Sessions, shard: int) -> int:
                 return count
             try:
                 async with session.begin_nested():
-                    await _record(firings, shard, claimed, most=1)
+                    await _record(firings, shard, claimed, lines, most=1)
             except Exception as error:
                 if is_outage(error):
                     raise
-                await _set_aside(firings, claimed[0], error)
+                lines.clear()  # what they tell of was rolled back
+                await _set_aside(firings, claimed[0], error, lines)
+        _write(lines)
     return ONE_BY_ONE
 
 
-async def _record(firings: Firings, shard: int, claimed: Sequence[Claimed], *, most: int) -> None:
+async def _record(
+    firings: Firings, shard: int, claimed: Sequence[Claimed], lines: Lines, *, most: int
+) -> None:
     """Fires as many as are decided in time and not too large together; the others are still due.
 
     A trigger whose schedule cannot be read is set aside, and holds up nobody.
@@ -119,8 +129,9 @@ async def _record(firings: Firings, shard: int, claimed: Sequence[Claimed], *, m
         try:
             decision = _decide(row, few)
         except Exception as error:
-            await _set_aside(firings, row, error)
+            await _set_aside(firings, row, error, lines)
             continue
+        lines.extend(partial(_log_unfired, row, unfired) for unfired in decision.unfired)
         fired.append(Firing(row, decision))
         size += row.payload_size * len(decision.fires)
         if size > LARGEST_BATCH or clock() > until:
@@ -138,14 +149,11 @@ def _decide(row: Claimed, most: int) -> Due:
         if following is None or following > row.now:
             return Due((), (), row.settled_until, following)
         planned = following
-    decision = due(plan, planned=planned, now=row.now, fired=fired, most=most)
-    for unfired in decision.unfired:
-        _log_unfired(row, unfired)
-    return decision
+    return due(plan, planned=planned, now=row.now, fired=fired, most=most)
 
 
-async def _set_aside(firings: Firings, row: Claimed, error: Exception) -> None:
-    log.error("trigger_set_aside", trigger_id=row.id, exc_info=error)
+async def _set_aside(firings: Firings, row: Claimed, error: Exception, lines: Lines) -> None:
+    lines.append(partial(log.error, "trigger_set_aside", trigger_id=row.id, exc_info=error))
     reason = f"This trigger could not fire ({type(error).__name__}) and was set aside."
     key, settled_until = OwnedId(row.owner_id, row.id), row.settled_until
     if (unfired := _failed(row)) is not None:
@@ -185,6 +193,11 @@ def _is_off_plan(row: Claimed) -> bool:
 
 def _plan_of(row: Claimed) -> Plan:
     return plan_of_stored(row.details, anchor=row.anchor_at)
+
+
+def _write(lines: Lines) -> None:
+    for line in lines:
+        line()
 
 
 def _log_unfired(row: Claimed, unfired: Unfired) -> None:

@@ -36,12 +36,14 @@ from event_trigger.db.engine import (
     is_outage,
     sqlstate,
 )
+from event_trigger.db.failures import FailureLog
 from event_trigger.events.partitions import SLOTS, Partition, missing_partitions
 from event_trigger.events.slots import Slots
 from event_trigger.models import EVERY_SHARD, SHARDS, BlockCount, EventCount, EventPartition
 from event_trigger.models.event import OWN_XID, counted_here
 
 log = structlog.get_logger()
+_failures = FailureLog(log, "count_failed", outage="count_failed")
 
 _LOCK = 0x6576_7273  # "evrs"
 _PATIENCE = "100ms"  # firing queues behind us for as long at the most
@@ -103,7 +105,7 @@ class Partitions:
             insert(EventPartition).values(starts_at=partition.starts_at, ends_at=partition.ends_at)
         )
 
-    async def close(self, partition: Partition) -> None:
+    async def close(self, partition: Partition) -> str | None:
         """Fences the partition off for good; called again, writes its final counts.
 
         Counting takes a while, so it must not happen under the lock that the fence needs.
@@ -111,7 +113,7 @@ class Partitions:
         if not await self._is_fenced(partition):
             fence = f"ADD CONSTRAINT {_CLOSED} CHECK (false) NOT VALID"
             await self.session.execute(text(f"ALTER TABLE {partition.table} {fence}"))
-            return
+            return None
         bounds = {"starts_at": partition.starts_at, "ends_at": partition.ends_at}
         options = {ACROSS_SHARDS: "retention"}
         await self.session.execute(_WRITE_FINAL_COUNTS, bounds, execution_options=options)
@@ -120,7 +122,7 @@ class Partitions:
             .where(EventPartition.starts_at == partition.starts_at)
             .values(closed_at=func.now(), **_KEEPS_COUNT)
         )
-        log.info("partition_archived", partition=partition.table)
+        return "partition_archived"
 
     async def add_up(self, first: Partition) -> None:
         """Makes a block of closed partitions, from one that is in none."""
@@ -151,7 +153,7 @@ class Partitions:
         names = {"partition": partition.table, "name": _CLOSED}
         return bool(await self.session.scalar(statement, names))
 
-    async def purge(self, partition: Partition) -> None:
+    async def purge(self, partition: Partition) -> str:
         """Drops the table last, since from there to the commit nobody else fires."""
         for counts in (
             delete(EventCount).where(
@@ -168,10 +170,11 @@ class Partitions:
             delete(EventPartition).where(EventPartition.starts_at == partition.starts_at)
         )
         await self.session.execute(text(f"DROP TABLE {partition.table}"))
-        log.info("partition_purged", partition=partition.table)
+        return "partition_purged"
 
 
-Step = Callable[[Partitions, Partition], Awaitable[None]]
+# gives the event to log once it has committed, if there is one
+Step = Callable[[Partitions, Partition], Awaitable[str | None]]
 Conditions = tuple[ColumnElement[bool], ...]
 Which = Callable[[datetime], Conditions]  # by the database's clock
 
@@ -188,6 +191,13 @@ async def make_partitions(sessions: Sessions, settings: Settings) -> None:
         await session.execute(select(func.pg_advisory_xact_lock(_LOCK)))
         for partition in await _missing(session, settings):
             await Partitions(session).add(partition)
+
+
+async def seconds_ahead(session: AsyncSession) -> float:
+    """How much time of the near future has partitions, by the database's clock."""
+    last = func.max(EventPartition.ends_at)
+    left = await session.scalar(select(func.extract("epoch", last - func.clock_timestamp())))
+    return 0.0 if left is None else float(left)
 
 
 async def _missing(session: AsyncSession, settings: Settings) -> list[Partition]:
@@ -255,7 +265,7 @@ async def _try_each(sessions: Sessions, settings: Settings, which: Which, step: 
     except DBAPIError as error:
         if is_outage(error) and sqlstate(error) != QUERY_CANCELED:
             raise
-        log.exception("count_failed")
+        _failures.failed("count", error)
 
 
 async def _each(sessions: Sessions, settings: Settings, which: Which, step: Step) -> None:
@@ -283,9 +293,10 @@ async def _take(sessions: Sessions, which: Which, step: Step) -> bool:
         await session.execute(select(func.pg_advisory_xact_lock(_LOCK)))
         partitions = Partitions(session)
         partition = await partitions.get_oldest(*which(await database_now(session)))
-        if partition is not None:
-            await step(partitions, partition)
-        return partition is not None
+        done = None if partition is None else await step(partitions, partition)
+    if partition is not None and done is not None:
+        log.info(done, partition=partition.table)
+    return partition is not None
 
 
 async def sweep(sessions: Sessions, settings: Settings) -> None:
