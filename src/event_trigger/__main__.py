@@ -20,6 +20,7 @@ from event_trigger.bootstrap import SettingsError, reaching_database, signed
 from event_trigger.config import Settings
 from event_trigger.db.embedded import EmbeddedPostgresError
 from event_trigger.db.engine import Sessions, create_engine, create_sessions, is_outage
+from event_trigger.db.failures import hint_for, in_words
 from event_trigger.db.installation import read_installation
 from event_trigger.db.migrate import current_revision, is_migrated, migrate, newest_revision
 from event_trigger.destinations.lifecycle import rotate_keys
@@ -29,11 +30,13 @@ from event_trigger.hooks.rekeying import rotate_hook_keys
 from event_trigger.logs import configure_logs
 from event_trigger.models import ActorKind, Role
 from event_trigger.serving import serve
+from event_trigger.startup import CannotStart
 from event_trigger.triggers.moves_listed import moves_in_words
 from event_trigger.triggers.zone_rules import describe_rules
 from event_trigger.vault import Vault
 from event_trigger.web.trail import Actor, TrailSession, acting
 
+_CONNECTIONS = 2  # a command runs beside the service, perhaps on a small server
 T = TypeVar("T")
 Work = Callable[[AsyncEngine, Sessions], Awaitable[T]]
 
@@ -49,15 +52,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _fail("\n".join(f"{_setting(one['loc'])}: {one['msg']}" for one in error.errors()))
     except Problem as problem:
         return _fail(problem.detail)
-    except (SettingsError, EmbeddedPostgresError, ValueError) as error:
+    except (SettingsError, EmbeddedPostgresError, CannotStart, ValueError) as error:
         return _fail(str(error))
     except KeyboardInterrupt:
         return 130
     except Exception as error:
-        if not is_outage(error):
+        hint = hint_for(error)
+        if hint is None and not is_outage(error):
             raise
         return _fail(
-            f"The database does not answer ({type(error).__name__}). Is DATABASE_URL right?"
+            f"The database does not answer: {in_words(error)}. {hint or 'Is DATABASE_URL right?'}"
         )
 
 
@@ -135,7 +139,7 @@ def _with_database(settings: Settings, work: Work[T], command: str = "") -> T:
     """`command` is what the audit log says if it changes something."""
 
     async def run(url: str) -> T:
-        engine = create_engine(url)
+        engine = create_engine(url, connections=_CONNECTIONS)
         try:
             with acting(Actor(ActorKind.OPERATOR, command=command)):
                 return await work(engine, create_sessions(engine, TrailSession))

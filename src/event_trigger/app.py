@@ -1,10 +1,9 @@
 """Puts the parts together: the one place that knows everything."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
-import structlog
 from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -20,8 +19,8 @@ from event_trigger.config import Settings
 from event_trigger.db.absence import presence_of
 from event_trigger.db.clock import DatabaseClock
 from event_trigger.db.engine import create_engine, create_sessions
-from event_trigger.db.migrate import is_migrated, migrate
 from event_trigger.db.notify import CREDENTIALS_CHANGED, EVENTS_STORED
+from event_trigger.db.pool import close_unused
 from event_trigger.db.replica import Replica
 from event_trigger.deliveries.sender import Sender
 from event_trigger.destinations.names import Names
@@ -30,57 +29,61 @@ from event_trigger.dispatch.fast_path import FastPath
 from event_trigger.dispatch.group_commit import GroupCommit
 from event_trigger.dispatch.owners import Owners
 from event_trigger.dispatch.rates import Rates
-from event_trigger.events.retention import make_partitions
 from event_trigger.hooks.calling import HookCalls
 from event_trigger.hooks.fast_path import HookFastPath
 from event_trigger.hooks.finding import HookFinder
 from event_trigger.jobs import Jobs
 from event_trigger.live.hub import Hub
 from event_trigger.logs import configure_logs
-from event_trigger.triggers.replanning import plan_by_newest_rules
-from event_trigger.triggers.zone_rules import describe_rules, zone_rules
+from event_trigger.readiness import ConnectionsCheck, DatabaseCheck
+from event_trigger.startup import Host, Startup, prepare_database
 from event_trigger.vault import Vault
 from event_trigger.web import docs, health
-from event_trigger.web.middleware import BodyLimitMiddleware, HostMiddleware, RequestMiddleware
+from event_trigger.web.middleware import (
+    BodyLimitMiddleware,
+    HostMiddleware,
+    RequestMiddleware,
+    StartMiddleware,
+)
 from event_trigger.web.problems import add_problem_handlers
 from event_trigger.web.questions import Questions
 from event_trigger.web.reading import Reads
 from event_trigger.web.services import Services
 from event_trigger.web.trail import TrailSession
 
-log = structlog.get_logger()
-
 LARGEST_BODY = 1024 * 1024
 LARGEST_SIGN_IN = 16 * 1024  # parsing takes the event loop, and there anybody may write
-JOBS_CONNECTIONS = 5
-PATIENCE = 2.0  # seconds that a readiness check may take
 
 
 def create_app(
-    settings: Settings, *, passwords: Passwords | None = None, names: Names | None = None
+    settings: Settings,
+    *,
+    passwords: Passwords | None = None,
+    names: Names | None = None,
+    host: Host | None = None,
 ) -> FastAPI:
-    """Builds the application; `settings` must have a database and a signing secret."""
+    """Builds the application; `settings` must have a database and a signing secret.
+
+    It starts with its lifespan, or as soon after as the database is there, and tells `host`.
+    """
     assert settings.database_url is not None
-    assert settings.jwt_secret is not None
     url = settings.database_url.get_secret_value()
-    engine = create_engine(url)
+    shares, host = settings.connections_for, host or Host()
+    engine = create_engine(url, connections=shares.requests)
     sessions = create_sessions(engine, TrailSession)
-    # its own, so that no crowd of callers keeps what is due from firing
-    jobs_engine = create_engine(url, connections=JOBS_CONNECTIONS)
-    replica = _replica_of(settings, primary=jobs_engine)
+    # their own, so that neither callers nor long jobs keep what is due from firing
+    firing_engine = create_engine(url, connections=shares.firing)
+    jobs_engine = create_engine(url, connections=shares.jobs)
+    engines = [engine, firing_engine, jobs_engine]
+    replica = _replica_of(settings, primary=firing_engine)
     vault, hub, guard, names = (
         Vault.of(settings),
-        Hub(),
+        Hub(connections=shares.requests),
         Guard(settings.webhook_allow),
         names or Names(),
     )
     sender = Sender(guard, names.lookup)
-    previous = settings.jwt_previous_secret
-    tokens = Tokens(
-        settings.jwt_secret.get_secret_value(),
-        None if previous is None else previous.get_secret_value(),
-    )
-    clock = DatabaseClock(sessions)
+    tokens, clock = _tokens_of(settings), DatabaseClock(sessions)
     credentials = Credentials(sessions, tokens, clock)
     group_commit = GroupCommit(sessions)
     hook_calls = HookCalls(HookFinder(sessions), vault, clock)
@@ -89,33 +92,40 @@ def create_app(
         jobs_engine,
         create_sessions(jobs_engine),
         settings,
+        firing=create_sessions(firing_engine),
         sender=sender,
         vault=vault,
         heard={EVENTS_STORED: hub.heard, CREDENTIALS_CHANGED: credentials.forget},
     )
 
+    async def begin() -> None:
+        await prepare_database(engine, sessions, settings)
+        await host.prepare(sessions)
+        jobs.start()
+
+    startup = Startup(engine, begin, host)
+
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         await docs.prepare()
-        await migrate(engine)
-        log.info("zone_rules", version=zone_rules().version, found=describe_rules())
-        await plan_by_newest_rules(engine, keep_for=settings.keep_for)
-        await make_partitions(sessions, settings)
-        jobs.start()
-        watching = None if replica is None else asyncio.create_task(replica.watch())
+        replicas = () if replica is None else replica.engines
+        starting = asyncio.create_task(startup.run())
+        others = [asyncio.create_task(close_unused(*engines, *replicas))]
+        if replica is not None:
+            others.append(asyncio.create_task(replica.watch()))
         try:
+            await startup.until_slow_or_over()
+            if starting.done():
+                await starting  # raises what it has raised
             yield
         finally:
             hub.close()
-            if replica is not None and watching is not None:
-                watching.cancel()
-                await asyncio.wait([watching])
-                await replica.aclose()
+            await _cancel(starting, *others)
             await jobs.stop()
             await sender.aclose()
             names.close()
-            await engine.dispose()
-            await jobs_engine.dispose()
+            for one in (*engines, *replicas):
+                await one.dispose()
 
     api = built_api()  # before any job starts: this takes a while
     app = FastAPI(
@@ -125,7 +135,7 @@ def create_app(
         telemetry={"tracing": False, "metrics": False, "logs": False},
         redirect_slashes=False,
         middleware=[
-            *_middleware(settings),
+            *_middleware(settings, startup),
             Middleware(
                 FastPath,
                 credentials=credentials,
@@ -161,7 +171,15 @@ def create_app(
         Reads(sessions, replica),
         health.Liveness(_embedded_check(url)),
         Questions(),
-        health.Readiness((_database_check(jobs_engine), jobs.silence)),
+        health.Readiness(
+            startup.reason,
+            (
+                DatabaseCheck(firing_engine, settings).reason,
+                ConnectionsCheck(*engines).reason,
+                jobs.silence,
+                jobs.overdue,
+            ),
+        ),
     )
     app.openapi = api.openapi  # type: ignore[method-assign]
     add_problem_handlers(app)
@@ -181,9 +199,19 @@ def app_from_environment() -> FastAPI:
     return create_app(settings)
 
 
+def _tokens_of(settings: Settings) -> Tokens:
+    secret, previous = settings.jwt_secret, settings.jwt_previous_secret
+    assert secret is not None
+    return Tokens(
+        secret.get_secret_value(), None if previous is None else previous.get_secret_value()
+    )
+
+
 def _replica_of(settings: Settings, *, primary: AsyncEngine) -> Replica | None:
-    url = settings.read_database_url
-    return None if url is None else Replica(url.get_secret_value(), primary=primary)
+    url, connections = settings.read_database_url, settings.connections_for.requests
+    if url is None:
+        return None
+    return Replica(url.get_secret_value(), primary=primary, connections=connections)
 
 
 def _embedded_check(url: str) -> Callable[[], str | None]:
@@ -191,20 +219,13 @@ def _embedded_check(url: str) -> Callable[[], str | None]:
     return (lambda: None) if presence is None else presence.reason
 
 
-def _database_check(engine: AsyncEngine) -> Callable[[], Awaitable[str | None]]:
-    async def check() -> str | None:
-        try:
-            async with asyncio.timeout(PATIENCE), engine.connect() as connection:
-                migrated = await connection.run_sync(is_migrated)
-        except Exception as error:
-            log.warning("readiness_check_failed", error=type(error).__name__)
-            return "the database does not answer"
-        return None if migrated else "the database is not migrated to this version"
-
-    return check
+async def _cancel(*tasks: asyncio.Task[None]) -> None:
+    for one in tasks:
+        one.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
-def _middleware(settings: Settings) -> list[Middleware]:
+def _middleware(settings: Settings, startup: Startup) -> list[Middleware]:
     stack = [Middleware(RequestMiddleware)]
     if settings.trusted_hosts:
         stack.append(Middleware(HostMiddleware, trusted=settings.trusted_hosts))
@@ -226,6 +247,7 @@ def _middleware(settings: Settings) -> list[Middleware]:
         )
     return [
         *stack,
+        Middleware(StartMiddleware, has_started=lambda: startup.is_open),
         Middleware(
             BodyLimitMiddleware,
             largest=LARGEST_BODY,

@@ -1,15 +1,12 @@
 """What must be there before the service serves: a database, a secret, and the first admin."""
 
-import asyncio
 import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import structlog
 from pydantic import SecretStr
-from sqlalchemy.ext.asyncio import AsyncEngine
 
 from event_trigger.auth.accounts import add_first_admin, has_users
 from event_trigger.auth.addresses import normalise_email
@@ -23,20 +20,12 @@ from event_trigger.db.embedded import (
     supervised_postgres,
     url_if_running,
 )
-from event_trigger.db.engine import (
-    Sessions,
-    asyncpg_url,
-    create_engine,
-    create_sessions,
-    is_outage,
-)
-from event_trigger.db.migrate import migrate
+from event_trigger.db.engine import Sessions, asyncpg_url, create_engine, create_sessions
 from event_trigger.db.notify import URL_SETTING as LISTEN_SETTING
 from event_trigger.db.replica import URL_SETTING as REPLICA_SETTING
 from event_trigger.models import ActorKind
+from event_trigger.startup import Host, Startup, prepare_database
 from event_trigger.web.trail import Actor, TrailSession, acting
-
-log = structlog.get_logger()
 
 FIRST_ADMIN = "admin@localhost"
 BACK_WITHIN = 15.0  # seconds that a command waits for an embedded PostgreSQL to be started again
@@ -136,56 +125,76 @@ def kept_secret(data_dir: Path) -> str:
     return kept
 
 
-async def prepare(settings: Settings, *, embedded: bool) -> Accounts:
-    """Migrates, and makes the first admin if there is no user and somebody was named."""
-    assert settings.database_url is not None
-    engine = create_engine(settings.database_url.get_secret_value())
-    try:
-        await _wait_for(engine)
-        await migrate(engine)
-        sessions = create_sessions(engine, TrailSession)
+class FirstStart(Host):
+    """Makes the first admin when the database is there, and gives up when it never will be."""
+
+    waits_for_ever = False
+
+    def __init__(self, settings: Settings, *, embedded: bool) -> None:
+        """Raises ValueError if the address in the settings is none."""
+        self.accounts: Accounts | None = None
+        self.failure: Exception | None = None
+        self._wanted = _wanted_admin(settings, embedded=embedded)
+
+    async def prepare(self, sessions: Sessions) -> None:
         with acting(Actor(ActorKind.OPERATOR, command="first admin")):
-            admin = await _make_admin(sessions, settings, embedded=embedded)
-        return Accounts(await has_users(sessions), admin)
+            admin = await _make_admin(sessions, self._wanted)
+        self.accounts = Accounts(await has_users(sessions), admin)
+
+    def failed(self, error: Exception) -> None:
+        self.failure = error
+
+
+async def prepare(settings: Settings, host: Host) -> None:
+    """Does what a start needs of the database, for processes that serve and start by themselves."""
+    assert settings.database_url is not None
+    engine = create_engine(settings.database_url.get_secret_value(), connections=1)
+    sessions = create_sessions(engine, TrailSession)
+
+    async def begin() -> None:
+        await prepare_database(engine, sessions, settings)
+        await host.prepare(sessions)
+
+    try:
+        await Startup(engine, begin, host).run()
     finally:
         await engine.dispose()
 
 
-async def _wait_for(engine: AsyncEngine) -> None:
-    """Gives a database that starts at the same time as the service a minute to be there."""
-    for tries_left in reversed(range(60)):
-        try:
-            async with engine.connect():
-                return
-        except Exception as error:
-            if not is_outage(error) or not tries_left:
-                raise
-            log.warning("waiting_for_database", error=type(error).__name__)
-            await asyncio.sleep(1)
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """Who is to be the first admin; a password that nobody has given is shown once."""
+
+    email: str
+    password: str
+    is_given: bool
 
 
-async def _make_admin(
-    sessions: Sessions, settings: Settings, *, embedded: bool
-) -> FirstAdmin | None:
+def _wanted_admin(settings: Settings, *, embedded: bool) -> _Wanted | None:
     given = settings.admin_password and settings.admin_password.get_secret_value()
     email = settings.admin_email or (FIRST_ADMIN if embedded or given else None)
     if email is None or not (embedded or given):
         return None
-    if await has_users(sessions):
+    password = given or secrets.token_urlsafe(12)
+    return _Wanted(email, password, is_given=bool(given))
+
+
+async def _make_admin(sessions: Sessions, wanted: _Wanted | None) -> FirstAdmin | None:
+    if wanted is None or await has_users(sessions):
         return None
-    email, password = _acceptable(email, given or secrets.token_urlsafe(12))
+    email, password = _acceptable(wanted)
     if not await add_first_admin(sessions, Passwords(), email=email, password=password):
         return None
-    return FirstAdmin(email, None if given else password)
+    return FirstAdmin(email, None if wanted.is_given else password)
 
 
-def _acceptable(email: str, password: str) -> tuple[str, str]:
+def _acceptable(wanted: _Wanted) -> tuple[str, str]:
     """Looks at what was set only when an admin is made of it: later on it may be what it was."""
     try:
-        email = normalise_email(email)
+        email = normalise_email(wanted.email)
     except ValueError as error:
         raise SettingsError(f"EVENT_TRIGGER_ADMIN_EMAIL: {error}.") from None
     try:
-        return email, check_new_password(password)
+        return email, check_new_password(wanted.password)
     except ValueError as error:
         raise SettingsError(f"EVENT_TRIGGER_ADMIN_PASSWORD: {error}.") from None

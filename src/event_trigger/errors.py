@@ -116,3 +116,10 @@ class Unavailable(Problem):
 
     def __init__(self, detail: str | None = None) -> None:
         super().__init__(detail, headers={"Retry-After": "1"})
+
+
+class NotStarted(Unavailable):
+    default_detail = (
+        "The service has not started yet: /readyz says what it waits for. Try again; nothing was"
+        " changed."
+    )

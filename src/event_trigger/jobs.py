@@ -16,7 +16,8 @@ from event_trigger.auth.throttle import Failures
 from event_trigger.clock import utc_now
 from event_trigger.config import Settings
 from event_trigger.db.clock import database_now
-from event_trigger.db.engine import Sessions, asyncpg_url, is_outage
+from event_trigger.db.engine import Sessions, asyncpg_url
+from event_trigger.db.failures import FailureLog, kind_of
 from event_trigger.db.notify import (
     DELIVERIES_CHANGED,
     SCHEDULE_CHANGED,
@@ -43,6 +44,8 @@ STALLED_EVERY = 2.0
 FOLLOW_EVERY = 1.0  # seconds: so long may a replica go by older zone rules than another
 BACKLOG_EVERY = 2.0
 SILENT_FOR = 10.0  # seconds without a beat after which a process is not ready
+MISSED_RUNS = 3  # intervals without a success after which a failing job makes it unready
+ENDLESS_AFTER = 600.0  # seconds after which a run that does not end does so too
 DRAIN_FOR = 10.0
 AUDIT_KEPT_FOR = timedelta(days=90)
 
@@ -56,12 +59,17 @@ class Jobs:
         sessions: Sessions,
         settings: Settings,
         *,
+        firing: Sessions,
         sender: Sender,
         vault: Vault,
         heard: Mapping[str, Heard],
     ) -> None:
-        """`heard` says who else wants to know of which notifications."""
+        """`firing` has connections of its own, so that no other job keeps what is due waiting.
+
+        `heard` says who else wants to know of which notifications.
+        """
         self._engine = engine
+        self._firing = firing
         self._sessions = sessions
         self._settings = settings
         self._running: dict[str, asyncio.Task[object]] = {}
@@ -80,6 +88,9 @@ class Jobs:
         self._beat_at: float | None = None
         self._every: dict[str, float] = {}
         self._ran_at: dict[str, float] = {}
+        self._began_at: dict[str, float] = {}
+        self._succeeded_at: dict[str, float] = {}
+        self._failures = FailureLog(log, "job_failed", outage="job_waits_for_database")
         self._watchers: list[asyncio.Task[None]] = []
         self._listen_url = _listen_url(settings)
         self._scheduler = AsyncIOScheduler(
@@ -107,6 +118,8 @@ class Jobs:
 
     async def stop(self) -> None:
         """Starts nothing more, lets what runs end, and only then shuts the scheduler down."""
+        if not self._watchers:
+            return  # it was never started
         self._scheduler.pause()
         for watcher in self._watchers:
             watcher.cancel()
@@ -121,9 +134,28 @@ class Jobs:
         if self._beat_at is None:
             return "the scheduler has not run yet"
         seconds = asyncio.get_running_loop().time() - self._beat_at
-        return (
-            f"the scheduler's last beat was {seconds:.0f} s ago" if seconds > SILENT_FOR else None
-        )
+        if seconds <= SILENT_FOR:
+            return None
+        return f"the scheduler's last beat was {seconds:.0f} s ago{self._why('dispatch')}"
+
+    async def overdue(self) -> str | None:
+        """Which jobs have not succeeded for three of their intervals, or do not end."""
+        now = asyncio.get_running_loop().time()
+        found = [self._overdue(name, now) for name in self._every if name != "dispatch"]
+        return "; ".join(one for one in found if one is not None) or None
+
+    def _overdue(self, name: str, now: float) -> str | None:
+        if self._failures.last(name) is not None:
+            seconds = now - self._succeeded_at[name]
+            if seconds > max(SILENT_FOR, MISSED_RUNS * self._every[name]):
+                return f"the job {name} last succeeded {seconds:.0f} s ago{self._why(name)}"
+        elif name in self._running and (seconds := now - self._began_at[name]) > ENDLESS_AFTER:
+            return f"the job {name} has been running for {seconds:.0f} s"
+        return None
+
+    def _why(self, name: str) -> str:
+        error = self._failures.last(name)
+        return "" if error is None else f" ({kind_of(error)})"
 
     def _add(
         self, name: str, work: Callable[[], Awaitable[float | None]], every: timedelta
@@ -135,6 +167,7 @@ class Jobs:
             run, IntervalTrigger(seconds=every.total_seconds()), id=name, next_run_time=utc_now()
         )
         self._every[name] = every.total_seconds()
+        self._succeeded_at[name] = asyncio.get_running_loop().time()
 
     async def _run(self, name: str, work: Callable[[], Awaitable[float | None]]) -> None:
         """Runs one job; a failure is logged and tried again soon, and never ends the ticking."""
@@ -143,21 +176,25 @@ class Jobs:
             return
         task = asyncio.current_task()
         assert task is not None
-        self._running[name] = task
+        clock = asyncio.get_running_loop().time
+        self._running[name], self._began_at[name] = task, clock()
         self._woken.discard(name)
         try:
             wait = await work()
         except Exception as error:
-            _log_failure(name, error)
+            self._failures.failed(name, error, job=name)
             wait = RETRY_AFTER
+        else:
+            self._failures.succeeded(name)
+            self._succeeded_at[name] = clock()
         finally:
             del self._running[name]
-            self._ran_at[name] = asyncio.get_running_loop().time()
+            self._ran_at[name] = clock()
         if wait is not None:
             self._run_in(name, 0 if name in self._woken else wait)
 
     async def _dispatch(self) -> float:
-        return await fire_due(self._sessions, self._beat)
+        return await fire_due(self._firing, self._beat)
 
     async def _deliver(self) -> float:
         return await self._worker.deliver_due()
@@ -218,10 +255,3 @@ class Jobs:
 def _listen_url(settings: Settings) -> URL | None:
     given = settings.listen_database_url
     return None if given is None else asyncpg_url(given.get_secret_value(), setting=URL_SETTING)
-
-
-def _log_failure(name: str, error: Exception) -> None:
-    if is_outage(error):
-        log.warning("job_waits_for_database", job=name, error=type(error).__name__)
-    else:
-        log.error("job_failed", job=name, exc_info=error)

@@ -6,9 +6,11 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
+from http import HTTPStatus
+from http.client import HTTPConnection, HTTPException
+from multiprocessing import parent_process
 from socket import AF_INET, AF_INET6, SO_REUSEADDR, SOL_SOCKET, socket
 from types import FrameType
 from typing import Any
@@ -17,20 +19,29 @@ import uvicorn
 from fastapi import FastAPI
 
 from event_trigger.app import app_from_environment, create_app, end_streams
-from event_trigger.bootstrap import SettingsError, check_urls, prepare, signed, with_database
+from event_trigger.bootstrap import (
+    FirstStart,
+    SettingsError,
+    check_urls,
+    prepare,
+    signed,
+    with_database,
+)
 from event_trigger.config import Settings
 from event_trigger.web.connection import Connection
 from event_trigger.welcome import welcome
 from event_trigger.workers import Workers
 
+_ASK_EVERY = 0.2  # seconds between questions whether a worker is ready
 GRACE = 10  # seconds that open requests have when the service is told to stop
 
 
 def serve(settings: Settings, *, workers: int) -> None:
-    """Serves until it is told to stop.
+    """Serves until it is told to stop, from before its database is there.
 
-    Raises SettingsError or ValueError before it starts anything in vain, and EmbeddedPostgresError
-    at the end if an embedded PostgreSQL ended before, and could not be started again.
+    Raises SettingsError or ValueError before it starts anything in vain, CannotStart when the
+    database refuses it for good, and EmbeddedPostgresError at the end if an embedded PostgreSQL
+    ended before, and could not be started again.
     """
     check_urls(settings)
     embedded = settings.database_url is None
@@ -41,12 +52,17 @@ def serve(settings: Settings, *, workers: int) -> None:
     ):
         port = listener.getsockname()[1]
         bound = complete.model_copy(update={"port": port})
-        accounts = asyncio.run(prepare(bound, embedded=embedded))
-        say = partial(print, welcome(bound, accounts), flush=True)
-        if workers == 1:
-            _Server(create_app(bound), bound, say).run([listener])
-        else:
-            _run_workers(bound, workers, listener, say)
+        start = _Start(bound, embedded=embedded)
+        try:
+            if workers == 1:
+                _Server(create_app(bound, host=start), bound, start).run([listener])
+            else:
+                _run_workers(bound, workers, listener, start)
+        except SystemExit:
+            if start.failure is None:
+                raise
+        if start.failure is not None:
+            raise start.failure
 
 
 def _end_in_good_order(*_: object) -> None:
@@ -72,13 +88,38 @@ def _bound(settings: Settings) -> Iterator[socket]:
         yield listener
 
 
-class _Server(uvicorn.Server):
-    """A server that says what to do next once it answers, and ends its streams when told to."""
+class _Start(FirstStart):
+    """Says what to do next when both the service is ready and its server answers."""
 
-    def __init__(self, app: FastAPI, settings: Settings, say: Callable[[], None]) -> None:
+    def __init__(self, settings: Settings, *, embedded: bool) -> None:
+        super().__init__(settings, embedded=embedded)
+        self.over = threading.Event()
+        self._settings = settings
+        self._waits_for = {"database", "server"}
+
+    def ready(self) -> None:
+        self._has_come("database")
+
+    def server_answers(self) -> None:
+        self._has_come("server")
+
+    def failed(self, error: Exception) -> None:
+        super().failed(error)
+        self.over.set()
+
+    def _has_come(self, part: str) -> None:
+        self._waits_for.discard(part)
+        if not self._waits_for and self.accounts is not None:
+            print(welcome(self._settings, self.accounts), flush=True)
+
+
+class _Server(uvicorn.Server):
+    """A server that ends when its start has failed, and ends its streams when told to."""
+
+    def __init__(self, app: FastAPI, settings: Settings, start: _Start) -> None:
         super().__init__(uvicorn.Config(app, **_options(settings)))
         self._app = app
-        self._say = say
+        self._start = start
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         end_streams(self._app)
@@ -88,12 +129,38 @@ class _Server(uvicorn.Server):
         await super().startup(sockets)
         if self.started:
             _keep_for_good()
-            self._say()
+            self._start.server_answers()
+
+    async def on_tick(self, counter: int) -> bool:
+        return self._start.over.is_set() or await super().on_tick(counter)
 
 
-def _run_workers(
-    settings: Settings, workers: int, listener: socket, say: Callable[[], None]
-) -> None:
+def _prepare(settings: Settings, start: _Start, over: threading.Event) -> None:
+    """Prepares the database beside the workers, and says so when one of them is ready."""
+    try:
+        asyncio.run(prepare(settings, start))
+    except Exception:
+        _tell_to_end()  # `serve` says why
+        return
+    while not over.wait(_ASK_EVERY):
+        if _is_ready(settings):
+            start.server_answers()
+            return
+
+
+def _is_ready(settings: Settings) -> bool:
+    asked = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.host, settings.host)  # noqa: S104
+    connection = HTTPConnection(asked, settings.port, timeout=5)
+    try:
+        connection.request("GET", "/readyz")
+        return connection.getresponse().status == HTTPStatus.OK
+    except (OSError, HTTPException):
+        return False
+    finally:
+        connection.close()
+
+
+def _run_workers(settings: Settings, workers: int, listener: socket, start: _Start) -> None:
     assert settings.database_url is not None
     assert settings.jwt_secret is not None
     os.environ["DATABASE_URL"] = settings.database_url.get_secret_value()
@@ -101,12 +168,18 @@ def _run_workers(
     config = uvicorn.Config(
         "event_trigger.serving:worker_app", factory=True, workers=workers, **_options(settings)
     )
-    Workers(config, listener, count=workers, say=say).run()
+    over = threading.Event()
+    threading.Thread(target=_prepare, args=(settings, start, over), daemon=True).start()
+    try:
+        Workers(config, listener, count=workers).run()
+    finally:
+        over.set()
 
 
 def worker_app() -> FastAPI:
     """What each process of `serve --workers` runs; it ends when the first process is gone."""
-    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
+    if (parent := parent_process()) is not None:  # which may have ended while this one imported
+        threading.Thread(target=_end_with, args=(parent.pid,), daemon=True).start()
     app = app_from_environment()
     _keep_for_good()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -132,7 +205,7 @@ def _also_end_streams(number: signal.Signals, app: FastAPI) -> None:
     signal.signal(number, handle)
 
 
-def _end_with(parent: int) -> None:
+def _end_with(parent: int | None) -> None:
     while os.getppid() == parent:
         time.sleep(0.5)
     os.kill(os.getpid(), signal.SIGTERM)

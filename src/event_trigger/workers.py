@@ -7,7 +7,6 @@ for five seconds, also while they are still importing, and does nothing else unt
 import pickle
 import signal
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from multiprocessing.connection import wait
 from socket import socket
@@ -92,14 +91,10 @@ class Place:
 class Workers:
     """The first process of `serve --workers`: it serves nobody, and keeps those who do."""
 
-    def __init__(
-        self, config: Config, listener: socket, *, count: int, say: Callable[[], None]
-    ) -> None:
-        """`say` is called once, when all workers serve."""
+    def __init__(self, config: Config, listener: socket, *, count: int) -> None:
         self._config = config
         self._listener = listener
-        self._say = say
-        self._has_said = False
+        self._have_served = False
         self._places = [Place() for _ in range(count)]
         self._to_restart: list[Place] = []
         self._leaving: list[Worker] = []
@@ -127,7 +122,7 @@ class Workers:
                 self._look_at(place)
             self._go_on_restarting()
             self._see_off()
-            self._announce()
+            self._note_service()
             wait([worker.process.sentinel for worker in self._all()], LOOK_EVERY)
             while self._signals:
                 obeyed[signal.Signals(self._signals.pop(0))]()
@@ -163,18 +158,17 @@ class Workers:
 
     def _replace(self, place: Place, worker: Worker) -> None:
         _log_end(worker)
-        if worker.exitcode == STARTUP_FAILURE and not self._has_said:
+        if worker.exitcode == STARTUP_FAILURE and not self._have_served:
             # it would fail in the same way again; later, the database may only be away
             self._cannot_start = self._is_ending = True
         place.worker, place.successor = place.successor, None
         if place.worker is None and not worker.is_serving:
             place.count_failed_start()
 
-    def _announce(self) -> None:
+    def _note_service(self) -> None:
         workers = [place.worker for place in self._places]
-        if not self._has_said and all(one is not None and one.is_serving for one in workers):
-            self._has_said = True
-            self._say()
+        if all(one is not None and one.is_serving for one in workers):
+            self._have_served = True
 
     def _end(self) -> None:
         self._is_ending = True

@@ -6,8 +6,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from event_trigger.auth.credentials import Credentials
 from event_trigger.auth.principal import Principal
 from event_trigger.db.engine import is_outage
-from event_trigger.errors import Problem, Unauthorized, Unavailable
-from event_trigger.web.problems import answer
+from event_trigger.errors import Problem, Unauthorized
+from event_trigger.web.problems import answer, unavailable
 
 _OPEN = (  # where strangers come
     "/auth/token",
@@ -37,7 +37,7 @@ class Gate:
         except Exception as error:
             if not is_outage(error):
                 raise
-            return Unavailable()
+            return unavailable(error)
         return Unauthorized() if principal is None else None
 
     def _is_open(self, scope: Scope) -> bool:

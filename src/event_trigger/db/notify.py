@@ -9,6 +9,7 @@ from sqlalchemy import URL, text
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
 from event_trigger.db.engine import DATABASE_ERRORS
+from event_trigger.db.failures import FailureLog
 from event_trigger.db.pooler import is_direct
 
 log = structlog.get_logger()
@@ -37,6 +38,7 @@ async def listen(engine: AsyncEngine, channels: Mapping[str, Heard], url: URL | 
     After each reconnect, `""` is passed to all: something may have been missed. `url` is where to
     listen, if not where the engine connects; through a pooler nothing is heard, and it ends.
     """
+    failures = FailureLog(log, "listen_failed", outage="listen_failed")
     while True:
         try:
             await _listen_once(engine, channels, url)
@@ -44,7 +46,7 @@ async def listen(engine: AsyncEngine, channels: Mapping[str, Heard], url: URL | 
             log.info("notifications_not_heard")
             return
         except DATABASE_ERRORS as error:
-            log.warning("listen_failed", error=type(error).__name__)
+            failures.failed("listen", error)
         await asyncio.sleep(RECONNECT_AFTER)
 
 

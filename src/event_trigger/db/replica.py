@@ -17,6 +17,7 @@ from event_trigger.db.engine import (
     create_sessions,
     sqlstate,
 )
+from event_trigger.db.failures import described
 from event_trigger.db.freshness import Freshness
 
 log = structlog.get_logger()
@@ -48,14 +49,21 @@ Answer = Row[Any]
 class Replica:
     """Sessions on the replica, and whether they may be used now."""
 
-    def __init__(self, url: str, *, primary: AsyncEngine) -> None:
-        self._engine = create_engine(url, setting=URL_SETTING, answer_within=ANSWER_WITHIN)
+    def __init__(self, url: str, *, primary: AsyncEngine, connections: int) -> None:
+        """Reads with up to so many connections, and one more looks how far the replica is."""
+        self._engine = create_engine(
+            url, setting=URL_SETTING, connections=connections, answer_within=ANSWER_WITHIN
+        )
         # its own, so that no crowd of readers makes the replica look dead
         self._looking = create_engine(url, setting=URL_SETTING, connections=1)
         self._primary = primary
         self._freshness = Freshness(bound=BOUND.total_seconds())
         self._left: str | None = "not looked at yet"
         self.sessions = create_sessions(self._engine)
+
+    @property
+    def engines(self) -> tuple[AsyncEngine, AsyncEngine]:
+        return self._engine, self._looking
 
     @property
     def is_fresh(self) -> bool:
@@ -65,7 +73,7 @@ class Replica:
         """A read came to nothing: a conflict with what is replayed says nothing about the next."""
         state = sqlstate(error)
         if state.startswith("40") or state == QUERY_CANCELED or isinstance(error, PoolTimeout):
-            log.debug("read_replica_cancelled", error=type(error).__name__, sqlstate=state)
+            log.debug("read_replica_cancelled", **described(error))
         else:
             self._leave("it does not answer", error)
 
@@ -102,7 +110,7 @@ class Replica:
         """Says it once: the same reason for a second time is no news."""
         if self._left != why:
             self._left = why
-            said = {} if error is None else {"error": type(error).__name__}
+            said = {} if error is None else described(error)
             log.warning("read_replica_left", reason=why, **said)
 
 

@@ -8,6 +8,7 @@ from itertools import groupby
 import structlog
 
 from event_trigger.db.engine import Sessions, is_outage
+from event_trigger.db.failures import FailureLog
 from event_trigger.deliveries.parcel import Leased
 from event_trigger.deliveries.queue import Claimed, Health, Queue, Recorded
 from event_trigger.destinations.pacing import Breaker, Verdict, judge
@@ -46,6 +47,7 @@ class Recorder:
         self._settled = settled
         self._waiting: list[Done] = []
         self._recording: asyncio.Task[None] | None = None
+        self._failures = FailureLog(log, "record_failed", outage="record_waits_for_database")
 
     def add(self, done: Done) -> None:
         self._waiting.append(done)
@@ -72,13 +74,15 @@ class Recorder:
         try:
             await self._record_shard(shard, group)
         except Exception as error:
+            ids = [one.delivery.delivery_id for one in group]
+            self._failures.failed("record", error, deliveries=ids)
             if is_outage(error):
-                log.warning("record_waits_for_database", error=type(error).__name__)
                 self._waiting[:0] = group
                 await asyncio.sleep(RETRY_AFTER)
                 return
             # it would fail again: the leases end, and others try
-            log.exception("record_failed", deliveries=[one.delivery.delivery_id for one in group])
+        else:
+            self._failures.succeeded("record")
         self._settled(group)
 
     async def _record_shard(self, shard: int, group: Sequence[Done]) -> None:

@@ -12,6 +12,7 @@ import structlog
 
 from event_trigger.db.citus import is_in_cluster
 from event_trigger.db.engine import Sessions, is_outage, sqlstate
+from event_trigger.db.failures import described
 from event_trigger.db.installation import read_installation
 from event_trigger.deliveries.claiming import Part, claim
 from event_trigger.deliveries.interruption import Interruptions
@@ -212,4 +213,4 @@ class Worker:
         except Exception as error:
             if not is_outage(error):
                 raise
-            log.warning("leases_not_given_back", error=type(error).__name__)
+            log.warning("leases_not_given_back", **described(error))

@@ -9,8 +9,6 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-import structlog
-
 from event_trigger.auth.credentials import Credentials
 from event_trigger.auth.principal import Principal
 from event_trigger.db.clock import database_now
@@ -19,8 +17,6 @@ from event_trigger.events.repository import Events, Position
 from event_trigger.events.selection import EventFilter
 from event_trigger.live.hub import Hub, Subscription
 from event_trigger.models import Event
-
-log = structlog.get_logger()
 
 _SHORTEST_WAIT, _LONGEST_WAIT = 0.02, 1.0  # seconds
 _PAGE = 200
@@ -83,9 +79,10 @@ class Follower:
             except Exception as error:
                 if not is_outage(error):
                     raise
-                log.warning("stream_waits_for_database", error=type(error).__name__)
+                self.hub.failures.failed("streams", error)
                 await subscription.wait(_LONGEST_WAIT)
                 continue
+            self.hub.failures.succeeded("streams")
             if look is None:
                 return
             if look.news.events:
@@ -103,9 +100,11 @@ class Follower:
 
     async def _look(self, place: _Place) -> _Look | None:
         """What has come after a place; nothing if the stream may not go on, or not from there."""
+        if not await self.credentials.is_current(self.principal):  # may ask the database itself
+            return None
         async with self.hub.reading, self.sessions() as session:
             now = await database_now(session)
-            if not await self._may_go_on(now):
+            if self.principal.expires_at is not None and now >= self.principal.expires_at:
                 return None
             events, wanted = Events(session), self.wanted(now)
             found = await events.list_after(wanted, place.position, limit=_PAGE)
@@ -122,9 +121,3 @@ class Follower:
             None if is_all else _Place(found.end, last_xid),
             found.page.more,
         )
-
-    async def _may_go_on(self, now: datetime) -> bool:
-        ends = self.principal.expires_at
-        if ends is not None and now >= ends:
-            return False
-        return await self.credentials.is_current(self.principal)

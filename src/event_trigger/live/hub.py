@@ -8,13 +8,13 @@ from datetime import datetime, timedelta
 
 import structlog
 
+from event_trigger.db.failures import FailureLog
 from event_trigger.errors import Problem, Unavailable
 
 log = structlog.get_logger()
 
 MOST_OF_ONE_USER, MOST_IN_ALL = 20, 200
 HELD_UP_AFTER = timedelta(seconds=5)
-_READERS = 3  # a crowd of streams must leave connections for everybody else
 
 
 class TooManyStreams(Problem):
@@ -68,10 +68,12 @@ class HoldUp:
 class Hub:
     """What has been heard is only ever a reason to look: the table says what happened."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, connections: int) -> None:
+        """Of so many connections, streams use a third at once: the others are for everybody."""
         self.is_closing = False
         self.hold_up = HoldUp()
-        self.reading = asyncio.Semaphore(_READERS)
+        self.reading = asyncio.Semaphore(max(1, connections // 3))
+        self.failures = FailureLog(log, "stream_failed", outage="stream_waits_for_database")
         self._open: set[Subscription] = set()
 
     def heard(self, owner: str) -> None:

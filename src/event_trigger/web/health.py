@@ -12,16 +12,24 @@ from event_trigger.web.problems import problem_response, problems
 from event_trigger.web.services import service
 
 router = APIRouter(tags=["service"])
+Check = Callable[[], Awaitable[str | None]]
 
 
 @dataclass(frozen=True)
 class Readiness:
-    """The checks of this process: each gives the reason why it is not ready, or None."""
+    """The checks of this process: each gives the reason why it is not ready, or None.
 
-    checks: tuple[Callable[[], Awaitable[str | None]], ...]
+    For as long as it has not `started`, that is the only reason.
+    """
+
+    started: Check
+    checks: tuple[Check, ...]
 
     async def reasons(self) -> list[str]:
-        return [reason for check in self.checks if (reason := await check())]
+        if (reason := await self.started()) is not None:
+            return [reason]
+        found = [reason for check in self.checks if (reason := await check())]
+        return list(dict.fromkeys(found))
 
 
 @dataclass(frozen=True)
@@ -58,8 +66,11 @@ async def healthz(request: Request) -> Response:
     responses=problems(Unavailable),
 )
 async def readyz(request: Request) -> Response:
-    """Answers 200, or 503 with the reasons: database, migrations, the scheduler's last beat."""
+    """Answers 200, or 503 with the reasons: what the start waits for; database, migrations,
+    partitions, the scheduler's last beat, jobs that fail, connections that are not free."""
     reasons = await service(request, Readiness).reasons()
     if reasons:
-        return problem_response(503, "not-ready", "Not ready", "; ".join(reasons))
+        return problem_response(
+            503, "not-ready", "Not ready", "; ".join(reasons), headers={"Retry-After": "1"}
+        )
     return JSONResponse({"status": "ready"})

@@ -3,7 +3,7 @@
 import os
 import re
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from http import HTTPStatus
 
 import structlog
@@ -12,7 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from event_trigger.errors import TooLarge, UnknownHost
+from event_trigger.errors import NotStarted, TooLarge, UnknownHost
 from event_trigger.models import ActorKind
 from event_trigger.web.paths import loggable
 from event_trigger.web.problems import answer, crashed
@@ -84,6 +84,18 @@ class RequestMiddleware:
                 status=status,
                 ms=round((time.perf_counter() - began) * 1000, 1),
             )
+
+
+class StartMiddleware:
+    """Answers 503 for as long as the service has not started, except to probes."""
+
+    def __init__(self, app: ASGIApp, *, has_started: Callable[[], bool]) -> None:
+        self.app = app
+        self.has_started = has_started
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        goes_on = scope["type"] != "http" or self.has_started() or scope["path"] in _PROBED
+        await (self.app if goes_on else answer(NotStarted()))(scope, receive, send)
 
 
 class HostMiddleware:

@@ -12,7 +12,8 @@ from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 from starlette.routing import Match
 
-from event_trigger.db.engine import DATABASE_ERRORS, is_outage, sqlstate
+from event_trigger.db.engine import DATABASE_ERRORS, is_outage
+from event_trigger.db.failures import described, is_shortage
 from event_trigger.errors import FieldError, Invalid, Problem, TooLarge, Unavailable, pointer
 from event_trigger.models import TriggerType
 from event_trigger.web.paths import loggable
@@ -24,6 +25,10 @@ MEDIA_TYPE = "application/problem+json"
 MOST_ERRORS = 20
 LONGEST_NAME = 100
 _KINDS = frozenset(TriggerType)
+_NO_CONNECTION = (
+    "No connection to the database was free in time (the server has none left, or too many calls"
+    " came at once). Nothing was changed. Try again."
+)
 _DETAILS = {
     400: "The request could not be read. Check its form.",
     404: "There is no such address. The API is described at /api/docs.",
@@ -171,13 +176,13 @@ async def on_database_error(request: Request, error: Exception) -> Response:
 
 
 def outage(path: str, error: Exception) -> Response:
-    log.warning(
-        "database_unavailable",
-        path=loggable(path),
-        error=type(error).__name__,
-        sqlstate=sqlstate(error),
-    )
-    return answer(Unavailable())
+    log.warning("database_unavailable", path=loggable(path), **described(error))
+    return answer(unavailable(error))
+
+
+def unavailable(error: Exception) -> Unavailable:
+    """Says of a call that got no connection that it has changed nothing."""
+    return Unavailable(_NO_CONNECTION if is_shortage(error) else None)
 
 
 def crashed() -> Response:
