@@ -3,11 +3,18 @@
 import pytest
 from pydantic import SecretStr
 
-from event_trigger.bootstrap import SettingsError, prepare
+from event_trigger.bootstrap import Accounts, FirstStart, SettingsError, prepare
 from event_trigger.config import Settings
 from tests.support.services import PASSWORD, make_settings
 
 ROOT = "root@example.com"
+
+
+async def started(settings: Settings) -> Accounts:
+    start = FirstStart(settings, embedded=False)
+    await prepare(settings, start)
+    assert start.accounts is not None
+    return start.accounts
 
 
 async def test_the_first_admins_password_is_looked_at_when_the_admin_is_made(
@@ -22,11 +29,11 @@ async def test_the_first_admins_password_is_looked_at_when_the_admin_is_made(
         ("ro\u200bot@example.com", PASSWORD, "EVENT_TRIGGER_ADMIN_EMAIL"),
     ):
         with pytest.raises(SettingsError, match=setting) as refused:
-            await prepare(settings(email, password), embedded=False)
+            await started(settings(email, password))
         assert password not in str(refused.value)
 
-    made = await prepare(settings(ROOT, PASSWORD), embedded=False)
-    later = await prepare(settings(ROOT, "short"), embedded=False)
+    made = await started(settings(ROOT, PASSWORD))
+    later = await started(settings(ROOT, "short"))
 
     assert made.first_admin is not None
     assert made.first_admin.email == ROOT

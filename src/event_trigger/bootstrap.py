@@ -131,7 +131,6 @@ class FirstStart(Host):
     waits_for_ever = False
 
     def __init__(self, settings: Settings, *, embedded: bool) -> None:
-        """Raises ValueError if the address in the settings is none."""
         self.accounts: Accounts | None = None
         self.failure: Exception | None = None
         self._wanted = _wanted_admin(settings, embedded=embedded)
