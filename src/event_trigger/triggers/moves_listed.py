@@ -8,7 +8,7 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from event_trigger.db.clock import database_now
-from event_trigger.db.engine import Sessions
+from event_trigger.db.engine import ACROSS_SHARDS, Sessions
 from event_trigger.db.migrate import is_migrated
 from event_trigger.models import SHARDS, ScheduleVersion, Trigger
 from event_trigger.triggers.planned_rows import PlannedRow, PlannedRows
@@ -138,20 +138,20 @@ def _line(trigger_id: int, details: Any, change: Change | _Versions, times: Sequ
 async def _done(session: AsyncSession) -> AsyncIterator[str]:
     """Schedules that newer rules ended, beside when the next one began, if that is in force."""
     ended = ScheduleVersion
-    for shard in range(SHARDS):
-        rows = await session.execute(
-            select(ended, Trigger.in_force_after)
-            .outerjoin(
-                Trigger,
-                (Trigger.shard == shard)
-                & (Trigger.id == ended.trigger_id)
-                & (Trigger.version == ended.version + 1),
-            )
-            .where(ended.shard == shard, ended.moved_to.is_not(None))
-            .order_by(ended.trigger_id, ended.version)
+    rows = await session.execute(
+        select(ended, Trigger.in_force_after)
+        .outerjoin(
+            Trigger,
+            (Trigger.shard == ended.shard)
+            & (Trigger.id == ended.trigger_id)
+            & (Trigger.version == ended.version + 1),
         )
-        for row, begins_after in rows.all():
-            yield await _done_in_words(session, row, begins_after)
+        .where(ended.moved_to.is_not(None))
+        .order_by(ended.trigger_id, ended.version),
+        execution_options={ACROSS_SHARDS: "admin reads"},
+    )
+    for row, begins_after in rows.all():
+        yield await _done_in_words(session, row, begins_after)
 
 
 async def _done_in_words(
