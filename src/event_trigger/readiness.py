@@ -15,24 +15,23 @@ from event_trigger.events.retention import seconds_ahead
 log = structlog.get_logger()
 
 PATIENCE = 2.0  # seconds that a look may take
-KNOWN_FOR = 0.5  # seconds: a crowd of probes costs no more than one of them
 
 
 class DatabaseCheck:
-    """Looks at the database on a connection of those that fire, once for all who ask at a time."""
+    """Looks at the database on a connection of those that fire.
+
+    Who asks while another look is under way has its answer: a crowd of probes takes one connection.
+    """
 
     def __init__(self, firing: AsyncEngine, settings: Settings) -> None:
-        self._firing = firing
         self._sessions = create_sessions(firing)
         self._settings = settings
         self._looking: asyncio.Task[str | None] | None = None
-        self._looked_at = 0.0
         self._failures = FailureLog(log, "readiness_check_failed", outage="readiness_check_failed")
 
     async def reason(self) -> str | None:
-        now = asyncio.get_running_loop().time()
-        if self._looking is None or (self._looking.done() and now - self._looked_at > KNOWN_FOR):
-            self._looking, self._looked_at = asyncio.create_task(self._look()), now
+        if self._looking is None or self._looking.done():
+            self._looking = asyncio.create_task(self._look())
         return await asyncio.shield(self._looking)
 
     async def _look(self) -> str | None:
