@@ -136,7 +136,7 @@ async def test_triggers_of_the_version_before_are_accounted_for_from_then_on(
 ) -> None:
     database = await connect(database_url)
     await asyncio.to_thread(alembic, database_url, "downgrade", "0001")
-    long_ago = datetime.now(UTC) - timedelta(hours=3)
+    long_ago = datetime.now(UTC) - timedelta(hours=3, minutes=30)
     [old] = await plant_triggers(database, due_at=long_ago)
     await asyncio.to_thread(alembic, database_url, "upgrade", "head")
     [late] = await plant_triggers(database, due_at=datetime.now(UTC))  # as older code adds them

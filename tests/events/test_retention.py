@@ -492,7 +492,7 @@ async def test_a_long_reader_delays_purging_and_nothing_else(
     assert held <= still_there
     assert max(still_there) > newest
     assert len(events) == 6
-    assert ready.status_code == 200
+    assert ready.status_code == 200, ready.text
 
 
 async def test_a_busy_partition_keeps_younger_ones_open_so_that_the_closed_are_one_stretch(

@@ -334,7 +334,7 @@ async def test_no_log_holds_a_token_or_a_secret(
         assert secret not in said
 
 
-async def test_a_reader_who_is_dropped_is_logged_without_a_token(
+async def test_a_caller_who_hangs_up_is_logged_without_a_token(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     async def answering(scope: Scope, receive: Receive, send: Send) -> None:
@@ -350,7 +350,7 @@ async def test_a_reader_who_is_dropped_is_logged_without_a_token(
         await app({**path, "headers": []}, nothing, nothing)
 
     said = "".join(capsys.readouterr())
-    assert "reader_dropped" in said
+    assert "caller_hung_up" in said
     assert "/hooks/…" in said
     assert "secret" not in said
 

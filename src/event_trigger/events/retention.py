@@ -233,7 +233,7 @@ async def add_up(sessions: Sessions, settings: Settings) -> None:
     """Makes blocks of what is closed, from the oldest on."""
     loose = select(func.count()).select_from(EventPartition).where(*_IN_NO_BLOCK)
     enough = *_IN_NO_BLOCK, loose.scalar_subquery() >= BLOCK
-    await _try_each(sessions, settings, lambda _: enough, Partitions.add_up)
+    await _try_each("add_up", sessions, settings, lambda _: enough, Partitions.add_up)
 
 
 async def count(sessions: Sessions, settings: Settings) -> None:
@@ -255,17 +255,21 @@ async def count(sessions: Sessions, settings: Settings) -> None:
         )
         return EventPartition.starts_at <= now, EventPartition.closed_at.is_(None), left
 
-    await _try_each(sessions, settings, has_more, Partitions.count)
+    await _try_each("count", sessions, settings, has_more, Partitions.count)
 
 
-async def _try_each(sessions: Sessions, settings: Settings, which: Which, step: Step) -> None:
+async def _try_each(
+    name: str, sessions: Sessions, settings: Settings, which: Which, step: Step
+) -> None:
     """As `_each`; that it fails keeps nothing else from being done, as it only saves reading."""
     try:
         await _each(sessions, settings, which, step)
     except DBAPIError as error:
         if is_outage(error) and sqlstate(error) != QUERY_CANCELED:
             raise
-        _failures.failed("count", error)
+        _failures.failed(name, error, step=name)
+    else:
+        _failures.succeeded(name)
 
 
 async def _each(sessions: Sessions, settings: Settings, which: Which, step: Step) -> None:
