@@ -1,4 +1,4 @@
-"""What tells installations apart, and how many deliveries have led to an event
+"""Installations have ids, and events know how many deliveries have led to them
 
 Revision: 0012, after 0011; 2026-11-29
 """

@@ -71,7 +71,7 @@ async def draw_up(
     """Accounts for what is kept, as far as `since` and `until` do not narrow it.
 
     The trigger, None if it was deleted, was read before, and all up to its `settled_until` was
-    recorded before that: whatever fires or changes meanwhile lies later. So parts may be read
+    recorded before that: whatever fires or changes later lies after it. So parts may be read
     one after the other, with no connection held while one is computed.
     """
     async with reading() as session:

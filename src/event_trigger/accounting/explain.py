@@ -85,7 +85,7 @@ class Explanation:
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """What is on record at `now` about one instant of a trigger.
+    """Holds all that is on record at `now` about one instant of a trigger.
 
     `schedules` are those that may have planned it. `moved` is the one before the present, if newer
     rules of its zone ended it.

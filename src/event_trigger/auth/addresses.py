@@ -37,7 +37,7 @@ def as_account(address: str) -> str:
 
 
 def shown_account(address: str) -> str:
-    """What the audit log says of what was typed to sign in, which may be a password by mistake."""
+    """Gives the account for the audit log; what is no address may be a password by mistake."""
     try:
         return normalise_email(address)
     except ValueError:

@@ -55,7 +55,7 @@ class NothingLeft(BadRequest):
 
 @dataclass(frozen=True, slots=True)
 class SignIn:
-    """What somebody says who they are; `scopes` are what they ask for, None is all there is.
+    """Holds what a caller typed to sign in; `scopes` are asked for, and None stands for all.
 
     `email` is what was typed, in lower case; `account` the same as accounts are named now.
     """

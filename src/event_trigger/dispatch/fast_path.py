@@ -12,11 +12,12 @@ from event_trigger.auth.principal import Principal
 from event_trigger.auth.scopes import Scope as Right
 from event_trigger.db.engine import is_outage
 from event_trigger.deliveries.hops import HOPS_HEADER
+from event_trigger.dispatch.by_hand import fire_by_hand
 from event_trigger.dispatch.firing import Call
 from event_trigger.dispatch.group_commit import GroupCommit
 from event_trigger.dispatch.owners import Owners
 from event_trigger.dispatch.plain_calls import (
-    fire,
+    answered,
     headers_of_plain_post,
     pass_on,
     read_body,
@@ -73,8 +74,8 @@ class FastPath:
             await pass_on(self.app, scope, receive, send, body=body)
             return
         call = Call(caller.trigger, value, called.is_test, called.idempotency_key, hops=called.hops)
-        answer = await fire(self.group_commit, self.rates, call, scope, caller=caller.principal)
-        await answer(scope, receive, send)
+        firing = fire_by_hand(self.group_commit, self.rates, call, caller=caller.principal)
+        await (await answered(scope, firing))(scope, receive, send)
 
     async def _caller(self, scope: Scope, trigger_id: int) -> _Caller | None:
         """The caller, if they may fire the trigger: an admin may name others' as well."""

@@ -5,17 +5,14 @@ them, which says what is wrong: there is one place for that.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from event_trigger.auth.principal import Principal
 from event_trigger.db.engine import is_outage
-from event_trigger.dispatch.by_hand import fire_by_hand, headers_of
-from event_trigger.dispatch.firing import Call, Sent
-from event_trigger.dispatch.group_commit import GroupCommit
-from event_trigger.dispatch.rates import Rates
+from event_trigger.dispatch.by_hand import headers_of
+from event_trigger.dispatch.firing import Answer, Sent
 from event_trigger.dispatch.schemas import Fired
 from event_trigger.errors import Problem
 from event_trigger.web.problems import answer, outage
@@ -59,12 +56,10 @@ def read_object(body: bytes) -> tuple[Sent | None, bool]:
     return (Sent(value, body.decode()), True) if isinstance(value, dict) else (None, False)
 
 
-async def fire(
-    group_commit: GroupCommit, rates: Rates, call: Call, scope: Scope, *, caller: Principal | None
-) -> Response:
+async def answered(scope: Scope, firing: Awaitable[Answer]) -> Response:
     """Answers once the event is committed, or with the problem that kept it from being made."""
     try:
-        fired = await fire_by_hand(group_commit, rates, call, caller=caller)
+        fired = await firing
     except Problem as problem:
         return answer(problem)
     except Exception as error:

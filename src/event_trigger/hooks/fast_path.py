@@ -3,17 +3,15 @@
 import re
 from dataclasses import dataclass
 
-from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from event_trigger.db.engine import is_outage
 from event_trigger.deliveries.hops import HOPS_HEADER
+from event_trigger.dispatch.by_hand import fire_by_hand
+from event_trigger.dispatch.firing import Answer
 from event_trigger.dispatch.group_commit import GroupCommit
-from event_trigger.dispatch.plain_calls import fire, headers_of_plain_post, pass_on, read_body
+from event_trigger.dispatch.plain_calls import answered, headers_of_plain_post, pass_on, read_body
 from event_trigger.dispatch.rates import Rates
-from event_trigger.errors import Problem
 from event_trigger.hooks.calling import HookCalls
-from event_trigger.web.problems import answer, outage
 
 _PATH = re.compile(r"/hooks/([A-Za-z0-9_-]{1,100})", re.ASCII)
 
@@ -36,19 +34,10 @@ class HookFastPath:
             await pass_on(self.app, scope, receive, send, body=None)
             return
         named = {name.decode("latin-1"): value.decode("latin-1") for name, value in headers.items()}
-        response = await self._answer(scope, found[1], named, body)
-        await response(scope, receive, send)
+        firing = self._fire(found[1], named, body)
+        await (await answered(scope, firing))(scope, receive, send)
 
-    async def _answer(
-        self, scope: Scope, token: str, headers: dict[str, str], body: bytes
-    ) -> Response:
-        try:
-            hops = [value for name, value in headers.items() if name == HOPS_HEADER]
-            call = await self.calls.read(token, headers, body, hops=hops)
-        except Problem as problem:
-            return answer(problem)
-        except Exception as error:
-            if not is_outage(error):
-                raise
-            return outage(scope["path"], error)
-        return await fire(self.group_commit, self.rates, call, scope, caller=None)
+    async def _fire(self, token: str, headers: dict[str, str], body: bytes) -> Answer:
+        hops = [value for name, value in headers.items() if name == HOPS_HEADER]
+        call = await self.calls.read(token, headers, body, hops=hops)
+        return await fire_by_hand(self.group_commit, self.rates, call, caller=None)
