@@ -135,17 +135,17 @@ class _Server(uvicorn.Server):
         return self._start.over.is_set() or await super().on_tick(counter)
 
 
-def _prepare(settings: Settings, start: _Start, over: threading.Event) -> None:
-    """Prepares the database beside the workers, and says so when one of them is ready."""
+def _prepare(settings: Settings, start: _Start, all_served: threading.Event) -> None:
+    """Prepares the database beside the workers, and says so when they serve and one is ready."""
     try:
         asyncio.run(prepare(settings, start))
     except Exception:
         _tell_to_end()  # `serve` says why
         return
-    while not over.wait(_ASK_EVERY):
-        if _is_ready(settings):
-            start.server_answers()
-            return
+    all_served.wait()
+    while not _is_ready(settings):
+        time.sleep(_ASK_EVERY)
+    start.server_answers()
 
 
 def _is_ready(settings: Settings) -> bool:
@@ -168,12 +168,9 @@ def _run_workers(settings: Settings, workers: int, listener: socket, start: _Sta
     config = uvicorn.Config(
         "event_trigger.serving:worker_app", factory=True, workers=workers, **_options(settings)
     )
-    over = threading.Event()
-    threading.Thread(target=_prepare, args=(settings, start, over), daemon=True).start()
-    try:
-        Workers(config, listener, count=workers).run()
-    finally:
-        over.set()
+    all_served = threading.Event()
+    threading.Thread(target=_prepare, args=(settings, start, all_served), daemon=True).start()
+    Workers(config, listener, count=workers, all_served=all_served).run()
 
 
 def worker_app() -> FastAPI:

@@ -6,6 +6,7 @@ for five seconds, also while they are still importing, and does nothing else unt
 
 import pickle
 import signal
+import threading
 import time
 from dataclasses import dataclass
 from multiprocessing.connection import wait
@@ -91,10 +92,13 @@ class Place:
 class Workers:
     """The first process of `serve --workers`: it serves nobody, and keeps those who do."""
 
-    def __init__(self, config: Config, listener: socket, *, count: int) -> None:
+    def __init__(
+        self, config: Config, listener: socket, *, count: int, all_served: threading.Event
+    ) -> None:
+        """`all_served` is set once all workers serve."""
         self._config = config
         self._listener = listener
-        self._have_served = False
+        self._all_served = all_served
         self._places = [Place() for _ in range(count)]
         self._to_restart: list[Place] = []
         self._leaving: list[Worker] = []
@@ -158,7 +162,7 @@ class Workers:
 
     def _replace(self, place: Place, worker: Worker) -> None:
         _log_end(worker)
-        if worker.exitcode == STARTUP_FAILURE and not self._have_served:
+        if worker.exitcode == STARTUP_FAILURE and not self._all_served.is_set():
             # it would fail in the same way again; later, the database may only be away
             self._cannot_start = self._is_ending = True
         place.worker, place.successor = place.successor, None
@@ -168,7 +172,7 @@ class Workers:
     def _note_service(self) -> None:
         workers = [place.worker for place in self._places]
         if all(one is not None and one.is_serving for one in workers):
-            self._have_served = True
+            self._all_served.set()
 
     def _end(self) -> None:
         self._is_ending = True
