@@ -162,7 +162,7 @@ async def prepare(settings: Settings, host: Host) -> None:
 
 @dataclass(frozen=True, slots=True)
 class _Wanted:
-    """Who is to be the first admin; a password that nobody has given is shown once."""
+    """Names the first admin; a password that nobody has given is shown once."""
 
     email: str
     password: str

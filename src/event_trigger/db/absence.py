@@ -40,7 +40,7 @@ class Absence:
 
 
 class Presence:
-    """What any process sees of that word."""
+    """Tells any process whether the embedded server is away."""
 
     def __init__(self, sockets: Path) -> None:
         self._sockets = sockets

@@ -134,7 +134,7 @@ class FailureLog:
             }
 
     def last(self, name: str) -> BaseException | None:
-        """What went wrong last time, unless it has succeeded since."""
+        """Gives the latest failure, unless it has succeeded since."""
         return self._last.get(name)
 
 

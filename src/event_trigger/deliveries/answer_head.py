@@ -80,7 +80,7 @@ class AnswerHead:
 
     @property
     def body(self) -> bytes:
-        """What has come after the head, as it came, of an answer that could not be parsed."""
+        """Gives the raw bytes after the head, for an answer that could not be parsed."""
         end = _END.search(self._received)
         return b"" if end is None else bytes(self._received[end.end() :])
 

@@ -28,7 +28,7 @@ _BUFFER = 16 * 1024
 
 @dataclass(slots=True)
 class Attempt:
-    """What was `sent`, and what is found out; `body` is None until an answer was parsed."""
+    """Holds the headers `sent` and the answer; `body` is None until one was parsed."""
 
     sent: dict[str, str] = field(repr=False)
     head: AnswerHead = field(default_factory=AnswerHead)
