@@ -10,7 +10,7 @@ import asyncpg
 import httpx
 import pytest
 
-from event_trigger.db.embedded import url_if_running
+from event_trigger.db.embedded.server import url_if_running
 from tests.support.databases import connect
 from tests.support.gates import REFUSAL, gate_in, postmaster_of
 from tests.support.processes import Served, run, serving, until_over

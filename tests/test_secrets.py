@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 from sqlalchemy import make_url
 
-from event_trigger.db.binaries import find_binaries
+from event_trigger.db.embedded.binaries import find_binaries
 from tests.support.databases import connect
 from tests.support.processes import open_folder, serving, with_database
 from tests.support.services import PASSWORD, SECRET

@@ -18,13 +18,13 @@ from event_trigger.auth.new_passwords import check_new_password
 from event_trigger.auth.passwords import Passwords
 from event_trigger.bootstrap import SettingsError, reaching_database, signed
 from event_trigger.config import Settings
-from event_trigger.db.embedded import EmbeddedPostgresError
+from event_trigger.db.citus.distribute import distribute, planned
+from event_trigger.db.embedded.server import EmbeddedPostgresError
 from event_trigger.db.engine import Sessions, create_engine, create_sessions, is_outage
-from event_trigger.db.failures import hint_for, in_words
+from event_trigger.db.errors import hint_for, in_words
 from event_trigger.db.installation import read_installation
 from event_trigger.db.migrate import current_revision, is_migrated, migrate, newest_revision
 from event_trigger.destinations.lifecycle import rotate_keys
-from event_trigger.distribution.cluster import distribute, planned
 from event_trigger.errors import Problem
 from event_trigger.hooks.rekeying import rotate_hook_keys
 from event_trigger.logs import configure_logs

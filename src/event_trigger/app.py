@@ -16,12 +16,12 @@ from event_trigger.auth.passwords import Passwords
 from event_trigger.auth.throttle import Registrations
 from event_trigger.auth.tokens import Tokens
 from event_trigger.config import Settings
-from event_trigger.db.absence import presence_of
 from event_trigger.db.clock import DatabaseClock
+from event_trigger.db.embedded.down_flag import down_flag_of
 from event_trigger.db.engine import create_engine, create_sessions
 from event_trigger.db.notify import CREDENTIALS_CHANGED, EVENTS_STORED
 from event_trigger.db.pool import close_unused
-from event_trigger.db.replica import Replica
+from event_trigger.db.replica.replica import Replica
 from event_trigger.deliveries.sender import Sender
 from event_trigger.destinations.names import Names
 from event_trigger.destinations.target import Guard
@@ -215,8 +215,8 @@ def _replica_of(settings: Settings, *, primary: AsyncEngine) -> Replica | None:
 
 
 def _embedded_check(url: str) -> Callable[[], str | None]:
-    presence = presence_of(url)
-    return (lambda: None) if presence is None else presence.reason
+    down_flag = down_flag_of(url)
+    return (lambda: None) if down_flag is None else down_flag.reason
 
 
 async def _cancel(*tasks: asyncio.Task[None]) -> None:

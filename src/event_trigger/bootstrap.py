@@ -13,8 +13,8 @@ from event_trigger.auth.addresses import normalise_email
 from event_trigger.auth.new_passwords import check_new_password
 from event_trigger.auth.passwords import Passwords
 from event_trigger.config import MINIMUM_SECRET_BYTES, Settings
-from event_trigger.db.absence import presence_of
-from event_trigger.db.embedded import (
+from event_trigger.db.embedded.down_flag import down_flag_of
+from event_trigger.db.embedded.server import (
     make_data_dir,
     running_postgres,
     supervised_postgres,
@@ -22,7 +22,7 @@ from event_trigger.db.embedded import (
 )
 from event_trigger.db.engine import Sessions, asyncpg_url, create_engine, create_sessions
 from event_trigger.db.notify import URL_SETTING as LISTEN_SETTING
-from event_trigger.db.replica import URL_SETTING as REPLICA_SETTING
+from event_trigger.db.replica.replica import URL_SETTING as REPLICA_SETTING
 from event_trigger.models import ActorKind
 from event_trigger.startup import Host, Startup, prepare_database
 from event_trigger.web.trail import Actor, TrailSession, acting
@@ -80,8 +80,8 @@ def reaching_database(settings: Settings) -> Iterator[Settings]:
         yield settings
         return
     if url := url_if_running(settings.data_dir):
-        if presence := presence_of(url):
-            presence.wait(within=BACK_WITHIN)
+        if down_flag := down_flag_of(url):
+            down_flag.wait(within=BACK_WITHIN)
         yield settings.model_copy(update={"database_url": SecretStr(url)})
         return
     with running_postgres(settings.data_dir) as url:

@@ -17,7 +17,7 @@ from event_trigger.clock import utc_now
 from event_trigger.config import Settings
 from event_trigger.db.clock import database_now
 from event_trigger.db.engine import Sessions, asyncpg_url
-from event_trigger.db.failures import FailureLog, kind_of
+from event_trigger.db.errors import FailureLog, kind_of
 from event_trigger.db.notify import (
     DELIVERIES_CHANGED,
     SCHEDULE_CHANGED,
@@ -25,7 +25,7 @@ from event_trigger.db.notify import (
     Heard,
     listen,
 )
-from event_trigger.db.stalled import end_stalled_sessions
+from event_trigger.db.stuck_backends import end_stuck_backends
 from event_trigger.deliveries.backlog import BacklogCount
 from event_trigger.deliveries.retention import retain_deliveries
 from event_trigger.deliveries.sender import Sender
@@ -223,7 +223,7 @@ class Jobs:
 
     async def _end_stalled(self) -> None:
         async with self._sessions.begin() as session:
-            await end_stalled_sessions(session)
+            await end_stuck_backends(session)
 
     async def _wake_what_oversleeps(self) -> None:
         """APScheduler goes by the wall clock: set back, it would sleep for as long as that."""

@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from event_trigger.config import Settings
 from event_trigger.db.engine import Sessions, is_outage, sqlstate
-from event_trigger.db.failures import described, hint_for, in_words, kind_of
+from event_trigger.db.errors import described, hint_for, in_words, kind_of
 from event_trigger.db.migrate import is_migrated, migrate
 from event_trigger.events.retention import make_partitions
 from event_trigger.triggers.replanning import plan_by_newest_rules

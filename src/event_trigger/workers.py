@@ -17,7 +17,7 @@ from uvicorn import Config
 from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors.multiprocess import Process
 
-from event_trigger.db.supervisor import exit_status
+from event_trigger.db.embedded.supervisor import exit_status
 
 log = structlog.get_logger()
 

@@ -11,7 +11,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.util import greenlet_spawn
 
 from event_trigger.db.engine import create_engine
-from event_trigger.db.failures import in_words
+from event_trigger.db.errors import in_words
 from event_trigger.db.pool import ConnectionPool
 from tests.support.databases import connect
 from tests.support.services import ADA, running_service

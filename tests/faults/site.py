@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import psutil
 
-from event_trigger.db.embedded import running_postgres
+from event_trigger.db.embedded.server import running_postgres
 from tests.support.databases import connect, create_database
 from tests.support.processes import (
     SERVE,

@@ -11,7 +11,7 @@ import httpx
 import psutil
 import pytest
 
-from event_trigger.db.embedded import running_postgres
+from event_trigger.db.embedded.server import running_postgres
 from tests.faults.checker import Grid, check
 from tests.faults.site import make
 from tests.support.databases import connect

@@ -13,7 +13,7 @@ from typing import Any
 import asyncpg
 from sqlalchemy import make_url
 
-from event_trigger.db.embedded import running_postgres
+from event_trigger.db.embedded.server import running_postgres
 
 _numbers = count(1)
 _MEMORY, _ENOUGH = Path("/dev/shm"), 2 * 1024**3  # bytes

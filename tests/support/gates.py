@@ -5,7 +5,7 @@ from pathlib import Path
 
 import psutil
 
-from event_trigger.db.embedded import find_binaries
+from event_trigger.db.embedded.server import find_binaries
 
 REFUSAL = "could not write to file: No space left on device"
 _SCRIPT = """#!/bin/sh

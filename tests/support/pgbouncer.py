@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 
 from sqlalchemy import make_url
 
-from event_trigger.db.account import Account
+from event_trigger.db.embedded.os_user import OsUser
 from tests.support.waiting import eventually
 
 PROGRAM = shutil.which("pgbouncer", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
@@ -30,7 +30,7 @@ def pgbouncer(server_url: str, **settings: str) -> Iterator[str]:
             os.chown(path, owner.st_uid, owner.st_gid)
         assert PROGRAM is not None
         with (folder / "log").open("wb") as log:
-            process = Account(owner.st_uid, owner.st_gid).spawn([PROGRAM, folder / "ini"], log=log)
+            process = OsUser(owner.st_uid, owner.st_gid).spawn([PROGRAM, folder / "ini"], log=log)
         try:
             yield (
                 make_url(server_url)

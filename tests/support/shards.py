@@ -9,8 +9,8 @@ from typing import Any
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
 
+from event_trigger.db.citus.placement import Placement, tables_of
 from event_trigger.db.engine import ACROSS_SHARDS
-from event_trigger.distribution.placement import Placement, tables_of
 
 ONE_SERVER = "one server"  # in a cluster another statement asks the same
 ALLOWED = {"due shards", "admin reads", "retention", ONE_SERVER}

@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 import psutil
 from sqlalchemy import make_url
 
-from event_trigger.db.embedded import running_postgres
+from event_trigger.db.embedded.server import running_postgres
 from tests.support.databases import connect, in_database, in_memory
 from tests.support.waiting import eventually
 

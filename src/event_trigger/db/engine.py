@@ -12,9 +12,9 @@ from sqlalchemy.ext.asyncio import (
 )
 from sqlalchemy.orm import Session
 
-from event_trigger.db.liveness import check_before_use, drop_what_cannot_be_ended
+from event_trigger.db.pgbouncer import adapt_to_pooler
 from event_trigger.db.pool import ConnectionPool
-from event_trigger.db.pooler import cope_with_pooler
+from event_trigger.db.pre_ping import check_before_use, drop_what_cannot_be_ended
 
 Sessions = async_sessionmaker[AsyncSession]
 
@@ -100,7 +100,7 @@ def create_engine(
         hide_parameters=True,
         connect_args={"timeout": 5, "command_timeout": answer_within},
     )
-    cope_with_pooler(engine, tracked=_TRACKED, limits=_SESSION_LIMITS)
+    adapt_to_pooler(engine, tracked=_TRACKED, limits=_SESSION_LIMITS)
     check_before_use(engine)
     drop_what_cannot_be_ended(engine)
     return engine

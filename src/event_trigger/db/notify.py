@@ -9,8 +9,8 @@ from sqlalchemy import URL, text
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
 from event_trigger.db.engine import DATABASE_ERRORS
-from event_trigger.db.failures import FailureLog
-from event_trigger.db.pooler import is_direct
+from event_trigger.db.errors import FailureLog
+from event_trigger.db.pgbouncer import is_direct
 
 log = structlog.get_logger()
 

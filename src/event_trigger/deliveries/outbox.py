@@ -7,7 +7,7 @@ from datetime import datetime
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from event_trigger.db.citus import is_in_cluster
+from event_trigger.db.citus.detect import is_in_cluster
 from event_trigger.db.engine import ACROSS_SHARDS
 from event_trigger.db.notify import DELIVERIES_CHANGED, notify
 from event_trigger.models import DeliveryError, DeliveryStatus

@@ -8,7 +8,7 @@ from itertools import groupby
 import structlog
 
 from event_trigger.db.engine import Sessions, is_outage
-from event_trigger.db.failures import FailureLog
+from event_trigger.db.errors import FailureLog
 from event_trigger.deliveries.parcel import Leased
 from event_trigger.deliveries.queue import Claimed, Health, Queue, Recorded
 from event_trigger.destinations.pacing import Breaker, Verdict, judge

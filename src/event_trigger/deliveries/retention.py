@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 from event_trigger.db.batches import BATCH, in_batches
-from event_trigger.db.citus import is_in_cluster
+from event_trigger.db.citus.detect import is_in_cluster
 from event_trigger.db.clock import database_now
 from event_trigger.db.engine import Sessions
 from event_trigger.deliveries.giving_up import GIVEN_UP_AFTER, Backlog

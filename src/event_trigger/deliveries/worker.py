@@ -10,9 +10,9 @@ from itertools import groupby
 
 import structlog
 
-from event_trigger.db.citus import is_in_cluster
+from event_trigger.db.citus.detect import is_in_cluster
 from event_trigger.db.engine import Sessions, is_outage, sqlstate
-from event_trigger.db.failures import described
+from event_trigger.db.errors import described
 from event_trigger.db.installation import read_installation
 from event_trigger.deliveries.claiming import Part, claim
 from event_trigger.deliveries.interruption import Interruptions

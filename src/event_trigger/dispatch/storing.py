@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import Result, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from event_trigger.db.citus import is_in_cluster
+from event_trigger.db.citus.detect import is_in_cluster
 from event_trigger.db.engine import ACROSS_SHARDS
 from event_trigger.events.repository import ANNOUNCE, Events, announcing
 

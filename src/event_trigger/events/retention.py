@@ -26,7 +26,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from event_trigger.config import Settings
-from event_trigger.db.citus import is_in_cluster
+from event_trigger.db.citus.detect import is_in_cluster
 from event_trigger.db.clock import database_now
 from event_trigger.db.engine import (
     ACROSS_SHARDS,
@@ -36,7 +36,7 @@ from event_trigger.db.engine import (
     is_outage,
     sqlstate,
 )
-from event_trigger.db.failures import FailureLog
+from event_trigger.db.errors import FailureLog
 from event_trigger.events.partitions import SLOTS, Partition, missing_partitions
 from event_trigger.events.slots import Slots
 from event_trigger.models import EVERY_SHARD, SHARDS, BlockCount, EventCount, EventPartition

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 import structlog
 
-from event_trigger.db.failures import FailureLog
+from event_trigger.db.errors import FailureLog
 from event_trigger.errors import Problem, Unavailable
 
 log = structlog.get_logger()

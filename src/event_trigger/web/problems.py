@@ -13,7 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Match
 
 from event_trigger.db.engine import DATABASE_ERRORS, is_outage
-from event_trigger.db.failures import described, is_shortage
+from event_trigger.db.errors import described, is_shortage
 from event_trigger.errors import FieldError, Invalid, Problem, TooLarge, Unavailable, pointer
 from event_trigger.models import TriggerType
 from event_trigger.web.paths import loggable

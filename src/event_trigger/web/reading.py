@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from event_trigger.db.clock import database_now
 from event_trigger.db.engine import DATABASE_ERRORS, Sessions
-from event_trigger.db.replica import BOUND, Replica
+from event_trigger.db.replica.replica import BOUND, Replica
 from event_trigger.web.services import service
 
 T = TypeVar("T")

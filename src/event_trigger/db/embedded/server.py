@@ -11,23 +11,23 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from urllib.parse import quote
 
-from event_trigger.db.account import (
-    Account,
-    EmbeddedPostgresError,
-    account_for,
-    make_shelf,
-    private_file,
-)
-from event_trigger.db.binaries import binaries_for, find_binaries
-from event_trigger.db.cluster import (
+from event_trigger.db.embedded.binaries import binaries_for, find_binaries
+from event_trigger.db.embedded.data_directory import (
     DATABASE,
     known_home,
     make_data_dir,
     new_home,
     prepare_cluster,
 )
-from event_trigger.db.postmaster import PORT, Launch, start, stop
-from event_trigger.db.supervisor import RESTART_AFTER, supervised
+from event_trigger.db.embedded.os_user import (
+    EmbeddedPostgresError,
+    OsUser,
+    make_shelf,
+    os_user_for,
+    private_file,
+)
+from event_trigger.db.embedded.postmaster import PORT, Launch, start, stop
+from event_trigger.db.embedded.supervisor import RESTART_AFTER, supervised
 
 __all__ = [
     "EmbeddedPostgresError",
@@ -94,7 +94,7 @@ def url_if_running(data_dir: Path) -> str | None:
             return None
     except EmbeddedPostgresError:
         home = known_home(data_dir) or data_dir
-        account = account_for(home / "cluster", data_dir)
+        account = os_user_for(home / "cluster", data_dir)
         return _url(_socket_folder(home, account))
 
 
@@ -109,7 +109,7 @@ def _prepared(data_dir: Path, locks: ExitStack, *, durable: bool) -> Launch:
         data_dir = make_data_dir(data_dir)
         locks.enter_context(_locked(data_dir))
         home = known_home(data_dir)
-        account = account_for((home or data_dir) / "cluster", data_dir)
+        account = os_user_for((home or data_dir) / "cluster", data_dir)
         binaries = binaries_for(account)
         home = home or new_home(data_dir, account)
         if home != data_dir:  # a copy of the data directory says the same home
@@ -139,7 +139,7 @@ def _locked(folder: Path) -> Iterator[None]:
         yield
 
 
-def _socket_folder(home: Path, account: Account) -> Path:
+def _socket_folder(home: Path, account: OsUser) -> Path:
     """A folder whose path fits into a socket's address, and needs no quoting anywhere."""
     name = f"event-trigger-{hashlib.sha256(f'{account.uid} {home}'.encode()).hexdigest()[:16]}"
     for folder in (home / "run", Path(tempfile.gettempdir(), name)):

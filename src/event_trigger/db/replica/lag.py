@@ -12,7 +12,7 @@ class _Mark:
     position: int
 
 
-class Freshness:
+class LagBound:
     """An upper bound on a replica's age that needs no clock but ours, also when nothing is written.
 
     A replica that has replayed up to where the primary was at an instant shows all of that instant.

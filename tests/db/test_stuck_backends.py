@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import make_url
 
 from event_trigger.db.engine import APPLICATION, create_engine, create_sessions
-from event_trigger.db.stalled import end_stalled_sessions
+from event_trigger.db.stuck_backends import end_stuck_backends
 from tests.support.databases import connect
 from tests.support.waiting import eventually
 
@@ -32,7 +32,7 @@ async def stall(connection: Any) -> None:
 async def end_stalled(url: str, *, after: float) -> None:
     engine = create_engine(url, connections=1)
     async with create_sessions(engine).begin() as session:
-        await end_stalled_sessions(session, after=after)
+        await end_stuck_backends(session, after=after)
     await engine.dispose()
 
 

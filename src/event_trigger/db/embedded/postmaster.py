@@ -11,8 +11,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from event_trigger.db.account import Account, EmbeddedPostgresError, private_file
-from event_trigger.db.binaries import Binaries
+from event_trigger.db.embedded.binaries import Binaries
+from event_trigger.db.embedded.os_user import EmbeddedPostgresError, OsUser, private_file
 
 PORT = 5432  # only part of the socket's name
 
@@ -47,7 +47,7 @@ _HASTY = dict.fromkeys(_DURABLE, "off")
 class Launch:
     """Everything that a server needs to start."""
 
-    account: Account
+    account: OsUser
     binaries: Binaries
     cluster: Path
     sockets: Path

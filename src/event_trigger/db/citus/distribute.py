@@ -5,10 +5,10 @@ from collections.abc import Callable
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from event_trigger.db.citus import has_citus
+from event_trigger.db.citus.detect import has_citus
+from event_trigger.db.citus.plan import CatalogState, Placed, plan
 from event_trigger.db.engine import create_engine
 from event_trigger.db.migrate import is_migrated
-from event_trigger.distribution.planning import Found, Placed, plan
 
 _LOCK = 0x6576_7464  # "evtd"
 _LIST_PLACED = text("""
@@ -38,7 +38,7 @@ async def planned(engine: AsyncEngine) -> list[str]:
     """The statements that are left; on a database without Citus, all that there would be."""
     async with engine.connect() as connection:
         if not await has_citus(connection):
-            return plan(Found.untouched())
+            return plan(CatalogState.untouched())
         return plan(await _look(connection))
 
 
@@ -65,7 +65,7 @@ async def distribute(engine: AsyncEngine, say: Callable[[str], None]) -> int:
         await patient.dispose()
 
 
-async def _look(connection: AsyncConnection) -> Found:
+async def _look(connection: AsyncConnection) -> CatalogState:
     if not await connection.run_sync(is_migrated):
         raise NotMigrated
     placed = {
@@ -73,4 +73,4 @@ async def _look(connection: AsyncConnection) -> Found:
         for name, kind, column, group in await connection.execute(_LIST_PLACED)
     }
     names = await connection.scalars(_LIST_FOREIGN_KEYS)
-    return Found(placed, frozenset(names))
+    return CatalogState(placed, frozenset(names))

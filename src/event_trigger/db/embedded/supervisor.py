@@ -10,9 +10,9 @@ from contextlib import closing, contextmanager
 
 import structlog
 
-from event_trigger.db.absence import Absence
-from event_trigger.db.account import EmbeddedPostgresError
-from event_trigger.db.postmaster import Launch, last_words, start, stop
+from event_trigger.db.embedded.down_flag import DownFlag
+from event_trigger.db.embedded.os_user import EmbeddedPostgresError
+from event_trigger.db.embedded.postmaster import Launch, last_words, start, stop
 
 log = structlog.get_logger()
 
@@ -34,10 +34,10 @@ def supervised(
     After as many tries in a row as `restart_after` has, it calls `gave_up`, from another thread,
     and raises EmbeddedPostgresError when the body has ended.
     """
-    with closing(Absence(launch.sockets)) as absence:
-        absence.begin()
-        supervisor = _Supervisor(launch, absence, gave_up, restart_after)
-        absence.end()
+    with closing(DownFlag(launch.sockets)) as down_flag:
+        down_flag.begin()
+        supervisor = _Supervisor(launch, down_flag, gave_up, restart_after)
+        down_flag.end()
         watching = threading.Thread(target=supervisor.watch, name="embedded-postgres")
         watching.start()
         try:
@@ -55,14 +55,14 @@ class _Supervisor:
     def __init__(
         self,
         launch: Launch,
-        absence: Absence,
+        down_flag: DownFlag,
         gave_up: Callable[[], None],
         restart_after: Sequence[float],
     ) -> None:
         self.ending = threading.Event()
         self.failure: EmbeddedPostgresError | None = None
         self._launch = launch
-        self._absence = absence
+        self._down_flag = down_flag
         self._gave_up = gave_up
         self._restart_after = restart_after
         self._tries = 0
@@ -89,7 +89,7 @@ class _Supervisor:
                 return None
         if time.monotonic() - since > STEADY_AFTER:
             self._tries = 0
-        self._absence.begin()
+        self._down_flag.begin()
         # who ends the service may tell the server to end too, and a moment before
         if server.returncode == 0 and self.ending.wait(_TOLD_TO_END_TOO):
             return None
@@ -118,7 +118,7 @@ class _Supervisor:
                         "embedded_postgres_not_started", attempt=self._tries, of=most, error=said
                     )
                 continue
-            self._absence.end()
+            self._down_flag.end()
             away = round(time.monotonic() - ended_at, 3)
             log.warning(
                 "embedded_postgres_started", pid=server.pid, attempt=self._tries, seconds_away=away

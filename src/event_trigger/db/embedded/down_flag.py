@@ -10,7 +10,7 @@ from pathlib import Path
 
 from sqlalchemy import make_url
 
-from event_trigger.db.account import EmbeddedPostgresError, private_file
+from event_trigger.db.embedded.os_user import EmbeddedPostgresError, private_file
 
 _NAME = "away"
 _TRIES, _PAUSE = 50, 0.01  # of taking the lock, which a reader has for microseconds
@@ -18,7 +18,7 @@ _POLL = 0.1  # seconds
 AWAY = "the embedded PostgreSQL has ended, and is being started again"
 
 
-class Absence:
+class DownFlag:
     """The word of the process that runs the server on whether there is one."""
 
     def __init__(self, sockets: Path) -> None:
@@ -39,7 +39,7 @@ class Absence:
         self._file.close()
 
 
-class Presence:
+class DownFlagReader:
     """Tells any process whether the embedded server is away."""
 
     def __init__(self, sockets: Path) -> None:
@@ -68,9 +68,9 @@ class Presence:
         return False
 
 
-def presence_of(database_url: str) -> Presence | None:
+def down_flag_of(database_url: str) -> DownFlagReader | None:
     """That of the embedded server whose URL it is; None if it is the URL of another server."""
     sockets = make_url(database_url).query.get("host")
     if not isinstance(sockets, str) or not Path(sockets, _NAME).is_file():
         return None
-    return Presence(Path(sockets))
+    return DownFlagReader(Path(sockets))

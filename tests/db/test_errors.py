@@ -9,7 +9,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from event_trigger.db.engine import create_engine
-from event_trigger.db.failures import FailureLog, hint_for, in_words, kind_of
+from event_trigger.db.errors import FailureLog, hint_for, in_words, kind_of
 
 
 def said_by_server(kind: type[asyncpg.PostgresError], words: str) -> asyncpg.PostgresError:

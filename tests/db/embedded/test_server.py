@@ -21,15 +21,15 @@ import pytest
 from sqlalchemy import make_url, text
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from event_trigger.db.account import SHELF, account_for, make_shelf
-from event_trigger.db.binaries import Binaries
-from event_trigger.db.embedded import (
+from event_trigger.db.embedded.binaries import Binaries
+from event_trigger.db.embedded.os_user import SHELF, make_shelf, os_user_for
+from event_trigger.db.embedded.postmaster import Launch, start, stop
+from event_trigger.db.embedded.server import (
     EmbeddedPostgresError,
     find_binaries,
     running_postgres,
     url_if_running,
 )
-from event_trigger.db.postmaster import Launch, start, stop
 
 AS_ROOT = os.geteuid() == 0
 only_root = pytest.mark.skipif(not AS_ROOT, reason="about what a service run by root does")
@@ -38,7 +38,7 @@ SAY_VERSION = "case $1 in --version) exec {postgres} $1;; esac"
 HOLD = """
 import sys, time
 from pathlib import Path
-from event_trigger.db.embedded import running_postgres
+from event_trigger.db.embedded.server import running_postgres
 with running_postgres(Path(sys.argv[1])) as url:
     print(url, flush=True)
     time.sleep(120)
@@ -49,7 +49,7 @@ import asyncio, os, shutil, sys, tempfile
 from pathlib import Path
 import asyncpg, asyncpg.exceptions
 from sqlalchemy import make_url
-from event_trigger.db.embedded import running_postgres
+from event_trigger.db.embedded.server import running_postgres
 uid, gid = int(sys.argv[2]), int(sys.argv[3])
 tempfile.gettempdir()
 if os.geteuid() == 0:  # only the saved uid stays root's, for coverage's sake
@@ -565,7 +565,7 @@ def test_an_interrupted_start_leaves_no_process(
 
 def test_a_server_that_never_becomes_ready_is_stopped(unusable: Path, place: Path) -> None:
     cluster = unusable / "cluster"
-    account = account_for(cluster, unusable)
+    account = os_user_for(cluster, unusable)
     programs = Path(stand_in(place / "bin", postgres="echo thinking; exec sleep 60"))
     launch = Launch(
         account=account,
@@ -584,7 +584,7 @@ def test_a_server_that_never_becomes_ready_is_stopped(unusable: Path, place: Pat
 def test_a_server_left_behind_that_does_not_stop_is_named(unusable: Path, place: Path) -> None:
     cluster = unusable / "cluster"
     launch = Launch(
-        account=account_for(cluster, unusable),
+        account=os_user_for(cluster, unusable),
         binaries=Binaries(find_binaries(), major_version()),
         cluster=cluster,
         sockets=place,

@@ -1,14 +1,14 @@
 """A replica's age is known from positions alone, and what is not known to be fresh is not."""
 
-from event_trigger.db.freshness import Freshness
+from event_trigger.db.replica.lag import LagBound
 
 
 def test_nobody_knows_before_the_first_look() -> None:
-    assert not Freshness(bound=5).holds(0)
+    assert not LagBound(bound=5).holds(0)
 
 
 def test_a_replica_that_has_all_is_fresh_until_the_bound_after_the_look() -> None:
-    freshness = Freshness(bound=5)
+    freshness = LagBound(bound=5)
 
     freshness.note(at=10, primary=100, replica=100)
 
@@ -17,7 +17,7 @@ def test_a_replica_that_has_all_is_fresh_until_the_bound_after_the_look() -> Non
 
 
 def test_an_idle_primary_makes_no_replica_old() -> None:
-    freshness = Freshness(bound=5)
+    freshness = LagBound(bound=5)
 
     for second in range(1000):
         freshness.note(at=second, primary=100, replica=100)
@@ -26,7 +26,7 @@ def test_an_idle_primary_makes_no_replica_old() -> None:
 
 
 def test_a_replica_that_runs_after_a_busy_primary_is_as_old_as_what_it_has_reached() -> None:
-    freshness = Freshness(bound=5)
+    freshness = LagBound(bound=5)
 
     for second in range(100):
         freshness.note(at=second, primary=100 * second, replica=100 * (second - 3))
@@ -37,7 +37,7 @@ def test_a_replica_that_runs_after_a_busy_primary_is_as_old_as_what_it_has_reach
 
 
 def test_a_replica_further_behind_than_the_bound_is_never_fresh() -> None:
-    freshness = Freshness(bound=5)
+    freshness = LagBound(bound=5)
 
     fresh = []
     for second in range(100):
@@ -48,7 +48,7 @@ def test_a_replica_further_behind_than_the_bound_is_never_fresh() -> None:
 
 
 def test_one_that_stands_still_is_left_and_comes_back_when_it_has_caught_up() -> None:
-    freshness = Freshness(bound=5)
+    freshness = LagBound(bound=5)
     freshness.note(at=0, primary=100, replica=100)
 
     for second in range(1, 20):

@@ -9,8 +9,8 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from event_trigger.db.absence import presence_of
-from event_trigger.db.embedded import (
+from event_trigger.db.embedded.down_flag import down_flag_of
+from event_trigger.db.embedded.server import (
     EmbeddedPostgresError,
     running_postgres,
     supervised_postgres,
@@ -45,9 +45,9 @@ async def test_a_server_that_is_killed_is_started_again_at_the_same_address(fold
         await eventually(lambda: asyncio.to_thread(first.is_running), lambda runs: not runs)
         await until_it_answers(url)
         second = postmaster_of(folder)
-        presence = presence_of(url)
-        assert presence is not None
-        await asyncio.to_thread(presence.wait, within=10)
+        down_flag = down_flag_of(url)
+        assert down_flag is not None
+        await asyncio.to_thread(down_flag.wait, within=10)
 
     assert second.pid != first.pid
     assert not second.is_running()
@@ -79,20 +79,20 @@ async def test_a_server_that_cannot_be_started_again_is_given_up_in_its_own_word
         url = running.enter_context(
             supervised_postgres(data_dir, gave_up=told.set, restart_after=AT_ONCE)
         )
-        presence = presence_of(url)
-        assert presence is not None
-        before = presence.reason()
+        down_flag = down_flag_of(url)
+        assert down_flag is not None
+        before = down_flag.reason()
         gate.shut()
         postmaster_of(data_dir).kill()
         assert await asyncio.to_thread(told.wait, 60)
-        after = presence.reason()
+        after = down_flag.reason()
         with (
             pytest.raises(EmbeddedPostgresError, match="another event-trigger process uses"),
             running_postgres(data_dir),
         ):
             pytest.fail("the data directory was free")
         with pytest.raises(EmbeddedPostgresError, match="has ended"):
-            presence.wait(within=0)
+            down_flag.wait(within=0)
         with pytest.raises(EmbeddedPostgresError, match=REFUSAL):
             running.close()
 
@@ -120,9 +120,9 @@ async def test_an_end_in_an_outage_waits_for_nothing(
             return (folder / "data" / "postgres.log").read_text()
 
         await eventually(log, lambda text: REFUSAL in text)
-        presence = presence_of(url)
-        assert presence is not None
-        assert presence.reason() is not None
+        down_flag = down_flag_of(url)
+        assert down_flag is not None
+        assert down_flag.reason() is not None
 
 
 async def test_a_server_that_is_told_to_end_is_started_again_too(folder: Path) -> None:
@@ -142,4 +142,4 @@ async def test_only_the_url_of_an_embedded_server_says_whether_that_is_away(
         f"postgresql://x@/y?host={folder}",
     ]
 
-    assert [presence_of(url) for url in others] == [None, None, None]
+    assert [down_flag_of(url) for url in others] == [None, None, None]

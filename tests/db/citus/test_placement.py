@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from sqlalchemy import BigInteger, Column, MetaData, SmallInteger, Table
 
-from event_trigger.distribution.placement import (
+from event_trigger.db.citus.placement import (
     LOCAL,
     REFERENCE,
     SHARD,

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from event_trigger.distribution.planning import PARTS
+from event_trigger.db.citus.plan import PARTS
 from event_trigger.models import SHARDS
 
 _PER_PART = """

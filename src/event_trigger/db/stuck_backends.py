@@ -12,7 +12,7 @@ from event_trigger.db.engine import APPLICATION
 
 log = structlog.get_logger()
 
-STALLED_AFTER = 5.0
+STUCK_AFTER = 5.0
 
 _END_STALLED = text("""
     SELECT pid, pg_terminate_backend(pid) FROM pg_stat_activity
@@ -23,7 +23,7 @@ _END_STALLED = text("""
 """)
 
 
-async def end_stalled_sessions(session: AsyncSession, *, after: float = STALLED_AFTER) -> None:
+async def end_stuck_backends(session: AsyncSession, *, after: float = STUCK_AFTER) -> None:
     """Ends our own sessions whose process leaves a statement half said for so many seconds."""
     wanted = {"application": APPLICATION, "after": after}
     ended = await session.execute(_END_STALLED, wanted)

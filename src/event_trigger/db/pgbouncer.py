@@ -31,7 +31,7 @@ class _Pooling:
     found: bool | None = None
 
 
-def cope_with_pooler(
+def adapt_to_pooler(
     engine: AsyncEngine, *, tracked: Mapping[str, str], limits: Mapping[str, str]
 ) -> None:
     """Gives each session its settings at the start or, behind a pooler, the limits to each

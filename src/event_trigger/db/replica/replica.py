@@ -17,8 +17,8 @@ from event_trigger.db.engine import (
     create_sessions,
     sqlstate,
 )
-from event_trigger.db.failures import described
-from event_trigger.db.freshness import Freshness
+from event_trigger.db.errors import described
+from event_trigger.db.replica.lag import LagBound
 
 log = structlog.get_logger()
 
@@ -57,7 +57,7 @@ class Replica:
         # its own, so that no crowd of readers makes the replica look dead
         self._looking = create_engine(url, setting=URL_SETTING, connections=1)
         self._primary = primary
-        self._freshness = Freshness(bound=BOUND.total_seconds())
+        self._freshness = LagBound(bound=BOUND.total_seconds())
         self._left: str | None = "not looked at yet"
         self.sessions = create_sessions(self._engine)
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from event_trigger.distribution.placement import REFERENCE, Placement, tables_of
+from event_trigger.db.citus.placement import REFERENCE, Placement, tables_of
 from tests.support.citus import list_placed, stand_in_for_citus
 from tests.support.databases import connect
 from tests.support.processes import run, with_database

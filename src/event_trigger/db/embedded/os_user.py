@@ -21,7 +21,7 @@ class EmbeddedPostgresError(RuntimeError):
 
 
 @dataclass(frozen=True)
-class Account:
+class OsUser:
     """Whom PostgreSQL runs as: ourselves, or somebody without privileges if we are root."""
 
     uid: int
@@ -79,15 +79,15 @@ class Account:
         return folder
 
 
-def account_for(cluster: Path, data_dir: Path) -> Account:
+def os_user_for(cluster: Path, data_dir: Path) -> OsUser:
     """Whoever runs this process; for root the cluster's owner, else the data directory's.
 
     When root owns these too it is `postgres`, or else `nobody`; accounts are never created.
     """
     if os.geteuid() != 0:
-        return Account(os.geteuid(), os.getegid())
+        return OsUser(os.geteuid(), os.getegid())
     if cluster.exists() and (owned := cluster.stat()).st_uid != 0:
-        return Account(owned.st_uid, owned.st_gid)
+        return OsUser(owned.st_uid, owned.st_gid)
     for key in (data_dir.stat().st_uid, "postgres", "nobody"):
         if (account := _registered(key)) is not None:
             return account
@@ -118,10 +118,10 @@ def private_file(path: Path) -> IO[bytes]:
     return file
 
 
-def _registered(key: int | str) -> Account | None:
+def _registered(key: int | str) -> OsUser | None:
     """The account of a uid or a name; initdb wants one that the system knows, and not root."""
     try:
         entry = pwd.getpwuid(key) if isinstance(key, int) else pwd.getpwnam(key)
     except KeyError:
         return None
-    return Account(entry.pw_uid, entry.pw_gid) if entry.pw_uid != 0 else None
+    return OsUser(entry.pw_uid, entry.pw_gid) if entry.pw_uid != 0 else None

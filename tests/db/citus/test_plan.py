@@ -4,16 +4,16 @@ from dataclasses import replace
 
 import pytest
 
-from event_trigger.distribution.placement import REFERENCE, Placement, tables_of
-from event_trigger.distribution.planning import Found, Misplaced, Placed, plan
+from event_trigger.db.citus.placement import REFERENCE, Placement, tables_of
+from event_trigger.db.citus.plan import CatalogState, Misplaced, Placed, plan
 
 COPIED = {name: Placed("reference", "<none>", 1) for name in REFERENCE}
 CUT = {table.name: Placed("distributed", "shard", 2) for table in tables_of(Placement.DISTRIBUTED)}
-DONE = replace(Found.untouched(), placed={**COPIED, **CUT})
+DONE = replace(CatalogState.untouched(), placed={**COPIED, **CUT})
 OF_TRIGGERS = "fk_triggers_owner_id_users"
 
 
-def without(table: str) -> Found:
+def without(table: str) -> CatalogState:
     return replace(DONE, placed={name: one for name, one in DONE.placed.items() if name != table})
 
 

@@ -7,7 +7,7 @@ from sqlalchemy import ForeignKeyConstraint
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.schema import AddConstraint, DropConstraint, ExecutableDDLElement
 
-from event_trigger.distribution.placement import SHARD, Placement, foreign_keys, tables_of
+from event_trigger.db.citus.placement import SHARD, Placement, foreign_keys, tables_of
 
 # Each partition of the events is as many tables. Of 32 parts, 30 get some of our 64 shards and the
 # fullest 5 of them; of 64 parts, 25 would stay empty, and the fullest have 4.
@@ -24,14 +24,14 @@ class Placed:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class CatalogState:
     """What a database has: the tables that Citus manages, and its foreign keys by name."""
 
     placed: Mapping[str, Placed] = field(default_factory=dict)
     foreign_keys: frozenset[str] = frozenset()
 
     @classmethod
-    def untouched(cls) -> "Found":
+    def untouched(cls) -> "CatalogState":
         """A database that was just migrated."""
         return cls(foreign_keys=frozenset(str(one.name) for one in foreign_keys()))
 
@@ -40,7 +40,7 @@ class Misplaced(ValueError):
     """Somebody has placed a table otherwise; moving it is not for a program to decide."""
 
 
-def plan(found: Found) -> list[str]:
+def plan(found: CatalogState) -> list[str]:
     """The statements that are left, in their order, each a transaction of its own.
 
     A table with an identity column cannot be placed while a foreign key ties it to one that is
@@ -61,7 +61,7 @@ def plan(found: Found) -> list[str]:
     ]
 
 
-def _copying(found: Found) -> list[tuple[str, str]]:
+def _copying(found: CatalogState) -> list[tuple[str, str]]:
     return [
         (table.name, f"SELECT create_reference_table('{table.name}')")
         for table in tables_of(Placement.REFERENCE)
@@ -69,7 +69,7 @@ def _copying(found: Found) -> list[tuple[str, str]]:
     ]
 
 
-def _cutting(found: Found) -> list[tuple[str, str]]:
+def _cutting(found: CatalogState) -> list[tuple[str, str]]:
     """The first one begins a group, and the others join it: an owner's rows lie together."""
     names = [table.name for table in tables_of(Placement.DISTRIBUTED)]
     first = next((name for name in names if name in found.placed), names[0])
@@ -90,7 +90,7 @@ def _is_on(key: ForeignKeyConstraint, tables: Iterable[str]) -> bool:
     return bool({key.table.name, key.referred_table.name}.intersection(tables))
 
 
-def _refuse_misplaced(found: Found) -> None:
+def _refuse_misplaced(found: CatalogState) -> None:
     groups: set[int | None] = set()
     for placement in Placement:
         for table in tables_of(placement):

@@ -1,0 +1,1 @@
+"""PostgreSQL that the service runs itself, on a machine that has none."""
