@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from event_trigger import __version__
 from event_trigger.accounting.audit import Audit, audit
+from event_trigger.audit.recorder import Actor, AuditedSession, acting
 from event_trigger.auth.accounts import add_user, disable_user, set_password
 from event_trigger.auth.addresses import normalise_email
 from event_trigger.auth.new_passwords import check_new_password
@@ -34,7 +35,6 @@ from event_trigger.startup import CannotStart
 from event_trigger.triggers.moves_listed import moves_in_words
 from event_trigger.triggers.zone_rules import describe_rules
 from event_trigger.vault import Vault
-from event_trigger.web.trail import Actor, TrailSession, acting
 
 _CONNECTIONS = 2  # a command runs beside the service, perhaps on a small server
 T = TypeVar("T")
@@ -142,7 +142,7 @@ def _with_database(settings: Settings, work: Work[T], command: str = "") -> T:
         engine = create_engine(url, connections=_CONNECTIONS)
         try:
             with acting(Actor(ActorKind.OPERATOR, command=command)):
-                return await work(engine, create_sessions(engine, TrailSession))
+                return await work(engine, create_sessions(engine, AuditedSession))
         finally:
             await engine.dispose()
 

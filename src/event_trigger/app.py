@@ -10,6 +10,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from starlette.middleware import Middleware
 
 from event_trigger.api import built_api
+from event_trigger.audit.middleware import AuditMiddleware
+from event_trigger.audit.recorder import AuditedSession
 from event_trigger.auth.credentials import Credentials
 from event_trigger.auth.gate import Gate
 from event_trigger.auth.passwords import Passwords
@@ -21,6 +23,7 @@ from event_trigger.db.embedded.down_flag import down_flag_of
 from event_trigger.db.engine import create_engine, create_sessions
 from event_trigger.db.notify import CREDENTIALS_CHANGED, EVENTS_STORED
 from event_trigger.db.pool import close_unused
+from event_trigger.db.replica.reads import Reads
 from event_trigger.db.replica.replica import Replica
 from event_trigger.deliveries.sender import Sender
 from event_trigger.destinations.names import Names
@@ -39,6 +42,7 @@ from event_trigger.readiness import ConnectionsCheck, DatabaseCheck
 from event_trigger.startup import Host, Startup, prepare_database
 from event_trigger.vault import Vault
 from event_trigger.web import docs, health
+from event_trigger.web.cpu_bound import CpuBound
 from event_trigger.web.middleware import (
     BodyLimitMiddleware,
     HostMiddleware,
@@ -46,10 +50,7 @@ from event_trigger.web.middleware import (
     StartMiddleware,
 )
 from event_trigger.web.problems import add_problem_handlers
-from event_trigger.web.questions import Questions
-from event_trigger.web.reading import Reads
-from event_trigger.web.services import Services
-from event_trigger.web.trail import TrailSession
+from event_trigger.web.state import Services
 
 LARGEST_BODY = 1024 * 1024
 LARGEST_SIGN_IN = 16 * 1024  # parsing takes the event loop, and there anybody may write
@@ -70,7 +71,7 @@ def create_app(
     url = settings.database_url.get_secret_value()
     shares, host = settings.connections_for, host or Host()
     engine = create_engine(url, connections=shares.requests)
-    sessions = create_sessions(engine, TrailSession)
+    sessions = create_sessions(engine, AuditedSession)
     # their own, so that neither callers nor long jobs keep what is due from firing
     firing_engine = create_engine(url, connections=shares.firing)
     jobs_engine = create_engine(url, connections=shares.jobs)
@@ -170,7 +171,7 @@ def create_app(
         rates,
         Reads(sessions, replica),
         health.Liveness(_embedded_check(url)),
-        Questions(),
+        CpuBound(),
         health.Readiness(
             startup.reason,
             (
@@ -226,7 +227,7 @@ async def _cancel(*tasks: asyncio.Task[None]) -> None:
 
 
 def _middleware(settings: Settings, startup: Startup) -> list[Middleware]:
-    stack = [Middleware(RequestMiddleware)]
+    stack = [Middleware(RequestMiddleware), Middleware(AuditMiddleware)]
     if settings.trusted_hosts:
         stack.append(Middleware(HostMiddleware, trusted=settings.trusted_hosts))
     if settings.cors_origins:

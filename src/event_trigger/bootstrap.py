@@ -8,6 +8,7 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
+from event_trigger.audit.recorder import Actor, AuditedSession, acting
 from event_trigger.auth.accounts import add_first_admin, has_users
 from event_trigger.auth.addresses import normalise_email
 from event_trigger.auth.new_passwords import check_new_password
@@ -25,7 +26,6 @@ from event_trigger.db.notify import URL_SETTING as LISTEN_SETTING
 from event_trigger.db.replica.replica import URL_SETTING as REPLICA_SETTING
 from event_trigger.models import ActorKind
 from event_trigger.startup import Host, Startup, prepare_database
-from event_trigger.web.trail import Actor, TrailSession, acting
 
 FIRST_ADMIN = "admin@localhost"
 BACK_WITHIN = 15.0  # seconds that a command waits for an embedded PostgreSQL to be started again
@@ -148,7 +148,7 @@ async def prepare(settings: Settings, host: Host) -> None:
     """Does what a start needs of the database, for processes that serve and start by themselves."""
     assert settings.database_url is not None
     engine = create_engine(settings.database_url.get_secret_value(), connections=1)
-    sessions = create_sessions(engine, TrailSession)
+    sessions = create_sessions(engine, AuditedSession)
 
     async def begin() -> None:
         await prepare_database(engine, sessions, settings)

@@ -10,7 +10,7 @@ from apscheduler.triggers.interval import IntervalTrigger
 from sqlalchemy import URL
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from event_trigger.admin.repository import AuditLog
+from event_trigger.audit.repository import AuditLog
 from event_trigger.auth.repository import Logins
 from event_trigger.auth.throttle import Failures
 from event_trigger.clock import utc_now

@@ -28,7 +28,7 @@ from event_trigger.bootstrap import (
     with_database,
 )
 from event_trigger.config import Settings
-from event_trigger.web.connection import Connection
+from event_trigger.web.http_protocol import HttpProtocol
 from event_trigger.welcome import welcome
 from event_trigger.workers import Workers
 
@@ -212,7 +212,7 @@ def _options(settings: Settings) -> dict[str, Any]:
     return {
         "host": settings.host,
         "port": settings.port,
-        "http": Connection,
+        "http": HttpProtocol,
         "log_config": None,
         "access_log": False,
         "server_header": False,

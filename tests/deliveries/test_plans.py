@@ -8,13 +8,13 @@ import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
 from event_trigger.db.engine import create_engine
+from event_trigger.db.shards import OwnedId
 from event_trigger.deliveries.giving_up import Backlog
 from event_trigger.deliveries.payloads import Payloads, Place
 from event_trigger.deliveries.queue import Granted, Queue, Recorded
 from event_trigger.deliveries.repository import Deliveries, DeliveryFilter
 from event_trigger.deliveries.waiting import WaitingList
 from event_trigger.models import DeliveryStatus
-from event_trigger.triggers.repository import OwnedId
 from tests.support.databases import connect
 from tests.support.plans import plans_of
 from tests.support.services import ADA

@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
 from event_trigger.accounting.repository import Ledger
 from event_trigger.db.engine import create_engine
+from event_trigger.db.shards import OwnedId
 from event_trigger.dispatch.due import Due
 from event_trigger.dispatch.planned import list_planned
 from event_trigger.dispatch.repository import Firing, Firings
@@ -18,7 +19,6 @@ from event_trigger.events.repository import Events
 from event_trigger.events.selection import EventFilter
 from event_trigger.events.window import Window
 from event_trigger.models import EventPartition
-from event_trigger.triggers.repository import OwnedId
 from tests.support.citus import stand_in_for_citus
 from tests.support.databases import connect
 from tests.support.plans import plans_of, tables_scanned

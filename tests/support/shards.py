@@ -10,7 +10,7 @@ from sqlalchemy import event
 from sqlalchemy.engine import Engine
 
 from event_trigger.db.citus.placement import Placement, tables_of
-from event_trigger.db.engine import ACROSS_SHARDS
+from event_trigger.db.shards import ACROSS_SHARDS
 
 ONE_SERVER = "one server"  # in a cluster another statement asks the same
 ALLOWED = {"due shards", "admin reads", "retention", ONE_SERVER}

@@ -12,12 +12,14 @@ import httpx
 import uvicorn
 
 from event_trigger.app import end_streams
-from event_trigger.web.connection import Connection
+from event_trigger.web.http_protocol import HttpProtocol
 from tests.support.services import ADA, Service, token_of
 
 
 @asynccontextmanager
-async def listening(service: Service, *, http: type[Connection] = Connection) -> AsyncIterator[str]:
+async def listening(
+    service: Service, *, http: type[HttpProtocol] = HttpProtocol
+) -> AsyncIterator[str]:
     """The URL of a running service; its streams are ended before it is stopped."""
     with socket.socket(proto=socket.IPPROTO_TCP) as listener:  # or each answer waits for an ACK
         listener.bind(("127.0.0.1", 0))

@@ -12,7 +12,7 @@ import pytest
 from structlog.testing import capture_logs
 from structlog.typing import EventDict
 
-from event_trigger.web.connection import Connection
+from event_trigger.web.http_protocol import HttpProtocol
 from tests.support.destinations import fire
 from tests.support.problems import problem_of
 from tests.support.services import ADA, Service, token_of
@@ -28,7 +28,7 @@ HEAD_OF_HOOK = f"POST /hooks/{'a' * 43} HTTP/1.1\r\nContent-Length: 100"
 MUCH = {"text": "x" * 500_000}
 
 
-class Impatient(Connection):
+class Impatient(HttpProtocol):
     """Waits for half a second, and has a system that keeps little for the client."""
 
     patience = 0.5

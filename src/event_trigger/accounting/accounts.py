@@ -9,6 +9,8 @@ from typing import Protocol, TypeVar
 from event_trigger.accounting.reconcile import Account, Era, Recorded, reconcile
 from event_trigger.accounting.repository import Ledger
 from event_trigger.db.clock import database_now
+from event_trigger.db.replica.reads import Reading
+from event_trigger.db.shards import OwnedId
 from event_trigger.dispatch.due import Due, due
 from event_trigger.models import (
     ScheduleVersion,
@@ -20,7 +22,6 @@ from event_trigger.models import (
 )
 from event_trigger.triggers.catch_up import MOST_WAITING
 from event_trigger.triggers.planning import Plan, Unfired, readable_plan
-from event_trigger.triggers.repository import OwnedId
 from event_trigger.triggers.schedule import (
     Cron,
     Schedule,
@@ -31,7 +32,6 @@ from event_trigger.triggers.schedule import (
 from event_trigger.triggers.zone_moves import planned_by
 from event_trigger.triggers.zone_rules import zone_rules
 from event_trigger.triggers.zone_store import ZoneStore
-from event_trigger.web.reading import Reading
 
 T = TypeVar("T")
 

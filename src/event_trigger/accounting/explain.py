@@ -12,6 +12,7 @@ from event_trigger.accounting.accounts import plan_then, waiting_of
 from event_trigger.accounting.outcomes import OUTCOMES, Outcome, words_for
 from event_trigger.accounting.repository import Ledger
 from event_trigger.db.clock import database_now
+from event_trigger.db.shards import OwnedId
 from event_trigger.errors import NotFound
 from event_trigger.models import (
     Event,
@@ -23,7 +24,7 @@ from event_trigger.models import (
     UnfiredReason,
 )
 from event_trigger.triggers.planning import Plan, schedule_part
-from event_trigger.triggers.repository import OwnedId, Triggers
+from event_trigger.triggers.repository import Triggers
 from event_trigger.triggers.schedule import (
     BEFORE_ALL,
     LONGEST_COUNT,

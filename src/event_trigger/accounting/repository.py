@@ -7,7 +7,7 @@ from datetime import datetime
 from sqlalchemy import select, union
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from event_trigger.db.engine import ACROSS_SHARDS
+from event_trigger.db.shards import ACROSS_SHARDS, OwnedId
 from event_trigger.models import (
     Event,
     EventType,
@@ -16,7 +16,6 @@ from event_trigger.models import (
     TriggerType,
     UnfiredRange,
 )
-from event_trigger.triggers.repository import OwnedId
 
 
 @dataclass(frozen=True)

@@ -19,17 +19,18 @@ from event_trigger.accounting.schemas import (
 from event_trigger.auth.dependencies import TURN, needs
 from event_trigger.auth.scopes import Scope
 from event_trigger.config import Settings
+from event_trigger.db.replica.reads import Reading
+from event_trigger.db.shards import OwnedId
 from event_trigger.errors import Forbidden, Invalid, NotFound, Unauthorized
 from event_trigger.models import UnfiredReason
 from event_trigger.triggers.dependencies import TriggerKeyDep
-from event_trigger.triggers.repository import OwnedId, Triggers
+from event_trigger.triggers.repository import Triggers
 from event_trigger.triggers.words import describe
+from event_trigger.web.cpu_bound import CpuBoundDep, TooManyExpensiveCalls
 from event_trigger.web.problems import problems
-from event_trigger.web.questions import QuestionsDep, TooManyQuestions
-from event_trigger.web.reading import Reading, ReadsDep
 from event_trigger.web.schemas import Instant
-from event_trigger.web.services import service
-from event_trigger.web.session import SessionsDep
+from event_trigger.web.session import ReadsDep, SessionsDep
+from event_trigger.web.state import service
 from event_trigger.web.strict_json import strict_router
 
 MOST_LISTED = 1000
@@ -37,7 +38,7 @@ MOST_LISTED = 1000
 router = strict_router(
     prefix="/triggers",
     tags=["accounting"],
-    responses=problems(Unauthorized, Forbidden, NotFound, Invalid, TooManyQuestions),
+    responses=problems(Unauthorized, Forbidden, NotFound, Invalid, TooManyExpensiveCalls),
     dependencies=[needs(Scope.TRIGGERS_READ), TURN],
 )
 
@@ -47,7 +48,7 @@ async def explain_trigger(
     request: Request,
     key: TriggerKeyDep,
     sessions: SessionsDep,
-    questions: QuestionsDep,
+    questions: CpuBoundDep,
     at: Annotated[Instant, Query(description="The planned instant, to the microsecond.")],
 ) -> ExplanationRead:
     """Why there is, or is not, an event for that instant.
@@ -68,7 +69,7 @@ async def account_trigger(
     request: Request,
     key: TriggerKeyDep,
     reads: ReadsDep,
-    questions: QuestionsDep,
+    questions: CpuBoundDep,
     since: Annotated[Instant | None, Query(description="Inclusive.")] = None,
     until: Annotated[Instant | None, Query(description="Exclusive; at most now.")] = None,
 ) -> AccountRead:

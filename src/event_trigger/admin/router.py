@@ -5,8 +5,10 @@ from typing import Annotated
 from fastapi import Query, Request, Response
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from event_trigger.admin.repository import AuditFilter, AuditLog
-from event_trigger.admin.schemas import AuditRead, UserUpdate
+from event_trigger.admin.schemas import UserUpdate
+from event_trigger.audit.recorder import record_refused
+from event_trigger.audit.repository import AuditFilter, AuditLog
+from event_trigger.audit.schemas import AuditRead
 from event_trigger.auth.accounts import (
     AccountChange,
     LastAdmin,
@@ -17,6 +19,7 @@ from event_trigger.auth.dependencies import UNLIMITED, CredentialsDep, Principal
 from event_trigger.auth.repository import Users
 from event_trigger.auth.schemas import UserRead
 from event_trigger.auth.scopes import Scope
+from event_trigger.db.keyset import Page
 from event_trigger.errors import (
     Conflict,
     Forbidden,
@@ -30,18 +33,15 @@ from event_trigger.web.pagination import (
     DEFAULT_LIMIT,
     CursorText,
     Limit,
-    Page,
     encode_cursor,
     id_cursor,
     instant_cursor,
     link_next,
 )
 from event_trigger.web.problems import problems
-from event_trigger.web.reading import ReadsDep
 from event_trigger.web.schemas import LARGEST_ID, Id, Instant, Text
-from event_trigger.web.session import SessionDep, SessionsDep
+from event_trigger.web.session import ReadsDep, SessionDep, SessionsDep
 from event_trigger.web.strict_json import strict_router
-from event_trigger.web.trail import record_refused
 
 router = strict_router(
     tags=["admin"],

@@ -5,6 +5,7 @@ from datetime import datetime
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from event_trigger.audit.recorder import record
 from event_trigger.auth.addresses import as_account
 from event_trigger.auth.passwords import Passwords
 from event_trigger.auth.repository import ApiKeys, Logins, Users
@@ -13,7 +14,6 @@ from event_trigger.db.engine import Sessions
 from event_trigger.db.notify import CREDENTIALS_CHANGED, notify
 from event_trigger.errors import Conflict, Forbidden, NotFound
 from event_trigger.models import Role, User
-from event_trigger.web.trail import record
 
 
 class LastAdmin(Conflict):

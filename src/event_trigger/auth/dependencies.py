@@ -6,6 +6,7 @@ from typing import Annotated, Any
 from fastapi import Depends, Request, Security
 from fastapi.security import APIKeyHeader, OAuth2PasswordBearer, SecurityScopes
 
+from event_trigger.audit.recorder import identified, record_refused
 from event_trigger.auth.api_keys import check_login
 from event_trigger.auth.credentials import Credentials
 from event_trigger.auth.gate import principal_in
@@ -15,10 +16,9 @@ from event_trigger.auth.scopes import IN_WORDS, LimitedKey, MissingScope, Scope
 from event_trigger.auth.tokens import Tokens
 from event_trigger.errors import Unauthorized
 from event_trigger.models import ActorKind
-from event_trigger.web.questions import QuestionsDep
-from event_trigger.web.services import service
+from event_trigger.web.cpu_bound import CpuBoundDep
 from event_trigger.web.session import SessionsDep
-from event_trigger.web.trail import identified, record_refused
+from event_trigger.web.state import service
 
 bearer = OAuth2PasswordBearer(
     tokenUrl="/auth/token",
@@ -97,7 +97,7 @@ async def get_login(principal: PrincipalDep) -> Principal:
     return principal
 
 
-async def take_turn(principal: PrincipalDep, questions: QuestionsDep) -> AsyncIterator[None]:
+async def take_turn(principal: PrincipalDep, questions: CpuBoundDep) -> AsyncIterator[None]:
     """Lasts until the answer is sent."""
     async with questions.turn(principal.user_id):
         yield

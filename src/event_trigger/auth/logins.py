@@ -9,6 +9,7 @@ from uuid import UUID, uuid4
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from event_trigger.audit.recorder import identified, record, record_failed_sign_in
 from event_trigger.auth.addresses import shown_account
 from event_trigger.auth.passwords import Passwords
 from event_trigger.auth.repository import Logins, Users
@@ -20,7 +21,6 @@ from event_trigger.db.clock import database_now
 from event_trigger.db.engine import Sessions
 from event_trigger.errors import BadRequest, Unauthorized
 from event_trigger.models import ActorKind, Role, User
-from event_trigger.web.trail import identified, record, record_failed_sign_in
 
 LOGIN_FOR = timedelta(days=30)
 GRACE = timedelta(seconds=10)  # in which a refresh token that was used is not yet a stolen one

@@ -9,9 +9,9 @@ from sqlalchemy import ColumnElement, delete, func, or_, select, true, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from event_trigger.db.keyset import Page, fetch_rows
 from event_trigger.db.notify import CREDENTIALS_CHANGED, notify
 from event_trigger.models import ApiKey, Login, RefreshToken, Role, User
-from event_trigger.web.pagination import Page, fetch_rows
 
 _PRECISION = timedelta(minutes=1)
 

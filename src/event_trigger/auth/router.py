@@ -29,8 +29,8 @@ from event_trigger.errors import (
 from event_trigger.models import Role
 from event_trigger.web.problems import problems
 from event_trigger.web.schemas import Text
-from event_trigger.web.services import on_the_loop, service
 from event_trigger.web.session import SessionDep, SessionsDep
+from event_trigger.web.state import on_the_loop, service
 from event_trigger.web.strict_json import strict_router
 
 router = strict_router(prefix="/auth", tags=["auth"])

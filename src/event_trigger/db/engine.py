@@ -19,8 +19,6 @@ from event_trigger.db.pre_ping import check_before_use, drop_what_cannot_be_ende
 Sessions = async_sessionmaker[AsyncSession]
 
 _ANSWER_WITHIN = 35.0  # seconds: a network that went silent never says so by itself
-# the execution option with which a statement says why it may look into every shard
-ACROSS_SHARDS = "across_shards"
 _SESSION_LIMITS = {
     "lock_timeout": "5s",
     "statement_timeout": "30s",

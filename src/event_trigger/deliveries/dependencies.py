@@ -6,14 +6,14 @@ from fastapi import Depends, Header, Request
 from pydantic import WithJsonSchema
 
 from event_trigger.auth.dependencies import PrincipalDep
+from event_trigger.db.shards import OwnedId
 from event_trigger.deliveries.hops import HOPS_HEADER, parse_hops
 from event_trigger.deliveries.repository import Deliveries
 from event_trigger.deliveries.sender import Sender
 from event_trigger.triggers.dependencies import owned_id
-from event_trigger.triggers.repository import OwnedId
 from event_trigger.web.schemas import Id, Text
-from event_trigger.web.services import service
 from event_trigger.web.session import SessionDep
+from event_trigger.web.state import service
 
 
 async def get_delivery_key(

@@ -8,8 +8,8 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from event_trigger.db.citus.detect import is_in_cluster
-from event_trigger.db.engine import ACROSS_SHARDS
 from event_trigger.db.notify import DELIVERIES_CHANGED, notify
+from event_trigger.db.shards import ACROSS_SHARDS
 from event_trigger.models import DeliveryError, DeliveryStatus
 
 # a payload is measured once for its event, however many destinations there are

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from event_trigger.db.engine import ACROSS_SHARDS
+from event_trigger.db.shards import ACROSS_SHARDS
 from event_trigger.models import shard_of
 
 _LIST_NEW = text("""

@@ -5,17 +5,17 @@ from datetime import timedelta
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from event_trigger.audit.recorder import record
 from event_trigger.db.clock import database_now
 from event_trigger.db.engine import Sessions
 from event_trigger.db.notify import DELIVERIES_CHANGED, notify
+from event_trigger.db.shards import OwnedId
 from event_trigger.deliveries.payloads import Payloads
 from event_trigger.deliveries.repository import Deliveries, Exhausted
 from event_trigger.deliveries.schemas import Redelivery
 from event_trigger.destinations.repository import Destinations
 from event_trigger.errors import Conflict, Invalid, NotFound
 from event_trigger.models import Delivery, DeliveryStatus
-from event_trigger.triggers.repository import OwnedId
-from event_trigger.web.trail import record
 
 _PACE = timedelta(milliseconds=20)  # new events come in between
 _BATCH = 5_000

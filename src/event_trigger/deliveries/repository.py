@@ -9,7 +9,21 @@ from sqlalchemy import Select, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import defer
 
-from event_trigger.db.engine import ACROSS_SHARDS
+from event_trigger.db.keyset import (
+    EACH_SHARD,
+    UP_TO_NEWEST,
+    Listed,
+    Newest,
+    Page,
+    asked,
+    cross,
+    fetch_newest,
+    newest,
+    one_of,
+    stretch,
+    up_to,
+)
+from event_trigger.db.shards import ACROSS_SHARDS, OwnedId
 from event_trigger.models import (
     SHARDS,
     Delivery,
@@ -17,20 +31,6 @@ from event_trigger.models import (
     DeliveryStatus,
     shard_of,
 )
-from event_trigger.triggers.repository import OwnedId
-from event_trigger.web.lanes import (
-    EACH_SHARD,
-    UP_TO_NEWEST,
-    Listed,
-    Newest,
-    asked,
-    cross,
-    newest,
-    one_of,
-    stretch,
-    up_to,
-)
-from event_trigger.web.pagination import Page, fetch_newest
 
 _ATTEMPTS_SHOWN = 1000
 # statuses are written out, because a partial index serves only what is known when planning

@@ -8,6 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from event_trigger.auth.dependencies import UNLIMITED, PrincipalDep, needs
 from event_trigger.auth.scopes import Scope
 from event_trigger.config import Settings
+from event_trigger.db.keyset import Page
 from event_trigger.deliveries import redelivery
 from event_trigger.deliveries.dependencies import DeliveryKeyDep, HopsDep, SenderDep
 from event_trigger.deliveries.hops import LoopDetected, refuse_loop
@@ -36,16 +37,14 @@ from event_trigger.web.pagination import (
     DEFAULT_LIMIT,
     CursorText,
     Limit,
-    Page,
     encode_cursor,
     id_cursor,
     link_next,
 )
 from event_trigger.web.problems import problems
-from event_trigger.web.reading import ReadsDep
 from event_trigger.web.schemas import LARGEST_ID
-from event_trigger.web.services import service
-from event_trigger.web.session import SessionDep, SessionsDep
+from event_trigger.web.session import ReadsDep, SessionDep, SessionsDep
+from event_trigger.web.state import service
 from event_trigger.web.strict_json import strict_router
 
 router = strict_router(tags=["deliveries"], responses=problems(Unauthorized, Forbidden, Invalid))

@@ -11,6 +11,7 @@ from uuid import uuid4
 from event_trigger.db.clock import database_now
 from event_trigger.db.engine import Sessions
 from event_trigger.db.installation import read_installation
+from event_trigger.db.shards import OwnedId
 from event_trigger.deliveries.cloud_event import CloudEvent, source_of
 from event_trigger.deliveries.parcel import signed_headers
 from event_trigger.deliveries.schemas import AttemptRead
@@ -18,7 +19,6 @@ from event_trigger.deliveries.sender import Sender
 from event_trigger.destinations.repository import Destinations
 from event_trigger.destinations.secrets import secrets_of
 from event_trigger.errors import NotFound, Problem
-from event_trigger.triggers.repository import OwnedId
 from event_trigger.vault import Vault
 
 SAMPLE = '{"message":"This is a test of your destination."}'

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Row, TextClause, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from event_trigger.db.engine import ACROSS_SHARDS
+from event_trigger.db.shards import ACROSS_SHARDS
 from event_trigger.models import Destination
 
 # however long a queue is, this takes a probe of the index for each destination

@@ -5,14 +5,14 @@ from typing import Annotated
 from fastapi import Depends, Request
 
 from event_trigger.auth.dependencies import PrincipalDep
+from event_trigger.db.shards import OwnedId
 from event_trigger.destinations.names import Lookup, Names
 from event_trigger.destinations.repository import Destinations
 from event_trigger.destinations.target import Guard
 from event_trigger.triggers.dependencies import owned_id
-from event_trigger.triggers.repository import OwnedId
 from event_trigger.web.schemas import Id
-from event_trigger.web.services import service
 from event_trigger.web.session import SessionsDep
+from event_trigger.web.state import service
 
 
 async def get_destination_key(

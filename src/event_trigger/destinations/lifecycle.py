@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from event_trigger.db.clock import database_now
 from event_trigger.db.engine import Sessions
 from event_trigger.db.notify import DELIVERIES_CHANGED, notify
+from event_trigger.db.shards import OwnedId
 from event_trigger.destinations.names import Lookup
 from event_trigger.destinations.repository import Destinations
 from event_trigger.destinations.schemas import (
@@ -37,7 +38,7 @@ from event_trigger.destinations.target import (
 )
 from event_trigger.errors import Conflict, Invalid, NotFound
 from event_trigger.models import SHARDS, Destination, DisabledReason, shard_of
-from event_trigger.triggers.repository import OwnedId, Triggers
+from event_trigger.triggers.repository import Triggers
 from event_trigger.vault import SealBroken, Vault, new_secret
 
 log = structlog.get_logger()

@@ -7,11 +7,17 @@ from datetime import datetime
 from sqlalchemy import Select, delete, exists, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from event_trigger.db.engine import ACROSS_SHARDS
+from event_trigger.db.keyset import (
+    EACH_SHARD,
+    UP_TO_NEWEST,
+    Listed,
+    Page,
+    fetch_newest,
+    newest,
+    up_to,
+)
+from event_trigger.db.shards import ACROSS_SHARDS, OwnedId
 from event_trigger.models import SHARDS, Delivery, Destination, shard_of
-from event_trigger.triggers.repository import OwnedId
-from event_trigger.web.lanes import EACH_SHARD, UP_TO_NEWEST, Listed, newest, up_to
-from event_trigger.web.pagination import Page, fetch_newest
 
 _LISTED = Listed(Destination, order="id DESC", large=("sealed", "url"))
 

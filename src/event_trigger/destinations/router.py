@@ -5,6 +5,7 @@ from typing import Annotated
 from fastapi import Body, Request, Response
 from fastapi.openapi.models import Example
 
+from event_trigger.audit.recorder import record_read
 from event_trigger.auth.dependencies import UNLIMITED, PrincipalDep, needs
 from event_trigger.auth.scopes import Scope
 from event_trigger.destinations import lifecycle
@@ -46,7 +47,6 @@ from event_trigger.web.pagination import (
 from event_trigger.web.problems import problems
 from event_trigger.web.session import SessionDep, SessionsDep
 from event_trigger.web.strict_json import strict_router
-from event_trigger.web.trail import record_read
 
 router = strict_router(
     prefix="/destinations",

@@ -9,10 +9,10 @@ import structlog
 from sqlalchemy import JSON, Executable, Row, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from event_trigger.db.shards import OwnedId
 from event_trigger.deliveries.outbox import StoredEvent, store_deliveries
 from event_trigger.dispatch.storing import Storing
 from event_trigger.models import Event, EventType
-from event_trigger.triggers.repository import OwnedId
 
 log = structlog.get_logger()
 

@@ -11,6 +11,7 @@ from event_trigger.auth.gate import principal_in
 from event_trigger.auth.principal import Principal
 from event_trigger.auth.scopes import Scope as Right
 from event_trigger.db.engine import is_outage
+from event_trigger.db.shards import OwnedId
 from event_trigger.deliveries.hops import HOPS_HEADER
 from event_trigger.dispatch.by_hand import fire_by_hand
 from event_trigger.dispatch.firing import Call
@@ -24,7 +25,6 @@ from event_trigger.dispatch.plain_calls import (
     read_object,
 )
 from event_trigger.dispatch.rates import Rates
-from event_trigger.triggers.repository import OwnedId
 from event_trigger.web.schemas import LARGEST_ID
 
 _PATH = re.compile(r"/triggers/([1-9][0-9]{0,18})/(trigger|test)", re.ASCII)

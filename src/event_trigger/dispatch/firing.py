@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from event_trigger.db.shards import OwnedId
 from event_trigger.deliveries.hops import MOST_HOPS, LoopDetected
 from event_trigger.dispatch.answers import Answers, CallKey, Known
 from event_trigger.dispatch.calls import CalledTrigger, Calls, NewEvent
@@ -15,7 +16,7 @@ from event_trigger.errors import Conflict, Invalid, NotFound, Problem
 from event_trigger.models import Event, TriggerStatus
 from event_trigger.triggers.merge_patch import merge_body
 from event_trigger.triggers.payload_schema import payload_errors
-from event_trigger.triggers.repository import OwnedId, Triggers
+from event_trigger.triggers.repository import Triggers
 
 
 class Paused(Conflict):

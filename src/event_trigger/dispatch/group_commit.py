@@ -11,9 +11,9 @@ from contextvars import Context
 from dataclasses import dataclass
 
 from event_trigger.db.engine import Sessions, is_outage
+from event_trigger.db.shards import OwnedId
 from event_trigger.dispatch.answers import CallKey
 from event_trigger.dispatch.firing import Answer, Call, Held, Outcome, StillRunning, fire_all
-from event_trigger.triggers.repository import OwnedId
 
 MOST = 100  # calls that share a commit
 WRITERS = 4  # transactions at a time in either kind of lane, so that readers find connections

@@ -7,7 +7,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from event_trigger.db.citus.detect import is_in_cluster
-from event_trigger.db.engine import ACROSS_SHARDS
+from event_trigger.db.shards import ACROSS_SHARDS
 from event_trigger.models import EVERY_SHARD, SHARDS
 
 LATE = timedelta(seconds=1)

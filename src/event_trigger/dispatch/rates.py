@@ -8,8 +8,8 @@ from limits import RateLimitItem, parse
 from limits.aio.storage import MemoryStorage
 from limits.aio.strategies import SlidingWindowCounterRateLimiter
 
+from event_trigger.db.shards import OwnedId
 from event_trigger.errors import Problem
-from event_trigger.triggers.repository import OwnedId
 
 
 class TooManyCalls(Problem):

@@ -8,13 +8,13 @@ from typing import NamedTuple
 from sqlalchemy import func, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from event_trigger.db.shards import OwnedId
 from event_trigger.deliveries.outbox import StoredEvent, store_deliveries
 from event_trigger.dispatch.due import Due
 from event_trigger.dispatch.planned import LATE
 from event_trigger.dispatch.storing import Storing
 from event_trigger.models import EventType, Trigger, TriggerStatus
 from event_trigger.triggers.history import History, UnfiredOf
-from event_trigger.triggers.repository import OwnedId
 from event_trigger.triggers.schedule import BEFORE_ALL
 
 # plain SQL, because Citus wants the shard as a constant and the plans are tested by name

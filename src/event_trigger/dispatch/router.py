@@ -8,6 +8,7 @@ from fastapi.openapi.models import Example
 from event_trigger.auth.dependencies import PrincipalDep, needs
 from event_trigger.auth.scopes import Scope
 from event_trigger.db.clock import database_now
+from event_trigger.db.shards import OwnedId
 from event_trigger.deliveries.dependencies import HopsDep
 from event_trigger.deliveries.hops import LoopDetected
 from event_trigger.dispatch.by_hand import fire_by_hand, headers_of, name_of
@@ -27,11 +28,10 @@ from event_trigger.events.dependencies import RetentionDep, visible_to
 from event_trigger.events.repository import Events
 from event_trigger.events.schemas import EventRead, read_event
 from event_trigger.triggers.dependencies import TriggerKeyDep
-from event_trigger.triggers.repository import OwnedId
 from event_trigger.web.problems import problems
 from event_trigger.web.schemas import Id, JsonObject, Text
-from event_trigger.web.services import on_the_loop, service
 from event_trigger.web.session import SessionDep
+from event_trigger.web.state import on_the_loop, service
 from event_trigger.web.strict_json import strict_router
 
 replays = strict_router(

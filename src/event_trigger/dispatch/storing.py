@@ -7,7 +7,7 @@ from sqlalchemy import Result, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from event_trigger.db.citus.detect import is_in_cluster
-from event_trigger.db.engine import ACROSS_SHARDS
+from event_trigger.db.shards import ACROSS_SHARDS
 from event_trigger.events.repository import ANNOUNCE, Events, announcing
 
 _AT_ONCE = "WITH announced AS ({announce}), moved AS ({move}) {insert}"

@@ -15,13 +15,13 @@ from event_trigger.db.engine import (
     is_outage,
     sqlstate,
 )
+from event_trigger.db.shards import OwnedId
 from event_trigger.dispatch.due import Due, due
 from event_trigger.dispatch.repository import FIRST, Claimed, Firing, Firings, Place
 from event_trigger.models import UnfiredReason
 from event_trigger.triggers.cron import parse_cron
 from event_trigger.triggers.history import History, UnfiredOf
 from event_trigger.triggers.planning import Plan, Unfired, plan_of_stored
-from event_trigger.triggers.repository import OwnedId
 from event_trigger.triggers.schedule import Cron, stretch_between
 from event_trigger.triggers.zone_store import adopt
 

@@ -11,7 +11,7 @@ from event_trigger.events.selection import EventFilter
 from event_trigger.events.window import Retention, visible_window
 from event_trigger.models import EventState, EventType
 from event_trigger.web.schemas import LARGEST_ID, Instant
-from event_trigger.web.services import on_the_loop, service
+from event_trigger.web.state import on_the_loop, service
 
 
 async def get_retention(request: Request) -> Retention:

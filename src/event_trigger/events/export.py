@@ -13,13 +13,13 @@ from typing import Any
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from event_trigger.db.clock import database_now
+from event_trigger.db.keyset import LARGEST_LIMIT, Page
+from event_trigger.db.replica.reads import Reads, all_shown_before
 from event_trigger.events.repository import Events
 from event_trigger.events.schemas import EventRead, json_line, read_event
 from event_trigger.events.selection import EventFilter
 from event_trigger.events.window import Retention, Window, oldest_kept
 from event_trigger.models import Event
-from event_trigger.web.pagination import LARGEST_LIMIT, Page
-from event_trigger.web.reading import Reads, all_shown_before
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")  # OWASP: CSV injection
 

@@ -18,14 +18,13 @@ from sqlalchemy import (
 )
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from event_trigger.db.engine import ACROSS_SHARDS
+from event_trigger.db.keyset import Listed, Page, fetch_newest, fetch_page, newest, plan_once
 from event_trigger.db.notify import EVENTS_STORED
+from event_trigger.db.shards import ACROSS_SHARDS
 from event_trigger.events.selection import EventFilter, Selection, narrow, select_events
 from event_trigger.events.window import Window, latest_of
 from event_trigger.models import SHARDS, Event, Trigger
 from event_trigger.models.event import CURRENT_XID
-from event_trigger.web.lanes import Listed, newest
-from event_trigger.web.pagination import Page, fetch_newest, fetch_page, plan_once
 
 _LOG = Listed(Event, order="triggered_at DESC, id DESC", large=("payload",))
 _PAYLOAD_SIZE = func.coalesce(func.octet_length(cast(Event.payload, Text)), 0)

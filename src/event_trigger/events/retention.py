@@ -29,7 +29,6 @@ from event_trigger.config import Settings
 from event_trigger.db.citus.detect import is_in_cluster
 from event_trigger.db.clock import database_now
 from event_trigger.db.engine import (
-    ACROSS_SHARDS,
     LOCK_NOT_AVAILABLE,
     QUERY_CANCELED,
     Sessions,
@@ -37,6 +36,7 @@ from event_trigger.db.engine import (
     sqlstate,
 )
 from event_trigger.db.errors import FailureLog
+from event_trigger.db.shards import ACROSS_SHARDS
 from event_trigger.events.partitions import SLOTS, Partition, missing_partitions
 from event_trigger.events.slots import Slots
 from event_trigger.models import EVERY_SHARD, SHARDS, BlockCount, EventCount, EventPartition

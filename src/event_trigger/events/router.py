@@ -14,6 +14,8 @@ from starlette.types import Send
 from event_trigger.auth.dependencies import TURN, CredentialsDep, PrincipalDep, needs
 from event_trigger.auth.scopes import Scope
 from event_trigger.db.clock import database_now
+from event_trigger.db.keyset import Page
+from event_trigger.db.replica.reads import all_shown_before
 from event_trigger.errors import Forbidden, Invalid, NotFound, Unauthorized
 from event_trigger.events.counting import count_by_trigger
 from event_trigger.events.dependencies import (
@@ -26,20 +28,18 @@ from event_trigger.events.export import ExportFormat, LoginEnded, export
 from event_trigger.events.repository import Events
 from event_trigger.events.schemas import EventRead, TriggerCount, read_event
 from event_trigger.models import Event
+from event_trigger.web.cpu_bound import TooManyExpensiveCalls
 from event_trigger.web.pagination import (
     DEFAULT_LIMIT,
     CursorText,
     Limit,
-    Page,
     encode_cursor,
     instant_cursor,
     link_next,
 )
 from event_trigger.web.problems import problems
-from event_trigger.web.questions import TooManyQuestions
-from event_trigger.web.reading import ReadsDep, all_shown_before
 from event_trigger.web.schemas import Id
-from event_trigger.web.session import SessionDep
+from event_trigger.web.session import ReadsDep, SessionDep
 from event_trigger.web.strict_json import strict_router
 
 log = structlog.get_logger()
@@ -121,7 +121,7 @@ class _ExportResponse(StreamingResponse):
     response_class=StreamingResponse,
     dependencies=[TURN],
     responses={
-        **problems(Invalid, TooManyQuestions),
+        **problems(Invalid, TooManyExpensiveCalls),
         200: {
             "content": {kind.media_type: {"schema": {"type": "string"}} for kind in ExportFormat}
         },

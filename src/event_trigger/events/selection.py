@@ -7,9 +7,9 @@ from typing import Any, TypeVarTuple
 
 from sqlalchemy import Select
 
+from event_trigger.db.keyset import cross, one_of
 from event_trigger.events.window import Window
 from event_trigger.models import Event, EventType, shard_of
-from event_trigger.web.lanes import cross, one_of
 
 Columns = TypeVarTuple("Columns")
 

@@ -7,7 +7,7 @@ from sqlalchemy import TextClause, delete, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from event_trigger.db.clock import database_now
-from event_trigger.db.engine import ACROSS_SHARDS
+from event_trigger.db.shards import ACROSS_SHARDS
 from event_trigger.events.partitions import Partition
 from event_trigger.events.repository import Events
 from event_trigger.models import EVERY_SHARD, SHARDS, EventPartition, SlotCount

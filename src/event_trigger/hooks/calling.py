@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from event_trigger.auth.credentials import hash_of
 from event_trigger.db.clock import DatabaseClock
+from event_trigger.db.shards import OwnedId
 from event_trigger.deliveries.hops import parse_hops
 from event_trigger.dispatch.firing import Call, Sent
 from event_trigger.errors import Invalid, NotFound
@@ -13,7 +14,6 @@ from event_trigger.hooks.finding import HookFinder
 from event_trigger.hooks.verifying import check_signature, idempotency_key
 from event_trigger.models import Hook, Verify
 from event_trigger.triggers.hooks import open_hook
-from event_trigger.triggers.repository import OwnedId
 from event_trigger.vault import Vault
 from event_trigger.web.strict_json import loads
 

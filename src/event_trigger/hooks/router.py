@@ -18,8 +18,8 @@ from event_trigger.triggers.dependencies import ShownDep, TriggerKeyDep, VaultDe
 from event_trigger.triggers.hooks import rotate
 from event_trigger.triggers.schemas import TriggerWritten
 from event_trigger.web.problems import problems
-from event_trigger.web.services import service
 from event_trigger.web.session import SessionDep
+from event_trigger.web.state import service
 from event_trigger.web.strict_json import strict_router
 
 router = strict_router(

@@ -17,8 +17,8 @@ from event_trigger.live.hub import Hub, Subscription, TooManyStreams
 from event_trigger.models import EventState
 from event_trigger.web.problems import problems
 from event_trigger.web.schemas import LARGEST_ID
-from event_trigger.web.services import service
 from event_trigger.web.session import SessionsDep
+from event_trigger.web.state import service
 from event_trigger.web.strict_json import strict_router
 
 # told apart from the stream's own media type, which FastAPI would add to a model's

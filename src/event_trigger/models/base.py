@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 from sqlalchemy import JSON, BigInteger, DateTime, MetaData
 from sqlalchemy.orm import DeclarativeBase
 
+LARGEST_ID = 2**63 - 1  # PostgreSQL's bigint
 SHARDS = 64  # a constant, never a setting: rows carry it for ever
 EVERY_SHARD = f"shard IN ({', '.join(map(str, range(SHARDS)))})"  # as most indexes begin with it
 

@@ -18,16 +18,16 @@ from event_trigger.triggers.dependencies import TriggerKeyDep
 from event_trigger.triggers.planning import Plan
 from event_trigger.triggers.repository import Triggers
 from event_trigger.triggers.settling import plan_or_refuse
+from event_trigger.web.cpu_bound import CpuBoundDep, TooManyExpensiveCalls
 from event_trigger.web.problems import problems
-from event_trigger.web.questions import QuestionsDep, TooManyQuestions
 from event_trigger.web.schemas import Instant
-from event_trigger.web.services import on_the_loop
 from event_trigger.web.session import SessionsDep
+from event_trigger.web.state import on_the_loop
 from event_trigger.web.strict_json import strict_router
 
 router = strict_router(
     tags=["preview"],
-    responses=problems(Unauthorized, Forbidden, Invalid, TooManyQuestions),
+    responses=problems(Unauthorized, Forbidden, Invalid, TooManyExpensiveCalls),
     dependencies=[needs(Scope.TRIGGERS_READ), TURN],
 )
 
@@ -78,7 +78,7 @@ WindowQueryDep = Annotated[WindowQuery, Depends(on_the_loop(WindowQuery))]
     responses=problems(NotFound),
 )
 async def preview_trigger(
-    key: TriggerKeyDep, sessions: SessionsDep, questions: QuestionsDep, query: WindowQueryDep
+    key: TriggerKeyDep, sessions: SessionsDep, questions: CpuBoundDep, query: WindowQueryDep
 ) -> PreviewRead:
     """What its present schedule plans, in UTC, on the wall clock and in words.
 
@@ -111,7 +111,7 @@ async def preview_trigger(
 async def preview_schedule(
     body: Annotated[PreviewRequest, Body(openapi_examples=EXAMPLES)],
     sessions: SessionsDep,
-    questions: QuestionsDep,
+    questions: CpuBoundDep,
 ) -> PreviewRead:
     """When a trigger with these `details`, created now, would fire. Nothing is stored."""
     async with sessions() as session:

@@ -9,15 +9,16 @@ from fastapi import Depends, Request
 from event_trigger.auth.dependencies import PrincipalDep
 from event_trigger.auth.principal import Principal
 from event_trigger.auth.scopes import Scope
+from event_trigger.db.shards import OwnedId
 from event_trigger.errors import NotFound
 from event_trigger.models import Hook, Trigger
 from event_trigger.triggers.hooks import HookSecrets, open_hook, verify_in
-from event_trigger.triggers.repository import Hooks, OwnedId, Triggers
+from event_trigger.triggers.repository import Hooks, Triggers
 from event_trigger.triggers.schemas import TriggerRead, TriggerWritten, read_trigger
 from event_trigger.vault import SealBroken, Vault
 from event_trigger.web.schemas import Id
-from event_trigger.web.services import on_the_loop, service
 from event_trigger.web.session import SessionDep, SessionsDep
+from event_trigger.web.state import on_the_loop, service
 
 log = structlog.get_logger()
 

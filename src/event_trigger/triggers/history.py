@@ -8,7 +8,8 @@ from sqlalchemy import TextClause, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from event_trigger.db.batches import BATCH, in_batches
-from event_trigger.db.engine import ACROSS_SHARDS, Sessions
+from event_trigger.db.engine import Sessions
+from event_trigger.db.shards import ACROSS_SHARDS
 from event_trigger.models import ScheduleVersion
 from event_trigger.triggers.planning import Unfired
 

@@ -8,13 +8,14 @@ from typing import Any, assert_never
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from event_trigger.audit.recorder import REPLACED, record
 from event_trigger.auth.credentials import hash_of
 from event_trigger.db.clock import database_now
+from event_trigger.db.shards import OwnedId
 from event_trigger.errors import Conflict, NotFound
 from event_trigger.models import Hook, Trigger, Verify
-from event_trigger.triggers.repository import Hooks, OwnedId, Triggers
+from event_trigger.triggers.repository import Hooks, Triggers
 from event_trigger.vault import Sealed, Vault, new_secret
-from event_trigger.web.trail import REPLACED, record
 
 _TOKEN_BYTES = 32
 

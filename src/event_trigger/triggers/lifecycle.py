@@ -12,12 +12,13 @@ from event_trigger.auth.principal import Principal
 from event_trigger.auth.scopes import LimitedKey, MissingScope, Scope
 from event_trigger.db.clock import database_now
 from event_trigger.db.notify import SCHEDULE_CHANGED, notify
+from event_trigger.db.shards import OwnedId
 from event_trigger.errors import Conflict, Invalid, NotFound
 from event_trigger.models import Trigger, TriggerStatus, TriggerType, UnfiredReason, shard_of
 from event_trigger.triggers.hooks import HookSecrets, follow_details, verify_in
 from event_trigger.triggers.merge_patch import merge_patch
 from event_trigger.triggers.payload_schema import payload_errors
-from event_trigger.triggers.repository import Hooks, OwnedId, Triggers
+from event_trigger.triggers.repository import Hooks, Triggers
 from event_trigger.triggers.schemas import (
     ApiDetails,
     ApiTriggerCreate,

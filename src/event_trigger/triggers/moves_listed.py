@@ -8,8 +8,9 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from event_trigger.db.clock import database_now
-from event_trigger.db.engine import ACROSS_SHARDS, Sessions
+from event_trigger.db.engine import Sessions
 from event_trigger.db.migrate import is_migrated
+from event_trigger.db.shards import ACROSS_SHARDS
 from event_trigger.models import SHARDS, ScheduleVersion, Trigger
 from event_trigger.triggers.planned_rows import PlannedRow, PlannedRows
 from event_trigger.triggers.planning import Plan, readable_plan, readable_stored

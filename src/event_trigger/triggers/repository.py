@@ -7,7 +7,8 @@ from sqlalchemy import Select, delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from event_trigger.db.engine import ACROSS_SHARDS
+from event_trigger.db.keyset import Page, fetch_newest, plan_once
+from event_trigger.db.shards import ACROSS_SHARDS, OwnedId
 from event_trigger.models import (
     SHARDS,
     Destination,
@@ -19,19 +20,6 @@ from event_trigger.models import (
 )
 from event_trigger.triggers.selection import TriggerFilter, listing
 from event_trigger.vault import Sealed
-from event_trigger.web.pagination import Page, fetch_newest, plan_once
-
-
-@dataclass(frozen=True, slots=True)
-class OwnedId:
-    """The id of a row together with its owner, which says in which shard it lives."""
-
-    owner_id: int
-    id: int
-
-    @property
-    def shard(self) -> int:
-        return shard_of(self.owner_id)
 
 
 def _one(key: OwnedId) -> Select[Trigger]:

@@ -10,8 +10,7 @@ from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any
 
-from event_trigger.models import Trigger, TriggerStatus, TriggerType, shard_of
-from event_trigger.web.lanes import (
+from event_trigger.db.keyset import (
     EACH_SHARD,
     UP_TO_NEWEST,
     Listed,
@@ -23,6 +22,7 @@ from event_trigger.web.lanes import (
     stretch,
     up_to,
 )
+from event_trigger.models import Trigger, TriggerStatus, TriggerType, shard_of
 
 # as a CASE, so that nobody guesses how few rows match: a guess of too few reads the whole table
 _NAMED = "CASE WHEN lower(name) LIKE '%' || lower(:q) || '%' ESCAPE '/' THEN true END"

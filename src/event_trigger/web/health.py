@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field
 
 from event_trigger.errors import Unavailable
 from event_trigger.web.problems import problem_response, problems
-from event_trigger.web.services import service
+from event_trigger.web.state import service
 
 router = APIRouter(tags=["service"])
 Check = Callable[[], Awaitable[str | None]]

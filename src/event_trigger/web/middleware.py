@@ -13,10 +13,8 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from event_trigger.errors import NotStarted, TooLarge, UnknownHost
-from event_trigger.models import ActorKind
-from event_trigger.web.paths import loggable
+from event_trigger.web.log_paths import loggable
 from event_trigger.web.problems import answer, crashed
-from event_trigger.web.trail import Actor, acting
 
 log = structlog.get_logger()
 
@@ -48,11 +46,8 @@ class RequestMiddleware:
         request_id = _request_id(scope)
         structlog.contextvars.clear_contextvars()
         structlog.contextvars.bind_contextvars(request_id=request_id)
-        actor = Actor(
-            ActorKind.ANONYMOUS, address=_address(scope), request_id=request_id, scope=scope
-        )
-        with acting(actor):
-            await self._answer(scope, receive, send, request_id)
+        scope.setdefault("state", {})["request_id"] = request_id
+        await self._answer(scope, receive, send, request_id)
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send, request_id: str) -> None:
         began = time.perf_counter()
@@ -151,12 +146,6 @@ class BodyLimitMiddleware:
 def _content_length(scope: Scope) -> int:
     announced = Headers(scope=scope).get("content-length", "")
     return int(announced) if announced.isdecimal() and len(announced) < 20 else 0
-
-
-def _address(scope: Scope) -> str | None:
-    """As the server knows it: a proxy's headers count only if FORWARDED_ALLOW_IPS names it."""
-    client = scope.get("client")
-    return client[0] if client else None
 
 
 def _request_id(scope: Scope) -> str:

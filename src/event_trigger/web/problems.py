@@ -16,7 +16,7 @@ from event_trigger.db.engine import DATABASE_ERRORS, is_outage
 from event_trigger.db.errors import described, is_shortage
 from event_trigger.errors import FieldError, Invalid, Problem, TooLarge, Unavailable, pointer
 from event_trigger.models import TriggerType
-from event_trigger.web.paths import loggable
+from event_trigger.web.log_paths import loggable
 from event_trigger.web.schemas import LARGEST_ID
 
 log = structlog.get_logger()

@@ -7,8 +7,9 @@ from fastapi import Depends, Request
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
 from event_trigger.db.engine import Sessions
+from event_trigger.db.replica.reads import Reads
 from event_trigger.errors import Problem
-from event_trigger.web.services import service
+from event_trigger.web.state import service
 
 
 async def get_sessions(request: Request) -> Sessions:
@@ -33,3 +34,10 @@ async def open_session(
 # "function": the commit comes before the answer, so that a failing one is not answered with 200
 SessionDep = Annotated[AsyncSession, Depends(open_session, scope="function")]
 SessionsDep = Annotated[Sessions, Depends(get_sessions)]
+
+
+async def get_reads(request: Request) -> Reads:
+    return service(request, Reads)
+
+
+ReadsDep = Annotated[Reads, Depends(get_reads)]

@@ -4,15 +4,13 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import datetime
 from functools import partial
-from typing import Annotated, TypeVar
+from typing import TypeVar
 
-from fastapi import Depends, Request
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from event_trigger.db.clock import database_now
 from event_trigger.db.engine import DATABASE_ERRORS, Sessions
 from event_trigger.db.replica.replica import BOUND, Replica
-from event_trigger.web.services import service
 
 T = TypeVar("T")
 Work = Callable[[AsyncSession], Awaitable[T]]
@@ -76,10 +74,3 @@ def all_shown_before(instant: datetime | None) -> Work[object] | None:
         return await database_now(session) - instant > BOUND
 
     return shown
-
-
-async def get_reads(request: Request) -> Reads:
-    return service(request, Reads)
-
-
-ReadsDep = Annotated[Reads, Depends(get_reads)]

@@ -6,13 +6,13 @@ from typing import Any
 import httpx
 import pytest
 
-from event_trigger.admin.repository import AuditLog
+from event_trigger.audit.recorder import MOST_FAILED, OTHERS, Actor, AuditedSession, acting
+from event_trigger.audit.repository import AuditLog
 from event_trigger.auth.accounts import set_password
 from event_trigger.db.clock import database_now
 from event_trigger.db.engine import create_engine, create_sessions
 from event_trigger.jobs import AUDIT_KEPT_FOR
 from event_trigger.models import ActorKind
-from event_trigger.web.trail import MOST_FAILED, OTHERS, Actor, TrailSession, acting
 from tests.support.destinations import fire, list_deliveries, make_destination
 from tests.support.keys import holding, make_key
 from tests.support.logins import ask_for_tokens, refresh, sign_in
@@ -306,7 +306,7 @@ async def test_it_is_read_page_by_page_and_by_what_it_is_about(
 async def test_what_the_operator_does_is_there(service: Service) -> None:
     engine = create_engine(service.database_url)
     with acting(Actor(ActorKind.OPERATOR, command="user password")):
-        sessions = create_sessions(engine, TrailSession)
+        sessions = create_sessions(engine, AuditedSession)
         await set_password(sessions, quick_passwords(), email="bob@example.com", password="another")
     await engine.dispose()
 

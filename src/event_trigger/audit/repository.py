@@ -8,8 +8,8 @@ from sqlalchemy import ColumnElement, Text, cast, delete, func, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstrumentedAttribute
 
+from event_trigger.db.keyset import Page, fetch_page
 from event_trigger.models import AuditEntry
-from event_trigger.web.pagination import Page, fetch_page
 
 
 def _size_of(column: InstrumentedAttribute[dict[str, Any] | None]) -> ColumnElement[int]:

@@ -11,7 +11,7 @@ from typing import Annotated, TypeVar
 from fastapi import Depends, Request
 
 from event_trigger.errors import Problem
-from event_trigger.web.services import service
+from event_trigger.web.state import service
 
 AT_ONCE = 2
 TURN_WITHIN = 1.0  # seconds
@@ -21,7 +21,7 @@ _GIVES_WAY_AFTER = 0.001  # seconds
 T = TypeVar("T")
 
 
-class TooManyQuestions(Problem):
+class TooManyExpensiveCalls(Problem):
     status, slug, title = 429, "too-many-questions", "Too many expensive questions at once"
     default_detail = (
         f"You have {AT_ONCE} previews, explanations, accounts or exports running already. Wait for"
@@ -41,7 +41,7 @@ def _give_way() -> None:
 _THREAD = ThreadPoolExecutor(1, thread_name_prefix="question", initializer=_give_way)
 
 
-class Questions:
+class CpuBound:
     """The questions that are being answered in one process, by user."""
 
     def __init__(self) -> None:
@@ -53,7 +53,7 @@ class Questions:
     async def turn(self, user_id: int) -> AsyncIterator[None]:
         """Waits a moment for one of the user's turns; raises TooManyQuestions if none is free."""
         if self._asked[user_id] >= AT_ONCE + MOST_WAITING:
-            raise TooManyQuestions
+            raise TooManyExpensiveCalls
         self._asked[user_id] += 1
         turns = self._turns.setdefault(user_id, asyncio.Semaphore(AT_ONCE))
         try:
@@ -70,7 +70,9 @@ class Questions:
     async def compute(self, work: Callable[[], T]) -> T:
         """Runs `work` in a thread; to be called in a turn, and while no connection is held."""
         if self._computing > MOST_WAITING:
-            raise TooManyQuestions("Too many people ask expensive questions right now. Try again.")
+            raise TooManyExpensiveCalls(
+                "Too many people ask expensive questions right now. Try again."
+            )
         self._computing += 1
         try:
             return await asyncio.get_running_loop().run_in_executor(_THREAD, work)
@@ -83,11 +85,11 @@ async def _acquire(turns: asyncio.Semaphore) -> None:
         async with asyncio.timeout(TURN_WITHIN):
             await turns.acquire()
     except TimeoutError:
-        raise TooManyQuestions from None
+        raise TooManyExpensiveCalls from None
 
 
-async def get_questions(request: Request) -> Questions:
-    return service(request, Questions)
+async def get_cpu_bound(request: Request) -> CpuBound:
+    return service(request, CpuBound)
 
 
-QuestionsDep = Annotated[Questions, Depends(get_questions)]
+CpuBoundDep = Annotated[CpuBound, Depends(get_cpu_bound)]

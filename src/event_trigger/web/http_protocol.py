@@ -16,8 +16,8 @@ from uvicorn.protocols.http.httptools_impl import (
 )
 
 from event_trigger.errors import RequestTimedOut
+from event_trigger.web.log_paths import loggable
 from event_trigger.web.middleware import SAFE_HEADERS
-from event_trigger.web.paths import loggable
 from event_trigger.web.problems import answer
 
 log = structlog.get_logger()
@@ -29,7 +29,7 @@ def _written(response: Response) -> bytes:
     return b"".join([*lines, b"\r\n", response.body])
 
 
-class Connection(HttpToolsProtocol):
+class HttpProtocol(HttpToolsProtocol):
     """Speaks HTTP as uvicorn does, and waits `patience` seconds for the other side, not longer.
 
     A request that arrives in one piece, and is answered in less than the transport's buffer, costs

@@ -148,11 +148,11 @@ async def _counted(session: AsyncSession, whence: ColumnElement[bool], email: st
     return True
 
 
-class TrailSession(Session):
+class AuditedSession(Session):
     """A session whose changes are recorded when somebody acts."""
 
 
-@event.listens_for(TrailSession, "after_flush")
+@event.listens_for(AuditedSession, "after_flush")
 def _record_changes(session: Session, _: object) -> None:
     actor = _acting.get()
     if actor is None:

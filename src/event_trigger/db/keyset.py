@@ -4,17 +4,28 @@ What a filter leaves open (the kinds of events, the statuses, the shards) are so
 are merged: so one index serves each combination of filters, and nothing has to be sorted.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import product
 from typing import Any, Generic, TypeVar
 
-from sqlalchemy import BigInteger, Executable, Integer, TextClause, bindparam, column, select, text
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Executable,
+    Integer,
+    Select,
+    TextClause,
+    bindparam,
+    column,
+    select,
+    text,
+)
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from event_trigger.models import SHARDS
-from event_trigger.models.base import Base
-from event_trigger.web.schemas import LARGEST_ID
+from event_trigger.models.base import LARGEST_ID, Base
 
 UP_TO_NEWEST = "id <= CAST(:newest AS bigint)"
 EACH_SHARD = tuple(f"shard = {shard}" for shard in range(SHARDS))
@@ -22,18 +33,22 @@ EACH_SHARD = tuple(f"shard = {shard}" for shard in range(SHARDS))
 LARGEST_PAGE = 4 * 1024 * 1024  # bytes of JSON that users wrote; a page may be shorter for it
 
 
-T = TypeVar("T", bound=Base)
+_PLAN_ONCE = text("SELECT set_config('plan_cache_mode', 'force_generic_plan', true)")
+LARGEST_LIMIT = 1000  # rows of a page
+
+T = TypeVar("T")
+Row = TypeVar("Row", bound=Base)
 
 
 @dataclass(frozen=True, slots=True)
-class Listed(Generic[T]):
+class Listed(Generic[Row]):
     """A table as it is listed: the order, the columns that users fill and those not shown at all.
 
     The large ones come only with the rows that fit in a page: the first, and as many more as are
     not larger together than a page may be. `source` is what is read from, if not the table alone.
     """
 
-    entity: type[T]
+    entity: type[Row]
     order: str
     large: tuple[str, ...] = ()
     left_out: tuple[str, ...] = ()
@@ -41,7 +56,7 @@ class Listed(Generic[T]):
 
 
 @dataclass(frozen=True, slots=True)
-class Newest(Generic[T]):
+class Newest(Generic[Row]):
     """A statement that answers rows and their sizes, for `fetch_newest`."""
 
     statement: Executable
@@ -81,12 +96,12 @@ def up_to(before: int | None) -> int:
 
 @cache
 def newest(
-    listed: Listed[T],
+    listed: Listed[Row],
     lanes: tuple[str, ...],
     conditions: tuple[str, ...] = (),
     *,
     by: tuple[str, ...] = (),
-) -> Newest[T]:
+) -> Newest[Row]:
     """At most `:most` rows that meet a lane's conditions and all others, with their sizes.
 
     The columns `by` which a lane is sorted first have one value in each. What is handed over
@@ -123,3 +138,75 @@ def _statement(
         f" FROM (SELECT *, {running} FROM ({sized} ORDER BY {order} LIMIT :most) AS page) AS paged"
         f" ORDER BY {order}"
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[T]):
+    """Some rows, and whether there are more behind them."""
+
+    rows: Sequence[T]
+    more: bool
+
+
+async def fetch_rows(
+    session: AsyncSession,
+    statement: Select[T],
+    *,
+    limit: int,
+    options: Mapping[str, Any] | None = None,
+) -> Page[T]:
+    """As `fetch_page`, for rows that are small, whatever users write."""
+    rows = (
+        await session.scalars(statement.limit(limit + 1), execution_options=options or {})
+    ).all()
+    return Page(rows[:limit], more=len(rows) > limit)
+
+
+async def plan_once(session: AsyncSession) -> None:
+    """Has PostgreSQL plan what follows in the transaction for all values, not for each anew.
+
+    Planning for many lanes or partitions takes up to ten times as long as reading them, and any
+    plan is the same indexes in order.
+    """
+    await session.execute(_PLAN_ONCE)
+
+
+async def fetch_newest(
+    session: AsyncSession,
+    newest: Newest[Row],
+    values: Mapping[str, Any],
+    *,
+    limit: int,
+    options: Mapping[str, Any] | None = None,
+) -> Page[Row]:
+    """As many as fit, so that no page fills the memory."""
+    found = await session.execute(
+        newest.statement, {**values, "most": limit + 1}, execution_options=options or {}
+    )
+    rows = found.all()
+    fitting = rows_that_fit((size for _, size in rows), limit=limit)
+    return Page([row for row, _ in rows[:fitting]], more=len(rows) > fitting)
+
+
+async def fetch_page(
+    session: AsyncSession, statement: Select[T], *, size: ColumnElement[Any], limit: int
+) -> Page[T]:
+    """Asks for the `size` in bytes of each row first, so that no page fills the memory."""
+    sizing = statement.with_only_columns(size).limit(limit + 1)
+    sizes = (await session.scalars(sizing)).all()
+    fitting = rows_that_fit(sizes, limit=limit)
+    if not fitting:
+        return Page((), more=False)
+    rows = await session.scalars(statement.limit(fitting))
+    return Page(rows.all(), more=len(sizes) > fitting)
+
+
+def rows_that_fit(sizes: Iterable[int], *, limit: int) -> int:
+    """How many rows, of these sizes in bytes, make a page: one at least, if there is one."""
+    fitting = total = 0
+    for size in sizes:
+        total += size
+        if fitting == limit or (fitting and total > LARGEST_PAGE):
+            break
+        fitting += 1
+    return fitting

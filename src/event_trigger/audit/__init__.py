@@ -1,0 +1,1 @@
+"""The audit log: each change, its actor, time, address and difference."""

@@ -1,0 +1,24 @@
+"""An entry of the audit log over HTTP."""
+
+from typing import Any
+
+from pydantic import Field
+
+from event_trigger.models import ActorKind
+from event_trigger.web.schemas import Instant, ResponseModel
+
+
+class AuditRead(ResponseModel):
+    id: int
+    at: Instant
+    actor: ActorKind = Field(description="How it was known who it was.")
+    user_id: int | None
+    key_id: int | None
+    address: str | None
+    request_id: str | None
+    action: str = Field(description="The operation's id, or the operator's command.")
+    target: str | None = Field(examples=["trigger"])
+    target_id: int | None
+    refused: bool
+    before: dict[str, Any] | None = Field(description="What differs, as it was.")
+    after: dict[str, Any] | None = Field(description="As it is now; secrets are not shown.")
