@@ -13,10 +13,10 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from event_trigger import __version__
 from event_trigger.accounting.audit import Audit, audit
 from event_trigger.audit.recorder import Actor, AuditedSession, acting
-from event_trigger.auth.accounts import add_user, disable_user, set_password
-from event_trigger.auth.addresses import normalise_email
-from event_trigger.auth.new_passwords import check_new_password
-from event_trigger.auth.passwords import Passwords
+from event_trigger.auth.email_addresses import normalise_email
+from event_trigger.auth.passwords.hashing import PasswordHasher
+from event_trigger.auth.passwords.policy import check_new_password
+from event_trigger.auth.users import add_user, disable_user, set_password
 from event_trigger.bootstrap import SettingsError, reaching_database, signed
 from event_trigger.config import Settings
 from event_trigger.db.citus.distribute import distribute, planned
@@ -238,11 +238,11 @@ def _user(wanted: argparse.Namespace) -> Work[str]:
             case "add":
                 role = Role.ADMIN if wanted.admin else Role.USER
                 user = await add_user(
-                    sessions, Passwords(), email=email, password=password, role=role
+                    sessions, PasswordHasher(), email=email, password=password, role=role
                 )
                 return f"{user.email} is now user {user.id} ({role})."
             case "password":
-                await set_password(sessions, Passwords(), email=email, password=password)
+                await set_password(sessions, PasswordHasher(), email=email, password=password)
                 return (
                     f"{email} has a new password, and all older logins have ended."
                     " API keys stay: see GET /auth/keys."

@@ -13,14 +13,14 @@ from fastapi.routing import APIRoute
 
 from event_trigger import __version__
 from event_trigger.accounting import router as accounting
-from event_trigger.admin import router as admin
-from event_trigger.auth import router as auth
+from event_trigger.auth.admin import router as admin
+from event_trigger.auth.keys import router as keys
+from event_trigger.auth.logins import router as logins
 from event_trigger.deliveries import router as deliveries
 from event_trigger.destinations import router as destinations
 from event_trigger.dispatch import router as dispatch
 from event_trigger.events import router as events
 from event_trigger.hooks import router as hooks
-from event_trigger.keys import router as keys
 from event_trigger.live import router as live
 from event_trigger.preview import router as preview
 from event_trigger.triggers import router as triggers
@@ -41,8 +41,8 @@ record, exactly once, however many replicas run.
 Errors are `application/problem+json` (RFC 9457). Times are RFC 3339 in UTC.
 """
 _ROUTERS = (
-    auth.forms,
-    auth.router,
+    logins.forms,
+    logins.router,
     keys.router,
     admin.router,
     triggers.router,

@@ -12,10 +12,10 @@ from starlette.middleware import Middleware
 from event_trigger.api import built_api
 from event_trigger.audit.middleware import AuditMiddleware
 from event_trigger.audit.recorder import AuditedSession
-from event_trigger.auth.credentials import Credentials
-from event_trigger.auth.gate import Gate
-from event_trigger.auth.passwords import Passwords
-from event_trigger.auth.throttle import Registrations
+from event_trigger.auth.credential_cache import CredentialCache
+from event_trigger.auth.early_auth import EarlyAuthMiddleware
+from event_trigger.auth.logins.throttle import Registrations
+from event_trigger.auth.passwords.hashing import PasswordHasher
 from event_trigger.auth.tokens import Tokens
 from event_trigger.config import Settings
 from event_trigger.db.clock import DatabaseClock
@@ -59,7 +59,7 @@ LARGEST_SIGN_IN = 16 * 1024  # parsing takes the event loop, and there anybody m
 def create_app(
     settings: Settings,
     *,
-    passwords: Passwords | None = None,
+    passwords: PasswordHasher | None = None,
     names: Names | None = None,
     host: Host | None = None,
 ) -> FastAPI:
@@ -85,7 +85,7 @@ def create_app(
     )
     sender = Sender(guard, names.lookup)
     tokens, clock = _tokens_of(settings), DatabaseClock(sessions)
-    credentials = Credentials(sessions, tokens, clock)
+    credentials = CredentialCache(sessions, tokens, clock)
     group_commit = GroupCommit(sessions)
     hook_calls = HookCalls(HookFinder(sessions), vault, clock)
     rates = Rates(per_key=settings.fire_rate_per_key, per_trigger=settings.fire_rate_per_trigger)
@@ -150,13 +150,13 @@ def create_app(
                 group_commit=group_commit,
                 rates=rates,
             ),
-            Middleware(Gate, credentials=credentials),
+            Middleware(EarlyAuthMiddleware, credentials=credentials),
         ],
     )
     app.state.services = Services(
         settings,
         sessions,
-        passwords or Passwords(),
+        passwords or PasswordHasher(),
         Registrations(sessions),
         tokens,
         clock,

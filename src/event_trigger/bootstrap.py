@@ -9,10 +9,10 @@ from pathlib import Path
 from pydantic import SecretStr
 
 from event_trigger.audit.recorder import Actor, AuditedSession, acting
-from event_trigger.auth.accounts import add_first_admin, has_users
-from event_trigger.auth.addresses import normalise_email
-from event_trigger.auth.new_passwords import check_new_password
-from event_trigger.auth.passwords import Passwords
+from event_trigger.auth.email_addresses import normalise_email
+from event_trigger.auth.passwords.hashing import PasswordHasher
+from event_trigger.auth.passwords.policy import check_new_password
+from event_trigger.auth.users import add_first_admin, has_users
 from event_trigger.config import MINIMUM_SECRET_BYTES, Settings
 from event_trigger.db.embedded.down_flag import down_flag_of
 from event_trigger.db.embedded.server import (
@@ -182,7 +182,7 @@ async def _make_admin(sessions: Sessions, wanted: _Wanted | None) -> FirstAdmin 
     if wanted is None or await has_users(sessions):
         return None
     email, password = _acceptable(wanted)
-    if not await add_first_admin(sessions, Passwords(), email=email, password=password):
+    if not await add_first_admin(sessions, PasswordHasher(), email=email, password=password):
         return None
     return FirstAdmin(email, None if wanted.is_given else password)
 

@@ -11,8 +11,8 @@ from sqlalchemy import URL
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from event_trigger.audit.repository import AuditLog
+from event_trigger.auth.logins.throttle import Failures
 from event_trigger.auth.repository import Logins
-from event_trigger.auth.throttle import Failures
 from event_trigger.clock import utc_now
 from event_trigger.config import Settings
 from event_trigger.db.clock import database_now

@@ -8,7 +8,7 @@ import pytest
 
 from event_trigger.audit.recorder import MOST_FAILED, OTHERS, Actor, AuditedSession, acting
 from event_trigger.audit.repository import AuditLog
-from event_trigger.auth.accounts import set_password
+from event_trigger.auth.users import set_password
 from event_trigger.db.clock import database_now
 from event_trigger.db.engine import create_engine, create_sessions
 from event_trigger.jobs import AUDIT_KEPT_FOR

@@ -9,9 +9,9 @@ import pytest
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
 
-from event_trigger.auth.accounts import disable_user, set_password
-from event_trigger.auth.credentials import Credentials
+from event_trigger.auth.credential_cache import CredentialCache
 from event_trigger.auth.tokens import Tokens
+from event_trigger.auth.users import disable_user, set_password
 from event_trigger.db.clock import DatabaseClock
 from event_trigger.db.engine import Sessions
 from tests.support.keys import holding, make_key
@@ -156,7 +156,9 @@ async def test_those_who_call_often_cost_one_query_a_second_at_the_most(sessions
         nonlocal asked
         asked += "logins" in statement
 
-    credentials = Credentials(sessions, Tokens(SECRET), DatabaseClock(sessions), clock=lambda: now)
+    credentials = CredentialCache(
+        sessions, Tokens(SECRET), DatabaseClock(sessions), clock=lambda: now
+    )
     event.listen(Engine, "before_cursor_execute", count)
     try:
         for _ in range(3):
@@ -180,7 +182,7 @@ async def test_those_who_call_often_cost_one_query_a_second_at_the_most(sessions
 
 
 async def test_an_answer_from_before_a_revocation_is_not_kept(sessions: Sessions) -> None:
-    credentials = Credentials(sessions, Tokens(SECRET), DatabaseClock(sessions))
+    credentials = CredentialCache(sessions, Tokens(SECRET), DatabaseClock(sessions))
     await credentials.identify(token_of(ADA))  # it knows the time
     asking = asyncio.create_task(credentials.identify(token_of(BOB)))
     await asyncio.sleep(0)  # it has been asked for, and not been answered

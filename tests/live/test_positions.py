@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from event_trigger.auth.credentials import Credentials
+from event_trigger.auth.credential_cache import CredentialCache
 from event_trigger.auth.tokens import Tokens
 from event_trigger.clock import utc_now
 from event_trigger.db.clock import DatabaseClock
@@ -121,7 +121,7 @@ async def test_an_event_with_the_number_of_another_server_counts_as_gone(
 async def test_a_stream_does_not_wait_for_a_number_of_another_server(sessions: Sessions) -> None:
     """Its reader comes back with an id, and is told what is kept."""
     hub = Hub(connections=10)
-    credentials = Credentials(sessions, Tokens(SECRET), DatabaseClock(sessions))
+    credentials = CredentialCache(sessions, Tokens(SECRET), DatabaseClock(sessions))
     principal = await credentials.identify(token_of(ADA))
     assert principal is not None
 

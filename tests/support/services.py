@@ -16,10 +16,10 @@ from sqlalchemy import update
 from sqlalchemy.ext.asyncio import async_sessionmaker
 
 from event_trigger.app import create_app
-from event_trigger.auth.accounts import add_user
-from event_trigger.auth.passwords import Passwords
+from event_trigger.auth.passwords.hashing import PasswordHasher
 from event_trigger.auth.repository import Logins
 from event_trigger.auth.tokens import Tokens
+from event_trigger.auth.users import add_user
 from event_trigger.config import Settings
 from event_trigger.db.engine import create_engine, create_sessions
 from event_trigger.db.migrate import migrate
@@ -38,8 +38,8 @@ _PEOPLE = {
 }
 
 
-def quick_passwords() -> Passwords:
-    return Passwords(PasswordHash((Argon2Hasher(time_cost=1, memory_cost=8, parallelism=1),)))
+def quick_passwords() -> PasswordHasher:
+    return PasswordHasher(PasswordHash((Argon2Hasher(time_cost=1, memory_cost=8, parallelism=1),)))
 
 
 def make_settings(database_url: str, **changes: Any) -> Settings:

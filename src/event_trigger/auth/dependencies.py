@@ -7,11 +7,10 @@ from fastapi import Depends, Request, Security
 from fastapi.security import APIKeyHeader, OAuth2PasswordBearer, SecurityScopes
 
 from event_trigger.audit.recorder import identified, record_refused
-from event_trigger.auth.api_keys import check_login
-from event_trigger.auth.credentials import Credentials
-from event_trigger.auth.gate import principal_in
-from event_trigger.auth.passwords import Passwords
-from event_trigger.auth.principal import Principal
+from event_trigger.auth.credential_cache import CredentialCache
+from event_trigger.auth.early_auth import principal_in
+from event_trigger.auth.passwords.hashing import PasswordHasher
+from event_trigger.auth.principal import Principal, check_login
 from event_trigger.auth.scopes import IN_WORDS, LimitedKey, MissingScope, Scope
 from event_trigger.auth.tokens import Tokens
 from event_trigger.errors import Unauthorized
@@ -40,17 +39,17 @@ async def get_tokens(request: Request) -> Tokens:
     return service(request, Tokens)
 
 
-async def get_passwords(request: Request) -> Passwords:
-    return service(request, Passwords)
+async def get_passwords(request: Request) -> PasswordHasher:
+    return service(request, PasswordHasher)
 
 
-async def get_credentials(request: Request) -> Credentials:
-    return service(request, Credentials)
+async def get_credentials(request: Request) -> CredentialCache:
+    return service(request, CredentialCache)
 
 
 TokensDep = Annotated[Tokens, Depends(get_tokens)]
-PasswordsDep = Annotated[Passwords, Depends(get_passwords)]
-CredentialsDep = Annotated[Credentials, Depends(get_credentials)]
+PasswordsDep = Annotated[PasswordHasher, Depends(get_passwords)]
+CredentialsDep = Annotated[CredentialCache, Depends(get_credentials)]
 
 
 async def get_principal(

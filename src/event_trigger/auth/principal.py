@@ -6,6 +6,7 @@ from uuid import UUID
 
 from event_trigger.auth.scopes import Scope
 from event_trigger.auth.tokens import AccessClaims
+from event_trigger.errors import Forbidden
 from event_trigger.models import Role
 
 Credential = AccessClaims | bytes  # what an access token claims, or the hash of an API key
@@ -42,3 +43,13 @@ class Principal:
 
     def may_see(self, trigger_id: int) -> bool:
         return self.trigger_ids is None or trigger_id in self.trigger_ids
+
+
+class ForLogins(Forbidden):
+    slug, title = "for-logins-only", "For people who have signed in"
+    default_detail = "Sign in for this: an API key cannot make, see or end credentials."
+
+
+def check_login(principal: Principal) -> None:
+    if principal.login_id is None:
+        raise ForLogins

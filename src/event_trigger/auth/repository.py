@@ -1,6 +1,6 @@
 """Users, logins, refresh tokens and API keys in the database."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from event_trigger.db.keyset import Page, fetch_rows
 from event_trigger.db.notify import CREDENTIALS_CHANGED, notify
-from event_trigger.models import ApiKey, Login, RefreshToken, Role, User
+from event_trigger.models import ApiKey, Login, RefreshToken, Role, Trigger, User, shard_of
 
 _PRECISION = timedelta(minutes=1)
 
@@ -155,6 +155,13 @@ def _holds_only(scopes: Iterable[str] | None) -> ColumnElement[bool]:
 @dataclass(frozen=True)
 class ApiKeys:
     session: AsyncSession
+
+    async def list_known_triggers(self, owner_id: int, ids: Collection[int]) -> set[int]:
+        """Gives those of these ids that are triggers of the owner."""
+        statement = select(Trigger.id).where(
+            Trigger.shard == shard_of(owner_id), Trigger.owner_id == owner_id, Trigger.id.in_(ids)
+        )
+        return set((await self.session.scalars(statement)).all())
 
     async def add(self, key: ApiKey) -> None:
         self.session.add(key)

@@ -4,8 +4,8 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
-from event_trigger.auth.addresses import normalise_email
-from event_trigger.auth.new_passwords import LONGEST, SHORTEST, check_new_password
+from event_trigger.auth.email_addresses import normalise_email
+from event_trigger.auth.passwords.policy import LONGEST, SHORTEST, check_new_password
 from event_trigger.auth.scopes import Scope
 from event_trigger.models import Role
 from event_trigger.web.schemas import LARGEST_ID, Instant, RequestModel, ResponseModel, Text

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from event_trigger.auth.credentials import Credentials
-from event_trigger.auth.gate import principal_in
+from event_trigger.auth.credential_cache import CredentialCache
+from event_trigger.auth.early_auth import principal_in
 from event_trigger.auth.principal import Principal
 from event_trigger.auth.scopes import Scope as Right
 from event_trigger.db.engine import is_outage
@@ -54,7 +54,7 @@ class _Caller:
 @dataclass(frozen=True, slots=True)
 class FastPath:
     app: ASGIApp
-    credentials: Credentials
+    credentials: CredentialCache
     owners: Owners
     group_commit: GroupCommit
     rates: Rates

@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from event_trigger.auth.credentials import hash_of
+from event_trigger.auth.credential_cache import hash_of
 from event_trigger.db.clock import DatabaseClock
 from event_trigger.db.shards import OwnedId
 from event_trigger.deliveries.hops import parse_hops

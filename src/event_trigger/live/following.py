@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from event_trigger.auth.credentials import Credentials
+from event_trigger.auth.credential_cache import CredentialCache
 from event_trigger.auth.principal import Principal
 from event_trigger.db.clock import database_now
 from event_trigger.db.engine import Sessions, is_outage
@@ -53,7 +53,7 @@ class Follower:
 
     sessions: Sessions
     hub: Hub
-    credentials: Credentials
+    credentials: CredentialCache
     principal: Principal
     wanted: Callable[[datetime], EventFilter]
 

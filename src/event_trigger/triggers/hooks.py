@@ -9,7 +9,7 @@ from typing import Any, assert_never
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from event_trigger.audit.recorder import REPLACED, record
-from event_trigger.auth.credentials import hash_of
+from event_trigger.auth.credential_cache import hash_of
 from event_trigger.db.clock import database_now
 from event_trigger.db.shards import OwnedId
 from event_trigger.errors import Conflict, NotFound

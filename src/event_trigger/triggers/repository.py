@@ -71,13 +71,6 @@ class Triggers:
             await plan_once(self.session)
         return await fetch_newest(self.session, statement, values, limit=limit, options=options)
 
-    async def list_known(self, owner_id: int, ids: Collection[int]) -> set[int]:
-        """Which of these triggers the owner has."""
-        statement = select(Trigger.id).where(
-            Trigger.shard == shard_of(owner_id), Trigger.owner_id == owner_id, Trigger.id.in_(ids)
-        )
-        return set((await self.session.scalars(statement)).all())
-
     async def list_known_destinations(self, owner_id: int, ids: Sequence[int]) -> set[int]:
         """Which of these destinations the owner has; none of them can be deleted meanwhile."""
         statement = (

@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
-from event_trigger.auth.api_keys import MOST_KEYS
+from event_trigger.auth.keys.lifecycle import MOST_KEYS
 from tests.support.destinations import fire, list_deliveries, make_destination
 from tests.support.keys import ALL_SCOPES, holding, make_key
 from tests.support.logins import refresh, sign_in, tokens_of

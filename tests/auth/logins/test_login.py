@@ -10,11 +10,11 @@ from pwdlib import PasswordHash
 from pwdlib.hashers.argon2 import Argon2Hasher
 from sqlalchemy import func, select
 
-from event_trigger.auth import logins
-from event_trigger.auth.accounts import add_first_admin, disable_user, set_password
-from event_trigger.auth.passwords import Passwords
+from event_trigger.auth.logins import lifecycle
+from event_trigger.auth.passwords.hashing import PasswordHasher
 from event_trigger.auth.repository import Logins
 from event_trigger.auth.tokens import Tokens
+from event_trigger.auth.users import add_first_admin, disable_user, set_password
 from event_trigger.clock import utc_now
 from event_trigger.db.engine import Sessions
 from event_trigger.errors import NotFound
@@ -25,7 +25,7 @@ from tests.support.problems import places_of, problem_of
 from tests.support.services import ADA, PASSWORD, SECRET, Service, quick_passwords
 
 ADAS = "ada@example.com"
-ADA_SAYS = logins.SignIn(ADAS, ADAS, PASSWORD, "192.0.2.1", None)
+ADA_SAYS = lifecycle.SignIn(ADAS, ADAS, PASSWORD, "192.0.2.1", None)
 FORM = {"content-type": "application/x-www-form-urlencoded"}
 
 
@@ -38,7 +38,7 @@ def multipart(text: bytes, *, charset: str = "utf-8") -> tuple[bytes, dict[str, 
     }
 
 
-class Meanwhile(Passwords):
+class Meanwhile(PasswordHasher):
     """Hashing that takes long enough for something else to happen."""
 
     def __init__(self, happens: Callable[[], Awaitable[None]]) -> None:
@@ -248,8 +248,8 @@ async def test_a_login_with_the_old_password_does_not_outlive_a_change_during_it
 
     slow = Meanwhile(password_changes)
 
-    with pytest.raises(logins.WrongLogin):
-        await logins.sign_in(sessions, slow, Tokens(SECRET), ADA_SAYS)
+    with pytest.raises(lifecycle.WrongLogin):
+        await lifecycle.sign_in(sessions, slow, Tokens(SECRET), ADA_SAYS)
 
     assert await _count_live_logins(sessions) == 0
 
@@ -260,8 +260,8 @@ async def test_a_user_who_is_disabled_during_the_check_gets_no_login(sessions: S
 
     slow = Meanwhile(is_disabled)
 
-    with pytest.raises(logins.WrongLogin):
-        await logins.sign_in(sessions, slow, Tokens(SECRET), ADA_SAYS)
+    with pytest.raises(lifecycle.WrongLogin):
+        await lifecycle.sign_in(sessions, slow, Tokens(SECRET), ADA_SAYS)
 
     assert await _count_live_logins(sessions) == 0
 

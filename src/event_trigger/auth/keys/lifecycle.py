@@ -5,13 +5,13 @@ from datetime import timedelta
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from event_trigger.auth.credentials import KEY_PREFIX, hash_of
+from event_trigger.auth.credential_cache import KEY_PREFIX, hash_of
 from event_trigger.auth.principal import Principal
 from event_trigger.auth.repository import ApiKeys, Logins, Users
 from event_trigger.auth.schemas import ApiKeyCreate
 from event_trigger.auth.scopes import MissingScope, Scope, held
 from event_trigger.db.clock import database_now
-from event_trigger.errors import Conflict, Forbidden, Invalid, NotFound, Unauthorized
+from event_trigger.errors import Conflict, Invalid, NotFound, Unauthorized
 from event_trigger.models import ApiKey, Role
 
 MOST_KEYS = 100
@@ -45,16 +45,6 @@ def seen_by(principal: Principal) -> frozenset[Scope] | None:
     A narrowed login sees, and ends, only what it could have made.
     """
     return principal.scopes if principal.is_narrowed else None
-
-
-class ForLogins(Forbidden):
-    slug, title = "for-logins-only", "For people who have signed in"
-    default_detail = "Sign in for this: an API key cannot make, see or end credentials."
-
-
-def check_login(principal: Principal) -> None:
-    if principal.login_id is None:
-        raise ForLogins
 
 
 async def check_fresh(session: AsyncSession, principal: Principal) -> frozenset[Scope]:

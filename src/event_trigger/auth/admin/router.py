@@ -5,20 +5,15 @@ from typing import Annotated
 from fastapi import Query, Request, Response
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from event_trigger.admin.schemas import UserUpdate
 from event_trigger.audit.recorder import record_refused
 from event_trigger.audit.repository import AuditFilter, AuditLog
 from event_trigger.audit.schemas import AuditRead
-from event_trigger.auth.accounts import (
-    AccountChange,
-    LastAdmin,
-    NoLongerAdmin,
-    change_account,
-)
+from event_trigger.auth.admin.schemas import UserUpdate
 from event_trigger.auth.dependencies import UNLIMITED, CredentialsDep, PrincipalDep, needs
 from event_trigger.auth.repository import Users
 from event_trigger.auth.schemas import UserRead
 from event_trigger.auth.scopes import Scope
+from event_trigger.auth.users import AccountChange, LastAdmin, NoLongerAdmin, change_account
 from event_trigger.db.keyset import Page
 from event_trigger.errors import (
     Conflict,

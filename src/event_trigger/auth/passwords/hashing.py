@@ -19,7 +19,7 @@ _THREADS = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="password")
 T = TypeVar("T")
 
 
-class Crowded(Problem):
+class TooManySignIns(Problem):
     """Answers 429: what waits here now will take half a minute."""
 
     status, slug, title = 429, "too-many-logins", "Too many logins at once"
@@ -29,7 +29,7 @@ class Crowded(Problem):
         super().__init__(headers={"Retry-After": "5"})
 
 
-class Passwords:
+class PasswordHasher:
     """One process's hashing; `hasher` sets the cost."""
 
     def __init__(self, hasher: PasswordHash | None = None) -> None:
@@ -42,7 +42,7 @@ class Passwords:
     async def place(self) -> AsyncIterator[None]:
         """Waits for one's turn; raises Crowded where that would take too long."""
         if self._waiting >= MOST_WAITING:
-            raise Crowded
+            raise TooManySignIns
         self._waiting += 1
         try:
             await self._places.acquire()

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from event_trigger.auth.throttle import (
+from event_trigger.auth.logins.throttle import (
     OF_ACCOUNT,
     OF_ADDRESS,
     OF_REGISTRATION,

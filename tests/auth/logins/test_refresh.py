@@ -4,7 +4,7 @@ import asyncio
 
 import httpx
 
-from event_trigger.auth.accounts import disable_user
+from event_trigger.auth.users import disable_user
 from event_trigger.db.engine import Sessions
 from tests.support.databases import connect
 from tests.support.logins import Tokens, refresh, sign_in, tokens_of, used_earlier, who_am_i

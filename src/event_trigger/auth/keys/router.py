@@ -2,8 +2,8 @@
 
 from fastapi import Request, Response
 
-from event_trigger.auth import api_keys
 from event_trigger.auth.dependencies import CredentialsDep, LoginDep
+from event_trigger.auth.keys import lifecycle
 from event_trigger.auth.principal import Principal
 from event_trigger.auth.repository import ApiKeys
 from event_trigger.auth.schemas import ApiKeyCreate, ApiKeyCreated, ApiKeyRead
@@ -15,7 +15,6 @@ from event_trigger.errors import (
     Unauthorized,
     UnsupportedMediaType,
 )
-from event_trigger.triggers.repository import Triggers
 from event_trigger.web.pagination import (
     DEFAULT_LIMIT,
     CursorText,
@@ -50,9 +49,9 @@ async def create_key(
     sign in again). A key never holds more than its maker, ends with them, and expires after 365
     days unless `expires_at` says otherwise.
     """
-    holds = await api_keys.check_fresh(session, login)
+    holds = await lifecycle.check_fresh(session, login)
     await _check_triggers(session, login, body)
-    made, key = await api_keys.make(session, login.user_id, holds, body)
+    made, key = await lifecycle.make(session, login.user_id, holds, body)
     response.headers["Location"] = f"/auth/keys/{made.id}"
     return ApiKeyCreated(**ApiKeyRead.model_validate(made).model_dump(), key=key)
 
@@ -61,7 +60,7 @@ async def _check_triggers(session: SessionDep, maker: Principal, body: ApiKeyCre
     """A key's triggers are its owner's: an admin's key sees everybody's only without a limit."""
     if body.trigger_ids is None:
         return
-    known = await Triggers(session).list_known(maker.user_id, body.trigger_ids)
+    known = await ApiKeys(session).list_known_triggers(maker.user_id, body.trigger_ids)
     for place, wanted in enumerate(body.trigger_ids):
         if wanted not in known:
             raise Invalid.at(["trigger_ids", place], "There is no such trigger.")
@@ -82,7 +81,7 @@ async def list_keys(
     """
     page = await ApiKeys(session).list_page(
         login.owner_id,
-        within=api_keys.seen_by(login),
+        within=lifecycle.seen_by(login),
         before=id_cursor(cursor),
         limit=limit,
     )
@@ -102,5 +101,5 @@ async def delete_key(
 ) -> None:
     """Within a second it is worthless, on every replica."""
     async with sessions.begin() as session:
-        user_id = await api_keys.end(session, login, key_id)
+        user_id = await lifecycle.end(session, login, key_id)
     credentials.forget(str(user_id))

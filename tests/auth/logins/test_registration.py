@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from event_trigger.auth.accounts import add_user
+from event_trigger.auth.users import add_user
 from event_trigger.db.engine import create_engine, create_sessions
 from event_trigger.models import Role
 from tests.support.databases import connect

@@ -6,8 +6,8 @@ from datetime import datetime
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from event_trigger.audit.recorder import record
-from event_trigger.auth.addresses import as_account
-from event_trigger.auth.passwords import Passwords
+from event_trigger.auth.email_addresses import as_account
+from event_trigger.auth.passwords.hashing import PasswordHasher
 from event_trigger.auth.repository import ApiKeys, Logins, Users
 from event_trigger.db.clock import database_now
 from event_trigger.db.engine import Sessions
@@ -35,7 +35,7 @@ class AccountChange:
 
 
 async def add_user(
-    sessions: Sessions, passwords: Passwords, *, email: str, password: str, role: Role
+    sessions: Sessions, passwords: PasswordHasher, *, email: str, password: str, role: Role
 ) -> User:
     """Hashes outside any transaction; raises Conflict when the address is taken."""
     password_hash = await passwords.hash(password)
@@ -49,7 +49,7 @@ async def add_user(
 
 
 async def set_password(
-    sessions: Sessions, passwords: Passwords, *, email: str, password: str
+    sessions: Sessions, passwords: PasswordHasher, *, email: str, password: str
 ) -> None:
     """Changes a password and ends all logins made with the old one; API keys stay."""
     password_hash = await passwords.hash(password)
@@ -119,7 +119,7 @@ async def has_users(sessions: Sessions) -> bool:
 
 
 async def add_first_admin(
-    sessions: Sessions, passwords: Passwords, *, email: str, password: str
+    sessions: Sessions, passwords: PasswordHasher, *, email: str, password: str
 ) -> bool:
     """Makes the first admin if there is no user at all; says whether it did."""
     if await has_users(sessions):

@@ -3,7 +3,7 @@
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from event_trigger.auth.credentials import Credentials
+from event_trigger.auth.credential_cache import CredentialCache
 from event_trigger.auth.principal import Principal
 from event_trigger.db.engine import is_outage
 from event_trigger.errors import Problem, Unauthorized
@@ -20,10 +20,10 @@ _OPEN = (  # where strangers come
 _WITH_BODY = frozenset({"PATCH", "POST", "PUT"})
 
 
-class Gate:
+class EarlyAuthMiddleware:
     """Refuses calls that bring a body and no good credential; what for is found out later."""
 
-    def __init__(self, app: ASGIApp, *, credentials: Credentials) -> None:
+    def __init__(self, app: ASGIApp, *, credentials: CredentialCache) -> None:
         self.app = app
         self.credentials = credentials
 
@@ -47,7 +47,7 @@ class Gate:
         return path.startswith(_OPEN)
 
 
-async def principal_in(scope: Scope, credentials: Credentials) -> Principal | None:
+async def principal_in(scope: Scope, credentials: CredentialCache) -> Principal | None:
     """Reads `Authorization: Bearer …`, or else `X-API-Key`.
 
     Asked for again once the body is there: that may take longer than a revocation may.

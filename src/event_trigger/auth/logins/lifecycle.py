@@ -10,12 +10,12 @@ from uuid import UUID, uuid4
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from event_trigger.audit.recorder import identified, record, record_failed_sign_in
-from event_trigger.auth.addresses import shown_account
-from event_trigger.auth.passwords import Passwords
+from event_trigger.auth.email_addresses import shown_account
+from event_trigger.auth.logins.throttle import Failures, subjects_of
+from event_trigger.auth.passwords.hashing import PasswordHasher
 from event_trigger.auth.repository import Logins, Users
 from event_trigger.auth.schemas import TokenRead
 from event_trigger.auth.scopes import Scope, held
-from event_trigger.auth.throttle import Failures, subjects_of
 from event_trigger.auth.tokens import ACCESS_FOR, Tokens
 from event_trigger.db.clock import database_now
 from event_trigger.db.engine import Sessions
@@ -68,7 +68,7 @@ class SignIn:
 
 
 async def sign_in(
-    sessions: Sessions, passwords: Passwords, tokens: Tokens, said: SignIn
+    sessions: Sessions, passwords: PasswordHasher, tokens: Tokens, said: SignIn
 ) -> TokenRead:
     """Hashes outside any transaction: a crowd at the door must not take up the connections.
 

@@ -4,8 +4,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Form, Request
 
-from event_trigger.auth import accounts, logins
-from event_trigger.auth.addresses import as_account
+from event_trigger.auth import users
 from event_trigger.auth.dependencies import (
     CredentialsDep,
     LoginDep,
@@ -13,10 +12,12 @@ from event_trigger.auth.dependencies import (
     PrincipalDep,
     TokensDep,
 )
-from event_trigger.auth.passwords import Crowded
+from event_trigger.auth.email_addresses import as_account
+from event_trigger.auth.logins import lifecycle
+from event_trigger.auth.logins.throttle import Registrations
+from event_trigger.auth.passwords.hashing import TooManySignIns
 from event_trigger.auth.repository import Users
 from event_trigger.auth.schemas import RefreshRequest, TokenRead, UserCreate, UserRead
-from event_trigger.auth.throttle import Registrations
 from event_trigger.config import Settings
 from event_trigger.errors import (
     BadRequest,
@@ -72,7 +73,7 @@ PasswordGrantDep = Annotated[PasswordGrant, Depends(on_the_loop(PasswordGrant))]
     "/token",
     summary="Sign in",
     operation_id="sign_in",
-    responses=problems(BadRequest, Unauthorized, Invalid, Crowded),
+    responses=problems(BadRequest, Unauthorized, Invalid, TooManySignIns),
 )
 async def sign_in(
     request: Request,
@@ -86,14 +87,14 @@ async def sign_in(
     After ten wrong passwords for an account there is one more try each 30 seconds; who guesses
     from one address has fifty, and then one each 3 seconds (429, with `Retry-After`).
     """
-    said = logins.SignIn(
+    said = lifecycle.SignIn(
         email=form.username.strip().lower(),
         account=as_account(form.username),
         password=form.password,
         address=_address_of(request),
         scopes=frozenset(form.scope.split()) or None,
     )
-    return await logins.sign_in(sessions, passwords, tokens, said)
+    return await lifecycle.sign_in(sessions, passwords, tokens, said)
 
 
 def _address_of(request: Request) -> str | None:
@@ -108,7 +109,7 @@ def _address_of(request: Request) -> str | None:
 )
 async def refresh(body: RefreshRequest, session: SessionDep, tokens: TokensDep) -> TokenRead:
     """Each refresh token works once. Using one twice ends every token that descends from it."""
-    return await logins.refresh(session, tokens, refresh_token=body.refresh_token)
+    return await lifecycle.refresh(session, tokens, refresh_token=body.refresh_token)
 
 
 @router.post(
@@ -122,7 +123,7 @@ async def logout(login: LoginDep, sessions: SessionsDep, credentials: Credential
     """Ends this login: its access and refresh tokens are worthless at once, on every replica."""
     assert login.login_id is not None
     async with sessions.begin() as session:
-        await logins.sign_out(session, login.login_id)
+        await lifecycle.sign_out(session, login.login_id)
     credentials.forget(str(login.user_id))
 
 
@@ -143,7 +144,7 @@ async def me(principal: PrincipalDep, session: SessionDep) -> UserRead:
     summary="Make an account",
     operation_id="register",
     status_code=201,
-    responses=problems(Forbidden, Conflict, UnsupportedMediaType, Invalid, Crowded),
+    responses=problems(Forbidden, Conflict, UnsupportedMediaType, Invalid, TooManySignIns),
 )
 async def register(
     body: UserCreate, request: Request, sessions: SessionsDep, passwords: PasswordsDep
@@ -152,7 +153,7 @@ async def register(
     if not service(request, Settings).open_registration:
         raise Forbidden("Registration is closed. Ask the operator for an account.")
     await service(request, Registrations).count(_address_of(request))
-    user = await accounts.add_user(
+    user = await users.add_user(
         sessions, passwords, email=body.email, password=body.password, role=Role.USER
     )
     return UserRead.model_validate(user)

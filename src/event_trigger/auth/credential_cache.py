@@ -38,7 +38,7 @@ class _Asking:
     asked_at: float
 
 
-class Credentials:
+class CredentialCache:
     """Asks the database about a credential now and then, once for all who come meanwhile."""
 
     def __init__(

@@ -1,0 +1,1 @@
+"""How passwords are chosen and hashed."""

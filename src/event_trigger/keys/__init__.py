@@ -1,1 +1,0 @@
-"""Keys for machines, which may be limited to some triggers."""
