@@ -27,13 +27,13 @@ from event_trigger.db.installation import read_installation
 from event_trigger.db.migrate import current_revision, is_migrated, migrate, newest_revision
 from event_trigger.destinations.lifecycle import rotate_keys
 from event_trigger.errors import Problem
-from event_trigger.hooks.rekeying import rotate_hook_keys
+from event_trigger.hooks.lifecycle import rotate_hook_keys
 from event_trigger.logs import configure_logs
 from event_trigger.models import ActorKind, Role
 from event_trigger.serving import serve
 from event_trigger.startup import CannotStart
-from event_trigger.triggers.moves_listed import moves_in_words
-from event_trigger.triggers.zone_rules import describe_rules
+from event_trigger.triggers.schedule.zone_rules import describe_rules
+from event_trigger.triggers.zone_updates.report import moves_in_words
 from event_trigger.vault import Vault
 
 _CONNECTIONS = 2  # a command runs beside the service, perhaps on a small server

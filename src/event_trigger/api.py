@@ -22,8 +22,8 @@ from event_trigger.dispatch import router as dispatch
 from event_trigger.events import router as events
 from event_trigger.hooks import router as hooks
 from event_trigger.live import router as live
-from event_trigger.preview import router as preview
 from event_trigger.triggers import router as triggers
+from event_trigger.triggers.preview import router as preview
 from event_trigger.web import docs, health
 from event_trigger.web.problems import describe_problems
 
@@ -65,7 +65,7 @@ _ROUTERS = (
 def built_api() -> FastAPI:
     """Builds all routes and the OpenAPI document; every application shares these routes.
 
-    They know no application: each request finds the services of the one that it came to.
+    They know no application: each request finds the AppState of the one that it came to.
     """
     api = FastAPI(
         title=TITLE,

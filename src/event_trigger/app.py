@@ -32,9 +32,10 @@ from event_trigger.dispatch.fast_path import FastPath
 from event_trigger.dispatch.group_commit import GroupCommit
 from event_trigger.dispatch.owners import Owners
 from event_trigger.dispatch.rates import Rates
-from event_trigger.hooks.calling import HookCalls
+from event_trigger.hooks.calls import HookCalls
 from event_trigger.hooks.fast_path import HookFastPath
-from event_trigger.hooks.finding import HookFinder
+from event_trigger.hooks.lifecycle import TriggerHooks
+from event_trigger.hooks.token_lookup import TokenLookup
 from event_trigger.jobs import Jobs
 from event_trigger.live.hub import Hub
 from event_trigger.logs import configure_logs
@@ -50,7 +51,7 @@ from event_trigger.web.middleware import (
     StartMiddleware,
 )
 from event_trigger.web.problems import add_problem_handlers
-from event_trigger.web.state import Services
+from event_trigger.web.state import AppState, state_of
 
 LARGEST_BODY = 1024 * 1024
 LARGEST_SIGN_IN = 16 * 1024  # parsing takes the event loop, and there anybody may write
@@ -87,7 +88,7 @@ def create_app(
     tokens, clock = _tokens_of(settings), DatabaseClock(sessions)
     credentials = CredentialCache(sessions, tokens, clock)
     group_commit = GroupCommit(sessions)
-    hook_calls = HookCalls(HookFinder(sessions), vault, clock)
+    hook_calls = HookCalls(TokenLookup(sessions), vault, clock)
     rates = Rates(per_key=settings.fire_rate_per_key, per_trigger=settings.fire_rate_per_trigger)
     jobs = Jobs(
         jobs_engine,
@@ -153,26 +154,13 @@ def create_app(
             Middleware(EarlyAuthMiddleware, credentials=credentials),
         ],
     )
-    app.state.services = Services(
-        settings,
-        sessions,
-        passwords or PasswordHasher(),
-        Registrations(sessions),
-        tokens,
-        clock,
-        credentials,
-        vault,
-        guard,
-        names,
-        sender,
-        hub,
-        group_commit,
-        hook_calls,
-        rates,
-        Reads(sessions, replica),
-        health.Liveness(_embedded_check(url)),
-        CpuBound(),
-        health.Readiness(
+    app.state.app_state = AppState(
+        settings=settings,
+        sessions=sessions,
+        reads=Reads(sessions, replica),
+        vault=vault,
+        liveness=health.Liveness(_embedded_check(url)),
+        readiness=health.Readiness(
             startup.reason,
             (
                 DatabaseCheck(firing_engine, settings).reason,
@@ -181,6 +169,19 @@ def create_app(
                 jobs.overdue,
             ),
         ),
+        cpu_bound=CpuBound(),
+        passwords=passwords or PasswordHasher(),
+        tokens=tokens,
+        credentials=credentials,
+        registrations=Registrations(sessions),
+        hooks=TriggerHooks(vault),
+        hook_calls=hook_calls,
+        group_commit=group_commit,
+        rates=rates,
+        names=names,
+        guard=guard,
+        sender=sender,
+        hub=hub,
     )
     app.openapi = api.openapi  # type: ignore[method-assign]
     add_problem_handlers(app)
@@ -189,8 +190,7 @@ def create_app(
 
 def end_streams(app: FastAPI) -> None:
     """Ends what would otherwise never end by itself, so that a server can stop at once."""
-    services: Services = app.state.services
-    services.get(Hub).close()
+    state_of(app).hub.close()
 
 
 def app_from_environment() -> FastAPI:

@@ -33,8 +33,8 @@ from event_trigger.deliveries.worker import Worker
 from event_trigger.dispatch.answers import ANSWERS_KEPT_FOR, retain_answers
 from event_trigger.dispatch.dispatcher import LONGEST_WAIT, fire_due
 from event_trigger.events.retention import sweep
-from event_trigger.triggers.history import retain_history
-from event_trigger.triggers.replanning import ZoneRulesFollower
+from event_trigger.triggers.versions import retain_history
+from event_trigger.triggers.zone_updates.replanning import ZoneRulesFollower
 from event_trigger.vault import Vault
 
 log = structlog.get_logger()

@@ -12,8 +12,8 @@ from event_trigger.db.engine import Sessions, is_outage, sqlstate
 from event_trigger.db.errors import described, hint_for, in_words, kind_of
 from event_trigger.db.migrate import is_migrated, migrate
 from event_trigger.events.retention import make_partitions
-from event_trigger.triggers.replanning import plan_by_newest_rules
-from event_trigger.triggers.zone_rules import describe_rules, zone_rules
+from event_trigger.triggers.schedule.zone_rules import describe_rules, zone_rules
+from event_trigger.triggers.zone_updates.replanning import plan_by_newest_rules
 
 log = structlog.get_logger()
 

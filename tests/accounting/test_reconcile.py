@@ -16,8 +16,8 @@ from event_trigger.accounting.reconcile import (
     reconcile,
 )
 from event_trigger.models import UnfiredReason
-from event_trigger.triggers.planning import Unfired
-from event_trigger.triggers.schedule import Every, Stretch, count_between
+from event_trigger.triggers.schedule.plan import Unfired
+from event_trigger.triggers.schedule.schedules import Every, InstantRange, count_between
 
 MINUTE = timedelta(minutes=1)
 INSTANT = timedelta(microseconds=1)
@@ -35,7 +35,7 @@ def era(version: int, after: float, until: float, schedule: Every | None = GRID)
 
 
 def unfired(first: float, last: float, count: int, *, version: int = 1) -> Recorded:
-    return Recorded(version, Unfired(Stretch(at(first), at(last), count), MISSED))
+    return Recorded(version, Unfired(InstantRange(at(first), at(last), count), MISSED))
 
 
 def account_for(
@@ -140,7 +140,7 @@ def test_an_outage_of_years_is_one_range_and_takes_no_walk() -> None:
     seconds = Every(NOON, timedelta(seconds=1))
     last = NOON + timedelta(days=3000)
     count = count_between(seconds, after=NOON - INSTANT, until=last)
-    record = Recorded(1, Unfired(Stretch(NOON, last, count), MISSED))
+    record = Recorded(1, Unfired(InstantRange(NOON, last, count), MISSED))
 
     account = reconcile(
         [Era(1, seconds, NOON - INSTANT, last)], [record], [], after=at(-1), until=last

@@ -11,7 +11,6 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 from event_trigger.accounting.repository import Ledger
 from event_trigger.db.engine import create_engine
 from event_trigger.db.shards import OwnedId
-from event_trigger.dispatch.due import Due
 from event_trigger.dispatch.planned import list_planned
 from event_trigger.dispatch.repository import Firing, Firings
 from event_trigger.events.partitions import Partition
@@ -19,6 +18,7 @@ from event_trigger.events.repository import Events
 from event_trigger.events.selection import EventFilter
 from event_trigger.events.window import Window
 from event_trigger.models import EventPartition
+from event_trigger.triggers.schedule.catch_up import Decision
 from tests.support.citus import stand_in_for_citus
 from tests.support.databases import connect
 from tests.support.plans import plans_of, tables_scanned
@@ -82,7 +82,9 @@ async def test_firing_a_batch_finds_its_triggers_by_their_key(engine: AsyncEngin
         firings = Firings(session)
         now = datetime.now(UTC)
         claimed = await firings.claim_due(ADA, 1000)
-        await firings.record_fired(ADA, [Firing(row, Due((now,), (), now, now)) for row in claimed])
+        await firings.record_fired(
+            ADA, [Firing(row, Decision((now,), (), now, now)) for row in claimed]
+        )
 
     *_, plan = await plans_of(engine, work)
 

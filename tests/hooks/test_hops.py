@@ -7,11 +7,10 @@ from typing import Any
 import httpx
 import pytest
 from aiohttp import web
-from sqlalchemy.ext.asyncio import async_sessionmaker
 
 from event_trigger.destinations.secrets import seal_into, secrets_of
 from event_trigger.models import Destination, shard_of
-from event_trigger.vault import Vault
+from event_trigger.web.state import state_of
 from tests.support.destinations import fire, list_deliveries, make_destination, until_finished
 from tests.support.hooks import BODY, events_of, is_fired, make_hook
 from tests.support.keys import make_key
@@ -212,9 +211,9 @@ async def test_a_destination_cannot_say_another_number(
         await ada.post("/destinations", json=body),
         await ada.patch(f"/destinations/{made['id']}", json={"headers": theirs}),
     ]
-    sessions, vault = (service.app.state.services.get(one) for one in (async_sessionmaker, Vault))
+    sessions, vault = state_of(service.app).sessions, state_of(service.app).vault
     async with sessions.begin() as session:  # as the version before took them
-        row = await session.get(Destination, (shard_of(ADA), made["id"]))
+        row = await session.get_one(Destination, (shard_of(ADA), made["id"]))
         seal_into(row, replace(secrets_of(row, vault), headers=theirs), vault)
     trigger = await make_api(ada, destinations=[made["id"]])
 

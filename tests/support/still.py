@@ -6,12 +6,12 @@ from datetime import datetime, timedelta
 from typing import Any, Self, TypeVar
 
 import httpx
-from sqlalchemy.ext.asyncio import async_sessionmaker
 
 from event_trigger.app import create_app
 from event_trigger.db.engine import Sessions
 from event_trigger.dispatch.dispatcher import fire_due
 from event_trigger.events.retention import sweep
+from event_trigger.web.state import state_of
 from tests.support.clock import create_still_database, set_clock
 from tests.support.databases import connect, drop_database
 from tests.support.services import ADA, Service, make_settings, quick_passwords
@@ -62,7 +62,7 @@ class StillService:
 
     @property
     def sessions(self) -> Sessions:
-        found: Sessions = self._service.app.state.services.get(async_sessionmaker)
+        found: Sessions = state_of(self._service.app).sessions
         return found
 
     async def send(self, method: str, path: str, body: Any = None) -> httpx.Response:

@@ -5,7 +5,7 @@ from typing import Any
 
 import httpx
 
-from event_trigger.triggers.cron import read_zone
+from event_trigger.triggers.schedule.cron import read_zone
 from tests.support.problems import places_of, problem_of
 from tests.support.triggers import ONLY_WRITTEN, instant, make_api, make_scheduled, read
 

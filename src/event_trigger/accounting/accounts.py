@@ -11,7 +11,6 @@ from event_trigger.accounting.repository import Ledger
 from event_trigger.db.clock import database_now
 from event_trigger.db.replica.reads import Reading
 from event_trigger.db.shards import OwnedId
-from event_trigger.dispatch.due import Due, due
 from event_trigger.models import (
     ScheduleVersion,
     Trigger,
@@ -20,18 +19,18 @@ from event_trigger.models import (
     UnfiredRange,
     UnfiredReason,
 )
-from event_trigger.triggers.catch_up import MOST_WAITING
-from event_trigger.triggers.planning import Plan, Unfired, readable_plan
-from event_trigger.triggers.schedule import (
+from event_trigger.triggers.schedule.catch_up import Decision, decide
+from event_trigger.triggers.schedule.plan import MOST_WAITING, Plan, Unfired, readable_plan
+from event_trigger.triggers.schedule.schedules import (
     Cron,
+    InstantRange,
     Schedule,
-    Stretch,
     count_between,
-    stretch_between,
+    range_between,
 )
-from event_trigger.triggers.zone_moves import planned_by
-from event_trigger.triggers.zone_rules import zone_rules
-from event_trigger.triggers.zone_store import ZoneStore
+from event_trigger.triggers.schedule.zone_moves import planned_by
+from event_trigger.triggers.schedule.zone_rules import zone_rules
+from event_trigger.triggers.zone_updates.store import ZoneStore
 
 T = TypeVar("T")
 
@@ -137,15 +136,15 @@ def plan_then(row: Trigger | ScheduleVersion) -> Plan | None:
 
 
 def _recorded(row: UnfiredRange) -> Recorded:
-    stretch = Stretch(row.first_at, row.last_at, row.count)
+    stretch = InstantRange(row.first_at, row.last_at, row.count)
     return Recorded(row.version, Unfired(stretch, UnfiredReason(row.reason)))
 
 
-def waiting_of(trigger: Trigger, plan: Plan, *, now: datetime) -> Due | None:
+def waiting_of(trigger: Trigger, plan: Plan, *, now: datetime) -> Decision | None:
     """What would become now of the instants that are due, if any are."""
     if trigger.next_fire_at is None or trigger.next_fire_at > now:
         return None
-    return due(
+    return decide(
         plan,
         planned=trigger.next_fire_at,
         now=now,
@@ -179,7 +178,7 @@ def _add_undecided(
 def _add_paused(
     statement: Statement, plan: Plan, version: int, *, after: datetime, until: datetime
 ) -> None:
-    stretch = stretch_between(plan.schedule, after=after, until=until)
+    stretch = range_between(plan.schedule, after=after, until=until)
     if stretch is not None:
         statement.account.planned += stretch.count
         statement.account.unfired[UnfiredReason.PAUSED] += stretch.count

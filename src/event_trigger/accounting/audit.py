@@ -13,8 +13,8 @@ from event_trigger.accounting.reconcile import Account, Difference, Discrepancy
 from event_trigger.accounting.repository import Ledger
 from event_trigger.db.engine import Sessions
 from event_trigger.db.replica.reads import Reading
+from event_trigger.instants import instant_text
 from event_trigger.triggers.repository import Triggers
-from event_trigger.triggers.words import instant_text
 
 T = TypeVar("T")
 

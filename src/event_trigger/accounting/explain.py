@@ -14,6 +14,7 @@ from event_trigger.accounting.repository import Ledger
 from event_trigger.db.clock import database_now
 from event_trigger.db.shards import OwnedId
 from event_trigger.errors import NotFound
+from event_trigger.instants import instant_text
 from event_trigger.models import (
     Event,
     ScheduleVersion,
@@ -23,9 +24,10 @@ from event_trigger.models import (
     UnfiredRange,
     UnfiredReason,
 )
-from event_trigger.triggers.planning import Plan, schedule_part
 from event_trigger.triggers.repository import Triggers
-from event_trigger.triggers.schedule import (
+from event_trigger.triggers.schedule.describe import rules_version
+from event_trigger.triggers.schedule.plan import Plan, schedule_part
+from event_trigger.triggers.schedule.schedules import (
     BEFORE_ALL,
     LONGEST_COUNT,
     Schedule,
@@ -34,9 +36,8 @@ from event_trigger.triggers.schedule import (
     latest_fire_between,
     next_fire_after,
 )
-from event_trigger.triggers.words import instant_text, rules_version
-from event_trigger.triggers.zone_rules import zone_rules
-from event_trigger.triggers.zone_store import ZoneStore
+from event_trigger.triggers.schedule.zone_rules import zone_rules
+from event_trigger.triggers.zone_updates.store import ZoneStore
 
 _MICROSECOND = timedelta(microseconds=1)
 _ON_TIME = timedelta(seconds=1)

@@ -4,8 +4,7 @@ from datetime import timedelta
 from enum import StrEnum
 
 from event_trigger.models import UnfiredReason
-from event_trigger.triggers.catch_up import GRACE, MOST_CAUGHT_UP, CatchUp
-from event_trigger.triggers.planning import Plan
+from event_trigger.triggers.schedule.plan import GRACE, MOST_CAUGHT_UP, CatchUp, Plan
 
 
 class Outcome(StrEnum):

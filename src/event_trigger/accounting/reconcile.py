@@ -9,13 +9,13 @@ from enum import StrEnum
 from itertools import pairwise
 
 from event_trigger.models import UnfiredReason
-from event_trigger.triggers.planning import Unfired
-from event_trigger.triggers.schedule import (
+from event_trigger.triggers.schedule.plan import Unfired
+from event_trigger.triggers.schedule.schedules import (
     Schedule,
     count_between,
     instants_between,
     next_fire_after,
-    stretch_between,
+    range_between,
 )
 
 _MICROSECOND = timedelta(microseconds=1)
@@ -209,7 +209,7 @@ def _miscounted(
         first, last = one.stretch.first, one.stretch.last
         if not after < min(last, era.until) <= until:
             continue
-        found = stretch_between(era.schedule, after=first - _MICROSECOND, until=last)
+        found = range_between(era.schedule, after=first - _MICROSECOND, until=last)
         if found != one.stretch or not era.after < first <= last <= era.until:
             yield Difference(Discrepancy.MISCOUNTED, first, last, one.stretch.count)
 

@@ -18,19 +18,18 @@ from event_trigger.accounting.schemas import (
 )
 from event_trigger.auth.dependencies import TURN, needs
 from event_trigger.auth.scopes import Scope
-from event_trigger.config import Settings
 from event_trigger.db.replica.reads import Reading
 from event_trigger.db.shards import OwnedId
 from event_trigger.errors import Forbidden, Invalid, NotFound, Unauthorized
 from event_trigger.models import UnfiredReason
 from event_trigger.triggers.dependencies import TriggerKeyDep
 from event_trigger.triggers.repository import Triggers
-from event_trigger.triggers.words import describe
+from event_trigger.triggers.schedule.describe import describe
 from event_trigger.web.cpu_bound import CpuBoundDep, TooManyExpensiveCalls
 from event_trigger.web.problems import problems
 from event_trigger.web.schemas import Instant
 from event_trigger.web.session import ReadsDep, SessionsDep
-from event_trigger.web.state import service
+from event_trigger.web.state import app_state
 from event_trigger.web.strict_json import strict_router
 
 MOST_LISTED = 1000
@@ -56,7 +55,7 @@ async def explain_trigger(
     The outcome `missed` is also that of an instant whose trigger was changed, or set aside, before
     it could fire; `expired` also that of one past keeping. `reason` says which.
     """
-    keep_for = service(request, Settings).keep_for
+    keep_for = app_state(request).settings.keep_for
     async with sessions() as session:
         found = await look_up(session, key, at=at, keep_for=keep_for)
     return await questions.compute(partial(_explain, found, at=at, keep_for=keep_for))
@@ -77,7 +76,7 @@ async def account_trigger(
 
     It covers what is kept: by default the last 47 hours. A difference is shown, never hidden.
     """
-    keep_for = service(request, Settings).keep_for
+    keep_for = app_state(request).settings.keep_for
 
     async def shown(session: AsyncSession) -> bool:
         return await Triggers(session).get(key) is not None

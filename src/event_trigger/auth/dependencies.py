@@ -17,7 +17,7 @@ from event_trigger.errors import Unauthorized
 from event_trigger.models import ActorKind
 from event_trigger.web.cpu_bound import CpuBoundDep
 from event_trigger.web.session import SessionsDep
-from event_trigger.web.state import service
+from event_trigger.web.state import app_state
 
 bearer = OAuth2PasswordBearer(
     tokenUrl="/auth/token",
@@ -36,15 +36,15 @@ api_key = APIKeyHeader(
 
 
 async def get_tokens(request: Request) -> Tokens:
-    return service(request, Tokens)
+    return app_state(request).tokens
 
 
 async def get_passwords(request: Request) -> PasswordHasher:
-    return service(request, PasswordHasher)
+    return app_state(request).passwords
 
 
 async def get_credentials(request: Request) -> CredentialCache:
-    return service(request, CredentialCache)
+    return app_state(request).credentials
 
 
 TokensDep = Annotated[Tokens, Depends(get_tokens)]

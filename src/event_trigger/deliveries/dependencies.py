@@ -13,7 +13,7 @@ from event_trigger.deliveries.sender import Sender
 from event_trigger.triggers.dependencies import owned_id
 from event_trigger.web.schemas import Id, Text
 from event_trigger.web.session import SessionDep
-from event_trigger.web.state import service
+from event_trigger.web.state import app_state
 
 
 async def get_delivery_key(
@@ -40,7 +40,7 @@ HopsDep = Annotated[int, Depends(get_hops)]
 
 
 async def get_sender(request: Request) -> Sender:
-    return service(request, Sender)
+    return app_state(request).sender
 
 
 DeliveryKeyDep = Annotated[OwnedId, Depends(get_delivery_key, scope="function")]

@@ -7,7 +7,6 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from event_trigger.auth.dependencies import UNLIMITED, PrincipalDep, needs
 from event_trigger.auth.scopes import Scope
-from event_trigger.config import Settings
 from event_trigger.db.keyset import Page
 from event_trigger.deliveries import redelivery
 from event_trigger.deliveries.dependencies import DeliveryKeyDep, HopsDep, SenderDep
@@ -22,7 +21,7 @@ from event_trigger.deliveries.schemas import (
     Redelivery,
 )
 from event_trigger.deliveries.trial import TooManyTrials, Trials, try_out
-from event_trigger.destinations.dependencies import DestinationKeyDep
+from event_trigger.destinations.dependencies import DestinationKeyDep, VaultDep
 from event_trigger.errors import (
     Conflict,
     Forbidden,
@@ -32,7 +31,6 @@ from event_trigger.errors import (
     UnsupportedMediaType,
 )
 from event_trigger.models import Delivery, DeliveryStatus
-from event_trigger.triggers.dependencies import VaultDep
 from event_trigger.web.pagination import (
     DEFAULT_LIMIT,
     CursorText,
@@ -44,7 +42,7 @@ from event_trigger.web.pagination import (
 from event_trigger.web.problems import problems
 from event_trigger.web.schemas import LARGEST_ID
 from event_trigger.web.session import ReadsDep, SessionDep, SessionsDep
-from event_trigger.web.state import service
+from event_trigger.web.state import app_state
 from event_trigger.web.strict_json import strict_router
 
 router = strict_router(tags=["deliveries"], responses=problems(Unauthorized, Forbidden, Invalid))
@@ -155,5 +153,5 @@ async def test_destination(
 ) -> AttemptRead:
     """Sends a signed sample now and answers with the attempt. Nothing is stored or repeated."""
     refuse_loop(hops)
-    public_url = service(request, Settings).public_url
+    public_url = app_state(request).settings.public_url
     return await try_out(Trials(sessions, vault, sender, public_url, hops), key)

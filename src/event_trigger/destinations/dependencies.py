@@ -6,13 +6,14 @@ from fastapi import Depends, Request
 
 from event_trigger.auth.dependencies import PrincipalDep
 from event_trigger.db.shards import OwnedId
-from event_trigger.destinations.names import Lookup, Names
+from event_trigger.destinations.names import Lookup
 from event_trigger.destinations.repository import Destinations
 from event_trigger.destinations.target import Guard
 from event_trigger.triggers.dependencies import owned_id
+from event_trigger.vault import Vault
 from event_trigger.web.schemas import Id
 from event_trigger.web.session import SessionsDep
-from event_trigger.web.state import service
+from event_trigger.web.state import app_state
 
 
 async def get_destination_key(
@@ -23,13 +24,18 @@ async def get_destination_key(
 
 
 async def get_guard(request: Request) -> Guard:
-    return service(request, Guard)
+    return app_state(request).guard
 
 
 async def get_lookup(request: Request) -> Lookup:
-    return service(request, Names).lookup
+    return app_state(request).names.lookup
 
 
+async def get_vault(request: Request) -> Vault:
+    return app_state(request).vault
+
+
+VaultDep = Annotated[Vault, Depends(get_vault)]
 DestinationKeyDep = Annotated[OwnedId, Depends(get_destination_key)]
 GuardDep = Annotated[Guard, Depends(get_guard)]
 LookupDep = Annotated[Lookup, Depends(get_lookup)]

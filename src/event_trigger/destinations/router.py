@@ -13,6 +13,7 @@ from event_trigger.destinations.dependencies import (
     DestinationKeyDep,
     GuardDep,
     LookupDep,
+    VaultDep,
 )
 from event_trigger.destinations.repository import Destinations
 from event_trigger.destinations.schemas import (
@@ -34,7 +35,6 @@ from event_trigger.errors import (
     UnsupportedMediaType,
 )
 from event_trigger.models import Destination
-from event_trigger.triggers.dependencies import VaultDep
 from event_trigger.vault import Vault
 from event_trigger.web.pagination import (
     DEFAULT_LIMIT,

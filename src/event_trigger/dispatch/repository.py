@@ -10,12 +10,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from event_trigger.db.shards import OwnedId
 from event_trigger.deliveries.outbox import StoredEvent, store_deliveries
-from event_trigger.dispatch.due import Due
 from event_trigger.dispatch.planned import LATE
 from event_trigger.dispatch.storing import Storing
 from event_trigger.models import EventType, Trigger, TriggerStatus
-from event_trigger.triggers.history import History, UnfiredOf
-from event_trigger.triggers.schedule import BEFORE_ALL
+from event_trigger.triggers.schedule.catch_up import Decision
+from event_trigger.triggers.schedule.schedules import BEFORE_ALL
+from event_trigger.triggers.versions import History, UnfiredOf
 
 # plain SQL, because Citus wants the shard as a constant and the plans are tested by name
 _CLAIM = """
@@ -104,7 +104,7 @@ class Firing(NamedTuple):
     """A claimed trigger and what becomes of it."""
 
     trigger: Claimed
-    due: Due
+    due: Decision
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,7 @@ from event_trigger.triggers.dependencies import TriggerKeyDep
 from event_trigger.web.problems import problems
 from event_trigger.web.schemas import Id, JsonObject, Text
 from event_trigger.web.session import SessionDep
-from event_trigger.web.state import on_the_loop, service
+from event_trigger.web.state import app_state, on_the_loop
 from event_trigger.web.strict_json import strict_router
 
 replays = strict_router(
@@ -63,11 +63,11 @@ EXAMPLES: dict[str, Example] = {
 
 
 async def get_group_commit(request: Request) -> GroupCommit:
-    return service(request, GroupCommit)
+    return app_state(request).group_commit
 
 
 async def get_rates(request: Request) -> Rates:
-    return service(request, Rates)
+    return app_state(request).rates
 
 
 GroupCommitDep = Annotated[GroupCommit, Depends(get_group_commit)]

@@ -16,14 +16,14 @@ from event_trigger.db.engine import (
     sqlstate,
 )
 from event_trigger.db.shards import OwnedId
-from event_trigger.dispatch.due import Due, due
 from event_trigger.dispatch.repository import FIRST, Claimed, Firing, Firings, Place
 from event_trigger.models import UnfiredReason
-from event_trigger.triggers.cron import parse_cron
-from event_trigger.triggers.history import History, UnfiredOf
-from event_trigger.triggers.planning import Plan, Unfired, plan_of_stored
-from event_trigger.triggers.schedule import Cron, stretch_between
-from event_trigger.triggers.zone_store import adopt
+from event_trigger.triggers.schedule.catch_up import Decision, decide
+from event_trigger.triggers.schedule.cron import parse_cron
+from event_trigger.triggers.schedule.plan import Plan, Unfired, plan_of_stored
+from event_trigger.triggers.schedule.schedules import Cron, range_between
+from event_trigger.triggers.versions import History, UnfiredOf
+from event_trigger.triggers.zone_updates.store import adopt
 
 log = structlog.get_logger()
 
@@ -140,16 +140,16 @@ async def _record(
         await firings.record_fired(shard, fired)
 
 
-def _decide(row: Claimed, most: int) -> Due:
+def _decide(row: Claimed, most: int) -> Decision:
     plan, planned = _plan_of(row), row.next_fire_at
     fired = 0 if plan.max_fires is None else row.scheduled_count
     if _is_off_plan(row):
         following = plan.next_after(row.settled_until, fired=fired)
         log.warning("planned_again_when_due", trigger_id=row.id, was=planned.isoformat())
         if following is None or following > row.now:
-            return Due((), (), row.settled_until, following)
+            return Decision((), (), row.settled_until, following)
         planned = following
-    return due(plan, planned=planned, now=row.now, fired=fired, most=most)
+    return decide(plan, planned=planned, now=row.now, fired=fired, most=most)
 
 
 async def _set_aside(firings: Firings, row: Claimed, error: Exception, lines: Lines) -> None:
@@ -167,7 +167,7 @@ def _failed(row: Claimed) -> Unfired | None:
     """What was due and will not fire, if the schedule can be read at all."""
     try:
         schedule = _plan_of(row).schedule
-        stretch = stretch_between(schedule, after=row.settled_until, until=row.now)
+        stretch = range_between(schedule, after=row.settled_until, until=row.now)
     except Exception:
         log.warning("schedule_unreadable", trigger_id=row.id)
         return None

@@ -6,16 +6,15 @@ from typing import Annotated
 from fastapi import Depends, Query, Request
 
 from event_trigger.auth.principal import Principal
-from event_trigger.config import Settings
 from event_trigger.events.selection import EventFilter
 from event_trigger.events.window import Retention, visible_window
 from event_trigger.models import EventState, EventType
 from event_trigger.web.schemas import LARGEST_ID, Instant
-from event_trigger.web.state import on_the_loop, service
+from event_trigger.web.state import app_state, on_the_loop
 
 
 async def get_retention(request: Request) -> Retention:
-    settings = service(request, Settings)
+    settings = app_state(request).settings
     return Retention(settings.active_for, settings.keep_for)
 
 

@@ -11,7 +11,7 @@ from event_trigger.dispatch.firing import Answer
 from event_trigger.dispatch.group_commit import GroupCommit
 from event_trigger.dispatch.plain_calls import answered, headers_of_plain_post, pass_on, read_body
 from event_trigger.dispatch.rates import Rates
-from event_trigger.hooks.calling import HookCalls
+from event_trigger.hooks.calls import HookCalls
 
 _PATH = re.compile(r"/hooks/([A-Za-z0-9_-]{1,100})", re.ASCII)
 

@@ -7,19 +7,20 @@ from fastapi import Depends, Path, Request, Response
 from event_trigger.auth.dependencies import needs
 from event_trigger.auth.scopes import Scope
 from event_trigger.deliveries.hops import HOPS_HEADER, LoopDetected
+from event_trigger.destinations.dependencies import VaultDep
 from event_trigger.dispatch.by_hand import fire_by_hand, headers_of
 from event_trigger.dispatch.rates import TooManyCalls
 from event_trigger.dispatch.router import GroupCommitDep, RatesDep
 from event_trigger.dispatch.schemas import Fired
 from event_trigger.errors import Conflict, Forbidden, Invalid, NotFound, Unauthorized, Unavailable
-from event_trigger.hooks.calling import HookCalls
-from event_trigger.hooks.verifying import SignatureRefused
-from event_trigger.triggers.dependencies import ShownDep, TriggerKeyDep, VaultDep
-from event_trigger.triggers.hooks import rotate
+from event_trigger.hooks.calls import HookCalls
+from event_trigger.hooks.lifecycle import rotate
+from event_trigger.hooks.verifiers import SignatureRefused
+from event_trigger.triggers.dependencies import ShownDep, TriggerKeyDep
 from event_trigger.triggers.schemas import TriggerWritten
 from event_trigger.web.problems import problems
 from event_trigger.web.session import SessionDep
-from event_trigger.web.state import service
+from event_trigger.web.state import app_state
 from event_trigger.web.strict_json import strict_router
 
 router = strict_router(
@@ -38,7 +39,7 @@ rotations = strict_router(
 
 
 async def get_hook_calls(request: Request) -> HookCalls:
-    return service(request, HookCalls)
+    return app_state(request).hook_calls
 
 
 HookCallsDep = Annotated[HookCalls, Depends(get_hook_calls)]

@@ -18,7 +18,7 @@ from event_trigger.models import EventState
 from event_trigger.web.problems import problems
 from event_trigger.web.schemas import LARGEST_ID
 from event_trigger.web.session import SessionsDep
-from event_trigger.web.state import service
+from event_trigger.web.state import app_state
 from event_trigger.web.strict_json import strict_router
 
 # told apart from the stream's own media type, which FastAPI would add to a model's
@@ -38,7 +38,7 @@ router = strict_router(
 
 
 async def get_hub(request: Request) -> Hub:
-    return service(request, Hub)
+    return app_state(request).hub
 
 
 HubDep = Annotated[Hub, Depends(get_hub)]

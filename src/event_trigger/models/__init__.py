@@ -28,7 +28,8 @@ from event_trigger.models.login import Login, RefreshToken
 from event_trigger.models.schedule_version import ScheduleVersion
 from event_trigger.models.sign_in_failure import SignInFailure
 from event_trigger.models.trigger import Trigger, TriggerStatus, TriggerTag, TriggerType
-from event_trigger.models.unfired_range import UnfiredRange, UnfiredReason
+from event_trigger.models.unfired_range import UnfiredRange
+from event_trigger.models.unfired_reason import UnfiredReason
 from event_trigger.models.user import Role, User
 from event_trigger.models.zone_rules import ZoneRulesRecord
 

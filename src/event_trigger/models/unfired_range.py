@@ -1,22 +1,11 @@
 """The planned instants that have no event, and why."""
 
 from datetime import datetime
-from enum import StrEnum
 
 from sqlalchemy import Identity, Index, SmallInteger, Text, func
 from sqlalchemy.orm import Mapped, mapped_column
 
 from event_trigger.models.base import Base
-
-
-class UnfiredReason(StrEnum):
-    MISSED = "missed"  # nothing fired in time, and the trigger does not catch up
-    COALESCED = "coalesced"  # a newer one fired for it
-    EXPIRED = "expired"  # it was longer ago than the trigger looks back
-    PAUSED = "paused"
-    REPLACED = "replaced"  # another schedule took effect before it could fire
-    DELETED = "deleted"
-    FAILED = "failed"  # the trigger was set aside
 
 
 class UnfiredRange(Base):

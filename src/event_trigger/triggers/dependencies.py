@@ -3,7 +3,6 @@
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Annotated
 
-import structlog
 from fastapi import Depends, Request
 
 from event_trigger.auth.dependencies import PrincipalDep
@@ -11,16 +10,13 @@ from event_trigger.auth.principal import Principal
 from event_trigger.auth.scopes import Scope
 from event_trigger.db.shards import OwnedId
 from event_trigger.errors import NotFound
-from event_trigger.models import Hook, Trigger
-from event_trigger.triggers.hooks import HookSecrets, open_hook, verify_in
-from event_trigger.triggers.repository import Hooks, Triggers
+from event_trigger.models import Trigger
+from event_trigger.triggers.hook_port import HookKeeper, HookSecrets, verify_in
+from event_trigger.triggers.repository import Triggers
 from event_trigger.triggers.schemas import TriggerRead, TriggerWritten, read_trigger
-from event_trigger.vault import SealBroken, Vault
 from event_trigger.web.schemas import Id
 from event_trigger.web.session import SessionDep, SessionsDep
-from event_trigger.web.state import on_the_loop, service
-
-log = structlog.get_logger()
+from event_trigger.web.state import app_state, on_the_loop
 
 
 async def owned_id(
@@ -49,23 +45,23 @@ async def get_trigger_key(
         return await owned_id(principal, trigger_id, Triggers(session).get_owner)
 
 
-async def get_vault(request: Request) -> Vault:
-    return service(request, Vault)
+async def get_hooks(request: Request) -> HookKeeper:
+    return app_state(request).hooks
 
 
-VaultDep = Annotated[Vault, Depends(get_vault)]
+HooksDep = Annotated[HookKeeper, Depends(get_hooks)]
 
 
 class Shown:
     """How triggers look to the caller: URLs of hooks are only for those who may fire them."""
 
     def __init__(
-        self, request: Request, principal: PrincipalDep, session: SessionDep, vault: VaultDep
+        self, request: Request, principal: PrincipalDep, session: SessionDep, hooks: HooksDep
     ) -> None:
         self._base_url = str(request.base_url)
         self._may_fire = Scope.TRIGGERS_FIRE in principal.scopes
         self._session = session
-        self._vault = vault
+        self._hooks = hooks
 
     async def one(self, trigger: Trigger) -> TriggerRead:
         return (await self.all([trigger]))[0]
@@ -73,22 +69,17 @@ class Shown:
     async def all(self, triggers: Sequence[Trigger]) -> list[TriggerRead]:
         """Asks for all their hooks at once, if there are any."""
         hooked = [one.id for one in triggers if verify_in(one.details) is not None]
-        hooks = await Hooks(self._session).list_of(hooked) if hooked and self._may_fire else ()
-        urls = {hook.trigger_id: self._url_of(hook) for hook in hooks}
-        return [read_trigger(one, hook_url=urls.get(one.id)) for one in triggers]
+        reads = hooked and self._may_fire
+        tokens = await self._hooks.list_tokens(self._session, hooked) if reads else {}
+        return [read_trigger(one, hook_url=self._url(tokens.get(one.id))) for one in triggers]
 
     async def written(self, trigger: Trigger, made: HookSecrets | None) -> TriggerWritten:
         read = await self.one(trigger)
         secret = None if made is None else made.secret
         return TriggerWritten(**read.model_dump(), hook_secret=secret)
 
-    def _url_of(self, hook: Hook) -> str | None:
-        """None when its key was lost: that must not hide the trigger, whose hook can be rotated."""
-        try:
-            return f"{self._base_url}hooks/{open_hook(hook, self._vault).token}"
-        except SealBroken:
-            log.warning("hook_unreadable", trigger_id=hook.trigger_id)
-            return None
+    def _url(self, token: str | None) -> str | None:
+        return None if token is None else f"{self._base_url}hooks/{token}"
 
 
 ShownDep = Annotated[Shown, Depends(on_the_loop(Shown), scope="function")]

@@ -15,10 +15,18 @@ from event_trigger.db.notify import SCHEDULE_CHANGED, notify
 from event_trigger.db.shards import OwnedId
 from event_trigger.errors import Conflict, Invalid, NotFound
 from event_trigger.models import Trigger, TriggerStatus, TriggerType, UnfiredReason, shard_of
-from event_trigger.triggers.hooks import HookSecrets, follow_details, verify_in
+from event_trigger.triggers.hook_port import HookKeeper, HookSecrets, verify_in
 from event_trigger.triggers.merge_patch import merge_patch
 from event_trigger.triggers.payload_schema import payload_errors
-from event_trigger.triggers.repository import Hooks, Triggers
+from event_trigger.triggers.repository import Triggers
+from event_trigger.triggers.schedule_changes import (
+    end,
+    ending_of,
+    note_rules,
+    plan_next,
+    replan,
+    settle,
+)
 from event_trigger.triggers.schemas import (
     ApiDetails,
     ApiTriggerCreate,
@@ -27,15 +35,6 @@ from event_trigger.triggers.schemas import (
     ScheduledTriggerCreate,
     TriggerUpdate,
 )
-from event_trigger.triggers.settling import (
-    end,
-    ending_of,
-    note_rules,
-    plan_next,
-    replan,
-    settle,
-)
-from event_trigger.vault import Vault
 from event_trigger.web.problems import refused
 
 LARGEST_PAYLOAD = 1024 * 1024  # bytes of JSON, as large as a body
@@ -62,7 +61,7 @@ class Written:
 
 async def create(
     session: AsyncSession,
-    vault: Vault,
+    hooks: HookKeeper,
     by: Principal,
     body: ScheduledTriggerCreate | ApiTriggerCreate,
 ) -> Written:
@@ -94,13 +93,13 @@ async def create(
     plan_next(trigger)
     await note_rules(session, trigger)
     await Triggers(session).add(trigger)
-    hook = await follow_details(session, vault, trigger, before={})
+    hook = await hooks.follow_details(session, trigger, before={})
     await notify(session, SCHEDULE_CHANGED)
     return Written(trigger, hook)
 
 
 async def change(
-    session: AsyncSession, vault: Vault, key: OwnedId, body: TriggerUpdate, *, by: Principal
+    session: AsyncSession, hooks: HookKeeper, key: OwnedId, body: TriggerUpdate, *, by: Principal
 ) -> Written:
     """Applies a merge patch; only a changed schedule is planned anew, from now on."""
     wanted = body.destinations or []
@@ -128,7 +127,7 @@ async def change(
     if trigger.type == TriggerType.SCHEDULED:
         await replan(session, trigger, ending, now=now)
         await note_rules(session, trigger)
-    hook = await follow_details(session, vault, trigger, before=before)
+    hook = await hooks.follow_details(session, trigger, before=before)
     await session.flush()
     if "tags" in patch:
         await Triggers(session).retag(trigger, tags_before)
@@ -167,14 +166,14 @@ async def resume(session: AsyncSession, key: OwnedId) -> Trigger:
     return trigger
 
 
-async def delete(session: AsyncSession, key: OwnedId) -> None:
+async def delete(session: AsyncSession, hooks: HookKeeper, key: OwnedId) -> None:
     """Ends the schedule; what accounts for its past stays as long as its events."""
     trigger = await _get_locked(session, key)
     if trigger.type == TriggerType.SCHEDULED:
         now = await database_now(session)
         await end(session, trigger, ending_of(trigger), UnfiredReason.DELETED, now=now)
     if verify_in(trigger.details) is not None:
-        await Hooks(session).delete(trigger.id)
+        await hooks.delete(session, trigger)
     await Triggers(session).delete(trigger)
 
 

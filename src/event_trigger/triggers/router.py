@@ -17,7 +17,8 @@ from event_trigger.errors import (
 )
 from event_trigger.models import TriggerStatus, TriggerType
 from event_trigger.triggers import lifecycle
-from event_trigger.triggers.dependencies import ShownDep, TriggerKeyDep, VaultDep
+from event_trigger.triggers.dependencies import HooksDep, ShownDep, TriggerKeyDep
+from event_trigger.triggers.filters import TriggerFilter
 from event_trigger.triggers.repository import Triggers
 from event_trigger.triggers.schemas import (
     Tag,
@@ -26,7 +27,6 @@ from event_trigger.triggers.schemas import (
     TriggerUpdate,
     TriggerWritten,
 )
-from event_trigger.triggers.selection import TriggerFilter
 from event_trigger.web.pagination import (
     DEFAULT_LIMIT,
     CursorText,
@@ -77,7 +77,7 @@ async def create_trigger(
     body: Annotated[TriggerCreate, Body(openapi_examples=EXAMPLES)],
     principal: PrincipalDep,
     session: SessionDep,
-    vault: VaultDep,
+    hooks: HooksDep,
     shown: ShownDep,
     response: Response,
 ) -> TriggerWritten:
@@ -87,7 +87,7 @@ async def create_trigger(
     `details.hook` the answer has a `hook_url` for senders that cannot hold a token, and, once, the
     `hook_secret` that they sign with. Naming `destinations` takes the scope `destinations:read`.
     """
-    written = await lifecycle.create(session, vault, principal, body)
+    written = await lifecycle.create(session, hooks, principal, body)
     response.headers["Location"] = f"/triggers/{written.trigger.id}"
     return await _answer(written, shown)
 
@@ -154,7 +154,7 @@ async def update_trigger(
     key: TriggerKeyDep,
     principal: PrincipalDep,
     session: SessionDep,
-    vault: VaultDep,
+    hooks: HooksDep,
     shown: ShownDep,
 ) -> TriggerWritten:
     """A JSON Merge Patch (RFC 7396). A changed schedule holds from this answer on.
@@ -163,7 +163,7 @@ async def update_trigger(
     Naming destinations that the trigger does not have yet takes the scope `destinations:read`, and
     no key that is limited to some triggers.
     """
-    written = await lifecycle.change(session, vault, key, body, by=principal)
+    written = await lifecycle.change(session, hooks, key, body, by=principal)
     return await _answer(written, shown)
 
 
@@ -175,9 +175,9 @@ async def update_trigger(
     status_code=204,
     responses=problems(NotFound, Invalid),
 )
-async def delete_trigger(key: TriggerKeyDep, session: SessionDep) -> None:
+async def delete_trigger(key: TriggerKeyDep, session: SessionDep, hooks: HooksDep) -> None:
     """It never fires again. Its past events stay until they are purged."""
-    await lifecycle.delete(session, key)
+    await lifecycle.delete(session, hooks, key)
 
 
 @router.post(

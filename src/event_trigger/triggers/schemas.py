@@ -8,9 +8,9 @@ from pydantic import AfterValidator, Field, PlainValidator, WithJsonSchema
 from pydantic.json_schema import SkipJsonSchema
 
 from event_trigger.models import Trigger, TriggerStatus, TriggerType, Verify
-from event_trigger.triggers.catch_up import LONGEST_WINDOW, CatchUp
-from event_trigger.triggers.interval import parse_interval
 from event_trigger.triggers.payload_schema import check_schema
+from event_trigger.triggers.schedule.interval import parse_interval
+from event_trigger.triggers.schedule.plan import LONGEST_WINDOW, CatchUp
 from event_trigger.web.schemas import (
     LARGEST_ID,
     Instant,

@@ -11,7 +11,7 @@ from typing import Annotated, TypeVar
 from fastapi import Depends, Request
 
 from event_trigger.errors import Problem
-from event_trigger.web.state import service
+from event_trigger.web.state import app_state
 
 AT_ONCE = 2
 TURN_WITHIN = 1.0  # seconds
@@ -89,7 +89,7 @@ async def _acquire(turns: asyncio.Semaphore) -> None:
 
 
 async def get_cpu_bound(request: Request) -> CpuBound:
-    return service(request, CpuBound)
+    return app_state(request).cpu_bound
 
 
 CpuBoundDep = Annotated[CpuBound, Depends(get_cpu_bound)]

@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field
 
 from event_trigger.errors import Unavailable
 from event_trigger.web.problems import problem_response, problems
-from event_trigger.web.state import service
+from event_trigger.web.state import app_state
 
 router = APIRouter(tags=["service"])
 Check = Callable[[], Awaitable[str | None]]
@@ -54,7 +54,7 @@ async def healthz(request: Request) -> Response:
 
     Answers 503 while the embedded PostgreSQL, which is part of the process, has ended.
     """
-    if (reason := service(request, Liveness).check()) is not None:
+    if (reason := app_state(request).liveness.check()) is not None:
         return problem_response(503, "not-alive", "Not alive", reason)
     return JSONResponse({"status": "ok"})
 
@@ -68,7 +68,7 @@ async def healthz(request: Request) -> Response:
 async def readyz(request: Request) -> Response:
     """Answers 200, or 503 with the reasons: what the start waits for; database, migrations,
     partitions, the scheduler's last beat, jobs that fail, connections that are not free."""
-    reasons = await service(request, Readiness).reasons()
+    reasons = await app_state(request).readiness.reasons()
     if reasons:
         return problem_response(
             503, "not-ready", "Not ready", "; ".join(reasons), headers={"Retry-After": "1"}

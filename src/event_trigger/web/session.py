@@ -4,16 +4,16 @@ from collections.abc import AsyncIterator
 from typing import Annotated
 
 from fastapi import Depends, Request
-from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from event_trigger.db.engine import Sessions
 from event_trigger.db.replica.reads import Reads
 from event_trigger.errors import Problem
-from event_trigger.web.state import service
+from event_trigger.web.state import app_state
 
 
 async def get_sessions(request: Request) -> Sessions:
-    return service(request, async_sessionmaker)
+    return app_state(request).sessions
 
 
 async def open_session(
@@ -37,7 +37,7 @@ SessionsDep = Annotated[Sessions, Depends(get_sessions)]
 
 
 async def get_reads(request: Request) -> Reads:
-    return service(request, Reads)
+    return app_state(request).reads
 
 
 ReadsDep = Annotated[Reads, Depends(get_reads)]

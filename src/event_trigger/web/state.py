@@ -1,35 +1,73 @@
-"""What the application made at start and its requests use: one of each type, found by its type."""
+"""What the application made at its start, for its requests: a typed record in place of globals."""
 
 import inspect
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
 
-from fastapi import Request
+from fastapi import FastAPI, Request
+
+if TYPE_CHECKING:  # their types only: no feature is imported from here
+    from event_trigger.auth.credential_cache import CredentialCache
+    from event_trigger.auth.logins.throttle import Registrations
+    from event_trigger.auth.passwords.hashing import PasswordHasher
+    from event_trigger.auth.tokens import Tokens
+    from event_trigger.config import Settings
+    from event_trigger.db.engine import Sessions
+    from event_trigger.db.replica.reads import Reads
+    from event_trigger.deliveries.sender import Sender
+    from event_trigger.destinations.names import Names
+    from event_trigger.destinations.target import Guard
+    from event_trigger.dispatch.group_commit import GroupCommit
+    from event_trigger.dispatch.rates import Rates
+    from event_trigger.hooks.calls import HookCalls
+    from event_trigger.live.hub import Hub
+    from event_trigger.triggers.hook_port import HookKeeper
+    from event_trigger.vault import Vault
+    from event_trigger.web.cpu_bound import CpuBound
+    from event_trigger.web.health import Liveness, Readiness
 
 T = TypeVar("T")
 
 
-class Services:
-    """A typed shelf: `get(Settings)` is the one Settings that was put there."""
+@dataclass(frozen=True, slots=True)
+class AppState:
+    """Everything that requests share in one process; `app.py` makes it."""
 
-    def __init__(self, *values: object) -> None:
-        self._values: dict[type, object] = {type(value): value for value in values}
+    settings: "Settings"
+    sessions: "Sessions"
+    reads: "Reads"
+    vault: "Vault"
+    liveness: "Liveness"
+    readiness: "Readiness"
+    cpu_bound: "CpuBound"
+    passwords: "PasswordHasher"
+    tokens: "Tokens"
+    credentials: "CredentialCache"
+    registrations: "Registrations"
+    hooks: "HookKeeper"
+    hook_calls: "HookCalls"
+    group_commit: "GroupCommit"
+    rates: "Rates"
+    names: "Names"
+    guard: "Guard"
+    sender: "Sender"
+    hub: "Hub"
 
-    def get(self, kind: type[T]) -> T:
-        value = self._values[kind]
-        assert isinstance(value, kind)
-        return value
+
+def app_state(request: Request) -> AppState:
+    return state_of(request.app)
 
 
-def service(request: Request, kind: type[T]) -> T:
-    services: Services = request.app.state.services
-    return services.get(kind)
+def state_of(app: FastAPI) -> AppState:
+    state: AppState = app.state.app_state
+    return state
 
 
 def on_the_loop(kind: Callable[..., T]) -> Callable[..., Awaitable[T]]:
-    """A class as a dependency: FastAPI calls what is no coroutine function in a thread.
+    """Makes a class a dependency that FastAPI calls on the event loop, not in a thread.
 
-    That takes longer than all the rest of a small request.
+    A thread would take longer than all the rest of a small request.
     """
 
     async def make(**parts: object) -> T:

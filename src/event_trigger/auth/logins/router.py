@@ -14,11 +14,9 @@ from event_trigger.auth.dependencies import (
 )
 from event_trigger.auth.email_addresses import as_account
 from event_trigger.auth.logins import lifecycle
-from event_trigger.auth.logins.throttle import Registrations
 from event_trigger.auth.passwords.hashing import TooManySignIns
 from event_trigger.auth.repository import Users
 from event_trigger.auth.schemas import RefreshRequest, TokenRead, UserCreate, UserRead
-from event_trigger.config import Settings
 from event_trigger.errors import (
     BadRequest,
     Conflict,
@@ -31,7 +29,7 @@ from event_trigger.models import Role
 from event_trigger.web.problems import problems
 from event_trigger.web.schemas import Text
 from event_trigger.web.session import SessionDep, SessionsDep
-from event_trigger.web.state import on_the_loop, service
+from event_trigger.web.state import app_state, on_the_loop
 from event_trigger.web.strict_json import strict_router
 
 router = strict_router(prefix="/auth", tags=["auth"])
@@ -150,9 +148,9 @@ async def register(
     body: UserCreate, request: Request, sessions: SessionsDep, passwords: PasswordsDep
 ) -> UserRead:
     """Closed unless the operator has set `EVENT_TRIGGER_OPEN_REGISTRATION=true`."""
-    if not service(request, Settings).open_registration:
+    if not app_state(request).settings.open_registration:
         raise Forbidden("Registration is closed. Ask the operator for an account.")
-    await service(request, Registrations).count(_address_of(request))
+    await app_state(request).registrations.count(_address_of(request))
     user = await users.add_user(
         sessions, passwords, email=body.email, password=body.password, role=Role.USER
     )

@@ -1,0 +1,149 @@
+"""A trigger's hook: a URL that nobody can guess, and the secret that its calls are signed with."""
+
+import json
+import secrets
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Any, assert_never
+
+import structlog
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from event_trigger.audit.recorder import REPLACED, record
+from event_trigger.auth.credential_cache import hash_of
+from event_trigger.db.clock import database_now
+from event_trigger.db.engine import Sessions
+from event_trigger.db.shards import OwnedId
+from event_trigger.destinations.lifecycle import Rotated
+from event_trigger.errors import Conflict, NotFound
+from event_trigger.hooks.repository import Hooks
+from event_trigger.models import Hook, Trigger, Verify
+from event_trigger.triggers.hook_port import HookSecrets, verify_in
+from event_trigger.triggers.repository import Triggers
+from event_trigger.vault import SealBroken, Sealed, Vault, new_secret
+
+log = structlog.get_logger()
+
+_TOKEN_BYTES = 32
+_RESEALED_AT_ONCE = 100
+
+
+class NoHook(Conflict):
+    slug, title = "no-hook", "The trigger has no hook"
+    default_detail = "This trigger has no hook. Set its details.hook first."
+
+
+@dataclass(frozen=True, slots=True)
+class TriggerHooks:
+    """Makes, lists and deletes the hooks of triggers; implements `triggers/hook_port.py`."""
+
+    vault: Vault
+
+    async def follow_details(
+        self, session: AsyncSession, trigger: Trigger, *, before: Mapping[str, Any]
+    ) -> HookSecrets | None:
+        """Makes or deletes the hook as a change of the details asks; gives a new one's secrets."""
+        wanted = verify_in(trigger.details)
+        if wanted == verify_in(before):
+            return None
+        if wanted is None:
+            await self.delete(session, trigger)
+            return None
+        return await _make(session, self.vault, trigger, wanted)
+
+    async def list_tokens(
+        self, session: AsyncSession, trigger_ids: Collection[int]
+    ) -> Mapping[int, str]:
+        """Leaves out a hook whose key was lost: its trigger is shown, and can be rotated."""
+        hooks = await Hooks(session).list_of(trigger_ids)
+        tokens = ((one.trigger_id, self._token_of(one)) for one in hooks)
+        return {trigger_id: token for trigger_id, token in tokens if token is not None}
+
+    async def delete(self, session: AsyncSession, trigger: Trigger) -> None:
+        await Hooks(session).delete(trigger.id)
+
+    def _token_of(self, hook: Hook) -> str | None:
+        try:
+            return open_hook(hook, self.vault).token
+        except SealBroken:
+            log.warning("hook_unreadable", trigger_id=hook.trigger_id)
+            return None
+
+
+async def rotate(session: AsyncSession, vault: Vault, key: OwnedId) -> tuple[Trigger, HookSecrets]:
+    """Replaces the URL and the secret, also those that cannot be read any more.
+
+    A call that has found the old URL before this commits may still fire.
+    """
+    trigger = await Triggers(session).get_locked(key)
+    if trigger is None:
+        raise NotFound
+    verify = verify_in(trigger.details)
+    if verify is None:
+        raise NoHook
+    made = await _make(session, vault, trigger, verify)
+    trigger.updated_at = await database_now(session)
+    await session.flush()
+    await record(session, "hook", trigger.id, after={"url": REPLACED, "secret": REPLACED})
+    return trigger, made
+
+
+def open_hook(hook: Hook, vault: Vault) -> HookSecrets:
+    """Raises SealBroken when the key it is under is not among the settings any more."""
+    plain = vault.open(Sealed(hook.key_id, hook.sealed), owner_id=hook.owner_id)
+    return HookSecrets(**json.loads(plain))
+
+
+def seal_hook(opened: HookSecrets, vault: Vault, *, owner_id: int) -> Sealed:
+    plain = {"token": opened.token, "secret": opened.secret}
+    return vault.seal(json.dumps(plain).encode(), owner_id=owner_id)
+
+
+async def _make(
+    session: AsyncSession, vault: Vault, trigger: Trigger, verify: Verify
+) -> HookSecrets:
+    made = HookSecrets(secrets.token_urlsafe(_TOKEN_BYTES), _secret_for(verify))
+    sealed = seal_hook(made, vault, owner_id=trigger.owner_id)
+    await Hooks(session).put(
+        OwnedId(trigger.owner_id, trigger.id),
+        token_hash=hash_of(made.token),
+        verify=verify,
+        sealed=sealed,
+    )
+    return made
+
+
+def _secret_for(verify: Verify) -> str | None:
+    match verify:
+        case Verify.STANDARD_WEBHOOKS:
+            return new_secret()
+        case Verify.GITHUB:
+            return secrets.token_hex(_TOKEN_BYTES)  # any text: GitHub signs with it as it stands
+        case Verify.NONE:
+            return None
+    assert_never(verify)
+
+
+async def rotate_hook_keys(sessions: Sessions, vault: Vault) -> Rotated:
+    """As destinations' `rotate_keys`; what cannot be read is named by the triggers' ids."""
+    count, unreadable, after = 0, list[int](), 0
+    while True:
+        async with sessions.begin() as session:
+            found = await Hooks(session).list_under_other_keys(
+                vault.current, after=after, limit=_RESEALED_AT_ONCE
+            )
+            unreadable += [one.trigger_id for one in found if not _reseal(one, vault)]
+        count += len(found)
+        if len(found) < _RESEALED_AT_ONCE:
+            return Rotated(count - len(unreadable), unreadable)
+        after = found[-1].trigger_id
+
+
+def _reseal(hook: Hook, vault: Vault) -> bool:
+    try:
+        opened = open_hook(hook, vault)
+    except SealBroken:
+        return False
+    sealed = seal_hook(opened, vault, owner_id=hook.owner_id)
+    hook.sealed, hook.key_id = sealed.data, sealed.key_id
+    return True

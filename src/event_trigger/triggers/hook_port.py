@@ -1,0 +1,39 @@
+"""What triggers need of hooks. The room `hooks` lies above this one, and implements it."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from event_trigger.models import Trigger, Verify
+
+
+@dataclass(frozen=True, slots=True)
+class HookSecrets:
+    """The last part of a hook's URL, and the secret that its sender signs with, if it has one."""
+
+    token: str = field(repr=False)
+    secret: str | None = field(repr=False)
+
+
+class HookKeeper(Protocol):
+    """Makes, lists and deletes the hooks of triggers."""
+
+    async def follow_details(
+        self, session: AsyncSession, trigger: Trigger, *, before: Mapping[str, Any]
+    ) -> HookSecrets | None:
+        """Makes or deletes the hook as a change of the details asks; gives a new one's secrets."""
+
+    async def list_tokens(
+        self, session: AsyncSession, trigger_ids: Collection[int]
+    ) -> Mapping[int, str]:
+        """The tokens of these triggers' hooks, without those whose key was lost."""
+
+    async def delete(self, session: AsyncSession, trigger: Trigger) -> None: ...
+
+
+def verify_in(details: Mapping[str, Any]) -> Verify | None:
+    """Gives the way in which a trigger's hook is verified; None if it has no hook."""
+    hook = details.get("hook")
+    return None if hook is None else Verify(hook["verify"])

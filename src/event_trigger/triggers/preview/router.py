@@ -1,0 +1,134 @@
+"""Previews over HTTP: of a trigger's schedule, or of one that is only thought of."""
+
+from datetime import datetime
+from functools import partial
+from typing import Annotated
+
+from fastapi import Body, Depends, Query
+from fastapi.openapi.models import Example
+
+from event_trigger.auth.dependencies import TURN, needs
+from event_trigger.auth.scopes import Scope
+from event_trigger.db.clock import database_now
+from event_trigger.errors import Forbidden, Invalid, NotFound, Unauthorized, UnsupportedMediaType
+from event_trigger.models import TriggerStatus, TriggerType
+from event_trigger.triggers.dependencies import TriggerKeyDep
+from event_trigger.triggers.preview.schemas import Count, PreviewRead, PreviewRequest, read_preview
+from event_trigger.triggers.preview.upcoming import PreviewWindow, upcoming, window_of
+from event_trigger.triggers.repository import Triggers
+from event_trigger.triggers.schedule.plan import Plan
+from event_trigger.triggers.schedule_changes import plan_or_refuse
+from event_trigger.web.cpu_bound import CpuBoundDep, TooManyExpensiveCalls
+from event_trigger.web.problems import problems
+from event_trigger.web.schemas import Instant
+from event_trigger.web.session import SessionsDep
+from event_trigger.web.state import on_the_loop
+from event_trigger.web.strict_json import strict_router
+
+router = strict_router(
+    tags=["preview"],
+    responses=problems(Unauthorized, Forbidden, Invalid, TooManyExpensiveCalls),
+    dependencies=[needs(Scope.TRIGGERS_READ), TURN],
+)
+
+WHEN_CALLED = PreviewRead(
+    words="When it is called", timezone="UTC", zone_rules=None, instants=[], total=None
+)
+EXAMPLES: dict[str, Example] = {
+    "when the clocks go forward": {
+        "value": {
+            "details": {"cron": "30 2 * * *", "timezone": "Europe/Berlin"},
+            "from": "2027-03-27T00:00:00Z",
+            "count": 3,
+        }
+    },
+    "how often in a year": {
+        "value": {
+            "details": {"cron": "0 9 * * mon-fri"},
+            "from": "2027-01-01T00:00:00Z",
+            "until": "2027-12-31T23:59:59Z",
+        }
+    },
+}
+
+
+class WindowQuery:
+    """Which instants to show."""
+
+    def __init__(
+        self,
+        count: Annotated[Count, Query()] = 10,
+        after: Annotated[Instant | None, Query(description="Exclusive; by default now.")] = None,
+        from_: Annotated[Instant | None, Query(alias="from", description="Inclusive.")] = None,
+        until: Annotated[Instant | None, Query(description="Inclusive.")] = None,
+    ) -> None:
+        self.count = count
+        self.after = after
+        self.from_ = from_
+        self.until = until
+
+
+WindowQueryDep = Annotated[WindowQuery, Depends(on_the_loop(WindowQuery))]
+
+
+@router.get(
+    "/triggers/{trigger_id}/schedule",
+    summary="Show a trigger's next instants",
+    operation_id="preview_trigger",
+    responses=problems(NotFound),
+)
+async def preview_trigger(
+    key: TriggerKeyDep, sessions: SessionsDep, questions: CpuBoundDep, query: WindowQueryDep
+) -> PreviewRead:
+    """What its present schedule plans, in UTC, on the wall clock and in words.
+
+    A completed trigger has no instants left; a paused one shows what it would do once resumed.
+    """
+    async with sessions() as session:
+        trigger, now = await Triggers(session).get(key), await database_now(session)
+    if trigger is None:
+        raise NotFound
+    if trigger.type != TriggerType.SCHEDULED:
+        return WHEN_CALLED
+    plan = plan_or_refuse(trigger.details, anchor=trigger.anchor_at)
+    window = window_of(
+        now=now, after=query.after, from_=query.from_, until=query.until, source="parameter"
+    )
+    left = None if plan.max_fires is None else plan.max_fires - trigger.scheduled_count
+    if trigger.status == TriggerStatus.COMPLETED:
+        left = 0
+    return await questions.compute(
+        partial(_preview, plan, window, count=query.count, now=now, left=left)
+    )
+
+
+@router.post(
+    "/schedules/preview",
+    summary="Try a schedule",
+    operation_id="preview_schedule",
+    responses=problems(UnsupportedMediaType),
+)
+async def preview_schedule(
+    body: Annotated[PreviewRequest, Body(openapi_examples=EXAMPLES)],
+    sessions: SessionsDep,
+    questions: CpuBoundDep,
+) -> PreviewRead:
+    """When a trigger with these `details`, created now, would fire. Nothing is stored."""
+    async with sessions() as session:
+        now = await database_now(session)
+    plan = plan_or_refuse(body.details.as_stored(), anchor=now)
+    window = window_of(
+        now=now, after=body.after, from_=body.from_, until=body.until, source="pointer"
+    )
+    left = plan.max_fires
+    return await questions.compute(
+        partial(_preview, plan, window, count=body.count, now=now, left=left)
+    )
+
+
+def _preview(
+    plan: Plan, window: PreviewWindow, *, count: int, now: datetime, left: int | None
+) -> PreviewRead:
+    """Computes for a second at the worst, so not where all requests wait for it."""
+    found = upcoming(plan, window, count=count, now=now, left=left)
+    return read_preview(plan.schedule, found)

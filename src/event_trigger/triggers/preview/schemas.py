@@ -1,0 +1,66 @@
+"""What previews look like over HTTP."""
+
+from datetime import datetime
+from typing import Annotated
+
+from pydantic import Field
+
+from event_trigger.triggers.preview.upcoming import Upcoming
+from event_trigger.triggers.schedule.describe import describe, rules_version, zone_of
+from event_trigger.triggers.schedule.dst import daylight_note
+from event_trigger.triggers.schedule.schedules import Schedule
+from event_trigger.triggers.schemas import ScheduledDetails
+from event_trigger.web.schemas import Instant, RequestModel, ResponseModel
+
+MOST = 1000
+Count = Annotated[int, Field(ge=1, le=MOST, description="How many instants at the most.")]
+
+
+class PreviewRequest(RequestModel):
+    """A schedule to look at before it happens."""
+
+    details: ScheduledDetails
+    count: Count = 10
+    after: Instant | None = Field(None, description="Exclusive; now, if neither is given.")
+    from_: Instant | None = Field(None, alias="from", description="Inclusive.")
+    until: Instant | None = Field(None, description="Inclusive.")
+
+
+class PlannedInstant(ResponseModel):
+    at: Instant
+    local: datetime = Field(
+        description="The same on the schedule's wall clock.",
+        examples=["2026-03-29T03:00:00+02:00"],
+    )
+    note: str | None = Field(
+        description="What daylight saving does to it.",
+        examples=[
+            "02:30 does not exist on 2026-03-29: the clocks go forward from 02:00 to 03:00,"
+            " when it fires instead."
+        ],
+    )
+
+
+class PreviewRead(ResponseModel):
+    words: str = Field(examples=["At 02:30, Europe/Berlin"])
+    timezone: str = Field(examples=["Europe/Berlin"])
+    zone_rules: str | None = Field(
+        description="The version of the IANA database that says so; null without a zone.",
+        examples=["2026f"],
+    )
+    instants: list[PlannedInstant]
+    total: int | None = Field(description="How many lie in the window, if it has an end.")
+
+
+def read_preview(schedule: Schedule, found: Upcoming) -> PreviewRead:
+    zone = zone_of(schedule)
+    return PreviewRead(
+        words=describe(schedule),
+        timezone=str(zone),
+        zone_rules=rules_version(schedule),
+        instants=[
+            PlannedInstant(at=at, local=at.astimezone(zone), note=daylight_note(schedule, at))
+            for at in found.instants
+        ],
+        total=found.total,
+    )

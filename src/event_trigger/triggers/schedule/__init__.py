@@ -1,0 +1,1 @@
+"""When a trigger fires: arithmetic alone, without database, network or clock."""

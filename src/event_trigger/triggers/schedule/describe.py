@@ -1,0 +1,146 @@
+"""Schedules in words, so that a person sees at once whether they mean what was meant."""
+
+from collections.abc import Iterable, Sequence
+from datetime import UTC, timedelta, tzinfo
+from typing import assert_never
+
+from event_trigger.instants import instant_text
+from event_trigger.triggers.schedule.cron import Crontab, parse_cron, read_rules
+from event_trigger.triggers.schedule.schedules import Cron, Every, Once, Schedule
+from event_trigger.triggers.schedule.zone_rules import zone_rules
+
+_MOST_TIMES = 6  # times of day that are listed one by one
+_DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+_MONTHS = (
+    *("January", "February", "March", "April", "May", "June", "July"),
+    *("August", "September", "October", "November", "December"),
+)
+_UNITS = (
+    ("day", timedelta(days=1)),
+    ("hour", timedelta(hours=1)),
+    ("minute", timedelta(minutes=1)),
+    ("second", timedelta(seconds=1)),
+    ("microsecond", timedelta(microseconds=1)),
+)
+
+
+def describe(schedule: Schedule) -> str:
+    """One sentence, such as "At 09:00 on Monday to Friday, Europe/Berlin"."""
+    match schedule:
+        case Once(at=at):
+            return f"Once, at {instant_text(at)}"
+        case Every(start=start, interval=interval):
+            sentence = f"Every {_duration(interval)}, counted from {instant_text(start)}"
+        case Cron(expression=expression, timezone=timezone, rules=rules):
+            crontab = parse_cron(expression, timezone, rules)
+            parts = (_times(crontab), _days(crontab), _months(crontab))
+            sentence = f"{' '.join(filter(None, parts))}, {timezone}"
+        case _:
+            assert_never(schedule)
+    return (
+        sentence if schedule.until is None else f"{sentence}, until {instant_text(schedule.until)}"
+    )
+
+
+def zone_of(schedule: Schedule) -> tzinfo:
+    """The zone of the wall clock that a schedule goes by."""
+    if isinstance(schedule, Cron):
+        return parse_cron(schedule.expression, schedule.timezone, schedule.rules).zone
+    return UTC
+
+
+def rules_version(schedule: Schedule) -> str | None:
+    """The version of the IANA database by which a cron's zone is read; None if it has no zone."""
+    if not isinstance(schedule, Cron):
+        return None
+    if schedule.rules is None:
+        return read_rules(schedule.timezone).version
+    known = zone_rules().get_known(schedule.rules)
+    return None if known is None else known.version
+
+
+def _times(crontab: Crontab) -> str:
+    minutes, hours = sorted(crontab.calendar.minutes), sorted(crontab.calendar.hours)
+    if len(minutes) * len(hours) <= _MOST_TIMES:
+        return f"At {_listed([f'{hour:02}:{minute:02}' for hour in hours for minute in minutes])}"
+    every = _every(minutes)
+    if len(hours) == 24:
+        return every or f"At {_numbered('minute', minutes)} of every hour"
+    within = _numbered("hour", hours)
+    return f"{every} in {within}" if every else f"At {_numbered('minute', minutes)} of {within}"
+
+
+def _every(minutes: Sequence[int]) -> str | None:
+    """How to say minutes that are the same distance apart, also across the hour."""
+    if minutes == [0]:
+        return "Every hour"
+    step = 60 // len(minutes)
+    if list(minutes) != [*range(0, 60, step)] or 60 % step:
+        return None
+    return "Every minute" if step == 1 else f"Every {step} minutes"
+
+
+def _days(crontab: Crontab) -> str:
+    calendar = crontab.calendar
+    weekdays = calendar.weekdays  # Sunday is 0 as well as 7
+    week = [day for day in range(7) if day + 1 in weekdays or (day + 1) % 7 in weekdays]
+    month = sorted(calendar.days)
+    on_week = f"on {_listed(_runs(week, _DAYS))}" if len(week) < 7 else ""
+    on_month = f"on {_numbered('day', month)} of the month" if len(month) < 31 else ""
+    if not (on_week and on_month):
+        return on_week or on_month
+    if calendar.day_and:
+        return f"{on_month}, if that is a {_listed([_DAYS[day] for day in week], 'or')}"
+    return f"{on_month}, or on {_listed(_runs(week, _DAYS), 'or')}"
+
+
+def _months(crontab: Crontab) -> str:
+    months = sorted(crontab.calendar.months)
+    if len(months) == 12:
+        return ""
+    return f"in {_listed(_runs([month - 1 for month in months], _MONTHS))}"
+
+
+def _numbered(unit: str, numbers: Sequence[int]) -> str:
+    first, last = numbers[0], numbers[-1]
+    if len(numbers) > 3:
+        step = numbers[1] - first
+        if step > 1 and list(numbers) == [*range(first, last + 1, step)]:
+            return f"{unit}s {first} to {last} in steps of {step}"
+    names = [str(number) for number in range(last + 1)]
+    return f"{unit}{'s' if len(numbers) > 1 else ''} {_listed(_runs(numbers, names))}"
+
+
+def _runs(numbers: Sequence[int], names: Sequence[str]) -> list[str]:
+    """Names the numbers, and three or more in a row by the first and the last alone."""
+    runs: list[list[int]] = []
+    for number in numbers:
+        if runs and number == runs[-1][-1] + 1:
+            runs[-1].append(number)
+        else:
+            runs.append([number])
+    return [
+        part
+        for run in runs
+        for part in (
+            [f"{names[run[0]]} to {names[run[-1]]}"]
+            if len(run) > 2
+            else [names[number] for number in run]
+        )
+    ]
+
+
+def _listed(parts: Iterable[str], word: str = "and") -> str:
+    *first, last = parts
+    return f"{', '.join(first)} {word} {last}" if first else last
+
+
+def _duration(interval: timedelta) -> str:
+    counts = []
+    for name, unit in _UNITS:
+        count, interval = divmod(interval, unit)
+        if count:
+            counts.append((count, name))
+    if len(counts) == 1 and counts[0][0] == 1:
+        return counts[0][1]
+    return _listed([f"{count} {name}{'s' if count > 1 else ''}" for count, name in counts])

@@ -1,0 +1,1 @@
+"""Plans triggers again when newer time zone rules move their local times."""

@@ -1,0 +1,154 @@
+"""Reads, locks and rewrites the triggers that follow the clocks of a zone, many at a time."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from event_trigger.models import TriggerStatus, TriggerType
+from event_trigger.triggers.schedule.plan import schedule_part
+
+_ZONED = "type = :type AND details ->> 'cron' IS NOT NULL AND details ->> 'timezone'"
+_LIST_ZONES = text(f"""
+    SELECT DISTINCT details ->> 'timezone' FROM triggers
+    WHERE shard = :shard AND {_ZONED} IS NOT NULL
+""")  # noqa: S608
+_COLUMNS = """
+    id, details ->> 'timezone', CAST(details AS text), anchor_at, in_force_after, settled_until,
+    next_fire_at, scheduled_count
+"""
+_LIST_PAGE = f"""
+    SELECT {_COLUMNS}, {{rules}} FROM triggers
+    WHERE shard = :shard AND id > :after AND {_ZONED} = ANY(CAST(:zones AS text[]))
+        AND status <> :completed
+    ORDER BY id LIMIT :limit
+"""  # noqa: S608
+_LIST_LOCKED = text(f"""
+    SELECT {_COLUMNS}, zone_rules FROM triggers
+    WHERE shard = :shard AND id = ANY(CAST(:ids AS bigint[])) AND status <> :completed
+    ORDER BY id
+    FOR NO KEY UPDATE
+""")  # noqa: S608
+_KEEP_VERSIONS = text("""
+    INSERT INTO schedule_versions
+        (shard, trigger_id, version, owner_id, details, anchor_at, starts_after, ends_at,
+            zone_rules, moved_to)
+    SELECT triggers.shard, triggers.id, triggers.version, triggers.owner_id,
+        CAST(moved.details AS json), triggers.anchor_at, triggers.in_force_after,
+        triggers.settled_until, moved.old_rules, moved.new_rules
+    FROM unnest(
+        CAST(:ids AS bigint[]), CAST(:details AS text[]), CAST(:old_rules AS text[]),
+        CAST(:new_rules AS text[])
+    ) AS moved (id, details, old_rules, new_rules)
+    JOIN triggers ON triggers.shard = :shard AND triggers.id = moved.id
+""")
+_MOVE_ON = text("""
+    UPDATE triggers SET
+        version = triggers.version + 1, in_force_after = moved.after, settled_until = moved.after,
+        next_fire_at = moved.next_fire_at, zone_rules = moved.new_rules,
+        status = CASE WHEN triggers.status = :active AND moved.next_fire_at IS NULL
+            THEN :completed ELSE triggers.status END
+    FROM unnest(
+        CAST(:ids AS bigint[]), CAST(:afters AS timestamptz[]),
+        CAST(:next_fire_ats AS timestamptz[]), CAST(:new_rules AS text[])
+    ) AS moved (id, after, next_fire_at, new_rules)
+    WHERE triggers.shard = :shard AND triggers.id = moved.id
+""")
+
+
+class PlannedRow(NamedTuple):
+    """What a plan is made from, and how far it has come; `details` is JSON as it is stored."""
+
+    id: int
+    zone: str
+    details: str
+    anchor_at: datetime
+    in_force_after: datetime
+    settled_until: datetime
+    next_fire_at: datetime | None
+    scheduled_count: int
+    zone_rules: str | None
+
+    def read_details(self) -> Any:
+        return json.loads(self.details)
+
+
+class Rewritten(NamedTuple):
+    """A locked trigger, and its new plan."""
+
+    row: PlannedRow
+    after: datetime
+    next_fire_at: datetime | None
+    old_rules: str | None
+    new_rules: str
+
+
+@dataclass(frozen=True)
+class PlannedRows:
+    session: AsyncSession
+
+    async def list_zones(self, shard: int) -> Sequence[str]:
+        values = {"shard": shard, "type": TriggerType.SCHEDULED}
+        return (await self.session.scalars(_LIST_ZONES, values)).all()
+
+    async def list_page(
+        self,
+        shard: int,
+        zones: Sequence[str],
+        *,
+        after: int,
+        limit: int,
+        notes_rules: bool = True,
+    ) -> list[PlannedRow]:
+        """Those with larger ids that are not completed; without `notes_rules` before migration."""
+        rules = "zone_rules" if notes_rules else "CAST(NULL AS text)"
+        rows = await self.session.execute(
+            text(_LIST_PAGE.format(rules=rules)),
+            {
+                "shard": shard,
+                "type": TriggerType.SCHEDULED,
+                "zones": zones,
+                "completed": TriggerStatus.COMPLETED,
+                "after": after,
+                "limit": limit,
+            },
+        )
+        return [PlannedRow(*row) for row in rows]
+
+    async def list_locked(self, shard: int, ids: Sequence[int]) -> list[PlannedRow]:
+        """Locks them: until the commit nobody fires, changes or deletes them."""
+        values = {"shard": shard, "ids": ids, "completed": TriggerStatus.COMPLETED}
+        return [PlannedRow(*row) for row in await self.session.execute(_LIST_LOCKED, values)]
+
+    async def rewrite(self, shard: int, moved: Sequence[Rewritten]) -> None:
+        """Ends the versions of their schedules, and begins others."""
+        if not moved:
+            return
+        ids, new_rules = [one.row.id for one in moved], [one.new_rules for one in moved]
+        details = [json.dumps(schedule_part(one.row.read_details())) for one in moved]
+        await self.session.execute(
+            _KEEP_VERSIONS,
+            {
+                "shard": shard,
+                "ids": ids,
+                "details": details,
+                "old_rules": [one.old_rules for one in moved],
+                "new_rules": new_rules,
+            },
+        )
+        await self.session.execute(
+            _MOVE_ON,
+            {
+                "shard": shard,
+                "ids": ids,
+                "afters": [one.after for one in moved],
+                "next_fire_ats": [one.next_fire_at for one in moved],
+                "new_rules": new_rules,
+                "active": TriggerStatus.ACTIVE,
+                "completed": TriggerStatus.COMPLETED,
+            },
+        )

@@ -1,0 +1,126 @@
+"""Counting instants finds what walking them does, without the walk."""
+
+import zoneinfo
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from event_trigger.triggers.schedule.schedules import (
+    Cron,
+    Every,
+    InstantRange,
+    Once,
+    Schedule,
+    count_between,
+    instants_between,
+    newest_between,
+    next_fire_after,
+    range_between,
+)
+
+DAY = timedelta(days=1)
+ZONES = sorted(zoneinfo.available_timezones() - {"localtime", "Factory"})
+CRONS = (
+    *("*/20 * * * *", "0 * * * *", "30 2 * * *", "0 0 * * *", "15 1,2,3 * * 0", "30 0 * * *"),
+    *("*/7 */5 1-10 * 1", "59 23 * 3,10 *", "0 12 31 * *", "0 0 29 2 *", "* 0-3 1-7 * *"),
+)
+
+instants = st.datetimes(
+    datetime(1970, 1, 2),  # noqa: DTZ001
+    datetime(2040, 1, 1),  # noqa: DTZ001
+    timezones=st.just(UTC),
+)
+
+
+@st.composite
+def schedules(draw: st.DrawFn, start: datetime) -> Schedule:
+    until = draw(st.none() | st.just(start + draw(st.timedeltas(-DAY, 9 * DAY))))
+    match draw(st.sampled_from([Once, Every, Cron])):
+        case kind if kind is Once:
+            return Once(start + draw(st.timedeltas(-DAY, 9 * DAY)))
+        case kind if kind is Every:
+            interval = draw(st.timedeltas(timedelta(minutes=7), 5 * DAY))
+            return Every(start + draw(st.timedeltas(-9 * DAY, 9 * DAY)), interval, until)
+        case _:
+            return Cron(draw(st.sampled_from(CRONS)), draw(st.sampled_from(ZONES)), until)
+
+
+@st.composite
+def spans(draw: st.DrawFn) -> tuple[Schedule, datetime, datetime]:
+    after = draw(instants)
+    until = after + draw(st.timedeltas(-DAY, 9 * DAY))
+    return draw(schedules(after)), after, until
+
+
+def walked(schedule: Schedule, after: datetime, until: datetime) -> list[datetime]:
+    found = []
+    while (instant := next_fire_after(schedule, after)) is not None and instant <= until:
+        found.append(instant)
+        after = instant
+    return found
+
+
+@settings(deadline=None)
+@given(span=spans(), most=st.integers(1, 40))
+def test_counting_finds_what_walking_does(
+    span: tuple[Schedule, datetime, datetime], most: int
+) -> None:
+    schedule, after, until = span
+    expected = walked(schedule, after, until)
+
+    assert list(instants_between(schedule, after=after, until=until)) == expected
+    assert count_between(schedule, after=after, until=until) == len(expected)
+    newest = newest_between(schedule, after=after, until=until, most=most)
+    assert newest == next(iter(expected[-most:]), None)
+    stretch = range_between(schedule, after=after, until=until)
+    assert stretch == (InstantRange(expected[0], expected[-1], len(expected)) if expected else None)
+    assert all(earlier < later for earlier, later in pairwise(expected))
+
+
+@settings(deadline=None, max_examples=30)
+@given(
+    zone=st.sampled_from(["America/New_York", "Europe/Berlin", "Australia/Lord_Howe"]),
+    cron=st.sampled_from(CRONS),
+    after=instants,
+    cut=st.timedeltas(timedelta(0), 800 * DAY),
+)
+def test_the_counts_of_two_parts_are_that_of_the_whole(
+    zone: str, cron: str, after: datetime, cut: timedelta
+) -> None:
+    schedule, until = Cron(cron, zone), after + 800 * DAY
+
+    parts = [
+        count_between(schedule, after=after, until=after + cut),
+        count_between(schedule, after=after + cut, until=until),
+    ]
+
+    assert sum(parts) == count_between(schedule, after=after, until=until)
+
+
+@pytest.mark.parametrize(
+    ("schedule", "expected"),
+    [
+        (Every(datetime(1970, 1, 1, tzinfo=UTC), timedelta(seconds=1)), 221_876_755_200),
+        (Once(datetime(8999, 1, 1, tzinfo=UTC)), 1),
+    ],
+)
+def test_thousands_of_years_are_counted_without_a_walk(schedule: Schedule, expected: int) -> None:
+    after, until = datetime(1970, 1, 1, tzinfo=UTC), datetime(9001, 1, 1, tzinfo=UTC)
+
+    found = count_between(schedule, after=after, until=until)
+
+    assert found == pytest.approx(expected, rel=1e-3)
+
+
+def test_ten_years_of_minutes_are_as_many_as_there_are() -> None:
+    start, end = datetime(2020, 1, 1, tzinfo=UTC), datetime(2030, 1, 1, tzinfo=UTC)
+    before = timedelta(microseconds=1)
+
+    found = count_between(
+        Cron("* * * * *", "Europe/Berlin"), after=start - before, until=end - before
+    )
+
+    assert found == (end - start) // timedelta(minutes=1)
