@@ -18,10 +18,10 @@ from event_trigger.auth.keys import router as keys
 from event_trigger.auth.logins import router as logins
 from event_trigger.deliveries import router as deliveries
 from event_trigger.destinations import router as destinations
-from event_trigger.dispatch import router as dispatch
 from event_trigger.events import router as events
+from event_trigger.firing import router as firing
 from event_trigger.hooks import router as hooks
-from event_trigger.live import router as live
+from event_trigger.stream import router as live
 from event_trigger.triggers import router as triggers
 from event_trigger.triggers.preview import router as preview
 from event_trigger.web import docs, health
@@ -47,11 +47,11 @@ _ROUTERS = (
     admin.router,
     triggers.router,
     preview.router,
-    dispatch.router,
+    firing.router,
     hooks.router,
     hooks.rotations,
     accounting.router,
-    dispatch.replays,
+    firing.replays,
     destinations.router,
     deliveries.router,
     live.router,

@@ -28,19 +28,19 @@ from event_trigger.db.replica.replica import Replica
 from event_trigger.deliveries.sender import Sender
 from event_trigger.destinations.names import Names
 from event_trigger.destinations.target import Guard
-from event_trigger.dispatch.fast_path import FastPath
-from event_trigger.dispatch.group_commit import GroupCommit
-from event_trigger.dispatch.owners import Owners
-from event_trigger.dispatch.rates import Rates
+from event_trigger.firing.fast_path import FastPath
+from event_trigger.firing.group_commit import GroupCommit
+from event_trigger.firing.owner_cache import OwnerCache
+from event_trigger.firing.rate_limits import RateLimits
 from event_trigger.hooks.calls import HookCalls
 from event_trigger.hooks.fast_path import HookFastPath
 from event_trigger.hooks.lifecycle import TriggerHooks
 from event_trigger.hooks.token_lookup import TokenLookup
 from event_trigger.jobs import Jobs
-from event_trigger.live.hub import Hub
 from event_trigger.logs import configure_logs
 from event_trigger.readiness import ConnectionsCheck, DatabaseCheck
 from event_trigger.startup import Host, Startup, prepare_database
+from event_trigger.stream.subscriptions import Subscriptions
 from event_trigger.vault import Vault
 from event_trigger.web import docs, health
 from event_trigger.web.cpu_bound import CpuBound
@@ -78,9 +78,9 @@ def create_app(
     jobs_engine = create_engine(url, connections=shares.jobs)
     engines = [engine, firing_engine, jobs_engine]
     replica = _replica_of(settings, primary=firing_engine)
-    vault, hub, guard, names = (
+    vault, subscriptions, guard, names = (
         Vault.of(settings),
-        Hub(connections=shares.requests),
+        Subscriptions(connections=shares.requests),
         Guard(settings.webhook_allow),
         names or Names(),
     )
@@ -89,7 +89,9 @@ def create_app(
     credentials = CredentialCache(sessions, tokens, clock)
     group_commit = GroupCommit(sessions)
     hook_calls = HookCalls(TokenLookup(sessions), vault, clock)
-    rates = Rates(per_key=settings.fire_rate_per_key, per_trigger=settings.fire_rate_per_trigger)
+    rate_limits = RateLimits(
+        per_key=settings.fire_rate_per_key, per_trigger=settings.fire_rate_per_trigger
+    )
     jobs = Jobs(
         jobs_engine,
         create_sessions(jobs_engine),
@@ -97,7 +99,7 @@ def create_app(
         firing=create_sessions(firing_engine),
         sender=sender,
         vault=vault,
-        heard={EVENTS_STORED: hub.heard, CREDENTIALS_CHANGED: credentials.forget},
+        heard={EVENTS_STORED: subscriptions.heard, CREDENTIALS_CHANGED: credentials.forget},
     )
 
     async def begin() -> None:
@@ -121,7 +123,7 @@ def create_app(
                 await starting  # raises what it has raised
             yield
         finally:
-            hub.close()
+            subscriptions.close()
             await _cancel(starting, *others)
             await jobs.stop()
             await sender.aclose()
@@ -141,15 +143,15 @@ def create_app(
             Middleware(
                 FastPath,
                 credentials=credentials,
-                owners=Owners(sessions),
+                owners=OwnerCache(sessions),
                 group_commit=group_commit,
-                rates=rates,
+                rate_limits=rate_limits,
             ),
             Middleware(
                 HookFastPath,
                 calls=hook_calls,
                 group_commit=group_commit,
-                rates=rates,
+                rate_limits=rate_limits,
             ),
             Middleware(EarlyAuthMiddleware, credentials=credentials),
         ],
@@ -177,11 +179,11 @@ def create_app(
         hooks=TriggerHooks(vault),
         hook_calls=hook_calls,
         group_commit=group_commit,
-        rates=rates,
+        rate_limits=rate_limits,
         names=names,
         guard=guard,
         sender=sender,
-        hub=hub,
+        subscriptions=subscriptions,
     )
     app.openapi = api.openapi  # type: ignore[method-assign]
     add_problem_handlers(app)
@@ -190,7 +192,7 @@ def create_app(
 
 def end_streams(app: FastAPI) -> None:
     """Ends what would otherwise never end by itself, so that a server can stop at once."""
-    state_of(app).hub.close()
+    state_of(app).subscriptions.close()
 
 
 def app_from_environment() -> FastAPI:

@@ -30,9 +30,9 @@ from event_trigger.deliveries.backlog import BacklogCount
 from event_trigger.deliveries.retention import retain_deliveries
 from event_trigger.deliveries.sender import Sender
 from event_trigger.deliveries.worker import Worker
-from event_trigger.dispatch.answers import ANSWERS_KEPT_FOR, retain_answers
-from event_trigger.dispatch.dispatcher import LONGEST_WAIT, fire_due
 from event_trigger.events.retention import sweep
+from event_trigger.firing.idempotency import ANSWERS_KEPT_FOR, purge_answers
+from event_trigger.scheduling.dispatcher import LONGEST_WAIT, fire_due
 from event_trigger.triggers.versions import retain_history
 from event_trigger.triggers.zone_updates.replanning import ZoneRulesFollower
 from event_trigger.vault import Vault
@@ -207,7 +207,7 @@ class Jobs:
         async with self._sessions() as session:
             now = await database_now(session)
         await retain_history(self._sessions, now - self._settings.keep_for)
-        await retain_answers(self._sessions, now - ANSWERS_KEPT_FOR)
+        await purge_answers(self._sessions, now - ANSWERS_KEPT_FOR)
         async with self._sessions.begin() as session:
             await Logins(session).purge_expired()
             await Failures(session).purge()

@@ -9,8 +9,8 @@ import httpx
 
 from event_trigger.app import create_app
 from event_trigger.db.engine import Sessions
-from event_trigger.dispatch.dispatcher import fire_due
 from event_trigger.events.retention import sweep
+from event_trigger.scheduling.dispatcher import fire_due
 from event_trigger.web.state import state_of
 from tests.support.clock import create_still_database, set_clock
 from tests.support.databases import connect, drop_database

@@ -8,8 +8,8 @@ from event_trigger.auth.credential_cache import hash_of
 from event_trigger.db.clock import DatabaseClock
 from event_trigger.db.shards import OwnedId
 from event_trigger.deliveries.hops import parse_hops
-from event_trigger.dispatch.firing import Call, Sent
 from event_trigger.errors import Invalid, NotFound
+from event_trigger.firing.fire import Call, SentBody
 from event_trigger.hooks.lifecycle import open_hook
 from event_trigger.hooks.token_lookup import TokenLookup
 from event_trigger.hooks.verifiers import check_signature, idempotency_key
@@ -57,7 +57,7 @@ class HookCalls:
         return "" if hook.verify == Verify.NONE else open_hook(hook, self.vault).secret or ""
 
 
-def _read(body: bytes) -> Sent | None:
+def _read(body: bytes) -> SentBody | None:
     if not body:
         return None
     try:
@@ -66,4 +66,4 @@ def _read(body: bytes) -> Sent | None:
         raise Invalid.at([], f"This is not acceptable JSON: {error.msg}.") from None
     if not isinstance(value, dict):
         raise Invalid.at([], "Send a JSON object, or nothing.")
-    return Sent(value, body.decode())
+    return SentBody(value, body.decode())

@@ -6,11 +6,10 @@ from dataclasses import dataclass
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from event_trigger.deliveries.hops import HOPS_HEADER
-from event_trigger.dispatch.by_hand import fire_by_hand
-from event_trigger.dispatch.firing import Answer
-from event_trigger.dispatch.group_commit import GroupCommit
-from event_trigger.dispatch.plain_calls import answered, headers_of_plain_post, pass_on, read_body
-from event_trigger.dispatch.rates import Rates
+from event_trigger.firing.fire import CallAnswer
+from event_trigger.firing.group_commit import GroupCommit
+from event_trigger.firing.plain_requests import answered, headers_of_plain_post, pass_on, read_body
+from event_trigger.firing.rate_limits import RateLimits, fire_within_limits
 from event_trigger.hooks.calls import HookCalls
 
 _PATH = re.compile(r"/hooks/([A-Za-z0-9_-]{1,100})", re.ASCII)
@@ -21,7 +20,7 @@ class HookFastPath:
     app: ASGIApp
     calls: HookCalls
     group_commit: GroupCommit
-    rates: Rates
+    rate_limits: RateLimits
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = headers_of_plain_post(scope)
@@ -37,7 +36,7 @@ class HookFastPath:
         firing = self._fire(found[1], named, body)
         await (await answered(scope, firing))(scope, receive, send)
 
-    async def _fire(self, token: str, headers: dict[str, str], body: bytes) -> Answer:
+    async def _fire(self, token: str, headers: dict[str, str], body: bytes) -> CallAnswer:
         hops = [value for name, value in headers.items() if name == HOPS_HEADER]
         call = await self.calls.read(token, headers, body, hops=hops)
-        return await fire_by_hand(self.group_commit, self.rates, call, caller=None)
+        return await fire_within_limits(self.group_commit, self.rate_limits, call, caller=None)

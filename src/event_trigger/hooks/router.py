@@ -8,11 +8,10 @@ from event_trigger.auth.dependencies import needs
 from event_trigger.auth.scopes import Scope
 from event_trigger.deliveries.hops import HOPS_HEADER, LoopDetected
 from event_trigger.destinations.dependencies import VaultDep
-from event_trigger.dispatch.by_hand import fire_by_hand, headers_of
-from event_trigger.dispatch.rates import TooManyCalls
-from event_trigger.dispatch.router import GroupCommitDep, RatesDep
-from event_trigger.dispatch.schemas import Fired
 from event_trigger.errors import Conflict, Forbidden, Invalid, NotFound, Unauthorized, Unavailable
+from event_trigger.firing.rate_limits import TooManyCalls, fire_within_limits, headers_of
+from event_trigger.firing.router import GroupCommitDep, RatesDep
+from event_trigger.firing.schemas import Fired
 from event_trigger.hooks.calls import HookCalls
 from event_trigger.hooks.lifecycle import rotate
 from event_trigger.hooks.verifiers import SignatureRefused
@@ -90,7 +89,7 @@ async def call_hook(
     """
     body, hops = await request.body(), request.headers.getlist(HOPS_HEADER)
     call = await calls.read(token, request.headers, body, hops=hops)
-    answer = await fire_by_hand(group_commit, rates, call, caller=None)
+    answer = await fire_within_limits(group_commit, rates, call, caller=None)
     response.headers.update(headers_of(answer))
     return Fired()
 

@@ -1,5 +1,7 @@
 """What the application made at its start, for its requests: a typed record in place of globals."""
 
+from __future__ import annotations
+
 import inspect
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -18,10 +20,10 @@ if TYPE_CHECKING:  # their types only: no feature is imported from here
     from event_trigger.deliveries.sender import Sender
     from event_trigger.destinations.names import Names
     from event_trigger.destinations.target import Guard
-    from event_trigger.dispatch.group_commit import GroupCommit
-    from event_trigger.dispatch.rates import Rates
+    from event_trigger.firing.group_commit import GroupCommit
+    from event_trigger.firing.rate_limits import RateLimits
     from event_trigger.hooks.calls import HookCalls
-    from event_trigger.live.hub import Hub
+    from event_trigger.stream.subscriptions import Subscriptions
     from event_trigger.triggers.hook_port import HookKeeper
     from event_trigger.vault import Vault
     from event_trigger.web.cpu_bound import CpuBound
@@ -34,25 +36,25 @@ T = TypeVar("T")
 class AppState:
     """Everything that requests share in one process; `app.py` makes it."""
 
-    settings: "Settings"
-    sessions: "Sessions"
-    reads: "Reads"
-    vault: "Vault"
-    liveness: "Liveness"
-    readiness: "Readiness"
-    cpu_bound: "CpuBound"
-    passwords: "PasswordHasher"
-    tokens: "Tokens"
-    credentials: "CredentialCache"
-    registrations: "Registrations"
-    hooks: "HookKeeper"
-    hook_calls: "HookCalls"
-    group_commit: "GroupCommit"
-    rates: "Rates"
-    names: "Names"
-    guard: "Guard"
-    sender: "Sender"
-    hub: "Hub"
+    settings: Settings
+    sessions: Sessions
+    reads: Reads
+    vault: Vault
+    liveness: Liveness
+    readiness: Readiness
+    cpu_bound: CpuBound
+    passwords: PasswordHasher
+    tokens: Tokens
+    credentials: CredentialCache
+    registrations: Registrations
+    hooks: HookKeeper
+    hook_calls: HookCalls
+    group_commit: GroupCommit
+    rate_limits: RateLimits
+    names: Names
+    guard: Guard
+    sender: Sender
+    subscriptions: Subscriptions
 
 
 def app_state(request: Request) -> AppState:

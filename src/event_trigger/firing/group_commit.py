@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 from event_trigger.db.engine import Sessions, is_outage
 from event_trigger.db.shards import OwnedId
-from event_trigger.dispatch.answers import CallKey
-from event_trigger.dispatch.firing import Answer, Call, Held, Outcome, StillRunning, fire_all
+from event_trigger.firing.fire import Call, CallAnswer, Outcome, StillRunning, TriggerBusy, fire_all
+from event_trigger.firing.idempotency import CallKey
 
 MOST = 100  # calls that share a commit
 WRITERS = 4  # transactions at a time in either kind of lane, so that readers find connections
@@ -24,7 +24,7 @@ Lane = int | OwnedId  # all triggers of a shard, or one that others hold
 @dataclass(eq=False, slots=True)
 class _Waiting:
     call: Call
-    answer: asyncio.Future[Answer]
+    answer: asyncio.Future[CallAnswer]
 
 
 class GroupCommit:
@@ -42,7 +42,7 @@ class GroupCommit:
         self._writers = asyncio.Semaphore(WRITERS)
         self._held_up_writers = asyncio.Semaphore(WRITERS)
 
-    async def fire(self, call: Call) -> Answer:
+    async def fire(self, call: Call) -> CallAnswer:
         """Gives the answer once its event is committed; raises the Problem that the call has."""
         if call.key is None:
             return await self._fire(call)
@@ -55,7 +55,7 @@ class GroupCommit:
         finally:
             self._keys.discard(key)
 
-    async def _fire(self, call: Call) -> Answer:
+    async def _fire(self, call: Call) -> CallAnswer:
         waiting = _Waiting(call, asyncio.get_running_loop().create_future())
         is_held = call.trigger in self._lanes and not call.is_test  # tests lock nothing
         self._line_up(call.trigger if is_held else call.trigger.shard, waiting)
@@ -105,9 +105,9 @@ class GroupCommit:
         if one.answer.done():  # the caller has gone
             return
         match outcome:
-            case Held():
+            case TriggerBusy():
                 self._line_up(one.call.trigger, one)
-            case Answer():
+            case CallAnswer():
                 one.answer.set_result(outcome)
             case _:
                 one.answer.set_exception(outcome)

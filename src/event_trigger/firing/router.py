@@ -11,11 +11,6 @@ from event_trigger.db.clock import database_now
 from event_trigger.db.shards import OwnedId
 from event_trigger.deliveries.dependencies import HopsDep
 from event_trigger.deliveries.hops import LoopDetected
-from event_trigger.dispatch.by_hand import fire_by_hand, headers_of, name_of
-from event_trigger.dispatch.firing import Call, Sent, replay
-from event_trigger.dispatch.group_commit import GroupCommit
-from event_trigger.dispatch.rates import Rates, TooManyCalls
-from event_trigger.dispatch.schemas import Fired
 from event_trigger.errors import (
     Conflict,
     Forbidden,
@@ -27,6 +22,16 @@ from event_trigger.errors import (
 from event_trigger.events.dependencies import RetentionDep, visible_to
 from event_trigger.events.repository import Events
 from event_trigger.events.schemas import EventRead, read_event
+from event_trigger.firing.fire import Call, SentBody, replay
+from event_trigger.firing.group_commit import GroupCommit
+from event_trigger.firing.rate_limits import (
+    RateLimits,
+    TooManyCalls,
+    fire_within_limits,
+    headers_of,
+    name_of,
+)
+from event_trigger.firing.schemas import Fired
 from event_trigger.triggers.dependencies import TriggerKeyDep
 from event_trigger.web.problems import problems
 from event_trigger.web.schemas import Id, JsonObject, Text
@@ -66,12 +71,12 @@ async def get_group_commit(request: Request) -> GroupCommit:
     return app_state(request).group_commit
 
 
-async def get_rates(request: Request) -> Rates:
-    return app_state(request).rates
+async def get_rates(request: Request) -> RateLimits:
+    return app_state(request).rate_limits
 
 
 GroupCommitDep = Annotated[GroupCommit, Depends(get_group_commit)]
-RatesDep = Annotated[Rates, Depends(get_rates)]
+RatesDep = Annotated[RateLimits, Depends(get_rates)]
 
 
 class FireRequest:
@@ -109,9 +114,11 @@ class FireRequest:
     async def fire(self, *, is_test: bool) -> Fired:
         body = None
         if self.body is not None:
-            body = Sent(self.body, (await self.request.body()).decode())
+            body = SentBody(self.body, (await self.request.body()).decode())
         call = Call(self.trigger, body, is_test, self.idempotency_key, hops=self.hops)
-        answer = await fire_by_hand(self.group_commit, self.rates, call, caller=self.principal)
+        answer = await fire_within_limits(
+            self.group_commit, self.rates, call, caller=self.principal
+        )
         self.response.headers.update(headers_of(answer))
         return Fired()
 

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from event_trigger.db.engine import create_engine, create_sessions
-from event_trigger.dispatch.dispatcher import LOCKED_WAIT, SOON, fire_due
+from event_trigger.scheduling.dispatcher import LOCKED_WAIT, SOON, fire_due
 from tests.support.databases import connect
 from tests.support.locks import locked_trigger
 from tests.support.planting import plant_triggers

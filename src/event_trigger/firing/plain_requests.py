@@ -11,10 +11,10 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from event_trigger.db.engine import is_outage
-from event_trigger.dispatch.by_hand import headers_of
-from event_trigger.dispatch.firing import Answer, Sent
-from event_trigger.dispatch.schemas import Fired
 from event_trigger.errors import Problem
+from event_trigger.firing.fire import CallAnswer, SentBody
+from event_trigger.firing.rate_limits import headers_of
+from event_trigger.firing.schemas import Fired
 from event_trigger.web.problems import answer, outage
 from event_trigger.web.strict_json import loads
 
@@ -45,7 +45,7 @@ async def read_body(receive: Receive) -> bytes | None:
             return b"".join(parts)
 
 
-def read_object(body: bytes) -> tuple[Sent | None, bool]:
+def read_object(body: bytes) -> tuple[SentBody | None, bool]:
     """The JSON object in a body, or None if there is none; and whether that is what it is."""
     if not body:
         return None, True
@@ -53,10 +53,10 @@ def read_object(body: bytes) -> tuple[Sent | None, bool]:
         value = loads(body)
     except json.JSONDecodeError:
         return None, False
-    return (Sent(value, body.decode()), True) if isinstance(value, dict) else (None, False)
+    return (SentBody(value, body.decode()), True) if isinstance(value, dict) else (None, False)
 
 
-async def answered(scope: Scope, firing: Awaitable[Answer]) -> Response:
+async def answered(scope: Scope, firing: Awaitable[CallAnswer]) -> Response:
     """Answers once the event is committed, or with the problem that kept it from being made."""
     try:
         fired = await firing

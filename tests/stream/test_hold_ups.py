@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 from structlog.testing import capture_logs
 
-from event_trigger.live.hub import HELD_UP_AFTER, HoldUp
+from event_trigger.stream.subscriptions import HELD_UP_AFTER, HoldUp
 from tests.support.databases import connect, in_database
 from tests.support.destinations import fire
 from tests.support.services import ADA, BOB, Service

@@ -8,15 +8,15 @@ from typing import Any
 import pytest
 
 from event_trigger.db.engine import create_engine, create_sessions
-from event_trigger.dispatch import turns
-from event_trigger.dispatch.dispatcher import WORKERS, fire_due
-from event_trigger.dispatch.repository import Firing, Firings
+from event_trigger.scheduling import batch
+from event_trigger.scheduling.dispatcher import WORKERS, fire_due
+from event_trigger.scheduling.repository import DecidedTrigger, DueTriggers
 from tests.support.planting import plant_triggers
 from tests.support.waiting import eventually
 
 BATCHES = 12
 
-Record = Callable[[Firings, int, Sequence[Firing]], Awaitable[None]]
+Record = Callable[[DueTriggers, int, Sequence[DecidedTrigger]], Awaitable[None]]
 
 
 async def fire_all(database_url: str) -> None:
@@ -39,12 +39,12 @@ class Together:
 
     def __init__(self, count: int) -> None:
         self._met = asyncio.Barrier(count)
-        self._record = Firings.record_fired
+        self._record = DueTriggers.record_fired
         self._are_met = False
 
     @property
     def record_fired(self) -> Record:
-        async def record(firings: Firings, shard: int, fired: Sequence[Firing]) -> None:
+        async def record(firings: DueTriggers, shard: int, fired: Sequence[DecidedTrigger]) -> None:
             if not self._are_met:
                 await asyncio.wait_for(self._met.wait(), 30)
                 self._are_met = True
@@ -55,7 +55,7 @@ class Together:
 
 @pytest.fixture(autouse=True)
 def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(turns, "BATCH", 10)
+    monkeypatch.setattr(batch, "BATCH", 10)
 
 
 async def test_as_many_batches_as_there_are_workers_are_fired_at_once(
@@ -64,7 +64,7 @@ async def test_as_many_batches_as_there_are_workers_are_fired_at_once(
     planted = await plant_triggers(database, BATCHES * 10)
     together = Together(WORKERS)
 
-    monkeypatch.setattr(Firings, "record_fired", together.record_fired)
+    monkeypatch.setattr(DueTriggers, "record_fired", together.record_fired)
     await fire_all(database_url)
 
     assert await fired_once(database) == planted
@@ -94,7 +94,7 @@ async def test_workers_share_what_many_shards_have(
     planted = [await plant_triggers(database, 3, owner_id=one) for one in owners]
     together = Together(WORKERS)
 
-    monkeypatch.setattr(Firings, "record_fired", together.record_fired)
+    monkeypatch.setattr(DueTriggers, "record_fired", together.record_fired)
     await fire_all(database_url)
 
     assert len(owners) >= WORKERS

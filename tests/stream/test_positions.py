@@ -16,8 +16,8 @@ from event_trigger.db.engine import Sessions, create_engine, create_sessions
 from event_trigger.events.repository import Events, Position, Stretch
 from event_trigger.events.selection import EventFilter
 from event_trigger.events.window import Window
-from event_trigger.live.following import Follower
-from event_trigger.live.hub import Hub
+from event_trigger.stream.subscriptions import Subscriptions
+from event_trigger.stream.tail import Tail
 from tests.support.destinations import fire
 from tests.support.plans import plans_of
 from tests.support.planting import plant_event
@@ -120,7 +120,7 @@ async def test_an_event_with_the_number_of_another_server_counts_as_gone(
 
 async def test_a_stream_does_not_wait_for_a_number_of_another_server(sessions: Sessions) -> None:
     """Its reader comes back with an id, and is told what is kept."""
-    hub = Hub(connections=10)
+    subscriptions = Subscriptions(connections=10)
     credentials = CredentialCache(sessions, Tokens(SECRET), DatabaseClock(sessions))
     principal = await credentials.identify(token_of(ADA))
     assert principal is not None
@@ -128,9 +128,9 @@ async def test_a_stream_does_not_wait_for_a_number_of_another_server(sessions: S
     def everything(now: datetime) -> EventFilter:
         return EventFilter(ADA, Window(now, None))
 
-    follower = Follower(sessions, hub, credentials, principal, everything)
+    follower = Tail(sessions, subscriptions, credentials, principal, everything)
 
-    with hub.subscribe(user_id=ADA, owner_id=ADA) as subscription:
+    with subscriptions.subscribe(user_id=ADA, owner_id=ADA) as subscription:
         async with asyncio.timeout(30):
             news = [one async for one in follower.follow(subscription, Position(10**15, 0))]
 

@@ -8,7 +8,7 @@ from event_trigger.triggers.repository import Triggers
 MOST_KNOWN = 10_000
 
 
-class Owners:
+class OwnerCache:
     """The owners of the triggers that admins called last, in this process."""
 
     def __init__(self, sessions: Sessions) -> None:

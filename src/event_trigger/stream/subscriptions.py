@@ -65,7 +65,7 @@ class HoldUp:
             log.warning("stream_held_up", xid=oldest % 2**32)  # as pg_stat_activity shows it
 
 
-class Hub:
+class Subscriptions:
     """What has been heard is only ever a reason to look: the table says what happened."""
 
     def __init__(self, *, connections: int) -> None:

@@ -12,9 +12,9 @@ from event_trigger.auth.scopes import Scope
 from event_trigger.errors import Forbidden, Invalid, Unauthorized, Unavailable
 from event_trigger.events.dependencies import EventFiltersDep, RetentionDep
 from event_trigger.events.schemas import json_line, read_event
-from event_trigger.live.following import Follower
-from event_trigger.live.hub import Hub, Subscription, TooManyStreams
 from event_trigger.models import EventState
+from event_trigger.stream.subscriptions import Subscription, Subscriptions, TooManyStreams
+from event_trigger.stream.tail import Tail
 from event_trigger.web.problems import problems
 from event_trigger.web.schemas import LARGEST_ID
 from event_trigger.web.session import SessionsDep
@@ -37,16 +37,20 @@ router = strict_router(
 )
 
 
-async def get_hub(request: Request) -> Hub:
-    return app_state(request).hub
+async def get_subscriptions(request: Request) -> Subscriptions:
+    return app_state(request).subscriptions
 
 
-HubDep = Annotated[Hub, Depends(get_hub)]
+SubscriptionsDep = Annotated[Subscriptions, Depends(get_subscriptions)]
 
 
-async def subscribe(hub: HubDep, principal: PrincipalDep) -> AsyncIterator[Subscription]:
+async def subscribe(
+    subscriptions: SubscriptionsDep, principal: PrincipalDep
+) -> AsyncIterator[Subscription]:
     """Lasts as long as the stream."""
-    with hub.subscribe(user_id=principal.user_id, owner_id=principal.owner_id) as subscription:
+    with subscriptions.subscribe(
+        user_id=principal.user_id, owner_id=principal.owner_id
+    ) as subscription:
         yield subscription
 
 
@@ -57,7 +61,7 @@ async def subscribe(hub: HubDep, principal: PrincipalDep) -> AsyncIterator[Subsc
     response_class=EventSourceResponse,
 )
 async def stream_events(
-    hub: HubDep,
+    subscriptions: SubscriptionsDep,
     subscription: Annotated[Subscription, Depends(subscribe)],
     principal: PrincipalDep,
     credentials: CredentialsDep,
@@ -84,9 +88,9 @@ async def stream_events(
     The filters are those of `GET /events`. A stream ends with what
     `until` selects, and with the token that it began with: come back with a new one.
     """
-    follower = Follower(
+    follower = Tail(
         sessions,
-        hub,
+        subscriptions,
         credentials,
         principal,
         lambda now: filters.for_reader(

@@ -9,8 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 from event_trigger.db.engine import Sessions, is_outage, sqlstate
-from event_trigger.dispatch.planned import list_planned
-from event_trigger.dispatch.turns import Turn, take_turn
+from event_trigger.scheduling.batch import BatchRequest, fire_next_batch
+from event_trigger.scheduling.due_shards import list_due_shards
 
 WORKERS = 3
 LOOK_EVERY = 0.1  # seconds: what is late waits for what has become due meanwhile
@@ -44,7 +44,9 @@ async def fire_due(sessions: Sessions, progressed: Progress) -> float:
     if seconds > 2 * AHEAD:
         return min(seconds - AHEAD, LONGEST_WAIT)
     await _sleep(max(0.0, seconds))
-    fired = await take_turn(sessions, Turn(work.upcoming.shard, late=False), lambda _: None)
+    fired = await fire_next_batch(
+        sessions, BatchRequest(work.upcoming.shard, late=False), lambda _: None
+    )
     progressed()
     return 0.0 if fired else SOON
 
@@ -81,7 +83,7 @@ class _Work:
         self._sessions = sessions
         self._progressed = progressed
         self._clock = asyncio.get_running_loop().time
-        self._turns: deque[Turn] = deque()
+        self._turns: deque[BatchRequest] = deque()
         self._sure = 0
         self._look_at = 0.0
         self._end_at = self._clock() + LONGEST_RUN
@@ -115,15 +117,15 @@ class _Work:
         self._look_at = math.inf  # the others go on meanwhile
         try:
             async with self._sessions() as session:
-                planned = await list_planned(session)
+                planned = await list_due_shards(session)
                 now = time.monotonic()
         finally:
             self._look_at = self._clock() + LOOK_EVERY
         due = [one for one in planned if one.is_due]
         self.found |= bool(due)
-        self._turns = deque(Turn(one.shard, late=False) for one in due if one.has_on_time)
+        self._turns = deque(BatchRequest(one.shard, late=False) for one in due if one.has_on_time)
         self._sure = len(self._turns) + 1  # all that are on time, and one that is late
-        self._turns.extend(Turn(one.shard, late=True) for one in due if one.has_late)
+        self._turns.extend(BatchRequest(one.shard, late=True) for one in due if one.has_late)
         upcoming = [_Upcoming(now + one.seconds, one.shard) for one in planned if not one.is_due]
         self.upcoming = min(upcoming, default=None)
 
@@ -139,9 +141,9 @@ class _Work:
             self._sure -= 1
             await self._fire(self._turns.popleft())
 
-    async def _fire(self, turn: Turn) -> None:
+    async def _fire(self, turn: BatchRequest) -> None:
         try:
-            count = await take_turn(self._sessions, turn, self._pass_on)
+            count = await fire_next_batch(self._sessions, turn, self._pass_on)
         except Exception as error:
             self._failure = error
             if is_outage(error) and not sqlstate(error):
@@ -150,7 +152,7 @@ class _Work:
             self._progressed()
             self.fired += count
 
-    def _pass_on(self, turn: Turn) -> None:
+    def _pass_on(self, turn: BatchRequest) -> None:
         self._turns.append(turn)
         if sum(not one.done() for one in self._workers) < WORKERS:
             self._join()

@@ -48,7 +48,7 @@ _LIST_PLANNED_IN_CLUSTER = text(f"""
 """)  # noqa: S608
 
 
-class Planned(NamedTuple):
+class DueShard(NamedTuple):
     """A shard with something planned: its first instant is in so many seconds.
 
     Less than 0 is due; whether some of it is late already, and some on time, is said too.
@@ -64,7 +64,7 @@ class Planned(NamedTuple):
         return self.has_late or self.has_on_time
 
 
-async def list_planned(session: AsyncSession) -> list[Planned]:
+async def list_due_shards(session: AsyncSession) -> list[DueShard]:
     """The shards in which something is due by the database's clock, or will be in 2 seconds."""
     statement = _LIST_PLANNED_IN_CLUSTER if await is_in_cluster(session) else _LIST_PLANNED
     rows = await session.execute(
@@ -73,6 +73,6 @@ async def list_planned(session: AsyncSession) -> list[Planned]:
         execution_options={ACROSS_SHARDS: "due shards"},
     )
     return [
-        Planned(shard, float(seconds), has_late, has_on_time)
+        DueShard(shard, float(seconds), has_late, has_on_time)
         for shard, seconds, has_late, has_on_time in rows
     ]

@@ -15,15 +15,15 @@ from event_trigger.db.clock import database_now
 from event_trigger.db.engine import Sessions, is_outage
 from event_trigger.events.repository import Events, Position
 from event_trigger.events.selection import EventFilter
-from event_trigger.live.hub import Hub, Subscription
 from event_trigger.models import Event
+from event_trigger.stream.subscriptions import Subscription, Subscriptions
 
 _SHORTEST_WAIT, _LONGEST_WAIT = 0.02, 1.0  # seconds
 _PAGE = 200
 
 
 @dataclass(frozen=True, slots=True)
-class News:
+class TailedEvents:
     """Some events that are committed, and the instant at which they were read."""
 
     events: Sequence[Event]
@@ -42,24 +42,24 @@ class _Place:
 class _Look:
     """What was found behind a place, and where to look next; nowhere if that was all."""
 
-    news: News
+    news: TailedEvents
     next: _Place | None
     more: bool
 
 
 @dataclass(frozen=True)
-class Follower:
+class Tail:
     """One stream: whose it is, and what it selects at an instant."""
 
     sessions: Sessions
-    hub: Hub
+    subscriptions: Subscriptions
     credentials: CredentialCache
     principal: Principal
     wanted: Callable[[datetime], EventFilter]
 
     async def position_after(self, event_id: int | None) -> Position:
         """Where to go on after an event; at the beginning, if it is not there any more."""
-        async with self.hub.reading, self.sessions() as session:
+        async with self.subscriptions.reading, self.sessions() as session:
             events = Events(session)
             if event_id is None:
                 return Position((await events.get_horizon()).oldest, 0)
@@ -70,19 +70,21 @@ class Follower:
             return Position(0, 0)
         return Position(event.xid, event.id)
 
-    async def follow(self, subscription: Subscription, position: Position) -> AsyncIterator[News]:
+    async def follow(
+        self, subscription: Subscription, position: Position
+    ) -> AsyncIterator[TailedEvents]:
         """Ends when the login does, its token, its role or the window, and with the service."""
         place, wait = _Place(position), _LONGEST_WAIT
-        while not self.hub.is_closing:
+        while not self.subscriptions.is_closing:
             try:
                 look = await self._look(place)
             except Exception as error:
                 if not is_outage(error):
                     raise
-                self.hub.failures.failed("streams", error)
+                self.subscriptions.failures.failed("streams", error)
                 await subscription.wait(_LONGEST_WAIT)
                 continue
-            self.hub.failures.succeeded("streams")
+            self.subscriptions.failures.succeeded("streams")
             if look is None:
                 return
             if look.news.events:
@@ -93,7 +95,7 @@ class Follower:
             if place.last_xid is None and look.next.last_xid is not None:
                 wait = _SHORTEST_WAIT  # over, but for what may still be committed
             place = look.next
-            if not look.more and not self.hub.is_closing:
+            if not look.more and not self.subscriptions.is_closing:
                 woken = await subscription.wait(wait)
                 # what was heard of may be behind a transaction that still runs: look again soon
                 wait = _SHORTEST_WAIT if woken else min(2 * wait, _LONGEST_WAIT)
@@ -102,7 +104,7 @@ class Follower:
         """What has come after a place; nothing if the stream may not go on, or not from there."""
         if not await self.credentials.is_current(self.principal):  # may ask the database itself
             return None
-        async with self.hub.reading, self.sessions() as session:
+        async with self.subscriptions.reading, self.sessions() as session:
             now = await database_now(session)
             if self.principal.expires_at is not None and now >= self.principal.expires_at:
                 return None
@@ -114,10 +116,10 @@ class Follower:
         oldest, newest = found.horizon.oldest, found.horizon.newest
         if place.position.xid > newest:  # another server's: its reader has to begin again
             return None
-        self.hub.hold_up.look(oldest=oldest, newest=newest, now=now)
+        self.subscriptions.hold_up.look(oldest=oldest, newest=newest, now=now)
         is_all = last_xid is not None and oldest > last_xid and not found.page.more
         return _Look(
-            News(found.page.rows, now),
+            TailedEvents(found.page.rows, now),
             None if is_all else _Place(found.end, last_xid),
             found.page.more,
         )

@@ -60,7 +60,7 @@ class CallKey:
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class StoredAnswer:
     """What was called with a key, and answered."""
 
     body_hash: bytes
@@ -68,7 +68,7 @@ class Known:
 
 
 @dataclass(frozen=True)
-class Answers:
+class IdempotencyKeys:
     """Answers of one shard."""
 
     session: AsyncSession
@@ -81,16 +81,16 @@ class Answers:
         rows = await self.session.execute(_TRY_LOCKS, {"locks": locks})
         return list(rows.scalars())
 
-    async def list_known(self, keys: Sequence[CallKey]) -> dict[CallKey, Known]:
+    async def list_known(self, keys: Sequence[CallKey]) -> dict[CallKey, StoredAnswer]:
         """Those answered within 48 hours."""
         if not keys:
             return {}
         rows = await self.session.execute(
             _LIST, {"shard": self.shard, "kept_for": ANSWERS_KEPT_FOR, **_columns(keys)}
         )
-        return {CallKey(*row[:3]): Known(*row[3:]) for row in rows}
+        return {CallKey(*row[:3]): StoredAnswer(*row[3:]) for row in rows}
 
-    async def add(self, answered: Mapping[CallKey, Known]) -> None:
+    async def add(self, answered: Mapping[CallKey, StoredAnswer]) -> None:
         """Puts answers on record, in place of any that are older than 48 hours."""
         if not answered:
             return
@@ -105,7 +105,7 @@ class Answers:
         )
 
 
-async def retain_answers(sessions: Sessions, since: datetime) -> None:
+async def purge_answers(sessions: Sessions, since: datetime) -> None:
     """Forgets those that are older, oldest first, in short steps."""
 
     async def purge(session: AsyncSession) -> int:

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from event_trigger.db.shards import OwnedId
 from event_trigger.deliveries.outbox import StoredEvent, store_deliveries
-from event_trigger.dispatch.storing import Storing
+from event_trigger.events.event_writer import EventWriter
 from event_trigger.models import Event, EventType
 
 log = structlog.get_logger()
@@ -62,7 +62,7 @@ _READ_PAYLOAD = text("""
     SELECT CAST(payload AS text) FROM events
     WHERE shard = :shard AND id = :id AND triggered_at = :triggered_at
 """)
-_STORING = Storing(_INSERT_EVENTS, _COUNT_CALLS)
+_STORING = EventWriter(_INSERT_EVENTS, _COUNT_CALLS)
 
 CalledTrigger = Row[*tuple[Any, ...]]
 

@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from event_trigger.live.hub import MOST_OF_ONE_USER
+from event_trigger.stream.subscriptions import MOST_OF_ONE_USER
 from tests.support.databases import connect
 from tests.support.destinations import fire
 from tests.support.outages import cable_to

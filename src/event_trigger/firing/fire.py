@@ -10,9 +10,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from event_trigger.db.shards import OwnedId
 from event_trigger.deliveries.hops import MOST_HOPS, LoopDetected
-from event_trigger.dispatch.answers import Answers, CallKey, Known
-from event_trigger.dispatch.calls import CalledTrigger, Calls, NewEvent
 from event_trigger.errors import Conflict, Invalid, NotFound, Problem
+from event_trigger.firing.idempotency import CallKey, IdempotencyKeys, StoredAnswer
+from event_trigger.firing.repository import CalledTrigger, Calls, NewEvent
 from event_trigger.models import Event, TriggerStatus
 from event_trigger.triggers.merge_patch import merge_body
 from event_trigger.triggers.payload_schema import payload_errors
@@ -37,7 +37,7 @@ class KeyReused(Invalid):
     default_detail = "This Idempotency-Key came with another body before. Use a new key."
 
 
-class Sent(NamedTuple):
+class SentBody(NamedTuple):
     """A call's body: the object that it says, and the very text that says it."""
 
     value: dict[str, Any]
@@ -53,7 +53,7 @@ class Call:
     """
 
     trigger: OwnedId
-    body: Sent | None
+    body: SentBody | None
     is_test: bool
     idempotency_key: str | None
     compares_body: bool = True
@@ -67,16 +67,16 @@ class Call:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class CallAnswer:
     event_id: int
     replayed: bool
 
 
-class Held:
+class TriggerBusy:
     """What becomes of a call whose trigger others hold, or that is not there: it has to wait."""
 
 
-Outcome = Answer | Problem | Held
+Outcome = CallAnswer | Problem | TriggerBusy
 
 
 async def fire_all(
@@ -87,7 +87,7 @@ async def fire_all(
     What is wrong with one is its own outcome, and stops no other. With `waits`, the triggers that
     others hold are waited for, and those that are not there are a NotFound.
     """
-    stored, answers = Calls(session, shard), Answers(session, shard)
+    stored, answers = Calls(session, shard), IdempotencyKeys(session, shard)
     keyed = [call for call in calls if call.key is not None]
     free = await answers.try_locks([_lock_of(call) for call in keyed])
     busy = {
@@ -106,7 +106,7 @@ async def fire_all(
         if (call.trigger, call.key) in busy:
             outcomes[place] = StillRunning()
         elif trigger is None and may_be_held:
-            outcomes[place] = Held()
+            outcomes[place] = TriggerBusy()
         elif trigger is None or trigger.owner_id != call.trigger.owner_id:
             outcomes[place] = NotFound()
         elif call.hops >= MOST_HOPS:
@@ -125,12 +125,12 @@ async def fire_all(
         event_ids = dict(zip(new, await stored.store([*new.values()]), strict=True))
         await answers.add(
             {
-                key: Known(_hash_of(calls[place].body), event_id)
+                key: StoredAnswer(_hash_of(calls[place].body), event_id)
                 for place, event_id in event_ids.items()
                 if (key := calls[place].key) is not None
             }
         )
-        outcomes |= {place: Answer(one, replayed=False) for place, one in event_ids.items()}
+        outcomes |= {place: CallAnswer(one, replayed=False) for place, one in event_ids.items()}
     return [outcomes[place] for place in range(len(calls))]
 
 
@@ -160,10 +160,10 @@ async def replay(session: AsyncSession, event: Event, *, hops: int) -> int:
     return event_id
 
 
-def _again(call: Call, known: Known) -> Outcome:
+def _again(call: Call, known: StoredAnswer) -> Outcome:
     if call.compares_body and known.body_hash != _hash_of(call.body):
         return KeyReused()
-    return Answer(known.event_id, replayed=True)
+    return CallAnswer(known.event_id, replayed=True)
 
 
 def _new_event(trigger: CalledTrigger, call: Call) -> NewEvent:
@@ -179,15 +179,15 @@ def _new_event(trigger: CalledTrigger, call: Call) -> NewEvent:
     return NewEvent(call.trigger, text, call.is_test, trigger.has_destinations, hops=call.hops)
 
 
-def _payload_of(predefined: str | None, body: Sent | None) -> Sent | None:
+def _payload_of(predefined: str | None, body: SentBody | None) -> SentBody | None:
     """The body as it was sent, the predefined payload as it is stored, or both merged."""
     if predefined is None:
         return body
     value = json.loads(predefined)
     if body is None:
-        return Sent(value, predefined)
+        return SentBody(value, predefined)
     merged = merge_body(value, body.value)
-    return Sent(merged, json.dumps(merged, ensure_ascii=False))
+    return SentBody(merged, json.dumps(merged, ensure_ascii=False))
 
 
 def _lock_of(call: Call) -> int:
@@ -196,6 +196,6 @@ def _lock_of(call: Call) -> int:
     return int.from_bytes(hashlib.sha256(name).digest()[:8], signed=True)
 
 
-def _hash_of(body: Sent | None) -> bytes:
+def _hash_of(body: SentBody | None) -> bytes:
     value = None if body is None else body.value
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).digest()

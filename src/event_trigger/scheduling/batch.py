@@ -16,8 +16,14 @@ from event_trigger.db.engine import (
     sqlstate,
 )
 from event_trigger.db.shards import OwnedId
-from event_trigger.dispatch.repository import FIRST, Claimed, Firing, Firings, Place
 from event_trigger.models import UnfiredReason
+from event_trigger.scheduling.repository import (
+    FIRST,
+    Claimed,
+    DecidedTrigger,
+    DuePosition,
+    DueTriggers,
+)
 from event_trigger.triggers.schedule.catch_up import Decision, decide
 from event_trigger.triggers.schedule.cron import parse_cron
 from event_trigger.triggers.schedule.plan import Plan, Unfired, plan_of_stored
@@ -33,19 +39,19 @@ LARGEST_BATCH = 64 * 1024 * 1024  # bytes of payloads, as they are stored
 LONGEST_DECIDING = 0.25  # seconds: a cron that missed much takes a millisecond or two
 
 
-class Turn(NamedTuple):
+class BatchRequest(NamedTuple):
     """To fire a batch of what is due in a shard: what is late, or what is on time."""
 
     shard: int
     late: bool
-    after: Place = FIRST
+    after: DuePosition = FIRST
 
 
-PassOn = Callable[[Turn], None]
+PassOn = Callable[[BatchRequest], None]
 Lines = list[Callable[[], None]]  # of the log, to be written when the transaction has committed
 
 
-async def take_turn(sessions: Sessions, turn: Turn, pass_on: PassOn) -> int:
+async def fire_next_batch(sessions: Sessions, turn: BatchRequest, pass_on: PassOn) -> int:
     """Fires one batch; when it fails for a reason of its own, one by one, to find the culprit.
 
     If there may be more, it passes the next turn on before it fires. What the claims pass over, or
@@ -64,17 +70,17 @@ async def take_turn(sessions: Sessions, turn: Turn, pass_on: PassOn) -> int:
 
 
 async def _fire_batch(
-    sessions: Sessions, turn: Turn, pass_on: PassOn, *, limit: int, wait: bool = False
+    sessions: Sessions, turn: BatchRequest, pass_on: PassOn, *, limit: int, wait: bool = False
 ) -> int:
     lines: Lines = []
     async with sessions.begin() as session:
-        firings = Firings(session)
+        firings = DueTriggers(session)
         claimed = await firings.claim_due(
             turn.shard, limit, after=turn.after, late=turn.late, wait=wait
         )
         if len(claimed) == BATCH:
             last = claimed[-1]
-            pass_on(turn._replace(after=Place(last.next_fire_at, last.id)))
+            pass_on(turn._replace(after=DuePosition(last.next_fire_at, last.id)))
         if claimed:
             most = max(1, BATCH // len(claimed))
             await _record(firings, turn.shard, claimed, lines, most=most)
@@ -82,7 +88,7 @@ async def _fire_batch(
     return len(claimed)
 
 
-async def _fire_waited_for(sessions: Sessions, turn: Turn, pass_on: PassOn) -> int:
+async def _fire_waited_for(sessions: Sessions, turn: BatchRequest, pass_on: PassOn) -> int:
     """Queues for a late row: calls that hand its lock to each other never leave it free."""
     try:
         return await _fire_batch(sessions, turn, pass_on, limit=1, wait=True)
@@ -96,7 +102,7 @@ async def _fire_one_by_one(sessions: Sessions, shard: int) -> int:
     for count in range(ONE_BY_ONE):
         lines: Lines = []
         async with sessions.begin() as session:
-            firings = Firings(session)
+            firings = DueTriggers(session)
             claimed = await firings.claim_due(shard, 1)
             if not claimed:
                 return count
@@ -113,7 +119,7 @@ async def _fire_one_by_one(sessions: Sessions, shard: int) -> int:
 
 
 async def _record(
-    firings: Firings, shard: int, claimed: Sequence[Claimed], lines: Lines, *, most: int
+    firings: DueTriggers, shard: int, claimed: Sequence[Claimed], lines: Lines, *, most: int
 ) -> None:
     """Fires as many as are decided in time and not too large together; the others are still due.
 
@@ -122,7 +128,7 @@ async def _record(
     if any(map(_is_off_plan, claimed)):
         await adopt(firings.session)  # perhaps another replica has planned by newer rules
     clock = asyncio.get_running_loop().time
-    fired: list[Firing] = []
+    fired: list[DecidedTrigger] = []
     until, size = clock() + LONGEST_DECIDING, 0
     for row in claimed:
         few = max(1, min(most, LARGEST_BATCH // max(1, row.payload_size)))
@@ -132,7 +138,7 @@ async def _record(
             await _set_aside(firings, row, error, lines)
             continue
         lines.extend(partial(_log_unfired, row, unfired) for unfired in decision.unfired)
-        fired.append(Firing(row, decision))
+        fired.append(DecidedTrigger(row, decision))
         size += row.payload_size * len(decision.fires)
         if size > LARGEST_BATCH or clock() > until:
             break
@@ -152,7 +158,7 @@ def _decide(row: Claimed, most: int) -> Decision:
     return decide(plan, planned=planned, now=row.now, fired=fired, most=most)
 
 
-async def _set_aside(firings: Firings, row: Claimed, error: Exception, lines: Lines) -> None:
+async def _set_aside(firings: DueTriggers, row: Claimed, error: Exception, lines: Lines) -> None:
     lines.append(partial(log.error, "trigger_set_aside", trigger_id=row.id, exc_info=error))
     reason = f"This trigger could not fire ({type(error).__name__}) and was set aside."
     key, settled_until = OwnedId(row.owner_id, row.id), row.settled_until

@@ -13,7 +13,7 @@ from event_trigger.events.repository import ANNOUNCE, Events, announcing
 _AT_ONCE = "WITH announced AS ({announce}), moved AS ({move}) {insert}"
 
 
-class Storing:
+class EventWriter:
     """An INSERT of events, with `{xid}` for the transaction's number, and an UPDATE of triggers.
 
     Each way to PostgreSQL and back costs more than what is done there for a few events. In a

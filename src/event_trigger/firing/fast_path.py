@@ -13,18 +13,17 @@ from event_trigger.auth.scopes import Scope as Right
 from event_trigger.db.engine import is_outage
 from event_trigger.db.shards import OwnedId
 from event_trigger.deliveries.hops import HOPS_HEADER
-from event_trigger.dispatch.by_hand import fire_by_hand
-from event_trigger.dispatch.firing import Call
-from event_trigger.dispatch.group_commit import GroupCommit
-from event_trigger.dispatch.owners import Owners
-from event_trigger.dispatch.plain_calls import (
+from event_trigger.firing.fire import Call
+from event_trigger.firing.group_commit import GroupCommit
+from event_trigger.firing.owner_cache import OwnerCache
+from event_trigger.firing.plain_requests import (
     answered,
     headers_of_plain_post,
     pass_on,
     read_body,
     read_object,
 )
-from event_trigger.dispatch.rates import Rates
+from event_trigger.firing.rate_limits import RateLimits, fire_within_limits
 from event_trigger.web.schemas import LARGEST_ID
 
 _PATH = re.compile(r"/triggers/([1-9][0-9]{0,18})/(trigger|test)", re.ASCII)
@@ -55,9 +54,9 @@ class _Caller:
 class FastPath:
     app: ASGIApp
     credentials: CredentialCache
-    owners: Owners
+    owners: OwnerCache
     group_commit: GroupCommit
-    rates: Rates
+    rate_limits: RateLimits
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         called, began = _called_in(scope), time.monotonic()
@@ -74,7 +73,9 @@ class FastPath:
             await pass_on(self.app, scope, receive, send, body=body)
             return
         call = Call(caller.trigger, value, called.is_test, called.idempotency_key, hops=called.hops)
-        firing = fire_by_hand(self.group_commit, self.rates, call, caller=caller.principal)
+        firing = fire_within_limits(
+            self.group_commit, self.rate_limits, call, caller=caller.principal
+        )
         await (await answered(scope, firing))(scope, receive, send)
 
     async def _caller(self, scope: Scope, trigger_id: int) -> _Caller | None:

@@ -11,13 +11,13 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 from event_trigger.accounting.repository import Ledger
 from event_trigger.db.engine import create_engine
 from event_trigger.db.shards import OwnedId
-from event_trigger.dispatch.planned import list_planned
-from event_trigger.dispatch.repository import Firing, Firings
 from event_trigger.events.partitions import Partition
 from event_trigger.events.repository import Events
 from event_trigger.events.selection import EventFilter
 from event_trigger.events.window import Window
 from event_trigger.models import EventPartition
+from event_trigger.scheduling.due_shards import list_due_shards
+from event_trigger.scheduling.repository import DecidedTrigger, DueTriggers
 from event_trigger.triggers.schedule.catch_up import Decision
 from tests.support.citus import stand_in_for_citus
 from tests.support.databases import connect
@@ -48,7 +48,7 @@ async def engine(database_url: str) -> AsyncIterator[AsyncEngine]:
 
 
 async def test_asking_what_is_planned_probes_one_index_for_each_shard(engine: AsyncEngine) -> None:
-    [_, plan] = await plans_of(engine, list_planned)
+    [_, plan] = await plans_of(engine, list_due_shards)
 
     assert plan.count("Index Only Scan using ix_triggers_due_in_shard on triggers") == 1
     assert plan.count("Index Only Scan Backward using ix_triggers_due_in_shard on triggers") == 1
@@ -61,7 +61,7 @@ async def test_a_cluster_is_asked_for_what_its_index_has_due(
 ) -> None:
     await stand_in_for_citus(database)
 
-    [_, plan] = await plans_of(engine, list_planned)
+    [_, plan] = await plans_of(engine, list_due_shards)
 
     assert "using ix_triggers_due_in_shard on triggers" in plan
     assert "next_fire_at <= " in plan.split("Index Cond:")[1]
@@ -69,7 +69,7 @@ async def test_a_cluster_is_asked_for_what_its_index_has_due(
 
 async def test_claiming_reads_the_due_entries_of_its_shard_in_order(engine: AsyncEngine) -> None:
     async def work(session: AsyncSession) -> None:
-        await Firings(session).claim_due(ADA, 1000)
+        await DueTriggers(session).claim_due(ADA, 1000)
 
     [plan] = await plans_of(engine, work)
 
@@ -79,11 +79,11 @@ async def test_claiming_reads_the_due_entries_of_its_shard_in_order(engine: Asyn
 
 async def test_firing_a_batch_finds_its_triggers_by_their_key(engine: AsyncEngine) -> None:
     async def work(session: AsyncSession) -> None:
-        firings = Firings(session)
+        firings = DueTriggers(session)
         now = datetime.now(UTC)
         claimed = await firings.claim_due(ADA, 1000)
         await firings.record_fired(
-            ADA, [Firing(row, Decision((now,), (), now, now)) for row in claimed]
+            ADA, [DecidedTrigger(row, Decision((now,), (), now, now)) for row in claimed]
         )
 
     *_, plan = await plans_of(engine, work)

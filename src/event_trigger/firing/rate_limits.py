@@ -8,8 +8,11 @@ from limits import RateLimitItem, parse
 from limits.aio.storage import MemoryStorage
 from limits.aio.strategies import SlidingWindowCounterRateLimiter
 
+from event_trigger.auth.principal import Principal
 from event_trigger.db.shards import OwnedId
 from event_trigger.errors import Problem
+from event_trigger.firing.fire import Call, CallAnswer
+from event_trigger.firing.group_commit import GroupCommit
 
 
 class TooManyCalls(Problem):
@@ -20,7 +23,7 @@ class TooManyCalls(Problem):
         super().__init__(headers={"Retry-After": str(max(1, ceil(seconds)))})
 
 
-class Rates:
+class RateLimits:
     """Limits such as `100/second`; None is no limit. With N replicas it is N times as much."""
 
     def __init__(self, *, per_key: str | None, per_trigger: str | None) -> None:
@@ -53,3 +56,25 @@ class Rates:
 def _name_of(trigger: OwnedId) -> str:
     """With its owner: nobody uses up what is another's by naming its id."""
     return f"trigger {trigger.owner_id}/{trigger.id}"
+
+
+async def fire_within_limits(
+    group_commit: GroupCommit, rates: RateLimits, call: Call, *, caller: Principal | None
+) -> CallAnswer:
+    """Gives the answer once its event is committed; hooks have no caller with a rate of its own."""
+    await rates.check(call.trigger, caller=None if caller is None else name_of(caller))
+    answer = await group_commit.fire(call)
+    await rates.count(call.trigger)
+    return answer
+
+
+def headers_of(answer: CallAnswer) -> dict[str, str]:
+    location = {"Location": f"/events/{answer.event_id}"}
+    return location | {"Idempotent-Replayed": "true"} if answer.replayed else location
+
+
+def name_of(principal: Principal) -> str:
+    """Names the key, or the user: signing in again must not begin a new count."""
+    if principal.key_id is None:
+        return f"user {principal.user_id}"
+    return f"key {principal.key_id}"

@@ -10,9 +10,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from event_trigger.db.shards import OwnedId
 from event_trigger.deliveries.outbox import StoredEvent, store_deliveries
-from event_trigger.dispatch.planned import LATE
-from event_trigger.dispatch.storing import Storing
+from event_trigger.events.event_writer import EventWriter
 from event_trigger.models import EventType, Trigger, TriggerStatus
+from event_trigger.scheduling.due_shards import LATE
 from event_trigger.triggers.schedule.catch_up import Decision
 from event_trigger.triggers.schedule.schedules import BEFORE_ALL
 from event_trigger.triggers.versions import History, UnfiredOf
@@ -55,10 +55,10 @@ _ADVANCE_TRIGGERS = """
     ) AS advanced (id, settled_until, next_fire_at, fired)
     WHERE triggers.shard = :shard AND triggers.id = advanced.id
 """
-_STORING = Storing(_INSERT_EVENTS, _ADVANCE_TRIGGERS)
-_STORING_TO_DELIVER = Storing(_INSERT_EVENTS + "RETURNING id, triggered_at", _ADVANCE_TRIGGERS)
+_STORING = EventWriter(_INSERT_EVENTS, _ADVANCE_TRIGGERS)
+_STORING_TO_DELIVER = EventWriter(_INSERT_EVENTS + "RETURNING id, triggered_at", _ADVANCE_TRIGGERS)
 
-PATIENCE = "250ms"
+LATE_LOCK_TIMEOUT = "250ms"
 _CLAIMS = {
     (late, wait): text(_CLAIM.format(age=age, otherwise="" if wait else "SKIP LOCKED"))
     for late, age in {
@@ -90,17 +90,17 @@ class Claimed(NamedTuple):
     now: datetime
 
 
-class Place(NamedTuple):
+class DuePosition(NamedTuple):
     """Where a trigger stands among those of its shard that are due: by instant, then by id."""
 
     at: datetime
     id: int
 
 
-FIRST = Place(BEFORE_ALL, 0)
+FIRST = DuePosition(BEFORE_ALL, 0)
 
 
-class Firing(NamedTuple):
+class DecidedTrigger(NamedTuple):
     """A claimed trigger and what becomes of it."""
 
     trigger: Claimed
@@ -108,7 +108,7 @@ class Firing(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Firings:
+class DueTriggers:
     session: AsyncSession
 
     async def claim_due(
@@ -116,7 +116,7 @@ class Firings:
         shard: int,
         limit: int,
         *,
-        after: Place = FIRST,
+        after: DuePosition = FIRST,
         late: bool | None = None,
         wait: bool = False,
     ) -> list[Claimed]:
@@ -129,14 +129,14 @@ class Firings:
         passing over their locks, or over what is left of them in the index.
         """
         if wait:
-            await self.session.execute(text(f"SET LOCAL lock_timeout = '{PATIENCE}'"))
+            await self.session.execute(text(f"SET LOCAL lock_timeout = '{LATE_LOCK_TIMEOUT}'"))
         values = {"shard": shard, "limit": limit, "after_at": after.at, "after_id": after.id}
         if late is not None:
             values["late"] = LATE
         rows = await self.session.execute(_CLAIMS[late, wait], values)
         return [*map(Claimed._make, rows)]
 
-    async def record_fired(self, shard: int, firings: Sequence[Firing]) -> None:
+    async def record_fired(self, shard: int, firings: Sequence[DecidedTrigger]) -> None:
         """Inserts the events of a batch, with their triggers' payloads, and moves those on.
 
         What will not fire is put on record beside them.
@@ -194,6 +194,6 @@ class Firings:
         )
 
 
-def _unless_planned(firing: Firing, instant: datetime) -> datetime | None:
+def _unless_planned(firing: DecidedTrigger, instant: datetime) -> datetime | None:
     """None stands for the instant that the row has: another takes longer to write than to find."""
     return None if instant == firing.trigger.next_fire_at else instant

@@ -1,1 +1,0 @@
-"""Firing: one trigger becomes one event, when it is due or when somebody calls."""

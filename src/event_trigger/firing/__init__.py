@@ -1,0 +1,1 @@
+"""Fires what is called: one event for each call, however often the call is repeated."""

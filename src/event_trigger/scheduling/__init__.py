@@ -1,0 +1,1 @@
+"""Fires what is due: each due instant becomes one event, whichever replica is first."""
