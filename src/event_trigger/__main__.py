@@ -11,7 +11,6 @@ from pydantic import ValidationError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from event_trigger import __version__
-from event_trigger.accounting.audit import Audit, audit
 from event_trigger.audit.recorder import Actor, AuditedSession, acting
 from event_trigger.auth.email_addresses import normalise_email
 from event_trigger.auth.passwords.hashing import PasswordHasher
@@ -30,6 +29,7 @@ from event_trigger.errors import Problem
 from event_trigger.hooks.lifecycle import rotate_hook_keys
 from event_trigger.logs import configure_logs
 from event_trigger.models import ActorKind, Role
+from event_trigger.reconciliation.verify import Verification, verify
 from event_trigger.serving import serve
 from event_trigger.startup import CannotStart
 from event_trigger.triggers.schedule.zone_rules import describe_rules
@@ -194,12 +194,12 @@ def _check(settings: Settings) -> Work[str]:
     return check
 
 
-def _audit(settings: Settings) -> Work[Audit]:
-    async def work(engine: AsyncEngine, sessions: Sessions) -> Audit:
+def _audit(settings: Settings) -> Work[Verification]:
+    async def work(engine: AsyncEngine, sessions: Sessions) -> Verification:
         async with engine.connect() as connection:
             if not await connection.run_sync(is_migrated):
                 raise SettingsError("The database is not migrated to this version: run 'migrate'.")
-        return await audit(sessions, keep_for=settings.keep_for)
+        return await verify(sessions, keep_for=settings.keep_for)
 
     return work
 

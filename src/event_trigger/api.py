@@ -12,7 +12,6 @@ from fastapi import FastAPI, Request, Response
 from fastapi.routing import APIRoute
 
 from event_trigger import __version__
-from event_trigger.accounting import router as accounting
 from event_trigger.auth.admin import router as admin
 from event_trigger.auth.keys import router as keys
 from event_trigger.auth.logins import router as logins
@@ -21,6 +20,7 @@ from event_trigger.destinations import router as destinations
 from event_trigger.events import router as events
 from event_trigger.firing import router as firing
 from event_trigger.hooks import router as hooks
+from event_trigger.reconciliation import router as reconciliation
 from event_trigger.stream import router as live
 from event_trigger.triggers import router as triggers
 from event_trigger.triggers.preview import router as preview
@@ -50,7 +50,7 @@ _ROUTERS = (
     firing.router,
     hooks.router,
     hooks.rotations,
-    accounting.router,
+    reconciliation.router,
     firing.replays,
     destinations.router,
     deliveries.router,

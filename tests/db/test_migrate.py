@@ -12,10 +12,10 @@ import pytest
 from sqlalchemy import inspect
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from event_trigger.accounting.audit import audit
 from event_trigger.db.engine import create_engine, create_sessions
 from event_trigger.db.migrate import current_revision, is_migrated, migrate, newest_revision
 from event_trigger.models import Base
+from event_trigger.reconciliation.verify import verify
 from tests.support.databases import connect
 from tests.support.destinations import fire, make_destination, until_finished
 from tests.support.downtime import instants_of, until_caught_up
@@ -144,7 +144,7 @@ async def test_triggers_of_the_version_before_are_accounted_for_from_then_on(
     async with running_service(database_url):
         await until_caught_up(database, old, late)
     engine = create_engine(database_url)
-    found = await audit(create_sessions(engine), keep_for=timedelta(hours=48))
+    found = await verify(create_sessions(engine), keep_for=timedelta(hours=48))
 
     assert len(await instants_of(database, old)) == len(await instants_of(database, late)) == 1
     assert (found.triggers, found.findings) == (2, [])

@@ -15,7 +15,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from event_trigger.config import Settings
 from event_trigger.db.engine import Sessions, create_engine, create_sessions
-from event_trigger.events.counting import count_by_trigger
+from event_trigger.events.counts import count_by_trigger
+from event_trigger.events.filters import EventFilter
 from event_trigger.events.partitions import Partition
 from event_trigger.events.retention import (
     Partitions,
@@ -26,8 +27,7 @@ from event_trigger.events.retention import (
     purge,
     sweep,
 )
-from event_trigger.events.selection import EventFilter
-from event_trigger.events.window import Window
+from event_trigger.events.window import TimeWindow
 from tests.support.databases import connect
 from tests.support.plans import plans_of, tables_scanned
 from tests.support.planting import plant_event, plant_triggers
@@ -332,7 +332,7 @@ async def test_counting_reads_no_row_of_a_closed_partition(
     engine, now = create_engine(database_url), await now_of(database)
 
     async def count_all(session: AsyncSession) -> None:
-        await count_by_trigger(session, EventFilter(ADA, Window(now - 48 * HOUR, None)))
+        await count_by_trigger(session, EventFilter(ADA, TimeWindow(now - 48 * HOUR, None)))
 
     plan = (await plans_of(engine, count_all))[-1]
 

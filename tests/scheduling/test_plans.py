@@ -8,14 +8,14 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
-from event_trigger.accounting.repository import Ledger
 from event_trigger.db.engine import create_engine
 from event_trigger.db.shards import OwnedId
+from event_trigger.events.filters import EventFilter
 from event_trigger.events.partitions import Partition
 from event_trigger.events.repository import Events
-from event_trigger.events.selection import EventFilter
-from event_trigger.events.window import Window
+from event_trigger.events.window import TimeWindow
 from event_trigger.models import EventPartition
+from event_trigger.reconciliation.repository import Ledger
 from event_trigger.scheduling.due_shards import list_due_shards
 from event_trigger.scheduling.repository import DecidedTrigger, DueTriggers
 from event_trigger.triggers.schedule.catch_up import Decision
@@ -96,7 +96,7 @@ async def test_a_page_of_events_reads_the_owners_index_in_order_and_no_older_par
     engine: AsyncEngine,
 ) -> None:
     now = datetime.now(UTC)
-    wanted = EventFilter(ADA, Window(now + timedelta(hours=2), None))
+    wanted = EventFilter(ADA, TimeWindow(now + timedelta(hours=2), None))
 
     async def work(session: AsyncSession) -> None:
         await Events(session).list_page(wanted, now=now, before=None, limit=101)
@@ -116,7 +116,7 @@ async def test_a_page_of_events_reads_the_owners_index_in_order_and_no_older_par
 async def test_an_admins_page_reads_the_log_in_order_without_sorting_it(
     engine: AsyncEngine,
 ) -> None:
-    everybody = EventFilter(None, Window(datetime.now(UTC) - timedelta(hours=48), None))
+    everybody = EventFilter(None, TimeWindow(datetime.now(UTC) - timedelta(hours=48), None))
 
     async def work(session: AsyncSession) -> None:
         await Events(session).list_page(everybody, now=datetime.now(UTC), before=None, limit=100)
@@ -132,7 +132,7 @@ async def test_an_admins_page_reads_the_log_in_order_without_sorting_it(
 
 async def test_a_further_page_reads_no_newer_partition(engine: AsyncEngine) -> None:
     now = datetime.now(UTC)
-    wanted = EventFilter(ADA, Window(now - timedelta(hours=48), None))
+    wanted = EventFilter(ADA, TimeWindow(now - timedelta(hours=48), None))
     before = (now + timedelta(minutes=1), 1)
 
     async def work(session: AsyncSession) -> None:

@@ -13,9 +13,9 @@ from event_trigger.auth.tokens import Tokens
 from event_trigger.clock import utc_now
 from event_trigger.db.clock import DatabaseClock
 from event_trigger.db.engine import Sessions, create_engine, create_sessions
-from event_trigger.events.repository import Events, Position, Stretch
-from event_trigger.events.selection import EventFilter
-from event_trigger.events.window import Window
+from event_trigger.events.filters import EventFilter
+from event_trigger.events.repository import CommittedEvents, Events, Position
+from event_trigger.events.window import TimeWindow
 from event_trigger.stream.subscriptions import Subscriptions
 from event_trigger.stream.tail import Tail
 from tests.support.destinations import fire
@@ -38,8 +38,8 @@ async def sessions(database_url: str) -> AsyncIterator[Sessions]:
 
 async def read(
     sessions: Sessions, position: Position, *, limit: int = 200, **filters: Any
-) -> Stretch:
-    window = Window(utc_now() - timedelta(hours=1), None)
+) -> CommittedEvents:
+    window = TimeWindow(utc_now() - timedelta(hours=1), None)
     async with sessions() as session:
         wanted = EventFilter(ADA, window, **filters)
         return await Events(session).list_after(wanted, position, limit=limit)
@@ -52,7 +52,7 @@ async def plant(database: Any, count: int, *, is_test: bool = False) -> list[int
     ]
 
 
-def ids(stretch: Stretch) -> list[int]:
+def ids(stretch: CommittedEvents) -> list[int]:
     return [event.id for event in stretch.page.rows]
 
 
@@ -91,7 +91,7 @@ async def test_a_place_behind_a_transaction_that_runs_is_kept(
 
 
 async def test_an_index_leads_to_what_comes_after_a_position(sessions: Sessions) -> None:
-    wanted = EventFilter(ADA, Window(utc_now() - timedelta(hours=1), None))
+    wanted = EventFilter(ADA, TimeWindow(utc_now() - timedelta(hours=1), None))
 
     plans = await plans_of(
         sessions.kw["bind"], lambda session: Events(session).list_after(wanted, START, limit=10)
@@ -126,7 +126,7 @@ async def test_a_stream_does_not_wait_for_a_number_of_another_server(sessions: S
     assert principal is not None
 
     def everything(now: datetime) -> EventFilter:
-        return EventFilter(ADA, Window(now, None))
+        return EventFilter(ADA, TimeWindow(now, None))
 
     follower = Tail(sessions, subscriptions, credentials, principal, everything)
 

@@ -6,7 +6,7 @@ from typing import Annotated
 from fastapi import Depends, Query, Request
 
 from event_trigger.auth.principal import Principal
-from event_trigger.events.selection import EventFilter
+from event_trigger.events.filters import EventFilter
 from event_trigger.events.window import Retention, visible_window
 from event_trigger.models import EventState, EventType
 from event_trigger.web.schemas import LARGEST_ID, Instant

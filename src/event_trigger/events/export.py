@@ -15,10 +15,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from event_trigger.db.clock import database_now
 from event_trigger.db.keyset import LARGEST_LIMIT, Page
 from event_trigger.db.replica.reads import Reads, all_shown_before
+from event_trigger.events.filters import EventFilter
 from event_trigger.events.repository import Events
 from event_trigger.events.schemas import EventRead, json_line, read_event
-from event_trigger.events.selection import EventFilter
-from event_trigger.events.window import Retention, Window, oldest_kept
+from event_trigger.events.window import Retention, TimeWindow, oldest_kept
 from event_trigger.models import Event
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")  # OWASP: CSV injection
@@ -53,7 +53,7 @@ async def export(
     if kind is ExportFormat.CSV:
         yield _csv_lines([list(EventRead.model_fields)])
     until = now if wanted.window.end is None else min(now, wanted.window.end)
-    wanted = replace(wanted, window=Window(wanted.window.start, until))
+    wanted = replace(wanted, window=TimeWindow(wanted.window.start, until))
     before: tuple[datetime, int] | None = None
     limit, more = LARGEST_LIMIT, True
     while more:

@@ -21,8 +21,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from event_trigger.db.keyset import Listed, Page, fetch_newest, fetch_page, newest, plan_once
 from event_trigger.db.notify import EVENTS_STORED
 from event_trigger.db.shards import ACROSS_SHARDS
-from event_trigger.events.selection import EventFilter, Selection, narrow, select_events
-from event_trigger.events.window import Window, latest_of
+from event_trigger.events.filters import EventFilter, Selection, narrow, select_events
+from event_trigger.events.window import TimeWindow, latest_of
 from event_trigger.models import SHARDS, Event, Trigger
 from event_trigger.models.event import CURRENT_XID
 
@@ -61,7 +61,7 @@ class Horizon:
 
 
 @dataclass(frozen=True, slots=True)
-class Stretch:
+class CommittedEvents:
     """Some events in the order of commits, where to go on after them, and how far that can lead."""
 
     page: Page[Event]
@@ -143,7 +143,9 @@ class Events:
         row = (await self.session.execute(_ANNOUNCE, announcing(owner_ids))).one()
         return int(row.xid)
 
-    async def list_after(self, wanted: EventFilter, position: Position, *, limit: int) -> Stretch:
+    async def list_after(
+        self, wanted: EventFilter, position: Position, *, limit: int
+    ) -> CommittedEvents:
         """In the order of the transactions that stored them, as far as that is complete.
 
         What the filter leaves out is passed too: it is not looked at again from the `end` on.
@@ -161,7 +163,7 @@ class Events:
             **_options(wanted.owner_id)
         )
         page = await fetch_page(self.session, ordered, size=_PAYLOAD_SIZE, limit=limit)
-        return Stretch(page, _end_of(page, position, horizon), horizon)
+        return CommittedEvents(page, _end_of(page, position, horizon), horizon)
 
 
 def announcing(owner_ids: Iterable[int]) -> dict[str, list[str]]:
@@ -175,7 +177,7 @@ def _end_of(page: Page[Event], position: Position, horizon: Horizon) -> Position
     return max(position, Position(horizon.oldest, 0))
 
 
-def _within(statement: Select[*tuple[Any, ...]], window: Window) -> Select[*tuple[Any, ...]]:
+def _within(statement: Select[*tuple[Any, ...]], window: TimeWindow) -> Select[*tuple[Any, ...]]:
     statement = statement.where(Event.triggered_at >= window.start)
     return statement if window.end is None else statement.where(Event.triggered_at < window.end)
 

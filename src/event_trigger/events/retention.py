@@ -38,7 +38,7 @@ from event_trigger.db.engine import (
 from event_trigger.db.errors import FailureLog
 from event_trigger.db.shards import ACROSS_SHARDS
 from event_trigger.events.partitions import SLOTS, Partition, missing_partitions
-from event_trigger.events.slots import Slots
+from event_trigger.events.rollups import Rollups
 from event_trigger.models import EVERY_SHARD, SHARDS, BlockCount, EventCount, EventPartition
 from event_trigger.models.event import OWN_XID, counted_here
 
@@ -143,7 +143,7 @@ class Partitions:
         )
 
     async def count(self, partition: Partition) -> None:
-        await Slots(self.session).count_on(partition)
+        await Rollups(self.session).count_on(partition)
 
     async def _is_fenced(self, partition: Partition) -> bool:
         statement = text(
@@ -165,7 +165,7 @@ class Partitions:
             ),
         ):
             await self.session.execute(counts, execution_options={ACROSS_SHARDS: "retention"})
-        await Slots(self.session).forget(partition)
+        await Rollups(self.session).forget(partition)
         await self.session.execute(
             delete(EventPartition).where(EventPartition.starts_at == partition.starts_at)
         )

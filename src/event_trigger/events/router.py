@@ -17,7 +17,7 @@ from event_trigger.db.clock import database_now
 from event_trigger.db.keyset import Page
 from event_trigger.db.replica.reads import all_shown_before
 from event_trigger.errors import Forbidden, Invalid, NotFound, Unauthorized
-from event_trigger.events.counting import count_by_trigger
+from event_trigger.events.counts import count_by_trigger
 from event_trigger.events.dependencies import (
     EventFiltersDep,
     RetentionDep,

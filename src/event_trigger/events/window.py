@@ -21,7 +21,7 @@ class Retention:
 
 
 @dataclass(frozen=True, slots=True)
-class Window:
+class TimeWindow:
     """The instants from `start`, inclusive, to `end`, exclusive; `end` None is the future."""
 
     start: datetime
@@ -31,10 +31,10 @@ class Window:
         return self.end is not None and now >= self.end
 
 
-def latest_of(window: Window, until: datetime) -> Window:
+def latest_of(window: TimeWindow, until: datetime) -> TimeWindow:
     """The last 48th of a window, as far as `until`: what comes later than that is in it, too."""
     end = until if window.end is None else min(until, window.end)
-    return Window(max(window.start, end - abs(end - window.start) / 48), window.end)
+    return TimeWindow(max(window.start, end - abs(end - window.start) / 48), window.end)
 
 
 def oldest_kept(retention: Retention, *, now: datetime) -> datetime:
@@ -49,7 +49,7 @@ def visible_window(
     state: EventState | None = None,
     since: datetime | None = None,
     until: datetime | None = None,
-) -> Window:
+) -> TimeWindow:
     """What a reader may see at `now`: younger than `keep_for`, and as the filters narrow it."""
     start = oldest_kept(retention, now=now)
     end = until
@@ -58,4 +58,4 @@ def visible_window(
         start = max(start, archived_until)
     elif state is EventState.ARCHIVED:
         end = archived_until if end is None else min(end, archived_until)
-    return Window(start if since is None else max(start, since), end)
+    return TimeWindow(start if since is None else max(start, since), end)

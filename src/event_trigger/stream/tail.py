@@ -13,8 +13,8 @@ from event_trigger.auth.credential_cache import CredentialCache
 from event_trigger.auth.principal import Principal
 from event_trigger.db.clock import database_now
 from event_trigger.db.engine import Sessions, is_outage
+from event_trigger.events.filters import EventFilter
 from event_trigger.events.repository import Events, Position
-from event_trigger.events.selection import EventFilter
 from event_trigger.models import Event
 from event_trigger.stream.subscriptions import Subscription, Subscriptions
 

@@ -7,15 +7,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from event_trigger.accounting.reconcile import (
-    Account,
+from event_trigger.models import UnfiredReason
+from event_trigger.reconciliation.reconcile import (
     Difference,
     Discrepancy,
     Era,
-    Recorded,
+    RecordedRange,
+    Totals,
     reconcile,
 )
-from event_trigger.models import UnfiredReason
 from event_trigger.triggers.schedule.plan import Unfired
 from event_trigger.triggers.schedule.schedules import Every, InstantRange, count_between
 
@@ -34,13 +34,13 @@ def era(version: int, after: float, until: float, schedule: Every | None = GRID)
     return Era(version, schedule, at(after) - INSTANT, at(until))
 
 
-def unfired(first: float, last: float, count: int, *, version: int = 1) -> Recorded:
-    return Recorded(version, Unfired(InstantRange(at(first), at(last), count), MISSED))
+def unfired(first: float, last: float, count: int, *, version: int = 1) -> RecordedRange:
+    return RecordedRange(version, Unfired(InstantRange(at(first), at(last), count), MISSED))
 
 
 def account_for(
-    fired: list[float], *recorded: Recorded, eras: tuple[Era, ...] = (era(1, 0, 9),)
-) -> Account:
+    fired: list[float], *recorded: RecordedRange, eras: tuple[Era, ...] = (era(1, 0, 9),)
+) -> Totals:
     instants = sorted(at(one) for one in fired)
     return reconcile(eras, recorded, instants, after=at(-100), until=at(100))
 
@@ -48,13 +48,13 @@ def account_for(
 def test_an_event_for_each_planned_instant_adds_up() -> None:
     account = account_for([*range(10)])
 
-    assert account == Account(planned=10, fired=10)
+    assert account == Totals(planned=10, fired=10)
 
 
 def test_what_is_on_record_with_a_reason_adds_up_too() -> None:
     account = account_for([0, 1, 2, 8, 9], unfired(3, 7, 5))
 
-    assert account == Account(planned=10, fired=5, unfired=Counter({MISSED: 5}))
+    assert account == Totals(planned=10, fired=5, unfired=Counter({MISSED: 5}))
 
 
 @pytest.mark.parametrize(
@@ -73,7 +73,7 @@ def test_what_is_on_record_with_a_reason_adds_up_too() -> None:
     ],
 )
 def test_a_difference_is_named(
-    fired: list[float], recorded: list[Recorded], difference: Difference | None
+    fired: list[float], recorded: list[RecordedRange], difference: Difference | None
 ) -> None:
     account = account_for(fired, *recorded)
 
@@ -89,7 +89,7 @@ def test_each_instant_is_judged_by_the_schedule_in_force_then() -> None:
     right = account_for([0, 1, 2, 3, 4, 6, 9], eras=eras)
     wrong = account_for([0, 1, 2, 3, 4, 5, 6, 9], eras=eras)
 
-    assert right == Account(planned=7, fired=7)
+    assert right == Totals(planned=7, fired=7)
     assert wrong.differences == [Difference(Discrepancy.UNPLANNED, at(5), at(5))]
 
 
@@ -122,7 +122,7 @@ def test_the_sums_are_those_of_what_was_put_in_however_the_span_is_cut(
         unfired(minute, minute, 1) for minute, kind in enumerate(kinds) if kind == "unfired"
     ]
     whole = Era(1, GRID, at(0) - INSTANT, at(len(kinds)) - INSTANT)
-    account = Account()
+    account = Totals()
     for after, until in ((at(-2), at(cut)), (at(cut), at(100))):
         part = [one for one in fired if after < one <= until]
         account.add(reconcile([whole], recorded, part, after=after, until=until))
@@ -140,10 +140,10 @@ def test_an_outage_of_years_is_one_range_and_takes_no_walk() -> None:
     seconds = Every(NOON, timedelta(seconds=1))
     last = NOON + timedelta(days=3000)
     count = count_between(seconds, after=NOON - INSTANT, until=last)
-    record = Recorded(1, Unfired(InstantRange(NOON, last, count), MISSED))
+    record = RecordedRange(1, Unfired(InstantRange(NOON, last, count), MISSED))
 
     account = reconcile(
         [Era(1, seconds, NOON - INSTANT, last)], [record], [], after=at(-1), until=last
     )
 
-    assert account == Account(planned=count, unfired=Counter({MISSED: count}))
+    assert account == Totals(planned=count, unfired=Counter({MISSED: count}))

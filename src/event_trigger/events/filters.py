@@ -8,7 +8,7 @@ from typing import Any, TypeVarTuple
 from sqlalchemy import Select
 
 from event_trigger.db.keyset import cross, one_of
-from event_trigger.events.window import Window
+from event_trigger.events.window import TimeWindow
 from event_trigger.models import Event, EventType, shard_of
 
 Columns = TypeVarTuple("Columns")
@@ -22,7 +22,7 @@ class EventFilter:
     """Which events to read: whose (None is everybody's), when, of what kind, of which triggers."""
 
     owner_id: int | None
-    window: Window
+    window: TimeWindow
     trigger_id: int | None = None
     type: EventType | None = None
     is_test: bool | None = None
@@ -111,7 +111,7 @@ def _tests(wanted: bool | None) -> list[str]:
     return [condition for condition, one in _BOTH if wanted in {None, one}]
 
 
-def _within(window: Window) -> tuple[tuple[str, ...], dict[str, Any]]:
+def _within(window: TimeWindow) -> tuple[tuple[str, ...], dict[str, Any]]:
     if window.end is None:
         return ("triggered_at >= :start",), {"start": window.start}
     ends = ("triggered_at >= :start", "triggered_at < :end")

@@ -8,9 +8,6 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from event_trigger.accounting.accounts import plan_then, waiting_of
-from event_trigger.accounting.outcomes import OUTCOMES, Outcome, words_for
-from event_trigger.accounting.repository import Ledger
 from event_trigger.db.clock import database_now
 from event_trigger.db.shards import OwnedId
 from event_trigger.errors import NotFound
@@ -24,6 +21,9 @@ from event_trigger.models import (
     UnfiredRange,
     UnfiredReason,
 )
+from event_trigger.reconciliation.outcomes import OUTCOMES, Outcome, words_for
+from event_trigger.reconciliation.repository import Ledger
+from event_trigger.reconciliation.statement import plan_then, waiting_of
 from event_trigger.triggers.repository import Triggers
 from event_trigger.triggers.schedule.describe import rules_version
 from event_trigger.triggers.schedule.plan import Plan, schedule_part
@@ -86,7 +86,7 @@ class Explanation:
 
 
 @dataclass(frozen=True, slots=True)
-class Recorded:
+class RecordsAt:
     """Holds all that is on record at `now` about one instant of a trigger.
 
     `schedules` are those that may have planned it. `moved` is the one before the present, if newer
@@ -103,16 +103,16 @@ class Recorded:
 
 async def look_up(
     session: AsyncSession, key: OwnedId, *, at: datetime, keep_for: timedelta
-) -> Recorded:
+) -> RecordsAt:
     """Reads all that `explain` needs, so that nothing is computed while a connection is held."""
     now = await database_now(session)
     trigger = await Triggers(session).get(key)
     if trigger is None:
         raise NotFound
     if trigger.type != TriggerType.SCHEDULED:
-        return Recorded(trigger, now)
+        return RecordsAt(trigger, now)
     ledger = Ledger(session)
-    return Recorded(
+    return RecordsAt(
         trigger,
         now,
         await _list_schedules(ledger, key, trigger, at),
@@ -122,7 +122,7 @@ async def look_up(
     )
 
 
-def explain(found: Recorded, *, at: datetime, keep_for: timedelta) -> Explanation:
+def explain(found: RecordsAt, *, at: datetime, keep_for: timedelta) -> Explanation:
     """Takes the event of `at`, or else a reason on record, or else looks at the schedule.
 
     May count the instants of ten years, which takes a second.

@@ -56,7 +56,7 @@ class Era:
 
 
 @dataclass(frozen=True, slots=True)
-class Recorded:
+class RecordedRange:
     """A range on record as not fired."""
 
     version: int
@@ -64,7 +64,7 @@ class Recorded:
 
 
 @dataclass(slots=True)
-class Account:
+class Totals:
     """The sums of a span of time; they are even if `differences` is empty."""
 
     planned: int = 0
@@ -72,7 +72,7 @@ class Account:
     unfired: Counter[UnfiredReason] = field(default_factory=Counter)
     differences: list[Difference] = field(default_factory=list)
 
-    def add(self, other: "Account") -> None:
+    def add(self, other: "Totals") -> None:
         self.planned += other.planned
         self.fired += other.fired
         self.unfired += other.unfired
@@ -81,18 +81,18 @@ class Account:
 
 def reconcile(
     eras: Sequence[Era],
-    recorded: Sequence[Recorded],
+    recorded: Sequence[RecordedRange],
     fired: Sequence[datetime],
     *,
     after: datetime,
     until: datetime,
-) -> Account:
+) -> Totals:
     """Accounts for the instants in `(after, until]`; `fired` are its events' instants, sorted.
 
     Eras overlap only where newer rules of a zone had local times due that were yet to come by the
     old ones; recorded ranges may reach beyond the span.
     """
-    account, seen = Account(), 0
+    account, seen = Totals(), 0
     for era, share in zip(eras, _shares(eras, fired), strict=True):
         start, end = max(era.after, after), min(era.until, until)
         if start >= end:
@@ -143,9 +143,9 @@ def _reconcile_era(
     *,
     after: datetime,
     until: datetime,
-) -> Account:
+) -> Totals:
     """Goes along the recorded ranges, and compares instant by instant in between."""
-    account, at = Account(), after
+    account, at = Totals(), after
     for one in sorted(recorded, key=lambda each: each.stretch.first):
         start, end = one.stretch.first - _MICROSECOND, min(one.stretch.last, until)
         if end <= after or start >= until:
@@ -172,9 +172,9 @@ def _reconcile_era(
 
 def _compare(
     schedule: Schedule, fired: Sequence[datetime], *, after: datetime, until: datetime
-) -> Account:
+) -> Totals:
     """Expects one event for each planned instant, and no other."""
-    account = Account()
+    account = Totals()
     events = Counter(_within(fired, after, until))
     unexplained: Difference | None = None
     for instant in instants_between(schedule, after=after, until=until):

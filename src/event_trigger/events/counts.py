@@ -10,8 +10,8 @@ from sqlalchemy import Row, TextClause, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from event_trigger.db.shards import ACROSS_SHARDS
+from event_trigger.events.filters import EventFilter
 from event_trigger.events.partitions import Partition
-from event_trigger.events.selection import EventFilter
 from event_trigger.models import EVERY_SHARD, EventType, shard_of
 from event_trigger.models.event import COUNTED_HERE
 

@@ -8,12 +8,12 @@ from typing import TypeVar, assert_never
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from event_trigger.accounting.accounts import draw_up
-from event_trigger.accounting.reconcile import Account, Difference, Discrepancy
-from event_trigger.accounting.repository import Ledger
 from event_trigger.db.engine import Sessions
 from event_trigger.db.replica.reads import Reading
 from event_trigger.instants import instant_text
+from event_trigger.reconciliation.reconcile import Difference, Discrepancy, Totals
+from event_trigger.reconciliation.repository import Ledger
+from event_trigger.reconciliation.statement import make_statement
 from event_trigger.triggers.repository import Triggers
 
 T = TypeVar("T")
@@ -22,12 +22,12 @@ MOST_SHOWN = 20  # differences of one trigger; one that goes wrong may go wrong 
 
 
 @dataclass(slots=True)
-class Audit:
+class Verification:
     """The sums of all triggers, and a sentence for each difference."""
 
     triggers: int = 0
     pending: int = 0
-    account: Account = field(default_factory=Account)
+    account: Totals = field(default_factory=Totals)
     findings: list[str] = field(default_factory=list)
 
     @property
@@ -45,15 +45,17 @@ class Audit:
         )
 
 
-async def audit(sessions: Sessions, *, keep_for: timedelta) -> Audit:
+async def verify(sessions: Sessions, *, keep_for: timedelta) -> Verification:
     """Draws up the account of every trigger, also of those deleted, for as long as is kept."""
-    found = Audit()
+    found = Verification()
     async with sessions() as session:
         keys = await Ledger(session).list_keys()
     for key in keys:
         async with sessions() as session:
             trigger = await Triggers(session).get(key)
-            statement = await draw_up(_in(session), _at_once, key, trigger, keep_for=keep_for)
+            statement = await make_statement(
+                _in(session), _at_once, key, trigger, keep_for=keep_for
+            )
         found.triggers += 1
         found.pending += statement.pending
         found.account.add(statement.account)

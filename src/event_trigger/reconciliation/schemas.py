@@ -2,9 +2,9 @@
 
 from pydantic import Field
 
-from event_trigger.accounting.outcomes import Outcome
-from event_trigger.accounting.reconcile import Discrepancy
 from event_trigger.models import UnfiredReason
+from event_trigger.reconciliation.outcomes import Outcome
+from event_trigger.reconciliation.reconcile import Discrepancy
 from event_trigger.web.schemas import Instant, JsonObject, ResponseModel
 
 

@@ -6,8 +6,8 @@ from typing import Any
 import httpx
 import pytest
 
-from event_trigger.accounting.audit import MOST_SHOWN, Audit, audit
 from event_trigger.db.engine import create_engine, create_sessions
+from event_trigger.reconciliation.verify import MOST_SHOWN, Verification, verify
 from tests.support.databases import create_database, drop_database
 from tests.support.downtime import instants_of, set_back, until_caught_up
 from tests.support.processes import open_folder, run, with_database
@@ -18,9 +18,9 @@ MINUTE = timedelta(minutes=1)
 DETAILS = {"interval": 1, "recurring": True, "catch_up": "all"}
 
 
-async def audited(database_url: str) -> Audit:
+async def audited(database_url: str) -> Verification:
     engine = create_engine(database_url)
-    found = await audit(create_sessions(engine), keep_for=timedelta(hours=48))
+    found = await verify(create_sessions(engine), keep_for=timedelta(hours=48))
     await engine.dispose()
     return found
 

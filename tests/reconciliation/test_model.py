@@ -26,7 +26,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from event_trigger.accounting.audit import audit
+from event_trigger.reconciliation.verify import verify
 from tests.support.clock import make_still_template
 from tests.support.model import (
     CRONS,
@@ -241,7 +241,7 @@ class Accounts(RuleBasedStateMachine):
         for model in self.model.values():
             sums += model.account(since=0, until=self.now, now=self.now)
 
-        found = self.run(audit(self.service.sessions, keep_for=KEEP_FOR))
+        found = self.run(verify(self.service.sessions, keep_for=KEEP_FOR))
 
         assert found.findings == []
         assert found.triggers == len(self.model)

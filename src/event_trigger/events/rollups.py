@@ -45,7 +45,7 @@ _ACROSS = {ACROSS_SHARDS: "retention"}
 
 
 @dataclass(frozen=True)
-class Slots:
+class Rollups:
     session: AsyncSession
 
     async def count_on(self, partition: Partition) -> None:

@@ -6,8 +6,6 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Protocol, TypeVar
 
-from event_trigger.accounting.reconcile import Account, Era, Recorded, reconcile
-from event_trigger.accounting.repository import Ledger
 from event_trigger.db.clock import database_now
 from event_trigger.db.replica.reads import Reading
 from event_trigger.db.shards import OwnedId
@@ -19,6 +17,8 @@ from event_trigger.models import (
     UnfiredRange,
     UnfiredReason,
 )
+from event_trigger.reconciliation.reconcile import Era, RecordedRange, Totals, reconcile
+from event_trigger.reconciliation.repository import Ledger
 from event_trigger.triggers.schedule.catch_up import Decision, decide
 from event_trigger.triggers.schedule.plan import MOST_WAITING, Plan, Unfired, readable_plan
 from event_trigger.triggers.schedule.schedules import (
@@ -46,9 +46,9 @@ class Statement:
 
     since: datetime
     until: datetime
-    account: Account = field(default_factory=Account)
+    account: Totals = field(default_factory=Totals)
     pending: int = 0
-    ranges: list[Recorded] = field(default_factory=list)
+    ranges: list[RecordedRange] = field(default_factory=list)
 
 
 class Compute(Protocol):
@@ -57,7 +57,7 @@ class Compute(Protocol):
     async def __call__(self, work: Callable[[], T], /) -> T: ...
 
 
-async def draw_up(
+async def make_statement(
     reading: Reading,
     compute: Compute,
     key: OwnedId,
@@ -135,9 +135,9 @@ def plan_then(row: Trigger | ScheduleVersion) -> Plan | None:
     return planned_by(plan, row.zone_rules) if known and row.zone_rules else plan
 
 
-def _recorded(row: UnfiredRange) -> Recorded:
+def _recorded(row: UnfiredRange) -> RecordedRange:
     stretch = InstantRange(row.first_at, row.last_at, row.count)
-    return Recorded(row.version, Unfired(stretch, UnfiredReason(row.reason)))
+    return RecordedRange(row.version, Unfired(stretch, UnfiredReason(row.reason)))
 
 
 def waiting_of(trigger: Trigger, plan: Plan, *, now: datetime) -> Decision | None:
@@ -182,7 +182,7 @@ def _add_paused(
     if stretch is not None:
         statement.account.planned += stretch.count
         statement.account.unfired[UnfiredReason.PAUSED] += stretch.count
-        statement.ranges.append(Recorded(version, Unfired(stretch, UnfiredReason.PAUSED)))
+        statement.ranges.append(RecordedRange(version, Unfired(stretch, UnfiredReason.PAUSED)))
 
 
 def _spans(

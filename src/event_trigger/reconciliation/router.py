@@ -7,21 +7,21 @@ from typing import Annotated
 from fastapi import Query, Request
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from event_trigger.accounting.accounts import Statement, draw_up
-from event_trigger.accounting.explain import Explanation, InForce, Recorded, explain, look_up
-from event_trigger.accounting.schemas import (
-    AccountRead,
-    DifferenceRead,
-    ExplanationRead,
-    ScheduleInForce,
-    UnfiredRead,
-)
 from event_trigger.auth.dependencies import TURN, needs
 from event_trigger.auth.scopes import Scope
 from event_trigger.db.replica.reads import Reading
 from event_trigger.db.shards import OwnedId
 from event_trigger.errors import Forbidden, Invalid, NotFound, Unauthorized
 from event_trigger.models import UnfiredReason
+from event_trigger.reconciliation.explain import Explanation, InForce, RecordsAt, explain, look_up
+from event_trigger.reconciliation.schemas import (
+    AccountRead,
+    DifferenceRead,
+    ExplanationRead,
+    ScheduleInForce,
+    UnfiredRead,
+)
+from event_trigger.reconciliation.statement import Statement, make_statement
 from event_trigger.triggers.dependencies import TriggerKeyDep
 from event_trigger.triggers.repository import Triggers
 from event_trigger.triggers.schedule.describe import describe
@@ -86,14 +86,14 @@ async def account_trigger(
             trigger = await Triggers(session).get(key)
         if trigger is None:
             raise NotFound
-        return await draw_up(
+        return await make_statement(
             reading, questions.compute, key, trigger, keep_for=keep_for, since=since, until=until
         )
 
     return _accounted(key, await reads.run_in_parts(account, shown=shown))
 
 
-def _explain(found: Recorded, *, at: datetime, keep_for: timedelta) -> ExplanationRead:
+def _explain(found: RecordsAt, *, at: datetime, keep_for: timedelta) -> ExplanationRead:
     return _explained(explain(found, at=at, keep_for=keep_for))
 
 
