@@ -14,8 +14,8 @@ import httpx
 from bench.limits import at_least
 from bench.receiver import receiver
 from event_trigger.deliveries.sender import Sender
-from event_trigger.destinations.names import Names
-from event_trigger.destinations.target import Guard
+from event_trigger.destinations.address_policy import AddressPolicy
+from event_trigger.destinations.dns import DnsResolver
 from tests.faults.site import Site, site
 from tests.support.databases import connect
 from tests.support.services import ADA
@@ -51,7 +51,7 @@ async def posts_a_second(post: Post, in_flight: int, count: int) -> float:
 
 async def measure_clients(url: str, *, posts: int, rounds: int) -> dict[tuple[str, int], float]:
     """Posts a second of each client, medians of interleaved rounds."""
-    sender = Sender(Guard([ip_network("127.0.0.0/8")]), Names().lookup)
+    sender = Sender(AddressPolicy([ip_network("127.0.0.0/8")]), DnsResolver().lookup)
     limits = httpx.Limits(max_connections=100, max_keepalive_connections=100)
     found: dict[tuple[str, int], list[float]] = {}
     async with (

@@ -12,8 +12,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from event_trigger.db.engine import create_engine, create_sessions
 from event_trigger.deliveries.sender import Sender
-from event_trigger.destinations.names import Names
-from event_trigger.destinations.target import Guard
+from event_trigger.destinations.address_policy import AddressPolicy
+from event_trigger.destinations.dns import DnsResolver
 from event_trigger.jobs import Jobs
 from event_trigger.vault import Vault
 from tests.support.databases import connect
@@ -25,7 +25,7 @@ from tests.support.waiting import eventually
 @asynccontextmanager
 async def made_jobs(database_url: str) -> AsyncIterator[tuple[Jobs, AsyncEngine]]:
     engine, settings = create_engine(database_url), make_settings(database_url)
-    sender = Sender(Guard(), Names().lookup)
+    sender = Sender(AddressPolicy(), DnsResolver().lookup)
     jobs = Jobs(
         engine,
         create_sessions(engine),

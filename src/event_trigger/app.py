@@ -26,8 +26,8 @@ from event_trigger.db.pool import close_unused
 from event_trigger.db.replica.reads import Reads
 from event_trigger.db.replica.replica import Replica
 from event_trigger.deliveries.sender import Sender
-from event_trigger.destinations.names import Names
-from event_trigger.destinations.target import Guard
+from event_trigger.destinations.address_policy import AddressPolicy
+from event_trigger.destinations.dns import DnsResolver
 from event_trigger.firing.fast_path import FastPath
 from event_trigger.firing.group_commit import GroupCommit
 from event_trigger.firing.owner_cache import OwnerCache
@@ -61,7 +61,7 @@ def create_app(
     settings: Settings,
     *,
     passwords: PasswordHasher | None = None,
-    names: Names | None = None,
+    names: DnsResolver | None = None,
     host: Host | None = None,
 ) -> FastAPI:
     """Builds the application; `settings` must have a database and a signing secret.
@@ -81,8 +81,8 @@ def create_app(
     vault, subscriptions, guard, names = (
         Vault.of(settings),
         Subscriptions(connections=shares.requests),
-        Guard(settings.webhook_allow),
-        names or Names(),
+        AddressPolicy(settings.webhook_allow),
+        names or DnsResolver(),
     )
     sender = Sender(guard, names.lookup)
     tokens, clock = _tokens_of(settings), DatabaseClock(sessions)
@@ -180,8 +180,8 @@ def create_app(
         hook_calls=hook_calls,
         group_commit=group_commit,
         rate_limits=rate_limits,
-        names=names,
-        guard=guard,
+        resolver=names,
+        address_policy=guard,
         sender=sender,
         subscriptions=subscriptions,
     )

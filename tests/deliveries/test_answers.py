@@ -5,7 +5,7 @@ import asyncio
 import httpx
 import pytest
 
-from event_trigger.destinations.pacing import OPENS_AFTER
+from event_trigger.destinations.circuit_breaker import OPENS_AFTER
 from tests.support.destinations import (
     fire,
     make_destination,

@@ -11,8 +11,8 @@ from aiohttp import web
 from event_trigger.db.engine import create_engine, create_sessions
 from event_trigger.deliveries.sender import Sender
 from event_trigger.deliveries.worker import MOST_BYTES_IN_FLIGHT, Worker
-from event_trigger.destinations.names import Names
-from event_trigger.destinations.target import Guard
+from event_trigger.destinations.address_policy import AddressPolicy
+from event_trigger.destinations.dns import DnsResolver
 from event_trigger.vault import Vault
 from tests.support.destinations import (
     fire,
@@ -181,7 +181,7 @@ async def test_what_does_not_end_before_a_shutdown_is_due_for_the_others_at_once
         made = await make_destination(service.client(ADA), receiver.url + "/hook", timeout=30)
     await plant(database, made["id"], 1)
     engine, settings = create_engine(database_url), make_settings(database_url)
-    sender = Sender(Guard([ip_network("127.0.0.0/8")]), Names().lookup)
+    sender = Sender(AddressPolicy([ip_network("127.0.0.0/8")]), DnsResolver().lookup)
     worker = Worker(
         create_sessions(engine),
         sender,

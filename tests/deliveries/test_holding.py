@@ -7,7 +7,7 @@ import httpx
 import pytest
 from aiohttp import web
 
-from event_trigger.destinations.pacing import OPENS_AFTER
+from event_trigger.destinations.circuit_breaker import OPENS_AFTER
 from tests.support.destinations import (
     fire,
     list_deliveries,

@@ -20,8 +20,8 @@ from aiohttp import web
 
 from event_trigger.deliveries.sender import Answer, Sender
 from event_trigger.deliveries.trial import MOST_OF_ONE_OWNER
-from event_trigger.destinations.names import Lookup, Names
-from event_trigger.destinations.target import Guard
+from event_trigger.destinations.address_policy import AddressPolicy
+from event_trigger.destinations.dns import DnsResolver, Lookup
 from event_trigger.models import DeliveryError
 from tests.support.destinations import make_destination
 from tests.support.misbehaving import OK
@@ -50,7 +50,7 @@ asyncio.run(main())
 """
 
 
-class NarrowGuard(Guard):
+class NarrowGuard(AddressPolicy):
     """Makes sockets for which the kernel keeps next to nothing that has not been sent."""
 
     def open_plain(self, address_info: tuple[Any, ...]) -> socket.socket:
@@ -59,7 +59,7 @@ class NarrowGuard(Guard):
         return made
 
 
-def sender_to_loopback(lookup: Lookup, kind: type[Guard] = Guard) -> Sender:
+def sender_to_loopback(lookup: Lookup, kind: type[AddressPolicy] = AddressPolicy) -> Sender:
     return Sender(kind([ip_network("127.0.0.0/8")]), lookup)
 
 
@@ -108,7 +108,7 @@ async def test_a_failed_lookup_fails_for_all_who_asked_and_is_made_again() -> No
         asked.append(host)
         raise socket.gaierror(socket.EAI_NONAME, "unknown")
 
-    names = Names(resolve)
+    names = DnsResolver(resolve)
     for _ in range(2):
         asking = (names.lookup("hook.example", 443) for _ in range(3))
         errors = await asyncio.gather(*asking, return_exceptions=True)
@@ -131,7 +131,7 @@ async def test_who_answers_in_time_while_the_process_is_busy_has_answered() -> N
     with socket.create_server(("127.0.0.1", 0)) as listener:
         answering = threading.Thread(target=answer_soon, args=(listener,))
         answering.start()
-        sender = sender_to_loopback(Names().lookup)
+        sender = sender_to_loopback(DnsResolver().lookup)
         sending = sender.post(
             f"http://127.0.0.1:{listener.getsockname()[1]}/", {}, b"{}", within=within
         )
@@ -146,7 +146,7 @@ async def test_who_answers_in_time_while_the_process_is_busy_has_answered() -> N
 
 
 async def test_without_a_thread_a_name_is_not_resolved() -> None:
-    sender = sender_to_loopback(Names().lookup)
+    sender = sender_to_loopback(DnsResolver().lookup)
     before = threading.stack_size(2**46)  # more than there is
     try:
         answer = await sender.post("http://hook.example/", {}, b"{}", within=5)
@@ -207,7 +207,7 @@ def test_a_receiver_that_never_reads_keeps_no_connection_open(
     answer: bytes, error: DeliveryError | None, make_loop: Callable[[], asyncio.AbstractEventLoop]
 ) -> None:
     async def post_all(port: int) -> list[Answer]:
-        sender = sender_to_loopback(Names().lookup, NarrowGuard)
+        sender = sender_to_loopback(DnsResolver().lookup, NarrowGuard)
         url = f"http://127.0.0.1:{port}/hook"
         posts = (sender.post(url, {}, LARGE, within=0.5) for _ in range(POSTS))
         answers = await asyncio.gather(*posts)
@@ -234,7 +234,7 @@ async def test_a_deadline_ends_only_the_connection_of_its_attempt(receiver: Rece
         return web.Response()
 
     receiver.answers["/hook"] = meet
-    sender = sender_to_loopback(Names().lookup)
+    sender = sender_to_loopback(DnsResolver().lookup)
 
     async def post(query: str, within: float = 10) -> Answer:
         return await sender.post(f"{receiver.url}/hook?{query}", {}, b"{}", within=within)

@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from event_trigger.deliveries.sender import Answer, Sender
-from event_trigger.destinations.target import Guard
+from event_trigger.destinations.address_policy import AddressPolicy
 from event_trigger.models import DeliveryError
 from tests.support.misbehaving import OK
 from tests.support.names import resolving
@@ -110,7 +110,7 @@ def test_a_receiver_that_says_no_goodbye_keeps_no_connection_open(
     server_side, client_side = contexts(make_certificate(tmp_path))
 
     async def post_all(port: int) -> list[Answer]:
-        guard = Guard([ip_network("127.0.0.0/8")])
+        guard = AddressPolicy([ip_network("127.0.0.0/8")])
         sender = Sender(guard, resolving("127.0.0.1").lookup, trusted=client_side)
         url = f"https://{NAME}:{port}/hook"
         posts = (sender.post(url, {}, b"x" * size, within=1) for _ in range(POSTS))
@@ -147,7 +147,7 @@ async def test_the_certificate_is_that_of_the_name_and_so_is_the_host(
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=server_side).start()
     port = runner.addresses[0][1]
-    guard = Guard([ip_network("127.0.0.0/8")])
+    guard = AddressPolicy([ip_network("127.0.0.0/8")])
     sender = Sender(guard, resolving("127.0.0.1").lookup, trusted=client_side)
 
     answered = await sender.post(f"https://{name}:{port}/hook", {}, b"{}", within=10)

@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from event_trigger.deliveries.sender import Sender
-from event_trigger.destinations.names import Names
-from event_trigger.destinations.target import Guard, UrlRefused, parse_target
+from event_trigger.destinations.address_policy import AddressPolicy
+from event_trigger.destinations.dns import DnsResolver
+from event_trigger.destinations.urls import UrlRefused, parse_target
 from tests.support.databases import connect
 from tests.support.destinations import fire, make_destination, until_finished
 from tests.support.misbehaving import raw_server
@@ -117,7 +118,7 @@ async def test_what_was_saved_before_this_rule_is_sent_as_it_is(database_url: st
 def test_whatever_can_be_saved_is_sent_byte_for_byte() -> None:
     """Straight through the sender, so that many are tried."""
     stack = AsyncExitStack()
-    sender = Sender(Guard([ip_network("127.0.0.0/8")]), Names().lookup)
+    sender = Sender(AddressPolicy([ip_network("127.0.0.0/8")]), DnsResolver().lookup)
     with asyncio.Runner() as runner:
         url, seen = runner.run(stack.enter_async_context(noting_targets()))
 

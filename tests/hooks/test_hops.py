@@ -8,7 +8,7 @@ import httpx
 import pytest
 from aiohttp import web
 
-from event_trigger.destinations.secrets import seal_into, secrets_of
+from event_trigger.destinations.signing_secrets import seal_into, secrets_of
 from event_trigger.models import Destination, shard_of
 from event_trigger.web.state import state_of
 from tests.support.destinations import fire, list_deliveries, make_destination, until_finished

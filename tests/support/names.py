@@ -7,12 +7,12 @@ from itertools import chain, repeat
 from threading import Event
 from typing import Any
 
-from event_trigger.destinations.names import Names
+from event_trigger.destinations.dns import DnsResolver
 
 PUBLIC = "93.184.216.34"
 
 
-def resolving(*answers: str | Sequence[str]) -> Names:
+def resolving(*answers: str | Sequence[str]) -> DnsResolver:
     """A name server that answers each question with the next of these, and then with the last."""
     wanted: Iterator[str | Sequence[str]] = chain(answers, repeat(answers[-1]))
 
@@ -20,11 +20,11 @@ def resolving(*answers: str | Sequence[str]) -> Names:
         answer = next(wanted)
         return [_info(one, port) for one in ([answer] if isinstance(answer, str) else answer)]
 
-    return Names(resolve)
+    return DnsResolver(resolve)
 
 
 @contextmanager
-def answering_late(ending: str, **limits: int) -> Iterator[tuple[Names, list[str]]]:
+def answering_late(ending: str, **limits: int) -> Iterator[tuple[DnsResolver, list[str]]]:
     """A name server that gives loopback, to names with that ending not before the body's end.
 
     Beside it are the names that it was asked for.
@@ -38,7 +38,7 @@ def answering_late(ending: str, **limits: int) -> Iterator[tuple[Names, list[str
         return [_info("127.0.0.1", port)]
 
     try:
-        yield Names(resolve, **limits), asked
+        yield DnsResolver(resolve, **limits), asked
     finally:
         over.set()
 

@@ -23,7 +23,7 @@ from event_trigger.auth.users import add_user
 from event_trigger.config import Settings
 from event_trigger.db.engine import create_engine, create_sessions
 from event_trigger.db.migrate import migrate
-from event_trigger.destinations.names import Names
+from event_trigger.destinations.dns import DnsResolver
 from event_trigger.events.retention import make_partitions
 from event_trigger.models import Login, Role
 
@@ -102,7 +102,7 @@ class Service:
 
 @asynccontextmanager
 async def running_service(
-    database_url: str, names: Names | None = None, /, **settings: Any
+    database_url: str, names: DnsResolver | None = None, /, **settings: Any
 ) -> AsyncIterator[Service]:
     made = make_settings(database_url, **settings)
     app = create_app(made, passwords=quick_passwords(), names=names)

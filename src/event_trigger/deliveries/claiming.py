@@ -10,7 +10,8 @@ from event_trigger.deliveries.interruption import Interruptions
 from event_trigger.deliveries.queue import Claimed, Granted, Queue
 from event_trigger.deliveries.recording import breaker_of
 from event_trigger.deliveries.waiting import Waiting
-from event_trigger.destinations.pacing import Bucket, room
+from event_trigger.destinations.circuit_breaker import room
+from event_trigger.destinations.token_bucket import TokenBucket
 
 HELD_WAIT = 0.02  # a destination in another replica's hands is looked at again soon
 LEASE_MARGIN = timedelta(seconds=15)  # a slow record must not look like a crash
@@ -98,8 +99,8 @@ def _room(destination: Claimed) -> int:
     )
 
 
-def _bucket(destination: Claimed) -> Bucket | None:
+def _bucket(destination: Claimed) -> TokenBucket | None:
     if destination.rate_limit is None:
         return None
-    bucket = Bucket(destination.rate_limit, destination.tokens, destination.tokens_at)
+    bucket = TokenBucket(destination.rate_limit, destination.tokens, destination.tokens_at)
     return bucket.filled(now=destination.now)

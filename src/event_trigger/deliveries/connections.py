@@ -15,8 +15,9 @@ from aiohttp.client_proto import ResponseHandler
 from yarl import URL
 
 from event_trigger.deliveries.answer_head import AnswerHead
-from event_trigger.destinations.names import Lookup
-from event_trigger.destinations.target import AddressRefused, Guard, split_url
+from event_trigger.destinations.address_policy import AddressPolicy, AddressRefused
+from event_trigger.destinations.dns import Lookup
+from event_trigger.destinations.urls import split_url
 from event_trigger.models import DeliveryError
 
 LONGEST_RESPONSE = 2048  # bytes that are kept, and read
@@ -59,7 +60,7 @@ _attempt: ContextVar[Attempt] = ContextVar("attempt")  # for what aiohttp calls 
 class Connections:
     """Connects where the guard lets it, follows no redirect, keeps no cookie and asks no proxy."""
 
-    def __init__(self, guard: Guard, lookup: Lookup, tls: ssl.SSLContext) -> None:
+    def __init__(self, guard: AddressPolicy, lookup: Lookup, tls: ssl.SSLContext) -> None:
         self._guard = guard
         self._resolver = _Resolver(lookup)
         self._tls = tls

@@ -10,7 +10,7 @@ from event_trigger.deliveries.hops import HOPS_HEADER, MOST_HOPS, LoopDetected
 from event_trigger.deliveries.queue import Claimed, Recorded
 from event_trigger.deliveries.sender import Answer
 from event_trigger.deliveries.signature import sign
-from event_trigger.destinations.secrets import Secrets
+from event_trigger.destinations.signing_secrets import Secrets
 from event_trigger.models import DeliveryError, DeliveryStatus
 
 _NO_RETRY = frozenset({DeliveryError.GONE})

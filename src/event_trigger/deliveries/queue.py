@@ -8,7 +8,8 @@ from typing import Any
 from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from event_trigger.destinations.pacing import Breaker, Bucket
+from event_trigger.destinations.circuit_breaker import CircuitBreaker
+from event_trigger.destinations.token_bucket import TokenBucket
 from event_trigger.models import DeliveryError, DeliveryStatus
 
 # A queue grows and shrinks faster than its statistics, so its statements leave the planner no bad
@@ -160,7 +161,7 @@ class Health:
     """What a destination's breaker has come to, and why it is disabled, if it is to be."""
 
     destination_id: int
-    breaker: Breaker
+    breaker: CircuitBreaker
     held_until: datetime | None
     disabled_reason: str | None
 
@@ -199,7 +200,7 @@ class Queue:
         }
         return (await self.session.execute(_CLAIM, wanted)).all()
 
-    async def save_buckets(self, shard: int, buckets: Sequence[tuple[int, Bucket]]) -> None:
+    async def save_buckets(self, shard: int, buckets: Sequence[tuple[int, TokenBucket]]) -> None:
         saved = {
             "shard": shard,
             "ids": [one for one, _ in buckets],

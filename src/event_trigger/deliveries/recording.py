@@ -11,7 +11,7 @@ from event_trigger.db.engine import Sessions, is_outage
 from event_trigger.db.errors import FailureLog
 from event_trigger.deliveries.parcel import Leased
 from event_trigger.deliveries.queue import Claimed, Health, Queue, Recorded
-from event_trigger.destinations.pacing import Breaker, Verdict, judge
+from event_trigger.destinations.circuit_breaker import CircuitBreaker, Verdict, judge
 from event_trigger.models import DeliveryError, DisabledReason
 
 log = structlog.get_logger()
@@ -101,8 +101,8 @@ class Recorder:
                 log.warning("attempt_overtaken", delivery_id=one.delivery.delivery_id)
 
 
-def breaker_of(destination: Claimed) -> Breaker:
-    return Breaker(destination.failures, destination.window, destination.probe_at)
+def breaker_of(destination: Claimed) -> CircuitBreaker:
+    return CircuitBreaker(destination.failures, destination.window, destination.probe_at)
 
 
 def health_of(destination: Claimed, group: Sequence[Done]) -> Health:

@@ -10,8 +10,8 @@ import certifi
 from event_trigger import __version__
 from event_trigger.deliveries.connections import EXPECTED, Attempt, Connections, kind_of
 from event_trigger.deliveries.masking import masked
-from event_trigger.destinations.names import Lookup
-from event_trigger.destinations.target import Guard
+from event_trigger.destinations.address_policy import AddressPolicy
+from event_trigger.destinations.dns import Lookup
 from event_trigger.models import DeliveryError
 
 _HEADERS = {
@@ -36,7 +36,7 @@ class Sender:
     """Sends to what the guard lets it call, each attempt within its own time."""
 
     def __init__(
-        self, guard: Guard, lookup: Lookup, *, trusted: ssl.SSLContext | None = None
+        self, guard: AddressPolicy, lookup: Lookup, *, trusted: ssl.SSLContext | None = None
     ) -> None:
         """`trusted` says whose certificates are believed: by default the system's and Mozilla's."""
         self._connections = Connections(guard, lookup, trusted or _trusted())

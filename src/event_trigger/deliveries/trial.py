@@ -17,7 +17,7 @@ from event_trigger.deliveries.parcel import signed_headers
 from event_trigger.deliveries.schemas import AttemptRead
 from event_trigger.deliveries.sender import Sender
 from event_trigger.destinations.repository import Destinations
-from event_trigger.destinations.secrets import secrets_of
+from event_trigger.destinations.signing_secrets import secrets_of
 from event_trigger.errors import NotFound, Problem
 from event_trigger.vault import Vault
 

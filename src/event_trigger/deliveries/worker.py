@@ -22,7 +22,7 @@ from event_trigger.deliveries.recording import Done, Recorder
 from event_trigger.deliveries.sender import Answer, Sender
 from event_trigger.deliveries.shares import Pool
 from event_trigger.deliveries.waiting import Waiting, WaitingList
-from event_trigger.destinations.secrets import Secrets, open_secrets
+from event_trigger.destinations.signing_secrets import Secrets, open_secrets
 from event_trigger.models import DeliveryError
 from event_trigger.vault import SealBroken, Vault
 

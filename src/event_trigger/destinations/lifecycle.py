@@ -14,7 +14,8 @@ from event_trigger.db.clock import database_now
 from event_trigger.db.engine import Sessions
 from event_trigger.db.notify import DELIVERIES_CHANGED, notify
 from event_trigger.db.shards import OwnedId
-from event_trigger.destinations.names import Lookup
+from event_trigger.destinations.address_policy import Address, AddressPolicy
+from event_trigger.destinations.dns import Lookup
 from event_trigger.destinations.repository import Destinations
 from event_trigger.destinations.schemas import (
     LARGEST_HEADERS,
@@ -22,20 +23,8 @@ from event_trigger.destinations.schemas import (
     DestinationCreate,
     DestinationUpdate,
 )
-from event_trigger.destinations.secrets import (
-    Previous,
-    Secrets,
-    seal_into,
-    secrets_of,
-)
-from event_trigger.destinations.target import (
-    Address,
-    Guard,
-    Target,
-    UrlRefused,
-    is_same_origin,
-    parse_target,
-)
+from event_trigger.destinations.signing_secrets import RetiredSecret, Secrets, seal_into, secrets_of
+from event_trigger.destinations.urls import Target, UrlRefused, is_same_origin, parse_target
 from event_trigger.errors import Conflict, Invalid, NotFound
 from event_trigger.models import SHARDS, Destination, DisabledReason, shard_of
 from event_trigger.triggers.repository import Triggers
@@ -86,7 +75,7 @@ class Changed:
     warnings: list[str]
 
 
-async def check_url(url: str, guard: Guard, lookup: Lookup) -> None:
+async def check_url(url: str, guard: AddressPolicy, lookup: Lookup) -> None:
     """Refuses what would be refused when connecting, as far as that can be known by now.
 
     A name without an address may get one: it is looked up again for every connection.
@@ -182,7 +171,7 @@ async def rotate_secret(session: AsyncSession, vault: Vault, key: OwnedId) -> De
     destination, now = await get_locked(session, key), await database_now(session)
     try:
         old = secrets_of(destination, vault)
-        replaced = Previous(old.current, now + PREVIOUS_SIGNS_FOR), *old.overlapping(now=now)
+        replaced = RetiredSecret(old.current, now + PREVIOUS_SIGNS_FOR), *old.overlapping(now=now)
         renewed = Secrets(new_secret(), replaced, old.headers)
     except SealBroken:
         log.warning("secret_lost", destination_id=destination.id)

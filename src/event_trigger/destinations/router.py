@@ -25,7 +25,7 @@ from event_trigger.destinations.schemas import (
     SecretRead,
     read_destination,
 )
-from event_trigger.destinations.secrets import secrets_of
+from event_trigger.destinations.signing_secrets import secrets_of
 from event_trigger.errors import (
     Conflict,
     Forbidden,

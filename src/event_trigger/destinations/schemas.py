@@ -5,7 +5,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
-from event_trigger.destinations.pacing import Breaker, BreakerState
+from event_trigger.destinations.circuit_breaker import BreakerState, CircuitBreaker
 from event_trigger.models import Destination, DestinationStatus, DisabledReason
 from event_trigger.web.schemas import Instant, RequestModel, ResponseModel, Text
 
@@ -106,7 +106,7 @@ class DestinationRead(ResponseModel):
 
 
 def read_destination(destination: Destination) -> DestinationRead:
-    breaker = Breaker(destination.failures, destination.window, destination.probe_at)
+    breaker = CircuitBreaker(destination.failures, destination.window, destination.probe_at)
     reason = destination.disabled_reason
     return DestinationRead(
         id=destination.id,

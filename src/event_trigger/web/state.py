@@ -18,8 +18,8 @@ if TYPE_CHECKING:  # their types only: no feature is imported from here
     from event_trigger.db.engine import Sessions
     from event_trigger.db.replica.reads import Reads
     from event_trigger.deliveries.sender import Sender
-    from event_trigger.destinations.names import Names
-    from event_trigger.destinations.target import Guard
+    from event_trigger.destinations.address_policy import AddressPolicy
+    from event_trigger.destinations.dns import DnsResolver
     from event_trigger.firing.group_commit import GroupCommit
     from event_trigger.firing.rate_limits import RateLimits
     from event_trigger.hooks.calls import HookCalls
@@ -51,8 +51,8 @@ class AppState:
     hook_calls: HookCalls
     group_commit: GroupCommit
     rate_limits: RateLimits
-    names: Names
-    guard: Guard
+    resolver: DnsResolver
+    address_policy: AddressPolicy
     sender: Sender
     subscriptions: Subscriptions
 

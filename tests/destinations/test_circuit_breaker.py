@@ -5,30 +5,30 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from event_trigger.destinations.pacing import (
+from event_trigger.destinations.circuit_breaker import (
     OPENS_AFTER,
     PROBES_EVERY,
-    Breaker,
     BreakerState,
-    Bucket,
+    CircuitBreaker,
     Verdict,
     judge,
     room,
 )
+from event_trigger.destinations.token_bucket import TokenBucket
 
 NOW = datetime(2026, 11, 24, tzinfo=UTC)
-CLOSED = Breaker()
+CLOSED = CircuitBreaker()
 outcomes = st.lists(st.booleans(), max_size=60)
 
 
-def after(results: list[bool], *, widest: int = 10) -> Breaker:
+def after(results: list[bool], *, widest: int = 10) -> CircuitBreaker:
     breaker = CLOSED
     for good in results:
         breaker = breaker.succeeded(widest=widest) if good else breaker.failed(now=NOW)
     return breaker
 
 
-def free(breaker: Breaker, *, in_flight: int = 0, later: timedelta = PROBES_EVERY) -> int:
+def free(breaker: CircuitBreaker, *, in_flight: int = 0, later: timedelta = PROBES_EVERY) -> int:
     return room(breaker, None, widest=10, in_flight=in_flight, held_until=None, now=NOW + later)
 
 
@@ -77,7 +77,7 @@ def test_enough_successes_close_it_whatever_happened(results: list[bool]) -> Non
 def test_a_rate_is_never_exceeded_beyond_what_a_second_saves_up(
     rate: float, pauses: list[float]
 ) -> None:
-    bucket, now, sent = Bucket(rate, 0, None), NOW, 0
+    bucket, now, sent = TokenBucket(rate, 0, None), NOW, 0
     for pause in pauses:
         bucket = bucket.filled(now=now)
         count = room(CLOSED, bucket, widest=10_000, in_flight=0, held_until=None, now=now)
@@ -88,7 +88,7 @@ def test_a_rate_is_never_exceeded_beyond_what_a_second_saves_up(
 
 
 def test_the_next_token_is_waited_for_exactly() -> None:
-    empty = Bucket(4, 0, NOW)
+    empty = TokenBucket(4, 0, NOW)
 
     assert empty.seconds_until_next == 0.25
     assert room(CLOSED, empty, widest=10, in_flight=0, held_until=None, now=NOW) == 0

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import httpx
 
 from event_trigger.destinations.lifecycle import MOST_PREVIOUS
-from event_trigger.destinations.secrets import Previous, Secrets
+from event_trigger.destinations.signing_secrets import RetiredSecret, Secrets
 from tests.support.destinations import make_destination
 from tests.support.problems import problem_of
 
@@ -14,7 +14,7 @@ SECOND = timedelta(seconds=1)
 
 
 def test_a_replaced_secret_signs_until_its_instant_and_no_longer() -> None:
-    secrets = Secrets("c", (Previous("b", NOW + SECOND), Previous("a", NOW)))
+    secrets = Secrets("c", (RetiredSecret("b", NOW + SECOND), RetiredSecret("a", NOW)))
 
     assert secrets.signing(now=NOW - SECOND) == ["c", "b", "a"]
     assert secrets.signing(now=NOW) == ["c", "b"]

@@ -9,7 +9,7 @@ from event_trigger.vault import Sealed, Vault
 
 
 @dataclass(frozen=True, slots=True)
-class Previous:
+class RetiredSecret:
     """A signing secret that was replaced, and signs too until an instant."""
 
     secret: str
@@ -21,14 +21,14 @@ class Secrets:
     """The newest of those that were replaced comes first."""
 
     current: str
-    previous: tuple[Previous, ...] = ()
+    previous: tuple[RetiredSecret, ...] = ()
     headers: dict[str, str] = field(default_factory=dict)
 
     def signing(self, *, now: datetime) -> list[str]:
         """The secrets to sign with at an instant, the current one first."""
         return [self.current, *(one.secret for one in self.overlapping(now=now))]
 
-    def overlapping(self, *, now: datetime) -> tuple[Previous, ...]:
+    def overlapping(self, *, now: datetime) -> tuple[RetiredSecret, ...]:
         return tuple(one for one in self.previous if now < one.until)
 
 
@@ -46,7 +46,9 @@ def seal_into(destination: Destination, secrets: Secrets, vault: Vault) -> None:
 def open_secrets(vault: Vault, *, owner_id: int, key_id: str, sealed: bytes) -> Secrets:
     """Raises SealBroken when the key it is under is not among the settings any more."""
     plain = json.loads(vault.open(Sealed(key_id, sealed), owner_id=owner_id))
-    previous = (Previous(one, datetime.fromisoformat(until)) for one, until in plain["previous"])
+    previous = (
+        RetiredSecret(one, datetime.fromisoformat(until)) for one, until in plain["previous"]
+    )
     return Secrets(plain["current"], tuple(previous), plain["headers"])
 
 

@@ -17,7 +17,7 @@ MOST_OF_ONE_DOMAIN = 64  # so that nobody's name server takes them all
 _BEGINS_WITHIN = 30.0  # seconds, as long as an attempt lasts: then nobody waits any more
 
 
-class Names:
+class DnsResolver:
     """The system's resolver; `lookup` raises OSError for a name that has no address.
 
     A look-up that has begun cannot be ended, and goes on when those who asked have left.

@@ -6,6 +6,8 @@ from enum import StrEnum
 from math import floor
 from typing import assert_never
 
+from event_trigger.destinations.token_bucket import TokenBucket
+
 OPENS_AFTER = 5  # failures in a row
 PROBES_EVERY = timedelta(seconds=1)
 _FIRST_WINDOW = 2
@@ -39,7 +41,7 @@ class BreakerState(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Breaker:
+class CircuitBreaker:
     """Closed while `window` is None; open while the newest attempt has failed, one at a time.
 
     Once a probe has been answered, the window doubles with each success until it is as wide as the
@@ -59,57 +61,34 @@ class Breaker:
 
     @property
     def is_at_rest(self) -> bool:
-        return self == Breaker()
+        return self == CircuitBreaker()
 
-    def told(self, verdict: Verdict, *, widest: int, now: datetime) -> "Breaker":
+    def told(self, verdict: Verdict, *, widest: int, now: datetime) -> "CircuitBreaker":
         match verdict:
             case Verdict.ALIVE:
                 return self.succeeded(widest=widest)
             case Verdict.BUSY:
-                return Breaker(window=1, probe_at=now + PROBES_EVERY)
+                return CircuitBreaker(window=1, probe_at=now + PROBES_EVERY)
             case Verdict.FAILING:
                 return self.failed(now=now)
         assert_never(verdict)
 
-    def succeeded(self, *, widest: int) -> "Breaker":
+    def succeeded(self, *, widest: int) -> "CircuitBreaker":
         if self.window is None:
-            return Breaker()
+            return CircuitBreaker()
         window = _FIRST_WINDOW if self.failures else self.window * 2
-        return Breaker() if window >= widest else Breaker(window=window)
+        return CircuitBreaker() if window >= widest else CircuitBreaker(window=window)
 
-    def failed(self, *, now: datetime) -> "Breaker":
+    def failed(self, *, now: datetime) -> "CircuitBreaker":
         failures = self.failures + 1
         if self.window is None and failures < OPENS_AFTER:
             return replace(self, failures=failures)
-        return Breaker(failures, window=1, probe_at=now + PROBES_EVERY)
-
-
-@dataclass(frozen=True, slots=True)
-class Bucket:
-    """A token bucket: a second's worth of sending may be saved up, and one at least."""
-
-    rate: float
-    tokens: float
-    at: datetime | None
-
-    def filled(self, *, now: datetime) -> "Bucket":
-        most = max(1.0, self.rate)
-        if self.at is None:
-            return Bucket(self.rate, most, now)
-        earned = max(0.0, (now - self.at).total_seconds()) * self.rate
-        return Bucket(self.rate, min(most, self.tokens + earned), now)
-
-    def taken(self, count: int) -> "Bucket":
-        return replace(self, tokens=self.tokens - count)
-
-    @property
-    def seconds_until_next(self) -> float:
-        return max(0.0, (1 - self.tokens) / self.rate)
+        return CircuitBreaker(failures, window=1, probe_at=now + PROBES_EVERY)
 
 
 def room(
-    breaker: Breaker,
-    bucket: Bucket | None,
+    breaker: CircuitBreaker,
+    bucket: TokenBucket | None,
     *,
     widest: int,
     in_flight: int,

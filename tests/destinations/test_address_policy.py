@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from event_trigger.deliveries.sender import Answer, Sender
-from event_trigger.destinations.names import Names
-from event_trigger.destinations.target import Guard, UrlRefused, is_public, parse_target
+from event_trigger.destinations.address_policy import AddressPolicy, is_public
+from event_trigger.destinations.dns import DnsResolver
+from event_trigger.destinations.urls import UrlRefused, parse_target
 from event_trigger.models import DeliveryError
 from tests.support.names import PUBLIC, resolving
 from tests.support.problems import places_of
@@ -97,7 +98,7 @@ def test_there_are_many_ways_to_write_an_address() -> None:
 @pytest.mark.parametrize("scheme", ["https", "http"])
 async def test_no_spelling_reaches_what_is_not_public(scheme: str) -> None:
     """Past the check of what is saved, straight to the connection."""
-    sender = Sender(Guard(), Names().lookup)
+    sender = Sender(AddressPolicy(), DnsResolver().lookup)
     async with trap() as trapped:
         for host in SPELLINGS:
             answer = await post(sender, f"{scheme}://{addressed(host, trapped.port)}/hook")
@@ -132,7 +133,7 @@ async def test_no_spelling_can_be_saved(ada: httpx.AsyncClient) -> None:
     ],
 )
 async def test_a_name_that_comes_to_lead_inward_is_not_followed(address: str) -> None:
-    sender = Sender(Guard(), resolving(address).lookup)
+    sender = Sender(AddressPolicy(), resolving(address).lookup)
     async with trap() as trapped:
         answer = await post(sender, f"https://rebinding.example:{trapped.port}/hook")
     await sender.aclose()
@@ -173,7 +174,7 @@ async def test_a_name_that_leads_inward_is_refused_when_it_is_saved(database_url
 
 
 async def test_what_is_allowed_may_be_called_and_only_that() -> None:
-    guard = Guard([ip_network("127.0.0.1/32")])
+    guard = AddressPolicy([ip_network("127.0.0.1/32")])
     sender = Sender(guard, resolving("127.0.0.2").lookup)
     async with trap() as trapped:
         allowed = await post(sender, f"http://127.0.0.1:{trapped.port}/hook")
@@ -193,7 +194,7 @@ async def test_what_is_allowed_may_be_called_and_only_that() -> None:
 async def test_of_several_addresses_only_those_that_may_be_called_are(
     addresses: tuple[str, str],
 ) -> None:
-    sender = Sender(Guard([ip_network("127.0.0.1/32")]), resolving(addresses).lookup)
+    sender = Sender(AddressPolicy([ip_network("127.0.0.1/32")]), resolving(addresses).lookup)
     async with trap() as trapped:  # listens at both
         hung_up = await post(sender, f"http://name.example:{trapped.port}/hook")
     nobody_listens = await post(sender, f"http://name.example:{trapped.port}/hook")
@@ -205,7 +206,7 @@ async def test_of_several_addresses_only_those_that_may_be_called_are(
 
 
 def test_plain_http_is_for_allowed_addresses_only() -> None:
-    guard = Guard([ip_network("10.0.0.0/8")])
+    guard = AddressPolicy([ip_network("10.0.0.0/8")])
 
     def may_call(text: str, *, is_encrypted: bool) -> bool:
         return guard.may_call(ip_address(text), is_encrypted=is_encrypted)
