@@ -13,7 +13,7 @@ import httpx
 
 from bench.limits import at_least
 from bench.receiver import receiver
-from event_trigger.deliveries.sender import Sender
+from event_trigger.deliveries.http.sender import Sender
 from event_trigger.destinations.address_policy import AddressPolicy
 from event_trigger.destinations.dns import DnsResolver
 from tests.faults.site import Site, site

@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from event_trigger.db.engine import create_engine, create_sessions
-from event_trigger.deliveries.sender import Sender
+from event_trigger.deliveries.http.sender import Sender
 from event_trigger.destinations.address_policy import AddressPolicy
 from event_trigger.destinations.dns import DnsResolver
 from event_trigger.jobs import Jobs

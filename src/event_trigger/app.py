@@ -25,7 +25,7 @@ from event_trigger.db.notify import CREDENTIALS_CHANGED, EVENTS_STORED
 from event_trigger.db.pool import close_unused
 from event_trigger.db.replica.reads import Reads
 from event_trigger.db.replica.replica import Replica
-from event_trigger.deliveries.sender import Sender
+from event_trigger.deliveries.http.sender import Sender
 from event_trigger.destinations.address_policy import AddressPolicy
 from event_trigger.destinations.dns import DnsResolver
 from event_trigger.firing.fast_path import FastPath

@@ -26,10 +26,10 @@ from event_trigger.db.notify import (
     listen,
 )
 from event_trigger.db.stuck_backends import end_stuck_backends
-from event_trigger.deliveries.backlog import BacklogCount
+from event_trigger.deliveries.http.sender import Sender
+from event_trigger.deliveries.payloads.backlog import BacklogCount
 from event_trigger.deliveries.retention import retain_deliveries
-from event_trigger.deliveries.sender import Sender
-from event_trigger.deliveries.worker import Worker
+from event_trigger.deliveries.worker import DeliveryWorker
 from event_trigger.events.retention import sweep
 from event_trigger.firing.idempotency import ANSWERS_KEPT_FOR, purge_answers
 from event_trigger.scheduling.dispatcher import LONGEST_WAIT, fire_due
@@ -75,7 +75,7 @@ class Jobs:
         self._running: dict[str, asyncio.Task[object]] = {}
         self._woken: set[str] = set()
         self._others = heard
-        self._worker = Worker(
+        self._worker = DeliveryWorker(
             sessions,
             sender,
             vault,

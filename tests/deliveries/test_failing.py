@@ -9,7 +9,7 @@ import pytest
 from aiohttp import web
 from svix.webhooks import Webhook
 
-from event_trigger.deliveries.connections import LONGEST_RESPONSE
+from event_trigger.deliveries.http.connections import LONGEST_RESPONSE
 from tests.support.destinations import (
     fire,
     list_deliveries,

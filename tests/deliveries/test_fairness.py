@@ -9,8 +9,8 @@ import httpx
 from aiohttp import web
 
 from event_trigger.db.engine import create_engine, create_sessions
-from event_trigger.deliveries.sender import Sender
-from event_trigger.deliveries.worker import MOST_BYTES_IN_FLIGHT, Worker
+from event_trigger.deliveries.http.sender import Sender
+from event_trigger.deliveries.worker import MOST_BYTES_IN_FLIGHT, DeliveryWorker
 from event_trigger.destinations.address_policy import AddressPolicy
 from event_trigger.destinations.dns import DnsResolver
 from event_trigger.vault import Vault
@@ -182,7 +182,7 @@ async def test_what_does_not_end_before_a_shutdown_is_due_for_the_others_at_once
     await plant(database, made["id"], 1)
     engine, settings = create_engine(database_url), make_settings(database_url)
     sender = Sender(AddressPolicy([ip_network("127.0.0.0/8")]), DnsResolver().lookup)
-    worker = Worker(
+    worker = DeliveryWorker(
         create_sessions(engine),
         sender,
         Vault.of(settings),

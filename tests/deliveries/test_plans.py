@@ -9,9 +9,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
 from event_trigger.db.engine import create_engine
 from event_trigger.db.shards import OwnedId
-from event_trigger.deliveries.giving_up import Backlog
-from event_trigger.deliveries.payloads import Payloads, Place
-from event_trigger.deliveries.queue import Granted, Queue, Recorded
+from event_trigger.deliveries.giving_up import UndeliverableQueue
+from event_trigger.deliveries.payloads.repository import PayloadPosition, Payloads
+from event_trigger.deliveries.queue import AttemptOutcome, Granted, Queue
 from event_trigger.deliveries.repository import Deliveries, DeliveryFilter
 from event_trigger.deliveries.waiting import WaitingList
 from event_trigger.models import DeliveryStatus
@@ -88,7 +88,7 @@ async def test_counting_a_backlog_probes_the_deliveries_of_each_event(
     async def work(session: AsyncSession) -> None:
         payloads = Payloads(session)
         await payloads.list_new(limit=100)
-        await payloads.list_after(Place(ADA, 5), limit=100)
+        await payloads.list_after(PayloadPosition(ADA, 5), limit=100)
         await payloads.look(ADA, [1, 2, 3])
         await payloads.lock(ADA, [1, 2, 3], wait=False)
         await payloads.delete(ADA, [1, 2, 3])
@@ -115,7 +115,7 @@ async def test_counting_what_is_in_flight_reads_leases_only(engine: AsyncEngine)
 
 
 async def test_recording_finds_its_deliveries_by_an_index(engine: AsyncEngine) -> None:
-    outcome = Recorded(
+    outcome = AttemptOutcome(
         delivery_id=2,
         lease=1,
         status=DeliveryStatus.DELIVERED,
@@ -155,7 +155,7 @@ async def test_a_purge_reads_only_what_is_past_keeping(
     engine: AsyncEngine, status: DeliveryStatus
 ) -> None:
     async def work(session: AsyncSession) -> None:
-        await Backlog(session).purge(status, after=timedelta(hours=48), limit=5000)
+        await UndeliverableQueue(session).purge(status, after=timedelta(hours=48), limit=5000)
 
     [plan] = await plans_of(engine, work)
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from event_trigger.deliveries.sender import Answer, Sender
+from event_trigger.deliveries.http.sender import AttemptResult, Sender
 from event_trigger.destinations.address_policy import AddressPolicy, is_public
 from event_trigger.destinations.dns import DnsResolver
 from event_trigger.destinations.urls import UrlRefused, parse_target
@@ -87,7 +87,7 @@ def addressed(host: str, port: int) -> str:
     return f"{host}:{port}" if not host.endswith(":0") else host
 
 
-async def post(sender: Sender, url: str) -> Answer:
+async def post(sender: Sender, url: str) -> AttemptResult:
     return await sender.post(url, {}, b"{}", within=5)
 
 

@@ -9,7 +9,7 @@ import httpx
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from event_trigger.deliveries.sender import Sender
+from event_trigger.deliveries.http.sender import Sender
 from event_trigger.destinations.address_policy import AddressPolicy
 from event_trigger.destinations.dns import DnsResolver
 from event_trigger.destinations.urls import UrlRefused, parse_target

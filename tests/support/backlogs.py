@@ -3,7 +3,7 @@
 from typing import Any
 
 from event_trigger.db.engine import create_engine, create_sessions
-from event_trigger.deliveries.backlog import BacklogCount
+from event_trigger.deliveries.payloads.backlog import BacklogCount
 
 
 async def count_backlogs(database_url: str, *, most_bytes: int = 0) -> None:

@@ -7,9 +7,9 @@ from pydantic import WithJsonSchema
 
 from event_trigger.auth.dependencies import PrincipalDep
 from event_trigger.db.shards import OwnedId
-from event_trigger.deliveries.hops import HOPS_HEADER, parse_hops
+from event_trigger.deliveries.http.hops import HOPS_HEADER, parse_hops
+from event_trigger.deliveries.http.sender import Sender
 from event_trigger.deliveries.repository import Deliveries
-from event_trigger.deliveries.sender import Sender
 from event_trigger.triggers.dependencies import owned_id
 from event_trigger.web.schemas import Id, Text
 from event_trigger.web.session import SessionDep

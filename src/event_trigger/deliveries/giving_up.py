@@ -52,7 +52,7 @@ _PURGES = {one: text(_PURGE.format(status=one)) for one in DeliveryStatus}
 
 
 @dataclass(frozen=True)
-class Backlog:
+class UndeliverableQueue:
     """All in short steps: a statement that takes too long is cancelled, and would be for ever."""
 
     session: AsyncSession

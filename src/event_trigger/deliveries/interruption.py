@@ -33,7 +33,7 @@ _GIVE_BACK = text(
 
 
 @dataclass(frozen=True)
-class Interruptions:
+class InterruptedAttempts:
     session: AsyncSession
 
     async def take_over(self, shard: int, destination_ids: Sequence[int]) -> None:

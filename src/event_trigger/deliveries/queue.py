@@ -135,7 +135,7 @@ class Granted:
 
 
 @dataclass(frozen=True, slots=True)
-class Recorded:
+class AttemptOutcome:
     """What came of one attempt, and what becomes of its delivery.
 
     `held_until` is there when the receiver asked not to be called before; `cost` is how many of the
@@ -157,7 +157,7 @@ class Recorded:
 
 
 @dataclass(frozen=True, slots=True)
-class Health:
+class DestinationHealth:
     """What a destination's breaker has come to, and why it is disabled, if it is to be."""
 
     destination_id: int
@@ -209,7 +209,7 @@ class Queue:
         }
         await self.session.execute(_SAVE_BUCKETS, saved)
 
-    async def record(self, shard: int, outcomes: Sequence[Recorded]) -> set[int]:
+    async def record(self, shard: int, outcomes: Sequence[AttemptOutcome]) -> set[int]:
         """Records what the newest lease has come to, and gives the ids of those that had it."""
         values = {
             "shard": shard,
@@ -231,7 +231,7 @@ class Queue:
         """Those of them whose last attempts failed, which a success changes."""
         return set((await self.session.scalars(_LIST_RESTLESS, {"shard": shard, "ids": ids})).all())
 
-    async def save_breakers(self, shard: int, health: Sequence[Health]) -> None:
+    async def save_breakers(self, shard: int, health: Sequence[DestinationHealth]) -> None:
         saved = {
             "shard": shard,
             "ids": [one.destination_id for one in health],

@@ -10,7 +10,7 @@ from event_trigger.db.clock import database_now
 from event_trigger.db.engine import Sessions
 from event_trigger.db.notify import DELIVERIES_CHANGED, notify
 from event_trigger.db.shards import OwnedId
-from event_trigger.deliveries.payloads import Payloads
+from event_trigger.deliveries.payloads.repository import Payloads
 from event_trigger.deliveries.repository import Deliveries, Exhausted
 from event_trigger.deliveries.schemas import Redelivery
 from event_trigger.destinations.repository import Destinations

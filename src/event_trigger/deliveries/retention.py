@@ -6,7 +6,7 @@ from event_trigger.db.batches import BATCH, in_batches
 from event_trigger.db.citus.detect import is_in_cluster
 from event_trigger.db.clock import database_now
 from event_trigger.db.engine import Sessions
-from event_trigger.deliveries.giving_up import GIVEN_UP_AFTER, Backlog
+from event_trigger.deliveries.giving_up import GIVEN_UP_AFTER, UndeliverableQueue
 from event_trigger.deliveries.waiting import WaitingList
 from event_trigger.destinations.repository import Destinations
 from event_trigger.models import DeliveryStatus
@@ -29,11 +29,14 @@ async def retain_deliveries(sessions: Sessions, keep_for: timedelta) -> None:
 async def _give_up(sessions: Sessions, shard: int, destination_id: int) -> None:
     await in_batches(
         sessions,
-        lambda session: Backlog(session).give_up_expired(shard, destination_id, limit=BATCH),
+        lambda session: UndeliverableQueue(session).give_up_expired(
+            shard, destination_id, limit=BATCH
+        ),
     )
 
 
 async def _purge(sessions: Sessions, status: DeliveryStatus, after: timedelta) -> None:
     await in_batches(
-        sessions, lambda session: Backlog(session).purge(status, after=after, limit=BATCH)
+        sessions,
+        lambda session: UndeliverableQueue(session).purge(status, after=after, limit=BATCH),
     )

@@ -10,7 +10,8 @@ from event_trigger.auth.scopes import Scope
 from event_trigger.db.keyset import Page
 from event_trigger.deliveries import redelivery
 from event_trigger.deliveries.dependencies import DeliveryKeyDep, HopsDep, SenderDep
-from event_trigger.deliveries.hops import LoopDetected, refuse_loop
+from event_trigger.deliveries.http.hops import LoopDetected, refuse_loop
+from event_trigger.deliveries.ping import SampleSender, TooManySamples, send_sample
 from event_trigger.deliveries.repository import Deliveries, DeliveryFilter
 from event_trigger.deliveries.schemas import (
     AttemptRead,
@@ -20,7 +21,6 @@ from event_trigger.deliveries.schemas import (
     Redelivered,
     Redelivery,
 )
-from event_trigger.deliveries.trial import TooManyTrials, Trials, try_out
 from event_trigger.destinations.dependencies import DestinationKeyDep, VaultDep
 from event_trigger.errors import (
     Conflict,
@@ -141,7 +141,7 @@ async def redeliver_exhausted(
     summary="Try a destination out",
     operation_id="test_destination",
     dependencies=[WRITE, UNLIMITED],
-    responses=problems(NotFound, TooManyTrials, LoopDetected),
+    responses=problems(NotFound, TooManySamples, LoopDetected),
 )
 async def test_destination(
     key: DestinationKeyDep,
@@ -154,4 +154,4 @@ async def test_destination(
     """Sends a signed sample now and answers with the attempt. Nothing is stored or repeated."""
     refuse_loop(hops)
     public_url = app_state(request).settings.public_url
-    return await try_out(Trials(sessions, vault, sender, public_url, hops), key)
+    return await send_sample(SampleSender(sessions, vault, sender, public_url, hops), key)

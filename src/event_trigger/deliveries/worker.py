@@ -14,13 +14,13 @@ from event_trigger.db.citus.detect import is_in_cluster
 from event_trigger.db.engine import Sessions, is_outage, sqlstate
 from event_trigger.db.errors import described
 from event_trigger.db.installation import read_installation
-from event_trigger.deliveries.claiming import Part, claim
-from event_trigger.deliveries.interruption import Interruptions
-from event_trigger.deliveries.parcel import Leased, leased, pack, recorded
+from event_trigger.deliveries.attempt import Leased, leased, pack, recorded
+from event_trigger.deliveries.claims import Part, claim
+from event_trigger.deliveries.completer import CompletedAttempt, Completer
+from event_trigger.deliveries.fair_pool import FairPool
+from event_trigger.deliveries.http.sender import AttemptResult, Sender
+from event_trigger.deliveries.interruption import InterruptedAttempts
 from event_trigger.deliveries.queue import Claimed
-from event_trigger.deliveries.recording import Done, Recorder
-from event_trigger.deliveries.sender import Answer, Sender
-from event_trigger.deliveries.shares import Pool
 from event_trigger.deliveries.waiting import Waiting, WaitingList
 from event_trigger.destinations.signing_secrets import Secrets, open_secrets
 from event_trigger.models import DeliveryError
@@ -34,7 +34,7 @@ LONGEST_WAIT = 1.0  # seconds: polling alone is enough, notifications only make 
 BEGUN_AT_ONCE = 8
 
 
-class Worker:
+class DeliveryWorker:
     """The sending of one process; any number of them share the queue."""
 
     def __init__(
@@ -54,10 +54,10 @@ class Worker:
         self._vault = vault
         self._schedule = schedule
         self._woken = woken
-        self._attempts = Pool(MOST_IN_FLIGHT)
-        self._bytes = Pool(MOST_BYTES_IN_FLIGHT)
-        self._sending: dict[asyncio.Future[Answer], Leased] = {}
-        self._recorder = Recorder(sessions, settled=self._settle)
+        self._attempts = FairPool(MOST_IN_FLIGHT)
+        self._bytes = FairPool(MOST_BYTES_IN_FLIGHT)
+        self._sending: dict[asyncio.Future[AttemptResult], Leased] = {}
+        self._recorder = Completer(sessions, settled=self._settle)
 
     async def deliver_due(self) -> float:
         """Begins to send what is due and has room; gives the seconds to wait for more.
@@ -133,7 +133,9 @@ class Worker:
         delivery = leased(shard, row, destination)
         self._hold(delivery, 1, delivery.size)
         if secrets is None:
-            self._conclude(delivery, Answer(DeliveryError.SECRET_UNREADABLE), destination.now, 0.0)
+            self._conclude(
+                delivery, AttemptResult(DeliveryError.SECRET_UNREADABLE), destination.now, 0.0
+            )
             return
         parcel = pack(row, destination, secrets, public_url=self._public_url)
         began = time.perf_counter()
@@ -161,13 +163,13 @@ class Worker:
         delivery: Leased,
         claimed_at: datetime,
         began: float,
-        answered: asyncio.Future[Answer],
+        answered: asyncio.Future[AttemptResult],
     ) -> None:
         del self._sending[answered]
         if answered.cancelled():
             self._hold(delivery, -1, -delivery.size)
             return
-        answer = Answer(DeliveryError.PROTOCOL_VIOLATED)
+        answer = AttemptResult(DeliveryError.PROTOCOL_VIOLATED)
         if (failure := answered.exception()) is None:
             answer = answered.result()
         else:
@@ -175,7 +177,7 @@ class Worker:
         self._conclude(delivery, answer, claimed_at, time.perf_counter() - began)
 
     def _conclude(
-        self, delivery: Leased, answer: Answer, claimed_at: datetime, took: float
+        self, delivery: Leased, answer: AttemptResult, claimed_at: datetime, took: float
     ) -> None:
         """Has it recorded, by the clock of the database, as all else; `took` is in seconds."""
         outcome = recorded(
@@ -186,9 +188,9 @@ class Worker:
             schedule=self._schedule,
             jitter=random.uniform(-1, 1),  # noqa: S311
         )
-        self._recorder.add(Done(delivery, outcome))
+        self._recorder.add(CompletedAttempt(delivery, outcome))
 
-    def _settle(self, group: Sequence[Done]) -> None:
+    def _settle(self, group: Sequence[CompletedAttempt]) -> None:
         for one in group:
             self._hold(one.delivery, -1, -one.delivery.size)
         self._woken()
@@ -209,7 +211,7 @@ class Worker:
             for shard, group in groupby(deliveries, key=lambda one: one.shard):
                 leases = [(one.delivery_id, one.lease) for one in group]
                 async with self._sessions.begin() as session:
-                    await Interruptions(session).give_back(shard, leases)
+                    await InterruptedAttempts(session).give_back(shard, leases)
         except Exception as error:
             if not is_outage(error):
                 raise

@@ -12,7 +12,7 @@ from event_trigger.auth.principal import Principal
 from event_trigger.auth.scopes import Scope as Right
 from event_trigger.db.engine import is_outage
 from event_trigger.db.shards import OwnedId
-from event_trigger.deliveries.hops import HOPS_HEADER
+from event_trigger.deliveries.http.hops import HOPS_HEADER
 from event_trigger.firing.fire import Call
 from event_trigger.firing.group_commit import GroupCommit
 from event_trigger.firing.owner_cache import OwnerCache

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from event_trigger.db.shards import OwnedId
-from event_trigger.deliveries.hops import MOST_HOPS, LoopDetected
+from event_trigger.deliveries.http.hops import MOST_HOPS, LoopDetected
 from event_trigger.errors import Conflict, Invalid, NotFound, Problem
 from event_trigger.firing.idempotency import CallKey, IdempotencyKeys, StoredAnswer
 from event_trigger.firing.repository import CalledTrigger, Calls, NewEvent

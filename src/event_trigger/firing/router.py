@@ -10,7 +10,7 @@ from event_trigger.auth.scopes import Scope
 from event_trigger.db.clock import database_now
 from event_trigger.db.shards import OwnedId
 from event_trigger.deliveries.dependencies import HopsDep
-from event_trigger.deliveries.hops import LoopDetected
+from event_trigger.deliveries.http.hops import LoopDetected
 from event_trigger.errors import (
     Conflict,
     Forbidden,

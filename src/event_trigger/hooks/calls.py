@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from event_trigger.auth.credential_cache import hash_of
 from event_trigger.db.clock import DatabaseClock
 from event_trigger.db.shards import OwnedId
-from event_trigger.deliveries.hops import parse_hops
+from event_trigger.deliveries.http.hops import parse_hops
 from event_trigger.errors import Invalid, NotFound
 from event_trigger.firing.fire import Call, SentBody
 from event_trigger.hooks.lifecycle import open_hook

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from event_trigger.deliveries.hops import HOPS_HEADER
+from event_trigger.deliveries.http.hops import HOPS_HEADER
 from event_trigger.firing.fire import CallAnswer
 from event_trigger.firing.group_commit import GroupCommit
 from event_trigger.firing.plain_requests import answered, headers_of_plain_post, pass_on, read_body

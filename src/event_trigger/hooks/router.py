@@ -6,7 +6,7 @@ from fastapi import Depends, Path, Request, Response
 
 from event_trigger.auth.dependencies import needs
 from event_trigger.auth.scopes import Scope
-from event_trigger.deliveries.hops import HOPS_HEADER, LoopDetected
+from event_trigger.deliveries.http.hops import HOPS_HEADER, LoopDetected
 from event_trigger.destinations.dependencies import VaultDep
 from event_trigger.errors import Conflict, Forbidden, Invalid, NotFound, Unauthorized, Unavailable
 from event_trigger.firing.rate_limits import TooManyCalls, fire_within_limits, headers_of

@@ -17,7 +17,7 @@ if TYPE_CHECKING:  # their types only: no feature is imported from here
     from event_trigger.config import Settings
     from event_trigger.db.engine import Sessions
     from event_trigger.db.replica.reads import Reads
-    from event_trigger.deliveries.sender import Sender
+    from event_trigger.deliveries.http.sender import Sender
     from event_trigger.destinations.address_policy import AddressPolicy
     from event_trigger.destinations.dns import DnsResolver
     from event_trigger.firing.group_commit import GroupCommit

@@ -14,7 +14,7 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from aiohttp.client_proto import ResponseHandler
 from yarl import URL
 
-from event_trigger.deliveries.answer_head import AnswerHead
+from event_trigger.deliveries.http.response_head import ResponseHead
 from event_trigger.destinations.address_policy import AddressPolicy, AddressRefused
 from event_trigger.destinations.dns import Lookup
 from event_trigger.destinations.urls import split_url
@@ -28,11 +28,11 @@ _BUFFER = 16 * 1024
 
 
 @dataclass(slots=True)
-class Attempt:
+class Exchange:
     """Holds the headers `sent` and the answer; `body` is None until one was parsed."""
 
     sent: dict[str, str] = field(repr=False)
-    head: AnswerHead = field(default_factory=AnswerHead)
+    head: ResponseHead = field(default_factory=ResponseHead)
     body: bytearray | None = None
     address_was_refused: bool = False
     is_connected: bool = False
@@ -45,7 +45,7 @@ class Attempt:
         return self.is_on_kept_connection and not self.head.has_begun and not self.is_repeated
 
     def repeat(self) -> None:
-        self.head, self.is_connected, self.is_on_kept_connection = AnswerHead(), False, False
+        self.head, self.is_connected, self.is_on_kept_connection = ResponseHead(), False, False
         self.is_repeated = True
 
     @property
@@ -54,10 +54,10 @@ class Attempt:
         return bytes((self.head.body if self.body is None else self.body)[:LONGEST_RESPONSE])
 
 
-_attempt: ContextVar[Attempt] = ContextVar("attempt")  # for what aiohttp calls in its midst
+_attempt: ContextVar[Exchange] = ContextVar("attempt")  # for what aiohttp calls in its midst
 
 
-class Connections:
+class ConnectionPool:
     """Connects where the guard lets it, follows no redirect, keeps no cookie and asks no proxy."""
 
     def __init__(self, guard: AddressPolicy, lookup: Lookup, tls: ssl.SSLContext) -> None:
@@ -66,7 +66,7 @@ class Connections:
         self._tls = tls
         self._sessions: dict[str, aiohttp.ClientSession] = {}
 
-    async def post(self, url: str, headers: dict[str, str], body: bytes, attempt: Attempt) -> None:
+    async def post(self, url: str, headers: dict[str, str], body: bytes, attempt: Exchange) -> None:
         """Sends, and notes in `attempt` what is answered.
 
         A request on a kept connection that breaks before an answer begins is sent once more, on a
@@ -82,7 +82,9 @@ class Connections:
         if attempt.is_repeated:
             await self._post(url, headers, body, attempt)
 
-    async def _post(self, url: str, headers: dict[str, str], body: bytes, attempt: Attempt) -> None:
+    async def _post(
+        self, url: str, headers: dict[str, str], body: bytes, attempt: Exchange
+    ) -> None:
         target = _read_url(url)
         response = await self._session_for(target.scheme).request(
             "POST", target, headers=headers, data=body, allow_redirects=False
@@ -143,7 +145,7 @@ def _session(
 class _Protocol(ResponseHandler):
     """Shows what arrives to the attempt before aiohttp parses it, which may lose a whole answer."""
 
-    attempt: Attempt | None = None
+    attempt: Exchange | None = None
     was_used = False
 
     def data_received(self, data: bytes) -> None:
@@ -243,7 +245,7 @@ def _resolved(host: str, port: int, address: str) -> ResolveResult:
     )
 
 
-def kind_of(failure: BaseException, attempt: Attempt) -> DeliveryError:
+def kind_of(failure: BaseException, attempt: Exchange) -> DeliveryError:
     """Why there is no answer, after one of EXPECTED."""
     causes = list(_causes(failure))
     for kinds, error in _KINDS:

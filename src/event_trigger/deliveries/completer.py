@@ -9,8 +9,8 @@ import structlog
 
 from event_trigger.db.engine import Sessions, is_outage
 from event_trigger.db.errors import FailureLog
-from event_trigger.deliveries.parcel import Leased
-from event_trigger.deliveries.queue import Claimed, Health, Queue, Recorded
+from event_trigger.deliveries.attempt import Leased
+from event_trigger.deliveries.queue import AttemptOutcome, Claimed, DestinationHealth, Queue
 from event_trigger.destinations.circuit_breaker import CircuitBreaker, Verdict, judge
 from event_trigger.models import DeliveryError, DisabledReason
 
@@ -21,11 +21,11 @@ RETRY_AFTER = 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class Done:
+class CompletedAttempt:
     """An attempt that has ended."""
 
     delivery: Leased
-    outcome: Recorded
+    outcome: AttemptOutcome
 
     @property
     def verdict(self) -> Verdict:
@@ -39,17 +39,19 @@ class Done:
         return gone or self.verdict is not Verdict.ALIVE
 
 
-class Recorder:
+class Completer:
     """What one process has to record; `settled` is told when some needs no more care."""
 
-    def __init__(self, sessions: Sessions, *, settled: Callable[[Sequence[Done]], None]) -> None:
+    def __init__(
+        self, sessions: Sessions, *, settled: Callable[[Sequence[CompletedAttempt]], None]
+    ) -> None:
         self._sessions = sessions
         self._settled = settled
-        self._waiting: list[Done] = []
+        self._waiting: list[CompletedAttempt] = []
         self._recording: asyncio.Task[None] | None = None
         self._failures = FailureLog(log, "record_failed", outage="record_waits_for_database")
 
-    def add(self, done: Done) -> None:
+    def add(self, done: CompletedAttempt) -> None:
         self._waiting.append(done)
         if self._recording is None:
             self._recording = asyncio.create_task(self._record_all())
@@ -69,7 +71,7 @@ class Recorder:
         finally:
             self._recording = None
 
-    async def _record(self, shard: int, group: Sequence[Done]) -> None:
+    async def _record(self, shard: int, group: Sequence[CompletedAttempt]) -> None:
         """Keeps what could not be recorded for when the database is back."""
         try:
             await self._record_shard(shard, group)
@@ -85,7 +87,7 @@ class Recorder:
             self._failures.succeeded("record")
         self._settled(group)
 
-    async def _record_shard(self, shard: int, group: Sequence[Done]) -> None:
+    async def _record_shard(self, shard: int, group: Sequence[CompletedAttempt]) -> None:
         """Recording twice, after an answer that was lost, changes nothing: the lease is over."""
         changing = {one.delivery.destination_id for one in group if one.changes_its_destination}
         others = {one.delivery.destination_id for one in group} - changing
@@ -105,7 +107,7 @@ def breaker_of(destination: Claimed) -> CircuitBreaker:
     return CircuitBreaker(destination.failures, destination.window, destination.probe_at)
 
 
-def health_of(destination: Claimed, group: Sequence[Done]) -> Health:
+def health_of(destination: Claimed, group: Sequence[CompletedAttempt]) -> DestinationHealth:
     """What the outcomes, in the order in which they came, make of a destination.
 
     What was sent to the URL that it had before says nothing of the one that it has now.
@@ -121,4 +123,4 @@ def health_of(destination: Claimed, group: Sequence[Done]) -> Health:
         if one.outcome.error is DeliveryError.GONE:
             disabled = DisabledReason.GONE
     is_held = held_until is not None and held_until > destination.now
-    return Health(destination.id, breaker, held_until if is_held else None, disabled)
+    return DestinationHealth(destination.id, breaker, held_until if is_held else None, disabled)

@@ -6,10 +6,10 @@ from itertools import groupby
 
 from event_trigger.db.batches import BATCH
 from event_trigger.db.engine import Sessions
-from event_trigger.deliveries.payloads import Payloads, Place, Stored
+from event_trigger.deliveries.payloads.repository import PayloadPosition, Payloads, StoredPayload
 
 _MOST = 20  # batches of new payloads in a run; the next run goes on
-_BEGINNING = Place(-1, 0)
+_BEGINNING = PayloadPosition(-1, 0)
 
 
 class BacklogCount:
@@ -46,13 +46,15 @@ class BacklogCount:
 
     async def _settle_further(self) -> None:
         """Locks only what has changed: most of it waits as it did before."""
-        changed: list[Place] = []
+        changed: list[PayloadPosition] = []
         async with self._sessions() as session:
             payloads = Payloads(session)
             found = await payloads.list_after(self._after, limit=BATCH)
             for shard, event_ids in _by_shard(found):
                 looked = await payloads.look(shard, event_ids)
-                changed += [Place(shard, one.event_id) for one in looked if not one.is_settled]
+                changed += [
+                    PayloadPosition(shard, one.event_id) for one in looked if not one.is_settled
+                ]
         for shard, event_ids in _by_shard(changed):
             await self._settle(shard, event_ids)
         self._after = found[-1] if len(found) == BATCH else _BEGINNING
@@ -72,14 +74,14 @@ class BacklogCount:
                 await payloads.add_to_backlogs(shard, changes)
 
 
-def _by_shard(places: Sequence[Place]) -> list[tuple[int, list[int]]]:
+def _by_shard(places: Sequence[PayloadPosition]) -> list[tuple[int, list[int]]]:
     return [
         (shard, [one.event_id for one in group])
         for shard, group in groupby(places, key=lambda one: one.shard)
     ]
 
 
-def _changes(found: Sequence[Stored]) -> dict[int, int]:
+def _changes(found: Sequence[StoredPayload]) -> dict[int, int]:
     changes: Counter[int] = Counter()
     for one in found:
         changes[one.owner_id] += one.change

@@ -3,7 +3,7 @@
 from collections import Counter
 
 
-class Pool:
+class FairPool:
     """A limited amount of something (attempts under way, bytes of payloads), held by destinations.
 
     An owner may hold as much as is left free to everybody else, and a destination half as much as

@@ -8,8 +8,8 @@ from functools import cache, partial
 import certifi
 
 from event_trigger import __version__
-from event_trigger.deliveries.connections import EXPECTED, Attempt, Connections, kind_of
-from event_trigger.deliveries.masking import masked
+from event_trigger.deliveries.http.connections import EXPECTED, ConnectionPool, Exchange, kind_of
+from event_trigger.deliveries.http.masking import masked
 from event_trigger.destinations.address_policy import AddressPolicy
 from event_trigger.destinations.dns import Lookup
 from event_trigger.models import DeliveryError
@@ -23,7 +23,7 @@ _GONE = 410
 
 
 @dataclass(slots=True)
-class Answer:
+class AttemptResult:
     """What came of one attempt; `error` is None when it was a success."""
 
     error: DeliveryError | None = None
@@ -39,15 +39,15 @@ class Sender:
         self, guard: AddressPolicy, lookup: Lookup, *, trusted: ssl.SSLContext | None = None
     ) -> None:
         """`trusted` says whose certificates are believed: by default the system's and Mozilla's."""
-        self._connections = Connections(guard, lookup, trusted or _trusted())
+        self._connections = ConnectionPool(guard, lookup, trusted or _trusted())
 
     def post(
         self, url: str, headers: dict[str, str], body: bytes, *, within: float
-    ) -> asyncio.Future[Answer]:
+    ) -> asyncio.Future[AttemptResult]:
         """Begins to send exactly these bytes; `within` is in seconds, from the first look-up to the
         last byte that is read. A failure is an answer too. Cancelled, it is broken off."""
         loop = asyncio.get_running_loop()
-        attempt, answered = Attempt(sent=headers), loop.create_future()
+        attempt, answered = Exchange(sent=headers), loop.create_future()
         exchange = loop.create_task(self._connections.post(url, _with_ours(headers), body, attempt))
         # whoever has answered in time, while the loop was busy, has its turn before that
         timer = loop.call_later(within, loop.call_soon, _run_out, answered, attempt)
@@ -59,14 +59,14 @@ class Sender:
         await self._connections.aclose()
 
 
-def _run_out(answered: asyncio.Future[Answer], attempt: Attempt) -> None:
+def _run_out(answered: asyncio.Future[AttemptResult], attempt: Exchange) -> None:
     """Answers with what is there when the time is up, whatever comes of the rest."""
     if not answered.done():
         answered.set_result(_answer(attempt, DeliveryError.TIMEOUT))
 
 
 def _conclude(
-    answered: asyncio.Future[Answer], attempt: Attempt, exchange: asyncio.Task[None]
+    answered: asyncio.Future[AttemptResult], attempt: Exchange, exchange: asyncio.Task[None]
 ) -> None:
     if exchange.cancelled():
         answered.cancel()
@@ -82,7 +82,9 @@ def _conclude(
 
 
 def _leave(
-    exchange: asyncio.Task[None], timer: asyncio.TimerHandle, _answered: asyncio.Future[Answer]
+    exchange: asyncio.Task[None],
+    timer: asyncio.TimerHandle,
+    _answered: asyncio.Future[AttemptResult],
 ) -> None:
     """What goes on is broken off and not waited for: it may also hang while it is closed."""
     timer.cancel()
@@ -103,13 +105,13 @@ def _trusted() -> ssl.SSLContext:
     return trusted
 
 
-def _answer(attempt: Attempt, failure: DeliveryError | None) -> Answer:
+def _answer(attempt: Exchange, failure: DeliveryError | None) -> AttemptResult:
     """A status line that was read is the answer, also if `failure` came after it."""
     code = attempt.head.status_code
     if code is None:
-        return Answer(failure)
+        return AttemptResult(failure)
     said = masked(_as_text(attempt.said), attempt.sent)
-    return Answer(_verdict(code), code, said, attempt.head.retry_after)
+    return AttemptResult(_verdict(code), code, said, attempt.head.retry_after)
 
 
 def _verdict(status_code: int) -> DeliveryError | None:

@@ -18,8 +18,8 @@ import pytest
 import uvloop
 from aiohttp import web
 
-from event_trigger.deliveries.sender import Answer, Sender
-from event_trigger.deliveries.trial import MOST_OF_ONE_OWNER
+from event_trigger.deliveries.http.sender import AttemptResult, Sender
+from event_trigger.deliveries.ping import MOST_OF_ONE_OWNER
 from event_trigger.destinations.address_policy import AddressPolicy
 from event_trigger.destinations.dns import DnsResolver, Lookup
 from event_trigger.models import DeliveryError
@@ -73,7 +73,7 @@ async def test_a_slow_name_server_holds_up_its_own_names_only(receiver: Receiver
     with answering_late(".slow", **limits) as (names, asked):
         sender = sender_to_loopback(names.lookup)
 
-        async def post(host: str, within: float) -> Answer:
+        async def post(host: str, within: float) -> AttemptResult:
             return await sender.post(f"http://{host}:{port}/hook", {}, b"{}", within=within)
 
         slow_ones = [f"{n}.domain-{n % domains}.slow" for n in range(2 * most)]
@@ -206,7 +206,7 @@ async def connections_to(port: int) -> int:
 def test_a_receiver_that_never_reads_keeps_no_connection_open(
     answer: bytes, error: DeliveryError | None, make_loop: Callable[[], asyncio.AbstractEventLoop]
 ) -> None:
-    async def post_all(port: int) -> list[Answer]:
+    async def post_all(port: int) -> list[AttemptResult]:
         sender = sender_to_loopback(DnsResolver().lookup, NarrowGuard)
         url = f"http://127.0.0.1:{port}/hook"
         posts = (sender.post(url, {}, LARGE, within=0.5) for _ in range(POSTS))
@@ -236,7 +236,7 @@ async def test_a_deadline_ends_only_the_connection_of_its_attempt(receiver: Rece
     receiver.answers["/hook"] = meet
     sender = sender_to_loopback(DnsResolver().lookup)
 
-    async def post(query: str, within: float = 10) -> Answer:
+    async def post(query: str, within: float = 10) -> AttemptResult:
         return await sender.post(f"{receiver.url}/hook?{query}", {}, b"{}", within=within)
 
     await post("")

@@ -74,14 +74,14 @@ _IS_FULL = text("""
 """)
 
 
-class Place(NamedTuple):
+class PayloadPosition(NamedTuple):
     """A payload, in the order of the primary key."""
 
     shard: int
     event_id: int
 
 
-class Stored(NamedTuple):
+class StoredPayload(NamedTuple):
     """A payload and its use: some delivery waits to be sent, or may be sent again if asked."""
 
     event_id: int
@@ -105,21 +105,21 @@ class Stored(NamedTuple):
 class Payloads:
     session: AsyncSession
 
-    async def list_new(self, *, limit: int) -> list[Place]:
+    async def list_new(self, *, limit: int) -> list[PayloadPosition]:
         """Those that nobody has looked at yet."""
         options = {ACROSS_SHARDS: "retention"}
         rows = await self.session.execute(_LIST_NEW, {"limit": limit}, execution_options=options)
-        return [*map(Place._make, rows)]
+        return [*map(PayloadPosition._make, rows)]
 
-    async def list_after(self, place: Place, *, limit: int) -> list[Place]:
+    async def list_after(self, place: PayloadPosition, *, limit: int) -> list[PayloadPosition]:
         wanted = {**place._asdict(), "limit": limit}
         options = {ACROSS_SHARDS: "retention"}
         rows = await self.session.execute(_LIST_AFTER, wanted, execution_options=options)
-        return [*map(Place._make, rows)]
+        return [*map(PayloadPosition._make, rows)]
 
-    async def look(self, shard: int, event_ids: Iterable[int]) -> list[Stored]:
+    async def look(self, shard: int, event_ids: Iterable[int]) -> list[StoredPayload]:
         rows = await self.session.execute(_LOOK, {"shard": shard, "ids": [*event_ids]})
-        return [*map(Stored._make, rows)]
+        return [*map(StoredPayload._make, rows)]
 
     async def lock(self, shard: int, event_ids: Iterable[int], *, wait: bool) -> Sequence[int]:
         """Gives the events whose payload is there; it stays until the end of the transaction.

@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from event_trigger.deliveries.sender import Answer, Sender
+from event_trigger.deliveries.http.sender import AttemptResult, Sender
 from event_trigger.destinations.address_policy import AddressPolicy
 from event_trigger.models import DeliveryError
 from tests.support.misbehaving import OK
@@ -109,7 +109,7 @@ def test_a_receiver_that_says_no_goodbye_keeps_no_connection_open(
 ) -> None:
     server_side, client_side = contexts(make_certificate(tmp_path))
 
-    async def post_all(port: int) -> list[Answer]:
+    async def post_all(port: int) -> list[AttemptResult]:
         guard = AddressPolicy([ip_network("127.0.0.0/8")])
         sender = Sender(guard, resolving("127.0.0.1").lookup, trusted=client_side)
         url = f"https://{NAME}:{port}/hook"

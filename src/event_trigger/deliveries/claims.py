@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from event_trigger.db.engine import Sessions
-from event_trigger.deliveries.giving_up import Backlog
-from event_trigger.deliveries.interruption import Interruptions
+from event_trigger.deliveries.completer import breaker_of
+from event_trigger.deliveries.giving_up import UndeliverableQueue
+from event_trigger.deliveries.interruption import InterruptedAttempts
 from event_trigger.deliveries.queue import Claimed, Granted, Queue
-from event_trigger.deliveries.recording import breaker_of
 from event_trigger.deliveries.waiting import Waiting
 from event_trigger.destinations.circuit_breaker import room
 from event_trigger.destinations.token_bucket import TokenBucket
@@ -45,10 +45,12 @@ async def claim(
         locked = await queue.lock_destinations(shard, sorted(wanted), wait=False)
         waits = [HELD_WAIT] if len(locked) < len(wanted) else []
         if deleted := [one.id for one in locked if one.deleted_at is not None]:
-            given_up = await Backlog(session).give_up_deleted(shard, deleted, limit=LARGEST_GIVE_UP)
+            given_up = await UndeliverableQueue(session).give_up_deleted(
+                shard, deleted, limit=LARGEST_GIVE_UP
+            )
             waits += [0.0] if given_up == LARGEST_GIVE_UP else []
         if abandoned := [one.id for one in locked if one.abandoned]:
-            await Interruptions(session).take_over(shard, abandoned)
+            await InterruptedAttempts(session).take_over(shard, abandoned)
         open_ones = {one.id: one for one in locked if one.deleted_at is None}
         granted = [
             Granted(one.id, count, wanted[one.id].size, _lease_end(one))
@@ -59,7 +61,7 @@ async def claim(
         if granted:
             rows = await queue.claim(shard, granted, installation=installation)
         if empty := [row.id for row in rows if row.payload is None and row.payload_size > 0]:
-            await Backlog(session).give_up_empty(shard, empty)
+            await UndeliverableQueue(session).give_up_empty(shard, empty)
             rows = [row for row in rows if row.id not in empty]
         claimed = _count(rows)
         buckets = {

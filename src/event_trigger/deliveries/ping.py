@@ -12,10 +12,10 @@ from event_trigger.db.clock import database_now
 from event_trigger.db.engine import Sessions
 from event_trigger.db.installation import read_installation
 from event_trigger.db.shards import OwnedId
-from event_trigger.deliveries.cloud_event import CloudEvent, source_of
-from event_trigger.deliveries.parcel import signed_headers
+from event_trigger.deliveries.attempt import signed_headers
+from event_trigger.deliveries.http.cloud_event import CloudEvent, source_of
+from event_trigger.deliveries.http.sender import Sender
 from event_trigger.deliveries.schemas import AttemptRead
-from event_trigger.deliveries.sender import Sender
 from event_trigger.destinations.repository import Destinations
 from event_trigger.destinations.signing_secrets import secrets_of
 from event_trigger.errors import NotFound, Problem
@@ -26,7 +26,7 @@ MOST_OF_ONE_OWNER = 4  # each may last as long as its destination's timeout
 _under_way: Counter[int] = Counter()  # in this process, by owner
 
 
-class TooManyTrials(Problem):
+class TooManySamples(Problem):
     """Answers 429: one of the owner's trials has to end first."""
 
     status, slug, title = 429, "too-many-tests", "Too many tests"
@@ -37,7 +37,7 @@ class TooManyTrials(Problem):
 
 
 @dataclass(frozen=True, slots=True)
-class Trials:
+class SampleSender:
     """What a trial is made with; `hops` deliveries have led to it."""
 
     sessions: Sessions
@@ -47,7 +47,7 @@ class Trials:
     hops: int
 
 
-async def try_out(using: Trials, key: OwnedId) -> AttemptRead:
+async def send_sample(using: SampleSender, key: OwnedId) -> AttemptRead:
     """No transaction is open while the answer is waited for, and nothing is stored.
 
     A disabled destination is tried out like any other: that is how its owner learns whether it
@@ -60,7 +60,7 @@ async def try_out(using: Trials, key: OwnedId) -> AttemptRead:
 @contextmanager
 def _place_of(owner_id: int) -> Iterator[None]:
     if _under_way[owner_id] >= MOST_OF_ONE_OWNER:
-        raise TooManyTrials
+        raise TooManySamples
     _under_way[owner_id] += 1
     try:
         yield
@@ -70,7 +70,7 @@ def _place_of(owner_id: int) -> Iterator[None]:
             del _under_way[owner_id]
 
 
-async def _try_out(using: Trials, key: OwnedId) -> AttemptRead:
+async def _try_out(using: SampleSender, key: OwnedId) -> AttemptRead:
     async with using.sessions.begin() as session:
         destination = await Destinations(session).get(key)
         if destination is None:

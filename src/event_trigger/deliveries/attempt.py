@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from event_trigger.deliveries.backoff import backoff, parse_retry_after, wait_while_held
-from event_trigger.deliveries.cloud_event import MEDIA_TYPE, CloudEvent, source_of
-from event_trigger.deliveries.hops import HOPS_HEADER, MOST_HOPS, LoopDetected
-from event_trigger.deliveries.queue import Claimed, Recorded
-from event_trigger.deliveries.sender import Answer
-from event_trigger.deliveries.signature import sign
+from event_trigger.deliveries.http.cloud_event import MEDIA_TYPE, CloudEvent, source_of
+from event_trigger.deliveries.http.hops import HOPS_HEADER, MOST_HOPS, LoopDetected
+from event_trigger.deliveries.http.sender import AttemptResult
+from event_trigger.deliveries.http.signature import sign
+from event_trigger.deliveries.queue import AttemptOutcome, Claimed
 from event_trigger.destinations.signing_secrets import Secrets
 from event_trigger.models import DeliveryError, DeliveryStatus
 
@@ -37,7 +37,7 @@ class Leased:
 
 
 @dataclass(frozen=True, slots=True)
-class Parcel:
+class OutgoingRequest:
     """What goes out, byte for byte; `timeout` is in seconds."""
 
     headers: dict[str, str]
@@ -60,7 +60,9 @@ def leased(shard: int, row: Claimed, destination: Claimed) -> Leased:
     )
 
 
-def pack(row: Claimed, destination: Claimed, secrets: Secrets, *, public_url: str | None) -> Parcel:
+def pack(
+    row: Claimed, destination: Claimed, secrets: Secrets, *, public_url: str | None
+) -> OutgoingRequest:
     """Writes and signs the body; `webhook-id` is the event's, whichever attempt this is."""
     installation = row.installation
     event = CloudEvent(
@@ -84,7 +86,7 @@ def pack(row: Claimed, destination: Claimed, secrets: Secrets, *, public_url: st
         at=destination.now,
         hops=row.hops + 1,
     )
-    return Parcel(headers, body, destination.timeout)
+    return OutgoingRequest(headers, body, destination.timeout)
 
 
 def signed_headers(
@@ -98,13 +100,13 @@ def signed_headers(
 
 def recorded(
     delivery: Leased,
-    answer: Answer,
+    answer: AttemptResult,
     *,
     attempted_at: datetime,
     ended_at: datetime,
     schedule: Sequence[float],
     jitter: float,
-) -> Recorded:
+) -> AttemptOutcome:
     """Delivered, to be tried again at an instant, or exhausted.
 
     A 429 or 503 with `Retry-After` holds the destination, and for a day costs none of the tries.
@@ -119,7 +121,7 @@ def recorded(
         status = DeliveryStatus.DELIVERED
     else:
         status = DeliveryStatus.EXHAUSTED if wait is None else DeliveryStatus.RETRYING
-    return Recorded(
+    return AttemptOutcome(
         delivery_id=delivery.delivery_id,
         lease=delivery.lease,
         status=status,
@@ -135,7 +137,7 @@ def recorded(
     )
 
 
-def _asked(answer: Answer, *, now: datetime) -> timedelta | None:
+def _asked(answer: AttemptResult, *, now: datetime) -> timedelta | None:
     if answer.error is None or answer.retry_after is None:
         return None
     return parse_retry_after(answer.retry_after, now=now)
@@ -143,7 +145,7 @@ def _asked(answer: Answer, *, now: datetime) -> timedelta | None:
 
 def _wait(
     delivery: Leased,
-    answer: Answer,
+    answer: AttemptResult,
     asked: timedelta | None,
     *,
     schedule: Sequence[float],
@@ -155,6 +157,6 @@ def _wait(
     return wait if wait is None or asked is None else max(wait, asked)
 
 
-def _ends_loop(delivery: Leased, answer: Answer) -> bool:
+def _ends_loop(delivery: Leased, answer: AttemptResult) -> bool:
     """Whether a delivery was refused as one too many of a loop: it would be so again."""
     return delivery.hops >= MOST_HOPS and answer.status_code == LoopDetected.status

@@ -10,7 +10,7 @@ _END = re.compile(rb"\r?\n\r?\n")
 _SWITCHING_PROTOCOLS, _NO_CONTENT = 101, 204
 
 
-class AnswerHead:
+class ResponseHead:
     """Takes an answer's bytes as they arrive, and is content with bytes that no parser accepts.
 
     `status_code` is the final one: informational answers (1xx, RFC 9110, section 15.2) are skipped.

@@ -3,13 +3,13 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from event_trigger.deliveries.shares import Pool
+from event_trigger.deliveries.fair_pool import FairPool
 
 MOST = 512
 holders = st.lists(st.tuples(st.integers(1, 5), st.integers(1, 20)), max_size=200)
 
 
-def filled(asks: list[tuple[int, int]], pool: Pool) -> Pool:
+def filled(asks: list[tuple[int, int]], pool: FairPool) -> FairPool:
     """Each takes all that it may, in turn; a destination's id says whose it is."""
     for owner_id, place in asks:
         who = owner_id, owner_id * 100 + place
@@ -19,7 +19,7 @@ def filled(asks: list[tuple[int, int]], pool: Pool) -> Pool:
 
 @given(holders)
 def test_nobody_keeps_a_newcomer_out(asks: list[tuple[int, int]]) -> None:
-    pool = filled(asks, Pool(MOST))
+    pool = filled(asks, FairPool(MOST))
 
     assert 0 <= pool.free <= MOST
     assert pool.room(99, 9900) > 0
@@ -27,14 +27,14 @@ def test_nobody_keeps_a_newcomer_out(asks: list[tuple[int, int]]) -> None:
 
 @given(st.lists(st.integers(1, 10), max_size=200))
 def test_an_owners_slow_destinations_leave_room_for_its_others(places: list[int]) -> None:
-    pool = filled([(1, place) for place in places], Pool(MOST))
+    pool = filled([(1, place) for place in places], FairPool(MOST))
 
     assert pool.room(1, 199) > 0
 
 
 @given(holders)
 def test_what_is_given_back_is_free_again(asks: list[tuple[int, int]]) -> None:
-    pool, taken = Pool(MOST), []
+    pool, taken = FairPool(MOST), []
     for owner_id, place in asks:
         amount = pool.room(owner_id, place)
         pool.take(owner_id, place, amount)
@@ -43,10 +43,10 @@ def test_what_is_given_back_is_free_again(asks: list[tuple[int, int]]) -> None:
         pool.take(owner_id, place, -amount)
 
     assert pool.free == MOST
-    assert pool.room(1, 1) == Pool(MOST).room(1, 1)
+    assert pool.room(1, 1) == FairPool(MOST).room(1, 1)
 
 
 def test_one_alone_comes_to_have_a_sixth() -> None:
-    pool = filled([(1, 1)] * 20, Pool(MOST))
+    pool = filled([(1, 1)] * 20, FairPool(MOST))
 
     assert abs(MOST - pool.free - MOST / 6) < 4

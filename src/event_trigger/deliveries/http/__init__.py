@@ -1,0 +1,1 @@
+"""One attempt over HTTP: the message, its signature, the connection and the response."""
