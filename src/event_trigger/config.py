@@ -74,7 +74,7 @@ Rate = Annotated[str, AfterValidator(_readable_rate)]
 RetryDelay = Annotated[float, Field(ge=0, le=LONGEST_RETRY)]
 
 
-class Connections(NamedTuple):
+class ConnectionShares(NamedTuple):
     """The connections of a process: firing has its own, and one more listens for news."""
 
     requests: int
@@ -151,11 +151,11 @@ class Settings(BaseSettings):
         return self
 
     @property
-    def connections_for(self) -> Connections:
+    def connections_for(self) -> ConnectionShares:
         """How the process's connections are divided; the largest part is for requests."""
         firing = min(3, max(1, self.database_connections // 5))
         jobs = min(2, max(1, self.database_connections // 6))
-        return Connections(self.database_connections - firing - jobs - 1, firing, jobs)
+        return ConnectionShares(self.database_connections - firing - jobs - 1, firing, jobs)
 
     @property
     def partition_width(self) -> timedelta:

@@ -29,7 +29,7 @@ END_WITHIN = 40.0  # seconds that a worker has to end in good order
 LONGEST_PAUSE = 30.0  # seconds before a worker that cannot start is tried again
 
 
-class Worker(Process):
+class WorkerProcess(Process):
     """A process that serves, and its last word; it is asked, and never waited for."""
 
     def __init__(self, config: Config, listener: socket) -> None:
@@ -75,11 +75,11 @@ class Worker(Process):
 
 
 @dataclass
-class Place:
+class WorkerSlot:
     """Where one worker belongs, and a successor while the workers are being restarted."""
 
-    worker: Worker | None = None
-    successor: Worker | None = None
+    worker: WorkerProcess | None = None
+    successor: WorkerProcess | None = None
     failed_starts: int = 0
     empty_until: float = 0.0
 
@@ -89,7 +89,7 @@ class Place:
         self.empty_until = time.monotonic() + pause
 
 
-class Workers:
+class WorkerSupervisor:
     """The first process of `serve --workers`: it serves nobody, and keeps those who do."""
 
     def __init__(
@@ -99,9 +99,9 @@ class Workers:
         self._config = config
         self._listener = listener
         self._all_served = all_served
-        self._places = [Place() for _ in range(count)]
-        self._to_restart: list[Place] = []
-        self._leaving: list[Worker] = []
+        self._places = [WorkerSlot() for _ in range(count)]
+        self._to_restart: list[WorkerSlot] = []
+        self._leaving: list[WorkerProcess] = []
         self._signals: list[int] = []
         self._is_ending = False
         self._cannot_start = False
@@ -134,17 +134,17 @@ class Workers:
         if self._cannot_start:
             raise SystemExit(STARTUP_FAILURE)
 
-    def _all(self) -> list[Worker]:
+    def _all(self) -> list[WorkerProcess]:
         kept = [one for place in self._places for one in (place.worker, place.successor)]
         return [worker for worker in (*kept, *self._leaving) if worker is not None]
 
-    def _started(self) -> Worker:
-        worker = Worker(self._config, self._listener)
+    def _started(self) -> WorkerProcess:
+        worker = WorkerProcess(self._config, self._listener)
         worker.start()
         log.info("worker_started", pid=worker.pid)
         return worker
 
-    def _look_at(self, place: Place) -> None:
+    def _look_at(self, place: WorkerSlot) -> None:
         """Replaces a worker that has ended, and ends one that is silent."""
         if place.worker is None:
             if time.monotonic() >= place.empty_until and not self._is_ending:
@@ -160,7 +160,7 @@ class Workers:
         elif worker.is_serving:
             place.failed_starts = 0
 
-    def _replace(self, place: Place, worker: Worker) -> None:
+    def _replace(self, place: WorkerSlot, worker: WorkerProcess) -> None:
         _log_end(worker)
         if worker.exitcode == STARTUP_FAILURE and not self._all_served.is_set():
             # it would fail in the same way again; later, the database may only be away
@@ -193,7 +193,9 @@ class Workers:
         else:
             self._hand_over(place, place.worker, place.successor)
 
-    def _hand_over(self, place: Place, worker: Worker, successor: Worker) -> None:
+    def _hand_over(
+        self, place: WorkerSlot, worker: WorkerProcess, successor: WorkerProcess
+    ) -> None:
         successor.look()
         if successor.is_over or successor.is_hung:
             _log_end(successor)
@@ -206,14 +208,14 @@ class Workers:
             self._to_restart.pop(0)
 
     def _add(self) -> None:
-        self._places.append(Place())
+        self._places.append(WorkerSlot())
 
     def _remove(self) -> None:
         if len(self._places) > 1:
             place = self._places.pop()
             self._see_off(*(one for one in (place.worker, place.successor) if one is not None))
 
-    def _see_off(self, *workers: Worker) -> None:
+    def _see_off(self, *workers: WorkerProcess) -> None:
         """Tells workers to end, and forgets those that have ended."""
         for worker in workers:
             worker.tell_to_end()
@@ -232,7 +234,7 @@ class Workers:
             self._see_off()
 
 
-def _log_end(worker: Worker) -> None:
+def _log_end(worker: WorkerProcess) -> None:
     if worker.exitcode is not None:
         log.error(
             "worker_ended", pid=worker.pid, served=worker.is_serving, **exit_status(worker.exitcode)

@@ -94,7 +94,7 @@ class Site:
                 await one.end()
 
     def audit(self) -> tuple[int, str]:
-        ended = run(self.folder, "audit", **self.settings)
+        ended = run(self.folder, "verify", **self.settings)
         return ended.returncode, ended.stdout + ended.stderr
 
 

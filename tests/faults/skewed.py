@@ -12,7 +12,7 @@ import jose.jwt
 import standardwebhooks.webhooks
 
 from event_trigger import clock
-from event_trigger.__main__ import main
+from event_trigger.cli import main
 
 OFF_BY = timedelta(seconds=float(sys.argv.pop(1)))
 

@@ -59,7 +59,7 @@ async def test_an_embedded_postgres_that_is_killed_four_times_loses_nothing(
     with running_postgres(folder / DATA) as url:
         report = await check(url, grids)
         kept = await events_of(url, called)
-        ended = await asyncio.to_thread(run, folder, "audit")
+        ended = await asyncio.to_thread(run, folder, "verify")
 
     lost = set(answered) - set(kept)
     print(f"{workers} processes, killed {KILLS} times: fires again after {away} s")

@@ -59,7 +59,7 @@ async def test_a_lost_event_is_named_with_its_trigger_and_instant_and_fails_the_
     )
 
     with open_folder() as folder:
-        ended = run(folder, "audit", **with_database(database_url))
+        ended = run(folder, "verify", **with_database(database_url))
 
     assert ended.returncode == 1
     at = lost.isoformat().replace("+00:00", "Z")
@@ -140,7 +140,7 @@ async def test_a_database_without_tables_is_told_to_be_migrated(server_url: str)
     url = await create_database(server_url)
 
     with open_folder() as folder:
-        ended = run(folder, "audit", **with_database(url))
+        ended = run(folder, "verify", **with_database(url))
 
     assert ended.returncode == 1
     assert "migrate" in ended.stderr

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from event_trigger.errors import Invalid
+from event_trigger.models.base import LARGEST_ID
 from event_trigger.web.pagination import encode_cursor, id_cursor, instant_cursor
-from event_trigger.web.schemas import LARGEST_ID
 from tests.support.problems import places_of
 
 IDS = st.integers(0, LARGEST_ID)

@@ -8,7 +8,8 @@ from event_trigger.auth.email_addresses import normalise_email
 from event_trigger.auth.passwords.policy import LONGEST, SHORTEST, check_new_password
 from event_trigger.auth.scopes import Scope
 from event_trigger.models import Role
-from event_trigger.web.schemas import LARGEST_ID, Instant, RequestModel, ResponseModel, Text
+from event_trigger.models.base import LARGEST_ID
+from event_trigger.web.schemas import Instant, RequestModel, ResponseModel, Text
 
 Email = Annotated[Text, AfterValidator(normalise_email), Field(examples=["ada@example.com"])]
 NewPassword = Annotated[

@@ -10,7 +10,7 @@ from uuid import UUID, uuid4
 from jose import jwt
 from jose.exceptions import JOSEError
 
-from event_trigger.web.schemas import LARGEST_ID
+from event_trigger.models.base import LARGEST_ID
 
 ALGORITHM = "HS256"
 ISSUER = AUDIENCE = "event-trigger"

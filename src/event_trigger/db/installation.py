@@ -35,7 +35,7 @@ _WRITE = text("""
 """)
 
 
-class Place(NamedTuple):
+class DatabaseIdentity(NamedTuple):
     """Where a database is: on which server, and which of its databases."""
 
     system_identifier: str
@@ -73,14 +73,14 @@ async def keep_installation(connection: AsyncConnection) -> None:
     log.warning("installation_renewed", before=row.name, installation=renewed)
 
 
-async def _read_place(connection: AsyncConnection) -> Place | None:
+async def _read_place(connection: AsyncConnection) -> DatabaseIdentity | None:
     """None where the service's role may not ask."""
     if not await connection.scalar(_MAY_READ_PLACE):
         return None
-    return Place(*(await connection.execute(_READ_PLACE)).one())
+    return DatabaseIdentity(*(await connection.execute(_READ_PLACE)).one())
 
 
-async def _write(connection: AsyncConnection, name: str, place: Place | None) -> None:
+async def _write(connection: AsyncConnection, name: str, place: DatabaseIdentity | None) -> None:
     values = {
         "name": name,
         "system_identifier": None if place is None else place.system_identifier,

@@ -31,6 +31,7 @@ from event_trigger.errors import (
     UnsupportedMediaType,
 )
 from event_trigger.models import Delivery, DeliveryStatus
+from event_trigger.models.base import LARGEST_ID
 from event_trigger.web.pagination import (
     DEFAULT_LIMIT,
     CursorText,
@@ -40,7 +41,6 @@ from event_trigger.web.pagination import (
     link_next,
 )
 from event_trigger.web.problems import problems
-from event_trigger.web.schemas import LARGEST_ID
 from event_trigger.web.session import ReadsDep, SessionDep, SessionsDep
 from event_trigger.web.state import app_state
 from event_trigger.web.strict_json import strict_router

@@ -9,7 +9,8 @@ from event_trigger.auth.principal import Principal
 from event_trigger.events.filters import EventFilter
 from event_trigger.events.window import Retention, visible_window
 from event_trigger.models import EventState, EventType
-from event_trigger.web.schemas import LARGEST_ID, Instant
+from event_trigger.models.base import LARGEST_ID
+from event_trigger.web.schemas import Instant
 from event_trigger.web.state import app_state, on_the_loop
 
 

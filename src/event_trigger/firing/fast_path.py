@@ -24,7 +24,7 @@ from event_trigger.firing.plain_requests import (
     read_object,
 )
 from event_trigger.firing.rate_limits import RateLimits, fire_within_limits
-from event_trigger.web.schemas import LARGEST_ID
+from event_trigger.models.base import LARGEST_ID
 
 _PATH = re.compile(r"/triggers/([1-9][0-9]{0,18})/(trigger|test)", re.ASCII)
 _KEY = re.compile(rb"[!-~]{1,255}")

@@ -13,10 +13,10 @@ from event_trigger.errors import Forbidden, Invalid, Unauthorized, Unavailable
 from event_trigger.events.dependencies import EventFiltersDep, RetentionDep
 from event_trigger.events.schemas import json_line, read_event
 from event_trigger.models import EventState
+from event_trigger.models.base import LARGEST_ID
 from event_trigger.stream.subscriptions import Subscription, Subscriptions, TooManyStreams
 from event_trigger.stream.tail import Tail
 from event_trigger.web.problems import problems
-from event_trigger.web.schemas import LARGEST_ID
 from event_trigger.web.session import SessionsDep
 from event_trigger.web.state import app_state
 from event_trigger.web.strict_json import strict_router

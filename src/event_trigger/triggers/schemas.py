@@ -8,17 +8,11 @@ from pydantic import AfterValidator, Field, PlainValidator, WithJsonSchema
 from pydantic.json_schema import SkipJsonSchema
 
 from event_trigger.models import Trigger, TriggerStatus, TriggerType, Verify
+from event_trigger.models.base import LARGEST_ID
 from event_trigger.triggers.payload_schema import check_schema
 from event_trigger.triggers.schedule.interval import parse_interval
 from event_trigger.triggers.schedule.plan import LONGEST_WINDOW, CatchUp
-from event_trigger.web.schemas import (
-    LARGEST_ID,
-    Instant,
-    JsonObject,
-    RequestModel,
-    ResponseModel,
-    Text,
-)
+from event_trigger.web.schemas import Instant, JsonObject, RequestModel, ResponseModel, Text
 
 MOST_TAGS = 20
 MOST_DESTINATIONS = 50

@@ -39,14 +39,14 @@ class Liveness:
     check: Callable[[], str | None]
 
 
-class Health(BaseModel):
+class HealthRead(BaseModel):
     status: str = Field(examples=["ok"])
 
 
 @router.get(
     "/healthz",
     summary="Is the process alive?",
-    response_model=Health,
+    response_model=HealthRead,
     responses=problems(Unavailable),
 )
 async def healthz(request: Request) -> Response:
@@ -62,7 +62,7 @@ async def healthz(request: Request) -> Response:
 @router.get(
     "/readyz",
     summary="Can it do its work?",
-    response_model=Health,
+    response_model=HealthRead,
     responses=problems(Unavailable),
 )
 async def readyz(request: Request) -> Response:

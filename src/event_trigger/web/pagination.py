@@ -10,7 +10,7 @@ from fastapi import Query, Request, Response
 
 from event_trigger.db.keyset import LARGEST_LIMIT
 from event_trigger.errors import FieldError, Invalid
-from event_trigger.web.schemas import LARGEST_ID
+from event_trigger.models.base import LARGEST_ID
 
 DEFAULT_LIMIT = 100
 LONGEST_CURSOR = 200

@@ -16,8 +16,8 @@ from event_trigger.db.engine import DATABASE_ERRORS, is_outage
 from event_trigger.db.errors import described, is_shortage
 from event_trigger.errors import FieldError, Invalid, Problem, TooLarge, Unavailable, pointer
 from event_trigger.models import TriggerType
+from event_trigger.models.base import LARGEST_ID
 from event_trigger.web.log_paths import loggable
-from event_trigger.web.schemas import LARGEST_ID
 
 log = structlog.get_logger()
 

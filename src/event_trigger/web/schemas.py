@@ -7,8 +7,7 @@ from fastapi import Path
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
 from event_trigger.instants import parse_instant
-
-LARGEST_ID = 2**63 - 1
+from event_trigger.models.base import LARGEST_ID
 
 
 def _storable(text: str) -> str:

@@ -24,6 +24,7 @@ from event_trigger.errors import (
     UnsupportedMediaType,
 )
 from event_trigger.models import AuditEntry
+from event_trigger.models.base import LARGEST_ID
 from event_trigger.web.pagination import (
     DEFAULT_LIMIT,
     CursorText,
@@ -34,7 +35,7 @@ from event_trigger.web.pagination import (
     link_next,
 )
 from event_trigger.web.problems import problems
-from event_trigger.web.schemas import LARGEST_ID, Id, Instant, Text
+from event_trigger.web.schemas import Id, Instant, Text
 from event_trigger.web.session import ReadsDep, SessionDep, SessionsDep
 from event_trigger.web.strict_json import strict_router
 

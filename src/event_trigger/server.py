@@ -19,6 +19,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from event_trigger.app import app_from_environment, create_app, end_streams
+from event_trigger.banner import welcome
 from event_trigger.bootstrap import (
     FirstStart,
     SettingsError,
@@ -29,8 +30,7 @@ from event_trigger.bootstrap import (
 )
 from event_trigger.config import Settings
 from event_trigger.web.http_protocol import HttpProtocol
-from event_trigger.welcome import welcome
-from event_trigger.workers import Workers
+from event_trigger.workers import WorkerSupervisor
 
 _ASK_EVERY = 0.2  # seconds between questions whether a worker is ready
 GRACE = 10  # seconds that open requests have when the service is told to stop
@@ -166,11 +166,11 @@ def _run_workers(settings: Settings, workers: int, listener: socket, start: _Sta
     os.environ["DATABASE_URL"] = settings.database_url.get_secret_value()
     os.environ["EVENT_TRIGGER_JWT_SECRET"] = settings.jwt_secret.get_secret_value()
     config = uvicorn.Config(
-        "event_trigger.serving:worker_app", factory=True, workers=workers, **_options(settings)
+        "event_trigger.server:worker_app", factory=True, workers=workers, **_options(settings)
     )
     all_served = threading.Event()
     threading.Thread(target=_prepare, args=(settings, start, all_served), daemon=True).start()
-    Workers(config, listener, count=workers, all_served=all_served).run()
+    WorkerSupervisor(config, listener, count=workers, all_served=all_served).run()
 
 
 def worker_app() -> FastAPI:

@@ -17,7 +17,7 @@ from typing import Any
 import httpx
 import pytest
 
-from event_trigger.__main__ import main
+from event_trigger.cli import main
 from event_trigger.db.migrate import newest_revision
 from tests.support.databases import connect
 from tests.support.logs import plain_logs
