@@ -13,7 +13,6 @@ from pwdlib import PasswordHash
 from pwdlib.hashers.argon2 import Argon2Hasher
 from pydantic import SecretStr
 from sqlalchemy import update
-from sqlalchemy.ext.asyncio import async_sessionmaker
 
 from event_trigger.app import create_app
 from event_trigger.auth.passwords.hashing import PasswordHasher
@@ -26,6 +25,7 @@ from event_trigger.db.migrate import migrate
 from event_trigger.destinations.dns import DnsResolver
 from event_trigger.events.retention import make_partitions
 from event_trigger.models import Login, Role
+from event_trigger.web.state import state_of
 
 SECRET = "only-for-tests-0123456789abcdef-0123456789"
 PASSWORD = "correct horse battery staple"
@@ -121,7 +121,7 @@ async def idle_service(database_url: str, **settings: Any) -> AsyncIterator[Serv
     yield service
     for client in service.clients:
         await client.aclose()
-    await service.app.state.services.get(async_sessionmaker).kw["bind"].dispose()
+    await state_of(service.app).sessions.kw["bind"].dispose()
 
 
 def from_address(service: Service, address: str) -> httpx.AsyncClient:
