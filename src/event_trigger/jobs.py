@@ -81,7 +81,7 @@ class Jobs:
             vault,
             settings.retry_after,
             public_url=settings.public_url,
-            woken=lambda: self._wake("deliver"),
+            on_capacity=lambda: self._wake("deliver"),
         )
         self._zone_rules = ZoneRulesFollower(engine, keep_for=settings.keep_for)
         self._backlog = BacklogCount(sessions, most_bytes=settings.max_backlog_bytes)

@@ -35,7 +35,7 @@ _PLANT = """
 
 
 async def plant(database: Any, destination_id: int, count: int, *, size: int = 0) -> None:
-    """Deliveries that are due, each with a payload of about so many bytes."""
+    """Stores due deliveries, each with a payload of about `size` bytes."""
     await database.execute(_PLANT, ADA, destination_id, count, size)
 
 
@@ -139,7 +139,7 @@ async def test_an_answer_of_the_url_before_does_not_judge_the_one_now(
     assert (now["status"], now["failures"]) == ("enabled", 0)
 
 
-async def test_what_arrives_while_its_destination_is_deleted_is_recorded(
+async def test_an_attempt_that_ends_after_its_destination_was_deleted_is_recorded(
     ada: httpx.AsyncClient, receiver: Receiver, database: Any
 ) -> None:
     asked, answer = asyncio.Event(), asyncio.Event()
@@ -166,7 +166,7 @@ async def test_what_arrives_while_its_destination_is_deleted_is_recorded(
     assert (first["status"], first["attempt_count"]) == ("delivered", 1)
 
 
-async def test_what_does_not_end_before_a_shutdown_is_due_for_the_others_at_once(
+async def test_leases_of_unfinished_attempts_are_released_at_shutdown(
     database_url: str, receiver: Receiver, database: Any
 ) -> None:
     asked = asyncio.Event()
@@ -188,7 +188,7 @@ async def test_what_does_not_end_before_a_shutdown_is_due_for_the_others_at_once
         Vault.of(settings),
         (),
         public_url=None,
-        woken=lambda: None,
+        on_capacity=lambda: None,
     )
     await worker.deliver_due()
     await asked.wait()

@@ -9,11 +9,10 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
 from event_trigger.db.engine import create_engine
 from event_trigger.db.shards import OwnedId
-from event_trigger.deliveries.giving_up import UndeliverableQueue
 from event_trigger.deliveries.payloads.repository import PayloadPosition, Payloads
-from event_trigger.deliveries.queue import AttemptOutcome, Granted, Queue
+from event_trigger.deliveries.queue.deliveries import AttemptOutcome, ClaimLimit, DeliveryQueue
+from event_trigger.deliveries.queue.destinations import QueueDestinations
 from event_trigger.deliveries.repository import Deliveries, DeliveryFilter
-from event_trigger.deliveries.waiting import WaitingList
 from event_trigger.models import DeliveryStatus
 from tests.support.databases import connect
 from tests.support.plans import plans_of
@@ -58,7 +57,7 @@ async def test_finding_work_goes_from_destination_to_destination(
     await database.execute(_RECEIVER, ADA)
 
     async def work(session: AsyncSession) -> None:
-        await WaitingList(session, in_cluster=in_cluster).list_waiting()
+        await QueueDestinations(session, in_cluster=in_cluster).list_queued()
 
     plan = (await plans_of(engine, work))[-1]
 
@@ -66,10 +65,12 @@ async def test_finding_work_goes_from_destination_to_destination(
     assert "Seq Scan on deliveries" not in plan
 
 
-async def test_a_claim_reads_what_is_due_of_each_destination_in_order(engine: AsyncEngine) -> None:
+async def test_a_claim_reads_due_deliveries_of_each_destination_in_order(
+    engine: AsyncEngine,
+) -> None:
     async def work(session: AsyncSession) -> None:
-        granted = [Granted(2, 10, 1000, NOW), Granted(4, 10, 1000, NOW)]
-        await Queue(session).claim(ADA, granted, installation="here")
+        limits = [ClaimLimit(2, 10, 1000, NOW), ClaimLimit(4, 10, 1000, NOW)]
+        await DeliveryQueue(session).claim(ADA, limits, installation="here")
 
     [plan] = await plans_of(engine, work)
 
@@ -89,25 +90,25 @@ async def test_counting_a_backlog_probes_the_deliveries_of_each_event(
         payloads = Payloads(session)
         await payloads.list_new(limit=100)
         await payloads.list_after(PayloadPosition(ADA, 5), limit=100)
-        await payloads.look(ADA, [1, 2, 3])
+        await payloads.list_uses(ADA, [1, 2, 3])
         await payloads.lock(ADA, [1, 2, 3], wait=False)
         await payloads.delete(ADA, [1, 2, 3])
 
-    new, after, look, lock, delete = await plans_of(engine, work)
+    new, after, uses, lock, delete = await plans_of(engine, work)
 
     assert "ix_delivery_payloads_new" in new
     assert "Index Cond: (ROW(shard, event_id) > " in after.split("using pk_delivery_payloads")[1]
-    assert "ix_deliveries_event" in look
-    for plan in (look, lock, delete):
+    assert "ix_deliveries_event" in uses
+    for plan in (uses, lock, delete):
         assert "pk_delivery_payloads" in plan
-    for plan in (new, after, look, lock, delete):
+    for plan in (new, after, uses, lock, delete):
         assert "Seq Scan" not in plan
     assert "Sort" not in after
 
 
-async def test_counting_what_is_in_flight_reads_leases_only(engine: AsyncEngine) -> None:
+async def test_counting_attempts_in_flight_reads_leases_only(engine: AsyncEngine) -> None:
     async def work(session: AsyncSession) -> None:
-        await Queue(session).lock_destinations(ADA, [2, 4], wait=False)
+        await QueueDestinations(session).lock(ADA, [2, 4], wait=False)
 
     [plan] = await plans_of(engine, work)
 
@@ -131,18 +132,18 @@ async def test_recording_finds_its_deliveries_by_an_index(engine: AsyncEngine) -
     )
 
     async def work(session: AsyncSession) -> None:
-        await Queue(session).record(ADA, [outcome])
+        await DeliveryQueue(session).record(ADA, [outcome])
 
     [plan] = await plans_of(engine, work)
 
-    # what is leased is no more than what is in flight, and may be fewer than are recorded
+    # leased deliveries are no more than those in flight, and may be fewer than those recorded
     assert "pk_deliveries" in plan or "ix_deliveries_leased" in plan
     assert "Seq Scan on deliveries" not in plan
 
 
-async def test_finding_what_was_neglected_probes_each_destination(engine: AsyncEngine) -> None:
+async def test_finding_expired_deliveries_probes_each_destination(engine: AsyncEngine) -> None:
     async def work(session: AsyncSession) -> None:
-        await WaitingList(session).list_neglected(timedelta(days=7))
+        await QueueDestinations(session).list_expired(timedelta(days=7))
 
     [plan] = await plans_of(engine, work)
 
@@ -151,18 +152,18 @@ async def test_finding_what_was_neglected_probes_each_destination(engine: AsyncE
 
 
 @pytest.mark.parametrize("status", [DeliveryStatus.DELIVERED, DeliveryStatus.EXHAUSTED])
-async def test_a_purge_reads_only_what_is_past_keeping(
+async def test_a_purge_reads_only_rows_past_keeping(
     engine: AsyncEngine, status: DeliveryStatus
 ) -> None:
     async def work(session: AsyncSession) -> None:
-        await UndeliverableQueue(session).purge(status, after=timedelta(hours=48), limit=5000)
+        await DeliveryQueue(session).purge(status, after=timedelta(hours=48), limit=5000)
 
     [plan] = await plans_of(engine, work)
 
     assert "Index Cond: (finished_at < (now() - " in plan.split(f"ix_deliveries_{status}")[1]
 
 
-async def test_what_was_given_up_is_found_for_its_owner_and_to_be_sent_again(
+async def test_exhausted_deliveries_are_found_by_owner_and_to_be_sent_again(
     engine: AsyncEngine, database: Any
 ) -> None:
     await database.execute(_FILL, ADA, 50_000)

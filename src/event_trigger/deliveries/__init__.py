@@ -1,1 +1,1 @@
-"""An event on its way to a webhook: at least once, signed, and fair to every destination."""
+"""Delivers events to webhooks: at least once, signed, and fairly shared among destinations."""

@@ -1,27 +1,57 @@
-"""What is sent in one attempt, and what becomes of the delivery after it."""
+"""Builds the request of a delivery attempt and decides its outcome: steps 3 and 5 of the attempt.
 
+The whole attempt, and where each step is:
+
+1. **Find** destinations with due deliveries, and reserve a fair part of the process's capacity
+   for each (`worker.deliver_due`, `queue.destinations`, `fair_pool`).
+2. **Claim**, in one transaction for each shard (`claims`): lock the destinations, recover expired
+   leases, ask circuit breaker and token bucket how many may be sent, and lease that many.
+3. **Build** the signed request from the claimed rows (`build_request`).
+4. **Send** it outside any transaction, within the destination's timeout (`http.sender`). The worker
+   does not wait for the response: several hundred attempts are in flight at once.
+5. **Decide** once the response or the failure is known (`decide_outcome`): delivered, retried after
+   a back-off, or exhausted; a `Retry-After` may hold the destination.
+6. **Record** outcomes and breakers in a second transaction, in batches, fenced by the lease's
+   number (`completer`). Then the reserved capacity is free again.
+
+A process that dies after step 2 leaves an expired lease, which step 2 of any process recovers. So a
+delivery is sent at least once; receivers drop duplicates by `webhook-id`, the same in all attempts.
+"""
+
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
 
-from event_trigger.deliveries.backoff import backoff, parse_retry_after, wait_while_held
-from event_trigger.deliveries.http.cloud_event import MEDIA_TYPE, CloudEvent, source_of
+from event_trigger.deliveries.http.cloud_event import (
+    CLOUD_EVENT_MEDIA_TYPE,
+    CloudEvent,
+    source_of,
+)
 from event_trigger.deliveries.http.hops import HOPS_HEADER, MOST_HOPS, LoopDetected
 from event_trigger.deliveries.http.sender import AttemptResult
 from event_trigger.deliveries.http.signature import sign
-from event_trigger.deliveries.queue import AttemptOutcome, Claimed
+from event_trigger.deliveries.queue.deliveries import AttemptOutcome, ClaimedDelivery
+from event_trigger.deliveries.queue.destinations import LockedDestination
 from event_trigger.destinations.signing_secrets import Secrets
 from event_trigger.models import DeliveryError, DeliveryStatus
 
+JITTER = 0.2  # share of a wait: deliveries that failed together do not come back together
+LONGEST_RETRY_AFTER = timedelta(hours=24)
+HOLDS_FREE_FOR = timedelta(hours=24)  # after that, being held costs tries like any failure
+_HOLDS_PER_AGE = 10
+_SECONDS = re.compile(r"[0-9]+", re.ASCII)
 _NO_RETRY = frozenset({DeliveryError.GONE})
-_HOLDING = frozenset({429, 503})
+_HOLDING_STATUSES = frozenset({429, 503})
 
 
 @dataclass(frozen=True, slots=True)
-class Leased:
-    """One delivery, for one attempt; `size` is its payload's, in bytes, and `url` where it goes.
+class Attempt:
+    """One attempt of a delivery under a lease; `tries` counts those that failed before it.
 
-    `hops` is what it says: one more than its event has.
+    `size` is the payload's, in bytes. `hops` is the number that the request carries: one more than
+    its event has.
     """
 
     shard: int
@@ -37,126 +67,169 @@ class Leased:
 
 
 @dataclass(frozen=True, slots=True)
-class OutgoingRequest:
-    """What goes out, byte for byte; `timeout` is in seconds."""
+class WebhookRequest:
+    """The headers and the exact bytes of a request; `timeout` is in seconds."""
 
     headers: dict[str, str]
     body: bytes
     timeout: float
 
 
-def leased(shard: int, row: Claimed, destination: Claimed) -> Leased:
-    return Leased(
+def new_attempt(shard: int, delivery: ClaimedDelivery, destination: LockedDestination) -> Attempt:
+    return Attempt(
         shard=shard,
-        delivery_id=row.id,
+        delivery_id=delivery.id,
         owner_id=destination.owner_id,
-        destination_id=row.destination_id,
-        lease=row.lease,
-        tries=row.tries,
-        queued_at=row.queued_at,
-        size=row.payload_size,
+        destination_id=delivery.destination_id,
+        lease=delivery.lease,
+        tries=delivery.tries,
+        queued_at=delivery.queued_at,
+        size=delivery.payload_size,
         url=destination.url,
-        hops=row.hops + 1,
+        hops=delivery.hops + 1,
     )
 
 
-def pack(
-    row: Claimed, destination: Claimed, secrets: Secrets, *, public_url: str | None
-) -> OutgoingRequest:
-    """Writes and signs the body; `webhook-id` is the event's, whichever attempt this is."""
-    installation = row.installation
-    event = CloudEvent(
-        id=str(row.event_id),
+def build_request(
+    delivery: ClaimedDelivery,
+    destination: LockedDestination,
+    secrets: Secrets,
+    *,
+    public_url: str | None,
+) -> WebhookRequest:
+    """Writes and signs the message; every attempt has the same body and `webhook-id`."""
+    installation = delivery.installation
+    event_id = delivery.event_id
+    body = CloudEvent(
+        id=str(event_id),
         source=source_of(
-            "trigger", row.trigger_id, installation=installation, public_url=public_url
+            "trigger", delivery.trigger_id, installation=installation, public_url=public_url
         ),
-        type=row.event_type,
-        time=row.triggered_at,
-        payload=row.payload,
-        trigger_name=row.trigger_name,
-        scheduled_for=row.scheduled_for,
-        is_test=row.is_test,
-        replay_of=row.replay_of,
-    )
-    body = event.body()
+        type=delivery.event_type,
+        time=delivery.triggered_at,
+        payload=delivery.payload,
+        trigger_name=delivery.trigger_name,
+        scheduled_for=delivery.scheduled_for,
+        is_test=delivery.is_test,
+        replay_of=delivery.replay_of,
+    ).body()
     headers = signed_headers(
         body,
         secrets,
-        message_id=f"evt_{installation}_{row.event_id}" if installation else f"evt_{row.event_id}",
+        message_id=f"evt_{installation}_{event_id}" if installation else f"evt_{event_id}",
         at=destination.now,
-        hops=row.hops + 1,
+        hops=delivery.hops + 1,
     )
-    return OutgoingRequest(headers, body, destination.timeout)
+    return WebhookRequest(headers, body, destination.timeout)
 
 
 def signed_headers(
     body: bytes, secrets: Secrets, *, message_id: str, at: datetime, hops: int
 ) -> dict[str, str]:
-    """The destination's own headers and ours, which none of its own stands in for."""
+    """Merges the destination's own headers with the service's, which cannot be replaced."""
     own = {name: value for name, value in secrets.headers.items() if name.lower() != HOPS_HEADER}
-    proof = sign(body, message_id=message_id, at=at, secrets=secrets.signing(now=at))
-    return {**own, **proof, HOPS_HEADER: str(hops), "Content-Type": MEDIA_TYPE}
+    signature = sign(body, message_id=message_id, at=at, secrets=secrets.signing(now=at))
+    return {**own, **signature, HOPS_HEADER: str(hops), "Content-Type": CLOUD_EVENT_MEDIA_TYPE}
 
 
-def recorded(
-    delivery: Leased,
-    answer: AttemptResult,
+def decide_outcome(
+    attempt: Attempt,
+    result: AttemptResult,
     *,
     attempted_at: datetime,
     ended_at: datetime,
     schedule: Sequence[float],
     jitter: float,
 ) -> AttemptOutcome:
-    """Delivered, to be tried again at an instant, or exhausted.
+    """Decides whether the delivery is delivered, retried (and when), or exhausted.
 
-    A 429 or 503 with `Retry-After` holds the destination, and for a day costs none of the tries.
+    A 429 or 503 with `Retry-After` holds the destination. While the delivery is younger than
+    HOLDS_FREE_FOR, such a response costs none of its tries.
     """
-    asked = _asked(answer, now=ended_at)
-    held = asked if answer.status_code in _HOLDING else None
-    free = None if held is None else wait_while_held(held, age=ended_at - delivery.queued_at)
-    wait = (
-        _wait(delivery, answer, asked, schedule=schedule, jitter=jitter) if free is None else free
-    )
-    if answer.error is None:
+    retry_after = _retry_after(result, now=ended_at)
+    hold = retry_after if result.status_code in _HOLDING_STATUSES else None
+    free_wait = None if hold is None else wait_while_held(hold, age=ended_at - attempt.queued_at)
+    wait = free_wait
+    if wait is None:
+        wait = _retry_wait(attempt, result, retry_after, schedule=schedule, jitter=jitter)
+    if result.error is None:
         status = DeliveryStatus.DELIVERED
     else:
         status = DeliveryStatus.EXHAUSTED if wait is None else DeliveryStatus.RETRYING
     return AttemptOutcome(
-        delivery_id=delivery.delivery_id,
-        lease=delivery.lease,
+        delivery_id=attempt.delivery_id,
+        lease=attempt.lease,
         status=status,
         next_attempt_at=None if wait is None else ended_at + wait,
         finished_at=ended_at if wait is None else None,
         attempted_at=attempted_at,
         duration_ms=round((ended_at - attempted_at) / timedelta(milliseconds=1), 3),
-        status_code=answer.status_code,
-        error=answer.error,
-        response=answer.response,
-        held_until=None if held is None else ended_at + held,
-        cost=1 if free is None else 0,
+        status_code=result.status_code,
+        error=result.error,
+        response=result.response,
+        held_until=None if hold is None else ended_at + hold,
+        cost=1 if free_wait is None else 0,
     )
 
 
-def _asked(answer: AttemptResult, *, now: datetime) -> timedelta | None:
-    if answer.error is None or answer.retry_after is None:
+def _retry_after(result: AttemptResult, *, now: datetime) -> timedelta | None:
+    if result.error is None or result.retry_after is None:
         return None
-    return parse_retry_after(answer.retry_after, now=now)
+    return parse_retry_after(result.retry_after, now=now)
 
 
-def _wait(
-    delivery: Leased,
-    answer: AttemptResult,
-    asked: timedelta | None,
+def _retry_wait(
+    attempt: Attempt,
+    result: AttemptResult,
+    retry_after: timedelta | None,
     *,
     schedule: Sequence[float],
     jitter: float,
 ) -> timedelta | None:
-    if answer.error is None or answer.error in _NO_RETRY or _ends_loop(delivery, answer):
+    """The wait until the next attempt; None when there is none."""
+    if result.error is None or result.error in _NO_RETRY or _is_in_loop(attempt, result):
         return None
-    wait = backoff(delivery.tries + 1, schedule, jitter=jitter)
-    return wait if wait is None or asked is None else max(wait, asked)
+    wait = backoff(attempt.tries + 1, schedule, jitter=jitter)
+    return wait if wait is None or retry_after is None else max(wait, retry_after)
 
 
-def _ends_loop(delivery: Leased, answer: AttemptResult) -> bool:
-    """Whether a delivery was refused as one too many of a loop: it would be so again."""
-    return delivery.hops >= MOST_HOPS and answer.status_code == LoopDetected.status
+def _is_in_loop(attempt: Attempt, result: AttemptResult) -> bool:
+    """Whether a service like this one refused the delivery for its hops, as it always would."""
+    return attempt.hops >= MOST_HOPS and result.status_code == LoopDetected.status
+
+
+def backoff(tries: int, schedule: Sequence[float], *, jitter: float) -> timedelta | None:
+    """Gives the wait after `tries` failed attempts, at least 1; None after the last one.
+
+    `schedule` holds the waits in seconds. `jitter`, from -1 to 1, moves a wait by up to a fifth.
+    """
+    if tries > len(schedule):
+        return None
+    return timedelta(seconds=schedule[tries - 1] * (1 + JITTER * jitter))
+
+
+def parse_retry_after(value: str, *, now: datetime) -> timedelta | None:
+    """Reads `Retry-After` as seconds or a date (RFC 9110, section 10.2.3), capped at 24 hours.
+
+    Gives None for an unreadable value and for an instant in the past.
+    """
+    value = value.strip()
+    if _SECONDS.fullmatch(value):
+        longest = LONGEST_RETRY_AFTER // timedelta(seconds=1)
+        wait = timedelta(seconds=longest if len(value) > 9 else min(int(value), longest))
+    else:
+        try:
+            at = parsedate_to_datetime(value)
+            wait = (at if at.tzinfo else at.replace(tzinfo=UTC)) - now
+        except (ValueError, TypeError, OverflowError):
+            return None
+    return min(wait, LONGEST_RETRY_AFTER) if wait > timedelta(0) else None
+
+
+def wait_while_held(hold: timedelta, *, age: timedelta) -> timedelta | None:
+    """Gives the wait of a held delivery that costs it no try; None once it costs one.
+
+    It is at least a tenth of the delivery's `age` in the queue. So a receiver that keeps asking for
+    one second gets about a hundred attempts of it in a day, and not one each second.
+    """
+    return max(hold, age / _HOLDS_PER_AGE) if age < HOLDS_FREE_FOR else None

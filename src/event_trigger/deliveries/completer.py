@@ -1,4 +1,4 @@
-"""Records what attempts have come to, as much at a time as has come together meanwhile."""
+"""Records the outcomes of attempts in batches: all that ended while the last batch was written."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -9,118 +9,132 @@ import structlog
 
 from event_trigger.db.engine import Sessions, is_outage
 from event_trigger.db.errors import FailureLog
-from event_trigger.deliveries.attempt import Leased
-from event_trigger.deliveries.queue import AttemptOutcome, Claimed, DestinationHealth, Queue
-from event_trigger.destinations.circuit_breaker import CircuitBreaker, Verdict, judge
+from event_trigger.deliveries.attempt import Attempt
+from event_trigger.deliveries.queue.deliveries import AttemptOutcome, DeliveryQueue
+from event_trigger.deliveries.queue.destinations import (
+    DestinationHealth,
+    LockedDestination,
+    QueueDestinations,
+)
+from event_trigger.destinations.circuit_breaker import Verdict, verdict_of
 from event_trigger.models import DeliveryError, DisabledReason
 
 log = structlog.get_logger()
 
-LARGEST_RECORD = 500
-RETRY_AFTER = 1.0
+RECORD_BATCH = 500
+RECORD_RETRY_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class CompletedAttempt:
-    """An attempt that has ended."""
-
-    delivery: Leased
+    attempt: Attempt
     outcome: AttemptOutcome
 
     @property
     def verdict(self) -> Verdict:
-        """Judges the destination, not the delivery."""
-        return judge(self.outcome.status_code)
+        return verdict_of(self.outcome.status_code)
 
     @property
-    def changes_its_destination(self) -> bool:
-        """Whether the destination's row changes even if its breaker is at rest."""
+    def changes_destination(self) -> bool:
+        """Whether the destination's row changes even if its breaker is closed, without failures."""
         gone = self.outcome.error is DeliveryError.GONE
         return gone or self.verdict is not Verdict.ALIVE
 
 
 class Completer:
-    """What one process has to record; `settled` is told when some needs no more care."""
+    """Records the completed attempts of one process.
+
+    Calls `on_recorded` with those that are recorded, or whose record failed for good.
+    """
 
     def __init__(
-        self, sessions: Sessions, *, settled: Callable[[Sequence[CompletedAttempt]], None]
+        self, sessions: Sessions, *, on_recorded: Callable[[Sequence[CompletedAttempt]], None]
     ) -> None:
         self._sessions = sessions
-        self._settled = settled
-        self._waiting: list[CompletedAttempt] = []
+        self._on_recorded = on_recorded
+        self._unrecorded: list[CompletedAttempt] = []
         self._recording: asyncio.Task[None] | None = None
         self._failures = FailureLog(log, "record_failed", outage="record_waits_for_database")
 
-    def add(self, done: CompletedAttempt) -> None:
-        self._waiting.append(done)
+    def add(self, completed: CompletedAttempt) -> None:
+        self._unrecorded.append(completed)
         if self._recording is None:
             self._recording = asyncio.create_task(self._record_all())
 
     async def drain(self, within: float) -> None:
+        """Waits until everything is recorded, but no longer than `within` seconds."""
         if self._recording is not None:
             await asyncio.wait({self._recording}, timeout=within)
 
     async def _record_all(self) -> None:
         try:
-            while self._waiting:
-                batch = self._waiting[:LARGEST_RECORD]
-                del self._waiting[:LARGEST_RECORD]
-                by_shard = sorted(batch, key=lambda one: one.delivery.shard)
-                for shard, group in groupby(by_shard, key=lambda one: one.delivery.shard):
+            while self._unrecorded:
+                batch = self._unrecorded[:RECORD_BATCH]
+                del self._unrecorded[:RECORD_BATCH]
+                by_shard = sorted(batch, key=lambda one: one.attempt.shard)
+                for shard, group in groupby(by_shard, key=lambda one: one.attempt.shard):
                     await self._record(shard, list(group))
         finally:
             self._recording = None
 
     async def _record(self, shard: int, group: Sequence[CompletedAttempt]) -> None:
-        """Keeps what could not be recorded for when the database is back."""
+        """Records attempts, or keeps them for later while the database is away."""
         try:
             await self._record_shard(shard, group)
         except Exception as error:
-            ids = [one.delivery.delivery_id for one in group]
+            ids = [one.attempt.delivery_id for one in group]
             self._failures.failed("record", error, deliveries=ids)
             if is_outage(error):
-                self._waiting[:0] = group
-                await asyncio.sleep(RETRY_AFTER)
+                self._unrecorded[:0] = group
+                await asyncio.sleep(RECORD_RETRY_SECONDS)
                 return
-            # it would fail again: the leases end, and others try
+            # it would fail again: the leases expire, and other processes try
         else:
             self._failures.succeeded("record")
-        self._settled(group)
+        self._on_recorded(group)
 
     async def _record_shard(self, shard: int, group: Sequence[CompletedAttempt]) -> None:
-        """Recording twice, after an answer that was lost, changes nothing: the lease is over."""
-        changing = {one.delivery.destination_id for one in group if one.changes_its_destination}
-        others = {one.delivery.destination_id for one in group} - changing
+        """Records the attempts of one shard and the health of their destinations.
+
+        1. Locks the destinations whose row changes; most are healthy and need no lock.
+        2. Saves their breakers.
+        3. Records the attempts. To do so twice, after a lost commit message, changes nothing: the
+           lease is over.
+        """
+        changed = {one.attempt.destination_id for one in group if one.changes_destination}
+        others = {one.attempt.destination_id for one in group} - changed
         async with self._sessions.begin() as session:
-            queue = Queue(session)
-            restless = await queue.list_restless(shard, sorted(others)) if others else set()
-            if touched := changing | restless:
-                rows = await queue.lock_destinations(shard, sorted(touched), wait=True)
-                await queue.save_breakers(shard, [health_of(row, group) for row in rows])
-            kept = await queue.record(shard, [one.outcome for one in group])
+            destinations = QueueDestinations(session)
+            if others:
+                changed |= await destinations.list_unhealthy(shard, sorted(others))
+            if changed:
+                locked = await destinations.lock(shard, sorted(changed), wait=True)
+                await destinations.save_breakers(shard, [health_of(one, group) for one in locked])
+            outcomes = [one.outcome for one in group]
+            recorded = await DeliveryQueue(session).record(shard, outcomes)
         for one in group:
-            if one.delivery.delivery_id not in kept:
-                log.warning("attempt_overtaken", delivery_id=one.delivery.delivery_id)
+            if one.attempt.delivery_id not in recorded:
+                log.warning("attempt_overtaken", delivery_id=one.attempt.delivery_id)
 
 
-def breaker_of(destination: Claimed) -> CircuitBreaker:
-    return CircuitBreaker(destination.failures, destination.window, destination.probe_at)
+def health_of(
+    destination: LockedDestination, group: Sequence[CompletedAttempt]
+) -> DestinationHealth:
+    """Applies the outcomes to a destination's breaker, in the order in which they came.
 
-
-def health_of(destination: Claimed, group: Sequence[CompletedAttempt]) -> DestinationHealth:
-    """What the outcomes, in the order in which they came, make of a destination.
-
-    What was sent to the URL that it had before says nothing of the one that it has now.
+    Ignores attempts that went to the URL that the destination had before a change.
     """
-    breaker, disabled = breaker_of(destination), None
-    held_until = destination.held_until
+    breaker, held_until, disabled_reason = destination.breaker, destination.held_until, None
+    now = destination.now
     for one in group:
-        if (one.delivery.destination_id, one.delivery.url) != (destination.id, destination.url):
+        attempt = one.attempt
+        if (attempt.destination_id, attempt.url) != (destination.id, destination.url):
             continue
-        widest, now = destination.max_concurrency, destination.now
-        breaker = breaker.told(one.verdict, widest=widest, now=now)
+        breaker = breaker.after(one.verdict, max_concurrency=destination.max_concurrency, now=now)
         held_until = max((at for at in (held_until, one.outcome.held_until) if at), default=None)
         if one.outcome.error is DeliveryError.GONE:
-            disabled = DisabledReason.GONE
-    is_held = held_until is not None and held_until > destination.now
-    return DestinationHealth(destination.id, breaker, held_until if is_held else None, disabled)
+            disabled_reason = DisabledReason.GONE
+    is_held = held_until is not None and held_until > now
+    return DestinationHealth(
+        destination.id, breaker, held_until if is_held else None, disabled_reason
+    )

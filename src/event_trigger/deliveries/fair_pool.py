@@ -1,32 +1,41 @@
-"""Who may hold how much of one process: nobody so much that the next one finds nothing."""
+"""Divides a limited resource of the process fairly between owners and their destinations."""
 
 from collections import Counter
 
 
 class FairPool:
-    """A limited amount of something (attempts under way, bytes of payloads), held by destinations.
+    """Holds `capacity` units of a resource: attempts in flight, or bytes of payloads.
 
-    An owner may hold as much as is left free to everybody else, and a destination half as much as
-    is left of that to the owner's others: dynamic thresholds (Choudhury and Hahne, 1998). They need
-    no number of owners or destinations, and a pool with one user is not cut into small parts.
+    An owner may hold as much as is left free for all others, and a destination half as much as is
+    left of that for the owner's other destinations: dynamic thresholds (Choudhury and Hahne, 1998).
+    So a newcomer always finds some free, and shares need not be set for a number of users.
     """
 
-    def __init__(self, most: int) -> None:
-        self.most = self.free = most
-        self._of_owner: Counter[int] = Counter()
-        self._of_destination: Counter[int] = Counter()
+    def __init__(self, capacity: int) -> None:
+        self.capacity = self.free = capacity
+        self._held_by_owner: Counter[int] = Counter()
+        self._held_by_destination: Counter[int] = Counter()
 
-    def room(self, owner_id: int, destination_id: int) -> int:
-        """How much more a destination may take now."""
-        of_owner = max(0, (self.free - self._of_owner[owner_id]) // 2)
-        if held := self._of_destination[destination_id]:
-            return max(0, (of_owner - 2 * held) // 3)
-        return max(min(1, of_owner), of_owner // 3)
+    def available(self, owner_id: int, destination_id: int) -> int:
+        """Gives how much more the destination may acquire now."""
+        for_owner = max(0, (self.free - self._held_by_owner[owner_id]) // 2)
+        if held := self._held_by_destination[destination_id]:
+            return max(0, (for_owner - 2 * held) // 3)
+        return max(min(1, for_owner), for_owner // 3)
 
-    def take(self, owner_id: int, destination_id: int, amount: int) -> None:
-        """Notes that so much more is held; a negative amount is given back."""
+    def acquire(self, owner_id: int, destination_id: int, amount: int) -> None:
+        """Takes an amount, also more than is available: the caller decides."""
+        self._hold(owner_id, destination_id, amount)
+
+    def release(self, owner_id: int, destination_id: int, amount: int) -> None:
+        self._hold(owner_id, destination_id, -amount)
+
+    def _hold(self, owner_id: int, destination_id: int, amount: int) -> None:
         self.free -= amount
-        for held, one in ((self._of_owner, owner_id), (self._of_destination, destination_id)):
+        for held, one in (
+            (self._held_by_owner, owner_id),
+            (self._held_by_destination, destination_id),
+        ):
             held[one] += amount
             if not held[one]:
                 del held[one]

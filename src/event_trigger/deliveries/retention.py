@@ -1,4 +1,4 @@
-"""How long deliveries stay: as long as events if they arrived, a week if they were given up."""
+"""Gives up deliveries that have been due for a week, and purges finished ones."""
 
 from datetime import timedelta
 
@@ -6,21 +6,27 @@ from event_trigger.db.batches import BATCH, in_batches
 from event_trigger.db.citus.detect import is_in_cluster
 from event_trigger.db.clock import database_now
 from event_trigger.db.engine import Sessions
-from event_trigger.deliveries.giving_up import GIVEN_UP_AFTER, UndeliverableQueue
-from event_trigger.deliveries.waiting import WaitingList
+from event_trigger.deliveries.queue.deliveries import EXPIRES_AFTER, DeliveryQueue
+from event_trigger.deliveries.queue.destinations import QueueDestinations
 from event_trigger.destinations.repository import Destinations
 from event_trigger.models import DeliveryStatus
 
 
 async def retain_deliveries(sessions: Sessions, keep_for: timedelta) -> None:
-    """Gives up what has been due for a week, and purges what is past keeping, in short steps."""
+    """Sweeps all deliveries, in batches.
+
+    1. Gives up deliveries that have been due for EXPIRES_AFTER.
+    2. Purges delivered ones after `keep_for`, like events, and exhausted ones after a week or more,
+       so that they can be sent again.
+    3. Purges destinations that were deleted `keep_for` ago, once no delivery refers to them.
+    """
     async with sessions() as session:
-        waiting = WaitingList(session, in_cluster=await is_in_cluster(session))
-        neglected = await waiting.list_neglected(GIVEN_UP_AFTER)
-    for shard, destination_id in neglected:
+        destinations = QueueDestinations(session, in_cluster=await is_in_cluster(session))
+        expired = await destinations.list_expired(EXPIRES_AFTER)
+    for shard, destination_id in expired:
         await _give_up(sessions, shard, destination_id)
     await _purge(sessions, DeliveryStatus.DELIVERED, keep_for)
-    await _purge(sessions, DeliveryStatus.EXHAUSTED, max(GIVEN_UP_AFTER, keep_for))
+    await _purge(sessions, DeliveryStatus.EXHAUSTED, max(EXPIRES_AFTER, keep_for))
     async with sessions.begin() as session:
         now = await database_now(session)
         await Destinations(session).purge_deleted_before(now - keep_for)
@@ -29,14 +35,12 @@ async def retain_deliveries(sessions: Sessions, keep_for: timedelta) -> None:
 async def _give_up(sessions: Sessions, shard: int, destination_id: int) -> None:
     await in_batches(
         sessions,
-        lambda session: UndeliverableQueue(session).give_up_expired(
-            shard, destination_id, limit=BATCH
-        ),
+        lambda session: DeliveryQueue(session).give_up_expired(shard, destination_id, limit=BATCH),
     )
 
 
 async def _purge(sessions: Sessions, status: DeliveryStatus, after: timedelta) -> None:
     await in_batches(
         sessions,
-        lambda session: UndeliverableQueue(session).purge(status, after=after, limit=BATCH),
+        lambda session: DeliveryQueue(session).purge(status, after=after, limit=BATCH),
     )

@@ -1,4 +1,4 @@
-"""Sends what is due: claims with a lease, sends outside any transaction, has it recorded."""
+"""Runs delivery attempts in one process; `attempt` tells their steps."""
 
 import asyncio
 import random
@@ -14,28 +14,31 @@ from event_trigger.db.citus.detect import is_in_cluster
 from event_trigger.db.engine import Sessions, is_outage, sqlstate
 from event_trigger.db.errors import described
 from event_trigger.db.installation import read_installation
-from event_trigger.deliveries.attempt import Leased, leased, pack, recorded
-from event_trigger.deliveries.claims import Part, claim
+from event_trigger.deliveries.attempt import Attempt, build_request, decide_outcome, new_attempt
+from event_trigger.deliveries.claims import Claims, Reservation, claim_deliveries
 from event_trigger.deliveries.completer import CompletedAttempt, Completer
 from event_trigger.deliveries.fair_pool import FairPool
 from event_trigger.deliveries.http.sender import AttemptResult, Sender
-from event_trigger.deliveries.interruption import InterruptedAttempts
-from event_trigger.deliveries.queue import Claimed
-from event_trigger.deliveries.waiting import Waiting, WaitingList
+from event_trigger.deliveries.queue.deliveries import ClaimedDelivery, DeliveryQueue
+from event_trigger.deliveries.queue.destinations import (
+    LockedDestination,
+    QueuedDestination,
+    QueueDestinations,
+)
 from event_trigger.destinations.signing_secrets import Secrets, open_secrets
 from event_trigger.models import DeliveryError
 from event_trigger.vault import SealBroken, Vault
 
 log = structlog.get_logger()
 
-MOST_IN_FLIGHT = 512
+MOST_IN_FLIGHT = 512  # attempts
 MOST_BYTES_IN_FLIGHT = 32 * 1024 * 1024  # of payloads; each is in memory a few times over
-LONGEST_WAIT = 1.0  # seconds: polling alone is enough, notifications only make it quicker
-BEGUN_AT_ONCE = 8
+POLL_SECONDS = 1.0  # polling alone is enough, notifications only make it quicker
+_ATTEMPTS_PER_YIELD = 8
 
 
 class DeliveryWorker:
-    """The sending of one process; any number of them share the queue."""
+    """Claims and sends deliveries in one process; any number of processes share the queue."""
 
     def __init__(
         self,
@@ -45,108 +48,108 @@ class DeliveryWorker:
         schedule: Sequence[float],
         *,
         public_url: str | None,
-        woken: Callable[[], None],
+        on_capacity: Callable[[], None],
     ) -> None:
+        """`schedule` holds the seconds before each retry.
+
+        `on_capacity` is called when attempts were recorded, so that more may be claimed.
+        """
         self._sessions = sessions
         self._public_url = public_url
         self._installation = ""
         self._sender = sender
         self._vault = vault
         self._schedule = schedule
-        self._woken = woken
+        self._on_capacity = on_capacity
         self._attempts = FairPool(MOST_IN_FLIGHT)
         self._bytes = FairPool(MOST_BYTES_IN_FLIGHT)
-        self._sending: dict[asyncio.Future[AttemptResult], Leased] = {}
-        self._recorder = Completer(sessions, settled=self._settle)
+        self._in_flight: dict[asyncio.Future[AttemptResult], Attempt] = {}
+        self._completer = Completer(sessions, on_recorded=self._free_capacity)
 
     async def deliver_due(self) -> float:
-        """Begins to send what is due and has room; gives the seconds to wait for more.
+        """Claims due deliveries and starts to send them; gives the seconds until the next call.
 
-        It does not wait for any answer: when one has been recorded, `woken` is called.
+        It does not wait for responses.
         """
         if self._attempts.free <= 0 or self._bytes.free <= 0:
-            return LONGEST_WAIT
-        waiting = await self._list_waiting()
-        due = [one for one in waiting if one.seconds <= 0]
-        waits = [one.seconds for one in waiting if one.seconds > 0]
-        random.shuffle(due)  # when there is not room for all, nobody is always last
-        parts = sorted(self._reserve(due), key=lambda one: one.destination.shard)
+            return POLL_SECONDS
+        queued = await self._list_queued()
+        due = [one for one in queued if one.due_in <= 0]
+        waits = [one.due_in for one in queued if one.due_in > 0]
+        random.shuffle(due)  # while capacity is short, no destination is always the last one
+        reservations = sorted(self._reserve(due), key=lambda one: one.destination.shard)
         try:
-            return min([*waits, *await self._deliver(parts), LONGEST_WAIT])
+            return min([*waits, *await self._claim_and_send(reservations), POLL_SECONDS])
         finally:
-            for one in parts:
-                self._hold(one.destination, -one.count, -one.size)
+            for one in reservations:
+                self._release(one.destination, one.count, one.size)
 
-    async def _list_waiting(self) -> list[Waiting]:
+    async def _list_queued(self) -> list[QueuedDestination]:
         async with self._sessions() as session:
             self._installation = self._installation or await read_installation(session)
-            waiting = WaitingList(session, in_cluster=await is_in_cluster(session))
-            return await waiting.list_waiting()
+            destinations = QueueDestinations(session, in_cluster=await is_in_cluster(session))
+            return await destinations.list_queued()
 
-    def _reserve(self, due: Sequence[Waiting]) -> list[Part]:
-        """An even part for each, and no more than leaves room for those who come later."""
-        parts = []
+    def _reserve(self, due: Sequence[QueuedDestination]) -> list[Reservation]:
+        """Reserves an even share for each due destination, within its fair part of the pools.
+
+        A payload larger than that part is reserved only when no other payload is in memory.
+        """
+        reservations = []
         even_count = self._attempts.free // max(1, len(due))
         even_size = self._bytes.free // max(1, len(due))
         for one in due:
-            count = min(max(1, even_count), self._attempts.room(one.owner_id, one.destination_id))
-            room = self._bytes.room(one.owner_id, one.destination_id)
-            size = max(one.first_size, min(even_size, room))
-            fits = size <= room or self._bytes.free == self._bytes.most
+            key = one.owner_id, one.destination_id
+            count = min(max(1, even_count), self._attempts.available(*key))
+            fair_size = self._bytes.available(*key)
+            size = max(one.first_size, min(even_size, fair_size))
+            fits = size <= fair_size or self._bytes.free == self._bytes.capacity
             if count > 0 and fits:
-                self._hold(one, count, size)
-                parts.append(Part(one, count, size))
-        return parts
+                self._acquire(one, count, size)
+                reservations.append(Reservation(one, count, size))
+        return reservations
 
-    def _hold(self, destination: Waiting | Leased, count: int, size: int) -> None:
-        self._attempts.take(destination.owner_id, destination.destination_id, count)
-        self._bytes.take(destination.owner_id, destination.destination_id, size)
+    def _acquire(self, holder: QueuedDestination | Attempt, count: int, size: int) -> None:
+        self._attempts.acquire(holder.owner_id, holder.destination_id, count)
+        self._bytes.acquire(holder.owner_id, holder.destination_id, size)
 
-    async def _deliver(self, parts: Sequence[Part]) -> list[float]:
-        """Claims and begins; a shard that fails is said when the others have had their turn."""
+    def _release(self, holder: QueuedDestination | Attempt, count: int, size: int) -> None:
+        self._attempts.release(holder.owner_id, holder.destination_id, count)
+        self._bytes.release(holder.owner_id, holder.destination_id, size)
+
+    async def _claim_and_send(self, reservations: Sequence[Reservation]) -> list[float]:
+        """Claims shard by shard and starts the attempts; gives the seconds to wait for more.
+
+        Raises the last shard's error after all others were tried, and an outage at once.
+        """
         waits: list[float] = []
         failure = None
-        for shard, group in groupby(parts, key=lambda one: one.destination.shard):
+        for shard, group in groupby(reservations, key=lambda one: one.destination.shard):
             try:
-                claimed = await claim(
+                claims = await claim_deliveries(
                     self._sessions, shard, list(group), installation=self._installation
                 )
             except Exception as error:
                 if is_outage(error) and not sqlstate(error):
-                    raise  # no answer: the others would wait for theirs too
+                    raise  # the server is unreachable: the other shards would time out too
                 failure = error
                 continue
-            waits += claimed.waits
-            destinations = {one.id: one for _, one in claimed.taken}
-            secrets = {key: self._secrets_of(one) for key, one in destinations.items()}
-            for place, (row, destination) in enumerate(claimed.taken, start=1):
-                self._begin(shard, row, destination, secrets[destination.id])
-                if place % BEGUN_AT_ONCE == 0:
-                    await asyncio.sleep(0)  # what is due to fire must not wait for all of them
+            waits += claims.waits
+            await self._start_all(shard, claims)
         if failure is not None:
             raise failure
         return waits
 
-    def _begin(
-        self, shard: int, row: Claimed, destination: Claimed, secrets: Secrets | None
-    ) -> None:
-        delivery = leased(shard, row, destination)
-        self._hold(delivery, 1, delivery.size)
-        if secrets is None:
-            self._conclude(
-                delivery, AttemptResult(DeliveryError.SECRET_UNREADABLE), destination.now, 0.0
-            )
-            return
-        parcel = pack(row, destination, secrets, public_url=self._public_url)
-        began = time.perf_counter()
-        answered = self._sender.post(
-            delivery.url, parcel.headers, parcel.body, within=parcel.timeout
-        )
-        self._sending[answered] = delivery
-        answered.add_done_callback(partial(self._answered, delivery, destination.now, began))
+    async def _start_all(self, shard: int, claims: Claims) -> None:
+        destinations = {one.id: one for _, one in claims.deliveries}
+        secrets = {key: self._open_secrets(one) for key, one in destinations.items()}
+        for place, (delivery, destination) in enumerate(claims.deliveries, start=1):
+            self._start(shard, delivery, destination, secrets[destination.id])
+            if place % _ATTEMPTS_PER_YIELD == 0:
+                await asyncio.sleep(0)  # due triggers must not wait for all of these
 
-    def _secrets_of(self, destination: Claimed) -> Secrets | None:
-        """None if they cannot be read: it is tried again, since somebody may set the key."""
+    def _open_secrets(self, destination: LockedDestination) -> Secrets | None:
+        """None when they cannot be read: retried, since the operator may set the key again."""
         try:
             return open_secrets(
                 self._vault,
@@ -158,60 +161,84 @@ class DeliveryWorker:
             log.error("secret_unreadable", destination_id=destination.id)
             return None
 
-    def _answered(
+    def _start(
         self,
-        delivery: Leased,
-        claimed_at: datetime,
-        began: float,
-        answered: asyncio.Future[AttemptResult],
+        shard: int,
+        delivery: ClaimedDelivery,
+        destination: LockedDestination,
+        secrets: Secrets | None,
     ) -> None:
-        del self._sending[answered]
-        if answered.cancelled():
-            self._hold(delivery, -1, -delivery.size)
+        attempt, attempted_at = new_attempt(shard, delivery, destination), destination.now
+        self._acquire(attempt, 1, attempt.size)
+        if secrets is None:
+            result = AttemptResult(DeliveryError.SECRET_UNREADABLE)
+            self._complete(attempt, result, attempted_at, 0.0)
             return
-        answer = AttemptResult(DeliveryError.PROTOCOL_VIOLATED)
-        if (failure := answered.exception()) is None:
-            answer = answered.result()
-        else:
-            log.error("attempt_failed", delivery_id=delivery.delivery_id, exc_info=failure)
-        self._conclude(delivery, answer, claimed_at, time.perf_counter() - began)
+        request = build_request(delivery, destination, secrets, public_url=self._public_url)
+        began = time.perf_counter()
+        response = self._sender.post(
+            attempt.url, request.headers, request.body, within=request.timeout
+        )
+        self._in_flight[response] = attempt
+        response.add_done_callback(partial(self._responded, attempt, attempted_at, began))
 
-    def _conclude(
-        self, delivery: Leased, answer: AttemptResult, claimed_at: datetime, took: float
+    def _responded(
+        self,
+        attempt: Attempt,
+        attempted_at: datetime,
+        began: float,
+        response: asyncio.Future[AttemptResult],
     ) -> None:
-        """Has it recorded, by the clock of the database, as all else; `took` is in seconds."""
-        outcome = recorded(
-            delivery,
-            answer,
-            attempted_at=claimed_at,
-            ended_at=claimed_at + timedelta(seconds=took),
+        del self._in_flight[response]
+        if response.cancelled():
+            self._release(attempt, 1, attempt.size)
+            return
+        result = AttemptResult(DeliveryError.PROTOCOL_VIOLATED)
+        if (failure := response.exception()) is None:
+            result = response.result()
+        else:
+            log.error("attempt_failed", delivery_id=attempt.delivery_id, exc_info=failure)
+        self._complete(attempt, result, attempted_at, time.perf_counter() - began)
+
+    def _complete(
+        self, attempt: Attempt, result: AttemptResult, attempted_at: datetime, seconds: float
+    ) -> None:
+        """Decides the outcome and hands it to the completer; all instants are the database's."""
+        outcome = decide_outcome(
+            attempt,
+            result,
+            attempted_at=attempted_at,
+            ended_at=attempted_at + timedelta(seconds=seconds),
             schedule=self._schedule,
             jitter=random.uniform(-1, 1),  # noqa: S311
         )
-        self._recorder.add(CompletedAttempt(delivery, outcome))
+        self._completer.add(CompletedAttempt(attempt, outcome))
 
-    def _settle(self, group: Sequence[CompletedAttempt]) -> None:
+    def _free_capacity(self, group: Sequence[CompletedAttempt]) -> None:
         for one in group:
-            self._hold(one.delivery, -1, -one.delivery.size)
-        self._woken()
+            self._release(one.attempt, 1, one.attempt.size)
+        self._on_capacity()
 
     async def drain(self, within: float) -> None:
-        """Waits for what is under way, and gives back to the others what does not end in time."""
+        """Waits `within` seconds for attempts in flight, then releases the leases of the rest."""
         deadline = asyncio.get_running_loop().time() + within
-        if self._sending:
-            await asyncio.wait(self._sending, timeout=within)
-        if unfinished := {one: its for one, its in self._sending.items() if one.cancel()}:
+        if self._in_flight:
+            await asyncio.wait(self._in_flight, timeout=within)
+        unfinished = {
+            response: one for response, one in self._in_flight.items() if response.cancel()
+        }
+        if unfinished:
             await asyncio.wait(unfinished)
-            await self._give_back(sorted(unfinished.values(), key=lambda one: one.shard))
-        await self._recorder.drain(max(0.5, deadline - asyncio.get_running_loop().time()))
+            await self._release_leases(sorted(unfinished.values(), key=lambda one: one.shard))
+        await self._completer.drain(max(0.5, deadline - asyncio.get_running_loop().time()))
 
-    async def _give_back(self, deliveries: Sequence[Leased]) -> None:
-        """Without the database they are due again when their leases end."""
+    async def _release_leases(self, attempts: Sequence[Attempt]) -> None:
+        """Makes deliveries due again at once; without the database, when their leases expire."""
         try:
-            for shard, group in groupby(deliveries, key=lambda one: one.shard):
+            for shard, group in groupby(attempts, key=lambda one: one.shard):
                 leases = [(one.delivery_id, one.lease) for one in group]
                 async with self._sessions.begin() as session:
-                    await InterruptedAttempts(session).give_back(shard, leases)
+                    await DeliveryQueue(session).release_leases(shard, leases)
         except Exception as error:
             if not is_outage(error):
                 raise

@@ -1,4 +1,4 @@
-"""How much a destination is sent at once: its limits, its breaker, its rate; all arithmetic."""
+"""Limits how many requests a destination gets at once: circuit breaker, slow start and rate."""
 
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -10,26 +10,26 @@ from event_trigger.destinations.token_bucket import TokenBucket
 
 OPENS_AFTER = 5  # failures in a row
 PROBES_EVERY = timedelta(seconds=1)
-_FIRST_WINDOW = 2
+_SLOW_START_WINDOW = 2
 _TOO_MANY_REQUESTS = 429
-_ABOUT_THE_DESTINATION = frozenset({408, 425})
+_FAILING_4XX = frozenset({408, 425})
 
 
 class Verdict(StrEnum):
-    """What an attempt says of a destination, which may be well when a delivery has failed."""
+    """The health of a destination after an attempt. A failed delivery may leave it ALIVE."""
 
     ALIVE = "alive"
     BUSY = "busy"
     FAILING = "failing"
 
 
-def judge(status_code: int | None) -> Verdict:
-    """Judges by the status that was answered; None is no answer.
+def verdict_of(status_code: int | None) -> Verdict:
+    """Judges a destination by the status of its response; None means that no response came.
 
-    408, 425 and 5xx are about the destination, 429 asks for less; what else is answered, also a
-    redirect or another 4xx, is about the event, and shows that the destination works.
+    408, 425 and 5xx are failures of the destination, and 429 asks for fewer requests. Every other
+    status, also a redirect or another 4xx, concerns the event: the destination works.
     """
-    if status_code is None or status_code in _ABOUT_THE_DESTINATION or status_code >= 500:
+    if status_code is None or status_code in _FAILING_4XX or status_code >= 500:
         return Verdict.FAILING
     return Verdict.BUSY if status_code == _TOO_MANY_REQUESTS else Verdict.ALIVE
 
@@ -42,11 +42,12 @@ class BreakerState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class CircuitBreaker:
-    """Closed while `window` is None; open while the newest attempt has failed, one at a time.
+    """Counts `failures` in a row and limits the requests in flight to `window`.
 
-    Once a probe has been answered, the window doubles with each success until it is as wide as the
-    destination allows; a destination that is busy begins with one at a time. `failures` are those
-    in a row.
+    - Closed: `window` is None, and the destination's own limit applies.
+    - Open: the newest attempts failed. One probe at a time is sent, none before `probe_at`.
+    - Recovering (half-open, slow start): a probe succeeded. The window doubles with each success
+      until the destination's own limit is reached. After a 429 it starts from 1.
     """
 
     failures: int = 0
@@ -59,50 +60,47 @@ class CircuitBreaker:
             return BreakerState.CLOSED
         return BreakerState.OPEN if self.failures else BreakerState.RECOVERING
 
-    @property
-    def is_at_rest(self) -> bool:
-        return self == CircuitBreaker()
-
-    def told(self, verdict: Verdict, *, widest: int, now: datetime) -> "CircuitBreaker":
+    def after(self, verdict: Verdict, *, max_concurrency: int, now: datetime) -> "CircuitBreaker":
         match verdict:
             case Verdict.ALIVE:
-                return self.succeeded(widest=widest)
+                return self.after_success(max_concurrency=max_concurrency)
             case Verdict.BUSY:
                 return CircuitBreaker(window=1, probe_at=now + PROBES_EVERY)
             case Verdict.FAILING:
-                return self.failed(now=now)
+                return self.after_failure(now=now)
         assert_never(verdict)
 
-    def succeeded(self, *, widest: int) -> "CircuitBreaker":
+    def after_success(self, *, max_concurrency: int) -> "CircuitBreaker":
         if self.window is None:
             return CircuitBreaker()
-        window = _FIRST_WINDOW if self.failures else self.window * 2
-        return CircuitBreaker() if window >= widest else CircuitBreaker(window=window)
+        window = _SLOW_START_WINDOW if self.failures else self.window * 2
+        return CircuitBreaker() if window >= max_concurrency else CircuitBreaker(window=window)
 
-    def failed(self, *, now: datetime) -> "CircuitBreaker":
+    def after_failure(self, *, now: datetime) -> "CircuitBreaker":
         failures = self.failures + 1
         if self.window is None and failures < OPENS_AFTER:
             return replace(self, failures=failures)
         return CircuitBreaker(failures, window=1, probe_at=now + PROBES_EVERY)
 
 
-def room(
+def free_slots(
     breaker: CircuitBreaker,
     bucket: TokenBucket | None,
     *,
-    widest: int,
+    max_concurrency: int,
     in_flight: int,
     held_until: datetime | None,
     now: datetime,
 ) -> int:
-    """How many more may be sent now; `bucket` is full as of now, or None without a rate limit.
+    """Counts the requests that may be sent now.
 
-    While a destination is held, not even a probe may be.
+    `bucket` must be refilled as of `now`; None means no rate limit. Before `held_until`
+    (`Retry-After`) not even a probe is sent.
     """
     if held_until is not None and now < held_until:
         return 0
     if breaker.probe_at is not None and now < breaker.probe_at:
         return 0
-    limit = widest if breaker.window is None else min(widest, breaker.window)
+    limit = max_concurrency if breaker.window is None else min(max_concurrency, breaker.window)
     free = max(0, limit - in_flight)
     return free if bucket is None else min(free, max(0, floor(bucket.tokens)))

@@ -1,4 +1,4 @@
-"""Limits a rate by a token bucket: arithmetic."""
+"""Limits the rate of requests to a destination with a token bucket."""
 
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -6,20 +6,23 @@ from datetime import datetime
 
 @dataclass(frozen=True, slots=True)
 class TokenBucket:
-    """A token bucket: a second's worth of sending may be saved up, and one at least."""
+    """Holds `tokens` as of `at`, refilled with `rate` tokens a second.
+
+    Its capacity is one second's worth, and never less than one token.
+    """
 
     rate: float
     tokens: float
     at: datetime | None
 
-    def filled(self, *, now: datetime) -> "TokenBucket":
-        most = max(1.0, self.rate)
+    def refilled(self, *, now: datetime) -> "TokenBucket":
+        capacity = max(1.0, self.rate)
         if self.at is None:
-            return TokenBucket(self.rate, most, now)
+            return TokenBucket(self.rate, capacity, now)
         earned = max(0.0, (now - self.at).total_seconds()) * self.rate
-        return TokenBucket(self.rate, min(most, self.tokens + earned), now)
+        return TokenBucket(self.rate, min(capacity, self.tokens + earned), now)
 
-    def taken(self, count: int) -> "TokenBucket":
+    def spent(self, count: int) -> "TokenBucket":
         return replace(self, tokens=self.tokens - count)
 
     @property

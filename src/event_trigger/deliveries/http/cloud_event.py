@@ -1,17 +1,17 @@
-"""The body of a delivery: CloudEvents 1.0 in the JSON format, the same bytes at every attempt."""
+"""Writes the body of a delivery: a CloudEvent 1.0 in JSON, the same bytes in every attempt."""
 
 import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-MEDIA_TYPE = "application/cloudevents+json"
+CLOUD_EVENT_MEDIA_TYPE = "application/cloudevents+json"
 
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
 @dataclass(frozen=True, slots=True)
 class CloudEvent:
-    """What a body says; `payload` is JSON text, which goes out as it came in."""
+    """The content of a body; `payload` is JSON text and is sent exactly as it was stored."""
 
     id: str
     source: str
@@ -29,14 +29,14 @@ class CloudEvent:
             "id": self.id,
             "source": self.source,
             "type": f"event_trigger.{self.type}",
-            "time": _written(self.time),
+            "time": _rfc3339(self.time),
             "datacontenttype": "application/json",
             "istest": self.is_test,
         }
         if self.trigger_name is not None:
             attributes["triggername"] = self.trigger_name
         if self.scheduled_for is not None:
-            attributes["scheduledfor"] = _written(self.scheduled_for)
+            attributes["scheduledfor"] = _rfc3339(self.scheduled_for)
         if self.replay_of is not None:
             attributes["replayof"] = str(self.replay_of)
         envelope = _encode(attributes)
@@ -44,9 +44,9 @@ class CloudEvent:
 
 
 def source_of(kind: str, id_: int, *, installation: str, public_url: str | None) -> str:
-    """Names a `trigger` or a `destination` so that no other installation has the same name for one.
+    """Names a `trigger` or a `destination` uniquely among all installations.
 
-    Without an installation it is a path, as in deliveries that a version without them began.
+    Without an installation it is a path: so began deliveries of versions that had none.
     """
     if not installation:
         return f"/{kind}s/{id_}"
@@ -55,5 +55,5 @@ def source_of(kind: str, id_: int, *, installation: str, public_url: str | None)
     return f"urn:event-trigger:{installation}:{kind}:{id_}"
 
 
-def _written(instant: datetime) -> str:
+def _rfc3339(instant: datetime) -> str:
     return instant.astimezone(UTC).isoformat().replace("+00:00", "Z")

@@ -1,4 +1,4 @@
-"""When a failed attempt is made again: the schedule as data, and what a receiver asks for."""
+"""A failed attempt is retried by the schedule, and not before `Retry-After`."""
 
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from event_trigger.deliveries.backoff import (
-    HELD_FREE_FOR,
+from event_trigger.deliveries.attempt import (
+    HOLDS_FREE_FOR,
     JITTER,
     backoff,
     parse_retry_after,
@@ -67,7 +67,7 @@ def test_without_a_schedule_there_is_one_attempt() -> None:
         ("Fri, 99 Dec 2026 23:59:59 GMT", None),
     ],
 )
-def test_what_a_receiver_asks_for_is_read_in_both_forms(value: str, wait: timedelta | None) -> None:
+def test_retry_after_is_read_in_both_forms(value: str, wait: timedelta | None) -> None:
     assert parse_retry_after(value, now=NOW) == wait
 
 
@@ -85,5 +85,5 @@ def test_a_pause_is_as_long_as_was_asked_for_and_free_for_a_day(seconds: int) ->
         assert wait >= asked
         age, attempts = age + wait, attempts + 1
 
-    assert age >= HELD_FREE_FOR == DAY
+    assert age >= HOLDS_FREE_FOR == DAY
     assert attempts <= 120  # also when a second is asked for each time

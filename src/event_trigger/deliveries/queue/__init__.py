@@ -1,0 +1,1 @@
+"""All SQL of the delivery queue: `deliveries` writes that table, `destinations` the receivers'."""

@@ -1,0 +1,248 @@
+"""Finds destinations with queued deliveries, locks them, and saves their breakers and buckets."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
+
+from sqlalchemy import TextClause, select, text
+from sqlalchemy.engine import Row
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from event_trigger.db.shards import ACROSS_SHARDS
+from event_trigger.destinations.circuit_breaker import CircuitBreaker, free_slots
+from event_trigger.destinations.token_bucket import TokenBucket
+from event_trigger.models import Destination, DisabledReason
+
+# skips from one destination to the next (a loose index scan): one probe of the index for each,
+# however long their queues are
+_QUEUED = """
+    WITH RECURSIVE queued AS (
+        (SELECT shard, destination_id FROM deliveries WHERE {within} next_attempt_at IS NOT NULL
+        ORDER BY shard, destination_id LIMIT 1)
+        UNION ALL
+        SELECT following.shard, following.destination_id
+        FROM queued CROSS JOIN LATERAL (
+            SELECT shard, destination_id FROM deliveries
+            WHERE {within} next_attempt_at IS NOT NULL
+                AND (shard, destination_id) > (queued.shard, queued.destination_id)
+            ORDER BY shard, destination_id LIMIT 1
+        ) AS following
+    )
+"""
+_FIRST_DUE = """
+    SELECT queued.shard, destinations.owner_id, queued.destination_id, first.payload_size,
+        CAST(extract(epoch FROM GREATEST(first.at, destinations.probe_at, destinations.held_until)
+            - clock_timestamp()) AS float8)
+    FROM queued
+    JOIN destinations ON destinations.shard = {shard}
+        AND destinations.id = queued.destination_id AND destinations.disabled_reason IS NULL
+    CROSS JOIN LATERAL (
+        SELECT next_attempt_at AS at, payload_size FROM deliveries
+        WHERE deliveries.shard = {shard}
+            AND deliveries.destination_id = queued.destination_id AND next_attempt_at IS NOT NULL
+        ORDER BY next_attempt_at LIMIT 1
+    ) AS first
+"""
+_EXPIRED = """
+    SELECT queued.shard, queued.destination_id FROM queued WHERE EXISTS (
+        SELECT FROM deliveries
+        WHERE deliveries.shard = {shard}
+            AND deliveries.destination_id = queued.destination_id
+            AND next_attempt_at < now() - CAST(:after AS interval)
+    )
+"""
+# now() is written where an index must serve, which clock_timestamp() cannot
+_LOCK_DESTINATIONS = """
+    SELECT id, owner_id, url, timeout, rate_limit, max_concurrency, sealed, key_id,
+        deleted_at, failures, "window", probe_at, held_until, tokens, tokens_at,
+        clock_timestamp(), leases.in_flight, leases.expired
+    FROM destinations CROSS JOIN LATERAL (
+        SELECT count(*) FILTER (WHERE leased_until > now()) AS in_flight,
+            count(*) FILTER (WHERE leased_until <= now()) AS expired
+        FROM deliveries
+        WHERE deliveries.shard = :shard AND deliveries.destination_id = destinations.id
+            AND leased_until IS NOT NULL
+    ) AS leases
+    WHERE shard = :shard AND id = ANY (CAST(:ids AS bigint[])) {condition}
+    ORDER BY id
+    FOR NO KEY UPDATE OF destinations
+"""
+_LOCK_ALL = text(_LOCK_DESTINATIONS.format(condition=""))
+_LOCK_UNLOCKED = text(
+    _LOCK_DESTINATIONS.format(condition="AND disabled_reason IS NULL") + "SKIP LOCKED"
+)
+_LIST_UNHEALTHY = text("""
+    SELECT id FROM destinations WHERE shard = :shard AND id = ANY (CAST(:ids AS bigint[]))
+        AND (failures > 0 OR "window" IS NOT NULL)
+""")
+_SAVE_BREAKERS = text("""
+    UPDATE destinations SET failures = saved.failures, "window" = saved.window,
+        probe_at = saved.probe_at, held_until = saved.held_until,
+        disabled_reason = coalesce(destinations.disabled_reason, saved.disabled_reason)
+    FROM unnest(
+        CAST(:ids AS bigint[]), CAST(:failures AS bigint[]), CAST(:windows AS bigint[]),
+        CAST(:probe_ats AS timestamptz[]), CAST(:held_untils AS timestamptz[]),
+        CAST(:disabled_reasons AS text[])
+    ) AS saved (id, failures, "window", probe_at, held_until, disabled_reason)
+    WHERE destinations.shard = :shard AND destinations.id = saved.id
+""")
+_SAVE_BUCKETS = text("""
+    UPDATE destinations SET tokens = saved.tokens, tokens_at = saved.tokens_at
+    FROM unnest(
+        CAST(:ids AS bigint[]), CAST(:tokens AS float8[]), CAST(:tokens_ats AS timestamptz[])
+    ) AS saved (id, tokens, tokens_at)
+    WHERE destinations.shard = :shard AND destinations.id = saved.id
+""")
+
+
+@dataclass(frozen=True, slots=True)
+class _ShardedQuery:
+    """One query in two forms: on one server for all shards, in a Citus cluster for one shard."""
+
+    all_shards: TextClause
+    one_shard: TextClause
+
+    @classmethod
+    def of(cls, query: str) -> "_ShardedQuery":
+        return cls(
+            text((_QUEUED + query).format(within="", shard="queued.shard")),
+            text((_QUEUED + query).format(within="shard = :shard AND", shard=":shard")),
+        )
+
+
+_LIST_QUEUED = _ShardedQuery.of(_FIRST_DUE)
+_LIST_EXPIRED = _ShardedQuery.of(_EXPIRED)
+
+
+class QueuedDestination(NamedTuple):
+    """A destination with queued deliveries: `first_size` is the payload size of the first, in
+    bytes, and `due_in` the seconds until it may be sent; not positive when it is due."""
+
+    shard: int
+    owner_id: int
+    destination_id: int
+    first_size: int
+    due_in: float
+
+
+class LockedDestination(NamedTuple):
+    """A destination whose row is locked until the end of the transaction.
+
+    `now` is the database's clock. `in_flight` counts its valid leases, `expired_leases` those of
+    processes that died.
+    """
+
+    id: int
+    owner_id: int
+    url: str
+    timeout: float
+    rate_limit: float | None
+    max_concurrency: int
+    sealed: bytes
+    key_id: str
+    deleted_at: datetime | None
+    failures: int
+    window: int | None
+    probe_at: datetime | None
+    held_until: datetime | None
+    tokens: float
+    tokens_at: datetime | None
+    now: datetime
+    in_flight: int
+    expired_leases: int
+
+    @property
+    def breaker(self) -> CircuitBreaker:
+        return CircuitBreaker(self.failures, self.window, self.probe_at)
+
+    @property
+    def bucket(self) -> TokenBucket | None:
+        """The bucket of its rate limit, refilled as of `now`; None without a rate limit."""
+        if self.rate_limit is None:
+            return None
+        return TokenBucket(self.rate_limit, self.tokens, self.tokens_at).refilled(now=self.now)
+
+    @property
+    def free_slots(self) -> int:
+        """Counts the deliveries that may be claimed for it now."""
+        return free_slots(
+            self.breaker,
+            self.bucket,
+            max_concurrency=self.max_concurrency,
+            in_flight=self.in_flight,
+            held_until=self.held_until,
+            now=self.now,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class DestinationHealth:
+    """The state of a destination after some attempts; with `disabled_reason` it gets disabled."""
+
+    destination_id: int
+    breaker: CircuitBreaker
+    held_until: datetime | None
+    disabled_reason: DisabledReason | None
+
+
+@dataclass(frozen=True)
+class QueueDestinations:
+    session: AsyncSession
+    in_cluster: bool = False
+
+    async def list_queued(self) -> list[QueuedDestination]:
+        """Lists every enabled destination with queued deliveries, due now or later."""
+        return [*map(QueuedDestination._make, await self._run(_LIST_QUEUED, {}))]
+
+    async def list_expired(self, after: timedelta) -> list[tuple[int, int]]:
+        """Lists (shard, destination id) wherever a delivery has been due for longer than that."""
+        rows = await self._run(_LIST_EXPIRED, {"after": after})
+        return [(row.shard, row.destination_id) for row in rows]
+
+    async def _run(self, query: _ShardedQuery, values: dict[str, Any]) -> list[Row[Any]]:
+        if not self.in_cluster:
+            options = {ACROSS_SHARDS: "one server"}
+            found = await self.session.execute(query.all_shards, values, execution_options=options)
+            return [*found]
+        rows: list[Row[Any]] = []
+        shards = select(Destination.shard).distinct()
+        options = {ACROSS_SHARDS: "due shards"}
+        for shard in (await self.session.scalars(shards, execution_options=options)).all():
+            rows += await self.session.execute(query.one_shard, {**values, "shard": shard})
+        return rows
+
+    async def lock(self, shard: int, ids: Sequence[int], *, wait: bool) -> list[LockedDestination]:
+        """Locks destinations in the order of their ids, and counts their leases.
+
+        Without `wait`, skips the disabled ones and those that another transaction has locked.
+        """
+        statement = _LOCK_ALL if wait else _LOCK_UNLOCKED
+        rows = await self.session.execute(statement, {"shard": shard, "ids": list(ids)})
+        return [*map(LockedDestination._make, rows)]
+
+    async def list_unhealthy(self, shard: int, ids: Sequence[int]) -> set[int]:
+        """Gives the ids of those whose breaker has failures or a window: a success changes it."""
+        return {*await self.session.scalars(_LIST_UNHEALTHY, {"shard": shard, "ids": ids})}
+
+    async def save_breakers(self, shard: int, health: Sequence[DestinationHealth]) -> None:
+        saved = {
+            "shard": shard,
+            "ids": [one.destination_id for one in health],
+            "failures": [one.breaker.failures for one in health],
+            "windows": [one.breaker.window for one in health],
+            "probe_ats": [one.breaker.probe_at for one in health],
+            "held_untils": [one.held_until for one in health],
+            "disabled_reasons": [one.disabled_reason for one in health],
+        }
+        await self.session.execute(_SAVE_BREAKERS, saved)
+
+    async def save_buckets(self, shard: int, buckets: Sequence[tuple[int, TokenBucket]]) -> None:
+        """Saves buckets by their destinations' ids."""
+        saved = {
+            "shard": shard,
+            "ids": [destination_id for destination_id, _ in buckets],
+            "tokens": [bucket.tokens for _, bucket in buckets],
+            "tokens_ats": [bucket.at for _, bucket in buckets],
+        }
+        await self.session.execute(_SAVE_BUCKETS, saved)
