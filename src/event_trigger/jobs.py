@@ -219,7 +219,7 @@ class Jobs:
         await retain_deliveries(self._sessions, self._settings.keep_for)
 
     async def _count_backlog(self) -> None:
-        await self._backlog.settle()
+        await self._backlog.update()
 
     async def _end_stalled(self) -> None:
         async with self._sessions.begin() as session:

@@ -1,4 +1,4 @@
-"""What was given up can be sent again, one by one or all of a span, and an event repeated."""
+"""Exhausted deliveries can be sent again, singly or all of a span; events can be replayed."""
 
 from collections.abc import AsyncIterator
 from datetime import timedelta
@@ -27,14 +27,14 @@ ALL = {"since": "2020-01-01T00:00:00Z", "until": "2100-01-01T00:00:00Z"}
 
 @pytest.fixture
 async def service(database_url: str) -> AsyncIterator[Service]:
-    """One that tries once only, so that a failure is soon exhausted."""
+    """A service that tries once only, so that a failure is soon exhausted."""
     async with running_service(database_url, retry_after=(), **ALLOW_LOOPBACK) as running:
         yield running
 
 
 @pytest.fixture
 async def exhausted(ada: httpx.AsyncClient, receiver: Receiver) -> list[dict[str, Any]]:
-    """Three deliveries that were given up; from now on the receiver is well."""
+    """Three exhausted deliveries; from now on the receiver answers with success."""
     receiver.answers["/hook"] = 500
     made = await make_destination(ada, receiver.url + "/hook")
     trigger = await make_api(ada, destinations=[made["id"]])
@@ -60,7 +60,7 @@ async def test_one_delivery_is_sent_again_under_the_same_id(
     assert [one["number"] for one in done["attempts"]] == [1, 2]
 
 
-async def test_what_was_delivered_can_be_sent_again(
+async def test_a_delivered_delivery_can_be_sent_again(
     ada: httpx.AsyncClient, receiver: Receiver
 ) -> None:
     made = await make_destination(ada, receiver.url + "/hook")
@@ -115,7 +115,7 @@ async def test_a_span_must_have_an_order(
     assert places_of(await ada.post(path, json={"since": ALL["since"]})) == ["#/until"]
 
 
-async def test_what_is_under_way_is_not_sent_twice(
+async def test_a_delivery_under_way_is_not_sent_twice(
     ada: httpx.AsyncClient, receiver: Receiver
 ) -> None:
     async def look(_: web.Request) -> web.StreamResponse:
@@ -195,7 +195,7 @@ async def test_finished_deliveries_are_purged_when_they_are_past_keeping(
     engine = create_engine(service.database_url)
 
     async def after(age: timedelta) -> dict[int, str]:
-        """What a sweep leaves of all deliveries, once they are as old as that."""
+        """The deliveries that are left after a sweep, once all are as old as that."""
         await database.execute(
             "UPDATE deliveries SET next_attempt_at = next_attempt_at - $1::interval,"
             " finished_at = now() - $1::interval + (finished_at - finished_at)",

@@ -8,7 +8,7 @@ from event_trigger.deliveries.payloads.backlog import BacklogCount
 
 async def count_backlogs(database_url: str, *, most_bytes: int = 0) -> None:
     engine = create_engine(database_url)
-    await BacklogCount(create_sessions(engine), most_bytes=most_bytes).settle()
+    await BacklogCount(create_sessions(engine), most_bytes=most_bytes).update()
     await engine.dispose()
 
 

@@ -1,4 +1,4 @@
-"""Stores deliveries in the transaction that stores their events: both are there, or neither."""
+"""Stores deliveries in the transaction that stores their events: both exist, or neither does."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,8 +12,8 @@ from event_trigger.db.notify import DELIVERIES_CHANGED, notify
 from event_trigger.db.shards import ACROSS_SHARDS
 from event_trigger.models import DeliveryError, DeliveryStatus
 
-# a payload is measured once for its event, however many destinations there are
-_FIRED = """
+# a payload is measured once for its event, not once for each destination
+_FIRED_EVENTS = """
     SELECT events.shard, events.owner_id, events.trigger_id, triggers.name AS trigger_name,
         triggers.destination_ids, events.id, events.type, events.triggered_at,
         events.scheduled_for, events.is_test, events.replay_of, events.hops, events.payload,
@@ -27,7 +27,7 @@ _FIRED = """
     WHERE events.shard = :shard AND events.id = ANY (CAST(:event_ids AS bigint[]))
         AND events.triggered_at >= :first_at AND events.triggered_at <= :last_at
 """
-_IS_ITS_DESTINATION = """
+_IS_TRIGGERS_DESTINATION = """
     destinations.shard = :shard AND destinations.id = ANY (fired.destination_ids)
         AND destinations.owner_id = fired.owner_id AND destinations.deleted_at IS NULL
 """
@@ -36,7 +36,7 @@ _INSERT_PAYLOADS = f"""
     SELECT fired.shard, fired.id, fired.owner_id, fired.payload_size, fired.payload
     FROM {{fired}} AS fired
     WHERE fired.payload_size > 0 AND NOT fired.is_full
-        AND EXISTS (SELECT FROM destinations WHERE {_IS_ITS_DESTINATION})
+        AND EXISTS (SELECT FROM destinations WHERE {_IS_TRIGGERS_DESTINATION})
 """  # noqa: S608
 _INSERT_DELIVERIES = f"""
     INSERT INTO deliveries
@@ -50,22 +50,22 @@ _INSERT_DELIVERIES = f"""
         END,
         CASE WHEN NOT fired.is_full THEN now() END, CASE WHEN fired.is_full THEN now() END,
         CASE WHEN fired.is_full THEN '{DeliveryError.BACKLOG_FULL}' END
-    FROM {{fired}} AS fired JOIN destinations ON {_IS_ITS_DESTINATION}
+    FROM {{fired}} AS fired JOIN destinations ON {_IS_TRIGGERS_DESTINATION}
     ORDER BY fired.id
 """  # noqa: S608
 _STORE_ALL = text(f"""
-    WITH fired AS MATERIALIZED ({_FIRED}),
+    WITH fired AS MATERIALIZED ({_FIRED_EVENTS}),
     payloads AS ({_INSERT_PAYLOADS.format(fired="fired")}),
     stored AS ({_INSERT_DELIVERIES.format(fired="fired")} RETURNING 1)
     SELECT count(pg_notify('{DELIVERIES_CHANGED}', '')) FROM (SELECT FROM stored LIMIT 1) AS news
 """)  # noqa: S608
-_STORE_PAYLOADS = text(_INSERT_PAYLOADS.format(fired=f"({_FIRED})"))
-_STORE_DELIVERIES = text(_INSERT_DELIVERIES.format(fired=f"({_FIRED})"))
+_STORE_PAYLOADS = text(_INSERT_PAYLOADS.format(fired=f"({_FIRED_EVENTS})"))
+_STORE_DELIVERIES = text(_INSERT_DELIVERIES.format(fired=f"({_FIRED_EVENTS})"))
 
 
 @dataclass(frozen=True, slots=True)
 class StoredEvent:
-    """An event that this transaction has stored."""
+    """The primary key of an event that this transaction has stored."""
 
     id: int
     triggered_at: datetime
@@ -74,10 +74,10 @@ class StoredEvent:
 async def store_deliveries(
     session: AsyncSession, shard: int, events: Sequence[StoredEvent]
 ) -> None:
-    """One delivery for each event and each destination that its trigger names.
+    """Stores a delivery for each event and destination of its trigger, and notifies the workers.
 
-    The payload is stored once for all of them. An owner whose backlog is full gets deliveries that
-    are given up already, and no payload. In a cluster of Citus it takes three statements.
+    Stores the payload once for all of them. For an owner whose backlog is full, stores exhausted
+    deliveries and no payload. One statement does it on one server; a Citus cluster needs three.
     """
     values = {
         "shard": shard,

@@ -1,4 +1,4 @@
-"""Sending again: one delivery, or all that a destination has missed, at a pace it can take."""
+"""Sends deliveries again: a single one, or all exhausted ones of a destination, at a pace."""
 
 from collections.abc import Sequence
 from datetime import timedelta
@@ -17,14 +17,14 @@ from event_trigger.destinations.repository import Destinations
 from event_trigger.errors import Conflict, Invalid, NotFound
 from event_trigger.models import Delivery, DeliveryStatus
 
-_PACE = timedelta(milliseconds=20)  # new events come in between
-_BATCH = 5_000
-_RESTORED_AT_ONCE = 32 * 1024 * 1024  # bytes of payloads that a transaction stores again
+_PACE = timedelta(milliseconds=20)  # between two deliveries: new events come in between
+_REDELIVERY_BATCH = 5_000
+_MOST_RESTORED_BYTES = 32 * 1024 * 1024  # of payloads, in one transaction
 
 
-class UnderWay(Conflict):
+class AttemptUnderWay(Conflict):
     slug, title = "attempt-under-way", "An attempt is under way"
-    default_detail = "An attempt of this delivery is under way. Look at it again in a moment."
+    default_detail = "An attempt of this delivery is under way. Try again in a moment."
 
 
 class DestinationGone(Conflict):
@@ -41,17 +41,18 @@ class PayloadGone(Conflict):
 
 
 class BacklogFull(Conflict):
-    slug, title = "backlog-full", "Too much waits to be delivered"
+    slug, title = "backlog-full", "The backlog is full"
     default_detail = (
-        "The payload of this delivery would have to be stored again, and more than"
-        " EVENT_TRIGGER_MAX_BACKLOG_BYTES waits to be delivered already. Try again when less does."
+        "The payload of this delivery would have to be stored again, but your undelivered payloads"
+        " already exceed EVENT_TRIGGER_MAX_BACKLOG_BYTES. Try again when the backlog is smaller."
     )
 
 
 async def redeliver(session: AsyncSession, key: OwnedId, *, hops: int) -> Delivery:
-    """Begins a new round of attempts now, whatever came of the last one.
+    """Starts a new round of attempts now, whether or not the last one succeeded.
 
-    `hops` deliveries have led to this, if a delivery asks for it: then this one counts on.
+    `hops` is the request's count of hops, so that a loop of redeliveries ends too. Raises NotFound,
+    DestinationGone, AttemptUnderWay, PayloadGone or BacklogFull.
     """
     delivery = await Deliveries(session).get_locked(key)
     if delivery is None:
@@ -61,7 +62,7 @@ async def redeliver(session: AsyncSession, key: OwnedId, *, hops: int) -> Delive
         raise DestinationGone
     now = await database_now(session)
     if delivery.leased_until is not None and delivery.leased_until > now:
-        raise UnderWay(headers={"Retry-After": "1"})
+        raise AttemptUnderWay(headers={"Retry-After": "1"})
     await _keep_payload(session, key, delivery)
     delivery.status = DeliveryStatus.PENDING
     delivery.tries = 0
@@ -75,11 +76,11 @@ async def redeliver(session: AsyncSession, key: OwnedId, *, hops: int) -> Delive
 
 
 async def _keep_payload(session: AsyncSession, key: OwnedId, delivery: Delivery) -> None:
-    """Sees to it that the payload is stored, and stays; raises PayloadGone or BacklogFull."""
+    """Locks the payload or stores it again; raises PayloadGone or BacklogFull."""
     payloads = Payloads(session)
     if delivery.payload_size == 0 or await payloads.lock(key.shard, [delivery.event_id], wait=True):
         return
-    if await Deliveries(session).has_its_own_payload(key):
+    if await Deliveries(session).has_own_payload(key):
         return
     if await payloads.is_full(key.owner_id):
         raise BacklogFull
@@ -88,14 +89,14 @@ async def _keep_payload(session: AsyncSession, key: OwnedId, delivery: Delivery)
 
 
 async def redeliver_exhausted(sessions: Sessions, key: OwnedId, wanted: Redelivery) -> int:
-    """Gives how many; half of the destination's rate is left for what is new.
+    """Queues exhausted deliveries of a span again, in batches; gives their number.
 
-    However many there are, no transaction is long; what fails again meanwhile is not taken twice.
-    Those whose payload would have to be stored again are left as they are if it is gone, or once
-    the owner's backlog is full.
+    They take half of the destination's rate limit, and leave the rest for new events. A delivery
+    that fails again during the call is not queued twice. A delivery whose payload is not stored
+    any more stays exhausted if its event is gone too, or if the owner's backlog is full.
     """
     if wanted.until <= wanted.since:
-        raise Invalid.at(["until"], "The end must come after the beginning.")
+        raise Invalid.at(["until"], "`until` must be later than `since`.")
     async with sessions() as session:
         destination = await Destinations(session).get(key)
         start = await database_now(session)
@@ -113,27 +114,27 @@ async def redeliver_exhausted(sessions: Sessions, key: OwnedId, wanted: Redelive
                 until=wanted.until,
                 before=start,
                 after=last,
-                limit=_BATCH,
+                limit=_REDELIVERY_BATCH,
             )
-            some = _few_to_restore(chosen)
-            ids = await _list_sendable(session, key, some)
+            batch = _limit_restored(chosen)
+            ids = await _list_sendable(session, key, batch)
             if ids:
                 first_at = start + count * pace
                 await Deliveries(session).redeliver(key.shard, ids, start=first_at, pace=pace)
                 await notify(session, DELIVERIES_CHANGED)
                 await record(session, "destination", key.id, after={"redelivered": len(ids)})
         count += len(ids)
-        if len(some) == len(chosen) < _BATCH:
+        if len(batch) == len(chosen) < _REDELIVERY_BATCH:
             return count
-        last = some[-1]
+        last = batch[-1]
 
 
-def _few_to_restore(chosen: Sequence[Exhausted]) -> Sequence[Exhausted]:
-    """As many as need no more stored again than a transaction should; one at least."""
+def _limit_restored(chosen: Sequence[Exhausted]) -> Sequence[Exhausted]:
+    """Cuts the list off where more bytes of payloads would be restored than a transaction may."""
     size = 0
     for place, one in enumerate(chosen):
         size += 0 if one.is_stored else one.payload_size
-        if size > _RESTORED_AT_ONCE and place > 0:
+        if size > _MOST_RESTORED_BYTES and place > 0:
             return chosen[:place]
     return chosen
 
@@ -141,7 +142,7 @@ def _few_to_restore(chosen: Sequence[Exhausted]) -> Sequence[Exhausted]:
 async def _list_sendable(
     session: AsyncSession, key: OwnedId, chosen: Sequence[Exhausted]
 ) -> list[int]:
-    """The ids of those whose payload is stored, or could be stored again."""
+    """Gives the ids of those whose payload is stored, or was stored again now."""
     payloads, restored = Payloads(session), set[int]()
     missing = {one.event_id: one.triggered_at for one in chosen if not one.is_stored}
     if missing and not await payloads.is_full(key.owner_id):

@@ -1,4 +1,4 @@
-"""Deliveries in the database, as they are read and sent again."""
+"""Reads deliveries and their attempts, and queues exhausted deliveries again."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -33,11 +33,11 @@ from event_trigger.models import (
 )
 
 _ATTEMPTS_SHOWN = 1000
-# statuses are written out, because a partial index serves only what is known when planning
+# the status is a literal: a partial index serves only a condition that is known when planning
 _CHOOSE_EXHAUSTED = text("""
     WITH chosen AS MATERIALIZED (
         SELECT id, event_id, triggered_at, payload_size,
-            payload IS NOT NULL OR payload_size = 0 AS has_its_own
+            payload IS NOT NULL OR payload_size = 0 AS has_own
         FROM deliveries
         WHERE shard = :shard AND destination_id = :destination_id AND owner_id = :owner_id
             AND status = 'exhausted' AND triggered_at >= :since AND triggered_at < :until
@@ -46,7 +46,7 @@ _CHOOSE_EXHAUSTED = text("""
         ORDER BY triggered_at, id LIMIT :limit FOR UPDATE SKIP LOCKED
     )
     SELECT chosen.id, chosen.event_id, chosen.triggered_at, chosen.payload_size,
-        has_its_own OR stored.event_id IS NOT NULL
+        has_own OR stored.event_id IS NOT NULL
     FROM chosen LEFT JOIN delivery_payloads AS stored
         ON stored.shard = :shard AND stored.event_id = chosen.event_id
     ORDER BY chosen.triggered_at, chosen.id
@@ -59,13 +59,13 @@ _REDELIVER = text("""
     FROM unnest(CAST(:ids AS bigint[])) WITH ORDINALITY AS chosen (id, place)
     WHERE deliveries.shard = :shard AND deliveries.id = chosen.id
 """)
-_HAS_ITS_OWN_PAYLOAD = text("""
+_HAS_OWN_PAYLOAD = text("""
     SELECT payload IS NOT NULL FROM deliveries WHERE shard = :shard AND id = :id
 """)
 
 
 class Exhausted(NamedTuple):
-    """A delivery that was given up, whose row is locked; whether its payload is stored."""
+    """An exhausted delivery whose row is locked; `is_stored` says whether its payload is."""
 
     id: int
     event_id: int
@@ -83,8 +83,8 @@ class DeliveryFilter:
     trigger_ids: Collection[int] | None = None
 
 
-# a payload is up to 2 MiB, and shown nowhere
-_LISTED = Listed(Delivery, order="id DESC", left_out=("payload",))
+# a payload has up to 2 MiB, and no endpoint of deliveries shows it
+_LISTED_DELIVERIES = Listed(Delivery, order="id DESC", left_out=("payload",))
 _WITHOUT_PAYLOAD = defer(Delivery.payload, raiseload=True)
 
 
@@ -100,9 +100,10 @@ def _one(key: OwnedId) -> Select[Delivery]:
 def _listing(
     owner_id: int | None, wanted: DeliveryFilter, shard: int | None, before: int | None
 ) -> tuple[Newest[Delivery], dict[str, Any]]:
-    """The lanes are the statuses of what is asked for; an event has a few deliveries only.
+    """Builds the query of a page: one lane for each shard and status, unless for one event.
 
-    `shard` is where the deliveries are that an admin asks for, if there is one such shard.
+    An event has few deliveries, so they need no lanes. `shard` limits an admin's query, which has
+    no owner, to one shard; None means all.
     """
     conditions, values = asked(
         ("owner_id IS NOT DISTINCT FROM :owner_id", "owner_id", owner_id),
@@ -117,18 +118,18 @@ def _listing(
     where = EACH_SHARD if shard is None else ("shard = :shard",)
     if shard is not None:
         values["shard"] = shard
-    by = _sorted_by(owner_id, wanted)
+    by = _index_prefix(owner_id, wanted)
     if by is None:
         more, named = asked(("status = :status", "status", wanted.status))
-        return newest(_LISTED, where, (*conditions, *more, UP_TO_NEWEST)), values | named
+        return newest(_LISTED_DELIVERIES, where, (*conditions, *more, UP_TO_NEWEST)), values | named
     statuses = one_of(wanted.status, DeliveryStatus)
     begin = {name: f":{name}" for name in by}
     lanes = cross(where, [stretch(**begin, status=status) for status in statuses])
-    return newest(_LISTED, lanes, conditions, by=(*by, "status")), values
+    return newest(_LISTED_DELIVERIES, lanes, conditions, by=(*by, "status")), values
 
 
-def _sorted_by(owner_id: int | None, wanted: DeliveryFilter) -> tuple[str, ...] | None:
-    """With which columns the index begins that has the status behind them; None for no such one."""
+def _index_prefix(owner_id: int | None, wanted: DeliveryFilter) -> tuple[str, ...] | None:
+    """Gives the columns before `status` in the index that serves the filter; None for no index."""
     if wanted.event_id is not None:
         return None
     if wanted.trigger_id is not None:
@@ -156,7 +157,7 @@ class Deliveries:
         return (await self.session.scalars(statement)).one_or_none()
 
     async def get_owner(self, delivery_id: int) -> int | None:
-        """For admins, who may name anybody's: one probe of the key in each shard."""
+        """Finds the owner of any user's delivery, for admins: one index probe in each shard."""
         statement = select(Delivery.owner_id).where(
             Delivery.shard.in_(range(SHARDS)), Delivery.id == delivery_id
         )
@@ -165,13 +166,13 @@ class Deliveries:
         )
 
     async def has(self, owner_id: int | None, delivery_id: int) -> bool:
-        """Whether it is there: among the owner's, or anybody's if `owner_id` is None."""
+        """Whether the owner, or any user if `owner_id` is None, has this delivery."""
         if owner_id is None:
             return await self.get_owner(delivery_id) is not None
         return await self.get(OwnedId(owner_id, delivery_id)) is not None
 
     async def list_attempts(self, key: OwnedId) -> Sequence[DeliveryAttempt]:
-        """The newest attempts, in their order."""
+        """Lists the newest attempts, oldest first."""
         statement = (
             select(DeliveryAttempt)
             .where(DeliveryAttempt.shard == key.shard, DeliveryAttempt.delivery_id == key.id)
@@ -183,16 +184,16 @@ class Deliveries:
     async def list_page(
         self, owner_id: int | None, wanted: DeliveryFilter, *, before: int | None, limit: int
     ) -> Page[Delivery]:
-        """Newest first; everybody's if `owner_id` is None."""
+        """Lists deliveries newest first; those of all users if `owner_id` is None."""
         shard = None if owner_id is not None else await self._shard_of(wanted)
         statement, values = _listing(owner_id, wanted, shard, before)
         options = {} if owner_id is not None else {ACROSS_SHARDS: "admin reads"}
         return await fetch_newest(self.session, statement, values, limit=limit, options=options)
 
     async def _shard_of(self, wanted: DeliveryFilter) -> int | None:
-        """Where the deliveries are that an admin asks for, if they can be in one shard only.
+        """Gives the only shard that can hold an admin's wanted deliveries, or None for any shard.
 
-        That is 0 when there are none.
+        Gives 0 when there are no such deliveries.
         """
         for column, value in (
             (Delivery.event_id, wanted.event_id),
@@ -208,10 +209,10 @@ class Deliveries:
                 return found or 0
         return None
 
-    async def has_its_own_payload(self, key: OwnedId) -> bool:
+    async def has_own_payload(self, key: OwnedId) -> bool:
         """Whether a version before 0014 stored the payload in the delivery's row."""
         wanted = {"shard": key.shard, "id": key.id}
-        return bool(await self.session.scalar(_HAS_ITS_OWN_PAYLOAD, wanted))
+        return bool(await self.session.scalar(_HAS_OWN_PAYLOAD, wanted))
 
     async def choose_exhausted(
         self,
@@ -223,10 +224,9 @@ class Deliveries:
         after: Exhausted | None,
         limit: int,
     ) -> list[Exhausted]:
-        """Locks some of what was given up, oldest first, behind `after`.
+        """Locks exhausted deliveries, oldest event first, from behind `after`.
 
-        `since`, inclusive, and `until`, exclusive, are about when the events were fired; only
-        what was given up `before` an instant is taken.
+        Their events were fired in `[since, until)`, and they were exhausted `before` an instant.
         """
         wanted = {
             "shard": destination.shard,
@@ -244,7 +244,7 @@ class Deliveries:
     async def redeliver(
         self, shard: int, ids: Sequence[int], *, start: datetime, pace: timedelta
     ) -> None:
-        """Puts deliveries into the queue again, in this order, one each `pace`."""
+        """Queues deliveries again, in this order: the first at `start`, then one each `pace`."""
         wanted = {
             "shard": shard,
             "ids": ids,

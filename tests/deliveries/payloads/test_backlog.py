@@ -1,4 +1,4 @@
-"""What waits for an owner has a limit in bytes, beyond which deliveries are given up at once."""
+"""An owner's queued payloads have a limit in bytes; beyond it deliveries are given up at once."""
 
 from collections.abc import AsyncIterator
 from typing import Any
@@ -112,7 +112,7 @@ async def test_a_full_backlog_is_its_owners_alone(
     assert delivery["status"] == "delivered"
 
 
-async def test_what_is_scheduled_has_the_same_limit(ada: httpx.AsyncClient, crowd: Crowd) -> None:
+async def test_scheduled_events_have_the_same_limit(ada: httpx.AsyncClient, crowd: Crowd) -> None:
     details = {"interval": 1 / 60, "recurring": True}
     made = await ada.post(
         "/triggers",
@@ -150,7 +150,7 @@ async def test_when_less_waits_deliveries_go_on_and_those_given_up_can_be_sent_a
     assert await crowd.bytes() == 0
 
 
-async def test_what_was_given_up_is_not_stored_again_while_the_backlog_is_full(
+async def test_exhausted_deliveries_are_not_stored_again_while_the_backlog_is_full(
     ada: httpx.AsyncClient, crowd: Crowd, database: Any
 ) -> None:
     before = await payloads_of(database)
@@ -168,7 +168,7 @@ async def test_what_was_given_up_is_not_stored_again_while_the_backlog_is_full(
     assert (await read_delivery(ada, given_up["id"]))["error"] == "backlog_full"
 
 
-async def test_what_was_given_up_is_gone_with_its_event(
+async def test_an_exhausted_delivery_without_payload_is_gone_with_its_event(
     ada: httpx.AsyncClient, crowd: Crowd, database: Any
 ) -> None:
     await fire(ada, crowd.trigger)
@@ -184,7 +184,7 @@ async def test_what_was_given_up_is_gone_with_its_event(
     assert many.json() == {"count": 0}
 
 
-async def test_what_was_given_up_for_another_reason_is_kept_but_does_not_count(
+async def test_a_payload_of_other_exhausted_deliveries_is_kept_but_does_not_count(
     ada: httpx.AsyncClient, crowd: Crowd, database: Any
 ) -> None:
     kept = await payloads_of(database)
@@ -217,7 +217,7 @@ async def test_payloads_go_when_retention_has_purged_their_deliveries(
     assert await crowd.bytes() == 0
 
 
-async def test_the_count_is_exact_whoever_counts_and_how_often(
+async def test_the_count_is_exact_however_often_processes_count(
     ada: httpx.AsyncClient, crowd: Crowd, database: Any
 ) -> None:
     await ada.post(f"/destinations/{crowd.destinations[0]}/enable")

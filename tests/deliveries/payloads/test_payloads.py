@@ -34,7 +34,7 @@ PLANT = """
 
 @pytest.fixture
 async def service(database_url: str) -> AsyncIterator[Service]:
-    """One that tries once only, so that a failure is soon exhausted."""
+    """A service that tries once only, so that a failure is soon exhausted."""
     async with running_service(database_url, retry_after=(), **ALLOW_LOOPBACK) as running:
         yield running
 
@@ -119,7 +119,7 @@ async def received_by(receiver: Receiver) -> int:
     return len(receiver.received)
 
 
-async def test_what_was_given_up_keeps_its_payload_longer_than_its_event(
+async def test_an_exhausted_delivery_keeps_its_payload_longer_than_its_event(
     ada: httpx.AsyncClient, service: Service, receiver: Receiver, database: Any
 ) -> None:
     receiver.answers["/hook"] = 500
@@ -142,7 +142,7 @@ async def test_what_was_given_up_keeps_its_payload_longer_than_its_event(
     assert data_of(receiver) == [{"a": 1}] * 2
 
 
-async def test_what_has_arrived_is_not_sent_again_without_its_event(
+async def test_a_delivered_delivery_is_not_sent_again_without_its_event(
     ada: httpx.AsyncClient, service: Service, receiver: Receiver, database: Any
 ) -> None:
     made = await make_destination(ada, receiver.url + "/hook")
@@ -209,7 +209,7 @@ async def test_the_version_before_cannot_take_a_lease_without_knowing_the_payloa
 async def test_a_redelivery_that_comes_while_the_payload_goes_has_it(
     ada: httpx.AsyncClient, service: Service, receiver: Receiver, database: Any
 ) -> None:
-    """Whichever of both is first."""
+    """In either order."""
 
     async def look(_: web.Request) -> web.StreamResponse:
         return web.Response()

@@ -1,1 +1,1 @@
-"""Payloads on their way: each is stored once for its event, while a delivery needs it."""
+"""Stores the payload of an event once for all its deliveries, while one of them needs it."""

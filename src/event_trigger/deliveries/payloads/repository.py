@@ -1,4 +1,4 @@
-"""Payloads on their way: each is stored once for its event, for as long as a delivery needs it."""
+"""Reads and writes payloads, stored once for each event, and the sums of their bytes by owner."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,32 +11,32 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from event_trigger.db.shards import ACROSS_SHARDS
 from event_trigger.models import shard_of
 
-_LIST_NEW = text("""
+_LIST_NEW_PAYLOADS = text("""
     SELECT shard, event_id FROM delivery_payloads WHERE counted IS NULL
     ORDER BY shard, event_id LIMIT :limit
 """)
-_LIST_AFTER = text("""
+_LIST_PAYLOADS_AFTER = text("""
     SELECT shard, event_id FROM delivery_payloads
     WHERE (shard, event_id) > (CAST(:shard AS smallint), CAST(:event_id AS bigint))
     ORDER BY shard, event_id LIMIT :limit
 """)
-_LOOK = text("""
-    SELECT event_id, owner_id, payload_size, counted, coalesce(waits, false),
+_LIST_USES = text("""
+    SELECT event_id, owner_id, payload_size, counted, coalesce(is_queued, false),
         coalesce(is_needed, false)
     FROM delivery_payloads CROSS JOIN LATERAL (
-        SELECT bool_or(next_attempt_at IS NOT NULL) AS waits,
+        SELECT bool_or(next_attempt_at IS NOT NULL) AS is_queued,
             bool_or(status <> 'delivered') AS is_needed
         FROM deliveries
         WHERE deliveries.shard = :shard AND deliveries.event_id = delivery_payloads.event_id
     ) AS of_event
     WHERE shard = :shard AND event_id = ANY (CAST(:ids AS bigint[]))
 """)
-_LOCK = """
+_LOCK_PAYLOADS = """
     SELECT event_id FROM delivery_payloads
     WHERE shard = :shard AND event_id = ANY (CAST(:ids AS bigint[]))
     ORDER BY event_id FOR UPDATE
 """
-_LOCK_ALL, _LOCK_FREE = text(_LOCK), text(_LOCK + "SKIP LOCKED")
+_LOCK_OR_WAIT, _LOCK_OR_SKIP = text(_LOCK_PAYLOADS), text(_LOCK_PAYLOADS + "SKIP LOCKED")
 _DELETE = text("""
     DELETE FROM delivery_payloads
     WHERE shard = :shard AND event_id = ANY (CAST(:ids AS bigint[]))
@@ -45,18 +45,18 @@ _MARK = text("""
     UPDATE delivery_payloads SET counted = :counted
     WHERE shard = :shard AND event_id = ANY (CAST(:ids AS bigint[]))
 """)
-_ADD = text("""
+_ADD_TO_BACKLOGS = text("""
     INSERT INTO delivery_backlogs (shard, owner_id, bytes)
     SELECT CAST(:shard AS smallint), changed.owner_id, changed.bytes
     FROM unnest(CAST(:owner_ids AS bigint[]), CAST(:bytes AS bigint[])) AS changed (owner_id, bytes)
     ORDER BY changed.owner_id
     ON CONFLICT (shard, owner_id) DO UPDATE SET bytes = delivery_backlogs.bytes + excluded.bytes
 """)
-_JUDGE = text("""
+_MARK_FULL_BACKLOGS = text("""
     UPDATE delivery_backlogs SET is_full = NOT is_full
     WHERE is_full <> (bytes >= CAST(:most AS bigint) AND CAST(:most AS bigint) > 0)
 """)
-_FORGET = text("DELETE FROM delivery_backlogs WHERE bytes = 0")
+_DELETE_EMPTY_BACKLOGS = text("DELETE FROM delivery_backlogs WHERE bytes = 0")
 _RESTORE = text("""
     INSERT INTO delivery_payloads (shard, event_id, owner_id, payload_size, payload)
     SELECT events.shard, events.id, events.owner_id, octet_length(CAST(events.payload AS text)),
@@ -75,30 +75,35 @@ _IS_FULL = text("""
 
 
 class PayloadPosition(NamedTuple):
-    """A payload, in the order of the primary key."""
+    """The primary key of a payload, by which payloads are paged."""
 
     shard: int
     event_id: int
 
 
-class StoredPayload(NamedTuple):
-    """A payload and its use: some delivery waits to be sent, or may be sent again if asked."""
+class PayloadUse(NamedTuple):
+    """The use of a payload by its event's deliveries.
+
+    `is_queued`: one of them is not finished. `is_needed`: one of them was not delivered, and may
+    be sent again. `counted` says whether its bytes are in the owner's backlog; None for a new one.
+    """
 
     event_id: int
     owner_id: int
     size: int
     counted: bool | None
-    waits: bool
+    is_queued: bool
     is_needed: bool
 
     @property
-    def is_settled(self) -> bool:
-        return self.is_needed and self.counted is self.waits
+    def is_stale(self) -> bool:
+        """Whether its count is out of date, or it may be deleted."""
+        return not self.is_needed or self.counted is not self.is_queued
 
     @property
     def change(self) -> int:
-        """By how many bytes the owner's backlog changes when this is settled."""
-        return self.size * (int(self.waits) - int(bool(self.counted)))
+        """The bytes that the owner's backlog gains or loses when its count is updated."""
+        return self.size * (int(self.is_queued) - int(bool(self.counted)))
 
 
 @dataclass(frozen=True)
@@ -106,27 +111,29 @@ class Payloads:
     session: AsyncSession
 
     async def list_new(self, *, limit: int) -> list[PayloadPosition]:
-        """Those that nobody has looked at yet."""
+        """Lists payloads that have not been counted yet."""
         options = {ACROSS_SHARDS: "retention"}
-        rows = await self.session.execute(_LIST_NEW, {"limit": limit}, execution_options=options)
+        rows = await self.session.execute(
+            _LIST_NEW_PAYLOADS, {"limit": limit}, execution_options=options
+        )
         return [*map(PayloadPosition._make, rows)]
 
-    async def list_after(self, place: PayloadPosition, *, limit: int) -> list[PayloadPosition]:
-        wanted = {**place._asdict(), "limit": limit}
+    async def list_after(self, position: PayloadPosition, *, limit: int) -> list[PayloadPosition]:
+        wanted = {**position._asdict(), "limit": limit}
         options = {ACROSS_SHARDS: "retention"}
-        rows = await self.session.execute(_LIST_AFTER, wanted, execution_options=options)
+        rows = await self.session.execute(_LIST_PAYLOADS_AFTER, wanted, execution_options=options)
         return [*map(PayloadPosition._make, rows)]
 
-    async def look(self, shard: int, event_ids: Iterable[int]) -> list[StoredPayload]:
-        rows = await self.session.execute(_LOOK, {"shard": shard, "ids": [*event_ids]})
-        return [*map(StoredPayload._make, rows)]
+    async def list_uses(self, shard: int, event_ids: Iterable[int]) -> list[PayloadUse]:
+        rows = await self.session.execute(_LIST_USES, {"shard": shard, "ids": [*event_ids]})
+        return [*map(PayloadUse._make, rows)]
 
     async def lock(self, shard: int, event_ids: Iterable[int], *, wait: bool) -> Sequence[int]:
-        """Gives the events whose payload is there; it stays until the end of the transaction.
+        """Locks stored payloads until the end of the transaction, and gives their events.
 
-        Without `wait`, those in somebody else's hands are passed over.
+        Without `wait`, skips those that another transaction has locked.
         """
-        statement = _LOCK_ALL if wait else _LOCK_FREE
+        statement = _LOCK_OR_WAIT if wait else _LOCK_OR_SKIP
         wanted = {"shard": shard, "ids": [*event_ids]}
         return (await self.session.scalars(statement, wanted)).all()
 
@@ -138,18 +145,23 @@ class Payloads:
         await self.session.execute(_MARK, wanted)
 
     async def add_to_backlogs(self, shard: int, changes: Mapping[int, int]) -> None:
-        """Adds so many bytes to each owner's backlog."""
+        """Adds bytes, by owner, to the backlogs."""
         values = {"shard": shard, "owner_ids": [*changes], "bytes": [*changes.values()]}
-        await self.session.execute(_ADD, values)
+        await self.session.execute(_ADD_TO_BACKLOGS, values)
 
-    async def judge_backlogs(self, most: int) -> None:
-        """Says of each backlog whether it has reached so many bytes; 0 is no limit."""
+    async def mark_full_backlogs(self, most_bytes: int) -> None:
+        """Marks backlogs of `most_bytes` or more as full, and unmarks others; 0 is no limit."""
         options = {ACROSS_SHARDS: "retention"}
-        await self.session.execute(_JUDGE, {"most": most}, execution_options=options)
-        await self.session.execute(_FORGET, execution_options=options)
+        await self.session.execute(
+            _MARK_FULL_BACKLOGS, {"most": most_bytes}, execution_options=options
+        )
+        await self.session.execute(_DELETE_EMPTY_BACKLOGS, execution_options=options)
 
     async def restore(self, shard: int, events: Mapping[int, datetime]) -> set[int]:
-        """Stores the payloads of events, by id and `triggered_at`, again; gives those there are."""
+        """Stores payloads again from their events, given as id and `triggered_at`.
+
+        Gives the ids of the events that exist and have a payload.
+        """
         wanted = {
             "shard": shard,
             "ids": [*events],
