@@ -1,4 +1,4 @@
-"""A service that may call loopback and soon tries again, and a receiver there."""
+"""Runs a service that may call loopback and retries quickly, and a receiver there."""
 
 from collections.abc import AsyncIterator
 

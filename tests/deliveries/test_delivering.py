@@ -210,7 +210,7 @@ async def test_somebody_elses_delivery_looks_like_none(
     assert (await admin.get(f"/deliveries/{delivery['id']}")).json() == delivery
 
 
-async def test_deliveries_are_found_by_what_they_are_about(
+async def test_deliveries_are_filtered_by_event_trigger_and_destination(
     ada: httpx.AsyncClient, receiver: Receiver
 ) -> None:
     receiver.answers["/bad"] = 500

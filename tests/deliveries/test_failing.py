@@ -1,4 +1,4 @@
-"""What a receiver may do to us: each failure has a kind, and none holds up the others."""
+"""Each failure of a receiver has a kind, and none holds up other deliveries."""
 
 import asyncio
 import itertools
@@ -9,7 +9,7 @@ import pytest
 from aiohttp import web
 from svix.webhooks import Webhook
 
-from event_trigger.deliveries.http.connections import LONGEST_RESPONSE
+from event_trigger.deliveries.http.connections import LARGEST_RESPONSE_BYTES
 from tests.support.destinations import (
     fire,
     list_deliveries,
@@ -57,7 +57,7 @@ async def test_a_server_that_never_answers_is_a_failure_of_its_kind(
 
 
 @pytest.mark.parametrize(
-    ("serve", "least"), [(drip_headers, 0), (drip_body, 1), (flood, LONGEST_RESPONSE)]
+    ("serve", "least"), [(drip_headers, 0), (drip_body, 1), (flood, LARGEST_RESPONSE_BYTES)]
 )
 async def test_an_answer_is_read_to_2_kib_and_not_beyond_the_deadline(
     ada: httpx.AsyncClient, serve: Serve, least: int
@@ -66,7 +66,7 @@ async def test_an_answer_is_read_to_2_kib_and_not_beyond_the_deadline(
         attempt = await try_out(ada, url)
 
     assert (attempt["error"], attempt["status_code"]) == (None, 200)
-    assert least <= len(attempt["response"]) <= LONGEST_RESPONSE
+    assert least <= len(attempt["response"]) <= LARGEST_RESPONSE_BYTES
 
 
 async def test_a_body_that_nobody_reads_does_not_hold_the_sender(
@@ -123,9 +123,7 @@ async def test_no_cookie_is_kept_and_no_proxy_asked(
     assert all("cookie" not in one.headers for one in receiver.received)
 
 
-async def test_what_an_answer_says_is_kept_as_text(
-    ada: httpx.AsyncClient, receiver: Receiver
-) -> None:
+async def test_a_response_is_stored_as_text(ada: httpx.AsyncClient, receiver: Receiver) -> None:
     async def answer(_: web.Request) -> web.StreamResponse:
         return web.Response(status=200, body=b"ok \x00 \xff" + b"." * 5000)
 
@@ -140,7 +138,7 @@ async def test_what_an_answer_says_is_kept_as_text(
 
     said = delivery["attempts"][0]["response"]
     assert said.startswith("ok \ufffd \ufffd...")
-    assert len(said) <= LONGEST_RESPONSE
+    assert len(said) <= LARGEST_RESPONSE_BYTES
 
 
 async def test_a_failing_delivery_is_tried_again_and_then_exhausted(
@@ -293,7 +291,7 @@ async def test_no_more_are_sent_a_second_than_a_destination_allows(
     assert times[11] - times[0] >= 7 / 5 - 0.2
 
 
-async def test_a_deleted_destination_gives_up_what_was_on_its_way(
+async def test_deliveries_to_a_deleted_destination_are_given_up(
     ada: httpx.AsyncClient, receiver: Receiver
 ) -> None:
     made = await make_destination(ada, receiver.url + "/hook")
@@ -341,7 +339,7 @@ async def test_a_secret_whose_key_is_not_set_is_a_failure_in_words(
     Webhook(renewed.json()["secret"]).verify(sent.body, sent.headers)
 
 
-async def test_what_was_answered_while_the_database_was_away_is_recorded_when_it_is_back(
+async def test_an_outcome_is_recorded_when_the_database_is_back(
     database_url: str, receiver: Receiver
 ) -> None:
     asked, answer = asyncio.Event(), asyncio.Event()

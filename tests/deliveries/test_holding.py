@@ -1,4 +1,4 @@
-"""What an answer says of the destination: hold it, open its breaker, or nothing at all."""
+"""A response holds its destination, opens its breaker, or concerns the event alone."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
@@ -135,7 +135,7 @@ async def test_an_answer_about_the_destination_opens_its_breaker(
 async def answer_each_with(
     client: httpx.AsyncClient, receiver: Receiver, statuses: Sequence[int]
 ) -> tuple[list[dict[str, Any]], dict[int, dict[str, Any]]]:
-    """Two deliveries, each tried three times, to a destination for each of these statuses."""
+    """Makes two deliveries, each tried three times, to a destination for each of these statuses."""
     receiver.answers = {f"/{status}": status for status in statuses}
     made = [await make_destination(client, f"{receiver.url}/{status}") for status in statuses]
     trigger = await make_api(client, destinations=[one["id"] for one in made])

@@ -69,7 +69,7 @@ async def test_at_another_origin_neither_headers_nor_secrets_arrive(
     assert (back["headers"], back["secret"] == moved["secret"]) == ({}, False)
 
 
-async def test_what_is_on_its_way_arrives_at_the_new_origin_without_them(
+async def test_queued_deliveries_reach_the_new_origin_without_the_old_headers(
     ada: httpx.AsyncClient, receiver: Receiver
 ) -> None:
     made = await make_destination(ada, f"{receiver.url}/hook", headers=HEADERS)
@@ -126,7 +126,7 @@ async def test_at_the_same_origin_all_stays(ada: httpx.AsyncClient) -> None:
         assert (await read_destination(ada, other["id"]))["headers"] == {}
 
 
-async def test_what_a_receiver_echoes_is_shown_without_what_was_sent(
+async def test_sent_headers_are_masked_in_a_receivers_echo(
     service: Service, ada: httpx.AsyncClient, receiver: Receiver
 ) -> None:
     async def echo(request: web.Request) -> web.Response:

@@ -1,4 +1,4 @@
-"""Tries a destination out: one signed sample, now, and what was answered."""
+"""Tests a destination with one signed sample, and gives the attempt without storing it."""
 
 import time
 from collections import Counter
@@ -21,24 +21,24 @@ from event_trigger.destinations.signing_secrets import secrets_of
 from event_trigger.errors import NotFound, Problem
 from event_trigger.vault import Vault
 
-SAMPLE = '{"message":"This is a test of your destination."}'
-MOST_OF_ONE_OWNER = 4  # each may last as long as its destination's timeout
-_under_way: Counter[int] = Counter()  # in this process, by owner
+PING_PAYLOAD = '{"message":"This is a test of your destination."}'
+MOST_PINGS_OF_OWNER = 4  # at a time; each may last as long as its destination's timeout
+_pings_in_flight: Counter[int] = Counter()  # in this process, by owner
 
 
-class TooManySamples(Problem):
-    """Answers 429: one of the owner's trials has to end first."""
+class TooManyPings(Problem):
+    """Answers 429 until one of the owner's pings has ended."""
 
     status, slug, title = 429, "too-many-tests", "Too many tests"
-    default_detail = f"{MOST_OF_ONE_OWNER} tests are under way. Wait until one of them has ended."
+    default_detail = f"{MOST_PINGS_OF_OWNER} tests are under way. Wait until one of them has ended."
 
     def __init__(self) -> None:
         super().__init__(headers={"Retry-After": "1"})
 
 
 @dataclass(frozen=True, slots=True)
-class SampleSender:
-    """What a trial is made with; `hops` deliveries have led to it."""
+class Pinger:
+    """Sends pings on behalf of one request, which `hops` deliveries have led to."""
 
     sessions: Sessions
     vault: Vault
@@ -46,62 +46,55 @@ class SampleSender:
     public_url: str | None
     hops: int
 
+    async def ping(self, key: OwnedId) -> AttemptRead:
+        """Sends a signed sample now; no transaction is open while it waits for the response.
 
-async def send_sample(using: SampleSender, key: OwnedId) -> AttemptRead:
-    """No transaction is open while the answer is waited for, and nothing is stored.
+        A disabled destination gets one too, so that its owner can see whether it works again.
+        Raises NotFound, and TooManyPings, since no other limit applies to the caller.
+        """
+        with _counted(key.owner_id):
+            return await self._ping(key)
 
-    A disabled destination is tried out like any other: that is how its owner learns whether it
-    works again. Raises TooManyTrials, since nothing else limits how often this is called.
-    """
-    with _place_of(key.owner_id):
-        return await _try_out(using, key)
+    async def _ping(self, key: OwnedId) -> AttemptRead:
+        async with self.sessions.begin() as session:
+            destination = await Destinations(session).get(key)
+            if destination is None:
+                raise NotFound
+            now = await database_now(session)
+            installation = await read_installation(session)
+        message_id = f"test_{uuid4().hex}"
+        body = CloudEvent(
+            id=message_id,
+            source=source_of(
+                "destination", key.id, installation=installation, public_url=self.public_url
+            ),
+            type="test",
+            time=now,
+            payload=PING_PAYLOAD,
+            is_test=True,
+        ).body()
+        secrets = secrets_of(destination, self.vault)
+        headers = signed_headers(body, secrets, message_id=message_id, at=now, hops=self.hops + 1)
+        began = time.perf_counter()
+        result = await self.sender.post(destination.url, headers, body, within=destination.timeout)
+        duration = timedelta(seconds=time.perf_counter() - began)
+        return AttemptRead(
+            attempted_at=now,
+            duration_ms=round(duration / timedelta(milliseconds=1), 3),
+            status_code=result.status_code,
+            error=result.error,
+            response=result.response,
+        )
 
 
 @contextmanager
-def _place_of(owner_id: int) -> Iterator[None]:
-    if _under_way[owner_id] >= MOST_OF_ONE_OWNER:
-        raise TooManySamples
-    _under_way[owner_id] += 1
+def _counted(owner_id: int) -> Iterator[None]:
+    if _pings_in_flight[owner_id] >= MOST_PINGS_OF_OWNER:
+        raise TooManyPings
+    _pings_in_flight[owner_id] += 1
     try:
         yield
     finally:
-        _under_way[owner_id] -= 1
-        if not _under_way[owner_id]:
-            del _under_way[owner_id]
-
-
-async def _try_out(using: SampleSender, key: OwnedId) -> AttemptRead:
-    async with using.sessions.begin() as session:
-        destination = await Destinations(session).get(key)
-        if destination is None:
-            raise NotFound
-        now = await database_now(session)
-        installation = await read_installation(session)
-    name = f"test_{uuid4().hex}"
-    body = CloudEvent(
-        id=name,
-        source=source_of(
-            "destination", key.id, installation=installation, public_url=using.public_url
-        ),
-        type="test",
-        time=now,
-        payload=SAMPLE,
-        is_test=True,
-    ).body()
-    headers = signed_headers(
-        body,
-        secrets_of(destination, using.vault),
-        message_id=name,
-        at=now,
-        hops=using.hops + 1,
-    )
-    began = time.perf_counter()
-    answer = await using.sender.post(destination.url, headers, body, within=destination.timeout)
-    took = timedelta(seconds=time.perf_counter() - began)
-    return AttemptRead(
-        attempted_at=now,
-        duration_ms=round(took / timedelta(milliseconds=1), 3),
-        status_code=answer.status_code,
-        error=answer.error,
-        response=answer.response,
-    )
+        _pings_in_flight[owner_id] -= 1
+        if not _pings_in_flight[owner_id]:
+            del _pings_in_flight[owner_id]

@@ -11,7 +11,7 @@ from event_trigger.db.keyset import Page
 from event_trigger.deliveries import redelivery
 from event_trigger.deliveries.dependencies import DeliveryKeyDep, HopsDep, SenderDep
 from event_trigger.deliveries.http.hops import LoopDetected, refuse_loop
-from event_trigger.deliveries.ping import SampleSender, TooManySamples, send_sample
+from event_trigger.deliveries.ping import Pinger, TooManyPings
 from event_trigger.deliveries.repository import Deliveries, DeliveryFilter
 from event_trigger.deliveries.schemas import (
     AttemptRead,
@@ -141,7 +141,7 @@ async def redeliver_exhausted(
     summary="Try a destination out",
     operation_id="test_destination",
     dependencies=[WRITE, UNLIMITED],
-    responses=problems(NotFound, TooManySamples, LoopDetected),
+    responses=problems(NotFound, TooManyPings, LoopDetected),
 )
 async def test_destination(
     key: DestinationKeyDep,
@@ -154,4 +154,4 @@ async def test_destination(
     """Sends a signed sample now and answers with the attempt. Nothing is stored or repeated."""
     refuse_loop(hops)
     public_url = app_state(request).settings.public_url
-    return await send_sample(SampleSender(sessions, vault, sender, public_url, hops), key)
+    return await Pinger(sessions, vault, sender, public_url, hops).ping(key)

@@ -1,4 +1,4 @@
-"""A status line that was read is the answer, whatever comes before it or after it."""
+"""A status line that was read is the answer, even with odd bytes before or after it."""
 
 import asyncio
 
@@ -53,7 +53,7 @@ async def test_a_yes_is_taken_for_one_however_odd_the_answer(
     assert {(one["state"], one["failures"]) for one in now} == {("closed", 0)}
 
 
-async def test_what_an_odd_answer_says_is_on_record(ada: httpx.AsyncClient) -> None:
+async def test_the_body_of_an_odd_answer_is_on_record(ada: httpx.AsyncClient) -> None:
     answers = {
         "/parsed": OK + b"Content-Length: 9\r\n\r\nhello",
         "/chunks": OK + CHUNKED + b"5\r\nhello\r\nno size",
@@ -96,7 +96,9 @@ async def test_an_odd_no_is_a_no_of_its_kind(ada: httpx.AsyncClient) -> None:
     "answer",
     [b"HTTP/1.1 20", b"HTTP/1.1 2000 OK\r\n\r\n", b"http/1.1 200 OK\r\n\r\n", b"200 OK\r\n\r\n"],
 )
-async def test_what_is_no_status_line_is_no_answer(ada: httpx.AsyncClient, answer: bytes) -> None:
+async def test_without_a_status_line_there_is_no_answer(
+    ada: httpx.AsyncClient, answer: bytes
+) -> None:
     async with odd_receiver(OddReceiver({"/hook": answer})) as receiver:
         tried = await try_out(ada, receiver.url + "/hook")
 
@@ -109,7 +111,7 @@ async def test_what_is_no_status_line_is_no_answer(ada: httpx.AsyncClient, answe
     [NO_CONTENT + b"Content-Length: 9\r\n\r\n", OK + b"Content-Length: 0\r\n\r\n"],
     ids=["a body that was announced", "a body from nowhere"],
 )
-async def test_what_comes_after_an_answer_is_not_the_answer_to_the_next_request(
+async def test_bytes_after_an_answer_do_not_answer_the_next_request(
     ada: httpx.AsyncClient, answer: bytes
 ) -> None:
     asked, sent = 0, asyncio.Event()

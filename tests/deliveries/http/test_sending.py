@@ -1,4 +1,4 @@
-"""What one attempt does to others: nothing, however slow its name server or its receiver is."""
+"""An attempt never delays others, however slow its name server or its receiver is."""
 
 import asyncio
 import socket
@@ -19,7 +19,7 @@ import uvloop
 from aiohttp import web
 
 from event_trigger.deliveries.http.sender import AttemptResult, Sender
-from event_trigger.deliveries.ping import MOST_OF_ONE_OWNER
+from event_trigger.deliveries.ping import MOST_PINGS_OF_OWNER
 from event_trigger.destinations.address_policy import AddressPolicy
 from event_trigger.destinations.dns import DnsResolver, Lookup
 from event_trigger.models import DeliveryError
@@ -35,11 +35,11 @@ LARGE = b"x" * 1024 * 1024
 POSTS = 20
 ASKS_AND_ENDS = """
 import asyncio, threading
-from event_trigger.destinations.names import Names
+from event_trigger.destinations.dns import DnsResolver
 
 async def main():
     asked = threading.Event()
-    names = Names(lambda *_, **__: asked.set() or threading.Event().wait())
+    names = DnsResolver(lambda *_, **__: asked.set() or threading.Event().wait())
     asking = asyncio.create_task(names.lookup("slow.example", 443))
     await asyncio.to_thread(asked.wait)
     names.close()
@@ -51,7 +51,7 @@ asyncio.run(main())
 
 
 class NarrowGuard(AddressPolicy):
-    """Makes sockets for which the kernel keeps next to nothing that has not been sent."""
+    """Makes sockets with almost no send buffer in the kernel."""
 
     def open_plain(self, address_info: tuple[Any, ...]) -> socket.socket:
         made = super().open_plain(address_info)
@@ -69,7 +69,7 @@ def port_of(url: str) -> int:
 
 async def test_a_slow_name_server_holds_up_its_own_names_only(receiver: Receiver) -> None:
     port, most, of_one, domains = port_of(receiver.url), 16, 4, 3
-    limits = {"most_at_once": most, "most_of_one_domain": of_one}
+    limits = {"most_lookups": most, "most_of_domain": of_one}
     with answering_late(".slow", **limits) as (names, asked):
         sender = sender_to_loopback(names.lookup)
 
@@ -87,7 +87,7 @@ async def test_a_slow_name_server_holds_up_its_own_names_only(receiver: Receiver
     assert len(asked) <= domains * of_one + 1
 
 
-async def test_all_who_ask_for_a_name_share_one_lookup() -> None:
+async def test_concurrent_calls_for_a_name_share_one_lookup() -> None:
     with answering_late(".slow") as (names, asked):
         asking = [
             asyncio.create_task(names.lookup(host, 443)) for host in ("hook.slow", "Hook.slow") * 20
@@ -101,7 +101,7 @@ async def test_all_who_ask_for_a_name_share_one_lookup() -> None:
     assert [again, *found] == [["127.0.0.1"]] * len([again, *found])
 
 
-async def test_a_failed_lookup_fails_for_all_who_asked_and_is_made_again() -> None:
+async def test_a_failed_lookup_fails_for_all_callers_and_is_made_again() -> None:
     asked: list[str] = []
 
     def resolve(host: str, *_: object, **__: object) -> list[object]:
@@ -117,7 +117,7 @@ async def test_a_failed_lookup_fails_for_all_who_asked_and_is_made_again() -> No
     assert len(asked) == 2
 
 
-async def test_who_answers_in_time_while_the_process_is_busy_has_answered() -> None:
+async def test_an_answer_in_time_counts_although_the_process_is_busy() -> None:
     asked, within = threading.Event(), 1.0
 
     def answer_soon(listener: socket.socket) -> None:
@@ -172,7 +172,7 @@ def test_a_lookup_that_hangs_does_not_hold_up_the_end_of_the_process() -> None:
 
 @contextmanager
 def answering_unread(answer: bytes) -> Iterator[int]:
-    """The port of a receiver with room for next to nothing, which answers but never reads."""
+    """The port of a receiver with almost no buffer, which answers but never reads."""
     with socket.socket() as listener, ExitStack() as accepted:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)
         listener.bind(("127.0.0.1", 0))
@@ -222,7 +222,7 @@ def test_a_receiver_that_never_reads_keeps_no_connection_open(
 
 
 async def test_a_deadline_ends_only_the_connection_of_its_attempt(receiver: Receiver) -> None:
-    """The one that was used before, too: the one beside it goes on, and is used again."""
+    """Also a connection that was used before; another one goes on, and is used again."""
     asked, go_on, peers = asyncio.Event(), asyncio.Event(), list[object]()
 
     async def meet(request: web.Request) -> web.StreamResponse:
@@ -253,7 +253,7 @@ async def test_a_deadline_ends_only_the_connection_of_its_attempt(receiver: Rece
     assert first == waiting == last != given_up
 
 
-async def test_a_header_of_a_destination_replaces_ours_whatever_its_case(
+async def test_a_header_of_a_destination_replaces_ours_in_any_case(
     ada: httpx.AsyncClient, receiver: Receiver
 ) -> None:
     seen: list[tuple[str, str]] = []
@@ -291,9 +291,9 @@ async def test_one_user_tries_out_a_few_destinations_at_a_time(
     his = await make_destination(bob, receiver.url + "/hook")
     trying = [
         asyncio.create_task(ada.post(f"/destinations/{slow['id']}/test"))
-        for _ in range(MOST_OF_ONE_OWNER)
+        for _ in range(MOST_PINGS_OF_OWNER)
     ]
-    await eventually(count, lambda count: count == MOST_OF_ONE_OWNER)
+    await eventually(count, lambda count: count == MOST_PINGS_OF_OWNER)
     refused = await ada.post(f"/destinations/{hers['id']}/test")
     of_another = await bob.post(f"/destinations/{his['id']}/test")
     go_on.set()

@@ -1,4 +1,4 @@
-"""Over TLS a receiver is called by its own name, whatever address it was found at."""
+"""Over TLS a receiver must have a certificate for its name, at every address."""
 
 import asyncio
 import socket
@@ -32,7 +32,7 @@ POSTS = 10
 
 
 def make_certificate(folder: Path) -> Path:
-    """A certificate for that name only, which vouches for itself, with its key."""
+    """A self-signed certificate for that name only, with its key."""
     key, now = ec.generate_private_key(ec.SECP256R1()), datetime.now(UTC)
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, NAME)])
     certificate = (
@@ -59,7 +59,7 @@ def make_certificate(folder: Path) -> Path:
 
 
 def contexts(file: Path) -> tuple[ssl.SSLContext, ssl.SSLContext]:
-    """The receiver's, which shows that certificate, and the sender's, which believes it."""
+    """The receiver's context with that certificate, and the sender's, which trusts it."""
     server_side = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     server_side.load_cert_chain(file)
     return server_side, ssl.create_default_context(cafile=file)

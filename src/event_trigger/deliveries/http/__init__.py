@@ -1,1 +1,1 @@
-"""One attempt over HTTP: the message, its signature, the connection and the response."""
+"""Sends one attempt over HTTP: message, signature, connection and response."""

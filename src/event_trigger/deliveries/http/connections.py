@@ -1,4 +1,4 @@
-"""Sends requests over connections that it keeps for a while: all HTTP to others is spoken here."""
+"""Sends HTTP requests over kept connections; the only module that calls out (with aiohttp)."""
 
 import asyncio
 import socket
@@ -20,16 +20,16 @@ from event_trigger.destinations.dns import Lookup
 from event_trigger.destinations.urls import split_url
 from event_trigger.models import DeliveryError
 
-LONGEST_RESPONSE = 2048  # bytes that are kept, and read
-EXPECTED = (aiohttp.ClientError, OSError, ValueError)  # what may come of a receiver, or of a URL
-_NAMES_KEPT_FOR = 10  # seconds
-_IDLE_FOR = 15.0  # seconds that a connection is kept for the next attempt
-_BUFFER = 16 * 1024
+LARGEST_RESPONSE_BYTES = 2048  # of a body that are read, and kept
+EXPECTED_ERRORS = (aiohttp.ClientError, OSError, ValueError)  # by receivers and URLs
+_DNS_CACHE_SECONDS = 10
+_KEEPALIVE_SECONDS = 15.0
+_READ_BUFFER_BYTES = 16 * 1024
 
 
 @dataclass(slots=True)
-class Exchange:
-    """Holds the headers `sent` and the answer; `body` is None until one was parsed."""
+class HttpExchange:
+    """Collects one request's response; `body` is None until the parser has read the head."""
 
     sent: dict[str, str] = field(repr=False)
     head: ResponseHead = field(default_factory=ResponseHead)
@@ -41,7 +41,7 @@ class Exchange:
 
     @property
     def may_be_repeated(self) -> bool:
-        """The receiver may have closed a kept connection before it saw the request."""
+        """Whether the receiver may have closed a kept connection before it saw the request."""
         return self.is_on_kept_connection and not self.head.has_begun and not self.is_repeated
 
     def repeat(self) -> None:
@@ -49,59 +49,61 @@ class Exchange:
         self.is_repeated = True
 
     @property
-    def said(self) -> bytes:
-        """The beginning of the body: parsed, or else as it came."""
-        return bytes((self.head.body if self.body is None else self.body)[:LONGEST_RESPONSE])
+    def response(self) -> bytes:
+        """The beginning of the body: parsed, or else the raw bytes."""
+        return bytes((self.head.body if self.body is None else self.body)[:LARGEST_RESPONSE_BYTES])
 
 
-_attempt: ContextVar[Exchange] = ContextVar("attempt")  # for what aiohttp calls in its midst
+_exchange: ContextVar[HttpExchange] = ContextVar("exchange")  # for callbacks of aiohttp
 
 
-class ConnectionPool:
-    """Connects where the guard lets it, follows no redirect, keeps no cookie and asks no proxy."""
+class HttpConnectionPool:
+    """Connects to addresses that the policy allows; without redirects, cookies or proxies."""
 
-    def __init__(self, guard: AddressPolicy, lookup: Lookup, tls: ssl.SSLContext) -> None:
-        self._guard = guard
+    def __init__(self, policy: AddressPolicy, lookup: Lookup, tls: ssl.SSLContext) -> None:
+        self._policy = policy
         self._resolver = _Resolver(lookup)
         self._tls = tls
         self._sessions: dict[str, aiohttp.ClientSession] = {}
 
-    async def post(self, url: str, headers: dict[str, str], body: bytes, attempt: Exchange) -> None:
-        """Sends, and notes in `attempt` what is answered.
+    async def post(
+        self, url: str, headers: dict[str, str], body: bytes, exchange: HttpExchange
+    ) -> None:
+        """Sends a request and collects the response in `exchange`.
 
-        A request on a kept connection that breaks before an answer begins is sent once more, on a
-        new one. Raises one of EXPECTED, also after a status line that `attempt` then has.
+        If a kept connection breaks before a response begins, the request is sent once more, on a
+        new one. Raises one of EXPECTED_ERRORS, also after the status, which `exchange` then has.
         """
-        _attempt.set(attempt)
+        _exchange.set(exchange)
         try:
-            await self._post(url, headers, body, attempt)
-        except EXPECTED:
-            if not attempt.may_be_repeated:
+            await self._post(url, headers, body, exchange)
+        except EXPECTED_ERRORS:
+            if not exchange.may_be_repeated:
                 raise
-            attempt.repeat()
-        if attempt.is_repeated:
-            await self._post(url, headers, body, attempt)
+            exchange.repeat()
+        if exchange.is_repeated:
+            await self._post(url, headers, body, exchange)
 
     async def _post(
-        self, url: str, headers: dict[str, str], body: bytes, attempt: Exchange
+        self, url: str, headers: dict[str, str], body: bytes, exchange: HttpExchange
     ) -> None:
         target = _read_url(url)
         response = await self._session_for(target.scheme).request(
             "POST", target, headers=headers, data=body, allow_redirects=False
         )
-        attempt.head.settle(response.status)
-        attempt.body = bytearray()
+        exchange.head.adopt_status(response.status)
+        exchange.body = bytearray()
         try:
-            while len(attempt.body) < LONGEST_RESPONSE and not response.content.at_eof():
-                attempt.body += await response.content.readany()
+            while len(exchange.body) < LARGEST_RESPONSE_BYTES and not response.content.at_eof():
+                exchange.body += await response.content.readany()
         finally:
-            response.close()  # nothing, if all was read and the connection is kept
+            response.close()  # does nothing if all was read and the connection is kept
 
     def _session_for(self, scheme: str) -> aiohttp.ClientSession:
         if scheme not in self._sessions:
-            guard = self._guard
-            make = guard.open_encrypted if scheme == "https" else guard.open_plain
-            self._sessions[scheme] = _session(self._resolver, make, self._tls)
+            policy = self._policy
+            open_socket = policy.open_encrypted if scheme == "https" else policy.open_plain
+            self._sessions[scheme] = _session(self._resolver, open_socket, self._tls)
         return self._sessions[scheme]
 
     async def aclose(self) -> None:
@@ -111,9 +113,9 @@ class ConnectionPool:
 
 @lru_cache(maxsize=1024)
 def _read_url(url: str) -> URL:
-    """All that follows the authority is a path to yarl, which would write a query in its own way.
+    """Makes a URL that is sent byte for byte; raises UrlRefused.
 
-    Raises UrlRefused.
+    The query is passed as part of the path, because yarl would rewrite it.
     """
     scheme, authority, target = split_url(url)
     return URL.build(scheme=scheme, authority=authority, path=target, encoded=True)
@@ -127,53 +129,53 @@ def _session(
     connector = _Connector(
         limit=0,
         resolver=resolver,
-        socket_factory=partial(_open_noting, open_socket),
+        socket_factory=partial(_open_and_note_refusal, open_socket),
         ssl=tls,
-        ttl_dns_cache=_NAMES_KEPT_FOR,
-        keepalive_timeout=_IDLE_FOR,
+        ttl_dns_cache=_DNS_CACHE_SECONDS,
+        keepalive_timeout=_KEEPALIVE_SECONDS,
     )
     return aiohttp.ClientSession(
         connector=connector,
         cookie_jar=aiohttp.DummyCookieJar(),
         trust_env=False,
         auto_decompress=False,
-        read_bufsize=_BUFFER,
+        read_bufsize=_READ_BUFFER_BYTES,
         timeout=aiohttp.ClientTimeout(total=None),
     )
 
 
 class _Protocol(ResponseHandler):
-    """Shows what arrives to the attempt before aiohttp parses it, which may lose a whole answer."""
+    """Shows received bytes to the exchange before aiohttp parses them: a parse error loses all."""
 
-    attempt: Exchange | None = None
+    exchange: HttpExchange | None = None
     was_used = False
 
     def data_received(self, data: bytes) -> None:
-        if data and self.attempt is not None:
-            if (answer := self.attempt.head.feed(data)) is not None:
-                super().data_received(answer)
+        if data and self.exchange is not None:
+            if (for_parser := self.exchange.head.feed(data)) is not None:
+                super().data_received(for_parser)
         elif data and self.was_used:
-            self.abort()  # nothing was asked: the next attempt would take it for its answer
+            self.abort()  # no request is open: the next one would get these bytes as its response
         else:
             super().data_received(data)
 
 
 class _Connector(aiohttp.TCPConnector):
-    """Lets go at once of connections, new or used before, whose attempt is over."""
+    """Ties each connection to its exchange, and never lets aiohttp close one gracefully."""
 
     def __init__(self, **more: Any) -> None:
         super().__init__(**more)
         self._factory = cast(Any, partial(_Protocol, loop=self._loop))
 
     async def connect(self, *args: Any, **more: Any) -> aiohttp.connector.Connection:
-        attempt = _attempt.get()
+        exchange = _exchange.get()
         connection, protocol = await self._connect(*args, **more)
-        while attempt.is_repeated and protocol.was_used:
+        while exchange.is_repeated and protocol.was_used:
             connection.close()
             connection, protocol = await self._connect(*args, **more)
-        attempt.is_connected, attempt.is_on_kept_connection = True, protocol.was_used
-        protocol.attempt, protocol.was_used = attempt, True
-        connection.add_callback(partial(_let_go, connection, protocol))
+        exchange.is_connected, exchange.is_on_kept_connection = True, protocol.was_used
+        protocol.exchange, protocol.was_used = exchange, True
+        connection.add_callback(partial(_end_use, connection, protocol))
         return connection
 
     async def _connect(
@@ -184,40 +186,41 @@ class _Connector(aiohttp.TCPConnector):
         return connection, connection.protocol
 
 
-def _let_go(connection: aiohttp.connector.Connection, protocol: _Protocol) -> None:
-    """Called when it is about to be closed or kept for another attempt.
+def _end_use(connection: aiohttp.connector.Connection, protocol: _Protocol) -> None:
+    """Ends the use of a connection, before aiohttp closes it or keeps it for another request.
 
-    Closing sends first what is left, and waits for TLS's goodbye: some never read, or say it.
+    A connection that is not kept is aborted: a graceful close first sends the rest of the request
+    and waits for TLS's close_notify, and some receivers never read, or never send it.
     """
-    attempt, protocol.attempt = protocol.attempt, None
-    if attempt is not None and attempt.head.promises_what_cannot_come:
+    exchange, protocol.exchange = protocol.exchange, None
+    if exchange is not None and exchange.head.announces_forbidden_body:
         protocol.force_close()
     transport = connection.transport
     if transport is None:
         return
-    if transport.get_write_buffer_size():  # an early answer: the rest must not go on
+    if transport.get_write_buffer_size():  # an early response: the rest is not sent
         transport.abort()
-    asyncio.get_running_loop().call_soon(_end_closing, transport)
+    asyncio.get_running_loop().call_soon(_abort_closing, transport)
 
 
-def _end_closing(transport: asyncio.Transport) -> None:
-    if transport.is_closing():  # else it is kept, and may be another attempt's already
+def _abort_closing(transport: asyncio.Transport) -> None:
+    if transport.is_closing():  # else it is kept, and another request may use it already
         transport.abort()
 
 
-def _open_noting(
+def _open_and_note_refusal(
     open_socket: aiohttp.connector.SocketFactoryType, address_info: aiohttp.AddrInfoType
 ) -> socket.socket:
-    """Notes a refusal: of the errors of several addresses, aiohttp makes one of another kind."""
+    """Notes a refusal in the exchange: aiohttp may raise another address's error instead."""
     try:
         return open_socket(address_info)
     except AddressRefused:
-        _attempt.get().address_was_refused = True
+        _exchange.get().address_was_refused = True
         raise
 
 
 class _Resolver(AbstractResolver):
-    """Hands our look-up to aiohttp."""
+    """Adapts a Lookup to aiohttp."""
 
     def __init__(self, lookup: Lookup) -> None:
         self._lookup = lookup
@@ -231,7 +234,7 @@ class _Resolver(AbstractResolver):
         return [_resolved(host, port, one) for one in await self._lookup(host, port)]
 
     async def close(self) -> None:
-        """There is nothing to close: the threads serve others too."""
+        """Does nothing: the look-up threads are shared."""
 
 
 def _resolved(host: str, port: int, address: str) -> ResolveResult:
@@ -245,18 +248,20 @@ def _resolved(host: str, port: int, address: str) -> ResolveResult:
     )
 
 
-def kind_of(failure: BaseException, attempt: Exchange) -> DeliveryError:
-    """Why there is no answer, after one of EXPECTED."""
+def error_of(failure: BaseException, exchange: HttpExchange) -> DeliveryError:
+    """Names the kind of failure for one of EXPECTED_ERRORS."""
     causes = list(_causes(failure))
-    for kinds, error in _KINDS:
+    for kinds, error in _ERRORS_BY_CAUSE:
         if any(isinstance(one, kinds) for one in causes):
             return error
-    if attempt.address_was_refused and not attempt.is_connected:
+    if exchange.address_was_refused and not exchange.is_connected:
         return DeliveryError.ADDRESS_REFUSED
     return DeliveryError.CONNECTION_FAILED
 
 
-_KINDS: tuple[tuple[type[BaseException] | tuple[type[BaseException], ...], DeliveryError], ...] = (
+_ERRORS_BY_CAUSE: tuple[
+    tuple[type[BaseException] | tuple[type[BaseException], ...], DeliveryError], ...
+] = (
     ((aiohttp.ClientConnectorDNSError, socket.gaierror), DeliveryError.NAME_NOT_RESOLVED),
     ((ssl.SSLError, aiohttp.ClientSSLError), DeliveryError.TLS_FAILED),
     ((aiohttp.ClientResponseError, ValueError), DeliveryError.PROTOCOL_VIOLATED),

@@ -1,7 +1,7 @@
-"""How many deliveries have led to a call, one from another: what ends events that feed themselves.
+"""Ends loops of events that trigger themselves, by a count of hops in a request header.
 
-A delivery says one more than its event has, a call passes on what it was told to its event, and a
-call that has been told ten is refused.
+Each delivery carries its event's hops plus one. A call stores the hops of its request with the
+event that it makes. A call with ten hops is refused.
 """
 
 import re
@@ -15,7 +15,7 @@ _HOPS = re.compile(r"[0-9]{1,9}", re.ASCII)
 
 
 class LoopDetected(Problem):
-    """Answers 508, and keeps the note of it that the trigger's warning is made of."""
+    """Answers 508; the transaction is committed, since it holds the trigger's warning."""
 
     status, slug, title = 508, "loop-detected", "Loop detected"
     default_detail = (
@@ -26,9 +26,9 @@ class LoopDetected(Problem):
 
 
 def parse_hops(values: Sequence[str]) -> int:
-    """Reads the header, however often it was sent: the largest counts, and no header is 0.
+    """Reads the header, which may be repeated: the largest number counts, and none means 0.
 
-    Raises Invalid for what is no number of at most nine digits.
+    Raises Invalid for a value that is not a number of one to nine digits.
     """
     if not all(_HOPS.fullmatch(value) for value in values):
         detail = "Write how many deliveries have led to this call, as a number, or leave it out."
@@ -37,6 +37,6 @@ def parse_hops(values: Sequence[str]) -> int:
 
 
 def refuse_loop(hops: int) -> None:
-    """Raises LoopDetected once ten deliveries have led to a call."""
+    """Raises LoopDetected for a call with ten hops."""
     if hops >= MOST_HOPS:
         raise LoopDetected

@@ -1,10 +1,10 @@
-"""Takes a destination's own headers out of what its receiver answered: an echo is not a reading."""
+"""Masks a destination's own headers in a response: a receiver's echo must not reveal them."""
 
 from collections.abc import Mapping
 
 MASK = "********"
-_SHORTEST = 8  # what is shorter is in any text by chance
-_OPEN = frozenset({"accept", "accept-encoding", "content-length", "content-type", "host"}) | {
+_SHORTEST_SECRET = 8  # characters: shorter values occur in any text by chance
+_NOT_SECRET = frozenset({"accept", "accept-encoding", "content-length", "content-type", "host"}) | {
     "user-agent",
     "webhook-id",
     "webhook-signature",
@@ -13,10 +13,10 @@ _OPEN = frozenset({"accept", "accept-encoding", "content-length", "content-type"
 
 
 def masked(text: str, sent: Mapping[str, str]) -> str:
-    """Replaces the values that were sent, and the credentials in `Bearer …`, by stars."""
+    """Replaces the values of `sent` headers, and the credentials after `Bearer`, with stars."""
     for name, value in sent.items():
-        if name.lower() not in _OPEN:
+        if name.lower() not in _NOT_SECRET:
             for secret in (value, value.rpartition(" ")[2]):
-                if len(secret) >= _SHORTEST:
+                if len(secret) >= _SHORTEST_SECRET:
                     text = text.replace(secret, MASK)
     return text

@@ -1,4 +1,4 @@
-"""Makes one attempt: a signed POST within its deadline, to an address that may be called."""
+"""Sends one signed POST within its deadline, and turns every failure into a result."""
 
 import asyncio
 import ssl
@@ -8,15 +8,20 @@ from functools import cache, partial
 import certifi
 
 from event_trigger import __version__
-from event_trigger.deliveries.http.connections import EXPECTED, ConnectionPool, Exchange, kind_of
+from event_trigger.deliveries.http.connections import (
+    EXPECTED_ERRORS,
+    HttpConnectionPool,
+    HttpExchange,
+    error_of,
+)
 from event_trigger.deliveries.http.masking import masked
 from event_trigger.destinations.address_policy import AddressPolicy
 from event_trigger.destinations.dns import Lookup
 from event_trigger.models import DeliveryError
 
-_HEADERS = {
+_DEFAULT_HEADERS = {
     "accept": "*/*",
-    "accept-encoding": "identity",  # what is kept is what was sent
+    "accept-encoding": "identity",  # the response is stored as it was sent
     "user-agent": f"event-trigger/{__version__}",
 }
 _GONE = 410
@@ -24,7 +29,7 @@ _GONE = 410
 
 @dataclass(slots=True)
 class AttemptResult:
-    """What came of one attempt; `error` is None when it was a success."""
+    """The response to one attempt, or the failure; `error` is None for a success."""
 
     error: DeliveryError | None = None
     status_code: int | None = None
@@ -33,88 +38,92 @@ class AttemptResult:
 
 
 class Sender:
-    """Sends to what the guard lets it call, each attempt within its own time."""
+    """Sends requests to addresses that the policy allows."""
 
     def __init__(
-        self, guard: AddressPolicy, lookup: Lookup, *, trusted: ssl.SSLContext | None = None
+        self, policy: AddressPolicy, lookup: Lookup, *, trusted: ssl.SSLContext | None = None
     ) -> None:
-        """`trusted` says whose certificates are believed: by default the system's and Mozilla's."""
-        self._connections = ConnectionPool(guard, lookup, trusted or _trusted())
+        """`trusted` holds the certificate authorities: by default the system's and Mozilla's."""
+        self._connections = HttpConnectionPool(policy, lookup, trusted or _trusted())
 
     def post(
         self, url: str, headers: dict[str, str], body: bytes, *, within: float
     ) -> asyncio.Future[AttemptResult]:
-        """Begins to send exactly these bytes; `within` is in seconds, from the first look-up to the
-        last byte that is read. A failure is an answer too. Cancelled, it is broken off."""
+        """Starts to send exactly these bytes, and gives the future result; failures are results.
+
+        `within` is in seconds, from the DNS look-up to the last byte read. Cancelling the future
+        aborts the request.
+        """
         loop = asyncio.get_running_loop()
-        attempt, answered = Exchange(sent=headers), loop.create_future()
-        exchange = loop.create_task(self._connections.post(url, _with_ours(headers), body, attempt))
-        # whoever has answered in time, while the loop was busy, has its turn before that
-        timer = loop.call_later(within, loop.call_soon, _run_out, answered, attempt)
-        exchange.add_done_callback(partial(_conclude, answered, attempt))
-        answered.add_done_callback(partial(_leave, exchange, timer))
-        return answered
+        exchange, result = HttpExchange(sent=headers), loop.create_future()
+        task = loop.create_task(
+            self._connections.post(url, _with_defaults(headers), body, exchange)
+        )
+        # call_soon: a response that came in time, while the loop was busy, is handled first
+        timer = loop.call_later(within, loop.call_soon, _time_out, result, exchange)
+        task.add_done_callback(partial(_finish, result, exchange))
+        result.add_done_callback(partial(_abort, task, timer))
+        return result
 
     async def aclose(self) -> None:
         await self._connections.aclose()
 
 
-def _run_out(answered: asyncio.Future[AttemptResult], attempt: Exchange) -> None:
-    """Answers with what is there when the time is up, whatever comes of the rest."""
-    if not answered.done():
-        answered.set_result(_answer(attempt, DeliveryError.TIMEOUT))
+def _time_out(result: asyncio.Future[AttemptResult], exchange: HttpExchange) -> None:
+    """Ends the attempt with a timeout, or with the response if its status has arrived."""
+    if not result.done():
+        result.set_result(_result(exchange, DeliveryError.TIMEOUT))
 
 
-def _conclude(
-    answered: asyncio.Future[AttemptResult], attempt: Exchange, exchange: asyncio.Task[None]
+def _finish(
+    result: asyncio.Future[AttemptResult], exchange: HttpExchange, task: asyncio.Task[None]
 ) -> None:
-    if exchange.cancelled():
-        answered.cancel()
+    if task.cancelled():
+        result.cancel()
         return
-    failure = exchange.exception()
-    if answered.done():
+    failure = task.exception()
+    if result.done():
         return
-    if failure is None or attempt.head.status_code is not None or isinstance(failure, EXPECTED):
-        error = None if failure is None else kind_of(failure, attempt)
-        answered.set_result(_answer(attempt, error))
+    has_status = exchange.head.status_code is not None
+    if failure is None or has_status or isinstance(failure, EXPECTED_ERRORS):
+        error = None if failure is None else error_of(failure, exchange)
+        result.set_result(_result(exchange, error))
     else:
-        answered.set_exception(failure)
+        result.set_exception(failure)
 
 
-def _leave(
-    exchange: asyncio.Task[None],
-    timer: asyncio.TimerHandle,
-    _answered: asyncio.Future[AttemptResult],
+def _abort(
+    task: asyncio.Task[None], timer: asyncio.TimerHandle, _result: asyncio.Future[AttemptResult]
 ) -> None:
-    """What goes on is broken off and not waited for: it may also hang while it is closed."""
+    """Cancels the rest of the request without waiting: to close a connection may hang, too."""
     timer.cancel()
-    exchange.cancel()
+    task.cancel()
 
 
-def _with_ours(headers: dict[str, str]) -> dict[str, str]:
-    """Theirs as they are, and ours that they do not replace: names of headers have no case."""
+def _with_defaults(headers: dict[str, str]) -> dict[str, str]:
+    """Adds the default headers that are not among these; names of headers have no case."""
     named = {name.lower() for name in headers}
-    return {name: value for name, value in _HEADERS.items() if name not in named} | headers
+    return {name: value for name, value in _DEFAULT_HEADERS.items() if name not in named} | headers
 
 
 @cache
 def _trusted() -> ssl.SSLContext:
-    """Trusts the system's authorities and Mozilla's; made once, since that takes a while."""
+    """Trusts the system's authorities and Mozilla's; loaded once, since it is slow."""
     trusted = ssl.create_default_context()
     trusted.load_verify_locations(certifi.where())
     return trusted
 
 
-def _answer(attempt: Exchange, failure: DeliveryError | None) -> AttemptResult:
-    """A status line that was read is the answer, also if `failure` came after it."""
-    code = attempt.head.status_code
+def _result(exchange: HttpExchange, failure: DeliveryError | None) -> AttemptResult:
+    """Makes the result; a status that was read counts, even with a `failure` after it."""
+    code = exchange.head.status_code
     if code is None:
         return AttemptResult(failure)
-    said = masked(_as_text(attempt.said), attempt.sent)
-    return AttemptResult(_verdict(code), code, said, attempt.head.retry_after)
+    response = masked(_as_text(exchange.response), exchange.sent)
+    return AttemptResult(_status_error(code), code, response, exchange.head.retry_after)
 
 
-def _verdict(status_code: int) -> DeliveryError | None:
+def _status_error(status_code: int) -> DeliveryError | None:
     if 200 <= status_code < 300:
         return None
     if status_code == _GONE:
@@ -125,5 +134,5 @@ def _verdict(status_code: int) -> DeliveryError | None:
 
 
 def _as_text(read: bytes) -> str:
-    """What PostgreSQL can hold of it."""
+    """Decodes bytes to text that PostgreSQL can store: without NUL."""
     return read.decode(errors="replace").replace("\0", "\ufffd")

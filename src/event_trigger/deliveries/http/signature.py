@@ -1,4 +1,4 @@
-"""Signs deliveries so that a receiver knows who sent them: Standard Webhooks, version 1.0."""
+"""Signs deliveries, so that receivers can verify the sender (Standard Webhooks, version 1.0)."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -7,8 +7,8 @@ from standardwebhooks import Webhook
 
 
 def sign(body: bytes, *, message_id: str, at: datetime, secrets: Sequence[str]) -> dict[str, str]:
-    """The headers that prove these very bytes; with several secrets, a signature by each."""
-    at = at.astimezone(UTC)  # the library takes any other zone's wall clock for UTC's
+    """Gives the signature headers for exactly these bytes, with one signature for each secret."""
+    at = at.astimezone(UTC)  # the library reads the wall clock of any other zone as UTC
     text = body.decode()
     signatures = [Webhook(one).sign(message_id, at, text) for one in secrets]
     return {
