@@ -58,7 +58,7 @@ SPELLINGS = [*LOOPBACK, *ELSEWHERE, *CLOUDS, *TRICKS]
 
 
 class Trap:
-    """Listens where nobody may call, on all of loopback, and counts who does."""
+    """Listens on all of loopback, which may not be called, and counts connections."""
 
     def __init__(self) -> None:
         self.port = 0
@@ -96,8 +96,8 @@ def test_there_are_many_ways_to_write_an_address() -> None:
 
 
 @pytest.mark.parametrize("scheme", ["https", "http"])
-async def test_no_spelling_reaches_what_is_not_public(scheme: str) -> None:
-    """Past the check of what is saved, straight to the connection."""
+async def test_no_spelling_reaches_an_address_that_is_not_public(scheme: str) -> None:
+    """Skips the check on saving, and goes straight to the connection."""
     sender = Sender(AddressPolicy(), DnsResolver().lookup)
     async with trap() as trapped:
         for host in SPELLINGS:
@@ -142,7 +142,7 @@ async def test_a_name_that_comes_to_lead_inward_is_not_followed(address: str) ->
     assert trapped.connections == 0
 
 
-async def test_what_was_public_when_it_was_saved_is_checked_again_when_connecting(
+async def test_a_url_that_was_public_when_saved_is_checked_again_when_connecting(
     database_url: str,
 ) -> None:
     names = resolving(PUBLIC, "127.0.0.1")
@@ -173,7 +173,7 @@ async def test_a_name_that_leads_inward_is_refused_when_it_is_saved(database_url
     assert "10.1.2.3" not in answer.text
 
 
-async def test_what_is_allowed_may_be_called_and_only_that() -> None:
+async def test_allowed_networks_may_be_called_and_no_others() -> None:
     guard = AddressPolicy([ip_network("127.0.0.1/32")])
     sender = Sender(guard, resolving("127.0.0.2").lookup)
     async with trap() as trapped:
@@ -234,7 +234,7 @@ def test_an_address_inside_another_is_as_public_as_it_is_by_itself(inner: IPv4Ad
 
 
 @given(st.text(max_size=60))
-def test_what_is_read_has_one_meaning(text: str) -> None:
+def test_an_accepted_url_has_one_meaning(text: str) -> None:
     url = f"https://{text}"
     try:
         target = parse_target(url)

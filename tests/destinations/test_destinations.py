@@ -7,7 +7,7 @@ import pytest
 from svix.webhooks import Webhook
 
 from event_trigger.db.engine import create_engine, create_sessions
-from event_trigger.destinations.lifecycle import Rotated, rotate_keys
+from event_trigger.destinations.lifecycle import KeyRotation, rotate_keys
 from event_trigger.destinations.schemas import MASK
 from event_trigger.vault import Vault
 from tests.support.databases import connect
@@ -63,7 +63,7 @@ async def test_a_destination_is_read_as_it_was_made_but_for_its_secrets(
     assert shown == {"secret": secret, "previous_secret_until": None}
 
 
-async def test_what_is_left_out_has_a_default(ada: httpx.AsyncClient) -> None:
+async def test_absent_fields_have_defaults(ada: httpx.AsyncClient) -> None:
     made = await make_destination(ada, URL)
 
     assert (made["timeout"], made["rate_limit"], made["max_concurrency"]) == (15, None, 10)
@@ -107,7 +107,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
 ]
 
 
-async def test_what_cannot_be_a_destination_is_refused_and_nothing_is_changed(
+async def test_an_invalid_destination_is_refused_and_nothing_is_changed(
     ada: httpx.AsyncClient,
 ) -> None:
     made = await make_destination(ada, URL)
@@ -241,11 +241,11 @@ async def test_keys_are_replaced_without_anybody_noticing(service: Service) -> N
     async with running_service(service.database_url, encryption_key=new) as renewed:
         shown = await renewed.client(ADA).get(f"/destinations/{made['id']}/secret")
 
-    assert (done, again) == (Rotated(1, []), Rotated(0, []))
+    assert (done, again) == (KeyRotation(1, []), KeyRotation(0, []))
     assert shown.json()["secret"] == made["secret"]
 
 
-async def test_what_cannot_be_read_keeps_no_other_secret_from_a_new_key(service: Service) -> None:
+async def test_an_unreadable_secret_keeps_no_other_from_a_new_key(service: Service) -> None:
     ada = service.client(ADA)
     lost, other = [(await make_destination(ada, URL))["id"] for _ in range(2)]
     database = await connect(service.database_url)
@@ -256,7 +256,7 @@ async def test_what_cannot_be_read_keeps_no_other_secret_from_a_new_key(service:
     done = await rotate_keys(create_sessions(engine), Vault(new, SECRET))
 
     await engine.dispose()
-    assert done == Rotated(1, [lost])
+    assert done == KeyRotation(1, [lost])
     async with running_service(service.database_url, encryption_key=new) as renewed:
         shown = await renewed.client(ADA).get(f"/destinations/{other}/secret")
     assert shown.status_code == 200

@@ -71,7 +71,7 @@ anything = st.lists(st.sampled_from([*parts, "!$'()*,:@~", " ", "#", "\\", "\xe9
 
 @asynccontextmanager
 async def noting_targets() -> AsyncIterator[tuple[str, list[str]]]:
-    """The URL of a receiver, without a path, and the request targets that it was asked for."""
+    """The URL of a receiver, without a path, and the request targets that it received."""
     seen: list[str] = []
 
     async def note(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -98,7 +98,7 @@ async def test_a_delivery_goes_to_the_url_as_it_was_saved(database_url: str) -> 
     assert sorted(seen) == sorted([*PATHS, "/", "/?x=%2Fa"])
 
 
-async def test_what_was_saved_before_this_rule_is_sent_as_it_is(database_url: str) -> None:
+async def test_a_url_saved_before_this_rule_is_sent_as_it_is(database_url: str) -> None:
     async with (
         noting_targets() as (url, seen),
         running_service(database_url, **ALLOW_LOOPBACK) as service,
@@ -115,8 +115,8 @@ async def test_what_was_saved_before_this_rule_is_sent_as_it_is(database_url: st
     assert seen == ["/a/../b/%2e?x=%zz%"]
 
 
-def test_whatever_can_be_saved_is_sent_byte_for_byte() -> None:
-    """Straight through the sender, so that many are tried."""
+def test_every_accepted_url_is_sent_byte_for_byte() -> None:
+    """Calls the sender directly, so that many URLs are tried."""
     stack = AsyncExitStack()
     sender = Sender(AddressPolicy([ip_network("127.0.0.0/8")]), DnsResolver().lookup)
     with asyncio.Runner() as runner:
@@ -141,7 +141,7 @@ def test_whatever_can_be_saved_is_sent_byte_for_byte() -> None:
         runner.run(stack.aclose())
 
 
-async def test_what_has_more_than_one_meaning_is_refused_in_words(ada: httpx.AsyncClient) -> None:
+async def test_an_ambiguous_url_is_refused_in_words(ada: httpx.AsyncClient) -> None:
     made = await make_destination(ada, "https://1.1.1.1/hook")
     wanted = [(f"https://1.1.1.1{end}", advice) for advice, ends in REFUSED.items() for end in ends]
     for url, advice in [*wanted, *REFUSED_WHOLE]:

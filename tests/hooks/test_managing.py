@@ -13,7 +13,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope, Send
 
 from event_trigger.db.engine import create_engine, create_sessions
-from event_trigger.destinations.lifecycle import Rotated
+from event_trigger.destinations.lifecycle import KeyRotation
 from event_trigger.hooks.lifecycle import rotate_hook_keys
 from event_trigger.vault import Vault
 from event_trigger.web.middleware import RequestMiddleware
@@ -380,7 +380,7 @@ async def test_a_rotation_is_on_record_without_what_it_made(
 # Replacing the key of secrets
 
 
-async def rekey(service: Service) -> Rotated:
+async def rekey(service: Service) -> KeyRotation:
     engine = create_engine(service.database_url)
     try:
         return await rotate_hook_keys(create_sessions(engine), Vault(NEW_KEY, SECRET))
@@ -394,7 +394,7 @@ async def test_keys_are_replaced_without_any_sender_noticing(service: Service) -
 
     done, again = await rekey(service), await rekey(service)
 
-    assert (done, again) == (Rotated(1, []), Rotated(0, []))
+    assert (done, again) == (KeyRotation(1, []), KeyRotation(0, []))
     async with running_service(
         service.database_url, encryption_key=NEW_KEY, jwt_secret=SECRET
     ) as renewed:
@@ -422,7 +422,7 @@ async def test_a_hook_whose_key_was_lost_hides_nothing_and_can_be_rotated(
         unsigned.trigger_id: None,
         other.trigger_id: other.url,
     }
-    assert done == Rotated(1, [lost.trigger_id, unsigned.trigger_id])
+    assert done == KeyRotation(1, [lost.trigger_id, unsigned.trigger_id])
     new = await rotated(ada, lost.trigger_id)
     assert is_fired(await anonymous.post(new.url, content=BODY, headers=github(new)))
 
@@ -437,5 +437,5 @@ async def test_more_hooks_than_a_batch_are_sealed_anew(service: Service, databas
 
     done = await rekey(service)
 
-    assert done == Rotated(251, [])
+    assert done == KeyRotation(251, [])
     assert await database.fetchval("SELECT count(DISTINCT key_id) FROM hooks") == 1

@@ -1,1 +1,1 @@
-"""Where events go: the addresses that users name, their secrets, and which may be called."""
+"""Manages destinations: the URLs that get events, their secrets, and the addresses allowed."""

@@ -1,4 +1,4 @@
-"""Decides which addresses may be called, so that no webhook is a way into our network (SSRF)."""
+"""Decides which addresses may be called, so that no webhook reaches into our network (SSRF)."""
 
 import errno
 import socket
@@ -16,27 +16,27 @@ from typing import Any
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 
-# Special-purpose blocks that some version of Python's ipaddress calls global:
+# Special-purpose blocks that some versions of Python's ipaddress call global:
 # the IANA registries, RFC 7526 (6to4 relays), RFC 6890 (2001::/23), RFC 9637, RFC 9602, RFC 3879
 _SPECIAL = ("192.0.0.0/24", "192.88.99.0/24", "2001::/23", "3fff::/20", "5f00::/16")
-# Azure's wire server, which gives extensions and certificates to any caller inside. The other
-# clouds' metadata servers have link-local, shared or unique local addresses.
+# Azure's wire server gives extensions and certificates to any caller inside. The metadata servers
+# of other clouds have link-local, shared or unique local addresses.
 _WIRE_SERVERS = ("168.63.129.16/32",)
-_NEVER = tuple(ip_network(one) for one in (*_SPECIAL, *_WIRE_SERVERS))
+_NEVER_PUBLIC = tuple(ip_network(one) for one in (*_SPECIAL, *_WIRE_SERVERS))
 _GLOBAL_UNICAST = IPv6Network("2000::/3")  # RFC 4291, section 2.4
 _NAT64, _6TO4 = IPv6Network("64:ff9b::/96"), IPv6Network("2002::/16")
 _ISATAP = frozenset({0x0000_5EFE, 0x0200_5EFE})  # RFC 5214, section 6.1: then an IPv4 address
 
 
 class AddressRefused(OSError):
-    """An address that may not be called, found out when about to connect to it."""
+    """An address that may not be called, found just before the connection."""
 
     def __init__(self) -> None:
         super().__init__(errno.EACCES, "this address may not be called")
 
 
 class AddressPolicy:
-    """Says which addresses may be called: public ones over TLS, and those that are allowed."""
+    """Allows calls to public addresses over TLS, and any calls to `allowed` networks."""
 
     def __init__(self, allowed: Sequence[Network] = ()) -> None:
         self._allowed = tuple(allowed)
@@ -44,19 +44,19 @@ class AddressPolicy:
     def may_call(self, address: Address, *, is_encrypted: bool) -> bool:
         if any(address in network for network in self._allowed):
             return True
-        meant = address
+        effective = address
         if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
-            meant = address.ipv4_mapped  # the kernel connects to that
-            if any(meant in network for network in self._allowed):
+            effective = address.ipv4_mapped  # the kernel connects to that
+            if any(effective in network for network in self._allowed):
                 return True
-        return is_encrypted and is_public(meant)
+        return is_encrypted and is_public(effective)
 
     def open_encrypted(self, address_info: tuple[Any, ...]) -> socket.socket:
-        """Makes the socket that is about to connect to exactly this address, or refuses to."""
+        """Makes the socket for a connection to exactly this address; raises AddressRefused."""
         return self._open(address_info, is_encrypted=True)
 
     def open_plain(self, address_info: tuple[Any, ...]) -> socket.socket:
-        """As `open_encrypted`, for a connection without TLS."""
+        """Does the same as `open_encrypted` for a connection without TLS."""
         return self._open(address_info, is_encrypted=False)
 
     def _open(self, address_info: tuple[Any, ...], *, is_encrypted: bool) -> socket.socket:
@@ -66,7 +66,7 @@ class AddressPolicy:
         return socket.socket(family, kind, protocol)
 
     def may_call_text(self, address: str, *, is_encrypted: bool) -> bool:
-        """As `may_call`; what is not an address in figures may not be called."""
+        """Does the same as `may_call` for text; refuses text that is not a numeric address."""
         try:
             return self.may_call(ip_address(address), is_encrypted=is_encrypted)
         except ValueError:
@@ -74,8 +74,8 @@ class AddressPolicy:
 
 
 def is_public(address: Address) -> bool:
-    """Whether an address is somebody's on the Internet, whichever way it is written."""
-    if any(address in network for network in _NEVER):
+    """Whether an address is public on the Internet, also when embedded in another address."""
+    if any(address in network for network in _NEVER_PUBLIC):
         return False
     if isinstance(address, IPv4Address):
         return address.is_global and not address.is_multicast and not address.is_reserved
@@ -89,7 +89,7 @@ def is_public(address: Address) -> bool:
 
 
 def _embedded(address: IPv6Address) -> IPv4Address | None:
-    """The IPv4 address that a mapped, NAT64 or 6to4 address leads to."""
+    """Gives the IPv4 address that a mapped, NAT64 or 6to4 address leads to."""
     if address.ipv4_mapped is not None:
         return address.ipv4_mapped
     if address in _NAT64:  # RFC 6052, section 2.1

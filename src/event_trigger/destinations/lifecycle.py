@@ -1,11 +1,9 @@
-"""Creating, changing, rotating and disabling: what may become of a destination."""
+"""Creates, changes, disables and deletes destinations, and rotates their secrets."""
 
-import asyncio
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from ipaddress import ip_address
 
 import structlog
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -14,8 +12,6 @@ from event_trigger.db.clock import database_now
 from event_trigger.db.engine import Sessions
 from event_trigger.db.notify import DELIVERIES_CHANGED, notify
 from event_trigger.db.shards import OwnedId
-from event_trigger.destinations.address_policy import Address, AddressPolicy
-from event_trigger.destinations.dns import Lookup
 from event_trigger.destinations.repository import Destinations
 from event_trigger.destinations.schemas import (
     LARGEST_HEADERS,
@@ -24,7 +20,7 @@ from event_trigger.destinations.schemas import (
     DestinationUpdate,
 )
 from event_trigger.destinations.signing_secrets import RetiredSecret, Secrets, seal_into, secrets_of
-from event_trigger.destinations.urls import Target, UrlRefused, is_same_origin, parse_target
+from event_trigger.destinations.urls import is_same_origin
 from event_trigger.errors import Conflict, Invalid, NotFound
 from event_trigger.models import SHARDS, Destination, DisabledReason, shard_of
 from event_trigger.triggers.repository import Triggers
@@ -33,77 +29,37 @@ from event_trigger.vault import SealBroken, Vault, new_secret
 log = structlog.get_logger()
 
 PREVIOUS_SIGNS_FOR = timedelta(hours=24)
-MOST_PREVIOUS = 5  # each is a signature more in every request
-_LOOKUP_WITHIN = 2.0  # seconds
-_BATCH = 100
-_NOT_PUBLIC = (
-    "This address is not public; only what the operator allows (EVENT_TRIGGER_WEBHOOK_ALLOW) may"
-    " be called."
-)
-_MOVED = (
-    "The URL has another origin, so there is a new signing secret: it is in this answer, and the"
-    " old one signs no longer."
-)
-_NOT_ENCRYPTED = (
-    "Use https; plain http is only for addresses that the operator allows"
-    " (EVENT_TRIGGER_WEBHOOK_ALLOW)."
+MOST_PREVIOUS = 5  # secrets; each adds a signature to every request
+_KEY_ROTATION_BATCH = 100
+_NEW_ORIGIN = (
+    "The URL has another origin, so there is a new signing secret. It is in this response; the old"
+    " one is no longer used."
 )
 
 
-class RotatedOften(Conflict):
+class TooManyRotations(Conflict):
     slug, title = "secret-replaced-often", "The secret was replaced too often"
     default_detail = (
-        f"The secret was replaced {MOST_PREVIOUS} times within 24 hours, and all of them still"
-        " sign. Wait, or make another destination."
+        f"The secret was replaced {MOST_PREVIOUS} times within 24 hours, and all old secrets still"
+        " sign. Wait, or create another destination."
     )
 
 
 @dataclass(frozen=True, slots=True)
-class Rotated:
-    """How many were sealed anew, and the ids of those that cannot be read."""
+class KeyRotation:
+    """The result of a key rotation: rows sealed under the new key, and ids of unreadable rows."""
 
     count: int
     unreadable: Sequence[int]
 
 
 @dataclass(frozen=True, slots=True)
-class Changed:
-    """A destination after a patch, and what its owner has to know about it."""
+class ChangedDestination:
+    """A destination after a patch, with warnings for its owner."""
 
     destination: Destination
     has_new_secret: bool
     warnings: list[str]
-
-
-async def check_url(url: str, guard: AddressPolicy, lookup: Lookup) -> None:
-    """Refuses what would be refused when connecting, as far as that can be known by now.
-
-    A name without an address may get one: it is looked up again for every connection.
-    """
-    try:
-        target = parse_target(url)
-    except UrlRefused as refused:
-        raise Invalid.at(["url"], str(refused)) from None
-    addresses = await _addresses_of(target, lookup)
-    if not all(guard.may_call(one, is_encrypted=True) for one in addresses):
-        raise Invalid.at(["url"], _NOT_PUBLIC)
-    if target.is_encrypted:
-        return
-    if not addresses or not all(guard.may_call(one, is_encrypted=False) for one in addresses):
-        raise Invalid.at(["url"], _NOT_ENCRYPTED)
-
-
-async def _addresses_of(target: Target, lookup: Lookup) -> list[Address]:
-    if not isinstance(target.host, str):
-        return [target.host]
-    name = target.host.lower().removesuffix(".")
-    if name == "localhost" or name.endswith(".localhost"):  # RFC 6761, section 6.3
-        return [ip_address("127.0.0.1")]
-    try:
-        found = await asyncio.wait_for(lookup(target.host, target.port), _LOOKUP_WITHIN)
-    except (OSError, TimeoutError, UnicodeError):
-        return []
-    return [ip_address(one) for one in found]
 
 
 async def create(
@@ -123,7 +79,7 @@ async def create(
         created_at=now,
         updated_at=now,
     )
-    secrets = Secrets(new_secret(), headers=_merged({}, body.headers))
+    secrets = Secrets(new_secret(), headers=_merge_headers({}, body.headers))
     seal_into(destination, secrets, vault)
     await Destinations(session).add(destination)
     return destination
@@ -131,11 +87,11 @@ async def create(
 
 async def change(
     session: AsyncSession, vault: Vault, key: OwnedId, body: DestinationUpdate
-) -> Changed:
-    """Applies a merge patch; attempts that are under way end as they began.
+) -> ChangedDestination:
+    """Applies a merge patch; attempts under way are not affected.
 
-    A URL of another origin drops the headers and the signing secrets of the old one, so that a
-    caller that may only write cannot have them sent to itself.
+    A URL of another origin drops the headers and the signing secrets of the old one. Otherwise a
+    caller with write access only could have them sent to its own server.
     """
     destination = await get_locked(session, key)
     moves = "url" in body.model_fields_set and not is_same_origin(destination.url, body.url)
@@ -148,62 +104,66 @@ async def change(
         _forget_failures(destination)
     if moves or "headers" in body.model_fields_set:
         old = Secrets(new_secret()) if moves else secrets_of(destination, vault)
-        headers = {} if body.headers is None else _merged(old.headers, body.headers)
+        headers = {} if body.headers is None else _merge_headers(old.headers, body.headers)
         seal_into(destination, replace(old, headers=headers), vault)
-    warnings = _warnings_of_move(names, destination.header_names) if moves else []
-    return Changed(await _changed(session, destination), moves, warnings)
+    warnings = _origin_warnings(names, destination.header_names) if moves else []
+    destination = await _store_change(session, destination)
+    return ChangedDestination(destination, moves, warnings)
 
 
-def _warnings_of_move(before: Sequence[str], after: Sequence[str]) -> list[str]:
-    still = {name.lower() for name in after}
-    dropped = [name for name in before if name.lower() not in still]
+def _origin_warnings(before: Sequence[str], after: Sequence[str]) -> list[str]:
+    kept = {name.lower() for name in after}
+    dropped = [name for name in before if name.lower() not in kept]
     if not dropped:
-        return [_MOVED]
-    return [_MOVED, f"Headers of the old origin are not sent to the new one: {', '.join(dropped)}."]
+        return [_NEW_ORIGIN]
+    return [
+        _NEW_ORIGIN,
+        f"Headers of the old origin are not sent to the new one: {', '.join(dropped)}.",
+    ]
 
 
 async def rotate_secret(session: AsyncSession, vault: Vault, key: OwnedId) -> Destination:
-    """Makes a new secret; each that was replaced signs too for 24 hours.
+    """Replaces the signing secret; for 24 hours each replaced one signs as well.
 
-    Where they cannot be read any more it begins anew, without the headers that were sealed with
-    them.
+    If the old secrets cannot be decrypted any more, they are dropped together with the headers.
+    Raises TooManyRotations.
     """
     destination, now = await get_locked(session, key), await database_now(session)
     try:
         old = secrets_of(destination, vault)
-        replaced = RetiredSecret(old.current, now + PREVIOUS_SIGNS_FOR), *old.overlapping(now=now)
-        renewed = Secrets(new_secret(), replaced, old.headers)
+        previous = RetiredSecret(old.current, now + PREVIOUS_SIGNS_FOR), *old.overlapping(now=now)
+        renewed = Secrets(new_secret(), previous, old.headers)
     except SealBroken:
         log.warning("secret_lost", destination_id=destination.id)
         renewed = Secrets(new_secret())
     if len(renewed.previous) > MOST_PREVIOUS:
-        raise RotatedOften
+        raise TooManyRotations
     seal_into(destination, renewed, vault)
-    return await _changed(session, destination)
+    return await _store_change(session, destination)
 
 
 async def disable(session: AsyncSession, key: OwnedId) -> Destination:
-    """Its deliveries wait, for as long as exhausted ones are kept."""
+    """Disables a destination: its deliveries stay queued until they expire."""
     destination = await get_locked(session, key)
     destination.disabled_reason = destination.disabled_reason or DisabledReason.BY_HAND
-    return await _changed(session, destination)
+    return await _store_change(session, destination)
 
 
 async def enable(session: AsyncSession, key: OwnedId) -> Destination:
-    """What waits is sent, and what failed before is forgotten."""
+    """Enables a destination, closes its breaker and ends its hold; queued deliveries are sent."""
     destination = await get_locked(session, key)
     destination.disabled_reason = None
     _forget_failures(destination)
-    return await _changed(session, destination)
+    return await _store_change(session, destination)
 
 
 async def delete(session: AsyncSession, key: OwnedId) -> None:
-    """Takes it off its triggers too; what was on its way there is given up, on record."""
+    """Deletes a destination, also from its triggers; workers then give up its deliveries."""
     destination = await get_locked(session, key)
     await Triggers(session).forget_destination(key)
     destination.deleted_at = await database_now(session)
-    destination.disabled_reason = None  # what waits for it must not wait any more
-    await _changed(session, destination)
+    destination.disabled_reason = None  # so that workers find its queued deliveries
+    await _store_change(session, destination)
 
 
 async def get_locked(session: AsyncSession, key: OwnedId) -> Destination:
@@ -213,29 +173,29 @@ async def get_locked(session: AsyncSession, key: OwnedId) -> Destination:
     return destination
 
 
-async def rotate_keys(sessions: Sessions, vault: Vault) -> Rotated:
-    """Seals everything under the current key, a batch at a time, but for what cannot be read."""
+async def rotate_keys(sessions: Sessions, vault: Vault) -> KeyRotation:
+    """Seals all destinations' secrets under the current key, in batches; skips unreadable ones."""
     count, unreadable = 0, []
     for shard in range(SHARDS):
         after = 0
         while True:
             async with sessions.begin() as session:
-                found = await Destinations(session).list_under_other_keys(
-                    shard, vault.current, after=after, limit=_BATCH
+                batch = await Destinations(session).list_under_other_keys(
+                    shard, vault.current, after=after, limit=_KEY_ROTATION_BATCH
                 )
-                for one in found:
+                for one in batch:
                     try:
                         seal_into(one, secrets_of(one, vault), vault)
                     except SealBroken:
                         unreadable.append(one.id)
-            count += len(found)
-            if len(found) < _BATCH:
+            count += len(batch)
+            if len(batch) < _KEY_ROTATION_BATCH:
                 break
-            after = found[-1].id
-    return Rotated(count - len(unreadable), unreadable)
+            after = batch[-1].id
+    return KeyRotation(count - len(unreadable), unreadable)
 
 
-async def _changed(session: AsyncSession, destination: Destination) -> Destination:
+async def _store_change(session: AsyncSession, destination: Destination) -> Destination:
     destination.updated_at = await database_now(session)
     await session.flush()
     await notify(session, DELIVERIES_CHANGED)
@@ -247,11 +207,11 @@ def _forget_failures(destination: Destination) -> None:
     destination.held_until = None
 
 
-def _merged(headers: dict[str, str], patch: Mapping[str, str | None]) -> dict[str, str]:
-    """RFC 7396 for headers, whose names have no case."""
+def _merge_headers(headers: dict[str, str], patch: Mapping[str, str | None]) -> dict[str, str]:
+    """Merges a patch into headers (RFC 7396), whose names have no case."""
     named = {name.lower() for name in patch}
     kept = {name: value for name, value in headers.items() if name.lower() not in named}
     merged = kept | {name: value for name, value in patch.items() if value is not None}
     if len(merged) > MOST_HEADERS or len(json.dumps(merged)) > 2 * LARGEST_HEADERS:
-        raise Invalid.at(["headers"], f"A destination has {MOST_HEADERS} headers at the most.")
+        raise Invalid.at(["headers"], f"A destination can have at most {MOST_HEADERS} headers.")
     return merged

@@ -1,4 +1,4 @@
-"""Destinations in the database; every statement is about one owner, and so about one shard."""
+"""Reads and writes destinations; a statement for one owner reads that owner's shard only."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ from event_trigger.db.keyset import (
 from event_trigger.db.shards import ACROSS_SHARDS, OwnedId
 from event_trigger.models import SHARDS, Delivery, Destination, shard_of
 
-_LISTED = Listed(Destination, order="id DESC", large=("sealed", "url"))
+_LISTED_DESTINATIONS = Listed(Destination, order="id DESC", large=("sealed", "url"))
 
 
 def _one(key: OwnedId) -> Select[Destination]:
@@ -39,13 +39,13 @@ class Destinations:
         return (await self.session.scalars(_one(key))).one_or_none()
 
     async def get_locked(self, key: OwnedId) -> Destination | None:
-        """Locks the row, so that nobody sends to it or records about it until the commit."""
+        """Locks the row, so that nothing is claimed or recorded for it until the commit."""
         statement = _one(key).with_for_update(key_share=True)
         fresh = statement.execution_options(populate_existing=True)
         return (await self.session.scalars(fresh)).one_or_none()
 
     async def get_owner(self, destination_id: int) -> int | None:
-        """For admins, who may name anybody's: one probe of the key in each shard."""
+        """Finds the owner of any user's destination, for admins: one index probe in each shard."""
         statement = select(Destination.owner_id).where(
             Destination.shard.in_(range(SHARDS)), Destination.id == destination_id
         )
@@ -60,19 +60,19 @@ class Destinations:
     async def list_page(
         self, owner_id: int | None, *, before: int | None, limit: int
     ) -> Page[Destination]:
-        """Newest first; everybody's if `owner_id` is None."""
+        """Lists destinations newest first; those of all users if `owner_id` is None."""
         values = {"newest": up_to(before)}
         lanes, options = EACH_SHARD, {ACROSS_SHARDS: "admin reads"}
         if owner_id is not None:
             lanes, options = ("shard = :shard AND owner_id = :owner_id",), {}
             values |= {"shard": shard_of(owner_id), "owner_id": owner_id}
-        statement = newest(_LISTED, lanes, ("deleted_at IS NULL", UP_TO_NEWEST))
+        statement = newest(_LISTED_DESTINATIONS, lanes, ("deleted_at IS NULL", UP_TO_NEWEST))
         return await fetch_newest(self.session, statement, values, limit=limit, options=options)
 
     async def list_under_other_keys(
         self, shard: int, key_id: str, *, after: int, limit: int
     ) -> Sequence[Destination]:
-        """Locks some, with larger ids than `after`, that are sealed under another key than this."""
+        """Locks destinations with larger ids than `after` that are sealed under other keys."""
         statement = (
             select(Destination)
             .where(Destination.shard == shard, Destination.key_id != key_id)
@@ -84,11 +84,11 @@ class Destinations:
         return (await self.session.scalars(statement)).all()
 
     async def purge_deleted_before(self, instant: datetime) -> None:
-        """Forgets deleted destinations that no delivery speaks of any more."""
-        spoken_of = exists().where(
+        """Deletes the rows of destinations deleted before `instant` without any deliveries."""
+        referenced = exists().where(
             Delivery.shard == Destination.shard, Delivery.destination_id == Destination.id
         )
         await self.session.execute(
-            delete(Destination).where(Destination.deleted_at < instant, ~spoken_of),
+            delete(Destination).where(Destination.deleted_at < instant, ~referenced),
             execution_options={ACROSS_SHARDS: "retention"},
         )

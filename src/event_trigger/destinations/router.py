@@ -26,6 +26,7 @@ from event_trigger.destinations.schemas import (
     read_destination,
 )
 from event_trigger.destinations.signing_secrets import secrets_of
+from event_trigger.destinations.url_check import check_url
 from event_trigger.errors import (
     Conflict,
     Forbidden,
@@ -92,7 +93,7 @@ async def create_destination(
 
     An address that is not public is refused, also later on, whatever its name resolves to then.
     """
-    await lifecycle.check_url(body.url, guard, lookup)
+    await check_url(body.url, guard, lookup)
     async with sessions.begin() as session:
         made = await lifecycle.create(session, vault, principal.user_id, body)
     response.headers["Location"] = f"/destinations/{made.id}"
@@ -151,7 +152,7 @@ async def update_destination(
     that the same patch gives, and a new signing secret: `secret` in this answer.
     """
     if "url" in body.model_fields_set:
-        await lifecycle.check_url(body.url, guard, lookup)
+        await check_url(body.url, guard, lookup)
     async with sessions.begin() as session:
         done = await lifecycle.change(session, vault, key, body)
     secret = secrets_of(done.destination, vault).current if done.has_new_secret else None

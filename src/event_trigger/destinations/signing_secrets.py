@@ -1,4 +1,4 @@
-"""What only a destination's owner and its receiver know: signing secrets and extra headers."""
+"""Seals and opens a destination's secrets: its signing secrets and extra headers."""
 
 import json
 from dataclasses import dataclass, field
@@ -10,7 +10,7 @@ from event_trigger.vault import Sealed, Vault
 
 @dataclass(frozen=True, slots=True)
 class RetiredSecret:
-    """A signing secret that was replaced, and signs too until an instant."""
+    """A signing secret that was replaced, and also signs until an instant."""
 
     secret: str
     until: datetime
@@ -18,14 +18,14 @@ class RetiredSecret:
 
 @dataclass(frozen=True, slots=True)
 class Secrets:
-    """The newest of those that were replaced comes first."""
+    """The secrets in the clear; in `previous`, the newest comes first."""
 
     current: str
     previous: tuple[RetiredSecret, ...] = ()
     headers: dict[str, str] = field(default_factory=dict)
 
     def signing(self, *, now: datetime) -> list[str]:
-        """The secrets to sign with at an instant, the current one first."""
+        """Gives the secrets that sign at an instant, the current one first."""
         return [self.current, *(one.secret for one in self.overlapping(now=now))]
 
     def overlapping(self, *, now: datetime) -> tuple[RetiredSecret, ...]:
@@ -44,7 +44,7 @@ def seal_into(destination: Destination, secrets: Secrets, vault: Vault) -> None:
 
 
 def open_secrets(vault: Vault, *, owner_id: int, key_id: str, sealed: bytes) -> Secrets:
-    """Raises SealBroken when the key it is under is not among the settings any more."""
+    """Decrypts secrets; raises SealBroken when `key_id` is not among the settings any more."""
     plain = json.loads(vault.open(Sealed(key_id, sealed), owner_id=owner_id))
     previous = (
         RetiredSecret(one, datetime.fromisoformat(until)) for one, until in plain["previous"]

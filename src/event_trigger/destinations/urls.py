@@ -1,4 +1,4 @@
-"""Reads the URLs of destinations: each has one meaning only, to every parser."""
+"""Parses destinations' URLs, and accepts only those that every parser reads in the same way."""
 
 import re
 from dataclasses import dataclass
@@ -6,28 +6,30 @@ from ipaddress import ip_address
 
 from event_trigger.destinations.address_policy import Address
 
-LONGEST_URL = 2048
+LONGEST_URL = 2048  # characters
 _URL = re.compile(
     r"(?P<scheme>https?)://"
     r"(?P<authority>(?P<host>[a-z0-9._-]+|\[[0-9a-f:.]+\])(:(?P<port>[0-9]{1,5}))?)"
     r"(?P<target>([/?][!$%&'()*+,\-./0-9:;=?@a-z_~\[\]]*)?)",
     re.ASCII | re.IGNORECASE,
 )
-_PARTS = re.compile(r"https?://(?P<authority>[^/?#\\]*)(?P<rest>.*)", re.IGNORECASE | re.DOTALL)
+_LOOSE_PARTS = re.compile(
+    r"https?://(?P<authority>[^/?#\\]*)(?P<rest>.*)", re.IGNORECASE | re.DOTALL
+)
 _BAD_PERCENT = re.compile(r"%(?![0-9a-f]{2})", re.IGNORECASE)
 _SEPARATOR = re.compile(r"/|%2f|%5c", re.IGNORECASE)  # some servers decode before they split
 _LABEL = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)", re.ASCII | re.IGNORECASE)
-_NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*", re.ASCII | re.IGNORECASE)
-_LONGEST_NAME = 253
+_NUMERIC_LABEL = re.compile(r"[0-9]+|0x[0-9a-f]*", re.ASCII | re.IGNORECASE)
+_LONGEST_HOST_NAME = 253  # characters
 
 
 class UrlRefused(ValueError):
-    """A URL that cannot be a destination, in words that say what to change."""
+    """A URL that cannot be a destination; the message tells the user how to change it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """The parts of a URL that say who is called: `host` is a name, or an address."""
+    """The receiver that a URL names; `host` is a name or an address."""
 
     host: str | Address
     port: int
@@ -35,19 +37,19 @@ class Target:
 
 
 def parse_target(url: str) -> Target:
-    """Reads a URL that has one meaning only, to every parser; raises UrlRefused for any other."""
+    """Parses a URL; raises UrlRefused if parsers could disagree about it."""
     _check_parts(url)
     found = _match(url)
     _check_request_target(found["target"])
     is_encrypted = found["scheme"].lower() == "https"
     port = int(found["port"] or (443 if is_encrypted else 80))
     if not 0 < port < 2**16:
-        raise UrlRefused("A port lies between 1 and 65535.")
+        raise UrlRefused("The port must be between 1 and 65535.")
     return Target(_parse_host(found["host"]), port, is_encrypted)
 
 
 def is_same_origin(url: str, other: str) -> bool:
-    """Whether scheme, host and port are the same; what cannot be read is of no origin."""
+    """Whether scheme, host and port are the same; a URL that cannot be parsed has no origin."""
     try:
         ours, theirs = parse_target(url), parse_target(other)
     except UrlRefused:
@@ -62,7 +64,7 @@ def _origin_of(target: Target) -> tuple[bool, str, int]:
 def split_url(url: str) -> tuple[str, str, str]:
     """Gives scheme, authority and, byte for byte, the request target (RFC 9112, section 3.2).
 
-    Raises UrlRefused, but for no URL that any version of the service has saved.
+    Raises UrlRefused, but for no URL that any version of the service has accepted.
     """
     found = _match(url)
     target = found["target"]
@@ -77,23 +79,23 @@ def _match(url: str) -> re.Match[str]:
     found = _URL.fullmatch(url) if len(url) <= LONGEST_URL else None
     if found is None:
         raise UrlRefused(
-            "Write a URL such as https://example.com/hook: http or https, a name in ASCII or an"
-            " address, no user, no fragment, no more than 2,048 characters."
+            "Write a URL such as https://example.com/hook: http or https, an ASCII host name or an"
+            " address, no user, no fragment, at most 2,048 characters."
         )
     return found
 
 
 def _check_parts(url: str) -> None:
-    """Says what to write in place of what many write; what is left is said by `_match`."""
-    if (parts := _PARTS.fullmatch(url)) is None:
+    """Refuses common mistakes with a hint; `_match` refuses all others with a general text."""
+    if (parts := _LOOSE_PARTS.fullmatch(url)) is None:
         return
     authority, rest = parts["authority"], parts["rest"]
     if "@" in authority:
-        raise UrlRefused("Leave out the user and the password; write them as a header instead.")
+        raise UrlRefused("Leave out the user and the password; send them in a header instead.")
     if not authority.isascii():
         raise UrlRefused(
-            "Write a name with other letters than ASCII's in its encoded form (IDNA), which begins"
-            " with xn--."
+            "Write a host name that has other letters than ASCII's in its encoded form (IDNA),"
+            " which begins with xn--."
         )
     if "#" in rest:
         raise UrlRefused("Leave out the fragment, which begins with #, or write # itself as %23.")
@@ -106,10 +108,10 @@ def _check_parts(url: str) -> None:
 
 
 def _check_request_target(target: str) -> None:
-    """Refuses what some software on the way would rewrite: it is sent byte for byte."""
+    """Refuses paths that software on the way might rewrite: they are sent byte for byte."""
     if _BAD_PERCENT.search(target):
         raise UrlRefused(
-            "A % comes before two hexadecimal digits, such as %20; write % itself as %25."
+            "A % must be followed by two hexadecimal digits, such as %20; write % itself as %25."
         )
     path = target.partition("?")[0]
     segments = (one.lower().replace("%2e", ".") for one in _SEPARATOR.split(path))
@@ -125,8 +127,8 @@ def _parse_host(host: str) -> str | Address:
         return ip_address(host.strip("[]"))
     except ValueError:
         labels = host.removesuffix(".").split(".")
-    if _NUMBER.fullmatch(labels[-1]):  # what would be an address to some, and a name to others
+    if _NUMERIC_LABEL.fullmatch(labels[-1]):  # some parsers would read an address, others a name
         raise UrlRefused("Write an address as four decimal numbers, such as 192.0.2.1.")
-    if len(host) > _LONGEST_NAME or not all(map(_LABEL.fullmatch, labels)):
-        raise UrlRefused("This is not the name of a host.")
+    if len(host) > _LONGEST_HOST_NAME or not all(map(_LABEL.fullmatch, labels)):
+        raise UrlRefused("This is not a valid host name.")
     return host

@@ -14,7 +14,7 @@ from event_trigger.auth.credential_cache import hash_of
 from event_trigger.db.clock import database_now
 from event_trigger.db.engine import Sessions
 from event_trigger.db.shards import OwnedId
-from event_trigger.destinations.lifecycle import Rotated
+from event_trigger.destinations.lifecycle import KeyRotation
 from event_trigger.errors import Conflict, NotFound
 from event_trigger.hooks.repository import Hooks
 from event_trigger.models import Hook, Trigger, Verify
@@ -124,7 +124,7 @@ def _secret_for(verify: Verify) -> str | None:
     assert_never(verify)
 
 
-async def rotate_hook_keys(sessions: Sessions, vault: Vault) -> Rotated:
+async def rotate_hook_keys(sessions: Sessions, vault: Vault) -> KeyRotation:
     """As destinations' `rotate_keys`; what cannot be read is named by the triggers' ids."""
     count, unreadable, after = 0, list[int](), 0
     while True:
@@ -135,7 +135,7 @@ async def rotate_hook_keys(sessions: Sessions, vault: Vault) -> Rotated:
             unreadable += [one.trigger_id for one in found if not _reseal(one, vault)]
         count += len(found)
         if len(found) < _RESEALED_AT_ONCE:
-            return Rotated(count - len(unreadable), unreadable)
+            return KeyRotation(count - len(unreadable), unreadable)
         after = found[-1].trigger_id
 
 
