@@ -46,17 +46,12 @@ async def claim_deliveries(
     4. Gives up claimed deliveries whose payload is gone, and takes the tokens of the others.
     """
     reserved = {one.destination.destination_id: one for one in reservations}
-    waits: list[float] = []
     async with sessions.begin() as session:
         destinations, queue = QueueDestinations(session), DeliveryQueue(session)
         locked = await destinations.lock(shard, sorted(reserved), wait=False)
-        if len(locked) < len(reserved):
-            waits.append(LOCKED_RETRY_SECONDS)
-        if deleted := [one.id for one in locked if one.deleted_at is not None]:
-            count = await queue.give_up_deleted(shard, deleted, limit=GIVE_UP_BATCH)
-            waits += [0.0] if count == GIVE_UP_BATCH else []
-        if interrupted := [one.id for one in locked if one.expired_leases]:
-            await queue.recover_leases(shard, interrupted)
+        waits = [LOCKED_RETRY_SECONDS] if len(locked) < len(reserved) else []
+        if await _end_stale(queue, shard, locked):
+            waits.append(0.0)
         active = {one.id: one for one in locked if one.deleted_at is None}
         limits = [
             limit for one in active.values() if (limit := _limit(one, reserved[one.id])).count > 0
@@ -77,6 +72,19 @@ async def claim_deliveries(
     if any(_may_have_more(one, counts, reserved) for one in limits):
         waits.append(0.0)
     return Claims([(one, active[one.destination_id]) for one in claimed], waits)
+
+
+async def _end_stale(queue: DeliveryQueue, shard: int, locked: Sequence[LockedDestination]) -> bool:
+    """Gives up deliveries to deleted destinations, and recovers expired leases.
+
+    Gives True when there may be more to give up than a batch.
+    """
+    count = 0
+    if deleted := [one.id for one in locked if one.deleted_at is not None]:
+        count = await queue.give_up_deleted(shard, deleted, limit=GIVE_UP_BATCH)
+    if interrupted := [one.id for one in locked if one.expired_leases]:
+        await queue.recover_leases(shard, interrupted)
+    return count == GIVE_UP_BATCH
 
 
 def _limit(destination: LockedDestination, reservation: Reservation) -> ClaimLimit:

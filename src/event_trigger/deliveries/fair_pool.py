@@ -16,21 +16,21 @@ class FairPool:
         self._held_by_owner: Counter[int] = Counter()
         self._held_by_destination: Counter[int] = Counter()
 
-    def available(self, owner_id: int, destination_id: int) -> int:
+    def available(self, *, owner_id: int, destination_id: int) -> int:
         """Gives how much more the destination may acquire now."""
         for_owner = max(0, (self.free - self._held_by_owner[owner_id]) // 2)
         if held := self._held_by_destination[destination_id]:
             return max(0, (for_owner - 2 * held) // 3)
         return max(min(1, for_owner), for_owner // 3)
 
-    def acquire(self, owner_id: int, destination_id: int, amount: int) -> None:
+    def acquire(self, amount: int, *, owner_id: int, destination_id: int) -> None:
         """Takes an amount, also more than is available: the caller decides."""
-        self._hold(owner_id, destination_id, amount)
+        self._hold(amount, owner_id, destination_id)
 
-    def release(self, owner_id: int, destination_id: int, amount: int) -> None:
-        self._hold(owner_id, destination_id, -amount)
+    def release(self, amount: int, *, owner_id: int, destination_id: int) -> None:
+        self._hold(-amount, owner_id, destination_id)
 
-    def _hold(self, owner_id: int, destination_id: int, amount: int) -> None:
+    def _hold(self, amount: int, owner_id: int, destination_id: int) -> None:
         self.free -= amount
         for held, one in (
             (self._held_by_owner, owner_id),

@@ -98,7 +98,7 @@ def _one(key: OwnedId) -> Select[Delivery]:
 
 
 def _listing(
-    owner_id: int | None, wanted: DeliveryFilter, shard: int | None, before: int | None
+    wanted: DeliveryFilter, *, owner_id: int | None, shard: int | None, before: int | None
 ) -> tuple[Newest[Delivery], dict[str, Any]]:
     """Builds the query of a page: one lane for each shard and status, unless for one event.
 
@@ -186,7 +186,7 @@ class Deliveries:
     ) -> Page[Delivery]:
         """Lists deliveries newest first; those of all users if `owner_id` is None."""
         shard = None if owner_id is not None else await self._shard_of(wanted)
-        statement, values = _listing(owner_id, wanted, shard, before)
+        statement, values = _listing(wanted, owner_id=owner_id, shard=shard, before=before)
         options = {} if owner_id is not None else {ACROSS_SHARDS: "admin reads"}
         return await fetch_newest(self.session, statement, values, limit=limit, options=options)
 

@@ -82,7 +82,7 @@ class DeliveryWorker:
             return min([*waits, *await self._claim_and_send(reservations), POLL_SECONDS])
         finally:
             for one in reservations:
-                self._release(one.destination, one.count, one.size)
+                self._release(one.destination, count=one.count, size=one.size)
 
     async def _list_queued(self) -> list[QueuedDestination]:
         async with self._sessions() as session:
@@ -99,23 +99,25 @@ class DeliveryWorker:
         even_count = self._attempts.free // max(1, len(due))
         even_size = self._bytes.free // max(1, len(due))
         for one in due:
-            key = one.owner_id, one.destination_id
-            count = min(max(1, even_count), self._attempts.available(*key))
-            fair_size = self._bytes.available(*key)
+            holder = {"owner_id": one.owner_id, "destination_id": one.destination_id}
+            count = min(max(1, even_count), self._attempts.available(**holder))
+            fair_size = self._bytes.available(**holder)
             size = max(one.first_size, min(even_size, fair_size))
             fits = size <= fair_size or self._bytes.free == self._bytes.capacity
             if count > 0 and fits:
-                self._acquire(one, count, size)
+                self._acquire(one, count=count, size=size)
                 reservations.append(Reservation(one, count, size))
         return reservations
 
-    def _acquire(self, holder: QueuedDestination | Attempt, count: int, size: int) -> None:
-        self._attempts.acquire(holder.owner_id, holder.destination_id, count)
-        self._bytes.acquire(holder.owner_id, holder.destination_id, size)
+    def _acquire(self, holder: QueuedDestination | Attempt, *, count: int, size: int) -> None:
+        owner_id, destination_id = holder.owner_id, holder.destination_id
+        self._attempts.acquire(count, owner_id=owner_id, destination_id=destination_id)
+        self._bytes.acquire(size, owner_id=owner_id, destination_id=destination_id)
 
-    def _release(self, holder: QueuedDestination | Attempt, count: int, size: int) -> None:
-        self._attempts.release(holder.owner_id, holder.destination_id, count)
-        self._bytes.release(holder.owner_id, holder.destination_id, size)
+    def _release(self, holder: QueuedDestination | Attempt, *, count: int, size: int) -> None:
+        owner_id, destination_id = holder.owner_id, holder.destination_id
+        self._attempts.release(count, owner_id=owner_id, destination_id=destination_id)
+        self._bytes.release(size, owner_id=owner_id, destination_id=destination_id)
 
     async def _claim_and_send(self, reservations: Sequence[Reservation]) -> list[float]:
         """Claims shard by shard and starts the attempts; gives the seconds to wait for more.
@@ -169,7 +171,7 @@ class DeliveryWorker:
         secrets: Secrets | None,
     ) -> None:
         attempt, attempted_at = new_attempt(shard, delivery, destination), destination.now
-        self._acquire(attempt, 1, attempt.size)
+        self._acquire(attempt, count=1, size=attempt.size)
         if secrets is None:
             result = AttemptResult(DeliveryError.SECRET_UNREADABLE)
             self._complete(attempt, result, attempted_at, 0.0)
@@ -191,7 +193,7 @@ class DeliveryWorker:
     ) -> None:
         del self._in_flight[response]
         if response.cancelled():
-            self._release(attempt, 1, attempt.size)
+            self._release(attempt, count=1, size=attempt.size)
             return
         result = AttemptResult(DeliveryError.PROTOCOL_VIOLATED)
         if (failure := response.exception()) is None:
@@ -216,7 +218,7 @@ class DeliveryWorker:
 
     def _free_capacity(self, group: Sequence[CompletedAttempt]) -> None:
         for one in group:
-            self._release(one.attempt, 1, one.attempt.size)
+            self._release(one.attempt, count=1, size=one.attempt.size)
         self._on_capacity()
 
     async def drain(self, within: float) -> None:

@@ -106,12 +106,12 @@ async def change(
         old = Secrets(new_secret()) if moves else secrets_of(destination, vault)
         headers = {} if body.headers is None else _merge_headers(old.headers, body.headers)
         seal_into(destination, replace(old, headers=headers), vault)
-    warnings = _origin_warnings(names, destination.header_names) if moves else []
+    warnings = _origin_warnings(before=names, after=destination.header_names) if moves else []
     destination = await _store_change(session, destination)
     return ChangedDestination(destination, moves, warnings)
 
 
-def _origin_warnings(before: Sequence[str], after: Sequence[str]) -> list[str]:
+def _origin_warnings(*, before: Sequence[str], after: Sequence[str]) -> list[str]:
     kept = {name.lower() for name in after}
     dropped = [name for name in before if name.lower() not in kept]
     if not dropped:

@@ -231,13 +231,13 @@ class _Resolver(AbstractResolver):
         port: int = 0,
         family: socket.AddressFamily = socket.AF_UNSPEC,  # noqa: ARG002
     ) -> list[ResolveResult]:
-        return [_resolved(host, port, one) for one in await self._lookup(host, port)]
+        return [_resolved(host, port, address=one) for one in await self._lookup(host, port)]
 
     async def close(self) -> None:
         """Does nothing: the look-up threads are shared."""
 
 
-def _resolved(host: str, port: int, address: str) -> ResolveResult:
+def _resolved(host: str, port: int, *, address: str) -> ResolveResult:
     return ResolveResult(
         hostname=host,
         host=address,

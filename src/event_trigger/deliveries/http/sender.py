@@ -93,7 +93,7 @@ def _finish(
 
 
 def _abort(
-    task: asyncio.Task[None], timer: asyncio.TimerHandle, _result: asyncio.Future[AttemptResult]
+    task: asyncio.Task[None], timer: asyncio.TimerHandle, _: asyncio.Future[AttemptResult]
 ) -> None:
     """Cancels the rest of the request without waiting: to close a connection may hang, too."""
     timer.cancel()
