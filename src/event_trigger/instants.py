@@ -1,9 +1,14 @@
-"""Reads and writes instants as RFC 3339, to the microsecond."""
+"""Reads and writes instants as RFC 3339, and steps from one instant to the next.
+
+Intervals are half-open, `[since, until)`. Some columns and parameters are inclusive ends: one step
+turns those into the bound of a half-open interval.
+"""
 
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 FIRST_YEAR, LAST_YEAR = 1970, 9000
+_STEP = timedelta(microseconds=1)  # the resolution of PostgreSQL's timestamps and of datetime
 _RFC3339 = re.compile(
     r"\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}:\d{2}(\.\d{1,9})?([Zz]|[+-]\d{2}:\d{2})", re.ASCII
 )
@@ -27,5 +32,15 @@ def parse_instant(value: object) -> datetime:
 
 
 def instant_text(instant: datetime) -> str:
-    """RFC 3339 in UTC with `Z`, as answers have it."""
+    """Writes an aware UTC instant as RFC 3339 with `Z`, as all answers do."""
     return instant.isoformat().replace("+00:00", "Z")
+
+
+def just_after(instant: datetime) -> datetime:
+    """Gives the next instant: `[…, just_after(last))` has `last` in it."""
+    return instant + _STEP
+
+
+def just_before(instant: datetime) -> datetime:
+    """Gives the instant before: the last one of `[…, instant)`."""
+    return instant - _STEP

@@ -33,7 +33,7 @@ from event_trigger.deliveries.worker import DeliveryWorker
 from event_trigger.events.retention import sweep
 from event_trigger.firing.idempotency import ANSWERS_KEPT_FOR, purge_answers
 from event_trigger.scheduling.dispatcher import LONGEST_WAIT, fire_due
-from event_trigger.triggers.versions import retain_history
+from event_trigger.triggers.versions import purge_history
 from event_trigger.triggers.zone_updates.replanning import ZoneRulesFollower
 from event_trigger.vault import Vault
 
@@ -206,7 +206,7 @@ class Jobs:
         await sweep(self._sessions, self._settings)
         async with self._sessions() as session:
             now = await database_now(session)
-        await retain_history(self._sessions, now - self._settings.keep_for)
+        await purge_history(self._sessions, now - self._settings.keep_for)
         await purge_answers(self._sessions, now - ANSWERS_KEPT_FOR)
         async with self._sessions.begin() as session:
             await Logins(session).purge_expired()

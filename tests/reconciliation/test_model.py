@@ -1,6 +1,6 @@
-"""Whatever happens in whatever order, every planned instant has its event or its reason.
+"""After any operations in any order, every planned instant has its event or its reason.
 
-`MODEL_EXAMPLES=2000 MODEL_STEPS=60` in the environment looks for longer, and elsewhere each time.
+`MODEL_EXAMPLES=2000 MODEL_STEPS=60` in the environment searches longer, from a new seed each time.
 """
 
 import asyncio
@@ -72,7 +72,7 @@ ends = st.sampled_from(["all", "all", "replicas", "restart", "some", "nothing", 
 
 @st.composite
 def schedules(draw: st.DrawFn) -> dict[str, Any]:
-    """Details whose instants are microseconds from now."""
+    """Draws details whose instants are microseconds from now."""
     kind = draw(st.sampled_from(["interval", "grid", "cron", "once", "delay"]))
     details: dict[str, Any] = {}
     if kind == "cron":
@@ -102,7 +102,7 @@ parts = st.fixed_dictionaries(
 
 
 class Accounts(RuleBasedStateMachine):
-    """The service and the model, side by side."""
+    """Runs the service and the model side by side."""
 
     server_url: str
     template: str
@@ -245,11 +245,11 @@ class Accounts(RuleBasedStateMachine):
 
         assert found.findings == []
         assert found.triggers == len(self.model)
-        counted: Counter[str] = Counter(fired=found.account.fired, pending=found.pending)
-        for reason, count in found.account.unfired.items():
+        counted: Counter[str] = Counter(fired=found.totals.fired, pending=found.pending)
+        for reason, count in found.totals.unfired.items():
             counted[reason] += count
         assert +counted == sums
-        assert found.account.planned == sums.total()
+        assert found.totals.planned == sums.total()
 
     # how
 
@@ -265,7 +265,7 @@ class Accounts(RuleBasedStateMachine):
         return number
 
     def _fire(self, end: str) -> None:
-        """Fires all that is due, or as far as it comes; `end` may be where it dies."""
+        """Fires all due instants, or as many as it can; `end` may be where it dies."""
         if end == "restart":
             self.run(self.service.restart())
         if end in {"all", "replicas", "restart"}:
@@ -317,7 +317,7 @@ class Accounts(RuleBasedStateMachine):
             self.run(self.service.set_clock(moment(instant)))
 
     async def _follow(self) -> None:
-        """Has the model fire what the service did: how much at a time is up to the service."""
+        """Makes the model fire as the service did, which chooses the size of its batches."""
         database = self.service.database
         rows = await database.fetch("SELECT id, settled_until FROM triggers")
         fired = await database.fetch(
@@ -350,7 +350,7 @@ class Accounts(RuleBasedStateMachine):
         assert not ranges
 
     def _stretch_of(self, row: Any) -> Unfired:
-        """A range on record, after a look at whether it is what the schedule had there."""
+        """Reads a range on record, and checks it against the schedule."""
         first, last = micros(row["first_at"]), micros(row["last_at"])
         plan = self.model[row["trigger_id"]].plans[row["version"] - 1]
         planned = plan.between(first - 1, last)
@@ -367,7 +367,7 @@ class Accounts(RuleBasedStateMachine):
         assert found["balanced"], found["differences"]
 
     def _instants(self, model: Trigger) -> list[int]:
-        """Where there is something to say: at the ends of what became of them, and around."""
+        """Gives the instants to explain: the ends of each outcome's instants, and around them."""
         found = {model.anchor, model.decided, self.now}
         for _, instants in model.ledger(self.now):
             found.update([*instants[:2], *instants[-2:]])

@@ -1,4 +1,4 @@
-"""Planned and recorded are compared instant by instant, and each kind of difference is named."""
+"""Planned and recorded instants are compared, and each kind of difference is named."""
 
 from collections import Counter
 from datetime import UTC, datetime, timedelta
@@ -7,20 +7,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from event_trigger.instants import just_after
 from event_trigger.models import UnfiredReason
 from event_trigger.reconciliation.reconcile import (
     Difference,
     Discrepancy,
-    Era,
     RecordedRange,
     Totals,
+    VersionSpan,
     reconcile,
 )
-from event_trigger.triggers.schedule.plan import Unfired
-from event_trigger.triggers.schedule.schedules import Every, InstantRange, count_between
+from event_trigger.triggers.schedule.plan import UnfiredInstants
+from event_trigger.triggers.schedule.schedules import Every, InstantRange, count_in
 
 MINUTE = timedelta(minutes=1)
-INSTANT = timedelta(microseconds=1)
 NOON = datetime(2026, 3, 13, 12, tzinfo=UTC)
 GRID = Every(NOON, MINUTE)
 MISSED = UnfiredReason.MISSED
@@ -30,19 +30,20 @@ def at(minutes: float) -> datetime:
     return NOON + minutes * MINUTE
 
 
-def era(version: int, after: float, until: float, schedule: Every | None = GRID) -> Era:
-    return Era(version, schedule, at(after) - INSTANT, at(until))
+def span(version: int, first: float, last: float, schedule: Every | None = GRID) -> VersionSpan:
+    """Gives a version that is in force from `first` to `last`, both included."""
+    return VersionSpan(version, schedule, at(first), just_after(at(last)))
 
 
 def unfired(first: float, last: float, count: int, *, version: int = 1) -> RecordedRange:
-    return RecordedRange(version, Unfired(InstantRange(at(first), at(last), count), MISSED))
+    return RecordedRange(version, UnfiredInstants(InstantRange(at(first), at(last), count), MISSED))
 
 
 def account_for(
-    fired: list[float], *recorded: RecordedRange, eras: tuple[Era, ...] = (era(1, 0, 9),)
+    fired: list[float], *recorded: RecordedRange, spans: tuple[VersionSpan, ...] = (span(1, 0, 9),)
 ) -> Totals:
     instants = sorted(at(one) for one in fired)
-    return reconcile(eras, recorded, instants, after=at(-100), until=at(100))
+    return reconcile(spans, recorded, instants, since=at(-100), until=at(100))
 
 
 def test_an_event_for_each_planned_instant_adds_up() -> None:
@@ -84,26 +85,26 @@ def test_a_difference_is_named(
 
 def test_each_instant_is_judged_by_the_schedule_in_force_then() -> None:
     slower = Every(NOON, 3 * MINUTE)
-    eras = (era(1, 0, 4), Era(2, slower, at(4), at(10)))
+    spans = (span(1, 0, 4), VersionSpan(2, slower, just_after(at(4)), at(10)))
 
-    right = account_for([0, 1, 2, 3, 4, 6, 9], eras=eras)
-    wrong = account_for([0, 1, 2, 3, 4, 5, 6, 9], eras=eras)
+    right = account_for([0, 1, 2, 3, 4, 6, 9], spans=spans)
+    wrong = account_for([0, 1, 2, 3, 4, 5, 6, 9], spans=spans)
 
     assert right == Totals(planned=7, fired=7)
     assert wrong.differences == [Difference(Discrepancy.UNPLANNED, at(5), at(5))]
 
 
 def test_a_reason_counts_for_its_own_version_only() -> None:
-    eras = (era(1, 0, 4), Era(2, GRID, at(4), at(9)))
+    spans = (span(1, 0, 4), VersionSpan(2, GRID, just_after(at(4)), just_after(at(9))))
 
-    account = account_for([0, 1, 2, 3, 4], unfired(5, 9, 5, version=1), eras=eras)
+    account = account_for([0, 1, 2, 3, 4], unfired(5, 9, 5, version=1), spans=spans)
 
     assert account.unfired == Counter()
     assert Difference(Discrepancy.UNEXPLAINED, at(5), at(9), 5) in account.differences
 
 
 def test_a_schedule_that_cannot_be_read_is_said_to_be_so() -> None:
-    account = account_for([], eras=(era(1, 0, 9, None),))
+    account = account_for([], spans=(span(1, 0, 9, None),))
 
     assert [one.kind for one in account.differences] == [Discrepancy.UNREADABLE]
 
@@ -121,11 +122,11 @@ def test_the_sums_are_those_of_what_was_put_in_however_the_span_is_cut(
     recorded = [
         unfired(minute, minute, 1) for minute, kind in enumerate(kinds) if kind == "unfired"
     ]
-    whole = Era(1, GRID, at(0) - INSTANT, at(len(kinds)) - INSTANT)
+    whole = VersionSpan(1, GRID, at(0), at(len(kinds)))
     account = Totals()
-    for after, until in ((at(-2), at(cut)), (at(cut), at(100))):
-        part = [one for one in fired if after < one <= until]
-        account.add(reconcile([whole], recorded, part, after=after, until=until))
+    for since, until in ((at(-2), at(cut)), (at(cut), at(100))):
+        part = [one for one in fired if since <= one < until]
+        account.add(reconcile([whole], recorded, part, since=since, until=until))
 
     found = Counter(kinds)
     assert account.planned == len(kinds)
@@ -139,11 +140,10 @@ def test_the_sums_are_those_of_what_was_put_in_however_the_span_is_cut(
 def test_an_outage_of_years_is_one_range_and_takes_no_walk() -> None:
     seconds = Every(NOON, timedelta(seconds=1))
     last = NOON + timedelta(days=3000)
-    count = count_between(seconds, after=NOON - INSTANT, until=last)
-    record = RecordedRange(1, Unfired(InstantRange(NOON, last, count), MISSED))
+    end = just_after(last)
+    count = count_in(seconds, since=NOON, until=end)
+    record = RecordedRange(1, UnfiredInstants(InstantRange(NOON, last, count), MISSED))
 
-    account = reconcile(
-        [Era(1, seconds, NOON - INSTANT, last)], [record], [], after=at(-1), until=last
-    )
+    account = reconcile([VersionSpan(1, seconds, NOON, end)], [record], [], since=at(-1), until=end)
 
     assert account == Totals(planned=count, unfired=Counter({MISSED: count}))

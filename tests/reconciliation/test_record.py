@@ -37,7 +37,7 @@ async def explain(client: httpx.AsyncClient, trigger_id: int, at: datetime) -> d
 
 
 def sums_of(account: dict[str, Any]) -> dict[str, int]:
-    """The sums that are not zero, after a look at whether they add up."""
+    """Reads the sums that are not zero, and checks that they add up."""
     reasons = {reason: count for reason, count in account["unfired"].items() if count}
     assert account["balanced"], account["differences"]
     assert account["planned"] == account["fired"] + account["pending"] + sum(reasons.values())
@@ -47,7 +47,7 @@ def sums_of(account: dict[str, Any]) -> dict[str, int]:
 async def missed(
     client: httpx.AsyncClient, database: Any, by: timedelta, **details: Any
 ) -> dict[str, Any]:
-    """A minutely trigger that nobody fired for a while, and then caught up as it should."""
+    """Makes a minutely trigger that missed instants for a while, and then caught up."""
     made = await make_scheduled(client, {**MINUTELY, **details})
     await set_back(database, made["id"], by)
     await until_caught_up(database, made["id"])
@@ -311,7 +311,7 @@ async def test_a_lost_event_and_a_forged_one_are_shown(
         ("unplanned", text(planned[1] + SECOND), 1),
     ]
     assert explained["outcome"] == "missed"
-    assert "audit" in explained["reason"]
+    assert "event_trigger verify" in explained["reason"]
 
 
 async def test_instants_outside_the_life_of_a_trigger_are_explained_too(

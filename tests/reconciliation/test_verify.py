@@ -1,4 +1,4 @@
-"""The audit says whether everything adds up, and when it does not, which trigger and instant."""
+"""`verify` says whether everything adds up, and else names the trigger and the instant."""
 
 from datetime import timedelta
 from typing import Any
@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from event_trigger.db.engine import create_engine, create_sessions
-from event_trigger.reconciliation.verify import MOST_SHOWN, Verification, verify
+from event_trigger.reconciliation.verify import MAX_SHOWN, Verification, verify
 from tests.support.databases import create_database, drop_database
 from tests.support.downtime import instants_of, set_back, until_caught_up
 from tests.support.processes import open_folder, run, with_database
@@ -27,7 +27,7 @@ async def audited(database_url: str) -> Verification:
 
 @pytest.fixture
 async def fired(ada: httpx.AsyncClient, database: Any) -> int:
-    """The id of a trigger that fired 30 times, among others of other kinds."""
+    """Gives the id of a trigger that fired 30 times, among triggers of other kinds."""
     await make_api(ada)
     await make_scheduled(ada)
     ids = [(await make_scheduled(ada, DETAILS))["id"] for _ in range(2)]
@@ -103,8 +103,8 @@ async def test_each_kind_of_difference_is_a_sentence(
     for words in (
         "2 events for",
         "an event that no schedule planned",
-        "on record as not fired, and yet accounted for otherwise",
-        "on record as not fired, but not as the schedule has it: 5 instants from",
+        "on record as not fired, but also as fired or as not fired twice",
+        "on record as not fired, but not as the schedule plans it: 5 instants from",
     ):
         assert words in said
 
@@ -131,8 +131,8 @@ async def test_many_differences_of_one_trigger_are_cut_short(
 
     found = await audited(database_url)
 
-    assert len(found.account.differences) == 30
-    assert len(found.findings) == MOST_SHOWN + 1
+    assert len(found.totals.differences) == 30
+    assert len(found.findings) == MAX_SHOWN + 1
     assert found.findings[-1] == f"trigger {made['id']}: and 10 more"
 
 

@@ -15,7 +15,7 @@ from event_trigger.events.partitions import Partition
 from event_trigger.events.repository import Events
 from event_trigger.events.window import TimeWindow
 from event_trigger.models import EventPartition
-from event_trigger.reconciliation.repository import Ledger
+from event_trigger.reconciliation.repository import InstantRecords
 from event_trigger.scheduling.due_shards import list_due_shards
 from event_trigger.scheduling.repository import DecidedTrigger, DueTriggers
 from event_trigger.triggers.schedule.catch_up import Decision
@@ -148,11 +148,11 @@ async def test_an_account_reads_what_its_own_trigger_left(engine: AsyncEngine) -
     key, now = OwnedId(ADA, 1), datetime.now(UTC)
 
     async def work(session: AsyncSession) -> None:
-        ledger = Ledger(session)
-        await ledger.list_fired(key, after=now - timedelta(hours=1), until=now)
-        await ledger.list_unfired(key, after=now - timedelta(hours=1), until=now)
-        await ledger.list_versions(key, after=now)
-        await ledger.get_event(key, now)
+        records = InstantRecords(session)
+        await records.list_fired(key, since=now - timedelta(hours=1), until=now)
+        await records.list_unfired(key, since=now - timedelta(hours=1), until=now)
+        await records.list_versions(key, since=now)
+        await records.get_event(key, now)
 
     fired, unfired, versions, event_ = await plans_of(engine, work)
 

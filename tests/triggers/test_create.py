@@ -1,11 +1,11 @@
-"""Creating a trigger answers with what it means: the exact next instant, or what to change."""
+"""Creating a trigger answers with its exact next instant, or with a sentence on what to change."""
 
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import httpx
 
-from event_trigger.triggers.schedule.cron import read_zone
+from event_trigger.triggers.schedule.cron import read_rules
 from tests.support.problems import places_of, problem_of
 from tests.support.triggers import ONLY_WRITTEN, instant, make_api, make_scheduled, read
 
@@ -22,7 +22,7 @@ FIELDS = {
 
 
 def on_grid(start: str, step: timedelta, *, after: datetime) -> datetime:
-    """The first `start + n * step` after an instant, found by walking."""
+    """Finds the first `start + n * step` after an instant by walking."""
     at = instant(start)
     at += (after - at) // step * step
     while at <= after:
@@ -46,12 +46,12 @@ def next_change(zones: dict[str, Any], *, forward: bool) -> tuple[str, date]:
 
 
 def offset(zone: str, day: date) -> timedelta:
-    found = datetime(day.year, day.month, day.day, tzinfo=read_zone(zone)).utcoffset()
+    found = datetime(day.year, day.month, day.day, tzinfo=read_rules(zone).zone).utcoffset()
     assert found is not None
     return found
 
 
-# What the contract's table says
+# The table of docs/schedules.md
 
 
 async def test_the_promised_request_is_answered_with_the_first_id_and_the_grid(
@@ -432,7 +432,7 @@ async def test_a_refusal_says_what_to_change(ada: httpx.AsyncClient) -> None:
         ({"interval": 0}, "at least 1 second"),
         ({"interval": "P1Y"}, "use weeks or days"),
         ({"interval": 5, "until": FUTURE}, "set recurring to true"),
-        ({"interval": 5, "max_fires": 2}, "make it recurring"),
+        ({"interval": 5, "max_fires": 2}, "set recurring to true"),
     ):
         answer = await ada.post("/triggers", json={"type": "scheduled", "details": details})
 

@@ -1,1 +1,1 @@
-"""Accounting: each planned instant has one event, or a reason why not, and this can prove it."""
+"""Checks that each planned instant has one event, or a reason on record why it has none."""

@@ -1,10 +1,10 @@
-"""What became of an instant, in a word and in a sentence."""
+"""Names the outcomes of an instant, and gives a sentence for each reason on record."""
 
 from datetime import timedelta
 from enum import StrEnum
 
 from event_trigger.models import UnfiredReason
-from event_trigger.triggers.schedule.plan import GRACE, MOST_CAUGHT_UP, CatchUp, Plan
+from event_trigger.triggers.schedule.plan import MAX_CAUGHT_UP, MISSED_AFTER, CatchUp, Plan
 
 
 class Outcome(StrEnum):
@@ -28,8 +28,8 @@ OUTCOMES = {
 }
 _SENTENCES = {
     UnfiredReason.MISSED: (
-        f"Nothing could fire within {GRACE.total_seconds():.0f} s of its time, and with catch_up"
-        " 'none' it does not fire later."
+        f"Nothing could fire within {MISSED_AFTER.total_seconds():.0f} s of its time, and with"
+        " catch_up 'none' it does not fire later."
     ),
     UnfiredReason.COALESCED: (
         "Nothing could fire in time; with catch_up 'latest' one event, for the newest instant"
@@ -38,22 +38,18 @@ _SENTENCES = {
     UnfiredReason.EXPIRED: (
         "When firing was possible again, it was longer ago than catch_up_window looks back:"
     ),
-    UnfiredReason.PAUSED: "The trigger was paused; what falls into a pause does not fire.",
-    UnfiredReason.REPLACED: (
-        "The schedule was changed before this instant, due already, could fire."
-    ),
-    UnfiredReason.DELETED: (
-        "The trigger was deleted before this instant, due already, could fire."
-    ),
+    UnfiredReason.PAUSED: "The trigger was paused; instants in a pause do not fire.",
+    UnfiredReason.REPLACED: "The schedule was changed before this due instant could fire.",
+    UnfiredReason.DELETED: "The trigger was deleted before this due instant could fire.",
     UnfiredReason.FAILED: "The trigger could not fire, and was set aside: see its 'error'.",
 }
 
 
-def words_for(reason: UnfiredReason, plan: Plan) -> str:
-    """A sentence for a person who asks why an instant of that plan has no event."""
+def sentence_for(reason: UnfiredReason, plan: Plan) -> str:
+    """Says why an instant of that plan has no event."""
     sentence = _SENTENCES[reason]
     if reason is not UnfiredReason.EXPIRED:
         return sentence
     minutes = plan.catch_up_window / timedelta(minutes=1)
-    most = f", {MOST_CAUGHT_UP} instants at the most" if plan.catch_up is CatchUp.ALL else ""
+    most = f", at most {MAX_CAUGHT_UP} instants" if plan.catch_up is CatchUp.ALL else ""
     return f"{sentence} {minutes:g} minutes{most}."

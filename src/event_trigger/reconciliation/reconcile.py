@@ -1,40 +1,39 @@
-"""Compares what schedules planned with what is on record: arithmetic that trusts neither."""
+"""Compares planned instants with recorded ones, and names every difference."""
 
-from bisect import bisect_right
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from enum import StrEnum
 from itertools import pairwise
 
+from event_trigger.instants import just_after, just_before
 from event_trigger.models import UnfiredReason
-from event_trigger.triggers.schedule.plan import Unfired
+from event_trigger.triggers.schedule.plan import UnfiredInstants
 from event_trigger.triggers.schedule.schedules import (
     Schedule,
-    count_between,
-    instants_between,
-    next_fire_after,
-    range_between,
+    count_in,
+    instants_in,
+    next_fire_at_or_after,
+    range_in,
 )
-
-_MICROSECOND = timedelta(microseconds=1)
 
 
 class Discrepancy(StrEnum):
-    """In which way planned and recorded differ."""
+    """The ways in which planned and recorded instants differ."""
 
-    UNEXPLAINED = "unexplained"  # planned: neither an event nor a reason
-    REPEATED = "repeated"  # planned: more than one event
-    CONTRADICTORY = "contradictory"  # on record as not fired, twice, or beside an event
-    MISCOUNTED = "miscounted"  # on record as not fired: not what the schedule has there
-    UNPLANNED = "unplanned"  # an event, or a reason, for what no schedule planned
-    UNREADABLE = "unreadable"  # a schedule that makes no sense any more
+    UNEXPLAINED = "unexplained"  # planned, without an event or a reason
+    REPEATED = "repeated"  # planned, with more than one event
+    CONTRADICTORY = "contradictory"  # recorded as unfired twice, or beside an event
+    MISCOUNTED = "miscounted"  # recorded as unfired, but not as the schedule plans there
+    UNPLANNED = "unplanned"  # an event, or a reason, that no schedule planned
+    UNREADABLE = "unreadable"  # a schedule that this version cannot read
 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """Where planned and recorded differ: `count` instants from `first` to `last`."""
+    """A difference: `count` instants from `first` to `last`, both included."""
 
     kind: Discrepancy
     first: datetime
@@ -43,24 +42,31 @@ class Difference:
 
 
 @dataclass(frozen=True, slots=True)
-class Era:
-    """One version of a schedule in force: it planned its instants in `(after, until]`.
+class VersionSpan:
+    """The time `[since, until)` in which one version of a schedule planned its instants.
 
-    `schedule` is None where it can no longer be read.
+    `schedule` is None if it can no longer be read.
     """
 
     version: int
     schedule: Schedule | None
-    after: datetime
+    since: datetime
     until: datetime
+
+    def has(self, instant: datetime) -> bool:
+        return self.since <= instant < self.until
+
+    def plans(self, instant: datetime) -> bool:
+        schedule = self.schedule
+        return schedule is not None and next_fire_at_or_after(schedule, instant) == instant
 
 
 @dataclass(frozen=True, slots=True)
 class RecordedRange:
-    """A range on record as not fired."""
+    """Instants that are recorded as unfired, under a version of the schedule."""
 
     version: int
-    unfired: Unfired
+    unfired: UnfiredInstants
 
 
 @dataclass(slots=True)
@@ -80,148 +86,154 @@ class Totals:
 
 
 def reconcile(
-    eras: Sequence[Era],
+    spans: Sequence[VersionSpan],
     recorded: Sequence[RecordedRange],
     fired: Sequence[datetime],
     *,
-    after: datetime,
+    since: datetime,
     until: datetime,
 ) -> Totals:
-    """Accounts for the instants in `(after, until]`; `fired` are its events' instants, sorted.
+    """Accounts for the instants in `[since, until)`; `fired` are its events' instants, sorted.
 
-    Eras overlap only where newer rules of a zone had local times due that were yet to come by the
-    old ones; recorded ranges may reach beyond the span.
+    Versions overlap only where newer rules of a zone brought local times forward that were yet to
+    come by the old ones. Recorded ranges may reach beyond the span.
+
+    1. Gives each event to the version that planned it.
+    2. Compares each version's instants with its events and its recorded ranges.
+    3. Judges each recorded range whole, in the span in which it ends.
+    4. Names the events in no version's time.
     """
-    account, seen = Totals(), 0
-    for era, share in zip(eras, _shares(eras, fired), strict=True):
-        start, end = max(era.after, after), min(era.until, until)
+    totals, seen = Totals(), 0
+    for span, own in zip(spans, _by_version(spans, fired), strict=True):
+        start, end = max(span.since, since), min(span.until, until)
         if start >= end:
             continue
-        events = _within(share, start, end)
+        events = _within(own, since=start, until=end)
         seen += len(events)
-        if era.schedule is None:
-            account.differences.append(Difference(Discrepancy.UNREADABLE, start, end))
+        if span.schedule is None:
+            last = just_before(end)
+            totals.differences.append(Difference(Discrepancy.UNREADABLE, start, last))
             continue
-        mine = [one.unfired for one in recorded if one.version == era.version]
-        account.add(_reconcile_era(era.schedule, mine, events, after=start, until=end))
-        account.differences += _miscounted(era, mine, after=after, until=until)
+        ranges = [one.unfired for one in recorded if one.version == span.version]
+        totals.add(_reconcile_version(span.schedule, ranges, events, since=start, until=end))
+        totals.differences += _miscounted(span, ranges, since=since, until=until)
     if seen < len(fired):
-        account.differences += _outside(eras, fired)
-    return account
+        totals.differences += _outside(spans, fired)
+    return totals
 
 
-def _shares(eras: Sequence[Era], fired: Sequence[datetime]) -> Sequence[Sequence[datetime]]:
-    """Which events are whose: where eras overlap, the first one that planned it and has none."""
-    if all(one.until <= next_.after for one, next_ in pairwise(eras)):
-        return [fired] * len(eras)
-    shares: list[list[datetime]] = [[] for _ in eras]
+def _by_version(
+    spans: Sequence[VersionSpan], fired: Sequence[datetime]
+) -> Sequence[Sequence[datetime]]:
+    """Shares out the events: where versions overlap, to the first that planned it and has none."""
+    if all(one.until <= following.since for one, following in pairwise(spans)):
+        return [fired] * len(spans)
+    shares: list[list[datetime]] = [[] for _ in spans]
     for event in fired:
-        among = [
-            (era, share)
-            for era, share in zip(eras, shares, strict=True)
-            if era.after < event <= era.until
+        candidates = [
+            (span, share) for span, share in zip(spans, shares, strict=True) if span.has(event)
         ]
         wanting = [
-            share for era, share in among if share[-1:] != [event] and _is_planned(era, event)
+            share for span, share in candidates if share[-1:] != [event] and span.plans(event)
         ]
-        for share in (wanting or [share for _, share in among[-1:]])[:1]:
+        for share in (wanting or [share for _, share in candidates[-1:]])[:1]:
             share.append(event)
     return shares
 
 
-def _is_planned(era: Era, instant: datetime) -> bool:
-    return (
-        era.schedule is not None
-        and next_fire_after(era.schedule, instant - _MICROSECOND) == instant
-    )
-
-
-def _reconcile_era(
+def _reconcile_version(
     schedule: Schedule,
-    recorded: Sequence[Unfired],
+    recorded: Sequence[UnfiredInstants],
     fired: Sequence[datetime],
     *,
-    after: datetime,
+    since: datetime,
     until: datetime,
 ) -> Totals:
-    """Goes along the recorded ranges, and compares instant by instant in between."""
-    account, at = Totals(), after
-    for one in sorted(recorded, key=lambda each: each.stretch.first):
-        start, end = one.stretch.first - _MICROSECOND, min(one.stretch.last, until)
-        if end <= after or start >= until:
+    """Counts within the recorded ranges, and compares instant by instant between them."""
+    totals, done_until = Totals(), since
+    for one in sorted(recorded, key=lambda each: each.instants.first):
+        start, end = one.instants.first, min(just_after(one.instants.last), until)
+        if end <= since or start >= until:
             continue
-        if start < at and start >= after:
-            account.differences.append(
-                Difference(Discrepancy.CONTRADICTORY, one.stretch.first, min(end, at))
-            )
-        if start > at:
-            account.add(_compare(schedule, fired, after=at, until=start))
-        start = max(start, at)
+        if since <= start < done_until:
+            last = just_before(min(end, done_until))
+            totals.differences.append(Difference(Discrepancy.CONTRADICTORY, start, last))
+        if start > done_until:
+            totals.add(_compare(schedule, fired, since=done_until, until=start))
+        start = max(start, done_until)
         if start < end:
-            count = count_between(schedule, after=start, until=end)
-            account.planned += count
-            account.unfired[one.reason] += count
-            account.differences += [
+            count = count_in(schedule, since=start, until=end)
+            totals.planned += count
+            totals.unfired[one.reason] += count
+            totals.differences += [
                 Difference(Discrepancy.CONTRADICTORY, event, event)
-                for event in _within(fired, start, end)
+                for event in _within(fired, since=start, until=end)
             ]
-            at = end
-    account.add(_compare(schedule, fired, after=at, until=until))
-    return account
+            done_until = end
+    totals.add(_compare(schedule, fired, since=done_until, until=until))
+    return totals
 
 
 def _compare(
-    schedule: Schedule, fired: Sequence[datetime], *, after: datetime, until: datetime
+    schedule: Schedule, fired: Sequence[datetime], *, since: datetime, until: datetime
 ) -> Totals:
     """Expects one event for each planned instant, and no other."""
-    account = Totals()
-    events = Counter(_within(fired, after, until))
+    totals = Totals()
+    events = Counter(_within(fired, since=since, until=until))
     unexplained: Difference | None = None
-    for instant in instants_between(schedule, after=after, until=until):
-        account.planned += 1
-        found = events.pop(instant, 0)
-        account.fired += found > 0
-        if found > 1:
-            repeated = Difference(Discrepancy.REPEATED, instant, instant, found)
-            account.differences.append(repeated)
-        if found == 0:
-            first, count = (
-                (instant, 1) if unexplained is None else (unexplained.first, unexplained.count + 1)
-            )
-            unexplained = Difference(Discrepancy.UNEXPLAINED, first, instant, count)
+    for instant in instants_in(schedule, since=since, until=until):
+        totals.planned += 1
+        count = events.pop(instant, 0)
+        totals.fired += count > 0
+        if count > 1:
+            repeated = Difference(Discrepancy.REPEATED, instant, instant, count)
+            totals.differences.append(repeated)
+        if count == 0:
+            unexplained = _extended(unexplained, instant)
         elif unexplained is not None:
-            account.differences.append(unexplained)
+            totals.differences.append(unexplained)
             unexplained = None
     if unexplained is not None:
-        account.differences.append(unexplained)
-    account.differences += [
+        totals.differences.append(unexplained)
+    totals.differences += [
         Difference(Discrepancy.UNPLANNED, event, event, count) for event, count in events.items()
     ]
-    return account
+    return totals
+
+
+def _extended(unexplained: Difference | None, instant: datetime) -> Difference:
+    if unexplained is None:
+        return Difference(Discrepancy.UNEXPLAINED, instant, instant)
+    return Difference(Discrepancy.UNEXPLAINED, unexplained.first, instant, unexplained.count + 1)
 
 
 def _miscounted(
-    era: Era, recorded: Sequence[Unfired], *, after: datetime, until: datetime
+    span: VersionSpan,
+    recorded: Sequence[UnfiredInstants],
+    *,
+    since: datetime,
+    until: datetime,
 ) -> Iterator[Difference]:
     """Judges each range whole, in the span in which it ends."""
-    assert era.schedule is not None
+    assert span.schedule is not None
     for one in recorded:
-        first, last = one.stretch.first, one.stretch.last
-        if not after < min(last, era.until) <= until:
+        first, last = one.instants.first, one.instants.last
+        end = just_after(last)
+        if not since < min(end, span.until) <= until:
             continue
-        found = range_between(era.schedule, after=first - _MICROSECOND, until=last)
-        if found != one.stretch or not era.after < first <= last <= era.until:
-            yield Difference(Discrepancy.MISCOUNTED, first, last, one.stretch.count)
+        planned = range_in(span.schedule, since=first, until=end)
+        if planned != one.instants or not span.since <= first < end <= span.until:
+            yield Difference(Discrepancy.MISCOUNTED, first, last, one.instants.count)
 
 
-def _outside(eras: Sequence[Era], fired: Sequence[datetime]) -> Iterator[Difference]:
-    begins = min((era.after for era in eras), default=None)
+def _outside(spans: Sequence[VersionSpan], fired: Sequence[datetime]) -> Iterator[Difference]:
+    begin = min((span.since for span in spans), default=None)
     for event in fired:
-        if begins is None or event <= begins:
-            continue  # of a time that nothing accounts for: before an upgrade
-        if not any(era.after < event <= era.until for era in eras):
+        if begin is None or event < begin:
+            continue  # of a time that is not accounted for: before an upgrade
+        if not any(span.has(event) for span in spans):
             yield Difference(Discrepancy.UNPLANNED, event, event)
 
 
-def _within(fired: Sequence[datetime], after: datetime, until: datetime) -> Sequence[datetime]:
-    return fired[bisect_right(fired, after) : bisect_right(fired, until)]
+def _within(fired: Sequence[datetime], *, since: datetime, until: datetime) -> Sequence[datetime]:
+    return fired[bisect_left(fired, since) : bisect_left(fired, until)]

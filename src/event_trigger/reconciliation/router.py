@@ -13,7 +13,8 @@ from event_trigger.db.replica.reads import Reading
 from event_trigger.db.shards import OwnedId
 from event_trigger.errors import Forbidden, Invalid, NotFound, Unauthorized
 from event_trigger.models import UnfiredReason
-from event_trigger.reconciliation.explain import Explanation, InForce, RecordsAt, explain, look_up
+from event_trigger.reconciliation.evidence import Evidence, VersionInForce, collect_evidence
+from event_trigger.reconciliation.explain import Explanation, explain
 from event_trigger.reconciliation.schemas import (
     AccountRead,
     DifferenceRead,
@@ -57,8 +58,8 @@ async def explain_trigger(
     """
     keep_for = app_state(request).settings.keep_for
     async with sessions() as session:
-        found = await look_up(session, key, at=at, keep_for=keep_for)
-    return await questions.compute(partial(_explain, found, at=at, keep_for=keep_for))
+        evidence = await collect_evidence(session, key, at=at, keep_for=keep_for)
+    return await questions.compute(partial(_explain, evidence, at=at, keep_for=keep_for))
 
 
 @router.get(
@@ -93,8 +94,8 @@ async def account_trigger(
     return _accounted(key, await reads.run_in_parts(account, shown=shown))
 
 
-def _explain(found: RecordsAt, *, at: datetime, keep_for: timedelta) -> ExplanationRead:
-    return _explained(explain(found, at=at, keep_for=keep_for))
+def _explain(evidence: Evidence, *, at: datetime, keep_for: timedelta) -> ExplanationRead:
+    return _explained(explain(evidence, at=at, keep_for=keep_for))
 
 
 def _explained(found: Explanation) -> ExplanationRead:
@@ -108,7 +109,7 @@ def _explained(found: Explanation) -> ExplanationRead:
     )
 
 
-def _in_force(schedule: InForce) -> ScheduleInForce:
+def _in_force(schedule: VersionInForce) -> ScheduleInForce:
     return ScheduleInForce(
         version=schedule.version,
         words=None if schedule.plan is None else describe(schedule.plan.schedule),
@@ -120,7 +121,7 @@ def _in_force(schedule: InForce) -> ScheduleInForce:
 
 
 def _accounted(key: OwnedId, statement: Statement) -> AccountRead:
-    account = statement.account
+    account = statement.totals
     return AccountRead(
         trigger_id=key.id,
         since=statement.since,
@@ -136,9 +137,9 @@ def _accounted(key: OwnedId, statement: Statement) -> AccountRead:
         ranges=[
             UnfiredRead(
                 version=one.version,
-                first=one.unfired.stretch.first,
-                last=one.unfired.stretch.last,
-                count=one.unfired.stretch.count,
+                first=one.unfired.instants.first,
+                last=one.unfired.instants.last,
+                count=one.unfired.instants.count,
                 reason=one.unfired.reason,
             )
             for one in statement.ranges[-MOST_LISTED:]

@@ -1,4 +1,4 @@
-"""The account of one trigger: its schedules judged again, against what is on record."""
+"""Accounts for every instant of a trigger: plans its schedules again, compares the records."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -9,6 +9,7 @@ from typing import Protocol, TypeVar
 from event_trigger.db.clock import database_now
 from event_trigger.db.replica.reads import Reading
 from event_trigger.db.shards import OwnedId
+from event_trigger.instants import just_after
 from event_trigger.models import (
     ScheduleVersion,
     Trigger,
@@ -17,16 +18,16 @@ from event_trigger.models import (
     UnfiredRange,
     UnfiredReason,
 )
-from event_trigger.reconciliation.reconcile import Era, RecordedRange, Totals, reconcile
-from event_trigger.reconciliation.repository import Ledger
+from event_trigger.reconciliation.reconcile import RecordedRange, Totals, VersionSpan, reconcile
+from event_trigger.reconciliation.repository import InstantRecords
 from event_trigger.triggers.schedule.catch_up import Decision, decide
-from event_trigger.triggers.schedule.plan import MOST_WAITING, Plan, Unfired, readable_plan
+from event_trigger.triggers.schedule.plan import MAX_DUE, Plan, UnfiredInstants, readable_plan
 from event_trigger.triggers.schedule.schedules import (
     Cron,
     InstantRange,
     Schedule,
-    count_between,
-    range_between,
+    count_in,
+    range_in,
 )
 from event_trigger.triggers.schedule.zone_moves import planned_by
 from event_trigger.triggers.schedule.zone_rules import zone_rules
@@ -34,25 +35,24 @@ from event_trigger.triggers.zone_updates.store import ZoneStore
 
 T = TypeVar("T")
 
-_MICROSECOND = timedelta(microseconds=1)
-_MOST_AT_ONCE = 20_000  # planned instants that are compared in one go: some 20 ms
-_SPAN = timedelta(hours=6)  # of a one-second trigger, about as many
-_ON_ITS_WAY_OUT = 48  # the oldest such part of what is kept may be purged while we look
+_MAX_COMPARED = 20_000  # planned instants that are compared at once: some 20 ms
+_PART = timedelta(hours=6)  # about as many instants of a one-second trigger
+_PURGED_PART = 48  # the oldest such part of the kept time may be purged during the work
 
 
 @dataclass(slots=True)
 class Statement:
-    """The account of `[since, until)`, and what it is made of; `pending` is part of `planned`."""
+    """The sums of `[since, until)`, and the recorded ranges; `planned` includes `pending`."""
 
     since: datetime
     until: datetime
-    account: Totals = field(default_factory=Totals)
+    totals: Totals = field(default_factory=Totals)
     pending: int = 0
     ranges: list[RecordedRange] = field(default_factory=list)
 
 
 class Compute(Protocol):
-    """Runs what takes long where it holds up nobody."""
+    """Runs long work away from the event loop."""
 
     async def __call__(self, work: Callable[[], T], /) -> T: ...
 
@@ -67,66 +67,71 @@ async def make_statement(
     since: datetime | None = None,
     until: datetime | None = None,
 ) -> Statement:
-    """Accounts for what is kept, as far as `since` and `until` do not narrow it.
+    """Accounts for the kept time, as far as `since` and `until` do not narrow it.
 
-    The trigger, None if it was deleted, was read before, and all up to its `settled_until` was
-    recorded before that: whatever fires or changes later lies after it. So parts may be read
-    one after the other, with no connection held while one is computed.
+    The caller has read the trigger before; it is None if it was deleted. All instants up to its
+    `settled_until` were recorded by then, and later firings and changes come after them. So the
+    parts may be read one after the other, and no connection is held while one is computed.
+
+    1. Lists the versions of the schedule and the ranges of unfired instants.
+    2. Cuts the decided time into parts, reads the events of each, and compares.
+    3. Adds the instants that are not decided on yet.
     """
     async with reading() as session:
         now = await database_now(session)
-        start = now - keep_for + keep_for / _ON_ITS_WAY_OUT
-        statement = Statement(start if since is None else max(start, since), min(until or now, now))
-        after, upto = statement.since - _MICROSECOND, statement.until - _MICROSECOND
-        eras = await _list_eras(Ledger(session), key, trigger, after=after)
-        if not eras:
+        kept_since = now - keep_for + keep_for / _PURGED_PART
+        start = kept_since if since is None else max(kept_since, since)
+        statement = Statement(start, min(until or now, now))
+        spans = await _list_versions(InstantRecords(session), key, trigger, since=start)
+        if not spans:
             return statement
-        settled = min(upto, eras[-1].until)
-        if after < settled:
-            ranges = await Ledger(session).list_unfired(key, after=after, until=settled)
-            statement.ranges = [_recorded(one) for one in ranges]
-    for start, end in await compute(partial(_spans, eras, after=after, until=settled)):
+        decided_until = min(statement.until, spans[-1].until)
+        if start < decided_until:
+            rows = await InstantRecords(session).list_unfired(key, since=start, until=decided_until)
+            statement.ranges = [_recorded(one) for one in rows]
+    for begin, end in await compute(partial(_parts, spans, since=start, until=decided_until)):
         async with reading() as session:
-            fired = await Ledger(session).list_fired(key, after=start, until=end)
-        statement.account.add(
-            await compute(partial(reconcile, eras, statement.ranges, fired, after=start, until=end))
-        )
+            fired = await InstantRecords(session).list_fired(key, since=begin, until=end)
+        work = partial(reconcile, spans, statement.ranges, fired, since=begin, until=end)
+        statement.totals.add(await compute(work))
     if trigger is not None:
-        after = max(after, eras[-1].until)
-        await compute(partial(_add_undecided, statement, trigger, after=after, until=upto, now=now))
+        open_since = max(start, spans[-1].until)
+        await compute(partial(_add_undecided, statement, trigger, since=open_since, now=now))
     return statement
 
 
-async def _list_eras(
-    ledger: Ledger, key: OwnedId, trigger: Trigger | None, *, after: datetime
-) -> list[Era]:
-    """The schedules in force after an instant, oldest first, the present one up to what is settled.
+async def _list_versions(
+    records: InstantRecords, key: OwnedId, trigger: Trigger | None, *, since: datetime
+) -> list[VersionSpan]:
+    """Lists the versions in force from `since` on, oldest first.
 
-    There is none for a trigger that only fires when it is called.
+    The present one ends with the last instant that is decided on. A trigger that only fires when it
+    is called has none.
     """
-    ended = await ledger.list_versions(key, after=after)
-    await ZoneStore(ledger.session).load([one.zone_rules for one in ended if one.zone_rules])
-    eras = [
-        Era(one.version, _schedule_of(one), one.starts_after, one.ends_at)
+    ended = await records.list_versions(key, since=since)
+    await ZoneStore(records.session).load([one.zone_rules for one in ended if one.zone_rules])
+    spans = [
+        _span(one, after=one.starts_after, last=one.ends_at)
         for one in ended
         if trigger is None or one.version < trigger.version
     ]
     if trigger is not None and trigger.type == TriggerType.SCHEDULED:
         settled = max(trigger.settled_until, trigger.in_force_after)
-        era = Era(trigger.version, _schedule_of(trigger), trigger.in_force_after, settled)
-        eras.append(era)
-    return eras
+        spans.append(_span(trigger, after=trigger.in_force_after, last=settled))
+    return spans
 
 
-def _schedule_of(row: Trigger | ScheduleVersion) -> Schedule | None:
+def _span(row: Trigger | ScheduleVersion, *, after: datetime, last: datetime) -> VersionSpan:
+    """Turns the stored bounds, an exclusive start and an inclusive end, into a half-open span."""
     plan = plan_then(row)
-    return None if plan is None else plan.schedule
+    schedule: Schedule | None = None if plan is None else plan.schedule
+    return VersionSpan(row.version, schedule, just_after(after), just_after(last))
 
 
 def plan_then(row: Trigger | ScheduleVersion) -> Plan | None:
-    """The plan, by the rules of its zone then, if they are known; None if it cannot be read.
+    """Reads the plan by the zone rules it was made by, if they are known; None if unreadable.
 
-    The present one goes by those in force: where others planned its past, it had been ended.
+    A trigger's present plan goes by the rules in force: other rules end a version.
     """
     plan = readable_plan(row.details, anchor=row.anchor_at)
     if plan is None or isinstance(row, Trigger) or not isinstance(plan.schedule, Cron):
@@ -136,12 +141,12 @@ def plan_then(row: Trigger | ScheduleVersion) -> Plan | None:
 
 
 def _recorded(row: UnfiredRange) -> RecordedRange:
-    stretch = InstantRange(row.first_at, row.last_at, row.count)
-    return RecordedRange(row.version, Unfired(stretch, UnfiredReason(row.reason)))
+    instants = InstantRange(row.first_at, row.last_at, row.count)
+    return RecordedRange(row.version, UnfiredInstants(instants, UnfiredReason(row.reason)))
 
 
-def waiting_of(trigger: Trigger, plan: Plan, *, now: datetime) -> Decision | None:
-    """What would become now of the instants that are due, if any are."""
+def decide_now(trigger: Trigger, plan: Plan, *, now: datetime) -> Decision | None:
+    """Decides, without any effect, on the instants that are due now; None if there are none."""
     if trigger.next_fire_at is None or trigger.next_fire_at > now:
         return None
     return decide(
@@ -149,55 +154,55 @@ def waiting_of(trigger: Trigger, plan: Plan, *, now: datetime) -> Decision | Non
         planned=trigger.next_fire_at,
         now=now,
         fired=trigger.scheduled_count,
-        most=MOST_WAITING,
+        most=MAX_DUE,
     )
 
 
 def _add_undecided(
-    statement: Statement, trigger: Trigger, *, after: datetime, until: datetime, now: datetime
+    statement: Statement, trigger: Trigger, *, since: datetime, now: datetime
 ) -> None:
-    """Counts what came later: it waits to fire, or a pause that goes on swallows it."""
+    """Adds the instants from `since` on: pending ones, or those of a pause that goes on."""
     plan = readable_plan(trigger.details, anchor=trigger.anchor_at)
     if plan is None:
         return
+    until = statement.until
     if trigger.status == TriggerStatus.PAUSED:
-        _add_paused(statement, plan, trigger.version, after=after, until=until)
-    elif (waiting := waiting_of(trigger, plan, now=now)) is not None:
-        stretches = [one.stretch for one in waiting.unfired]
-        statement.pending = sum(after < instant <= until for instant in waiting.fires) + sum(
-            count_between(
+        _add_paused(statement, plan, trigger.version, since=since)
+    elif (decision := decide_now(trigger, plan, now=now)) is not None:
+        ranges = [one.instants for one in decision.unfired]
+        statement.pending = sum(since <= instant < until for instant in decision.fires) + sum(
+            count_in(
                 plan.schedule,
-                after=max(after, one.first - _MICROSECOND),
-                until=min(until, one.last),
+                since=max(since, one.first),
+                until=min(until, just_after(one.last)),
             )
-            for one in stretches
+            for one in ranges
         )
-        statement.account.planned += statement.pending
+        statement.totals.planned += statement.pending
 
 
-def _add_paused(
-    statement: Statement, plan: Plan, version: int, *, after: datetime, until: datetime
-) -> None:
-    stretch = range_between(plan.schedule, after=after, until=until)
-    if stretch is not None:
-        statement.account.planned += stretch.count
-        statement.account.unfired[UnfiredReason.PAUSED] += stretch.count
-        statement.ranges.append(RecordedRange(version, Unfired(stretch, UnfiredReason.PAUSED)))
+def _add_paused(statement: Statement, plan: Plan, version: int, *, since: datetime) -> None:
+    instants = range_in(plan.schedule, since=since, until=statement.until)
+    if instants is not None:
+        statement.totals.planned += instants.count
+        statement.totals.unfired[UnfiredReason.PAUSED] += instants.count
+        unfired = UnfiredInstants(instants, UnfiredReason.PAUSED)
+        statement.ranges.append(RecordedRange(version, unfired))
 
 
-def _spans(
-    eras: Sequence[Era], *, after: datetime, until: datetime
+def _parts(
+    spans: Sequence[VersionSpan], *, since: datetime, until: datetime
 ) -> list[tuple[datetime, datetime]]:
-    """Cuts what would be too much at once, so that others have their turn in between."""
+    """Cuts `[since, until)` into parts, if it has too many instants to be computed at once."""
     planned = sum(
-        count_between(era.schedule, after=max(era.after, after), until=min(era.until, until))
-        for era in eras
-        if era.schedule is not None
+        count_in(span.schedule, since=max(span.since, since), until=min(span.until, until))
+        for span in spans
+        if span.schedule is not None
     )
-    width = until - after if planned <= _MOST_AT_ONCE else _SPAN
-    spans: list[tuple[datetime, datetime]] = []
-    while after < until:
-        end = min(after + width, until)
-        spans.append((after, end))
-        after = end
-    return spans
+    width = until - since if planned <= _MAX_COMPARED else _PART
+    parts: list[tuple[datetime, datetime]] = []
+    while since < until:
+        end = min(since + width, until)
+        parts.append((since, end))
+        since = end
+    return parts

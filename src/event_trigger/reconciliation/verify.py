@@ -1,4 +1,4 @@
-"""The audit of all triggers at once: does every planned instant have an event, or a reason?"""
+"""Verifies all triggers: every planned instant has one event, or a reason on record."""
 
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
@@ -12,13 +12,13 @@ from event_trigger.db.engine import Sessions
 from event_trigger.db.replica.reads import Reading
 from event_trigger.instants import instant_text
 from event_trigger.reconciliation.reconcile import Difference, Discrepancy, Totals
-from event_trigger.reconciliation.repository import Ledger
+from event_trigger.reconciliation.repository import InstantRecords
 from event_trigger.reconciliation.statement import make_statement
 from event_trigger.triggers.repository import Triggers
 
 T = TypeVar("T")
 
-MOST_SHOWN = 20  # differences of one trigger; one that goes wrong may go wrong every second
+MAX_SHOWN = 20  # differences of one trigger, which may have one every second
 
 
 @dataclass(slots=True)
@@ -27,29 +27,29 @@ class Verification:
 
     triggers: int = 0
     pending: int = 0
-    account: Totals = field(default_factory=Totals)
+    totals: Totals = field(default_factory=Totals)
     findings: list[str] = field(default_factory=list)
 
     @property
     def adds_up(self) -> bool:
-        return not self.account.differences
+        return not self.totals.differences
 
     def summary(self) -> str:
-        parts = [f"{self.account.fired} fired", f"{self.pending} pending"]
-        parts += [f"{count} {reason}" for reason, count in sorted(self.account.unfired.items())]
-        differences = len(self.account.differences)
+        parts = [f"{self.totals.fired} fired", f"{self.pending} pending"]
+        parts += [f"{count} {reason}" for reason, count in sorted(self.totals.unfired.items())]
+        differences = len(self.totals.differences)
         verdict = "It adds up." if self.adds_up else f"Differences: {differences}."
         return (
-            f"{self.triggers} triggers, {self.account.planned} planned instants:"
+            f"{self.triggers} triggers, {self.totals.planned} planned instants:"
             f" {', '.join(parts)}. {verdict}"
         )
 
 
 async def verify(sessions: Sessions, *, keep_for: timedelta) -> Verification:
-    """Draws up the account of every trigger, also of those deleted, for as long as is kept."""
+    """Accounts for every trigger, deleted ones too, over all the time that is kept."""
     found = Verification()
     async with sessions() as session:
-        keys = await Ledger(session).list_keys()
+        keys = await InstantRecords(session).list_keys()
     for key in keys:
         async with sessions() as session:
             trigger = await Triggers(session).get(key)
@@ -58,26 +58,26 @@ async def verify(sessions: Sessions, *, keep_for: timedelta) -> Verification:
             )
         found.triggers += 1
         found.pending += statement.pending
-        found.account.add(statement.account)
-        found.findings += _findings(key.id, statement.account.differences)
+        found.totals.add(statement.totals)
+        found.findings += _findings(key.id, statement.totals.differences)
     return found
 
 
 def _in(session: AsyncSession) -> Reading:
-    """Reads everything in one session."""
+    """Makes all reads use one session."""
     return lambda: nullcontext(session)
 
 
 async def _at_once(work: Callable[[], T]) -> T:
-    """An audit is alone in its process, so that it holds up nobody."""
+    """Computes in the event loop: this command serves no requests."""
     return work()
 
 
 def _findings(trigger_id: int, differences: list[Difference]) -> Iterator[str]:
-    for one in differences[:MOST_SHOWN]:
+    for one in differences[:MAX_SHOWN]:
         yield f"trigger {trigger_id}: {_sentence(one)}"
-    if len(differences) > MOST_SHOWN:
-        yield f"trigger {trigger_id}: and {len(differences) - MOST_SHOWN} more"
+    if len(differences) > MAX_SHOWN:
+        yield f"trigger {trigger_id}: and {len(differences) - MAX_SHOWN} more"
 
 
 def _sentence(found: Difference) -> str:
@@ -90,9 +90,9 @@ def _sentence(found: Difference) -> str:
         case Discrepancy.REPEATED:
             return f"{found.count} events for {span}"
         case Discrepancy.CONTRADICTORY:
-            return f"on record as not fired, and yet accounted for otherwise: {span}"
+            return f"on record as not fired, but also as fired or as not fired twice: {span}"
         case Discrepancy.MISCOUNTED:
-            return f"on record as not fired, but not as the schedule has it: {span}"
+            return f"on record as not fired, but not as the schedule plans it: {span}"
         case Discrepancy.UNPLANNED:
             return f"an event that no schedule planned: {span}"
         case Discrepancy.UNREADABLE:

@@ -16,6 +16,7 @@ from event_trigger.db.engine import (
     sqlstate,
 )
 from event_trigger.db.shards import OwnedId
+from event_trigger.instants import just_after
 from event_trigger.models import UnfiredReason
 from event_trigger.scheduling.repository import (
     FIRST,
@@ -26,10 +27,10 @@ from event_trigger.scheduling.repository import (
 )
 from event_trigger.triggers.schedule.catch_up import Decision, decide
 from event_trigger.triggers.schedule.cron import parse_cron
-from event_trigger.triggers.schedule.plan import Plan, Unfired, plan_of_stored
-from event_trigger.triggers.schedule.schedules import Cron, range_between
-from event_trigger.triggers.versions import History, UnfiredOf
-from event_trigger.triggers.zone_updates.store import adopt
+from event_trigger.triggers.schedule.plan import Plan, UnfiredInstants, plan_of_stored
+from event_trigger.triggers.schedule.schedules import Cron, range_in
+from event_trigger.triggers.versions import NewUnfiredRange, ScheduleHistory
+from event_trigger.triggers.zone_updates.store import adopt_recorded_rules
 
 log = structlog.get_logger()
 
@@ -126,7 +127,9 @@ async def _record(
     A trigger whose schedule cannot be read is set aside, and holds up nobody.
     """
     if any(map(_is_off_plan, claimed)):
-        await adopt(firings.session)  # perhaps another replica has planned by newer rules
+        await adopt_recorded_rules(
+            firings.session
+        )  # perhaps another replica has planned by newer rules
     clock = asyncio.get_running_loop().time
     fired: list[DecidedTrigger] = []
     until, size = clock() + LONGEST_DECIDING, 0
@@ -150,7 +153,7 @@ def _decide(row: Claimed, most: int) -> Decision:
     plan, planned = _plan_of(row), row.next_fire_at
     fired = 0 if plan.max_fires is None else row.scheduled_count
     if _is_off_plan(row):
-        following = plan.next_after(row.settled_until, fired=fired)
+        following = plan.next_at_or_after(just_after(row.settled_until), fired=fired)
         log.warning("planned_again_when_due", trigger_id=row.id, was=planned.isoformat())
         if following is None or following > row.now:
             return Decision((), (), row.settled_until, following)
@@ -163,21 +166,21 @@ async def _set_aside(firings: DueTriggers, row: Claimed, error: Exception, lines
     reason = f"This trigger could not fire ({type(error).__name__}) and was set aside."
     key, settled_until = OwnedId(row.owner_id, row.id), row.settled_until
     if (unfired := _failed(row)) is not None:
-        settled_until = unfired.stretch.last
-        found = UnfiredOf(row.owner_id, row.id, row.version, unfired)
-        await History(firings.session).record_unfired(key.shard, [found])
+        settled_until = unfired.instants.last
+        new = NewUnfiredRange(row.owner_id, row.id, row.version, unfired)
+        await ScheduleHistory(firings.session).record_unfired(key.shard, [new])
     await firings.set_aside(key, reason, settled_until=settled_until)
 
 
-def _failed(row: Claimed) -> Unfired | None:
+def _failed(row: Claimed) -> UnfiredInstants | None:
     """What was due and will not fire, if the schedule can be read at all."""
     try:
         schedule = _plan_of(row).schedule
-        stretch = range_between(schedule, after=row.settled_until, until=row.now)
+        due = range_in(schedule, since=just_after(row.settled_until), until=just_after(row.now))
     except Exception:
         log.warning("schedule_unreadable", trigger_id=row.id)
         return None
-    return None if stretch is None else Unfired(stretch, UnfiredReason.FAILED)
+    return None if due is None else UnfiredInstants(due, UnfiredReason.FAILED)
 
 
 def _is_off_plan(row: Claimed) -> bool:
@@ -206,12 +209,12 @@ def _write(lines: Lines) -> None:
         line()
 
 
-def _log_unfired(row: Claimed, unfired: Unfired) -> None:
+def _log_unfired(row: Claimed, unfired: UnfiredInstants) -> None:
     log.warning(
         "instants_unfired",
         trigger_id=row.id,
         reason=unfired.reason,
-        first=unfired.stretch.first.isoformat(),
-        last=unfired.stretch.last.isoformat(),
-        count=unfired.stretch.count,
+        first=unfired.instants.first.isoformat(),
+        last=unfired.instants.last.isoformat(),
+        count=unfired.instants.count,
     )

@@ -14,8 +14,8 @@ from event_trigger.events.event_writer import EventWriter
 from event_trigger.models import EventType, Trigger, TriggerStatus
 from event_trigger.scheduling.due_shards import LATE
 from event_trigger.triggers.schedule.catch_up import Decision
-from event_trigger.triggers.schedule.schedules import BEFORE_ALL
-from event_trigger.triggers.versions import History, UnfiredOf
+from event_trigger.triggers.schedule.schedules import FIRST_INSTANT
+from event_trigger.triggers.versions import NewUnfiredRange, ScheduleHistory
 
 # plain SQL, because Citus wants the shard as a constant and the plans are tested by name
 _CLAIM = """
@@ -97,7 +97,7 @@ class DuePosition(NamedTuple):
     id: int
 
 
-FIRST = DuePosition(BEFORE_ALL, 0)
+FIRST = DuePosition(FIRST_INSTANT, 0)
 
 
 class DecidedTrigger(NamedTuple):
@@ -142,12 +142,12 @@ class DueTriggers:
         What will not fire is put on record beside them.
         """
         unfired = [
-            UnfiredOf(trigger.owner_id, trigger.id, trigger.version, part)
+            NewUnfiredRange(trigger.owner_id, trigger.id, trigger.version, part)
             for trigger, due in firings
             for part in due.unfired
         ]
         if unfired:
-            await History(self.session).record_unfired(shard, unfired)
+            await ScheduleHistory(self.session).record_unfired(shard, unfired)
         advanced = {
             "shard": shard,
             "completed": TriggerStatus.COMPLETED,

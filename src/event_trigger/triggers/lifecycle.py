@@ -1,4 +1,4 @@
-"""Creating, changing, pausing and resuming: what may become of a trigger."""
+"""Creates, changes, pauses, resumes and deletes triggers."""
 
 import json
 from collections.abc import Sequence
@@ -21,10 +21,10 @@ from event_trigger.triggers.payload_schema import payload_errors
 from event_trigger.triggers.repository import Triggers
 from event_trigger.triggers.schedule_changes import (
     end,
-    ending_of,
     note_rules,
     plan_next,
     replan,
+    schedule_before,
     settle,
 )
 from event_trigger.triggers.schemas import (
@@ -37,8 +37,8 @@ from event_trigger.triggers.schemas import (
 )
 from event_trigger.web.problems import refused
 
-LARGEST_PAYLOAD = 1024 * 1024  # bytes of JSON, as large as a body
-_DETAILS: dict[str, type[Details]] = {
+MAX_PAYLOAD_BYTES = 1024 * 1024  # of JSON, as large as a request body
+_DETAILS_MODELS: dict[str, type[Details]] = {
     TriggerType.SCHEDULED: ScheduledDetails,
     TriggerType.API: ApiDetails,
 }
@@ -52,7 +52,7 @@ class AlreadyCompleted(Conflict):
 
 
 @dataclass(frozen=True, slots=True)
-class Written:
+class SavedTrigger:
     """A trigger, and the secrets of its hook if that was just made."""
 
     trigger: Trigger
@@ -64,8 +64,8 @@ async def create(
     hooks: HookKeeper,
     by: Principal,
     body: ScheduledTriggerCreate | ApiTriggerCreate,
-) -> Written:
-    """Plans the first instant from the database's clock and wakes the dispatchers."""
+) -> SavedTrigger:
+    """Stores a trigger, planned from the database's time on, and wakes the dispatchers."""
     owner_id = by.user_id
     check_may_name(by, body.destinations)
     await _check_destinations(session, owner_id, body.destinations)
@@ -95,19 +95,25 @@ async def create(
     await Triggers(session).add(trigger)
     hook = await hooks.follow_details(session, trigger, before={})
     await notify(session, SCHEDULE_CHANGED)
-    return Written(trigger, hook)
+    return SavedTrigger(trigger, hook)
 
 
 async def change(
     session: AsyncSession, hooks: HookKeeper, key: OwnedId, body: TriggerUpdate, *, by: Principal
-) -> Written:
-    """Applies a merge patch; only a changed schedule is planned anew, from now on."""
+) -> SavedTrigger:
+    """Applies a merge patch.
+
+    1. Checks the named destinations, and locks the trigger.
+    2. Applies the patch, and validates the details and the payload.
+    3. Plans a changed schedule again, from now on.
+    4. Makes or deletes the hook, rewrites changed tags, and wakes the dispatchers.
+    """
     wanted = body.destinations or []
     if wanted:
         check_may_name(by, wanted, known=await _destinations_of(session, key))
         await _check_destinations(session, key.owner_id, wanted)
     trigger = await _get_locked(session, key)
-    check_may_name(by, wanted, known=trigger.destinations)  # as it is now that nobody changes it
+    check_may_name(by, wanted, known=trigger.destinations)  # again, now that the row is locked
     now = await database_now(session)
     patch, tags_before = body.model_dump(exclude_unset=True), trigger.tags
     if "name" in patch:
@@ -118,31 +124,31 @@ async def change(
         trigger.destinations = body.destinations or []
     if "payload" in patch:
         trigger.payload = merge_patch(trigger.payload, body.payload)
-    ending, before = ending_of(trigger), trigger.details
-    merged = merge_patch(before, body.details)
+    old_schedule, old_details = schedule_before(trigger), trigger.details
+    merged = merge_patch(old_details, body.details)
     trigger.details = _validated(trigger.type, merged).as_stored()
     _check_payload(trigger)
     trigger.updated_at = now
     trigger.loop_refused_at = None
     if trigger.type == TriggerType.SCHEDULED:
-        await replan(session, trigger, ending, now=now)
+        await replan(session, trigger, old_schedule, now=now)
         await note_rules(session, trigger)
-    hook = await hooks.follow_details(session, trigger, before=before)
+    hook = await hooks.follow_details(session, trigger, before=old_details)
     await session.flush()
     if "tags" in patch:
         await Triggers(session).retag(trigger, tags_before)
     await notify(session, SCHEDULE_CHANGED)
-    return Written(trigger, hook)
+    return SavedTrigger(trigger, hook)
 
 
 async def pause(session: AsyncSession, key: OwnedId) -> Trigger:
-    """Takes the trigger off the schedule; pausing twice is pausing once."""
+    """Takes the trigger off the schedule; does nothing if it is paused already."""
     trigger = await _get_locked(session, key)
     if trigger.status == TriggerStatus.COMPLETED:
         raise AlreadyCompleted
     if trigger.status == TriggerStatus.ACTIVE:
         now = await database_now(session)
-        await settle(session, trigger, ending_of(trigger).plan, UnfiredReason.PAUSED, now=now)
+        await settle(session, trigger, schedule_before(trigger).plan, UnfiredReason.PAUSED, now=now)
         trigger.status = TriggerStatus.PAUSED
         trigger.next_fire_at = None
         trigger.updated_at = now
@@ -151,13 +157,13 @@ async def pause(session: AsyncSession, key: OwnedId) -> Trigger:
 
 
 async def resume(session: AsyncSession, key: OwnedId) -> Trigger:
-    """Plans from now on: what the pause swallowed is not caught up, but on record."""
+    """Plans the trigger from now on, and records the instants in the pause as unfired."""
     trigger = await _get_locked(session, key)
     if trigger.status == TriggerStatus.COMPLETED:
         raise AlreadyCompleted
     if trigger.status == TriggerStatus.PAUSED:
         now = await database_now(session)
-        await settle(session, trigger, ending_of(trigger).plan, UnfiredReason.PAUSED, now=now)
+        await settle(session, trigger, schedule_before(trigger).plan, UnfiredReason.PAUSED, now=now)
         trigger.updated_at = now
         trigger.error = None
         plan_next(trigger)
@@ -167,11 +173,11 @@ async def resume(session: AsyncSession, key: OwnedId) -> Trigger:
 
 
 async def delete(session: AsyncSession, hooks: HookKeeper, key: OwnedId) -> None:
-    """Ends the schedule; what accounts for its past stays as long as its events."""
+    """Ends the schedule and deletes the trigger; records of its past stay as long as its events."""
     trigger = await _get_locked(session, key)
     if trigger.type == TriggerType.SCHEDULED:
         now = await database_now(session)
-        await end(session, trigger, ending_of(trigger), UnfiredReason.DELETED, now=now)
+        await end(session, trigger, schedule_before(trigger), UnfiredReason.DELETED, now=now)
     if verify_in(trigger.details) is not None:
         await hooks.delete(session, trigger)
     await Triggers(session).delete(trigger)
@@ -186,16 +192,16 @@ async def _get_locked(session: AsyncSession, key: OwnedId) -> Trigger:
 
 def _validated(kind: str, details: dict[str, Any]) -> Details:
     try:
-        return _DETAILS[kind].model_validate(details)
+        return _DETAILS_MODELS[kind].model_validate(details)
     except ValidationError as error:
         found = [{**one, "loc": ("body", "details", *one["loc"])} for one in error.errors()]
         raise refused(found) from None
 
 
 def check_may_name(by: Principal, wanted: Sequence[int], *, known: Sequence[int] = ()) -> None:
-    """Lets a caller name only destinations that it may read, besides those that are named already.
+    """Refuses to name new destinations to a caller that may not read destinations.
 
-    Whether the others exist is not looked at before.
+    Comes before the check that they exist, so that such a caller learns nothing of them.
     """
     if set(wanted) <= set(known):
         return
@@ -203,8 +209,8 @@ def check_may_name(by: Principal, wanted: Sequence[int], *, known: Sequence[int]
         raise MissingScope([Scope.DESTINATIONS_READ], "Naming another destination")
     if by.trigger_ids is not None:
         raise LimitedKey(
-            "This API key is only good for some triggers, and cannot name destinations that they do"
-            " not have yet. Leave them as they are, or use a key without trigger_ids."
+            "This API key is limited to some triggers, and cannot name destinations that they do"
+            " not have yet. Leave destinations as they are, or use a key without trigger_ids."
         )
 
 
@@ -216,7 +222,7 @@ async def _destinations_of(session: AsyncSession, key: OwnedId) -> list[int]:
 
 
 async def _check_destinations(session: AsyncSession, owner_id: int, ids: Sequence[int]) -> None:
-    """Locks them before the trigger, as deleting one does: two that meet do not deadlock."""
+    """Locks the destinations before the trigger, as their deletion does, to avoid deadlocks."""
     if not ids:
         return
     known = await Triggers(session).list_known_destinations(owner_id, ids)
@@ -226,10 +232,10 @@ async def _check_destinations(session: AsyncSession, owner_id: int, ids: Sequenc
 
 
 def _check_payload(trigger: Trigger) -> None:
-    """A scheduled trigger fires what is predefined, so that must match; a call may complete it."""
+    """Refuses a payload that is too large or, if the schedule fires it, breaks the schema."""
     text = json.dumps(trigger.payload, ensure_ascii=False, separators=(",", ":"))
-    if len(text.encode()) > LARGEST_PAYLOAD:
-        raise Invalid.at(["payload"], "A predefined payload may have 1 MiB at the most.")
+    if len(text.encode()) > MAX_PAYLOAD_BYTES:
+        raise Invalid.at(["payload"], "A predefined payload may have at most 1 MiB of JSON.")
     schema = trigger.details.get("schema")
     if schema is not None and trigger.type == TriggerType.SCHEDULED:
         errors = payload_errors(schema, trigger.payload, "payload")

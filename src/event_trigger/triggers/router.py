@@ -92,7 +92,7 @@ async def create_trigger(
     return await _answer(written, shown)
 
 
-async def _answer(written: lifecycle.Written, shown: ShownDep) -> TriggerWritten:
+async def _answer(written: lifecycle.SavedTrigger, shown: ShownDep) -> TriggerWritten:
     return await shown.written(written.trigger, written.hook)
 
 

@@ -1,4 +1,4 @@
-"""Ends one schedule and begins another, so that each planned instant stays accounted for."""
+"""Ends one schedule and begins another, and records the instants that do not fire in between."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,45 +8,53 @@ from typing import Any
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from event_trigger.errors import Invalid
+from event_trigger.instants import just_after
 from event_trigger.models import ScheduleVersion, Trigger, TriggerStatus, TriggerType, UnfiredReason
 from event_trigger.triggers.schedule.cron import read_rules
 from event_trigger.triggers.schedule.errors import ScheduleError
 from event_trigger.triggers.schedule.plan import (
     Plan,
-    Unfired,
+    UnfiredInstants,
     plan_of,
     readable_plan,
     schedule_part,
 )
-from event_trigger.triggers.schedule.schedules import Cron, range_between
-from event_trigger.triggers.versions import History, UnfiredOf
+from event_trigger.triggers.schedule.schedules import Cron, range_in
+from event_trigger.triggers.versions import NewUnfiredRange, ScheduleHistory
 from event_trigger.triggers.zone_updates.store import ZoneStore
 
 
 @dataclass(frozen=True, slots=True)
-class Ending:
-    """The schedule that a change may end, and its plan, if that can be read."""
+class OldSchedule:
+    """A trigger's schedule before a change, and its plan, if that can be read."""
 
     details: dict[str, Any]
     anchor_at: datetime
     plan: Plan | None
 
 
-def ending_of(trigger: Trigger) -> Ending:
+def schedule_before(trigger: Trigger) -> OldSchedule:
     plan = readable_plan(trigger.details, anchor=trigger.anchor_at)
-    return Ending(schedule_part(trigger.details), trigger.anchor_at, plan)
+    return OldSchedule(schedule_part(trigger.details), trigger.anchor_at, plan)
 
 
-async def replan(session: AsyncSession, trigger: Trigger, ending: Ending, *, now: datetime) -> None:
-    """Another grid starts now; one that only ends elsewhere, or is only spelt anew, goes on."""
+async def replan(
+    session: AsyncSession, trigger: Trigger, old: OldSchedule, *, now: datetime
+) -> None:
+    """Plans a trigger again whose details have changed.
+
+    1. Stops if the plan is the same: the details were only written differently.
+    2. Keeps due instants due if the new plan has the same ones; else records them as unfired.
+    3. Starts another grid now; the same grid goes on.
+    """
     plan = plan_or_refuse(trigger.details, anchor=trigger.anchor_at)
-    if plan == ending.plan:
+    if plan == old.plan:
         return
-    same_grid = ending.plan is not None and plan.grid == ending.plan.grid
-    if same_grid and _stays_due(trigger, ending.plan, plan, now=now):
-        await _keep(session, trigger, ending, ended_at=trigger.settled_until)
+    same_grid = old.plan is not None and plan.grid == old.plan.grid
+    if same_grid and _stays_due(trigger, old.plan, plan, now=now):
+        await _record_version(session, trigger, old)
     else:
-        await end(session, trigger, ending, UnfiredReason.REPLACED, now=now)
+        await end(session, trigger, old, UnfiredReason.REPLACED, now=now)
     if not same_grid:
         trigger.anchor_at = now
     trigger.version += 1
@@ -57,22 +65,27 @@ async def replan(session: AsyncSession, trigger: Trigger, ending: Ending, *, now
 
 
 def _stays_due(trigger: Trigger, old: Plan | None, new: Plan, *, now: datetime) -> bool:
-    """Whether something is due by now, and all of it under the new plan as well."""
+    """Tells whether instants are due now, and whether the new plan has the same ones."""
     if old is None or trigger.next_fire_at is None or trigger.next_fire_at > now:
         return False
     if new.max_fires is not None and (old.max_fires is None or new.max_fires < old.max_fires):
         return False
-    span = {"after": trigger.settled_until, "until": now}
-    return range_between(old.schedule, **span) == range_between(new.schedule, **span)
+    due = {"since": just_after(trigger.settled_until), "until": just_after(now)}
+    return range_in(old.schedule, **due) == range_in(new.schedule, **due)
 
 
 async def end(
-    session: AsyncSession, trigger: Trigger, ending: Ending, reason: UnfiredReason, *, now: datetime
+    session: AsyncSession,
+    trigger: Trigger,
+    old: OldSchedule,
+    reason: UnfiredReason,
+    *,
+    now: datetime,
 ) -> None:
-    """Ends a schedule now, or where it was completed."""
+    """Ends a schedule now, or when it was completed; due instants go on record with `reason`."""
     completed_at = trigger.settled_until if trigger.status == TriggerStatus.COMPLETED else None
-    await settle(session, trigger, ending.plan, reason, now=now)
-    await _keep(session, trigger, ending, ended_at=completed_at or trigger.settled_until)
+    await settle(session, trigger, old.plan, reason, now=now)
+    await _record_version(session, trigger, old, ended_at=completed_at)
 
 
 async def settle(
@@ -83,56 +96,60 @@ async def settle(
     *,
     now: datetime,
 ) -> None:
-    """Puts on record what came due by now and will not fire."""
+    """Records the due instants as unfired; no instant up to now is open any more."""
     if plan is not None and trigger.status != TriggerStatus.COMPLETED:
-        stretch = range_between(plan.schedule, after=trigger.settled_until, until=now)
-        if stretch is not None:
+        due = range_in(
+            plan.schedule, since=just_after(trigger.settled_until), until=just_after(now)
+        )
+        if due is not None:
             paused = trigger.status == TriggerStatus.PAUSED
-            unfired = Unfired(stretch, UnfiredReason.PAUSED if paused else reason)
-            found = UnfiredOf(trigger.owner_id, trigger.id, trigger.version, unfired)
-            await History(session).record_unfired(trigger.shard, [found])
+            unfired = UnfiredInstants(due, UnfiredReason.PAUSED if paused else reason)
+            new = NewUnfiredRange(trigger.owner_id, trigger.id, trigger.version, unfired)
+            await ScheduleHistory(session).record_unfired(trigger.shard, [new])
     trigger.settled_until = max(now, trigger.settled_until)  # a clock may have been set back
 
 
-async def _keep(
-    session: AsyncSession, trigger: Trigger, ending: Ending, *, ended_at: datetime
+async def _record_version(
+    session: AsyncSession, trigger: Trigger, old: OldSchedule, *, ended_at: datetime | None = None
 ) -> None:
-    await History(session).record_version(
+    """Keeps the old schedule; it ended at `ended_at`, by default after the last decided instant."""
+    await ScheduleHistory(session).record_version(
         ScheduleVersion(
             shard=trigger.shard,
             trigger_id=trigger.id,
             version=trigger.version,
             owner_id=trigger.owner_id,
-            details=ending.details,
-            anchor_at=ending.anchor_at,
+            details=old.details,
+            anchor_at=old.anchor_at,
             starts_after=trigger.in_force_after,
-            ends_at=ended_at,
-            zone_rules=None if ending.plan is None else _rules_of(ending.plan),
+            ends_at=ended_at or trigger.settled_until,
+            zone_rules=None if old.plan is None else _rules_of(old.plan),
         )
     )
 
 
 def plan_next(trigger: Trigger) -> None:
-    """Sets what follows from the schedule: the next instant, and whether there is one at all."""
+    """Sets `next_fire_at` by the schedule, and `status`: without a next instant it is completed."""
     trigger.status = TriggerStatus.ACTIVE
     trigger.next_fire_at = None
     if trigger.type == TriggerType.SCHEDULED:
         plan = plan_or_refuse(trigger.details, anchor=trigger.anchor_at)
         trigger.zone_rules = _rules_of(plan)
-        trigger.next_fire_at = plan.next_after(trigger.settled_until, fired=trigger.scheduled_count)
+        since = just_after(trigger.settled_until)
+        trigger.next_fire_at = plan.next_at_or_after(since, fired=trigger.scheduled_count)
         if trigger.next_fire_at is None:
             trigger.status = TriggerStatus.COMPLETED
 
 
 async def note_rules(session: AsyncSession, trigger: Trigger) -> None:
-    """Puts the rules of the trigger's zone on record, if its zone has none yet."""
+    """Records the rules of the trigger's zone, if the zone has none on record."""
     if trigger.zone_rules is not None:
         plan = plan_or_refuse(trigger.details, anchor=trigger.anchor_at)
-        await ZoneStore(session).note(plan, at=trigger.updated_at)
+        await ZoneStore(session).add_first(plan, at=trigger.updated_at)
 
 
 def _rules_of(plan: Plan) -> str | None:
-    """The digest of the rules in force for a cron's zone; UTC has none."""
+    """Gives the digest of the rules in force for a cron's zone; UTC has none."""
     schedule = plan.schedule
     if not isinstance(schedule, Cron) or schedule.timezone == "UTC":
         return None
@@ -140,7 +157,7 @@ def _rules_of(plan: Plan) -> str | None:
 
 
 def plan_or_refuse(details: Mapping[str, Any], *, anchor: datetime) -> Plan:
-    """The plan of details, or a 422 that names the place to change."""
+    """Reads details as a plan; raises a 422 that names the place to change."""
     try:
         return plan_of(details, anchor=anchor)
     except ScheduleError as error:

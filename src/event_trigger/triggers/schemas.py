@@ -11,7 +11,7 @@ from event_trigger.models import Trigger, TriggerStatus, TriggerType, Verify
 from event_trigger.models.base import LARGEST_ID
 from event_trigger.triggers.payload_schema import check_schema
 from event_trigger.triggers.schedule.interval import parse_interval
-from event_trigger.triggers.schedule.plan import LONGEST_WINDOW, CatchUp
+from event_trigger.triggers.schedule.plan import LONGEST_CATCH_UP_WINDOW, CatchUp
 from event_trigger.web.schemas import Instant, JsonObject, RequestModel, ResponseModel, Text
 
 MOST_TAGS = 20
@@ -28,7 +28,7 @@ def _check_interval(value: object) -> int | float | str:
 
 
 def _check_window(value: object) -> int | float:
-    most = LONGEST_WINDOW / _MINUTE
+    most = LONGEST_CATCH_UP_WINDOW / _MINUTE
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= most:
         raise ValueError(f"write minutes as a number from 0 to {most:.0f}")
     return value
@@ -91,7 +91,7 @@ CatchUpWindow = Annotated[
         {
             "type": "number",
             "minimum": 0,
-            "maximum": LONGEST_WINDOW / _MINUTE,
+            "maximum": LONGEST_CATCH_UP_WINDOW / _MINUTE,
             "description": "How many minutes back missed instants are caught up with.",
             "examples": [1440],
         }

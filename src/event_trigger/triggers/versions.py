@@ -1,4 +1,4 @@
-"""What accounts for the past: schedules that have ended, and instants that did not fire."""
+"""Records ended schedules and unfired instants, by which the past is accounted for."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from event_trigger.db.batches import BATCH, in_batches
 from event_trigger.db.engine import Sessions
 from event_trigger.db.shards import ACROSS_SHARDS
 from event_trigger.models import ScheduleVersion
-from event_trigger.triggers.schedule.plan import Unfired
+from event_trigger.triggers.schedule.plan import UnfiredInstants
 
 _INSERT_UNFIRED = text("""
     INSERT INTO unfired_ranges
@@ -23,64 +23,66 @@ _INSERT_UNFIRED = text("""
         CAST(:counts AS bigint[]), CAST(:reasons AS text[])
     ) AS unfired
 """)
-_PURGE = """
+_PURGE_OLD = """
     WITH purged AS (
         DELETE FROM {table} WHERE ({key}) IN (
-            SELECT {key} FROM {table} WHERE {ended} <= :since ORDER BY {ended} LIMIT :limit
+            SELECT {key} FROM {table} WHERE {ended} <= :before ORDER BY {ended} LIMIT :limit
         )
         RETURNING shard
     )
     SELECT count(*) FROM purged
 """
-_PURGE_UNFIRED = text(_PURGE.format(table="unfired_ranges", key="shard, id", ended="recorded_at"))
+_PURGE_UNFIRED = text(
+    _PURGE_OLD.format(table="unfired_ranges", key="shard, id", ended="recorded_at")
+)
 _PURGE_VERSIONS = text(
-    _PURGE.format(table="schedule_versions", key="shard, trigger_id, version", ended="ends_at")
+    _PURGE_OLD.format(table="schedule_versions", key="shard, trigger_id, version", ended="ends_at")
 )
 
 
 @dataclass(frozen=True, slots=True)
-class UnfiredOf:
-    """Instants that did not fire, of one version of a trigger's schedule."""
+class NewUnfiredRange:
+    """A range of unfired instants to record, of one version of a trigger's schedule."""
 
     owner_id: int
     trigger_id: int
     version: int
-    unfired: Unfired
+    unfired: UnfiredInstants
 
 
 @dataclass(frozen=True)
-class History:
+class ScheduleHistory:
     session: AsyncSession
 
-    async def record_unfired(self, shard: int, found: Sequence[UnfiredOf]) -> None:
-        stretches = [one.unfired.stretch for one in found]
+    async def record_unfired(self, shard: int, new: Sequence[NewUnfiredRange]) -> None:
+        ranges = [one.unfired.instants for one in new]
         await self.session.execute(
             _INSERT_UNFIRED,
             {
                 "shard": shard,
-                "owner_ids": [one.owner_id for one in found],
-                "trigger_ids": [one.trigger_id for one in found],
-                "versions": [one.version for one in found],
-                "first_ats": [one.first for one in stretches],
-                "last_ats": [one.last for one in stretches],
-                "counts": [one.count for one in stretches],
-                "reasons": [one.unfired.reason for one in found],
+                "owner_ids": [one.owner_id for one in new],
+                "trigger_ids": [one.trigger_id for one in new],
+                "versions": [one.version for one in new],
+                "first_ats": [one.first for one in ranges],
+                "last_ats": [one.last for one in ranges],
+                "counts": [one.count for one in ranges],
+                "reasons": [one.unfired.reason for one in new],
             },
         )
 
     async def record_version(self, version: ScheduleVersion) -> None:
-        """Keeps a schedule that has just ended."""
+        """Records a schedule that has just ended."""
         self.session.add(version)
         await self.session.flush()
 
 
-async def retain_history(sessions: Sessions, since: datetime) -> None:
-    """Forgets what is older, in short steps: what did not fire before the schedules it was of."""
+async def purge_history(sessions: Sessions, before: datetime) -> None:
+    """Deletes older records in batches; the schedules last, since unfired ranges refer to them."""
 
     def purge(statement: TextClause) -> Callable[[AsyncSession], Awaitable[int]]:
         async def work(session: AsyncSession) -> int:
-            wanted, options = {"since": since, "limit": BATCH}, {ACROSS_SHARDS: "retention"}
-            return await session.scalar(statement, wanted, execution_options=options) or 0
+            values, options = {"before": before, "limit": BATCH}, {ACROSS_SHARDS: "retention"}
+            return await session.scalar(statement, values, execution_options=options) or 0
 
         return work
 

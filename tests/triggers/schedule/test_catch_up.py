@@ -1,4 +1,4 @@
-"""What is due fires or is put on record, as `catch_up` says: nothing is left out or done twice."""
+"""Due instants fire or go on record, as `catch_up` says: none is left out or done twice."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -7,16 +7,17 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from event_trigger.instants import just_after
 from event_trigger.models import UnfiredReason
 from event_trigger.triggers.schedule.catch_up import Decision, decide
-from event_trigger.triggers.schedule.plan import CatchUp, Plan, Unfired
+from event_trigger.triggers.schedule.plan import CatchUp, Plan, UnfiredInstants
 from event_trigger.triggers.schedule.schedules import (
     Cron,
     Every,
     InstantRange,
     Once,
     Schedule,
-    next_fire_after,
+    next_fire_at_or_after,
 )
 
 INSTANT = timedelta(microseconds=1)
@@ -59,7 +60,7 @@ def plans(draw: st.DrawFn) -> Plan:
 
 @dataclass(frozen=True)
 class Walked:
-    """What walking an instant at a time finds: those due, and the one that follows."""
+    """The due instants and the one that follows, found by walking."""
 
     waiting: list[datetime]
     following: datetime | None
@@ -70,7 +71,7 @@ def walk(schedule: Schedule, *, planned: datetime, now: datetime) -> Walked:
     while at <= now:
         waiting.append(at)
         assume(len(waiting) < STEPS)
-        step = next_fire_after(schedule, at)
+        step = next_fire_at_or_after(schedule, just_after(at))
         if step is None:
             return Walked(waiting, None)
         at = step
@@ -78,21 +79,21 @@ def walk(schedule: Schedule, *, planned: datetime, now: datetime) -> Walked:
 
 
 def to_fire(plan: Plan, waiting: list[datetime], now: datetime) -> list[datetime]:
-    """What the contract says of those that wait, one by one."""
+    """Decides on due instants one by one, as docs/schedules.md says."""
     missed = [one for one in waiting if now - one > 5 * SECOND]
-    hardly_late = waiting[len(missed) :]
+    on_time = waiting[len(missed) :]
     caught_up = [one for one in missed if now - one <= plan.catch_up_window]
     match plan.catch_up:
         case CatchUp.ALL:
-            return caught_up[-1000:] + hardly_late
+            return caught_up[-1000:] + on_time
         case CatchUp.LATEST:
-            return caught_up[-1:] + hardly_late
+            return caught_up[-1:] + on_time
         case CatchUp.NONE:
-            return hardly_late
+            return on_time
 
 
-def of(reason: UnfiredReason, first: datetime, last: datetime, count: int) -> Unfired:
-    return Unfired(InstantRange(first, last, count), reason)
+def of(reason: UnfiredReason, first: datetime, last: datetime, count: int) -> UnfiredInstants:
+    return UnfiredInstants(InstantRange(first, last, count), reason)
 
 
 def test_an_instant_that_has_come_fires_and_the_next_is_planned() -> None:
@@ -113,7 +114,7 @@ def test_a_stall_of_seconds_costs_no_instant_whatever_catch_up_says(policy: Catc
     assert decision.next_fire_at == NOON + 6 * SECOND
 
 
-def test_after_downtime_the_newest_missed_instant_fires_and_each_that_is_hardly_late() -> None:
+def test_after_downtime_the_newest_missed_instant_fires_and_each_that_is_on_time() -> None:
     now = NOON + 60 * SECOND
 
     decision = decide(Plan(Every(NOON, SECOND)), planned=NOON, now=now, fired=0, most=100)
@@ -180,7 +181,7 @@ def test_without_catching_up_an_instant_fires_within_five_seconds_or_never(
     assert decision.next_fire_at == NOON + HOUR
 
 
-def test_without_catching_up_all_that_are_hardly_late_fire_and_no_other() -> None:
+def test_without_catching_up_all_that_are_on_time_fire_and_no_other() -> None:
     plan = Plan(Every(NOON, SECOND), catch_up=CatchUp.NONE)
 
     decision = decide(plan, planned=NOON, now=NOON + 60 * SECOND, fired=0, most=100)
@@ -226,7 +227,7 @@ def test_a_one_time_trigger_fires_once_if_it_was_missed_by_a_day_at_most(
     assert decision.next_fire_at is None
 
 
-def test_a_window_of_nothing_still_fires_what_is_hardly_late() -> None:
+def test_a_window_of_nothing_still_fires_what_is_on_time() -> None:
     plan = Plan(HOURLY, catch_up_window=timedelta(0))
 
     hardly = decide(plan, planned=NOON, now=NOON + 5 * SECOND, fired=0)
@@ -262,7 +263,7 @@ def test_an_instant_off_the_grid_fires_as_it_was_planned() -> None:
 def test_every_instant_that_waits_fires_or_is_on_record_or_still_waits(
     plan: Plan, fired: int, late_by: timedelta, most: int
 ) -> None:
-    planned = next_fire_after(plan.schedule, NOON - DAY)
+    planned = next_fire_at_or_after(plan.schedule, NOON - DAY)
     assume(planned is not None)
     assume(plan.max_fires is None or fired < plan.max_fires)
     assert planned is not None
@@ -280,10 +281,10 @@ def test_every_instant_that_waits_fires_or_is_on_record_or_still_waits(
         one
         for part in decision.unfired
         for one in settled
-        if part.stretch.first <= one <= part.stretch.last
+        if part.instants.first <= one <= part.instants.last
     ]
     assert recorded == unfired
-    assert sum(part.stretch.count for part in decision.unfired) == len(unfired)
+    assert sum(part.instants.count for part in decision.unfired) == len(unfired)
     spent = plan.max_fires is not None and fired + len(decision.fires) >= plan.max_fires
     rest = [one for one in walked.waiting if one > decision.settled_until]
     assert decision.next_fire_at == (None if spent else [*rest, walked.following][0])
@@ -294,7 +295,7 @@ def test_every_instant_that_waits_fires_or_is_on_record_or_still_waits(
 def test_catching_up_again_and_again_fires_all_that_should_and_ends(
     plan: Plan, late_by: timedelta
 ) -> None:
-    planned = next_fire_after(plan.schedule, NOON - DAY)
+    planned = next_fire_at_or_after(plan.schedule, NOON - DAY)
     assume(planned is not None)
     assert planned is not None
     now, fired = planned + late_by, list[datetime]()

@@ -1,4 +1,4 @@
-"""Cron fires as cron(8) and the contract say, judged by a reference that walks every minute."""
+"""Cron lines fire as cron(8) and docs/schedules.md say, judged by a walk over every minute."""
 
 import zoneinfo
 from collections.abc import Callable, Iterator
@@ -11,7 +11,8 @@ import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
-from event_trigger.triggers.schedule.cron import parse_cron, read_zone
+from event_trigger.instants import just_after
+from event_trigger.triggers.schedule.cron import parse_cron, read_rules
 from event_trigger.triggers.schedule.errors import ScheduleError
 
 MINUTE = timedelta(minutes=1)
@@ -62,7 +63,7 @@ def clock(zone: ZoneInfo, start: datetime, end: datetime) -> Iterator[tuple[date
 def reference_fires(
     expression: str, shown: list[tuple[datetime, datetime]], seen_until: datetime
 ) -> list[datetime]:
-    """What fires at the minutes shown; local times up to seen_until were there before."""
+    """Gives the firings at the minutes shown; local times up to seen_until came before."""
     matches, at_least_hourly = reference_matcher(expression)
     fires = []
     for instant, local in shown:
@@ -79,29 +80,29 @@ def reference_fires(
     return fires
 
 
-def reference_between(
-    expression: str, zone: ZoneInfo, after: datetime, end: datetime
+def reference_in(
+    expression: str, zone: ZoneInfo, since: datetime, until: datetime
 ) -> list[datetime]:
-    """A clock put back by up to 7 hours may have shown more before: begin 8 hours earlier."""
-    first = after.replace(second=0, microsecond=0) - 8 * HOUR
-    shown = list(clock(zone, first, end))
+    """Begins 8 hours earlier: a clock put back by up to 7 hours may have shown more before."""
+    first = since.replace(second=0, microsecond=0) - 8 * HOUR
+    shown = list(clock(zone, first, until))
     fires = reference_fires(expression, shown[1:], shown[0][1])
-    return [instant for instant in fires if after < instant]
+    return [instant for instant in fires if since <= instant < until]
 
 
-def fires_between(expression: str, timezone: str, after: datetime, end: datetime) -> list[datetime]:
+def fires_in(expression: str, timezone: str, since: datetime, until: datetime) -> list[datetime]:
     crontab = parse_cron(expression, timezone)
     fires = []
-    while (instant := crontab.next_after(after)) is not None and instant <= end:
-        assert instant > after
+    while (instant := crontab.next_at_or_after(since)) is not None and instant < until:
+        assert instant >= since
         fires.append(instant)
-        after = instant
+        since = just_after(instant)
     return fires
 
 
 @lru_cache
 def changes(timezone: str, first_year: int, last_year: int) -> list[datetime]:
-    zone = read_zone(timezone)
+    zone = read_rules(timezone).zone
     instants = []
     day = datetime(first_year, 1, 1, tzinfo=UTC)
     while day.year <= last_year:
@@ -148,7 +149,7 @@ instants = st.datetimes(
 
 @st.composite
 def moments(draw: st.DrawFn) -> tuple[str, datetime]:
-    """A zone and an instant, more often than not within hours of a change of its offset."""
+    """Draws a zone and an instant, mostly within hours of a change of its offset."""
     timezone = draw(st.sampled_from(ZONES))
     instant = draw(instants)
     near = changes(timezone, instant.year, instant.year)
@@ -163,16 +164,16 @@ def moments(draw: st.DrawFn) -> tuple[str, datetime]:
 @example("30 * 25 10 *", ("Asia/Beirut", datetime(2025, 10, 25, 20, 45, tzinfo=UTC)))
 @example("*/15 2 * * *", ("Australia/Lord_Howe", datetime(2025, 10, 4, 15, tzinfo=UTC)))
 def test_fires_as_the_reference_does(expression: str, moment: tuple[str, datetime]) -> None:
-    timezone, after = moment
-    end = after + 16 * HOUR
+    timezone, since = moment
+    until = since + 16 * HOUR
     try:
         parse_cron(expression, timezone)
     except ScheduleError:
         assume(False)
 
-    fires = fires_between(expression, timezone, after, end)
+    fires = fires_in(expression, timezone, since, until)
 
-    assert fires == reference_between(expression, read_zone(timezone), after, end)
+    assert fires == reference_in(expression, read_rules(timezone).zone, since, until)
 
 
 EXPRESSIONS = (
@@ -219,21 +220,21 @@ def test_keeps_the_contract_over_every_change_of_a_decade(timezone: str, express
         shown = shown_around(timezone, change)
         reference = reference_fires(expression, shown[1:], shown[0][1])
 
-        assert fires_between(expression, timezone, start, end) == [
-            instant for instant in reference if start < instant <= end
+        assert fires_in(expression, timezone, start, end) == [
+            instant for instant in reference if start <= instant < end
         ]
-        for after in (change + offset for offset in OFFSETS):
-            expected = next((instant for instant in reference if instant > after), None)
-            assert crontab.next_after(after) == expected or expected is None
+        for since in (change + offset for offset in OFFSETS):
+            expected = next((instant for instant in reference if instant >= since), None)
+            assert crontab.next_at_or_after(since) == expected or expected is None
 
 
 @lru_cache
 def distinct_zones() -> list[str]:
-    """One of each group of zones whose clocks show the same all through the decade."""
+    """Gives one of each group of zones whose clocks are the same all through the decade."""
     days = [datetime(2020, 1, 1, tzinfo=UTC) + number * 2 * DAY for number in range(2009)]
     shown: dict[tuple[timedelta | None, ...], str] = {}
     for timezone in ZONES:
-        zone = read_zone(timezone)
+        zone = read_rules(timezone).zone
         shown.setdefault(tuple(day.astimezone(zone).utcoffset() for day in days), timezone)
     return list(shown.values())
 
@@ -244,14 +245,16 @@ def test_keeps_the_contract_over_every_change_of_a_decade_in_every_zone(expressi
         for change in changes(timezone, 2020, 2030):
             start, end = change - 3 * HOUR, change + 4 * HOUR
 
-            fires = fires_between(expression, timezone, start, end)
+            fires = fires_in(expression, timezone, start, end)
 
-            assert fires == reference_between(expression, read_zone(timezone), start, end), timezone
+            assert fires == reference_in(expression, read_rules(timezone).zone, start, end), (
+                timezone
+            )
 
 
 @lru_cache
 def shown_around(timezone: str, change: datetime) -> list[tuple[datetime, datetime]]:
-    return list(clock(read_zone(timezone), change - 13 * HOUR, change + 11 * HOUR))
+    return list(clock(read_rules(timezone).zone, change - 13 * HOUR, change + 11 * HOUR))
 
 
 def at(text: str) -> datetime:
@@ -377,7 +380,7 @@ def test_fires_at(expression: str, timezone: str, after: str, expected: list[str
     instant: datetime | None = at(after)
     for text in expected:
         assert instant is not None
-        instant = crontab.next_after(instant)
+        instant = crontab.next_at_or_after(just_after(instant))
         assert instant == at(text)
 
 
@@ -397,9 +400,9 @@ def test_an_alias_is_its_expression(alias: str, expression: str) -> None:
     start = datetime(2025, 3, 28, 12, tzinfo=UTC)
     end = start + 370 * DAY
 
-    fires = fires_between(alias, "Europe/Berlin", start, end)
+    fires = fires_in(alias, "Europe/Berlin", start, end)
 
-    assert fires == fires_between(expression, "Europe/Berlin", start, end)
+    assert fires == fires_in(expression, "Europe/Berlin", start, end)
 
 
 REFUSED = {
@@ -491,12 +494,12 @@ def test_raises_nothing_but_schedule_errors(expression: str) -> None:
         crontab = parse_cron(expression, "Europe/Berlin")
     except ScheduleError:
         return
-    assert crontab.next_after(datetime(2025, 1, 1, tzinfo=UTC)) is not None
+    assert crontab.next_at_or_after(datetime(2025, 1, 1, tzinfo=UTC)) is not None
 
 
 @pytest.mark.parametrize("key", ["UTC", "Europe/Berlin", "America/Argentina/Ushuaia", "Etc/GMT+5"])
 def test_reads_an_iana_zone(key: str) -> None:
-    assert read_zone(key).key == key
+    assert read_rules(key).zone.key == key
 
 
 @pytest.mark.parametrize(
@@ -541,7 +544,7 @@ def test_reads_every_zone_there_is() -> None:
     start = datetime(2025, 6, 1, tzinfo=UTC)
 
     for key in ZONES:
-        first, second = pairwise(fires_between("@daily", key, start, start + 3 * DAY))
+        first, second = pairwise(fires_in("@daily", key, start, start + 3 * DAY))
         assert first[1] - first[0] == second[1] - second[0] == DAY
 
 
@@ -549,6 +552,6 @@ def test_one_parsed_expression_serves_interleaved_walks() -> None:
     crontab = parse_cron("*/10 * * * *", "UTC")
     start = datetime(2025, 1, 1, tzinfo=UTC)
 
-    crontab.next_after(start + 900 * DAY)
+    crontab.next_at_or_after(start + 900 * DAY)
 
-    assert crontab.next_after(start) == start + 10 * MINUTE
+    assert crontab.next_at_or_after(start + MINUTE) == start + 10 * MINUTE

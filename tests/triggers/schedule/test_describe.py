@@ -6,11 +6,18 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from event_trigger.instants import just_after
 from event_trigger.triggers.schedule.cron import parse_cron
 from event_trigger.triggers.schedule.describe import describe
 from event_trigger.triggers.schedule.dst import daylight_note
 from event_trigger.triggers.schedule.errors import ScheduleError
-from event_trigger.triggers.schedule.schedules import Cron, Every, Once, Schedule, next_fire_after
+from event_trigger.triggers.schedule.schedules import (
+    Cron,
+    Every,
+    Once,
+    Schedule,
+    next_fire_at_or_after,
+)
 
 START = datetime(2026, 3, 13, 10, tzinfo=UTC)
 
@@ -104,10 +111,10 @@ def notes_of(expression: str, timezone: str, start: str, count: int) -> list[str
     schedule, at = Cron(expression, timezone), datetime.fromisoformat(start)
     notes = []
     for _ in range(count):
-        following = next_fire_after(schedule, at)
+        following = next_fire_at_or_after(schedule, at)
         assert following is not None
         notes.append(daylight_note(schedule, following))
-        at = following
+        at = just_after(following)
     return notes
 
 

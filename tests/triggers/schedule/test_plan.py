@@ -1,4 +1,4 @@
-"""The plan of details as they are stored is the one of the same details, whoever has them."""
+"""Stored JSON text gives the same plan as the details that it was written from."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -44,5 +44,5 @@ def test_two_that_were_made_apart_fire_apart() -> None:
         plan_of_stored(stored, anchor=NOON + timedelta(minutes=minutes)) for minutes in (0, 7)
     )
 
-    assert first.next_after(NOON, fired=0) == NOON + timedelta(minutes=60)
-    assert second.next_after(NOON, fired=0) == NOON + timedelta(minutes=67)
+    assert first.next_at_or_after(NOON, fired=0) == NOON + timedelta(minutes=60)
+    assert second.next_at_or_after(NOON, fired=0) == NOON + timedelta(minutes=67)

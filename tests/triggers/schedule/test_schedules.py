@@ -1,13 +1,15 @@
-"""A schedule means what the contract's table says, and its arithmetic is exact."""
+"""Details are read as docs/schedules.md says, and the arithmetic of schedules is exact."""
 
 import math
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from event_trigger.instants import just_after
+from event_trigger.triggers.schedule.details import schedule_from
 from event_trigger.triggers.schedule.errors import ScheduleError
 from event_trigger.triggers.schedule.interval import parse_interval
 from event_trigger.triggers.schedule.schedules import (
@@ -16,9 +18,8 @@ from event_trigger.triggers.schedule.schedules import (
     Once,
     Schedule,
     is_recurring,
-    latest_fire_between,
-    next_fire_after,
-    schedule_from,
+    latest_fire_in,
+    next_fire_at_or_after,
 )
 
 SECOND = timedelta(seconds=1)
@@ -68,7 +69,7 @@ def test_details_mean_a_schedule(details: dict[str, Any], expected: Schedule) ->
 def test_instants_are_kept_in_utc() -> None:
     schedule = schedule_from(anchor=ANCHOR, time=TIME)
 
-    assert next_fire_after(schedule, ANCHOR) == TIME
+    assert next_fire_at_or_after(schedule, ANCHOR) == TIME
     assert isinstance(schedule, Once)
     assert schedule.at.tzinfo is UTC
 
@@ -226,42 +227,55 @@ def test_an_interval_is_within_its_limits_or_refused(value: float | str) -> None
 
 
 @settings(deadline=None, max_examples=300)
-@given(start=instants, interval=intervals, after=instants)
-def test_a_grid_fires_at_its_first_point_after(
-    start: datetime, interval: timedelta, after: datetime
+@given(start=instants, interval=intervals, since=instants)
+def test_a_grid_fires_at_its_first_point_from_an_instant_on(
+    start: datetime, interval: timedelta, since: datetime
 ) -> None:
-    fires_at = next_fire_after(Every(start, interval), after)
+    fires_at = next_fire_at_or_after(Every(start, interval), since)
 
     assert fires_at is not None
-    assert fires_at > after
+    assert fires_at >= since
     assert fires_at >= start
     assert (fires_at - start) % interval == timedelta(0)
-    assert fires_at - interval <= after or fires_at == start
+    assert fires_at - interval < since or fires_at == start
+
+
+@settings(deadline=None, max_examples=100)
+@given(start=instants, interval=intervals, number=st.integers(0, 3))
+def test_a_point_of_a_grid_is_the_next_at_or_after_itself(
+    start: datetime, interval: timedelta, number: int
+) -> None:
+    grid, point = Every(start, interval), start + number * interval
+    assume(point.year < 8990)
+
+    assert next_fire_at_or_after(grid, point) == point
+    assert next_fire_at_or_after(grid, just_after(point)) == point + interval
+    assert latest_fire_in(grid, since=start, until=just_after(point)) == point
 
 
 @settings(deadline=None, max_examples=300)
-@given(start=instants, interval=intervals, after=instants, until=instants)
+@given(start=instants, interval=intervals, since=instants, until=instants)
 def test_the_latest_of_a_grid_is_followed_by_none(
-    start: datetime, interval: timedelta, after: datetime, until: datetime
+    start: datetime, interval: timedelta, since: datetime, until: datetime
 ) -> None:
     schedule = Every(start, interval)
 
-    latest = latest_fire_between(schedule, after=after, until=until)
+    latest = latest_fire_in(schedule, since=since, until=until)
 
-    following = next_fire_after(schedule, after if latest is None else latest)
+    following = next_fire_at_or_after(schedule, since if latest is None else just_after(latest))
     assert following is not None
-    assert following > until or until <= after
+    assert following >= until or until <= since
     if latest is not None:
-        assert after < latest <= until
-        assert next_fire_after(schedule, latest - INSTANT) == latest
+        assert since <= latest < until
+        assert next_fire_at_or_after(schedule, latest) == latest
 
 
-def iterate(schedule: Schedule, after: datetime, until: datetime) -> list[datetime]:
+def iterate(schedule: Schedule, since: datetime, until: datetime) -> list[datetime]:
     fires = []
-    while (fires_at := next_fire_after(schedule, after)) is not None and fires_at <= until:
-        assert fires_at > after
+    while (fires_at := next_fire_at_or_after(schedule, since)) is not None and fires_at < until:
+        assert fires_at >= since
         fires.append(fires_at)
-        after = fires_at
+        since = just_after(fires_at)
     return fires
 
 
@@ -291,11 +305,11 @@ def iterate(schedule: Schedule, after: datetime, until: datetime) -> list[dateti
 def test_the_latest_is_the_last_of_iteration(
     schedule: Schedule, around: datetime, before: timedelta, beyond: timedelta
 ) -> None:
-    after, until = around - before, around + beyond
+    since, until = around - before, around + beyond
 
-    latest = latest_fire_between(schedule, after=after, until=until)
+    latest = latest_fire_in(schedule, since=since, until=until)
 
-    assert latest == next(reversed(iterate(schedule, after, until)), None)
+    assert latest == next(reversed(iterate(schedule, since, until)), None)
 
 
 @pytest.mark.parametrize(
@@ -310,13 +324,13 @@ def test_the_latest_is_the_last_of_iteration(
 def test_the_latest_of_centuries_ends_where_the_next_is_too_late(schedule: Schedule) -> None:
     until = datetime(2475, 10, 29, 1, 30, 30, tzinfo=UTC)
 
-    latest = latest_fire_between(schedule, after=ANCHOR, until=until)
+    latest = latest_fire_in(schedule, since=ANCHOR, until=until)
 
     assert latest is not None
-    assert latest <= until
-    following = next_fire_after(schedule, latest)
+    assert latest < until
+    following = next_fire_at_or_after(schedule, just_after(latest))
     assert following is not None
-    assert following > until
+    assert following >= until
 
 
 @pytest.mark.parametrize(
@@ -326,25 +340,26 @@ def test_the_latest_of_centuries_ends_where_the_next_is_too_late(schedule: Sched
 def test_until_is_the_last_that_fires(schedule: Schedule) -> None:
     last = ANCHOR + 3 * HOUR
 
-    assert next_fire_after(schedule, last - INSTANT) == last
-    assert next_fire_after(schedule, last) is None
-    assert latest_fire_between(schedule, after=ANCHOR, until=last + 9 * HOUR) == last
-    assert latest_fire_between(schedule, after=last, until=last + 9 * HOUR) is None
+    assert next_fire_at_or_after(schedule, last) == last
+    assert next_fire_at_or_after(schedule, last + INSTANT) is None
+    assert latest_fire_in(schedule, since=ANCHOR, until=last + 9 * HOUR) == last
+    assert latest_fire_in(schedule, since=last + INSTANT, until=last + 9 * HOUR) is None
 
 
 def test_until_before_creation_leaves_nothing_to_fire() -> None:
     schedule = schedule_from(anchor=ANCHOR, interval=1, recurring=True, until=ANCHOR - HOUR)
 
-    assert next_fire_after(schedule, ANCHOR) is None
+    assert next_fire_at_or_after(schedule, ANCHOR) is None
 
 
 def test_once_fires_once() -> None:
     schedule = Once(ANCHOR)
 
-    assert next_fire_after(schedule, ANCHOR - INSTANT) == ANCHOR
-    assert next_fire_after(schedule, ANCHOR) is None
-    assert latest_fire_between(schedule, after=ANCHOR - INSTANT, until=ANCHOR) == ANCHOR
-    assert latest_fire_between(schedule, after=ANCHOR, until=ANCHOR + HOUR) is None
+    assert next_fire_at_or_after(schedule, ANCHOR) == ANCHOR
+    assert next_fire_at_or_after(schedule, ANCHOR + INSTANT) is None
+    assert latest_fire_in(schedule, since=ANCHOR, until=ANCHOR + INSTANT) == ANCHOR
+    assert latest_fire_in(schedule, since=ANCHOR - HOUR, until=ANCHOR) is None
+    assert latest_fire_in(schedule, since=ANCHOR + INSTANT, until=ANCHOR + HOUR) is None
 
 
 @pytest.mark.parametrize(
@@ -353,9 +368,10 @@ def test_once_fires_once() -> None:
 def test_the_year_9000_is_the_last(schedule: Schedule) -> None:
     end = datetime(9001, 1, 1, tzinfo=UTC)
 
-    assert next_fire_after(schedule, datetime.max.replace(tzinfo=UTC)) is None
-    assert next_fire_after(schedule, end - INSTANT) is None
-    latest = latest_fire_between(schedule, after=ANCHOR, until=datetime.max.replace(tzinfo=UTC))
+    assert next_fire_at_or_after(schedule, datetime.max.replace(tzinfo=UTC)) is None
+    assert next_fire_at_or_after(schedule, end) is None
+    assert next_fire_at_or_after(schedule, end - INSTANT) is None
+    latest = latest_fire_in(schedule, since=ANCHOR, until=datetime.max.replace(tzinfo=UTC))
     assert latest is not None
     assert latest < end
 
@@ -370,16 +386,16 @@ def test_the_year_9000_is_the_last(schedule: Schedule) -> None:
     ],
 )
 def test_the_beginning_of_time_is_1970(schedule: Schedule, first: datetime) -> None:
-    assert next_fire_after(schedule, datetime.min.replace(tzinfo=UTC)) == first
+    assert next_fire_at_or_after(schedule, datetime.min.replace(tzinfo=UTC)) == first
 
 
 @pytest.mark.parametrize(
-    "after",
+    "since",
     [datetime(2025, 1, 1), datetime.min.replace(tzinfo=EAST)],  # noqa: DTZ001
 )
-def test_after_must_be_an_instant(after: datetime) -> None:
+def test_since_must_be_an_instant(since: datetime) -> None:
     with pytest.raises(ScheduleError):
-        next_fire_after(Cron("@daily"), after)
+        next_fire_at_or_after(Cron("@daily"), since)
 
 
 @pytest.mark.parametrize(

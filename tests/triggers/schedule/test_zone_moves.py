@@ -1,13 +1,19 @@
-"""When a zone's rules change, local times go on where they were: none twice, and none left out."""
+"""When a zone's rules change, no local time fires twice, and none is lost."""
 
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from event_trigger.instants import just_after
 from event_trigger.triggers.schedule.plan import Plan
-from event_trigger.triggers.schedule.schedules import Cron, instants_between, next_fire_after
-from event_trigger.triggers.schedule.zone_moves import Move, Standing, moved_plan, planned_by
+from event_trigger.triggers.schedule.schedules import Cron, instants_in, next_fire_at_or_after
+from event_trigger.triggers.schedule.zone_moves import (
+    MovedPlan,
+    PlanProgress,
+    moved_plan,
+    planned_by,
+)
 from event_trigger.triggers.schedule.zone_rules import Rules, zone_rules
 from tests.support.zones import zone_file
 
@@ -27,12 +33,12 @@ def plan_by(expression: str, offset: timedelta) -> Plan:
     return planned_by(Plan(Cron(expression, "Test/Zone")), rules(offset).digest)
 
 
-def settle(old: Plan, until: datetime) -> tuple[list[datetime], Standing]:
-    """What fired by the old plan by an instant, and where the trigger stood then."""
-    fired = list(instants_between(old.schedule, after=BEGIN, until=until))
-    settled = fired[-1] if fired else BEGIN
-    following = next_fire_after(old.schedule, settled)
-    return fired, Standing(BEGIN, settled, following, len(fired))
+def settle(old: Plan, until: datetime) -> tuple[list[datetime], PlanProgress]:
+    """Gives the instants fired before `until` by the old plan, and the progress then."""
+    fired = list(instants_in(old.schedule, since=BEGIN, until=until))
+    open_since = just_after(fired[-1]) if fired else BEGIN
+    following = next_fire_at_or_after(old.schedule, open_since)
+    return fired, PlanProgress(BEGIN, open_since, following, len(fired))
 
 
 @pytest.mark.parametrize("by", [-2, -1, -0.5, 0.5, 1, 2])
@@ -47,10 +53,10 @@ def test_no_local_time_fires_twice_or_not_at_all(expression: str, by: float) -> 
         move = moved_plan(old, new, at, past_differs=True)
 
         assert move is not None
-        coming = list(instants_between(new.schedule, after=move.after, until=BEGIN + 16 * DAY))
+        coming = list(instants_in(new.schedule, since=move.since, until=BEGIN + 16 * DAY))
         assert move.next_fire_at == coming[0]
         walls = [one + before for one in fired] + [one + later for one in coming]
-        usual = instants_between(old.schedule, after=BEGIN, until=max(walls) - before)
+        usual = instants_in(old.schedule, since=BEGIN, until=just_after(max(walls) - before))
         assert walls == sorted(walls)
         assert Counter(walls) == Counter(one + before for one in usual)
 
@@ -61,7 +67,7 @@ def test_expressions_that_run_at_least_hourly_go_by_real_time() -> None:
 
     move = moved_plan(old, new, at, past_differs=True)
 
-    assert move == Move(fired[-1], fired[-1] + 20 * MINUTE)
+    assert move == MovedPlan(just_after(fired[-1]), fired[-1] + 20 * MINUTE)
 
 
 def test_what_moves_no_instant_moves_no_plan() -> None:
@@ -75,11 +81,11 @@ def test_what_moves_no_instant_moves_no_plan() -> None:
 def test_a_trigger_that_has_not_fired_by_the_old_rules_begins_by_the_new_ones() -> None:
     old, new = plan_by("0 9 * * *", HOUR), plan_by("0 9 * * *", 0 * HOUR)
     made_at = BEGIN + 8 * HOUR + 20 * MINUTE  # 09:20 by the old rules, and 08:20 by the new ones
-    at = Standing(made_at, made_at, BEGIN + DAY + 8 * HOUR, 0)
+    at = PlanProgress(made_at, made_at, BEGIN + DAY + 8 * HOUR, 0)
 
     move = moved_plan(old, new, at, past_differs=True)
 
-    assert move == Move(made_at, BEGIN + 9 * HOUR)
+    assert move == MovedPlan(made_at, BEGIN + 9 * HOUR)
 
 
 @pytest.mark.parametrize("by", [-1, 1])
@@ -98,10 +104,10 @@ def test_where_the_old_rules_are_unknown_what_was_planned_is_planned_where_it_is
 
 def test_a_pause_is_not_caught_up_with_and_its_local_times_do_not_repeat() -> None:
     old, new = plan_by("0 9 * * *", HOUR), plan_by("0 9 * * *", 0 * HOUR)
-    _, at = settle(old, BEGIN + 8 * HOUR)
-    paused = at._replace(settled_until=BEGIN + 8 * HOUR + 10 * MINUTE, next_fire_at=None)
+    _, at = settle(old, BEGIN + 8 * HOUR + MINUTE)
+    paused = at._replace(open_since=BEGIN + 8 * HOUR + 10 * MINUTE, next_fire_at=None)
 
     move = moved_plan(old, new, paused, past_differs=True)
 
-    assert move == Move(BEGIN + 9 * HOUR, None)
-    assert next_fire_after(new.schedule, move.after) == BEGIN + DAY + 9 * HOUR
+    assert move == MovedPlan(just_after(BEGIN + 9 * HOUR), None)
+    assert next_fire_at_or_after(new.schedule, move.since) == BEGIN + DAY + 9 * HOUR

@@ -1,4 +1,4 @@
-"""Of the zone rules that a machine has, the newest count, whichever folder they are in."""
+"""The newest zone rules of a machine are in force, in whichever folder they are."""
 
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
@@ -55,9 +55,9 @@ def test_versions_are_compared_as_iana_counts_them() -> None:
     ascending = [UNKNOWN, "1999z", "2025b", "2025c", "2026a", "2026z", "2026aa", "2027a"]
 
     for older, newer in pairwise(ascending):
-        assert is_newer(newer, older)
-        assert not is_newer(older, newer)
-    assert not is_newer("2026a", "2026a")
+        assert is_newer(newer, than=older)
+        assert not is_newer(older, than=newer)
+    assert not is_newer("2026a", than="2026a")
 
 
 def test_a_zone_file_of_ours_is_read_as_it_was_meant(folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""Newer rules of a zone, on record or on this machine, are planned by at the start: once."""
+"""Triggers are planned again at start, once, by newer zone rules on record or on this machine."""
 
 import asyncio
 from datetime import UTC, datetime, timedelta
@@ -22,7 +22,7 @@ MICROSECOND = timedelta(microseconds=1)
 async def put_on_record(
     database: Any, zone: str, version: str, offset: timedelta, *, planned: bool = False
 ) -> None:
-    """As a replica does that has other rules than this machine."""
+    """Plays a replica that has other rules than this machine."""
     rules = Rules.read(zone, version, zone_file(offset))
     await database.execute(
         "INSERT INTO zone_rules (digest, zone, version, data, planned_at)"
@@ -43,7 +43,7 @@ async def answer(client: httpx.AsyncClient, path: str, **query: str) -> dict[str
 
 
 async def make_daily(database_url: str, database: Any, zone: str) -> dict[str, Any]:
-    """A trigger that fires daily at 09:00 in a zone of one hour ahead of UTC."""
+    """Makes a trigger that fires daily at 09:00 in a zone of one hour ahead of UTC."""
     await put_on_record(database, zone, "2090a", HOUR, planned=True)
     async with running_service(database_url) as service:
         details = {"cron": "0 9 * * *", "timezone": zone}

@@ -1,26 +1,25 @@
-"""Which instants a plan has in a window: arithmetic, with bounded work for any input."""
+"""Computes the instants of a plan in a window of time, with bounded work for any input."""
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from itertools import islice
 
 from event_trigger.errors import FieldError, Invalid
+from event_trigger.instants import just_after
 from event_trigger.triggers.schedule.plan import Plan
 from event_trigger.triggers.schedule.schedules import (
-    LAST_INSTANT,
+    END_OF_TIME,
     LONGEST_COUNT,
-    count_between,
-    instants_between,
+    count_in,
+    instants_in,
 )
-
-_MICROSECOND = timedelta(microseconds=1)
 
 
 @dataclass(frozen=True, slots=True)
 class PreviewWindow:
-    """The instants in `(after, until]`; `until` None is the end of time."""
+    """The time in `[since, until)`; without `until` it never ends."""
 
-    after: datetime
+    since: datetime
     until: datetime | None
 
 
@@ -40,30 +39,33 @@ def window_of(
     until: datetime | None,
     source: str,
 ) -> PreviewWindow:
-    """Reads what was asked for; `source` says whether in a query (`parameter`) or a body."""
+    """Makes a window of `from_` or `after` (exclusive; by default now) to `until` (inclusive).
+
+    `source` is the parameters' place in the request: `parameter` for a query, `pointer` for a body.
+    """
     if after is not None and from_ is not None:
         raise _refused(source, "from", "Give 'after' (exclusive) or 'from' (inclusive), not both.")
-    start = after if from_ is None else from_ - _MICROSECOND
-    name = "after" if from_ is None else "from"
+    name, start = ("after", after) if from_ is None else ("from", from_)
     if start is not None and abs(start - now) > LONGEST_COUNT:
         raise _refused(source, name, f"'{name}' must lie within ten years of now.")
-    window = PreviewWindow(start or now, until)
-    if until is not None and until - window.after > LONGEST_COUNT:
-        raise _refused(source, "until", "A window may span ten years at the most.")
-    return window
+    if until is not None and until - (start or now) > LONGEST_COUNT:
+        raise _refused(source, "until", "A window may span at most ten years: give an earlier end.")
+    since = just_after(after or now) if from_ is None else from_
+    return PreviewWindow(since, None if until is None else just_after(until))
 
 
 def upcoming(
     plan: Plan, window: PreviewWindow, *, count: int, now: datetime, left: int | None
 ) -> Upcoming:
-    """The first `count` instants; `left` is how many firings are left from now on, if limited."""
+    """Finds the first `count` instants; `left` is how many firings are left, if limited."""
     if left is not None:
-        left = max(0, left - count_between(plan.schedule, after=now, until=window.after))
+        spent = count_in(plan.schedule, since=just_after(now), until=window.since)
+        left = max(0, left - spent)
         count = min(count, left)
-    found = instants_between(plan.schedule, after=window.after, until=window.until or LAST_INSTANT)
+    found = instants_in(plan.schedule, since=window.since, until=window.until or END_OF_TIME)
     total = None
     if window.until is not None:
-        total = count_between(plan.schedule, after=window.after, until=window.until)
+        total = count_in(plan.schedule, since=window.since, until=window.until)
         total = total if left is None else min(total, left)
     return Upcoming(list(islice(found, count)), total)
 

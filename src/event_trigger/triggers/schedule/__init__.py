@@ -1,1 +1,1 @@
-"""When a trigger fires: arithmetic alone, without database, network or clock."""
+"""Computes when a trigger fires, without database, network or clock."""

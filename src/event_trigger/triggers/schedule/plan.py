@@ -1,4 +1,4 @@
-"""From the stored details of a trigger to its plan: shared by editing, firing and accounting."""
+"""Reads a trigger's stored details as a plan: its schedule, its limit and its catch-up policy."""
 
 import json
 from collections.abc import Mapping
@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from event_trigger.instants import parse_instant
 from event_trigger.models.unfired_reason import UnfiredReason
+from event_trigger.triggers.schedule.details import schedule_from
 from event_trigger.triggers.schedule.errors import ScheduleError
 from event_trigger.triggers.schedule.schedules import (
     Cron,
@@ -17,17 +18,16 @@ from event_trigger.triggers.schedule.schedules import (
     Schedule,
     is_recurring,
     moved,
-    next_fire_after,
-    schedule_from,
+    next_fire_at_or_after,
 )
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-DEFAULT_WINDOW = timedelta(minutes=1440)
-LONGEST_WINDOW = timedelta(days=3653)
-MOST_CAUGHT_UP = 1000  # missed instants that `all` looks back on
-GRACE = timedelta(seconds=5)  # what is less late is not missed: a busy process costs no instant
-# `all` fires those, and what is hardly late: no two instants are less than a second apart
-MOST_WAITING = MOST_CAUGHT_UP + GRACE // timedelta(seconds=1) + 1
+DEFAULT_CATCH_UP_WINDOW = timedelta(minutes=1440)
+LONGEST_CATCH_UP_WINDOW = timedelta(days=3653)
+MAX_CAUGHT_UP = 1000  # missed instants that catch_up 'all' fires for
+MISSED_AFTER = timedelta(seconds=5)  # less late is on time: a busy process costs no instant
+# No two instants are closer than a second, so at most so many may be due and fire.
+MAX_DUE = MAX_CAUGHT_UP + MISSED_AFTER // timedelta(seconds=1) + 1
 
 
 class CatchUp(StrEnum):
@@ -37,40 +37,40 @@ class CatchUp(StrEnum):
 
 
 class Plan(NamedTuple):
-    """A schedule, how many firings it has in all, and what becomes of instants it missed."""
+    """A schedule, its limit of firings, and the policy for instants it missed."""
 
     schedule: Schedule
     max_fires: int | None = None
     catch_up: CatchUp = CatchUp.LATEST
-    catch_up_window: timedelta = DEFAULT_WINDOW
+    catch_up_window: timedelta = DEFAULT_CATCH_UP_WINDOW
 
     @property
     def grid(self) -> Schedule:
-        """The schedule as if it never ended."""
+        """The schedule without its end."""
         return self.schedule._replace(until=None)
 
     @property
     def looks_back(self) -> timedelta:
-        """How far back instants are caught up with; what is hardly late always is."""
-        return max(self.catch_up_window, GRACE)
+        """The greatest lateness at which an instant may still fire."""
+        return max(self.catch_up_window, MISSED_AFTER)
 
-    def next_after(self, after: datetime, *, fired: int) -> datetime | None:
-        """The next planned instant strictly after another, or None when there is no more."""
+    def next_at_or_after(self, since: datetime, *, fired: int) -> datetime | None:
+        """Finds the next planned instant from `since` on, after so many firings; None: no more."""
         if self.max_fires is not None and fired >= self.max_fires:
             return None
-        return next_fire_after(self.schedule, after)
+        return next_fire_at_or_after(self.schedule, since)
 
 
 @dataclass(frozen=True, slots=True)
-class Unfired:
-    """Planned instants that have no event, and why."""
+class UnfiredInstants:
+    """Planned instants that have no event, and the reason."""
 
-    stretch: InstantRange
+    instants: InstantRange
     reason: UnfiredReason
 
 
 def plan_of(details: Mapping[str, Any], *, anchor: datetime) -> Plan:
-    """Reads details as they are stored; raises ScheduleError where they make no schedule."""
+    """Reads details as they are stored; raises ScheduleError if they make no schedule."""
     schedule = schedule_from(
         anchor=anchor,
         time=_instant(details.get("time")),
@@ -82,36 +82,38 @@ def plan_of(details: Mapping[str, Any], *, anchor: datetime) -> Plan:
     )
     max_fires = details.get("max_fires")
     if max_fires is not None and not is_recurring(schedule):
-        message = "max_fires belongs to a recurring schedule: make it recurring, or leave it out."
+        message = (
+            "max_fires applies to recurring schedules only: set recurring to true, or leave"
+            " max_fires out."
+        )
         raise ScheduleError(message, field="max_fires")
     minutes = details.get("catch_up_window")
     return Plan(
         schedule,
         max_fires,
         CatchUp(details.get("catch_up") or CatchUp.LATEST),
-        DEFAULT_WINDOW if minutes is None else timedelta(minutes=minutes),
+        DEFAULT_CATCH_UP_WINDOW if minutes is None else timedelta(minutes=minutes),
     )
 
 
 def plan_of_stored(details: str, *, anchor: datetime) -> Plan:
-    """As `plan_of`, for JSON as it is stored: the same for many, who differ in their anchors."""
-    plan, is_anchored = _read(details)
+    """Reads details as stored JSON text, cached: many triggers differ only in their anchors."""
+    plan, is_anchored = _plan_at_epoch(details)
     if not is_anchored:
         return plan
-    schedule, max_fires, catch_up, window = plan
-    return Plan(moved(schedule, anchor - _EPOCH), max_fires, catch_up, window)
+    return plan._replace(schedule=moved(plan.schedule, anchor - _EPOCH))
 
 
 @lru_cache(maxsize=256)
-def _read(details: str) -> tuple[Plan, bool]:
-    """The plan of a trigger whose anchor is the epoch, and whether it depends on that."""
+def _plan_at_epoch(details: str) -> tuple[Plan, bool]:
+    """Reads the plan of a trigger anchored at the epoch; tells whether the anchor matters."""
     read = json.loads(details)
     plan = plan_of(read, anchor=_EPOCH)
     return plan, read.get("time") is None and not isinstance(plan.schedule, Cron)
 
 
 def readable_plan(details: Any, *, anchor: datetime) -> Plan | None:
-    """The plan of what is stored, or None where it makes none, or can no longer be read."""
+    """Reads stored details; None if this version cannot read them."""
     try:
         return plan_of(details, anchor=anchor)
     except (ValueError, TypeError, AttributeError, OverflowError):
@@ -119,7 +121,7 @@ def readable_plan(details: Any, *, anchor: datetime) -> Plan | None:
 
 
 def readable_stored(details: str, *, anchor: datetime) -> Plan | None:
-    """As `readable_plan`, for JSON as it is stored, of which many have the same."""
+    """Reads stored JSON text as `plan_of_stored` does; None if this version cannot read it."""
     try:
         return plan_of_stored(details, anchor=anchor)
     except (ValueError, TypeError, AttributeError, OverflowError):
@@ -127,7 +129,7 @@ def readable_stored(details: str, *, anchor: datetime) -> Plan | None:
 
 
 def schedule_part(details: Any) -> dict[str, Any]:
-    """Of a trigger's details, those that say when it fires; none if they cannot be read."""
+    """Gives the members of details that determine the schedule; none if they cannot be read."""
     if not isinstance(details, Mapping):
         return {}
     return {name: value for name, value in details.items() if name != "schema"}

@@ -1,4 +1,8 @@
-"""Knows the rules of every time zone: the newest that the machine has, or that replicas share."""
+"""Reads time zone rules from the machine, and keeps those in force and those of the past.
+
+`zoneinfo` prefers the machine's files to the tzdata package, whichever is newer. This module
+compares their versions, so that all replicas can go by the newest rules.
+"""
 
 import hashlib
 import re
@@ -16,14 +20,14 @@ from zoneinfo import ZoneInfo
 import tzdata
 
 UNKNOWN = ""  # the version of a folder that does not name one: older than any other
-_VERSION = re.compile(r"\b((?:19|20)[0-9]{2})([a-z]{1,2})\b")
+_VERSION_PATTERN = re.compile(r"\b((?:19|20)[0-9]{2})([a-z]{1,2})\b")
 _VERSION_FILES = ("+VERSION", "version", "tzdata.zi")  # BSD and macOS; some of Linux; IANA
-_MAGIC = b"TZif"
+_TZIF_MAGIC = b"TZif"
 
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What one version of the IANA database says of one zone: `data` is a TZif file (RFC 9636)."""
+    """The rules of a zone in one version of the IANA database; `data` is a TZif file (RFC 9636)."""
 
     key: str
     version: str
@@ -33,8 +37,8 @@ class Rules:
 
     @classmethod
     def read(cls, key: str, version: str, data: bytes) -> "Rules":
-        """Raises ValueError for what is no TZif file."""
-        if not data.startswith(_MAGIC):
+        """Parses a TZif file; raises ValueError."""
+        if not data.startswith(_TZIF_MAGIC):
             raise ValueError(f"The file of the zone {key} is no TZif file.")
         digest = hashlib.sha256(key.encode() + b"\0" + data).hexdigest()[:32]
         return cls(key, version, data, digest, ZoneInfo.from_file(BytesIO(data), key=key))
@@ -42,7 +46,7 @@ class Rules:
 
 @dataclass(frozen=True, slots=True)
 class ZoneSource:
-    """A folder of zones, and the version that it names."""
+    """A folder of zone files, and the version that it names."""
 
     name: str
     folder: Traversable
@@ -58,22 +62,22 @@ class ZoneSource:
             return None  # a folder, a missing file, a file that is no zone
 
 
-def is_newer(version: str, than: str) -> bool:
+def is_newer(version: str, *, than: str) -> bool:
     """Compares versions such as 2025b; `UNKNOWN` is older than any."""
-    return _order(version) > _order(than)
+    return _sort_key(version) > _sort_key(than)
 
 
 def sources(path: Sequence[str] = zoneinfo.TZPATH) -> list[ZoneSource]:
-    """The machine's folders of zones and the tzdata package, the newest first."""
+    """Lists the machine's folders of zones and the tzdata package, the newest first."""
     package = ZoneSource("the tzdata package", files("tzdata") / "zoneinfo", tzdata.IANA_VERSION)
     found = [package, *(_source(folder) for folder in map(Path, path) if folder.is_dir())]
-    return sorted(found, key=lambda one: _order(one.version), reverse=True)
+    return sorted(found, key=lambda one: _sort_key(one.version), reverse=True)
 
 
 class ZoneRules:
-    """The rules that a process goes by: the machine's newest, until newer ones are adopted.
+    """The rules in force in a process: the machine's newest, until newer ones are adopted.
 
-    Those of the past stay known by their digest, to judge what was planned by them.
+    Past rules stay known by their digest, to judge the plans that were made by them.
     """
 
     def __init__(self, ranked: Iterable[ZoneSource]) -> None:
@@ -88,32 +92,32 @@ class ZoneRules:
 
     @property
     def version(self) -> str:
-        """The newest version that the machine has."""
+        """The newest version on this machine."""
         return self.source.version
 
     def get(self, key: str) -> Rules:
-        """The rules in force for a zone; raises LookupError if there is no such zone."""
+        """Gives the rules in force for a zone; raises LookupError if there is no such zone."""
         found = self._in_force.get(key)
         return self._look_up(key) if found is None else found
 
     def get_in_force(self, key: str) -> Rules | None:
-        """As `get`, but only for a zone that was asked for before."""
+        """Gives the rules in force for a zone that `get` was asked for before, else None."""
         return self._in_force.get(key)
 
     def of_machine(self, key: str) -> Rules | None:
-        """The newest rules of a zone on this machine, whatever was adopted."""
+        """Reads the newest rules of a zone on this machine; adopted rules do not count."""
         return next(filter(None, (one.read(key) for one in self._sources)), None)
 
     def get_known(self, digest: str) -> Rules | None:
         return self._known.get(digest)
 
     def remember(self, rules: Rules) -> None:
-        """Makes rules of the past known, without going by them."""
+        """Makes past rules known, without putting them in force."""
         with self._lock:
             self._known.setdefault(rules.digest, rules)
 
     def adopt(self, rules: Rules) -> None:
-        """Goes by these from now on, in every thread."""
+        """Puts rules in force, in every thread."""
         with self._lock:
             self._known.setdefault(rules.digest, rules)
             self._in_force[rules.key] = rules
@@ -129,18 +133,18 @@ class ZoneRules:
 
 @cache
 def zone_rules() -> ZoneRules:
-    """Those of this process."""
+    """Gives the rules of this process."""
     return ZoneRules(sources())
 
 
 def usual_rules(key: str) -> Rules | None:
-    """Those by which `zoneinfo` goes: a folder of the machine comes before the package."""
+    """Reads the rules that `zoneinfo` uses: the machine's folders come before the package."""
     folders = [_source(folder) for folder in map(Path, zoneinfo.TZPATH) if folder.is_dir()]
     return next(filter(None, (one.read(key) for one in folders)), None)
 
 
 def describe_rules() -> str:
-    """Names the machine's newest rules, and what else there is, for a person."""
+    """Names the machine's newest rules and the other sources, for the log and the command line."""
     newest, *others = sources()
     rest = [f"{one.name} has {one.version or 'an unknown version'}" for one in others]
     return f"{newest.version or 'unknown'} of {newest.name}" + "".join(f"; {one}" for one in rest)
@@ -154,7 +158,7 @@ def _version_of(folder: Path) -> str:
     for name in _VERSION_FILES:
         try:
             with (folder / name).open(encoding="ascii", errors="replace") as file:
-                found = _VERSION.search(file.readline(200))
+                found = _VERSION_PATTERN.search(file.readline(200))
         except OSError:
             continue
         if found is not None:
@@ -162,6 +166,6 @@ def _version_of(folder: Path) -> str:
     return UNKNOWN
 
 
-def _order(version: str) -> tuple[int, int, str]:
-    found = _VERSION.fullmatch(version)
+def _sort_key(version: str) -> tuple[int, int, str]:
+    found = _VERSION_PATTERN.fullmatch(version)
     return (0, 0, "") if found is None else (int(found[1]), len(found[2]), found[2])

@@ -1,4 +1,4 @@
-"""Reads, locks and rewrites the triggers that follow the clocks of a zone, many at a time."""
+"""Reads, locks and rewrites, in batches, the triggers that follow a time zone."""
 
 import json
 from collections.abc import Sequence
@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from event_trigger.instants import just_before
 from event_trigger.models import TriggerStatus, TriggerType
 from event_trigger.triggers.schedule.plan import schedule_part
 
@@ -33,7 +34,7 @@ _LIST_LOCKED = text(f"""
     ORDER BY id
     FOR NO KEY UPDATE
 """)  # noqa: S608
-_KEEP_VERSIONS = text("""
+_INSERT_VERSIONS = text("""
     INSERT INTO schedule_versions
         (shard, trigger_id, version, owner_id, details, anchor_at, starts_after, ends_at,
             zone_rules, moved_to)
@@ -46,7 +47,7 @@ _KEEP_VERSIONS = text("""
     ) AS moved (id, details, old_rules, new_rules)
     JOIN triggers ON triggers.shard = :shard AND triggers.id = moved.id
 """)
-_MOVE_ON = text("""
+_UPDATE_TRIGGERS = text("""
     UPDATE triggers SET
         version = triggers.version + 1, in_force_after = moved.after, settled_until = moved.after,
         next_fire_at = moved.next_fire_at, zone_rules = moved.new_rules,
@@ -61,7 +62,7 @@ _MOVE_ON = text("""
 
 
 class PlannedRow(NamedTuple):
-    """What a plan is made from, and how far it has come; `details` is JSON as it is stored."""
+    """The columns that make a trigger's plan, and its progress; `details` is stored JSON text."""
 
     id: int
     zone: str
@@ -77,11 +78,11 @@ class PlannedRow(NamedTuple):
         return json.loads(self.details)
 
 
-class Rewritten(NamedTuple):
-    """A locked trigger, and its new plan."""
+class PlanRewrite(NamedTuple):
+    """A locked trigger and its new plan, which begins at `since`."""
 
     row: PlannedRow
-    after: datetime
+    since: datetime
     next_fire_at: datetime | None
     old_rules: str | None
     new_rules: str
@@ -102,10 +103,13 @@ class PlannedRows:
         *,
         after: int,
         limit: int,
-        notes_rules: bool = True,
+        has_rules_column: bool = True,
     ) -> list[PlannedRow]:
-        """Those with larger ids that are not completed; without `notes_rules` before migration."""
-        rules = "zone_rules" if notes_rules else "CAST(NULL AS text)"
+        """Lists triggers that are not completed, with ids larger than `after`, by id.
+
+        `has_rules_column` is False on a database that is not migrated yet.
+        """
+        rules = "zone_rules" if has_rules_column else "CAST(NULL AS text)"
         rows = await self.session.execute(
             text(_LIST_PAGE.format(rules=rules)),
             {
@@ -120,18 +124,18 @@ class PlannedRows:
         return [PlannedRow(*row) for row in rows]
 
     async def list_locked(self, shard: int, ids: Sequence[int]) -> list[PlannedRow]:
-        """Locks them: until the commit nobody fires, changes or deletes them."""
+        """Locks the rows: until the commit nobody fires, changes or deletes the triggers."""
         values = {"shard": shard, "ids": ids, "completed": TriggerStatus.COMPLETED}
         return [PlannedRow(*row) for row in await self.session.execute(_LIST_LOCKED, values)]
 
-    async def rewrite(self, shard: int, moved: Sequence[Rewritten]) -> None:
-        """Ends the versions of their schedules, and begins others."""
+    async def rewrite(self, shard: int, moved: Sequence[PlanRewrite]) -> None:
+        """Records the versions that end, and stores the new ones."""
         if not moved:
             return
         ids, new_rules = [one.row.id for one in moved], [one.new_rules for one in moved]
         details = [json.dumps(schedule_part(one.row.read_details())) for one in moved]
         await self.session.execute(
-            _KEEP_VERSIONS,
+            _INSERT_VERSIONS,
             {
                 "shard": shard,
                 "ids": ids,
@@ -141,11 +145,11 @@ class PlannedRows:
             },
         )
         await self.session.execute(
-            _MOVE_ON,
+            _UPDATE_TRIGGERS,
             {
                 "shard": shard,
                 "ids": ids,
-                "afters": [one.after for one in moved],
+                "afters": [just_before(one.since) for one in moved],
                 "next_fire_ats": [one.next_fire_at for one in moved],
                 "new_rules": new_rules,
                 "active": TriggerStatus.ACTIVE,

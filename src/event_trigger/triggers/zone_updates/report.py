@@ -1,4 +1,4 @@
-"""Lists what newer zone rules would move, and what they have moved: for `tzdata`."""
+"""Lists the triggers that newer zone rules would move, or have moved, for the command `tzdata`."""
 
 from collections.abc import AsyncIterator, Sequence
 from datetime import datetime, timedelta
@@ -11,34 +11,28 @@ from event_trigger.db.clock import database_now
 from event_trigger.db.engine import Sessions
 from event_trigger.db.migrate import is_migrated
 from event_trigger.db.shards import ACROSS_SHARDS
-from event_trigger.instants import instant_text
+from event_trigger.instants import instant_text, just_after
 from event_trigger.models import SHARDS, ScheduleVersion, Trigger
 from event_trigger.triggers.schedule.plan import Plan, readable_plan, readable_stored
-from event_trigger.triggers.schedule.schedules import next_fire_after
+from event_trigger.triggers.schedule.schedules import next_fire_at_or_after
 from event_trigger.triggers.schedule.zone_moves import first_difference, planned_by
 from event_trigger.triggers.schedule.zone_rules import Rules, is_newer, usual_rules, zone_rules
+from event_trigger.triggers.zone_updates.moves import MovedTrigger, ZoneChange, change_of, moves_of
 from event_trigger.triggers.zone_updates.planned_rows import PlannedRow, PlannedRows
-from event_trigger.triggers.zone_updates.replanning import (
-    BATCH,
-    Change,
-    MovedTrigger,
-    change_of,
-    moves_of,
-    zones_in_use,
-)
-from event_trigger.triggers.zone_updates.store import ZoneStore, in_force
+from event_trigger.triggers.zone_updates.replanning import TRIGGERS_A_BATCH, zones_in_use
+from event_trigger.triggers.zone_updates.store import ZoneStore, newest_by_zone
 
-_RECENT = timedelta(days=2)
-_COMING = timedelta(days=366)
+_PAST_COMPARED = timedelta(days=2)
+_FUTURE_COMPARED = timedelta(days=366)
 
 
-class _Versions(NamedTuple):
+class _RulesBeforeAndAfter(NamedTuple):
     old: Rules | None
     new: Rules | None
 
 
 async def moves_in_words(sessions: Sessions) -> AsyncIterator[str]:
-    """A line for each trigger; works before this version has migrated the database, and after."""
+    """Writes a line for each trigger; works also before this version has migrated the database."""
     async with sessions() as session:
         connection = await session.connection()
         migrated = await connection.run_sync(is_migrated)
@@ -49,48 +43,50 @@ async def moves_in_words(sessions: Sessions) -> AsyncIterator[str]:
     async for batch in _pages(sessions, [*changes], migrated=migrated):
         for found in (moves := moves_of(batch, changes)):
             moved += 1
-            yield _in_words(found)
-        gone = {found.row.id for found in moves}
+            yield _line_of_move(found)
+        moved_ids = {found.row.id for found in moves}
         for row in batch:
-            at = None if row.id in gone else differences[row.zone]
-            if at is not None and (words := _later_in_words(row, changes[row.zone], at)):
+            at = None if row.id in moved_ids else differences[row.zone]
+            if at is not None and (line := _line_of_later_move(row, changes[row.zone], at)):
                 later += 1
-                yield words
+                yield line
     yield f"Triggers that move at the next start: {moved}; only within a year of it: {later}."
     if not migrated:
         return
     count = 0
     async with sessions() as session:
-        async for line in _done(session):
+        async for line in _ended_by_rules(session):
             count += 1
             yield line
     yield f"Triggers that moved, as far as is on record: {count}."
 
 
-async def _changes(session: AsyncSession, *, migrated: bool) -> dict[str, Change]:
-    """The zones that this machine has newer rules of than those that plans were made by."""
-    now, store, changes = await database_now(session), ZoneStore(session), dict[str, Change]()
-    newest = in_force(await store.list_all()) if migrated else {}
+async def _changes(session: AsyncSession, *, migrated: bool) -> dict[str, ZoneChange]:
+    """Gives the zones of which this machine has newer rules than the plans were made by."""
+    now, store, changes = await database_now(session), ZoneStore(session), dict[str, ZoneChange]()
+    newest = newest_by_zone(await store.list_all()) if migrated else {}
     await store.load([one.digest for one in newest.values()])
     for zone in sorted(await zones_in_use(session) | newest.keys()):
         machine, on_record = zone_rules().of_machine(zone), newest.get(zone)
         if machine is None:
             continue
         old = usual_rules(zone) if on_record is None else zone_rules().get_known(on_record.digest)
-        if old is not None and not is_newer(machine.version, old.version):
+        if old is not None and not is_newer(machine.version, than=old.version):
             old = None
         if (old is None and on_record is not None) or (old and old.digest == machine.digest):
             continue
         for rules in filter(None, (old, machine)):
             zone_rules().remember(rules)
-        changes[zone] = change_of(old, machine, since=now - _RECENT, until=now)
+        changes[zone] = change_of(old, machine, since=now - _PAST_COMPARED, until=just_after(now))
     return changes
 
 
-def _difference(change: Change, now: datetime) -> datetime | None:
+def _difference(change: ZoneChange, now: datetime) -> datetime | None:
     if change.old is None:
         return None
-    return first_difference(change.old.zone, change.new.zone, since=now, until=now + _COMING)
+    return first_difference(
+        change.old.zone, change.new.zone, since=now, until=now + _FUTURE_COMPARED
+    )
 
 
 async def _pages(
@@ -101,34 +97,36 @@ async def _pages(
         while full:
             async with sessions() as session:
                 batch = await PlannedRows(session).list_page(
-                    shard, zones, after=after, limit=BATCH, notes_rules=migrated
+                    shard, zones, after=after, limit=TRIGGERS_A_BATCH, has_rules_column=migrated
                 )
             yield batch
-            full = len(batch) == BATCH
+            full = len(batch) == TRIGGERS_A_BATCH
             after = batch[-1].id if batch else after
 
 
-def _later_in_words(row: PlannedRow, change: Change, at: datetime) -> str | None:
-    """What moves though the next instant does not, from when the rules begin to disagree."""
+def _line_of_later_move(row: PlannedRow, change: ZoneChange, at: datetime) -> str | None:
+    """Writes a line if the trigger moves only later, when the rules first differ, at `at`."""
     plan = readable_stored(row.details, anchor=row.anchor_at)
     if plan is None or row.zone_rules == change.new.digest:
         return None
-    times = [_first(plan, rules, at) for rules in (change.old, change.new)]
+    times = [_first_instant(plan, rules, just_after(at)) for rules in (change.old, change.new)]
     return None if times[0] == times[1] else _line(row.id, row.read_details(), change, times)
 
 
-def _in_words(found: MovedTrigger) -> str:
-    row, move = found.row, found.move
+def _line_of_move(found: MovedTrigger) -> str:
+    row = found.row
     times = [
         "none" if one is None else instant_text(one)
-        for one in (row.next_fire_at, move.next_fire_at)
+        for one in (row.next_fire_at, found.plan.next_fire_at)
     ]
     if row.next_fire_at is None:
         times = ["paused"] * 2
     return _line(row.id, row.read_details(), found.change, times)
 
 
-def _line(trigger_id: int, details: Any, change: Change | _Versions, times: Sequence[str]) -> str:
+def _line(
+    trigger_id: int, details: Any, change: ZoneChange | _RulesBeforeAndAfter, times: Sequence[str]
+) -> str:
     old, new = (
         "unknown" if one is None else one.version or "?" for one in (change.old, change.new)
     )
@@ -136,8 +134,8 @@ def _line(trigger_id: int, details: Any, change: Change | _Versions, times: Sequ
     return f"trigger {trigger_id}: {cron} {zone} ({old} → {new}): {times[0]} → {times[1]}"
 
 
-async def _done(session: AsyncSession) -> AsyncIterator[str]:
-    """Schedules that newer rules ended, beside when the next one began, if that is in force."""
+async def _ended_by_rules(session: AsyncSession) -> AsyncIterator[str]:
+    """Writes a line for each version that newer rules ended; the next one may be in force."""
     ended = ScheduleVersion
     rows = await session.execute(
         select(ended, Trigger.in_force_after)
@@ -152,22 +150,25 @@ async def _done(session: AsyncSession) -> AsyncIterator[str]:
         execution_options={ACROSS_SHARDS: "admin reads"},
     )
     for row, begins_after in rows.all():
-        yield await _done_in_words(session, row, begins_after)
+        yield await _line_of_past_move(session, row, begins_after)
 
 
-async def _done_in_words(
+async def _line_of_past_move(
     session: AsyncSession, row: ScheduleVersion, begins_after: datetime | None
 ) -> str:
     digests = [row.zone_rules or "", row.moved_to or ""]
     await ZoneStore(session).load(digests)
     plan = readable_plan(row.details, anchor=row.anchor_at)
     old, new = map(zone_rules().get_known, digests)
-    times = [_first(plan, old, row.ends_at), _first(plan, new, begins_after)]
-    return _line(row.trigger_id, row.details, _Versions(old, new), times)
+    times = [
+        _first_instant(plan, old, just_after(row.ends_at)),
+        _first_instant(plan, new, None if begins_after is None else just_after(begins_after)),
+    ]
+    return _line(row.trigger_id, row.details, _RulesBeforeAndAfter(old, new), times)
 
 
-def _first(plan: Plan | None, rules: Rules | None, after: datetime | None) -> str:
-    if plan is None or rules is None or after is None:
+def _first_instant(plan: Plan | None, rules: Rules | None, since: datetime | None) -> str:
+    if plan is None or rules is None or since is None:
         return "unknown"
-    instant = next_fire_after(planned_by(plan, rules.digest).schedule, after)
+    instant = next_fire_at_or_after(planned_by(plan, rules.digest).schedule, since)
     return "none" if instant is None else instant_text(instant)

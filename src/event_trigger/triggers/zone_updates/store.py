@@ -1,4 +1,4 @@
-"""Stores the zone rules that plans are made and judged by, the same for all replicas."""
+"""Stores the zone rules by which all replicas make and judge plans."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -14,15 +14,15 @@ from event_trigger.triggers.schedule.plan import Plan
 from event_trigger.triggers.schedule.schedules import Cron
 from event_trigger.triggers.schedule.zone_rules import Rules, is_newer, zone_rules
 
-_ADD = text("""
+_INSERT_RULES = text("""
     INSERT INTO zone_rules (digest, zone, version, data, planned_at)
     VALUES (:digest, :zone, :version, :data, CAST(:planned_at AS timestamptz))
     ON CONFLICT (digest) DO NOTHING
 """)
 
 
-class OnRecord(NamedTuple):
-    """Rules without their data; `planned_at` is None until all of the zone is planned by them."""
+class RecordedRules(NamedTuple):
+    """Rules without their data; `planned_at` is None until all plans of the zone are by them."""
 
     id: int
     zone: str
@@ -36,18 +36,18 @@ class ZoneStore:
     session: AsyncSession
 
     async def newest_id(self) -> int:
-        """Grows with each addition; 0 if nothing is on record."""
+        """Gives the id of the rules added last; 0 if there are none."""
         return await self.session.scalar(select(func.max(ZoneRulesRecord.id))) or 0
 
-    async def list_all(self) -> list[OnRecord]:
-        """In the order in which they came."""
+    async def list_all(self) -> list[RecordedRules]:
+        """Lists all rules, in the order of their addition."""
         record = ZoneRulesRecord
         columns = (record.id, record.zone, record.version, record.digest, record.planned_at)
         rows = await self.session.execute(select(*columns).order_by(record.id))
-        return [OnRecord(*row) for row in rows]
+        return [RecordedRules(*row) for row in rows]
 
     async def load(self, digests: Collection[str]) -> None:
-        """Makes rules known to this process, as far as they are on record."""
+        """Makes recorded rules known to this process; skips digests that are not on record."""
         missing = [one for one in digests if zone_rules().get_known(one) is None]
         if not missing:
             return
@@ -60,7 +60,7 @@ class ZoneStore:
 
     async def add(self, rules: Rules, *, planned_at: datetime | None) -> None:
         await self.session.execute(
-            _ADD,
+            _INSERT_RULES,
             {
                 "digest": rules.digest,
                 "zone": rules.key,
@@ -70,8 +70,8 @@ class ZoneStore:
             },
         )
 
-    async def note(self, plan: Plan, *, at: datetime) -> None:
-        """Puts the rules of a plan that was just made on record, if its zone has none."""
+    async def add_first(self, plan: Plan, *, at: datetime) -> None:
+        """Adds the rules of a new plan, if its zone has none on record."""
         schedule = plan.schedule
         if not isinstance(schedule, Cron):
             return
@@ -80,50 +80,50 @@ class ZoneStore:
         if await self.session.scalar(known) is None:
             await self.add(rules, planned_at=at)
 
-    async def confirm(self, digest: str, version: str) -> None:
-        """Notes that a newer version says the same."""
+    async def set_version(self, digest: str, version: str) -> None:
+        """Stores that a newer version has the same rules."""
         record = ZoneRulesRecord
         await self.session.execute(
             update(record).where(record.digest == digest).values(version=version)
         )
 
     async def mark_planned(self, digests: Collection[str], *, at: datetime) -> None:
-        """Notes that all triggers of their zones are planned by them."""
+        """Stores that all triggers of these rules' zones are planned by them."""
         record = ZoneRulesRecord
         await self.session.execute(
             update(record).where(record.digest.in_(digests)).values(planned_at=at)
         )
 
 
-def in_force(found: Collection[OnRecord]) -> dict[str, OnRecord]:
-    """Of each zone the newest; of two of one version, the one that came first."""
-    newest: dict[str, OnRecord] = {}
-    for one in found:
-        if one.zone not in newest or is_newer(one.version, newest[one.zone].version):
+def newest_by_zone(recorded: Collection[RecordedRules]) -> dict[str, RecordedRules]:
+    """Picks the newest rules of each zone; of two of one version, the one added first."""
+    newest: dict[str, RecordedRules] = {}
+    for one in recorded:
+        if one.zone not in newest or is_newer(one.version, than=newest[one.zone].version):
             newest[one.zone] = one
     return newest
 
 
-def before(found: Collection[OnRecord], one: OnRecord) -> OnRecord | None:
-    """The rules of the zone that those of `one` replaced."""
-    return in_force([each for each in found if each.id < one.id]).get(one.zone)
+def rules_before(recorded: Collection[RecordedRules], one: RecordedRules) -> RecordedRules | None:
+    """Gives the rules of the zone that `one` replaced."""
+    return newest_by_zone([each for each in recorded if each.id < one.id]).get(one.zone)
 
 
-async def adopt(session: AsyncSession) -> list[OnRecord]:
-    """Goes by the newest rules on record, unless this machine has those, or newer ones."""
+async def adopt_recorded_rules(session: AsyncSession) -> list[RecordedRules]:
+    """Puts the newest rules on record in force, unless this machine has them, or newer ones."""
     store = ZoneStore(session)
-    found = await store.list_all()
-    newest = [one for one in in_force(found).values() if not _machine_has(one)]
+    recorded = await store.list_all()
+    newest = [one for one in newest_by_zone(recorded).values() if not _machine_has(one)]
     await store.load([one.digest for one in newest])
     for one in newest:
         known = zone_rules().get_known(one.digest)
         if known is not None:
             zone_rules().adopt(known)
-    return found
+    return recorded
 
 
-def _machine_has(one: OnRecord) -> bool:
+def _machine_has(one: RecordedRules) -> bool:
     machine = zone_rules().of_machine(one.zone)
     return machine is not None and (
-        machine.digest == one.digest or is_newer(machine.version, one.version)
+        machine.digest == one.digest or is_newer(machine.version, than=one.version)
     )
