@@ -67,7 +67,7 @@ async def test_a_schedule_is_shown_before_it_happens(ada: httpx.AsyncClient) -> 
     trigger = await make_scheduled(ada, BERLIN)
 
     assert found == {
-        "words": "At 02:30, Europe/Berlin",
+        "words": "At 02:30 every day, Europe/Berlin",
         "timezone": "Europe/Berlin",
         "zone_rules": zone_rules().version,
         "instants": [

@@ -1,4 +1,4 @@
-"""Schedules are said in words, and so is what daylight saving does to an instant."""
+"""Schedules are described in words, and so are instants that daylight saving moved."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -27,30 +27,45 @@ START = datetime(2026, 3, 13, 10, tzinfo=UTC)
     [
         ("0 9 * * mon-fri", "At 09:00 on Monday to Friday"),
         ("0 9 * * 7", "At 09:00 on Sunday"),
-        ("0 9 * * 0-6", "At 09:00"),
-        ("0 9 * * *", "At 09:00"),
-        ("@daily", "At 00:00"),
+        ("0 9 * * 0-6", "At 09:00 every day"),
+        ("0 9 * * *", "At 09:00 every day"),
+        ("@daily", "At 00:00 every day"),
         ("@hourly", "Every hour"),
         ("@weekly", "At 00:00 on Sunday"),
-        ("@yearly", "At 00:00 on day 1 of the month in January"),
+        ("@yearly", "At 00:00 on January 1"),
         ("* * * * *", "Every minute"),
         ("*/15 * * * *", "Every 15 minutes"),
         ("0,15,30,45 * * * *", "Every 15 minutes"),
         ("*/7 * * * *", "At minutes 0 to 56 in steps of 7 of every hour"),
         ("5 * * * *", "At minute 5 of every hour"),
         ("5,20,35 * * * *", "At minutes 5, 20 and 35 of every hour"),
-        ("*/10 9-17 * * 1-5", "Every 10 minutes in hours 9 to 17 on Monday to Friday"),
-        ("0 9-17 * * *", "Every hour in hours 9 to 17"),
-        ("7 */2 * * *", "At minute 7 of hours 0 to 22 in steps of 2"),
-        ("0,30 9,12,17 * * *", "At 09:00, 09:30, 12:00, 12:30, 17:00 and 17:30"),
+        ("*/10 9-17 * * 1-5", "Every 10 minutes from 09:00 to 17:50 on Monday to Friday"),
+        ("0 9-17 * * *", "Every hour from 09:00 to 17:00"),
+        ("*/10 9,17 * * *", "Every 10 minutes in hours 9 and 17"),
+        ("*/5 0 * * *", "Every 5 minutes from 00:00 to 00:55"),
+        ("7 */2 * * *", "At minute 7 of every second hour"),
+        ("0 */2 * * *", "Every 2 hours"),
+        ("5 8-20/3 * * *", "At 08:05, 11:05, 14:05, 17:05 and 20:05 every day"),
+        ("7 1-23/2 * * *", "At minute 7 of hours 1 to 23 in steps of 2 every day"),
+        ("0,30 9,12,17 * * *", "At 09:00, 09:30, 12:00, 12:30, 17:00 and 17:30 every day"),
         ("30 2 1 * 1", "At 02:30 on day 1 of the month, or on Monday"),
         ("30 2 1,15 * 0,6", "At 02:30 on days 1 and 15 of the month, or on Saturday or Sunday"),
         (
             "0 0 */2 * 1",
             "At 00:00 on days 1 to 31 in steps of 2 of the month, if that is a Monday",
         ),
-        ("0 0 * 1,3,6-8 *", "At 00:00 in January, March and June to August"),
-        ("0 0 29 feb *", "At 00:00 on day 29 of the month in February"),
+        ("0 0 * 1,3,6-8 *", "At 00:00 every day in January, March and June to August"),
+        ("0 0 1 */3 *", "At 00:00 on January 1, April 1, July 1 and October 1"),
+        (
+            "0 0 1 */2 *",
+            "At 00:00 on day 1 of the month in January, March, May, July, September and November",
+        ),
+        ("2 1 3 jan mon", "At 01:02 on day 3 of the month, or on Monday, in January"),
+        ("0 21 * * 0-4", "At 21:00 on Sunday to Thursday"),
+        ("0 21 * * 6-7,1", "At 21:00 on Saturday to Monday"),
+        ("0 21 * * 7,1,3", "At 21:00 on Sunday, Monday and Wednesday"),
+        ("0 0 31 1-4 *", "At 00:00 on January 31 and March 31"),
+        ("0 0 29 feb *", "At 00:00 on February 29"),
     ],
 )
 def test_a_cron_line_is_said_in_words(expression: str, words: str) -> None:
@@ -71,7 +86,7 @@ def test_a_cron_line_is_said_in_words(expression: str, words: str) -> None:
             "Every 1 minute and 30 seconds, counted from 2026-03-13T10:00:00Z,"
             " until 2026-03-14T10:00:00Z",
         ),
-        (Cron("0 9 * * *", "UTC", START), "At 09:00, UTC, until 2026-03-13T10:00:00Z"),
+        (Cron("0 9 * * *", "UTC", START), "At 09:00 every day, UTC, until 2026-03-13T10:00:00Z"),
     ],
 )
 def test_times_and_intervals_are_said_in_words(schedule: Schedule, words: str) -> None:

@@ -42,7 +42,7 @@ class PlannedInstant(ResponseModel):
 
 
 class PreviewRead(ResponseModel):
-    words: str = Field(examples=["At 02:30, Europe/Berlin"])
+    words: str = Field(examples=["At 02:30 every day, Europe/Berlin"])
     timezone: str = Field(examples=["Europe/Berlin"])
     zone_rules: str | None = Field(
         description="The version of the IANA database that says so; null without a zone.",

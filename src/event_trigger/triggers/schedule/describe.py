@@ -1,5 +1,11 @@
-"""Schedules in words, so that a person sees at once whether they mean what was meant."""
+"""Describes schedules in words, so that people see at once what they wrote.
 
+cronsim can explain an expression too, and some wording here follows it: dates, hours from and to.
+Its sentences are not used as they are, since they are wrong or unclear for some cron lines:
+`*/40` is "every 40th minute" there, day of month or weekday is "and", day 31 is "31th".
+"""
+
+from calendar import monthrange
 from collections.abc import Iterable, Sequence
 from datetime import UTC, timedelta, tzinfo
 from typing import assert_never
@@ -9,7 +15,10 @@ from event_trigger.triggers.schedule.cron import Crontab, parse_cron, read_rules
 from event_trigger.triggers.schedule.schedules import Cron, Every, Once, Schedule
 from event_trigger.triggers.schedule.zone_rules import zone_rules
 
-_MOST_TIMES = 6  # times of day that are listed one by one
+_MAX_TIMES_LISTED = 6  # times of day that are listed one by one
+_MAX_DATES_LISTED = 4
+_LEAP_YEAR = 2000
+_ORDINALS = {2: "second", 3: "third", 4: "fourth", 6: "sixth", 8: "eighth", 12: "twelfth"}
 _DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 _MONTHS = (
     *("January", "February", "March", "April", "May", "June", "July"),
@@ -25,16 +34,14 @@ _UNITS = (
 
 
 def describe(schedule: Schedule) -> str:
-    """One sentence, such as "At 09:00 on Monday to Friday, Europe/Berlin"."""
+    """Writes a sentence, such as "At 09:00 on Monday to Friday, Europe/Berlin"."""
     match schedule:
         case Once(at=at):
             return f"Once, at {instant_text(at)}"
         case Every(start=start, interval=interval):
             sentence = f"Every {_duration(interval)}, counted from {instant_text(start)}"
         case Cron(expression=expression, timezone=timezone, rules=rules):
-            crontab = parse_cron(expression, timezone, rules)
-            parts = (_times(crontab), _days(crontab), _months(crontab))
-            sentence = f"{' '.join(filter(None, parts))}, {timezone}"
+            sentence = f"{_cron_words(parse_cron(expression, timezone, rules))}, {timezone}"
         case _:
             assert_never(schedule)
     return (
@@ -43,14 +50,14 @@ def describe(schedule: Schedule) -> str:
 
 
 def zone_of(schedule: Schedule) -> tzinfo:
-    """The zone of the wall clock that a schedule goes by."""
+    """Gives the zone of a schedule's local times; UTC if it has none."""
     if isinstance(schedule, Cron):
         return parse_cron(schedule.expression, schedule.timezone, schedule.rules).zone
     return UTC
 
 
 def rules_version(schedule: Schedule) -> str | None:
-    """The version of the IANA database by which a cron's zone is read; None if it has no zone."""
+    """Gives the IANA database version of a cron's zone rules; None if unknown or not a cron."""
     if not isinstance(schedule, Cron):
         return None
     if schedule.rules is None:
@@ -59,19 +66,38 @@ def rules_version(schedule: Schedule) -> str | None:
     return None if known is None else known.version
 
 
+def _cron_words(crontab: Crontab) -> str:
+    times, days, months = _times(crontab), _days(crontab), _months(crontab)
+    if date := _date(crontab):
+        return f"{times} on {date}"
+    if not days and times.startswith("At") and not times.endswith("hour"):
+        days = "every day"
+    if "or on" in days and months:
+        days += ","  # the months apply to both kinds of days
+    return " ".join(filter(None, (times, days, months)))
+
+
 def _times(crontab: Crontab) -> str:
     minutes, hours = sorted(crontab.calendar.minutes), sorted(crontab.calendar.hours)
-    if len(minutes) * len(hours) <= _MOST_TIMES:
+    if len(minutes) * len(hours) <= _MAX_TIMES_LISTED:
         return f"At {_listed([f'{hour:02}:{minute:02}' for hour in hours for minute in minutes])}"
     every = _every(minutes)
     if len(hours) == 24:
         return every or f"At {_numbered('minute', minutes)} of every hour"
+    step = 24 // len(hours)
+    if step in _ORDINALS and hours == [*range(0, 24, step)]:
+        if minutes == [0]:
+            return f"Every {step} hours"
+        within = f"every {_ORDINALS[step]} hour"
+        return f"{every} of {within}" if every else f"At {_numbered('minute', minutes)} of {within}"
+    if every and hours == [*range(hours[0], hours[-1] + 1)]:
+        return f"{every} from {hours[0]:02}:00 to {hours[-1]:02}:{minutes[-1]:02}"
     within = _numbered("hour", hours)
     return f"{every} in {within}" if every else f"At {_numbered('minute', minutes)} of {within}"
 
 
 def _every(minutes: Sequence[int]) -> str | None:
-    """How to say minutes that are the same distance apart, also across the hour."""
+    """Describes minutes that are the same distance apart, also across the hour; else None."""
     if minutes == [0]:
         return "Every hour"
     step = 60 // len(minutes)
@@ -80,18 +106,43 @@ def _every(minutes: Sequence[int]) -> str | None:
     return "Every minute" if step == 1 else f"Every {step} minutes"
 
 
+def _date(crontab: Crontab) -> str | None:
+    """Gives single days of some months as dates, such as "January 1"; else None."""
+    first, *others = sorted(crontab.calendar.days)
+    months = [one for one in sorted(crontab.calendar.months) if first <= _days_in(one)]
+    if others or len(_weekdays(crontab)) < 7 or len(months) > _MAX_DATES_LISTED:
+        return None
+    return _listed([f"{_MONTHS[month - 1]} {first}" for month in months])
+
+
+def _days_in(month: int) -> int:
+    return monthrange(_LEAP_YEAR, month)[1]
+
+
 def _days(crontab: Crontab) -> str:
-    calendar = crontab.calendar
-    weekdays = calendar.weekdays  # Sunday is 0 as well as 7
-    week = [day for day in range(7) if day + 1 in weekdays or (day + 1) % 7 in weekdays]
+    calendar, week = crontab.calendar, _weekdays(crontab)
     month = sorted(calendar.days)
-    on_week = f"on {_listed(_runs(week, _DAYS))}" if len(week) < 7 else ""
+    on_week = f"on {_listed(_weekday_runs(week))}" if len(week) < 7 else ""
     on_month = f"on {_numbered('day', month)} of the month" if len(month) < 31 else ""
     if not (on_week and on_month):
         return on_week or on_month
     if calendar.day_and:
         return f"{on_month}, if that is a {_listed([_DAYS[day] for day in week], 'or')}"
-    return f"{on_month}, or on {_listed(_runs(week, _DAYS), 'or')}"
+    return f"{on_month}, or on {_listed(_weekday_runs(week), 'or')}"
+
+
+def _weekdays(crontab: Crontab) -> list[int]:
+    """Lists the weekdays, Monday is 0; cron's Sunday is 0 as well as 7."""
+    named = crontab.calendar.weekdays
+    return [day for day in range(7) if day + 1 in named or (day + 1) % 7 in named]
+
+
+def _weekday_runs(week: Sequence[int]) -> list[str]:
+    """Names the weekdays as runs; a run may go on from Sunday to Monday."""
+    if week[0] == 0 and week[-1] == 6 and len(week) < 7:
+        last_gap = max(day for day in range(7) if day not in week)
+        week = [day for day in week if day > last_gap] + [day + 7 for day in week if day < last_gap]
+    return _runs(week, _DAYS * 2)
 
 
 def _months(crontab: Crontab) -> str:
@@ -112,7 +163,7 @@ def _numbered(unit: str, numbers: Sequence[int]) -> str:
 
 
 def _runs(numbers: Sequence[int], names: Sequence[str]) -> list[str]:
-    """Names the numbers, and three or more in a row by the first and the last alone."""
+    """Names the numbers, three or more in a row as "first to last"."""
     runs: list[list[int]] = []
     for number in numbers:
         if runs and number == runs[-1][-1] + 1:
