@@ -1,4 +1,4 @@
-"""A hook fires for whoever signs as its trigger asks, and for nobody else; once for each id."""
+"""A hook fires for correctly signed calls only, and once for each id."""
 
 import asyncio
 import base64

@@ -1,4 +1,4 @@
-"""A hook's plain call is answered as the described operation answers it."""
+"""The fast path answers plain hook calls exactly as the router does."""
 
 import asyncio
 from collections.abc import Callable

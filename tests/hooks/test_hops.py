@@ -1,4 +1,4 @@
-"""Events that lead back to themselves end after ten, and their trigger says so."""
+"""Events that lead back to themselves end after ten hops, and their trigger has a warning."""
 
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -38,7 +38,7 @@ async def service(database_url: str) -> AsyncIterator[Service]:
 
 
 def passing_on(service: Service) -> Behave:
-    """What stands before the service: it hands each request on as it came."""
+    """A proxy before the service that passes each request on unchanged."""
     client = service.client()
 
     async def pass_on(request: web.Request) -> web.StreamResponse:

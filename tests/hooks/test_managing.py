@@ -1,4 +1,4 @@
-"""Hooks are made, replaced and ended with their triggers; their URLs and secrets stay secret."""
+"""Hooks are made, replaced and deleted with their triggers; URLs and secrets stay secret."""
 
 import json
 from collections.abc import Iterator

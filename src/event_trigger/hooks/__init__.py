@@ -1,1 +1,1 @@
-"""Calls from senders that cannot hold a token of ours: checked by their signature, then fired."""
+"""Fires triggers for senders that cannot hold an API key: their signature is verified instead."""

@@ -1,4 +1,4 @@
-"""Turns a request to a hook into a call of its trigger, in both ways of answering."""
+"""Turns a request to a hook into a call of its trigger, for the router and the fast path."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -20,22 +20,26 @@ from event_trigger.web.strict_json import loads
 
 @dataclass(frozen=True, slots=True)
 class HookCalls:
-    """Reads the calls of hooks, whose signed times are judged by the database's clock."""
+    """Reads calls of hooks; the database's clock judges their signed times."""
 
-    finder: TokenLookup
+    lookup: TokenLookup
     vault: Vault
     clock: DatabaseClock
 
     async def read(
         self, token: str, headers: Mapping[str, str], body: bytes, *, hops: Sequence[str]
     ) -> Call:
-        """The call that a sender made; `headers` have names in lower case.
+        """Reads and verifies a call; `headers` have names in lower case.
 
-        `hops` are the values of the header that counts deliveries, as often as it was sent. Raises
-        NotFound for an unknown token, SignatureRefused, or Invalid for an id or a body that cannot
-        be taken: in this order, so that strangers learn nothing about the trigger.
+        `hops` are all values of the header that counts deliveries. Raises NotFound for an unknown
+        token, SignatureRefused, or Invalid for an id or a body that cannot be accepted: in this
+        order, so that strangers learn nothing about the trigger.
+
+        1. Looks up the hook by its token.
+        2. Checks the signature over the body.
+        3. Reads the id that makes repetitions one event, and the body.
         """
-        hook = await self.finder.find(hash_of(token))
+        hook = await self.lookup.find(hash_of(token))
         if hook is None:
             raise NotFound
         verify = Verify(hook.verify)
@@ -53,7 +57,7 @@ class HookCalls:
         )
 
     def _secret_of(self, hook: Hook) -> str:
-        """A hook that verifies nothing has no secret, and works when its key was lost as well."""
+        """Gives the secret; a hook that verifies nothing has none, and works without its key."""
         return "" if hook.verify == Verify.NONE else open_hook(hook, self.vault).secret or ""
 
 
@@ -65,5 +69,5 @@ def _read(body: bytes) -> SentBody | None:
     except json.JSONDecodeError as error:
         raise Invalid.at([], f"This is not acceptable JSON: {error.msg}.") from None
     if not isinstance(value, dict):
-        raise Invalid.at([], "Send a JSON object, or nothing.")
+        raise Invalid.at([], "Send a JSON object as the body, or no body.")
     return SentBody(value, body.decode())

@@ -1,4 +1,4 @@
-"""A trigger's hook: a URL that nobody can guess, and the secret that its calls are signed with."""
+"""Makes, replaces and deletes a trigger's hook: an unguessable URL and its sender's secret."""
 
 import json
 import secrets
@@ -25,7 +25,7 @@ from event_trigger.vault import SealBroken, Sealed, Vault, new_secret
 log = structlog.get_logger()
 
 _TOKEN_BYTES = 32
-_RESEALED_AT_ONCE = 100
+_HOOKS_A_BATCH = 100
 
 
 class NoHook(Conflict):
@@ -42,7 +42,7 @@ class TriggerHooks:
     async def follow_details(
         self, session: AsyncSession, trigger: Trigger, *, before: Mapping[str, Any]
     ) -> HookSecrets | None:
-        """Makes or deletes the hook as a change of the details asks; gives a new one's secrets."""
+        """Makes or deletes the hook as changed details ask; gives the secrets of a new hook."""
         wanted = verify_in(trigger.details)
         if wanted == verify_in(before):
             return None
@@ -54,7 +54,10 @@ class TriggerHooks:
     async def list_tokens(
         self, session: AsyncSession, trigger_ids: Collection[int]
     ) -> Mapping[int, str]:
-        """Leaves out a hook whose key was lost: its trigger is shown, and can be rotated."""
+        """Gives the hooks' tokens by trigger id.
+
+        Leaves out hooks whose key was lost: their triggers are shown, and can be rotated.
+        """
         hooks = await Hooks(session).list_of(trigger_ids)
         tokens = ((one.trigger_id, self._token_of(one)) for one in hooks)
         return {trigger_id: token for trigger_id, token in tokens if token is not None}
@@ -71,9 +74,9 @@ class TriggerHooks:
 
 
 async def rotate(session: AsyncSession, vault: Vault, key: OwnedId) -> tuple[Trigger, HookSecrets]:
-    """Replaces the URL and the secret, also those that cannot be read any more.
+    """Replaces a hook's URL and secret, even if they cannot be read any more.
 
-    A call that has found the old URL before this commits may still fire.
+    A call that was looked up before the commit may still fire by the old URL.
     """
     trigger = await Triggers(session).get_locked(key)
     if trigger is None:
@@ -89,7 +92,7 @@ async def rotate(session: AsyncSession, vault: Vault, key: OwnedId) -> tuple[Tri
 
 
 def open_hook(hook: Hook, vault: Vault) -> HookSecrets:
-    """Raises SealBroken when the key it is under is not among the settings any more."""
+    """Decrypts a hook's secrets; raises SealBroken if its key is no longer in the settings."""
     plain = vault.open(Sealed(hook.key_id, hook.sealed), owner_id=hook.owner_id)
     return HookSecrets(**json.loads(plain))
 
@@ -118,23 +121,26 @@ def _secret_for(verify: Verify) -> str | None:
         case Verify.STANDARD_WEBHOOKS:
             return new_secret()
         case Verify.GITHUB:
-            return secrets.token_hex(_TOKEN_BYTES)  # any text: GitHub signs with it as it stands
+            return secrets.token_hex(_TOKEN_BYTES)  # GitHub signs with the text as it is
         case Verify.NONE:
             return None
     assert_never(verify)
 
 
 async def rotate_hook_keys(sessions: Sessions, vault: Vault) -> KeyRotation:
-    """As destinations' `rotate_keys`; what cannot be read is named by the triggers' ids."""
+    """Encrypts all hooks under the current key, in batches.
+
+    `KeyRotation` names unreadable hooks by their triggers' ids.
+    """
     count, unreadable, after = 0, list[int](), 0
     while True:
         async with sessions.begin() as session:
             found = await Hooks(session).list_under_other_keys(
-                vault.current, after=after, limit=_RESEALED_AT_ONCE
+                vault.current, after=after, limit=_HOOKS_A_BATCH
             )
             unreadable += [one.trigger_id for one in found if not _reseal(one, vault)]
         count += len(found)
-        if len(found) < _RESEALED_AT_ONCE:
+        if len(found) < _HOOKS_A_BATCH:
             return KeyRotation(count - len(unreadable), unreadable)
         after = found[-1].trigger_id
 

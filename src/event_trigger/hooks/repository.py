@@ -1,4 +1,4 @@
-"""Hooks in the database."""
+"""Reads and writes hooks."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from event_trigger.vault import Sealed
 
 @dataclass(frozen=True)
 class Hooks:
-    """They are in no shard, since whoever calls one knows nothing but its token."""
+    """Hooks are in a table without shards: a call is known by its token alone."""
 
     session: AsyncSession
 
@@ -29,7 +29,7 @@ class Hooks:
     async def put(
         self, trigger: OwnedId, *, token_hash: bytes, verify: Verify, sealed: Sealed
     ) -> None:
-        """Gives a trigger this hook, in place of the one it has."""
+        """Inserts a trigger's hook, or replaces it."""
         new = {
             "token_hash": token_hash,
             "verify": verify,
@@ -46,7 +46,7 @@ class Hooks:
         await self.session.execute(delete(Hook).where(Hook.trigger_id == trigger_id))
 
     async def list_under_other_keys(self, key_id: str, *, after: int, limit: int) -> Sequence[Hook]:
-        """Locks some, of triggers with larger ids, that are sealed under another key than this."""
+        """Locks hooks that are encrypted under other keys, of triggers with ids above `after`."""
         statement = (
             select(Hook)
             .where(Hook.key_id != key_id, Hook.trigger_id > after)

@@ -1,4 +1,4 @@
-"""Whether a hook's call comes from whom it says, and which call it is: from its headers alone."""
+"""Verifies the signature of a hook's call, and reads the id that marks its repetitions."""
 
 import hashlib
 import hmac
@@ -11,14 +11,14 @@ from standardwebhooks import Webhook
 from event_trigger.errors import FieldError, Invalid, Problem
 from event_trigger.models import Verify
 
-_LONGEST_ID = 255
+_MAX_ID_CHARACTERS = 255
 _TOLERANCE = timedelta(minutes=5)
-# no header can hold it: a header's characters are bytes, so no caller's Idempotency-Key is alike
-_APART = "hook\N{RIGHTWARDS ARROW}"
+# A header cannot hold the arrow, since its characters are bytes: no Idempotency-Key is the same.
+_KEY_PREFIX = "hook\N{RIGHTWARDS ARROW}"
 
 
 class SignatureRefused(Problem):
-    """Answers 401 in the same words whatever was wrong; HTTP asks for a challenge with it."""
+    """Answers 401 in the same words for every fault; HTTP requires a challenge with it."""
 
     status, slug, title = 401, "signature-refused", "The signature is missing or wrong"
 
@@ -26,7 +26,7 @@ class SignatureRefused(Problem):
         super().__init__(detail, headers={"WWW-Authenticate": "Signature"})
 
 
-_ASKED_FOR = {
+_INSTRUCTIONS = {
     Verify.STANDARD_WEBHOOKS: (
         "Sign the call with the hook's secret as Standard Webhooks says (webhook-id,"
         " webhook-timestamp, webhook-signature), and send it within 5 minutes."
@@ -36,7 +36,7 @@ _ASKED_FOR = {
         " under the hook's secret."
     ),
 }
-_NAMED_BY = {
+_ID_HEADERS = {
     Verify.STANDARD_WEBHOOKS: ("webhook-id",),
     Verify.GITHUB: ("x-github-delivery",),
     Verify.NONE: ("webhook-id", "idempotency-key"),
@@ -46,11 +46,11 @@ _NAMED_BY = {
 def check_signature(
     verify: Verify, secret: str, headers: Mapping[str, str], body: bytes, *, now: datetime
 ) -> None:
-    """Raises SignatureRefused unless these very bytes were signed with the secret.
+    """Raises SignatureRefused unless exactly these bytes were signed with the secret.
 
-    GitHub signs no time and no id: whoever has caught such a call can send it again as another
-    delivery, until the hook is rotated. `headers` have names in lower case; `now` is the
-    database's, by which signed times are judged.
+    `headers` have names in lower case; `now` is the database's time, which judges signed times.
+    GitHub signs neither time nor id: an eavesdropper can send a call again under another id, until
+    the hook is rotated.
     """
     match verify:
         case Verify.STANDARD_WEBHOOKS:
@@ -62,24 +62,27 @@ def check_signature(
         case _:
             assert_never(verify)
     if not is_signed:
-        raise SignatureRefused(_ASKED_FOR[verify])
+        raise SignatureRefused(_INSTRUCTIONS[verify])
 
 
 def idempotency_key(verify: Verify, headers: Mapping[str, str]) -> str | None:
-    """Names a call, so that its repetition is the same event, apart from all callers' own keys."""
-    for name in _NAMED_BY[verify]:
+    """Reads the id of a call, so that repetitions are one event; no caller's key is the same.
+
+    Raises Invalid if the id is too long or has a NUL.
+    """
+    for name in _ID_HEADERS[verify]:
         if (sent := headers.get(name)) is not None:
-            if not 1 <= len(sent) <= _LONGEST_ID or "\0" in sent:
-                detail = f"An id has 1 to {_LONGEST_ID} characters, and no U+0000 among them."
+            if not 1 <= len(sent) <= _MAX_ID_CHARACTERS or "\0" in sent:
+                detail = f"Send an id of 1 to {_MAX_ID_CHARACTERS} characters, without U+0000."
                 raise Invalid(detail, errors=[FieldError("parameter", name, detail)])
-            return _APART + sent
+            return _KEY_PREFIX + sent
     return None
 
 
 def _is_signed_by_standard(
     secret: str, headers: Mapping[str, str], body: bytes, *, now: datetime
 ) -> bool:
-    """As the library's `verify`, which would judge the time by this machine's clock."""
+    """Does the work of the library's `verify`, which judges the time by this machine's clock."""
     try:
         at = datetime.fromtimestamp(float(headers["webhook-timestamp"]), tz=UTC)
         wanted = Webhook(secret).sign(headers["webhook-id"], at, body.decode())
