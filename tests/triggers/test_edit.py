@@ -309,7 +309,7 @@ async def test_pausing_and_resuming_twice_is_once(ada: httpx.AsyncClient) -> Non
 
 
 def as_paused(made: dict[str, Any], paused: dict[str, Any]) -> dict[str, Any]:
-    """What was made, as it must look while it is paused."""
+    """Gives the trigger as it must look while it is paused."""
     kept = {name: value for name, value in made.items() if name not in ONLY_WRITTEN}
     return {
         **kept,

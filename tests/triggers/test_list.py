@@ -1,4 +1,4 @@
-"""The list of triggers shows the newest first, each exactly once, and only what was asked for."""
+"""The list of triggers is newest first, has each trigger once, and follows its filters."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""A body is merged into a predefined payload by RFC 7396, but only that has what a null removes."""
+"""A body is merged into a predefined payload by RFC 7396; nulls remove predefined members only."""
 
 import copy
 from typing import Any
@@ -54,7 +54,7 @@ def test_without_predefined_members_the_payload_is_the_body(body: dict[str, Any]
 
 
 def marked(body: dict[str, Any], predefined: Any) -> dict[str, Any]:
-    """The body with a text in place of each null that has nothing to remove."""
+    """Replaces each null that has nothing to remove by a text."""
     known = predefined if isinstance(predefined, dict) else {}
     return {
         name: KEPT

@@ -1,4 +1,4 @@
-"""Merging is RFC 7396's: its appendix, its pseudo-code, and what follows from them."""
+"""Merging follows RFC 7396: its appendix, its pseudo-code, and properties that follow."""
 
 import copy
 from typing import Any

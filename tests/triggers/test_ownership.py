@@ -1,4 +1,4 @@
-"""What belongs to somebody else answers as what does not exist; an admin sees and changes all."""
+"""Other owners' triggers answer like ids that do not exist; admins see and change all."""
 
 from typing import Any
 

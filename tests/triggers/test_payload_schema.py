@@ -1,4 +1,4 @@
-"""Strangers' schemas check payloads, and can neither reach out nor wear the service out."""
+"""Users' schemas check payloads, without network access and in bounded time."""
 
 import asyncio
 import json
@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from event_trigger.errors import FieldError
 from event_trigger.triggers.payload_schema import (
-    LONGEST_DETAIL,
-    LONGEST_NAME,
-    MOST_ERRORS,
+    MAX_DETAIL_CHARACTERS,
+    MAX_ERRORS,
+    MAX_NAME_CHARACTERS,
     check_schema,
     payload_errors,
 )
@@ -123,9 +123,9 @@ def test_errors_are_bounded_in_number_and_length() -> None:
 
     errors = payload_errors(schema, payload)
 
-    assert len(errors) == MOST_ERRORS
-    assert all(len(error.name) <= LONGEST_NAME + 2 for error in errors)
-    assert all(len(error.detail) <= LONGEST_DETAIL for error in errors)
+    assert len(errors) == MAX_ERRORS
+    assert all(len(error.name) <= MAX_NAME_CHARACTERS + 2 for error in errors)
+    assert all(len(error.detail) <= MAX_DETAIL_CHARACTERS for error in errors)
 
 
 # Hostile schemas
@@ -412,7 +412,7 @@ def test_any_schema_is_refused_in_words_or_checks_any_payload(schema: Any, paylo
         errors = [FieldError("pointer", "#", str(refusal))]
 
     assert all(error.name.startswith("#") and error.detail for error in errors)
-    assert all(len(error.detail) <= LONGEST_DETAIL for error in errors)
+    assert all(len(error.detail) <= MAX_DETAIL_CHARACTERS for error in errors)
 
 
 # Through the API

@@ -1,1 +1,1 @@
-"""What should happen when, or who may make it happen."""
+"""Triggers: schedules that fire by time, and hooks and calls that fire on request."""

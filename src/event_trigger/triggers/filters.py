@@ -1,7 +1,7 @@
-"""What a list of triggers may be narrowed to, and the indexes that each such list is read from.
+"""Builds the queries of trigger lists, each over an index that fits its filters.
 
-Firing a schedule writes to every index of `triggers`, so there are none but those it needs for
-owners. Tags have a table of their own. Names are compared one by one, in the order of the list.
+Firing a schedule writes to every index of `triggers`, so it has only those that an owner's lists
+need. Tags have a table of their own; names are compared row by row, in the order of the list.
 """
 
 import re
@@ -24,7 +24,7 @@ from event_trigger.db.keyset import (
 )
 from event_trigger.models import Trigger, TriggerStatus, TriggerType, shard_of
 
-# as a CASE, so that nobody guesses how few rows match: a guess of too few reads the whole table
+# CASE hides the condition from the planner: it would guess too few rows, and read the whole table
 _NAMED = "CASE WHEN lower(name) LIKE '%' || lower(:q) || '%' ESCAPE '/' THEN true END"
 _HAS_TAG = "CASE WHEN tags @> ARRAY[CAST(:tag AS text)] THEN true END"
 _LISTED = Listed(Trigger, order="id DESC", large=("details", "payload"))
@@ -38,9 +38,9 @@ _RESTING = {TriggerStatus.PAUSED, TriggerStatus.COMPLETED}
 
 @dataclass(frozen=True, slots=True)
 class TriggerFilter:
-    """Which triggers to list; `q` looks for a part of the name, whatever its case.
+    """Narrows a list of triggers; `q` is a part of the name, in upper or lower case.
 
-    Which letters have a case is the database's locale to say: everywhere those of ASCII.
+    The database's locale decides on case; every locale knows that of ASCII letters.
     """
 
     type: TriggerType | None = None
@@ -53,7 +53,7 @@ class TriggerFilter:
 def listing(
     owner_id: int | None, wanted: TriggerFilter, before: int | None
 ) -> tuple[Newest[Trigger], dict[str, Any]]:
-    """The statement and its values: one owner's triggers, or everybody's; before an id, or all."""
+    """Builds the statement and its values, for one owner or all, for ids below `before` or all."""
     whose = {} if owner_id is None else {"shard": shard_of(owner_id), "owner_id": owner_id}
     conditions, values = asked(
         (_HAS_TAG, "tag", wanted.tag),
@@ -78,7 +78,7 @@ def listing(
         owned = [stretch(owner_id=":owner_id", status=one, type=kind) for one, kind in kinds]
         lanes = cross(["shard = :shard"], owned)
         return newest(_LISTED, lanes, conditions, by=("owner_id", "status", "type")), values
-    # all that are active have no such index: each firing would have to write to it
+    # active triggers of all owners have no index by status: each firing would write to it
     return newest(_LISTED, EACH_SHARD, (*conditions, *of_kind, UP_TO_NEWEST)), values
 
 

@@ -1,4 +1,4 @@
-"""What triggers need of hooks. The room `hooks` lies above this one, and implements it."""
+"""Declares the operations on hooks that triggers need; the package `hooks`, above, has them."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
@@ -11,7 +11,7 @@ from event_trigger.models import Trigger, Verify
 
 @dataclass(frozen=True, slots=True)
 class HookSecrets:
-    """The last part of a hook's URL, and the secret that its sender signs with, if it has one."""
+    """The last part of a hook's URL, and the secret that its sender signs with, if any."""
 
     token: str = field(repr=False)
     secret: str | None = field(repr=False)
@@ -23,17 +23,17 @@ class HookKeeper(Protocol):
     async def follow_details(
         self, session: AsyncSession, trigger: Trigger, *, before: Mapping[str, Any]
     ) -> HookSecrets | None:
-        """Makes or deletes the hook as a change of the details asks; gives a new one's secrets."""
+        """Makes or deletes the hook as changed details ask; gives the secrets of a new hook."""
 
     async def list_tokens(
         self, session: AsyncSession, trigger_ids: Collection[int]
     ) -> Mapping[int, str]:
-        """The tokens of these triggers' hooks, without those whose key was lost."""
+        """Gives the hooks' tokens by trigger id; leaves out hooks whose key was lost."""
 
     async def delete(self, session: AsyncSession, trigger: Trigger) -> None: ...
 
 
 def verify_in(details: Mapping[str, Any]) -> Verify | None:
-    """Gives the way in which a trigger's hook is verified; None if it has no hook."""
+    """Reads how calls of a trigger's hook are verified; None if it has no hook."""
     hook = details.get("hook")
     return None if hook is None else Verify(hook["verify"])

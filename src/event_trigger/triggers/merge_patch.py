@@ -19,8 +19,8 @@ def merge_patch(target: Any, patch: Any) -> Any:
 def merge_body(predefined: dict[str, Any], body: dict[str, Any]) -> dict[str, Any]:
     """Gives the predefined payload with a call's body merged into it.
 
-    As RFC 7396, but a null removes only a member that the predefined payload has. What it does not
-    have is taken as it was sent, nulls included.
+    It follows RFC 7396, but a null removes only a member that the predefined payload has. Other
+    members are taken as they were sent, nulls included.
     """
     merged = dict(predefined)
     for name, value in body.items():

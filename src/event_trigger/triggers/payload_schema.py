@@ -1,4 +1,4 @@
-"""Checks payloads against JSON Schemas that strangers wrote: local, bounded, and linear in time."""
+"""Checks payloads against users' JSON Schemas, without network access and in bounded time."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -10,35 +10,39 @@ import jsonschema_rs
 
 from event_trigger.errors import FieldError, pointer
 
-LARGEST = 16 * 1024  # characters of JSON
-MOST_PARTS = 1000  # after every $ref is written out: `anyOf` of two refs doubles each time
-MOST_WORK = 3_000_000  # parts times the size of a payload: 50 ms or so, whatever they are
-MOST_WORK_FOR_AN_ERROR = 300_000  # where it holds the value for each alternative: 80 ms or so
-MOST_WORK_FOR_ALL_ERRORS = 100_000  # looking for every error takes a hundred times as long
-MOST_ERRORS = 20
-LONGEST_NAME, LONGEST_DETAIL = 100, 300  # characters of an error
-SMALLEST_STEP, LARGEST_STEP = 1e-9, 1e15
-_PATTERN_PARTS = 50  # a regex takes up to half a MiB and a few ms to compile
-_REGEX_BYTES = 1 << 19
-_MOVES_REFERENCES = ("$id", "$dynamicRef", "$recursiveRef")
+MAX_SCHEMA_CHARACTERS = 16 * 1024  # of JSON
+MAX_PARTS = 1000  # after every $ref is written out: `anyOf` of two refs doubles each time
+# Work is parts times the size of a payload.
+MAX_WORK = 3_000_000  # some 50 ms
+MAX_WORK_WITH_ALTERNATIVES = 300_000  # some 80 ms: an error holds the value for each alternative
+MAX_WORK_FOR_ALL_ERRORS = 100_000  # looking for every error takes a hundred times as long
+MAX_ERRORS = 20
+MAX_NAME_CHARACTERS, MAX_DETAIL_CHARACTERS = 100, 300  # of an error
+SMALLEST_MULTIPLE_OF, LARGEST_MULTIPLE_OF = 1e-9, 1e15
+_PARTS_OF_A_PATTERN = 50  # a regex takes up to half a MiB and a few ms to compile
+_MAX_REGEX_BYTES = 1 << 19
+_REFERENCE_BASES = ("$id", "$dynamicRef", "$recursiveRef")
 _ALTERNATIVES = ('"anyOf"', '"oneOf"')
 _EVALUATES_TWICE = ("unevaluatedItems", "unevaluatedProperties")
 
 
 def check_schema(schema: dict[str, Any]) -> dict[str, Any]:
-    """Passes a schema that is valid and cheap enough; raises ValueError with what to change."""
+    """Gives back a schema that is valid and cheap enough; else raises ValueError for its author."""
     text = _text(schema)
-    if len(text) > LARGEST:
-        raise ValueError(f"a schema may have {LARGEST} characters at the most")
+    if len(text) > MAX_SCHEMA_CHARACTERS:
+        raise ValueError(f"write the schema in at most {MAX_SCHEMA_CHARACTERS} characters of JSON")
     try:
-        if _parts(text) > MOST_PARTS:
-            raise ValueError(f"the schema has more than {MOST_PARTS} parts, its $refs included")
+        if _parts(text) > MAX_PARTS:
+            raise ValueError(
+                f"the schema has more than {MAX_PARTS} parts once its $refs are written out:"
+                " make it smaller"
+            )
     except RecursionError:
-        raise ValueError("the schema's $refs are nested too deeply") from None
+        raise ValueError("the schema's $refs are nested too deeply: nest fewer of them") from None
     try:
         _validator(text)
     except jsonschema_rs.ValidationError as error:
-        where = pointer(*error.instance_path)[:LONGEST_NAME]
+        where = pointer(*error.instance_path)[:MAX_NAME_CHARACTERS]
         raise ValueError(f"this is not a valid JSON Schema, at {where}") from None
     return schema
 
@@ -46,26 +50,27 @@ def check_schema(schema: dict[str, Any]) -> dict[str, Any]:
 def payload_errors(
     schema: dict[str, Any], payload: dict[str, Any] | None, *at: str
 ) -> Sequence[FieldError]:
-    """Names the first places where a payload breaks its schema, below the body's path `at`.
+    """Lists the first places where a payload breaks its schema, below the body's path `at`.
 
-    Of a payload that is large for its schema only the first one, and of a huge one that could be
-    right in many ways no place.
+    For a payload that is large for its schema, it lists only the first place; for a huge one with
+    alternatives (`anyOf`, `oneOf`), it only says that the payload breaks the schema.
     """
     text = _text(schema)
     work = _parts(text) * _size(payload)
-    if work > MOST_WORK:
-        return [FieldError("pointer", pointer(*at), "This is too large for so complex a schema.")]
+    if work > MAX_WORK:
+        detail = "This is too large for so complex a schema: send less, or simplify the schema."
+        return [FieldError("pointer", pointer(*at), detail)]
     validator = _validator(text)
     if validator.is_valid(payload):
         return []
-    if work > MOST_WORK_FOR_AN_ERROR and any(word in text for word in _ALTERNATIVES):
+    if work > MAX_WORK_WITH_ALTERNATIVES and any(word in text for word in _ALTERNATIVES):
         detail = "This breaks the schema, and is too large to say where."
         return [FieldError("pointer", pointer(*at), detail)]
-    if work <= MOST_WORK_FOR_ALL_ERRORS:
-        found = islice(validator.iter_errors(payload), MOST_ERRORS)
+    if work <= MAX_WORK_FOR_ALL_ERRORS:
+        found = islice(validator.iter_errors(payload), MAX_ERRORS)
     else:
         found = islice(_first_error(validator, payload), 1)
-    return [told for error in found for told in _told(error, at)][:MOST_ERRORS]
+    return [one for error in found for one in _field_errors(error, at)][:MAX_ERRORS]
 
 
 def _first_error(
@@ -77,27 +82,28 @@ def _first_error(
         yield error
 
 
-def _told(error: jsonschema_rs.ValidationError, at: Sequence[str]) -> Iterator[FieldError]:
-    """In the library's words, where they do not repeat names of the payload."""
+def _field_errors(error: jsonschema_rs.ValidationError, at: Sequence[str]) -> Iterator[FieldError]:
+    """Uses the library's words, unless they repeat names from the payload."""
     path: list[str | int] = [*at, *error.instance_path]
     match error.kind.name:
         case "additionalProperties" | "unevaluatedProperties":
-            for name in error.kind.as_dict()["unexpected"][:MOST_ERRORS]:
-                yield _error(*path, name, detail="The schema allows no such property.")
+            for name in error.kind.as_dict()["unexpected"][:MAX_ERRORS]:
+                yield _field_error(*path, name, detail="The schema allows no such property.")
         case "propertyNames":
             inner = error.kind.as_dict()["error"].message
-            yield _error(*path, detail=f"A property has a name that the schema refuses: {inner}.")
+            detail = f"A property has a name that the schema refuses: {inner}."
+            yield _field_error(*path, detail=detail)
         case _:
-            yield _error(*path, detail=error.message)
+            yield _field_error(*path, detail=error.message)
 
 
-def _error(*path: str | int, detail: str) -> FieldError:
-    short = [part if isinstance(part, int) else part[:LONGEST_NAME] for part in path]
-    return FieldError("pointer", pointer(*short), detail[:LONGEST_DETAIL])
+def _field_error(*path: str | int, detail: str) -> FieldError:
+    short = [part if isinstance(part, int) else part[:MAX_NAME_CHARACTERS] for part in path]
+    return FieldError("pointer", pointer(*short), detail[:MAX_DETAIL_CHARACTERS])
 
 
 def _size(payload: object) -> int:
-    """How many values there are, and one more for every 16 characters."""
+    """Counts the values, and one more for every 16 characters of a string."""
     if isinstance(payload, dict):
         return 1 + sum(_size(name) + _size(value) for name, value in payload.items())
     if isinstance(payload, list):
@@ -111,58 +117,64 @@ def _text(schema: dict[str, Any]) -> str:
 
 @lru_cache(maxsize=1024)
 def _parts(text: str) -> int:
-    return _Cost(json.loads(text)).of("#")
+    return _PartCounter(json.loads(text)).of("#")
 
 
-@lru_cache(maxsize=32)  # a hostile one takes some 10 MiB
+@lru_cache(maxsize=32)  # a hostile schema takes some 10 MiB
 def _validator(text: str) -> jsonschema_rs.Validator:
     return jsonschema_rs.validator_for(
         json.loads(text),
         offline=True,
         pattern_options=jsonschema_rs.RegexOptions(
-            size_limit=_REGEX_BYTES, dfa_size_limit=_REGEX_BYTES
+            size_limit=_MAX_REGEX_BYTES, dfa_size_limit=_MAX_REGEX_BYTES
         ),
         mask="the value",
     )
 
 
-class _Cost:
-    """How many parts a schema has once its local references are written out."""
+class _PartCounter:
+    """Counts the parts of a schema with its local references written out.
+
+    Raises ValueError for references that are not local or refer to themselves.
+    """
 
     def __init__(self, schema: dict[str, Any]) -> None:
         self._schema = schema
-        self._known: dict[str, int] = {}
+        self._counts: dict[str, int] = {}
         self._open: set[str] = set()
         old = "draft-04" in str(schema.get("$schema"))
-        self._moves_references = (*_MOVES_REFERENCES, "id") if old else _MOVES_REFERENCES
+        self._reference_bases = (*_REFERENCE_BASES, "id") if old else _REFERENCE_BASES
 
     def of(self, reference: str) -> int:
         if reference in self._open:
-            raise ValueError("a schema must not refer to itself")
-        if reference not in self._known:
+            raise ValueError("a schema must not refer to itself: write its $refs without a circle")
+        if reference not in self._counts:
             self._open.add(reference)
-            self._known[reference] = self._count(self._find(reference))
+            self._counts[reference] = self._count(self._find(reference))
             self._open.remove(reference)
-        return self._known[reference]
+        return self._counts[reference]
 
     def _count(self, part: Any) -> int:
         if isinstance(part, list):
             return 1 + sum(max(1, self._count(one)) for one in part)
         if not isinstance(part, dict):
             return 0
-        self._refuse_moves(part)
+        self._refuse_other_bases(part)
         _refuse_odd_multiples(part)
         referred = part.get("$ref")
-        own = 1 + _patterns(part) * _PATTERN_PARTS + sum(map(self._count, part.values()))
+        own = 1 + _patterns(part) * _PARTS_OF_A_PATTERN + sum(map(self._count, part.values()))
         if isinstance(referred, str):
             own += self.of(referred)
         return own << sum(word in part for word in _EVALUATES_TWICE)
 
-    def _refuse_moves(self, part: dict[str, Any]) -> None:
-        for word in self._moves_references:
-            at_the_top = part is self._schema and word in {"$id", "id"}
-            if isinstance(part.get(word), str) and not at_the_top:
-                message = "only the top of a schema may have an $id, and $refs must be static"
+    def _refuse_other_bases(self, part: dict[str, Any]) -> None:
+        for word in self._reference_bases:
+            is_top = part is self._schema and word in {"$id", "id"}
+            if isinstance(part.get(word), str) and not is_top:
+                message = (
+                    "only the top of a schema may have an $id, and references must be static: use"
+                    " $ref and #/$defs/name"
+                )
                 raise ValueError(message)
 
     def _find(self, reference: str) -> Any:
@@ -178,15 +190,20 @@ class _Cost:
             elif isinstance(part, dict) and key in part:
                 part = part[key]
             else:
-                raise ValueError("a $ref points at nothing in the schema")
+                raise ValueError(
+                    "a $ref points at nothing: name a part of the schema, such as #/$defs/name"
+                )
         return part
 
 
 def _refuse_odd_multiples(part: dict[str, Any]) -> None:
-    """Whether 1e308 is a multiple of 1e-308 takes a long division of a thousand digits."""
+    """Refuses extreme steps: the check divides numbers of a thousand digits for them."""
     step = part.get("multipleOf")
-    if isinstance(step, int | float) and (0 < step < SMALLEST_STEP or step > LARGEST_STEP):
-        raise ValueError(f"multipleOf must lie between {SMALLEST_STEP} and {LARGEST_STEP}")
+    if isinstance(step, int | float) and (
+        0 < step < SMALLEST_MULTIPLE_OF or step > LARGEST_MULTIPLE_OF
+    ):
+        limits = f"{SMALLEST_MULTIPLE_OF} and {LARGEST_MULTIPLE_OF}"
+        raise ValueError(f"multipleOf must lie between {limits}")
 
 
 def _patterns(part: dict[str, Any]) -> int:

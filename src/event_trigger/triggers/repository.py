@@ -1,4 +1,4 @@
-"""Triggers in the database; every statement is about one owner, and so about one shard."""
+"""Reads and writes triggers and their tags; a statement is about one owner, so one shard."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -39,7 +39,7 @@ class Triggers:
         return (await self.session.scalars(fresh)).one_or_none()
 
     async def get_owner(self, trigger_id: int) -> int | None:
-        """For admins, who may name anybody's trigger: one probe of the key in each shard."""
+        """Finds the owner of any trigger, for admins: one probe of the key in each shard."""
         statement = select(Trigger.owner_id).where(
             Trigger.shard.in_(range(SHARDS)), Trigger.id == trigger_id
         )
@@ -50,17 +50,20 @@ class Triggers:
     async def add(self, trigger: Trigger) -> None:
         self.session.add(trigger)
         await self.session.flush()
-        await self._note_tags(trigger)
+        await self._insert_tags(trigger)
 
     async def retag(self, trigger: Trigger, before: Sequence[str]) -> None:
-        """Has it found by the tags that it has now, also if they are those that it had before."""
-        await self._forget_tags(trigger, before)
-        await self._note_tags(trigger)
+        """Rewrites the trigger's rows in `trigger_tags`, even when they are unchanged.
+
+        An older replica may have left them out.
+        """
+        await self._delete_tags(trigger, before)
+        await self._insert_tags(trigger)
 
     async def list_page(
         self, owner_id: int | None, wanted: TriggerFilter, *, before: int | None, limit: int
     ) -> Page[Trigger]:
-        """Newest first, as many as fit; everybody's if `owner_id` is None."""
+        """Lists triggers, newest first; those of all owners if `owner_id` is None."""
         statement, values = listing(owner_id, wanted, before)
         options = {}
         if owner_id is None:
@@ -69,7 +72,7 @@ class Triggers:
         return await fetch_newest(self.session, statement, values, limit=limit, options=options)
 
     async def list_known_destinations(self, owner_id: int, ids: Sequence[int]) -> set[int]:
-        """Which of these destinations the owner has; none of them can be deleted meanwhile."""
+        """Locks the owner's destinations among these against deletion, and gives their ids."""
         statement = (
             select(Destination.id)
             .where(
@@ -84,7 +87,7 @@ class Triggers:
         return set((await self.session.scalars(statement)).all())
 
     async def forget_destination(self, destination: OwnedId) -> None:
-        """Takes a destination off all triggers of its owner."""
+        """Removes a destination from all triggers of its owner."""
         names = Trigger.destinations
         await self.session.execute(
             update(Trigger)
@@ -99,14 +102,14 @@ class Triggers:
     async def delete(self, trigger: Trigger) -> None:
         await self.session.delete(trigger)
         await self.session.flush()
-        await self._forget_tags(trigger, trigger.tags)
+        await self._delete_tags(trigger, trigger.tags)
 
-    async def _note_tags(self, trigger: Trigger) -> None:
-        whose = {"shard": trigger.shard, "owner_id": trigger.owner_id, "trigger_id": trigger.id}
-        if rows := [{**whose, "tag": tag} for tag in trigger.tags]:
+    async def _insert_tags(self, trigger: Trigger) -> None:
+        key = {"shard": trigger.shard, "owner_id": trigger.owner_id, "trigger_id": trigger.id}
+        if rows := [{**key, "tag": tag} for tag in trigger.tags]:
             await self.session.execute(insert(TriggerTag).values(rows).on_conflict_do_nothing())
 
-    async def _forget_tags(self, trigger: Trigger, tags: Sequence[str]) -> None:
+    async def _delete_tags(self, trigger: Trigger, tags: Sequence[str]) -> None:
         if not tags:
             return
         await self.session.execute(

@@ -1,1 +1,1 @@
-"""Previews: when a schedule will fire, on which wall clock, in words; nothing is stored."""
+"""Previews a schedule: its next instants in UTC, in local time and in words; stores nothing."""
