@@ -68,6 +68,16 @@ def test_the_map_has_the_order_that_is_enforced() -> None:
     assert f"`{line}`" in contributing
 
 
+def test_the_map_names_functions_where_they_are() -> None:
+    text = " ".join((ROOT / "docs" / "architecture.md").read_text().split())
+    named = re.findall(r"`([\w/]+\.py)`, `(\w+)`", text)
+
+    assert len(named) > 9
+    for file, name in named:
+        source = (_HOUSE / file).read_text()
+        assert re.search(rf"^(async def|def|class) {name}\b", source, re.MULTILINE), (file, name)
+
+
 @pytest.mark.parametrize("decision", sorted(DECISIONS.glob("0*.md")), ids=lambda one: one.stem)
 def test_a_decision_says_its_status_and_date_and_is_in_the_index(decision: Path) -> None:
     text, index = decision.read_text(), (DECISIONS / "README.md").read_text()
