@@ -3,7 +3,7 @@
 import asyncio
 import re
 import signal
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +11,8 @@ from socket import create_server
 
 import pytest
 
+from event_trigger.db.embedded.server import url_if_running
+from tests.support.databases import connect
 from tests.support.jq_program import answers
 from tests.support.markdown import ROOT, Block, Step, blocks_of, pages, steps_of
 from tests.support.processes import Served, environment, open_folder, start, until_ready
@@ -20,6 +22,17 @@ from tests.support.shown import Differs, learned
 README = ROOT / "README.md"
 _COMMANDS = frozenset({"console", "sh"})
 _RUN = re.compile(r"((?:[A-Z_]+=\S+ )*)make run")
+_KEPT = frozenset(
+    {
+        "alembic_version",
+        "event_partitions",
+        "installation",
+        "logins",
+        "refresh_tokens",
+        "users",
+        "zone_rules",
+    }
+)
 _KILLED = re.compile(r"the service is killed; started again after (\d+) s")
 
 
@@ -30,38 +43,18 @@ def _run_here(page: Path) -> list[Block]:
 
 
 def _pages_with_commands() -> list[Path]:
-    return [page for page in pages() if any(one.language in _COMMANDS for one in _run_here(page))]
+    """All but the README, which begins with a service of its own."""
+    others = [page for page in pages() if page != README]
+    return [page for page in others if any(one.language in _COMMANDS for one in _run_here(page))]
 
 
 @dataclass
-class Reader:
-    """Follows a document; for each value that it shows, knows the one that was given to them."""
+class House:
+    """A folder with a service in it; the values that its reader was given instead of shown ones."""
 
     folder: Path
-    shell: Shell
     served: Served | None = None
     instead_of: dict[str, str] = field(default_factory=dict)
-
-    async def follow(self, block: Block) -> None:
-        if block.file is not None:
-            (self.folder / block.file).write_text(block.text)
-        elif block.language == "sh":
-            await self._paste(block, Step(block.text, ()))
-        else:
-            for step in steps_of(block):
-                await self._do(block, step)
-
-    async def _do(self, block: Block, step: Step) -> None:
-        if (run := _RUN.fullmatch(step.command)) is None:
-            await self._paste(block, step)
-            return
-        if (killed := _KILLED.fullmatch(block.note)) is not None:
-            await self.stop(signal.SIGKILL)
-            await asyncio.sleep(int(killed[1]))
-        await self.stop()
-        printed = await self.serve(dict(one.split("=", 1) for one in run[1].split()))
-        if step.shown:
-            self._compare(block, step, printed)
 
     async def serve(self, settings: dict[str, str]) -> str:
         """Starts the service as `make run` does, on a port of its own."""
@@ -77,17 +70,61 @@ class Reader:
             await self.served.end(how)
             self.served = None
 
+    async def empty(self) -> None:
+        """Makes the service as new, but for its users, so that ids begin at 1 again."""
+        url = url_if_running(self.folder / ".event-trigger")
+        assert url is not None
+        connection = await connect(url)
+        names = await connection.fetch(
+            "SELECT relname FROM pg_class WHERE relkind IN ('r', 'p') AND NOT relispartition"
+            " AND relnamespace = 'public'::regnamespace"
+        )
+        filled = sorted({one["relname"] for one in names} - _KEPT)
+        await connection.execute(f"TRUNCATE {', '.join(filled)} RESTART IDENTITY")
+        await connection.close()
+
+
+@dataclass
+class Reader:
+    """Follows a document in a shell, beside the service of a house."""
+
+    house: House
+    shell: Shell
+    learned: dict[str, str] = field(default_factory=dict)
+
+    async def follow(self, block: Block) -> None:
+        if block.file is not None:
+            (self.house.folder / block.file).write_text(block.text)
+        elif block.language == "sh":
+            await self._paste(block, Step(block.text, ()))
+        else:
+            for step in steps_of(block):
+                await self._do(block, step)
+
+    async def _do(self, block: Block, step: Step) -> None:
+        if (run := _RUN.fullmatch(step.command)) is None:
+            await self._paste(block, step)
+            return
+        if (killed := _KILLED.fullmatch(block.note)) is not None:
+            await self.house.stop(signal.SIGKILL)
+            await asyncio.sleep(int(killed[1]))
+        await self.house.stop()
+        printed = await self.house.serve(dict(one.split("=", 1) for one in run[1].split()))
+        if step.shown:
+            self._compare(block, step, printed)
+            self.house.instead_of |= self.learned
+
     async def _paste(self, block: Block, step: Step) -> None:
-        command = step.command
-        for shown in sorted(self.instead_of, key=len, reverse=True):
-            command = command.replace(shown, self.instead_of[shown])
+        command, instead_of = step.command, self.learned | self.house.instead_of
+        for shown in sorted(instead_of, key=len, reverse=True):
+            command = command.replace(shown, instead_of[shown])
         done = await self.shell.paste(command)
         assert done.status == 0, f"{_place(block)}: {step.command}\n{done.text}"
         self._compare(block, step, done.text)
 
     def _compare(self, block: Block, step: Step, printed: str) -> None:
         try:
-            self.instead_of |= learned(step.shown, printed.splitlines())
+            self.learned |= learned(step.shown, printed.splitlines())
         except Differs as error:
             pytest.fail(f"{_place(block)}: {step.command}\n{error}")
 
@@ -103,32 +140,46 @@ def _free_port() -> int:
 
 
 @asynccontextmanager
-async def _reader() -> AsyncIterator[Reader]:
+async def _reading(house: House) -> AsyncIterator[Reader]:
+    async with bash(house.folder, environment()) as shell:
+        yield Reader(house, shell, learned={"9000": str(_free_port())})
+
+
+def _first(language: str) -> Block:
+    """The README's first block of a language: starting the service, or signing in."""
+    return next(one for one in _run_here(README) if one.language == language)
+
+
+@pytest.fixture(scope="module")
+def house() -> Iterator[House]:
+    """A house for all pages but the README, since starting a service takes seconds."""
     with open_folder() as folder:
-        async with bash(folder, environment()) as shell:
-            reader = Reader(folder, shell, instead_of={"9000": str(_free_port())})
-            try:
-                yield reader
-            finally:
-                await reader.stop(signal.SIGKILL)
+        made = House(folder)
+        try:
+            yield made
+        finally:
+            asyncio.run(made.stop(signal.SIGKILL))
 
 
-async def _sign_in(reader: Reader) -> None:
-    """The other pages begin where the README's reader has signed in."""
-    blocks = _run_here(README)
-    banner = next(one for one in blocks if one.language == "console")
-    signing_in = next(one for one in blocks if one.language == "sh")
-    await reader.follow(banner)
-    await reader.follow(signing_in)
+async def test_the_commands_of_the_readme_print_what_it_shows(folder: Path) -> None:
+    house = House(folder)
+    try:
+        async with _reading(house) as reader:
+            for block in _run_here(README):
+                await reader.follow(block)
+    finally:
+        await house.stop(signal.SIGKILL)
 
 
 @pytest.mark.parametrize(
     "page", _pages_with_commands(), ids=lambda page: str(page.relative_to(ROOT))
 )
-async def test_the_commands_of_a_document_print_what_it_shows(page: Path) -> None:
-    async with _reader() as reader:
-        if page != README:
-            await _sign_in(reader)
+async def test_the_commands_of_a_page_print_what_it_shows(page: Path, house: House) -> None:
+    async with _reading(house) as reader:
+        if house.served is None:
+            await reader.follow(_first("console"))
+        await house.empty()
+        await reader.follow(_first("sh"))
         for block in _run_here(page):
             await reader.follow(block)
 

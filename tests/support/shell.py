@@ -46,7 +46,8 @@ class Shell:
 @asynccontextmanager
 async def bash(folder: Path, settings: Mapping[str, str]) -> AsyncIterator[Shell]:
     """A bash in a folder that has this environment's programs in `.venv`, as a checkout has."""
-    (folder / ".venv").symlink_to(sys.prefix)
+    if not (folder / ".venv").exists():
+        (folder / ".venv").symlink_to(sys.prefix)
     process = await asyncio.create_subprocess_exec(
         "bash",
         "--norc",
@@ -68,7 +69,7 @@ async def bash(folder: Path, settings: Mapping[str, str]) -> AsyncIterator[Shell
 def _programs(folder: Path) -> Path:
     """A folder for `jq`, with a stand-in where the machine has none."""
     programs = folder / "programs"
-    programs.mkdir()
+    programs.mkdir(exist_ok=True)
     if shutil.which("jq") is None:
         jq = programs / "jq"
         jq.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{_JQ}" "$@"\n')
