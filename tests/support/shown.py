@@ -33,6 +33,8 @@ def learned(shown: Sequence[str], printed: Sequence[str]) -> dict[str, str]:
     Raises Differs.
     """
     found: dict[str, str] = {}
+    while shown and not shown[-1].strip():
+        shown = shown[:-1]  # neither of them has the empty lines at the end
     for number, line in enumerate(shown):
         if line == "…":
             return found
