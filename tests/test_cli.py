@@ -1,4 +1,4 @@
-"""The command line: what a person types, reads and pastes. What serves is a process of its own."""
+"""Runs the commands in this process, and `serve` in a process of its own."""
 
 import asyncio
 import io
@@ -280,6 +280,14 @@ def test_an_operator_prepares_a_database(here: Here, empty_url: str) -> None:
     assert "installation" not in before.out
 
 
+def test_verify_has_the_alias_audit(here: Here, database_url: str) -> None:
+    verified = here("verify", **with_database(database_url))
+    audited = here("audit", **with_database(database_url))
+
+    assert (verified.code, verified.err) == (0, "")
+    assert audited == verified
+
+
 def test_an_operator_makes_an_account_in_an_empty_database(here: Here, empty_url: str) -> None:
     settings = with_database(empty_url)
 
@@ -313,11 +321,12 @@ async def test_an_operator_replaces_the_key_of_secrets(
         )
     )
 
-    said = "1 destinations and 1 hooks were encrypted anew; all are under the current key."
+    said = "1 destinations and 1 hooks were re-encrypted; all have the current key."
     assert (rotated.code, rotated.out.splitlines()[-1]) == (0, said)
     assert (again.code, again.out.split()[0]) == (0, "0")
     named = (
-        f"not set are destinations {made.json()['id']} and hooks of triggers {hooked.json()['id']}:"
+        f"The keys of destinations {made.json()['id']} and hooks of triggers"
+        f" {hooked.json()['id']} are not set."
     )
     assert (lost.code, named in lost.err) == (1, True)
     assert (unsigned.code, "EVENT_TRIGGER_JWT_SECRET is not set" in unsigned.err) == (1, True)

@@ -1,4 +1,4 @@
-"""Settings are read once, refused in words, and keep their secrets."""
+"""Settings are validated with clear messages, and never shown with their secrets."""
 
 from datetime import timedelta
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Processes are killed in the middle of their work: what was answered stays, what was due fires."""
+"""Processes are killed in the middle of their work: answered calls stay, due triggers fire."""
 
 import asyncio
 import signal
@@ -26,7 +26,7 @@ def folder() -> Iterator[Path]:
 
 
 async def fire_and_kill(served: Served, token: str) -> dict[str, int]:
-    """Fires many times at once, kills the service on the way, and gives what was answered."""
+    """Fires many times at once, kills the service meanwhile, and returns the answered calls."""
     answered: dict[str, int] = {}
     enough = asyncio.Event()
     async with served.client(token) as client:

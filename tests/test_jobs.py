@@ -1,4 +1,4 @@
-"""The scheduler's jobs end when the service is told to stop, not in the middle of their work."""
+"""Jobs finish their run when the service stops, and report failures and delays."""
 
 import asyncio
 import time
@@ -33,7 +33,7 @@ async def made_jobs(database_url: str) -> AsyncIterator[tuple[Jobs, AsyncEngine]
         firing=create_sessions(engine),
         sender=sender,
         vault=Vault.of(settings),
-        heard={},
+        on_notification={},
     )
     yield jobs, engine
     await engine.dispose()
@@ -78,7 +78,7 @@ async def waiting_inserts(database: Any) -> int:
 async def test_nothing_fires_after_stopping(database_url: str, database: Any) -> None:
     async with made_jobs(database_url) as (jobs, _):
         jobs.start()
-        await eventually(jobs.silence, lambda reason: reason is None)
+        await eventually(jobs.dispatch_problem, lambda reason: reason is None)
         await jobs.stop()
         await plant_triggers(database, 3)
         await database.execute("SELECT pg_notify('event_trigger_schedule', '')")
@@ -91,7 +91,7 @@ async def test_stopping_leaves_no_connection_and_no_task(database_url: str, data
     before = asyncio.all_tasks()
     async with made_jobs(database_url) as (jobs, _):
         jobs.start()
-        await eventually(jobs.silence, lambda reason: reason is None)
+        await eventually(jobs.dispatch_problem, lambda reason: reason is None)
         await jobs.stop()
         left = asyncio.all_tasks() - before
 
@@ -107,7 +107,7 @@ async def test_stopping_leaves_no_connection_and_no_task(database_url: str, data
 
 async def test_a_scheduler_that_has_not_run_is_not_trusted(database_url: str) -> None:
     async with made_jobs(database_url) as (jobs, _):
-        reason = await jobs.silence()
+        reason = await jobs.dispatch_problem()
 
     assert reason == "the scheduler has not run yet"
 

@@ -1,4 +1,4 @@
-"""Logs are one line an occurrence, JSON where no person is looking, and hold no local variables."""
+"""Logs have one line per event, are JSON without a terminal, and contain no local variables."""
 
 import json
 import logging

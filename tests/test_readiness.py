@@ -1,4 +1,4 @@
-"""What would stop the firing is said by /readyz long before, and by the log once a minute."""
+"""`/readyz` reports problems long before they stop the firing; the log does so once a minute."""
 
 from datetime import timedelta
 from typing import Any

@@ -1,4 +1,4 @@
-"""Whoever gets hold of the logs or of a dump of the database gets hold of no secret."""
+"""Neither the logs nor a dump of the database contain a secret."""
 
 import subprocess
 from typing import Any
@@ -24,7 +24,7 @@ SETTINGS = {
 
 
 def dump(database_url: str) -> str:
-    """All that `pg_dump` gives away, bytes as PostgreSQL writes them: in hexadecimal."""
+    """Returns the output of `pg_dump`, in which bytes are hexadecimal."""
     url = make_url(database_url).set(drivername="postgresql")
     command = [str(find_binaries() / "pg_dump"), url.render_as_string(hide_password=False)]
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout
@@ -35,7 +35,7 @@ def forms_of(secret: str) -> list[str]:
 
 
 async def use_everything(client: httpx.AsyncClient) -> list[str]:
-    """Gives every secret that was handed in or out."""
+    """Uses every endpoint with secrets; returns the secrets that were sent or received."""
     account = {"email": "grace@example.com", "password": f"{CANARY}-password"}
     assert (await client.post("/auth/register", json=account)).status_code == 201
     form = {"username": account["email"], "password": account["password"]}

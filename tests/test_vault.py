@@ -1,4 +1,4 @@
-"""What is sealed is read with its key only, for its owner only, and not after a change."""
+"""Encrypted secrets are readable only with their key, for their owner, and unchanged."""
 
 import pytest
 from hypothesis import given

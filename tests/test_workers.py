@@ -1,4 +1,4 @@
-"""`serve --workers`: a worker that ends is replaced, and a restart refuses nobody."""
+"""`serve --workers` replaces a worker that ends, and serves all calls during a restart."""
 
 import asyncio
 import json
@@ -24,7 +24,7 @@ if "--multiprocessing-fork" in sys.orig_argv and os.path.exists("slow"):
 
 @asynccontextmanager
 async def two_workers(folder: Path, database_url: str) -> AsyncIterator[Served]:
-    """Their successors start slowly if there is a file `slow` in the folder."""
+    """Starts two workers, whose successors start slowly if the folder has a file `slow`."""
     (folder / "sitecustomize.py").write_text(SLOW_START)
     settings = with_database(database_url) | {"PYTHONPATH": f"{ROOT / 'src'}:{folder}"}
     async with serving(folder, "--workers", "2", **settings) as served:
@@ -45,7 +45,7 @@ def lines(served: Served, event: str) -> list[dict[str, Any]]:
 
 
 async def until_served(served: Served, *, starts: int) -> None:
-    """Until so many workers have come up in all."""
+    """Waits until `count` workers have started in all."""
 
     async def count() -> int:
         return len(lines(served, "Application startup complete."))

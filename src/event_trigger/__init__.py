@@ -1,3 +1,3 @@
-"""Event Trigger Platform: say when, or who may; every firing is an event, exactly once."""
+"""Event Trigger Platform: stores triggers, and turns each firing into an event, exactly once."""
 
 __version__ = "0.1.0"

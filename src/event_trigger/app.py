@@ -39,7 +39,7 @@ from event_trigger.hooks.token_lookup import TokenLookup
 from event_trigger.jobs import Jobs
 from event_trigger.logs import configure_logs
 from event_trigger.readiness import ConnectionsCheck, DatabaseCheck
-from event_trigger.startup import Host, Startup, prepare_database
+from event_trigger.startup import Startup, StartupCallbacks, prepare_database
 from event_trigger.stream.subscriptions import Subscriptions
 from event_trigger.vault import Vault
 from event_trigger.web import docs, health
@@ -62,15 +62,15 @@ def create_app(
     *,
     passwords: PasswordHasher | None = None,
     names: DnsResolver | None = None,
-    host: Host | None = None,
+    callbacks: StartupCallbacks | None = None,
 ) -> FastAPI:
     """Builds the application; `settings` must have a database and a signing secret.
 
-    It starts with its lifespan, or as soon after as the database is there, and tells `host`.
+    It starts with its lifespan, or as soon after as the database is there, and tells `callbacks`.
     """
     assert settings.database_url is not None
     url = settings.database_url.get_secret_value()
-    shares, host = settings.connections_for, host or Host()
+    shares, callbacks = settings.connections_for, callbacks or StartupCallbacks()
     engine = create_engine(url, connections=shares.requests)
     sessions = create_sessions(engine, AuditedSession)
     # their own, so that neither callers nor long jobs keep what is due from firing
@@ -99,15 +99,18 @@ def create_app(
         firing=create_sessions(firing_engine),
         sender=sender,
         vault=vault,
-        heard={EVENTS_STORED: subscriptions.heard, CREDENTIALS_CHANGED: credentials.forget},
+        on_notification={
+            EVENTS_STORED: subscriptions.heard,
+            CREDENTIALS_CHANGED: credentials.forget,
+        },
     )
 
     async def begin() -> None:
         await prepare_database(engine, sessions, settings)
-        await host.prepare(sessions)
+        await callbacks.prepare(sessions)
         jobs.start()
 
-    startup = Startup(engine, begin, host)
+    startup = Startup(engine, begin, callbacks)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -167,8 +170,8 @@ def create_app(
             (
                 DatabaseCheck(firing_engine, settings).reason,
                 ConnectionsCheck(*engines).reason,
-                jobs.silence,
-                jobs.overdue,
+                jobs.dispatch_problem,
+                jobs.overdue_jobs,
             ),
         ),
         cpu_bound=CpuBound(),

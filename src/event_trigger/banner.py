@@ -1,4 +1,4 @@
-"""What a person who has just started the service wants to know next."""
+"""Prints the welcome text after a start: address, login and first commands."""
 
 import shlex
 
@@ -9,12 +9,12 @@ _READ_TOKEN = "python3 -c 'import json, sys; print(json.load(sys.stdin)[\"access
 
 
 def welcome(settings: Settings, accounts: Accounts) -> str:
-    """Says where the docs are, who may sign in, and three lines to paste."""
+    """Returns the URL of the docs, the login, and three commands to paste."""
     host = "127.0.0.1" if settings.host in {"0.0.0.0", "::"} else settings.host  # noqa: S104
     url = f"http://{f'[{host}]' if ':' in host else host}:{settings.port}"
     lines = ["", "Event Trigger Platform is ready.", "", f"  Docs       {url}/api/docs"]
     if not accounts.exist:
-        return "\n".join([*lines, *_NOBODY])
+        return "\n".join([*lines, *_NO_USERS])
     email, admin = settings.admin_email or FIRST_ADMIN, accounts.first_admin
     password = '"$PASSWORD"'
     if admin is not None and admin.password is not None:
@@ -24,25 +24,25 @@ def welcome(settings: Settings, accounts: Accounts) -> str:
         lines += [
             f"  Login      {admin.email}, with the password from EVENT_TRIGGER_ADMIN_PASSWORD"
         ]
-    return "\n".join([*lines, *_to_paste(url, email, password)])
+    return "\n".join([*lines, *_commands(url, email, password)])
 
 
-_NOBODY = [
+_NO_USERS = [
     "",
-    "There is no user yet. Make one, while the service runs:",
+    "There is no user yet. Add one while the service runs:",
     "",
     "  event-trigger user add you@example.com --admin",
     "",
 ]
 
 
-def _to_paste(url: str, email: str, password: str) -> list[str]:
-    known = password != '"$PASSWORD"'
+def _commands(url: str, email: str, password: str) -> list[str]:
+    is_known = password != '"$PASSWORD"'
     return [
         "",
         "Sign in, and create a trigger that fires in three seconds:",
         "",
-        *([] if known else ["  PASSWORD='the one from the first start'"]),
+        *([] if is_known else ["  PASSWORD='the one from the first start'"]),
         f"  TOKEN=$(curl -s {url}/auth/token --data-urlencode username={shlex.quote(email)}"
         f" --data-urlencode password={password} | {_READ_TOKEN})",
         f'  curl -s {url}/triggers -H "Authorization: Bearer $TOKEN"'

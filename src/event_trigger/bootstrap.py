@@ -1,4 +1,4 @@
-"""What must be there before the service serves: a database, a secret, and the first admin."""
+"""Provides the database, the signing secret and the first admin before the service serves."""
 
 import secrets
 from collections.abc import Callable, Iterator
@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
-from event_trigger.audit.recorder import Actor, AuditedSession, acting
+from event_trigger.audit.recorder import Actor, AuditedSession, acting_as
 from event_trigger.auth.email_addresses import normalise_email
 from event_trigger.auth.passwords.hashing import PasswordHasher
 from event_trigger.auth.passwords.policy import check_new_password
@@ -22,27 +22,27 @@ from event_trigger.db.embedded.server import (
     url_if_running,
 )
 from event_trigger.db.engine import Sessions, asyncpg_url, create_engine, create_sessions
-from event_trigger.db.notify import URL_SETTING as LISTEN_SETTING
-from event_trigger.db.replica.replica import URL_SETTING as REPLICA_SETTING
+from event_trigger.db.notify import LISTEN_URL_SETTING as LISTEN_SETTING
+from event_trigger.db.replica.replica import REPLICA_URL_SETTING as REPLICA_SETTING
 from event_trigger.models import ActorKind
-from event_trigger.startup import Host, Startup, prepare_database
+from event_trigger.startup import Startup, StartupCallbacks, prepare_database
 
 FIRST_ADMIN = "admin@localhost"
-BACK_WITHIN = 15.0  # seconds that a command waits for an embedded PostgreSQL to be started again
-UNSIGNED = (
-    "EVENT_TRIGGER_JWT_SECRET is not set. With a DATABASE_URL it must be given, the same for every"
-    " replica, 32 bytes or more, for example: python3 -c 'import secrets;"
+RESTART_TIMEOUT_SECONDS = 15.0  # a command waits so long for a restart of the embedded server
+SIGNING_HELP = (
+    "EVENT_TRIGGER_JWT_SECRET is not set. With DATABASE_URL it is required: 32 bytes or more, the"
+    " same for every replica. Make one: python3 -c 'import secrets;"
     " print(secrets.token_urlsafe(48))'"
 )
 
 
 class SettingsError(Exception):
-    """Settings that do not fit together, in words that a person can act on."""
+    """Settings that do not fit together; the message tells the operator what to set."""
 
 
 @dataclass(frozen=True, slots=True)
 class FirstAdmin:
-    """Who was made at the first start; the password is there only if nobody knows it yet."""
+    """The admin made at the first start; `password` is set only if it was generated."""
 
     email: str
     password: str | None
@@ -50,58 +50,59 @@ class FirstAdmin:
 
 @dataclass(frozen=True, slots=True)
 class Accounts:
-    """Whether anybody can sign in, and who was made just now."""
+    """Whether there are users, and the admin that was made at this start."""
 
     exist: bool
     first_admin: FirstAdmin | None
 
 
 @contextmanager
-def with_database(settings: Settings, *, gave_up: Callable[[], None]) -> Iterator[Settings]:
-    """Completes settings without DATABASE_URL by an embedded PostgreSQL of this process.
+def service_database(settings: Settings, *, on_give_up: Callable[[], None]) -> Iterator[Settings]:
+    """Adds the URL of an embedded PostgreSQL, which this process runs, if DATABASE_URL is not set.
 
-    It is started again when it ends; after tries in vain `gave_up` is called, from another thread,
-    and EmbeddedPostgresError raised when the body has ended.
+    The server is started again when it ends. When that fails, `on_give_up` is called from another
+    thread, and EmbeddedPostgresError is raised after the body has ended.
     """
     if settings.database_url is not None:
         yield settings
         return
-    with supervised_postgres(settings.data_dir, gave_up=gave_up) as url:
+    with supervised_postgres(settings.data_dir, on_give_up=on_give_up) as url:
         yield settings.model_copy(update={"database_url": SecretStr(url)})
 
 
 @contextmanager
-def reaching_database(settings: Settings) -> Iterator[Settings]:
-    """Completes settings for one command, which shares the PostgreSQL of a service that runs.
+def command_database(settings: Settings) -> Iterator[Settings]:
+    """Adds the URL of an embedded PostgreSQL for one command, if DATABASE_URL is not set.
 
-    If the service's has just ended, it waits until it is back.
+    The command uses the server of a running service, and waits while that is being restarted;
+    without one, it runs a server itself.
     """
     if settings.database_url is not None:
         yield settings
         return
     if url := url_if_running(settings.data_dir):
         if down_flag := down_flag_of(url):
-            down_flag.wait(within=BACK_WITHIN)
+            down_flag.wait(within=RESTART_TIMEOUT_SECONDS)
         yield settings.model_copy(update={"database_url": SecretStr(url)})
         return
     with running_postgres(settings.data_dir) as url:
         yield settings.model_copy(update={"database_url": SecretStr(url)})
 
 
-def signed(settings: Settings) -> Settings:
-    """Completes settings without a signing secret by the one that an embedded service keeps.
+def with_signing_secret(settings: Settings) -> Settings:
+    """Adds the signing secret from the data directory if none is set.
 
-    Raises SettingsError if there is a database of one's own: each replica would have another.
+    Raises SettingsError if DATABASE_URL is set: each replica would have another secret.
     """
     if settings.jwt_secret is not None:
         return settings
     if settings.database_url is not None:
-        raise SettingsError(UNSIGNED)
-    return settings.model_copy(update={"jwt_secret": SecretStr(kept_secret(settings.data_dir))})
+        raise SettingsError(SIGNING_HELP)
+    return settings.model_copy(update={"jwt_secret": SecretStr(stored_secret(settings.data_dir))})
 
 
 def check_urls(settings: Settings) -> None:
-    """Raises ValueError for one that cannot be read, before anything is made."""
+    """Raises ValueError for a database URL that cannot be parsed, before anything is started."""
     for url, setting in (
         (settings.database_url, "DATABASE_URL"),
         (settings.read_database_url, REPLICA_SETTING),
@@ -111,11 +112,11 @@ def check_urls(settings: Settings) -> None:
             asyncpg_url(url.get_secret_value(), setting=setting)
 
 
-def kept_secret(data_dir: Path) -> str:
-    """The signing secret of an embedded service: made once, readable by nobody else."""
+def stored_secret(data_dir: Path) -> str:
+    """Returns the signing secret from the data directory; makes it, with mode 0600, if missing."""
     file = make_data_dir(data_dir) / "jwt-secret"
     kept = file.read_text() if file.exists() else ""
-    if len(kept) < MINIMUM_SECRET_BYTES:  # there is none, or a power failure has cut it off
+    if len(kept) < MINIMUM_SECRET_BYTES:  # it is missing, or was truncated by a power failure
         kept = secrets.token_urlsafe(48)
         made = file.with_name("jwt-secret.new")
         made.unlink(missing_ok=True)
@@ -125,8 +126,8 @@ def kept_secret(data_dir: Path) -> str:
     return kept
 
 
-class FirstStart(Host):
-    """Makes the first admin when the database is there, and gives up when it never will be."""
+class FirstStart(StartupCallbacks):
+    """Makes the first admin once the database answers; gives up if it refuses for good."""
 
     waits_for_ever = False
 
@@ -136,7 +137,7 @@ class FirstStart(Host):
         self._wanted = _wanted_admin(settings, embedded=embedded)
 
     async def prepare(self, sessions: Sessions) -> None:
-        with acting(Actor(ActorKind.OPERATOR, command="first admin")):
+        with acting_as(Actor(ActorKind.OPERATOR, command="first admin")):
             admin = await _make_admin(sessions, self._wanted)
         self.accounts = Accounts(await has_users(sessions), admin)
 
@@ -144,51 +145,51 @@ class FirstStart(Host):
         self.failure = error
 
 
-async def prepare(settings: Settings, host: Host) -> None:
-    """Does what a start needs of the database, for processes that serve and start by themselves."""
+async def prepare(settings: Settings, callbacks: StartupCallbacks) -> None:
+    """Migrates and prepares the database beside worker processes, which start by themselves."""
     assert settings.database_url is not None
     engine = create_engine(settings.database_url.get_secret_value(), connections=1)
     sessions = create_sessions(engine, AuditedSession)
 
     async def begin() -> None:
         await prepare_database(engine, sessions, settings)
-        await host.prepare(sessions)
+        await callbacks.prepare(sessions)
 
     try:
-        await Startup(engine, begin, host).run()
+        await Startup(engine, begin, callbacks).run()
     finally:
         await engine.dispose()
 
 
 @dataclass(frozen=True, slots=True)
-class _Wanted:
-    """Names the first admin; a password that nobody has given is shown once."""
+class _WantedAdmin:
+    """The first admin to make; a password that was not given in the settings is shown once."""
 
     email: str
     password: str
     is_given: bool
 
 
-def _wanted_admin(settings: Settings, *, embedded: bool) -> _Wanted | None:
+def _wanted_admin(settings: Settings, *, embedded: bool) -> _WantedAdmin | None:
     given = settings.admin_password and settings.admin_password.get_secret_value()
     email = settings.admin_email or (FIRST_ADMIN if embedded or given else None)
     if email is None or not (embedded or given):
         return None
     password = given or secrets.token_urlsafe(12)
-    return _Wanted(email, password, is_given=bool(given))
+    return _WantedAdmin(email, password, is_given=bool(given))
 
 
-async def _make_admin(sessions: Sessions, wanted: _Wanted | None) -> FirstAdmin | None:
+async def _make_admin(sessions: Sessions, wanted: _WantedAdmin | None) -> FirstAdmin | None:
     if wanted is None or await has_users(sessions):
         return None
-    email, password = _acceptable(wanted)
+    email, password = _check_admin(wanted)
     if not await add_first_admin(sessions, PasswordHasher(), email=email, password=password):
         return None
     return FirstAdmin(email, None if wanted.is_given else password)
 
 
-def _acceptable(wanted: _Wanted) -> tuple[str, str]:
-    """Looks at what was set only when an admin is made of it: later on it may be what it was."""
+def _check_admin(wanted: _WantedAdmin) -> tuple[str, str]:
+    """Validates address and password; only when an admin is made, because they may stay set."""
     try:
         email = normalise_email(wanted.email)
     except ValueError as error:

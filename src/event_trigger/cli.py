@@ -1,4 +1,4 @@
-"""The command line: serve, migrate, distribute, look after users, and check the settings."""
+"""The command line: serve, migrate, distribute, manage users, and check settings and events."""
 
 import argparse
 import asyncio
@@ -11,17 +11,17 @@ from pydantic import ValidationError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from event_trigger import __version__
-from event_trigger.audit.recorder import Actor, AuditedSession, acting
+from event_trigger.audit.recorder import Actor, AuditedSession, acting_as
 from event_trigger.auth.email_addresses import normalise_email
 from event_trigger.auth.passwords.hashing import PasswordHasher
 from event_trigger.auth.passwords.policy import check_new_password
 from event_trigger.auth.users import add_user, disable_user, set_password
-from event_trigger.bootstrap import SettingsError, reaching_database, signed
+from event_trigger.bootstrap import SettingsError, command_database, with_signing_secret
 from event_trigger.config import Settings
-from event_trigger.db.citus.distribute import distribute, planned
+from event_trigger.db.citus.distribute import distribute, planned_statements
 from event_trigger.db.embedded.server import EmbeddedPostgresError
 from event_trigger.db.engine import Sessions, create_engine, create_sessions, is_outage
-from event_trigger.db.errors import hint_for, in_words
+from event_trigger.db.errors import describe_error, hint_for
 from event_trigger.db.installation import read_installation
 from event_trigger.db.migrate import current_revision, is_migrated, migrate, newest_revision
 from event_trigger.destinations.lifecycle import rotate_keys
@@ -38,11 +38,11 @@ from event_trigger.vault import Vault
 
 _CONNECTIONS = 2  # a command runs beside the service, perhaps on a small server
 T = TypeVar("T")
-Work = Callable[[AsyncEngine, Sessions], Awaitable[T]]
+DatabaseWork = Callable[[AsyncEngine, Sessions], Awaitable[T]]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs one command; gives 0, or 1 after a word on what went wrong, or 2 for wrong usage."""
+    """Runs one command; returns 0, or 1 after a message on stderr, or 2 for wrong usage."""
     wanted = _parser().parse_args(arguments)
     try:
         settings = Settings()
@@ -60,48 +60,52 @@ def main(arguments: Sequence[str] | None = None) -> int:
         hint = hint_for(error)
         if hint is None and not is_outage(error):
             raise
-        return _fail(
-            f"The database does not answer: {in_words(error)}. {hint or 'Is DATABASE_URL right?'}"
-        )
+        message = f"The database does not answer: {describe_error(error)}."
+        return _fail(f"{message} {hint or 'Is DATABASE_URL right?'}")
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="event-trigger",
-        description="Event Trigger Platform: say when, or who may; every firing is an event.",
+        description="Event Trigger Platform: schedules and calls become events, exactly once.",
     )
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(dest="command", required=True)
-    serve_ = commands.add_parser("serve", help="serve until told to stop")
-    serve_.add_argument("--workers", type=_positive, default=1, help="processes (default 1)")
-    commands.add_parser("migrate", help="bring the database to this version, and end")
+    serve_ = commands.add_parser("serve", help="run the service until it is stopped")
+    serve_.add_argument(
+        "--workers", type=_positive, default=1, help="number of processes (default: 1)"
+    )
+    commands.add_parser("migrate", help="migrate the database to this version")
     distribute_ = commands.add_parser(
-        "distribute", help="spread the tables over a Citus cluster; does only what is left"
+        "distribute", help="distribute the tables over a Citus cluster; can be repeated"
     )
     distribute_.add_argument(
-        "--dry-run", action="store_true", help="print the statements, and change nothing"
+        "--dry-run", action="store_true", help="print the statements without running them"
     )
-    commands.add_parser("check", help="say whether settings and database are as they should be")
+    commands.add_parser("check", help="check the settings and the database")
     commands.add_parser(
         "verify",
         aliases=["audit"],
-        help="account for every planned instant; exit 1 if one has no event and no reason",
+        help="reconcile every planned instant; exit 1 if one has no event and no reason",
     )
     commands.add_parser(
-        "tzdata", help="list what newer zone rules move, or have moved; changes nothing"
+        "tzdata", help="list the triggers that newer time zone rules move or have moved"
     )
     commands.add_parser(
-        "rotate-keys", help="encrypt the secrets of destinations and hooks under the current key"
+        "rotate-keys",
+        help="re-encrypt the secrets of destinations and hooks with the current key",
     )
-    user = commands.add_parser("user", help="look after accounts").add_subparsers(
+    user = commands.add_parser("user", help="manage user accounts").add_subparsers(
         dest="action", required=True
     )
-    add = user.add_parser("add", help="make an account; asks for the password, or reads a line")
+    add = user.add_parser(
+        "add", help="add a user; asks for the password, or reads it from standard input"
+    )
     add.add_argument("email")
-    add.add_argument("--admin", action="store_true", help="an administrator, who sees everything")
+    add.add_argument("--admin", action="store_true", help="make an admin, who sees all users' data")
     for action, help_ in (
-        ("disable", "end an account's logins and keys; its triggers go on"),
-        ("password", "change a password, and end the logins made with the old one"),
+        ("disable", "disable a user and end the logins and keys; the triggers keep firing"),
+        ("password", "change a user's password and end the logins"),
     ):
         user.add_parser(action, help=help_).add_argument("email")
     return parser
@@ -125,9 +129,9 @@ def _run(wanted: argparse.Namespace, settings: Settings) -> int:
         case "check":
             print(_with_database(settings, _check(settings)))
         case "verify" | "audit":
-            found = _with_database(settings, _verify(settings))
-            print(*found.findings, found.summary(), sep="\n")
-            return 0 if found.adds_up else 1
+            verification = _with_database(settings, _verify(settings))
+            print(*verification.findings, verification.summary(), sep="\n")
+            return 0 if verification.adds_up else 1
         case "tzdata":
             _with_database(settings, _list_moves)
         case "rotate-keys":
@@ -137,18 +141,18 @@ def _run(wanted: argparse.Namespace, settings: Settings) -> int:
     return 0
 
 
-def _with_database(settings: Settings, work: Work[T], command: str = "") -> T:
-    """`command` is what the audit log says if it changes something."""
+def _with_database(settings: Settings, work: DatabaseWork[T], command: str = "") -> T:
+    """Runs `work` on the database; the audit log names `command` as the action of its changes."""
 
     async def run(url: str) -> T:
         engine = create_engine(url, connections=_CONNECTIONS)
         try:
-            with acting(Actor(ActorKind.OPERATOR, command=command)):
+            with acting_as(Actor(ActorKind.OPERATOR, command=command)):
                 return await work(engine, create_sessions(engine, AuditedSession))
         finally:
             await engine.dispose()
 
-    with reaching_database(settings) as complete:
+    with command_database(settings) as complete:
         assert complete.database_url is not None
         return asyncio.run(run(complete.database_url.get_secret_value()))
 
@@ -160,7 +164,7 @@ async def _migrate(engine: AsyncEngine, _: Sessions) -> str:
 
 
 async def _dry_run(engine: AsyncEngine, _: Sessions) -> str:
-    statements = await planned(engine)
+    statements = await planned_statements(engine)
     if not statements:
         return "-- Nothing to do: every table is in its place."
     return "\n".join(f"{one};" for one in statements)
@@ -172,11 +176,11 @@ async def _distribute(engine: AsyncEngine, _: Sessions) -> str:
     return "Nothing to do: every table is in its place."
 
 
-def _check(settings: Settings) -> Work[str]:
+def _check(settings: Settings) -> DatabaseWork[str]:
     async def check(engine: AsyncEngine, _: Sessions) -> str:
         if settings.database_url is not None and settings.jwt_secret is None:
             raise SettingsError(
-                "EVENT_TRIGGER_JWT_SECRET is not set; 'serve' will refuse to start."
+                "EVENT_TRIGGER_JWT_SECRET is not set: 'serve' would refuse to start."
             )
         async with engine.connect() as connection:
             current = await connection.run_sync(current_revision)
@@ -185,7 +189,7 @@ def _check(settings: Settings) -> Work[str]:
             server = connection.dialect.server_version_info or ()
         at = f"revision {current}" if current else "no revision yet"
         if not migrated:
-            at += f"; 'serve' or 'migrate' will bring it to {newest_revision()}"
+            at += f"; 'serve' or 'migrate' will migrate it to {newest_revision()}"
         kind = "your own" if settings.database_url is not None else "embedded"
         return (
             f"Settings are valid.\nThe database ({kind}, PostgreSQL {'.'.join(map(str, server))})"
@@ -196,7 +200,7 @@ def _check(settings: Settings) -> Work[str]:
     return check
 
 
-def _verify(settings: Settings) -> Work[Verification]:
+def _verify(settings: Settings) -> DatabaseWork[Verification]:
     async def work(engine: AsyncEngine, sessions: Sessions) -> Verification:
         async with engine.connect() as connection:
             if not await connection.run_sync(is_migrated):
@@ -212,25 +216,26 @@ async def _list_moves(_: AsyncEngine, sessions: Sessions) -> None:
         print(line)
 
 
-def _rotate_keys(settings: Settings) -> Work[str]:
+def _rotate_keys(settings: Settings) -> DatabaseWork[str]:
     async def work(engine: AsyncEngine, sessions: Sessions) -> str:
         await migrate(engine)
-        vault = Vault.of(signed(settings))
-        ours, hooks = await rotate_keys(sessions, vault), await rotate_hook_keys(sessions, vault)
-        done = f"{ours.count} destinations and {hooks.count} hooks were encrypted anew"
-        lost = {"destinations": ours.unreadable, "hooks of triggers": hooks.unreadable}
+        vault = Vault.of(with_signing_secret(settings))
+        destinations = await rotate_keys(sessions, vault)
+        hooks = await rotate_hook_keys(sessions, vault)
+        done = f"{destinations.count} destinations and {hooks.count} hooks were re-encrypted"
+        lost = {"destinations": destinations.unreadable, "hooks of triggers": hooks.unreadable}
         if not any(lost.values()):
-            return f"{done}; all are under the current key."
+            return f"{done}; all have the current key."
         named = [f"{kind} {', '.join(map(str, ids))}" for kind, ids in lost.items() if ids]
         raise SettingsError(
-            f"{done}. Under keys that are not set are {' and '.join(named)}: set the previous key,"
-            " or rotate their secrets over HTTP."
+            f"{done}. The keys of {' and '.join(named)} are not set. Set the previous key, or"
+            " rotate their secrets over HTTP."
         )
 
     return work
 
 
-def _user(wanted: argparse.Namespace) -> Work[str]:
+def _user(wanted: argparse.Namespace) -> DatabaseWork[str]:
     email = normalise_email(wanted.email) if wanted.action == "add" else wanted.email
     password = "" if wanted.action == "disable" else _new_password()
 
@@ -246,12 +251,12 @@ def _user(wanted: argparse.Namespace) -> Work[str]:
             case "password":
                 await set_password(sessions, PasswordHasher(), email=email, password=password)
                 return (
-                    f"{email} has a new password, and all older logins have ended."
+                    f"{email} has a new password; all older logins have ended."
                     " API keys stay: see GET /auth/keys."
                 )
             case _:
                 await disable_user(sessions, email=email)
-                return f"{email} is disabled, and all logins and keys have ended."
+                return f"{email} is disabled; all logins and keys have ended."
 
     return work
 

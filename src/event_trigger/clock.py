@@ -1,4 +1,4 @@
-"""The one place that asks this process for the time; what is due asks the database instead."""
+"""Reads this process's clock, in one place; due times are compared with the database's clock."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime

@@ -1,4 +1,4 @@
-"""Every setting of the service, read once from the environment or `.env`."""
+"""Reads every setting of the service once, from the environment or `.env`."""
 
 import re
 from datetime import timedelta
@@ -13,9 +13,9 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 MINIMUM_SECRET_BYTES = 32  # HS256 wants a key as long as its hash: RFC 7518, section 3.2
 PARTITIONS_PER_KEEP = 48
-FEWEST_CONNECTIONS = 4  # one each for requests, firing, the other jobs, and listening
-MOST_RETRIES = 50
-LONGEST_RETRY = 30 * 86400  # seconds
+MIN_CONNECTIONS = 4  # one each for requests, firing, the other jobs, and listening
+MAX_RETRIES = 50
+LONGEST_RETRY_SECONDS = 30 * 86400  # seconds
 _HOST = re.compile(r"(\*\.)?[a-z0-9_-]+(\.[a-z0-9_-]+)*|\[[0-9a-f:.]+\]", re.ASCII)
 _BASE_URL = re.compile(
     r"https?://([a-z0-9_-]+(\.[a-z0-9_-]+)*|\[[0-9a-f:.]+\])(:[0-9]{1,5})?"
@@ -50,7 +50,7 @@ def _host_name(text: str) -> str:
 
 
 def _base_url(url: str) -> str:
-    """A URL to put paths behind, so without a slash at its end."""
+    """Validates a URL that paths are appended to; returns it without a slash at its end."""
     if not _BASE_URL.fullmatch(url):
         raise ValueError(
             "write the URL that others reach the service at, such as https://events.example.com,"
@@ -71,11 +71,11 @@ SigningSecret = Annotated[SecretStr, AfterValidator(_long_enough)]
 TrustedHost = Annotated[str, AfterValidator(_host_name)]
 BaseUrl = Annotated[str, AfterValidator(_base_url)]
 Rate = Annotated[str, AfterValidator(_readable_rate)]
-RetryDelay = Annotated[float, Field(ge=0, le=LONGEST_RETRY)]
+RetryDelay = Annotated[float, Field(ge=0, le=LONGEST_RETRY_SECONDS)]
 
 
 class ConnectionShares(NamedTuple):
-    """The connections of a process: firing has its own, and one more listens for news."""
+    """A process's connections for each kind of work; one more listens for notifications."""
 
     requests: int
     firing: int
@@ -83,7 +83,7 @@ class ConnectionShares(NamedTuple):
 
 
 class Settings(BaseSettings):
-    """The settings of the contract; durations are ISO 8601 (`PT2H`)."""
+    """Every setting with its default; durations are ISO 8601 (`PT2H`)."""
 
     model_config = SettingsConfigDict(
         env_prefix="EVENT_TRIGGER_",
@@ -101,7 +101,7 @@ class Settings(BaseSettings):
     data_dir: Path = Path(".event-trigger")
     read_database_url: SecretStr | None = None
     listen_database_url: SecretStr | None = None
-    database_connections: int = Field(16, ge=FEWEST_CONNECTIONS)
+    database_connections: int = Field(16, ge=MIN_CONNECTIONS)
 
     jwt_secret: SigningSecret | None = None
     jwt_previous_secret: SigningSecret | None = None
@@ -112,7 +112,7 @@ class Settings(BaseSettings):
     open_registration: bool = False
 
     webhook_allow: Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode] = ()
-    retry_after: Annotated[tuple[RetryDelay, ...], NoDecode, Field(max_length=MOST_RETRIES)] = (
+    retry_after: Annotated[tuple[RetryDelay, ...], NoDecode, Field(max_length=MAX_RETRIES)] = (
         5,
         5 * 60,
         30 * 60,
@@ -152,22 +152,22 @@ class Settings(BaseSettings):
 
     @property
     def connections_for(self) -> ConnectionShares:
-        """How the process's connections are divided; the largest part is for requests."""
+        """Divides `database_connections` by kind of work; requests get most of them."""
         firing = min(3, max(1, self.database_connections // 5))
         jobs = min(2, max(1, self.database_connections // 6))
         return ConnectionShares(self.database_connections - firing - jobs - 1, firing, jobs)
 
     @property
     def partition_width(self) -> timedelta:
-        """How much time one partition of the events covers."""
+        """The time that one partition of the events covers."""
         return self.keep_for / PARTITIONS_PER_KEEP
 
     @property
     def sweep_every(self) -> timedelta:
-        """How often retention runs: often enough that partitions are always made ahead."""
+        """The interval of retention, short enough that partitions are always made ahead."""
         return min(self.retention_interval, self.keep_for / 8)
 
     @property
     def partitions_ahead(self) -> timedelta:
-        """How far ahead partitions exist, so that several failing sweeps cost no firing."""
+        """The time for which partitions are made ahead; it outlasts several failing sweeps."""
         return max(8 * self.partition_width, 4 * self.sweep_every)

@@ -1,4 +1,4 @@
-"""What the AsyncIOScheduler runs: it is a clock and nothing more; PostgreSQL has the plan."""
+"""Runs a process's recurring jobs; APScheduler is only the clock, the plan is in PostgreSQL."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
@@ -11,18 +11,18 @@ from sqlalchemy import URL
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from event_trigger.audit.repository import AuditLog
-from event_trigger.auth.logins.throttle import Failures
+from event_trigger.auth.logins.throttle import FailureCounts
 from event_trigger.auth.repository import Logins
 from event_trigger.clock import utc_now
 from event_trigger.config import Settings
 from event_trigger.db.clock import database_now
 from event_trigger.db.engine import Sessions, asyncpg_url
-from event_trigger.db.errors import FailureLog, kind_of
+from event_trigger.db.errors import FailureLog, public_reason
 from event_trigger.db.notify import (
     DELIVERIES_CHANGED,
+    LISTEN_URL_SETTING,
     SCHEDULE_CHANGED,
-    URL_SETTING,
-    Heard,
+    OnNotification,
     listen,
 )
 from event_trigger.db.stuck_backends import end_stuck_backends
@@ -39,19 +39,19 @@ from event_trigger.vault import Vault
 
 log = structlog.get_logger()
 
-RETRY_AFTER = 1.0
-STALLED_EVERY = 2.0
-FOLLOW_EVERY = 1.0  # seconds: so long may a replica go by older zone rules than another
-BACKLOG_EVERY = 2.0
-SILENT_FOR = 10.0  # seconds without a beat after which a process is not ready
-MISSED_RUNS = 3  # intervals without a success after which a failing job makes it unready
-ENDLESS_AFTER = 600.0  # seconds after which a run that does not end does so too
-DRAIN_FOR = 10.0
+RETRY_AFTER_SECONDS = 1.0
+END_STUCK_EVERY_SECONDS = 2.0
+FOLLOW_ZONE_RULES_EVERY_SECONDS = 1.0  # replicas may differ in zone rules for so long
+COUNT_BACKLOG_EVERY_SECONDS = 2.0
+SILENT_AFTER_SECONDS = 10.0  # without a dispatch, the process is not ready
+OVERDUE_INTERVALS = 3  # a failing job makes it unready after so many intervals
+ENDLESS_AFTER_SECONDS = 600.0  # and a run that does not end after so many seconds
+DRAIN_SECONDS = 10.0
 AUDIT_KEPT_FOR = timedelta(days=90)
 
 
 class Jobs:
-    """The recurring work of one process; every replica runs all of it, none needs to lead."""
+    """Runs all recurring jobs of one process; every replica runs them, and there is no leader."""
 
     def __init__(
         self,
@@ -62,11 +62,11 @@ class Jobs:
         firing: Sessions,
         sender: Sender,
         vault: Vault,
-        heard: Mapping[str, Heard],
+        on_notification: Mapping[str, OnNotification],
     ) -> None:
-        """`firing` has connections of its own, so that no other job keeps what is due waiting.
+        """`firing` has separate connections, so that no other job delays due triggers.
 
-        `heard` says who else wants to know of which notifications.
+        `on_notification` are further callbacks by channel.
         """
         self._engine = engine
         self._firing = firing
@@ -74,7 +74,7 @@ class Jobs:
         self._settings = settings
         self._running: dict[str, asyncio.Task[object]] = {}
         self._woken: set[str] = set()
-        self._others = heard
+        self._on_notification = on_notification
         self._worker = DeliveryWorker(
             sessions,
             sender,
@@ -85,7 +85,7 @@ class Jobs:
         )
         self._zone_rules = ZoneRulesFollower(engine, keep_for=settings.keep_for)
         self._backlog = BacklogCount(sessions, most_bytes=settings.max_backlog_bytes)
-        self._beat_at: float | None = None
+        self._dispatched_at: float | None = None
         self._every: dict[str, float] = {}
         self._ran_at: dict[str, float] = {}
         self._began_at: dict[str, float] = {}
@@ -95,8 +95,8 @@ class Jobs:
         self._listen_url = _listen_url(settings)
         self._scheduler = AsyncIOScheduler(
             timezone=UTC,
-            # it counts a run that has just ended as running, and would skip the next one for it:
-            # that there is one at a time is for `_run` to see to
+            # APScheduler counts a run that has just ended as running, and would skip the next one;
+            # `_run` itself ensures that a job runs once at a time
             job_defaults={"misfire_grace_time": None, "coalesce": True, "max_instances": 9},
         )
 
@@ -107,17 +107,25 @@ class Jobs:
         self._add(
             "retain_deliveries", self._retain_deliveries, every=self._settings.retention_interval
         )
-        self._add("zone_rules", self._zone_rules.follow, every=timedelta(seconds=FOLLOW_EVERY))
-        self._add("end_stalled", self._end_stalled, every=timedelta(seconds=STALLED_EVERY))
-        self._add("count_backlog", self._count_backlog, every=timedelta(seconds=BACKLOG_EVERY))
+        self._add(
+            "zone_rules",
+            self._zone_rules.follow,
+            every=timedelta(seconds=FOLLOW_ZONE_RULES_EVERY_SECONDS),
+        )
+        self._add("end_stalled", self._end_stuck, every=timedelta(seconds=END_STUCK_EVERY_SECONDS))
+        self._add(
+            "count_backlog",
+            self._count_backlog,
+            every=timedelta(seconds=COUNT_BACKLOG_EVERY_SECONDS),
+        )
         self._scheduler.start()
         self._watchers = [
-            asyncio.create_task(listen(self._engine, self._heard(), self._listen_url)),
-            asyncio.create_task(self._wake_what_oversleeps()),
+            asyncio.create_task(listen(self._engine, self._callbacks(), self._listen_url)),
+            asyncio.create_task(self._wake_late_jobs()),
         ]
 
     async def stop(self) -> None:
-        """Starts nothing more, lets what runs end, and only then shuts the scheduler down."""
+        """Starts no more runs, waits for running ones, and then shuts the scheduler down."""
         if not self._watchers:
             return  # it was never started
         self._scheduler.pause()
@@ -125,37 +133,40 @@ class Jobs:
             watcher.cancel()
         await asyncio.wait(self._watchers)
         if self._running:
-            await asyncio.wait(self._running.values(), timeout=DRAIN_FOR)
-        await self._worker.drain(DRAIN_FOR)
+            await asyncio.wait(self._running.values(), timeout=DRAIN_SECONDS)
+        await self._worker.drain(DRAIN_SECONDS)
         self._scheduler.shutdown(wait=False)
 
-    async def silence(self) -> str | None:
-        """Why the scheduler is not trusted, if its last successful dispatch is too long ago."""
-        if self._beat_at is None:
+    async def dispatch_problem(self) -> str | None:
+        """Returns a reason for `/readyz` if the last successful dispatch was over 10 s ago."""
+        if self._dispatched_at is None:
             return "the scheduler has not run yet"
-        seconds = asyncio.get_running_loop().time() - self._beat_at
-        if seconds <= SILENT_FOR:
+        seconds = asyncio.get_running_loop().time() - self._dispatched_at
+        if seconds <= SILENT_AFTER_SECONDS:
             return None
-        return f"the scheduler's last beat was {seconds:.0f} s ago{self._why('dispatch')}"
+        return f"the scheduler's last beat was {seconds:.0f} s ago{self._error_of('dispatch')}"
 
-    async def overdue(self) -> str | None:
-        """Which jobs have not succeeded for three of their intervals, or do not end."""
+    async def overdue_jobs(self) -> str | None:
+        """Names the jobs that have failed for three of their intervals, or do not end."""
         now = asyncio.get_running_loop().time()
-        found = [self._overdue(name, now) for name in self._every if name != "dispatch"]
-        return "; ".join(one for one in found if one is not None) or None
+        problems = [self._job_problem(name, now) for name in self._every if name != "dispatch"]
+        return "; ".join(one for one in problems if one is not None) or None
 
-    def _overdue(self, name: str, now: float) -> str | None:
+    def _job_problem(self, name: str, now: float) -> str | None:
         if self._failures.last(name) is not None:
             seconds = now - self._succeeded_at[name]
-            if seconds > max(SILENT_FOR, MISSED_RUNS * self._every[name]):
-                return f"the job {name} last succeeded {seconds:.0f} s ago{self._why(name)}"
-        elif name in self._running and (seconds := now - self._began_at[name]) > ENDLESS_AFTER:
+            if seconds > max(SILENT_AFTER_SECONDS, OVERDUE_INTERVALS * self._every[name]):
+                return f"the job {name} last succeeded {seconds:.0f} s ago{self._error_of(name)}"
+        elif (
+            name in self._running
+            and (seconds := now - self._began_at[name]) > ENDLESS_AFTER_SECONDS
+        ):
             return f"the job {name} has been running for {seconds:.0f} s"
         return None
 
-    def _why(self, name: str) -> str:
+    def _error_of(self, name: str) -> str:
         error = self._failures.last(name)
-        return "" if error is None else f" ({kind_of(error)})"
+        return "" if error is None else f" ({public_reason(error)})"
 
     def _add(
         self, name: str, work: Callable[[], Awaitable[float | None]], every: timedelta
@@ -170,7 +181,7 @@ class Jobs:
         self._succeeded_at[name] = asyncio.get_running_loop().time()
 
     async def _run(self, name: str, work: Callable[[], Awaitable[float | None]]) -> None:
-        """Runs one job; a failure is logged and tried again soon, and never ends the ticking."""
+        """Runs one job unless it is running; logs a failure, and runs it again after a second."""
         if name in self._running:
             self._woken.add(name)
             return
@@ -183,7 +194,7 @@ class Jobs:
             wait = await work()
         except Exception as error:
             self._failures.failed(name, error, job=name)
-            wait = RETRY_AFTER
+            wait = RETRY_AFTER_SECONDS
         else:
             self._failures.succeeded(name)
             self._succeeded_at[name] = clock()
@@ -194,13 +205,13 @@ class Jobs:
             self._run_in(name, 0 if name in self._woken else wait)
 
     async def _dispatch(self) -> float:
-        return await fire_due(self._firing, self._beat)
+        return await fire_due(self._firing, self._note_dispatch)
 
     async def _deliver(self) -> float:
         return await self._worker.deliver_due()
 
-    def _beat(self) -> None:
-        self._beat_at = asyncio.get_running_loop().time()
+    def _note_dispatch(self) -> None:
+        self._dispatched_at = asyncio.get_running_loop().time()
 
     async def _retain(self) -> None:
         await sweep(self._sessions, self._settings)
@@ -210,23 +221,23 @@ class Jobs:
         await purge_answers(self._sessions, now - ANSWERS_KEPT_FOR)
         async with self._sessions.begin() as session:
             await Logins(session).purge_expired()
-            await Failures(session).purge()
+            await FailureCounts(session).purge()
         async with self._sessions.begin() as session:
             await AuditLog(session).purge_older_than(now - AUDIT_KEPT_FOR)
 
     async def _retain_deliveries(self) -> None:
-        """Apart from the log's retention, which makes partitions and must not wait for this."""
+        """Runs apart from `_retain`, which makes partitions and must not wait for this."""
         await retain_deliveries(self._sessions, self._settings.keep_for)
 
     async def _count_backlog(self) -> None:
         await self._backlog.update()
 
-    async def _end_stalled(self) -> None:
+    async def _end_stuck(self) -> None:
         async with self._sessions.begin() as session:
             await end_stuck_backends(session)
 
-    async def _wake_what_oversleeps(self) -> None:
-        """APScheduler goes by the wall clock: set back, it would sleep for as long as that."""
+    async def _wake_late_jobs(self) -> None:
+        """Runs jobs that APScheduler delays because this machine's clock was set back."""
         loop = asyncio.get_running_loop()
         while True:
             await asyncio.sleep(LONGEST_WAIT)
@@ -234,15 +245,15 @@ class Jobs:
                 if name not in self._running and loop.time() - ran_at > 2 * self._every[name]:
                     self._run_in(name, 0)
 
-    def _heard(self) -> dict[str, Heard]:
+    def _callbacks(self) -> dict[str, OnNotification]:
         return {
             SCHEDULE_CHANGED: lambda _: self._wake("dispatch"),
             DELIVERIES_CHANGED: lambda _: self._wake("deliver"),
-            **self._others,
+            **self._on_notification,
         }
 
     def _wake(self, name: str) -> None:
-        """Runs a job now, or once more if it is running and may have looked too early."""
+        """Runs a job now; one that is running runs once more, as it may have read too early."""
         self._woken.add(name)
         if name not in self._running:
             self._run_in(name, 0)
@@ -254,4 +265,6 @@ class Jobs:
 
 def _listen_url(settings: Settings) -> URL | None:
     given = settings.listen_database_url
-    return None if given is None else asyncpg_url(given.get_secret_value(), setting=URL_SETTING)
+    return (
+        None if given is None else asyncpg_url(given.get_secret_value(), setting=LISTEN_URL_SETTING)
+    )

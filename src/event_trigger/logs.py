@@ -1,4 +1,4 @@
-"""Structured logs: one line an occurrence, readable on a terminal, JSON elsewhere, no secrets."""
+"""Configures structured logs: one line per event, readable on a terminal, JSON elsewhere."""
 
 import logging
 import sys
@@ -15,9 +15,9 @@ _LEVELS = {level: getattr(logging, level.name) for level in LogLevel}
 
 
 def configure_logs(log_format: LogFormat | None, level: LogLevel) -> None:
-    """Sends structlog's and the libraries' records to stderr in one format.
+    """Sends the records of structlog and of libraries to stderr in one format.
 
-    Exceptions are rendered without local variables, which may hold secrets.
+    Tracebacks are rendered without local variables, which may hold secrets.
     """
     chosen = log_format or (LogFormat.CONSOLE if sys.stderr.isatty() else LogFormat.JSON)
     shared: list[structlog.typing.Processor] = [
@@ -51,36 +51,39 @@ def configure_logs(log_format: LogFormat | None, level: LogLevel) -> None:
 
 def _renderers(log_format: LogFormat) -> list[structlog.typing.Processor]:
     if log_format is LogFormat.CONSOLE:
-        return [_escaped, structlog.dev.ConsoleRenderer(exception_formatter=_indented_traceback)]
+        return [
+            _escape_event,
+            structlog.dev.ConsoleRenderer(exception_formatter=_indented_traceback),
+        ]
     return [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
 
 
-def _escaped(
+def _escape_event(
     _logger: WrappedLogger, _method: str, event: structlog.typing.EventDict
 ) -> structlog.typing.EventDict:
-    """Escapes what a stranger could write to move the cursor, hide text or begin a line.
+    """Escapes control characters, with which a request could move the cursor or forge a line.
 
-    JSON is ASCII without control characters by itself.
+    JSON needs no such step: it is written in ASCII without control characters.
     """
-    said = _visible(str(event.pop("event", "")))
-    shown = {_visible(name): _shown(value) for name, value in event.items()}
-    return {**shown, "event": said}
+    name = _escape_text(str(event.pop("event", "")))
+    fields = {_escape_text(name): _escape_value(value) for name, value in event.items()}
+    return {**fields, "event": name}
 
 
-def _shown(value: object) -> object:
-    """What the renderer draws by its `repr`, which escapes, it is given as something to draw."""
-    return _Drawn(value) if isinstance(value, str) and not value.isprintable() else value
+def _escape_value(value: object) -> object:
+    """Wraps an unprintable text, because the renderer prints other objects by `repr`."""
+    return _Escaped(value) if isinstance(value, str) and not value.isprintable() else value
 
 
 @dataclass(frozen=True, slots=True)
-class _Drawn:
+class _Escaped:
     text: str
 
     def __repr__(self) -> str:
         return repr(self.text)
 
 
-def _visible(text: str) -> str:
+def _escape_text(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(
@@ -89,8 +92,8 @@ def _visible(text: str) -> str:
 
 
 def _indented_traceback(out: TextIO, exc_info: structlog.typing.ExcInfo) -> None:
-    """Draws a plain traceback of which no line can be taken for a line of the log."""
-    drawn = StringIO()
-    structlog.dev.plain_traceback(drawn, exc_info)
-    lines = drawn.getvalue().split("\n")
-    out.write("\n".join(f"    {_visible(line)}" for line in lines))
+    """Writes an indented traceback, so that none of its lines looks like a line of the log."""
+    traceback = StringIO()
+    structlog.dev.plain_traceback(traceback, exc_info)
+    lines = traceback.getvalue().split("\n")
+    out.write("\n".join(f"    {_escape_text(line)}" for line in lines))

@@ -1,4 +1,4 @@
-"""Runs the server, in one process or several, and ends it in good order."""
+"""Runs the HTTP server in one or several processes, and shuts it down cleanly."""
 
 import asyncio
 import gc
@@ -25,37 +25,36 @@ from event_trigger.bootstrap import (
     SettingsError,
     check_urls,
     prepare,
-    signed,
-    with_database,
+    service_database,
+    with_signing_secret,
 )
 from event_trigger.config import Settings
 from event_trigger.web.http_protocol import HttpProtocol
 from event_trigger.workers import WorkerSupervisor
 
-_ASK_EVERY = 0.2  # seconds between questions whether a worker is ready
-GRACE = 10  # seconds that open requests have when the service is told to stop
+_READY_POLL_SECONDS = 0.2
+SHUTDOWN_GRACE_SECONDS = 10  # for open requests
 
 
 def serve(settings: Settings, *, workers: int) -> None:
-    """Serves until it is told to stop, from before its database is there.
+    """Serves until a signal stops it; it listens already while it waits for its database.
 
-    Raises SettingsError or ValueError before it starts anything in vain, CannotStart when the
-    database refuses it for good, and EmbeddedPostgresError at the end if an embedded PostgreSQL
-    ended before, and could not be started again.
+    Raises SettingsError or ValueError before anything is started, CannotStart if the database
+    refuses it for good, and EmbeddedPostgresError if the embedded PostgreSQL cannot be restarted.
     """
     check_urls(settings)
     embedded = settings.database_url is None
-    signal.signal(signal.SIGTERM, _end_in_good_order)
+    signal.signal(signal.SIGTERM, _exit_on_sigterm)
     with (
-        _bound(settings) as listener,
-        with_database(signed(settings), gave_up=_tell_to_end) as complete,
+        _bind_port(settings) as listener,
+        service_database(with_signing_secret(settings), on_give_up=_send_sigterm) as complete,
     ):
         port = listener.getsockname()[1]
         bound = complete.model_copy(update={"port": port})
-        start = _Start(bound, embedded=embedded)
+        start = _StartProgress(bound, embedded=embedded)
         try:
             if workers == 1:
-                _Server(create_app(bound, host=start), bound, start).run([listener])
+                _Server(create_app(bound, callbacks=start), bound, start).run([listener])
             else:
                 _run_workers(bound, workers, listener, start)
         except SystemExit:
@@ -65,17 +64,17 @@ def serve(settings: Settings, *, workers: int) -> None:
             raise start.failure
 
 
-def _end_in_good_order(*_: object) -> None:
-    raise SystemExit(0)  # through every `finally`: the embedded PostgreSQL shuts down
+def _exit_on_sigterm(*_: object) -> None:
+    raise SystemExit(0)  # runs every `finally`, so that the embedded PostgreSQL shuts down
 
 
-def _tell_to_end() -> None:
+def _send_sigterm() -> None:
     os.kill(os.getpid(), signal.SIGTERM)
 
 
 @contextmanager
-def _bound(settings: Settings) -> Iterator[socket]:
-    """Takes the port before anything is made, so that no password is made and never shown."""
+def _bind_port(settings: Settings) -> Iterator[socket]:
+    """Binds the port first: if it is taken, no admin is made whose password is never shown."""
     with socket(AF_INET6 if ":" in settings.host else AF_INET) as listener:
         listener.setsockopt(SOL_SOCKET, SO_REUSEADDR, 1)
         try:
@@ -88,35 +87,35 @@ def _bound(settings: Settings) -> Iterator[socket]:
         yield listener
 
 
-class _Start(FirstStart):
-    """Says what to do next when both the service is ready and its server answers."""
+class _StartProgress(FirstStart):
+    """Prints the welcome text once the database is prepared and the server answers."""
 
     def __init__(self, settings: Settings, *, embedded: bool) -> None:
         super().__init__(settings, embedded=embedded)
-        self.over = threading.Event()
+        self.has_failed = threading.Event()
         self._settings = settings
-        self._waits_for = {"database", "server"}
+        self._missing = {"database", "server"}
 
     def ready(self) -> None:
-        self._has_come("database")
+        self._note("database")
 
     def server_answers(self) -> None:
-        self._has_come("server")
+        self._note("server")
 
     def failed(self, error: Exception) -> None:
         super().failed(error)
-        self.over.set()
+        self.has_failed.set()
 
-    def _has_come(self, part: str) -> None:
-        self._waits_for.discard(part)
-        if not self._waits_for and self.accounts is not None:
+    def _note(self, part: str) -> None:
+        self._missing.discard(part)
+        if not self._missing and self.accounts is not None:
             print(welcome(self._settings, self.accounts), flush=True)
 
 
 class _Server(uvicorn.Server):
-    """A server that ends when its start has failed, and ends its streams when told to."""
+    """A uvicorn server that ends when the start has failed, and ends its streams at a signal."""
 
-    def __init__(self, app: FastAPI, settings: Settings, start: _Start) -> None:
+    def __init__(self, app: FastAPI, settings: Settings, start: _StartProgress) -> None:
         super().__init__(uvicorn.Config(app, **_options(settings)))
         self._app = app
         self._start = start
@@ -128,29 +127,31 @@ class _Server(uvicorn.Server):
     async def startup(self, sockets: list[socket] | None = None) -> None:
         await super().startup(sockets)
         if self.started:
-            _keep_for_good()
+            _freeze_objects()
             self._start.server_answers()
 
     async def on_tick(self, counter: int) -> bool:
-        return self._start.over.is_set() or await super().on_tick(counter)
+        return self._start.has_failed.is_set() or await super().on_tick(counter)
 
 
-def _prepare(settings: Settings, start: _Start, all_served: threading.Event) -> None:
-    """Prepares the database beside the workers, and says so when they serve and one is ready."""
+def _prepare_in_thread(
+    settings: Settings, start: _StartProgress, all_served: threading.Event
+) -> None:
+    """Prepares the database beside the workers, and reports the start once a worker is ready."""
     try:
         asyncio.run(prepare(settings, start))
     except Exception:
-        _tell_to_end()  # `serve` says why
+        _send_sigterm()  # `serve` raises the failure
         return
     all_served.wait()
     while not _is_ready(settings):
-        time.sleep(_ASK_EVERY)
+        time.sleep(_READY_POLL_SECONDS)
     start.server_answers()
 
 
 def _is_ready(settings: Settings) -> bool:
-    asked = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.host, settings.host)  # noqa: S104
-    connection = HTTPConnection(asked, settings.port, timeout=5)
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.host, settings.host)  # noqa: S104
+    connection = HTTPConnection(host, settings.port, timeout=5)
     try:
         connection.request("GET", "/readyz")
         return connection.getresponse().status == HTTPStatus.OK
@@ -160,7 +161,7 @@ def _is_ready(settings: Settings) -> bool:
         connection.close()
 
 
-def _run_workers(settings: Settings, workers: int, listener: socket, start: _Start) -> None:
+def _run_workers(settings: Settings, workers: int, listener: socket, start: _StartProgress) -> None:
     assert settings.database_url is not None
     assert settings.jwt_secret is not None
     os.environ["DATABASE_URL"] = settings.database_url.get_secret_value()
@@ -169,40 +170,42 @@ def _run_workers(settings: Settings, workers: int, listener: socket, start: _Sta
         "event_trigger.server:worker_app", factory=True, workers=workers, **_options(settings)
     )
     all_served = threading.Event()
-    threading.Thread(target=_prepare, args=(settings, start, all_served), daemon=True).start()
+    threading.Thread(
+        target=_prepare_in_thread, args=(settings, start, all_served), daemon=True
+    ).start()
     WorkerSupervisor(config, listener, count=workers, all_served=all_served).run()
 
 
 def worker_app() -> FastAPI:
-    """What each process of `serve --workers` runs; it ends when the first process is gone."""
-    if (parent := parent_process()) is not None:  # which may have ended while this one imported
-        threading.Thread(target=_end_with, args=(parent.pid,), daemon=True).start()
+    """Makes the application of one `serve --workers` process, which ends with the first process."""
+    if (parent := parent_process()) is not None:
+        threading.Thread(target=_end_with_parent, args=(parent.pid,), daemon=True).start()
     app = app_from_environment()
-    _keep_for_good()
+    _freeze_objects()
     for number in (signal.SIGTERM, signal.SIGINT):
-        _also_end_streams(number, app)
+        _end_streams_on(number, app)
     return app
 
 
-def _keep_for_good() -> None:
-    """What is there now is never garbage: looking through it holds up all callers for 0.1 s."""
+def _freeze_objects() -> None:
+    """Exempts all present objects from garbage collection, which would pause callers for 0.1 s."""
     gc.collect()
     gc.freeze()
 
 
-def _also_end_streams(number: signal.Signals, app: FastAPI) -> None:
-    """Comes before what uvicorn does, which would wait for open streams to end by themselves."""
-    before = signal.getsignal(number)
+def _end_streams_on(number: signal.Signals, app: FastAPI) -> None:
+    """Ends streams before uvicorn's own handler, which would wait until they end by themselves."""
+    next_handler = signal.getsignal(number)
 
     def handle(received: int, frame: FrameType | None) -> None:
         end_streams(app)
-        if callable(before):
-            before(received, frame)
+        if callable(next_handler):
+            next_handler(received, frame)
 
     signal.signal(number, handle)
 
 
-def _end_with(parent: int | None) -> None:
+def _end_with_parent(parent: int | None) -> None:
     while os.getppid() == parent:
         time.sleep(0.5)
     os.kill(os.getpid(), signal.SIGTERM)
@@ -216,5 +219,5 @@ def _options(settings: Settings) -> dict[str, Any]:
         "log_config": None,
         "access_log": False,
         "server_header": False,
-        "timeout_graceful_shutdown": GRACE,
+        "timeout_graceful_shutdown": SHUTDOWN_GRACE_SECONDS,
     }

@@ -1,4 +1,4 @@
-"""Makes secrets, and keeps them unreadable at rest: AES-256-GCM, under keys from the settings."""
+"""Encrypts secrets at rest with AES-256-GCM, under keys from the settings."""
 
 import base64
 import hashlib
@@ -19,26 +19,26 @@ _PURPOSE = b"event-trigger/vault"
 
 
 def new_secret() -> str:
-    """What Standard Webhooks signs with."""
+    """Makes a signing secret for Standard Webhooks."""
     return "whsec_" + base64.b64encode(os.urandom(_SECRET_BYTES)).decode()
 
 
 class SealBroken(Unavailable):
-    """What was sealed cannot be read: by another key, for another owner, or changed since."""
+    """A secret cannot be decrypted: its key is not set, its owner is another, or it was changed."""
 
     slug, title = "secret-unreadable", "A secret cannot be read"
 
 
 @dataclass(frozen=True, slots=True)
 class Sealed:
-    """Ciphertext, and the name of the key that it is under."""
+    """Ciphertext, and the id of its key."""
 
     key_id: str
     data: bytes
 
 
 class Vault:
-    """Seals under the first of its keys, and opens what any of them has sealed."""
+    """Encrypts with the first of its keys, and decrypts with any of them."""
 
     def __init__(self, *secrets: str) -> None:
         keys = [_derived(secret) for secret in secrets]
@@ -47,7 +47,7 @@ class Vault:
 
     @classmethod
     def of(cls, settings: Settings) -> "Vault":
-        """A key of its own if one is set, else one made from the signing secret."""
+        """Uses the encryption keys, and then keys that are derived from the signing secrets."""
         candidates = (
             settings.encryption_key,
             settings.encryption_previous_key,
@@ -62,15 +62,19 @@ class Vault:
         return Sealed(self.current, nonce + sealed)
 
     def open(self, sealed: Sealed, *, owner_id: int) -> bytes:
-        """Raises SealBroken unless it was sealed for this owner, under a key that is known."""
+        """Decrypts a secret; raises SealBroken if the key is unknown or the owner differs."""
         key = self._keys.get(sealed.key_id)
         if key is None:
-            raise SealBroken(f"A secret is under the key {sealed.key_id}, which is not set.")
+            raise SealBroken(
+                f"A secret is encrypted with the key {sealed.key_id}, which is not set."
+            )
         nonce, data = sealed.data[:_NONCE_BYTES], sealed.data[_NONCE_BYTES:]
         try:
             return key.decrypt(nonce, data, _bound_to(owner_id))
         except (InvalidTag, ValueError):
-            raise SealBroken(f"A secret under the key {sealed.key_id} is not as it was.") from None
+            raise SealBroken(
+                f"A secret with the key {sealed.key_id} was changed after encryption."
+            ) from None
 
 
 def _derived(secret: str) -> bytes:

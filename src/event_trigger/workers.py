@@ -1,7 +1,7 @@
-"""Several processes serve one listener, and one that ends or falls silent is replaced.
+"""Runs several processes on one listening socket, and replaces one that ends or hangs.
 
-uvicorn has a supervisor too. It waits for each answer of each worker, kills those that are silent
-for five seconds, also while they are still importing, and does nothing else until then.
+uvicorn's own supervisor is not used: it blocks on each worker's answer, and kills a worker that
+does not answer within five seconds, even while that is still importing.
 """
 
 import pickle
@@ -21,23 +21,23 @@ from event_trigger.db.embedded.supervisor import exit_status
 
 log = structlog.get_logger()
 
-LOOK_EVERY = 0.5  # seconds
-# looks in a row at which a worker has not answered, after which it is replaced; looks, and not
-# seconds, so that a machine that slept for a minute does not lose all of its workers
-SILENT_LOOKS, SILENT_LOOKS_AT_START = 40, 600
-END_WITHIN = 40.0  # seconds that a worker has to end in good order
-LONGEST_PAUSE = 30.0  # seconds before a worker that cannot start is tried again
+CHECK_WORKERS_EVERY_SECONDS = 0.5
+# unanswered checks in a row after which a worker is replaced; not seconds, so that a machine that
+# was suspended for a minute does not replace all its workers
+MAX_UNANSWERED_CHECKS, MAX_UNANSWERED_CHECKS_AT_START = 40, 600
+END_WITHIN_SECONDS = 40.0  # then a worker is killed
+LONGEST_RESTART_PAUSE_SECONDS = 30.0  # before a worker that cannot start is started again
 
 
 class WorkerProcess(Process):
-    """A process that serves, and its last word; it is asked, and never waited for."""
+    """A worker process and its health; pings are sent to it without waiting for the answer."""
 
     def __init__(self, config: Config, listener: socket) -> None:
         super().__init__(config, [listener])
         self.is_serving = False
-        self._late_from = float("inf")
+        self._kill_after = float("inf")
         self._unanswered = 0
-        self._is_asked = False
+        self._is_pinged = False
 
     @property
     def is_over(self) -> bool:
@@ -45,38 +45,40 @@ class WorkerProcess(Process):
 
     @property
     def is_hung(self) -> bool:
-        return self._unanswered > (SILENT_LOOKS if self.is_serving else SILENT_LOOKS_AT_START)
+        return self._unanswered > (
+            MAX_UNANSWERED_CHECKS if self.is_serving else MAX_UNANSWERED_CHECKS_AT_START
+        )
 
-    def look(self) -> None:
-        """Takes the answer to the question before, if there is one by now, and asks again."""
+    def check(self) -> None:
+        """Reads the answer to the last ping, if it has arrived, and then sends another one."""
         try:
-            if self._is_asked and not self.parent_conn.poll():
+            if self._is_pinged and not self.parent_conn.poll():
                 self._unanswered += 1
                 return
-            if self._is_asked:
+            if self._is_pinged:
                 self.is_serving = self.parent_conn.recv() or self.is_serving
             self.parent_conn.send(b"ping")
         except (OSError, EOFError, pickle.UnpicklingError):
             self._unanswered += 1
         else:
-            self._is_asked, self._unanswered = True, 0
+            self._is_pinged, self._unanswered = True, 0
 
     def tell_to_end(self) -> None:
-        self._late_from = time.monotonic() + END_WITHIN
+        self._kill_after = time.monotonic() + END_WITHIN_SECONDS
         self.terminate()
 
     def end_if_late(self) -> None:
-        if time.monotonic() > self._late_from:
-            self.end_at_once()
+        if time.monotonic() > self._kill_after:
+            self.kill()
 
-    def end_at_once(self) -> None:
+    def kill(self) -> None:
         self.process.kill()
         self._unanswered = 0
 
 
 @dataclass
 class WorkerSlot:
-    """Where one worker belongs, and a successor while the workers are being restarted."""
+    """The place of one worker, and of its successor during a rolling restart."""
 
     worker: WorkerProcess | None = None
     successor: WorkerProcess | None = None
@@ -84,13 +86,13 @@ class WorkerSlot:
     empty_until: float = 0.0
 
     def count_failed_start(self) -> None:
-        pause = min(2.0**self.failed_starts, LONGEST_PAUSE)
+        pause = min(2.0**self.failed_starts, LONGEST_RESTART_PAUSE_SECONDS)
         self.failed_starts += 1
         self.empty_until = time.monotonic() + pause
 
 
 class WorkerSupervisor:
-    """The first process of `serve --workers`: it serves nobody, and keeps those who do."""
+    """Starts, checks and replaces the workers, in the first process of `serve --workers`."""
 
     def __init__(
         self, config: Config, listener: socket, *, count: int, all_served: threading.Event
@@ -99,7 +101,7 @@ class WorkerSupervisor:
         self._config = config
         self._listener = listener
         self._all_served = all_served
-        self._places = [WorkerSlot() for _ in range(count)]
+        self._slots = [WorkerSlot() for _ in range(count)]
         self._to_restart: list[WorkerSlot] = []
         self._leaving: list[WorkerProcess] = []
         self._signals: list[int] = []
@@ -107,70 +109,70 @@ class WorkerSupervisor:
         self._cannot_start = False
 
     def run(self) -> None:
-        """Keeps the workers until told to end, by SIGINT or SIGTERM, and then ends them.
+        """Keeps the workers running until SIGINT or SIGTERM, and then ends them.
 
-        SIGHUP replaces all, one after another, each when its successor serves; SIGTTIN and
-        SIGTTOU make it one more or one less. Raises SystemExit if the first ones cannot start.
+        SIGHUP replaces them one after another, each when its successor serves. SIGTTIN adds a
+        worker, SIGTTOU removes one. Raises SystemExit if the first workers cannot start.
         """
-        obeyed = {
+        handlers = {
             signal.SIGINT: self._end,
             signal.SIGTERM: self._end,
             signal.SIGHUP: self._restart,
             signal.SIGTTIN: self._add,
             signal.SIGTTOU: self._remove,
         }
-        for number in obeyed:
+        for number in handlers:
             signal.signal(number, lambda received, _: self._signals.append(received))
         while not self._is_ending:
-            for place in self._places:
-                self._look_at(place)
-            self._go_on_restarting()
-            self._see_off()
-            self._note_service()
-            wait([worker.process.sentinel for worker in self._all()], LOOK_EVERY)
+            for slot in self._slots:
+                self._check(slot)
+            self._continue_restart()
+            self._reap()
+            self._note_all_served()
+            wait([worker.process.sentinel for worker in self._all()], CHECK_WORKERS_EVERY_SECONDS)
             while self._signals:
-                obeyed[signal.Signals(self._signals.pop(0))]()
+                handlers[signal.Signals(self._signals.pop(0))]()
         self._end_all()
         if self._cannot_start:
             raise SystemExit(STARTUP_FAILURE)
 
     def _all(self) -> list[WorkerProcess]:
-        kept = [one for place in self._places for one in (place.worker, place.successor)]
+        kept = [one for slot in self._slots for one in (slot.worker, slot.successor)]
         return [worker for worker in (*kept, *self._leaving) if worker is not None]
 
-    def _started(self) -> WorkerProcess:
+    def _start_worker(self) -> WorkerProcess:
         worker = WorkerProcess(self._config, self._listener)
         worker.start()
         log.info("worker_started", pid=worker.pid)
         return worker
 
-    def _look_at(self, place: WorkerSlot) -> None:
-        """Replaces a worker that has ended, and ends one that is silent."""
-        if place.worker is None:
-            if time.monotonic() >= place.empty_until and not self._is_ending:
-                place.worker = self._started()
+    def _check(self, slot: WorkerSlot) -> None:
+        """Starts a missing worker, replaces one that has ended, and kills one that hangs."""
+        if slot.worker is None:
+            if time.monotonic() >= slot.empty_until and not self._is_ending:
+                slot.worker = self._start_worker()
             return
-        worker = place.worker
-        worker.look()
+        worker = slot.worker
+        worker.check()
         if worker.is_over:
-            self._replace(place, worker)
+            self._replace(slot, worker)
         elif worker.is_hung:
             log.error("worker_hung", pid=worker.pid)
-            worker.end_at_once()
+            worker.kill()
         elif worker.is_serving:
-            place.failed_starts = 0
+            slot.failed_starts = 0
 
-    def _replace(self, place: WorkerSlot, worker: WorkerProcess) -> None:
+    def _replace(self, slot: WorkerSlot, worker: WorkerProcess) -> None:
         _log_end(worker)
         if worker.exitcode == STARTUP_FAILURE and not self._all_served.is_set():
-            # it would fail in the same way again; later, the database may only be away
+            # it would fail again in the same way; after a first start, the database may be down
             self._cannot_start = self._is_ending = True
-        place.worker, place.successor = place.successor, None
-        if place.worker is None and not worker.is_serving:
-            place.count_failed_start()
+        slot.worker, slot.successor = slot.successor, None
+        if slot.worker is None and not worker.is_serving:
+            slot.count_failed_start()
 
-    def _note_service(self) -> None:
-        workers = [place.worker for place in self._places]
+    def _note_all_served(self) -> None:
+        workers = [slot.worker for slot in self._slots]
         if all(one is not None and one.is_serving for one in workers):
             self._all_served.set()
 
@@ -178,45 +180,43 @@ class WorkerSupervisor:
         self._is_ending = True
 
     def _restart(self) -> None:
-        log.info("workers_restarting", count=len(self._places))
-        self._to_restart = list(self._places)
+        log.info("workers_restarting", count=len(self._slots))
+        self._to_restart = list(self._slots)
 
-    def _go_on_restarting(self) -> None:
-        """Brings one successor at a time into service, and only then ends whom it replaces."""
+    def _continue_restart(self) -> None:
+        """Starts one successor at a time, and ends the old worker only when the new one serves."""
         if not self._to_restart:
             return
-        place = self._to_restart[0]
-        if place.worker is None or place not in self._places:  # it is a new one's place already
+        slot = self._to_restart[0]
+        if slot.worker is None or slot not in self._slots:  # empty or removed: nothing to replace
             self._to_restart.pop(0)
-        elif place.successor is None:
-            place.successor = self._started()
+        elif slot.successor is None:
+            slot.successor = self._start_worker()
         else:
-            self._hand_over(place, place.worker, place.successor)
+            self._hand_over(slot, slot.worker, slot.successor)
 
-    def _hand_over(
-        self, place: WorkerSlot, worker: WorkerProcess, successor: WorkerProcess
-    ) -> None:
-        successor.look()
+    def _hand_over(self, slot: WorkerSlot, worker: WorkerProcess, successor: WorkerProcess) -> None:
+        successor.check()
         if successor.is_over or successor.is_hung:
             _log_end(successor)
             log.error("workers_not_restarted", kept=len(self._to_restart))
-            self._see_off(successor)
-            place.successor, self._to_restart = None, []
+            self._reap(successor)
+            slot.successor, self._to_restart = None, []
         elif successor.is_serving:
-            self._see_off(worker)
-            place.worker, place.successor = successor, None
+            self._reap(worker)
+            slot.worker, slot.successor = successor, None
             self._to_restart.pop(0)
 
     def _add(self) -> None:
-        self._places.append(WorkerSlot())
+        self._slots.append(WorkerSlot())
 
     def _remove(self) -> None:
-        if len(self._places) > 1:
-            place = self._places.pop()
-            self._see_off(*(one for one in (place.worker, place.successor) if one is not None))
+        if len(self._slots) > 1:
+            slot = self._slots.pop()
+            self._reap(*(one for one in (slot.worker, slot.successor) if one is not None))
 
-    def _see_off(self, *workers: WorkerProcess) -> None:
-        """Tells workers to end, and forgets those that have ended."""
+    def _reap(self, *workers: WorkerProcess) -> None:
+        """Tells these workers to end; kills leaving ones that are late, and forgets ended ones."""
         for worker in workers:
             worker.tell_to_end()
         self._leaving += workers
@@ -226,12 +226,12 @@ class WorkerSupervisor:
 
     def _end_all(self) -> None:
         living = self._all()
-        for place in self._places:
-            place.worker = place.successor = None
-        self._see_off(*living)
+        for slot in self._slots:
+            slot.worker = slot.successor = None
+        self._reap(*living)
         while self._leaving:
-            wait([worker.process.sentinel for worker in self._leaving], LOOK_EVERY)
-            self._see_off()
+            wait([worker.process.sentinel for worker in self._leaving], CHECK_WORKERS_EVERY_SECONDS)
+            self._reap()
 
 
 def _log_end(worker: WorkerProcess) -> None:

@@ -1,4 +1,4 @@
-"""Every change is on record: who, what, when, from where, and what differs, but no secret."""
+"""Every change is recorded with its actor, time, address and difference, but no secret."""
 
 import json
 from typing import Any
@@ -6,7 +6,13 @@ from typing import Any
 import httpx
 import pytest
 
-from event_trigger.audit.recorder import MOST_FAILED, OTHERS, Actor, AuditedSession, acting
+from event_trigger.audit.recorder import (
+    MAX_FAILED_PER_MINUTE,
+    OTHER_ACCOUNTS,
+    Actor,
+    AuditedSession,
+    acting_as,
+)
 from event_trigger.audit.repository import AuditLog
 from event_trigger.auth.users import set_password
 from event_trigger.db.clock import database_now
@@ -25,7 +31,7 @@ CANARY = "canary-3f9a1c"
 
 
 async def entries(admin: httpx.AsyncClient, **filters: Any) -> list[dict[str, Any]]:
-    """Oldest first."""
+    """Returns the audit entries, oldest first."""
     answer = await admin.get("/audit", params={"limit": 1000, **filters})
     assert answer.status_code == 200, answer.text
     found: list[dict[str, Any]] = answer.json()
@@ -208,15 +214,18 @@ async def test_a_failed_sign_in_is_there_with_account_and_address(
 async def test_nobody_fills_it_by_guessing(
     service: Service, admin: httpx.AsyncClient, database: Any
 ) -> None:
-    for number in range(MOST_FAILED + 4):
+    for number in range(MAX_FAILED_PER_MINUTE + 4):
         guesser = from_address(service, f"192.0.2.{number}")
         await ask_for_tokens(guesser, f"{number}@example.com", "wrong")
     await ask_for_tokens(from_address(service, "192.0.2.1"), "1@example.com", "wrong")
 
     found = await entries(admin, action="sign_in", limit=1000)
 
-    assert len(found) == MOST_FAILED + 1
-    assert (found[-1]["address"], found[-1]["after"]) == (None, {"email": OTHERS, "failures": 4})
+    assert len(found) == MAX_FAILED_PER_MINUTE + 1
+    assert (found[-1]["address"], found[-1]["after"]) == (
+        None,
+        {"email": OTHER_ACCOUNTS, "failures": 4},
+    )
     assert [one["after"]["failures"] for one in found if one["address"] == "192.0.2.1"] == [2]
 
 
@@ -238,7 +247,7 @@ async def test_who_reads_a_secret_is_there_once_a_minute(
 
 
 def schema_of(size: int, filler: str = "x") -> dict[str, Any]:
-    """Details of a trigger with a description of so many characters."""
+    """Returns a trigger's details with a schema description of that length."""
     return {"schema": {"type": "object", "description": filler * size}}
 
 
@@ -305,7 +314,7 @@ async def test_it_is_read_page_by_page_and_by_what_it_is_about(
 
 async def test_what_the_operator_does_is_there(service: Service) -> None:
     engine = create_engine(service.database_url)
-    with acting(Actor(ActorKind.OPERATOR, command="user password")):
+    with acting_as(Actor(ActorKind.OPERATOR, command="user password")):
         sessions = create_sessions(engine, AuditedSession)
         await set_password(sessions, quick_passwords(), email="bob@example.com", password="another")
     await engine.dispose()

@@ -1,4 +1,4 @@
-"""What the tests of signing in share: sessions beside the service's own."""
+"""Fixtures for sign-in tests: sessions beside the service's own."""
 
 from collections.abc import AsyncIterator
 

@@ -1,4 +1,4 @@
-"""What was revoked is worth nothing, on every replica, within a second, and asks for no query."""
+"""A revoked credential is refused on every replica within a second, without a query per call."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -36,7 +36,7 @@ Revoke = Callable[[], Awaitable[Any]]
 
 @pytest.fixture
 async def elsewhere(service: Service) -> AsyncIterator[Service]:
-    """A second replica."""
+    """Runs a second replica."""
     async with running_service(service.database_url) as running:
         yield running
 
@@ -84,7 +84,7 @@ async def test_a_revocation_holds_at_another_replica_within_a_second(
 async def test_a_revocation_holds_though_nobody_hears_of_it(
     service: Service, database: Any
 ) -> None:
-    """Behind a pooler, or while the line is down, there are no notifications."""
+    """Notifications are missing behind a pooler, or while the connection is down."""
     ada = service.client(ADA)
     assert (await ada.get("/auth/me")).status_code == 200
 

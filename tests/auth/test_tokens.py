@@ -1,4 +1,4 @@
-"""Only tokens that are ours, whole and unexpired are read; whatever else comes is refused."""
+"""Only our own valid, unexpired tokens are accepted."""
 
 import base64
 import hashlib
@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from event_trigger.auth.tokens import LONGEST_TOKEN, AccessClaims, Tokens
+from event_trigger.auth.tokens import LONGEST_TOKEN_CHARACTERS, AccessClaims, Tokens
 from tests.support.problems import problem_of
 from tests.support.services import ADA, SECRET
 
@@ -61,7 +61,7 @@ def sealed(
     secret: str = SECRET,
     digest: Callable[..., Any] = hashlib.sha256,
 ) -> str:
-    """A JWT made by hand, so that nothing refuses to write what a forger would."""
+    """Signs a JWT by hand, because a library would refuse to write a forger's claims."""
     signed = f"{b64(header)}.{b64(payload)}"
     return f"{signed}.{b64(hmac.digest(secret.encode(), signed.encode(), digest))}"
 
@@ -83,7 +83,7 @@ def test_what_is_issued_can_be_read() -> None:
     assert read(TOKENS, issued) == AccessClaims(
         user_id=2**63 - 1, login_id=LOGIN, expires_at=SOME_TIME
     )
-    assert len(issued) < LONGEST_TOKEN
+    assert len(issued) < LONGEST_TOKEN_CHARACTERS
 
 
 @pytest.mark.parametrize("century", [1970, 2000, 2900])
@@ -248,9 +248,9 @@ def test_a_forged_token_is_refused(forged: str) -> None:
 def test_a_token_is_read_up_to_2048_characters() -> None:
     padded = [token(pad="x" * length) for length in range(1180, 1300)]
 
-    longest = max((one for one in padded if len(one) <= LONGEST_TOKEN), key=len)
+    longest = max((one for one in padded if len(one) <= LONGEST_TOKEN_CHARACTERS), key=len)
 
-    assert len(longest) > LONGEST_TOKEN - 3
+    assert len(longest) > LONGEST_TOKEN_CHARACTERS - 3
     assert read(TOKENS, longest) == OURS
 
 

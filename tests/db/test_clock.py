@@ -1,4 +1,4 @@
-"""A process judges by the database's clock, whatever time it is on its own machine."""
+"""A process uses the database's clock, and not that of its own machine."""
 
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
@@ -8,8 +8,8 @@ import httpx
 import pytest
 from sqlalchemy.exc import DBAPIError, OperationalError
 
-from event_trigger.auth.tokens import ACCESS_FOR
-from event_trigger.db.clock import MEASURED_EVERY, DatabaseClock
+from event_trigger.auth.tokens import ACCESS_TOKEN_LIFETIME
+from event_trigger.db.clock import READ_EVERY_SECONDS, DatabaseClock
 from event_trigger.db.engine import Sessions, create_engine, create_sessions
 from tests.support.clock import name_of
 from tests.support.hooks import BODY, make_hook, standard
@@ -23,7 +23,7 @@ SECOND = timedelta(seconds=1)
 
 
 async def set_off_by(database: Any, url: str, off_by: timedelta) -> None:
-    """Makes the database's clock another, for those who connect from now on or are connected."""
+    """Shifts the database's clock for present and new connections."""
     await database.execute("CREATE SCHEMA IF NOT EXISTS testing")
     for name in ("now", "clock_timestamp", "statement_timestamp"):
         await database.execute(
@@ -67,7 +67,7 @@ async def test_a_clock_that_was_set_is_followed(
     await set_off_by(database, database_url, -LATER)
     assert await clock.now() == first
 
-    at += MEASURED_EVERY + 1
+    at += READ_EVERY_SECONDS + 1
 
     await eventually(clock.now, lambda now: now < first - LATER)
 
@@ -83,7 +83,7 @@ async def test_while_the_database_is_away_it_runs_on(sessions: Sessions, databas
     )
 
     for _ in range(3):
-        at += MEASURED_EVERY + 1
+        at += READ_EVERY_SECONDS + 1
         assert await clock.now() == first + timedelta(seconds=at - 100)
     with pytest.raises(DBAPIError, match="away"):
         await DatabaseClock(sessions).now()
@@ -102,7 +102,7 @@ async def test_where_there_is_no_database_there_is_no_time() -> None:
 async def test_tokens_keys_and_signatures_are_judged_by_it(
     database: Any, database_url: str, off_by: timedelta
 ) -> None:
-    """The replica is right about the time of day, and that does not matter."""
+    """The replica's own time of day is right, and makes no difference."""
     await set_off_by(database, database_url, off_by)
     async with idle_service(database_url) as service:
         ada, anonymous = service.client(ADA), service.client()
@@ -115,7 +115,7 @@ async def test_tokens_keys_and_signatures_are_judged_by_it(
         assert (await holding(service, key).get("/triggers")).status_code == 200
         assert await called(service, hook, age=-off_by) == 200
         assert await called(service, hook, age=timedelta()) == 401
-    await set_off_by(database, database_url, off_by + ACCESS_FOR + SECOND)
+    await set_off_by(database, database_url, off_by + ACCESS_TOKEN_LIFETIME + SECOND)
     async with idle_service(database_url) as restarted:
         assert (await who_am_i(restarted.client(), tokens)).status_code == 401
         assert (await holding(restarted, key).get("/triggers")).status_code == 401

@@ -1,4 +1,4 @@
-"""A process has so many connections and no more, gives back what it does not use, and waits."""
+"""A process keeps to its number of connections, closes unused ones, and waits for a full server."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -11,8 +11,8 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.util import greenlet_spawn
 
 from event_trigger.db.engine import create_engine
-from event_trigger.db.errors import in_words
-from event_trigger.db.pool import ConnectionPool
+from event_trigger.db.errors import describe_error
+from event_trigger.db.pool import DatabasePool
 from tests.support.databases import connect
 from tests.support.services import ADA, running_service
 from tests.support.triggers import make_api, make_scheduled
@@ -23,7 +23,7 @@ PID = text("SELECT pg_backend_pid()")
 
 
 class Limited:
-    """A role that may have so many connections, which can be changed while it has some."""
+    """A database role whose connection limit can be changed while it is connected."""
 
     def __init__(self, database: Any, url: str) -> None:
         self.url = make_url(url).set(username=ROLE).render_as_string(hide_password=False)
@@ -102,7 +102,7 @@ async def test_connections_that_nobody_uses_are_closed_and_made_again(
 ) -> None:
     engine = create_engine(database_url, connections=4)
     pool = engine.pool
-    assert isinstance(pool, ConnectionPool)
+    assert isinstance(pool, DatabasePool)
 
     async def use(_: int) -> int:
         async with engine.connect() as connection:
@@ -201,6 +201,6 @@ async def test_the_servers_own_words_are_kept(limited: Limited) -> None:
             pass
     await engine.dispose()
 
-    assert in_words(refused.value) == (
+    assert describe_error(refused.value) == (
         f'the server has no connection left: too many connections for role "{ROLE}" (53300)'
     )

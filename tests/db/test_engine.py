@@ -1,4 +1,4 @@
-"""Any PostgreSQL URL is understood, sessions have limits, and outages are told from faults."""
+"""All PostgreSQL URLs are accepted, sessions have timeouts, and outages are recognised."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""A database's failure is said in its own words, with its SQLSTATE, and never with a secret."""
+"""Database errors are described with the server's text and SQLSTATE, and without secrets."""
 
 import socket
 
@@ -9,7 +9,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from event_trigger.db.engine import create_engine
-from event_trigger.db.errors import FailureLog, hint_for, in_words, kind_of
+from event_trigger.db.errors import FailureLog, describe_error, hint_for, public_reason
 
 
 def said_by_server(kind: type[asyncpg.PostgresError], words: str) -> asyncpg.PostgresError:
@@ -60,8 +60,8 @@ def said_by_server(kind: type[asyncpg.PostgresError], words: str) -> asyncpg.Pos
     ids=lambda one: type(one).__name__ if isinstance(one, Exception) else "",
 )
 def test_an_error_is_said_in_words(error: Exception, words: str, kind: str) -> None:
-    assert in_words(error) == words
-    assert kind_of(error) == kind
+    assert describe_error(error) == words
+    assert public_reason(error) == kind
     assert "canary" not in f"{hint_for(error)}"
 
 
@@ -73,7 +73,7 @@ async def test_what_sqlalchemy_wraps_is_said_without_the_statement(database_url:
             pass
     await engine.dispose()
 
-    assert in_words(refused.value) == 'role "nobody" does not exist (28000)'
+    assert describe_error(refused.value) == 'role "nobody" does not exist (28000)'
 
 
 def test_a_failure_that_goes_on_is_logged_when_it_changes(

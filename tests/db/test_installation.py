@@ -1,4 +1,4 @@
-"""Each database is an installation of its own, and a copy of one is another."""
+"""Each database has its own installation id, and a copy of a database gets a new one."""
 
 import json
 from collections.abc import AsyncIterator
@@ -24,7 +24,7 @@ async def receiver() -> AsyncIterator[Receiver]:
 
 
 async def start(url: str, role: str | None = None) -> str:
-    """What a replica does first, perhaps as a role of few rights; gives the installation's id."""
+    """Migrates, perhaps as a role with few rights; returns the installation's id."""
     engine = create_engine(make_url(url).set(username=role) if role else url)
     await migrate(engine)
     await engine.dispose()

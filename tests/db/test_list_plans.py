@@ -1,7 +1,7 @@
-"""Every list of the API can be read from an index in its order, whatever it is narrowed to.
+"""Every list of the API is read from an index in its order, with every filter and pair of filters.
 
-The walk is over openapi.json, so a filter that is added is walked too: it needs a value here, and
-an index, or a reason why not.
+The filters come from openapi.json, so a new one is tested, too: it needs a value here, and an index
+or a reason why not.
 """
 
 from collections.abc import AsyncIterator, Iterator
@@ -64,7 +64,7 @@ def filters_of(operation: Operation) -> list[str]:
 
 
 def queries_of(operation: Operation) -> Iterator[dict[str, str]]:
-    """None of the filters, each with each of its values, and each two of them."""
+    """Returns queries without a filter, with each value of each filter, and with each pair."""
     names = filters_of(operation)
     yield {}
     yield from ({name: value} for name in names for value in VALUES[name])
@@ -74,7 +74,7 @@ def queries_of(operation: Operation) -> Iterator[dict[str, str]]:
 async def sent_by(
     client: httpx.AsyncClient, path: str, query: dict[str, str]
 ) -> list[tuple[str, Any]]:
-    """The statements that read a list, if the query is one that the list knows."""
+    """Returns the statements that read a list, if the list accepts the query."""
     sent: list[tuple[str, Any]] = []
 
     def look(_c: Any, _k: Any, statement: str, parameters: Any, *_: Any) -> None:
@@ -92,7 +92,7 @@ async def sent_by(
 
 
 def sorts_without_end(plan: dict[str, Any]) -> list[dict[str, Any]]:
-    """Sorts of more than the few rows of each lane."""
+    """Finds sorts of more than the few rows of each index range."""
     return [
         node
         for node in nodes_of(plan)
@@ -154,7 +154,7 @@ async def test_triggers_are_found_by_their_tag_and_not_looked_through(
 
 
 def is_expected(condition: str, column: str | None) -> bool:
-    """The scopes of keys, and whose a trigger is, leave out little or nothing."""
+    """Accepts filters on a key's scopes and a trigger's owner, which exclude few rows or none."""
     return any(one in condition for one in (column or "scopes", "scopes", "IS DISTINCT FROM"))
 
 

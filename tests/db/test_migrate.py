@@ -1,4 +1,4 @@
-"""The schema comes from the migrations alone, whoever runs them and however many at once."""
+"""The schema comes from the migrations alone, also when several processes run them at once."""
 
 import asyncio
 import json
@@ -86,7 +86,7 @@ async def test_a_migration_waits_for_another_longer_than_a_statement_may(
     empty: AsyncEngine, empty_url: str
 ) -> None:
     other = await connect(empty_url)
-    await other.execute("SELECT pg_advisory_lock($1)", 0x6576_7472)
+    await other.execute("SELECT pg_advisory_lock($1)", 0x6576_7473)
 
     migrating = asyncio.create_task(migrate(empty))
     await asyncio.sleep(5.5)  # the lock_timeout of every other transaction is 5 s

@@ -1,4 +1,4 @@
-"""The service runs through PgBouncer in transaction mode as it is configured out of the box."""
+"""The service runs through PgBouncer in transaction mode with PgBouncer's default settings."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -155,7 +155,7 @@ async def test_notifications_are_heard_where_there_is_a_direct_url(
 
 
 async def listeners(database_url: str) -> int:
-    """Sessions of ours that did nothing after LISTEN."""
+    """Counts our sessions whose last statement was LISTEN."""
     connection = await connect(in_database(database_url, "postgres"))
     try:
         found = await connection.fetchval(

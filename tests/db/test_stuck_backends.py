@@ -1,4 +1,4 @@
-"""A session that its process left in the middle of a statement is ended, and no other."""
+"""A session whose process froze in the middle of a statement is ended, and no other."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ import asyncpg
 import pytest
 from sqlalchemy import make_url
 
-from event_trigger.db.engine import APPLICATION, create_engine, create_sessions
+from event_trigger.db.engine import APPLICATION_NAME, create_engine, create_sessions
 from event_trigger.db.stuck_backends import end_stuck_backends
 from tests.support.databases import connect
 from tests.support.waiting import eventually
@@ -23,7 +23,7 @@ async def connect_as(url: str, application: str) -> Any:
 
 
 async def stall(connection: Any) -> None:
-    """Sends a statement to be prepared and nothing more, with a row locked."""
+    """Locks a row, and then sends a statement's Parse message and nothing more."""
     await connection.execute("BEGIN")
     await connection.execute("SELECT FROM users WHERE id = 1 FOR UPDATE")
     await connection.prepare("SELECT 1")
@@ -39,7 +39,7 @@ async def end_stalled(url: str, *, after: float) -> None:
 async def test_what_a_stalled_session_had_locked_is_free_again(
     database_url: str, database: Any
 ) -> None:
-    stalled = await connect_as(database_url, APPLICATION)
+    stalled = await connect_as(database_url, APPLICATION_NAME)
     await stall(stalled)
     with pytest.raises(asyncpg.LockNotAvailableError):
         await database.execute("SELECT FROM users WHERE id = 1 FOR UPDATE NOWAIT")
@@ -56,12 +56,12 @@ async def is_closed(connection: Any) -> bool:
 
 async def test_sessions_that_work_wait_or_are_not_ours_are_left_alone(database_url: str) -> None:
     others = [
-        await connect_as(database_url, APPLICATION),  # idle
+        await connect_as(database_url, APPLICATION_NAME),  # idle
         await connect_as(
-            database_url, APPLICATION
+            database_url, APPLICATION_NAME
         ),  # idle in a transaction, which has its own limit
         await connect_as(
-            database_url, APPLICATION
+            database_url, APPLICATION_NAME
         ),  # in the middle of a statement, but not for long
         await connect(database_url),  # a person's
     ]

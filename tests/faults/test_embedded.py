@@ -87,7 +87,7 @@ async def test_an_embedded_postgres_that_cannot_start_ends_the_service(folder: P
 
     print(f"exit {code}: {served.logged.splitlines()[-1]}")
     assert code == 1
-    assert "5 tries to start it again were in vain" in served.logged
+    assert "5 tries to start it again failed" in served.logged
 
 
 async def test_a_worker_that_is_frozen_is_replaced(folder: Path) -> None:

@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from event_trigger.auth.repository import Logins
-from event_trigger.auth.tokens import ACCESS_FOR, Tokens
+from event_trigger.auth.tokens import ACCESS_TOKEN_LIFETIME, Tokens
 from event_trigger.clock import utc_now
 from event_trigger.db.engine import create_engine, create_sessions
 from tests.support.databases import connect
@@ -61,7 +61,7 @@ async def test_a_stream_ends_with_its_login(url: str, service: Service) -> None:
 
 
 async def test_a_stream_ends_with_its_token(url: str) -> None:
-    made_at = utc_now() - ACCESS_FOR + SOON
+    made_at = utc_now() - ACCESS_TOKEN_LIFETIME + SOON
     token = Tokens(SECRET).issue(user_id=ADA, login_id=UUID(int=ADA), at=made_at)
 
     async with following_by(token, url) as stream:

@@ -1,15 +1,15 @@
-"""Names the actor of each request, so that what it changes is recorded under that name."""
+"""Sets the actor of each request, under whom its changes are recorded."""
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from event_trigger.audit.recorder import Actor, acting
+from event_trigger.audit.recorder import Actor, acting_as
 from event_trigger.models import ActorKind
 
 
 class AuditMiddleware:
-    """Makes each request's caller the actor: anonymous, until the credential is known.
+    """Makes the caller the actor of a request: anonymous until the credential is checked.
 
-    It belongs inside RequestMiddleware, which gives the request its id.
+    It must run inside RequestMiddleware, which gives the request its id.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -23,11 +23,11 @@ class AuditMiddleware:
         actor = Actor(
             ActorKind.ANONYMOUS, address=_address(scope), request_id=request_id, scope=scope
         )
-        with acting(actor):
+        with acting_as(actor):
             await self.app(scope, receive, send)
 
 
 def _address(scope: Scope) -> str | None:
-    """As the server knows it: a proxy's headers count only if FORWARDED_ALLOW_IPS names it."""
+    """Returns the address from uvicorn, which trusts only proxies in FORWARDED_ALLOW_IPS."""
     client = scope.get("client")
     return client[0] if client else None

@@ -1,7 +1,7 @@
-"""Who did what, when and from where: each change that a request makes to what matters, on record.
+"""Records each change of audited rows with its actor, time and address.
 
-The entry is written by the transaction that makes the change, so neither is there without the
-other. What matters, and which of it is secret, the models say (`audited`, `audited_secrets`).
+The entry is written in the transaction of the change, so neither exists without the other. The
+models list the recorded columns (`audited`) and those whose values stay out (`audited_secrets`).
 """
 
 import json
@@ -18,17 +18,17 @@ from sqlalchemy.orm import InstanceState, Session
 
 from event_trigger.models import ActorKind, AuditEntry
 
-REPLACED = "(replaced)"  # all that is said of a secret
-FAILED = "sign_in"  # the operation, and the only one whose refusals name an account
-OTHERS = "(others)"
-MOST_FAILED = 30  # entries a minute, of all replicas together
-LARGEST_VALUE = 4096  # bytes of JSON; of what is larger the log has the beginning
-_ONCE_A = timedelta(minutes=1)
+REPLACED = "(replaced)"  # recorded instead of a secret's value
+SIGN_IN_ACTION = "sign_in"  # the action of entries for failed sign-ins
+OTHER_ACCOUNTS = "(others)"
+MAX_FAILED_PER_MINUTE = 30  # entries for failed sign-ins, of all replicas together
+LARGEST_VALUE_BYTES = 4096  # of JSON; a larger value is cut
+_MINUTE = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """Whoever this is done by. `scope` is the request's, whose route is known only later."""
+    """The author of a change. `scope` is the ASGI scope, whose route is set later."""
 
     kind: ActorKind
     command: str = ""
@@ -44,23 +44,23 @@ class Actor:
         return self.command or getattr(route, "operation_id", None) or "unknown"
 
 
-_acting: ContextVar[Actor | None] = ContextVar("acting", default=None)
+_current_actor: ContextVar[Actor | None] = ContextVar("acting", default=None)
 
 
 @contextmanager
-def acting(actor: Actor) -> Iterator[None]:
-    """For as long as the body lasts, changes are this actor's."""
-    token = _acting.set(actor)
+def acting_as(actor: Actor) -> Iterator[None]:
+    """Attributes all changes within the body to this actor."""
+    token = _current_actor.set(actor)
     try:
         yield
     finally:
-        _acting.reset(token)
+        _current_actor.reset(token)
 
 
-def identified(kind: ActorKind, *, user_id: int, key_id: int | None = None) -> None:
-    """Says who the one is that acts, as soon as that is known."""
-    if (actor := _acting.get()) is not None:
-        _acting.set(replace(actor, kind=kind, user_id=user_id, key_id=key_id))
+def identify_actor(kind: ActorKind, *, user_id: int, key_id: int | None = None) -> None:
+    """Adds the user and key to the current actor, once the credential is checked."""
+    if (actor := _current_actor.get()) is not None:
+        _current_actor.set(replace(actor, kind=kind, user_id=user_id, key_id=key_id))
 
 
 async def record(
@@ -70,74 +70,80 @@ async def record(
     *,
     after: Mapping[str, Any],
 ) -> None:
-    """For what is no change of a row, such as what one statement does to many."""
-    if (actor := _acting.get()) is not None:
+    """Records an action that is not the change of one row, such as an update of many rows."""
+    if (actor := _current_actor.get()) is not None:
         entry = _entry(actor, target, target_id, before={}, after=after)
         await session.execute(insert(AuditEntry).values(**entry))
 
 
-_FAILED_LATELY = (
-    AuditEntry.at > func.now() - _ONCE_A,
+_RECENT_FAILED_SIGN_INS = (
+    AuditEntry.at > func.now() - _MINUTE,
     AuditEntry.refused,
-    AuditEntry.action == FAILED,
+    AuditEntry.action == SIGN_IN_ACTION,
 )
 
 
 async def record_refused(session: AsyncSession, target: str) -> None:
-    """Once a minute for somebody and an action: nobody fills the log by being refused."""
-    if (actor := _acting.get()) is None:
+    """Records a refusal once a minute for each user and action, so that nobody can fill the log."""
+    if (actor := _current_actor.get()) is None:
         return
-    lately = exists().where(
-        AuditEntry.at > func.now() - _ONCE_A,
+    recent = exists().where(
+        AuditEntry.at > func.now() - _MINUTE,
         AuditEntry.refused,
         AuditEntry.user_id == actor.user_id,
         AuditEntry.action == actor.action,
     )
-    if not await session.scalar(select(lately)):
+    if not await session.scalar(select(recent)):
         entry = _entry(actor, target, None, before={}, after={})
         await session.execute(insert(AuditEntry).values(**entry | {"refused": True}))
 
 
 async def record_read(session: AsyncSession, target: str, target_id: int) -> None:
     """Records that a secret was read, once a minute for each caller."""
-    if (actor := _acting.get()) is None:
+    if (actor := _current_actor.get()) is None:
         return
-    lately = exists().where(
+    recent = exists().where(
         AuditEntry.target_id == target_id,
-        AuditEntry.at > func.now() - _ONCE_A,
+        AuditEntry.at > func.now() - _MINUTE,
         AuditEntry.action == actor.action,
         AuditEntry.user_id == actor.user_id,
         AuditEntry.key_id.is_not_distinct_from(actor.key_id),
     )
-    if not await session.scalar(select(lately)):
+    if not await session.scalar(select(recent)):
         entry = _entry(actor, target, target_id, before={}, after={})
         await session.execute(insert(AuditEntry).values(**entry))
 
 
 async def record_failed_sign_in(session: AsyncSession, email: str, user_id: int | None) -> None:
-    """Counts failures of a minute in one entry for each account and address.
+    """Counts failures in one entry for each account, address and minute.
 
-    Beyond MOST_FAILED of such entries in a minute the others share one that names neither: with
-    whatever names and from however many addresses somebody guesses, nobody fills the log.
+    After MAX_FAILED_PER_MINUTE entries in a minute, all other failures share one entry without
+    account and address, so that a guesser with many names and addresses cannot fill the log.
     """
-    if (actor := _acting.get()) is None:
+    if (actor := _current_actor.get()) is None:
         return
-    if await _counted(session, AuditEntry.address == actor.address, email):
+    if await _count_in_entry(session, AuditEntry.address == actor.address, email):
         return
-    lately = select(func.count()).select_from(AuditEntry).where(*_FAILED_LATELY)
+    recent = select(func.count()).select_from(AuditEntry).where(*_RECENT_FAILED_SIGN_INS)
     after: dict[str, Any] = {"email": email, "failures": 1}
-    if int(await session.scalar(lately) or 0) >= MOST_FAILED:
-        if await _counted(session, AuditEntry.address.is_(None), OTHERS):
+    if int(await session.scalar(recent) or 0) >= MAX_FAILED_PER_MINUTE:
+        if await _count_in_entry(session, AuditEntry.address.is_(None), OTHER_ACCOUNTS):
             return
-        actor, after, user_id = replace(actor, address=None), after | {"email": OTHERS}, None
-    entry = _entry(replace(actor, command=FAILED), "user", user_id, before={}, after=after)
+        actor, after, user_id = (
+            replace(actor, address=None),
+            after | {"email": OTHER_ACCOUNTS},
+            None,
+        )
+    entry = _entry(replace(actor, command=SIGN_IN_ACTION), "user", user_id, before={}, after=after)
     await session.execute(insert(AuditEntry).values(**entry | {"refused": True}))
 
 
-async def _counted(session: AsyncSession, whence: ColumnElement[bool], email: str) -> bool:
-    """Whether there is an entry of this minute, in which one failure more is counted now."""
-    of_email = AuditEntry.after["email"].as_string() == email
-    newest = select(AuditEntry).where(*_FAILED_LATELY, whence, of_email)
+async def _count_in_entry(
+    session: AsyncSession, has_address: ColumnElement[bool], email: str
+) -> bool:
+    """Adds one failure to the entry of the last minute; returns False if there is none."""
+    has_email = AuditEntry.after["email"].as_string() == email
+    newest = select(AuditEntry).where(*_RECENT_FAILED_SIGN_INS, has_address, has_email)
     newest = newest.order_by(AuditEntry.at.desc()).limit(1).with_for_update()
     entry = (await session.scalars(newest)).one_or_none()
     if entry is None:
@@ -149,12 +155,12 @@ async def _counted(session: AsyncSession, whence: ColumnElement[bool], email: st
 
 
 class AuditedSession(Session):
-    """A session whose changes are recorded when somebody acts."""
+    """A session that records changes of audited rows while an actor is set."""
 
 
 @event.listens_for(AuditedSession, "after_flush")
 def _record_changes(session: Session, _: object) -> None:
-    actor = _acting.get()
+    actor = _current_actor.get()
     if actor is None:
         return
     entries = [
@@ -162,8 +168,8 @@ def _record_changes(session: Session, _: object) -> None:
         *(_changed(actor, one) for one in session.dirty if _is_audited(one)),
         *(_deleted(actor, one) for one in session.deleted if _is_audited(one)),
     ]
-    if found := [one for one in entries if one is not None]:
-        session.execute(insert(AuditEntry), found)
+    if changes := [one for one in entries if one is not None]:
+        session.execute(insert(AuditEntry), changes)
 
 
 def _is_audited(row: Any) -> bool:
@@ -218,26 +224,27 @@ def _entry(
         "target": target,
         "target_id": target_id,
         "refused": False,
-        "before": {name: _plain(value) for name, value in before.items()} or None,
-        "after": {name: _plain(value) for name, value in after.items()} or None,
+        "before": {name: _json_value(value) for name, value in before.items()} or None,
+        "after": {name: _json_value(value) for name, value in after.items()} or None,
     }
 
 
-def _plain(value: Any) -> Any:
-    plain = value.isoformat() if isinstance(value, datetime) else value
-    written = json.dumps(plain)
-    if len(written) <= LARGEST_VALUE:
-        return plain
-    beginning = plain if isinstance(plain, str) else written
-    return _cut(beginning, f"... (cut: {len(written)} bytes of JSON)")
+def _json_value(value: Any) -> Any:
+    value = value.isoformat() if isinstance(value, datetime) else value
+    encoded = json.dumps(value)
+    if len(encoded) <= LARGEST_VALUE_BYTES:
+        return value
+    return _cut(
+        value if isinstance(value, str) else encoded, f"... (cut: {len(encoded)} bytes of JSON)"
+    )
 
 
 def _cut(text: str, marker: str) -> str:
-    """The beginning of a text, and a marker, so that both are no larger than a value may be.
+    """Cuts the text so that it and the marker take at most LARGEST_VALUE_BYTES as JSON.
 
-    A character is written as six bytes at most, or as twelve if it takes two of `\\uXXXX`.
+    A character takes up to six bytes there, or twelve if it needs two `\\uXXXX`.
     """
-    text = text[:LARGEST_VALUE]
-    while (excess := len(json.dumps(text + marker)) - LARGEST_VALUE) > 0:
+    text = text[:LARGEST_VALUE_BYTES]
+    while (excess := len(json.dumps(text + marker)) - LARGEST_VALUE_BYTES) > 0:
         text = text[: -max(1, excess // 12)]
     return text + marker

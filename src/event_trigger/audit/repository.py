@@ -1,4 +1,4 @@
-"""The audit log in the database."""
+"""Reads and purges the audit log in the database."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -34,7 +34,7 @@ class AuditLog:
     async def list_page(
         self, wanted: AuditFilter, *, before: tuple[datetime, int] | None, limit: int
     ) -> Page[AuditEntry]:
-        """Newest first, as many as fit; within one instant the larger id is the newer."""
+        """Returns entries newest first; of one instant, the larger id is the newer."""
         statement = select(AuditEntry).order_by(AuditEntry.at.desc(), AuditEntry.id.desc())
         for column, value in (
             (AuditEntry.user_id, wanted.user_id),

@@ -1,1 +1,1 @@
-"""Who is calling, and how they prove it."""
+"""Identifies callers: users, sign-in, access tokens, API keys and scopes."""

@@ -1,4 +1,4 @@
-"""Knows for a moment whom a token speaks for, so that a call costs no query of its own."""
+"""Caches the principals of credentials for less than a second, so that calls need no query."""
 
 import asyncio
 import hashlib
@@ -9,37 +9,37 @@ from dataclasses import dataclass, replace
 
 from event_trigger.auth.principal import Credential, Principal
 from event_trigger.auth.repository import ApiKeys, Logins
-from event_trigger.auth.scopes import held
+from event_trigger.auth.scopes import held_scopes
 from event_trigger.auth.tokens import AccessClaims, Tokens
 from event_trigger.db.clock import DatabaseClock
 from event_trigger.db.engine import Sessions
 from event_trigger.models import Role
 
 KEY_PREFIX = "etk_"
-LONGEST_KEY = 100
-KNOWN_FOR = 0.9  # seconds: a revocation holds within one, also when its notification is lost
-MOST_KNOWN = 10_000
+LONGEST_KEY_CHARACTERS = 100
+CACHED_SECONDS = 0.9  # a revocation must hold within 1 s, even if its notification is lost
+MAX_CACHED_CREDENTIALS = 10_000
 
 
-def hash_of(key: str) -> bytes:
-    """All that is kept of a key: it is too long to be guessed from this."""
+def hash_key(key: str) -> bytes:
+    """Hashes an API key for storage; the key is too long to be guessed from its SHA-256."""
     return hashlib.sha256(key.encode(errors="replace")).digest()
 
 
 @dataclass(frozen=True, slots=True)
-class _Known:
+class _Cached:
     principal: Principal
-    asked_at: float
+    read_at: float
 
 
 @dataclass(frozen=True, slots=True)
-class _Asking:
+class _Lookup:
     task: asyncio.Task[Principal | None]
-    asked_at: float
+    started_at: float
 
 
 class CredentialCache:
-    """Asks the database about a credential now and then, once for all who come meanwhile."""
+    """Looks up each credential at most once per 0.9 s; concurrent callers share the query."""
 
     def __init__(
         self,
@@ -53,55 +53,59 @@ class CredentialCache:
         self._tokens = tokens
         self._database_clock = database_clock
         self._clock = clock
-        self._known: OrderedDict[Credential, _Known] = OrderedDict()
-        self._asking: dict[Credential, _Asking] = {}
+        self._cached: OrderedDict[Credential, _Cached] = OrderedDict()
+        self._lookups: dict[Credential, _Lookup] = {}
 
     async def identify(self, token: str) -> Principal | None:
-        """None for what is unknown, expired, revoked, or a disabled user's."""
+        """Returns None for a credential that is unknown, expired, revoked or a disabled user's."""
         if token.startswith(KEY_PREFIX):
-            return await self._ask(hash_of(token)) if len(token) <= LONGEST_KEY else None
+            is_plausible = len(token) <= LONGEST_KEY_CHARACTERS
+            return await self._principal_of(hash_key(token)) if is_plausible else None
         claims = self._tokens.read(token, at=await self._database_clock.now())
-        principal = None if claims is None else await self._ask(claims)
+        principal = None if claims is None else await self._principal_of(claims)
         if claims is None or principal is None:
             return None
         return replace(principal, expires_at=claims.expires_at)
 
     async def is_current(self, principal: Principal) -> bool:
-        """Whether the credential still says what it said; not whether it has expired by itself."""
-        now = await self._ask(principal.credential)
+        """Tells whether the credential still has the same rights; its expiry is not checked."""
+        now = await self._principal_of(principal.credential)
         return now is not None and replace(now, expires_at=principal.expires_at) == principal
 
     def forget(self, user: str = "") -> None:
-        """Something of a user was revoked, or of anybody, if a notification may have been lost."""
-        self._asking.clear()  # what they are about to hear may be from before
-        for credential, known in list(self._known.items()):
-            if not user or str(known.principal.user_id) == user:
-                del self._known[credential]
+        """Drops a user's credentials, given the id as text, after a change of them.
 
-    async def _ask(self, credential: Credential) -> Principal | None:
-        known = self._known.get(credential)
-        if known is not None and self._clock() < known.asked_at + KNOWN_FOR:
-            return known.principal
-        asking = self._asking.get(credential)
-        if asking is None or self._clock() >= asking.asked_at + KNOWN_FOR:  # it may hang
+        With `""` it drops all, because notifications may have been lost.
+        """
+        self._lookups.clear()  # running lookups may have read the state before the change
+        for credential, cached in list(self._cached.items()):
+            if not user or str(cached.principal.user_id) == user:
+                del self._cached[credential]
+
+    async def _principal_of(self, credential: Credential) -> Principal | None:
+        cached = self._cached.get(credential)
+        if cached is not None and self._clock() < cached.read_at + CACHED_SECONDS:
+            return cached.principal
+        lookup = self._lookups.get(credential)
+        if lookup is None or self._clock() >= lookup.started_at + CACHED_SECONDS:  # it may hang
             task = asyncio.create_task(self._look_up(credential))
-            asking = self._asking[credential] = _Asking(task, self._clock())
-        return await asyncio.shield(asking.task)
+            lookup = self._lookups[credential] = _Lookup(task, self._clock())
+        return await asyncio.shield(lookup.task)
 
     async def _look_up(self, credential: Credential) -> Principal | None:
-        asked_at, me = self._clock(), asyncio.current_task()
+        started_at, me = self._clock(), asyncio.current_task()
         try:
             principal = await self._read(credential)
         finally:
-            asking = self._asking.get(credential)
-            is_wanted = asking is not None and asking.task is me
-            if is_wanted:
-                del self._asking[credential]
-        if principal is not None and is_wanted:
-            self._known[credential] = _Known(principal, asked_at)
-            self._known.move_to_end(credential)
-            while len(self._known) > MOST_KNOWN:
-                self._known.popitem(last=False)
+            lookup = self._lookups.get(credential)
+            is_latest = lookup is not None and lookup.task is me
+            if is_latest:
+                del self._lookups[credential]
+        if principal is not None and is_latest:
+            self._cached[credential] = _Cached(principal, started_at)
+            self._cached.move_to_end(credential)
+            while len(self._cached) > MAX_CACHED_CREDENTIALS:
+                self._cached.popitem(last=False)
         return principal
 
     async def _read(self, credential: Credential) -> Principal | None:
@@ -119,7 +123,7 @@ class CredentialCache:
         return Principal(
             user.id,
             role,
-            held(role, login.scopes),
+            held_scopes(role, login.scopes),
             claims,
             login_id=login.id,
             is_narrowed=login.scopes is not None,
@@ -135,7 +139,7 @@ class CredentialCache:
         return Principal(
             user.id,
             role,
-            held(role, key.scopes),
+            held_scopes(role, key.scopes),
             key_hash,
             key_id=key.id,
             trigger_ids=None if key.trigger_ids is None else frozenset(key.trigger_ids),

@@ -6,12 +6,12 @@ from typing import Annotated, Any
 from fastapi import Depends, Request, Security
 from fastapi.security import APIKeyHeader, OAuth2PasswordBearer, SecurityScopes
 
-from event_trigger.audit.recorder import identified, record_refused
+from event_trigger.audit.recorder import identify_actor, record_refused
 from event_trigger.auth.credential_cache import CredentialCache
-from event_trigger.auth.early_auth import principal_in
+from event_trigger.auth.early_auth import read_principal
 from event_trigger.auth.passwords.hashing import PasswordHasher
 from event_trigger.auth.principal import Principal, check_login
-from event_trigger.auth.scopes import IN_WORDS, LimitedKey, MissingScope, Scope
+from event_trigger.auth.scopes import SCOPE_DESCRIPTIONS, LimitedKey, MissingScope, Scope
 from event_trigger.auth.tokens import Tokens
 from event_trigger.errors import Unauthorized
 from event_trigger.models import ActorKind
@@ -23,7 +23,7 @@ bearer = OAuth2PasswordBearer(
     tokenUrl="/auth/token",
     auto_error=False,
     scheme_name="login",
-    scopes={str(scope): words for scope, words in IN_WORDS.items()},
+    scopes={str(scope): words for scope, words in SCOPE_DESCRIPTIONS.items()},
     description="Sign in with your e-mail address as *username*. Leave the client fields empty."
     " Scopes narrow the login; without any it holds all that your role does.",
 )
@@ -59,11 +59,11 @@ async def get_principal(
     credentials: CredentialsDep,
 ) -> Principal:
     """Whoever a bearer token or an `X-API-Key` speaks for; both are described in OpenAPI."""
-    principal = await principal_in(request.scope, credentials)
+    principal = await read_principal(request.scope, credentials)
     if principal is None:
         raise Unauthorized
     kind = ActorKind.LOGIN if principal.key_id is None else ActorKind.KEY
-    identified(kind, user_id=principal.user_id, key_id=principal.key_id)
+    identify_actor(kind, user_id=principal.user_id, key_id=principal.key_id)
     return principal
 
 

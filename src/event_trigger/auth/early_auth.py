@@ -1,4 +1,4 @@
-"""Reads no body from somebody without a token: parsing it would cost more than refusing it."""
+"""Refuses unauthenticated requests before their bodies are read, because parsing is expensive."""
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -9,7 +9,7 @@ from event_trigger.db.engine import is_outage
 from event_trigger.errors import Problem, Unauthorized
 from event_trigger.web.problems import answer, unavailable
 
-_OPEN = (  # where strangers come
+_OPEN_PATHS = (  # need no credential
     "/auth/token",
     "/auth/refresh",
     "/auth/register",
@@ -17,11 +17,14 @@ _OPEN = (  # where strangers come
     "/healthz",
     "/readyz",
 )
-_WITH_BODY = frozenset({"PATCH", "POST", "PUT"})
+_METHODS_WITH_BODY = frozenset({"PATCH", "POST", "PUT"})
 
 
 class EarlyAuthMiddleware:
-    """Refuses calls that bring a body and no good credential; what for is found out later."""
+    """Answers 401 to requests that may have a body and lack a valid credential.
+
+    Scopes are checked later, by the endpoint.
+    """
 
     def __init__(self, app: ASGIApp, *, credentials: CredentialCache) -> None:
         self.app = app
@@ -33,7 +36,7 @@ class EarlyAuthMiddleware:
 
     async def _problem_with(self, scope: Scope) -> Problem | None:
         try:
-            principal = await principal_in(scope, self.credentials)
+            principal = await read_principal(scope, self.credentials)
         except Exception as error:
             if not is_outage(error):
                 raise
@@ -41,22 +44,22 @@ class EarlyAuthMiddleware:
         return Unauthorized() if principal is None else None
 
     def _is_open(self, scope: Scope) -> bool:
-        if scope["type"] != "http" or scope["method"] not in _WITH_BODY:
+        if scope["type"] != "http" or scope["method"] not in _METHODS_WITH_BODY:
             return True
         path: str = scope["path"]
-        return path.startswith(_OPEN)
+        return path.startswith(_OPEN_PATHS)
 
 
-async def principal_in(scope: Scope, credentials: CredentialCache) -> Principal | None:
-    """Reads `Authorization: Bearer …`, or else `X-API-Key`.
+async def read_principal(scope: Scope, credentials: CredentialCache) -> Principal | None:
+    """Identifies the caller by `Authorization: Bearer …`, or else by `X-API-Key`.
 
-    Asked for again once the body is there: that may take longer than a revocation may.
+    The endpoint calls it again after the body has arrived: the credential may be revoked by then.
     """
-    token = _token_in(Headers(scope=scope))
+    token = _read_token(Headers(scope=scope))
     return None if token is None else await credentials.identify(token)
 
 
-def _token_in(headers: Headers) -> str | None:
+def _read_token(headers: Headers) -> str | None:
     if (authorization := headers.get("authorization")) is not None:
         scheme, _, token = authorization.partition(" ")
         return token if scheme.lower() == "bearer" else None

@@ -1,24 +1,26 @@
-"""E-mail addresses as names of accounts: two that look the same are the same, or are refused."""
+"""Normalises e-mail addresses, which name accounts, so that no two accounts look the same."""
 
 import re
 import unicodedata
 
 NO_ADDRESS = "(no e-mail address)"
 _ADDRESS = re.compile(r"[^@\s]{1,64}@[^@\s]{1,255}")
-_UNSEEN = re.compile(  # Unicode's Default_Ignorable_Code_Point where it is no Cf, and blank signs
+_INVISIBLE = re.compile(  # Unicode's Default_Ignorable_Code_Point unless Cf, and blanks
     "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e0fff]"
 )
-_ALIKE = frozenset({"LATIN", "CYRILLIC", "GREEK", "ARMENIAN", "COPTIC", "CHEROKEE"})
+_LOOKALIKE_ALPHABETS = frozenset({"LATIN", "CYRILLIC", "GREEK", "ARMENIAN", "COPTIC", "CHEROKEE"})
 
 
 def normalise_email(address: str) -> str:
-    """Gives the one spelling of an address; whether mail arrives there is not our business.
+    """Returns the canonical spelling of an address (NFKC, lower case).
 
-    Case, full-width letters and other compatible forms make no difference (NFKC). Raises
-    ValueError, in words, for what is no address, or looks like another one.
+    Raises ValueError, with a message for the user, if it is not an address or could be mistaken
+    for another one. Whether mail arrives there is not checked.
     """
-    canonical = as_account(address)
-    if any(unicodedata.category(one)[0] == "C" for one in canonical) or _UNSEEN.search(canonical):
+    canonical = fold_address(address)
+    if any(unicodedata.category(one)[0] == "C" for one in canonical) or _INVISIBLE.search(
+        canonical
+    ):
         raise ValueError(
             "an e-mail address has no control, invisible or bidirectional characters: type it"
             " instead of pasting it"
@@ -30,14 +32,17 @@ def normalise_email(address: str) -> str:
     return canonical
 
 
-def as_account(address: str) -> str:
-    """As `normalise_email`, without looking at what comes of it: for what is typed to sign in."""
+def fold_address(address: str) -> str:
+    """Returns the canonical spelling without validation, for sign-in."""
     folded = unicodedata.normalize("NFKC", address.strip(" \t\r\n")).lower()
     return unicodedata.normalize("NFKC", folded)
 
 
-def shown_account(address: str) -> str:
-    """Gives the account for the audit log; what is no address may be a password by mistake."""
+def account_for_log(address: str) -> str:
+    """Returns the address for the audit log, or NO_ADDRESS if it is not one.
+
+    A user may have typed a password into the wrong field.
+    """
     try:
         return normalise_email(address)
     except ValueError:
@@ -45,5 +50,5 @@ def shown_account(address: str) -> str:
 
 
 def _alphabets_of(text: str) -> set[str]:
-    """Those whose letters look like those of another, as far as they occur."""
-    return {unicodedata.name(one, "").partition(" ")[0] for one in text} & _ALIKE
+    """Returns the alphabets in the text whose letters look like those of another alphabet."""
+    return {unicodedata.name(one, "").partition(" ")[0] for one in text} & _LOOKALIKE_ALPHABETS

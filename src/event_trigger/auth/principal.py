@@ -1,4 +1,4 @@
-"""Who is calling, and what they may do."""
+"""The caller of a request, and the rights of that caller."""
 
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -9,16 +9,16 @@ from event_trigger.auth.tokens import AccessClaims
 from event_trigger.errors import Forbidden
 from event_trigger.models import Role
 
-Credential = AccessClaims | bytes  # what an access token claims, or the hash of an API key
+Credential = AccessClaims | bytes  # an access token's claims, or the hash of an API key
 
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """A user, through a login or through an API key: one of the two ids is there.
+    """A user who calls through a login or an API key: either `login_id` or `key_id` is set.
 
-    `trigger_ids` are the only triggers that the key is good for; None is all of them.
-    `expires_at` is when the credential ends by itself, if it does. `is_narrowed` says that a login
-    was given fewer scopes than its user's role holds; keys are always taken for narrowed.
+    `trigger_ids` limits a key to these triggers; None means all. `expires_at` is the credential's
+    own expiry. `is_narrowed` means that a login asked for fewer scopes than its role holds; it is
+    always True for keys.
     """
 
     user_id: int
@@ -33,23 +33,23 @@ class Principal:
 
     @property
     def is_admin(self) -> bool:
-        """Whether everybody's triggers and events are seen, and not only one's own."""
+        """Tells whether the caller sees the triggers and events of all users."""
         return Scope.ADMIN in self.scopes
 
     @property
     def owner_id(self) -> int | None:
-        """Whose rows are seen; None is everybody's."""
+        """The owner whose rows the caller sees; None means all owners."""
         return None if self.is_admin else self.user_id
 
     def may_see(self, trigger_id: int) -> bool:
         return self.trigger_ids is None or trigger_id in self.trigger_ids
 
 
-class ForLogins(Forbidden):
-    slug, title = "for-logins-only", "For people who have signed in"
+class LoginRequired(Forbidden):
+    slug, title = "for-logins-only", "A login is required"
     default_detail = "Sign in for this: an API key cannot make, see or end credentials."
 
 
 def check_login(principal: Principal) -> None:
     if principal.login_id is None:
-        raise ForLogins
+        raise LoginRequired

@@ -1,4 +1,4 @@
-"""Users, logins, refresh tokens and API keys in the database."""
+"""Reads and writes users, logins, refresh tokens and API keys in the database."""
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from event_trigger.db.keyset import Page, fetch_rows
 from event_trigger.db.notify import CREDENTIALS_CHANGED, notify
 from event_trigger.models import ApiKey, Login, RefreshToken, Role, Trigger, User, shard_of
 
-_PRECISION = timedelta(minutes=1)
+_LAST_USED_PRECISION = timedelta(minutes=1)
 
 
 @dataclass(frozen=True)
@@ -27,13 +27,13 @@ class Users:
         return (await self.session.scalars(select(User).where(User.id == user_id))).one()
 
     async def get_by_email(self, *spellings: str) -> User | None:
-        """The account under the first of these spellings that has one."""
+        """Returns the user under the first of these spellings that has an account."""
         statement = select(User).where(User.email.in_(spellings))
         found = {one.email: one for one in (await self.session.scalars(statement)).all()}
         return next((found[one] for one in spellings if one in found), None)
 
     async def lock_unchanged(self, user: User) -> bool:
-        """Holds off changes to an account that is enabled and still has the same password."""
+        """Locks the user; returns False if it was disabled or has a new password by now."""
         statement = (
             select(User.id)
             .where(User.id == user.id, User.password_hash == user.password_hash)
@@ -43,7 +43,7 @@ class Users:
         return await self.session.scalar(statement) is not None
 
     async def add(self, *, email: str, password_hash: str, role: Role) -> User | None:
-        """Gives None when the address is taken."""
+        """Adds a user; returns None if the address is taken."""
         row = insert(User).values(email=email, password_hash=password_hash, role=role)
         statement = row.on_conflict_do_nothing(index_elements=[User.email]).returning(User)
         return (await self.session.scalars(statement)).one_or_none()
@@ -53,12 +53,12 @@ class Users:
         return (await self.session.scalars(statement)).one_or_none()
 
     async def lock_admins(self) -> Sequence[User]:
-        """Those who can sign in; two that demote each other must not both succeed."""
+        """Locks and returns all enabled admins, so that two cannot demote each other at once."""
         statement = select(User).where(User.role == Role.ADMIN, User.disabled_at.is_(None))
         return (await self.session.scalars(statement.order_by(User.id).with_for_update())).all()
 
     async def list_page(self, *, before: int | None, limit: int) -> Page[User]:
-        """Newest first."""
+        """Returns users newest first."""
         statement = select(User).order_by(User.id.desc())
         if before is not None:
             statement = statement.where(User.id < before)
@@ -88,7 +88,7 @@ class Logins:
         await self.session.flush()
 
     async def get_with_user(self, login_id: UUID, user_id: int) -> tuple[Login, User] | None:
-        """A login that has neither ended nor been revoked, of a user who is not disabled."""
+        """Returns a login that is neither expired nor revoked, with its user if that is enabled."""
         statement = (
             select(Login, User)
             .join(User, Login.user_id == User.id)
@@ -100,7 +100,7 @@ class Logins:
         return None if row is None else (row[0], row[1])
 
     async def revoke(self, login_id: UUID) -> int | None:
-        """Gives whose it was, unless it was revoked before."""
+        """Revokes a login; returns its user's id, or None if it was revoked before."""
         statement = (
             update(Login)
             .where(Login.id == login_id, Login.revoked_at.is_(None))
@@ -125,7 +125,7 @@ class Logins:
         await self.session.flush()
 
     async def claim_token(self, token_hash: bytes) -> RefreshToken | None:
-        """Locks a refresh token, so that of two that come at once one is a reuse."""
+        """Locks a refresh token, so that of two parallel uses the second is seen as a reuse."""
         statement = (
             select(RefreshToken).where(RefreshToken.token_hash == token_hash).with_for_update()
         )
@@ -145,7 +145,7 @@ class Logins:
         await self.session.execute(delete(Login).where(Login.expires_at < func.now()))
 
 
-def _holds_only(scopes: Iterable[str] | None) -> ColumnElement[bool]:
+def _has_no_scope_beyond(scopes: Iterable[str] | None) -> ColumnElement[bool]:
     if scopes is None:
         return true()
     holds: ColumnElement[bool] = ApiKey.scopes.contained_by(sorted(scopes))
@@ -157,7 +157,7 @@ class ApiKeys:
     session: AsyncSession
 
     async def list_known_triggers(self, owner_id: int, ids: Collection[int]) -> set[int]:
-        """Gives those of these ids that are triggers of the owner."""
+        """Returns those of the ids that are triggers of the owner."""
         statement = select(Trigger.id).where(
             Trigger.shard == shard_of(owner_id), Trigger.owner_id == owner_id, Trigger.id.in_(ids)
         )
@@ -174,8 +174,8 @@ class ApiKeys:
     async def get(
         self, owner_id: int | None, key_id: int, *, within: Iterable[str] | None
     ) -> ApiKey | None:
-        """Anybody's if `owner_id` is None; with no more scopes than `within`, if that is there."""
-        statement = select(ApiKey).where(ApiKey.id == key_id, _holds_only(within))
+        """Returns a key of the owner, or of any if None; only with scopes in `within`, if given."""
+        statement = select(ApiKey).where(ApiKey.id == key_id, _has_no_scope_beyond(within))
         if owner_id is not None:
             statement = statement.where(ApiKey.user_id == owner_id)
         return (await self.session.scalars(statement)).one_or_none()
@@ -183,9 +183,9 @@ class ApiKeys:
     async def list_page(
         self, owner_id: int | None, *, within: Iterable[str] | None, before: int | None, limit: int
     ) -> Page[ApiKey]:
-        """Newest first; whose and which ones as `get` has it."""
+        """Returns keys newest first; `owner_id` and `within` filter as in `get`."""
         statement = select(ApiKey).order_by(ApiKey.id.desc())
-        statement = statement.where(_holds_only(within))
+        statement = statement.where(_has_no_scope_beyond(within))
         if owner_id is not None:
             statement = statement.where(ApiKey.user_id == owner_id)
         if before is not None:
@@ -193,7 +193,7 @@ class ApiKeys:
         return await fetch_rows(self.session, statement, limit=limit)
 
     async def get_with_user(self, key_hash: bytes) -> tuple[ApiKey, User] | None:
-        """A key that has not expired, of a user who is not disabled."""
+        """Returns a key that has not expired, with its user if that is enabled."""
         statement = (
             select(ApiKey, User)
             .join(User, ApiKey.user_id == User.id)
@@ -204,8 +204,10 @@ class ApiKeys:
         return None if row is None else (row[0], row[1])
 
     async def note_used(self, key: ApiKey) -> None:
-        """To the minute: a busy key must not become a busy row."""
-        stale = or_(ApiKey.last_used_at.is_(None), ApiKey.last_used_at < func.now() - _PRECISION)
+        """Updates `last_used_at` at most once a minute, so that a busy key is not a busy row."""
+        stale = or_(
+            ApiKey.last_used_at.is_(None), ApiKey.last_used_at < func.now() - _LAST_USED_PRECISION
+        )
         statement = update(ApiKey).where(ApiKey.id == key.id, stale)
         await self.session.execute(
             statement.values(last_used_at=func.now()),
@@ -213,7 +215,7 @@ class ApiKeys:
         )
 
     async def end_all_of(self, user_id: int) -> int:
-        """Lets them expire now; gives how many there were."""
+        """Lets the user's keys expire now; returns their number."""
         alive = or_(ApiKey.expires_at.is_(None), ApiKey.expires_at > func.now())
         statement = update(ApiKey).where(ApiKey.user_id == user_id, alive)
         ended = await self.session.scalars(

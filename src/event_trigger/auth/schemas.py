@@ -5,7 +5,11 @@ from typing import Annotated
 from pydantic import AfterValidator, Field
 
 from event_trigger.auth.email_addresses import normalise_email
-from event_trigger.auth.passwords.policy import LONGEST, SHORTEST, check_new_password
+from event_trigger.auth.passwords.policy import (
+    LONGEST_PASSWORD,
+    SHORTEST_PASSWORD,
+    check_new_password,
+)
 from event_trigger.auth.scopes import Scope
 from event_trigger.models import Role
 from event_trigger.models.base import LARGEST_ID
@@ -14,7 +18,11 @@ from event_trigger.web.schemas import Instant, RequestModel, ResponseModel, Text
 Email = Annotated[Text, AfterValidator(normalise_email), Field(examples=["ada@example.com"])]
 NewPassword = Annotated[
     Text,
-    Field(min_length=SHORTEST, max_length=LONGEST, examples=["correct horse battery staple"]),
+    Field(
+        min_length=SHORTEST_PASSWORD,
+        max_length=LONGEST_PASSWORD,
+        examples=["correct horse battery staple"],
+    ),
     AfterValidator(check_new_password),
 ]
 

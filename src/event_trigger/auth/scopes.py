@@ -1,4 +1,4 @@
-"""What a credential may do: the words of it, and which role holds which."""
+"""Defines the scopes of credentials, and those that each role holds."""
 
 from collections.abc import Iterable, Sequence
 from enum import StrEnum
@@ -18,7 +18,7 @@ class Scope(StrEnum):
 
 
 class MissingScope(Forbidden):
-    """Names what is missing, also to clients that read RFC 6750, section 3.1."""
+    """Names the missing scopes in the text and in `WWW-Authenticate` (RFC 6750, section 3.1)."""
 
     slug, title = "missing-scope", "A scope is missing"
 
@@ -35,25 +35,26 @@ class LimitedKey(Forbidden):
     default_detail = "This API key is only good for some triggers, and not for this."
 
 
-IN_WORDS = {
-    Scope.TRIGGERS_READ: "read triggers, what they will do and what became of their instants",
-    Scope.TRIGGERS_WRITE: "create, change, pause and delete triggers, and see what is changed; with"
+SCOPE_DESCRIPTIONS = {
+    Scope.TRIGGERS_READ: "read triggers, their schedules and the reconciliation of their instants",
+    Scope.TRIGGERS_WRITE: "create, change, pause and delete triggers, and see the result; with"
     " destinations:read, name destinations",
     Scope.TRIGGERS_FIRE: "fire triggers by hand; with events:read, repeat events",
     Scope.EVENTS_READ: "read, follow and export events and their deliveries",
     Scope.DESTINATIONS_READ: "read destinations",
-    Scope.DESTINATIONS_WRITE: "change destinations, and see what is changed, and send deliveries"
-    " again; with destinations:read, read their secrets",
-    Scope.ADMIN: "what is everybody's, users and the audit log (only admins hold it)",
+    Scope.DESTINATIONS_WRITE: "change destinations, see the result, and send deliveries again; with"
+    " destinations:read, read their secrets",
+    Scope.ADMIN: "read and change every user's data, manage users, and read the audit log (only"
+    " admins hold it)",
 }
-_OF_ROLE = {
+_ROLE_SCOPES = {
     Role.USER: frozenset(Scope) - {Scope.ADMIN},
     Role.ADMIN: frozenset(Scope),
 }
 
 
-def held(role: Role, narrowed_to: Iterable[str] | None) -> frozenset[Scope]:
-    """What is left of a role's scopes; of those it does not hold (any more) there is nothing."""
+def held_scopes(role: Role, narrowed_to: Iterable[str] | None) -> frozenset[Scope]:
+    """Returns the role's scopes, limited to `narrowed_to` if that is given."""
     if narrowed_to is None:
-        return _OF_ROLE[role]
-    return _OF_ROLE[role].intersection(narrowed_to)
+        return _ROLE_SCOPES[role]
+    return _ROLE_SCOPES[role].intersection(narrowed_to)

@@ -1,4 +1,4 @@
-"""Signs and reads access tokens: the only module that knows python-jose."""
+"""Signs and reads access tokens; the only module that uses python-jose."""
 
 import hashlib
 import re
@@ -14,11 +14,11 @@ from event_trigger.models.base import LARGEST_ID
 
 ALGORITHM = "HS256"
 ISSUER = AUDIENCE = "event-trigger"
-ACCESS_FOR = timedelta(hours=1)
-LONGEST_TOKEN = 2048
-MOST_KNOWN = 4096
+ACCESS_TOKEN_LIFETIME = timedelta(hours=1)
+LONGEST_TOKEN_CHARACTERS = 2048
+MAX_CACHED_TOKENS = 4096
 _REQUIRED = {f"require_{claim}": True for claim in ("iat", "sub", "aud", "iss", "jti")}
-# the library asks this machine's clock, also when it is only to require `exp`: we read it below
+# python-jose compares `exp` with this machine's clock; `read` uses the database's instead
 _BY_OUR_CLOCK = {"verify_exp": False, "verify_nbf": False}
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _USER_ID = re.compile(r"[1-9][0-9]{0,18}", re.ASCII)
@@ -26,23 +26,24 @@ _USER_ID = re.compile(r"[1-9][0-9]{0,18}", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class AccessClaims:
-    """Whom a valid token speaks for, the login it descends from, and until when."""
+    """The user, login and expiry of a valid access token."""
 
     user_id: int
     login_id: UUID
-    expires_at: datetime = field(compare=False)  # two that speak for the same are equal
+    expires_at: datetime = field(compare=False)  # refreshed tokens are equal
 
 
 class Tokens:
-    """HS256 tokens under the current secret; those under the previous one are still read.
+    """Signs HS256 tokens with the current secret, and reads those of the previous one, too.
 
-    What the time is, the caller says: the database's clock, and not this machine's.
+    The caller passes the time, which is the database's and not this machine's.
     """
 
     def __init__(self, secret: str, previous: str | None = None) -> None:
         self._current = _key_id(secret)
         self._secrets = {_key_id(one): one for one in (previous, secret) if one is not None}
-        self._known = lru_cache(MOST_KNOWN)(self._decode)  # what was right stays so till it expires
+        # a valid token stays valid until it expires, which `read` checks
+        self._decode_cached = lru_cache(MAX_CACHED_TOKENS)(self._decode)
 
     def issue(self, *, user_id: int, login_id: UUID, at: datetime) -> str:
         claims = {
@@ -52,17 +53,17 @@ class Tokens:
             "sid": str(login_id),
             "jti": uuid4().hex,
             "iat": at,
-            "exp": at + ACCESS_FOR,
+            "exp": at + ACCESS_TOKEN_LIFETIME,
         }
         headers = {"kid": self._current}
         return jwt.encode(claims, self._secrets[self._current], ALGORITHM, headers=headers)
 
     def read(self, token: str, *, at: datetime) -> AccessClaims | None:
-        """Gives the claims of a token that is ours, whole and unexpired; of any other, None."""
-        if len(token) > LONGEST_TOKEN:
+        """Returns the claims of a token with a valid signature that has not expired, else None."""
+        if len(token) > LONGEST_TOKEN_CHARACTERS:
             return None
         try:
-            claims = self._known(token)
+            claims = self._decode_cached(token)
         except (JOSEError, ValueError, TypeError, KeyError, RecursionError, OverflowError):
             return None
         return claims if claims is not None and at < claims.expires_at else None
@@ -80,7 +81,7 @@ class Tokens:
         user_id, login_id = claims["sub"], claims["sid"]
         if not _USER_ID.fullmatch(user_id) or int(user_id) > LARGEST_ID:
             return None
-        if "nbf" in claims:  # ours are good at once
+        if "nbf" in claims:  # our own tokens never have one
             return None
         return AccessClaims(
             user_id=int(user_id),

@@ -1,4 +1,4 @@
-"""Making accounts and changing them: by registration, by admins, by the operator, at the start."""
+"""Creates and changes accounts, for registration, admins, the operator and the first start."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -6,7 +6,7 @@ from datetime import datetime
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from event_trigger.audit.recorder import record
-from event_trigger.auth.email_addresses import as_account
+from event_trigger.auth.email_addresses import fold_address
 from event_trigger.auth.passwords.hashing import PasswordHasher
 from event_trigger.auth.repository import ApiKeys, Logins, Users
 from event_trigger.db.clock import database_now
@@ -23,12 +23,12 @@ class LastAdmin(Conflict):
 
 class NoLongerAdmin(Forbidden):
     slug, title = "no-longer-admin", "No longer an admin"
-    default_detail = "You are no admin any more."
+    default_detail = "You are no longer an admin."
 
 
 @dataclass(frozen=True, slots=True)
 class AccountChange:
-    """What an admin may change; None leaves it."""
+    """An admin's change of an account; None leaves a value as it is."""
 
     role: Role | None = None
     disabled: bool | None = None
@@ -37,7 +37,7 @@ class AccountChange:
 async def add_user(
     sessions: Sessions, passwords: PasswordHasher, *, email: str, password: str, role: Role
 ) -> User:
-    """Hashes outside any transaction; raises Conflict when the address is taken."""
+    """Adds a user, hashing outside any transaction; raises Conflict if the address is taken."""
     password_hash = await passwords.hash(password)
     async with sessions.begin() as session:
         user = await Users(session).add(email=email, password_hash=password_hash, role=role)
@@ -51,7 +51,7 @@ async def add_user(
 async def set_password(
     sessions: Sessions, passwords: PasswordHasher, *, email: str, password: str
 ) -> None:
-    """Changes a password and ends all logins made with the old one; API keys stay."""
+    """Changes a password and ends all the user's logins; API keys stay."""
     password_hash = await passwords.hash(password)
     async with sessions.begin() as session:
         user = await _get_one(session, email)
@@ -61,7 +61,7 @@ async def set_password(
 
 
 async def disable_user(sessions: Sessions, *, email: str) -> None:
-    """Ends an account's logins and keys at once; its triggers stay, and go on firing."""
+    """Ends an account's logins and keys at once; its triggers stay and keep firing."""
     async with sessions.begin() as session:
         user = await _get_one(session, email)
         await _set_disabled(session, user, at=await database_now(session))
@@ -70,10 +70,9 @@ async def disable_user(sessions: Sessions, *, email: str) -> None:
 async def change_account(
     session: AsyncSession, user_id: int, change: AccountChange, *, by: int
 ) -> User:
-    """Raises LastAdmin rather than leave nobody who could change it back.
+    """Changes an account; raises LastAdmin if no admin would be left.
 
-    Whoever is no admin any more when their turn comes is refused: a demotion must not be undone
-    by what the demoted one had asked for before.
+    It locks all admins first, and raises NoLongerAdmin if the caller has just been demoted.
     """
     users = Users(session)
     admins = await users.lock_admins()
@@ -97,7 +96,7 @@ async def change_account(
 
 
 async def _set_disabled(session: AsyncSession, user: User, *, at: datetime | None) -> None:
-    """Ends a disabled user's logins and keys: enabled again, they sign in and make new keys."""
+    """Disables or enables a user; ends all logins and, when disabling, all keys."""
     user.disabled_at = at
     await session.flush()
     await Logins(session).revoke_all_of(user.id)
@@ -106,8 +105,8 @@ async def _set_disabled(session: AsyncSession, user: User, *, at: datetime | Non
 
 
 async def _get_one(session: AsyncSession, email: str) -> User:
-    """By an address as somebody types it; accounts of before may have it as it was typed then."""
-    user = await Users(session).get_by_email(email.strip().lower(), as_account(email))
+    """Finds a user by address; only newer accounts are stored in canonical spelling."""
+    user = await Users(session).get_by_email(email.strip().lower(), fold_address(email))
     if user is None:
         raise NotFound("There is no user with this address.")
     return user
@@ -121,11 +120,11 @@ async def has_users(sessions: Sessions) -> bool:
 async def add_first_admin(
     sessions: Sessions, passwords: PasswordHasher, *, email: str, password: str
 ) -> bool:
-    """Makes the first admin if there is no user at all; says whether it did."""
+    """Adds an admin if there is no user at all; returns whether it did."""
     if await has_users(sessions):
         return False
     try:
         await add_user(sessions, passwords, email=email, password=password, role=Role.ADMIN)
-    except Conflict:  # another replica was quicker
+    except Conflict:  # another replica was faster
         return False
     return True

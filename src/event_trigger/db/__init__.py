@@ -1,1 +1,1 @@
-"""How the service reaches PostgreSQL: engine, embedded server, notifications, migrations."""
+"""Connects the service to PostgreSQL: engine, embedded server, notifications, migrations."""

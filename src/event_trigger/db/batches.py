@@ -1,4 +1,4 @@
-"""Long work in short transactions: a statement that takes too long is cancelled, each time anew."""
+"""Splits long work into short transactions, so that no statement runs into its timeout."""
 
 from collections.abc import Awaitable, Callable
 
@@ -6,14 +6,17 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from event_trigger.db.engine import Sessions
 
-BATCH = 5_000
-_MOST = 100  # the next sweep goes on
+BATCH_ROWS = 5_000
+_MAX_BATCHES = 100  # the next sweep does the rest
 
 
 async def in_batches(sessions: Sessions, work: Callable[[AsyncSession], Awaitable[int]]) -> bool:
-    """Repeats work that counts what it did, up to `BATCH` a time; whether nothing is left."""
-    for _ in range(_MOST):
+    """Repeats `work`, each time in a new transaction, until it handles less than `BATCH_ROWS` rows.
+
+    `work` returns the number of rows it handled. Returns False if rows may be left over.
+    """
+    for _ in range(_MAX_BATCHES):
         async with sessions.begin() as session:
-            if await work(session) < BATCH:
+            if await work(session) < BATCH_ROWS:
                 return True
     return False

@@ -1,4 +1,4 @@
-"""The database's clock: the only one that decides what is due, active, expired or gone."""
+"""Reads the database's clock, which alone decides whether a row is due, active or expired."""
 
 import asyncio
 import time
@@ -11,42 +11,42 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from event_trigger.db.engine import Sessions
 
-MEASURED_EVERY = 10.0  # seconds: a stopped machine, or a failover, shifts the clock
-DRIFT = 0.001  # seconds a second, more than two clocks ever run apart
+READ_EVERY_SECONDS = 10.0  # a failover or a suspended machine shifts the clock
+MAX_DRIFT = 0.001  # seconds per second: more than two clocks ever drift apart
 
 
 async def database_now(session: AsyncSession) -> datetime:
-    """The instant of asking, not of the transaction's start: locks may have been waited for."""
+    """Returns the current time, not the transaction's start: it may have waited for locks."""
     now: datetime = (await session.execute(select(func.clock_timestamp()))).scalar_one()
     return now
 
 
 @dataclass(frozen=True, slots=True)
 class _Reading:
-    """At `at` of our own clock the database's showed `shown`, give or take `error` seconds."""
+    """The database's time, ± `error` seconds, at `at` of our monotonic clock."""
 
     at: float
-    shown: datetime
+    time: datetime
     error: float
 
-    def now(self, at: float) -> datetime:
-        return self.shown + timedelta(seconds=at - self.at)
+    def time_at(self, at: float) -> datetime:
+        return self.time + timedelta(seconds=at - self.at)
 
     def error_at(self, at: float) -> float:
-        return self.error + DRIFT * (at - self.at)
+        return self.error + MAX_DRIFT * (at - self.at)
 
     def is_worse_than(self, newer: "_Reading") -> bool:
-        """Whether the newer one is more exact, or the database's clock is not what it was."""
+        """Tells whether the newer reading is more exact, or shows that the clock was shifted."""
         error = self.error_at(newer.at)
-        apart = abs((newer.shown - self.now(newer.at)).total_seconds())
-        return newer.error <= error or apart > newer.error + error
+        difference = abs((newer.time - self.time_at(newer.at)).total_seconds())
+        return newer.error <= error or difference > newer.error + error
 
 
 class DatabaseClock:
-    """Tells a process the database's time, for what is judged without asking the database.
+    """Estimates the database's time without a query for each call.
 
-    It is read once in a while, with half a round trip of doubt, and runs on by the monotonic
-    clock: what this machine takes for the time of day never matters.
+    It reads the database's clock every few seconds, with an error of half a round trip, and adds
+    the monotonic time since then. This machine's time of day is never used.
     """
 
     def __init__(
@@ -56,37 +56,37 @@ class DatabaseClock:
         self._monotonic = monotonic
         self._reading: _Reading | None = None
         self._read_at = 0.0
-        self._asking: asyncio.Task[_Reading] | None = None
+        self._running_read: asyncio.Task[_Reading] | None = None
 
     async def now(self) -> datetime:
-        """Waits for the database only the first time; a later reading is made beside the answer."""
+        """Waits for the database only on the first call; later readings run in the background."""
         reading = self._reading
         if reading is None:
-            reading = await asyncio.shield(self._ask())
-        elif self._monotonic() - self._read_at > MEASURED_EVERY:
-            self._ask()
-        return reading.now(self._monotonic())
+            reading = await asyncio.shield(self._start_read())
+        elif self._monotonic() - self._read_at > READ_EVERY_SECONDS:
+            self._start_read()
+        return reading.time_at(self._monotonic())
 
-    def _ask(self) -> asyncio.Task[_Reading]:
-        """Starts a reading, or joins the one that is under way."""
-        if self._asking is None:
-            self._asking = asyncio.create_task(self._read())
-            self._asking.add_done_callback(self._asked)
-        return self._asking
+    def _start_read(self) -> asyncio.Task[_Reading]:
+        """Starts a reading, or joins the one that is running."""
+        if self._running_read is None:
+            self._running_read = asyncio.create_task(self._read())
+            self._running_read.add_done_callback(self._end_read)
+        return self._running_read
 
-    def _asked(self, task: asyncio.Task[_Reading]) -> None:
-        self._asking = None
-        self._read_at = self._monotonic()  # a database that is away is not asked all the time
+    def _end_read(self, task: asyncio.Task[_Reading]) -> None:
+        self._running_read = None
+        self._read_at = self._monotonic()  # after a failure, too: no query at every call
         if not task.cancelled():
-            task.exception()  # those who wait for it hear of it; the others have a reading
+            task.exception()  # marks it as retrieved: only the first callers wait for the task
 
     async def _read(self) -> _Reading:
         async with self._sessions() as session:
-            await session.connection()  # which may take a while, and is none of the doubt
+            await session.connection()  # connecting first keeps its time out of the error
             began = self._monotonic()
-            shown = await database_now(session)
+            time = await database_now(session)
             half = (self._monotonic() - began) / 2
-        newer, known = _Reading(began + half, shown, half), self._reading
+        newer, known = _Reading(began + half, time, half), self._reading
         if known is None or known.is_worse_than(newer):
             known = self._reading = newer
         return known

@@ -1,4 +1,6 @@
-"""The connection pool, with limits that keep one stuck session from holding up the others."""
+"""Creates engines and sessions, with timeouts so that one stuck session never blocks the others."""
+
+from collections.abc import Mapping
 
 import asyncpg
 from sqlalchemy import URL, make_url
@@ -13,26 +15,26 @@ from sqlalchemy.ext.asyncio import (
 from sqlalchemy.orm import Session
 
 from event_trigger.db.pgbouncer import adapt_to_pooler
-from event_trigger.db.pool import ConnectionPool
-from event_trigger.db.pre_ping import check_before_use, drop_what_cannot_be_ended
+from event_trigger.db.pool import DatabasePool
+from event_trigger.db.pre_ping import check_before_use, close_on_failed_commit
 
 Sessions = async_sessionmaker[AsyncSession]
 
-_ANSWER_WITHIN = 35.0  # seconds: a network that went silent never says so by itself
+_STATEMENT_TIMEOUT_SECONDS = 35.0  # a dead network connection reports no error of its own
 _SESSION_LIMITS = {
     "lock_timeout": "5s",
     "statement_timeout": "30s",
-    # a frozen process must not hide its claimed triggers from the others for long
+    # a frozen process holds row locks, and SKIP LOCKED hides those triggers from other replicas
     "idle_in_transaction_session_timeout": "5s",
 }
-# what libpq reads in a URL and asyncpg does not: those that change nothing here are passed over
-_PASSED_OVER = frozenset(
+# URL parameters of libpq that asyncpg does not know and that make no difference here
+_IGNORED_PARAMETERS = frozenset(
     {"application_name", "channel_binding", "connect_timeout", "gssencmode", "target_session_attrs"}
 )
-_PASSED_ON = frozenset({"host", "port", "ssl", "prepared_statement_cache_size"})
-APPLICATION = "event-trigger"
-_TRACKED = {"application_name": APPLICATION, "timezone": "UTC"}  # also by a pooler
-# what the database says when it, and not the request, is at fault: classes of SQLSTATE and codes
+_KNOWN_PARAMETERS = frozenset({"host", "port", "ssl", "prepared_statement_cache_size"})
+APPLICATION_NAME = "event-trigger"
+_KEPT_BY_POOLER = {"application_name": APPLICATION_NAME, "timezone": "UTC"}
+# SQLSTATEs, and classes of them, of errors of the database rather than of the request
 _UNAVAILABLE_CLASSES = (
     "08",
     "25006",
@@ -46,7 +48,7 @@ _UNAVAILABLE_CLASSES = (
     "57",
     "58",
 )
-# whatever comes of asking a database, also one that is not there
+# every error that a query can raise, also when there is no database
 DATABASE_ERRORS = (
     SQLAlchemyError,
     asyncpg.PostgresError,
@@ -54,15 +56,15 @@ DATABASE_ERRORS = (
     asyncpg.InternalClientError,
     OSError,
 )
-NO_PARTITION = "23514"  # no partition for the row, or a closed one
+NO_PARTITION = "23514"  # the row's partition is missing or closed
 LOCK_NOT_AVAILABLE = "55P03"
 QUERY_CANCELED = "57014"
 
 
 def asyncpg_url(url: str | URL, *, setting: str = "DATABASE_URL") -> URL:
-    """Reads any PostgreSQL URL (`postgres://`, `?sslmode=`) as one for SQLAlchemy and asyncpg.
+    """Turns any PostgreSQL URL (`postgres://`, `?sslmode=`) into one for SQLAlchemy and asyncpg.
 
-    Raises ValueError, with the setting's name and without the URL, which may hold a password.
+    Raises ValueError that names the setting, but not the URL: it may hold a password.
     """
     try:
         parsed = make_url(url)
@@ -70,10 +72,10 @@ def asyncpg_url(url: str | URL, *, setting: str = "DATABASE_URL") -> URL:
         raise ValueError(f"{setting} must be like postgresql://user:password@host/name") from None
     if parsed.get_backend_name() not in {"postgres", "postgresql"}:
         raise ValueError(f"{setting} must start with postgresql:// or postgres://")
-    query = {key: value for key, value in parsed.query.items() if key not in _PASSED_OVER}
+    query = {key: value for key, value in parsed.query.items() if key not in _IGNORED_PARAMETERS}
     if "sslmode" in query:
         query["ssl"] = query.pop("sslmode")
-    if unknown := query.keys() - _PASSED_ON:
+    if unknown := query.keys() - _KNOWN_PARAMETERS:
         names = ", ".join(sorted(unknown))
         raise ValueError(f"{setting} has parameters that are not understood: {names}")
     return parsed.set(drivername="postgresql+asyncpg", query=query)
@@ -84,23 +86,41 @@ def create_engine(
     *,
     setting: str = "DATABASE_URL",
     connections: int = 10,
-    answer_within: float | None = _ANSWER_WITHIN,
+    answer_within: float | None = _STATEMENT_TIMEOUT_SECONDS,
 ) -> AsyncEngine:
-    """Makes a pool of so many connections, each checked before use.
+    """Creates an engine whose pool has up to `connections` connections, each checked before use.
 
-    No statement is waited for longer than `answer_within` seconds; None waits for ever.
+    A statement fails after `answer_within` seconds without an answer; None means no limit.
     """
-    engine = create_async_engine(
+    return _make_engine(
         asyncpg_url(url, setting=setting),
-        poolclass=ConnectionPool,
+        connections=connections,
+        answer_within=answer_within,
+        limits=_SESSION_LIMITS,
+    )
+
+
+def create_maintenance_engine(url: URL) -> AsyncEngine:
+    """Creates an engine with one connection and without timeouts, for migrations and the like."""
+    return _make_engine(
+        url, connections=1, answer_within=None, limits=dict.fromkeys(_SESSION_LIMITS, "0")
+    )
+
+
+def _make_engine(
+    url: URL, *, connections: int, answer_within: float | None, limits: Mapping[str, str]
+) -> AsyncEngine:
+    engine = create_async_engine(
+        url,
+        poolclass=DatabasePool,
         pool_size=connections,
         pool_timeout=5,
         hide_parameters=True,
         connect_args={"timeout": 5, "command_timeout": answer_within},
     )
-    adapt_to_pooler(engine, tracked=_TRACKED, limits=_SESSION_LIMITS)
+    adapt_to_pooler(engine, tracked=_KEPT_BY_POOLER, limits=limits)
     check_before_use(engine)
-    drop_what_cannot_be_ended(engine)
+    close_on_failed_commit(engine)
     return engine
 
 
@@ -109,13 +129,13 @@ def create_sessions(engine: AsyncEngine, kind: type[Session] = Session) -> Sessi
 
 
 def sqlstate(error: BaseException) -> str:
-    """The five characters of PostgreSQL's Appendix A, or `""` for what never reached it."""
+    """Returns the error's SQLSTATE (PostgreSQL's Appendix A), or `""` if the server sent none."""
     cause = error.orig if isinstance(error, DBAPIError) else error
     return getattr(cause, "sqlstate", None) or ""
 
 
 def is_outage(error: BaseException) -> bool:
-    """Whether an error is the database's (away, full, locked) rather than the statement's."""
+    """Tells whether the database is at fault (down, full, locked) rather than the statement."""
     if isinstance(error, DBAPIError) and error.connection_invalidated:
         return True
     if isinstance(

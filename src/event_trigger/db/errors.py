@@ -1,4 +1,4 @@
-"""Puts what a database did wrong in words: the server's own, with its SQLSTATE, and no secret."""
+"""Describes database errors in plain words, with SQLSTATE and without secrets."""
 
 import os
 import socket
@@ -20,22 +20,22 @@ _HINTS = {
     TOO_MANY_CONNECTIONS: "Lower EVENT_TRIGGER_DATABASE_CONNECTIONS of the processes that share"
     " the server, or raise its max_connections.",
 }
-SAY_EVERY = 60.0  # seconds between two log lines about one failure that goes on
-_LONGEST = 300  # characters
-_REPEATS_VALUES = "22"  # the class of SQLSTATE whose messages quote what was sent
-_KINDS = {  # what anybody may read, by SQLSTATE or its class: no names, no addresses
+REPEAT_AFTER_SECONDS = 60.0  # between two log lines about one ongoing failure
+_LONGEST_MESSAGE = 300  # characters
+_DATA_EXCEPTION = "22"  # class of SQLSTATE whose messages quote the values that were sent
+_PUBLIC_REASONS = {  # by SQLSTATE or its class; they name no users and no addresses
     TOO_MANY_CONNECTIONS: "the database server has no connection left",
     "28": "the database refuses this login",
     "3D": "the database does not exist",
-    "42501": "the database refuses this for want of a privilege",
+    "42501": "the database role lacks a privilege",
     "57P": "the database is starting or shutting down",
 }
 
 
-def in_words(error: BaseException) -> str:
-    """Gives the server's first line and its SQLSTATE, or what the operating system says.
+def describe_error(error: BaseException) -> str:
+    """Returns the server's first line and SQLSTATE, or the operating system's message.
 
-    Statements, parameters and URLs are left out; of any other error the type is all that is said.
+    Statements, parameters and URLs are left out. Any other error is described by its type alone.
     """
     error = _cause(error)
     if isinstance(error, PoolTimeout):
@@ -43,109 +43,112 @@ def in_words(error: BaseException) -> str:
     if isinstance(error, TimeoutError):
         return "no answer in time"
     if isinstance(error, OSError):
-        return _of_the_system(error)
+        return _system_message(error)
     if not isinstance(error, DATABASE_ERRORS):
         return type(error).__name__
-    state, said = sqlstate(error), _first_line(error) or type(error).__name__
-    if state.startswith(_REPEATS_VALUES):
-        said = type(error).__name__
+    state, message = sqlstate(error), _first_line(error) or type(error).__name__
+    if state.startswith(_DATA_EXCEPTION):
+        message = type(error).__name__
     if state == TOO_MANY_CONNECTIONS:
-        said = f"the server has no connection left: {said}"
-    return f"{said} ({state})" if state else said
+        message = f"the server has no connection left: {message}"
+    return f"{message} ({state})" if state else message
 
 
-def described(error: BaseException) -> dict[str, str]:
-    """The fields of a log line about an error: `error` in words, `sqlstate` if there is one."""
+def log_fields(error: BaseException) -> dict[str, str]:
+    """Returns the fields of a log line about an error: `error`, and `sqlstate` if it has one."""
     state = sqlstate(error)
-    return {"error": in_words(error)} | ({"sqlstate": state} if state else {})
+    return {"error": describe_error(error)} | ({"sqlstate": state} if state else {})
 
 
 def hint_for(error: BaseException) -> str | None:
-    """Says what to set against an error that waiting may never mend."""
+    """Returns advice for the operator about an error that waiting does not fix, if there is any."""
     state = sqlstate(error)
     return next((hint for start, hint in _HINTS.items() if state.startswith(start)), None)
 
 
 def is_shortage(error: BaseException) -> bool:
-    """Whether no connection was to get: the server has none left, or the pool has none free."""
+    """Tells whether the server has no connection left, or the pool had none free in time."""
     return isinstance(error, PoolTimeout) or sqlstate(error) == TOO_MANY_CONNECTIONS
 
 
-def kind_of(error: BaseException) -> str:
-    """Says what is wrong to anybody: no word of the server's, which may name users and hosts."""
+def public_reason(error: BaseException) -> str:
+    """Describes an error for `/readyz`, without the server's text: it may name users and hosts."""
     error, state = _cause(error), sqlstate(error)
     if not isinstance(error, DATABASE_ERRORS):
-        return "an error of its own, which is in the log"
-    for start, words in _KINDS.items():
+        return "an internal error, see the log"
+    for start, words in _PUBLIC_REASONS.items():
         if state.startswith(start):
             return f"{words} ({state})"
     if isinstance(error, PoolTimeout):
         return "no database connection was free in time"
-    words = "does not answer" if is_outage(error) else "refuses a statement of ours"
-    return f"the database {words} ({state})" if state else f"the database {words}"
+    reason = "the database " + ("does not answer" if is_outage(error) else "refuses a statement")
+    return f"{reason} ({state})" if state else reason
 
 
 @dataclass
-class _Failing:
-    """A failure that goes on: when it was last logged, and how often it came since."""
+class _OngoingFailure:
+    """The time of a failure's last log line, and its repetitions since then."""
 
-    said_at: float
+    logged_at: float
     count: int = 0
 
 
 @dataclass
 class FailureLog:
-    """Logs a failure when it begins or changes, and then once a minute with its count.
+    """Logs a failure when it begins, and then once a minute with its count.
 
-    Failures of one thing are told apart by their SQLSTATE, or else by their type. `outage` is the
-    event of those that are the database's fault.
+    Failures are distinguished by name and by SQLSTATE, or else by type. The log event is `outage`
+    if the database is at fault, and `event` for any other error.
     """
 
     log: BoundLogger
     event: str
     outage: str
-    _failing: dict[tuple[str, str], _Failing] = field(default_factory=dict)
+    _ongoing: dict[tuple[str, str], _OngoingFailure] = field(default_factory=dict)
     _last: dict[str, BaseException] = field(default_factory=dict)
 
     def failed(self, name: str, error: BaseException, **fields: Any) -> None:
-        """Of what is nobody's outage, the first line has the traceback."""
+        """Logs the failure unless it was logged within a minute; adds a traceback the first time.
+
+        An outage of the database gets no traceback.
+        """
         now, key = time.monotonic(), (name, sqlstate(error) or type(_cause(error)).__name__)
         self._last[name] = error
-        known = self._failing.get(key)
-        if known is not None and now - known.said_at < SAY_EVERY:
+        known = self._ongoing.get(key)
+        if known is not None and now - known.logged_at < REPEAT_AFTER_SECONDS:
             known.count += 1
             return
-        said = described(error) | ({} if known is None else {"count": known.count + 1}) | fields
-        self._failing[key] = _Failing(now)
+        line = log_fields(error) | ({} if known is None else {"count": known.count + 1}) | fields
+        self._ongoing[key] = _OngoingFailure(now)
         if is_outage(error):
-            self.log.warning(self.outage, **said)
+            self.log.warning(self.outage, **line)
         else:
-            self.log.error(self.event, **said, exc_info=error if known is None else None)
+            self.log.error(self.event, **line, exc_info=error if known is None else None)
 
     def succeeded(self, name: str) -> None:
-        """Forgets a failure once it has not come for a minute: one that flaps is no news."""
+        """Ends a failure; if it returns within a minute, it is counted and not logged again."""
         self._last.pop(name, None)
-        if self._failing:
+        if self._ongoing:
             now = time.monotonic()
-            self._failing = {
+            self._ongoing = {
                 key: one
-                for key, one in self._failing.items()
-                if key[0] != name or now - one.said_at < SAY_EVERY
+                for key, one in self._ongoing.items()
+                if key[0] != name or now - one.logged_at < REPEAT_AFTER_SECONDS
             }
 
     def last(self, name: str) -> BaseException | None:
-        """Gives the latest failure, unless it has succeeded since."""
+        """Returns the latest failure under this name, or None if it has succeeded since."""
         return self._last.get(name)
 
 
 def _cause(error: BaseException) -> BaseException:
-    """The driver's own error inside SQLAlchemy's, whose text holds the statement."""
+    """Returns the driver's error inside SQLAlchemy's, whose own text contains the statement."""
     cause: BaseException | None = error.orig if isinstance(error, DBAPIError) else error
     inner = getattr(cause, "orig", None)
     return inner if isinstance(inner, BaseException) else cause or error
 
 
-def _of_the_system(error: OSError) -> str:
+def _system_message(error: OSError) -> str:
     if isinstance(error, socket.gaierror):
         return "the host name cannot be resolved"
     if error.errno is not None and error.errno > 0:
@@ -154,5 +157,5 @@ def _of_the_system(error: OSError) -> str:
 
 
 def _first_line(error: BaseException) -> str:
-    """The first argument only: SQLAlchemy appends links to the text, and asyncpg details."""
-    return str(error.args[0] if error.args else "").partition("\n")[0][:_LONGEST]
+    """Uses only the first argument: SQLAlchemy appends links to the text, and asyncpg details."""
+    return str(error.args[0] if error.args else "").partition("\n")[0][:_LONGEST_MESSAGE]

@@ -1,4 +1,4 @@
-"""The installation's id: made once for a database, and replaced in a copy of that database."""
+"""Keeps the installation's id: made once for a database, and replaced in a copy of it."""
 
 import secrets
 from typing import NamedTuple
@@ -10,22 +10,22 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 log = structlog.get_logger()
 
 _ID_BYTES = 8
-_MAY_READ_PLACE = text("""
+_MAY_READ_IDENTITY = text("""
     SELECT coalesce(has_function_privilege(
         CAST(to_regprocedure('pg_control_system()') AS oid), 'EXECUTE'), false)
 """)
-_READ_PLACE = text("""
+_READ_IDENTITY = text("""
     SELECT CAST(system_identifier AS text),
         (SELECT CAST(oid AS text) FROM pg_database WHERE datname = current_database())
     FROM pg_control_system()
 """)
-_READ = text("""
+_READ_INSTALLATION = text("""
     SELECT name, system_identifier, database_oid,
         xid % 4294967296 = CAST(CAST(xmin AS text) AS bigint) AS is_as_written
     FROM installation
 """)
 _READ_ID = text("SELECT name FROM installation")
-_WRITE = text("""
+_WRITE_INSTALLATION = text("""
     INSERT INTO installation (name, system_identifier, database_oid, xid)
     VALUES (:name, :system_identifier, :database_oid,
         CAST(CAST(pg_current_xact_id() AS text) AS bigint))
@@ -36,36 +36,36 @@ _WRITE = text("""
 
 
 class DatabaseIdentity(NamedTuple):
-    """Where a database is: on which server, and which of its databases."""
+    """The server (`initdb` run) that a database belongs to, and its oid there."""
 
     system_identifier: str
     database_oid: str
 
 
 async def read_installation(database: AsyncConnection | AsyncSession) -> str:
-    """The installation's id; the database must have been migrated."""
-    found: str = (await database.execute(_READ_ID)).scalar_one()
-    return found
+    """Returns the installation's id; the database must be migrated."""
+    installation: str = (await database.execute(_READ_ID)).scalar_one()
+    return installation
 
 
 async def keep_installation(connection: AsyncConnection) -> None:
-    """Makes the id if there is none, and another one if this database is a copy.
+    """Makes the id if there is none, and replaces it if this database is a copy.
 
-    A copy goes on counting its events where the original does, so under the same id two events
-    would have one `webhook-id`, and their receivers would drop the second. A server that does not
-    say which one it is cannot be told from another, and then the id stays.
+    A copy continues the original's event ids. Under the same installation id, two events would
+    have one `webhook-id`, and receivers would drop the second. If the role may not read the
+    server's identity, a copy on another server cannot be recognised, and the id stays.
 
-    The caller holds the lock that keeps others from migrating.
+    The caller must hold the migration lock.
     """
-    here = await _read_place(connection)
-    row = (await connection.execute(_READ)).one_or_none()
+    here = await _read_identity(connection)
+    row = (await connection.execute(_READ_INSTALLATION)).one_or_none()
     if row is None:
         await _write(connection, secrets.token_hex(_ID_BYTES), here)
         return
     made_for = (row.system_identifier, row.database_oid)
     if here is None or (made_for == here and row.is_as_written):
         return
-    if made_for == (None, None) and row.is_as_written:  # now the server says which one it is
+    if made_for == (None, None) and row.is_as_written:  # the identity could not be read before
         await _write(connection, row.name, here)
         return
     renewed = secrets.token_hex(_ID_BYTES)
@@ -73,17 +73,17 @@ async def keep_installation(connection: AsyncConnection) -> None:
     log.warning("installation_renewed", before=row.name, installation=renewed)
 
 
-async def _read_place(connection: AsyncConnection) -> DatabaseIdentity | None:
-    """None where the service's role may not ask."""
-    if not await connection.scalar(_MAY_READ_PLACE):
+async def _read_identity(connection: AsyncConnection) -> DatabaseIdentity | None:
+    """Returns None if the service's role may not read it."""
+    if not await connection.scalar(_MAY_READ_IDENTITY):
         return None
-    return DatabaseIdentity(*(await connection.execute(_READ_PLACE)).one())
+    return DatabaseIdentity(*(await connection.execute(_READ_IDENTITY)).one())
 
 
-async def _write(connection: AsyncConnection, name: str, place: DatabaseIdentity | None) -> None:
+async def _write(connection: AsyncConnection, name: str, identity: DatabaseIdentity | None) -> None:
     values = {
         "name": name,
-        "system_identifier": None if place is None else place.system_identifier,
-        "database_oid": None if place is None else place.database_oid,
+        "system_identifier": None if identity is None else identity.system_identifier,
+        "database_oid": None if identity is None else identity.database_oid,
     }
-    await connection.execute(_WRITE, values)
+    await connection.execute(_WRITE_INSTALLATION, values)

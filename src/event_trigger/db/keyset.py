@@ -1,7 +1,12 @@
-"""Reads the newest rows of several lanes: stretches of an index, each in the order of the list.
+"""Reads pages of lists from indexes alone, without a sort, for every combination of filters.
 
-What a filter leaves open (the kinds of events, the statuses, the shards) are so many lanes, which
-are merged: so one index serves each combination of filters, and nothing has to be sorted.
+A filter that leaves a column open (types, statuses, shards) is written out as one index range for
+each of the column's values. Each range is read newest first, and the ranges are merged:
+
+    SELECT * FROM (
+        (SELECT … WHERE shard = 0 AND status = 'active' ORDER BY id DESC LIMIT :most) UNION ALL
+        (SELECT … WHERE shard = 0 AND status = 'paused' ORDER BY id DESC LIMIT :most) UNION ALL …
+    ) AS ranges ORDER BY id DESC LIMIT :most
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -28,27 +33,26 @@ from event_trigger.models import SHARDS
 from event_trigger.models.base import LARGEST_ID, Base
 
 UP_TO_NEWEST = "id <= CAST(:newest AS bigint)"
-EACH_SHARD = tuple(f"shard = {shard}" for shard in range(SHARDS))
+SHARD_CONDITIONS = tuple(f"shard = {shard}" for shard in range(SHARDS))
 
-LARGEST_PAGE = 4 * 1024 * 1024  # bytes of JSON that users wrote; a page may be shorter for it
-
-
-_PLAN_ONCE = text("SELECT set_config('plan_cache_mode', 'force_generic_plan', true)")
+LARGEST_PAGE_BYTES = 4 * 1024 * 1024  # of users' JSON; larger rows make a page shorter
 LARGEST_LIMIT = 1000  # rows of a page
+_USE_GENERIC_PLAN = text("SELECT set_config('plan_cache_mode', 'force_generic_plan', true)")
 
 T = TypeVar("T")
-Row = TypeVar("Row", bound=Base)
+Entity = TypeVar("Entity", bound=Base)
 
 
 @dataclass(frozen=True, slots=True)
-class Listed(Generic[Row]):
-    """A table as it is listed: the order, the columns that users fill and those not shown at all.
+class ListedTable(Generic[Entity]):
+    """A table as a list shows it.
 
-    The large ones come only with the rows that fit in a page: the first, and as many more as are
-    not larger together than a page may be. `source` is what is read from, if not the table alone.
+    `order` is the list's ORDER BY. `large` are the columns that users fill: they are read only for
+    the rows that fit in a page. `left_out` are columns that are not read. `source` is the FROM
+    clause, if it is not the table alone.
     """
 
-    entity: type[Row]
+    entity: type[Entity]
     order: str
     large: tuple[str, ...] = ()
     left_out: tuple[str, ...] = ()
@@ -56,79 +60,84 @@ class Listed(Generic[Row]):
 
 
 @dataclass(frozen=True, slots=True)
-class Newest(Generic[Row]):
-    """A statement that answers rows and their sizes, for `fetch_newest`."""
+class NewestQuery(Generic[Entity]):
+    """A statement that returns rows and their sizes in bytes, for `fetch_newest`."""
 
     statement: Executable
 
 
-def cross(*choices: Iterable[str]) -> tuple[str, ...]:
-    """The conditions of each lane: one of each of the choices."""
+def combinations(*choices: Iterable[str]) -> tuple[str, ...]:
+    """Returns each combination of one condition from every group, joined by AND."""
     return tuple(" AND ".join(filter(None, one)) for one in product(*choices))
 
 
-def one_of(wanted: str | None, known: Iterable[str]) -> list[str]:
-    """A closed set, written out: what is wanted of it, or all that there is."""
+def quoted_choices(wanted: str | None, known: Iterable[str]) -> list[str]:
+    """Returns the wanted value of a closed set as an SQL literal, or all its values if None."""
     return [f"'{one}'" for one in known if wanted in {None, one}]
 
 
-def asked(*parts: tuple[str, str, Any]) -> tuple[tuple[str, ...], dict[str, Any]]:
-    """The conditions whose value is there, and the values by the names of their parameters."""
-    there = [part for part in parts if part[2] is not None]
-    return tuple(condition for condition, _, _ in there), {name: one for _, name, one in there}
+def given_filters(*parts: tuple[str, str, Any]) -> tuple[tuple[str, ...], dict[str, Any]]:
+    """Takes (condition, parameter, value) triples, and leaves out those whose value is None.
+
+    Returns the conditions, and the values by parameter.
+    """
+    given = [part for part in parts if part[2] is not None]
+    return tuple(condition for condition, _, _ in given), {name: one for _, name, one in given}
 
 
-def stretch(**values: str) -> str:
-    """A lane that is one stretch of the index of these columns and the id, up to `:newest`.
+def index_range(**values: str) -> str:
+    """Returns the condition for one range of the index on these columns and `id`, up to `:newest`.
 
-    It is said as a comparison of rows, and sorted so (`by`), because then no other index will do:
-    which one has the fewest rows to pass over, statistics of single columns do not say.
+    It is a row comparison, `(status, id) >= ('active', 0) AND (status, id) <= ('active', :newest)`,
+    and the rows are sorted by the same columns (`by` of `newest_query`). So no other index fits:
+    from statistics of single columns the planner often chooses one that skips many rows.
     """
     names, ends = ", ".join((*values, "id")), ", ".join(values.values())
-    last = "CAST(:newest AS bigint)"
-    return f"({names}) >= ({ends}, 0) AND ({names}) <= ({ends}, {last})"
+    last_id = "CAST(:newest AS bigint)"
+    return f"({names}) >= ({ends}, 0) AND ({names}) <= ({ends}, {last_id})"
 
 
-def up_to(before: int | None) -> int:
-    """The value of `:newest`: all ids, or those before one."""
+def last_id_before(before: int | None) -> int:
+    """Returns the value of `:newest`: the largest id of all, or the one before the cursor's."""
     return LARGEST_ID if before is None else before - 1
 
 
 @cache
-def newest(
-    listed: Listed[Row],
-    lanes: tuple[str, ...],
+def newest_query(
+    listed: ListedTable[Entity],
+    ranges: tuple[str, ...],
     conditions: tuple[str, ...] = (),
     *,
     by: tuple[str, ...] = (),
-) -> Newest[Row]:
-    """At most `:most` rows that meet a lane's conditions and all others, with their sizes.
+) -> NewestQuery[Entity]:
+    """Builds the statement for the newest `:most` rows of all ranges that meet the conditions.
 
-    The columns `by` which a lane is sorted first have one value in each. What is handed over
-    becomes SQL, so it must come from the code; values are parameters.
+    Each range is sorted by the columns `by` first, of which it holds one value. The arguments
+    become SQL, so they must be constants of the code; values go in as parameters.
     """
     columns = [one for one in listed.entity.__table__.columns if one.name not in listed.left_out]
-    wheres = [" AND ".join(filter(None, (lane, *conditions))) for lane in lanes]
+    wheres = [" AND ".join(filter(None, (one, *conditions))) for one in ranges]
     order = ", ".join((*(f"{one} DESC" for one in by), listed.order))
     statement = _statement(listed, [one.name for one in columns], wheres, order)
     size = column("size", Integer)
     typed = statement.bindparams(bindparam("most", type_=BigInteger)).columns(*columns, size)
-    return Newest(select(listed.entity, size).from_statement(typed))
+    return NewestQuery(select(listed.entity, size).from_statement(typed))
 
 
 def _statement(
-    listed: Listed[Any], names: Sequence[str], wheres: Sequence[str], lane_order: str
+    listed: ListedTable[Any], names: Sequence[str], wheres: Sequence[str], range_order: str
 ) -> TextClause:
     order, source = listed.order, listed.source or listed.entity.__tablename__
     shown = [f'"{one}"' for one in names]
-    arms = " UNION ALL ".join(
-        f"(SELECT {', '.join(shown)} FROM {source} WHERE {where} ORDER BY {lane_order} LIMIT :most)"
+    merged = " UNION ALL ".join(
+        f"(SELECT {', '.join(shown)} FROM {source} WHERE {where}"
+        f" ORDER BY {range_order} LIMIT :most)"
         for where in wheres
     )
     sizes = [f"coalesce(octet_length(CAST({one} AS text)), 0)" for one in listed.large]
-    sized = f"SELECT *, {' + '.join(sizes) or '0'} AS size FROM ({arms}) AS lanes"
+    sized = f"SELECT *, {' + '.join(sizes) or '0'} AS size FROM ({merged}) AS ranges"
     running = f"sum(size) OVER (ORDER BY {order} ROWS UNBOUNDED PRECEDING) AS total"
-    fits = f"total <= {LARGEST_PAGE} OR total = size"
+    fits = f"total <= {LARGEST_PAGE_BYTES} OR total = size"
     fitting = [
         f"CASE WHEN {fits} THEN {one} END" if name in listed.large else one
         for name, one in zip(names, shown, strict=True)
@@ -142,7 +151,7 @@ def _statement(
 
 @dataclass(frozen=True, slots=True)
 class Page(Generic[T]):
-    """Some rows, and whether there are more behind them."""
+    """One page of rows; `more` tells whether others follow."""
 
     rows: Sequence[T]
     more: bool
@@ -155,35 +164,35 @@ async def fetch_rows(
     limit: int,
     options: Mapping[str, Any] | None = None,
 ) -> Page[T]:
-    """As `fetch_page`, for rows that are small, whatever users write."""
+    """Reads a page of rows whose size is bounded by itself, so only `limit` counts."""
     rows = (
         await session.scalars(statement.limit(limit + 1), execution_options=options or {})
     ).all()
     return Page(rows[:limit], more=len(rows) > limit)
 
 
-async def plan_once(session: AsyncSession) -> None:
-    """Has PostgreSQL plan what follows in the transaction for all values, not for each anew.
+async def use_generic_plan(session: AsyncSession) -> None:
+    """Makes PostgreSQL reuse one plan per statement for the rest of the transaction.
 
-    Planning for many lanes or partitions takes up to ten times as long as reading them, and any
-    plan is the same indexes in order.
+    Planning many ranges or partitions takes up to ten times as long as reading them, and the plan
+    is the same for all values.
     """
-    await session.execute(_PLAN_ONCE)
+    await session.execute(_USE_GENERIC_PLAN)
 
 
 async def fetch_newest(
     session: AsyncSession,
-    newest: Newest[Row],
+    query: NewestQuery[Entity],
     values: Mapping[str, Any],
     *,
     limit: int,
     options: Mapping[str, Any] | None = None,
-) -> Page[Row]:
-    """As many as fit, so that no page fills the memory."""
-    found = await session.execute(
-        newest.statement, {**values, "most": limit + 1}, execution_options=options or {}
+) -> Page[Entity]:
+    """Reads a page of at most `limit` rows and `LARGEST_PAGE_BYTES`, but at least one row."""
+    result = await session.execute(
+        query.statement, {**values, "most": limit + 1}, execution_options=options or {}
     )
-    rows = found.all()
+    rows = result.all()
     fitting = rows_that_fit((size for _, size in rows), limit=limit)
     return Page([row for row, _ in rows[:fitting]], more=len(rows) > fitting)
 
@@ -191,7 +200,7 @@ async def fetch_newest(
 async def fetch_page(
     session: AsyncSession, statement: Select[T], *, size: ColumnElement[Any], limit: int
 ) -> Page[T]:
-    """Asks for the `size` in bytes of each row first, so that no page fills the memory."""
+    """Reads a page like `fetch_newest`, for any statement: it first reads each row's `size`."""
     sizing = statement.with_only_columns(size).limit(limit + 1)
     sizes = (await session.scalars(sizing)).all()
     fitting = rows_that_fit(sizes, limit=limit)
@@ -202,11 +211,11 @@ async def fetch_page(
 
 
 def rows_that_fit(sizes: Iterable[int], *, limit: int) -> int:
-    """How many rows, of these sizes in bytes, make a page: one at least, if there is one."""
+    """Counts the rows, of these sizes in bytes, that fit in a page: at least one, if any."""
     fitting = total = 0
     for size in sizes:
         total += size
-        if fitting == limit or (fitting and total > LARGEST_PAGE):
+        if fitting == limit or (fitting and total > LARGEST_PAGE_BYTES):
             break
         fitting += 1
     return fitting

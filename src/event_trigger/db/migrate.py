@@ -1,5 +1,6 @@
-"""Brings the database to the newest migration, also when several replicas start at once."""
+"""Migrates the database to the newest revision, also when several replicas start at once."""
 
+import asyncio
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -11,34 +12,37 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from event_trigger.db.engine import create_engine
+from event_trigger.db.engine import create_maintenance_engine
 from event_trigger.db.installation import keep_installation
 
-_LOCK = 0x6576_7472  # "evtr": whoever holds this advisory lock migrates, the others wait
+_MIGRATION_LOCK = 0x6576_7473  # "evts": the id of the advisory lock
+_TRY_LOCK = text("SELECT pg_try_advisory_xact_lock(:lock)")
+_TRY_LOCK_EVERY_SECONDS = 0.2
 
 
 def migrations_folder() -> Path:
-    """The migrations inside an installed wheel, or else those of the source tree."""
+    """Returns the folder of migrations in an installed wheel, or else in the source tree."""
     package = Path(str(files("event_trigger")))
     inside_wheel = package / "db" / "alembic"
     return inside_wheel if inside_wheel.is_dir() else package.parents[1] / "alembic"
 
 
-def _config(connection: Connection | None = None) -> Config:
+def _config(folder: Path | None, connection: Connection | None = None) -> Config:
     config = Config()
-    config.set_main_option("script_location", str(migrations_folder()).replace("%", "%%"))
+    location = str(folder or migrations_folder()).replace("%", "%%")
+    config.set_main_option("script_location", location)
     config.attributes["connection"] = connection
     return config
 
 
 @cache
-def newest_revision() -> str | None:
-    return ScriptDirectory.from_config(_config()).get_current_head()
+def newest_revision(folder: Path | None = None) -> str | None:
+    return ScriptDirectory.from_config(_config(folder)).get_current_head()
 
 
 @cache
-def _known_revisions() -> frozenset[str]:
-    scripts = ScriptDirectory.from_config(_config())
+def _known_revisions(folder: Path | None) -> frozenset[str]:
+    scripts = ScriptDirectory.from_config(_config(folder))
     return frozenset(script.revision for script in scripts.walk_revisions())
 
 
@@ -46,27 +50,63 @@ def current_revision(connection: Connection) -> str | None:
     return MigrationContext.configure(connection).get_current_revision()
 
 
-def is_migrated(connection: Connection) -> bool:
-    """Whether the schema is this version's, or a newer one's, beside which this version works."""
+def is_migrated(connection: Connection, folder: Path | None = None) -> bool:
+    """Tells whether the schema has the newest revision, or one that only newer versions know.
+
+    This version also works with the schema of the next one.
+    """
     current = current_revision(connection)
-    newer = current is not None and current not in _known_revisions()
-    return newer or current == newest_revision()
+    is_newer = current is not None and current not in _known_revisions(folder)
+    return is_newer or current == newest_revision(folder)
 
 
-async def migrate(engine: AsyncEngine) -> None:
-    """Upgrades in one transaction under an advisory lock: all of it happens, or nothing."""
-    patient = create_engine(engine.url, connections=1, answer_within=None)
+async def migrate(engine: AsyncEngine, *, folder: Path | None = None) -> None:
+    """Upgrades the schema; of several replicas one does it, and the others wait.
+
+    1. Take the migration lock, on a connection of its own, and keep it to the end.
+    2. Run the missing migrations on a second connection. They share one transaction, so that all
+       of them succeed or none; but one that builds an index concurrently (`db/ddl.py`) commits
+       those before it. If it fails, the next start continues from there.
+    3. Make or check the installation's id, still under the lock.
+    """
+    lock_engine = create_maintenance_engine(engine.url)
     try:
-        async with patient.begin() as connection:
-            await _migrate_alone(connection)
+        async with lock_engine.connect() as lock:
+            # in any other isolation level the lock's transaction would keep a snapshot
+            await lock.execution_options(isolation_level="READ COMMITTED")
+            await _take_lock(lock)
+            if not await lock.run_sync(is_migrated, folder):
+                await _release_snapshot(lock)
+                await _upgrade(engine, folder)
+            await keep_installation(lock)
+            await lock.commit()
     finally:
-        await patient.dispose()
+        await lock_engine.dispose()
 
 
-async def _migrate_alone(connection: AsyncConnection) -> None:
-    for limit in ("lock_timeout", "statement_timeout"):
-        await connection.execute(text(f"SET LOCAL {limit} = 0"))
-    await connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
-    if not await connection.run_sync(is_migrated):
-        await connection.run_sync(lambda sync: command.upgrade(_config(sync), "head"))
-    await keep_installation(connection)
+async def _take_lock(lock: AsyncConnection) -> None:
+    """Polls for the lock instead of waiting for it.
+
+    A waiting statement keeps a snapshot, and a concurrent index build waits for all older ones: it
+    and the replicas that wait for its end would block each other.
+    """
+    while not await lock.scalar(_TRY_LOCK, {"lock": _MIGRATION_LOCK}):
+        await lock.rollback()
+        await asyncio.sleep(_TRY_LOCK_EVERY_SECONDS)
+
+
+async def _release_snapshot(lock: AsyncConnection) -> None:
+    """Ends the last statement's portal, whose snapshot a concurrent index build would wait for.
+
+    PostgreSQL keeps the unnamed portal until the next statement, and SET needs no snapshot.
+    """
+    await lock.execute(text("SET LOCAL idle_in_transaction_session_timeout = 0"))
+
+
+async def _upgrade(engine: AsyncEngine, folder: Path | None) -> None:
+    upgrade_engine = create_maintenance_engine(engine.url)
+    try:
+        async with upgrade_engine.connect() as connection:
+            await connection.run_sync(lambda sync: command.upgrade(_config(folder, sync), "head"))
+    finally:
+        await upgrade_engine.dispose()

@@ -1,4 +1,4 @@
-"""Hears PostgreSQL's notifications; losing one only costs time, since everything is polled too."""
+"""Sends and receives PostgreSQL notifications; losing one only costs time: all work is polled."""
 
 import asyncio
 from collections.abc import Callable, Mapping
@@ -16,58 +16,70 @@ log = structlog.get_logger()
 
 SCHEDULE_CHANGED = "event_trigger_schedule"
 DELIVERIES_CHANGED = "event_trigger_deliveries"
-CREDENTIALS_CHANGED = "event_trigger_credentials"  # says whose: a user's id
-EVENTS_STORED = "event_trigger_events"  # says whose: an owner's id
-RECONNECT_AFTER = 1.0  # seconds
-URL_SETTING = "EVENT_TRIGGER_LISTEN_DATABASE_URL"
+CREDENTIALS_CHANGED = "event_trigger_credentials"  # payload: the user's id
+EVENTS_STORED = "event_trigger_events"  # payload: the owner's id
+RECONNECT_AFTER_SECONDS = 1.0
+LISTEN_URL_SETTING = "EVENT_TRIGGER_LISTEN_DATABASE_URL"
 
-Heard = Callable[[str], None]
+OnNotification = Callable[[str], None]
 _NOTIFY = text("""
-    SELECT pg_notify(:channel, word) FROM unnest(CAST(:words AS text[])) AS word
+    SELECT pg_notify(:channel, payload) FROM unnest(CAST(:payloads AS text[])) AS payload
 """)
 
 
-async def notify(session: AsyncSession, channel: str, *words: str) -> None:
-    """Tells every replica, once the transaction commits: each word, or that there is news."""
-    await session.execute(_NOTIFY, {"channel": channel, "words": words or ("",)})
+async def notify(session: AsyncSession, channel: str, *payloads: str) -> None:
+    """Notifies every replica when the transaction commits, once for each payload.
+
+    Without payloads it sends one empty notification.
+    """
+    await session.execute(_NOTIFY, {"channel": channel, "payloads": payloads or ("",)})
 
 
-async def listen(engine: AsyncEngine, channels: Mapping[str, Heard], url: URL | None) -> None:
-    """Passes on every notification of these channels until it is cancelled.
+async def listen(
+    engine: AsyncEngine, channels: Mapping[str, OnNotification], url: URL | None
+) -> None:
+    """Calls each channel's callback for every notification, until it is cancelled.
 
-    After each reconnect, `""` is passed to all: something may have been missed. `url` is where to
-    listen, if not where the engine connects; through a pooler nothing is heard, and it ends.
+    After each connect it calls all of them with `""`, because notifications may have been lost.
+    `url` is the database to listen on, if it is not the engine's. Behind a pooler, which passes on
+    no notifications, it logs that and returns.
     """
     failures = FailureLog(log, "listen_failed", outage="listen_failed")
     while True:
         try:
             await _listen_once(engine, channels, url)
-        except _NothingIsHeard:
+        except _BehindPooler:
             log.info("notifications_not_heard")
             return
         except DATABASE_ERRORS as error:
             failures.failed("listen", error)
-        await asyncio.sleep(RECONNECT_AFTER)
+        await asyncio.sleep(RECONNECT_AFTER_SECONDS)
 
 
-class _NothingIsHeard(Exception):
-    """A pooler is in between: it would take LISTEN, and give the session to somebody else."""
+class _BehindPooler(Exception):
+    """Raised behind a pooler: it accepts LISTEN, and then gives the session to another client."""
 
 
-async def _listen_once(engine: AsyncEngine, channels: Mapping[str, Heard], url: URL | None) -> None:
-    """Listens on a connection of its own, outside the pool, until that connection ends."""
+async def _listen_once(
+    engine: AsyncEngine, channels: Mapping[str, OnNotification], url: URL | None
+) -> None:
+    """Listens on a separate connection, outside the pool, until that connection ends."""
     _, arguments = engine.dialect.create_connect_args(url or engine.url)
     arguments.pop("prepared_statement_cache_size", None)
     connection = await asyncpg.connect(**arguments, timeout=5)
     ended = asyncio.Event()
+
+    def call_back(_connection: object, _pid: int, channel: str, payload: str) -> None:
+        channels[channel](payload)
+
     connection.add_termination_listener(lambda _: ended.set())
     try:
         if url is None and not await is_direct(connection):
-            raise _NothingIsHeard
+            raise _BehindPooler
         for channel in channels:
-            await connection.add_listener(channel, lambda *said: channels[said[2]](said[3]))
-        for heard in channels.values():
-            heard("")
+            await connection.add_listener(channel, call_back)
+        for callback in channels.values():
+            callback("")
         await ended.wait()
     finally:
         connection.terminate()

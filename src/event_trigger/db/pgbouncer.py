@@ -1,7 +1,8 @@
-"""Behind a pooler in transaction mode each transaction has another session: none keeps anything.
+"""Detects a pooler in transaction mode (PgBouncer), and adapts connections to it.
 
-It takes no limits at start-up, knows no prepared statement of another transaction, and passes on no
-notification. Whoever answers under another process id than PostgreSQL's own is one.
+Behind one, each transaction may run in another session. So session settings and prepared statements
+do not last, start-up parameters are refused, and notifications are lost. A pooler is recognised by
+its backend process id, which is not that of PostgreSQL.
 """
 
 from collections.abc import Mapping
@@ -15,18 +16,18 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 log = structlog.get_logger()
 
-_REFUSED = "unsupported startup parameter"  # PgBouncer, unless it is told to ignore it
-_WITHOUT_STATEMENTS: dict[str, Any] = {
+_REFUSED = "unsupported startup parameter"  # PgBouncer's error, unless configured to ignore it
+_NO_PREPARED_STATEMENTS: dict[str, Any] = {
     "statement_cache_size": 0,
     "prepared_statement_cache_size": 0,
-    # without a name it lasts until the next one, which is as long as it is needed
+    # an unnamed statement lasts until the next one replaces it, which is long enough
     "prepared_statement_name_func": lambda: "",
 }
 
 
 @dataclass
-class _Pooling:
-    """Whether there is a pooler: None for as long as nobody has connected."""
+class _PoolerFound:
+    """Whether there is a pooler; None until the first connection."""
 
     found: bool | None = None
 
@@ -34,13 +35,17 @@ class _Pooling:
 def adapt_to_pooler(
     engine: AsyncEngine, *, tracked: Mapping[str, str], limits: Mapping[str, str]
 ) -> None:
-    """Gives each session its settings at the start or, behind a pooler, the limits to each
-    transaction; the pooler itself keeps what is `tracked`."""
-    pooling = _Pooling()
+    """Sets `tracked` and `limits` at the session's start; behind a pooler, `limits` at each BEGIN.
+
+    The pooler itself keeps the `tracked` parameters for each client.
+    """
+    pooling = _PoolerFound()
 
     def connect(dialect: Dialect, _record: object, _args: object, given: dict[str, Any]) -> Any:
         if not pooling.found:
-            connection = _connected(dialect, given | {"server_settings": {**tracked, **limits}})
+            connection = _connect_with_limits(
+                dialect, given | {"server_settings": {**tracked, **limits}}
+            )
             if connection is not None and pooling.found is None:
                 pooling.found = not connection.run_async(is_direct)
             if connection is not None and not pooling.found:
@@ -49,7 +54,7 @@ def adapt_to_pooler(
                 connection.close()
             pooling.found = True
             log.info("pooler_found")
-        pooled = {"server_settings": dict(tracked), **_WITHOUT_STATEMENTS}
+        pooled = {"server_settings": dict(tracked), **_NO_PREPARED_STATEMENTS}
         return dialect.connect(**given | pooled)
 
     def limit(connection: Connection) -> None:
@@ -61,15 +66,15 @@ def adapt_to_pooler(
 
 
 async def is_direct(connection: Any) -> bool:
-    """Whether PostgreSQL itself is at the other end; it names its process, a pooler some number."""
+    """Tells whether the other end is PostgreSQL itself: a pooler announces another process id."""
     async with connection.transaction():
         statement = await connection.prepare("SELECT pg_backend_pid()", name="")
         pid = await statement.fetchval()
     return bool(pid == connection.get_server_pid())
 
 
-def _connected(dialect: Dialect, arguments: dict[str, Any]) -> DBAPIConnection | None:
-    """None if what is asked for at the start is refused, as only a pooler does."""
+def _connect_with_limits(dialect: Dialect, arguments: dict[str, Any]) -> DBAPIConnection | None:
+    """Connects; returns None if the start-up parameters are refused, as only a pooler does."""
     try:
         return dialect.connect(**arguments)
     except Exception as error:

@@ -1,7 +1,8 @@
-"""A pool that gives back what it does not use, and makes do with what the server gives it.
+"""A connection pool that closes unused connections, and copes with a server that has none left.
 
-SQLAlchemy's own keeps every connection that it ever needed at once, and fails as soon as the server
-has none left. A server of 20 connections is soon full then, and a second process cannot start.
+SQLAlchemy's pool keeps the highest number of connections that it ever needed at once, and fails as
+soon as the server has none left. That fills a server of 20 connections: a second process of the
+service could not start.
 """
 
 import asyncio
@@ -16,14 +17,14 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.pool import ConnectionPoolEntry, Pool, PoolProxiedConnection
 from sqlalchemy.util import await_only, greenlet_spawn
 
-UNUSED_FOR = 60.0  # seconds after which a connection is closed
+UNUSED_AFTER_SECONDS = 60.0  # then a connection is closed
 TOO_MANY_CONNECTIONS = "53300"
-SHORT_FOR = 15.0  # seconds that a shortage is remembered
-_ASK_AGAIN = 0.2  # seconds between two tries to connect to a server that has none left
-_LOOK_EVERY = 10.0  # seconds
-ROOM = 4  # connections that a process needs to start
-_CROWDED_FOR = 5.0  # seconds
-_ROOM = """
+SHORTAGE_SECONDS = 15.0  # how long `/readyz` reports a failure to get a connection
+RESERVED_CONNECTIONS = 4  # left free on the server: a process needs as many to start
+_RETRY_CONNECT_SECONDS = 0.2  # between two tries while the server has none left
+_CROWDED_SECONDS = 5.0  # between two tries while only the reserved ones are left
+_CLOSE_UNUSED_EVERY_SECONDS = 10.0
+_COUNT_FREE = """
     WITH others AS (SELECT datid, usesysid FROM pg_stat_activity WHERE datid IS NOT NULL)
     SELECT pg_backend_pid(), least(
         current_setting('max_connections')::int
@@ -38,23 +39,22 @@ _ROOM = """
 
 
 class _Idle(NamedTuple):
-    """A connection that nobody uses, and since when."""
+    """A free connection, and the time of its return (seconds, monotonic)."""
 
     since: float
     entry: ConnectionPoolEntry
 
 
-class ConnectionPool(Pool):
-    """Lends up to so many connections, the one last used first, in the order of asking.
+class DatabasePool(Pool):
+    """Lends up to `pool_size` connections, the most recently used first, in the order of requests.
 
     1. A free connection is lent at once.
     2. A new one is made while there are fewer than `pool_size`.
-    3. Otherwise the caller waits for one that is returned, for up to `timeout` seconds.
+    3. Otherwise the caller waits for a returned one, for up to `timeout` seconds.
 
-    A server that has no connection left (SQLSTATE 53300) makes the pool as small as what it has:
-    callers wait as in 3, and every fifth of a second one of them asks the server again. So does one
-    that has hardly any left: a pool that has a connection leaves the last four to processes that
-    start, for each of which they are enough.
+    If the server has no connection left (SQLSTATE 53300), callers wait as in 3, and every 0.2 s one
+    of them tries to connect again. A pool that has at least one connection also leaves the server's
+    last four free, so that another process can start; it tries again every 5 s.
     """
 
     _is_asyncio = True
@@ -66,45 +66,45 @@ class ConnectionPool(Pool):
         self._size = pool_size
         self._timeout = timeout
         self._idle: list[_Idle] = []
-        self._open = 0  # connections that there are, lent or not, and those being made
-        self._making = 0
+        self._open = 0  # connections, lent or free, and those being made
+        self._connecting = 0
         self._waiting: deque[asyncio.Future[ConnectionPoolEntry | None]] = deque()
-        self._ask_after = 0.0  # not 0: the server had none left
-        self._short: tuple[float, BaseException] | None = None
+        self._connect_after = 0.0  # 0, unless the server had too few connections left
+        self._shortage: tuple[float, BaseException] | None = None
 
     def shortage(self) -> BaseException | None:
-        """Gives the latest failure to get a connection, for the next 15 seconds."""
-        if self._short is None or monotonic() - self._short[0] > SHORT_FOR:
+        """Returns the latest failure to get a connection, if it is less than 15 s old."""
+        if self._shortage is None or monotonic() - self._shortage[0] > SHORTAGE_SECONDS:
             return None
-        return self._short[1]
+        return self._shortage[1]
 
     def connect(self) -> PoolProxiedConnection:
-        """Raises SQLAlchemy's TimeoutError, or what the server said, when the time is over."""
+        """Raises SQLAlchemy's TimeoutError or the server's 53300 after `timeout` seconds."""
         give_up_at = monotonic() + self._timeout
         while True:
             try:
                 return super().connect()
             except PoolTimeout as error:
-                self._short = monotonic(), error
+                self._shortage = monotonic(), error
                 raise
             except Exception as error:
                 if getattr(error, "sqlstate", None) != TOO_MANY_CONNECTIONS:
                     raise
                 if monotonic() >= give_up_at:
-                    self._short = monotonic(), error
+                    self._shortage = monotonic(), error
                     raise
-                self._ask_after = monotonic() + _ASK_AGAIN
+                self._connect_after = monotonic() + _RETRY_CONNECT_SECONDS
 
     def close_unused(self, seconds: float) -> None:
-        """Closes the connections that nobody has used for so long."""
+        """Closes the connections that have been free for that long."""
         before = monotonic() - seconds
         unused = [one for one in self._idle if one.since <= before]
         self._idle = [one for one in self._idle if one.since > before]
         for one in unused:
             self._close(one.entry)
 
-    def recreate(self) -> "ConnectionPool":
-        return ConnectionPool(
+    def recreate(self) -> "DatabasePool":
+        return DatabasePool(
             self._creator,
             pool_size=self._size,
             timeout=self._timeout,
@@ -123,7 +123,7 @@ class ConnectionPool(Pool):
             try:
                 entry.close()
             finally:
-                self._gone()
+                self._forget_one()
 
     def status(self) -> str:
         lent = self._open - len(self._idle)
@@ -133,42 +133,42 @@ class ConnectionPool(Pool):
         give_up_at = monotonic() + self._timeout
         while not self._idle:
             now, may_make = monotonic(), self._open < self._size
-            if may_make and now >= self._ask_after:
-                if (made := self._made()) is not None:
+            if may_make and now >= self._connect_after:
+                if (made := self._make_connection()) is not None:
                     return made
                 continue
             if now >= give_up_at:
                 raise PoolTimeout(
                     f"none of the pool's {self._size} connections was free for {self._timeout:g} s"
                 )
-            until = min(give_up_at, self._ask_after) if may_make else give_up_at
-            if (handed := await_only(self._turn(until - now))) is not None:
-                return handed
+            until = min(give_up_at, self._connect_after) if may_make else give_up_at
+            if (returned := await_only(self._wait_for_returned(until - now))) is not None:
+                return returned
         return self._idle.pop().entry
 
-    def _made(self) -> ConnectionPoolEntry | None:
-        """Gives back at once what leaves too little room to others, and then has nothing."""
+    def _make_connection(self) -> ConnectionPoolEntry | None:
+        """Connects; closes the connection again, and returns None, if the server is nearly full."""
         self._open += 1
-        self._making += 1
-        if self._ask_after:
-            self._ask_after = monotonic() + _ASK_AGAIN  # the others wait for what is said to us
+        self._connecting += 1
+        if self._connect_after:  # one caller tries, the others wait for the outcome
+            self._connect_after = monotonic() + _RETRY_CONNECT_SECONDS
         try:
             entry = self._create_connection()
         except BaseException:
-            self._making -= 1
-            self._gone()
+            self._connecting -= 1
+            self._forget_one()
             raise
         try:
-            room = await_only(_room_on_server(entry.driver_connection))
+            free = await_only(_free_connections(entry.driver_connection))
         except BaseException:
-            self._making -= 1
+            self._connecting -= 1
             self._close(entry)
             raise
-        self._making -= 1
-        self._ask_after = 0.0
-        if room >= ROOM or self._open - self._making == 1:
+        self._connecting -= 1
+        self._connect_after = 0.0
+        if free >= RESERVED_CONNECTIONS or self._open - self._connecting == 1:
             return entry
-        self._ask_after = monotonic() + _CROWDED_FOR
+        self._connect_after = monotonic() + _CROWDED_SECONDS
         self._close(entry)
         return None
 
@@ -176,20 +176,21 @@ class ConnectionPool(Pool):
         try:
             entry.invalidate()
         finally:
-            self._gone()
+            self._forget_one()
 
     def _do_return_conn(self, record: ConnectionPoolEntry) -> None:
         if record.dbapi_connection is None:
-            self._gone()
-        elif not self._hand_on(record):
+            self._forget_one()
+        elif not self._wake_next(record):
             self._idle.append(_Idle(monotonic(), record))
 
-    def _gone(self) -> None:
-        """Lets the next in line make a connection in place of one that is no more."""
+    def _forget_one(self) -> None:
+        """Counts a closed connection, and lets the next waiting caller make another one."""
         self._open -= 1
-        self._hand_on(None)
+        self._wake_next(None)
 
-    def _hand_on(self, entry: ConnectionPoolEntry | None) -> bool:
+    def _wake_next(self, entry: ConnectionPoolEntry | None) -> bool:
+        """Hands `entry` to the next waiting caller; returns False if no caller waits."""
         while self._waiting:
             waiter = self._waiting.popleft()
             if not waiter.done():
@@ -197,15 +198,15 @@ class ConnectionPool(Pool):
                 return True
         return False
 
-    async def _turn(self, seconds: float) -> ConnectionPoolEntry | None:
-        """Waits for what another caller returns; None says to look again."""
+    async def _wait_for_returned(self, seconds: float) -> ConnectionPoolEntry | None:
+        """Waits for a connection that another caller returns; None means to try again."""
         waiter = asyncio.get_running_loop().create_future()
         self._waiting.append(waiter)
         try:
             await asyncio.wait([waiter], timeout=seconds)
         except BaseException:
             if waiter.done():
-                self._pass_on(waiter.result())
+                self._give_back(waiter.result())
             raise
         finally:
             if not waiter.done():
@@ -213,40 +214,40 @@ class ConnectionPool(Pool):
         entry: ConnectionPoolEntry | None = waiter.result() if waiter.done() else None
         return entry
 
-    def _pass_on(self, entry: ConnectionPoolEntry | None) -> None:
+    def _give_back(self, entry: ConnectionPoolEntry | None) -> None:
         if entry is None:
-            self._hand_on(None)
+            self._wake_next(None)
         else:
             self._do_return_conn(entry)
 
 
-async def _room_on_server(connection: Any) -> float:
-    """How many connections the server, the database and the role allow beside those that there are.
+async def _free_connections(connection: Any) -> float:
+    """Returns how many more connections the server, the database and the role allow.
 
-    Behind a pooler, which answers under another process id, that is for the pooler to say.
+    Behind a pooler, which announces another process id, it returns infinity: the pooler decides.
     """
     try:
         async with connection.transaction():
-            pid, room = await (await connection.prepare(_ROOM, name="")).fetchrow()
+            pid, free = await (await connection.prepare(_COUNT_FREE, name="")).fetchrow()
     except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
-        return math.inf  # whoever uses the connection is told
-    return float(room) if pid == connection.get_server_pid() else math.inf
+        return math.inf  # the first statement of the caller will raise the same error
+    return float(free) if pid == connection.get_server_pid() else math.inf
 
 
 def shortage_of(*engines: AsyncEngine) -> BaseException | None:
-    """Gives the latest failure of one of these to get a connection, for 15 seconds."""
+    """Returns a failure of these engines to get a connection, if one is less than 15 s old."""
     for engine in engines:
         pool = engine.pool
-        if isinstance(pool, ConnectionPool) and (error := pool.shortage()) is not None:
+        if isinstance(pool, DatabasePool) and (error := pool.shortage()) is not None:
             return error
     return None
 
 
 async def close_unused(*engines: AsyncEngine) -> None:
-    """Closes what was not used for a minute, until it is cancelled."""
+    """Closes connections that were free for a minute, over and over, until it is cancelled."""
     while True:
-        await asyncio.sleep(_LOOK_EVERY)
+        await asyncio.sleep(_CLOSE_UNUSED_EVERY_SECONDS)
         for engine in engines:
             pool = engine.pool
-            if isinstance(pool, ConnectionPool):
-                await greenlet_spawn(pool.close_unused, UNUSED_FOR)
+            if isinstance(pool, DatabasePool):
+                await greenlet_spawn(pool.close_unused, UNUSED_AFTER_SECONDS)

@@ -1,8 +1,8 @@
-"""A connection is checked before use, and closed if its transaction could not be ended.
+"""Checks pooled connections before use, and closes those whose transaction could not be ended.
 
-It is not checked when it has just been used: asking PostgreSQL takes three round trips, as long as
-many a transaction. When a server stops, the event loop sees its connections end; a network that
-falls silent says nothing, and takes its time.
+A connection that was used within a second is not checked: a ping takes three round trips, as long
+as many transactions. When a server stops, the event loop notices that its connections end; only a
+dead network goes unnoticed, and then the first statement times out.
 """
 
 from time import monotonic
@@ -13,23 +13,23 @@ from sqlalchemy.exc import InvalidatePoolError
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.pool import ConnectionPoolEntry
 
-RESTED = 1.0  # seconds
+CHECK_AFTER_SECONDS = 1.0
 
-_RESTS_SINCE = "rests_since"
+_IDLE_SINCE = "idle_since"
 
 
 def check_before_use(engine: AsyncEngine) -> None:
-    """One that is dead is replaced, and so are all that were made before it."""
+    """Makes the pool replace a dead connection, and all that are older than it."""
     dialect = engine.dialect
 
-    def rest(_connection: object, record: ConnectionPoolEntry) -> None:
-        record.info[_RESTS_SINCE] = monotonic()
+    def note_idle(_connection: object, record: ConnectionPoolEntry) -> None:
+        record.info[_IDLE_SINCE] = monotonic()
 
     def check(connection: Any, record: ConnectionPoolEntry, _proxy: object) -> None:
         now = monotonic()
-        rested = now - record.info.get(_RESTS_SINCE, now)  # a new one has not rested
+        idle_seconds = now - record.info.get(_IDLE_SINCE, now)  # 0 for a new connection
         if connection.driver_connection.is_closed() or (
-            rested > RESTED and not answers(connection)
+            idle_seconds > CHECK_AFTER_SECONDS and not answers(connection)
         ):
             raise InvalidatePoolError
 
@@ -39,22 +39,22 @@ def check_before_use(engine: AsyncEngine) -> None:
         except (dialect.loaded_dbapi.Error, OSError):
             return False
 
-    event.listen(engine.sync_engine, "checkin", rest)
+    event.listen(engine.sync_engine, "checkin", note_idle)
     event.listen(engine.sync_engine, "checkout", check)
 
 
-def drop_what_cannot_be_ended(engine: AsyncEngine) -> None:
-    """One whose COMMIT or ROLLBACK fails is closed; that the database refused counts as an outage.
+def close_on_failed_commit(engine: AsyncEngine) -> None:
+    """Closes a connection whose COMMIT or ROLLBACK fails, and counts that as an outage.
 
-    A standby may refuse even a ROLLBACK, for what it replays. SQLAlchemy closes neither session nor
-    connection then: it would be missing from the pool until it is garbage. No constraint of ours is
-    deferred, so a COMMIT says nothing of what was written.
+    A standby may refuse even a ROLLBACK when it conflicts with replay. SQLAlchemy would close
+    neither session nor connection, and the pool would miss it until it is garbage collected. No
+    constraint of ours is deferred, so a failed COMMIT is never about the written rows.
     """
 
-    def drop(context: ExceptionContext) -> None:
-        ending = context.statement is None and context.execution_context is None
-        if context.connection is not None and ending and not context.is_disconnect:
+    def close(context: ExceptionContext) -> None:
+        is_ending = context.statement is None and context.execution_context is None
+        if context.connection is not None and is_ending and not context.is_disconnect:
             context.is_disconnect = True
             context.invalidate_pool_on_disconnect = False
 
-    event.listen(engine.sync_engine, "handle_error", drop)
+    event.listen(engine.sync_engine, "handle_error", close)

@@ -1,16 +1,16 @@
-"""Names rows by their owner, so that a statement says which of the 64 shards holds them."""
+"""Identifies rows by id and owner, so that every statement can name the shard that holds them."""
 
 from dataclasses import dataclass
 
 from event_trigger.models import shard_of
 
-# the execution option with which a statement says why it may look into every shard
+# execution option of a statement that reads every shard; its value is the reason
 ACROSS_SHARDS = "across_shards"
 
 
 @dataclass(frozen=True, slots=True)
 class OwnedId:
-    """The id of a row together with its owner, which says in which shard it lives."""
+    """A row's id and its owner's, from which the shard follows."""
 
     owner_id: int
     id: int

@@ -1,20 +1,19 @@
-"""Ends sessions whose process froze in the middle of a statement, with whatever they have locked.
+"""Ends database sessions whose client process froze in the middle of a statement, with their locks.
 
-`idle_in_transaction_session_timeout` ends those that froze between two. No limit of PostgreSQL 13
-to 16 ends one that has sent a statement to be prepared and then nothing more.
+`idle_in_transaction_session_timeout` ends a session that froze between two statements. No timeout
+of PostgreSQL 13 to 16 ends one whose client sent part of a statement's messages and then froze.
 """
 
 import structlog
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from event_trigger.db.engine import APPLICATION
+from event_trigger.db.engine import APPLICATION_NAME
 
 log = structlog.get_logger()
 
-STUCK_AFTER = 5.0
-
-_END_STALLED = text("""
+STUCK_AFTER_SECONDS = 5.0
+_END_STUCK = text("""
     SELECT pid, pg_terminate_backend(pid) FROM pg_stat_activity
     WHERE datname = current_database() AND usename = current_user
         AND application_name = :application
@@ -23,9 +22,8 @@ _END_STALLED = text("""
 """)
 
 
-async def end_stuck_backends(session: AsyncSession, *, after: float = STUCK_AFTER) -> None:
-    """Ends our own sessions whose process leaves a statement half said for so many seconds."""
-    wanted = {"application": APPLICATION, "after": after}
-    ended = await session.execute(_END_STALLED, wanted)
+async def end_stuck_backends(session: AsyncSession, *, after: float = STUCK_AFTER_SECONDS) -> None:
+    """Ends our own sessions that have waited for the rest of a statement for `after` seconds."""
+    ended = await session.execute(_END_STUCK, {"application": APPLICATION_NAME, "after": after})
     for row in ended:
         log.warning("stalled_session_ended", pid=row.pid)

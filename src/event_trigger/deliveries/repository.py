@@ -10,18 +10,18 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import defer
 
 from event_trigger.db.keyset import (
-    EACH_SHARD,
+    SHARD_CONDITIONS,
     UP_TO_NEWEST,
-    Listed,
-    Newest,
+    ListedTable,
+    NewestQuery,
     Page,
-    asked,
-    cross,
+    combinations,
     fetch_newest,
-    newest,
-    one_of,
-    stretch,
-    up_to,
+    given_filters,
+    index_range,
+    last_id_before,
+    newest_query,
+    quoted_choices,
 )
 from event_trigger.db.shards import ACROSS_SHARDS, OwnedId
 from event_trigger.models import (
@@ -84,7 +84,7 @@ class DeliveryFilter:
 
 
 # a payload has up to 2 MiB, and no endpoint of deliveries shows it
-_LISTED_DELIVERIES = Listed(Delivery, order="id DESC", left_out=("payload",))
+_LISTED_DELIVERIES = ListedTable(Delivery, order="id DESC", left_out=("payload",))
 _WITHOUT_PAYLOAD = defer(Delivery.payload, raiseload=True)
 
 
@@ -99,33 +99,35 @@ def _one(key: OwnedId) -> Select[Delivery]:
 
 def _listing(
     wanted: DeliveryFilter, *, owner_id: int | None, shard: int | None, before: int | None
-) -> tuple[Newest[Delivery], dict[str, Any]]:
+) -> tuple[NewestQuery[Delivery], dict[str, Any]]:
     """Builds the query of a page: one lane for each shard and status, unless for one event.
 
-    An event has few deliveries, so they need no lanes. `shard` limits an admin's query, which has
+    An event has few deliveries, so they need no ranges. `shard` limits an admin's query, which has
     no owner, to one shard; None means all.
     """
-    conditions, values = asked(
+    conditions, values = given_filters(
         ("owner_id IS NOT DISTINCT FROM :owner_id", "owner_id", owner_id),
         ("event_id = :event_id", "event_id", wanted.event_id),
         ("trigger_id = :trigger_id", "trigger_id", wanted.trigger_id),
         ("destination_id = :destination_id", "destination_id", wanted.destination_id),
         ("trigger_id = ANY (CAST(:ids AS bigint[]))", "ids", _ids(wanted)),
     )
-    values["newest"] = up_to(before)
+    values["newest"] = last_id_before(before)
     if owner_id is not None:
         shard = shard_of(owner_id)
-    where = EACH_SHARD if shard is None else ("shard = :shard",)
+    where = SHARD_CONDITIONS if shard is None else ("shard = :shard",)
     if shard is not None:
         values["shard"] = shard
     by = _index_prefix(owner_id, wanted)
     if by is None:
-        more, named = asked(("status = :status", "status", wanted.status))
-        return newest(_LISTED_DELIVERIES, where, (*conditions, *more, UP_TO_NEWEST)), values | named
-    statuses = one_of(wanted.status, DeliveryStatus)
+        more, named = given_filters(("status = :status", "status", wanted.status))
+        return newest_query(
+            _LISTED_DELIVERIES, where, (*conditions, *more, UP_TO_NEWEST)
+        ), values | named
+    statuses = quoted_choices(wanted.status, DeliveryStatus)
     begin = {name: f":{name}" for name in by}
-    lanes = cross(where, [stretch(**begin, status=status) for status in statuses])
-    return newest(_LISTED_DELIVERIES, lanes, conditions, by=(*by, "status")), values
+    ranges = combinations(where, [index_range(**begin, status=status) for status in statuses])
+    return newest_query(_LISTED_DELIVERIES, ranges, conditions, by=(*by, "status")), values
 
 
 def _index_prefix(owner_id: int | None, wanted: DeliveryFilter) -> tuple[str, ...] | None:

@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from event_trigger.db.batches import BATCH, in_batches
+from event_trigger.db.batches import BATCH_ROWS, in_batches
 from event_trigger.db.citus.detect import is_in_cluster
 from event_trigger.db.clock import database_now
 from event_trigger.db.engine import Sessions
@@ -35,12 +35,14 @@ async def retain_deliveries(sessions: Sessions, keep_for: timedelta) -> None:
 async def _give_up(sessions: Sessions, shard: int, destination_id: int) -> None:
     await in_batches(
         sessions,
-        lambda session: DeliveryQueue(session).give_up_expired(shard, destination_id, limit=BATCH),
+        lambda session: DeliveryQueue(session).give_up_expired(
+            shard, destination_id, limit=BATCH_ROWS
+        ),
     )
 
 
 async def _purge(sessions: Sessions, status: DeliveryStatus, after: timedelta) -> None:
     await in_batches(
         sessions,
-        lambda session: DeliveryQueue(session).purge(status, after=after, limit=BATCH),
+        lambda session: DeliveryQueue(session).purge(status, after=after, limit=BATCH_ROWS),
     )

@@ -12,7 +12,7 @@ import structlog
 
 from event_trigger.db.citus.detect import is_in_cluster
 from event_trigger.db.engine import Sessions, is_outage, sqlstate
-from event_trigger.db.errors import described
+from event_trigger.db.errors import log_fields
 from event_trigger.db.installation import read_installation
 from event_trigger.deliveries.attempt import Attempt, build_request, decide_outcome, new_attempt
 from event_trigger.deliveries.claims import Claims, Reservation, claim_deliveries
@@ -244,4 +244,4 @@ class DeliveryWorker:
         except Exception as error:
             if not is_outage(error):
                 raise
-            log.warning("leases_not_given_back", **described(error))
+            log.warning("leases_not_given_back", **log_fields(error))

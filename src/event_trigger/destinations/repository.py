@@ -8,18 +8,18 @@ from sqlalchemy import Select, delete, exists, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from event_trigger.db.keyset import (
-    EACH_SHARD,
+    SHARD_CONDITIONS,
     UP_TO_NEWEST,
-    Listed,
+    ListedTable,
     Page,
     fetch_newest,
-    newest,
-    up_to,
+    last_id_before,
+    newest_query,
 )
 from event_trigger.db.shards import ACROSS_SHARDS, OwnedId
 from event_trigger.models import SHARDS, Delivery, Destination, shard_of
 
-_LISTED_DESTINATIONS = Listed(Destination, order="id DESC", large=("sealed", "url"))
+_LISTED_DESTINATIONS = ListedTable(Destination, order="id DESC", large=("sealed", "url"))
 
 
 def _one(key: OwnedId) -> Select[Destination]:
@@ -61,12 +61,12 @@ class Destinations:
         self, owner_id: int | None, *, before: int | None, limit: int
     ) -> Page[Destination]:
         """Lists destinations newest first; those of all users if `owner_id` is None."""
-        values = {"newest": up_to(before)}
-        lanes, options = EACH_SHARD, {ACROSS_SHARDS: "admin reads"}
+        values = {"newest": last_id_before(before)}
+        ranges, options = SHARD_CONDITIONS, {ACROSS_SHARDS: "admin reads"}
         if owner_id is not None:
-            lanes, options = ("shard = :shard AND owner_id = :owner_id",), {}
+            ranges, options = ("shard = :shard AND owner_id = :owner_id",), {}
             values |= {"shard": shard_of(owner_id), "owner_id": owner_id}
-        statement = newest(_LISTED_DESTINATIONS, lanes, ("deleted_at IS NULL", UP_TO_NEWEST))
+        statement = newest_query(_LISTED_DESTINATIONS, ranges, ("deleted_at IS NULL", UP_TO_NEWEST))
         return await fetch_newest(self.session, statement, values, limit=limit, options=options)
 
     async def list_under_other_keys(

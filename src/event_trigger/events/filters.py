@@ -7,7 +7,7 @@ from typing import Any, TypeVarTuple
 
 from sqlalchemy import Select
 
-from event_trigger.db.keyset import cross, one_of
+from event_trigger.db.keyset import combinations, quoted_choices
 from event_trigger.events.window import TimeWindow
 from event_trigger.models import Event, EventType, shard_of
 
@@ -50,8 +50,10 @@ def select_events(
         conditions += ("triggered_at <= :before_at", "(triggered_at, id) < (:before_at, :before)")
         values |= {"before_at": before[0], "before": before[1]}
     whose, more, parameters = _whose(wanted, shard)
-    lanes = cross(
-        whose, [f"type = {one}" for one in one_of(wanted.type, EventType)], _tests(wanted.is_test)
+    lanes = combinations(
+        whose,
+        [f"type = {one}" for one in quoted_choices(wanted.type, EventType)],
+        _tests(wanted.is_test),
     )
     return Selection(lanes, (*more, *conditions), values | parameters)
 

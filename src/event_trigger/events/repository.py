@@ -18,7 +18,14 @@ from sqlalchemy import (
 )
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from event_trigger.db.keyset import Listed, Page, fetch_newest, fetch_page, newest, plan_once
+from event_trigger.db.keyset import (
+    ListedTable,
+    Page,
+    fetch_newest,
+    fetch_page,
+    newest_query,
+    use_generic_plan,
+)
 from event_trigger.db.notify import EVENTS_STORED
 from event_trigger.db.shards import ACROSS_SHARDS
 from event_trigger.events.filters import EventFilter, Selection, narrow, select_events
@@ -26,7 +33,7 @@ from event_trigger.events.window import TimeWindow, latest_of
 from event_trigger.models import SHARDS, Event, Trigger
 from event_trigger.models.event import CURRENT_XID
 
-_LOG = Listed(Event, order="triggered_at DESC, id DESC", large=("payload",))
+_LOG = ListedTable(Event, order="triggered_at DESC, id DESC", large=("payload",))
 _PAYLOAD_SIZE = func.coalesce(func.octet_length(cast(Event.payload, Text)), 0)
 _HORIZON = text("""
     SELECT CAST(CAST(pg_snapshot_xmin(seen) AS text) AS bigint) AS oldest,
@@ -94,7 +101,7 @@ class Events:
 
         The newest stretch of time is tried first, which most pages come from.
         """
-        await plan_once(self.session)
+        await use_generic_plan(self.session)
         shard = await self._shard_of(wanted)
         latest = latest_of(wanted.window, now if before is None else min(now, before[0]))
         narrowed = select_events(replace(wanted, window=latest), shard=shard, before=before)
@@ -108,7 +115,7 @@ class Events:
     async def _read(self, chosen: Selection, *, limit: int, options: dict[str, str]) -> Page[Event]:
         if not chosen.lanes:
             return Page((), more=False)
-        statement = newest(_LOG, chosen.lanes, chosen.conditions)
+        statement = newest_query(_LOG, chosen.lanes, chosen.conditions)
         return await fetch_newest(
             self.session, statement, chosen.values, limit=limit, options=options
         )

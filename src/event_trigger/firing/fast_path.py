@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from event_trigger.auth.credential_cache import CredentialCache
-from event_trigger.auth.early_auth import principal_in
+from event_trigger.auth.early_auth import read_principal
 from event_trigger.auth.principal import Principal
 from event_trigger.auth.scopes import Scope as Right
 from event_trigger.db.engine import is_outage
@@ -81,7 +81,7 @@ class FastPath:
     async def _caller(self, scope: Scope, trigger_id: int) -> _Caller | None:
         """The caller, if they may fire the trigger: an admin may name others' as well."""
         try:
-            found = await principal_in(scope, self.credentials)
+            found = await read_principal(scope, self.credentials)
             if found is None or Right.TRIGGERS_FIRE not in found.scopes:
                 return None
             if not found.may_see(trigger_id):

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from event_trigger.db.batches import BATCH, in_batches
+from event_trigger.db.batches import BATCH_ROWS, in_batches
 from event_trigger.db.engine import Sessions
 from event_trigger.db.shards import ACROSS_SHARDS
 
@@ -109,7 +109,7 @@ async def purge_answers(sessions: Sessions, since: datetime) -> None:
     """Forgets those that are older, oldest first, in short steps."""
 
     async def purge(session: AsyncSession) -> int:
-        wanted, options = {"since": since, "limit": BATCH}, {ACROSS_SHARDS: "retention"}
+        wanted, options = {"since": since, "limit": BATCH_ROWS}, {ACROSS_SHARDS: "retention"}
         return await session.scalar(_PURGE, wanted, execution_options=options) or 0
 
     await in_batches(sessions, purge)

@@ -10,7 +10,7 @@ import structlog
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from event_trigger.audit.recorder import REPLACED, record
-from event_trigger.auth.credential_cache import hash_of
+from event_trigger.auth.credential_cache import hash_key
 from event_trigger.db.clock import database_now
 from event_trigger.db.engine import Sessions
 from event_trigger.db.shards import OwnedId
@@ -109,7 +109,7 @@ async def _make(
     sealed = seal_hook(made, vault, owner_id=trigger.owner_id)
     await Hooks(session).put(
         OwnedId(trigger.owner_id, trigger.id),
-        token_hash=hash_of(made.token),
+        token_hash=hash_key(made.token),
         verify=verify,
         sealed=sealed,
     )

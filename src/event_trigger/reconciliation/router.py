@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from event_trigger.auth.dependencies import TURN, needs
 from event_trigger.auth.scopes import Scope
-from event_trigger.db.replica.reads import Reading
+from event_trigger.db.replica.reads import OpenRead
 from event_trigger.db.shards import OwnedId
 from event_trigger.errors import Forbidden, Invalid, NotFound, Unauthorized
 from event_trigger.models import UnfiredReason
@@ -82,7 +82,7 @@ async def account_trigger(
     async def shown(session: AsyncSession) -> bool:
         return await Triggers(session).get(key) is not None
 
-    async def account(reading: Reading) -> Statement:
+    async def account(reading: OpenRead) -> Statement:
         async with reading() as session:
             trigger = await Triggers(session).get(key)
         if trigger is None:

@@ -7,7 +7,7 @@ from functools import partial
 from typing import Protocol, TypeVar
 
 from event_trigger.db.clock import database_now
-from event_trigger.db.replica.reads import Reading
+from event_trigger.db.replica.reads import OpenRead
 from event_trigger.db.shards import OwnedId
 from event_trigger.instants import just_after
 from event_trigger.models import (
@@ -58,7 +58,7 @@ class Compute(Protocol):
 
 
 async def make_statement(
-    reading: Reading,
+    reading: OpenRead,
     compute: Compute,
     key: OwnedId,
     trigger: Trigger | None,

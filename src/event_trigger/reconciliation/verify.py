@@ -9,7 +9,7 @@ from typing import TypeVar, assert_never
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from event_trigger.db.engine import Sessions
-from event_trigger.db.replica.reads import Reading
+from event_trigger.db.replica.reads import OpenRead
 from event_trigger.instants import instant_text
 from event_trigger.reconciliation.reconcile import Difference, Discrepancy, Totals
 from event_trigger.reconciliation.repository import InstantRecords
@@ -63,7 +63,7 @@ async def verify(sessions: Sessions, *, keep_for: timedelta) -> Verification:
     return found
 
 
-def _in(session: AsyncSession) -> Reading:
+def _in(session: AsyncSession) -> OpenRead:
     """Makes all reads use one session."""
     return lambda: nullcontext(session)
 

@@ -11,23 +11,23 @@ from itertools import product
 from typing import Any
 
 from event_trigger.db.keyset import (
-    EACH_SHARD,
+    SHARD_CONDITIONS,
     UP_TO_NEWEST,
-    Listed,
-    Newest,
-    asked,
-    cross,
-    newest,
-    one_of,
-    stretch,
-    up_to,
+    ListedTable,
+    NewestQuery,
+    combinations,
+    given_filters,
+    index_range,
+    last_id_before,
+    newest_query,
+    quoted_choices,
 )
 from event_trigger.models import Trigger, TriggerStatus, TriggerType, shard_of
 
 # CASE hides the condition from the planner: it would guess too few rows, and read the whole table
 _NAMED = "CASE WHEN lower(name) LIKE '%' || lower(:q) || '%' ESCAPE '/' THEN true END"
 _HAS_TAG = "CASE WHEN tags @> ARRAY[CAST(:tag AS text)] THEN true END"
-_LISTED = Listed(Trigger, order="id DESC", large=("details", "payload"))
+_LISTED = ListedTable(Trigger, order="id DESC", large=("details", "payload"))
 _TAGGED = replace(
     _LISTED,
     source="(SELECT shard, owner_id, tag, trigger_id AS id FROM trigger_tags) AS tagged"
@@ -52,41 +52,48 @@ class TriggerFilter:
 
 def listing(
     owner_id: int | None, wanted: TriggerFilter, before: int | None
-) -> tuple[Newest[Trigger], dict[str, Any]]:
+) -> tuple[NewestQuery[Trigger], dict[str, Any]]:
     """Builds the statement and its values, for one owner or all, for ids below `before` or all."""
     whose = {} if owner_id is None else {"shard": shard_of(owner_id), "owner_id": owner_id}
-    conditions, values = asked(
+    conditions, values = given_filters(
         (_HAS_TAG, "tag", wanted.tag),
         (_NAMED, "q", _escaped(wanted.q)),
         ("id = ANY (CAST(:ids AS bigint[]))", "ids", wanted.ids and sorted(wanted.ids)),
     )
-    values |= {"newest": up_to(before), **whose}
-    kinds = list(product(one_of(wanted.status, TriggerStatus), one_of(wanted.type, TriggerType)))
+    values |= {"newest": last_id_before(before), **whose}
+    kinds = list(
+        product(
+            quoted_choices(wanted.status, TriggerStatus), quoted_choices(wanted.type, TriggerType)
+        )
+    )
     of_kind = tuple(
         f"{column} = '{one}'"
         for column, one in (("status", wanted.status), ("type", wanted.type))
         if one is not None
     )
     if owner_id is None and wanted.status in _RESTING:
-        resting = [stretch(status=one, type=kind) for one, kind in kinds]
-        lanes = cross(EACH_SHARD, ["status <> 'active'"], resting)
-        return newest(_LISTED, lanes, conditions, by=("status", "type")), values
+        resting = [index_range(status=one, type=kind) for one, kind in kinds]
+        lanes = combinations(SHARD_CONDITIONS, ["status <> 'active'"], resting)
+        return newest_query(_LISTED, lanes, conditions, by=("status", "type")), values
     if wanted.tag is not None:
         lanes, by = _tagged(owner_id)
-        return newest(_TAGGED, lanes, (*conditions, *of_kind), by=by), values
+        return newest_query(_TAGGED, lanes, (*conditions, *of_kind), by=by), values
     if owner_id is not None:
-        owned = [stretch(owner_id=":owner_id", status=one, type=kind) for one, kind in kinds]
-        lanes = cross(["shard = :shard"], owned)
-        return newest(_LISTED, lanes, conditions, by=("owner_id", "status", "type")), values
+        owned = [index_range(owner_id=":owner_id", status=one, type=kind) for one, kind in kinds]
+        lanes = combinations(["shard = :shard"], owned)
+        return newest_query(_LISTED, lanes, conditions, by=("owner_id", "status", "type")), values
     # active triggers of all owners have no index by status: each firing would write to it
-    return newest(_LISTED, EACH_SHARD, (*conditions, *of_kind, UP_TO_NEWEST)), values
+    return newest_query(_LISTED, SHARD_CONDITIONS, (*conditions, *of_kind, UP_TO_NEWEST)), values
 
 
 def _tagged(owner_id: int | None) -> tuple[tuple[str, ...], tuple[str, ...]]:
     tag = "CAST(:tag AS text)"
     if owner_id is None:
-        return cross(EACH_SHARD, [stretch(tag=tag)]), ("tag",)
-    return cross(["shard = :shard"], [stretch(owner_id=":owner_id", tag=tag)]), ("owner_id", "tag")
+        return combinations(SHARD_CONDITIONS, [index_range(tag=tag)]), ("tag",)
+    return combinations(["shard = :shard"], [index_range(owner_id=":owner_id", tag=tag)]), (
+        "owner_id",
+        "tag",
+    )
 
 
 def _escaped(q: str | None) -> str | None:

@@ -7,7 +7,7 @@ from sqlalchemy import Select, delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from event_trigger.db.keyset import Page, fetch_newest, plan_once
+from event_trigger.db.keyset import Page, fetch_newest, use_generic_plan
 from event_trigger.db.shards import ACROSS_SHARDS, OwnedId
 from event_trigger.models import (
     SHARDS,
@@ -68,7 +68,7 @@ class Triggers:
         options = {}
         if owner_id is None:
             options = {ACROSS_SHARDS: "admin reads"}
-            await plan_once(self.session)
+            await use_generic_plan(self.session)
         return await fetch_newest(self.session, statement, values, limit=limit, options=options)
 
     async def list_known_destinations(self, owner_id: int, ids: Sequence[int]) -> set[int]:

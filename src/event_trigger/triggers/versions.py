@@ -7,7 +7,7 @@ from datetime import datetime
 from sqlalchemy import TextClause, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from event_trigger.db.batches import BATCH, in_batches
+from event_trigger.db.batches import BATCH_ROWS, in_batches
 from event_trigger.db.engine import Sessions
 from event_trigger.db.shards import ACROSS_SHARDS
 from event_trigger.models import ScheduleVersion
@@ -81,7 +81,7 @@ async def purge_history(sessions: Sessions, before: datetime) -> None:
 
     def purge(statement: TextClause) -> Callable[[AsyncSession], Awaitable[int]]:
         async def work(session: AsyncSession) -> int:
-            values, options = {"before": before, "limit": BATCH}, {ACROSS_SHARDS: "retention"}
+            values, options = {"before": before, "limit": BATCH_ROWS}, {ACROSS_SHARDS: "retention"}
             return await session.scalar(statement, values, execution_options=options) or 0
 
         return work

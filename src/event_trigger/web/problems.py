@@ -13,7 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Match
 
 from event_trigger.db.engine import DATABASE_ERRORS, is_outage
-from event_trigger.db.errors import described, is_shortage
+from event_trigger.db.errors import is_shortage, log_fields
 from event_trigger.errors import FieldError, Invalid, Problem, TooLarge, Unavailable, pointer
 from event_trigger.models import TriggerType
 from event_trigger.models.base import LARGEST_ID
@@ -176,7 +176,7 @@ async def on_database_error(request: Request, error: Exception) -> Response:
 
 
 def outage(path: str, error: Exception) -> Response:
-    log.warning("database_unavailable", path=loggable(path), **described(error))
+    log.warning("database_unavailable", path=loggable(path), **log_fields(error))
     return answer(unavailable(error))
 
 

@@ -1,4 +1,4 @@
-"""Admins look after accounts, and cannot lock themselves out."""
+"""Admins manage accounts, and cannot lock themselves out."""
 
 import asyncio
 from typing import Any

@@ -1,4 +1,4 @@
-"""A machine has a key of its own, which may do what it was made for, and no more."""
+"""API keys allow their scopes and triggers, and nothing else."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
-from event_trigger.auth.keys.lifecycle import MOST_KEYS
+from event_trigger.auth.keys.lifecycle import MAX_KEYS
 from tests.support.destinations import fire, list_deliveries, make_destination
 from tests.support.keys import ALL_SCOPES, holding, make_key
 from tests.support.logins import refresh, sign_in, tokens_of
@@ -266,7 +266,7 @@ async def test_nobody_has_more_keys_than_can_be_looked_after(
         " SELECT $1, 'k', 'etk_', sha256(number::text::bytea), '{}'"
         " FROM generate_series(1, $2::int) AS number",
         ADA,
-        MOST_KEYS,
+        MAX_KEYS,
     )
 
     body = {"name": "k", "scopes": ALL_SCOPES}

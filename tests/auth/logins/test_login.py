@@ -1,4 +1,4 @@
-"""Signing in, staying so, and every way in which a login ends."""
+"""Signing in, staying signed in, and every way in which a login ends."""
 
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
@@ -30,7 +30,7 @@ FORM = {"content-type": "application/x-www-form-urlencoded"}
 
 
 def multipart(text: bytes, *, charset: str = "utf-8") -> tuple[bytes, dict[str, str]]:
-    """A form whose fields are written in a charset that the sender chooses."""
+    """Returns a multipart form whose fields are in the given charset."""
     lines = [b"--b", b'Content-Disposition: form-data; name="username"', b"", text]
     lines += [b"--b", b'Content-Disposition: form-data; name="password"', b"", b"x", b"--b--", b""]
     return b"\r\n".join(lines), {
@@ -39,7 +39,7 @@ def multipart(text: bytes, *, charset: str = "utf-8") -> tuple[bytes, dict[str, 
 
 
 class Meanwhile(PasswordHasher):
-    """Hashing that takes long enough for something else to happen."""
+    """Calls `happens` while a password is hashed."""
 
     def __init__(self, happens: Callable[[], Awaitable[None]]) -> None:
         super().__init__(PasswordHash((Argon2Hasher(time_cost=1, memory_cost=8, parallelism=1),)))

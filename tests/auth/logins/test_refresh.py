@@ -1,4 +1,4 @@
-"""Refresh tokens work once, and for ten seconds more; used later, they end all their family."""
+"""Refresh tokens work once, and again within ten seconds; a later use ends the whole login."""
 
 import asyncio
 

@@ -1,4 +1,4 @@
-"""Accounts that people make themselves, if the operator lets them."""
+"""Users can register if the operator allows it."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -109,7 +109,7 @@ async def test_the_commonest_passwords_are_refused(
 async def test_accounts_of_before_sign_in_with_what_they_have(
     open_service: Service, visitor: httpx.AsyncClient
 ) -> None:
-    """A short password, and an address that is written another way now."""
+    """Their passwords are short, and their addresses not in canonical spelling."""
     engine = create_engine(open_service.database_url)
     old = "rene\u0301@example.com"
     await add_user(

@@ -1,4 +1,4 @@
-"""Who guesses gets slow, at all replicas together, and keeps nobody else out."""
+"""Guessing is slowed down across all replicas, and locks out no other user."""
 
 import asyncio
 from collections import Counter
@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from event_trigger.auth.logins.throttle import (
-    OF_ACCOUNT,
-    OF_ADDRESS,
-    OF_REGISTRATION,
+    ACCOUNT_ALLOWANCE,
+    ADDRESS_ALLOWANCE,
+    REGISTRATION_ALLOWANCE,
     Allowance,
     subjects_of,
 )
@@ -45,7 +45,7 @@ async def test_after_ten_wrong_passwords_an_account_has_to_wait_everywhere(
         right = await ask_for_tokens(clients[0])
         others = await ask_for_tokens(clients[0], "bob@example.com")
 
-    assert [one.status_code for one in wrong] == [401] * OF_ACCOUNT.failures + [429, 429]
+    assert [one.status_code for one in wrong] == [401] * ACCOUNT_ALLOWANCE.failures + [429, 429]
     problem = problem_of(right, 429)
     assert problem["type"] == "urn:event-trigger:problem:too-many-failures"
     assert 0 < int(right.headers["retry-after"]) <= 30
@@ -60,7 +60,7 @@ async def test_an_unknown_account_is_slowed_as_one_that_exists(
             (answer.status_code, answer.json())
             for answer in [
                 await ask_for_tokens(anonymous, email, WRONG)
-                for _ in range(OF_ACCOUNT.failures + 1)
+                for _ in range(ACCOUNT_ALLOWANCE.failures + 1)
             ]
         ]
         for email in ("ada@example.com", "nobody@example.com")
@@ -71,7 +71,7 @@ async def test_an_unknown_account_is_slowed_as_one_that_exists(
 
 async def test_who_signs_in_is_forgiven(anonymous: httpx.AsyncClient) -> None:
     for _ in range(2):
-        for _ in range(OF_ACCOUNT.failures - 1):
+        for _ in range(ACCOUNT_ALLOWANCE.failures - 1):
             await ask_for_tokens(anonymous, password=WRONG)
 
         assert (await ask_for_tokens(anonymous)).status_code == 200
@@ -84,7 +84,9 @@ async def test_many_accounts_are_not_guessed_at_from_one_address(
     neighbour = from_address(service, "2001:db8::ffff:2")
     for number in range(2):
         await ask_for_tokens(guesser, f"user-{number}@example.com", WRONG)
-    debt = (OF_ADDRESS.failures + 5) * OF_ADDRESS.one_each  # some are forgiven while this lasts
+    debt = (
+        ADDRESS_ALLOWANCE.failures + 5
+    ) * ADDRESS_ALLOWANCE.one_each  # some are forgiven while this lasts
     await database.execute("UPDATE sign_in_failures SET clear_at = clear_at + $1", debt)
 
     statuses = [(await ask_for_tokens(one)).status_code for one in (guesser, neighbour, other)]
@@ -100,10 +102,12 @@ async def test_nobody_makes_accounts_without_end(database_url: str) -> None:
         crowd, other = from_address(service, "192.0.2.1"), from_address(service, "192.0.2.2")
         statuses = [
             (await client.post("/auth/register", json=account(number))).status_code
-            for number, client in enumerate([*[crowd] * (OF_REGISTRATION.failures + 1), other])
+            for number, client in enumerate(
+                [*[crowd] * (REGISTRATION_ALLOWANCE.failures + 1), other]
+            )
         ]
 
-    assert statuses == [201] * OF_REGISTRATION.failures + [429, 201]
+    assert statuses == [201] * REGISTRATION_ALLOWANCE.failures + [429, 201]
 
 
 def account(number: int) -> dict[str, str]:
@@ -118,13 +122,15 @@ async def test_accounts_that_are_asked_for_at_once_are_counted_one_by_one(
             await stack.enter_async_context(idle_service(database_url, open_registration=True))
             for _ in range(2)
         ]
-        crowd = [from_address(one, "192.0.2.1") for one in services] * OF_REGISTRATION.failures
+        crowd = [
+            from_address(one, "192.0.2.1") for one in services
+        ] * REGISTRATION_ALLOWANCE.failures
         answers = await asyncio.gather(
             *(one.post("/auth/register", json=account(n)) for n, one in enumerate(crowd))
         )
 
     statuses = Counter(one.status_code for one in answers)
-    assert statuses == {201: OF_REGISTRATION.failures, 429: OF_REGISTRATION.failures}
+    assert statuses == {201: REGISTRATION_ALLOWANCE.failures, 429: REGISTRATION_ALLOWANCE.failures}
 
 
 async def test_guesses_that_come_at_once_at_all_replicas_are_counted_one_by_one(
@@ -136,7 +142,7 @@ async def test_guesses_that_come_at_once_at_all_replicas_are_counted_one_by_one(
         wrong = await asyncio.gather(*(ask_for_tokens(one, password=WRONG) for one in crowd))
 
     statuses = Counter(one.status_code for one in wrong)
-    assert statuses == {401: OF_ACCOUNT.failures, 429: 15 - OF_ACCOUNT.failures}
+    assert statuses == {401: ACCOUNT_ALLOWANCE.failures, 429: 15 - ACCOUNT_ALLOWANCE.failures}
 
 
 async def test_right_passwords_take_nothing_from_their_address(
@@ -159,7 +165,7 @@ async def test_strangers_send_little(anonymous: httpx.AsyncClient, path: str) ->
 
 
 async def test_time_forgives(anonymous: httpx.AsyncClient, database: Any) -> None:
-    for _ in range(OF_ACCOUNT.failures):
+    for _ in range(ACCOUNT_ALLOWANCE.failures):
         await ask_for_tokens(anonymous, password=WRONG)
     await database.execute("UPDATE sign_in_failures SET clear_at = clear_at - interval '31 s'")
 

@@ -1,9 +1,8 @@
 """`distribute`, as an operator runs it.
 
-There is no Citus here. A database of its own stands in for one (tests/support/citus.py): its
-functions record the calls and refuse what Citus is documented to refuse. What is shown is the order
-of the statements, that each is run once, and that the run goes on after it was stopped; not that a
-cluster takes them.
+There is no Citus here. A plain database stands in for one (tests/support/citus.py): its functions
+record the calls, and refuse those that Citus documents to refuse. The tests show the order of the
+statements, that each runs once, and that a stopped run continues; not that a cluster accepts them.
 """
 
 import asyncio
@@ -13,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from event_trigger.db.citus.placement import REFERENCE, Placement, tables_of
+from event_trigger.db.citus.placement import REFERENCE_TABLES, Placement, tables_of
 from tests.support.citus import list_placed, stand_in_for_citus
 from tests.support.databases import connect
 from tests.support.processes import run, with_database
@@ -47,7 +46,7 @@ def lines(done: CompletedProcess[str], beginning: str) -> list[str]:
 
 
 async def list_keys(database: Any) -> set[str]:
-    """Every foreign key as PostgreSQL understands it."""
+    """Returns PostgreSQL's definition of every foreign key."""
     rows = await database.fetch(
         "SELECT conname || ' ' || pg_get_constraintdef(oid) FROM pg_constraint WHERE contype = 'f'"
     )
@@ -76,7 +75,7 @@ async def test_a_dry_run_shows_the_plan_on_any_server_and_changes_nothing(
     tables = await database.fetch("SELECT FROM pg_tables WHERE schemaname = 'public'")
     await database.close()
     assert (done.returncode, done.stderr) == (0, "")
-    assert len(lines(done, "SELECT create_reference_table(")) == len(REFERENCE)
+    assert len(lines(done, "SELECT create_reference_table(")) == len(REFERENCE_TABLES)
     assert len(lines(done, "SELECT create_distributed_table(")) == len(CUT)
     assert tables == []
 
@@ -113,7 +112,7 @@ async def test_what_belongs_to_owners_is_cut_by_shard_and_lies_together_and_that
     placed = await list_placed(cluster)
     copied = {name for name, kind, *_ in placed if kind == "reference"}
     cut = {name: (column, group) for name, kind, column, group in placed if kind == "distributed"}
-    assert copied == REFERENCE
+    assert copied == REFERENCE_TABLES
     assert cut.keys() == CUT
     assert {column for column, _ in cut.values()} == {"shard"}
     assert len({group for _, group in cut.values()}) == 1
@@ -138,7 +137,7 @@ async def test_a_run_that_was_stopped_is_gone_on_with(
     assert "a worker does not answer" in stopped.stderr
     assert (done.returncode, done.stderr) == (0, "")
     assert (await list_placed(cluster))[: len(placed)] == placed
-    assert {name for name, *_ in await list_placed(cluster)} == REFERENCE | CUT
+    assert {name for name, *_ in await list_placed(cluster)} == REFERENCE_TABLES | CUT
     assert await list_keys(cluster) == keys
 
 

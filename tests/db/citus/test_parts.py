@@ -1,8 +1,8 @@
-"""How evenly owners lie: Citus hashes the shard, and gives each server some of the hashes."""
+"""Owners are spread evenly: Citus hashes the shard, and gives each server some of the hashes."""
 
 from typing import Any
 
-from event_trigger.db.citus.plan import PARTS
+from event_trigger.db.citus.plan import CITUS_SHARD_COUNT
 from event_trigger.models import SHARDS
 
 _PER_PART = """
@@ -12,8 +12,8 @@ _PER_PART = """
 
 
 async def test_no_part_of_a_cluster_gets_much_more_than_its_share(database: Any) -> None:
-    counts = [row["count"] for row in await database.fetch(_PER_PART, SHARDS, PARTS)]
+    counts = [row["count"] for row in await database.fetch(_PER_PART, SHARDS, CITUS_SHARD_COUNT)]
 
     assert sum(counts) == SHARDS
-    assert len(counts) >= PARTS - 2
+    assert len(counts) >= CITUS_SHARD_COUNT - 2
     assert max(counts) <= 5

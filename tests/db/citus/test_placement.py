@@ -1,4 +1,4 @@
-"""Every table has its place in a cluster, and its keys are such that Citus takes it there."""
+"""Every table has a place in a cluster, and keys that Citus accepts there."""
 
 from typing import Any
 
@@ -6,11 +6,11 @@ import pytest
 from sqlalchemy import BigInteger, Column, MetaData, SmallInteger, Table
 
 from event_trigger.db.citus.placement import (
-    LOCAL,
-    REFERENCE,
-    SHARD,
+    LOCAL_TABLES,
+    REFERENCE_TABLES,
+    SHARD_COLUMN,
     Placement,
-    Unplaced,
+    UnplacedTable,
     foreign_keys,
     placement_of,
     tables_of,
@@ -49,7 +49,7 @@ def names_of(placement: Placement) -> set[str]:
 async def test_every_table_of_the_database_has_its_place(database: Any) -> None:
     found = {row["relname"] for row in await database.fetch(_TABLES)}
 
-    assert found == names_of(Placement.DISTRIBUTED) | REFERENCE | LOCAL
+    assert found == names_of(Placement.DISTRIBUTED) | REFERENCE_TABLES | LOCAL_TABLES
     assert set(Base.metadata.tables) == found - {"alembic_version"}
 
 
@@ -58,7 +58,7 @@ def test_a_new_table_is_cut_by_its_shard_or_somebody_has_to_decide() -> None:
     unknown = Table("unknown", MetaData(), Column("id", BigInteger))
 
     assert placement_of(owned) is Placement.DISTRIBUTED
-    with pytest.raises(Unplaced, match="unknown"):
+    with pytest.raises(UnplacedTable, match="unknown"):
         placement_of(unknown)
 
 
@@ -68,11 +68,11 @@ async def test_every_key_of_a_table_that_is_cut_says_its_shard(database: Any) ->
     keys = [row for row in await database.fetch(_UNIQUE_KEYS) if row["relname"] in cut]
 
     assert {row["relname"] for row in keys} == cut
-    assert [row["key"] for row in keys if SHARD not in row["columns"]] == []
+    assert [row["key"] for row in keys if SHARD_COLUMN not in row["columns"]] == []
 
 
 def test_what_lies_together_is_cut_by_the_same_type() -> None:
-    types = {type(table.columns[SHARD].type) for table in tables_of(Placement.DISTRIBUTED)}
+    types = {type(table.columns[SHARD_COLUMN].type) for table in tables_of(Placement.DISTRIBUTED)}
 
     assert types == {SmallInteger}
 
@@ -84,7 +84,7 @@ async def test_foreign_keys_lead_to_copies_only(database: Any) -> None:
 
     assert found == known
     for key in foreign_keys():
-        assert key.referred_table.name in REFERENCE, key.name
+        assert key.referred_table.name in REFERENCE_TABLES, key.name
         assert placement_of(key.table) is not Placement.LOCAL, key.name
 
 

@@ -1,7 +1,7 @@
-"""The service where tables may be cut: nothing is left to the server that happens to store a row.
+"""On a cluster, the service uses statements that do not depend on the server that stores a row.
 
-A database of its own stands in for a cluster (tests/support/citus.py), in which nothing is
-distributed: what is shown is which statements the service chooses there, and that they work.
+A plain database stands in for a cluster (tests/support/citus.py), in which nothing is distributed:
+the tests show the statements that the service chooses there, and that they work.
 """
 
 from collections.abc import AsyncIterator

@@ -1,4 +1,4 @@
-"""What Citus refuses is noticed wherever the suite says it, and the service does without."""
+"""The suite recognises statements that Citus refuses, and the service uses none of them."""
 
 import pytest
 

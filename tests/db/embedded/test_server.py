@@ -1,4 +1,4 @@
-"""The embedded PostgreSQL, through real processes."""
+"""Runs the embedded PostgreSQL in real processes."""
 
 import asyncio
 import os
@@ -22,8 +22,8 @@ from sqlalchemy import make_url, text
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from event_trigger.db.embedded.binaries import Binaries
-from event_trigger.db.embedded.os_user import SHELF, make_shelf, os_user_for
-from event_trigger.db.embedded.postmaster import Launch, start, stop
+from event_trigger.db.embedded.os_user import ROOT_FOLDER, make_root_folder, os_user_for
+from event_trigger.db.embedded.postmaster import ServerConfig, start, stop
 from event_trigger.db.embedded.server import (
     EmbeddedPostgresError,
     find_binaries,
@@ -101,7 +101,7 @@ def postmaster(cluster: Path) -> psutil.Process:
 
 
 def is_over(process: psutil.Process) -> bool:
-    """Whether a process has ended, even if nobody has collected its status yet."""
+    """Tells whether a process has ended, also as a zombie."""
     try:
         return process.status() == psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
@@ -121,7 +121,7 @@ def mode(path: Path) -> int:
 
 @contextmanager
 def holding(data_dir: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """A process of its own that runs the server, and the server's URL."""
+    """Runs the server in a separate process; yields the process and the server's URL."""
     command = [sys.executable, "-c", HOLD, str(data_dir)]
     environment = os.environ | {"PYTHONPATH": "src"}
     with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as process:
@@ -134,7 +134,7 @@ def holding(data_dir: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
 
 @contextmanager
 def signalled_soon(process: psutil.Process, how: signal.Signals) -> Iterator[None]:
-    """Signals a process a second from now, from outside, so that no thread exists here."""
+    """Signals a process in a second, from another process, so that this one has a single thread."""
     command = ["/bin/sh", "-c", 'sleep 1; kill -s "$0" "$1"', how.name[3:], str(process.pid)]
     with subprocess.Popen(command):
         yield
@@ -158,7 +158,7 @@ def major_version() -> str:
 
 
 def stand_in(folder: Path, **scripts: str) -> str:
-    """A folder of programs in which some are shell scripts, and the others the real ones."""
+    """Makes a folder of programs: some are these shell scripts, the others the real ones."""
     folder.mkdir(mode=0o755)
     for program in ("initdb", "postgres"):
         if script := scripts.get(program):
@@ -172,7 +172,7 @@ def stand_in(folder: Path, **scripts: str) -> str:
 
 @pytest.fixture
 def place() -> Iterator[Path]:
-    """A folder of ours that every account may pass through."""
+    """Makes a folder that every account may pass through."""
     folder = Path(tempfile.mkdtemp(dir="/tmp", prefix="embedded-")).resolve()
     folder.chmod(0o711)
     yield folder
@@ -181,7 +181,7 @@ def place() -> Iterator[Path]:
 
 @pytest.fixture
 def ordinary_place(place: Path) -> Path:
-    """A folder that an ordinary user owns: ourselves, or `nobody` if we are root."""
+    """Makes a folder of an ordinary user: our own, or of `nobody` if we are root."""
     folder = place / "theirs"
     folder.mkdir(mode=0o700)
     if AS_ROOT:
@@ -192,7 +192,7 @@ def ordinary_place(place: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def data_dir() -> Iterator[Path]:
-    """The data directory of a service that ran before, and remembers 1."""
+    """Makes the data directory of an earlier run, with the number 1 in a table."""
     folder = Path(tempfile.mkdtemp(dir="/tmp", prefix="embedded-")).resolve()
     with running_postgres(folder, durable=False) as url:
         remember(url, 1)
@@ -202,7 +202,7 @@ def data_dir() -> Iterator[Path]:
 
 @pytest.fixture
 def unusable(place: Path) -> Path:
-    """A data directory whose cluster is no more than the signs of one."""
+    """Makes a data directory whose cluster has nothing but a version file."""
     cluster = place / "data" / "cluster"
     cluster.mkdir(parents=True)
     (cluster / "PG_VERSION").write_text(f"{major_version()}\n")
@@ -530,7 +530,7 @@ def test_an_unfinished_cluster_is_no_cluster(
 
 @pytest.fixture
 def interruptible() -> Iterator[None]:
-    """A shell has what it starts in the background ignore SIGINT."""
+    """Restores SIGINT, which a shell lets background processes ignore."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
@@ -567,7 +567,7 @@ def test_a_server_that_never_becomes_ready_is_stopped(unusable: Path, place: Pat
     cluster = unusable / "cluster"
     account = os_user_for(cluster, unusable)
     programs = Path(stand_in(place / "bin", postgres="echo thinking; exec sleep 60"))
-    launch = Launch(
+    config = ServerConfig(
         account=account,
         binaries=Binaries(programs, major_version()),
         cluster=cluster,
@@ -578,12 +578,12 @@ def test_a_server_that_never_becomes_ready_is_stopped(unusable: Path, place: Pat
     )
 
     with pytest.raises(EmbeddedPostgresError, match=r"not ready; .*\nthinking"):
-        start(launch)
+        start(config)
 
 
 def test_a_server_left_behind_that_does_not_stop_is_named(unusable: Path, place: Path) -> None:
     cluster = unusable / "cluster"
-    launch = Launch(
+    config = ServerConfig(
         account=os_user_for(cluster, unusable),
         binaries=Binaries(find_binaries(), major_version()),
         cluster=cluster,
@@ -598,9 +598,9 @@ def test_a_server_left_behind_that_does_not_stop_is_named(unusable: Path, place:
     with subprocess.Popen(stubborn, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         process.stdout.readline()
-        launch.pid_file.write_text(f"{process.pid}\n")
+        config.pid_file.write_text(f"{process.pid}\n")
         with pytest.raises(EmbeddedPostgresError, match=f"process {process.pid} is a PostgreSQL"):
-            start(launch)
+            start(config)
         process.kill()
 
 
@@ -766,7 +766,7 @@ def remove_home(tmp_path: Path) -> Iterator[Callable[[Path], None]]:
         Path((data_dir / "cluster-is-elsewhere").read_text().strip())
     )
     for home in homes:
-        assert home.parent == SHELF
+        assert home.parent == ROOT_FOLDER
         shutil.rmtree(home, ignore_errors=True)
 
 
@@ -796,7 +796,7 @@ def test_data_is_elsewhere_if_only_root_reaches_the_data_directory(
 @only_root
 def test_data_that_was_elsewhere_and_is_gone_is_missed(place: Path) -> None:
     (place / "data").mkdir()
-    (place / "data" / "cluster-is-elsewhere").write_text(f"{SHELF}/data-that-is-gone\n")
+    (place / "data" / "cluster-is-elsewhere").write_text(f"{ROOT_FOLDER}/data-that-is-gone\n")
 
     with (
         pytest.raises(EmbeddedPostgresError, match="bring that folder back"),
@@ -829,7 +829,7 @@ def test_sockets_are_elsewhere_if_only_root_reaches_the_temporary_directory(
         awkward.rename(data_dir)
     shutil.rmtree(sockets)
 
-    assert sockets.parent == SHELF
+    assert sockets.parent == ROOT_FOLDER
     assert 1 in kept
 
 
@@ -839,7 +839,7 @@ def test_programs_that_do_not_work_are_not_kept(
 ) -> None:
     broken = stand_in(place / "bin", postgres="echo wrong machine; exit 126")
     monkeypatch.setenv("EVENT_TRIGGER_PG_BIN", broken)
-    before = set(SHELF.glob("binaries-*")) if SHELF.exists() else set()
+    before = set(ROOT_FOLDER.glob("binaries-*")) if ROOT_FOLDER.exists() else set()
 
     with (
         pytest.raises(EmbeddedPostgresError, match="wrong machine"),
@@ -847,7 +847,7 @@ def test_programs_that_do_not_work_are_not_kept(
     ):
         pytest.fail("a server ran")
 
-    assert set(SHELF.glob("binaries-*")) <= before
+    assert set(ROOT_FOLDER.glob("binaries-*")) <= before
 
 
 @only_root
@@ -869,7 +869,7 @@ def test_programs_that_only_root_reads_are_copied_once(
         second = Path(postmaster(place / "data" / "cluster").exe())
     same = second.stat().st_ino == made_at
     copied = {path.name for path in first.parent.iterdir()}
-    copy = SHELF / first.relative_to(SHELF).parts[0]
+    copy = ROOT_FOLDER / first.relative_to(ROOT_FOLDER).parts[0]
     shutil.rmtree(copy)
 
     assert copy.name.startswith("binaries-")
@@ -882,9 +882,9 @@ def test_programs_that_only_root_reads_are_copied_once(
 def test_a_shelf_that_is_not_roots_alone_is_refused(place: Path) -> None:
     shelf = place / "shelf"
 
-    made = mode(make_shelf(shelf))
+    made = mode(make_root_folder(shelf))
     shelf.chmod(0o777)
 
     assert made == 0o711
     with pytest.raises(EmbeddedPostgresError, match="only root"):
-        make_shelf(shelf)
+        make_root_folder(shelf)

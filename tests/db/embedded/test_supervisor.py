@@ -1,4 +1,4 @@
-"""The embedded PostgreSQL is started again when it ends, or its service hears that it is not."""
+"""The embedded PostgreSQL is restarted when it ends, or the service is told that this failed."""
 
 import asyncio
 import signal
@@ -39,7 +39,7 @@ async def until_it_answers(url: str) -> None:
 
 
 async def test_a_server_that_is_killed_is_started_again_at_the_same_address(folder: Path) -> None:
-    with supervised_postgres(folder, gave_up=pytest.fail, restart_after=AT_ONCE) as url:
+    with supervised_postgres(folder, on_give_up=pytest.fail, restart_after=AT_ONCE) as url:
         first = postmaster_of(folder)
         first.kill()
         await eventually(lambda: asyncio.to_thread(first.is_running), lambda runs: not runs)
@@ -54,7 +54,7 @@ async def test_a_server_that_is_killed_is_started_again_at_the_same_address(fold
 
 
 async def test_remains_of_a_killed_server_hold_up_its_successor_and_no_more(folder: Path) -> None:
-    with supervised_postgres(folder, gave_up=pytest.fail, restart_after=AT_ONCE) as url:
+    with supervised_postgres(folder, on_give_up=pytest.fail, restart_after=AT_ONCE) as url:
         first = postmaster_of(folder)
         remains = first.children()[0]
         remains.suspend()
@@ -77,7 +77,7 @@ async def test_a_server_that_cannot_be_started_again_is_given_up_in_its_own_word
 
     with ExitStack() as running:
         url = running.enter_context(
-            supervised_postgres(data_dir, gave_up=told.set, restart_after=AT_ONCE)
+            supervised_postgres(data_dir, on_give_up=told.set, restart_after=AT_ONCE)
         )
         down_flag = down_flag_of(url)
         assert down_flag is not None
@@ -97,7 +97,7 @@ async def test_a_server_that_cannot_be_started_again_is_given_up_in_its_own_word
             running.close()
 
     assert before is None
-    assert after == "the embedded PostgreSQL has ended, and is being started again"
+    assert after == "the embedded PostgreSQL has ended and is being restarted"
     assert url_if_running(data_dir) is None
 
 
@@ -108,7 +108,7 @@ async def test_an_end_in_an_outage_waits_for_nothing(
     gate = gate_in(folder)
     monkeypatch.setenv("EVENT_TRIGGER_PG_BIN", str(gate.programs))
     with supervised_postgres(
-        folder / "data", gave_up=pytest.fail, restart_after=[0.0, pause] * 9
+        folder / "data", on_give_up=pytest.fail, restart_after=[0.0, pause] * 9
     ) as url:
         gate.shut()
         if not pause:  # it starts, and never gets ready
@@ -126,7 +126,7 @@ async def test_an_end_in_an_outage_waits_for_nothing(
 
 
 async def test_a_server_that_is_told_to_end_is_started_again_too(folder: Path) -> None:
-    with supervised_postgres(folder, gave_up=pytest.fail, restart_after=AT_ONCE) as url:
+    with supervised_postgres(folder, on_give_up=pytest.fail, restart_after=AT_ONCE) as url:
         first = postmaster_of(folder)
         first.send_signal(signal.SIGINT)
         await eventually(lambda: asyncio.to_thread(first.is_running), lambda runs: not runs)

@@ -1,4 +1,4 @@
-"""A replica's age is known from positions alone, and what is not known to be fresh is not."""
+"""A replica's lag is bounded by WAL positions alone; without a proof it does not count as fresh."""
 
 from event_trigger.db.replica.lag import LagBound
 

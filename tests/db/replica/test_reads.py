@@ -1,4 +1,4 @@
-"""Reads that may be a moment old come from the replica, and whatever befalls it, none fails."""
+"""Reads run on the replica while it is fresh, and none fails when the replica does."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
@@ -65,7 +65,7 @@ async def service(pair: Pair, database_url: str) -> AsyncIterator[Service]:
 
 
 async def until_used(pair: Pair, client: httpx.AsyncClient) -> None:
-    """Reads until the replica is seen to be read from."""
+    """Reads until the replica has answered a read."""
 
     async def read() -> object:
         assert (await client.get("/events")).status_code == 200
@@ -124,7 +124,7 @@ async def test_a_replica_that_stands_still_is_left_when_what_it_shows_is_too_old
 
 
 async def until_hidden(client: httpx.AsyncClient, trigger: dict[str, Any]) -> None:
-    """Fires until the list does not show it: the replica, which stands still, is used again."""
+    """Fires until the list lacks an event: then the paused replica is used again."""
 
     async def fired_and_hidden() -> bool:
         return await fire(client, trigger) not in await ids_in(client)
@@ -202,7 +202,7 @@ async def drop_a_partition(pair: Pair, connection: Any) -> None:
 
 
 async def cancelled(pair: Pair) -> int:
-    """How many statements the standby has cancelled so far for a lock that it replays."""
+    """Counts the statements that the standby has cancelled because of a replayed lock."""
     count = await pair.ask("SELECT sum(confl_lock) FROM pg_stat_database_conflicts")
     return int(str(count))
 
@@ -259,14 +259,14 @@ async def test_what_is_no_replica_of_this_database_is_never_asked(
 
 
 async def said_by(capsys: pytest.CaptureFixture[str]) -> str:
-    """The reason for which the replica was left, once there is one."""
+    """Waits until the replica is no longer used; returns the reason."""
     said = capsys.readouterr().out
     known = ("it is not of this database", "it follows no primary")
     return next((reason for reason in known if reason in said), "")
 
 
 async def make_delivered(client: httpx.AsyncClient) -> dict[str, Any]:
-    """An api trigger whose events wait at a destination that is disabled."""
+    """Makes an api trigger whose events wait for a disabled destination."""
     destination = await make_destination(client, "https://receiver.example.com/hook")
     answer = await client.post(f"/destinations/{destination['id']}/disable")
     assert answer.status_code == 200, answer.text

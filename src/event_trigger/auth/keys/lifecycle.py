@@ -1,32 +1,32 @@
-"""Making and ending API keys: what a key may hold is never more than its maker holds."""
+"""Creates and ends API keys; a key never holds a scope that its maker does not hold."""
 
 import secrets
 from datetime import timedelta
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from event_trigger.auth.credential_cache import KEY_PREFIX, hash_of
+from event_trigger.auth.credential_cache import KEY_PREFIX, hash_key
 from event_trigger.auth.principal import Principal
 from event_trigger.auth.repository import ApiKeys, Logins, Users
 from event_trigger.auth.schemas import ApiKeyCreate
-from event_trigger.auth.scopes import MissingScope, Scope, held
+from event_trigger.auth.scopes import MissingScope, Scope, held_scopes
 from event_trigger.db.clock import database_now
 from event_trigger.errors import Conflict, Invalid, NotFound, Unauthorized
 from event_trigger.models import ApiKey, Role
 
-MOST_KEYS = 100
-LASTS = timedelta(days=365)  # unless its maker says otherwise
-FRESH_FOR = timedelta(minutes=15)
-_SHOWN = len(KEY_PREFIX) + 6  # enough to tell one's keys apart
+MAX_KEYS = 100
+DEFAULT_KEY_LIFETIME = timedelta(days=365)
+FRESH_LOGIN = timedelta(minutes=15)
+_PREFIX_CHARACTERS = len(KEY_PREFIX) + 6  # shown in lists, to distinguish keys
 
 
 class TooManyKeys(Conflict):
     slug, title = "too-many-keys", "Too many keys"
-    default_detail = f"You have {MOST_KEYS} keys. Delete one first."
+    default_detail = f"You have {MAX_KEYS} keys. Delete one first."
 
 
 class Reauthenticate(Unauthorized):
-    """Asks for the password again, as RFC 9470 has it: a stolen token must not become a key."""
+    """Asks for the password again (RFC 9470), so that a stolen token cannot make a lasting key."""
 
     slug, title = "reauthenticate", "Give your password again"
     default_detail = (
@@ -35,58 +35,61 @@ class Reauthenticate(Unauthorized):
     )
     challenge = (
         'Bearer error="insufficient_user_authentication",'
-        f' max_age="{int(FRESH_FOR.total_seconds())}"'
+        f' max_age="{int(FRESH_LOGIN.total_seconds())}"'
     )
 
 
-def seen_by(principal: Principal) -> frozenset[Scope] | None:
-    """The scopes beyond which a key is not seen; None is any: also who was an admin sees theirs.
+def visible_scopes(principal: Principal) -> frozenset[Scope] | None:
+    """Returns the scopes that a key may hold to be visible to this login; None means any.
 
-    A narrowed login sees, and ends, only what it could have made.
+    A narrowed login sees and ends only keys that it could have made. Another login sees all keys of
+    its user, also those made while the user was an admin.
     """
     return principal.scopes if principal.is_narrowed else None
 
 
-async def check_fresh(session: AsyncSession, principal: Principal) -> frozenset[Scope]:
-    """Gives what the login holds now, and keeps its user from being changed until the commit.
+async def check_fresh_login(session: AsyncSession, principal: Principal) -> frozenset[Scope]:
+    """Returns the login's present scopes, and locks its user until the commit.
 
-    Raises Reauthenticate if the password was given too long ago.
+    Raises Reauthenticate if the password was given more than 15 minutes ago.
     """
     assert principal.login_id is not None
-    await Users(session).get_locked(principal.user_id)  # of two that come at once, one counts first
+    await Users(session).get_locked(principal.user_id)  # so that MAX_KEYS holds for parallel calls
     found = await Logins(session).get_with_user(principal.login_id, principal.user_id)
     if found is None:
         raise Unauthorized
     login, user = found
-    if await database_now(session) - login.created_at > FRESH_FOR:
+    if await database_now(session) - login.created_at > FRESH_LOGIN:
         raise Reauthenticate
-    return held(Role(user.role), login.scopes)
+    return held_scopes(Role(user.role), login.scopes)
 
 
-async def make(
+async def make_key(
     session: AsyncSession, user_id: int, holds: frozenset[Scope], body: ApiKeyCreate
 ) -> tuple[ApiKey, str]:
-    """Gives the key itself too: it is not kept, and can never be shown again.
+    """Creates a key; returns it with its text, which is not stored and cannot be shown again.
 
-    Raises MissingScope for what the maker does not hold. That the triggers are the maker's own is
-    checked by whoever knows triggers.
+    Raises MissingScope for scopes that the maker does not hold. The caller checks that the triggers
+    are the maker's own.
     """
     if missing := [one for one in body.scopes if one not in holds]:
         raise MissingScope(missing)
     if body.trigger_ids is not None and Scope.ADMIN in body.scopes:
         raise Invalid.at(["scopes"], "A key for some triggers cannot hold the scope admin.")
     keys, now = ApiKeys(session), await database_now(session)
-    expires_at = body.expires_at if "expires_at" in body.model_fields_set else now + LASTS
+    expires_at = (
+        body.expires_at if "expires_at" in body.model_fields_set else now + DEFAULT_KEY_LIFETIME
+    )
     if expires_at is not None and expires_at <= now:
         raise Invalid.at(["expires_at"], "A key must expire in the future.")
-    if await keys.count_of(user_id) >= MOST_KEYS:
+    if await keys.count_of(user_id) >= MAX_KEYS:
         raise TooManyKeys
     text = KEY_PREFIX + secrets.token_urlsafe(32)
     key = ApiKey(
         user_id=user_id,
         name=body.name,
-        prefix=text[:_SHOWN],
-        key_hash=hash_of(text),
+        prefix=text[:_PREFIX_CHARACTERS],
+        key_hash=hash_key(text),
         scopes=[str(one) for one in body.scopes],
         trigger_ids=body.trigger_ids,
         expires_at=expires_at,
@@ -96,10 +99,10 @@ async def make(
     return key, text
 
 
-async def end(session: AsyncSession, principal: Principal, key_id: int) -> int:
-    """Gives the id of the user whose key it was."""
+async def end_key(session: AsyncSession, principal: Principal, key_id: int) -> int:
+    """Ends a key; returns its user's id. Raises NotFound if the login may not see the key."""
     keys = ApiKeys(session)
-    key = await keys.get(principal.owner_id, key_id, within=seen_by(principal))
+    key = await keys.get(principal.owner_id, key_id, within=visible_scopes(principal))
     if key is None:
         raise NotFound
     await keys.delete(key)

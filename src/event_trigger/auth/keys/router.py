@@ -49,9 +49,9 @@ async def create_key(
     sign in again). A key never holds more than its maker, ends with them, and expires after 365
     days unless `expires_at` says otherwise.
     """
-    holds = await lifecycle.check_fresh(session, login)
+    holds = await lifecycle.check_fresh_login(session, login)
     await _check_triggers(session, login, body)
-    made, key = await lifecycle.make(session, login.user_id, holds, body)
+    made, key = await lifecycle.make_key(session, login.user_id, holds, body)
     response.headers["Location"] = f"/auth/keys/{made.id}"
     return ApiKeyCreated(**ApiKeyRead.model_validate(made).model_dump(), key=key)
 
@@ -81,7 +81,7 @@ async def list_keys(
     """
     page = await ApiKeys(session).list_page(
         login.owner_id,
-        within=lifecycle.seen_by(login),
+        within=lifecycle.visible_scopes(login),
         before=id_cursor(cursor),
         limit=limit,
     )
@@ -101,5 +101,5 @@ async def delete_key(
 ) -> None:
     """Within a second it is worthless, on every replica."""
     async with sessions.begin() as session:
-        user_id = await lifecycle.end(session, login, key_id)
+        user_id = await lifecycle.end_key(session, login, key_id)
     credentials.forget(str(user_id))

@@ -1,4 +1,4 @@
-"""Signing in, staying so by rotating refresh tokens (RFC 9700, section 4.14), signing out."""
+"""Signs users in and out, and rotates refresh tokens (RFC 9700, section 4.14)."""
 
 import hashlib
 import secrets
@@ -9,25 +9,25 @@ from uuid import UUID, uuid4
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from event_trigger.audit.recorder import identified, record, record_failed_sign_in
-from event_trigger.auth.email_addresses import shown_account
-from event_trigger.auth.logins.throttle import Failures, subjects_of
+from event_trigger.audit.recorder import identify_actor, record, record_failed_sign_in
+from event_trigger.auth.email_addresses import account_for_log
+from event_trigger.auth.logins.throttle import FailureCounts, subjects_of
 from event_trigger.auth.passwords.hashing import PasswordHasher
 from event_trigger.auth.repository import Logins, Users
 from event_trigger.auth.schemas import TokenRead
-from event_trigger.auth.scopes import Scope, held
-from event_trigger.auth.tokens import ACCESS_FOR, Tokens
+from event_trigger.auth.scopes import Scope, held_scopes
+from event_trigger.auth.tokens import ACCESS_TOKEN_LIFETIME, Tokens
 from event_trigger.db.clock import database_now
 from event_trigger.db.engine import Sessions
 from event_trigger.errors import BadRequest, Unauthorized
 from event_trigger.models import ActorKind, Role, User
 
-LOGIN_FOR = timedelta(days=30)
-GRACE = timedelta(seconds=10)  # in which a refresh token that was used is not yet a stolen one
+LOGIN_LIFETIME = timedelta(days=30)
+REFRESH_REUSE_GRACE = timedelta(seconds=10)  # a second use within it is not taken for theft
 
 
 class WrongLogin(Unauthorized):
-    """Says the same of an unknown account, a wrong password and a disabled user."""
+    """Answers an unknown account, a wrong password and a disabled user in the same way."""
 
     slug, title = "wrong-login", "Wrong login"
     default_detail = "The address or the password is wrong."
@@ -39,12 +39,12 @@ class RefreshRefused(Unauthorized):
 
 
 class RefreshReused(RefreshRefused):
-    """Somebody holds a copy: the whole family ends, so the refusal keeps what it wrote."""
+    """Answers a reused refresh token; it commits, so that the revocation of the login lasts."""
 
     keeps_writes = True
 
 
-class NothingLeft(BadRequest):
+class NoScopeLeft(BadRequest):
     slug, title = "invalid-scope", "No such scope"
     default_detail = (
         "None of these scopes is yours. Leave 'scope' empty, or ask for some of: "
@@ -55,9 +55,10 @@ class NothingLeft(BadRequest):
 
 @dataclass(frozen=True, slots=True)
 class SignIn:
-    """Holds what a caller typed to sign in; `scopes` are asked for, and None stands for all.
+    """A request to sign in. `scopes` are the requested ones; None means all.
 
-    `email` is what was typed, in lower case; `account` the same as accounts are named now.
+    `email` is the typed address in lower case, under which older accounts are stored; `account` is
+    its canonical spelling.
     """
 
     email: str
@@ -68,58 +69,66 @@ class SignIn:
 
 
 async def sign_in(
-    sessions: Sessions, passwords: PasswordHasher, tokens: Tokens, said: SignIn
+    sessions: Sessions, passwords: PasswordHasher, tokens: Tokens, request: SignIn
 ) -> TokenRead:
-    """Hashes outside any transaction: a crowd at the door must not take up the connections.
+    """Checks a password and starts a login.
 
-    A caller that has guessed too often is refused before it waits for a place. Once it has one, a
-    failure is counted before the password is checked, so that parallel guesses all count.
+    1. Refuse a caller that has guessed too often, and wait for a slot to hash in.
+    2. Count a failure before the password is checked, so that all parallel guesses count.
+    3. Verify the password outside any transaction, so that many sign-ins hold no connections.
+    4. Forget the failure, or record it in the audit log and raise WrongLogin.
+    5. Store the login, unless the account was changed while the password was hashed.
     """
-    subjects = subjects_of(email=said.account, address=said.address)
+    subjects = subjects_of(email=request.account, address=request.address)
     async with sessions() as session:
-        await Failures(session).check(subjects)
-    async with passwords.place():
+        await FailureCounts(session).check(subjects)
+    async with passwords.slot():
         async with sessions.begin() as session:
-            await Failures(session).take(subjects)
-            user = await Users(session).get_by_email(said.email, said.account)
-        known = user if user is not None and user.disabled_at is None else None
-        password_hash = None if known is None else known.password_hash
-        fits = await passwords.verify(said.password, password_hash)
+            await FailureCounts(session).count_attempt(subjects)
+            user = await Users(session).get_by_email(request.email, request.account)
+        enabled = user if user is not None and user.disabled_at is None else None
+        password_hash = None if enabled is None else enabled.password_hash
+        is_right = await passwords.verify(request.password, password_hash)
         async with sessions.begin() as session:
-            if fits:
-                await Failures(session).forgive(*subjects)
+            if is_right:
+                await FailureCounts(session).forget(*subjects)
             else:
-                named, user_id = shown_account(said.account), None if user is None else user.id
-                await record_failed_sign_in(session, named, user_id)
-    if not fits or known is None:
+                user_id = None if user is None else user.id
+                await record_failed_sign_in(session, account_for_log(request.account), user_id)
+    if not is_right or enabled is None:
         raise WrongLogin
-    scopes = None if said.scopes is None else held(Role(known.role), said.scopes)
+    scopes = None
+    if request.scopes is not None:
+        scopes = held_scopes(Role(enabled.role), request.scopes)
     if scopes is not None and not scopes:
-        raise NothingLeft
-    identified(ActorKind.LOGIN, user_id=known.id)
+        raise NoScopeLeft
+    identify_actor(ActorKind.LOGIN, user_id=enabled.id)
     async with sessions.begin() as session:
-        if not await Users(session).lock_unchanged(known):  # hashing takes a while
+        if not await Users(session).lock_unchanged(enabled):
             raise WrongLogin
         login_id = uuid4()
-        await Logins(session).add(login_id, known.id, LOGIN_FOR, scopes=scopes)
-        return await _issue(session, tokens, user=known, login_id=login_id, scopes=scopes)
+        await Logins(session).add(login_id, enabled.id, LOGIN_LIFETIME, scopes=scopes)
+        return await _issue(session, tokens, user=enabled, login_id=login_id, scopes=scopes)
 
 
 async def refresh(session: AsyncSession, tokens: Tokens, *, refresh_token: str) -> TokenRead:
-    """Trades a refresh token for new ones.
+    """Exchanges a refresh token for new tokens.
 
-    One that was traded a moment ago is traded again: the answer was lost, or two tabs asked at
-    once. Later than that somebody holds a copy, and its family ends.
+    A token that was used less than 10 s ago is accepted again: the answer was lost, or two tabs
+    used it at once. A later reuse means that somebody holds a copy, and revokes the whole login.
     """
     logins = Logins(session)
     token = await logins.claim_token(_hash(refresh_token))
     if token is None:
         raise RefreshRefused
-    if token.used_at is not None and await database_now(session) > token.used_at + GRACE:
+    if (
+        token.used_at is not None
+        and await database_now(session) > token.used_at + REFRESH_REUSE_GRACE
+    ):
         user_id = await logins.revoke(token.login_id)
-        if user_id is not None:  # only the first time: nobody fills the log with an old token
-            why = {"revoked": "a refresh token was used twice", "user_id": user_id}
-            await record(session, "login", after=why)
+        if user_id is not None:  # only once, so that an old token cannot fill the audit log
+            after = {"revoked": "a refresh token was used twice", "user_id": user_id}
+            await record(session, "login", after=after)
         raise RefreshReused
     found = await logins.get_of_token(token)
     if found is None:
@@ -149,9 +158,9 @@ async def _issue(
         access_token=tokens.issue(
             user_id=user.id, login_id=login_id, at=await database_now(session)
         ),
-        expires_in=int(ACCESS_FOR.total_seconds()),
+        expires_in=int(ACCESS_TOKEN_LIFETIME.total_seconds()),
         refresh_token=refresh_token,
-        scope=" ".join(sorted(held(Role(user.role), scopes))),
+        scope=" ".join(sorted(held_scopes(Role(user.role), scopes))),
     )
 
 

@@ -12,7 +12,7 @@ from event_trigger.auth.dependencies import (
     PrincipalDep,
     TokensDep,
 )
-from event_trigger.auth.email_addresses import as_account
+from event_trigger.auth.email_addresses import fold_address
 from event_trigger.auth.logins import lifecycle
 from event_trigger.auth.passwords.hashing import TooManySignIns
 from event_trigger.auth.repository import Users
@@ -87,7 +87,7 @@ async def sign_in(
     """
     said = lifecycle.SignIn(
         email=form.username.strip().lower(),
-        account=as_account(form.username),
+        account=fold_address(form.username),
         password=form.password,
         address=_address_of(request),
         scopes=frozenset(form.scope.split()) or None,

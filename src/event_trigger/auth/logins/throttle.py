@@ -1,6 +1,6 @@
-"""Makes guessing slow: a few wrong passwords are free, then there is one guess now and then.
+"""Slows down password guessing: after some free failures, one more is allowed per interval.
 
-In PostgreSQL, so that it holds for all replicas together: signing in is rare.
+The counts are in PostgreSQL, so that they hold for all replicas together; sign-ins are rare.
 """
 
 import asyncio
@@ -24,19 +24,21 @@ from event_trigger.models import SignInFailure
 
 @dataclass(frozen=True, slots=True)
 class Allowance:
-    """So many failures at once, and one more each time that such a while has passed (GCRA)."""
+    """Allows `failures` at once, and one more after each `one_each` (GCRA)."""
 
     failures: int
     one_each: timedelta
 
     def wait(self, debt: timedelta) -> timedelta:
-        """How long until the next try, with `debt` until all failures are forgotten."""
+        """Returns the time until the next try; `debt` is the time until all are forgotten."""
         return max(timedelta(0), debt - (self.failures - 1) * self.one_each)
 
 
-OF_ACCOUNT = Allowance(10, timedelta(seconds=30))
-OF_ADDRESS = Allowance(50, timedelta(seconds=3))
-OF_REGISTRATION = Allowance(20, timedelta(minutes=3))  # each takes a hash, and an account stays
+ACCOUNT_ALLOWANCE = Allowance(10, timedelta(seconds=30))
+ADDRESS_ALLOWANCE = Allowance(50, timedelta(seconds=3))
+REGISTRATION_ALLOWANCE = Allowance(
+    20, timedelta(minutes=3)
+)  # each costs a hash, and leaves an account
 
 
 class TooManyFailures(Problem):
@@ -49,42 +51,42 @@ class TooManyFailures(Problem):
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """An account or an address, whose failures are counted; only a hash of it is kept."""
+    """An account or an IP address whose failures are counted; only its hash is stored."""
 
     key: bytes
     allowance: Allowance
 
 
 def subjects_of(*, email: str, address: str | None) -> list[Subject]:
-    """The account first, whether it exists or not."""
-    account = Subject(_hash(f"account {email}"), OF_ACCOUNT)
+    """Returns the account, whether it exists or not, and then the address if there is one."""
+    account = Subject(_hash(f"account {email}"), ACCOUNT_ALLOWANCE)
     if address is None:
         return [account]
-    return [account, Subject(_hash(f"address {_household(address)}"), OF_ADDRESS)]
+    return [account, Subject(_hash(f"address {_network_of(address)}"), ADDRESS_ALLOWANCE)]
 
 
 class Registrations:
-    """Counts the accounts that are asked for, one at a time in this process.
+    """Limits registrations per address; counts one at a time in this process.
 
-    A crowd from one address shares a row: it waits here for its turn, and not each with a
-    connection to the database.
+    Registrations from one address lock the same row: they wait here, without holding a database
+    connection each.
     """
 
     def __init__(self, sessions: Sessions) -> None:
         self._sessions = sessions
-        self._turn = asyncio.Lock()
+        self._lock = asyncio.Lock()
 
     async def count(self, address: str | None) -> None:
-        """Raises TooManyFailures when too many accounts were asked for from one address."""
+        """Counts a registration; raises TooManyFailures if the address has used its allowance."""
         if address is None:
             return
-        subject = Subject(_hash(f"registration {_household(address)}"), OF_REGISTRATION)
-        async with self._turn, self._sessions.begin() as session:
-            await Failures(session).take([subject])
+        subject = Subject(_hash(f"registration {_network_of(address)}"), REGISTRATION_ALLOWANCE)
+        async with self._lock, self._sessions.begin() as session:
+            await FailureCounts(session).count_attempt([subject])
 
 
-def _household(address: str) -> str:
-    """Whoever has an IPv6 address has 2^64 of them."""
+def _network_of(address: str) -> str:
+    """Reduces an IPv6 address to its /64 network, all of which belongs to one subscriber."""
     try:
         parsed = ip_address(address)
     except ValueError:
@@ -99,11 +101,11 @@ def _hash(name: str) -> bytes:
 
 
 @dataclass(frozen=True)
-class Failures:
+class FailureCounts:
     session: AsyncSession
 
     async def check(self, subjects: Sequence[Subject]) -> None:
-        """Raises TooManyFailures if one of them has to wait."""
+        """Raises TooManyFailures if one of the subjects has to wait."""
         debt = SignInFailure.clear_at - func.clock_timestamp()
         statement = select(SignInFailure.subject, debt).where(
             SignInFailure.subject.in_([one.key for one in subjects])
@@ -114,18 +116,18 @@ class Failures:
         if max(waits) > timedelta(0):
             raise TooManyFailures(max(waits))
 
-    async def take(self, subjects: Sequence[Subject]) -> None:
-        """Counts a failure of each before it is known to be one, so that none slips by in a crowd.
+    async def count_attempt(self, subjects: Sequence[Subject]) -> None:
+        """Counts a failure for each subject before the outcome is known: parallel tries all count.
 
-        Raises TooManyFailures, and then nothing must be committed, if one of them has to wait.
+        Raises TooManyFailures if one has to wait; then the caller must roll back.
         """
-        for one in sorted(subjects, key=lambda one: one.key):  # in order: no two wait crosswise
-            if await self.session.scalar(_taking(one)) is None:
+        for one in sorted(subjects, key=lambda one: one.key):  # a fixed order avoids deadlocks
+            if await self.session.scalar(_count_statement(one)) is None:
                 await self.check([one])
-                raise TooManyFailures  # its turn has just come, and a try again will find so
+                raise TooManyFailures  # the wait has ended between the two statements
 
-    async def forgive(self, account: Subject, *others: Subject) -> None:
-        """After a right password: forgets an account's failures, and what was taken of others."""
+    async def forget(self, account: Subject, *others: Subject) -> None:
+        """Deletes the account's failures after a right password, and uncounts the others' one."""
         for one in sorted((account, *others), key=lambda one: one.key):
             of_it = SignInFailure.subject == one.key
             earlier = SignInFailure.clear_at - one.allowance.one_each
@@ -141,10 +143,10 @@ class Failures:
         )
 
 
-def _taking(one: Subject) -> ReturningInsert[tuple[bytes]]:
-    """Counts a failure and gives its subject; gives nothing if that has to wait.
+def _count_statement(one: Subject) -> ReturningInsert[tuple[bytes]]:
+    """Counts a failure and returns the subject's key, or no row if the subject has to wait.
 
-    One statement: those that come at once lock the row in turn, and each sees the one before.
+    It is one statement, so that parallel tries lock the row one after another and all count.
     """
     now, each = func.clock_timestamp(), one.allowance.one_each
     row = insert(SignInFailure).values(subject=one.key, clear_at=now + each)

@@ -1,1 +1,1 @@
-"""How passwords are chosen and hashed."""
+"""Checks new passwords, and hashes and verifies them."""

@@ -1,4 +1,4 @@
-"""Hashes passwords with argon2id off the event loop, and no faster for unknown accounts."""
+"""Hashes passwords with argon2id in threads; unknown accounts take as long as known ones."""
 
 import asyncio
 import os
@@ -12,15 +12,17 @@ from pwdlib import PasswordHash
 
 from event_trigger.errors import Problem
 
-AT_ONCE = max(1, (os.cpu_count() or 1) // 2)  # a hash takes 64 MiB and a core for 125 ms
-MOST_WAITING = 200
-_THREADS = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="password")
+MAX_PARALLEL_HASHES = max(
+    1, (os.cpu_count() or 1) // 2
+)  # a hash takes 64 MiB and a core for 125 ms
+MAX_WAITING_HASHES = 200
+_THREADS = ThreadPoolExecutor(MAX_PARALLEL_HASHES, thread_name_prefix="password")
 
 T = TypeVar("T")
 
 
 class TooManySignIns(Problem):
-    """Answers 429: what waits here now will take half a minute."""
+    """Answers 429 when the waiting hashes would take about half a minute."""
 
     status, slug, title = 429, "too-many-logins", "Too many logins at once"
     default_detail = "Too many people are signing in right now. Try again in a moment."
@@ -30,43 +32,43 @@ class TooManySignIns(Problem):
 
 
 class PasswordHasher:
-    """One process's hashing; `hasher` sets the cost."""
+    """Hashes and verifies in one process, a few at a time; `hasher` sets the cost."""
 
     def __init__(self, hasher: PasswordHash | None = None) -> None:
         self._hasher = hasher or PasswordHash.recommended()
-        self._places = asyncio.Semaphore(AT_ONCE)
+        self._slots = asyncio.Semaphore(MAX_PARALLEL_HASHES)
         self._waiting = 0
-        self._nobodys_hash = self._hasher.hash(os.urandom(16).hex())
+        self._dummy_hash = self._hasher.hash(os.urandom(16).hex())
 
     @asynccontextmanager
-    async def place(self) -> AsyncIterator[None]:
-        """Waits for one's turn; raises Crowded where that would take too long."""
-        if self._waiting >= MOST_WAITING:
+    async def slot(self) -> AsyncIterator[None]:
+        """Waits for a free slot; raises TooManySignIns if too many callers wait already."""
+        if self._waiting >= MAX_WAITING_HASHES:
             raise TooManySignIns
         self._waiting += 1
         try:
-            await self._places.acquire()
+            await self._slots.acquire()
         finally:
             self._waiting -= 1
         try:
             yield
         finally:
-            self._places.release()
+            self._slots.release()
 
     async def hash(self, password: str) -> str:
-        async with self.place():
+        async with self.slot():
             return await _in_thread(partial(self._hasher.hash, password))
 
     async def verify(self, password: str, password_hash: str | None) -> bool:
-        """Takes as long for an account that does not exist (`None`) as for a wrong password.
+        """Verifies a password; for an unknown account (`None`) it verifies a dummy hash instead.
 
-        To be called in one's `place`.
+        Call it within `slot()`.
         """
-        known = password_hash or self._nobodys_hash
-        fits = await _in_thread(partial(self._hasher.verify, password, known))
-        return fits and password_hash is not None
+        checked = password_hash or self._dummy_hash
+        is_right = await _in_thread(partial(self._hasher.verify, password, checked))
+        return is_right and password_hash is not None
 
 
 async def _in_thread(work: Callable[[], T]) -> T:
-    """Has threads of its own: no other work keeps anybody from signing in."""
+    """Runs in a separate thread pool, so that other work never delays a sign-in."""
     return await asyncio.get_running_loop().run_in_executor(_THREADS, work)

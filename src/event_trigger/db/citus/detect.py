@@ -1,4 +1,4 @@
-"""Whether the tables may be spread over a cluster: some statements have to know."""
+"""Detects the Citus extension, because some statements differ on a cluster."""
 
 from weakref import WeakKeyDictionary
 
@@ -10,12 +10,12 @@ _known: WeakKeyDictionary[Engine | Connection, bool] = WeakKeyDictionary()
 
 
 async def has_citus(database: AsyncConnection | AsyncSession) -> bool:
-    """Whether this database has the Citus extension."""
+    """Tells whether this database has the Citus extension."""
     return bool(await database.scalar(_HAS_CITUS))
 
 
 async def is_in_cluster(session: AsyncSession) -> bool:
-    """As `has_citus`, asked once for each engine: replicas are stopped while that changes."""
+    """Does as `has_citus`, once per engine: while that changes, every replica is stopped."""
     bind = session.get_bind()
     if bind not in _known:
         _known[bind] = await has_citus(session)

@@ -1,4 +1,4 @@
-"""Looks at what a cluster has placed already, and has it place what is left."""
+"""Distributes the tables over a Citus cluster; a repeated run does only the missing steps."""
 
 from collections.abc import Callable
 
@@ -6,12 +6,12 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from event_trigger.db.citus.detect import has_citus
-from event_trigger.db.citus.plan import CatalogState, Placed, plan
-from event_trigger.db.engine import create_engine
+from event_trigger.db.citus.plan import CatalogState, PlacedTable, plan_statements
+from event_trigger.db.engine import create_maintenance_engine
 from event_trigger.db.migrate import is_migrated
 
-_LOCK = 0x6576_7464  # "evtd"
-_LIST_PLACED = text("""
+_DISTRIBUTE_LOCK = 0x6576_7464  # "evtd"
+_LIST_PLACED_TABLES = text("""
     SELECT CAST(table_name AS text), citus_table_type, distribution_column, colocation_id
     FROM citus_tables
 """)
@@ -34,43 +34,44 @@ class NotMigrated(ValueError):
         super().__init__("The database is not migrated to this version: run 'migrate'.")
 
 
-async def planned(engine: AsyncEngine) -> list[str]:
-    """The statements that are left; on a database without Citus, all that there would be."""
+async def planned_statements(engine: AsyncEngine) -> list[str]:
+    """Returns the missing statements; for a database without Citus, those of a fresh cluster."""
     async with engine.connect() as connection:
         if not await has_citus(connection):
-            return plan(CatalogState.untouched())
-        return plan(await _look(connection))
+            return plan_statements(CatalogState.untouched())
+        return plan_statements(await _read_catalog(connection))
 
 
-async def distribute(engine: AsyncEngine, say: Callable[[str], None]) -> int:
-    """Does what is left, and says each statement before; gives how many there were.
+async def distribute(engine: AsyncEngine, report: Callable[[str], None]) -> int:
+    """Runs the missing statements, each after passing it to `report`; returns their number.
 
-    Stopped in the middle, it goes on from there when it is called again.
+    After an interruption it continues at the next call. Raises NotACluster or NotMigrated.
     """
-    patient = create_engine(engine.url, connections=1, answer_within=None)
+    maintenance = create_maintenance_engine(engine.url)
     try:
-        async with patient.connect() as connection:
+        async with maintenance.connect() as connection:
             await connection.execution_options(isolation_level="AUTOCOMMIT")
             if not await has_citus(connection):
                 raise NotACluster
-            for limit in ("lock_timeout", "statement_timeout"):
-                await connection.execute(text(f"SET {limit} = 0"))
-            await connection.execute(text("SELECT pg_advisory_lock(:lock)"), {"lock": _LOCK})
-            statements = plan(await _look(connection))
+
+            await connection.execute(
+                text("SELECT pg_advisory_lock(:lock)"), {"lock": _DISTRIBUTE_LOCK}
+            )
+            statements = plan_statements(await _read_catalog(connection))
             for statement in statements:
-                say(f"{statement};")
+                report(f"{statement};")
                 await connection.exec_driver_sql(statement)
             return len(statements)
     finally:
-        await patient.dispose()
+        await maintenance.dispose()
 
 
-async def _look(connection: AsyncConnection) -> CatalogState:
+async def _read_catalog(connection: AsyncConnection) -> CatalogState:
     if not await connection.run_sync(is_migrated):
         raise NotMigrated
     placed = {
-        name: Placed(kind, column, group)
-        for name, kind, column, group in await connection.execute(_LIST_PLACED)
+        name: PlacedTable(kind, column, group)
+        for name, kind, column, group in await connection.execute(_LIST_PLACED_TABLES)
     }
     names = await connection.scalars(_LIST_FOREIGN_KEYS)
     return CatalogState(placed, frozenset(names))

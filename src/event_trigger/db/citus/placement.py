@@ -1,4 +1,4 @@
-"""Where each table lives in a cluster: cut by shard, copied to every server, or on one of them."""
+"""Decides each table's place in a cluster: distributed by shard, copied to all nodes, or local."""
 
 from enum import StrEnum
 
@@ -6,15 +6,17 @@ from sqlalchemy import ForeignKeyConstraint, Table
 
 from event_trigger.models import Base
 
-SHARD = "shard"  # whatever belongs to an owner has this column, and is cut by it
-REFERENCE = frozenset({"users", "logins", "refresh_tokens", "api_keys", "hooks", "zone_rules"})
-LOCAL = frozenset(
+SHARD_COLUMN = "shard"  # every table with owned rows has it, and is distributed by it
+REFERENCE_TABLES = frozenset(
+    {"users", "logins", "refresh_tokens", "api_keys", "hooks", "zone_rules"}
+)
+LOCAL_TABLES = frozenset(
     {
-        "alembic_version",  # only ever asked before anything else happens
-        "audit_entries",  # a change and its record must not need the consent of every server
-        "event_partitions",  # partitions are made and dropped from one server
+        "alembic_version",  # read only at the start
+        "audit_entries",  # as a reference table, each change would need a commit on every node
+        "event_partitions",  # partitions are made and dropped from one node
         "installation",  # one row, read once by each process
-        "sign_in_failures",  # forgetting reckons with the clock, which Citus refuses in an upsert
+        "sign_in_failures",  # its upsert calls clock_timestamp(), which Citus refuses
     }
 )
 
@@ -25,24 +27,26 @@ class Placement(StrEnum):
     LOCAL = "local"
 
 
-class Unplaced(ValueError):
+class UnplacedTable(ValueError):
     def __init__(self, table: str) -> None:
-        super().__init__(f"Nobody has decided where {table} lives in a cluster: see placement.py.")
+        super().__init__(
+            f"The table {table} has no place in a cluster yet: add it to placement.py."
+        )
 
 
 def placement_of(table: Table) -> Placement:
     """Raises Unplaced for a table that has no shard and is in neither list."""
-    if SHARD in table.columns:
+    if SHARD_COLUMN in table.columns:
         return Placement.DISTRIBUTED
-    if table.name in REFERENCE:
+    if table.name in REFERENCE_TABLES:
         return Placement.REFERENCE
-    if table.name in LOCAL:
+    if table.name in LOCAL_TABLES:
         return Placement.LOCAL
-    raise Unplaced(table.name)
+    raise UnplacedTable(table.name)
 
 
 def tables_of(placement: Placement) -> list[Table]:
-    """Those whose rows others refer to come first."""
+    """Returns the tables of a placement; referenced tables come before those that refer to them."""
     return [one for one in Base.metadata.sorted_tables if placement_of(one) is placement]
 
 

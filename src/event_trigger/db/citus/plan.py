@@ -1,4 +1,4 @@
-"""What is left to do until every table is in its place: arithmetic on models and catalogue."""
+"""Computes the statements that put every table in its place, from the models and the catalog."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -7,16 +7,16 @@ from sqlalchemy import ForeignKeyConstraint
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.schema import AddConstraint, DropConstraint, ExecutableDDLElement
 
-from event_trigger.db.citus.placement import SHARD, Placement, foreign_keys, tables_of
+from event_trigger.db.citus.placement import SHARD_COLUMN, Placement, foreign_keys, tables_of
 
-# Each partition of the events is as many tables. Of 32 parts, 30 get some of our 64 shards and the
-# fullest 5 of them; of 64 parts, 25 would stay empty, and the fullest have 4.
-PARTS = 32
+# Each event partition consists of as many tables. With 32 Citus shards, 30 get some of our 64
+# shards, the fullest 5; with 64, 25 would stay empty, and the fullest would get 4.
+CITUS_SHARD_COUNT = 32
 
 
 @dataclass(frozen=True, slots=True)
-class Placed:
-    """A table as Citus has it: cut by `column` within a group of colocated ones, or copied."""
+class PlacedTable:
+    """A table in Citus's catalog: distributed by `column` in a colocation group, or a copy."""
 
     kind: str
     column: str | None = None
@@ -25,33 +25,36 @@ class Placed:
 
 @dataclass(frozen=True, slots=True)
 class CatalogState:
-    """What a database has: the tables that Citus manages, and its foreign keys by name."""
+    """A database's present state: the tables that Citus manages, and the foreign keys by name."""
 
-    placed: Mapping[str, Placed] = field(default_factory=dict)
+    placed: Mapping[str, PlacedTable] = field(default_factory=dict)
     foreign_keys: frozenset[str] = frozenset()
 
     @classmethod
     def untouched(cls) -> "CatalogState":
-        """A database that was just migrated."""
+        """Describes a database that was migrated and not yet distributed."""
         return cls(foreign_keys=frozenset(str(one.name) for one in foreign_keys()))
 
 
-class Misplaced(ValueError):
-    """Somebody has placed a table otherwise; moving it is not for a program to decide."""
+class MisplacedTable(ValueError):
+    """A table was placed differently by hand; moving it is left to the operator."""
 
 
-def plan(found: CatalogState) -> list[str]:
-    """The statements that are left, in their order, each a transaction of its own.
+def plan_statements(found: CatalogState) -> list[str]:
+    """Returns the missing statements in order; each is a transaction of its own.
 
-    A table with an identity column cannot be placed while a foreign key ties it to one that is
-    (citusdata/citus issues 7036 and 7564), so the keys go first and come back last. Partitions
-    follow their parent. Raises Misplaced.
+    1. Drop the foreign keys of tables that move: a table with an identity column cannot be placed
+       while a foreign key links it to a placed one (citusdata/citus issues 7036 and 7564).
+    2. Copy reference tables, then distribute the others. Partitions follow their parent.
+    3. Add the dropped and the missing foreign keys.
+
+    Raises MisplacedTable.
     """
     _refuse_misplaced(found)
-    placing = [*_copying(found), *_cutting(found)]
+    placing = [*_reference_statements(found), *_distribute_statements(found)]
     moved = {table for table, _ in placing}
     dropped = [
-        one for one in foreign_keys() if one.name in found.foreign_keys and _is_on(one, moved)
+        one for one in foreign_keys() if one.name in found.foreign_keys and _touches(one, moved)
     ]
     missing = [one for one in foreign_keys() if one.name not in found.foreign_keys]
     return [
@@ -61,7 +64,7 @@ def plan(found: CatalogState) -> list[str]:
     ]
 
 
-def _copying(found: CatalogState) -> list[tuple[str, str]]:
+def _reference_statements(found: CatalogState) -> list[tuple[str, str]]:
     return [
         (table.name, f"SELECT create_reference_table('{table.name}')")
         for table in tables_of(Placement.REFERENCE)
@@ -69,16 +72,16 @@ def _copying(found: CatalogState) -> list[tuple[str, str]]:
     ]
 
 
-def _cutting(found: CatalogState) -> list[tuple[str, str]]:
-    """The first one begins a group, and the others join it: an owner's rows lie together."""
+def _distribute_statements(found: CatalogState) -> list[tuple[str, str]]:
+    """Puts all tables in one colocation group, so that an owner's rows stay on one node."""
     names = [table.name for table in tables_of(Placement.DISTRIBUTED)]
     first = next((name for name in names if name in found.placed), names[0])
     joined = f"colocate_with => '{first}'"
-    begun = f"colocate_with => 'none', shard_count => {PARTS}"
+    begun = f"colocate_with => 'none', shard_count => {CITUS_SHARD_COUNT}"
     return [
         (
             name,
-            f"SELECT create_distributed_table('{name}', '{SHARD}',"
+            f"SELECT create_distributed_table('{name}', '{SHARD_COLUMN}',"
             f" {begun if name == first else joined})",
         )
         for name in names
@@ -86,7 +89,7 @@ def _cutting(found: CatalogState) -> list[tuple[str, str]]:
     ]
 
 
-def _is_on(key: ForeignKeyConstraint, tables: Iterable[str]) -> bool:
+def _touches(key: ForeignKeyConstraint, tables: Iterable[str]) -> bool:
     return bool({key.table.name, key.referred_table.name}.intersection(tables))
 
 
@@ -98,13 +101,17 @@ def _refuse_misplaced(found: CatalogState) -> None:
             if placed is None:
                 continue
             if placed.kind != placement:
-                raise Misplaced(f"{table.name} is a {placed.kind} table; it should be {placement}.")
+                raise MisplacedTable(
+                    f"{table.name} is a {placed.kind} table; it should be {placement}."
+                )
             if placement is Placement.DISTRIBUTED:
                 groups.add(placed.group)
-                if placed.column != SHARD:
-                    raise Misplaced(f"{table.name} is distributed by {placed.column}, not {SHARD}.")
+                if placed.column != SHARD_COLUMN:
+                    raise MisplacedTable(
+                        f"{table.name} is distributed by {placed.column}, not {SHARD_COLUMN}."
+                    )
     if len(groups) > 1:
-        raise Misplaced("The distributed tables are not colocated with each other.")
+        raise MisplacedTable("The distributed tables are not colocated with each other.")
 
 
 def _sql(element: ExecutableDDLElement) -> str:

@@ -1,1 +1,1 @@
-"""PostgreSQL that the service runs itself, on a machine that has none."""
+"""Runs a PostgreSQL server inside the service, on a machine that has none."""

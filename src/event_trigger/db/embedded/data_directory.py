@@ -1,4 +1,4 @@
-"""A cluster is made whole or not at all, in a place that the server's account can reach."""
+"""Makes the cluster, completely or not at all, in a folder that the server's account can reach."""
 
 import logging
 import os
@@ -7,7 +7,12 @@ import tempfile
 from pathlib import Path
 
 from event_trigger.db.embedded.binaries import Binaries
-from event_trigger.db.embedded.os_user import SHELF, EmbeddedPostgresError, OsUser, make_shelf
+from event_trigger.db.embedded.os_user import (
+    ROOT_FOLDER,
+    EmbeddedPostgresError,
+    OsUser,
+    make_root_folder,
+)
 
 DATABASE = "event_trigger"
 _CLUSTER = "cluster"
@@ -16,10 +21,10 @@ _logger = logging.getLogger(__name__)
 
 
 def make_data_dir(data_dir: Path) -> Path:
-    """Makes the data directory, private to us, and returns its real path.
+    """Makes the data directory with mode 0700, and returns its resolved path.
 
-    Root's own new or empty one may be passed through, not listed: PostgreSQL runs as another
-    account, and its cluster lies inside.
+    A new or empty one of root gets mode 0711: PostgreSQL runs as another account and must pass
+    through it to its cluster.
     """
     data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     data_dir = data_dir.resolve()
@@ -29,15 +34,18 @@ def make_data_dir(data_dir: Path) -> Path:
     return data_dir
 
 
-def known_home(data_dir: Path) -> Path | None:
-    """The folder around the cluster of this data directory, if it has one already."""
+def find_home(data_dir: Path) -> Path | None:
+    """Returns the folder that holds this data directory's cluster, or None if there is no cluster.
+
+    Raises EmbeddedPostgresError if that folder is gone.
+    """
     if (data_dir / _CLUSTER).exists():
         return data_dir
     pointer = data_dir / _POINTER
     if not pointer.exists():
         return None
     home = Path(pointer.read_text().strip())
-    if home.parent != SHELF or not home.is_dir():
+    if home.parent != ROOT_FOLDER or not home.is_dir():
         raise EmbeddedPostgresError(
             f"{pointer} says that the data is in {home}, where it is not; bring that folder back, "
             f"or remove {pointer} to start with an empty database"
@@ -45,14 +53,14 @@ def known_home(data_dir: Path) -> Path | None:
     return home
 
 
-def new_home(data_dir: Path, account: OsUser) -> Path:
-    """The data directory itself, or root's shelf if the account cannot reach that.
+def choose_home(data_dir: Path, account: OsUser) -> Path:
+    """Returns the data directory, or a new folder under ROOT_FOLDER if the account cannot reach it.
 
-    A root-only place such as /root would otherwise need wider modes on folders that are not ours.
+    For a place such as /root, the alternative would be wider modes on folders that are not ours.
     """
     if account.reaches(data_dir):
         return data_dir
-    home = Path(tempfile.mkdtemp(dir=make_shelf(), prefix="data-"))
+    home = Path(tempfile.mkdtemp(dir=make_root_folder(), prefix="data-"))
     home.chmod(0o711)
     _write_whole(data_dir / _POINTER, f"{home}\n")
     _logger.warning(
@@ -64,7 +72,10 @@ def new_home(data_dir: Path, account: OsUser) -> Path:
 
 
 def prepare_cluster(home: Path, account: OsUser, binaries: Binaries, *, durable: bool) -> Path:
-    """Returns the cluster, made first if there is none; one of another version stays untouched."""
+    """Makes the cluster if there is none, and returns its path.
+
+    Raises EmbeddedPostgresError, without any change, if another version of PostgreSQL made it.
+    """
     cluster = home / _CLUSTER
     if not cluster.exists():
         _make(cluster, account, binaries, durable=durable)
@@ -93,7 +104,7 @@ def _check_version(cluster: Path, binaries: Binaries) -> None:
 
 
 def _make(cluster: Path, account: OsUser, binaries: Binaries, *, durable: bool) -> None:
-    """Makes a cluster with our database under another name; having the name means being whole."""
+    """Makes a cluster with our database; it gets its final name when it is complete."""
     unfinished = cluster.with_name(f"{_CLUSTER}.unfinished")
     if unfinished.exists():
         shutil.rmtree(unfinished)
@@ -105,13 +116,13 @@ def _make(cluster: Path, account: OsUser, binaries: Binaries, *, durable: bool) 
 
 
 def _initialise(cluster: Path, account: OsUser, binaries: Binaries, *, durable: bool) -> None:
-    # libc's collations change with the machine and corrupt indexes; PostgreSQL's own do not
+    # libc's collations differ between machines, which corrupts indexes; PostgreSQL's own do not
     builtin = ["--locale-provider=builtin", "--locale=C.UTF-8"]
     locale = builtin if binaries.major >= 17 else ["--locale=C"]
     status, output = account.run(
         [
             *(binaries.folder / "initdb", "-D", cluster, "-U", "postgres"),
-            *("--auth-local=trust", "--auth-host=reject"),  # the socket's folder is the lock
+            *("--auth-local=trust", "--auth-host=reject"),  # the socket's folder controls access
             *("--encoding=UTF8", "--data-checksums", "--no-instructions", *locale),
             *(() if durable else ("--no-sync",)),
         ]

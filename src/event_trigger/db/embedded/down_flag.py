@@ -1,7 +1,7 @@
-"""Every process can tell, without asking the database, that the embedded server is away.
+"""Tells every process of the service, without a query, that the embedded server is down.
 
-The process that runs the server holds a lock for as long as there is none. A lock takes no room on
-a disk that is full, and ends with the process that holds it.
+The process that runs the server holds a file lock while the server is down. A lock needs no disk
+space, and ends with the process that holds it.
 """
 
 import fcntl
@@ -12,23 +12,23 @@ from sqlalchemy import make_url
 
 from event_trigger.db.embedded.os_user import EmbeddedPostgresError, private_file
 
-_NAME = "away"
-_TRIES, _PAUSE = 50, 0.01  # of taking the lock, which a reader has for microseconds
-_POLL = 0.1  # seconds
-AWAY = "the embedded PostgreSQL has ended, and is being started again"
+_FILE_NAME = "away"
+_TRIES, _PAUSE = 50, 0.01  # to take the lock, which readers hold for microseconds
+_POLL_SECONDS = 0.1  # seconds
+SERVER_IS_DOWN = "the embedded PostgreSQL has ended and is being restarted"
 
 
 class DownFlag:
-    """The word of the process that runs the server on whether there is one."""
+    """Sets and clears the flag; for the process that runs the server."""
 
     def __init__(self, sockets: Path) -> None:
-        self._file = private_file(sockets / _NAME)
+        self._file = private_file(sockets / _FILE_NAME)
 
     def begin(self) -> None:
         for _ in range(_TRIES):
             try:
                 return fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:  # by a reader, who may have been frozen just then
+            except BlockingIOError:  # a reader holds it, and may even be frozen
                 time.sleep(_PAUSE)
         return None
 
@@ -40,26 +40,28 @@ class DownFlag:
 
 
 class DownFlagReader:
-    """Tells any process whether the embedded server is away."""
+    """Tells any process whether the embedded server is down."""
 
     def __init__(self, sockets: Path) -> None:
         self._sockets = sockets
 
     def reason(self) -> str | None:
-        """Why there is no server, if there is none; takes microseconds."""
-        return AWAY if self._is_away() else None
+        """Returns the text for `/healthz` if the server is down, else None; takes microseconds."""
+        return SERVER_IS_DOWN if self._is_down() else None
 
     def wait(self, *, within: float) -> None:
-        """Waits until there is a server. Raises EmbeddedPostgresError if that takes longer."""
+        """Waits until the server is up; raises EmbeddedPostgresError after `within` seconds."""
         give_up = time.monotonic() + within
-        while self._is_away():
+        while self._is_down():
             if time.monotonic() > give_up:
-                raise EmbeddedPostgresError(f"{AWAY}; see the service's log, or try again later")
-            time.sleep(_POLL)
+                raise EmbeddedPostgresError(
+                    f"{SERVER_IS_DOWN}; see the service's log, or try again later"
+                )
+            time.sleep(_POLL_SECONDS)
 
-    def _is_away(self) -> bool:
+    def _is_down(self) -> bool:
         try:
-            with (self._sockets / _NAME).open("rb") as file:
+            with (self._sockets / _FILE_NAME).open("rb") as file:
                 fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
             return True
@@ -69,8 +71,8 @@ class DownFlagReader:
 
 
 def down_flag_of(database_url: str) -> DownFlagReader | None:
-    """That of the embedded server whose URL it is; None if it is the URL of another server."""
+    """Returns the flag of the embedded server with this URL, or None if it is another server's."""
     sockets = make_url(database_url).query.get("host")
-    if not isinstance(sockets, str) or not Path(sockets, _NAME).is_file():
+    if not isinstance(sockets, str) or not Path(sockets, _FILE_NAME).is_file():
         return None
     return DownFlagReader(Path(sockets))

@@ -1,8 +1,8 @@
-"""Becomes a program that ends with its service: a script of its own, run before the program.
+"""Starts a program that ends with its parent: a script that drops privileges and then execs.
 
-To run code between fork and exec is safe only while a process has one thread, and a server is
-also started again when there are many. So this runs in a fresh interpreter, which nobody else
-shares, gives up root's privileges, and turns into the program, under the same pid.
+Code between fork and exec is safe only in a process with one thread, and the service, which may
+start a server again, has many. So this script runs in a fresh interpreter, gives up root's
+privileges, and replaces itself by the program, under the same pid.
 """
 
 import ctypes
@@ -14,9 +14,9 @@ _PR_SET_PDEATHSIG = ctypes.c_ulong(1)
 
 
 def become(uid: int, gid: int, parent: int, command: list[str]) -> None:
-    """Replaces this process by the command; on Linux it gets SIGINT when its parent dies.
+    """Replaces this process by the command, which on Linux gets SIGINT when its parent dies.
 
-    The order matters: Linux forgets the signal when the user changes.
+    The user is changed first, because Linux clears the parent-death signal at that.
     """
     if os.geteuid() == 0:
         os.setgroups([])
@@ -27,7 +27,7 @@ def become(uid: int, gid: int, parent: int, command: list[str]) -> None:
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, asked_for, nothing, nothing, nothing)
     if os.getppid() != parent:
         sys.exit(1)
-    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # an interpreter ignores it; a program need not
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # Python ignores it, and exec would keep that
     try:
         os.execv(command[0], command)  # noqa: S606 - a program that we chose
     except OSError as error:

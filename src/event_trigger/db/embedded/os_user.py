@@ -1,4 +1,4 @@
-"""PostgreSQL refuses to run as root, so a service run by root needs an account to run it as."""
+"""Chooses the OS account that PostgreSQL runs as, because PostgreSQL refuses to run as root."""
 
 import os
 import pwd
@@ -11,18 +11,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-SHELF = Path("/var/lib/event-trigger-postgres")  # root's place for what an account cannot reach
-_INHERITED = ("PATH", "LD_LIBRARY_PATH")  # no PG* that misleads, no secret in /proc/<pid>/environ
+# for data and programs that the account could not reach elsewhere
+ROOT_FOLDER = Path("/var/lib/event-trigger-postgres")
+# without PG*, which mislead, and without secrets, which /proc/<pid>/environ would show
+_KEPT_VARIABLES = ("PATH", "LD_LIBRARY_PATH")
 _LAUNCHER = Path(__file__).with_name("launcher.py")
 
 
 class EmbeddedPostgresError(RuntimeError):
-    """Says what keeps the embedded PostgreSQL from running, and what a person can do about it."""
+    """The embedded PostgreSQL cannot run; the message names the cause and the remedy."""
 
 
 @dataclass(frozen=True)
 class OsUser:
-    """Whom PostgreSQL runs as: ourselves, or somebody without privileges if we are root."""
+    """The account that PostgreSQL runs as: our own, or an unprivileged one if we are root."""
 
     uid: int
     gid: int
@@ -34,10 +36,10 @@ class OsUser:
         log: IO[bytes] | int = subprocess.PIPE,
         statements: bool = False,
     ) -> subprocess.Popen[bytes]:
-        """Starts a program that is told to shut down when this process dies, however it dies.
+        """Starts a program that gets SIGINT when this process dies, even by SIGKILL.
 
-        To be called from a thread that lives for as long as the program: to Linux, the thread that
-        started it is its parent. Other threads may exist.
+        The calling thread must live as long as the program: to Linux, the parent is the thread that
+        started it. Other threads may exist.
         """
         launcher = [sys.executable, "-I", "-S", _LAUNCHER, self.uid, self.gid, os.getpid()]
         return subprocess.Popen(  # noqa: S603 - programs that we chose, without a shell
@@ -45,15 +47,15 @@ class OsUser:
             stdin=subprocess.PIPE if statements else subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
-            env={name: os.environ[name] for name in _INHERITED if name in os.environ}
+            env={name: os.environ[name] for name in _KEPT_VARIABLES if name in os.environ}
             | {"LC_ALL": "C", "TZ": "UTC"},
             cwd="/",
             umask=0o077,
-            start_new_session=True,  # Ctrl-C is for us: the server stops after we have drained
+            start_new_session=True,  # Ctrl-C reaches only us: the server stops after the service
         )
 
     def run(self, command: Iterable[str | Path], *, statements: str = "") -> tuple[int, str]:
-        """Runs a program to its end and returns its exit status and what it printed."""
+        """Runs a program to its end; returns its exit status and its output."""
         with self.spawn(command, statements=bool(statements)) as process:
             try:
                 output, _ = process.communicate(statements.encode() if statements else None)
@@ -63,11 +65,11 @@ class OsUser:
         return process.returncode, output.decode(errors="replace").strip()
 
     def reaches(self, folder: Path) -> bool:
-        """Whether the account may pass through every folder on the way, and this one too."""
+        """Tells whether the account may enter this folder and all its parents."""
         return self.run(["/bin/sh", "-c", 'cd -- "$0"', folder])[0] == 0
 
     def make_private(self, folder: Path) -> Path:
-        """Makes a folder for the account alone, and refuses one that somebody else planted."""
+        """Makes a folder with mode 0700 for the account; refuses one that another user has made."""
         with suppress(FileExistsError):
             folder.mkdir(mode=0o700)
         found = folder.lstat()
@@ -80,9 +82,10 @@ class OsUser:
 
 
 def os_user_for(cluster: Path, data_dir: Path) -> OsUser:
-    """Whoever runs this process; for root the cluster's owner, else the data directory's.
+    """Returns the account of this process or, for root, the first of these that is not root:
 
-    When root owns these too it is `postgres`, or else `nobody`; accounts are never created.
+    the owner of the cluster, the owner of the data directory, `postgres`, `nobody`. It never
+    creates an account.
     """
     if os.geteuid() != 0:
         return OsUser(os.geteuid(), os.getegid())
@@ -97,29 +100,29 @@ def os_user_for(cluster: Path, data_dir: Path) -> OsUser:
     )
 
 
-def make_shelf(shelf: Path = SHELF) -> Path:
-    """Makes the folder of root's that every account reaches, and refuses one that is not root's."""
-    if not shelf.exists():
-        shelf.mkdir(parents=True, exist_ok=True)
-        shelf.chmod(0o711)
-    found = shelf.lstat()
+def make_root_folder(folder: Path = ROOT_FOLDER) -> Path:
+    """Makes root's folder, which every account can pass through; refuses one of another owner."""
+    if not folder.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        folder.chmod(0o711)
+    found = folder.lstat()
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != 0 or found.st_mode & 0o022:
-        raise EmbeddedPostgresError(f"{shelf} must be a folder that only root may write to")
-    return shelf
+        raise EmbeddedPostgresError(f"{folder} must be a folder that only root may write to")
+    return folder
 
 
 def private_file(path: Path) -> IO[bytes]:
-    """Opens a file for appending that belongs to its folder's owner, and never follows a link."""
+    """Opens a file for appending, owned by its folder's owner; never follows a symbolic link."""
     flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW
     file = os.fdopen(os.open(path, flags, 0o600), "ab")
-    if os.geteuid() == 0:  # so that the owner of the folder can go on without root
+    if os.geteuid() == 0:  # the folder's owner may later run the service without root
         owner = path.parent.stat()
         os.fchown(file.fileno(), owner.st_uid, owner.st_gid)
     return file
 
 
 def _registered(key: int | str) -> OsUser | None:
-    """The account of a uid or a name; initdb wants one that the system knows, and not root."""
+    """Looks up a uid or name; returns None for root, and for unknown ones, which initdb refuses."""
     try:
         entry = pwd.getpwuid(key) if isinstance(key, int) else pwd.getpwnam(key)
     except KeyError:

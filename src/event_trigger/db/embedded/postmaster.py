@@ -1,4 +1,4 @@
-"""A PostgreSQL server must not outlive its service, nor be taken for ready before it is."""
+"""Starts and stops a PostgreSQL server, waits until it is ready, and ends an orphaned one."""
 
 import os
 import re
@@ -16,7 +16,7 @@ from event_trigger.db.embedded.os_user import EmbeddedPostgresError, OsUser, pri
 
 PORT = 5432  # only part of the socket's name
 
-_POLL, _FREE_WITHIN, _STOP_WITHIN = 0.02, 5.0, 15.0  # seconds
+_POLL_SECONDS, _FREE_WITHIN, _STOP_WITHIN = 0.02, 5.0, 15.0  # seconds
 _STILL_HELD = re.compile(r'lock file ".*" already exists|shared memory block .*still in use')
 _ABOUT_A_STATEMENT = re.compile(r"^\t| (ERROR|STATEMENT|DETAIL|HINT|CONTEXT|QUERY):  ")
 _STAMP = re.compile(r"^[-\d]+ [:.\d]+ UTC \[\d+\] ")
@@ -35,17 +35,17 @@ _SETTINGS = {
     "log_timezone": "UTC",
     "log_min_messages": "warning",
     "log_statement": "none",
-    # payloads and secrets stay out of the log, also those in "Failing row contains (…)"
+    # keeps payloads and secrets out of the log, also those in "Failing row contains (…)"
     "log_error_verbosity": "terse",
     "log_parameter_max_length_on_error": "0",
 }
 _DURABLE = {"fsync": "on", "synchronous_commit": "on", "full_page_writes": "on"}
-_HASTY = dict.fromkeys(_DURABLE, "off")
+_NOT_DURABLE = dict.fromkeys(_DURABLE, "off")
 
 
 @dataclass(frozen=True)
-class Launch:
-    """Everything that a server needs to start."""
+class ServerConfig:
+    """The account, programs, folders and timeouts (seconds) of one server."""
 
     account: OsUser
     binaries: Binaries
@@ -53,12 +53,12 @@ class Launch:
     sockets: Path
     log: Path
     durable: bool
-    ready_within: float = 60.0  # seconds: recovery after a crash may take a while
+    ready_within: float = 60.0  # recovery after a crash may take a while
     stop_within: float = _STOP_WITHIN
 
     @property
     def command(self) -> list[str | Path]:
-        settings = _SETTINGS | (_DURABLE if self.durable else _HASTY)
+        settings = _SETTINGS | (_DURABLE if self.durable else _NOT_DURABLE)
         settings["unix_socket_directories"] = str(self.sockets)
         options = [f"--{name}={value}" for name, value in settings.items()]
         return [self.binaries.folder / "postgres", "-D", self.cluster, *options]
@@ -76,27 +76,36 @@ def _never() -> bool:
     return False
 
 
-def start(launch: Launch, *, called_off: Callable[[], bool] = _never) -> subprocess.Popen[bytes]:
-    """Starts a server that is ready, again if remains of a killed one still hold the cluster.
+def start(
+    config: ServerConfig, *, is_cancelled: Callable[[], bool] = _never
+) -> subprocess.Popen[bytes]:
+    """Starts a server and waits until it is ready.
 
-    Raises EmbeddedPostgresError if there will be none, and soon after it is `called_off`.
+    1. End a server that was left behind by a killed service.
+    2. Start the server; retry for 5 s while remains of a killed one still hold the cluster.
+    3. Wait for `ready` in postmaster.pid.
+
+    Raises EmbeddedPostgresError if it fails, or soon after `is_cancelled` returns True.
     """
-    _end_left_behind(launch)
+    _end_orphan(config)
     give_up = time.monotonic() + _FREE_WITHIN
     while True:
-        with private_file(launch.log) as log:
+        with private_file(config.log) as log:
             written = log.seek(0, os.SEEK_END)
-            before = _status(launch.pid_file)
-            server = launch.account.spawn(launch.command, log=log)
-        if _became_ready(server, launch, before, called_off):
+            before = _status(config.pid_file)
+            server = config.account.spawn(config.command, log=log)
+        if _became_ready(server, config, before, is_cancelled):
             return server
-        said = last_words(launch.log, since=written)
-        if called_off() or not _STILL_HELD.search(said) or time.monotonic() > give_up:
-            raise EmbeddedPostgresError(f"PostgreSQL is not ready; {launch.log} says:\n{said}")
+        lines = last_log_lines(config.log, since=written)
+        if is_cancelled() or not _STILL_HELD.search(lines) or time.monotonic() > give_up:
+            raise EmbeddedPostgresError(f"PostgreSQL is not ready; {config.log} says:\n{lines}")
 
 
 def stop(server: subprocess.Popen[bytes], *, within: float = _STOP_WITHIN) -> None:
-    """Shuts down fast, or else after so many seconds at once; what was committed is safe."""
+    """Requests a fast shutdown, after `within` seconds an immediate one, and then kills the server.
+
+    Committed data is safe in each case.
+    """
     for how in (signal.SIGINT, signal.SIGQUIT):
         server.send_signal(how)
         if _wait_for(lambda: server.poll() is not None, within=within):
@@ -107,30 +116,30 @@ def stop(server: subprocess.Popen[bytes], *, within: float = _STOP_WITHIN) -> No
 
 def _became_ready(
     server: subprocess.Popen[bytes],
-    launch: Launch,
+    config: ServerConfig,
     before: tuple[int, str] | None,
-    called_off: Callable[[], bool],
+    is_cancelled: Callable[[], bool],
 ) -> bool:
-    """Waits until the server is ready; one that ends, or takes too long, is stopped."""
+    """Waits until the server is ready; stops it and returns False if it ends or takes too long."""
 
     def is_ready() -> bool:
-        return _says_ready(launch.pid_file, server.pid, before)
+        return _is_marked_ready(config.pid_file, server.pid, before)
 
-    def is_settled() -> bool:
-        return server.poll() is not None or is_ready() or called_off()
+    def is_decided() -> bool:
+        return server.poll() is not None or is_ready() or is_cancelled()
 
     ready = False
     try:
-        _wait_for(is_settled, within=launch.ready_within)
+        _wait_for(is_decided, within=config.ready_within)
         ready = server.poll() is None and is_ready()
     finally:
         if not ready:
-            stop(server, within=launch.stop_within)
+            stop(server, within=config.stop_within)
     return ready
 
 
-def _says_ready(pid_file: Path, pid: int, before: tuple[int, str] | None) -> bool:
-    # in a container a stale file may well name our pid: it must also have been written since
+def _is_marked_ready(pid_file: Path, pid: int, before: tuple[int, str] | None) -> bool:
+    # in a container, pids repeat: a stale file may have the same pid, so it must also be newer
     now = _status(pid_file)
     if now is None or now == before:
         return False
@@ -139,42 +148,43 @@ def _says_ready(pid_file: Path, pid: int, before: tuple[int, str] | None) -> boo
 
 
 def _status(pid_file: Path) -> tuple[int, str] | None:
-    """When a postmaster wrote its file last, and what, if there is one."""
+    """Returns the time (ns) and text of postmaster.pid's last change, or None without that file."""
     try:
         return pid_file.stat().st_mtime_ns, pid_file.read_text()
     except FileNotFoundError:
         return None
 
 
-def _end_left_behind(launch: Launch) -> None:
-    """Ends a server whose service was killed, and removes what names a process that is none.
+def _end_orphan(config: ServerConfig) -> None:
+    """Ends a server whose service was killed, and removes lock files that name another process.
 
-    PostgreSQL refuses to start for as long as a pid in these files lives, whoever that has become
-    and though it be a zombie. We hold the data directory's lock, so no other server is starting,
-    and if there are remains of one, then its shared memory tells PostgreSQL.
+    PostgreSQL refuses to start while a process with the pid in these files lives, even if that pid
+    now belongs to another program or a zombie. Removing them is safe: we hold the data directory's
+    lock, so no other server is starting, and PostgreSQL detects remaining backends of an old server
+    by its shared memory.
     """
-    if (status := _status(launch.pid_file)) is not None:
+    if (status := _status(config.pid_file)) is not None:
         pid = int(named[0]) if (named := re.match(r"[1-9]\d*", status[1])) else None
-        if pid is not None and _is_postmaster_of(launch.cluster, pid):
-            _end(pid, launch)
+        if pid is not None and _is_postmaster_of(config.cluster, pid):
+            _end_process(pid, config)
         if pid is None or _is_alive(pid):
-            launch.pid_file.unlink(missing_ok=True)
-    launch.socket_lock.unlink(missing_ok=True)
+            config.pid_file.unlink(missing_ok=True)
+    config.socket_lock.unlink(missing_ok=True)
 
 
-def _end(pid: int, launch: Launch) -> None:
+def _end_process(pid: int, config: ServerConfig) -> None:
     for how in (signal.SIGINT, signal.SIGQUIT):
         with suppress(ProcessLookupError):
             os.kill(pid, how)
-        if _wait_for(lambda: not _is_postmaster_of(launch.cluster, pid), within=launch.stop_within):
+        if _wait_for(lambda: not _is_postmaster_of(config.cluster, pid), within=config.stop_within):
             return
     raise EmbeddedPostgresError(
-        f"process {pid} is a PostgreSQL left behind on {launch.cluster}, and does not stop; end it"
+        f"process {pid} is a PostgreSQL left behind on {config.cluster}, and does not stop; end it"
     )
 
 
 def _is_alive(pid: int) -> bool:
-    with suppress(PermissionError):  # alive, and somebody else's
+    with suppress(PermissionError):  # it is alive, and belongs to another user
         try:
             os.kill(pid, 0)
         except ProcessLookupError:
@@ -183,7 +193,7 @@ def _is_alive(pid: int) -> bool:
 
 
 def _is_postmaster_of(cluster: Path, pid: int) -> bool:
-    """Whether a living process has the arguments that we start a server with."""
+    """Tells whether a living process has the arguments of a server on this cluster."""
     return f" -D {cluster} " in _arguments(pid)
 
 
@@ -206,15 +216,15 @@ else:  # pragma: no cover - Linux has /proc, and may not have ps
 def _wait_for(condition: Callable[[], bool], *, within: float) -> bool:
     give_up = time.monotonic() + within
     while not (met := condition()) and time.monotonic() < give_up:
-        time.sleep(_POLL)
+        time.sleep(_POLL_SECONDS)
     return met
 
 
-def last_words(log: Path, *, since: int) -> str:
-    """The last lines that a server wrote about itself, from that place of its log on.
+def last_log_lines(log: Path, *, since: int) -> str:
+    """Returns the last log lines after the byte offset `since` that are about the server itself.
 
-    Lines about a statement are left out: they say nothing of why a server ended, and may hold
-    values that somebody sent. What many of its processes say is there once.
+    Lines about statements are left out, because they may contain values of users. A line that
+    several processes logged appears once.
     """
     with log.open("rb") as file:
         end = file.seek(0, os.SEEK_END)

@@ -1,4 +1,4 @@
-"""A PostgreSQL of our own lets the service run on a machine that has none."""
+"""Runs the service's own PostgreSQL, so that the service needs no other on its machine."""
 
 import fcntl
 import hashlib
@@ -14,20 +14,20 @@ from urllib.parse import quote
 from event_trigger.db.embedded.binaries import binaries_for, find_binaries
 from event_trigger.db.embedded.data_directory import (
     DATABASE,
-    known_home,
+    choose_home,
+    find_home,
     make_data_dir,
-    new_home,
     prepare_cluster,
 )
 from event_trigger.db.embedded.os_user import (
     EmbeddedPostgresError,
     OsUser,
-    make_shelf,
+    make_root_folder,
     os_user_for,
     private_file,
 )
-from event_trigger.db.embedded.postmaster import PORT, Launch, start, stop
-from event_trigger.db.embedded.supervisor import RESTART_AFTER, supervised
+from event_trigger.db.embedded.postmaster import PORT, ServerConfig, start, stop
+from event_trigger.db.embedded.supervisor import RESTART_AFTER_SECONDS, supervised
 
 __all__ = [
     "EmbeddedPostgresError",
@@ -39,28 +39,28 @@ __all__ = [
 ]
 
 _SOCKET_PATH_LIMIT = 103  # bytes: macOS's sun_path; Linux has 107
-_LOG_LIMIT = 10 * 1024 * 1024
+_LOG_LIMIT_BYTES = 10 * 1024 * 1024
 
 
 @contextmanager
 def running_postgres(data_dir: Path, *, durable: bool = True) -> Iterator[str]:
-    """Runs PostgreSQL for as long as the body does, and yields its URL for SQLAlchemy and asyncpg.
+    """Runs PostgreSQL until the body ends, and yields its URL for SQLAlchemy and asyncpg.
 
-    One that ends is not started again: see `supervised_postgres`.
+    A server that ends by itself is not started again: see `supervised_postgres`.
 
-    The data is in `<data_dir>/cluster`. If the service is root's, PostgreSQL runs as another
-    account; if that cannot reach the data directory, the data is in a folder under
-    /var/lib/event-trigger-postgres, and a file in the data directory says in which.
+    The data is in `<data_dir>/cluster`. If root runs the service, PostgreSQL runs as another
+    account. If that account cannot reach the data directory, the data is in a folder under
+    /var/lib/event-trigger-postgres, whose path is in a file in the data directory.
     `durable=False` is for tests: a power failure may lose everything.
-    To be called from the main thread: Linux ends the server when the thread that forked it ends.
-    Raises EmbeddedPostgresError, in words that a person can act on.
+    Call it from the main thread: Linux ends the server when the thread that forked it ends.
+    Raises EmbeddedPostgresError, whose message tells the operator what to do.
     """
-    _want_main_thread()
+    _require_main_thread()
     with ExitStack() as locks:
-        launch = _prepared(data_dir, locks, durable=durable)
-        server = start(launch)
+        config = _prepare(data_dir, locks, durable=durable)
+        server = start(config)
         try:
-            yield _url(launch.sockets)
+            yield _url(config.sockets)
         finally:
             stop(server)
 
@@ -69,23 +69,23 @@ def running_postgres(data_dir: Path, *, durable: bool = True) -> Iterator[str]:
 def supervised_postgres(
     data_dir: Path,
     *,
-    gave_up: Callable[[], None],
-    restart_after: Sequence[float] = RESTART_AFTER,
+    on_give_up: Callable[[], None],
+    restart_after: Sequence[float] = RESTART_AFTER_SECONDS,
 ) -> Iterator[str]:
     """Does as `running_postgres`, and starts the server again when it ends.
 
-    The data directory stays locked, and the URL the same. When all tries have failed it calls
-    `gave_up`, from another thread, and raises EmbeddedPostgresError once the body has ended.
+    The data directory stays locked, and the URL the same. When all tries have failed, it calls
+    `on_give_up` from another thread, and raises EmbeddedPostgresError after the body has ended.
     """
-    _want_main_thread()
+    _require_main_thread()
     with ExitStack() as locks:
-        launch = _prepared(data_dir, locks, durable=True)
-        with supervised(launch, gave_up=gave_up, restart_after=restart_after):
-            yield _url(launch.sockets)
+        config = _prepare(data_dir, locks, durable=True)
+        with supervised(config, on_give_up=on_give_up, restart_after=restart_after):
+            yield _url(config.sockets)
 
 
 def url_if_running(data_dir: Path) -> str | None:
-    """The URL of the PostgreSQL that another process runs for this data directory, if one does."""
+    """Returns the URL of another process's PostgreSQL on this data directory, or None."""
     if not data_dir.is_dir():
         return None
     data_dir = data_dir.resolve()
@@ -93,26 +93,29 @@ def url_if_running(data_dir: Path) -> str | None:
         with _locked(data_dir):
             return None
     except EmbeddedPostgresError:
-        home = known_home(data_dir) or data_dir
+        home = find_home(data_dir) or data_dir
         account = os_user_for(home / "cluster", data_dir)
         return _url(_socket_folder(home, account))
 
 
-def _want_main_thread() -> None:
+def _require_main_thread() -> None:
     if threading.current_thread() is not threading.main_thread():
         raise EmbeddedPostgresError("the embedded PostgreSQL must be started from the main thread")
 
 
-def _prepared(data_dir: Path, locks: ExitStack, *, durable: bool) -> Launch:
-    """Takes the locks and makes what is missing; an OSError here is about a person's folders."""
+def _prepare(data_dir: Path, locks: ExitStack, *, durable: bool) -> ServerConfig:
+    """Takes the locks, and makes the cluster and the socket's folder if they are missing.
+
+    An OSError here is about folders that the operator chose, so its message says what to set.
+    """
     try:
         data_dir = make_data_dir(data_dir)
         locks.enter_context(_locked(data_dir))
-        home = known_home(data_dir)
+        home = find_home(data_dir)
         account = os_user_for((home or data_dir) / "cluster", data_dir)
         binaries = binaries_for(account)
-        home = home or new_home(data_dir, account)
-        if home != data_dir:  # a copy of the data directory says the same home
+        home = home or choose_home(data_dir, account)
+        if home != data_dir:  # a copied data directory points to the same folder
             locks.enter_context(_locked(home))
         cluster = prepare_cluster(home, account, binaries, durable=durable)
         sockets = account.make_private(_socket_folder(home, account))
@@ -122,12 +125,12 @@ def _prepared(data_dir: Path, locks: ExitStack, *, durable: bool) -> Launch:
             f"the embedded PostgreSQL cannot use {data_dir}: {error}; "
             "set EVENT_TRIGGER_DATA_DIR to a folder of your own, or set DATABASE_URL"
         ) from error
-    return Launch(account, binaries, cluster, sockets, log, durable)
+    return ServerConfig(account, binaries, cluster, sockets, log, durable)
 
 
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
-    """Holds a lock that ends with this process; the server does not inherit it."""
+    """Holds a file lock that ends with this process; the server does not inherit it."""
     with private_file(folder / "lock") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -140,12 +143,12 @@ def _locked(folder: Path) -> Iterator[None]:
 
 
 def _socket_folder(home: Path, account: OsUser) -> Path:
-    """A folder whose path fits into a socket's address, and needs no quoting anywhere."""
+    """Chooses a folder whose path is short enough for a socket address and needs no quoting."""
     name = f"event-trigger-{hashlib.sha256(f'{account.uid} {home}'.encode()).hexdigest()[:16]}"
     for folder in (home / "run", Path(tempfile.gettempdir(), name)):
         if _suits_a_socket(folder) and account.reaches(folder.parent):
             return folder
-    return (make_shelf() if os.geteuid() == 0 else Path("/tmp")) / name  # noqa: S108 - verified
+    return (make_root_folder() if os.geteuid() == 0 else Path("/tmp")) / name  # noqa: S108 - verified
 
 
 def _suits_a_socket(folder: Path) -> bool:
@@ -154,11 +157,11 @@ def _suits_a_socket(folder: Path) -> bool:
 
 
 def _rotated(log: Path) -> Path:
-    if log.exists() and log.stat().st_size > _LOG_LIMIT:
+    if log.exists() and log.stat().st_size > _LOG_LIMIT_BYTES:
         log.replace(log.with_name(f"{log.name}.1"))
     return log
 
 
 def _url(sockets: Path) -> str:
-    # the port is said because asyncpg would otherwise take PGPORT's
+    # without the port, asyncpg would take it from PGPORT
     return f"postgresql+asyncpg://postgres@/{DATABASE}?host={quote(str(sockets))}&port={PORT}"

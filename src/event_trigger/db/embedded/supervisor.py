@@ -1,4 +1,4 @@
-"""The embedded server is started again when it ends, so that nobody has to notice that it has."""
+"""Restarts the embedded server when it ends, so that nobody has to intervene."""
 
 import shutil
 import signal
@@ -12,31 +12,31 @@ import structlog
 
 from event_trigger.db.embedded.down_flag import DownFlag
 from event_trigger.db.embedded.os_user import EmbeddedPostgresError
-from event_trigger.db.embedded.postmaster import Launch, last_words, start, stop
+from event_trigger.db.embedded.postmaster import ServerConfig, last_log_lines, start, stop
 
 log = structlog.get_logger()
 
-RESTART_AFTER = (0.0, 1.0, 4.0, 10.0, 20.0)  # seconds before each try
-STEADY_AFTER = 10.0  # seconds that a server must have been ready for, to be given all tries again
-_POLL = 0.1  # seconds
-_TOLD_TO_END_TOO = 2.0  # seconds
+RESTART_AFTER_SECONDS = (0.0, 1.0, 4.0, 10.0, 20.0)  # the pause before each try
+STEADY_AFTER_SECONDS = 10.0  # a server that was ready for longer gets all tries again
+_POLL_SECONDS = 0.1
+_SHUTDOWN_NOTICE_SECONDS = 2.0
 
 
 @contextmanager
 def supervised(
-    launch: Launch,
+    config: ServerConfig,
     *,
-    gave_up: Callable[[], None],
-    restart_after: Sequence[float] = RESTART_AFTER,
+    on_give_up: Callable[[], None],
+    restart_after: Sequence[float] = RESTART_AFTER_SECONDS,
 ) -> Iterator[None]:
-    """Runs a server for as long as the body does, and starts it again when it ends.
+    """Runs a server until the body ends, and starts it again when it ends by itself.
 
-    After as many tries in a row as `restart_after` has, it calls `gave_up`, from another thread,
-    and raises EmbeddedPostgresError when the body has ended.
+    `restart_after` holds the pause (seconds) before each try. When all have failed, it calls
+    `on_give_up` from another thread, and raises EmbeddedPostgresError after the body has ended.
     """
-    with closing(DownFlag(launch.sockets)) as down_flag:
+    with closing(DownFlag(config.sockets)) as down_flag:
         down_flag.begin()
-        supervisor = _Supervisor(launch, down_flag, gave_up, restart_after)
+        supervisor = _Supervisor(config, down_flag, on_give_up, restart_after)
         down_flag.end()
         watching = threading.Thread(target=supervisor.watch, name="embedded-postgres")
         watching.start()
@@ -50,29 +50,29 @@ def supervised(
 
 
 class _Supervisor:
-    """One server after another; all but the first are started, and each is stopped, by `watch`."""
+    """Runs one server after another: `watch` stops each of them, and starts all but the first."""
 
     def __init__(
         self,
-        launch: Launch,
+        config: ServerConfig,
         down_flag: DownFlag,
-        gave_up: Callable[[], None],
+        on_give_up: Callable[[], None],
         restart_after: Sequence[float],
     ) -> None:
         self.ending = threading.Event()
         self.failure: EmbeddedPostgresError | None = None
-        self._launch = launch
+        self._config = config
         self._down_flag = down_flag
-        self._gave_up = gave_up
+        self._on_give_up = on_give_up
         self._restart_after = restart_after
         self._tries = 0
         self._server: subprocess.Popen[bytes] | None = self._start()
 
     def watch(self) -> None:
-        """Runs in a thread that lives for as long as each server: Linux ends one with the other."""
+        """Runs in one thread to the end: Linux ends a server with the thread that started it."""
         try:
             while self._server is not None:
-                self._server = self._successor(self._server)
+                self._server = self._next_server(self._server)
         except Exception as error:
             log.exception("embedded_postgres_not_watched")
             self._give_up(f"the embedded PostgreSQL cannot be watched: {type(error).__name__}")
@@ -80,31 +80,31 @@ class _Supervisor:
             if self._server is not None:
                 stop(self._server)
 
-    def _successor(self, server: subprocess.Popen[bytes]) -> subprocess.Popen[bytes] | None:
-        """Waits for a server's end, and gives another one; None if there is to be none."""
+    def _next_server(self, server: subprocess.Popen[bytes]) -> subprocess.Popen[bytes] | None:
+        """Waits until the server ends, and starts another; returns None when it is to stop."""
         since = time.monotonic()
         while server.poll() is None:
-            if self.ending.wait(_POLL):
+            if self.ending.wait(_POLL_SECONDS):
                 stop(server)
                 return None
-        if time.monotonic() - since > STEADY_AFTER:
+        if time.monotonic() - since > STEADY_AFTER_SECONDS:
             self._tries = 0
         self._down_flag.begin()
-        # who ends the service may tell the server to end too, and a moment before
-        if server.returncode == 0 and self.ending.wait(_TOLD_TO_END_TOO):
+        # a service manager may end the server as well as the service, and a moment earlier
+        if server.returncode == 0 and self.ending.wait(_SHUTDOWN_NOTICE_SECONDS):
             return None
         log.error(
             "embedded_postgres_ended",
             pid=server.pid,
             **exit_status(server.returncode),
-            log=self._last_words(),
-            disk_free_bytes=self._disk_free(),  # none left, and the log has no words either
+            log=self._log_lines(),
+            disk_free_bytes=self._disk_free(),  # on a full disk the log has no lines either
         )
-        return self._started_again(ended_at=time.monotonic())
+        return self._restart(ended_at=time.monotonic())
 
-    def _started_again(self, ended_at: float) -> subprocess.Popen[bytes] | None:
-        most, said = len(self._restart_after), ""
-        while self._tries < most:
+    def _restart(self, ended_at: float) -> subprocess.Popen[bytes] | None:
+        max_tries, last_error = len(self._restart_after), ""
+        while self._tries < max_tries:
             pause = self._restart_after[self._tries]
             self._tries += 1
             if self.ending.wait(pause):
@@ -112,48 +112,53 @@ class _Supervisor:
             try:
                 server = self._start()
             except (EmbeddedPostgresError, OSError) as error:
-                said = str(error)
+                last_error = str(error)
                 if not self.ending.is_set():
                     log.error(
-                        "embedded_postgres_not_started", attempt=self._tries, of=most, error=said
+                        "embedded_postgres_not_started",
+                        attempt=self._tries,
+                        of=max_tries,
+                        error=last_error,
                     )
                 continue
             self._down_flag.end()
-            away = round(time.monotonic() - ended_at, 3)
             log.warning(
-                "embedded_postgres_started", pid=server.pid, attempt=self._tries, seconds_away=away
+                "embedded_postgres_started",
+                pid=server.pid,
+                attempt=self._tries,
+                seconds_away=round(time.monotonic() - ended_at, 3),
             )
             return server
         self._give_up(
-            f"the embedded PostgreSQL ended, and {most} tries to start it again were in vain."
-            f" The last one: {said or 'it ended again within seconds'}"
+            f"the embedded PostgreSQL ended, and {max_tries} tries to start it again failed."
+            f" The last one: {last_error or 'it ended again within seconds'}"
         )
         return None
 
     def _start(self) -> subprocess.Popen[bytes]:
-        self._said_before = _size(self._launch)
-        return start(self._launch, called_off=self.ending.is_set)
+        self._log_offset = _log_size(self._config)
+        return start(self._config, is_cancelled=self.ending.is_set)
 
-    def _last_words(self) -> list[str]:
+    def _log_lines(self) -> list[str]:
         try:
-            return last_words(self._launch.log, since=self._said_before).splitlines()
+            return last_log_lines(self._config.log, since=self._log_offset).splitlines()
         except OSError as error:
-            return [f"{self._launch.log}: {error.strerror}"]
+            return [f"{self._config.log}: {error.strerror}"]
 
     def _disk_free(self) -> int | None:
         try:
-            return shutil.disk_usage(self._launch.log.parent).free
+            return shutil.disk_usage(self._config.log.parent).free
         except OSError:
             return None
 
-    def _give_up(self, why: str) -> None:
-        self.failure = EmbeddedPostgresError(why)
-        log.error("embedded_postgres_given_up", error=why)
-        self._gave_up()
+    def _give_up(self, reason: str) -> None:
+        self.failure = EmbeddedPostgresError(reason)
+        log.error("embedded_postgres_given_up", error=reason)
+        self._on_give_up()
 
 
 def exit_status(code: int) -> dict[str, int | str]:
-    """How a process ended, as fields of a log line: its exit code, or the signal that ended it."""
+    """Returns a process's exit code, or the signal that ended it, as fields of a log line."""
     if code >= 0:
         return {"exit_code": code}
     try:
@@ -162,5 +167,5 @@ def exit_status(code: int) -> dict[str, int | str]:
         return {"signal": -code}
 
 
-def _size(launch: Launch) -> int:
-    return launch.log.stat().st_size if launch.log.exists() else 0
+def _log_size(config: ServerConfig) -> int:
+    return config.log.stat().st_size if config.log.exists() else 0

@@ -1,1 +1,1 @@
-"""Reads from a streaming replica, while it is known to be only a moment behind the primary."""
+"""Reads from a streaming replica while it is known to be at most 5 seconds behind the primary."""

@@ -1,4 +1,4 @@
-"""Reads that may be a moment old: the replica answers them, or else the primary."""
+"""Runs reads on the replica while it is fresh, and otherwise on the primary."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -10,44 +10,45 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from event_trigger.db.clock import database_now
 from event_trigger.db.engine import DATABASE_ERRORS, Sessions
-from event_trigger.db.replica.replica import BOUND, Replica
+from event_trigger.db.replica.replica import MAX_LAG, Replica
 
 T = TypeVar("T")
-Work = Callable[[AsyncSession], Awaitable[T]]
-Reading = Callable[[], AbstractAsyncContextManager[AsyncSession]]
-Parts = Callable[[Reading], Awaitable[T]]
+ReadWork = Callable[[AsyncSession], Awaitable[T]]
+OpenRead = Callable[[], AbstractAsyncContextManager[AsyncSession]]
+ReadInParts = Callable[[OpenRead], Awaitable[T]]
 
 
 class Reads:
-    """Runs what only reads, in a read-only transaction on whichever database may answer."""
+    """Runs work in a read-only transaction on the replica if it is fresh, else on the primary."""
 
     def __init__(self, sessions: Sessions, replica: Replica | None = None) -> None:
         self._sessions = sessions
         self._replica = replica
 
-    async def run(self, work: Work[T], *, shown: Work[object] | None = None) -> T:
-        """Work that fails on the replica is done again on the primary, so it must change nothing.
+    async def run(self, work: ReadWork[T], *, shown: ReadWork[object] | None = None) -> T:
+        """Runs `work` on one database; if it fails on the replica, runs it again on the primary.
 
-        `shown` finds what the caller has seen already; if the replica has nothing of it, the
-        primary is asked.
+        `shown` finds the rows that the caller has already seen. If it finds nothing on the replica,
+        the work runs on the primary.
         """
         if self._replica is not None and self._replica.is_fresh:
             try:
-                async with _reading(self._replica.sessions) as session:
+                async with _open_read(self._replica.sessions) as session:
                     if shown is None or await shown(session):
                         return await work(session)
             except DATABASE_ERRORS as error:
                 self._replica.failed(error)
-        async with _reading(self._sessions) as session:
+        async with _open_read(self._sessions) as session:
             return await work(session)
 
-    async def run_in_parts(self, work: Parts[T], *, shown: Work[object]) -> T:
-        """As `run`, for work that reads and computes in turn, and holds no connection between.
+    async def run_in_parts(self, work: ReadInParts[T], *, shown: ReadWork[object]) -> T:
+        """Does as `run`, for work that opens a session for each of several reads.
 
-        All its reads are of one database: the replica may be behind what the primary has shown.
+        Between them it holds no connection. All its reads are of one database, because the replica
+        may be behind the primary.
         """
         if self._replica is not None and self._replica.is_fresh:
-            reading = partial(_reading, self._replica.sessions)
+            reading = partial(_open_read, self._replica.sessions)
             try:
                 async with reading() as session:
                     is_shown = await shown(session)
@@ -55,22 +56,22 @@ class Reads:
                     return await work(reading)
             except DATABASE_ERRORS as error:
                 self._replica.failed(error)
-        return await work(partial(_reading, self._sessions))
+        return await work(partial(_open_read, self._sessions))
 
 
 @asynccontextmanager
-async def _reading(sessions: Sessions) -> AsyncIterator[AsyncSession]:
+async def _open_read(sessions: Sessions) -> AsyncIterator[AsyncSession]:
     async with sessions() as session:
         await session.connection(execution_options={"postgresql_readonly": True})
         yield session
 
 
-def all_shown_before(instant: datetime | None) -> Work[object] | None:
-    """Whether a replica within its bound shows all that was there at an instant."""
+def all_shown_before(instant: datetime | None) -> ReadWork[object] | None:
+    """Returns a `shown` for `run`: does a replica within its lag bound show all of `instant`?"""
     if instant is None:
         return None
 
     async def shown(session: AsyncSession) -> bool:
-        return await database_now(session) - instant > BOUND
+        return await database_now(session) - instant > MAX_LAG
 
     return shown

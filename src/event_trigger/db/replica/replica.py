@@ -1,12 +1,12 @@
-"""A streaming replica answers reads for as long as it is known to be only a moment behind."""
+"""Watches a streaming replica, and tells whether it is fresh enough to answer reads."""
 
 import asyncio
 import time
-from datetime import timedelta
-from typing import Any
+from datetime import datetime, timedelta
+from typing import NamedTuple
 
 import structlog
-from sqlalchemy import Row, TextClause, text
+from sqlalchemy import TextClause, text
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -17,113 +17,129 @@ from event_trigger.db.engine import (
     create_sessions,
     sqlstate,
 )
-from event_trigger.db.errors import described
+from event_trigger.db.errors import log_fields
 from event_trigger.db.replica.lag import LagBound
 
 log = structlog.get_logger()
 
-URL_SETTING = "EVENT_TRIGGER_READ_DATABASE_URL"
-BOUND = timedelta(seconds=5)  # what it shows is never older
-LOOK_EVERY = 1.0  # seconds
-PATIENCE = 2.0  # seconds that one look may take
-ANSWER_WITHIN = 10.0  # seconds after which one that fell silent is given up, and the primary asked
-MOST_SKEW = timedelta(seconds=1)  # its clock says what is archived or gone
+REPLICA_URL_SETTING = "EVENT_TRIGGER_READ_DATABASE_URL"
+MAX_LAG = timedelta(seconds=5)
+CHECK_EVERY_SECONDS = 1.0
+CHECK_TIMEOUT_SECONDS = 2.0
+READ_TIMEOUT_SECONDS = 10.0  # then the primary is asked instead
+MAX_CLOCK_SKEW = timedelta(seconds=1)  # its clock decides which events are archived or gone
 
 _IDENTITY = """
     clock_timestamp() AS now,
-    (SELECT system_identifier FROM pg_control_system()) AS cluster,
-    (SELECT oid FROM pg_database WHERE datname = current_database()) AS database
+    (SELECT system_identifier FROM pg_control_system()) AS system_identifier,
+    (SELECT oid FROM pg_database WHERE datname = current_database()) AS database_oid
 """
-_PRIMARY = text(f"""
-    SELECT CAST(pg_wal_lsn_diff(pg_current_wal_lsn(), '0/0') AS bigint) AS position, {_IDENTITY}
+_READ_PRIMARY = text(f"""
+    SELECT CAST(pg_wal_lsn_diff(pg_current_wal_lsn(), '0/0') AS bigint) AS position,
+        pg_is_in_recovery() AS is_standby, {_IDENTITY}
 """)
-_REPLICA = text(f"""
+_READ_REPLICA = text(f"""
     SELECT CAST(pg_wal_lsn_diff(pg_last_wal_replay_lsn(), '0/0') AS bigint) AS position,
-        pg_is_in_recovery() AS follows, {_IDENTITY}
+        pg_is_in_recovery() AS is_standby, {_IDENTITY}
 """)
 
 
-Answer = Row[Any]
+class ServerState(NamedTuple):
+    """A server's WAL position (bytes), role, time and identity."""
+
+    position: int | None
+    is_standby: bool
+    now: datetime
+    system_identifier: int
+    database_oid: int
 
 
 class Replica:
-    """Sessions on the replica, and whether they may be used now."""
+    """Gives sessions on the replica, and checks every second whether they may be used."""
 
     def __init__(self, url: str, *, primary: AsyncEngine, connections: int) -> None:
-        """Reads with up to so many connections, and one more looks how far the replica is."""
+        """Opens up to `connections` connections for reads, and one more for the checks."""
         self._engine = create_engine(
-            url, setting=URL_SETTING, connections=connections, answer_within=ANSWER_WITHIN
+            url,
+            setting=REPLICA_URL_SETTING,
+            connections=connections,
+            answer_within=READ_TIMEOUT_SECONDS,
         )
-        # its own, so that no crowd of readers makes the replica look dead
-        self._looking = create_engine(url, setting=URL_SETTING, connections=1)
+        # a separate engine, so that the checks never wait for a connection behind the reads
+        self._check_engine = create_engine(url, setting=REPLICA_URL_SETTING, connections=1)
         self._primary = primary
-        self._freshness = LagBound(bound=BOUND.total_seconds())
-        self._left: str | None = "not looked at yet"
+        self._lag = LagBound(bound=MAX_LAG.total_seconds())
+        self._unused_because: str | None = "not checked yet"
         self.sessions = create_sessions(self._engine)
 
     @property
     def engines(self) -> tuple[AsyncEngine, AsyncEngine]:
-        return self._engine, self._looking
+        return self._engine, self._check_engine
 
     @property
     def is_fresh(self) -> bool:
-        return self._left is None and self._freshness.holds(time.monotonic())
+        return self._unused_because is None and self._lag.holds(time.monotonic())
 
     def failed(self, error: Exception) -> None:
-        """A read came to nothing: a conflict with what is replayed says nothing about the next."""
+        """Stops using the replica after a failed read, unless the read conflicted with replay."""
         state = sqlstate(error)
         if state.startswith("40") or state == QUERY_CANCELED or isinstance(error, PoolTimeout):
-            log.debug("read_replica_cancelled", **described(error))
+            log.debug("read_replica_cancelled", **log_fields(error))
         else:
-            self._leave("it does not answer", error)
+            self._stop_using("it does not answer", error)
 
     async def watch(self) -> None:
-        """Looks every second how far both are, until it is cancelled."""
+        """Compares both servers every second, until it is cancelled."""
         while True:
             try:
-                async with asyncio.timeout(PATIENCE):
-                    await self._look()
+                async with asyncio.timeout(CHECK_TIMEOUT_SECONDS):
+                    await self._check()
             except DATABASE_ERRORS as error:
-                self._leave("it does not answer", error)
-            await asyncio.sleep(LOOK_EVERY)
+                self._stop_using("it does not answer", error)
+            await asyncio.sleep(CHECK_EVERY_SECONDS)
 
     async def aclose(self) -> None:
         await self._engine.dispose()
-        await self._looking.dispose()
+        await self._check_engine.dispose()
 
-    async def _look(self) -> None:
+    async def _check(self) -> None:
         at = time.monotonic()
-        primary = await _asked(self._primary, _PRIMARY)
-        replica = await _asked(self._looking, _REPLICA)
+        primary = await _read_state(self._primary, _READ_PRIMARY)
+        replica = await _read_state(self._check_engine, _READ_REPLICA)
         took = timedelta(seconds=time.monotonic() - at)
-        if (why := _unlike(primary, replica, took)) is not None:
-            self._leave(why)
+        if (reason := _mismatch(primary, replica, took)) is not None:
+            self._stop_using(reason)
             return
-        self._freshness.note(at=at, primary=primary.position, replica=replica.position)
-        if not self._freshness.holds(time.monotonic()):
-            self._leave("it is too far behind")
-        elif self._left is not None:
-            self._left = None
+        assert primary.position is not None
+        assert replica.position is not None
+        self._lag.note(at=at, primary=primary.position, replica=replica.position)
+        if not self._lag.holds(time.monotonic()):
+            self._stop_using("it is too far behind")
+        elif self._unused_because is not None:
+            self._unused_because = None
             log.info("read_replica_used")
 
-    def _leave(self, why: str, error: Exception | None = None) -> None:
-        """Says it once: the same reason for a second time is no news."""
-        if self._left != why:
-            self._left = why
-            said = {} if error is None else described(error)
-            log.warning("read_replica_left", reason=why, **said)
+    def _stop_using(self, reason: str, error: Exception | None = None) -> None:
+        """Sends reads to the primary; logs that once for each change of the reason."""
+        if self._unused_because != reason:
+            self._unused_because = reason
+            fields = {} if error is None else log_fields(error)
+            log.warning("read_replica_left", reason=reason, **fields)
 
 
-async def _asked(engine: AsyncEngine, question: TextClause) -> Answer:
+async def _read_state(engine: AsyncEngine, statement: TextClause) -> ServerState:
     async with engine.connect() as connection:
-        return (await connection.execute(question)).one()
+        return ServerState(*(await connection.execute(statement)).one())
 
 
-def _unlike(primary: Answer, replica: Answer, took: timedelta) -> str | None:
-    """Why what the replica shows is not to be taken for the primary's, if so."""
-    if (primary.cluster, primary.database) != (replica.cluster, replica.database):
+def _mismatch(primary: ServerState, replica: ServerState, took: timedelta) -> str | None:
+    """Returns the reason why the replica cannot stand in for the primary, if there is one."""
+    if (replica.system_identifier, replica.database_oid) != (
+        primary.system_identifier,
+        primary.database_oid,
+    ):
         return "it is not of this database"
-    if not replica.follows or replica.position is None:
+    if not replica.is_standby or replica.position is None:
         return "it follows no primary"
     ahead = replica.now - primary.now
-    return None if -MOST_SKEW < ahead < MOST_SKEW + took else "its clock is wrong"
+    return None if -MAX_CLOCK_SKEW < ahead < MAX_CLOCK_SKEW + took else "its clock is wrong"

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from itertools import groupby
 
-from event_trigger.db.batches import BATCH
+from event_trigger.db.batches import BATCH_ROWS
 from event_trigger.db.engine import Sessions
 from event_trigger.deliveries.payloads.repository import PayloadPosition, Payloads, PayloadUse
 
@@ -31,7 +31,7 @@ class BacklogCount:
 
     async def update(self) -> None:
         for _ in range(_MOST_BATCHES):
-            if await self._count_new() < BATCH:
+            if await self._count_new() < BATCH_ROWS:
                 break
         await self._check_further()
         async with self._sessions.begin() as session:
@@ -39,7 +39,7 @@ class BacklogCount:
 
     async def _count_new(self) -> int:
         async with self._sessions() as session:
-            found = await Payloads(session).list_new(limit=BATCH)
+            found = await Payloads(session).list_new(limit=BATCH_ROWS)
         for shard, event_ids in _by_shard(found):
             await self._recount(shard, event_ids)
         return len(found)
@@ -49,13 +49,13 @@ class BacklogCount:
         stale: list[PayloadPosition] = []
         async with self._sessions() as session:
             payloads = Payloads(session)
-            found = await payloads.list_after(self._after, limit=BATCH)
+            found = await payloads.list_after(self._after, limit=BATCH_ROWS)
             for shard, event_ids in _by_shard(found):
                 uses = await payloads.list_uses(shard, event_ids)
                 stale += [PayloadPosition(shard, one.event_id) for one in uses if one.is_stale]
         for shard, event_ids in _by_shard(stale):
             await self._recount(shard, event_ids)
-        self._after = found[-1] if len(found) == BATCH else _START
+        self._after = found[-1] if len(found) == BATCH_ROWS else _START
 
     async def _recount(self, shard: int, event_ids: Sequence[int]) -> None:
         """Locks payloads, deletes unneeded ones, and updates counts.

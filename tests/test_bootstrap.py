@@ -1,9 +1,11 @@
-"""The first admin has a good password, and later starts ask nothing of what is still set."""
+"""The first start makes a signing secret and an admin with a good password, once for all."""
+
+from pathlib import Path
 
 import pytest
 from pydantic import SecretStr
 
-from event_trigger.bootstrap import Accounts, FirstStart, SettingsError, prepare
+from event_trigger.bootstrap import Accounts, FirstStart, SettingsError, prepare, stored_secret
 from event_trigger.config import Settings
 from tests.support.services import PASSWORD, make_settings
 
@@ -38,3 +40,26 @@ async def test_the_first_admins_password_is_looked_at_when_the_admin_is_made(
     assert made.first_admin is not None
     assert made.first_admin.email == ROOT
     assert (later.exist, later.first_admin) == (True, None)
+
+
+def test_a_signing_secret_is_made_once_and_for_its_owner_only(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+
+    first, second = stored_secret(data), stored_secret(data)
+
+    assert first == second
+    assert len(first) >= 32
+    assert (data / "jwt-secret").stat().st_mode & 0o777 == 0o600
+    assert [one.name for one in data.iterdir()] == ["jwt-secret"]
+
+
+def test_a_signing_secret_that_a_power_failure_cut_off_is_made_anew(tmp_path: Path) -> None:
+    whole = stored_secret(tmp_path)
+    (tmp_path / "jwt-secret").write_text("")
+    (tmp_path / "jwt-secret.new").write_text(whole[:10])
+
+    made_anew = stored_secret(tmp_path)
+
+    assert len(made_anew) >= 32
+    assert made_anew != whole
+    assert stored_secret(tmp_path) == made_anew

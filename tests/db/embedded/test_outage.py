@@ -1,4 +1,4 @@
-"""A service whose embedded PostgreSQL ends says so, and goes on when it is back."""
+"""A service reports that its embedded PostgreSQL has ended, and continues when it is back."""
 
 import asyncio
 import json
@@ -27,7 +27,7 @@ def lines(served: Served, event: str) -> list[dict[str, Any]]:
 
 
 async def statuses(served: Served, path: str, *, count: int = 1) -> set[int]:
-    """What as many calls get, each on a connection of its own: any worker may answer."""
+    """Returns the status of each call; all have separate connections, so any worker may answer."""
     found = set()
     for _ in range(count):
         async with served.client() as client:
@@ -40,7 +40,7 @@ async def until_status(served: Served, path: str, status: int, *, count: int = 1
 
 
 async def say_a_secret(folder: Path) -> None:
-    """Has PostgreSQL write a value of somebody's into its own log, and no more into ours."""
+    """Makes PostgreSQL log a user's value, which must not appear in the service's log."""
     connection = await connect(url_if_running(folder / DATA) or "")
     with pytest.raises(asyncpg.DataError):
         await connection.execute("SELECT 'canary-of-somebody'::int")

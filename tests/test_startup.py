@@ -1,4 +1,4 @@
-"""A process that finds no database waits for it, answers meanwhile, and gives up only for good."""
+"""A process without a database waits for it, answers 503 until then, and rarely gives up."""
 
 import asyncio
 import json
