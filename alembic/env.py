@@ -1,4 +1,8 @@
-"""Runs migrations on the connection it is handed, or on DATABASE_URL for a person."""
+"""Runs migrations on the connection from `db/migrate.py`, or by hand on DATABASE_URL.
+
+The connection must be outside of a transaction: Alembic begins one itself, and a concurrent index
+build has to commit it.
+"""
 
 import asyncio
 
@@ -6,12 +10,12 @@ from alembic import context
 from sqlalchemy import Connection
 
 from event_trigger.config import Settings
-from event_trigger.db.engine import create_engine
+from event_trigger.db.engine import asyncpg_url, create_maintenance_engine
 from event_trigger.models import Base
 
 
 def include_name(name: str | None, type_: str, _: object) -> bool:
-    """Partitions of the events come and go by themselves."""
+    """Leaves out the partitions of events, which the service makes and drops itself."""
     return not (type_ == "table" and name is not None and name.startswith("events_p"))
 
 
@@ -27,14 +31,14 @@ async def run_by_hand() -> None:
     url = Settings().database_url
     if url is None:
         raise SystemExit("Set DATABASE_URL to the database that alembic should work on.")
-    engine = create_engine(url.get_secret_value())
-    async with engine.begin() as connection:
+    engine = create_maintenance_engine(asyncpg_url(url.get_secret_value()))
+    async with engine.connect() as connection:
         await connection.run_sync(run)
     await engine.dispose()
 
 
-handed_over = context.config.attributes.get("connection")
-if handed_over is not None:
-    run(handed_over)
+given = context.config.attributes.get("connection")
+if given is not None:
+    run(given)
 else:
     asyncio.run(run_by_hand())

@@ -5,6 +5,8 @@ Revision: ${up_revision}, after ${down_revision | comma,n}; ${create_date}
 
 import sqlalchemy as sa
 from alembic import op
+
+from event_trigger.db.ddl import INSTANT, identity, instant, instant_now, number, shard
 ${imports if imports else ""}
 revision = ${repr(up_revision)}
 down_revision = ${repr(down_revision)}

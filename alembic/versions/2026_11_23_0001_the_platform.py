@@ -7,34 +7,22 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects.postgresql import ARRAY
 
+from event_trigger.db.ddl import INSTANT, identity, instant, instant_now, number, shard
+
 revision = "0001"
 down_revision = None
 branch_labels = None
 depends_on = None
 
-INSTANT = sa.DateTime(timezone=True)
-
-
-def identity() -> sa.Column[int]:
-    return sa.Column("id", sa.BigInteger, sa.Identity(always=True), nullable=False)
-
-
-def shard() -> sa.Column[int]:
-    return sa.Column("shard", sa.SmallInteger, nullable=False)
-
-
-def created_at() -> sa.Column[object]:
-    return sa.Column("created_at", INSTANT, server_default=sa.func.now(), nullable=False)
-
 
 def upgrade() -> None:
-    create_who_may_sign_in()
+    create_users_and_logins()
     create_triggers()
     create_events()
     create_idempotency_keys()
 
 
-def create_who_may_sign_in() -> None:
+def create_users_and_logins() -> None:
     op.create_table(
         "users",
         identity(),
@@ -42,16 +30,16 @@ def create_who_may_sign_in() -> None:
         sa.Column("password_hash", sa.Text, nullable=False),
         sa.Column("role", sa.Text, nullable=False),
         sa.Column("disabled_at", INSTANT),
-        created_at(),
+        instant_now("created_at"),
         sa.PrimaryKeyConstraint("id", name="pk_users"),
         sa.UniqueConstraint("email", name="uq_users_email"),
     )
     op.create_table(
         "logins",
         sa.Column("id", sa.Uuid, nullable=False),
-        sa.Column("user_id", sa.BigInteger, nullable=False),
-        created_at(),
-        sa.Column("expires_at", INSTANT, nullable=False),
+        number("user_id"),
+        instant_now("created_at"),
+        instant("expires_at"),
         sa.Column("revoked_at", INSTANT),
         sa.PrimaryKeyConstraint("id", name="pk_logins"),
         sa.ForeignKeyConstraint(
@@ -65,7 +53,7 @@ def create_who_may_sign_in() -> None:
         identity(),
         sa.Column("login_id", sa.Uuid, nullable=False),
         sa.Column("token_hash", sa.LargeBinary, nullable=False),
-        created_at(),
+        instant_now("created_at"),
         sa.Column("used_at", INSTANT),
         sa.PrimaryKeyConstraint("id", name="pk_refresh_tokens"),
         sa.ForeignKeyConstraint(
@@ -84,7 +72,7 @@ def create_triggers() -> None:
         "triggers",
         shard(),
         identity(),
-        sa.Column("owner_id", sa.BigInteger, nullable=False),
+        number("owner_id"),
         sa.Column("type", sa.Text, nullable=False),
         sa.Column("name", sa.Text),
         sa.Column("details", sa.JSON, nullable=False),
@@ -92,13 +80,13 @@ def create_triggers() -> None:
         sa.Column("tags", ARRAY(sa.Text), nullable=False),
         sa.Column("status", sa.Text, nullable=False),
         sa.Column("error", sa.Text),
-        sa.Column("anchor_at", INSTANT, nullable=False),
+        instant("anchor_at"),
         sa.Column("next_fire_at", INSTANT),
         sa.Column("last_fired_at", INSTANT),
-        sa.Column("fire_count", sa.BigInteger, server_default="0", nullable=False),
-        sa.Column("scheduled_count", sa.BigInteger, server_default="0", nullable=False),
-        created_at(),
-        sa.Column("updated_at", INSTANT, server_default=sa.func.now(), nullable=False),
+        number("fire_count", "0"),
+        number("scheduled_count", "0"),
+        instant_now("created_at"),
+        instant_now("updated_at"),
         sa.PrimaryKeyConstraint("shard", "id", name="pk_triggers"),
         sa.ForeignKeyConstraint(
             ["owner_id"], ["users.id"], name="fk_triggers_owner_id_users", ondelete="CASCADE"
@@ -122,8 +110,8 @@ def create_events() -> None:
         sa.Column(
             "triggered_at", INSTANT, server_default=sa.func.clock_timestamp(), nullable=False
         ),
-        sa.Column("owner_id", sa.BigInteger, nullable=False),
-        sa.Column("trigger_id", sa.BigInteger, nullable=False),
+        number("owner_id"),
+        number("trigger_id"),
         sa.Column("type", sa.Text, nullable=False),
         sa.Column("scheduled_for", INSTANT),
         sa.Column("payload", sa.JSON),
@@ -136,20 +124,20 @@ def create_events() -> None:
     op.create_index("ix_events_trigger", "events", ["shard", "trigger_id", "triggered_at", "id"])
     op.create_table(
         "event_partitions",
-        sa.Column("starts_at", INSTANT, nullable=False),
-        sa.Column("ends_at", INSTANT, nullable=False),
+        instant("starts_at"),
+        instant("ends_at"),
         sa.Column("closed_at", INSTANT),
         sa.PrimaryKeyConstraint("starts_at", name="pk_event_partitions"),
     )
     op.create_table(
         "event_counts",
         shard(),
-        sa.Column("partition_starts_at", INSTANT, nullable=False),
-        sa.Column("trigger_id", sa.BigInteger, nullable=False),
+        instant("partition_starts_at"),
+        number("trigger_id"),
         sa.Column("type", sa.Text, nullable=False),
         sa.Column("is_test", sa.Boolean, nullable=False),
-        sa.Column("owner_id", sa.BigInteger, nullable=False),
-        sa.Column("count", sa.BigInteger, nullable=False),
+        number("owner_id"),
+        number("count"),
         sa.PrimaryKeyConstraint(
             "shard", "partition_starts_at", "trigger_id", "type", "is_test", name="pk_event_counts"
         ),
@@ -163,12 +151,12 @@ def create_idempotency_keys() -> None:
     op.create_table(
         "idempotency_keys",
         shard(),
-        sa.Column("trigger_id", sa.BigInteger, nullable=False),
+        number("trigger_id"),
         sa.Column("is_test", sa.Boolean, nullable=False),
         sa.Column("key", sa.Text, nullable=False),
         sa.Column("body_hash", sa.LargeBinary, nullable=False),
-        sa.Column("event_id", sa.BigInteger, nullable=False),
-        created_at(),
+        number("event_id"),
+        instant_now("created_at"),
         sa.PrimaryKeyConstraint(
             "shard", "trigger_id", "is_test", "key", name="pk_idempotency_keys"
         ),

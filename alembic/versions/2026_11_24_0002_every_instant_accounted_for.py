@@ -6,35 +6,19 @@ Revision: 0002, after 0001; 2026-11-24
 import sqlalchemy as sa
 from alembic import op
 
+from event_trigger.db.ddl import identity, instant, instant_now, number, shard
+
 revision = "0002"
 down_revision = "0001"
 branch_labels = None
 depends_on = None
 
-INSTANT = sa.DateTime(timezone=True)
-
-
-def identifier(name: str) -> sa.Column[int]:
-    return sa.Column(name, sa.BigInteger, nullable=False)
-
-
-def instant(name: str) -> sa.Column[object]:
-    return sa.Column(name, INSTANT, nullable=False)
-
-
-def shard() -> sa.Column[int]:
-    return sa.Column("shard", sa.SmallInteger, nullable=False)
-
 
 def upgrade() -> None:
-    """What is there already is accounted for from now on, and what older code adds, from then."""
-    op.add_column(
-        "triggers", sa.Column("version", sa.BigInteger, server_default="1", nullable=False)
-    )
+    """Reconciles existing triggers from now on, and those of older code from their creation."""
+    op.add_column("triggers", number("version", "1"))
     for name in ("in_force_after", "settled_until"):
-        op.add_column(
-            "triggers", sa.Column(name, INSTANT, server_default=sa.func.now(), nullable=False)
-        )
+        op.add_column("triggers", instant_now(name))
     create_schedule_versions()
     create_unfired_ranges()
 
@@ -43,9 +27,9 @@ def create_schedule_versions() -> None:
     op.create_table(
         "schedule_versions",
         shard(),
-        identifier("trigger_id"),
-        identifier("version"),
-        identifier("owner_id"),
+        number("trigger_id"),
+        number("version"),
+        number("owner_id"),
         sa.Column("details", sa.JSON, nullable=False),
         instant("anchor_at"),
         instant("starts_after"),
@@ -59,15 +43,15 @@ def create_unfired_ranges() -> None:
     op.create_table(
         "unfired_ranges",
         shard(),
-        sa.Column("id", sa.BigInteger, sa.Identity(always=True), nullable=False),
-        identifier("owner_id"),
-        identifier("trigger_id"),
-        identifier("version"),
+        identity(),
+        number("owner_id"),
+        number("trigger_id"),
+        number("version"),
         instant("first_at"),
         instant("last_at"),
-        identifier("count"),
+        number("count"),
         sa.Column("reason", sa.Text, nullable=False),
-        sa.Column("recorded_at", INSTANT, server_default=sa.func.now(), nullable=False),
+        instant_now("recorded_at"),
         sa.PrimaryKeyConstraint("shard", "id", name="pk_unfired_ranges"),
     )
     op.create_index(

@@ -7,35 +7,20 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects.postgresql import ARRAY
 
+from event_trigger.db.ddl import INSTANT, identity, instant, instant_now, number, shard
+
 revision = "0003"
 down_revision = "0002"
 branch_labels = None
 depends_on = None
 
-INSTANT = sa.DateTime(timezone=True)
 CURRENT_XID = sa.text("CAST(CAST(pg_current_xact_id() AS text) AS bigint)")
 
 
-def number(name: str, default: str | None = None) -> sa.Column[int]:
-    return sa.Column(name, sa.BigInteger, server_default=default, nullable=False)
-
-
-def instant(name: str) -> sa.Column[object]:
-    return sa.Column(name, INSTANT, server_default=sa.func.now(), nullable=False)
-
-
-def identity() -> sa.Column[int]:
-    return sa.Column("id", sa.BigInteger, sa.Identity(always=True), nullable=False)
-
-
-def shard() -> sa.Column[int]:
-    return sa.Column("shard", sa.SmallInteger, nullable=False)
-
-
 def upgrade() -> None:
-    """Events that are there already belong to no transaction that could still be running.
+    """Gives existing events the xid 0, because no transaction that stored them is still running.
 
-    They stay out of the index, so that it is made while the version before hardly has to wait.
+    They stay out of the index, so that its build hardly delays the version before.
     """
     op.add_column(
         "triggers",
@@ -73,8 +58,8 @@ def create_destinations() -> None:
         sa.Column("probe_at", INSTANT),
         sa.Column("tokens", sa.Float, server_default="0", nullable=False),
         sa.Column("tokens_at", INSTANT),
-        instant("created_at"),
-        instant("updated_at"),
+        instant_now("created_at"),
+        instant_now("updated_at"),
         sa.PrimaryKeyConstraint("shard", "id", name="pk_destinations"),
         sa.ForeignKeyConstraint(
             ["owner_id"], ["users.id"], name="fk_destinations_owner_id_users", ondelete="CASCADE"
@@ -94,7 +79,7 @@ def create_deliveries() -> None:
         sa.Column("trigger_name", sa.Text),
         number("event_id"),
         sa.Column("event_type", sa.Text, nullable=False),
-        sa.Column("triggered_at", INSTANT, nullable=False),
+        instant("triggered_at"),
         sa.Column("scheduled_for", INSTANT),
         sa.Column("is_test", sa.Boolean, nullable=False),
         sa.Column("replay_of", sa.BigInteger),
@@ -107,7 +92,7 @@ def create_deliveries() -> None:
         sa.Column("leased_at", INSTANT),
         sa.Column("leased_until", INSTANT),
         sa.Column("next_attempt_at", INSTANT, server_default=sa.func.now()),
-        instant("queued_at"),
+        instant_now("queued_at"),
         sa.Column("finished_at", INSTANT),
         sa.Column("error", sa.Text),
         sa.PrimaryKeyConstraint("shard", "id", name="pk_deliveries"),
@@ -154,7 +139,7 @@ def create_delivery_attempts() -> None:
         shard(),
         number("delivery_id"),
         number("number"),
-        sa.Column("attempted_at", INSTANT, nullable=False),
+        instant("attempted_at"),
         sa.Column("duration_ms", sa.Float),
         sa.Column("status_code", sa.BigInteger),
         sa.Column("error", sa.Text),

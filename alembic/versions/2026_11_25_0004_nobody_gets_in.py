@@ -7,16 +7,12 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects.postgresql import ARRAY
 
+from event_trigger.db.ddl import INSTANT, identity, instant, instant_now, number
+
 revision = "0004"
 down_revision = "0003"
 branch_labels = None
 depends_on = None
-
-INSTANT = sa.DateTime(timezone=True)
-
-
-def identity() -> sa.Column[int]:
-    return sa.Column("id", sa.BigInteger, sa.Identity(always=True), nullable=False)
 
 
 def upgrade() -> None:
@@ -27,7 +23,7 @@ def upgrade() -> None:
     op.create_table(
         "sign_in_failures",
         sa.Column("subject", sa.LargeBinary, nullable=False),
-        sa.Column("clear_at", INSTANT, nullable=False),
+        instant("clear_at"),
         sa.PrimaryKeyConstraint("subject", name="pk_sign_in_failures"),
     )
     op.create_index("ix_sign_in_failures_clear_at", "sign_in_failures", ["clear_at"])
@@ -37,7 +33,7 @@ def create_api_keys() -> None:
     op.create_table(
         "api_keys",
         identity(),
-        sa.Column("user_id", sa.BigInteger, nullable=False),
+        number("user_id"),
         sa.Column("name", sa.Text, nullable=False),
         sa.Column("prefix", sa.Text, nullable=False),
         sa.Column("key_hash", sa.LargeBinary, nullable=False),
@@ -45,7 +41,7 @@ def create_api_keys() -> None:
         sa.Column("trigger_ids", ARRAY(sa.BigInteger)),
         sa.Column("expires_at", INSTANT),
         sa.Column("last_used_at", INSTANT),
-        sa.Column("created_at", INSTANT, server_default=sa.func.now(), nullable=False),
+        instant_now("created_at"),
         sa.PrimaryKeyConstraint("id", name="pk_api_keys"),
         sa.UniqueConstraint("key_hash", name="uq_api_keys_key_hash"),
         sa.ForeignKeyConstraint(
@@ -82,12 +78,12 @@ def create_hooks() -> None:
     op.create_table(
         "hooks",
         sa.Column("token_hash", sa.LargeBinary, nullable=False),
-        sa.Column("trigger_id", sa.BigInteger, nullable=False),
-        sa.Column("owner_id", sa.BigInteger, nullable=False),
+        number("trigger_id"),
+        number("owner_id"),
         sa.Column("verify", sa.Text, nullable=False),
         sa.Column("sealed", sa.LargeBinary, nullable=False),
         sa.Column("key_id", sa.Text, nullable=False),
-        sa.Column("created_at", INSTANT, server_default=sa.func.now(), nullable=False),
+        instant_now("created_at"),
         sa.PrimaryKeyConstraint("token_hash", name="pk_hooks"),
         sa.UniqueConstraint("trigger_id", name="uq_hooks_trigger_id"),
         sa.ForeignKeyConstraint(

@@ -77,10 +77,11 @@ def downgrade() -> None:
 
 
 def replace(old: Indexes, *, by: Indexes) -> None:
-    """Closed partitions come first: nobody writes to them, so nobody waits.
+    """Replaces indexes in an order that blocks writes as late and as shortly as possible.
 
-    What takes writes is indexed last, and the old indexes go at the very end, which is short: the
-    version before reads without them, more slowly.
+    1. Index closed partitions, which take no writes.
+    2. Index the tables that take writes.
+    3. Drop the old indexes, without which the version before reads more slowly.
     """
     op.execute("SET LOCAL maintenance_work_mem = '256MB'")
     index_closed_partitions(by)
@@ -92,7 +93,7 @@ def replace(old: Indexes, *, by: Indexes) -> None:
 
 
 def index_closed_partitions(indexes: Indexes) -> None:
-    """An index that a partition has already becomes a part of the log's when that is made."""
+    """Indexes closed partitions; the table's index takes these over instead of building them."""
     closed = "SELECT conrelid::regclass::text FROM pg_constraint WHERE conname = 'closed'"
     for partition in op.get_bind().scalars(sa.text(closed)).all():
         for table, columns, where in indexes.values():

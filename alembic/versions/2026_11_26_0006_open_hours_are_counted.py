@@ -6,28 +6,24 @@ Revision: 0006, after 0005; 2026-11-26
 import sqlalchemy as sa
 from alembic import op
 
+from event_trigger.db.ddl import INSTANT, instant, number, shard
+
 revision = "0006"
 down_revision = "0005"
 branch_labels = None
 depends_on = None
 
-INSTANT = sa.DateTime(timezone=True)
-
-
-def number(name: str) -> sa.Column[int]:
-    return sa.Column(name, sa.BigInteger, autoincrement=False, nullable=False)
-
 
 def upgrade() -> None:
-    """What is closed already stays without: its rows are counted at the edges of a window."""
+    """Leaves closed partitions without these counts: their rows are counted when they are read."""
     op.add_column("event_partitions", sa.Column("counted_at", INSTANT))
     op.add_column("event_partitions", sa.Column("counted_below", sa.BigInteger))
     op.add_column("event_partitions", sa.Column("counted_xid", sa.BigInteger))
     op.create_table(
         "slot_counts",
-        sa.Column("shard", sa.SmallInteger, autoincrement=False, nullable=False),
+        shard(),
         sa.Column("is_whole", sa.Boolean, nullable=False),
-        sa.Column("starts_at", INSTANT, nullable=False),
+        instant("starts_at"),
         number("owner_id"),
         number("trigger_id"),
         sa.Column("type", sa.Text, nullable=False),

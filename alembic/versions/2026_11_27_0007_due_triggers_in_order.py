@@ -23,7 +23,7 @@ def downgrade() -> None:
 
 
 def replace_index(*columns: str) -> None:
-    """The old one goes at the end: who reads waits for that, and not for the new one."""
+    """Builds the new index before it drops the old one: only the drop blocks readers."""
     waiting = sa.text("next_fire_at IS NOT NULL")
     op.create_index(f"{NAME}_new", "triggers", [*columns], postgresql_where=waiting)
     op.drop_index(NAME, "triggers")

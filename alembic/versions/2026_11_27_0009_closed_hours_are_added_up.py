@@ -6,26 +6,23 @@ Revision: 0009, after 0008; 2026-11-27
 import sqlalchemy as sa
 from alembic import op
 
+from event_trigger.db.ddl import INSTANT, instant, number, shard
+
 revision = "0009"
 down_revision = "0008"
 branch_labels = None
 depends_on = None
 
-INSTANT = sa.DateTime(timezone=True)
 KEY = ("shard", "starts_at", "owner_id", "trigger_id", "type", "is_test")
 
 
-def number(name: str) -> sa.Column[int]:
-    return sa.Column(name, sa.BigInteger, autoincrement=False, nullable=False)
-
-
 def upgrade() -> None:
-    """The next sweep makes blocks of what is closed already."""
+    """Makes no blocks of closed partitions: the next sweep does."""
     op.add_column("event_partitions", sa.Column("block_starts_at", INSTANT))
     op.create_table(
         "block_counts",
-        sa.Column("shard", sa.SmallInteger, autoincrement=False, nullable=False),
-        sa.Column("starts_at", INSTANT, nullable=False),
+        shard(),
+        instant("starts_at"),
         number("owner_id"),
         number("trigger_id"),
         sa.Column("type", sa.Text, nullable=False),

@@ -6,6 +6,8 @@ Revision: 0010, after 0009; 2026-11-28
 import sqlalchemy as sa
 from alembic import op
 
+from event_trigger.db.ddl import number, shard
+
 revision = "0010"
 down_revision = "0009"
 branch_labels = None
@@ -15,13 +17,13 @@ TABLE, KEY = "trigger_tags", ["shard", "owner_id", "tag", "trigger_id"]
 
 
 def upgrade() -> None:
-    """Keys come when the rows are there, which is quicker; users are locked only for the last."""
+    """Adds the keys after the rows, which is faster; only the last statement locks users."""
     op.create_table(
         TABLE,
-        sa.Column("shard", sa.SmallInteger, autoincrement=False, nullable=False),
-        sa.Column("owner_id", sa.BigInteger, autoincrement=False, nullable=False),
+        shard(),
+        number("owner_id"),
         sa.Column("tag", sa.Text, nullable=False),
-        sa.Column("trigger_id", sa.BigInteger, autoincrement=False, nullable=False),
+        number("trigger_id"),
     )
     op.execute(
         """

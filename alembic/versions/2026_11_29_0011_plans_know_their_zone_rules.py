@@ -6,24 +6,24 @@ Revision: 0011, after 0010; 2026-11-29
 import sqlalchemy as sa
 from alembic import op
 
+from event_trigger.db.ddl import INSTANT, identity, instant_now
+
 revision = "0011"
 down_revision = "0010"
 branch_labels = None
 depends_on = None
 
-INSTANT = sa.DateTime(timezone=True)
-
 
 def upgrade() -> None:
-    """No row is written: what is there was planned by rules that nobody noted down."""
+    """Writes no row: the rules by which existing triggers were planned are unknown."""
     op.create_table(
         "zone_rules",
         sa.Column("digest", sa.Text, nullable=False),
-        sa.Column("id", sa.BigInteger, sa.Identity(always=True), nullable=False),
+        identity(),
         sa.Column("zone", sa.Text, nullable=False),
         sa.Column("version", sa.Text, nullable=False),
         sa.Column("data", sa.LargeBinary, nullable=False),
-        sa.Column("recorded_at", INSTANT, server_default=sa.func.now(), nullable=False),
+        instant_now("recorded_at"),
         sa.Column("planned_at", INSTANT),
         sa.PrimaryKeyConstraint("digest", name="pk_zone_rules"),
     )

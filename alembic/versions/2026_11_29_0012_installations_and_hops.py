@@ -8,12 +8,12 @@ import secrets
 import sqlalchemy as sa
 from alembic import op
 
+from event_trigger.db.ddl import INSTANT, instant_now, number
+
 revision = "0012"
 down_revision = "0011"
 branch_labels = None
 depends_on = None
-
-INSTANT = sa.DateTime(timezone=True)
 
 
 def hops() -> sa.Column[int]:
@@ -21,15 +21,15 @@ def hops() -> sa.Column[int]:
 
 
 def upgrade() -> None:
-    """No table is rewritten. For which database the id was made is noted at the next start."""
+    """Rewrites no table. The next start stores the identity of the database for the id."""
     installation = op.create_table(
         "installation",
         sa.Column("is_only", sa.Boolean, server_default=sa.true(), nullable=False),
         sa.Column("name", sa.Text, nullable=False),
         sa.Column("system_identifier", sa.Text),
         sa.Column("database_oid", sa.Text),
-        sa.Column("xid", sa.BigInteger, nullable=False),
-        sa.Column("made_at", INSTANT, server_default=sa.func.now(), nullable=False),
+        number("xid"),
+        instant_now("made_at"),
         sa.PrimaryKeyConstraint("is_only", name="pk_installation"),
         sa.CheckConstraint("is_only", name="ck_installation_one_row"),
     )

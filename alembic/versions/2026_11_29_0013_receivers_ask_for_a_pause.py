@@ -6,6 +6,8 @@ Revision: 0013, after 0012; 2026-11-29
 import sqlalchemy as sa
 from alembic import op
 
+from event_trigger.db.ddl import INSTANT
+
 revision = "0013"
 down_revision = "0012"
 branch_labels = None
@@ -13,8 +15,8 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """A replica of the version before neither keeps the pause nor ends it."""
-    op.add_column("destinations", sa.Column("held_until", sa.DateTime(timezone=True)))
+    """Adds the end of a pause, which replicas of the version before neither keep nor clear."""
+    op.add_column("destinations", sa.Column("held_until", INSTANT))
 
 
 def downgrade() -> None:

@@ -6,28 +6,26 @@ Revision: 0014, after 0013; 2026-11-29
 import sqlalchemy as sa
 from alembic import op
 
+from event_trigger.db.ddl import number, shard
+
 revision = "0014"
 down_revision = "0013"
 branch_labels = None
 depends_on = None
 
 
-def key(name: str, kind: type[sa.types.TypeEngine[int]] = sa.BigInteger) -> sa.Column[int]:
-    return sa.Column(name, kind, autoincrement=False, nullable=False)
-
-
 def upgrade() -> None:
-    """Reads no row. Deliveries that are there keep their payloads, and are sent from them.
+    """Reads no row: existing deliveries keep their payloads, and are sent from them.
 
-    The constraint holds for new versions of rows only, so nothing is looked through. It keeps
-    replicas of the version before from sending `null` for a payload that is not in the row.
+    The constraint applies only to rows that are written from now on. It keeps replicas of the
+    version before from sending `null` for a payload that is not in the row.
     """
     op.create_table(
         "delivery_payloads",
-        key("shard", sa.SmallInteger),
-        key("event_id"),
-        key("owner_id"),
-        key("payload_size"),
+        shard(),
+        number("event_id"),
+        number("owner_id"),
+        number("payload_size"),
         sa.Column("counted", sa.Boolean),
         sa.Column("payload", sa.JSON, nullable=False),
         sa.PrimaryKeyConstraint("shard", "event_id", name="pk_delivery_payloads"),
@@ -40,9 +38,9 @@ def upgrade() -> None:
     )
     op.create_table(
         "delivery_backlogs",
-        key("shard", sa.SmallInteger),
-        key("owner_id"),
-        key("bytes"),
+        shard(),
+        number("owner_id"),
+        number("bytes"),
         sa.Column("is_full", sa.Boolean, server_default=sa.false(), nullable=False),
         sa.PrimaryKeyConstraint("shard", "owner_id", name="pk_delivery_backlogs"),
     )
@@ -55,10 +53,10 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Gives every delivery a copy of its payload again, from the event if it has no other.
+    """Copies each payload back to its deliveries, or from the event if there is no other copy.
 
-    A delivery whose payload is nowhere goes, and its attempts: the version before would send it
-    with `null`. Stop every replica first.
+    A delivery without any copy is deleted with its attempts: the version before would send it with
+    `null`. Stop every replica first.
     """
     op.execute("SET LOCAL statement_timeout = 0")
     op.execute("ALTER TABLE deliveries DROP CONSTRAINT ck_deliveries_payload_known")
