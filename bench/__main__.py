@@ -1,7 +1,8 @@
-"""Measures, prints, and keeps what was measured in RESULTS.md: `make bench`, `make bench-quick`.
+"""Runs the benchmarks and writes the results to RESULTS.md: `make bench`, `make bench-quick`.
 
-Load, receiver and PostgreSQL (durable) are on the same cores, so only the ratios carry over.
-`python -m bench --only storm lateness` runs some of it and keeps nothing; the soak runs only so.
+Load, receiver and PostgreSQL (durable) share the same cores, so only ratios compare between
+machines. `python -m bench --only storm lateness` runs some and writes nothing; the soak runs only
+when it is named.
 """
 
 import argparse
@@ -75,7 +76,7 @@ def facts() -> list[str]:
 
 
 async def main(reports: dict[str, Report], results: Path | None) -> int:
-    """Prints each report when it is done, and goes on when one fails; gives the exit code."""
+    """Prints each report when it is done, continues after a failure, and returns the exit code."""
     done, failed = [facts()], 0
     print(*done[0], sep="\n", flush=True)
     for name, report in reports.items():
@@ -96,18 +97,19 @@ async def main(reports: dict[str, Report], results: Path | None) -> int:
 def keep(results: Path, done: Iterable[list[str]]) -> None:
     text = "\n\n".join("\n".join(lines) for lines in done)
     results.write_text(
-        f"# Results\n\nOnly the ratios carry over: see `__main__.py`.\n\n```\n{text}\n```\n"
+        "# Results\n\nOnly ratios compare between machines: see `__main__.py`.\n\n"
+        f"```\n{text}\n```\n"
     )
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(prog="python -m bench")
-    parser.add_argument("--quick", action="store_true", help="less of everything, nothing kept")
-    parser.add_argument("--only", nargs="+", choices=FULL, help="these, nothing kept")
-    asked = parser.parse_args()
-    known = QUICK if asked.quick else FULL
-    left_out = ONLY_IF_NAMED_QUICK if asked.quick else ONLY_IF_NAMED
+    parser.add_argument("--quick", action="store_true", help="smaller runs; writes no results")
+    parser.add_argument("--only", nargs="+", choices=FULL, help="only these; writes no results")
+    arguments = parser.parse_args()
+    known = QUICK if arguments.quick else FULL
+    left_out = ONLY_IF_NAMED_QUICK if arguments.quick else ONLY_IF_NAMED
     configure_logs(None, LogLevel.WARNING)
-    chosen = asked.only or [name for name in known if name not in left_out]
-    kept = None if asked.quick or asked.only else RESULTS
-    sys.exit(uvloop.run(main({name: known[name] for name in chosen}, kept)))
+    chosen = arguments.only or [name for name in known if name not in left_out]
+    results = None if arguments.quick or arguments.only else RESULTS
+    sys.exit(uvloop.run(main({name: known[name] for name in chosen}, results)))

@@ -1,4 +1,4 @@
-"""How fast events are delivered, beside what the HTTP clients alone could do."""
+"""Measures deliveries a second, compared with the HTTP clients alone."""
 
 import asyncio
 import statistics
@@ -50,7 +50,7 @@ async def posts_a_second(post: Post, in_flight: int, count: int) -> float:
 
 
 async def measure_clients(url: str, *, posts: int, rounds: int) -> dict[tuple[str, int], float]:
-    """Posts a second of each client, medians of interleaved rounds."""
+    """Returns each client's posts a second: the medians of interleaved rounds."""
     sender = Sender(AddressPolicy([ip_network("127.0.0.0/8")]), DnsResolver().lookup)
     limits = httpx.Limits(max_connections=100, max_keepalive_connections=100)
     found: dict[tuple[str, int], list[float]] = {}
@@ -78,7 +78,7 @@ async def measure_clients(url: str, *, posts: int, rounds: int) -> dict[tuple[st
 
 
 async def measure_end_to_end(built: Site, url: str, count: int) -> float:
-    """Deliveries a second, from the instant at which all triggers are due to the last record."""
+    """Returns deliveries a second, from the due time of all triggers to the last record."""
     async with built.client() as client:
         ids = []
         for number in range(DESTINATIONS):

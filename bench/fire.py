@@ -1,4 +1,4 @@
-"""One durable event for each call: ours beside a minimal Flask service on the same PostgreSQL."""
+"""Compares our calls that store an event with a minimal Flask service on the same PostgreSQL."""
 
 import asyncio
 import json
@@ -38,7 +38,7 @@ def free_port() -> int:
 
 @contextmanager
 def flask(database_url: str, *, processes: int = 2) -> Iterator[str]:
-    """The URL of the Flask service, with so many processes of 16 threads."""
+    """Runs the Flask service with `processes` of 16 threads; yields its URL."""
     url = make_url(database_url).set(drivername="postgresql+psycopg")
     shown = url.render_as_string(hide_password=False)
     environment = os.environ | {"BENCH_DATABASE_URL": shown, "BENCH_SECRET": SECRET}
@@ -85,7 +85,7 @@ def median(measured: list[Measured]) -> Measured:
 
 
 async def measure_fire(built: Site, *, count: int, rounds: int) -> dict[tuple[str, int], Measured]:
-    """Medians of interleaved rounds, by service and number of callers."""
+    """Returns the medians of interleaved rounds by service and number of callers."""
     found: dict[tuple[str, int], list[Measured]] = {}
     with flask(built.url) as url:
         await until_it_listens(url)

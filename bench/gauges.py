@@ -1,4 +1,4 @@
-"""What a database and a service weigh, and how many bytes of WAL some work writes."""
+"""Measures the memory of the service and of PostgreSQL, and the WAL that some work writes."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -15,7 +15,7 @@ MIB = 1024 * 1024
 
 @dataclass
 class Wal:
-    """Bytes of WAL, once the body has ended."""
+    """Bytes of WAL; set when the body of `wal_of` has ended."""
 
     written: int = 0
 
@@ -31,7 +31,7 @@ async def connected(built: Site) -> AsyncIterator[Any]:
 
 @asynccontextmanager
 async def wal_of(database: Any) -> AsyncIterator[Wal]:
-    """What everybody writes meanwhile."""
+    """Counts the WAL that the whole server writes during the body."""
     wal, began = Wal(), await database.fetchval("SELECT pg_current_wal_insert_lsn()")
     yield wal
     wal.written = int(
@@ -40,7 +40,7 @@ async def wal_of(database: Any) -> AsyncIterator[Wal]:
 
 
 def memory_of(processes: list[psutil.Process]) -> int:
-    """Bytes that are theirs alone, so that what they share is not counted for each."""
+    """Returns the bytes that are not shared, so that shared memory is not counted repeatedly."""
     total = 0
     for process in processes:
         with suppress(psutil.NoSuchProcess):

@@ -1,4 +1,4 @@
-"""What more triggers and more events cost: memory, a call, and a scheduled firing."""
+"""Measures how memory, calls and scheduled firings change with more triggers and events."""
 
 import asyncio
 import statistics
@@ -20,11 +20,11 @@ from tests.faults.site import Site, site
 from tests.support.databases import create_database
 from tests.support.services import ADA, token_of
 
-CALLED = 10_000  # triggers that are called in turn, whatever others there are
+CALLED = 10_000  # triggers that are called in turn, of all
 CALLERS, ROUNDS, HOURS = 32, 5, 47
-FLAT = 1.2  # times the first cost: rounds that measure the same differ by as much
+FLAT = 1.2  # of the first cost: equal rounds differ by as much
 BODY = b'{"order": 42}'
-# every second one waits for a call, the others for an instant of their own, a day or more ahead
+# half of them wait for calls, the others are each due at another instant at least a day ahead
 _TRIGGERS = """
     INSERT INTO triggers (shard, owner_id, type, details, tags, status, anchor_at, next_fire_at,
         payload)
@@ -52,7 +52,7 @@ _DUE = """
 
 @dataclass(frozen=True)
 class Cost:
-    """What a process weighs (bytes), what a call takes (ms), how many fire by schedule a second."""
+    """Memory at the start and at the end (bytes), a call (ms), and scheduled firings a second."""
 
     at_start: int
     afterwards: int
@@ -68,7 +68,7 @@ async def plant_triggers(built: Site, *, first: int, last: int) -> None:
 
 
 async def plant_events(built: Site, *, count: int) -> None:
-    """Spread evenly over the hours for which events are kept; what is over is closed."""
+    """Spreads events evenly over the hours of retention, and closes the partitions of the past."""
     engine = create_engine(built.url)
     hour, each = timedelta(hours=1), count // HOURS
     async with create_sessions(engine).begin() as session:
@@ -89,7 +89,7 @@ async def plant_events(built: Site, *, count: int) -> None:
 
 @dataclass(frozen=True)
 class Stage:
-    """A database that has grown so far, and the replica that serves it alone."""
+    """A database of one size, and the one replica that serves it."""
 
     built: Site
     requests: list[bytes]
@@ -126,7 +126,7 @@ async def begin(built: Site) -> Stage:
 
 
 async def measure_scheduled(database: Any, due: int) -> float:
-    """Firings a second, when so many are due at one instant."""
+    """Returns firings a second when `due` triggers are due at one instant."""
     soon = datetime.now(UTC) + timedelta(seconds=2 + due / 10_000)
     await database.execute(_DUE, soon, due)
     late = (datetime.now(UTC) - soon).total_seconds()
@@ -152,7 +152,7 @@ def line(name: str, cost: Cost, first: Cost) -> str:
 
 
 def most(costs: dict[str, Cost], of: Callable[[Cost], float]) -> float:
-    """The greatest of the costs, beside the first."""
+    """Returns the greatest of the costs as a multiple of the first."""
     first, *_ = every = [of(cost) for cost in costs.values()]
     return max(every) / first
 
@@ -160,7 +160,7 @@ def most(costs: dict[str, Cost], of: Callable[[Cost], float]) -> float:
 async def grow(
     built: Site, triggers: Sequence[int], events: int
 ) -> AsyncIterator[tuple[str, Site]]:
-    """A database for each step, with all of the steps before; events come last."""
+    """Yields a database for each size; the last one also has the events."""
     planted = 0
     for count in triggers:
         await plant_triggers(built, first=planted + 1, last=count)
@@ -184,9 +184,8 @@ async def report_growth(
     calls: int = 4_000,
     due: int = 5_000,
 ) -> list[str]:
-    """All are measured in turns, on one PostgreSQL. The ratios are of cost, beside the first line:
-    1.00 is flat."""
-    assert due <= triggers[0] // 2, "more are to be due than there are"
+    """Measures all sizes in turn on one PostgreSQL; the ratios compare with the first line's."""
+    assert due <= triggers[0] // 2, "there are too few triggers"
     async with site() as built:
         grown = [one async for one in grow(built, triggers, events)]
         try:

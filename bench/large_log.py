@@ -1,6 +1,6 @@
-"""A database as it is after two busy days: millions of events, and what else there is to list.
+"""Fills a database as after two busy days: millions of events, triggers, deliveries and the like.
 
-Among the many are a few of each rare kind, so that a filter which selects three can be measured.
+A few rows are of rare kinds, to measure filters that select three rows of all.
 """
 
 from collections.abc import AsyncIterator
@@ -15,7 +15,7 @@ from event_trigger.events.retention import Partitions, add_up, archive
 from tests.support.databases import connect
 from tests.support.services import ADA, BOB, make_settings
 
-FIRING, SEEN_LITTLE = 1000, 1001  # triggers that fire much, and the one that has fired thrice
+FIRING, SEEN_LITTLE = 1000, 1001  # triggers with many events, and the one with three
 KEPT = timedelta(hours=48)
 # nine of ten events are Ada's, and nine of ten others Bob's
 _OWNER = f"CASE WHEN place < 900 THEN {ADA} WHEN place < 990 THEN {BOB} ELSE place - 986 END"
@@ -89,10 +89,7 @@ _AUDIT = """
 
 @asynccontextmanager
 async def without_indexes(database: Any, table: str) -> AsyncIterator[None]:
-    """Takes the indexes of a table away for as long as it is filled; they come back as they were.
-
-    Those of its keys stay.
-    """
+    """Drops a table's indexes, except those of its keys, and makes them again after the body."""
     made = await database.fetch(
         "SELECT indexname, indexdef FROM pg_indexes WHERE tablename = $1 AND indexname NOT IN"
         " (SELECT conname FROM pg_constraint)",
@@ -106,9 +103,9 @@ async def without_indexes(database: Any, table: str) -> AsyncIterator[None]:
 
 
 async def plant_log(database: Any, count: int) -> None:
-    """Fills two days with so many events, evenly, up to now.
+    """Spreads `count` events evenly over the last two days.
 
-    A partition is filled before it is attached: then its indexes are made at once.
+    A partition is filled before it is attached, so that its indexes are built in one go.
     """
     rows = await database.fetch("SELECT starts_at, ends_at FROM event_partitions")
     there = [Partition(*row) for row in rows]
@@ -155,7 +152,7 @@ async def plant_rest(database: Any, *, triggers: int, deliveries: int) -> None:
 
 
 async def plant_two_days(url: str, *, events: int, triggers: int, deliveries: int) -> datetime:
-    """Makes all of it, and has the service's own sweep close what is over; gives when it ended."""
+    """Fills all tables, and closes past partitions by the service's sweep; returns the end time."""
     database = await connect(url)
     await database.execute("SET maintenance_work_mem = '256MB'")
     await plant_rest(database, triggers=triggers, deliveries=deliveries)
@@ -169,13 +166,13 @@ async def plant_two_days(url: str, *, events: int, triggers: int, deliveries: in
 
 
 async def sweep_all(url: str) -> None:
-    """Counts and closes, as the service's sweeps of two days would have."""
+    """Counts events and closes past partitions, as the service's sweeps of two days would have."""
     await count_all(url)
-    await close_what_is_over(url)
+    await close_past_partitions(url)
 
 
 async def count_all(url: str) -> None:
-    """A partition at a time."""
+    """Counts the events of each partition in a transaction of its own."""
     engine = create_engine(url, answer_within=None)
     sessions = create_sessions(engine)
     async with sessions() as session:
@@ -187,7 +184,7 @@ async def count_all(url: str) -> None:
     await engine.dispose()
 
 
-async def close_what_is_over(url: str) -> None:
+async def close_past_partitions(url: str) -> None:
     engine, settings = create_engine(url), make_settings(url)
     async with engine.connect() as connection:
         left = "SELECT count(*) FROM event_partitions WHERE closed_at IS NULL AND ends_at <= now()"

@@ -1,8 +1,9 @@
-"""How late what is due fires, at 50 a second, among very many that are due much later.
+"""Measures the lateness of 50 due triggers a second among very many that are due much later.
 
-Late is the time from the instant to the commit, by the server's clock (`track_commit_timestamp`:
-as the commit is written, before the disk has confirmed it). Ours is shown up to the beginning of
-its transaction too, which is what `triggered_at` says. The first two seconds do not count.
+Lateness is the time from the due instant to the commit by the server's clock
+(`track_commit_timestamp`: when the commit is written, before the disk confirms it). Ours is also
+shown up to the start of its transaction, which is the event's `triggered_at`. The first two seconds
+do not count.
 """
 
 import asyncio
@@ -50,7 +51,7 @@ _LATE = """
 
 @dataclass(frozen=True)
 class Late:
-    """What half of all fired within, and 99 of 100 (ms)."""
+    """Median and 99th percentile of the lateness (ms)."""
 
     p50: float
     p99: float
@@ -69,7 +70,7 @@ async def site_that_times_commits() -> AsyncIterator[Site]:
 async def measure_ours(
     built: Site, owners: list[int], *, idle: int, seconds: int
 ) -> tuple[Late, Late]:
-    """Until the commit, and until its transaction began; triggers are spread over all shards."""
+    """Returns the lateness of the commit and of the transaction's start, over all shards."""
     count = PER_SECOND * (WARM_UP + seconds)
     async with connected(built) as database:
         await database.execute("TRUNCATE triggers CASCADE")
@@ -98,9 +99,9 @@ async def measure_peer(built: Site, blank: str, peer: Peer, *, idle: int, second
 
 
 async def report_lateness(*, seconds: int, idle: tuple[int, ...], quick: bool = False) -> list[str]:
-    """Ours among each of these numbers of idle triggers; peers among the first of them.
+    """Measures ours with each number of idle triggers, and the peers with the first number.
 
-    Quick is with fewer peers, too.
+    `quick` also leaves out some peers.
     """
     queues = GRAPHILE_WORKERS if has_graphile() else ()
     peers = PEERS[:1] + queues[:1] if quick else PEERS + queues

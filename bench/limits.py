@@ -1,4 +1,4 @@
-"""What must hold, beside what was measured."""
+"""Compares measured values with the limits that must hold."""
 
 
 def at_least(what: str, measured: float, limit: float, unit: str = "") -> str:

@@ -1,7 +1,7 @@
-"""Load over HTTP/1.1 that costs next to nothing: callers who each wait for their answer.
+"""Generates HTTP/1.1 load at very low cost: each caller waits for its answer before the next call.
 
-With a rate, calls have instants at which they should be sent, and what one took is counted from
-there: a service that stands still is late for all that should have come meanwhile.
+With a rate, each call has an instant at which it should be sent, and its time is counted from
+there. So a service that stalls is late for every call that was due during the stall.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ _EXPECTED = b"HTTP/1.1 200"
 
 @dataclass(frozen=True)
 class Measured:
-    """How many were answered as expected, how fast, and how long one took (ms)."""
+    """Calls a second, and the times of a call (ms)."""
 
     per_second: float
     p50: float
@@ -27,7 +27,7 @@ class Measured:
 
 @dataclass(frozen=True)
 class Call:
-    """When it was sent, or should have been (by `time.time`), and the seconds that it took."""
+    """The time at which a call was sent or should have been (`time.time`), and its seconds."""
 
     due_at: float
     took: float
@@ -42,7 +42,7 @@ class _Share:
     _taken: int = 0
 
     def take(self) -> float | None:
-        """When the next call should be sent, if there is one left."""
+        """Returns the time of the next call, or None if none is left."""
         if self.left <= 0:
             return None
         self.left -= 1
@@ -53,7 +53,7 @@ class _Share:
 
 
 class _Caller(asyncio.Protocol):
-    """Sends the next request when the last one was answered, for as long as there are any."""
+    """Sends one request after another, each when the last one was answered."""
 
     def __init__(self, requests: Iterator[bytes], share: _Share) -> None:
         self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -110,7 +110,7 @@ class _Caller(asyncio.Protocol):
 
 
 def post(url: str, token: str, body: bytes) -> bytes:
-    """The bytes of a request."""
+    """Returns the bytes of a request."""
     parts = urlsplit(url)
     return (
         f"POST {parts.path} HTTP/1.1\r\nHost: {parts.netloc}\r\nAuthorization: Bearer {token}\r\n"
@@ -119,7 +119,7 @@ def post(url: str, token: str, body: bytes) -> bytes:
 
 
 def get(url: str, token: str) -> bytes:
-    """The bytes of a request."""
+    """Returns the bytes of a request."""
     parts = urlsplit(url)
     return (
         f"GET {parts.path}?{parts.query} HTTP/1.1\r\nHost: {parts.netloc}\r\n"
@@ -128,7 +128,7 @@ def get(url: str, token: str) -> bytes:
 
 
 async def load(url: str, requests: list[bytes], *, callers: int, count: int) -> Measured:
-    """Sends so many of these requests in turn; each must be answered with a 200."""
+    """Sends `count` requests, taken from these in turn; each answer must be a 200."""
     began = time.perf_counter()
     calls = await _share(url, requests, _Share(count), callers)
     seconds = time.perf_counter() - began
@@ -138,15 +138,15 @@ async def load(url: str, requests: list[bytes], *, callers: int, count: int) -> 
 async def paced(
     url: str, requests: list[bytes], *, per_second: float, count: int, callers: int = 64
 ) -> list[Call]:
-    """Sends them at instants that no answer moves, as long as enough callers are free.
+    """Sends requests at a fixed rate, independent of the answers.
 
-    With none free, a call is sent late, and the waiting counts.
+    If no caller is free, a call is sent late, and the wait counts.
     """
     return await _share(url, requests, _Share(count, per_second), callers)
 
 
 def quantile(calls: Sequence[Call], percent: int) -> float:
-    """What so many percent of the calls took at the most (ms)."""
+    """Returns a percentile of the calls' times (ms)."""
     return statistics.quantiles([one.took for one in calls], n=100)[percent - 1] * 1000
 
 

@@ -1,6 +1,6 @@
-"""Runs a peer in processes of its own, on a copy of our database: it plants, and it works.
+"""Runs a peer in separate processes on a copy of our database: it adds its jobs and works them off.
 
-A peer writes one row of our `events` for each job, in a transaction of its own.
+A peer writes one row of our `events` for each job, each in its own transaction.
 """
 
 import asyncio
@@ -33,10 +33,10 @@ GRAPHILE_LEFT_OUT = "graphile-worker is left out: that needs npm (`make .venv/be
 
 @dataclass(frozen=True)
 class Work:
-    """So many jobs, each so many seconds after the one before, among others due in a year.
+    """`count` jobs, due `every` seconds one after another, among `idle` ones due in a year.
 
-    The first is due `ahead` seconds after the planting; after `patience` seconds without another
-    row no more is expected.
+    The first is due `ahead` seconds after the jobs were added. The run ends after `patience`
+    seconds without another row.
     """
 
     count: int
@@ -48,7 +48,7 @@ class Work:
 
 @dataclass(frozen=True, eq=False)
 class Peer:
-    """`options` are its own; one that keeps its jobs in memory plants in the process that works."""
+    """A peer's program and options; with `in_memory`, one process adds the jobs and works."""
 
     name: str
     program: str
@@ -68,7 +68,7 @@ def has_graphile() -> bool:
 
 
 async def blank_database(built: Site) -> str:
-    """The name of a database as ours is, for peers to copy: nobody is connected to it."""
+    """Returns the name of a migrated database without connections, for peers to copy."""
     url = await create_database(built.postgres.url)
     await fill_with_people_and_partitions(url)
     return str(make_url(url).database)
@@ -78,7 +78,7 @@ async def blank_database(built: Site) -> str:
 async def worked_off(
     built: Site, blank: str, peer: Peer, work: Work
 ) -> AsyncIterator[tuple[Any, float]]:
-    """A connection to the database with what the peer has done, and when it began to work."""
+    """Lets the peer work; yields a connection to its database, and the time at which it began."""
     url = await create_database(built.postgres.url, template=blank)
     database = await connect(url)
     try:
@@ -94,13 +94,13 @@ async def worked_off(
 
 
 async def _work_off(database: Any, peer: Peer, url: str, work: Work) -> float:
-    """Ends when all are done, or when no more have been for a while."""
+    """Waits until all jobs are done, or none was done for `patience` seconds."""
     doing = "plant and work" if peer.in_memory else "work"
     with ExitStack() as stack:
         workers = [
             stack.enter_context(_process(peer, url, work, doing)) for _ in range(peer.processes)
         ]
-        began = min([await asyncio.to_thread(_said_when, one) for one in workers])
+        began = min([await asyncio.to_thread(_read_start, one) for one in workers])
         seen, waiting_since = 0, time.time()
         while seen < work.count and time.time() - waiting_since < work.ahead + work.patience:
             await asyncio.sleep(0.2)
@@ -111,8 +111,8 @@ async def _work_off(database: Any, peer: Peer, url: str, work: Work) -> float:
         return began
 
 
-def _said_when(process: subprocess.Popen[bytes]) -> float:
-    """A peer says the time, in seconds since 1970, at the moment when it begins."""
+def _read_start(process: subprocess.Popen[bytes]) -> float:
+    """Reads the time (seconds since 1970) that a peer prints when it begins."""
     assert process.stdout is not None
     return float(process.stdout.readline())
 

@@ -1,4 +1,4 @@
-"""Scheduled triggers of many owners, each at an instant of its own, spread over all shards."""
+"""Adds scheduled triggers of many owners, each due at another instant, spread over all shards."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -21,12 +21,12 @@ _PLANT = """
 
 
 async def make_owners(database: Any) -> list[int]:
-    """One in each shard."""
+    """Adds one owner for each shard; returns their ids."""
     return [row["id"] for row in await database.fetch(_OWNERS)]
 
 
 async def plant_idle(database: Any, owners: list[int], count: int) -> None:
-    """Due in a year and later, in a database at rest."""
+    """Adds triggers that are due in a year or later, and then vacuums the table."""
     in_a_year = datetime.now(UTC) + timedelta(days=365)
     await plant_due(database, owners, count, in_a_year, every=0.07)
     await database.execute("VACUUM ANALYZE triggers")

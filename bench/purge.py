@@ -1,4 +1,4 @@
-"""A million events go while calls come, beside a DELETE of as many rows from a plain table."""
+"""Measures a purge of a million events during calls, compared with a DELETE from a plain table."""
 
 import time
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from tests.support.services import ADA, make_settings
 from tests.support.waiting import eventually
 
 PER_SECOND = 500  # calls
-AROUND = 1.0  # seconds before and after a purge in which it might be felt
+AROUND = 1.0  # seconds before and after a purge whose calls may be slower
 SWEEP = {"EVENT_TRIGGER_RETENTION_INTERVAL": "PT2S"}
 _ROWS = """
     INSERT INTO {table} (shard, owner_id, trigger_id, type, triggered_at, payload, is_test)
@@ -25,8 +25,8 @@ _ROWS = """
         $3::timestamptz + number * interval '1 h' / $4, '{{"padding": "xxxxxxxx"}}', false
     FROM generate_series(1, $4 - 1) AS number
 """
-# who deletes a partition's row does it in the transaction that drops the partition: as the last
-# thing before its commit this says how long that has taken
+# a partition's row is deleted in the transaction that drops the partition: this deferred trigger
+# runs last before the commit, and records how long the transaction has taken
 _WATCH = """
     CREATE TABLE purges (began_at timestamptz, ended_at timestamptz);
     CREATE FUNCTION watch_purge() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -40,16 +40,16 @@ _WATCH = """
 
 
 @dataclass(frozen=True)
-class Gone:
-    """How long it took until so many rows were gone (s), and what it wrote (bytes of WAL)."""
+class Removal:
+    """The time until all rows were gone (s), and the WAL that it wrote (bytes)."""
 
     took: float
     wal: int
 
 
 @dataclass(frozen=True)
-class Felt:
-    """A purge by the running service: its transaction, and the calls meanwhile."""
+class ServicePurge:
+    """A purge by the running service: its transaction, and the calls during the run."""
 
     began_at: float
     took: float
@@ -68,7 +68,7 @@ class Felt:
 
 
 async def plant(built: Site, database: Any, *, count: int, triggers: int) -> Partition:
-    """A partition of so many events that is not past keeping yet, though nearly."""
+    """Adds a partition with `count` events that is just not old enough to be purged."""
     settings = make_settings(built.url)
     starts_at = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) - settings.keep_for
     partition = Partition(starts_at + timedelta(hours=1), starts_at + timedelta(hours=2))
@@ -87,7 +87,7 @@ async def _fill(database: Any, table: str, starts_at: datetime, count: int, trig
 
 
 async def expire(database: Any, partition: Partition, *, seconds: int) -> None:
-    """Lets it end so many seconds before it is past keeping, whatever is in it."""
+    """Moves the partition's recorded end so that it is due for the purge in `seconds`."""
     await database.execute(
         "UPDATE event_partitions SET ends_at = now() - $2::interval + $3::interval"
         " WHERE starts_at = $1",
@@ -97,7 +97,7 @@ async def expire(database: Any, partition: Partition, *, seconds: int) -> None:
     )
 
 
-async def measure_delete(built: Site, count: int, triggers: int) -> Gone:
+async def measure_delete(built: Site, count: int, triggers: int) -> Removal:
     async with connected(built) as database:
         await database.execute("CREATE TABLE plain (LIKE events INCLUDING ALL)")
         await _fill(database, "plain", datetime.now(UTC), count, triggers)
@@ -105,11 +105,11 @@ async def measure_delete(built: Site, count: int, triggers: int) -> Gone:
         async with wal_of(database) as wal:
             await database.execute("DELETE FROM plain")
             await database.execute("VACUUM plain")
-        return Gone(time.perf_counter() - began, wal.written)
+        return Removal(time.perf_counter() - began, wal.written)
 
 
-async def measure_purge(built: Site, count: int, triggers: int) -> Gone:
-    """The same coroutines as the service runs, alone, up to the end of the commit."""
+async def measure_purge(built: Site, count: int, triggers: int) -> Removal:
+    """Runs the service's own coroutine without the service, to the end of its commit."""
     engine = create_engine(built.url)
     async with connected(built) as database:
         partition = await plant(built, database, count=count, triggers=triggers)
@@ -121,15 +121,15 @@ async def measure_purge(built: Site, count: int, triggers: int) -> Gone:
         took = time.perf_counter() - began
         assert await is_gone(database, partition)
     await engine.dispose()
-    return Gone(took, wal.written)
+    return Removal(took, wal.written)
 
 
 async def is_gone(database: Any, partition: Partition) -> bool:
     return bool(await database.fetchval("SELECT to_regclass($1) IS NULL", partition.table))
 
 
-async def measure_service(built: Site, count: int, triggers: int, seconds: int) -> Felt:
-    """The running service archives the events, and then purges them amid the calls."""
+async def measure_service(built: Site, count: int, triggers: int, seconds: int) -> ServicePurge:
+    """Lets the running service archive the events, and then purge them during calls."""
     requests = await requests_to_ours(built)
     url = built.replicas[0].url
     async with connected(built) as database:
@@ -144,27 +144,27 @@ async def measure_service(built: Site, count: int, triggers: int, seconds: int) 
         assert await is_gone(database, partition), "not purged while calls came"
         row = await database.fetchrow("SELECT began_at, ended_at FROM purges")
     began_at, ended_at = row["began_at"].timestamp(), row["ended_at"].timestamp()
-    return Felt(began_at, ended_at - began_at, calls)
+    return ServicePurge(began_at, ended_at - began_at, calls)
 
 
 async def report_purge(*, count: int, triggers: int, seconds: int = 20) -> list[str]:
-    """The events are of so many triggers, each of which has been counted; calls go on meanwhile."""
+    """Purges `count` events of `triggers` triggers, first without and then during calls."""
     async with site(SWEEP) as built:
         plain = await measure_delete(built, count, triggers)
         alone = await measure_purge(built, count, triggers)
         await built.start(1)
-        felt = await measure_service(built, count, triggers, seconds)
+        during = await measure_service(built, count, triggers, seconds)
     return [
         f"{count:,} expired events of {triggers:,} triggers:",
         f"  {'DELETE and VACUUM':<42}{plain.took:>8.2f} s{plain.wal / MIB:>10.1f} MiB of WAL",
         f"  {'purged':<42}{alone.took:>8.2f} s{alone.wal / MIB:>10.1f} MiB of WAL",
-        f"  {f'purged while {PER_SECOND} calls/s fire':<42}{felt.took:>8.2f} s",
-        shown("calls", felt.calls),
-        shown("before the purge", felt.before),
-        shown(f"within {AROUND:.0f} s of it", felt.around),
-        at_most(f"purge of {count:,} while calls fire", felt.took, 0.5, " s"),
+        f"  {f'purged while {PER_SECOND} calls/s fire':<42}{during.took:>8.2f} s",
+        shown("calls", during.calls),
+        shown("before the purge", during.before),
+        shown(f"within {AROUND:.0f} s of it", during.around),
+        at_most(f"purge of {count:,} while calls fire", during.took, 0.5, " s"),
         at_most(
-            f"p99 of the calls within {AROUND:.0f} s of it", quantile(felt.around, 99), 100, " ms"
+            f"p99 of the calls within {AROUND:.0f} s of it", quantile(during.around, 99), 100, " ms"
         ),
     ]
 

@@ -1,4 +1,4 @@
-"""How fast lists and counts are read over HTTP from two days of events, filter by filter."""
+"""Measures lists and counts over HTTP with two days of events, filter by filter."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -99,8 +99,6 @@ OF_ADMINS = (*(f"/audit?{query}" for query in AUDIT), "/users?limit=50", "/auth/
 
 @dataclass(frozen=True)
 class Question:
-    """What somebody asks."""
-
     user_id: int
     path: str
 
@@ -127,7 +125,7 @@ async def measure(built: Site, question: Question, *, count: int) -> Measured:
 
 
 async def report_reading(*, events: int, count: int) -> list[str]:
-    """Each question is asked so many times, by one caller."""
+    """Sends each request `count` times, by one caller."""
     async with site() as built:
         now = await plant_two_days(
             built.url, events=events, triggers=events // 100, deliveries=events // 10

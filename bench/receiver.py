@@ -1,4 +1,4 @@
-"""A receiver in a process of its own that costs next to nothing: it counts, and answers 204."""
+"""Runs a very cheap receiver in its own process, which answers each request with 204."""
 
 import asyncio
 import multiprocessing
@@ -44,7 +44,7 @@ def _serve(pipe: Connection) -> None:
 
 @contextmanager
 def receiver() -> Iterator[str]:
-    """The URL of a receiver that lives as long as the body."""
+    """Runs a receiver during the body; yields its URL."""
     ours, theirs = multiprocessing.Pipe()
     process = multiprocessing.Process(target=_serve, args=(theirs,), daemon=True)
     process.start()

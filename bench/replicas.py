@@ -1,4 +1,4 @@
-"""Replicas of the service on one PostgreSQL: how much more they do, and who has the cores."""
+"""Measures several replicas on one PostgreSQL: their throughput, and the shares of CPU time."""
 
 import asyncio
 from collections.abc import Iterable
@@ -18,7 +18,7 @@ CALLERS = 32
 
 @dataclass(frozen=True)
 class Shares:
-    """Seconds of a core, since they were started, of those who share them."""
+    """CPU seconds of PostgreSQL, the replicas and the load generator since their start."""
 
     postgres: float
     replicas: float
@@ -37,7 +37,7 @@ class Shares:
 
 
 def shares(built: Site) -> Shares:
-    """Read from /proc; a server's process that has ended counts with its postmaster."""
+    """Reads the times from /proc; PostgreSQL's ended processes count with the postmaster."""
     [postmaster] = [one for one in psutil.Process().children() if one.name() == "postgres"]
     serving = [psutil.Process(one.process.pid) for one in built.replicas]
     return Shares(
@@ -48,7 +48,7 @@ def shares(built: Site) -> Shares:
 
 
 def _spent(processes: Iterable[psutil.Process]) -> float:
-    """Without those that have ended since they were listed."""
+    """Adds up CPU seconds, without processes that have ended since they were listed."""
     spent = 0.0
     for one in processes:
         with suppress(psutil.NoSuchProcess):
@@ -58,9 +58,9 @@ def _spent(processes: Iterable[psutil.Process]) -> float:
 
 
 async def measure_calls(built: Site, *, count: int) -> float:
-    """Calls a second, spread evenly over all replicas."""
+    """Returns calls a second, spread evenly over all replicas."""
     number = len(built.replicas)
-    # ids and paths are the same everywhere: only where they are sent differs
+    # all replicas take the same requests: only the address differs
     requests = await requests_to_ours(built)
     one_each = [
         load(served.url, requests, callers=CALLERS // number, count=count // number)
@@ -70,7 +70,7 @@ async def measure_calls(built: Site, *, count: int) -> float:
 
 
 async def report_replicas(*, count: int, storm: int) -> list[str]:
-    """Each number of replicas on a PostgreSQL of its own, one after the other."""
+    """Measures each number of replicas, one after the other, on a new PostgreSQL each time."""
     lines = [
         f"replicas on one PostgreSQL, {CALLERS} callers; a storm of {storm:,}:",
         f"  {'':<22}{'/s':>10}{'of one':>10}{'postgres':>10}{'replicas':>10}{'load':>10}",

@@ -1,4 +1,4 @@
-"""Ten minutes with windows of seconds: what goes keeps up with what comes, and nothing is lost."""
+"""Runs ten minutes with a retention of seconds: purging keeps up, and no instant is lost."""
 
 import asyncio
 import time
@@ -19,7 +19,7 @@ from tests.support.services import ADA, token_of
 from tests.support.triggers import make_api
 from tests.support.waiting import eventually
 
-SCHEDULED = 300  # triggers, each every second
+SCHEDULED = 300  # triggers that fire every second
 CALLS, DELIVERED = 60, 20  # a second: calls, and calls that are delivered
 SETTINGS = {
     "EVENT_TRIGGER_ACTIVE_FOR": "PT10S",
@@ -28,7 +28,7 @@ SETTINGS = {
     "EVENT_TRIGGER_WEBHOOK_ALLOW": "127.0.0.0/8",
 }
 KEPT = 40  # seconds
-LOOK_EVERY = 5.0  # seconds
+CHECK_EVERY = 5.0  # seconds
 HOT = ("events", "triggers", "deliveries")
 _PLANT = """
     INSERT INTO triggers (shard, owner_id, type, details, tags, status, anchor_at, next_fire_at,
@@ -41,7 +41,7 @@ _PLANT = """
             + number * interval '1 s' / $2::int) AS made (first_at)
     RETURNING id, next_fire_at
 """
-# the log's partitions, and what PostgreSQL itself keeps, are a line each
+# one line for all partitions of events, and one for all system catalogs
 _TABLES = """
     SELECT CASE WHEN relname LIKE 'events_p%' THEN 'events' ELSE relname END AS name,
         sum(pg_total_relation_size(relid))::bigint AS size, sum(n_dead_tup)::bigint AS dead,
@@ -62,8 +62,8 @@ class Table:
 
 
 @dataclass(frozen=True)
-class Look:
-    """How it stands after so many seconds."""
+class Snapshot:
+    """Memory and table sizes (bytes) after so many seconds."""
 
     after: float
     service: int
@@ -73,11 +73,11 @@ class Look:
 
 @dataclass
 class Watched:
-    """What was planned, and each event of a schedule that was ever seen, by its id."""
+    """The planned instants, the scheduled events that were seen (by id), and the snapshots."""
 
     grids: dict[int, Grid]
     seen: dict[int, tuple[int, datetime]] = field(default_factory=dict)
-    looks: list[Look] = field(default_factory=list)
+    snapshots: list[Snapshot] = field(default_factory=list)
 
 
 async def plant(database: Any) -> dict[int, Grid]:
@@ -86,39 +86,39 @@ async def plant(database: Any) -> dict[int, Grid]:
 
 
 async def drop_partitions(database: Any) -> None:
-    """A new database has some that are an hour wide, which would take all that follows."""
+    """Drops a new database's partitions: they are an hour wide, and would take all events."""
     rows = await database.fetch("DELETE FROM event_partitions RETURNING starts_at, ends_at")
     for row in rows:
         await database.execute(f"DROP TABLE {Partition(row['starts_at'], row['ends_at']).table}")
 
 
-async def look(built: Site, database: Any, began: float) -> Look:
+async def take_snapshot(built: Site, database: Any, began: float) -> Snapshot:
     rows = await database.fetch(_TABLES)
     tables = {row["name"]: Table(row["size"], row["dead"], row["live"]) for row in rows}
     service, postgres = memory_of_service(built), memory_of_postgres()
-    return Look(time.monotonic() - began, service, postgres, tables)
+    return Snapshot(time.monotonic() - began, service, postgres, tables)
 
 
 async def watch(built: Site, database: Any, watched: Watched, until: float) -> None:
-    """Reads the log often enough to see every event before it goes."""
+    """Reads the events often enough to see each of them before it is purged."""
     began = time.monotonic()
     while time.monotonic() < until:
         await collect(database, watched)
-        watched.looks.append(await look(built, database, began))
-        await asyncio.sleep(LOOK_EVERY)
+        watched.snapshots.append(await take_snapshot(built, database, began))
+        await asyncio.sleep(CHECK_EVERY)
 
 
 async def collect(database: Any, watched: Watched) -> None:
     rows = await database.fetch(
         "SELECT id, trigger_id, scheduled_for FROM events"
         " WHERE type = 'scheduled' AND triggered_at > now() - $1::interval",
-        timedelta(seconds=3 * LOOK_EVERY),
+        timedelta(seconds=3 * CHECK_EVERY),
     )
     watched.seen |= {row["id"]: (row["trigger_id"], row["scheduled_for"]) for row in rows}
 
 
 async def check(database: Any, watched: Watched) -> tuple[int, int, int]:
-    """How many instants were planned, how many of them are missing, how many fired twice."""
+    """Counts the planned instants, the missing ones, and those that fired twice or unplanned."""
     fired = Counter(watched.seen.values())
     settled = await database.fetch("SELECT id, settled_until FROM triggers WHERE type='scheduled'")
     planned = {
@@ -140,7 +140,7 @@ async def requests_that_are_delivered(built: Site, url: str) -> list[bytes]:
 
 
 async def soak(built: Site, receiver_url: str, seconds: int) -> tuple[Watched, int, str]:
-    """What was watched, the bytes of WAL, and whether all that was planned fired once."""
+    """Returns the observations, the bytes of WAL, and a sentence on missing and double events."""
     async with connected(built) as database:
         await drop_partitions(database)
     await built.start(1)
@@ -165,26 +165,26 @@ async def soak(built: Site, receiver_url: str, seconds: int) -> tuple[Watched, i
         )
         await collect(database, watched)
         planned, missing, twice = await check(database, watched)
-    said = f"{planned:,} planned instants: {missing} missing, {twice} twice or unplanned"
-    return watched, wal.written, said
+    verdict = f"{planned:,} planned instants: {missing} missing, {twice} twice or unplanned"
+    return watched, wal.written, verdict
 
 
-def moments(looks: Sequence[Look]) -> list[Look]:
-    """When what is kept is there for the first time, half-way from there, and at the end."""
-    full = [one for one in looks if one.after > KEPT + LOOK_EVERY] or list(looks)
+def chosen_snapshots(snapshots: Sequence[Snapshot]) -> list[Snapshot]:
+    """Returns the first snapshot after a full retention period, a middle one, and the last."""
+    full = [one for one in snapshots if one.after > KEPT + CHECK_EVERY] or list(snapshots)
     return [full[0], full[len(full) // 2], full[-1]]
 
 
 async def report_soak(*, seconds: int = 600) -> list[str]:
     with receiver() as receiver_url:
         async with site(SETTINGS) as built:
-            watched, wal, said = await soak(built, receiver_url, seconds)
+            watched, wal, verdict = await soak(built, receiver_url, seconds)
     events = len(watched.seen) + (CALLS + DELIVERED) * seconds
-    shown = moments(watched.looks)
+    shown = chosen_snapshots(watched.snapshots)
     return [
         f"{seconds} s with events kept for {KEPT} s: {SCHEDULED} scheduled, {CALLS + DELIVERED}"
         f" called, {DELIVERED} delivered a second:",
-        f"  {said}",
+        f"  {verdict}",
         f"  {wal / events:,.0f} bytes of WAL for an event, all else that was written included",
         f"  {'after (s)':<28}" + "".join(f"{one.after:>18.0f}" for one in shown),
         row("memory of the service", [f"{one.service / MIB:.0f} MiB" for one in shown]),
@@ -195,7 +195,7 @@ async def report_soak(*, seconds: int = 600) -> list[str]:
             if shown[-1].tables[name].size >= MIB / 4
         ),
         "  (sizes with indexes, and dead rows; the largest ever seen: "
-        + ", ".join(f"{name} {largest(watched.looks, name)}" for name in HOT)
+        + ", ".join(f"{name} {largest(watched.snapshots, name)}" for name in HOT)
         + ")",
     ]
 
@@ -210,5 +210,6 @@ def shown_table(table: Table | None) -> str:
     return f"{table.size / MIB:.1f} MiB {table.dead:,}"
 
 
-def largest(looks: Sequence[Look], name: str) -> str:
-    return f"{max(one.tables[name].size for one in looks if name in one.tables) / MIB:.1f} MiB"
+def largest(snapshots: Sequence[Snapshot], name: str) -> str:
+    size = max(one.tables[name].size for one in snapshots if name in one.tables)
+    return f"{size / MIB:.1f} MiB"

@@ -1,6 +1,6 @@
-"""How long the service takes to start among very many planned triggers, beside none.
+"""Measures the start of the service with very many planned triggers, compared with none.
 
-From its start as a process until it takes connections, and until `GET /readyz` says 200.
+It measures from the start of the process until it accepts connections, and until `/readyz` is 200.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ from bench.planned import make_owners, plant_idle
 from tests.faults.site import Site, site
 from tests.support.processes import environment, start
 
-LOOK_EVERY = 0.002  # seconds
+POLL_EVERY = 0.002  # seconds
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ async def until_listening(port: int) -> None:
         try:
             _, writer = await asyncio.open_connection("127.0.0.1", port)
         except OSError:
-            await asyncio.sleep(LOOK_EVERY)
+            await asyncio.sleep(POLL_EVERY)
         else:
             writer.close()
             return
@@ -58,7 +58,7 @@ async def until_ready(port: int) -> None:
             answer = await client.get("/readyz")
             if answer.status_code == 200:
                 return
-            await asyncio.sleep(LOOK_EVERY)
+            await asyncio.sleep(POLL_EVERY)
 
 
 async def median_start(built: Site, rounds: int) -> Started:

@@ -1,4 +1,4 @@
-"""A storm: all of 100,000 triggers due at one instant, beside the three bare statements."""
+"""Measures a storm, 100,000 triggers due at one instant, compared with three bare statements."""
 
 import asyncio
 import time
@@ -33,7 +33,7 @@ _BARE = (
 
 
 async def plant(database: Any, details: dict[str, Any], due_at: datetime, count: int) -> None:
-    """Made at different hours, so that none is computed for another."""
+    """Adds triggers with different anchors, so that no next time is shared between them."""
     await database.execute("TRUNCATE triggers CASCADE")
     await database.execute("TRUNCATE events")
     await plant_triggers(database, count, details=details, due_at=due_at)
@@ -46,7 +46,7 @@ async def plant(database: Any, details: dict[str, Any], due_at: datetime, count:
 
 
 async def measure_service(built: Site, kind: str, count: int) -> float:
-    """Events a second, from the instant at which all are due to the last commit."""
+    """Returns events a second, from the due instant of all triggers to the last commit."""
     database = await connect(built.url)
     soon = datetime.now(UTC) + timedelta(seconds=4 + count / 10_000)
     await plant(database, KINDS[kind], soon, count)
@@ -63,7 +63,7 @@ async def measure_service(built: Site, kind: str, count: int) -> float:
 
 
 async def until_counted(database: Any, count: int) -> None:
-    """Goes by the last id that was given, since counting would slow down what is measured."""
+    """Polls the id sequence until the end, because counting rows would slow down the service."""
     last = "SELECT coalesce(pg_sequence_last_value('events_id_seq'), 0)"
     enough = await database.fetchval(last) + count
     while await database.fetchval(last) < enough:  # noqa: ASYNC110
@@ -73,7 +73,7 @@ async def until_counted(database: Any, count: int) -> None:
 
 
 async def measure_bare(built: Site, count: int) -> float:
-    """What PostgreSQL could do: the three statements and nothing else."""
+    """Returns events a second of the three statements alone, as PostgreSQL's upper bound."""
     database = await connect(built.url)
     await plant(database, KINDS["interval"], datetime.now(UTC), count)
     began, fired = time.perf_counter(), 0

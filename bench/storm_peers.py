@@ -1,8 +1,8 @@
-"""A storm for the peers, and for ours in the same run: a durable row for each of very many jobs.
+"""Measures storms of ours and of peers in one run: a durable row for each of very many jobs.
 
-APScheduler takes all that is due before it runs the first job, so it is timed from the instant, as
-we are. The queues find what has been due for a while, and are timed from their first row to the
-last: neither their start nor their polling counts against them.
+APScheduler reads all due jobs before it runs the first, so it is timed from the due instant, like
+ours. The queues start with jobs that are long due, and are timed from their first row to the last:
+neither their start nor their polling counts.
 """
 
 import statistics
@@ -26,7 +26,7 @@ _COUNTED = """
 
 @dataclass(frozen=True)
 class Storm:
-    """Of so many jobs this many have run, at so many a second."""
+    """The number of jobs, of those that ran, and jobs a second."""
 
     count: int
     ran: int
@@ -34,7 +34,7 @@ class Storm:
 
 
 def graphile_worker(*, processes: int, jobs: int, queue: int = -1, complete: int = -1) -> Peer:
-    """`jobs` at a time in each process; a local queue and shared completions if they are given."""
+    """Configures graphile-worker with `jobs` at a time per process, and perhaps a local queue."""
     worker: dict[str, Any] = {"concurrentJobs": jobs, "maxPoolSize": 10}
     detail = f"{processes}×{jobs} jobs"
     if queue > 0:
@@ -83,7 +83,7 @@ async def measure_scheduler(built: Site, blank: str, peer: Peer, count: int) -> 
 
 
 async def measure_others(built: Site, blank: str, count: int, *, quick: bool) -> dict[str, Storm]:
-    """Once each, those that are slow with fewer jobs."""
+    """Measures each peer once; slow ones get fewer jobs."""
     found = {
         IN_MEMORY.name: await measure_scheduler(built, blank, IN_MEMORY, count // 4),
         IN_SQL_STORE.name: await measure_scheduler(built, blank, IN_SQL_STORE, count // 40),
@@ -96,7 +96,7 @@ async def measure_others(built: Site, blank: str, count: int, *, quick: bool) ->
 
 
 async def measure_ours(built: Site, count: int) -> dict[str, float]:
-    """By a process that runs for this storm only."""
+    """Measures our service, in a new process for each storm."""
     found = {"the three bare statements": await measure_bare(built, count)}
     await built.start(1)
     found |= {kind: await measure_service(built, kind, count) for kind in ("interval", "cron")}
@@ -111,9 +111,9 @@ async def measure_graphile(
 
 
 async def report_storm(*, count: int, rounds: int, quick: bool = False) -> list[str]:
-    """Medians of interleaved rounds: bare, ours, and graphile-worker as it was fastest before.
+    """Reports medians of interleaved rounds: bare, ours, and graphile-worker's fastest settings.
 
-    Quick is with fewer peers, too.
+    `quick` also leaves out some peers.
     """
     each = count // (10 if quick else 4)  # for graphile-worker
     found: dict[str, list[float]] = {}

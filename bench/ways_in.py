@@ -1,4 +1,4 @@
-"""The ways in beside each other: what each costs where a user's plain call is the measure."""
+"""Compares the ways to fire a trigger (key, admin, test, hook) with a user's plain call."""
 
 from bench.fire import BODY, TRIGGERS, median
 from bench.limits import at_least
@@ -28,7 +28,7 @@ def hook_post(url: str, body: bytes, signed: dict[str, str]) -> bytes:
 
 
 async def requests_of(built: Site) -> dict[str, list[bytes]]:
-    """The requests of each way in, as many triggers for each."""
+    """Returns the requests by way in, each with the same number of triggers."""
     url = built.replicas[0].url
     found: dict[str, list[bytes]] = {}
     async with built.client() as ada, built.client(user_id=ADMIN) as admin:
@@ -53,7 +53,7 @@ async def requests_of(built: Site) -> dict[str, list[bytes]]:
 
 
 def without_id(signed: dict[str, str]) -> dict[str, str]:
-    """Each call shall be an event: one with the id of another would repeat its answer."""
+    """Leaves out the delivery id, so that each call makes an event instead of a replayed answer."""
     return {name: value for name, value in signed.items() if name != "X-GitHub-Delivery"}
 
 

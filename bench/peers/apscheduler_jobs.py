@@ -1,4 +1,4 @@
-"""APScheduler 3: jobs that are hourly, in memory or in its SQLAlchemyJobStore."""
+"""Runs hourly jobs of APScheduler 3, in memory or in its SQLAlchemyJobStore."""
 
 import asyncio
 import logging
@@ -48,7 +48,7 @@ def add(scheduler: AsyncIOScheduler, number: int, due_at: datetime) -> None:
 
 
 async def plant(scheduler: AsyncIOScheduler) -> None:
-    """What is due much later comes first, so that what is due soon need not wait for it."""
+    """Adds the jobs that are due much later first, so that the due ones are not delayed by them."""
     for number in range(TOLD.idle):
         add(scheduler, -1 - number, TOLD.much_later)
     if not IN_MEMORY:
@@ -61,7 +61,7 @@ async def plant(scheduler: AsyncIOScheduler) -> None:
 
 
 async def store_planted(scheduler: AsyncIOScheduler) -> None:
-    """Writes the rows that its `add_job` would, but all at once: it takes a millisecond for one."""
+    """Writes the rows that `add_job` would write, but in bulk: it takes a millisecond for each."""
     rows = [
         (job.id, datetime_to_utc_timestamp(job.next_run_time), pickle.dumps(job.__getstate__()))
         for job in scheduler.get_jobs()

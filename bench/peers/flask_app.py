@@ -1,6 +1,6 @@
-"""What people write first: Flask, SQLAlchemy, one commit for each call. Checks what we check.
+"""A simple service in Flask and SQLAlchemy with one commit per call, and the same checks as ours.
 
-Run by gunicorn, with `BENCH_DATABASE_URL` and `BENCH_SECRET`; `create_tables` makes its tables.
+gunicorn runs it with `BENCH_DATABASE_URL` and `BENCH_SECRET`; `create_tables` makes its tables.
 """
 
 import os

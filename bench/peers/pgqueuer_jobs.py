@@ -1,4 +1,4 @@
-"""PgQueuer: jobs that are to be executed after an instant, in batches."""
+"""Runs jobs of PgQueuer with an execution time, in batches."""
 
 import json
 from datetime import UTC, datetime, timedelta

@@ -1,4 +1,4 @@
-"""Procrastinate: one worker, which deletes what is done."""
+"""Runs jobs of Procrastinate with one worker, which deletes finished jobs."""
 
 import asyncio
 import logging

@@ -1,4 +1,4 @@
-"""What bench/peer.py tells a peer, and the row that each of its jobs writes."""
+"""Reads a peer's instructions from bench/peer.py, and writes the row of each of its jobs."""
 
 import json
 import sys
@@ -32,7 +32,7 @@ class Told:
         return datetime.now(UTC) + timedelta(days=365)
 
     def instants(self) -> Iterator[datetime]:
-        """When each job is due; to be called when those that are due much later are planted."""
+        """Yields each job's due time; call it after the jobs that are due much later were added."""
         first = datetime.now(UTC) + timedelta(seconds=self.all["ahead"])
         for number in range(self.all["count"]):
             yield first + timedelta(seconds=number * self.all["every"])
