@@ -1,4 +1,4 @@
-# Builds the wheel and an environment with hashed pins, then keeps only the environment.
+# Builds the wheel and an environment from hashed pins; the image contains only the environment.
 FROM python:3.11-slim-bookworm AS build
 WORKDIR /build
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
@@ -19,7 +19,7 @@ RUN useradd --system --uid 10001 --no-create-home --home-dir /data event-trigger
 COPY --from=build /opt/app /opt/app
 USER event-trigger
 WORKDIR /data
-# without DATABASE_URL the data is in /data: mount a volume there
+# without DATABASE_URL, the database is in /data: mount a volume there
 ENV PATH=/opt/app/bin:$PATH PYTHONUNBUFFERED=1 HOST=0.0.0.0 PORT=8000 EVENT_TRIGGER_DATA_DIR=/data
 VOLUME /data
 EXPOSE 8000

@@ -8,44 +8,44 @@ export PYTHONPATH := src
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 12
 
-run: .venv/run.stamp  ## Serve on PORT (8000), with an embedded PostgreSQL unless DATABASE_URL is set
+run: .venv/run.stamp  ## Run the service on PORT (8000), with an embedded PostgreSQL unless DATABASE_URL is set
 	@exec $(BIN)/python -m event_trigger serve
 
-install: .venv/dev.stamp  ## Make .venv with everything that development needs
+install: .venv/dev.stamp  ## Make .venv with all development tools
 
 test: .venv/dev.stamp  ## Run the tests with coverage (EVENT_TRIGGER_PG_BIN=… for another PostgreSQL)
 	$(BIN)/python -m pytest --numprocesses=2 --cov --cov-report=term --ignore=tests/security
-	$(BIN)/python -m pytest --numprocesses=2 tests/security # thousands of calls, which would take thrice as long if lines were counted
+	$(BIN)/python -m pytest --numprocesses=2 tests/security # thousands of calls, which take three times as long with coverage
 
-faults: .venv/dev.stamp  ## Kill and freeze real processes for some five minutes, and audit what is left
+faults: .venv/dev.stamp  ## Kill and freeze real processes for about five minutes, and verify the result
 	$(BIN)/python -m pytest tests/faults/test_storm.py tests/faults --numprocesses=2 -rP
 
-bench: .venv/bench.stamp  ## Measure all but the soak, beside peers, and keep bench/RESULTS.md
+bench: .venv/bench.stamp  ## Run all benchmarks but the soak, with peers, and write bench/RESULTS.md
 	PYTHONPATH=src:. $(BIN)/python -m bench
 
-bench-quick: .venv/bench.stamp  ## Less of it in some three minutes, and keep nothing
+bench-quick: .venv/bench.stamp  ## Run smaller benchmarks in about three minutes, and write nothing
 	PYTHONPATH=src:. $(BIN)/python -m bench --quick
 
-lint: .venv/dev.stamp  ## Check format, style, imports and types
+lint: .venv/dev.stamp  ## Check formatting, style, import contracts and types
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/lint-imports
 	$(BIN)/mypy
 
-check: lint test  ## What CI runs: lint, then test
+check: lint test  ## Run lint and test, as CI does
 
-format: .venv/dev.stamp  ## Format the code and mend what lint can mend
+format: .venv/dev.stamp  ## Format the code and fix lint errors where possible
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-pins: .venv/dev.stamp  ## Compile requirements*.txt anew from pyproject.toml
+pins: .venv/dev.stamp  ## Recompile requirements*.txt from pyproject.toml
 	$(BIN)/uv pip compile $(PIN) pyproject.toml -o requirements.txt
 	$(BIN)/uv pip compile $(PIN) --group build -o requirements-build.txt
 	$(BIN)/uv pip compile $(PIN) --group dev -c requirements.txt pyproject.toml -o requirements-dev.txt
 	$(BIN)/uv pip compile $(PIN) --group bench -c requirements-dev.txt -o requirements-bench.txt
 PIN := --quiet --universal --no-strip-extras --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate
 
-clean:  ## Remove .venv and what the tools left (not the data in .event-trigger)
+clean:  ## Remove .venv and the tools' caches (not the data in .event-trigger)
 	rm -rf .venv .coverage* .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
 
 .venv/bin/python:
@@ -68,6 +68,6 @@ clean:  ## Remove .venv and what the tools left (not the data in .event-trigger)
 	else echo "Without npm, graphile-worker is left out."; fi
 	@touch $@
 
-# so that .venv/bin/python knows event_trigger, wherever it is called from
+# makes event_trigger importable by .venv/bin/python from any folder
 OURS = $(BIN)/python -c 'import pathlib, sysconfig; \
 	pathlib.Path(sysconfig.get_path("purelib"), "event_trigger.pth").write_text(str(pathlib.Path("src").resolve()))'
