@@ -127,7 +127,7 @@ async def test_failing_jobs_go_on_ticking_and_a_long_silence_is_said(
             await database.execute(f"ALTER TABLE {table} RENAME TO hidden_{table}")
         silent = await eventually(
             readiness,
-            lambda seen: "the scheduler's last beat was 1" in seen[1] and "job retain" in seen[1],
+            lambda seen: "the last dispatch was 1" in seen[1] and "job retain" in seen[1],
         )
         for table in ("triggers", "event_partitions"):
             await database.execute(f"ALTER TABLE hidden_{table} RENAME TO {table}")
@@ -144,7 +144,7 @@ async def test_failing_jobs_go_on_ticking_and_a_long_silence_is_said(
         )
 
     assert silent[0] == 503
-    assert "the database refuses a statement of ours (42P01)" in silent[1]
+    assert "the database refuses a statement (42P01)" in silent[1]
 
 
 async def test_no_round_is_skipped_however_busy_the_process_is(

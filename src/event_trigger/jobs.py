@@ -144,7 +144,7 @@ class Jobs:
         seconds = asyncio.get_running_loop().time() - self._dispatched_at
         if seconds <= SILENT_AFTER_SECONDS:
             return None
-        return f"the scheduler's last beat was {seconds:.0f} s ago{self._error_of('dispatch')}"
+        return f"the last dispatch was {seconds:.0f} s ago{self._error_of('dispatch')}"
 
     async def overdue_jobs(self) -> str | None:
         """Names the jobs that have failed for three of their intervals, or do not end."""

@@ -32,12 +32,12 @@ def said_by_server(kind: type[asyncpg.PostgresError], words: str) -> asyncpg.Pos
         (
             said_by_server(asyncpg.InsufficientPrivilegeError, "permission denied for schema x"),
             "permission denied for schema x (42501)",
-            "the database refuses this for want of a privilege (42501)",
+            "the database role lacks a privilege (42501)",
         ),
         (
             said_by_server(asyncpg.DataError, 'invalid input: "canary"'),
             "DataError (22000)",
-            "the database refuses a statement of ours (22000)",
+            "the database refuses a statement (22000)",
         ),
         (
             DBAPIError("SELECT 'canary'", {"x": "canary"}, ConnectionRefusedError(111, "canary")),
@@ -55,7 +55,7 @@ def said_by_server(kind: type[asyncpg.PostgresError], words: str) -> asyncpg.Pos
             "no connection of the pool was free in time",
             "no database connection was free in time",
         ),
-        (ValueError("canary"), "ValueError", "an error of its own, which is in the log"),
+        (ValueError("canary"), "ValueError", "an internal error, see the log"),
     ],
     ids=lambda one: type(one).__name__ if isinstance(one, Exception) else "",
 )

@@ -53,7 +53,7 @@ async def test_a_sweep_without_its_privilege_is_said_before_firing_stops() -> No
     )
     print(f"  {reason}\n  {report}\n  audit: {said.strip()}")
     print(f"  {len(logged.splitlines())} log lines, {len(logged)} bytes")
-    assert "there are partitions for the next" in reason
+    assert "event partitions exist only for the next" in reason
     assert behind < 1
     assert logged.count('"job_failed"') < 5
     assert "permission denied for schema public (42501)" in logged

@@ -1,4 +1,4 @@
-"""Sets the actor of each request, under whom its changes are recorded."""
+"""Sets the actor of each request, to whom the audit log attributes its changes."""
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 

@@ -14,7 +14,7 @@ _INDEX_IS_VALID = sa.text("""
     SELECT indisvalid FROM pg_index
     WHERE indexrelid = to_regclass(quote_ident(current_schema()) || '.' || quote_ident(:name))
 """)
-_LIST_PARTITIONS = sa.text("""
+_LIST_CHILD_TABLES = sa.text("""
     SELECT relname FROM pg_inherits JOIN pg_class ON pg_class.oid = inhrelid
     WHERE inhparent = CAST(:table AS regclass) ORDER BY relname
 """)
@@ -61,7 +61,7 @@ def create_index_concurrently(
     context = op.get_context()
     partitions: Sequence[str] = ()
     if not context.as_sql:
-        partitions = op.get_bind().scalars(_LIST_PARTITIONS, {"table": table}).all()
+        partitions = op.get_bind().scalars(_LIST_CHILD_TABLES, {"table": table}).all()
     parts = [(f"{name}_{one}", one) for one in partitions]
     with context.autocommit_block():
         for index, relation in parts or [(name, table)]:

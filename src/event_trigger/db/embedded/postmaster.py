@@ -21,7 +21,7 @@ _STILL_HELD = re.compile(r'lock file ".*" already exists|shared memory block .*s
 _ABOUT_A_STATEMENT = re.compile(r"^\t| (ERROR|STATEMENT|DETAIL|HINT|CONTEXT|QUERY):  ")
 _STAMP = re.compile(r"^[-\d]+ [:.\d]+ UTC \[\d+\] ")
 _LAST_LINES, _LAST_BYTES = 15, 16 * 1024
-_STATUS_LINE = 7  # of postmaster.pid, counted from 0: LOCK_FILE_LINE_PM_STATUS in pidfile.h
+_STATUS_LINE_INDEX = 7  # of postmaster.pid, counted from 0: LOCK_FILE_LINE_PM_STATUS in pidfile.h
 
 _SETTINGS = {
     "listen_addresses": "",
@@ -144,7 +144,7 @@ def _is_marked_ready(pid_file: Path, pid: int, before: tuple[int, str] | None) -
     if now is None or now == before:
         return False
     lines = now[1].splitlines()
-    return lines[:1] == [str(pid)] and [line.strip() for line in lines[_STATUS_LINE:]] == ["ready"]
+    return lines[:1] == [str(pid)] and [line.strip() for line in lines[_STATUS_LINE_INDEX:]] == ["ready"]
 
 
 def _status(pid_file: Path) -> tuple[int, str] | None:

@@ -106,7 +106,7 @@ def _require_main_thread() -> None:
 def _prepare(data_dir: Path, locks: ExitStack, *, durable: bool) -> ServerConfig:
     """Takes the locks, and makes the cluster and the socket's folder if they are missing.
 
-    An OSError here is about folders that the operator chose, so its message says what to set.
+    An OSError here is about folders that the operator chose, so its message names the setting.
     """
     try:
         data_dir = make_data_dir(data_dir)
