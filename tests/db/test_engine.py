@@ -165,7 +165,7 @@ async def test_connections_that_ended_while_they_rested_are_replaced(
 async def test_one_that_fell_silent_while_it_rested_is_replaced(
     database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pre_ping, "RESTED", 0.0)
+    monkeypatch.setattr(pre_ping, "CHECK_AFTER_SECONDS", 0.0)
     engine = create_engine(database_url, connections=1, answer_within=1.0)
     async with engine.connect() as one:
         silent = psutil.Process((await one.execute(PID)).scalar_one())
@@ -195,7 +195,7 @@ async def test_only_a_connection_that_rested_is_asked(
     monkeypatch.setattr(engine.dialect, "do_ping", count_pings)
     seen = []
     for rested in (60.0, 60.0, 0.0):
-        monkeypatch.setattr(pre_ping, "RESTED", rested)
+        monkeypatch.setattr(pre_ping, "CHECK_AFTER_SECONDS", rested)
         async with engine.connect() as one:
             await one.execute(PID)
         seen.append(pinged)
