@@ -1,4 +1,4 @@
-"""Sets the actor of each request, to whom the audit log attributes its changes."""
+"""Sets each request's actor, which the audit log names as the author of its changes."""
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 

@@ -144,7 +144,8 @@ def _is_marked_ready(pid_file: Path, pid: int, before: tuple[int, str] | None) -
     if now is None or now == before:
         return False
     lines = now[1].splitlines()
-    return lines[:1] == [str(pid)] and [line.strip() for line in lines[_STATUS_LINE_INDEX:]] == ["ready"]
+    status = [line.strip() for line in lines[_STATUS_LINE_INDEX:]]
+    return lines[:1] == [str(pid)] and status == ["ready"]
 
 
 def _status(pid_file: Path) -> tuple[int, str] | None:
