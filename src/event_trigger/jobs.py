@@ -40,6 +40,7 @@ from event_trigger.vault import Vault
 log = structlog.get_logger()
 
 RETRY_AFTER_SECONDS = 1.0
+FIRST_AFTER_SECONDS = 5.0  # jobs that are not urgent begin at most so long after the start
 END_STUCK_EVERY_SECONDS = 2.0
 FOLLOW_ZONE_RULES_EVERY_SECONDS = 1.0  # replicas may differ in zone rules for so long
 COUNT_BACKLOG_EVERY_SECONDS = 2.0
@@ -101,8 +102,13 @@ class Jobs:
         )
 
     def start(self) -> None:
-        self._add("dispatch", self._dispatch, every=timedelta(seconds=LONGEST_WAIT))
-        self._add("deliver", self._deliver, every=timedelta(seconds=LONGEST_WAIT))
+        """Looks for due triggers and deliveries at once, and begins all other work a little later.
+
+        The start of a process has just done the urgent part of it, such as making partitions.
+        """
+        longest_wait = timedelta(seconds=LONGEST_WAIT)
+        self._add("dispatch", self._dispatch, every=longest_wait, at_once=True)
+        self._add("deliver", self._deliver, every=longest_wait, at_once=True)
         self._add("retain", self._retain, every=self._settings.sweep_every)
         self._add(
             "retain_deliveries", self._retain_deliveries, every=self._settings.retention_interval
@@ -169,16 +175,21 @@ class Jobs:
         return "" if error is None else f" ({public_reason(error)})"
 
     def _add(
-        self, name: str, work: Callable[[], Awaitable[float | None]], every: timedelta
+        self,
+        name: str,
+        work: Callable[[], Awaitable[float | None]],
+        *,
+        every: timedelta,
+        at_once: bool = False,
     ) -> None:
         async def run() -> None:
             await self._run(name, work)
 
-        self._scheduler.add_job(
-            run, IntervalTrigger(seconds=every.total_seconds()), id=name, next_run_time=utc_now()
-        )
-        self._every[name] = every.total_seconds()
-        self._succeeded_at[name] = asyncio.get_running_loop().time()
+        seconds = every.total_seconds()
+        first = utc_now() + timedelta(seconds=0 if at_once else min(seconds, FIRST_AFTER_SECONDS))
+        self._scheduler.add_job(run, IntervalTrigger(seconds=seconds), id=name, next_run_time=first)
+        self._every[name] = seconds
+        self._ran_at[name] = self._succeeded_at[name] = asyncio.get_running_loop().time()
 
     async def _run(self, name: str, work: Callable[[], Awaitable[float | None]]) -> None:
         """Runs one job unless it is running; logs a failure, and runs it again after a second."""
