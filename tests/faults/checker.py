@@ -1,4 +1,4 @@
-"""An independent check of the tables, with arithmetic of its own: what should be there, and is?"""
+"""Compares the tables with the planned instants, by arithmetic of its own."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -11,7 +11,7 @@ from tests.support.databases import connect
 
 @dataclass(frozen=True)
 class Grid:
-    """`first`, and then every `step`; a step of None is a single instant."""
+    """The instant `first`, and then one every `step`; a step of None means no more."""
 
     first: datetime
     step: timedelta | None = timedelta(seconds=1)
@@ -27,7 +27,7 @@ class Grid:
 
 @dataclass
 class Report:
-    """What was found in all; every list should be empty."""
+    """The findings of all triggers; every list should be empty."""
 
     planned: int = 0
     fired: int = 0
@@ -52,7 +52,7 @@ class Report:
 
 
 async def check(url: str, grids: Mapping[int, Grid]) -> Report:
-    """Compares each trigger's grid, as far as it is settled, with its events and reasons."""
+    """Compares each trigger's grid, up to its `settled_until`, with its events and reasons."""
     connection = await connect(url)
     report = Report()
     try:

@@ -1,10 +1,12 @@
-"""A site to break: one PostgreSQL that can be killed, and replicas of the service, all our own."""
+"""Runs a PostgreSQL that a test can kill, and replicas of the service."""
 
 import asyncio
 import signal
+from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ import httpx
 import psutil
 
 from event_trigger.db.embedded.server import running_postgres
+from tests.faults.checker import Grid
 from tests.support.databases import connect, create_database
 from tests.support.processes import (
     SERVE,
@@ -24,10 +27,13 @@ from tests.support.processes import (
     with_database,
 )
 from tests.support.services import ADA, fill_with_people_and_partitions, token_of
+from tests.support.waiting import eventually
+
+SECONDLY = {"interval": "PT1S", "recurring": True}
 
 
 class Postgres:
-    """A server that keeps what it committed, however it ends."""
+    """A durable server, which can be killed and started again."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -41,7 +47,7 @@ class Postgres:
         self._running.close()
 
     def kill(self) -> None:
-        """`kill -9` of the postmaster; what it forked ends by itself."""
+        """Kills the postmaster with SIGKILL; its children end by themselves."""
         [postmaster] = [one for one in psutil.Process().children() if one.name() == "postgres"]
         postmaster.kill()
         self._running.close()
@@ -49,7 +55,7 @@ class Postgres:
 
 @dataclass
 class Site:
-    """Replicas by number; one that was killed can be started again under its number."""
+    """A server and its replicas; one that was killed can be started again under its number."""
 
     folder: Path
     postgres: Postgres
@@ -62,7 +68,7 @@ class Site:
         return with_database(self.url) | {"EVENT_TRIGGER_LOG_LEVEL": "warning"} | self.more
 
     async def start(self, count: int, *command: str) -> None:
-        """Starts more replicas, with `command` instead of `-m event_trigger serve` if given."""
+        """Starts `count` more replicas, by `-m event_trigger serve` or another command."""
         more = [
             start(self.folder, [], environment(**self.settings), command or SERVE)
             for _ in range(count)
@@ -100,7 +106,7 @@ class Site:
 
 @asynccontextmanager
 async def site(more: dict[str, str] | None = None) -> AsyncIterator[Site]:
-    """Replicas have `more` settings, if there are any."""
+    """Runs a site whose replicas have `more` settings."""
     with open_folder(on_disk=True) as folder:
         postgres = Postgres(folder)
         postgres.start()
@@ -124,8 +130,58 @@ async def make(client: httpx.AsyncClient, details: dict[str, Any]) -> dict[str, 
     return made
 
 
+async def make_secondly(client: httpx.AsyncClient, count: int, **details: Any) -> dict[int, Grid]:
+    """Makes triggers that fire every second, and gives their grids by id."""
+    grids = {}
+    for _ in range(count):
+        made = await make(client, {**SECONDLY, **details})
+        first = datetime.fromisoformat(made["created_at"]) + timedelta(seconds=1)
+        grids[made["id"]] = Grid(first)
+    return grids
+
+
+async def keep_calling(client: httpx.AsyncClient, trigger_id: int, locations: list[str]) -> None:
+    """Fires a trigger until it is cancelled, and collects the event that each answer names.
+
+    Failures of the connection and 503 are ignored.
+    """
+    async with client:
+        while True:
+            await asyncio.sleep(0.02)
+            try:
+                answer = await client.post(f"/triggers/{trigger_id}/trigger")
+            except httpx.TransportError:
+                continue
+            assert answer.status_code in (200, 503), answer.text
+            if answer.status_code == 200:
+                locations.append(answer.headers["Location"])
+
+
+async def locations_of(url: str, trigger_id: int) -> Counter[str]:
+    """Counts a trigger's events by the path that answers give as their location."""
+    connection = await connect(url)
+    try:
+        rows = await connection.fetch("SELECT id FROM events WHERE trigger_id = $1", trigger_id)
+    finally:
+        await connection.close()
+    return Counter(f"/events/{row['id']}" for row in rows)
+
+
+async def count_events(url: str) -> int:
+    connection = await connect(url)
+    try:
+        return int(await connection.fetchval("SELECT count(*) FROM events"))
+    finally:
+        await connection.close()
+
+
+async def until_on_time(url: str) -> None:
+    """Waits until no trigger is overdue by more than a second."""
+    await eventually(lambda: seconds_behind(url), lambda late: late < 1)
+
+
 async def seconds_behind(url: str) -> float:
-    """How late the trigger is that waits for longest."""
+    """Gives the lateness of the most overdue trigger, in seconds; negative when none is due."""
     connection = await connect(url)
     try:
         behind = await connection.fetchval(

@@ -1,4 +1,4 @@
-"""Serves with a clock that is off: `python skewed.py SECONDS serve`."""
+"""Serves with a wrong clock: `python skewed.py SECONDS serve`."""
 
 import sys
 import time
@@ -23,7 +23,7 @@ class _AnyDatetime(type):
 
 
 class SkewedDatetime(datetime, metaclass=_AnyDatetime):
-    """What asks the system's clock is told another time; all else is as it is."""
+    """Shifts `now()`, and leaves everything else alone."""
 
     @classmethod
     def now(cls, tz: tzinfo | None = None) -> Any:

@@ -1,19 +1,17 @@
-"""Replicas whose clocks are hours off fire nothing early and nothing twice, and miss nothing.
+"""Replicas with clocks two hours off fire each instant once, and none early.
 
-What one of them signs, the others read; what a sender signs now, all of them do.
+Each accepts tokens and keys of the others, and hook calls that are signed now.
 """
 
 import asyncio
 from collections import Counter
-from datetime import datetime, timedelta
 from pathlib import Path
 
-from tests.faults.checker import Grid, check
-from tests.faults.site import Site, make, seconds_behind, site
+from tests.faults.checker import check
+from tests.faults.site import Site, make_secondly, site, until_on_time
 from tests.support.hooks import BODY, make_hook, standard
 from tests.support.keys import make_key
 from tests.support.services import PASSWORD
-from tests.support.waiting import eventually
 
 OFF_BY = 2 * 3600  # seconds
 SKEWED = Path(__file__).with_name("skewed.py")
@@ -24,17 +22,13 @@ async def test_a_clock_that_is_two_hours_off_changes_nothing() -> None:
         await built.start(1)
         for off_by in (OFF_BY, -OFF_BY):
             await built.start(1, str(SKEWED), str(off_by), "serve")
-        grids = {}
         async with built.client() as client:
-            for _ in range(50):
-                made = await make(client, {"interval": "PT1S", "recurring": True})
-                first = datetime.fromisoformat(made["created_at"]) + timedelta(seconds=1)
-                grids[made["id"]] = Grid(first)
+            grids = await make_secondly(client, 50)
         statuses = await calls_across(built)
         await asyncio.sleep(5)
         built.kill(0)  # those whose clocks are wrong go on alone
         await asyncio.sleep(5)
-        await eventually(lambda: seconds_behind(built.url), lambda late: late < 1)
+        await until_on_time(built.url)
         clocks = [one.printed.splitlines()[0] for one in built.replicas[1:]]
         await built.end()
         report = await check(built.url, grids)
@@ -49,7 +43,7 @@ async def test_a_clock_that_is_two_hours_off_changes_nothing() -> None:
 
 
 async def calls_across(built: Site) -> Counter[int]:
-    """What each replica answers to a token and a key of each other, and to a hook's call."""
+    """Counts the statuses of each replica for tokens and keys of each, and for a hook's call."""
     statuses: Counter[int] = Counter()
     async with built.client() as client:
         hook = await make_hook(client, "standard_webhooks")

@@ -1,4 +1,4 @@
-"""Receivers misbehave and senders die: what is healthy arrives, soon, signed, and none is lost."""
+"""Bad receivers and killed senders neither delay nor lose deliveries to healthy receivers."""
 
 import asyncio
 import json
@@ -30,18 +30,19 @@ SETTINGS = {
 }
 RECEIVERS, EVENTS, CALLERS = 50, 1000, 8
 TIMEOUT = 5  # seconds, for an attempt
-TAKEN_OVER_WITHIN = 60  # seconds
+SLOWED_AT_MOST = 10  # times, at the 95th percentile: the bad ones take processor time too
+TAKEN_OVER_WITHIN = 60  # seconds, which only bound a hang
 
 
 @dataclass
 class Crowd:
-    """All receivers: the healthy ones note how long each event took to arrive."""
+    """All receivers; `seconds` has the time that each event took to a healthy one."""
 
     urls: list[str]
     healthy: set[str]
     secrets: dict[str, str] = field(default_factory=dict)
     destinations: list[int] = field(default_factory=list)
-    triggers: list[int] = field(default_factory=list)
+    triggers: dict[str, int] = field(default_factory=dict)  # by URL
     fired: dict[str, set[str]] = field(default_factory=dict)
     seconds: dict[tuple[str, str], float] = field(default_factory=dict)
     arrivals: int = 0
@@ -58,6 +59,14 @@ class Crowd:
         return web.Response(status=204)
 
     @property
+    def healthy_urls(self) -> list[str]:
+        return [url for url in self.urls if httpx.URL(url).path in self.healthy]
+
+    def percentile(self) -> float:
+        """Gives the 95th percentile of the seconds from an event to its arrival."""
+        return quantiles(self.seconds.values(), n=20)[-1]
+
+    @property
     def missing(self) -> int:
         wanted = {(path, one) for path in self.healthy for one in self.fired.get(path, ())}
         return len(wanted - self.seconds.keys())
@@ -65,7 +74,7 @@ class Crowd:
 
 @asynccontextmanager
 async def crowd(receiver: Receiver) -> AsyncIterator[Crowd]:
-    """Forty-four that are well, and one of each kind of the others."""
+    """Runs 44 healthy receivers, and one of each bad kind."""
     async with AsyncExitStack() as stack:
         others = [await stack.enter_async_context(raw_server(hang))]
         others.append(await stack.enter_async_context(raw_server(drip_headers)))
@@ -87,26 +96,26 @@ async def fill(client: httpx.AsyncClient, built: Crowd) -> None:
         built.destinations.append(made["id"])
         built.secrets[httpx.URL(url).path] = made["secret"]
         trigger = await make_api(client, name=url, destinations=[made["id"]])
-        built.triggers.append(trigger["id"])
+        built.triggers[url] = trigger["id"]
 
 
 async def rotate_all(client: httpx.AsyncClient, built: Crowd) -> None:
-    """New secrets for all; what arrives is still verified with the old ones, which sign too."""
+    """Rotates all secrets; receivers still verify with the old ones, which sign too."""
     for destination_id in built.destinations:
         answer = await client.post(f"/destinations/{destination_id}/rotate-secret")
         assert answer.status_code == 200, answer.text
 
 
-async def fire_all(clients: Sequence[httpx.AsyncClient], built: Crowd) -> None:
-    """As fast as the callers can, to each receiver in its turn."""
+async def fire_all(clients: Sequence[httpx.AsyncClient], built: Crowd, urls: list[str]) -> None:
+    """Fires EVENTS events as fast as the callers can, for these receivers in turn."""
     left = iter(range(EVENTS))
 
     async def call(number: int) -> None:
-        for turn in left:
-            place = turn % RECEIVERS
-            answer = await fire(clients, number, built.triggers[place])
+        for event in left:
+            url = urls[event % len(urls)]
+            answer = await fire(clients, number, built.triggers[url])
             event_id = answer.headers["location"].removeprefix("/events/")
-            built.fired.setdefault(httpx.URL(built.urls[place]).path, set()).add(event_id)
+            built.fired.setdefault(httpx.URL(url).path, set()).add(event_id)
 
     await asyncio.gather(*(call(number) for number in range(CALLERS)))
 
@@ -114,7 +123,7 @@ async def fire_all(clients: Sequence[httpx.AsyncClient], built: Crowd) -> None:
 async def fire(
     clients: Sequence[httpx.AsyncClient], number: int, trigger_id: int
 ) -> httpx.Response:
-    """Calls until it is answered; a replica that was killed is passed over."""
+    """Calls one replica after the other until one answers."""
     for attempt in range(20):
         try:
             client = clients[(number + attempt) % len(clients)]
@@ -128,7 +137,7 @@ async def fire(
 
 
 def resident(built: Site, number: int = 0) -> float:
-    """MiB of memory of a replica."""
+    """Gives the resident memory of a replica, in MiB."""
     return float(psutil.Process(built.replicas[number].process.pid).memory_info().rss / 2**20)
 
 
@@ -146,30 +155,40 @@ async def count(url: str, rows: str) -> int:
     return found
 
 
-async def test_the_healthy_get_theirs_soon_whatever_the_others_do() -> None:
+async def test_healthy_receivers_wait_for_no_bad_one() -> None:
     async with site(SETTINGS) as built, receiving() as receiver, crowd(receiver) as people:
         receiver.remembers = False
         await built.start(1)
         async with built.client() as client:
             await fill(client, people)
-            await client.get("/events")
+            await fire_all([client], people, people.healthy_urls)
+            await eventually(missing(people), lambda count: count == 0)
+            undisturbed = people.percentile()
+            people.seconds.clear()
+            people.fired.clear()
+            people.arrivals = 0
             before = resident(built)
             began = time.perf_counter()
-            await asyncio.gather(fire_all([client], people), rotate_all(client, people))
+            await asyncio.gather(
+                fire_all([client], people, people.urls), rotate_all(client, people)
+            )
             took = time.perf_counter() - began
             await eventually(missing(people), lambda count: count == 0)
-            await asyncio.sleep(2 * TIMEOUT)  # let those that hang and flood do their worst
+            await asyncio.sleep(2 * TIMEOUT)  # until attempts at bad receivers have timed out
             after = resident(built)
             statuses = await count_by_status(built.url)
         await built.end()
 
-    p95 = quantiles(people.seconds.values(), n=20)[-1]
+    disturbed = people.percentile()
     print(f"{EVENTS} events in {took:.1f} s to {RECEIVERS} receivers, 6 of them misbehaving")
-    print("  every secret was rotated meanwhile, every signature verified by svix")
-    print(f"  healthy: {len(people.seconds)} arrived, p95 {p95 * 1000:.0f} ms after the event,")
-    print(f"  worst {max(people.seconds.values()) * 1000:.0f} ms; twice: {twice(people)}")
+    print("  every secret was rotated during that, every signature verified by svix")
+    print(
+        f"  healthy: {len(people.seconds)} arrived, p95 {disturbed * 1000:.0f} ms after the event"
+    )
+    print(f"  ({undisturbed * 1000:.0f} ms without the others), worst")
+    print(f"  {max(people.seconds.values()) * 1000:.0f} ms; twice: {twice(people)}")
     print(f"  memory: {before:.0f} MiB, afterwards {after:.0f}; deliveries: {statuses}")
-    assert p95 < 2
+    assert disturbed < SLOWED_AT_MOST * undisturbed
     assert twice(people) == 0
     assert after - before < 50
 
@@ -191,7 +210,7 @@ async def test_a_sender_that_is_killed_in_the_middle_loses_nothing() -> None:
         await built.start(2)
         async with built.client(0) as first, built.client(1) as second:
             await fill(first, people)
-            firing = asyncio.create_task(fire_all([first, second], people))
+            firing = asyncio.create_task(fire_all([first, second], people, people.urls))
             kills = 0
             while not firing.done():
                 await asyncio.sleep(0.5)

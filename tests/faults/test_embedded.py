@@ -1,27 +1,24 @@
-"""The embedded PostgreSQL is killed again and again, under load; and then cannot start any more."""
+"""Kills the embedded PostgreSQL again and again under load, and then keeps it from starting."""
 
 import asyncio
 import signal
 from collections import Counter
 from collections.abc import Iterator
-from datetime import datetime, timedelta
 from pathlib import Path
 
-import httpx
 import psutil
 import pytest
 
 from event_trigger.db.embedded.server import running_postgres
-from tests.faults.checker import Grid, check
-from tests.faults.site import make
-from tests.support.databases import connect
+from tests.faults.checker import check
+from tests.faults.site import keep_calling, locations_of, make_secondly
 from tests.support.gates import postmaster_of
 from tests.support.processes import Served, open_folder, run, serving
+from tests.support.triggers import make_api
 from tests.support.waiting import eventually
 
 KILLS = 4
 DATA = ".event-trigger"
-SECONDLY = {"interval": "PT1S", "recurring": True, "catch_up": "all"}
 
 
 @pytest.fixture
@@ -39,15 +36,11 @@ async def test_an_embedded_postgres_that_is_killed_four_times_loses_nothing(
     async with serving(folder, "--workers", workers) as served:
         token = await served.sign_in()
         async with served.client(token) as client:
-            grids = {}
-            for _ in range(10):
-                made = await make(client, SECONDLY)
-                first = datetime.fromisoformat(made["created_at"]) + timedelta(seconds=1)
-                grids[made["id"]] = Grid(first)
-            called = (await client.post("/triggers", json={"type": "api"})).json()["id"]
+            grids = await make_secondly(client, 10, catch_up="all")
+            called = int((await make_api(client))["id"])
         tasks = [
-            asyncio.create_task(call(served, token, called, answered)),
-            asyncio.create_task(call(served, token, called, answered)),
+            asyncio.create_task(keep_calling(served.client(token), called, answered)),
+            asyncio.create_task(keep_calling(served.client(token), called, answered)),
             asyncio.create_task(watch(served, health)),
         ]
         away = [await kill_once(served, folder, health, answered) for _ in range(KILLS)]
@@ -58,7 +51,7 @@ async def test_an_embedded_postgres_that_is_killed_four_times_loses_nothing(
 
     with running_postgres(folder / DATA) as url:
         report = await check(url, grids)
-        kept = await events_of(url, called)
+        kept = await locations_of(url, called)
         ended = await asyncio.to_thread(run, folder, "verify")
 
     lost = set(answered) - set(kept)
@@ -109,7 +102,7 @@ async def test_a_worker_that_is_frozen_is_replaced(folder: Path) -> None:
 
 
 async def kill_once(served: Served, folder: Path, health: list[int], answered: list[str]) -> float:
-    """Kills the postmaster, and gives the seconds until calls are answered again."""
+    """Kills the postmaster, waits until calls are answered again, and gives the seconds."""
     await asyncio.sleep(3)
     clock = asyncio.get_running_loop().time
     postmaster_of(folder / DATA).kill()
@@ -133,26 +126,3 @@ async def watch(served: Served, health: list[int]) -> None:
         while True:
             health.append((await client.get("/healthz")).status_code)
             await asyncio.sleep(0.05)
-
-
-async def call(served: Served, token: str, trigger_id: int, answered: list[str]) -> None:
-    """Calls again and again, and notes which event each answer named."""
-    async with served.client(token) as client:
-        while True:
-            try:
-                answer = await client.post(f"/triggers/{trigger_id}/trigger")
-            except httpx.TransportError:
-                continue
-            assert answer.status_code in (200, 503), answer.text
-            if answer.status_code == 200:
-                answered.append(answer.headers["Location"])
-            await asyncio.sleep(0.02)
-
-
-async def events_of(url: str, trigger_id: int) -> Counter[str]:
-    connection = await connect(url)
-    try:
-        rows = await connection.fetch("SELECT id FROM events WHERE trigger_id = $1", trigger_id)
-    finally:
-        await connection.close()
-    return Counter(f"/events/{row['id']}" for row in rows)

@@ -1,48 +1,56 @@
-"""Somebody hammers an account: its owner's friends sign in and fire as if nothing were."""
+"""Guesses at one account slow down neither sign-ins nor firing of other users."""
 
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from statistics import quantiles
+from typing import NamedTuple
 
 import httpx
 
 from tests.faults.site import site
 from tests.support.triggers import make_api
 
-GUESSES_A_MINUTE, SECONDS = 500, 30
+GUESSES_A_MINUTE, GUESSED_FOR, ALONE_FOR = 500, 30, 15  # the last two in seconds
+SLOWED_AT_MOST = 6  # times, at the 95th percentile: machines and moments differ
 SETTINGS = {"EVENT_TRIGGER_OPEN_REGISTRATION": "true"}
 WORD = "a password of their own"
+
+Call = Callable[[], Awaitable[httpx.Response]]
 
 
 async def test_guesses_at_one_account_slow_nobody_else() -> None:
     async with site(SETTINGS) as built:
         await built.start(2)
-        async with built.replicas[0].client() as one, built.replicas[1].client() as other:
+        async with (
+            built.replicas[0].client() as one,
+            built.replicas[1].client() as other,
+            built.client(0) as firing,
+        ):
             for name in ("victim", "friend"):
                 body = {"email": f"{name}@example.com", "password": WORD}
                 assert (await one.post("/auth/register", json=body)).status_code == 201
+            path = f"/triggers/{(await make_api(firing))['id']}/trigger"
+            calls = (lambda: sign_in_as(other, "friend"), lambda: firing.post(path))
+            undisturbed = await measure_both(*calls, ends=time.perf_counter() + ALONE_FOR)
             statuses: list[int] = []
-            ends = time.perf_counter() + SECONDS
-            async with built.client(0) as firing, asyncio.TaskGroup() as group:
-                trigger = await make_api(firing)
-                group.create_task(guess((one, other), statuses, ends))
-                logins = group.create_task(measure(ends, 0.5, lambda: sign_in(other, "friend")))
-                fires = group.create_task(
-                    measure(ends, 0.05, lambda: firing.post(f"/triggers/{trigger['id']}/trigger"))
-                )
+            ends = time.perf_counter() + GUESSED_FOR
+            _, disturbed = await asyncio.gather(
+                guess((one, other), statuses, ends), measure_both(*calls, ends=ends)
+            )
         await built.end()
 
-    p95 = [quantiles(one.result(), n=20)[-1] for one in (logins, fires)]
-    print(f"{len(statuses)} guesses in {SECONDS} s at two replicas: {statuses.count(401)} were")
-    print(f"  hashed, {statuses.count(429)} were not; meanwhile, at the 95th percentile, a friend")
-    print(f"  signed in within {p95[0] * 1000:.0f} ms and fired within {p95[1] * 1000:.0f} ms")
+    print(f"{len(statuses)} guesses in {GUESSED_FOR} s at two replicas: {statuses.count(401)} were")
+    print(
+        f"  hashed, {statuses.count(429)} were not; the 95th percentiles of a friend, with guesses"
+    )
+    print(f"  and without: {disturbed.sign_in * 1000:.0f} and {undisturbed.sign_in * 1000:.0f} ms")
+    print(f"  to sign in, {disturbed.fire * 1000:.0f} and {undisturbed.fire * 1000:.0f} ms to fire")
     assert set(statuses) == {401, 429}
-    assert (
-        statuses.count(401) <= 10 + SECONDS / 30 + 2
-    )  # two may be hashed while a third is counted
-    assert p95[0] < 1
-    assert p95[1] < 0.1
+    # two may be hashed while a third is counted
+    assert statuses.count(401) <= 10 + GUESSED_FOR / 30 + 2
+    assert disturbed.sign_in < SLOWED_AT_MOST * undisturbed.sign_in
+    assert disturbed.fire < SLOWED_AT_MOST * undisturbed.fire
 
 
 async def guess(clients: tuple[httpx.AsyncClient, ...], statuses: list[int], ends: float) -> None:
@@ -59,15 +67,25 @@ async def _guess(client: httpx.AsyncClient, number: int, statuses: list[int]) ->
     statuses.append((await client.post("/auth/token", data=form)).status_code)
 
 
-async def sign_in(client: httpx.AsyncClient, name: str) -> httpx.Response:
+async def sign_in_as(client: httpx.AsyncClient, name: str) -> httpx.Response:
     form = {"username": f"{name}@example.com", "password": WORD}
     return await client.post("/auth/token", data=form)
 
 
-async def measure(
-    ends: float, pause: float, call: Callable[[], Awaitable[httpx.Response]]
-) -> list[float]:
-    """Seconds that each call took."""
+class Percentiles(NamedTuple):
+    """The 95th percentiles of the seconds that calls took."""
+
+    sign_in: float
+    fire: float
+
+
+async def measure_both(sign_in: Call, fire: Call, *, ends: float) -> Percentiles:
+    took = await asyncio.gather(measure(sign_in, ends, pause=0.5), measure(fire, ends, pause=0.05))
+    return Percentiles(*(quantiles(one, n=20)[-1] for one in took))
+
+
+async def measure(call: Call, ends: float, *, pause: float) -> list[float]:
+    """Repeats a call until `ends`, with a pause in between; gives the seconds of each."""
     took = []
     while time.perf_counter() < ends:
         began = time.perf_counter()

@@ -1,4 +1,4 @@
-"""Many processes migrate an empty database at once, and serve from it: one does the work."""
+"""Several processes migrate an empty database at once, and serve from it: one does the work."""
 
 import asyncio
 import sys

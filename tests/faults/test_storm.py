@@ -1,28 +1,28 @@
-"""Replicas die every two seconds, PostgreSQL once: every instant still fires exactly once."""
+"""Kills a replica every two seconds, and PostgreSQL once: every instant fires exactly once."""
 
 import asyncio
 import random
-from datetime import datetime, timedelta
 
 from tests.faults.checker import Grid, check
-from tests.faults.site import Site, make, seconds_behind, site
+from tests.faults.site import Site, make_secondly, site, until_on_time
 from tests.support.databases import connect
 from tests.support.services import ADA, BOB
-from tests.support.waiting import eventually
 
 REPLICAS, TRIGGERS = 4, 300
 LASTS = 60.0  # seconds
-SECONDLY = {"interval": "PT1S", "recurring": True, "catch_up": "all"}
 
 
 async def test_a_storm_of_kills_loses_nothing_and_doubles_nothing() -> None:
     seed = random.randrange(10**6)
     async with site() as built:
         await built.start(REPLICAS)
-        grids = await make_triggers(built)
+        grids: dict[int, Grid] = {}
+        for user_id in (ADA, BOB):
+            async with built.client(user_id=user_id) as client:
+                grids |= await make_secondly(client, TRIGGERS // 2, catch_up="all")
 
         kills = await rage(built, random.Random(seed))
-        await eventually(lambda: seconds_behind(built.url), lambda late: late < 1)
+        await until_on_time(built.url)
         await built.end()
 
         report = await check(built.url, grids)
@@ -40,19 +40,8 @@ async def test_a_storm_of_kills_loses_nothing_and_doubles_nothing() -> None:
     assert lost in findings
 
 
-async def make_triggers(built: Site) -> dict[int, Grid]:
-    grids = {}
-    for user_id in (ADA, BOB):
-        async with built.client(user_id=user_id) as client:
-            for _ in range(TRIGGERS // 2):
-                made = await make(client, SECONDLY)
-                first = datetime.fromisoformat(made["created_at"]) + timedelta(seconds=1)
-                grids[made["id"]] = Grid(first)
-    return grids
-
-
 async def rage(built: Site, dice: random.Random) -> int:
-    """Kills a replica every two seconds and starts it again; half-way, PostgreSQL too."""
+    """Kills and restarts a replica every two seconds, and PostgreSQL once; gives the count."""
     clock = asyncio.get_running_loop().time
     end, kills, served = clock() + LASTS, 0, True
     while clock() < end:
@@ -69,7 +58,7 @@ async def rage(built: Site, dice: random.Random) -> int:
 
 
 async def delete_an_event(built: Site) -> str:
-    """Deletes one by hand, and says what an audit must name."""
+    """Deletes an event by SQL, and gives the finding that `verify` must print."""
     connection = await connect(built.url)
     try:
         row = await connection.fetchrow(

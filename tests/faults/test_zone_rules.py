@@ -1,4 +1,4 @@
-"""New zone rules between two starts, with a kill: each local time fires once, and all adds up."""
+"""Changes zone rules between a kill and the next start: each local time fires once."""
 
 import asyncio
 from collections import Counter
@@ -32,7 +32,7 @@ CRONS = {
 
 @asynccontextmanager
 async def still_site() -> AsyncIterator[tuple[Site, Any]]:
-    """A site whose database has a clock that stands still, and a connection to move it."""
+    """Runs a site whose database's clock stands still, and gives a connection to move it."""
     with open_folder(on_disk=True) as folder:
         postgres = Postgres(folder)
         postgres.start()
@@ -54,7 +54,7 @@ async def still_site() -> AsyncIterator[tuple[Site, Any]]:
 
 
 async def advance(database: Any, until: datetime) -> None:
-    """Moves the clock two hours at a time, and waits until all that is due has fired."""
+    """Moves the clock two hours at a time, and waits each time until all due triggers fired."""
     now = await database.fetchval("SELECT instant FROM testing.clock")
     while now < until:
         now = min(now + 2 * HOUR, until)
@@ -87,7 +87,7 @@ async def serve(built: Site, count: int) -> None:
 
 
 async def labels_of(database: Any, made: dict[str, Any]) -> Counter[datetime]:
-    """How often each local time fired, as the clock on the wall showed it by the rules then."""
+    """Counts the firings of each local time, as wall clocks showed it by the rules then."""
     old, new = (timezone(offset) for offset in OFFSETS[made["details"]["timezone"]])
     rows = await database.fetch(
         "SELECT scheduled_for, triggered_at FROM events WHERE trigger_id = $1", made["id"]
@@ -137,7 +137,7 @@ async def test_new_rules_between_two_starts_cost_no_local_time_and_repeat_none()
 
 
 def wrong_in(found: Counter[datetime], hours: range) -> dict[str, list[str]]:
-    """The local times that fired twice, not at all between the first and the last, or unasked."""
+    """Gives local times that fired twice, or unasked, or not at all between first and last."""
     planned, at = set[datetime](), min(found).replace(hour=0, minute=0)
     while at <= max(found):
         if at.hour in hours and at >= min(found):
