@@ -1,4 +1,4 @@
-"""The fixtures of every test: one PostgreSQL, a database each, the application, three people."""
+"""Fixtures of every test: one PostgreSQL, a database a test, the application, three users."""
 
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -68,7 +68,7 @@ async def database_url(server_url: str, template: str) -> AsyncIterator[str]:
 async def unpartitioned_url(
     server_url: str, template_without_partitions: str
 ) -> AsyncIterator[str]:
-    """For windows of seconds, which need partitions of their own width."""
+    """A database for retention windows of seconds, which need partitions of their own width."""
     async with fresh_database(server_url, template=template_without_partitions) as url:
         yield url
 
@@ -81,7 +81,7 @@ def _plain_logs() -> Iterator[None]:
 
 @pytest.fixture
 async def database(database_url: str) -> AsyncIterator[Any]:
-    """A connection of one's own, to look behind the service or get in its way."""
+    """A connection beside the service's, to read its tables or to hold locks against it."""
     connection = await connect(database_url)
     yield connection
     await connection.close()

@@ -1,4 +1,4 @@
-"""Has what waits counted now, where a test does not want to wait for the job that does it."""
+"""Counts waiting deliveries at once, for tests that do not wait for the counting job."""
 
 from typing import Any
 
@@ -13,11 +13,11 @@ async def count_backlogs(database_url: str, *, most_bytes: int = 0) -> None:
 
 
 async def payloads_of(database: Any) -> list[int]:
-    """The events whose payloads are stored for deliveries."""
+    """Gives the ids of the events whose payloads are stored for deliveries."""
     rows = await database.fetch("SELECT event_id FROM delivery_payloads ORDER BY event_id")
     return [row[0] for row in rows]
 
 
 async def purge_events(database: Any) -> None:
-    """As the sweep does when they are past keeping."""
+    """Deletes all events, as the sweep does when they are too old to keep."""
     await database.execute("DELETE FROM events")

@@ -1,7 +1,7 @@
-"""Stands in for the Citus extension at the edge of a database: its catalogue and two functions.
+"""Imitates the Citus extension inside a database: its catalogue and two of its functions.
 
 No package index that this project uses has Citus, so nothing here distributes anything. The
-functions record what they are called with, and refuse what Citus is documented to refuse.
+functions record their arguments, and refuse the same calls as Citus does by its documentation.
 """
 
 from typing import Any
@@ -62,7 +62,7 @@ async def stand_in_for_citus(database: Any) -> None:
 
 
 async def list_placed(database: Any) -> list[tuple[str, str, str, int]]:
-    """In the order of the calls: a table, how it is placed, by what it is cut, and its group."""
+    """Gives each table with its type, distribution column and group, in the order of the calls."""
     rows = await database.fetch(
         "SELECT table_name::text, citus_table_type, distribution_column, colocation_id"
         " FROM stand_in ORDER BY place"

@@ -1,6 +1,6 @@
-"""A clock that stands still unless a test moves it: the database's, which decides everything.
+"""Stops the database's clock, by which the service decides everything, until a test moves it.
 
-`now()` in SQL is looked up like any other name, so a schema that is searched first can have one.
+SQL finds `now()` through the search path, so a schema that is searched first can replace it.
 """
 
 from datetime import datetime
@@ -31,7 +31,7 @@ _BIND_DEFAULTS = """
 
 
 async def make_still_template(server_url: str, *, template: str, start: datetime) -> str:
-    """Copies a template without partitions and stops its time at `start`; gives the new name."""
+    """Copies a template without partitions, stops its clock at `start`, and gives its name."""
     url = await create_database(server_url, template=template)
     database = await connect(url)
     try:
@@ -46,7 +46,7 @@ async def make_still_template(server_url: str, *, template: str, start: datetime
 
 
 async def create_still_database(server_url: str, *, template: str) -> str:
-    """Copies what `make_still_template` made; a setting of the database itself is not copied."""
+    """Copies a template of `make_still_template`, and sets the search path, which is not copied."""
     url = await create_database(server_url, template=template)
     database = await connect(url)
     try:

@@ -1,4 +1,4 @@
-"""A PostgreSQL for the whole run, and for each test a database of its own to commit to."""
+"""Runs one PostgreSQL for the whole session, and gives each test a database of its own."""
 
 import asyncio
 import os
@@ -21,7 +21,7 @@ _MEMORY, _ENOUGH = Path("/dev/shm"), 2 * 1024**3  # bytes
 
 @contextmanager
 def postgres_server() -> Iterator[str]:
-    """The URL of a server that forgets everything; EVENT_TRIGGER_PG_BIN chooses its version."""
+    """Runs a server without fsync, and gives its URL; EVENT_TRIGGER_PG_BIN chooses its version."""
     with TemporaryDirectory(
         prefix="event-trigger-tests-", dir=in_memory(), ignore_cleanup_errors=True
     ) as folder:
@@ -31,7 +31,7 @@ def postgres_server() -> Iterator[str]:
 
 
 def in_memory() -> Path | None:
-    """Where there is such a folder, a database is copied twenty times as fast as on a disk."""
+    """Gives a folder in memory, where a database is copied 20 times as fast as on a disk."""
     if os.access(_MEMORY, os.W_OK) and shutil.disk_usage(_MEMORY).free > _ENOUGH:
         return _MEMORY
     return None
@@ -42,7 +42,7 @@ def in_database(server_url: str, name: str) -> str:
 
 
 async def connect(url: str) -> Any:
-    """A connection that is not the service's: to look behind it, or to get in its way."""
+    """Opens a connection beside the service's, to read its tables or to hold locks against it."""
     parsed = make_url(url)
     return await asyncpg.connect(
         user=parsed.username, database=parsed.database, **dict(parsed.query)
@@ -78,7 +78,7 @@ async def fresh_database(server_url: str, *, template: str) -> AsyncIterator[str
 
 
 def make_template(server_url: str, fill: Callable[[str], Awaitable[None]]) -> str:
-    """Fills a new database once, and gives its name to copy from."""
+    """Fills a new database once, and gives its name as a template for others."""
 
     async def make() -> str:
         url = await create_database(server_url)

@@ -1,4 +1,4 @@
-"""Makes destinations and reads deliveries over HTTP, as most tests about them begin and end."""
+"""Makes destinations and reads deliveries over HTTP."""
 
 from typing import Any
 
@@ -22,7 +22,7 @@ async def read_destination(client: httpx.AsyncClient, destination_id: int) -> di
 
 
 async def try_out(client: httpx.AsyncClient, url: str, **more: Any) -> dict[str, Any]:
-    """The attempt with which a new destination there is tried out."""
+    """Makes a destination, pings it, and gives that attempt."""
     made = await make_destination(client, url, timeout=1, **more)
     answer = await client.post(f"/destinations/{made['id']}/test")
     assert answer.status_code == 200, answer.text
@@ -31,7 +31,7 @@ async def try_out(client: httpx.AsyncClient, url: str, **more: Any) -> dict[str,
 
 
 async def until_held(client: httpx.AsyncClient, destination_id: int) -> dict[str, Any]:
-    """The destination, once its receiver has asked for a pause."""
+    """Waits until the receiver has asked for a pause, and gives the destination."""
     return await eventually(
         lambda: read_destination(client, destination_id),
         lambda found: found["held_until"] is not None,
@@ -55,7 +55,7 @@ async def read_delivery(client: httpx.AsyncClient, delivery_id: int) -> dict[str
 async def until_finished(
     client: httpx.AsyncClient, count: int = 1, **filters: Any
 ) -> list[dict[str, Any]]:
-    """The deliveries, oldest first and with their attempts, once that many are finished."""
+    """Waits until `count` deliveries are finished; gives them with attempts, oldest first."""
 
     async def finished() -> list[dict[str, Any]]:
         found = await list_deliveries(client, **filters)
@@ -66,7 +66,7 @@ async def until_finished(
 
 
 async def fire(client: httpx.AsyncClient, trigger: dict[str, Any], how: str = "trigger") -> int:
-    """Fires by hand and gives the event's id."""
+    """Fires an API trigger, and gives the event's id."""
     answer = await client.post(f"/triggers/{trigger['id']}/{how}")
     assert answer.status_code == 200, answer.text
     return int(answer.headers["location"].removeprefix("/events/"))

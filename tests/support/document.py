@@ -1,4 +1,4 @@
-"""Reads openapi.json as tests walk it: operation by operation, with what each of them takes."""
+"""Reads openapi.json operation by operation: parameters, media types, fields of bodies."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ JSON, FORM = "application/json", "application/x-www-form-urlencoded"
 
 @dataclass(frozen=True)
 class Operation:
-    """One method of one path; `parts` are what its description refers to."""
+    """One method of one path; `parts` are the schemas that its description refers to."""
 
     id: str
     method: str
@@ -45,7 +45,7 @@ class Operation:
         return [one["name"] for one in found if one["in"] == where]
 
     def describes(self, answer: httpx.Response) -> bool:
-        """Whether the status is described, and for it the media type of the answer."""
+        """Whether the document has this status for this operation, with this media type."""
         response = self.described["responses"].get(str(answer.status_code))
         if response is None:
             return False
@@ -53,7 +53,7 @@ class Operation:
         return media_type in (response.get("content") or {""})
 
     def fields(self) -> dict[str, list[str]]:
-        """The body's fields, by the object that they are in: `""`, or a field such as `details`."""
+        """Gives the names of the body's fields by object: `""`, or a field like `details`."""
         found: dict[str, list[str]] = {}
         for content in self.described.get("requestBody", {}).get("content", {}).values():
             for schema in self._alternatives(content["schema"]):
@@ -78,13 +78,13 @@ class Operation:
 
 
 def make_app() -> FastAPI:
-    """What describes itself needs no database."""
+    """Makes an application that can describe itself, and has no database."""
     return create_app(make_settings("postgresql://nowhere/nothing"))
 
 
 @cache
 def described_api() -> dict[str, Any]:
-    """As it is served; made once, since that takes long."""
+    """Gives the document as it is served."""
     return make_app().openapi()
 
 

@@ -1,4 +1,4 @@
-"""Makes it later: a trigger's past is moved back, as if nobody had fired it since."""
+"""Imitates downtime: moves a trigger's past back, as if no replica had run since."""
 
 from datetime import datetime, timedelta
 from typing import Any
@@ -7,9 +7,9 @@ from tests.support.waiting import eventually
 
 
 async def set_back(database: Any, trigger_id: int, by: timedelta) -> None:
-    """As if the trigger had been made that much earlier, and no replica had run until now.
+    """Moves all instants of a trigger back, as if no replica had run for that long.
 
-    Only for schedules without an absolute time: those of an interval alone.
+    For schedules without an absolute time only: those of an interval alone.
     """
     await database.execute(
         """
@@ -24,7 +24,7 @@ async def set_back(database: Any, trigger_id: int, by: timedelta) -> None:
 
 
 async def until_caught_up(database: Any, *trigger_ids: int) -> None:
-    """Until nothing of these triggers is due any more."""
+    """Waits until none of these triggers is due."""
     await eventually(
         lambda: database.fetchval(
             "SELECT count(*) FROM triggers WHERE id = ANY($1) AND next_fire_at <= now()",
@@ -35,7 +35,7 @@ async def until_caught_up(database: Any, *trigger_ids: int) -> None:
 
 
 async def instants_of(database: Any, trigger_id: int) -> list[datetime]:
-    """The planned instants that have an event, in the order in which they fired."""
+    """Gives the planned instants that have an event, in the order in which they fired."""
     rows = await database.fetch(
         "SELECT scheduled_for FROM events WHERE trigger_id = $1 ORDER BY triggered_at, id",
         trigger_id,

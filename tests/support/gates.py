@@ -1,4 +1,4 @@
-"""A PostgreSQL that starts only while a gate is open: as on a disk that is full for a while."""
+"""Keeps a PostgreSQL from starting while a gate is shut, as a full disk does."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +16,7 @@ exec {postgres} "$@"
 
 @dataclass(frozen=True)
 class Gate:
-    """`programs` is a folder for EVENT_TRIGGER_PG_BIN."""
+    """Opens and shuts; `programs` is a folder for EVENT_TRIGGER_PG_BIN."""
 
     programs: Path
 
@@ -40,6 +40,6 @@ def gate_in(folder: Path) -> Gate:
 
 
 def postmaster_of(data_dir: Path) -> psutil.Process:
-    """The embedded server of a data directory, as its own file names it."""
+    """Gives the embedded server of a data directory, by the pid in its `postmaster.pid`."""
     pid_file = data_dir / "cluster" / "postmaster.pid"
     return psutil.Process(int(pid_file.read_text().split("\n")[0]))

@@ -1,4 +1,4 @@
-"""Makes hooks, and signs calls as their senders do, without the library that checks them."""
+"""Makes hooks, and signs calls without the library that verifies them."""
 
 import base64
 import hashlib
@@ -18,7 +18,7 @@ _NOW = timedelta()
 
 @dataclass(frozen=True)
 class MadeHook:
-    """A trigger's hook, as whoever made it was told."""
+    """A trigger's hook, as the answer that made it shows it."""
 
     trigger_id: int
     url: str
@@ -41,7 +41,7 @@ def hook_of(written: dict[str, Any]) -> MadeHook:
 def standard(
     hook: MadeHook, body: bytes = BODY, *, name: str = "msg_1", age: timedelta = _NOW
 ) -> dict[str, str]:
-    """The headers of Standard Webhooks for a call of that age."""
+    """Gives the headers of Standard Webhooks for a call that was signed `age` ago."""
     at = int((datetime.now(UTC) - age).timestamp())
     key = base64.b64decode(hook.secret.removeprefix("whsec_"))
     digest = hmac.digest(key, f"{name}.{at}.".encode() + body, hashlib.sha256)
@@ -58,7 +58,7 @@ def github(hook: MadeHook, body: bytes = BODY, *, name: str = "72d3162e") -> dic
 
 
 async def events_of(client: httpx.AsyncClient, hook: MadeHook) -> list[Any]:
-    """The payloads of its trigger's events, oldest first."""
+    """Gives the payloads of the trigger's events, oldest first."""
     answer = await client.get("/events", params={"trigger_id": hook.trigger_id})
     assert answer.status_code == 200, answer.text
     return [event["payload"] for event in answer.json()[::-1]]

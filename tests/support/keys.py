@@ -25,7 +25,7 @@ async def make_key(client: httpx.AsyncClient, *scopes: str, **more: Any) -> dict
 
 
 def holding(service: Service, key: dict[str, Any]) -> httpx.AsyncClient:
-    """A machine with a key."""
+    """Makes a client that sends an API key."""
     client = service.client()
     client.headers["X-API-Key"] = key["key"]
     return client

@@ -1,4 +1,4 @@
-"""Gets in the way of the service: a trigger's row, or the log of events, locked by somebody."""
+"""Holds locks against the service: of a trigger's row, or of the table of events."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -16,7 +16,7 @@ _WAITING = """
 
 @asynccontextmanager
 async def locked_trigger(database_url: str, trigger_id: int) -> AsyncIterator[Any]:
-    """Holds the lock that a dispatcher or a call takes; gives the connection that has it."""
+    """Holds the row lock that a dispatcher or a call takes, and gives its connection."""
     connection = await connect(database_url)
     try:
         async with connection.transaction():
@@ -29,13 +29,13 @@ async def locked_trigger(database_url: str, trigger_id: int) -> AsyncIterator[An
 
 
 async def until_somebody_waits(connection: Any, number: int = 1) -> None:
-    """Until so many sessions of this database wait for a lock."""
+    """Waits until `number` sessions of this database wait for a lock."""
     await eventually(lambda: connection.fetchval(_WAITING), lambda waiting: waiting >= number)
 
 
 @asynccontextmanager
 async def caught_while_firing(database_url: str) -> AsyncIterator[None]:
-    """A service has claimed a trigger, and waits to insert its event until the body's end."""
+    """Lets a service claim a trigger, and keeps it from inserting the event until the body ends."""
     database, holder = await connect(database_url), await connect(database_url)
     async with holder.transaction():
         await holder.execute("LOCK TABLE events IN SHARE MODE")

@@ -1,4 +1,4 @@
-"""Signing in as a person does, for tests that need tokens of a login of their own."""
+"""Signs in with a password, for tests that need a login of their own."""
 
 from dataclasses import dataclass
 
@@ -50,7 +50,7 @@ async def who_am_i(client: httpx.AsyncClient, tokens: Tokens) -> httpx.Response:
 
 
 async def used_earlier(service: Service, seconds: float) -> None:
-    """As if all refresh tokens that were used had been used so much earlier."""
+    """Moves the use of all used refresh tokens `seconds` into the past."""
     connection = await connect(service.database_url)
     await connection.execute(
         "UPDATE refresh_tokens SET used_at = used_at - make_interval(secs => $1)", seconds

@@ -1,4 +1,4 @@
-"""Logs as a service writes them: structlog's default draws tracebacks for seconds each."""
+"""Replaces structlog's default renderer, which takes seconds to draw a traceback."""
 
 import logging
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ from tests.support.secrets import secrets_in
 
 @contextmanager
 def plain_logs() -> Iterator[None]:
-    """Plain tracebacks, and no secrets; afterwards logging is as it was."""
+    """Renders plain tracebacks, fails when a line holds a secret, and then restores logging."""
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
     renderer = structlog.dev.ConsoleRenderer(

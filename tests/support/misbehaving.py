@@ -1,4 +1,4 @@
-"""Servers on loopback that do what no receiver should."""
+"""Runs servers on loopback that break HTTP in the ways of bad receivers."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -11,7 +11,7 @@ OK = b"HTTP/1.1 200 OK\r\n"
 
 @asynccontextmanager
 async def raw_server(serve: Serve) -> AsyncIterator[str]:
-    """A server that speaks as it likes, on loopback."""
+    """Runs a server that passes each connection to `serve`, and gives its URL."""
     tasks: set[asyncio.Task[Any]] = set()
 
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -75,7 +75,7 @@ async def flood(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
 
 
 async def answer_early(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Reads none of a large body, and keeps the connection."""
+    """Answers 400 before it reads a large body, and keeps the connection open."""
     await reader.read(10)
     writer.write(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 5\r\n\r\nearly")
     await writer.drain()

@@ -1,6 +1,6 @@
-"""What the contract says becomes of every planned instant: integers, and no arithmetic of ours.
+"""Predicts the outcome of every planned instant, in integers and without the service's arithmetic.
 
-Instants are microseconds since 1970. A grid of elapsed time is a `range`; a cron line is walked
+Instants are microseconds since 1970. A grid of elapsed time is a `range`; a cron line is tested
 minute by minute.
 """
 
@@ -52,7 +52,7 @@ def moment(instant: int) -> datetime:
 
 @cache
 def walked(line: str) -> list[int]:
-    """The matches of a cron line in UTC, from the start of the test on."""
+    """Gives the matches of a cron line in UTC, from START on."""
     at, found = START.replace(second=0, microsecond=0), []
     while at < START + WALKED:
         if CRONS[line](at):
@@ -114,7 +114,7 @@ class Plan:
         return max(self.window, GRACE)
 
     def between(self, after: int, upto: int) -> Instants:
-        """Those in (after, upto]."""
+        """Gives the instants in (after, upto]."""
         return self.grid.between(after, upto if self.until is None else min(upto, self.until))
 
     def following(self, after: int) -> int | None:
@@ -124,7 +124,7 @@ class Plan:
 
 
 def plan_of(details: dict[str, Any], *, anchor: int) -> Plan | None:
-    """What details mean, or None where the contract refuses them."""
+    """Reads details, and gives None where the service must refuse them."""
     time = None if "time" not in details else micros(datetime.fromisoformat(details["time"]))
     until = None if "until" not in details else micros(datetime.fromisoformat(details["until"]))
     step = INTERVALS[details["interval"]] if "interval" in details else None
@@ -144,7 +144,7 @@ def plan_of(details: dict[str, Any], *, anchor: int) -> Plan | None:
 
 @dataclass(frozen=True)
 class Decision:
-    """What firing now would do."""
+    """Instants that firing now would fire, and those that it would record as not fired."""
 
     fires: Instants = NONE
     unfired: tuple[tuple[str, Instants], ...] = ()
@@ -152,7 +152,7 @@ class Decision:
 
 @dataclass(frozen=True)
 class Unfired:
-    """All that a version plans from `first` to `last`."""
+    """All instants that a version plans from `first` to `last`, both included."""
 
     version: int
     first: int
@@ -163,7 +163,7 @@ class Unfired:
 
 @dataclass(frozen=True)
 class Happened:
-    """An event."""
+    """An event, as the service stores it."""
 
     trigger_id: int
     kind: str
@@ -174,7 +174,7 @@ class Happened:
 
 @dataclass
 class Trigger:
-    """One trigger, alive or deleted; all up to `decided` has been decided on."""
+    """A trigger, alive or deleted; every instant up to `decided` has an outcome."""
 
     id: int
     details: dict[str, Any]
@@ -226,7 +226,7 @@ class Trigger:
         return Decision(due[old:][: self.left], (("expired", due[:old]),))
 
     def fire(self, decision: Decision, count: int, *, now: int) -> None:
-        """Settles a decision, and fires the first `count` of its instants."""
+        """Records a decision, and fires the first `count` of its instants."""
         fires = decision.fires[:count]
         recorded = [instants[-1] for _, instants in decision.unfired if instants]
         if not fires and not recorded:
@@ -247,7 +247,7 @@ class Trigger:
             self.last_fired_at = now
 
     def settle(self, reason: str, *, now: int) -> None:
-        """What is due by now will not fire."""
+        """Records due instants as not fired, for this reason."""
         if self.status != "completed":
             paused = self.status == "paused"
             self.record("paused" if paused else reason, self.plan.between(self.decided, now))
@@ -270,7 +270,7 @@ class Trigger:
         self.status = "deleted"
 
     def change(self, details: dict[str, Any], *, now: int) -> None:
-        """Another schedule takes effect now; what is due stays so if both plan just that."""
+        """Replaces the schedule now; due instants stay due if both schedules plan the same ones."""
         plan = plan_of(details, anchor=self.anchor)
         assert plan is not None
         self.details = details
@@ -296,7 +296,7 @@ class Trigger:
         return bool(due) and due == plan.between(self.decided, now) and not fewer
 
     def ledger(self, now: int) -> Iterator[tuple[str, Instants]]:
-        """Every planned instant up to now, with its outcome."""
+        """Gives every planned instant up to now, by outcome."""
         yield "fired", self.fired
         for _, reason, instants in self.unfired:
             yield reason, instants
@@ -308,7 +308,7 @@ class Trigger:
             yield "pending", instants
 
     def account(self, *, since: int, until: int, now: int) -> Counter[str]:
-        """The sums of [since, until)."""
+        """Counts the instants of [since, until) by outcome."""
         sums: Counter[str] = Counter()
         for outcome, instants in self.ledger(now):
             sums[outcome] += bisect_left(instants, until) - bisect_left(instants, since)
@@ -329,7 +329,7 @@ class Trigger:
         return "not_scheduled" if over else "pending"
 
     def stretches(self) -> list[Unfired]:
-        """What is on record as not fired, in the fewest pieces."""
+        """Gives the instants on record as not fired, in the fewest ranges."""
         parts = [
             Unfired(version, instants[0], instants[-1], len(instants), reason)
             for version, reason, instants in self.unfired
@@ -338,7 +338,7 @@ class Trigger:
 
 
 def joined(parts: list[Unfired], plans: Sequence[Plan]) -> list[Unfired]:
-    """Puts neighbours together that have the same reason."""
+    """Joins neighbouring ranges of the same version and reason."""
     found: list[Unfired] = []
     for one in sorted(parts, key=lambda each: (each.version, each.first)):
         before = found[-1] if found else None

@@ -1,4 +1,4 @@
-"""Name servers that answer what a test wants."""
+"""Makes resolvers with answers that a test chooses."""
 
 import socket
 from collections.abc import Iterator, Sequence
@@ -13,7 +13,7 @@ PUBLIC = "93.184.216.34"
 
 
 def resolving(*answers: str | Sequence[str]) -> DnsResolver:
-    """A name server that answers each question with the next of these, and then with the last."""
+    """Makes a resolver that gives the next of these answers each time, and the last for ever."""
     wanted: Iterator[str | Sequence[str]] = chain(answers, repeat(answers[-1]))
 
     def resolve(_host: str, port: int, **_: Any) -> list[Any]:
@@ -25,9 +25,9 @@ def resolving(*answers: str | Sequence[str]) -> DnsResolver:
 
 @contextmanager
 def answering_late(ending: str, **limits: int) -> Iterator[tuple[DnsResolver, list[str]]]:
-    """A name server that gives loopback, to names with that ending not before the body's end.
+    """Makes a resolver that gives loopback: for names with that ending only when the body ends.
 
-    Beside it are the names that it was asked for.
+    Yields it with a list of the names that it was asked for.
     """
     over, asked = Event(), list[str]()
 

@@ -1,4 +1,4 @@
-"""Answers that say yes in their status line, with something odd before or after it."""
+"""Serves answers with a 2xx status line and something malformed around it."""
 
 import asyncio
 import socket
@@ -56,7 +56,7 @@ YES: Mapping[str, bytes] = {
 
 @dataclass
 class OddReceiver:
-    """Answers each path with the bytes that stand there, whole or in pieces, and hangs up."""
+    """Answers each path with the bytes in `answers`, whole or in pieces, and closes."""
 
     answers: dict[str, bytes] = field(default_factory=dict)
     piece: int = 2**20
@@ -87,7 +87,10 @@ async def odd_receiver(receiver: OddReceiver) -> AsyncIterator[OddReceiver]:
 
 
 async def read_request(reader: asyncio.StreamReader) -> tuple[str, bytes]:
-    """The request target, byte for byte, and the body; IncompleteReadError when nobody asks."""
+    """Gives the request target, byte for byte, and the body.
+
+    Raises IncompleteReadError when the connection closes before a request.
+    """
     head = (await reader.readuntil(END)).decode("ascii")
     [length] = [
         int(line.partition(":")[2])

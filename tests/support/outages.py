@@ -1,4 +1,4 @@
-"""A cable between the service and its database that a test can cut, mend, and falsify."""
+"""Puts a proxy between the service and its database, which a test can cut and falsify."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -15,10 +15,11 @@ FATAL = b"E" + (len(_FIELDS) + 4).to_bytes(4) + _FIELDS
 
 
 class Cable:
-    """Forwards a Unix socket to the server's; while it is cut, nobody listens.
+    """Forwards a Unix socket to the server's; while it is cut, nothing listens.
 
-    What the server is told has each word of `mistaken` replaced by another of the same length. Once
-    it has answered what contains `last_word`, it is heard to end the session, which stays open.
+    In bytes for the server, each word of `mistaken` is replaced by another of the same length.
+    After the answer to a message with `last_word`, the client reads that the server ends the
+    session; the connection stays open.
     """
 
     def __init__(self, server_socket: Path, own_socket: Path) -> None:
@@ -46,26 +47,26 @@ class Cable:
         self._calls.add(call)
         call.add_done_callback(self._calls.discard)
         server_reader, server_writer = await asyncio.open_unix_connection(self._server_socket)
-        said_last = asyncio.Event()
+        ends_after_answer = asyncio.Event()
 
-        def told(data: bytes) -> bytes:
+        def falsify_request(data: bytes) -> bytes:
             if self.last_word is not None and self.last_word in data:
                 self.last_word = None
-                said_last.set()
+                ends_after_answer.set()
             for word, instead in self.mistaken.items():
                 data = data.replace(word, instead)
             return data
 
-        def answered(data: bytes) -> bytes:
-            if said_last.is_set() and data[-6:-1] == READY:
-                said_last.clear()
+        def falsify_answer(data: bytes) -> bytes:
+            if ends_after_answer.is_set() and data[-6:-1] == READY:
+                ends_after_answer.clear()
                 return data + FATAL
             return data
 
         try:
             async with asyncio.TaskGroup() as both_ways:
-                both_ways.create_task(_copy(reader, server_writer, told))
-                both_ways.create_task(_copy(server_reader, writer, answered))
+                both_ways.create_task(_copy(reader, server_writer, falsify_request))
+                both_ways.create_task(_copy(server_reader, writer, falsify_answer))
         except asyncio.CancelledError:
             pass  # cut
         finally:
@@ -91,7 +92,7 @@ async def _close(writer: asyncio.StreamWriter) -> None:
 
 @asynccontextmanager
 async def cable_to(database_url: str) -> AsyncIterator[tuple[Cable, str]]:
-    """A cable that is plugged in, and the database's URL through it."""
+    """Gives a cable that is plugged in, and the database's URL through it."""
     url = make_url(database_url)
     server_socket = (
         Path(str(url.query["host"])) / f".s.PGSQL.{url.query.get('port', url.port or 5432)}"

@@ -1,4 +1,4 @@
-"""A PgBouncer in transaction mode before a server of the tests, if this machine has one."""
+"""Runs a PgBouncer in transaction mode before the test server, if this machine has one."""
 
 import os
 import shutil
@@ -18,7 +18,7 @@ PORT = 6432
 
 @contextmanager
 def pgbouncer(server_url: str, **settings: str) -> Iterator[str]:
-    """The server's URL through it: few sessions, so that callers get each other's."""
+    """Gives the server's URL through it; its sessions are few, so that clients share them."""
     sockets = str(make_url(server_url).query["host"])
     owner = Path(sockets).stat()
     with TemporaryDirectory(prefix="pgbouncer-") as name:

@@ -1,4 +1,4 @@
-"""What PostgreSQL would do for the statements that some work sends."""
+"""Gives PostgreSQL's plans for the statements that some work sends."""
 
 import json
 import re
@@ -15,7 +15,7 @@ Work = Callable[[AsyncSession], Awaitable[Any]]
 
 
 async def plans_of(engine: AsyncEngine, work: Work) -> list[str]:
-    """The plans of the statements that some work sends, by PostgreSQL without sequential scans."""
+    """Gives the plans, without sequential scans, of the statements that some work sends."""
     sent: list[tuple[str, tuple[Any, ...]]] = []
 
     def look(_c: Any, _k: Any, statement: str, parameters: Any, *_: Any) -> None:
@@ -41,7 +41,7 @@ def tables_scanned(plan: str) -> set[str]:
 
 
 async def plan_in_order(connection: Any, statement: str, parameters: Any) -> dict[str, Any]:
-    """The plan of an index in its order, if there is one, whatever the statistics say."""
+    """Gives the plan that reads an index in order, if there is one, against all statistics."""
     for way in ("seqscan", "bitmapscan", "sort"):
         await connection.execute(f"SET enable_{way} = off")
     found = await connection.fetchval(f"EXPLAIN (FORMAT JSON) {statement}", *parameters)

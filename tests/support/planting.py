@@ -1,4 +1,4 @@
-"""Puts triggers and events straight into the database, in numbers or of kinds that no API makes."""
+"""Inserts triggers and events by SQL: large numbers, or kinds that the API refuses."""
 
 import json
 from datetime import datetime
@@ -6,7 +6,7 @@ from typing import Any
 
 from tests.support.services import ADA
 
-LARGE = 64  # events of a megabyte: more than lies between a service and a reader who is slow
+LARGE = 64  # events of a megabyte: more than sockets buffer between a service and a slow reader
 HOURLY = {"interval": "PT1H", "recurring": True}
 
 
@@ -18,7 +18,7 @@ async def plant_triggers(
     details: dict[str, Any] | None = None,
     due_at: datetime | None = None,
 ) -> list[int]:
-    """Scheduled triggers of one owner that are due now, or at another instant."""
+    """Inserts scheduled triggers of one owner, due now or at `due_at`; gives their ids."""
     rows = await connection.fetch(
         """
         INSERT INTO triggers (shard, owner_id, type, details, tags, status, anchor_at, next_fire_at)

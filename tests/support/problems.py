@@ -1,4 +1,4 @@
-"""What every answer that is an error must look like: RFC 9457, and the contract's additions."""
+"""Checks answers that are errors: RFC 9457, and the members that this service adds."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ _MEMBERS = {"type", "title", "status", "detail", "errors"}
 
 
 def problem_of(answer: httpx.Response, status: int) -> dict[str, Any]:
-    """Gives the body of an answer after checking that it is a whole problem of that status."""
+    """Checks that an answer is a complete problem of that status, and gives its body."""
     assert answer.status_code == status, answer.text
     assert answer.headers["content-type"] == "application/problem+json"
     body: dict[str, Any] = answer.json()
@@ -24,6 +24,6 @@ def problem_of(answer: httpx.Response, status: int) -> dict[str, Any]:
 
 
 def places_of(answer: httpx.Response) -> list[str]:
-    """The pointers and parameters that a 422 names."""
+    """Gives the pointers and parameters that a 422 names."""
     errors = problem_of(answer, 422)["errors"]
     return [error.get("pointer") or error["parameter"] for error in errors]

@@ -1,4 +1,4 @@
-"""Runs the command line as a person does: in processes of their own, ended by their ids only."""
+"""Runs the command line in processes of their own, and ends them by their ids only."""
 
 import asyncio
 import os
@@ -26,7 +26,7 @@ _NOT_OURS = re.compile(r"EVENT_TRIGGER_(?!PG_BIN)|DATABASE_URL|PORT$|HOST$|PG[A-
 
 
 def environment(**settings: str) -> dict[str, str]:
-    """This environment, without what a developer has set for a service of their own."""
+    """Gives this environment without a developer's own settings of the service."""
     kept = {name: value for name, value in os.environ.items() if not _NOT_OURS.match(name)}
     return kept | {"PYTHONPATH": str(ROOT / "src"), "PORT": "0"} | settings
 
@@ -53,7 +53,7 @@ def run(
 
 @dataclass
 class Served:
-    """A running `serve`, what it printed and what it logged."""
+    """A running `serve`, with its output and its log."""
 
     process: subprocess.Popen[bytes]
     stdout: Path
@@ -93,7 +93,7 @@ class Served:
         return token
 
     def family(self) -> list[psutil.Process]:
-        """The process and all that descend from it."""
+        """Gives the process and its descendants."""
         first = psutil.Process(self.process.pid)
         return [first, *first.children(recursive=True)]
 
@@ -106,7 +106,7 @@ class Served:
 
 @contextmanager
 def open_folder(*, on_disk: bool = False) -> Iterator[Path]:
-    """A folder that the account of an embedded PostgreSQL may pass through."""
+    """Makes a folder that the account of an embedded PostgreSQL may pass through."""
     where = None if on_disk else in_memory()
     with TemporaryDirectory(prefix="event-trigger-", dir=where, ignore_cleanup_errors=True) as name:
         folder = Path(name).resolve()
@@ -116,7 +116,10 @@ def open_folder(*, on_disk: bool = False) -> Iterator[Path]:
 
 @asynccontextmanager
 async def serving(folder: Path, *arguments: str, **settings: str) -> AsyncIterator[Served]:
-    """`serve` in a folder: the body begins when it is ready; if it ends first, all was well."""
+    """Runs `serve` in a folder, and begins the body when it is ready.
+
+    Afterwards it must end with exit code 0, unless the body has ended it.
+    """
     served = start(folder, arguments, environment(**settings))
     try:
         await until_ready(served)
@@ -166,7 +169,7 @@ async def until_ready(served: Served) -> None:
 
 
 def is_over(process: psutil.Process) -> bool:
-    """Whether a process has ended, even if nobody has collected its status yet."""
+    """Whether a process has ended, even if it is a zombie still."""
     try:
         return process.status() == psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:

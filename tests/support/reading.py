@@ -1,4 +1,4 @@
-"""Reads lists to their end, as a client does: page after page."""
+"""Reads lists page by page to their end."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ import httpx
 
 
 async def read_all(client: httpx.AsyncClient, path: str, **filters: Any) -> list[dict[str, Any]]:
-    """Everything that a list answers, newest first, through `Link: …; rel="next"`."""
+    """Gives all items of a list, newest first, through `Link: …; rel="next"`."""
     found: list[dict[str, Any]] = []
     url = path
     parameters: dict[str, Any] | None = {"limit": 1000, **filters}

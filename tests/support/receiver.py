@@ -1,4 +1,4 @@
-"""A webhook receiver on loopback: remembers what it was sent, and answers as it is told."""
+"""Runs a webhook receiver on loopback: it keeps requests, and gives answers that a test sets."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -12,7 +12,7 @@ ALLOW_LOOPBACK = {"webhook_allow": "127.0.0.0/8"}
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """One request, as it came in."""
+    """One request, as it was received."""
 
     path: str
     headers: dict[str, str]
@@ -33,7 +33,7 @@ Behave = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 @dataclass
 class Receiver:
-    """`answers` says what each path answers: a status, or a function of the request."""
+    """Answers by path, with a status or a function of the request; 204 where none is set."""
 
     url: str = ""
     received: list[Received] = field(default_factory=list)

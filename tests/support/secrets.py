@@ -1,4 +1,4 @@
-"""Knows a secret when it sees one: no line of a log, in the whole suite, may hold any."""
+"""Finds secrets in text: no log line of the suite may hold one."""
 
 import re
 

@@ -1,7 +1,4 @@
-"""Watches every statement of the suite: about an owner's rows, it must say in which shard.
-
-And it may be none that Citus is known to refuse.
-"""
+"""Checks every statement of the suite: it names the shard of owned rows, and Citus can run it."""
 
 import re
 from typing import Any
@@ -12,7 +9,7 @@ from sqlalchemy.engine import Engine
 from event_trigger.db.citus.placement import Placement, tables_of
 from event_trigger.db.shards import ACROSS_SHARDS
 
-ONE_SERVER = "one server"  # in a cluster another statement asks the same
+ONE_SERVER = "one server"  # a cluster runs another statement instead
 ALLOWED = {"due shards", "admin reads", "retention", ONE_SERVER}
 
 
@@ -47,7 +44,7 @@ _ACROSS_SHARDS = {
 
 
 def refused_by_citus(statement: str, *, across_shards: bool) -> list[str]:
-    """Why Citus would not run a statement, as far as its text shows that."""
+    """Gives the reasons why Citus would refuse a statement, as far as its text shows them."""
     if not _PLACED.search(statement):
         return []
     rules = dict(_ANYWHERE)
@@ -63,7 +60,7 @@ def refused_by_citus(statement: str, *, across_shards: bool) -> list[str]:
 
 
 class ShardWatch:
-    """Collects the statements that a cluster would refuse, or ask every server about."""
+    """Collects statements that a cluster would refuse, or send to every server."""
 
     def __init__(self) -> None:
         self.offenders: list[str] = []

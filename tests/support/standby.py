@@ -1,4 +1,4 @@
-"""A primary and its hot standby, by streaming replication, on this machine and both our own."""
+"""Runs a primary and its hot standby on this machine, with streaming replication."""
 
 import os
 import shutil
@@ -21,7 +21,7 @@ _NOT_COPIED = shutil.ignore_patterns("postmaster.pid", "postmaster.opts", "pg_re
 
 @dataclass
 class Pair:
-    """The servers' URLs; the standby can be stopped, and have to wait with what it receives."""
+    """A primary and a standby, which can be stopped, or made to receive without replaying."""
 
     primary_url: str
     folder: Path
@@ -45,7 +45,7 @@ class Pair:
         self._running.close()
 
     async def ask(self, statement: str) -> object:
-        """Asks the standby."""
+        """Runs a statement on the standby, and gives its value."""
         connection = await connect(in_database(self.standby_url, "postgres"))
         try:
             return await connection.fetchval(statement)
@@ -53,7 +53,7 @@ class Pair:
             await connection.close()
 
     async def catch_up(self) -> None:
-        """Waits until the standby shows all that the primary has."""
+        """Waits until the standby has replayed all of the primary's WAL."""
         connection = await connect(in_database(self.primary_url, "postgres"))
         try:
             position = await connection.fetchval("SELECT pg_current_wal_insert_lsn()::text")
@@ -64,7 +64,7 @@ class Pair:
 
     @asynccontextmanager
     async def standing_still(self) -> AsyncIterator[None]:
-        """The standby receives, and replays nothing."""
+        """Pauses the standby's replay for as long as the body runs."""
         await self.catch_up()
         await self.ask("SELECT pg_wal_replay_pause()")
         await eventually(
@@ -88,7 +88,7 @@ def primary_and_standby() -> Iterator[Pair]:
 
 
 async def copy_primary(pair: Pair) -> None:
-    """A base backup without any tool: the files, between the two calls that make them whole."""
+    """Takes a base backup: copies the files between `pg_backup_start` and `pg_backup_stop`."""
     connection = await connect(in_database(pair.primary_url, "postgres"))
     old = connection.get_server_version().major < 15
     begin, end = (

@@ -1,4 +1,4 @@
-"""The application on a database whose time stands still, and ways to kill what it is doing."""
+"""Runs the application on a database whose clock stands still, and kills its sessions."""
 
 import asyncio
 from collections.abc import Coroutine
@@ -29,7 +29,7 @@ _KILL_WAITING = """
 
 
 class StillService:
-    """No job runs by itself: a test says when it fires, and what time it is."""
+    """Runs no job by itself: a test fires, and sets the clock."""
 
     def __init__(self, url: str, database: Any) -> None:
         self.database = database
@@ -75,14 +75,14 @@ class StillService:
         return body
 
     async def set_clock(self, instant: datetime) -> None:
-        """Sets the database's clock, and sees to it that events have a place then."""
+        """Sets the database's clock, and makes the partitions for that time."""
         await set_clock(self.database, instant)
         if self._swept_at is None or instant - self._swept_at > SWEPT_EVERY:
             await sweep(self.sessions, self._service.settings)
             self._swept_at = instant
 
     async def fire_once(self) -> int:
-        """One round; gives how many of its transactions were committed."""
+        """Runs the dispatcher once, and gives the number of its committed transactions."""
         committed: list[None] = []
         await fire_due(self.sessions, lambda: committed.append(None))
         return len(committed)
@@ -97,9 +97,9 @@ class StillService:
     async def kill_where_locked(
         self, lock: str, work: Coroutine[Any, Any, T]
     ) -> tuple[int, T | BaseException]:
-        """Kills each session that comes to wait for a lock of ours, until the work gives up.
+        """Holds a lock, and kills each session that waits for it, until the work ends.
 
-        Gives how many were killed, and what the work came to.
+        Gives the number of killed sessions, and the work's result or error.
         """
         killed = 0
         async with self.database.transaction():

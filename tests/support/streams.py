@@ -1,4 +1,4 @@
-"""A service on a real port, since a stream has no end, and a reader of server-sent events."""
+"""Serves on a real port, since a stream has no end, and reads server-sent events."""
 
 import asyncio
 import json
@@ -20,7 +20,7 @@ from tests.support.services import ADA, Service, token_of
 async def listening(
     service: Service, *, http: type[HttpProtocol] = HttpProtocol
 ) -> AsyncIterator[str]:
-    """The URL of a running service; its streams are ended before it is stopped."""
+    """Serves, and gives the URL; ends the streams before it stops."""
     with socket.socket(proto=socket.IPPROTO_TCP) as listener:  # or each answer waits for an ACK
         listener.bind(("127.0.0.1", 0))
         listener.listen()
@@ -39,7 +39,7 @@ async def listening(
 
 @dataclass
 class Stream:
-    """What has come so far: ids and events, in their order."""
+    """The ids and events that have arrived so far, in order."""
 
     response: httpx.Response
     ids: list[int] = field(default_factory=list)
@@ -48,7 +48,7 @@ class Stream:
     _fields: dict[str, str] = field(default_factory=dict)
 
     async def read(self, count: int, *, within: float = 30.0) -> list[dict[str, Any]]:
-        """Reads on until so many events have come."""
+        """Reads until `count` events have arrived; `within` seconds only bound a hang."""
         async with asyncio.timeout(within):
             while len(self.events) < count:
                 self._take(await anext(self._lines()))
@@ -76,7 +76,7 @@ class Stream:
 async def following(
     url: str, user_id: int, *, after: int | None = None, **filters: Any
 ) -> AsyncIterator[Stream]:
-    """An open stream that has begun: what is fired from now on must come."""
+    """Opens a stream, and yields it when it has begun: later events must arrive."""
     headers = {"Authorization": f"Bearer {token_of(user_id)}"}
     if after is not None:
         headers["Last-Event-ID"] = str(after)
@@ -92,7 +92,7 @@ async def following(
 
 @asynccontextmanager
 async def begun_export(service: Service, user_id: int = ADA) -> AsyncIterator[AsyncIterator[bytes]]:
-    """The rest of an export whose beginning has been read."""
+    """Begins an export, reads its first piece, and gives the rest."""
     headers = {"Authorization": f"Bearer {token_of(user_id)}"}
     async with (
         listening(service) as url,

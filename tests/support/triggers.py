@@ -1,4 +1,4 @@
-"""Makes triggers over HTTP, as most tests begin, and reads instants from answers."""
+"""Makes, reads and changes triggers over HTTP, and parses instants of answers."""
 
 from datetime import datetime
 from typing import Any
@@ -6,12 +6,12 @@ from typing import Any
 import httpx
 
 DAILY = {"cron": "@daily"}
-# what answers to writing have, and those to reading have not
+# fields of answers to writing requests only
 ONLY_WRITTEN: dict[str, Any] = {"hook_secret": None}
 
 
 def instant(text: str) -> datetime:
-    """An instant of an answer, which is always in UTC and says so with a Z."""
+    """Parses an instant of an answer, which must end in Z."""
     assert text.endswith("Z")
     return datetime.fromisoformat(text)
 
@@ -19,7 +19,7 @@ def instant(text: str) -> datetime:
 async def make_scheduled(
     client: httpx.AsyncClient, details: dict[str, Any] | None = None, **more: Any
 ) -> dict[str, Any]:
-    """A scheduled trigger; without details it next fires at midnight."""
+    """Makes a scheduled trigger; without details it fires daily at midnight UTC."""
     return await _make(client, {"type": "scheduled", "details": details or DAILY, **more})
 
 

@@ -1,4 +1,4 @@
-"""Waits for what must come and gives up loudly; never asserts how long it took."""
+"""Waits for a condition, and fails when it never comes; no test asserts elapsed seconds."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -12,7 +12,10 @@ REVOKED_WITHIN = 1.0  # seconds, as the contract says
 async def eventually(
     look: Callable[[], Awaitable[T]], satisfied: Callable[[T], bool], *, within: float = 60.0
 ) -> T:
-    """Looks every 20 ms until what is seen satisfies; fails with the last sight."""
+    """Looks every 20 ms until the result satisfies, and gives it; fails with the last result.
+
+    `within` seconds only bound a hang.
+    """
     seen = [await look()]
 
     async def until_satisfied() -> None:

@@ -1,4 +1,4 @@
-"""Makes zone files and folders that name a version: what `PYTHONTZPATH` may point to."""
+"""Writes zone files, in folders with a version, for `PYTHONTZPATH` to point to."""
 
 import struct
 from collections.abc import Mapping
@@ -9,7 +9,7 @@ _HEADER = struct.Struct(">5s15x6l")
 
 
 def zone_file(offset: timedelta, *changes: tuple[datetime, timedelta]) -> bytes:
-    """A TZif file (RFC 9636): an offset from UTC, and others from given instants on."""
+    """Gives a TZif file (RFC 9636): an offset from UTC, and others from given instants on."""
     offsets = [offset, *(later for _, later in changes)]
     types = b"".join(struct.pack(">lBB", one // timedelta(seconds=1), 0, 0) for one in offsets)
     times = b"".join(struct.pack(">q", round(at.timestamp())) for at, _ in changes)
@@ -21,7 +21,7 @@ def zone_file(offset: timedelta, *changes: tuple[datetime, timedelta]) -> bytes:
 
 
 def make_zones(folder: Path, version: str, zones: Mapping[str, bytes]) -> dict[str, str]:
-    """Writes a folder of zones, and gives the setting that has a process look there."""
+    """Writes a folder of zones, and gives the setting that makes a process read it."""
     folder.mkdir()
     (folder / "tzdata.zi").write_text(f"# version {version}\n")
     for key, data in zones.items():
