@@ -1,4 +1,4 @@
-"""What the walks over openapi.json share: one service for each module, with one of each thing."""
+"""Gives each module that walks openapi.json one service with one resource of each kind."""
 
 from collections.abc import AsyncIterator
 

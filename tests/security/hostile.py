@@ -1,11 +1,11 @@
-"""What strangers send: values, whole bodies, and texts for paths, queries, headers and forms."""
+"""Hostile input: values, whole bodies, and texts for paths, queries, headers and forms."""
 
 import base64
 import json
 from typing import Any
 
-MARK = "mark-7f3a9c-0b5d"  # stands in for whatever must not come back
-NOBODYS = 987_654_321  # an id; in odd clothes it may still be read as one
+MARK = "mark-7f3a9c-0b5d"  # stands for input that no answer may repeat
+NOBODYS = 987_654_321  # an id of nothing, also when it is written oddly
 SURROGATE = "\ud83d"
 
 

@@ -1,6 +1,6 @@
-"""Who gets which answer to what: every operation of openapi.json, for every kind of caller."""
+"""The expected status of every operation of openapi.json, for every kind of caller."""
 
-# All ids in paths are of things of Ada's, and all bodies are right. Who they are:
+# All ids in paths are of Ada's resources, and all bodies are valid. The callers:
 # admin    an admin's login                    bob       another user's login
 # reader   a key of Ada's that only reads      limited   a key of hers for another of her triggers
 # narrowed a login of hers that only fires     nobody    without a token

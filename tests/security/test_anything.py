@@ -1,4 +1,4 @@
-"""What no description covers: addresses that are none, triggers made of anything, websockets."""
+"""Sends requests beyond openapi.json: unknown paths, triggers of random values, websockets."""
 
 import json
 from typing import Any

@@ -1,4 +1,4 @@
-"""What browsers are told, and by which names the service is called: for every answer."""
+"""Checks the security headers of every answer, and the host names that are answered."""
 
 import re
 from typing import Any

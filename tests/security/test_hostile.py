@@ -1,4 +1,4 @@
-"""Whatever is sent: no 5xx, and no refusal that says too little or too much."""
+"""Hostile input never causes a 5xx, or a refusal that says too little or too much."""
 
 import asyncio
 import json
@@ -36,7 +36,7 @@ _addresses = count(1)
 
 
 class Watch:
-    """Judges every answer, and counts them by operation."""
+    """Checks every answer, and counts answers by operation."""
 
     def __init__(self, world: World) -> None:
         self.world = world
@@ -44,7 +44,7 @@ class Watch:
         self.statuses: Counter[int] = Counter()
 
     async def send(self, operation: Operation, path: str, **sent: Any) -> httpx.Response:
-        """Each call comes from an address of its own, since guessers are slowed by theirs."""
+        """Sends each call from an address of its own, since guessers are slowed by theirs."""
         number = next(_addresses)
         address = f"10.{number >> 16 & 255}.{number >> 8 & 255}.{number & 255}"
         transport = httpx.ASGITransport(self.world.service.app, client=(address, 1))
@@ -85,7 +85,7 @@ def _judge(operation: Operation, answer: httpx.Response) -> None:
 
 
 def _without_places(problem: dict[str, Any]) -> str:
-    """A pointer names the place that is wrong, also where that has no name of ours."""
+    """Leaves out pointers, which may repeat names from the input."""
     errors = [{"detail": one["detail"]} for one in problem.get("errors", [])]
     return json.dumps({**problem, "errors": errors}, ensure_ascii=False)
 
@@ -123,7 +123,7 @@ async def _send_wrong_ids(watch: Watch, operation: Operation) -> None:
 
 
 async def _harmless_path(world: World, operation: Operation) -> str:
-    """Something that is there, but for what would end it: that is tried on nothing."""
+    """Gives the path of a resource that exists; for DELETE, of one that does not."""
     if operation.method == "DELETE":
         return await world.path_of(
             operation, **dict.fromkeys(operation.parameters("path"), NOBODYS)
@@ -144,7 +144,7 @@ async def test_no_field_is_our_fault(world: World) -> None:
                 together = [one for one in fields if one != "type"]  # it decides about the others
                 answer = await watch.send(operation, path, **_body(start, place, together, value))
                 refused = _refused(answer)
-                # what is refused in company is refused alone; the others are looked at alone
+                # a field refused together with others is refused alone; the rest are tried alone
                 for field in fields:
                     if field not in refused and len(fields) > 1:
                         await watch.send(operation, path, **_body(start, place, [field], value))

@@ -1,4 +1,4 @@
-"""Nobody gets what is not theirs: every operation, for everybody who might call it."""
+"""No caller reaches another's resources: every operation, for every kind of caller."""
 
 import csv
 import io
@@ -83,7 +83,7 @@ async def test_an_id_that_is_not_theirs_answers_as_one_that_does_not_exist(world
 
 
 def _sent_otherwise(operation: Operation) -> list[dict[str, Any]]:
-    """Bodies that are wrong, and keys: neither may be looked at before it is known whose it is."""
+    """Gives invalid bodies and keys: neither may be read before the resource's owner is checked."""
     bodies: list[dict[str, Any]] = [{"content": b"{", "headers": {"content-type": JSON}}]
     keys: list[dict[str, Any]] = [{"headers": KEY}]
     has_key = "idempotency-key" in operation.parameters("header")
@@ -144,7 +144,7 @@ async def test_filters_by_what_is_not_theirs_select_nothing(world: World) -> Non
 
 
 async def several_in_turns(world: World) -> tuple[httpx.AsyncClient, httpx.AsyncClient]:
-    """Ada and Bob, who each have several of everything, made in turns."""
+    """Makes several of each resource for Ada and Bob by turns, and gives their clients."""
     ada, bob = world.ada, world.client(await world.caller("bob"))
     for client in (bob, ada, bob, ada, ada, bob):
         destination = await make_destination(client, world.receiver.url)

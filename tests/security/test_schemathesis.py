@@ -1,4 +1,4 @@
-"""The application does what openapi.json says: schemathesis, with all its checks."""
+"""Compares the application with openapi.json, by all checks of schemathesis."""
 
 import asyncio
 import threading
@@ -33,7 +33,7 @@ CONFIG = {
     },
     "phases": {"examples": {"enabled": True}, "coverage": {"enabled": True}},
 }
-# where JSON Schema cannot say which bodies and queries are right, and a 422 is the right answer
+# operations with valid bodies that JSON Schema cannot describe: a 422 is right there
 BEYOND_SCHEMA = {
     "register": "an e-mail address",
     "create_key": "triggers of one's own, an end in the future",
@@ -46,7 +46,7 @@ BEYOND_SCHEMA = {
     "update_destination": "an address that may be called, headers that may be sent",
     "redeliver_exhausted": "an end after its beginning",
 }
-# what they take cannot be made up: a password, a token, an address that is not taken
+# operations whose valid input cannot be generated: a password, a token, an unused address
 NEVER_RIGHT = {"sign_in", "refresh_tokens", "call_hook", "register"}
 calls: Counter[str] = Counter()
 answers: defaultdict[str, list[int]] = defaultdict(list)
@@ -54,7 +54,7 @@ answers: defaultdict[str, list[int]] = defaultdict(list)
 
 @contextmanager
 def served(server_url: str, template: str) -> Iterator[str]:
-    """The URL of a service that runs in a thread of its own, for a client that only waits."""
+    """Serves in a thread of its own, for a client that blocks, and gives the URL."""
     began: list[str] = []
     ready, over = threading.Event(), threading.Event()
 
@@ -81,7 +81,7 @@ def served(server_url: str, template: str) -> Iterator[str]:
 
 @pytest.fixture
 def url(server_url: str, template: str) -> Iterator[str]:
-    """A world for each operation: what one deletes, disables or signs out, the next needs."""
+    """A world for each operation, since one may delete or disable resources of the next."""
     answers.clear()
     with served(server_url, template) as found:
         yield found

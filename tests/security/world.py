@@ -1,4 +1,4 @@
-"""A service in which Ada has one of each thing, and all kinds of callers who might want it."""
+"""Runs a service in which Ada has one resource of each kind, and makes all kinds of callers."""
 
 import itertools
 from collections.abc import AsyncIterator
@@ -22,7 +22,7 @@ READ_SCOPES = ["triggers:read", "events:read", "destinations:read"]
 _EMAILS = {"ada": "ada@example.com", "bob": "bob@example.com", "admin": "admin@example.com"}
 INSTANT = "2026-03-13T10:00:00Z"
 QUERIES = {"explain_trigger": {"at": INSTANT}}
-BODIES: dict[str, dict[str, Any]] = {  # all others are right when they are empty
+BODIES: dict[str, dict[str, Any]] = {  # all others may be empty
     "sign_in": {"data": {"username": _EMAILS["ada"], "password": PASSWORD}},
     "create_key": {"json": {"name": "another", "scopes": ["triggers:fire"]}},
     "create_trigger": {"json": {"type": "api"}},
@@ -34,7 +34,7 @@ Headers = dict[str, str]
 
 @dataclass(frozen=True)
 class Shown:
-    """All of an answer that a caller can tell apart from another."""
+    """All parts of an answer by which a caller can tell it from another."""
 
     status: int
     body: bytes
@@ -43,7 +43,7 @@ class Shown:
 
 @dataclass
 class World:
-    """`ids` are of things of Ada's, by the name that they have in paths."""
+    """A running service; `ids` are of Ada's resources, by their parameter in paths."""
 
     service: Service
     receiver: Receiver
@@ -131,7 +131,7 @@ class World:
         raise AssertionError(f"say in World._make what there is of {name!r}")
 
     async def body_of(self, operation: Operation) -> dict[str, Any]:
-        """What is sent, so that nothing but the caller decides about the answer."""
+        """Gives a valid body, so that the answer depends on the caller only."""
         if operation.id == "refresh_tokens":
             tokens = tokens_of(await ask_for_tokens(self.service.client()))
             return {"json": {"refresh_token": tokens.refresh}}
@@ -149,7 +149,7 @@ class World:
         return operation.path.format(**{**ids, **instead})
 
     async def ask(self, operation: Operation, headers: Headers, path: str, **sent: Any) -> Shown:
-        """A stream is asked for on a real port, and once it has begun no more of it is read."""
+        """Sends a request; a stream is opened on a real port, and left when it has begun."""
         sent = {"headers": headers, "params": QUERIES.get(operation.id), **sent}
         if operation.id != "stream_events":
             return shown(await self.inside.request(operation.method, path, **sent))
