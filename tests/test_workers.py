@@ -1,17 +1,15 @@
 """`serve --workers` replaces a worker that ends, and serves all calls during a restart."""
 
 import asyncio
-import json
 import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
 
 import httpx
 import psutil
 
-from tests.support.processes import ROOT, Served, serving, with_database
+from tests.support.processes import ROOT, Served, log_entries, serving, with_database
 from tests.support.waiting import eventually
 
 # outside of the service: what a busy machine does, on every machine
@@ -39,16 +37,11 @@ def workers(served: Served) -> list[psutil.Process]:
     ]
 
 
-def lines(served: Served, event: str) -> list[dict[str, Any]]:
-    found = [json.loads(line) for line in served.logged.splitlines()]
-    return [one for one in found if one["event"] == event]
-
-
 async def until_served(served: Served, *, starts: int) -> None:
     """Waits until `count` workers have started in all."""
 
     async def count() -> int:
-        return len(lines(served, "Application startup complete."))
+        return len(log_entries(served, "Application startup complete."))
 
     await eventually(count, lambda found: found == starts)
 
@@ -65,7 +58,7 @@ async def test_a_worker_that_takes_eight_seconds_to_start_comes_up(
 
     assert survivor in after
     assert len(after) == 2
-    [ended] = lines(served, "worker_ended")
+    [ended] = log_entries(served, "worker_ended")
     assert (ended["level"], ended["pid"], ended["signal"]) == ("error", killed.pid, "SIGKILL")
 
 
@@ -89,7 +82,7 @@ async def test_a_restart_replaces_the_workers_and_refuses_nobody(
     assert len(after) == 2
     assert not set(before) & set(after)
     assert set(answers) == {200}
-    assert lines(served, "worker_ended") == []
+    assert log_entries(served, "worker_ended") == []
 
 
 async def call_until_cancelled(served: Served) -> list[int]:

@@ -28,7 +28,7 @@ from event_trigger.events.retention import (
     sweep,
 )
 from event_trigger.events.window import TimeWindow
-from tests.support.databases import connect
+from tests.support.databases import connect, now_of
 from tests.support.plans import plans_of, tables_scanned
 from tests.support.planting import plant_event, plant_triggers
 from tests.support.reading import read_all
@@ -70,11 +70,6 @@ async def fire(client: httpx.AsyncClient, trigger_id: int, how: str = "trigger")
     answer = await client.post(f"/triggers/{trigger_id}/{how}")
     assert answer.status_code == 200, answer.text
     return answer.headers["Location"]
-
-
-async def now_of(database: Any) -> datetime:
-    now: datetime = await database.fetchval("SELECT clock_timestamp()")
-    return now
 
 
 async def partitions_of(database: Any) -> list[dict[str, Any]]:

@@ -15,6 +15,7 @@ from tests.support.outages import cable_to
 from tests.support.planting import HOURLY, plant_triggers
 from tests.support.reading import read_all
 from tests.support.services import ADA, BOB, Service, running_service
+from tests.support.triggers import instant
 from tests.support.waiting import eventually
 
 HOUR = timedelta(hours=1)
@@ -67,10 +68,6 @@ async def until_fired(database: Any, trigger_id: int, times: int = 1) -> list[di
     return await eventually(
         lambda: events_of(database, trigger_id), lambda events: len(events) >= times
     )
-
-
-def instant(text: str) -> datetime:
-    return datetime.fromisoformat(text)
 
 
 async def test_each_instant_becomes_one_event_however_many_replicas_run(database_url: str) -> None:

@@ -14,7 +14,7 @@ from event_trigger.auth.repository import Logins
 from event_trigger.auth.tokens import ACCESS_TOKEN_LIFETIME, Tokens
 from event_trigger.clock import utc_now
 from event_trigger.db.engine import create_engine, create_sessions
-from tests.support.databases import connect
+from tests.support.databases import connect, now_of
 from tests.support.destinations import fire
 from tests.support.planting import plant_event
 from tests.support.services import ADA, ADMIN, BOB, SECRET, Service
@@ -40,11 +40,6 @@ async def following_by(token: str, url: str) -> AsyncIterator[Stream]:
     ):
         assert response.status_code == 200, await response.aread()
         yield Stream(response)
-
-
-async def now_of(database: Any) -> datetime:
-    now: datetime = await database.fetchval("SELECT clock_timestamp()")
-    return now
 
 
 async def until_past(database: Any, instant: datetime) -> None:

@@ -5,6 +5,7 @@ import os
 import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from datetime import datetime
 from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -47,6 +48,12 @@ async def connect(url: str) -> Any:
     return await asyncpg.connect(
         user=parsed.username, database=parsed.database, **dict(parsed.query)
     )
+
+
+async def now_of(database: Any) -> datetime:
+    """Gives the database's time at this moment."""
+    now: datetime = await database.fetchval("SELECT clock_timestamp()")
+    return now
 
 
 async def create_database(server_url: str, *, template: str = "template1") -> str:

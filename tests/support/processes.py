@@ -1,6 +1,7 @@
 """Runs the command line in processes of their own, and ends them by their ids only."""
 
 import asyncio
+import json
 import os
 import re
 import signal
@@ -11,6 +12,7 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import httpx
 import psutil
@@ -181,3 +183,15 @@ async def until_over(processes: list[psutil.Process]) -> None:
         return [one for one in processes if not is_over(one)]
 
     await eventually(living, lambda found: not found)
+
+
+def log_entries(served: Served, event: str) -> list[dict[str, Any]]:
+    """Gives the entries of one event from a log in JSON."""
+    entries = [json.loads(line) for line in served.logged.splitlines()]
+    return [one for one in entries if one["event"] == event]
+
+
+async def connections_to(port: int) -> int:
+    """Counts this process's TCP connections to a port."""
+    mine = psutil.Process().net_connections("tcp")
+    return sum(bool(one.raddr) and one.raddr.port == port for one in mine)

@@ -1,7 +1,6 @@
 """A service reports that its embedded PostgreSQL has ended, and continues when it is back."""
 
 import asyncio
-import json
 import signal
 from pathlib import Path
 from typing import Any
@@ -13,17 +12,12 @@ import pytest
 from event_trigger.db.embedded.server import url_if_running
 from tests.support.databases import connect
 from tests.support.gates import REFUSAL, gate_in, postmaster_of
-from tests.support.processes import Served, run, serving, until_over
+from tests.support.processes import Served, log_entries, run, serving, until_over
 from tests.support.reading import read_all
 from tests.support.waiting import eventually
 
 DATA = ".event-trigger"
 SECONDLY = {"interval": "PT1S", "recurring": True, "catch_up": "all"}
-
-
-def lines(served: Served, event: str) -> list[dict[str, Any]]:
-    found = [json.loads(line) for line in served.logged.splitlines()]
-    return [one for one in found if one["event"] == event]
 
 
 async def statuses(served: Served, path: str, *, count: int = 1) -> set[int]:
@@ -60,7 +54,7 @@ async def test_a_killed_embedded_postgres_comes_back_and_firing_goes_on(folder: 
             killed.kill()
 
             async def back() -> list[dict[str, Any]]:
-                return lines(served, "embedded_postgres_started")
+                return log_entries(served, "embedded_postgres_started")
 
             await eventually(back, bool)
             await until_status(served, "/readyz", 200)
@@ -79,7 +73,7 @@ async def test_a_killed_embedded_postgres_comes_back_and_firing_goes_on(folder: 
     assert kept.status_code == 200
     assert healthy == {200}
     assert successor in family
-    [ended] = lines(served, "embedded_postgres_ended")
+    [ended] = log_entries(served, "embedded_postgres_ended")
     assert (ended["level"], ended["pid"], ended["signal"]) == ("error", killed.pid, "SIGKILL")
     assert any("unexpected postmaster exit" in line for line in ended["log"])
     assert "canary-of-somebody" in (folder / DATA / "postgres.log").read_text()
@@ -114,7 +108,9 @@ async def test_no_worker_is_alive_while_the_embedded_postgres_is_away(folder: Pa
     assert problem.json()["detail"].startswith("the embedded PostgreSQL has ended")
     assert (checked.returncode, checked.stderr) == (0, "")
     assert code == 0
-    assert any(REFUSAL in one["error"] for one in lines(served, "embedded_postgres_not_started"))
+    assert any(
+        REFUSAL in one["error"] for one in log_entries(served, "embedded_postgres_not_started")
+    )
     assert "Traceback" not in served.logged
 
 

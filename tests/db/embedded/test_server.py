@@ -30,6 +30,7 @@ from event_trigger.db.embedded.server import (
     running_postgres,
     url_if_running,
 )
+from tests.support.processes import is_over
 
 AS_ROOT = os.geteuid() == 0
 only_root = pytest.mark.skipif(not AS_ROOT, reason="about what a service run by root does")
@@ -98,14 +99,6 @@ def remembered(url: str) -> Any:
 
 def postmaster(cluster: Path) -> psutil.Process:
     return psutil.Process(int((cluster / "postmaster.pid").read_text().split("\n")[0]))
-
-
-def is_over(process: psutil.Process) -> bool:
-    """Tells whether a process has ended, also as a zombie."""
-    try:
-        return process.status() == psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return True
 
 
 def wait_for(condition: Callable[[], bool]) -> None:

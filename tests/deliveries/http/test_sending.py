@@ -13,7 +13,6 @@ from ipaddress import ip_network
 from typing import Any
 
 import httpx
-import psutil
 import pytest
 import uvloop
 from aiohttp import web
@@ -27,7 +26,7 @@ from tests.support.destinations import make_destination
 from tests.support.misbehaving import OK
 from tests.support.names import answering_late
 from tests.support.problems import problem_of
-from tests.support.processes import ENDS_WITHIN, environment
+from tests.support.processes import ENDS_WITHIN, connections_to, environment
 from tests.support.receiver import Receiver
 from tests.support.waiting import eventually
 
@@ -186,11 +185,6 @@ def answering_unread(answer: bytes) -> Iterator[int]:
 
         threading.Thread(target=answer_all, daemon=True).start()
         yield listener.getsockname()[1]
-
-
-async def connections_to(port: int) -> int:
-    mine = psutil.Process().net_connections("tcp")
-    return sum(bool(one.raddr) and one.raddr.port == port for one in mine)
 
 
 @pytest.mark.parametrize("make_loop", [asyncio.new_event_loop, uvloop.new_event_loop])

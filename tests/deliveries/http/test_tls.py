@@ -11,7 +11,6 @@ from ipaddress import ip_network
 from pathlib import Path
 from threading import Thread
 
-import psutil
 import pytest
 import uvloop
 from aiohttp import web
@@ -25,6 +24,7 @@ from event_trigger.destinations.address_policy import AddressPolicy
 from event_trigger.models import DeliveryError
 from tests.support.misbehaving import OK
 from tests.support.names import resolving
+from tests.support.processes import connections_to
 from tests.support.waiting import eventually
 
 NAME = "hook.example"
@@ -83,11 +83,6 @@ def saying_no_goodbye(server_side: ssl.SSLContext, answer: bytes) -> Iterator[in
 
         Thread(target=answer_all, daemon=True).start()
         yield listener.getsockname()[1]
-
-
-async def connections_to(port: int) -> int:
-    mine = psutil.Process().net_connections("tcp")
-    return sum(bool(one.raddr) and one.raddr.port == port for one in mine)
 
 
 @pytest.mark.parametrize("make_loop", [asyncio.new_event_loop, uvloop.new_event_loop])
