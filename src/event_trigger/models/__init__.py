@@ -1,4 +1,4 @@
-"""What the database looks like: every table, and nothing else."""
+"""Declares every table of the database; no behaviour lives here."""
 
 from event_trigger.models.api_key import ApiKey
 from event_trigger.models.audit_entry import ActorKind, AuditEntry

@@ -1,4 +1,4 @@
-"""Keys for machines: what they may do, for how long, and when they were last used."""
+"""Declares the table of API keys, which machines call with."""
 
 from datetime import datetime
 
@@ -10,9 +10,10 @@ from event_trigger.models.base import Base
 
 
 class ApiKey(Base):
-    """Only the SHA-256 of a key is kept, and a prefix to tell it by.
+    """A row is one API key: its scopes, its expiry and when it was last used.
 
-    `trigger_ids`, if there are any, are the only triggers that it is good for.
+    Only the key's SHA-256 is stored, and a prefix by which its user recognises it. If
+    `trigger_ids` is not null, the key works for those triggers only.
     """
 
     __tablename__ = "api_keys"

@@ -1,4 +1,4 @@
-"""Who did what, when, and from where: the record of every change that somebody made."""
+"""Declares the audit log, which keeps every change with its author, time and address."""
 
 from datetime import datetime
 from enum import StrEnum
@@ -18,9 +18,10 @@ class ActorKind(StrEnum):
 
 
 class AuditEntry(Base):
-    """One change, or one that was refused; it outlives what it is about, and who did it.
+    """A row is one change that was made, or refused.
 
-    `before` and `after` hold what differs, and of secrets only that they were replaced.
+    `before` and `after` hold the fields that differ; of a secret they say only that it was
+    replaced. There is no foreign key: an entry outlives its target and its author.
     """
 
     __tablename__ = "audit_entries"

@@ -1,4 +1,4 @@
-"""What all tables share: naming of constraints, column types, and the shard of an owner."""
+"""Holds the parts that all tables share: constraint names, column types, shards of owners."""
 
 from datetime import datetime
 from typing import Any, ClassVar
@@ -7,12 +7,12 @@ from sqlalchemy import JSON, BigInteger, DateTime, MetaData
 from sqlalchemy.orm import DeclarativeBase
 
 LARGEST_ID = 2**63 - 1  # PostgreSQL's bigint
-SHARDS = 64  # a constant, never a setting: rows carry it for ever
-EVERY_SHARD = f"shard IN ({', '.join(map(str, range(SHARDS)))})"  # as most indexes begin with it
+SHARDS = 64  # a constant, never a setting: each row stores its shard for good
+EVERY_SHARD = f"shard IN ({', '.join(map(str, range(SHARDS)))})"  # most indexes begin with it
 
 
 def shard_of(owner_id: int) -> int:
-    """Names the shard in which everything that belongs to an owner lives."""
+    """Gives the shard that holds all rows of an owner."""
     return owner_id % SHARDS
 
 

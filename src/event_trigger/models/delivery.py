@@ -1,4 +1,4 @@
-"""Events on their way to destinations, and every attempt to get them there."""
+"""Declares the tables of deliveries, their attempts and their payloads."""
 
 from datetime import datetime
 from enum import StrEnum
@@ -28,7 +28,7 @@ class DeliveryStatus(StrEnum):
 
 
 class DeliveryError(StrEnum):
-    """Why an attempt failed: a kind, never what an address that is not public answered."""
+    """Names why an attempt failed; it never repeats the answer of a private address."""
 
     TIMEOUT = "timeout"
     NAME_NOT_RESOLVED = "name_not_resolved"
@@ -48,19 +48,20 @@ class DeliveryError(StrEnum):
 
 
 class Delivery(Base):
-    """One event for one destination, with all but the payload (see DeliveryPayload).
+    """A row is one event to be sent to one destination; `DeliveryPayload` holds the payload.
 
-    `payload` is that of a delivery which a version before 0014 stored; nothing writes it now.
-    `payload_size` is 0 for an event without a payload.
+    `payload` is written only by versions before migration 0014; nothing writes it now.
+    `payload_size`, in bytes, is 0 for an event without a payload.
 
-    `next_attempt_at` is there while it is not finished; while somebody is at it (`leased_until`)
-    that is when the lease ends. `lease` numbers the leases: only the newest may record. `tries`
-    counts the attempts of this round, which a redelivery begins anew.
+    `next_attempt_at` is null once the delivery is finished. While a worker holds a lease
+    (`leased_until`), it is the end of that lease. `lease` numbers the leases: only the holder of
+    the newest may record its attempt. `tries` counts the attempts of this round; a redelivery
+    starts a new round.
 
-    `installation` is the one that began the first attempt, so that all have one `webhook-id`; it is
-    empty if that was a version that had none.
-    A lease adds 2 to `lease`. Versions before 0014 add 1, and would send `null` for a payload that
-    is not in the row: the constraint refuses them such a lease.
+    `installation` names the installation that made the first attempt, so that all attempts carry
+    the same `webhook-id`; it is null if a version without installations made it.
+    A lease adds 2 to `lease`. Versions before 0014 add 1, and would send `null` for a payload
+    that is not in the row: the check constraint refuses them such a lease.
     """
 
     __tablename__ = "deliveries"
@@ -131,11 +132,11 @@ class Delivery(Base):
 
 
 class DeliveryPayload(Base):
-    """The payload of an event, once for all its deliveries; it outlives the event.
+    """A row is the payload of one event, shared by all its deliveries; it may outlive the event.
 
-    It is there as long as a delivery of the event has not arrived. `counted` says whether it is
-    part of its owner's backlog: null until that is looked at for the first time, false when it is
-    only kept for deliveries that were given up.
+    It is kept until every delivery of the event has arrived or is purged. `counted` says whether
+    its size is part of its owner's backlog: null until the backlog is first updated, false when
+    only exhausted deliveries still need it.
     """
 
     __tablename__ = "delivery_payloads"
@@ -158,10 +159,10 @@ class DeliveryPayload(Base):
 
 
 class DeliveryBacklog(Base):
-    """The bytes of an owner's payloads that wait to be delivered, as of seconds ago.
+    """A row is the backlog of one owner: the bytes of payloads that wait to be delivered.
 
-    It is the sum of `payload_size` of the owner's counted payloads, changed by the transactions
-    that change those. Firing only reads `is_full`.
+    `bytes` is the sum of `payload_size` over the owner's counted payloads; the transactions that
+    change `counted` change it too, seconds after firing. Firing only reads `is_full`.
     """
 
     __tablename__ = "delivery_backlogs"
@@ -173,10 +174,10 @@ class DeliveryBacklog(Base):
 
 
 class DeliveryAttempt(Base):
-    """One request to a destination: what was answered, or the kind of error.
+    """A row is one request to a destination, with its answer or the kind of its error.
 
-    How long an interrupted one took, and whether it arrived, nobody knows. There is no foreign
-    key: attempts are stored by the statement that records their delivery, and go with it.
+    An interrupted attempt has no duration, and may or may not have arrived. There is no foreign
+    key: the statement that records a delivery stores its attempt, and purging deletes both.
     """
 
     __tablename__ = "delivery_attempts"

@@ -1,4 +1,4 @@
-"""Where events are sent, and how well that went lately."""
+"""Declares the table of destinations, and the state of their circuit breakers."""
 
 from datetime import datetime
 from enum import StrEnum
@@ -31,12 +31,13 @@ class DisabledReason(StrEnum):
 
 
 class Destination(Base):
-    """`sealed` holds the signing secrets and headers, encrypted under the key named `key_id`.
+    """A row is one URL that events are sent to.
 
-    The rest is the breaker (`failures` in a row; `window`, how many may be in flight, None while
-    it is closed; `probe_at`), until when the receiver asked not to be called (`held_until`), and
-    the tokens of the rate limit that were left at `tokens_at`.
-    A deleted destination stays for as long as deliveries speak of it.
+    `sealed` holds its signing secrets and header values, encrypted under the key named `key_id`.
+    The circuit breaker has `failures` in a row, `window` (requests that may be in flight; null
+    while it is closed) and `probe_at`. Until `held_until` the receiver asked not to be called.
+    `tokens` of the rate limit were left at `tokens_at`.
+    A deleted destination keeps its row as long as a delivery refers to it.
     """
 
     __tablename__ = "destinations"

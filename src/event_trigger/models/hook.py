@@ -1,4 +1,4 @@
-"""URLs that fire a trigger, for senders that cannot hold a token of ours."""
+"""Declares the table of hooks: URLs that fire a trigger without one of our tokens."""
 
 from datetime import datetime
 from enum import StrEnum
@@ -16,9 +16,10 @@ class Verify(StrEnum):
 
 
 class Hook(Base):
-    """Found by the SHA-256 of its token; which shard its trigger is in, `owner_id` says.
+    """A row is the hook of one trigger, looked up by the SHA-256 of its token.
 
-    `sealed` holds the token and the signing secret, encrypted under the key named `key_id`.
+    `owner_id` gives the shard of the trigger. `sealed` holds the token and the signing secret,
+    encrypted under the key named `key_id`.
     """
 
     __tablename__ = "hooks"

@@ -1,4 +1,4 @@
-"""The answers already given to calls that carried an `Idempotency-Key`."""
+"""Declares the table of answers that calls with an `Idempotency-Key` were given."""
 
 from datetime import datetime
 
@@ -9,6 +9,8 @@ from event_trigger.models.base import Base
 
 
 class IdempotencyKey(Base):
+    """A row is one key used for one trigger, with the hash of the body and the event it made."""
+
     __tablename__ = "idempotency_keys"
 
     shard: Mapped[int] = mapped_column(SmallInteger, primary_key=True)

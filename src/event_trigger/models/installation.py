@@ -1,4 +1,4 @@
-"""What tells this installation apart from all others that deliver to the same receivers."""
+"""Declares the table that names this installation, unlike all others of the same receivers."""
 
 from datetime import datetime
 
@@ -9,10 +9,12 @@ from event_trigger.models.base import Base
 
 
 class Installation(Base):
-    """One row. `name` is part of each `webhook-id` and of the source of each CloudEvent.
+    """The only row is this installation.
 
-    The rest says for which database it was made: a server's `system_identifier`, the database's
-    oid there, and the transaction that wrote the row, which a restored row was not written by.
+    `name` is part of each `webhook-id` and of the source of each CloudEvent. The other columns
+    identify the database that it was made for: the server's `system_identifier`, the oid of the
+    database, and the transaction that wrote the row. A row restored from a dump was written by
+    another transaction, so a copy is noticed.
     """
 
     __tablename__ = "installation"

@@ -1,4 +1,4 @@
-"""One sign-in and the refresh tokens that descend from it."""
+"""Declares the tables of logins and of their refresh tokens."""
 
 from datetime import datetime
 from uuid import UUID
@@ -11,9 +11,9 @@ from event_trigger.models.base import Base
 
 
 class Login(Base):
-    """A family of refresh tokens: when it ends, every token of it is worthless.
+    """A row is one sign-in: a family of refresh tokens, which all become invalid when it ends.
 
-    `scopes` are those that it was narrowed to; None is all that its user's role holds.
+    `scopes` are the scopes that it was narrowed to; null is all scopes of its user's role.
     """
 
     __tablename__ = "logins"
@@ -28,7 +28,7 @@ class Login(Base):
 
 
 class RefreshToken(Base):
-    """One refresh token; only its SHA-256 is kept, and `used_at` says that it was rotated."""
+    """A row is one refresh token, stored as its SHA-256; `used_at` says when it was rotated."""
 
     __tablename__ = "refresh_tokens"
 

@@ -1,4 +1,4 @@
-"""The schedules that a trigger had before its present one, to judge the past by."""
+"""Declares the table of former schedules, by which past instants are explained."""
 
 from datetime import datetime
 from typing import Any
@@ -10,11 +10,11 @@ from event_trigger.models.base import Base
 
 
 class ScheduleVersion(Base):
-    """A schedule that has ended; it planned its instants in `(starts_after, ends_at]`.
+    """A row is one former schedule of a trigger, for the instants in `(starts_after, ends_at]`.
 
-    The present one is the trigger's row itself. No foreign key: it outlives a deleted trigger.
-    `zone_rules` is the digest of the rules that it was planned by, None if they are unknown;
-    `moved_to` that of the newer ones that ended it, if no edit did.
+    The present schedule is in the trigger's own row. There is no foreign key: a version outlives
+    a deleted trigger. `zone_rules` is the digest of the time zone rules that it was planned by,
+    null if unknown; `moved_to` is the digest of the newer rules that ended it, null if an edit did.
     """
 
     __tablename__ = "schedule_versions"

@@ -1,4 +1,4 @@
-"""How often somebody has guessed wrong lately, so that guessing gets slow."""
+"""Declares the table of failed sign-ins, which slow down further guesses."""
 
 from datetime import datetime
 
@@ -9,7 +9,7 @@ from event_trigger.models.base import Base
 
 
 class SignInFailure(Base):
-    """An account or an address, as a hash; failures are forgotten one by one until `clear_at`."""
+    """A row is one account or address, hashed; its failures expire one by one until `clear_at`."""
 
     __tablename__ = "sign_in_failures"
 

@@ -1,4 +1,4 @@
-"""What should happen when, or who may make it happen, and where its schedule stands."""
+"""Declares the tables of triggers and of their tags."""
 
 from datetime import datetime
 from enum import StrEnum
@@ -23,13 +23,15 @@ class TriggerStatus(StrEnum):
 
 
 class Trigger(Base):
-    """`anchor_at` starts the grid of an interval without `time`; `error` says why it is set aside.
+    """A row is one trigger, with its present schedule and the next instant of it.
 
-    Version `version` of its schedule plans what comes after `in_force_after`. Each of its instants
-    up to `settled_until` has an event or an unfired range; `next_fire_at` is the first one later.
-    `fire_count` counts all firings but tests, `scheduled_count` those that `max_fires` limits.
-    `loop_refused_at` is when a call was last refused because the trigger's events lead back to it.
-    `zone_rules` is the digest of the rules by which its zone was planned last; None is unknown.
+    `anchor_at` starts the grid of an interval without `time`; `error` says why the trigger was
+    set aside. Version `version` of the schedule plans the instants after `in_force_after`. Each
+    instant up to `settled_until` has an event or an unfired range; `next_fire_at` is the first
+    later one. `fire_count` counts all firings but tests, `scheduled_count` those that
+    `max_fires` limits. At `loop_refused_at` a call was last refused because the trigger's events
+    lead back to it. `zone_rules` is the digest of the time zone rules that it was last planned
+    by; null is unknown.
     """
 
     __tablename__ = "triggers"
@@ -83,9 +85,9 @@ class Trigger(Base):
 
 
 class TriggerTag(Base):
-    """A tag of a trigger, to find it by.
+    """A row is one tag of one trigger.
 
-    Not an index of `triggers`: each firing of a schedule would have to write to that.
+    It is a table and not an index of `triggers`, since each firing would write to that index.
     """
 
     __tablename__ = "trigger_tags"

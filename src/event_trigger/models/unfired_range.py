@@ -1,4 +1,4 @@
-"""The planned instants that have no event, and why."""
+"""Declares the table of planned instants that have no event, with the reason."""
 
 from datetime import datetime
 
@@ -9,9 +9,9 @@ from event_trigger.models.base import Base
 
 
 class UnfiredRange(Base):
-    """All instants that one version of a schedule plans from `first_at` to `last_at`, inclusive.
+    """A row is all instants of one schedule version from `first_at` to `last_at`, inclusive.
 
-    A range, not a row for each: eight hours of a one-second trigger are one record.
+    Ranges keep the table small: eight hours of a one-second trigger are one row.
     """
 
     __tablename__ = "unfired_ranges"

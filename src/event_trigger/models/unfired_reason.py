@@ -1,4 +1,4 @@
-"""Why a planned instant has no event. It knows no table, so that schedules can be arithmetic."""
+"""Names why a planned instant has no event; it imports no table, so that schedules can use it."""
 
 from enum import StrEnum
 

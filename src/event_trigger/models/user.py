@@ -1,4 +1,4 @@
-"""Who owns triggers, and who may sign in."""
+"""Declares the table of users, who own triggers and may sign in."""
 
 from datetime import datetime
 from enum import StrEnum
@@ -15,6 +15,8 @@ class Role(StrEnum):
 
 
 class User(Base):
+    """A row is one account; `disabled_at` ends its logins and keys."""
+
     __tablename__ = "users"
     audited_as, audited, audited_secrets = (
         "user",

@@ -1,4 +1,4 @@
-"""The rules of time zones by which triggers were planned, kept to judge the past by."""
+"""Declares the table of time zone rules, by which past instants are explained."""
 
 from datetime import datetime
 
@@ -9,10 +9,11 @@ from event_trigger.models.base import Base
 
 
 class ZoneRulesRecord(Base):
-    """What a version of the IANA database says of one zone; `data` is its TZif file.
+    """A row is one zone's rules in one version of the IANA database; `data` is its TZif file.
 
-    Of each zone the newest version is in force, at every replica. `planned_at` says when all of
-    the zone's triggers were planned by it; until then a replica is at it, or was killed meanwhile.
+    The newest version of each zone is in force at every replica. `planned_at` is when all
+    triggers of the zone had been planned by it; until then a replica is planning them, or was
+    killed while it did.
     """
 
     __tablename__ = "zone_rules"
