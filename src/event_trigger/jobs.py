@@ -32,7 +32,7 @@ from event_trigger.deliveries.retention import retain_deliveries
 from event_trigger.deliveries.worker import DeliveryWorker
 from event_trigger.events.retention import sweep
 from event_trigger.firing.idempotency import ANSWERS_KEPT_FOR, purge_answers
-from event_trigger.scheduling.dispatcher import LONGEST_WAIT, fire_due
+from event_trigger.scheduling.dispatcher import LONGEST_WAIT_SECONDS, fire_due
 from event_trigger.triggers.versions import purge_history
 from event_trigger.triggers.zone_updates.replanning import ZoneRulesFollower
 from event_trigger.vault import Vault
@@ -106,7 +106,7 @@ class Jobs:
 
         The start of a process has just done the urgent part of it, such as making partitions.
         """
-        longest_wait = timedelta(seconds=LONGEST_WAIT)
+        longest_wait = timedelta(seconds=LONGEST_WAIT_SECONDS)
         self._add("dispatch", self._dispatch, every=longest_wait, at_once=True)
         self._add("deliver", self._deliver, every=longest_wait, at_once=True)
         self._add("retain", self._retain, every=self._settings.sweep_every)
@@ -251,7 +251,7 @@ class Jobs:
         """Runs jobs that APScheduler delays because this machine's clock was set back."""
         loop = asyncio.get_running_loop()
         while True:
-            await asyncio.sleep(LONGEST_WAIT)
+            await asyncio.sleep(LONGEST_WAIT_SECONDS)
             for name, ran_at in self._ran_at.items():
                 if name not in self._running and loop.time() - ran_at > 2 * self._every[name]:
                     self._run_in(name, 0)

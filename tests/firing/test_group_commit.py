@@ -69,7 +69,7 @@ async def test_calls_that_come_while_a_commit_is_under_way_share_the_next_one(
 async def test_calls_that_go_into_several_statements_are_each_counted_once(
     service: Service, ada: httpx.AsyncClient, database: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(repository, "_AT_ONCE", 1)
+    monkeypatch.setattr(repository, "_CHARACTERS_PER_STATEMENT", 1)
     trigger = await make_api(ada)
 
     answers = await fire_at_once(service, ada, trigger, [{"n": n} for n in range(10)])

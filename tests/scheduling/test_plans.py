@@ -69,7 +69,7 @@ async def test_a_cluster_is_asked_for_what_its_index_has_due(
 
 async def test_claiming_reads_the_due_entries_of_its_shard_in_order(engine: AsyncEngine) -> None:
     async def work(session: AsyncSession) -> None:
-        await DueTriggers(session).claim_due(ADA, 1000)
+        await DueTriggers(session).claim_due(ADA, limit=1000)
 
     [plan] = await plans_of(engine, work)
 
@@ -79,10 +79,10 @@ async def test_claiming_reads_the_due_entries_of_its_shard_in_order(engine: Asyn
 
 async def test_firing_a_batch_finds_its_triggers_by_their_key(engine: AsyncEngine) -> None:
     async def work(session: AsyncSession) -> None:
-        firings = DueTriggers(session)
+        due = DueTriggers(session)
         now = datetime.now(UTC)
-        claimed = await firings.claim_due(ADA, 1000)
-        await firings.record_fired(
+        claimed = await due.claim_due(ADA, limit=1000)
+        await due.record_fired(
             ADA, [DecidedTrigger(row, Decision((now,), (), now, now)) for row in claimed]
         )
 

@@ -44,18 +44,18 @@ class Together:
 
     @property
     def record_fired(self) -> Record:
-        async def record(firings: DueTriggers, shard: int, fired: Sequence[DecidedTrigger]) -> None:
+        async def record(due: DueTriggers, shard: int, fired: Sequence[DecidedTrigger]) -> None:
             if not self._are_met:
                 await asyncio.wait_for(self._met.wait(), 30)
                 self._are_met = True
-            await self._record(firings, shard, fired)
+            await self._record(due, shard, fired)
 
         return record
 
 
 @pytest.fixture(autouse=True)
 def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(batch, "BATCH", 10)
+    monkeypatch.setattr(batch, "TRIGGERS_PER_BATCH", 10)
 
 
 async def test_as_many_batches_as_there_are_workers_are_fired_at_once(

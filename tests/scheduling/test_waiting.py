@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from event_trigger.db.engine import create_engine, create_sessions
-from event_trigger.scheduling.dispatcher import LOCKED_WAIT, SOON, fire_due
+from event_trigger.scheduling.dispatcher import LOCKED_WAIT_SECONDS, MOVED_WAIT_SECONDS, fire_due
 from tests.support.databases import connect
 from tests.support.locks import locked_trigger
 from tests.support.planting import plant_triggers
@@ -38,7 +38,7 @@ def test_an_instant_that_is_waited_for_is_not_looked_for_in_vain(database_url: s
     with asyncio.Runner(loop_factory=HastyLoop) as runner:
         waits, stored = runner.run(wait_and_fire(database_url))
 
-    assert not {SOON, LOCKED_WAIT} & set(waits)
+    assert not {MOVED_WAIT_SECONDS, LOCKED_WAIT_SECONDS} & set(waits)
     assert stored == 1
 
 
@@ -50,10 +50,10 @@ async def test_an_instant_that_others_hold_is_looked_for_again_soon(
     sessions = create_sessions(engine)
 
     async with locked_trigger(database_url, held):
-        while LOCKED_WAIT not in waits:
+        while LOCKED_WAIT_SECONDS not in waits:
             waits.append(await fire_due(sessions, lambda: None))
     waits.append(await fire_due(sessions, lambda: None))
     await engine.dispose()
 
-    assert waits[-3:] == [SOON, LOCKED_WAIT, 0.0]
+    assert waits[-3:] == [MOVED_WAIT_SECONDS, LOCKED_WAIT_SECONDS, 0.0]
     assert await database.fetchval("SELECT count(*) FROM events") == 1

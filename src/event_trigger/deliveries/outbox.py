@@ -1,8 +1,6 @@
 """Stores deliveries in the transaction that stores their events: both exist, or neither does."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -10,6 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from event_trigger.db.citus.detect import is_in_cluster
 from event_trigger.db.notify import DELIVERIES_CHANGED, notify
 from event_trigger.db.shards import ACROSS_SHARDS
+from event_trigger.events.event_writer import StoredEvent
 from event_trigger.models import DeliveryError, DeliveryStatus
 
 # a payload is measured once for its event, not once for each destination
@@ -61,14 +60,6 @@ _STORE_ALL = text(f"""
 """)  # noqa: S608
 _STORE_PAYLOADS = text(_INSERT_PAYLOADS.format(fired=f"({_FIRED_EVENTS})"))
 _STORE_DELIVERIES = text(_INSERT_DELIVERIES.format(fired=f"({_FIRED_EVENTS})"))
-
-
-@dataclass(frozen=True, slots=True)
-class StoredEvent:
-    """The primary key of an event that this transaction has stored."""
-
-    id: int
-    triggered_at: datetime
 
 
 async def store_deliveries(

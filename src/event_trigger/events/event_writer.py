@@ -1,47 +1,65 @@
-"""Stores events, moves their triggers on and announces them, in one statement where that can be."""
+"""Stores events, updates their triggers and announces them, in one statement where possible."""
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from datetime import datetime
+from typing import Any, NamedTuple
 
-from sqlalchemy import Result, text
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from event_trigger.db.citus.detect import is_in_cluster
 from event_trigger.db.shards import ACROSS_SHARDS
 from event_trigger.events.repository import ANNOUNCE, Events, announcing
 
-_AT_ONCE = "WITH announced AS ({announce}), moved AS ({move}) {insert}"
+_ONE_STATEMENT = "WITH announced AS ({announce}), updated AS ({update}) {insert}"
+
+
+class StoredEvent(NamedTuple):
+    """An event that this transaction has stored."""
+
+    id: int
+    triggered_at: datetime
 
 
 class EventWriter:
-    """An INSERT of events, with `{xid}` for the transaction's number, and an UPDATE of triggers.
+    """Runs an INSERT of events together with an UPDATE of their triggers.
 
-    Each way to PostgreSQL and back costs more than what is done there for a few events. In a
-    cluster of Citus they are three statements: the coordinator announces, and has no rows.
+    The INSERT has `{xid}` in place of the transaction's number. On one server all is a single
+    statement, since a round trip costs more than storing a few events. In a cluster of Citus
+    it is three: the coordinator announces the events, and holds none of the rows.
     """
 
-    def __init__(self, insert: str, move: str) -> None:
-        at_once = insert.format(xid="(SELECT xid FROM announced)")
-        self._all = text(_AT_ONCE.format(announce=ANNOUNCE, move=move, insert=at_once))
-        # said, not left to the default: in a cluster that would be the worker's own
+    def __init__(self, insert: str, update: str, *, is_returning: bool) -> None:
+        self._is_returning = is_returning
+        if is_returning:
+            insert += " RETURNING id, triggered_at"
+        insert_announced = insert.format(xid="(SELECT xid FROM announced)")
+        self._one_statement = text(
+            _ONE_STATEMENT.format(announce=ANNOUNCE, update=update, insert=insert_announced)
+        )
+        # given, not left to the column's default: in a cluster that is the worker's own number
         self._insert = text(insert.format(xid="CAST(:xid AS bigint)"))
-        self._move = text(move)
+        self._update = text(update)
 
-    async def execute(
+    async def write(
         self, session: AsyncSession, owner_ids: Iterable[int], values: Mapping[str, Any]
-    ) -> Result[*tuple[Any, ...]]:
-        """Gives what the INSERT returns; it sees the triggers as they were."""
+    ) -> list[StoredEvent]:
+        """Stores events; gives them in no particular order, or none if it is not returning.
+
+        The INSERT sees the triggers as they were before the UPDATE.
+        """
         if not await is_in_cluster(session):
-            return await session.execute(
-                self._all,
+            stored = await session.execute(
+                self._one_statement,
                 {**values, **announcing(owner_ids)},
                 execution_options={ACROSS_SHARDS: "one server"},
             )
-        xid = await Events(session).announce(owner_ids)
-        stored = await session.execute(self._insert, {**values, "xid": xid})
-        await self.move(session, values)
-        return stored
+        else:
+            xid = await Events(session).announce(owner_ids)
+            stored = await session.execute(self._insert, {**values, "xid": xid})
+            await self.update_triggers(session, values)
+        return [*map(StoredEvent._make, stored)] if self._is_returning else []
 
-    async def move(self, session: AsyncSession, values: Mapping[str, Any]) -> None:
-        """Only the UPDATE, for triggers without an event."""
-        await session.execute(self._move, dict(values))
+    async def update_triggers(self, session: AsyncSession, values: Mapping[str, Any]) -> None:
+        """Runs the UPDATE alone, for triggers without an event."""
+        await session.execute(self._update, dict(values))

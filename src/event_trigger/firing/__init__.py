@@ -1,1 +1,1 @@
-"""Fires what is called: one event for each call, however often the call is repeated."""
+"""Fires triggers by call: one event for each call, however often the call is repeated."""

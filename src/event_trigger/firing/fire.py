@@ -1,4 +1,4 @@
-"""Firing by a call: a trigger becomes an event, once, however often the call is repeated."""
+"""Turns calls of triggers into events: one for each call, however often it is repeated."""
 
 import hashlib
 import json
@@ -38,7 +38,7 @@ class KeyReused(Invalid):
 
 
 class SentBody(NamedTuple):
-    """A call's body: the object that it says, and the very text that says it."""
+    """A call's body: the parsed object, and the JSON text exactly as it was sent."""
 
     value: dict[str, Any]
     text: str
@@ -46,10 +46,11 @@ class SentBody(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """What a caller asked for; `idempotency_key` is the header, or a hook's id, if one was sent.
+    """A request to fire a trigger.
 
-    Whether the same key with another body is a mistake, or still the same call, `compares_body`
-    says. `hops` deliveries have led to it.
+    `idempotency_key` is the header, or the id that a hook's sender gave, if either was sent. With
+    `compares_body`, the same key with another body is refused; without, it is the same call.
+    `hops` counts the deliveries that led to the call.
     """
 
     trigger: OwnedId
@@ -73,7 +74,7 @@ class CallAnswer:
 
 
 class TriggerBusy:
-    """What becomes of a call whose trigger others hold, or that is not there: it has to wait."""
+    """The outcome of a call whose trigger is locked by others, or missing: it has to wait."""
 
 
 Outcome = CallAnswer | Problem | TriggerBusy
@@ -82,72 +83,96 @@ Outcome = CallAnswer | Problem | TriggerBusy
 async def fire_all(
     session: AsyncSession, shard: int, calls: Sequence[Call], *, waits: bool
 ) -> list[Outcome]:
-    """Fires for each call, or repeats the answer that its key was given; no two have the same key.
+    """Fires calls of one shard in this transaction; gives an outcome for each, in their order.
 
-    What is wrong with one is its own outcome, and stops no other. With `waits`, the triggers that
-    others hold are waited for, and those that are not there are a NotFound.
+    1. Lock the calls' keys and their triggers; read triggers of tests and answers of known keys.
+    2. Decide on each call: a new event, the answer given before, or a Problem of its own.
+    3. Store the new events, with their deliveries, and count them in their triggers.
+    4. Store the answers of the new events that have a key.
+
+    No two calls may have the same key. With `waits`, it waits for triggers that others have
+    locked; otherwise their calls are TriggerBusy.
     """
-    stored, answers = Calls(session, shard), IdempotencyKeys(session, shard)
+    triggers, answers = Calls(session, shard), IdempotencyKeys(session, shard)
+    found = await _find(triggers, answers, calls, waits=waits)
+    decided = [_decide(call, found, waits=waits) for call in calls]
+    looping = {
+        call.trigger.id
+        for call, outcome in zip(calls, decided, strict=True)
+        if isinstance(outcome, LoopDetected)
+    }
+    if looping:
+        await triggers.note_loops(looping)
+    new = [one for one in decided if isinstance(one, NewEvent)]
+    ids = iter(await triggers.store(new) if new else ())
+    outcomes = [
+        CallAnswer(next(ids), replayed=False) if isinstance(one, NewEvent) else one
+        for one in decided
+    ]
+    await answers.add(
+        {
+            call.key: StoredAnswer(_hash_of(call.body), outcome.event_id)
+            for call, outcome in zip(calls, outcomes, strict=True)
+            if call.key is not None and isinstance(outcome, CallAnswer) and not outcome.replayed
+        }
+    )
+    return outcomes
+
+
+class _Found(NamedTuple):
+    """The rows that decide on calls: triggers by id, answers by key, and keys in use elsewhere."""
+
+    keys_in_use: set[tuple[OwnedId, CallKey | None]]
+    locked: dict[int, CalledTrigger]
+    tested: dict[int, CalledTrigger]
+    answers: dict[CallKey, StoredAnswer]
+
+
+async def _find(
+    triggers: Calls, answers: IdempotencyKeys, calls: Sequence[Call], *, waits: bool
+) -> _Found:
     keyed = [call for call in calls if call.key is not None]
     free = await answers.try_locks([_lock_of(call) for call in keyed])
-    busy = {
-        (call.trigger, call.key) for call, is_free in zip(keyed, free, strict=True) if not is_free
-    }
     fired = {call.trigger.id for call in calls if not call.is_test}
-    locked = await stored.lock_triggers(fired, waits=waits)
-    read = await stored.read_triggers({call.trigger.id for call in calls if call.is_test})
-    known = await answers.list_known([call.key for call in keyed if call.key is not None])
-    outcomes: dict[int, Outcome] = {}
-    looping: set[int] = set()
-    new: dict[int, NewEvent] = {}
-    for place, call in enumerate(calls):
-        trigger = (read if call.is_test else locked).get(call.trigger.id)
-        may_be_held = not (call.is_test or waits)
-        if (call.trigger, call.key) in busy:
-            outcomes[place] = StillRunning()
-        elif trigger is None and may_be_held:
-            outcomes[place] = TriggerBusy()
-        elif trigger is None or trigger.owner_id != call.trigger.owner_id:
-            outcomes[place] = NotFound()
-        elif call.hops >= MOST_HOPS:
-            outcomes[place] = LoopDetected()
-            looping.add(call.trigger.id)
-        elif call.key is not None and call.key in known:
-            outcomes[place] = _again(call, known[call.key])
-        else:
-            try:
-                new[place] = _new_event(trigger, call)
-            except Problem as problem:
-                outcomes[place] = problem
-    if looping:
-        await stored.note_loops(looping)
-    if new:
-        event_ids = dict(zip(new, await stored.store([*new.values()]), strict=True))
-        await answers.add(
-            {
-                key: StoredAnswer(_hash_of(calls[place].body), event_id)
-                for place, event_id in event_ids.items()
-                if (key := calls[place].key) is not None
-            }
-        )
-        outcomes |= {place: CallAnswer(one, replayed=False) for place, one in event_ids.items()}
-    return [outcomes[place] for place in range(len(calls))]
+    return _Found(
+        {(one.trigger, one.key) for one, is_free in zip(keyed, free, strict=True) if not is_free},
+        await triggers.lock_triggers(fired, waits=waits),
+        await triggers.read_triggers({call.trigger.id for call in calls if call.is_test}),
+        await answers.list_known([call.key for call in keyed if call.key is not None]),
+    )
+
+
+def _decide(call: Call, found: _Found, *, waits: bool) -> Outcome | NewEvent:
+    trigger = (found.tested if call.is_test else found.locked).get(call.trigger.id)
+    if (call.trigger, call.key) in found.keys_in_use:
+        return StillRunning()
+    if trigger is None and not call.is_test and not waits:
+        return TriggerBusy()
+    if trigger is None or trigger.owner_id != call.trigger.owner_id:
+        return NotFound()
+    if call.hops >= MOST_HOPS:
+        return LoopDetected()
+    known = None if call.key is None else found.answers.get(call.key)
+    try:
+        return _new_event(trigger, call) if known is None else _repeat(call, known)
+    except Problem as problem:
+        return problem
 
 
 async def replay(session: AsyncSession, event: Event, *, hops: int) -> int:
-    """Fires an event's payload once more and gives the new event's id.
+    """Stores a new event with the payload of an old one, and gives its id.
 
-    What the trigger has become since does not matter, and it is left alone; but the new event goes
-    to the destinations that it names now. Raises LoopDetected.
+    The trigger may have been paused or deleted since, and is left alone. The new event goes to
+    the destinations that the trigger names now. Raises LoopDetected.
     """
     key = OwnedId(event.owner_id, event.trigger_id)
     trigger = await Triggers(session).get(key)
     has_destinations = trigger is not None and bool(trigger.destinations)
-    calls = Calls(session, key.shard)
+    triggers = Calls(session, key.shard)
     if hops >= MOST_HOPS:
-        await calls.note_loops({key.id})
+        await triggers.note_loops({key.id})
         raise LoopDetected
-    payload = await calls.read_payload(event)
+    payload = await triggers.read_payload(event)
     new = NewEvent(
         key,
         payload,
@@ -156,18 +181,19 @@ async def replay(session: AsyncSession, event: Event, *, hops: int) -> int:
         replay_of=event.id,
         hops=max(event.hops, hops),
     )
-    [event_id] = await calls.store([new])
+    [event_id] = await triggers.store([new])
     return event_id
 
 
-def _again(call: Call, known: StoredAnswer) -> Outcome:
+def _repeat(call: Call, known: StoredAnswer) -> Outcome:
+    """Gives the answer of the first call again, or KeyReused if it had another body."""
     if call.compares_body and known.body_hash != _hash_of(call.body):
         return KeyReused()
     return CallAnswer(known.event_id, replayed=True)
 
 
 def _new_event(trigger: CalledTrigger, call: Call) -> NewEvent:
-    """Makes the event of a call, if the trigger takes calls and its schema takes the payload."""
+    """Makes the event of a call; raises Paused, or Invalid if the schema refuses the payload."""
     if trigger.status == TriggerStatus.PAUSED and not call.is_test:
         raise Paused
     payload = _payload_of(trigger.payload, call.body)
@@ -180,7 +206,7 @@ def _new_event(trigger: CalledTrigger, call: Call) -> NewEvent:
 
 
 def _payload_of(predefined: str | None, body: SentBody | None) -> SentBody | None:
-    """The body as it was sent, the predefined payload as it is stored, or both merged."""
+    """Gives the body as sent, the predefined payload as stored, or the body merged into that."""
     if predefined is None:
         return body
     value = json.loads(predefined)

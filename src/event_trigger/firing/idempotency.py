@@ -1,4 +1,4 @@
-"""The answers that calls with an `Idempotency-Key` were given, to be given again."""
+"""Stores the answers of calls with an `Idempotency-Key`, to give them to repeated calls."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ _TRY_LOCKS = text("""
     FROM unnest(CAST(:locks AS bigint[])) WITH ORDINALITY AS wanted (lock, place)
     ORDER BY wanted.place
 """)
-_LIST = text("""
+_LIST_ANSWERS = text("""
     SELECT known.trigger_id, known.is_test, known.key, known.body_hash, known.event_id
     FROM unnest(
         CAST(:trigger_ids AS bigint[]), CAST(:are_tests AS boolean[]), CAST(:keys AS text[])
@@ -27,7 +27,7 @@ _LIST = text("""
         AND known.key = asked.key
     WHERE known.created_at > now() - CAST(:kept_for AS interval)
 """)
-_ADD = text("""
+_ADD_ANSWERS = text("""
     INSERT INTO idempotency_keys (shard, trigger_id, is_test, key, body_hash, event_id)
     SELECT CAST(:shard AS smallint), answered.*
     FROM unnest(
@@ -38,7 +38,7 @@ _ADD = text("""
         body_hash = excluded.body_hash, event_id = excluded.event_id,
         created_at = excluded.created_at
 """)
-_PURGE = text("""
+_PURGE_ANSWERS = text("""
     WITH purged AS (
         DELETE FROM idempotency_keys WHERE (shard, trigger_id, is_test, key) IN (
             SELECT shard, trigger_id, is_test, key FROM idempotency_keys
@@ -52,7 +52,7 @@ _PURGE = text("""
 
 @dataclass(frozen=True, slots=True)
 class CallKey:
-    """An Idempotency-Key of one trigger and one way of firing it."""
+    """An Idempotency-Key, which counts for one trigger, and for tests apart from real calls."""
 
     trigger_id: int
     is_test: bool
@@ -61,7 +61,7 @@ class CallKey:
 
 @dataclass(frozen=True, slots=True)
 class StoredAnswer:
-    """What was called with a key, and answered."""
+    """The event that a call with a key made, and the SHA-256 of the call's body."""
 
     body_hash: bytes
     event_id: int
@@ -69,33 +69,36 @@ class StoredAnswer:
 
 @dataclass(frozen=True)
 class IdempotencyKeys:
-    """Answers of one shard."""
+    """The keys of one shard, with the answers that they were given."""
 
     session: AsyncSession
     shard: int
 
     async def try_locks(self, locks: Sequence[int]) -> list[bool]:
-        """Which of these locks no other call holds; they end with the transaction."""
+        """Takes advisory locks for this transaction; gives False for each that another call has."""
         if not locks:
             return []
         rows = await self.session.execute(_TRY_LOCKS, {"locks": locks})
         return list(rows.scalars())
 
     async def list_known(self, keys: Sequence[CallKey]) -> dict[CallKey, StoredAnswer]:
-        """Those answered within 48 hours."""
+        """Gives the answers of the last 48 hours to calls with these keys."""
         if not keys:
             return {}
         rows = await self.session.execute(
-            _LIST, {"shard": self.shard, "kept_for": ANSWERS_KEPT_FOR, **_columns(keys)}
+            _LIST_ANSWERS, {"shard": self.shard, "kept_for": ANSWERS_KEPT_FOR, **_columns(keys)}
         )
-        return {CallKey(*row[:3]): StoredAnswer(*row[3:]) for row in rows}
+        return {
+            CallKey(trigger_id, is_test, key): StoredAnswer(body_hash, event_id)
+            for trigger_id, is_test, key, body_hash, event_id in rows
+        }
 
     async def add(self, answered: Mapping[CallKey, StoredAnswer]) -> None:
-        """Puts answers on record, in place of any that are older than 48 hours."""
+        """Stores answers, replacing those that are older than 48 hours."""
         if not answered:
             return
         await self.session.execute(
-            _ADD,
+            _ADD_ANSWERS,
             {
                 "shard": self.shard,
                 "body_hashes": [known.body_hash for known in answered.values()],
@@ -106,11 +109,11 @@ class IdempotencyKeys:
 
 
 async def purge_answers(sessions: Sessions, since: datetime) -> None:
-    """Forgets those that are older, oldest first, in short steps."""
+    """Deletes the answers from before `since`, oldest first, in short transactions."""
 
     async def purge(session: AsyncSession) -> int:
-        wanted, options = {"since": since, "limit": BATCH_ROWS}, {ACROSS_SHARDS: "retention"}
-        return await session.scalar(_PURGE, wanted, execution_options=options) or 0
+        values, options = {"since": since, "limit": BATCH_ROWS}, {ACROSS_SHARDS: "retention"}
+        return await session.scalar(_PURGE_ANSWERS, values, execution_options=options) or 0
 
     await in_batches(sessions, purge)
 

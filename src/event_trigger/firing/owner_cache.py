@@ -1,22 +1,22 @@
-"""Remembers whose a trigger is, which never changes: admins may name anybody's."""
+"""Caches the owners of triggers, which never change: admins may fire triggers of any owner."""
 
 from collections import OrderedDict
 
 from event_trigger.db.engine import Sessions
 from event_trigger.triggers.repository import Triggers
 
-MOST_KNOWN = 10_000
+MOST_OWNERS_CACHED = 10_000
 
 
 class OwnerCache:
-    """The owners of the triggers that admins called last, in this process."""
+    """Holds the owners of the triggers that admins last called in this process."""
 
     def __init__(self, sessions: Sessions) -> None:
         self._sessions = sessions
         self._known: OrderedDict[int, int] = OrderedDict()
 
     async def get(self, trigger_id: int) -> int | None:
-        """None if there is no such trigger; the database is asked once for each that there is."""
+        """Gives the trigger's owner, or None if it does not exist, which is not cached."""
         if (owner_id := self._known.get(trigger_id)) is not None:
             self._known.move_to_end(trigger_id)
             return owner_id
@@ -24,6 +24,6 @@ class OwnerCache:
             owner_id = await Triggers(session).get_owner(trigger_id)
         if owner_id is not None:
             self._known[trigger_id] = owner_id
-            if len(self._known) > MOST_KNOWN:
+            if len(self._known) > MOST_OWNERS_CACHED:
                 self._known.popitem(last=False)
         return owner_id

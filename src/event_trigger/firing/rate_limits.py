@@ -1,4 +1,4 @@
-"""How often a caller, and a trigger, may be fired by hand: counted in memory, in each process."""
+"""Limits how often callers may fire and triggers be fired by call, counted in each process."""
 
 import time
 from math import ceil
@@ -24,7 +24,7 @@ class TooManyCalls(Problem):
 
 
 class RateLimits:
-    """Limits such as `100/second`; None is no limit. With N replicas it is N times as much."""
+    """Holds limits such as `100/second`; None is no limit. N replicas allow N times as many."""
 
     def __init__(self, *, per_key: str | None, per_trigger: str | None) -> None:
         self._per_key = None if per_key is None else parse(per_key)
@@ -32,36 +32,36 @@ class RateLimits:
         self._limiter = SlidingWindowCounterRateLimiter(MemoryStorage())
 
     async def check(self, trigger: OwnedId, *, caller: str | None) -> None:
-        """Counts a call of a credential, if `caller` names one, or raises TooManyCalls.
+        """Counts a call for its caller, if there is one; raises TooManyCalls if a limit is reached.
 
-        The trigger's calls are only looked at: somebody may have made up its id.
+        The trigger's limit is only tested here: its id may not exist.
         """
         limit, name = self._per_key, caller
         if limit is not None and name is not None and not await self._limiter.hit(limit, name):
             await self._refuse(limit, name)
-        limit, name = self._per_trigger, _name_of(trigger)
+        limit, name = self._per_trigger, _trigger_name(trigger)
         if limit is not None and not await self._limiter.test(limit, name):
             await self._refuse(limit, name)
 
     async def count(self, trigger: OwnedId) -> None:
-        """Counts a call of a trigger that was fired by it."""
+        """Counts a call that has fired its trigger."""
         if self._per_trigger is not None:
-            await self._limiter.hit(self._per_trigger, _name_of(trigger))
+            await self._limiter.hit(self._per_trigger, _trigger_name(trigger))
 
     async def _refuse(self, limit: RateLimitItem, name: str) -> NoReturn:
         stats = await self._limiter.get_window_stats(limit, name)
         raise TooManyCalls(stats.reset_time - time.time())
 
 
-def _name_of(trigger: OwnedId) -> str:
-    """With its owner: nobody uses up what is another's by naming its id."""
+def _trigger_name(trigger: OwnedId) -> str:
+    """Names a trigger with its owner, so that a caller cannot use up another owner's limit."""
     return f"trigger {trigger.owner_id}/{trigger.id}"
 
 
 async def fire_within_limits(
     group_commit: GroupCommit, rates: RateLimits, call: Call, *, caller: Principal | None
 ) -> CallAnswer:
-    """Gives the answer once its event is committed; hooks have no caller with a rate of its own."""
+    """Fires within the limits; gives the answer after the commit. Hooks have no `caller`."""
     await rates.check(call.trigger, caller=None if caller is None else name_of(caller))
     answer = await group_commit.fire(call)
     await rates.count(call.trigger)
@@ -74,7 +74,7 @@ def headers_of(answer: CallAnswer) -> dict[str, str]:
 
 
 def name_of(principal: Principal) -> str:
-    """Names the key, or the user: signing in again must not begin a new count."""
+    """Names the caller's key, or else the user: another login must not start a new count."""
     if principal.key_id is None:
         return f"user {principal.user_id}"
     return f"key {principal.key_id}"

@@ -1,37 +1,37 @@
-"""Calls in the database: those of a shard take a handful of statements, however many they are."""
+"""Reads and locks called triggers, and stores their events: a few statements for many calls."""
 
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import structlog
-from sqlalchemy import JSON, Executable, Row, text
+from sqlalchemy import JSON, Executable, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from event_trigger.db.shards import OwnedId
-from event_trigger.deliveries.outbox import StoredEvent, store_deliveries
-from event_trigger.events.event_writer import EventWriter
+from event_trigger.deliveries.outbox import store_deliveries
+from event_trigger.events.event_writer import EventWriter, StoredEvent
 from event_trigger.models import Event, EventType
 
 log = structlog.get_logger()
 
-_AT_ONCE = 4 * 1024 * 1024  # characters of payloads, after which another statement begins
-# written out, because putting them together takes longer than PostgreSQL takes to answer
-_SELECT = """
+_CHARACTERS_PER_STATEMENT = 4 * 1024 * 1024  # of payloads
+# plain SQL: SQLAlchemy takes longer to compile it than PostgreSQL to answer
+_SELECT_TRIGGERS = """
     SELECT id, owner_id, status, CAST(payload AS text) AS payload, details -> 'schema' AS schema,
         cardinality(destination_ids) > 0 AS has_destinations
     FROM triggers WHERE shard = :shard AND id = ANY (CAST(:ids AS bigint[]))
 """
-_READ, _LOCK, _LOCK_FREE = (
-    text(_SELECT + lock).columns(schema=JSON)
+_READ_TRIGGERS, _LOCK_TRIGGERS, _LOCK_FREE_TRIGGERS = (
+    text(_SELECT_TRIGGERS + lock).columns(schema=JSON)
     for lock in (
         "",
         "ORDER BY id FOR NO KEY UPDATE",
         "ORDER BY id FOR NO KEY UPDATE SKIP LOCKED",
     )
 )
-_INSERT_EVENTS = """
+_INSERT_CALLED_EVENTS = """
     INSERT INTO events (shard, owner_id, trigger_id, type, payload, is_test, replay_of, hops, xid)
     SELECT CAST(:shard AS smallint), called.owner_id, called.trigger_id, :type,
         CAST(called.payload AS json), called.is_test, called.replay_of, called.hops, {xid}
@@ -40,7 +40,6 @@ _INSERT_EVENTS = """
         CAST(:are_tests AS boolean[]), CAST(:replays_of AS bigint[]), CAST(:hops AS smallint[])
     ) WITH ORDINALITY AS called (owner_id, trigger_id, payload, is_test, replay_of, hops, place)
     ORDER BY called.place
-    RETURNING id, triggered_at
 """
 _COUNT_CALLS = """
     UPDATE triggers SET
@@ -62,16 +61,28 @@ _READ_PAYLOAD = text("""
     SELECT CAST(payload AS text) FROM events
     WHERE shard = :shard AND id = :id AND triggered_at = :triggered_at
 """)
-_STORING = EventWriter(_INSERT_EVENTS, _COUNT_CALLS)
+_WRITER = EventWriter(_INSERT_CALLED_EVENTS, _COUNT_CALLS, is_returning=True)
 
-CalledTrigger = Row[*tuple[Any, ...]]
+
+class CalledTrigger(NamedTuple):
+    """A trigger that was called; `payload` is its predefined one, as JSON text.
+
+    `schema` is the JSON Schema of `details.schema`.
+    """
+
+    id: int
+    owner_id: int
+    status: str
+    payload: str | None
+    schema: dict[str, Any] | None
+    has_destinations: bool
 
 
 @dataclass(frozen=True, slots=True)
 class NewEvent:
-    """The event of a call, before it is stored; a trigger counts those that fired it.
+    """The event of a call or a replay, before it is stored.
 
-    `payload` is JSON text, which is stored as it is: what was sent keeps its spelling.
+    `payload` is JSON text, stored to the letter: a body keeps its spelling.
     """
 
     trigger: OwnedId
@@ -83,52 +94,53 @@ class NewEvent:
 
     @property
     def is_counted(self) -> bool:
+        """Tells whether `fire_count` includes the event: tests and replays are left out."""
         return not self.is_test and self.replay_of is None
 
 
 @dataclass(frozen=True)
 class Calls:
-    """Calls of triggers of one shard."""
+    """The called triggers of one shard, and their events."""
 
     session: AsyncSession
     shard: int
 
     async def read_triggers(self, ids: Collection[int]) -> dict[int, CalledTrigger]:
-        return await self._fetch(_READ, ids)
+        return await self._fetch(_READ_TRIGGERS, ids)
 
     async def lock_triggers(self, ids: Collection[int], *, waits: bool) -> dict[int, CalledTrigger]:
-        """Locks triggers: until the commit, nobody fires, changes or deletes them.
+        """Locks triggers: until the commit, nobody else fires, changes or deletes them.
 
-        Passes over those that others hold, unless it `waits` for them.
+        Skips those that another transaction has locked, unless it `waits` for them.
         """
-        return await self._fetch(_LOCK if waits else _LOCK_FREE, ids)
+        return await self._fetch(_LOCK_TRIGGERS if waits else _LOCK_FREE_TRIGGERS, ids)
 
     async def _fetch(self, statement: Executable, ids: Collection[int]) -> dict[int, CalledTrigger]:
         if not ids:
             return {}
         rows = await self.session.execute(statement, {"shard": self.shard, "ids": [*ids]})
-        return {row.id: row for row in rows}
+        return {trigger.id: trigger for trigger in map(CalledTrigger._make, rows)}
 
     async def read_payload(self, event: Event) -> str | None:
-        """The JSON text of an event's payload, as it is stored."""
-        wanted = {"shard": self.shard, "id": event.id, "triggered_at": event.triggered_at}
-        found: str | None = await self.session.scalar(_READ_PAYLOAD, wanted)
-        return found
+        """Reads the JSON text of an event's payload, as it is stored."""
+        key = {"shard": self.shard, "id": event.id, "triggered_at": event.triggered_at}
+        payload: str | None = await self.session.scalar(_READ_PAYLOAD, key)
+        return payload
 
     async def note_loops(self, ids: Collection[int]) -> None:
-        """Has triggers say that a call of theirs was refused as a loop; at most once a minute."""
+        """Notes in triggers that a call was refused as a loop, at most once a minute for each."""
         noted = await self.session.scalars(_NOTE_LOOPS, {"shard": self.shard, "ids": [*ids]})
         for trigger_id in noted:
             log.warning("loop_refused", trigger_id=trigger_id)
 
     async def store(self, new: Sequence[NewEvent]) -> list[int]:
-        """Writes the events, and what they are to be delivered as; gives their ids, in order.
+        """Stores events and their deliveries, and counts them in their triggers.
 
-        Their triggers have counted them.
+        Gives the events' ids, in the order of `new`.
         """
         stored: list[StoredEvent] = []
-        for some in _cut(new):
-            stored += await self._store(some)
+        for group in _in_statements(new):
+            stored += await self._store(group)
         delivered = [event for event, one in zip(stored, new, strict=True) if one.has_destinations]
         if delivered:
             await store_deliveries(self.session, self.shard, delivered)
@@ -136,7 +148,7 @@ class Calls:
 
     async def _store(self, new: Sequence[NewEvent]) -> list[StoredEvent]:
         counts = Counter(one.trigger.id for one in new if one.is_counted)
-        rows = await _STORING.execute(
+        stored = await _WRITER.write(
             self.session,
             {one.trigger.owner_id for one in new},
             {
@@ -152,18 +164,18 @@ class Calls:
                 "counts": [*counts.values()],
             },
         )
-        return sorted((StoredEvent(*row) for row in rows), key=lambda event: event.id)
+        return sorted(stored)  # by id, which is the order of the INSERT
 
 
-def _cut(new: Sequence[NewEvent]) -> Iterator[list[NewEvent]]:
-    """Cuts events into as many as go into one statement."""
-    some: list[NewEvent] = []
+def _in_statements(new: Sequence[NewEvent]) -> Iterator[list[NewEvent]]:
+    """Groups events so that the payloads of one statement are of a few MiB."""
+    group: list[NewEvent] = []
     size = 0
     for one in new:
-        some.append(one)
+        group.append(one)
         size += len(one.payload or "")
-        if size > _AT_ONCE:
-            yield some
-            some, size = [], 0
-    if some:
-        yield some
+        if size > _CHARACTERS_PER_STATEMENT:
+            yield group
+            group, size = [], 0
+    if group:
+        yield group

@@ -1,1 +1,1 @@
-"""Fires what is due: each due instant becomes one event, whichever replica is first."""
+"""Fires due triggers: each due instant becomes one event, whichever replica claims it first."""

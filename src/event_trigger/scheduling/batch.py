@@ -1,4 +1,4 @@
-"""A turn of the dispatcher: a batch of what is due in a shard is claimed, decided and recorded."""
+"""Fires one batch of a shard's due triggers: claims them, decides on each, records the result."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -19,8 +19,8 @@ from event_trigger.db.shards import OwnedId
 from event_trigger.instants import just_after
 from event_trigger.models import UnfiredReason
 from event_trigger.scheduling.repository import (
-    FIRST,
-    Claimed,
+    START,
+    ClaimedTrigger,
     DecidedTrigger,
     DuePosition,
     DueTriggers,
@@ -34,65 +34,71 @@ from event_trigger.triggers.zone_updates.store import adopt_recorded_rules
 
 log = structlog.get_logger()
 
-BATCH = 1000
-ONE_BY_ONE = 250
-LARGEST_BATCH = 64 * 1024 * 1024  # bytes of payloads, as they are stored
-LONGEST_DECIDING = 0.25  # seconds: a cron that missed much takes a millisecond or two
+TRIGGERS_PER_BATCH = 1000
+MOST_ONE_BY_ONE = 250  # triggers
+PAYLOAD_BYTES_PER_BATCH = 64 * 1024 * 1024  # as they are stored
+DECIDING_SECONDS = 0.25  # a cron line with many missed instants takes a millisecond or two
 
 
 class BatchRequest(NamedTuple):
-    """To fire a batch of what is due in a shard: what is late, or what is on time."""
+    """A batch to fire: due triggers of a shard behind `after`, either late ones or on-time ones."""
 
     shard: int
     late: bool
-    after: DuePosition = FIRST
+    after: DuePosition = START
 
 
-PassOn = Callable[[BatchRequest], None]
-Lines = list[Callable[[], None]]  # of the log, to be written when the transaction has committed
+Enqueue = Callable[[BatchRequest], None]
+LogLines = list[Callable[[], None]]  # written once the transaction has committed
 
 
-async def fire_next_batch(sessions: Sessions, turn: BatchRequest, pass_on: PassOn) -> int:
-    """Fires one batch; when it fails for a reason of its own, one by one, to find the culprit.
+async def fire_next_batch(sessions: Sessions, request: BatchRequest, enqueue: Enqueue) -> int:
+    """Fires one batch and gives the number of triggers claimed for it.
 
-    If there may be more, it passes the next turn on before it fires. What the claims pass over, or
-    what is left of a batch that is too large, has its turn when it is looked for again.
+    1. Claim up to 1,000 due triggers that nobody has locked; if there are so many, `enqueue` a
+       request for those behind them.
+    2. Decide for which instants each fires, for up to 250 ms and 64 MiB of payloads. The others
+       stay due.
+    3. Store the events, move the triggers on, commit, and write the log lines.
+
+    If no late trigger could be claimed, it waits for the lock of one. If the batch fails, but not
+    since the database is away, it fires its triggers one by one, to set aside those at fault.
     """
     try:
-        fired = await _fire_batch(sessions, turn, pass_on, limit=BATCH)
-        if fired or not turn.late or turn.after != FIRST:
-            return fired
-        return await _fire_waited_for(sessions, turn, pass_on)
+        claimed = await _fire_batch(sessions, request, enqueue, limit=TRIGGERS_PER_BATCH)
+        if claimed or not request.late or request.after != START:
+            return claimed
+        return await _fire_locked(sessions, request, enqueue)
     except Exception as error:
         if is_outage(error) and sqlstate(error) != QUERY_CANCELED:
             raise
-        log.exception("batch_failed", shard=turn.shard)
-    return await _fire_one_by_one(sessions, turn.shard)
+        log.exception("batch_failed", shard=request.shard)
+    return await _fire_one_by_one(sessions, request.shard)
 
 
 async def _fire_batch(
-    sessions: Sessions, turn: BatchRequest, pass_on: PassOn, *, limit: int, wait: bool = False
+    sessions: Sessions, request: BatchRequest, enqueue: Enqueue, *, limit: int, wait: bool = False
 ) -> int:
-    lines: Lines = []
+    lines: LogLines = []
     async with sessions.begin() as session:
-        firings = DueTriggers(session)
-        claimed = await firings.claim_due(
-            turn.shard, limit, after=turn.after, late=turn.late, wait=wait
+        due = DueTriggers(session)
+        claimed = await due.claim_due(
+            request.shard, limit=limit, after=request.after, late=request.late, wait=wait
         )
-        if len(claimed) == BATCH:
+        if len(claimed) == TRIGGERS_PER_BATCH:
             last = claimed[-1]
-            pass_on(turn._replace(after=DuePosition(last.next_fire_at, last.id)))
+            enqueue(request._replace(after=DuePosition(last.next_fire_at, last.id)))
         if claimed:
-            most = max(1, BATCH // len(claimed))
-            await _record(firings, turn.shard, claimed, lines, most=most)
+            most_each = max(1, TRIGGERS_PER_BATCH // len(claimed))
+            await _record(due, request.shard, claimed, lines, most_each=most_each)
     _write(lines)
     return len(claimed)
 
 
-async def _fire_waited_for(sessions: Sessions, turn: BatchRequest, pass_on: PassOn) -> int:
-    """Queues for a late row: calls that hand its lock to each other never leave it free."""
+async def _fire_locked(sessions: Sessions, request: BatchRequest, enqueue: Enqueue) -> int:
+    """Waits for the lock of a late trigger, which calls may hand to each other without a gap."""
     try:
-        return await _fire_batch(sessions, turn, pass_on, limit=1, wait=True)
+        return await _fire_batch(sessions, request, enqueue, limit=1, wait=True)
     except DBAPIError as error:
         if sqlstate(error) != LOCK_NOT_AVAILABLE:
             raise
@@ -100,119 +106,125 @@ async def _fire_waited_for(sessions: Sessions, turn: BatchRequest, pass_on: Pass
 
 
 async def _fire_one_by_one(sessions: Sessions, shard: int) -> int:
-    for count in range(ONE_BY_ONE):
-        lines: Lines = []
+    for count in range(MOST_ONE_BY_ONE):
+        lines: LogLines = []
         async with sessions.begin() as session:
-            firings = DueTriggers(session)
-            claimed = await firings.claim_due(shard, 1)
+            due = DueTriggers(session)
+            claimed = await due.claim_due(shard, limit=1)
             if not claimed:
                 return count
             try:
                 async with session.begin_nested():
-                    await _record(firings, shard, claimed, lines, most=1)
+                    await _record(due, shard, claimed, lines, most_each=1)
             except Exception as error:
                 if is_outage(error):
                     raise
-                lines.clear()  # what they tell of was rolled back
-                await _set_aside(firings, claimed[0], error, lines)
+                lines.clear()  # they describe what was rolled back
+                await _set_aside(due, claimed[0], error, lines)
         _write(lines)
-    return ONE_BY_ONE
+    return MOST_ONE_BY_ONE
 
 
 async def _record(
-    firings: DueTriggers, shard: int, claimed: Sequence[Claimed], lines: Lines, *, most: int
+    due: DueTriggers,
+    shard: int,
+    claimed: Sequence[ClaimedTrigger],
+    lines: LogLines,
+    *,
+    most_each: int,
 ) -> None:
-    """Fires as many as are decided in time and not too large together; the others are still due.
+    """Decides on claimed triggers and records the decisions, within the limits of time and size.
 
-    A trigger whose schedule cannot be read is set aside, and holds up nobody.
+    Triggers beyond the limits stay due. One whose schedule cannot be read is set aside alone.
     """
     if any(map(_is_off_plan, claimed)):
-        await adopt_recorded_rules(
-            firings.session
-        )  # perhaps another replica has planned by newer rules
+        await adopt_recorded_rules(due.session)  # another replica may have planned by newer rules
     clock = asyncio.get_running_loop().time
-    fired: list[DecidedTrigger] = []
-    until, size = clock() + LONGEST_DECIDING, 0
-    for row in claimed:
-        few = max(1, min(most, LARGEST_BATCH // max(1, row.payload_size)))
+    decided: list[DecidedTrigger] = []
+    stop_at, size = clock() + DECIDING_SECONDS, 0
+    for trigger in claimed:
+        fitting = PAYLOAD_BYTES_PER_BATCH // max(1, trigger.payload_size)
         try:
-            decision = _decide(row, few)
+            decision = _decide(trigger, max(1, min(most_each, fitting)))
         except Exception as error:
-            await _set_aside(firings, row, error, lines)
+            await _set_aside(due, trigger, error, lines)
             continue
-        lines.extend(partial(_log_unfired, row, unfired) for unfired in decision.unfired)
-        fired.append(DecidedTrigger(row, decision))
-        size += row.payload_size * len(decision.fires)
-        if size > LARGEST_BATCH or clock() > until:
+        lines.extend(partial(_log_unfired, trigger, unfired) for unfired in decision.unfired)
+        decided.append(DecidedTrigger(trigger, decision))
+        size += trigger.payload_size * len(decision.fires)
+        if size > PAYLOAD_BYTES_PER_BATCH or clock() > stop_at:
             break
-    if fired:
-        await firings.record_fired(shard, fired)
+    if decided:
+        await due.record_fired(shard, decided)
 
 
-def _decide(row: Claimed, most: int) -> Decision:
-    plan, planned = _plan_of(row), row.next_fire_at
-    fired = 0 if plan.max_fires is None else row.scheduled_count
-    if _is_off_plan(row):
-        following = plan.next_at_or_after(just_after(row.settled_until), fired=fired)
-        log.warning("planned_again_when_due", trigger_id=row.id, was=planned.isoformat())
-        if following is None or following > row.now:
-            return Decision((), (), row.settled_until, following)
+def _decide(trigger: ClaimedTrigger, most: int) -> Decision:
+    plan, planned = _plan_of(trigger), trigger.next_fire_at
+    fired = 0 if plan.max_fires is None else trigger.scheduled_count
+    if _is_off_plan(trigger):
+        following = plan.next_at_or_after(just_after(trigger.settled_until), fired=fired)
+        log.warning("planned_again_when_due", trigger_id=trigger.id, was=planned.isoformat())
+        if following is None or following > trigger.now:
+            return Decision((), (), trigger.settled_until, following)
         planned = following
-    return decide(plan, planned=planned, now=row.now, fired=fired, most=most)
+    return decide(plan, planned=planned, now=trigger.now, fired=fired, most=most)
 
 
-async def _set_aside(firings: DueTriggers, row: Claimed, error: Exception, lines: Lines) -> None:
-    lines.append(partial(log.error, "trigger_set_aside", trigger_id=row.id, exc_info=error))
+async def _set_aside(
+    due: DueTriggers, trigger: ClaimedTrigger, error: Exception, lines: LogLines
+) -> None:
+    lines.append(partial(log.error, "trigger_set_aside", trigger_id=trigger.id, exc_info=error))
     reason = f"This trigger could not fire ({type(error).__name__}) and was set aside."
-    key, settled_until = OwnedId(row.owner_id, row.id), row.settled_until
-    if (unfired := _failed(row)) is not None:
+    key, settled_until = OwnedId(trigger.owner_id, trigger.id), trigger.settled_until
+    if (unfired := _due_instants(trigger)) is not None:
         settled_until = unfired.instants.last
-        new = NewUnfiredRange(row.owner_id, row.id, row.version, unfired)
-        await ScheduleHistory(firings.session).record_unfired(key.shard, [new])
-    await firings.set_aside(key, reason, settled_until=settled_until)
+        new = NewUnfiredRange(trigger.owner_id, trigger.id, trigger.version, unfired)
+        await ScheduleHistory(due.session).record_unfired(key.shard, [new])
+    await due.set_aside(key, reason, settled_until=settled_until)
 
 
-def _failed(row: Claimed) -> UnfiredInstants | None:
-    """What was due and will not fire, if the schedule can be read at all."""
+def _due_instants(trigger: ClaimedTrigger) -> UnfiredInstants | None:
+    """Gives the due instants of a failed trigger; None if there are none, or none can be read."""
     try:
-        schedule = _plan_of(row).schedule
-        due = range_in(schedule, since=just_after(row.settled_until), until=just_after(row.now))
+        schedule = _plan_of(trigger).schedule
+        since, until = just_after(trigger.settled_until), just_after(trigger.now)
+        due = range_in(schedule, since=since, until=until)
     except Exception:
-        log.warning("schedule_unreadable", trigger_id=row.id)
+        log.warning("schedule_unreadable", trigger_id=trigger.id)
         return None
     return None if due is None else UnfiredInstants(due, UnfiredReason.FAILED)
 
 
-def _is_off_plan(row: Claimed) -> bool:
-    """Whether the instant was planned by other rules of the zone than those in force.
+def _is_off_plan(trigger: ClaimedTrigger) -> bool:
+    """Tells whether other time zone rules than those in force planned the trigger's instant.
 
-    A replica of before may have done so, or one that had not heard of newer rules yet.
+    A replica of an older version may have planned it, or one that had not yet read newer rules.
     """
-    if "timezone" not in row.details:
-        return False  # most are not read at all
+    if "timezone" not in trigger.details:
+        return False  # most details need not be parsed
     try:
-        schedule = _plan_of(row).schedule
+        schedule = _plan_of(trigger).schedule
         if not isinstance(schedule, Cron):
             return False
         crontab = parse_cron(schedule.expression, schedule.timezone)
-        return not crontab.plans(row.next_fire_at)
-    except Exception:  # it is set aside when it is decided on
+        return not crontab.plans(trigger.next_fire_at)
+    except Exception:  # deciding fails too, and sets the trigger aside
         return False
 
 
-def _plan_of(row: Claimed) -> Plan:
-    return plan_of_stored(row.details, anchor=row.anchor_at)
+def _plan_of(trigger: ClaimedTrigger) -> Plan:
+    return plan_of_stored(trigger.details, anchor=trigger.anchor_at)
 
 
-def _write(lines: Lines) -> None:
+def _write(lines: LogLines) -> None:
     for line in lines:
         line()
 
 
-def _log_unfired(row: Claimed, unfired: UnfiredInstants) -> None:
+def _log_unfired(trigger: ClaimedTrigger, unfired: UnfiredInstants) -> None:
     log.warning(
         "instants_unfired",
-        trigger_id=row.id,
+        trigger_id=trigger.id,
         reason=unfired.reason,
         first=unfired.instants.first.isoformat(),
         last=unfired.instants.last.isoformat(),

@@ -1,4 +1,4 @@
-"""Fires what is due, by the database's clock: says which shard has the next turn, and when."""
+"""Decides which shard's due triggers are fired next, and when, by the database's clock."""
 
 import asyncio
 import math
@@ -13,146 +13,159 @@ from event_trigger.scheduling.batch import BatchRequest, fire_next_batch
 from event_trigger.scheduling.due_shards import list_due_shards
 
 WORKERS = 3
-LOOK_EVERY = 0.1  # seconds: what is late waits for what has become due meanwhile
-LONGEST_RUN = 1.0  # seconds, after which who shuts down need not wait for the end of a storm
-LONGEST_WAIT = 1.0  # seconds: polling alone is enough, notifications only make it quicker
-AHEAD = 0.008  # seconds: asking what is due and what is next takes 3 ms, and 8 with bad luck
-LOCKED_WAIT = 0.02  # due rows that others hold are looked at again soon
-SOON = 0.001  # seconds: an instant that was waited for in vain was moved, or another replica has it
-Progress = Callable[[], None]
+REQUERY_SECONDS = 0.1  # after this, late batches wait for shards that have become due since
+RUN_SECONDS = 1.0  # so that shutdown need not wait for the end of a storm
+LONGEST_WAIT_SECONDS = 1.0  # polling alone is enough; notifications only make it quicker
+LEAD_SECONDS = 0.008  # listing the due shards takes 3 ms, and 8 with bad luck
+LOCKED_WAIT_SECONDS = 0.02  # until due rows that another transaction holds are tried again
+MOVED_WAIT_SECONDS = 0.001  # the instant was moved, or another replica has fired it
 
 _TIMER = ThreadPoolExecutor(1, thread_name_prefix="timer")
 
 
-async def fire_due(sessions: Sessions, progressed: Progress) -> float:
-    """Fires what is due, for a second at the most, and says so after each batch.
+async def fire_due(sessions: Sessions, on_batch: Callable[[], None]) -> float:
+    """Fires due triggers for up to a second; gives the seconds until it should be called again.
 
-    Gives the seconds until it should be called again: 0 while there may be more, 1 at the most.
-    That is a little before the next instant, which it then waits for: asking what is due takes
-    longer than firing it, and is over when the instant comes.
+    1. Fire the due batches of all shards. If one fired, return 0: there may be more.
+    2. If all due rows are locked, return 20 ms; if no trigger is due soon, return a second.
+    3. If the next instant is more than 16 ms away, return the time until 8 ms before it.
+    4. Otherwise sleep until the instant, and fire a batch of its shard at once. Listing the due
+       shards takes longer than firing, so that is over before the instant comes.
+
+    It calls `on_batch` after each batch.
     """
-    work = _Work(sessions, progressed)
-    await work.run()
-    if work.fired:
+    workers = _Workers(sessions, on_batch)
+    await workers.run()
+    if workers.fired:
         return 0.0
-    progressed()
-    if work.found:
-        return LOCKED_WAIT
-    if work.upcoming is None:
-        return LONGEST_WAIT
-    seconds = work.upcoming.at - time.monotonic()
-    if seconds > 2 * AHEAD:
-        return min(seconds - AHEAD, LONGEST_WAIT)
+    on_batch()
+    if workers.found_due:
+        return LOCKED_WAIT_SECONDS
+    if workers.upcoming is None:
+        return LONGEST_WAIT_SECONDS
+    seconds = workers.upcoming.at - time.monotonic()
+    if seconds > 2 * LEAD_SECONDS:
+        return min(seconds - LEAD_SECONDS, LONGEST_WAIT_SECONDS)
     await _sleep(max(0.0, seconds))
-    fired = await fire_next_batch(
-        sessions, BatchRequest(work.upcoming.shard, late=False), lambda _: None
-    )
-    progressed()
-    return 0.0 if fired else SOON
+    request = BatchRequest(workers.upcoming.shard, late=False)
+    fired = await fire_next_batch(sessions, request, lambda _: None)
+    on_batch()
+    return 0.0 if fired else MOVED_WAIT_SECONDS
 
 
 async def _sleep(seconds: float) -> None:
-    """In a thread of its own: an event loop counts whole milliseconds, and others may be at work
-    in its usual ones."""
+    """Sleeps in a thread of its own: an event loop rounds to milliseconds, and the default
+    executor's threads may be busy."""
     await asyncio.get_running_loop().run_in_executor(_TIMER, time.sleep, seconds)
 
 
 class _Upcoming(NamedTuple):
-    """The first instant of a shard with nothing due, by `time.monotonic`.
+    """The first instant of a shard with nothing due yet; `at` is on the clock `time.monotonic`.
 
-    An event loop's clock may stand still for a millisecond, and then who waits comes too early.
+    An event loop's clock may lag by a millisecond, so that a sleep would end too early.
     """
 
     at: float
     shard: int
 
 
-class _Work:
-    """A batch of each shard in turn; what is late has its turn last, and not for long.
+class _Workers:
+    """Fires due triggers with up to three workers: on-time shards first, late ones after.
 
-    A backlog must not hold up what is on time: it is looked for again and again. Until then, a
-    shard that had more than a batch has another turn, since asking which shards have something due
-    takes the longer the more there is. It is to be had as soon as the batch is claimed, and then
-    several work: while one waits for PostgreSQL, another decides.
+    Due shards are queried again every 100 ms, so that a backlog never delays what is on time.
+
+    1. List the due shards, and queue a batch request for each: on-time ones, then late ones.
+    2. Each worker takes the first request and fires its batch. A full batch queues a request for
+       the rows after it as soon as it is claimed, since listing the due shards takes longer the
+       more is due. While one worker waits for PostgreSQL, another decides.
+    3. After 100 ms, once all on-time requests and one late one are taken, a worker lists the due
+       shards again and replaces the queue.
+    4. Stop when the queue is empty, or after a second.
     """
 
-    def __init__(self, sessions: Sessions, progressed: Progress) -> None:
-        self.found = False
+    def __init__(self, sessions: Sessions, on_batch: Callable[[], None]) -> None:
+        self.found_due = False
         self.fired = 0
         self.upcoming: _Upcoming | None = None
         self._sessions = sessions
-        self._progressed = progressed
+        self._on_batch = on_batch
         self._clock = asyncio.get_running_loop().time
-        self._turns: deque[BatchRequest] = deque()
-        self._sure = 0
-        self._look_at = 0.0
-        self._end_at = self._clock() + LONGEST_RUN
-        self._workers: list[asyncio.Task[None]] = []
+        self._requests: deque[BatchRequest] = deque()
+        self._guaranteed = 0  # requests still to be taken, whatever the time
+        self._requery_at = 0.0
+        self._stop_at = self._clock() + RUN_SECONDS
+        self._tasks: list[asyncio.Task[None]] = []
         self._failure: Exception | None = None
 
     async def run(self) -> None:
-        """Until nothing is left, or for a second.
+        """Runs until no request is left, or for a second.
 
-        A failure is raised when the others have ended what they were at.
+        Raises a batch's failure, but only when the other workers have ended their batches.
         """
-        await self._look()
-        for _ in range(min(WORKERS, len(self._turns))):
-            self._join()
+        await self._list_due()
+        for _ in range(min(WORKERS, len(self._requests))):
+            self._start_worker()
         try:
-            while working := [one for one in self._workers if not one.done()]:
-                await asyncio.wait(working)
+            while running := [task for task in self._tasks if not task.done()]:
+                await asyncio.wait(running)
         finally:
-            for one in self._workers:
-                one.cancel()
-            ended = await asyncio.gather(*self._workers, return_exceptions=True)
+            for task in self._tasks:
+                task.cancel()
+            ended = await asyncio.gather(*self._tasks, return_exceptions=True)
         for failure in (*ended, self._failure):
             if failure is not None:
                 raise failure
 
-    def _join(self) -> None:
-        """One more takes turns; who finds none left is gone."""
-        self._workers.append(asyncio.create_task(self._take_turns()))
+    def _start_worker(self) -> None:
+        self._tasks.append(asyncio.create_task(self._work()))
 
-    async def _look(self) -> None:
-        self._look_at = math.inf  # the others go on meanwhile
+    async def _list_due(self) -> None:
+        """Replaces the queue of requests by those of the shards that are due now."""
+        self._requery_at = math.inf  # the other workers go on during the query
         try:
             async with self._sessions() as session:
-                planned = await list_due_shards(session)
+                shards = await list_due_shards(session)
                 now = time.monotonic()
         finally:
-            self._look_at = self._clock() + LOOK_EVERY
-        due = [one for one in planned if one.is_due]
-        self.found |= bool(due)
-        self._turns = deque(BatchRequest(one.shard, late=False) for one in due if one.has_on_time)
-        self._sure = len(self._turns) + 1  # all that are on time, and one that is late
-        self._turns.extend(BatchRequest(one.shard, late=True) for one in due if one.has_late)
-        upcoming = [_Upcoming(now + one.seconds, one.shard) for one in planned if not one.is_due]
+            self._requery_at = self._clock() + REQUERY_SECONDS
+        due = [one for one in shards if one.is_due]
+        self.found_due |= bool(due)
+        self._requests = deque(
+            BatchRequest(one.shard, late=False) for one in due if one.has_on_time
+        )
+        self._guaranteed = len(self._requests) + 1  # all on-time requests, and one late one
+        self._requests.extend(BatchRequest(one.shard, late=True) for one in due if one.has_late)
+        upcoming = [
+            _Upcoming(now + one.due_in_seconds, one.shard) for one in shards if not one.is_due
+        ]
         self.upcoming = min(upcoming, default=None)
 
-    async def _take_turns(self) -> None:
-        while self._turns:
-            if self._sure <= 0:
+    async def _work(self) -> None:
+        """Fires one request after the other until the queue is empty or the time is over."""
+        while self._requests:
+            if self._guaranteed <= 0:
                 now = self._clock()
-                if now > self._end_at or (self._failure is not None and now > self._look_at):
+                if now > self._stop_at or (self._failure is not None and now > self._requery_at):
                     return
-                if now > self._look_at:
-                    await self._look()
+                if now > self._requery_at:
+                    await self._list_due()
                     continue
-            self._sure -= 1
-            await self._fire(self._turns.popleft())
+            self._guaranteed -= 1
+            await self._fire(self._requests.popleft())
 
-    async def _fire(self, turn: BatchRequest) -> None:
+    async def _fire(self, request: BatchRequest) -> None:
         try:
-            count = await fire_next_batch(self._sessions, turn, self._pass_on)
+            count = await fire_next_batch(self._sessions, request, self._enqueue)
         except Exception as error:
             self._failure = error
             if is_outage(error) and not sqlstate(error):
-                self._turns.clear()  # no answer: others would wait for theirs too
+                self._requests.clear()  # the server is away: the other requests would fail too
         else:
-            self._progressed()
+            self._on_batch()
             self.fired += count
 
-    def _pass_on(self, turn: BatchRequest) -> None:
-        self._turns.append(turn)
-        if sum(not one.done() for one in self._workers) < WORKERS:
-            self._join()
+    def _enqueue(self, request: BatchRequest) -> None:
+        """Queues a request, with a worker for it if one is missing."""
+        self._requests.append(request)
+        if sum(not task.done() for task in self._tasks) < WORKERS:
+            self._start_worker()

@@ -1,4 +1,4 @@
-"""Asks which shards have something due, or soon will: a probe or two of the index for each."""
+"""Lists the shards with due triggers, or with triggers that soon will be."""
 
 from datetime import timedelta
 from typing import NamedTuple
@@ -10,52 +10,52 @@ from event_trigger.db.citus.detect import is_in_cluster
 from event_trigger.db.shards import ACROSS_SHARDS
 from event_trigger.models import EVERY_SHARD, SHARDS
 
-LATE = timedelta(seconds=1)
-FORESEEN = timedelta(seconds=2)  # whoever asks is back before that
+LATE_AFTER = timedelta(seconds=1)
+LOOKAHEAD = timedelta(seconds=2)  # longer than the dispatcher waits between two queries
 
-# In any order: replicas rarely meet, and a shard that is held up is not always first. The clock is
-# looked at last, since who asks counts the seconds from the answer on.
-_LIST_PLANNED = text(f"""
+# One or two index probes for each shard, in random order: so replicas rarely meet, and a locked
+# shard is not always first. The clock is read last, since the caller counts from the answer on.
+_LIST_DUE_SHARDS = text(f"""
     SELECT shard, extract(epoch FROM at - clock_timestamp()), has_late, has_on_time
     FROM (
         SELECT every.shard, first.at,
-            first.at < now() - CAST(:late AS interval) AS has_late,
+            first.at < now() - CAST(:late_after AS interval) AS has_late,
             first.at <= now() AND (
                 SELECT next_fire_at FROM triggers
                 WHERE triggers.shard = every.shard AND next_fire_at <= now()
                 ORDER BY next_fire_at DESC LIMIT 1
-            ) >= now() - CAST(:late AS interval) AS has_on_time
+            ) >= now() - CAST(:late_after AS interval) AS has_on_time
         FROM generate_series(0, {SHARDS - 1}) AS every (shard)
         CROSS JOIN LATERAL (
             SELECT next_fire_at AS at FROM triggers
             WHERE triggers.shard = every.shard
-                AND next_fire_at <= now() + CAST(:foreseen AS interval)
+                AND next_fire_at <= now() + CAST(:lookahead AS interval)
             ORDER BY next_fire_at LIMIT 1
         ) AS first
         ORDER BY random()
-    ) AS planned
+    ) AS due
 """)  # noqa: S608
-# Citus goes along no index for each of some shards: this reads all that is due
-_LIST_PLANNED_IN_CLUSTER = text(f"""
+# Citus cannot probe an index once for each shard: this reads all due rows
+_LIST_DUE_SHARDS_IN_CLUSTER = text(f"""
     SELECT shard, extract(epoch FROM min(next_fire_at) - clock_timestamp()),
-        min(next_fire_at) < now() - CAST(:late AS interval),
+        min(next_fire_at) < now() - CAST(:late_after AS interval),
         coalesce(max(next_fire_at) FILTER (WHERE next_fire_at <= now())
-            >= now() - CAST(:late AS interval), false)
+            >= now() - CAST(:late_after AS interval), false)
     FROM triggers
-    WHERE {EVERY_SHARD} AND next_fire_at <= now() + CAST(:foreseen AS interval)
+    WHERE {EVERY_SHARD} AND next_fire_at <= now() + CAST(:lookahead AS interval)
     GROUP BY shard
     ORDER BY random()
 """)  # noqa: S608
 
 
 class DueShard(NamedTuple):
-    """A shard with something planned: its first instant is in so many seconds.
+    """A shard whose first instant comes in `due_in_seconds`; less than 0 is due.
 
-    Less than 0 is due; whether some of it is late already, and some on time, is said too.
+    It has late triggers, if any is due for over a second, on-time ones, or both.
     """
 
     shard: int
-    seconds: float
+    due_in_seconds: float
     has_late: bool
     has_on_time: bool
 
@@ -65,11 +65,11 @@ class DueShard(NamedTuple):
 
 
 async def list_due_shards(session: AsyncSession) -> list[DueShard]:
-    """The shards in which something is due by the database's clock, or will be in 2 seconds."""
-    statement = _LIST_PLANNED_IN_CLUSTER if await is_in_cluster(session) else _LIST_PLANNED
+    """Lists the shards with an instant up to 2 seconds from now, by the database's clock."""
+    in_cluster = await is_in_cluster(session)
     rows = await session.execute(
-        statement,
-        {"late": LATE, "foreseen": FORESEEN},
+        _LIST_DUE_SHARDS_IN_CLUSTER if in_cluster else _LIST_DUE_SHARDS,
+        {"late_after": LATE_AFTER, "lookahead": LOOKAHEAD},
         execution_options={ACROSS_SHARDS: "due shards"},
     )
     return [

@@ -1,4 +1,4 @@
-"""Claiming what is due, and firing it: a batch takes a few statements, however large."""
+"""Claims due triggers and stores their events: a few statements for a batch of any size."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,16 +9,16 @@ from sqlalchemy import func, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from event_trigger.db.shards import OwnedId
-from event_trigger.deliveries.outbox import StoredEvent, store_deliveries
+from event_trigger.deliveries.outbox import store_deliveries
 from event_trigger.events.event_writer import EventWriter
 from event_trigger.models import EventType, Trigger, TriggerStatus
-from event_trigger.scheduling.due_shards import LATE
+from event_trigger.scheduling.due_shards import LATE_AFTER
 from event_trigger.triggers.schedule.catch_up import Decision
 from event_trigger.triggers.schedule.schedules import FIRST_INSTANT
 from event_trigger.triggers.versions import NewUnfiredRange, ScheduleHistory
 
-# plain SQL, because Citus wants the shard as a constant and the plans are tested by name
-_CLAIM = """
+# plain SQL: Citus wants the shard as a constant, and tests check the plans by index name
+_CLAIM_DUE = """
     SELECT id, owner_id, version, CAST(details AS text), anchor_at, settled_until, next_fire_at,
         scheduled_count, cardinality(destination_ids) > 0, coalesce(pg_column_size(payload), 0),
         now()
@@ -27,9 +27,9 @@ _CLAIM = """
         AND (next_fire_at, id) > (CAST(:after_at AS timestamptz), CAST(:after_id AS bigint))
     ORDER BY next_fire_at, id
     LIMIT :limit
-    FOR NO KEY UPDATE {otherwise}
+    FOR NO KEY UPDATE {if_locked}
 """
-_INSERT_EVENTS = """
+_INSERT_SCHEDULED_EVENTS = """
     INSERT INTO events
         (shard, owner_id, trigger_id, type, triggered_at, scheduled_for, payload, is_test, xid)
     SELECT triggers.shard, triggers.owner_id, triggers.id, :type, now(),
@@ -55,26 +55,28 @@ _ADVANCE_TRIGGERS = """
     ) AS advanced (id, settled_until, next_fire_at, fired)
     WHERE triggers.shard = :shard AND triggers.id = advanced.id
 """
-_STORING = EventWriter(_INSERT_EVENTS, _ADVANCE_TRIGGERS)
-_STORING_TO_DELIVER = EventWriter(_INSERT_EVENTS + "RETURNING id, triggered_at", _ADVANCE_TRIGGERS)
+_WRITER, _RETURNING_WRITER = (
+    EventWriter(_INSERT_SCHEDULED_EVENTS, _ADVANCE_TRIGGERS, is_returning=is_returning)
+    for is_returning in (False, True)
+)
 
 LATE_LOCK_TIMEOUT = "250ms"
 _CLAIMS = {
-    (late, wait): text(_CLAIM.format(age=age, otherwise="" if wait else "SKIP LOCKED"))
+    (late, wait): text(_CLAIM_DUE.format(age=age, if_locked="" if wait else "SKIP LOCKED"))
     for late, age in {
         None: "true",
-        True: "next_fire_at < now() - CAST(:late AS interval)",
-        False: "next_fire_at >= now() - CAST(:late AS interval)",
+        True: "next_fire_at < now() - CAST(:late_after AS interval)",
+        False: "next_fire_at >= now() - CAST(:late_after AS interval)",
     }.items()
     for wait in (False, True)
 }
 
 
-class Claimed(NamedTuple):
-    """A due trigger whose row is locked, without its payload of perhaps a MiB.
+class ClaimedTrigger(NamedTuple):
+    """A due trigger whose row is locked, without its payload, which may be a MiB.
 
-    `details` is text, so that one that cannot be read spoils no batch; `payload_size` is in bytes,
-    as it is stored; `now` is the transaction's.
+    `details` is JSON text, so that details that cannot be parsed fail only their own trigger.
+    `payload_size` is in bytes, as it is stored; `now` is the time of the transaction.
     """
 
     id: int
@@ -91,20 +93,20 @@ class Claimed(NamedTuple):
 
 
 class DuePosition(NamedTuple):
-    """Where a trigger stands among those of its shard that are due: by instant, then by id."""
+    """A position among the due triggers of a shard, which are ordered by instant, then by id."""
 
     at: datetime
     id: int
 
 
-FIRST = DuePosition(FIRST_INSTANT, 0)
+START = DuePosition(FIRST_INSTANT, 0)
 
 
 class DecidedTrigger(NamedTuple):
-    """A claimed trigger and what becomes of it."""
+    """A claimed trigger, and the decision for which of its instants it fires."""
 
-    trigger: Claimed
-    due: Decision
+    trigger: ClaimedTrigger
+    decision: Decision
 
 
 @dataclass(frozen=True)
@@ -114,61 +116,63 @@ class DueTriggers:
     async def claim_due(
         self,
         shard: int,
-        limit: int,
         *,
-        after: DuePosition = FIRST,
+        limit: int,
+        after: DuePosition = START,
         late: bool | None = None,
         wait: bool = False,
-    ) -> list[Claimed]:
-        """Locks due triggers of a shard, oldest first, passing over those that others hold.
+    ) -> list[ClaimedTrigger]:
+        """Locks due triggers of a shard, oldest first, and skips those that others have locked.
 
-        Only those that are `late`, or only those that are not, unless that is None. With `wait` it
-        queues for them instead of passing over, but not for long.
+        `late` chooses late triggers or on-time ones; None is both. With `wait` it waits up to
+        250 ms for a lock instead of skipping the row, and raises DBAPIError if that is not enough.
 
-        Where many are due, going on `after` those that were claimed before is much quicker than
-        passing over their locks, or over what is left of them in the index.
+        Where many triggers are due, starting `after` the previous batch is much quicker than
+        skipping its locks, or its dead entries in the index.
         """
         if wait:
             await self.session.execute(text(f"SET LOCAL lock_timeout = '{LATE_LOCK_TIMEOUT}'"))
         values = {"shard": shard, "limit": limit, "after_at": after.at, "after_id": after.id}
         if late is not None:
-            values["late"] = LATE
+            values["late_after"] = LATE_AFTER
         rows = await self.session.execute(_CLAIMS[late, wait], values)
-        return [*map(Claimed._make, rows)]
+        return [*map(ClaimedTrigger._make, rows)]
 
-    async def record_fired(self, shard: int, firings: Sequence[DecidedTrigger]) -> None:
-        """Inserts the events of a batch, with their triggers' payloads, and moves those on.
+    async def record_fired(self, shard: int, decided: Sequence[DecidedTrigger]) -> None:
+        """Stores the result of a batch.
 
-        What will not fire is put on record beside them.
+        1. Record the instants that do not fire, with the reason.
+        2. Insert the events with their triggers' payloads, and move the triggers on.
+        3. Store the deliveries of the events.
         """
         unfired = [
             NewUnfiredRange(trigger.owner_id, trigger.id, trigger.version, part)
-            for trigger, due in firings
-            for part in due.unfired
+            for trigger, decision in decided
+            for part in decision.unfired
         ]
         if unfired:
             await ScheduleHistory(self.session).record_unfired(shard, unfired)
         advanced = {
             "shard": shard,
             "completed": TriggerStatus.COMPLETED,
-            "ids": [one.trigger.id for one in firings],
-            "settled_untils": [_unless_planned(one, one.due.settled_until) for one in firings],
-            "next_fire_ats": [one.due.next_fire_at for one in firings],
-            "fireds": [len(one.due.fires) for one in firings],
-            "now": firings[0].trigger.now,
+            "ids": [one.trigger.id for one in decided],
+            "settled_untils": [_unless_planned(one, one.decision.settled_until) for one in decided],
+            "next_fire_ats": [one.decision.next_fire_at for one in decided],
+            "fireds": [len(one.decision.fires) for one in decided],
+            "now": decided[0].trigger.now,
         }
         events = [
             (one.trigger.id, _unless_planned(one, instant))
-            for one in firings
-            for instant in one.due.fires
+            for one in decided
+            for instant in one.decision.fires
         ]
         if not events:
-            await _STORING.move(self.session, advanced)
+            await _WRITER.update_triggers(self.session, advanced)
             return
-        delivers = any(one.trigger.has_destinations for one in firings)
-        stored = await (_STORING_TO_DELIVER if delivers else _STORING).execute(
+        delivers = any(one.trigger.has_destinations for one in decided)
+        stored = await (_RETURNING_WRITER if delivers else _WRITER).write(
             self.session,
-            {trigger.owner_id for trigger, due in firings if due.fires},
+            {trigger.owner_id for trigger, decision in decided if decision.fires},
             {
                 **advanced,
                 "type": EventType.SCHEDULED,
@@ -177,10 +181,10 @@ class DueTriggers:
             },
         )
         if delivers:
-            await store_deliveries(self.session, shard, [StoredEvent(*row) for row in stored])
+            await store_deliveries(self.session, shard, stored)
 
     async def set_aside(self, key: OwnedId, error: str, *, settled_until: datetime) -> None:
-        """Takes a trigger that cannot fire off the schedule, with the reason on record."""
+        """Pauses a trigger that cannot fire, and stores the error."""
         await self.session.execute(
             update(Trigger)
             .where(Trigger.shard == key.shard, Trigger.id == key.id)
@@ -194,6 +198,7 @@ class DueTriggers:
         )
 
 
-def _unless_planned(firing: DecidedTrigger, instant: datetime) -> datetime | None:
-    """None stands for the instant that the row has: another takes longer to write than to find."""
-    return None if instant == firing.trigger.next_fire_at else instant
+def _unless_planned(decided: DecidedTrigger, instant: datetime) -> datetime | None:
+    """Gives None for the instant that is in the trigger's row: SQL reads it there more quickly
+    than it parses a parameter."""
+    return None if instant == decided.trigger.next_fire_at else instant
