@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 from structlog.testing import capture_logs
 
-from event_trigger.stream.subscriptions import HELD_UP_AFTER, HoldUp
+from event_trigger.stream.subscriptions import WARN_AFTER, OldTransactionWatch
 from tests.support.databases import connect, in_database
 from tests.support.destinations import fire
 from tests.support.services import ADA, BOB, Service
@@ -21,10 +21,10 @@ SECOND = timedelta(seconds=1)
 
 def said(looks: list[tuple[int, int, timedelta]]) -> list[int]:
     """The transactions that are named when somebody looks: (oldest, newest, when)."""
-    hold_up = HoldUp()
+    watch = OldTransactionWatch()
     with capture_logs() as logged:
         for oldest, newest, when in looks:
-            hold_up.look(oldest=oldest, newest=newest, now=NOW + when)
+            watch.check(oldest=oldest, newest=newest, now=NOW + when)
     assert {(line["event"], line["log_level"]) for line in logged} <= {
         ("stream_held_up", "warning")
     }
@@ -46,7 +46,7 @@ def test_each_hold_up_is_said_once() -> None:
 
     assert said(first[:6]) == []
     assert said([*first, *second]) == [7, 8]
-    assert said([(7, 9, 0 * SECOND), (7, 9, HELD_UP_AFTER + timedelta(microseconds=1))]) == [7]
+    assert said([(7, 9, 0 * SECOND), (7, 9, WARN_AFTER + timedelta(microseconds=1))]) == [7]
 
 
 async def test_a_transaction_in_another_database_is_named_while_it_holds_up_streams(

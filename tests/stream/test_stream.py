@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from event_trigger.stream.subscriptions import MOST_OF_ONE_USER
+from event_trigger.stream.subscriptions import MOST_STREAMS_PER_USER
 from tests.support.databases import connect
 from tests.support.destinations import fire
 from tests.support.outages import cable_to
@@ -140,7 +140,7 @@ async def test_many_events_at_once_all_come(url: str, database: Any, service: Se
 
 async def test_one_user_cannot_have_all_streams(url: str, service: Service) -> None:
     headers = {"Authorization": f"Bearer {token_of(ADA)}"}
-    open_ones = [following(url, ADA) for _ in range(MOST_OF_ONE_USER)]
+    open_ones = [following(url, ADA) for _ in range(MOST_STREAMS_PER_USER)]
     for one in open_ones:
         await one.__aenter__()
 

@@ -1,1 +1,1 @@
-"""The log as it happens: server-sent events."""
+"""Streams events to clients as they are committed."""

@@ -1,8 +1,9 @@
-"""Follows the log as it is committed: reads the table, so that a lost notification costs time only.
+"""Follows the log in the order of commits, by reading the table again and again.
 
-Ids and times are given out before the commit, so neither says what is complete. The transaction
-does: below the oldest one that is still running nothing more can appear, and (transaction, id) is
-an order in which nothing is skipped or repeated.
+Notifications only make it quicker, so a lost one costs no event. Ids and times are given before
+the commit, so an event with a smaller one may still appear. Transaction numbers do better: below
+the oldest transaction that still runs no event can appear any more, and in the order of
+(transaction, id) none is skipped or repeated.
 """
 
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -19,37 +20,37 @@ from event_trigger.models import Event
 from event_trigger.stream.subscriptions import Subscription, Subscriptions
 
 _SHORTEST_WAIT, _LONGEST_WAIT = 0.02, 1.0  # seconds
-_PAGE = 200
+_PAGE_EVENTS = 200
 
 
 @dataclass(frozen=True, slots=True)
 class TailedEvents:
-    """Some events that are committed, and the instant at which they were read."""
+    """Some committed events, and the instant at which they were read."""
 
     events: Sequence[Event]
     now: datetime
 
 
 @dataclass(frozen=True, slots=True)
-class _Place:
-    """How far a stream has come, and, once its window is over, the transaction that ends it."""
+class _Progress:
+    """The position of a stream, which ends at transaction `last_xid` once its window is over."""
 
     position: Position
     last_xid: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class _Look:
-    """What was found behind a place, and where to look next; nowhere if that was all."""
+class _Read:
+    """The events after a position, and the progress with them; None if the stream is at its end."""
 
-    news: TailedEvents
-    next: _Place | None
+    tailed: TailedEvents
+    next: _Progress | None
     more: bool
 
 
 @dataclass(frozen=True)
 class Tail:
-    """One stream: whose it is, and what it selects at an instant."""
+    """One stream of a principal; `wanted` gives its filter at an instant."""
 
     sessions: Sessions
     subscriptions: Subscriptions
@@ -58,7 +59,10 @@ class Tail:
     wanted: Callable[[datetime], EventFilter]
 
     async def position_after(self, event_id: int | None) -> Position:
-        """Where to go on after an event; at the beginning, if it is not there any more."""
+        """Gives the position right after an event, or now if the id is None.
+
+        If the event is no longer kept, it is the position before all events.
+        """
         async with self.subscriptions.reading, self.sessions() as session:
             events = Events(session)
             if event_id is None:
@@ -66,18 +70,23 @@ class Tail:
             wanted = self.wanted(await database_now(session))
             event = await events.get(wanted, event_id)
             horizon = await events.get_horizon()
-        if event is None or event.xid >= horizon.newest:  # stored by the server of a dump
+        if event is None or event.xid >= horizon.newest:  # another server stored it: a dump
             return Position(0, 0)
         return Position(event.xid, event.id)
 
     async def follow(
         self, subscription: Subscription, position: Position
     ) -> AsyncIterator[TailedEvents]:
-        """Ends when the login does, its token, its role or the window, and with the service."""
-        place, wait = _Place(position), _LONGEST_WAIT
+        """Yields the events after a position, as they are committed.
+
+        1. Read a page of events, and yield it.
+        2. Unless there are more, wait: until a notification wakes the stream, or up to a second.
+        3. End when the login, its token, its role or the window ends, or the service stops.
+        """
+        progress, wait = _Progress(position), _LONGEST_WAIT
         while not self.subscriptions.is_closing:
             try:
-                look = await self._look(place)
+                read = await self._read(progress)
             except Exception as error:
                 if not is_outage(error):
                     raise
@@ -85,41 +94,41 @@ class Tail:
                 await subscription.wait(_LONGEST_WAIT)
                 continue
             self.subscriptions.failures.succeeded("streams")
-            if look is None:
+            if read is None:
                 return
-            if look.news.events:
-                yield look.news
+            if read.tailed.events:
+                yield read.tailed
                 wait = _SHORTEST_WAIT
-            if look.next is None:
+            if read.next is None:
                 return
-            if place.last_xid is None and look.next.last_xid is not None:
-                wait = _SHORTEST_WAIT  # over, but for what may still be committed
-            place = look.next
-            if not look.more and not self.subscriptions.is_closing:
+            if progress.last_xid is None and read.next.last_xid is not None:
+                wait = _SHORTEST_WAIT  # the window is over, but some may still commit
+            progress = read.next
+            if not read.more and not self.subscriptions.is_closing:
                 woken = await subscription.wait(wait)
-                # what was heard of may be behind a transaction that still runs: look again soon
+                # the new event may be behind a transaction that still runs: read again soon
                 wait = _SHORTEST_WAIT if woken else min(2 * wait, _LONGEST_WAIT)
 
-    async def _look(self, place: _Place) -> _Look | None:
-        """What has come after a place; nothing if the stream may not go on, or not from there."""
-        if not await self.credentials.is_current(self.principal):  # may ask the database itself
+    async def _read(self, progress: _Progress) -> _Read | None:
+        """Reads the events after a position; None if the stream may not go on from there."""
+        if not await self.credentials.is_current(self.principal):  # may query the database itself
             return None
         async with self.subscriptions.reading, self.sessions() as session:
             now = await database_now(session)
             if self.principal.expires_at is not None and now >= self.principal.expires_at:
                 return None
             events, wanted = Events(session), self.wanted(now)
-            found = await events.list_after(wanted, place.position, limit=_PAGE)
-            last_xid = place.last_xid
+            found = await events.list_after(wanted, progress.position, limit=_PAGE_EVENTS)
+            last_xid = progress.last_xid
             if last_xid is None and wanted.window.is_over(now):
                 last_xid = await events.take_xid()
         oldest, newest = found.horizon.oldest, found.horizon.newest
-        if place.position.xid > newest:  # another server's: its reader has to begin again
+        if progress.position.xid > newest:  # another server's number: the client has to start again
             return None
-        self.subscriptions.hold_up.look(oldest=oldest, newest=newest, now=now)
-        is_all = last_xid is not None and oldest > last_xid and not found.page.more
-        return _Look(
+        self.subscriptions.old_transaction.check(oldest=oldest, newest=newest, now=now)
+        is_end = last_xid is not None and oldest > last_xid and not found.page.more
+        return _Read(
             TailedEvents(found.page.rows, now),
-            None if is_all else _Place(found.end, last_xid),
+            None if is_end else _Progress(found.end, last_xid),
             found.page.more,
         )
