@@ -14,8 +14,8 @@ from bench.large_log import sweep_all
 from bench.limits import at_most
 from bench.load import Measured, load, post
 from event_trigger.db.engine import create_engine, create_sessions
+from event_trigger.events.partition_tables import Partitions
 from event_trigger.events.partitions import Partition
-from event_trigger.events.retention import Partitions
 from tests.faults.site import Site, site
 from tests.support.databases import create_database
 from tests.support.services import ADA, token_of

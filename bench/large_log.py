@@ -10,8 +10,9 @@ from typing import Any
 
 from event_trigger.db.clock import database_now
 from event_trigger.db.engine import create_engine, create_sessions
+from event_trigger.events.partition_tables import Partitions
 from event_trigger.events.partitions import Partition, missing_partitions
-from event_trigger.events.retention import Partitions, add_up, archive
+from event_trigger.events.retention import add_up, archive
 from tests.support.databases import connect
 from tests.support.services import ADA, BOB, make_settings
 

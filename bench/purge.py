@@ -10,8 +10,9 @@ from bench.gauges import MIB, connected, wal_of
 from bench.limits import at_most
 from bench.load import Call, paced, quantile
 from event_trigger.db.engine import create_engine, create_sessions
+from event_trigger.events.partition_tables import Partitions
 from event_trigger.events.partitions import Partition
-from event_trigger.events.retention import Partitions, archive, purge
+from event_trigger.events.retention import archive, purge
 from tests.faults.site import Site, site
 from tests.support.services import ADA, make_settings
 from tests.support.waiting import eventually

@@ -17,9 +17,9 @@ from event_trigger.config import Settings
 from event_trigger.db.engine import Sessions, create_engine, create_sessions
 from event_trigger.events.counts import count_by_trigger
 from event_trigger.events.filters import EventFilter
+from event_trigger.events.partition_tables import Partitions
 from event_trigger.events.partitions import Partition
 from event_trigger.events.retention import (
-    Partitions,
     add_up,
     archive,
     count,

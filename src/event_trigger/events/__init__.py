@@ -1,1 +1,1 @@
-"""The log of firings and how long it is kept."""
+"""Keeps the log of events: reading, counting, exporting, archiving and purging it."""

@@ -1,12 +1,13 @@
-"""Counts each trigger's events: what was counted before, and the rows of the rest."""
+"""Counts events by trigger, from stored counts where there are any and from rows elsewhere."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from enum import Enum, auto
 from itertools import groupby
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, assert_never
 
-from sqlalchemy import Row, TextClause, text
+from sqlalchemy import TextClause, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from event_trigger.db.shards import ACROSS_SHARDS
@@ -15,7 +16,7 @@ from event_trigger.events.partitions import Partition
 from event_trigger.models import EVERY_SHARD, EventType, shard_of
 from event_trigger.models.event import COUNTED_HERE
 
-# The rest of the transaction is planned for its instants: a plan for any counts ten times as long.
+# Statements after this one are planned for their values: a generic plan takes ten times as long.
 _PARTITIONS = """
     SELECT starts_at, ends_at, is_closed, below, is_counted_whole, is_in_block
     FROM set_config('plan_cache_mode', 'force_custom_plan', true) AS planned,
@@ -37,7 +38,7 @@ _PARTITIONS = """
     ORDER BY starts_at
 """
 _LIST_PARTITIONS = text(_PARTITIONS.format(counted_here=COUNTED_HERE))
-# plain SQL: as many parts as there are cost SQLAlchemy as much time as PostgreSQL
+# plain SQL: SQLAlchemy takes as long to build so many parts as PostgreSQL to run them
 _SUM = """
     SELECT trigger_id, CAST(sum(fired) AS bigint) AS fired
     FROM ({parts}) AS counted (trigger_id, fired)
@@ -45,45 +46,53 @@ _SUM = """
     ORDER BY trigger_id
 """
 _KINDS = ", ".join(f"'{one}'" for one in EventType)
-# so that the indexes are of use, which have the kind before the time
+# the indexes have the kind before the time, and are used only if the kind is given
 _OF_ANY_KIND = f"type IN ({_KINDS}) AND is_test IN (false, true) AND id > 0"
 
 _COMPARED = ("owner_id", "trigger_id", "type", "is_test")
 _EVER = datetime.max.replace(tzinfo=UTC)
 
-Stretch = tuple[datetime, datetime]
+Bounds = tuple[datetime, datetime]  # half-open
 
 
-class Counted(NamedTuple):
-    """A partition, and how far it is counted: to the end, below a transaction, or not at all.
+class CountedPartition(NamedTuple):
+    """A partition, and how far it is counted: as closed, below a transaction, or not at all.
 
-    `is_in_block` says that it is one of a block that is wanted as a whole.
+    `is_in_block` tells whether it is part of a block that lies wholly in the window.
     """
 
     starts_at: datetime
     ends_at: datetime
     is_closed: bool = False
-    below: int | None = None
+    counted_below: int | None = None
     is_counted_whole: bool = False
     is_in_block: bool = False
 
 
-async def count_by_trigger(session: AsyncSession, wanted: EventFilter) -> Sequence[Row[int, int]]:
-    """What is counted on or closed meanwhile only adds rows, which this leaves out."""
+async def count_by_trigger(session: AsyncSession, wanted: EventFilter) -> dict[int, int]:
+    """Gives the number of selected events by trigger id, in the order of the ids.
+
+    1. List the partitions of the window, and how far each is counted.
+    2. Add the counts of blocks and closed partitions that lie wholly in the window.
+    3. Add the slots of open partitions, and the rows that were stored since they were counted.
+    4. Count the rows of all other parts, such as the cut slot at the start of the window.
+
+    A sweep at the same time only adds counts of later transactions, which are left out here.
+    """
     start, end = wanted.window.start, wanted.window.end or _EVER
     if start >= end:
-        return ()
+        return {}
     rows = await session.execute(_LIST_PARTITIONS, {"start": start, "end": end})
-    partitions = _without_gaps((Counted(*row) for row in rows), (start, end))
-    parts = _Parts(_whose(wanted), _values(wanted))
-    parts.add_all(partitions, (start, end))
+    partitions = _without_gaps(map(CountedPartition._make, rows), (start, end))
+    parts = _Parts(_conditions(wanted), _values(wanted), (start, end))
+    parts.add_all(partitions)
     options = {} if wanted.owner_id is not None else {ACROSS_SHARDS: "admin reads"}
     counted = await session.execute(parts.sum, parts.values, execution_options=options)
-    return counted.all()
+    return {trigger_id: fired for trigger_id, fired in counted.tuples()}  # noqa: C416 (its keys())
 
 
-def _whose(wanted: EventFilter) -> str:
-    """All of the filter but the window; the shards are said, as most indexes begin with them."""
+def _conditions(wanted: EventFilter) -> str:
+    """Gives all of a filter but its window; most indexes begin with the shard, so it is listed."""
     conditions = [EVERY_SHARD if wanted.owner_id is None else "shard = :shard"]
     conditions += [f"{name} = :{name}" for name in _COMPARED if getattr(wanted, name) is not None]
     if wanted.trigger_ids is not None:
@@ -100,82 +109,105 @@ def _values(wanted: EventFilter) -> dict[str, Any]:
     return values
 
 
-def _without_gaps(partitions: Iterable[Counted], stretch: Stretch) -> Iterator[Counted]:
-    """With what is not counted between them, and around them within the stretch.
+def _without_gaps(
+    partitions: Iterable[CountedPartition], window: Bounds
+) -> Iterator[CountedPartition]:
+    """Fills the gaps between counted partitions, and around them, with uncounted ones.
 
-    Nothing is before a closed one but others that are closed, or were purged.
+    There is no gap before a closed one: older partitions are closed too, or were purged.
     """
-    at, end = stretch
+    at, end = window
     for one in partitions:
         if at < one.starts_at and not one.is_closed:
-            yield Counted(at, one.starts_at)
+            yield CountedPartition(at, one.starts_at)
         yield one
         at = one.ends_at
     if at < end:
-        yield Counted(at, end)
+        yield CountedPartition(at, end)
+
+
+class _Source(Enum):
+    """The table that a partition's events are counted from."""
+
+    BLOCKS = auto()
+    CLOSED = auto()
+    SLOTS = auto()
+    ROWS = auto()
 
 
 @dataclass(frozen=True, slots=True)
 class _Parts:
-    """Counts of parts of the log, in SQL, and the values of all their parameters."""
+    """Counts of parts of the window, as SQL, with the values of all their parameters."""
 
-    whose: str
+    conditions: str
     values: dict[str, Any]
+    window: Bounds
     counts: list[str] = field(default_factory=list)
 
     @property
     def sum(self) -> TextClause:
         return text(_SUM.format(parts=" UNION ALL ".join(self.counts)))
 
-    def add_all(self, partitions: Iterable[Counted], stretch: Stretch) -> None:
-        def source(one: Counted) -> object:
-            if one.is_in_block:
-                return "blocks"
-            if one.is_closed and stretch[0] <= one.starts_at and one.ends_at <= stretch[1]:
-                return "closed"
-            return "rows" if one.below is None else one
+    def add_all(self, partitions: Iterable[CountedPartition]) -> None:
+        """Adds one part for all neighbours with the same source, but each counted one alone."""
+        for (source, _), group in groupby(partitions, self._source_of):
+            first, *others = group
+            last = others[-1] if others else first
+            bounds = max(first.starts_at, self.window[0]), min(last.ends_at, self.window[1])
+            match source:
+                case _Source.BLOCKS:
+                    self._add("trigger_id, count FROM block_counts", "starts_at", bounds)
+                case _Source.CLOSED:
+                    self._add("trigger_id, count FROM event_counts", "partition_starts_at", bounds)
+                case _Source.SLOTS:
+                    self._add_slots(first, bounds)
+                case _Source.ROWS:
+                    self._add_rows(bounds, _OF_ANY_KIND)
+                case _:
+                    assert_never(source)
 
-        for found, run in groupby(partitions, source):
-            several = list(run)
-            part = max(several[0].starts_at, stretch[0]), min(several[-1].ends_at, stretch[1])
-            if isinstance(found, Counted):
-                self._add_counted(found, part)
-            elif found == "blocks":
-                self._add("trigger_id, count FROM block_counts", "starts_at", part)
-            elif found == "closed":
-                self._add("trigger_id, count FROM event_counts", "partition_starts_at", part)
-            else:
-                self._add_rows(part, _OF_ANY_KIND)
+    def _source_of(self, one: CountedPartition) -> tuple[_Source, datetime | None]:
+        if one.is_in_block:
+            return _Source.BLOCKS, None
+        if one.is_closed and self.window[0] <= one.starts_at and one.ends_at <= self.window[1]:
+            return _Source.CLOSED, None
+        if one.counted_below is None:
+            return _Source.ROWS, None
+        return _Source.SLOTS, one.starts_at
 
-    def _add_counted(self, one: Counted, stretch: Stretch) -> None:
-        """Its whole slots, what was stored since, and what was before in cut slots."""
-        slots = Partition(one.starts_at, one.ends_at).slots_within(*stretch)
+    def _add_slots(self, one: CountedPartition, bounds: Bounds) -> None:
+        """Adds the slots that lie wholly in the bounds, and the rows that they do not count.
+
+        These are the rows stored since, and the older rows of the cut slots at both ends.
+        """
+        slots = Partition(one.starts_at, one.ends_at).slots_within(*bounds)
         if slots is None:
-            self._add_rows(stretch, _OF_ANY_KIND)
+            self._add_rows(bounds, _OF_ANY_KIND)
             return
-        below = self._value(one.below)
-        is_whole = one.is_counted_whole and stretch == (one.starts_at, one.ends_at)
+        below = self._value(one.counted_below)
+        is_whole = one.is_counted_whole and bounds == (one.starts_at, one.ends_at)
         counted = f"is_whole = {str(is_whole).lower()}", f"below <= {below}"
         self._add("trigger_id, count FROM slot_counts", "starts_at", slots, *counted)
-        self._add_rows(stretch, f"xid >= {below} AND xid > 0")
-        for cut in ((stretch[0], slots[0]), (slots[1], stretch[1])):
+        self._add_rows(bounds, f"xid >= {below} AND xid > 0")
+        for cut in ((bounds[0], slots[0]), (slots[1], bounds[1])):
             if cut[0] < cut[1]:
                 self._add_rows(cut, _OF_ANY_KIND, f"xid < {below}")
 
-    def _add_rows(self, stretch: Stretch, *conditions: str) -> None:
-        """Counted where they are: in a cluster they would come to the coordinator one by one."""
+    def _add_rows(self, bounds: Bounds, *conditions: str) -> None:
+        """Adds a count of rows, grouped in each node of a cluster: only sums are sent on."""
         rows = "trigger_id, count(*) FROM events"
-        self._add(rows, "triggered_at", stretch, *conditions, then=" GROUP BY trigger_id")
+        self._add(rows, "triggered_at", bounds, *conditions, then=" GROUP BY trigger_id")
 
     def _add(
-        self, source: str, instant: str, stretch: Stretch, *conditions: str, then: str = ""
+        self, source: str, instant: str, bounds: Bounds, *conditions: str, then: str = ""
     ) -> None:
-        start, end = map(self._value, stretch)
+        start, end = map(self._value, bounds)
         within = f"{instant} >= {start}", f"{instant} < {end}"
-        wheres = " AND ".join((self.whose, *within, *conditions))
+        wheres = " AND ".join((self.conditions, *within, *conditions))
         self.counts.append(f"SELECT {source} WHERE {wheres}{then}")
 
     def _value(self, value: Any) -> str:
+        """Adds the value of a parameter, and gives the parameter's name in SQL."""
         name = f"value_{len(self.values)}"
         self.values[name] = value
         return f":{name}"

@@ -1,4 +1,4 @@
-"""The log as a file: page after page, each in a transaction of its own, so in constant memory."""
+"""Exports the log as NDJSON or CSV, a page and a transaction at a time, in constant memory."""
 
 import csv
 import io
@@ -34,7 +34,7 @@ class ExportFormat(StrEnum):
 
 
 class LoginEnded(Exception):
-    """Whoever asked for the lines is signed out meanwhile, or has another role: no more are due."""
+    """The caller was signed out during the export, or has another role now."""
 
 
 async def export(
@@ -46,9 +46,10 @@ async def export(
     *,
     now: datetime,
 ) -> AsyncIterator[str]:
-    """Newest first, what there was at `now` and is kept still; as many lines at a time as fit.
+    """Yields the events of a filter as of `now`, newest first, as chunks of lines.
 
-    Raises LoginEnded in the middle. The token may expire: it asked for all this in time.
+    Events that are purged before their page is read are left out. Raises LoginEnded between two
+    pages. A token may expire during the export, which was asked for in time.
     """
     if kind is ExportFormat.CSV:
         yield _csv_lines([list(EventRead.model_fields)])
@@ -92,7 +93,7 @@ async def _still_kept(
 
 
 def _limit_after(page: Page[Event]) -> int:
-    """About what will fit: the database reads each payload whole to say how large it is."""
+    """Guesses how many rows fit in the next page, since measuring a payload means reading it."""
     return min(LARGEST_LIMIT, 2 * len(page.rows) + 1)
 
 
@@ -111,7 +112,7 @@ def _cells(row: EventRead) -> list[str]:
 
 
 def _cell(value: Any) -> str:
-    """Text as it is, all else as JSON; what a spreadsheet would compute is marked as text."""
+    """Gives text as it is and all else as JSON; a formula gets an apostrophe in front."""
     if value is None:
         return ""
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

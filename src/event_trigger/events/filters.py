@@ -1,6 +1,6 @@
-"""Which events to read, and the stretches of the log's indexes where they are."""
+"""Turns the filters of the log into SQL: conditions, and the index ranges that they read."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeVarTuple
@@ -13,13 +13,13 @@ from event_trigger.models import Event, EventType, shard_of
 
 Columns = TypeVarTuple("Columns")
 
-_BOTH = (("is_test = false", False), ("is_test = true", True))
-_FEW = 20  # a stretch for each of so many triggers; for more, all that their owner has is read
+_IS_TEST = (("is_test = false", False), ("is_test = true", True))
+_MOST_TRIGGER_RANGES = 20  # for more triggers, all events of their owner are read
 
 
 @dataclass(frozen=True, slots=True)
 class EventFilter:
-    """Which events to read: whose (None is everybody's), when, of what kind, of which triggers."""
+    """Selects events by owner (None is all owners), time, kind and trigger."""
 
     owner_id: int | None
     window: TimeWindow
@@ -31,9 +31,9 @@ class EventFilter:
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Conditions in SQL: each lane's, those of all lanes, and what their parameters are."""
+    """The conditions of each index range, those of all ranges, and the values of parameters."""
 
-    lanes: Sequence[str]
+    ranges: tuple[str, ...]
     conditions: tuple[str, ...]
     values: dict[str, Any]
 
@@ -41,25 +41,25 @@ class Selection:
 def select_events(
     wanted: EventFilter, *, shard: int | None, before: tuple[datetime, int] | None
 ) -> Selection:
-    """Each kind of events is a lane of its own: the indexes have the kind before the time.
+    """Gives an index range for each kind of events: the indexes have the kind before the time.
 
-    `shard` is where the trigger is that an admin asks for.
+    `shard` is that of the trigger, if an admin asks for one.
     """
     conditions, values = _within(wanted.window)
-    if before is not None:  # said twice: the instant alone prunes partitions
+    if before is not None:  # the instant is repeated alone, which prunes partitions
         conditions += ("triggered_at <= :before_at", "(triggered_at, id) < (:before_at, :before)")
         values |= {"before_at": before[0], "before": before[1]}
-    whose, more, parameters = _whose(wanted, shard)
-    lanes = combinations(
-        whose,
+    prefixes, more, parameters = _prefixes(wanted, shard)
+    ranges = combinations(
+        prefixes,
         [f"type = {one}" for one in quoted_choices(wanted.type, EventType)],
-        _tests(wanted.is_test),
+        [condition for condition, is_test in _IS_TEST if wanted.is_test in {None, is_test}],
     )
-    return Selection(lanes, (*more, *conditions), values | parameters)
+    return Selection(ranges, (*more, *conditions), values | parameters)
 
 
 def narrow(statement: Select[*Columns], wanted: EventFilter) -> Select[*Columns]:
-    """All of the filter but the window."""
+    """Adds all conditions of a filter but its window."""
     if wanted.owner_id is not None:
         statement = statement.where(
             Event.shard == shard_of(wanted.owner_id), Event.owner_id == wanted.owner_id
@@ -75,13 +75,13 @@ def narrow(statement: Select[*Columns], wanted: EventFilter) -> Select[*Columns]
     return statement
 
 
-def _whose(
+def _prefixes(
     wanted: EventFilter, shard: int | None
 ) -> tuple[list[str], tuple[str, ...], dict[str, Any]]:
-    """The beginnings of index entries; what they leave to be looked at; their parameters.
+    """Gives conditions on the first columns of an index, further conditions, and their values.
 
-    Each is said so that only its own index will do: that of everybody's events wants `id > 0`, and
-    an owner that is compared with IS NOT DISTINCT FROM is looked for in no index.
+    Each is written so that PostgreSQL can use one index only: that of all owners' events has the
+    condition `id > 0`, and IS NOT DISTINCT FROM keeps the owner from being looked up in an index.
     """
     if wanted.owner_id is None:
         if wanted.trigger_id is None:
@@ -90,31 +90,27 @@ def _whose(
         return ["shard = :shard AND trigger_id = :trigger_id"], (), values
     values = {"shard": shard_of(wanted.owner_id), "owner_id": wanted.owner_id}
     owned = ["shard = :shard AND owner_id = :owner_id"]
-    ids = _triggers(wanted)
+    ids = _trigger_ids(wanted)
     if ids is None:
         return owned, (), values
-    if len(ids) > _FEW:
+    if len(ids) > _MOST_TRIGGER_RANGES:
         among = "trigger_id = ANY (CAST(:trigger_ids AS bigint[]))"
         return owned, (among,), values | {"trigger_ids": ids}
-    named = {f"trigger_{place}": one for place, one in enumerate(ids)}
-    lanes = [f"shard = :shard AND trigger_id = :{name}" for name in named]
-    return lanes, ("owner_id IS NOT DISTINCT FROM :owner_id",), values | named
+    named = {f"trigger_{number}": trigger_id for number, trigger_id in enumerate(ids)}
+    prefixes = [f"shard = :shard AND trigger_id = :{name}" for name in named]
+    return prefixes, ("owner_id IS NOT DISTINCT FROM :owner_id",), values | named
 
 
-def _triggers(wanted: EventFilter) -> list[int] | None:
-    """None is all of them."""
-    allowed, asked = wanted.trigger_ids, wanted.trigger_id
-    if asked is None:
+def _trigger_ids(wanted: EventFilter) -> list[int] | None:
+    """Gives the ids of the selected triggers; None is all triggers."""
+    allowed, trigger_id = wanted.trigger_ids, wanted.trigger_id
+    if trigger_id is None:
         return None if allowed is None else sorted(allowed)
-    return [asked] if allowed is None or asked in allowed else []
-
-
-def _tests(wanted: bool | None) -> list[str]:
-    return [condition for condition, one in _BOTH if wanted in {None, one}]
+    return [trigger_id] if allowed is None or trigger_id in allowed else []
 
 
 def _within(window: TimeWindow) -> tuple[tuple[str, ...], dict[str, Any]]:
     if window.end is None:
         return ("triggered_at >= :start",), {"start": window.start}
-    ends = ("triggered_at >= :start", "triggered_at < :end")
-    return ends, {"start": window.start, "end": window.end}
+    conditions = ("triggered_at >= :start", "triggered_at < :end")
+    return conditions, {"start": window.start, "end": window.end}

@@ -1,4 +1,4 @@
-"""Which partitions the log of events needs: arithmetic on a grid of time."""
+"""Computes which partitions the log of events needs, on a grid of time."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True, slots=True, order=True)
 class Partition:
-    """The events of `[starts_at, ends_at)`."""
+    """A partition of the log, for the events of `[starts_at, ends_at)`."""
 
     starts_at: datetime
     ends_at: datetime
@@ -21,12 +21,12 @@ class Partition:
 
     @property
     def slots(self) -> list[datetime]:
-        """Where each begins."""
+        """The instants at which the slots start."""
         width = self.ends_at - self.starts_at
         return [self.starts_at + width * number / SLOTS for number in range(SLOTS)]
 
     def slots_within(self, start: datetime, end: datetime) -> tuple[datetime, datetime] | None:
-        """From where to where slots lie wholly in that stretch, if there are any."""
+        """Gives the start and end of the slots that lie wholly in `[start, end)`, if any do."""
         edges = [edge for edge in (*self.slots, self.ends_at) if start <= edge <= end]
         return (edges[0], edges[-1]) if len(edges) > 1 else None
 
@@ -34,10 +34,10 @@ class Partition:
 def missing_partitions(
     existing: Sequence[Partition], *, now: datetime, ahead: timedelta, width: timedelta
 ) -> list[Partition]:
-    """What is not yet covered from `now` to `now + ahead`, cut at the grid of `width`.
+    """Gives the partitions missing from `now` to `now + ahead`, cut at multiples of `width`.
 
-    Existing partitions may be of any width, since the setting may have changed: gaps between
-    them are filled, and nothing overlaps.
+    Existing partitions may have other widths, since the setting may have changed: the gaps between
+    them are filled without overlaps.
     """
     missing: list[Partition] = []
     covered = sorted(one for one in existing if one.ends_at > now)

@@ -1,4 +1,4 @@
-"""The log of events in the database: reading it within a window of time, and counting it."""
+"""Reads the log of events, by time or in the order of commits, and announces new events."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -50,7 +50,7 @@ _ANNOUNCE = text(ANNOUNCE)
 
 @dataclass(frozen=True, slots=True, order=True)
 class Position:
-    """A place in the log as it was committed: right after this event of this transaction."""
+    """A position in the order of commits: right after this event of this transaction."""
 
     xid: int
     id: int
@@ -58,9 +58,9 @@ class Position:
 
 @dataclass(frozen=True, slots=True)
 class Horizon:
-    """How far the log is complete: no transaction before `oldest` still runs.
+    """Bounds the running transactions: all before `oldest` have ended; their events are complete.
 
-    From `newest` on none has ended, so that none of their events can be seen.
+    None from `newest` on has ended, so none of their events can be read.
     """
 
     oldest: int
@@ -69,7 +69,7 @@ class Horizon:
 
 @dataclass(frozen=True, slots=True)
 class CommittedEvents:
-    """Some events in the order of commits, where to go on after them, and how far that can lead."""
+    """A page of events in the order of commits, the position after them, and the horizon then."""
 
     page: Page[Event]
     end: Position
@@ -97,9 +97,9 @@ class Events:
         before: tuple[datetime, int] | None,
         limit: int,
     ) -> Page[Event]:
-        """Newest first, as many as fit; within one instant the larger id is the newer.
+        """Lists events before a position, newest first; within one instant, larger ids first.
 
-        The newest stretch of time is tried first, which most pages come from.
+        It tries the newest 48th of the window first, since that has enough for most pages.
         """
         await use_generic_plan(self.session)
         shard = await self._shard_of(wanted)
@@ -109,25 +109,30 @@ class Events:
         page = await self._read(narrowed, limit=limit, options=options)
         if page.more:
             return page
-        chosen = select_events(wanted, shard=shard, before=before)
-        return await self._read(chosen, limit=limit, options=options)
+        whole = select_events(wanted, shard=shard, before=before)
+        return await self._read(whole, limit=limit, options=options)
 
-    async def _read(self, chosen: Selection, *, limit: int, options: dict[str, str]) -> Page[Event]:
-        if not chosen.lanes:
+    async def _read(
+        self, selection: Selection, *, limit: int, options: dict[str, str]
+    ) -> Page[Event]:
+        if not selection.ranges:
             return Page((), more=False)
-        statement = newest_query(_LOG, chosen.lanes, chosen.conditions)
+        statement = newest_query(_LOG, selection.ranges, selection.conditions)
         return await fetch_newest(
-            self.session, statement, chosen.values, limit=limit, options=options
+            self.session, statement, selection.values, limit=limit, options=options
         )
 
     async def _shard_of(self, wanted: EventFilter) -> int | None:
-        """Where a trigger's events are, for admins, who may name anybody's; 0 if it has none."""
+        """Gives the shard of a trigger's events to admins, who may name one of any owner.
+
+        It is 0 if there are none.
+        """
         if wanted.owner_id is not None or wanted.trigger_id is None:
             return None
         for statement in (
             select(Trigger.shard).where(Trigger.id == wanted.trigger_id),
             _within(select(Event.shard), wanted.window).where(
-                Event.trigger_id == wanted.trigger_id  # it may be deleted
+                Event.trigger_id == wanted.trigger_id  # the trigger may be deleted
             ),
         ):
             probes = statement.where(column("shard").in_(range(SHARDS))).limit(1)
@@ -141,26 +146,28 @@ class Events:
         return Horizon(oldest=row.oldest, newest=row.newest)
 
     async def take_xid(self) -> int:
-        """A transaction of one's own: those that have stored something by now come before it."""
+        """Gives this transaction a number, larger than those of all that have stored anything."""
         return int((await self.session.execute(_OWN_XID)).scalar_one())
 
     async def announce(self, owner_ids: Iterable[int]) -> int:
-        """Tells all replicas, at the commit, whose events are new; gives the number of this
-        transaction, which is the events' `xid`."""
+        """Notifies all replicas of the owners of new events, at the commit.
+
+        Gives the number of this transaction, which is the events' `xid`.
+        """
         row = (await self.session.execute(_ANNOUNCE, announcing(owner_ids))).one()
         return int(row.xid)
 
     async def list_after(
         self, wanted: EventFilter, position: Position, *, limit: int
     ) -> CommittedEvents:
-        """In the order of the transactions that stored them, as far as that is complete.
+        """Lists events after a position in the order of commits, as far as that is complete.
 
-        What the filter leaves out is passed too: it is not looked at again from the `end` on.
+        The `end` is also behind events that the filter leaves out, so they are not read again.
         """
         horizon = await self.get_horizon()
         statement = _within(narrow(select(Event), wanted), wanted.window).where(
-            Event.xid > literal_column("0"),  # as the index has it: without those older than itself
-            Event.xid >= position.xid,  # the index wants it said apart from the row's comparison
+            Event.xid > literal_column("0"),  # the condition of the partial index
+            Event.xid >= position.xid,  # the index cannot use the comparison of rows below
             Event.xid < horizon.oldest,
             tuple_(Event.xid, Event.id) > (position.xid, position.id),
         )
@@ -174,7 +181,7 @@ class Events:
 
 
 def announcing(owner_ids: Iterable[int]) -> dict[str, list[str]]:
-    """The values of ANNOUNCE."""
+    """Gives the values of the parameters of ANNOUNCE."""
     return {"announced_ids": sorted(str(one) for one in owner_ids)}
 
 

@@ -1,4 +1,4 @@
-"""Counts what was stored in a partition, part by part, while it is still open."""
+"""Counts the events of open partitions step by step, so that reading needs not count the rows."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -40,7 +40,7 @@ _ADD_SLOTS_TO_WHOLE = """
     GROUP BY shard, owner_id, trigger_id, type, is_test
 """
 _ADD_TO_WHOLE = text(_ADD_SLOTS_TO_WHOLE.format(every_shard=EVERY_SHARD))
-_PLAN_FOR_THESE = text("SET LOCAL plan_cache_mode = force_custom_plan")
+_PLAN_WITH_VALUES = text("SET LOCAL plan_cache_mode = force_custom_plan")
 _ACROSS = {ACROSS_SHARDS: "retention"}
 
 
@@ -48,13 +48,16 @@ _ACROSS = {ACROSS_SHARDS: "retention"}
 class Rollups:
     session: AsyncSession
 
-    async def count_on(self, partition: Partition) -> None:
-        """Adds what was stored since the last time, by transactions that were over by now.
+    async def count_new(self, partition: Partition) -> None:
+        """Adds the events of a partition that were stored since it was last counted.
 
-        Whatever is stored later has that number or a larger one. Numbers that came with a dump say
-        nothing here: then all is counted anew.
+        1. Forget its counts if they came with a dump: transaction numbers are a server's own.
+        2. Add to its slots the events of transactions from `counted_below` up to the oldest that
+           still runs. All events stored later have that number or a larger one.
+        3. Once the partition is over, add the same to its count as a whole.
+        4. Move `counted_below` on.
         """
-        await self.session.execute(_PLAN_FOR_THESE)
+        await self.session.execute(_PLAN_WITH_VALUES)
         row = EventPartition.starts_at == partition.starts_at
         counted = select(
             EventPartition.counted_at, EventPartition.counted_below, counted_here()
@@ -64,18 +67,18 @@ class Rollups:
         if above is not None and not is_of_this_server:
             await self.forget(partition)
             counted_at = above = None
-        stretch = {
+        values = {
             "starts_at": partition.starts_at,
             "ends_at": partition.ends_at,
             "above": above or 0,
             "below": below,
         }
-        new = _ADD_NEW_TO_SLOTS if above else _ADD_ALL_TO_SLOTS
-        await self._execute(new, {**stretch, "slots": partition.slots})
+        add = _ADD_NEW_TO_SLOTS if above else _ADD_ALL_TO_SLOTS
+        await self._execute(add, {**values, "slots": partition.slots})
         if now >= partition.ends_at:
             was_over = counted_at is not None and counted_at >= partition.ends_at
-            since = stretch if was_over else {**stretch, "above": 0}
-            await self._execute(_ADD_TO_WHOLE, since)
+            uncounted = values if was_over else {**values, "above": 0}
+            await self._execute(_ADD_TO_WHOLE, uncounted)
         await self.session.execute(
             update(EventPartition)
             .where(row)
@@ -93,8 +96,9 @@ class Rollups:
         await self.session.execute(statement, values, execution_options=_ACROSS)
 
     async def forget(self, partition: Partition) -> None:
+        """Deletes the counts of a partition."""
         statement = delete(SlotCount).where(
-            SlotCount.shard.in_(range(SHARDS)),  # so that the primary key serves
+            SlotCount.shard.in_(range(SHARDS)),  # so that the primary key is used
             SlotCount.is_whole.in_((False, True)),
             SlotCount.starts_at >= partition.starts_at,
             SlotCount.starts_at < partition.ends_at,

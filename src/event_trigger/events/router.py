@@ -1,13 +1,11 @@
 """The log of events over HTTP."""
 
-from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated
 
 import structlog
 from fastapi import Query, Request, Response
 from fastapi.responses import JSONResponse, StreamingResponse
-from sqlalchemy import Row
 from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.types import Send
 
@@ -78,7 +76,7 @@ async def list_events(
     """
     before = instant_cursor(cursor)
 
-    async def count(session: AsyncSession) -> Sequence[Row[int, int]]:
+    async def count(session: AsyncSession) -> dict[int, int]:
         now = await database_now(session)
         wanted = filters.for_reader(principal, retention, now=now, state=state)
         return await count_by_trigger(session, wanted)
@@ -91,7 +89,9 @@ async def list_events(
     if aggregate:
         counts = await reads.run(count)
         # FastAPI would see whether they are perhaps events, which takes longer than counting
-        return JSONResponse([{"trigger_id": trigger_id, "count": n} for trigger_id, n in counts])
+        return JSONResponse(
+            [{"trigger_id": trigger_id, "count": n} for trigger_id, n in counts.items()]
+        )
     page, now = await reads.run(list_page, shown=all_shown_before(before and before[0]))
     link_next(request, response, _cursor_of(page.rows[-1]) if page.more else None)
     return [read_event(event, retention, now=now) for event in page.rows]

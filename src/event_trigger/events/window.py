@@ -1,11 +1,11 @@
-"""Which part of the log may be seen: arithmetic on the age of events, to the microsecond."""
+"""Computes the part of the log that readers may see, from the age of events."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from event_trigger.models import EventState
 
-_MICROSECOND = timedelta(microseconds=1)
+_RESOLUTION = timedelta(microseconds=1)  # of timestamps in PostgreSQL and Python
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,13 +16,13 @@ class Retention:
     keep_for: timedelta
 
     def state_of(self, triggered_at: datetime, *, now: datetime) -> EventState:
-        young = now - triggered_at < self.active_for
-        return EventState.ACTIVE if young else EventState.ARCHIVED
+        is_active = now - triggered_at < self.active_for
+        return EventState.ACTIVE if is_active else EventState.ARCHIVED
 
 
 @dataclass(frozen=True, slots=True)
 class TimeWindow:
-    """The instants from `start`, inclusive, to `end`, exclusive; `end` None is the future."""
+    """The instants `[start, end)`; without an `end` the window stays open."""
 
     start: datetime
     end: datetime | None
@@ -32,14 +32,14 @@ class TimeWindow:
 
 
 def latest_of(window: TimeWindow, until: datetime) -> TimeWindow:
-    """The last 48th of a window, as far as `until`: what comes later than that is in it, too."""
+    """Gives the part of a window from a 48th of its length before `until`."""
     end = until if window.end is None else min(until, window.end)
     return TimeWindow(max(window.start, end - abs(end - window.start) / 48), window.end)
 
 
 def oldest_kept(retention: Retention, *, now: datetime) -> datetime:
-    """The first instant whose events are not gone yet."""
-    return now - retention.keep_for + _MICROSECOND
+    """Gives the first instant whose events are still kept."""
+    return _first_younger_than(retention.keep_for, now=now)
 
 
 def visible_window(
@@ -50,12 +50,16 @@ def visible_window(
     since: datetime | None = None,
     until: datetime | None = None,
 ) -> TimeWindow:
-    """What a reader may see at `now`: younger than `keep_for`, and as the filters narrow it."""
-    start = oldest_kept(retention, now=now)
-    end = until
-    archived_until = now - retention.active_for + _MICROSECOND
+    """Gives the window of kept events at `now`, narrowed to `[since, until)` and to a state."""
+    start, end = oldest_kept(retention, now=now), until
+    active_from = _first_younger_than(retention.active_for, now=now)
     if state is EventState.ACTIVE:
-        start = max(start, archived_until)
+        start = max(start, active_from)
     elif state is EventState.ARCHIVED:
-        end = archived_until if end is None else min(end, archived_until)
+        end = active_from if end is None else min(end, active_from)
     return TimeWindow(start if since is None else max(start, since), end)
+
+
+def _first_younger_than(age: timedelta, *, now: datetime) -> datetime:
+    """Gives the first instant less than `age` ago: an event as old as `age` is over the limit."""
+    return now - age + _RESOLUTION
