@@ -12,7 +12,7 @@ from event_trigger.db.clock import database_now
 from event_trigger.db.engine import create_engine, create_sessions
 from event_trigger.events.partition_tables import Partitions
 from event_trigger.events.partitions import Partition, missing_partitions
-from event_trigger.events.retention import add_up, archive
+from event_trigger.events.retention import archive, sum_blocks
 from tests.support.databases import connect
 from tests.support.services import ADA, BOB, make_settings
 
@@ -195,5 +195,5 @@ async def close_past_partitions(url: str) -> None:
             await connection.rollback()
             if not open_.scalar_one():
                 break
-    await add_up(create_sessions(engine), settings)
+    await sum_blocks(create_sessions(engine), settings)
     await engine.dispose()

@@ -1,4 +1,4 @@
-"""The log as a file: everything that the filters select, safe to open in a spreadsheet."""
+"""An export has all selected events, and is safe to open in a spreadsheet."""
 
 import asyncio
 import csv
@@ -43,7 +43,7 @@ async def test_ndjson_has_a_line_for_each_event_as_the_list_shows_it(
     assert answer.text.endswith("}\n")
 
 
-async def test_csv_has_a_header_and_quotes_what_needs_it(ada: httpx.AsyncClient) -> None:
+async def test_csv_has_a_header_and_quotes_where_needed(ada: httpx.AsyncClient) -> None:
     trigger = await make_api(ada, payload={"a": 'say "x", \n y'})
     first = await fire(ada, trigger)
     second = (await ada.post(f"/events/{first}/replay")).json()["id"]
@@ -85,7 +85,7 @@ async def test_an_export_goes_over_many_pages(ada: httpx.AsyncClient, database: 
     assert len(ids) == len(set(ids)) == 2500
 
 
-async def test_what_comes_of_age_during_an_export_is_left_out(
+async def test_events_that_expire_during_an_export_are_left_out(
     service: Service, database: Any
 ) -> None:
     await plant_large(database)
@@ -101,7 +101,7 @@ async def test_what_comes_of_age_during_an_export_is_left_out(
 
 
 async def _plant_almost_gone(database: Any) -> datetime:
-    """Some events that are kept for a few seconds more; gives the instant when they are gone."""
+    """Stores events that expire in a few seconds; gives the instant at which they do."""
     first = await database.fetchval("SELECT min(starts_at) FROM event_partitions")
     await database.execute(
         f"CREATE TABLE events_past PARTITION OF events"
@@ -147,7 +147,7 @@ async def _read_into(chunks: list[bytes], rest: AsyncIterator[bytes]) -> None:
 async def test_an_export_measures_few_payloads_that_do_not_fit(
     ada: httpx.AsyncClient, database: Any
 ) -> None:
-    """To say how large a payload is, the database reads it whole."""
+    """The database reads a payload whole to tell its size."""
     await database.execute(
         "INSERT INTO events (shard, owner_id, trigger_id, type, is_test)"
         " SELECT $1::bigint % 64, $1, 1, 'api', false FROM generate_series(1, 1500)",
@@ -176,7 +176,7 @@ async def test_an_empty_export_is_empty(ada: httpx.AsyncClient) -> None:
     assert table.count("\r\n") == 1
 
 
-def test_what_a_spreadsheet_would_compute_is_marked_as_text() -> None:
+def test_formulas_are_marked_as_text() -> None:
     for text in ("=1+1", "+1", "-1", "@SUM(A1)", "\tx", "\rx"):
         assert _cell(text) == f"'{text}"
     assert _cell('{"a": "=1"}') == '{"a": "=1"}'

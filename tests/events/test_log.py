@@ -25,7 +25,7 @@ ACTIVE_FOR, KEEP_FOR = 2 * HOUR, 48 * HOUR
 
 @pytest.fixture
 async def now(database: Any) -> datetime:
-    """The database's time, with a place for events of the past three days made before it."""
+    """Gives the database's time, and makes partitions for the three days before it."""
     first = await database.fetchval("SELECT min(starts_at) FROM event_partitions")
     await database.execute(
         f"CREATE TABLE events_past PARTITION OF events"
@@ -182,7 +182,7 @@ async def test_since_is_inclusive_and_until_exclusive_to_the_microsecond_in_any_
         assert len(await counts(ada, **filters)) == len(found[f"{name} it"])
 
 
-async def test_windows_beyond_what_is_kept_are_empty_and_no_error(ada: httpx.AsyncClient) -> None:
+async def test_windows_of_purged_events_are_empty_and_no_error(ada: httpx.AsyncClient) -> None:
     await ada.post(f"/triggers/{(await make_api(ada))['id']}/trigger")
 
     for far in ("1970-01-01T00:00:00Z", "9000-12-31T23:59:59.999999Z"):
@@ -381,7 +381,7 @@ async def test_an_event_is_read_on_either_side_of_each_edge_as_time_passes_it(
             assert (state.json()["state"], presence.status_code) == ("archived", 404)
 
 
-async def test_what_is_gone_answers_as_what_never_was(
+async def test_a_purged_event_answers_as_one_that_never_was(
     ada: httpx.AsyncClient, database: Any, now: datetime
 ) -> None:
     gone = await plant_event(database, trigger_id=7, triggered_at=now - KEEP_FOR)

@@ -1,4 +1,4 @@
-"""The near future is always covered, once, whatever partitions there are already."""
+"""Partitions cover the near future without gaps or overlaps."""
 
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
@@ -19,7 +19,7 @@ widths = st.sampled_from([SECOND / 8, SECOND, 7 * SECOND, timedelta(minutes=1), 
 
 @st.composite
 def existing_partitions(draw: st.DrawFn, around: datetime) -> list[Partition]:
-    """Some partitions of any widths, with or without gaps, before and after an instant."""
+    """Makes partitions of any widths, with or without gaps, before and after an instant."""
     at = around + draw(st.timedeltas(min_value=-6 * HOUR, max_value=3 * HOUR))
     made = []
     for _ in range(draw(st.integers(0, 8))):
@@ -87,7 +87,7 @@ def test_nothing_is_made_before_one_that_has_ended(
 
 
 @given(situations())
-def test_what_was_made_is_not_asked_for_again(
+def test_partitions_that_exist_are_not_missing(
     situation: tuple[list[Partition], datetime, timedelta, timedelta],
 ) -> None:
     existing, now, ahead, width = situation

@@ -1,4 +1,4 @@
-"""Events age, are counted, and go: to the second for readers, a partition at a time on disk."""
+"""Events are archived, counted and purged: to the second for readers, by partition on disk."""
 
 import asyncio
 import random
@@ -20,11 +20,11 @@ from event_trigger.events.filters import EventFilter
 from event_trigger.events.partition_tables import Partitions
 from event_trigger.events.partitions import Partition
 from event_trigger.events.retention import (
-    add_up,
     archive,
     count,
     make_partitions,
     purge,
+    sum_blocks,
     sweep,
 )
 from event_trigger.events.window import TimeWindow
@@ -86,7 +86,7 @@ async def tables_of(database: Any) -> set[str]:
 
 
 async def make_past(sessions: Sessions, *, hours: int) -> list[Partition]:
-    """Partitions for the hours before those that exist, oldest first."""
+    """Adds partitions for the hours before those that exist; gives them, oldest first."""
     async with sessions.begin() as session:
         first = min(await Partitions(session).list_all()).starts_at
         past = [Partition(first - n * HOUR, first - (n - 1) * HOUR) for n in range(hours, 0, -1)]
@@ -114,7 +114,7 @@ async def plant_blocks(
 ) -> None:
     await plant_past(database, await make_past(sessions, hours=hours))
     await archive(sessions, settings)
-    await add_up(sessions, settings)
+    await sum_blocks(sessions, settings)
 
 
 async def counted(client: httpx.AsyncClient, **filters: Any) -> Counter[int]:
@@ -128,7 +128,7 @@ def rows_counted(events: list[dict[str, Any]]) -> Counter[int]:
 
 
 async def agree(client: httpx.AsyncClient, **filters: Any) -> bool:
-    """Compares counts with rows; False if the rows changed meanwhile, so that nothing is said."""
+    """Compares counts with rows; False if the rows changed during it, which proves nothing."""
     before = await read_all(client, "/events", **filters)
     counts = await counted(client, **filters)
     after = await read_all(client, "/events", **filters)
@@ -273,7 +273,7 @@ async def test_counts_agree_with_the_rows_however_far_open_partitions_are_counte
     assert counted == 3
 
 
-async def test_closed_partitions_are_added_up_in_blocks_that_answer_every_filter(
+async def test_closed_partitions_are_summed_in_blocks_that_answer_every_filter(
     database_url: str, database: Any, sessions: Sessions
 ) -> None:
     chance = random.Random(5)
@@ -281,7 +281,7 @@ async def test_closed_partitions_are_added_up_in_blocks_that_answer_every_filter
     await plant_past(database, await make_past(sessions, hours=50))
     await archive(sessions, settings)
 
-    await add_up(sessions, settings)
+    await sum_blocks(sessions, settings)
     blocks = await database.fetch(
         "SELECT starts_at, (SELECT sum(count) FROM event_counts WHERE partition_starts_at >="
         " starts_at AND partition_starts_at < starts_at + interval '6 h') AS singly, sum(count)"
@@ -291,7 +291,7 @@ async def test_closed_partitions_are_added_up_in_blocks_that_answer_every_filter
         ada, now = service.client(ADA), datetime.now(UTC)
         filters = [some_filters(chance, start=now - 50 * HOUR, end=now) for _ in range(40)]
         agreed = [await agree(ada, **one) for one in [{}, *filters]]
-        await database.execute(  # of blocks that are wanted as a whole, nothing else is read
+        await database.execute(  # blocks that lie wholly in the window are read alone
             "DELETE FROM event_counts USING event_partitions WHERE starts_at = partition_starts_at"
             " AND block_starts_at > now() - interval '48 h'"
         )
@@ -304,7 +304,7 @@ async def test_closed_partitions_are_added_up_in_blocks_that_answer_every_filter
     assert (all(agreed), without_parts) == (True, True)
 
 
-async def test_a_block_goes_with_its_first_partition_and_the_others_are_counted_singly(
+async def test_a_block_is_purged_with_its_first_partition_and_the_others_count_singly(
     database_url: str, database: Any, sessions: Sessions
 ) -> None:
     await plant_blocks(database, sessions, make_settings(database_url), hours=50)
@@ -316,7 +316,9 @@ async def test_a_block_goes_with_its_first_partition_and_the_others_are_counted_
     oldest = min(one["starts_at"] for one in await partitions_of(database))
     kept = await database.fetchval("SELECT min(starts_at) FROM block_counts")
     assert now - 41 * HOUR <= oldest < kept <= oldest + 6 * HOUR
-    async with idle_service(database_url) as service:  # which shows all that is there, 48 hours
+    async with idle_service(
+        database_url
+    ) as service:  # with the default of 48 hours, which shows all
         assert await agree(service.client(ADA))
 
 
@@ -341,10 +343,10 @@ async def test_counting_reads_no_row_of_a_closed_partition(
 
 
 @pytest.mark.parametrize("below", ["1::bigint << 40", "pg_current_xact_id()::text::bigint"])
-async def test_a_dump_from_another_server_is_counted_anew(
+async def test_a_dump_from_another_server_is_counted_again(
     database_url: str, database: Any, sessions: Sessions, below: str
 ) -> None:
-    """Whether this server has passed the transaction numbers of that one, or not."""
+    """The other server's numbers may be larger than this one's, or smaller."""
     [past] = await make_past(sessions, hours=1)
     await plant_past(database, [past])
     async with sessions.begin() as session:
@@ -367,7 +369,7 @@ async def test_a_dump_from_another_server_is_counted_anew(
     assert await database.fetchval("SELECT count(DISTINCT below) FROM slot_counts") == 1
 
 
-async def test_what_is_stored_while_it_is_counted_counts_once(
+async def test_events_stored_during_a_count_count_once(
     database_url: str, database: Any, sessions: Sessions
 ) -> None:
     [past] = await make_past(sessions, hours=1)
@@ -391,7 +393,7 @@ async def test_what_is_stored_while_it_is_counted_counts_once(
     assert agreed == [True] * 4
 
 
-async def test_a_count_that_fails_keeps_nothing_else_from_being_done(
+async def test_a_failed_count_does_not_stop_the_sweep(
     database_url: str, database: Any, sessions: Sessions, capsys: pytest.CaptureFixture[str]
 ) -> None:
     await plant_past(database, await make_past(sessions, hours=10))
@@ -415,7 +417,7 @@ async def test_a_closed_partition_takes_no_more_events(
     await plant_event(database, trigger_id=1, triggered_at=young.starts_at + 2.5 * HOUR)
 
 
-async def test_archiving_closes_what_left_the_active_window_and_nothing_else(
+async def test_archiving_closes_exactly_the_partitions_outside_the_active_window(
     database_url: str, database: Any, sessions: Sessions
 ) -> None:
     await make_past(sessions, hours=10)
@@ -427,7 +429,7 @@ async def test_archiving_closes_what_left_the_active_window_and_nothing_else(
         assert (one["closed_at"] is not None) == (one["ends_at"] <= now - 2 * HOUR)
 
 
-async def test_several_replicas_sweep_at_once_and_leave_what_is_kept_with_its_final_counts(
+async def test_several_replicas_sweep_at_once_and_leave_kept_partitions_with_their_final_counts(
     database_url: str, database: Any, sessions: Sessions
 ) -> None:
     past = await make_past(sessions, hours=60)
@@ -508,7 +510,7 @@ async def test_a_busy_partition_keeps_younger_ones_open_so_that_the_closed_are_o
     assert afterwards[:6] == [True] * 6
 
 
-async def test_purging_drops_what_was_never_archived(
+async def test_purging_drops_partitions_that_were_never_archived(
     database_url: str, database: Any, sessions: Sessions
 ) -> None:
     await make_past(sessions, hours=55)
@@ -590,7 +592,7 @@ async def test_old_answers_and_expired_logins_are_purged(database_url: str, data
     assert await database.fetchval("SELECT count(*) FROM refresh_tokens") == 2
 
 
-async def test_however_many_answers_and_reasons_are_past_keeping_they_go_and_the_young_stay(
+async def test_many_expired_answers_and_unfired_ranges_are_purged_and_young_ones_stay(
     database_url: str, database: Any
 ) -> None:
     await database.execute(

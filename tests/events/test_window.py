@@ -1,4 +1,4 @@
-"""Two hours active, forty-six archived, then gone: to the microsecond, whatever the filters."""
+"""Events are active for 2 hours, archived for 46, then gone: to the microsecond."""
 
 from datetime import UTC, datetime, timedelta
 

@@ -1,4 +1,4 @@
-"""Each commit of new events says whose they are: streams need not wait until they look again."""
+"""Each commit of new events notifies streams of their owner, so that these need not poll."""
 
 from collections.abc import AsyncIterator
 from typing import Any
@@ -17,7 +17,7 @@ ONCE = {"interval": "PT1S"}
 
 @pytest.fixture
 async def heard(database: Any) -> AsyncIterator[list[str]]:
-    """Whose events have been announced."""
+    """Gives the owners whose events have been announced."""
     said: list[str] = []
     await database.add_listener(EVENTS_STORED, lambda *one: said.append(one[-1]))
     yield said

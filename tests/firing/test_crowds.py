@@ -1,4 +1,4 @@
-"""However many call at once, and however large what they bring, what is due fires."""
+"""Due triggers fire while many calls come at once, also with large bodies."""
 
 import asyncio
 
@@ -67,7 +67,7 @@ async def test_triggers_with_large_payloads_come_in_short_pages_too(
     assert [one["payload"]["number"] for one in everything] == [5, 4, 3, 2, 1, 0]
 
 
-async def test_a_body_of_more_values_than_anybody_needs_is_refused(ada: httpx.AsyncClient) -> None:
+async def test_a_body_of_too_many_values_is_refused(ada: httpx.AsyncClient) -> None:
     made = (await ada.post("/triggers", json={"type": "api"})).json()
     body = {"values": [0] * MOST_VALUES}
 
@@ -76,7 +76,7 @@ async def test_a_body_of_more_values_than_anybody_needs_is_refused(ada: httpx.As
     assert "values" in problem_of(answer, 422)["detail"]
 
 
-async def test_nobodys_body_is_read_before_their_token_is(anonymous: httpx.AsyncClient) -> None:
+async def test_a_body_is_read_only_after_the_token(anonymous: httpx.AsyncClient) -> None:
     answer = await anonymous.post("/triggers", content=b"{", headers={"content-type": "text/odd"})
 
     problem_of(answer, 401)

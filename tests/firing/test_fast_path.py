@@ -1,4 +1,4 @@
-"""What is answered below FastAPI's routing is answered as the described operation answers it."""
+"""Calls answered below FastAPI's routing get the answers of the described operation."""
 
 from typing import Any
 
@@ -35,7 +35,7 @@ CALLS: dict[str, dict[str, Any]] = {
     "odd hops": {"headers": {"x-event-trigger-hops": "x"}},
     "too large": {"content": b'{"n":"' + b"x" * 1_100_000 + b'"}', "headers": JSON},
 }
-"""In this order; a query, which nothing knows, takes the described way."""
+"""In this order; a call with a query takes the described way."""
 
 
 def shown(answer: httpx.Response) -> tuple[Any, ...]:
@@ -106,7 +106,7 @@ async def test_every_caller_is_answered_alike_in_both_ways(
     assert (await read(ada, trigger["id"]))["fire_count"] == counted
 
 
-async def test_an_admin_is_answered_alike_whosever_the_trigger_is(
+async def test_an_admin_is_answered_alike_for_triggers_of_any_owner(
     service: Service, ada: httpx.AsyncClient
 ) -> None:
     admin = service.client(ADMIN)

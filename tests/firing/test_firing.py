@@ -148,7 +148,9 @@ async def test_numbers_of_any_length_are_kept(ada: httpx.AsyncClient) -> None:
     assert await read_all(ada, "/events") == [event]
 
 
-async def test_what_is_no_object_is_refused_and_nothing_happens(ada: httpx.AsyncClient) -> None:
+async def test_a_body_that_is_no_object_is_refused_and_makes_no_event(
+    ada: httpx.AsyncClient,
+) -> None:
     made = await make_api(ada)
     for how in ("trigger", "test"):
         for body in (b"[]", b'[{"a": 1}]', b"5", b"0", b'"x"', b"true", b"false", b"{", b"NaN"):
@@ -297,7 +299,7 @@ async def test_a_refused_call_does_not_use_up_its_key(ada: httpx.AsyncClient) ->
     assert "idempotent-replayed" not in fired.headers
 
 
-async def test_an_answer_is_repeated_whatever_became_of_the_trigger(
+async def test_an_answer_is_repeated_also_after_the_trigger_has_changed(
     ada: httpx.AsyncClient,
 ) -> None:
     made = await make_api(ada)
@@ -314,7 +316,9 @@ async def test_an_answer_is_repeated_whatever_became_of_the_trigger(
     problem_of(gone, 404)
 
 
-async def test_a_key_may_be_used_anew_after_48_hours(ada: httpx.AsyncClient, database: Any) -> None:
+async def test_a_key_may_be_used_again_after_48_hours(
+    ada: httpx.AsyncClient, database: Any
+) -> None:
     made = await make_api(ada)
     first = await fire(ada, made["id"], key="k", json={"n": 1})
 
@@ -333,7 +337,7 @@ async def test_a_key_may_be_used_anew_after_48_hours(ada: httpx.AsyncClient, dat
     assert await database.fetchval("SELECT count(*) FROM idempotency_keys") == 1
 
 
-async def test_while_the_first_call_runs_a_second_is_told_to_wait(
+async def test_a_second_call_with_a_key_is_refused_while_the_first_runs(
     service: Service, ada: httpx.AsyncClient
 ) -> None:
     made = await make_api(ada)

@@ -1,4 +1,4 @@
-"""Calls share commits, and nothing else: each has its own answer, and none waits for another's."""
+"""Calls share commits only: each has its own answer, and none waits for another's trigger."""
 
 import asyncio
 from collections import Counter
@@ -42,7 +42,7 @@ def fire(client: httpx.AsyncClient, trigger: dict[str, Any], **body: Any) -> Any
 async def fire_at_once(
     service: Service, client: httpx.AsyncClient, trigger: dict[str, Any], bodies: list[Any]
 ) -> list[httpx.Response]:
-    """All of them are there, waiting for the trigger, before one is fired."""
+    """Sends all calls while the trigger is locked, so that they wait for it together."""
     async with locked_trigger(service.database_url, trigger["id"]) as holder:
         first = fire(client, trigger, **bodies[0])
         await until_somebody_waits(holder)
@@ -81,7 +81,7 @@ async def test_calls_that_go_into_several_statements_are_each_counted_once(
     assert (await read(ada, trigger["id"]))["fire_count"] == 10
 
 
-async def test_what_is_wrong_with_one_call_is_no_other_ones_business(
+async def test_a_call_that_is_refused_affects_no_other(
     service: Service, ada: httpx.AsyncClient
 ) -> None:
     trigger = await make_api(ada, details={"schema": COUNT_SCHEMA})
@@ -110,9 +110,7 @@ async def test_a_call_that_the_database_refuses_fails_alone(
     assert (await read(ada, trigger["id"]))["fire_count"] == 19
 
 
-async def test_a_trigger_that_somebody_holds_holds_up_no_other(
-    service: Service, ada: httpx.AsyncClient
-) -> None:
+async def test_a_locked_trigger_holds_up_no_other(service: Service, ada: httpx.AsyncClient) -> None:
     held, free = await make_api(ada), await make_api(ada)
 
     async with locked_trigger(service.database_url, held["id"]) as holder:
@@ -143,7 +141,7 @@ async def test_a_trigger_that_is_paused_while_calls_wait_for_it_fires_for_none(
     assert await read_all(ada, "/events") == []
 
 
-async def test_a_caller_who_leaves_takes_nobody_along(
+async def test_a_caller_that_hangs_up_affects_no_other(
     service: Service, ada: httpx.AsyncClient
 ) -> None:
     trigger = await make_api(ada)
@@ -161,7 +159,7 @@ async def test_a_caller_who_leaves_takes_nobody_along(
     assert len(await read_all(ada, "/events")) == 4  # the first had begun
 
 
-async def test_two_owners_of_a_shard_share_commits_and_fire_only_what_is_theirs(
+async def test_two_owners_of_a_shard_share_commits_and_fire_only_their_own_triggers(
     service: Service, ada: httpx.AsyncClient, database: Any
 ) -> None:
     await database.execute(MAKE_NEIGHBOUR, NEIGHBOUR, UUID(int=NEIGHBOUR))

@@ -1,4 +1,4 @@
-"""What was sent is what is stored, delivered and repeated: nulls, numbers and spelling included."""
+"""Payloads are stored, delivered and repeated as sent: nulls, numbers and spelling included."""
 
 import json
 from collections.abc import Awaitable, Callable
@@ -78,7 +78,7 @@ async def test_without_a_predefined_payload_it_is_the_body_nulls_included(
 
 
 @pytest.mark.parametrize("fire", WAYS)
-async def test_with_a_predefined_payload_a_null_removes_only_what_that_has(
+async def test_with_a_predefined_payload_a_null_removes_only_its_own_members(
     ada: httpx.AsyncClient, fire: Fire
 ) -> None:
     predefined = {"ref": "main", "base_ref": "main", "head": {"stars": 5, "repo": {"id": 1}}}
@@ -116,7 +116,7 @@ async def test_a_change_of_the_predefined_payload_is_rfc_7396_still(
 
 
 @pytest.mark.parametrize("fire", WAYS)
-async def test_what_is_sent_is_stored_delivered_and_repeated_as_it_is_spelt(
+async def test_a_body_is_stored_delivered_and_repeated_as_it_is_spelt(
     database_url: str, database: Any, fire: Fire
 ) -> None:
     async with (

@@ -40,7 +40,7 @@ async def test_a_credential_fires_so_often_and_no_more(
     assert len((await ada.get("/events")).json()) == 5
 
 
-async def test_signing_in_again_begins_no_new_count(
+async def test_signing_in_again_starts_no_new_count(
     ada: httpx.AsyncClient, service: Service
 ) -> None:
     trigger = await make_api(ada)
@@ -53,7 +53,7 @@ async def test_signing_in_again_begins_no_new_count(
     assert await calls(service.client(BOB), (await make_api(service.client(BOB)))["id"], 1) == [200]
 
 
-async def test_a_trigger_is_fired_so_often_whoever_does_it(
+async def test_a_triggers_limit_counts_the_calls_of_all_credentials(
     ada: httpx.AsyncClient, service: Service
 ) -> None:
     trigger = await make_api(ada)
@@ -63,7 +63,7 @@ async def test_a_trigger_is_fired_so_often_whoever_does_it(
     assert await calls(machine, trigger["id"], 3) == [200, 200, 429]
 
 
-async def test_nobody_uses_up_what_is_anothers(service: Service) -> None:
+async def test_a_caller_cannot_use_up_another_owners_limit(service: Service) -> None:
     ada, bob = service.client(ADA), service.client(BOB)
     trigger = await make_api(ada)
     machines = [holding(service, await make_key(bob)) for _ in range(2)]
@@ -75,7 +75,7 @@ async def test_nobody_uses_up_what_is_anothers(service: Service) -> None:
     assert await calls(ada, trigger["id"], 4) == [200] * 4
 
 
-async def test_repeating_events_is_no_way_around(ada: httpx.AsyncClient) -> None:
+async def test_repeating_events_counts_too(ada: httpx.AsyncClient) -> None:
     trigger = await make_api(ada)
     await calls(ada, trigger["id"], 1)
     [event] = (await ada.get("/events")).json()

@@ -1,4 +1,4 @@
-"""What is due fires once, on its grid, whatever happens to replicas, rows and connections."""
+"""Due triggers fire once, on their grid, through failures of replicas, rows and connections."""
 
 import json
 from collections import Counter
@@ -146,7 +146,7 @@ async def test_after_downtime_only_the_newest_missed_instant_fires(database_url:
     assert stored["fire_count"] == 1
 
 
-async def test_what_was_missed_by_more_than_a_day_never_fires(
+async def test_an_instant_missed_by_more_than_a_day_never_fires(
     database_url: str, database: Any
 ) -> None:
     at = datetime.now(UTC) - timedelta(hours=25)
@@ -195,7 +195,7 @@ async def test_nothing_fires_after_until(database_url: str, database: Any) -> No
     assert (stored["status"], stored["next_fire_at"]) == ("completed", None)
 
 
-async def test_max_fires_counts_what_the_schedule_fired_only(
+async def test_max_fires_counts_scheduled_firings_only(
     service: Service, ada: httpx.AsyncClient, database: Any
 ) -> None:
     details = {"interval": "PT1S", "recurring": True, "max_fires": 2}
@@ -224,7 +224,7 @@ async def test_max_fires_counts_what_the_schedule_fired_only(
         "[" * 3000 + "]" * 3000,
     ],
 )
-async def test_a_trigger_that_cannot_be_read_is_set_aside_and_holds_up_nobody(
+async def test_a_trigger_that_cannot_be_read_is_set_aside_and_holds_up_no_other(
     database_url: str, database: Any, details: str
 ) -> None:
     [broken] = await plant_triggers(database, due_at=datetime.now(UTC) - HOUR)
@@ -281,7 +281,7 @@ async def read(client: httpx.AsyncClient, path: str) -> dict[str, Any]:
     return found
 
 
-async def test_a_trigger_whose_event_is_refused_is_set_aside_and_holds_up_nobody(
+async def test_a_trigger_whose_event_is_refused_is_set_aside_and_holds_up_no_other(
     database_url: str, database: Any
 ) -> None:
     [refused] = await plant_triggers(database, due_at=datetime.now(UTC) - HOUR)

@@ -47,7 +47,7 @@ async def engine(database_url: str) -> AsyncIterator[AsyncEngine]:
     await engine.dispose()
 
 
-async def test_asking_what_is_planned_probes_one_index_for_each_shard(engine: AsyncEngine) -> None:
+async def test_listing_due_shards_probes_one_index_for_each_shard(engine: AsyncEngine) -> None:
     [_, plan] = await plans_of(engine, list_due_shards)
 
     assert plan.count("Index Only Scan using ix_triggers_due_in_shard on triggers") == 1
@@ -56,9 +56,7 @@ async def test_asking_what_is_planned_probes_one_index_for_each_shard(engine: As
     assert plan.count("Limit") == 2
 
 
-async def test_a_cluster_is_asked_for_what_its_index_has_due(
-    engine: AsyncEngine, database: Any
-) -> None:
+async def test_a_cluster_lists_due_shards_by_its_index(engine: AsyncEngine, database: Any) -> None:
     await stand_in_for_citus(database)
 
     [_, plan] = await plans_of(engine, list_due_shards)
@@ -144,7 +142,7 @@ async def test_a_further_page_reads_no_newer_partition(engine: AsyncEngine) -> N
         assert len(tables_scanned(plan)) <= 2  # the hour may end in this very minute
 
 
-async def test_an_account_reads_what_its_own_trigger_left(engine: AsyncEngine) -> None:
+async def test_a_statement_reads_the_rows_of_its_own_trigger(engine: AsyncEngine) -> None:
     key, now = OwnedId(ADA, 1), datetime.now(UTC)
 
     async def work(session: AsyncSession) -> None:

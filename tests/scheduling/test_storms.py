@@ -35,7 +35,7 @@ async def fired_once(database: Any) -> list[int]:
 
 
 class Together:
-    """Lets nobody record until so many are at it at once."""
+    """Holds the first batches back until so many are being recorded at once."""
 
     def __init__(self, count: int) -> None:
         self._met = asyncio.Barrier(count)
@@ -70,7 +70,7 @@ async def test_as_many_batches_as_there_are_workers_are_fired_at_once(
     assert await fired_once(database) == planted
 
 
-async def test_what_others_hold_in_the_middle_is_fired_when_they_let_it_go(
+async def test_a_trigger_locked_in_the_middle_is_fired_when_it_is_unlocked(
     database_url: str, database: Any
 ) -> None:
     planted = await plant_triggers(database, BATCHES * 10)
@@ -87,7 +87,7 @@ async def test_what_others_hold_in_the_middle_is_fired_when_they_let_it_go(
     assert await fired_once(database) == planted
 
 
-async def test_workers_share_what_many_shards_have(
+async def test_workers_share_the_batches_of_many_shards(
     database_url: str, database: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     owners = [row["id"] for row in await database.fetch("SELECT id FROM users")]

@@ -1,4 +1,4 @@
-"""Who waits for an instant fires when it comes, whatever the clock of the event loop says."""
+"""The dispatcher fires a near instant on time, also if the event loop's clock is fast."""
 
 import asyncio
 from datetime import UTC, datetime, timedelta
@@ -12,7 +12,7 @@ from tests.support.planting import plant_triggers
 
 
 class HastyLoop(asyncio.SelectorEventLoop):
-    """A millisecond too fast with each look, as uvloop's clock can be that had stood still."""
+    """Its clock gains a millisecond with each reading, as uvloop's can after a standstill."""
 
     looks = 0
 
@@ -22,7 +22,7 @@ class HastyLoop(asyncio.SelectorEventLoop):
 
 
 async def wait_and_fire(database_url: str) -> tuple[list[float], int]:
-    """The seconds that the dispatcher asked for until it had fired, and the events of that."""
+    """Gives the waits that the dispatcher returned until it had fired, and the number of events."""
     database = await connect(database_url)
     await plant_triggers(database, due_at=datetime.now(UTC) + timedelta(seconds=0.1))
     engine, waits = create_engine(database_url), list[float]()
@@ -34,7 +34,7 @@ async def wait_and_fire(database_url: str) -> tuple[list[float], int]:
     return waits, stored
 
 
-def test_an_instant_that_is_waited_for_is_not_looked_for_in_vain(database_url: str) -> None:
+def test_an_instant_that_is_waited_for_fires_at_once(database_url: str) -> None:
     with asyncio.Runner(loop_factory=HastyLoop) as runner:
         waits, stored = runner.run(wait_and_fire(database_url))
 
@@ -42,9 +42,7 @@ def test_an_instant_that_is_waited_for_is_not_looked_for_in_vain(database_url: s
     assert stored == 1
 
 
-async def test_an_instant_that_others_hold_is_looked_for_again_soon(
-    database_url: str, database: Any
-) -> None:
+async def test_a_locked_instant_is_tried_again_soon(database_url: str, database: Any) -> None:
     [held] = await plant_triggers(database, due_at=datetime.now(UTC) + timedelta(seconds=0.2))
     engine, waits = create_engine(database_url), list[float]()
     sessions = create_sessions(engine)

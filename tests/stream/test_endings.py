@@ -1,4 +1,4 @@
-"""A stream goes on for as long as its reader may read it, and something can still come."""
+"""A stream goes on as long as its reader may read it and events can still come."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -63,7 +63,7 @@ async def test_a_stream_ends_with_its_token(url: str) -> None:
         await stream.read_to_the_end()
 
 
-async def test_who_is_an_admin_no_more_sees_nothing_more_of_others(
+async def test_a_former_admin_sees_no_more_events_of_others(
     url: str, database: Any, bob: httpx.AsyncClient
 ) -> None:
     his = await make_api(bob)
@@ -78,13 +78,13 @@ async def test_who_is_an_admin_no_more_sees_nothing_more_of_others(
     assert stream.ids == [before]
 
 
-async def test_who_has_become_an_admin_begins_again_as_one(url: str, database: Any) -> None:
+async def test_a_new_admins_stream_ends_to_start_again_as_one(url: str, database: Any) -> None:
     async with following(url, BOB) as stream:
         await database.execute("UPDATE users SET role = 'admin' WHERE id = $1", BOB)
         await stream.read_to_the_end()
 
 
-async def test_a_stream_of_what_is_over_ends_once_that_is_sent(
+async def test_a_stream_of_a_past_window_ends_once_its_events_are_sent(
     url: str, database: Any, ada: httpx.AsyncClient
 ) -> None:
     trigger = await make_api(ada)
@@ -101,7 +101,7 @@ async def test_a_stream_of_what_is_over_ends_once_that_is_sent(
     assert again.ids == events[1:]
 
 
-async def test_what_was_stored_in_time_and_commits_late_is_waited_for(
+async def test_an_event_stored_in_time_that_commits_late_is_waited_for(
     url: str, database: Any, service: Service
 ) -> None:
     slow = await connect(service.database_url)

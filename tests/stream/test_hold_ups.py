@@ -1,4 +1,4 @@
-"""A transaction that holds up the streams is named to the operator, once."""
+"""A transaction that holds back the streams is logged once, by its number."""
 
 import asyncio
 from datetime import UTC, datetime, timedelta
@@ -19,11 +19,11 @@ NOW = datetime(2026, 3, 13, 12, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
 
 
-def said(looks: list[tuple[int, int, timedelta]]) -> list[int]:
-    """The transactions that are named when somebody looks: (oldest, newest, when)."""
+def logged_after(checks: list[tuple[int, int, timedelta]]) -> list[int]:
+    """Gives the transactions that are logged after checks of (oldest, newest, when)."""
     watch = OldTransactionWatch()
     with capture_logs() as logged:
-        for oldest, newest, when in looks:
+        for oldest, newest, when in checks:
             watch.check(oldest=oldest, newest=newest, now=NOW + when)
     assert {(line["event"], line["log_level"]) for line in logged} <= {
         ("stream_held_up", "warning")
@@ -32,21 +32,21 @@ def said(looks: list[tuple[int, int, timedelta]]) -> list[int]:
 
 
 def test_a_database_without_work_is_not_held_up() -> None:
-    assert said([(7, 7, second * SECOND) for second in range(100)]) == []
-    assert said([(7, 7, 0 * SECOND), (7, 9, 100 * SECOND), (7, 9, 104 * SECOND)]) == []
+    assert logged_after([(7, 7, second * SECOND) for second in range(100)]) == []
+    assert logged_after([(7, 7, 0 * SECOND), (7, 9, 100 * SECOND), (7, 9, 104 * SECOND)]) == []
 
 
 def test_a_busy_database_is_not_held_up() -> None:
-    assert said([(second, second + 9, second * SECOND) for second in range(100)]) == []
+    assert logged_after([(second, second + 9, second * SECOND) for second in range(100)]) == []
 
 
-def test_each_hold_up_is_said_once() -> None:
+def test_each_old_transaction_is_logged_once() -> None:
     first = [(7, 9 + second, second * SECOND) for second in range(60)]
     second = [(2**32 + 8, 2**32 + 99, (60 + second) * SECOND) for second in range(60)]
 
-    assert said(first[:6]) == []
-    assert said([*first, *second]) == [7, 8]
-    assert said([(7, 9, 0 * SECOND), (7, 9, WARN_AFTER + timedelta(microseconds=1))]) == [7]
+    assert logged_after(first[:6]) == []
+    assert logged_after([*first, *second]) == [7, 8]
+    assert logged_after([(7, 9, 0 * SECOND), (7, 9, WARN_AFTER + timedelta(microseconds=1))]) == [7]
 
 
 async def test_a_transaction_in_another_database_is_named_while_it_holds_up_streams(
@@ -69,7 +69,7 @@ async def test_a_transaction_in_another_database_is_named_while_it_holds_up_stre
                 xid = int(await elsewhere.fetchval("SELECT pg_current_xact_id()::text"))
                 fired = await fire(ada, trigger)
                 await eventually(warnings, bool)
-                await asyncio.sleep(2)  # all of them look meanwhile
+                await asyncio.sleep(2)  # so that all streams have read again
             await hers.read(1)
             await hers_too.read(1)
     await elsewhere.close()

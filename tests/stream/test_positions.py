@@ -1,4 +1,4 @@
-"""A stream goes on from where it has looked, whatever it found there, in the log of this server."""
+"""A stream goes on from its last position, also behind events that its filter leaves out."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -56,7 +56,9 @@ def ids(stretch: CommittedEvents) -> list[int]:
     return [event.id for event in stretch.page.rows]
 
 
-async def test_what_a_filter_leaves_out_is_read_once(sessions: Sessions, database: Any) -> None:
+async def test_events_that_a_filter_leaves_out_are_read_once(
+    sessions: Sessions, database: Any
+) -> None:
     await plant(database, 3)
 
     looked = await read(sessions, START, is_test=True)
@@ -67,7 +69,7 @@ async def test_what_a_filter_leaves_out_is_read_once(sessions: Sessions, databas
     assert (ids(looked), ids(behind), ids(news)) == ([], [], [later])
 
 
-async def test_a_full_page_is_gone_on_from_after_its_last_event(
+async def test_after_a_full_page_the_position_is_its_last_event(
     sessions: Sessions, database: Any
 ) -> None:
     planted = await plant(database, 5)
@@ -81,7 +83,7 @@ async def test_a_full_page_is_gone_on_from_after_its_last_event(
     assert found == [planted[:2], planted[2:4], planted[4:]]
 
 
-async def test_a_place_behind_a_transaction_that_runs_is_kept(
+async def test_a_position_behind_a_running_transaction_is_kept(
     sessions: Sessions, database: Any
 ) -> None:
     stretch = await read(sessions, START)
@@ -90,7 +92,7 @@ async def test_a_place_behind_a_transaction_that_runs_is_kept(
     assert (await read(sessions, ahead)).end == ahead
 
 
-async def test_an_index_leads_to_what_comes_after_a_position(sessions: Sessions) -> None:
+async def test_events_after_a_position_are_found_by_an_index(sessions: Sessions) -> None:
     wanted = EventFilter(ADA, TimeWindow(utc_now() - timedelta(hours=1), None))
 
     plans = await plans_of(
@@ -105,7 +107,7 @@ async def test_an_index_leads_to_what_comes_after_a_position(sessions: Sessions)
 async def test_an_event_with_the_number_of_another_server_counts_as_gone(
     service: Service, database: Any
 ) -> None:
-    """A dump holds the transactions' numbers, and the server that it is read into counts anew."""
+    """A dump has the transaction numbers of its server; another server's start at the beginning."""
     ada = service.client(ADA)
     trigger = await make_api(ada)
     restored = await fire(ada, trigger)
@@ -119,7 +121,7 @@ async def test_an_event_with_the_number_of_another_server_counts_as_gone(
 
 
 async def test_a_stream_does_not_wait_for_a_number_of_another_server(sessions: Sessions) -> None:
-    """Its reader comes back with an id, and is told what is kept."""
+    """Its reader comes back with an id, and gets the events that are kept."""
     subscriptions = Subscriptions(connections=10)
     credentials = CredentialCache(sessions, Tokens(SECRET), DatabaseClock(sessions))
     principal = await credentials.identify(token_of(ADA))
@@ -148,9 +150,7 @@ async def test_a_page_of_archived_events_is_no_stream(service: Service) -> None:
     problem_of(nobody, 401)
 
 
-async def test_active_events_are_what_a_stream_shows(
-    service: Service, ada: httpx.AsyncClient
-) -> None:
+async def test_a_stream_shows_active_events(service: Service, ada: httpx.AsyncClient) -> None:
     trigger = await make_api(ada)
 
     async with listening(service) as url, following(url, ADA, state="active") as stream:

@@ -1,4 +1,4 @@
-"""The log as it happens: each event once, in the order of commits, whatever gets lost."""
+"""A stream has each event once, in the order of commits, also if a notification is lost."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -45,9 +45,7 @@ async def test_events_come_as_they_are_read_by_their_id(url: str, ada: httpx.Asy
     assert [(await ada.get(f"/events/{one}")).json() for one in stream.ids] == events
 
 
-async def test_a_stream_shows_what_the_filters_select_of_ones_own(
-    url: str, service: Service
-) -> None:
+async def test_a_stream_shows_the_selected_events_of_its_owner(url: str, service: Service) -> None:
     ada, bob = service.client(ADA), service.client(BOB)
     hers, other, his = await make_api(ada), await make_api(ada), await make_api(bob)
     async with (
@@ -85,7 +83,7 @@ async def test_a_reader_goes_on_where_it_was_at_any_replica(url: str, service: S
     assert again.ids == [before[2], *missed, later]
 
 
-async def test_after_an_id_that_is_gone_all_that_is_kept_comes(
+async def test_after_an_id_that_is_gone_all_kept_events_come(
     url: str, ada: httpx.AsyncClient
 ) -> None:
     trigger = await make_api(ada)
@@ -97,7 +95,7 @@ async def test_after_an_id_that_is_gone_all_that_is_kept_comes(
     assert stream.ids == kept
 
 
-async def test_what_commits_late_is_neither_missed_nor_out_of_order(
+async def test_an_event_that_commits_late_is_neither_missed_nor_out_of_order(
     url: str, database: Any, service: Service
 ) -> None:
     slow = await connect(service.database_url)
@@ -154,7 +152,7 @@ async def test_one_user_cannot_have_all_streams(url: str, service: Service) -> N
     problem_of(refused, 429)
 
 
-async def test_what_cannot_be_followed_is_refused(ada: httpx.AsyncClient) -> None:
+async def test_filters_that_cannot_be_followed_are_refused(ada: httpx.AsyncClient) -> None:
     for headers in ({"Last-Event-ID": "x"}, {"Last-Event-ID": "-1"}):
         assert places_of(await ada.get("/events/stream", headers=headers)) == ["last-event-id"]
     assert places_of(await ada.get("/events/stream", params={"type": "x"})) == ["type"]
@@ -169,7 +167,7 @@ async def test_nobody_follows_without_a_token(anonymous: httpx.AsyncClient) -> N
 async def test_open_streams_do_not_hold_up_the_end_of_the_service(
     database_url: str, workers: str
 ) -> None:
-    """With one waiting for events for ever, it still ends in good order."""
+    """The service stops in good order while a stream waits for events."""
     with open_folder() as folder:
         settings = with_database(database_url)
         async with (

@@ -45,9 +45,9 @@ _SUM = """
     GROUP BY trigger_id
     ORDER BY trigger_id
 """
-_KINDS = ", ".join(f"'{one}'" for one in EventType)
+_EVENT_TYPES = ", ".join(f"'{one}'" for one in EventType)
 # the indexes have the kind before the time, and are used only if the kind is given
-_OF_ANY_KIND = f"type IN ({_KINDS}) AND is_test IN (false, true) AND id > 0"
+_OF_ANY_KIND = f"type IN ({_EVENT_TYPES}) AND is_test IN (false, true) AND id > 0"
 
 _COMPARED = ("owner_id", "trigger_id", "type", "is_test")
 _EVER = datetime.max.replace(tzinfo=UTC)

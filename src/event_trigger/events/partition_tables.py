@@ -88,7 +88,7 @@ class Partitions:
         )
         return "partition_archived"
 
-    async def add_up(self, first: Partition) -> None:
+    async def sum_block(self, first: Partition) -> None:
         """Sums up the counts of a block of closed partitions, from the first that is in none."""
         members = (
             select(EventPartition.starts_at, EventPartition.ends_at)

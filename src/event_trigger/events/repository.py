@@ -123,10 +123,7 @@ class Events:
         )
 
     async def _shard_of(self, wanted: EventFilter) -> int | None:
-        """Gives the shard of a trigger's events to admins, who may name one of any owner.
-
-        It is 0 if there are none.
-        """
+        """Gives the shard of a trigger's events if an admin asks for it; 0 if there are none."""
         if wanted.owner_id is not None or wanted.trigger_id is None:
             return None
         for statement in (

@@ -53,7 +53,7 @@ async def sweep(sessions: Sessions, settings: Settings) -> None:
     await make_partitions(sessions, settings)
     await purge(sessions, settings)
     await archive(sessions, settings)
-    await add_up(sessions, settings)
+    await sum_blocks(sessions, settings)
     await count(sessions, settings)
 
 
@@ -106,11 +106,13 @@ async def purge(sessions: Sessions, settings: Settings) -> None:
     await _repeat(sessions, settings, expired, Partitions.purge)
 
 
-async def add_up(sessions: Sessions, settings: Settings) -> None:
+async def sum_blocks(sessions: Sessions, settings: Settings) -> None:
     """Sums up the counts of closed partitions in blocks, from the oldest on."""
     single = select(func.count()).select_from(EventPartition).where(*IN_NO_BLOCK)
     are_enough = *IN_NO_BLOCK, single.scalar_subquery() >= PARTITIONS_PER_BLOCK
-    await _repeat_or_log("add_up", sessions, settings, lambda _: are_enough, Partitions.add_up)
+    await _repeat_or_log(
+        "sum_blocks", sessions, settings, lambda _: are_enough, Partitions.sum_block
+    )
 
 
 async def count(sessions: Sessions, settings: Settings) -> None:

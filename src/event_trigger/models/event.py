@@ -1,4 +1,4 @@
-"""The log of firings, cut into partitions by time, and the counts that outlive a busy hour."""
+"""Declares the log of events, its partitions by time, and the tables of their counts."""
 
 from datetime import datetime
 from enum import StrEnum
@@ -36,12 +36,12 @@ class EventState(StrEnum):
 
 
 class Event(Base):
-    """One firing. It has no foreign key: it outlives its trigger, and goes with its partition.
+    """A row is one firing of a trigger.
 
-    `hops` counts the deliveries that led to it, one from another.
-
-    `xid` is the transaction that stored it: below the oldest one that is still running, events are
-    complete, which neither ids nor times can promise.
+    It has no foreign key: it outlives its trigger, and is dropped with its partition. `hops`
+    counts the deliveries that led to it, one from another. `xid` is the transaction that stored
+    it: events below the oldest transaction that still runs are complete, which neither ids nor
+    times can promise.
     """
 
     __tablename__ = "events"
@@ -62,8 +62,8 @@ class Event(Base):
     xid: Mapped[int] = mapped_column(server_default=CURRENT_XID)
 
     __table_args__ = (
-        # the kind comes before the time, so that the few of a rare kind are found among millions
-        Index(  # for admins; the condition keeps it for those who ask for it
+        # the kind comes before the time, so that events of a rare kind are found among millions
+        Index(  # for admins; its condition keeps the planner from using it for other queries
             "ix_events_kind",
             "type",
             "is_test",
@@ -81,13 +81,14 @@ class Event(Base):
 
 
 class EventPartition(Base):
-    """A partition of the events, `[starts_at, ends_at)`; closed ones take no more rows.
+    """A row is one partition of the events, `[starts_at, ends_at)`; closed ones take no events.
 
-    `slot_counts` has the counts of what transactions before `counted_below` stored in it; as a
-    whole, too, if it was over at `counted_at`. `counted_xid` is the transaction that wrote the row:
-    such numbers are a server's own, and that of a row that came with a dump is another.
+    `slot_counts` has the counts of its events from transactions before `counted_below`; if the
+    partition was over at `counted_at`, also as a whole. `counted_xid` is the transaction that wrote
+    the row: transaction numbers are a server's own, and a row restored from a dump was written by
+    another one.
 
-    Some closed ones that follow each other are a block, which bears the name of its first.
+    Neighbouring closed partitions form a block; `block_starts_at` is the start of its first.
     """
 
     __tablename__ = "event_partitions"
@@ -102,12 +103,12 @@ class EventPartition(Base):
 
 
 def counted_here() -> ColumnElement[bool]:
-    """Whether what a partition's row says of its slots is of this server's transactions."""
+    """Tests whether a partition was counted on this server, and so by its transaction numbers."""
     return func.coalesce(literal_column(COUNTED_HERE, Boolean), False)
 
 
 class EventCount(Base):
-    """The final counts of one closed partition: what aggregates read instead of the events."""
+    """A row is the final count of one kind of a trigger's events in one closed partition."""
 
     __tablename__ = "event_counts"
 
@@ -123,7 +124,7 @@ class EventCount(Base):
 
 
 class BlockCount(Base):
-    """The sum of the final counts of a block, so that long windows have fewer rows to add."""
+    """A row is the sum of final counts over a block, which spares long windows most rows."""
 
     __tablename__ = "block_counts"
 
@@ -137,10 +138,10 @@ class BlockCount(Base):
 
 
 class SlotCount(Base):
-    """A part of the count of one slot, a twelfth of a partition, or of one that is over as a whole.
+    """A row is part of a count: of one slot, a twelfth of a partition, or of a whole partition.
 
-    It is of the transactions between the `below` of the part before and its own. Nothing of it ever
-    changes: what is stored later has a part of its own.
+    It counts the events of transactions from the `below` of the part before up to its own. It
+    never changes: events that are stored later are counted in a further part.
     """
 
     __tablename__ = "slot_counts"

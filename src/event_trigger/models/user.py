@@ -1,4 +1,4 @@
-"""Declares the table of users, who own triggers and may sign in."""
+"""Declares the table of users: they own triggers, and sign in."""
 
 from datetime import datetime
 from enum import StrEnum

@@ -24,7 +24,7 @@ class TooManyStreams(Problem):
 
 @dataclass(eq=False)
 class Subscription:
-    """One open stream; `owner_id` is None for an admin, who sees the events of all owners."""
+    """One open stream; `owner_id` is None for an admin's, which shows the events of all owners."""
 
     user_id: int
     owner_id: int | None

@@ -1,4 +1,4 @@
-"""The log tells of instants that will not fire when that is on record, and not before."""
+"""Unfired instants are logged once they are stored, and not before."""
 
 from datetime import timedelta
 from typing import Any
@@ -18,7 +18,7 @@ REFUSE = """
 """
 
 
-async def test_unfired_instants_are_told_once_and_only_when_they_are_on_record(
+async def test_unfired_instants_are_logged_once_and_only_when_they_are_stored(
     database_url: str, database: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
     async with idle_service(database_url) as quiet:
@@ -30,16 +30,16 @@ async def test_unfired_instants_are_told_once_and_only_when_they_are_on_record(
 
     async with running_service(database_url):
 
-        async def said() -> str:
-            told.append(capsys.readouterr().out)
-            return "".join(told)
+        async def logged() -> str:
+            read.append(capsys.readouterr().out)
+            return "".join(read)
 
-        told: list[str] = []
-        while_refused = await eventually(said, lambda found: "no space left (53100)" in found)
+        read: list[str] = []
+        while_refused = await eventually(logged, lambda found: "no space left (53100)" in found)
         await database.execute("DROP TRIGGER refuse ON unfired_ranges")
         await until_caught_up(database, made["id"])
-        told_in_all = await eventually(said, lambda found: "instants_unfired" in found)
+        in_all = await eventually(logged, lambda found: "instants_unfired" in found)
 
     assert "instants_unfired" not in while_refused
-    assert told_in_all.count("instants_unfired") == 1
+    assert in_all.count("instants_unfired") == 1
     assert await database.fetchval("SELECT count(*) FROM unfired_ranges") == 1
