@@ -109,10 +109,12 @@ async def purge(sessions: Sessions, settings: Settings) -> None:
 async def sum_blocks(sessions: Sessions, settings: Settings) -> None:
     """Sums up the counts of closed partitions in blocks, from the oldest on."""
     single = select(func.count()).select_from(EventPartition).where(*IN_NO_BLOCK)
-    are_enough = *IN_NO_BLOCK, single.scalar_subquery() >= PARTITIONS_PER_BLOCK
-    await _repeat_or_log(
-        "sum_blocks", sessions, settings, lambda _: are_enough, Partitions.sum_block
-    )
+    are_enough = single.scalar_subquery() >= PARTITIONS_PER_BLOCK
+
+    def summable(_: datetime) -> Conditions:
+        return *IN_NO_BLOCK, are_enough
+
+    await _repeat_or_log("sum_blocks", sessions, settings, summable, Partitions.sum_block)
 
 
 async def count(sessions: Sessions, settings: Settings) -> None:
