@@ -54,7 +54,7 @@ class Rollups:
         1. Forget its counts if they came with a dump: transaction numbers are a server's own.
         2. Add to its slots the events of transactions from `counted_below` up to the oldest that
            still runs. All events stored later have that number or a larger one.
-        3. Once the partition is over, add the same to its count as a whole.
+        3. Once the partition is over, add its slots, or the parts new in them, to its whole count.
         4. Move `counted_below` on.
         """
         await self.session.execute(_PLAN_WITH_VALUES)
