@@ -12,7 +12,7 @@ from event_trigger.db.shards import OwnedId
 from event_trigger.deliveries.http.hops import MOST_HOPS, LoopDetected
 from event_trigger.errors import Conflict, Invalid, NotFound, Problem
 from event_trigger.firing.idempotency import CallKey, IdempotencyKeys, StoredAnswer
-from event_trigger.firing.repository import CalledTrigger, Calls, NewEvent
+from event_trigger.firing.repository import CalledTrigger, CalledTriggers, NewEvent
 from event_trigger.models import Event, TriggerStatus
 from event_trigger.triggers.merge_patch import merge_body
 from event_trigger.triggers.payload_schema import payload_errors
@@ -93,7 +93,8 @@ async def fire_all(
     No two calls may have the same key. With `waits`, it waits for triggers that others have
     locked; otherwise their calls are TriggerBusy.
     """
-    triggers, answers = Calls(session, shard), IdempotencyKeys(session, shard)
+    triggers = CalledTriggers(session, shard)
+    answers = IdempotencyKeys(session, shard)
     found = await _find(triggers, answers, calls, waits=waits)
     decided = [_decide(call, found, waits=waits) for call in calls]
     looping = {
@@ -129,7 +130,7 @@ class _Found(NamedTuple):
 
 
 async def _find(
-    triggers: Calls, answers: IdempotencyKeys, calls: Sequence[Call], *, waits: bool
+    triggers: CalledTriggers, answers: IdempotencyKeys, calls: Sequence[Call], *, waits: bool
 ) -> _Found:
     keyed = [call for call in calls if call.key is not None]
     free = await answers.try_locks([_lock_of(call) for call in keyed])
@@ -168,7 +169,7 @@ async def replay(session: AsyncSession, event: Event, *, hops: int) -> int:
     key = OwnedId(event.owner_id, event.trigger_id)
     trigger = await Triggers(session).get(key)
     has_destinations = trigger is not None and bool(trigger.destinations)
-    triggers = Calls(session, key.shard)
+    triggers = CalledTriggers(session, key.shard)
     if hops >= MOST_HOPS:
         await triggers.note_loops({key.id})
         raise LoopDetected

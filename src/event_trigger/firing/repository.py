@@ -99,7 +99,7 @@ class NewEvent:
 
 
 @dataclass(frozen=True)
-class Calls:
+class CalledTriggers:
     """The called triggers of one shard, and their events."""
 
     session: AsyncSession
