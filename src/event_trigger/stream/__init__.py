@@ -1,1 +1,1 @@
-"""Streams events to clients as they are committed."""
+"""The log as it happens: server-sent events."""

@@ -1,4 +1,4 @@
-"""Serves `GET /events/stream`: events as they are committed, as server-sent events."""
+"""The log as it happens, over HTTP: server-sent events."""
 
 from collections.abc import AsyncIterator
 from typing import Annotated, Literal
@@ -21,7 +21,7 @@ from event_trigger.web.session import SessionsDep
 from event_trigger.web.state import app_state
 from event_trigger.web.strict_json import strict_router
 
-# without models, to whose responses FastAPI would add the media type of the stream
+# told apart from the stream's own media type, which FastAPI would add to a model's
 _PROBLEMS = {
     status: {key: value for key, value in described.items() if key != "model"}
     for status, described in problems(
@@ -47,7 +47,7 @@ SubscriptionsDep = Annotated[Subscriptions, Depends(get_subscriptions)]
 async def subscribe(
     subscriptions: SubscriptionsDep, principal: PrincipalDep
 ) -> AsyncIterator[Subscription]:
-    """Keeps a subscription open as long as the stream."""
+    """Lasts as long as the stream."""
     with subscriptions.subscribe(
         user_id=principal.user_id, owner_id=principal.owner_id
     ) as subscription:
@@ -70,25 +70,25 @@ async def stream_events(
     filters: EventFiltersDep,
     state: Annotated[
         Literal["active"] | None,
-        Query(description="New events are active; `GET /events` lists archived ones."),
+        Query(description="What happens now is active; for what is archived, `GET /events`."),
     ] = None,
     last_event_id: Annotated[
         int | None,
-        Header(ge=0, le=LARGEST_ID, description="Start after this event; by default now."),
-        # the header is a number or absent, never null
+        Header(ge=0, le=LARGEST_ID, description="Goes on after this event; by default from now."),
+        # a header is a number, or is not there: there is no null
         WithJsonSchema({"type": "integer", "minimum": 0, "maximum": LARGEST_ID}),
     ] = None,
 ) -> AsyncIterator[ServerSentEvent]:
-    """Sends each event as soon as it is committed, in the order of commits.
+    """Server-sent events: each event as soon as it is committed, in the order of commits.
 
     `id` is the event's id and `data` the event as `GET /events/{id}` shows it. Reconnect with
-    `Last-Event-ID` and no event is missed, whichever replica answers. If that event is no longer
-    kept, the stream starts with the oldest event that is.
+    `Last-Event-ID` and nothing is missed, whichever replica answers. After an id that is not there
+    any more, all that is kept is sent.
 
-    The filters are those of `GET /events`. A stream ends after the last event before `until`, and
-    when its token expires: connect again with a new one.
+    The filters are those of `GET /events`. A stream ends with what
+    `until` selects, and with the token that it began with: come back with a new one.
     """
-    tail = Tail(
+    follower = Tail(
         sessions,
         subscriptions,
         credentials,
@@ -97,9 +97,9 @@ async def stream_events(
             principal, retention, now=now, state=state and EventState(state)
         ),
     )
-    position = await tail.position_after(last_event_id)
+    position = await follower.position_after(last_event_id)
     yield ServerSentEvent(comment="following")
-    async for tailed in tail.follow(subscription, position):
-        for event in tailed.events:
-            line = json_line(read_event(event, retention, now=tailed.now))
+    async for news in follower.follow(subscription, position):
+        for event in news.events:
+            line = json_line(read_event(event, retention, now=news.now))
             yield ServerSentEvent(raw_data=line, id=str(event.id))
