@@ -43,7 +43,7 @@ def test_an_instant_that_is_waited_for_fires_at_once(database_url: str) -> None:
 
 
 async def test_a_locked_instant_is_tried_again_soon(database_url: str, database: Any) -> None:
-    [held] = await plant_triggers(database, due_at=datetime.now(UTC) + timedelta(seconds=0.2))
+    [held] = await plant_triggers(database, due_at=datetime.now(UTC) + timedelta(seconds=1))
     engine, waits = create_engine(database_url), list[float]()
     sessions = create_sessions(engine)
 
