@@ -3,9 +3,8 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from event_trigger.instants import just_after
 from event_trigger.models import EventState
-
-_RESOLUTION = timedelta(microseconds=1)  # of timestamps in PostgreSQL and Python
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,4 +61,4 @@ def visible_window(
 
 def _first_younger_than(age: timedelta, *, now: datetime) -> datetime:
     """Gives the first instant less than `age` ago: an event as old as `age` is over the limit."""
-    return now - age + _RESOLUTION
+    return just_after(now - age)
