@@ -73,15 +73,15 @@ def listing(
     )
     if owner_id is None and wanted.status in _RESTING:
         resting = [index_range(status=one, type=kind) for one, kind in kinds]
-        lanes = combinations(SHARD_CONDITIONS, ["status <> 'active'"], resting)
-        return newest_query(_LISTED, lanes, conditions, by=("status", "type")), values
+        ranges = combinations(SHARD_CONDITIONS, ["status <> 'active'"], resting)
+        return newest_query(_LISTED, ranges, conditions, by=("status", "type")), values
     if wanted.tag is not None:
-        lanes, by = _tagged(owner_id)
-        return newest_query(_TAGGED, lanes, (*conditions, *of_kind), by=by), values
+        ranges, by = _tagged(owner_id)
+        return newest_query(_TAGGED, ranges, (*conditions, *of_kind), by=by), values
     if owner_id is not None:
         owned = [index_range(owner_id=":owner_id", status=one, type=kind) for one, kind in kinds]
-        lanes = combinations(["shard = :shard"], owned)
-        return newest_query(_LISTED, lanes, conditions, by=("owner_id", "status", "type")), values
+        ranges = combinations(["shard = :shard"], owned)
+        return newest_query(_LISTED, ranges, conditions, by=("owner_id", "status", "type")), values
     # active triggers of all owners have no index by status: each firing would write to it
     return newest_query(_LISTED, SHARD_CONDITIONS, (*conditions, *of_kind, UP_TO_NEWEST)), values
 
