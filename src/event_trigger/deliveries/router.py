@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import Query, Request, Response
+from fastapi import Query, Request
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from event_trigger.auth.dependencies import UNLIMITED, PrincipalDep, needs
@@ -32,14 +32,7 @@ from event_trigger.errors import (
 )
 from event_trigger.models import Delivery, DeliveryStatus
 from event_trigger.models.base import LARGEST_ID
-from event_trigger.web.pagination import (
-    DEFAULT_LIMIT,
-    CursorText,
-    Limit,
-    encode_cursor,
-    id_cursor,
-    link_next,
-)
+from event_trigger.web.pagination import PageQueryDep
 from event_trigger.web.problems import problems
 from event_trigger.web.session import ReadsDep, SessionDep, SessionsDep
 from event_trigger.web.state import app_state
@@ -55,20 +48,17 @@ IdQuery = Annotated[int | None, Query(ge=1, le=LARGEST_ID)]
     "/deliveries", summary="List deliveries", operation_id="list_deliveries", dependencies=[READ]
 )
 async def list_deliveries(
-    request: Request,
-    response: Response,
     principal: PrincipalDep,
     reads: ReadsDep,
+    query: PageQueryDep,
     event_id: IdQuery = None,
     trigger_id: IdQuery = None,
     destination_id: IdQuery = None,
     status: Annotated[DeliveryStatus | None, Query()] = None,
-    limit: Limit = DEFAULT_LIMIT,
-    cursor: CursorText = None,
 ) -> list[DeliveryRead]:
     """Newest first. More pages are behind the `Link` header with `rel="next"`."""
     wanted = DeliveryFilter(event_id, trigger_id, destination_id, status, principal.trigger_ids)
-    before = id_cursor(cursor)
+    before, limit = query.before_id(), query.limit
 
     async def list_page(session: AsyncSession) -> Page[Delivery]:
         deliveries = Deliveries(session)
@@ -78,8 +68,8 @@ async def list_deliveries(
         return before is None or await Deliveries(session).has(principal.owner_id, before)
 
     page = await reads.run(list_page, shown=shown)
-    link_next(request, response, encode_cursor(page.rows[-1].id) if page.more else None)
-    return [DeliveryRead.model_validate(row) for row in page.rows]
+    rows = query.rows_of(page, lambda delivery: delivery.id)
+    return [DeliveryRead.model_validate(row) for row in rows]
 
 
 @router.get(

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import Body, Request, Response
+from fastapi import Body, Response
 from fastapi.openapi.models import Example
 
 from event_trigger.audit.recorder import record_read
@@ -37,14 +37,7 @@ from event_trigger.errors import (
 )
 from event_trigger.models import Destination
 from event_trigger.vault import Vault
-from event_trigger.web.pagination import (
-    DEFAULT_LIMIT,
-    CursorText,
-    Limit,
-    encode_cursor,
-    id_cursor,
-    link_next,
-)
+from event_trigger.web.pagination import PageQueryDep
 from event_trigger.web.problems import problems
 from event_trigger.web.session import SessionDep, SessionsDep
 from event_trigger.web.strict_json import strict_router
@@ -104,19 +97,13 @@ async def create_destination(
 
 @router.get("", summary="List destinations", operation_id="list_destinations", dependencies=[READ])
 async def list_destinations(
-    request: Request,
-    response: Response,
-    principal: PrincipalDep,
-    session: SessionDep,
-    limit: Limit = DEFAULT_LIMIT,
-    cursor: CursorText = None,
+    principal: PrincipalDep, session: SessionDep, query: PageQueryDep
 ) -> list[DestinationRead]:
     """Newest first. More pages are behind the `Link` header with `rel="next"`."""
     page = await Destinations(session).list_page(
-        principal.owner_id, before=id_cursor(cursor), limit=limit
+        principal.owner_id, before=query.before_id(), limit=query.limit
     )
-    link_next(request, response, encode_cursor(page.rows[-1].id) if page.more else None)
-    return [read_destination(row) for row in page.rows]
+    return [read_destination(row) for row in query.rows_of(page, lambda row: row.id)]
 
 
 @router.get(

@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Annotated
 
 import structlog
-from fastapi import Query, Request, Response
+from fastapi import Query, Response
 from fastapi.responses import JSONResponse, StreamingResponse
 from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.types import Send
@@ -27,14 +27,7 @@ from event_trigger.events.repository import Events
 from event_trigger.events.schemas import EventRead, TriggerCount, read_event
 from event_trigger.models import Event
 from event_trigger.web.cpu_bound import TooManyExpensiveCalls
-from event_trigger.web.pagination import (
-    DEFAULT_LIMIT,
-    CursorText,
-    Limit,
-    encode_cursor,
-    instant_cursor,
-    link_next,
-)
+from event_trigger.web.pagination import PageQueryDep
 from event_trigger.web.problems import problems
 from event_trigger.web.schemas import Id
 from event_trigger.web.session import ReadsDep, SessionDep
@@ -58,23 +51,20 @@ router = strict_router(
     responses=problems(Invalid),
 )
 async def list_events(
-    request: Request,
-    response: Response,
     principal: PrincipalDep,
     reads: ReadsDep,
+    query: PageQueryDep,
     retention: RetentionDep,
     filters: EventFiltersDep,
     state: StateParameter = None,
     aggregate: Annotated[bool, Query(description="Count by trigger instead.")] = False,
-    limit: Limit = DEFAULT_LIMIT,
-    cursor: CursorText = None,
 ) -> list[EventRead] | Response:
     """Newest first; more pages are behind the `Link` header with `rel="next"`.
 
     With `aggregate=true`: how many events each trigger has in the window that the filters select,
     in the order of the triggers' ids, all in one answer.
     """
-    before = instant_cursor(cursor)
+    before, limit = query.before_instant(), query.limit
 
     async def count(session: AsyncSession) -> dict[int, int]:
         now = await database_now(session)
@@ -93,12 +83,8 @@ async def list_events(
             [{"trigger_id": trigger_id, "count": n} for trigger_id, n in counts.items()]
         )
     page, now = await reads.run(list_page, shown=all_shown_before(before and before[0]))
-    link_next(request, response, _cursor_of(page.rows[-1]) if page.more else None)
-    return [read_event(event, retention, now=now) for event in page.rows]
-
-
-def _cursor_of(event: Event) -> str:
-    return encode_cursor(event.triggered_at, event.id)
+    rows = query.rows_of(page, lambda event: (event.triggered_at, event.id))
+    return [read_event(event, retention, now=now) for event in rows]
 
 
 class _ExportResponse(StreamingResponse):

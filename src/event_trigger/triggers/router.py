@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import Body, Query, Request, Response
+from fastapi import Body, Query, Response
 from fastapi.openapi.models import Example
 
 from event_trigger.auth.dependencies import UNLIMITED, PrincipalDep, needs
@@ -27,14 +27,7 @@ from event_trigger.triggers.schemas import (
     TriggerUpdate,
     TriggerWritten,
 )
-from event_trigger.web.pagination import (
-    DEFAULT_LIMIT,
-    CursorText,
-    Limit,
-    encode_cursor,
-    id_cursor,
-    link_next,
-)
+from event_trigger.web.pagination import PageQueryDep
 from event_trigger.web.problems import problems
 from event_trigger.web.schemas import Text
 from event_trigger.web.session import SessionDep
@@ -104,27 +97,23 @@ async def _answer(written: lifecycle.SavedTrigger, shown: ShownDep) -> TriggerWr
     responses=problems(Invalid),
 )
 async def list_triggers(
-    request: Request,
-    response: Response,
     principal: PrincipalDep,
     session: SessionDep,
     shown: ShownDep,
+    query: PageQueryDep,
     kind: Annotated[TriggerType | None, Query(alias="type")] = None,
     status: Annotated[TriggerStatus | None, Query()] = None,
     tag: Annotated[Tag | None, Query()] = None,
     q: Annotated[Text | None, Query(max_length=200, description="A part of the name.")] = None,
-    limit: Limit = DEFAULT_LIMIT,
-    cursor: CursorText = None,
 ) -> list[TriggerRead]:
     """Newest first. More pages are behind the `Link` header with `rel="next"`."""
     page = await Triggers(session).list_page(
         principal.owner_id,
         TriggerFilter(kind, status, tag, q, principal.trigger_ids),
-        before=id_cursor(cursor),
-        limit=limit,
+        before=query.before_id(),
+        limit=query.limit,
     )
-    link_next(request, response, encode_cursor(page.rows[-1].id) if page.more else None)
-    return await shown.all(page.rows)
+    return await shown.all(query.rows_of(page, lambda trigger: trigger.id))
 
 
 @router.get(

@@ -1,14 +1,16 @@
-"""Keyset pages: a cursor names the last row that was shown, so nothing is skipped or repeated."""
+"""Keyset pages of lists: a cursor names a page's last row, so none is skipped or repeated."""
 
 import base64
 import binascii
 import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Annotated
+from typing import Annotated, TypeVar
 
-from fastapi import Query, Request, Response
+from fastapi import Depends, Query, Request, Response
 
-from event_trigger.db.keyset import LARGEST_LIMIT
+from event_trigger.db.keyset import LARGEST_LIMIT, Page
 from event_trigger.errors import FieldError, Invalid
 from event_trigger.models.base import LARGEST_ID
 
@@ -17,11 +19,59 @@ LONGEST_CURSOR = 200
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LARGEST_INSTANT = (datetime(9001, 1, 1, tzinfo=UTC) - _EPOCH) // timedelta(microseconds=1)
 
-Limit = Annotated[int, Query(ge=1, le=LARGEST_LIMIT, description="How many at the most.")]
-CursorText = Annotated[
-    str | None,
-    Query(max_length=LONGEST_CURSOR, description="From the `next` link of the page before."),
-]
+T = TypeVar("T")
+Position = int | tuple[datetime, int]  # of a row in its list: its id, or its instant and its id
+
+
+@dataclass(frozen=True, slots=True)
+class PageQuery:
+    """The page that a list's query asks for; it also writes the link to the next page."""
+
+    request: Request
+    response: Response
+    limit: int
+    cursor: str | None
+
+    def before_id(self) -> int | None:
+        """Gives the id that the page's rows come after in a list sorted by id; None if first.
+
+        Raises Invalid for a cursor that this list did not make.
+        """
+        return id_cursor(self.cursor)
+
+    def before_instant(self) -> tuple[datetime, int] | None:
+        """Does the same for a list sorted by instant and id."""
+        return instant_cursor(self.cursor)
+
+    def rows_of(self, page: Page[T], position: Callable[[T], Position]) -> Sequence[T]:
+        """Gives a page's rows, and adds a `Link` header if another page follows.
+
+        `position` is the place of a row in the order of the list. The link (RFC 8288) is relative,
+        so that it holds behind any proxy.
+        """
+        if page.more:
+            place = position(page.rows[-1])
+            cursor = encode_cursor(*(place if isinstance(place, tuple) else (place,)))
+            url = self.request.url.include_query_params(cursor=cursor)
+            self.response.headers["Link"] = f'<{url.path}?{url.query}>; rel="next"'
+        return page.rows
+
+
+async def get_page_query(
+    request: Request,
+    response: Response,
+    limit: Annotated[
+        int, Query(ge=1, le=LARGEST_LIMIT, description="How many at the most.")
+    ] = DEFAULT_LIMIT,
+    cursor: Annotated[
+        str | None,
+        Query(max_length=LONGEST_CURSOR, description="From the `next` link of the page before."),
+    ] = None,
+) -> PageQuery:
+    return PageQuery(request, response, limit, cursor)
+
+
+PageQueryDep = Annotated[PageQuery, Depends(get_page_query)]
 
 
 def encode_cursor(*position: int | datetime) -> str:
@@ -33,7 +83,18 @@ def _microseconds(instant: datetime) -> int:
     return (instant - _EPOCH) // timedelta(microseconds=1)
 
 
-def _decode(cursor: str, length: int) -> list[int]:
+def id_cursor(cursor: str | None) -> int | None:
+    return None if cursor is None else _decode(cursor, length=1)[0]
+
+
+def instant_cursor(cursor: str | None) -> tuple[datetime, int] | None:
+    if cursor is None:
+        return None
+    microseconds, row_id = _decode(cursor, length=2)
+    return _EPOCH + timedelta(microseconds=min(microseconds, _LARGEST_INSTANT)), row_id
+
+
+def _decode(cursor: str, *, length: int) -> list[int]:
     try:
         numbers = json.loads(base64.b64decode(cursor + "==", altchars=b"-_", validate=False))
     except (binascii.Error, ValueError, RecursionError):
@@ -46,21 +107,3 @@ def _decode(cursor: str, length: int) -> list[int]:
         detail = "this cursor is not one of ours: take it from the 'next' link of a page"
         raise Invalid(detail, errors=[FieldError("parameter", "cursor", detail)])
     return numbers
-
-
-def id_cursor(cursor: str | None) -> int | None:
-    return None if cursor is None else _decode(cursor, 1)[0]
-
-
-def instant_cursor(cursor: str | None) -> tuple[datetime, int] | None:
-    if cursor is None:
-        return None
-    microseconds, row_id = _decode(cursor, 2)
-    return _EPOCH + timedelta(microseconds=min(microseconds, _LARGEST_INSTANT)), row_id
-
-
-def link_next(request: Request, response: Response, cursor: str | None) -> None:
-    """Adds `Link: <…>; rel="next"` (RFC 8288), relative so that it holds behind any proxy."""
-    if cursor is not None:
-        url = request.url.include_query_params(cursor=cursor)
-        response.headers["Link"] = f'<{url.path}?{url.query}>; rel="next"'

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import Query, Request, Response
+from fastapi import Query
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from event_trigger.audit.recorder import record_refused
@@ -25,15 +25,7 @@ from event_trigger.errors import (
 )
 from event_trigger.models import AuditEntry
 from event_trigger.models.base import LARGEST_ID
-from event_trigger.web.pagination import (
-    DEFAULT_LIMIT,
-    CursorText,
-    Limit,
-    encode_cursor,
-    id_cursor,
-    instant_cursor,
-    link_next,
-)
+from event_trigger.web.pagination import PageQueryDep
 from event_trigger.web.problems import problems
 from event_trigger.web.schemas import Id, Instant, Text
 from event_trigger.web.session import ReadsDep, SessionDep, SessionsDep
@@ -51,16 +43,13 @@ Word = Annotated[Text | None, Query(max_length=100)]
 
 @router.get("/users", summary="List users", operation_id="list_users")
 async def list_users(
-    request: Request,
-    response: Response,
     session: SessionDep,
-    limit: Limit = DEFAULT_LIMIT,
-    cursor: CursorText = None,
+    query: PageQueryDep,
 ) -> list[UserRead]:
     """Newest first. More pages are behind the `Link` header with `rel="next"`."""
-    page = await Users(session).list_page(before=id_cursor(cursor), limit=limit)
-    link_next(request, response, encode_cursor(page.rows[-1].id) if page.more else None)
-    return [UserRead.model_validate(row) for row in page.rows]
+    page = await Users(session).list_page(before=query.before_id(), limit=query.limit)
+    rows = query.rows_of(page, lambda user: user.id)
+    return [UserRead.model_validate(row) for row in rows]
 
 
 @router.patch(
@@ -95,9 +84,8 @@ async def update_user(
 
 @router.get("/audit", summary="Read the audit log", operation_id="list_audit")
 async def list_audit(
-    request: Request,
-    response: Response,
     reads: ReadsDep,
+    query: PageQueryDep,
     user_id: IdQuery = None,
     action: Word = None,
     target: Word = None,
@@ -105,8 +93,6 @@ async def list_audit(
     refused: Annotated[bool | None, Query()] = None,
     since: Annotated[Instant | None, Query(description="Inclusive.")] = None,
     until: Annotated[Instant | None, Query(description="Exclusive.")] = None,
-    limit: Limit = DEFAULT_LIMIT,
-    cursor: CursorText = None,
 ) -> list[AuditRead]:
     """Every change of the last 90 days, and what was refused to those who are no admins.
 
@@ -115,15 +101,14 @@ async def list_audit(
     read a destination's secret.
     """
     wanted = AuditFilter(user_id, action, target, target_id, refused, since, until)
-    before = instant_cursor(cursor)
+    before = query.before_instant()
 
     async def list_page(session: AsyncSession) -> Page[AuditEntry]:
-        return await AuditLog(session).list_page(wanted, before=before, limit=limit)
+        return await AuditLog(session).list_page(wanted, before=before, limit=query.limit)
 
     async def shown(session: AsyncSession) -> bool:
         return before is None or await AuditLog(session).has(before[1])
 
     page = await reads.run(list_page, shown=shown)
-    last = page.rows[-1] if page.more else None
-    link_next(request, response, None if last is None else encode_cursor(last.at, last.id))
-    return [AuditRead.model_validate(row) for row in page.rows]
+    rows = query.rows_of(page, lambda entry: (entry.at, entry.id))
+    return [AuditRead.model_validate(row) for row in rows]

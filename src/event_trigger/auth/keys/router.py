@@ -1,6 +1,6 @@
 """API keys over HTTP: made and ended by people who have signed in, used by machines."""
 
-from fastapi import Request, Response
+from fastapi import Response
 
 from event_trigger.auth.dependencies import CredentialsDep, LoginDep
 from event_trigger.auth.keys import lifecycle
@@ -15,14 +15,7 @@ from event_trigger.errors import (
     Unauthorized,
     UnsupportedMediaType,
 )
-from event_trigger.web.pagination import (
-    DEFAULT_LIMIT,
-    CursorText,
-    Limit,
-    encode_cursor,
-    id_cursor,
-    link_next,
-)
+from event_trigger.web.pagination import PageQueryDep
 from event_trigger.web.problems import problems
 from event_trigger.web.schemas import Id
 from event_trigger.web.session import SessionDep, SessionsDep
@@ -67,14 +60,7 @@ async def _check_triggers(session: SessionDep, maker: Principal, body: ApiKeyCre
 
 
 @router.get("", summary="List API keys", operation_id="list_keys")
-async def list_keys(
-    request: Request,
-    response: Response,
-    login: LoginDep,
-    session: SessionDep,
-    limit: Limit = DEFAULT_LIMIT,
-    cursor: CursorText = None,
-) -> list[ApiKeyRead]:
+async def list_keys(login: LoginDep, session: SessionDep, query: PageQueryDep) -> list[ApiKeyRead]:
     """Newest first; admins see everybody's. More pages are behind the `Link` header.
 
     A login that was narrowed to some scopes sees, and ends, only keys that hold no others.
@@ -82,11 +68,10 @@ async def list_keys(
     page = await ApiKeys(session).list_page(
         login.owner_id,
         within=lifecycle.visible_scopes(login),
-        before=id_cursor(cursor),
-        limit=limit,
+        before=query.before_id(),
+        limit=query.limit,
     )
-    link_next(request, response, encode_cursor(page.rows[-1].id) if page.more else None)
-    return [ApiKeyRead.model_validate(row) for row in page.rows]
+    return [ApiKeyRead.model_validate(row) for row in query.rows_of(page, lambda key: key.id)]
 
 
 @router.delete(
