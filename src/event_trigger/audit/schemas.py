@@ -1,11 +1,25 @@
 """An entry of the audit log over HTTP."""
 
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import Field
 
 from event_trigger.models import ActorKind
-from event_trigger.web.schemas import Instant, ResponseModel
+from event_trigger.web.schemas import Instant, QueryModel, ResponseModel, RowId, Text
+
+Word = Annotated[Text | None, Field(max_length=100)]
+
+
+class AuditQuery(QueryModel):
+    """Narrows the audit log."""
+
+    user_id: RowId | None = None
+    action: Word = None
+    target: Word = None
+    target_id: RowId | None = None
+    refused: bool | None = None
+    since: Instant | None = Field(None, description="Inclusive.")
+    until: Instant | None = Field(None, description="Exclusive.")
 
 
 class AuditRead(ResponseModel):

@@ -12,8 +12,7 @@ from event_trigger.auth.passwords.policy import (
 )
 from event_trigger.auth.scopes import Scope
 from event_trigger.models import Role
-from event_trigger.models.base import LARGEST_ID
-from event_trigger.web.schemas import Instant, RequestModel, ResponseModel, Text
+from event_trigger.web.schemas import Instant, RequestModel, ResponseModel, RowId, Text
 
 Email = Annotated[Text, AfterValidator(normalise_email), Field(examples=["ada@example.com"])]
 NewPassword = Annotated[
@@ -65,7 +64,7 @@ class ApiKeyCreate(RequestModel):
         Field(min_length=1, max_length=len(Scope), examples=[["triggers:fire"]]),
     ]
     trigger_ids: Annotated[
-        list[Annotated[int, Field(ge=1, le=LARGEST_ID)]] | None,
+        list[RowId] | None,
         Field(
             min_length=1,
             max_length=1000,

@@ -11,13 +11,13 @@ from event_trigger.deliveries.http.hops import HOPS_HEADER, parse_hops
 from event_trigger.deliveries.http.sender import Sender
 from event_trigger.deliveries.repository import Deliveries
 from event_trigger.triggers.dependencies import owned_id
-from event_trigger.web.schemas import Id, Text
+from event_trigger.web.schemas import PathId, Text
 from event_trigger.web.session import SessionDep
 from event_trigger.web.state import app_state
 
 
 async def get_delivery_key(
-    delivery_id: Id, principal: PrincipalDep, session: SessionDep
+    delivery_id: PathId, principal: PrincipalDep, session: SessionDep
 ) -> OwnedId:
     return await owned_id(principal, delivery_id, Deliveries(session).get_owner)
 

@@ -16,6 +16,7 @@ from event_trigger.deliveries.repository import Deliveries, DeliveryFilter
 from event_trigger.deliveries.schemas import (
     AttemptRead,
     DeliveryDetail,
+    DeliveryQuery,
     DeliveryRead,
     NumberedAttemptRead,
     Redelivered,
@@ -30,8 +31,7 @@ from event_trigger.errors import (
     Unauthorized,
     UnsupportedMediaType,
 )
-from event_trigger.models import Delivery, DeliveryStatus
-from event_trigger.models.base import LARGEST_ID
+from event_trigger.models import Delivery
 from event_trigger.web.pagination import PageQueryDep
 from event_trigger.web.problems import problems
 from event_trigger.web.session import ReadsDep, SessionDep, SessionsDep
@@ -41,8 +41,6 @@ from event_trigger.web.strict_json import strict_router
 router = strict_router(tags=["deliveries"], responses=problems(Unauthorized, Forbidden, Invalid))
 READ, WRITE = needs(Scope.EVENTS_READ), needs(Scope.DESTINATIONS_WRITE)
 
-IdQuery = Annotated[int | None, Query(ge=1, le=LARGEST_ID)]
-
 
 @router.get(
     "/deliveries", summary="List deliveries", operation_id="list_deliveries", dependencies=[READ]
@@ -50,15 +48,18 @@ IdQuery = Annotated[int | None, Query(ge=1, le=LARGEST_ID)]
 async def list_deliveries(
     principal: PrincipalDep,
     reads: ReadsDep,
-    query: PageQueryDep,
-    event_id: IdQuery = None,
-    trigger_id: IdQuery = None,
-    destination_id: IdQuery = None,
-    status: Annotated[DeliveryStatus | None, Query()] = None,
+    paging: PageQueryDep,
+    query: Annotated[DeliveryQuery, Query()],
 ) -> list[DeliveryRead]:
     """Newest first. More pages are behind the `Link` header with `rel="next"`."""
-    wanted = DeliveryFilter(event_id, trigger_id, destination_id, status, principal.trigger_ids)
-    before, limit = query.before_id(), query.limit
+    wanted = DeliveryFilter(
+        query.event_id,
+        query.trigger_id,
+        query.destination_id,
+        query.status,
+        principal.trigger_ids,
+    )
+    before, limit = paging.before_id(), paging.limit
 
     async def list_page(session: AsyncSession) -> Page[Delivery]:
         deliveries = Deliveries(session)
@@ -68,7 +69,7 @@ async def list_deliveries(
         return before is None or await Deliveries(session).has(principal.owner_id, before)
 
     page = await reads.run(list_page, shown=shown)
-    rows = query.rows_of(page, lambda delivery: delivery.id)
+    rows = paging.rows_of(page, lambda delivery: delivery.id)
     return [DeliveryRead.model_validate(row) for row in rows]
 
 

@@ -5,7 +5,16 @@ from typing import Annotated
 from pydantic import Field
 
 from event_trigger.models import DeliveryError, DeliveryStatus
-from event_trigger.web.schemas import Instant, RequestModel, ResponseModel
+from event_trigger.web.schemas import Instant, QueryModel, RequestModel, ResponseModel, RowId
+
+
+class DeliveryQuery(QueryModel):
+    """Narrows a list of deliveries."""
+
+    event_id: RowId | None = None
+    trigger_id: RowId | None = None
+    destination_id: RowId | None = None
+    status: DeliveryStatus | None = None
 
 
 class AttemptRead(ResponseModel):

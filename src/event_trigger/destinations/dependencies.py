@@ -11,13 +11,13 @@ from event_trigger.destinations.dns import Lookup
 from event_trigger.destinations.repository import Destinations
 from event_trigger.triggers.dependencies import owned_id
 from event_trigger.vault import Vault
-from event_trigger.web.schemas import Id
+from event_trigger.web.schemas import PathId
 from event_trigger.web.session import SessionsDep
 from event_trigger.web.state import app_state
 
 
 async def get_destination_key(
-    destination_id: Id, principal: PrincipalDep, sessions: SessionsDep
+    destination_id: PathId, principal: PrincipalDep, sessions: SessionsDep
 ) -> OwnedId:
     async with sessions() as session:
         return await owned_id(principal, destination_id, Destinations(session).get_owner)

@@ -97,13 +97,13 @@ async def create_destination(
 
 @router.get("", summary="List destinations", operation_id="list_destinations", dependencies=[READ])
 async def list_destinations(
-    principal: PrincipalDep, session: SessionDep, query: PageQueryDep
+    principal: PrincipalDep, session: SessionDep, paging: PageQueryDep
 ) -> list[DestinationRead]:
     """Newest first. More pages are behind the `Link` header with `rel="next"`."""
     page = await Destinations(session).list_page(
-        principal.owner_id, before=query.before_id(), limit=query.limit
+        principal.owner_id, before=paging.before_id(), limit=paging.limit
     )
-    return [read_destination(row) for row in query.rows_of(page, lambda row: row.id)]
+    return [read_destination(row) for row in paging.rows_of(page, lambda row: row.id)]
 
 
 @router.get(

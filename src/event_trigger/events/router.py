@@ -16,20 +16,15 @@ from event_trigger.db.keyset import Page
 from event_trigger.db.replica.reads import all_shown_before
 from event_trigger.errors import Forbidden, Invalid, NotFound, Unauthorized
 from event_trigger.events.counts import count_by_trigger
-from event_trigger.events.dependencies import (
-    EventFiltersDep,
-    RetentionDep,
-    StateParameter,
-    visible_to,
-)
+from event_trigger.events.dependencies import RetentionDep, filter_for, visible_to
 from event_trigger.events.export import ExportFormat, LoginEnded, export
 from event_trigger.events.repository import Events
-from event_trigger.events.schemas import EventRead, TriggerCount, read_event
+from event_trigger.events.schemas import EventLogQuery, EventRead, TriggerCount, read_event
 from event_trigger.models import Event
 from event_trigger.web.cpu_bound import TooManyExpensiveCalls
 from event_trigger.web.pagination import PageQueryDep
 from event_trigger.web.problems import problems
-from event_trigger.web.schemas import Id
+from event_trigger.web.schemas import PathId
 from event_trigger.web.session import ReadsDep, SessionDep
 from event_trigger.web.strict_json import strict_router
 
@@ -53,10 +48,9 @@ router = strict_router(
 async def list_events(
     principal: PrincipalDep,
     reads: ReadsDep,
-    query: PageQueryDep,
+    paging: PageQueryDep,
     retention: RetentionDep,
-    filters: EventFiltersDep,
-    state: StateParameter = None,
+    query: Annotated[EventLogQuery, Query()],
     aggregate: Annotated[bool, Query(description="Count by trigger instead.")] = False,
 ) -> list[EventRead] | Response:
     """Newest first; more pages are behind the `Link` header with `rel="next"`.
@@ -64,16 +58,16 @@ async def list_events(
     With `aggregate=true`: how many events each trigger has in the window that the filters select,
     in the order of the triggers' ids, all in one answer.
     """
-    before, limit = query.before_instant(), query.limit
+    before, limit = paging.before_instant(), paging.limit
 
     async def count(session: AsyncSession) -> dict[int, int]:
         now = await database_now(session)
-        wanted = filters.for_reader(principal, retention, now=now, state=state)
+        wanted = filter_for(principal, retention, query, now=now, state=query.state)
         return await count_by_trigger(session, wanted)
 
     async def list_page(session: AsyncSession) -> tuple[Page[Event], datetime]:
         now = await database_now(session)
-        wanted = filters.for_reader(principal, retention, now=now, state=state)
+        wanted = filter_for(principal, retention, query, now=now, state=query.state)
         return await Events(session).list_page(wanted, now=now, before=before, limit=limit), now
 
     if aggregate:
@@ -83,7 +77,7 @@ async def list_events(
             [{"trigger_id": trigger_id, "count": n} for trigger_id, n in counts.items()]
         )
     page, now = await reads.run(list_page, shown=all_shown_before(before and before[0]))
-    rows = query.rows_of(page, lambda event: (event.triggered_at, event.id))
+    rows = paging.rows_of(page, lambda event: (event.triggered_at, event.id))
     return [read_event(event, retention, now=now) for event in rows]
 
 
@@ -118,8 +112,7 @@ async def export_events(
     credentials: CredentialsDep,
     reads: ReadsDep,
     retention: RetentionDep,
-    filters: EventFiltersDep,
-    state: StateParameter = None,
+    query: Annotated[EventLogQuery, Query()],
     format_: Annotated[ExportFormat, Query(alias="format")] = ExportFormat.NDJSON,
 ) -> StreamingResponse:
     """All that the filters select, newest first: JSON a line (NDJSON), or CSV (RFC 4180).
@@ -130,7 +123,7 @@ async def export_events(
     In CSV, a cell that a spreadsheet would take for a formula begins with an apostrophe.
     """
     now = await reads.run(database_now)
-    wanted = filters.for_reader(principal, retention, now=now, state=state)
+    wanted = filter_for(principal, retention, query, now=now, state=query.state)
 
     async def may_go_on() -> bool:
         return await credentials.is_current(principal)
@@ -149,7 +142,7 @@ async def export_events(
     responses=problems(NotFound, Invalid),
 )
 async def get_event(
-    event_id: Id, principal: PrincipalDep, session: SessionDep, retention: RetentionDep
+    event_id: PathId, principal: PrincipalDep, session: SessionDep, retention: RetentionDep
 ) -> EventRead:
     """One firing: when, why, and with which payload."""
     now = await database_now(session)

@@ -6,7 +6,23 @@ from pydantic import Field
 
 from event_trigger.events.window import Retention
 from event_trigger.models import Event, EventState, EventType
-from event_trigger.web.schemas import Instant, JsonObject, ResponseModel
+from event_trigger.web.schemas import Instant, JsonObject, QueryModel, ResponseModel, RowId
+
+
+class EventQuery(QueryModel):
+    """Narrows every way of reading the log."""
+
+    trigger_id: RowId | None = None
+    type: EventType | None = None
+    is_test: bool | None = None
+    since: Instant | None = Field(None, description="Inclusive.")
+    until: Instant | None = Field(None, description="Exclusive.")
+
+
+class EventLogQuery(EventQuery):
+    """Narrows reads of events that are stored already; a stream has no archived ones."""
+
+    state: EventState | None = None
 
 
 class EventRead(ResponseModel):

@@ -1,11 +1,13 @@
 """Firing by hand over HTTP."""
 
+from dataclasses import dataclass, replace
 from typing import Annotated
 
 from fastapi import Body, Depends, Header, Request, Response
 from fastapi.openapi.models import Example
 
 from event_trigger.auth.dependencies import PrincipalDep, needs
+from event_trigger.auth.principal import Principal
 from event_trigger.auth.scopes import Scope
 from event_trigger.db.clock import database_now
 from event_trigger.db.shards import OwnedId
@@ -34,9 +36,9 @@ from event_trigger.firing.rate_limits import (
 from event_trigger.firing.schemas import Fired
 from event_trigger.triggers.dependencies import TriggerKeyDep
 from event_trigger.web.problems import problems
-from event_trigger.web.schemas import Id, JsonObject, Text
+from event_trigger.web.schemas import JsonObject, PathId, Text
 from event_trigger.web.session import SessionDep
-from event_trigger.web.state import app_state, on_the_loop
+from event_trigger.web.state import app_state
 from event_trigger.web.strict_json import strict_router
 
 replays = strict_router(
@@ -61,7 +63,7 @@ router = strict_router(
     dependencies=[needs(Scope.TRIGGERS_FIRE)],
 )
 
-EXAMPLES: dict[str, Example] = {
+FIRE_EXAMPLES: dict[str, Example] = {
     "with a payload": {"value": {"order": 42}},
     "with the predefined payload only": {"value": {}},
 }
@@ -71,87 +73,90 @@ async def get_group_commit(request: Request) -> GroupCommit:
     return app_state(request).group_commit
 
 
-async def get_rates(request: Request) -> RateLimits:
+async def get_rate_limits(request: Request) -> RateLimits:
     return app_state(request).rate_limits
 
 
 GroupCommitDep = Annotated[GroupCommit, Depends(get_group_commit)]
-RatesDep = Annotated[RateLimits, Depends(get_rates)]
+RateLimitsDep = Annotated[RateLimits, Depends(get_rate_limits)]
 
 
-class FireRequest:
-    """What both ways of firing by hand take."""
+async def read_call(
+    request: Request,
+    trigger: TriggerKeyDep,
+    hops: HopsDep,
+    body: Annotated[JsonObject | None, Body(openapi_examples=FIRE_EXAMPLES)] = None,
+    idempotency_key: Annotated[
+        Text | None,
+        Header(
+            min_length=1,
+            max_length=255,
+            description="The same key with the same body fires once within 48 hours.",
+        ),
+    ] = None,
+) -> Call:
+    sent = None if body is None else SentBody(body, (await request.body()).decode())
+    return Call(trigger, sent, is_test=False, idempotency_key=idempotency_key, hops=hops)
 
-    def __init__(
-        self,
-        request: Request,
-        trigger: TriggerKeyDep,
-        principal: PrincipalDep,
-        rates: RatesDep,
-        group_commit: GroupCommitDep,
-        hops: HopsDep,
-        response: Response,
-        body: Annotated[JsonObject | None, Body(openapi_examples=EXAMPLES)] = None,
-        idempotency_key: Annotated[
-            Text | None,
-            Header(
-                min_length=1,
-                max_length=255,
-                description="The same key with the same body fires once within 48 hours.",
-            ),
-        ] = None,
-    ) -> None:
-        self.request = request
-        self.trigger = trigger
-        self.principal = principal
-        self.rates = rates
-        self.group_commit = group_commit
-        self.hops = hops
-        self.response = response
-        self.body = body
-        self.idempotency_key = idempotency_key
 
-    async def fire(self, *, is_test: bool) -> Fired:
-        body = None
-        if self.body is not None:
-            body = SentBody(self.body, (await self.request.body()).decode())
-        call = Call(self.trigger, body, is_test, self.idempotency_key, hops=self.hops)
+CallDep = Annotated[Call, Depends(read_call)]
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Somebody who fires triggers by hand, within the rate limits, and waits for the answer."""
+
+    principal: Principal
+    group_commit: GroupCommit
+    rate_limits: RateLimits
+    response: Response
+
+    async def fire(self, call: Call) -> Fired:
         answer = await fire_within_limits(
-            self.group_commit, self.rates, call, caller=self.principal
+            self.group_commit, self.rate_limits, call, caller=self.principal
         )
         self.response.headers.update(headers_of(answer))
         return Fired()
 
 
-FireRequestDep = Annotated[FireRequest, Depends(on_the_loop(FireRequest))]
+async def get_caller(
+    principal: PrincipalDep,
+    group_commit: GroupCommitDep,
+    rate_limits: RateLimitsDep,
+    response: Response,
+) -> Caller:
+    return Caller(principal, group_commit, rate_limits, response)
+
+
+CallerDep = Annotated[Caller, Depends(get_caller)]
 
 
 @router.post("/{trigger_id}/trigger", summary="Fire a trigger", operation_id="fire_trigger")
-async def fire_trigger(request: FireRequestDep) -> Fired:
+async def fire_trigger(call: CallDep, caller: CallerDep) -> Fired:
     """Makes an event now. Its payload is the body as it is sent, merged into the predefined one.
 
     That is RFC 7396, but a null removes only a member that the predefined payload has.
     `Location` names the event. A paused trigger answers 409; a completed one can still be fired.
     """
-    return await request.fire(is_test=False)
+    return await caller.fire(call)
 
 
 @router.post("/{trigger_id}/test", summary="Fire a test", operation_id="test_trigger")
-async def test_trigger(request: FireRequestDep) -> Fired:
+async def test_trigger(call: CallDep, caller: CallerDep) -> Fired:
     """As firing, but the event has `is_test: true` and the trigger itself is left alone.
 
     Works on paused triggers too.
     """
-    return await request.fire(is_test=True)
+    return await caller.fire(replace(call, is_test=True))
 
 
 @replays.post(
     "/{event_id}/replay", summary="Repeat an event", operation_id="replay_event", status_code=201
 )
 async def replay_event(
-    event_id: Id,
+    event_id: PathId,
     principal: PrincipalDep,
-    rates: RatesDep,
+    rate_limits: RateLimitsDep,
     session: SessionDep,
     retention: RetentionDep,
     hops: HopsDep,
@@ -167,9 +172,9 @@ async def replay_event(
     if event is None:
         raise NotFound
     trigger = OwnedId(event.owner_id, event.trigger_id)
-    await rates.check(trigger, caller=name_of(principal))
+    await rate_limits.check(trigger, caller=name_of(principal))
     new_id = await replay(session, event, hops=hops)
-    await rates.count(trigger)
+    await rate_limits.count(trigger)
     after = await database_now(session)
     new = await events.get(visible_to(principal, retention, now=after), new_id)
     assert new is not None

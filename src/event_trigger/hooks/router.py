@@ -10,12 +10,12 @@ from event_trigger.deliveries.http.hops import HOPS_HEADER, LoopDetected
 from event_trigger.destinations.dependencies import VaultDep
 from event_trigger.errors import Conflict, Forbidden, Invalid, NotFound, Unauthorized, Unavailable
 from event_trigger.firing.rate_limits import TooManyCalls, fire_within_limits, headers_of
-from event_trigger.firing.router import GroupCommitDep, RatesDep
+from event_trigger.firing.router import GroupCommitDep, RateLimitsDep
 from event_trigger.firing.schemas import Fired
 from event_trigger.hooks.calls import HookCalls
 from event_trigger.hooks.lifecycle import rotate
 from event_trigger.hooks.verifiers import SignatureRefused
-from event_trigger.triggers.dependencies import ShownDep, TriggerKeyDep
+from event_trigger.triggers.dependencies import ReaderDep, TriggerKeyDep
 from event_trigger.triggers.schemas import TriggerWritten
 from event_trigger.web.problems import problems
 from event_trigger.web.session import SessionDep
@@ -77,7 +77,7 @@ async def call_hook(
     token: Token,
     request: Request,
     calls: HookCallsDep,
-    rates: RatesDep,
+    rate_limits: RateLimitsDep,
     group_commit: GroupCommitDep,
     response: Response,
 ) -> Fired:
@@ -89,7 +89,7 @@ async def call_hook(
     """
     body, hops = await request.body(), request.headers.getlist(HOPS_HEADER)
     call = await calls.read(token, request.headers, body, hops=hops)
-    answer = await fire_within_limits(group_commit, rates, call, caller=None)
+    answer = await fire_within_limits(group_commit, rate_limits, call, caller=None)
     response.headers.update(headers_of(answer))
     return Fired()
 
@@ -98,12 +98,12 @@ async def call_hook(
     "/{trigger_id}/hook/rotate", summary="Replace a trigger's hook", operation_id="rotate_hook"
 )
 async def rotate_hook(
-    key: TriggerKeyDep, session: SessionDep, vault: VaultDep, shown: ShownDep
+    key: TriggerKeyDep, session: SessionDep, vault: VaultDep, reader: ReaderDep
 ) -> TriggerWritten:
-    """A new URL and, unless it verifies nothing, a new secret, shown this once.
+    """A new URL and, unless it verifies nothing, a new secret, reader this once.
 
     The old URL is dead at once. Also the way out when a hook cannot be read any more, because its
     key was lost.
     """
     trigger, made = await rotate(session, vault, key)
-    return await shown.written(trigger, made)
+    return await reader.read_written(trigger, made)

@@ -10,8 +10,8 @@ from pydantic import WithJsonSchema
 from event_trigger.auth.dependencies import CredentialsDep, PrincipalDep, needs
 from event_trigger.auth.scopes import Scope
 from event_trigger.errors import Forbidden, Invalid, Unauthorized, Unavailable
-from event_trigger.events.dependencies import EventFiltersDep, RetentionDep
-from event_trigger.events.schemas import json_line, read_event
+from event_trigger.events.dependencies import RetentionDep, filter_for
+from event_trigger.events.schemas import EventQuery, json_line, read_event
 from event_trigger.models import EventState
 from event_trigger.models.base import LARGEST_ID
 from event_trigger.stream.subscriptions import Subscription, Subscriptions, TooManyStreams
@@ -67,7 +67,7 @@ async def stream_events(
     credentials: CredentialsDep,
     sessions: SessionsDep,
     retention: RetentionDep,
-    filters: EventFiltersDep,
+    query: Annotated[EventQuery, Query()],
     state: Annotated[
         Literal["active"] | None,
         Query(description="What happens now is active; for what is archived, `GET /events`."),
@@ -93,8 +93,8 @@ async def stream_events(
         subscriptions,
         credentials,
         principal,
-        lambda now: filters.for_reader(
-            principal, retention, now=now, state=state and EventState(state)
+        lambda now: filter_for(
+            principal, retention, query, now=now, state=state and EventState(state)
         ),
     )
     position = await follower.position_after(last_event_id)

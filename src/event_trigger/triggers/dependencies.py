@@ -1,9 +1,11 @@
 """Which trigger a request is about, and what of it the caller gets to see."""
 
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from typing import Annotated
 
 from fastapi import Depends, Request
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from event_trigger.auth.dependencies import PrincipalDep
 from event_trigger.auth.principal import Principal
@@ -14,9 +16,9 @@ from event_trigger.models import Trigger
 from event_trigger.triggers.hook_port import HookKeeper, HookSecrets, verify_in
 from event_trigger.triggers.repository import Triggers
 from event_trigger.triggers.schemas import TriggerRead, TriggerWritten, read_trigger
-from event_trigger.web.schemas import Id
+from event_trigger.web.schemas import PathId
 from event_trigger.web.session import SessionDep, SessionsDep
-from event_trigger.web.state import app_state, on_the_loop
+from event_trigger.web.state import app_state
 
 
 async def owned_id(
@@ -33,7 +35,7 @@ async def owned_id(
 
 
 async def get_trigger_key(
-    trigger_id: Id, principal: PrincipalDep, sessions: SessionsDep
+    trigger_id: PathId, principal: PrincipalDep, sessions: SessionsDep
 ) -> OwnedId:
     """What a key is not good for looks like what is not there.
 
@@ -52,35 +54,40 @@ async def get_hooks(request: Request) -> HookKeeper:
 HooksDep = Annotated[HookKeeper, Depends(get_hooks)]
 
 
-class Shown:
-    """How triggers look to the caller: URLs of hooks are only for those who may fire them."""
+@dataclass(frozen=True, slots=True)
+class TriggerReader:
+    """Shows triggers as the caller may see them: hook URLs only to those who may fire."""
 
-    def __init__(
-        self, request: Request, principal: PrincipalDep, session: SessionDep, hooks: HooksDep
-    ) -> None:
-        self._base_url = str(request.base_url)
-        self._may_fire = Scope.TRIGGERS_FIRE in principal.scopes
-        self._session = session
-        self._hooks = hooks
+    session: AsyncSession
+    hooks: HookKeeper
+    base_url: str
+    may_fire: bool
 
-    async def one(self, trigger: Trigger) -> TriggerRead:
-        return (await self.all([trigger]))[0]
+    async def read(self, trigger: Trigger) -> TriggerRead:
+        return (await self.read_all([trigger]))[0]
 
-    async def all(self, triggers: Sequence[Trigger]) -> list[TriggerRead]:
+    async def read_all(self, triggers: Sequence[Trigger]) -> list[TriggerRead]:
         """Asks for all their hooks at once, if there are any."""
         hooked = [one.id for one in triggers if verify_in(one.details) is not None]
-        reads = hooked and self._may_fire
-        tokens = await self._hooks.list_tokens(self._session, hooked) if reads else {}
+        reads = hooked and self.may_fire
+        tokens = await self.hooks.list_tokens(self.session, hooked) if reads else {}
         return [read_trigger(one, hook_url=self._url(tokens.get(one.id))) for one in triggers]
 
-    async def written(self, trigger: Trigger, made: HookSecrets | None) -> TriggerWritten:
-        read = await self.one(trigger)
+    async def read_written(self, trigger: Trigger, made: HookSecrets | None) -> TriggerWritten:
+        read = await self.read(trigger)
         secret = None if made is None else made.secret
         return TriggerWritten(**read.model_dump(), hook_secret=secret)
 
     def _url(self, token: str | None) -> str | None:
-        return None if token is None else f"{self._base_url}hooks/{token}"
+        return None if token is None else f"{self.base_url}hooks/{token}"
 
 
-ShownDep = Annotated[Shown, Depends(on_the_loop(Shown), scope="function")]
+async def get_reader(
+    request: Request, principal: PrincipalDep, session: SessionDep, hooks: HooksDep
+) -> TriggerReader:
+    may_fire = Scope.TRIGGERS_FIRE in principal.scopes
+    return TriggerReader(session, hooks, str(request.base_url), may_fire)
+
+
+ReaderDep = Annotated[TriggerReader, Depends(get_reader, scope="function")]
 TriggerKeyDep = Annotated[OwnedId, Depends(get_trigger_key)]

@@ -15,21 +15,19 @@ from event_trigger.errors import (
     Unauthorized,
     UnsupportedMediaType,
 )
-from event_trigger.models import TriggerStatus, TriggerType
 from event_trigger.triggers import lifecycle
-from event_trigger.triggers.dependencies import HooksDep, ShownDep, TriggerKeyDep
+from event_trigger.triggers.dependencies import HooksDep, ReaderDep, TriggerKeyDep
 from event_trigger.triggers.filters import TriggerFilter
 from event_trigger.triggers.repository import Triggers
 from event_trigger.triggers.schemas import (
-    Tag,
     TriggerCreate,
+    TriggerQuery,
     TriggerRead,
     TriggerUpdate,
     TriggerWritten,
 )
 from event_trigger.web.pagination import PageQueryDep
 from event_trigger.web.problems import problems
-from event_trigger.web.schemas import Text
 from event_trigger.web.session import SessionDep
 from event_trigger.web.strict_json import strict_router
 
@@ -71,7 +69,7 @@ async def create_trigger(
     principal: PrincipalDep,
     session: SessionDep,
     hooks: HooksDep,
-    shown: ShownDep,
+    reader: ReaderDep,
     response: Response,
 ) -> TriggerWritten:
     """A `scheduled` trigger fires by itself; an `api` trigger fires when it is called.
@@ -82,11 +80,11 @@ async def create_trigger(
     """
     written = await lifecycle.create(session, hooks, principal, body)
     response.headers["Location"] = f"/triggers/{written.trigger.id}"
-    return await _answer(written, shown)
+    return await _answer(written, reader)
 
 
-async def _answer(written: lifecycle.SavedTrigger, shown: ShownDep) -> TriggerWritten:
-    return await shown.written(written.trigger, written.hook)
+async def _answer(written: lifecycle.SavedTrigger, reader: ReaderDep) -> TriggerWritten:
+    return await reader.read_written(written.trigger, written.hook)
 
 
 @router.get(
@@ -99,21 +97,18 @@ async def _answer(written: lifecycle.SavedTrigger, shown: ShownDep) -> TriggerWr
 async def list_triggers(
     principal: PrincipalDep,
     session: SessionDep,
-    shown: ShownDep,
-    query: PageQueryDep,
-    kind: Annotated[TriggerType | None, Query(alias="type")] = None,
-    status: Annotated[TriggerStatus | None, Query()] = None,
-    tag: Annotated[Tag | None, Query()] = None,
-    q: Annotated[Text | None, Query(max_length=200, description="A part of the name.")] = None,
+    reader: ReaderDep,
+    paging: PageQueryDep,
+    query: Annotated[TriggerQuery, Query()],
 ) -> list[TriggerRead]:
     """Newest first. More pages are behind the `Link` header with `rel="next"`."""
     page = await Triggers(session).list_page(
         principal.owner_id,
-        TriggerFilter(kind, status, tag, q, principal.trigger_ids),
-        before=query.before_id(),
-        limit=query.limit,
+        TriggerFilter(query.type, query.status, query.tag, query.q, principal.trigger_ids),
+        before=paging.before_id(),
+        limit=paging.limit,
     )
-    return await shown.all(query.rows_of(page, lambda trigger: trigger.id))
+    return await reader.read_all(paging.rows_of(page, lambda trigger: trigger.id))
 
 
 @router.get(
@@ -123,12 +118,12 @@ async def list_triggers(
     dependencies=[READ],
     responses=problems(NotFound, Invalid),
 )
-async def get_trigger(key: TriggerKeyDep, session: SessionDep, shown: ShownDep) -> TriggerRead:
+async def get_trigger(key: TriggerKeyDep, session: SessionDep, reader: ReaderDep) -> TriggerRead:
     """The trigger as it stands, with its next instant and how often it has fired."""
     trigger = await Triggers(session).get(key)
     if trigger is None:
         raise NotFound
-    return await shown.one(trigger)
+    return await reader.read(trigger)
 
 
 @router.patch(
@@ -144,7 +139,7 @@ async def update_trigger(
     principal: PrincipalDep,
     session: SessionDep,
     hooks: HooksDep,
-    shown: ShownDep,
+    reader: ReaderDep,
 ) -> TriggerWritten:
     """A JSON Merge Patch (RFC 7396). A changed schedule holds from this answer on.
 
@@ -153,7 +148,7 @@ async def update_trigger(
     no key that is limited to some triggers.
     """
     written = await lifecycle.change(session, hooks, key, body, by=principal)
-    return await _answer(written, shown)
+    return await _answer(written, reader)
 
 
 @router.delete(
@@ -176,9 +171,9 @@ async def delete_trigger(key: TriggerKeyDep, session: SessionDep, hooks: HooksDe
     dependencies=[WRITE],
     responses=problems(NotFound, Conflict, Invalid),
 )
-async def pause_trigger(key: TriggerKeyDep, session: SessionDep, shown: ShownDep) -> TriggerRead:
+async def pause_trigger(key: TriggerKeyDep, session: SessionDep, reader: ReaderDep) -> TriggerRead:
     """It neither fires by itself nor by calls until it is resumed."""
-    return await shown.one(await lifecycle.pause(session, key))
+    return await reader.read(await lifecycle.pause(session, key))
 
 
 @router.post(
@@ -188,6 +183,6 @@ async def pause_trigger(key: TriggerKeyDep, session: SessionDep, shown: ShownDep
     dependencies=[WRITE],
     responses=problems(NotFound, Conflict, Invalid),
 )
-async def resume_trigger(key: TriggerKeyDep, session: SessionDep, shown: ShownDep) -> TriggerRead:
+async def resume_trigger(key: TriggerKeyDep, session: SessionDep, reader: ReaderDep) -> TriggerRead:
     """Plans from now on; instants that fell into the pause are not caught up."""
-    return await shown.one(await lifecycle.resume(session, key))
+    return await reader.read(await lifecycle.resume(session, key))

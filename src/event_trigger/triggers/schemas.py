@@ -8,11 +8,18 @@ from pydantic import AfterValidator, Field, PlainValidator, WithJsonSchema
 from pydantic.json_schema import SkipJsonSchema
 
 from event_trigger.models import Trigger, TriggerStatus, TriggerType, Verify
-from event_trigger.models.base import LARGEST_ID
 from event_trigger.triggers.payload_schema import check_schema
 from event_trigger.triggers.schedule.interval import parse_interval
 from event_trigger.triggers.schedule.plan import LONGEST_CATCH_UP_WINDOW, CatchUp
-from event_trigger.web.schemas import Instant, JsonObject, RequestModel, ResponseModel, Text
+from event_trigger.web.schemas import (
+    Instant,
+    JsonObject,
+    QueryModel,
+    RequestModel,
+    ResponseModel,
+    RowId,
+    Text,
+)
 
 MOST_TAGS = 20
 MOST_DESTINATIONS = 50
@@ -63,7 +70,7 @@ Name = Annotated[Text, Field(min_length=1, max_length=200, examples=["Nightly re
 Tag = Annotated[Text, Field(min_length=1, max_length=50)]
 Tags = Annotated[list[Tag], Field(max_length=MOST_TAGS), AfterValidator(_unique)]
 DestinationIds = Annotated[
-    list[Annotated[int, Field(ge=1, le=LARGEST_ID)]],
+    list[RowId],
     Field(
         max_length=MOST_DESTINATIONS,
         description="The destinations that each of its events is delivered to.",
@@ -169,6 +176,15 @@ class TriggerUpdate(RequestModel):
     tags: Tags | None = None
     destinations: DestinationIds | None = None
     details: JsonObject = Field(default_factory=dict, examples=[{"interval": 15}])
+
+
+class TriggerQuery(QueryModel):
+    """Narrows a list of triggers."""
+
+    type: TriggerType | None = None
+    status: TriggerStatus | None = None
+    tag: Tag | None = None
+    q: Annotated[Text | None, Field(max_length=200, description="A part of the name.")] = None
 
 
 class _Stored(ResponseModel):

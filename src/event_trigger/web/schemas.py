@@ -37,13 +37,20 @@ Instant = Annotated[
 ]
 Text = Annotated[str, AfterValidator(_storable)]
 JsonObject = dict[str, Any]
-Id = Annotated[int, Path(ge=1, le=LARGEST_ID, examples=[1])]
+PathId = Annotated[int, Path(ge=1, le=LARGEST_ID, examples=[1])]
+RowId = Annotated[int, Field(ge=1, le=LARGEST_ID)]
 
 
 class RequestModel(BaseModel):
     """A request body: unknown fields and wrong types are refused, nothing is converted."""
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+
+
+class QueryModel(BaseModel):
+    """Some of an operation's query parameters; others, and unknown ones, are passed over."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
 
 
 class ResponseModel(BaseModel):

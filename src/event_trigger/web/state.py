@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from fastapi import FastAPI, Request
 
@@ -28,8 +26,6 @@ if TYPE_CHECKING:  # their types only: no feature is imported from here
     from event_trigger.vault import Vault
     from event_trigger.web.cpu_bound import CpuBound
     from event_trigger.web.health import Liveness, Readiness
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,16 +60,3 @@ def app_state(request: Request) -> AppState:
 def state_of(app: FastAPI) -> AppState:
     state: AppState = app.state.app_state
     return state
-
-
-def on_the_loop(kind: Callable[..., T]) -> Callable[..., Awaitable[T]]:
-    """Makes a class a dependency that FastAPI calls on the event loop, not in a thread.
-
-    A thread would take longer than all the rest of a small request.
-    """
-
-    async def make(**parts: object) -> T:
-        return kind(**parts)
-
-    make.__signature__ = inspect.signature(kind)  # type: ignore[attr-defined]
-    return make

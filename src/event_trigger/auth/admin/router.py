@@ -7,7 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from event_trigger.audit.recorder import record_refused
 from event_trigger.audit.repository import AuditFilter, AuditLog
-from event_trigger.audit.schemas import AuditRead
+from event_trigger.audit.schemas import AuditQuery, AuditRead
 from event_trigger.auth.admin.schemas import UserUpdate
 from event_trigger.auth.dependencies import UNLIMITED, CredentialsDep, PrincipalDep, needs
 from event_trigger.auth.repository import Users
@@ -24,10 +24,9 @@ from event_trigger.errors import (
     UnsupportedMediaType,
 )
 from event_trigger.models import AuditEntry
-from event_trigger.models.base import LARGEST_ID
 from event_trigger.web.pagination import PageQueryDep
 from event_trigger.web.problems import problems
-from event_trigger.web.schemas import Id, Instant, Text
+from event_trigger.web.schemas import PathId
 from event_trigger.web.session import ReadsDep, SessionDep, SessionsDep
 from event_trigger.web.strict_json import strict_router
 
@@ -37,18 +36,15 @@ router = strict_router(
     dependencies=[needs(Scope.ADMIN), UNLIMITED],
 )
 
-IdQuery = Annotated[int | None, Query(ge=1, le=LARGEST_ID)]
-Word = Annotated[Text | None, Query(max_length=100)]
-
 
 @router.get("/users", summary="List users", operation_id="list_users")
 async def list_users(
     session: SessionDep,
-    query: PageQueryDep,
+    paging: PageQueryDep,
 ) -> list[UserRead]:
     """Newest first. More pages are behind the `Link` header with `rel="next"`."""
-    page = await Users(session).list_page(before=query.before_id(), limit=query.limit)
-    rows = query.rows_of(page, lambda user: user.id)
+    page = await Users(session).list_page(before=paging.before_id(), limit=paging.limit)
+    rows = paging.rows_of(page, lambda user: user.id)
     return [UserRead.model_validate(row) for row in rows]
 
 
@@ -59,7 +55,7 @@ async def list_users(
     responses=problems(NotFound, Conflict, UnsupportedMediaType),
 )
 async def update_user(
-    user_id: Id,
+    user_id: PathId,
     body: UserUpdate,
     principal: PrincipalDep,
     sessions: SessionsDep,
@@ -85,14 +81,8 @@ async def update_user(
 @router.get("/audit", summary="Read the audit log", operation_id="list_audit")
 async def list_audit(
     reads: ReadsDep,
-    query: PageQueryDep,
-    user_id: IdQuery = None,
-    action: Word = None,
-    target: Word = None,
-    target_id: IdQuery = None,
-    refused: Annotated[bool | None, Query()] = None,
-    since: Annotated[Instant | None, Query(description="Inclusive.")] = None,
-    until: Annotated[Instant | None, Query(description="Exclusive.")] = None,
+    paging: PageQueryDep,
+    query: Annotated[AuditQuery, Query()],
 ) -> list[AuditRead]:
     """Every change of the last 90 days, and what was refused to those who are no admins.
 
@@ -100,15 +90,15 @@ async def list_audit(
     sign-ins (`action=sign_in`), counted by the minute for an account and an address, and who has
     read a destination's secret.
     """
-    wanted = AuditFilter(user_id, action, target, target_id, refused, since, until)
-    before = query.before_instant()
+    wanted = AuditFilter(**query.model_dump())
+    before = paging.before_instant()
 
     async def list_page(session: AsyncSession) -> Page[AuditEntry]:
-        return await AuditLog(session).list_page(wanted, before=before, limit=query.limit)
+        return await AuditLog(session).list_page(wanted, before=before, limit=paging.limit)
 
     async def shown(session: AsyncSession) -> bool:
         return before is None or await AuditLog(session).has(before[1])
 
     page = await reads.run(list_page, shown=shown)
-    rows = query.rows_of(page, lambda entry: (entry.at, entry.id))
+    rows = paging.rows_of(page, lambda entry: (entry.at, entry.id))
     return [AuditRead.model_validate(row) for row in rows]

@@ -17,7 +17,7 @@ from event_trigger.errors import (
 )
 from event_trigger.web.pagination import PageQueryDep
 from event_trigger.web.problems import problems
-from event_trigger.web.schemas import Id
+from event_trigger.web.schemas import PathId
 from event_trigger.web.session import SessionDep, SessionsDep
 from event_trigger.web.strict_json import strict_router
 
@@ -60,7 +60,7 @@ async def _check_triggers(session: SessionDep, maker: Principal, body: ApiKeyCre
 
 
 @router.get("", summary="List API keys", operation_id="list_keys")
-async def list_keys(login: LoginDep, session: SessionDep, query: PageQueryDep) -> list[ApiKeyRead]:
+async def list_keys(login: LoginDep, session: SessionDep, paging: PageQueryDep) -> list[ApiKeyRead]:
     """Newest first; admins see everybody's. More pages are behind the `Link` header.
 
     A login that was narrowed to some scopes sees, and ends, only keys that hold no others.
@@ -68,10 +68,10 @@ async def list_keys(login: LoginDep, session: SessionDep, query: PageQueryDep) -
     page = await ApiKeys(session).list_page(
         login.owner_id,
         within=lifecycle.visible_scopes(login),
-        before=query.before_id(),
-        limit=query.limit,
+        before=paging.before_id(),
+        limit=paging.limit,
     )
-    return [ApiKeyRead.model_validate(row) for row in query.rows_of(page, lambda key: key.id)]
+    return [ApiKeyRead.model_validate(row) for row in paging.rows_of(page, lambda key: key.id)]
 
 
 @router.delete(
@@ -82,7 +82,7 @@ async def list_keys(login: LoginDep, session: SessionDep, query: PageQueryDep) -
     responses=problems(NotFound),
 )
 async def delete_key(
-    key_id: Id, login: LoginDep, sessions: SessionsDep, credentials: CredentialsDep
+    key_id: PathId, login: LoginDep, sessions: SessionsDep, credentials: CredentialsDep
 ) -> None:
     """Within a second it is worthless, on every replica."""
     async with sessions.begin() as session:

@@ -1,5 +1,6 @@
 """Signing in and out over HTTP."""
 
+from dataclasses import dataclass, field
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Form, Request
@@ -29,42 +30,45 @@ from event_trigger.models import Role
 from event_trigger.web.problems import problems
 from event_trigger.web.schemas import Text
 from event_trigger.web.session import SessionDep, SessionsDep
-from event_trigger.web.state import app_state, on_the_loop
+from event_trigger.web.state import app_state
 from event_trigger.web.strict_json import strict_router
 
 router = strict_router(prefix="/auth", tags=["auth"])
 forms = APIRouter(prefix="/auth", tags=["auth"])  # OAuth 2.0 asks for a form, not for JSON
 
 
+@dataclass(frozen=True, slots=True)
 class PasswordGrant:
-    """The form of RFC 6749, section 4.3.2; `client_id` and `client_secret` are not needed."""
+    """The form of RFC 6749, section 4.3.2, without `client_id` and `client_secret`."""
 
-    def __init__(
-        self,
-        username: Annotated[Text, Form(max_length=320, examples=["admin@localhost"])],
-        password: Annotated[
-            Text,
-            Form(
-                max_length=1024,
-                examples=["correct horse battery staple"],
-                json_schema_extra={"format": "password"},
-            ),
-        ],
-        grant_type: Annotated[str, Form(pattern="^password$")] = "password",  # noqa: ARG002 - checked
-        scope: Annotated[
-            Text,
-            Form(
-                max_length=1000,
-                description="Narrows the login to some scopes, separated by spaces.",
-            ),
-        ] = "",
-    ) -> None:
-        self.username = username
-        self.password = password
-        self.scope = scope
+    username: str
+    password: str = field(repr=False)
+    scope: str
 
 
-PasswordGrantDep = Annotated[PasswordGrant, Depends(on_the_loop(PasswordGrant))]
+async def get_password_grant(
+    username: Annotated[Text, Form(max_length=320, examples=["admin@localhost"])],
+    password: Annotated[
+        Text,
+        Form(
+            max_length=1024,
+            examples=["correct horse battery staple"],
+            json_schema_extra={"format": "password"},
+        ),
+    ],
+    grant_type: Annotated[str, Form(pattern="^password$")] = "password",  # noqa: ARG001 - checked
+    scope: Annotated[
+        Text,
+        Form(
+            max_length=1000,
+            description="Narrows the login to some scopes, separated by spaces.",
+        ),
+    ] = "",
+) -> PasswordGrant:
+    return PasswordGrant(username, password, scope)
+
+
+PasswordGrantDep = Annotated[PasswordGrant, Depends(get_password_grant)]
 
 
 @forms.post(

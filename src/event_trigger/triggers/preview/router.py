@@ -4,7 +4,7 @@ from datetime import datetime
 from functools import partial
 from typing import Annotated
 
-from fastapi import Body, Depends, Query
+from fastapi import Body, Query
 from fastapi.openapi.models import Example
 
 from event_trigger.auth.dependencies import TURN, needs
@@ -13,16 +13,19 @@ from event_trigger.db.clock import database_now
 from event_trigger.errors import Forbidden, Invalid, NotFound, Unauthorized, UnsupportedMediaType
 from event_trigger.models import TriggerStatus, TriggerType
 from event_trigger.triggers.dependencies import TriggerKeyDep
-from event_trigger.triggers.preview.schemas import Count, PreviewRead, PreviewRequest, read_preview
+from event_trigger.triggers.preview.schemas import (
+    PreviewQuery,
+    PreviewRead,
+    PreviewRequest,
+    read_preview,
+)
 from event_trigger.triggers.preview.upcoming import PreviewWindow, upcoming, window_of
 from event_trigger.triggers.repository import Triggers
 from event_trigger.triggers.schedule.plan import Plan
 from event_trigger.triggers.schedule_changes import plan_or_refuse
 from event_trigger.web.cpu_bound import CpuBoundDep, TooManyExpensiveCalls
 from event_trigger.web.problems import problems
-from event_trigger.web.schemas import Instant
 from event_trigger.web.session import SessionsDep
-from event_trigger.web.state import on_the_loop
 from event_trigger.web.strict_json import strict_router
 
 router = strict_router(
@@ -52,25 +55,6 @@ EXAMPLES: dict[str, Example] = {
 }
 
 
-class WindowQuery:
-    """Which instants to show."""
-
-    def __init__(
-        self,
-        count: Annotated[Count, Query()] = 10,
-        after: Annotated[Instant | None, Query(description="Exclusive; by default now.")] = None,
-        from_: Annotated[Instant | None, Query(alias="from", description="Inclusive.")] = None,
-        until: Annotated[Instant | None, Query(description="Inclusive.")] = None,
-    ) -> None:
-        self.count = count
-        self.after = after
-        self.from_ = from_
-        self.until = until
-
-
-WindowQueryDep = Annotated[WindowQuery, Depends(on_the_loop(WindowQuery))]
-
-
 @router.get(
     "/triggers/{trigger_id}/schedule",
     summary="Show a trigger's next instants",
@@ -78,7 +62,10 @@ WindowQueryDep = Annotated[WindowQuery, Depends(on_the_loop(WindowQuery))]
     responses=problems(NotFound),
 )
 async def preview_trigger(
-    key: TriggerKeyDep, sessions: SessionsDep, questions: CpuBoundDep, query: WindowQueryDep
+    key: TriggerKeyDep,
+    sessions: SessionsDep,
+    questions: CpuBoundDep,
+    query: Annotated[PreviewQuery, Query()],
 ) -> PreviewRead:
     """What its present schedule plans, in UTC, on the wall clock and in words.
 

@@ -10,10 +10,19 @@ from event_trigger.triggers.schedule.describe import describe, rules_version, zo
 from event_trigger.triggers.schedule.dst import daylight_note
 from event_trigger.triggers.schedule.schedules import Schedule
 from event_trigger.triggers.schemas import ScheduledDetails
-from event_trigger.web.schemas import Instant, RequestModel, ResponseModel
+from event_trigger.web.schemas import Instant, QueryModel, RequestModel, ResponseModel
 
 MOST = 1000
 Count = Annotated[int, Field(ge=1, le=MOST, description="How many instants at the most.")]
+
+
+class PreviewQuery(QueryModel):
+    """Narrows a preview to some instants."""
+
+    count: Count = 10
+    after: Instant | None = Field(None, description="Exclusive; by default now.")
+    from_: Instant | None = Field(None, alias="from", description="Inclusive.")
+    until: Instant | None = Field(None, description="Inclusive.")
 
 
 class PreviewRequest(RequestModel):
