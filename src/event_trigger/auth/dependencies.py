@@ -8,7 +8,7 @@ from fastapi.security import APIKeyHeader, OAuth2PasswordBearer, SecurityScopes
 
 from event_trigger.audit.recorder import identify_actor, record_refused
 from event_trigger.auth.credential_cache import CredentialCache
-from event_trigger.auth.early_auth import read_principal
+from event_trigger.auth.early_auth import resolve_principal
 from event_trigger.auth.passwords.hashing import PasswordHasher
 from event_trigger.auth.principal import Principal, check_login
 from event_trigger.auth.scopes import SCOPE_DESCRIPTIONS, LimitedKey, MissingScope, Scope
@@ -59,7 +59,7 @@ async def get_principal(
     credentials: CredentialsDep,
 ) -> Principal:
     """Whoever a bearer token or an `X-API-Key` speaks for; both are described in OpenAPI."""
-    principal = await read_principal(request.scope, credentials)
+    principal = await resolve_principal(request.scope, credentials)
     if principal is None:
         raise Unauthorized
     kind = ActorKind.LOGIN if principal.key_id is None else ActorKind.KEY

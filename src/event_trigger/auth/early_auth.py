@@ -1,4 +1,8 @@
-"""Refuses unauthenticated requests before their bodies are read, because parsing is expensive."""
+"""Refuses callers without a good credential before their body is read: parsing costs more."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -9,7 +13,9 @@ from event_trigger.db.engine import is_outage
 from event_trigger.errors import Problem, Unauthorized
 from event_trigger.web.problems import answer, unavailable
 
-_OPEN_PATHS = (  # need no credential
+# with the 0.9 s that CredentialCache trusts an answer, a revocation holds within a second
+RESOLVED_FOR_SECONDS = 0.05
+_PUBLIC_PATHS = (
     "/auth/token",
     "/auth/refresh",
     "/auth/register",
@@ -21,9 +27,9 @@ _METHODS_WITH_BODY = frozenset({"PATCH", "POST", "PUT"})
 
 
 class EarlyAuthMiddleware:
-    """Answers 401 to requests that may have a body and lack a valid credential.
+    """Answers 401 to requests that may have a body, and have no good credential.
 
-    Scopes are checked later, by the endpoint.
+    Their scopes are checked later, by the operation that they call.
     """
 
     def __init__(self, app: ASGIApp, *, credentials: CredentialCache) -> None:
@@ -31,32 +37,48 @@ class EarlyAuthMiddleware:
         self.credentials = credentials
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        problem = None if self._is_open(scope) else await self._problem_with(scope)
+        problem = None if self._is_public(scope) else await self._problem_with(scope)
         await (self.app if problem is None else answer(problem))(scope, receive, send)
 
     async def _problem_with(self, scope: Scope) -> Problem | None:
         try:
-            principal = await read_principal(scope, self.credentials)
+            principal = await resolve_principal(scope, self.credentials)
         except Exception as error:
             if not is_outage(error):
                 raise
             return unavailable(error)
         return Unauthorized() if principal is None else None
 
-    def _is_open(self, scope: Scope) -> bool:
+    def _is_public(self, scope: Scope) -> bool:
         if scope["type"] != "http" or scope["method"] not in _METHODS_WITH_BODY:
             return True
         path: str = scope["path"]
-        return path.startswith(_OPEN_PATHS)
+        return path.startswith(_PUBLIC_PATHS)
 
 
-async def read_principal(scope: Scope, credentials: CredentialCache) -> Principal | None:
-    """Identifies the caller by `Authorization: Bearer …`, or else by `X-API-Key`.
+@dataclass(frozen=True, slots=True)
+class _Resolved:
+    """The principal of a request, and the `time.monotonic()` at which the cache was asked."""
 
-    The endpoint calls it again after the body has arrived: the credential may be revoked by then.
+    principal: Principal | None
+    asked_at: float
+
+
+async def resolve_principal(
+    scope: Scope, credentials: CredentialCache, *, clock: Callable[[], float] = time.monotonic
+) -> Principal | None:
+    """Finds the principal of `Authorization: Bearer …`, or else of `X-API-Key`, once a request.
+
+    The result stays in the request's state. It is looked up again once it is 50 ms old: a slow
+    body must not carry a revoked credential past the second in which a revocation has to hold.
     """
-    token = _read_token(Headers(scope=scope))
-    return None if token is None else await credentials.identify(token)
+    now, state = clock(), scope.setdefault("state", {})
+    known: _Resolved | None = state.get("principal")
+    if known is None or now - known.asked_at > RESOLVED_FOR_SECONDS:
+        token = _token_in(Headers(scope=scope))
+        principal = None if token is None else await credentials.identify(token)
+        known = state["principal"] = _Resolved(principal, now)
+    return known.principal
 
 
 def _read_token(headers: Headers) -> str | None:

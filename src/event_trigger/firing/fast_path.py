@@ -1,13 +1,12 @@
 """Answers plain calls of `POST /triggers/{id}/trigger` and `/test` below FastAPI's routing."""
 
 import re
-import time
 from dataclasses import dataclass
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from event_trigger.auth.credential_cache import CredentialCache
-from event_trigger.auth.early_auth import read_principal
+from event_trigger.auth.early_auth import resolve_principal
 from event_trigger.auth.principal import Principal
 from event_trigger.auth.scopes import Scope as Right
 from event_trigger.db.engine import is_outage
@@ -26,11 +25,10 @@ from event_trigger.firing.plain_requests import (
 from event_trigger.firing.rate_limits import RateLimits, fire_within_limits
 from event_trigger.models.base import LARGEST_ID
 
-_PATH = re.compile(r"/triggers/([1-9][0-9]{0,18})/(trigger|test)", re.ASCII)
+_FIRE_PATH = re.compile(r"/triggers/([1-9][0-9]{0,18})/(trigger|test)", re.ASCII)
 _KEY = re.compile(rb"[!-~]{1,255}")
 _HOPS, _FEW = HOPS_HEADER.encode(), re.compile(rb"[0-9]")
-_JSON = b"application/json"
-_AT_ONCE = 0.05  # seconds that a body may take before its caller is asked for again
+_JSON_TYPE = b"application/json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,16 +57,15 @@ class FastPath:
     rate_limits: RateLimits
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        called, began = _called_in(scope), time.monotonic()
+        called = _called_in(scope)
         caller = None if called is None else await self._caller(scope, called.trigger_id)
         if called is None or caller is None:
             await self.app(scope, receive, send)
             return
         body = await read_body(receive)
-        if body and time.monotonic() - began > _AT_ONCE:
-            caller = await self._caller(scope, called.trigger_id)
+        caller = await self._caller(scope, called.trigger_id)  # a slow body may outlive it
         value, is_object = read_object(body or b"")
-        is_right = is_object and (not body or called.media_type == _JSON)
+        is_right = is_object and (not body or called.media_type == _JSON_TYPE)
         if body is None or caller is None or not is_right:
             await pass_on(self.app, scope, receive, send, body=body)
             return
@@ -81,7 +78,7 @@ class FastPath:
     async def _caller(self, scope: Scope, trigger_id: int) -> _Caller | None:
         """The caller, if they may fire the trigger: an admin may name others' as well."""
         try:
-            found = await read_principal(scope, self.credentials)
+            found = await resolve_principal(scope, self.credentials)
             if found is None or Right.TRIGGERS_FIRE not in found.scopes:
                 return None
             if not found.may_see(trigger_id):
@@ -97,7 +94,7 @@ class FastPath:
 def _called_in(scope: Scope) -> _Called | None:
     """The trigger that is called and how, if it is done in the plainest way."""
     headers = headers_of_plain_post(scope)
-    found = None if headers is None else _PATH.fullmatch(scope["path"])
+    found = None if headers is None else _FIRE_PATH.fullmatch(scope["path"])
     if headers is None or found is None or int(found[1]) > LARGEST_ID:
         return None
     key, hops = headers.get(b"idempotency-key"), headers.get(_HOPS, b"0")

@@ -1,0 +1,120 @@
+"""The principal is resolved once a request, and again when a body took longer than a moment."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from functools import partial
+from typing import Any
+
+import pytest
+from starlette.types import Receive, Scope, Send
+
+from event_trigger.auth.credential_cache import CredentialCache
+from event_trigger.auth.early_auth import (
+    RESOLVED_FOR_SECONDS,
+    EarlyAuthMiddleware,
+    resolve_principal,
+)
+from event_trigger.auth.principal import Principal
+from event_trigger.auth.tokens import Tokens
+from event_trigger.db.clock import DatabaseClock
+from event_trigger.db.engine import Sessions
+from tests.support.logins import sign_in
+from tests.support.problems import problem_of
+from tests.support.services import ADA, SECRET, Service, token_of
+
+
+class CountingCache(CredentialCache):
+    """Counts how often a credential is identified."""
+
+    asked = 0
+
+    async def identify(self, token: str) -> Principal | None:
+        self.asked += 1
+        return await super().identify(token)
+
+
+@pytest.fixture
+def credentials(sessions: Sessions) -> CountingCache:
+    return CountingCache(sessions, Tokens(SECRET), DatabaseClock(sessions))
+
+
+def request_of(token: str) -> Scope:
+    headers = [(b"authorization", f"Bearer {token}".encode())]
+    return {"type": "http", "method": "POST", "path": "/triggers", "headers": headers}
+
+
+async def test_a_request_has_its_principal_resolved_once(credentials: CountingCache) -> None:
+    request = request_of(token_of(ADA))
+
+    found = [await resolve_principal(request, credentials) for _ in range(3)]
+
+    assert [one.user_id for one in found if one is not None] == [ADA] * 3
+    assert credentials.asked == 1
+
+
+async def test_each_request_has_its_own(credentials: CountingCache) -> None:
+    good = await resolve_principal(request_of(token_of(ADA)), credentials)
+    bad = await resolve_principal(request_of("nonsense"), credentials)
+
+    assert good is not None
+    assert bad is None
+    assert credentials.asked == 2
+
+
+async def test_a_bad_credential_is_asked_about_once_as_well(credentials: CountingCache) -> None:
+    request = request_of("etk_unknown")
+
+    found = [await resolve_principal(request, credentials) for _ in range(3)]
+
+    assert found == [None] * 3
+    assert credentials.asked == 1
+
+
+async def test_what_was_resolved_a_while_ago_is_resolved_again(
+    credentials: CountingCache,
+) -> None:
+    request, now = request_of(token_of(ADA)), 1000.0
+
+    for later in (0.0, RESOLVED_FOR_SECONDS / 2, RESOLVED_FOR_SECONDS * 2):
+        asked_at = now + later
+        await resolve_principal(request, credentials, clock=partial(float, asked_at))
+
+    assert credentials.asked == 2
+
+
+async def test_a_request_that_passes_every_layer_asks_once(credentials: CountingCache) -> None:
+    async def application(scope: Scope, _receive: Receive, _send: Send) -> None:
+        await resolve_principal(scope, credentials)
+
+    async def nothing() -> Any:
+        raise AssertionError("the body was read, or an answer was sent")
+
+    async def unsent(_: Any) -> None:
+        raise AssertionError("an answer was sent")
+
+    early = EarlyAuthMiddleware(application, credentials=credentials)
+    await early(request_of(token_of(ADA)), nothing, unsent)
+
+    assert credentials.asked == 1
+
+
+@pytest.mark.parametrize("path", ["/triggers", "/triggers/1/trigger", "/triggers/1/test"])
+async def test_a_login_that_ends_while_its_body_arrives_is_refused(
+    path: str, service: Service
+) -> None:
+    anonymous = service.client()
+    tokens = await sign_in(anonymous)
+    made = await anonymous.post("/triggers", json={"type": "api"}, headers=tokens.headers)
+
+    async def slow_body() -> AsyncIterator[bytes]:
+        yield b'{"type": '
+        await anonymous.post("/auth/logout", headers=tokens.headers)
+        await asyncio.sleep(RESOLVED_FOR_SECONDS * 2)
+        yield b'"api"}'
+
+    answer = await anonymous.post(
+        path, content=slow_body(), headers=tokens.headers | {"content-type": "application/json"}
+    )
+
+    assert made.json()["id"] == 1
+    problem_of(answer, 401)
