@@ -120,10 +120,10 @@ class Service:
 
 @asynccontextmanager
 async def running_service(
-    database_url: str, names: DnsResolver | None = None, /, **settings: Any
+    database_url: str, resolver: DnsResolver | None = None, /, **settings: Any
 ) -> AsyncIterator[Service]:
     made = make_settings(database_url, **settings)
-    app = create_app(made, passwords=quick_passwords(), names=names)
+    app = create_app(made, passwords=quick_passwords(), resolver=resolver)
     async with app.router.lifespan_context(app):
         service = Service(app, made)
         yield service

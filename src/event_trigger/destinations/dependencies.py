@@ -7,7 +7,7 @@ from fastapi import Depends, Request
 from event_trigger.auth.dependencies import PrincipalDep
 from event_trigger.db.shards import OwnedId
 from event_trigger.destinations.address_policy import AddressPolicy
-from event_trigger.destinations.dns import Lookup
+from event_trigger.destinations.dns import DnsResolver
 from event_trigger.destinations.repository import Destinations
 from event_trigger.triggers.dependencies import owned_id
 from event_trigger.vault import Vault
@@ -23,12 +23,12 @@ async def get_destination_key(
         return await owned_id(principal, destination_id, Destinations(session).get_owner)
 
 
-async def get_guard(request: Request) -> AddressPolicy:
+async def get_address_policy(request: Request) -> AddressPolicy:
     return app_state(request).address_policy
 
 
-async def get_lookup(request: Request) -> Lookup:
-    return app_state(request).resolver.lookup
+async def get_resolver(request: Request) -> DnsResolver:
+    return app_state(request).resolver
 
 
 async def get_vault(request: Request) -> Vault:
@@ -37,5 +37,5 @@ async def get_vault(request: Request) -> Vault:
 
 VaultDep = Annotated[Vault, Depends(get_vault)]
 DestinationKeyDep = Annotated[OwnedId, Depends(get_destination_key)]
-GuardDep = Annotated[AddressPolicy, Depends(get_guard)]
-LookupDep = Annotated[Lookup, Depends(get_lookup)]
+AddressPolicyDep = Annotated[AddressPolicy, Depends(get_address_policy)]
+ResolverDep = Annotated[DnsResolver, Depends(get_resolver)]

@@ -10,9 +10,9 @@ from event_trigger.auth.dependencies import UNLIMITED, PrincipalDep, needs
 from event_trigger.auth.scopes import Scope
 from event_trigger.destinations import lifecycle
 from event_trigger.destinations.dependencies import (
+    AddressPolicyDep,
     DestinationKeyDep,
-    GuardDep,
-    LookupDep,
+    ResolverDep,
     VaultDep,
 )
 from event_trigger.destinations.repository import Destinations
@@ -78,15 +78,15 @@ async def create_destination(
     principal: PrincipalDep,
     sessions: SessionsDep,
     vault: VaultDep,
-    guard: GuardDep,
-    lookup: LookupDep,
+    address_policy: AddressPolicyDep,
+    resolver: ResolverDep,
     response: Response,
 ) -> DestinationCreated:
     """A URL that triggers can name in `destinations`. `secret` signs what is sent there.
 
     An address that is not public is refused, also later on, whatever its name resolves to then.
     """
-    await check_url(body.url, guard, lookup)
+    await check_url(body.url, address_policy, resolver.lookup)
     async with sessions.begin() as session:
         made = await lifecycle.create(session, vault, principal.user_id, body)
     response.headers["Location"] = f"/destinations/{made.id}"
@@ -130,8 +130,8 @@ async def update_destination(
     key: DestinationKeyDep,
     sessions: SessionsDep,
     vault: VaultDep,
-    guard: GuardDep,
-    lookup: LookupDep,
+    address_policy: AddressPolicyDep,
+    resolver: ResolverDep,
 ) -> DestinationWritten:
     """A JSON Merge Patch (RFC 7396). A new URL closes the breaker.
 
@@ -139,7 +139,7 @@ async def update_destination(
     that the same patch gives, and a new signing secret: `secret` in this answer.
     """
     if "url" in body.model_fields_set:
-        await check_url(body.url, guard, lookup)
+        await check_url(body.url, address_policy, resolver.lookup)
     async with sessions.begin() as session:
         done = await lifecycle.change(session, vault, key, body)
     secret = secrets_of(done.destination, vault).current if done.has_new_secret else None

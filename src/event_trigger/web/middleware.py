@@ -116,17 +116,17 @@ class HostMiddleware:
 class BodyLimitMiddleware:
     """Refuses a body of more than `largest` bytes, unread if its `Content-Length` says so.
 
-    Where strangers write, under `open_to_all`, less will do. FastAPI's own limit answers in plain
+    Where strangers write, under `largest_at`, less will do. FastAPI's own limit answers in plain
     text, and past the middleware that adds our headers.
     """
 
-    def __init__(self, app: ASGIApp, *, largest: int, open_to_all: Mapping[str, int]) -> None:
+    def __init__(self, app: ASGIApp, *, largest: int, largest_at: Mapping[str, int]) -> None:
         self.app = app
         self.largest = largest
-        self.open_to_all = open_to_all
+        self.largest_at = largest_at
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        largest = self.open_to_all.get(scope.get("path", ""), self.largest)
+        largest = self.largest_at.get(scope.get("path", ""), self.largest)
         if scope["type"] == "http" and _content_length(scope) > largest:
             await answer(TooLarge())(scope, receive, send)
             return

@@ -1,4 +1,4 @@
-"""What the application made at its start, for its requests: a typed record in place of globals."""
+"""Gives requests the parts that the service made at its start, as one typed record."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from fastapi import FastAPI, Request
 
-if TYPE_CHECKING:  # their types only: no feature is imported from here
+if TYPE_CHECKING:  # only their types: `web` imports no feature at run time
     from event_trigger.auth.credential_cache import CredentialCache
     from event_trigger.auth.logins.throttle import Registrations
     from event_trigger.auth.passwords.hashing import PasswordHasher
@@ -30,7 +30,7 @@ if TYPE_CHECKING:  # their types only: no feature is imported from here
 
 @dataclass(frozen=True, slots=True)
 class AppState:
-    """Everything that requests share in one process; `app.py` makes it."""
+    """The parts of one process that requests use; `parts.py` makes them."""
 
     settings: Settings
     sessions: Sessions

@@ -1,0 +1,211 @@
+"""Makes the parts of the service: the only module that knows how all of them fit together."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from event_trigger.audit.recorder import AuditedSession
+from event_trigger.auth.credential_cache import CredentialCache
+from event_trigger.auth.logins.throttle import Registrations
+from event_trigger.auth.passwords.hashing import PasswordHasher
+from event_trigger.auth.tokens import Tokens
+from event_trigger.config import Settings
+from event_trigger.db.clock import DatabaseClock
+from event_trigger.db.embedded.down_flag import down_flag_of
+from event_trigger.db.engine import Sessions, create_engine, create_sessions
+from event_trigger.db.notify import CREDENTIALS_CHANGED, EVENTS_STORED
+from event_trigger.db.replica.reads import Reads
+from event_trigger.db.replica.replica import Replica
+from event_trigger.deliveries.http.sender import Sender
+from event_trigger.destinations.address_policy import AddressPolicy
+from event_trigger.destinations.dns import DnsResolver
+from event_trigger.firing.group_commit import GroupCommit
+from event_trigger.firing.rate_limits import RateLimits
+from event_trigger.hooks.calls import HookCalls
+from event_trigger.hooks.lifecycle import TriggerHooks
+from event_trigger.hooks.token_lookup import TokenLookup
+from event_trigger.jobs import Jobs
+from event_trigger.readiness import ConnectionsCheck, DatabaseCheck
+from event_trigger.startup import Host, Startup, prepare_database
+from event_trigger.stream.subscriptions import Subscriptions
+from event_trigger.vault import Vault
+from event_trigger.web.cpu_bound import CpuBound
+from event_trigger.web.health import Liveness, Readiness
+from event_trigger.web.state import AppState
+
+
+@dataclass(frozen=True, slots=True)
+class Engines:
+    """A pool of connections for each kind of work: neither calls nor jobs hold up due triggers."""
+
+    requests: AsyncEngine
+    firing: AsyncEngine
+    jobs: AsyncEngine
+    replica: Replica | None
+
+    @property
+    def of_primary(self) -> tuple[AsyncEngine, ...]:
+        return self.requests, self.firing, self.jobs
+
+    @property
+    def all(self) -> tuple[AsyncEngine, ...]:
+        return (*self.of_primary, *(self.replica.engines if self.replica else ()))
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """Everything that one process makes at its start."""
+
+    engines: Engines
+    state: AppState
+    jobs: Jobs
+    startup: Startup
+
+
+def make_parts(
+    settings: Settings,
+    *,
+    passwords: PasswordHasher | None,
+    resolver: DnsResolver | None,
+    host: Host | None,
+) -> Parts:
+    """Makes all parts and starts none; raises ValueError for a URL that cannot be read."""
+    engines = _make_engines(settings)
+    sessions = create_sessions(engines.requests, AuditedSession)
+    shared = _make_shared(settings, sessions, resolver or DnsResolver())
+    jobs = _make_jobs(settings, engines, shared)
+    startup = _make_startup(settings, engines, sessions, jobs, host or Host())
+    checks = (
+        DatabaseCheck(engines.firing, settings).reason,
+        ConnectionsCheck(*engines.of_primary).reason,
+        jobs.silence,
+        jobs.overdue,
+    )
+    readiness = Readiness(startup.reason, checks)
+    passwords = passwords or PasswordHasher()
+    state = _make_state(settings, sessions, engines.replica, shared, passwords, readiness)
+    return Parts(engines, state, jobs, startup)
+
+
+def _make_engines(settings: Settings) -> Engines:
+    url, connections = _database_url(settings), settings.connections_for
+    firing, replica = create_engine(url, connections=connections.firing), None
+    if settings.read_database_url is not None:
+        replica = Replica(
+            settings.read_database_url.get_secret_value(),
+            primary=firing,
+            connections=connections.requests,
+        )
+    return Engines(
+        requests=create_engine(url, connections=connections.requests),
+        firing=firing,
+        jobs=create_engine(url, connections=connections.jobs),
+        replica=replica,
+    )
+
+
+def _database_url(settings: Settings) -> str:
+    assert settings.database_url is not None
+    return settings.database_url.get_secret_value()
+
+
+@dataclass(frozen=True, slots=True)
+class _Shared:
+    """The parts that requests share with jobs, or with other parts."""
+
+    vault: Vault
+    tokens: Tokens
+    clock: DatabaseClock
+    credentials: CredentialCache
+    subscriptions: Subscriptions
+    resolver: DnsResolver
+    address_policy: AddressPolicy
+    sender: Sender
+
+
+def _make_shared(settings: Settings, sessions: Sessions, resolver: DnsResolver) -> _Shared:
+    tokens, clock = _make_tokens(settings), DatabaseClock(sessions)
+    address_policy = AddressPolicy(settings.webhook_allow)
+    return _Shared(
+        vault=Vault.of(settings),
+        tokens=tokens,
+        clock=clock,
+        credentials=CredentialCache(sessions, tokens, clock),
+        subscriptions=Subscriptions(connections=settings.connections_for.requests),
+        resolver=resolver,
+        address_policy=address_policy,
+        sender=Sender(address_policy, resolver.lookup),
+    )
+
+
+def _make_tokens(settings: Settings) -> Tokens:
+    secret, previous = settings.jwt_secret, settings.jwt_previous_secret
+    assert secret is not None
+    return Tokens(
+        secret.get_secret_value(), None if previous is None else previous.get_secret_value()
+    )
+
+
+def _make_jobs(settings: Settings, engines: Engines, shared: _Shared) -> Jobs:
+    return Jobs(
+        engines.jobs,
+        create_sessions(engines.jobs),
+        settings,
+        firing=create_sessions(engines.firing),
+        sender=shared.sender,
+        vault=shared.vault,
+        heard={
+            EVENTS_STORED: shared.subscriptions.heard,
+            CREDENTIALS_CHANGED: shared.credentials.forget,
+        },
+    )
+
+
+def _make_startup(
+    settings: Settings, engines: Engines, sessions: Sessions, jobs: Jobs, host: Host
+) -> Startup:
+    async def begin() -> None:
+        await prepare_database(engines.requests, sessions, settings)
+        await host.prepare(sessions)
+        jobs.start()
+
+    return Startup(engines.requests, begin, host)
+
+
+def _make_state(
+    settings: Settings,
+    sessions: Sessions,
+    replica: Replica | None,
+    shared: _Shared,
+    passwords: PasswordHasher,
+    readiness: Readiness,
+) -> AppState:
+    return AppState(
+        settings=settings,
+        sessions=sessions,
+        reads=Reads(sessions, replica),
+        vault=shared.vault,
+        liveness=Liveness(_embedded_check(settings)),
+        readiness=readiness,
+        cpu_bound=CpuBound(),
+        passwords=passwords,
+        tokens=shared.tokens,
+        credentials=shared.credentials,
+        registrations=Registrations(sessions),
+        hooks=TriggerHooks(shared.vault),
+        hook_calls=HookCalls(TokenLookup(sessions), shared.vault, shared.clock),
+        group_commit=GroupCommit(sessions),
+        rate_limits=RateLimits(
+            per_key=settings.fire_rate_per_key, per_trigger=settings.fire_rate_per_trigger
+        ),
+        resolver=shared.resolver,
+        address_policy=shared.address_policy,
+        sender=shared.sender,
+        subscriptions=shared.subscriptions,
+    )
+
+
+def _embedded_check(settings: Settings) -> Callable[[], str | None]:
+    down_flag = down_flag_of(_database_url(settings))
+    return (lambda: None) if down_flag is None else down_flag.reason
