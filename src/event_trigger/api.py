@@ -1,7 +1,7 @@
-"""The HTTP interface: every operation and the document that describes them, built once a process.
+"""Builds all routes and the OpenAPI document, once a process and before anything fires.
 
-FastAPI builds included routes in the first request, and the document in the first visit to it:
-half a second of work, and several on a small machine, in which nothing fires.
+FastAPI would build the routes at the first request, and the document at its first visit. That
+blocks the event loop for half a second, or several on a small machine.
 """
 
 import json
@@ -21,7 +21,7 @@ from event_trigger.events import router as events
 from event_trigger.firing import router as firing
 from event_trigger.hooks import router as hooks
 from event_trigger.reconciliation import router as reconciliation
-from event_trigger.stream import router as live
+from event_trigger.stream import router as stream
 from event_trigger.triggers import router as triggers
 from event_trigger.triggers.preview import router as preview
 from event_trigger.web import docs, health
@@ -29,14 +29,15 @@ from event_trigger.web.problems import describe_problems
 
 TITLE = "Event Trigger Platform"
 DESCRIPTION = """
-Describe **when** something should happen (a time, an interval, a cron line in your own time zone)
-or **who may make it happen** (a call with a predefined payload). Each firing is an *event*: on
-record, exactly once, however many replicas run.
+A *trigger* fires on a schedule (a time, an interval, or a cron expression in your time zone), or
+when it is called (through the API, or through a webhook URL). Each firing is an *event*: it is
+recorded exactly once, however many replicas of this service run.
 
-1. `POST /auth/token`, or *Authorize* below, to sign in.
-2. `POST /triggers` to create a trigger.
-3. `GET /events` to see what it did, `GET /events/stream` to follow.
-4. `POST /destinations`, and name its id in a trigger's `destinations`, to have events delivered.
+1. Sign in with `POST /auth/token`, or with *Authorize* below.
+2. Create a trigger with `POST /triggers`.
+3. List its events with `GET /events`, or follow them with `GET /events/stream`.
+4. Deliver events to a URL: create it with `POST /destinations`, and add its id to a trigger's
+   `destinations`.
 
 Errors are `application/problem+json` (RFC 9457). Times are RFC 3339 in UTC.
 """
@@ -54,7 +55,7 @@ _ROUTERS = (
     firing.replays,
     destinations.router,
     deliveries.router,
-    live.router,
+    stream.router,
     events.router,
     health.router,
     docs.router,
@@ -63,9 +64,9 @@ _ROUTERS = (
 
 @cache
 def built_api() -> FastAPI:
-    """Builds all routes and the OpenAPI document; every application shares these routes.
+    """Builds the routes and the document. All applications of a process share them.
 
-    They know no application: each request finds the AppState of the one that it came to.
+    A request finds the AppState of its own application through its scope.
     """
     api = FastAPI(
         title=TITLE,
@@ -86,8 +87,8 @@ def operation_id(route: APIRoute) -> str:
 
 
 def _serve_document(api: FastAPI) -> None:
-    """Adds `/openapi.json`, serialised here and not for each visit."""
-    document = api.openapi()  # to describe a route builds it
+    """Adds `/openapi.json`, serialised once."""
+    document = api.openapi()  # this also builds the routes
 
     @lru_cache(maxsize=4)  # a server has one root path
     def as_served(root_path: str) -> bytes:

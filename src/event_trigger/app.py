@@ -137,10 +137,19 @@ def _cors(origins: Sequence[str]) -> Middleware:
 
 def _fast_paths(state: AppState) -> list[Middleware]:
     """Answers plain calls of triggers and hooks, and refuses other bodies without a credential."""
-    owners = OwnerCache(state.sessions)
-    firing = {"group_commit": state.group_commit, "rate_limits": state.rate_limits}
     return [
-        Middleware(FastPath, credentials=state.credentials, owners=owners, **firing),
-        Middleware(HookFastPath, calls=state.hook_calls, **firing),
+        Middleware(
+            FastPath,
+            credentials=state.credentials,
+            owners=OwnerCache(state.sessions),
+            group_commit=state.group_commit,
+            rate_limits=state.rate_limits,
+        ),
+        Middleware(
+            HookFastPath,
+            calls=state.hook_calls,
+            group_commit=state.group_commit,
+            rate_limits=state.rate_limits,
+        ),
         Middleware(EarlyAuthMiddleware, credentials=state.credentials),
     ]

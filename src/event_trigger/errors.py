@@ -1,4 +1,4 @@
-"""Every way in which a request can fail, as RFC 9457 problems that name what to change."""
+"""Defines the errors of the API as RFC 9457 problems, whose details say how to mend a request."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from typing import ClassVar
 
 @dataclass(frozen=True, slots=True)
 class FieldError:
-    """One refused part of a request: `source` is `pointer` (RFC 6901) or `parameter`."""
+    """Names one invalid part of a request; `source` is `pointer` (RFC 6901) or `parameter`."""
 
     source: str
     name: str
@@ -18,13 +18,13 @@ class FieldError:
 
 
 def pointer(*path: str | int) -> str:
-    """Writes a path into the body as a URI fragment JSON Pointer (RFC 6901, section 6)."""
+    """Writes a place in the body as a JSON Pointer in a URI fragment (RFC 6901, section 6)."""
     escaped = (str(part).replace("~", "~0").replace("/", "~1") for part in path)
     return "#" + "".join(f"/{part}" for part in escaped)
 
 
 class Problem(Exception):
-    """The base of all answers that are errors; `detail` never holds input or secrets."""
+    """The base of all error responses; `detail` never repeats input or secrets."""
 
     status: ClassVar[int]
     slug: ClassVar[str]
@@ -51,11 +51,13 @@ class BadRequest(Problem):
 
 class UnknownHost(BadRequest):
     slug, title = "unknown-host", "Unknown host"
-    default_detail = "The service is not known by this name. Use the one that it was given."
+    default_detail = (
+        "This service does not answer to that host name. Use a name that the operator has set."
+    )
 
 
 class Unauthorized(Problem):
-    """Answers 401 with the challenge that RFC 6750 asks for."""
+    """Answers 401 with the challenge that RFC 6750 requires."""
 
     status, slug, title = 401, "unauthorized", "Not signed in"
     default_detail = "Send a valid, unexpired token as 'Authorization: Bearer …'."
@@ -67,19 +69,19 @@ class Unauthorized(Problem):
 
 
 class Forbidden(Problem):
-    """Answers 403: it is known who is calling, and that they may not do this."""
+    """Answers 403: the caller is known, and is not allowed to do this."""
 
     status, slug, title = 403, "forbidden", "Not allowed"
 
 
 class NotFound(Problem):
     status, slug, title = 404, "not-found", "Not found"
-    default_detail = "There is nothing here, or it is not yours."
+    default_detail = "This does not exist, or it is not yours."
 
 
 class RequestTimedOut(Problem):
     status, slug, title = 408, "request-timeout", "Request timeout"
-    default_detail = "The rest of the request did not come. Send all of it, without long pauses."
+    default_detail = "The rest of the request did not arrive in time. Send it without long pauses."
 
 
 class Conflict(Problem):
@@ -88,7 +90,7 @@ class Conflict(Problem):
 
 class TooLarge(Problem):
     status, slug, title = 413, "content-too-large", "Content too large"
-    default_detail = "The body is too large: 1 MiB at the most, 16 KiB to sign in. Send less."
+    default_detail = "The body is too large. Send at most 1 MiB, or at most 16 KiB to sign in."
 
 
 class UnsupportedMediaType(Problem):
@@ -101,17 +103,17 @@ class Invalid(Problem):
 
     @classmethod
     def at(cls, path: Sequence[str | int], detail: str) -> "Invalid":
-        """Refuses one place in the body, with words that say what to change."""
+        """Makes the error of one place in the body; `detail` says how to mend it."""
         return cls(detail, errors=[FieldError("pointer", pointer(*path), detail)])
 
 
 class Unavailable(Problem):
-    """Answers 503: the service's own fault, worth trying again."""
+    """Answers 503: the service is at fault, and a retry may succeed."""
 
     status, slug, title = 503, "unavailable", "Not available right now"
     default_detail = (
-        "The database does not answer right now. Try again; whether a change was made is not"
-        " known, so repeat a call with the same Idempotency-Key."
+        "The database is not answering. Try again. It is not known whether this request changed"
+        " anything, so repeat a call with the same Idempotency-Key."
     )
 
     def __init__(self, detail: str | None = None) -> None:
@@ -120,6 +122,5 @@ class Unavailable(Problem):
 
 class NotStarted(Unavailable):
     default_detail = (
-        "The service has not started yet: /readyz says what it waits for. Try again; nothing was"
-        " changed."
+        "The service is still starting; /readyz gives the reason. Nothing was changed. Try again."
     )

@@ -15,7 +15,10 @@ _RFC3339 = re.compile(
 
 
 def parse_instant(value: object) -> datetime:
-    """Reads an RFC 3339 instant, to the microsecond, as aware UTC between 1970 and 9000."""
+    """Reads RFC 3339 as an aware UTC datetime, to the microsecond.
+
+    Raises ValueError, in words for users, for other forms and for years outside 1970 to 9000.
+    """
     if isinstance(value, datetime):
         return value.astimezone(UTC)
     if not isinstance(value, str) or not _RFC3339.fullmatch(value):
@@ -32,7 +35,7 @@ def parse_instant(value: object) -> datetime:
 
 
 def instant_text(instant: datetime) -> str:
-    """Writes an aware UTC instant as RFC 3339 with `Z`, as all answers do."""
+    """Writes an instant as RFC 3339 in UTC with `Z`, as responses do."""
     return instant.isoformat().replace("+00:00", "Z")
 
 

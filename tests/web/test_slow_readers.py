@@ -31,7 +31,7 @@ MUCH = {"text": "x" * 500_000}
 class Impatient(HttpProtocol):
     """Waits for half a second, and has a system that keeps little for the client."""
 
-    patience = 0.5
+    stall_seconds = 0.5
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from event_trigger.web.strict_json import DEEPEST, loads
+from event_trigger.web.strict_json import MOST_LEVELS, loads
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"))
 SCALARS = (
@@ -42,13 +42,13 @@ def test_what_can_be_kept_is_read_as_it_was_written(
 
 
 @settings(deadline=None)
-@given(VALUES, st.integers(1, DEEPEST), st.booleans())
+@given(VALUES, st.integers(1, MOST_LEVELS), st.booleans())
 def test_a_scalar_may_lie_64_levels_deep(value: Any, levels: int, in_objects: bool) -> None:
     for _ in range(levels - 1 if isinstance(value, dict | list) else levels):
         value = {"a": value} if in_objects else [value]
     body = json.dumps(value).encode()
 
-    if _depth(value) <= DEEPEST:
+    if _depth(value) <= MOST_LEVELS:
         assert loads(body) == value
     else:
         with pytest.raises(json.JSONDecodeError, match="nested deeper than 64"):
@@ -75,7 +75,7 @@ def test_no_bytes_make_it_crash(body: bytes) -> None:
 @pytest.mark.parametrize("brackets", [("[", "]"), ('{"a":', "}"), ('[{"a":', "}]")])
 def test_64_levels_are_read_and_65_are_not(brackets: tuple[str, str]) -> None:
     levels_each = len(brackets[1])
-    deepest = nested(DEEPEST // levels_each, brackets=brackets)
+    deepest = nested(MOST_LEVELS // levels_each, brackets=brackets)
     deeper = b"[" + deepest + b"]"
 
     assert loads(deepest) is not None

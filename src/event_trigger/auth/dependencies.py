@@ -1,4 +1,4 @@
-"""The caller of a request, and what it takes to be let in."""
+"""Gives endpoints their caller, and checks the caller's scopes before the endpoint runs."""
 
 from collections.abc import AsyncIterator
 from typing import Annotated, Any
@@ -25,7 +25,7 @@ bearer = OAuth2PasswordBearer(
     scheme_name="login",
     scopes={str(scope): words for scope, words in SCOPE_DESCRIPTIONS.items()},
     description="Sign in with your e-mail address as *username*. Leave the client fields empty."
-    " Scopes narrow the login; without any it holds all that your role does.",
+    " Select scopes to narrow the login; without any, it has all scopes of your role.",
 )
 api_key = APIKeyHeader(
     name="X-API-Key",
@@ -58,7 +58,10 @@ async def get_principal(
     _key: Annotated[str | None, Depends(api_key)],
     credentials: CredentialsDep,
 ) -> Principal:
-    """Whoever a bearer token or an `X-API-Key` speaks for; both are described in OpenAPI."""
+    """Gives the principal of a bearer token or an `X-API-Key`; raises Unauthorized without one.
+
+    `_bearer` and `_key` are there for OpenAPI only.
+    """
     principal = await resolve_principal(request.scope, credentials)
     if principal is None:
         raise Unauthorized
@@ -71,9 +74,10 @@ PrincipalDep = Annotated[Principal, Depends(get_principal)]
 
 
 async def check_scopes(
-    wanted: SecurityScopes, principal: PrincipalDep, sessions: SessionsDep
+    required: SecurityScopes, principal: PrincipalDep, sessions: SessionsDep
 ) -> None:
-    missing = [one for one in wanted.scopes if one not in principal.scopes]
+    """Raises MissingScope for missing scopes, and records the attempt if one is `admin`."""
+    missing = [one for one in required.scopes if one not in principal.scopes]
     if Scope.ADMIN in missing:
         async with sessions.begin() as session:
             await record_refused(session, "admin")
@@ -82,26 +86,28 @@ async def check_scopes(
 
 
 def needs(*scopes: Scope) -> Any:
-    """Lets nobody in whose credential does not hold all of these."""
+    """Makes a dependency that requires all of these scopes."""
     return Security(check_scopes, scopes=[str(one) for one in scopes])
 
 
 async def check_unlimited(principal: PrincipalDep) -> None:
+    """Raises LimitedKey for an API key that is limited to some triggers."""
     if principal.trigger_ids is not None:
         raise LimitedKey
 
 
 async def get_login(principal: PrincipalDep) -> Principal:
+    """Gives the principal of a login; raises ForLogins for an API key."""
     check_login(principal)
     return principal
 
 
-async def take_turn(principal: PrincipalDep, questions: CpuBoundDep) -> AsyncIterator[None]:
-    """Lasts until the answer is sent."""
-    async with questions.turn(principal.user_id):
+async def take_slot(principal: PrincipalDep, cpu_bound: CpuBoundDep) -> AsyncIterator[None]:
+    """Holds one of the caller's slots for expensive requests until the response is sent."""
+    async with cpu_bound.slot(principal.user_id):
         yield
 
 
 UNLIMITED = Depends(check_unlimited)
-TURN = Depends(take_turn)  # for expensive questions; holds no connection
+EXPENSIVE = Depends(take_slot)  # holds no database connection
 LoginDep = Annotated[Principal, Depends(get_login)]

@@ -9,7 +9,7 @@ from fastapi.responses import JSONResponse, StreamingResponse
 from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.types import Send
 
-from event_trigger.auth.dependencies import TURN, CredentialsDep, PrincipalDep, needs
+from event_trigger.auth.dependencies import EXPENSIVE, CredentialsDep, PrincipalDep, needs
 from event_trigger.auth.scopes import Scope
 from event_trigger.db.clock import database_now
 from event_trigger.db.keyset import Page
@@ -99,7 +99,7 @@ class _ExportResponse(StreamingResponse):
     summary="Export events",
     operation_id="export_events",
     response_class=StreamingResponse,
-    dependencies=[TURN],
+    dependencies=[EXPENSIVE],
     responses={
         **problems(Invalid, TooManyExpensiveCalls),
         200: {

@@ -100,7 +100,7 @@ async def call_hook(
 async def rotate_hook(
     key: TriggerKeyDep, session: SessionDep, vault: VaultDep, reader: ReaderDep
 ) -> TriggerWritten:
-    """A new URL and, unless it verifies nothing, a new secret, reader this once.
+    """A new URL and, unless it verifies nothing, a new secret, shown this once.
 
     The old URL is dead at once. Also the way out when a hook cannot be read any more, because its
     key was lost.

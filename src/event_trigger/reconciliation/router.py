@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import Query, Request
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from event_trigger.auth.dependencies import TURN, needs
+from event_trigger.auth.dependencies import EXPENSIVE, needs
 from event_trigger.auth.scopes import Scope
 from event_trigger.db.replica.reads import OpenRead
 from event_trigger.db.shards import OwnedId
@@ -39,7 +39,7 @@ router = strict_router(
     prefix="/triggers",
     tags=["accounting"],
     responses=problems(Unauthorized, Forbidden, NotFound, Invalid, TooManyExpensiveCalls),
-    dependencies=[needs(Scope.TRIGGERS_READ), TURN],
+    dependencies=[needs(Scope.TRIGGERS_READ), EXPENSIVE],
 )
 
 
@@ -48,7 +48,7 @@ async def explain_trigger(
     request: Request,
     key: TriggerKeyDep,
     sessions: SessionsDep,
-    questions: CpuBoundDep,
+    cpu_bound: CpuBoundDep,
     at: Annotated[Instant, Query(description="The planned instant, to the microsecond.")],
 ) -> ExplanationRead:
     """Why there is, or is not, an event for that instant.
@@ -58,8 +58,8 @@ async def explain_trigger(
     """
     keep_for = app_state(request).settings.keep_for
     async with sessions() as session:
-        evidence = await collect_evidence(session, key, at=at, keep_for=keep_for)
-    return await questions.compute(partial(_explain, evidence, at=at, keep_for=keep_for))
+        found = await look_up(session, key, at=at, keep_for=keep_for)
+    return await cpu_bound.compute(partial(_explain, found, at=at, keep_for=keep_for))
 
 
 @router.get(
@@ -69,7 +69,7 @@ async def account_trigger(
     request: Request,
     key: TriggerKeyDep,
     reads: ReadsDep,
-    questions: CpuBoundDep,
+    cpu_bound: CpuBoundDep,
     since: Annotated[Instant | None, Query(description="Inclusive.")] = None,
     until: Annotated[Instant | None, Query(description="Exclusive; at most now.")] = None,
 ) -> AccountRead:
@@ -88,7 +88,7 @@ async def account_trigger(
         if trigger is None:
             raise NotFound
         return await make_statement(
-            reading, questions.compute, key, trigger, keep_for=keep_for, since=since, until=until
+            reading, cpu_bound.compute, key, trigger, keep_for=keep_for, since=since, until=until
         )
 
     return _accounted(key, await reads.run_in_parts(account, shown=shown))

@@ -35,7 +35,7 @@ from event_trigger.triggers.schemas import (
     ScheduledTriggerCreate,
     TriggerUpdate,
 )
-from event_trigger.web.problems import refused
+from event_trigger.web.problems import invalid_request
 
 MAX_PAYLOAD_BYTES = 1024 * 1024  # of JSON, as large as a request body
 _DETAILS_MODELS: dict[str, type[Details]] = {
@@ -195,7 +195,7 @@ def _validated(kind: str, details: dict[str, Any]) -> Details:
         return _DETAILS_MODELS[kind].model_validate(details)
     except ValidationError as error:
         found = [{**one, "loc": ("body", "details", *one["loc"])} for one in error.errors()]
-        raise refused(found) from None
+        raise invalid_request(found) from None
 
 
 def check_may_name(by: Principal, wanted: Sequence[int], *, known: Sequence[int] = ()) -> None:

@@ -1,1 +1,1 @@
-"""What every router shares: sessions, problems, pages, strict bodies, health, the docs."""
+"""HTTP parts that all routers share: sessions, problems, pages, strict JSON, health, docs."""

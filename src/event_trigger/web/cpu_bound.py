@@ -1,4 +1,4 @@
-"""Answers expensive questions off the event loop, two at a time for a user."""
+"""Runs expensive computations in a thread, off the event loop; two at a time for each user."""
 
 import asyncio
 import sys
@@ -13,66 +13,64 @@ from fastapi import Depends, Request
 from event_trigger.errors import Problem
 from event_trigger.web.state import app_state
 
-AT_ONCE = 2
-TURN_WITHIN = 1.0  # seconds
-MOST_WAITING = 20  # of one user for a turn, and of all for the thread
-_GIVES_WAY_AFTER = 0.001  # seconds
+SLOTS_OF_A_USER = 2
+SLOT_WAIT_SECONDS = 1.0
+LONGEST_QUEUE = 20  # of one user's requests for a slot, and of all for the thread
+_SWITCH_INTERVAL_SECONDS = 0.001
 
 T = TypeVar("T")
 
 
 class TooManyExpensiveCalls(Problem):
-    status, slug, title = 429, "too-many-questions", "Too many expensive questions at once"
+    status, slug, title = 429, "too-many-questions", "Too many expensive requests at once"
     default_detail = (
-        f"You have {AT_ONCE} previews, explanations, accounts or exports running already. Wait for"
-        " one of them to end."
+        f"You already have {SLOTS_OF_A_USER} previews, explanations, accounts or exports running."
+        " Wait until one of them ends."
     )
 
     def __init__(self, detail: str | None = None) -> None:
         super().__init__(detail, headers={"Retry-After": "1"})
 
 
-def _give_way() -> None:
-    """Makes threads that compute hand Python over to the event loop after 1 ms and not 5 ms."""
-    sys.setswitchinterval(_GIVES_WAY_AFTER)
+def _yield_often() -> None:
+    """Makes a computing thread give the GIL back to the event loop after 1 ms, not after 5 ms."""
+    sys.setswitchinterval(_SWITCH_INTERVAL_SECONDS)
 
 
-# one, since two would compute no more together, and take Python from the event loop twice as often
-_THREAD = ThreadPoolExecutor(1, thread_name_prefix="question", initializer=_give_way)
+# one thread: two would compute no more, and would take the GIL from the event loop more often
+_THREAD = ThreadPoolExecutor(1, thread_name_prefix="cpu-bound", initializer=_yield_often)
 
 
 class CpuBound:
-    """The questions that are being answered in one process, by user."""
+    """Limits the expensive requests of one process, for each user and in all."""
 
     def __init__(self) -> None:
-        self._turns: dict[int, asyncio.Semaphore] = {}
-        self._asked: Counter[int] = Counter()
+        self._slots: dict[int, asyncio.Semaphore] = {}  # by user id
+        self._requests: Counter[int] = Counter()  # running or waiting, by user id
         self._computing = 0
 
     @asynccontextmanager
-    async def turn(self, user_id: int) -> AsyncIterator[None]:
-        """Waits a moment for one of the user's turns; raises TooManyQuestions if none is free."""
-        if self._asked[user_id] >= AT_ONCE + MOST_WAITING:
+    async def slot(self, user_id: int) -> AsyncIterator[None]:
+        """Takes one of the user's slots; raises TooManyExpensiveCalls if none is free in 1 s."""
+        if self._requests[user_id] >= SLOTS_OF_A_USER + LONGEST_QUEUE:
             raise TooManyExpensiveCalls
-        self._asked[user_id] += 1
-        turns = self._turns.setdefault(user_id, asyncio.Semaphore(AT_ONCE))
+        self._requests[user_id] += 1
+        slots = self._slots.setdefault(user_id, asyncio.Semaphore(SLOTS_OF_A_USER))
         try:
-            await _acquire(turns)
+            await _acquire(slots)
             try:
                 yield
             finally:
-                turns.release()
+                slots.release()
         finally:
-            self._asked[user_id] -= 1
-            if not self._asked[user_id]:
-                del self._asked[user_id], self._turns[user_id]
+            self._requests[user_id] -= 1
+            if not self._requests[user_id]:
+                del self._requests[user_id], self._slots[user_id]
 
     async def compute(self, work: Callable[[], T]) -> T:
-        """Runs `work` in a thread; to be called in a turn, and while no connection is held."""
-        if self._computing > MOST_WAITING:
-            raise TooManyExpensiveCalls(
-                "Too many people ask expensive questions right now. Try again."
-            )
+        """Runs `work` in the thread. Call it in a slot, and hold no database connection."""
+        if self._computing > LONGEST_QUEUE:
+            raise TooManyExpensiveCalls("Too many expensive requests are waiting. Try again.")
         self._computing += 1
         try:
             return await asyncio.get_running_loop().run_in_executor(_THREAD, work)
@@ -80,10 +78,10 @@ class CpuBound:
             self._computing -= 1
 
 
-async def _acquire(turns: asyncio.Semaphore) -> None:
+async def _acquire(slots: asyncio.Semaphore) -> None:
     try:
-        async with asyncio.timeout(TURN_WITHIN):
-            await turns.acquire()
+        async with asyncio.timeout(SLOT_WAIT_SECONDS):
+            await slots.acquire()
     except TimeoutError:
         raise TooManyExpensiveCalls from None
 

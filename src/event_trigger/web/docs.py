@@ -1,4 +1,4 @@
-"""Swagger UI and ReDoc from this process, because no request may leave for another host."""
+"""Serves Swagger UI and ReDoc from files of this package, so that they need no other host."""
 
 import mimetypes
 from pathlib import Path
@@ -14,7 +14,7 @@ ROOT: Final = Path(__file__).parent / "static" / "docs"
 PAGES: Final = StaticFiles(directory=ROOT)
 ASSETS: Final = StaticFiles(directory=ROOT / "assets")
 
-# styled-components inserts one empty <style> and fills it by insertRule, which needs no permission.
+# styled-components adds one empty <style>, and fills it by insertRule, which a CSP does not check
 EMPTY_STYLE: Final = "'sha256-47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU='"
 
 
@@ -33,7 +33,7 @@ router = APIRouter(include_in_schema=False)
 
 
 async def prepare() -> None:
-    """Loads what sends files (threads, media types), which the first visit would wait for."""
+    """Starts the file threads and loads the media types, so that no visitor waits for them."""
     await to_thread.run_sync(mimetypes.guess_type, "swagger.html")
 
 
@@ -54,21 +54,21 @@ async def redoc(request: Request) -> Response:
 
 @router.api_route("/api/docs/assets/{path:path}", methods=["GET", "HEAD"])
 async def asset(request: Request, path: str) -> Response:
-    response = await ASSETS.get_response(path, _for_all_of_it(request))
-    vendored = "/" in path  # in a folder that is named after its version
-    response.headers["Cache-Control"] = "public, max-age=86400" if vendored else "no-cache"
+    response = await ASSETS.get_response(path, _without_range(request))
+    is_vendored = "/" in path  # in a folder named after its version
+    response.headers["Cache-Control"] = "public, max-age=86400" if is_vendored else "no-cache"
     return response
 
 
 async def _page(request: Request, name: str, *, policy: str) -> Response:
-    response = await PAGES.get_response(name, _for_all_of_it(request))
+    response = await PAGES.get_response(name, _without_range(request))
     response.headers["Cache-Control"] = "no-cache"
     response.headers["Content-Security-Policy"] = policy
     return response
 
 
-def _for_all_of_it(request: Request) -> Scope:
-    """Asks for no part, since a Range that cannot be read would be answered in plain text."""
+def _without_range(request: Request) -> Scope:
+    """Drops `Range`: Starlette answers one that it cannot read in plain text, not as a problem."""
     headers = request.scope["headers"]
     request.scope["headers"] = [one for one in headers if one[0] != b"range"]
     return request.scope

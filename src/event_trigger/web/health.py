@@ -1,4 +1,4 @@
-"""Whether the process lives, and whether it can do its work."""
+"""Answers the probes: `/healthz` for the process, `/readyz` for its ability to work."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -17,9 +17,9 @@ Check = Callable[[], Awaitable[str | None]]
 
 @dataclass(frozen=True)
 class Readiness:
-    """The checks of this process: each gives the reason why it is not ready, or None.
+    """Runs the checks of this process; each gives the reason why it is not ready, or None.
 
-    For as long as it has not `started`, that is the only reason.
+    Until the process has `started`, only that check runs.
     """
 
     started: Check
@@ -28,13 +28,13 @@ class Readiness:
     async def reasons(self) -> list[str]:
         if (reason := await self.started()) is not None:
             return [reason]
-        found = [reason for check in self.checks if (reason := await check())]
-        return list(dict.fromkeys(found))
+        reasons = [reason for check in self.checks if (reason := await check())]
+        return list(dict.fromkeys(reasons))
 
 
 @dataclass(frozen=True)
 class Liveness:
-    """The check that decides whether this process is worth keeping; it asks nobody."""
+    """Holds the check that tells an orchestrator to restart this process; it does no I/O."""
 
     check: Callable[[], str | None]
 
@@ -50,9 +50,9 @@ class HealthRead(BaseModel):
     responses=problems(Unavailable),
 )
 async def healthz(request: Request) -> Response:
-    """Answers 200 while the process lives, without asking the database.
+    """Answers 200 while the process runs, without asking the database.
 
-    Answers 503 while the embedded PostgreSQL, which is part of the process, has ended.
+    Answers 503 only while the embedded PostgreSQL, which belongs to the process, is down.
     """
     if (reason := app_state(request).liveness.check()) is not None:
         return problem_response(503, "not-alive", "Not alive", reason)
@@ -61,13 +61,17 @@ async def healthz(request: Request) -> Response:
 
 @router.get(
     "/readyz",
-    summary="Can it do its work?",
+    summary="Is the service ready?",
     response_model=HealthRead,
     responses=problems(Unavailable),
 )
 async def readyz(request: Request) -> Response:
-    """Answers 200, or 503 with the reasons: what the start waits for; database, migrations,
-    partitions, the scheduler's last beat, jobs that fail, connections that are not free."""
+    """Answers 200, or 503 with the reasons why the service cannot work.
+
+    During the start, it gives the step that the start waits for. After that it checks the database,
+    its migrations and partitions, the scheduler's heartbeat, failing jobs, and whether requests got
+    no database connection.
+    """
     reasons = await app_state(request).readiness.reasons()
     if reasons:
         return problem_response(

@@ -1,7 +1,7 @@
-"""A client's connection, which ends when the client stops: reading an answer, or sending a request.
+"""Ends client connections that stall: the client stops sending a request, or reading a response.
 
-uvicorn keeps what was not read for ever: it waits for room only before the next part of an answer,
-and of an answer in one piece there is none.
+uvicorn would keep them for ever. It waits for the client only between two parts of a response, so
+it never waits for the client of a response in one part.
 """
 
 from asyncio import BaseTransport, TimerHandle, Transport
@@ -23,27 +23,28 @@ from event_trigger.web.problems import answer
 log = structlog.get_logger()
 
 
-def _written(response: Response) -> bytes:
+def _serialised(response: Response) -> bytes:
     headers = [*response.raw_headers, *SAFE_HEADERS, (b"connection", b"close")]
     lines = [STATUS_LINE[response.status_code], *(b"%b: %b\r\n" % one for one in headers)]
     return b"".join([*lines, b"\r\n", response.body])
 
 
 class HttpProtocol(HttpToolsProtocol):
-    """Speaks HTTP as uvicorn does, and waits `patience` seconds for the other side, not longer.
+    """uvicorn's HTTP protocol, with a time limit for stalled clients.
 
-    A request that arrives in one piece, and is answered in less than the transport's buffer, costs
-    no timer.
+    Two timers look at the client every `stall_seconds`. The sender timer runs while a request is
+    expected or arrives; it drops a client that sends nothing. The reader timer runs while written
+    data waits to be read; it drops a client that reads nothing.
     """
 
-    patience: ClassVar[float] = 30.0
+    stall_seconds: ClassVar[float] = 30.0
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
         self._reader_timer: TimerHandle | None = None
         self._sender_timer: TimerHandle | None = None
-        self._unread = 0
-        self._heard_at = 0.0
+        self._unread_bytes = 0
+        self._received_at = 0.0
         self._is_receiving = False
         self._has_head = False
 
@@ -61,7 +62,7 @@ class HttpProtocol(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
         if self._is_receiving:
-            self._heard_at = self.loop.time()
+            self._received_at = self.loop.time()
             if self._sender_timer is None:
                 self._wait_for_sender()
 
@@ -80,7 +81,7 @@ class HttpProtocol(HttpToolsProtocol):
 
     def _wait_for_sender(self, seconds: float | None = None) -> None:
         self._sender_timer = self.loop.call_later(
-            self.patience if seconds is None else seconds, self._look_at_sender
+            self.stall_seconds if seconds is None else seconds, self._check_sender
         )
 
     def _stop_waiting_for_sender(self) -> None:
@@ -88,33 +89,33 @@ class HttpProtocol(HttpToolsProtocol):
             self._sender_timer.cancel()
             self._sender_timer = None
 
-    def _look_at_sender(self) -> None:
-        """Drops a client that was silent all the time; each part of a body gives it more."""
+    def _check_sender(self) -> None:
+        """Drops a client that could send and did not; waits on for any other."""
         self._sender_timer = None
         if self.transport.is_closing():
             return
-        silent = self.loop.time() - self._heard_at
-        if self._keeps_sender_waiting():
+        silent_seconds = self.loop.time() - self._received_at
+        if self._is_sender_waiting():
             self._wait_for_sender()
-        elif self._has_head and silent < self.patience:
-            self._wait_for_sender(self.patience - silent)
+        elif self._has_head and silent_seconds < self.stall_seconds:
+            self._wait_for_sender(self.stall_seconds - silent_seconds)
         else:
             self._drop_sender()
 
-    def _keeps_sender_waiting(self) -> bool:
-        """Whether the request has to wait for the application, or for the answer to another."""
+    def _is_sender_waiting(self) -> bool:
+        """Whether the client cannot send now: the application does not read, or is still busy."""
         if not self._has_head:
-            before = self._latest()
-            return before is not None and not before.response_complete
-        is_unwanted = self.flow.read_paused or self.cycle.waiting_for_100_continue
-        return is_unwanted or bool(self.pipeline)
+            previous = self._latest_cycle()
+            return previous is not None and not previous.response_complete
+        is_paused = self.flow.read_paused or self.cycle.waiting_for_100_continue
+        return is_paused or bool(self.pipeline)
 
     def _drop_sender(self) -> None:
-        """Says 408 where a request was begun and nothing was answered yet, and hangs up."""
+        """Closes the connection; answers 408 first if a request has begun, and no response has."""
         if self._is_receiving:
             log.info("sender_dropped", path=self._path() if self._has_head else None)
             if not (self._has_head and self.cycle.response_started):
-                self.transport.write(_written(answer(RequestTimedOut())))
+                self.transport.write(_serialised(answer(RequestTimedOut())))
         if self._has_head:
             self.cycle.disconnected = True
             self.cycle.message_event.set()
@@ -146,30 +147,30 @@ class HttpProtocol(HttpToolsProtocol):
         self._wait_for_reader()
 
     def _wait_for_reader(self) -> None:
-        """While it waits nothing more is written: the application is kept waiting, or has ended."""
+        """Starts the timer of a reader. Nothing more is written while it runs."""
         self._stop_waiting_for_reader()
-        self._unread = self.transport.get_write_buffer_size()
-        if self._unread:
-            self._reader_timer = self.loop.call_later(self.patience, self._look_at_reader)
+        self._unread_bytes = self.transport.get_write_buffer_size()
+        if self._unread_bytes:
+            self._reader_timer = self.loop.call_later(self.stall_seconds, self._check_reader)
 
     def _stop_waiting_for_reader(self) -> None:
         if self._reader_timer is not None:
             self._reader_timer.cancel()
             self._reader_timer = None
 
-    def _look_at_reader(self) -> None:
-        """Drops a client that has taken nothing of what there is for it."""
-        if self.transport.get_write_buffer_size() < self._unread:
+    def _check_reader(self) -> None:
+        """Drops a client that has read nothing since the timer started."""
+        if self.transport.get_write_buffer_size() < self._unread_bytes:
             self._wait_for_reader()
             return
         self._reader_timer = None
-        log.info("reader_dropped", path=self._path(), unread=self._unread)
+        log.info("reader_dropped", path=self._path(), unread=self._unread_bytes)
         self.transport.abort()
 
     def _path(self) -> str | None:
-        latest = self._latest()
+        latest = self._latest_cycle()
         return None if latest is None else loggable(latest.scope["path"])
 
-    def _latest(self) -> RequestResponseCycle | None:
-        """The request whose head came last; uvicorn has None before the first."""
+    def _latest_cycle(self) -> RequestResponseCycle | None:
+        """Gives the newest request whose head has arrived; None before the first."""
         return cast(RequestResponseCycle | None, self.cycle)

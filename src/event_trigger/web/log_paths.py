@@ -1,4 +1,4 @@
-"""What a log may say of a path: whoever reads the token of a hook there could fire with it."""
+"""Hides the tokens of hooks in logged paths, since a token is enough to fire a trigger."""
 
 import re
 
@@ -6,5 +6,5 @@ _HOOK = re.compile(r"(/hooks/).+", re.DOTALL | re.IGNORECASE)
 
 
 def loggable(path: str) -> str:
-    """The path, but for what follows `/hooks/`, wherever in it that is."""
+    """Gives the path with `…` in place of all text after `/hooks/`."""
     return _HOOK.sub(r"\1…", path)

@@ -1,4 +1,4 @@
-"""What happens around every request: an id, a log line, and headers that are safe by default."""
+"""Wraps every request: an id, a log line, safe headers, and checks of host and body size."""
 
 import os
 import re
@@ -30,11 +30,11 @@ SAFE_HEADERS = [
 ]
 _HSTS = (b"strict-transport-security", b"max-age=63072000")
 _PORT = re.compile(r":[0-9]*$", re.ASCII)
-_PROBED = frozenset({"/healthz", "/readyz"})  # by address: a probe knows no name
+_PROBED = frozenset({"/healthz", "/readyz"})  # probes call by address, without a name
 
 
 class RequestMiddleware:
-    """Gives each request an id (a caller's `X-Request-ID` is kept), safe headers and a log line."""
+    """Gives each request an id (or keeps its `X-Request-ID`), safe headers and a log line."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -68,7 +68,7 @@ class RequestMiddleware:
             log.info("caller_hung_up", path=loggable(scope["path"]))
         except Exception:
             log.exception("request_crashed", method=scope["method"], path=loggable(scope["path"]))
-            if status is not None:  # only a broken connection can still say so
+            if status is not None:  # the head is sent: only a broken connection can tell the client
                 raise
             await crashed()(scope, receive, send_with_headers)
         finally:
@@ -82,42 +82,39 @@ class RequestMiddleware:
 
 
 class StartMiddleware:
-    """Answers 503 for as long as the service has not started, except to probes."""
+    """Answers 503 until the service has started, except to probes."""
 
     def __init__(self, app: ASGIApp, *, has_started: Callable[[], bool]) -> None:
         self.app = app
         self.has_started = has_started
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        goes_on = scope["type"] != "http" or self.has_started() or scope["path"] in _PROBED
-        await (self.app if goes_on else answer(NotStarted()))(scope, receive, send)
+        passes = scope["type"] != "http" or self.has_started() or scope["path"] in _PROBED
+        await (self.app if passes else answer(NotStarted()))(scope, receive, send)
 
 
 class HostMiddleware:
-    """Refuses a `Host` that is none of `trusted`: names, or `*.` and what they end in.
-
-    Whoever makes a browser find this service under a name of their own gets nothing from it.
-    """
+    """Rejects unknown `Host` headers (DNS rebinding); `*.example.com` trusts all subdomains."""
 
     def __init__(self, app: ASGIApp, *, trusted: Sequence[str]) -> None:
         self.app = app
         self.names = frozenset(trusted)
-        self.ends = tuple(one.removeprefix("*") for one in trusted if one.startswith("*."))
+        self.suffixes = tuple(one.removeprefix("*") for one in trusted if one.startswith("*."))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         is_known = scope["type"] != "http" or scope["path"] in _PROBED or self._trusts(scope)
         await (self.app if is_known else answer(UnknownHost()))(scope, receive, send)
 
     def _trusts(self, scope: Scope) -> bool:
-        named = [_PORT.sub("", one).lower() for one in Headers(scope=scope).getlist("host")]
-        return len(named) == 1 and (named[0] in self.names or named[0].endswith(self.ends))
+        hosts = [_PORT.sub("", one).lower() for one in Headers(scope=scope).getlist("host")]
+        return len(hosts) == 1 and (hosts[0] in self.names or hosts[0].endswith(self.suffixes))
 
 
 class BodyLimitMiddleware:
-    """Refuses a body of more than `largest` bytes, unread if its `Content-Length` says so.
+    """Refuses bodies of more than `largest` bytes, unread if `Content-Length` says so.
 
-    Where strangers write, under `largest_at`, less will do. FastAPI's own limit answers in plain
-    text, and past the middleware that adds our headers.
+    `largest_at` gives some paths a limit of their own. FastAPI's own limit would answer in plain
+    text, and without the safe headers.
     """
 
     def __init__(self, app: ASGIApp, *, largest: int, largest_at: Mapping[str, int]) -> None:
@@ -154,13 +151,13 @@ def _request_id(scope: Scope) -> str:
 
 
 def _with_headers(
-    given: Iterable[tuple[bytes, bytes]], request_id: str, *, scheme: str, status: int
+    sent: Iterable[tuple[bytes, bytes]], request_id: str, *, scheme: str, status: int
 ) -> list[tuple[bytes, bytes]]:
-    headers = [(name.lower(), value) for name, value in given]
-    if status == HTTPStatus.NO_CONTENT:  # FastAPI names the type of nothing
+    headers = [(name.lower(), value) for name, value in sent]
+    if status == HTTPStatus.NO_CONTENT:  # FastAPI sets a type for an empty body
         headers = [one for one in headers if one[0] != b"content-type"]
     names = {name for name, _ in headers}
-    more = SAFE_HEADERS if scheme == "http" else [*SAFE_HEADERS, _HSTS]
-    headers += [one for one in more if one[0] not in names]
+    safe = SAFE_HEADERS if scheme == "http" else [*SAFE_HEADERS, _HSTS]
+    headers += [one for one in safe if one[0] not in names]
     headers.append((b"x-request-id", request_id.encode()))
     return headers

@@ -1,4 +1,4 @@
-"""Turns everything that can go wrong into `application/problem+json` (RFC 9457)."""
+"""Turns exceptions into `application/problem+json` responses (RFC 9457), and describes them."""
 
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
@@ -21,18 +21,18 @@ from event_trigger.web.log_paths import loggable
 
 log = structlog.get_logger()
 
-MEDIA_TYPE = "application/problem+json"
+PROBLEM_MEDIA_TYPE = "application/problem+json"
 MOST_ERRORS = 20
 LONGEST_NAME = 100
-_KINDS = frozenset(TriggerType)
+_TRIGGER_TYPES = frozenset(TriggerType)
 _NO_CONNECTION = (
-    "No connection to the database was free in time (the server has none left, or too many calls"
-    " came at once). Nothing was changed. Try again."
+    "No database connection was free in time: the server has none left, or too many requests came"
+    " at once. Nothing was changed. Try again."
 )
-_DETAILS = {
-    400: "The request could not be read. Check its form.",
-    404: "There is no such address. The API is described at /api/docs.",
-    405: "This address does not take that method; see the Allow header.",
+_STATUS_DETAILS = {
+    400: "The request could not be parsed. Check its syntax.",
+    404: "There is no such path. The API is described at /api/docs.",
+    405: "This path does not allow that method. The Allow header lists those that it does.",
 }
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 
@@ -44,7 +44,7 @@ class FieldErrorRead(BaseModel):
 
 
 class ProblemRead(BaseModel):
-    """An RFC 9457 problem; `errors` is there when parts of the request were refused."""
+    """An RFC 9457 problem. `errors` lists the invalid parts of a request."""
 
     type: str = Field(examples=["urn:event-trigger:problem:not-found"])
     title: str
@@ -54,13 +54,13 @@ class ProblemRead(BaseModel):
 
 
 def problems(*kinds: type[Problem]) -> dict[int | str, dict[str, Any]]:
-    """Describes the errors of an operation for OpenAPI."""
+    """Describes these errors of an operation for OpenAPI."""
     return {kind.status: {"model": ProblemRead, **_described(kind)} for kind in kinds}
 
 
 def _described(kind: type[Problem]) -> dict[str, Any]:
     schema = {"$ref": "#/components/schemas/ProblemRead"}
-    return {"description": kind.title, "content": {MEDIA_TYPE: {"schema": schema}}}
+    return {"description": kind.title, "content": {PROBLEM_MEDIA_TYPE: {"schema": schema}}}
 
 
 def problem_response(
@@ -80,7 +80,7 @@ def problem_response(
     }
     if errors:
         body["errors"] = [error.as_json() for error in errors]
-    return JSONResponse(body, status, headers, media_type=MEDIA_TYPE)
+    return JSONResponse(body, status, headers, media_type=PROBLEM_MEDIA_TYPE)
 
 
 def answer(problem: Problem) -> Response:
@@ -95,13 +95,15 @@ def answer(problem: Problem) -> Response:
 
 
 def field_error(error: Mapping[str, Any]) -> FieldError:
-    """Names the refused place and the rule, never the value (pydantic's `input` is left out)."""
+    """Translates one pydantic error: the invalid place and the rule, never the value."""
     where, *path = error["loc"] or ("body",)
-    if where == "body" and len(path) > 1 and path[0] in _KINDS:  # which of several models
+    if (
+        where == "body" and len(path) > 1 and path[0] in _TRIGGER_TYPES
+    ):  # pydantic names the model of the union here
         del path[0]
     if error["type"] in {"union_tag_invalid", "union_tag_not_found"}:
         path.append(error["ctx"]["discriminator"].strip("'"))
-    detail = _words(error)
+    detail = _detail_of(error)
     if error["type"] == "json_invalid":
         return FieldError("pointer", "#", f"This is not acceptable JSON: {error['ctx']['error']}.")
     short = [part if isinstance(part, int) else part[:LONGEST_NAME] for part in path]
@@ -110,8 +112,8 @@ def field_error(error: Mapping[str, Any]) -> FieldError:
     return FieldError("parameter", ".".join(map(str, short)), detail)
 
 
-def _words(error: Mapping[str, Any]) -> str:
-    """What pydantic says, but for what repeats the input or calls characters "items"."""
+def _detail_of(error: Mapping[str, Any]) -> str:
+    """Gives pydantic's message, or our own where pydantic repeats the input or says "items"."""
     is_text = isinstance(error.get("input"), str)
     match error["type"]:
         case "union_tag_invalid":
@@ -125,10 +127,10 @@ def _words(error: Mapping[str, Any]) -> str:
     return str(error["msg"]).removeprefix("Value error, ")
 
 
-def refused(found: Sequence[Mapping[str, Any]]) -> Invalid:
-    """Makes one problem of what pydantic found wrong in `body`, `query`, `path` or `header`."""
+def invalid_request(found: Sequence[Mapping[str, Any]]) -> Invalid:
+    """Makes one problem of pydantic's errors in `body`, `query`, `path` or `header`."""
     errors = [field_error(one) for one in found[:MOST_ERRORS]]
-    detail = errors[0].detail if len(errors) == 1 else f"{len(errors)} parts need to be changed."
+    detail = errors[0].detail if len(errors) == 1 else f"{len(errors)} parts are invalid."
     return Invalid(detail, errors=errors)
 
 
@@ -139,7 +141,7 @@ async def on_problem(_: Request, problem: Exception) -> Response:
 
 async def on_invalid(_: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
-    return answer(refused(error.errors()))
+    return answer(invalid_request(error.errors()))
 
 
 async def on_http_error(request: Request, error: Exception) -> Response:
@@ -154,19 +156,19 @@ async def on_http_error(request: Request, error: Exception) -> Response:
         error.status_code,
         phrase.lower().replace(" ", "-"),
         phrase,
-        _DETAILS.get(error.status_code, phrase),
+        _STATUS_DETAILS.get(error.status_code, phrase),
         headers=headers,
     )
 
 
 def _methods_of(request: Request) -> list[str]:
-    """All that an address takes: the router itself names those of one of its routes."""
+    """Lists the methods of all routes with this path; Starlette names those of one route only."""
 
-    def takes(method: str) -> bool:
+    def is_allowed(method: str) -> bool:
         scope = {**request.scope, "method": method}
         return any(route.matches(scope)[0] is Match.FULL for route in request.app.routes)
 
-    return [method for method in _METHODS if takes(method)]
+    return [method for method in _METHODS if is_allowed(method)]
 
 
 async def on_database_error(request: Request, error: Exception) -> Response:
@@ -181,13 +183,16 @@ def outage(path: str, error: Exception) -> Response:
 
 
 def unavailable(error: Exception) -> Unavailable:
-    """Says of a call that got no connection that it has changed nothing."""
+    """Makes the problem of a database error; without a connection, nothing was changed."""
     return Unavailable(_NO_CONNECTION if is_shortage(error) else None)
 
 
 def crashed() -> Response:
     return problem_response(
-        500, "internal-error", "Internal error", "This is our fault. It has been logged."
+        500,
+        "internal-error",
+        "Internal error",
+        "This is a fault of the service. It is logged.",
     )
 
 
@@ -200,7 +205,7 @@ def add_problem_handlers(app: FastAPI) -> None:
 
 
 def describe_problems(app: FastAPI) -> None:
-    """Corrects OpenAPI: FastAPI sets `application/json` beside each problem, and knows no 413."""
+    """Corrects FastAPI's OpenAPI: only problem+json for errors, a 413 for writes, exact bounds."""
     describe = app.openapi
 
     def openapi() -> dict[str, Any]:
@@ -216,7 +221,7 @@ def describe_problems(app: FastAPI) -> None:
 
 
 def _exact(part: Any) -> Any:
-    """FastAPI makes a float of each bound, and of 2^63-1 so one that is too large."""
+    """Turns whole floats back into integers: FastAPI writes bounds as floats, 2^63-1 rounded up."""
     if isinstance(part, dict):
         return {name: _exact(value) for name, value in part.items()}
     if isinstance(part, list):
@@ -227,7 +232,7 @@ def _exact(part: Any) -> Any:
 
 
 def _correct(operation: dict[str, Any], *, writes: bool) -> None:
-    if writes:  # also where no body is wanted: one that is too large is not even read
+    if writes:  # also where no body is expected: the limit is checked first
         operation["responses"].setdefault(str(TooLarge.status), _described(TooLarge))
     for status, response in operation["responses"].items():
         if status >= "400":

@@ -1,4 +1,4 @@
-"""The types that requests and responses are built from."""
+"""Base models and field types of requests and responses."""
 
 from datetime import datetime
 from typing import Annotated, Any
@@ -13,7 +13,7 @@ from event_trigger.models.base import LARGEST_ID
 def _storable(text: str) -> str:
     if "\0" in text:
         raise ValueError("text must not hold the character U+0000")
-    if has_lone_surrogate(text):  # a form in UTF-7 can hold one, or a header
+    if has_lone_surrogate(text):  # a header or a form in UTF-7 can hold one
         raise ValueError("text must not hold half of a surrogate pair")
     return text
 
@@ -42,13 +42,13 @@ RowId = Annotated[int, Field(ge=1, le=LARGEST_ID)]
 
 
 class RequestModel(BaseModel):
-    """A request body: unknown fields and wrong types are refused, nothing is converted."""
+    """Base of request bodies: refuses unknown fields and wrong types, and converts nothing."""
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 
 
 class QueryModel(BaseModel):
-    """Some of an operation's query parameters; others, and unknown ones, are passed over."""
+    """Base of query models: ignores unknown parameters, which another model may read."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 

@@ -1,4 +1,4 @@
-"""One request, one transaction: committed before the first byte of the answer leaves."""
+"""Opens one transaction a request, and commits it before the first byte of the response."""
 
 from collections.abc import AsyncIterator
 from typing import Annotated
@@ -19,8 +19,11 @@ async def get_sessions(request: Request) -> Sessions:
 async def open_session(
     sessions: Annotated[Sessions, Depends(get_sessions)],
 ) -> AsyncIterator[AsyncSession]:
-    """Commits when the endpoint returns; rolls back when it raises, unless the problem
-    `keeps_writes` (a stolen refresh token is refused *and* ends its family)."""
+    """Commits when the endpoint returns, and rolls back when it raises.
+
+    A problem that `keeps_writes` is committed too: a stolen refresh token is refused *and* ends
+    its family.
+    """
     async with sessions() as session:
         try:
             yield session
@@ -31,7 +34,7 @@ async def open_session(
         await session.commit()
 
 
-# "function": the commit comes before the answer, so that a failing one is not answered with 200
+# "function" scope: the commit comes before the response, so a failed one never answers 200
 SessionDep = Annotated[AsyncSession, Depends(open_session, scope="function")]
 SessionsDep = Annotated[Sessions, Depends(get_sessions)]
 

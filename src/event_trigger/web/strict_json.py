@@ -1,4 +1,4 @@
-"""Refuses, before anything else sees it, JSON that Python reads and PostgreSQL cannot keep."""
+"""Parses request bodies strictly: refuses JSON that Python reads but PostgreSQL cannot store."""
 
 import json
 import math
@@ -12,16 +12,16 @@ from fastapi.routing import APIRoute
 from event_trigger.errors import UnsupportedMediaType
 from event_trigger.web.schemas import has_lone_surrogate
 
-DEEPEST = 64
+MOST_LEVELS = 64
 MOST_VALUES = 100_000
-_JSON = re.compile(r"application/([^/]+\+)?json")
+_JSON_MEDIA_TYPE = re.compile(r"application/([^/]+\+)?json")
 
 
 def loads(body: bytes) -> Any:
-    """Reads RFC 8259 JSON of at most 64 levels.
+    """Parses RFC 8259 JSON of at most 64 levels.
 
-    Refuses NaN, Infinity, numbers beyond a double, NUL, lone surrogates and repeated names, all
-    as `JSONDecodeError`, whose message says what to change.
+    Refuses NaN, Infinity, numbers beyond a double, NUL, lone surrogates and repeated names. Raises
+    JSONDecodeError, whose message tells users how to mend the body.
     """
     try:
         value = json.loads(
@@ -30,7 +30,7 @@ def loads(body: bytes) -> Any:
     except UnicodeDecodeError:
         _refuse("it must be encoded in UTF-8")
     except RecursionError:
-        _refuse(f"it is nested deeper than {DEEPEST} levels")
+        _refuse(f"it is nested deeper than {MOST_LEVELS} levels")
     except json.JSONDecodeError:
         raise
     except ValueError:
@@ -48,10 +48,10 @@ def _refuse_constant(_: str) -> NoReturn:
 
 
 def _unique_names(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
+    unique = dict(pairs)
+    if len(unique) < len(pairs):
         _refuse("an object has the same name twice")
-    return found
+    return unique
 
 
 def _check(value: Any) -> None:
@@ -64,8 +64,8 @@ def _check(value: Any) -> None:
             _check_scalar(one)
         containers = [one for one in level if isinstance(one, dict | list)]
         depth += 1
-        if containers and depth > DEEPEST:
-            _refuse(f"it is nested deeper than {DEEPEST} levels")
+        if containers and depth > MOST_LEVELS:
+            _refuse(f"it is nested deeper than {MOST_LEVELS} levels")
         level = [child for one in containers for child in _children(one)]
 
 
@@ -95,23 +95,23 @@ class StrictRequest(Request):
 
 
 class StrictRoute(APIRoute):
-    """A route whose body, if there is one, is strict JSON and says so."""
+    """A route whose body must be strict JSON, sent with a JSON media type."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handle = super().get_route_handler()
 
         async def handle_strictly(request: Request) -> Response:
             strict = StrictRequest(request.scope, request.receive)
-            if self.body_field and not _says_json(strict) and await strict.body():
+            if self.body_field and not _is_json(strict) and await strict.body():
                 raise UnsupportedMediaType
             return await handle(strict)
 
         return handle_strictly
 
 
-def _says_json(request: Request) -> bool:
+def _is_json(request: Request) -> bool:
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    return _JSON.fullmatch(media_type) is not None
+    return _JSON_MEDIA_TYPE.fullmatch(media_type) is not None
 
 
 def strict_router(*, tags: list[str], prefix: str = "", **options: Any) -> APIRouter:

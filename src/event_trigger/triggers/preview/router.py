@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import Body, Query
 from fastapi.openapi.models import Example
 
-from event_trigger.auth.dependencies import TURN, needs
+from event_trigger.auth.dependencies import EXPENSIVE, needs
 from event_trigger.auth.scopes import Scope
 from event_trigger.db.clock import database_now
 from event_trigger.errors import Forbidden, Invalid, NotFound, Unauthorized, UnsupportedMediaType
@@ -31,7 +31,7 @@ from event_trigger.web.strict_json import strict_router
 router = strict_router(
     tags=["preview"],
     responses=problems(Unauthorized, Forbidden, Invalid, TooManyExpensiveCalls),
-    dependencies=[needs(Scope.TRIGGERS_READ), TURN],
+    dependencies=[needs(Scope.TRIGGERS_READ), EXPENSIVE],
 )
 
 WHEN_CALLED = PreviewRead(
@@ -64,7 +64,7 @@ EXAMPLES: dict[str, Example] = {
 async def preview_trigger(
     key: TriggerKeyDep,
     sessions: SessionsDep,
-    questions: CpuBoundDep,
+    cpu_bound: CpuBoundDep,
     query: Annotated[PreviewQuery, Query()],
 ) -> PreviewRead:
     """What its present schedule plans, in UTC, on the wall clock and in words.
@@ -84,7 +84,7 @@ async def preview_trigger(
     left = None if plan.max_fires is None else plan.max_fires - trigger.scheduled_count
     if trigger.status == TriggerStatus.COMPLETED:
         left = 0
-    return await questions.compute(
+    return await cpu_bound.compute(
         partial(_preview, plan, window, count=query.count, now=now, left=left)
     )
 
@@ -98,7 +98,7 @@ async def preview_trigger(
 async def preview_schedule(
     body: Annotated[PreviewRequest, Body(openapi_examples=EXAMPLES)],
     sessions: SessionsDep,
-    questions: CpuBoundDep,
+    cpu_bound: CpuBoundDep,
 ) -> PreviewRead:
     """When a trigger with these `details`, created now, would fire. Nothing is stored."""
     async with sessions() as session:
@@ -108,7 +108,7 @@ async def preview_schedule(
         now=now, after=body.after, from_=body.from_, until=body.until, source="pointer"
     )
     left = plan.max_fires
-    return await questions.compute(
+    return await cpu_bound.compute(
         partial(_preview, plan, window, count=body.count, now=now, left=left)
     )
 
