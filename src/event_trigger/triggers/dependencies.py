@@ -1,4 +1,4 @@
-"""Which trigger a request is about, and what of it the caller gets to see."""
+"""Finds the trigger that a request names, and shows triggers as the caller may see them."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -24,9 +24,9 @@ from event_trigger.web.state import app_state
 async def owned_id(
     principal: Principal, row_id: int, get_owner: Callable[[int], Awaitable[int | None]]
 ) -> OwnedId:
-    """Somebody else's id is looked for among the caller's own, and so is not found.
+    """Pairs an id with its owner: the caller, or for an admin the owner that `get_owner` finds.
 
-    Only for an admin, who may name anybody's, `get_owner` is asked.
+    Other users' ids are looked up as the caller's own, so they are not found. Raises NotFound.
     """
     owner_id = await get_owner(row_id) if principal.is_admin else principal.user_id
     if owner_id is None:
@@ -37,9 +37,9 @@ async def owned_id(
 async def get_trigger_key(
     trigger_id: PathId, principal: PrincipalDep, sessions: SessionsDep
 ) -> OwnedId:
-    """What a key is not good for looks like what is not there.
+    """Raises NotFound for a trigger that does not exist, or that the API key is not good for.
 
-    Keeps no connection: a call waits for its commit, which needs one.
+    Closes its session at once: a call waits for a commit, which needs a connection.
     """
     if not principal.may_see(trigger_id):
         raise NotFound
@@ -67,13 +67,14 @@ class TriggerReader:
         return (await self.read_all([trigger]))[0]
 
     async def read_all(self, triggers: Sequence[Trigger]) -> list[TriggerRead]:
-        """Asks for all their hooks at once, if there are any."""
+        """Reads the hook URLs of all triggers in one query, if any has a hook."""
         hooked = [one.id for one in triggers if verify_in(one.details) is not None]
-        reads = hooked and self.may_fire
-        tokens = await self.hooks.list_tokens(self.session, hooked) if reads else {}
+        shows_urls = hooked and self.may_fire
+        tokens = await self.hooks.list_tokens(self.session, hooked) if shows_urls else {}
         return [read_trigger(one, hook_url=self._url(tokens.get(one.id))) for one in triggers]
 
     async def read_written(self, trigger: Trigger, made: HookSecrets | None) -> TriggerWritten:
+        """Adds the secret of a hook that was just made."""
         read = await self.read(trigger)
         secret = None if made is None else made.secret
         return TriggerWritten(**read.model_dump(), hook_secret=secret)

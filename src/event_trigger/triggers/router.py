@@ -1,4 +1,4 @@
-"""Triggers over HTTP: describe when, or who may; read, change, pause, resume, delete."""
+"""HTTP operations on triggers: create, list, read, change, pause, resume, delete."""
 
 from typing import Annotated
 
@@ -36,7 +36,7 @@ router = strict_router(
 )
 READ, WRITE = needs(Scope.TRIGGERS_READ), needs(Scope.TRIGGERS_WRITE)
 
-EXAMPLES: dict[str, Example] = {
+TRIGGER_EXAMPLES: dict[str, Example] = {
     "every 30 minutes": {
         "value": {"type": "scheduled", "details": {"interval": 30, "recurring": True}}
     },
@@ -50,7 +50,7 @@ EXAMPLES: dict[str, Example] = {
     },
     "once, in 90 seconds": {"value": {"type": "scheduled", "details": {"interval": "PT90S"}}},
     "when GitHub calls": {"value": {"type": "api", "details": {"hook": {"verify": "github"}}}},
-    "when somebody calls": {
+    "when a client calls": {
         "value": {"type": "api", "details": {}, "payload": {"source": "deploy"}}
     },
 }
@@ -65,25 +65,26 @@ EXAMPLES: dict[str, Example] = {
     responses=problems(UnsupportedMediaType, Invalid),
 )
 async def create_trigger(
-    body: Annotated[TriggerCreate, Body(openapi_examples=EXAMPLES)],
+    body: Annotated[TriggerCreate, Body(openapi_examples=TRIGGER_EXAMPLES)],
     principal: PrincipalDep,
     session: SessionDep,
     hooks: HooksDep,
     reader: ReaderDep,
     response: Response,
 ) -> TriggerWritten:
-    """A `scheduled` trigger fires by itself; an `api` trigger fires when it is called.
+    """Creates a `scheduled` trigger, which fires by itself, or an `api` trigger, which is called.
 
-    `warnings` says so when the schedule lies in the past, so that it never fires. With
-    `details.hook` the answer has a `hook_url` for senders that cannot hold a token, and, once, the
-    `hook_secret` that they sign with. Naming `destinations` takes the scope `destinations:read`.
+    If the schedule lies in the past, the trigger never fires, and `warnings` says so. With
+    `details.hook`, the response has a `hook_url` for senders that cannot hold a token, and the
+    `hook_secret` that they sign with, which is shown only once. Naming `destinations` needs the
+    scope `destinations:read`.
     """
     written = await lifecycle.create(session, hooks, principal, body)
     response.headers["Location"] = f"/triggers/{written.trigger.id}"
-    return await _answer(written, reader)
+    return await _read_written(written, reader)
 
 
-async def _answer(written: lifecycle.SavedTrigger, reader: ReaderDep) -> TriggerWritten:
+async def _read_written(written: lifecycle.SavedTrigger, reader: ReaderDep) -> TriggerWritten:
     return await reader.read_written(written.trigger, written.hook)
 
 
@@ -101,7 +102,7 @@ async def list_triggers(
     paging: PageQueryDep,
     query: Annotated[TriggerQuery, Query()],
 ) -> list[TriggerRead]:
-    """Newest first. More pages are behind the `Link` header with `rel="next"`."""
+    """Lists triggers, newest first. The `Link` header with `rel="next"` leads to the next page."""
     page = await Triggers(session).list_page(
         principal.owner_id,
         TriggerFilter(query.type, query.status, query.tag, query.q, principal.trigger_ids),
@@ -119,7 +120,7 @@ async def list_triggers(
     responses=problems(NotFound, Invalid),
 )
 async def get_trigger(key: TriggerKeyDep, session: SessionDep, reader: ReaderDep) -> TriggerRead:
-    """The trigger as it stands, with its next instant and how often it has fired."""
+    """Gives the trigger, with its next fire time and the number of its firings."""
     trigger = await Triggers(session).get(key)
     if trigger is None:
         raise NotFound
@@ -141,14 +142,14 @@ async def update_trigger(
     hooks: HooksDep,
     reader: ReaderDep,
 ) -> TriggerWritten:
-    """A JSON Merge Patch (RFC 7396). A changed schedule holds from this answer on.
+    """Applies a JSON Merge Patch (RFC 7396). A changed schedule is in force from the response on.
 
-    A hook that is added, or is to verify otherwise, is a new one: a new URL and a new secret.
-    Naming destinations that the trigger does not have yet takes the scope `destinations:read`, and
-    no key that is limited to some triggers.
+    Adding a hook, or changing how it verifies calls, makes a new URL and a new secret. Adding
+    destinations needs the scope `destinations:read`; an API key that is limited to some triggers
+    cannot add any.
     """
     written = await lifecycle.change(session, hooks, key, body, by=principal)
-    return await _answer(written, reader)
+    return await _read_written(written, reader)
 
 
 @router.delete(
@@ -160,7 +161,7 @@ async def update_trigger(
     responses=problems(NotFound, Invalid),
 )
 async def delete_trigger(key: TriggerKeyDep, session: SessionDep, hooks: HooksDep) -> None:
-    """It never fires again. Its past events stay until they are purged."""
+    """Deletes the trigger. Its past events stay until their retention ends."""
     await lifecycle.delete(session, hooks, key)
 
 
@@ -172,7 +173,7 @@ async def delete_trigger(key: TriggerKeyDep, session: SessionDep, hooks: HooksDe
     responses=problems(NotFound, Conflict, Invalid),
 )
 async def pause_trigger(key: TriggerKeyDep, session: SessionDep, reader: ReaderDep) -> TriggerRead:
-    """It neither fires by itself nor by calls until it is resumed."""
+    """Stops the trigger from firing, by its schedule and by calls, until it is resumed."""
     return await reader.read(await lifecycle.pause(session, key))
 
 
@@ -184,5 +185,5 @@ async def pause_trigger(key: TriggerKeyDep, session: SessionDep, reader: ReaderD
     responses=problems(NotFound, Conflict, Invalid),
 )
 async def resume_trigger(key: TriggerKeyDep, session: SessionDep, reader: ReaderDep) -> TriggerRead:
-    """Plans from now on; instants that fell into the pause are not caught up."""
+    """Resumes a paused trigger. Instants that fell into the pause are not caught up."""
     return await reader.read(await lifecycle.resume(session, key))

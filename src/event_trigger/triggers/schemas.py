@@ -1,4 +1,4 @@
-"""What a trigger looks like over HTTP."""
+"""Request and response models of triggers."""
 
 from collections.abc import Iterator
 from datetime import UTC, timedelta
@@ -43,11 +43,11 @@ def _check_window(value: object) -> int | float:
 
 def _refuse_hook(value: object) -> None:
     if value is not None:
-        raise ValueError("only a trigger of the type api has a hook; leave it out")
+        raise ValueError("only triggers of the type api have a hook; leave it out")
 
 
-def _unique(found: list[T]) -> list[T]:
-    return list(dict.fromkeys(found))
+def _unique(values: list[T]) -> list[T]:
+    return list(dict.fromkeys(values))
 
 
 Interval = Annotated[
@@ -73,14 +73,17 @@ DestinationIds = Annotated[
     list[RowId],
     Field(
         max_length=MOST_DESTINATIONS,
-        description="The destinations that each of its events is delivered to.",
+        description="Ids of the destinations that its events are delivered to.",
         examples=[[1]],
     ),
     AfterValidator(_unique),
 ]
 Payload = Annotated[
     JsonObject,
-    Field(description="The predefined payload.", examples=[{"report": "sales"}]),
+    Field(
+        description="The payload of every event; the body of a call is merged into it.",
+        examples=[{"report": "sales"}],
+    ),
 ]
 
 
@@ -88,7 +91,7 @@ CatchUpText = Annotated[
     CatchUp,
     Field(
         strict=False,
-        description="What becomes of instants that were missed: the newest fires, all, or none.",
+        description="Which missed instants still fire: the latest one, all of them, or none.",
     ),
 ]
 CatchUpWindow = Annotated[
@@ -99,7 +102,7 @@ CatchUpWindow = Annotated[
             "type": "number",
             "minimum": 0,
             "maximum": LONGEST_CATCH_UP_WINDOW / _MINUTE,
-            "description": "How many minutes back missed instants are caught up with.",
+            "description": "Minutes: older missed instants never fire.",
             "examples": [1440],
         }
     ),
@@ -107,13 +110,13 @@ CatchUpWindow = Annotated[
 
 
 class HookDetails(RequestModel):
-    """A URL that fires the trigger: who calls it is known by a signature, or not at all."""
+    """A URL that fires the trigger when it is called, with or without a signature."""
 
     verify: Annotated[
         Verify,
         Field(
             strict=False,
-            description="How calls are signed; with `none` whoever knows the URL can fire.",
+            description="How calls are signed; with `none`, knowing the URL is enough to fire.",
         ),
     ]
 
@@ -122,7 +125,7 @@ class _AnyDetails(RequestModel):
     payload_schema: PayloadSchema | None = Field(None, alias="schema")
 
     def as_stored(self) -> JsonObject:
-        """As they were written, without what was left out or null."""
+        """Gives the details as JSON, without absent and null fields."""
         return self.model_dump(mode="json", by_alias=True, exclude_unset=True, exclude_none=True)
 
 
@@ -131,7 +134,7 @@ class ApiDetails(_AnyDetails):
 
 
 class ScheduledDetails(_AnyDetails):
-    """When to fire: a `time`, an `interval`, both, or a `cron`."""
+    """When to fire: a `time`, an `interval`, both, or a `cron` expression."""
 
     time: Instant | None = None
     interval: Interval | None = None
@@ -169,7 +172,7 @@ TriggerCreate = Annotated[ScheduledTriggerCreate | ApiTriggerCreate, Field(discr
 
 
 class TriggerUpdate(RequestModel):
-    """A JSON Merge Patch (RFC 7396): what is absent stays, null removes, objects merge."""
+    """A JSON Merge Patch (RFC 7396): absent fields stay, null removes one, objects are merged."""
 
     name: Name | None = None
     payload: JsonObject | None = None
@@ -179,12 +182,14 @@ class TriggerUpdate(RequestModel):
 
 
 class TriggerQuery(QueryModel):
-    """Narrows a list of triggers."""
+    """Selects triggers for a list."""
 
     type: TriggerType | None = None
     status: TriggerStatus | None = None
     tag: Tag | None = None
-    q: Annotated[Text | None, Field(max_length=200, description="A part of the name.")] = None
+    q: Annotated[
+        Text | None, Field(max_length=200, description="Part of the name; case is ignored.")
+    ] = None
 
 
 class _Stored(ResponseModel):
@@ -196,24 +201,26 @@ class _Stored(ResponseModel):
     status: TriggerStatus
     next_fire_at: Instant | None
     last_fired_at: Instant | None
-    fire_count: int = Field(description="All firings but tests.")
+    fire_count: int = Field(description="All firings except tests.")
     tags: list[str]
     destinations: list[int]
-    error: str | None = Field(description="Why the trigger was set aside, if it was.")
+    error: str | None = Field(
+        description="Why the trigger was set aside, and does not fire; else null."
+    )
     created_at: Instant
     updated_at: Instant
 
 
 class TriggerRead(_Stored):
     hook_url: str | None = Field(
-        description="Fires the trigger; shown to those who may fire it anyway (`triggers:fire`)."
+        description="The URL of its hook; shown to callers with the scope `triggers:fire`."
     )
     warnings: list[str] = Field(examples=[[]])
 
 
 class TriggerWritten(TriggerRead):
     hook_secret: str | None = Field(
-        description="Signs the calls of a hook that was just made. It is not shown again."
+        description="Signs the calls of a new hook. It is shown only once."
     )
 
 
@@ -224,11 +231,11 @@ def read_trigger(trigger: Trigger, *, hook_url: str | None) -> TriggerRead:
 
 def _warnings_of(trigger: Trigger) -> Iterator[str]:
     if trigger.status == TriggerStatus.COMPLETED:
-        yield "This trigger never fires by itself: its schedule has no instant left after now."
+        yield "This trigger never fires by itself: its schedule has no instant left."
     if trigger.loop_refused_at is not None:
         at = trigger.loop_refused_at.astimezone(UTC).isoformat(timespec="seconds")
         yield (
-            f"A call was refused at {at.replace('+00:00', 'Z')}, because ten deliveries had led to"
-            " it, one from another: this trigger's events come back to it. Look at where its"
-            " destinations lead; this warning goes with the next change of the trigger."
+            f"A call was refused at {at.replace('+00:00', 'Z')} because of a loop: it came after a"
+            " chain of ten deliveries, so this trigger's events come back to it. Check where its"
+            " destinations lead. This warning ends with the next change of the trigger."
         )

@@ -1,1 +1,1 @@
-"""Previews a schedule: its next instants in UTC, in local time and in words; stores nothing."""
+"""Previews of schedules: the next instants in UTC and local time; nothing is stored."""

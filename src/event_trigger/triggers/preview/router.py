@@ -1,4 +1,4 @@
-"""Previews over HTTP: of a trigger's schedule, or of one that is only thought of."""
+"""HTTP operations that preview the schedule of a trigger, or one that is not stored."""
 
 from datetime import datetime
 from functools import partial
@@ -37,7 +37,7 @@ router = strict_router(
 WHEN_CALLED = PreviewRead(
     words="When it is called", timezone="UTC", zone_rules=None, instants=[], total=None
 )
-EXAMPLES: dict[str, Example] = {
+PREVIEW_EXAMPLES: dict[str, Example] = {
     "when the clocks go forward": {
         "value": {
             "details": {"cron": "30 2 * * *", "timezone": "Europe/Berlin"},
@@ -67,9 +67,10 @@ async def preview_trigger(
     cpu_bound: CpuBoundDep,
     query: Annotated[PreviewQuery, Query()],
 ) -> PreviewRead:
-    """What its present schedule plans, in UTC, on the wall clock and in words.
+    """Lists the next instants of the trigger's schedule, in UTC and in local time.
 
-    A completed trigger has no instants left; a paused one shows what it would do once resumed.
+    A completed trigger has no instants left. A paused one shows the instants at which it would
+    fire if it were resumed now.
     """
     async with sessions() as session:
         trigger, now = await Triggers(session).get(key), await database_now(session)
@@ -96,11 +97,11 @@ async def preview_trigger(
     responses=problems(UnsupportedMediaType),
 )
 async def preview_schedule(
-    body: Annotated[PreviewRequest, Body(openapi_examples=EXAMPLES)],
+    body: Annotated[PreviewRequest, Body(openapi_examples=PREVIEW_EXAMPLES)],
     sessions: SessionsDep,
     cpu_bound: CpuBoundDep,
 ) -> PreviewRead:
-    """When a trigger with these `details`, created now, would fire. Nothing is stored."""
+    """Shows when a trigger with these `details` would fire if it were created now."""
     async with sessions() as session:
         now = await database_now(session)
     plan = plan_or_refuse(body.details.as_stored(), anchor=now)
@@ -116,6 +117,5 @@ async def preview_schedule(
 def _preview(
     plan: Plan, window: PreviewWindow, *, count: int, now: datetime, left: int | None
 ) -> PreviewRead:
-    """Computes for a second at the worst, so not where all requests wait for it."""
-    found = upcoming(plan, window, count=count, now=now, left=left)
-    return read_preview(plan.schedule, found)
+    """Computes for up to a second, so it must run off the event loop."""
+    return read_preview(plan.schedule, upcoming(plan, window, count=count, now=now, left=left))

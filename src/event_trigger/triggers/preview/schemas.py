@@ -1,4 +1,4 @@
-"""What previews look like over HTTP."""
+"""Request and response models of previews."""
 
 from datetime import datetime
 from typing import Annotated
@@ -12,25 +12,27 @@ from event_trigger.triggers.schedule.schedules import Schedule
 from event_trigger.triggers.schemas import ScheduledDetails
 from event_trigger.web.schemas import Instant, QueryModel, RequestModel, ResponseModel
 
-MOST = 1000
-Count = Annotated[int, Field(ge=1, le=MOST, description="How many instants at the most.")]
+MOST_INSTANTS = 1000
+Count = Annotated[
+    int, Field(ge=1, le=MOST_INSTANTS, description="The largest number of instants to list.")
+]
 
 
 class PreviewQuery(QueryModel):
-    """Narrows a preview to some instants."""
+    """Selects the instants that a preview lists."""
 
     count: Count = 10
-    after: Instant | None = Field(None, description="Exclusive; by default now.")
+    after: Instant | None = Field(None, description="Exclusive; now by default.")
     from_: Instant | None = Field(None, alias="from", description="Inclusive.")
     until: Instant | None = Field(None, description="Inclusive.")
 
 
 class PreviewRequest(RequestModel):
-    """A schedule to look at before it happens."""
+    """A schedule to preview."""
 
     details: ScheduledDetails
     count: Count = 10
-    after: Instant | None = Field(None, description="Exclusive; now, if neither is given.")
+    after: Instant | None = Field(None, description="Exclusive; now by default.")
     from_: Instant | None = Field(None, alias="from", description="Inclusive.")
     until: Instant | None = Field(None, description="Inclusive.")
 
@@ -38,11 +40,11 @@ class PreviewRequest(RequestModel):
 class PlannedInstant(ResponseModel):
     at: Instant
     local: datetime = Field(
-        description="The same on the schedule's wall clock.",
+        description="The same instant in the time zone of the schedule.",
         examples=["2026-03-29T03:00:00+02:00"],
     )
     note: str | None = Field(
-        description="What daylight saving does to it.",
+        description="How daylight saving moved or merged this instant.",
         examples=[
             "02:30 does not exist on 2026-03-29: the clocks go forward from 02:00 to 03:00,"
             " when it fires instead."
@@ -54,11 +56,13 @@ class PreviewRead(ResponseModel):
     words: str = Field(examples=["At 02:30 every day, Europe/Berlin"])
     timezone: str = Field(examples=["Europe/Berlin"])
     zone_rules: str | None = Field(
-        description="The version of the IANA database that says so; null without a zone.",
+        description="The version of the IANA time zone database; null without a zone.",
         examples=["2026f"],
     )
     instants: list[PlannedInstant]
-    total: int | None = Field(description="How many lie in the window, if it has an end.")
+    total: int | None = Field(
+        description="The number of instants up to `until`; null without `until`."
+    )
 
 
 def read_preview(schedule: Schedule, found: Upcoming) -> PreviewRead:
