@@ -1,4 +1,4 @@
-"""An entry of the audit log over HTTP."""
+"""Query and response models of the audit log."""
 
 from typing import Annotated, Any
 
@@ -11,7 +11,7 @@ Word = Annotated[Text | None, Field(max_length=100)]
 
 
 class AuditQuery(QueryModel):
-    """Narrows the audit log."""
+    """Selects entries of the audit log."""
 
     user_id: RowId | None = None
     action: Word = None
@@ -25,14 +25,16 @@ class AuditQuery(QueryModel):
 class AuditRead(ResponseModel):
     id: int
     at: Instant
-    actor: ActorKind = Field(description="How it was known who it was.")
+    actor: ActorKind = Field(description="The kind of caller; `operator` is the command line.")
     user_id: int | None
     key_id: int | None
     address: str | None
     request_id: str | None
-    action: str = Field(description="The operation's id, or the operator's command.")
+    action: str = Field(description="The operation id, or the command of the operator.")
     target: str | None = Field(examples=["trigger"])
     target_id: int | None
     refused: bool
-    before: dict[str, Any] | None = Field(description="What differs, as it was.")
-    after: dict[str, Any] | None = Field(description="As it is now; secrets are not shown.")
+    before: dict[str, Any] | None = Field(description="The changed fields, before the change.")
+    after: dict[str, Any] | None = Field(
+        description="The fields after the change, without secrets."
+    )

@@ -1,4 +1,4 @@
-"""What signing in takes and gives."""
+"""Request and response models of users, logins and API keys."""
 
 from typing import Annotated
 
@@ -35,7 +35,7 @@ class UserRead(ResponseModel):
     id: int
     email: str
     role: Role
-    disabled_at: Instant | None = Field(description="Since when nobody can sign in as this user.")
+    disabled_at: Instant | None = Field(description="Since then, the user cannot sign in.")
     created_at: Instant
 
 
@@ -50,7 +50,7 @@ class TokenRead(ResponseModel):
     token_type: str = "bearer"  # noqa: S105 - the name of a scheme, not a secret
     expires_in: int = Field(description="Seconds until the access token expires.")
     refresh_token: str
-    scope: str = Field(description="What it may be used for, separated by spaces.")
+    scope: str = Field(description="The scopes of the access token, separated by spaces.")
 
 
 def _each_once(values: list[int]) -> list[int]:
@@ -68,13 +68,13 @@ class ApiKeyCreate(RequestModel):
         Field(
             min_length=1,
             max_length=1000,
-            description="The only triggers that it is good for; without it, all of yours.",
+            description="Limits the key to these triggers; by default it is good for all of yours.",
         ),
         AfterValidator(lambda ids: None if ids is None else _each_once(ids)),
     ] = None
     expires_at: Instant | None = Field(
-        default_factory=lambda: None,  # what is absent is not null: no default is described
-        description="Without it the key expires after 365 days; with null, never.",
+        default_factory=lambda: None,  # absent is not null, so OpenAPI must not name a default
+        description="By default in 365 days; with null, the key never expires.",
         examples=["2030-01-01T00:00:00Z"],
     )
 
@@ -83,7 +83,7 @@ class ApiKeyRead(ResponseModel):
     id: int
     user_id: int
     name: str
-    prefix: str = Field(description="How the key begins.", examples=["etk_q1Xz9k"])
+    prefix: str = Field(description="The first characters of the key.", examples=["etk_q1Xz9k"])
     scopes: list[str]
     trigger_ids: list[int] | None
     expires_at: Instant | None
@@ -92,4 +92,4 @@ class ApiKeyRead(ResponseModel):
 
 
 class ApiKeyCreated(ApiKeyRead):
-    key: str = Field(description="Shown this once.", examples=["etk_…"])
+    key: str = Field(description="Shown only once.", examples=["etk_…"])

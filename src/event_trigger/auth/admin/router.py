@@ -1,4 +1,4 @@
-"""Accounts and the audit log over HTTP, for admins."""
+"""HTTP operations for admins: users and the audit log."""
 
 from typing import Annotated
 
@@ -42,7 +42,7 @@ async def list_users(
     session: SessionDep,
     paging: PageQueryDep,
 ) -> list[UserRead]:
-    """Newest first. More pages are behind the `Link` header with `rel="next"`."""
+    """Lists users, newest first. The `Link` header with `rel="next"` leads to the next page."""
     page = await Users(session).list_page(before=paging.before_id(), limit=paging.limit)
     rows = paging.rows_of(page, lambda user: user.id)
     return [UserRead.model_validate(row) for row in rows]
@@ -61,10 +61,10 @@ async def update_user(
     sessions: SessionsDep,
     credentials: CredentialsDep,
 ) -> UserRead:
-    """Disables a user, enables one again, or changes the role. It holds at once, on every replica.
+    """Disables or enables a user, or changes the role, on every replica within a second.
 
-    A disabled user's triggers go on firing, and all their logins and keys end: enabled again, they
-    sign in, and make new keys.
+    Disabling ends all logins and API keys of the user, and enabling does not bring them back: the
+    user signs in again, and makes new keys. The triggers of a disabled user go on firing.
     """
     change = AccountChange(body.role, body.disabled)
     try:
@@ -84,11 +84,11 @@ async def list_audit(
     paging: PageQueryDep,
     query: Annotated[AuditQuery, Query()],
 ) -> list[AuditRead]:
-    """Every change of the last 90 days, and what was refused to those who are no admins.
+    """Lists the audit log of the last 90 days, newest first.
 
-    Newest first: who, what, when, from where, and what differs, without secrets. Also failed
-    sign-ins (`action=sign_in`), counted by the minute for an account and an address, and who has
-    read a destination's secret.
+    It holds every change (actor, time, address and difference, without secrets), calls of admin
+    operations that were refused, reads of a destination's secret, and failed sign-ins
+    (`action=sign_in`), counted by the minute for each account and address.
     """
     wanted = AuditFilter(**query.model_dump())
     before = paging.before_instant()

@@ -1,4 +1,4 @@
-"""What accounts and the audit log look like to admins."""
+"""Request models of the admin operations."""
 
 from pydantic import Field
 
@@ -7,7 +7,7 @@ from event_trigger.web.schemas import RequestModel
 
 
 class UserUpdate(RequestModel):
-    """What is absent or null stays."""
+    """Changes a user; absent or null fields stay as they are."""
 
     role: Role | None = Field(None, strict=False, examples=["admin"])
     disabled: bool | None = Field(None, description="Ends the user's logins and keys at once.")

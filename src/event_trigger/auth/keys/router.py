@@ -1,4 +1,4 @@
-"""API keys over HTTP: made and ended by people who have signed in, used by machines."""
+"""HTTP operations on API keys, for users who have signed in."""
 
 from fastapi import Response
 
@@ -36,11 +36,12 @@ router = strict_router(
 async def create_key(
     body: ApiKeyCreate, login: LoginDep, session: SessionDep, response: Response
 ) -> ApiKeyCreated:
-    """For a machine: as a bearer token, or in `X-API-Key`. `key` is shown this once.
+    """Makes a key for a machine, which sends it as a bearer token or in `X-API-Key`.
 
-    It takes a login whose password was given within the last 15 minutes (401 `reauthenticate`:
-    sign in again). A key never holds more than its maker, ends with them, and expires after 365
-    days unless `expires_at` says otherwise.
+    `key` is shown only once. This needs a login whose password was given within the last 15
+    minutes; else the response is 401 `reauthenticate`: sign in again. A key never has more scopes
+    than the login that makes it, ends when its user is disabled, and expires after 365 days unless
+    `expires_at` is set.
     """
     holds = await lifecycle.check_fresh_login(session, login)
     await _check_triggers(session, login, body)
@@ -50,20 +51,21 @@ async def create_key(
 
 
 async def _check_triggers(session: SessionDep, maker: Principal, body: ApiKeyCreate) -> None:
-    """A key's triggers are its owner's: an admin's key sees everybody's only without a limit."""
+    """Refuses to limit a key to triggers that its user does not own, also if that is an admin."""
     if body.trigger_ids is None:
         return
     known = await ApiKeys(session).list_known_triggers(maker.user_id, body.trigger_ids)
     for place, wanted in enumerate(body.trigger_ids):
         if wanted not in known:
-            raise Invalid.at(["trigger_ids", place], "There is no such trigger.")
+            raise Invalid.at(["trigger_ids", place], "You have no trigger with this id.")
 
 
 @router.get("", summary="List API keys", operation_id="list_keys")
 async def list_keys(login: LoginDep, session: SessionDep, paging: PageQueryDep) -> list[ApiKeyRead]:
-    """Newest first; admins see everybody's. More pages are behind the `Link` header.
+    """Lists your keys, newest first; admins see the keys of all users.
 
-    A login that was narrowed to some scopes sees, and ends, only keys that hold no others.
+    A login that was narrowed to some scopes sees, and can end, only keys without other scopes. The
+    `Link` header with `rel="next"` leads to the next page.
     """
     page = await ApiKeys(session).list_page(
         login.owner_id,
@@ -84,7 +86,7 @@ async def list_keys(login: LoginDep, session: SessionDep, paging: PageQueryDep) 
 async def delete_key(
     key_id: PathId, login: LoginDep, sessions: SessionsDep, credentials: CredentialsDep
 ) -> None:
-    """Within a second it is worthless, on every replica."""
+    """Ends an API key. Every replica refuses it within a second."""
     async with sessions.begin() as session:
         user_id = await lifecycle.end_key(session, login, key_id)
     credentials.forget(str(user_id))

@@ -1,4 +1,4 @@
-"""Signing in and out over HTTP."""
+"""HTTP operations for signing in and out, and for registration."""
 
 from dataclasses import dataclass, field
 from typing import Annotated
@@ -34,7 +34,7 @@ from event_trigger.web.state import app_state
 from event_trigger.web.strict_json import strict_router
 
 router = strict_router(prefix="/auth", tags=["auth"])
-forms = APIRouter(prefix="/auth", tags=["auth"])  # OAuth 2.0 asks for a form, not for JSON
+forms = APIRouter(prefix="/auth", tags=["auth"])  # OAuth 2.0 sends a form, not JSON
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ async def get_password_grant(
         Text,
         Form(
             max_length=1000,
-            description="Narrows the login to some scopes, separated by spaces.",
+            description="Narrows the login to these scopes, separated by spaces.",
         ),
     ] = "",
 ) -> PasswordGrant:
@@ -84,19 +84,19 @@ async def sign_in(
     passwords: PasswordsDep,
     tokens: TokensDep,
 ) -> TokenRead:
-    """Trades an e-mail address and a password for an access token and a refresh token.
+    """Exchanges an e-mail address and a password for an access token and a refresh token.
 
-    After ten wrong passwords for an account there is one more try each 30 seconds; who guesses
-    from one address has fifty, and then one each 3 seconds (429, with `Retry-After`).
+    Wrong passwords are limited: ten for an account, then one more every 30 seconds; and fifty from
+    one address, then one more every 3 seconds. Beyond that, the answer is 429 with `Retry-After`.
     """
-    said = lifecycle.SignIn(
+    attempt = lifecycle.SignIn(
         email=form.username.strip().lower(),
         account=fold_address(form.username),
         password=form.password,
         address=_address_of(request),
         scopes=frozenset(form.scope.split()) or None,
     )
-    return await lifecycle.sign_in(sessions, passwords, tokens, said)
+    return await lifecycle.sign_in(sessions, passwords, tokens, attempt)
 
 
 def _address_of(request: Request) -> str | None:
@@ -105,12 +105,16 @@ def _address_of(request: Request) -> str | None:
 
 @router.post(
     "/refresh",
-    summary="Trade a refresh token for new tokens",
+    summary="Refresh tokens",
     operation_id="refresh_tokens",
     responses=problems(Unauthorized, UnsupportedMediaType, Invalid),
 )
 async def refresh(body: RefreshRequest, session: SessionDep, tokens: TokensDep) -> TokenRead:
-    """Each refresh token works once. Using one twice ends every token that descends from it."""
+    """Exchanges a refresh token for a new access token and a new refresh token.
+
+    Each refresh token works once. A second use more than 10 seconds later ends the login, with all
+    its tokens: somebody may have stolen it.
+    """
     return await lifecycle.refresh(session, tokens, refresh_token=body.refresh_token)
 
 
@@ -122,7 +126,7 @@ async def refresh(body: RefreshRequest, session: SessionDep, tokens: TokensDep) 
     responses=problems(Unauthorized, Forbidden),
 )
 async def logout(login: LoginDep, sessions: SessionsDep, credentials: CredentialsDep) -> None:
-    """Ends this login: its access and refresh tokens are worthless at once, on every replica."""
+    """Ends this login. Every replica refuses its tokens within a second."""
     assert login.login_id is not None
     async with sessions.begin() as session:
         await lifecycle.sign_out(session, login.login_id)
@@ -136,7 +140,7 @@ async def logout(login: LoginDep, sessions: SessionsDep, credentials: Credential
     responses=problems(Unauthorized),
 )
 async def me(principal: PrincipalDep, session: SessionDep) -> UserRead:
-    """The user that the token speaks for."""
+    """Gives the user of the token or API key."""
     user = await Users(session).get_one(principal.user_id)
     return UserRead.model_validate(user)
 
@@ -151,7 +155,7 @@ async def me(principal: PrincipalDep, session: SessionDep) -> UserRead:
 async def register(
     body: UserCreate, request: Request, sessions: SessionsDep, passwords: PasswordsDep
 ) -> UserRead:
-    """Closed unless the operator has set `EVENT_TRIGGER_OPEN_REGISTRATION=true`."""
+    """Makes an account, if the operator has set `EVENT_TRIGGER_OPEN_REGISTRATION=true`."""
     if not app_state(request).settings.open_registration:
         raise Forbidden("Registration is closed. Ask the operator for an account.")
     await app_state(request).registrations.count(_address_of(request))
