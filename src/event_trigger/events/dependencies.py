@@ -1,4 +1,4 @@
-"""What every way of reading the log needs to know: its windows, and the filters."""
+"""Makes the filters that keep readers of the event log within their rights and retention."""
 
 from datetime import datetime
 from typing import Annotated
@@ -29,7 +29,7 @@ def filter_for(
     now: datetime,
     state: EventState | None = None,
 ) -> EventFilter:
-    """Makes a filter of the query's, within the events that the caller may see at an instant."""
+    """Makes the filter of a query, within the events that the caller may see at `now`."""
     window = visible_window(retention, now=now, state=state, since=query.since, until=query.until)
     return EventFilter(
         principal.owner_id,
@@ -42,6 +42,6 @@ def filter_for(
 
 
 def visible_to(principal: Principal, retention: Retention, *, now: datetime) -> EventFilter:
-    """All that somebody may see at an instant."""
+    """Makes the filter of all events that the caller may see at `now`."""
     window = visible_window(retention, now=now)
     return EventFilter(principal.owner_id, window, trigger_ids=principal.trigger_ids)

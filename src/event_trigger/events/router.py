@@ -1,4 +1,4 @@
-"""The log of events over HTTP."""
+"""HTTP operations that read the event log: list, count, export, read one."""
 
 from datetime import datetime
 from typing import Annotated
@@ -51,12 +51,12 @@ async def list_events(
     paging: PageQueryDep,
     retention: RetentionDep,
     query: Annotated[EventLogQuery, Query()],
-    aggregate: Annotated[bool, Query(description="Count by trigger instead.")] = False,
+    aggregate: Annotated[bool, Query(description="Counts by trigger, instead of a list.")] = False,
 ) -> list[EventRead] | Response:
-    """Newest first; more pages are behind the `Link` header with `rel="next"`.
+    """Lists events, newest first. The `Link` header with `rel="next"` leads to the next page.
 
-    With `aggregate=true`: how many events each trigger has in the window that the filters select,
-    in the order of the triggers' ids, all in one answer.
+    With `aggregate=true`, it counts the selected events of each trigger instead, by trigger id and
+    in one response.
     """
     before, limit = paging.before_instant(), paging.limit
 
@@ -72,19 +72,17 @@ async def list_events(
 
     if aggregate:
         counts = await reads.run(count)
-        # FastAPI would see whether they are perhaps events, which takes longer than counting
-        return JSONResponse(
-            [{"trigger_id": trigger_id, "count": n} for trigger_id, n in counts.items()]
-        )
+        # FastAPI would try each of them as an event first, which takes longer than the count
+        return JSONResponse([{"trigger_id": trigger_id, "count": n} for trigger_id, n in counts.items()])
     page, now = await reads.run(list_page, shown=all_shown_before(before and before[0]))
     rows = paging.rows_of(page, lambda event: (event.triggered_at, event.id))
     return [read_event(event, retention, now=now) for event in rows]
 
 
 class _ExportResponse(StreamingResponse):
-    """Is left without its last chunk when the login ends: what is not all must not look whole.
+    """Breaks off without the last chunk when the login ends, so that no part looks complete.
 
-    The server then closes the connection, which is an error to every client, and none of ours.
+    The server closes the connection, which every client reports as an error.
     """
 
     async def stream_response(self, send: Send) -> None:
@@ -115,21 +113,20 @@ async def export_events(
     query: Annotated[EventLogQuery, Query()],
     format_: Annotated[ExportFormat, Query(alias="format")] = ExportFormat.NDJSON,
 ) -> StreamingResponse:
-    """All that the filters select, newest first: JSON a line (NDJSON), or CSV (RFC 4180).
+    """Exports all selected events, newest first, as NDJSON or as CSV (RFC 4180).
 
-    What is gone before its turn comes is left out. When the login ends meanwhile, the answer is
-    broken off.
-
-    In CSV, a cell that a spreadsheet would take for a formula begins with an apostrophe.
+    Events whose retention ends during the export are left out. If the login ends during the export,
+    the response breaks off. In CSV, an apostrophe precedes values that a spreadsheet would take for
+    a formula.
     """
     now = await reads.run(database_now)
     wanted = filter_for(principal, retention, query, now=now, state=query.state)
 
-    async def may_go_on() -> bool:
+    async def is_signed_in() -> bool:
         return await credentials.is_current(principal)
 
     return _ExportResponse(
-        export(reads, may_go_on, wanted, retention, format_, now=now),
+        export(reads, is_signed_in, wanted, retention, format_, now=now),
         media_type=format_.media_type,
         headers={"Content-Disposition": f'attachment; filename="events.{format_}"'},
     )
@@ -144,7 +141,7 @@ async def export_events(
 async def get_event(
     event_id: PathId, principal: PrincipalDep, session: SessionDep, retention: RetentionDep
 ) -> EventRead:
-    """One firing: when, why, and with which payload."""
+    """Gives one event, with its payload."""
     now = await database_now(session)
     event = await Events(session).get(visible_to(principal, retention, now=now), event_id)
     if event is None:

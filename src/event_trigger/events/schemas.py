@@ -1,4 +1,4 @@
-"""What an event looks like over HTTP."""
+"""Query and response models of events."""
 
 from datetime import datetime
 
@@ -10,7 +10,7 @@ from event_trigger.web.schemas import Instant, JsonObject, QueryModel, ResponseM
 
 
 class EventQuery(QueryModel):
-    """Narrows every way of reading the log."""
+    """Selects events, for all operations that read the log."""
 
     trigger_id: RowId | None = None
     type: EventType | None = None
@@ -20,7 +20,7 @@ class EventQuery(QueryModel):
 
 
 class EventLogQuery(EventQuery):
-    """Narrows reads of events that are stored already; a stream has no archived ones."""
+    """Selects stored events; streams have no archived ones."""
 
     state: EventState | None = None
 
@@ -28,13 +28,13 @@ class EventLogQuery(EventQuery):
 class EventRead(ResponseModel):
     id: int
     trigger_id: int
-    type: EventType = Field(description="How it was fired: by its schedule or by a call.")
+    type: EventType = Field(description="How it was fired: by a schedule or by a call.")
     triggered_at: Instant
     scheduled_for: Instant | None = Field(description="The planned instant; null for calls.")
     payload: JsonObject | None
     is_test: bool
     state: EventState
-    replay_of: int | None = Field(description="The event that this one repeats.")
+    replay_of: int | None = Field(description="The id of the event that this one replays.")
 
 
 def read_event(event: Event, retention: Retention, *, now: datetime) -> EventRead:
@@ -52,7 +52,7 @@ def read_event(event: Event, retention: Retention, *, now: datetime) -> EventRea
 
 
 def json_line(event: EventRead) -> str:
-    """JSON that is one line to every reader: also to those that break lines where Unicode does."""
+    """Writes an event as one line of JSON, also for readers that break lines at Unicode's marks."""
     return event.model_dump_json().translate(_LINE_BREAKS)
 
 

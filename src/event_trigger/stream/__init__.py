@@ -1,1 +1,1 @@
-"""The log as it happens: server-sent events."""
+"""Streams events as they are committed (server-sent events)."""

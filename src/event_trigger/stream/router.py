@@ -1,4 +1,4 @@
-"""The log as it happens, over HTTP: server-sent events."""
+"""The HTTP operation that streams events as they are committed (server-sent events)."""
 
 from collections.abc import AsyncIterator
 from typing import Annotated, Literal
@@ -21,7 +21,7 @@ from event_trigger.web.session import SessionsDep
 from event_trigger.web.state import app_state
 from event_trigger.web.strict_json import strict_router
 
-# told apart from the stream's own media type, which FastAPI would add to a model's
+# without "model": FastAPI would describe it in the media type of the stream
 _PROBLEMS = {
     status: {key: value for key, value in described.items() if key != "model"}
     for status, described in problems(
@@ -47,7 +47,7 @@ SubscriptionsDep = Annotated[Subscriptions, Depends(get_subscriptions)]
 async def subscribe(
     subscriptions: SubscriptionsDep, principal: PrincipalDep
 ) -> AsyncIterator[Subscription]:
-    """Lasts as long as the stream."""
+    """Subscribes for as long as the stream is open."""
     with subscriptions.subscribe(
         user_id=principal.user_id, owner_id=principal.owner_id
     ) as subscription:
@@ -70,25 +70,27 @@ async def stream_events(
     query: Annotated[EventQuery, Query()],
     state: Annotated[
         Literal["active"] | None,
-        Query(description="What happens now is active; for what is archived, `GET /events`."),
+        Query(description="New events are active; `GET /events` lists archived ones."),
     ] = None,
     last_event_id: Annotated[
         int | None,
-        Header(ge=0, le=LARGEST_ID, description="Goes on after this event; by default from now."),
-        # a header is a number, or is not there: there is no null
+        Header(
+            ge=0, le=LARGEST_ID, description="Continues after this event; starts now by default."
+        ),
+        # a header cannot be null
         WithJsonSchema({"type": "integer", "minimum": 0, "maximum": LARGEST_ID}),
     ] = None,
 ) -> AsyncIterator[ServerSentEvent]:
-    """Server-sent events: each event as soon as it is committed, in the order of commits.
+    """Streams events as server-sent events, in the order in which they are committed.
 
-    `id` is the event's id and `data` the event as `GET /events/{id}` shows it. Reconnect with
-    `Last-Event-ID` and nothing is missed, whichever replica answers. After an id that is not there
-    any more, all that is kept is sent.
+    `id` is the event's id, and `data` is the event as `GET /events/{id}` gives it. After a
+    reconnect with `Last-Event-ID`, no event is missing, whichever replica answers. If that event no
+    longer exists, the stream starts with the oldest event that does.
 
-    The filters are those of `GET /events`. A stream ends with what
-    `until` selects, and with the token that it began with: come back with a new one.
+    The filters are those of `GET /events`. The stream ends after `until`, and when its token
+    expires: reconnect with a new one.
     """
-    follower = Tail(
+    tail = Tail(
         sessions,
         subscriptions,
         credentials,
@@ -97,9 +99,9 @@ async def stream_events(
             principal, retention, query, now=now, state=state and EventState(state)
         ),
     )
-    position = await follower.position_after(last_event_id)
+    position = await tail.position_after(last_event_id)
     yield ServerSentEvent(comment="following")
-    async for news in follower.follow(subscription, position):
+    async for news in tail.follow(subscription, position):
         for event in news.events:
             line = json_line(read_event(event, retention, now=news.now))
             yield ServerSentEvent(raw_data=line, id=str(event.id))
