@@ -1,4 +1,4 @@
-"""Answers plain calls of `POST /triggers/{id}/trigger` and `/test` below FastAPI's routing."""
+"""Answers plain calls of `POST /triggers/{id}/trigger` and `/test` outside FastAPI."""
 
 import re
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from event_trigger.auth.credential_cache import CredentialCache
 from event_trigger.auth.early_auth import resolve_principal
 from event_trigger.auth.principal import Principal
-from event_trigger.auth.scopes import Scope as Right
+from event_trigger.auth.scopes import Scope as AuthScope
 from event_trigger.db.engine import is_outage
 from event_trigger.db.shards import OwnedId
 from event_trigger.deliveries.http.hops import HOPS_HEADER
@@ -16,24 +16,24 @@ from event_trigger.firing.fire import Call
 from event_trigger.firing.group_commit import GroupCommit
 from event_trigger.firing.owner_cache import OwnerCache
 from event_trigger.firing.plain_requests import (
-    answered,
     headers_of_plain_post,
     pass_on,
     read_body,
     read_object,
+    response_to,
 )
 from event_trigger.firing.rate_limits import RateLimits, fire_within_limits
 from event_trigger.models.base import LARGEST_ID
 
 _FIRE_PATH = re.compile(r"/triggers/([1-9][0-9]{0,18})/(trigger|test)", re.ASCII)
 _KEY = re.compile(rb"[!-~]{1,255}")
-_HOPS, _FEW = HOPS_HEADER.encode(), re.compile(rb"[0-9]")
+_HOPS_HEADER, _ONE_DIGIT = HOPS_HEADER.encode(), re.compile(rb"[0-9]")
 _JSON_TYPE = b"application/json"
 
 
 @dataclass(frozen=True, slots=True)
-class _Called:
-    """What a plain call names before its body is read."""
+class _PlainCall:
+    """The parts of a plain call that come before its body."""
 
     trigger_id: int
     is_test: bool
@@ -57,52 +57,53 @@ class FastPath:
     rate_limits: RateLimits
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        called = _called_in(scope)
-        caller = None if called is None else await self._caller(scope, called.trigger_id)
-        if called is None or caller is None:
+        plain = _plain_call_in(scope)
+        caller = None if plain is None else await self._caller(scope, plain.trigger_id)
+        if plain is None or caller is None:
             await self.app(scope, receive, send)
             return
         body = await read_body(receive)
-        caller = await self._caller(scope, called.trigger_id)  # a slow body may outlive it
+        caller = await self._caller(scope, plain.trigger_id)  # a slow body may outlive it
         value, is_object = read_object(body or b"")
-        is_right = is_object and (not body or called.media_type == _JSON_TYPE)
-        if body is None or caller is None or not is_right:
+        is_valid = is_object and (not body or plain.media_type == _JSON_TYPE)
+        if body is None or caller is None or not is_valid:
             await pass_on(self.app, scope, receive, send, body=body)
             return
-        call = Call(caller.trigger, value, called.is_test, called.idempotency_key, hops=called.hops)
+        call = Call(caller.trigger, value, plain.is_test, plain.idempotency_key, hops=plain.hops)
         firing = fire_within_limits(
             self.group_commit, self.rate_limits, call, caller=caller.principal
         )
-        await (await answered(scope, firing))(scope, receive, send)
+        await (await response_to(scope, firing))(scope, receive, send)
 
     async def _caller(self, scope: Scope, trigger_id: int) -> _Caller | None:
-        """The caller, if they may fire the trigger: an admin may name others' as well."""
+        """Gives the caller if they may fire the trigger, and None else; admins may fire any."""
         try:
-            found = await resolve_principal(scope, self.credentials)
-            if found is None or Right.TRIGGERS_FIRE not in found.scopes:
+            principal = await resolve_principal(scope, self.credentials)
+            if principal is None or AuthScope.TRIGGERS_FIRE not in principal.scopes:
                 return None
-            if not found.may_see(trigger_id):
+            if not principal.may_see(trigger_id):
                 return None
-            owner_id = await self.owners.get(trigger_id) if found.is_admin else found.user_id
+            is_admin = principal.is_admin
+            owner_id = await self.owners.get(trigger_id) if is_admin else principal.user_id
         except Exception as error:
             if not is_outage(error):
                 raise
             return None
-        return None if owner_id is None else _Caller(found, OwnedId(owner_id, trigger_id))
+        return None if owner_id is None else _Caller(principal, OwnedId(owner_id, trigger_id))
 
 
-def _called_in(scope: Scope) -> _Called | None:
-    """The trigger that is called and how, if it is done in the plainest way."""
+def _plain_call_in(scope: Scope) -> _PlainCall | None:
+    """Reads a plain call from the path and the headers; None for any other request."""
     headers = headers_of_plain_post(scope)
-    found = None if headers is None else _FIRE_PATH.fullmatch(scope["path"])
-    if headers is None or found is None or int(found[1]) > LARGEST_ID:
+    path = None if headers is None else _FIRE_PATH.fullmatch(scope["path"])
+    if headers is None or path is None or int(path[1]) > LARGEST_ID:
         return None
-    key, hops = headers.get(b"idempotency-key"), headers.get(_HOPS, b"0")
-    if not _FEW.fullmatch(hops) or (key is not None and not _KEY.fullmatch(key)):
+    key, hops = headers.get(b"idempotency-key"), headers.get(_HOPS_HEADER, b"0")
+    if not _ONE_DIGIT.fullmatch(hops) or (key is not None and not _KEY.fullmatch(key)):
         return None
-    return _Called(
-        int(found[1]),
-        found[2] == "test",
+    return _PlainCall(
+        int(path[1]),
+        path[2] == "test",
         headers.get(b"content-type"),
         None if key is None else key.decode(),
         int(hops),

@@ -1,7 +1,7 @@
-"""Answers calls below FastAPI's routing, which takes most of their time: what each way in shares.
+"""Reads and answers plain calls outside FastAPI, whose routing takes most of a call's time.
 
-Only calls that are plainly right are answered so. All others go on to the operation that describes
-them, which says what is wrong: there is one place for that.
+The fast paths of triggers and hooks share these functions. They answer only plain, valid calls, and
+pass all others on to the FastAPI operation, which is the one place that describes errors.
 """
 
 import json
@@ -18,11 +18,11 @@ from event_trigger.firing.schemas import Fired
 from event_trigger.web.problems import answer, outage
 from event_trigger.web.strict_json import loads
 
-_FIRED = Fired().model_dump_json().encode()
+_FIRED_BODY = Fired().model_dump_json().encode()
 
 
 def headers_of_plain_post(scope: Scope) -> Mapping[bytes, bytes] | None:
-    """The headers of a POST without a query whose headers each come once, or None."""
+    """Gives the headers of a POST without a query and without repeated headers, or else None."""
     if scope["type"] != "http" or scope["method"] != "POST" or scope.get("root_path"):
         return None
     if scope["query_string"]:
@@ -34,7 +34,7 @@ def headers_of_plain_post(scope: Scope) -> Mapping[bytes, bytes] | None:
 
 
 async def read_body(receive: Receive) -> bytes | None:
-    """The whole body, or None if the caller has hung up."""
+    """Gives the whole body, or None if the client has disconnected."""
     parts: list[bytes] = []
     while True:
         message = await receive()
@@ -46,7 +46,7 @@ async def read_body(receive: Receive) -> bytes | None:
 
 
 def read_object(body: bytes) -> tuple[SentBody | None, bool]:
-    """The JSON object in a body, or None if there is none; and whether that is what it is."""
+    """Parses a body, and says whether it is valid: a JSON object, or empty (then None)."""
     if not body:
         return None, True
     try:
@@ -56,8 +56,8 @@ def read_object(body: bytes) -> tuple[SentBody | None, bool]:
     return (SentBody(value, body.decode()), True) if isinstance(value, dict) else (None, False)
 
 
-async def answered(scope: Scope, firing: Awaitable[CallAnswer]) -> Response:
-    """Answers once the event is committed, or with the problem that kept it from being made."""
+async def response_to(scope: Scope, firing: Awaitable[CallAnswer]) -> Response:
+    """Waits until the event is committed, and gives the response, or that of its problem."""
     try:
         fired = await firing
     except Problem as problem:
@@ -66,13 +66,13 @@ async def answered(scope: Scope, firing: Awaitable[CallAnswer]) -> Response:
         if not is_outage(error):
             raise
         return outage(scope["path"], error)
-    return Response(_FIRED, headers=headers_of(fired), media_type="application/json")
+    return Response(_FIRED_BODY, headers=headers_of(fired), media_type="application/json")
 
 
 async def pass_on(
     app: ASGIApp, scope: Scope, receive: Receive, send: Send, *, body: bytes | None
 ) -> None:
-    """Lets the described operation answer, which reads again the body that was read here."""
+    """Passes a request on to FastAPI, with the body that was read already."""
     messages: list[Message] = [{"type": "http.request", "body": body or b"", "more_body": False}]
     if body is None:
         messages = [{"type": "http.disconnect"}]

@@ -1,4 +1,4 @@
-"""Firing by hand over HTTP."""
+"""HTTP operations that fire triggers and replay events."""
 
 from dataclasses import dataclass, replace
 from typing import Annotated
@@ -91,10 +91,11 @@ async def read_call(
         Header(
             min_length=1,
             max_length=255,
-            description="The same key with the same body fires once within 48 hours.",
+            description="Within 48 hours, the same key with the same body fires once.",
         ),
     ] = None,
 ) -> Call:
+    """Reads a call from a request, with the text of its body as it was sent."""
     sent = None if body is None else SentBody(body, (await request.body()).decode())
     return Call(trigger, sent, is_test=False, idempotency_key=idempotency_key, hops=hops)
 
@@ -104,7 +105,7 @@ CallDep = Annotated[Call, Depends(read_call)]
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Somebody who fires triggers by hand, within the rate limits, and waits for the answer."""
+    """Fires calls for the caller of a request, within the rate limits."""
 
     principal: Principal
     group_commit: GroupCommit
@@ -133,25 +134,26 @@ CallerDep = Annotated[Caller, Depends(get_caller)]
 
 @router.post("/{trigger_id}/trigger", summary="Fire a trigger", operation_id="fire_trigger")
 async def fire_trigger(call: CallDep, caller: CallerDep) -> Fired:
-    """Makes an event now. Its payload is the body as it is sent, merged into the predefined one.
+    """Makes an event now; `Location` is its address.
 
-    That is RFC 7396, but a null removes only a member that the predefined payload has.
-    `Location` names the event. A paused trigger answers 409; a completed one can still be fired.
+    The event's payload is the body exactly as sent. If the trigger has a predefined payload, the
+    body is merged into it (RFC 7396, except that a null removes only a member that the predefined
+    payload has). A paused trigger answers 409. A completed trigger can still be fired.
     """
     return await caller.fire(call)
 
 
 @router.post("/{trigger_id}/test", summary="Fire a test", operation_id="test_trigger")
 async def test_trigger(call: CallDep, caller: CallerDep) -> Fired:
-    """As firing, but the event has `is_test: true` and the trigger itself is left alone.
+    """Fires with `is_test: true` on the event, and changes nothing about the trigger.
 
-    Works on paused triggers too.
+    It works on paused triggers too.
     """
     return await caller.fire(replace(call, is_test=True))
 
 
 @replays.post(
-    "/{event_id}/replay", summary="Repeat an event", operation_id="replay_event", status_code=201
+    "/{event_id}/replay", summary="Replay an event", operation_id="replay_event", status_code=201
 )
 async def replay_event(
     event_id: PathId,
@@ -162,10 +164,10 @@ async def replay_event(
     hops: HopsDep,
     response: Response,
 ) -> EventRead:
-    """Makes a new event with the same payload, and `replay_of` set.
+    """Makes a new event with the same payload and with `replay_of` set.
 
-    It is a call: `type` is `api`. The trigger is left alone, also if it is paused. It is delivered
-    where the trigger's events go now, and nowhere if the trigger was deleted.
+    The new event has the type `api`. It is delivered to the present destinations of the trigger, or
+    to none if the trigger was deleted. The trigger itself does not change, and may be paused.
     """
     events, now = Events(session), await database_now(session)
     event = await events.get(visible_to(principal, retention, now=now), event_id)

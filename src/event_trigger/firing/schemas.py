@@ -1,4 +1,4 @@
-"""What firing by a call answers."""
+"""The response model of a call that fired."""
 
 from typing import Literal
 

@@ -1,4 +1,4 @@
-"""Hooks over HTTP: called by strangers who know a URL, replaced by the trigger's owner."""
+"""HTTP operations on hooks: senders call them, and the trigger's owner replaces them."""
 
 from typing import Annotated, Any
 
@@ -43,23 +43,23 @@ async def get_hook_calls(request: Request) -> HookCalls:
 
 HookCallsDep = Annotated[HookCalls, Depends(get_hook_calls)]
 Token = Annotated[str, Path(description="The last part of a trigger's `hook_url`.")]
-# in words only: what is read before the signature is checked must not answer 422
-_HEADERS = {
-    "webhook-id": "Standard Webhooks: signed, and the same event when it is repeated in 48 hours.",
+# only documented: validating them before the signature would answer 422 instead of 401
+_SENDER_HEADERS = {
+    "webhook-id": "Standard Webhooks: a signed id. Repeated within 48 hours, it is the same event.",
     "webhook-timestamp": "Standard Webhooks: seconds since 1970, at most 5 minutes from now.",
-    "webhook-signature": "Standard Webhooks: `v1,` and a signature in base64, or several.",
+    "webhook-signature": "Standard Webhooks: one or more signatures, each `v1,` and base64.",
     "X-Hub-Signature-256": "GitHub: `sha256=` and the HMAC-SHA256 of the body.",
-    "X-GitHub-Delivery": "GitHub: the same event when it is repeated in 48 hours.",
-    "Idempotency-Key": "With `none`: the same event when it is repeated in 48 hours.",
-    HOPS_HEADER: "How many deliveries have led to this call; at 10 it is a loop, and refused.",
+    "X-GitHub-Delivery": "GitHub: an id. Repeated within 48 hours, it is the same event.",
+    "Idempotency-Key": "With `none`: an id. Repeated within 48 hours, it is the same event.",
+    HOPS_HEADER: "How many deliveries led to this call; from 10 on, it is refused as a loop.",
 }
-_DESCRIBED: dict[str, Any] = {
+_OPENAPI: dict[str, Any] = {
     "parameters": [
         {"name": name, "in": "header", "description": words, "schema": {"type": "string"}}
-        for name, words in _HEADERS.items()
+        for name, words in _SENDER_HEADERS.items()
     ],
     "requestBody": {
-        "description": "Any JSON object, or nothing. It is merged into the predefined payload.",
+        "description": "A JSON object, or nothing. It is merged into the predefined payload.",
         "content": {
             "application/json": {
                 "schema": {"type": "object", "additionalProperties": True},
@@ -70,9 +70,7 @@ _DESCRIBED: dict[str, Any] = {
 }
 
 
-@router.post(
-    "/{token}", summary="Fire by a hook", operation_id="call_hook", openapi_extra=_DESCRIBED
-)
+@router.post("/{token}", summary="Fire by a hook", operation_id="call_hook", openapi_extra=_OPENAPI)
 async def call_hook(
     token: Token,
     request: Request,
@@ -81,11 +79,11 @@ async def call_hook(
     group_commit: GroupCommitDep,
     response: Response,
 ) -> Fired:
-    """For senders that cannot hold a token: as firing, but known by a signature over the body.
+    """Fires a trigger for a sender that cannot hold a token, but can sign the body.
 
-    What is not signed as the trigger's `details.hook` asks is a 401, and no event. The same
-    `webhook-id` or `X-GitHub-Delivery` within 48 hours is the same event. GitHub signs neither time
-    nor id: whoever has caught such a call can send it again under another id.
+    A call whose signature does not match `details.hook` of the trigger is a 401, and makes no
+    event. Calls with the same `webhook-id` or `X-GitHub-Delivery` within 48 hours make one event.
+    GitHub signs neither a time nor an id, so a captured call could be sent again with another id.
     """
     body, hops = await request.body(), request.headers.getlist(HOPS_HEADER)
     call = await calls.read(token, request.headers, body, hops=hops)
@@ -100,10 +98,10 @@ async def call_hook(
 async def rotate_hook(
     key: TriggerKeyDep, session: SessionDep, vault: VaultDep, reader: ReaderDep
 ) -> TriggerWritten:
-    """A new URL and, unless it verifies nothing, a new secret, shown this once.
+    """Gives the trigger's hook a new URL, and a new secret if its calls are signed.
 
-    The old URL is dead at once. Also the way out when a hook cannot be read any more, because its
-    key was lost.
+    The secret is shown only once, and the old URL stops working at once. This also repairs a hook
+    that cannot be decrypted, because the service has lost its key.
     """
     trigger, made = await rotate(session, vault, key)
     return await reader.read_written(trigger, made)
