@@ -1,4 +1,4 @@
-"""Which delivery a request is about: the caller's own, or anybody's for an admin."""
+"""Finds the delivery that a request names, and gives endpoints the parts they need."""
 
 from typing import Annotated
 
@@ -19,6 +19,7 @@ from event_trigger.web.state import app_state
 async def get_delivery_key(
     delivery_id: PathId, principal: PrincipalDep, session: SessionDep
 ) -> OwnedId:
+    """Gives the caller's own delivery, or for an admin any; raises NotFound."""
     return await owned_id(principal, delivery_id, Deliveries(session).get_owner)
 
 
@@ -27,8 +28,8 @@ async def get_hops(
         list[Text] | None,
         Header(
             alias=HOPS_HEADER,
-            description="How many deliveries have led to this call, as a delivery says it; from 10"
-            " on it is a loop, and refused.",
+            description="How many deliveries led to this call; deliveries send it. From 10 on, the"
+            " call is refused as a loop.",
         ),
         WithJsonSchema({"type": "string", "pattern": "^[0-9]$"}),
     ] = None,

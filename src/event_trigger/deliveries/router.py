@@ -1,4 +1,4 @@
-"""Deliveries over HTTP: what became of each event on its way, and sending it again."""
+"""HTTP operations that list, read and repeat deliveries, and test destinations."""
 
 from typing import Annotated
 
@@ -51,7 +51,7 @@ async def list_deliveries(
     paging: PageQueryDep,
     query: Annotated[DeliveryQuery, Query()],
 ) -> list[DeliveryRead]:
-    """Newest first. More pages are behind the `Link` header with `rel="next"`."""
+    """Lists deliveries, newest first. The `Link` header leads to the next page."""
     wanted = DeliveryFilter(
         query.event_id,
         query.trigger_id,
@@ -83,7 +83,7 @@ async def list_deliveries(
 async def get_delivery(
     key: DeliveryKeyDep, principal: PrincipalDep, session: SessionDep
 ) -> DeliveryDetail:
-    """One event for one destination, with every attempt: when, what was answered, what failed."""
+    """Gives a delivery (one event for one destination), with all its attempts and their results."""
     deliveries = Deliveries(session)
     delivery = await deliveries.get(key)
     if delivery is None or not principal.may_see(delivery.trigger_id):
@@ -104,14 +104,14 @@ async def get_delivery(
     responses=problems(NotFound, Conflict, LoopDetected),
 )
 async def redeliver(key: DeliveryKeyDep, session: SessionDep, hops: HopsDep) -> DeliveryRead:
-    """Begins a new round of attempts now, with the same `webhook-id`."""
+    """Starts a new series of attempts now, with the same `webhook-id`."""
     refuse_loop(hops)
     return DeliveryRead.model_validate(await redelivery.redeliver(session, key, hops=hops))
 
 
 @router.post(
     "/destinations/{destination_id}/redeliver",
-    summary="Send again what was given up",
+    summary="Send exhausted deliveries again",
     operation_id="redeliver_exhausted",
     dependencies=[WRITE, UNLIMITED],
     status_code=202,
@@ -120,16 +120,16 @@ async def redeliver(key: DeliveryKeyDep, session: SessionDep, hops: HopsDep) -> 
 async def redeliver_exhausted(
     body: Redelivery, key: DestinationKeyDep, sessions: SessionsDep
 ) -> Redelivered:
-    """All exhausted deliveries of events that were fired from `since` until before `until`.
+    """Sends again all exhausted deliveries of events from `since` until before `until`.
 
-    They are sent one after another, 50 a second at the most, so that new events come in between.
+    At most 50 are sent per second, so that deliveries of new events are not held up.
     """
     return Redelivered(count=await redelivery.redeliver_exhausted(sessions, key, body))
 
 
 @router.post(
     "/destinations/{destination_id}/test",
-    summary="Try a destination out",
+    summary="Test a destination",
     operation_id="test_destination",
     dependencies=[WRITE, UNLIMITED],
     responses=problems(NotFound, TooManyPings, LoopDetected),
@@ -142,7 +142,7 @@ async def test_destination(
     sender: SenderDep,
     hops: HopsDep,
 ) -> AttemptRead:
-    """Sends a signed sample now and answers with the attempt. Nothing is stored or repeated."""
+    """Sends a signed sample now, and gives the attempt. It is neither stored nor retried."""
     refuse_loop(hops)
     public_url = app_state(request).settings.public_url
     return await Pinger(sessions, vault, sender, public_url, hops).ping(key)

@@ -1,4 +1,4 @@
-"""What a delivery and its attempts look like over HTTP."""
+"""Query, request and response models of deliveries and their attempts."""
 
 from typing import Annotated
 
@@ -9,7 +9,7 @@ from event_trigger.web.schemas import Instant, QueryModel, RequestModel, Respons
 
 
 class DeliveryQuery(QueryModel):
-    """Narrows a list of deliveries."""
+    """Selects deliveries for a list."""
 
     event_id: RowId | None = None
     trigger_id: RowId | None = None
@@ -22,7 +22,7 @@ class AttemptRead(ResponseModel):
     duration_ms: float | None = Field(description="Null for an interrupted attempt.")
     status_code: int | None
     error: DeliveryError | None = Field(description="The kind of failure; null for a success.")
-    response: str | None = Field(description="The first 2 KiB of the answer's body.")
+    response: str | None = Field(description="The first 2 KiB of the response body.")
 
 
 class NumberedAttemptRead(AttemptRead):
@@ -37,9 +37,11 @@ class DeliveryRead(ResponseModel):
     status: DeliveryStatus
     attempt_count: int
     next_attempt_at: Instant | None = Field(
-        description="Null when it is finished; while an attempt is under way, when its lease ends."
+        description="Null when finished. During an attempt, it is the end of its lease."
     )
-    error: DeliveryError | None = Field(description="Why the last attempt failed, or why none is.")
+    error: DeliveryError | None = Field(
+        description="Why the last attempt failed, or none was made."
+    )
     queued_at: Instant
     finished_at: Instant | None
 
@@ -54,4 +56,4 @@ class Redelivery(RequestModel):
 
 
 class Redelivered(ResponseModel):
-    count: int = Field(description="How many exhausted deliveries were put into the queue again.")
+    count: int = Field(description="The number of exhausted deliveries that were queued again.")

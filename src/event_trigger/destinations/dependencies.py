@@ -1,4 +1,4 @@
-"""Which destination a request is about: the caller's own, or anybody's for an admin."""
+"""Finds the destination that a request names, and gives endpoints the parts they need."""
 
 from typing import Annotated
 
@@ -19,6 +19,7 @@ from event_trigger.web.state import app_state
 async def get_destination_key(
     destination_id: PathId, principal: PrincipalDep, sessions: SessionsDep
 ) -> OwnedId:
+    """Gives the caller's own destination, or for an admin any; raises NotFound."""
     async with sessions() as session:
         return await owned_id(principal, destination_id, Destinations(session).get_owner)
 

@@ -1,4 +1,4 @@
-"""Destinations over HTTP: where events are sent, and the secret that signs them."""
+"""HTTP operations on destinations and on the secrets that sign their deliveries."""
 
 from typing import Annotated
 
@@ -50,9 +50,9 @@ router = strict_router(
 )
 READ, WRITE = needs(Scope.DESTINATIONS_READ), needs(Scope.DESTINATIONS_WRITE)
 
-EXAMPLES: dict[str, Example] = {
+DESTINATION_EXAMPLES: dict[str, Example] = {
     "a webhook": {"value": {"url": "https://example.com/hook"}},
-    "with all its limits": {
+    "with headers and limits": {
         "value": {
             "url": "https://example.com/hook",
             "description": "Billing",
@@ -74,7 +74,7 @@ EXAMPLES: dict[str, Example] = {
     responses=problems(UnsupportedMediaType),
 )
 async def create_destination(
-    body: Annotated[DestinationCreate, Body(openapi_examples=EXAMPLES)],
+    body: Annotated[DestinationCreate, Body(openapi_examples=DESTINATION_EXAMPLES)],
     principal: PrincipalDep,
     sessions: SessionsDep,
     vault: VaultDep,
@@ -82,9 +82,10 @@ async def create_destination(
     resolver: ResolverDep,
     response: Response,
 ) -> DestinationCreated:
-    """A URL that triggers can name in `destinations`. `secret` signs what is sent there.
+    """Creates a destination: a URL that events are delivered to, signed with `secret`.
 
-    An address that is not public is refused, also later on, whatever its name resolves to then.
+    Triggers name its id in `destinations`. The URL must have a public address. This is checked now,
+    and again at every delivery, after DNS resolution.
     """
     await check_url(body.url, address_policy, resolver.lookup)
     async with sessions.begin() as session:
@@ -99,7 +100,7 @@ async def create_destination(
 async def list_destinations(
     principal: PrincipalDep, session: SessionDep, paging: PageQueryDep
 ) -> list[DestinationRead]:
-    """Newest first. More pages are behind the `Link` header with `rel="next"`."""
+    """Lists destinations, newest first. The `Link` header leads to the next page."""
     page = await Destinations(session).list_page(
         principal.owner_id, before=paging.before_id(), limit=paging.limit
     )
@@ -114,7 +115,7 @@ async def list_destinations(
     responses=problems(NotFound),
 )
 async def get_destination(key: DestinationKeyDep, session: SessionDep) -> DestinationRead:
-    """With the state of its breaker; the values of headers are shown as stars."""
+    """Gives the destination, with the state of its circuit breaker and stars for header values."""
     return read_destination(await _get_one(session, key))
 
 
@@ -133,18 +134,18 @@ async def update_destination(
     address_policy: AddressPolicyDep,
     resolver: ResolverDep,
 ) -> DestinationWritten:
-    """A JSON Merge Patch (RFC 7396). A new URL closes the breaker.
+    """Applies a JSON Merge Patch (RFC 7396). A new URL closes the circuit breaker.
 
-    A URL of another origin (scheme, host, port) gets none of the headers that are there, only those
-    that the same patch gives, and a new signing secret: `secret` in this answer.
+    A URL with another origin (scheme, host or port) drops all headers except those in the same
+    patch, and makes a new signing secret: `secret` in this response.
     """
     if "url" in body.model_fields_set:
         await check_url(body.url, address_policy, resolver.lookup)
     async with sessions.begin() as session:
-        done = await lifecycle.change(session, vault, key, body)
-    secret = secrets_of(done.destination, vault).current if done.has_new_secret else None
-    read = read_destination(done.destination).model_dump()
-    return DestinationWritten(**read, secret=secret, warnings=done.warnings)
+        changed = await lifecycle.change(session, vault, key, body)
+    secret = secrets_of(changed.destination, vault).current if changed.has_new_secret else None
+    read = read_destination(changed.destination).model_dump()
+    return DestinationWritten(**read, secret=secret, warnings=changed.warnings)
 
 
 @router.delete(
@@ -156,7 +157,10 @@ async def update_destination(
     responses=problems(NotFound),
 )
 async def delete_destination(key: DestinationKeyDep, session: SessionDep) -> None:
-    """Triggers that name it do so no longer. What was on its way is given up, on record."""
+    """Deletes the destination, and removes it from all triggers.
+
+    Its unfinished deliveries end as `exhausted`, and stay on record.
+    """
     await lifecycle.delete(session, key)
 
 
@@ -168,7 +172,7 @@ async def delete_destination(key: DestinationKeyDep, session: SessionDep) -> Non
     responses=problems(NotFound),
 )
 async def disable_destination(key: DestinationKeyDep, session: SessionDep) -> DestinationRead:
-    """Nothing is sent to it until it is enabled; its deliveries wait, for 7 days at the most."""
+    """Stops sending to the destination. Its deliveries wait for up to 7 days."""
     return read_destination(await lifecycle.disable(session, key))
 
 
@@ -180,7 +184,7 @@ async def disable_destination(key: DestinationKeyDep, session: SessionDep) -> De
     responses=problems(NotFound),
 )
 async def enable_destination(key: DestinationKeyDep, session: SessionDep) -> DestinationRead:
-    """Sends what waits, and closes the breaker."""
+    """Sends the waiting deliveries, and closes the circuit breaker."""
     return read_destination(await lifecycle.enable(session, key))
 
 
@@ -194,9 +198,9 @@ async def enable_destination(key: DestinationKeyDep, session: SessionDep) -> Des
 async def get_destination_secret(
     key: DestinationKeyDep, session: SessionDep, vault: VaultDep
 ) -> SecretRead:
-    """What a receiver verifies `webhook-signature` with (Standard Webhooks).
+    """Gives the secret that verifies `webhook-signature` (Standard Webhooks).
 
-    It is on record who has read it.
+    The audit log records each read.
     """
     secret = _read_secret(await _get_one(session, key), vault)
     await record_read(session, "destination", key.id)
@@ -213,10 +217,10 @@ async def get_destination_secret(
 async def rotate_destination_secret(
     key: DestinationKeyDep, session: SessionDep, vault: VaultDep
 ) -> SecretRead:
-    """For 24 hours the secret so far signs too, so that no delivery fails meanwhile.
+    """Makes a new secret. For 24 hours, deliveries are signed with the old one as well.
 
-    Also the way out when the secrets cannot be read any more, because their key was lost: it
-    begins anew, and the destination's headers have to be set again.
+    This also repairs a destination whose secrets cannot be decrypted, because the service has lost
+    its key: then the old secret is gone, and the headers must be set again.
     """
     return _read_secret(await lifecycle.rotate_secret(session, vault, key), vault)
 

@@ -1,4 +1,4 @@
-"""What a destination looks like over HTTP."""
+"""Request and response models of destinations."""
 
 import re
 from typing import Annotated
@@ -13,7 +13,7 @@ MASK = "********"
 MOST_HEADERS, LARGEST_HEADERS = 20, 8 * 1024
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}", re.ASCII)  # RFC 9110, section 5.1
 _HEADER_VALUE = re.compile(r"[!-~]([ \t!-~]*[!-~])?", re.ASCII)
-_OURS = re.compile(
+_RESERVED_NAME = re.compile(
     r"(host|content-.*|transfer-encoding|connection|keep-alive|te|trailer|upgrade|expect"
     r"|accept-encoding|proxy-.*|webhook-.*|x-event-trigger-.*)",
     re.IGNORECASE,
@@ -22,13 +22,13 @@ _OURS = re.compile(
 
 def _check_names(headers: dict[str, str | None]) -> dict[str, str | None]:
     if len(headers) > MOST_HEADERS or len({name.lower() for name in headers}) < len(headers):
-        raise ValueError(f"write {MOST_HEADERS} headers at the most, each once")
+        raise ValueError(f"write at most {MOST_HEADERS} headers, each once")
     for name in headers:
         if not _HEADER_NAME.fullmatch(name):
-            raise ValueError("a header's name is made of letters, digits and hyphens")
-        if _OURS.fullmatch(name):
+            raise ValueError("a header's name has letters, digits and hyphens only")
+        if _RESERVED_NAME.fullmatch(name):
             raise ValueError(
-                "these headers are the service's to write: Host, Content-…, Webhook-…, Proxy-…,"
+                "the service sets these headers itself: Host, Content-…, Webhook-…, Proxy-…,"
                 " X-Event-Trigger-…, Accept-Encoding, and those about the connection"
             )
     return headers
@@ -38,10 +38,10 @@ def _check_values(headers: dict[str, str | None]) -> dict[str, str | None]:
     values = [value for value in headers.values() if value is not None]
     if not all(_HEADER_VALUE.fullmatch(value) and value != MASK for value in values):
         raise ValueError(
-            "a header's value is visible ASCII, and the value itself, not the stars shown for it"
+            "a header's value has visible ASCII characters, and is not the stars shown for it"
         )
     if sum(len(name) + len(value or "") for name, value in headers.items()) > LARGEST_HEADERS:
-        raise ValueError("all headers together have 8 KiB at the most")
+        raise ValueError("all headers together have at most 8 KiB")
     return headers
 
 
@@ -52,13 +52,13 @@ Headers = Annotated[
     AfterValidator(_check_names),
     AfterValidator(_check_values),
     Field(
-        description="Sent with every delivery, in addition. Kept encrypted; read as stars.",
+        description="Added to every delivery. Values are stored encrypted, and shown as stars.",
         examples=[{"Authorization": "Bearer their-token"}],
     ),
 ]
-Timeout = Annotated[float, Field(ge=1, le=30, description="Seconds, for a whole attempt.")]
-RateLimit = Annotated[float, Field(ge=0.01, le=10_000, description="Deliveries a second.")]
-MaxConcurrency = Annotated[int, Field(ge=1, le=100, description="Deliveries at a time.")]
+Timeout = Annotated[float, Field(ge=1, le=30, description="Seconds for a whole attempt.")]
+RateLimit = Annotated[float, Field(ge=0.01, le=10_000, description="Deliveries per second.")]
+MaxConcurrency = Annotated[int, Field(ge=1, le=100, description="Deliveries at the same time.")]
 
 
 class DestinationCreate(RequestModel):
@@ -71,7 +71,7 @@ class DestinationCreate(RequestModel):
 
 
 class DestinationUpdate(RequestModel):
-    """A JSON Merge Patch (RFC 7396): what is absent stays, null is the default, headers merge."""
+    """A JSON Merge Patch (RFC 7396): absent fields stay, null resets one, headers merge."""
 
     url: Url = ""
     description: Description | None = None
@@ -92,14 +92,14 @@ class DestinationRead(ResponseModel):
     status: DestinationStatus
     disabled_reason: DisabledReason | None
     state: BreakerState = Field(
-        description="Of its breaker: `open` while it keeps failing and is only probed,"
-        " `recovering` while it is sent more and more again."
+        description="The state of its circuit breaker. `open`: it fails, and is only probed."
+        " `recovering`: it answers again, and is sent more and more."
     )
     failures: int = Field(
-        description="Attempts in a row that were not answered, or with 408, 425 or 5xx."
+        description="Failures in a row: attempts without an answer, or with 408, 425 or 5xx."
     )
     held_until: Instant | None = Field(
-        description="Nothing is sent before: a 429 or a 503 has asked for it with `Retry-After`."
+        description="Nothing is sent before this, because of `Retry-After` in a 429 or 503."
     )
     created_at: Instant
     updated_at: Instant
@@ -132,13 +132,13 @@ class DestinationCreated(DestinationRead):
 
 class DestinationWritten(DestinationRead):
     secret: str | None = Field(
-        description="A new one, if the URL was changed to another origin; else null."
+        description="The new secret, if the URL has another origin than before; else null."
     )
-    warnings: list[str] = Field(description="What has changed besides.")
+    warnings: list[str] = Field(description="Consequences of the change.")
 
 
 class SecretRead(ResponseModel):
     secret: str
     previous_secret_until: Instant | None = Field(
-        description="Until then the secret before this one signs too."
+        description="Until then, the previous secret signs as well."
     )
