@@ -1,4 +1,4 @@
-"""Accounting over HTTP: explain an instant, or add up a span of time."""
+"""HTTP operations that explain one instant of a trigger, or account for all in a time range."""
 
 from datetime import datetime, timedelta
 from functools import partial
@@ -51,10 +51,10 @@ async def explain_trigger(
     cpu_bound: CpuBoundDep,
     at: Annotated[Instant, Query(description="The planned instant, to the microsecond.")],
 ) -> ExplanationRead:
-    """Why there is, or is not, an event for that instant.
+    """Explains why there is an event for this instant, or why there is none.
 
-    The outcome `missed` is also that of an instant whose trigger was changed, or set aside, before
-    it could fire; `expired` also that of one past keeping. `reason` says which.
+    The outcome is also `missed` if the trigger was changed, deleted or set aside before the instant
+    could fire, and also `expired` if its records are older than retention. `reason` says which.
     """
     keep_for = app_state(request).settings.keep_for
     async with sessions() as session:
@@ -73,9 +73,9 @@ async def account_trigger(
     since: Annotated[Instant | None, Query(description="Inclusive.")] = None,
     until: Annotated[Instant | None, Query(description="Exclusive; at most now.")] = None,
 ) -> AccountRead:
-    """What the schedules in force planned, computed anew, beside what is on record.
+    """Computes all planned instants again, and compares them with the recorded events.
 
-    It covers what is kept: by default the last 47 hours. A difference is shown, never hidden.
+    It covers the records that are kept: by default, the last 47 hours. All differences are listed.
     """
     keep_for = app_state(request).settings.keep_for
 

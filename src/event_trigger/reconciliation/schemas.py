@@ -1,4 +1,4 @@
-"""What accounts and explanations look like over HTTP."""
+"""Response models of explanations and accounts."""
 
 from pydantic import Field
 
@@ -15,21 +15,21 @@ class ScheduleInForce(ResponseModel):
         examples=["At 09:00 on Monday to Friday, Europe/Berlin"],
     )
     details: JsonObject
-    after: Instant = Field(description="It plans its instants later than this,")
-    until: Instant | None = Field(description="up to and including this; null: without end.")
+    after: Instant = Field(description="The instant after which it was in force.")
+    until: Instant | None = Field(description="The last instant of that; null if it still is.")
     zone_rules: str | None = Field(
-        description="The version of the zone's rules that it went by; null without a zone.",
+        description="The version of the time zone rules; null without a zone.",
         examples=["2026f"],
     )
 
 
 class ExplanationRead(ResponseModel):
     outcome: Outcome
-    reason: str = Field(description="The same, in words.")
-    scheduled_for: Instant | None = Field(description="The planned instant, if it was planned.")
+    reason: str = Field(description="The outcome in words.")
+    scheduled_for: Instant | None = Field(description="The planned instant; null if there is none.")
     event_id: int | None
-    lag_ms: float | None = Field(description="Milliseconds from the planned instant to its event.")
-    schedule: ScheduleInForce | None = Field(description="The schedule in force then.")
+    lag_ms: float | None = Field(description="Milliseconds from the planned instant to the event.")
+    schedule: ScheduleInForce | None = Field(description="The schedule in force at the instant.")
 
 
 class UnfiredRead(ResponseModel):
@@ -48,7 +48,7 @@ class DifferenceRead(ResponseModel):
 
 
 class AccountRead(ResponseModel):
-    """`planned` is the sum of `fired`, `pending`, all `unfired` and what is unexplained."""
+    """`planned` is the sum of `fired`, `pending`, all `unfired` and the unexplained instants."""
 
     trigger_id: int
     since: Instant
@@ -57,6 +57,6 @@ class AccountRead(ResponseModel):
     fired: int
     pending: int = Field(description="Due, and not fired yet.")
     unfired: dict[UnfiredReason, int]
-    balanced: bool = Field(description="Whether all adds up: there are no differences.")
+    balanced: bool = Field(description="True if there are no differences.")
     differences: list[DifferenceRead] = Field(description="The first 1,000.")
-    ranges: list[UnfiredRead] = Field(description="What did not fire, the newest 1,000.")
+    ranges: list[UnfiredRead] = Field(description="The newest 1,000 ranges that did not fire.")
