@@ -51,9 +51,7 @@ class BadRequest(Problem):
 
 class UnknownHost(BadRequest):
     slug, title = "unknown-host", "Unknown host"
-    default_detail = (
-        "This service does not answer to that host name. Use a name that the operator has set."
-    )
+    default_detail = "This service has another host name. Use one that its operator has set."
 
 
 class Unauthorized(Problem):

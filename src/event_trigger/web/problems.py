@@ -97,10 +97,8 @@ def answer(problem: Problem) -> Response:
 def field_error(error: Mapping[str, Any]) -> FieldError:
     """Translates one pydantic error: the invalid place and the rule, never the value."""
     where, *path = error["loc"] or ("body",)
-    if (
-        where == "body" and len(path) > 1 and path[0] in _TRIGGER_TYPES
-    ):  # pydantic names the model of the union here
-        del path[0]
+    if where == "body" and len(path) > 1 and path[0] in _TRIGGER_TYPES:
+        del path[0]  # the tag of the union, which is no part of the body's path
     if error["type"] in {"union_tag_invalid", "union_tag_not_found"}:
         path.append(error["ctx"]["discriminator"].strip("'"))
     detail = _detail_of(error)
