@@ -70,7 +70,7 @@ async def test_a_process_waits_for_its_database_and_begins_when_it_comes(
     assert {read.status_code, signed_in.status_code} == {503}
     assert read.headers["content-type"] == "application/problem+json"
     assert int(read.headers["retry-after"]) > 0
-    assert "/readyz says what it waits for" in read.json()["detail"]
+    assert "/readyz gives the reason" in read.json()["detail"]
     assert printed == ""
     assert served.printed.count("is ready.") == 1
     assert afterwards.status_code == 401

@@ -188,7 +188,7 @@ async def test_a_server_without_a_connection_left_is_said_in_words(
         unready = await service.client().get("/readyz")
 
     said = {one.json()["detail"] for one in answers if one.status_code == 503}
-    assert any(one.startswith("No connection to the database was free in time") for one in said)
+    assert any(one.startswith("No database connection was free in time") for one in said)
     assert "the database server has no connection left (53300)" in unready.json()["detail"]
 
 

@@ -132,7 +132,7 @@ async def test_a_request_of_which_no_more_comes_is_a_408(
     status, *lines = head.split("\r\n")
     headers = dict(line.split(": ", 1) for line in lines)
     problem = problem_of(httpx.Response(int(status.split()[1]), headers=headers, text=body), 408)
-    assert "Send all of it" in problem["detail"]
+    assert "did not arrive in time" in problem["detail"]
     assert {line["log_level"] for line in logged} == {"info"}
     assert not [one for one in caplog.records if one.levelno >= logging.ERROR]
 
