@@ -43,7 +43,9 @@ class _PlainCall:
 
 
 @dataclass(frozen=True, slots=True)
-class _Caller:
+class _Permission:
+    """The caller of a plain call, and the trigger that the caller may fire."""
+
     principal: Principal
     trigger: OwnedId
 
@@ -58,25 +60,29 @@ class FastPath:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         plain = _plain_call_in(scope)
-        caller = None if plain is None else await self._caller(scope, plain.trigger_id)
-        if plain is None or caller is None:
+        permission = None if plain is None else await self._permission(scope, plain.trigger_id)
+        if plain is None or permission is None:
             await self.app(scope, receive, send)
             return
         body = await read_body(receive)
-        caller = await self._caller(scope, plain.trigger_id)  # a slow body may outlive it
+        permission = await self._permission(
+            scope, plain.trigger_id
+        )  # a slow body may outlive the first
         value, is_object = read_object(body or b"")
         is_valid = is_object and (not body or plain.media_type == _JSON_TYPE)
-        if body is None or caller is None or not is_valid:
+        if body is None or permission is None or not is_valid:
             await pass_on(self.app, scope, receive, send, body=body)
             return
-        call = Call(caller.trigger, value, plain.is_test, plain.idempotency_key, hops=plain.hops)
+        call = Call(
+            permission.trigger, value, plain.is_test, plain.idempotency_key, hops=plain.hops
+        )
         firing = fire_within_limits(
-            self.group_commit, self.rate_limits, call, caller=caller.principal
+            self.group_commit, self.rate_limits, call, caller=permission.principal
         )
         await (await response_to(scope, firing))(scope, receive, send)
 
-    async def _caller(self, scope: Scope, trigger_id: int) -> _Caller | None:
-        """Gives the caller if they may fire the trigger, and None else; admins may fire any."""
+    async def _permission(self, scope: Scope, trigger_id: int) -> _Permission | None:
+        """Gives the caller's permission to fire the trigger, or None; admins may fire any."""
         try:
             principal = await resolve_principal(scope, self.credentials)
             if principal is None or AuthScope.TRIGGERS_FIRE not in principal.scopes:
@@ -89,7 +95,7 @@ class FastPath:
             if not is_outage(error):
                 raise
             return None
-        return None if owner_id is None else _Caller(principal, OwnedId(owner_id, trigger_id))
+        return None if owner_id is None else _Permission(principal, OwnedId(owner_id, trigger_id))
 
 
 def _plain_call_in(scope: Scope) -> _PlainCall | None:

@@ -1,13 +1,10 @@
 """HTTP operations that fire triggers and replay events."""
 
-from dataclasses import dataclass, replace
-from typing import Annotated
+from dataclasses import replace
 
-from fastapi import Body, Depends, Header, Request, Response
-from fastapi.openapi.models import Example
+from fastapi import Response
 
 from event_trigger.auth.dependencies import PrincipalDep, needs
-from event_trigger.auth.principal import Principal
 from event_trigger.auth.scopes import Scope
 from event_trigger.db.clock import database_now
 from event_trigger.db.shards import OwnedId
@@ -24,21 +21,13 @@ from event_trigger.errors import (
 from event_trigger.events.dependencies import RetentionDep, visible_to
 from event_trigger.events.repository import Events
 from event_trigger.events.schemas import EventRead, read_event
-from event_trigger.firing.fire import Call, SentBody, replay
-from event_trigger.firing.group_commit import GroupCommit
-from event_trigger.firing.rate_limits import (
-    RateLimits,
-    TooManyCalls,
-    fire_within_limits,
-    headers_of,
-    name_of,
-)
+from event_trigger.firing.dependencies import CallDep, CallerDep, RateLimitsDep
+from event_trigger.firing.fire import replay
+from event_trigger.firing.rate_limits import TooManyCalls, name_of
 from event_trigger.firing.schemas import Fired
-from event_trigger.triggers.dependencies import TriggerKeyDep
 from event_trigger.web.problems import problems
-from event_trigger.web.schemas import JsonObject, PathId, Text
+from event_trigger.web.schemas import PathId
 from event_trigger.web.session import SessionDep
-from event_trigger.web.state import app_state
 from event_trigger.web.strict_json import strict_router
 
 replays = strict_router(
@@ -62,74 +51,6 @@ router = strict_router(
     ),
     dependencies=[needs(Scope.TRIGGERS_FIRE)],
 )
-
-FIRE_EXAMPLES: dict[str, Example] = {
-    "with a payload": {"value": {"order": 42}},
-    "with the predefined payload only": {"value": {}},
-}
-
-
-async def get_group_commit(request: Request) -> GroupCommit:
-    return app_state(request).group_commit
-
-
-async def get_rate_limits(request: Request) -> RateLimits:
-    return app_state(request).rate_limits
-
-
-GroupCommitDep = Annotated[GroupCommit, Depends(get_group_commit)]
-RateLimitsDep = Annotated[RateLimits, Depends(get_rate_limits)]
-
-
-async def read_call(
-    request: Request,
-    trigger: TriggerKeyDep,
-    hops: HopsDep,
-    body: Annotated[JsonObject | None, Body(openapi_examples=FIRE_EXAMPLES)] = None,
-    idempotency_key: Annotated[
-        Text | None,
-        Header(
-            min_length=1,
-            max_length=255,
-            description="Within 48 hours, the same key with the same body fires once.",
-        ),
-    ] = None,
-) -> Call:
-    """Reads a call from a request, with the text of its body as it was sent."""
-    sent = None if body is None else SentBody(body, (await request.body()).decode())
-    return Call(trigger, sent, is_test=False, idempotency_key=idempotency_key, hops=hops)
-
-
-CallDep = Annotated[Call, Depends(read_call)]
-
-
-@dataclass(frozen=True, slots=True)
-class Caller:
-    """Fires calls for the caller of a request, within the rate limits."""
-
-    principal: Principal
-    group_commit: GroupCommit
-    rate_limits: RateLimits
-    response: Response
-
-    async def fire(self, call: Call) -> Fired:
-        answer = await fire_within_limits(
-            self.group_commit, self.rate_limits, call, caller=self.principal
-        )
-        self.response.headers.update(headers_of(answer))
-        return Fired()
-
-
-async def get_caller(
-    principal: PrincipalDep,
-    group_commit: GroupCommitDep,
-    rate_limits: RateLimitsDep,
-    response: Response,
-) -> Caller:
-    return Caller(principal, group_commit, rate_limits, response)
-
-
-CallerDep = Annotated[Caller, Depends(get_caller)]
 
 
 @router.post("/{trigger_id}/trigger", summary="Fire a trigger", operation_id="fire_trigger")
@@ -167,7 +88,7 @@ async def replay_event(
     """Makes a new event with the same payload and with `replay_of` set.
 
     The new event has the type `api`. It is delivered to the present destinations of the trigger, or
-    to none if the trigger was deleted. The trigger itself does not change, and may be paused.
+    to none if the trigger was deleted. The trigger itself does not change; it may be paused.
     """
     events, now = Events(session), await database_now(session)
     event = await events.get(visible_to(principal, retention, now=now), event_id)

@@ -9,8 +9,8 @@ from event_trigger.auth.scopes import Scope
 from event_trigger.deliveries.http.hops import HOPS_HEADER, LoopDetected
 from event_trigger.destinations.dependencies import VaultDep
 from event_trigger.errors import Conflict, Forbidden, Invalid, NotFound, Unauthorized, Unavailable
+from event_trigger.firing.dependencies import GroupCommitDep, RateLimitsDep
 from event_trigger.firing.rate_limits import TooManyCalls, fire_within_limits, headers_of
-from event_trigger.firing.router import GroupCommitDep, RateLimitsDep
 from event_trigger.firing.schemas import Fired
 from event_trigger.hooks.calls import HookCalls
 from event_trigger.hooks.lifecycle import rotate

@@ -1,0 +1,86 @@
+"""Reads calls that fire by hand, and fires them within the rate limits."""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import Body, Depends, Header, Request, Response
+from fastapi.openapi.models import Example
+
+from event_trigger.auth.dependencies import PrincipalDep
+from event_trigger.auth.principal import Principal
+from event_trigger.deliveries.dependencies import HopsDep
+from event_trigger.firing.fire import Call, SentBody
+from event_trigger.firing.group_commit import GroupCommit
+from event_trigger.firing.rate_limits import RateLimits, fire_within_limits, headers_of
+from event_trigger.firing.schemas import Fired
+from event_trigger.triggers.dependencies import TriggerKeyDep
+from event_trigger.web.schemas import JsonObject, Text
+from event_trigger.web.state import app_state
+
+FIRE_EXAMPLES: dict[str, Example] = {
+    "with a payload": {"value": {"order": 42}},
+    "with the predefined payload only": {"value": {}},
+}
+
+
+async def get_group_commit(request: Request) -> GroupCommit:
+    return app_state(request).group_commit
+
+
+async def get_rate_limits(request: Request) -> RateLimits:
+    return app_state(request).rate_limits
+
+
+GroupCommitDep = Annotated[GroupCommit, Depends(get_group_commit)]
+RateLimitsDep = Annotated[RateLimits, Depends(get_rate_limits)]
+
+
+async def read_call(
+    request: Request,
+    trigger: TriggerKeyDep,
+    hops: HopsDep,
+    body: Annotated[JsonObject | None, Body(openapi_examples=FIRE_EXAMPLES)] = None,
+    idempotency_key: Annotated[
+        Text | None,
+        Header(
+            min_length=1,
+            max_length=255,
+            description="Within 48 hours, the same key with the same body fires once.",
+        ),
+    ] = None,
+) -> Call:
+    """Reads a call from a request, with the text of its body as it was sent."""
+    sent = None if body is None else SentBody(body, (await request.body()).decode())
+    return Call(trigger, sent, is_test=False, idempotency_key=idempotency_key, hops=hops)
+
+
+CallDep = Annotated[Call, Depends(read_call)]
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Fires calls for the caller of a request, within the rate limits."""
+
+    principal: Principal
+    group_commit: GroupCommit
+    rate_limits: RateLimits
+    response: Response
+
+    async def fire(self, call: Call) -> Fired:
+        answer = await fire_within_limits(
+            self.group_commit, self.rate_limits, call, caller=self.principal
+        )
+        self.response.headers.update(headers_of(answer))
+        return Fired()
+
+
+async def get_caller(
+    principal: PrincipalDep,
+    group_commit: GroupCommitDep,
+    rate_limits: RateLimitsDep,
+    response: Response,
+) -> Caller:
+    return Caller(principal, group_commit, rate_limits, response)
+
+
+CallerDep = Annotated[Caller, Depends(get_caller)]
