@@ -172,7 +172,7 @@ async def delete_destination(key: DestinationKeyDep, session: SessionDep) -> Non
     responses=problems(NotFound),
 )
 async def disable_destination(key: DestinationKeyDep, session: SessionDep) -> DestinationRead:
-    """Stops sending to the destination. Its deliveries wait for up to 7 days."""
+    """Stops sending to the destination. Waiting deliveries end as `exhausted` after 7 days."""
     return read_destination(await lifecycle.disable(session, key))
 
 

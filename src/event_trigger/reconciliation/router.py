@@ -75,7 +75,8 @@ async def account_trigger(
 ) -> AccountRead:
     """Computes all planned instants again, and compares them with the recorded events.
 
-    It covers the records that are kept: by default, the last 47 hours. All differences are listed.
+    It covers the records that are kept: by default, the last 47 hours. `balanced` is false if they
+    differ.
     """
     keep_for = app_state(request).settings.keep_for
 

@@ -61,11 +61,14 @@ async def get_page_query(
     request: Request,
     response: Response,
     limit: Annotated[
-        int, Query(ge=1, le=LARGEST_LIMIT, description="How many at the most.")
+        int, Query(ge=1, le=LARGEST_LIMIT, description="The largest number of rows.")
     ] = DEFAULT_LIMIT,
     cursor: Annotated[
         str | None,
-        Query(max_length=LONGEST_CURSOR, description="From the `next` link of the page before."),
+        Query(
+            max_length=LONGEST_CURSOR,
+            description="The cursor in the `next` link of the previous page.",
+        ),
     ] = None,
 ) -> PageQuery:
     return PageQuery(request, response, limit, cursor)

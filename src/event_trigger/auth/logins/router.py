@@ -135,7 +135,7 @@ async def logout(login: LoginDep, sessions: SessionsDep, credentials: Credential
 
 @router.get(
     "/me",
-    summary="Who am I?",
+    summary="Read your own user",
     operation_id="get_me",
     responses=problems(Unauthorized),
 )
