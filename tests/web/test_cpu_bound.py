@@ -1,4 +1,4 @@
-"""Expensive questions of one user take no connection, no thread and no turn from anybody else."""
+"""Expensive requests of one user take no connection, thread or slot from other users."""
 
 import asyncio
 from typing import Any
@@ -49,7 +49,7 @@ async def test_a_crowd_of_previews_keeps_nobody_from_the_database_or_from_signin
     assert int(refused.headers["retry-after"]) >= 1
 
 
-async def test_other_users_have_turns_of_their_own(
+async def test_other_users_have_slots_of_their_own(
     ada: httpx.AsyncClient, bob: httpx.AsyncClient
 ) -> None:
     crowd = asyncio.create_task(ask_in_a_crowd(ada))
@@ -61,7 +61,7 @@ async def test_other_users_have_turns_of_their_own(
     assert (await ada.post("/schedules/preview", json=TEN_YEARS)).status_code == 200
 
 
-async def test_every_expensive_question_takes_a_turn_for_as_long_as_it_is_answered(
+async def test_every_expensive_request_holds_a_slot_until_it_is_answered(
     service: Service, database: Any, ada: httpx.AsyncClient, bob: httpx.AsyncClient
 ) -> None:
     trigger = await make_scheduled(ada, {"cron": "* * * * *", "max_fires": 100_000_000})

@@ -1,4 +1,4 @@
-"""The documentation pages work under a strict policy and know no host but their own."""
+"""The documentation pages work under a strict CSP, and load nothing from other hosts."""
 
 import hashlib
 import re

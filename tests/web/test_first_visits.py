@@ -1,4 +1,4 @@
-"""The first visitor of an application finds everything built, so that no firing waits for it."""
+"""Everything is built before the first visit, so that no firing waits for it."""
 
 import sys
 from types import FrameType
@@ -12,7 +12,7 @@ PATHS = ["/healthz", "/openapi.json", "/api/docs", "/nowhere"]
 
 
 class Calls:
-    """Counts the calls of Python functions while it is entered: work, whatever the machine."""
+    """Counts calls of Python functions: a measure of work that does not depend on the machine."""
 
     def __init__(self) -> None:
         self.count = 0

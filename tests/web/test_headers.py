@@ -1,4 +1,4 @@
-"""What every answer carries, whatever it answers."""
+"""Every response has a request id and safe headers, and is logged once."""
 
 import re
 from collections.abc import AsyncIterator
@@ -155,7 +155,7 @@ async def test_configured_origins_may_read_answers_and_errors(database_url: str)
 
 @pytest.fixture
 async def broken() -> AsyncIterator[httpx.AsyncClient]:
-    """An application that is at fault in every way."""
+    """An application whose endpoints fail in every way."""
     app = FastAPI(middleware=[Middleware(RequestMiddleware)])
     add_problem_handlers(app)
 
@@ -180,7 +180,7 @@ async def broken() -> AsyncIterator[httpx.AsyncClient]:
         yield client
 
 
-async def test_a_fault_of_ours_is_a_problem_without_its_cause(broken: httpx.AsyncClient) -> None:
+async def test_a_crash_is_a_problem_without_its_cause(broken: httpx.AsyncClient) -> None:
     for path in ("/crash", "/wrong-statement"):
         with capture_logs([merge_contextvars]) as logged:
             answer = await broken.get(path, headers={"x-request-id": "my-id"})

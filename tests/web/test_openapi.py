@@ -1,4 +1,4 @@
-"""The description of the API is complete, and what it promises works."""
+"""The OpenAPI document is complete, and its examples work."""
 
 from collections.abc import Iterator
 from itertools import chain
@@ -75,7 +75,7 @@ OPERATION_IDS = {
 
 @pytest.fixture
 async def document() -> dict[str, Any]:
-    """What is served; it needs no database, so none is made for it."""
+    """The document as it is served; that needs no database."""
     app = create_app(make_settings("postgresql://nowhere/nothing"), passwords=quick_passwords())
     transport = httpx.ASGITransport(app)
     async with httpx.AsyncClient(transport=transport, base_url="http://service.test") as client:
@@ -225,7 +225,7 @@ def test_every_path_parameter_is_a_64_bit_id(document: dict[str, Any]) -> None:
 
 
 def examples_of(document: dict[str, Any], content: dict[str, Any]) -> list[Any]:
-    """The examples that a person sees: the named ones, or one made of the fields' own."""
+    """The examples that the docs show: the named ones, or one made of the fields' examples."""
     if "examples" in content:
         return [example["value"] for example in content["examples"].values()]
     fields = resolved(document, content["schema"])["properties"]

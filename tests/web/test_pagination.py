@@ -1,4 +1,4 @@
-"""A cursor names the last row that was shown; one that was tampered with is refused."""
+"""A cursor names the last row of a page; forged cursors are refused."""
 
 import base64
 from contextlib import suppress
@@ -158,7 +158,7 @@ async def test_following_the_links_shows_each_row_once_newest_first(
         assert {len(page) for page in pages[:-1]} <= {limit}
 
 
-async def test_what_is_new_comes_before_the_first_page_not_into_a_later_one(
+async def test_new_rows_come_before_the_first_page_and_not_into_a_later_one(
     ada: httpx.AsyncClient,
 ) -> None:
     for _ in range(5):

@@ -1,4 +1,4 @@
-"""Whatever goes wrong is a problem that says what to change, and never what was sent."""
+"""Every error is a problem that says how to mend the request, and never repeats its input."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -28,7 +28,7 @@ CANARY = "canary-7f3a9c"
 
 
 def big(size: int) -> bytes:
-    """JSON of just so many bytes."""
+    """JSON of exactly this many bytes."""
     start, end = b'{"type": "api", "payload": {"a": "', b'"}}'
     return start + b"x" * (size - len(start) - len(end)) + end
 
@@ -58,7 +58,7 @@ async def test_somebody_elses_id_answers_as_one_that_does_not_exist(
         assert hers.content == nobodys.content
 
 
-async def test_a_wrong_method_is_told_all_the_right_ones(ada: httpx.AsyncClient) -> None:
+async def test_a_405_lists_all_allowed_methods(ada: httpx.AsyncClient) -> None:
     expected = {
         ("PUT", "/triggers"): "GET, POST",
         ("OPTIONS", "/triggers"): "GET, POST",
@@ -151,7 +151,7 @@ BROKEN = {
 }
 
 
-async def test_json_that_cannot_be_kept_is_refused_in_words(ada: httpx.AsyncClient) -> None:
+async def test_json_that_cannot_be_stored_is_refused_in_words(ada: httpx.AsyncClient) -> None:
     for body, word in BROKEN.items():
         answer = await ada.post("/triggers", content=body, headers=JSON)
 
@@ -319,7 +319,7 @@ REFUSALS: list[tuple[str, str, dict[str, Any]]] = [
 ]
 
 
-async def test_nothing_that_is_refused_comes_back_or_is_logged(
+async def test_refused_input_is_neither_repeated_nor_logged(
     ada: httpx.AsyncClient, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     schema = {
@@ -345,7 +345,7 @@ async def test_nothing_that_is_refused_comes_back_or_is_logged(
     assert CANARY not in logged.out + logged.err + caplog.text
 
 
-async def test_what_is_accepted_is_not_logged(
+async def test_accepted_input_is_not_logged(
     anonymous: httpx.AsyncClient,
     ada: httpx.AsyncClient,
     capsys: pytest.CaptureFixture[str],
@@ -374,7 +374,7 @@ async def _operations(client: httpx.AsyncClient) -> list[tuple[str, str]]:
     ]
 
 
-async def test_every_operation_but_the_public_ones_asks_who_is_calling(
+async def test_every_operation_but_the_public_ones_needs_a_credential(
     anonymous: httpx.AsyncClient, service: Service
 ) -> None:
     operations = await _operations(anonymous)
@@ -394,7 +394,7 @@ async def test_every_operation_but_the_public_ones_asks_who_is_calling(
     assert {f"{method} {path}" for method, path in operations} >= PUBLIC
 
 
-async def test_while_the_database_is_away_the_answer_is_503_and_afterwards_all_is_well(
+async def test_an_outage_of_the_database_is_a_503_and_ends_with_it(
     database_url: str,
 ) -> None:
     async with cable_to(database_url) as (cable, url), running_service(url) as service:

@@ -1,4 +1,4 @@
-"""Drops clients that do not read their answer, and those that do not send all of their request."""
+"""Clients that stall, while they read a response or send a request, are dropped."""
 
 import asyncio
 import logging
@@ -29,7 +29,7 @@ MUCH = {"text": "x" * 500_000}
 
 
 class Impatient(HttpProtocol):
-    """Waits for half a second, and has a system that keeps little for the client."""
+    """Waits half a second, on a socket with a small send buffer."""
 
     stall_seconds = 0.5
 
@@ -46,7 +46,7 @@ async def url(service: Service) -> AsyncIterator[str]:
 
 @contextmanager
 def connected(url: str) -> Iterator[socket.socket]:
-    """A client whose system takes little that it has not asked for."""
+    """A client on a socket with a small receive buffer."""
     with socket.socket() as client:
         client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         client.connect((urlsplit(url).hostname, urlsplit(url).port))
@@ -87,7 +87,7 @@ async def until_said(logged: list[EventDict], event: str) -> EventDict:
         (LARGE, ""),
     ],
 )
-async def test_a_reader_who_takes_nothing_is_dropped(
+async def test_a_client_that_reads_nothing_is_dropped(
     ada: httpx.AsyncClient, url: str, path: str, more: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     trigger = await make_api(ada, payload=MUCH)
@@ -107,7 +107,7 @@ async def test_a_reader_who_takes_nothing_is_dropped(
     assert not [one for one in caplog.records if one.levelno >= logging.ERROR]
 
 
-async def test_a_reader_who_takes_little_at_a_time_gets_all_of_it(url: str) -> None:
+async def test_a_client_that_reads_slowly_gets_the_whole_response(url: str) -> None:
     with connected(url) as client:
         await begin(client, "GET /openapi.json HTTP/1.1\r\nConnection: close")
         found = b""
@@ -119,7 +119,7 @@ async def test_a_reader_who_takes_little_at_a_time_gets_all_of_it(url: str) -> N
 
 
 @pytest.mark.parametrize("head", [HEAD_OF_CALL, HEAD_OF_HOOK])
-async def test_a_request_of_which_no_more_comes_is_a_408(
+async def test_a_request_that_stalls_is_a_408(
     url: str, head: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     with capture_logs() as logged, connected(url) as client:
@@ -137,7 +137,7 @@ async def test_a_request_of_which_no_more_comes_is_a_408(
     assert not [one for one in caplog.records if one.levelno >= logging.ERROR]
 
 
-async def test_a_client_who_says_nothing_or_half_a_head_is_dropped(url: str) -> None:
+async def test_a_client_that_sends_nothing_or_half_a_head_is_dropped(url: str) -> None:
     with connected(url) as silent, connected(url) as halfway:
         await asyncio.get_running_loop().sock_sendall(halfway, b"GET /healthz HTTP/1.1\r\nHos")
 
@@ -159,7 +159,7 @@ async def test_a_body_that_comes_slowly_is_waited_for(url: str) -> None:
 
 
 @pytest.mark.parametrize("head", [HEAD_OF_CALL, HEAD_OF_HOOK])
-async def test_who_hangs_up_in_the_middle_of_a_request_is_no_error(
+async def test_a_client_that_disconnects_during_a_request_is_no_error(
     url: str, head: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     with capture_logs() as logged:
@@ -172,7 +172,7 @@ async def test_who_hangs_up_in_the_middle_of_a_request_is_no_error(
     assert not [one for one in caplog.records if one.levelno >= logging.ERROR]
 
 
-async def test_who_hangs_up_in_the_middle_of_an_export_is_no_error(
+async def test_a_client_that_disconnects_during_an_export_is_no_error(
     ada: httpx.AsyncClient, url: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     trigger = await make_api(ada, payload=MUCH)

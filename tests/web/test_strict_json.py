@@ -1,4 +1,4 @@
-"""What is JSON to us: everything that can be kept and given back, and nothing else."""
+"""JSON is accepted if PostgreSQL can store it and give it back unchanged."""
 
 import json
 import re
@@ -33,9 +33,7 @@ def nested(levels: int, *, brackets: tuple[str, str] = ("[", "]"), inside: str =
 
 @settings(deadline=None)
 @given(VALUES, st.booleans(), st.sampled_from([None, 2]))
-def test_what_can_be_kept_is_read_as_it_was_written(
-    value: Any, ascii_only: bool, indent: int | None
-) -> None:
+def test_storable_json_is_read_unchanged(value: Any, ascii_only: bool, indent: int | None) -> None:
     body = json.dumps(value, ensure_ascii=ascii_only, indent=indent).encode()
 
     assert loads(body) == value
@@ -102,7 +100,7 @@ ACCEPTED = [
 
 
 @pytest.mark.parametrize(("body", "value"), ACCEPTED)
-def test_odd_but_right_json_is_read(body: bytes, value: Any) -> None:
+def test_odd_but_valid_json_is_read(body: bytes, value: Any) -> None:
     assert loads(body) == value
 
 
@@ -148,6 +146,6 @@ REFUSED = {
 
 
 @pytest.mark.parametrize(("body", "reason"), REFUSED.values(), ids=REFUSED.keys())
-def test_what_cannot_be_kept_is_refused_with_a_reason(body: bytes, reason: str) -> None:
+def test_json_that_cannot_be_stored_is_refused_with_a_reason(body: bytes, reason: str) -> None:
     with pytest.raises(json.JSONDecodeError, match=re.escape(reason)):
         loads(body)

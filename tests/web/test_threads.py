@@ -1,4 +1,4 @@
-"""Nothing that a request needs is made in a thread: to hand it over costs more than to make it."""
+"""No dependency runs in a thread: the hand-over would cost more than the dependency."""
 
 import inspect
 from collections.abc import Callable, Iterator
