@@ -1,12 +1,13 @@
 """Answers plain calls of `POST /triggers/{id}/trigger` and `/test` outside FastAPI."""
 
 import re
+import time
 from dataclasses import dataclass
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from event_trigger.auth.credential_cache import CredentialCache
-from event_trigger.auth.early_auth import resolve_principal
+from event_trigger.auth.early_auth import RESOLVED_FOR_SECONDS, resolve_principal
 from event_trigger.auth.principal import Principal
 from event_trigger.auth.scopes import Scope as AuthScope
 from event_trigger.db.engine import is_outage
@@ -59,15 +60,14 @@ class FastPath:
     rate_limits: RateLimits
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        plain = _plain_call_in(scope)
+        plain, began = _plain_call_in(scope), time.monotonic()
         permission = None if plain is None else await self._permission(scope, plain.trigger_id)
         if plain is None or permission is None:
             await self.app(scope, receive, send)
             return
         body = await read_body(receive)
-        permission = await self._permission(
-            scope, plain.trigger_id
-        )  # a slow body may outlive the first
+        if body and time.monotonic() - began > RESOLVED_FOR_SECONDS:
+            permission = await self._permission(scope, plain.trigger_id)
         value, is_object = read_object(body or b"")
         is_valid = is_object and (not body or plain.media_type == _JSON_TYPE)
         if body is None or permission is None or not is_valid:
