@@ -58,8 +58,8 @@ async def explain_trigger(
     """
     keep_for = app_state(request).settings.keep_for
     async with sessions() as session:
-        found = await look_up(session, key, at=at, keep_for=keep_for)
-    return await cpu_bound.compute(partial(_explain, found, at=at, keep_for=keep_for))
+        evidence = await collect_evidence(session, key, at=at, keep_for=keep_for)
+    return await cpu_bound.compute(partial(_explain, evidence, at=at, keep_for=keep_for))
 
 
 @router.get(

@@ -1,4 +1,4 @@
-"""Computes the instants of a plan in a window, with bounded work for any input."""
+"""Computes the instants of a plan in a window of time, with bounded work for any input."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,7 +17,7 @@ from event_trigger.triggers.schedule.schedules import (
 
 @dataclass(frozen=True, slots=True)
 class PreviewWindow:
-    """The instants in `(after, until]`; without an end if `until` is None."""
+    """The time in `[since, until)`; without `until` it never ends."""
 
     since: datetime
     until: datetime | None
@@ -25,7 +25,7 @@ class PreviewWindow:
 
 @dataclass(frozen=True, slots=True)
 class Upcoming:
-    """The first instants in a window, and their total if the window has an end."""
+    """The first instants in a window, and how many it has in all, if it ends."""
 
     instants: list[datetime]
     total: int | None
@@ -39,25 +39,25 @@ def window_of(
     until: datetime | None,
     source: str,
 ) -> PreviewWindow:
-    """Makes the window of a request; raises Invalid.
+    """Makes a window of `from_` or `after` (exclusive; by default now) to `until` (inclusive).
 
-    `source` is where an error is shown: `parameter` for a query, `pointer` for a body.
+    `source` is the parameters' place in the request: `parameter` for a query, `pointer` for a body.
     """
     if after is not None and from_ is not None:
         raise _refused(source, "from", "Give 'after' (exclusive) or 'from' (inclusive), not both.")
     name, start = ("after", after) if from_ is None else ("from", from_)
     if start is not None and abs(start - now) > LONGEST_COUNT:
         raise _refused(source, name, f"'{name}' must lie within ten years of now.")
-    window = PreviewWindow(start or now, until)
-    if until is not None and until - window.after > LONGEST_COUNT:
-        raise _refused(source, "until", "A window may span at most ten years.")
-    return window
+    if until is not None and until - (start or now) > LONGEST_COUNT:
+        raise _refused(source, "until", "A window may span at most ten years: give an earlier end.")
+    since = just_after(after or now) if from_ is None else from_
+    return PreviewWindow(since, None if until is None else just_after(until))
 
 
 def upcoming(
     plan: Plan, window: PreviewWindow, *, count: int, now: datetime, left: int | None
 ) -> Upcoming:
-    """Gives the first `count` instants; `left` is how many more firings `max_fires` allows."""
+    """Finds the first `count` instants; `left` is how many firings are left, if limited."""
     if left is not None:
         spent = count_in(plan.schedule, since=just_after(now), until=window.since)
         left = max(0, left - spent)
