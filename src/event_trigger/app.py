@@ -20,7 +20,7 @@ from event_trigger.firing.owner_cache import OwnerCache
 from event_trigger.hooks.fast_path import HookFastPath
 from event_trigger.logs import configure_logs
 from event_trigger.parts import Parts, make_parts
-from event_trigger.startup import Host, Startup
+from event_trigger.startup import Startup, StartupCallbacks
 from event_trigger.web import docs
 from event_trigger.web.middleware import (
     BodyLimitMiddleware,
@@ -41,13 +41,13 @@ def create_app(
     *,
     passwords: PasswordHasher | None = None,
     resolver: DnsResolver | None = None,
-    host: Host | None = None,
+    callbacks: StartupCallbacks | None = None,
 ) -> FastAPI:
     """Builds the application; `settings` must have a database and a signing secret.
 
-    The lifespan starts it, at once or as soon as the database answers, and tells `host`.
+    The lifespan starts it, at once or as soon as the database answers, and tells `callbacks`.
     """
-    parts = make_parts(settings, passwords=passwords, resolver=resolver, host=host)
+    parts = make_parts(settings, passwords=passwords, resolver=resolver, callbacks=callbacks)
     api = built_api()  # before any job starts: this takes half a second
     app = FastAPI(
         lifespan=lambda _: _running(parts),

@@ -27,7 +27,7 @@ from event_trigger.hooks.lifecycle import TriggerHooks
 from event_trigger.hooks.token_lookup import TokenLookup
 from event_trigger.jobs import Jobs
 from event_trigger.readiness import ConnectionsCheck, DatabaseCheck
-from event_trigger.startup import Host, Startup, prepare_database
+from event_trigger.startup import Startup, StartupCallbacks, prepare_database
 from event_trigger.stream.subscriptions import Subscriptions
 from event_trigger.vault import Vault
 from event_trigger.web.cpu_bound import CpuBound
@@ -68,19 +68,19 @@ def make_parts(
     *,
     passwords: PasswordHasher | None,
     resolver: DnsResolver | None,
-    host: Host | None,
+    callbacks: StartupCallbacks | None,
 ) -> Parts:
     """Makes all parts and starts none; raises ValueError for a URL that cannot be read."""
     engines = _make_engines(settings)
     sessions = create_sessions(engines.requests, AuditedSession)
     shared = _make_shared(settings, sessions, resolver or DnsResolver())
     jobs = _make_jobs(settings, engines, shared)
-    startup = _make_startup(settings, engines, sessions, jobs, host or Host())
+    startup = _make_startup(settings, engines, sessions, jobs, callbacks or StartupCallbacks())
     checks = (
         DatabaseCheck(engines.firing, settings).reason,
         ConnectionsCheck(*engines.of_primary).reason,
-        jobs.silence,
-        jobs.overdue,
+        jobs.dispatch_problem,
+        jobs.overdue_jobs,
     )
     readiness = Readiness(startup.reason, checks)
     passwords = passwords or PasswordHasher()
@@ -155,7 +155,7 @@ def _make_jobs(settings: Settings, engines: Engines, shared: _Shared) -> Jobs:
         firing=create_sessions(engines.firing),
         sender=shared.sender,
         vault=shared.vault,
-        heard={
+        on_notification={
             EVENTS_STORED: shared.subscriptions.heard,
             CREDENTIALS_CHANGED: shared.credentials.forget,
         },
@@ -163,14 +163,18 @@ def _make_jobs(settings: Settings, engines: Engines, shared: _Shared) -> Jobs:
 
 
 def _make_startup(
-    settings: Settings, engines: Engines, sessions: Sessions, jobs: Jobs, host: Host
+    settings: Settings,
+    engines: Engines,
+    sessions: Sessions,
+    jobs: Jobs,
+    callbacks: StartupCallbacks,
 ) -> Startup:
     async def begin() -> None:
         await prepare_database(engines.requests, sessions, settings)
-        await host.prepare(sessions)
+        await callbacks.prepare(sessions)
         jobs.start()
 
-    return Startup(engines.requests, begin, host)
+    return Startup(engines.requests, begin, callbacks)
 
 
 def _make_state(

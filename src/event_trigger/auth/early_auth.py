@@ -75,7 +75,7 @@ async def resolve_principal(
     now, state = clock(), scope.setdefault("state", {})
     known: _Resolved | None = state.get("principal")
     if known is None or now - known.asked_at > RESOLVED_FOR_SECONDS:
-        token = _token_in(Headers(scope=scope))
+        token = _read_token(Headers(scope=scope))
         principal = None if token is None else await credentials.identify(token)
         known = state["principal"] = _Resolved(principal, now)
     return known.principal
