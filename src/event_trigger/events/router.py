@@ -73,7 +73,9 @@ async def list_events(
     if aggregate:
         counts = await reads.run(count)
         # FastAPI would try each of them as an event first, which takes longer than the count
-        return JSONResponse([{"trigger_id": trigger_id, "count": n} for trigger_id, n in counts.items()])
+        return JSONResponse(
+            [{"trigger_id": trigger_id, "count": n} for trigger_id, n in counts.items()]
+        )
     page, now = await reads.run(list_page, shown=all_shown_before(before and before[0]))
     rows = paging.rows_of(page, lambda event: (event.triggered_at, event.id))
     return [read_event(event, retention, now=now) for event in rows]
