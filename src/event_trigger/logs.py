@@ -1,6 +1,7 @@
 """Configures structured logs: one line per event, readable on a terminal, JSON elsewhere."""
 
 import logging
+import re
 import sys
 from dataclasses import dataclass
 from io import StringIO
@@ -12,6 +13,7 @@ from structlog.typing import WrappedLogger
 from event_trigger.config import LogFormat, LogLevel
 
 _LEVELS = {level: getattr(logging, level.name) for level in LogLevel}
+_HOOK_PATH = re.compile(r"(/hooks/).+", re.DOTALL | re.IGNORECASE)
 
 
 def configure_logs(log_format: LogFormat | None, level: LogLevel) -> None:
@@ -97,3 +99,8 @@ def _indented_traceback(out: TextIO, exc_info: structlog.typing.ExcInfo) -> None
     structlog.dev.plain_traceback(traceback, exc_info)
     lines = traceback.getvalue().split("\n")
     out.write("\n".join(f"    {_escape_text(line)}" for line in lines))
+
+
+def loggable(path: str) -> str:
+    """Gives a path with `…` after `/hooks/`: the token of a hook is enough to fire its trigger."""
+    return _HOOK_PATH.sub(r"\1…", path)

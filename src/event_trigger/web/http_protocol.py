@@ -16,7 +16,7 @@ from uvicorn.protocols.http.httptools_impl import (
 )
 
 from event_trigger.errors import RequestTimedOut
-from event_trigger.web.log_paths import loggable
+from event_trigger.logs import loggable
 from event_trigger.web.middleware import SAFE_HEADERS
 from event_trigger.web.problems import answer
 

@@ -13,7 +13,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from event_trigger.errors import NotStarted, TooLarge, UnknownHost
-from event_trigger.web.log_paths import loggable
+from event_trigger.logs import loggable
 from event_trigger.web.problems import answer, crashed
 
 log = structlog.get_logger()

@@ -15,9 +15,9 @@ from starlette.routing import Match
 from event_trigger.db.engine import DATABASE_ERRORS, is_outage
 from event_trigger.db.errors import is_shortage, log_fields
 from event_trigger.errors import FieldError, Invalid, Problem, TooLarge, Unavailable, pointer
+from event_trigger.logs import loggable
 from event_trigger.models import TriggerType
 from event_trigger.models.base import LARGEST_ID
-from event_trigger.web.log_paths import loggable
 
 log = structlog.get_logger()
 
