@@ -40,10 +40,10 @@ def instant_text(instant: datetime) -> str:
 
 
 def just_after(instant: datetime) -> datetime:
-    """Gives the next instant: `[…, just_after(last))` has `last` in it."""
+    """Returns the next instant: `[…, just_after(last))` has `last` in it."""
     return instant + _STEP
 
 
 def just_before(instant: datetime) -> datetime:
-    """Gives the instant before: the last one of `[…, instant)`."""
+    """Returns the instant before: the last one of `[…, instant)`."""
     return instant - _STEP

@@ -40,13 +40,13 @@ from event_trigger.vault import Vault
 log = structlog.get_logger()
 
 RETRY_AFTER_SECONDS = 1.0
-FIRST_AFTER_SECONDS = 5.0  # jobs that are not urgent begin at most so long after the start
+FIRST_AFTER_SECONDS = 5.0  # jobs that are not urgent start at most this long after the process
 END_STUCK_EVERY_SECONDS = 2.0
-FOLLOW_ZONE_RULES_EVERY_SECONDS = 1.0  # replicas may differ in zone rules for so long
+FOLLOW_ZONE_RULES_EVERY_SECONDS = 1.0  # for this long, replicas may use different zone rules
 COUNT_BACKLOG_EVERY_SECONDS = 2.0
 SILENT_AFTER_SECONDS = 10.0  # without a dispatch, the process is not ready
-OVERDUE_INTERVALS = 3  # a failing job makes it unready after so many intervals
-ENDLESS_AFTER_SECONDS = 600.0  # and a run that does not end after so many seconds
+OVERDUE_INTERVALS = 3  # a job that fails for this many intervals makes /readyz fail
+ENDLESS_AFTER_SECONDS = 600.0  # so does a run that lasts longer than this
 DRAIN_SECONDS = 10.0
 AUDIT_KEPT_FOR = timedelta(days=90)
 
@@ -104,7 +104,7 @@ class Jobs:
     def start(self) -> None:
         """Looks for due triggers and deliveries at once, and begins all other work a little later.
 
-        The start of a process has just done the urgent part of it, such as making partitions.
+        Starting the process has done the urgent rest already, such as making partitions.
         """
         longest_wait = timedelta(seconds=LONGEST_WAIT_SECONDS)
         self._add("dispatch", self._dispatch, every=longest_wait, at_once=True)
@@ -118,7 +118,9 @@ class Jobs:
             self._zone_rules.follow,
             every=timedelta(seconds=FOLLOW_ZONE_RULES_EVERY_SECONDS),
         )
-        self._add("end_stalled", self._end_stuck, every=timedelta(seconds=END_STUCK_EVERY_SECONDS))
+        self._add(
+            "end_stuck_sessions", self._end_stuck, every=timedelta(seconds=END_STUCK_EVERY_SECONDS)
+        )
         self._add(
             "count_backlog",
             self._count_backlog,
@@ -153,7 +155,7 @@ class Jobs:
         return f"the last dispatch was {seconds:.0f} s ago{self._error_of('dispatch')}"
 
     async def overdue_jobs(self) -> str | None:
-        """Names the jobs that have failed for three of their intervals, or do not end."""
+        """Names the jobs that failed for three intervals (10 s at least) or run for over 600 s."""
         now = asyncio.get_running_loop().time()
         problems = [self._job_problem(name, now) for name in self._every if name != "dispatch"]
         return "; ".join(one for one in problems if one is not None) or None

@@ -102,5 +102,5 @@ def _indented_traceback(out: TextIO, exc_info: structlog.typing.ExcInfo) -> None
 
 
 def loggable(path: str) -> str:
-    """Gives a path with `…` after `/hooks/`: the token of a hook is enough to fire its trigger."""
+    """Returns a path with `…` after `/hooks/`: a hook's token is enough to fire its trigger."""
     return _HOOK_PATH.sub(r"\1…", path)

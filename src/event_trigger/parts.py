@@ -16,7 +16,7 @@ from event_trigger.db.embedded.down_flag import down_flag_of
 from event_trigger.db.engine import Sessions, create_engine, create_sessions
 from event_trigger.db.notify import CREDENTIALS_CHANGED, EVENTS_STORED
 from event_trigger.db.replica.reads import Reads
-from event_trigger.db.replica.replica import Replica
+from event_trigger.db.replica.replica import ReadReplica
 from event_trigger.deliveries.http.sender import Sender
 from event_trigger.destinations.address_policy import AddressPolicy
 from event_trigger.destinations.dns import DnsResolver
@@ -42,7 +42,7 @@ class Engines:
     requests: AsyncEngine
     firing: AsyncEngine
     jobs: AsyncEngine
-    replica: Replica | None
+    replica: ReadReplica | None
 
     @property
     def of_primary(self) -> tuple[AsyncEngine, ...]:
@@ -92,7 +92,7 @@ def _make_engines(settings: Settings) -> Engines:
     url, connections = _database_url(settings), settings.connections_for
     firing, replica = create_engine(url, connections=connections.firing), None
     if settings.read_database_url is not None:
-        replica = Replica(
+        replica = ReadReplica(
             settings.read_database_url.get_secret_value(),
             primary=firing,
             connections=connections.requests,
@@ -180,7 +180,7 @@ def _make_startup(
 def _make_state(
     settings: Settings,
     sessions: Sessions,
-    replica: Replica | None,
+    replica: ReadReplica | None,
     shared: _Shared,
     passwords: PasswordHasher,
     readiness: Readiness,

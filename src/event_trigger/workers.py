@@ -112,7 +112,8 @@ class WorkerSupervisor:
         """Keeps the workers running until SIGINT or SIGTERM, and then ends them.
 
         SIGHUP replaces them one after another, each when its successor serves. SIGTTIN adds a
-        worker, SIGTTOU removes one. Raises SystemExit if the first workers cannot start.
+        worker, SIGTTOU removes one. Raises SystemExit if a worker cannot start before all have
+        served.
         """
         handlers = {
             signal.SIGINT: self._end,

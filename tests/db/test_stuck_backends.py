@@ -29,7 +29,7 @@ async def stall(connection: Any) -> None:
     await connection.prepare("SELECT 1")
 
 
-async def end_stalled(url: str, *, after: float) -> None:
+async def end_stuck(url: str, *, after: float) -> None:
     engine = create_engine(url, connections=1)
     async with create_sessions(engine).begin() as session:
         await end_stuck_backends(session, after=after)
@@ -44,7 +44,7 @@ async def test_what_a_stalled_session_had_locked_is_free_again(
     with pytest.raises(asyncpg.LockNotAvailableError):
         await database.execute("SELECT FROM users WHERE id = 1 FOR UPDATE NOWAIT")
 
-    await end_stalled(database_url, after=0.0)
+    await end_stuck(database_url, after=0.0)
 
     await eventually(lambda: is_closed(stalled), bool)
     await database.execute("SELECT FROM users WHERE id = 1 FOR UPDATE NOWAIT")
@@ -69,9 +69,9 @@ async def test_sessions_that_work_wait_or_are_not_ours_are_left_alone(database_u
     await others[2].prepare("SELECT 1")
     await others[3].prepare("SELECT 1")
 
-    await end_stalled(database_url, after=3600)
+    await end_stuck(database_url, after=3600)
     await others[2].execute("SELECT 1")
-    await end_stalled(database_url, after=0.0)
+    await end_stuck(database_url, after=0.0)
 
     assert [await one.fetchval("SELECT 1") for one in others] == [1, 1, 1, 1]
     for one in others:

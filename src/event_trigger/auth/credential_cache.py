@@ -21,7 +21,7 @@ CACHED_SECONDS = 0.9  # a revocation must hold within 1 s, even if its notificat
 MAX_CACHED_CREDENTIALS = 10_000
 
 
-def hash_key(key: str) -> bytes:
+def hash_credential(key: str) -> bytes:
     """Hashes an API key for storage; the key is too long to be guessed from its SHA-256."""
     return hashlib.sha256(key.encode(errors="replace")).digest()
 
@@ -39,7 +39,10 @@ class _Lookup:
 
 
 class CredentialCache:
-    """Looks up each credential at most once per 0.9 s; concurrent callers share the query."""
+    """Caches each valid credential for 0.9 s; concurrent callers share a query.
+
+    An invalid one is not cached: each call looks it up.
+    """
 
     def __init__(
         self,
@@ -60,7 +63,7 @@ class CredentialCache:
         """Returns None for a credential that is unknown, expired, revoked or a disabled user's."""
         if token.startswith(KEY_PREFIX):
             is_plausible = len(token) <= LONGEST_KEY_CHARACTERS
-            return await self._principal_of(hash_key(token)) if is_plausible else None
+            return await self._principal_of(hash_credential(token)) if is_plausible else None
         claims = self._tokens.read(token, at=await self._database_clock.now())
         principal = None if claims is None else await self._principal_of(claims)
         if claims is None or principal is None:

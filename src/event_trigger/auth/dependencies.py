@@ -1,4 +1,4 @@
-"""Gives endpoints their caller, and checks the caller's scopes before the endpoint runs."""
+"""Returns endpoints their caller, and checks the caller's scopes before the endpoint runs."""
 
 from collections.abc import AsyncIterator
 from typing import Annotated, Any
@@ -58,7 +58,7 @@ async def get_principal(
     _key: Annotated[str | None, Depends(api_key)],
     credentials: CredentialsDep,
 ) -> Principal:
-    """Gives the principal of a bearer token or an `X-API-Key`; raises Unauthorized without one.
+    """Returns the principal of a bearer token or an `X-API-Key`; raises Unauthorized without one.
 
     `_bearer` and `_key` are there for OpenAPI only.
     """
@@ -97,7 +97,7 @@ async def check_unlimited(principal: PrincipalDep) -> None:
 
 
 async def get_login(principal: PrincipalDep) -> Principal:
-    """Gives the principal of a login; raises ForLogins for an API key."""
+    """Returns the principal of a login; raises ForLogins for an API key."""
     check_login(principal)
     return principal
 

@@ -1,4 +1,4 @@
-"""Columns and indexes for migrations, which live in `alembic/versions`.
+"""Makes columns and indexes for the migrations in `alembic/versions`.
 
 Old migrations call these functions too, so a change here must never change their SQL.
 """
@@ -55,7 +55,8 @@ def create_index_concurrently(
     3. Build it. For a partitioned table, build one index per partition, and then the table's own,
        which takes those over: that blocks writes only for a moment.
 
-    A failed build leaves the database at the revision before, and the next start repeats it all.
+    A failed build leaves the database at the revision before this one; the next start runs the
+    migration again, and keeps the indexes that are valid.
     """
     condition = None if where is None else sa.text(where)
     context = op.get_context()

@@ -1,4 +1,4 @@
-"""Reads pages of lists from indexes alone, without a sort, for every combination of filters.
+"""Reads pages of lists in index order, without a sort, for every combination of filters.
 
 A filter that leaves a column open (types, statuses, shards) is written out as one index range for
 each of the column's values. Each range is read newest first, and the ranges are merged:

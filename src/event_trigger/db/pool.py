@@ -46,11 +46,12 @@ class _Idle(NamedTuple):
 
 
 class DatabasePool(Pool):
-    """Lends up to `pool_size` connections, the most recently used first, in the order of requests.
+    """Lends up to `pool_size` connections, the most recently used first.
 
     1. A free connection is lent at once.
     2. A new one is made while there are fewer than `pool_size`.
-    3. Otherwise the caller waits for a returned one, for up to `timeout` seconds.
+    3. Otherwise the caller waits for a returned one, for up to `timeout` seconds; callers that wait
+       get returned ones in their order.
 
     If the server has no connection left (SQLSTATE 53300), callers wait as in 3, and every 0.2 s one
     of them tries to connect again. A pool that has at least one connection also leaves the server's
@@ -79,7 +80,10 @@ class DatabasePool(Pool):
         return self._shortage[1]
 
     def connect(self) -> PoolProxiedConnection:
-        """Raises SQLAlchemy's TimeoutError or the server's 53300 after `timeout` seconds."""
+        """Raises SQLAlchemy's TimeoutError or the server's 53300 after `timeout` seconds.
+
+        That may take up to twice as long if the server has no connection left.
+        """
         give_up_at = monotonic() + self._timeout
         while True:
             try:

@@ -26,4 +26,4 @@ async def end_stuck_backends(session: AsyncSession, *, after: float = STUCK_AFTE
     """Ends our own sessions that have waited for the rest of a statement for `after` seconds."""
     ended = await session.execute(_END_STUCK, {"application": APPLICATION_NAME, "after": after})
     for row in ended:
-        log.warning("stalled_session_ended", pid=row.pid)
+        log.warning("stuck_session_ended", pid=row.pid)

@@ -3,7 +3,7 @@
 The whole attempt, and where each step is:
 
 1. **Find** destinations with due deliveries, and reserve a fair part of the process's capacity
-   for each (`worker.deliver_due`, `queue.destinations`, `fair_pool`).
+   for each (`worker.DeliveryWorker.deliver_due`, `queue.destinations`, `fair_pool`).
 2. **Claim**, in one transaction for each shard (`claims`): lock the destinations, recover expired
    leases, ask circuit breaker and token bucket how many may be sent, and lease that many.
 3. **Build** the signed request from the claimed rows (`build_request`).
@@ -48,7 +48,9 @@ _HOLDING_STATUSES = frozenset({429, 503})
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One attempt of a delivery under a lease; `tries` counts those that failed before it.
+    """One attempt of a delivery under a lease; `tries` counts the retries used up before it.
+
+    Holds and interruptions use up none.
 
     `size` is the payload's, in bytes. `hops` is the number that the request carries: one more than
     its event has.
@@ -199,7 +201,7 @@ def _is_in_loop(attempt: Attempt, result: AttemptResult) -> bool:
 
 
 def backoff(tries: int, schedule: Sequence[float], *, jitter: float) -> timedelta | None:
-    """Gives the wait after `tries` failed attempts, at least 1; None after the last one.
+    """Returns the wait after `tries` failed attempts, at least 1; None after the last one.
 
     `schedule` holds the waits in seconds. `jitter`, from -1 to 1, moves a wait by up to a fifth.
     """
@@ -227,7 +229,7 @@ def parse_retry_after(value: str, *, now: datetime) -> timedelta | None:
 
 
 def wait_while_held(hold: timedelta, *, age: timedelta) -> timedelta | None:
-    """Gives the wait of a held delivery that costs it no try; None once it costs one.
+    """Returns the wait of a held delivery that costs it no try; None once it costs one.
 
     It is at least a tenth of the delivery's `age` in the queue. So a receiver that keeps asking for
     one second gets about a hundred attempts of it in a day, and not one each second.

@@ -15,7 +15,7 @@ from event_trigger.deliveries.queue.destinations import (
 
 LOCKED_RETRY_SECONDS = 0.02  # another replica has the destination, for the length of a claim
 LEASE_MARGIN = timedelta(seconds=15)  # a slow record must not look like a crash
-GIVE_UP_BATCH = 5_000
+GIVE_UPS_PER_BATCH = 5_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,16 +75,16 @@ async def claim_deliveries(
 
 
 async def _end_stale(queue: DeliveryQueue, shard: int, locked: Sequence[LockedDestination]) -> bool:
-    """Gives up deliveries to deleted destinations, and recovers expired leases.
+    """Returns up deliveries to deleted destinations, and recovers expired leases.
 
     Gives True when there may be more to give up than a batch.
     """
     count = 0
     if deleted := [one.id for one in locked if one.deleted_at is not None]:
-        count = await queue.give_up_deleted(shard, deleted, limit=GIVE_UP_BATCH)
+        count = await queue.give_up_deleted(shard, deleted, limit=GIVE_UPS_PER_BATCH)
     if interrupted := [one.id for one in locked if one.expired_leases]:
         await queue.recover_leases(shard, interrupted)
-    return count == GIVE_UP_BATCH
+    return count == GIVE_UPS_PER_BATCH
 
 
 def _limit(destination: LockedDestination, reservation: Reservation) -> ClaimLimit:

@@ -21,7 +21,7 @@ from event_trigger.models import DeliveryError, DisabledReason
 
 log = structlog.get_logger()
 
-RECORD_BATCH = 500
+ATTEMPTS_PER_RECORD = 500
 RECORD_RETRY_SECONDS = 1.0
 
 
@@ -69,8 +69,8 @@ class Completer:
     async def _record_all(self) -> None:
         try:
             while self._unrecorded:
-                batch = self._unrecorded[:RECORD_BATCH]
-                del self._unrecorded[:RECORD_BATCH]
+                batch = self._unrecorded[:ATTEMPTS_PER_RECORD]
+                del self._unrecorded[:ATTEMPTS_PER_RECORD]
                 by_shard = sorted(batch, key=lambda one: one.attempt.shard)
                 for shard, group in groupby(by_shard, key=lambda one: one.attempt.shard):
                     await self._record(shard, list(group))
@@ -98,8 +98,8 @@ class Completer:
 
         1. Locks the destinations whose row changes; most are healthy and need no lock.
         2. Saves their breakers.
-        3. Records the attempts. To do so twice, after a lost commit message, changes nothing: the
-           lease is over.
+        3. Records the attempts. If the answer to a commit was lost and the group is repeated, this
+           records nothing, as the leases are over; only step 2 counts twice.
         """
         changed = {one.attempt.destination_id for one in group if one.changes_destination}
         others = {one.attempt.destination_id for one in group} - changed

@@ -19,7 +19,7 @@ from event_trigger.web.state import app_state
 async def get_delivery_key(
     delivery_id: PathId, principal: PrincipalDep, session: SessionDep
 ) -> OwnedId:
-    """Gives the caller's own delivery, or for an admin any; raises NotFound."""
+    """Returns the caller's own delivery, or for an admin any; raises NotFound."""
     return await owned_id(principal, delivery_id, Deliveries(session).get_owner)
 
 

@@ -17,7 +17,7 @@ class FairPool:
         self._held_by_destination: Counter[int] = Counter()
 
     def available(self, *, owner_id: int, destination_id: int) -> int:
-        """Gives how much more the destination may acquire now."""
+        """Returns how much more the destination may acquire now."""
         for_owner = max(0, (self.free - self._held_by_owner[owner_id]) // 2)
         if held := self._held_by_destination[destination_id]:
             return max(0, (for_owner - 2 * held) // 3)

@@ -142,7 +142,7 @@ def _limit_restored(chosen: Sequence[Exhausted]) -> Sequence[Exhausted]:
 async def _list_sendable(
     session: AsyncSession, key: OwnedId, chosen: Sequence[Exhausted]
 ) -> list[int]:
-    """Gives the ids of those whose payload is stored, or was stored again now."""
+    """Returns the ids of those whose payload is stored, or was stored again now."""
     payloads, restored = Payloads(session), set[int]()
     missing = {one.event_id: one.triggered_at for one in chosen if not one.is_stored}
     if missing and not await payloads.is_full(key.owner_id):

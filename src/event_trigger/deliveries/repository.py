@@ -131,7 +131,7 @@ def _listing(
 
 
 def _index_prefix(owner_id: int | None, wanted: DeliveryFilter) -> tuple[str, ...] | None:
-    """Gives the columns before `status` in the index that serves the filter; None for no index."""
+    """Returns the columns before `status` in the index for the filter; None for no index."""
     if wanted.event_id is not None:
         return None
     if wanted.trigger_id is not None:
@@ -193,7 +193,7 @@ class Deliveries:
         return await fetch_newest(self.session, statement, values, limit=limit, options=options)
 
     async def _shard_of(self, wanted: DeliveryFilter) -> int | None:
-        """Gives the only shard that can hold an admin's wanted deliveries, or None for any shard.
+        """Returns the only shard that can hold an admin's wanted deliveries, or None for any shard.
 
         Gives 0 when there are no such deliveries.
         """

@@ -1,4 +1,4 @@
-"""Gives up deliveries that have been due for a week, and purges finished ones."""
+"""Returns up deliveries that have been due for a week, and purges finished ones."""
 
 from datetime import timedelta
 

@@ -83,7 +83,7 @@ async def list_deliveries(
 async def get_delivery(
     key: DeliveryKeyDep, principal: PrincipalDep, session: SessionDep
 ) -> DeliveryDetail:
-    """Gives a delivery (one event for one destination), with all its attempts and their results."""
+    """Returns a delivery (one event for one destination) with all its attempts and results."""
     deliveries = Deliveries(session)
     delivery = await deliveries.get(key)
     if delivery is None or not principal.may_see(delivery.trigger_id):

@@ -1,4 +1,4 @@
-"""Runs delivery attempts in one process; `attempt` tells their steps."""
+"""Runs delivery attempts in one process; `attempt.py` lists their steps."""
 
 import asyncio
 import random
@@ -122,7 +122,7 @@ class DeliveryWorker:
     async def _claim_and_send(self, reservations: Sequence[Reservation]) -> list[float]:
         """Claims shard by shard and starts the attempts; gives the seconds to wait for more.
 
-        Raises the last shard's error after all others were tried, and an outage at once.
+        Raises the last failing shard's error once all shards were tried; an outage at once.
         """
         waits: list[float] = []
         failure = None
@@ -151,7 +151,10 @@ class DeliveryWorker:
                 await asyncio.sleep(0)  # due triggers must not wait for all of these
 
     def _open_secrets(self, destination: LockedDestination) -> Secrets | None:
-        """None when they cannot be read: retried, since the operator may set the key again."""
+        """Returns None if the secrets cannot be read.
+
+        The attempt is retried, since the operator may set the key again.
+        """
         try:
             return open_secrets(
                 self._vault,
@@ -222,7 +225,7 @@ class DeliveryWorker:
         self._on_capacity()
 
     async def drain(self, within: float) -> None:
-        """Waits `within` seconds for attempts in flight, then releases the leases of the rest."""
+        """Waits up to `within` seconds for attempts in flight; releases the leases of the rest."""
         deadline = asyncio.get_running_loop().time() + within
         if self._in_flight:
             await asyncio.wait(self._in_flight, timeout=within)
@@ -244,4 +247,4 @@ class DeliveryWorker:
         except Exception as error:
             if not is_outage(error):
                 raise
-            log.warning("leases_not_given_back", **log_fields(error))
+            log.warning("leases_not_released", **log_fields(error))

@@ -89,7 +89,7 @@ def is_public(address: Address) -> bool:
 
 
 def _embedded(address: IPv6Address) -> IPv4Address | None:
-    """Gives the IPv4 address that a mapped, NAT64 or 6to4 address leads to."""
+    """Returns the IPv4 address that a mapped, NAT64 or 6to4 address leads to."""
     if address.ipv4_mapped is not None:
         return address.ipv4_mapped
     if address in _NAT64:  # RFC 6052, section 2.1

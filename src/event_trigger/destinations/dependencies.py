@@ -19,7 +19,7 @@ from event_trigger.web.state import app_state
 async def get_destination_key(
     destination_id: PathId, principal: PrincipalDep, sessions: SessionsDep
 ) -> OwnedId:
-    """Gives the caller's own destination, or for an admin any; raises NotFound."""
+    """Returns the caller's own destination, or for an admin any; raises NotFound."""
     async with sessions() as session:
         return await owned_id(principal, destination_id, Destinations(session).get_owner)
 

@@ -37,7 +37,7 @@ class DnsResolver:
         self._domains: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
 
     async def lookup(self, host: str, port: int) -> list[str]:
-        """Gives numeric addresses; raises OSError for a name without any.
+        """Returns numeric addresses; raises OSError for a name without any.
 
         Concurrent calls for the same name share one look-up.
         """

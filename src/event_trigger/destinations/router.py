@@ -115,7 +115,7 @@ async def list_destinations(
     responses=problems(NotFound),
 )
 async def get_destination(key: DestinationKeyDep, session: SessionDep) -> DestinationRead:
-    """Gives the destination, with the state of its circuit breaker and stars for header values."""
+    """Returns the destination with its circuit breaker's state, and stars for header values."""
     return read_destination(await _get_one(session, key))
 
 
@@ -198,7 +198,7 @@ async def enable_destination(key: DestinationKeyDep, session: SessionDep) -> Des
 async def get_destination_secret(
     key: DestinationKeyDep, session: SessionDep, vault: VaultDep
 ) -> SecretRead:
-    """Gives the secret that verifies `webhook-signature` (Standard Webhooks).
+    """Returns the secret that verifies `webhook-signature` (Standard Webhooks).
 
     The audit log records each read.
     """

@@ -25,7 +25,7 @@ class Secrets:
     headers: dict[str, str] = field(default_factory=dict)
 
     def signing(self, *, now: datetime) -> list[str]:
-        """Gives the secrets that sign at an instant, the current one first."""
+        """Returns the secrets that sign at an instant, the current one first."""
         return [self.current, *(one.secret for one in self.overlapping(now=now))]
 
     def overlapping(self, *, now: datetime) -> tuple[RetiredSecret, ...]:

@@ -62,7 +62,7 @@ def _origin_of(target: Target) -> tuple[bool, str, int]:
 
 
 def split_url(url: str) -> tuple[str, str, str]:
-    """Gives scheme, authority and, byte for byte, the request target (RFC 9112, section 3.2).
+    """Returns scheme, authority and, byte for byte, the request target (RFC 9112, section 3.2).
 
     Raises UrlRefused, but for no URL that any version of the service has accepted.
     """

@@ -1,4 +1,8 @@
-"""Counts events by trigger, from stored counts where there are any and from rows elsewhere."""
+"""Counts events by trigger, from stored counts where there are any and from rows elsewhere.
+
+A partition covers an hour by default. An open one is counted in 12 slots; a closed one has final
+counts; six closed ones form a block with sums.
+"""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -70,7 +74,7 @@ class CountedPartition(NamedTuple):
 
 
 async def count_by_trigger(session: AsyncSession, wanted: EventFilter) -> dict[int, int]:
-    """Gives the number of selected events by trigger id, in the order of the ids.
+    """Returns the number of selected events by trigger id, in the order of the ids.
 
     1. List the partitions of the window, and how far each is counted.
     2. Add the counts of blocks and closed partitions that lie wholly in the window.
@@ -92,7 +96,10 @@ async def count_by_trigger(session: AsyncSession, wanted: EventFilter) -> dict[i
 
 
 def _conditions(wanted: EventFilter) -> str:
-    """Gives all of a filter but its window; most indexes begin with the shard, so it is listed."""
+    """Returns a filter's conditions but its window.
+
+    It lists every shard if no owner is given, since most indexes begin with the shard.
+    """
     conditions = [EVERY_SHARD if wanted.owner_id is None else "shard = :shard"]
     conditions += [f"{name} = :{name}" for name in _COMPARED if getattr(wanted, name) is not None]
     if wanted.trigger_ids is not None:
@@ -149,7 +156,7 @@ class _Parts:
         return text(_SUM.format(parts=" UNION ALL ".join(self.counts)))
 
     def add_all(self, partitions: Iterable[CountedPartition]) -> None:
-        """Adds one part for all neighbours with the same source, but each counted one alone."""
+        """Adds a part for neighbours of one source, and one for each partition with slots."""
         for (source, _), group in groupby(partitions, self._source_of):
             first, *others = group
             last = others[-1] if others else first

@@ -112,7 +112,7 @@ def _cells(row: EventRead) -> list[str]:
 
 
 def _cell(value: Any) -> str:
-    """Gives text as it is and all else as JSON; a formula gets an apostrophe in front."""
+    """Returns text as it is and all else as JSON; a formula gets an apostrophe in front."""
     if value is None:
         return ""
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

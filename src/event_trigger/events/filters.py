@@ -41,7 +41,7 @@ class Selection:
 def select_events(
     wanted: EventFilter, *, shard: int | None, before: tuple[datetime, int] | None
 ) -> Selection:
-    """Gives an index range for each kind of events: the indexes have the kind before the time.
+    """Returns an index range for each kind of events: the indexes have the kind before the time.
 
     `shard` is that of the trigger, if an admin asks for one.
     """
@@ -78,7 +78,7 @@ def narrow(statement: Select[*Columns], wanted: EventFilter) -> Select[*Columns]
 def _prefixes(
     wanted: EventFilter, shard: int | None
 ) -> tuple[list[str], tuple[str, ...], dict[str, Any]]:
-    """Gives conditions on the first columns of an index, further conditions, and their values.
+    """Returns conditions on the first columns of an index, further conditions, and their values.
 
     Each is written so that PostgreSQL can use one index only: that of all owners' events has the
     condition `id > 0`, and IS NOT DISTINCT FROM keeps the owner from being looked up in an index.
@@ -102,7 +102,7 @@ def _prefixes(
 
 
 def _trigger_ids(wanted: EventFilter) -> list[int] | None:
-    """Gives the ids of the selected triggers; None is all triggers."""
+    """Returns the ids of the selected triggers; None is all triggers."""
     allowed, trigger_id = wanted.trigger_ids, wanted.trigger_id
     if trigger_id is None:
         return None if allowed is None else sorted(allowed)

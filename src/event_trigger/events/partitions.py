@@ -26,7 +26,7 @@ class Partition:
         return [self.starts_at + width * number / SLOTS for number in range(SLOTS)]
 
     def slots_within(self, start: datetime, end: datetime) -> tuple[datetime, datetime] | None:
-        """Gives the start and end of the slots that lie wholly in `[start, end)`, if any do."""
+        """Returns the start and end of the slots that lie wholly in `[start, end)`, if any do."""
         edges = [edge for edge in (*self.slots, self.ends_at) if start <= edge <= end]
         return (edges[0], edges[-1]) if len(edges) > 1 else None
 
@@ -34,7 +34,7 @@ class Partition:
 def missing_partitions(
     existing: Sequence[Partition], *, now: datetime, ahead: timedelta, width: timedelta
 ) -> list[Partition]:
-    """Gives the partitions missing from `now` to `now + ahead`, cut at multiples of `width`.
+    """Returns the partitions missing from `now` to `now + ahead`, cut at multiples of `width`.
 
     Existing partitions may have other widths, since the setting may have changed: the gaps between
     them are filled without overlaps.

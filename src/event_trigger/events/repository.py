@@ -123,7 +123,7 @@ class Events:
         )
 
     async def _shard_of(self, wanted: EventFilter) -> int | None:
-        """Gives the shard of a trigger's events if an admin asks for it; 0 if there are none."""
+        """Returns the shard of a trigger's events if an admin asks for it; 0 if there are none."""
         if wanted.owner_id is not None or wanted.trigger_id is None:
             return None
         for statement in (
@@ -143,7 +143,7 @@ class Events:
         return Horizon(oldest=row.oldest, newest=row.newest)
 
     async def take_xid(self) -> int:
-        """Gives this transaction a number, larger than those of all that have stored anything."""
+        """Returns this transaction a number, larger than those of all that have stored anything."""
         return int((await self.session.execute(_OWN_XID)).scalar_one())
 
     async def announce(self, owner_ids: Iterable[int]) -> int:
@@ -178,7 +178,7 @@ class Events:
 
 
 def announcing(owner_ids: Iterable[int]) -> dict[str, list[str]]:
-    """Gives the values of the parameters of ANNOUNCE."""
+    """Returns the values of the parameters of ANNOUNCE."""
     return {"announced_ids": sorted(str(one) for one in owner_ids)}
 
 

@@ -1,7 +1,8 @@
-"""Sweeps the log: makes partitions ahead, purges old ones, archives and counts the others.
+"""Sweeps the event log: makes partitions ahead, purges old ones, archives and counts the others.
 
-Each step is one short transaction under an advisory lock, so that one replica works at a time. A
-step that does not get its lock within 100 ms is left for later, so that firing never waits longer.
+Each step is one short transaction under an advisory lock, so that one replica works at a time. Each
+but the first gives up a lock after 100 ms and is tried again later, so that firing never waits
+longer. Making partitions waits up to 20 s, and blocks no firing.
 """
 
 import asyncio
@@ -42,10 +43,10 @@ ConditionsAt = Callable[[datetime], Conditions]  # of the partitions to work on,
 
 
 async def sweep(sessions: Sessions, settings: Settings) -> None:
-    """Does everything once that the age of events requires.
+    """Does all work that the age of events requires, once.
 
     1. Make the partitions of the near future.
-    2. Purge the partitions past keeping. They come before the next steps, to save their counts.
+    2. Purge the partitions past their retention: before the next steps, since they need no counts.
     3. Archive the partitions outside the active window, and write their final counts.
     4. Sum up blocks of archived partitions.
     5. Count the new events of open partitions.
@@ -72,7 +73,7 @@ async def make_partitions(sessions: Sessions, settings: Settings) -> None:
 
 
 async def seconds_ahead(session: AsyncSession) -> float:
-    """Gives the seconds from now, by the database's clock, for which there are partitions."""
+    """Returns the seconds from now, by the database's clock, for which there are partitions."""
     last = func.max(EventPartition.ends_at)
     left = await session.scalar(select(func.extract("epoch", last - func.clock_timestamp())))
     return 0.0 if left is None else float(left)
@@ -98,7 +99,7 @@ async def archive(sessions: Sessions, settings: Settings) -> None:
 
 
 async def purge(sessions: Sessions, settings: Settings) -> None:
-    """Drops every partition whose youngest event is past keeping."""
+    """Drops every partition whose newest event is past EVENT_TRIGGER_KEEP_FOR."""
 
     def expired(now: datetime) -> Conditions:
         return (EventPartition.ends_at <= now - settings.keep_for,)
@@ -118,7 +119,7 @@ async def sum_blocks(sessions: Sessions, settings: Settings) -> None:
 
 
 async def count(sessions: Sessions, settings: Settings) -> None:
-    """Counts the new events of every open partition, once in the time of a slot, or of a sweep.
+    """Counts new events of each open partition, once per slot width or sweep, whichever is longer.
 
     It counts nothing in a cluster of Citus, where events of a transaction below the oldest that
     runs can still appear.
@@ -142,7 +143,7 @@ async def count(sessions: Sessions, settings: Settings) -> None:
 async def _repeat_or_log(
     name: str, sessions: Sessions, settings: Settings, conditions: ConditionsAt, step: Step
 ) -> None:
-    """Repeats a step; logs its failure, which must not stop the sweep: counts only save reading."""
+    """Repeats a step; logs its failure and goes on, since counts only speed up reads."""
     try:
         await _repeat(sessions, settings, conditions, step)
     except DBAPIError as error:

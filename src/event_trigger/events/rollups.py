@@ -1,4 +1,4 @@
-"""Counts the events of open partitions step by step, so that reading needs not count the rows."""
+"""Counts the events of open partitions step by step, so that readers need not count rows."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -52,9 +52,9 @@ class Rollups:
         """Adds the events of a partition that were stored since it was last counted.
 
         1. Forget its counts if they came with a dump: transaction numbers are a server's own.
-        2. Add to its slots the events of transactions from `counted_below` up to the oldest that
-           still runs. All events stored later have that number or a larger one.
-        3. Once the partition is over, add its slots, or the parts new in them, to its whole count.
+        2. Add to its slots the events of transactions from `counted_below` to before the oldest
+           that still runs. All events stored later have that number or a larger one.
+        3. Once the partition is over, add its slots, or only their new parts, to its whole count.
         4. Move `counted_below` on.
         """
         await self.session.execute(_PLAN_WITH_VALUES)

@@ -143,7 +143,7 @@ async def export_events(
 async def get_event(
     event_id: PathId, principal: PrincipalDep, session: SessionDep, retention: RetentionDep
 ) -> EventRead:
-    """Gives one event, with its payload."""
+    """Returns one event, with its payload."""
     now = await database_now(session)
     event = await Events(session).get(visible_to(principal, retention, now=now), event_id)
     if event is None:

@@ -31,13 +31,13 @@ class TimeWindow:
 
 
 def latest_of(window: TimeWindow, until: datetime) -> TimeWindow:
-    """Gives the part of a window from a 48th of its length before `until`."""
+    """Returns the part of a window from a 48th of its length before `until`."""
     end = until if window.end is None else min(until, window.end)
     return TimeWindow(max(window.start, end - abs(end - window.start) / 48), window.end)
 
 
 def oldest_kept(retention: Retention, *, now: datetime) -> datetime:
-    """Gives the first instant whose events are still kept."""
+    """Returns the first instant whose events are still kept."""
     return _first_younger_than(retention.keep_for, now=now)
 
 
@@ -49,7 +49,7 @@ def visible_window(
     since: datetime | None = None,
     until: datetime | None = None,
 ) -> TimeWindow:
-    """Gives the window of kept events at `now`, narrowed to `[since, until)` and to a state."""
+    """Returns the window of kept events at `now`, narrowed to `[since, until)` and to a state."""
     start, end = oldest_kept(retention, now=now), until
     active_from = _first_younger_than(retention.active_for, now=now)
     if state is EventState.ACTIVE:
@@ -60,5 +60,5 @@ def visible_window(
 
 
 def _first_younger_than(age: timedelta, *, now: datetime) -> datetime:
-    """Gives the first instant less than `age` ago: an event as old as `age` is over the limit."""
+    """Returns the first instant less than `age` ago: an event as old as `age` is over the limit."""
     return just_after(now - age)

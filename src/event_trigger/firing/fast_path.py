@@ -82,7 +82,7 @@ class FastPath:
         await (await response_to(scope, firing))(scope, receive, send)
 
     async def _permission(self, scope: Scope, trigger_id: int) -> _Permission | None:
-        """Gives the caller's permission to fire the trigger, or None; admins may fire any."""
+        """Returns the caller's permission to fire the trigger, or None; admins may fire any."""
         try:
             principal = await resolve_principal(scope, self.credentials)
             if principal is None or AuthScope.TRIGGERS_FIRE not in principal.scopes:

@@ -1,4 +1,4 @@
-"""Turns calls of triggers into events: one for each call, however often it is repeated."""
+"""Turns calls of triggers into events: one for each call, or for each Idempotency-Key."""
 
 import hashlib
 import json
@@ -70,7 +70,7 @@ class Call:
 @dataclass(frozen=True, slots=True)
 class CallAnswer:
     event_id: int
-    replayed: bool
+    is_repeated: bool
 
 
 class TriggerBusy:
@@ -86,9 +86,10 @@ async def fire_all(
     """Fires calls of one shard in this transaction; gives an outcome for each, in their order.
 
     1. Lock the calls' keys and their triggers; read triggers of tests and answers of known keys.
-    2. Decide on each call: a new event, the answer given before, or a Problem of its own.
-    3. Store the new events, with their deliveries, and count them in their triggers.
-    4. Store the answers of the new events that have a key.
+    2. Decide on each call: a new event, the answer given before, a Problem, or TriggerBusy.
+    3. Note calls that were refused as loops in their triggers.
+    4. Store the new events, with their deliveries, and count them in their triggers.
+    5. Store the answers of the new events that have a key.
 
     No two calls may have the same key. With `waits`, it waits for triggers that others have
     locked; otherwise their calls are TriggerBusy.
@@ -107,14 +108,14 @@ async def fire_all(
     new = [one for one in decided if isinstance(one, NewEvent)]
     ids = iter(await triggers.store(new) if new else ())
     outcomes = [
-        CallAnswer(next(ids), replayed=False) if isinstance(one, NewEvent) else one
+        CallAnswer(next(ids), is_repeated=False) if isinstance(one, NewEvent) else one
         for one in decided
     ]
     await answers.add(
         {
             call.key: StoredAnswer(_hash_of(call.body), outcome.event_id)
             for call, outcome in zip(calls, outcomes, strict=True)
-            if call.key is not None and isinstance(outcome, CallAnswer) and not outcome.replayed
+            if call.key is not None and isinstance(outcome, CallAnswer) and not outcome.is_repeated
         }
     )
     return outcomes
@@ -187,10 +188,10 @@ async def replay(session: AsyncSession, event: Event, *, hops: int) -> int:
 
 
 def _repeat(call: Call, known: StoredAnswer) -> Outcome:
-    """Gives the answer of the first call again, or KeyReused if it had another body."""
+    """Returns the answer of the first call again, or KeyReused if it had another body."""
     if call.compares_body and known.body_hash != _hash_of(call.body):
         return KeyReused()
-    return CallAnswer(known.event_id, replayed=True)
+    return CallAnswer(known.event_id, is_repeated=True)
 
 
 def _new_event(trigger: CalledTrigger, call: Call) -> NewEvent:
@@ -207,7 +208,7 @@ def _new_event(trigger: CalledTrigger, call: Call) -> NewEvent:
 
 
 def _payload_of(predefined: str | None, body: SentBody | None) -> SentBody | None:
-    """Gives the body as sent, the predefined payload as stored, or the body merged into that."""
+    """Returns the body as sent, the predefined payload as stored, or the body merged into that."""
     if predefined is None:
         return body
     value = json.loads(predefined)

@@ -15,7 +15,7 @@ from event_trigger.firing.fire import Call, CallAnswer, Outcome, StillRunning, T
 from event_trigger.firing.idempotency import CallKey
 
 CALLS_PER_COMMIT = 100
-WRITERS = 4  # transactions at a time for each kind of queue, which leaves connections for readers
+WRITERS = 4  # transactions at a time for each of the two kinds of queue: 8 of 10 connections
 
 QueueKey = int | OwnedId  # a shard, or one trigger that another transaction has locked
 
@@ -27,7 +27,7 @@ class _QueuedCall:
 
 
 class GroupCommit:
-    """Fires the calls of one process, with one transaction at a time for each shard.
+    """Fires the calls of one process, with one transaction at a time for each queue.
 
     1. Queue the call by its shard; the first call of a queue starts a task that empties it.
     2. Take up to 100 calls of the queue, and fire them in one transaction.
@@ -46,7 +46,7 @@ class GroupCommit:
         self._waiting_writers = asyncio.Semaphore(WRITERS)
 
     async def fire(self, call: Call) -> CallAnswer:
-        """Gives the answer once the event is committed.
+        """Returns the answer once the event is committed.
 
         Raises the call's Problem, StillRunning if its key is in use, and outages of the database.
         """

@@ -42,7 +42,7 @@ _PURGE_ANSWERS = text("""
     WITH purged AS (
         DELETE FROM idempotency_keys WHERE (shard, trigger_id, is_test, key) IN (
             SELECT shard, trigger_id, is_test, key FROM idempotency_keys
-            WHERE created_at < :since ORDER BY created_at LIMIT :limit
+            WHERE created_at < :before ORDER BY created_at LIMIT :limit
         )
         RETURNING shard
     )
@@ -82,7 +82,7 @@ class IdempotencyKeys:
         return list(rows.scalars())
 
     async def list_known(self, keys: Sequence[CallKey]) -> dict[CallKey, StoredAnswer]:
-        """Gives the answers of the last 48 hours to calls with these keys."""
+        """Returns the answers of the last 48 hours to calls with these keys."""
         if not keys:
             return {}
         rows = await self.session.execute(
@@ -108,11 +108,11 @@ class IdempotencyKeys:
         )
 
 
-async def purge_answers(sessions: Sessions, since: datetime) -> None:
-    """Deletes the answers from before `since`, oldest first, in short transactions."""
+async def purge_answers(sessions: Sessions, before: datetime) -> None:
+    """Deletes the answers that are older than `before`, oldest first, in short transactions."""
 
     async def purge(session: AsyncSession) -> int:
-        values, options = {"since": since, "limit": BATCH_ROWS}, {ACROSS_SHARDS: "retention"}
+        values, options = {"before": before, "limit": BATCH_ROWS}, {ACROSS_SHARDS: "retention"}
         return await session.scalar(_PURGE_ANSWERS, values, execution_options=options) or 0
 
     await in_batches(sessions, purge)

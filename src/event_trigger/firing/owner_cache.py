@@ -16,7 +16,7 @@ class OwnerCache:
         self._known: OrderedDict[int, int] = OrderedDict()
 
     async def get(self, trigger_id: int) -> int | None:
-        """Gives the trigger's owner, or None if it does not exist, which is not cached."""
+        """Returns the trigger's owner, or None if it does not exist, which is not cached."""
         if (owner_id := self._known.get(trigger_id)) is not None:
             self._known.move_to_end(trigger_id)
             return owner_id

@@ -22,7 +22,7 @@ _FIRED_BODY = Fired().model_dump_json().encode()
 
 
 def headers_of_plain_post(scope: Scope) -> Mapping[bytes, bytes] | None:
-    """Gives the headers of a POST without a query and without repeated headers, or else None."""
+    """Returns the headers of a POST without a query and without repeated headers, or else None."""
     if scope["type"] != "http" or scope["method"] != "POST" or scope.get("root_path"):
         return None
     if scope["query_string"]:
@@ -34,7 +34,7 @@ def headers_of_plain_post(scope: Scope) -> Mapping[bytes, bytes] | None:
 
 
 async def read_body(receive: Receive) -> bytes | None:
-    """Gives the whole body, or None if the client has disconnected."""
+    """Returns the whole body, or None if the client has disconnected."""
     parts: list[bytes] = []
     while True:
         message = await receive()

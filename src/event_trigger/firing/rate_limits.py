@@ -70,7 +70,7 @@ async def fire_within_limits(
 
 def headers_of(answer: CallAnswer) -> dict[str, str]:
     location = {"Location": f"/events/{answer.event_id}"}
-    return location | {"Idempotent-Replayed": "true"} if answer.replayed else location
+    return location | {"Idempotent-Replayed": "true"} if answer.is_repeated else location
 
 
 def name_of(principal: Principal) -> str:

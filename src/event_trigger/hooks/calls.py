@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from event_trigger.auth.credential_cache import hash_key
+from event_trigger.auth.credential_cache import hash_credential
 from event_trigger.db.clock import DatabaseClock
 from event_trigger.db.shards import OwnedId
 from event_trigger.deliveries.http.hops import parse_hops
@@ -39,7 +39,7 @@ class HookCalls:
         2. Checks the signature over the body.
         3. Reads the id that makes repetitions one event, and the body.
         """
-        hook = await self.lookup.find(hash_key(token))
+        hook = await self.lookup.find(hash_credential(token))
         if hook is None:
             raise NotFound
         verify = Verify(hook.verify)
@@ -57,7 +57,7 @@ class HookCalls:
         )
 
     def _secret_of(self, hook: Hook) -> str:
-        """Gives the secret; a hook that verifies nothing has none, and works without its key."""
+        """Returns the secret; a hook that verifies nothing has none, and works without its key."""
         return "" if hook.verify == Verify.NONE else open_hook(hook, self.vault).secret or ""
 
 

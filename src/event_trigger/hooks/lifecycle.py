@@ -10,7 +10,7 @@ import structlog
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from event_trigger.audit.recorder import REPLACED, record
-from event_trigger.auth.credential_cache import hash_key
+from event_trigger.auth.credential_cache import hash_credential
 from event_trigger.db.clock import database_now
 from event_trigger.db.engine import Sessions
 from event_trigger.db.shards import OwnedId
@@ -25,7 +25,7 @@ from event_trigger.vault import SealBroken, Sealed, Vault, new_secret
 log = structlog.get_logger()
 
 _TOKEN_BYTES = 32
-_HOOKS_A_BATCH = 100
+_HOOKS_PER_BATCH = 100
 
 
 class NoHook(Conflict):
@@ -54,7 +54,7 @@ class TriggerHooks:
     async def list_tokens(
         self, session: AsyncSession, trigger_ids: Collection[int]
     ) -> Mapping[int, str]:
-        """Gives the hooks' tokens by trigger id.
+        """Returns the hooks' tokens by trigger id.
 
         Leaves out hooks whose key was lost: their triggers are shown, and can be rotated.
         """
@@ -109,7 +109,7 @@ async def _make(
     sealed = seal_hook(made, vault, owner_id=trigger.owner_id)
     await Hooks(session).put(
         OwnedId(trigger.owner_id, trigger.id),
-        token_hash=hash_key(made.token),
+        token_hash=hash_credential(made.token),
         verify=verify,
         sealed=sealed,
     )
@@ -136,11 +136,11 @@ async def rotate_hook_keys(sessions: Sessions, vault: Vault) -> KeyRotation:
     while True:
         async with sessions.begin() as session:
             found = await Hooks(session).list_under_other_keys(
-                vault.current, after=after, limit=_HOOKS_A_BATCH
+                vault.current, after=after, limit=_HOOKS_PER_BATCH
             )
             unreadable += [one.trigger_id for one in found if not _reseal(one, vault)]
         count += len(found)
-        if len(found) < _HOOKS_A_BATCH:
+        if len(found) < _HOOKS_PER_BATCH:
             return KeyRotation(count - len(unreadable), unreadable)
         after = found[-1].trigger_id
 

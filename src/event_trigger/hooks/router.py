@@ -98,7 +98,7 @@ async def call_hook(
 async def rotate_hook(
     key: TriggerKeyDep, session: SessionDep, vault: VaultDep, reader: ReaderDep
 ) -> TriggerWritten:
-    """Gives the trigger's hook a new URL, and a new secret if its calls are signed.
+    """Returns the trigger's hook a new URL, and a new secret if its calls are signed.
 
     The secret is shown only once, and the old URL stops working at once. This also repairs a hook
     that cannot be decrypted, because the service has lost its key.

@@ -57,9 +57,10 @@ def explain(evidence: Evidence, *, at: datetime, keep_for: timedelta) -> Explana
     """Explains the instant `at`. May count the instants of ten years, which takes a second.
 
     1. Takes the event of the instant, if there is one.
-    2. Else takes a reason on record for the version that planned it.
-    3. Else looks at the schedule: the instant is open, past keeping, or not planned.
-    4. Adds how newer zone rules moved the schedule, if that is why it is not planned.
+    2. Else looks for the version that planned it; without one it is not scheduled.
+    3. Else takes the reason on record for that version.
+    4. Else it is open, past its retention, or missed: neither an event nor a reason is stored.
+    5. Adds how newer zone rules moved the schedule, if that is why it is not planned.
     """
     trigger = evidence.trigger
     if trigger.type != TriggerType.SCHEDULED:
@@ -127,7 +128,7 @@ def _judge(
 
 def _unrecorded(at: datetime, *, now: datetime, keep_for: timedelta) -> tuple[Outcome, str]:
     if at <= now - keep_for:
-        reason = "That is past keeping: whether there was an event is no longer on record."
+        reason = "It is older than the retention period, so its records are deleted."
         return Outcome.EXPIRED, reason
     reason = (
         "Neither an event nor a reason is on record, though one should be: run"
@@ -180,7 +181,7 @@ def _comes_too_late(
 def _punctuality(lag: timedelta) -> str:
     if lag <= _ON_TIME:
         return f"It fired {lag / timedelta(milliseconds=1):.0f} ms after its time."
-    return f"It fired {lag.total_seconds():.0f} s late: nothing could fire at its time."
+    return f"It fired {lag.total_seconds():.0f} s late."
 
 
 def _no_schedule(trigger: Trigger, at: datetime) -> str:

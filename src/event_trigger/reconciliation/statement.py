@@ -1,4 +1,4 @@
-"""Accounts for every instant of a trigger: plans its schedules again, compares the records."""
+"""Accounts for every instant of a trigger: plans its schedules again and compares the records."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Protocol, TypeVar
 
+from event_trigger.config import PARTITIONS_PER_KEEP
 from event_trigger.db.clock import database_now
 from event_trigger.db.replica.reads import OpenRead
 from event_trigger.db.shards import OwnedId
@@ -36,13 +37,15 @@ from event_trigger.triggers.zone_updates.store import ZoneStore
 T = TypeVar("T")
 
 _MAX_COMPARED = 20_000  # planned instants that are compared at once: some 20 ms
-_PART = timedelta(hours=6)  # about as many instants of a one-second trigger
-_PURGED_PART = 48  # the oldest such part of the kept time may be purged during the work
+_PART_WIDTH = timedelta(hours=6)  # about as many instants of a one-second trigger
 
 
 @dataclass(slots=True)
 class Statement:
-    """The sums of `[since, until)`, and the recorded ranges; `planned` includes `pending`."""
+    """The sums of `[since, until)`, and the recorded ranges.
+
+    `totals.planned` includes `pending`: the due instants that are not decided on yet.
+    """
 
     since: datetime
     until: datetime
@@ -67,7 +70,9 @@ async def make_statement(
     since: datetime | None = None,
     until: datetime | None = None,
 ) -> Statement:
-    """Accounts for the kept time, as far as `since` and `until` do not narrow it.
+    """Accounts for the kept time but its oldest partition, narrowed by `since` and `until`.
+
+    That partition may be purged while this runs.
 
     The caller has read the trigger before; it is None if it was deleted. All instants up to its
     `settled_until` were recorded by then, and later firings and changes come after them. So the
@@ -79,7 +84,7 @@ async def make_statement(
     """
     async with reading() as session:
         now = await database_now(session)
-        kept_since = now - keep_for + keep_for / _PURGED_PART
+        kept_since = now - keep_for + keep_for / PARTITIONS_PER_KEEP
         start = kept_since if since is None else max(kept_since, since)
         statement = Statement(start, min(until or now, now))
         spans = await _list_versions(InstantRecords(session), key, trigger, since=start)
@@ -199,7 +204,7 @@ def _parts(
         for span in spans
         if span.schedule is not None
     )
-    width = until - since if planned <= _MAX_COMPARED else _PART
+    width = until - since if planned <= _MAX_COMPARED else _PART_WIDTH
     parts: list[tuple[datetime, datetime]] = []
     while since < until:
         end = min(since + width, until)

@@ -49,7 +49,7 @@ class BatchRequest(NamedTuple):
 
 
 Enqueue = Callable[[BatchRequest], None]
-LogLines = list[Callable[[], None]]  # written once the transaction has committed
+LogLines = list[Callable[[], None]]  # of stored changes: written after the commit
 
 
 async def fire_next_batch(sessions: Sessions, request: BatchRequest, enqueue: Enqueue) -> int:
@@ -61,8 +61,9 @@ async def fire_next_batch(sessions: Sessions, request: BatchRequest, enqueue: En
        stay due.
     3. Store the events, move the triggers on, commit, and write the log lines.
 
-    If no late trigger could be claimed, it waits for the lock of one. If the batch fails, but not
-    since the database is away, it fires its triggers one by one, to set aside those at fault.
+    If a request for late triggers claims none, it waits up to 250 ms for the lock of one. If the
+    batch fails although the database works, or a statement takes too long, it fires the shard's
+    oldest due triggers one by one, up to 250, and sets aside those that raise.
     """
     try:
         claimed = await _fire_batch(sessions, request, enqueue, limit=TRIGGERS_PER_BATCH)
@@ -184,7 +185,7 @@ async def _set_aside(
 
 
 def _due_instants(trigger: ClaimedTrigger) -> UnfiredInstants | None:
-    """Gives the due instants of a failed trigger; None if there are none, or none can be read."""
+    """Returns the due instants of a failed trigger; None if there are none, or none can be read."""
     try:
         schedule = _plan_of(trigger).schedule
         since, until = just_after(trigger.settled_until), just_after(trigger.now)
@@ -196,9 +197,9 @@ def _due_instants(trigger: ClaimedTrigger) -> UnfiredInstants | None:
 
 
 def _is_off_plan(trigger: ClaimedTrigger) -> bool:
-    """Tells whether other time zone rules than those in force planned the trigger's instant.
+    """Tells whether next_fire_at is no instant of the cron line by the zone rules in force.
 
-    A replica of an older version may have planned it, or one that had not yet read newer rules.
+    It was then planned by other rules: by an older version, or by a replica with older rules.
     """
     if "timezone" not in trigger.details:
         return False  # most details need not be parsed

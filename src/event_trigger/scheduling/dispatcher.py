@@ -16,7 +16,7 @@ WORKERS = 3
 REQUERY_SECONDS = 0.1  # after this, late batches wait for shards that have become due since
 RUN_SECONDS = 1.0  # so that shutdown need not wait for the end of a storm
 LONGEST_WAIT_SECONDS = 1.0  # polling alone is enough; notifications only make it quicker
-LEAD_SECONDS = 0.008  # listing the due shards takes 3 ms, and 8 with bad luck
+LEAD_SECONDS = 0.008  # listing the due shards takes 3 ms, at worst 8
 LOCKED_WAIT_SECONDS = 0.02  # until due rows that another transaction holds are tried again
 MOVED_WAIT_SECONDS = 0.001  # the instant was moved, or another replica has fired it
 
@@ -24,17 +24,17 @@ _TIMER = ThreadPoolExecutor(1, thread_name_prefix="timer")
 
 
 async def fire_due(sessions: Sessions, on_batch: Callable[[], None]) -> float:
-    """Fires due triggers for up to a second; gives the seconds until it should be called again.
+    """Fires due triggers for about a second; gives the seconds until the next call.
 
     1. Fire the due batches of all shards. If one fired, return 0: there may be more.
     2. If all due rows are locked, return 20 ms; if no trigger is due soon, return a second.
     3. If the next instant is more than 16 ms away, return the time until 8 ms before it.
-    4. Otherwise sleep until the instant, and fire a batch of its shard at once. Listing the due
-       shards takes longer than firing, so that is over before the instant comes.
+    4. Otherwise sleep until the instant, and fire a batch of its shard at once. The due shards are
+       listed before the instant, since listing them takes longer than firing.
 
-    It calls `on_batch` after each batch.
+    It calls `on_batch` after each batch, and once if nothing fired.
     """
-    workers = _Workers(sessions, on_batch)
+    workers = _DispatchRun(sessions, on_batch)
     await workers.run()
     if workers.fired:
         return 0.0
@@ -69,18 +69,19 @@ class _Upcoming(NamedTuple):
     shard: int
 
 
-class _Workers:
+class _DispatchRun:
     """Fires due triggers with up to three workers: on-time shards first, late ones after.
 
-    Due shards are queried again every 100 ms, so that a backlog never delays what is on time.
+    Due shards are queried again every 100 ms, so that a backlog delays on-time triggers by one
+    batch at most.
 
     1. List the due shards, and queue a batch request for each: on-time ones, then late ones.
-    2. Each worker takes the first request and fires its batch. A full batch queues a request for
+    2. Each worker takes the first request and fires its batch. A full batch appends a request for
        the rows after it as soon as it is claimed, since listing the due shards takes longer the
        more is due. While one worker waits for PostgreSQL, another decides.
     3. After 100 ms, once all on-time requests and one late one are taken, a worker lists the due
        shards again and replaces the queue.
-    4. Stop when the queue is empty, or after a second.
+    4. Stop when the queue is empty, or after a second once all guaranteed requests are taken.
     """
 
     def __init__(self, sessions: Sessions, on_batch: Callable[[], None]) -> None:
@@ -98,7 +99,7 @@ class _Workers:
         self._failure: Exception | None = None
 
     async def run(self) -> None:
-        """Runs until no request is left, or for a second.
+        """Runs until no request is left, or for about a second.
 
         Raises a batch's failure, but only when the other workers have ended their batches.
         """

@@ -49,9 +49,9 @@ _LIST_DUE_SHARDS_IN_CLUSTER = text(f"""
 
 
 class DueShard(NamedTuple):
-    """A shard whose first instant comes in `due_in_seconds`; less than 0 is due.
+    """A shard whose first instant is `due_in_seconds` away; 0 or less means due now.
 
-    It has late triggers, if any is due for over a second, on-time ones, or both.
+    `has_late`: a trigger is over 1 s late. `has_on_time`: one is due and at most 1 s late.
     """
 
     shard: int

@@ -199,6 +199,6 @@ class DueTriggers:
 
 
 def _unless_planned(decided: DecidedTrigger, instant: datetime) -> datetime | None:
-    """Gives None for the instant that is in the trigger's row: SQL reads it there more quickly
+    """Returns None for the instant that is in the trigger's row: SQL reads it there more quickly
     than it parses a parameter."""
     return None if instant == decided.trigger.next_fire_at else instant

@@ -59,7 +59,7 @@ class Tail:
     wanted: Callable[[datetime], EventFilter]
 
     async def position_after(self, event_id: int | None) -> Position:
-        """Gives the position right after an event, or now if the id is None.
+        """Returns the position right after an event, or now if the id is None.
 
         If the event is no longer kept, it is the position before all events.
         """

@@ -28,7 +28,7 @@ class HookKeeper(Protocol):
     async def list_tokens(
         self, session: AsyncSession, trigger_ids: Collection[int]
     ) -> Mapping[int, str]:
-        """Gives the hooks' tokens by trigger id; leaves out hooks whose key was lost."""
+        """Returns the hooks' tokens by trigger id; leaves out hooks whose key was lost."""
 
     async def delete(self, session: AsyncSession, trigger: Trigger) -> None: ...
 

@@ -20,12 +20,12 @@ from event_trigger.triggers.merge_patch import merge_patch
 from event_trigger.triggers.payload_schema import payload_errors
 from event_trigger.triggers.repository import Triggers
 from event_trigger.triggers.schedule_changes import (
-    end,
+    end_schedule,
     note_rules,
     plan_next,
     replan,
     schedule_before,
-    settle,
+    settle_due_instants,
 )
 from event_trigger.triggers.schemas import (
     ApiDetails,
@@ -148,7 +148,9 @@ async def pause(session: AsyncSession, key: OwnedId) -> Trigger:
         raise AlreadyCompleted
     if trigger.status == TriggerStatus.ACTIVE:
         now = await database_now(session)
-        await settle(session, trigger, schedule_before(trigger).plan, UnfiredReason.PAUSED, now=now)
+        await settle_due_instants(
+            session, trigger, schedule_before(trigger).plan, UnfiredReason.PAUSED, now=now
+        )
         trigger.status = TriggerStatus.PAUSED
         trigger.next_fire_at = None
         trigger.updated_at = now
@@ -163,7 +165,9 @@ async def resume(session: AsyncSession, key: OwnedId) -> Trigger:
         raise AlreadyCompleted
     if trigger.status == TriggerStatus.PAUSED:
         now = await database_now(session)
-        await settle(session, trigger, schedule_before(trigger).plan, UnfiredReason.PAUSED, now=now)
+        await settle_due_instants(
+            session, trigger, schedule_before(trigger).plan, UnfiredReason.PAUSED, now=now
+        )
         trigger.updated_at = now
         trigger.error = None
         plan_next(trigger)
@@ -177,7 +181,9 @@ async def delete(session: AsyncSession, hooks: HookKeeper, key: OwnedId) -> None
     trigger = await _get_locked(session, key)
     if trigger.type == TriggerType.SCHEDULED:
         now = await database_now(session)
-        await end(session, trigger, schedule_before(trigger), UnfiredReason.DELETED, now=now)
+        await end_schedule(
+            session, trigger, schedule_before(trigger), UnfiredReason.DELETED, now=now
+        )
     if verify_in(trigger.details) is not None:
         await hooks.delete(session, trigger)
     await Triggers(session).delete(trigger)

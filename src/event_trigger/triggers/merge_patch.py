@@ -4,7 +4,7 @@ from typing import Any
 
 
 def merge_patch(target: Any, patch: Any) -> Any:
-    """Gives `target` with `patch` applied: objects merge, null removes, the rest replaces."""
+    """Returns `target` with `patch` applied: objects merge, null removes, the rest replaces."""
     if not isinstance(patch, dict):
         return patch
     merged = dict(target) if isinstance(target, dict) else {}
@@ -17,7 +17,7 @@ def merge_patch(target: Any, patch: Any) -> Any:
 
 
 def merge_body(predefined: dict[str, Any], body: dict[str, Any]) -> dict[str, Any]:
-    """Gives the predefined payload with a call's body merged into it.
+    """Returns the predefined payload with a call's body merged into it.
 
     It follows RFC 7396, but a null removes only a member that the predefined payload has. Other
     members are taken as they were sent, nulls included.

@@ -27,7 +27,7 @@ _EVALUATES_TWICE = ("unevaluatedItems", "unevaluatedProperties")
 
 
 def check_schema(schema: dict[str, Any]) -> dict[str, Any]:
-    """Gives back a schema that is valid and cheap enough; else raises ValueError for its author."""
+    """Returns the schema if it is valid and cheap enough; else raises ValueError for its author."""
     text = _text(schema)
     if len(text) > MAX_SCHEMA_CHARACTERS:
         raise ValueError(f"write the schema in at most {MAX_SCHEMA_CHARACTERS} characters of JSON")

@@ -120,7 +120,7 @@ async def list_triggers(
     responses=problems(NotFound, Invalid),
 )
 async def get_trigger(key: TriggerKeyDep, session: SessionDep, reader: ReaderDep) -> TriggerRead:
-    """Gives the trigger, with its next fire time and the number of its firings."""
+    """Returns the trigger, with its next fire time and the number of its firings."""
     trigger = await Triggers(session).get(key)
     if trigger is None:
         raise NotFound

@@ -41,11 +41,12 @@ def schedule_before(trigger: Trigger) -> OldSchedule:
 async def replan(
     session: AsyncSession, trigger: Trigger, old: OldSchedule, *, now: datetime
 ) -> None:
-    """Plans a trigger again whose details have changed.
+    """Plans a trigger whose details have changed.
 
     1. Stops if the plan is the same: the details were only written differently.
     2. Keeps due instants due if the new plan has the same ones; else records them as unfired.
-    3. Starts another grid now; the same grid goes on.
+    3. Moves `anchor_at` to now if the new plan has another grid (the schedule without its end).
+    4. Starts a new version, and plans its next instant unless the trigger is paused.
     """
     plan = plan_or_refuse(trigger.details, anchor=trigger.anchor_at)
     if plan == old.plan:
@@ -54,7 +55,7 @@ async def replan(
     if same_grid and _stays_due(trigger, old.plan, plan, now=now):
         await _record_version(session, trigger, old)
     else:
-        await end(session, trigger, old, UnfiredReason.REPLACED, now=now)
+        await end_schedule(session, trigger, old, UnfiredReason.REPLACED, now=now)
     if not same_grid:
         trigger.anchor_at = now
     trigger.version += 1
@@ -65,7 +66,7 @@ async def replan(
 
 
 def _stays_due(trigger: Trigger, old: Plan | None, new: Plan, *, now: datetime) -> bool:
-    """Tells whether instants are due now, and whether the new plan has the same ones."""
+    """Tells whether instants are due that the new plan has too, under no lower `max_fires`."""
     if old is None or trigger.next_fire_at is None or trigger.next_fire_at > now:
         return False
     if new.max_fires is not None and (old.max_fires is None or new.max_fires < old.max_fires):
@@ -74,7 +75,7 @@ def _stays_due(trigger: Trigger, old: Plan | None, new: Plan, *, now: datetime) 
     return range_in(old.schedule, **due) == range_in(new.schedule, **due)
 
 
-async def end(
+async def end_schedule(
     session: AsyncSession,
     trigger: Trigger,
     old: OldSchedule,
@@ -82,13 +83,13 @@ async def end(
     *,
     now: datetime,
 ) -> None:
-    """Ends a schedule now, or when it was completed; due instants go on record with `reason`."""
+    """Ends a schedule now, or when it was completed, and records its due instants as unfired."""
     completed_at = trigger.settled_until if trigger.status == TriggerStatus.COMPLETED else None
-    await settle(session, trigger, old.plan, reason, now=now)
+    await settle_due_instants(session, trigger, old.plan, reason, now=now)
     await _record_version(session, trigger, old, ended_at=completed_at)
 
 
-async def settle(
+async def settle_due_instants(
     session: AsyncSession,
     trigger: Trigger,
     plan: Plan | None,
@@ -96,7 +97,7 @@ async def settle(
     *,
     now: datetime,
 ) -> None:
-    """Records the due instants as unfired; no instant up to now is open any more."""
+    """Records the due instants as unfired, with `reason` or as PAUSED; settles up to now."""
     if plan is not None and trigger.status != TriggerStatus.COMPLETED:
         due = range_in(
             plan.schedule, since=just_after(trigger.settled_until), until=just_after(now)
@@ -149,7 +150,7 @@ async def note_rules(session: AsyncSession, trigger: Trigger) -> None:
 
 
 def _rules_of(plan: Plan) -> str | None:
-    """Gives the digest of the rules in force for a cron's zone; UTC has none."""
+    """Returns the digest of the rules in force for a cron's zone; UTC has none."""
     schedule = plan.schedule
     if not isinstance(schedule, Cron) or schedule.timezone == "UTC":
         return None

@@ -125,7 +125,7 @@ class _AnyDetails(RequestModel):
     payload_schema: PayloadSchema | None = Field(None, alias="schema")
 
     def as_stored(self) -> JsonObject:
-        """Gives the details as JSON, without absent and null fields."""
+        """Returns the details as JSON, without absent and null fields."""
         return self.model_dump(mode="json", by_alias=True, exclude_unset=True, exclude_none=True)
 
 

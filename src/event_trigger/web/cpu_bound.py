@@ -1,4 +1,4 @@
-"""Runs expensive computations in a thread, off the event loop; two at a time for each user."""
+"""Runs expensive computations in one thread, off the event loop; limits requests per user."""
 
 import asyncio
 import sys
@@ -68,7 +68,10 @@ class CpuBound:
                 del self._requests[user_id], self._slots[user_id]
 
     async def compute(self, work: Callable[[], T]) -> T:
-        """Runs `work` in the thread. Call it in a slot, and hold no database connection."""
+        """Runs `work` in the thread; raises TooManyExpensiveCalls if 20 others wait.
+
+        Call it in a slot, and hold no database connection.
+        """
         if self._computing > LONGEST_QUEUE:
             raise TooManyExpensiveCalls("Too many expensive requests are waiting. Try again.")
         self._computing += 1

@@ -1,7 +1,7 @@
 """Ends client connections that stall: the client stops sending a request, or reading a response.
 
-uvicorn would keep them for ever. It waits for the client only between two parts of a response, so
-it never waits for the client of a response in one part.
+uvicorn would keep them for ever: it waits for the client only between two parts of a response, and
+so never notices a client that does not read a response of one part.
 """
 
 from asyncio import BaseTransport, TimerHandle, Transport
@@ -33,7 +33,8 @@ class HttpProtocol(HttpToolsProtocol):
     """uvicorn's HTTP protocol, with a time limit for stalled clients.
 
     Two timers look at the client every `stall_seconds`. The sender timer runs while a request is
-    expected or arrives; it drops a client that sends nothing. The reader timer runs while written
+    expected or arrives; it drops a client that does not
+    complete a head in time, or sends nothing of a body. The reader timer runs while written
     data waits to be read; it drops a client that reads nothing.
     """
 
@@ -172,5 +173,5 @@ class HttpProtocol(HttpToolsProtocol):
         return None if latest is None else loggable(latest.scope["path"])
 
     def _latest_cycle(self) -> RequestResponseCycle | None:
-        """Gives the newest request whose head has arrived; None before the first."""
+        """Returns the newest request whose head has arrived; None before the first."""
         return cast(RequestResponseCycle | None, self.cycle)

@@ -34,7 +34,7 @@ _PROBED = frozenset({"/healthz", "/readyz"})  # probes call by address, without 
 
 
 class RequestMiddleware:
-    """Gives each request an id (or keeps its `X-Request-ID`), safe headers and a log line."""
+    """Returns each request an id (or keeps its `X-Request-ID`), safe headers and a log line."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app

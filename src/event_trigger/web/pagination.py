@@ -33,7 +33,7 @@ class PageQuery:
     cursor: str | None
 
     def before_id(self) -> int | None:
-        """Gives the id that the page's rows come after in a list sorted by id; None if first.
+        """Returns the id that the page's rows come after in a list sorted by id; None if first.
 
         Raises Invalid for a cursor that this list did not make.
         """
@@ -44,7 +44,7 @@ class PageQuery:
         return instant_cursor(self.cursor)
 
     def rows_of(self, page: Page[T], position: Callable[[T], Position]) -> Sequence[T]:
-        """Gives a page's rows, and adds a `Link` header if another page follows.
+        """Returns a page's rows, and adds a `Link` header if another page follows.
 
         `position` is the place of a row in the order of the list. The link (RFC 8288) is relative,
         so that it holds behind any proxy.

@@ -111,7 +111,7 @@ def field_error(error: Mapping[str, Any]) -> FieldError:
 
 
 def _detail_of(error: Mapping[str, Any]) -> str:
-    """Gives pydantic's message, or our own where pydantic repeats the input or says "items"."""
+    """Returns pydantic's message, or our own where pydantic repeats the input or says "items"."""
     is_text = isinstance(error.get("input"), str)
     match error["type"]:
         case "union_tag_invalid":

@@ -1,4 +1,4 @@
-"""Gives requests the parts that the service made at its start, as one typed record."""
+"""Returns requests the parts that the service made at its start, as one typed record."""
 
 from __future__ import annotations
 

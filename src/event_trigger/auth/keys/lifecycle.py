@@ -5,7 +5,7 @@ from datetime import timedelta
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from event_trigger.auth.credential_cache import KEY_PREFIX, hash_key
+from event_trigger.auth.credential_cache import KEY_PREFIX, hash_credential
 from event_trigger.auth.principal import Principal
 from event_trigger.auth.repository import ApiKeys, Logins, Users
 from event_trigger.auth.schemas import ApiKeyCreate
@@ -89,7 +89,7 @@ async def make_key(
         user_id=user_id,
         name=body.name,
         prefix=text[:_PREFIX_CHARACTERS],
-        key_hash=hash_key(text),
+        key_hash=hash_credential(text),
         scopes=[str(one) for one in body.scopes],
         trigger_ids=body.trigger_ids,
         expires_at=expires_at,

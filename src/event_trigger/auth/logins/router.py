@@ -140,7 +140,7 @@ async def logout(login: LoginDep, sessions: SessionsDep, credentials: Credential
     responses=problems(Unauthorized),
 )
 async def me(principal: PrincipalDep, session: SessionDep) -> UserRead:
-    """Gives the user of the token or API key."""
+    """Returns the user of the token or API key."""
     user = await Users(session).get_one(principal.user_id)
     return UserRead.model_validate(user)
 

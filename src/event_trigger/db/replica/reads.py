@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from event_trigger.db.clock import database_now
 from event_trigger.db.engine import DATABASE_ERRORS, Sessions
-from event_trigger.db.replica.replica import MAX_LAG, Replica
+from event_trigger.db.replica.replica import MAX_LAG, ReadReplica
 
 T = TypeVar("T")
 ReadWork = Callable[[AsyncSession], Awaitable[T]]
@@ -21,7 +21,7 @@ ReadInParts = Callable[[OpenRead], Awaitable[T]]
 class Reads:
     """Runs work in a read-only transaction on the replica if it is fresh, else on the primary."""
 
-    def __init__(self, sessions: Sessions, replica: Replica | None = None) -> None:
+    def __init__(self, sessions: Sessions, replica: ReadReplica | None = None) -> None:
         self._sessions = sessions
         self._replica = replica
 

@@ -54,8 +54,8 @@ class ServerState(NamedTuple):
     database_oid: int
 
 
-class Replica:
-    """Gives sessions on the replica, and checks every second whether they may be used."""
+class ReadReplica:
+    """Returns sessions on the replica, and checks every second whether they may be used."""
 
     def __init__(self, url: str, *, primary: AsyncEngine, connections: int) -> None:
         """Opens up to `connections` connections for reads, and one more for the checks."""

@@ -23,7 +23,7 @@ class ResponseHead:
         self._is_decided = False
 
     def feed(self, data: bytes) -> bytes | None:
-        """Gives the bytes that the parser may see: those from the final status line on, or None."""
+        """Returns the bytes for the parser: those from the final status line on, or None."""
         if self._is_decided:
             self._received += data[: max(0, _LARGEST_HEAD_BYTES - len(self._received))]
             return data
@@ -81,7 +81,7 @@ class ResponseHead:
 
     @property
     def body(self) -> bytes:
-        """Gives the raw bytes after the head, for a response that could not be parsed."""
+        """Returns the raw bytes after the head, for a response that could not be parsed."""
         end = _HEAD_END.search(self._received)
         return b"" if end is None else bytes(self._received[end.end() :])
 

@@ -7,7 +7,7 @@ from standardwebhooks import Webhook
 
 
 def sign(body: bytes, *, message_id: str, at: datetime, secrets: Sequence[str]) -> dict[str, str]:
-    """Gives the signature headers for exactly these bytes, with one signature for each secret."""
+    """Returns the signature headers for exactly these bytes, with one signature for each secret."""
     at = at.astimezone(UTC)  # the library reads the wall clock of any other zone as UTC
     text = body.decode()
     signatures = [Webhook(one).sign(message_id, at, text) for one in secrets]

@@ -103,12 +103,12 @@ _RELEASE_LEASES = text(
         " CAST(:leases AS bigint[])))"
     )
 )
-# a delivery under a valid lease is not given up: the lease's holder records its outcome
 _GIVE_UP = """
     UPDATE deliveries SET status = :exhausted, error = :error, leased_until = NULL,
         next_attempt_at = NULL, finished_at = statement_timestamp()
     WHERE shard = :shard AND {condition}
 """
+# a delivery under a valid lease is left out: the lease's holder records its outcome
 _OF_DESTINATIONS = """ctid = ANY (ARRAY(
         SELECT ctid FROM deliveries
         WHERE shard = :shard AND destination_id = ANY (CAST(:ids AS bigint[]))
@@ -209,7 +209,7 @@ class AttemptOutcome:
 
 @dataclass(frozen=True)
 class DeliveryQueue:
-    """Gives up and purges in batches: a statement that takes too long is cancelled every time."""
+    """Returns up and purges in batches: a statement that takes too long is cancelled every time."""
 
     session: AsyncSession
 
@@ -265,17 +265,17 @@ class DeliveryQueue:
     async def give_up_deleted(
         self, shard: int, destination_ids: Sequence[int], *, limit: int
     ) -> int:
-        """Gives up deliveries to deleted destinations; counts them."""
+        """Returns up deliveries to deleted destinations; counts them."""
         wanted = {"shard": shard, "ids": list(destination_ids), "limit": limit}
         return await self._give_up(_GIVE_UP_DELETED, DeliveryError.DESTINATION_DELETED, wanted)
 
     async def give_up_expired(self, shard: int, destination_id: int, *, limit: int) -> int:
-        """Gives up deliveries that have been due for EXPIRES_AFTER; counts them."""
+        """Returns up deliveries that have been due for EXPIRES_AFTER; counts them."""
         wanted = {"shard": shard, "ids": [destination_id], "limit": limit, "after": EXPIRES_AFTER}
         return await self._give_up(_GIVE_UP_EXPIRED, DeliveryError.EXPIRED, wanted)
 
     async def give_up_without_payload(self, shard: int, delivery_ids: Sequence[int]) -> int:
-        """Gives up deliveries whose payload is stored nowhere any more; counts them."""
+        """Returns up deliveries whose payload is stored nowhere any more; counts them."""
         wanted = {"shard": shard, "ids": list(delivery_ids)}
         return await self._give_up(_GIVE_UP_WITHOUT_PAYLOAD, DeliveryError.PAYLOAD_GONE, wanted)
 

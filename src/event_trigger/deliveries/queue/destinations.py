@@ -222,7 +222,7 @@ class QueueDestinations:
         return [*map(LockedDestination._make, rows)]
 
     async def list_unhealthy(self, shard: int, ids: Sequence[int]) -> set[int]:
-        """Gives the ids of those whose breaker has failures or a window: a success changes it."""
+        """Returns the ids of those whose breaker has failures or a window: a success changes it."""
         return {*await self.session.scalars(_LIST_UNHEALTHY, {"shard": shard, "ids": ids})}
 
     async def save_breakers(self, shard: int, health: Sequence[DestinationHealth]) -> None:

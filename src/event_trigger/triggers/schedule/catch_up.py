@@ -128,7 +128,7 @@ def _first_to_fire(plan: Plan, due: _DueInstants) -> datetime | None:
 def _unfired(
     plan: Plan, *, since: datetime, until: datetime, now: datetime
 ) -> tuple[UnfiredInstants, ...]:
-    """Gives the reasons for the instants in `[since, until)`, which do not fire."""
+    """Returns the reasons for the instants in `[since, until)`, which do not fire."""
     if since >= until:
         return ()
     match plan.catch_up:

@@ -82,11 +82,11 @@ class Crontab:
         return next(self._walls_from(wall))
 
     def wall(self, instant: datetime) -> datetime:
-        """Gives the naive local time of an instant."""
+        """Returns the naive local time of an instant."""
         return instant.astimezone(self.zone).replace(tzinfo=None, fold=0)
 
     def first_pass(self, wall: datetime) -> datetime:
-        """Gives the first instant of a wall time; if it has none, the end of the gap (PEP 495)."""
+        """Returns the first instant of a wall time, or the end of the gap it is in (PEP 495)."""
         instant = _utc(wall.replace(tzinfo=self.zone))
         if self.wall(instant) == wall:
             return instant
@@ -120,7 +120,7 @@ class Crontab:
         return walk
 
     def _cut(self, since: datetime, until: datetime) -> tuple[datetime, bool]:
-        """Gives the end of the part to count next, and whether each wall time in it comes once.
+        """Returns the end of the part to count next, and whether each wall time in it comes once.
 
         Looks at three days in all, in which the clocks change at most once.
         """
@@ -199,7 +199,7 @@ def _crontab(expression: str, digest: str) -> Crontab:
 
 
 def read_rules(key: str) -> Rules:
-    """Gives the rules in force for an IANA zone; raises ScheduleError, also for names of files."""
+    """Returns the rules in force for an IANA zone; raises ScheduleError, also for file names."""
     found = zone_rules().get_in_force(key)  # only zones that passed the checks below
     return found or _read_rules(key)
 

@@ -50,14 +50,14 @@ def describe(schedule: Schedule) -> str:
 
 
 def zone_of(schedule: Schedule) -> tzinfo:
-    """Gives the zone of a schedule's local times; UTC if it has none."""
+    """Returns the zone of a schedule's local times; UTC if it has none."""
     if isinstance(schedule, Cron):
         return parse_cron(schedule.expression, schedule.timezone, schedule.rules).zone
     return UTC
 
 
 def rules_version(schedule: Schedule) -> str | None:
-    """Gives the IANA database version of a cron's zone rules; None if unknown or not a cron."""
+    """Returns the IANA database version of a cron's zone rules; None if unknown or not a cron."""
     if not isinstance(schedule, Cron):
         return None
     if schedule.rules is None:
@@ -107,7 +107,7 @@ def _every(minutes: Sequence[int]) -> str | None:
 
 
 def _date(crontab: Crontab) -> str | None:
-    """Gives single days of some months as dates, such as "January 1"; else None."""
+    """Returns single days of some months as dates, such as "January 1"; else None."""
     first, *others = sorted(crontab.calendar.days)
     months = [one for one in sorted(crontab.calendar.months) if first <= _days_in(one)]
     if others or len(_weekdays(crontab)) < 7 or len(months) > _MAX_DATES_LISTED:

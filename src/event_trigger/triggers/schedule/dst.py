@@ -9,7 +9,7 @@ _SECOND = timedelta(seconds=1)
 
 
 def daylight_note(schedule: Schedule, instant: datetime) -> str | None:
-    """Gives a sentence if the local time of an instant is missing or comes twice; else None."""
+    """Returns a sentence if the local time of an instant is missing or comes twice; else None."""
     if not isinstance(schedule, Cron):
         return None
     crontab = parse_cron(schedule.expression, schedule.timezone, schedule.rules)

@@ -129,7 +129,7 @@ def readable_stored(details: str, *, anchor: datetime) -> Plan | None:
 
 
 def schedule_part(details: Any) -> dict[str, Any]:
-    """Gives the members of details that determine the schedule; none if they cannot be read."""
+    """Returns the members of details that determine the schedule; none if they cannot be read."""
     if not isinstance(details, Mapping):
         return {}
     return {name: value for name, value in details.items() if name != "schema"}

@@ -59,7 +59,7 @@ class InstantRange:
 
 
 def moved(schedule: Schedule, by: timedelta) -> Schedule:
-    """Gives the schedule of a trigger whose anchor is later by so much; cron has no anchor."""
+    """Returns the schedule of a trigger whose anchor is later by so much; cron has no anchor."""
     match schedule:
         case Every(start=start, interval=interval, until=until):
             return Every(start + by, interval, until)
@@ -139,7 +139,7 @@ def count_in(schedule: Schedule, *, since: datetime, until: datetime) -> int:
 
 
 def range_in(schedule: Schedule, *, since: datetime, until: datetime) -> InstantRange | None:
-    """Gives the first, the last and the count of the instants in `[since, until)`, if any."""
+    """Returns the first, the last and the count of the instants in `[since, until)`, if any."""
     last = latest_fire_in(schedule, since=since, until=until)
     first = None if last is None else next_fire_at_or_after(schedule, since)
     if first is None or last is None:
@@ -197,7 +197,7 @@ def _latest_match(schedule: Cron, since: datetime, until: datetime) -> datetime 
 
 
 def _end(schedule: Schedule) -> datetime:
-    """Gives the exclusive end of a schedule."""
+    """Returns the exclusive end of a schedule."""
     return END_OF_TIME if schedule.until is None else min(just_after(schedule.until), END_OF_TIME)
 
 

@@ -39,7 +39,7 @@ class MovedPlan(NamedTuple):
 
 
 def planned_by(plan: Plan, digest: str) -> Plan:
-    """Gives the same plan by the zone rules of that digest; its schedule must be a cron."""
+    """Returns the same plan by the zone rules of that digest; its schedule must be a cron."""
     assert isinstance(plan.schedule, Cron)
     return plan._replace(schedule=plan.schedule._replace(rules=digest))
 
@@ -62,7 +62,7 @@ def first_difference(
 def moved_plan(
     old: Plan | None, new: Plan, progress: PlanProgress, *, past_differs: bool
 ) -> MovedPlan | None:
-    """Gives the plan by the new rules, or None if it has the same instants as the old one.
+    """Returns the plan by the new rules, or None if it has the same instants as the old one.
 
     `old` is None if the old rules are unknown. `past_differs` says that the rules differ in the
     time that is kept on record, so that the new ones cannot judge it.

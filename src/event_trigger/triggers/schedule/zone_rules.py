@@ -96,12 +96,12 @@ class ZoneRules:
         return self.source.version
 
     def get(self, key: str) -> Rules:
-        """Gives the rules in force for a zone; raises LookupError if there is no such zone."""
+        """Returns the rules in force for a zone; raises LookupError if there is no such zone."""
         found = self._in_force.get(key)
         return self._look_up(key) if found is None else found
 
     def get_in_force(self, key: str) -> Rules | None:
-        """Gives the rules in force for a zone that `get` was asked for before, else None."""
+        """Returns the rules in force for a zone that `get` was asked for before, else None."""
         return self._in_force.get(key)
 
     def of_machine(self, key: str) -> Rules | None:
@@ -133,7 +133,7 @@ class ZoneRules:
 
 @cache
 def zone_rules() -> ZoneRules:
-    """Gives the rules of this process."""
+    """Returns the rules of this process."""
     return ZoneRules(sources())
 
 

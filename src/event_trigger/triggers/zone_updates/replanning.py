@@ -1,4 +1,4 @@
-"""Plans again the triggers that newer zone rules move: once for all replicas, before they fire."""
+"""Plans again the triggers that newer zone rules move: once for all replicas."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -26,14 +26,16 @@ from event_trigger.triggers.zone_updates.store import (
 
 log = structlog.get_logger()
 
-TRIGGERS_A_BATCH = 1000
+TRIGGERS_PER_REPLAN = 1000
 MARKER_ZONE = "UTC"  # on record as a marker: the zones in use are recorded up to its version
 _REPLANNING_LOCK_ID = 0x6576_747A  # "evtz": the replica that holds it plans, others wait
 _MARGIN = timedelta(days=2)  # an instant depends on the offsets a day before and after it
 
 
 async def plan_by_newest_rules(engine: AsyncEngine, *, keep_for: timedelta) -> None:
-    """Plans every trigger by the newest zone rules; called before any of them may fire.
+    """Plans every trigger by the newest zone rules: at start, and when another replica adds some.
+
+    A trigger that comes due in between is planned again when it fires.
 
     1. Adopts the rules on record, and stops if they are the newest and all plans are by them.
     2. Waits for the lock, and records this machine's rules where they are newer.
@@ -77,7 +79,7 @@ def _is_behind(recorded: Sequence[RecordedRules]) -> bool:
     return (
         _has_unknown_zones(newest)
         or any(one.planned_at is None for one in newest.values())
-        or any(_machine_has_newer(one) is not None for one in newest.values())
+        or any(_newer_rules_of_machine(one) is not None for one in newest.values())
     )
 
 
@@ -87,7 +89,7 @@ def _has_unknown_zones(newest: Mapping[str, RecordedRules]) -> bool:
     return marker is None or is_newer(zone_rules().version, than=marker.version)
 
 
-def _machine_has_newer(one: RecordedRules) -> Rules | None:
+def _newer_rules_of_machine(one: RecordedRules) -> Rules | None:
     machine = zone_rules().of_machine(one.zone)
     if machine is None or machine.digest == one.digest:
         return None
@@ -130,7 +132,7 @@ async def _record_newer_rules(session: AsyncSession, now: datetime) -> None:
     store = ZoneStore(session)
     newest = newest_by_zone(await store.list_all())
     for one in newest.values():
-        if (machine := _machine_has_newer(one)) is not None:
+        if (machine := _newer_rules_of_machine(one)) is not None:
             await store.add(machine, planned_at=None)
     if not _has_unknown_zones(newest):
         return
@@ -151,7 +153,7 @@ async def zones_in_use(session: AsyncSession) -> set[str]:
 async def _changes_of(
     session: AsyncSession, recorded: Sequence[RecordedRules], *, since: datetime, until: datetime
 ) -> dict[str, ZoneChange]:
-    """Gives the changes of the zones whose triggers are not planned by the newest rules yet."""
+    """Returns the changes of the zones whose triggers are not planned by the newest rules yet."""
     newest = newest_by_zone(recorded)
     fresh = [one for zone, one in newest.items() if one.planned_at is None and zone != MARKER_ZONE]
     replaced = {one.zone: rules_before(recorded, one) for one in fresh}
@@ -176,14 +178,14 @@ async def _plan_shard(sessions: Sessions, shard: int, changes: Mapping[str, Zone
     while True:
         async with sessions.begin() as session:
             rows = PlannedRows(session)
-            batch = await rows.list_page(shard, [*changes], after=after, limit=TRIGGERS_A_BATCH)
+            batch = await rows.list_page(shard, [*changes], after=after, limit=TRIGGERS_PER_REPLAN)
             ids = [one.row.id for one in await asyncio.to_thread(moves_of, batch, changes)]
             if ids:
                 locked = await rows.list_locked(shard, ids)
                 found = await asyncio.to_thread(moves_of, locked, changes)
                 await rows.rewrite(shard, [*map(_rewrite_of, found)])
                 moved += len(found)
-        if len(batch) < TRIGGERS_A_BATCH:
+        if len(batch) < TRIGGERS_PER_REPLAN:
             return moved
         after = batch[-1].id
 

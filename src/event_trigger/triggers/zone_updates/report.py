@@ -19,7 +19,7 @@ from event_trigger.triggers.schedule.zone_moves import first_difference, planned
 from event_trigger.triggers.schedule.zone_rules import Rules, is_newer, usual_rules, zone_rules
 from event_trigger.triggers.zone_updates.moves import MovedTrigger, ZoneChange, change_of, moves_of
 from event_trigger.triggers.zone_updates.planned_rows import PlannedRow, PlannedRows
-from event_trigger.triggers.zone_updates.replanning import TRIGGERS_A_BATCH, zones_in_use
+from event_trigger.triggers.zone_updates.replanning import TRIGGERS_PER_REPLAN, zones_in_use
 from event_trigger.triggers.zone_updates.store import ZoneStore, newest_by_zone
 
 _PAST_COMPARED = timedelta(days=2)
@@ -62,7 +62,7 @@ async def moves_in_words(sessions: Sessions) -> AsyncIterator[str]:
 
 
 async def _changes(session: AsyncSession, *, migrated: bool) -> dict[str, ZoneChange]:
-    """Gives the zones of which this machine has newer rules than the plans were made by."""
+    """Returns the zones of which this machine has newer rules than the plans were made by."""
     now, store, changes = await database_now(session), ZoneStore(session), dict[str, ZoneChange]()
     newest = newest_by_zone(await store.list_all()) if migrated else {}
     await store.load([one.digest for one in newest.values()])
@@ -97,10 +97,10 @@ async def _pages(
         while full:
             async with sessions() as session:
                 batch = await PlannedRows(session).list_page(
-                    shard, zones, after=after, limit=TRIGGERS_A_BATCH, has_rules_column=migrated
+                    shard, zones, after=after, limit=TRIGGERS_PER_REPLAN, has_rules_column=migrated
                 )
             yield batch
-            full = len(batch) == TRIGGERS_A_BATCH
+            full = len(batch) == TRIGGERS_PER_REPLAN
             after = batch[-1].id if batch else after
 
 

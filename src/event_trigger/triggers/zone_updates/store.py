@@ -36,7 +36,7 @@ class ZoneStore:
     session: AsyncSession
 
     async def newest_id(self) -> int:
-        """Gives the id of the rules added last; 0 if there are none."""
+        """Returns the id of the rules added last; 0 if there are none."""
         return await self.session.scalar(select(func.max(ZoneRulesRecord.id))) or 0
 
     async def list_all(self) -> list[RecordedRules]:
@@ -105,7 +105,7 @@ def newest_by_zone(recorded: Collection[RecordedRules]) -> dict[str, RecordedRul
 
 
 def rules_before(recorded: Collection[RecordedRules], one: RecordedRules) -> RecordedRules | None:
-    """Gives the rules of the zone that `one` replaced."""
+    """Returns the rules of the zone that `one` replaced."""
     return newest_by_zone([each for each in recorded if each.id < one.id]).get(one.zone)
 
 
