@@ -116,7 +116,7 @@ def _nearest_to_planned(new: Plan, progress: PlanProgress) -> datetime:
     if planned is None:
         return progress.open_since
     around = (
-        latest_fire_in(new.schedule, since=planned - _LONGEST_MOVE, until=planned),
+        latest_fire_in(new.schedule, since=just_after(planned - _LONGEST_MOVE), until=planned),
         next_fire_at_or_after(new.schedule, planned),
     )
     near = [one for one in around if one is not None and abs(one - planned) <= _LONGEST_MOVE]

@@ -84,9 +84,8 @@ async def _changes(session: AsyncSession, *, migrated: bool) -> dict[str, ZoneCh
 def _difference(change: ZoneChange, now: datetime) -> datetime | None:
     if change.old is None:
         return None
-    return first_difference(
-        change.old.zone, change.new.zone, since=now, until=now + _FUTURE_COMPARED
-    )
+    until = just_after(now + _FUTURE_COMPARED)
+    return first_difference(change.old.zone, change.new.zone, since=now, until=until)
 
 
 async def _pages(
