@@ -109,7 +109,9 @@ class Jobs:
         longest_wait = timedelta(seconds=LONGEST_WAIT_SECONDS)
         self._add("dispatch", self._dispatch, every=longest_wait, at_once=True)
         self._add("deliver", self._deliver, every=longest_wait, at_once=True)
-        self._add("retain", self._retain, every=self._settings.sweep_every)
+        sweep_every = self._settings.sweep_every
+        is_short = sweep_every < timedelta(seconds=FIRST_AFTER_SECONDS)  # partitions end soon
+        self._add("retain", self._retain, every=sweep_every, at_once=is_short)
         self._add(
             "retain_deliveries", self._retain_deliveries, every=self._settings.retention_interval
         )
