@@ -390,7 +390,7 @@ async def test_what_is_past_keeping_is_said_to_be_no_longer_on_record(
     found = await explain(idle, made["id"], grid(trigger, 1)[0])
 
     assert (found["outcome"], found["event_id"]) == ("expired", None)
-    assert "past keeping" in found["reason"]
+    assert "older than the retention period" in found["reason"]
 
 
 async def test_what_was_completed_has_no_more_instants(
