@@ -53,13 +53,13 @@ def test_a_signing_secret_is_made_once_and_for_its_owner_only(tmp_path: Path) ->
     assert [one.name for one in data.iterdir()] == ["jwt-secret"]
 
 
-def test_a_signing_secret_that_a_power_failure_cut_off_is_made_anew(tmp_path: Path) -> None:
+def test_a_signing_secret_that_a_power_failure_cut_off_is_replaced(tmp_path: Path) -> None:
     whole = stored_secret(tmp_path)
     (tmp_path / "jwt-secret").write_text("")
     (tmp_path / "jwt-secret.new").write_text(whole[:10])
 
-    made_anew = stored_secret(tmp_path)
+    replacement = stored_secret(tmp_path)
 
-    assert len(made_anew) >= 32
-    assert made_anew != whole
-    assert stored_secret(tmp_path) == made_anew
+    assert len(replacement) >= 32
+    assert replacement != whole
+    assert stored_secret(tmp_path) == replacement

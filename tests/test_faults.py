@@ -26,7 +26,7 @@ def folder() -> Iterator[Path]:
 
 
 async def fire_and_kill(served: Served, token: str) -> dict[str, int]:
-    """Fires many times at once, kills the service meanwhile, and returns the answered calls."""
+    """Fires many times at once, kills the service during that, and returns answered calls."""
     answered: dict[str, int] = {}
     enough = asyncio.Event()
     async with served.client(token) as client:

@@ -1,4 +1,4 @@
-"""What the documents name exists: settings, commands, targets of make, endpoints."""
+"""Checks that each setting, command, make target and endpoint in the documents exists."""
 
 import re
 

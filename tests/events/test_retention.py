@@ -500,13 +500,13 @@ async def test_a_busy_partition_keeps_younger_ones_open_so_that_the_closed_are_o
     async with reader.transaction():
         await reader.execute(f"SELECT FROM {past[2].table}")
         await archive(sessions, settings)
-        meanwhile = [one["closed_at"] is not None for one in await partitions_of(database)]
+        closed_during = [one["closed_at"] is not None for one in await partitions_of(database)]
     await reader.close()
 
     await archive(sessions, settings)
     afterwards = [one["closed_at"] is not None for one in await partitions_of(database)]
 
-    assert meanwhile[:8] == [True, True, *[False] * 6]
+    assert closed_during[:8] == [True, True, *[False] * 6]
     assert afterwards[:6] == [True] * 6
 
 

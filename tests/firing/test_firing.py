@@ -327,13 +327,13 @@ async def test_a_key_may_be_used_again_after_48_hours(
     )
     replayed = await fire(ada, made["id"], key="k", json={"n": 1})
     await database.execute("UPDATE idempotency_keys SET created_at = now() - interval '48 h'")
-    anew = await fire(ada, made["id"], key="k", json={"n": 2})
-    anew_again = await fire(ada, made["id"], key="k", json={"n": 2})
+    second = await fire(ada, made["id"], key="k", json={"n": 2})
+    second_again = await fire(ada, made["id"], key="k", json={"n": 2})
 
     assert replayed.headers["location"] == first.headers["location"]
-    assert anew.headers["location"] != first.headers["location"]
-    assert "idempotent-replayed" not in anew.headers
-    assert anew_again.headers["location"] == anew.headers["location"]
+    assert second.headers["location"] != first.headers["location"]
+    assert "idempotent-replayed" not in second.headers
+    assert second_again.headers["location"] == second.headers["location"]
     assert await database.fetchval("SELECT count(*) FROM idempotency_keys") == 1
 
 
@@ -345,7 +345,7 @@ async def test_a_second_call_with_a_key_is_refused_while_the_first_runs(
     async with locked_trigger(service.database_url, made["id"]) as holding:
         first = asyncio.create_task(fire(ada, made["id"], key="k", json={"n": 1}))
         await until_somebody_waits(holding)
-        meanwhile = [
+        during = [
             await fire(ada, made["id"], key="k", json={"n": 1}),
             await fire(ada, made["id"], key="k", json={"n": 2}),
         ]
@@ -354,7 +354,7 @@ async def test_a_second_call_with_a_key_is_refused_while_the_first_runs(
     fired = await first
     afterwards = await fire(ada, made["id"], key="k", json={"n": 1})
 
-    for answer in meanwhile:
+    for answer in during:
         assert problem_of(answer, 409)["type"] == IN_USE
         assert answer.headers["retry-after"] == "1"
     assert (await with_another_key).status_code == 200

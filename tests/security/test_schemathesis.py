@@ -95,7 +95,7 @@ schema = schemathesis.openapi.from_dict(
 )
 
 
-# hypothesis sees that random numbers are drawn meanwhile: by the service, in its thread
+# hypothesis sees random numbers drawn during a test: by the service, in its thread
 @pytest.mark.filterwarnings("ignore:Do not use the `random` module")
 @schema.parametrize()
 @hypothesis.settings(suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -112,7 +112,7 @@ async def test_an_event_stored_in_time_that_commits_late_is_waited_for(
         in_time = await plant_event(slow, trigger_id=1, triggered_at=await now_of(database))
         await until_past(database, until)
         await plant_event(database, trigger_id=1, triggered_at=await now_of(database))
-        await asyncio.sleep(2)  # it looks meanwhile
+        await asyncio.sleep(2)  # the stream looks for events during this time
         await holding.commit()
         await stream.read_to_the_end()
     await slow.close()

@@ -192,10 +192,10 @@ async def test_a_stream_outlasts_an_outage_of_the_database(database_url: str) ->
         first = await database.fetchval(_INSERT, ADA)
         await stream.read(1)
         await cable.cut()
-        meanwhile = await database.fetchval(_INSERT, ADA)
+        during_cut = await database.fetchval(_INSERT, ADA)
         await asyncio.sleep(0.5)
         await cable.plug_in()
         await stream.read(2)
         await database.close()
 
-    assert stream.ids == [first, meanwhile]
+    assert stream.ids == [first, during_cut]

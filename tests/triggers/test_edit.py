@@ -398,11 +398,11 @@ async def test_while_paused_nothing_fires_and_afterwards_it_does(
     await post(ada, made["id"], "pause")
 
     await until_fired(ada, other["id"])
-    meanwhile = await fired(ada, made["id"])
+    fired_during = await fired(ada, made["id"])
     resumed = await post(ada, made["id"], "resume")
     events = await until_fired(ada, made["id"])
 
-    assert meanwhile == []
+    assert fired_during == []
     assert instant(events[-1]["scheduled_for"]) >= instant(resumed["next_fire_at"])
 
 

@@ -136,7 +136,7 @@ async def test_an_answer_in_time_counts_although_the_process_is_busy() -> None:
         )
         while not asked.is_set():  # noqa: ASYNC110
             await asyncio.sleep(0.01)
-        time.sleep(within)  # noqa: ASYNC251 past the deadline, and nothing else is done meanwhile
+        time.sleep(within)  # noqa: ASYNC251 past the deadline, and blocks the event loop
         answer = await sending
         answering.join()
     await sender.aclose()
