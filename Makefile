@@ -15,14 +15,16 @@ install: .venv/dev.stamp  ## Make .venv with all development tools
 
 # each process would rewrite the assertions of all test modules if none might keep the result
 test coverage faults: export PYTHONDONTWRITEBYTECODE :=
-PYTEST := $(BIN)/python -m pytest --numprocesses=2 --dist=worksteal --durations=10
+PYTEST := $(BIN)/python -m pytest --numprocesses=2 --durations=10
+# one worker runs all tests that start processes, one after the other
+MAIN_TESTS := --dist=loadgroup --ignore=tests/security -p no:schemathesis # importing that takes 10 s
 
 test: .venv/dev.stamp  ## Run the tests (EVENT_TRIGGER_PG_BIN=… for another PostgreSQL)
-	$(PYTEST) --ignore=tests/security -p no:schemathesis # importing that takes ten seconds
-	$(PYTEST) tests/security
+	$(PYTEST) $(MAIN_TESTS)
+	$(PYTEST) --dist=worksteal tests/security
 
 coverage: .venv/dev.stamp  ## Run the tests and fail below 95 percent coverage; it takes nearly twice as long
-	$(PYTEST) --cov --cov-report=term --ignore=tests/security -p no:schemathesis
+	$(PYTEST) --cov --cov-report=term $(MAIN_TESTS)
 
 faults: .venv/dev.stamp  ## Kill and freeze real processes for about five minutes, and verify the result
 	$(BIN)/python -m pytest tests/faults/test_storm.py tests/faults --numprocesses=2 -rP

@@ -32,6 +32,8 @@ from tests.support.reading import read_all
 from tests.support.services import PASSWORD, SECRET
 from tests.support.waiting import eventually
 
+pytestmark = pytest.mark.xdist_group("processes")
+
 NOWHERE = "postgresql://nobody@127.0.0.1:9/nothing"
 
 

@@ -16,6 +16,8 @@ from tests.support.reading import read_all
 from tests.support.services import ADA, running_service, token_of
 from tests.support.waiting import eventually
 
+pytestmark = pytest.mark.xdist_group("processes")
+
 CALLS = 200
 
 

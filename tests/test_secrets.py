@@ -4,12 +4,15 @@ import subprocess
 from typing import Any
 
 import httpx
+import pytest
 from sqlalchemy import make_url
 
 from event_trigger.db.embedded.binaries import find_binaries
 from tests.support.databases import connect
 from tests.support.processes import open_folder, serving, with_database
 from tests.support.services import PASSWORD, SECRET
+
+pytestmark = pytest.mark.xdist_group("processes")
 
 CANARY = "canary-5e0d"
 ENCRYPTION_KEY = "another-secret-of-the-operator-0123456789"

@@ -21,6 +21,8 @@ from tests.support.processes import (
 )
 from tests.support.waiting import eventually
 
+pytestmark = pytest.mark.xdist_group("processes")
+
 ALONE, TWO = (), ("--workers", "2")
 
 

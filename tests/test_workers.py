@@ -8,9 +8,12 @@ from pathlib import Path
 
 import httpx
 import psutil
+import pytest
 
 from tests.support.processes import ROOT, Served, log_entries, serving, with_database
 from tests.support.waiting import eventually
+
+pytestmark = pytest.mark.xdist_group("processes")
 
 # outside of the service: what a busy machine does, on every machine
 SLOW_START = """

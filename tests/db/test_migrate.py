@@ -26,6 +26,8 @@ from tests.support.receiver import ALLOW_LOOPBACK, receiving
 from tests.support.services import ADA, ADMIN, BOB, running_service
 from tests.support.triggers import make_api
 
+pytestmark = pytest.mark.xdist_group("processes")
+
 
 @pytest.fixture
 async def empty(empty_url: str) -> AsyncIterator[AsyncEngine]:

@@ -21,7 +21,10 @@ from tests.support.streams import following, listening
 from tests.support.triggers import instant, make_api, make_scheduled
 from tests.support.waiting import eventually
 
-pytestmark = pytest.mark.skipif(PROGRAM is None, reason="there is no pgbouncer here")
+pytestmark = [
+    pytest.mark.skipif(PROGRAM is None, reason="there is no pgbouncer here"),
+    pytest.mark.xdist_group("processes"),
+]
 
 LIMITS = {
     "lock_timeout": "5s",

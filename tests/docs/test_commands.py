@@ -19,6 +19,8 @@ from tests.support.processes import Served, environment, open_folder, start, unt
 from tests.support.shell import ANSWERS_WITHIN, Printed, Shell, bash
 from tests.support.shown import Differs, learned
 
+pytestmark = pytest.mark.xdist_group("processes")
+
 README = ROOT / "README.md"
 _COMMANDS = frozenset({"console", "sh"})
 _RUN = re.compile(r"((?:[A-Z_]+=\S+ )*)make run")

@@ -50,6 +50,7 @@ async def test_it_adds_up_across_edits_and_deletions(
     assert found.summary() == "3 triggers, 60 planned instants: 60 fired, 0 pending. It adds up."
 
 
+@pytest.mark.xdist_group("processes")
 async def test_a_lost_event_is_named_with_its_trigger_and_instant_and_fails_the_command(
     fired: int, database_url: str, database: Any
 ) -> None:
@@ -136,6 +137,7 @@ async def test_many_differences_of_one_trigger_are_cut_short(
     assert found.findings[-1] == f"trigger {made['id']}: and 10 more"
 
 
+@pytest.mark.xdist_group("processes")
 async def test_a_database_without_tables_is_told_to_be_migrated(server_url: str) -> None:
     url = await create_database(server_url)
 

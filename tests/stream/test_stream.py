@@ -163,6 +163,7 @@ async def test_nobody_follows_without_a_token(anonymous: httpx.AsyncClient) -> N
     problem_of(await anonymous.get("/events/export"), 401)
 
 
+@pytest.mark.xdist_group("processes")
 @pytest.mark.parametrize("workers", ["1", "2"])
 async def test_open_streams_do_not_hold_up_the_end_of_the_service(
     database_url: str, workers: str

@@ -25,6 +25,8 @@ from tests.support.standby import Pair, copy_primary, primary_and_standby
 from tests.support.triggers import make_api, make_scheduled
 from tests.support.waiting import eventually
 
+pytestmark = pytest.mark.xdist_group("processes")
+
 # one looks how far it is, the others read
 READING = "SELECT count(*) > 1 FROM pg_stat_activity WHERE application_name = 'event-trigger'"
 

@@ -156,6 +156,7 @@ async def test_without_a_thread_a_name_is_not_resolved() -> None:
     assert answer.error == DeliveryError.NAME_NOT_RESOLVED
 
 
+@pytest.mark.xdist_group("processes")
 def test_a_lookup_that_hangs_does_not_hold_up_the_end_of_the_process() -> None:
     ended = subprocess.run(
         [sys.executable, "-c", ASKS_AND_ENDS],

@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
 
+import pytest
 import tzdata
 
 from event_trigger.triggers.schedule.zone_rules import UNKNOWN, ZoneRules, is_newer, sources
@@ -69,6 +70,7 @@ def test_a_zone_file_of_ours_is_read_as_it_was_meant(folder: Path) -> None:
     assert MAY.astimezone(zone).utcoffset() == -3 * HOUR
 
 
+@pytest.mark.xdist_group("processes")
 async def test_check_names_the_rules(folder: Path, database_url: str) -> None:
     setting = make_zones(folder / "zones", "2090a", ZONE)
 

@@ -132,6 +132,7 @@ async def test_a_plan_by_older_rules_that_comes_due_does_not_fire_by_them(
     assert await database.fetchval("SELECT count(*) FROM events") == 0
 
 
+@pytest.mark.xdist_group("processes")
 async def test_tzdata_lists_what_moves_before_the_start_and_after(
     database_url: str, database: Any, folder: Path
 ) -> None:
