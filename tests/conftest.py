@@ -109,6 +109,12 @@ def admin(service: Service) -> httpx.AsyncClient:
 
 
 @pytest.fixture
+def overseer(service: Service) -> httpx.AsyncClient:
+    """An admin who reads all projects."""
+    return service.client(ADMIN, project="*")
+
+
+@pytest.fixture
 def anonymous(service: Service) -> httpx.AsyncClient:
     return service.client()
 

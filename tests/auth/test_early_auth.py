@@ -15,6 +15,7 @@ from event_trigger.auth.early_auth import (
     resolve_principal,
 )
 from event_trigger.auth.principal import Principal
+from event_trigger.auth.project_header import Unnamed, WantedProject
 from event_trigger.auth.tokens import Tokens
 from event_trigger.db.clock import DatabaseClock
 from event_trigger.db.engine import Sessions
@@ -28,9 +29,11 @@ class CountingCache(CredentialCache):
 
     asked = 0
 
-    async def identify(self, token: str) -> Principal | None:
+    async def identify(
+        self, token: str, project: WantedProject = Unnamed.DEFAULT
+    ) -> Principal | None:
         self.asked += 1
-        return await super().identify(token)
+        return await super().identify(token, project)
 
 
 @pytest.fixture

@@ -108,8 +108,12 @@ class Service:
         assert self.settings.database_url is not None
         return self.settings.database_url.get_secret_value()
 
-    def client(self, user_id: int | None = None) -> httpx.AsyncClient:
+    def client(
+        self, user_id: int | None = None, *, project: int | str | None = None
+    ) -> httpx.AsyncClient:
+        """Calls as a user, in the user's own project or in the one that is named."""
         headers = {} if user_id is None else {"Authorization": f"Bearer {token_of(user_id)}"}
+        headers |= {} if project is None else {"X-Project-ID": str(project)}
         transport = httpx.ASGITransport(app=self.app)
         client = httpx.AsyncClient(
             transport=transport, base_url="http://service.test", headers=headers

@@ -16,7 +16,7 @@ from sqlalchemy import ColumnElement, event, exists, func, insert, inspect, sele
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstanceState, Session
 
-from event_trigger.models import ActorKind, AuditEntry
+from event_trigger.models import ActorKind, AuditEntry, Project
 
 REPLACED = "(replaced)"  # recorded instead of a secret's value
 SIGN_IN_ACTION = "sign_in"  # the action of entries for failed sign-ins
@@ -69,10 +69,16 @@ async def record(
     target_id: int | None = None,
     *,
     after: Mapping[str, Any],
+    before: Mapping[str, Any] | None = None,
+    project_id: int | None = None,
 ) -> None:
-    """Records an action that is not the change of one row, such as an update of many rows."""
+    """Records an action that is not the change of one row, such as an update of many rows.
+
+    The owners of the project `project_id` may read it; without one, only admins may.
+    """
     if (actor := _current_actor.get()) is not None:
-        entry = _entry(actor, target, target_id, before={}, after=after)
+        entry = _entry(actor, target, target_id, before=before or {}, after=after)
+        entry |= {"project_id": project_id}
         await session.execute(insert(AuditEntry).values(**entry))
 
 
@@ -98,7 +104,9 @@ async def record_refused(session: AsyncSession, target: str) -> None:
         await session.execute(insert(AuditEntry).values(**entry | {"refused": True}))
 
 
-async def record_read(session: AsyncSession, target: str, target_id: int) -> None:
+async def record_read(
+    session: AsyncSession, target: str, target_id: int, *, project_id: int
+) -> None:
     """Records that a secret was read, once a minute for each caller."""
     if (actor := _current_actor.get()) is None:
         return
@@ -110,7 +118,7 @@ async def record_read(session: AsyncSession, target: str, target_id: int) -> Non
         AuditEntry.key_id.is_not_distinct_from(actor.key_id),
     )
     if not await session.scalar(select(recent)):
-        entry = _entry(actor, target, target_id, before={}, after={})
+        entry = _entry(actor, target, target_id, before={}, after={}) | {"project_id": project_id}
         await session.execute(insert(AuditEntry).values(**entry))
 
 
@@ -178,7 +186,7 @@ def _is_audited(row: Any) -> bool:
 
 def _added(actor: Actor, row: Any) -> dict[str, Any]:
     after = {name: getattr(row, name) for name in row.audited if getattr(row, name) is not None}
-    return _entry(actor, row.audited_as, _id_of(row), before={}, after=after)
+    return _row_entry(actor, row, before={}, after=after)
 
 
 def _changed(actor: Actor, row: Any) -> dict[str, Any] | None:
@@ -194,16 +202,31 @@ def _changed(actor: Actor, row: Any) -> dict[str, Any] | None:
             after[name] = REPLACED
     if not after:
         return None
-    return _entry(actor, row.audited_as, _id_of(row), before=before, after=after)
+    return _row_entry(actor, row, before=before, after=after)
 
 
 def _deleted(actor: Actor, row: Any) -> dict[str, Any]:
     before = {name: getattr(row, name) for name in row.audited if getattr(row, name) is not None}
-    return _entry(actor, row.audited_as, _id_of(row), before=before, after={})
+    return _row_entry(actor, row, before=before, after={})
+
+
+def _row_entry(
+    actor: Actor, row: Any, *, before: Mapping[str, Any], after: Mapping[str, Any]
+) -> dict[str, Any]:
+    entry = _entry(actor, row.audited_as, _id_of(row), before=before, after=after)
+    return entry | {"project_id": _project_of(row)}
 
 
 def _id_of(row: Any) -> int | None:
     return row.id if isinstance(row.id, int) else None
+
+
+def _project_of(row: Any) -> int | None:
+    """Returns the project that a row belongs to; users and logins belong to none."""
+    if isinstance(row, Project):
+        return row.id
+    project_id: int | None = getattr(row, "owner_id", None) or getattr(row, "project_id", None)
+    return project_id
 
 
 def _entry(
@@ -218,6 +241,7 @@ def _entry(
         "actor": actor.kind,
         "user_id": actor.user_id,
         "key_id": actor.key_id,
+        "project_id": None,
         "address": actor.address,
         "request_id": actor.request_id,
         "action": actor.action,

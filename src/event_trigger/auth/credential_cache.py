@@ -1,19 +1,27 @@
-"""Caches the principals of credentials for less than a second, so that calls need no query."""
+"""Caches the principals of credentials for less than a second, so that calls need no query.
+
+A credential has a principal for each project that it is used in.
+"""
 
 import asyncio
 import hashlib
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from event_trigger.auth.memberships import Memberships
 from event_trigger.auth.principal import Credential, Principal
+from event_trigger.auth.project_header import Unnamed, WantedProject
 from event_trigger.auth.repository import ApiKeys, Logins
-from event_trigger.auth.scopes import held_scopes
+from event_trigger.auth.scopes import Scope, held_scopes
 from event_trigger.auth.tokens import AccessClaims, Tokens
 from event_trigger.db.clock import DatabaseClock
 from event_trigger.db.engine import Sessions
-from event_trigger.models import Role
+from event_trigger.errors import NotFound
+from event_trigger.models import ProjectRole, Role, User
 
 KEY_PREFIX = "etk_"
 LONGEST_KEY_CHARACTERS = 100
@@ -38,6 +46,9 @@ class _Lookup:
     started_at: float
 
 
+_Use = tuple[Credential, WantedProject]  # a credential, used in a project
+
+
 class CredentialCache:
     """Caches each valid credential for 0.9 s; concurrent callers share a query.
 
@@ -56,23 +67,33 @@ class CredentialCache:
         self._tokens = tokens
         self._database_clock = database_clock
         self._clock = clock
-        self._cached: OrderedDict[Credential, _Cached] = OrderedDict()
-        self._lookups: dict[Credential, _Lookup] = {}
+        self._cached: OrderedDict[_Use, _Cached] = OrderedDict()
+        self._lookups: dict[_Use, _Lookup] = {}
 
-    async def identify(self, token: str) -> Principal | None:
-        """Returns None for a credential that is unknown, expired, revoked or a disabled user's."""
+    async def identify(
+        self, token: str, project: WantedProject = Unnamed.DEFAULT
+    ) -> Principal | None:
+        """Returns None for a credential that is unknown, expired, revoked or a disabled user's.
+
+        Raises NotFound for a project that does not exist, or that the caller may not enter.
+        """
         if token.startswith(KEY_PREFIX):
             is_plausible = len(token) <= LONGEST_KEY_CHARACTERS
-            return await self._principal_of(hash_credential(token)) if is_plausible else None
+            use = hash_credential(token), project
+            return await self._principal_of(use) if is_plausible else None
         claims = self._tokens.read(token, at=await self._database_clock.now())
-        principal = None if claims is None else await self._principal_of(claims)
+        principal = None if claims is None else await self._principal_of((claims, project))
         if claims is None or principal is None:
             return None
         return replace(principal, expires_at=claims.expires_at)
 
     async def is_current(self, principal: Principal) -> bool:
-        """Tells whether the credential still has the same rights; its expiry is not checked."""
-        now = await self._principal_of(principal.credential)
+        """Tells whether the credential still has the same rights there, apart from its expiry."""
+        project = Unnamed.ALL if principal.project_id is None else principal.project_id
+        try:
+            now = await self._principal_of((principal.credential, project))
+        except NotFound:
+            return False
         return now is not None and replace(now, expires_at=principal.expires_at) == principal
 
     def forget(self, user: str = "") -> None:
@@ -81,70 +102,116 @@ class CredentialCache:
         With `""` it drops all, because notifications may have been lost.
         """
         self._lookups.clear()  # running lookups may have read the state before the change
-        for credential, cached in list(self._cached.items()):
+        for use, cached in list(self._cached.items()):
             if not user or str(cached.principal.user_id) == user:
-                del self._cached[credential]
+                del self._cached[use]
 
-    async def _principal_of(self, credential: Credential) -> Principal | None:
-        cached = self._cached.get(credential)
+    async def _principal_of(self, use: _Use) -> Principal | None:
+        cached = self._cached.get(use)
         if cached is not None and self._clock() < cached.read_at + CACHED_SECONDS:
             return cached.principal
-        lookup = self._lookups.get(credential)
+        lookup = self._lookups.get(use)
         if lookup is None or self._clock() >= lookup.started_at + CACHED_SECONDS:  # it may hang
-            task = asyncio.create_task(self._look_up(credential))
-            lookup = self._lookups[credential] = _Lookup(task, self._clock())
+            task = asyncio.create_task(self._look_up(use))
+            lookup = self._lookups[use] = _Lookup(task, self._clock())
         return await asyncio.shield(lookup.task)
 
-    async def _look_up(self, credential: Credential) -> Principal | None:
+    async def _look_up(self, use: _Use) -> Principal | None:
         started_at, me = self._clock(), asyncio.current_task()
         try:
-            principal = await self._read(credential)
+            principal = await self._read(use)
         finally:
-            lookup = self._lookups.get(credential)
+            lookup = self._lookups.get(use)
             is_latest = lookup is not None and lookup.task is me
             if is_latest:
-                del self._lookups[credential]
+                del self._lookups[use]
         if principal is not None and is_latest:
-            self._cached[credential] = _Cached(principal, started_at)
-            self._cached.move_to_end(credential)
+            self._cached[use] = _Cached(principal, started_at)
+            self._cached.move_to_end(use)
             while len(self._cached) > MAX_CACHED_CREDENTIALS:
                 self._cached.popitem(last=False)
         return principal
 
-    async def _read(self, credential: Credential) -> Principal | None:
+    async def _read(self, use: _Use) -> Principal | None:
+        credential, project = use
         async with self._sessions.begin() as session:
             if isinstance(credential, AccessClaims):
-                return await self._read_login(Logins(session), credential)
-            return await self._read_key(ApiKeys(session), credential)
+                return await _read_login(session, credential, project)
+            return await _read_key(session, credential, project)
 
-    async def _read_login(self, logins: Logins, claims: AccessClaims) -> Principal | None:
-        found = await logins.get_with_user(claims.login_id, claims.user_id)
-        if found is None:
-            return None
-        login, user = found
-        role = Role(user.role)
-        return Principal(
-            user.id,
-            role,
-            held_scopes(role, login.scopes),
-            claims,
-            login_id=login.id,
-            is_narrowed=login.scopes is not None,
-        )
 
-    async def _read_key(self, keys: ApiKeys, key_hash: bytes) -> Principal | None:
-        found = await keys.get_with_user(key_hash)
-        if found is None:
-            return None
-        key, user = found
-        await keys.note_used(key)
-        role = Role(user.role)
-        return Principal(
-            user.id,
-            role,
-            held_scopes(role, key.scopes),
-            key_hash,
-            key_id=key.id,
-            trigger_ids=None if key.trigger_ids is None else frozenset(key.trigger_ids),
-            expires_at=key.expires_at,
-        )
+async def _read_login(
+    session: AsyncSession, claims: AccessClaims, wanted: WantedProject
+) -> Principal | None:
+    logins = Logins(session)
+    found = await logins.get_with_user(claims.login_id, claims.user_id)
+    if found is None:
+        return None
+    login, user = found
+    await logins.note_used(login)
+    project_id, project_role = await _enter(session, user, wanted, narrowed_to=login.scopes)
+    role = Role(user.role)
+    return Principal(
+        user.id,
+        role,
+        project_id,
+        project_role,
+        held_scopes(role, login.scopes, project_role=project_role),
+        claims,
+        login_id=login.id,
+        is_narrowed=login.scopes is not None,
+    )
+
+
+async def _read_key(
+    session: AsyncSession, key_hash: bytes, wanted: WantedProject
+) -> Principal | None:
+    """Reads a key; it works only while its user is a member of its project."""
+    keys = ApiKeys(session)
+    found = await keys.get_with_user(key_hash)
+    if found is None:
+        return None
+    key, user = found
+    own = key.project_id or user.id
+    if await Memberships(session).role_in(own, user.id) is None:
+        return None
+    await keys.note_used(key)
+    named = own if wanted is Unnamed.DEFAULT else wanted
+    if named != own and Scope.ADMIN not in held_scopes(Role(user.role), key.scopes):
+        raise NotFound
+    project_id, project_role = await _enter(session, user, named, narrowed_to=key.scopes)
+    role = Role(user.role)
+    return Principal(
+        user.id,
+        role,
+        project_id,
+        project_role,
+        held_scopes(role, key.scopes, project_role=project_role),
+        key_hash,
+        key_id=key.id,
+        trigger_ids=None if key.trigger_ids is None else frozenset(key.trigger_ids),
+        expires_at=key.expires_at,
+    )
+
+
+async def _enter(
+    session: AsyncSession, user: User, wanted: WantedProject, *, narrowed_to: Iterable[str] | None
+) -> tuple[int | None, ProjectRole]:
+    """Returns the project that a call happens in, and the user's role there.
+
+    An admin enters any project as its owner, and None for all. Raises NotFound.
+    """
+    memberships = Memberships(session)
+    if wanted is Unnamed.DEFAULT:
+        return await memberships.get_default(user)
+    is_admin = Scope.ADMIN in held_scopes(Role(user.role), narrowed_to)
+    if wanted is Unnamed.ALL:
+        if not is_admin:
+            raise NotFound
+        return None, ProjectRole.OWNER
+    role = await memberships.role_in(wanted, user.id)
+    if role is None and is_admin and await memberships.has_project(wanted):
+        role = ProjectRole.OWNER
+    if role is None:
+        raise NotFound
+    return wanted, role

@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
-from fastapi import Depends, Request, Security
+from fastapi import Depends, Header, Request, Security
 from fastapi.security import APIKeyHeader, OAuth2PasswordBearer, SecurityScopes
 
 from event_trigger.audit.recorder import identify_actor, record_refused
@@ -11,6 +11,7 @@ from event_trigger.auth.credential_cache import CredentialCache
 from event_trigger.auth.early_auth import resolve_principal
 from event_trigger.auth.passwords.hashing import PasswordHasher
 from event_trigger.auth.principal import Principal, check_login
+from event_trigger.auth.project_header import PROJECT_HEADER
 from event_trigger.auth.scopes import SCOPE_DESCRIPTIONS, LimitedKey, MissingScope, Scope
 from event_trigger.auth.tokens import Tokens
 from event_trigger.errors import Unauthorized
@@ -56,11 +57,20 @@ async def get_principal(
     request: Request,
     _bearer: Annotated[str | None, Depends(bearer)],
     _key: Annotated[str | None, Depends(api_key)],
+    _project: Annotated[
+        str | None,
+        Header(
+            alias=PROJECT_HEADER,
+            description="The id of the project that this happens in; without it, your default"
+            " project, or the key's. Admins may name any, and read all with `*`.",
+        ),
+    ] = None,
+    *,
     credentials: CredentialsDep,
 ) -> Principal:
     """Returns the principal of a bearer token or an `X-API-Key`; raises Unauthorized without one.
 
-    `_bearer` and `_key` are there for OpenAPI only.
+    `_bearer`, `_key` and `_project` are there for OpenAPI only.
     """
     principal = await resolve_principal(request.scope, credentials)
     if principal is None:

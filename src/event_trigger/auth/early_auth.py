@@ -9,6 +9,12 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from event_trigger.auth.credential_cache import CredentialCache
 from event_trigger.auth.principal import Principal
+from event_trigger.auth.project_header import (
+    PROJECT_HEADER,
+    Unnamed,
+    WantedProject,
+    wanted_project,
+)
 from event_trigger.db.engine import is_outage
 from event_trigger.errors import Problem, Unauthorized
 from event_trigger.web.problems import answer, unavailable
@@ -23,6 +29,7 @@ _PUBLIC_PATHS = (
     "/healthz",
     "/readyz",
 )
+_OUTSIDE_PROJECTS = ("/auth/me", "/auth/logout", "/users")  # X-Project-ID has no effect there
 _METHODS_WITH_BODY = frozenset({"PATCH", "POST", "PUT"})
 
 
@@ -43,6 +50,8 @@ class EarlyAuthMiddleware:
     async def _problem_with(self, scope: Scope) -> Problem | None:
         try:
             principal = await resolve_principal(scope, self.credentials)
+        except Problem as problem:
+            return problem
         except Exception as error:
             if not is_outage(error):
                 raise
@@ -69,16 +78,27 @@ async def resolve_principal(
 ) -> Principal | None:
     """Finds the principal of `Authorization: Bearer …`, or else of `X-API-Key`, once a request.
 
+    Raises NotFound or InvalidProjectHeader for the `X-Project-ID` of a caller who is known.
     The result stays in the request's state. It is looked up again once it is 50 ms old: a slow
     body must not carry a revoked credential past the second in which a revocation has to hold.
     """
     now, state = clock(), scope.setdefault("state", {})
     known: _Resolved | None = state.get("principal")
     if known is None or now - known.asked_at > RESOLVED_FOR_SECONDS:
-        token = _read_token(Headers(scope=scope))
-        principal = None if token is None else await credentials.identify(token)
+        headers = Headers(scope=scope)
+        token = _read_token(headers)
+        principal = None
+        if token is not None:
+            principal = await credentials.identify(token, _wanted_project(scope, headers))
         known = state["principal"] = _Resolved(principal, now)
     return known.principal
+
+
+def _wanted_project(scope: Scope, headers: Headers) -> WantedProject:
+    path: str = scope["path"]
+    if path.startswith(_OUTSIDE_PROJECTS):
+        return Unnamed.DEFAULT
+    return wanted_project(headers.get(PROJECT_HEADER))
 
 
 def _read_token(headers: Headers) -> str | None:

@@ -6,16 +6,18 @@ from uuid import UUID
 
 from event_trigger.auth.scopes import Scope
 from event_trigger.auth.tokens import AccessClaims
-from event_trigger.errors import Forbidden
-from event_trigger.models import Role
+from event_trigger.errors import Forbidden, Invalid
+from event_trigger.models import ProjectRole, Role
 
 Credential = AccessClaims | bytes  # an access token's claims, or the hash of an API key
 
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """A user who calls through a login or an API key: either `login_id` or `key_id` is set.
+    """A user who calls in one project, through a login or a key: `login_id` or `key_id` is set.
 
+    `project_id` is None for an admin that named all projects. `scopes` are those of the user's
+    role in the project, limited to the credential's own.
     `trigger_ids` limits a key to these triggers; None means all. `expires_at` is the credential's
     own expiry. `is_narrowed` means that a login asked for fewer scopes than its role holds; it is
     always True for keys.
@@ -23,6 +25,8 @@ class Principal:
 
     user_id: int
     role: Role
+    project_id: int | None
+    project_role: ProjectRole
     scopes: frozenset[Scope]
     credential: Credential = field(repr=False)
     login_id: UUID | None = None
@@ -33,16 +37,23 @@ class Principal:
 
     @property
     def is_admin(self) -> bool:
-        """Tells whether the caller sees the triggers and events of all users."""
+        """Tells whether the caller may manage users, and name any project."""
         return Scope.ADMIN in self.scopes
 
     @property
-    def owner_id(self) -> int | None:
-        """The owner whose rows the caller sees; None means all owners."""
-        return None if self.is_admin else self.user_id
+    def one_project_id(self) -> int:
+        """The project that something is created in; raises NoSingleProject for all projects."""
+        if self.project_id is None:
+            raise NoSingleProject
+        return self.project_id
 
     def may_see(self, trigger_id: int) -> bool:
         return self.trigger_ids is None or trigger_id in self.trigger_ids
+
+
+class NoSingleProject(Invalid):
+    slug, title = "no-single-project", "Name one project"
+    default_detail = "X-Project-ID: * reads all projects. Name the one that this belongs to."
 
 
 class LoginRequired(Forbidden):

@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, delete, func, or_, select, true, update
+from sqlalchemy import ColumnElement, delete, func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from event_trigger.clock import utc_now
 from event_trigger.db.keyset import Page, fetch_rows
 from event_trigger.db.notify import CREDENTIALS_CHANGED, notify
 from event_trigger.models import ApiKey, Login, RefreshToken, Role, Trigger, User, shard_of
@@ -99,6 +100,19 @@ class Logins:
         row = (await self.session.execute(statement)).one_or_none()
         return None if row is None else (row[0], row[1])
 
+    async def note_used(self, login: Login) -> None:
+        """Updates `last_used_at` at most once a minute, so that a busy login is not a busy row."""
+        if _was_just_used(login):
+            return
+        stale = or_(
+            Login.last_used_at.is_(None), Login.last_used_at < func.now() - _LAST_USED_PRECISION
+        )
+        statement = update(Login).where(Login.id == login.id, stale)
+        await self.session.execute(
+            statement.values(last_used_at=func.now()),
+            execution_options={"synchronize_session": False},
+        )
+
     async def revoke(self, login_id: UUID) -> int | None:
         """Revokes a login; returns its user's id, or None if it was revoked before."""
         statement = (
@@ -145,11 +159,29 @@ class Logins:
         await self.session.execute(delete(Login).where(Login.expires_at < func.now()))
 
 
-def _has_no_scope_beyond(scopes: Iterable[str] | None) -> ColumnElement[bool]:
-    if scopes is None:
-        return true()
-    holds: ColumnElement[bool] = ApiKey.scopes.contained_by(sorted(scopes))
-    return holds
+def _was_just_used(row: ApiKey | Login) -> bool:
+    """Spares most calls the statement; it goes by this process's clock, which may be off."""
+    return row.last_used_at is not None and utc_now() - row.last_used_at < _LAST_USED_PRECISION
+
+
+@dataclass(frozen=True, slots=True)
+class VisibleKeys:
+    """Selects keys of a project and of a user, without scopes beyond `scopes`; None means any."""
+
+    project_id: int | None
+    user_id: int | None
+    scopes: Iterable[str] | None
+
+    def conditions(self) -> list[ColumnElement[bool]]:
+        project_id = func.coalesce(ApiKey.project_id, ApiKey.user_id)
+        conditions = []
+        if self.project_id is not None:
+            conditions.append(project_id == self.project_id)
+        if self.user_id is not None:
+            conditions.append(ApiKey.user_id == self.user_id)
+        if self.scopes is not None:
+            conditions.append(ApiKey.scopes.contained_by(sorted(self.scopes)))
+        return conditions
 
 
 @dataclass(frozen=True)
@@ -157,7 +189,7 @@ class ApiKeys:
     session: AsyncSession
 
     async def list_known_triggers(self, owner_id: int, ids: Collection[int]) -> set[int]:
-        """Returns those of the ids that are triggers of the owner."""
+        """Returns those of the ids that are triggers of the project."""
         statement = select(Trigger.id).where(
             Trigger.shard == shard_of(owner_id), Trigger.owner_id == owner_id, Trigger.id.in_(ids)
         )
@@ -171,23 +203,15 @@ class ApiKeys:
         statement = select(func.count()).where(ApiKey.user_id == user_id)
         return int(await self.session.scalar(statement) or 0)
 
-    async def get(
-        self, owner_id: int | None, key_id: int, *, within: Iterable[str] | None
-    ) -> ApiKey | None:
-        """Returns a key of the owner, or of any if None; only with scopes in `within`, if given."""
-        statement = select(ApiKey).where(ApiKey.id == key_id, _has_no_scope_beyond(within))
-        if owner_id is not None:
-            statement = statement.where(ApiKey.user_id == owner_id)
+    async def get(self, visible: VisibleKeys, key_id: int) -> ApiKey | None:
+        statement = select(ApiKey).where(ApiKey.id == key_id, *visible.conditions())
         return (await self.session.scalars(statement)).one_or_none()
 
     async def list_page(
-        self, owner_id: int | None, *, within: Iterable[str] | None, before: int | None, limit: int
+        self, visible: VisibleKeys, *, before: int | None, limit: int
     ) -> Page[ApiKey]:
-        """Returns keys newest first; `owner_id` and `within` filter as in `get`."""
-        statement = select(ApiKey).order_by(ApiKey.id.desc())
-        statement = statement.where(_has_no_scope_beyond(within))
-        if owner_id is not None:
-            statement = statement.where(ApiKey.user_id == owner_id)
+        """Returns keys newest first."""
+        statement = select(ApiKey).where(*visible.conditions()).order_by(ApiKey.id.desc())
         if before is not None:
             statement = statement.where(ApiKey.id < before)
         return await fetch_rows(self.session, statement, limit=limit)
@@ -205,6 +229,8 @@ class ApiKeys:
 
     async def note_used(self, key: ApiKey) -> None:
         """Updates `last_used_at` at most once a minute, so that a busy key is not a busy row."""
+        if _was_just_used(key):
+            return
         stale = or_(
             ApiKey.last_used_at.is_(None), ApiKey.last_used_at < func.now() - _LAST_USED_PRECISION
         )
@@ -220,6 +246,15 @@ class ApiKeys:
         statement = update(ApiKey).where(ApiKey.user_id == user_id, alive)
         ended = await self.session.scalars(
             statement.values(expires_at=func.now()).returning(ApiKey.id),
+            execution_options={"synchronize_session": False},
+        )
+        return len(ended.all())
+
+    async def end_in_project(self, project_id: int, *, user_id: int | None = None) -> int:
+        """Deletes the keys of a project, or a user's keys there; returns their number."""
+        visible = VisibleKeys(project_id, user_id, None)
+        ended = await self.session.scalars(
+            delete(ApiKey).where(*visible.conditions()).returning(ApiKey.id),
             execution_options={"synchronize_session": False},
         )
         return len(ended.all())

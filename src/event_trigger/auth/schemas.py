@@ -11,7 +11,7 @@ from event_trigger.auth.passwords.policy import (
     check_new_password,
 )
 from event_trigger.auth.scopes import Scope
-from event_trigger.models import Role
+from event_trigger.models import ApiKey, Role
 from event_trigger.web.schemas import Instant, RequestModel, ResponseModel, RowId, Text
 
 Email = Annotated[Text, AfterValidator(normalise_email), Field(examples=["ada@example.com"])]
@@ -68,7 +68,8 @@ class ApiKeyCreate(RequestModel):
         Field(
             min_length=1,
             max_length=1000,
-            description="Limits the key to these triggers; by default it is good for all of yours.",
+            description="Limits the key to these triggers of the project; by default it works for"
+            " all.",
         ),
         AfterValidator(lambda ids: None if ids is None else _each_once(ids)),
     ] = None
@@ -82,6 +83,7 @@ class ApiKeyCreate(RequestModel):
 class ApiKeyRead(ResponseModel):
     id: int
     user_id: int
+    project_id: int
     name: str
     prefix: str = Field(description="The first characters of the key.", examples=["etk_q1Xz9k"])
     scopes: list[str]
@@ -89,6 +91,12 @@ class ApiKeyRead(ResponseModel):
     expires_at: Instant | None
     last_used_at: Instant | None = Field(description="To the minute.")
     created_at: Instant
+
+
+def read_key(key: ApiKey) -> ApiKeyRead:
+    """Shows a key; without a project, it works in its user's own."""
+    columns = {name: getattr(key, name) for name in ApiKeyRead.model_fields}
+    return ApiKeyRead(**columns | {"project_id": key.project_id or key.user_id})
 
 
 class ApiKeyCreated(ApiKeyRead):

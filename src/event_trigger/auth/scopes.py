@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from enum import StrEnum
 
 from event_trigger.errors import Forbidden
-from event_trigger.models import Role
+from event_trigger.models import ProjectRole, Role
 
 
 class Scope(StrEnum):
@@ -37,24 +37,33 @@ class LimitedKey(Forbidden):
 
 SCOPE_DESCRIPTIONS = {
     Scope.TRIGGERS_READ: "read triggers, their schedules and the reconciliation of their instants",
-    Scope.TRIGGERS_WRITE: "create, change, pause and delete triggers, and see the result; with"
+    Scope.TRIGGERS_WRITE: "create, change and delete triggers, and see the result; with"
     " destinations:read, name destinations",
-    Scope.TRIGGERS_FIRE: "fire triggers by hand; with events:read, repeat events",
+    Scope.TRIGGERS_FIRE: "fire, test, pause and resume triggers, and see the result; with"
+    " events:read, repeat events and send deliveries again",
     Scope.EVENTS_READ: "read, follow and export events and their deliveries",
     Scope.DESTINATIONS_READ: "read destinations",
-    Scope.DESTINATIONS_WRITE: "change destinations, see the result, and send deliveries again; with"
-    " destinations:read, read their secrets",
-    Scope.ADMIN: "read and change every user's data, manage users, and read the audit log (only"
-    " admins hold it)",
+    Scope.DESTINATIONS_WRITE: "change destinations, and see the result; with destinations:read,"
+    " read their secrets",
+    Scope.ADMIN: "manage users, name any project, and read the whole audit log (only admins hold"
+    " it)",
 }
-_ROLE_SCOPES = {
-    Role.USER: frozenset(Scope) - {Scope.ADMIN},
-    Role.ADMIN: frozenset(Scope),
+_READING = frozenset({Scope.TRIGGERS_READ, Scope.EVENTS_READ, Scope.DESTINATIONS_READ})
+_OPERATING = _READING | {Scope.TRIGGERS_FIRE}
+_EDITING = _OPERATING | {Scope.TRIGGERS_WRITE, Scope.DESTINATIONS_WRITE}
+_PROJECT_SCOPES = {
+    ProjectRole.VIEWER: _READING,
+    ProjectRole.OPERATOR: _OPERATING,
+    ProjectRole.EDITOR: _EDITING,
+    ProjectRole.OWNER: _EDITING,
 }
 
 
-def held_scopes(role: Role, narrowed_to: Iterable[str] | None) -> frozenset[Scope]:
-    """Returns the role's scopes, limited to `narrowed_to` if that is given."""
-    if narrowed_to is None:
-        return _ROLE_SCOPES[role]
-    return _ROLE_SCOPES[role].intersection(narrowed_to)
+def held_scopes(
+    role: Role, narrowed_to: Iterable[str] | None, *, project_role: ProjectRole = ProjectRole.OWNER
+) -> frozenset[Scope]:
+    """Returns the scopes of a user's role in a project, limited to `narrowed_to` if it is given."""
+    scopes = _PROJECT_SCOPES[project_role]
+    if role is Role.ADMIN:
+        scopes |= {Scope.ADMIN}
+    return scopes if narrowed_to is None else scopes.intersection(narrowed_to)

@@ -7,6 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from event_trigger.audit.recorder import record
 from event_trigger.auth.email_addresses import fold_address
+from event_trigger.auth.memberships import Memberships
 from event_trigger.auth.passwords.hashing import PasswordHasher
 from event_trigger.auth.repository import ApiKeys, Logins, Users
 from event_trigger.db.clock import database_now
@@ -42,6 +43,7 @@ async def add_user(
     async with sessions.begin() as session:
         user = await Users(session).add(email=email, password_hash=password_hash, role=role)
         if user is not None:
+            await Memberships(session).add_own(user)
             await record(session, "user", user.id, after={"email": email, "role": role})
     if user is None:
         raise Conflict("There is an account with this address already.")

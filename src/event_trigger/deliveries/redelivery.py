@@ -70,7 +70,13 @@ async def redeliver(session: AsyncSession, key: OwnedId, *, hops: int) -> Delive
     delivery.error = delivery.finished_at = delivery.leased_until = None
     delivery.queued_at = delivery.next_attempt_at = now
     await session.flush()
-    await record(session, "delivery", delivery.id, after={"status": delivery.status})
+    await record(
+        session,
+        "delivery",
+        delivery.id,
+        after={"status": delivery.status},
+        project_id=delivery.owner_id,
+    )
     await notify(session, DELIVERIES_CHANGED)
     return delivery
 
@@ -122,7 +128,13 @@ async def redeliver_exhausted(sessions: Sessions, key: OwnedId, wanted: Redelive
                 first_at = start + count * pace
                 await Deliveries(session).redeliver(key.shard, ids, start=first_at, pace=pace)
                 await notify(session, DELIVERIES_CHANGED)
-                await record(session, "destination", key.id, after={"redelivered": len(ids)})
+                await record(
+                    session,
+                    "destination",
+                    key.id,
+                    after={"redelivered": len(ids)},
+                    project_id=key.owner_id,
+                )
         count += len(ids)
         if len(batch) == len(chosen) < _REDELIVERY_BATCH:
             return count

@@ -40,6 +40,7 @@ from event_trigger.web.strict_json import strict_router
 
 router = strict_router(tags=["deliveries"], responses=problems(Unauthorized, Forbidden, Invalid))
 READ, WRITE = needs(Scope.EVENTS_READ), needs(Scope.DESTINATIONS_WRITE)
+OPERATE = needs(Scope.TRIGGERS_FIRE, Scope.EVENTS_READ)
 
 
 @router.get(
@@ -63,10 +64,10 @@ async def list_deliveries(
 
     async def list_page(session: AsyncSession) -> Page[Delivery]:
         deliveries = Deliveries(session)
-        return await deliveries.list_page(principal.owner_id, wanted, before=before, limit=limit)
+        return await deliveries.list_page(principal.project_id, wanted, before=before, limit=limit)
 
     async def shown(session: AsyncSession) -> bool:
-        return before is None or await Deliveries(session).has(principal.owner_id, before)
+        return before is None or await Deliveries(session).has(principal.project_id, before)
 
     page = await reads.run(list_page, shown=shown)
     rows = paging.rows_of(page, lambda delivery: delivery.id)
@@ -99,7 +100,7 @@ async def get_delivery(
     "/deliveries/{delivery_id}/redeliver",
     summary="Send a delivery again",
     operation_id="redeliver",
-    dependencies=[WRITE, UNLIMITED],
+    dependencies=[OPERATE, UNLIMITED],
     status_code=202,
     responses=problems(NotFound, Conflict, LoopDetected),
 )
@@ -113,7 +114,7 @@ async def redeliver(key: DeliveryKeyDep, session: SessionDep, hops: HopsDep) -> 
     "/destinations/{destination_id}/redeliver",
     summary="Send exhausted deliveries again",
     operation_id="redeliver_exhausted",
-    dependencies=[WRITE, UNLIMITED],
+    dependencies=[OPERATE, UNLIMITED],
     status_code=202,
     responses=problems(NotFound, UnsupportedMediaType),
 )

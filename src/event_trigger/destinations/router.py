@@ -89,7 +89,7 @@ async def create_destination(
     """
     await check_url(body.url, address_policy, resolver.lookup)
     async with sessions.begin() as session:
-        made = await lifecycle.create(session, vault, principal.user_id, body)
+        made = await lifecycle.create(session, vault, principal.one_project_id, body)
     response.headers["Location"] = f"/destinations/{made.id}"
     return DestinationCreated(
         **read_destination(made).model_dump(), secret=secrets_of(made, vault).current
@@ -102,7 +102,7 @@ async def list_destinations(
 ) -> list[DestinationRead]:
     """Lists destinations, newest first. The `Link` header leads to the next page."""
     page = await Destinations(session).list_page(
-        principal.owner_id, before=paging.before_id(), limit=paging.limit
+        principal.project_id, before=paging.before_id(), limit=paging.limit
     )
     return [read_destination(row) for row in paging.rows_of(page, lambda row: row.id)]
 
@@ -203,7 +203,7 @@ async def get_destination_secret(
     The audit log records each read.
     """
     secret = _read_secret(await _get_one(session, key), vault)
-    await record_read(session, "destination", key.id)
+    await record_read(session, "destination", key.id, project_id=key.owner_id)
     return secret
 
 

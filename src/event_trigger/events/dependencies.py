@@ -32,7 +32,7 @@ def filter_for(
     """Makes the filter of a query, within the events that the caller may see at `now`."""
     window = visible_window(retention, now=now, state=state, since=query.since, until=query.until)
     return EventFilter(
-        principal.owner_id,
+        principal.project_id,
         window,
         query.trigger_id,
         query.type,
@@ -44,4 +44,4 @@ def filter_for(
 def visible_to(principal: Principal, retention: Retention, *, now: datetime) -> EventFilter:
     """Makes the filter of all events that the caller may see at `now`."""
     window = visible_window(retention, now=now)
-    return EventFilter(principal.owner_id, window, trigger_ids=principal.trigger_ids)
+    return EventFilter(principal.project_id, window, trigger_ids=principal.trigger_ids)

@@ -87,7 +87,13 @@ async def rotate(session: AsyncSession, vault: Vault, key: OwnedId) -> tuple[Tri
     made = await _make(session, vault, trigger, verify)
     trigger.updated_at = await database_now(session)
     await session.flush()
-    await record(session, "hook", trigger.id, after={"url": REPLACED, "secret": REPLACED})
+    await record(
+        session,
+        "hook",
+        trigger.id,
+        after={"url": REPLACED, "secret": REPLACED},
+        project_id=trigger.owner_id,
+    )
     return trigger, made
 
 

@@ -25,6 +25,7 @@ from event_trigger.models.hook import Hook, Verify
 from event_trigger.models.idempotency_key import IdempotencyKey
 from event_trigger.models.installation import Installation
 from event_trigger.models.login import Login, RefreshToken
+from event_trigger.models.project import Invitation, Project, ProjectMember, ProjectRole
 from event_trigger.models.schedule_version import ScheduleVersion
 from event_trigger.models.sign_in_failure import SignInFailure
 from event_trigger.models.trigger import Trigger, TriggerStatus, TriggerTag, TriggerType
@@ -58,7 +59,11 @@ __all__ = [
     "Hook",
     "IdempotencyKey",
     "Installation",
+    "Invitation",
     "Login",
+    "Project",
+    "ProjectMember",
+    "ProjectRole",
     "RefreshToken",
     "Role",
     "ScheduleVersion",

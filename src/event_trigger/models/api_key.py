@@ -13,7 +13,8 @@ class ApiKey(Base):
     """A row is one API key: its scopes, its expiry and when it was last used.
 
     Only the key's SHA-256 is stored, and a prefix by which its user recognises it. If
-    `trigger_ids` is not null, the key works for those triggers only.
+    `trigger_ids` is not null, the key works for those triggers only. A null `project_id` is its
+    user's own project: the version before projects wrote it.
     """
 
     __tablename__ = "api_keys"
@@ -22,6 +23,9 @@ class ApiKey(Base):
 
     id: Mapped[int] = mapped_column(Identity(always=True), primary_key=True)
     user_id: Mapped[int] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"))
+    project_id: Mapped[int | None] = mapped_column(
+        ForeignKey("projects.id", ondelete="CASCADE"), index=True
+    )
     name: Mapped[str] = mapped_column(Text)
     prefix: Mapped[str] = mapped_column(Text)
     key_hash: Mapped[bytes] = mapped_column(LargeBinary, unique=True)

@@ -30,6 +30,7 @@ class AuditEntry(Base):
     at: Mapped[datetime] = mapped_column(server_default=func.clock_timestamp())
     actor: Mapped[str] = mapped_column(Text)
     user_id: Mapped[int | None]
+    project_id: Mapped[int | None]
     key_id: Mapped[int | None]
     address: Mapped[str | None] = mapped_column(Text)
     request_id: Mapped[str | None] = mapped_column(Text)
@@ -43,6 +44,7 @@ class AuditEntry(Base):
     __table_args__ = (
         Index("ix_audit_entries_time", "at", "id"),
         Index("ix_audit_entries_user", "user_id", "at", "id"),
+        Index("ix_audit_entries_project", "project_id", "at", "id"),
         Index("ix_audit_entries_action", "action", "at", "id"),
         Index("ix_audit_entries_kind", "target", "at", "id"),
         Index("ix_audit_entries_about", "target_id", "at", "id"),

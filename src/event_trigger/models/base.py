@@ -12,7 +12,7 @@ EVERY_SHARD = f"shard IN ({', '.join(map(str, range(SHARDS)))})"  # most indexes
 
 
 def shard_of(owner_id: int) -> int:
-    """Returns the shard that holds all rows of an owner."""
+    """Returns the shard that holds all rows of a project, given its id."""
     return owner_id % SHARDS
 
 

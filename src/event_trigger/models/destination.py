@@ -5,7 +5,6 @@ from enum import StrEnum
 
 from sqlalchemy import (
     Float,
-    ForeignKey,
     Identity,
     Index,
     LargeBinary,
@@ -55,7 +54,7 @@ class Destination(Base):
 
     shard: Mapped[int] = mapped_column(SmallInteger, primary_key=True)
     id: Mapped[int] = mapped_column(Identity(always=True), primary_key=True)
-    owner_id: Mapped[int] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"))
+    owner_id: Mapped[int]
     url: Mapped[str] = mapped_column(Text)
     description: Mapped[str | None] = mapped_column(Text)
     timeout: Mapped[float] = mapped_column(Float)

@@ -3,7 +3,7 @@
 from datetime import datetime
 from enum import StrEnum
 
-from sqlalchemy import ForeignKey, LargeBinary, Text, func
+from sqlalchemy import LargeBinary, Text, func
 from sqlalchemy.orm import Mapped, mapped_column
 
 from event_trigger.models.base import Base
@@ -26,7 +26,7 @@ class Hook(Base):
 
     token_hash: Mapped[bytes] = mapped_column(LargeBinary, primary_key=True)
     trigger_id: Mapped[int] = mapped_column(unique=True)
-    owner_id: Mapped[int] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), index=True)
+    owner_id: Mapped[int] = mapped_column(index=True)
     verify: Mapped[str] = mapped_column(Text)
     sealed: Mapped[bytes] = mapped_column(LargeBinary)
     key_id: Mapped[str] = mapped_column(Text)

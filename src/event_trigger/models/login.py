@@ -14,6 +14,7 @@ class Login(Base):
     """A row is one sign-in: a family of refresh tokens, which all become invalid when it ends.
 
     `scopes` are the scopes that it was narrowed to; null is all scopes of its user's role.
+    It came from `address` by `user_agent`, and was last used at `last_used_at`, to the minute.
     """
 
     __tablename__ = "logins"
@@ -25,6 +26,9 @@ class Login(Base):
     expires_at: Mapped[datetime] = mapped_column(index=True)
     revoked_at: Mapped[datetime | None]
     scopes: Mapped[list[str] | None] = mapped_column(ARRAY(Text))
+    address: Mapped[str | None] = mapped_column(Text)
+    user_agent: Mapped[str | None] = mapped_column(Text)
+    last_used_at: Mapped[datetime | None]
 
 
 class RefreshToken(Base):

@@ -4,7 +4,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import BigInteger, ForeignKey, Identity, Index, SmallInteger, Text, func, text
+from sqlalchemy import BigInteger, Identity, Index, SmallInteger, Text, func, text
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -40,7 +40,7 @@ class Trigger(Base):
 
     shard: Mapped[int] = mapped_column(SmallInteger, primary_key=True)
     id: Mapped[int] = mapped_column(Identity(always=True), primary_key=True)
-    owner_id: Mapped[int] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"))
+    owner_id: Mapped[int]
     type: Mapped[str] = mapped_column(Text)
     name: Mapped[str | None] = mapped_column(Text)
     details: Mapped[dict[str, Any]]
@@ -93,9 +93,7 @@ class TriggerTag(Base):
     __tablename__ = "trigger_tags"
 
     shard: Mapped[int] = mapped_column(SmallInteger, primary_key=True)
-    owner_id: Mapped[int] = mapped_column(
-        ForeignKey("users.id", ondelete="CASCADE"), primary_key=True
-    )
+    owner_id: Mapped[int] = mapped_column(primary_key=True)
     tag: Mapped[str] = mapped_column(Text, primary_key=True)
     trigger_id: Mapped[int] = mapped_column(primary_key=True)
 

@@ -49,7 +49,7 @@ async def subscribe(
 ) -> AsyncIterator[Subscription]:
     """Subscribes for as long as the stream is open."""
     with subscriptions.subscribe(
-        user_id=principal.user_id, owner_id=principal.owner_id
+        user_id=principal.user_id, owner_id=principal.project_id
     ) as subscription:
         yield subscription
 

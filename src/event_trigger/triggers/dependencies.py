@@ -24,11 +24,11 @@ from event_trigger.web.state import app_state
 async def owned_id(
     principal: Principal, row_id: int, get_owner: Callable[[int], Awaitable[int | None]]
 ) -> OwnedId:
-    """Pairs an id with its owner: the caller, or for an admin the owner that `get_owner` finds.
+    """Pairs an id with its project; for a caller of all projects, `get_owner` finds that.
 
-    Other users' ids are looked up as the caller's own, so they are not found. Raises NotFound.
+    Other projects' ids are looked up in the caller's own, so they are not found. Raises NotFound.
     """
-    owner_id = await get_owner(row_id) if principal.is_admin else principal.user_id
+    owner_id = principal.project_id or await get_owner(row_id)
     if owner_id is None:
         raise NotFound
     return OwnedId(owner_id, row_id)

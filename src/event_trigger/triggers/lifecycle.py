@@ -66,7 +66,7 @@ async def create(
     body: ScheduledTriggerCreate | ApiTriggerCreate,
 ) -> SavedTrigger:
     """Stores a trigger, planned from the database's time on, and wakes the dispatchers."""
-    owner_id = by.user_id
+    owner_id = by.one_project_id
     check_may_name(by, body.destinations)
     await _check_destinations(session, owner_id, body.destinations)
     now = await database_now(session)

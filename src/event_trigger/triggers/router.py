@@ -35,6 +35,7 @@ router = strict_router(
     prefix="/triggers", tags=["triggers"], responses=problems(Unauthorized, Forbidden)
 )
 READ, WRITE = needs(Scope.TRIGGERS_READ), needs(Scope.TRIGGERS_WRITE)
+OPERATE = needs(Scope.TRIGGERS_FIRE)
 
 TRIGGER_EXAMPLES: dict[str, Example] = {
     "every 30 minutes": {
@@ -104,7 +105,7 @@ async def list_triggers(
 ) -> list[TriggerRead]:
     """Lists triggers, newest first. The `Link` header with `rel="next"` leads to the next page."""
     page = await Triggers(session).list_page(
-        principal.owner_id,
+        principal.project_id,
         TriggerFilter(query.type, query.status, query.tag, query.q, principal.trigger_ids),
         before=paging.before_id(),
         limit=paging.limit,
@@ -169,7 +170,7 @@ async def delete_trigger(key: TriggerKeyDep, session: SessionDep, hooks: HooksDe
     "/{trigger_id}/pause",
     summary="Pause a trigger",
     operation_id="pause_trigger",
-    dependencies=[WRITE],
+    dependencies=[OPERATE],
     responses=problems(NotFound, Conflict, Invalid),
 )
 async def pause_trigger(key: TriggerKeyDep, session: SessionDep, reader: ReaderDep) -> TriggerRead:
@@ -181,7 +182,7 @@ async def pause_trigger(key: TriggerKeyDep, session: SessionDep, reader: ReaderD
     "/{trigger_id}/resume",
     summary="Resume a trigger",
     operation_id="resume_trigger",
-    dependencies=[WRITE],
+    dependencies=[OPERATE],
     responses=problems(NotFound, Conflict, Invalid),
 )
 async def resume_trigger(key: TriggerKeyDep, session: SessionDep, reader: ReaderDep) -> TriggerRead:

@@ -98,6 +98,8 @@ async def test_an_admins_key_sees_what_is_everybodys_only_with_that_scope(
 
     assert (await reading.get("/triggers")).json() == []
     problem_of(await reading.get(f"/triggers/{trigger['id']}"), 404)
+    problem_of(await reading.get("/triggers", headers={"X-Project-ID": "*"}), 404)
+    ruling.headers["X-Project-ID"] = "*"
     assert [one["id"] for one in (await ruling.get("/triggers")).json()] == [trigger["id"]]
 
 
@@ -244,7 +246,7 @@ async def test_keys_neither_make_nor_see_nor_end_keys(
 
 
 async def test_somebody_elses_key_looks_like_none(
-    ada: httpx.AsyncClient, bob: httpx.AsyncClient, admin: httpx.AsyncClient, service: Service
+    ada: httpx.AsyncClient, bob: httpx.AsyncClient, overseer: httpx.AsyncClient, service: Service
 ) -> None:
     made = await make_key(ada)
 
@@ -253,8 +255,8 @@ async def test_somebody_elses_key_looks_like_none(
 
     assert his == none
     assert (await bob.get("/auth/keys")).json() == []
-    assert [one["user_id"] for one in (await admin.get("/auth/keys")).json()] == [ADA]
-    assert (await admin.delete(f"/auth/keys/{made['id']}")).status_code == 204
+    assert [one["user_id"] for one in (await overseer.get("/auth/keys")).json()] == [ADA]
+    assert (await overseer.delete(f"/auth/keys/{made['id']}")).status_code == 204
     problem_of(await holding(service, made).get("/triggers"), 401)
 
 

@@ -7,12 +7,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from event_trigger.auth.credential_cache import KEY_PREFIX, hash_credential
 from event_trigger.auth.principal import Principal
-from event_trigger.auth.repository import ApiKeys, Logins, Users
+from event_trigger.auth.repository import ApiKeys, Logins, Users, VisibleKeys
 from event_trigger.auth.schemas import ApiKeyCreate
 from event_trigger.auth.scopes import MissingScope, Scope, held_scopes
 from event_trigger.db.clock import database_now
 from event_trigger.errors import Conflict, Invalid, NotFound, Unauthorized
-from event_trigger.models import ApiKey, Role
+from event_trigger.models import ApiKey, ProjectRole, Role
 
 MAX_KEYS = 100
 DEFAULT_KEY_LIFETIME = timedelta(days=365)
@@ -39,17 +39,23 @@ class Reauthenticate(Unauthorized):
     )
 
 
-def visible_scopes(principal: Principal) -> frozenset[Scope] | None:
-    """Returns the scopes that a key may hold to be visible to this login; None means any.
+def visible_keys(principal: Principal) -> VisibleKeys:
+    """Selects the keys that a login may see and end.
 
-    A narrowed login sees and ends only keys that it could have made. Another login sees all keys of
-    its user, also those made while the user was an admin.
+    They are the user's own in the project; an owner sees those of all members. A narrowed login
+    sees only keys that it could have made. Another one sees all, also those made while the user
+    was an admin.
     """
-    return principal.scopes if principal.is_narrowed else None
+    is_owner = principal.project_role is ProjectRole.OWNER
+    return VisibleKeys(
+        principal.project_id,
+        None if is_owner else principal.user_id,
+        principal.scopes if principal.is_narrowed else None,
+    )
 
 
 async def check_fresh_login(session: AsyncSession, principal: Principal) -> frozenset[Scope]:
-    """Returns the login's present scopes, and locks its user until the commit.
+    """Returns the login's present scopes in the project, and locks its user until the commit.
 
     Raises Reauthenticate if the password was given more than 15 minutes ago.
     """
@@ -61,16 +67,16 @@ async def check_fresh_login(session: AsyncSession, principal: Principal) -> froz
     login, user = found
     if await database_now(session) - login.created_at > FRESH_LOGIN:
         raise Reauthenticate
-    return held_scopes(Role(user.role), login.scopes)
+    return held_scopes(Role(user.role), login.scopes, project_role=principal.project_role)
 
 
 async def make_key(
-    session: AsyncSession, user_id: int, holds: frozenset[Scope], body: ApiKeyCreate
+    session: AsyncSession, maker: Principal, holds: frozenset[Scope], body: ApiKeyCreate
 ) -> tuple[ApiKey, str]:
     """Creates a key; returns it with its text, which is not stored and cannot be shown again.
 
     Raises MissingScope for scopes that the maker does not hold. The caller checks that the triggers
-    are the maker's own.
+    are of the project.
     """
     if missing := [one for one in body.scopes if one not in holds]:
         raise MissingScope(missing)
@@ -82,11 +88,12 @@ async def make_key(
     )
     if expires_at is not None and expires_at <= now:
         raise Invalid.at(["expires_at"], "A key must expire in the future.")
-    if await keys.count_of(user_id) >= MAX_KEYS:
+    if await keys.count_of(maker.user_id) >= MAX_KEYS:
         raise TooManyKeys
     text = KEY_PREFIX + secrets.token_urlsafe(32)
     key = ApiKey(
-        user_id=user_id,
+        user_id=maker.user_id,
+        project_id=maker.one_project_id,
         name=body.name,
         prefix=text[:_PREFIX_CHARACTERS],
         key_hash=hash_credential(text),
@@ -102,7 +109,7 @@ async def make_key(
 async def end_key(session: AsyncSession, principal: Principal, key_id: int) -> int:
     """Ends a key; returns its user's id. Raises NotFound if the login may not see the key."""
     keys = ApiKeys(session)
-    key = await keys.get(principal.owner_id, key_id, within=visible_scopes(principal))
+    key = await keys.get(visible_keys(principal), key_id)
     if key is None:
         raise NotFound
     await keys.delete(key)

@@ -6,7 +6,7 @@ from event_trigger.auth.dependencies import CredentialsDep, LoginDep
 from event_trigger.auth.keys import lifecycle
 from event_trigger.auth.principal import Principal
 from event_trigger.auth.repository import ApiKeys
-from event_trigger.auth.schemas import ApiKeyCreate, ApiKeyCreated, ApiKeyRead
+from event_trigger.auth.schemas import ApiKeyCreate, ApiKeyCreated, ApiKeyRead, read_key
 from event_trigger.errors import (
     Conflict,
     Forbidden,
@@ -38,42 +38,41 @@ async def create_key(
 ) -> ApiKeyCreated:
     """Makes a key for a machine, which sends it as a bearer token or in `X-API-Key`.
 
-    `key` is shown only once. This needs a login whose password was given within the last 15
-    minutes; else the response is 401 `reauthenticate`: sign in again. A key never has more scopes
-    than the login that makes it, ends when its user is disabled, and expires after 365 days unless
-    `expires_at` is set.
+    It works in this project only. `key` is shown only once. This needs a login whose password was
+    given within the last 15 minutes; else the response is 401 `reauthenticate`: sign in again. A
+    key never has more scopes than the login that makes it, ends when its user is disabled or leaves
+    the project, and expires after 365 days unless `expires_at` is set.
     """
     holds = await lifecycle.check_fresh_login(session, login)
     await _check_triggers(session, login, body)
-    made, key = await lifecycle.make_key(session, login.user_id, holds, body)
+    made, key = await lifecycle.make_key(session, login, holds, body)
     response.headers["Location"] = f"/auth/keys/{made.id}"
-    return ApiKeyCreated(**ApiKeyRead.model_validate(made).model_dump(), key=key)
+    return ApiKeyCreated(**read_key(made).model_dump(), key=key)
 
 
 async def _check_triggers(session: SessionDep, maker: Principal, body: ApiKeyCreate) -> None:
-    """Refuses to limit a key to triggers that its user does not own, also if that is an admin."""
+    """Refuses to limit a key to triggers that are not in its project."""
     if body.trigger_ids is None:
         return
-    known = await ApiKeys(session).list_known_triggers(maker.user_id, body.trigger_ids)
+    known = await ApiKeys(session).list_known_triggers(maker.one_project_id, body.trigger_ids)
     for place, wanted in enumerate(body.trigger_ids):
         if wanted not in known:
-            raise Invalid.at(["trigger_ids", place], "You have no trigger with this id.")
+            raise Invalid.at(["trigger_ids", place], "There is no such trigger in this project.")
 
 
 @router.get("", summary="List API keys", operation_id="list_keys")
 async def list_keys(login: LoginDep, session: SessionDep, paging: PageQueryDep) -> list[ApiKeyRead]:
-    """Lists your keys, newest first; admins see the keys of all users.
+    """Lists your keys in the project, newest first; its owners see the keys of all members.
 
     A login that was narrowed to some scopes sees, and can end, only keys without other scopes. The
     `Link` header with `rel="next"` leads to the next page.
     """
     page = await ApiKeys(session).list_page(
-        login.owner_id,
-        within=lifecycle.visible_scopes(login),
+        lifecycle.visible_keys(login),
         before=paging.before_id(),
         limit=paging.limit,
     )
-    return [ApiKeyRead.model_validate(row) for row in paging.rows_of(page, lambda key: key.id)]
+    return [read_key(row) for row in paging.rows_of(page, lambda key: key.id)]
 
 
 @router.delete(

@@ -8,7 +8,17 @@ from event_trigger.models import Base
 
 SHARD_COLUMN = "shard"  # every table with owned rows has it, and is distributed by it
 REFERENCE_TABLES = frozenset(
-    {"users", "logins", "refresh_tokens", "api_keys", "hooks", "zone_rules"}
+    {
+        "users",
+        "projects",
+        "project_members",
+        "invitations",
+        "logins",
+        "refresh_tokens",
+        "api_keys",
+        "hooks",
+        "zone_rules",
+    }
 )
 LOCAL_TABLES = frozenset(
     {

@@ -1,0 +1,147 @@
+"""Reads and writes projects and their members in the database."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import NamedTuple
+
+from sqlalchemy import delete, func, select, text, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from event_trigger.models import Project, ProjectMember, ProjectRole, User
+
+_NEXT_ID = text("SELECT nextval(pg_get_serial_sequence('users', 'id'))")  # shared with users
+
+
+class Membership(NamedTuple):
+    """A project that still exists, and a user's role in it."""
+
+    project: Project
+    role: ProjectRole
+
+
+class Member(NamedTuple):
+    """A member of a project, with the account's address."""
+
+    user_id: int
+    email: str
+    role: ProjectRole
+    since: datetime
+
+
+@dataclass(frozen=True)
+class Memberships:
+    session: AsyncSession
+
+    async def role_in(self, project_id: int, user_id: int) -> ProjectRole | None:
+        """Returns a user's role in a project, or None if there is no such project or member."""
+        statement = (
+            select(ProjectMember.role)
+            .join(Project, Project.id == ProjectMember.project_id)
+            .where(ProjectMember.project_id == project_id, ProjectMember.user_id == user_id)
+            .where(Project.deleted_at.is_(None))
+        )
+        role = await self.session.scalar(statement)
+        return None if role is None else ProjectRole(role)
+
+    async def get_default(self, user: User) -> tuple[int, ProjectRole]:
+        """Returns the project of calls that name none, and the user's role there.
+
+        It is the user's own if none was chosen, or if the user is no member of the chosen one.
+        """
+        if user.default_project_id is not None:
+            role = await self.role_in(user.default_project_id, user.id)
+            if role is not None:
+                return user.default_project_id, role
+        if await self.role_in(user.id, user.id) is None:  # the version before added the user
+            await self.add_own(user)
+        return user.id, ProjectRole.OWNER
+
+    async def add_own(self, user: User) -> None:
+        """Adds a user's own project, whose id is the user's, unless it is there."""
+        project = insert(Project).values(id=user.id, name=user.email)
+        await self.session.execute(project.on_conflict_do_nothing())
+        await self.add_member(user.id, user.id, ProjectRole.OWNER)
+
+    async def add(self, name: str, *, owner: int) -> Project:
+        """Adds a project with its first member."""
+        project = Project(id=int(await self.session.scalar(_NEXT_ID) or 0), name=name)
+        self.session.add(project)
+        await self.session.flush()
+        await self.session.refresh(project)
+        await self.add_member(project.id, owner, ProjectRole.OWNER)
+        return project
+
+    async def has_project(self, project_id: int) -> bool:
+        return await self.get_project(project_id) is not None
+
+    async def get_project(self, project_id: int) -> Project | None:
+        statement = select(Project).where(Project.id == project_id, Project.deleted_at.is_(None))
+        return (await self.session.scalars(statement)).one_or_none()
+
+    async def get_project_locked(self, project_id: int) -> Project | None:
+        """Locks a project, so that of two changes of its members the second sees the first."""
+        statement = select(Project).where(Project.id == project_id, Project.deleted_at.is_(None))
+        return (await self.session.scalars(statement.with_for_update())).one_or_none()
+
+    async def list_of(self, user_id: int) -> Sequence[Membership]:
+        """Returns a user's projects in the order of their ids."""
+        statement = (
+            select(Project, ProjectMember.role)
+            .join(ProjectMember, ProjectMember.project_id == Project.id)
+            .where(ProjectMember.user_id == user_id, Project.deleted_at.is_(None))
+            .order_by(Project.id)
+        )
+        rows = await self.session.execute(statement)
+        return [Membership(project, ProjectRole(role)) for project, role in rows]
+
+    async def list_members(self, project_id: int) -> Sequence[Member]:
+        """Returns a project's members, the longest-standing first."""
+        statement = (
+            select(ProjectMember, User.email)
+            .join(User, User.id == ProjectMember.user_id)
+            .where(ProjectMember.project_id == project_id)
+            .order_by(ProjectMember.created_at, ProjectMember.user_id)
+        )
+        rows = await self.session.execute(statement)
+        return [
+            Member(member.user_id, email, ProjectRole(member.role), member.created_at)
+            for member, email in rows
+        ]
+
+    async def count_owners(self, project_id: int) -> int:
+        """Counts the owners of a project that are not disabled."""
+        statement = (
+            select(func.count())
+            .select_from(ProjectMember)
+            .join(User, User.id == ProjectMember.user_id)
+            .where(ProjectMember.project_id == project_id, User.disabled_at.is_(None))
+            .where(ProjectMember.role == ProjectRole.OWNER)
+        )
+        return int(await self.session.scalar(statement) or 0)
+
+    async def add_member(self, project_id: int, user_id: int, role: ProjectRole) -> bool:
+        """Adds a member; returns False if the user is one already."""
+        row = insert(ProjectMember).values(project_id=project_id, user_id=user_id, role=role)
+        statement = row.on_conflict_do_nothing().returning(ProjectMember.user_id)
+        return await self.session.scalar(statement) is not None
+
+    async def change_role(self, project_id: int, user_id: int, role: ProjectRole) -> None:
+        statement = update(ProjectMember).where(
+            ProjectMember.project_id == project_id, ProjectMember.user_id == user_id
+        )
+        await self.session.execute(statement.values(role=role))
+
+    async def remove_member(self, project_id: int, user_id: int) -> None:
+        """Removes a member; calls that name no project happen in the user's own one then."""
+        await self.session.execute(
+            delete(ProjectMember).where(
+                ProjectMember.project_id == project_id, ProjectMember.user_id == user_id
+            )
+        )
+        await self.session.execute(
+            update(User)
+            .where(User.id == user_id, User.default_project_id == project_id)
+            .values(default_project_id=None)
+        )

@@ -1,0 +1,39 @@
+"""Reads `X-Project-ID`, which names the project that a call happens in."""
+
+import re
+from enum import Enum, auto
+
+from event_trigger.errors import FieldError, Invalid
+from event_trigger.models.base import LARGEST_ID
+
+PROJECT_HEADER = "X-Project-ID"
+_ID = re.compile(r"[1-9][0-9]{0,18}", re.ASCII)
+
+
+class Unnamed(Enum):
+    """A call that names no single project."""
+
+    DEFAULT = auto()
+    ALL = auto()
+
+
+WantedProject = int | Unnamed
+
+
+class InvalidProjectHeader(Invalid):
+    """Says what may stand in the header; `value` is not echoed."""
+
+    def __init__(self) -> None:
+        detail = "Write the id of a project, as GET /projects lists them; admins may also write *."
+        super().__init__(detail, errors=[FieldError("parameter", PROJECT_HEADER, detail)])
+
+
+def wanted_project(value: str | None) -> WantedProject:
+    """Reads the header's value; None is a request without it. Raises InvalidProjectHeader."""
+    if value is None:
+        return Unnamed.DEFAULT
+    if value == "*":
+        return Unnamed.ALL
+    if not _ID.fullmatch(value) or int(value) > LARGEST_ID:
+        raise InvalidProjectHeader
+    return int(value)
