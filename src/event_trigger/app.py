@@ -16,7 +16,6 @@ from event_trigger.config import Settings
 from event_trigger.db.pool import close_unused
 from event_trigger.destinations.dns import DnsResolver
 from event_trigger.firing.fast_path import FastPath
-from event_trigger.firing.owner_cache import OwnerCache
 from event_trigger.hooks.fast_path import HookFastPath
 from event_trigger.logs import configure_logs
 from event_trigger.parts import Parts, make_parts
@@ -141,7 +140,6 @@ def _fast_paths(state: AppState) -> list[Middleware]:
         Middleware(
             FastPath,
             credentials=state.credentials,
-            owners=OwnerCache(state.sessions),
             group_commit=state.group_commit,
             rate_limits=state.rate_limits,
         ),

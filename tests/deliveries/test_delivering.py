@@ -191,7 +191,7 @@ async def test_several_replicas_send_each_delivery_once(
 
 
 async def test_somebody_elses_delivery_looks_like_none(
-    ada: httpx.AsyncClient, service: Service, receiver: Receiver, admin: httpx.AsyncClient
+    ada: httpx.AsyncClient, service: Service, receiver: Receiver, overseer: httpx.AsyncClient
 ) -> None:
     made = await make_destination(ada, receiver.url + "/hook")
     await fire(ada, await make_api(ada, destinations=[made["id"]]))
@@ -206,8 +206,8 @@ async def test_somebody_elses_delivery_looks_like_none(
         none = problem_of(await bob.request(method, path.format(10**9)), 404)
         assert hers == none
     assert await list_deliveries(bob) == []
-    assert [one["id"] for one in await list_deliveries(admin)] == [delivery["id"]]
-    assert (await admin.get(f"/deliveries/{delivery['id']}")).json() == delivery
+    assert [one["id"] for one in await list_deliveries(overseer)] == [delivery["id"]]
+    assert (await overseer.get(f"/deliveries/{delivery['id']}")).json() == delivery
 
 
 async def test_deliveries_are_filtered_by_event_trigger_and_destination(

@@ -188,7 +188,7 @@ async def test_pages_show_each_destination_once(ada: httpx.AsyncClient) -> None:
 
 
 async def test_somebody_elses_destination_looks_like_none(
-    ada: httpx.AsyncClient, bob: httpx.AsyncClient, admin: httpx.AsyncClient
+    ada: httpx.AsyncClient, bob: httpx.AsyncClient, overseer: httpx.AsyncClient
 ) -> None:
     made = await make_destination(ada, URL)
     span = {"since": "2026-01-01T00:00:00Z", "until": "2027-01-01T00:00:00Z"}
@@ -205,12 +205,12 @@ async def test_somebody_elses_destination_looks_like_none(
     ):
         hers = await bob.request(method, f"/destinations/{made['id']}{path}", json=body)
         none = await bob.request(method, f"/destinations/{10**9}{path}", json=body)
-        nobodys = await admin.request(method, f"/destinations/{10**9}{path}", json=body)
+        nobodys = await overseer.request(method, f"/destinations/{10**9}{path}", json=body)
         assert problem_of(hers, 404) == problem_of(none, 404) == problem_of(nobodys, 404)
     assert (await bob.get("/destinations")).json() == []
     secret = made.pop("secret")
-    assert await read_destination(admin, made["id"]) == made
-    assert (await admin.get(f"/destinations/{made['id']}/secret")).json()["secret"] == secret
+    assert await read_destination(overseer, made["id"]) == made
+    assert (await overseer.get(f"/destinations/{made['id']}/secret")).json()["secret"] == secret
 
 
 async def test_secrets_are_neither_in_the_database_nor_in_the_logs(

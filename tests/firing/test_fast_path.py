@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from tests.support.keys import holding, make_key
-from tests.support.services import ADMIN, BOB, Service
+from tests.support.services import ADA, ADMIN, BOB, Service
 from tests.support.triggers import make_api, read
 
 JSON = {"content-type": "application/json"}
@@ -87,7 +87,9 @@ async def test_every_caller_is_answered_alike_in_both_ways(
     callers = {
         "its owner": ada,
         "somebody else": service.client(BOB),
-        "an admin": service.client(ADMIN),
+        "an admin in another project": service.client(ADMIN),
+        "an admin in its project": service.client(ADMIN, project=ADA),
+        "an admin of all projects": service.client(ADMIN, project="*"),
         "nobody": service.client(),
         "a key": holding(service, await make_key(ada)),
         "a key that reads": holding(service, await make_key(ada, "triggers:read")),
@@ -102,15 +104,15 @@ async def test_every_caller_is_answered_alike_in_both_ways(
 
     assert [name for name, (one, other) in answers.items() if one != other] == []
     statuses = [one[0] for one, _ in answers.values()]
-    assert statuses == [200, 404, 200, 401, 200, 403, 404, 200]
+    assert statuses == [200, 404, 404, 200, 200, 401, 200, 403, 404, 200]
     assert (await read(ada, trigger["id"]))["fire_count"] == counted
 
 
 async def test_an_admin_is_answered_alike_for_triggers_of_any_owner(
     service: Service, ada: httpx.AsyncClient
 ) -> None:
-    admin = service.client(ADMIN)
-    triggers = {"own": await make_api(admin), "another's": await make_api(ada)}
+    admin = service.client(ADMIN, project="*")
+    triggers = {"own": await make_api(service.client(ADMIN)), "another's": await make_api(ada)}
     gone = await make_api(ada)
     assert (await admin.post(f"/triggers/{gone['id']}/trigger")).status_code == 200
     assert (await ada.delete(f"/triggers/{gone['id']}")).status_code == 204

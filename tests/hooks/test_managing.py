@@ -207,7 +207,7 @@ async def test_rotating_replaces_the_url_and_the_secret_at_once(
 
 
 async def test_only_what_there_is_can_be_rotated(
-    ada: httpx.AsyncClient, bob: httpx.AsyncClient, admin: httpx.AsyncClient, service: Service
+    ada: httpx.AsyncClient, bob: httpx.AsyncClient, overseer: httpx.AsyncClient, service: Service
 ) -> None:
     hook, without = await make_hook(ada, "github"), await make_api(ada)
     limited = await make_key(ada, "triggers:write", trigger_ids=[without["id"]])
@@ -220,7 +220,7 @@ async def test_only_what_there_is_can_be_rotated(
 
     assert conflict["type"] == "urn:event-trigger:problem:no-hook"
     assert (await read(ada, hook.trigger_id))["hook_url"] == hook.url
-    assert (await rotated(admin, hook.trigger_id)).url != hook.url
+    assert (await rotated(overseer, hook.trigger_id)).url != hook.url
 
 
 # Who sees what

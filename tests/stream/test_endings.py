@@ -67,7 +67,7 @@ async def test_a_former_admin_sees_no_more_events_of_others(
     url: str, database: Any, bob: httpx.AsyncClient
 ) -> None:
     his = await make_api(bob)
-    async with following(url, ADMIN) as stream:
+    async with following(url, ADMIN, project="*") as stream:
         before = await fire(bob, his)
         await stream.read(1)
         await database.execute("UPDATE users SET role = 'user' WHERE id = $1", ADMIN)

@@ -51,7 +51,7 @@ async def test_a_stream_shows_the_selected_events_of_its_owner(url: str, service
     async with (
         following(url, ADA, trigger_id=hers["id"], is_test=False) as narrow,
         following(url, ADA) as own,
-        following(url, ADMIN) as everybody,
+        following(url, ADMIN, project="*") as everybody,
     ):
         a, b = await fire(bob, his), await fire(ada, other)
         c, d = await fire(ada, hers, "test"), await fire(ada, hers)

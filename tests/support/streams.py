@@ -74,12 +74,19 @@ class Stream:
 
 @asynccontextmanager
 async def following(
-    url: str, user_id: int, *, after: int | None = None, **filters: Any
+    url: str,
+    user_id: int,
+    *,
+    after: int | None = None,
+    project: int | str | None = None,
+    **filters: Any,
 ) -> AsyncIterator[Stream]:
     """Opens a stream, and yields it when it has begun: later events must arrive."""
     headers = {"Authorization": f"Bearer {token_of(user_id)}"}
     if after is not None:
         headers["Last-Event-ID"] = str(after)
+    if project is not None:
+        headers["X-Project-ID"] = str(project)
     async with (
         httpx.AsyncClient(base_url=url, headers=headers, timeout=30) as client,
         client.stream("GET", "/events/stream", params=filters) as response,

@@ -111,7 +111,7 @@ async def test_tags_are_looked_for_as_they_are(ada: httpx.AsyncClient) -> None:
 
 
 async def test_a_trigger_is_found_by_the_tags_that_it_has_now(
-    ada: httpx.AsyncClient, admin: httpx.AsyncClient, database: Any
+    ada: httpx.AsyncClient, overseer: httpx.AsyncClient, database: Any
 ) -> None:
     kept, changed, gone = [
         await make_api(ada, tags=["a", "b"]) for _ in ("kept", "changed", "gone")
@@ -129,7 +129,7 @@ async def test_a_trigger_is_found_by_the_tags_that_it_has_now(
         assert (await ada.patch(path, json=patch)).status_code == 200
         found.append([await ids(ada, tag=tag) for tag in "abc"])
     await ada.delete(f"/triggers/{gone['id']}")
-    left = [await ids(admin, tag=tag) for tag in "abc"]
+    left = [await ids(overseer, tag=tag) for tag in "abc"]
     stored = await database.fetch("SELECT trigger_id, tag FROM trigger_tags ORDER BY 1, 2")
 
     one, two, three = kept["id"], changed["id"], gone["id"]

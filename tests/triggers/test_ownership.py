@@ -127,36 +127,39 @@ async def test_filters_by_somebody_elses_trigger_answer_as_by_one_that_does_not_
 
 
 async def test_an_admin_sees_all(
-    ada: httpx.AsyncClient, bob: httpx.AsyncClient, admin: httpx.AsyncClient
+    ada: httpx.AsyncClient,
+    bob: httpx.AsyncClient,
+    admin: httpx.AsyncClient,
+    overseer: httpx.AsyncClient,
 ) -> None:
     made = [await make_api(client) for client in (ada, bob, admin)]
     for one in made:
-        await admin.post(f"/triggers/{one['id']}/trigger", json={"n": one["id"]})
+        await overseer.post(f"/triggers/{one['id']}/trigger", json={"n": one["id"]})
 
-    triggers = await read_all(admin, "/triggers", limit=2)
-    events = await read_all(admin, "/events", limit=2)
-    counts = (await admin.get("/events", params={"aggregate": True})).json()
+    triggers = await read_all(overseer, "/triggers", limit=2)
+    events = await read_all(overseer, "/events", limit=2)
+    counts = (await overseer.get("/events", params={"aggregate": True})).json()
 
     assert [one["id"] for one in triggers] == [3, 2, 1]
     assert [one["trigger_id"] for one in events] == [3, 2, 1]
     assert counts == [{"trigger_id": one["id"], "count": 1} for one in made]
     for event in events:
-        assert (await admin.get(f"/events/{event['id']}")).json() == event
+        assert (await overseer.get(f"/events/{event['id']}")).json() == event
         assert event["payload"] == {"n": event["trigger_id"]}
 
 
 async def test_an_admin_changes_everybodys_and_it_stays_theirs(
-    bob: httpx.AsyncClient, admin: httpx.AsyncClient
+    bob: httpx.AsyncClient, overseer: httpx.AsyncClient
 ) -> None:
     made = await make_scheduled(bob)
     path = f"/triggers/{made['id']}"
 
     answers = [
-        await admin.patch(path, json={"name": "by an admin"}),
-        await admin.post(f"{path}/pause"),
-        await admin.post(f"{path}/test", json={}, headers=KEY),
-        await admin.post(f"{path}/resume"),
-        await admin.post(f"{path}/trigger", json={}, headers=KEY),
+        await overseer.patch(path, json={"name": "by an admin"}),
+        await overseer.post(f"{path}/pause"),
+        await overseer.post(f"{path}/test", json={}, headers=KEY),
+        await overseer.post(f"{path}/resume"),
+        await overseer.post(f"{path}/trigger", json={}, headers=KEY),
     ]
     again = await bob.post(f"{path}/trigger", json={}, headers=KEY)
 
@@ -165,16 +168,16 @@ async def test_an_admin_changes_everybodys_and_it_stays_theirs(
     seen = await read(bob, made["id"])
     assert (seen["name"], seen["status"], seen["fire_count"]) == ("by an admin", "active", 1)
     assert len(await read_all(bob, "/events", trigger_id=made["id"])) == 2
-    assert (await admin.delete(path)).status_code == 204
+    assert (await overseer.delete(path)).status_code == 204
     problem_of(await bob.get(path), 404)
 
 
-async def test_what_an_admin_does_not_find_is_not_found(admin: httpx.AsyncClient) -> None:
+async def test_what_an_admin_does_not_find_is_not_found(overseer: httpx.AsyncClient) -> None:
     for method, path, sent in TRIGGER_CALLS:
-        answer = await admin.request(method, f"/triggers/{NOBODYS}{path}", **sent)
+        answer = await overseer.request(method, f"/triggers/{NOBODYS}{path}", **sent)
 
         assert answer.status_code in {404, 405, 415, 422}, (method, path)
-    problem_of(await admin.get(f"/events/{NOBODYS}"), 404)
+    problem_of(await overseer.get(f"/events/{NOBODYS}"), 404)
 
 
 async def test_without_a_token_nothing_answers(

@@ -140,14 +140,14 @@ LISTS = ["/triggers?tag=t&q=name%20%26&type=api", "/events?trigger_id=1&type=api
 
 
 async def test_following_the_links_shows_each_row_once_newest_first(
-    ada: httpx.AsyncClient, admin: httpx.AsyncClient
+    ada: httpx.AsyncClient, overseer: httpx.AsyncClient
 ) -> None:
     for _ in range(5):
         await _add(ada)
     await ada.post("/triggers", json={"type": "api", "name": "what no filter selects"})
     await ada.post("/triggers/1/test")
 
-    for start, limit, client in product(LISTS, (1, 2, 5, 7), (ada, admin)):
+    for start, limit, client in product(LISTS, (1, 2, 5, 7), (ada, overseer)):
         path: str | None = f"{start}&limit={limit}"
         pages = []
         while path:

@@ -36,11 +36,6 @@ class Principal:
     is_narrowed: bool = True
 
     @property
-    def is_admin(self) -> bool:
-        """Tells whether the caller may manage users, and name any project."""
-        return Scope.ADMIN in self.scopes
-
-    @property
     def one_project_id(self) -> int:
         """The project that something is created in; raises NoSingleProject for all projects."""
         if self.project_id is None:

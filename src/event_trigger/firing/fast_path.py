@@ -16,7 +16,6 @@ from event_trigger.deliveries.http.hops import HOPS_HEADER
 from event_trigger.errors import Problem
 from event_trigger.firing.fire import Call
 from event_trigger.firing.group_commit import GroupCommit
-from event_trigger.firing.owner_cache import OwnerCache
 from event_trigger.firing.plain_requests import (
     headers_of_plain_post,
     pass_on,
@@ -56,7 +55,6 @@ class _Permission:
 class FastPath:
     app: ASGIApp
     credentials: CredentialCache
-    owners: OwnerCache
     group_commit: GroupCommit
     rate_limits: RateLimits
 
@@ -86,18 +84,17 @@ class FastPath:
         """Returns the caller's permission to fire the trigger, or None."""
         try:
             principal = await resolve_principal(scope, self.credentials)
-            if principal is None or AuthScope.TRIGGERS_FIRE not in principal.scopes:
-                return None
-            if not principal.may_see(trigger_id):
-                return None
-            owner_id = principal.project_id or await self.owners.get(trigger_id)
         except Problem:
             return None  # the endpoint answers it
         except Exception as error:
             if not is_outage(error):
                 raise
             return None
-        return None if owner_id is None else _Permission(principal, OwnedId(owner_id, trigger_id))
+        if principal is None or AuthScope.TRIGGERS_FIRE not in principal.scopes:
+            return None
+        if principal.project_id is None or not principal.may_see(trigger_id):
+            return None  # the endpoint finds the trigger's project, or refuses
+        return _Permission(principal, OwnedId(principal.project_id, trigger_id))
 
 
 def _plain_call_in(scope: Scope) -> _PlainCall | None:

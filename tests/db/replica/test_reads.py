@@ -215,7 +215,7 @@ async def cancelled(pair: Pair) -> int:
 async def test_a_page_goes_on_where_one_of_the_primary_ended(
     pair: Pair, service: Service, database_url: str, ada: httpx.AsyncClient
 ) -> None:
-    admin = service.client(ADMIN)
+    overseer = service.client(ADMIN, project="*")
     async with running_service(database_url) as without_replica, pair.standing_still():
         trigger = await make_delivered(ada)
         for _ in range(3):
@@ -223,8 +223,8 @@ async def test_a_page_goes_on_where_one_of_the_primary_ended(
         for path, reader, elsewhere in (
             ("/events", ada, without_replica.client(ADA)),
             ("/deliveries", ada, without_replica.client(ADA)),
-            ("/deliveries", admin, without_replica.client(ADMIN)),
-            ("/audit", admin, without_replica.client(ADMIN)),
+            ("/deliveries", overseer, without_replica.client(ADMIN, project="*")),
+            ("/audit", overseer, without_replica.client(ADMIN)),
         ):
             first = await elsewhere.get(path, params={"limit": 1})
             cursor = httpx.URL(first.links["next"]["url"]).params["cursor"]
