@@ -78,7 +78,7 @@ async def test_every_call_is_answered_alike_in_both_ways(
     assert counts == [counted, counted]
 
 
-@pytest.mark.parametrize(("way", "counted"), [("trigger", 8), ("test", 0)])
+@pytest.mark.parametrize(("way", "counted"), [("trigger", 10), ("test", 0)])
 async def test_every_caller_is_answered_alike_in_both_ways(
     service: Service, ada: httpx.AsyncClient, way: str, counted: int
 ) -> None:
