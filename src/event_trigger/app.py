@@ -128,6 +128,7 @@ def _cors(origins: Sequence[str]) -> Middleware:
             "Content-Type",
             "Idempotency-Key",
             "X-API-Key",
+            "X-Project-ID",
             "X-Request-ID",
         ],
         expose_headers=["Idempotent-Replayed", "Link", "Location", "Retry-After"],
