@@ -12,9 +12,11 @@ from fastapi import FastAPI, Request, Response
 from fastapi.routing import APIRoute
 
 from event_trigger import __version__
+from event_trigger.auth.account import router as account
 from event_trigger.auth.admin import router as admin
 from event_trigger.auth.keys import router as keys
 from event_trigger.auth.logins import router as logins
+from event_trigger.auth.sessions import router as own_sessions
 from event_trigger.deliveries import router as deliveries
 from event_trigger.destinations import router as destinations
 from event_trigger.events import router as events
@@ -44,6 +46,8 @@ Errors are `application/problem+json` (RFC 9457). Times are RFC 3339 in UTC.
 _ROUTERS = (
     logins.forms,
     logins.router,
+    account.router,
+    own_sessions.router,
     keys.router,
     admin.router,
     triggers.router,

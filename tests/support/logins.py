@@ -1,9 +1,14 @@
 """Signs in with a password, for tests that need a login of their own."""
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import Any
 
 import httpx
+from pwdlib import PasswordHash
+from pwdlib.hashers.argon2 import Argon2Hasher
 
+from event_trigger.auth.passwords.hashing import PasswordHasher
 from tests.support.databases import connect
 from tests.support.services import PASSWORD, Service
 
@@ -56,3 +61,20 @@ async def used_earlier(service: Service, seconds: float) -> None:
         "UPDATE refresh_tokens SET used_at = used_at - make_interval(secs => $1)", seconds
     )
     await connection.close()
+
+
+class Meanwhile(PasswordHasher):
+    """Calls `happens` while a password is hashed."""
+
+    def __init__(self, happens: Callable[[], Awaitable[Any]]) -> None:
+        super().__init__(PasswordHash((Argon2Hasher(time_cost=1, memory_cost=8, parallelism=1),)))
+        self._happens = happens
+
+    async def verify(self, password: str, password_hash: str | None) -> bool:
+        fits = await super().verify(password, password_hash)
+        await self._happens()
+        return fits
+
+    async def hash(self, password: str) -> str:
+        await self._happens()
+        return await super().hash(password)

@@ -9,8 +9,9 @@ from fastapi.security import APIKeyHeader, OAuth2PasswordBearer, SecurityScopes
 from event_trigger.audit.recorder import identify_actor, record_refused
 from event_trigger.auth.credential_cache import CredentialCache
 from event_trigger.auth.early_auth import resolve_principal
+from event_trigger.auth.origin import Origin, clean_user_agent
 from event_trigger.auth.passwords.hashing import PasswordHasher
-from event_trigger.auth.principal import Principal, check_login
+from event_trigger.auth.principal import Principal, check_full_login, check_login
 from event_trigger.auth.project_header import PROJECT_HEADER
 from event_trigger.auth.scopes import SCOPE_DESCRIPTIONS, LimitedKey, MissingScope, Scope
 from event_trigger.auth.tokens import Tokens
@@ -80,6 +81,14 @@ async def get_principal(
     return principal
 
 
+async def identify_again(request: Request, credentials: CredentialCache) -> Principal:
+    """Returns the request's principal as it is after a change that the request has made."""
+    principal = await resolve_principal({**request.scope, "state": {}}, credentials)
+    if principal is None:
+        raise Unauthorized
+    return principal
+
+
 PrincipalDep = Annotated[Principal, Depends(get_principal)]
 
 
@@ -112,6 +121,17 @@ async def get_login(principal: PrincipalDep) -> Principal:
     return principal
 
 
+async def get_full_login(principal: PrincipalDep) -> Principal:
+    """Returns the principal of a login that was not narrowed to some scopes."""
+    check_full_login(principal)
+    return principal
+
+
+async def get_origin(request: Request) -> Origin:
+    address = request.client.host if request.client else None
+    return Origin(address, clean_user_agent(request.headers.get("user-agent")))
+
+
 async def take_slot(principal: PrincipalDep, cpu_bound: CpuBoundDep) -> AsyncIterator[None]:
     """Holds one of the caller's slots for expensive requests until the response is sent."""
     async with cpu_bound.slot(principal.user_id):
@@ -121,3 +141,5 @@ async def take_slot(principal: PrincipalDep, cpu_bound: CpuBoundDep) -> AsyncIte
 UNLIMITED = Depends(check_unlimited)
 EXPENSIVE = Depends(take_slot)  # holds no database connection
 LoginDep = Annotated[Principal, Depends(get_login)]
+FullLoginDep = Annotated[Principal, Depends(get_full_login)]
+OriginDep = Annotated[Origin, Depends(get_origin)]

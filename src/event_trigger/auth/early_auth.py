@@ -29,7 +29,8 @@ _PUBLIC_PATHS = (
     "/healthz",
     "/readyz",
 )
-_OUTSIDE_PROJECTS = ("/auth/me", "/auth/logout", "/users")  # X-Project-ID has no effect there
+# X-Project-ID has no effect there
+_OUTSIDE_PROJECTS = ("/auth/logout", "/auth/password", "/auth/sessions", "/users")
 _METHODS_WITH_BODY = frozenset({"PATCH", "POST", "PUT"})
 
 

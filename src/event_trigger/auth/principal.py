@@ -56,6 +56,20 @@ class LoginRequired(Forbidden):
     default_detail = "Sign in for this: an API key cannot make, see or end credentials."
 
 
+class NarrowedLogin(Forbidden):
+    slug, title = "narrowed-login", "The login is narrowed"
+    default_detail = (
+        "This login is narrowed to some scopes. Sign in again without 'scope' for this."
+    )
+
+
 def check_login(principal: Principal) -> None:
     if principal.login_id is None:
         raise LoginRequired
+
+
+def check_full_login(principal: Principal) -> None:
+    """Raises LoginRequired for an API key, and NarrowedLogin for a login with fewer scopes."""
+    check_login(principal)
+    if principal.is_narrowed:
+        raise NarrowedLogin

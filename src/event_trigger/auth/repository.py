@@ -9,6 +9,7 @@ from sqlalchemy import ColumnElement, delete, func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from event_trigger.auth.origin import UNKNOWN_ORIGIN, Origin
 from event_trigger.clock import utc_now
 from event_trigger.db.keyset import Page, fetch_rows
 from event_trigger.db.notify import CREDENTIALS_CHANGED, notify
@@ -77,6 +78,7 @@ class Logins:
         lifetime: timedelta,
         *,
         scopes: Iterable[str] | None = None,
+        origin: Origin = UNKNOWN_ORIGIN,
     ) -> None:
         self.session.add(
             Login(
@@ -84,6 +86,9 @@ class Logins:
                 user_id=user_id,
                 expires_at=func.now() + lifetime,
                 scopes=None if scopes is None else sorted(scopes),
+                address=origin.address,
+                user_agent=origin.user_agent,
+                last_used_at=func.now(),
             )
         )
         await self.session.flush()
@@ -110,6 +115,16 @@ class Logins:
         statement = update(Login).where(Login.id == login.id, stale)
         await self.session.execute(
             statement.values(last_used_at=func.now()),
+            execution_options={"synchronize_session": False},
+        )
+
+    async def note_refreshed(self, login_id: UUID, origin: Origin) -> None:
+        """Stores where a login is used from now, and that it is used."""
+        statement = update(Login).where(Login.id == login_id)
+        await self.session.execute(
+            statement.values(
+                address=origin.address, user_agent=origin.user_agent, last_used_at=func.now()
+            ),
             execution_options={"synchronize_session": False},
         )
 
@@ -207,6 +222,10 @@ class ApiKeys:
         statement = select(ApiKey).where(ApiKey.id == key_id, *visible.conditions())
         return (await self.session.scalars(statement)).one_or_none()
 
+    async def get_locked(self, visible: VisibleKeys, key_id: int) -> ApiKey | None:
+        statement = select(ApiKey).where(ApiKey.id == key_id, *visible.conditions())
+        return (await self.session.scalars(statement.with_for_update())).one_or_none()
+
     async def list_page(
         self, visible: VisibleKeys, *, before: int | None, limit: int
     ) -> Page[ApiKey]:
@@ -258,6 +277,10 @@ class ApiKeys:
             execution_options={"synchronize_session": False},
         )
         return len(ended.all())
+
+    async def store(self, key: ApiKey) -> None:
+        await self.session.flush()
+        await notify(self.session, CREDENTIALS_CHANGED, str(key.user_id))
 
     async def delete(self, key: ApiKey) -> None:
         await self.session.delete(key)

@@ -23,7 +23,7 @@ class User(Base):
     __tablename__ = "users"
     audited_as, audited, audited_secrets = (
         "user",
-        ("email", "role", "disabled_at"),
+        ("email", "role", "disabled_at", "default_project_id"),
         ("password_hash",),
     )
 

@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from event_trigger.audit.recorder import identify_actor, record, record_failed_sign_in
 from event_trigger.auth.email_addresses import account_for_log
 from event_trigger.auth.logins.throttle import FailureCounts, subjects_of
+from event_trigger.auth.origin import Origin
 from event_trigger.auth.passwords.hashing import PasswordHasher
 from event_trigger.auth.repository import Logins, Users
 from event_trigger.auth.schemas import TokenRead
@@ -64,7 +65,7 @@ class SignIn:
     email: str
     account: str
     password: str
-    address: str | None
+    origin: Origin
     scopes: frozenset[str] | None
 
 
@@ -79,7 +80,7 @@ async def sign_in(
     4. Forget the failure, or record it in the audit log and raise WrongLogin.
     5. Store the login, unless the account was changed while the password was hashed.
     """
-    subjects = subjects_of(email=request.account, address=request.address)
+    subjects = subjects_of(email=request.account, address=request.origin.address)
     async with sessions() as session:
         await FailureCounts(session).check(subjects)
     async with passwords.slot():
@@ -107,11 +108,15 @@ async def sign_in(
         if not await Users(session).lock_unchanged(enabled):
             raise WrongLogin
         login_id = uuid4()
-        await Logins(session).add(login_id, enabled.id, LOGIN_LIFETIME, scopes=scopes)
+        await Logins(session).add(
+            login_id, enabled.id, LOGIN_LIFETIME, scopes=scopes, origin=request.origin
+        )
         return await _issue(session, tokens, user=enabled, login_id=login_id, scopes=scopes)
 
 
-async def refresh(session: AsyncSession, tokens: Tokens, *, refresh_token: str) -> TokenRead:
+async def refresh(
+    session: AsyncSession, tokens: Tokens, *, refresh_token: str, origin: Origin
+) -> TokenRead:
     """Exchanges a refresh token for new tokens.
 
     A token that was used less than 10 s ago is accepted again: the answer was lost, or two tabs
@@ -136,6 +141,7 @@ async def refresh(session: AsyncSession, tokens: Tokens, *, refresh_token: str) 
     login, user = found
     if token.used_at is None:
         await logins.record_used(token.id)
+    await logins.note_refreshed(login.id, origin)
     return await _issue(session, tokens, user=user, login_id=login.id, scopes=login.scopes)
 
 

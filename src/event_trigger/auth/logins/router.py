@@ -9,14 +9,13 @@ from event_trigger.auth import users
 from event_trigger.auth.dependencies import (
     CredentialsDep,
     LoginDep,
+    OriginDep,
     PasswordsDep,
-    PrincipalDep,
     TokensDep,
 )
 from event_trigger.auth.email_addresses import fold_address
 from event_trigger.auth.logins import lifecycle
 from event_trigger.auth.passwords.hashing import TooManySignIns
-from event_trigger.auth.repository import Users
 from event_trigger.auth.schemas import RefreshRequest, TokenRead, UserCreate, UserRead
 from event_trigger.errors import (
     BadRequest,
@@ -78,8 +77,8 @@ PasswordGrantDep = Annotated[PasswordGrant, Depends(get_password_grant)]
     responses=problems(BadRequest, Unauthorized, Invalid, TooManySignIns),
 )
 async def sign_in(
-    request: Request,
     form: PasswordGrantDep,
+    origin: OriginDep,
     sessions: SessionsDep,
     passwords: PasswordsDep,
     tokens: TokensDep,
@@ -93,14 +92,10 @@ async def sign_in(
         email=form.username.strip().lower(),
         account=fold_address(form.username),
         password=form.password,
-        address=_address_of(request),
+        origin=origin,
         scopes=frozenset(form.scope.split()) or None,
     )
     return await lifecycle.sign_in(sessions, passwords, tokens, attempt)
-
-
-def _address_of(request: Request) -> str | None:
-    return request.client.host if request.client else None
 
 
 @router.post(
@@ -109,13 +104,15 @@ def _address_of(request: Request) -> str | None:
     operation_id="refresh_tokens",
     responses=problems(Unauthorized, UnsupportedMediaType, Invalid),
 )
-async def refresh(body: RefreshRequest, session: SessionDep, tokens: TokensDep) -> TokenRead:
+async def refresh(
+    body: RefreshRequest, origin: OriginDep, session: SessionDep, tokens: TokensDep
+) -> TokenRead:
     """Exchanges a refresh token for a new access token and a new refresh token.
 
     Each refresh token works once. A second use more than 10 seconds later ends the login, with all
     its tokens: somebody may have stolen it.
     """
-    return await lifecycle.refresh(session, tokens, refresh_token=body.refresh_token)
+    return await lifecycle.refresh(session, tokens, refresh_token=body.refresh_token, origin=origin)
 
 
 @router.post(
@@ -133,18 +130,6 @@ async def logout(login: LoginDep, sessions: SessionsDep, credentials: Credential
     credentials.forget(str(login.user_id))
 
 
-@router.get(
-    "/me",
-    summary="Read your own user",
-    operation_id="get_me",
-    responses=problems(Unauthorized),
-)
-async def me(principal: PrincipalDep, session: SessionDep) -> UserRead:
-    """Returns the user of the token or API key."""
-    user = await Users(session).get_one(principal.user_id)
-    return UserRead.model_validate(user)
-
-
 @router.post(
     "/register",
     summary="Make an account",
@@ -153,12 +138,16 @@ async def me(principal: PrincipalDep, session: SessionDep) -> UserRead:
     responses=problems(Forbidden, Conflict, UnsupportedMediaType, Invalid, TooManySignIns),
 )
 async def register(
-    body: UserCreate, request: Request, sessions: SessionsDep, passwords: PasswordsDep
+    body: UserCreate,
+    request: Request,
+    origin: OriginDep,
+    sessions: SessionsDep,
+    passwords: PasswordsDep,
 ) -> UserRead:
     """Makes an account, if the operator has set `EVENT_TRIGGER_OPEN_REGISTRATION=true`."""
     if not app_state(request).settings.open_registration:
         raise Forbidden("Registration is closed. Ask the operator for an account.")
-    await app_state(request).registrations.count(_address_of(request))
+    await app_state(request).registrations.count(origin.address)
     user = await users.add_user(
         sessions, passwords, email=body.email, password=body.password, role=Role.USER
     )

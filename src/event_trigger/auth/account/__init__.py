@@ -1,0 +1,1 @@
+"""One's own account: who one is, the default project, the password."""
