@@ -57,26 +57,42 @@ def _each_once(values: list[int]) -> list[int]:
     return list(dict.fromkeys(values))
 
 
+KeyName = Annotated[Text, Field(min_length=1, max_length=100, examples=["Deploy script"])]
+KeyScopes = Annotated[
+    list[Annotated[Scope, Field(strict=False)]],
+    Field(min_length=1, max_length=len(Scope), examples=[["triggers:fire"]]),
+]
+KeyTriggers = Annotated[
+    list[RowId],
+    Field(min_length=1, max_length=1000),
+    AfterValidator(_each_once),
+]
+
+
 class ApiKeyCreate(RequestModel):
-    name: Annotated[Text, Field(min_length=1, max_length=100, examples=["Deploy script"])]
-    scopes: Annotated[
-        list[Annotated[Scope, Field(strict=False)]],
-        Field(min_length=1, max_length=len(Scope), examples=[["triggers:fire"]]),
-    ]
-    trigger_ids: Annotated[
-        list[RowId] | None,
-        Field(
-            min_length=1,
-            max_length=1000,
-            description="Limits the key to these triggers of the project; by default it works for"
-            " all.",
-        ),
-        AfterValidator(lambda ids: None if ids is None else _each_once(ids)),
-    ] = None
+    name: KeyName
+    scopes: KeyScopes
+    trigger_ids: KeyTriggers | None = Field(
+        None,
+        description="Limits the key to these triggers of the project; by default it works for all.",
+    )
     expires_at: Instant | None = Field(
         default_factory=lambda: None,  # absent is not null, so OpenAPI must not name a default
         description="By default in 365 days; with null, the key never expires.",
         examples=["2030-01-01T00:00:00Z"],
+    )
+
+
+class ApiKeyUpdate(RequestModel):
+    """A JSON Merge Patch (RFC 7396): absent fields stay, lists are replaced."""
+
+    name: KeyName = Field(default_factory=str)
+    scopes: KeyScopes = Field(default_factory=list)
+    trigger_ids: KeyTriggers | None = Field(
+        default_factory=lambda: None, description="With null, the key works for all triggers."
+    )
+    expires_at: Instant | None = Field(
+        default_factory=lambda: None, description="With null, the key never expires."
     )
 
 

@@ -6,12 +6,13 @@ from datetime import timedelta
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from event_trigger.auth.credential_cache import KEY_PREFIX, hash_credential
+from event_trigger.auth.keys.rights import KeyRights, check_consistent, check_triggers
 from event_trigger.auth.principal import Principal
 from event_trigger.auth.repository import ApiKeys, Logins, Users, VisibleKeys
 from event_trigger.auth.schemas import ApiKeyCreate
 from event_trigger.auth.scopes import MissingScope, Scope, held_scopes
 from event_trigger.db.clock import database_now
-from event_trigger.errors import Conflict, Invalid, NotFound, Unauthorized
+from event_trigger.errors import Conflict, NotFound, Unauthorized
 from event_trigger.models import ApiKey, ProjectRole, Role
 
 MAX_KEYS = 100
@@ -30,8 +31,9 @@ class Reauthenticate(Unauthorized):
 
     slug, title = "reauthenticate", "Give your password again"
     default_detail = (
-        "Making a key needs a login whose password was given within the last 15 minutes. Sign in"
-        " again (POST /auth/token), and make it with the new token; a refreshed one will not do."
+        "Making a key, or giving it more, needs a login whose password was given within the last 15"
+        " minutes. Sign in again (POST /auth/token), and repeat it with the new token; a refreshed"
+        " one will not do."
     )
     challenge = (
         'Bearer error="insufficient_user_authentication",'
@@ -75,19 +77,16 @@ async def make_key(
 ) -> tuple[ApiKey, str]:
     """Creates a key; returns it with its text, which is not stored and cannot be shown again.
 
-    Raises MissingScope for scopes that the maker does not hold. The caller checks that the triggers
-    are of the project.
+    Raises MissingScope for scopes that the maker does not hold.
     """
+    await check_triggers(session, maker.one_project_id, body.trigger_ids or ())
     if missing := [one for one in body.scopes if one not in holds]:
         raise MissingScope(missing)
-    if body.trigger_ids is not None and Scope.ADMIN in body.scopes:
-        raise Invalid.at(["scopes"], "A key for some triggers cannot hold the scope admin.")
     keys, now = ApiKeys(session), await database_now(session)
     expires_at = (
         body.expires_at if "expires_at" in body.model_fields_set else now + DEFAULT_KEY_LIFETIME
     )
-    if expires_at is not None and expires_at <= now:
-        raise Invalid.at(["expires_at"], "A key must expire in the future.")
+    check_consistent(KeyRights(body.scopes, body.trigger_ids, expires_at), now)
     if await keys.count_of(maker.user_id) >= MAX_KEYS:
         raise TooManyKeys
     text = KEY_PREFIX + secrets.token_urlsafe(32)
@@ -106,11 +105,16 @@ async def make_key(
     return key, text
 
 
-async def end_key(session: AsyncSession, principal: Principal, key_id: int) -> int:
-    """Ends a key; returns its user's id. Raises NotFound if the login may not see the key."""
-    keys = ApiKeys(session)
-    key = await keys.get(visible_keys(principal), key_id)
+async def get_key(session: AsyncSession, principal: Principal, key_id: int) -> ApiKey:
+    """Returns a key, ended or not; raises NotFound if the login may not see it."""
+    key = await ApiKeys(session).get(visible_keys(principal), key_id)
     if key is None:
         raise NotFound
-    await keys.delete(key)
+    return key
+
+
+async def end_key(session: AsyncSession, principal: Principal, key_id: int) -> int:
+    """Ends a key; returns its user's id. Raises NotFound if the login may not see the key."""
+    key = await get_key(session, principal, key_id)
+    await ApiKeys(session).delete(key)
     return key.user_id

@@ -3,10 +3,15 @@
 from fastapi import Response
 
 from event_trigger.auth.dependencies import CredentialsDep, LoginDep
-from event_trigger.auth.keys import lifecycle
-from event_trigger.auth.principal import Principal
+from event_trigger.auth.keys import changes, lifecycle
 from event_trigger.auth.repository import ApiKeys
-from event_trigger.auth.schemas import ApiKeyCreate, ApiKeyCreated, ApiKeyRead, read_key
+from event_trigger.auth.schemas import (
+    ApiKeyCreate,
+    ApiKeyCreated,
+    ApiKeyRead,
+    ApiKeyUpdate,
+    read_key,
+)
 from event_trigger.errors import (
     Conflict,
     Forbidden,
@@ -44,20 +49,9 @@ async def create_key(
     the project, and expires after 365 days unless `expires_at` is set.
     """
     holds = await lifecycle.check_fresh_login(session, login)
-    await _check_triggers(session, login, body)
     made, key = await lifecycle.make_key(session, login, holds, body)
     response.headers["Location"] = f"/auth/keys/{made.id}"
     return ApiKeyCreated(**read_key(made).model_dump(), key=key)
-
-
-async def _check_triggers(session: SessionDep, maker: Principal, body: ApiKeyCreate) -> None:
-    """Refuses to limit a key to triggers that are not in its project."""
-    if body.trigger_ids is None:
-        return
-    known = await ApiKeys(session).list_known_triggers(maker.one_project_id, body.trigger_ids)
-    for place, wanted in enumerate(body.trigger_ids):
-        if wanted not in known:
-            raise Invalid.at(["trigger_ids", place], "There is no such trigger in this project.")
 
 
 @router.get("", summary="List API keys", operation_id="list_keys")
@@ -73,6 +67,40 @@ async def list_keys(login: LoginDep, session: SessionDep, paging: PageQueryDep) 
         limit=paging.limit,
     )
     return [read_key(row) for row in paging.rows_of(page, lambda key: key.id)]
+
+
+@router.get(
+    "/{key_id}", summary="Read an API key", operation_id="get_key", responses=problems(NotFound)
+)
+async def get_key(key_id: PathId, login: LoginDep, session: SessionDep) -> ApiKeyRead:
+    """Returns an API key that `GET /auth/keys` lists, without its text."""
+    return read_key(await lifecycle.get_key(session, login, key_id))
+
+
+@router.patch(
+    "/{key_id}",
+    summary="Change an API key",
+    operation_id="update_key",
+    responses=problems(NotFound, Conflict, UnsupportedMediaType),
+)
+async def update_key(
+    key_id: PathId,
+    body: ApiKeyUpdate,
+    login: LoginDep,
+    sessions: SessionsDep,
+    credentials: CredentialsDep,
+) -> ApiKeyRead:
+    """Applies a JSON Merge Patch (RFC 7396), on every replica within a second.
+
+    Any login that sees a key may take scopes, triggers or time from it. Giving it more needs a
+    login whose password was given within the last 15 minutes, else the response is 401
+    `reauthenticate`; the key then never has more scopes than that login. The project's owners can
+    only take from other members' keys. A key that has ended stays as it is (409).
+    """
+    async with sessions.begin() as session:
+        key = await changes.change_key(session, login, key_id, body)
+    credentials.forget(str(key.user_id))
+    return read_key(key)
 
 
 @router.delete(
