@@ -1,7 +1,7 @@
 """A revoked credential is refused on every replica within a second, without a query per call."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import httpx
@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
 
-from event_trigger.auth.credential_cache import CredentialCache
+from event_trigger.auth.credential_cache import MAX_CACHED_REFUSALS, CredentialCache
 from event_trigger.auth.tokens import Tokens
 from event_trigger.auth.users import disable_user, set_password
 from event_trigger.db.clock import DatabaseClock
@@ -32,13 +32,6 @@ from tests.support.waiting import REVOKED_WITHIN
 
 BOBS = "bob@example.com"
 Revoke = Callable[[], Awaitable[Any]]
-
-
-@pytest.fixture
-async def elsewhere(service: Service) -> AsyncIterator[Service]:
-    """Runs a second replica."""
-    async with running_service(service.database_url) as running:
-        yield running
 
 
 @pytest.mark.parametrize("how", ["logout", "reuse", "password", "disabled", "key", "keys of"])
@@ -179,6 +172,61 @@ async def test_those_who_call_often_cost_one_query_a_second_at_the_most(sessions
         event.remove(Engine, "before_cursor_execute", count)
 
     assert (asked_at_first, asked_later, asked) == (1, 2, 4)
+
+
+async def test_those_who_are_refused_cost_one_query_a_second_at_the_most(
+    sessions: Sessions,
+) -> None:
+    now, asked = 0.0, 0
+
+    def count(_c: Any, _k: Any, statement: str, *_: Any) -> None:
+        nonlocal asked
+        asked += "FROM logins" in statement or "FROM api_keys" in statement
+
+    credentials = CredentialCache(
+        sessions, Tokens(SECRET), DatabaseClock(sessions), clock=lambda: now
+    )
+    await disable_user(sessions, email=BOBS)
+    refused = (token_of(BOB), "etk_" + "x" * 43)
+    counts = []
+    event.listen(Engine, "before_cursor_execute", count)
+    try:
+        for wait in (0.0, 0.8, 0.2):
+            now += wait
+            for _ in range(20):
+                assert [await credentials.identify(one) for one in refused] == [None, None]
+            counts.append(asked)
+        credentials.forget(str(ADA))  # it is not known whose they are
+        assert [await credentials.identify(one) for one in refused] == [None, None]
+    finally:
+        event.remove(Engine, "before_cursor_execute", count)
+
+    assert (counts, asked) == ([2, 2, 4], 6)
+
+
+async def test_the_refused_that_are_remembered_are_bounded(sessions: Sessions) -> None:
+    credentials = CredentialCache(sessions, Tokens(SECRET), DatabaseClock(sessions))
+    anybody = [f"etk_{number:043}" for number in range(MAX_CACHED_REFUSALS + 50)]
+
+    for first in range(0, len(anybody), 50):
+        await asyncio.gather(*map(credentials.identify, anybody[first : first + 50]))
+
+    assert len(credentials._refused_at) == MAX_CACHED_REFUSALS
+
+
+async def test_a_credential_that_was_just_made_works_at_once_everywhere(
+    service: Service, elsewhere: Service
+) -> None:
+    ada, anonymous = service.client(ADA), service.client()
+
+    for number in range(10):
+        wrong = {"X-API-Key": "etk_" + f"{number}" * 43}
+        problem_of(await elsewhere.client().get("/triggers", headers=wrong), 401)
+        made, tokens = await make_key(ada), await sign_in(anonymous)
+        there = elsewhere.client()
+        by_key = await there.get("/triggers", headers={"X-API-Key": made["key"]})
+        by_login = await there.get("/triggers", headers=tokens.headers)
+        assert (by_key.status_code, by_login.status_code) == (200, 200)
 
 
 async def test_an_answer_from_before_a_revocation_is_not_kept(sessions: Sessions) -> None:

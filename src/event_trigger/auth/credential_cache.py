@@ -9,6 +9,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -23,10 +24,14 @@ from event_trigger.db.engine import Sessions
 from event_trigger.errors import NotFound
 from event_trigger.models import ProjectRole, Role, User
 
+K = TypeVar("K")
+V = TypeVar("V")
+
 KEY_PREFIX = "etk_"
 LONGEST_KEY_CHARACTERS = 100
 CACHED_SECONDS = 0.9  # a revocation must hold within 1 s, even if its notification is lost
 MAX_CACHED_CREDENTIALS = 10_000
+MAX_CACHED_REFUSALS = 1_000
 
 
 def hash_credential(key: str) -> bytes:
@@ -50,9 +55,10 @@ _Use = tuple[Credential, WantedProject]  # a credential, used in a project
 
 
 class CredentialCache:
-    """Caches each valid credential for 0.9 s; concurrent callers share a query.
+    """Caches each credential for 0.9 s, valid or not; concurrent callers share a query.
 
-    An invalid one is not cached: each call looks it up.
+    A new key or login is never among the refused ones: nobody knows it before it is stored, and
+    one that has ended never works again.
     """
 
     def __init__(
@@ -68,6 +74,7 @@ class CredentialCache:
         self._database_clock = database_clock
         self._clock = clock
         self._cached: OrderedDict[_Use, _Cached] = OrderedDict()
+        self._refused_at: OrderedDict[Credential, float] = OrderedDict()
         self._lookups: dict[_Use, _Lookup] = {}
 
     async def identify(
@@ -102,6 +109,7 @@ class CredentialCache:
         With `""` it drops all, because notifications may have been lost.
         """
         self._lookups.clear()  # running lookups may have read the state before the change
+        self._refused_at.clear()
         for use, cached in list(self._cached.items()):
             if not user or str(cached.principal.user_id) == user:
                 del self._cached[use]
@@ -110,6 +118,9 @@ class CredentialCache:
         cached = self._cached.get(use)
         if cached is not None and self._clock() < cached.read_at + CACHED_SECONDS:
             return cached.principal
+        refused_at = self._refused_at.get(use[0])
+        if refused_at is not None and self._clock() < refused_at + CACHED_SECONDS:
+            return None
         lookup = self._lookups.get(use)
         if lookup is None or self._clock() >= lookup.started_at + CACHED_SECONDS:  # it may hang
             task = asyncio.create_task(self._look_up(use))
@@ -126,10 +137,9 @@ class CredentialCache:
             if is_latest:
                 del self._lookups[use]
         if principal is not None and is_latest:
-            self._cached[use] = _Cached(principal, started_at)
-            self._cached.move_to_end(use)
-            while len(self._cached) > MAX_CACHED_CREDENTIALS:
-                self._cached.popitem(last=False)
+            _keep(self._cached, use, _Cached(principal, started_at), most=MAX_CACHED_CREDENTIALS)
+        if principal is None and is_latest:
+            _keep(self._refused_at, use[0], started_at, most=MAX_CACHED_REFUSALS)
         return principal
 
     async def _read(self, use: _Use) -> Principal | None:
@@ -138,6 +148,14 @@ class CredentialCache:
             if isinstance(credential, AccessClaims):
                 return await _read_login(session, credential, project)
             return await _read_key(session, credential, project)
+
+
+def _keep(cached: OrderedDict[K, V], key: K, value: V, *, most: int) -> None:
+    """Adds an entry as the newest, and drops the oldest ones beyond `most`."""
+    cached[key] = value
+    cached.move_to_end(key)
+    while len(cached) > most:
+        cached.popitem(last=False)
 
 
 async def _read_login(
