@@ -6,6 +6,7 @@ from typing import Any
 
 MARK = "mark-7f3a9c-0b5d"  # stands for input that no answer may repeat
 NOBODYS = 987_654_321  # an id of nothing, also when it is written oddly
+NOBODYS_UUID = "00000000-0000-4000-8000-000987654321"
 SURROGATE = "\ud83d"
 
 
@@ -277,3 +278,8 @@ HEADERS = [
     "x-forwarded-for",
     "x-http-method-override",
 ]
+
+
+def nobodys_id(parameter: str) -> int | str:
+    """Gives the id of nothing, for a parameter of a path."""
+    return NOBODYS_UUID if parameter == "session_id" else NOBODYS

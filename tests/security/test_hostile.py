@@ -17,17 +17,17 @@ from tests.security.hostile import (
     HEADERS,
     IDS,
     MARK,
-    NOBODYS,
     OTHERWISE,
     RAW_TEXTS,
     TEXTS,
     VALUES,
+    nobodys_id,
 )
 from tests.security.world import World
 from tests.support.document import FORM, JSON, Operation
 from tests.support.logins import sign_in
 from tests.support.problems import problem_of
-from tests.support.services import ADA, ADMIN, token_of
+from tests.support.services import ADA, ADMIN, BOB, token_of
 from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")  # of the world
@@ -65,6 +65,8 @@ class Watch:
             return {}
         if operation.id == "sign_out":
             return (await sign_in(self.world.service.client())).headers
+        if operation.id == "change_password":  # wrong ones slow down a user's signing in
+            return {"Authorization": f"Bearer {token_of(BOB)}"}
         is_admins = "admin" in next(iter(operation.described["security"][0].values()))
         return {"Authorization": f"Bearer {token_of(ADMIN if is_admins else ADA)}"}
 
@@ -126,7 +128,7 @@ async def _harmless_path(world: World, operation: Operation) -> str:
     """Gives the path of a resource that exists; for DELETE, of one that does not."""
     if operation.method == "DELETE":
         return await world.path_of(
-            operation, **dict.fromkeys(operation.parameters("path"), NOBODYS)
+            operation, **{name: nobodys_id(name) for name in operation.parameters("path")}
         )
     return await world.path_of(operation)
 

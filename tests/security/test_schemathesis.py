@@ -36,7 +36,10 @@ CONFIG = {
 # operations with valid bodies that JSON Schema cannot describe: a 422 is right there
 BEYOND_SCHEMA = {
     "register": "an e-mail address",
+    "update_me": "a project of one's own",
+    "change_password": "the current password, a new one",
     "create_key": "triggers of one's own, an end in the future",
+    "update_key": "scopes and triggers of one's own, an end in the future",
     "create_trigger": "a cron that matches something, destinations of one's own",
     "update_trigger": "what a patch is merged into",
     "fire_trigger": "an Idempotency-Key that came with another body",
@@ -46,8 +49,8 @@ BEYOND_SCHEMA = {
     "update_destination": "an address that may be called, headers that may be sent",
     "redeliver_exhausted": "an end after its beginning",
 }
-# operations whose valid input cannot be generated: a password, a token, an unused address
-NEVER_RIGHT = {"sign_in", "refresh_tokens", "call_hook", "register"}
+# operations whose valid input cannot be generated: a password, a token, an unused address, a UUID
+NEVER_RIGHT = {"sign_in", "refresh_tokens", "call_hook", "register", "end_session"}
 calls: Counter[str] = Counter()
 answers: defaultdict[str, list[int]] = defaultdict(list)
 

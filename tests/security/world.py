@@ -8,13 +8,15 @@ from typing import Any
 
 import httpx
 
+from event_trigger.web.state import state_of
+from tests.support.databases import connect
 from tests.support.destinations import fire, make_destination, until_finished
 from tests.support.document import Operation, described_api, operations_of
 from tests.support.keys import ALL_SCOPES, make_key
 from tests.support.logins import ask_for_tokens, sign_in, tokens_of
 from tests.support.names import resolving
 from tests.support.receiver import ALLOW_LOOPBACK, Receiver, receiving
-from tests.support.services import ADA, PASSWORD, Service, running_service
+from tests.support.services import ADA, PASSWORD, Service, quick_passwords, running_service
 from tests.support.streams import listening
 from tests.support.triggers import make_api
 
@@ -24,6 +26,7 @@ INSTANT = "2026-03-13T10:00:00Z"
 QUERIES = {"explain_trigger": {"at": INSTANT}}
 BODIES: dict[str, dict[str, Any]] = {  # all others may be empty
     "sign_in": {"data": {"username": _EMAILS["ada"], "password": PASSWORD}},
+    "change_password": {"json": {"current": PASSWORD, "new": "eleven grey herons wading"}},
     "create_key": {"json": {"name": "another", "scopes": ["triggers:fire"]}},
     "create_trigger": {"json": {"type": "api"}},
     "preview_schedule": {"json": {"details": {"cron": "@daily"}}},
@@ -100,6 +103,16 @@ class World:
     async def _key(self, *scopes: str, **more: Any) -> Headers:
         return {"X-API-Key": (await make_key(self.ada, *scopes, **more))["key"]}
 
+    async def restore_logins(self) -> None:
+        """Gives everybody their first password and login again, after a change of either."""
+        connection = await connect(self.service.database_url)
+        password_hash = await quick_passwords().hash(PASSWORD)
+        await connection.execute("UPDATE users SET password_hash = $1", password_hash)
+        await connection.execute("UPDATE logins SET revoked_at = NULL WHERE created_at > now()")
+        await connection.close()
+        state_of(self.service.app).credentials.forget()
+        self.callers.clear()
+
     async def id_of(self, name: str) -> int | str:
         if name not in self.ids:
             self.ids[name] = await self._make(name)
@@ -124,6 +137,10 @@ class World:
                 return int((await until_finished(self.ada, event_id=event))[0]["id"])
             case "key_id":
                 return int((await make_key(self.ada))["id"])
+            case "session_id":
+                client = self.client((await sign_in(self.service.client())).headers)
+                listed = (await client.get("/auth/sessions")).json()
+                return str(next(one["id"] for one in listed if one["is_current"]))
             case "user_id":
                 email = f"{next(self._numbers)}@example.com"
                 body = {"email": email, "password": PASSWORD}

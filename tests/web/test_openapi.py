@@ -10,6 +10,7 @@ import pytest
 from event_trigger.app import create_app
 from event_trigger.auth.scopes import Scope
 from event_trigger.errors import Unauthorized
+from tests.support.keys import make_key
 from tests.support.logins import sign_in
 from tests.support.names import PUBLIC, resolving
 from tests.support.services import (
@@ -23,7 +24,20 @@ from tests.support.services import (
 )
 
 OPEN = {"sign_in", "refresh_tokens", "register", "call_hook", "healthz", "readyz"}
-NEEDS_NO_SCOPE = {"sign_out", "get_me", "create_key", "list_keys", "delete_key"}  # one's own
+NEEDS_NO_SCOPE = {  # one's own
+    "sign_out",
+    "get_me",
+    "update_me",
+    "change_password",
+    "list_sessions",
+    "end_session",
+    "end_other_sessions",
+    "create_key",
+    "list_keys",
+    "get_key",
+    "update_key",
+    "delete_key",
+}
 PROBLEM = "application/problem+json"
 # clients are generated from these names: a new one may be added, none may change
 OPERATION_IDS = {
@@ -31,9 +45,16 @@ OPERATION_IDS = {
     "refresh_tokens": "POST /auth/refresh",
     "sign_out": "POST /auth/logout",
     "get_me": "GET /auth/me",
+    "update_me": "PATCH /auth/me",
     "register": "POST /auth/register",
+    "change_password": "POST /auth/password",
+    "list_sessions": "GET /auth/sessions",
+    "end_session": "DELETE /auth/sessions/{session_id}",
+    "end_other_sessions": "DELETE /auth/sessions",
     "create_key": "POST /auth/keys",
     "list_keys": "GET /auth/keys",
+    "get_key": "GET /auth/keys/{key_id}",
+    "update_key": "PATCH /auth/keys/{key_id}",
     "delete_key": "DELETE /auth/keys/{key_id}",
     "list_users": "GET /users",
     "update_user": "PATCH /users/{user_id}",
@@ -219,7 +240,7 @@ def lists_of(document: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
 def test_every_path_parameter_is_a_64_bit_id(document: dict[str, Any]) -> None:
     for name, operation in operations(document):
         for parameter in operation.get("parameters", []):
-            if parameter["in"] == "path" and parameter["name"] != "token":
+            if parameter["in"] == "path" and parameter["name"] not in {"token", "session_id"}:
                 assert parameter["schema"]["minimum"] == 1, name
                 assert parameter["schema"]["maximum"] == 2**63 - 1, name
 
@@ -239,7 +260,8 @@ def _example(field: dict[str, Any]) -> Any:
     return None
 
 
-def _filled(name: str, trigger: httpx.Response, destination: httpx.Response) -> str:
+def _filled(name: str, trigger: httpx.Response, destination: httpx.Response, key_id: int) -> str:
+    name = name.replace("{key_id}", str(key_id))
     name = name.replace("{trigger_id}", str(trigger.json()["id"])).replace("{user_id}", str(BOB))
     return name.replace("{destination_id}", str(destination.json()["id"]))
 
@@ -270,6 +292,7 @@ async def _every_example_works(service: Service) -> None:
         "/triggers", json={"type": "scheduled", "details": {"interval": 30, "recurring": True}}
     )
     destination = await ada.post("/destinations", json={"url": "https://example.com/hook"})
+    key = await make_key(ada)
     real = {
         "username": "ada@example.com",
         "refresh_token": tokens.refresh,
@@ -283,7 +306,7 @@ async def _every_example_works(service: Service) -> None:
             assert examples, name
             for example in examples:
                 body = {key: real.get(key, value) for key, value in example.items()}
-                filled = _filled(name, made, destination).replace("{token}", token)
+                filled = _filled(name, made, destination, key["id"]).replace("{token}", token)
                 method, path = filled.split()
                 is_json = media_type == "application/json"
                 client = client_for(operation)

@@ -64,7 +64,7 @@ async def test_a_405_lists_all_allowed_methods(ada: httpx.AsyncClient) -> None:
         ("OPTIONS", "/triggers"): "GET, POST",
         ("POST", "/triggers/1"): "GET, PATCH, DELETE",
         ("GET", "/triggers/1/pause"): "POST",
-        ("DELETE", "/auth/me"): "GET",
+        ("DELETE", "/auth/me"): "GET, PATCH",
         ("POST", "/api/docs"): "GET, HEAD",
     }
 
@@ -316,6 +316,9 @@ REFUSALS: list[tuple[str, str, dict[str, Any]]] = [
     ("POST", "/auth/token", {"data": {"username": "a", "password": "b", "grant_type": CANARY}}),
     ("POST", "/auth/token", {"data": {"username": "a", "password": "b", "scope": CANARY}}),
     ("GET", "/auth/me", {"headers": {"authorization": f"Bearer {CANARY}"}}),
+    ("POST", "/auth/password", {"json": {"current": CANARY, "new": CANARY + CANARY}}),
+    ("POST", "/auth/password", {"json": {"current": CANARY, "new": CANARY * 50}}),
+    ("POST", "/auth/password", {"json": {"current": CANARY, "new": [CANARY]}}),
 ]
 
 

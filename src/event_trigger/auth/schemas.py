@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, ConfigDict, Field
 
 from event_trigger.auth.email_addresses import normalise_email
 from event_trigger.auth.passwords.policy import (
@@ -86,13 +86,17 @@ class ApiKeyCreate(RequestModel):
 class ApiKeyUpdate(RequestModel):
     """A JSON Merge Patch (RFC 7396): absent fields stay, lists are replaced."""
 
+    model_config = ConfigDict(json_schema_extra={"examples": [{"name": "Deploy script"}]})
+
     name: KeyName = Field(default_factory=str)
     scopes: KeyScopes = Field(default_factory=list)
     trigger_ids: KeyTriggers | None = Field(
         default_factory=lambda: None, description="With null, the key works for all triggers."
     )
     expires_at: Instant | None = Field(
-        default_factory=lambda: None, description="With null, the key never expires."
+        default_factory=lambda: None,
+        description="With null, the key never expires.",
+        examples=["2030-01-01T00:00:00Z"],
     )
 
 

@@ -58,5 +58,12 @@ class PasswordChange(RequestModel):
             json_schema_extra={"format": "password"},
         ),
     ]
-    new: Annotated[NewPassword, Field(repr=False, json_schema_extra={"format": "password"})]
+    new: Annotated[
+        NewPassword,
+        Field(
+            repr=False,
+            examples=["eleven grey herons wading"],
+            json_schema_extra={"format": "password"},
+        ),
+    ]
     end_keys: bool = Field(False, description="Ends all your API keys, too, in every project.")

@@ -120,7 +120,7 @@ async def refresh(
     summary="Sign out",
     operation_id="sign_out",
     status_code=204,
-    responses=problems(Unauthorized, Forbidden),
+    responses=problems(Unauthorized, Forbidden, Invalid),
 )
 async def logout(login: LoginDep, sessions: SessionsDep, credentials: CredentialsDep) -> None:
     """Ends this login. Every replica refuses its tokens within a second."""
