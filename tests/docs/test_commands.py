@@ -30,6 +30,8 @@ _KEPT = frozenset(
         "event_partitions",
         "installation",
         "logins",
+        "project_members",
+        "projects",
         "refresh_tokens",
         "users",
         "zone_rules",

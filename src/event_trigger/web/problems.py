@@ -118,6 +118,8 @@ def _detail_of(error: Mapping[str, Any]) -> str:
             return f"Input should be one of {error['ctx']['expected_tags']}"
         case "union_tag_not_found":
             return "Field required"
+        case "uuid_parsing":
+            return "Input should be a UUID, such as 5d2f6f8e-0b1c-4f2a-9b57-3f0c6f1f7a11"
         case "too_short" if is_text:
             return f"Text should have {error['ctx']['min_length']} or more characters"
         case "too_long" if is_text:

@@ -189,7 +189,9 @@ async def test_a_login_that_is_not_ones_own_or_has_ended_is_as_none(service: Ser
     ]
 
     assert answers[0] == answers[1] == answers[2]
-    assert places_of(await ada.delete("/auth/sessions/1")) == ["session_id"]
+    odd = await ada.delete("/auth/sessions/1")
+    assert places_of(odd) == ["session_id"]
+    assert "such as" in odd.json()["detail"]
     assert (await bob.get("/auth/me")).status_code == 200
 
 
