@@ -22,6 +22,9 @@ from event_trigger.destinations import router as destinations
 from event_trigger.events import router as events
 from event_trigger.firing import router as firing
 from event_trigger.hooks import router as hooks
+from event_trigger.projects import router as projects
+from event_trigger.projects.invitations import router as invitations
+from event_trigger.projects.members import router as members
 from event_trigger.reconciliation import router as reconciliation
 from event_trigger.stream import router as stream
 from event_trigger.triggers import router as triggers
@@ -50,6 +53,11 @@ _ROUTERS = (
     own_sessions.router,
     keys.router,
     admin.router,
+    projects.router,
+    members.router,
+    invitations.router,
+    invitations.accepting,
+    invitations.pages,
     triggers.router,
     preview.router,
     firing.router,

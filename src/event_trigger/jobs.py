@@ -32,6 +32,7 @@ from event_trigger.deliveries.retention import retain_deliveries
 from event_trigger.deliveries.worker import DeliveryWorker
 from event_trigger.events.retention import sweep
 from event_trigger.firing.idempotency import ANSWERS_KEPT_FOR, purge_answers
+from event_trigger.projects.repository import Invitations
 from event_trigger.scheduling.dispatcher import LONGEST_WAIT_SECONDS, fire_due
 from event_trigger.triggers.versions import purge_history
 from event_trigger.triggers.zone_updates.replanning import ZoneRulesFollower
@@ -236,6 +237,7 @@ class Jobs:
         await purge_answers(self._sessions, now - ANSWERS_KEPT_FOR)
         async with self._sessions.begin() as session:
             await Logins(session).purge_expired()
+            await Invitations(session).purge_expired()
             await FailureCounts(session).purge()
         async with self._sessions.begin() as session:
             await AuditLog(session).purge_older_than(now - AUDIT_KEPT_FOR)

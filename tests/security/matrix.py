@@ -1,6 +1,7 @@
 """The expected status of every operation of openapi.json, for every kind of caller."""
 
-# All ids in paths are of Ada's resources, and all bodies are valid. The callers:
+# All ids in paths are of Ada's resources, and all bodies are valid; without a login, those that
+# accept an invitation lack an account. The callers:
 # admin    an admin's login                    bob       another user's login
 # reader   a key of Ada's that only reads      limited   a key of hers for another of her triggers
 # narrowed a login of hers that only fires     nobody    without a token
@@ -26,6 +27,18 @@ delete_key                 204 204   404 403    403     404      404    401    4
 list_users                 403 200   403 403    403     403      403    401    401     401
 update_user                403 200   403 403    403     403      403    401    401     401
 list_audit                 403 200   403 403    403     403      403    401    401     401
+create_project             201 201   201 403    403     403      403    401    401     401
+list_projects              200 200   200 200    200     200      200    401    401     401
+get_project                200 200   404 404    404     200      404    401    401     401
+update_project             200 200   404 403    403     403      403    401    401     401
+list_members               200 200   404 403    403     403      403    401    401     401
+add_member                 201 201   404 403    403     403      403    401    401     401
+update_member              200 200   404 403    403     403      403    401    401     401
+remove_member              204 204   404 403    403     403      403    401    401     401
+create_invitation          201 201   404 403    403     403      403    401    401     401
+list_invitations           200 200   404 403    403     403      403    401    401     401
+delete_invitation          204 204   404 403    403     403      403    401    401     401
+accept_invitation          200 200   200 403    403     403      403    422    401     401
 create_trigger             201 201   201 403    403     403      403    401    401     401
 list_triggers              200 200   200 200    200     403      200    401    401     401
 get_trigger                200 200   404 200    404     403      404    401    401     401

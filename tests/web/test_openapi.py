@@ -10,9 +10,9 @@ import pytest
 from event_trigger.app import create_app
 from event_trigger.auth.scopes import Scope
 from event_trigger.errors import Unauthorized
-from tests.support.keys import make_key
 from tests.support.logins import sign_in
 from tests.support.names import PUBLIC, resolving
+from tests.support.projects import add_member, invite, make_project
 from tests.support.services import (
     ADA,
     ADMIN,
@@ -23,20 +23,31 @@ from tests.support.services import (
     running_service,
 )
 
-OPEN = {"sign_in", "refresh_tokens", "register", "call_hook", "healthz", "readyz"}
-NEEDS_NO_SCOPE = {  # one's own
-    "sign_out",
-    "get_me",
-    "update_me",
-    "change_password",
-    "list_sessions",
-    "end_session",
-    "end_other_sessions",
-    "create_key",
-    "list_keys",
-    "get_key",
-    "update_key",
-    "delete_key",
+OPEN = {
+    "sign_in",
+    "refresh_tokens",
+    "register",
+    "accept_invitation",
+    "call_hook",
+    "healthz",
+    "readyz",
+}
+OF_PROJECTS = {
+    "create_project": "POST /projects",
+    "list_projects": "GET /projects",
+    "get_project": "GET /projects/{project_id}",
+    "update_project": "PATCH /projects/{project_id}",
+    "list_members": "GET /projects/{project_id}/members",
+    "add_member": "POST /projects/{project_id}/members",
+    "update_member": "PATCH /projects/{project_id}/members/{user_id}",
+    "remove_member": "DELETE /projects/{project_id}/members/{user_id}",
+    "create_invitation": "POST /projects/{project_id}/invitations",
+    "list_invitations": "GET /projects/{project_id}/invitations",
+    "delete_invitation": "DELETE /projects/{project_id}/invitations/{invitation_id}",
+}
+NEEDS_NO_SCOPE = {  # one's own, or what one's role in a project allows
+    *{"sign_out", "get_me", "create_key", "list_keys", "delete_key"},
+    *OF_PROJECTS,
 }
 PROBLEM = "application/problem+json"
 # clients are generated from these names: a new one may be added, none may change
@@ -45,20 +56,15 @@ OPERATION_IDS = {
     "refresh_tokens": "POST /auth/refresh",
     "sign_out": "POST /auth/logout",
     "get_me": "GET /auth/me",
-    "update_me": "PATCH /auth/me",
     "register": "POST /auth/register",
-    "change_password": "POST /auth/password",
-    "list_sessions": "GET /auth/sessions",
-    "end_session": "DELETE /auth/sessions/{session_id}",
-    "end_other_sessions": "DELETE /auth/sessions",
     "create_key": "POST /auth/keys",
     "list_keys": "GET /auth/keys",
-    "get_key": "GET /auth/keys/{key_id}",
-    "update_key": "PATCH /auth/keys/{key_id}",
     "delete_key": "DELETE /auth/keys/{key_id}",
     "list_users": "GET /users",
     "update_user": "PATCH /users/{user_id}",
     "list_audit": "GET /audit",
+    **OF_PROJECTS,
+    "accept_invitation": "POST /invitations/accept",
     "create_trigger": "POST /triggers",
     "list_triggers": "GET /triggers",
     "get_trigger": "GET /triggers/{trigger_id}",
@@ -151,7 +157,7 @@ def test_every_operation_needs_a_login_or_is_public(document: dict[str, Any]) ->
     open_to_all = {
         operation["operationId"]
         for _, operation in operations(document)
-        if not operation.get("security")
+        if not operation.get("security") or {} in operation["security"]
     }
 
     schemes = document["components"]["securitySchemes"]
@@ -240,7 +246,7 @@ def lists_of(document: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
 def test_every_path_parameter_is_a_64_bit_id(document: dict[str, Any]) -> None:
     for name, operation in operations(document):
         for parameter in operation.get("parameters", []):
-            if parameter["in"] == "path" and parameter["name"] not in {"token", "session_id"}:
+            if parameter["in"] == "path" and parameter["name"] != "token":
                 assert parameter["schema"]["minimum"] == 1, name
                 assert parameter["schema"]["maximum"] == 2**63 - 1, name
 
@@ -260,10 +266,10 @@ def _example(field: dict[str, Any]) -> Any:
     return None
 
 
-def _filled(name: str, trigger: httpx.Response, destination: httpx.Response, key_id: int) -> str:
-    name = name.replace("{key_id}", str(key_id))
+def _filled(name: str, trigger: httpx.Response, destination: httpx.Response, project: int) -> str:
     name = name.replace("{trigger_id}", str(trigger.json()["id"])).replace("{user_id}", str(BOB))
-    return name.replace("{destination_id}", str(destination.json()["id"]))
+    name = name.replace("{destination_id}", str(destination.json()["id"]))
+    return name.replace("{project_id}", str(project))
 
 
 async def _hook_of(client: httpx.AsyncClient) -> str:
@@ -282,7 +288,7 @@ async def _every_example_works(service: Service) -> None:
 
     def client_for(operation: dict[str, Any]) -> httpx.AsyncClient:
         security = operation.get("security")
-        if not security:
+        if not security or {} in security:
             return anonymous
         return admin if any("admin" in one.get("login", ()) for one in security) else ada
 
@@ -292,12 +298,15 @@ async def _every_example_works(service: Service) -> None:
         "/triggers", json={"type": "scheduled", "details": {"interval": 30, "recurring": True}}
     )
     destination = await ada.post("/destinations", json={"url": "https://example.com/hook"})
-    key = await make_key(ada)
     real = {
         "username": "ada@example.com",
         "refresh_token": tokens.refresh,
         "email": "grace@example.com",  # the example's address is taken here
     }
+    project = await make_project(ada)
+    await add_member(ada, project, BOB)
+    invited = {"token": (await invite(ada, project))["url"], "email": "heidi@example.com"}
+    real_at = {"POST /invitations/accept": {**real, **invited}}
     token, tried = await _hook_of(ada), 0
 
     for name, operation in operations(document):
@@ -305,8 +314,9 @@ async def _every_example_works(service: Service) -> None:
             examples = examples_of(document, content)
             assert examples, name
             for example in examples:
-                body = {key: real.get(key, value) for key, value in example.items()}
-                filled = _filled(name, made, destination, key["id"]).replace("{token}", token)
+                given = real_at.get(name, real)
+                body = {key: given.get(key, value) for key, value in example.items()}
+                filled = _filled(name, made, destination, project).replace("{token}", token)
                 method, path = filled.split()
                 is_json = media_type == "application/json"
                 client = client_for(operation)

@@ -8,7 +8,7 @@ from fastapi.security import APIKeyHeader, OAuth2PasswordBearer, SecurityScopes
 
 from event_trigger.audit.recorder import identify_actor, record_refused
 from event_trigger.auth.credential_cache import CredentialCache
-from event_trigger.auth.early_auth import resolve_principal
+from event_trigger.auth.early_auth import resolve_principal, sends_credential
 from event_trigger.auth.origin import Origin, clean_user_agent
 from event_trigger.auth.passwords.hashing import PasswordHasher
 from event_trigger.auth.principal import Principal, check_full_login, check_login
@@ -73,12 +73,23 @@ async def get_principal(
 
     `_bearer`, `_key` and `_project` are there for OpenAPI only.
     """
+    return await _identify(request, credentials)
+
+
+async def _identify(request: Request, credentials: CredentialCache) -> Principal:
     principal = await resolve_principal(request.scope, credentials)
     if principal is None:
         raise Unauthorized
     kind = ActorKind.LOGIN if principal.key_id is None else ActorKind.KEY
     identify_actor(kind, user_id=principal.user_id, key_id=principal.key_id)
     return principal
+
+
+async def get_caller(request: Request, credentials: CredentialsDep) -> Principal | None:
+    """Returns None without a credential; raises Unauthorized for one that is not good."""
+    if not sends_credential(request.headers):
+        return None
+    return await _identify(request, credentials)
 
 
 async def identify_again(request: Request, credentials: CredentialCache) -> Principal:
@@ -90,6 +101,7 @@ async def identify_again(request: Request, credentials: CredentialCache) -> Prin
 
 
 PrincipalDep = Annotated[Principal, Depends(get_principal)]
+CallerDep = Annotated[Principal | None, Depends(get_caller)]
 
 
 async def check_scopes(

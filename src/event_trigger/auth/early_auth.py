@@ -26,11 +26,19 @@ _PUBLIC_PATHS = (
     "/auth/refresh",
     "/auth/register",
     "/hooks/",
+    "/invitations/accept",
     "/healthz",
     "/readyz",
 )
 # X-Project-ID has no effect there
-_OUTSIDE_PROJECTS = ("/auth/logout", "/auth/password", "/auth/sessions", "/users")
+_OUTSIDE_PROJECTS = (
+    "/auth/logout",
+    "/auth/password",
+    "/auth/sessions",
+    "/invitations",
+    "/projects",
+    "/users",
+)
 _METHODS_WITH_BODY = frozenset({"PATCH", "POST", "PUT"})
 
 
@@ -93,6 +101,10 @@ async def resolve_principal(
             principal = await credentials.identify(token, _wanted_project(scope, headers))
         known = state["principal"] = _Resolved(principal, now)
     return known.principal
+
+
+def sends_credential(headers: Headers) -> bool:
+    return "authorization" in headers or "x-api-key" in headers
 
 
 def _wanted_project(scope: Scope, headers: Headers) -> WantedProject:

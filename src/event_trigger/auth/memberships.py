@@ -5,13 +5,20 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
 
-from sqlalchemy import delete, func, select, text, update
+from sqlalchemy import delete, func, select, text, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from event_trigger.db.keyset import Page
+from event_trigger.db.notify import CREDENTIALS_CHANGED, notify
 from event_trigger.models import Project, ProjectMember, ProjectRole, User
 
 _NEXT_ID = text("SELECT nextval(pg_get_serial_sequence('users', 'id'))")  # shared with users
+_MEMBERS = (
+    select(ProjectMember, User.email)
+    .join(User, User.id == ProjectMember.user_id)
+    .order_by(ProjectMember.created_at.desc(), ProjectMember.user_id.desc())
+)
 
 
 class Membership(NamedTuple):
@@ -28,6 +35,10 @@ class Member(NamedTuple):
     email: str
     role: ProjectRole
     since: datetime
+
+
+def _member(member: ProjectMember, email: str) -> Member:
+    return Member(member.user_id, email, ProjectRole(member.role), member.created_at)
 
 
 @dataclass(frozen=True)
@@ -81,9 +92,14 @@ class Memberships:
         return (await self.session.scalars(statement)).one_or_none()
 
     async def get_project_locked(self, project_id: int) -> Project | None:
-        """Locks a project, so that of two changes of its members the second sees the first."""
+        """Locks a project, so that of two changes of its members the second sees the first.
+
+        Rows that refer to the project, such as keys, may be added all the while: who adds one
+        may hold a lock that the change needs next.
+        """
         statement = select(Project).where(Project.id == project_id, Project.deleted_at.is_(None))
-        return (await self.session.scalars(statement.with_for_update())).one_or_none()
+        locked = statement.with_for_update(key_share=True)
+        return (await self.session.scalars(locked)).one_or_none()
 
     async def list_of(self, user_id: int) -> Sequence[Membership]:
         """Returns a user's projects in the order of their ids."""
@@ -96,28 +112,66 @@ class Memberships:
         rows = await self.session.execute(statement)
         return [Membership(project, ProjectRole(role)) for project, role in rows]
 
-    async def list_members(self, project_id: int) -> Sequence[Member]:
-        """Returns a project's members, the longest-standing first."""
+    async def list_page_of(
+        self, user_id: int, *, before: int | None, limit: int
+    ) -> Page[Membership]:
+        """Returns a user's projects, newest first."""
         statement = (
-            select(ProjectMember, User.email)
-            .join(User, User.id == ProjectMember.user_id)
-            .where(ProjectMember.project_id == project_id)
-            .order_by(ProjectMember.created_at, ProjectMember.user_id)
+            select(Project, ProjectMember.role)
+            .join(ProjectMember, ProjectMember.project_id == Project.id)
+            .where(ProjectMember.user_id == user_id, Project.deleted_at.is_(None))
+            .order_by(Project.id.desc())
+            .limit(limit + 1)
         )
-        rows = await self.session.execute(statement)
-        return [
-            Member(member.user_id, email, ProjectRole(member.role), member.created_at)
-            for member, email in rows
-        ]
+        if before is not None:
+            statement = statement.where(Project.id < before)
+        rows = (await self.session.execute(statement)).all()
+        found = [Membership(project, ProjectRole(role)) for project, role in rows]
+        return Page(found[:limit], more=len(found) > limit)
 
-    async def count_owners(self, project_id: int) -> int:
-        """Counts the owners of a project that are not disabled."""
+    async def count_owned_by(self, user_id: int) -> int:
+        """Counts the projects that a user owns, its own one too."""
+        statement = (
+            select(func.count())
+            .select_from(ProjectMember)
+            .join(Project, Project.id == ProjectMember.project_id)
+            .where(ProjectMember.user_id == user_id, ProjectMember.role == ProjectRole.OWNER)
+            .where(Project.deleted_at.is_(None))
+        )
+        return int(await self.session.scalar(statement) or 0)
+
+    async def list_members(
+        self, project_id: int, *, before: tuple[datetime, int] | None, limit: int
+    ) -> Page[Member]:
+        """Returns a project's members newest first; of one instant, the larger id is the newer."""
+        statement = _MEMBERS.where(ProjectMember.project_id == project_id).limit(limit + 1)
+        if before is not None:
+            position = tuple_(ProjectMember.created_at, ProjectMember.user_id)
+            statement = statement.where(position < before)
+        rows = (await self.session.execute(statement)).all()
+        found = [_member(member, email) for member, email in rows]
+        return Page(found[:limit], more=len(found) > limit)
+
+    async def get_member(self, project_id: int, user_id: int) -> Member | None:
+        statement = _MEMBERS.where(
+            ProjectMember.project_id == project_id, ProjectMember.user_id == user_id
+        )
+        row = (await self.session.execute(statement)).one_or_none()
+        return None if row is None else _member(*row)
+
+    async def count_members(self, project_id: int) -> int:
+        statement = select(func.count()).where(ProjectMember.project_id == project_id)
+        return int(await self.session.scalar(statement) or 0)
+
+    async def count_owners(self, project_id: int, *, besides: int | None = None) -> int:
+        """Counts the owners of a project that are not disabled, and are not the user `besides`."""
         statement = (
             select(func.count())
             .select_from(ProjectMember)
             .join(User, User.id == ProjectMember.user_id)
             .where(ProjectMember.project_id == project_id, User.disabled_at.is_(None))
             .where(ProjectMember.role == ProjectRole.OWNER)
+            .where(ProjectMember.user_id.is_distinct_from(besides))
         )
         return int(await self.session.scalar(statement) or 0)
 
@@ -131,17 +185,23 @@ class Memberships:
         statement = update(ProjectMember).where(
             ProjectMember.project_id == project_id, ProjectMember.user_id == user_id
         )
-        await self.session.execute(statement.values(role=role))
+        await self.session.execute(
+            statement.values(role=role), execution_options={"synchronize_session": False}
+        )
+        await notify(self.session, CREDENTIALS_CHANGED, str(user_id))
 
     async def remove_member(self, project_id: int, user_id: int) -> None:
         """Removes a member; calls that name no project happen in the user's own one then."""
         await self.session.execute(
             delete(ProjectMember).where(
                 ProjectMember.project_id == project_id, ProjectMember.user_id == user_id
-            )
+            ),
+            execution_options={"synchronize_session": False},
         )
         await self.session.execute(
             update(User)
             .where(User.id == user_id, User.default_project_id == project_id)
-            .values(default_project_id=None)
+            .values(default_project_id=None),
+            execution_options={"synchronize_session": False},
         )
+        await notify(self.session, CREDENTIALS_CHANGED, str(user_id))

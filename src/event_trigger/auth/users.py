@@ -41,12 +41,16 @@ async def add_user(
     """Adds a user, hashing outside any transaction; raises Conflict if the address is taken."""
     password_hash = await passwords.hash(password)
     async with sessions.begin() as session:
-        user = await Users(session).add(email=email, password_hash=password_hash, role=role)
-        if user is not None:
-            await Memberships(session).add_own(user)
-            await record(session, "user", user.id, after={"email": email, "role": role})
+        return await add_account(session, email=email, password_hash=password_hash, role=role)
+
+
+async def add_account(session: AsyncSession, *, email: str, password_hash: str, role: Role) -> User:
+    """Adds a user with a project of its own; raises Conflict if the address is taken."""
+    user = await Users(session).add(email=email, password_hash=password_hash, role=role)
     if user is None:
         raise Conflict("There is an account with this address already.")
+    await Memberships(session).add_own(user)
+    await record(session, "user", user.id, after={"email": email, "role": role})
     return user
 
 

@@ -57,6 +57,8 @@ class Invitation(Base):
     """
 
     __tablename__ = "invitations"
+    audited_as, audited_secrets = "invitation", ()
+    audited = ("role", "email", "expires_at", "accepted_at")
 
     id: Mapped[int] = mapped_column(Identity(always=True), primary_key=True)
     project_id: Mapped[int] = mapped_column(

@@ -1,0 +1,1 @@
+"""Links that let people join a project."""

@@ -1,0 +1,166 @@
+"""Makes, withdraws and accepts invitations: links that add one member, once and within 7 days."""
+
+import secrets
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from event_trigger.auth.credential_cache import hash_credential
+from event_trigger.auth.email_addresses import fold_address
+from event_trigger.auth.logins.throttle import Registrations
+from event_trigger.auth.passwords.hashing import PasswordHasher
+from event_trigger.auth.principal import Principal
+from event_trigger.auth.repository import Users
+from event_trigger.auth.users import add_account
+from event_trigger.db.clock import database_now
+from event_trigger.db.engine import Sessions
+from event_trigger.errors import Conflict, Forbidden, NotFound, Unauthorized
+from event_trigger.models import Invitation, Project, ProjectRole, Role
+from event_trigger.projects.access import lock, lock_as_owner
+from event_trigger.projects.members.lifecycle import join
+from event_trigger.projects.repository import Invitations
+
+INVITATION_LIFETIME = timedelta(days=7)
+MAX_OPEN = 100
+_TOKEN_BYTES = 32
+
+
+class TooManyInvitations(Conflict):
+    slug, title = "too-many-invitations", "Too many invitations"
+    default_detail = (
+        f"The project has {MAX_OPEN} open invitations, the most that one may have. Withdraw one"
+        " first."
+    )
+
+
+class InvitationRefused(NotFound):
+    """Answers unknown, used, expired and withdrawn invitations in the same way."""
+
+    slug, title = "invitation-refused", "Invitation refused"
+    default_detail = (
+        "This invitation is unknown, used, expired or withdrawn. Ask an owner of the project for"
+        " another one."
+    )
+
+
+class ForAnotherAddress(Forbidden):
+    slug, title = "invitation-for-another", "The invitation is for another address"
+    default_detail = "This invitation names another e-mail address. Accept it with that account."
+
+
+@dataclass(frozen=True, slots=True)
+class NewAccount:
+    """The account that an invited person asks for; `address` is the IP address of the call."""
+
+    email: str
+    password: str = field(repr=False)
+    address: str | None
+
+
+async def invite(
+    session: AsyncSession,
+    principal: Principal,
+    project_id: int,
+    *,
+    role: ProjectRole,
+    email: str | None,
+) -> tuple[Invitation, str]:
+    """Makes an invitation; returns it with its token, which is not stored."""
+    await lock_as_owner(session, principal, project_id)
+    invitations, now = Invitations(session), await database_now(session)
+    if await invitations.count_open(project_id) >= MAX_OPEN:
+        raise TooManyInvitations
+    token = secrets.token_urlsafe(_TOKEN_BYTES)
+    invitation = Invitation(
+        project_id=project_id,
+        token_hash=hash_credential(token),
+        role=role,
+        email=email,
+        made_by=principal.user_id,
+        created_at=now,
+        expires_at=now + INVITATION_LIFETIME,
+    )
+    await invitations.add(invitation)
+    return invitation, token
+
+
+async def withdraw(
+    session: AsyncSession, principal: Principal, project_id: int, invitation_id: int
+) -> None:
+    await lock_as_owner(session, principal, project_id)
+    invitations = Invitations(session)
+    invitation = await invitations.get(project_id, invitation_id)
+    if invitation is None:
+        raise NotFound
+    await invitations.delete(invitation)
+
+
+async def accept(session: AsyncSession, user_id: int, token: str) -> tuple[Project, ProjectRole]:
+    """Adds a user to the project of an invitation."""
+    project, invitation = await _claim(session, token)
+    user = await Users(session).get_locked(user_id)
+    if user is None:
+        raise Unauthorized
+    _check_address(invitation, user.email)
+    return await _use(session, project, invitation, user.id)
+
+
+async def register(
+    sessions: Sessions,
+    passwords: PasswordHasher,
+    registrations: Registrations,
+    token: str,
+    account: NewAccount,
+) -> tuple[Project, ProjectRole]:
+    """Adds an account to the project of an invitation, also when sign-up is closed.
+
+    1. Refuse a token that is not good before anything is counted or hashed.
+    2. Count the registration, as every other one.
+    3. Hash the password outside any transaction.
+    4. Claim the invitation, add the account and let it join, in one transaction.
+    """
+    async with sessions() as session:
+        invitation = await Invitations(session).get_open(hash_credential(token))
+    if invitation is None:
+        raise InvitationRefused
+    _check_address(invitation, account.email)
+    await registrations.count(account.address)
+    password_hash = await passwords.hash(account.password)
+    async with sessions.begin() as session:
+        project, invitation = await _claim(session, token)
+        user = await add_account(
+            session, email=account.email, password_hash=password_hash, role=Role.USER
+        )
+        return await _use(session, project, invitation, user.id)
+
+
+async def _claim(session: AsyncSession, token: str) -> tuple[Project, Invitation]:
+    """Locks the project, so that of two uses of an invitation the second sees the first."""
+    invitations, token_hash = Invitations(session), hash_credential(token)
+    found = await invitations.get_open(token_hash)
+    if found is None:
+        raise InvitationRefused
+    try:
+        project = await lock(session, found.project_id)
+    except NotFound:
+        raise InvitationRefused from None
+    invitation = await invitations.get_open(token_hash)
+    if invitation is None:
+        raise InvitationRefused
+    return project, invitation
+
+
+async def _use(
+    session: AsyncSession, project: Project, invitation: Invitation, user_id: int
+) -> tuple[Project, ProjectRole]:
+    role = ProjectRole(invitation.role)
+    await join(session, project.id, user_id, role)
+    invitation.accepted_at = await database_now(session)
+    await session.flush()
+    return project, role
+
+
+def _check_address(invitation: Invitation, email: str) -> None:
+    if invitation.email is not None and fold_address(email) != invitation.email:
+        raise ForAnotherAddress

@@ -1,0 +1,171 @@
+"""HTTP operations on invitations: making, listing, withdrawing and accepting them."""
+
+from typing import Any, NoReturn
+
+from fastapi import APIRouter, Request, Response
+from starlette.responses import RedirectResponse
+
+from event_trigger.auth.dependencies import CallerDep, CredentialsDep, PasswordsDep, PrincipalDep
+from event_trigger.auth.passwords.hashing import TooManySignIns
+from event_trigger.auth.principal import Principal
+from event_trigger.errors import (
+    Conflict,
+    FieldError,
+    Forbidden,
+    Invalid,
+    NotFound,
+    Unauthorized,
+    UnsupportedMediaType,
+    pointer,
+)
+from event_trigger.projects.access import FullLoginRequired
+from event_trigger.projects.dependencies import FULL_LOGIN, OWNER
+from event_trigger.projects.invitations import lifecycle
+from event_trigger.projects.invitations.lifecycle import NewAccount
+from event_trigger.projects.repository import Invitations
+from event_trigger.projects.schemas import (
+    InvitationAccept,
+    InvitationCreate,
+    InvitationCreated,
+    InvitationRead,
+    ProjectRead,
+    read_project,
+)
+from event_trigger.web.pagination import PageQueryDep
+from event_trigger.web.problems import problems
+from event_trigger.web.schemas import PathId
+from event_trigger.web.session import SessionDep, SessionsDep
+from event_trigger.web.state import app_state
+from event_trigger.web.strict_json import strict_router
+
+PATH = "/invitations/accept"
+OPTIONAL_LOGIN: dict[str, Any] = {"security": [{}, {"login": []}]}
+
+router = strict_router(
+    prefix="/projects/{project_id}/invitations",
+    tags=["projects"],
+    responses=problems(Unauthorized, Forbidden, NotFound, Invalid),
+    dependencies=[FULL_LOGIN, OWNER],
+)
+accepting = strict_router(tags=["projects"])
+pages = APIRouter(include_in_schema=False)
+
+
+@router.post(
+    "",
+    summary="Invite somebody",
+    operation_id="create_invitation",
+    status_code=201,
+    responses=problems(Conflict, UnsupportedMediaType),
+)
+async def create_invitation(
+    project_id: PathId,
+    body: InvitationCreate,
+    principal: PrincipalDep,
+    session: SessionDep,
+    request: Request,
+) -> InvitationCreated:
+    """Makes a link that adds one member, once and within 7 days. This needs the role `owner`.
+
+    Give `url` to the person, who sends it as `token` to `POST /invitations/accept`: signed in, or
+    with an address and a password for a new account. The service sends no mail. The link ends early
+    if its maker is no longer an owner.
+    """
+    made, token = await lifecycle.invite(
+        session, principal, project_id, role=body.role, email=body.email
+    )
+    read = InvitationRead.model_validate(made).model_dump()
+    return InvitationCreated(**read, url=f"{_base_url(request)}{PATH}#{token}")
+
+
+def _base_url(request: Request) -> str:
+    return app_state(request).settings.public_url or str(request.base_url).rstrip("/")
+
+
+@router.get("", summary="List open invitations", operation_id="list_invitations")
+async def list_invitations(
+    project_id: PathId, session: SessionDep, paging: PageQueryDep
+) -> list[InvitationRead]:
+    """Lists the project's open invitations, newest first. This needs the role `owner`.
+
+    The `Link` header with `rel="next"` leads to the next page.
+    """
+    page = await Invitations(session).list_open(
+        project_id, before=paging.before_id(), limit=paging.limit
+    )
+    return [InvitationRead.model_validate(one) for one in paging.rows_of(page, lambda one: one.id)]
+
+
+@router.delete(
+    "/{invitation_id}",
+    summary="Withdraw an invitation",
+    operation_id="delete_invitation",
+    status_code=204,
+)
+async def delete_invitation(
+    project_id: PathId, invitation_id: PathId, principal: PrincipalDep, session: SessionDep
+) -> None:
+    """Withdraws an open invitation: its link no longer works. This needs the role `owner`."""
+    await lifecycle.withdraw(session, principal, project_id, invitation_id)
+
+
+@accepting.post(
+    PATH,
+    summary="Accept an invitation",
+    operation_id="accept_invitation",
+    openapi_extra=OPTIONAL_LOGIN,
+    responses=problems(
+        Unauthorized, Forbidden, NotFound, Conflict, UnsupportedMediaType, Invalid, TooManySignIns
+    ),
+)
+async def accept_invitation(
+    body: InvitationAccept,
+    caller: CallerDep,
+    request: Request,
+    sessions: SessionsDep,
+    passwords: PasswordsDep,
+    credentials: CredentialsDep,
+) -> ProjectRead:
+    """Makes you a member of the project that the link is for.
+
+    Sign in first, and send `token` alone. Without an account, send no credential, but also `email`
+    and `password`: that makes an account, even if sign-up is closed; sign in with it afterwards.
+    An invitation that names an address is for that account only.
+    """
+    token = body.token.rpartition("#")[2].strip()
+    if caller is None:
+        account = _new_account(body, request)
+        registrations = app_state(request).registrations
+        joined = await lifecycle.register(sessions, passwords, registrations, token, account)
+        return read_project(*joined)
+    _check_caller(caller, body)
+    async with sessions.begin() as session:
+        joined = await lifecycle.accept(session, caller.user_id, token)
+    credentials.forget(str(caller.user_id))
+    return read_project(*joined)
+
+
+def _new_account(body: InvitationAccept, request: Request) -> NewAccount:
+    if body.email is None or body.password is None:
+        _refuse_fields(
+            "Sign in, or give an address and a password for a new account.",
+            *(name for name in ("email", "password") if getattr(body, name) is None),
+        )
+    return NewAccount(body.email, body.password, request.client.host if request.client else None)
+
+
+def _check_caller(caller: Principal, body: InvitationAccept) -> None:
+    if caller.is_narrowed:
+        raise FullLoginRequired
+    if given := [name for name in ("email", "password") if getattr(body, name) is not None]:
+        _refuse_fields("You are signed in, so leave this out. For a new account, sign out.", *given)
+
+
+def _refuse_fields(detail: str, *names: str) -> NoReturn:
+    raise Invalid(detail, errors=[FieldError("pointer", pointer(one), detail) for one in names])
+
+
+@pages.api_route(PATH, methods=["GET", "HEAD"])
+async def open_invitation() -> Response:
+    """Leads a browser that follows the link to the docs; it keeps the token, which is after `#`."""
+    return RedirectResponse("../api/docs", 303)

@@ -1,0 +1,143 @@
+"""Adds members to a project, changes their roles and removes them; the last owner stays."""
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from event_trigger.audit.recorder import record
+from event_trigger.auth.email_addresses import fold_address
+from event_trigger.auth.memberships import Member, Memberships
+from event_trigger.auth.principal import Principal
+from event_trigger.auth.repository import ApiKeys, Users
+from event_trigger.db.notify import CREDENTIALS_CHANGED, notify
+from event_trigger.errors import Conflict, Invalid, NotFound
+from event_trigger.models import ProjectRole
+from event_trigger.projects.access import OwnerRequired, lock, lock_as_owner, role_in
+from event_trigger.projects.repository import Invitations
+
+MAX_MEMBERS = 1000
+
+
+class AlreadyMember(Conflict):
+    slug, title = "already-member", "Already a member"
+    default_detail = (
+        "This user is a member of the project already. PATCH /projects/{id}/members/{user_id}"
+        " changes the role."
+    )
+
+
+class TooManyMembers(Conflict):
+    slug, title = "too-many-members", "Too many members"
+    default_detail = (
+        f"The project has {MAX_MEMBERS} members, the most that one may have. Remove one first."
+    )
+
+
+class LastOwner(Conflict):
+    slug, title = "last-owner", "The last owner"
+    default_detail = (
+        "This is the project's only owner who can sign in. Make another member an owner first."
+    )
+
+
+class OwnProject(Conflict):
+    slug, title = "own-project", "A user's own project"
+    default_detail = (
+        "This is the project that the user has from the start, who stays its owner. Create a"
+        " project (POST /projects) for what you want to hand over."
+    )
+
+
+async def add(
+    session: AsyncSession, principal: Principal, project_id: int, *, email: str, role: ProjectRole
+) -> Member:
+    """Adds somebody who has an account; only newer accounts are stored in canonical spelling."""
+    await lock_as_owner(session, principal, project_id)
+    user = await Users(session).get_by_email(email.strip().lower(), fold_address(email))
+    if user is None:
+        raise Invalid.at(
+            ["email"],
+            "There is no account with this address. Invite the person instead, with POST"
+            " /projects/{id}/invitations.",
+        )
+    return await join(session, project_id, user.id, role)
+
+
+async def join(session: AsyncSession, project_id: int, user_id: int, role: ProjectRole) -> Member:
+    """Adds a member to a locked project; raises AlreadyMember or TooManyMembers."""
+    memberships = Memberships(session)
+    if await Users(session).get_locked(user_id) is None:  # erased just now
+        raise NotFound
+    if await memberships.get_member(project_id, user_id) is not None:
+        raise AlreadyMember
+    if await memberships.count_members(project_id) >= MAX_MEMBERS:
+        raise TooManyMembers
+    await memberships.add_member(project_id, user_id, role)
+    await notify(session, CREDENTIALS_CHANGED, str(user_id))
+    await record(session, "member", user_id, after={"role": role}, project_id=project_id)
+    return await _get_one(session, project_id, user_id)
+
+
+async def change_role(
+    session: AsyncSession, principal: Principal, project_id: int, user_id: int, role: ProjectRole
+) -> Member:
+    """Changes a member's role; raises LastOwner or OwnProject.
+
+    An owner who becomes something else takes back the invitations that it made.
+    """
+    await lock_as_owner(session, principal, project_id)
+    member = await _get_one(session, project_id, user_id)
+    if role is member.role:
+        return member
+    await _check_owner_remains(session, project_id, member)
+    await Memberships(session).change_role(project_id, user_id, role)
+    await Invitations(session).delete_made_by(project_id, user_id)
+    await record(
+        session,
+        "member",
+        user_id,
+        before={"role": member.role},
+        after={"role": role},
+        project_id=project_id,
+    )
+    return member._replace(role=role)
+
+
+async def remove(
+    session: AsyncSession, principal: Principal, project_id: int, user_id: int
+) -> None:
+    """Removes a member, and ends its keys and invitations in the project.
+
+    Members may remove themselves, owners everybody. Raises LastOwner or OwnProject.
+    """
+    await lock(session, project_id)
+    role = await role_in(session, principal, project_id)
+    if role is not ProjectRole.OWNER and user_id != principal.user_id:
+        raise OwnerRequired(role)
+    member = await _get_one(session, project_id, user_id)
+    await _check_owner_remains(session, project_id, member)
+    ended = await ApiKeys(session).end_in_project(project_id, user_id=user_id)
+    await Invitations(session).delete_made_by(project_id, user_id)
+    await Memberships(session).remove_member(project_id, user_id)
+    await record(
+        session,
+        "member",
+        user_id,
+        before={"role": member.role},
+        after={"ended_keys": ended} if ended else {},
+        project_id=project_id,
+    )
+
+
+async def _get_one(session: AsyncSession, project_id: int, user_id: int) -> Member:
+    member = await Memberships(session).get_member(project_id, user_id)
+    if member is None:
+        raise NotFound
+    return member
+
+
+async def _check_owner_remains(session: AsyncSession, project_id: int, leaving: Member) -> None:
+    if leaving.user_id == project_id:
+        raise OwnProject
+    if leaving.role is not ProjectRole.OWNER:
+        return
+    if await Memberships(session).count_owners(project_id, besides=leaving.user_id) == 0:
+        raise LastOwner

@@ -1,0 +1,109 @@
+"""HTTP operations on projects."""
+
+from fastapi import Response
+
+from event_trigger.auth.dependencies import PrincipalDep
+from event_trigger.auth.memberships import Membership, Memberships
+from event_trigger.auth.principal import Principal
+from event_trigger.db.keyset import Page
+from event_trigger.errors import (
+    Conflict,
+    Forbidden,
+    Invalid,
+    NotFound,
+    Unauthorized,
+    UnsupportedMediaType,
+)
+from event_trigger.models import ProjectRole
+from event_trigger.projects import lifecycle
+from event_trigger.projects.access import role_in
+from event_trigger.projects.dependencies import FULL_LOGIN, OWNER
+from event_trigger.projects.schemas import ProjectCreate, ProjectRead, ProjectUpdate, read_project
+from event_trigger.web.pagination import PageQuery, PageQueryDep
+from event_trigger.web.problems import problems
+from event_trigger.web.schemas import PathId
+from event_trigger.web.session import SessionDep
+from event_trigger.web.strict_json import strict_router
+
+router = strict_router(
+    prefix="/projects", tags=["projects"], responses=problems(Unauthorized, Forbidden, Invalid)
+)
+
+
+@router.post(
+    "",
+    summary="Create a project",
+    operation_id="create_project",
+    dependencies=[FULL_LOGIN],
+    status_code=201,
+    responses=problems(Conflict, UnsupportedMediaType),
+)
+async def create_project(
+    body: ProjectCreate, principal: PrincipalDep, session: SessionDep, response: Response
+) -> ProjectRead:
+    """Creates a project, whose owner you are. Add members to share what is in it.
+
+    Calls happen in it with its id in the header `X-Project-ID`; without that header, they happen in
+    your default project. One user can own 100 projects.
+    """
+    made = await lifecycle.create(session, principal, body.name)
+    response.headers["Location"] = f"/projects/{made.id}"
+    return read_project(made, ProjectRole.OWNER)
+
+
+@router.get("", summary="List your projects", operation_id="list_projects")
+async def list_projects(
+    principal: PrincipalDep, session: SessionDep, paging: PageQueryDep
+) -> list[ProjectRead]:
+    """Lists the projects that you are a member of, newest first, with your role in each.
+
+    An API key sees its own project only. The `Link` header with `rel="next"` leads to the next
+    page.
+    """
+    page = await _page_of(principal, Memberships(session), paging)
+    rows = paging.rows_of(page, lambda one: one.project.id)
+    return [read_project(project, role) for project, role in rows]
+
+
+async def _page_of(
+    principal: Principal, memberships: Memberships, paging: PageQuery
+) -> Page[Membership]:
+    before = paging.before_id()
+    if principal.key_id is None:
+        return await memberships.list_page_of(principal.user_id, before=before, limit=paging.limit)
+    project = await memberships.get_project(principal.one_project_id)
+    if project is None or (before is not None and project.id >= before):
+        return Page([], more=False)
+    return Page([Membership(project, principal.project_role)], more=False)
+
+
+@router.get(
+    "/{project_id}",
+    summary="Read a project",
+    operation_id="get_project",
+    responses=problems(NotFound),
+)
+async def get_project(
+    project_id: PathId, principal: PrincipalDep, session: SessionDep
+) -> ProjectRead:
+    """Returns a project that you are a member of; admins can read any."""
+    role = await role_in(session, principal, project_id)
+    project = await Memberships(session).get_project(project_id)
+    if project is None:
+        raise NotFound
+    return read_project(project, role)
+
+
+@router.patch(
+    "/{project_id}",
+    summary="Rename a project",
+    operation_id="update_project",
+    dependencies=[FULL_LOGIN, OWNER],
+    responses=problems(NotFound, UnsupportedMediaType),
+)
+async def update_project(
+    project_id: PathId, body: ProjectUpdate, principal: PrincipalDep, session: SessionDep
+) -> ProjectRead:
+    """Changes the name. This needs the role `owner`."""
+    project = await lifecycle.rename(session, principal, project_id, body.name)
+    return read_project(project, ProjectRole.OWNER)

@@ -1,0 +1,97 @@
+"""Request and response models of projects, members and invitations."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from event_trigger.auth.schemas import Email, NewPassword
+from event_trigger.models import Project, ProjectRole
+from event_trigger.web.schemas import Instant, RequestModel, ResponseModel, Text
+
+Name = Annotated[Text, Field(min_length=1, max_length=100, examples=["Billing"])]
+Role = Annotated[
+    ProjectRole,
+    Field(
+        strict=False,
+        description="`viewer` reads; `operator` also fires, tests, pauses, resumes and sends again;"
+        " `editor` also writes; `owner` also manages the project and its members.",
+        examples=["editor"],
+    ),
+]
+KnownEmail = Annotated[Text, Field(max_length=320, examples=["grace@example.com"])]
+
+
+class ProjectCreate(RequestModel):
+    name: Name
+
+
+class ProjectUpdate(RequestModel):
+    name: Name
+
+
+class ProjectRead(ResponseModel):
+    id: int = Field(description="For `X-Project-ID`.")
+    name: str
+    role: ProjectRole = Field(description="Your role. An admin who is no member acts as an owner.")
+    created_at: Instant
+
+
+def read_project(project: Project, role: ProjectRole) -> ProjectRead:
+    return ProjectRead(id=project.id, name=project.name, role=role, created_at=project.created_at)
+
+
+class MemberAdd(RequestModel):
+    email: KnownEmail
+    role: Role
+
+
+class MemberUpdate(RequestModel):
+    role: Role
+
+
+class MemberRead(ResponseModel):
+    user_id: int
+    email: str
+    role: ProjectRole
+    since: Instant
+
+
+class InvitationCreate(RequestModel):
+    role: Role
+    email: Annotated[
+        Email | None, Field(description="Only this account can accept; by default, any can.")
+    ] = None
+
+
+class InvitationRead(ResponseModel):
+    id: int
+    role: ProjectRole
+    email: str | None
+    made_by: int = Field(description="The user's id.")
+    created_at: Instant
+    expires_at: Instant
+
+
+class InvitationCreated(InvitationRead):
+    url: str = Field(
+        description="The link, shown only once: give it to the person to invite, who sends it as"
+        " `token` to `POST /invitations/accept`.",
+        examples=["https://events.example.com/invitations/accept#q1Xz9k…"],
+    )
+
+
+class InvitationAccept(RequestModel):
+    token: Annotated[
+        Text,
+        Field(
+            max_length=1000,
+            description="The link, or the part after `#`.",
+            examples=["https://events.example.com/invitations/accept#q1Xz9k…"],
+        ),
+    ]
+    email: Annotated[
+        Email | None, Field(description="Without a login: the address of a new account.")
+    ] = None
+    password: Annotated[
+        NewPassword | None, Field(description="Without a login: the new account's password.")
+    ] = None
