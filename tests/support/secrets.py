@@ -5,7 +5,7 @@ import re
 from tests.support.services import PASSWORD, SECRET
 
 _SHAPES = re.compile(
-    r"etk_[\w-]{20,}|etr_[\w-]{20,}|whsec_[\w+/=]{20,}|eyJ[\w-]+\.[\w-]+\.[\w-]+|/hooks/[\w-]{20,}"
+    r"etk_[\w-]{20,}|etr_[\w-]{20,}|whsec_[\w+/=]{20,}|eyJ[\w-]+\.[\w-]+\.[\w-]+|/hooks/[\w-]{20,}|/accept#[\w-]{20,}"
     rf"|{re.escape(PASSWORD)}|{re.escape(SECRET)}|canary-\w+"
 )
 

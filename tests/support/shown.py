@@ -9,6 +9,7 @@ _VARIES = (
     (re.compile(r"whsec_[A-Za-z0-9+/]{43}="), r"whsec_[A-Za-z0-9+/]{43}="),
     (re.compile(r"etk_[\w-]{20,}"), r"etk_[\w-]{20,}"),
     (re.compile(r"(?<=/hooks/)[\w-]{43}"), r"[\w-]{43}"),
+    (re.compile(r"(?<=/accept#)[\w-]{43}"), r"[\w-]{43}"),
     (re.compile(r"\b[0-9a-f]{64}\b"), r"[0-9a-f]{64}"),
     (re.compile(r"\b[0-9a-f]{16}\b"), r"[0-9a-f]{16}"),
     (re.compile(r"(?<=Password   )\w{16}"), r"\S{16}"),
