@@ -11,7 +11,7 @@ from tests.support.databases import connect
 from tests.support.keys import holding, make_key
 from tests.support.locks import until_somebody_waits
 from tests.support.problems import places_of, problem_of
-from tests.support.projects import add_member, make_project, roles_in, signed_in
+from tests.support.projects import add_member, invite, make_project, roles_in, signed_in
 from tests.support.services import ADA, ADMIN, BOB, Service
 from tests.support.triggers import make_api
 
@@ -266,6 +266,20 @@ async def test_the_keys_of_a_removed_member_stay_ended(
     assert (await elsewhere.get("/triggers")).status_code == 200
 
 
+async def test_a_key_that_was_made_while_the_membership_was_lost_does_not_come_back(
+    service: Service, ada: httpx.AsyncClient, project: int, database: Any
+) -> None:
+    await add_member(ada, project, BOB, "editor")
+    key = holding(service, await make_key(service.client(BOB, project=project)))
+
+    await database.execute(
+        "DELETE FROM project_members WHERE project_id = $1 AND user_id = $2", project, BOB
+    )
+    await add_member(ada, project, BOB, "editor")
+
+    problem_of(await key.get("/triggers"), 401)
+
+
 async def test_a_project_has_no_more_members_than_1000(
     ada: httpx.AsyncClient, project: int, database: Any
 ) -> None:
@@ -308,18 +322,18 @@ async def test_what_is_no_member_is_refused_with_the_place(
 
 
 async def test_each_change_is_in_the_log_of_the_project(
-    ada: httpx.AsyncClient, admin: httpx.AsyncClient, service: Service
+    ada: httpx.AsyncClient, admin: httpx.AsyncClient, service: Service, database: Any
 ) -> None:
     project = await make_project(ada, "Before")
     await ada.patch(f"/projects/{project}", json={"name": "After"})
     await add_member(ada, project, BOB, "viewer")
     await ada.patch(f"/projects/{project}/members/{BOB}", json={"role": "editor"})
     await make_key(service.client(BOB, project=project))
+    await database.execute("UPDATE project_members SET role = 'owner' WHERE user_id = $1", BOB)
+    await invite(service.client(BOB), project)
     await ada.delete(f"/projects/{project}/members/{BOB}")
 
-    connection = await connect(service.database_url)
-    owners = await connection.fetch("SELECT action, project_id FROM audit_entries ORDER BY id")
-    await connection.close()
+    owners = await database.fetch("SELECT project_id FROM audit_entries")
     entries = [
         (one["action"], one["target"], one["target_id"], one["before"], one["after"])
         for one in reversed((await admin.get("/audit")).json())
@@ -334,7 +348,7 @@ async def test_each_change_is_in_the_log_of_the_project(
         "remove_member",
         "member",
         BOB,
-        {"role": "editor"},
-        {"ended_keys": 1},
+        {"role": "owner"},
+        {"ended_keys": 1, "withdrawn_invitations": 1},
     )
     assert {one["project_id"] for one in owners} == {project}

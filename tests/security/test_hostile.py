@@ -121,7 +121,7 @@ async def test_nothing_that_is_sent_to_be_written_is_our_fault(world: World) -> 
 async def _send_wrong_ids(watch: Watch, operation: Operation) -> None:
     for name in operation.parameters("path"):
         for text in [*map(_encoded, IDS), *RAW_TEXTS]:
-            await watch.send(operation, operation.path.format(**{name: text}))
+            await watch.send(operation, await watch.world.path_of(operation, **{name: text}))
 
 
 async def _harmless_path(world: World, operation: Operation) -> str:
@@ -229,8 +229,9 @@ async def test_no_cursor_shows_what_is_not_ones_own(world: World) -> None:
     lists = [one for one in world.operations if "cursor" in one.parameters("query")]
 
     for operation in lists:
+        path = await world.path_of(operation)
         for cursor in CURSORS:
-            answer = await watch.send(operation, f"{operation.path}?cursor={_encoded(cursor)}")
+            answer = await watch.send(operation, f"{path}?cursor={_encoded(cursor)}")
             if answer.is_error:
                 assert [one["parameter"] for one in answer.json()["errors"]] == ["cursor"]
             else:

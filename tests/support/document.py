@@ -26,7 +26,8 @@ class Operation:
 
     @property
     def needs_somebody(self) -> bool:
-        return "security" in self.described
+        security = self.described.get("security", [])
+        return bool(security) and {} not in security
 
     @property
     def media_types(self) -> list[str]:

@@ -57,11 +57,15 @@ class Invitations:
         await self.session.delete(invitation)
         await self.session.flush()
 
-    async def delete_made_by(self, project_id: int, user_id: int) -> None:
+    async def delete_made_by(self, project_id: int, user_id: int) -> int:
+        """Deletes the invitations that a user made in a project; returns their number."""
         statement = delete(Invitation).where(
             Invitation.project_id == project_id, Invitation.made_by == user_id
         )
-        await self.session.execute(statement, execution_options={"synchronize_session": False})
+        deleted = await self.session.scalars(
+            statement.returning(Invitation.id), execution_options={"synchronize_session": False}
+        )
+        return len(deleted.all())
 
     async def purge_expired(self) -> None:
         await self.session.execute(delete(Invitation).where(Invitation.expires_at < func.now()))

@@ -8,8 +8,8 @@ from event_trigger.auth.schemas import Email, NewPassword
 from event_trigger.models import Project, ProjectRole
 from event_trigger.web.schemas import Instant, RequestModel, ResponseModel, Text
 
-Name = Annotated[Text, Field(min_length=1, max_length=100, examples=["Billing"])]
-Role = Annotated[
+ProjectName = Annotated[Text, Field(min_length=1, max_length=100, examples=["Billing"])]
+GivenRole = Annotated[
     ProjectRole,
     Field(
         strict=False,
@@ -22,11 +22,11 @@ KnownEmail = Annotated[Text, Field(max_length=320, examples=["grace@example.com"
 
 
 class ProjectCreate(RequestModel):
-    name: Name
+    name: ProjectName
 
 
 class ProjectUpdate(RequestModel):
-    name: Name
+    name: ProjectName
 
 
 class ProjectRead(ResponseModel):
@@ -42,11 +42,11 @@ def read_project(project: Project, role: ProjectRole) -> ProjectRead:
 
 class MemberAdd(RequestModel):
     email: KnownEmail
-    role: Role
+    role: GivenRole
 
 
 class MemberUpdate(RequestModel):
-    role: Role
+    role: GivenRole
 
 
 class MemberRead(ResponseModel):
@@ -57,7 +57,7 @@ class MemberRead(ResponseModel):
 
 
 class InvitationCreate(RequestModel):
-    role: Role
+    role: GivenRole
     email: Annotated[
         Email | None, Field(description="Only this account can accept; by default, any can.")
     ] = None

@@ -38,7 +38,7 @@ from event_trigger.web.session import SessionDep, SessionsDep
 from event_trigger.web.state import app_state
 from event_trigger.web.strict_json import strict_router
 
-PATH = "/invitations/accept"
+ACCEPT_PATH = "/invitations/accept"
 OPTIONAL_LOGIN: dict[str, Any] = {"security": [{}, {"login": []}]}
 
 router = strict_router(
@@ -75,7 +75,7 @@ async def create_invitation(
         session, principal, project_id, role=body.role, email=body.email
     )
     read = InvitationRead.model_validate(made).model_dump()
-    return InvitationCreated(**read, url=f"{_base_url(request)}{PATH}#{token}")
+    return InvitationCreated(**read, url=f"{_base_url(request)}{ACCEPT_PATH}#{token}")
 
 
 def _base_url(request: Request) -> str:
@@ -110,7 +110,7 @@ async def delete_invitation(
 
 
 @accepting.post(
-    PATH,
+    ACCEPT_PATH,
     summary="Accept an invitation",
     operation_id="accept_invitation",
     openapi_extra=OPTIONAL_LOGIN,
@@ -165,7 +165,7 @@ def _refuse_fields(detail: str, *names: str) -> NoReturn:
     raise Invalid(detail, errors=[FieldError("pointer", pointer(one), detail) for one in names])
 
 
-@pages.api_route(PATH, methods=["GET", "HEAD"])
+@pages.api_route(ACCEPT_PATH, methods=["GET", "HEAD"])
 async def open_invitation() -> Response:
     """Leads a browser that follows the link to the docs; it keeps the token, which is after `#`."""
     return RedirectResponse("../api/docs", 303)

@@ -62,7 +62,10 @@ async def add(
 
 
 async def join(session: AsyncSession, project_id: int, user_id: int, role: ProjectRole) -> Member:
-    """Adds a member to a locked project; raises AlreadyMember or TooManyMembers."""
+    """Adds a member to a locked project; raises AlreadyMember or TooManyMembers.
+
+    Keys of an earlier membership stay ended, also one that was made while it was lost.
+    """
     memberships = Memberships(session)
     if await Users(session).get_locked(user_id) is None:  # erased just now
         raise NotFound
@@ -70,6 +73,7 @@ async def join(session: AsyncSession, project_id: int, user_id: int, role: Proje
         raise AlreadyMember
     if await memberships.count_members(project_id) >= MAX_MEMBERS:
         raise TooManyMembers
+    await ApiKeys(session).end_in_project(project_id, user_id=user_id)
     await memberships.add_member(project_id, user_id, role)
     await notify(session, CREDENTIALS_CHANGED, str(user_id))
     await record(session, "member", user_id, after={"role": role}, project_id=project_id)
@@ -89,13 +93,13 @@ async def change_role(
         return member
     await _check_owner_remains(session, project_id, member)
     await Memberships(session).change_role(project_id, user_id, role)
-    await Invitations(session).delete_made_by(project_id, user_id)
+    withdrawn = await Invitations(session).delete_made_by(project_id, user_id)
     await record(
         session,
         "member",
         user_id,
         before={"role": member.role},
-        after={"role": role},
+        after={"role": role, **_counted(withdrawn_invitations=withdrawn)},
         project_id=project_id,
     )
     return member._replace(role=role)
@@ -115,16 +119,20 @@ async def remove(
     member = await _get_one(session, project_id, user_id)
     await _check_owner_remains(session, project_id, member)
     ended = await ApiKeys(session).end_in_project(project_id, user_id=user_id)
-    await Invitations(session).delete_made_by(project_id, user_id)
+    withdrawn = await Invitations(session).delete_made_by(project_id, user_id)
     await Memberships(session).remove_member(project_id, user_id)
     await record(
         session,
         "member",
         user_id,
         before={"role": member.role},
-        after={"ended_keys": ended} if ended else {},
+        after=_counted(ended_keys=ended, withdrawn_invitations=withdrawn),
         project_id=project_id,
     )
+
+
+def _counted(**numbers: int) -> dict[str, int]:
+    return {name: number for name, number in numbers.items() if number}
 
 
 async def _get_one(session: AsyncSession, project_id: int, user_id: int) -> Member:
