@@ -11,6 +11,7 @@ from sqlalchemy import Connection
 
 from event_trigger.config import Settings
 from event_trigger.db.engine import asyncpg_url, create_maintenance_engine
+from event_trigger.db.giving_way import run_giving_way
 from event_trigger.models import Base
 
 
@@ -33,7 +34,7 @@ async def run_by_hand() -> None:
         raise SystemExit("Set DATABASE_URL to the database that alembic should work on.")
     engine = create_maintenance_engine(asyncpg_url(url.get_secret_value()))
     async with engine.connect() as connection:
-        await connection.run_sync(run)
+        await run_giving_way(connection, run)
     await engine.dispose()
 
 

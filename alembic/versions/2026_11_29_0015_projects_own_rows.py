@@ -20,27 +20,79 @@ branch_labels = None
 depends_on = None
 
 _OWNED = ("triggers", "trigger_tags", "destinations", "hooks")
-_ADD_OWN_PROJECTS = """
-    INSERT INTO projects (id, name, created_at) SELECT id, email, created_at FROM users
-"""
-_ADD_OWN_MEMBERS = """
-    INSERT INTO project_members (project_id, user_id, role, created_at)
-    SELECT id, id, 'owner', created_at FROM users
-"""
+_CHANGED = (*_OWNED, "users", "api_keys", "logins", "audit_entries")  # as calls lock them
 _ADD_USERS_OF_PROJECTS = """
     INSERT INTO users (id, email, password_hash, role, disabled_at) OVERRIDING SYSTEM VALUE
     SELECT id, 'project-' || id || '@localhost', '!', 'user', now() FROM projects
-    WHERE id NOT IN (SELECT id FROM users)
+    WHERE deleted_at IS NULL AND id NOT IN (SELECT id FROM users)
 """
 
 
 def upgrade() -> None:
-    """Gives each user a project with the user's id, so that no owned row has to be written.
+    """Reads and writes no row: what users own belongs to the projects that 0016 gives them.
 
-    Reads users and keys only. Foreign keys of owned rows to users are dropped: an owner is a
-    project from now on, whose rows a job deletes. Replicas of the version before go on working;
-    a user that one of them adds gets a project at the first call to a newer replica.
+    All locks are taken first, and held for the moment that the catalog's rows take. Foreign keys of
+    owned rows to users are dropped: an owner is a project from now on, whose rows a job deletes.
     """
+    op.execute(f"LOCK TABLE {', '.join(_CHANGED)} IN ACCESS EXCLUSIVE MODE")
+    _add_projects()
+    for table in _OWNED:
+        op.drop_constraint(f"fk_{table}_owner_id_users", table, type_="foreignkey")
+    op.add_column("users", sa.Column("default_project_id", sa.BigInteger))
+    op.create_foreign_key(
+        "fk_users_default_project_id_projects",
+        "users",
+        "projects",
+        ["default_project_id"],
+        ["id"],
+        ondelete="SET NULL",
+    )
+    op.add_column("api_keys", sa.Column("project_id", sa.BigInteger))
+    op.create_foreign_key(
+        "fk_api_keys_project_id_projects",
+        "api_keys",
+        "projects",
+        ["project_id"],
+        ["id"],
+        ondelete="CASCADE",
+    )
+    op.create_index("ix_api_keys_project_id", "api_keys", ["project_id"])
+    op.add_column("logins", sa.Column("address", sa.Text))
+    op.add_column("logins", sa.Column("user_agent", sa.Text))
+    op.add_column("logins", sa.Column("last_used_at", INSTANT))
+    op.add_column("audit_entries", sa.Column("project_id", sa.BigInteger))
+
+
+def downgrade() -> None:
+    """Makes each project of several users a disabled user, whose triggers go on firing.
+
+    Its name, members and invitations are lost, and its keys end. Rows of a deleted project go with
+    it. Stop every replica first.
+    """
+    op.execute("SET LOCAL statement_timeout = 0")
+    op.execute(_ADD_USERS_OF_PROJECTS)
+    op.drop_column("audit_entries", "project_id")
+    for column in ("last_used_at", "user_agent", "address"):
+        op.drop_column("logins", column)
+    op.execute("DELETE FROM api_keys WHERE project_id <> user_id")
+    op.drop_column("api_keys", "project_id")
+    op.drop_column("users", "default_project_id")
+    for table in _OWNED:
+        op.execute(f"DELETE FROM {table} WHERE owner_id NOT IN (SELECT id FROM users)")  # noqa: S608
+        op.create_foreign_key(
+            f"fk_{table}_owner_id_users",
+            table,
+            "users",
+            ["owner_id"],
+            ["id"],
+            ondelete="CASCADE",
+        )
+    op.drop_table("invitations")
+    op.drop_table("project_members")
+    op.drop_table("projects")
+
+
+def _add_projects() -> None:
     op.create_table(
         "projects",
         number("id"),
@@ -77,61 +129,6 @@ def upgrade() -> None:
         _cascade("invitations", "made_by", "users"),
     )
     op.create_index("ix_invitations_project_id", "invitations", ["project_id"])
-    op.execute(_ADD_OWN_PROJECTS)
-    op.execute(_ADD_OWN_MEMBERS)
-    for table in _OWNED:
-        op.drop_constraint(f"fk_{table}_owner_id_users", table, type_="foreignkey")
-    op.add_column("users", sa.Column("default_project_id", sa.BigInteger))
-    op.create_foreign_key(
-        "fk_users_default_project_id_projects",
-        "users",
-        "projects",
-        ["default_project_id"],
-        ["id"],
-        ondelete="SET NULL",
-    )
-    op.add_column("api_keys", sa.Column("project_id", sa.BigInteger))
-    op.execute("UPDATE api_keys SET project_id = user_id")
-    op.create_foreign_key(
-        "fk_api_keys_project_id_projects",
-        "api_keys",
-        "projects",
-        ["project_id"],
-        ["id"],
-        ondelete="CASCADE",
-    )
-    op.create_index("ix_api_keys_project_id", "api_keys", ["project_id"])
-    op.add_column("logins", sa.Column("address", sa.Text))
-    op.add_column("logins", sa.Column("user_agent", sa.Text))
-    op.add_column("logins", sa.Column("last_used_at", INSTANT))
-    op.add_column("audit_entries", sa.Column("project_id", sa.BigInteger))
-
-
-def downgrade() -> None:
-    """Makes each project of several users a disabled user, whose triggers go on firing.
-
-    Its name, members and invitations are lost, and its keys end. Stop every replica first.
-    """
-    op.execute("SET LOCAL statement_timeout = 0")
-    op.execute(_ADD_USERS_OF_PROJECTS)
-    op.drop_column("audit_entries", "project_id")
-    for column in ("last_used_at", "user_agent", "address"):
-        op.drop_column("logins", column)
-    op.execute("DELETE FROM api_keys WHERE project_id <> user_id")
-    op.drop_column("api_keys", "project_id")
-    op.drop_column("users", "default_project_id")
-    for table in _OWNED:
-        op.create_foreign_key(
-            f"fk_{table}_owner_id_users",
-            table,
-            "users",
-            ["owner_id"],
-            ["id"],
-            ondelete="CASCADE",
-        )
-    op.drop_table("invitations")
-    op.drop_table("project_members")
-    op.drop_table("projects")
 
 
 def _cascade(table: str, column: str, referred: str) -> sa.ForeignKeyConstraint:

@@ -1,7 +1,6 @@
 """Migrations build indexes concurrently, also after a failed build, and one replica at a time."""
 
 import asyncio
-import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -11,23 +10,11 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from event_trigger.db.engine import create_engine
-from event_trigger.db.migrate import migrate, migrations_folder, newest_revision
+from event_trigger.db.migrate import migrate, newest_revision
 from tests.support.databases import connect
+from tests.support.migrations import folder_with
 
 INDEX = "ix_test"
-MIGRATION = """
-from event_trigger.db.ddl import create_index_concurrently, drop_index_concurrently
-
-revision, down_revision, branch_labels, depends_on = "test", "{newest}", None, None
-
-
-def upgrade() -> None:
-    create_index_concurrently("ix_test", {arguments})
-
-
-def downgrade() -> None:
-    drop_index_concurrently("ix_test", "users")
-"""
 
 
 @pytest.fixture
@@ -37,13 +24,8 @@ async def engine(database_url: str) -> AsyncIterator[AsyncEngine]:
     await made.dispose()
 
 
-def folder_with(path: Path, arguments: str) -> Path:
-    """Copies the migrations, and adds one that builds an index."""
-    folder = path / "alembic"
-    shutil.copytree(migrations_folder(), folder, ignore=shutil.ignore_patterns("__pycache__"))
-    text = MIGRATION.format(newest=newest_revision(), arguments=arguments)
-    (folder / "versions" / "test.py").write_text(text)
-    return folder
+def folder_with_index(path: Path, arguments: str) -> Path:
+    return folder_with(path, f'create_index_concurrently("{INDEX}", {arguments})')
 
 
 async def validity(database: Any, index: str = INDEX) -> bool | None:
@@ -61,7 +43,7 @@ async def revision(database: Any) -> str:
 async def test_an_index_is_built_beside_a_writer(
     tmp_path: Path, engine: AsyncEngine, database: Any, database_url: str
 ) -> None:
-    folder = folder_with(tmp_path, '"users", ["role", "id"], where="disabled_at IS NULL"')
+    folder = folder_with_index(tmp_path, '"users", ["role", "id"], where="disabled_at IS NULL"')
     writer = await connect(database_url)
     transaction = writer.transaction()
     await transaction.start()
@@ -86,7 +68,7 @@ async def test_an_index_is_built_beside_a_writer(
 async def test_a_failed_build_is_repeated_at_the_next_start(
     tmp_path: Path, engine: AsyncEngine, database: Any
 ) -> None:
-    folder = folder_with(tmp_path, '"users", ["password_hash"], unique=True')
+    folder = folder_with_index(tmp_path, '"users", ["password_hash"], unique=True')
     await database.execute("UPDATE users SET password_hash = 'same'")
 
     with pytest.raises(IntegrityError):
@@ -103,7 +85,7 @@ async def test_a_valid_index_is_kept(tmp_path: Path, engine: AsyncEngine, databa
     await database.execute(f"CREATE INDEX {INDEX} ON users (role)")
     before = await database.fetchval(f"SELECT '{INDEX}'::regclass::oid")
 
-    await migrate(engine, folder=folder_with(tmp_path, '"users", ["role"]'))
+    await migrate(engine, folder=folder_with_index(tmp_path, '"users", ["role"]'))
 
     assert await database.fetchval(f"SELECT '{INDEX}'::regclass::oid") == before
     assert await revision(database) == "test"
@@ -112,7 +94,7 @@ async def test_a_valid_index_is_kept(tmp_path: Path, engine: AsyncEngine, databa
 async def test_several_replicas_build_an_empty_database_and_its_index_at_once(
     tmp_path: Path, empty_url: str
 ) -> None:
-    folder = folder_with(tmp_path, '"users", ["role"]')
+    folder = folder_with_index(tmp_path, '"users", ["role"]')
     engines = [create_engine(empty_url) for _ in range(4)]
 
     await asyncio.gather(*(migrate(one, folder=folder) for one in engines))
@@ -127,7 +109,7 @@ async def test_several_replicas_build_an_empty_database_and_its_index_at_once(
 async def test_the_index_of_a_partitioned_table_takes_over_those_of_its_partitions(
     tmp_path: Path, engine: AsyncEngine, database: Any
 ) -> None:
-    await migrate(engine, folder=folder_with(tmp_path, '"events", ["shard", "replay_of"]'))
+    await migrate(engine, folder=folder_with_index(tmp_path, '"events", ["shard", "replay_of"]'))
 
     partitions = await database.fetch(
         "SELECT inhrelid::regclass::text AS name FROM pg_inherits"

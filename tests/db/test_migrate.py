@@ -2,8 +2,6 @@
 
 import asyncio
 import json
-import subprocess
-import sys
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -19,8 +17,8 @@ from event_trigger.reconciliation.verify import verify
 from tests.support.databases import connect
 from tests.support.destinations import fire, make_destination, until_finished
 from tests.support.downtime import instants_of, until_caught_up
+from tests.support.migrations import alembic
 from tests.support.planting import plant_triggers
-from tests.support.processes import ROOT, environment
 from tests.support.reading import read_all
 from tests.support.receiver import ALLOW_LOOPBACK, receiving
 from tests.support.services import ADA, ADMIN, BOB, running_service
@@ -44,18 +42,6 @@ async def tables_of(engine: AsyncEngine) -> set[str]:
 async def revision_of(engine: AsyncEngine) -> str | None:
     async with engine.connect() as connection:
         return await connection.run_sync(current_revision)
-
-
-def alembic(url: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "alembic", *arguments],
-        cwd=ROOT,
-        env=environment(DATABASE_URL=url),
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
 
 
 async def test_an_empty_database_gets_every_table(empty: AsyncEngine) -> None:
@@ -164,8 +150,12 @@ async def test_triggers_of_the_version_before_are_found_by_their_tags(database_u
 
     async with running_service(database_url) as service:
         found = [
-            [one["id"] for one in await read_all(service.client(user_id), "/triggers", tag=tag)]
-            for user_id, tag in ((ADA, "a"), (ADMIN, "b"), (BOB, "a"))
+            [one["id"] for one in await read_all(client, "/triggers", tag=tag)]
+            for client, tag in (
+                (service.client(ADA), "a"),
+                (service.client(ADMIN, project="*"), "b"),
+                (service.client(BOB), "a"),
+            )
         ]
 
     assert found == [[made["id"]], [made["id"]], []]

@@ -21,7 +21,9 @@ def _about(*placements: Placement) -> re.Pattern[str]:
 _OWNED = _about(Placement.DISTRIBUTED)
 _PLACED = _about(Placement.DISTRIBUTED, Placement.REFERENCE)
 _SAYS_SHARD = re.compile(r"\bshard (=|IN)|INSERT INTO \w+\s+\(shard\b")
-_ABOUT_A_TABLE = re.compile(r"\s*(CREATE|ALTER|DROP|COMMENT|ANALYZE|SELECT create_\w+_table)\b")
+_ABOUT_A_TABLE = re.compile(
+    r"\s*(CREATE|ALTER|DROP|LOCK|COMMENT|ANALYZE|SELECT create_\w+_table)\b"
+)
 
 # docs.citusdata.com, "SQL Support and Workarounds"; ModifyQuerySupported() and
 # ErrorIfOnConflictNotSupported() in its multi_router_planner.c

@@ -190,8 +190,9 @@ async def _read_key(
     if found is None:
         return None
     key, user = found
-    own = key.project_id or user.id
-    if await Memberships(session).role_in(own, user.id) is None:
+    memberships = Memberships(session)
+    own = key.project_id or await memberships.get_own(user)
+    if await memberships.role_in(own, user.id) is None:
         return None
     await keys.note_used(key)
     named = own if wanted is Unnamed.DEFAULT else wanted
@@ -227,6 +228,8 @@ async def _enter(
         if not is_admin:
             raise NotFound
         return None, ProjectRole.OWNER
+    if wanted == user.id:
+        await memberships.get_own(user)
     role = await memberships.role_in(wanted, user.id)
     if role is None and is_admin and await memberships.has_project(wanted):
         role = ProjectRole.OWNER

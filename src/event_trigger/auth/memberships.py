@@ -65,9 +65,13 @@ class Memberships:
             role = await self.role_in(user.default_project_id, user.id)
             if role is not None:
                 return user.default_project_id, role
-        if await self.role_in(user.id, user.id) is None:  # the version before added the user
+        return await self.get_own(user), ProjectRole.OWNER
+
+    async def get_own(self, user: User) -> int:
+        """Returns a user's own project; adds it if the version before projects added the user."""
+        if await self.role_in(user.id, user.id) is None:
             await self.add_own(user)
-        return user.id, ProjectRole.OWNER
+        return user.id
 
     async def add_own(self, user: User) -> None:
         """Adds a user's own project, whose id is the user's, unless it is there."""

@@ -13,6 +13,7 @@ from sqlalchemy import Connection, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from event_trigger.db.engine import create_maintenance_engine
+from event_trigger.db.giving_way import run_giving_way
 from event_trigger.db.installation import keep_installation
 
 _MIGRATION_LOCK = 0x6576_7473  # "evts": the id of the advisory lock
@@ -66,7 +67,8 @@ async def migrate(engine: AsyncEngine, *, folder: Path | None = None) -> None:
     1. Take the migration lock, on a connection of its own, and keep it to the end.
     2. Run the missing migrations on a second connection. They share one transaction, so that all
        of them succeed or none; but one that builds an index concurrently (`db/ddl.py`) commits
-       those before it. If it fails, the next start continues from there.
+       those before it. If it fails, the next start continues from there. None makes calls wait
+       long for a lock (`db/giving_way.py`).
     3. Make or check the installation's id, still under the lock.
     """
     lock_engine = create_maintenance_engine(engine.url)
@@ -107,6 +109,8 @@ async def _upgrade(engine: AsyncEngine, folder: Path | None) -> None:
     upgrade_engine = create_maintenance_engine(engine.url)
     try:
         async with upgrade_engine.connect() as connection:
-            await connection.run_sync(lambda sync: command.upgrade(_config(folder, sync), "head"))
+            await run_giving_way(
+                connection, lambda sync: command.upgrade(_config(folder, sync), "head")
+            )
     finally:
         await upgrade_engine.dispose()

@@ -12,7 +12,7 @@ CUT = {
     table.name: PlacedTable("distributed", "shard", 2) for table in tables_of(Placement.DISTRIBUTED)
 }
 DONE = replace(CatalogState.untouched(), placed={**COPIED, **CUT})
-OF_TRIGGERS = "fk_triggers_owner_id_users"
+OF_LOGINS, OF_TOKENS = "fk_logins_user_id_users", "fk_refresh_tokens_login_id_logins"
 
 
 def without(table: str) -> CatalogState:
@@ -25,11 +25,30 @@ def test_a_cluster_with_everything_in_its_place_is_left_alone() -> None:
 
 def test_a_table_of_a_later_version_joins_the_others() -> None:
     assert plan_statements(without("triggers")) == [
-        f"ALTER TABLE triggers DROP CONSTRAINT {OF_TRIGGERS}",
         "SELECT create_distributed_table('triggers', 'shard', colocate_with => 'block_counts')",
-        f"ALTER TABLE triggers ADD CONSTRAINT {OF_TRIGGERS} FOREIGN KEY(owner_id)"
-        " REFERENCES users (id) ON DELETE CASCADE",
     ]
+
+
+def test_a_copied_table_has_no_foreign_keys_while_it_is_placed() -> None:
+    assert plan_statements(without("logins")) == [
+        f"ALTER TABLE logins DROP CONSTRAINT {OF_LOGINS}",
+        f"ALTER TABLE refresh_tokens DROP CONSTRAINT {OF_TOKENS}",
+        "SELECT create_reference_table('logins')",
+        f"ALTER TABLE logins ADD CONSTRAINT {OF_LOGINS} FOREIGN KEY(user_id)"
+        " REFERENCES users (id) ON DELETE CASCADE",
+        f"ALTER TABLE refresh_tokens ADD CONSTRAINT {OF_TOKENS} FOREIGN KEY(login_id)"
+        " REFERENCES logins (id) ON DELETE CASCADE",
+    ]
+
+
+def test_projects_are_copied_before_the_users_and_members_that_refer_to_them() -> None:
+    order = ("projects", "users", "project_members")
+
+    statements = plan_statements(CatalogState.untouched())
+
+    copied = [f"SELECT create_reference_table('{one}')" for one in order]
+    assert [one for one in statements if one in copied] == copied
+    assert not any("owner_id" in one for one in statements)
 
 
 def test_the_first_table_joins_those_that_are_there_before_it() -> None:
@@ -44,9 +63,9 @@ def test_the_first_table_joins_those_that_are_there_before_it() -> None:
 
 
 def test_a_key_that_a_stopped_run_left_out_comes_back() -> None:
-    [statement] = plan_statements(replace(DONE, foreign_keys=DONE.foreign_keys - {OF_TRIGGERS}))
+    [statement] = plan_statements(replace(DONE, foreign_keys=DONE.foreign_keys - {OF_LOGINS}))
 
-    assert statement.startswith(f"ALTER TABLE triggers ADD CONSTRAINT {OF_TRIGGERS} ")
+    assert statement.startswith(f"ALTER TABLE logins ADD CONSTRAINT {OF_LOGINS} ")
 
 
 @pytest.mark.parametrize(
