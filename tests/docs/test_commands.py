@@ -86,6 +86,7 @@ class House:
         )
         filled = sorted({one["relname"] for one in names} - _KEPT)
         await connection.execute(f"TRUNCATE {', '.join(filled)} RESTART IDENTITY")
+        await connection.execute("DELETE FROM projects WHERE id NOT IN (SELECT id FROM users)")
         await connection.close()
 
 
