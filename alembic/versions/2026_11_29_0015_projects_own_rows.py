@@ -31,11 +31,16 @@ _ADD_USERS_OF_PROJECTS = """
 def upgrade() -> None:
     """Reads and writes no row: what users own belongs to the projects that 0016 gives them.
 
-    All locks are taken first, and held for the moment that the catalog's rows take. Foreign keys of
-    owned rows to users are dropped: an owner is a project from now on, whose rows a job deletes.
+    All locks are taken at once, after the new tables, and held for the moment that changing the
+    catalog takes. Foreign keys of owned rows to users are dropped: an owner is a project from now
+    on, whose rows a job deletes.
     """
-    op.execute(f"LOCK TABLE {', '.join(_CHANGED)} IN ACCESS EXCLUSIVE MODE")
     _add_projects()
+    op.execute(f"LOCK TABLE {', '.join(_CHANGED)} IN ACCESS EXCLUSIVE MODE")
+    for table, column in (("project_members", "user_id"), ("invitations", "made_by")):
+        op.create_foreign_key(
+            f"fk_{table}_{column}_users", table, "users", [column], ["id"], ondelete="CASCADE"
+        )
     for table in _OWNED:
         op.drop_constraint(f"fk_{table}_owner_id_users", table, type_="foreignkey")
     op.add_column("users", sa.Column("default_project_id", sa.BigInteger))
@@ -108,8 +113,7 @@ def _add_projects() -> None:
         sa.Column("role", sa.Text, nullable=False),
         instant_now("created_at"),
         sa.PrimaryKeyConstraint("project_id", "user_id", name="pk_project_members"),
-        _cascade("project_members", "project_id", "projects"),
-        _cascade("project_members", "user_id", "users"),
+        _of_project("project_members"),
     )
     op.create_index("ix_project_members_user_id", "project_members", ["user_id"])
     op.create_table(
@@ -125,12 +129,11 @@ def _add_projects() -> None:
         sa.Column("accepted_at", INSTANT),
         sa.PrimaryKeyConstraint("id", name="pk_invitations"),
         sa.UniqueConstraint("token_hash", name="uq_invitations_token_hash"),
-        _cascade("invitations", "project_id", "projects"),
-        _cascade("invitations", "made_by", "users"),
+        _of_project("invitations"),
     )
     op.create_index("ix_invitations_project_id", "invitations", ["project_id"])
 
 
-def _cascade(table: str, column: str, referred: str) -> sa.ForeignKeyConstraint:
-    name = f"fk_{table}_{column}_{referred}"
-    return sa.ForeignKeyConstraint([column], [f"{referred}.id"], name=name, ondelete="CASCADE")
+def _of_project(table: str) -> sa.ForeignKeyConstraint:
+    name = f"fk_{table}_project_id_projects"
+    return sa.ForeignKeyConstraint(["project_id"], ["projects.id"], name=name, ondelete="CASCADE")
