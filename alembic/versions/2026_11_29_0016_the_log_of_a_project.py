@@ -22,7 +22,6 @@ _ADD_OWN_MEMBERS = """
     FROM users JOIN projects ON projects.id = users.id
     ON CONFLICT DO NOTHING
 """
-_BIND_KEYS = "UPDATE api_keys SET project_id = user_id FROM projects WHERE projects.id = user_id"
 
 
 def upgrade() -> None:
@@ -30,14 +29,14 @@ def upgrade() -> None:
 
     That is after 0015 and apart from it, since it takes time for very many users and needs no table
     for itself. A user that a replica of the version before adds from then on gets a project at the
-    first call to a newer replica; a key without a project works in its user's own one.
+    first call to a newer replica. Keys stay as they are: one without a project works in its user's
+    own one, and writing many would keep calls with them waiting.
     """
     create_index_concurrently(
         "ix_audit_entries_project", "audit_entries", ["project_id", "at", "id"]
     )
     op.execute(_ADD_OWN_PROJECTS)
     op.execute(_ADD_OWN_MEMBERS)
-    op.execute(_BIND_KEYS)
 
 
 def downgrade() -> None:

@@ -18,7 +18,11 @@ _TABLES = """
     WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p') AND NOT relispartition
 """
 # what the version before does not store is lost, and the revision is another one meanwhile
-_LOST = {"logins": ("address", "user_agent", "last_used_at"), "audit_entries": ("project_id",)}
+_LOST = {
+    "logins": ("address", "user_agent", "last_used_at"),
+    "audit_entries": ("project_id",),
+    "api_keys": ("project_id",),  # none is the user's own project
+}
 
 
 async def rows_of(database: Any) -> dict[str, list[dict[str, Any]]]:

@@ -16,7 +16,7 @@ from sqlalchemy import ColumnElement, event, exists, func, insert, inspect, sele
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstanceState, Session
 
-from event_trigger.models import ActorKind, AuditEntry, Project
+from event_trigger.models import ActorKind, ApiKey, AuditEntry, Project
 
 REPLACED = "(replaced)"  # recorded instead of a secret's value
 SIGN_IN_ACTION = "sign_in"  # the action of entries for failed sign-ins
@@ -225,6 +225,8 @@ def _project_of(row: Any) -> int | None:
     """Returns the project that a row belongs to; users and logins belong to none."""
     if isinstance(row, Project):
         return row.id
+    if isinstance(row, ApiKey):
+        return row.project_id or row.user_id
     project_id: int | None = getattr(row, "owner_id", None) or getattr(row, "project_id", None)
     return project_id
 
