@@ -122,7 +122,11 @@ class Settings(BaseSettings):
         10 * 3600,
     )
 
+    max_triggers: int = Field(10_000, ge=0)  # of one project, as all max_…; 0 is no limit
+    max_destinations: int = Field(1_000, ge=0)
+    max_calls_per_minute: int = Field(0, ge=0)
     max_backlog_bytes: int = Field(1024**3, ge=0)
+    max_event_bytes: int = Field(10 * 1024**3, ge=0)
 
     fire_rate_per_key: Rate | None = None
     fire_rate_per_trigger: Rate | None = None

@@ -86,6 +86,20 @@ class Conflict(Problem):
     status, slug, title = 409, "conflict", "Conflict"
 
 
+class LimitReached(Conflict):
+    """Refuses what would exceed a limit of the project: names its use and who can raise it."""
+
+    counted: ClassVar[str]  # a plural noun
+    setting: ClassVar[str]
+    instead: ClassVar[str]  # the caller's own way out, as the start of a sentence
+
+    def __init__(self, *, used: int, most: int) -> None:
+        super().__init__(
+            f"This project has {used} {self.counted}, and its limit is {most}. {self.instead}, or"
+            f" ask the operator of this service to raise {self.setting}."
+        )
+
+
 class TooLarge(Problem):
     status, slug, title = 413, "content-too-large", "Content too large"
     default_detail = "The body is too large. Send at most 1 MiB, or at most 16 KiB to sign in."

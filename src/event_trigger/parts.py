@@ -201,7 +201,9 @@ def _make_state(
         hook_calls=HookCalls(TokenLookup(sessions), shared.vault, shared.clock),
         group_commit=GroupCommit(sessions),
         rate_limits=RateLimits(
-            per_key=settings.fire_rate_per_key, per_trigger=settings.fire_rate_per_trigger
+            per_key=settings.fire_rate_per_key,
+            per_trigger=settings.fire_rate_per_trigger,
+            per_project=settings.max_calls_per_minute,
         ),
         resolver=shared.resolver,
         address_policy=shared.address_policy,

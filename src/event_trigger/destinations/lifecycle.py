@@ -8,6 +8,7 @@ from datetime import timedelta
 import structlog
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from event_trigger.auth.project_lock import lock_project
 from event_trigger.db.clock import database_now
 from event_trigger.db.engine import Sessions
 from event_trigger.db.notify import DELIVERIES_CHANGED, notify
@@ -21,7 +22,7 @@ from event_trigger.destinations.schemas import (
 )
 from event_trigger.destinations.signing_secrets import RetiredSecret, Secrets, seal_into, secrets_of
 from event_trigger.destinations.urls import is_same_origin
-from event_trigger.errors import Conflict, Invalid, NotFound
+from event_trigger.errors import Conflict, Invalid, LimitReached, NotFound
 from event_trigger.models import SHARDS, Destination, DisabledReason, shard_of
 from event_trigger.triggers.repository import Triggers
 from event_trigger.vault import SealBroken, Vault, new_secret
@@ -45,6 +46,12 @@ class TooManyRotations(Conflict):
     )
 
 
+class TooManyDestinations(LimitReached):
+    slug, title = "too-many-destinations", "The project has too many destinations"
+    counted, setting = "destinations", "EVENT_TRIGGER_MAX_DESTINATIONS"
+    instead = "Delete one"
+
+
 @dataclass(frozen=True, slots=True)
 class KeyRotation:
     """The result of a key rotation: rows sealed under the new key, and ids of unreadable rows."""
@@ -63,8 +70,9 @@ class ChangedDestination:
 
 
 async def create(
-    session: AsyncSession, vault: Vault, owner_id: int, body: DestinationCreate
+    session: AsyncSession, vault: Vault, owner_id: int, body: DestinationCreate, *, most: int
 ) -> Destination:
+    """Stores a destination; raises TooManyDestinations if the project has `most` (0: no limit)."""
     now = await database_now(session)
     destination = Destination(
         shard=shard_of(owner_id),
@@ -81,7 +89,11 @@ async def create(
     )
     secrets = Secrets(new_secret(), headers=_merge_headers({}, body.headers))
     seal_into(destination, secrets, vault)
-    await Destinations(session).add(destination)
+    destinations = Destinations(session)
+    await lock_project(session, owner_id)
+    if most and (used := await destinations.count_of(owner_id)) >= most:
+        raise TooManyDestinations(used=used, most=most)
+    await destinations.add(destination)
     return destination
 
 

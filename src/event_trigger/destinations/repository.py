@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Select, delete, exists, select
+from sqlalchemy import Select, delete, exists, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from event_trigger.db.keyset import (
@@ -52,6 +52,16 @@ class Destinations:
         return await self.session.scalar(
             statement, execution_options={ACROSS_SHARDS: "admin reads"}
         )
+
+    async def count_of(self, owner_id: int) -> int:
+        """Counts a project's destinations, in the index `ix_destinations_listed` alone."""
+        statement = (
+            select(func.count())
+            .select_from(Destination)
+            .where(Destination.shard == shard_of(owner_id), Destination.owner_id == owner_id)
+            .where(Destination.deleted_at.is_(None))
+        )
+        return int(await self.session.scalar(statement) or 0)
 
     async def add(self, destination: Destination) -> None:
         self.session.add(destination)

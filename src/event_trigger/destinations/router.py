@@ -40,6 +40,7 @@ from event_trigger.vault import Vault
 from event_trigger.web.pagination import PageQueryDep
 from event_trigger.web.problems import problems
 from event_trigger.web.session import SessionDep, SessionsDep
+from event_trigger.web.state import SettingsDep
 from event_trigger.web.strict_json import strict_router
 
 router = strict_router(
@@ -71,7 +72,7 @@ DESTINATION_EXAMPLES: dict[str, Example] = {
     operation_id="create_destination",
     dependencies=[WRITE],
     status_code=201,
-    responses=problems(UnsupportedMediaType),
+    responses=problems(NotFound, lifecycle.TooManyDestinations, UnsupportedMediaType),
 )
 async def create_destination(
     body: Annotated[DestinationCreate, Body(openapi_examples=DESTINATION_EXAMPLES)],
@@ -80,16 +81,20 @@ async def create_destination(
     vault: VaultDep,
     address_policy: AddressPolicyDep,
     resolver: ResolverDep,
+    settings: SettingsDep,
     response: Response,
 ) -> DestinationCreated:
     """Creates a destination: a URL that events are delivered to, signed with `secret`.
 
     Triggers name its id in `destinations`. The URL must have a public address. This is checked now,
-    and again at every delivery, after DNS resolution.
+    and again at every delivery, after DNS resolution. A project that has as many destinations as
+    `GET /info` allows it answers 409.
     """
     await check_url(body.url, address_policy, resolver.lookup)
     async with sessions.begin() as session:
-        made = await lifecycle.create(session, vault, principal.one_project_id, body)
+        made = await lifecycle.create(
+            session, vault, principal.one_project_id, body, most=settings.max_destinations
+        )
     response.headers["Location"] = f"/destinations/{made.id}"
     return DestinationCreated(
         **read_destination(made).model_dump(), secret=secrets_of(made, vault).current

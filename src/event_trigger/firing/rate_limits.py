@@ -1,10 +1,10 @@
-"""Limits how often callers may fire and triggers be fired by call, counted in each process."""
+"""Limits how often keys, triggers and projects fire by call, counted in each process."""
 
 import time
 from math import ceil
 from typing import NoReturn
 
-from limits import RateLimitItem, parse
+from limits import RateLimitItem, RateLimitItemPerMinute, parse
 from limits.aio.storage import MemoryStorage
 from limits.aio.strategies import SlidingWindowCounterRateLimiter
 
@@ -17,40 +17,62 @@ from event_trigger.firing.group_commit import GroupCommit
 
 class TooManyCalls(Problem):
     status, slug, title = 429, "too-many-calls", "Too many calls"
-    default_detail = "This is fired more often than is allowed. Wait as long as Retry-After says."
-
-    def __init__(self, seconds: float = 1.0) -> None:
-        super().__init__(headers={"Retry-After": str(max(1, ceil(seconds)))})
 
 
 class RateLimits:
-    """Holds limits such as `100/second`; None is no limit. N replicas allow N times as many."""
+    """Holds the limits of calls, such as `100/second`; None, or 0 of a project, is no limit.
 
-    def __init__(self, *, per_key: str | None, per_trigger: str | None) -> None:
+    Each process counts in its own memory: N of them allow N times as many.
+    """
+
+    def __init__(self, *, per_key: str | None, per_trigger: str | None, per_project: int) -> None:
+        """`per_project` is a number of calls a minute."""
         self._per_key = None if per_key is None else parse(per_key)
         self._per_trigger = None if per_trigger is None else parse(per_trigger)
+        self._per_project = RateLimitItemPerMinute(per_project) if per_project else None
         self._limiter = SlidingWindowCounterRateLimiter(MemoryStorage())
 
     async def check(self, trigger: OwnedId, *, caller: str | None) -> None:
-        """Counts a call for its caller, if there is one; raises TooManyCalls if a limit is reached.
+        """Counts a call for its caller, if there is one, and for its project; may refuse it.
 
-        The trigger's limit is only tested here: its id may not exist.
+        The trigger's limit is only tested here: its id may not exist. Raises TooManyCalls.
         """
         limit, name = self._per_key, caller
         if limit is not None and name is not None and not await self._limiter.hit(limit, name):
-            await self._refuse(limit, name)
+            await self._refuse(limit, name, "A key or user", "EVENT_TRIGGER_FIRE_RATE_PER_KEY")
         limit, name = self._per_trigger, _trigger_name(trigger)
         if limit is not None and not await self._limiter.test(limit, name):
-            await self._refuse(limit, name)
+            await self._refuse(limit, name, "A trigger", "EVENT_TRIGGER_FIRE_RATE_PER_TRIGGER")
+        limit, name = self._per_project, _project_name(trigger.owner_id)
+        if limit is not None and not await self._limiter.hit(limit, name):
+            await self._refuse(limit, name, "A project", "EVENT_TRIGGER_MAX_CALLS_PER_MINUTE")
 
     async def count(self, trigger: OwnedId) -> None:
         """Counts a call that has fired its trigger."""
         if self._per_trigger is not None:
             await self._limiter.hit(self._per_trigger, _trigger_name(trigger))
 
-    async def _refuse(self, limit: RateLimitItem, name: str) -> NoReturn:
+    async def calls_of(self, project_id: int) -> int:
+        """Returns a project's calls of the last minute in this process; 0 without a limit."""
+        limit = self._per_project
+        if limit is None:
+            return 0
+        stats = await self._limiter.get_window_stats(limit, _project_name(project_id))
+        return limit.amount - stats.remaining
+
+    async def _refuse(self, limit: RateLimitItem, name: str, whose: str, setting: str) -> NoReturn:
+        """Refuses a call that would be one too many: its limit is used up."""
         stats = await self._limiter.get_window_stats(limit, name)
-        raise TooManyCalls(stats.reset_time - time.time())
+        seconds = max(1, ceil(stats.reset_time - time.time()))
+        raise TooManyCalls(
+            f"{whose} may fire {limit} in a process of this service, and all of it is used. Wait as"
+            f" long as Retry-After says, or ask the operator of this service to raise {setting}.",
+            headers={"Retry-After": str(seconds)},
+        )
+
+
+def _project_name(project_id: int) -> str:
+    return f"project {project_id}"
 
 
 def _trigger_name(trigger: OwnedId) -> str:

@@ -9,11 +9,12 @@ from pydantic import ValidationError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from event_trigger.auth.principal import Principal
+from event_trigger.auth.project_lock import lock_project
 from event_trigger.auth.scopes import LimitedKey, MissingScope, Scope
 from event_trigger.db.clock import database_now
 from event_trigger.db.notify import SCHEDULE_CHANGED, notify
 from event_trigger.db.shards import OwnedId
-from event_trigger.errors import Conflict, Invalid, NotFound
+from event_trigger.errors import Conflict, Invalid, LimitReached, NotFound
 from event_trigger.models import Trigger, TriggerStatus, TriggerType, UnfiredReason, shard_of
 from event_trigger.triggers.hook_port import HookKeeper, HookSecrets, verify_in
 from event_trigger.triggers.merge_patch import merge_patch
@@ -51,6 +52,12 @@ class AlreadyCompleted(Conflict):
     )
 
 
+class TooManyTriggers(LimitReached):
+    slug, title = "too-many-triggers", "The project has too many triggers"
+    counted, setting = "triggers", "EVENT_TRIGGER_MAX_TRIGGERS"
+    instead = "Delete one"
+
+
 @dataclass(frozen=True, slots=True)
 class SavedTrigger:
     """A trigger, and the secrets of its hook if that was just made."""
@@ -64,8 +71,13 @@ async def create(
     hooks: HookKeeper,
     by: Principal,
     body: ScheduledTriggerCreate | ApiTriggerCreate,
+    *,
+    most: int,
 ) -> SavedTrigger:
-    """Stores a trigger, planned from the database's time on, and wakes the dispatchers."""
+    """Stores a trigger, planned from the database's time on, and wakes the dispatchers.
+
+    Raises TooManyTriggers if the project has `most`; 0 is no limit.
+    """
     owner_id = by.one_project_id
     check_may_name(by, body.destinations)
     await _check_destinations(session, owner_id, body.destinations)
@@ -92,10 +104,17 @@ async def create(
     _check_payload(trigger)
     plan_next(trigger)
     await note_rules(session, trigger)
+    await _check_room(session, owner_id, most=most)
     await Triggers(session).add(trigger)
     hook = await hooks.follow_details(session, trigger, before={})
     await notify(session, SCHEDULE_CHANGED)
     return SavedTrigger(trigger, hook)
+
+
+async def _check_room(session: AsyncSession, project_id: int, *, most: int) -> None:
+    await lock_project(session, project_id)
+    if most and (used := await Triggers(session).count_of(project_id)) >= most:
+        raise TooManyTriggers(used=used, most=most)
 
 
 async def change(

@@ -47,6 +47,15 @@ class Triggers:
             statement, execution_options={ACROSS_SHARDS: "admin reads"}
         )
 
+    async def count_of(self, owner_id: int) -> int:
+        """Counts a project's triggers, in the index `ix_triggers_owner_kind` alone."""
+        statement = (
+            select(func.count())
+            .select_from(Trigger)
+            .where(Trigger.shard == shard_of(owner_id), Trigger.owner_id == owner_id)
+        )
+        return int(await self.session.scalar(statement) or 0)
+
     async def add(self, trigger: Trigger) -> None:
         self.session.add(trigger)
         await self.session.flush()

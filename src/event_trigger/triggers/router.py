@@ -29,6 +29,7 @@ from event_trigger.triggers.schemas import (
 from event_trigger.web.pagination import PageQueryDep
 from event_trigger.web.problems import problems
 from event_trigger.web.session import SessionDep
+from event_trigger.web.state import SettingsDep
 from event_trigger.web.strict_json import strict_router
 
 router = strict_router(
@@ -63,7 +64,7 @@ TRIGGER_EXAMPLES: dict[str, Example] = {
     operation_id="create_trigger",
     dependencies=[WRITE, UNLIMITED],
     status_code=201,
-    responses=problems(UnsupportedMediaType, Invalid),
+    responses=problems(NotFound, lifecycle.TooManyTriggers, UnsupportedMediaType, Invalid),
 )
 async def create_trigger(
     body: Annotated[TriggerCreate, Body(openapi_examples=TRIGGER_EXAMPLES)],
@@ -71,6 +72,7 @@ async def create_trigger(
     session: SessionDep,
     hooks: HooksDep,
     reader: ReaderDep,
+    settings: SettingsDep,
     response: Response,
 ) -> TriggerWritten:
     """Creates a `scheduled` trigger, which fires by itself, or an `api` trigger, which is called.
@@ -78,9 +80,10 @@ async def create_trigger(
     If the schedule lies in the past, the trigger never fires, and `warnings` says so. With
     `details.hook`, the response has a `hook_url` for senders that cannot hold a token, and the
     `hook_secret` that they sign with, which is shown only once. Naming `destinations` needs the
-    scope `destinations:read`.
+    scope `destinations:read`. A project that has as many triggers as `GET /info` allows it answers
+    409.
     """
-    written = await lifecycle.create(session, hooks, principal, body)
+    written = await lifecycle.create(session, hooks, principal, body, most=settings.max_triggers)
     response.headers["Location"] = f"/triggers/{written.trigger.id}"
     return await _read_written(written, reader)
 

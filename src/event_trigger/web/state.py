@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
-from fastapi import FastAPI, Request
+from fastapi import Depends, FastAPI, Request
+
+from event_trigger.config import Settings
 
 if TYPE_CHECKING:  # only their types: `web` imports no feature at run time
     from event_trigger.auth.credential_cache import CredentialCache
     from event_trigger.auth.logins.throttle import Registrations
     from event_trigger.auth.passwords.hashing import PasswordHasher
     from event_trigger.auth.tokens import Tokens
-    from event_trigger.config import Settings
     from event_trigger.db.engine import Sessions
     from event_trigger.db.replica.reads import Reads
     from event_trigger.deliveries.http.sender import Sender
@@ -60,3 +61,10 @@ def app_state(request: Request) -> AppState:
 def state_of(app: FastAPI) -> AppState:
     state: AppState = app.state.app_state
     return state
+
+
+async def get_settings(request: Request) -> Settings:
+    return app_state(request).settings
+
+
+SettingsDep = Annotated[Settings, Depends(get_settings)]

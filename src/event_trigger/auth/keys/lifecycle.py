@@ -8,6 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from event_trigger.auth.credential_cache import KEY_PREFIX, hash_credential
 from event_trigger.auth.keys.rights import KeyRights, check_consistent, check_triggers
 from event_trigger.auth.principal import Principal
+from event_trigger.auth.project_lock import lock_project
 from event_trigger.auth.repository import ApiKeys, Logins, Users, VisibleKeys
 from event_trigger.auth.schemas import ApiKeyCreate
 from event_trigger.auth.scopes import MissingScope, Scope, held_scopes
@@ -77,7 +78,8 @@ async def make_key(
 ) -> tuple[ApiKey, str]:
     """Creates a key; returns it with its text, which is not stored and cannot be shown again.
 
-    Raises MissingScope for scopes that the maker does not hold.
+    Raises MissingScope for scopes that the maker does not hold, and NotFound if the project has just
+    been deleted.
     """
     await check_triggers(session, maker.one_project_id, body.trigger_ids or ())
     if missing := [one for one in body.scopes if one not in holds]:
@@ -101,6 +103,7 @@ async def make_key(
         expires_at=expires_at,
         created_at=now,
     )
+    await lock_project(session, maker.one_project_id)
     await keys.add(key)
     return key, text
 

@@ -36,7 +36,7 @@ router = strict_router(
     summary="Make an API key",
     operation_id="create_key",
     status_code=201,
-    responses=problems(Conflict, UnsupportedMediaType),
+    responses=problems(NotFound, Conflict, UnsupportedMediaType),
 )
 async def create_key(
     body: ApiKeyCreate, login: LoginDep, session: SessionDep, response: Response
