@@ -22,6 +22,7 @@ from event_trigger.destinations import router as destinations
 from event_trigger.events import router as events
 from event_trigger.firing import router as firing
 from event_trigger.hooks import router as hooks
+from event_trigger.info import router as info
 from event_trigger.projects import router as projects
 from event_trigger.projects.invitations import router as invitations
 from event_trigger.projects.members import router as members
@@ -69,6 +70,7 @@ _ROUTERS = (
     deliveries.router,
     stream.router,
     events.router,
+    info.router,
     health.router,
     docs.router,
 )

@@ -30,6 +30,7 @@ from event_trigger.deliveries.http.sender import Sender
 from event_trigger.deliveries.payloads.backlog import BacklogCount
 from event_trigger.deliveries.retention import retain_deliveries
 from event_trigger.deliveries.worker import DeliveryWorker
+from event_trigger.events.measuring import measure
 from event_trigger.events.retention import sweep
 from event_trigger.firing.idempotency import ANSWERS_KEPT_FOR, purge_answers
 from event_trigger.projects.repository import Invitations
@@ -45,6 +46,7 @@ FIRST_AFTER_SECONDS = 5.0  # jobs that are not urgent start at most this long af
 END_STUCK_EVERY_SECONDS = 2.0
 FOLLOW_ZONE_RULES_EVERY_SECONDS = 1.0  # for this long, replicas may use different zone rules
 COUNT_BACKLOG_EVERY_SECONDS = 2.0
+MEASURE_EVENTS_EVERY_SECONDS = 2.0
 SILENT_AFTER_SECONDS = 10.0  # without a dispatch, the process is not ready
 OVERDUE_INTERVALS = 3  # a job that fails for this many intervals makes /readyz fail
 ENDLESS_AFTER_SECONDS = 600.0  # so does a run that lasts longer than this
@@ -128,6 +130,11 @@ class Jobs:
             "count_backlog",
             self._count_backlog,
             every=timedelta(seconds=COUNT_BACKLOG_EVERY_SECONDS),
+        )
+        self._add(
+            "measure_events",
+            self._measure_events,
+            every=timedelta(seconds=MEASURE_EVENTS_EVERY_SECONDS),
         )
         self._scheduler.start()
         self._watchers = [
@@ -248,6 +255,9 @@ class Jobs:
 
     async def _count_backlog(self) -> None:
         await self._backlog.update()
+
+    async def _measure_events(self) -> None:
+        await measure(self._sessions, most_bytes=self._settings.max_event_bytes)
 
     async def _end_stuck(self) -> None:
         async with self._sessions.begin() as session:

@@ -94,6 +94,14 @@ class CredentialCache:
             return None
         return replace(principal, expires_at=claims.expires_at)
 
+    async def project_entered(self, principal: Principal, wanted: WantedProject) -> int | None:
+        """Returns the project that a call of the caller would happen in; None if not in one."""
+        try:
+            there = await self._principal_of((principal.credential, wanted))
+        except NotFound:
+            return None
+        return None if there is None else there.project_id
+
     async def is_current(self, principal: Principal) -> bool:
         """Tells whether the credential still has the same rights there, apart from its expiry."""
         project = Unnamed.ALL if principal.project_id is None else principal.project_id

@@ -21,7 +21,7 @@ from event_trigger.events.export import ExportFormat, LoginEnded, export
 from event_trigger.events.repository import Events
 from event_trigger.events.schemas import EventLogQuery, EventRead, TriggerCount, read_event
 from event_trigger.models import Event
-from event_trigger.web.cpu_bound import TooManyExpensiveCalls
+from event_trigger.web.cpu_bound import CpuBoundDep, TooManyExpensiveCalls
 from event_trigger.web.pagination import PageQueryDep
 from event_trigger.web.problems import problems
 from event_trigger.web.schemas import PathId
@@ -43,20 +43,21 @@ router = strict_router(
     summary="List events, or count them",
     operation_id="list_events",
     response_model=list[EventRead] | list[TriggerCount],
-    responses=problems(Invalid),
+    responses=problems(Invalid, TooManyExpensiveCalls),
 )
 async def list_events(
     principal: PrincipalDep,
     reads: ReadsDep,
     paging: PageQueryDep,
     retention: RetentionDep,
+    cpu_bound: CpuBoundDep,
     query: Annotated[EventLogQuery, Query()],
     aggregate: Annotated[bool, Query(description="Counts by trigger, instead of a list.")] = False,
 ) -> list[EventRead] | Response:
     """Lists events, newest first. The `Link` header with `rel="next"` leads to the next page.
 
     With `aggregate=true`, it counts the selected events of each trigger instead, by trigger id and
-    in one response.
+    in one response; a user may have two such counts running.
     """
     before, limit = paging.before_instant(), paging.limit
 
@@ -71,7 +72,8 @@ async def list_events(
         return await Events(session).list_page(wanted, now=now, before=before, limit=limit), now
 
     if aggregate:
-        counts = await reads.run(count)
+        async with cpu_bound.slot(principal.user_id):
+            counts = await reads.run(count)
         # FastAPI would try each of them as an event first, which takes longer than the count
         return JSONResponse(
             [{"trigger_id": trigger_id, "count": n} for trigger_id, n in counts.items()]

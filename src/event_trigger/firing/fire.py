@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from event_trigger.db.shards import OwnedId
 from event_trigger.deliveries.http.hops import MOST_HOPS, LoopDetected
-from event_trigger.errors import Conflict, Invalid, NotFound, Problem
+from event_trigger.errors import Conflict, Invalid, LimitReached, NotFound, Problem
 from event_trigger.firing.idempotency import CallKey, IdempotencyKeys, StoredAnswer
 from event_trigger.firing.repository import CalledTrigger, CalledTriggers, NewEvent
 from event_trigger.models import Event, TriggerStatus
@@ -35,6 +35,12 @@ class StillRunning(Conflict):
 class KeyReused(Invalid):
     slug, title = "idempotency-key-reused", "The Idempotency-Key was used for another body"
     default_detail = "This Idempotency-Key came with another body before. Use a new key."
+
+
+class EventsFull(LimitReached):
+    status, slug, title = 507, "events-full", "The project keeps too many bytes of events"
+    counted, setting = "bytes of events", "EVENT_TRIGGER_MAX_EVENT_BYTES"
+    instead = "Wait until old ones go"
 
 
 class SentBody(NamedTuple):
@@ -165,7 +171,7 @@ async def replay(session: AsyncSession, event: Event, *, hops: int) -> int:
     """Stores a new event with the payload of an old one, and gives its id.
 
     The trigger may have been paused or deleted since, and is left alone. The new event goes to
-    the destinations that the trigger names now. Raises LoopDetected.
+    the destinations that the trigger names now. Raises LoopDetected and EventsFull.
     """
     key = OwnedId(event.owner_id, event.trigger_id)
     trigger = await Triggers(session).get(key)
@@ -174,6 +180,7 @@ async def replay(session: AsyncSession, event: Event, *, hops: int) -> int:
     if hops >= MOST_HOPS:
         await triggers.note_loops({key.id})
         raise LoopDetected
+    _check_room(await triggers.read_reached(key.owner_id))
     payload = await triggers.read_payload(event)
     new = NewEvent(
         key,
@@ -195,9 +202,10 @@ def _repeat(call: Call, known: StoredAnswer) -> Outcome:
 
 
 def _new_event(trigger: CalledTrigger, call: Call) -> NewEvent:
-    """Makes the event of a call; raises Paused, or Invalid if the schema refuses the payload."""
+    """Makes the event of a call; raises Paused, EventsFull, or Invalid for a refused payload."""
     if trigger.status == TriggerStatus.PAUSED and not call.is_test:
         raise Paused
+    _check_room(trigger.reached)
     payload = _payload_of(trigger.payload, call.body)
     if trigger.schema is not None:
         errors = payload_errors(trigger.schema, None if payload is None else payload.value)
@@ -205,6 +213,13 @@ def _new_event(trigger: CalledTrigger, call: Call) -> NewEvent:
             raise Invalid("The payload does not match details.schema.", errors=errors)
     text = None if payload is None else payload.text
     return NewEvent(call.trigger, text, call.is_test, trigger.has_destinations, hops=call.hops)
+
+
+def _check_room(reached: Sequence[int] | None) -> None:
+    """Raises EventsFull if the project's events have reached their limit."""
+    if reached is not None:
+        used, most = reached
+        raise EventsFull(used=used, most=most)
 
 
 def _payload_of(predefined: str | None, body: SentBody | None) -> SentBody | None:

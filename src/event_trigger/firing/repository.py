@@ -20,7 +20,9 @@ _CHARACTERS_PER_STATEMENT = 4 * 1024 * 1024  # of payloads
 # plain SQL: SQLAlchemy takes longer to compile it than PostgreSQL to answer
 _SELECT_TRIGGERS = """
     SELECT id, owner_id, status, CAST(payload AS text) AS payload, details -> 'schema' AS schema,
-        cardinality(destination_ids) > 0 AS has_destinations
+        cardinality(destination_ids) > 0 AS has_destinations,
+        (SELECT ARRAY[bytes, reached] FROM event_bytes WHERE event_bytes.shard = :shard
+            AND event_bytes.owner_id = triggers.owner_id AND reached IS NOT NULL) AS reached
     FROM triggers WHERE shard = :shard AND id = ANY (CAST(:ids AS bigint[]))
 """
 _READ_TRIGGERS, _LOCK_TRIGGERS, _LOCK_FREE_TRIGGERS = (
@@ -57,6 +59,10 @@ _NOTE_LOOPS = text("""
     ))
     RETURNING id
 """)
+_READ_REACHED = text("""
+    SELECT ARRAY[bytes, reached] FROM event_bytes
+    WHERE shard = :shard AND owner_id = :owner_id AND reached IS NOT NULL
+""")
 _READ_PAYLOAD = text("""
     SELECT CAST(payload AS text) FROM events
     WHERE shard = :shard AND id = :id AND triggered_at = :triggered_at
@@ -67,7 +73,8 @@ _WRITER = EventWriter(_INSERT_CALLED_EVENTS, _COUNT_CALLS, is_returning=True)
 class CalledTrigger(NamedTuple):
     """A trigger that was called; `payload` is its predefined one, as JSON text.
 
-    `schema` is the JSON Schema of `details.schema`.
+    `schema` is the JSON Schema of `details.schema`. `reached` is the bytes of its project's events
+    and their limit, if they have reached it.
     """
 
     id: int
@@ -76,6 +83,7 @@ class CalledTrigger(NamedTuple):
     payload: str | None
     schema: dict[str, Any] | None
     has_destinations: bool
+    reached: Sequence[int] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +128,12 @@ class CalledTriggers:
             return {}
         rows = await self.session.execute(statement, {"shard": self.shard, "ids": [*ids]})
         return {trigger.id: trigger for trigger in map(CalledTrigger._make, rows)}
+
+    async def read_reached(self, owner_id: int) -> Sequence[int] | None:
+        """Reads the bytes of a project's events and their limit, if they have reached it."""
+        wanted = {"shard": self.shard, "owner_id": owner_id}
+        reached: Sequence[int] | None = await self.session.scalar(_READ_REACHED, wanted)
+        return reached
 
     async def read_payload(self, event: Event) -> str | None:
         """Reads the JSON text of an event's payload, as it is stored."""

@@ -22,7 +22,7 @@ from event_trigger.events.dependencies import RetentionDep, visible_to
 from event_trigger.events.repository import Events
 from event_trigger.events.schemas import EventRead, read_event
 from event_trigger.firing.dependencies import CallDep, CallerDep, RateLimitsDep
-from event_trigger.firing.fire import replay
+from event_trigger.firing.fire import EventsFull, replay
 from event_trigger.firing.rate_limits import TooManyCalls, name_of
 from event_trigger.firing.schemas import Fired
 from event_trigger.web.problems import problems
@@ -33,7 +33,9 @@ from event_trigger.web.strict_json import strict_router
 replays = strict_router(
     prefix="/events",
     tags=["firing"],
-    responses=problems(Unauthorized, Forbidden, NotFound, Invalid, TooManyCalls, LoopDetected),
+    responses=problems(
+        Unauthorized, Forbidden, NotFound, Invalid, TooManyCalls, EventsFull, LoopDetected
+    ),
     dependencies=[needs(Scope.TRIGGERS_FIRE, Scope.EVENTS_READ)],
 )
 router = strict_router(
@@ -47,6 +49,7 @@ router = strict_router(
         UnsupportedMediaType,
         Invalid,
         TooManyCalls,
+        EventsFull,
         LoopDetected,
     ),
     dependencies=[needs(Scope.TRIGGERS_FIRE)],
@@ -59,7 +62,8 @@ async def fire_trigger(call: CallDep, caller: CallerDep) -> Fired:
 
     The event's payload is the body exactly as sent. If the trigger has a predefined payload, the
     body is merged into it (RFC 7396, except that a null removes only a member that the predefined
-    payload has). A paused trigger answers 409. A completed trigger can still be fired.
+    payload has). A paused trigger answers 409. A completed trigger can still be fired. A project
+    whose events take as many bytes as `GET /info` allows it answers 507.
     """
     return await caller.fire(call)
 

@@ -10,6 +10,7 @@ from event_trigger.deliveries.http.hops import HOPS_HEADER, LoopDetected
 from event_trigger.destinations.dependencies import VaultDep
 from event_trigger.errors import Conflict, Forbidden, Invalid, NotFound, Unauthorized, Unavailable
 from event_trigger.firing.dependencies import GroupCommitDep, RateLimitsDep
+from event_trigger.firing.fire import EventsFull
 from event_trigger.firing.rate_limits import TooManyCalls, fire_within_limits, headers_of
 from event_trigger.firing.schemas import Fired
 from event_trigger.hooks.calls import HookCalls
@@ -26,7 +27,14 @@ router = strict_router(
     prefix="/hooks",
     tags=["firing"],
     responses=problems(
-        SignatureRefused, NotFound, Conflict, Invalid, TooManyCalls, Unavailable, LoopDetected
+        SignatureRefused,
+        NotFound,
+        Conflict,
+        Invalid,
+        TooManyCalls,
+        Unavailable,
+        EventsFull,
+        LoopDetected,
     ),
 )
 rotations = strict_router(

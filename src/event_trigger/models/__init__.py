@@ -21,6 +21,7 @@ from event_trigger.models.event import (
     EventType,
     SlotCount,
 )
+from event_trigger.models.event_bytes import EventBytes, MeasuredPartition
 from event_trigger.models.hook import Hook, Verify
 from event_trigger.models.idempotency_key import IdempotencyKey
 from event_trigger.models.installation import Installation
@@ -52,6 +53,7 @@ __all__ = [
     "DestinationStatus",
     "DisabledReason",
     "Event",
+    "EventBytes",
     "EventCount",
     "EventPartition",
     "EventState",
@@ -61,6 +63,7 @@ __all__ = [
     "Installation",
     "Invitation",
     "Login",
+    "MeasuredPartition",
     "Project",
     "ProjectMember",
     "ProjectRole",

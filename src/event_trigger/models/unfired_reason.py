@@ -10,4 +10,4 @@ class UnfiredReason(StrEnum):
     PAUSED = "paused"
     REPLACED = "replaced"  # another schedule took effect before it could fire
     DELETED = "deleted"
-    FAILED = "failed"  # the trigger was set aside
+    FAILED = "failed"  # the trigger was set aside, or the project has no room for events

@@ -41,7 +41,10 @@ _SENTENCES = {
     UnfiredReason.PAUSED: "The trigger was paused; instants in a pause do not fire.",
     UnfiredReason.REPLACED: "The schedule was changed before this due instant could fire.",
     UnfiredReason.DELETED: "The trigger was deleted before this due instant could fire.",
-    UnfiredReason.FAILED: "The trigger could not fire, and was set aside: see its 'error'.",
+    UnfiredReason.FAILED: (
+        "The trigger could not fire: it was set aside (see its 'error'), or the project's events"
+        " had reached their limit, EVENT_TRIGGER_MAX_EVENT_BYTES (see GET /info)."
+    ),
 }
 
 

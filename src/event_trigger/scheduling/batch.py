@@ -25,7 +25,7 @@ from event_trigger.scheduling.repository import (
     DuePosition,
     DueTriggers,
 )
-from event_trigger.triggers.schedule.catch_up import Decision, decide
+from event_trigger.triggers.schedule.catch_up import Decision, decide, fail_due
 from event_trigger.triggers.schedule.cron import parse_cron
 from event_trigger.triggers.schedule.plan import Plan, UnfiredInstants, plan_of_stored
 from event_trigger.triggers.schedule.schedules import Cron, range_in
@@ -150,13 +150,16 @@ async def _record(
         except Exception as error:
             await _set_aside(due, trigger, error, lines)
             continue
-        lines.extend(partial(_log_unfired, trigger, unfired) for unfired in decision.unfired)
+        if not trigger.has_no_room:  # every second, of so many triggers: a line for all
+            lines.extend(partial(_log_unfired, trigger, unfired) for unfired in decision.unfired)
         decided.append(DecidedTrigger(trigger, decision))
         size += trigger.payload_size * len(decision.fires)
         if size > PAYLOAD_BYTES_PER_BATCH or clock() > stop_at:
             break
     if decided:
         await due.record_fired(shard, decided)
+    if failed := {one.trigger.owner_id for one in decided if one.trigger.has_no_room}:
+        lines.append(partial(log.warning, "events_full", project_ids=sorted(failed)))
 
 
 def _decide(trigger: ClaimedTrigger, most: int) -> Decision:
@@ -168,6 +171,8 @@ def _decide(trigger: ClaimedTrigger, most: int) -> Decision:
         if following is None or following > trigger.now:
             return Decision((), (), trigger.settled_until, following)
         planned = following
+    if trigger.has_no_room:
+        return fail_due(plan, planned=planned, now=trigger.now, fired=fired)
     return decide(plan, planned=planned, now=trigger.now, fired=fired, most=most)
 
 

@@ -21,7 +21,8 @@ from event_trigger.triggers.versions import NewUnfiredRange, ScheduleHistory
 _CLAIM_DUE = """
     SELECT id, owner_id, version, CAST(details AS text), anchor_at, settled_until, next_fire_at,
         scheduled_count, cardinality(destination_ids) > 0, coalesce(pg_column_size(payload), 0),
-        now()
+        now(), owner_id = ANY (ARRAY(
+            SELECT owner_id FROM event_bytes WHERE shard = :shard AND reached IS NOT NULL))
     FROM triggers
     WHERE shard = :shard AND next_fire_at <= now() AND {age}
         AND (next_fire_at, id) > (CAST(:after_at AS timestamptz), CAST(:after_id AS bigint))
@@ -76,7 +77,8 @@ class ClaimedTrigger(NamedTuple):
     """A due trigger whose row is locked, without its payload, which may be a MiB.
 
     `details` is JSON text, so that details that cannot be parsed fail only their own trigger.
-    `payload_size` is in bytes, as it is stored; `now` is the time of the transaction.
+    `payload_size` is in bytes, as it is stored; `now` is the time of the transaction. `has_no_room`
+    tells whether its project's events have reached their limit.
     """
 
     id: int
@@ -90,6 +92,7 @@ class ClaimedTrigger(NamedTuple):
     has_destinations: bool
     payload_size: int
     now: datetime
+    has_no_room: bool
 
 
 class DuePosition(NamedTuple):
@@ -146,7 +149,13 @@ class DueTriggers:
         3. Store the deliveries of the events.
         """
         unfired = [
-            NewUnfiredRange(trigger.owner_id, trigger.id, trigger.version, part)
+            NewUnfiredRange(
+                trigger.owner_id,
+                trigger.id,
+                trigger.version,
+                part,
+                after=trigger.settled_until if trigger.has_no_room else None,
+            )
             for trigger, decision in decided
             for part in decision.unfired
         ]

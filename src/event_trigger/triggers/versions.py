@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import TextClause, text
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -23,6 +24,19 @@ _INSERT_UNFIRED = text("""
         CAST(:counts AS bigint[]), CAST(:reasons AS text[])
     ) AS unfired
 """)
+_EXTEND_UNFIRED = text("""
+    UPDATE unfired_ranges SET
+        last_at = unfired.last_at, count = unfired_ranges.count + unfired.count,
+        recorded_at = now()
+    FROM unnest(
+        CAST(:trigger_ids AS bigint[]), CAST(:versions AS bigint[]), CAST(:afters AS timestamptz[]),
+        CAST(:last_ats AS timestamptz[]), CAST(:counts AS bigint[]), CAST(:reasons AS text[])
+    ) AS unfired (trigger_id, version, after, last_at, count, reason)
+    WHERE unfired_ranges.shard = :shard AND unfired_ranges.trigger_id = unfired.trigger_id
+        AND unfired_ranges.last_at = unfired.after AND unfired_ranges.version = unfired.version
+        AND unfired_ranges.reason = unfired.reason
+    RETURNING unfired_ranges.trigger_id
+""")
 _PURGE_OLD = """
     WITH purged AS (
         DELETE FROM {table} WHERE ({key}) IN (
@@ -42,12 +56,16 @@ _PURGE_VERSIONS = text(
 
 @dataclass(frozen=True, slots=True)
 class NewUnfiredRange:
-    """A range of unfired instants to record, of one version of a trigger's schedule."""
+    """A range of unfired instants to record, of one version of a trigger's schedule.
+
+    `after` is the last instant before it, if a range on record may end there and go on with it.
+    """
 
     owner_id: int
     trigger_id: int
     version: int
     unfired: UnfiredInstants
+    after: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -55,25 +73,39 @@ class ScheduleHistory:
     session: AsyncSession
 
     async def record_unfired(self, shard: int, new: Sequence[NewUnfiredRange]) -> None:
-        ranges = [one.unfired.instants for one in new]
-        await self.session.execute(
-            _INSERT_UNFIRED,
-            {
-                "shard": shard,
-                "owner_ids": [one.owner_id for one in new],
-                "trigger_ids": [one.trigger_id for one in new],
-                "versions": [one.version for one in new],
-                "first_ats": [one.first for one in ranges],
-                "last_ats": [one.last for one in ranges],
-                "counts": [one.count for one in ranges],
-                "reasons": [one.unfired.reason for one in new],
-            },
-        )
+        """Records ranges; those with `after` extend the range with the same reason that ends there.
+
+        So a trigger that fails for hours every second has one row, and not thousands.
+        """
+        going_on = [one for one in new if one.after is not None]
+        extended = await self._extend(shard, going_on) if going_on else set()
+        added = [one for one in new if one.after is None or one.trigger_id not in extended]
+        if added:
+            await self.session.execute(_INSERT_UNFIRED, _columns(shard, added))
+
+    async def _extend(self, shard: int, new: Sequence[NewUnfiredRange]) -> set[int]:
+        """Extends ranges, one of each trigger at most; returns the ids of their triggers."""
+        values = {**_columns(shard, new), "afters": [one.after for one in new]}
+        return set((await self.session.scalars(_EXTEND_UNFIRED, values)).all())
 
     async def record_version(self, version: ScheduleVersion) -> None:
         """Records a schedule that has just ended."""
         self.session.add(version)
         await self.session.flush()
+
+
+def _columns(shard: int, new: Sequence[NewUnfiredRange]) -> dict[str, Any]:
+    ranges = [one.unfired.instants for one in new]
+    return {
+        "shard": shard,
+        "owner_ids": [one.owner_id for one in new],
+        "trigger_ids": [one.trigger_id for one in new],
+        "versions": [one.version for one in new],
+        "first_ats": [one.first for one in ranges],
+        "last_ats": [one.last for one in ranges],
+        "counts": [one.count for one in ranges],
+        "reasons": [one.unfired.reason for one in new],
+    }
 
 
 async def purge_history(sessions: Sessions, before: datetime) -> None:

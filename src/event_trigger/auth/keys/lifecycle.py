@@ -78,8 +78,8 @@ async def make_key(
 ) -> tuple[ApiKey, str]:
     """Creates a key; returns it with its text, which is not stored and cannot be shown again.
 
-    Raises MissingScope for scopes that the maker does not hold, and NotFound if the project has just
-    been deleted.
+    Raises MissingScope for scopes that the maker does not hold, and NotFound if the project has
+    just been deleted.
     """
     await check_triggers(session, maker.one_project_id, body.trigger_ids or ())
     if missing := [one for one in body.scopes if one not in holds]:

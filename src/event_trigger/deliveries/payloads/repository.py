@@ -69,6 +69,9 @@ _RESTORE = text("""
     ON CONFLICT (shard, event_id) DO UPDATE SET payload_size = excluded.payload_size
     RETURNING event_id
 """)
+_BACKLOG_OF = text("""
+    SELECT bytes FROM delivery_backlogs WHERE shard = :shard AND owner_id = :owner_id
+""")
 _IS_FULL = text("""
     SELECT is_full FROM delivery_backlogs WHERE shard = :shard AND owner_id = :owner_id
 """)
@@ -169,6 +172,11 @@ class Payloads:
             "last_at": max(events.values()),
         }
         return set((await self.session.scalars(_RESTORE, wanted)).all())
+
+    async def backlog_of(self, owner_id: int) -> int:
+        """Returns the bytes of the owner's backlog, as of some seconds ago."""
+        wanted = {"shard": shard_of(owner_id), "owner_id": owner_id}
+        return int(await self.session.scalar(_BACKLOG_OF, wanted) or 0)
 
     async def is_full(self, owner_id: int) -> bool:
         """Whether the owner's backlog has reached its limit."""

@@ -71,6 +71,15 @@ def decide(plan: Plan, *, planned: datetime, now: datetime, fired: int, most: in
     )
 
 
+def fail_due(plan: Plan, *, planned: datetime, now: datetime, fired: int) -> Decision:
+    """Puts all due instants on record as failed: what they would store has no room."""
+    due = _DueInstants(plan.schedule, planned, now)
+    settled_until = due.latest_before(due.until) or planned
+    parts = [(planned, due.until, UnfiredReason.FAILED)]
+    next_fire_at = plan.next_at_or_after(just_after(settled_until), fired=fired)
+    return Decision((), tuple(_not_empty(plan, parts)), settled_until, next_fire_at)
+
+
 class _DueInstants(NamedTuple):
     """The due instants: `planned`, even if newer zone rules no longer name it, and later ones."""
 

@@ -1,0 +1,161 @@
+"""Reads and writes the bytes of events by project and partition."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import NamedTuple
+
+from sqlalchemy import CursorResult, text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from event_trigger.db.shards import ACROSS_SHARDS
+from event_trigger.events.partitions import Partition
+from event_trigger.models import EVERY_SHARD, shard_of
+from event_trigger.models.base import LARGEST_ID
+from event_trigger.models.event import CURRENT_XID
+
+EVENT_ROW_BYTES = 300  # of one event's row and its index entries, without the payload
+_MEASURE_LOCK = 0x6576_6274  # "evbt", an advisory lock
+_ACROSS = {ACROSS_SHARDS: "retention"}
+
+# later statements are planned for their values: a generic plan would not use the index of `xid`
+_TRY_LOCK = text("""
+    SELECT pg_try_advisory_xact_lock(:lock)
+    FROM set_config('plan_cache_mode', 'force_custom_plan', true)
+""")
+# a restored dump has rows whose transaction numbers are another server's
+_LIST_UNMEASURED = text(f"""
+    SELECT event_partitions.starts_at, event_partitions.ends_at,
+        event_partitions.closed_at IS NOT NULL,
+        CASE WHEN measured.xid % 4294967296 = CAST(CAST(measured.xmin AS text) AS bigint)
+            THEN measured.below END,
+        measured.starts_at IS NOT NULL,
+        CAST(CAST(pg_snapshot_xmin(pg_current_snapshot()) AS text) AS bigint)
+    FROM event_partitions
+    LEFT JOIN measured_partitions AS measured USING (starts_at)
+    WHERE event_partitions.starts_at <= now()
+        AND (measured.below IS NULL OR measured.below < {LARGEST_ID})
+    ORDER BY measured.starts_at IS NULL, event_partitions.starts_at
+""")  # noqa: S608
+_LIST_GONE = text("""
+    SELECT starts_at FROM measured_partitions
+    WHERE starts_at NOT IN (SELECT starts_at FROM event_partitions)
+""")
+# pg_column_size() reads no payload that is stored out of line: the row knows its size
+_ADD = """
+    INSERT INTO event_bytes (shard, is_total, starts_at, owner_id, bytes)
+    SELECT stored.shard, part.is_total, part.starts_at, stored.owner_id, stored.bytes
+    FROM (
+        SELECT shard, owner_id, CAST(sum(
+            {row_bytes} + coalesce(pg_column_size(payload), 0)) AS bigint) AS bytes
+        FROM events
+        WHERE triggered_at >= :starts_at AND triggered_at < :ends_at
+            AND xid >= :above AND xid < :below {indexed}
+        GROUP BY shard, owner_id
+    ) AS stored
+    CROSS JOIN (
+        VALUES (false, CAST(:starts_at AS timestamptz)), (true, CAST('-infinity' AS timestamptz))
+    ) AS part (is_total, starts_at)
+    ON CONFLICT (shard, is_total, starts_at, owner_id)
+        DO UPDATE SET bytes = event_bytes.bytes + excluded.bytes
+"""
+_ADD_ALL = text(_ADD.format(row_bytes=EVENT_ROW_BYTES, indexed=""))
+_ADD_NEW = text(_ADD.format(row_bytes=EVENT_ROW_BYTES, indexed=f"AND xid > 0 AND {EVERY_SHARD}"))
+_NOTE_MEASURED = text(f"""
+    INSERT INTO measured_partitions (starts_at, below, xid)
+    VALUES (:starts_at, :below, {CURRENT_XID.text})
+    ON CONFLICT (starts_at) DO UPDATE SET below = excluded.below, xid = excluded.xid
+""")  # noqa: S608
+_SUBTRACT = text(f"""
+    UPDATE event_bytes AS total SET bytes = total.bytes - gone.bytes
+    FROM event_bytes AS gone
+    WHERE total.shard = gone.shard AND total.is_total AND total.owner_id = gone.owner_id
+        AND gone.{EVERY_SHARD} AND NOT gone.is_total AND gone.starts_at = :starts_at
+""")  # noqa: S608
+_DELETE_GONE = text(f"""
+    DELETE FROM event_bytes
+    WHERE {EVERY_SHARD} AND ((NOT is_total AND starts_at = :starts_at) OR (is_total AND bytes = 0))
+""")  # noqa: S608
+_DELETE_MEASURED = text("DELETE FROM measured_partitions WHERE starts_at = :starts_at")
+_REACHED = "CASE WHEN bytes >= CAST(:most AS bigint) THEN nullif(CAST(:most AS bigint), 0) END"
+_MARK_REACHED = text(f"""
+    UPDATE event_bytes SET reached = {_REACHED}
+    WHERE {EVERY_SHARD} AND is_total AND reached IS DISTINCT FROM {_REACHED}
+""")  # noqa: S608
+_TOTAL_OF = text("""
+    SELECT bytes FROM event_bytes
+    WHERE shard = :shard AND is_total AND starts_at = '-infinity' AND owner_id = :owner_id
+""")
+
+
+class Unmeasured(NamedTuple):
+    """A partition with events that may be uncounted: those from transaction `below` on.
+
+    `below` is None if it was never measured, or on another server; `is_known` then tells which.
+    Transactions before `oldest_running` have ended.
+    """
+
+    starts_at: datetime
+    ends_at: datetime
+    is_closed: bool
+    below: int | None
+    is_known: bool
+    oldest_running: int
+
+    @property
+    def partition(self) -> Partition:
+        return Partition(self.starts_at, self.ends_at)
+
+
+@dataclass(frozen=True)
+class StoredBytes:
+    session: AsyncSession
+
+    async def try_lock(self) -> bool:
+        """Keeps other processes from measuring until the commit; False if one is measuring."""
+        return bool(await self.session.scalar(_TRY_LOCK, {"lock": _MEASURE_LOCK}))
+
+    async def list_unmeasured(self) -> list[Unmeasured]:
+        """Lists the partitions that have begun and are not counted for good, oldest first.
+
+        Those that were never counted come last: they may take long.
+        """
+        return [*map(Unmeasured._make, await self.session.execute(_LIST_UNMEASURED))]
+
+    async def list_gone(self) -> Sequence[datetime]:
+        """Lists the starts of partitions that were counted, and have been purged since."""
+        return (await self.session.scalars(_LIST_GONE)).all()
+
+    async def add(self, partition: Partition, *, above: int, below: int) -> bool:
+        """Adds the events of transactions in `[above, below)`; tells whether there are any."""
+        values = {
+            "starts_at": partition.starts_at,
+            "ends_at": partition.ends_at,
+            "above": above,
+            "below": below,
+        }
+        added = await self.session.execute(
+            _ADD_NEW if above else _ADD_ALL, values, execution_options=_ACROSS
+        )
+        assert isinstance(added, CursorResult)
+        return added.rowcount > 0
+
+    async def note_measured(self, partition: Partition, *, below: int) -> None:
+        values = {"starts_at": partition.starts_at, "below": below}
+        await self.session.execute(_NOTE_MEASURED, values)
+
+    async def forget(self, starts_at: datetime) -> None:
+        """Subtracts a partition's bytes from the totals, and deletes them."""
+        values = {"starts_at": starts_at}
+        await self.session.execute(_SUBTRACT, values, execution_options=_ACROSS)
+        await self.session.execute(_DELETE_GONE, values, execution_options=_ACROSS)
+        await self.session.execute(_DELETE_MEASURED, values)
+
+    async def mark_reached(self, most: int) -> None:
+        """Marks the totals of `most` bytes or more, and unmarks others; 0 is no limit."""
+        await self.session.execute(_MARK_REACHED, {"most": most}, execution_options=_ACROSS)
+
+    async def total_of(self, owner_id: int) -> int:
+        """Returns the bytes of a project's events, as of some seconds ago."""
+        wanted = {"shard": shard_of(owner_id), "owner_id": owner_id}
+        return int(await self.session.scalar(_TOTAL_OF, wanted) or 0)

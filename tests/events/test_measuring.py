@@ -1,0 +1,111 @@
+"""The bytes of each project's events are counted by a job, exactly, and go with the events."""
+
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from event_trigger.db.engine import create_engine
+from event_trigger.events.event_bytes import StoredBytes
+from event_trigger.events.partitions import Partition
+from tests.support.databases import connect, now_of
+from tests.support.event_bytes import counted_bytes, exact_bytes, measure_events, until_counted
+from tests.support.plans import plans_of, tables_scanned
+from tests.support.planting import plant_event, plant_large
+from tests.support.services import ADA, BOB, running_service
+from tests.support.triggers import make_api
+from tests.support.waiting import eventually
+
+SECOND = timedelta(seconds=1)
+SECONDS = {
+    "active_for": 2 * SECOND,
+    "keep_for": 6 * SECOND,
+    "retention_interval": 0.5 * SECOND,
+}
+
+
+async def test_new_events_of_every_project_are_added_once(database: Any, database_url: str) -> None:
+    now = await now_of(database)
+    for owner_id in (ADA, BOB, ADA):
+        await plant_large(database, 2, owner_id=owner_id)
+        await plant_event(database, trigger_id=1, triggered_at=now, owner_id=owner_id)
+        await measure_events(database_url)
+
+    counted = await counted_bytes(database)
+
+    assert counted == await exact_bytes(database)
+    assert counted[ADA] == 2 * counted[BOB] > 0
+
+
+async def test_an_event_of_a_long_transaction_is_added_after_its_commit(
+    database: Any, database_url: str
+) -> None:
+    slow = await connect(database_url)
+    async with slow.transaction():
+        await plant_large(slow, 1)
+        await plant_large(database, 1, owner_id=BOB)
+        await measure_events(database_url)
+        before = await counted_bytes(database)
+    await slow.close()
+    await measure_events(database_url)
+
+    assert before == {}  # transactions are counted in order
+    assert await counted_bytes(database) == await exact_bytes(database)
+
+
+async def test_a_run_without_new_events_writes_nothing(database: Any, database_url: str) -> None:
+    await plant_large(database, 1)
+    await measure_events(database_url)
+    rows = "SELECT xmin::text FROM event_bytes UNION ALL SELECT xmin::text FROM measured_partitions"
+    before = await database.fetch(rows)
+
+    await measure_events(database_url)
+    await measure_events(database_url)
+
+    assert await database.fetch(rows) == before
+
+
+async def test_new_events_are_found_by_their_transactions(database: Any, database_url: str) -> None:
+    row = await database.fetchrow("SELECT starts_at, ends_at FROM event_partitions LIMIT 1")
+    partition = Partition(*row)
+    engine = create_engine(database_url)
+
+    async def add(session: AsyncSession) -> None:
+        await StoredBytes(session).add(partition, above=7, below=2**40)
+
+    [plan] = await plans_of(engine, add)
+    await engine.dispose()
+
+    assert f"{partition.table}_shard_xid_id_idx" in plan
+    assert tables_scanned(plan) <= {partition.table, "event_bytes"}
+
+
+async def test_events_of_before_an_upgrade_or_a_restored_dump_are_counted_too(
+    database: Any, database_url: str
+) -> None:
+    await plant_large(database, 2)
+    await until_counted(database, database_url)
+    await database.execute("UPDATE measured_partitions SET below = 1000000000")  # another server's
+    await plant_large(database, 1)
+    await plant_large(database, 1, owner_id=BOB)
+
+    counted = await until_counted(database, database_url)
+
+    assert counted == await exact_bytes(database)
+
+
+async def test_bytes_go_when_partitions_go(unpartitioned_url: str) -> None:
+    database = await connect(unpartitioned_url)
+    async with running_service(unpartitioned_url, **SECONDS) as service:
+        ada = service.client(ADA)
+        trigger = await make_api(ada)
+        for _ in range(3):
+            await ada.post(f"/triggers/{trigger['id']}/trigger", json={"a": "x" * 1000})
+
+        seen = await eventually(lambda: counted_bytes(database), bool)
+        gone = await eventually(lambda: counted_bytes(database), lambda found: not found)
+        left = await exact_bytes(database)
+    await database.close()
+
+    assert seen[ADA] > 0
+    assert (gone, left) == ({}, {})
