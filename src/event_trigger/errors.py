@@ -95,8 +95,8 @@ class LimitReached(Conflict):
 
     def __init__(self, *, used: int, most: int) -> None:
         super().__init__(
-            f"This project has {used} {self.counted}, and its limit is {most}. {self.instead}, or"
-            f" ask the operator of this service to raise {self.setting}."
+            f"This project has {used} of at most {most} {self.counted}. {self.instead}, or ask the"
+            f" operator of this service to raise {self.setting}."
         )
 
 

@@ -76,7 +76,7 @@ async def test_beyond_the_limit_every_way_to_fire_by_call_is_refused(
     for one in refused:
         problem = problem_of(one, 507)
         assert problem["type"] == "urn:event-trigger:problem:events-full"
-        assert f"its limit is {MOST}" in problem["detail"]
+        assert f"of at most {MOST} bytes" in problem["detail"]
         assert "EVENT_TRIGGER_MAX_EVENT_BYTES" in problem["detail"]
 
 

@@ -48,7 +48,7 @@ async def test_a_crowd_creates_exactly_as_many_as_are_allowed(
     for one in refused:
         problem = problem_of(one, 409)
         assert problem["type"].endswith(f"too-many-{path[1:]}")
-        assert f"has {MOST} {path[1:]}, and its limit is {MOST}" in problem["detail"]
+        assert f"has {MOST} of at most {MOST} {path[1:]}" in problem["detail"]
         assert setting in problem["detail"]
     assert len((await ada.get(path)).json()) == MOST
 

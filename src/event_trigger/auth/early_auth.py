@@ -35,6 +35,7 @@ _OUTSIDE_PROJECTS = (
     "/auth/logout",
     "/auth/password",
     "/auth/sessions",
+    "/info",
     "/invitations",
     "/projects",
     "/users",

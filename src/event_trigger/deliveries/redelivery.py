@@ -42,10 +42,14 @@ class PayloadGone(Conflict):
 
 class BacklogFull(Conflict):
     slug, title = "backlog-full", "The backlog is full"
-    default_detail = (
-        "The payload of this delivery would have to be stored again, but your undelivered payloads"
-        " already exceed EVENT_TRIGGER_MAX_BACKLOG_BYTES. Try again when the backlog is smaller."
-    )
+
+    def __init__(self, *, used: int) -> None:
+        super().__init__(
+            "The payload of this delivery would have to be stored again, but this project's"
+            f" undelivered payloads take {used} bytes, and have reached their limit. Try again when"
+            " fewer are waiting, or ask the operator of this service to raise"
+            " EVENT_TRIGGER_MAX_BACKLOG_BYTES."
+        )
 
 
 async def redeliver(session: AsyncSession, key: OwnedId, *, hops: int) -> Delivery:
@@ -89,7 +93,7 @@ async def _keep_payload(session: AsyncSession, key: OwnedId, delivery: Delivery)
     if await Deliveries(session).has_own_payload(key):
         return
     if await payloads.is_full(key.owner_id):
-        raise BacklogFull
+        raise BacklogFull(used=await payloads.backlog_of(key.owner_id))
     if not await payloads.restore(key.shard, {delivery.event_id: delivery.triggered_at}):
         raise PayloadGone
 

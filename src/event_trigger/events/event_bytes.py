@@ -14,7 +14,10 @@ from event_trigger.models import EVERY_SHARD, shard_of
 from event_trigger.models.base import LARGEST_ID
 from event_trigger.models.event import CURRENT_XID
 
-EVENT_ROW_BYTES = 300  # of one event's row and its index entries, without the payload
+EVENT_ROW_BYTES = 100  # of one event's row, without its payload and its index entries
+# for statements on the triggers of one shard, which read the array once for all of them
+HAS_NO_ROOM = """triggers.owner_id = ANY (ARRAY(
+    SELECT owner_id FROM event_bytes WHERE shard = :shard AND reached IS NOT NULL))"""
 _MEASURE_LOCK = 0x6576_6274  # "evbt", an advisory lock
 _ACROSS = {ACROSS_SHARDS: "retention"}
 

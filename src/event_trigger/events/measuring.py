@@ -16,7 +16,8 @@ async def measure(sessions: Sessions, *, most_bytes: int) -> None:
 
     Firing writes nothing for it: a run reads the rows that were stored since the run before, by
     their transaction numbers. Any number of processes may call it; one of them works at a time.
-    Each step is one short transaction, so that the sweep can drop partitions in between.
+    Each step is one short transaction, so that the sweep can drop partitions in between. In a
+    cluster of Citus, where events can appear late, it may miss a few: a limit can bear that.
 
     1. Add the new events of each partition, for a second and one partition. The rest is left to the
        next run: after an upgrade, there are two days of events to count.

@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from event_trigger.db.shards import OwnedId
 from event_trigger.deliveries.outbox import store_deliveries
+from event_trigger.events.event_bytes import HAS_NO_ROOM
 from event_trigger.events.event_writer import EventWriter, StoredEvent
 from event_trigger.models import Event, EventType
 
@@ -18,13 +19,14 @@ log = structlog.get_logger()
 
 _CHARACTERS_PER_STATEMENT = 4 * 1024 * 1024  # of payloads
 # plain SQL: SQLAlchemy takes longer to compile it than PostgreSQL to answer
-_SELECT_TRIGGERS = """
+_SELECT_TRIGGERS = f"""
     SELECT id, owner_id, status, CAST(payload AS text) AS payload, details -> 'schema' AS schema,
         cardinality(destination_ids) > 0 AS has_destinations,
-        (SELECT ARRAY[bytes, reached] FROM event_bytes WHERE event_bytes.shard = :shard
-            AND event_bytes.owner_id = triggers.owner_id AND reached IS NOT NULL) AS reached
+        CASE WHEN {HAS_NO_ROOM} THEN (
+            SELECT ARRAY[bytes, reached] FROM event_bytes WHERE event_bytes.shard = :shard
+                AND event_bytes.owner_id = triggers.owner_id AND reached IS NOT NULL) END AS reached
     FROM triggers WHERE shard = :shard AND id = ANY (CAST(:ids AS bigint[]))
-"""
+"""  # noqa: S608
 _READ_TRIGGERS, _LOCK_TRIGGERS, _LOCK_FREE_TRIGGERS = (
     text(_SELECT_TRIGGERS + lock).columns(schema=JSON)
     for lock in (

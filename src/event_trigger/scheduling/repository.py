@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from event_trigger.db.shards import OwnedId
 from event_trigger.deliveries.outbox import store_deliveries
+from event_trigger.events.event_bytes import HAS_NO_ROOM
 from event_trigger.events.event_writer import EventWriter
 from event_trigger.models import EventType, Trigger, TriggerStatus
 from event_trigger.scheduling.due_shards import LATE_AFTER
@@ -21,8 +22,7 @@ from event_trigger.triggers.versions import NewUnfiredRange, ScheduleHistory
 _CLAIM_DUE = """
     SELECT id, owner_id, version, CAST(details AS text), anchor_at, settled_until, next_fire_at,
         scheduled_count, cardinality(destination_ids) > 0, coalesce(pg_column_size(payload), 0),
-        now(), owner_id = ANY (ARRAY(
-            SELECT owner_id FROM event_bytes WHERE shard = :shard AND reached IS NOT NULL))
+        now(), {has_no_room}
     FROM triggers
     WHERE shard = :shard AND next_fire_at <= now() AND {age}
         AND (next_fire_at, id) > (CAST(:after_at AS timestamptz), CAST(:after_id AS bigint))
@@ -63,7 +63,9 @@ _WRITER, _RETURNING_WRITER = (
 
 LATE_LOCK_TIMEOUT = "250ms"
 _CLAIMS = {
-    (late, wait): text(_CLAIM_DUE.format(age=age, if_locked="" if wait else "SKIP LOCKED"))
+    (late, wait): text(
+        _CLAIM_DUE.format(has_no_room=HAS_NO_ROOM, age=age, if_locked="" if wait else "SKIP LOCKED")
+    )
     for late, age in {
         None: "true",
         True: "next_fire_at < now() - CAST(:late_after AS interval)",
