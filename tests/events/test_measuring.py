@@ -1,27 +1,26 @@
 """The bytes of each project's events are counted by a job, exactly, and go with the events."""
 
-from datetime import timedelta
 from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from event_trigger.db.engine import create_engine
+from event_trigger.db.engine import create_engine, create_sessions
 from event_trigger.events.event_bytes import StoredBytes
 from event_trigger.events.partitions import Partition
+from event_trigger.events.retention import archive
+from event_trigger.models.base import LARGEST_ID
 from tests.support.databases import connect, now_of
-from tests.support.event_bytes import counted_bytes, exact_bytes, measure_events, until_counted
+from tests.support.event_bytes import (
+    counted_bytes,
+    exact_bytes,
+    measure_events,
+    plant_old_events,
+    purge_old_events,
+    until_counted,
+)
 from tests.support.plans import plans_of, tables_scanned
 from tests.support.planting import plant_event, plant_large
-from tests.support.services import ADA, BOB, running_service
-from tests.support.triggers import make_api
-from tests.support.waiting import eventually
-
-SECOND = timedelta(seconds=1)
-SECONDS = {
-    "active_for": 2 * SECOND,
-    "keep_for": 6 * SECOND,
-    "retention_interval": 0.5 * SECOND,
-}
+from tests.support.services import ADA, BOB, make_settings
 
 
 async def test_new_events_of_every_project_are_added_once(database: Any, database_url: str) -> None:
@@ -94,18 +93,28 @@ async def test_events_of_before_an_upgrade_or_a_restored_dump_are_counted_too(
     assert counted == await exact_bytes(database)
 
 
-async def test_bytes_go_when_partitions_go(unpartitioned_url: str) -> None:
-    database = await connect(unpartitioned_url)
-    async with running_service(unpartitioned_url, **SECONDS) as service:
-        ada = service.client(ADA)
-        trigger = await make_api(ada)
-        for _ in range(3):
-            await ada.post(f"/triggers/{trigger['id']}/trigger", json={"a": "x" * 1000})
+async def test_bytes_go_when_their_partition_goes(database: Any, database_url: str) -> None:
+    await plant_old_events(database, database_url, owner_id=ADA)
+    await plant_event(database, trigger_id=1, triggered_at=await now_of(database), owner_id=BOB)
+    before = await until_counted(database, database_url)
 
-        seen = await eventually(lambda: counted_bytes(database), bool)
-        gone = await eventually(lambda: counted_bytes(database), lambda found: not found)
-        left = await exact_bytes(database)
-    await database.close()
+    await purge_old_events(database_url)
+    await measure_events(database_url)
 
-    assert seen[ADA] > 0
-    assert (gone, left) == ({}, {})
+    assert before[ADA] > before[BOB] > 0
+    assert await counted_bytes(database) == await exact_bytes(database)
+    assert (await counted_bytes(database)).keys() == {BOB}
+    assert await database.fetchval("SELECT count(*) FROM event_bytes WHERE bytes = 0") == 0
+
+
+async def test_a_closed_partition_is_counted_for_good(database: Any, database_url: str) -> None:
+    old = await plant_old_events(database, database_url, owner_id=ADA)
+    engine = create_engine(database_url)
+    await archive(create_sessions(engine), make_settings(database_url))
+    await engine.dispose()
+
+    await measure_events(database_url)
+
+    below = "SELECT below FROM measured_partitions WHERE starts_at = $1"
+    assert await database.fetchval(below, old.starts_at) == LARGEST_ID
+    assert await counted_bytes(database) == await exact_bytes(database)

@@ -10,8 +10,7 @@ import pytest
 
 from event_trigger.db.engine import create_engine, create_sessions
 from event_trigger.reconciliation.verify import Verification, verify
-from tests.support.databases import connect
-from tests.support.event_bytes import until_counted
+from tests.support.event_bytes import plant_old_events, purge_old_events, until_marked
 from tests.support.hooks import make_hook
 from tests.support.problems import problem_of
 from tests.support.services import ADA, Service, running_service
@@ -19,11 +18,7 @@ from tests.support.triggers import instant, make_api, make_scheduled, read
 from tests.support.waiting import eventually
 
 MOST = 10_000
-FILLING = 12  # events, each of some KB
-SECOND = timedelta(seconds=1)
 EVERY_SECOND = {"interval": 1 / 60, "recurring": True}
-KEEP_FOR = 6 * SECOND
-SHORT_LIVED = {"active_for": 2 * SECOND, "keep_for": KEEP_FOR, "retention_interval": SECOND / 2}
 
 
 @pytest.fixture
@@ -33,27 +28,26 @@ async def service(database_url: str) -> AsyncIterator[Service]:
 
 
 async def fill(client: httpx.AsyncClient) -> dict[str, Any]:
-    """Fires more than the limit; gives the trigger."""
+    """Fires until the project has no room for events; gives the trigger."""
     trigger = await make_api(client)
-    for _ in range(FILLING):
+
+    async def fired() -> int:
         body = {"a": token_urlsafe(2000)}  # cannot be compressed much
-        answer = await client.post(f"/triggers/{trigger['id']}/trigger", json=body)
-        assert answer.status_code == 200
+        return (await client.post(f"/triggers/{trigger['id']}/trigger", json=body)).status_code
+
+    await eventually(fired, lambda status: status == 507)
     return trigger
 
 
 @pytest.fixture
-async def full(ada: httpx.AsyncClient, database: Any, database_url: str) -> dict[str, Any]:
+async def full(ada: httpx.AsyncClient) -> dict[str, Any]:
     """Gives an API trigger of Ada's, whose project has no room for events."""
-    trigger = await fill(ada)
-    counted = await until_counted(database, database_url, most_bytes=MOST)
-    assert counted[ADA] > MOST
-    return trigger
+    return await fill(ada)
 
 
-async def verified(database_url: str, *, keep_for: timedelta) -> Verification:
+async def verified(database_url: str) -> Verification:
     engine = create_engine(database_url)
-    found = await verify(create_sessions(engine), keep_for=keep_for)
+    found = await verify(create_sessions(engine), keep_for=timedelta(hours=48))
     await engine.dispose()
     return found
 
@@ -62,7 +56,8 @@ async def test_beyond_the_limit_every_way_to_fire_by_call_is_refused(
     ada: httpx.AsyncClient, service: Service, full: dict[str, Any]
 ) -> None:
     hook = await make_hook(ada, "none")
-    event = (await ada.get("/events?limit=1")).json()[0]["id"]
+    before = (await ada.get("/events")).json()
+    event = before[0]["id"]
 
     refused = [
         await ada.post(f"/triggers/{full['id']}/trigger", json={}),
@@ -72,7 +67,7 @@ async def test_beyond_the_limit_every_way_to_fire_by_call_is_refused(
         await service.client().post(hook.url),
     ]
 
-    assert len((await ada.get("/events")).json()) == FILLING
+    assert (await ada.get("/events")).json() == before
     for one in refused:
         problem = problem_of(one, 507)
         assert problem["type"] == "urn:event-trigger:problem:events-full"
@@ -90,12 +85,11 @@ async def test_the_limit_is_a_projects_own(bob: httpx.AsyncClient, full: dict[st
 
 
 async def test_a_repeated_call_gets_its_first_answer_also_beyond_the_limit(
-    ada: httpx.AsyncClient, database: Any, database_url: str
+    ada: httpx.AsyncClient,
 ) -> None:
     trigger, once = await make_api(ada), {"Idempotency-Key": "once"}
     first = await ada.post(f"/triggers/{trigger['id']}/trigger", headers=once)
     await fill(ada)
-    await until_counted(database, database_url, most_bytes=MOST)
 
     again = await ada.post(f"/triggers/{trigger['id']}/trigger", headers=once)
 
@@ -130,7 +124,7 @@ async def test_due_instants_are_on_record_as_failed_in_one_range_and_it_adds_up(
     path = f"/triggers/{made['id']}/explain"
     explained = (await ada.get(path, params={"at": failed["first"]})).json()
     trigger = await read(ada, made["id"])
-    found = await verified(database_url, keep_for=timedelta(hours=48))
+    found = await verified(database_url)
 
     assert account["balanced"]
     assert account["fired"] == 0
@@ -158,33 +152,30 @@ async def test_what_fires_once_fails_once_and_is_completed(
     assert tuple(row) == (made["id"], 1, "failed")
 
 
-async def test_firing_goes_on_once_events_are_gone(unpartitioned_url: str) -> None:
-    database = await connect(unpartitioned_url)
-    async with running_service(unpartitioned_url, max_event_bytes=MOST, **SHORT_LIVED) as service:
-        ada = service.client(ADA)
-        scheduled, trigger = await make_scheduled(ada, EVERY_SECOND), await fill(ada)
+async def test_firing_goes_on_once_events_are_gone(
+    ada: httpx.AsyncClient, service: Service, database: Any, database_url: str
+) -> None:
+    trigger, scheduled = await make_api(ada), await make_scheduled(ada, EVERY_SECOND)
+    await plant_old_events(database, database_url, owner_id=ADA)
+    await until_marked(database)
 
-        async def fired() -> int:
-            return (await ada.post(f"/triggers/{trigger['id']}/trigger")).status_code
+    async def fired() -> int:
+        return (await ada.post(f"/triggers/{trigger['id']}/trigger")).status_code
 
-        async def unfired() -> Any:
-            account = (await ada.get(f"/triggers/{scheduled['id']}/accounting")).json()
-            return account["unfired"]["failed"], account["balanced"]
+    async def failed() -> int:
+        return await database.fetchval("SELECT sum(count) FROM unfired_ranges") or 0
 
-        await eventually(fired, lambda status: status == 507)
-        failed, balanced = await eventually(unfired, lambda found: found[0] > 0)
-        await eventually(fired, lambda status: status == 200)
-        count = (await read(ada, scheduled["id"]))["fire_count"]
-        later = await eventually(
-            lambda: read(ada, scheduled["id"]), lambda found: found["fire_count"] > count
-        )
-        found = await verified(unpartitioned_url, keep_for=KEEP_FOR)
-    await database.close()
+    refused, count = await fired(), await eventually(failed, bool)
+    await purge_old_events(database_url)
+    await eventually(fired, lambda status: status == 200)
+    before = (await read(ada, scheduled["id"]))["fire_count"]
+    after = await eventually(
+        lambda: read(ada, scheduled["id"]), lambda found: found["fire_count"] > before
+    )
 
-    assert failed > 0
-    assert balanced
-    assert later["status"] == "active"
-    assert found.adds_up
+    assert (refused, after["status"]) == (507, "active")
+    assert count > 0
+    assert (await verified(service.database_url)).adds_up
 
 
 async def test_a_raised_limit_is_in_force_after_a_restart(

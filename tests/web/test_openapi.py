@@ -10,6 +10,7 @@ import pytest
 from event_trigger.app import create_app
 from event_trigger.auth.scopes import Scope
 from event_trigger.errors import Unauthorized
+from tests.support.keys import make_key
 from tests.support.logins import sign_in
 from tests.support.names import PUBLIC, resolving
 from tests.support.projects import add_member, invite, make_project
@@ -46,7 +47,19 @@ OF_PROJECTS = {
     "delete_invitation": "DELETE /projects/{project_id}/invitations/{invitation_id}",
 }
 NEEDS_NO_SCOPE = {  # one's own, or what one's role in a project allows
-    *{"sign_out", "get_me", "create_key", "list_keys", "delete_key"},
+    "sign_out",
+    "get_me",
+    "update_me",
+    "change_password",
+    "list_sessions",
+    "end_session",
+    "end_other_sessions",
+    "create_key",
+    "list_keys",
+    "get_key",
+    "update_key",
+    "delete_key",
+    "get_info",
     *OF_PROJECTS,
 }
 PROBLEM = "application/problem+json"
@@ -56,9 +69,16 @@ OPERATION_IDS = {
     "refresh_tokens": "POST /auth/refresh",
     "sign_out": "POST /auth/logout",
     "get_me": "GET /auth/me",
+    "update_me": "PATCH /auth/me",
     "register": "POST /auth/register",
+    "change_password": "POST /auth/password",
+    "list_sessions": "GET /auth/sessions",
+    "end_session": "DELETE /auth/sessions/{session_id}",
+    "end_other_sessions": "DELETE /auth/sessions",
     "create_key": "POST /auth/keys",
     "list_keys": "GET /auth/keys",
+    "get_key": "GET /auth/keys/{key_id}",
+    "update_key": "PATCH /auth/keys/{key_id}",
     "delete_key": "DELETE /auth/keys/{key_id}",
     "list_users": "GET /users",
     "update_user": "PATCH /users/{user_id}",
@@ -95,6 +115,7 @@ OPERATION_IDS = {
     "list_deliveries": "GET /deliveries",
     "get_delivery": "GET /deliveries/{delivery_id}",
     "redeliver": "POST /deliveries/{delivery_id}/redeliver",
+    "get_info": "GET /info",
     "healthz": "GET /healthz",
     "readyz": "GET /readyz",
 }
@@ -246,7 +267,7 @@ def lists_of(document: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
 def test_every_path_parameter_is_a_64_bit_id(document: dict[str, Any]) -> None:
     for name, operation in operations(document):
         for parameter in operation.get("parameters", []):
-            if parameter["in"] == "path" and parameter["name"] != "token":
+            if parameter["in"] == "path" and parameter["name"] not in {"token", "session_id"}:
                 assert parameter["schema"]["minimum"] == 1, name
                 assert parameter["schema"]["maximum"] == 2**63 - 1, name
 
@@ -266,7 +287,10 @@ def _example(field: dict[str, Any]) -> Any:
     return None
 
 
-def _filled(name: str, trigger: httpx.Response, destination: httpx.Response, project: int) -> str:
+def _filled(
+    name: str, trigger: httpx.Response, destination: httpx.Response, *, project: int, key_id: int
+) -> str:
+    name = name.replace("{key_id}", str(key_id))
     name = name.replace("{trigger_id}", str(trigger.json()["id"])).replace("{user_id}", str(BOB))
     name = name.replace("{destination_id}", str(destination.json()["id"]))
     return name.replace("{project_id}", str(project))
@@ -298,6 +322,7 @@ async def _every_example_works(service: Service) -> None:
         "/triggers", json={"type": "scheduled", "details": {"interval": 30, "recurring": True}}
     )
     destination = await ada.post("/destinations", json={"url": "https://example.com/hook"})
+    key = await make_key(ada)
     real = {
         "username": "ada@example.com",
         "refresh_token": tokens.refresh,
@@ -316,7 +341,9 @@ async def _every_example_works(service: Service) -> None:
             for example in examples:
                 given = real_at.get(name, real)
                 body = {key: given.get(key, value) for key, value in example.items()}
-                filled = _filled(name, made, destination, project).replace("{token}", token)
+                filled = _filled(
+                    name, made, destination, project=project, key_id=key["id"]
+                ).replace("{token}", token)
                 method, path = filled.split()
                 is_json = media_type == "application/json"
                 client = client_for(operation)

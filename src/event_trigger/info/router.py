@@ -9,7 +9,7 @@ from event_trigger.auth.dependencies import CredentialsDep, PrincipalDep
 from event_trigger.auth.project_header import PROJECT_HEADER, InvalidProjectHeader, wanted_project
 from event_trigger.config import Settings
 from event_trigger.db.installation import read_installation
-from event_trigger.errors import Unauthorized
+from event_trigger.errors import Invalid, Unauthorized
 from event_trigger.firing.dependencies import RateLimitsDep
 from event_trigger.info.schemas import (
     FeaturesRead,
@@ -25,7 +25,7 @@ from event_trigger.web.session import SessionDep
 from event_trigger.web.state import SettingsDep
 from event_trigger.web.strict_json import strict_router
 
-router = strict_router(tags=["service"], responses=problems(Unauthorized))
+router = strict_router(tags=["service"], responses=problems(Unauthorized, Invalid))
 
 
 async def get_project_shown(
