@@ -4,6 +4,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from event_trigger.auth.memberships import Memberships
 from event_trigger.auth.principal import Principal
+from event_trigger.auth.scopes import Scope
 from event_trigger.errors import Forbidden, NotFound
 from event_trigger.models import Project, ProjectRole
 
@@ -33,7 +34,8 @@ async def role_in(session: AsyncSession, principal: Principal, project_id: int) 
     memberships = Memberships(session)
     is_elsewhere = principal.key_id is not None and principal.project_id != project_id
     role = None if is_elsewhere else await memberships.role_in(project_id, principal.user_id)
-    if role is None and principal.is_admin and await memberships.has_project(project_id):
+    is_admin = Scope.ADMIN in principal.scopes
+    if role is None and is_admin and await memberships.has_project(project_id):
         role = ProjectRole.OWNER
     if role is None:
         raise NotFound
