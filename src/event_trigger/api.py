@@ -19,6 +19,7 @@ from event_trigger.auth.logins import router as logins
 from event_trigger.auth.sessions import router as own_sessions
 from event_trigger.deliveries import router as deliveries
 from event_trigger.destinations import router as destinations
+from event_trigger.erasure import router as erasure
 from event_trigger.events import router as events
 from event_trigger.firing import router as firing
 from event_trigger.hooks import router as hooks
@@ -71,6 +72,7 @@ _ROUTERS = (
     stream.router,
     events.router,
     info.router,
+    erasure.router,
     health.router,
     docs.router,
 )

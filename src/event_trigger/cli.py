@@ -25,6 +25,7 @@ from event_trigger.db.errors import describe_error, hint_for
 from event_trigger.db.installation import read_installation
 from event_trigger.db.migrate import current_revision, is_migrated, migrate, newest_revision
 from event_trigger.destinations.lifecycle import rotate_keys
+from event_trigger.erasure.command import erase_by_address
 from event_trigger.errors import Problem
 from event_trigger.hooks.lifecycle import rotate_hook_keys
 from event_trigger.logs import configure_logs
@@ -107,6 +108,11 @@ def _parser() -> argparse.ArgumentParser:
         ("password", "change a user's password and end the logins"),
     ):
         user.add_parser(action, help=help_).add_argument("email")
+    erase = user.add_parser(
+        "erase", help="erase a user, with the projects that nobody else is in; asks before it does"
+    )
+    erase.add_argument("email")
+    erase.add_argument("--yes", action="store_true", help="do not ask")
     return parser
 
 
@@ -239,7 +245,7 @@ def _rotate_keys(settings: Settings) -> DatabaseWork[str]:
 
 def _user(wanted: argparse.Namespace) -> DatabaseWork[str]:
     email = normalise_email(wanted.email) if wanted.action == "add" else wanted.email
-    password = "" if wanted.action == "disable" else _new_password()
+    password = _new_password() if wanted.action in {"add", "password"} else ""
 
     async def work(engine: AsyncEngine, sessions: Sessions) -> str:
         await migrate(engine)
@@ -256,6 +262,9 @@ def _user(wanted: argparse.Namespace) -> DatabaseWork[str]:
                     f"{email} has a new password; all older logins have ended."
                     " API keys stay: see GET /auth/keys."
                 )
+            case "erase":
+                confirm = _confirm_always if wanted.yes else _confirm
+                return await erase_by_address(sessions, email, confirm=confirm)
             case _:
                 await disable_user(sessions, email=email)
                 return f"{email} is disabled; all logins and keys have ended."
@@ -269,6 +278,18 @@ def _new_password() -> str:
     else:
         password = sys.stdin.readline().rstrip("\n")
     return check_new_password(password)
+
+
+def _confirm(question: str) -> bool:
+    """Asks on the terminal, or reads a line of standard input."""
+    print(question)
+    print("Write 'erase' to go on: ", end="", flush=True)
+    return sys.stdin.readline().strip() == "erase"
+
+
+def _confirm_always(question: str) -> bool:
+    print(question)
+    return True
 
 
 def _setting(location: tuple[int | str, ...]) -> str:

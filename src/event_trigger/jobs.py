@@ -21,6 +21,7 @@ from event_trigger.db.errors import FailureLog, public_reason
 from event_trigger.db.notify import (
     DELIVERIES_CHANGED,
     LISTEN_URL_SETTING,
+    PROJECTS_DELETED,
     SCHEDULE_CHANGED,
     OnNotification,
     listen,
@@ -30,6 +31,7 @@ from event_trigger.deliveries.http.sender import Sender
 from event_trigger.deliveries.payloads.backlog import BacklogCount
 from event_trigger.deliveries.retention import retain_deliveries
 from event_trigger.deliveries.worker import DeliveryWorker
+from event_trigger.erasure.job import ProjectErasure
 from event_trigger.events.measuring import measure
 from event_trigger.events.retention import sweep
 from event_trigger.firing.idempotency import ANSWERS_KEPT_FOR, purge_answers
@@ -47,6 +49,7 @@ END_STUCK_EVERY_SECONDS = 2.0
 FOLLOW_ZONE_RULES_EVERY_SECONDS = 1.0  # for this long, replicas may use different zone rules
 COUNT_BACKLOG_EVERY_SECONDS = 2.0
 MEASURE_EVENTS_EVERY_SECONDS = 2.0
+ERASE_EVERY_SECONDS = 10.0
 SILENT_AFTER_SECONDS = 10.0  # without a dispatch, the process is not ready
 OVERDUE_INTERVALS = 3  # a job that fails for this many intervals makes /readyz fail
 ENDLESS_AFTER_SECONDS = 600.0  # so does a run that lasts longer than this
@@ -89,6 +92,7 @@ class Jobs:
         )
         self._zone_rules = ZoneRulesFollower(engine, keep_for=settings.keep_for)
         self._backlog = BacklogCount(sessions, most_bytes=settings.max_backlog_bytes)
+        self._erasure = ProjectErasure(sessions)
         self._dispatched_at: float | None = None
         self._every: dict[str, float] = {}
         self._ran_at: dict[str, float] = {}
@@ -136,6 +140,7 @@ class Jobs:
             self._measure_events,
             every=timedelta(seconds=MEASURE_EVENTS_EVERY_SECONDS),
         )
+        self._add("erase", self._erasure.run, every=timedelta(seconds=ERASE_EVERY_SECONDS))
         self._scheduler.start()
         self._watchers = [
             asyncio.create_task(listen(self._engine, self._callbacks(), self._listen_url)),
@@ -276,6 +281,7 @@ class Jobs:
         return {
             SCHEDULE_CHANGED: lambda _: self._wake("dispatch"),
             DELIVERIES_CHANGED: lambda _: self._wake("deliver"),
+            PROJECTS_DELETED: lambda _: self._wake("erase"),
             **self._on_notification,
         }
 

@@ -114,7 +114,7 @@ async def test_a_list_reads_its_index_in_order_and_sorts_nothing_without_end(
     if operation.path in {"/users", "/audit"} and user_id != ADMIN:
         return
     connection = await connect(idle.database_url)
-    client = idle.client(user_id)
+    client = idle.client(user_id, project="*" if user_id == ADMIN else None)
     walked = 0
 
     for query in queries_of(operation):
@@ -144,7 +144,9 @@ async def test_triggers_are_found_by_their_tag_and_not_looked_through(
 ) -> None:
     connection = await connect(idle.database_url)
 
-    for statement, parameters in await sent_by(idle.client(user_id), "/triggers", {"tag": "a"}):
+    for statement, parameters in await sent_by(
+        idle.client(user_id, project="*" if user_id == ADMIN else None), "/triggers", {"tag": "a"}
+    ):
         plan = await plan_in_order(connection, statement, parameters)
         looked_up = [one for one in nodes_of(plan) if one.get("Relation Name") == "trigger_tags"]
 
@@ -154,8 +156,9 @@ async def test_triggers_are_found_by_their_tag_and_not_looked_through(
 
 
 def is_expected(condition: str, column: str | None) -> bool:
-    """Accepts filters on a key's scopes and a trigger's owner, which exclude few rows or none."""
-    return any(one in condition for one in (column or "scopes", "scopes", "IS DISTINCT FROM"))
+    """Accepts filters that exclude few rows or none, such as those of deleted projects."""
+    few = column or "scopes", "scopes", "IS DISTINCT FROM", "NOT (ANY"
+    return any(one in condition for one in few)
 
 
 def test_the_walk_finds_the_lists() -> None:

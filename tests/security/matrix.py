@@ -7,6 +7,7 @@
 # narrowed a login of hers that only fires     nobody    without a token
 # lesser   an admin's login that only reads triggers
 # deleted  a deleted key of hers               signedout a login of hers that has ended
+# The password that erase_me is sent is wrong.
 TABLE = """
 operation                  ada admin bob reader limited narrowed lesser nobody deleted signedout
 sign_in                    200 200   200 200    200     200      200    200    200     200
@@ -74,6 +75,9 @@ list_deliveries            200 200   200 200    200     403      403    401    4
 get_delivery               200 200   404 200    404     403      403    401    401     401
 redeliver                  202 202   404 403    403     403      403    401    401     401
 get_info                   200 200   200 200    200     200      200    401    401     401
+delete_project             204 204   404 403    403     403      403    401    401     401
+erase_user                 403 200   403 403    403     403      403    401    401     401
+erase_me                   401 401   401 403    403     403      403    401    401     401
 healthz                    200 200   200 200    200     200      200    200    200     200
 readyz                     200 200   200 200    200     200      200    200    200     200
 """

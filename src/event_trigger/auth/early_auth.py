@@ -40,7 +40,7 @@ _OUTSIDE_PROJECTS = (
     "/projects",
     "/users",
 )
-_METHODS_WITH_BODY = frozenset({"PATCH", "POST", "PUT"})
+_METHODS_WITH_BODY = frozenset({"DELETE", "PATCH", "POST", "PUT"})
 
 
 class EarlyAuthMiddleware:

@@ -74,7 +74,13 @@ class Memberships:
         return user.id
 
     async def add_own(self, user: User) -> None:
-        """Adds a user's own project, whose id is the user's, unless it is there."""
+        """Adds a user's own project, whose id is the user's, unless it or the user is gone."""
+        still_there = select(User.id).where(User.id == user.id)
+        if (
+            await self.session.scalar(still_there.with_for_update(read=True, key_share=True))
+            is None
+        ):
+            return
         project = insert(Project).values(id=user.id, name=user.email)
         await self.session.execute(project.on_conflict_do_nothing())
         await self.add_member(user.id, user.id, ProjectRole.OWNER)

@@ -10,7 +10,8 @@ async def lock_project(session: AsyncSession, project_id: int) -> None:
     """Locks a project until the commit; raises NotFound if it has just been deleted.
 
     Of two creations, the second waits, and counts what the first has created. Lock the project
-    last: nothing that takes long may come between this and the commit.
+    before its other rows, as its deletion does, but late: nothing that takes long may come between
+    this and the commit.
     """
     if await Memberships(session).get_project_locked(project_id) is None:
         raise NotFound

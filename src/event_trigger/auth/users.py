@@ -60,7 +60,7 @@ async def set_password(
     """Changes a password and ends all the user's logins; API keys stay."""
     password_hash = await passwords.hash(password)
     async with sessions.begin() as session:
-        user = await _get_one(session, email)
+        user = await get_one_by_address(session, email)
         user.password_hash = password_hash
         await session.flush()
         await Logins(session).revoke_all_of(user.id)
@@ -69,7 +69,7 @@ async def set_password(
 async def disable_user(sessions: Sessions, *, email: str) -> None:
     """Ends an account's logins and keys at once; its triggers stay and keep firing."""
     async with sessions.begin() as session:
-        user = await _get_one(session, email)
+        user = await get_one_by_address(session, email)
         await _set_disabled(session, user, at=await database_now(session))
 
 
@@ -110,8 +110,11 @@ async def _set_disabled(session: AsyncSession, user: User, *, at: datetime | Non
         await record(session, "key", after={"ended": ended, "user_id": user.id})
 
 
-async def _get_one(session: AsyncSession, email: str) -> User:
-    """Finds a user by address; only newer accounts are stored in canonical spelling."""
+async def get_one_by_address(session: AsyncSession, email: str) -> User:
+    """Finds a user by address, which only newer accounts have in canonical spelling.
+
+    Raises NotFound.
+    """
     user = await Users(session).get_by_email(email.strip().lower(), fold_address(email))
     if user is None:
         raise NotFound("There is no user with this address.")

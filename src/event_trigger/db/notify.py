@@ -18,6 +18,7 @@ SCHEDULE_CHANGED = "event_trigger_schedule"
 DELIVERIES_CHANGED = "event_trigger_deliveries"
 CREDENTIALS_CHANGED = "event_trigger_credentials"  # payload: the user's id
 EVENTS_STORED = "event_trigger_events"  # payload: the owner's id
+PROJECTS_DELETED = "event_trigger_deleted"
 RECONNECT_AFTER_SECONDS = 1.0
 LISTEN_URL_SETTING = "EVENT_TRIGGER_LISTEN_DATABASE_URL"
 

@@ -25,6 +25,7 @@ from event_trigger.db.keyset import (
 )
 from event_trigger.db.shards import ACROSS_SHARDS, OwnedId
 from event_trigger.models import (
+    NOT_OF_DELETED_PROJECTS,
     SHARDS,
     Delivery,
     DeliveryAttempt,
@@ -112,6 +113,8 @@ def _listing(
         ("destination_id = :destination_id", "destination_id", wanted.destination_id),
         ("trigger_id = ANY (CAST(:ids AS bigint[]))", "ids", _ids(wanted)),
     )
+    if owner_id is None:
+        conditions += (NOT_OF_DELETED_PROJECTS,)
     values["newest"] = last_id_before(before)
     if owner_id is not None:
         shard = shard_of(owner_id)
@@ -161,7 +164,9 @@ class Deliveries:
     async def get_owner(self, delivery_id: int) -> int | None:
         """Finds the owner of any user's delivery, for admins: one index probe in each shard."""
         statement = select(Delivery.owner_id).where(
-            Delivery.shard.in_(range(SHARDS)), Delivery.id == delivery_id
+            Delivery.shard.in_(range(SHARDS)),
+            Delivery.id == delivery_id,
+            text(NOT_OF_DELETED_PROJECTS),
         )
         return await self.session.scalar(
             statement, execution_options={ACROSS_SHARDS: "admin reads"}

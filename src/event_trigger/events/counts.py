@@ -17,7 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from event_trigger.db.shards import ACROSS_SHARDS
 from event_trigger.events.filters import EventFilter
 from event_trigger.events.partitions import Partition
-from event_trigger.models import EVERY_SHARD, EventType, shard_of
+from event_trigger.models import EVERY_SHARD, NOT_OF_DELETED_PROJECTS, EventType, shard_of
 from event_trigger.models.event import COUNTED_HERE
 
 # Statements after this one are planned for their values: a generic plan takes ten times as long.
@@ -100,7 +100,9 @@ def _conditions(wanted: EventFilter) -> str:
 
     It lists every shard if no owner is given, since most indexes begin with the shard.
     """
-    conditions = [EVERY_SHARD if wanted.owner_id is None else "shard = :shard"]
+    conditions = ["shard = :shard"]
+    if wanted.owner_id is None:
+        conditions = [EVERY_SHARD, NOT_OF_DELETED_PROJECTS]
     conditions += [f"{name} = :{name}" for name in _COMPARED if getattr(wanted, name) is not None]
     if wanted.trigger_ids is not None:
         conditions.append("trigger_id = ANY (CAST(:trigger_ids AS bigint[]))")

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeVarTuple
 
-from sqlalchemy import Select
+from sqlalchemy import Select, text
 
 from event_trigger.db.keyset import combinations, quoted_choices
 from event_trigger.events.window import TimeWindow
-from event_trigger.models import Event, EventType, shard_of
+from event_trigger.models import NOT_OF_DELETED_PROJECTS, Event, EventType, shard_of
 
 Columns = TypeVarTuple("Columns")
 
@@ -64,6 +64,8 @@ def narrow(statement: Select[*Columns], wanted: EventFilter) -> Select[*Columns]
         statement = statement.where(
             Event.shard == shard_of(wanted.owner_id), Event.owner_id == wanted.owner_id
         )
+    else:
+        statement = statement.where(text(NOT_OF_DELETED_PROJECTS))
     if wanted.trigger_id is not None:
         statement = statement.where(Event.trigger_id == wanted.trigger_id)
     if wanted.type is not None:
@@ -85,9 +87,10 @@ def _prefixes(
     """
     if wanted.owner_id is None:
         if wanted.trigger_id is None:
-            return ["id > 0"], (), {}
+            return ["id > 0"], (NOT_OF_DELETED_PROJECTS,), {}
         values = {"shard": shard, "trigger_id": wanted.trigger_id}
-        return ["shard = :shard AND trigger_id = :trigger_id"], (), values
+        ranges = ["shard = :shard AND trigger_id = :trigger_id"]
+        return ranges, (NOT_OF_DELETED_PROJECTS,), values
     values = {"shard": shard_of(wanted.owner_id), "owner_id": wanted.owner_id}
     owned = ["shard = :shard AND owner_id = :owner_id"]
     ids = _trigger_ids(wanted)

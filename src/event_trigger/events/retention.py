@@ -72,6 +72,12 @@ async def make_partitions(sessions: Sessions, settings: Settings) -> None:
             await Partitions(session).add(partition)
 
 
+async def is_free_of_sweeps(session: AsyncSession) -> bool:
+    """Keeps sweeps from counting until the commit; returns False if one is counting now."""
+    statement = select(func.pg_try_advisory_xact_lock(_SWEEP_LOCK))
+    return bool(await session.scalar(statement))
+
+
 async def seconds_ahead(session: AsyncSession) -> float:
     """Returns the seconds from now, by the database's clock, for which there are partitions."""
     last = func.max(EventPartition.ends_at)

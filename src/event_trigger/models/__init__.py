@@ -26,7 +26,13 @@ from event_trigger.models.hook import Hook, Verify
 from event_trigger.models.idempotency_key import IdempotencyKey
 from event_trigger.models.installation import Installation
 from event_trigger.models.login import Login, RefreshToken
-from event_trigger.models.project import Invitation, Project, ProjectMember, ProjectRole
+from event_trigger.models.project import (
+    NOT_OF_DELETED_PROJECTS,
+    Invitation,
+    Project,
+    ProjectMember,
+    ProjectRole,
+)
 from event_trigger.models.schedule_version import ScheduleVersion
 from event_trigger.models.sign_in_failure import SignInFailure
 from event_trigger.models.trigger import Trigger, TriggerStatus, TriggerTag, TriggerType
@@ -37,6 +43,7 @@ from event_trigger.models.zone_rules import ZoneRulesRecord
 
 __all__ = [
     "EVERY_SHARD",
+    "NOT_OF_DELETED_PROJECTS",
     "SHARDS",
     "ActorKind",
     "ApiKey",

@@ -3,7 +3,8 @@
 from datetime import datetime
 from enum import StrEnum
 
-from sqlalchemy import BigInteger, ForeignKey, Identity, LargeBinary, Text, func
+from sqlalchemy import BigInteger, ForeignKey, Identity, Index, LargeBinary, Text, func, text
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column
 
 from event_trigger.models.base import Base
@@ -23,7 +24,8 @@ class Project(Base):
 
     The project that a user has from the start has the user's id; all others take theirs from the
     same sequence. After `deleted_at` a project answers as one that does not exist, until a job has
-    deleted its rows, and then this one.
+    deleted its rows, and then this one. `erased_emails` are the spellings of the address of an
+    erased user, whose own project it was: the job also takes them out of the audit log.
     """
 
     __tablename__ = "projects"
@@ -33,6 +35,15 @@ class Project(Base):
     name: Mapped[str] = mapped_column(Text)
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
     deleted_at: Mapped[datetime | None]
+    erased_emails: Mapped[list[str] | None] = mapped_column(ARRAY(Text))
+
+    __table_args__ = (
+        Index("ix_projects_deleted", "id", postgresql_where=text("deleted_at IS NOT NULL")),
+    )
+
+
+# for reads of all projects: the rows of a deleted one stay until the job comes to them
+NOT_OF_DELETED_PROJECTS = "owner_id NOT IN (SELECT id FROM projects WHERE deleted_at IS NOT NULL)"
 
 
 class ProjectMember(Base):

@@ -4,17 +4,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import select, union
+from sqlalchemy import exists, or_, select, union
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from event_trigger.db.shards import ACROSS_SHARDS, OwnedId
 from event_trigger.models import (
     Event,
     EventType,
+    Project,
     ScheduleVersion,
     Trigger,
     TriggerType,
     UnfiredRange,
+    User,
 )
 
 
@@ -23,14 +25,31 @@ class InstantRecords:
     session: AsyncSession
 
     async def list_keys(self) -> list[OwnedId]:
-        """Lists every trigger that has, or had, a schedule; for admins."""
-        present = select(Trigger.owner_id, Trigger.id).where(Trigger.type == TriggerType.SCHEDULED)
-        past = select(ScheduleVersion.owner_id, ScheduleVersion.trigger_id)
+        """Lists every trigger that has, or had, a schedule; for admins.
+
+        Leaves out deleted projects, whose records go one after the other.
+        """
+        deleted = select(Project.id).where(Project.deleted_at.is_not(None))
+        present = select(Trigger.owner_id, Trigger.id).where(
+            Trigger.type == TriggerType.SCHEDULED, Trigger.owner_id.not_in(deleted)
+        )
+        past = select(ScheduleVersion.owner_id, ScheduleVersion.trigger_id).where(
+            ScheduleVersion.owner_id.not_in(deleted)
+        )
         statement = union(present, past).order_by("id")
         rows = await self.session.execute(
             statement, execution_options={ACROSS_SHARDS: "admin reads"}
         )
         return [OwnedId(*row) for row in rows]
+
+    async def is_kept(self, key: OwnedId) -> bool:
+        """Tells whether the project of a trigger has not been deleted.
+
+        A user whom the version before projects has added may have none yet.
+        """
+        project = exists().where(Project.id == key.owner_id, Project.deleted_at.is_(None))
+        user = exists().where(User.id == key.owner_id)
+        return bool(await self.session.scalar(select(or_(project, user))))
 
     async def list_versions(self, key: OwnedId, *, since: datetime) -> Sequence[ScheduleVersion]:
         """Lists the ended schedules that planned instants from `since` on, oldest first."""

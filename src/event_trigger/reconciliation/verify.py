@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from event_trigger.db.engine import Sessions
 from event_trigger.db.replica.reads import OpenRead
+from event_trigger.db.shards import OwnedId
 from event_trigger.instants import instant_text
 from event_trigger.reconciliation.reconcile import Difference, Discrepancy, Totals
 from event_trigger.reconciliation.repository import InstantRecords
@@ -56,11 +57,18 @@ async def verify(sessions: Sessions, *, keep_for: timedelta) -> Verification:
             statement = await make_statement(
                 _in(session), _at_once, key, trigger, keep_for=keep_for
             )
+        if statement.totals.differences and not await _is_kept(sessions, key):
+            continue  # its project was deleted while it was read
         found.triggers += 1
         found.pending += statement.pending
         found.totals.add(statement.totals)
         found.findings += _findings(key.id, statement.totals.differences)
     return found
+
+
+async def _is_kept(sessions: Sessions, key: OwnedId) -> bool:
+    async with sessions() as session:
+        return await InstantRecords(session).is_kept(key)
 
 
 def _in(session: AsyncSession) -> OpenRead:

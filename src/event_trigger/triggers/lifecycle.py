@@ -80,7 +80,6 @@ async def create(
     """
     owner_id = by.one_project_id
     check_may_name(by, body.destinations)
-    await _check_destinations(session, owner_id, body.destinations)
     now = await database_now(session)
     trigger = Trigger(
         shard=shard_of(owner_id),
@@ -103,8 +102,9 @@ async def create(
     )
     _check_payload(trigger)
     plan_next(trigger)
-    await note_rules(session, trigger)
     await _check_room(session, owner_id, most=most)
+    await _check_destinations(session, owner_id, body.destinations)
+    await note_rules(session, trigger)
     await Triggers(session).add(trigger)
     hook = await hooks.follow_details(session, trigger, before={})
     await notify(session, SCHEDULE_CHANGED)
@@ -112,6 +112,7 @@ async def create(
 
 
 async def _check_room(session: AsyncSession, project_id: int, *, most: int) -> None:
+    """Locks the project before all other rows, as its deletion does."""
     await lock_project(session, project_id)
     if most and (used := await Triggers(session).count_of(project_id)) >= most:
         raise TooManyTriggers(used=used, most=most)

@@ -72,13 +72,31 @@ class SignIn:
 async def sign_in(
     sessions: Sessions, passwords: PasswordHasher, tokens: Tokens, request: SignIn
 ) -> TokenRead:
-    """Checks a password and starts a login.
+    """Checks a password and starts a login, unless the account was changed during the check."""
+    enabled = await check_password(sessions, passwords, request)
+    scopes = None
+    if request.scopes is not None:
+        scopes = held_scopes(Role(enabled.role), request.scopes)
+    if scopes is not None and not scopes:
+        raise NoScopeLeft
+    identify_actor(ActorKind.LOGIN, user_id=enabled.id)
+    async with sessions.begin() as session:
+        if not await Users(session).lock_unchanged(enabled):
+            raise WrongLogin
+        login_id = uuid4()
+        await Logins(session).add(
+            login_id, enabled.id, LOGIN_LIFETIME, scopes=scopes, origin=request.origin
+        )
+        return await _issue(session, tokens, user=enabled, login_id=login_id, scopes=scopes)
+
+
+async def check_password(sessions: Sessions, passwords: PasswordHasher, request: SignIn) -> User:
+    """Returns the enabled user with this address and password; raises WrongLogin.
 
     1. Refuse a caller that has guessed too often, and wait for a slot to hash in.
     2. Count a failure before the password is checked, so that all parallel guesses count.
     3. Verify the password outside any transaction, so that many sign-ins hold no connections.
     4. Forget the failure, or record it in the audit log and raise WrongLogin.
-    5. Store the login, unless the account was changed while the password was hashed.
     """
     subjects = subjects_of(email=request.account, address=request.origin.address)
     async with sessions() as session:
@@ -98,20 +116,7 @@ async def sign_in(
                 await record_failed_sign_in(session, account_for_log(request.account), user_id)
     if not is_right or enabled is None:
         raise WrongLogin
-    scopes = None
-    if request.scopes is not None:
-        scopes = held_scopes(Role(enabled.role), request.scopes)
-    if scopes is not None and not scopes:
-        raise NoScopeLeft
-    identify_actor(ActorKind.LOGIN, user_id=enabled.id)
-    async with sessions.begin() as session:
-        if not await Users(session).lock_unchanged(enabled):
-            raise WrongLogin
-        login_id = uuid4()
-        await Logins(session).add(
-            login_id, enabled.id, LOGIN_LIFETIME, scopes=scopes, origin=request.origin
-        )
-        return await _issue(session, tokens, user=enabled, login_id=login_id, scopes=scopes)
+    return enabled
 
 
 async def refresh(

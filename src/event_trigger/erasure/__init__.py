@@ -1,0 +1,1 @@
+"""Deletes projects and erases users: what is theirs stops at once, and a job deletes rows."""

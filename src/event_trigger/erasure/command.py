@@ -1,0 +1,44 @@
+"""Erases a user for the operator, who is told before what will go."""
+
+from collections.abc import Callable
+
+from event_trigger.auth.users import get_one_by_address
+from event_trigger.db.engine import Sessions
+from event_trigger.erasure.job import ProjectErasure
+from event_trigger.erasure.users import Erased, erase_user, preview_erasure
+
+
+async def erase_by_address(
+    sessions: Sessions, email: str, *, confirm: Callable[[str], bool]
+) -> str:
+    """Erases the user with this address, if `confirm` agrees to a description of what goes.
+
+    Runs the job once as well, so that nothing is left in the audit log when it returns. Raises
+    NotFound, LastAdmin or StillNeeded.
+    """
+    async with sessions() as session:
+        user = await get_one_by_address(session, email)
+        going = await preview_erasure(session, user.id)
+        await session.rollback()
+    if not confirm(f"This erases user {user.id} for good: {_in_words(going)}."):
+        return "Nothing was erased."
+    async with sessions.begin() as session:
+        erased = await erase_user(session, user.id)
+    await ProjectErasure(sessions).run()
+    return f"User {user.id} is erased: {_in_words(erased)}."
+
+
+def _in_words(erased: Erased) -> str:
+    parts = (
+        _counted(erased.logins, "login"),
+        _counted(erased.keys, "API key"),
+        _counted(erased.projects, "project"),
+    )
+    return (
+        f"{', '.join(parts)} with {_counted(erased.triggers, 'trigger')} and"
+        f" {_counted(erased.destinations, 'destination')}"
+    )
+
+
+def _counted(count: int, name: str) -> str:
+    return f"{count} {name}" if count == 1 else f"{count} {name}s"

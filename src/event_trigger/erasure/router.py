@@ -1,0 +1,132 @@
+"""HTTP operations that delete a project, and that erase a user."""
+
+from typing import Annotated
+
+from fastapi import Query
+
+from event_trigger.audit.recorder import record_refused
+from event_trigger.auth.dependencies import (
+    UNLIMITED,
+    CredentialsDep,
+    FullLoginDep,
+    OriginDep,
+    PasswordsDep,
+    PrincipalDep,
+    needs,
+)
+from event_trigger.auth.email_addresses import fold_address
+from event_trigger.auth.logins.lifecycle import SignIn, WrongLogin, check_password
+from event_trigger.auth.passwords.hashing import TooManySignIns
+from event_trigger.auth.repository import Users
+from event_trigger.auth.scopes import Scope
+from event_trigger.auth.users import LastAdmin, NoLongerAdmin
+from event_trigger.erasure.projects import HasTriggers, delete_project
+from event_trigger.erasure.schemas import ErasedRead, OwnErasure
+from event_trigger.erasure.users import StillNeeded, erase_user
+from event_trigger.errors import (
+    Forbidden,
+    Invalid,
+    NotFound,
+    Unauthorized,
+    UnsupportedMediaType,
+)
+from event_trigger.web.problems import problems
+from event_trigger.web.schemas import PathId
+from event_trigger.web.session import SessionsDep
+from event_trigger.web.strict_json import strict_router
+
+router = strict_router(responses=problems(Unauthorized, Forbidden, Invalid), tags=[])
+
+
+@router.delete(
+    "/projects/{project_id}",
+    tags=["projects"],
+    summary="Delete a project",
+    operation_id="delete_project",
+    status_code=204,
+    responses=problems(NotFound, HasTriggers),
+)
+async def delete_a_project(
+    project_id: PathId,
+    login: FullLoginDep,
+    sessions: SessionsDep,
+    credentials: CredentialsDep,
+    purge: Annotated[
+        bool, Query(description="Deletes the project with its triggers and all else in it.")
+    ] = False,
+) -> None:
+    """Deletes a project; its owners may, and admins.
+
+    From then on nothing of it fires, is sent, listed or called; its keys end, and its streams and
+    exports stop within a second, on every replica. Its rows are deleted soon after. While it has
+    triggers the answer is 409, unless `purge` is true. A user's own project goes with the account.
+    """
+    async with sessions.begin() as session:
+        await delete_project(session, project_id, by=login, purge=purge)
+    credentials.forget()
+
+
+@router.delete(
+    "/users/{user_id}",
+    tags=["admin"],
+    summary="Erase a user",
+    operation_id="erase_user",
+    responses=problems(NotFound, StillNeeded),
+    dependencies=[needs(Scope.ADMIN), UNLIMITED],
+)
+async def erase_a_user(
+    user_id: PathId, principal: PrincipalDep, sessions: SessionsDep, credentials: CredentialsDep
+) -> ErasedRead:
+    """Erases a user: the account, its logins and keys, its own project, and those without others.
+
+    The user's address is taken out of the audit log. The answer counts what went. It is 409 while
+    other members of a project depend on the user, and for the last admin.
+    """
+    try:
+        async with sessions.begin() as session:
+            erased = await erase_user(session, user_id, by_admin=principal.user_id)
+    except (LastAdmin, NoLongerAdmin):
+        async with sessions.begin() as session:
+            await record_refused(session, "user")
+        raise
+    credentials.forget()
+    return ErasedRead.model_validate(erased)
+
+
+@router.delete(
+    "/auth/me",
+    tags=["auth"],
+    summary="Erase your own account",
+    operation_id="erase_me",
+    responses=problems(StillNeeded, UnsupportedMediaType, TooManySignIns),
+)
+async def erase_me(
+    body: OwnErasure,
+    origin: OriginDep,
+    login: FullLoginDep,
+    sessions: SessionsDep,
+    passwords: PasswordsDep,
+    credentials: CredentialsDep,
+) -> ErasedRead:
+    """Erases your account: your logins and keys, your own project, and those without others.
+
+    Your address is taken out of the audit log. The answer counts what went. It is 409 while other
+    members of a project depend on you: make another member an owner, or delete the project, first.
+    Wrong passwords are limited, as when signing in.
+    """
+    async with sessions() as session:
+        user = await Users(session).get_one(login.user_id)
+    attempt = SignIn(
+        email=user.email,
+        account=fold_address(user.email),
+        password=body.password,
+        origin=origin,
+        scopes=None,
+    )
+    checked = await check_password(sessions, passwords, attempt)
+    if checked.id != login.user_id:
+        raise WrongLogin
+    async with sessions.begin() as session:
+        erased = await erase_user(session, checked.id, password_hash=checked.password_hash)
+    credentials.forget()
+    return ErasedRead.model_validate(erased)
