@@ -29,7 +29,7 @@ from tests.support.processes import (
     with_database,
 )
 from tests.support.reading import read_all
-from tests.support.services import PASSWORD, SECRET
+from tests.support.services import ADA, ADMIN, BOB, PASSWORD, SECRET
 from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.xdist_group("processes")
@@ -302,6 +302,35 @@ def test_an_operator_makes_an_account_in_an_empty_database(here: Here, empty_url
     assert (twice.code, twice.err) == (1, "There is an account with this address already.\n")
     assert (changed.code, "older logins have ended" in changed.out) == (0, True)
     assert (unknown.code, unknown.err) == (1, "There is no user with this address.\n")
+
+
+async def test_an_operator_erases_a_user_who_agrees_to_what_goes(
+    here: Here, database_url: str, ada: httpx.AsyncClient, admin: httpx.AsyncClient, database: Any
+) -> None:
+    made = await ada.post("/triggers", json={"type": "api"})
+    settings = with_database(database_url)
+
+    kept, erased, again, last = await asyncio.to_thread(
+        lambda: (
+            here("user", "erase", "Ada@example.com", typed="no\n", **settings),
+            here("user", "erase", "Ada@example.com", typed="erase\n", **settings),
+            here("user", "erase", "ada@example.com", "--yes", **settings),
+            here("user", "erase", "admin@example.com", "--yes", **settings),
+        )
+    )
+
+    goes = "1 login, 0 API keys, 1 project with 1 trigger and 0 destinations."
+    question, answer = kept.out.splitlines()[-2:]
+    assert made.status_code == 201
+    assert (kept.code, question) == (0, f"This erases user {ADA} for good: {goes}")
+    assert answer == "Write 'erase' to go on: Nothing was erased."
+    assert erased.code == 0
+    assert erased.out.endswith(f"User {ADA} is erased: {goes}\n")
+    assert (again.code, again.err) == (1, "There is no user with this address.\n")
+    assert (last.code, "only admin" in last.err) == (1, True)
+    log = await database.fetchval("SELECT string_agg(audit_entries::text, ' ') FROM audit_entries")
+    assert "ada@example.com" not in log
+    assert [one["id"] for one in (await admin.get("/users")).json()] == [BOB, ADMIN]
 
 
 async def test_an_operator_replaces_the_key_of_secrets(

@@ -71,7 +71,9 @@ async def test_an_erased_users_credentials_end_on_every_replica(
     service: Service, admin: httpx.AsyncClient, anonymous: httpx.AsyncClient
 ) -> None:
     async with running_service(service.database_url) as other:
-        shared = await make_project(service.database_url, owner=BOB, members={ADA: "editor"})
+        shared = await make_project(
+            service.database_url, owner=BOB, members={ADA: ProjectRole.EDITOR}
+        )
         key = holding(other, await make_key(other.client(ADA, project=shared)))
         login = other.client(ADA)
         for client in (key, login):
@@ -190,7 +192,7 @@ async def test_an_own_project_with_other_members_is_not_deleted_under_them(
 async def test_the_audit_log_holds_no_address_of_an_erased_user(
     service: Service, admin: httpx.AsyncClient, ada: httpx.AsyncClient, database: Any
 ) -> None:
-    shared = await make_project(service.database_url, owner=BOB, members={ADA: "editor"})
+    shared = await make_project(service.database_url, owner=BOB, members={ADA: ProjectRole.EDITOR})
     await change(ada, (await make_api(ada, name="Ada's own"))["id"], {"name": "Ada's other"})
     text = f"tell ADA@example.com\nor lada@example.com, {ADAS}"
     await make_api(service.client(BOB, project=shared), name=text, payload={"to": [ADAS]})

@@ -17,15 +17,14 @@ async def erase_by_address(
     NotFound, LastAdmin or StillNeeded.
     """
     async with sessions() as session:
-        user = await get_one_by_address(session, email)
-        going = await preview_erasure(session, user.id)
-        await session.rollback()
-    if not confirm(f"This erases user {user.id} for good: {_in_words(going)}."):
+        user_id = (await get_one_by_address(session, email)).id
+        going = await preview_erasure(session, user_id)
+    if not confirm(f"This erases user {user_id} for good: {_in_words(going)}."):
         return "Nothing was erased."
     async with sessions.begin() as session:
-        erased = await erase_user(session, user.id)
+        erased = await erase_user(session, user_id)
     await ProjectErasure(sessions).run()
-    return f"User {user.id} is erased: {_in_words(erased)}."
+    return f"User {user_id} is erased: {_in_words(erased)}."
 
 
 def _in_words(erased: Erased) -> str:

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import structlog
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from event_trigger.audit.recorder import record
@@ -19,8 +18,6 @@ from event_trigger.db.notify import (
 from event_trigger.erasure.repository import EndedProject
 from event_trigger.errors import Conflict, Forbidden, NotFound
 from event_trigger.models import ProjectRole
-
-log = structlog.get_logger()
 
 
 class HasTriggers(Conflict):
@@ -58,7 +55,7 @@ class ProjectContents:
 
 async def delete_project(
     session: AsyncSession, project_id: int, *, by: Principal, purge: bool
-) -> None:
+) -> ProjectContents:
     """Deletes a project for one of its owners, or for an admin.
 
     Raises NotFound for everybody who is no member, OwnersOnly, OwnProject, or HasTriggers.
@@ -85,7 +82,7 @@ async def delete_project(
         after={"deleted": True, "triggers": contents.triggers},
         project_id=project_id,
     )
-    log.info("project_deleted", project_id=project_id, triggers=contents.triggers)
+    return contents
 
 
 async def count_contents(session: AsyncSession, project_id: int) -> ProjectContents:

@@ -1,10 +1,13 @@
 """HTTP operations that delete a project, and that erase a user."""
 
+from dataclasses import asdict
 from typing import Annotated
 
+import structlog
 from fastapi import Query
 
 from event_trigger.audit.recorder import record_refused
+from event_trigger.auth.credential_cache import CredentialCache
 from event_trigger.auth.dependencies import (
     UNLIMITED,
     CredentialsDep,
@@ -22,7 +25,7 @@ from event_trigger.auth.scopes import Scope
 from event_trigger.auth.users import LastAdmin, NoLongerAdmin
 from event_trigger.erasure.projects import HasTriggers, delete_project
 from event_trigger.erasure.schemas import ErasedRead, OwnErasure
-from event_trigger.erasure.users import StillNeeded, erase_user
+from event_trigger.erasure.users import Erased, StillNeeded, erase_user
 from event_trigger.errors import (
     Forbidden,
     Invalid,
@@ -34,6 +37,8 @@ from event_trigger.web.problems import problems
 from event_trigger.web.schemas import PathId
 from event_trigger.web.session import SessionsDep
 from event_trigger.web.strict_json import strict_router
+
+log = structlog.get_logger()
 
 router = strict_router(responses=problems(Unauthorized, Forbidden, Invalid), tags=[])
 
@@ -62,8 +67,9 @@ async def delete_a_project(
     triggers the answer is 409, unless `purge` is true. A user's own project goes with the account.
     """
     async with sessions.begin() as session:
-        await delete_project(session, project_id, by=login, purge=purge)
+        contents = await delete_project(session, project_id, by=login, purge=purge)
     credentials.forget()
+    log.info("project_deleted", project_id=project_id, triggers=contents.triggers)
 
 
 @router.delete(
@@ -89,8 +95,7 @@ async def erase_a_user(
         async with sessions.begin() as session:
             await record_refused(session, "user")
         raise
-    credentials.forget()
-    return ErasedRead.model_validate(erased)
+    return _told(user_id, erased, credentials)
 
 
 @router.delete(
@@ -128,5 +133,11 @@ async def erase_me(
         raise WrongLogin
     async with sessions.begin() as session:
         erased = await erase_user(session, checked.id, password_hash=checked.password_hash)
+    return _told(checked.id, erased, credentials)
+
+
+def _told(user_id: int, erased: Erased, credentials: CredentialCache) -> ErasedRead:
+    """Forgets all credentials at once, since members of the projects may be among them."""
     credentials.forget()
+    log.info("user_erased", user_id=user_id, **asdict(erased))
     return ErasedRead.model_validate(erased)

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
-import structlog
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from event_trigger.audit.recorder import record
@@ -17,8 +16,6 @@ from event_trigger.erasure.projects import ProjectContents, count_contents, end_
 from event_trigger.erasure.repository import ErasedAccount
 from event_trigger.errors import Conflict, NotFound
 from event_trigger.models import Project, ProjectRole, User
-
-log = structlog.get_logger()
 
 _MOST_NAMED = 20  # projects in one refusal
 
@@ -101,7 +98,6 @@ async def erase_user(
     erased = _sum(ended, logins=logins, keys=keys)
     await record(session, "user", user_id, after={"erased": asdict(erased)})
     await notify(session, CREDENTIALS_CHANGED, str(user_id))
-    log.info("user_erased", user_id=user_id, **asdict(erased))
     return erased
 
 
@@ -152,7 +148,7 @@ async def _projects_going(session: AsyncSession, user: User) -> list[Project]:
     memberships = Memberships(session)
     going, sole_owner_of, own = [], [], None
     for project, role in await memberships.list_of(user.id):
-        if len(await memberships.list_members(project.id)) == 1:
+        if await memberships.count_members(project.id) == 1:
             going.append(project)
         elif project.id == user.id:
             own = project
