@@ -10,7 +10,6 @@ from sqlalchemy import ColumnElement, Text, and_, cast, func, null, or_, select,
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstrumentedAttribute
 
-from event_trigger.audit.recorder import SIGN_IN_ACTION
 from event_trigger.models import AuditEntry
 
 ERASED = "(erased)"  # stands instead of an address
@@ -33,7 +32,7 @@ class Redaction:
         """Redacts the entries after this one; returns the last of the batch, or None at the end.
 
         1. Empties the entries of the user's own project, which has the user's id.
-        2. Forgets from which addresses the user called, or failed to sign in.
+        2. Forgets from which addresses the user called, registered, or failed to sign in.
         3. Replaces the user's e-mail address wherever it stands in other entries.
         """
         newest = select(AuditEntry.id).where(AuditEntry.id > entry_id).order_by(AuditEntry.id)
@@ -53,9 +52,13 @@ class Redaction:
         await self.session.execute(statement.values(nothing), execution_options=_IN_PLACE)
 
     async def _forget_origins(self, within: ColumnElement[bool]) -> None:
-        is_sign_in = and_(AuditEntry.action == SIGN_IN_ACTION, AuditEntry.target_id == self.user_id)
+        not_signed_in = and_(
+            AuditEntry.target == "user",
+            AuditEntry.target_id == self.user_id,
+            AuditEntry.user_id.is_(None),
+        )
         statement = update(AuditEntry).where(
-            within, or_(AuditEntry.user_id == self.user_id, is_sign_in)
+            within, or_(AuditEntry.user_id == self.user_id, not_signed_in)
         )
         await self.session.execute(statement.values(address=None), execution_options=_IN_PLACE)
 
