@@ -1,6 +1,6 @@
 """The bytes of a project's events are counted by partition
 
-Revision: 0018, after 0016; 2026-11-29
+Revision: 0018, after 0017; 2026-11-29
 """
 
 import sqlalchemy as sa
@@ -9,7 +9,7 @@ from alembic import op
 from event_trigger.db.ddl import instant, number, shard
 
 revision = "0018"
-down_revision = "0016"
+down_revision = "0017"
 branch_labels = None
 depends_on = None
 
