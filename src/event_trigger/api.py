@@ -14,6 +14,7 @@ from fastapi.routing import APIRoute
 from event_trigger import __version__
 from event_trigger.auth.account import router as account
 from event_trigger.auth.admin import router as admin
+from event_trigger.auth.audit_log import router as audit_log
 from event_trigger.auth.keys import router as keys
 from event_trigger.auth.logins import router as logins
 from event_trigger.auth.sessions import router as own_sessions
@@ -55,6 +56,7 @@ _ROUTERS = (
     own_sessions.router,
     keys.router,
     admin.router,
+    audit_log.router,
     projects.router,
     members.router,
     invitations.router,

@@ -123,6 +123,11 @@ class _Shared:
     address_policy: AddressPolicy
     sender: Sender
 
+    def credentials_changed(self, user: str) -> None:
+        """Drops what is cached about a user, whose open streams ask again at once."""
+        self.credentials.forget(user)
+        self.subscriptions.recheck(user)
+
 
 def _make_shared(settings: Settings, sessions: Sessions, resolver: DnsResolver) -> _Shared:
     tokens, clock = _make_tokens(settings), DatabaseClock(sessions)
@@ -157,7 +162,7 @@ def _make_jobs(settings: Settings, engines: Engines, shared: _Shared) -> Jobs:
         vault=shared.vault,
         on_notification={
             EVENTS_STORED: shared.subscriptions.heard,
-            CREDENTIALS_CHANGED: shared.credentials.forget,
+            CREDENTIALS_CHANGED: shared.credentials_changed,
         },
     )
 

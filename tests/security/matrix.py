@@ -1,89 +1,138 @@
-"""The expected status of every operation of openapi.json, for every kind of caller."""
+"""The expected status of every operation of openapi.json, for every kind of caller.
 
-# All ids in paths are of Ada's resources, and all bodies are valid; without a login, those that
-# accept an invitation lack an account. The callers:
-# admin    an admin's login                    bob       another user's login
-# reader   a key of Ada's that only reads      limited   a key of hers for another of her triggers
-# narrowed a login of hers that only fires     nobody    without a token
-# lesser   an admin's login that only reads triggers
-# deleted  a deleted key of hers               signedout a login of hers that has ended
-# The password that erase_me is sent is wrong.
-TABLE = """
-operation                  ada admin bob reader limited narrowed lesser nobody deleted signedout
-sign_in                    200 200   200 200    200     200      200    200    200     200
-refresh_tokens             200 200   200 200    200     200      200    200    200     200
-register                   201 201   201 201    201     201      201    201    201     201
-sign_out                   204 204   204 403    403     204      204    401    401     401
-get_me                     200 200   200 200    200     200      200    401    401     401
-update_me                  200 200   200 403    403     403      403    401    401     401
-change_password            204 204   204 403    403     403      403    401    401     401
-list_sessions              200 200   200 403    403     200      200    401    401     401
-end_session                204 404   404 403    403     404      404    401    401     401
-end_other_sessions         204 204   204 403    403     204      204    401    401     401
-create_key                 201 201   201 403    403     201      403    401    401     401
-list_keys                  200 200   200 403    403     200      200    401    401     401
-get_key                    200 404   404 403    403     404      404    401    401     401
-update_key                 200 404   404 403    403     404      404    401    401     401
-delete_key                 204 204   404 403    403     404      404    401    401     401
-list_users                 403 200   403 403    403     403      403    401    401     401
-update_user                403 200   403 403    403     403      403    401    401     401
-list_audit                 403 200   403 403    403     403      403    401    401     401
-create_project             201 201   201 403    403     403      403    401    401     401
-list_projects              200 200   200 200    200     200      200    401    401     401
-get_project                200 200   404 404    404     200      404    401    401     401
-update_project             200 200   404 403    403     403      403    401    401     401
-list_members               200 200   404 403    403     403      403    401    401     401
-add_member                 201 201   404 403    403     403      403    401    401     401
-update_member              200 200   404 403    403     403      403    401    401     401
-remove_member              204 204   404 403    403     403      403    401    401     401
-create_invitation          201 201   404 403    403     403      403    401    401     401
-list_invitations           200 200   404 403    403     403      403    401    401     401
-delete_invitation          204 204   404 403    403     403      403    401    401     401
-accept_invitation          200 200   200 403    403     403      403    422    401     401
-create_trigger             201 201   201 403    403     403      403    401    401     401
-list_triggers              200 200   200 200    200     403      200    401    401     401
-get_trigger                200 200   404 200    404     403      404    401    401     401
-update_trigger             200 200   404 403    404     403      403    401    401     401
-delete_trigger             204 204   404 403    404     403      403    401    401     401
-pause_trigger              200 200   404 403    404     403      403    401    401     401
-resume_trigger             200 200   404 403    404     403      403    401    401     401
-preview_trigger            200 200   404 200    404     403      404    401    401     401
-preview_schedule           200 200   200 200    200     403      200    401    401     401
-fire_trigger               200 200   404 403    404     200      403    401    401     401
-test_trigger               200 200   404 403    404     200      403    401    401     401
-rotate_hook                200 200   404 403    404     403      403    401    401     401
-call_hook                  200 200   200 200    200     200      200    200    200     200
-explain_trigger            200 200   404 200    404     403      404    401    401     401
-account_trigger            200 200   404 200    404     403      404    401    401     401
-list_events                200 200   200 200    200     403      403    401    401     401
-get_event                  200 200   404 200    404     403      403    401    401     401
-stream_events              200 200   200 200    200     403      403    401    401     401
-export_events              200 200   200 200    200     403      403    401    401     401
-replay_event               201 201   404 403    404     403      403    401    401     401
-create_destination         201 201   201 403    403     403      403    401    401     401
-list_destinations          200 200   200 200    403     403      403    401    401     401
-get_destination            200 200   404 200    403     403      403    401    401     401
-update_destination         200 200   404 403    403     403      403    401    401     401
-delete_destination         204 204   404 403    403     403      403    401    401     401
-disable_destination        200 200   404 403    403     403      403    401    401     401
-enable_destination         200 200   404 403    403     403      403    401    401     401
-get_destination_secret     200 200   404 403    403     403      403    401    401     401
-rotate_destination_secret  200 200   404 403    403     403      403    401    401     401
-test_destination           200 200   404 403    403     403      403    401    401     401
-redeliver_exhausted        202 202   404 403    403     403      403    401    401     401
-list_deliveries            200 200   200 200    200     403      403    401    401     401
-get_delivery               200 200   404 200    404     403      403    401    401     401
-redeliver                  202 202   404 403    403     403      403    401    401     401
-get_info                   200 200   200 200    200     200      200    401    401     401
-delete_project             204 204   404 403    403     403      403    401    401     401
-erase_user                 403 200   403 403    403     403      403    401    401     401
-erase_me                   401 401   401 403    403     403      403    401    401     401
-healthz                    200 200   200 200    200     200      200    200    200     200
-readyz                     200 200   200 200    200     200      200    200    200     200
+All ids in paths are of the team's resources, and all bodies are valid. A new operation gets a row
+in OPERATIONS; if no kind in KINDS fits, a kind of its own.
 """
 
-_HEAD, *_ROWS = (line.split() for line in TABLE.strip().splitlines())
-CALLERS = _HEAD[1:]
-EXPECTED = {
-    row[0]: dict(zip(CALLERS, map(int, row[1:]), strict=True)) for row in _ROWS
-}  # operation id -> caller -> status
+# column -> its callers, of whom the same is expected. `@` is followed by what X-Project-ID names:
+# the team, Bob's own project (`his`), nobody's, all (`*`). Without it, Ada and her credentials are
+# in the team, which is her default, and all others in projects of their own.
+CALLERS_OF = {
+    "owner": ("ada", "coowner@team"),
+    "editor": ("editor@team",),
+    "operator": ("operator@team",),
+    "viewer": ("viewer@team",),
+    "home": ("viewer",),  # a member, in a project of their own
+    "outside": ("former", "bob", "bob@his"),
+    "foreign": ("former@team", "bob@team"),
+    "misled": ("viewer@his", "viewer@nobodys", "viewer@*"),
+    "admin": ("admin",),
+    "ruling": ("admin@team",),
+    "overseer": ("admin@*",),
+    "key": ("key", "key@team"),  # of Ada's, with all scopes
+    "hiskey": ("hiskey", "hiskey@his"),  # of Bob's, with all scopes
+    "astray": ("key@his", "key@nobodys", "key@*"),
+    "reader": ("reader",),  # a key of Ada's that only reads
+    "limited": ("limited", "limited@team"),  # a key of hers for another trigger of the team
+    "narrowed": ("narrowed", "narrowed@team"),  # a login of hers that only fires
+    "lesser": ("lesser",),  # an admin's login that only reads triggers
+    "nobody": ("nobody", "nobody@team"),
+    # a deleted key, a login that was signed out, the team's key of a former member
+    "ended": ("deleted", "signedout", "signedout@team", "formerkey"),
+}
+
+# kind of operation -> what each group gets; the columns are those of CALLERS_OF, cut to three
+# letters, and `ok` is the operation's own status
+KINDS = """
+kind                own edi ope vie hom out for mis adm rul ove key his ast rea lim nar les nob end
+public               ok  ok  ok  ok  ok  ok  ok  ok  ok  ok  ok  ok  ok  ok  ok  ok  ok  ok  ok  ok
+self                 ok  ok  ok  ok  ok  ok  ok  ok  ok  ok  ok  ok  ok  ok  ok  ok  ok  ok 401 401
+login                ok  ok  ok  ok  ok  ok  ok  ok  ok  ok  ok 403 403 403 403 403  ok  ok 401 401
+admins              403 403 403 403 403 403 403 403  ok  ok  ok 403 403 403 403 403 403 403 401 401
+audit                ok 403 403 403  ok  ok 404 404  ok  ok  ok 403 403 404 403 403 403 403 401 401
+keys:make            ok  ok  ok 403  ok  ok 404 404  ok  ok 422 403 403 404 403 403  ok 403 401 401
+keys:list            ok  ok  ok  ok  ok  ok 404 404  ok  ok  ok 403 403 404 403 403  ok  ok 401 401
+keys:end             ok 404 404 404 404 404 404 404 404  ok  ok 403 403 404 403 403 404 404 401 401
+create               ok  ok 403 403  ok  ok 404 404  ok  ok 422  ok  ok 404 403 403 403 403 401 401
+triggers:list        ok  ok  ok  ok  ok  ok 404 404  ok  ok  ok  ok  ok 404  ok  ok 403  ok 401 401
+triggers:get         ok  ok  ok  ok 404 404 404 404 404  ok  ok  ok 404 404  ok 404 403 404 401 401
+triggers:write       ok  ok 403 403 404 404 404 404 404  ok  ok  ok 404 404 403 404 403 403 401 401
+triggers:fire        ok  ok  ok 403 404 404 404 404 404  ok  ok  ok 404 404 403 404  ok 403 401 401
+events:list          ok  ok  ok  ok  ok  ok 404 404  ok  ok  ok  ok  ok 404  ok  ok 403 403 401 401
+events:get           ok  ok  ok  ok 404 404 404 404 404  ok  ok  ok 404 404  ok 404 403 403 401 401
+events:repeat        ok  ok  ok 403 404 404 404 404 404  ok  ok  ok 404 404 403 404 403 403 401 401
+destinations:list    ok  ok  ok  ok  ok  ok 404 404  ok  ok  ok  ok  ok 404  ok 403 403 403 401 401
+destinations:get     ok  ok  ok  ok 404 404 404 404 404  ok  ok  ok 404 404  ok 403 403 403 401 401
+destinations:write   ok  ok 403 403 404 404 404 404 404  ok  ok  ok 404 404 403 403 403 403 401 401
+destinations:resend  ok  ok  ok 403 404 404 404 404 404  ok  ok  ok 404 404 403 403 403 403 401 401
+"""
+
+# where X-Project-ID has no effect
+KINDS_OUTSIDE_PROJECTS = {"public", "self", "login", "admins"}
+
+OPERATIONS = """
+operation                  kind                ok
+sign_in                    public              200
+refresh_tokens             public              200
+register                   public              201
+sign_out                   login               204
+get_me                     self                200
+create_key                 keys:make           201
+list_keys                  keys:list           200
+delete_key                 keys:end            204
+list_users                 admins              200
+update_user                admins              200
+list_audit                 audit               200
+create_trigger             create              201
+list_triggers              triggers:list       200
+get_trigger                triggers:get        200
+update_trigger             triggers:write      200
+delete_trigger             triggers:write      204
+pause_trigger              triggers:fire       200
+resume_trigger             triggers:fire       200
+preview_trigger            triggers:get        200
+preview_schedule           triggers:list       200
+fire_trigger               triggers:fire       200
+test_trigger               triggers:fire       200
+rotate_hook                triggers:write      200
+call_hook                  public              200
+explain_trigger            triggers:get        200
+account_trigger            triggers:get        200
+list_events                events:list         200
+get_event                  events:get          200
+stream_events              events:list         200
+export_events              events:list         200
+replay_event               events:repeat       201
+create_destination         create              201
+list_destinations          destinations:list   200
+get_destination            destinations:get    200
+update_destination         destinations:write  200
+delete_destination         destinations:write  204
+disable_destination        destinations:write  200
+enable_destination         destinations:write  200
+get_destination_secret     destinations:write  200
+rotate_destination_secret  destinations:write  200
+test_destination           destinations:write  200
+redeliver_exhausted        destinations:resend 202
+list_deliveries            events:list         200
+get_delivery               events:get          200
+redeliver                  destinations:resend 202
+healthz                    public              200
+readyz                     public              200
+"""
+
+
+def _rows(table: str) -> list[list[str]]:
+    return [line.split() for line in table.strip().splitlines()]
+
+
+def _statuses() -> dict[str, dict[str, int]]:
+    (_, *columns), *rows = _rows(KINDS)
+    assert columns == [one[:3] for one in CALLERS_OF], "a column for each group of callers"
+    kinds = {kind: dict(zip(CALLERS_OF, values, strict=True)) for kind, *values in rows}
+    expected: dict[str, dict[str, int]] = {}
+    for operation, kind, ok in _rows(OPERATIONS)[1:]:
+        assert operation not in expected, operation
+        expected[operation] = {
+            caller: int(kinds[kind][column].replace("ok", ok))
+            for column, callers in CALLERS_OF.items()
+            for caller in callers
+        }
+    return expected
+
+
+CALLERS = [caller for callers in CALLERS_OF.values() for caller in callers]
+EXPECTED = _statuses()  # operation id -> caller -> status
+OUTSIDE_PROJECTS = {
+    operation for operation, kind, _ in _rows(OPERATIONS) if kind in KINDS_OUTSIDE_PROJECTS
+}

@@ -261,7 +261,7 @@ async def test_slow_bodies_hold_up_nobody_else(world: World) -> None:
     before = [await _begin(world, operation) for operation in taking]
 
     answers = [await world.inside.get("/healthz") for _ in range(20)]
-    served = await world.ada.get("/triggers", params={"limit": 1})
+    served = await world.team.get("/triggers", params={"limit": 1})
     ended = [await _end(reader, writer) for reader, writer in before]
 
     assert {answer.status_code for answer in [*answers, served]} == {200}
@@ -288,7 +288,7 @@ async def test_bodies_that_never_come_are_no_fault_of_ours(
     text = await eventually(logged, lambda seen: seen.count("status=400") == len(taking))
 
     assert "crashed" not in text
-    assert (await world.ada.get("/triggers")).status_code == 200
+    assert (await world.team.get("/triggers")).status_code == 200
 
 
 Connection = tuple[asyncio.StreamReader, asyncio.StreamWriter]

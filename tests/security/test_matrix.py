@@ -1,4 +1,4 @@
-"""No caller reaches another's resources: every operation, for every kind of caller."""
+"""No caller reaches another project's resources: every operation, for every kind of caller."""
 
 import csv
 import io
@@ -10,21 +10,24 @@ import httpx
 import pytest
 
 from event_trigger.clock import utc_now
-from tests.security.hostile import NOBODYS, nobodys_id
-from tests.security.matrix import CALLERS, EXPECTED
+from tests.security.hostile import NOBODYS
+from tests.security.matrix import CALLERS, CALLERS_OF, EXPECTED, OUTSIDE_PROJECTS
 from tests.security.world import World, shown
 from tests.support.destinations import fire, make_destination
 from tests.support.document import JSON, Operation
 from tests.support.keys import make_key
 from tests.support.problems import problem_of
-from tests.support.projects import make_project
 from tests.support.services import ADA, BOB
 from tests.support.streams import following
 from tests.support.triggers import make_api
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")  # of the world
 REFUSED = {401, 403, 404}
+SPENDING = {"redeliver", "rotate_destination_secret"}  # succeed once, or a few times
 KEY = {"idempotency-key": "a text that two people happen to choose"}
+# somebody of another project; Ada herself, in the project that is her own
+OTHERS = {"bob": (BOB, BOB), "ada@own": (ADA, ADA)}
+elsewhere = pytest.mark.parametrize("other", OTHERS)
 
 
 async def test_every_operation_is_placed(world: World) -> None:
@@ -47,20 +50,16 @@ async def test_everybody_gets_the_answer_that_is_theirs(world: World) -> None:
             expected = EXPECTED.get(operation.id, {}).get(caller)
             if answer.status != expected:
                 wrong.append((operation.id, caller, expected, answer.status, answer.body[:200]))
-            await _forget_what_is_spent(world, operation, caller, answer.status)
+            _forget_what_is_spent(world, operation, caller, answer.status)
 
     assert wrong == []
     print(f"{len(world.operations)} operations × {len(CALLERS)} callers: {calls} answers")
 
 
-async def _forget_what_is_spent(
-    world: World, operation: Operation, caller: str, status: int
-) -> None:
-    if operation.id == "sign_out":
-        del world.callers[caller]
-    if operation.id in {"change_password", "end_other_sessions"} and status < 300:
-        await world.restore_logins()
-    if operation.writes and status < 300:
+def _forget_what_is_spent(world: World, operation: Operation, caller: str, status: int) -> None:
+    if operation.id == "sign_out" and status < 300:
+        world.callers.forget(caller)
+    if (operation.method == "DELETE" or operation.id in SPENDING) and status < 300:
         for name in operation.parameters("path"):
             del world.ids[name]
 
@@ -69,14 +68,14 @@ async def test_an_id_that_is_not_theirs_answers_as_one_that_does_not_exist(world
     calls = 0
 
     for operation in world.operations:
-        for caller in CALLERS:
+        for caller, *_ in CALLERS_OF.values():
             if EXPECTED[operation.id][caller] not in REFUSED:
                 continue
             for sent in [await world.body_of(operation), *_sent_otherwise(operation)]:
                 for name in operation.parameters("path"):
                     headers = {**await world.caller(caller), **sent.pop("headers", {})}
                     hers = await world.path_of(operation)
-                    nobodys = await world.path_of(operation, **{name: nobodys_id(name)})
+                    nobodys = await world.path_of(operation, **{name: NOBODYS})
                     first = await world.ask(operation, headers, hers, **sent)
                     second = await world.ask(operation, headers, nobodys, **sent)
 
@@ -95,8 +94,54 @@ def _sent_otherwise(operation: Operation) -> list[dict[str, Any]]:
     return (bodies if operation.takes_body else []) + (keys if has_key else [])
 
 
-async def test_ids_in_bodies_are_ones_own(world: World) -> None:
-    bob = world.client(await world.caller("bob"))
+async def test_a_project_that_is_not_theirs_answers_as_one_that_does_not_exist(
+    world: World,
+) -> None:
+    calls = 0
+
+    for operation in world.operations:
+        if operation.id in OUTSIDE_PROJECTS:
+            continue
+        for caller in (
+            "bob@team",
+            "former@team",
+            "ada@his",
+            "lesser@team",
+            "key@his",
+            "hiskey@team",
+        ):
+            for sent in [await world.body_of(operation), *_sent_otherwise(operation)]:
+                more = sent.pop("headers", {})
+                theirs = await world.caller(caller)
+                nobodys = await world.caller(f"{caller.partition('@')[0]}@nobodys")
+                path = await world.path_of(operation)
+                first = await world.ask(operation, {**theirs, **more}, path, **sent)
+                second = await world.ask(operation, {**nobodys, **more}, path, **sent)
+
+                assert first == second, (operation.id, caller, sent)
+                assert first.status == 404, (operation.id, caller, sent)
+                calls += 2
+
+    print(f"projects of somebody else's and of nobody's: {calls} answers, equal in pairs")
+
+
+async def test_the_fast_path_answers_as_the_operation_does(world: World) -> None:
+    twice = [("x-twice", "1"), ("x-twice", "2")]  # repeated headers are left to FastAPI
+
+    for how, operation_id in (("trigger", "fire_trigger"), ("test", "test_trigger")):
+        path = f"/triggers/{await world.id_of('trigger_id')}/{how}"
+        for caller in CALLERS:
+            headers = list((await world.caller(caller)).items())
+            quick = await world.inside.post(path, json={}, headers=headers)
+            slow = await world.inside.post(path, json={}, headers=[*headers, *twice])
+
+            assert quick.status_code == slow.status_code == EXPECTED[operation_id][caller], caller
+            assert quick.content == slow.content, caller
+
+
+@elsewhere
+async def test_ids_in_bodies_are_of_the_project(world: World, other: str) -> None:
+    bob = world.client(await world.caller(other))
     mine = await make_api(bob)
     hers = {name: await world.id_of(name) for name in ("trigger_id", "destination_id")}
     calls: list[tuple[str, str, str, dict[str, Any]]] = [
@@ -126,13 +171,13 @@ async def test_filters_by_what_is_not_theirs_select_nothing(world: World) -> Non
     calls = 0
     names = ("trigger_id", "event_id", "destination_id", "delivery_id")
     hers = {name: await world.id_of(name) for name in names}
-    hers["user_id"] = BOB
+    hers["user_id"] = world.callers.people["coowner"]
 
     for operation in world.operations:
         for name in operation.parameters("query"):
             if not name.endswith("_id") or operation.id == "stream_events":
                 continue
-            for caller in ("bob", "limited", "narrowed"):
+            for caller in ("bob", "ada@own", "limited", "narrowed"):
                 for more in ({}, {"aggregate": "true"}, {"format": "csv"}):
                     headers = await world.caller(caller)
                     by_hers = {"params": {name: hers.get(name, 1), **more}}
@@ -148,25 +193,24 @@ async def test_filters_by_what_is_not_theirs_select_nothing(world: World) -> Non
     print(f"filters by ids: {calls} answers, equal in pairs")
 
 
-async def several_in_turns(world: World) -> tuple[httpx.AsyncClient, httpx.AsyncClient]:
-    """Makes several of each resource for Ada and Bob by turns, and gives their clients."""
-    ada, bob = world.ada, world.client(await world.caller("bob"))
+async def several_in_turns(world: World, other: str) -> tuple[httpx.AsyncClient, httpx.AsyncClient]:
+    """Makes several of each resource in the team and another project by turns.
+
+    Gives the clients of both.
+    """
+    ada, bob = world.team, world.client(await world.caller(other))
     for client in (bob, ada, bob, ada, ada, bob):
         destination = await make_destination(client, world.receiver.url)
         trigger = await make_api(client, destinations=[destination["id"]])
         await fire(client, trigger)
         await make_key(client)
-        await make_project(client)
     return ada, bob
 
 
-async def test_somebody_elses_cursor_shows_ones_own(world: World) -> None:
-    ada, bob = await several_in_turns(world)
-    lists = [
-        one
-        for one in world.operations
-        if "cursor" in one.parameters("query") and not one.parameters("path")
-    ]
+@elsewhere
+async def test_another_projects_cursor_shows_ones_own(world: World, other: str) -> None:
+    ada, bob = await several_in_turns(world, other)
+    lists = [one for one in world.operations if "cursor" in one.parameters("query")]
 
     for operation in lists:
         for limit in (1, 2):
@@ -184,22 +228,24 @@ async def test_somebody_elses_cursor_shows_ones_own(world: World) -> None:
     assert len(lists) >= 5
 
 
-async def test_somebody_elses_idempotency_key_is_a_new_one(world: World) -> None:
-    bob = world.client(await world.caller("bob"))
+@elsewhere
+async def test_another_projects_idempotency_key_is_a_new_one(world: World, other: str) -> None:
+    bob = world.client(await world.caller(other))
     mine, hers = await make_api(bob), await world.id_of("trigger_id")
 
     for how in ("trigger", "test"):
-        fired = await world.ada.post(f"/triggers/{hers}/{how}", json={"a": 1}, headers=KEY)
-        other = await bob.post(f"/triggers/{mine['id']}/{how}", json={"b": 2}, headers=KEY)
+        fired = await world.team.post(f"/triggers/{hers}/{how}", json={"a": 1}, headers=KEY)
+        repeated = await bob.post(f"/triggers/{mine['id']}/{how}", json={"b": 2}, headers=KEY)
 
-        assert (fired.status_code, other.status_code) == (200, 200)
-        assert "idempotent-replayed" not in other.headers
-        assert other.headers["location"] != fired.headers["location"]
-        assert (await bob.get(other.headers["location"])).json()["payload"] == {"b": 2}
+        assert (fired.status_code, repeated.status_code) == (200, 200)
+        assert "idempotent-replayed" not in repeated.headers
+        assert repeated.headers["location"] != fired.headers["location"]
+        assert (await bob.get(repeated.headers["location"])).json()["payload"] == {"b": 2}
 
 
-async def test_exports_hold_nothing_of_others(world: World) -> None:
-    _, bob = await several_in_turns(world)
+@elsewhere
+async def test_exports_hold_nothing_of_others(world: World, other: str) -> None:
+    _, bob = await several_in_turns(world, other)
     mine = [one["id"] for one in (await bob.get("/events")).json()]
 
     as_lines = (await bob.get("/events/export")).text.splitlines()
@@ -209,41 +255,64 @@ async def test_exports_hold_nothing_of_others(world: World) -> None:
     assert [int(row["id"]) for row in csv.DictReader(io.StringIO(as_csv))] == mine
 
 
-async def test_a_stream_after_somebody_elses_event_is_one_after_nobodys(world: World) -> None:
-    ada, bob = await several_in_turns(world)
+@elsewhere
+async def test_a_stream_after_another_projects_event_is_one_after_nobodys(
+    world: World, other: str
+) -> None:
+    ada, bob = await several_in_turns(world, other)
     mine = [one["id"] for one in (await bob.get("/events")).json()][::-1]
     hers = (await ada.get("/events")).json()[0]["id"]
+    user_id, project = OTHERS[other]
 
     for after in (hers, NOBODYS):
-        async with following(world.url, BOB, after=after) as stream:
+        async with following(world.url, user_id, project=project, after=after) as stream:
             await stream.read(len(mine))
             assert stream.ids == mine
 
 
-async def test_a_stream_filtered_by_somebody_elses_trigger_is_empty(world: World) -> None:
+@elsewhere
+async def test_a_stream_filtered_by_another_projects_trigger_is_empty(
+    world: World, other: str
+) -> None:
     hers, event = await world.id_of("trigger_id"), await world.id_of("event_id")
     by_hers = {"trigger_id": hers, "until": utc_now().isoformat()}
     seen = {}
 
-    for user_id in (ADA, BOB):
-        async with following(world.url, user_id, after=0, **by_hers) as stream:
+    for user_id, project in ((ADA, world.callers.team), OTHERS[other]):
+        async with following(world.url, user_id, project=project, after=0, **by_hers) as stream:
             await stream.read_to_the_end()
-        seen[user_id] = stream.ids
+        seen[project] = stream.ids
 
-    assert event in seen[ADA]
-    assert seen[BOB] == []
+    assert event in seen[world.callers.team]
+    assert seen[OTHERS[other][1]] == []
+
+
+@elsewhere
+async def test_a_stream_shows_nothing_of_another_project(world: World, other: str) -> None:
+    bob = world.client(await world.caller(other))
+    hers, mine = await make_api(world.team), await make_api(bob)
+    user_id, project = OTHERS[other]
+
+    async with following(world.url, user_id, project=project) as stream:
+        events = []
+        for _ in range(3):
+            await fire(world.team, hers)
+            events.append(await fire(bob, mine))
+        await stream.read(3)
+
+    assert stream.ids == events
 
 
 async def test_a_limited_key_follows_only_its_triggers(world: World) -> None:
-    wanted, other = await make_api(world.ada), await make_api(world.ada)
-    key = await make_key(world.ada, trigger_ids=[wanted["id"]])
+    wanted, other = await make_api(world.team), await make_api(world.team)
+    key = await make_key(world.team, trigger_ids=[wanted["id"]])
     headers = {"X-API-Key": key["key"]}
 
     async with world.outside.stream("GET", "/events/stream", headers=headers) as answer:
         lines = answer.aiter_lines()
         assert await anext(lines) == ": following"
-        await fire(world.ada, other)
-        event = await fire(world.ada, wanted)
+        await fire(world.team, other)
+        event = await fire(world.team, wanted)
         seen = [line async for line in _until_data(lines)]
 
     assert f"id: {event}" in seen

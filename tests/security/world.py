@@ -25,7 +25,6 @@ BODIES: dict[str, dict[str, Any]] = {  # all others may be empty
     "sign_in": {"data": {"username": email_of("ada"), "password": PASSWORD}},
     "create_key": {"json": {"name": "another", "scopes": ["triggers:fire"]}},
     "create_trigger": {"json": {"type": "api"}},
-    "erase_me": {"json": {"password": "not the one"}},
     "preview_schedule": {"json": {"details": {"cron": "@daily"}}},
     "redeliver_exhausted": {"json": {"since": INSTANT, "until": "2026-03-14T10:00:00Z"}},
 }

@@ -60,6 +60,7 @@ NEEDS_NO_SCOPE = {  # one's own, or what one's role in a project allows
     "update_key",
     "delete_key",
     "get_info",
+    "list_audit",
     *OF_PROJECTS,
 }
 PROBLEM = "application/problem+json"

@@ -89,8 +89,13 @@ _RECENT_FAILED_SIGN_INS = (
 )
 
 
-async def record_refused(session: AsyncSession, target: str) -> None:
-    """Records a refusal once a minute for each user and action, so that nobody can fill the log."""
+async def record_refused(
+    session: AsyncSession, target: str, *, project_id: int | None = None
+) -> None:
+    """Records a refusal once a minute for each user, action and project.
+
+    So nobody can fill the log. Only admins read entries without a project.
+    """
     if (actor := _current_actor.get()) is None:
         return
     recent = exists().where(
@@ -98,9 +103,10 @@ async def record_refused(session: AsyncSession, target: str) -> None:
         AuditEntry.refused,
         AuditEntry.user_id == actor.user_id,
         AuditEntry.action == actor.action,
+        AuditEntry.project_id.is_not_distinct_from(project_id),
     )
     if not await session.scalar(select(recent)):
-        entry = _entry(actor, target, None, before={}, after={})
+        entry = _entry(actor, target, None, before={}, after={}) | {"project_id": project_id}
         await session.execute(insert(AuditEntry).values(**entry | {"refused": True}))
 
 

@@ -1,15 +1,16 @@
 """Reads and purges the audit log in the database."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Text, cast, delete, func, select, tuple_
+from sqlalchemy import ColumnElement, Select, Text, cast, delete, exists, func, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstrumentedAttribute
 
 from event_trigger.db.keyset import Page, fetch_page
-from event_trigger.models import AuditEntry
+from event_trigger.models import AuditEntry, ProjectMember, Role, User
 
 
 def _size_of(column: InstrumentedAttribute[dict[str, Any] | None]) -> ColumnElement[int]:
@@ -25,6 +26,7 @@ class AuditFilter:
     refused: bool | None = None
     since: datetime | None = None
     until: datetime | None = None
+    project_id: int | None = None
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,7 @@ class AuditLog:
         self, wanted: AuditFilter, *, before: tuple[datetime, int] | None, limit: int
     ) -> Page[AuditEntry]:
         """Returns entries newest first; of one instant, the larger id is the newer."""
-        statement = select(AuditEntry).order_by(AuditEntry.at.desc(), AuditEntry.id.desc())
+        statement = _newest_first(wanted, before)
         for column, value in (
             (AuditEntry.user_id, wanted.user_id),
             (AuditEntry.action, wanted.action),
@@ -48,17 +50,44 @@ class AuditLog:
             statement = statement.where(
                 AuditEntry.refused if wanted.refused else ~AuditEntry.refused
             )
-        if wanted.since is not None:
-            statement = statement.where(AuditEntry.at >= wanted.since)
-        if wanted.until is not None:
-            statement = statement.where(AuditEntry.at < wanted.until)
-        if before is not None:
-            statement = statement.where(tuple_(AuditEntry.at, AuditEntry.id) < before)
         size = _size_of(AuditEntry.before) + _size_of(AuditEntry.after)
         return await fetch_page(self.session, statement, size=size, limit=limit)
+
+    async def list_outside_admins(self, project_id: int, user_ids: Collection[int]) -> set[int]:
+        """Returns those of the users that are admins, and no members of the project."""
+        is_member = exists().where(
+            ProjectMember.project_id == project_id, ProjectMember.user_id == User.id
+        )
+        statement = select(User.id).where(
+            User.id.in_(user_ids), User.role == Role.ADMIN, ~is_member
+        )
+        return set((await self.session.scalars(statement)).all())
 
     async def has(self, entry_id: int) -> bool:
         return await self.session.get(AuditEntry, entry_id) is not None
 
     async def purge_older_than(self, instant: datetime) -> None:
         await self.session.execute(delete(AuditEntry).where(AuditEntry.at < instant))
+
+
+def _newest_first(wanted: AuditFilter, before: tuple[datetime, int] | None) -> Select[AuditEntry]:
+    """Selects a span of the log, or of one project's.
+
+    A project's entries are compared and sorted by (project_id, at, id). With an equality instead,
+    the planner may read the index of another filter, and skip the entries of all other projects.
+    """
+    place: list[ColumnElement[Any]] = [AuditEntry.at.expression, AuditEntry.id.expression]
+    project: list[int] = []
+    statement = select(AuditEntry)
+    if wanted.project_id is not None:
+        project, place = [wanted.project_id], [AuditEntry.project_id.expression, *place]
+        statement = statement.where(
+            AuditEntry.project_id.between(wanted.project_id, wanted.project_id)
+        )
+    if wanted.since is not None:
+        statement = statement.where(tuple_(*place) >= (*project, wanted.since, 0))
+    if wanted.until is not None:
+        statement = statement.where(tuple_(*place) < (*project, wanted.until, 0))
+    if before is not None:
+        statement = statement.where(tuple_(*place) < (*project, *before))
+    return statement.order_by(*(column.desc() for column in place))

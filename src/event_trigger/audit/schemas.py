@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from event_trigger.models import ActorKind
+from event_trigger.models import ActorKind, AuditEntry
 from event_trigger.web.schemas import Instant, QueryModel, ResponseModel, RowId, Text
 
 Word = Annotated[Text | None, Field(max_length=100)]
@@ -28,7 +28,13 @@ class AuditRead(ResponseModel):
     actor: ActorKind = Field(description="The kind of caller; `operator` is the command line.")
     user_id: int | None
     key_id: int | None
-    address: str | None
+    project_id: int | None = Field(
+        description="The project that it happened in; null for what concerns no single project."
+    )
+    address: str | None = Field(
+        description="Null for commands, and for the owners of a project if an admin who is no"
+        " member of it did this."
+    )
     request_id: str | None
     action: str = Field(description="The operation id, or the command of the operator.")
     target: str | None = Field(examples=["trigger"])
@@ -38,3 +44,8 @@ class AuditRead(ResponseModel):
     after: dict[str, Any] | None = Field(
         description="The fields after the change, without secrets."
     )
+
+
+def read_entry(entry: AuditEntry, *, with_address: bool) -> AuditRead:
+    read = AuditRead.model_validate(entry)
+    return read if with_address else read.model_copy(update={"address": None})

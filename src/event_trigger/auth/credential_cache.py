@@ -104,12 +104,18 @@ class CredentialCache:
 
     async def is_current(self, principal: Principal) -> bool:
         """Tells whether the credential still has the same rights there, apart from its expiry."""
-        project = Unnamed.ALL if principal.project_id is None else principal.project_id
         try:
-            now = await self._principal_of((principal.credential, project))
+            now = await self._principal_of(_use_of(principal))
         except NotFound:
             return False
         return now is not None and replace(now, expires_at=principal.expires_at) == principal
+
+    def trusted_seconds(self, principal: Principal) -> float:
+        """Returns for how long `is_current` goes by its last answer: from 0 to CACHED_SECONDS."""
+        cached = self._cached.get(_use_of(principal))
+        if cached is None:
+            return 0.0
+        return max(0.0, cached.read_at + CACHED_SECONDS - self._clock())
 
     def forget(self, user: str = "") -> None:
         """Drops a user's credentials, given the id as text, after a change of them.
@@ -156,6 +162,11 @@ class CredentialCache:
             if isinstance(credential, AccessClaims):
                 return await _read_login(session, credential, project)
             return await _read_key(session, credential, project)
+
+
+def _use_of(principal: Principal) -> _Use:
+    project = Unnamed.ALL if principal.project_id is None else principal.project_id
+    return principal.credential, project
 
 
 def _keep(cached: OrderedDict[K, V], key: K, value: V, *, most: int) -> None:

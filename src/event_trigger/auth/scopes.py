@@ -18,14 +18,20 @@ class Scope(StrEnum):
 
 
 class MissingScope(Forbidden):
-    """Names the missing scopes in the text and in `WWW-Authenticate` (RFC 6750, section 3.1)."""
+    """Names the missing scopes in the text and in `WWW-Authenticate` (RFC 6750, section 3.1).
+
+    `instead` is a sentence on another way to do it.
+    """
 
     slug, title = "missing-scope", "A scope is missing"
 
-    def __init__(self, missing: Sequence[str] = (), what: str = "This") -> None:
+    def __init__(
+        self, missing: Sequence[str] = (), what: str = "This", *, instead: str = ""
+    ) -> None:
         named = " ".join(missing)
+        detail = f"{what} needs the scope {named}, which your credential does not hold. {instead}"
         super().__init__(
-            f"{what} needs the scope {named}, which your credential does not hold.",
+            detail.rstrip(),
             headers={"WWW-Authenticate": f'Bearer error="insufficient_scope", scope="{named}"'},
         )
 

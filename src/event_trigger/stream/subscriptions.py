@@ -88,6 +88,15 @@ class Subscriptions:
             if not owner or one.owner_id is None or str(one.owner_id) == owner:
                 one.wake()
 
+    def recheck(self, user: str) -> None:
+        """Wakes a user's streams, given the id as text, after a change of the user's credentials.
+
+        An empty text wakes all streams. Each of them ends if its reader may not read any more.
+        """
+        for one in self._open:
+            if not user or str(one.user_id) == user:
+                one.wake()
+
     def close(self) -> None:
         """Ends all streams, and refuses new ones."""
         self.is_closing = True

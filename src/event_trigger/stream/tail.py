@@ -80,8 +80,10 @@ class Tail:
         """Yields the events after a position, as they are committed.
 
         1. Read a page of events, and yield it.
-        2. Unless there are more, wait: until a notification wakes the stream, or up to a second.
-        3. End when the login, its token, its role or the window ends, or the service stops.
+        2. Unless there are more, wait: until a notification wakes the stream, or until the
+           credential has to be checked again, which is within a second.
+        3. End when the login, its token, its role, the membership of the project or the window
+           ends, or the service stops.
         """
         progress, wait = _Progress(position), _LONGEST_WAIT
         while not self.subscriptions.is_closing:
@@ -105,7 +107,8 @@ class Tail:
                 wait = _SHORTEST_WAIT  # the window is over, but some may still commit
             progress = read.next
             if not read.more and not self.subscriptions.is_closing:
-                woken = await subscription.wait(wait)
+                trusted = self.credentials.trusted_seconds(self.principal)
+                woken = await subscription.wait(min(wait, trusted))
                 # the new event may be behind a transaction that still runs: read again soon
                 wait = _SHORTEST_WAIT if woken else min(2 * wait, _LONGEST_WAIT)
 

@@ -1,20 +1,12 @@
-"""HTTP operations for admins: users and the audit log."""
-
-from typing import Annotated
-
-from fastapi import Query
-from sqlalchemy.ext.asyncio import AsyncSession
+"""HTTP operations for admins on users."""
 
 from event_trigger.audit.recorder import record_refused
-from event_trigger.audit.repository import AuditFilter, AuditLog
-from event_trigger.audit.schemas import AuditQuery, AuditRead
 from event_trigger.auth.admin.schemas import UserUpdate
 from event_trigger.auth.dependencies import UNLIMITED, CredentialsDep, PrincipalDep, needs
 from event_trigger.auth.repository import Users
 from event_trigger.auth.schemas import UserRead
 from event_trigger.auth.scopes import Scope
 from event_trigger.auth.users import AccountChange, LastAdmin, NoLongerAdmin, change_account
-from event_trigger.db.keyset import Page
 from event_trigger.errors import (
     Conflict,
     Forbidden,
@@ -23,11 +15,10 @@ from event_trigger.errors import (
     Unauthorized,
     UnsupportedMediaType,
 )
-from event_trigger.models import AuditEntry
 from event_trigger.web.pagination import PageQueryDep
 from event_trigger.web.problems import problems
 from event_trigger.web.schemas import PathId
-from event_trigger.web.session import ReadsDep, SessionDep, SessionsDep
+from event_trigger.web.session import SessionDep, SessionsDep
 from event_trigger.web.strict_json import strict_router
 
 router = strict_router(
@@ -76,29 +67,3 @@ async def update_user(
         raise
     credentials.forget(str(user_id))
     return UserRead.model_validate(user)
-
-
-@router.get("/audit", summary="Read the audit log", operation_id="list_audit")
-async def list_audit(
-    reads: ReadsDep,
-    paging: PageQueryDep,
-    query: Annotated[AuditQuery, Query()],
-) -> list[AuditRead]:
-    """Lists the audit log of the last 90 days, newest first.
-
-    It holds every change (actor, time, address and difference, without secrets), calls of admin
-    operations that were refused, reads of a destination's secret, and failed sign-ins
-    (`action=sign_in`), counted by the minute for each account and address.
-    """
-    wanted = AuditFilter(**query.model_dump())
-    before = paging.before_instant()
-
-    async def list_page(session: AsyncSession) -> Page[AuditEntry]:
-        return await AuditLog(session).list_page(wanted, before=before, limit=paging.limit)
-
-    async def shown(session: AsyncSession) -> bool:
-        return before is None or await AuditLog(session).has(before[1])
-
-    page = await reads.run(list_page, shown=shown)
-    rows = paging.rows_of(page, lambda entry: (entry.at, entry.id))
-    return [AuditRead.model_validate(row) for row in rows]
