@@ -66,6 +66,19 @@ class Callers:
     def forget(self, name: str) -> None:
         del self.made[name.partition("@")[0]]
 
+    @property
+    def members(self) -> dict[int, str]:
+        """Gives the roles of the team's members, besides Ada's."""
+        return {self.people[one]: role for one, role in _MEMBERS.items() if one != "former"}
+
+    def forget_logins(self) -> None:
+        """Lets all sign in again, except those whose credential is a key."""
+        self.made = {
+            name: made
+            for name, made in self.made.items()
+            if "Authorization" not in made or name == "signedout"
+        }
+
     def client(self, headers: Headers) -> httpx.AsyncClient:
         client = self.service.client()
         client.headers.update(headers)
@@ -85,9 +98,9 @@ class Callers:
                 other = await make_api(self.client(self.maker))
                 return await self._key("ada", trigger_ids=[other["id"]])
             case "narrowed":
-                return await self._login("ada", scope="triggers:fire")
+                return await self.login("ada", scope="triggers:fire")
             case "lesser":
-                return await self._login("admin", scope="triggers:read")
+                return await self.login("admin", scope="triggers:read")
             case "deleted":
                 ada = self.client(await self.headers("ada"))
                 key = await make_key(ada)
@@ -96,12 +109,12 @@ class Callers:
             case "formerkey":
                 return self.formerkey
             case "signedout":
-                headers = await self._login("ada")
+                headers = await self.login("ada")
                 await self.service.client().post("/auth/logout", headers=headers)
                 return headers
-        return await self._login(who)
+        return await self.login(who)
 
-    async def _login(self, who: str, *, scope: str = "") -> Headers:
+    async def login(self, who: str, *, scope: str = "") -> Headers:
         return (await sign_in(self.service.client(), email_of(who), scope=scope)).headers
 
     async def _key(self, who: str, *scopes: str, **more: Any) -> Headers:

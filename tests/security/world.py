@@ -8,14 +8,25 @@ from typing import Any
 
 import httpx
 
+from event_trigger.web.state import state_of
 from tests.security.callers import Callers, Headers, email_of, make_callers, new_user
+from tests.support.databases import connect
 from tests.support.destinations import fire, make_destination, until_finished
 from tests.support.document import Operation, described_api, operations_of
 from tests.support.keys import make_key
-from tests.support.logins import ask_for_tokens, tokens_of
+from tests.support.logins import ask_for_tokens, sign_in, tokens_of
+from tests.support.memberships import add_project
 from tests.support.names import resolving
+from tests.support.projects import invite, make_project
 from tests.support.receiver import ALLOW_LOOPBACK, Receiver, receiving
-from tests.support.services import PASSWORD, Service, from_address, running_service
+from tests.support.services import (
+    ADA,
+    PASSWORD,
+    Service,
+    from_address,
+    quick_passwords,
+    running_service,
+)
 from tests.support.streams import listening
 from tests.support.triggers import make_api
 
@@ -23,6 +34,12 @@ INSTANT = "2026-03-13T10:00:00Z"
 QUERIES = {"explain_trigger": {"at": INSTANT}}
 BODIES: dict[str, dict[str, Any]] = {  # all others may be empty
     "sign_in": {"data": {"username": email_of("ada"), "password": PASSWORD}},
+    "change_password": {"json": {"current": PASSWORD, "new": "eleven grey herons wading"}},
+    "erase_me": {"json": {"password": "not the one"}},
+    "create_project": {"json": {"name": "another"}},
+    "update_project": {"json": {"name": "renamed"}},
+    "update_member": {"json": {"role": "editor"}},
+    "create_invitation": {"json": {"role": "viewer"}},
     "create_key": {"json": {"name": "another", "scopes": ["triggers:fire"]}},
     "create_trigger": {"json": {"type": "api"}},
     "preview_schedule": {"json": {"details": {"cron": "@daily"}}},
@@ -88,11 +105,46 @@ class World:
                 return int((await until_finished(self.team, event_id=event))[0]["id"])
             case "key_id":
                 return int((await make_key(self.team))["id"])
+            case "session_id":
+                ada = self.client(await self.callers.login("ada"))
+                listed = (await ada.get("/auth/sessions")).json()
+                return str(next(one["id"] for one in listed if one["is_current"]))
+            case "project_id":
+                return self.callers.team
+            case "another_project_id":  # with the members of the team
+                return await add_project(self.service, ADA, self.callers.members)
+            case "invitation_id":
+                return int((await invite(self.team, self.callers.team))["id"])
             case "user_id":
-                return await new_user(self.service, f"user{next(self._numbers)}")
+                body = {"email": await self._new_address(), "role": "viewer"}
+                answer = await self.team.post(f"/projects/{self.callers.team}/members", json=body)
+                return int(answer.json()["user_id"])
         raise AssertionError(f"say in World._make what there is of {name!r}")
 
-    async def body_of(self, operation: Operation) -> dict[str, Any]:
+    async def _new_address(self) -> str:
+        """Adds a user, and gives the address."""
+        name = f"user{next(self._numbers)}"
+        await new_user(self.service, name)
+        return email_of(name)
+
+    async def _invitation(self) -> str:
+        """Makes a token for a project that no caller is a member of."""
+        host = self.client((await sign_in(self.inside, await self._new_address())).headers)
+        return str((await invite(host, await make_project(host)))["token"])
+
+    async def restore_logins(self) -> None:
+        """Gives everybody the first password again, and Ada's other logins, after a change."""
+        connection = await connect(self.service.database_url)
+        password_hash = await quick_passwords().hash(PASSWORD)
+        await connection.execute("UPDATE users SET password_hash = $1", password_hash)
+        await connection.execute("UPDATE logins SET revoked_at = NULL WHERE created_at > now()")
+        await connection.close()
+        state_of(self.service.app).credentials.forget()
+        self.callers.forget_logins()
+
+    async def body_of(  # noqa: PLR0911 - one for each operation
+        self, operation: Operation
+    ) -> dict[str, Any]:
         """Gives a valid body, so that the answer depends on the caller only."""
         if operation.id == "refresh_tokens":
             tokens = tokens_of(await ask_for_tokens(self.service.client()))
@@ -102,12 +154,18 @@ class World:
             return {"json": {"email": email, "password": PASSWORD}}
         if operation.id == "create_destination":
             return {"json": {"url": self.receiver.url}}
+        if operation.id == "add_member":
+            return {"json": {"email": await self._new_address(), "role": "viewer"}}
+        if operation.id == "accept_invitation":
+            return {"json": {"token": await self._invitation()}}
         if operation.takes_body:
             return BODIES.get(operation.id, {"json": {}})
         return {}
 
     async def path_of(self, operation: Operation, **instead: int | str) -> str:
         ids = {name: await self.id_of(name) for name in operation.parameters("path")}
+        if operation.id == "delete_project":
+            ids["project_id"] = await self.id_of("another_project_id")
         return operation.path.format(**{**ids, **instead})
 
     async def ask(self, operation: Operation, headers: Headers, path: str, **sent: Any) -> Shown:
