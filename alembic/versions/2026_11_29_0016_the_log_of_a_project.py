@@ -1,4 +1,4 @@
-"""Each user has a project, and an index lists the audit log of a project
+"""Each user has a project; indexes list the log of a project, and the logins of a user
 
 Revision: 0016, after 0015; 2026-11-29
 """
@@ -35,9 +35,13 @@ def upgrade() -> None:
     create_index_concurrently(
         "ix_audit_entries_project", "audit_entries", ["project_id", "at", "id"]
     )
+    create_index_concurrently("ix_logins_user", "logins", ["user_id", "created_at", "id"])
+    drop_index_concurrently("ix_logins_user_id", "logins")
     op.execute(_ADD_OWN_PROJECTS)
     op.execute(_ADD_OWN_MEMBERS)
 
 
 def downgrade() -> None:
+    create_index_concurrently("ix_logins_user_id", "logins", ["user_id"])
+    drop_index_concurrently("ix_logins_user", "logins")
     drop_index_concurrently("ix_audit_entries_project", "audit_entries")

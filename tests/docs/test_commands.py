@@ -86,7 +86,9 @@ class House:
         )
         filled = sorted({one["relname"] for one in names} - _KEPT)
         await connection.execute(f"TRUNCATE {', '.join(filled)} RESTART IDENTITY")
-        await connection.execute("DELETE FROM projects WHERE id NOT IN (SELECT id FROM users)")
+        await connection.execute("DELETE FROM projects WHERE id > 1")
+        await connection.execute("DELETE FROM users WHERE id > 1")
+        await connection.execute("SELECT setval(pg_get_serial_sequence('users', 'id'), 1)")
         await connection.close()
 
 

@@ -98,9 +98,11 @@ async def following(
 
 
 @asynccontextmanager
-async def begun_export(service: Service, user_id: int = ADA) -> AsyncIterator[AsyncIterator[bytes]]:
-    """Begins an export, reads its first piece, and gives the rest."""
-    headers = {"Authorization": f"Bearer {token_of(user_id)}"}
+async def begun_export(
+    service: Service, user_id: int = ADA, *, project: int = ADA
+) -> AsyncIterator[AsyncIterator[bytes]]:
+    """Begins an export of a project, reads its first piece, and gives the rest."""
+    headers = {"Authorization": f"Bearer {token_of(user_id)}", "X-Project-ID": str(project)}
     async with (
         listening(service) as url,
         httpx.AsyncClient(base_url=url, headers=headers, timeout=30) as client,

@@ -13,7 +13,7 @@ from event_trigger.errors import Unauthorized
 from tests.support.keys import make_key
 from tests.support.logins import sign_in
 from tests.support.names import PUBLIC, resolving
-from tests.support.projects import add_member, invite, make_project
+from tests.support.projects import add_member, invite, make_project, make_user, signed_in
 from tests.support.services import (
     ADA,
     ADMIN,
@@ -50,6 +50,8 @@ NEEDS_NO_SCOPE = {  # one's own, or what one's role in a project allows
     "sign_out",
     "get_me",
     "update_me",
+    "erase_me",
+    "delete_project",
     "change_password",
     "list_sessions",
     "end_session",
@@ -71,6 +73,9 @@ OPERATION_IDS = {
     "sign_out": "POST /auth/logout",
     "get_me": "GET /auth/me",
     "update_me": "PATCH /auth/me",
+    "erase_me": "DELETE /auth/me",
+    "erase_user": "DELETE /users/{user_id}",
+    "delete_project": "DELETE /projects/{project_id}",
     "register": "POST /auth/register",
     "change_password": "POST /auth/password",
     "list_sessions": "GET /auth/sessions",
@@ -310,8 +315,12 @@ async def test_the_example_of_every_body_works(database_url: str) -> None:
 
 async def _every_example_works(service: Service) -> None:
     ada, anonymous, admin = service.client(ADA), service.client(), service.client(ADMIN)
+    await make_user(service, "leaving@example.com")
+    leaving = await signed_in(service, "leaving@example.com")
 
     def client_for(operation: dict[str, Any]) -> httpx.AsyncClient:
+        if operation["operationId"] == "erase_me":
+            return leaving
         security = operation.get("security")
         if not security or {} in security:
             return anonymous

@@ -17,6 +17,7 @@ from tests.support.waiting import eventually
 JSON = {"content-type": "application/json"}
 LIMIT = 1024 * 1024
 PUBLIC = {
+    "POST /invitations/accept",
     "POST /hooks/{token}",
     "POST /auth/token",
     "POST /auth/refresh",
@@ -64,7 +65,7 @@ async def test_a_405_lists_all_allowed_methods(ada: httpx.AsyncClient) -> None:
         ("OPTIONS", "/triggers"): "GET, POST",
         ("POST", "/triggers/1"): "GET, PATCH, DELETE",
         ("GET", "/triggers/1/pause"): "POST",
-        ("DELETE", "/auth/me"): "GET, PATCH",
+        ("PUT", "/auth/me"): "GET, PATCH, DELETE",
         ("POST", "/api/docs"): "GET, HEAD",
     }
 

@@ -3,7 +3,7 @@
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import ForeignKey, Identity, LargeBinary, Text, Uuid, func
+from sqlalchemy import ForeignKey, Identity, Index, LargeBinary, Text, Uuid, func
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -21,7 +21,7 @@ class Login(Base):
     audited_as, audited, audited_secrets = "login", ("scopes",), ()
 
     id: Mapped[UUID] = mapped_column(Uuid, primary_key=True)
-    user_id: Mapped[int] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), index=True)
+    user_id: Mapped[int] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"))
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
     expires_at: Mapped[datetime] = mapped_column(index=True)
     revoked_at: Mapped[datetime | None]
@@ -29,6 +29,8 @@ class Login(Base):
     address: Mapped[str | None] = mapped_column(Text)
     user_agent: Mapped[str | None] = mapped_column(Text)
     last_used_at: Mapped[datetime | None]
+
+    __table_args__ = (Index("ix_logins_user", "user_id", "created_at", "id"),)
 
 
 class RefreshToken(Base):
