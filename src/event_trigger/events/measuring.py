@@ -19,8 +19,8 @@ async def measure(sessions: Sessions, *, most_bytes: int) -> None:
     Each step is one short transaction, so that the sweep can drop partitions in between. In a
     cluster of Citus, where events can appear late, it may miss a few: a limit can bear that.
 
-    1. Add the new events of each partition, for a quarter of a second and one partition. The rest is left to the
-       next run: after an upgrade, there are two days of events to count.
+    1. Add the new events of each partition, for a quarter of a second and one partition. The rest
+       is left to the next run: after an upgrade, there are two days of events to count.
     2. Subtract the partitions that were purged, and mark the projects that have `most_bytes` or
        more; 0 is no limit.
     """
