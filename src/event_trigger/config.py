@@ -15,6 +15,7 @@ MINIMUM_SECRET_BYTES = 32  # HS256 wants a key as long as its hash: RFC 7518, se
 PARTITIONS_PER_KEEP = 48
 MIN_CONNECTIONS = 4  # one each for requests, firing, the other jobs, and listening
 MAX_RETRIES = 50
+LARGEST_LIMIT = 2**63 - 1  # PostgreSQL's bigint
 LONGEST_RETRY_SECONDS = 30 * 86400  # seconds
 _HOST = re.compile(r"(\*\.)?[a-z0-9_-]+(\.[a-z0-9_-]+)*|\[[0-9a-f:.]+\]", re.ASCII)
 _BASE_URL = re.compile(
@@ -71,6 +72,7 @@ SigningSecret = Annotated[SecretStr, AfterValidator(_long_enough)]
 TrustedHost = Annotated[str, AfterValidator(_host_name)]
 BaseUrl = Annotated[str, AfterValidator(_base_url)]
 Rate = Annotated[str, AfterValidator(_readable_rate)]
+Limit = Annotated[int, Field(ge=0, le=LARGEST_LIMIT)]  # 0 is no limit
 RetryDelay = Annotated[float, Field(ge=0, le=LONGEST_RETRY_SECONDS)]
 
 
@@ -122,11 +124,11 @@ class Settings(BaseSettings):
         10 * 3600,
     )
 
-    max_triggers: int = Field(10_000, ge=0)  # of one project, as all max_…; 0 is no limit
-    max_destinations: int = Field(1_000, ge=0)
-    max_calls_per_minute: int = Field(0, ge=0)
-    max_backlog_bytes: int = Field(1024**3, ge=0)
-    max_event_bytes: int = Field(10 * 1024**3, ge=0)
+    max_triggers: Limit = 10_000  # of one project, as all max_…
+    max_destinations: Limit = 1_000
+    max_calls_per_minute: Limit = 0
+    max_backlog_bytes: Limit = 1024**3
+    max_event_bytes: Limit = 10 * 1024**3
 
     fire_rate_per_key: Rate | None = None
     fire_rate_per_trigger: Rate | None = None

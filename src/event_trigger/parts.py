@@ -18,8 +18,10 @@ from event_trigger.db.notify import CREDENTIALS_CHANGED, EVENTS_STORED
 from event_trigger.db.replica.reads import Reads
 from event_trigger.db.replica.replica import ReadReplica
 from event_trigger.deliveries.http.sender import Sender
+from event_trigger.deliveries.payloads.repository import Payloads
 from event_trigger.destinations.address_policy import AddressPolicy
 from event_trigger.destinations.dns import DnsResolver
+from event_trigger.events.event_bytes import StoredBytes
 from event_trigger.firing.group_commit import GroupCommit
 from event_trigger.firing.rate_limits import RateLimits
 from event_trigger.hooks.calls import HookCalls
@@ -176,10 +178,18 @@ def _make_startup(
 ) -> Startup:
     async def begin() -> None:
         await prepare_database(engines.requests, sessions, settings)
+        await _apply_limits(sessions, settings)
         await callbacks.prepare(sessions)
         jobs.start()
 
     return Startup(engines.requests, begin, callbacks)
+
+
+async def _apply_limits(sessions: Sessions, settings: Settings) -> None:
+    """Judges what is stored by this start's limits: one that was raised must cost no instant."""
+    async with sessions.begin() as session:
+        await StoredBytes(session).mark_reached(settings.max_event_bytes)
+        await Payloads(session).mark_full_backlogs(settings.max_backlog_bytes)
 
 
 def _make_state(

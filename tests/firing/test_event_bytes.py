@@ -1,5 +1,6 @@
 """A project keeps a limited number of bytes of events; beyond it nothing fires, and all is said."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from secrets import token_urlsafe
@@ -8,6 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
+from event_trigger.clock import utc_now
 from event_trigger.db.engine import create_engine, create_sessions
 from event_trigger.reconciliation.verify import Verification, verify
 from tests.support.event_bytes import plant_old_events, purge_old_events, until_marked
@@ -193,3 +195,22 @@ async def test_a_raised_limit_is_in_force_after_a_restart(
         after = await eventually(fired, lambda status: status == 200)
 
     assert (before, after) == (507, 200)
+
+
+async def test_a_limit_that_was_raised_at_a_restart_costs_no_instant(database_url: str) -> None:
+    async with running_service(database_url, max_event_bytes=MOST) as before:
+        ada = before.client(ADA)
+        await fill(ada)
+        details = {"time": (utc_now() + timedelta(seconds=1)).isoformat()}
+        trigger = await make_scheduled(ada, details=details)
+    await asyncio.sleep(1.2)
+
+    async with running_service(database_url) as after:
+        ada = after.client(ADA)
+        fired = await eventually(
+            lambda: read(ada, trigger["id"]), lambda one: one["next_fire_at"] is None
+        )
+        called = await ada.post(f"/triggers/{trigger['id']}/trigger", json={})
+
+    assert (fired["fire_count"], called.status_code) == (1, 200)
+    assert (await verified(database_url)).adds_up

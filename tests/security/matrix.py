@@ -46,23 +46,26 @@ project:members     ok  ok  ok  ok  ok 404 404  ok  ok  ok  ok 403 403 403 403 4
 project:own         ok 403 403 403 403 404 404 403  ok  ok  ok 403 403 403 403 403 403 403 401 401
 project:join        ok  ok  ok  ok  ok  ok  ok  ok  ok  ok  ok 403 403 403 403 403 403 403 422 401
 person:get          ok  ok  ok  ok  ok  ok 404 404  ok  ok  ok  ok  ok 404  ok  ok  ok  ok 401 401
-person:change       ok  ok  ok  ok  ok  ok 404 404  ok  ok  ok 403 403 404 403 403 403 403 401 401
+person:change        ok  ok  ok  ok  ok  ok 404 404  ok  ok 422 403 403 404 403 403 403 403 401 401
 audit                ok 403 403 403  ok  ok 404 404  ok  ok  ok 403 403 404 403 403 403 403 401 401
 keys:make            ok  ok  ok 403  ok  ok 404 404  ok  ok 422 403 403 404 403 403  ok 403 401 401
 keys:list            ok  ok  ok  ok  ok  ok 404 404  ok  ok  ok 403 403 404 403 403  ok  ok 401 401
 keys:one             ok 404 404 404 404 404 404 404 404  ok  ok 403 403 404 403 403 404 404 401 401
+keys:change          ok 404 404 404 404 404 404 404 404  ok 422 403 403 404 403 403 404 404 401 401
 create               ok  ok 403 403  ok  ok 404 404  ok  ok 422  ok  ok 404 403 403 403 403 401 401
 triggers:list        ok  ok  ok  ok  ok  ok 404 404  ok  ok  ok  ok  ok 404  ok  ok 403  ok 401 401
+triggers:preview     ok  ok  ok  ok  ok  ok 404 404  ok  ok 422  ok  ok 404  ok  ok 403  ok 401 401
 triggers:get         ok  ok  ok  ok 404 404 404 404 404  ok  ok  ok 404 404  ok 404 403 404 401 401
-triggers:write       ok  ok 403 403 404 404 404 404 404  ok  ok  ok 404 404 403 404 403 403 401 401
-triggers:fire        ok  ok  ok 403 404 404 404 404 404  ok  ok  ok 404 404 403 404  ok 403 401 401
+triggers:write       ok  ok 403 403 404 404 404 404 404  ok 422  ok 404 404 403 404 403 403 401 401
+triggers:fire        ok  ok  ok 403 404 404 404 404 404  ok 422  ok 404 404 403 404  ok 403 401 401
 events:list          ok  ok  ok  ok  ok  ok 404 404  ok  ok  ok  ok  ok 404  ok  ok 403 403 401 401
 events:get           ok  ok  ok  ok 404 404 404 404 404  ok  ok  ok 404 404  ok 404 403 403 401 401
-events:repeat        ok  ok  ok 403 404 404 404 404 404  ok  ok  ok 404 404 403 404 403 403 401 401
+events:repeat        ok  ok  ok 403 404 404 404 404 404  ok 422  ok 404 404 403 404 403 403 401 401
 destinations:list    ok  ok  ok  ok  ok  ok 404 404  ok  ok  ok  ok  ok 404  ok 403 403 403 401 401
 destinations:get     ok  ok  ok  ok 404 404 404 404 404  ok  ok  ok 404 404  ok 403 403 403 401 401
-destinations:write   ok  ok 403 403 404 404 404 404 404  ok  ok  ok 404 404 403 403 403 403 401 401
-destinations:resend  ok  ok  ok 403 404 404 404 404 404  ok  ok  ok 404 404 403 403 403 403 401 401
+destinations:secret  ok  ok 403 403 404 404 404 404 404  ok  ok  ok 404 404 403 403 403 403 401 401
+destinations:write   ok  ok 403 403 404 404 404 404 404  ok 422  ok 404 404 403 403 403 403 401 401
+destinations:resend  ok  ok  ok 403 404 404 404 404 404  ok 422  ok 404 404 403 403 403 403 401 401
 """
 
 # where X-Project-ID has no effect
@@ -91,8 +94,8 @@ end_other_sessions         login               204
 create_key                 keys:make           201
 list_keys                  keys:list           200
 get_key                    keys:one            200
-update_key                 keys:one            200
-delete_key                 keys:one            204
+update_key                 keys:change         200
+delete_key                 keys:change         204
 list_users                 admins              200
 update_user                admins              200
 erase_user                 admins              200
@@ -119,7 +122,7 @@ delete_trigger             triggers:write      204
 pause_trigger              triggers:fire       200
 resume_trigger             triggers:fire       200
 preview_trigger            triggers:get        200
-preview_schedule           triggers:list       200
+preview_schedule           triggers:preview    200
 fire_trigger               triggers:fire       200
 test_trigger               triggers:fire       200
 rotate_hook                triggers:write      200
@@ -138,7 +141,7 @@ update_destination         destinations:write  200
 delete_destination         destinations:write  204
 disable_destination        destinations:write  200
 enable_destination         destinations:write  200
-get_destination_secret     destinations:write  200
+get_destination_secret     destinations:secret 200
 rotate_destination_secret  destinations:write  200
 test_destination           destinations:write  200
 redeliver_exhausted        destinations:resend 202

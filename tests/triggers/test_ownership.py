@@ -7,6 +7,7 @@ import pytest
 
 from tests.support.problems import problem_of
 from tests.support.reading import read_all
+from tests.support.services import ADMIN, BOB, Service
 from tests.support.triggers import make_api, make_scheduled, read
 
 NOBODYS = 987_654_321
@@ -133,8 +134,8 @@ async def test_an_admin_sees_all(
     overseer: httpx.AsyncClient,
 ) -> None:
     made = [await make_api(client) for client in (ada, bob, admin)]
-    for one in made:
-        await overseer.post(f"/triggers/{one['id']}/trigger", json={"n": one["id"]})
+    for client, one in zip((ada, bob, admin), made, strict=True):
+        await client.post(f"/triggers/{one['id']}/trigger", json={"n": one["id"]})
 
     triggers = await read_all(overseer, "/triggers", limit=2)
     events = await read_all(overseer, "/events", limit=2)
@@ -149,26 +150,29 @@ async def test_an_admin_sees_all(
 
 
 async def test_an_admin_changes_everybodys_and_it_stays_theirs(
-    bob: httpx.AsyncClient, overseer: httpx.AsyncClient
+    bob: httpx.AsyncClient, overseer: httpx.AsyncClient, service: Service
 ) -> None:
     made = await make_scheduled(bob)
     path = f"/triggers/{made['id']}"
+    admin = service.client(ADMIN, project=BOB)
 
     answers = [
-        await overseer.patch(path, json={"name": "by an admin"}),
-        await overseer.post(f"{path}/pause"),
-        await overseer.post(f"{path}/test", json={}, headers=KEY),
-        await overseer.post(f"{path}/resume"),
-        await overseer.post(f"{path}/trigger", json={}, headers=KEY),
+        await admin.patch(path, json={"name": "by an admin"}),
+        await admin.post(f"{path}/pause"),
+        await admin.post(f"{path}/test", json={}, headers=KEY),
+        await admin.post(f"{path}/resume"),
+        await admin.post(f"{path}/trigger", json={}, headers=KEY),
     ]
+    unnamed = await overseer.delete(path)
     again = await bob.post(f"{path}/trigger", json={}, headers=KEY)
 
     assert {answer.status_code for answer in answers} == {200}
+    problem_of(unnamed, 422)
     assert again.headers["idempotent-replayed"] == "true"
     seen = await read(bob, made["id"])
     assert (seen["name"], seen["status"], seen["fire_count"]) == ("by an admin", "active", 1)
     assert len(await read_all(bob, "/events", trigger_id=made["id"])) == 2
-    assert (await overseer.delete(path)).status_code == 204
+    assert (await admin.delete(path)).status_code == 204
     problem_of(await bob.get(path), 404)
 
 

@@ -11,7 +11,7 @@ from event_trigger.auth.credential_cache import CredentialCache
 from event_trigger.auth.early_auth import resolve_principal, sends_credential
 from event_trigger.auth.origin import Origin, clean_user_agent
 from event_trigger.auth.passwords.hashing import PasswordHasher
-from event_trigger.auth.principal import Principal, check_full_login, check_login
+from event_trigger.auth.principal import NoSingleProject, Principal, check_full_login, check_login
 from event_trigger.auth.project_header import PROJECT_HEADER
 from event_trigger.auth.scopes import SCOPE_DESCRIPTIONS, LimitedKey, MissingScope, Scope
 from event_trigger.auth.tokens import Tokens
@@ -64,6 +64,7 @@ async def get_principal(
             alias=PROJECT_HEADER,
             description="The id of the project that this happens in; without it, your default"
             " project, or the key's. Admins may name any, and read all with `*`.",
+            json_schema_extra={"pattern": r"^([1-9][0-9]{0,18}|[*])$"},
         ),
     ] = None,
     *,
@@ -80,6 +81,8 @@ async def _identify(request: Request, credentials: CredentialCache) -> Principal
     principal = await resolve_principal(request.scope, credentials)
     if principal is None:
         raise Unauthorized
+    if principal.project_id is None and request.method != "GET":
+        raise NoSingleProject
     kind = ActorKind.LOGIN if principal.key_id is None else ActorKind.KEY
     identify_actor(kind, user_id=principal.user_id, key_id=principal.key_id)
     return principal

@@ -48,7 +48,10 @@ class Principal:
 
 class NoSingleProject(Invalid):
     slug, title = "no-single-project", "Name one project"
-    default_detail = "X-Project-ID: * reads all projects. Name the one that this belongs to."
+    default_detail = (
+        "X-Project-ID: * only reads. Name the project that this belongs to; GET /projects lists"
+        " them."
+    )
 
 
 class LoginRequired(Forbidden):

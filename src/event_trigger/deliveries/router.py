@@ -38,7 +38,9 @@ from event_trigger.web.session import ReadsDep, SessionDep, SessionsDep
 from event_trigger.web.state import app_state
 from event_trigger.web.strict_json import strict_router
 
-router = strict_router(tags=["deliveries"], responses=problems(Unauthorized, Forbidden, Invalid))
+router = strict_router(
+    tags=["deliveries"], responses=problems(Unauthorized, Forbidden, NotFound, Invalid)
+)
 READ, WRITE = needs(Scope.EVENTS_READ), needs(Scope.DESTINATIONS_WRITE)
 OPERATE = needs(Scope.TRIGGERS_FIRE, Scope.EVENTS_READ)
 

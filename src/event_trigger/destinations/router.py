@@ -46,7 +46,7 @@ from event_trigger.web.strict_json import strict_router
 router = strict_router(
     prefix="/destinations",
     tags=["destinations"],
-    responses=problems(Unauthorized, Forbidden, Invalid),
+    responses=problems(Unauthorized, Forbidden, NotFound, Invalid),
     dependencies=[UNLIMITED],
 )
 READ, WRITE = needs(Scope.DESTINATIONS_READ), needs(Scope.DESTINATIONS_WRITE)

@@ -33,7 +33,7 @@ log = structlog.get_logger()
 router = strict_router(
     prefix="/events",
     tags=["events"],
-    responses=problems(Unauthorized, Forbidden),
+    responses=problems(Unauthorized, Forbidden, NotFound),
     dependencies=[needs(Scope.EVENTS_READ)],
 )
 

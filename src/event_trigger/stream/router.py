@@ -9,7 +9,7 @@ from pydantic import WithJsonSchema
 
 from event_trigger.auth.dependencies import CredentialsDep, PrincipalDep, needs
 from event_trigger.auth.scopes import Scope
-from event_trigger.errors import Forbidden, Invalid, Unauthorized, Unavailable
+from event_trigger.errors import Forbidden, Invalid, NotFound, Unauthorized, Unavailable
 from event_trigger.events.dependencies import RetentionDep, filter_for
 from event_trigger.events.schemas import EventQuery, json_line, read_event
 from event_trigger.models import EventState
@@ -25,7 +25,7 @@ from event_trigger.web.strict_json import strict_router
 _PROBLEMS = {
     status: {key: value for key, value in described.items() if key != "model"}
     for status, described in problems(
-        Unauthorized, Forbidden, Invalid, TooManyStreams, Unavailable
+        Unauthorized, Forbidden, NotFound, Invalid, TooManyStreams, Unavailable
     ).items()
 }
 

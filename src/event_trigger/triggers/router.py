@@ -33,7 +33,7 @@ from event_trigger.web.state import SettingsDep
 from event_trigger.web.strict_json import strict_router
 
 router = strict_router(
-    prefix="/triggers", tags=["triggers"], responses=problems(Unauthorized, Forbidden)
+    prefix="/triggers", tags=["triggers"], responses=problems(Unauthorized, Forbidden, NotFound)
 )
 READ, WRITE = needs(Scope.TRIGGERS_READ), needs(Scope.TRIGGERS_WRITE)
 OPERATE = needs(Scope.TRIGGERS_FIRE)

@@ -27,7 +27,9 @@ from event_trigger.web.session import SessionDep, SessionsDep
 from event_trigger.web.strict_json import strict_router
 
 router = strict_router(
-    prefix="/auth/keys", tags=["auth"], responses=problems(Unauthorized, Forbidden, Invalid)
+    prefix="/auth/keys",
+    tags=["auth"],
+    responses=problems(Unauthorized, Forbidden, NotFound, Invalid),
 )
 
 

@@ -30,7 +30,7 @@ from event_trigger.web.strict_json import strict_router
 
 router = strict_router(
     tags=["preview"],
-    responses=problems(Unauthorized, Forbidden, Invalid, TooManyExpensiveCalls),
+    responses=problems(Unauthorized, Forbidden, NotFound, Invalid, TooManyExpensiveCalls),
     dependencies=[needs(Scope.TRIGGERS_READ), EXPENSIVE],
 )
 
