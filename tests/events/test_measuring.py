@@ -5,7 +5,7 @@ from typing import Any
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from event_trigger.db.engine import create_engine, create_sessions
-from event_trigger.events.event_bytes import StoredBytes
+from event_trigger.events.event_bytes import EVENT_ROW_BYTES, StoredBytes
 from event_trigger.events.partitions import Partition
 from event_trigger.events.retention import archive
 from event_trigger.models.base import LARGEST_ID
@@ -70,7 +70,7 @@ async def test_new_events_are_found_by_their_transactions(database: Any, databas
     engine = create_engine(database_url)
 
     async def add(session: AsyncSession) -> None:
-        await StoredBytes(session).add(partition, above=7, below=2**40)
+        await StoredBytes(session).add_new(partition, above=7, below=2**40)
 
     [plan] = await plans_of(engine, add)
     await engine.dispose()
@@ -91,6 +91,19 @@ async def test_events_of_before_an_upgrade_or_a_restored_dump_are_counted_too(
     counted = await until_counted(database, database_url)
 
     assert counted == await exact_bytes(database)
+
+
+async def test_a_partition_is_first_counted_slot_by_slot_and_then_goes_on(
+    database: Any, database_url: str
+) -> None:
+    old = await plant_old_events(database, database_url, owner_id=ADA, count=3599)
+    await until_counted(database, database_url)
+    for triggered_at in (old.starts_at, *old.slots[1:]):
+        await plant_event(database, trigger_id=1, triggered_at=triggered_at, owner_id=BOB)
+
+    counted = await until_counted(database, database_url)
+
+    assert counted == {ADA: 3599 * EVENT_ROW_BYTES, BOB: 12 * EVENT_ROW_BYTES}
 
 
 async def test_bytes_go_when_their_partition_goes(database: Any, database_url: str) -> None:

@@ -1,8 +1,10 @@
 """Reads and writes the bytes of events by project and partition."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import pairwise
 from typing import NamedTuple
 
 from sqlalchemy import CursorResult, text
@@ -45,25 +47,31 @@ _LIST_GONE = text("""
     WHERE starts_at NOT IN (SELECT starts_at FROM event_partitions)
 """)
 # pg_column_size() reads no payload that is stored out of line: the row knows its size
+_SUM = f"""
+    SELECT shard, owner_id, CAST(sum(
+        {EVENT_ROW_BYTES} + coalesce(pg_column_size(payload), 0)) AS bigint) AS bytes
+    FROM events
+    WHERE triggered_at >= :starts_at AND triggered_at < :ends_at AND xid < :below
+"""  # noqa: S608
+_SUM_ALL = text(f"{_SUM} GROUP BY shard, owner_id")
+_SUM_NEW = f"{_SUM} AND xid >= :above AND xid > 0 AND {EVERY_SHARD} GROUP BY shard, owner_id"
+_GIVEN = """
+    SELECT * FROM unnest(
+        CAST(:shards AS smallint[]), CAST(:owner_ids AS bigint[]), CAST(:sizes AS bigint[])
+    ) AS given (shard, owner_id, bytes)
+"""
 _ADD = """
     INSERT INTO event_bytes (shard, is_total, starts_at, owner_id, bytes)
     SELECT stored.shard, part.is_total, part.starts_at, stored.owner_id, stored.bytes
-    FROM (
-        SELECT shard, owner_id, CAST(sum(
-            {row_bytes} + coalesce(pg_column_size(payload), 0)) AS bigint) AS bytes
-        FROM events
-        WHERE triggered_at >= :starts_at AND triggered_at < :ends_at
-            AND xid >= :above AND xid < :below {indexed}
-        GROUP BY shard, owner_id
-    ) AS stored
+    FROM ({stored}) AS stored
     CROSS JOIN (
         VALUES (false, CAST(:starts_at AS timestamptz)), (true, CAST('-infinity' AS timestamptz))
     ) AS part (is_total, starts_at)
     ON CONFLICT (shard, is_total, starts_at, owner_id)
         DO UPDATE SET bytes = event_bytes.bytes + excluded.bytes
 """
-_ADD_ALL = text(_ADD.format(row_bytes=EVENT_ROW_BYTES, indexed=""))
-_ADD_NEW = text(_ADD.format(row_bytes=EVENT_ROW_BYTES, indexed=f"AND xid > 0 AND {EVERY_SHARD}"))
+_ADD_NEW = text(_ADD.format(stored=_SUM_NEW))
+_ADD_GIVEN = text(_ADD.format(stored=_GIVEN))
 _NOTE_MEASURED = text(f"""
     INSERT INTO measured_partitions (starts_at, below, xid)
     VALUES (:starts_at, :below, {CURRENT_XID.text})
@@ -89,6 +97,8 @@ _TOTAL_OF = text("""
     SELECT bytes FROM event_bytes
     WHERE shard = :shard AND is_total AND starts_at = '-infinity' AND owner_id = :owner_id
 """)
+
+Sums = Mapping[tuple[int, int], int]  # bytes by shard and project
 
 
 class Unmeasured(NamedTuple):
@@ -129,7 +139,7 @@ class StoredBytes:
         """Lists the starts of partitions that were counted, and have been purged since."""
         return (await self.session.scalars(_LIST_GONE)).all()
 
-    async def add(self, partition: Partition, *, above: int, below: int) -> bool:
+    async def add_new(self, partition: Partition, *, above: int, below: int) -> bool:
         """Adds the events of transactions in `[above, below)`; tells whether there are any."""
         values = {
             "starts_at": partition.starts_at,
@@ -137,11 +147,32 @@ class StoredBytes:
             "above": above,
             "below": below,
         }
-        added = await self.session.execute(
-            _ADD_NEW if above else _ADD_ALL, values, execution_options=_ACROSS
-        )
+        added = await self.session.execute(_ADD_NEW, values, execution_options=_ACROSS)
         assert isinstance(added, CursorResult)
         return added.rowcount > 0
+
+    async def sum_all(self, partition: Partition, *, below: int) -> Sums:
+        """Sums up the events of transactions before `below`, slot by slot.
+
+        One statement for an hour of a busy service could run into its timeout. Nothing is written:
+        a transaction with a number of its own would hold up readers that follow the log.
+        """
+        sums = Counter[tuple[int, int]]()
+        for starts_at, ends_at in pairwise((*partition.slots, partition.ends_at)):
+            values = {"starts_at": starts_at, "ends_at": ends_at, "below": below}
+            rows = await self.session.execute(_SUM_ALL, values, execution_options=_ACROSS)
+            for shard, owner_id, size in rows:
+                sums[shard, owner_id] += size
+        return sums
+
+    async def add(self, partition: Partition, sums: Sums) -> None:
+        values = {
+            "starts_at": partition.starts_at,
+            "shards": [shard for shard, _ in sums],
+            "owner_ids": [owner_id for _, owner_id in sums],
+            "sizes": [*sums.values()],
+        }
+        await self.session.execute(_ADD_GIVEN, values, execution_options=_ACROSS)
 
     async def note_measured(self, partition: Partition, *, below: int) -> None:
         values = {"starts_at": partition.starts_at, "below": below}

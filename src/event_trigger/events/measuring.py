@@ -16,8 +16,8 @@ async def measure(sessions: Sessions, *, most_bytes: int) -> None:
 
     Firing writes nothing for it: a run reads the rows that were stored since the run before, by
     their transaction numbers. Any number of processes may call it; one of them works at a time.
-    Each step is one short transaction, so that the sweep can drop partitions in between. In a
-    cluster of Citus, where events can appear late, it may miss a few: a limit can bear that.
+    Each step is one transaction, so that the sweep can drop partitions in between. In a cluster of
+    Citus, where events can appear late, it may miss a few: a limit can bear that.
 
     1. Add the new events of each partition, for a quarter of a second and one partition. The rest
        is left to the next run: after an upgrade, there are two days of events to count.
@@ -55,9 +55,14 @@ async def _add_new(stored: StoredBytes, one: Unmeasured) -> None:
 
     An idle partition is not written to, so that an idle service writes nothing.
     """
-    if one.is_known and one.below is None:
-        await stored.forget(one.starts_at)
     below = LARGEST_ID if one.is_closed else one.oldest_running
-    has_new = await stored.add(one.partition, above=one.below or 0, below=below)
-    if has_new or one.below is None or one.is_closed:
+    if one.below:
+        has_new = await stored.add_new(one.partition, above=one.below, below=below)
+    else:
+        has_new = True
+        sums = await stored.sum_all(one.partition, below=below)
+        if one.is_known:
+            await stored.forget(one.starts_at)
+        await stored.add(one.partition, sums)
+    if has_new or one.is_closed:
         await stored.note_measured(one.partition, below=below)
