@@ -18,6 +18,7 @@ from event_trigger.db.engine import (
 from event_trigger.db.shards import OwnedId
 from event_trigger.instants import just_after
 from event_trigger.models import UnfiredReason
+from event_trigger.scheduling.full_projects import FullProjects
 from event_trigger.scheduling.repository import (
     START,
     ClaimedTrigger,
@@ -33,6 +34,7 @@ from event_trigger.triggers.versions import NewUnfiredRange, ScheduleHistory
 from event_trigger.triggers.zone_updates.store import adopt_recorded_rules
 
 log = structlog.get_logger()
+_full_projects = FullProjects()
 
 TRIGGERS_PER_BATCH = 1000
 MOST_ONE_BY_ONE = 250  # triggers
@@ -159,7 +161,7 @@ async def _record(
     if decided:
         await due.record_fired(shard, decided)
     if failed := {one.trigger.owner_id for one in decided if one.trigger.has_no_room}:
-        lines.append(partial(log.warning, "events_full", project_ids=sorted(failed)))
+        lines.append(partial(_full_projects.note, failed))
 
 
 def _decide(trigger: ClaimedTrigger, most: int) -> Decision:
