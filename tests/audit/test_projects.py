@@ -9,7 +9,7 @@ from event_trigger.models import ProjectRole
 from tests.support.destinations import make_destination
 from tests.support.keys import holding, make_key
 from tests.support.logins import ask_for_tokens, sign_in
-from tests.support.memberships import add_project
+from tests.support.memberships import add_project, remove_member
 from tests.support.problems import problem_of
 from tests.support.reading import read_all
 from tests.support.services import ADA, ADMIN, BOB, Service
@@ -142,6 +142,21 @@ async def test_an_admin_who_is_a_member_is_seen_as_one(service: Service) -> None
 
     [entry] = await entries(service.client(ADA, project=team))
     assert (entry["user_id"], entry["address"]) == (ADMIN, "127.0.0.1")
+
+
+async def test_owners_see_no_address_of_a_former_admin_or_member(
+    service: Service, admin: httpx.AsyncClient
+) -> None:
+    team = await add_project(service, ADA, {BOB: ProjectRole.EDITOR})
+    await admin.patch(f"/users/{BOB}", json={"role": "admin"})
+    await make_api(service.client(BOB, project=team))
+    await remove_member(service, team, BOB)
+    await make_api(service.client(BOB, project=team))
+    await admin.patch(f"/users/{BOB}", json={"role": "user"})
+
+    seen = await entries(service.client(ADA, project=team), user_id=BOB)
+
+    assert [(one["action"], one["address"]) for one in seen] == [("create_trigger", None)] * 2
 
 
 async def test_owners_see_who_read_a_secret(service: Service) -> None:

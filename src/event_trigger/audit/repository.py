@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, Text, cast, delete, exists, func, select, tuple_
+from sqlalchemy import ColumnElement, Select, Text, cast, delete, func, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstrumentedAttribute
 
 from event_trigger.db.keyset import Page, fetch_page
-from event_trigger.models import AuditEntry, ProjectMember, Role, User
+from event_trigger.models import AuditEntry, ProjectMember
 
 
 def _size_of(column: InstrumentedAttribute[dict[str, Any] | None]) -> ColumnElement[int]:
@@ -53,13 +53,10 @@ class AuditLog:
         size = _size_of(AuditEntry.before) + _size_of(AuditEntry.after)
         return await fetch_page(self.session, statement, size=size, limit=limit)
 
-    async def list_outside_admins(self, project_id: int, user_ids: Collection[int]) -> set[int]:
-        """Returns those of the users that are admins, and no members of the project."""
-        is_member = exists().where(
-            ProjectMember.project_id == project_id, ProjectMember.user_id == User.id
-        )
-        statement = select(User.id).where(
-            User.id.in_(user_ids), User.role == Role.ADMIN, ~is_member
+    async def list_members(self, project_id: int, user_ids: Collection[int]) -> set[int]:
+        """Returns those of the users that are members of the project now."""
+        statement = select(ProjectMember.user_id).where(
+            ProjectMember.project_id == project_id, ProjectMember.user_id.in_(user_ids)
         )
         return set((await self.session.scalars(statement)).all())
 

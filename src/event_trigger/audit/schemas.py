@@ -32,8 +32,8 @@ class AuditRead(ResponseModel):
         description="The project that it happened in; null for what concerns no single project."
     )
     address: str | None = Field(
-        description="Null for commands, and for the owners of a project if an admin who is no"
-        " member of it did this."
+        description="Null for commands, and for the owners of a project if whoever did this is no"
+        " member of it now."
     )
     request_id: str | None
     action: str = Field(description="The operation id, or the command of the operator.")

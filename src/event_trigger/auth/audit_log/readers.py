@@ -24,7 +24,7 @@ class NotAnOwner(Forbidden):
 class Readable(NamedTuple):
     """The part of the log that a caller may read: of one project, or of all (None).
 
-    `hides_outsiders` means without the addresses of admins who are no members of the project.
+    `hides_outsiders` means without the addresses of those who are no members of the project.
     """
 
     project_id: int | None

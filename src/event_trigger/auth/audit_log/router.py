@@ -39,8 +39,8 @@ async def list_audit(
     admin operations, reads of a destination's secret, and failed sign-ins (`action=sign_in`),
     counted by the minute for each account and address.
 
-    A project's owners read the entries of the project that the call happens in. Of an admin who
-    changed something there without being a member, they see the `user_id`, but not the address.
+    A project's owners read the entries of the project that the call happens in. Of those who are no
+    members of it now, such as an admin, they see the `user_id`, but not the address.
     Admins read all entries, or those of the project that they name in `X-Project-ID`; failed
     sign-ins and other entries without a project are for admins only.
     """
@@ -54,17 +54,17 @@ async def list_audit(
     wanted = AuditFilter(**query.model_dump(), project_id=readable.project_id)
     before = paging.before_instant()
 
-    async def list_page(session: AsyncSession) -> tuple[Page[AuditEntry], set[int]]:
+    async def list_page(session: AsyncSession) -> tuple[Page[AuditEntry], set[int] | None]:
         log = AuditLog(session)
         page = await log.list_page(wanted, before=before, limit=paging.limit)
         if readable.project_id is None or not readable.hides_outsiders:
-            return page, set()
+            return page, None
         users = {one.user_id for one in page.rows if one.user_id is not None}
-        return page, await log.list_outside_admins(readable.project_id, users)
+        return page, await log.list_members(readable.project_id, users)
 
     async def shown(session: AsyncSession) -> bool:
         return before is None or await AuditLog(session).has(before[1])
 
-    page, outsiders = await reads.run(list_page, shown=shown)
+    page, members = await reads.run(list_page, shown=shown)
     rows = paging.rows_of(page, lambda entry: (entry.at, entry.id))
-    return [read_entry(row, with_address=row.user_id not in outsiders) for row in rows]
+    return [read_entry(row, with_address=members is None or row.user_id in members) for row in rows]
