@@ -1,4 +1,4 @@
-"""Takes an erased user's address, and the content of the user's own project, out of the log."""
+"""Takes an erased user's address, and the content of the user's projects, out of the log."""
 
 import json
 import re
@@ -19,20 +19,22 @@ _IN_PLACE = {"synchronize_session": False}
 
 @dataclass(frozen=True)
 class Redaction:
-    """Redacts the log about a user, in batches of entries; ids, actions and times stay.
+    """Redacts the log about a user's project, in batches of entries; ids, actions and times stay.
 
-    `emails` are spellings of the address, in lower case.
+    `emails` are spellings of the user's address, in lower case, if the project is the user's own,
+    which has the user's id. Of another project that the user was alone in, they are empty.
     """
 
     session: AsyncSession
-    user_id: int
+    project_id: int
     emails: Sequence[str]
 
     async def redact_after(self, entry_id: int) -> int | None:
         """Redacts the entries after this one; returns the last of the batch, or None at the end.
 
-        1. Empties the entries of the user's own project, which has the user's id.
-        2. Forgets from which addresses the user called, registered, or failed to sign in.
+        1. Empties the entries of the project.
+        2. Of the user's own one, forgets from which addresses the user called, registered, or
+           failed to sign in.
         3. Replaces the user's e-mail address wherever it stands in other entries.
         """
         newest = select(AuditEntry.id).where(AuditEntry.id > entry_id).order_by(AuditEntry.id)
@@ -42,24 +44,27 @@ class Redaction:
             return None
         within = and_(AuditEntry.id > entry_id, AuditEntry.id <= last)
         await self._empty_entries(within)
-        await self._forget_origins(within)
-        await self._replace_emails(within)
+        if self.emails:
+            await self._forget_origins(within)
+            await self._replace_emails(within)
         return last
 
     async def _empty_entries(self, within: ColumnElement[bool]) -> None:
-        statement = update(AuditEntry).where(within, AuditEntry.project_id == self.user_id)
+        is_empty = and_(AuditEntry.before.is_(None), AuditEntry.after.is_(None))
+        of_project = AuditEntry.project_id == self.project_id
+        statement = update(AuditEntry).where(within, of_project, ~is_empty)
         nothing = {"before": null(), "after": null()}
         await self.session.execute(statement.values(nothing), execution_options=_IN_PLACE)
 
     async def _forget_origins(self, within: ColumnElement[bool]) -> None:
         not_signed_in = and_(
             AuditEntry.target == "user",
-            AuditEntry.target_id == self.user_id,
+            AuditEntry.target_id == self.project_id,
             AuditEntry.user_id.is_(None),
         )
-        statement = update(AuditEntry).where(
-            within, or_(AuditEntry.user_id == self.user_id, not_signed_in)
-        )
+        about_user = or_(AuditEntry.user_id == self.project_id, not_signed_in)
+        has_address = AuditEntry.address.is_not(None)
+        statement = update(AuditEntry).where(within, about_user, has_address)
         await self.session.execute(statement.values(address=None), execution_options=_IN_PLACE)
 
     async def _replace_emails(self, within: ColumnElement[bool]) -> None:

@@ -1,5 +1,7 @@
 """Deletes the rows of deleted projects, and takes erased users out of the audit log."""
 
+import asyncio
+import math
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
@@ -10,14 +12,14 @@ from sqlalchemy import Table
 from event_trigger.audit.redaction import Redaction
 from event_trigger.db.batches import BATCH_ROWS
 from event_trigger.db.engine import Sessions
-from event_trigger.erasure.rows import DeletedProjects, ProjectRows, tables_by_owner
+from event_trigger.erasure.rows import DeletedProject, DeletedProjects, ProjectRows, tables_by_owner
 from event_trigger.events.partition_tables import Partitions
 from event_trigger.events.partitions import Partition
 from event_trigger.events.retention import is_free_of_sweeps
 
 log = structlog.get_logger()
 
-MOST_BATCHES = 1_000  # of one project in a run: a minute or two
+RUN_SECONDS = 30.0  # of one run; the next goes on, with other projects first
 
 Step = Callable[[ProjectRows], Awaitable[int]]  # deletes a batch; gives the number of its rows
 
@@ -25,70 +27,110 @@ Step = Callable[[ProjectRows], Awaitable[int]]  # deletes a batch; gives the num
 class ProjectErasure:
     """Erases deleted projects; any number of processes may run it, and each may be killed.
 
-    What a run does to a project, in short transactions that hold the project's row:
+    What runs do to a project, in short transactions that hold the project's row:
 
-    1. Takes the address of an erased user, whose own project it was, out of the audit log.
-    2. Deletes the rows of all tables, batch by batch.
-    3. Deletes the project's own row, if nothing is left and no request of before can add a row.
+    1. Go through the audit log for an erased user whose project it was. Once no request of before
+       can add an entry, they do it again, and then forget the user's address.
+    2. Delete the rows of all tables, batch by batch.
+    3. Delete the project's own row, if nothing is left and no request of before can add a row.
 
-    All that a run needs is in the tables; a process only remembers which projects it found empty.
+    All that a run needs is in the tables. A process only remembers how far it has come with which
+    project, and which projects it found empty.
     """
 
     def __init__(self, sessions: Sessions) -> None:
         self._sessions = sessions
+        self._redacted_to: dict[DeletedProject, int | None] = {}  # None is the end of the log
+        self._next_step: dict[int, int] = {}
         self._empty: set[int] = set()
+        self._first_id = 0
 
     async def run(self) -> None:
+        """Works for half a minute, or a little longer; the next run does the rest."""
+        deleted = await self._list_deleted()
         async with self._sessions() as session:
-            deleted = await DeletedProjects(session).list_all()
             partitions = await Partitions(session).list_all() if deleted else []
         self._empty.intersection_update(one.id for one in deleted)
-        for project_id, is_settled in deleted:
-            if is_settled or project_id not in self._empty:
-                await self._redact(project_id)
-                await self._delete_rows(project_id, partitions)
-                await self._finish(project_id, is_settled=is_settled)
+        stop_at = _clock() + RUN_SECONDS
+        for project in sorted(deleted, key=lambda one: (one.id < self._first_id, one.id)):
+            if _clock() > stop_at:
+                return
+            self._first_id = project.id + 1
+            await self._redact(project, stop_at=stop_at)
+            if project.is_settled or project.id not in self._empty:
+                await self._delete_rows(project.id, partitions, stop_at=stop_at)
+                await self._finish(project)
 
-    async def _redact(self, project_id: int) -> None:
-        """Goes through the whole log: once at first, and again before the address is forgotten."""
-        after: int | None = 0
-        while after is not None:
+    async def redact(self) -> None:
+        """Takes the users who were erased out of the audit log, also if others are just at it."""
+        for project in await self._list_deleted():
+            await self._redact(project, wait=True)
+
+    async def _list_deleted(self) -> Sequence[DeletedProject]:
+        async with self._sessions() as session:
+            deleted = await DeletedProjects(session).list_all()
+        self._redacted_to = {one: self._redacted_to.get(one, 0) for one in deleted}
+        self._next_step = {one.id: self._next_step.get(one.id, 0) for one in deleted}
+        return deleted
+
+    async def _redact(
+        self, project: DeletedProject, *, wait: bool = False, stop_at: float = math.inf
+    ) -> None:
+        """Goes on through the log, until another process has the project's row or time is up."""
+        while (after := self._redacted_to[project]) is not None and _clock() < stop_at:
             async with self._sessions.begin() as session:
-                project = await DeletedProjects(session).lock(project_id)
-                if project is None or project.erased_emails is None:
+                row = await DeletedProjects(session).lock(project.id, wait=wait)
+                if row is None:
                     return
-                redaction = Redaction(session, project_id, project.erased_emails)
-                after = await redaction.redact_after(after)
+                done = None
+                if row.erased_emails is not None:
+                    redaction = Redaction(session, project.id, row.erased_emails)
+                    done = await redaction.redact_after(after)
+                if done is None and project.is_settled:
+                    row.erased_emails = None
+            self._redacted_to[project] = done
 
-    async def _delete_rows(self, project_id: int, partitions: Sequence[Partition]) -> None:
+    async def _delete_rows(
+        self, project_id: int, partitions: Sequence[Partition], *, stop_at: float
+    ) -> None:
+        """Goes on with the step that the run before came to; with the first after the last."""
         gone: Counter[str] = Counter()
-        batches = 0
-        for name, step in _steps(partitions):
-            count = BATCH_ROWS
-            while count >= BATCH_ROWS and batches < MOST_BATCHES:
-                async with self._sessions.begin() as session:
-                    if await DeletedProjects(session).lock(project_id) is None:
-                        return
-                    count = await step(ProjectRows(session, project_id))
-                gone[name] += count
-                batches += 1
+        steps = _steps(partitions)
+        number = self._next_step[project_id] % len(steps)
+        while number < len(steps) and _clock() < stop_at:
+            name, step = steps[number]
+            async with self._sessions.begin() as session:
+                if await DeletedProjects(session).lock(project_id) is None:
+                    break
+                count = await step(ProjectRows(session, project_id))
+            gone[name] += count
+            number += count < BATCH_ROWS
+            self._next_step[project_id] = number % len(steps)
         if found := +gone:
             log.info("project_rows_deleted", project_id=project_id, **found)
 
-    async def _finish(self, project_id: int, *, is_settled: bool) -> None:
-        """Looks whether anything is left; a sweep that counts events might just be adding rows."""
+    async def _finish(self, project: DeletedProject) -> None:
+        """Looks whether anything is left; a sweep that counts events might just be adding rows.
+
+        A project's row stays as long as the audit log may hold the address that is in it.
+        """
         async with self._sessions.begin() as session:
             projects = DeletedProjects(session)
-            if await projects.lock(project_id) is None or not await is_free_of_sweeps(session):
+            row = await projects.lock(project.id)
+            if row is None or not await is_free_of_sweeps(session):
                 return
-            if await ProjectRows(session, project_id).exist():
-                self._empty.discard(project_id)
+            if await ProjectRows(session, project.id).exist():
+                self._empty.discard(project.id)
                 return
-            self._empty.add(project_id)
-            if not is_settled:
+            self._empty.add(project.id)
+            if not project.is_settled or row.erased_emails is not None:
                 return
-            await projects.delete(project_id)
-        log.info("project_erased", project_id=project_id)
+            await projects.delete(project.id)
+        log.info("project_erased", project_id=project.id)
+
+
+def _clock() -> float:
+    return asyncio.get_running_loop().time()
 
 
 def _steps(partitions: Sequence[Partition]) -> list[tuple[str, Step]]:

@@ -80,10 +80,13 @@ class DeletedProjects:
         rows = await self.session.execute(statement.order_by(Project.id))
         return [*map(DeletedProject._make, rows)]
 
-    async def lock(self, project_id: int) -> Project | None:
-        """Locks a deleted project; None if it is gone, or another replica works on it."""
+    async def lock(self, project_id: int, *, wait: bool = False) -> Project | None:
+        """Locks a deleted project; None if it is gone, or another replica works on it.
+
+        With `wait`, it waits for the other replica's batch.
+        """
         statement = select(Project).where(Project.id == project_id, Project.deleted_at.is_not(None))
-        locked = statement.with_for_update(skip_locked=True)
+        locked = statement.with_for_update(skip_locked=not wait)
         return (await self.session.scalars(locked)).one_or_none()
 
     async def delete(self, project_id: int) -> None:
