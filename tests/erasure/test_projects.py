@@ -6,6 +6,9 @@ from typing import Any
 import httpx
 import pytest
 
+from event_trigger.db.engine import create_engine, create_sessions
+from event_trigger.erasure import job
+from event_trigger.erasure.job import ProjectErasure
 from event_trigger.erasure.rows import owned_tables
 from event_trigger.models import Base, ProjectRole
 from tests.erasure.contents import (
@@ -19,6 +22,7 @@ from tests.erasure.contents import (
     until_gone,
     verification,
 )
+from tests.support.databases import connect
 from tests.support.hooks import BODY, standard
 from tests.support.keys import holding, make_key
 from tests.support.locks import caught_while_firing, until_somebody_waits
@@ -105,6 +109,47 @@ async def test_only_owners_and_admins_delete_a_project(
     assert refused["type"] == "urn:event-trigger:problem:narrowed-login"
     problem_of(await delete(key, project), 403)
     assert (await delete(service.client(ADMIN), project, purge="true")).status_code == 204
+
+
+async def test_an_owner_who_is_just_being_removed_deletes_nothing(
+    service: Service, ada: httpx.AsyncClient, database: Any
+) -> None:
+    project = await make_project(service.database_url, members={BOB: ProjectRole.OWNER})
+    holder = await connect(service.database_url)
+    async with holder.transaction():
+        await holder.execute("SELECT 1 FROM projects WHERE id = $1 FOR NO KEY UPDATE", project)
+        removing = asyncio.create_task(ada.delete(f"/projects/{project}/members/{BOB}"))
+        await until_somebody_waits(database)
+        deleting = asyncio.create_task(delete(service.client(BOB), project, purge="true"))
+        await until_somebody_waits(database, 2)
+
+    answers = await asyncio.gather(removing, deleting)
+
+    await holder.close()
+    assert [one.status_code for one in answers] == [204, 404]
+    assert (await service.client(ADA, project=project).get("/triggers")).status_code == 200
+
+
+async def test_a_job_with_little_time_comes_to_every_project(
+    database_url: str, database: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(job, "RUN_SECONDS", 0.2)
+    async with idle_service(database_url) as service:
+        projects = [await make_project(database_url) for _ in range(3)]
+        for project in projects:
+            await make_api(service.client(ADA, project=project))
+            await delete(service.client(ADA), project, purge="true")
+    await settle(database)
+    engine = create_engine(database_url)
+    erasure = ProjectErasure(create_sessions(engine))
+
+    async def left() -> set[int]:
+        await erasure.run()
+        return {*projects} & {*await projects_left(database)}
+
+    await eventually(left, lambda ids: not ids)
+    await engine.dispose()
+    assert [await rows_left(database, one) for one in projects] == [{}] * 3
 
 
 async def test_everything_of_a_purged_project_ends_on_every_replica(

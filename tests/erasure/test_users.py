@@ -6,6 +6,8 @@ from typing import Any
 
 import httpx
 
+from event_trigger.db.engine import create_engine, create_sessions
+from event_trigger.erasure.job import ProjectErasure
 from event_trigger.models import ProjectRole
 from tests.erasure.contents import (
     fill,
@@ -18,8 +20,10 @@ from tests.erasure.contents import (
     until_gone,
     verification,
 )
+from tests.support.databases import connect
 from tests.support.keys import holding, make_key
-from tests.support.logins import ask_for_tokens, sign_in
+from tests.support.locks import until_somebody_waits
+from tests.support.logins import ask_for_tokens, sign_in, tokens_of
 from tests.support.problems import places_of, problem_of
 from tests.support.services import ADA, ADMIN, BOB, PASSWORD, Service, idle_service, running_service
 from tests.support.triggers import change, make_api
@@ -140,16 +144,60 @@ async def test_wrong_passwords_are_slowed_as_they_are_at_sign_in(
 
 
 async def test_the_last_admin_cannot_be_erased(service: Service, admin: httpx.AsyncClient) -> None:
-    by_id = problem_of(await admin.delete(f"/users/{ADMIN}"), 409)
     by_itself = problem_of(await erase_me(admin), 409)
     await admin.patch(f"/users/{BOB}", json={"role": "admin"})
 
-    answer = await admin.delete(f"/users/{ADMIN}")
+    answer = await service.client(BOB).delete(f"/users/{ADMIN}")
 
-    assert by_id["type"] == by_itself["type"] == "urn:event-trigger:problem:last-admin"
+    assert by_itself["type"] == "urn:event-trigger:problem:last-admin"
     assert answer.status_code == 200
     users = (await service.client(BOB).get("/users")).json()
     assert [one["id"] for one in users] == [BOB, ADA]
+
+
+async def test_an_admin_erases_itself_only_with_the_password(
+    admin: httpx.AsyncClient,
+) -> None:
+    await admin.patch(f"/users/{BOB}", json={"role": "admin"})
+
+    problem = problem_of(await admin.delete(f"/users/{ADMIN}"), 409)
+
+    assert problem["type"] == "urn:event-trigger:problem:own-account"
+    assert "DELETE /auth/me" in problem["detail"]
+    assert (await erase_me(admin)).status_code == 200
+
+
+async def test_erasing_somebody_else_than_an_admin_waits_for_no_admin(
+    service: Service, ada: httpx.AsyncClient
+) -> None:
+    holder = await connect(service.database_url)
+    async with holder.transaction():
+        await holder.execute("SELECT 1 FROM users WHERE id = $1 FOR UPDATE", ADMIN)
+
+        answer = await erase_me(ada)
+
+    await holder.close()
+    assert answer.status_code == 200
+
+
+async def test_a_login_that_is_refreshed_while_its_user_is_erased_just_ends(
+    service: Service, admin: httpx.AsyncClient, anonymous: httpx.AsyncClient, database: Any
+) -> None:
+    refresh_token = tokens_of(await ask_for_tokens(anonymous, ADAS)).refresh
+    holder = await connect(service.database_url)
+    async with holder.transaction():
+        await holder.execute("SELECT 1 FROM logins WHERE user_id = $1 FOR UPDATE", ADA)
+        erasing = asyncio.create_task(admin.delete(f"/users/{ADA}"))
+        await until_somebody_waits(database)
+        refreshing = asyncio.create_task(
+            anonymous.post("/auth/refresh", json={"refresh_token": refresh_token})
+        )
+        await until_somebody_waits(database, 2)
+
+    answers = await asyncio.gather(erasing, refreshing)
+
+    await holder.close()
+    assert [one.status_code for one in answers] == [200, 401]
 
 
 async def test_a_project_of_several_keeps_its_only_owner(
@@ -221,6 +269,23 @@ async def test_the_audit_log_holds_no_address_of_an_erased_user(
     assert [one["user_id"] for one in erasure] == [ADA]
 
 
+async def test_the_entries_of_every_project_that_goes_lose_their_content(
+    service: Service, ada: httpx.AsyncClient, database: Any
+) -> None:
+    alone = await make_project(service.database_url, "Alone")
+    shared = await make_project(service.database_url, owner=BOB, members={ADA: ProjectRole.EDITOR})
+    for project in (alone, shared):
+        await make_api(service.client(ADA, project=project), name=f"Trigger of {project}")
+
+    await erase_me(ada)
+
+    log = await eventually(
+        lambda: whole_log(database), lambda log: f"Trigger of {alone}" not in log
+    )
+    assert f"Trigger of {shared}" in log
+    await until_gone(database, alone)
+
+
 async def test_an_address_in_another_script_leaves_the_log_too(
     service: Service, admin: httpx.AsyncClient, database: Any
 ) -> None:
@@ -254,6 +319,67 @@ async def test_entries_of_the_last_moment_lose_the_address_before_the_project_is
 
     assert ADAS not in await whole_log(database)
     assert ADA not in await projects_left(database)
+
+
+async def test_a_redacted_entry_is_not_written_again(database_url: str, database: Any) -> None:
+    rows = "SELECT CAST(xmin AS text) FROM audit_entries ORDER BY id"
+    async with idle_service(database_url) as service:
+        ada = service.client(ADA)
+        await make_api(ada)
+        await erase_me(ada)
+    await run_job(database_url)
+    redacted = await database.fetch(rows)
+
+    await run_job(database_url)
+
+    assert await database.fetch(rows) == redacted
+
+
+async def test_processes_that_take_turns_forget_no_address_that_is_still_in_the_log(
+    database_url: str, database: Any
+) -> None:
+    async with idle_service(database_url) as service:
+        await erase_me(service.client(ADA))
+    await database.execute(
+        "INSERT INTO audit_entries (actor, action, target, refused, after)"
+        " SELECT 'login', 'x', 'user', false, $1 FROM generate_series(1, 30000)",
+        '{"email": "ada@example.com"}',
+    )
+    await settle(database)
+    engine = create_engine(database_url)
+
+    async def work() -> None:
+        job, reader = ProjectErasure(create_sessions(engine)), await connect(database_url)
+        while ADA in await projects_left(reader):
+            await job.run()
+        await reader.close()
+
+    await asyncio.gather(*(work() for _ in range(3)))
+
+    await engine.dispose()
+    assert ADAS not in await whole_log(database)
+
+
+async def test_redacting_for_the_operator_waits_for_a_process_that_is_at_it(
+    database_url: str, database: Any
+) -> None:
+    async with idle_service(database_url) as service:
+        await erase_me(service.client(ADA))
+    await database.execute(
+        "INSERT INTO audit_entries (actor, action, target, refused, after)"
+        " VALUES ('operator', 'user add', 'user', false, $1)",
+        '{"email": "ada@example.com"}',
+    )
+    engine, holder = create_engine(database_url), await connect(database_url)
+    async with holder.transaction():
+        await holder.execute("SELECT 1 FROM projects WHERE id = $1 FOR UPDATE", ADA)
+        redacting = asyncio.create_task(ProjectErasure(create_sessions(engine)).redact())
+        await until_somebody_waits(database)
+
+    await redacting
+
+    await asyncio.gather(engine.dispose(), holder.close())
+    assert ADAS not in await whole_log(database)
 
 
 async def test_an_id_is_never_given_out_again(

@@ -6,9 +6,7 @@ from dataclasses import dataclass
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from event_trigger.audit.recorder import record
-from event_trigger.auth.memberships import Memberships
 from event_trigger.auth.principal import Principal
-from event_trigger.auth.scopes import Scope
 from event_trigger.db.notify import (
     CREDENTIALS_CHANGED,
     EVENTS_STORED,
@@ -16,8 +14,14 @@ from event_trigger.db.notify import (
     notify,
 )
 from event_trigger.erasure.repository import EndedProject
-from event_trigger.errors import Conflict, Forbidden, NotFound
-from event_trigger.models import ProjectRole
+from event_trigger.errors import Conflict
+from event_trigger.projects.access import lock_as_owner
+from event_trigger.projects.members.lifecycle import OwnProject
+
+_GOES_WITH_ACCOUNT = (
+    "A user's own project is as old as the account, and goes with it. To delete both, erase the"
+    " account: DELETE /auth/me for your own, DELETE /users/{id} for an admin."
+)
 
 
 class HasTriggers(Conflict):
@@ -28,21 +32,6 @@ class HasTriggers(Conflict):
             f"This project has triggers: {count}. Delete them first, or add ?purge=true to delete"
             " the project with all that is in it: triggers, events, destinations and keys."
         )
-
-
-class OwnProject(Conflict):
-    slug, title = "own-project", "This is a user's own project"
-    default_detail = (
-        "A user's own project is as old as the account, and goes with it. To delete both, erase the"
-        " account: DELETE /auth/me for your own, DELETE /users/{id} for an admin."
-    )
-
-
-class OwnersOnly(Forbidden):
-    slug, title = "owners-only", "Only owners may do this"
-
-    def __init__(self, role: ProjectRole = ProjectRole.VIEWER) -> None:
-        super().__init__(f"You are {role} in this project. Ask one of its owners to delete it.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,20 +47,12 @@ async def delete_project(
 ) -> ProjectContents:
     """Deletes a project for one of its owners, or for an admin.
 
-    Raises NotFound for everybody who is no member, OwnersOnly, OwnProject, or HasTriggers.
+    Raises NotFound for everybody who is no member, OwnerRequired, OwnProject, or HasTriggers.
     """
-    memberships = Memberships(session)
-    role = await memberships.role_in(project_id, by.user_id)
-    if Scope.ADMIN not in by.scopes:
-        if role is None:
-            raise NotFound
-        if role is not ProjectRole.OWNER:
-            raise OwnersOnly(role)
-    if await memberships.get_project_locked(project_id) is None:
-        raise NotFound
+    await lock_as_owner(session, by, project_id)
     project = EndedProject(session, project_id)
     if await project.is_of_a_user():
-        raise OwnProject
+        raise OwnProject(_GOES_WITH_ACCOUNT)
     if not purge and (count := await project.count_triggers()):
         raise HasTriggers(count)
     contents = await end_project(session, project_id)
@@ -94,9 +75,12 @@ async def count_contents(session: AsyncSession, project_id: int) -> ProjectConte
 
 
 async def end_project(
-    session: AsyncSession, project_id: int, *, erased_emails: Sequence[str] = ()
+    session: AsyncSession, project_id: int, *, erased_emails: Sequence[str] | None = None
 ) -> ProjectContents:
     """Ends all that a project does; its row must be locked, so that nothing is added meanwhile.
+
+    With `erased_emails`, which may be empty, the project was an erased user's, and the job empties
+    its entries in the audit log.
 
     1. Deletes destinations, triggers and hooks: whatever fires or sends them now is waited for.
     2. Deletes keys, invitations and memberships, and marks the project for the job.

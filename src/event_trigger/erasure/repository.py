@@ -18,6 +18,7 @@ from event_trigger.models import (
     Login,
     Project,
     ProjectMember,
+    RefreshToken,
     Trigger,
     User,
     shard_of,
@@ -63,9 +64,9 @@ class EndedProject:
         )
         return int(await self.session.scalar(statement) or 0)
 
-    async def mark_deleted(self, *, erased_emails: Sequence[str]) -> None:
+    async def mark_deleted(self, *, erased_emails: Sequence[str] | None) -> None:
         """Makes the project answer as one that does not exist, and leaves the rest to the job."""
-        marked = {"deleted_at": func.now(), "erased_emails": [*erased_emails] or None}
+        marked = {"deleted_at": func.now(), "erased_emails": erased_emails}
         statement = update(Project).where(Project.id == self.project_id).values(**marked)
         await self._run(statement)
 
@@ -109,9 +110,25 @@ class ErasedAccount:
     session: AsyncSession
     user_id: int
 
+    async def get_role(self) -> str | None:
+        """Returns the user's role before the user is locked; None if there is no such user."""
+        return await self.session.scalar(select(User.role).where(User.id == self.user_id))
+
     async def count_logins(self) -> int:
         statement = select(func.count()).where(Login.user_id == self.user_id)
         return int(await self.session.scalar(statement) or 0)
+
+    async def lock_tokens(self) -> None:
+        """Locks all refresh tokens before their logins, as a refresh does.
+
+        A refresh that was waited for has added a token: they are locked until there is no new one.
+        """
+        of_user = select(Login.id).where(Login.user_id == self.user_id)
+        tokens = select(RefreshToken.id).where(RefreshToken.login_id.in_(of_user))
+        locked, found = -1, 0
+        while found > locked:
+            rows = await self.session.scalars(tokens.order_by(RefreshToken.id).with_for_update())
+            locked, found = found, len(rows.all())
 
     async def delete_invitations(self, emails: Sequence[str]) -> None:
         """Deletes the invitations that were made for the user's address."""

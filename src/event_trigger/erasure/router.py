@@ -22,7 +22,7 @@ from event_trigger.auth.logins.lifecycle import SignIn, WrongLogin, check_passwo
 from event_trigger.auth.passwords.hashing import TooManySignIns
 from event_trigger.auth.repository import Users
 from event_trigger.auth.scopes import Scope
-from event_trigger.auth.users import LastAdmin, NoLongerAdmin
+from event_trigger.auth.users import NoLongerAdmin
 from event_trigger.erasure.projects import HasTriggers, delete_project
 from event_trigger.erasure.schemas import ErasedRead, OwnErasure
 from event_trigger.erasure.users import Erased, StillNeeded, erase_user
@@ -60,7 +60,7 @@ async def delete_a_project(
         bool, Query(description="Deletes the project with its triggers and all else in it.")
     ] = False,
 ) -> None:
-    """Deletes a project; its owners may, and admins.
+    """Deletes a project; its owners may, and admins who are no members of it.
 
     From then on nothing of it fires, is sent, listed or called; its keys end, and its streams and
     exports stop within a second, on every replica. Its rows are deleted soon after. While it has
@@ -85,13 +85,14 @@ async def erase_a_user(
 ) -> ErasedRead:
     """Erases a user: the account, its logins and keys, its own project, and those without others.
 
-    The user's address is taken out of the audit log. The answer counts what went. It is 409 while
-    other members of a project depend on the user, and for the last admin.
+    The user's address is taken out of the audit log, where the entries of these projects lose their
+    content. The answer counts what went. It is 409 while other members of a project depend on the
+    user, and for your own id: use DELETE /auth/me, which asks for the password.
     """
     try:
         async with sessions.begin() as session:
             erased = await erase_user(session, user_id, by_admin=principal.user_id)
-    except (LastAdmin, NoLongerAdmin):
+    except NoLongerAdmin:
         async with sessions.begin() as session:
             await record_refused(session, "user")
         raise
@@ -115,9 +116,10 @@ async def erase_me(
 ) -> ErasedRead:
     """Erases your account: your logins and keys, your own project, and those without others.
 
-    Your address is taken out of the audit log. The answer counts what went. It is 409 while other
-    members of a project depend on you: make another member an owner, or delete the project, first.
-    Wrong passwords are limited, as when signing in.
+    Your address is taken out of the audit log, where the entries of these projects lose their
+    content. The answer counts what went. It is 409 while other members of a project depend on you:
+    make another member an owner, or delete the project, first; and for the last admin. Wrong
+    passwords are limited, as when signing in.
     """
     async with sessions() as session:
         user = await Users(session).get_one(login.user_id)

@@ -15,7 +15,7 @@ from event_trigger.db.notify import CREDENTIALS_CHANGED, notify
 from event_trigger.erasure.projects import ProjectContents, count_contents, end_project
 from event_trigger.erasure.repository import ErasedAccount
 from event_trigger.errors import Conflict, NotFound
-from event_trigger.models import Project, ProjectRole, User
+from event_trigger.models import Project, ProjectRole, Role, User
 
 _MOST_NAMED = 20  # projects in one refusal
 
@@ -43,9 +43,14 @@ class StillNeeded(Conflict):
         super().__init__(" ".join(parts) or "Other members depend on this user.")
 
 
-class ProjectsChanged(Conflict):
-    slug, title = "projects-changed", "The projects have just changed"
-    default_detail = "This user has just joined or left a project. Try again."
+class JustChanged(Conflict):
+    slug, title = "just-changed", "The account has just changed"
+    default_detail = "This user has just got another role, or joined or left a project. Try again."
+
+
+class OwnAccount(Conflict):
+    slug, title = "own-account", "This is your own account"
+    default_detail = "Erase your own account with DELETE /auth/me, which asks for your password."
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,12 +82,14 @@ async def erase_user(
     """Erases a user; a job takes the address out of the audit log, and deletes the rows.
 
     `by_admin` is the caller if that is another user; `password_hash` is the password that the
-    caller has given. Raises NotFound, LastAdmin, NoLongerAdmin or StillNeeded.
+    caller has given. Raises NotFound, OwnAccount, LastAdmin, NoLongerAdmin or StillNeeded.
 
-    1. Locks the projects, then the user: nobody joins or leaves until the commit.
+    1. Locks the projects, then the user: nobody joins, leaves or signs in until the commit.
     2. Ends the projects that go with the user.
     3. Deletes the user's row, and with it logins, keys and memberships.
     """
+    if by_admin == user_id:
+        raise OwnAccount
     going = await _lock(session, user_id, by_admin=by_admin)
     if password_hash not in {None, going.user.password_hash}:
         raise WrongLogin
@@ -90,10 +97,11 @@ async def erase_user(
     logins, keys = await account.count_logins(), await ApiKeys(session).count_of(user_id)
     emails = sorted({going.user.email, fold_address(going.user.email)})
     ended = [
-        await end_project(session, one.id, erased_emails=emails if one.id == user_id else ())
+        await end_project(session, one.id, erased_emails=emails if one.id == user_id else [])
         for one in going.projects
     ]
     await account.delete_invitations(emails)
+    await account.lock_tokens()
     await account.delete()
     erased = _sum(ended, logins=logins, keys=keys)
     await record(session, "user", user_id, after={"erased": asdict(erased)})
@@ -110,13 +118,18 @@ async def preview_erasure(session: AsyncSession, user_id: int) -> Erased:
 
 
 async def _lock(session: AsyncSession, user_id: int, *, by_admin: int | None) -> _Going:
-    """Locks projects before users, as a change of members does, to avoid deadlocks."""
+    """Locks projects before users, as a change of members does, to avoid deadlocks.
+
+    All admins are locked only if one of them erases or is erased: they cannot sign in meanwhile.
+    """
     users, memberships = Users(session), Memberships(session)
     await _make_sure_of_own_project(session, user_id)
     found = await _list_projects(session, user_id)
     for project_id in found:
         await memberships.get_project_locked(project_id)
-    admins = {one.id for one in await users.lock_admins()}
+    role = await ErasedAccount(session, user_id).get_role()
+    is_about_admins = by_admin is not None or role == Role.ADMIN
+    admins = {one.id for one in await users.lock_admins()} if is_about_admins else set()
     user = await users.get_locked(user_id)
     if by_admin is not None and by_admin not in admins:
         raise NoLongerAdmin
@@ -124,8 +137,8 @@ async def _lock(session: AsyncSession, user_id: int, *, by_admin: int | None) ->
         raise NotFound
     if admins == {user_id}:
         raise LastAdmin
-    if await _list_projects(session, user_id) != found:
-        raise ProjectsChanged
+    if user.role != role or await _list_projects(session, user_id) != found:
+        raise JustChanged
     return _Going(user, await _projects_going(session, user))
 
 
