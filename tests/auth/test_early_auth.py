@@ -78,6 +78,17 @@ async def test_a_bad_credential_is_asked_about_once_as_well(credentials: Countin
     assert credentials.asked == 1
 
 
+@pytest.mark.parametrize("method", ["GET", "POST"])
+async def test_who_is_not_known_learns_nothing_about_the_header(
+    service: Service, method: str
+) -> None:
+    for token, status in (("nonsense", 401), ("etk_unknown", 401), (token_of(ADA), 422)):
+        client = service.client(project="nonsense")
+        client.headers["Authorization"] = f"Bearer {token}"
+
+        problem_of(await client.request(method, "/triggers"), status)
+
+
 async def test_what_was_resolved_a_while_ago_is_resolved_again(
     credentials: CountingCache,
 ) -> None:

@@ -10,7 +10,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from event_trigger.auth.credential_cache import CredentialCache
 from event_trigger.auth.principal import Principal
 from event_trigger.auth.project_header import (
+    ALL_PROJECTS,
     PROJECT_HEADER,
+    InvalidProjectHeader,
     Unnamed,
     WantedProject,
     wanted_project,
@@ -30,7 +32,7 @@ _PUBLIC_PATHS = (
     "/healthz",
     "/readyz",
 )
-# X-Project-ID has no effect there
+# X-Project-ID has no effect there, but that admins list all projects with *
 _OUTSIDE_PROJECTS = (
     "/auth/logout",
     "/auth/password",
@@ -99,9 +101,22 @@ async def resolve_principal(
         token = _read_token(headers)
         principal = None
         if token is not None:
-            principal = await credentials.identify(token, _wanted_project(scope, headers))
+            principal = await _identify(scope, headers, credentials, token)
         known = state["principal"] = _Resolved(principal, now)
     return known.principal
+
+
+async def _identify(
+    scope: Scope, headers: Headers, credentials: CredentialCache, token: str
+) -> Principal | None:
+    """Refuses a bad credential before the header is looked at."""
+    try:
+        wanted = _wanted_project(scope, headers)
+    except InvalidProjectHeader:
+        if await credentials.identify(token) is None:
+            return None
+        raise
+    return await credentials.identify(token, wanted)
 
 
 def sends_credential(headers: Headers) -> bool:
@@ -109,10 +124,12 @@ def sends_credential(headers: Headers) -> bool:
 
 
 def _wanted_project(scope: Scope, headers: Headers) -> WantedProject:
-    path: str = scope["path"]
+    path, named = scope["path"], headers.get(PROJECT_HEADER)
+    if path == "/projects" and scope["method"] == "GET" and named == ALL_PROJECTS:
+        return Unnamed.ALL
     if path.startswith(_OUTSIDE_PROJECTS):
         return Unnamed.DEFAULT
-    return wanted_project(headers.get(PROJECT_HEADER))
+    return wanted_project(named)
 
 
 def _read_token(headers: Headers) -> str | None:

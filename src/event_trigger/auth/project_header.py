@@ -7,6 +7,7 @@ from event_trigger.errors import FieldError, Invalid
 from event_trigger.models.base import LARGEST_ID
 
 PROJECT_HEADER = "X-Project-ID"
+ALL_PROJECTS = "*"
 _ID = re.compile(r"[1-9][0-9]{0,18}", re.ASCII)
 
 
@@ -32,7 +33,7 @@ def wanted_project(value: str | None) -> WantedProject:
     """Reads the header's value; None is a request without it. Raises InvalidProjectHeader."""
     if value is None:
         return Unnamed.DEFAULT
-    if value == "*":
+    if value == ALL_PROJECTS:
         return Unnamed.ALL
     if not _ID.fullmatch(value) or int(value) > LARGEST_ID:
         raise InvalidProjectHeader
