@@ -50,7 +50,9 @@ class TokenRead(ResponseModel):
     token_type: str = "bearer"  # noqa: S105 - the name of a scheme, not a secret
     expires_in: int = Field(description="Seconds until the access token expires.")
     refresh_token: str
-    scope: str = Field(description="The scopes of the access token, separated by spaces.")
+    scope: str = Field(
+        description="Those that the login holds in your default project, separated by spaces."
+    )
 
 
 def _each_once(values: list[int]) -> list[int]:

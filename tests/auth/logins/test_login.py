@@ -1,6 +1,7 @@
 """Signing in, staying signed in, and every way in which a login ends."""
 
 from datetime import timedelta
+from typing import Any
 from uuid import UUID, uuid4
 
 import httpx
@@ -15,11 +16,12 @@ from event_trigger.auth.users import add_first_admin, disable_user, set_password
 from event_trigger.clock import utc_now
 from event_trigger.db.engine import Sessions
 from event_trigger.errors import NotFound
-from event_trigger.models import Login
+from event_trigger.models import Login, ProjectRole
 from tests.support.databases import connect
 from tests.support.logins import Meanwhile, ask_for_tokens, refresh, sign_in, tokens_of, who_am_i
+from tests.support.memberships import add_project
 from tests.support.problems import places_of, problem_of
-from tests.support.services import ADA, PASSWORD, SECRET, Service, quick_passwords
+from tests.support.services import ADA, ADMIN, PASSWORD, SECRET, Service, quick_passwords
 
 ADAS = "ada@example.com"
 ADA_SAYS = lifecycle.SignIn(ADAS, ADAS, PASSWORD, Origin("192.0.2.1"), None)
@@ -363,3 +365,17 @@ async def test_of_two_replicas_that_start_at_once_one_makes_the_admin(sessions: 
     made = await add_first_admin(sessions, slow, email=ADAS, password=PASSWORD)
 
     assert made is False
+
+
+async def test_the_scopes_that_are_shown_are_those_in_the_default_project(
+    service: Service, anonymous: httpx.AsyncClient, database: Any
+) -> None:
+    project = await add_project(service, ADMIN, {ADA: ProjectRole.VIEWER})
+    await database.execute("UPDATE users SET default_project_id = $2 WHERE id = $1", ADA, project)
+
+    signed_in = await ask_for_tokens(anonymous)
+    renewed = await refresh(anonymous, tokens_of(signed_in))
+
+    mine = (await who_am_i(anonymous, tokens_of(renewed))).json()
+    assert mine["scopes"] == ["destinations:read", "events:read", "triggers:read"]
+    assert [one.json()["scope"].split() for one in (signed_in, renewed)] == [mine["scopes"]] * 2

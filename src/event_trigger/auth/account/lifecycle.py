@@ -4,9 +4,8 @@ from dataclasses import dataclass, field
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from event_trigger.audit.recorder import record, record_failed_sign_in
-from event_trigger.auth.email_addresses import account_for_log, fold_address
-from event_trigger.auth.logins.throttle import FailureCounts, subjects_of
+from event_trigger.audit.recorder import record
+from event_trigger.auth.logins.password_check import WrongPassword, check_own_password
 from event_trigger.auth.memberships import Memberships
 from event_trigger.auth.passwords.hashing import PasswordHasher
 from event_trigger.auth.principal import Principal
@@ -14,18 +13,8 @@ from event_trigger.auth.repository import ApiKeys, Logins, Users
 from event_trigger.auth.sessions.repository import LiveLogins, VisibleLogins
 from event_trigger.db.engine import Sessions
 from event_trigger.db.notify import CREDENTIALS_CHANGED, notify
-from event_trigger.errors import FieldError, Invalid, Unauthorized, pointer
+from event_trigger.errors import Invalid, Unauthorized
 from event_trigger.models import User
-
-
-class WrongPassword(Invalid):
-    """Answers 422 and not 401, by which a client would sign its user out."""
-
-    slug, title = "wrong-password", "Wrong password"
-
-    def __init__(self) -> None:
-        detail = "This is not your current password."
-        super().__init__(detail, errors=[FieldError("pointer", pointer("current"), detail)])
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +39,14 @@ async def change_password(
     """
     if wanted.new == wanted.current:
         raise Invalid.at(["new"], "This is the password that you have. Choose another one.")
-    user = await _verify(sessions, passwords, login, wanted)
+    user = await check_own_password(
+        sessions,
+        passwords,
+        login.user_id,
+        wanted.current,
+        address=wanted.address,
+        place="current",
+    )
     password_hash = await passwords.hash(wanted.new)
     async with sessions.begin() as session:
         locked = await Users(session).get_locked(login.user_id)
@@ -61,29 +57,6 @@ async def change_password(
         await _end_others(session, login, end_keys=wanted.end_keys)
 
 
-async def _verify(
-    sessions: Sessions, passwords: PasswordHasher, login: Principal, wanted: NewSecret
-) -> User:
-    """Returns the user whose password was right; counts and records a wrong one as sign-in does."""
-    async with sessions() as session:
-        user = await Users(session).get_one(login.user_id)
-        account = fold_address(user.email)
-        subjects = subjects_of(email=account, address=wanted.address)
-        await FailureCounts(session).check(subjects)
-    async with passwords.slot():
-        async with sessions.begin() as session:
-            await FailureCounts(session).count_attempt(subjects)
-        is_right = await passwords.verify(wanted.current, user.password_hash)
-        async with sessions.begin() as session:
-            if is_right:
-                await FailureCounts(session).forget(*subjects)
-            else:
-                await record_failed_sign_in(session, account_for_log(account), user.id)
-    if not is_right:
-        raise WrongPassword
-    return user
-
-
 async def _check_unchanged(
     session: AsyncSession, login: Principal, *, before: User, now: User | None
 ) -> None:
@@ -92,7 +65,7 @@ async def _check_unchanged(
     if now is None or await Logins(session).get_with_user(login.login_id, now.id) is None:
         raise Unauthorized
     if now.password_hash != before.password_hash:
-        raise WrongPassword
+        raise WrongPassword("current")
 
 
 async def _end_others(session: AsyncSession, login: Principal, *, end_keys: bool) -> None:

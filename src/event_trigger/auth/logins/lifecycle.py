@@ -9,9 +9,10 @@ from uuid import UUID, uuid4
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from event_trigger.audit.recorder import identify_actor, record, record_failed_sign_in
-from event_trigger.auth.email_addresses import account_for_log
-from event_trigger.auth.logins.throttle import FailureCounts, subjects_of
+from event_trigger.audit.recorder import identify_actor, record
+from event_trigger.auth.logins import password_check
+from event_trigger.auth.logins.password_check import GivenPassword
+from event_trigger.auth.memberships import Memberships
 from event_trigger.auth.origin import Origin
 from event_trigger.auth.passwords.hashing import PasswordHasher
 from event_trigger.auth.repository import Logins, Users
@@ -91,32 +92,9 @@ async def sign_in(
 
 
 async def check_password(sessions: Sessions, passwords: PasswordHasher, request: SignIn) -> User:
-    """Returns the enabled user with this address and password; raises WrongLogin.
-
-    1. Refuse a caller that has guessed too often, and wait for a slot to hash in.
-    2. Count a failure before the password is checked, so that all parallel guesses count.
-    3. Verify the password outside any transaction, so that many sign-ins hold no connections.
-    4. Forget the failure, or record it in the audit log and raise WrongLogin.
-    """
-    subjects = subjects_of(email=request.account, address=request.origin.address)
-    async with sessions() as session:
-        await FailureCounts(session).check(subjects)
-    async with passwords.slot():
-        async with sessions.begin() as session:
-            await FailureCounts(session).count_attempt(subjects)
-            user = await Users(session).get_by_email(request.email, request.account)
-        enabled = user if user is not None and user.disabled_at is None else None
-        password_hash = None if enabled is None else enabled.password_hash
-        is_right = await passwords.verify(request.password, password_hash)
-        async with sessions.begin() as session:
-            if is_right:
-                await FailureCounts(session).forget(*subjects)
-            else:
-                user_id = None if user is None else user.id
-                await record_failed_sign_in(session, account_for_log(request.account), user_id)
-    if not is_right or enabled is None:
-        raise WrongLogin
-    return enabled
+    """Returns the enabled user with this address and password; raises WrongLogin."""
+    given = GivenPassword(request.email, request.account, request.password, request.origin.address)
+    return await password_check.check_password(sessions, passwords, given, refusal=WrongLogin())
 
 
 async def refresh(
@@ -163,6 +141,7 @@ async def _issue(
     login_id: UUID,
     scopes: Iterable[str] | None,
 ) -> TokenRead:
+    _, project_role = await Memberships(session).get_default(user)
     refresh_token = f"etr_{secrets.token_urlsafe(32)}"
     await Logins(session).add_token(login_id, _hash(refresh_token))
     return TokenRead(
@@ -171,7 +150,7 @@ async def _issue(
         ),
         expires_in=int(ACCESS_TOKEN_LIFETIME.total_seconds()),
         refresh_token=refresh_token,
-        scope=" ".join(sorted(held_scopes(Role(user.role), scopes))),
+        scope=" ".join(sorted(held_scopes(Role(user.role), scopes, project_role=project_role))),
     )
 
 
