@@ -6,12 +6,20 @@ from typing import Any
 import httpx
 import pytest
 
+from event_trigger.projects.lifecycle import MAX_OWNED
 from event_trigger.projects.members.lifecycle import MAX_MEMBERS
 from tests.support.databases import connect
 from tests.support.keys import holding, make_key
 from tests.support.locks import until_somebody_waits
 from tests.support.problems import places_of, problem_of
-from tests.support.projects import add_member, invite, make_project, roles_in, signed_in
+from tests.support.projects import (
+    accept,
+    add_member,
+    invite,
+    make_project,
+    roles_in,
+    signed_in,
+)
 from tests.support.services import ADA, ADMIN, BOB, Service
 from tests.support.triggers import make_api
 
@@ -62,6 +70,58 @@ async def test_nobody_is_a_member_twice(ada: httpx.AsyncClient, project: int) ->
 
     assert problem_of(answer, 409)["type"].endswith(":already-member")
     assert await roles_in(ada, project) == {ADA: "owner", BOB: "viewer"}
+
+
+async def test_who_asks_for_unknown_addresses_has_to_wait(
+    service: Service, ada: httpx.AsyncClient, bob: httpx.AsyncClient, project: int
+) -> None:
+    there = await make_project(bob)
+    tries = [(f"nobody{number}@example.com", "viewer") for number in range(11)]
+
+    answers = [
+        await ada.post(f"/projects/{project}/members", json={"email": email, "role": role})
+        for email, role in [*tries, ("bob@example.com", "viewer")]
+    ]
+
+    assert [one.status_code for one in answers] == [422] * 10 + [429] * 2
+    assert int(answers[-1].headers["retry-after"]) > 0
+    assert await roles_in(ada, project) == {ADA: "owner"}
+    await add_member(bob, there, ADA)
+    await signed_in(service, "ada@example.com")
+
+
+async def test_addresses_of_accounts_are_not_counted(ada: httpx.AsyncClient, project: int) -> None:
+    body = {"email": "bob@example.com", "role": "viewer"}
+
+    statuses = [
+        (await ada.post(f"/projects/{project}/members", json=body)).status_code for _ in range(12)
+    ]
+
+    assert statuses == [201] + [409] * 11
+
+
+async def test_nobody_is_made_the_owner_of_more_projects_than_100(
+    ada: httpx.AsyncClient, bob: httpx.AsyncClient, project: int, database: Any
+) -> None:
+    await database.execute(
+        "WITH made AS (INSERT INTO projects (id, name) SELECT id, 'p' FROM"
+        " generate_series(1000, 999 + $2::int) AS id RETURNING id)"
+        " INSERT INTO project_members (project_id, user_id, role) SELECT id, $1, 'owner' FROM made",
+        BOB,
+        MAX_OWNED - 1,  # and his own
+    )
+    members, body = f"/projects/{project}/members", {"email": "bob@example.com", "role": "owner"}
+    token = (await invite(ada, project, "owner"))["token"]
+
+    refused = [await ada.post(members, json=body), await accept(bob, token)]
+    await add_member(ada, project, BOB, "editor")
+    refused.append(await ada.patch(f"{members}/{BOB}", json={"role": "owner"}))
+
+    for one in refused:
+        problem = problem_of(one, 409)
+        assert problem["type"].endswith(":too-many-projects")
+        assert "This user owns 100 projects" in problem["detail"]
+    assert await roles_in(ada, project) == {ADA: "owner", BOB: "editor"}
 
 
 async def test_a_role_is_what_a_member_may_do_from_then_on(

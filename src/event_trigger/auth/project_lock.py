@@ -1,4 +1,14 @@
-"""Locks a project while something is created in it, so that limits are exact."""
+"""Locks a project while something is created in it, so that limits are exact.
+
+Every transaction takes its locks in this order, or two of them would wait for each other:
+
+1. projects, by id;
+2. users, the admins first;
+3. what a user holds: API keys, refresh tokens, logins;
+4. counts of failures.
+
+Who needs none of an earlier kind starts later; nobody goes back.
+"""
 
 from sqlalchemy.ext.asyncio import AsyncSession
 

@@ -16,6 +16,7 @@ from event_trigger.db.notify import CREDENTIALS_CHANGED, notify
 from event_trigger.models import ApiKey, Login, RefreshToken, Role, Trigger, User, shard_of
 
 _LAST_USED_PRECISION = timedelta(minutes=1)
+_IS_LIVE = or_(ApiKey.expires_at.is_(None), ApiKey.expires_at > func.now())
 
 
 @dataclass(frozen=True)
@@ -218,6 +219,20 @@ class ApiKeys:
         statement = select(func.count()).where(ApiKey.user_id == user_id)
         return int(await self.session.scalar(statement) or 0)
 
+    async def count_live_of(self, user_id: int) -> int:
+        """Counts the user's keys that have not expired, in all projects."""
+        statement = select(func.count()).where(ApiKey.user_id == user_id, _IS_LIVE)
+        return int(await self.session.scalar(statement) or 0)
+
+    async def forget_ended(self, user_id: int, *, keep: int) -> None:
+        """Deletes the user's expired keys but the newest, so that they do not pile up."""
+        ended = select(ApiKey.id).where(ApiKey.user_id == user_id, ~_IS_LIVE)
+        oldest = ended.order_by(ApiKey.id.desc()).offset(keep)
+        await self.session.execute(
+            delete(ApiKey).where(ApiKey.id.in_(oldest)),
+            execution_options={"synchronize_session": False},
+        )
+
     async def get(self, visible: VisibleKeys, key_id: int) -> ApiKey | None:
         statement = select(ApiKey).where(ApiKey.id == key_id, *visible.conditions())
         return (await self.session.scalars(statement)).one_or_none()
@@ -241,7 +256,7 @@ class ApiKeys:
             select(ApiKey, User)
             .join(User, ApiKey.user_id == User.id)
             .where(ApiKey.key_hash == key_hash, User.disabled_at.is_(None))
-            .where(or_(ApiKey.expires_at.is_(None), ApiKey.expires_at > func.now()))
+            .where(_IS_LIVE)
         )
         row = (await self.session.execute(statement)).one_or_none()
         return None if row is None else (row[0], row[1])
@@ -261,8 +276,7 @@ class ApiKeys:
 
     async def end_all_of(self, user_id: int) -> int:
         """Lets the user's keys expire now; returns their number."""
-        alive = or_(ApiKey.expires_at.is_(None), ApiKey.expires_at > func.now())
-        statement = update(ApiKey).where(ApiKey.user_id == user_id, alive)
+        statement = update(ApiKey).where(ApiKey.user_id == user_id, _IS_LIVE)
         ended = await self.session.scalars(
             statement.values(expires_at=func.now()).returning(ApiKey.id),
             execution_options={"synchronize_session": False},

@@ -11,6 +11,7 @@ from tests.support.destinations import fire, list_deliveries, make_destination
 from tests.support.keys import ALL_SCOPES, holding, make_key
 from tests.support.logins import refresh, sign_in, tokens_of
 from tests.support.problems import places_of, problem_of
+from tests.support.projects import add_member, make_project
 from tests.support.services import ADA, ADMIN, BOB, Service
 from tests.support.triggers import instant, make_api
 from tests.support.waiting import eventually
@@ -277,7 +278,45 @@ async def test_nobody_has_more_keys_than_can_be_looked_after(
     problem = problem_of(await ada.post("/auth/keys", json=body), 409)
 
     assert problem["type"] == "urn:event-trigger:problem:too-many-keys"
+    assert "in all your projects" in problem["detail"]
     await make_key(bob)
+
+
+async def test_keys_that_have_ended_count_no_more_and_the_oldest_are_forgotten(
+    ada: httpx.AsyncClient, database: Any
+) -> None:
+    await database.execute(
+        "INSERT INTO api_keys (user_id, name, prefix, key_hash, scopes, expires_at)"
+        " SELECT $1, 'k', 'etk_', sha256(number::text::bytea), '{}', now()"
+        " FROM generate_series(1, $2::int) AS number",
+        ADA,
+        MAX_KEYS + 2,
+    )
+    oldest = await database.fetch("SELECT id FROM api_keys ORDER BY id LIMIT 2")
+
+    made = await make_key(ada)
+
+    kept = {one["id"] for one in await database.fetch("SELECT id FROM api_keys")}
+    assert (made["id"] in kept, len(kept)) == (True, MAX_KEYS + 1)
+    assert not kept & {one["id"] for one in oldest}
+
+
+async def test_an_admin_makes_keys_only_in_projects_of_which_it_is_a_member(
+    ada: httpx.AsyncClient, service: Service
+) -> None:
+    project = await make_project(ada)
+    there = service.client(ADMIN, project=project)
+    body = {"name": "k", "scopes": ["triggers:read"]}
+
+    refused = problem_of(await there.post("/auth/keys", json=body), 409)
+    await add_member(ada, project, ADMIN, "viewer")
+    made = await there.post("/auth/keys", json=body)
+    wider = await there.post("/auth/keys", json={**body, "scopes": ["triggers:write"]})
+
+    assert refused["type"].endswith(":not-a-member")
+    assert "Become a member of the project first" in refused["detail"]
+    assert (await holding(service, made.json()).get("/triggers")).status_code == 200
+    assert missing_scope(wider) == "triggers:write"
 
 
 @pytest.mark.parametrize("key", ["etk_", "etk_" + "x" * 43, "etk_" + "x" * 10_000, "etk_\u00e9"])

@@ -42,6 +42,7 @@ async def change_key(
     key = await ApiKeys(session).get_locked(visible_keys(caller), key_id)
     if key is None:
         raise NotFound
+    project_id = key.project_id or key.user_id
     now, before = await database_now(session), rights_of(key)
     if key.expires_at is not None and key.expires_at <= now:
         raise KeyEnded
@@ -50,12 +51,10 @@ async def change_key(
     if key.user_id != caller.user_id and (is_renamed or after.exceed(before)):
         raise OthersKey
     if after.exceed(before):
-        holds = await check_fresh_login(session, caller)
+        holds = await check_fresh_login(session, caller, project_id)
         if missing := [one for one in after.scopes if one not in holds]:
             raise MissingScope(missing)
-    await check_triggers(
-        session, key.project_id or key.user_id, after.trigger_ids or (), known=before.trigger_ids
-    )
+    await check_triggers(session, project_id, after.trigger_ids or (), known=before.trigger_ids)
     check_consistent(after, now)
     key.name = body.name if is_renamed else key.name
     key.scopes, key.trigger_ids = [*after.scopes], _listed(after.trigger_ids)

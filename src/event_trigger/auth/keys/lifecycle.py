@@ -7,6 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from event_trigger.auth.credential_cache import KEY_PREFIX, hash_credential
 from event_trigger.auth.keys.rights import KeyRights, check_consistent, check_triggers
+from event_trigger.auth.memberships import Memberships
 from event_trigger.auth.principal import Principal
 from event_trigger.auth.project_lock import lock_project
 from event_trigger.auth.repository import ApiKeys, Logins, Users, VisibleKeys
@@ -24,7 +25,18 @@ _PREFIX_CHARACTERS = len(KEY_PREFIX) + 6  # shown in lists, to distinguish keys
 
 class TooManyKeys(Conflict):
     slug, title = "too-many-keys", "Too many keys"
-    default_detail = f"You have {MAX_KEYS} keys. Delete one first."
+    default_detail = (
+        f"You have {MAX_KEYS} keys in all your projects, the most that one user may have. End one"
+        " first."
+    )
+
+
+class NotAMember(Conflict):
+    slug, title = "not-a-member", "Not a member of the project"
+    default_detail = (
+        "A key works only while its user is a member of its project, and you are none of this one."
+        " Become a member of the project first."
+    )
 
 
 class Reauthenticate(Unauthorized):
@@ -57,10 +69,13 @@ def visible_keys(principal: Principal) -> VisibleKeys:
     )
 
 
-async def check_fresh_login(session: AsyncSession, principal: Principal) -> frozenset[Scope]:
+async def check_fresh_login(
+    session: AsyncSession, principal: Principal, project_id: int
+) -> frozenset[Scope]:
     """Returns the login's present scopes in the project, and locks its user until the commit.
 
-    Raises Reauthenticate if the password was given more than 15 minutes ago.
+    Raises Reauthenticate if the password was given more than 15 minutes ago. Who is no member of
+    the project gets NotAMember if an admin may name it all the same, else NotFound.
     """
     assert principal.login_id is not None
     await Users(session).get_locked(principal.user_id)  # so that MAX_KEYS holds for parallel calls
@@ -70,18 +85,25 @@ async def check_fresh_login(session: AsyncSession, principal: Principal) -> froz
     login, user = found
     if await database_now(session) - login.created_at > FRESH_LOGIN:
         raise Reauthenticate
-    return held_scopes(Role(user.role), login.scopes, project_role=principal.project_role)
+    role = await Memberships(session).role_in(project_id, user.id)
+    if role is None:
+        raise NotAMember if Scope.ADMIN in principal.scopes else NotFound
+    return held_scopes(Role(user.role), login.scopes, project_role=role)
 
 
 async def make_key(
-    session: AsyncSession, maker: Principal, holds: frozenset[Scope], body: ApiKeyCreate
+    session: AsyncSession, maker: Principal, body: ApiKeyCreate
 ) -> tuple[ApiKey, str]:
     """Creates a key; returns it with its text, which is not stored and cannot be shown again.
 
-    Raises MissingScope for scopes that the maker does not hold, and NotFound if the project has
-    just been deleted.
+    1. Lock the project and then the maker: the membership and the role stay until the commit.
+    2. Refuse scopes that the maker does not hold, triggers of other projects, and a key too many.
+    3. Store the key, and forget the oldest of the maker's ended ones.
     """
-    await check_triggers(session, maker.one_project_id, body.trigger_ids or ())
+    project_id = maker.one_project_id
+    await lock_project(session, project_id)
+    holds = await check_fresh_login(session, maker, project_id)
+    await check_triggers(session, project_id, body.trigger_ids or ())
     if missing := [one for one in body.scopes if one not in holds]:
         raise MissingScope(missing)
     keys, now = ApiKeys(session), await database_now(session)
@@ -89,12 +111,12 @@ async def make_key(
         body.expires_at if "expires_at" in body.model_fields_set else now + DEFAULT_KEY_LIFETIME
     )
     check_consistent(KeyRights(body.scopes, body.trigger_ids, expires_at), now)
-    if await keys.count_of(maker.user_id) >= MAX_KEYS:
+    if await keys.count_live_of(maker.user_id) >= MAX_KEYS:
         raise TooManyKeys
     text = KEY_PREFIX + secrets.token_urlsafe(32)
     key = ApiKey(
         user_id=maker.user_id,
-        project_id=maker.one_project_id,
+        project_id=project_id,
         name=body.name,
         prefix=text[:_PREFIX_CHARACTERS],
         key_hash=hash_credential(text),
@@ -103,8 +125,8 @@ async def make_key(
         expires_at=expires_at,
         created_at=now,
     )
-    await lock_project(session, maker.one_project_id)
     await keys.add(key)
+    await keys.forget_ended(maker.user_id, keep=MAX_KEYS)
     return key, text
 
 

@@ -48,10 +48,11 @@ async def create_key(
     It works in this project only. `key` is shown only once. This needs a login whose password was
     given within the last 15 minutes; else the response is 401 `reauthenticate`: sign in again. A
     key never has more scopes than the login that makes it, ends when its user is disabled or leaves
-    the project, and expires after 365 days unless `expires_at` is set.
+    the project, and expires after 365 days unless `expires_at` is set. Admins make keys only in
+    projects that they are members of. One user can have 100 keys that have not ended; of those that
+    have, the 100 newest stay in the list.
     """
-    holds = await lifecycle.check_fresh_login(session, login)
-    made, key = await lifecycle.make_key(session, login, holds, body)
+    made, key = await lifecycle.make_key(session, login, body)
     response.headers["Location"] = f"/auth/keys/{made.id}"
     return ApiKeyCreated(**read_key(made).model_dump(), key=key)
 

@@ -15,7 +15,7 @@ from typing import Any
 from sqlalchemy import delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.sql.dml import ReturningInsert
+from sqlalchemy.sql.dml import ReturningInsert, Update
 
 from event_trigger.db.engine import Sessions
 from event_trigger.errors import Problem
@@ -63,6 +63,17 @@ def subjects_of(*, email: str, address: str | None) -> list[Subject]:
     if address is None:
         return [account]
     return [account, Subject(_hash(f"address {_network_of(address)}"), ADDRESS_ALLOWANCE)]
+
+
+def lookups_of(*, user_id: int, address: str | None) -> list[Subject]:
+    """Returns a user who asks for accounts by their addresses, and the user's own IP address.
+
+    They are not those that sign in: who guesses here locks nobody out there.
+    """
+    asker = Subject(_hash(f"lookup by {user_id}"), ACCOUNT_ALLOWANCE)
+    if address is None:
+        return [asker]
+    return [asker, Subject(_hash(f"lookup from {_network_of(address)}"), ADDRESS_ALLOWANCE)]
 
 
 class Registrations:
@@ -129,18 +140,23 @@ class FailureCounts:
     async def forget(self, account: Subject, *others: Subject) -> None:
         """Deletes the account's failures after a right password, and uncounts the others' one."""
         for one in sorted((account, *others), key=lambda one: one.key):
-            of_it = SignInFailure.subject == one.key
-            earlier = SignInFailure.clear_at - one.allowance.one_each
-            await self.session.execute(
-                delete(SignInFailure).where(of_it)
-                if one is account
-                else update(SignInFailure).where(of_it).values(clear_at=earlier)
-            )
+            of_it = delete(SignInFailure).where(SignInFailure.subject == one.key)
+            await self.session.execute(of_it if one is account else _uncount_statement(one))
+
+    async def take_back(self, subjects: Sequence[Subject]) -> None:
+        """Uncounts an attempt that was no failure."""
+        for one in sorted(subjects, key=lambda one: one.key):
+            await self.session.execute(_uncount_statement(one))
 
     async def purge(self) -> None:
         await self.session.execute(
             delete(SignInFailure).where(SignInFailure.clear_at < func.clock_timestamp())
         )
+
+
+def _uncount_statement(one: Subject) -> Update:
+    earlier = SignInFailure.clear_at - one.allowance.one_each
+    return update(SignInFailure).where(SignInFailure.subject == one.key).values(clear_at=earlier)
 
 
 def _count_statement(one: Subject) -> ReturningInsert[tuple[bytes]]:

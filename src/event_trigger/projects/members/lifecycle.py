@@ -3,14 +3,14 @@
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from event_trigger.audit.recorder import record
-from event_trigger.auth.email_addresses import fold_address
 from event_trigger.auth.memberships import Member, Memberships
 from event_trigger.auth.principal import Principal
 from event_trigger.auth.repository import ApiKeys, Users
 from event_trigger.db.notify import CREDENTIALS_CHANGED, notify
-from event_trigger.errors import Conflict, Invalid, NotFound
+from event_trigger.errors import Conflict, NotFound
 from event_trigger.models import ProjectRole
 from event_trigger.projects.access import OwnerRequired, lock, lock_as_owner, role_in
+from event_trigger.projects.lifecycle import MAX_OWNED, TooManyProjects
 from event_trigger.projects.repository import Invitations
 
 MAX_MEMBERS = 1000
@@ -19,8 +19,8 @@ MAX_MEMBERS = 1000
 class AlreadyMember(Conflict):
     slug, title = "already-member", "Already a member"
     default_detail = (
-        "This user is a member of the project already. PATCH /projects/{id}/members/{user_id}"
-        " changes the role."
+        "This user is a member of the project already, and keeps the role. The project's owners"
+        " change it with PATCH /projects/{id}/members/{user_id}."
     )
 
 
@@ -28,6 +28,13 @@ class TooManyMembers(Conflict):
     slug, title = "too-many-members", "Too many members"
     default_detail = (
         f"The project has {MAX_MEMBERS} members, the most that one may have. Remove one first."
+    )
+
+
+class OwnsTooMany(TooManyProjects):
+    default_detail = (
+        f"This user owns {MAX_OWNED} projects, the most that one user may. Give another role, or"
+        " let the user leave or delete a project first."
     )
 
 
@@ -47,22 +54,14 @@ class OwnProject(Conflict):
 
 
 async def add(
-    session: AsyncSession, principal: Principal, project_id: int, *, email: str, role: ProjectRole
+    session: AsyncSession, principal: Principal, project_id: int, user_id: int, role: ProjectRole
 ) -> Member:
-    """Adds somebody who has an account; only newer accounts are stored in canonical spelling."""
     await lock_as_owner(session, principal, project_id)
-    user = await Users(session).get_by_email(email.strip().lower(), fold_address(email))
-    if user is None:
-        raise Invalid.at(
-            ["email"],
-            "There is no account with this address. Invite the person instead, with POST"
-            " /projects/{id}/invitations.",
-        )
-    return await join(session, project_id, user.id, role)
+    return await join(session, project_id, user_id, role)
 
 
 async def join(session: AsyncSession, project_id: int, user_id: int, role: ProjectRole) -> Member:
-    """Adds a member to a locked project; raises AlreadyMember or TooManyMembers.
+    """Adds a member to a locked project; raises AlreadyMember, TooManyMembers or OwnsTooMany.
 
     Keys of an earlier membership stay ended, also one that was made while it was lost.
     """
@@ -73,6 +72,7 @@ async def join(session: AsyncSession, project_id: int, user_id: int, role: Proje
         raise AlreadyMember
     if await memberships.count_members(project_id) >= MAX_MEMBERS:
         raise TooManyMembers
+    await _check_may_own(session, user_id, role)
     await ApiKeys(session).end_in_project(project_id, user_id=user_id)
     await memberships.add_member(project_id, user_id, role)
     await notify(session, CREDENTIALS_CHANGED, str(user_id))
@@ -83,15 +83,16 @@ async def join(session: AsyncSession, project_id: int, user_id: int, role: Proje
 async def change_role(
     session: AsyncSession, principal: Principal, project_id: int, user_id: int, role: ProjectRole
 ) -> Member:
-    """Changes a member's role; raises LastOwner or OwnProject.
+    """Changes a member's role; raises LastOwner, OwnProject or OwnsTooMany.
 
     An owner who becomes something else takes back the invitations that it made.
     """
     await lock_as_owner(session, principal, project_id)
-    member = await _get_one(session, project_id, user_id)
+    member = await _lock_one(session, project_id, user_id)
     if role is member.role:
         return member
     await _check_owner_remains(session, project_id, member)
+    await _check_may_own(session, user_id, role)
     await Memberships(session).change_role(project_id, user_id, role)
     withdrawn = await Invitations(session).delete_made_by(project_id, user_id)
     await record(
@@ -116,7 +117,7 @@ async def remove(
     role = await role_in(session, principal, project_id)
     if role is not ProjectRole.OWNER and user_id != principal.user_id:
         raise OwnerRequired(role)
-    member = await _get_one(session, project_id, user_id)
+    member = await _lock_one(session, project_id, user_id)
     await _check_owner_remains(session, project_id, member)
     ended = await ApiKeys(session).end_in_project(project_id, user_id=user_id)
     withdrawn = await Invitations(session).delete_made_by(project_id, user_id)
@@ -140,6 +141,22 @@ async def _get_one(session: AsyncSession, project_id: int, user_id: int) -> Memb
     if member is None:
         raise NotFound
     return member
+
+
+async def _lock_one(session: AsyncSession, project_id: int, user_id: int) -> Member:
+    """Locks the user of a member whose project is locked; raises NotFound."""
+    member = await _get_one(session, project_id, user_id)
+    await Users(session).get_locked(user_id)
+    return member
+
+
+async def _check_may_own(session: AsyncSession, user_id: int, role: ProjectRole) -> None:
+    """Raises OwnsTooMany if a locked user would own more projects than one may."""
+    if (
+        role is ProjectRole.OWNER
+        and await Memberships(session).count_owned_by(user_id) >= MAX_OWNED
+    ):
+        raise OwnsTooMany
 
 
 async def _check_owner_remains(session: AsyncSession, project_id: int, leaving: Member) -> None:

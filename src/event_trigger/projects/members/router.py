@@ -1,6 +1,7 @@
 """HTTP operations on the members of a project."""
 
-from event_trigger.auth.dependencies import CredentialsDep, PrincipalDep
+from event_trigger.auth.dependencies import CredentialsDep, OriginDep, PrincipalDep
+from event_trigger.auth.logins.throttle import TooManyFailures
 from event_trigger.auth.memberships import Memberships
 from event_trigger.errors import (
     Conflict,
@@ -12,6 +13,7 @@ from event_trigger.errors import (
 )
 from event_trigger.projects.dependencies import FULL_LOGIN, MEMBER, OWNER
 from event_trigger.projects.members import lifecycle
+from event_trigger.projects.members.lookup import find_account
 from event_trigger.projects.schemas import MemberAdd, MemberRead, MemberUpdate
 from event_trigger.web.pagination import PageQueryDep
 from event_trigger.web.problems import problems
@@ -48,23 +50,24 @@ async def list_members(
     operation_id="add_member",
     dependencies=[OWNER],
     status_code=201,
-    responses=problems(Conflict, UnsupportedMediaType),
+    responses=problems(Conflict, UnsupportedMediaType, TooManyFailures),
 )
 async def add_member(
     project_id: PathId,
     body: MemberAdd,
     principal: PrincipalDep,
+    origin: OriginDep,
     sessions: SessionsDep,
     credentials: CredentialsDep,
 ) -> MemberRead:
     """Adds somebody who has an account; `POST /projects/{id}/invitations` invites all others.
 
-    This needs the role `owner`.
+    This needs the role `owner`. Addresses without an account are limited, as wrong passwords are:
+    after ten, one more every 30 seconds. Beyond that, the answer is 429 with `Retry-After`.
     """
+    user_id = await find_account(sessions, principal, email=body.email, address=origin.address)
     async with sessions.begin() as session:
-        member = await lifecycle.add(
-            session, principal, project_id, email=body.email, role=body.role
-        )
+        member = await lifecycle.add(session, principal, project_id, user_id, body.role)
     credentials.forget(str(member.user_id))
     return MemberRead.model_validate(member)
 
