@@ -14,7 +14,7 @@ from event_trigger.deliveries.payloads.repository import Payloads
 from event_trigger.deliveries.repository import Deliveries, Exhausted
 from event_trigger.deliveries.schemas import Redelivery
 from event_trigger.destinations.repository import Destinations
-from event_trigger.errors import Conflict, Invalid, NotFound
+from event_trigger.errors import Conflict, Invalid, LimitReached, NotFound
 from event_trigger.models import Delivery, DeliveryStatus
 
 _PACE = timedelta(milliseconds=20)  # between two deliveries: new events come in between
@@ -40,23 +40,18 @@ class PayloadGone(Conflict):
     )
 
 
-class BacklogFull(Conflict):
+class BacklogFull(LimitReached):
     slug, title = "backlog-full", "The backlog is full"
-
-    def __init__(self, *, used: int) -> None:
-        super().__init__(
-            "The payload of this delivery would have to be stored again, but this project's"
-            f" undelivered payloads take {used} bytes, and have reached their limit. Try again when"
-            " fewer are waiting, or ask the operator of this service to raise"
-            " EVENT_TRIGGER_MAX_BACKLOG_BYTES."
-        )
+    counted, setting = "bytes of undelivered payloads", "EVENT_TRIGGER_MAX_BACKLOG_BYTES"
+    instead = "This delivery's payload would be one more: try again when fewer are waiting"
 
 
-async def redeliver(session: AsyncSession, key: OwnedId, *, hops: int) -> Delivery:
+async def redeliver(session: AsyncSession, key: OwnedId, *, hops: int, most_bytes: int) -> Delivery:
     """Starts a new round of attempts now, whether or not the last one succeeded.
 
-    `hops` is the request's count of hops, so that a loop of redeliveries ends too. Raises NotFound,
-    DestinationGone, AttemptUnderWay, PayloadGone or BacklogFull.
+    `hops` is the request's count of hops, so that a loop of redeliveries ends too. `most_bytes` is
+    the limit of a project's backlog. Raises NotFound, DestinationGone, AttemptUnderWay, PayloadGone
+    or BacklogFull.
     """
     delivery = await Deliveries(session).get_locked(key)
     if delivery is None:
@@ -67,7 +62,7 @@ async def redeliver(session: AsyncSession, key: OwnedId, *, hops: int) -> Delive
     now = await database_now(session)
     if delivery.leased_until is not None and delivery.leased_until > now:
         raise AttemptUnderWay(headers={"Retry-After": "1"})
-    await _keep_payload(session, key, delivery)
+    await _keep_payload(session, key, delivery, most_bytes)
     delivery.status = DeliveryStatus.PENDING
     delivery.tries = 0
     delivery.hops = max(delivery.hops, hops)
@@ -85,7 +80,9 @@ async def redeliver(session: AsyncSession, key: OwnedId, *, hops: int) -> Delive
     return delivery
 
 
-async def _keep_payload(session: AsyncSession, key: OwnedId, delivery: Delivery) -> None:
+async def _keep_payload(
+    session: AsyncSession, key: OwnedId, delivery: Delivery, most_bytes: int
+) -> None:
     """Locks the payload or stores it again; raises PayloadGone or BacklogFull."""
     payloads = Payloads(session)
     if delivery.payload_size == 0 or await payloads.lock(key.shard, [delivery.event_id], wait=True):
@@ -93,7 +90,7 @@ async def _keep_payload(session: AsyncSession, key: OwnedId, delivery: Delivery)
     if await Deliveries(session).has_own_payload(key):
         return
     if await payloads.is_full(key.owner_id):
-        raise BacklogFull(used=await payloads.backlog_of(key.owner_id))
+        raise BacklogFull(used=await payloads.backlog_of(key.owner_id), most=most_bytes)
     if not await payloads.restore(key.shard, {delivery.event_id: delivery.triggered_at}):
         raise PayloadGone
 

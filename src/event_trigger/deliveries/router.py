@@ -35,7 +35,7 @@ from event_trigger.models import Delivery
 from event_trigger.web.pagination import PageQueryDep
 from event_trigger.web.problems import problems
 from event_trigger.web.session import ReadsDep, SessionDep, SessionsDep
-from event_trigger.web.state import app_state
+from event_trigger.web.state import SettingsDep, app_state
 from event_trigger.web.strict_json import strict_router
 
 router = strict_router(
@@ -106,10 +106,15 @@ async def get_delivery(
     status_code=202,
     responses=problems(NotFound, Conflict, LoopDetected),
 )
-async def redeliver(key: DeliveryKeyDep, session: SessionDep, hops: HopsDep) -> DeliveryRead:
+async def redeliver(
+    key: DeliveryKeyDep, session: SessionDep, hops: HopsDep, settings: SettingsDep
+) -> DeliveryRead:
     """Starts a new series of attempts now, with the same `webhook-id`."""
     refuse_loop(hops)
-    return DeliveryRead.model_validate(await redelivery.redeliver(session, key, hops=hops))
+    queued = await redelivery.redeliver(
+        session, key, hops=hops, most_bytes=settings.max_backlog_bytes
+    )
+    return DeliveryRead.model_validate(queued)
 
 
 @router.post(

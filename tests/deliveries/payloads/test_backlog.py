@@ -163,7 +163,7 @@ async def test_exhausted_deliveries_are_not_stored_again_while_the_backlog_is_fu
 
     problem = problem_of(answer, 409)
     assert problem["type"] == "urn:event-trigger:problem:backlog-full"
-    assert f"take {await crowd.bytes()} bytes" in problem["detail"]
+    assert f"{await crowd.bytes()} of at most {MOST} bytes" in problem["detail"]
     assert "EVENT_TRIGGER_MAX_BACKLOG_BYTES" in problem["detail"]
     assert many.json() == {"count": 0}
     assert await payloads_of(database) == before
