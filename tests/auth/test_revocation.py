@@ -14,6 +14,7 @@ from event_trigger.auth.tokens import Tokens
 from event_trigger.auth.users import disable_user, set_password
 from event_trigger.db.clock import DatabaseClock
 from event_trigger.db.engine import Sessions
+from event_trigger.errors import NotFound
 from tests.support.keys import holding, make_key
 from tests.support.logins import refresh, sign_in, used_earlier
 from tests.support.problems import problem_of
@@ -212,6 +213,53 @@ async def test_the_refused_that_are_remembered_are_bounded(sessions: Sessions) -
         await asyncio.gather(*map(credentials.identify, anybody[first : first + 50]))
 
     assert len(credentials._refused_at) == MAX_CACHED_REFUSALS
+
+
+async def test_projects_that_are_closed_cost_one_query_a_second_at_the_most(
+    sessions: Sessions,
+) -> None:
+    now, asked = 0.0, 0
+
+    def count(_c: Any, _k: Any, statement: str, *_: Any) -> None:
+        nonlocal asked
+        asked += "FROM logins" in statement
+
+    async def ask() -> None:
+        with pytest.raises(NotFound):
+            await credentials.identify(token_of(BOB), ADA)
+
+    credentials = CredentialCache(
+        sessions, Tokens(SECRET), DatabaseClock(sessions), clock=lambda: now
+    )
+    counts = []
+    event.listen(Engine, "before_cursor_execute", count)
+    try:
+        for wait in (0.0, 0.8, 0.2):
+            now += wait
+            for _ in range(20):
+                await ask()
+            counts.append(asked)
+        credentials.forget(str(BOB))
+        await ask()
+        own = await credentials.identify(token_of(BOB), BOB)
+    finally:
+        event.remove(Engine, "before_cursor_execute", count)
+
+    assert (counts, asked) == ([1, 1, 2], 4)
+    assert own is not None
+
+
+async def test_the_closed_projects_that_are_remembered_are_bounded(sessions: Sessions) -> None:
+    credentials = CredentialCache(sessions, Tokens(SECRET), DatabaseClock(sessions))
+    most = MAX_CACHED_REFUSALS + 50
+
+    for first in range(0, most, 50):
+        named = range(1000 + first, 1050 + first)
+        asking = (credentials.identify(token_of(BOB), one) for one in named)
+        answers = await asyncio.gather(*asking, return_exceptions=True)
+        assert {type(one) for one in answers} == {NotFound}
+
+    assert len(credentials._closed_at) == MAX_CACHED_REFUSALS
 
 
 async def test_a_credential_that_was_just_made_works_at_once_everywhere(

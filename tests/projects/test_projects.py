@@ -69,7 +69,7 @@ async def test_calls_happen_in_the_project_that_the_header_names(
 async def test_projects_are_managed_whatever_project_the_header_names(
     service: Service, project: int
 ) -> None:
-    for named in (str(NOBODYS), str(BOB), "*", "nonsense"):
+    for named in (str(NOBODYS), str(BOB), "nonsense"):
         there = service.client(ADA, project=named)
 
         seen = (await there.get("/projects")).json()
@@ -144,9 +144,41 @@ async def test_an_admin_reads_and_manages_any_project_but_lists_those_of_which_i
 
     assert (read.json()["id"], read.json()["role"]) == (project, "owner")
     assert renamed.json()["name"] == "Renamed"
+    assert [one["id"] for one in (await admin.get("/projects")).json()] == [ADMIN]
     for client in (admin, overseer):
-        assert [one["id"] for one in (await client.get("/projects")).json()] == [ADMIN]
         problem_of(await client.get(f"/projects/{NOBODYS}"), 404)
+
+
+async def test_an_admin_lists_all_projects_with_a_star(
+    service: Service, ada: httpx.AsyncClient, overseer: httpx.AsyncClient, project: int
+) -> None:
+    await add_member(ada, project, ADMIN, "viewer")
+    key = holding(service, await make_key(service.client(ADMIN), "admin", "triggers:read"))
+    key.headers["X-Project-ID"] = "*"
+
+    for client in (overseer, key):
+        seen, url = [], "/projects?limit=3"
+        while url:
+            page = await client.get(url)
+            seen += [(one["id"], one["role"]) for one in page.json()]
+            url = page.links.get("next", {}).get("url", "")
+
+        assert seen == [
+            (project, "viewer"),
+            (BOB, "owner"),
+            (ADA, "owner"),
+            (ADMIN, "owner"),
+        ]
+
+
+async def test_nobody_else_lists_projects_with_a_star(service: Service, project: int) -> None:
+    narrowed = await signed_in(service, "admin@example.com", scope="triggers:read")
+    key = holding(service, await make_key(service.client(ADMIN), "triggers:read"))
+
+    for client in (service.client(ADA), narrowed, key):
+        client.headers["X-Project-ID"] = "*"
+        problem_of(await client.get("/projects"), 404)
+    assert (await service.client(ADA, project="*").get(f"/projects/{project}")).status_code == 200
 
 
 async def test_an_admin_whose_login_is_narrowed_is_no_admin_here(

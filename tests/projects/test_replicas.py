@@ -40,6 +40,31 @@ async def test_a_removed_member_is_a_stranger_at_another_replica(
     assert (await elsewhere.client(BOB).get("/triggers")).status_code == 200
 
 
+async def test_who_was_refused_is_let_in_as_soon_as_the_other_replica_hears_of_the_membership(
+    service: Service, elsewhere: Service, ada: httpx.AsyncClient, project: int
+) -> None:
+    here, there = service.client(BOB, project=project), elsewhere.client(BOB, project=project)
+    for client in (here, there):
+        problem_of(await client.get("/triggers"), 404)
+
+    await add_member(ada, project, BOB, "viewer")
+
+    assert (await here.get("/triggers")).status_code == 200
+    await until(lambda: there.get("/triggers"), 200)
+
+
+async def test_who_makes_a_project_is_let_in_though_its_id_was_asked_for_before(
+    ada: httpx.AsyncClient, service: Service, project: int
+) -> None:
+    there = service.client(ADA, project=project + 1)
+    problem_of(await there.get("/triggers"), 404)
+
+    made = await ada.post("/projects", json={"name": "Next"})
+
+    assert made.json()["id"] == project + 1
+    assert (await there.get("/triggers")).status_code == 200
+
+
 @pytest.mark.parametrize("method", ["POST", "PATCH"])
 async def test_a_role_that_is_lost_is_lost_at_another_replica(
     service: Service, elsewhere: Service, ada: httpx.AsyncClient, project: int, method: str

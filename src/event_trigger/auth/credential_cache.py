@@ -58,7 +58,8 @@ class CredentialCache:
     """Caches each credential for 0.9 s, valid or not; concurrent callers share a query.
 
     A new key or login is never among the refused ones: nobody knows it before it is stored, and
-    one that has ended never works again.
+    one that has ended never works again. A project that was closed to a credential may open to it:
+    who joins one or makes one is announced, and then all refusals are dropped.
     """
 
     def __init__(
@@ -75,6 +76,7 @@ class CredentialCache:
         self._clock = clock
         self._cached: OrderedDict[_Use, _Cached] = OrderedDict()
         self._refused_at: OrderedDict[Credential, float] = OrderedDict()
+        self._closed_at: OrderedDict[_Use, float] = OrderedDict()  # projects, of good credentials
         self._lookups: dict[_Use, _Lookup] = {}
 
     async def identify(
@@ -124,37 +126,54 @@ class CredentialCache:
         """
         self._lookups.clear()  # running lookups may have read the state before the change
         self._refused_at.clear()
+        self._closed_at.clear()
         for use, cached in list(self._cached.items()):
             if not user or str(cached.principal.user_id) == user:
                 del self._cached[use]
 
     async def _principal_of(self, use: _Use) -> Principal | None:
         cached = self._cached.get(use)
-        if cached is not None and self._clock() < cached.read_at + CACHED_SECONDS:
+        if cached is not None and self._is_recent(cached.read_at):
             return cached.principal
-        refused_at = self._refused_at.get(use[0])
-        if refused_at is not None and self._clock() < refused_at + CACHED_SECONDS:
+        if self._is_recent(self._refused_at.get(use[0])):
             return None
+        if self._is_recent(self._closed_at.get(use)):
+            raise NotFound
         lookup = self._lookups.get(use)
         if lookup is None or self._clock() >= lookup.started_at + CACHED_SECONDS:  # it may hang
             task = asyncio.create_task(self._look_up(use))
             lookup = self._lookups[use] = _Lookup(task, self._clock())
         return await asyncio.shield(lookup.task)
 
+    def _is_recent(self, read_at: float | None) -> bool:
+        return read_at is not None and self._clock() < read_at + CACHED_SECONDS
+
     async def _look_up(self, use: _Use) -> Principal | None:
-        started_at, me = self._clock(), asyncio.current_task()
+        started_at = self._clock()
         try:
             principal = await self._read(use)
-        finally:
-            lookup = self._lookups.get(use)
-            is_latest = lookup is not None and lookup.task is me
-            if is_latest:
-                del self._lookups[use]
-        if principal is not None and is_latest:
-            _keep(self._cached, use, _Cached(principal, started_at), most=MAX_CACHED_CREDENTIALS)
-        if principal is None and is_latest:
+        except NotFound:
+            if self._end_lookup(use):
+                _keep(self._closed_at, use, started_at, most=MAX_CACHED_REFUSALS)
+            raise
+        except BaseException:
+            self._end_lookup(use)
+            raise
+        if not self._end_lookup(use):
+            return principal
+        if principal is None:
             _keep(self._refused_at, use[0], started_at, most=MAX_CACHED_REFUSALS)
+        else:
+            _keep(self._cached, use, _Cached(principal, started_at), most=MAX_CACHED_CREDENTIALS)
         return principal
+
+    def _end_lookup(self, use: _Use) -> bool:
+        """Tells whether the running lookup is the latest; an older one must not be cached."""
+        lookup = self._lookups.get(use)
+        is_latest = lookup is not None and lookup.task is asyncio.current_task()
+        if is_latest:
+            del self._lookups[use]
+        return is_latest
 
     async def _read(self, use: _Use) -> Principal | None:
         credential, project = use
@@ -185,8 +204,8 @@ async def _read_login(
     if found is None:
         return None
     login, user = found
-    await logins.note_used(login)
     project_id, project_role = await _enter(session, user, wanted, narrowed_to=login.scopes)
+    await logins.note_used(login)
     role = Role(user.role)
     return Principal(
         user.id,
@@ -213,11 +232,11 @@ async def _read_key(
     own = key.project_id or await memberships.get_own(user)
     if await memberships.role_in(own, user.id) is None:
         return None
-    await keys.note_used(key)
     named = own if wanted is Unnamed.DEFAULT else wanted
     if named != own and Scope.ADMIN not in held_scopes(Role(user.role), key.scopes):
         raise NotFound
     project_id, project_role = await _enter(session, user, named, narrowed_to=key.scopes)
+    await keys.note_used(key)
     role = Role(user.role)
     return Principal(
         user.id,

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
 
-from sqlalchemy import delete, func, select, text, tuple_, update
+from sqlalchemy import and_, delete, func, select, text, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -92,6 +92,7 @@ class Memberships:
         await self.session.flush()
         await self.session.refresh(project)
         await self.add_member(project.id, owner, ProjectRole.OWNER)
+        await notify(self.session, CREDENTIALS_CHANGED, str(owner))
         return project
 
     async def has_project(self, project_id: int) -> bool:
@@ -123,13 +124,17 @@ class Memberships:
         return [Membership(project, ProjectRole(role)) for project, role in rows]
 
     async def list_page_of(
-        self, user_id: int, *, before: int | None, limit: int
+        self, user_id: int, *, before: int | None, limit: int, with_others: bool = False
     ) -> Page[Membership]:
-        """Returns a user's projects, newest first."""
+        """Returns a user's projects, newest first; `with_others` adds those of an owner by right.
+
+        An admin is that in every project of which it is no member.
+        """
+        is_theirs = and_(ProjectMember.project_id == Project.id, ProjectMember.user_id == user_id)
         statement = (
-            select(Project, ProjectMember.role)
-            .join(ProjectMember, ProjectMember.project_id == Project.id)
-            .where(ProjectMember.user_id == user_id, Project.deleted_at.is_(None))
+            select(Project, func.coalesce(ProjectMember.role, ProjectRole.OWNER))
+            .join(ProjectMember, is_theirs, isouter=with_others)
+            .where(Project.deleted_at.is_(None))
             .order_by(Project.id.desc())
             .limit(limit + 1)
         )

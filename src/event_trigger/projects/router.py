@@ -2,7 +2,7 @@
 
 from fastapi import Response
 
-from event_trigger.auth.dependencies import PrincipalDep
+from event_trigger.auth.dependencies import CredentialsDep, PrincipalDep
 from event_trigger.auth.memberships import Membership, Memberships
 from event_trigger.auth.principal import Principal
 from event_trigger.db.keyset import Page
@@ -22,7 +22,7 @@ from event_trigger.projects.schemas import ProjectCreate, ProjectRead, ProjectUp
 from event_trigger.web.pagination import PageQuery, PageQueryDep
 from event_trigger.web.problems import problems
 from event_trigger.web.schemas import PathId
-from event_trigger.web.session import SessionDep
+from event_trigger.web.session import SessionDep, SessionsDep
 from event_trigger.web.strict_json import strict_router
 
 router = strict_router(
@@ -39,26 +39,38 @@ router = strict_router(
     responses=problems(Conflict, UnsupportedMediaType),
 )
 async def create_project(
-    body: ProjectCreate, principal: PrincipalDep, session: SessionDep, response: Response
+    body: ProjectCreate,
+    principal: PrincipalDep,
+    sessions: SessionsDep,
+    credentials: CredentialsDep,
+    response: Response,
 ) -> ProjectRead:
     """Creates a project, whose owner you are. Add members to share what is in it.
 
     Calls happen in it with its id in the header `X-Project-ID`; without that header, they happen in
     your default project. One user can own 100 projects.
     """
-    made = await lifecycle.create(session, principal, body.name)
+    async with sessions.begin() as session:
+        made = await lifecycle.create(session, principal, body.name)
+    credentials.forget(str(principal.user_id))
     response.headers["Location"] = f"/projects/{made.id}"
     return read_project(made, ProjectRole.OWNER)
 
 
-@router.get("", summary="List your projects", operation_id="list_projects")
+@router.get(
+    "",
+    summary="List your projects",
+    operation_id="list_projects",
+    responses=problems(NotFound),
+)
 async def list_projects(
     principal: PrincipalDep, session: SessionDep, paging: PageQueryDep
 ) -> list[ProjectRead]:
     """Lists the projects that you are a member of, newest first, with your role in each.
 
-    An API key sees its own project only. The `Link` header with `rel="next"` leads to the next
-    page.
+    An API key sees its own project only. Admins list all projects with `X-Project-ID: *`; where
+    they are no members, their role is that of an owner. The `Link` header with `rel="next"` leads
+    to the next page.
     """
     page = await _page_of(principal, Memberships(session), paging)
     rows = paging.rows_of(page, lambda one: one.project.id)
@@ -69,8 +81,11 @@ async def _page_of(
     principal: Principal, memberships: Memberships, paging: PageQuery
 ) -> Page[Membership]:
     before = paging.before_id()
-    if principal.key_id is None:
-        return await memberships.list_page_of(principal.user_id, before=before, limit=paging.limit)
+    names_all = principal.project_id is None
+    if principal.key_id is None or names_all:
+        return await memberships.list_page_of(
+            principal.user_id, before=before, limit=paging.limit, with_others=names_all
+        )
     project = await memberships.get_project(principal.one_project_id)
     if project is None or (before is not None and project.id >= before):
         return Page([], more=False)
