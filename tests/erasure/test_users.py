@@ -98,12 +98,12 @@ async def test_an_erased_users_credentials_end_on_every_replica(
 async def test_a_user_erases_itself_with_the_password(
     service: Service, anonymous: httpx.AsyncClient, ada: httpx.AsyncClient
 ) -> None:
-    wrong = problem_of(await erase_me(ada, WRONG), 401)
+    wrong = problem_of(await erase_me(ada, WRONG), 422)
     still = await ada.get("/auth/me")
 
     answer = await erase_me(ada)
 
-    assert wrong["type"] == "urn:event-trigger:problem:wrong-login"
+    assert wrong["type"] == "urn:event-trigger:problem:wrong-password"
     assert still.status_code == 200
     assert (answer.status_code, answer.json()["projects"]) == (200, 1)
     problem_of(await ada.get("/auth/me"), 401)
@@ -134,7 +134,7 @@ async def test_wrong_passwords_are_slowed_as_they_are_at_sign_in(
     ada: httpx.AsyncClient, anonymous: httpx.AsyncClient
 ) -> None:
     for _ in range(9):
-        problem_of(await erase_me(ada, WRONG), 401)
+        problem_of(await erase_me(ada, WRONG), 422)
     problem_of(await ask_for_tokens(anonymous, ADAS, WRONG), 401)
 
     limited = problem_of(await erase_me(ada), 429)

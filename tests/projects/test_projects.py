@@ -210,3 +210,10 @@ async def test_one_user_makes_no_more_projects_than_100_even_at_once(
         problem = problem_of(one, 409)
         assert problem["type"].endswith(":too-many-projects")
         assert "100" in problem["detail"]
+
+
+@pytest.mark.parametrize("name", [" ", "\n\t", "\u200b", "a\u202eb", "a\u0007"])
+async def test_a_name_can_be_seen(ada: httpx.AsyncClient, name: str) -> None:
+    made = await ada.post("/projects", json={"name": name})
+
+    problem_of(made, 422)

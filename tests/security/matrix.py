@@ -99,7 +99,7 @@ delete_key                 keys:change         204
 list_users                 admins              200
 update_user                admins              200
 erase_user                 admins              200
-erase_me                   person:change       401
+erase_me                   person:change       422
 list_audit                 audit               200
 create_project             project:new         201
 list_projects              self                200

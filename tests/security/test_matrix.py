@@ -181,6 +181,7 @@ async def test_filters_by_what_is_not_theirs_select_nothing(world: World) -> Non
     names = ("trigger_id", "event_id", "destination_id", "delivery_id")
     hers = {name: await world.id_of(name) for name in names}
     hers["user_id"] = world.callers.people["coowner"]
+    hers["target_id"] = hers["trigger_id"]
 
     for operation in world.operations:
         for name in operation.parameters("query"):

@@ -56,9 +56,11 @@ BEYOND_SCHEMA = {
 }
 # operations whose valid input cannot be generated: a password, a token, an unused address, a member
 NEVER_RIGHT = {
-    *{"sign_in", "refresh_tokens", "call_hook", "register", "end_session"},
+    *{"sign_in", "refresh_tokens", "call_hook", "end_session"},
     *{"add_member", "remove_member", "delete_invitation", "accept_invitation"},
 }
+# operations whose generated input is seldom right: an address, an empty project
+RIGHT_BY_CHANCE = {"register", "delete_project"}
 BESIDE_A_PAGE = {"accept_invitation"}  # browsers GET this path; the document leaves that out
 _ABOUT_METHODS = (allow_header_conformance, unsupported_method)
 calls: Counter[str] = Counter()
@@ -99,6 +101,8 @@ def url(server_url: str, template: str) -> Iterator[str]:
     with served(server_url, template) as found:
         yield found
     for operation_id, statuses in answers.items():
+        if operation_id in RIGHT_BY_CHANCE:
+            continue
         is_reached = any(status < 300 for status in statuses)
         assert is_reached is (operation_id not in NEVER_RIGHT), (operation_id, statuses)
 

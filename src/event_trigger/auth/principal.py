@@ -56,7 +56,7 @@ class NoSingleProject(Invalid):
 
 class LoginRequired(Forbidden):
     slug, title = "for-logins-only", "A login is required"
-    default_detail = "Sign in for this: an API key cannot make, see or end credentials."
+    default_detail = "Sign in for this: an API key cannot do it."
 
 
 class NarrowedLogin(Forbidden):

@@ -22,7 +22,7 @@ WantedProject = int | Unnamed
 
 
 class InvalidProjectHeader(Invalid):
-    """Says what may stand in the header; `value` is not echoed."""
+    """Says what may stand in the header, without echoing it."""
 
     def __init__(self) -> None:
         detail = "Write the id of a project, as GET /projects lists them; admins may also write *."
@@ -33,8 +33,9 @@ def wanted_project(value: str | None) -> WantedProject:
     """Reads the header's value; None is a request without it. Raises InvalidProjectHeader."""
     if value is None:
         return Unnamed.DEFAULT
-    if value == ALL_PROJECTS:
+    text = value.strip(" \t")  # not part of a header's value: RFC 9110, section 5.5
+    if text == ALL_PROJECTS:
         return Unnamed.ALL
-    if not _ID.fullmatch(value) or int(value) > LARGEST_ID:
+    if not _ID.fullmatch(text) or int(text) > LARGEST_ID:
         raise InvalidProjectHeader
-    return int(value)
+    return int(text)

@@ -29,8 +29,8 @@ class HasTriggers(Conflict):
 
     def __init__(self, count: int = 1) -> None:
         super().__init__(
-            f"This project has triggers: {count}. Delete them first, or add ?purge=true to delete"
-            " the project with all that is in it: triggers, events, destinations and keys."
+            f"This project still has {count} trigger(s). Delete them first, or add ?purge=true to"
+            " delete the project with all that is in it: triggers, events, destinations and keys."
         )
 
 

@@ -17,10 +17,8 @@ from event_trigger.auth.dependencies import (
     PrincipalDep,
     needs,
 )
-from event_trigger.auth.email_addresses import fold_address
-from event_trigger.auth.logins.lifecycle import SignIn, WrongLogin, check_password
+from event_trigger.auth.logins.password_check import check_own_password
 from event_trigger.auth.passwords.hashing import TooManySignIns
-from event_trigger.auth.repository import Users
 from event_trigger.auth.scopes import Scope
 from event_trigger.auth.users import NoLongerAdmin
 from event_trigger.erasure.projects import HasTriggers, delete_project
@@ -104,7 +102,7 @@ async def erase_a_user(
     tags=["auth"],
     summary="Erase your own account",
     operation_id="erase_me",
-    responses=problems(StillNeeded, UnsupportedMediaType, TooManySignIns),
+    responses=problems(NotFound, StillNeeded, UnsupportedMediaType, TooManySignIns),
 )
 async def erase_me(
     body: OwnErasure,
@@ -118,21 +116,17 @@ async def erase_me(
 
     Your address is taken out of the audit log, where the entries of these projects lose their
     content. The answer counts what went. It is 409 while other members of a project depend on you:
-    make another member an owner, or delete the project, first; and for the last admin. Wrong
-    passwords are limited, as when signing in.
+    make another member an owner, or delete the project, first; and for the last admin. A wrong
+    password is a 422, and limited as when signing in.
     """
-    async with sessions() as session:
-        user = await Users(session).get_one(login.user_id)
-    attempt = SignIn(
-        email=user.email,
-        account=fold_address(user.email),
-        password=body.password,
-        origin=origin,
-        scopes=None,
+    checked = await check_own_password(
+        sessions,
+        passwords,
+        login.user_id,
+        body.password,
+        address=origin.address,
+        place="password",
     )
-    checked = await check_password(sessions, passwords, attempt)
-    if checked.id != login.user_id:
-        raise WrongLogin
     async with sessions.begin() as session:
         erased = await erase_user(session, checked.id, password_hash=checked.password_hash)
     return _told(checked.id, erased, credentials)

@@ -7,7 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from event_trigger.audit.recorder import record
 from event_trigger.auth.email_addresses import fold_address
-from event_trigger.auth.logins.lifecycle import WrongLogin
+from event_trigger.auth.logins.password_check import WrongPassword
 from event_trigger.auth.memberships import Memberships
 from event_trigger.auth.repository import ApiKeys, Users
 from event_trigger.auth.users import LastAdmin, NoLongerAdmin
@@ -92,7 +92,7 @@ async def erase_user(
         raise OwnAccount
     going = await _lock(session, user_id, by_admin=by_admin)
     if password_hash not in {None, going.user.password_hash}:
-        raise WrongLogin
+        raise WrongPassword("password")
     account = ErasedAccount(session, user_id)
     logins, keys = await account.count_logins(), await ApiKeys(session).count_of(user_id)
     emails = sorted({going.user.email, fold_address(going.user.email)})

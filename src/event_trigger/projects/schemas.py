@@ -1,14 +1,27 @@
 """Request and response models of projects, members and invitations."""
 
+import unicodedata
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from event_trigger.auth.schemas import Email, NewPassword
 from event_trigger.models import Project, ProjectRole
 from event_trigger.web.schemas import Instant, RequestModel, ResponseModel, Text
 
-ProjectName = Annotated[Text, Field(min_length=1, max_length=100, examples=["Billing"])]
+
+def _shown(name: str) -> str:
+    """Refuses a name that cannot be seen, or that changes how text around it is shown."""
+    if any(unicodedata.category(one)[0] == "C" for one in name) or not name.strip():
+        raise ValueError(
+            "write a name that can be seen, without control, invisible or bidirectional characters"
+        )
+    return name
+
+
+ProjectName = Annotated[
+    Text, Field(min_length=1, max_length=100, examples=["Billing"]), AfterValidator(_shown)
+]
 GivenRole = Annotated[
     ProjectRole,
     Field(
