@@ -33,7 +33,7 @@ from event_trigger.deliveries.retention import retain_deliveries
 from event_trigger.deliveries.worker import DeliveryWorker
 from event_trigger.erasure.job import ProjectErasure
 from event_trigger.events.measuring import measure
-from event_trigger.events.retention import sweep
+from event_trigger.events.retention import make_partitions, sweep
 from event_trigger.firing.idempotency import ANSWERS_KEPT_FOR, purge_answers
 from event_trigger.projects.repository import Invitations
 from event_trigger.scheduling.dispatcher import LONGEST_WAIT_SECONDS, fire_due
@@ -118,6 +118,7 @@ class Jobs:
         self._add("deliver", self._deliver, every=longest_wait, at_once=True)
         sweep_every = self._settings.sweep_every
         is_short = sweep_every < timedelta(seconds=FIRST_AFTER_SECONDS)  # partitions end soon
+        self._add("make_partitions", self._make_partitions, every=sweep_every / 2, at_once=is_short)
         self._add("retain", self._retain, every=sweep_every, at_once=is_short)
         self._add(
             "retain_deliveries", self._retain_deliveries, every=self._settings.retention_interval
@@ -241,6 +242,10 @@ class Jobs:
     def _note_dispatch(self) -> None:
         self._dispatched_at = asyncio.get_running_loop().time()
 
+    async def _make_partitions(self) -> None:
+        """Runs apart from `_retain`, which may take long: without partitions nothing fires."""
+        await make_partitions(self._sessions, self._settings)
+
     async def _retain(self) -> None:
         await sweep(self._sessions, self._settings)
         async with self._sessions() as session:
@@ -255,7 +260,7 @@ class Jobs:
             await AuditLog(session).purge_older_than(now - AUDIT_KEPT_FOR)
 
     async def _retain_deliveries(self) -> None:
-        """Runs apart from `_retain`, which makes partitions and must not wait for this."""
+        """Runs apart from `_retain`, which must not wait for this."""
         await retain_deliveries(self._sessions, self._settings.keep_for)
 
     async def _count_backlog(self) -> None:

@@ -188,7 +188,10 @@ async def test_pages_show_each_destination_once(ada: httpx.AsyncClient) -> None:
 
 
 async def test_somebody_elses_destination_looks_like_none(
-    ada: httpx.AsyncClient, bob: httpx.AsyncClient, overseer: httpx.AsyncClient
+    ada: httpx.AsyncClient,
+    bob: httpx.AsyncClient,
+    admin: httpx.AsyncClient,
+    overseer: httpx.AsyncClient,
 ) -> None:
     made = await make_destination(ada, URL)
     span = {"since": "2026-01-01T00:00:00Z", "until": "2027-01-01T00:00:00Z"}
@@ -205,7 +208,7 @@ async def test_somebody_elses_destination_looks_like_none(
     ):
         hers = await bob.request(method, f"/destinations/{made['id']}{path}", json=body)
         none = await bob.request(method, f"/destinations/{10**9}{path}", json=body)
-        nobodys = await overseer.request(method, f"/destinations/{10**9}{path}", json=body)
+        nobodys = await admin.request(method, f"/destinations/{10**9}{path}", json=body)
         assert problem_of(hers, 404) == problem_of(none, 404) == problem_of(nobodys, 404)
     assert (await bob.get("/destinations")).json() == []
     secret = made.pop("secret")

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -20,6 +20,7 @@ EVENT_ROW_BYTES = 100  # of one event's row, without its payload and its index e
 # for statements on the triggers of one shard, which read the array once for all of them
 HAS_NO_ROOM = """triggers.owner_id = ANY (ARRAY(
     SELECT owner_id FROM event_bytes WHERE shard = :shard AND reached IS NOT NULL))"""
+_SHORT = timedelta(minutes=1)  # a partition that is summed up at once
 _MEASURE_LOCK = 0x6576_6274  # "evbt", an advisory lock
 _ACROSS = {ACROSS_SHARDS: "retention"}
 
@@ -158,7 +159,9 @@ class StoredBytes:
         a transaction with a number of its own would hold up readers that follow the log.
         """
         sums = Counter[tuple[int, int]]()
-        for starts_at, ends_at in pairwise((*partition.slots, partition.ends_at)):
+        is_short = partition.ends_at - partition.starts_at < _SHORT
+        bounds = (partition.starts_at,) if is_short else partition.slots
+        for starts_at, ends_at in pairwise((*bounds, partition.ends_at)):
             values = {"starts_at": starts_at, "ends_at": ends_at, "below": below}
             rows = await self.session.execute(_SUM_ALL, values, execution_options=_ACROSS)
             for shard, owner_id, size in rows:

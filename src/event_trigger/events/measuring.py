@@ -8,7 +8,7 @@ from event_trigger.db.engine import Sessions
 from event_trigger.events.event_bytes import StoredBytes, Unmeasured
 from event_trigger.models.base import LARGEST_ID
 
-MEASURING_SECONDS = 0.25  # jobs share two connections, and partitions must be made in time
+MEASURING_SECONDS = 0.1  # jobs share two connections, and partitions must be made in time
 
 
 async def measure(sessions: Sessions, *, most_bytes: int) -> None:
@@ -19,8 +19,8 @@ async def measure(sessions: Sessions, *, most_bytes: int) -> None:
     Each step is one transaction, so that the sweep can drop partitions in between. In a cluster of
     Citus, where events can appear late, it may miss a few: a limit can bear that.
 
-    1. Add the new events of each partition, for a quarter of a second and one partition. The rest
-       is left to the next run: after an upgrade, there are two days of events to count.
+    1. Add the new events of each partition, for a tenth of a second and one partition. The rest is
+       left to the next run: after an upgrade, there are two days of events to count.
     2. Subtract the partitions that were purged, and mark the projects that have `most_bytes` or
        more; 0 is no limit.
     """
