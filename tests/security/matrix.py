@@ -48,7 +48,7 @@ project:join        ok  ok  ok  ok  ok  ok  ok  ok  ok  ok  ok 403 403 403 403 4
 person:get          ok  ok  ok  ok  ok  ok 404 404  ok  ok  ok  ok  ok 404  ok  ok  ok  ok 401 401
 person:change        ok  ok  ok  ok  ok  ok 404 404  ok  ok 422 403 403 404 403 403 403 403 401 401
 audit                ok 403 403 403  ok  ok 404 404  ok  ok  ok 403 403 404 403 403 403 403 401 401
-keys:make            ok  ok  ok 403  ok  ok 404 404  ok  ok 422 403 403 404 403 403  ok 403 401 401
+keys:make            ok  ok  ok 403  ok  ok 404 404  ok 409 422 403 403 404 403 403  ok 403 401 401
 keys:list            ok  ok  ok  ok  ok  ok 404 404  ok  ok  ok 403 403 404 403 403  ok  ok 401 401
 keys:one             ok 404 404 404 404 404 404 404 404  ok  ok 403 403 404 403 403 404 404 401 401
 keys:change          ok 404 404 404 404 404 404 404 404  ok 422 403 403 404 403 403 404 404 401 401
@@ -74,9 +74,11 @@ KINDS_OUTSIDE_PROJECTS = {
     *("project:new", "project:get", "project:members", "project:own", "project:join"),
 }
 
-# operation, caller, status where something belongs to one caller only
+# operation, caller, status where something belongs to one caller only, or only `*` is refused
 EXCEPTIONS = """
 end_session ada 204
+list_projects viewer@* 404
+list_projects key@* 404
 """
 
 OPERATIONS = """
