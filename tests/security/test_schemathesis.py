@@ -42,6 +42,8 @@ BEYOND_SCHEMA = {
     "change_password": "the current password, a new one",
     "create_key": "triggers of one's own, an end in the future",
     "update_key": "scopes and triggers of one's own, an end in the future",
+    "create_project": "a name that can be seen",
+    "update_project": "a name that can be seen",
     "add_member": "the address of an account",
     "create_invitation": "an e-mail address",
     "accept_invitation": "an address and a password only without a login",
