@@ -1,4 +1,4 @@
-"""Who is no longer a member of a project is out of it at every replica, in open responses, too."""
+"""A removed member loses the project at every replica, also in responses that are open."""
 
 import asyncio
 from collections.abc import AsyncIterator

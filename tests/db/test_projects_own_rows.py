@@ -17,7 +17,7 @@ _TABLES = """
     SELECT relname FROM pg_class
     WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p') AND NOT relispartition
 """
-# what the version before does not store is lost, and the revision is another one meanwhile
+# what the version before does not store is lost, and the revision changes
 _LOST = {
     "logins": ("address", "user_agent", "last_used_at"),
     "audit_entries": ("project_id",),

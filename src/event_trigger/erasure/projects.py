@@ -77,7 +77,7 @@ async def count_contents(session: AsyncSession, project_id: int) -> ProjectConte
 async def end_project(
     session: AsyncSession, project_id: int, *, erased_emails: Sequence[str] | None = None
 ) -> ProjectContents:
-    """Ends all that a project does; its row must be locked, so that nothing is added meanwhile.
+    """Ends all that a project does; its row must be locked, so that nothing can be added.
 
     With `erased_emails`, which may be empty, the project was an erased user's, and the job empties
     its entries in the audit log.

@@ -120,7 +120,7 @@ async def preview_erasure(session: AsyncSession, user_id: int) -> Erased:
 async def _lock(session: AsyncSession, user_id: int, *, by_admin: int | None) -> _Going:
     """Locks projects before users, as a change of members does, to avoid deadlocks.
 
-    All admins are locked only if one of them erases or is erased: they cannot sign in meanwhile.
+    All admins are locked only if one of them erases or is erased: a locked admin cannot sign in.
     """
     users, memberships = Users(session), Memberships(session)
     await _make_sure_of_own_project(session, user_id)

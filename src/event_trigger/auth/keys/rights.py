@@ -15,7 +15,7 @@ from event_trigger.models import ApiKey
 
 @dataclass(frozen=True, slots=True)
 class KeyRights:
-    """What a key may do, with which triggers, and until when; None is no limit."""
+    """The scopes of a key, the triggers it works for, and its end; None is no limit."""
 
     scopes: Sequence[str]
     trigger_ids: Sequence[int] | None

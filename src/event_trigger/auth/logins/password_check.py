@@ -52,7 +52,7 @@ async def check_own_password(
         user = await Users(session).get_one(user_id)
     given = GivenPassword(user.email, fold_address(user.email), text, address)
     checked = await check_password(sessions, passwords, given, refusal=WrongPassword(place))
-    if checked.id != user_id:  # erased meanwhile, and somebody else has the address
+    if checked.id != user_id:  # the user was erased, and somebody else has the address
         raise Unauthorized
     return checked
 
