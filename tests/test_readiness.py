@@ -21,20 +21,21 @@ async def test_partitions_that_run_out_are_said_while_everything_still_fires(
     async with running_service(database_url, retention_interval=timedelta(seconds=1)) as service:
         client = service.client()
         await eventually(lambda: reasons(client), lambda found: found == "")
-        # the sweep thinks that it has to make them, and cannot: the tables are there
+        # the job thinks that it has to make them, and cannot: the tables are there
         await database.execute("CREATE TABLE hidden AS SELECT * FROM event_partitions")
         await database.execute(
             "DELETE FROM event_partitions WHERE ends_at > now() + interval '3 hours'"
         )
         found = await eventually(
-            lambda: reasons(client), lambda found: "partitions" in found and "job retain" in found
+            lambda: reasons(client),
+            lambda found: "partitions" in found and "job make_partitions" in found,
         )
         await database.execute("INSERT INTO event_partitions TABLE hidden ON CONFLICT DO NOTHING")
         recovered = await eventually(lambda: reasons(client), lambda found: found == "")
 
     logged = capsys.readouterr().out
     assert " s, of 28800 s that are made ahead: without a partition nothing can fire" in found
-    assert "the job retain last succeeded 1" in found
+    assert "the job make_partitions last succeeded 1" in found
     assert "(the database refuses a statement (42P07))" in found
     assert recovered == ""
     failures = [line for line in logged.splitlines() if "job_failed" in line]

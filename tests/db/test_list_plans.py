@@ -176,7 +176,8 @@ async def test_an_owner_reads_the_log_of_the_project_by_its_index(idle: Service)
 
 def is_expected(condition: str, column: str | None) -> bool:
     """Accepts filters that exclude few rows or none, such as those of deleted projects."""
-    few = column or "scopes", "scopes", "IS DISTINCT FROM", "NOT (ANY"
+    deleted = "NOT (ANY", "NOT (hashed SubPlan"  # as PostgreSQL 18 and 15 say it
+    few = column or "scopes", "scopes", "IS DISTINCT FROM", *deleted
     return any(one in condition for one in few)
 
 

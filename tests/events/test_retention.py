@@ -436,7 +436,8 @@ async def test_several_replicas_sweep_at_once_and_leave_kept_partitions_with_the
     await plant_past(database, past, each=3)
     settings = make_settings(database_url)
 
-    await asyncio.gather(*(sweep(sessions, settings) for _ in range(5)))
+    works = make_partitions, sweep
+    await asyncio.gather(*(work(sessions, settings) for work in works for _ in range(5)))
 
     now = await now_of(database)
     kept = await partitions_of(database)

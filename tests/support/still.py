@@ -9,7 +9,7 @@ import httpx
 
 from event_trigger.app import create_app
 from event_trigger.db.engine import Sessions
-from event_trigger.events.retention import sweep
+from event_trigger.events.retention import make_partitions, sweep
 from event_trigger.scheduling.dispatcher import fire_due
 from event_trigger.web.state import state_of
 from tests.support.clock import create_still_database, set_clock
@@ -78,6 +78,7 @@ class StillService:
         """Sets the database's clock, and makes the partitions for that time."""
         await set_clock(self.database, instant)
         if self._swept_at is None or instant - self._swept_at > SWEPT_EVERY:
+            await make_partitions(self.sessions, self._service.settings)
             await sweep(self.sessions, self._service.settings)
             self._swept_at = instant
 

@@ -1,7 +1,7 @@
-"""Sweeps the event log: makes partitions ahead, purges old ones, archives and counts the others.
+"""Makes the partitions of the event log ahead, and sweeps it: purges, archives and counts.
 
-Each step is one short transaction under an advisory lock, so that one replica works at a time. Each
-but the first gives up a lock after 100 ms and is tried again later, so that firing never waits
+Each step is one short transaction under an advisory lock, so that one replica works at a time. A
+step of the sweep gives up a lock after 100 ms and is tried again later, so that firing never waits
 longer. Making partitions waits up to 20 s, and blocks no firing.
 """
 
@@ -45,13 +45,11 @@ ConditionsAt = Callable[[datetime], Conditions]  # of the partitions to work on,
 async def sweep(sessions: Sessions, settings: Settings) -> None:
     """Does all work that the age of events requires, once.
 
-    1. Make the partitions of the near future.
-    2. Purge the partitions past their retention: before the next steps, since they need no counts.
-    3. Archive the partitions outside the active window, and write their final counts.
-    4. Sum up blocks of archived partitions.
-    5. Count the new events of open partitions.
+    1. Purge the partitions past their retention: before the next steps, since they need no counts.
+    2. Archive the partitions outside the active window, and write their final counts.
+    3. Sum up blocks of archived partitions.
+    4. Count the new events of open partitions.
     """
-    await make_partitions(sessions, settings)
     await purge(sessions, settings)
     await archive(sessions, settings)
     await sum_blocks(sessions, settings)
@@ -165,8 +163,7 @@ async def _repeat(
 ) -> None:
     """Takes a step for each partition that meets the conditions, oldest first.
 
-    A step whose lock is not free is tried again, for a quarter of the time between two sweeps: the
-    next sweep must be in time, since it makes the partitions for firing.
+    A step whose lock is not free is tried again, for a quarter of the time between two sweeps.
     """
     clock = asyncio.get_running_loop().time
     give_up_at = clock() + settings.sweep_every.total_seconds() / 4
