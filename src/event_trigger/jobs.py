@@ -212,7 +212,6 @@ class Jobs:
     async def _run(self, name: str, work: Callable[[], Awaitable[float | None]]) -> None:
         """Runs one job unless it is running; logs a failure, and runs it again after a second."""
         if name in self._running:
-            self._woken.add(name)
             return
         task = asyncio.current_task()
         assert task is not None
@@ -230,8 +229,10 @@ class Jobs:
         finally:
             del self._running[name]
             self._ran_at[name] = clock()
+        if name in self._woken:
+            wait = 0
         if wait is not None:
-            self._run_in(name, 0 if name in self._woken else wait)
+            self._run_in(name, wait)
 
     async def _dispatch(self) -> float:
         return await fire_due(self._firing, self._note_dispatch)

@@ -8,6 +8,7 @@ import httpx
 
 from event_trigger.auth.memberships import Memberships
 from event_trigger.db.engine import create_engine, create_sessions
+from event_trigger.db.notify import PROJECTS_DELETED
 from event_trigger.erasure.job import ProjectErasure
 from event_trigger.erasure.rows import owned_tables
 from event_trigger.models import ProjectRole
@@ -90,11 +91,12 @@ async def rows_left(database: Any, project_id: int) -> dict[str, int]:
 
 
 async def settle(database: Any) -> None:
-    """Makes all deletions so old that no request of before them can be running."""
+    """Makes all deletions so old that no request of before can be running, and wakes the job."""
     await database.execute(
         "UPDATE projects SET deleted_at = deleted_at - interval '1 hour'"
         " WHERE deleted_at IS NOT NULL"
     )
+    await database.execute(f"NOTIFY {PROJECTS_DELETED}")
 
 
 async def projects_left(database: Any) -> Sequence[int]:
