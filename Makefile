@@ -15,13 +15,13 @@ install: .venv/dev.stamp  ## Make .venv with all development tools
 
 # each process would rewrite the assertions of all test modules if none might keep the result
 test coverage faults: export PYTHONDONTWRITEBYTECODE :=
-PYTEST := $(BIN)/python -m pytest --numprocesses=2 --durations=10
-# one worker runs all tests that start processes, one after the other
-MAIN_TESTS := --dist=loadgroup --ignore=tests/security -p no:schemathesis # importing that takes 10 s
+PYTEST := $(BIN)/python -m pytest --durations=10
+# one worker runs all tests that start processes, one after the other, and mostly waits for them
+MAIN_TESTS := --numprocesses=3 --dist=loadgroup --ignore=tests/security -p no:schemathesis # importing that takes 10 s
 
 test: .venv/dev.stamp  ## Run the tests (EVENT_TRIGGER_PG_BIN=… for another PostgreSQL)
 	$(PYTEST) $(MAIN_TESTS)
-	$(PYTEST) --dist=worksteal tests/security
+	$(PYTEST) --numprocesses=2 --dist=worksteal tests/security
 
 coverage: .venv/dev.stamp  ## Run the tests and fail below 95 percent coverage; it takes nearly twice as long
 	$(PYTEST) --cov --cov-report=term $(MAIN_TESTS)
