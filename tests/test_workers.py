@@ -1,4 +1,4 @@
-"""`serve --workers` replaces a worker that ends, and serves all calls during a restart."""
+"""`serve --workers` replaces a worker that ends; a restart and an end refuse nobody."""
 
 import asyncio
 import signal
@@ -96,3 +96,29 @@ async def call_until_cancelled(served: Served) -> list[int]:
                 answers.append((await client.get("/healthz")).status_code)
     except asyncio.CancelledError:
         return answers
+
+
+async def test_who_has_just_connected_is_answered_while_the_process_ends(
+    folder: Path, database_url: str
+) -> None:
+    async with serving(folder, **with_database(database_url)) as served:
+        url = httpx.URL(served.url)
+        reader, writer = await asyncio.open_connection(url.host, url.port)
+
+        served.process.terminate()
+        await eventually(lambda: accepts(url), lambda found: not found)
+        writer.write(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        answer = await reader.read()
+        writer.close()
+
+    assert answer.startswith(b"HTTP/1.1 200 ")
+    assert b"connection: close" in answer.lower()
+
+
+async def accepts(url: httpx.URL) -> bool:
+    try:
+        _, writer = await asyncio.open_connection(url.host, url.port)
+    except ConnectionRefusedError:
+        return False
+    writer.close()
+    return True

@@ -39,6 +39,7 @@ class HttpProtocol(HttpToolsProtocol):
     """
 
     stall_seconds: ClassVar[float] = 30.0
+    first_request_seconds: ClassVar[float] = 2.0  # for a new connection when the process ends
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
@@ -48,6 +49,7 @@ class HttpProtocol(HttpToolsProtocol):
         self._received_at = 0.0
         self._is_receiving = False
         self._has_head = False
+        self._is_ending = False
 
     def connection_made(self, transport: BaseTransport) -> None:
         super().connection_made(cast(Transport, transport))
@@ -57,6 +59,21 @@ class HttpProtocol(HttpToolsProtocol):
         self._stop_waiting_for_reader()
         self._stop_waiting_for_sender()
         super().connection_lost(exc)
+
+    def shutdown(self) -> None:
+        """Ends the connection; one that has just been made can still send its first request.
+
+        Its client could not know that the process ends: without an answer, the call would fail.
+        """
+        self._is_ending = True
+        if self._latest_cycle() is None:
+            self.loop.call_later(self.first_request_seconds, self._close_if_unused)
+        else:
+            super().shutdown()
+
+    def _close_if_unused(self) -> None:
+        if self._latest_cycle() is None:
+            self.transport.close()
 
     # the request
 
@@ -74,6 +91,8 @@ class HttpProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         super().on_headers_complete()
         self._has_head = True
+        if self._is_ending:
+            self.cycle.keep_alive = False
 
     def on_message_complete(self) -> None:
         super().on_message_complete()
