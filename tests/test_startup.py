@@ -62,7 +62,9 @@ async def test_a_process_waits_for_its_database_and_begins_when_it_comes(
                 printed = served.printed
                 await cable.plug_in()
                 await until_ready(served)
-                afterwards = await client.get("/events")
+                afterwards = await eventually(  # another worker may begin a little later
+                    lambda: client.get("/events"), lambda answer: answer.status_code != 503
+                )
                 code = await served.end()
             finally:
                 await served.end(signal.SIGKILL)
