@@ -16,8 +16,9 @@ install: .venv/dev.stamp  ## Make .venv with all development tools
 # each process would rewrite the assertions of all test modules if none might keep the result
 test coverage faults: export PYTHONDONTWRITEBYTECODE :=
 PYTEST := $(BIN)/python -m pytest --durations=10
+PROCESSES ?= 3
 # one worker runs all tests that start processes, one after the other, and mostly waits for them
-MAIN_TESTS := --numprocesses=3 --dist=loadgroup --ignore=tests/security -p no:schemathesis # importing that takes 10 s
+MAIN_TESTS := --numprocesses=$(PROCESSES) --dist=loadgroup --ignore=tests/security -p no:schemathesis # importing that takes 10 s
 
 test: .venv/dev.stamp  ## Run the tests (EVENT_TRIGGER_PG_BIN=… for another PostgreSQL)
 	$(PYTEST) $(MAIN_TESTS)
