@@ -1,4 +1,4 @@
-"""What a project may have is limited, exactly, also when many create at once."""
+"""The limits of a project hold exactly, also when many calls create at once."""
 
 import asyncio
 from collections.abc import AsyncIterator

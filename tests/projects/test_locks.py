@@ -1,4 +1,4 @@
-"""Whatever two calls lock of a project, its members and their keys, neither waits for the other."""
+"""Two calls that lock rows of one project, its members and their keys never deadlock."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
