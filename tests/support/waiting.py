@@ -10,7 +10,7 @@ REVOKED_WITHIN = 1.0  # seconds, as the contract says
 
 
 async def eventually(
-    look: Callable[[], Awaitable[T]], satisfied: Callable[[T], bool], *, within: float = 60.0
+    look: Callable[[], Awaitable[T]], satisfied: Callable[[T], bool], *, within: float = 120.0
 ) -> T:
     """Looks every 20 ms until the result satisfies, and gives it; fails with the last result.
 
