@@ -32,6 +32,7 @@ class DisabledReason(StrEnum):
 class Destination(Base):
     """A row is one URL that events are sent to.
 
+    `key` is its user's own name for it, unique in the project. `set_name` is the set that owns it.
     `sealed` holds its signing secrets and header values, encrypted under the key named `key_id`.
     The circuit breaker has `failures` in a row, `window` (requests that may be in flight; null
     while it is closed) and `probe_at`. Until `held_until` the receiver asked not to be called.
@@ -43,6 +44,7 @@ class Destination(Base):
     audited_as, audited_secrets = "destination", ("sealed",)
     audited = (
         "url",
+        "key",
         "description",
         "timeout",
         "rate_limit",
@@ -55,6 +57,8 @@ class Destination(Base):
     shard: Mapped[int] = mapped_column(SmallInteger, primary_key=True)
     id: Mapped[int] = mapped_column(Identity(always=True), primary_key=True)
     owner_id: Mapped[int]
+    key: Mapped[str | None] = mapped_column(Text)
+    set_name: Mapped[str | None] = mapped_column(Text)
     url: Mapped[str] = mapped_column(Text)
     description: Mapped[str | None] = mapped_column(Text)
     timeout: Mapped[float] = mapped_column(Float)
@@ -81,5 +85,13 @@ class Destination(Base):
             "owner_id",
             "id",
             postgresql_where=text("deleted_at IS NULL"),
+        ),
+        Index(
+            "ix_destinations_key",
+            "shard",
+            "owner_id",
+            "key",
+            unique=True,
+            postgresql_where=text("key IS NOT NULL AND deleted_at IS NULL"),
         ),
     )

@@ -25,6 +25,9 @@ class TriggerStatus(StrEnum):
 class Trigger(Base):
     """A row is one trigger, with its present schedule and the next instant of it.
 
+    `key` is its user's own name for it, unique in the project. `set_name` is the set that owns it.
+    With `on_completion` "delete", it is deleted when it completes; null keeps it.
+
     `anchor_at` starts the grid of an interval without `time`; `error` says why the trigger was
     set aside. Version `version` of the schedule plans the instants after `in_force_after`. Each
     instant up to `settled_until` has an event or an unfired range; `next_fire_at` is the first
@@ -36,11 +39,13 @@ class Trigger(Base):
 
     __tablename__ = "triggers"
     audited_as, audited_secrets = "trigger", ("payload",)
-    audited = ("type", "name", "details", "tags", "destinations", "status")
+    audited = ("type", "key", "name", "details", "tags", "destinations", "status", "on_completion")
 
     shard: Mapped[int] = mapped_column(SmallInteger, primary_key=True)
     id: Mapped[int] = mapped_column(Identity(always=True), primary_key=True)
     owner_id: Mapped[int]
+    key: Mapped[str | None] = mapped_column(Text)
+    set_name: Mapped[str | None] = mapped_column(Text)
     type: Mapped[str] = mapped_column(Text)
     name: Mapped[str | None] = mapped_column(Text)
     details: Mapped[dict[str, Any]]
@@ -50,6 +55,7 @@ class Trigger(Base):
         "destination_ids", ARRAY(BigInteger), server_default="{}"
     )
     status: Mapped[str] = mapped_column(Text)
+    on_completion: Mapped[str | None] = mapped_column(Text)
     error: Mapped[str | None] = mapped_column(Text)
     loop_refused_at: Mapped[datetime | None]
     anchor_at: Mapped[datetime]
@@ -73,6 +79,22 @@ class Trigger(Base):
             "type",
             "id",
             postgresql_where=text("status <> 'active'"),
+        ),
+        Index(
+            "ix_triggers_key",
+            "shard",
+            "owner_id",
+            "key",
+            unique=True,
+            postgresql_where=text("key IS NOT NULL"),
+        ),
+        Index(
+            "ix_triggers_set",
+            "shard",
+            "owner_id",
+            "set_name",
+            "id",
+            postgresql_where=text("set_name IS NOT NULL"),
         ),
         Index(
             "ix_triggers_due_in_shard",
