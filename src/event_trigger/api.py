@@ -20,6 +20,7 @@ from event_trigger.auth.logins import router as logins
 from event_trigger.auth.sessions import router as own_sessions
 from event_trigger.deliveries import router as deliveries
 from event_trigger.destinations import router as destinations
+from event_trigger.destinations.by_key import router as destinations_by_key
 from event_trigger.erasure import router as erasure
 from event_trigger.events import router as events
 from event_trigger.firing import router as firing
@@ -31,6 +32,7 @@ from event_trigger.projects.members import router as members
 from event_trigger.reconciliation import router as reconciliation
 from event_trigger.stream import router as stream
 from event_trigger.triggers import router as triggers
+from event_trigger.triggers.by_key import router as triggers_by_key
 from event_trigger.triggers.preview import router as preview
 from event_trigger.web import docs, health
 from event_trigger.web.problems import describe_problems
@@ -62,13 +64,16 @@ _ROUTERS = (
     invitations.router,
     invitations.accepting,
     invitations.pages,
+    triggers_by_key.router,  # before paths that would read "by-key" as an id
     triggers.router,
     preview.router,
+    firing.by_key,
     firing.router,
     hooks.router,
     hooks.rotations,
     reconciliation.router,
     firing.replays,
+    destinations_by_key.router,  # before paths that would read "by-key" as an id
     destinations.router,
     deliveries.router,
     stream.router,

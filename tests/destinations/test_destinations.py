@@ -41,6 +41,7 @@ async def test_a_destination_is_read_as_it_was_made_but_for_its_secrets(
     assert answer.headers["location"] == f"/destinations/{made['id']}"
     assert made == {
         "id": made["id"],
+        "key": None,
         "url": URL,
         "description": "Billing",
         "headers": {"Authorization": MASK},

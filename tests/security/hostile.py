@@ -270,6 +270,7 @@ HEADERS = [
     "expect",
     "forwarded",
     "host",
+    "if-match",
     "if-none-match",
     "origin",
     "range",
@@ -282,4 +283,5 @@ HEADERS = [
 
 def nobodys_id(parameter: str) -> int | str:
     """Gives the id of nothing, for a parameter of a path."""
-    return NOBODYS_UUID if parameter == "session_id" else NOBODYS
+    others = {"session_id": NOBODYS_UUID, "key": f"key-{NOBODYS}"}
+    return others.get(parameter, NOBODYS)

@@ -56,6 +56,7 @@ create               ok  ok 403 403  ok  ok 404 404  ok  ok 422  ok  ok 404 403 
 triggers:list        ok  ok  ok  ok  ok  ok 404 404  ok  ok  ok  ok  ok 404  ok  ok 403  ok 401 401
 triggers:preview     ok  ok  ok  ok  ok  ok 404 404  ok  ok 422  ok  ok 404  ok  ok 403  ok 401 401
 triggers:get         ok  ok  ok  ok 404 404 404 404 404  ok  ok  ok 404 404  ok 404 403 404 401 401
+triggers:by_key      ok  ok  ok  ok 404 404 404 404 404  ok 422  ok 404 404  ok 404 403 404 401 401
 triggers:write       ok  ok 403 403 404 404 404 404 404  ok 422  ok 404 404 403 404 403 403 401 401
 triggers:fire        ok  ok  ok 403 404 404 404 404 404  ok 422  ok 404 404 403 404  ok 403 401 401
 events:list          ok  ok  ok  ok  ok  ok 404 404  ok  ok  ok  ok  ok 404  ok  ok 403 403 401 401
@@ -63,6 +64,7 @@ events:get           ok  ok  ok  ok 404 404 404 404 404  ok  ok  ok 404 404  ok 
 events:repeat        ok  ok  ok 403 404 404 404 404 404  ok 422  ok 404 404 403 404 403 403 401 401
 destinations:list    ok  ok  ok  ok  ok  ok 404 404  ok  ok  ok  ok  ok 404  ok 403 403 403 401 401
 destinations:get     ok  ok  ok  ok 404 404 404 404 404  ok  ok  ok 404 404  ok 403 403 403 401 401
+destinations:by_key  ok  ok  ok  ok 404 404 404 404 404  ok 422  ok 404 404  ok 403 403 403 401 401
 destinations:secret  ok  ok 403 403 404 404 404 404 404  ok  ok  ok 404 404 403 403 403 403 401 401
 destinations:write   ok  ok 403 403 404 404 404 404 404  ok 422  ok 404 404 403 403 403 403 401 401
 destinations:resend  ok  ok  ok 403 404 404 404 404 404  ok 422  ok 404 404 403 403 403 403 401 401
@@ -119,7 +121,15 @@ accept_invitation          project:join        200
 create_trigger             create              201
 list_triggers              triggers:list       200
 get_trigger                triggers:get        200
+replace_trigger            triggers:write      200
 update_trigger             triggers:write      200
+get_trigger_by_key         triggers:by_key     200
+put_trigger_by_key         create              201
+delete_trigger_by_key      triggers:write      204
+pause_trigger_by_key       triggers:fire       200
+resume_trigger_by_key      triggers:fire       200
+fire_trigger_by_key        triggers:fire       200
+test_trigger_by_key        triggers:fire       200
 delete_trigger             triggers:write      204
 pause_trigger              triggers:fire       200
 resume_trigger             triggers:fire       200
@@ -139,7 +149,13 @@ replay_event               events:repeat       201
 create_destination         create              201
 list_destinations          destinations:list   200
 get_destination            destinations:get    200
+replace_destination        destinations:write  200
 update_destination         destinations:write  200
+get_destination_by_key     destinations:by_key 200
+put_destination_by_key     create              201
+delete_destination_by_key  destinations:write  204
+disable_destination_by_key destinations:write  200
+enable_destination_by_key  destinations:write  200
 delete_destination         destinations:write  204
 disable_destination        destinations:write  200
 enable_destination         destinations:write  200

@@ -137,8 +137,14 @@ async def test_a_project_that_is_not_theirs_answers_as_one_that_does_not_exist(
 async def test_the_fast_path_answers_as_the_operation_does(world: World) -> None:
     twice = [("x-twice", "1"), ("x-twice", "2")]  # repeated headers are left to FastAPI
 
-    for how, operation_id in (("trigger", "fire_trigger"), ("test", "test_trigger")):
-        path = f"/triggers/{await world.id_of('trigger_id')}/{how}"
+    by_id = f"/triggers/{await world.id_of('trigger_id')}"
+    by_key = f"/triggers/by-key/{await world.id_of('key')}"
+    for path, operation_id in (
+        (f"{by_id}/trigger", "fire_trigger"),
+        (f"{by_id}/test", "test_trigger"),
+        (f"{by_key}/trigger", "fire_trigger_by_key"),
+        (f"{by_key}/test", "test_trigger_by_key"),
+    ):
         for caller in CALLERS:
             headers = list((await world.caller(caller)).items())
             quick = await world.inside.post(path, json={}, headers=headers)

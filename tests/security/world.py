@@ -42,6 +42,8 @@ BODIES: dict[str, dict[str, Any]] = {  # all others may be empty
     "create_invitation": {"json": {"role": "viewer"}},
     "create_key": {"json": {"name": "another", "scopes": ["triggers:fire"]}},
     "create_trigger": {"json": {"type": "api"}},
+    "replace_trigger": {"json": {"type": "api", "details": {"hook": {"verify": "none"}}}},
+    "put_trigger_by_key": {"json": {"type": "api"}},
     "preview_schedule": {"json": {"details": {"cron": "@daily"}}},
     "redeliver_exhausted": {"json": {"since": INSTANT, "until": "2026-03-14T10:00:00Z"}},
 }
@@ -69,6 +71,7 @@ class World:
     callers: Callers
     ids: dict[str, int | str] = field(default_factory=dict)
     _numbers: Any = field(default_factory=itertools.count)
+    _made: set[str] = field(default_factory=set)
 
     def client(self, headers: Headers) -> httpx.AsyncClient:
         return self.callers.client(headers)
@@ -103,6 +106,12 @@ class World:
                 trigger = await make_api(self.team, destinations=[destination])
                 event = await fire(self.team, trigger)
                 return int((await until_finished(self.team, event_id=event))[0]["id"])
+            case "key":  # of a trigger and of a destination; the first is the documented example
+                number = next(self._numbers)
+                key = f"key-{number}" if "key" in self._made else "nightly-report"
+                self._made.add("key")
+                await make_destination(self.team, f"{self.receiver.url}/hook", key=key)
+                return str((await make_hooked(self.team, key=key))["key"])
             case "key_id":
                 return int((await make_key(self.team))["id"])
             case "session_id":
@@ -152,7 +161,11 @@ class World:
         if operation.id == "register":
             email = email_of(f"registered{next(self._numbers)}")
             return {"json": {"email": email, "password": PASSWORD}}
-        if operation.id == "create_destination":
+        if operation.id in {
+            "create_destination",
+            "replace_destination",
+            "put_destination_by_key",
+        }:
             return {"json": {"url": self.receiver.url}}
         if operation.id == "add_member":
             return {"json": {"email": await self._new_address(), "role": "viewer"}}
@@ -166,6 +179,8 @@ class World:
         ids = {name: await self.id_of(name) for name in operation.parameters("path")}
         if operation.id == "delete_project":
             ids["project_id"] = await self.id_of("another_project_id")
+        if operation.id.startswith("put_"):
+            ids["key"] = f"new-{next(self._numbers)}"  # or it would be replaced the next time
         return operation.path.format(**{**ids, **instead})
 
     async def ask(self, operation: Operation, headers: Headers, path: str, **sent: Any) -> Shown:

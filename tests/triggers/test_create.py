@@ -17,7 +17,7 @@ FUTURE = "2100-01-01T00:00:00Z"
 CANARY = "canary-3f9a"
 FIELDS = {
     *("id", "name", "type", "details", "payload", "status", "next_fire_at", "last_fired_at"),
-    *("fire_count", "tags", "created_at", "updated_at"),
+    *("fire_count", "tags", "key", "on_completion", "created_at", "updated_at"),
 }
 
 

@@ -115,11 +115,10 @@ async def test_what_cannot_be_changed_or_kept_is_refused_and_nothing_is_changed(
     )
     for patch, place in (
         ({"type": "api"}, "#/type"),
-        ({"type": "scheduled"}, "#/type"),
         ({"id": 5}, "#/id"),
         ({"status": "paused"}, "#/status"),
         ({"next_fire_at": FUTURE}, "#/next_fire_at"),
-        ({"fire_count": 0}, "#/fire_count"),
+        ({"fire_count": 7}, "#/fire_count"),
         ({"destinations": [5]}, "#/destinations/0"),
         ({"details": None}, "#/details"),
         ({"details": []}, "#/details"),

@@ -1,7 +1,7 @@
 """The OpenAPI document is complete, and its examples work."""
 
 from collections.abc import Iterator
-from itertools import chain
+from itertools import chain, product
 from typing import Any
 
 import httpx
@@ -94,7 +94,15 @@ OPERATION_IDS = {
     "create_trigger": "POST /triggers",
     "list_triggers": "GET /triggers",
     "get_trigger": "GET /triggers/{trigger_id}",
+    "replace_trigger": "PUT /triggers/{trigger_id}",
     "update_trigger": "PATCH /triggers/{trigger_id}",
+    "get_trigger_by_key": "GET /triggers/by-key/{key}",
+    "put_trigger_by_key": "PUT /triggers/by-key/{key}",
+    "delete_trigger_by_key": "DELETE /triggers/by-key/{key}",
+    "pause_trigger_by_key": "POST /triggers/by-key/{key}/pause",
+    "resume_trigger_by_key": "POST /triggers/by-key/{key}/resume",
+    "fire_trigger_by_key": "POST /triggers/by-key/{key}/trigger",
+    "test_trigger_by_key": "POST /triggers/by-key/{key}/test",
     "delete_trigger": "DELETE /triggers/{trigger_id}",
     "pause_trigger": "POST /triggers/{trigger_id}/pause",
     "resume_trigger": "POST /triggers/{trigger_id}/resume",
@@ -110,7 +118,13 @@ OPERATION_IDS = {
     "create_destination": "POST /destinations",
     "list_destinations": "GET /destinations",
     "get_destination": "GET /destinations/{destination_id}",
+    "replace_destination": "PUT /destinations/{destination_id}",
     "update_destination": "PATCH /destinations/{destination_id}",
+    "get_destination_by_key": "GET /destinations/by-key/{key}",
+    "put_destination_by_key": "PUT /destinations/by-key/{key}",
+    "delete_destination_by_key": "DELETE /destinations/by-key/{key}",
+    "disable_destination_by_key": "POST /destinations/by-key/{key}/disable",
+    "enable_destination_by_key": "POST /destinations/by-key/{key}/enable",
     "delete_destination": "DELETE /destinations/{destination_id}",
     "disable_destination": "POST /destinations/{destination_id}/disable",
     "enable_destination": "POST /destinations/{destination_id}/enable",
@@ -249,7 +263,8 @@ def test_every_reference_leads_somewhere_and_no_schema_is_left_over(
 ) -> None:
     used = {one.removeprefix("#/components/schemas/") for one in references(document)}
 
-    mapped = {"ScheduledTriggerCreate", "ApiTriggerCreate"}
+    kinds = product(("Scheduled", "Api"), ("Create", "Replace"))
+    mapped = {f"{kind}Trigger{what}" for kind, what in kinds}
     assert used | mapped == set(document["components"]["schemas"])
 
 
@@ -271,9 +286,10 @@ def lists_of(document: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def test_every_path_parameter_is_a_64_bit_id(document: dict[str, Any]) -> None:
+    texts = {"token", "session_id", "key"}
     for name, operation in operations(document):
         for parameter in operation.get("parameters", []):
-            if parameter["in"] == "path" and parameter["name"] not in {"token", "session_id"}:
+            if parameter["in"] == "path" and parameter["name"] not in texts:
                 assert parameter["schema"]["minimum"] == 1, name
                 assert parameter["schema"]["maximum"] == 2**63 - 1, name
 
@@ -296,7 +312,7 @@ def _example(field: dict[str, Any]) -> Any:
 def _filled(
     name: str, trigger: httpx.Response, destination: httpx.Response, *, project: int, key_id: int
 ) -> str:
-    name = name.replace("{key_id}", str(key_id))
+    name = name.replace("{key_id}", str(key_id)).replace("{key}", "nightly-report")
     name = name.replace("{trigger_id}", str(trigger.json()["id"])).replace("{user_id}", str(BOB))
     name = name.replace("{destination_id}", str(destination.json()["id"]))
     return name.replace("{project_id}", str(project))

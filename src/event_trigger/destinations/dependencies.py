@@ -1,17 +1,38 @@
-"""Finds the destination that a request names, and gives endpoints the parts they need."""
+"""Finds the destination that a request names, changes it, and shows it with its `ETag`."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Annotated
 
-from fastapi import Depends, Request
+from fastapi import Depends, Request, Response
 
 from event_trigger.auth.dependencies import PrincipalDep
+from event_trigger.db.engine import Sessions
 from event_trigger.db.shards import OwnedId
+from event_trigger.destinations import editing, lifecycle
 from event_trigger.destinations.address_policy import AddressPolicy
 from event_trigger.destinations.dns import DnsResolver
+from event_trigger.destinations.editing import ReplacedDestination, etag_of
 from event_trigger.destinations.repository import Destinations
+from event_trigger.destinations.schemas import (
+    DestinationBody,
+    DestinationRead,
+    DestinationReplace,
+    DestinationUpdate,
+    DestinationWritten,
+    read_destination,
+)
+from event_trigger.destinations.signing_secrets import secrets_of
+from event_trigger.destinations.url_check import check_url
+from event_trigger.errors import NotFound
+from event_trigger.models import Destination
 from event_trigger.triggers.dependencies import owned_id
 from event_trigger.vault import Vault
-from event_trigger.web.schemas import PathId
+from event_trigger.web.entity_tags import Preconditions
+from event_trigger.web.keys import key_of
+from event_trigger.web.preconditions import not_modified
+from event_trigger.web.schemas import PathId, PathKey
+from event_trigger.web.sent_back import SentBack
 from event_trigger.web.session import SessionsDep
 from event_trigger.web.state import app_state
 
@@ -22,6 +43,21 @@ async def get_destination_key(
     """Returns the caller's own destination, or for an admin any; raises NotFound."""
     async with sessions() as session:
         return await owned_id(principal, destination_id, Destinations(session).get_owner)
+
+
+async def get_destination_by_key(
+    key: PathKey, principal: PrincipalDep, sessions: SessionsDep
+) -> OwnedId:
+    """Finds the destination with a key in the caller's project.
+
+    Raises NotFound, and NoSingleProject.
+    """
+    owner_id = principal.one_project_id
+    async with sessions() as session:
+        found = await Destinations(session).get_by_key(owner_id, key)
+    if found is None:
+        raise NotFound
+    return OwnedId(owner_id, found.id)
 
 
 async def get_address_policy(request: Request) -> AddressPolicy:
@@ -37,6 +73,122 @@ async def get_vault(request: Request) -> Vault:
 
 
 VaultDep = Annotated[Vault, Depends(get_vault)]
+DestinationByKeyDep = Annotated[OwnedId, Depends(get_destination_by_key)]
 DestinationKeyDep = Annotated[OwnedId, Depends(get_destination_key)]
 AddressPolicyDep = Annotated[AddressPolicy, Depends(get_address_policy)]
 ResolverDep = Annotated[DnsResolver, Depends(get_resolver)]
+
+
+def read_tagged(destination: Destination, response: Response) -> DestinationRead:
+    response.headers["ETag"] = etag_of(destination)
+    return read_destination(destination)
+
+
+def read_unless_known(
+    destination: Destination, reading: Preconditions, response: Response
+) -> DestinationRead | Response:
+    """Answers 304 to a client that has this configuration already."""
+    tag = etag_of(destination)
+    return not_modified(tag) if reading.is_unmodified(tag) else read_tagged(destination, response)
+
+
+def checking(
+    preconditions: Preconditions, body: SentBack | None = None
+) -> Callable[[Destination | None], None]:
+    """Makes the check of a locked destination, or of None where there is none, before a change.
+
+    It raises PreconditionFailed, and Invalid for read-only fields that are not as they are now.
+    """
+
+    def check(destination: Destination | None) -> None:
+        preconditions.check(None if destination is None else etag_of(destination))
+        if body is None or not body.sends_back:
+            return
+        shown = {} if destination is None else read_destination(destination).model_dump(mode="json")
+        body.check_sent_back({"warnings": [], **shown})
+
+    return check
+
+
+@dataclass(frozen=True, slots=True)
+class DestinationEditor:
+    """Changes destinations; a new URL is checked before the transaction, as its name is resolved.
+
+    A URL that stays is not checked again: it may have been saved by rules of before.
+    """
+
+    sessions: Sessions
+    vault: Vault
+    address_policy: AddressPolicy
+    resolver: DnsResolver
+    response: Response
+
+    async def change(
+        self, key: OwnedId, body: DestinationUpdate, preconditions: Preconditions
+    ) -> DestinationWritten:
+        if "url" in body.model_fields_set:
+            await self._check_new_url(await self._get(key), body.url)
+        async with self.sessions.begin() as session:
+            changed = await editing.change(
+                session, self.vault, key, body, check=checking(preconditions, body)
+            )
+        return self._written(changed)
+
+    async def replace(
+        self, key: OwnedId, body: DestinationReplace, preconditions: Preconditions
+    ) -> DestinationWritten:
+        await self._check_new_url(await self._get(key), body.url)
+        async with self.sessions.begin() as session:
+            destination = await editing.get_locked(session, key)
+            checking(preconditions, body)(destination)
+            changed = await editing.replace(session, self.vault, destination, body)
+        return self._written(changed)
+
+    async def put(
+        self,
+        owner_id: int,
+        key: str,
+        body: DestinationReplace,
+        preconditions: Preconditions,
+        *,
+        most: int,
+    ) -> DestinationWritten:
+        """Creates the destination with a key, with status 201, or replaces it."""
+        whole: DestinationBody = body.model_copy(update={"key": key_of(body.key, path=key)})
+        async with self.sessions() as session:
+            known = await Destinations(session).get_by_key(owner_id, key)
+        await self._check_new_url(known, body.url)
+        async with self.sessions.begin() as session:
+            check = checking(preconditions, body)
+            put = await lifecycle.put(session, self.vault, owner_id, whole, most=most, check=check)
+        if put.is_new:
+            self.response.status_code = 201
+            self.response.headers["Location"] = f"/destinations/{put.replaced.destination.id}"
+        return self._written(put.replaced)
+
+    async def _get(self, key: OwnedId) -> Destination | None:
+        async with self.sessions() as session:
+            return await Destinations(session).get(key)
+
+    async def _check_new_url(self, known: Destination | None, url: str) -> None:
+        if known is None or known.url != url:
+            await check_url(url, self.address_policy, self.resolver.lookup)
+
+    def _written(self, changed: ReplacedDestination) -> DestinationWritten:
+        destination = changed.destination
+        secret = secrets_of(destination, self.vault).current if changed.has_new_secret else None
+        read = read_tagged(destination, self.response).model_dump()
+        return DestinationWritten(**read, secret=secret, warnings=changed.warnings)
+
+
+async def get_editor(
+    sessions: SessionsDep,
+    vault: VaultDep,
+    address_policy: AddressPolicyDep,
+    resolver: ResolverDep,
+    response: Response,
+) -> DestinationEditor:
+    return DestinationEditor(sessions, vault, address_policy, resolver, response)
+
+
+EditorDep = Annotated[DestinationEditor, Depends(get_editor)]

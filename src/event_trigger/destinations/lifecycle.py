@@ -1,8 +1,7 @@
-"""Creates, changes, disables and deletes destinations, and rotates their secrets."""
+"""Creates, disables and deletes destinations, and rotates their secrets."""
 
-import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 
 import structlog
@@ -11,18 +10,20 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from event_trigger.auth.project_lock import lock_project
 from event_trigger.db.clock import database_now
 from event_trigger.db.engine import Sessions
-from event_trigger.db.notify import DELIVERIES_CHANGED, notify
 from event_trigger.db.shards import OwnedId
-from event_trigger.destinations.repository import Destinations
-from event_trigger.destinations.schemas import (
-    LARGEST_HEADERS,
-    MOST_HEADERS,
-    DestinationCreate,
-    DestinationUpdate,
+from event_trigger.destinations.editing import (
+    Check,
+    ReplacedDestination,
+    forget_failures,
+    get_locked,
+    replace,
+    store_change,
 )
+from event_trigger.destinations.headers import merge_headers, with_stored
+from event_trigger.destinations.repository import Destinations
+from event_trigger.destinations.schemas import DestinationBody
 from event_trigger.destinations.signing_secrets import RetiredSecret, Secrets, seal_into, secrets_of
-from event_trigger.destinations.urls import is_same_origin
-from event_trigger.errors import Conflict, Invalid, LimitReached, NotFound
+from event_trigger.errors import Conflict, LimitReached
 from event_trigger.models import SHARDS, Destination, DisabledReason, shard_of
 from event_trigger.triggers.repository import Triggers
 from event_trigger.vault import SealBroken, Vault, new_secret
@@ -32,10 +33,10 @@ log = structlog.get_logger()
 PREVIOUS_SIGNS_FOR = timedelta(hours=24)
 MOST_PREVIOUS = 5  # secrets; each adds a signature to every request
 _KEY_ROTATION_BATCH = 100
-_NEW_ORIGIN = (
-    "The URL has another origin, so there is a new signing secret. It is in this response; the old"
-    " one is no longer used."
-)
+
+
+# gets the destination that a key has, locked, or None; raises a Problem for an unexpected one
+PutCheck = Callable[[Destination | None], None]
 
 
 class TooManyRotations(Conflict):
@@ -60,23 +61,18 @@ class KeyRotation:
     unreadable: Sequence[int]
 
 
-@dataclass(frozen=True, slots=True)
-class ChangedDestination:
-    """A destination after a patch, with warnings for its owner."""
-
-    destination: Destination
-    has_new_secret: bool
-    warnings: list[str]
-
-
 async def create(
-    session: AsyncSession, vault: Vault, owner_id: int, body: DestinationCreate, *, most: int
+    session: AsyncSession, vault: Vault, owner_id: int, body: DestinationBody, *, most: int
 ) -> Destination:
-    """Stores a destination; raises TooManyDestinations if the project has `most` (0: no limit)."""
+    """Stores a destination.
+
+    Raises TooManyDestinations if the project has `most`; 0 is no limit. Raises KeyTaken.
+    """
     now = await database_now(session)
     destination = Destination(
         shard=shard_of(owner_id),
         owner_id=owner_id,
+        key=body.key,
         url=body.url,
         description=body.description,
         timeout=body.timeout,
@@ -87,7 +83,7 @@ async def create(
         created_at=now,
         updated_at=now,
     )
-    secrets = Secrets(new_secret(), headers=_merge_headers({}, body.headers))
+    secrets = Secrets(new_secret(), headers=merge_headers({}, with_stored(body.headers, {})))
     seal_into(destination, secrets, vault)
     destinations = Destinations(session)
     await lock_project(session, owner_id)
@@ -97,41 +93,36 @@ async def create(
     return destination
 
 
-async def change(
-    session: AsyncSession, vault: Vault, key: OwnedId, body: DestinationUpdate
-) -> ChangedDestination:
-    """Applies a merge patch; attempts under way are not affected.
+@dataclass(frozen=True, slots=True)
+class Put:
+    """What became of a destination that was put under its key."""
 
-    A URL of another origin drops the headers and the signing secrets of the old one. Otherwise a
-    caller with write access only could have them sent to its own server.
+    replaced: ReplacedDestination
+    is_new: bool
+
+
+async def put(
+    session: AsyncSession,
+    vault: Vault,
+    owner_id: int,
+    body: DestinationBody,
+    *,
+    most: int,
+    check: PutCheck,
+) -> Put:
+    """Creates the destination with the body's key, or replaces it.
+
+    Locks the project first: of two calls with a new key, the second replaces what the first made.
+    `check` gets the locked destination, or None. Check a new URL before.
     """
-    destination = await get_locked(session, key)
-    moves = "url" in body.model_fields_set and not is_same_origin(destination.url, body.url)
-    names = destination.header_names
-    for name in body.model_fields_set - {"headers"}:
-        value = getattr(body, name)
-        default = DestinationCreate.model_fields[name].default
-        setattr(destination, name, default if value is None else value)
-    if "url" in body.model_fields_set:
-        _forget_failures(destination)
-    if moves or "headers" in body.model_fields_set:
-        old = Secrets(new_secret()) if moves else secrets_of(destination, vault)
-        headers = {} if body.headers is None else _merge_headers(old.headers, body.headers)
-        seal_into(destination, replace(old, headers=headers), vault)
-    warnings = _origin_warnings(before=names, after=destination.header_names) if moves else []
-    destination = await _store_change(session, destination)
-    return ChangedDestination(destination, moves, warnings)
-
-
-def _origin_warnings(*, before: Sequence[str], after: Sequence[str]) -> list[str]:
-    kept = {name.lower() for name in after}
-    dropped = [name for name in before if name.lower() not in kept]
-    if not dropped:
-        return [_NEW_ORIGIN]
-    return [
-        _NEW_ORIGIN,
-        f"Headers of the old origin are not sent to the new one: {', '.join(dropped)}.",
-    ]
+    assert body.key is not None
+    await lock_project(session, owner_id)
+    destination = await Destinations(session).get_by_key_locked(owner_id, body.key)
+    check(destination)
+    if destination is not None:
+        return Put(await replace(session, vault, destination, body), is_new=False)
+    made = await create(session, vault, owner_id, body, most=most)
+    return Put(ReplacedDestination(made, (), has_new_secret=True, warnings=[]), is_new=True)
 
 
 async def rotate_secret(session: AsyncSession, vault: Vault, key: OwnedId) -> Destination:
@@ -151,38 +142,32 @@ async def rotate_secret(session: AsyncSession, vault: Vault, key: OwnedId) -> De
     if len(renewed.previous) > MOST_PREVIOUS:
         raise TooManyRotations
     seal_into(destination, renewed, vault)
-    return await _store_change(session, destination)
+    return await store_change(session, destination)
 
 
 async def disable(session: AsyncSession, key: OwnedId) -> Destination:
     """Disables a destination: its deliveries stay queued until they expire."""
     destination = await get_locked(session, key)
     destination.disabled_reason = destination.disabled_reason or DisabledReason.BY_HAND
-    return await _store_change(session, destination)
+    return await store_change(session, destination)
 
 
 async def enable(session: AsyncSession, key: OwnedId) -> Destination:
     """Enables a destination, closes its breaker and ends its hold; queued deliveries are sent."""
     destination = await get_locked(session, key)
     destination.disabled_reason = None
-    _forget_failures(destination)
-    return await _store_change(session, destination)
+    forget_failures(destination)
+    return await store_change(session, destination)
 
 
-async def delete(session: AsyncSession, key: OwnedId) -> None:
+async def delete(session: AsyncSession, key: OwnedId, *, check: Check) -> None:
     """Deletes a destination, also from its triggers; workers then give up its deliveries."""
     destination = await get_locked(session, key)
+    check(destination)
     await Triggers(session).forget_destination(key)
     destination.deleted_at = await database_now(session)
     destination.disabled_reason = None  # so that workers find its queued deliveries
-    await _store_change(session, destination)
-
-
-async def get_locked(session: AsyncSession, key: OwnedId) -> Destination:
-    destination = await Destinations(session).get_locked(key)
-    if destination is None:
-        raise NotFound
-    return destination
+    await store_change(session, destination)
 
 
 async def rotate_keys(sessions: Sessions, vault: Vault) -> KeyRotation:
@@ -205,25 +190,3 @@ async def rotate_keys(sessions: Sessions, vault: Vault) -> KeyRotation:
                 break
             after = batch[-1].id
     return KeyRotation(count - len(unreadable), unreadable)
-
-
-async def _store_change(session: AsyncSession, destination: Destination) -> Destination:
-    destination.updated_at = await database_now(session)
-    await session.flush()
-    await notify(session, DELIVERIES_CHANGED)
-    return destination
-
-
-def _forget_failures(destination: Destination) -> None:
-    destination.failures, destination.window, destination.probe_at = 0, None, None
-    destination.held_until = None
-
-
-def _merge_headers(headers: dict[str, str], patch: Mapping[str, str | None]) -> dict[str, str]:
-    """Merges a patch into headers (RFC 7396), whose names have no case."""
-    named = {name.lower() for name in patch}
-    kept = {name: value for name, value in headers.items() if name.lower() not in named}
-    merged = kept | {name: value for name, value in patch.items() if value is not None}
-    if len(merged) > MOST_HEADERS or len(json.dumps(merged)) > 2 * LARGEST_HEADERS:
-        raise Invalid.at(["headers"], f"A destination can have at most {MOST_HEADERS} headers.")
-    return merged

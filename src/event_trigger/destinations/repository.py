@@ -18,6 +18,7 @@ from event_trigger.db.keyset import (
 )
 from event_trigger.db.shards import ACROSS_SHARDS, OwnedId
 from event_trigger.models import SHARDS, Delivery, Destination, shard_of
+from event_trigger.web.keys import refusing_taken_key
 
 _LISTED_DESTINATIONS = ListedTable(Destination, order="id DESC", large=("sealed", "url"))
 
@@ -27,6 +28,15 @@ def _one(key: OwnedId) -> Select[Destination]:
         Destination.shard == key.shard,
         Destination.owner_id == key.owner_id,
         Destination.id == key.id,
+        Destination.deleted_at.is_(None),
+    )
+
+
+def _with_key(owner_id: int, key: str) -> Select[Destination]:
+    return select(Destination).where(
+        Destination.shard == shard_of(owner_id),
+        Destination.owner_id == owner_id,
+        Destination.key == key,
         Destination.deleted_at.is_(None),
     )
 
@@ -41,6 +51,16 @@ class Destinations:
     async def get_locked(self, key: OwnedId) -> Destination | None:
         """Locks the row, so that nothing is claimed or recorded for it until the commit."""
         statement = _one(key).with_for_update(key_share=True)
+        fresh = statement.execution_options(populate_existing=True)
+        return (await self.session.scalars(fresh)).one_or_none()
+
+    async def get_by_key(self, owner_id: int, key: str) -> Destination | None:
+        """Finds the destination with a key, in the index `ix_destinations_key`."""
+        return (await self.session.scalars(_with_key(owner_id, key))).one_or_none()
+
+    async def get_by_key_locked(self, owner_id: int, key: str) -> Destination | None:
+        """Locks the destination with a key, as `get_locked` does."""
+        statement = _with_key(owner_id, key).with_for_update(key_share=True)
         fresh = statement.execution_options(populate_existing=True)
         return (await self.session.scalars(fresh)).one_or_none()
 
@@ -64,8 +84,10 @@ class Destinations:
         return int(await self.session.scalar(statement) or 0)
 
     async def add(self, destination: Destination) -> None:
+        """Raises KeyTaken if another destination of the project has its key."""
         self.session.add(destination)
-        await self.session.flush()
+        with refusing_taken_key(destination.key):
+            await self.session.flush()
 
     async def list_page(
         self, owner_id: int | None, *, before: int | None, limit: int

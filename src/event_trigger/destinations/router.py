@@ -12,14 +12,20 @@ from event_trigger.destinations import lifecycle
 from event_trigger.destinations.dependencies import (
     AddressPolicyDep,
     DestinationKeyDep,
+    EditorDep,
     ResolverDep,
     VaultDep,
+    checking,
+    read_tagged,
+    read_unless_known,
 )
+from event_trigger.destinations.editing import etag_of
 from event_trigger.destinations.repository import Destinations
 from event_trigger.destinations.schemas import (
     DestinationCreate,
     DestinationCreated,
     DestinationRead,
+    DestinationReplace,
     DestinationUpdate,
     DestinationWritten,
     SecretRead,
@@ -37,7 +43,9 @@ from event_trigger.errors import (
 )
 from event_trigger.models import Destination
 from event_trigger.vault import Vault
+from event_trigger.web.entity_tags import PreconditionFailed
 from event_trigger.web.pagination import PageQueryDep
+from event_trigger.web.preconditions import NOT_MODIFIED, ChangingDep, ReadingDep
 from event_trigger.web.problems import problems
 from event_trigger.web.session import SessionDep, SessionsDep
 from event_trigger.web.state import SettingsDep
@@ -72,7 +80,7 @@ DESTINATION_EXAMPLES: dict[str, Example] = {
     operation_id="create_destination",
     dependencies=[WRITE],
     status_code=201,
-    responses=problems(NotFound, lifecycle.TooManyDestinations, UnsupportedMediaType),
+    responses=problems(NotFound, Conflict, UnsupportedMediaType),
 )
 async def create_destination(
     body: Annotated[DestinationCreate, Body(openapi_examples=DESTINATION_EXAMPLES)],
@@ -96,6 +104,7 @@ async def create_destination(
             session, vault, principal.one_project_id, body, most=settings.max_destinations
         )
     response.headers["Location"] = f"/destinations/{made.id}"
+    response.headers["ETag"] = etag_of(made)
     return DestinationCreated(
         **read_destination(made).model_dump(), secret=secrets_of(made, vault).current
     )
@@ -117,11 +126,39 @@ async def list_destinations(
     summary="Read a destination",
     operation_id="get_destination",
     dependencies=[READ],
-    responses=problems(NotFound),
+    response_model=DestinationRead,
+    responses=problems(NotFound) | NOT_MODIFIED,
 )
-async def get_destination(key: DestinationKeyDep, session: SessionDep) -> DestinationRead:
-    """Returns the destination with its circuit breaker's state, and stars for header values."""
-    return read_destination(await _get_one(session, key))
+async def get_destination(
+    key: DestinationKeyDep, session: SessionDep, reading: ReadingDep, response: Response
+) -> DestinationRead | Response:
+    """Returns the destination with its circuit breaker's state, and stars for header values.
+
+    Its `ETag` tells one configuration from another: deliveries do not change it.
+    """
+    return read_unless_known(await _get_one(session, key), reading, response)
+
+
+@router.put(
+    "/{destination_id}",
+    summary="Replace a destination",
+    operation_id="replace_destination",
+    dependencies=[WRITE],
+    responses=problems(NotFound, Conflict, PreconditionFailed, UnsupportedMediaType),
+)
+async def replace_destination(
+    body: DestinationReplace,
+    key: DestinationKeyDep,
+    editor: EditorDep,
+    changing: ChangingDep,
+) -> DestinationWritten:
+    """Gives the destination another configuration: absent fields mean their default.
+
+    The same content again changes nothing, and a disabled one stays disabled. Stars keep a header's
+    value. A URL with another origin makes a new signing secret, and needs all values of headers. A
+    body may be the answer that was read before: unchanged read-only fields are ignored.
+    """
+    return await editor.replace(key, body, changing)
 
 
 @router.patch(
@@ -129,28 +166,18 @@ async def get_destination(key: DestinationKeyDep, session: SessionDep) -> Destin
     summary="Change a destination",
     operation_id="update_destination",
     dependencies=[WRITE],
-    responses=problems(NotFound, UnsupportedMediaType),
+    responses=problems(NotFound, Conflict, PreconditionFailed, UnsupportedMediaType),
 )
 async def update_destination(
-    body: DestinationUpdate,
-    key: DestinationKeyDep,
-    sessions: SessionsDep,
-    vault: VaultDep,
-    address_policy: AddressPolicyDep,
-    resolver: ResolverDep,
+    body: DestinationUpdate, key: DestinationKeyDep, editor: EditorDep, changing: ChangingDep
 ) -> DestinationWritten:
     """Applies a JSON Merge Patch (RFC 7396). A new URL closes the circuit breaker.
 
     A URL with another origin (scheme, host or port) drops all headers except those in the same
-    patch, and makes a new signing secret: `secret` in this response.
+    patch, and makes a new signing secret: `secret` in this response. Stars keep a header's value,
+    and read-only fields that are unchanged are ignored.
     """
-    if "url" in body.model_fields_set:
-        await check_url(body.url, address_policy, resolver.lookup)
-    async with sessions.begin() as session:
-        changed = await lifecycle.change(session, vault, key, body)
-    secret = secrets_of(changed.destination, vault).current if changed.has_new_secret else None
-    read = read_destination(changed.destination).model_dump()
-    return DestinationWritten(**read, secret=secret, warnings=changed.warnings)
+    return await editor.change(key, body, changing)
 
 
 @router.delete(
@@ -159,14 +186,16 @@ async def update_destination(
     operation_id="delete_destination",
     dependencies=[WRITE],
     status_code=204,
-    responses=problems(NotFound),
+    responses=problems(NotFound, PreconditionFailed),
 )
-async def delete_destination(key: DestinationKeyDep, session: SessionDep) -> None:
+async def delete_destination(
+    key: DestinationKeyDep, session: SessionDep, changing: ChangingDep
+) -> None:
     """Deletes the destination, and removes it from all triggers.
 
     Its unfinished deliveries end as `exhausted`, and stay on record.
     """
-    await lifecycle.delete(session, key)
+    await lifecycle.delete(session, key, check=checking(changing))
 
 
 @router.post(
@@ -176,9 +205,11 @@ async def delete_destination(key: DestinationKeyDep, session: SessionDep) -> Non
     dependencies=[WRITE],
     responses=problems(NotFound),
 )
-async def disable_destination(key: DestinationKeyDep, session: SessionDep) -> DestinationRead:
+async def disable_destination(
+    key: DestinationKeyDep, session: SessionDep, response: Response
+) -> DestinationRead:
     """Stops sending to the destination. Waiting deliveries end as `exhausted` after 7 days."""
-    return read_destination(await lifecycle.disable(session, key))
+    return read_tagged(await lifecycle.disable(session, key), response)
 
 
 @router.post(
@@ -188,9 +219,11 @@ async def disable_destination(key: DestinationKeyDep, session: SessionDep) -> De
     dependencies=[WRITE],
     responses=problems(NotFound),
 )
-async def enable_destination(key: DestinationKeyDep, session: SessionDep) -> DestinationRead:
+async def enable_destination(
+    key: DestinationKeyDep, session: SessionDep, response: Response
+) -> DestinationRead:
     """Sends the waiting deliveries, and closes the circuit breaker."""
-    return read_destination(await lifecycle.enable(session, key))
+    return read_tagged(await lifecycle.enable(session, key), response)
 
 
 @router.get(

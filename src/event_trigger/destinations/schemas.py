@@ -1,13 +1,16 @@
 """Request and response models of destinations."""
 
 import re
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, ClassVar
 
 from pydantic import AfterValidator, Field
 
 from event_trigger.destinations.circuit_breaker import BreakerState, CircuitBreaker
 from event_trigger.models import Destination, DestinationStatus, DisabledReason
+from event_trigger.web.keys import Key
 from event_trigger.web.schemas import Instant, RequestModel, ResponseModel, Text
+from event_trigger.web.sent_back import SentBack
 
 MASK = "********"
 MOST_HEADERS, LARGEST_HEADERS = 20, 8 * 1024
@@ -36,10 +39,8 @@ def _check_names(headers: dict[str, str | None]) -> dict[str, str | None]:
 
 def _check_values(headers: dict[str, str | None]) -> dict[str, str | None]:
     values = [value for value in headers.values() if value is not None]
-    if not all(_HEADER_VALUE.fullmatch(value) and value != MASK for value in values):
-        raise ValueError(
-            "a header's value has visible ASCII characters, and is not the stars shown for it"
-        )
+    if not all(_HEADER_VALUE.fullmatch(value) for value in values):
+        raise ValueError("a header's value has visible ASCII characters")
     if sum(len(name) + len(value or "") for name, value in headers.items()) > LARGEST_HEADERS:
         raise ValueError("all headers together have at most 8 KiB")
     return headers
@@ -61,28 +62,9 @@ RateLimit = Annotated[float, Field(ge=0.01, le=10_000, description="Deliveries p
 MaxConcurrency = Annotated[int, Field(ge=1, le=100, description="Deliveries at the same time.")]
 
 
-class DestinationCreate(RequestModel):
-    url: Url
-    description: Description | None = None
-    headers: Headers = Field(default_factory=dict)
-    timeout: Timeout = 15
-    rate_limit: RateLimit | None = None
-    max_concurrency: MaxConcurrency = 10
-
-
-class DestinationUpdate(RequestModel):
-    """A JSON Merge Patch (RFC 7396): absent fields stay, null resets one, headers merge."""
-
-    url: Url = ""
-    description: Description | None = None
-    headers: Headers | None = None
-    timeout: Timeout | None = None
-    rate_limit: RateLimit | None = None
-    max_concurrency: MaxConcurrency | None = None
-
-
 class DestinationRead(ResponseModel):
     id: int
+    key: str | None
     url: str
     description: str | None
     headers: dict[str, str] = Field(examples=[{"Authorization": MASK}])
@@ -105,11 +87,69 @@ class DestinationRead(ResponseModel):
     updated_at: Instant
 
 
+class DestinationCreated(DestinationRead):
+    secret: str = Field(description="Signs every delivery (Standard Webhooks).")
+
+
+class DestinationWritten(DestinationRead):
+    secret: str | None = Field(
+        description="The new secret, if the URL has another origin than before; else null."
+    )
+    warnings: list[str] = Field(description="Consequences of the change.")
+
+
+class DestinationBody(RequestModel):
+    """A whole destination, in which stars stand for stored values of headers."""
+
+    key: Key | None = None
+    url: Url
+    description: Description | None = None
+    headers: Headers = Field(default_factory=dict)
+    timeout: Timeout = 15
+    rate_limit: RateLimit | None = None
+    max_concurrency: MaxConcurrency = 10
+
+
+def _refuse_stars(headers: dict[str, str | None]) -> dict[str, str | None]:
+    if MASK in headers.values():
+        raise ValueError("write the value of each header: the stars only stand for a stored one")
+    return headers
+
+
+class DestinationCreate(DestinationBody):
+    headers: Annotated[Headers, AfterValidator(_refuse_stars)] = Field(default_factory=dict)
+
+
+class _SentBack(SentBack):
+    answer: ClassVar = DestinationWritten
+    instead: ClassVar[Mapping[str, str]] = {
+        "status": "Use POST /destinations/{id}/disable and /enable.",
+        "secret": "Leave it out. POST /destinations/{id}/rotate-secret makes another one.",
+    }
+
+
+class DestinationReplace(_SentBack, DestinationBody):
+    """A whole destination: absent fields mean their default. Stars keep a header's value."""
+
+
+class DestinationUpdate(_SentBack):
+    """A JSON Merge Patch (RFC 7396): absent fields stay, null resets one, headers merge."""
+
+    key: Key | None = None
+    url: Url = ""
+    description: Description | None = None
+    headers: Headers | None = None
+    timeout: Timeout | None = None
+    rate_limit: RateLimit | None = None
+    max_concurrency: MaxConcurrency | None = None
+
+
 def read_destination(destination: Destination) -> DestinationRead:
     breaker = CircuitBreaker(destination.failures, destination.window, destination.probe_at)
     reason = destination.disabled_reason
     return DestinationRead(
         id=destination.id,
+        key=destination.key,
         url=destination.url,
         description=destination.description,
         headers=dict.fromkeys(destination.header_names, MASK),
@@ -124,17 +164,6 @@ def read_destination(destination: Destination) -> DestinationRead:
         created_at=destination.created_at,
         updated_at=destination.updated_at,
     )
-
-
-class DestinationCreated(DestinationRead):
-    secret: str = Field(description="Signs every delivery (Standard Webhooks).")
-
-
-class DestinationWritten(DestinationRead):
-    secret: str | None = Field(
-        description="The new secret, if the URL has another origin than before; else null."
-    )
-    warnings: list[str] = Field(description="Consequences of the change.")
 
 
 class SecretRead(ResponseModel):

@@ -35,7 +35,13 @@ from event_trigger.models.project import (
 )
 from event_trigger.models.schedule_version import ScheduleVersion
 from event_trigger.models.sign_in_failure import SignInFailure
-from event_trigger.models.trigger import Trigger, TriggerStatus, TriggerTag, TriggerType
+from event_trigger.models.trigger import (
+    OnCompletion,
+    Trigger,
+    TriggerStatus,
+    TriggerTag,
+    TriggerType,
+)
 from event_trigger.models.unfired_range import UnfiredRange
 from event_trigger.models.unfired_reason import UnfiredReason
 from event_trigger.models.user import Role, User
@@ -71,6 +77,7 @@ __all__ = [
     "Invitation",
     "Login",
     "MeasuredPartition",
+    "OnCompletion",
     "Project",
     "ProjectMember",
     "ProjectRole",

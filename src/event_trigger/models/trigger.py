@@ -22,6 +22,11 @@ class TriggerStatus(StrEnum):
     COMPLETED = "completed"
 
 
+class OnCompletion(StrEnum):
+    KEEP = "keep"
+    DELETE = "delete"
+
+
 class Trigger(Base):
     """A row is one trigger, with its present schedule and the next instant of it.
 
@@ -95,6 +100,12 @@ class Trigger(Base):
             "set_name",
             "id",
             postgresql_where=text("set_name IS NOT NULL"),
+        ),
+        Index(
+            "ix_triggers_to_delete",
+            "shard",
+            "id",
+            postgresql_where=text("status = 'completed' AND on_completion = 'delete'"),
         ),
         Index(
             "ix_triggers_due_in_shard",

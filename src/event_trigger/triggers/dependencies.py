@@ -2,9 +2,10 @@
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated
 
-from fastapi import Depends, Request
+from fastapi import Depends, Request, Response
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from event_trigger.auth.dependencies import PrincipalDep
@@ -13,10 +14,15 @@ from event_trigger.auth.scopes import Scope
 from event_trigger.db.shards import OwnedId
 from event_trigger.errors import NotFound
 from event_trigger.models import Trigger
+from event_trigger.triggers.configuration import etag_of
 from event_trigger.triggers.hook_port import HookKeeper, HookSecrets, verify_in
+from event_trigger.triggers.moved_on import was_shown
 from event_trigger.triggers.repository import Triggers
 from event_trigger.triggers.schemas import TriggerRead, TriggerWritten, read_trigger
-from event_trigger.web.schemas import PathId
+from event_trigger.web.entity_tags import Preconditions
+from event_trigger.web.preconditions import not_modified
+from event_trigger.web.schemas import PathId, PathKey
+from event_trigger.web.sent_back import SentBack
 from event_trigger.web.session import SessionDep, SessionsDep
 from event_trigger.web.state import app_state
 
@@ -47,6 +53,21 @@ async def get_trigger_key(
         return await owned_id(principal, trigger_id, Triggers(session).get_owner)
 
 
+async def get_trigger_by_key(
+    key: PathKey, principal: PrincipalDep, sessions: SessionsDep
+) -> OwnedId:
+    """Finds the trigger with a key in the caller's project; raises NotFound, and NoSingleProject.
+
+    Closes its session at once, as `get_trigger_key` does.
+    """
+    owner_id = principal.one_project_id
+    async with sessions() as session:
+        trigger_id = await Triggers(session).get_id(owner_id, key)
+    if trigger_id is None or not principal.may_see(trigger_id):
+        raise NotFound
+    return OwnedId(owner_id, trigger_id)
+
+
 async def get_hooks(request: Request) -> HookKeeper:
     return app_state(request).hooks
 
@@ -56,15 +77,27 @@ HooksDep = Annotated[HookKeeper, Depends(get_hooks)]
 
 @dataclass(frozen=True, slots=True)
 class TriggerReader:
-    """Shows triggers as the caller may see them: hook URLs only to those who may fire."""
+    """Shows triggers as the caller may see them: hook URLs only to those who may fire.
+
+    The response to a single one has its `ETag`.
+    """
 
     session: AsyncSession
     hooks: HookKeeper
     base_url: str
     may_fire: bool
+    response: Response
 
     async def read(self, trigger: Trigger) -> TriggerRead:
+        self.response.headers["ETag"] = etag_of(trigger)
         return (await self.read_all([trigger]))[0]
+
+    async def read_unless_known(
+        self, trigger: Trigger, reading: Preconditions
+    ) -> TriggerRead | Response:
+        """Answers 304 to a client that has this configuration already."""
+        tag = etag_of(trigger)
+        return not_modified(tag) if reading.is_unmodified(tag) else await self.read(trigger)
 
     async def read_all(self, triggers: Sequence[Trigger]) -> list[TriggerRead]:
         """Reads the hook URLs of all triggers in one query, if any has a hook."""
@@ -79,16 +112,43 @@ class TriggerReader:
         secret = None if made is None else made.secret
         return TriggerWritten(**read.model_dump(), hook_secret=secret)
 
+    def checking(
+        self, preconditions: Preconditions, body: SentBack | None = None
+    ) -> Callable[[Trigger | None], Awaitable[None]]:
+        """Makes the check of a locked trigger, or of None where there is none, before a change.
+
+        It raises PreconditionFailed, and Invalid for read-only fields that are not as they are now.
+        """
+
+        async def check(trigger: Trigger | None) -> None:
+            preconditions.check(None if trigger is None else etag_of(trigger))
+            if body is not None and body.sends_back:
+                await self._check_sent_back(trigger, body)
+
+        return check
+
+    async def _check_sent_back(self, trigger: Trigger | None, body: SentBack) -> None:
+        if trigger is None:
+            body.check_sent_back({})
+            return
+        [shown] = await self.read_all([trigger])
+        body.check_sent_back(shown.model_dump(mode="json"), partial(was_shown, trigger, shown))
+
     def _url(self, token: str | None) -> str | None:
         return None if token is None else f"{self.base_url}hooks/{token}"
 
 
 async def get_reader(
-    request: Request, principal: PrincipalDep, session: SessionDep, hooks: HooksDep
+    request: Request,
+    principal: PrincipalDep,
+    session: SessionDep,
+    hooks: HooksDep,
+    response: Response,
 ) -> TriggerReader:
     may_fire = Scope.TRIGGERS_FIRE in principal.scopes
-    return TriggerReader(session, hooks, str(request.base_url), may_fire)
+    return TriggerReader(session, hooks, str(request.base_url), may_fire, response)
 
 
 ReaderDep = Annotated[TriggerReader, Depends(get_reader, scope="function")]
 TriggerKeyDep = Annotated[OwnedId, Depends(get_trigger_key)]
+TriggerByKeyDep = Annotated[OwnedId, Depends(get_trigger_by_key)]

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Select, delete, func, select, update
+from sqlalchemy import Select, delete, func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -17,6 +17,7 @@ from event_trigger.models import (
     shard_of,
 )
 from event_trigger.triggers.filters import TriggerFilter, listing
+from event_trigger.web.keys import refusing_taken_key
 
 
 def _one(key: OwnedId) -> Select[Trigger]:
@@ -35,6 +36,27 @@ class Triggers:
     async def get_locked(self, key: OwnedId) -> Trigger | None:
         """Locks the row: until the commit, nobody fires, changes or deletes the trigger."""
         statement = _one(key).with_for_update(key_share=True)
+        fresh = statement.execution_options(populate_existing=True)
+        return (await self.session.scalars(fresh)).one_or_none()
+
+    async def get_id(self, owner_id: int, key: str) -> int | None:
+        """Finds the trigger with a key, in the index `ix_triggers_key`."""
+        statement = select(Trigger.id).where(
+            Trigger.shard == shard_of(owner_id), Trigger.owner_id == owner_id, Trigger.key == key
+        )
+        return await self.session.scalar(statement)
+
+    async def get_by_key_locked(self, owner_id: int, key: str) -> Trigger | None:
+        """Locks the trigger with a key, as `get_locked` does."""
+        statement = (
+            select(Trigger)
+            .where(
+                Trigger.shard == shard_of(owner_id),
+                Trigger.owner_id == owner_id,
+                Trigger.key == key,
+            )
+            .with_for_update(key_share=True)
+        )
         fresh = statement.execution_options(populate_existing=True)
         return (await self.session.scalars(fresh)).one_or_none()
 
@@ -57,8 +79,10 @@ class Triggers:
         return int(await self.session.scalar(statement) or 0)
 
     async def add(self, trigger: Trigger) -> None:
+        """Raises KeyTaken if another trigger of the project has its key."""
         self.session.add(trigger)
-        await self.session.flush()
+        with refusing_taken_key(trigger.key):
+            await self.session.flush()
         await self._insert_tags(trigger)
 
     async def retag(self, trigger: Trigger, before: Sequence[str]) -> None:
@@ -80,20 +104,23 @@ class Triggers:
             await use_generic_plan(self.session)
         return await fetch_newest(self.session, statement, values, limit=limit, options=options)
 
-    async def list_known_destinations(self, owner_id: int, ids: Sequence[int]) -> set[int]:
-        """Locks the owner's destinations among these against deletion, and gives their ids."""
+    async def list_destinations_locked(
+        self, owner_id: int, *, ids: Sequence[int], keys: Sequence[str]
+    ) -> list[tuple[int, str | None]]:
+        """Locks the owner's destinations among these against deletion; gives ids and keys."""
         statement = (
-            select(Destination.id)
+            select(Destination.id, Destination.key)
             .where(
                 Destination.shard == shard_of(owner_id),
                 Destination.owner_id == owner_id,
-                Destination.id.in_(ids),
+                or_(Destination.id.in_(ids), Destination.key.in_(keys)),
                 Destination.deleted_at.is_(None),
             )
             .order_by(Destination.id)
             .with_for_update(read=True)
         )
-        return set((await self.session.scalars(statement)).all())
+        rows = await self.session.execute(statement)
+        return [(row_id, key) for row_id, key in rows]
 
     async def forget_destination(self, destination: OwnedId) -> None:
         """Removes a destination from all triggers of its owner."""

@@ -15,7 +15,7 @@ from event_trigger.errors import (
     Unauthorized,
     UnsupportedMediaType,
 )
-from event_trigger.triggers import lifecycle
+from event_trigger.triggers import editing, lifecycle
 from event_trigger.triggers.dependencies import HooksDep, ReaderDep, TriggerKeyDep
 from event_trigger.triggers.filters import TriggerFilter
 from event_trigger.triggers.repository import Triggers
@@ -23,10 +23,13 @@ from event_trigger.triggers.schemas import (
     TriggerCreate,
     TriggerQuery,
     TriggerRead,
+    TriggerReplace,
     TriggerUpdate,
     TriggerWritten,
 )
+from event_trigger.web.entity_tags import PreconditionFailed
 from event_trigger.web.pagination import PageQueryDep
+from event_trigger.web.preconditions import NOT_MODIFIED, ChangingDep, ReadingDep
 from event_trigger.web.problems import problems
 from event_trigger.web.session import SessionDep
 from event_trigger.web.state import SettingsDep
@@ -57,6 +60,12 @@ TRIGGER_EXAMPLES: dict[str, Example] = {
     },
 }
 
+REPLACE_EXAMPLES = {
+    name: example
+    for name, example in TRIGGER_EXAMPLES.items()
+    if example["value"]["type"] == "scheduled"
+}
+
 
 @router.post(
     "",
@@ -64,7 +73,7 @@ TRIGGER_EXAMPLES: dict[str, Example] = {
     operation_id="create_trigger",
     dependencies=[WRITE, UNLIMITED],
     status_code=201,
-    responses=problems(NotFound, lifecycle.TooManyTriggers, UnsupportedMediaType, Invalid),
+    responses=problems(NotFound, Conflict, UnsupportedMediaType, Invalid),
 )
 async def create_trigger(
     body: Annotated[TriggerCreate, Body(openapi_examples=TRIGGER_EXAMPLES)],
@@ -85,10 +94,6 @@ async def create_trigger(
     """
     written = await lifecycle.create(session, hooks, principal, body, most=settings.max_triggers)
     response.headers["Location"] = f"/triggers/{written.trigger.id}"
-    return await _read_written(written, reader)
-
-
-async def _read_written(written: lifecycle.SavedTrigger, reader: ReaderDep) -> TriggerWritten:
     return await reader.read_written(written.trigger, written.hook)
 
 
@@ -121,14 +126,48 @@ async def list_triggers(
     summary="Read a trigger",
     operation_id="get_trigger",
     dependencies=[READ],
-    responses=problems(NotFound, Invalid),
+    response_model=TriggerRead,
+    responses=problems(NotFound, Invalid) | NOT_MODIFIED,
 )
-async def get_trigger(key: TriggerKeyDep, session: SessionDep, reader: ReaderDep) -> TriggerRead:
-    """Returns the trigger, with its next fire time and the number of its firings."""
+async def get_trigger(
+    key: TriggerKeyDep, session: SessionDep, reader: ReaderDep, reading: ReadingDep
+) -> TriggerRead | Response:
+    """Returns the trigger, with its next fire time and the number of its firings.
+
+    Its `ETag` tells one configuration from another: firing does not change it.
+    """
     trigger = await Triggers(session).get(key)
     if trigger is None:
         raise NotFound
-    return await reader.read(trigger)
+    return await reader.read_unless_known(trigger, reading)
+
+
+@router.put(
+    "/{trigger_id}",
+    summary="Replace a trigger",
+    operation_id="replace_trigger",
+    dependencies=[WRITE],
+    responses=problems(NotFound, Conflict, PreconditionFailed, UnsupportedMediaType, Invalid),
+)
+async def replace_trigger(
+    body: Annotated[TriggerReplace, Body(openapi_examples=REPLACE_EXAMPLES)],
+    key: TriggerKeyDep,
+    principal: PrincipalDep,
+    session: SessionDep,
+    hooks: HooksDep,
+    reader: ReaderDep,
+    changing: ChangingDep,
+) -> TriggerWritten:
+    """Gives the trigger another configuration: absent fields mean their default.
+
+    The status stays, and the same content again changes nothing: neither the schedule's phase nor
+    the hook. A body may be the answer that was read before: read-only fields that are unchanged are
+    ignored. The type stays; another one is a 409.
+    """
+    written = await editing.replace_one(
+        session, hooks, key, body, by=principal, check=reader.checking(changing, body)
+    )
+    return await reader.read_written(written.trigger, written.hook)
 
 
 @router.patch(
@@ -136,7 +175,7 @@ async def get_trigger(key: TriggerKeyDep, session: SessionDep, reader: ReaderDep
     summary="Change a trigger",
     operation_id="update_trigger",
     dependencies=[WRITE],
-    responses=problems(NotFound, UnsupportedMediaType, Invalid),
+    responses=problems(NotFound, Conflict, PreconditionFailed, UnsupportedMediaType, Invalid),
 )
 async def update_trigger(
     body: TriggerUpdate,
@@ -145,15 +184,18 @@ async def update_trigger(
     session: SessionDep,
     hooks: HooksDep,
     reader: ReaderDep,
+    changing: ChangingDep,
 ) -> TriggerWritten:
     """Applies a JSON Merge Patch (RFC 7396). A changed schedule is in force from the response on.
 
     Adding a hook, or changing how it verifies calls, makes a new URL and a new secret. Adding
     destinations needs the scope `destinations:read`; an API key that is limited to some triggers
-    cannot add any.
+    cannot add any. Read-only fields that are unchanged are ignored.
     """
-    written = await lifecycle.change(session, hooks, key, body, by=principal)
-    return await _read_written(written, reader)
+    written = await editing.change(
+        session, hooks, key, body, by=principal, check=reader.checking(changing, body)
+    )
+    return await reader.read_written(written.trigger, written.hook)
 
 
 @router.delete(
@@ -162,11 +204,17 @@ async def update_trigger(
     operation_id="delete_trigger",
     dependencies=[WRITE],
     status_code=204,
-    responses=problems(NotFound, Invalid),
+    responses=problems(NotFound, PreconditionFailed, Invalid),
 )
-async def delete_trigger(key: TriggerKeyDep, session: SessionDep, hooks: HooksDep) -> None:
+async def delete_trigger(
+    key: TriggerKeyDep,
+    session: SessionDep,
+    hooks: HooksDep,
+    reader: ReaderDep,
+    changing: ChangingDep,
+) -> None:
     """Deletes the trigger. Its past events stay until their retention ends."""
-    await lifecycle.delete(session, hooks, key)
+    await lifecycle.delete(session, hooks, key, check=reader.checking(changing))
 
 
 @router.post(

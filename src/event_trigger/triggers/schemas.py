@@ -1,25 +1,27 @@
 """Request and response models of triggers."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, timedelta
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
-from pydantic import AfterValidator, Field, PlainValidator, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, WithJsonSchema
 from pydantic.json_schema import SkipJsonSchema
 
-from event_trigger.models import Trigger, TriggerStatus, TriggerType, Verify
+from event_trigger.models import OnCompletion, Trigger, TriggerStatus, TriggerType, Verify
+from event_trigger.models.base import LARGEST_ID
 from event_trigger.triggers.payload_schema import check_schema
 from event_trigger.triggers.schedule.interval import parse_interval
 from event_trigger.triggers.schedule.plan import LONGEST_CATCH_UP_WINDOW, CatchUp
+from event_trigger.web.keys import KEY_PATTERN, LONGEST_KEY, Key, check_key
 from event_trigger.web.schemas import (
     Instant,
     JsonObject,
     QueryModel,
     RequestModel,
     ResponseModel,
-    RowId,
     Text,
 )
+from event_trigger.web.sent_back import SentBack
 
 MOST_TAGS = 20
 MOST_DESTINATIONS = 50
@@ -46,6 +48,14 @@ def _refuse_hook(value: object) -> None:
         raise ValueError("only triggers of the type api have a hook; leave it out")
 
 
+def _check_destination(value: object) -> int | str:
+    if isinstance(value, str):
+        return check_key(value)
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= LARGEST_ID:
+        raise ValueError("write the id of a destination as a number, or its key as a text")
+    return value
+
+
 def _unique(values: list[T]) -> list[T]:
     return list(dict.fromkeys(values))
 
@@ -69,14 +79,39 @@ PayloadSchema = Annotated[
 Name = Annotated[Text, Field(min_length=1, max_length=200, examples=["Nightly report"])]
 Tag = Annotated[Text, Field(min_length=1, max_length=50)]
 Tags = Annotated[list[Tag], Field(max_length=MOST_TAGS), AfterValidator(_unique)]
-DestinationIds = Annotated[
-    list[RowId],
+DestinationName = Annotated[
+    Any,
+    PlainValidator(_check_destination),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "integer", "format": "int64", "minimum": 1, "maximum": LARGEST_ID},
+                {
+                    "type": "string",
+                    "minLength": 1,
+                    "maxLength": LONGEST_KEY,
+                    "pattern": KEY_PATTERN,
+                },
+            ]
+        }
+    ),
+]
+DestinationNames = Annotated[
+    list[DestinationName],
     Field(
         max_length=MOST_DESTINATIONS,
-        description="Ids of the destinations that its events are delivered to.",
+        description="Ids or keys of the destinations that its events are delivered to.",
         examples=[[1]],
     ),
     AfterValidator(_unique),
+]
+OnCompletionText = Annotated[
+    OnCompletion,
+    Field(
+        strict=False,
+        description="What becomes of the trigger when its schedule has no instant left: `delete`"
+        " deletes it within seconds, and keeps its events.",
+    ),
 ]
 Payload = Annotated[
     JsonObject,
@@ -152,48 +187,38 @@ Details = ScheduledDetails | ApiDetails
 
 
 class _TriggerBase(RequestModel):
+    key: Key | None = None
     name: Name | None = None
     payload: Payload | None = None
     tags: Tags = Field(default_factory=list)
-    destinations: DestinationIds = Field(default_factory=list)
+    destinations: DestinationNames = Field(default_factory=list)
 
 
 class ScheduledTriggerCreate(_TriggerBase):
     type: Literal["scheduled"]
     details: ScheduledDetails
+    on_completion: OnCompletionText | None = None
 
 
 class ApiTriggerCreate(_TriggerBase):
     type: Literal["api"]
     details: ApiDetails = Field(default_factory=ApiDetails)
-
-
-TriggerCreate = Annotated[ScheduledTriggerCreate | ApiTriggerCreate, Field(discriminator="type")]
-
-
-class TriggerUpdate(RequestModel):
-    """A JSON Merge Patch (RFC 7396): absent fields stay, null removes one, objects are merged."""
-
-    name: Name | None = None
-    payload: JsonObject | None = None
-    tags: Tags | None = None
-    destinations: DestinationIds | None = None
-    details: JsonObject = Field(default_factory=dict, examples=[{"interval": 15}])
-
-
-class TriggerQuery(QueryModel):
-    """Selects triggers for a list."""
-
-    type: TriggerType | None = None
-    status: TriggerStatus | None = None
-    tag: Tag | None = None
-    q: Annotated[
-        Text | None, Field(max_length=200, description="Part of the name; case is ignored.")
+    on_completion: Annotated[
+        Literal["keep"] | None, Field(description="It has no schedule, and never completes.")
     ] = None
+
+
+TriggerBody = ScheduledTriggerCreate | ApiTriggerCreate
+TriggerCreate = Annotated[TriggerBody, Field(discriminator="type")]
+
+
+def _stored_or_keep(value: object) -> object:
+    return OnCompletion.KEEP if value is None else value
 
 
 class _Stored(ResponseModel):
     id: int
+    key: str | None
     name: str | None
     type: TriggerType
     details: JsonObject
@@ -204,6 +229,7 @@ class _Stored(ResponseModel):
     fire_count: int = Field(description="All firings except tests.")
     tags: list[str]
     destinations: list[int]
+    on_completion: Annotated[OnCompletion, BeforeValidator(_stored_or_keep)]
     error: str | None = Field(
         description="Why the trigger was set aside, and does not fire; else null."
     )
@@ -222,6 +248,51 @@ class TriggerWritten(TriggerRead):
     hook_secret: str | None = Field(
         description="Signs the calls of a new hook. It is shown only once."
     )
+
+
+class _SentBack(SentBack):
+    answer: ClassVar = TriggerWritten
+    instead: ClassVar[Mapping[str, str]] = {
+        "status": "Use POST /triggers/{id}/pause and /resume.",
+        "type": "A trigger keeps its type: delete it, and create another one.",
+        "hook_secret": "Leave it out. POST /triggers/{id}/hook/rotate makes another one.",
+        "hook_url": "Leave it out. POST /triggers/{id}/hook/rotate makes another one.",
+    }
+
+
+class ScheduledTriggerReplace(_SentBack, ScheduledTriggerCreate):
+    """A whole trigger: absent fields mean their default, but the status stays."""
+
+
+class ApiTriggerReplace(_SentBack, ApiTriggerCreate):
+    """A whole trigger: absent fields mean their default, but the status stays."""
+
+
+TriggerReplaceBody = ScheduledTriggerReplace | ApiTriggerReplace
+TriggerReplace = Annotated[TriggerReplaceBody, Field(discriminator="type")]
+
+
+class TriggerUpdate(_SentBack):
+    """A JSON Merge Patch (RFC 7396): absent fields stay, null removes one, objects are merged."""
+
+    key: Key | None = None
+    name: Name | None = None
+    payload: JsonObject | None = None
+    tags: Tags | None = None
+    destinations: DestinationNames | None = None
+    on_completion: OnCompletionText | None = None
+    details: JsonObject = Field(default_factory=dict, examples=[{"interval": 15}])
+
+
+class TriggerQuery(QueryModel):
+    """Selects triggers for a list."""
+
+    type: TriggerType | None = None
+    status: TriggerStatus | None = None
+    tag: Tag | None = None
+    q: Annotated[
+        Text | None, Field(max_length=200, description="Part of the name; case is ignored.")
+    ] = None
 
 
 def read_trigger(trigger: Trigger, *, hook_url: str | None) -> TriggerRead:

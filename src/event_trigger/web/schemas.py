@@ -8,6 +8,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from event_trigger.instants import parse_instant
 from event_trigger.models.base import LARGEST_ID
+from event_trigger.web.keys import Key
 
 
 def _storable(text: str) -> str:
@@ -38,6 +39,7 @@ Instant = Annotated[
 Text = Annotated[str, AfterValidator(_storable)]
 JsonObject = dict[str, Any]
 PathId = Annotated[int, Path(ge=1, le=LARGEST_ID, examples=[1])]
+PathKey = Annotated[Key, Path(examples=["nightly-report"])]
 RowId = Annotated[int, Field(ge=1, le=LARGEST_ID)]
 
 

@@ -1,0 +1,1 @@
+"""Destinations named by the keys of their users."""

@@ -1,0 +1,1 @@
+"""Triggers named by the keys of their users."""

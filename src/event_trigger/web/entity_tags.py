@@ -1,0 +1,70 @@
+"""Entity tags, and requests that depend on them (RFC 9110, sections 8.8.3 and 13.1)."""
+
+import re
+from base64 import urlsafe_b64encode
+from collections.abc import Iterator
+from dataclasses import dataclass
+from hashlib import blake2b
+
+from event_trigger.errors import Problem
+
+_TAG = re.compile(r'(W/)?("[\x21\x23-\x7e\x80-\xff]*")')
+_DIGEST_BYTES = 12
+
+
+class PreconditionFailed(Problem):
+    status, slug, title = 412, "precondition-failed", "It is not as expected"
+    default_detail = (
+        "It has changed since you read it, so nothing was written. Read it again, apply your change"
+        " to that, and send the ETag of that answer in If-Match, with its quotes."
+    )
+
+
+class AlreadyThere(PreconditionFailed):
+    default_detail = (
+        "It is there already, and If-None-Match asks to write it only if it is not. Leave the"
+        " header out to replace it."
+    )
+
+
+class NotThere(PreconditionFailed):
+    default_detail = "It is not there, so If-Match cannot hold. Leave the header out to create it."
+
+
+def etag(*parts: object) -> str:
+    """Makes a strong tag of what tells one version from another."""
+    digest = blake2b(repr(parts).encode(), digest_size=_DIGEST_BYTES).digest()
+    return f'"{urlsafe_b64encode(digest).decode()}"'
+
+
+@dataclass(frozen=True, slots=True)
+class Preconditions:
+    """The conditional headers of a request, as they were sent."""
+
+    if_match: str | None = None
+    if_none_match: str | None = None
+
+    def check(self, tag: str | None) -> None:
+        """Raises PreconditionFailed; `tag` is the present one, or None if there is nothing.
+
+        Call it after the row was locked, or two editors may overwrite each other.
+        """
+        if self.if_match is not None and not _matches(self.if_match, tag, weakly=False):
+            raise NotThere if tag is None else PreconditionFailed
+        if self.if_none_match is not None and _matches(self.if_none_match, tag, weakly=True):
+            raise AlreadyThere
+
+    def is_unmodified(self, tag: str) -> bool:
+        """Tells whether a reader has this version already."""
+        return self.if_none_match is not None and _matches(self.if_none_match, tag, weakly=True)
+
+
+def _matches(header: str, tag: str | None, *, weakly: bool) -> bool:
+    """Compares a tag with a list; a weak tag of the list never equals it strongly."""
+    if header.strip() == "*":
+        return tag is not None
+    return tag in _tags_in(header, weakly=weakly)
+
+
+def _tags_in(header: str, *, weakly: bool) -> Iterator[str]:
+    return (tag for weak, tag in _TAG.findall(header) if weakly or not weak)

@@ -1,0 +1,78 @@
+"""Keys: names that users give to their triggers and destinations, each unique in its project."""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated
+
+from pydantic import AfterValidator, Field
+from sqlalchemy.exc import IntegrityError
+
+from event_trigger.errors import Conflict, FieldError, Invalid, pointer
+
+LONGEST_KEY = 200
+KEY_PATTERN = "^([A-Za-z]|[0-9]+[A-Za-z._~-])[A-Za-z0-9._~-]*$"  # never digits only, as an id is
+_KEY = re.compile(KEY_PATTERN.strip("^$"), re.ASCII)
+_TAKEN = re.compile(r'unique constraint "ix_(triggers|destinations)_key')  # a shard's has a suffix
+
+
+def is_key(text: str) -> bool:
+    return len(text) <= LONGEST_KEY and _KEY.fullmatch(text) is not None
+
+
+def check_key(key: str) -> str:
+    """Raises ValueError, in words for users, for a text that cannot be a key."""
+    if not is_key(key):
+        raise ValueError(
+            f"write 1 to {LONGEST_KEY} letters (A-Z, a-z), digits, '.', '_', '~' or '-'; begin with"
+            " a letter or a digit, and use more than digits, so that nobody takes it for an id"
+        )
+    return key
+
+
+Key = Annotated[
+    str,
+    AfterValidator(check_key),
+    Field(
+        description="A name of your own, unique in the project. Upper and lower case differ.",
+        json_schema_extra={
+            "minLength": 1,
+            "maxLength": LONGEST_KEY,
+            "pattern": KEY_PATTERN,
+        },
+    ),
+]
+
+
+def key_of(sent: str | None, *, path: str) -> str:
+    """Returns the key of a body that is put under a key; raises Invalid if it has another."""
+    if sent not in {None, path}:
+        raise Invalid.at(
+            ["key"], "Write the key of the path, or leave it out. A PATCH changes a key."
+        )
+    return path
+
+
+class KeyTaken(Conflict):
+    """Another row of the project has the `key`; the answer does not repeat it."""
+
+    slug, title = "key-taken", "The key is taken"
+    default_detail = (
+        "Another one in this project has this key. Choose another key, or change that one under its"
+        " by-key path."
+    )
+
+    def __init__(self, key: str | None) -> None:
+        super().__init__(errors=[FieldError("pointer", pointer("key"), self.default_detail)])
+        self.key = key
+
+
+@contextmanager
+def refusing_taken_key(key: str | None) -> Iterator[None]:
+    """Raises KeyTaken instead of the database's error, around all that may flush a row's key."""
+    try:
+        yield
+    except IntegrityError as error:
+        if not _TAKEN.search(str(error.orig)):
+            raise
+        raise KeyTaken(key) from None
