@@ -16,6 +16,7 @@ from event_trigger.config import Settings
 from event_trigger.db.pool import close_unused
 from event_trigger.destinations.dns import DnsResolver
 from event_trigger.firing.fast_path import FastPath
+from event_trigger.firing.named_triggers import NamedTriggers
 from event_trigger.hooks.fast_path import HookFastPath
 from event_trigger.logs import configure_logs
 from event_trigger.parts import Parts, make_parts
@@ -143,6 +144,7 @@ def _fast_paths(state: AppState) -> list[Middleware]:
             credentials=state.credentials,
             group_commit=state.group_commit,
             rate_limits=state.rate_limits,
+            named_triggers=NamedTriggers(state.sessions),
         ),
         Middleware(
             HookFastPath,

@@ -5,9 +5,11 @@ from typing import Any
 import httpx
 import pytest
 
+from event_trigger.firing.named_triggers import NamedTriggers
+from event_trigger.web.state import state_of
 from tests.support.keys import holding, make_key
 from tests.support.services import ADA, ADMIN, BOB, Service
-from tests.support.triggers import make_api, read
+from tests.support.triggers import change, make_api, read
 
 JSON = {"content-type": "application/json"}
 CALLS: dict[str, dict[str, Any]] = {
@@ -51,17 +53,21 @@ async def test_every_call_is_answered_alike_in_both_ways(
 ) -> None:
     details = {"schema": {"properties": {"n": {"type": "integer"}}}}
     plain, described = [await make_api(ada, details=details) for _ in range(2)]
+    named = [await make_api(ada, details=details, key=key) for key in ("plain", "described")]
+    paths = [
+        f"/triggers/{plain['id']}/{way}",
+        f"/triggers/{described['id']}/{way}?described",
+        f"/triggers/by-key/plain/{way}",
+        f"/triggers/by-key/described/{way}?described",
+    ]
 
     answers = {
-        name: (
-            shown(await ada.post(f"/triggers/{plain['id']}/{way}", **sent)),
-            shown(await ada.post(f"/triggers/{described['id']}/{way}?described", **sent)),
-        )
+        name: [shown(await ada.post(path, **sent)) for path in paths]
         for name, sent in CALLS.items()
     }
 
-    assert [name for name, (one, other) in answers.items() if one != other] == []
-    statuses = {name: one[0] for name, (one, _) in answers.items()}
+    assert [name for name, each in answers.items() if each != [each[0]] * 4] == []
+    statuses = {name: each[0][0] for name, each in answers.items()}
     assert [name for name, status in statuses.items() if status == 200] == [
         "nothing",
         "an object",
@@ -74,16 +80,16 @@ async def test_every_call_is_answered_alike_in_both_ways(
         "a key beyond ASCII",
         "a hop",
     ]
-    counts = [(await read(ada, one["id"]))["fire_count"] for one in (plain, described)]
-    assert counts == [counted, counted]
+    counts = [(await read(ada, one["id"]))["fire_count"] for one in (plain, described, *named)]
+    assert counts == [counted] * 4
 
 
-@pytest.mark.parametrize(("way", "counted"), [("trigger", 8), ("test", 0)])
+@pytest.mark.parametrize(("way", "counted"), [("trigger", 16), ("test", 0)])
 async def test_every_caller_is_answered_alike_in_both_ways(
     service: Service, ada: httpx.AsyncClient, way: str, counted: int
 ) -> None:
-    trigger, other = await make_api(ada), await make_api(ada)
-    path = f"/triggers/{trigger['id']}/{way}"
+    trigger, other = await make_api(ada, key="one"), await make_api(ada)
+    path, by_key = f"/triggers/{trigger['id']}/{way}", f"/triggers/by-key/one/{way}"
     callers = {
         "its owner": ada,
         "somebody else": service.client(BOB),
@@ -98,12 +104,15 @@ async def test_every_caller_is_answered_alike_in_both_ways(
     }
 
     answers = {
-        name: (shown(await client.post(path)), shown(await client.post(f"{path}?described")))
+        name: [
+            shown(await client.post(each))
+            for each in (path, f"{path}?described", by_key, f"{by_key}?described")
+        ]
         for name, client in callers.items()
     }
 
-    assert [name for name, (one, other) in answers.items() if one != other] == []
-    statuses = [one[0] for one, _ in answers.values()]
+    assert [name for name, each in answers.items() if each != [each[0]] * 4] == []
+    statuses = [each[0][0] for each in answers.values()]
     assert statuses == [200, 404, 404, 200, 422, 401, 200, 403, 404, 200]
     assert (await read(ada, trigger["id"]))["fire_count"] == counted
 
@@ -136,3 +145,42 @@ async def test_an_admin_is_answered_alike_for_triggers_of_any_owner(
         404,
     ]
     assert (await read(ada, hers["id"]))["fire_count"] == 2
+
+
+async def test_a_key_that_moved_fires_the_trigger_that_has_it_now(
+    service: Service, ada: httpx.AsyncClient
+) -> None:
+    first, second = await make_api(ada, key="moving"), await make_api(ada)
+    limited = holding(service, await make_key(ada, trigger_ids=[first["id"]]))
+    ids = (first["id"], second["id"])
+
+    async def call(client: httpx.AsyncClient = ada, way: str = "trigger") -> int:
+        return (await client.post(f"/triggers/by-key/moving/{way}")).status_code
+
+    before = await call(), await call(limited)
+    await change(ada, first["id"], {"key": "away"})
+    between = await call(), await call(way="test"), await call(limited)
+    await change(ada, second["id"], {"key": "moving"})
+    after = await call(), await call(way="test"), await call(limited)
+    counts = [(await read(ada, one))["fire_count"] for one in ids]
+    await ada.delete(f"/triggers/{second['id']}")
+    deleted = await call()
+    again = await make_api(ada, key="moving")
+    made_again = await call(), (await read(ada, again["id"]))["fire_count"]
+
+    assert (before, between, after) == ((200, 200), (404, 404, 404), (200, 200, 404))
+    assert counts == [2, 1]
+    assert (deleted, made_again) == (404, (200, 1))
+
+
+async def test_only_some_keys_are_remembered(service: Service, ada: httpx.AsyncClient) -> None:
+    named = NamedTriggers(state_of(service.app).sessions, most=2)
+    ids = {key: (await make_api(ada, key=key))["id"] for key in ("a", "b", "c")}
+
+    found = {key: await named.find(ADA, key) for key in ("a", "b", "a", "c", "none")}
+    for trigger_id in ids.values():
+        await change(ada, trigger_id, {"key": None})
+    remembered = {key: await named.find(ADA, key) for key in ids}
+
+    assert found == {**ids, "none": None}
+    assert remembered == {**ids, "b": None}

@@ -1,6 +1,6 @@
 """Reads calls that fire by hand, and fires them within the rate limits."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated
 
 from fastapi import Body, Depends, Header, Request, Response
@@ -13,8 +13,8 @@ from event_trigger.firing.fire import Call, SentBody
 from event_trigger.firing.group_commit import GroupCommit
 from event_trigger.firing.rate_limits import RateLimits, fire_within_limits, headers_of
 from event_trigger.firing.schemas import Fired
-from event_trigger.triggers.dependencies import TriggerKeyDep
-from event_trigger.web.schemas import JsonObject, Text
+from event_trigger.triggers.dependencies import TriggerByKeyDep, TriggerKeyDep
+from event_trigger.web.schemas import JsonObject, PathKey, Text
 from event_trigger.web.state import app_state
 
 FIRE_EXAMPLES: dict[str, Example] = {
@@ -35,26 +35,43 @@ GroupCommitDep = Annotated[GroupCommit, Depends(get_group_commit)]
 RateLimitsDep = Annotated[RateLimits, Depends(get_rate_limits)]
 
 
+FiredBody = Annotated[JsonObject | None, Body(openapi_examples=FIRE_EXAMPLES)]
+IdempotencyKey = Annotated[
+    Text | None,
+    Header(
+        min_length=1,
+        max_length=255,
+        description="Within 48 hours, the same key with the same body fires once.",
+    ),
+]
+
+
 async def read_call(
     request: Request,
     trigger: TriggerKeyDep,
     hops: HopsDep,
-    body: Annotated[JsonObject | None, Body(openapi_examples=FIRE_EXAMPLES)] = None,
-    idempotency_key: Annotated[
-        Text | None,
-        Header(
-            min_length=1,
-            max_length=255,
-            description="Within 48 hours, the same key with the same body fires once.",
-        ),
-    ] = None,
+    body: FiredBody = None,
+    idempotency_key: IdempotencyKey = None,
 ) -> Call:
     """Reads a call from a request, with the text of its body as it was sent."""
     sent = None if body is None else SentBody(body, (await request.body()).decode())
     return Call(trigger, sent, is_test=False, idempotency_key=idempotency_key, hops=hops)
 
 
+async def read_call_by_key(
+    request: Request,
+    key: PathKey,
+    trigger: TriggerByKeyDep,
+    hops: HopsDep,
+    body: FiredBody = None,
+    idempotency_key: IdempotencyKey = None,
+) -> Call:
+    """Reads a call of the trigger with a key, which it must still have when it is fired."""
+    return replace(await read_call(request, trigger, hops, body, idempotency_key), named=key)
+
+
 CallDep = Annotated[Call, Depends(read_call)]
+CallByKeyDep = Annotated[Call, Depends(read_call_by_key)]
 
 
 @dataclass(frozen=True, slots=True)

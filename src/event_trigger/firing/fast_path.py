@@ -1,4 +1,4 @@
-"""Answers plain calls of `POST /triggers/{id}/trigger` and `/test` outside FastAPI."""
+"""Answers plain calls of `POST /triggers/{id}/trigger` and `/test` outside FastAPI, by key too."""
 
 import re
 import time
@@ -14,8 +14,9 @@ from event_trigger.db.engine import is_outage
 from event_trigger.db.shards import OwnedId
 from event_trigger.deliveries.http.hops import HOPS_HEADER
 from event_trigger.errors import Problem
-from event_trigger.firing.fire import Call
+from event_trigger.firing.fire import Call, KeyMoved
 from event_trigger.firing.group_commit import GroupCommit
+from event_trigger.firing.named_triggers import NamedTriggers
 from event_trigger.firing.plain_requests import (
     headers_of_plain_post,
     pass_on,
@@ -25,8 +26,11 @@ from event_trigger.firing.plain_requests import (
 )
 from event_trigger.firing.rate_limits import RateLimits, fire_within_limits
 from event_trigger.models.base import LARGEST_ID
+from event_trigger.web.keys import is_key
 
-_FIRE_PATH = re.compile(r"/triggers/([1-9][0-9]{0,18})/(trigger|test)", re.ASCII)
+_FIRE_PATH = re.compile(
+    r"/triggers/(?:(?P<id>[1-9][0-9]{0,18})|by-key/(?P<key>[^/]+))/(?P<way>trigger|test)", re.ASCII
+)
 _KEY = re.compile(rb"[!-~]{1,255}")
 _HOPS_HEADER, _ONE_DIGIT = HOPS_HEADER.encode(), re.compile(rb"[0-9]")
 _JSON_TYPE = b"application/json"
@@ -34,9 +38,10 @@ _JSON_TYPE = b"application/json"
 
 @dataclass(frozen=True, slots=True)
 class _PlainCall:
-    """The parts of a plain call that come before its body."""
+    """The parts of a plain call that come before its body; it has either an id or a key."""
 
-    trigger_id: int
+    trigger_id: int | None
+    named: str | None
     is_test: bool
     media_type: bytes | None
     idempotency_key: str | None
@@ -57,33 +62,46 @@ class FastPath:
     credentials: CredentialCache
     group_commit: GroupCommit
     rate_limits: RateLimits
+    named_triggers: NamedTriggers
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         plain, began = _plain_call_in(scope), time.monotonic()
-        permission = None if plain is None else await self._permission(scope, plain.trigger_id)
+        permission = None if plain is None else await self._permission(scope, plain)
         if plain is None or permission is None:
             await self.app(scope, receive, send)
             return
         body = await read_body(receive)
         if body and time.monotonic() - began > RESOLVED_FOR_SECONDS:
-            permission = await self._permission(scope, plain.trigger_id)
+            permission = await self._permission(scope, plain)
         value, is_object = read_object(body or b"")
         is_valid = is_object and (not body or plain.media_type == _JSON_TYPE)
         if body is None or permission is None or not is_valid:
             await pass_on(self.app, scope, receive, send, body=body)
             return
         call = Call(
-            permission.trigger, value, plain.is_test, plain.idempotency_key, hops=plain.hops
+            permission.trigger,
+            value,
+            plain.is_test,
+            plain.idempotency_key,
+            hops=plain.hops,
+            named=plain.named,
         )
         firing = fire_within_limits(
             self.group_commit, self.rate_limits, call, caller=permission.principal
         )
-        await (await response_to(scope, firing))(scope, receive, send)
+        try:
+            response = await response_to(scope, firing)
+        except KeyMoved:  # nothing was fired: the endpoint looks the key up again
+            self.named_triggers.forget(permission.trigger, plain.named or "")
+            await pass_on(self.app, scope, receive, send, body=body)
+            return
+        await response(scope, receive, send)
 
-    async def _permission(self, scope: Scope, trigger_id: int) -> _Permission | None:
+    async def _permission(self, scope: Scope, plain: _PlainCall) -> _Permission | None:
         """Returns the caller's permission to fire the trigger, or None."""
         try:
             principal = await resolve_principal(scope, self.credentials)
+            trigger_id = await self._trigger_id(plain, principal)
         except Problem:
             return None  # the endpoint answers it
         except Exception as error:
@@ -92,24 +110,38 @@ class FastPath:
             return None
         if principal is None or AuthScope.TRIGGERS_FIRE not in principal.scopes:
             return None
-        if principal.project_id is None or not principal.may_see(trigger_id):
+        if principal.project_id is None or trigger_id is None:
             return None  # the endpoint finds the trigger's project, or refuses
+        if not principal.may_see(trigger_id):
+            return None
         return _Permission(principal, OwnedId(principal.project_id, trigger_id))
+
+    async def _trigger_id(self, plain: _PlainCall, principal: Principal | None) -> int | None:
+        if plain.named is None or principal is None or principal.project_id is None:
+            return plain.trigger_id
+        return await self.named_triggers.find(principal.project_id, plain.named)
 
 
 def _plain_call_in(scope: Scope) -> _PlainCall | None:
     """Reads a plain call from the path and the headers; None for any other request."""
     headers = headers_of_plain_post(scope)
     path = None if headers is None else _FIRE_PATH.fullmatch(scope["path"])
-    if headers is None or path is None or int(path[1]) > LARGEST_ID:
+    if headers is None or path is None or not _is_right(path["id"], path["key"]):
         return None
     key, hops = headers.get(b"idempotency-key"), headers.get(_HOPS_HEADER, b"0")
     if not _ONE_DIGIT.fullmatch(hops) or (key is not None and not _KEY.fullmatch(key)):
         return None
     return _PlainCall(
-        int(path[1]),
-        path[2] == "test",
+        None if path["id"] is None else int(path["id"]),
+        path["key"],
+        path["way"] == "test",
         headers.get(b"content-type"),
         None if key is None else key.decode(),
         int(hops),
     )
+
+
+def _is_right(trigger_id: str | None, key: str | None) -> bool:
+    if trigger_id is not None:
+        return int(trigger_id) <= LARGEST_ID
+    return key is not None and is_key(key)

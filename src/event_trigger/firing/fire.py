@@ -37,6 +37,10 @@ class KeyReused(Invalid):
     default_detail = "This Idempotency-Key came with another body before. Use a new key."
 
 
+class KeyMoved(NotFound):
+    """The trigger was found by its key, and has another one now, or is gone."""
+
+
 class EventsFull(LimitReached):
     status, slug, title = 507, "events-full", "The project keeps too many bytes of events"
     counted, setting = "bytes of events", "EVENT_TRIGGER_MAX_EVENT_BYTES"
@@ -56,7 +60,8 @@ class Call:
 
     `idempotency_key` is the header, or the id that a hook's sender gave, if either was sent. With
     `compares_body`, the same key with another body is refused; without, it is the same call.
-    `hops` counts the deliveries that led to the call.
+    `hops` counts the deliveries that led to the call. `named` is the key that the trigger was found
+    by, if it was: it is fired only if it still has that key.
     """
 
     trigger: OwnedId
@@ -65,6 +70,7 @@ class Call:
     idempotency_key: str | None
     compares_body: bool = True
     hops: int = 0
+    named: str | None = None
 
     @property
     def key(self) -> CallKey | None:
@@ -156,8 +162,8 @@ def _decide(call: Call, found: _Found, *, waits: bool) -> Outcome | NewEvent:
         return StillRunning()
     if trigger is None and not call.is_test and not waits:
         return TriggerBusy()
-    if trigger is None or trigger.owner_id != call.trigger.owner_id:
-        return NotFound()
+    if trigger is None or not _is_meant(trigger, call):
+        return NotFound() if call.named is None else KeyMoved()
     if call.hops >= MOST_HOPS:
         return LoopDetected()
     known = None if call.key is None else found.answers.get(call.key)
@@ -165,6 +171,11 @@ def _decide(call: Call, found: _Found, *, waits: bool) -> Outcome | NewEvent:
         return _new_event(trigger, call) if known is None else _repeat(call, known)
     except Problem as problem:
         return problem
+
+
+def _is_meant(trigger: CalledTrigger, call: Call) -> bool:
+    has_key = call.named in {None, trigger.key}
+    return trigger.owner_id == call.trigger.owner_id and has_key
 
 
 async def replay(session: AsyncSession, event: Event, *, hops: int) -> int:

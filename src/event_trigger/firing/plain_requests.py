@@ -12,7 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from event_trigger.db.engine import is_outage
 from event_trigger.errors import Problem
-from event_trigger.firing.fire import CallAnswer, SentBody
+from event_trigger.firing.fire import CallAnswer, KeyMoved, SentBody
 from event_trigger.firing.rate_limits import headers_of
 from event_trigger.firing.schemas import Fired
 from event_trigger.web.problems import answer, outage
@@ -57,9 +57,14 @@ def read_object(body: bytes) -> tuple[SentBody | None, bool]:
 
 
 async def response_to(scope: Scope, firing: Awaitable[CallAnswer]) -> Response:
-    """Waits until the event is committed, and gives the response, or that of its problem."""
+    """Waits until the event is committed, and gives the response, or that of its problem.
+
+    Raises KeyMoved, so that the trigger can be looked up again.
+    """
     try:
         fired = await firing
+    except KeyMoved:
+        raise
     except Problem as problem:
         return answer(problem)
     except Exception as error:

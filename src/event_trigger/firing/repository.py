@@ -20,8 +20,8 @@ log = structlog.get_logger()
 _CHARACTERS_PER_STATEMENT = 4 * 1024 * 1024  # of payloads
 # plain SQL: SQLAlchemy takes longer to compile it than PostgreSQL to answer
 _SELECT_TRIGGERS = f"""
-    SELECT id, owner_id, status, CAST(payload AS text) AS payload, details -> 'schema' AS schema,
-        cardinality(destination_ids) > 0 AS has_destinations,
+    SELECT id, owner_id, key, status, CAST(payload AS text) AS payload,
+        details -> 'schema' AS schema, cardinality(destination_ids) > 0 AS has_destinations,
         CASE WHEN {HAS_NO_ROOM} THEN (
             SELECT ARRAY[bytes, reached] FROM event_bytes WHERE event_bytes.shard = :shard
                 AND event_bytes.owner_id = triggers.owner_id AND reached IS NOT NULL) END AS reached
@@ -81,6 +81,7 @@ class CalledTrigger(NamedTuple):
 
     id: int
     owner_id: int
+    key: str | None
     status: str
     payload: str | None
     schema: dict[str, Any] | None

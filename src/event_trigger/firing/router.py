@@ -21,7 +21,7 @@ from event_trigger.errors import (
 from event_trigger.events.dependencies import RetentionDep, visible_to
 from event_trigger.events.repository import Events
 from event_trigger.events.schemas import EventRead, read_event
-from event_trigger.firing.dependencies import CallDep, CallerDep, RateLimitsDep
+from event_trigger.firing.dependencies import CallByKeyDep, CallDep, CallerDep, RateLimitsDep
 from event_trigger.firing.fire import EventsFull, replay
 from event_trigger.firing.rate_limits import TooManyCalls, name_of
 from event_trigger.firing.schemas import Fired
@@ -38,21 +38,25 @@ replays = strict_router(
     ),
     dependencies=[needs(Scope.TRIGGERS_FIRE, Scope.EVENTS_READ)],
 )
-router = strict_router(
-    prefix="/triggers",
-    tags=["firing"],
-    responses=problems(
-        Unauthorized,
-        Forbidden,
-        NotFound,
-        Conflict,
-        UnsupportedMediaType,
-        Invalid,
-        TooManyCalls,
-        EventsFull,
-        LoopDetected,
-    ),
-    dependencies=[needs(Scope.TRIGGERS_FIRE)],
+_PROBLEMS = problems(
+    Unauthorized,
+    Forbidden,
+    NotFound,
+    Conflict,
+    UnsupportedMediaType,
+    Invalid,
+    TooManyCalls,
+    EventsFull,
+    LoopDetected,
+)
+router, by_key = (
+    strict_router(
+        prefix=prefix,
+        tags=["firing"],
+        responses=_PROBLEMS,
+        dependencies=[needs(Scope.TRIGGERS_FIRE)],
+    )
+    for prefix in ("/triggers", "/triggers/by-key/{key}")
 )
 
 
@@ -74,6 +78,18 @@ async def test_trigger(call: CallDep, caller: CallerDep) -> Fired:
 
     It works on paused triggers too.
     """
+    return await caller.fire(replace(call, is_test=True))
+
+
+@by_key.post("/trigger", summary="Fire the trigger with a key", operation_id="fire_trigger_by_key")
+async def fire_trigger_by_key(call: CallByKeyDep, caller: CallerDep) -> Fired:
+    """Makes an event now, as `POST /triggers/{trigger_id}/trigger` does, and as quickly."""
+    return await caller.fire(call)
+
+
+@by_key.post("/test", summary="Fire a test by key", operation_id="test_trigger_by_key")
+async def test_trigger_by_key(call: CallByKeyDep, caller: CallerDep) -> Fired:
+    """Fires with `is_test: true` on the event, and changes nothing about the trigger."""
     return await caller.fire(replace(call, is_test=True))
 
 
