@@ -10,13 +10,14 @@ from apscheduler.triggers.interval import IntervalTrigger
 from sqlalchemy import URL
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from event_trigger.audit.recorder import AuditedSession
 from event_trigger.audit.repository import AuditLog
 from event_trigger.auth.logins.throttle import FailureCounts
 from event_trigger.auth.repository import Logins
 from event_trigger.clock import utc_now
 from event_trigger.config import Settings
 from event_trigger.db.clock import database_now
-from event_trigger.db.engine import Sessions, asyncpg_url
+from event_trigger.db.engine import Sessions, asyncpg_url, create_sessions
 from event_trigger.db.errors import FailureLog, public_reason
 from event_trigger.db.notify import (
     DELIVERIES_CHANGED,
@@ -35,8 +36,10 @@ from event_trigger.erasure.job import ProjectErasure
 from event_trigger.events.measuring import measure
 from event_trigger.events.retention import make_partitions, sweep
 from event_trigger.firing.idempotency import ANSWERS_KEPT_FOR, purge_answers
+from event_trigger.hooks.lifecycle import TriggerHooks
 from event_trigger.projects.repository import Invitations
 from event_trigger.scheduling.dispatcher import LONGEST_WAIT_SECONDS, fire_due
+from event_trigger.triggers.completion import delete_completed
 from event_trigger.triggers.versions import purge_history
 from event_trigger.triggers.zone_updates.replanning import ZoneRulesFollower
 from event_trigger.vault import Vault
@@ -50,6 +53,7 @@ FOLLOW_ZONE_RULES_EVERY_SECONDS = 1.0  # for this long, replicas may use differe
 COUNT_BACKLOG_EVERY_SECONDS = 2.0
 MEASURE_EVENTS_EVERY_SECONDS = 2.0
 ERASE_EVERY_SECONDS = 10.0
+DELETE_COMPLETED_EVERY_SECONDS = 2.0  # so long a completed trigger stays at most, or a little more
 SILENT_AFTER_SECONDS = 10.0  # without a dispatch, the process is not ready
 OVERDUE_INTERVALS = 3  # a job that fails for this many intervals makes /readyz fail
 ENDLESS_AFTER_SECONDS = 600.0  # so does a run that lasts longer than this
@@ -78,6 +82,8 @@ class Jobs:
         self._engine = engine
         self._firing = firing
         self._sessions = sessions
+        self._audited = create_sessions(engine, AuditedSession)
+        self._hooks = TriggerHooks(vault)
         self._settings = settings
         self._running: dict[str, asyncio.Task[object]] = {}
         self._woken: set[str] = set()
@@ -142,6 +148,11 @@ class Jobs:
             every=timedelta(seconds=MEASURE_EVENTS_EVERY_SECONDS),
         )
         self._add("erase", self._erasure.run, every=timedelta(seconds=ERASE_EVERY_SECONDS))
+        self._add(
+            "delete_completed",
+            self._delete_completed,
+            every=timedelta(seconds=DELETE_COMPLETED_EVERY_SECONDS),
+        )
         self._scheduler.start()
         self._watchers = [
             asyncio.create_task(listen(self._engine, self._callbacks(), self._listen_url)),
@@ -269,6 +280,9 @@ class Jobs:
 
     async def _measure_events(self) -> None:
         await measure(self._sessions, most_bytes=self._settings.max_event_bytes)
+
+    async def _delete_completed(self) -> float | None:
+        return await delete_completed(self._audited, self._hooks)
 
     async def _end_stuck(self) -> None:
         async with self._sessions.begin() as session:

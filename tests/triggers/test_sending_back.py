@@ -40,7 +40,6 @@ TRIGGERS: dict[str, dict[str, Any]] = {
         "details": {
             "cron": "30 2 * * *",
             "timezone": "Europe/Berlin",
-            "recurring": False,
             "until": FUTURE,
             "catch_up": "all",
             "catch_up_window": 60,

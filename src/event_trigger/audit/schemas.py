@@ -25,7 +25,9 @@ class AuditQuery(QueryModel):
 class AuditRead(ResponseModel):
     id: int
     at: Instant
-    actor: ActorKind = Field(description="The kind of caller; `operator` is the command line.")
+    actor: ActorKind = Field(
+        description="The kind of caller; `operator` is the command line, or a job of the service."
+    )
     user_id: int | None
     key_id: int | None
     project_id: int | None = Field(
@@ -36,7 +38,7 @@ class AuditRead(ResponseModel):
         " member of it now."
     )
     request_id: str | None
-    action: str = Field(description="The operation id, or the command of the operator.")
+    action: str = Field(description="The operation id, or the command or job of the operator.")
     target: str | None = Field(examples=["trigger"])
     target_id: int | None
     refused: bool

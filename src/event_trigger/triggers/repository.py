@@ -12,7 +12,9 @@ from event_trigger.db.shards import ACROSS_SHARDS, OwnedId
 from event_trigger.models import (
     SHARDS,
     Destination,
+    OnCompletion,
     Trigger,
+    TriggerStatus,
     TriggerTag,
     shard_of,
 )
@@ -59,6 +61,20 @@ class Triggers:
         )
         fresh = statement.execution_options(populate_existing=True)
         return (await self.session.scalars(fresh)).one_or_none()
+
+    async def is_locked_to_delete(self, key: OwnedId) -> bool:
+        """Locks a completed trigger that is to be deleted; False if it is none, or is locked."""
+        statement = (
+            select(Trigger.id)
+            .where(
+                Trigger.shard == key.shard,
+                Trigger.id == key.id,
+                Trigger.status == TriggerStatus.COMPLETED,
+                Trigger.on_completion == OnCompletion.DELETE,
+            )
+            .with_for_update(key_share=True, skip_locked=True)
+        )
+        return await self.session.scalar(statement) is not None
 
     async def get_owner(self, trigger_id: int) -> int | None:
         """Finds the owner of any trigger, for admins: one probe of the key in each shard."""
