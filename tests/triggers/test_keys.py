@@ -44,8 +44,20 @@ def test_what_could_be_an_id_or_needs_escaping_is_no_key(key: str) -> None:
 
 
 def test_json_is_compared_by_its_meaning() -> None:
-    same = [({"a": 1, "b": [1.0]}, {"b": [1], "a": 1.0}), (None, None), ("x", "x"), ({}, {})]
-    other = [(1, True), ({}, None), ([1, 2], [2, 1]), ({"a": None}, {}), ("1", 1), (0, False)]
+    same: list[tuple[Any, Any]] = [
+        ({"a": 1, "b": [1.0]}, {"b": [1], "a": 1.0}),
+        (None, None),
+        ("x", "x"),
+        ({}, {}),
+    ]
+    other: list[tuple[Any, Any]] = [
+        (1, True),
+        ({}, None),
+        ([1, 2], [2, 1]),
+        ({"a": None}, {}),
+        ("1", 1),
+        (0, False),
+    ]
 
     assert all(is_same(*pair) and not [*changes_between(*pair)] for pair in same)
     assert not any(is_same(*pair) or not [*changes_between(*pair)] for pair in other)

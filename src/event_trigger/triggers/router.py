@@ -41,7 +41,7 @@ router = strict_router(
 READ, WRITE = needs(Scope.TRIGGERS_READ), needs(Scope.TRIGGERS_WRITE)
 OPERATE = needs(Scope.TRIGGERS_FIRE)
 
-TRIGGER_EXAMPLES: dict[str, Example] = {
+REPLACE_EXAMPLES: dict[str, Example] = {  # of one type, since that stays
     "every 30 minutes": {
         "value": {"type": "scheduled", "details": {"interval": 30, "recurring": True}}
     },
@@ -54,16 +54,13 @@ TRIGGER_EXAMPLES: dict[str, Example] = {
         }
     },
     "once, in 90 seconds": {"value": {"type": "scheduled", "details": {"interval": "PT90S"}}},
+}
+TRIGGER_EXAMPLES: dict[str, Example] = {
+    **REPLACE_EXAMPLES,
     "when GitHub calls": {"value": {"type": "api", "details": {"hook": {"verify": "github"}}}},
     "when a client calls": {
         "value": {"type": "api", "details": {}, "payload": {"source": "deploy"}}
     },
-}
-
-REPLACE_EXAMPLES = {
-    name: example
-    for name, example in TRIGGER_EXAMPLES.items()
-    if example["value"]["type"] == "scheduled"
 }
 
 

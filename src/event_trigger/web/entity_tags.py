@@ -2,7 +2,6 @@
 
 import re
 from base64 import urlsafe_b64encode
-from collections.abc import Iterator
 from dataclasses import dataclass
 from hashlib import blake2b
 
@@ -63,8 +62,5 @@ def _matches(header: str, tag: str | None, *, weakly: bool) -> bool:
     """Compares a tag with a list; a weak tag of the list never equals it strongly."""
     if header.strip() == "*":
         return tag is not None
-    return tag in _tags_in(header, weakly=weakly)
-
-
-def _tags_in(header: str, *, weakly: bool) -> Iterator[str]:
-    return (tag for weak, tag in _TAG.findall(header) if weakly or not weak)
+    named = _TAG.findall(header)
+    return any(one == tag and (weakly or not weak) for weak, one in named)
