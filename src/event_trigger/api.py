@@ -33,7 +33,9 @@ from event_trigger.reconciliation import router as reconciliation
 from event_trigger.stream import router as stream
 from event_trigger.triggers import router as triggers
 from event_trigger.triggers.by_key import router as triggers_by_key
+from event_trigger.triggers.history import router as history
 from event_trigger.triggers.preview import router as preview
+from event_trigger.triggers.upcoming import router as upcoming
 from event_trigger.web import docs, health
 from event_trigger.web.problems import describe_problems
 
@@ -66,8 +68,10 @@ _ROUTERS = (
     invitations.pages,
     triggers_by_key.router,  # before paths that would read "by-key" as an id
     triggers.router,
+    history.router,
     preview.router,
     firing.by_key,
+    upcoming.router,
     firing.router,
     hooks.router,
     hooks.rotations,

@@ -134,6 +134,8 @@ delete_trigger             triggers:write      204
 pause_trigger              triggers:fire       200
 resume_trigger             triggers:fire       200
 preview_trigger            triggers:get        200
+list_versions              triggers:get        200
+list_upcoming              triggers:preview    200
 preview_schedule           triggers:preview    200
 fire_trigger               triggers:fire       200
 test_trigger               triggers:fire       200

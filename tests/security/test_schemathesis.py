@@ -55,6 +55,7 @@ BEYOND_SCHEMA = {
     "test_trigger_by_key": "an Idempotency-Key that came with another body",
     "fire_trigger": "an Idempotency-Key that came with another body",
     "test_trigger": "an Idempotency-Key that came with another body",
+    "list_upcoming": "an end after its beginning, by a year at most",
     "preview_schedule": "a cron that matches something, one beginning",
     "create_destination": "an address that may be called, headers that may be sent",
     "update_destination": "an address that may be called, headers that may be sent",

@@ -108,6 +108,8 @@ OPERATION_IDS = {
     "resume_trigger": "POST /triggers/{trigger_id}/resume",
     "fire_trigger": "POST /triggers/{trigger_id}/trigger",
     "test_trigger": "POST /triggers/{trigger_id}/test",
+    "list_versions": "GET /triggers/{trigger_id}/versions",
+    "list_upcoming": "GET /upcoming",
     "rotate_hook": "POST /triggers/{trigger_id}/hook/rotate",
     "call_hook": "POST /hooks/{token}",
     "list_events": "GET /events",

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from sqlalchemy import Select, delete, func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
@@ -19,6 +20,7 @@ from event_trigger.models import (
     shard_of,
 )
 from event_trigger.triggers.filters import TriggerFilter, listing
+from event_trigger.triggers.schedule.forecast import PlannedTrigger
 from event_trigger.web.keys import refusing_taken_key
 
 
@@ -120,55 +122,19 @@ class Triggers:
             await use_generic_plan(self.session)
         return await fetch_newest(self.session, statement, values, limit=limit, options=options)
 
-    async def list_destinations_locked(
-        self, owner_id: int, *, ids: Sequence[int], keys: Sequence[str]
-    ) -> list[tuple[int, str | None]]:
-        """Locks the owner's destinations among these against deletion; gives ids and keys."""
+    async def list_planned(
+        self, owner_id: int, *, until: datetime, limit: int
+    ) -> list[PlannedTrigger]:
+        """Lists triggers whose next instant lies before `until`, by that instant."""
         statement = (
-            select(Destination.id, Destination.key)
+            select(*(getattr(Trigger, name) for name in PlannedTrigger._fields))
             .where(
-                Destination.shard == shard_of(owner_id),
-                Destination.owner_id == owner_id,
-                or_(Destination.id.in_(ids), Destination.key.in_(keys)),
-                Destination.deleted_at.is_(None),
+                Trigger.shard == shard_of(owner_id),
+                Trigger.owner_id == owner_id,
+                Trigger.next_fire_at < until,
             )
-            .order_by(Destination.id)
-            .with_for_update(read=True)
+            .order_by(Trigger.next_fire_at, Trigger.id)
+            .limit(limit)
         )
-        rows = await self.session.execute(statement)
-        return [(row_id, key) for row_id, key in rows]
+        return [PlannedTrigger(*row) for row in await self.session.execute(statement)]
 
-    async def forget_destination(self, destination: OwnedId) -> None:
-        """Removes a destination from all triggers of its owner."""
-        names = Trigger.destinations
-        await self.session.execute(
-            update(Trigger)
-            .where(
-                Trigger.shard == destination.shard,
-                Trigger.owner_id == destination.owner_id,
-                names.contains([destination.id]),
-            )
-            .values(destinations=func.array_remove(names, destination.id))
-        )
-
-    async def delete(self, trigger: Trigger) -> None:
-        await self.session.delete(trigger)
-        await self.session.flush()
-        await self._delete_tags(trigger, trigger.tags)
-
-    async def _insert_tags(self, trigger: Trigger) -> None:
-        key = {"shard": trigger.shard, "owner_id": trigger.owner_id, "trigger_id": trigger.id}
-        if rows := [{**key, "tag": tag} for tag in trigger.tags]:
-            await self.session.execute(insert(TriggerTag).values(rows).on_conflict_do_nothing())
-
-    async def _delete_tags(self, trigger: Trigger, tags: Sequence[str]) -> None:
-        if not tags:
-            return
-        await self.session.execute(
-            delete(TriggerTag).where(
-                TriggerTag.shard == trigger.shard,
-                TriggerTag.owner_id == trigger.owner_id,
-                TriggerTag.tag.in_(tags),
-                TriggerTag.trigger_id == trigger.id,
-            )
-        )

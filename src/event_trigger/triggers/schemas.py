@@ -1,8 +1,18 @@
 """Request and response models of triggers."""
 
 from collections.abc import Iterator, Mapping
-from datetime import UTC, timedelta
-from typing import Annotated, Any, ClassVar, Literal, TypeVar
+from datetime import (
+    UTC,
+    timedelta,
+    datetime,
+)
+from typing import (
+    Annotated,
+    Any,
+    ClassVar,
+    Literal,
+    TypeVar,
+)
 
 from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, WithJsonSchema
 from pydantic.json_schema import SkipJsonSchema
@@ -10,9 +20,19 @@ from pydantic.json_schema import SkipJsonSchema
 from event_trigger.models import OnCompletion, Trigger, TriggerStatus, TriggerType, Verify
 from event_trigger.models.base import LARGEST_ID
 from event_trigger.triggers.payload_schema import check_schema
+from event_trigger.triggers.schedule.describe import describe
 from event_trigger.triggers.schedule.interval import parse_interval
-from event_trigger.triggers.schedule.plan import LONGEST_CATCH_UP_WINDOW, CatchUp
-from event_trigger.web.keys import KEY_PATTERN, LONGEST_KEY, Key, check_key
+from event_trigger.triggers.schedule.plan import (
+    LONGEST_CATCH_UP_WINDOW,
+    CatchUp,
+    readable_plan,
+)
+from event_trigger.web.keys import (
+    KEY_PATTERN,
+    LONGEST_KEY,
+    Key,
+    check_key,
+)
 from event_trigger.web.schemas import (
     Instant,
     JsonObject,
@@ -238,6 +258,11 @@ class _Stored(ResponseModel):
 
 
 class TriggerRead(_Stored):
+    words: str | None = Field(
+        description="The schedule in words; null for an API trigger, and for a schedule that this"
+        " version of the service cannot read.",
+        examples=["At 09:00 on Monday to Friday, Europe/Berlin"],
+    )
     hook_url: str | None = Field(
         description="The URL of its hook; shown to callers with the scope `triggers:fire`."
     )
@@ -297,7 +322,15 @@ class TriggerQuery(QueryModel):
 
 def read_trigger(trigger: Trigger, *, hook_url: str | None) -> TriggerRead:
     stored = _Stored.model_validate(trigger).model_dump()
-    return TriggerRead(**stored, hook_url=hook_url, warnings=[*_warnings_of(trigger)])
+    is_scheduled = trigger.type == TriggerType.SCHEDULED
+    words = words_of(trigger.details, anchor=trigger.anchor_at) if is_scheduled else None
+    return TriggerRead(**stored, words=words, hook_url=hook_url, warnings=[*_warnings_of(trigger)])
+
+
+def words_of(details: JsonObject, *, anchor: datetime) -> str | None:
+    """Describes stored details in words; None if this version cannot read them."""
+    plan = readable_plan(details, anchor=anchor)
+    return None if plan is None else describe(plan.schedule)
 
 
 def _warnings_of(trigger: Trigger) -> Iterator[str]:

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import TextClause, text
+from sqlalchemy import TextClause, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from event_trigger.db.batches import BATCH_ROWS, in_batches
 from event_trigger.db.engine import Sessions
-from event_trigger.db.shards import ACROSS_SHARDS
+from event_trigger.db.shards import ACROSS_SHARDS, OwnedId
 from event_trigger.models import ScheduleVersion
 from event_trigger.triggers.schedule.plan import UnfiredInstants
 
@@ -87,6 +87,19 @@ class ScheduleHistory:
         """Extends ranges, one of each trigger at most; returns the ids of their triggers."""
         values = {**_columns(shard, new), "afters": [one.after for one in new]}
         return set((await self.session.scalars(_EXTEND_UNFIRED, values)).all())
+
+    async def list_newest(self, trigger: OwnedId, *, limit: int) -> Sequence[ScheduleVersion]:
+        """Lists the former schedules of a trigger, newest first."""
+        statement = (
+            select(ScheduleVersion)
+            .where(
+                ScheduleVersion.shard == trigger.shard,
+                ScheduleVersion.trigger_id == trigger.id,
+            )
+            .order_by(ScheduleVersion.version.desc())
+            .limit(limit)
+        )
+        return (await self.session.scalars(statement)).all()
 
     async def record_version(self, version: ScheduleVersion) -> None:
         """Records a schedule that has just ended."""

@@ -8,6 +8,7 @@ Its sentences are not used as they are, since they are wrong or unclear for some
 from calendar import monthrange
 from collections.abc import Iterable, Sequence
 from datetime import UTC, timedelta, tzinfo
+from functools import lru_cache
 from typing import assert_never
 
 from event_trigger.instants import instant_text
@@ -40,8 +41,8 @@ def describe(schedule: Schedule) -> str:
             return f"Once, at {instant_text(at)}"
         case Every(start=start, interval=interval):
             sentence = f"Every {_duration(interval)}, counted from {instant_text(start)}"
-        case Cron(expression=expression, timezone=timezone, rules=rules):
-            sentence = f"{_cron_words(parse_cron(expression, timezone, rules))}, {timezone}"
+        case Cron(expression=expression, timezone=timezone):
+            sentence = f"{_cron_sentence(expression)}, {timezone}"
         case _:
             assert_never(schedule)
     return (
@@ -64,6 +65,11 @@ def rules_version(schedule: Schedule) -> str | None:
         return read_rules(schedule.timezone).version
     known = zone_rules().get_known(schedule.rules)
     return None if known is None else known.version
+
+
+@lru_cache(maxsize=8192)  # lists show it for each trigger
+def _cron_sentence(expression: str) -> str:
+    return _cron_words(parse_cron(expression, "UTC"))
 
 
 def _cron_words(crontab: Crontab) -> str:

@@ -1,0 +1,1 @@
+"""Shows the next instants of all triggers of a project, merged."""

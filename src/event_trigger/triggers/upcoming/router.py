@@ -1,0 +1,106 @@
+"""The HTTP operation that forecasts the firings of all triggers of a project."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Annotated
+
+from fastapi import Query
+
+from event_trigger.auth.dependencies import EXPENSIVE, PrincipalDep, needs
+from event_trigger.auth.scopes import Scope
+from event_trigger.db.clock import database_now
+from event_trigger.errors import FieldError, Forbidden, Invalid, NotFound, Unauthorized
+from event_trigger.triggers.repository import Triggers
+from event_trigger.triggers.schedule.forecast import (
+    MOST_INSTANTS,
+    PlannedTrigger,
+    counts_by_step,
+    forecast,
+)
+from event_trigger.triggers.upcoming.schemas import UpcomingQuery, UpcomingRead, read_firing
+from event_trigger.web.cpu_bound import CpuBoundDep, TooManyExpensiveCalls
+from event_trigger.web.problems import problems
+from event_trigger.web.session import SessionsDep
+from event_trigger.web.strict_json import strict_router
+
+DEFAULT_SPAN, LONGEST_SPAN = timedelta(days=1), timedelta(days=366)
+FARTHEST = timedelta(days=3653)
+MOST_STEPS = 10_000
+
+router = strict_router(
+    tags=["triggers"],
+    responses=problems(Unauthorized, Forbidden, NotFound, Invalid, TooManyExpensiveCalls),
+    dependencies=[needs(Scope.TRIGGERS_READ), EXPENSIVE],
+)
+
+
+@router.get("/upcoming", summary="Show what fires next", operation_id="list_upcoming")
+async def list_upcoming(
+    principal: PrincipalDep,
+    sessions: SessionsDep,
+    cpu_bound: CpuBoundDep,
+    query: Annotated[UpcomingQuery, Query()],
+) -> UpcomingRead:
+    """Lists the next planned firings of all active triggers of the project, in their order.
+
+    With `step`, it counts them instead, to show when many meet. It looks at the 10,000 triggers
+    that fire first, and at 10,000 firings; `complete_until` says how far that reaches.
+    """
+    async with sessions() as session:
+        now = await database_now(session)
+        since, until = _window(query, now=now)
+        triggers = await Triggers(session).list_planned(
+            principal.one_project_id, until=until, limit=MOST_INSTANTS + 1
+        )
+    seen = [one for one in triggers if principal.may_see(one.id)]
+    is_partial = len(triggers) > MOST_INSTANTS
+    known_until = triggers[-1].next_fire_at if is_partial else until
+    return await cpu_bound.compute(
+        partial(_forecast, seen, query, since=since, until=until, known_until=known_until)
+    )
+
+
+def _window(query: UpcomingQuery, *, now: datetime) -> tuple[datetime, datetime]:
+    since = now if query.from_ is None else query.from_
+    until = since + DEFAULT_SPAN if query.until is None else query.until
+    if abs(since - now) > FARTHEST:
+        raise _refused("from", "'from' must lie within ten years of now.")
+    if not since < until <= since + LONGEST_SPAN:
+        raise _refused("until", "'until' must be after 'from', by a year at most.")
+    if query.step is not None and (until - since) / query.step.length > MOST_STEPS:
+        raise _refused("step", f"A forecast has at most {MOST_STEPS} steps: take longer ones.")
+    return since, until
+
+
+def _forecast(
+    triggers: Sequence[PlannedTrigger],
+    query: UpcomingQuery,
+    *,
+    since: datetime,
+    until: datetime,
+    known_until: datetime,
+) -> UpcomingRead:
+    """Computes for up to some seconds, so it must run off the event loop."""
+    most = query.limit if query.step is None else MOST_INSTANTS
+    end = max(since, min(until, known_until))
+    found = forecast(triggers, since=since, until=end, most=most)
+    step = query.step
+    counts = (
+        []
+        if step is None
+        else counts_by_step(found.firings, since=since, until=until, step=step.length)
+    )
+    return UpcomingRead(
+        from_=since,
+        until=until,
+        firings=[] if step is not None else [read_firing(one) for one in found.firings],
+        step=step,
+        counts=counts,
+        truncated=found.is_cut or end < until,
+        complete_until=found.firings[-1].at if found.is_cut else end,
+    )
+
+
+def _refused(name: str, detail: str) -> Invalid:
+    return Invalid(detail, errors=[FieldError("parameter", name, detail)])
