@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -14,7 +15,12 @@ from event_trigger.config import Settings
 from event_trigger.db.clock import DatabaseClock
 from event_trigger.db.embedded.down_flag import down_flag_of
 from event_trigger.db.engine import Sessions, create_engine, create_sessions
-from event_trigger.db.notify import CREDENTIALS_CHANGED, EVENTS_STORED
+from event_trigger.db.notify import (
+    CREDENTIALS_CHANGED,
+    DELIVERIES_ATTEMPTED,
+    EVENTS_STORED,
+    TRIGGERS_CHANGED,
+)
 from event_trigger.db.replica.reads import Reads
 from event_trigger.db.replica.replica import ReadReplica
 from event_trigger.deliveries.http.sender import Sender
@@ -30,7 +36,7 @@ from event_trigger.hooks.token_lookup import TokenLookup
 from event_trigger.jobs import Jobs
 from event_trigger.readiness import ConnectionsCheck, DatabaseCheck
 from event_trigger.startup import Startup, StartupCallbacks, prepare_database
-from event_trigger.stream.subscriptions import Subscriptions
+from event_trigger.stream.subscriptions import Subscriptions, Topic
 from event_trigger.vault import Vault
 from event_trigger.web.cpu_bound import CpuBound
 from event_trigger.web.health import Liveness, Readiness
@@ -165,6 +171,8 @@ def _make_jobs(settings: Settings, engines: Engines, shared: _Shared) -> Jobs:
         on_notification={
             EVENTS_STORED: shared.subscriptions.heard,
             CREDENTIALS_CHANGED: shared.credentials_changed,
+            DELIVERIES_ATTEMPTED: partial(shared.subscriptions.told, Topic.DELIVERIES),
+            TRIGGERS_CHANGED: partial(shared.subscriptions.told, Topic.TRIGGERS),
         },
     )
 

@@ -39,11 +39,12 @@ async def listening(
 
 @dataclass
 class Stream:
-    """The ids and events that have arrived so far, in order."""
+    """The ids and events that have arrived so far, in order, and messages of other topics."""
 
     response: httpx.Response
     ids: list[int] = field(default_factory=list)
     events: list[dict[str, Any]] = field(default_factory=list)
+    others: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     lines: AsyncIterator[str] | None = None
     _fields: dict[str, str] = field(default_factory=dict)
 
@@ -53,6 +54,13 @@ class Stream:
             while len(self.events) < count:
                 self._take(await anext(self._lines()))
         return self.events
+
+    async def read_others(self, kind: str, count: int = 1) -> list[dict[str, Any]]:
+        """Reads until `count` messages of a kind have arrived."""
+        async with asyncio.timeout(30):
+            while sum(one == kind for one, _ in self.others) < count:
+                self._take(await anext(self._lines()))
+        return [message for one, message in self.others if one == kind]
 
     async def read_to_the_end(self) -> None:
         async with asyncio.timeout(30):
@@ -67,8 +75,12 @@ class Stream:
         name, _, value = line.partition(": ")
         self._fields[name] = value
         if not line and "data" in self._fields:
-            self.ids.append(int(self._fields["id"]))
-            self.events.append(json.loads(self._fields["data"]))
+            message = json.loads(self._fields["data"])
+            if kind := self._fields.get("event"):
+                self.others.append((kind, message))
+            else:
+                self.ids.append(int(self._fields["id"]))
+                self.events.append(message)
             self._fields.clear()
 
 

@@ -1,7 +1,8 @@
 """Sends and receives PostgreSQL notifications; losing one only costs time: all work is polled."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping
 
 import asyncpg
 import structlog
@@ -19,6 +20,10 @@ DELIVERIES_CHANGED = "event_trigger_deliveries"
 CREDENTIALS_CHANGED = "event_trigger_credentials"  # payload: the user's id
 EVENTS_STORED = "event_trigger_events"  # payload: the owner's id
 PROJECTS_DELETED = "event_trigger_deleted"
+# payload of both: the owner's id, a colon, and ids separated by commas
+DELIVERIES_ATTEMPTED = "event_trigger_attempted"
+TRIGGERS_CHANGED = "event_trigger_changed"
+IDS_PER_NOTIFICATION = 200  # a payload has up to 8000 bytes
 RECONNECT_AFTER_SECONDS = 1.0
 LISTEN_URL_SETTING = "EVENT_TRIGGER_LISTEN_DATABASE_URL"
 
@@ -34,6 +39,26 @@ async def notify(session: AsyncSession, channel: str, *payloads: str) -> None:
     Without payloads it sends one empty notification.
     """
     await session.execute(_NOTIFY, {"channel": channel, "payloads": payloads or ("",)})
+
+
+async def notify_rows(session: AsyncSession, channel: str, rows: Iterable[tuple[int, int]]) -> None:
+    """Names rows, (owner id, id) each, to every replica when the transaction commits."""
+    by_owner: defaultdict[int, list[int]] = defaultdict(list)
+    for owner_id, row_id in rows:
+        by_owner[owner_id].append(row_id)
+    payloads = [
+        f"{owner_id}:{','.join(map(str, ids[start : start + IDS_PER_NOTIFICATION]))}"
+        for owner_id, ids in by_owner.items()
+        for start in range(0, len(ids), IDS_PER_NOTIFICATION)
+    ]
+    if payloads:
+        await notify(session, channel, *payloads)
+
+
+def named_rows(payload: str) -> tuple[int, list[int]]:
+    """Reads the owner's id and the ids of rows from a payload of `notify_rows`."""
+    owner_id, _, ids = payload.partition(":")
+    return int(owner_id), [int(one) for one in ids.split(",")]
 
 
 async def listen(

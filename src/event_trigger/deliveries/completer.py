@@ -9,6 +9,7 @@ import structlog
 
 from event_trigger.db.engine import Sessions, is_outage
 from event_trigger.db.errors import FailureLog
+from event_trigger.db.notify import DELIVERIES_ATTEMPTED, notify_rows
 from event_trigger.deliveries.attempt import Attempt
 from event_trigger.deliveries.queue.deliveries import AttemptOutcome, DeliveryQueue
 from event_trigger.deliveries.queue.destinations import (
@@ -100,6 +101,7 @@ class Completer:
         2. Saves their breakers.
         3. Records the attempts. If the answer to a commit was lost and the group is repeated, this
            records nothing, as the leases are over; only step 2 counts twice.
+        4. Tells open streams of them.
         """
         changed = {one.attempt.destination_id for one in group if one.changes_destination}
         others = {one.attempt.destination_id for one in group} - changed
@@ -112,6 +114,9 @@ class Completer:
                 await destinations.save_breakers(shard, [health_of(one, group) for one in locked])
             outcomes = [one.outcome for one in group]
             recorded = await DeliveryQueue(session).record(shard, outcomes)
+            attempts = [one.attempt for one in group if one.attempt.delivery_id in recorded]
+            named = [(one.owner_id, one.delivery_id) for one in attempts]
+            await notify_rows(session, DELIVERIES_ATTEMPTED, named)
         for one in group:
             if one.attempt.delivery_id not in recorded:
                 log.warning("attempt_overtaken", delivery_id=one.attempt.delivery_id)

@@ -178,6 +178,16 @@ class Deliveries:
             return await self.get_owner(delivery_id) is not None
         return await self.get(OwnedId(owner_id, delivery_id)) is not None
 
+    async def list_by_ids(self, owner_id: int, ids: Collection[int]) -> Sequence[Delivery]:
+        """Lists an owner's deliveries among these, in no order, without their payloads."""
+        statement = (
+            select(Delivery)
+            .where(Delivery.shard == shard_of(owner_id), Delivery.owner_id == owner_id)
+            .where(Delivery.id.in_(ids))
+            .options(_WITHOUT_PAYLOAD)
+        )
+        return (await self.session.scalars(statement)).all()
+
     async def list_attempts(self, key: OwnedId) -> Sequence[DeliveryAttempt]:
         """Lists the newest attempts, oldest first."""
         statement = (

@@ -51,9 +51,9 @@ def read_event(event: Event, retention: Retention, *, now: datetime) -> EventRea
     )
 
 
-def json_line(event: EventRead) -> str:
-    """Writes an event as one line of JSON, also for readers that break lines at Unicode's marks."""
-    return event.model_dump_json().translate(_LINE_BREAKS)
+def json_line(read: ResponseModel) -> str:
+    """Writes a model as one line of JSON, also for readers that break lines at Unicode's marks."""
+    return read.model_dump_json().translate(_LINE_BREAKS)
 
 
 _LINE_BREAKS = {ord(one): f"\\u{ord(one):04x}" for one in "\x85\u2028\u2029"}

@@ -8,14 +8,21 @@ from fastapi.sse import EventSourceResponse, ServerSentEvent
 from pydantic import WithJsonSchema
 
 from event_trigger.auth.dependencies import CredentialsDep, PrincipalDep, needs
-from event_trigger.auth.scopes import Scope
+from event_trigger.auth.scopes import MissingScope, Scope
 from event_trigger.errors import Forbidden, Invalid, NotFound, Unauthorized, Unavailable
 from event_trigger.events.dependencies import RetentionDep, filter_for
 from event_trigger.events.schemas import EventQuery, json_line, read_event
 from event_trigger.models import EventState
 from event_trigger.models.base import LARGEST_ID
-from event_trigger.stream.subscriptions import Subscription, Subscriptions, TooManyStreams
+from event_trigger.stream.changes import Changes
+from event_trigger.stream.subscriptions import (
+    Subscription,
+    Subscriptions,
+    TooManyStreams,
+    Topic,
+)
 from event_trigger.stream.tail import Tail
+from event_trigger.triggers.dependencies import HooksDep
 from event_trigger.web.problems import problems
 from event_trigger.web.session import SessionsDep
 from event_trigger.web.state import app_state
@@ -28,6 +35,8 @@ _PROBLEMS = {
         Unauthorized, Forbidden, NotFound, Invalid, TooManyStreams, Unavailable
     ).items()
 }
+
+_TOPIC = f"({'|'.join(Topic)})"
 
 router = strict_router(
     prefix="/events",
@@ -44,12 +53,33 @@ async def get_subscriptions(request: Request) -> Subscriptions:
 SubscriptionsDep = Annotated[Subscriptions, Depends(get_subscriptions)]
 
 
+async def get_topics(
+    principal: PrincipalDep,
+    topics: Annotated[
+        str,
+        Query(
+            pattern=f"^{_TOPIC}(,{_TOPIC})*$",
+            description="What to follow, separated by commas: `events`, `deliveries`, `triggers`.",
+            examples=["events,deliveries"],
+        ),
+    ] = Topic.EVENTS,
+) -> frozenset[Topic]:
+    """Raises MissingScope if triggers are to be followed, and the principal may not read them."""
+    wanted = frozenset(Topic(one) for one in topics.split(","))
+    if Topic.TRIGGERS in wanted and Scope.TRIGGERS_READ not in principal.scopes:
+        raise MissingScope([Scope.TRIGGERS_READ], "Following triggers")
+    return wanted
+
+
+TopicsDep = Annotated[frozenset[Topic], Depends(get_topics)]
+
+
 async def subscribe(
-    subscriptions: SubscriptionsDep, principal: PrincipalDep
+    subscriptions: SubscriptionsDep, principal: PrincipalDep, topics: TopicsDep
 ) -> AsyncIterator[Subscription]:
     """Subscribes for as long as the stream is open."""
     with subscriptions.subscribe(
-        user_id=principal.user_id, owner_id=principal.project_id
+        user_id=principal.user_id, owner_id=principal.project_id, topics=topics
     ) as subscription:
         yield subscription
 
@@ -67,6 +97,8 @@ async def stream_events(
     credentials: CredentialsDep,
     sessions: SessionsDep,
     retention: RetentionDep,
+    request: Request,
+    hooks: HooksDep,
     query: Annotated[EventQuery, Query()],
     state: Annotated[
         Literal["active"] | None,
@@ -87,8 +119,14 @@ async def stream_events(
     reconnect with `Last-Event-ID`, no event is missing, whichever replica answers. If that event no
     longer exists, the stream starts with the oldest event that does.
 
-    The filters are those of `GET /events`. The stream ends after `until`, and when its token
-    expires: reconnect with a new one.
+    `topics` also tells what becomes of deliveries and triggers: `event: delivery` has a delivery
+    after each attempt as `GET /deliveries` lists it, `event: trigger` a trigger after each change,
+    and `event: trigger_deleted` the id of one that is gone. These have no `id`, and are not sent
+    again after a reconnect: `event: missed` names the topics of which some may have been missed, so
+    that their lists should be read again.
+
+    The filters are those of `GET /events`; for other topics, only `trigger_id`. The stream ends
+    after `until`, and when its token expires: reconnect with a new one.
     """
     tail = Tail(
         sessions,
@@ -99,9 +137,12 @@ async def stream_events(
             principal, retention, query, now=now, state=state and EventState(state)
         ),
     )
+    changes = Changes(sessions, principal, hooks, str(request.base_url), query.trigger_id)
     position = await tail.position_after(last_event_id)
     yield ServerSentEvent(comment="following")
     async for news in tail.follow(subscription, position):
-        for event in news.events:
+        for event in news.events if Topic.EVENTS in subscription.topics else ():
             line = json_line(read_event(event, retention, now=news.now))
             yield ServerSentEvent(raw_data=line, id=str(event.id))
+        async for change in changes.take_from(subscription):
+            yield ServerSentEvent(raw_data=change.line, event=change.kind)

@@ -79,7 +79,7 @@ class Tail:
     ) -> AsyncIterator[TailedEvents]:
         """Yields the events after a position, as they are committed.
 
-        1. Read a page of events, and yield it.
+        1. Read a page of events, and yield it; an empty one, too, if other topics have news.
         2. Unless there are more, wait: until a notification wakes the stream, or until the
            credential has to be checked again, which is within a second.
         3. End when the login, its token, its role, the membership of the project or the window
@@ -98,8 +98,9 @@ class Tail:
             self.subscriptions.failures.succeeded("streams")
             if read is None:
                 return
-            if read.tailed.events:
+            if read.tailed.events or subscription.has_news():
                 yield read.tailed
+            if read.tailed.events:
                 wait = _SHORTEST_WAIT
             if read.next is None:
                 return

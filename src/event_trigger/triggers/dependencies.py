@@ -89,10 +89,11 @@ class TriggerReader:
     hooks: HookKeeper
     base_url: str
     may_fire: bool
-    response: Response
+    response: Response | None = None  # to a request for a single trigger
 
     async def read(self, trigger: Trigger) -> TriggerRead:
-        self.response.headers["ETag"] = etag_of(trigger)
+        if self.response is not None:
+            self.response.headers["ETag"] = etag_of(trigger)
         return (await self.read_all([trigger]))[0]
 
     async def read_unless_known(

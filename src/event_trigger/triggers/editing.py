@@ -11,11 +11,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from event_trigger.auth.principal import Principal
 from event_trigger.db.clock import database_now
-from event_trigger.db.notify import SCHEDULE_CHANGED, notify
 from event_trigger.db.shards import OwnedId
 from event_trigger.errors import Conflict, Invalid, NotFound
 from event_trigger.instants import just_after
 from event_trigger.models import OnCompletion, Trigger, TriggerType
+from event_trigger.triggers.announcing import announce
 from event_trigger.triggers.configuration import (
     Configuration,
     configuration_in,
@@ -156,7 +156,7 @@ async def _store(
     await session.flush()
     if trigger.tags != before.tags:
         await Triggers(session).retag(trigger, before.tags)
-    await notify(session, SCHEDULE_CHANGED)
+    await announce(session, OwnedId(trigger.owner_id, trigger.id))
     return hook
 
 

@@ -9,7 +9,6 @@ from event_trigger.auth.principal import Principal
 from event_trigger.auth.project_lock import lock_project
 from event_trigger.auth.scopes import LimitedKey
 from event_trigger.db.clock import database_now
-from event_trigger.db.notify import SCHEDULE_CHANGED, notify
 from event_trigger.db.shards import OwnedId
 from event_trigger.errors import Conflict, LimitReached
 from event_trigger.instants import just_after
@@ -21,6 +20,7 @@ from event_trigger.models import (
     UnfiredReason,
     shard_of,
 )
+from event_trigger.triggers.announcing import announce
 from event_trigger.triggers.destination_names import check_may_name, ids_of, lock_named
 from event_trigger.triggers.editing import (
     Check,
@@ -108,7 +108,7 @@ async def create(
     await note_rules(session, trigger)
     await Triggers(session).add(trigger)
     hook = await hooks.follow_details(session, trigger, before={})
-    await notify(session, SCHEDULE_CHANGED)
+    await announce(session, OwnedId(trigger.owner_id, trigger.id))
     return SavedTrigger(trigger, hook)
 
 
@@ -173,6 +173,7 @@ async def pause(session: AsyncSession, key: OwnedId) -> Trigger:
         trigger.next_fire_at = None
         trigger.updated_at = max(now, just_after(trigger.updated_at))
         await session.flush()
+        await announce(session, OwnedId(trigger.owner_id, trigger.id))
     return trigger
 
 
@@ -190,7 +191,7 @@ async def resume(session: AsyncSession, key: OwnedId) -> Trigger:
         trigger.error = None
         plan_next(trigger)
         await session.flush()
-        await notify(session, SCHEDULE_CHANGED)
+        await announce(session, OwnedId(trigger.owner_id, trigger.id))
     return trigger
 
 
@@ -209,3 +210,4 @@ async def delete(
     if verify_in(trigger.details) is not None:
         await hooks.delete(session, trigger)
     await Triggers(session).delete(trigger)
+    await announce(session, OwnedId(trigger.owner_id, trigger.id))

@@ -1,6 +1,6 @@
 """Reads and writes triggers and their tags; a statement is about one owner, so one shard."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -36,6 +36,13 @@ class Triggers:
 
     async def get(self, key: OwnedId) -> Trigger | None:
         return (await self.session.scalars(_one(key))).one_or_none()
+
+    async def list_by_ids(self, owner_id: int, ids: Collection[int]) -> Sequence[Trigger]:
+        """Lists an owner's triggers among these, in no order."""
+        statement = select(Trigger).where(
+            Trigger.shard == shard_of(owner_id), Trigger.owner_id == owner_id, Trigger.id.in_(ids)
+        )
+        return (await self.session.scalars(statement)).all()
 
     async def get_locked(self, key: OwnedId) -> Trigger | None:
         """Locks the row: until the commit, nobody fires, changes or deletes the trigger."""
@@ -138,3 +145,55 @@ class Triggers:
         )
         return [PlannedTrigger(*row) for row in await self.session.execute(statement)]
 
+    async def list_destinations_locked(
+        self, owner_id: int, *, ids: Sequence[int], keys: Sequence[str]
+    ) -> list[tuple[int, str | None]]:
+        """Locks the owner's destinations among these against deletion; gives ids and keys."""
+        statement = (
+            select(Destination.id, Destination.key)
+            .where(
+                Destination.shard == shard_of(owner_id),
+                Destination.owner_id == owner_id,
+                or_(Destination.id.in_(ids), Destination.key.in_(keys)),
+                Destination.deleted_at.is_(None),
+            )
+            .order_by(Destination.id)
+            .with_for_update(read=True)
+        )
+        rows = await self.session.execute(statement)
+        return [(row_id, key) for row_id, key in rows]
+
+    async def forget_destination(self, destination: OwnedId) -> None:
+        """Removes a destination from all triggers of its owner."""
+        names = Trigger.destinations
+        await self.session.execute(
+            update(Trigger)
+            .where(
+                Trigger.shard == destination.shard,
+                Trigger.owner_id == destination.owner_id,
+                names.contains([destination.id]),
+            )
+            .values(destinations=func.array_remove(names, destination.id))
+        )
+
+    async def delete(self, trigger: Trigger) -> None:
+        await self.session.delete(trigger)
+        await self.session.flush()
+        await self._delete_tags(trigger, trigger.tags)
+
+    async def _insert_tags(self, trigger: Trigger) -> None:
+        key = {"shard": trigger.shard, "owner_id": trigger.owner_id, "trigger_id": trigger.id}
+        if rows := [{**key, "tag": tag} for tag in trigger.tags]:
+            await self.session.execute(insert(TriggerTag).values(rows).on_conflict_do_nothing())
+
+    async def _delete_tags(self, trigger: Trigger, tags: Sequence[str]) -> None:
+        if not tags:
+            return
+        await self.session.execute(
+            delete(TriggerTag).where(
+                TriggerTag.shard == trigger.shard,
+                TriggerTag.owner_id == trigger.owner_id,
+                TriggerTag.tag.in_(tags),
+                TriggerTag.trigger_id == trigger.id,
+            )
+        )

@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Mapping
 from datetime import (
     UTC,
-    timedelta,
     datetime,
+    timedelta,
 )
 from typing import (
     Annotated,
