@@ -40,6 +40,7 @@ from event_trigger.hooks.lifecycle import TriggerHooks
 from event_trigger.projects.repository import Invitations
 from event_trigger.scheduling.dispatcher import LONGEST_WAIT_SECONDS, fire_due
 from event_trigger.triggers.completion import delete_completed
+from event_trigger.triggers.list_tables import follow_triggers
 from event_trigger.triggers.versions import purge_history
 from event_trigger.triggers.zone_updates.replanning import ZoneRulesFollower
 from event_trigger.vault import Vault
@@ -54,6 +55,7 @@ COUNT_BACKLOG_EVERY_SECONDS = 2.0
 MEASURE_EVENTS_EVERY_SECONDS = 2.0
 ERASE_EVERY_SECONDS = 10.0
 DELETE_COMPLETED_EVERY_SECONDS = 2.0  # so long a completed trigger stays at most, or a little more
+FOLLOW_TRIGGERS_EVERY_SECONDS = 60.0  # so old may the order of a list by last_fired_at be
 SILENT_AFTER_SECONDS = 10.0  # without a dispatch, the process is not ready
 OVERDUE_INTERVALS = 3  # a job that fails for this many intervals makes /readyz fail
 ENDLESS_AFTER_SECONDS = 600.0  # so does a run that lasts longer than this
@@ -152,6 +154,11 @@ class Jobs:
             "delete_completed",
             self._delete_completed,
             every=timedelta(seconds=DELETE_COMPLETED_EVERY_SECONDS),
+        )
+        self._add(
+            "follow_triggers",
+            self._follow_triggers,
+            every=timedelta(seconds=FOLLOW_TRIGGERS_EVERY_SECONDS),
         )
         self._scheduler.start()
         self._watchers = [
@@ -283,6 +290,9 @@ class Jobs:
 
     async def _delete_completed(self) -> float | None:
         return await delete_completed(self._audited, self._hooks)
+
+    async def _follow_triggers(self) -> None:
+        await follow_triggers(self._sessions)
 
     async def _end_stuck(self) -> None:
         async with self._sessions.begin() as session:

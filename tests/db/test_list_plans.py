@@ -13,6 +13,7 @@ import pytest
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
 
+from event_trigger.triggers.sorting import TriggerSort
 from tests.support.databases import connect
 from tests.support.document import Operation, described_api, operations_of
 from tests.support.plans import nodes_of, plan_in_order
@@ -35,8 +36,15 @@ VALUES: dict[str, list[str]] = {
     "target": ["trigger"],
     "target_id": ["7"],
     "refused": ["true", "false"],
+    "key": ["a"],
+    "id": ["7"],
+    "failing": ["true", "false"],
+    "error": ["timeout"],
+    "sort": [*TriggerSort],
+    "view": ["summary"],
 }
-NOT_FILTERS = {"limit", "cursor", "aggregate"}
+OTHER_VALUES = {"tag": "b", "id": "8", "trigger_id": "8", "status": "exhausted"}  # of repeated ones
+NOT_FILTERS = {"limit", "cursor", "aggregate", "include"}
 # an event has few deliveries, in no order: tests/deliveries/test_plans.py sees that they are found.
 # each firing of a schedule would have to write to an index of a name, or of a type for admins
 READ_AND_LEFT_OUT = {
@@ -44,6 +52,14 @@ READ_AND_LEFT_OUT = {
     ("list_triggers", "tag"): "tags",  # found by it in trigger_tags, it still has it
     ("list_triggers", "q"): "name",
     ("list_triggers", "type"): "type",  # an admin's
+    ("list_triggers", "destination_id"): "destination_ids",  # as tags
+    ("list_triggers", "failing"): "error",  # most are not
+    ("list_deliveries", "error"): "error",  # of those that have not arrived
+    ("list_deliveries", "since"): "triggered_at",  # within bounds of the id
+    ("list_deliveries", "until"): "triggered_at",
+    ("list_destinations", "key"): "key",  # a project has few
+    ("list_destinations", "status"): "disabled_reason",
+    ("list_destinations", "state"): "window",
     ("list_audit", "refused"): "refused",  # most are not
 }
 # an owner reads the index of the project's own entries, whatever else is asked
@@ -65,17 +81,21 @@ def filters_of(operation: Operation) -> list[str]:
     return [one for one in operation.parameters("query") if one not in NOT_FILTERS]
 
 
-def queries_of(operation: Operation) -> Iterator[dict[str, str]]:
-    """Returns queries without a filter, with each value of each filter, and with each pair."""
+Query = dict[str, str | list[str]]
+
+
+def queries_of(operation: Operation) -> Iterator[Query]:
+    """Returns queries without a filter, with each value, with a repeated one, and with pairs."""
     names = filters_of(operation)
     yield {}
     yield from ({name: value} for name in names for value in VALUES[name])
-    yield from ({one: VALUES[one][0], two: VALUES[two][0]} for one, two in combinations(names, 2))
+    yield from (
+        {name: [VALUES[name][0], OTHER_VALUES[name]]} for name in operation.repeated_parameters
+    )
+    yield from ({one: VALUES[one][0], two: VALUES[two][-1]} for one, two in combinations(names, 2))
 
 
-async def sent_by(
-    client: httpx.AsyncClient, path: str, query: dict[str, str]
-) -> list[tuple[str, Any]]:
+async def sent_by(client: httpx.AsyncClient, path: str, query: Query) -> list[tuple[str, Any]]:
     """Returns the statements that read a list, if the list accepts the query."""
     sent: list[tuple[str, Any]] = []
 
@@ -103,8 +123,8 @@ def sorts_without_end(plan: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def is_bounded(node: dict[str, Any]) -> bool:
-    if node["Node Type"] == "Limit" or "One-Time Filter" in node:
-        return True
+    if node["Node Type"] in {"Limit", "Function Scan"} or "One-Time Filter" in node:
+        return True  # a function gives the ids of a filter
     return bool(node.get("Plans")) and all(map(is_bounded, node["Plans"]))
 
 

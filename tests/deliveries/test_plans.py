@@ -171,7 +171,7 @@ async def test_exhausted_deliveries_are_found_by_owner_and_to_be_sent_again(
 
     async def work(session: AsyncSession) -> None:
         deliveries = Deliveries(session)
-        wanted = DeliveryFilter(status=DeliveryStatus.EXHAUSTED)
+        wanted = DeliveryFilter(statuses=frozenset({DeliveryStatus.EXHAUSTED}))
         await deliveries.list_page(ADA, wanted, before=None, limit=100)
         await deliveries.choose_exhausted(
             OwnedId(ADA, 5),

@@ -264,3 +264,27 @@ async def test_an_unreadable_secret_keeps_no_other_from_a_new_key(service: Servi
     async with running_service(service.database_url, encryption_key=new) as renewed:
         shown = await renewed.client(ADA).get(f"/destinations/{other}/secret")
     assert shown.status_code == 200
+
+
+async def test_destinations_are_found_by_key_status_and_state(
+    ada: httpx.AsyncClient, overseer: httpx.AsyncClient, database: Any
+) -> None:
+    closed, opened, recovering = [(await make_destination(ada, URL))["id"] for _ in range(3)]
+    await ada.post(f"/destinations/{closed}/disable")
+    change = 'UPDATE destinations SET key = $2, failures = $3, "window" = $4 WHERE id = $1'
+    await database.execute(change, opened, "k", 5, 1)
+    await database.execute(change, recovering, None, 0, 2)
+
+    async def ids(client: httpx.AsyncClient, **filters: Any) -> list[int]:
+        return [one["id"] for one in await read_all(client, "/destinations", **filters)]
+
+    for client in (ada, overseer):
+        assert await ids(client, key="k") == [opened]
+        assert await ids(client, status="disabled") == [closed]
+        assert await ids(client, status="enabled", limit=1) == [recovering, opened]
+        assert await ids(client, state="closed") == [closed]
+        assert await ids(client, state="open") == [opened]
+        assert await ids(client, state="recovering", key="x") == []
+        assert await ids(client, state="recovering") == [recovering]
+    for name in ("status", "state"):
+        assert places_of(await ada.get("/destinations", params={name: "gone"})) == [name]

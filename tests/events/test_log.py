@@ -70,6 +70,8 @@ async def test_a_scheduled_event_has_its_instant_and_payload(ada: httpx.AsyncCli
             "is_test": False,
             "state": "active",
             "replay_of": None,
+            "trigger_key": None,
+            "trigger_name": None,
         }
     ]
     assert instant(events[0]["triggered_at"]) >= instant(made["next_fire_at"])

@@ -71,6 +71,8 @@ async def test_a_call_becomes_an_event_of_the_api_whatever_the_trigger_is(
             "is_test": False,
             "state": "active",
             "replay_of": None,
+            "trigger_key": None,
+            "trigger_name": None,
         }
         assert instant(event["triggered_at"]) > instant(made["created_at"])
 

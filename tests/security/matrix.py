@@ -144,6 +144,7 @@ call_hook                  public              200
 explain_trigger            triggers:get        200
 account_trigger            triggers:get        200
 list_events                events:list         200
+count_events               events:list         200
 get_event                  events:get          200
 stream_events              events:list         200
 export_events              events:list         200

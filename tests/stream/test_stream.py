@@ -30,7 +30,7 @@ async def url(service: Service) -> AsyncIterator[str]:
 
 
 async def test_events_come_as_they_are_read_by_their_id(url: str, ada: httpx.AsyncClient) -> None:
-    called = await make_api(ada, payload={"line": "a\nb\r\n\u2028"})
+    called = await make_api(ada, name="Deploy", payload={"line": "a\nb\r\n\u2028"})
     async with following(url, ADA) as stream:
         first = await fire(ada, called)
         await fire(ada, called, "test")

@@ -45,6 +45,15 @@ class Operation:
         found = self.described.get("parameters", [])
         return [one["name"] for one in found if one["in"] == where]
 
+    @property
+    def repeated_parameters(self) -> list[str]:
+        """Gives the names of the query's parameters that may be sent several times."""
+        return [
+            one["name"]
+            for one in self.described.get("parameters", [])
+            if any("items" in part for part in self._alternatives(one["schema"]))
+        ]
+
     def describes(self, answer: httpx.Response) -> bool:
         """Whether the document has this status for this operation, with this media type."""
         response = self.described["responses"].get(str(answer.status_code))

@@ -74,6 +74,67 @@ async def test_filters_select_and_combine(ada: httpx.AsyncClient) -> None:
     }
 
 
+async def test_triggers_are_found_by_tags_ids_destination_and_key(
+    ada: httpx.AsyncClient, overseer: httpx.AsyncClient, database: Any
+) -> None:
+    url = "https://1.1.1.1/hook"
+    target = (await ada.post("/destinations", json={"url": url})).json()["id"]
+    both = await make_api(ada, tags=["a", "b", "c"], destinations=[target])
+    one = await make_api(ada, tags=["a"], destinations=[target])
+    broken = await make_scheduled(ada, tags=["b"], name="broken")
+    rerouted = await make_api(ada, destinations=[target])
+    await ada.patch(f"/triggers/{rerouted['id']}", json={"destinations": []})
+    await database.execute("UPDATE triggers SET key = 'k' WHERE id = $1", one["id"])
+    await database.execute(
+        "UPDATE triggers SET status = 'paused', error = 'x' WHERE id = $1", broken["id"]
+    )
+
+    found = {}
+    for client, sort in ((ada, "-id"), (ada, "-name"), (overseer, "-id")):
+        found = {
+            "tags": await ids(client, sort=sort, tag=["a", "b"]),
+            "a tag twice": await ids(client, sort=sort, tag=["b", "b"], q="bro"),
+            "ids": await ids(client, sort=sort, id=[one["id"], 987, both["id"]]),
+            "ids and tag": await ids(client, sort=sort, id=[one["id"], both["id"]], tag="b"),
+            "destination": await ids(client, sort=sort, destination_id=target),
+            "no destination": await ids(client, sort=sort, destination_id=987),
+            "failing": await ids(client, sort=sort, failing="true"),
+            "not failing": await ids(client, sort=sort, failing="false", tag="b"),
+        }
+
+        assert found == {
+            "tags": [both["id"]],
+            "a tag twice": [broken["id"]],
+            "ids": [one["id"], both["id"]],
+            "ids and tag": [both["id"]],
+            "destination": [one["id"], both["id"]],
+            "no destination": [],
+            "failing": [broken["id"]],
+            "not failing": [both["id"]],
+        }, sort
+    keys = [await ids(ada, key=key, sort=sort) for key in ("k", "x") for sort in ("-id", "name")]
+    await ada.delete(f"/destinations/{target}")
+    assert keys == [[one["id"]], [one["id"]], [], []]
+    assert await ids(ada, destination_id=target) == []
+    assert await database.fetchval("SELECT count(*) FROM trigger_destinations") == 0
+
+
+async def test_a_summary_has_neither_payload_nor_schema(
+    ada: httpx.AsyncClient, overseer: httpx.AsyncClient
+) -> None:
+    schema = {"type": "object"}
+    await make_scheduled(ada, {"interval": 30, "schema": schema}, payload={"a": 1})
+    [full] = await read_all(ada, "/triggers", view="full")
+    del full["payload"], full["details"]["schema"]
+
+    summaries = [
+        await read_all(client, "/triggers", view="summary", **more)
+        for client, more in ((ada, {}), (ada, {"sort": "name"}), (overseer, {}))
+    ]
+
+    assert summaries == [[full]] * 3
+
+
 async def test_q_looks_for_characters_and_knows_no_wildcards(ada: httpx.AsyncClient) -> None:
     for name in ("100%", "100 per cent", "a_b", "axb", r"c:\d", "c:/d", "É", "it's"):
         await make_api(ada, name=name)
@@ -214,6 +275,15 @@ async def test_limits_and_cursors_that_are_none_are_refused(ada: httpx.AsyncClie
         ("tag", "\0"),
         ("q", "\0"),
         ("q", "x" * 201),
+        ("tag", ["t"] * 21),
+        ("id", "0"),
+        ("id", ["1", "x"]),
+        ("id", ["1"] * 101),
+        ("key", "x" * 201),
+        ("destination_id", "-1"),
+        ("failing", "perhaps"),
+        ("sort", "payload"),
+        ("view", "short"),
     ):
         answer = await ada.get("/triggers", params={name: value})
 

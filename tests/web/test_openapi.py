@@ -113,6 +113,7 @@ OPERATION_IDS = {
     "rotate_hook": "POST /triggers/{trigger_id}/hook/rotate",
     "call_hook": "POST /hooks/{token}",
     "list_events": "GET /events",
+    "count_events": "GET /events/counts",
     "get_event": "GET /events/{event_id}",
     "stream_events": "GET /events/stream",
     "export_events": "GET /events/export",
@@ -275,6 +276,8 @@ def test_every_list_takes_a_limit_of_at_most_1000(document: dict[str, Any]) -> N
 
     assert {"GET /events", "GET /triggers", "GET /deliveries"} <= lists.keys()
     for name, operation in lists.items():
+        if name == "GET /events/counts":
+            continue  # all in one answer
         [limit] = [one for one in operation["parameters"] if one["name"] == "limit"]
         assert (limit["schema"]["minimum"], limit["schema"]["maximum"]) == (1, 1000), name
 

@@ -1,5 +1,6 @@
 """The caller of a request, and the rights of that caller."""
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
@@ -44,6 +45,12 @@ class Principal:
 
     def may_see(self, trigger_id: int) -> bool:
         return self.trigger_ids is None or trigger_id in self.trigger_ids
+
+    def visible_among(self, asked: Collection[int] | None) -> Collection[int] | None:
+        """Returns the triggers that are asked for and that it may see; None is all, both ways."""
+        if asked is None or self.trigger_ids is None:
+            return self.trigger_ids if asked is None else {*asked}
+        return {*asked} & self.trigger_ids
 
 
 class NoSingleProject(Invalid):

@@ -9,7 +9,7 @@ each of the column's values. Each range is read newest first, and the ranges are
     ) AS ranges ORDER BY id DESC LIMIT :most
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import product
@@ -32,7 +32,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from event_trigger.models import SHARDS
 from event_trigger.models.base import LARGEST_ID, Base
 
-UP_TO_NEWEST = "id <= CAST(:newest AS bigint)"
+WITHIN_IDS = "id >= CAST(:oldest AS bigint) AND id <= CAST(:newest AS bigint)"
 SHARD_CONDITIONS = tuple(f"shard = {shard}" for shard in range(SHARDS))
 
 LARGEST_PAGE_BYTES = 4 * 1024 * 1024  # of users' JSON; larger rows make a page shorter
@@ -49,7 +49,8 @@ class ListedTable(Generic[Entity]):
 
     `order` is the list's ORDER BY. `large` are the columns that users fill: they are read only for
     the rows that fit in a page. `left_out` are columns that are not read. `source` is the FROM
-    clause, if it is not the table alone.
+    clause, if it is not the table alone. With `each`, another FROM item, each range is read for
+    each of its rows, such as some ids.
     """
 
     entity: type[Entity]
@@ -57,6 +58,11 @@ class ListedTable(Generic[Entity]):
     large: tuple[str, ...] = ()
     left_out: tuple[str, ...] = ()
     source: str | None = None
+    each: str | None = None
+
+    @property
+    def direction(self) -> str:
+        return self.order.rpartition(" ")[2]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,9 +77,10 @@ def combinations(*choices: Iterable[str]) -> tuple[str, ...]:
     return tuple(" AND ".join(filter(None, one)) for one in product(*choices))
 
 
-def quoted_choices(wanted: str | None, known: Iterable[str]) -> list[str]:
-    """Returns the wanted value of a closed set as an SQL literal, or all its values if None."""
-    return [f"'{one}'" for one in known if wanted in {None, one}]
+def quoted_choices(wanted: str | Collection[str] | None, known: Iterable[str]) -> list[str]:
+    """Returns the wanted values of a closed set as SQL literals, or all its values if None."""
+    chosen = {wanted} if isinstance(wanted, str) else wanted
+    return [f"'{one}'" for one in known if chosen is None or one in chosen]
 
 
 def given_filters(*parts: tuple[str, str, Any]) -> tuple[tuple[str, ...], dict[str, Any]]:
@@ -86,20 +93,38 @@ def given_filters(*parts: tuple[str, str, Any]) -> tuple[tuple[str, ...], dict[s
 
 
 def index_range(**values: str) -> str:
-    """Returns the condition for one range of the index on these columns and `id`, up to `:newest`.
+    """Returns the condition for one range of the index on these columns and `id`, within IdRange.
 
-    It is a row comparison, `(status, id) >= ('active', 0) AND (status, id) <= ('active', :newest)`,
-    and the rows are sorted by the same columns (`by` of `newest_query`). So no other index fits:
-    from statistics of single columns the planner often chooses one that skips many rows.
+    It is a row comparison, `(status, id) >= ('active', :oldest) AND (status, id) <= ('active',
+    :newest)`, and the rows are sorted by the same columns (`by` of `newest_query`). So no other
+    index fits: by statistics of single columns the planner often chooses one that skips many rows.
     """
     names, ends = ", ".join((*values, "id")), ", ".join(values.values())
-    last_id = "CAST(:newest AS bigint)"
-    return f"({names}) >= ({ends}, 0) AND ({names}) <= ({ends}, {last_id})"
+    oldest, newest = "CAST(:oldest AS bigint)", "CAST(:newest AS bigint)"
+    return f"({names}) >= ({ends}, {oldest}) AND ({names}) <= ({ends}, {newest})"
 
 
-def last_id_before(before: int | None) -> int:
-    """Returns the value of `:newest`: the largest id of all, or the one before the cursor's."""
-    return LARGEST_ID if before is None else before - 1
+@dataclass(frozen=True, slots=True)
+class IdRange:
+    """The ids of a page, and perhaps of later ones: from `oldest` to `newest`."""
+
+    oldest: int = 0
+    newest: int = LARGEST_ID
+
+    @property
+    def values(self) -> dict[str, int]:
+        """The values of the parameters of `index_range` and WITHIN_IDS."""
+        return {"oldest": self.oldest, "newest": self.newest}
+
+
+def ids_before(row_id: int | None) -> IdRange:
+    """Returns the ids before that of a cursor, or all."""
+    return IdRange() if row_id is None else IdRange(newest=row_id - 1)
+
+
+def ids_after(row_id: int | None) -> IdRange:
+    """Returns the ids after that of a cursor, or all."""
+    return IdRange() if row_id is None else IdRange(oldest=min(row_id, LARGEST_ID - 1) + 1)
 
 
 @cache
@@ -117,7 +142,7 @@ def newest_query(
     """
     columns = [one for one in listed.entity.__table__.columns if one.name not in listed.left_out]
     wheres = [" AND ".join(filter(None, (one, *conditions))) for one in ranges]
-    order = ", ".join((*(f"{one} DESC" for one in by), listed.order))
+    order = ", ".join((*(f"{one} {listed.direction}" for one in by), listed.order))
     statement = _statement(listed, [one.name for one in columns], wheres, order)
     size = column("size", Integer)
     typed = statement.bindparams(bindparam("most", type_=BigInteger)).columns(*columns, size)
@@ -129,11 +154,12 @@ def _statement(
 ) -> TextClause:
     order, source = listed.order, listed.source or listed.entity.__tablename__
     shown = [f'"{one}"' for one in names]
-    merged = " UNION ALL ".join(
-        f"(SELECT {', '.join(shown)} FROM {source} WHERE {where}"
-        f" ORDER BY {range_order} LIMIT :most)"
-        for where in wheres
-    )
+    ends = f"ORDER BY {range_order} LIMIT :most"
+    ranges = [f"SELECT {', '.join(shown)} FROM {source} WHERE {where} {ends}" for where in wheres]
+    if listed.each is not None:
+        lateral = f"SELECT found.* FROM {listed.each} CROSS JOIN LATERAL"
+        ranges = [f"{lateral} ({one}) AS found {ends}" for one in ranges]
+    merged = " UNION ALL ".join(f"({one})" for one in ranges)
     sizes = [f"coalesce(octet_length(CAST({one} AS text)), 0)" for one in listed.large]
     sized = f"SELECT *, {' + '.join(sizes) or '0'} AS size FROM ({merged}) AS ranges"
     running = f"sum(size) OVER (ORDER BY {order} ROWS UNBOUNDED PRECEDING) AS total"

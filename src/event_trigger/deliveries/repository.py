@@ -11,24 +11,27 @@ from sqlalchemy.orm import defer
 
 from event_trigger.db.keyset import (
     SHARD_CONDITIONS,
-    UP_TO_NEWEST,
+    WITHIN_IDS,
+    IdRange,
     ListedTable,
     NewestQuery,
     Page,
     combinations,
     fetch_newest,
     given_filters,
+    ids_before,
     index_range,
-    last_id_before,
     newest_query,
     quoted_choices,
 )
 from event_trigger.db.shards import ACROSS_SHARDS, OwnedId
+from event_trigger.deliveries.times import DeliveryTimes
 from event_trigger.models import (
     NOT_OF_DELETED_PROJECTS,
     SHARDS,
     Delivery,
     DeliveryAttempt,
+    DeliveryError,
     DeliveryStatus,
     shard_of,
 )
@@ -80,8 +83,18 @@ class DeliveryFilter:
     event_id: int | None = None
     trigger_id: int | None = None
     destination_id: int | None = None
-    status: DeliveryStatus | None = None
+    statuses: frozenset[DeliveryStatus] | None = None
+    error: DeliveryError | None = None
+    since: datetime | None = None
+    until: datetime | None = None
     trigger_ids: Collection[int] | None = None
+
+    @property
+    def kept_statuses(self) -> frozenset[DeliveryStatus] | None:
+        """The statuses that the wanted deliveries can have: one with an error has not arrived."""
+        if self.error is None:
+            return self.statuses
+        return (self.statuses or frozenset(DeliveryStatus)) - {DeliveryStatus.DELIVERED}
 
 
 # a payload has up to 2 MiB, and no endpoint of deliveries shows it
@@ -99,12 +112,16 @@ def _one(key: OwnedId) -> Select[Delivery]:
 
 
 def _listing(
-    wanted: DeliveryFilter, *, owner_id: int | None, shard: int | None, before: int | None
+    wanted: DeliveryFilter,
+    *,
+    owner_id: int | None,
+    shard: int | None,
+    ids: IdRange,
 ) -> tuple[NewestQuery[Delivery], dict[str, Any]]:
     """Builds the query of a page: one lane for each shard and status, unless for one event.
 
     An event has few deliveries, so they need no ranges. `shard` limits an admin's query, which has
-    no owner, to one shard; None means all.
+    no owner, to one shard; None means all shards.
     """
     conditions, values = given_filters(
         ("owner_id IS NOT DISTINCT FROM :owner_id", "owner_id", owner_id),
@@ -112,24 +129,27 @@ def _listing(
         ("trigger_id = :trigger_id", "trigger_id", wanted.trigger_id),
         ("destination_id = :destination_id", "destination_id", wanted.destination_id),
         ("trigger_id = ANY (CAST(:ids AS bigint[]))", "ids", _ids(wanted)),
+        ("error IS NOT DISTINCT FROM :error", "error", wanted.error),
+        ("triggered_at >= :since", "since", wanted.since),
+        ("triggered_at < :until", "until", wanted.until),
     )
     if owner_id is None:
         conditions += (NOT_OF_DELETED_PROJECTS,)
-    values["newest"] = last_id_before(before)
-    if owner_id is not None:
-        shard = shard_of(owner_id)
+    values |= ids.values
     where = SHARD_CONDITIONS if shard is None else ("shard = :shard",)
     if shard is not None:
         values["shard"] = shard
-    by = _index_prefix(owner_id, wanted)
+    by, statuses = _index_prefix(owner_id, wanted), wanted.kept_statuses
     if by is None:
-        more, named = given_filters(("status = :status", "status", wanted.status))
-        return newest_query(
-            _LISTED_DELIVERIES, where, (*conditions, *more, UP_TO_NEWEST)
-        ), values | named
-    statuses = quoted_choices(wanted.status, DeliveryStatus)
+        if statuses is not None:
+            conditions += ("status = ANY (CAST(:statuses AS text[]))",)
+            values["statuses"] = sorted(statuses)
+        return newest_query(_LISTED_DELIVERIES, where, (*conditions, WITHIN_IDS)), values
     begin = {name: f":{name}" for name in by}
-    ranges = combinations(where, [index_range(**begin, status=status) for status in statuses])
+    ranges = combinations(
+        where,
+        [index_range(**begin, status=one) for one in quoted_choices(statuses, DeliveryStatus)],
+    )
     return newest_query(_LISTED_DELIVERIES, ranges, conditions, by=(*by, "status")), values
 
 
@@ -143,7 +163,7 @@ def _index_prefix(owner_id: int | None, wanted: DeliveryFilter) -> tuple[str, ..
         return ("destination_id",)
     if owner_id is not None:
         return ("owner_id",)
-    return () if wanted.status is not None else None
+    return () if wanted.kept_statuses is not None else None
 
 
 def _ids(wanted: DeliveryFilter) -> list[int] | None:
@@ -201,9 +221,21 @@ class Deliveries:
     async def list_page(
         self, owner_id: int | None, wanted: DeliveryFilter, *, before: int | None, limit: int
     ) -> Page[Delivery]:
-        """Lists deliveries newest first; those of all users if `owner_id` is None."""
-        shard = None if owner_id is not None else await self._shard_of(wanted)
-        statement, values = _listing(wanted, owner_id=owner_id, shard=shard, before=before)
+        """Lists deliveries newest first; those of all users if `owner_id` is None.
+
+        In a shard their times are about in the order of their ids, so bounds of the time become
+        bounds of ids.
+        """
+        if wanted.kept_statuses == frozenset():
+            return Page((), more=False)
+        shard = shard_of(owner_id) if owner_id is not None else await self._shard_of(wanted)
+        ids = ids_before(before)
+        if shard is not None and wanted.event_id is None and (wanted.since or wanted.until):
+            within = await DeliveryTimes(self.session, shard).ids_between(
+                wanted.since, wanted.until
+            )
+            ids = IdRange(within.oldest, min(ids.newest, within.newest))
+        statement, values = _listing(wanted, owner_id=owner_id, shard=shard, ids=ids)
         options = {} if owner_id is not None else {ACROSS_SHARDS: "admin reads"}
         return await fetch_newest(self.session, statement, values, limit=limit, options=options)
 

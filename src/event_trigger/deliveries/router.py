@@ -59,7 +59,10 @@ async def list_deliveries(
         query.event_id,
         query.trigger_id,
         query.destination_id,
-        query.status,
+        None if query.status is None else frozenset(query.status),
+        query.error,
+        query.since,
+        query.until,
         principal.trigger_ids,
     )
     before, limit = paging.before_id(), paging.limit

@@ -14,7 +14,20 @@ class DeliveryQuery(QueryModel):
     event_id: RowId | None = None
     trigger_id: RowId | None = None
     destination_id: RowId | None = None
-    status: DeliveryStatus | None = None
+    status: Annotated[
+        list[DeliveryStatus] | None,
+        Field(min_length=1, max_length=len(DeliveryStatus), description="Repeat it for several."),
+    ] = None
+    error: Annotated[
+        DeliveryError | None,
+        Field(description="Why the last attempt failed, or none was made."),
+    ] = None
+    since: Annotated[
+        Instant | None, Field(description="Of events triggered at this instant or later.")
+    ] = None
+    until: Annotated[
+        Instant | None, Field(description="Of events triggered before this instant.")
+    ] = None
 
 
 class AttemptRead(ResponseModel):

@@ -3,24 +3,63 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import Select, delete, exists, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from event_trigger.db.keyset import (
     SHARD_CONDITIONS,
-    UP_TO_NEWEST,
+    WITHIN_IDS,
     ListedTable,
     Page,
     fetch_newest,
-    last_id_before,
+    given_filters,
+    ids_before,
     newest_query,
 )
 from event_trigger.db.shards import ACROSS_SHARDS, OwnedId
-from event_trigger.models import SHARDS, Delivery, Destination, shard_of
+from event_trigger.destinations.circuit_breaker import BreakerState
+from event_trigger.models import (
+    SHARDS,
+    Delivery,
+    Destination,
+    DestinationStatus,
+    shard_of,
+)
 from event_trigger.web.keys import refusing_taken_key
 
 _LISTED_DESTINATIONS = ListedTable(Destination, order="id DESC", large=("sealed", "url"))
+
+
+_STATES = {
+    BreakerState.CLOSED: '"window" IS NULL',
+    BreakerState.OPEN: '"window" IS NOT NULL AND failures > 0',
+    BreakerState.RECOVERING: '"window" IS NOT NULL AND failures = 0',
+}
+_STATUSES = {
+    DestinationStatus.ENABLED: "disabled_reason IS NULL",
+    DestinationStatus.DISABLED: "disabled_reason IS NOT NULL",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class DestinationFilter:
+    """Narrows a list of destinations; `state` is that of the circuit breaker."""
+
+    key: str | None = None
+    status: DestinationStatus | None = None
+    state: BreakerState | None = None
+
+
+def _conditions(wanted: DestinationFilter) -> tuple[tuple[str, ...], dict[str, Any]]:
+    # IS NOT DISTINCT FROM: the list is read along its own index, in its order
+    conditions, values = given_filters(("key IS NOT DISTINCT FROM :key", "key", wanted.key))
+    if wanted.status is not None:
+        conditions += (_STATUSES[wanted.status],)
+    if wanted.state is not None:
+        conditions += (_STATES[wanted.state],)
+    return conditions, values
 
 
 def _one(key: OwnedId) -> Select[Destination]:
@@ -90,15 +129,25 @@ class Destinations:
             await self.session.flush()
 
     async def list_page(
-        self, owner_id: int | None, *, before: int | None, limit: int
+        self,
+        owner_id: int | None,
+        wanted: DestinationFilter,
+        *,
+        before: int | None,
+        limit: int,
     ) -> Page[Destination]:
-        """Lists destinations newest first; those of all users if `owner_id` is None."""
-        values = {"newest": last_id_before(before)}
+        """Lists destinations newest first; those of all users if `owner_id` is None.
+
+        A project has few destinations, so filters are compared row by row.
+        """
+        conditions, values = _conditions(wanted)
+        values |= ids_before(before).values
         ranges, options = SHARD_CONDITIONS, {ACROSS_SHARDS: "admin reads"}
         if owner_id is not None:
             ranges, options = ("shard = :shard AND owner_id = :owner_id",), {}
             values |= {"shard": shard_of(owner_id), "owner_id": owner_id}
-        statement = newest_query(_LISTED_DESTINATIONS, ranges, ("deleted_at IS NULL", UP_TO_NEWEST))
+        conditions += ("deleted_at IS NULL", WITHIN_IDS)
+        statement = newest_query(_LISTED_DESTINATIONS, ranges, conditions)
         return await fetch_newest(self.session, statement, values, limit=limit, options=options)
 
     async def list_under_other_keys(

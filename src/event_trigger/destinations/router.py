@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import Body, Response
+from fastapi import Body, Query, Response
 from fastapi.openapi.models import Example
 
 from event_trigger.audit.recorder import record_read
@@ -20,10 +20,11 @@ from event_trigger.destinations.dependencies import (
     read_unless_known,
 )
 from event_trigger.destinations.editing import etag_of
-from event_trigger.destinations.repository import Destinations
+from event_trigger.destinations.repository import DestinationFilter, Destinations
 from event_trigger.destinations.schemas import (
     DestinationCreate,
     DestinationCreated,
+    DestinationQuery,
     DestinationRead,
     DestinationReplace,
     DestinationUpdate,
@@ -112,11 +113,17 @@ async def create_destination(
 
 @router.get("", summary="List destinations", operation_id="list_destinations", dependencies=[READ])
 async def list_destinations(
-    principal: PrincipalDep, session: SessionDep, paging: PageQueryDep
+    principal: PrincipalDep,
+    session: SessionDep,
+    paging: PageQueryDep,
+    query: Annotated[DestinationQuery, Query()],
 ) -> list[DestinationRead]:
     """Lists destinations, newest first. The `Link` header leads to the next page."""
     page = await Destinations(session).list_page(
-        principal.project_id, before=paging.before_id(), limit=paging.limit
+        principal.project_id,
+        DestinationFilter(query.key, query.status, query.state),
+        before=paging.before_id(),
+        limit=paging.limit,
     )
     return [read_destination(row) for row in paging.rows_of(page, lambda row: row.id)]
 

@@ -9,7 +9,13 @@ from pydantic import AfterValidator, Field
 from event_trigger.destinations.circuit_breaker import BreakerState, CircuitBreaker
 from event_trigger.models import Destination, DestinationStatus, DisabledReason
 from event_trigger.web.keys import Key
-from event_trigger.web.schemas import Instant, RequestModel, ResponseModel, Text
+from event_trigger.web.schemas import (
+    Instant,
+    QueryModel,
+    RequestModel,
+    ResponseModel,
+    Text,
+)
 from event_trigger.web.sent_back import SentBack
 
 MASK = "********"
@@ -60,6 +66,16 @@ Headers = Annotated[
 Timeout = Annotated[float, Field(ge=1, le=30, description="Seconds for a whole attempt.")]
 RateLimit = Annotated[float, Field(ge=0.01, le=10_000, description="Deliveries per second.")]
 MaxConcurrency = Annotated[int, Field(ge=1, le=100, description="Deliveries at the same time.")]
+
+
+class DestinationQuery(QueryModel):
+    """Selects destinations for a list."""
+
+    key: Annotated[Text | None, Field(max_length=200)] = None
+    status: DestinationStatus | None = None
+    state: Annotated[
+        BreakerState | None, Field(description="The state of the circuit breaker.")
+    ] = None
 
 
 class DestinationRead(ResponseModel):

@@ -53,7 +53,7 @@ _EVENT_TYPES = ", ".join(f"'{one}'" for one in EventType)
 # the indexes have the kind before the time, and are used only if the kind is given
 _OF_ANY_KIND = f"type IN ({_EVENT_TYPES}) AND is_test IN (false, true) AND id > 0"
 
-_COMPARED = ("owner_id", "trigger_id", "type", "is_test")
+_COMPARED = ("owner_id", "type", "is_test")
 _EVER = datetime.max.replace(tzinfo=UTC)
 
 Bounds = tuple[datetime, datetime]  # half-open

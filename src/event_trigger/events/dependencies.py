@@ -34,10 +34,9 @@ def filter_for(
     return EventFilter(
         principal.project_id,
         window,
-        query.trigger_id,
         query.type,
         query.is_test,
-        principal.trigger_ids,
+        principal.visible_among(query.trigger_id),
     )
 
 

@@ -60,11 +60,10 @@ async def export(
     while more:
         if not await may_go_on():
             raise LoginEnded
-        page = await reads.run(
+        page, rows = await reads.run(
             partial(_read_page, wanted, retention, now=now, before=before, limit=limit),
             shown=all_shown_before(before and before[0]),
         )
-        rows = [read_event(event, retention, now=now) for event in page.rows]
         if rows:
             before = (page.rows[-1].triggered_at, page.rows[-1].id)
             yield _csv_lines(map(_cells, rows)) if kind is ExportFormat.CSV else _json_lines(rows)
@@ -79,9 +78,11 @@ async def _read_page(
     now: datetime,
     before: tuple[datetime, int] | None,
     limit: int,
-) -> Page[Event]:
-    kept = await _still_kept(session, wanted, retention)
-    return await Events(session).list_page(kept, now=now, before=before, limit=limit)
+) -> tuple[Page[Event], list[EventRead]]:
+    kept, events = await _still_kept(session, wanted, retention), Events(session)
+    page = await events.list_page(kept, now=now, before=before, limit=limit)
+    named = await events.name_triggers(page.rows)
+    return page, [read_event(one, retention, now=now, named=named) for one in page.rows]
 
 
 async def _still_kept(

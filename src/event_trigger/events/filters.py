@@ -1,9 +1,9 @@
 """Turns the filters of the log into SQL: conditions, and the index ranges that they read."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, TypeVarTuple
+from typing import Any, NamedTuple, TypeVarTuple
 
 from sqlalchemy import Select, text
 
@@ -14,16 +14,21 @@ from event_trigger.models import NOT_OF_DELETED_PROJECTS, Event, EventType, shar
 Columns = TypeVarTuple("Columns")
 
 _IS_TEST = (("is_test = false", False), ("is_test = true", True))
-_MOST_TRIGGER_RANGES = 20  # for more triggers, all events of their owner are read
+_MOST_TRIGGERS = 100  # for a key that is limited to more, all events of the project are read
+# FROM items: the ranges of an index are read for each of these triggers
+_EACH_TRIGGER = "unnest(CAST(:trigger_ids AS bigint[])) AS wanted (wanted_id)"
+_EACH_SHARD_AND_TRIGGER = """
+    unnest(CAST(:shards AS smallint[]), CAST(:trigger_ids AS bigint[]))
+        AS wanted (wanted_shard, wanted_id)
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class EventFilter:
-    """Selects events by owner (None is all owners), time, kind and trigger."""
+    """Selects events by owner (None is all owners), time, kind and triggers (None is all)."""
 
     owner_id: int | None
     window: TimeWindow
-    trigger_id: int | None = None
     type: EventType | None = None
     is_test: bool | None = None
     trigger_ids: Collection[int] | None = None
@@ -31,31 +36,35 @@ class EventFilter:
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """The conditions of each index range, those of all ranges, and the values of parameters."""
+    """The conditions of each index range, those of all ranges, and the values of parameters.
+
+    With `each`, a FROM item, every range is read for each of its rows.
+    """
 
     ranges: tuple[str, ...]
     conditions: tuple[str, ...]
     values: dict[str, Any]
+    each: str | None = None
 
 
 def select_events(
-    wanted: EventFilter, *, shard: int | None, before: tuple[datetime, int] | None
+    wanted: EventFilter, *, shards: Mapping[int, int], before: tuple[datetime, int] | None
 ) -> Selection:
     """Returns an index range for each kind of events: the indexes have the kind before the time.
 
-    `shard` is that of the trigger, if an admin asks for one.
+    `shards` are those of the triggers, if an admin asks for some.
     """
     conditions, values = _within(wanted.window)
     if before is not None:  # the instant is repeated alone, which prunes partitions
         conditions += ("triggered_at <= :before_at", "(triggered_at, id) < (:before_at, :before)")
         values |= {"before_at": before[0], "before": before[1]}
-    prefixes, more, parameters = _prefixes(wanted, shard)
+    prefix, more, parameters, each = _prefix(wanted, shards)
     ranges = combinations(
-        prefixes,
+        [prefix],
         [f"type = {one}" for one in quoted_choices(wanted.type, EventType)],
         [condition for condition, is_test in _IS_TEST if wanted.is_test in {None, is_test}],
     )
-    return Selection(ranges, (*more, *conditions), values | parameters)
+    return Selection(ranges, (*more, *conditions), values | parameters, each)
 
 
 def narrow(statement: Select[*Columns], wanted: EventFilter) -> Select[*Columns]:
@@ -66,8 +75,6 @@ def narrow(statement: Select[*Columns], wanted: EventFilter) -> Select[*Columns]
         )
     else:
         statement = statement.where(text(NOT_OF_DELETED_PROJECTS))
-    if wanted.trigger_id is not None:
-        statement = statement.where(Event.trigger_id == wanted.trigger_id)
     if wanted.type is not None:
         statement = statement.where(Event.type == wanted.type)
     if wanted.is_test is not None:
@@ -77,39 +84,40 @@ def narrow(statement: Select[*Columns], wanted: EventFilter) -> Select[*Columns]
     return statement
 
 
-def _prefixes(
-    wanted: EventFilter, shard: int | None
-) -> tuple[list[str], tuple[str, ...], dict[str, Any]]:
-    """Returns conditions on the first columns of an index, further conditions, and their values.
+class _Prefix(NamedTuple):
+    """A condition on the first columns of an index, further conditions, their values, and `each`.
 
     Each is written so that PostgreSQL can use one index only: that of all owners' events has the
     condition `id > 0`, and IS NOT DISTINCT FROM keeps the owner from being looked up in an index.
     """
+
+    condition: str
+    also: tuple[str, ...]
+    values: dict[str, Any]
+    each: str | None = None
+
+
+def _prefix(wanted: EventFilter, shards: Mapping[int, int]) -> _Prefix:
+    ids = None if wanted.trigger_ids is None else sorted(wanted.trigger_ids)
     if wanted.owner_id is None:
-        if wanted.trigger_id is None:
-            return ["id > 0"], (NOT_OF_DELETED_PROJECTS,), {}
-        values = {"shard": shard, "trigger_id": wanted.trigger_id}
-        ranges = ["shard = :shard AND trigger_id = :trigger_id"]
-        return ranges, (NOT_OF_DELETED_PROJECTS,), values
+        if ids is None:
+            return _Prefix("id > 0", (NOT_OF_DELETED_PROJECTS,), {})
+        values = {"shards": [shards.get(one, 0) for one in ids], "trigger_ids": ids}
+        prefix = "shard = wanted_shard AND trigger_id = wanted_id"
+        return _Prefix(prefix, (NOT_OF_DELETED_PROJECTS,), values, _EACH_SHARD_AND_TRIGGER)
     values = {"shard": shard_of(wanted.owner_id), "owner_id": wanted.owner_id}
-    owned = ["shard = :shard AND owner_id = :owner_id"]
-    ids = _trigger_ids(wanted)
     if ids is None:
-        return owned, (), values
-    if len(ids) > _MOST_TRIGGER_RANGES:
+        return _Prefix("shard = :shard AND owner_id = :owner_id", (), values)
+    owned = ("owner_id IS NOT DISTINCT FROM :owner_id",)
+    if len(ids) > _MOST_TRIGGERS:
         among = "trigger_id = ANY (CAST(:trigger_ids AS bigint[]))"
-        return owned, (among,), values | {"trigger_ids": ids}
-    named = {f"trigger_{number}": trigger_id for number, trigger_id in enumerate(ids)}
-    prefixes = [f"shard = :shard AND trigger_id = :{name}" for name in named]
-    return prefixes, ("owner_id IS NOT DISTINCT FROM :owner_id",), values | named
-
-
-def _trigger_ids(wanted: EventFilter) -> list[int] | None:
-    """Returns the ids of the selected triggers; None is all triggers."""
-    allowed, trigger_id = wanted.trigger_ids, wanted.trigger_id
-    if trigger_id is None:
-        return None if allowed is None else sorted(allowed)
-    return [trigger_id] if allowed is None or trigger_id in allowed else []
+        owner = "shard = :shard AND owner_id = :owner_id"
+        return _Prefix(owner, (among,), values | {"trigger_ids": ids})
+    if len(ids) == 1:
+        prefix = "shard = :shard AND trigger_id = :trigger_id"
+        return _Prefix(prefix, owned, values | {"trigger_id": ids[0]})
+    values |= {"trigger_ids": ids}
+    return _Prefix("shard = :shard AND trigger_id = wanted_id", owned, values, _EACH_TRIGGER)
 
 
 def _within(window: TimeWindow) -> tuple[tuple[str, ...], dict[str, Any]]:

@@ -1,6 +1,6 @@
 """Reads the log of events, by time or in the order of commits, and announces new events."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -29,11 +29,13 @@ from event_trigger.db.keyset import (
 from event_trigger.db.notify import EVENTS_STORED
 from event_trigger.db.shards import ACROSS_SHARDS
 from event_trigger.events.filters import EventFilter, Selection, narrow, select_events
+from event_trigger.events.schemas import TriggerNames
 from event_trigger.events.window import TimeWindow, latest_of
-from event_trigger.models import SHARDS, Event, Trigger
+from event_trigger.models import SHARDS, Delivery, Event, Trigger
 from event_trigger.models.event import CURRENT_XID
 
 _LOG = ListedTable(Event, order="triggered_at DESC, id DESC", large=("payload",))
+_SUMMARIES = replace(_LOG, large=(), left_out=("payload",))
 _PAYLOAD_SIZE = func.coalesce(func.octet_length(cast(Event.payload, Text)), 0)
 _HORIZON = text("""
     SELECT CAST(CAST(pg_snapshot_xmin(seen) AS text) AS bigint) AS oldest,
@@ -96,47 +98,80 @@ class Events:
         now: datetime,
         before: tuple[datetime, int] | None,
         limit: int,
+        summary: bool = False,
     ) -> Page[Event]:
         """Lists events before a position, newest first; within one instant, larger ids first.
 
-        It tries the newest 48th of the window first, since that has enough for most pages.
+        It tries the newest 48th of the window first, since that has enough for most pages. Events
+        of a summary have no payload.
         """
         await use_generic_plan(self.session)
-        shard = await self._shard_of(wanted)
+        if wanted.trigger_ids is not None and not wanted.trigger_ids:
+            return Page((), more=False)
+        shards = await self._shards_of(wanted)
         latest = latest_of(wanted.window, now if before is None else min(now, before[0]))
-        narrowed = select_events(replace(wanted, window=latest), shard=shard, before=before)
+        narrowed = select_events(replace(wanted, window=latest), shards=shards, before=before)
         options = _options(wanted.owner_id)
-        page = await self._read(narrowed, limit=limit, options=options)
+        page = await self._read(narrowed, limit=limit, options=options, summary=summary)
         if page.more:
             return page
-        whole = select_events(wanted, shard=shard, before=before)
-        return await self._read(whole, limit=limit, options=options)
+        whole = select_events(wanted, shards=shards, before=before)
+        return await self._read(whole, limit=limit, options=options, summary=summary)
 
     async def _read(
-        self, selection: Selection, *, limit: int, options: dict[str, str]
+        self, selection: Selection, *, limit: int, options: dict[str, str], summary: bool
     ) -> Page[Event]:
-        if not selection.ranges:
-            return Page((), more=False)
-        statement = newest_query(_LOG, selection.ranges, selection.conditions)
+        listed = replace(_SUMMARIES if summary else _LOG, each=selection.each)
+        statement = newest_query(listed, selection.ranges, selection.conditions)
         return await fetch_newest(
             self.session, statement, selection.values, limit=limit, options=options
         )
 
-    async def _shard_of(self, wanted: EventFilter) -> int | None:
-        """Returns the shard of a trigger's events if an admin asks for it; 0 if there are none."""
-        if wanted.owner_id is not None or wanted.trigger_id is None:
-            return None
-        for statement in (
-            select(Trigger.shard).where(Trigger.id == wanted.trigger_id),
-            _within(select(Event.shard), wanted.window).where(
-                Event.trigger_id == wanted.trigger_id  # the trigger may be deleted
-            ),
-        ):
-            probes = statement.where(column("shard").in_(range(SHARDS))).limit(1)
+    async def _shards_of(self, wanted: EventFilter) -> dict[int, int]:
+        """Returns the shards of the triggers that an admin asks for, by their ids."""
+        if wanted.owner_id is not None or wanted.trigger_ids is None:
+            return {}
+        every = column("shard").in_(range(SHARDS))
+        there = select(Trigger.id, Trigger.shard).where(every, Trigger.id.in_(wanted.trigger_ids))
+        rows = await self.session.execute(there, execution_options=_options(None))
+        shards = {row.id: row.shard for row in rows}
+        for deleted in sorted({*wanted.trigger_ids} - shards.keys()):
+            stored = select(Event.shard).where(every, Event.trigger_id == deleted).limit(1)
+            probes = _within(stored, wanted.window)
             found = await self.session.scalar(probes, execution_options=_options(None))
             if found is not None:
-                return int(found)
-        return 0
+                shards[deleted] = int(found)
+        return shards
+
+    async def name_triggers(self, events: Sequence[Event]) -> dict[int, TriggerNames]:
+        """Reads the names of the events' triggers, by their ids; deleted triggers are left out."""
+        if not events:
+            return {}
+        shards = {one.shard for one in events}
+        statement = select(Trigger.id, Trigger.key, Trigger.name).where(
+            Trigger.shard.in_(shards), Trigger.id.in_({one.trigger_id for one in events})
+        )
+        options = {} if len(shards) == 1 else _options(None)
+        rows = await self.session.execute(statement, execution_options=options)
+        return {trigger_id: TriggerNames(key, name) for trigger_id, key, name in rows}
+
+    async def count_deliveries(self, events: Sequence[Event]) -> dict[int, dict[str, int]]:
+        """Counts the deliveries of events by status, by the ids of the events."""
+        if not events:
+            return {}
+        shards = {one.shard for one in events}
+        statement = (
+            select(Delivery.event_id, Delivery.status, func.count())
+            .where(Delivery.shard.in_(shards), Delivery.event_id.in_([one.id for one in events]))
+            .group_by(Delivery.event_id, Delivery.status)
+        )
+        options = {} if len(shards) == 1 else _options(None)
+        counts: dict[int, dict[str, int]] = {}
+        for event_id, status, count in await self.session.execute(
+            statement, execution_options=options
+        ):
+            counts.setdefault(event_id, {})[status] = count
+        return counts
 
     async def get_horizon(self) -> Horizon:
         row = (await self.session.execute(_HORIZON)).one()

@@ -1,6 +1,5 @@
 """HTTP operations that read the event log: list, count, export, read one."""
 
-from datetime import datetime
 from typing import Annotated
 
 import structlog
@@ -19,12 +18,19 @@ from event_trigger.events.counts import count_by_trigger
 from event_trigger.events.dependencies import RetentionDep, filter_for, visible_to
 from event_trigger.events.export import ExportFormat, LoginEnded, export
 from event_trigger.events.repository import Events
-from event_trigger.events.schemas import EventLogQuery, EventRead, TriggerCount, read_event
-from event_trigger.models import Event
+from event_trigger.events.schemas import (
+    EventListed,
+    EventListQuery,
+    EventLogQuery,
+    EventRead,
+    TriggerCount,
+    list_event,
+    read_event,
+)
 from event_trigger.web.cpu_bound import CpuBoundDep, TooManyExpensiveCalls
 from event_trigger.web.pagination import PageQueryDep
 from event_trigger.web.problems import problems
-from event_trigger.web.schemas import PathId
+from event_trigger.web.schemas import PathId, View
 from event_trigger.web.session import ReadsDep, SessionDep
 from event_trigger.web.strict_json import strict_router
 
@@ -42,7 +48,8 @@ router = strict_router(
     "",
     summary="List events, or count them",
     operation_id="list_events",
-    response_model=list[EventRead] | list[TriggerCount],
+    response_model=list[EventListed] | list[TriggerCount],
+    response_model_exclude_unset=True,
     responses=problems(Invalid, TooManyExpensiveCalls),
 )
 async def list_events(
@@ -51,36 +58,64 @@ async def list_events(
     paging: PageQueryDep,
     retention: RetentionDep,
     cpu_bound: CpuBoundDep,
-    query: Annotated[EventLogQuery, Query()],
+    query: Annotated[EventListQuery, Query()],
     aggregate: Annotated[bool, Query(description="Counts by trigger, instead of a list.")] = False,
-) -> list[EventRead] | Response:
+) -> list[EventListed] | Response:
     """Lists events, newest first. The `Link` header with `rel="next"` leads to the next page.
 
-    With `aggregate=true`, it counts the selected events of each trigger instead, by trigger id and
-    in one response; a user may have two such counts running.
+    With `aggregate=true`, it counts the selected events of each trigger instead, as
+    `GET /events/counts` does.
     """
-    before, limit = paging.before_instant(), paging.limit
+    if aggregate:
+        return await count_events(principal, reads, retention, cpu_bound, query)
+    before, limit, summary = paging.before_instant(), paging.limit, query.view is View.SUMMARY
+
+    async def list_page(session: AsyncSession) -> Page[EventListed]:
+        now, events = await database_now(session), Events(session)
+        wanted = filter_for(principal, retention, query, now=now, state=query.state)
+        page = await events.list_page(wanted, now=now, before=before, limit=limit, summary=summary)
+        named = await events.name_triggers(page.rows)
+        counts = None if query.include is None else await events.count_deliveries(page.rows)
+        rows = [
+            list_event(one, retention, now=now, named=named, counts=counts, summary=summary)
+            for one in page.rows
+        ]
+        return Page(rows, page.more)
+
+    page = await reads.run(list_page, shown=all_shown_before(before and before[0]))
+    return [*paging.rows_of(page, lambda event: (event.triggered_at, event.id))]
+
+
+@router.get(
+    "/counts",
+    summary="Count events",
+    operation_id="count_events",
+    response_model=list[TriggerCount],
+    responses=problems(Invalid, TooManyExpensiveCalls),
+)
+async def count_events(
+    principal: PrincipalDep,
+    reads: ReadsDep,
+    retention: RetentionDep,
+    cpu_bound: CpuBoundDep,
+    query: Annotated[EventLogQuery, Query()],
+) -> Response:
+    """Counts the selected events of each trigger, by trigger id, in one response.
+
+    A user may have two such counts running.
+    """
 
     async def count(session: AsyncSession) -> dict[int, int]:
         now = await database_now(session)
         wanted = filter_for(principal, retention, query, now=now, state=query.state)
         return await count_by_trigger(session, wanted)
 
-    async def list_page(session: AsyncSession) -> tuple[Page[Event], datetime]:
-        now = await database_now(session)
-        wanted = filter_for(principal, retention, query, now=now, state=query.state)
-        return await Events(session).list_page(wanted, now=now, before=before, limit=limit), now
-
-    if aggregate:
-        async with cpu_bound.slot(principal.user_id):
-            counts = await reads.run(count)
-        # FastAPI would try each of them as an event first, which takes longer than the count
-        return JSONResponse(
-            [{"trigger_id": trigger_id, "count": n} for trigger_id, n in counts.items()]
-        )
-    page, now = await reads.run(list_page, shown=all_shown_before(before and before[0]))
-    rows = paging.rows_of(page, lambda event: (event.triggered_at, event.id))
-    return [read_event(event, retention, now=now) for event in rows]
+    async with cpu_bound.slot(principal.user_id):
+        counts = await reads.run(count)
+    # FastAPI would validate each of them, which takes longer than the count
+    return JSONResponse(
+        [{"trigger_id": trigger_id, "count": n} for trigger_id, n in counts.items()]
+    )
 
 
 class _ExportResponse(StreamingResponse):
@@ -146,8 +181,8 @@ async def get_event(
     event_id: PathId, principal: PrincipalDep, session: SessionDep, retention: RetentionDep
 ) -> EventRead:
     """Returns one event, with its payload."""
-    now = await database_now(session)
-    event = await Events(session).get(visible_to(principal, retention, now=now), event_id)
+    now, events = await database_now(session), Events(session)
+    event = await events.get(visible_to(principal, retention, now=now), event_id)
     if event is None:
         raise NotFound
-    return read_event(event, retention, now=now)
+    return read_event(event, retention, now=now, named=await events.name_triggers([event]))

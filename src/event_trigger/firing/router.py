@@ -122,4 +122,4 @@ async def replay_event(
     new = await events.get(visible_to(principal, retention, now=after), new_id)
     assert new is not None
     response.headers["Location"] = f"/events/{new.id}"
-    return read_event(new, retention, now=after)
+    return read_event(new, retention, now=after, named=await events.name_triggers([new]))

@@ -42,6 +42,7 @@ from event_trigger.models.trigger import (
     TriggerTag,
     TriggerType,
 )
+from event_trigger.models.trigger_listing import TriggerDestination, TriggerSortKey
 from event_trigger.models.unfired_range import UnfiredRange
 from event_trigger.models.unfired_reason import UnfiredReason
 from event_trigger.models.user import Role, User
@@ -87,6 +88,8 @@ __all__ = [
     "SignInFailure",
     "SlotCount",
     "Trigger",
+    "TriggerDestination",
+    "TriggerSortKey",
     "TriggerStatus",
     "TriggerTag",
     "TriggerType",

@@ -107,11 +107,19 @@ class Trigger(Base):
             "id",
             postgresql_where=text("status = 'completed' AND on_completion = 'delete'"),
         ),
-        Index(
-            "ix_triggers_due_in_shard",
+        Index(  # only triggers that were set aside, which do not fire
+            "ix_triggers_failing",
+            "shard",
+            "id",
+            "owner_id",
+            postgresql_where=text("error IS NOT NULL"),
+        ),
+        Index(  # the owner comes last: lists of one owner skip the entries of others in the index
+            "ix_triggers_due",
             "shard",
             "next_fire_at",
             "id",
+            "owner_id",
             postgresql_where=text("next_fire_at IS NOT NULL"),
         ),
     )

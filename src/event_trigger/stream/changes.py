@@ -1,7 +1,7 @@
 """Reads what became of the deliveries and triggers that a stream was told of."""
 
 from collections import defaultdict
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Collection, Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -36,7 +36,7 @@ class Change(NamedTuple):
 
 @dataclass(frozen=True)
 class Changes:
-    """Reads changed rows as they are now, for a principal; of one trigger if `trigger_id` is set.
+    """Reads changed rows as they are now, for a principal; of some triggers if `trigger_ids` is set.
 
     `base_url` is where this service is reached, for the URLs of hooks.
     """
@@ -45,7 +45,7 @@ class Changes:
     principal: Principal
     hooks: HookKeeper
     base_url: str
-    trigger_id: int | None
+    trigger_ids: Collection[int] | None
 
     async def take_from(self, subscription: Subscription) -> AsyncIterator[Change]:
         """Yields the changes that a stream was told of since the last call."""
@@ -77,7 +77,8 @@ class Changes:
                 yield Change("trigger_deleted", json_line(DeletedTrigger(id=one)))
 
     def _shows(self, trigger_id: int) -> bool:
-        return self.trigger_id in {None, trigger_id} and self.principal.may_see(trigger_id)
+        is_wanted = self.trigger_ids is None or trigger_id in self.trigger_ids
+        return is_wanted and self.principal.may_see(trigger_id)
 
 
 def _by_owner(rows: Iterable[OwnedId]) -> Iterable[tuple[int, list[int]]]:

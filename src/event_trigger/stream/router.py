@@ -142,7 +142,7 @@ async def stream_events(
     yield ServerSentEvent(comment="following")
     async for news in tail.follow(subscription, position):
         for event in news.events if Topic.EVENTS in subscription.topics else ():
-            line = json_line(read_event(event, retention, now=news.now))
+            line = json_line(read_event(event, retention, now=news.now, named=news.named))
             yield ServerSentEvent(raw_data=line, id=str(event.id))
         async for change in changes.take_from(subscription):
             yield ServerSentEvent(raw_data=change.line, event=change.kind)

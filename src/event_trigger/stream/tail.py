@@ -6,7 +6,7 @@ the oldest transaction that still runs no event can appear any more, and in the 
 (transaction, id) none is skipped or repeated.
 """
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -16,6 +16,7 @@ from event_trigger.db.clock import database_now
 from event_trigger.db.engine import Sessions, is_outage
 from event_trigger.events.filters import EventFilter
 from event_trigger.events.repository import Events, Position
+from event_trigger.events.schemas import TriggerNames
 from event_trigger.models import Event
 from event_trigger.stream.subscriptions import Subscription, Subscriptions
 
@@ -25,9 +26,10 @@ _PAGE_EVENTS = 200
 
 @dataclass(frozen=True, slots=True)
 class TailedEvents:
-    """Some committed events, and the instant at which they were read."""
+    """Some committed events, the names of their triggers, and the instant of the read."""
 
     events: Sequence[Event]
+    named: Mapping[int, TriggerNames]
     now: datetime
 
 
@@ -123,6 +125,7 @@ class Tail:
                 return None
             events, wanted = Events(session), self.wanted(now)
             found = await events.list_after(wanted, progress.position, limit=_PAGE_EVENTS)
+            named = await events.name_triggers(found.page.rows)
             last_xid = progress.last_xid
             if last_xid is None and wanted.window.is_over(now):
                 last_xid = await events.take_xid()
@@ -132,7 +135,7 @@ class Tail:
         self.subscriptions.old_transaction.check(oldest=oldest, newest=newest, now=now)
         is_end = last_xid is not None and oldest > last_xid and not found.page.more
         return _Read(
-            TailedEvents(found.page.rows, now),
+            TailedEvents(found.page.rows, named, now),
             None if is_end else _Progress(found.end, last_xid),
             found.page.more,
         )

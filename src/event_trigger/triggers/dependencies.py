@@ -1,7 +1,7 @@
 """Finds the trigger that a request names, and shows triggers as the caller may see them."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Annotated
@@ -19,7 +19,13 @@ from event_trigger.triggers.configuration import etag_of
 from event_trigger.triggers.hook_port import HookKeeper, HookSecrets, verify_in
 from event_trigger.triggers.moved_on import was_shown
 from event_trigger.triggers.repository import Triggers
-from event_trigger.triggers.schemas import TriggerRead, TriggerWritten, read_trigger
+from event_trigger.triggers.schemas import (
+    TriggerListed,
+    TriggerRead,
+    TriggerWritten,
+    list_trigger,
+    read_trigger,
+)
 from event_trigger.web.entity_tags import Preconditions
 from event_trigger.web.preconditions import not_modified
 from event_trigger.web.schemas import PathId, PathKey
@@ -104,20 +110,24 @@ class TriggerReader:
         return not_modified(tag) if reading.is_unmodified(tag) else await self.read(trigger)
 
     async def read_all(self, triggers: Sequence[Trigger]) -> list[TriggerRead]:
-        """Reads the hook URLs of all triggers in one query, if any has a hook.
+        urls = await self._urls_of(triggers)
+        return [
+            read_trigger(one, hook_url=urls.get(one.id)) async for one in _taking_turns(triggers)
+        ]
 
-        Putting cron lines into words takes up to half a millisecond each, so firing gets its turn
-        in between.
-        """
+    async def list_all(self, triggers: Sequence[Trigger], *, summary: bool) -> list[TriggerListed]:
+        urls = await self._urls_of(triggers)
+        return [
+            list_trigger(one, hook_url=urls.get(one.id), summary=summary)
+            async for one in _taking_turns(triggers)
+        ]
+
+    async def _urls_of(self, triggers: Sequence[Trigger]) -> dict[int, str]:
+        """Reads the hook URLs of all triggers in one query, if any has a hook."""
         hooked = [one.id for one in triggers if verify_in(one.details) is not None]
         shows_urls = hooked and self.may_fire
         tokens = await self.hooks.list_tokens(self.session, hooked) if shows_urls else {}
-        read = []
-        for number, one in enumerate(triggers, 1):
-            read.append(read_trigger(one, hook_url=self._url(tokens.get(one.id))))
-            if number % READ_AT_ONCE == 0:
-                await asyncio.sleep(0)
-        return read
+        return {one: f"{self.base_url}hooks/{token}" for one, token in tokens.items()}
 
     async def read_written(self, trigger: Trigger, made: HookSecrets | None) -> TriggerWritten:
         """Adds the secret of a hook that was just made."""
@@ -147,8 +157,13 @@ class TriggerReader:
         [shown] = await self.read_all([trigger])
         body.check_sent_back(shown.model_dump(mode="json"), partial(was_shown, trigger, shown))
 
-    def _url(self, token: str | None) -> str | None:
-        return None if token is None else f"{self.base_url}hooks/{token}"
+
+async def _taking_turns(triggers: Sequence[Trigger]) -> AsyncIterator[Trigger]:
+    """Lets firing have its turn: a cron line in words takes up to half a millisecond."""
+    for number, one in enumerate(triggers, 1):
+        yield one
+        if number % READ_AT_ONCE == 0:
+            await asyncio.sleep(0)
 
 
 async def get_reader(

@@ -1,38 +1,47 @@
-"""Builds the queries of trigger lists, each over an index that fits its filters.
+"""Builds the queries of trigger lists in the order of ids, each over an index for its filters.
 
 Firing a schedule writes to every index of `triggers`, so it has only those that an owner's lists
-need. Tags have a table of their own; names are compared row by row, in the order of the list.
+need. Tags and destinations have tables of their own; names are compared row by row.
 """
 
 import re
 from collections.abc import Collection
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import product
 from typing import Any
 
 from event_trigger.db.keyset import (
     SHARD_CONDITIONS,
-    UP_TO_NEWEST,
+    WITHIN_IDS,
+    IdRange,
     ListedTable,
     NewestQuery,
     combinations,
     given_filters,
+    ids_after,
+    ids_before,
     index_range,
-    last_id_before,
     newest_query,
     quoted_choices,
 )
-from event_trigger.models import Trigger, TriggerStatus, TriggerType, shard_of
+from event_trigger.models import EVERY_SHARD, Trigger, TriggerStatus, TriggerType, shard_of
 
-# CASE hides the condition from the planner: it would guess too few rows, and read the whole table
-_NAMED = "CASE WHEN lower(name) LIKE '%' || lower(:q) || '%' ESCAPE '/' THEN true END"
-_HAS_TAG = "CASE WHEN tags @> ARRAY[CAST(:tag AS text)] THEN true END"
-_LISTED = ListedTable(Trigger, order="id DESC", large=("details", "payload"))
-_TAGGED = replace(
-    _LISTED,
-    source="(SELECT shard, owner_id, tag, trigger_id AS id FROM trigger_tags) AS tagged"
-    " JOIN triggers USING (shard, owner_id, id)",
+IS_FAILING = "error IS NOT NULL"  # also counted by `GET /overview`: set aside, with the reason
+LARGE, PAYLOAD = ("details", "payload"), "payload"
+_MOST_NAMED = 2000  # triggers whose ids are given, or the ids of a limited key
+
+_ONE_OWNER = "shard = :shard AND owner_id = :owner_id"
+_OF_KEY = f"(SELECT * FROM triggers WHERE {_ONE_OWNER} AND key = :key LIMIT 1) AS triggers"  # noqa: S608
+_IS_NAMED = "id = ANY (CAST(:ids AS bigint[]))"
+_TAGGED = (
+    "(SELECT shard, owner_id, tag, trigger_id AS id FROM trigger_tags) AS tagged"
+    " JOIN triggers USING (shard, owner_id, id)"
 )
+_SENDING = (
+    "(SELECT shard, owner_id, destination_id, trigger_id AS id FROM trigger_destinations) AS sent"
+    " JOIN triggers USING (shard, owner_id, id)"
+)
+_TAG, _DESTINATION = "CAST(:tag AS text)", "CAST(:destination_id AS bigint)"
 _RESTING = {TriggerStatus.PAUSED, TriggerStatus.COMPLETED}
 
 
@@ -40,60 +49,145 @@ _RESTING = {TriggerStatus.PAUSED, TriggerStatus.COMPLETED}
 class TriggerFilter:
     """Narrows a list of triggers; `q` is a part of the name, in upper or lower case.
 
-    The database's locale decides on case; every locale knows that of ASCII letters.
+    A trigger must have all `tags`: the list reads those of the first one, and compares the others.
+    `ids` are those asked for that the caller may see. A trigger is `failing` if it was set aside
+    with an `error`. The database's locale decides on case; every locale knows that of ASCII
+    letters.
     """
 
     type: TriggerType | None = None
     status: TriggerStatus | None = None
-    tag: str | None = None
+    tags: tuple[str, ...] = ()
     q: str | None = None
     ids: Collection[int] | None = None
+    key: str | None = None
+    destination_id: int | None = None
+    failing: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class IdOrder:
+    """The order of a list by id: from the newest to older ones, or ascending from the oldest.
+
+    `last` is the last id of the page before.
+    """
+
+    last: int | None = None
+    ascending: bool = False
+
+    @property
+    def ids(self) -> IdRange:
+        return ids_after(self.last) if self.ascending else ids_before(self.last)
 
 
 def listing(
-    owner_id: int | None, wanted: TriggerFilter, before: int | None
+    owner_id: int | None, wanted: TriggerFilter, order: IdOrder, *, summary: bool
 ) -> tuple[NewestQuery[Trigger], dict[str, Any]]:
-    """Builds the statement and its values, for one owner or all, for ids below `before` or all."""
-    whose = {} if owner_id is None else {"shard": shard_of(owner_id), "owner_id": owner_id}
-    conditions, values = given_filters(
-        (_HAS_TAG, "tag", wanted.tag),
-        (_NAMED, "q", _escaped(wanted.q)),
-        ("id = ANY (CAST(:ids AS bigint[]))", "ids", wanted.ids and sorted(wanted.ids)),
+    """Builds the statement and its values, for one owner or all; a summary has no payloads."""
+    conditions, values = conditions_of(wanted)
+    values |= order.ids.values
+    if owner_id is not None:
+        values |= {"shard": shard_of(owner_id), "owner_id": owner_id}
+    part = _part(owner_id, wanted)
+    listed = ListedTable(
+        Trigger,
+        order="id ASC" if order.ascending else "id DESC",
+        large=tuple(one for one in LARGE if not summary or one != PAYLOAD),
+        left_out=(PAYLOAD,) if summary else (),
+        source=part.source,
     )
-    values |= {"newest": last_id_before(before), **whose}
-    kinds = list(
-        product(
-            quoted_choices(wanted.status, TriggerStatus), quoted_choices(wanted.type, TriggerType)
-        )
+    return newest_query(listed, part.ranges, (*conditions, *part.also), by=part.by), values
+
+
+def conditions_of(wanted: TriggerFilter) -> tuple[tuple[str, ...], dict[str, Any]]:
+    """Returns the conditions of a filter but type and status, and the values of all parameters.
+
+    CASE hides a condition from the planner: it would guess too few rows, and read the whole table.
+    """
+    given, values = given_filters(
+        (hidden("tags @> CAST(:tags AS text[])"), "tags", [*wanted.tags] or None),
+        (hidden("lower(name) LIKE '%' || lower(:q) || '%' ESCAPE '/'"), "q", _escaped(wanted.q)),
+        (_IS_NAMED, "ids", None if wanted.ids is None else sorted(wanted.ids)),
+        (hidden("key = :key"), "key", wanted.key),
+        (
+            hidden(f"destination_ids @> ARRAY[{_DESTINATION}]"),
+            "destination_id",
+            wanted.destination_id,
+        ),
     )
-    of_kind = tuple(
+    if wanted.tags:
+        values["tag"] = wanted.tags[0]
+    if wanted.failing is not None:
+        given += (hidden(IS_FAILING if wanted.failing else f"NOT {IS_FAILING}"),)
+    return given, values
+
+
+def hidden(condition: str) -> str:
+    return f"CASE WHEN {condition} THEN true END"
+
+
+def of_kind(wanted: TriggerFilter) -> tuple[str, ...]:
+    return tuple(
         f"{column} = '{one}'"
         for column, one in (("status", wanted.status), ("type", wanted.type))
         if one is not None
     )
-    if owner_id is None and wanted.status in _RESTING:
-        resting = [index_range(status=one, type=kind) for one, kind in kinds]
-        ranges = combinations(SHARD_CONDITIONS, ["status <> 'active'"], resting)
-        return newest_query(_LISTED, ranges, conditions, by=("status", "type")), values
-    if wanted.tag is not None:
-        ranges, by = _tagged(owner_id)
-        return newest_query(_TAGGED, ranges, (*conditions, *of_kind), by=by), values
+
+
+def kinds_of(wanted: TriggerFilter) -> list[tuple[str, str]]:
+    """Returns each pair of a status and a type that a filter leaves, as SQL literals."""
+    statuses = quoted_choices(wanted.status, TriggerStatus)
+    return [*product(statuses, quoted_choices(wanted.type, TriggerType))]
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """The part of the triggers that a list reads: ranges of an index, and further conditions.
+
+    Each range is sorted by the columns `by` before the id.
+    """
+
+    ranges: tuple[str, ...]
+    also: tuple[str, ...] = ()
+    by: tuple[str, ...] = ()
+    source: str | None = None
+
+
+def _part(owner_id: int | None, wanted: TriggerFilter) -> _Part:
+    """Chooses the index: of one trigger, of a few, or the one that leaves the fewest rows."""
+    shards = SHARD_CONDITIONS if owner_id is None else ("shard = :shard",)
+    whose = {} if owner_id is None else {"owner_id": ":owner_id"}
+    also = (*of_kind(wanted), WITHIN_IDS)
+    if wanted.key is not None:
+        return _Part(("true",), also, source=_OF_KEY)
+    if wanted.ids is not None:
+        owned = EVERY_SHARD if owner_id is None else _ONE_OWNER
+        named = f"SELECT * FROM triggers WHERE {owned} AND {_IS_NAMED} LIMIT {_MOST_NAMED}"  # noqa: S608
+        return _Part(("true",), also, source=f"({named}) AS triggers")
+    if wanted.failing:
+        owned = IS_FAILING if owner_id is None else f"owner_id = :owner_id AND {IS_FAILING}"
+        return _Part(combinations(shards, [owned]), also)
+    found = {"destination_id": _DESTINATION} if wanted.destination_id is not None else {}
+    found = found or ({"tag": _TAG} if wanted.tags else {})
+    if found:
+        begin = {**whose, **found}
+        ranges = combinations(shards, [index_range(**begin)])
+        return _Part(
+            ranges, of_kind(wanted), by=(*begin,), source=_TAGGED if "tag" in found else _SENDING
+        )
+    return _of_kinds(owner_id, wanted)
+
+
+def _of_kinds(owner_id: int | None, wanted: TriggerFilter) -> _Part:
+    whose = {} if owner_id is None else {"owner_id": ":owner_id"}
+    ranges = [index_range(**whose, status=status, type=kind) for status, kind in kinds_of(wanted)]
+    by = (*whose, "status", "type")
     if owner_id is not None:
-        owned = [index_range(owner_id=":owner_id", status=one, type=kind) for one, kind in kinds]
-        ranges = combinations(["shard = :shard"], owned)
-        return newest_query(_LISTED, ranges, conditions, by=("owner_id", "status", "type")), values
+        return _Part(combinations(["shard = :shard"], ranges), by=by)
+    if wanted.status in _RESTING:
+        return _Part(combinations(SHARD_CONDITIONS, ["status <> 'active'"], ranges), by=by)
     # active triggers of all owners have no index by status: each firing would write to it
-    return newest_query(_LISTED, SHARD_CONDITIONS, (*conditions, *of_kind, UP_TO_NEWEST)), values
-
-
-def _tagged(owner_id: int | None) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    tag = "CAST(:tag AS text)"
-    if owner_id is None:
-        return combinations(SHARD_CONDITIONS, [index_range(tag=tag)]), ("tag",)
-    return combinations(["shard = :shard"], [index_range(owner_id=":owner_id", tag=tag)]), (
-        "owner_id",
-        "tag",
-    )
+    return _Part(SHARD_CONDITIONS, (*of_kind(wanted), WITHIN_IDS))
 
 
 def _escaped(q: str | None) -> str | None:

@@ -1,7 +1,7 @@
 """Reads and writes triggers and their tags; a statement is about one owner, so one shard."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from sqlalchemy import Select, delete, func, or_, select, update
@@ -15,12 +15,14 @@ from event_trigger.models import (
     Destination,
     OnCompletion,
     Trigger,
+    TriggerDestination,
     TriggerStatus,
     TriggerTag,
     shard_of,
 )
-from event_trigger.triggers.filters import TriggerFilter, listing
+from event_trigger.triggers.filters import IdOrder, TriggerFilter, listing
 from event_trigger.triggers.schedule.forecast import PlannedTrigger
+from event_trigger.triggers.sorting import MOST_SORTED
 from event_trigger.web.keys import refusing_taken_key
 
 
@@ -119,15 +121,46 @@ class Triggers:
         await self._insert_tags(trigger)
 
     async def list_page(
-        self, owner_id: int | None, wanted: TriggerFilter, *, before: int | None, limit: int
+        self,
+        owner_id: int | None,
+        wanted: TriggerFilter,
+        order: IdOrder,
+        *,
+        limit: int,
+        summary: bool = False,
     ) -> Page[Trigger]:
-        """Lists triggers, newest first; those of all owners if `owner_id` is None."""
-        statement, values = listing(owner_id, wanted, before)
+        """Lists triggers in the order of ids; those of all owners if `owner_id` is None."""
+        if wanted.destination_id is not None and owner_id is None:
+            owner_id = await self._get_destination_owner(wanted.destination_id)
+        if len(wanted.tags) > 1 and owner_id is not None:
+            wanted = replace(wanted, tags=await self._rarest_first(owner_id, wanted.tags))
+        statement, values = listing(owner_id, wanted, order, summary=summary)
         options = {}
         if owner_id is None:
             options = {ACROSS_SHARDS: "admin reads"}
             await use_generic_plan(self.session)
         return await fetch_newest(self.session, statement, values, limit=limit, options=options)
+
+    async def _get_destination_owner(self, destination_id: int) -> int:
+        """Finds the only owner whose triggers can name a destination; 0 if there is none."""
+        statement = select(Destination.owner_id).where(
+            Destination.shard.in_(range(SHARDS)), Destination.id == destination_id
+        )
+        options = {ACROSS_SHARDS: "admin reads"}
+        return await self.session.scalar(statement, execution_options=options) or 0
+
+    async def _rarest_first(self, owner_id: int, tags: Sequence[str]) -> tuple[str, ...]:
+        """Sorts tags by the number of their triggers, counted up to a limit."""
+        counts = {}
+        for tag in tags:
+            of_tag = select(TriggerTag.trigger_id).where(
+                TriggerTag.shard == shard_of(owner_id),
+                TriggerTag.owner_id == owner_id,
+                TriggerTag.tag == tag,
+            )
+            few = select(func.count()).select_from(of_tag.limit(MOST_SORTED).subquery())
+            counts[tag] = await self.session.scalar(few) or 0
+        return tuple(sorted(tags, key=lambda tag: counts[tag]))
 
     async def list_planned(
         self, owner_id: int, *, until: datetime, limit: int
@@ -174,6 +207,13 @@ class Triggers:
                 names.contains([destination.id]),
             )
             .values(destinations=func.array_remove(names, destination.id))
+        )
+        await self.session.execute(
+            delete(TriggerDestination).where(
+                TriggerDestination.shard == destination.shard,
+                TriggerDestination.owner_id == destination.owner_id,
+                TriggerDestination.destination_id == destination.id,
+            )
         )
 
     async def delete(self, trigger: Trigger) -> None:

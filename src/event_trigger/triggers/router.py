@@ -17,10 +17,11 @@ from event_trigger.errors import (
 )
 from event_trigger.triggers import editing, lifecycle
 from event_trigger.triggers.dependencies import HooksDep, ReaderDep, TriggerKeyDep
-from event_trigger.triggers.filters import TriggerFilter
+from event_trigger.triggers.lists import list_page
 from event_trigger.triggers.repository import Triggers
 from event_trigger.triggers.schemas import (
     TriggerCreate,
+    TriggerListed,
     TriggerQuery,
     TriggerRead,
     TriggerReplace,
@@ -31,6 +32,7 @@ from event_trigger.web.entity_tags import PreconditionFailed
 from event_trigger.web.pagination import PageQueryDep
 from event_trigger.web.preconditions import NOT_MODIFIED, ChangingDep, ReadingDep
 from event_trigger.web.problems import problems
+from event_trigger.web.schemas import View
 from event_trigger.web.session import SessionDep
 from event_trigger.web.state import SettingsDep
 from event_trigger.web.strict_json import strict_router
@@ -99,6 +101,7 @@ async def create_trigger(
     summary="List triggers",
     operation_id="list_triggers",
     dependencies=[READ],
+    response_model_exclude_unset=True,
     responses=problems(Invalid),
 )
 async def list_triggers(
@@ -107,15 +110,14 @@ async def list_triggers(
     reader: ReaderDep,
     paging: PageQueryDep,
     query: Annotated[TriggerQuery, Query()],
-) -> list[TriggerRead]:
-    """Lists triggers, newest first. The `Link` header with `rel="next"` leads to the next page."""
-    page = await Triggers(session).list_page(
-        principal.project_id,
-        TriggerFilter(query.type, query.status, query.tag, query.q, principal.trigger_ids),
-        before=paging.before_id(),
-        limit=paging.limit,
-    )
-    return await reader.read_all(paging.rows_of(page, lambda trigger: trigger.id))
+) -> list[TriggerListed]:
+    """Lists triggers, newest first unless `sort` says otherwise.
+
+    The `Link` header with `rel="next"` leads to the next page. Every filter can be combined with
+    every order. All orders but that of ids, and the filter `key`, are for one project.
+    """
+    rows = await list_page(session, principal, query, paging)
+    return await reader.list_all(rows, summary=query.view is View.SUMMARY)
 
 
 @router.get(

@@ -27,6 +27,7 @@ from event_trigger.triggers.schedule.plan import (
     CatchUp,
     readable_plan,
 )
+from event_trigger.triggers.sorting import TriggerSort
 from event_trigger.web.keys import (
     KEY_PATTERN,
     LONGEST_KEY,
@@ -39,7 +40,10 @@ from event_trigger.web.schemas import (
     QueryModel,
     RequestModel,
     ResponseModel,
+    RowId,
+    RowIds,
     Text,
+    View,
 )
 from event_trigger.web.sent_back import SentBack
 
@@ -269,6 +273,10 @@ class TriggerRead(_Stored):
     warnings: list[str] = Field(examples=[[]])
 
 
+class TriggerListed(TriggerRead):
+    payload: JsonObject | None = Field(None, description="Absent with `view=summary`.")
+
+
 class TriggerWritten(TriggerRead):
     hook_secret: str | None = Field(
         description="Signs the calls of a new hook. It is shown only once."
@@ -310,27 +318,73 @@ class TriggerUpdate(_SentBack):
 
 
 class TriggerQuery(QueryModel):
-    """Selects triggers for a list."""
+    """Selects triggers for a list, and its order."""
 
     type: TriggerType | None = None
     status: TriggerStatus | None = None
-    tag: Tag | None = None
+    tag: Annotated[
+        list[Tag] | None,
+        Field(
+            max_length=MOST_TAGS, description="Repeat it to ask for triggers that have all of them."
+        ),
+    ] = None
     q: Annotated[
         Text | None, Field(max_length=200, description="Part of the name; case is ignored.")
     ] = None
+    key: Annotated[Text | None, Field(max_length=200)] = None
+    id: Annotated[RowIds | None, Field(description="Repeat it for up to 100 triggers.")] = None
+    destination_id: Annotated[
+        RowId | None, Field(description="Triggers whose events go to this destination.")
+    ] = None
+    failing: Annotated[
+        bool | None,
+        Field(
+            description="`true`: triggers that were set aside, because they could not fire: `error`"
+            " says why. `false`: all others."
+        ),
+    ] = None
+    sort: Annotated[
+        TriggerSort,
+        Field(
+            description="The order; `-` is descending. Names are compared in lower case. Triggers"
+            " without a value come last, and equal ones follow their ids. In projects with over"
+            " 2,000 triggers, a firing moves a trigger in the order of `last_fired_at` a minute"
+            " later."
+        ),
+    ] = TriggerSort.NEWEST
+    view: Annotated[
+        View,
+        Field(description="`summary` leaves out `payload` and `details.schema`."),
+    ] = View.FULL
 
 
 def read_trigger(trigger: Trigger, *, hook_url: str | None) -> TriggerRead:
     stored = _Stored.model_validate(trigger).model_dump()
-    is_scheduled = trigger.type == TriggerType.SCHEDULED
-    words = words_of(trigger.details, anchor=trigger.anchor_at) if is_scheduled else None
-    return TriggerRead(**stored, words=words, hook_url=hook_url, warnings=[*_warnings_of(trigger)])
+    return TriggerRead(**stored, **_derived(trigger), hook_url=hook_url)
 
 
 def words_of(details: JsonObject, *, anchor: datetime) -> str | None:
     """Describes stored details in words; None if this version cannot read them."""
     plan = readable_plan(details, anchor=anchor)
     return None if plan is None else describe(plan.schedule)
+
+
+def list_trigger(trigger: Trigger, *, hook_url: str | None, summary: bool) -> TriggerListed:
+    """Reads a trigger for a list; a summary's payload was not read, so it must not be asked for."""
+    stored = {
+        name: getattr(trigger, name)
+        for name in _Stored.model_fields
+        if not summary or name != "payload"
+    }
+    if summary:
+        stored["details"] = {name: one for name, one in trigger.details.items() if name != "schema"}
+    return TriggerListed(**stored, **_derived(trigger), hook_url=hook_url)
+
+
+def _derived(trigger: Trigger) -> dict[str, Any]:
+    is_scheduled = trigger.type == TriggerType.SCHEDULED
+    words = words_of(trigger.details, anchor=trigger.anchor_at) if is_scheduled else None
+    return {"words": words, "warnings": [*_warnings_of(trigger)]}
 
 
 def _warnings_of(trigger: Trigger) -> Iterator[str]:

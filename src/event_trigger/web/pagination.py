@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, TypeVar
 from uuid import UUID
 
 from fastapi import Depends, Query, Request, Response
@@ -14,16 +14,19 @@ from fastapi import Depends, Query, Request, Response
 from event_trigger.db.keyset import LARGEST_LIMIT, Page
 from event_trigger.errors import FieldError, Invalid
 from event_trigger.models.base import LARGEST_ID
+from event_trigger.web.schemas import has_lone_surrogate
 
 DEFAULT_LIMIT = 100
-LONGEST_CURSOR = 200
+LONGEST_CURSOR = 2500  # of a list by name: 200 characters, escaped, as base64
 _LARGEST_UUID = 2**128 - 1
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LARGEST_INSTANT = (datetime(9001, 1, 1, tzinfo=UTC) - _EPOCH) // timedelta(microseconds=1)
 
 T = TypeVar("T")
-# of a row in its list: its id, or its instant and its id
-Position = int | tuple[datetime, int] | tuple[datetime, UUID]
+# of a row in its list: its id, its instant and its id, or the name of the order, the value, the id
+Position = (
+    int | tuple[datetime, int] | tuple[datetime, UUID] | tuple[str, datetime | str | None, int]
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +52,12 @@ class PageQuery:
     def before_uuid(self) -> tuple[datetime, UUID] | None:
         """Does the same for a list sorted by instant and UUID."""
         return uuid_cursor(self.cursor)
+
+    def after(
+        self, sort: str, kind: type[datetime] | type[str] | None
+    ) -> tuple[datetime | str | None, int] | None:
+        """Does the same for a list in the order `sort`, by values of a kind or null, and by id."""
+        return sort_cursor(self.cursor, sort, kind)
 
     def rows_of(self, page: Page[T], position: Callable[[T], Position]) -> Sequence[T]:
         """Returns a page's rows, and adds a `Link` header if another page follows.
@@ -84,12 +93,13 @@ async def get_page_query(
 PageQueryDep = Annotated[PageQuery, Depends(get_page_query)]
 
 
-def encode_cursor(*position: int | datetime | UUID) -> str:
-    numbers = [_number_of(one) for one in position]
-    return base64.urlsafe_b64encode(json.dumps(numbers).encode()).decode().rstrip("=")
+def encode_cursor(*position: int | datetime | UUID | str | None) -> str:
+    parts = [_json_of(one) for one in position]
+    text = json.dumps(parts, ensure_ascii=False)
+    return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
 
-def _number_of(part: int | datetime | UUID) -> int:
+def _json_of(part: int | datetime | UUID | str | None) -> int | str | None:
     """Returns an instant's microseconds since 1970, and a UUID as 128 bits."""
     if isinstance(part, datetime):
         return (part - _EPOCH) // timedelta(microseconds=1)
@@ -114,24 +124,53 @@ def uuid_cursor(cursor: str | None) -> tuple[datetime, UUID] | None:
     return _instant_of(microseconds), UUID(int=row_id)
 
 
+def sort_cursor(
+    cursor: str | None, sort: str, kind: type[datetime] | type[str] | None
+) -> tuple[datetime | str | None, int] | None:
+    """Reads the value and the id of a cursor; one of another order is refused."""
+    if cursor is None:
+        return None
+    match _load(cursor):
+        case [str() as of, value, int() as row_id] if of == sort and _is_number(row_id):
+            if value is None:
+                return None, row_id
+            if kind is datetime and _is_number(value):
+                return _instant_of(value), row_id
+            if kind is str and _is_storable(value):
+                return value, row_id
+    raise _foreign()
+
+
+def _is_number(part: object, most: int = LARGEST_ID) -> bool:
+    return type(part) is int and 0 <= part <= most
+
+
+def _is_storable(part: object) -> bool:
+    return isinstance(part, str) and "\0" not in part and not has_lone_surrogate(part)
+
+
 def _instant_of(microseconds: int) -> datetime:
     return _EPOCH + timedelta(microseconds=min(microseconds, _LARGEST_INSTANT))
 
 
 def _decode(cursor: str, *largest: int) -> list[int]:
     """Reads a cursor of as many numbers; each is at most the one in its place of `largest`."""
-    try:
-        numbers = json.loads(base64.b64decode(cursor + "==", altchars=b"-_", validate=False))
-    except (binascii.Error, ValueError, RecursionError):
-        numbers = None
-    if (
-        not isinstance(numbers, list)
-        or len(numbers) != len(largest)
-        or not all(
-            type(one) is int and 0 <= one <= most
-            for one, most in zip(numbers, largest, strict=True)
-        )
-    ):
-        detail = "this cursor is not one of ours: take it from the 'next' link of a page"
-        raise Invalid(detail, errors=[FieldError("parameter", "cursor", detail)])
+    numbers = _load(cursor)
+    if len(numbers) != len(largest) or not all(map(_is_number, numbers, largest)):
+        raise _foreign()
     return numbers
+
+
+def _load(cursor: str) -> list[Any]:
+    try:
+        parts = json.loads(base64.b64decode(cursor + "==", altchars=b"-_", validate=False))
+    except (binascii.Error, ValueError, RecursionError):
+        parts = None
+    if not isinstance(parts, list):
+        raise _foreign()
+    return parts
+
+
+def _foreign() -> Invalid:
+    detail = "this cursor is not one of this list: take it from the 'next' link of a page"
+    return Invalid(detail, errors=[FieldError("parameter", "cursor", detail)])

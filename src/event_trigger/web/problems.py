@@ -107,7 +107,8 @@ def field_error(error: Mapping[str, Any]) -> FieldError:
     short = [part if isinstance(part, int) else part[:LONGEST_NAME] for part in path]
     if where == "body":
         return FieldError("pointer", pointer(*short), detail)
-    return FieldError("parameter", ".".join(map(str, short)), detail)
+    named = [part for part in short if isinstance(part, str)]  # without the place in a list
+    return FieldError("parameter", ".".join(named), detail)
 
 
 def _detail_of(error: Mapping[str, Any]) -> str:

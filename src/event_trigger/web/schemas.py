@@ -1,6 +1,7 @@
 """Base models and field types of requests and responses."""
 
 from datetime import datetime
+from enum import StrEnum
 from typing import Annotated, Any
 
 from fastapi import Path
@@ -38,9 +39,20 @@ Instant = Annotated[
 ]
 Text = Annotated[str, AfterValidator(_storable)]
 JsonObject = dict[str, Any]
+MOST_IDS = 100  # in a filter
+
+
+class View(StrEnum):
+    """The fields of a list's rows: all, or those that are short."""
+
+    FULL = "full"
+    SUMMARY = "summary"
+
+
 PathId = Annotated[int, Path(ge=1, le=LARGEST_ID, examples=[1])]
 PathKey = Annotated[Key, Path(examples=["nightly-report"])]
 RowId = Annotated[int, Field(ge=1, le=LARGEST_ID)]
+RowIds = Annotated[list[RowId], Field(min_length=1, max_length=MOST_IDS)]
 
 
 class RequestModel(BaseModel):

@@ -1,0 +1,193 @@
+"""Keeps the tables by which triggers are listed in step with the triggers.
+
+Each flush of a session writes the rows of its new, renamed and deleted triggers, however they were
+changed. A job does the rest: `last_fired_at`, which firing must not write twice, and what a replica
+of an older version leaves out.
+"""
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from itertools import groupby
+from typing import Any
+
+from sqlalchemy import event, inspect, text
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import Session
+
+from event_trigger.db.engine import Sessions
+from event_trigger.models import SHARDS, Trigger, shard_of
+from event_trigger.models.base import LARGEST_ID
+
+TRIGGERS_PER_BATCH = 5_000
+_PAUSES = 4  # times as long as a batch, so that the job takes a fifth of a connection
+_FOLLOW_LOCK = 0x6576_746C  # "evtl", an advisory lock
+
+_NAME = text("""
+    INSERT INTO trigger_sort_keys (shard, trigger_id, owner_id, sort_name)
+    SELECT CAST(:shard AS smallint), named.id, :owner_id, lower(named.name)
+    FROM unnest(CAST(:ids AS bigint[]), CAST(:names AS text[])) AS named (id, name)
+    ORDER BY named.id
+    ON CONFLICT (shard, trigger_id) DO UPDATE SET sort_name = excluded.sort_name
+""")
+_FORGET = text("""
+    DELETE FROM trigger_sort_keys WHERE shard = :shard AND trigger_id = ANY (CAST(:ids AS bigint[]))
+""")
+_PAIRS = """
+    SELECT destination_id, trigger_id
+    FROM unnest(CAST(:destination_ids AS bigint[]), CAST(:ids AS bigint[]))
+        AS pairs (destination_id, trigger_id)
+"""
+_ADD_DESTINATIONS = text(f"""
+    INSERT INTO trigger_destinations (shard, owner_id, destination_id, trigger_id)
+    SELECT CAST(:shard AS smallint), :owner_id, pairs.* FROM ({_PAIRS}) AS pairs
+    ON CONFLICT DO NOTHING
+""")  # noqa: S608
+_DELETE_DESTINATIONS = text(f"""
+    DELETE FROM trigger_destinations
+    WHERE shard = :shard AND owner_id = :owner_id AND (destination_id, trigger_id) IN ({_PAIRS})
+""")  # noqa: S608
+_TRY_LOCK = text("""
+    SELECT pg_try_advisory_xact_lock(:lock) AS is_locked,
+        EXISTS (SELECT FROM triggers WHERE shard = :shard AND id > :after) AS has_more
+""")
+_IS_STALE = (
+    "(keys.sort_name, keys.last_fired_at) IS DISTINCT FROM (page.sort_name, page.last_fired_at)"
+)
+# rows that a transaction has locked are left to the next run: waiting for them could be a deadlock
+_FOLLOW = text(f"""
+    WITH page AS MATERIALIZED (
+        SELECT id, owner_id, lower(name) AS sort_name, last_fired_at, destination_ids
+        FROM triggers WHERE shard = :shard AND id > :after ORDER BY id LIMIT :limit
+    ), bounds AS (
+        SELECT CASE WHEN count(*) < :limit THEN {LARGEST_ID} ELSE max(id) END AS last FROM page
+    ), gone AS (
+        DELETE FROM trigger_sort_keys AS keys
+        WHERE keys.shard = :shard AND keys.trigger_id > :after
+            AND keys.trigger_id <= (SELECT last FROM bounds)
+            AND NOT EXISTS (SELECT FROM page WHERE page.id = keys.trigger_id)
+    ), updated AS (
+        UPDATE trigger_sort_keys AS keys
+        SET sort_name = page.sort_name, last_fired_at = page.last_fired_at
+        FROM page
+        WHERE keys.shard = :shard AND keys.trigger_id = page.id AND keys.trigger_id = ANY (ARRAY(
+            SELECT keys.trigger_id FROM trigger_sort_keys AS keys
+            JOIN page ON page.id = keys.trigger_id
+            WHERE keys.shard = :shard AND {_IS_STALE}
+            FOR UPDATE OF keys SKIP LOCKED
+        ))
+    ), added AS (
+        INSERT INTO trigger_sort_keys (shard, trigger_id, owner_id, sort_name, last_fired_at)
+        SELECT CAST(:shard AS smallint), id, owner_id, sort_name, last_fired_at FROM page
+        WHERE NOT EXISTS (
+            SELECT FROM trigger_sort_keys AS keys
+            WHERE keys.shard = :shard AND keys.trigger_id = page.id
+        )
+        ON CONFLICT DO NOTHING
+    ), named AS (
+        INSERT INTO trigger_destinations (shard, owner_id, destination_id, trigger_id)
+        SELECT CAST(:shard AS smallint), owner_id, destination_id, id
+        FROM (SELECT id, owner_id, unnest(destination_ids) AS destination_id FROM page) AS pairs
+        WHERE NOT EXISTS (
+            SELECT FROM trigger_destinations AS known
+            WHERE known.shard = :shard AND known.owner_id = pairs.owner_id
+                AND known.destination_id = pairs.destination_id AND known.trigger_id = pairs.id
+        )
+        ON CONFLICT DO NOTHING
+    )
+    SELECT last FROM bounds
+""")  # noqa: S608
+
+
+@event.listens_for(Session, "after_flush")
+def _follow_flush(session: Session, _: object) -> None:
+    """Writes the rows of the triggers of a flush, as `audit/recorder.py` writes its entries."""
+    new = [one for one in session.new if isinstance(one, Trigger)]
+    changed = [one for one in session.dirty if isinstance(one, Trigger)]
+    gone = [one for one in session.deleted if isinstance(one, Trigger)]
+    _write_names(session, [*new, *(one for one in changed if _before(one, "name") is not None)])
+    rerouted = [(one, before) for one in changed if (before := _before(one, "destinations"))]
+    _write_destinations(
+        session,
+        _DELETE_DESTINATIONS,
+        [*((one, one.destinations) for one in gone), *((one, ids[0]) for one, ids in rerouted)],
+    )
+    _write_destinations(
+        session,
+        _ADD_DESTINATIONS,
+        [(one, one.destinations) for one in (*new, *(one for one, _ in rerouted))],
+    )
+    for owner_id, group in _by_owner(gone):
+        wanted = {"shard": shard_of(owner_id), "ids": [one.id for one in group]}
+        session.execute(_FORGET, wanted)
+
+
+def _before(trigger: Trigger, name: str) -> Sequence[Any] | None:
+    """Returns the value before a change, in a sequence of one; None if it was not changed."""
+    history = inspect(trigger).attrs[name].history
+    return history.deleted or (None,) if history.has_changes() else None
+
+
+def _by_owner(triggers: Iterable[Trigger]) -> Iterable[tuple[int, list[Trigger]]]:
+    """Groups triggers by their owner, each group in the order of ids."""
+    ordered = sorted(triggers, key=lambda one: (one.owner_id, one.id))
+    return [(owner, [*group]) for owner, group in groupby(ordered, lambda one: one.owner_id)]
+
+
+def _write_names(session: Session, triggers: Iterable[Trigger]) -> None:
+    for owner_id, group in _by_owner(triggers):
+        wanted = {
+            "shard": shard_of(owner_id),
+            "owner_id": owner_id,
+            "ids": [one.id for one in group],
+            "names": [one.name for one in group],
+        }
+        session.execute(_NAME, wanted)
+
+
+def _write_destinations(
+    session: Session, statement: Any, named: Iterable[tuple[Trigger, Sequence[int] | None]]
+) -> None:
+    ids = {one: destinations or () for one, destinations in named}
+    for owner_id, group in _by_owner(ids):
+        pairs = [(destination_id, one.id) for one in group for destination_id in ids[one]]
+        if pairs:
+            wanted = {
+                "shard": shard_of(owner_id),
+                "owner_id": owner_id,
+                "destination_ids": [destination_id for destination_id, _ in pairs],
+                "ids": [trigger_id for _, trigger_id in pairs],
+            }
+            session.execute(statement, wanted)
+
+
+async def follow_triggers(sessions: Sessions) -> None:
+    """Compares every trigger with its rows, and writes those that differ.
+
+    Each batch of triggers is one short transaction, and a pause follows it. Any number of processes
+    may call this; one of them works at a time.
+    """
+    clock = asyncio.get_running_loop().time
+    for shard in range(SHARDS):
+        after: int | None = 0
+        while after is not None and after < LARGEST_ID:
+            began = clock()
+            async with sessions.begin() as session:
+                after = await _follow_batch(session, shard, after)
+            await asyncio.sleep(_PAUSES * (clock() - began))
+        if after is None:
+            return
+
+
+async def _follow_batch(session: AsyncSession, shard: int, after: int) -> int | None:
+    """Returns the last trigger's id, or the largest id of all after a shard's last batch.
+
+    Returns None if another process is at it.
+    """
+    where = {"shard": shard, "after": after}
+    found = (await session.execute(_TRY_LOCK, where | {"lock": _FOLLOW_LOCK})).one()
+    if not found.is_locked:
+        return None
+    if not found.has_more:
+        return LARGEST_ID
+    last: int = await session.scalar(_FOLLOW, where | {"limit": TRIGGERS_PER_BATCH})
+    return last

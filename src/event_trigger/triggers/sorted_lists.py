@@ -1,0 +1,91 @@
+"""Lists the triggers of one project in the order of a name or an instant."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from sqlalchemy import select, text
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import defer
+
+from event_trigger.db.keyset import Page, rows_that_fit
+from event_trigger.models import Trigger, shard_of
+from event_trigger.triggers.filters import TriggerFilter
+from event_trigger.triggers.sorting import (
+    MOST_SORTED,
+    Candidates,
+    SortedQuery,
+    SortPosition,
+    TriggerSort,
+    candidates,
+)
+
+
+class SortedTrigger(NamedTuple):
+    """A row of a page; the trigger is None if it was deleted while the page was read."""
+
+    position: SortPosition
+    trigger: Trigger | None
+
+
+@dataclass(frozen=True)
+class SortedTriggers:
+    """The triggers of one project; up to `most_sorted` are sorted, more are read along an index."""
+
+    session: AsyncSession
+    owner_id: int
+    most_sorted: int = MOST_SORTED
+
+    async def list_page(
+        self,
+        wanted: TriggerFilter,
+        sort: TriggerSort,
+        *,
+        after: SortPosition | None,
+        limit: int,
+        summary: bool = False,
+    ) -> Page[SortedTrigger]:
+        """Lists the triggers after a position.
+
+        1. Find out whether the filters leave few triggers.
+        2. Read the positions and the sizes of a page.
+        3. Read the triggers that fit in it.
+        """
+        query = SortedQuery(wanted, sort, after, summary)
+        found: list[Any] = []
+        for statement in await self._statements(query):
+            values = self._values(query, most=limit + 1 - len(found))
+            found += (await self.session.execute(text(statement), values)).all()
+            if len(found) > limit:
+                break
+        fitting = rows_that_fit((one.size for one in found), limit=limit)
+        positions = [SortPosition(one.value, one.id) for one in found[:fitting]]
+        rows = await self._read([one.id for one in positions], summary=summary)
+        page = [SortedTrigger(one, rows.get(one.id)) for one in positions]
+        return Page(page, more=len(found) > fitting)
+
+    async def _statements(self, query: SortedQuery) -> Sequence[str]:
+        few = await self._find_few(query)
+        return [*query.along_index()] if few is None else [query.of_few(few)]
+
+    async def _find_few(self, query: SortedQuery) -> Candidates | None:
+        for one in candidates(query.wanted):
+            values = self._values(query, most=self.most_sorted + 1)
+            count = await self.session.scalar(text(one.counting), values)
+            if int(count or 0) <= self.most_sorted:
+                return one
+        return None
+
+    def _values(self, query: SortedQuery, *, most: int) -> dict[str, Any]:
+        owned = {"shard": shard_of(self.owner_id), "owner_id": self.owner_id}
+        return query.values | owned | {"most": most}
+
+    async def _read(self, ids: Sequence[int], *, summary: bool) -> dict[int, Trigger]:
+        statement = select(Trigger).where(
+            Trigger.shard == shard_of(self.owner_id),
+            Trigger.owner_id == self.owner_id,
+            Trigger.id.in_(ids),
+        )
+        if summary:
+            statement = statement.options(defer(Trigger.payload, raiseload=True))
+        return {one.id: one for one in await self.session.scalars(statement)}
