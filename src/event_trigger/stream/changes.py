@@ -36,7 +36,9 @@ class Change(NamedTuple):
 
 @dataclass(frozen=True)
 class Changes:
-    """Reads changed rows as they are now, for a principal; of some triggers if `trigger_ids` is set.
+    """Reads changed rows as they are now, for a principal.
+
+    With `trigger_ids`, only those of these triggers.
 
     `base_url` is where this service is reached, for the URLs of hooks.
     """
