@@ -9,19 +9,20 @@ from datetime import UTC, datetime, timedelta
 
 FIRST_YEAR, LAST_YEAR = 1970, 9000
 _STEP = timedelta(microseconds=1)  # the resolution of PostgreSQL's timestamps and of datetime
-_RFC3339 = re.compile(
-    r"\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}:\d{2}(\.\d{1,9})?([Zz]|[+-]\d{2}:\d{2})", re.ASCII
+_INSTANT = re.compile(
+    r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d(:\d\d(\.\d{1,9})?)?([Zz]|[+-]\d\d:?[0-5]\d)", re.ASCII
 )
 
 
 def parse_instant(value: object) -> datetime:
     """Reads RFC 3339 as an aware UTC datetime, to the microsecond.
 
-    Raises ValueError, in words for users, for other forms and for years outside 1970 to 9000.
+    Seconds and the colon of the offset may be left out, and letters may be small. Raises
+    ValueError, in words for users, for other forms and for years outside 1970 to 9000.
     """
     if isinstance(value, datetime):
         return value.astimezone(UTC)
-    if not isinstance(value, str) or not _RFC3339.fullmatch(value):
+    if not isinstance(value, str) or not _INSTANT.fullmatch(value):
         raise ValueError(
             "write an instant as RFC 3339 with an offset, such as 2026-03-13T10:00:00Z"
         )
