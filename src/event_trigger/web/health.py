@@ -7,11 +7,12 @@ from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, Field
 
-from event_trigger.errors import Unavailable
+from event_trigger.errors import Invalid, Unavailable
 from event_trigger.web.problems import problem_response, problems
+from event_trigger.web.query_parameters import StrictQueryRoute
 from event_trigger.web.state import app_state
 
-router = APIRouter(tags=["service"])
+router = APIRouter(tags=["service"], route_class=StrictQueryRoute)
 Check = Callable[[], Awaitable[str | None]]
 
 
@@ -47,7 +48,7 @@ class HealthRead(BaseModel):
     "/healthz",
     summary="Is the process alive?",
     response_model=HealthRead,
-    responses=problems(Unavailable),
+    responses=problems(Unavailable, Invalid),
 )
 async def healthz(request: Request) -> Response:
     """Answers 200 while the process runs, without asking the database.
@@ -63,7 +64,7 @@ async def healthz(request: Request) -> Response:
     "/readyz",
     summary="Is the service ready?",
     response_model=HealthRead,
-    responses=problems(Unavailable),
+    responses=problems(Unavailable, Invalid),
 )
 async def readyz(request: Request) -> Response:
     """Answers 200, or 503 with the reasons why the service cannot work.

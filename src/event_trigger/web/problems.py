@@ -130,9 +130,14 @@ def _detail_of(error: Mapping[str, Any]) -> str:
 
 def invalid_request(found: Sequence[Mapping[str, Any]]) -> Invalid:
     """Makes one problem of pydantic's errors in `body`, `query`, `path` or `header`."""
-    errors = [field_error(one) for one in found[:MOST_ERRORS]]
-    detail = errors[0].detail if len(errors) == 1 else f"{len(errors)} parts are invalid."
-    return Invalid(detail, errors=errors)
+    return invalid([field_error(one) for one in found[:MOST_ERRORS]])
+
+
+def invalid(errors: Sequence[FieldError]) -> Invalid:
+    """Makes one problem of the first 20 errors of a request."""
+    shown = errors[:MOST_ERRORS]
+    detail = shown[0].detail if len(shown) == 1 else f"{len(shown)} parts are invalid."
+    return Invalid(detail, errors=shown)
 
 
 async def on_problem(_: Request, problem: Exception) -> Response:

@@ -62,7 +62,7 @@ class RequestModel(BaseModel):
 
 
 class QueryModel(BaseModel):
-    """Base of query models: ignores unknown parameters, which another model may read."""
+    """Base of query models: ignores parameters of others; the route refuses unknown ones."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 

@@ -7,9 +7,9 @@ from collections.abc import Callable, Coroutine
 from typing import Any, NoReturn
 
 from fastapi import APIRouter, Request, Response
-from fastapi.routing import APIRoute
 
 from event_trigger.errors import UnsupportedMediaType
+from event_trigger.web.query_parameters import StrictQueryRoute
 from event_trigger.web.schemas import has_lone_surrogate
 
 MOST_LEVELS = 64
@@ -94,19 +94,19 @@ class StrictRequest(Request):
         return loads(await self.body())
 
 
-class StrictRoute(APIRoute):
+class StrictRoute(StrictQueryRoute):
     """A route whose body must be strict JSON, sent with a JSON media type."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handle = super().get_route_handler()
 
-        async def handle_strictly(request: Request) -> Response:
+        async def handle_json(request: Request) -> Response:
             strict = StrictRequest(request.scope, request.receive)
             if self.body_field and not _is_json(strict) and await strict.body():
                 raise UnsupportedMediaType
             return await handle(strict)
 
-        return handle_strictly
+        return handle_json
 
 
 def _is_json(request: Request) -> bool:
