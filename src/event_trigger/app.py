@@ -22,6 +22,7 @@ from event_trigger.logs import configure_logs
 from event_trigger.parts import Parts, make_parts
 from event_trigger.startup import Startup, StartupCallbacks
 from event_trigger.web import docs
+from event_trigger.web.methods import MethodsMiddleware
 from event_trigger.web.middleware import (
     BodyLimitMiddleware,
     HostMiddleware,
@@ -55,7 +56,11 @@ def create_app(
         openapi_url=None,
         telemetry={"tracing": False, "metrics": False, "logs": False},
         redirect_slashes=False,
-        middleware=[*_middleware(settings, parts.startup), *_fast_paths(parts.state)],
+        middleware=[
+            *_middleware(settings, parts.startup),
+            *_fast_paths(parts.state),
+            Middleware(MethodsMiddleware, routes=api.routes),
+        ],
     )
     app.state.app_state = parts.state
     app.openapi = api.openapi  # type: ignore[method-assign]

@@ -110,6 +110,15 @@ class UnsupportedMediaType(Problem):
     default_detail = "Send the body as JSON with 'Content-Type: application/json'."
 
 
+class EncodedBody(UnsupportedMediaType):
+    """Refuses a compressed body, and says what is accepted, as RFC 9110, section 12.5.3 asks."""
+
+    default_detail = "Send the body uncompressed, without the header 'Content-Encoding'."
+
+    def __init__(self, detail: str | None = None) -> None:
+        super().__init__(detail, headers={"Accept-Encoding": "identity"})
+
+
 class Invalid(Problem):
     status, slug, title = 422, "invalid", "The request is not valid"
 

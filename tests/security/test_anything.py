@@ -40,7 +40,7 @@ PATHS = [
 
 async def test_no_address_is_our_fault(ada: httpx.AsyncClient) -> None:
     for path in PATHS:
-        for method in ("GET", "POST", "DELETE", "HEAD", "OPTIONS", "TRACE", "BREW"):
+        for method in ("GET", "POST", "DELETE", "HEAD", "TRACE", "BREW"):
             answer = await ada.request(method, path)
 
             assert answer.status_code in {401, 404, 405, 422}, (method, path[:60])

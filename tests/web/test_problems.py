@@ -61,12 +61,11 @@ async def test_somebody_elses_id_answers_as_one_that_does_not_exist(
 
 async def test_a_405_lists_all_allowed_methods(ada: httpx.AsyncClient) -> None:
     expected = {
-        ("PUT", "/triggers"): "GET, POST",
-        ("OPTIONS", "/triggers"): "GET, POST",
-        ("POST", "/triggers/1"): "GET, PATCH, DELETE",
-        ("GET", "/triggers/1/pause"): "POST",
-        ("PUT", "/auth/me"): "GET, PATCH, DELETE",
-        ("POST", "/api/docs"): "GET, HEAD",
+        ("PUT", "/triggers"): "GET, HEAD, POST, OPTIONS",
+        ("POST", "/triggers/1"): "GET, HEAD, PATCH, DELETE, OPTIONS",
+        ("GET", "/triggers/1/pause"): "POST, OPTIONS",
+        ("PUT", "/auth/me"): "GET, HEAD, PATCH, DELETE, OPTIONS",
+        ("POST", "/api/docs"): "GET, HEAD, OPTIONS",
     }
 
     for (method, path), allowed in expected.items():
@@ -237,8 +236,7 @@ PARAMETERS = {
     "/triggers?limit=NaN": "limit",
     f"/triggers?limit={'9' * 5000}": "limit",
     "/triggers?status=x": "status",
-    "/triggers?type=": "type",
-    "/triggers?tag=": "tag",
+    "/triggers?type=x": "type",
     "/triggers?tag=%00": "tag",
     "/triggers?q=a%00b": "q",
     f"/triggers?q={'a' * 201}": "q",

@@ -12,7 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from event_trigger.errors import NotStarted, TooLarge, UnknownHost
+from event_trigger.errors import EncodedBody, NotStarted, Problem, TooLarge, UnknownHost
 from event_trigger.logs import loggable
 from event_trigger.web.problems import answer, crashed
 
@@ -30,6 +30,7 @@ SAFE_HEADERS = [
 ]
 _HSTS = (b"strict-transport-security", b"max-age=63072000")
 _PORT = re.compile(r":[0-9]*$", re.ASCII)
+_NOT_ENCODED = frozenset({b"", b"identity"})
 _PROBED = frozenset({"/healthz", "/readyz"})  # probes call by address, without a name
 
 
@@ -111,7 +112,7 @@ class HostMiddleware:
 
 
 class BodyLimitMiddleware:
-    """Refuses bodies of more than `largest` bytes, unread if `Content-Length` says so.
+    """Refuses encoded bodies, and those of more than `largest` bytes, unread if the head says so.
 
     `largest_at` gives some paths a limit of their own. FastAPI's own limit would answer in plain
     text, and without the safe headers.
@@ -124,8 +125,8 @@ class BodyLimitMiddleware:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         largest = self.largest_at.get(scope.get("path", ""), self.largest)
-        if scope["type"] == "http" and _content_length(scope) > largest:
-            await answer(TooLarge())(scope, receive, send)
+        if scope["type"] == "http" and (refused := _refused_head(scope, largest)) is not None:
+            await answer(refused)(scope, receive, send)
             return
         size = 0
 
@@ -140,9 +141,14 @@ class BodyLimitMiddleware:
         await self.app(scope, receive_within_limit, send)
 
 
-def _content_length(scope: Scope) -> int:
-    announced = Headers(scope=scope).get("content-length", "")
-    return int(announced) if announced.isdecimal() and len(announced) < 20 else 0
+def _refused_head(scope: Scope, largest: int) -> Problem | None:
+    """Reads all headers once: every call that fires comes through here."""
+    for name, value in scope["headers"]:
+        if name == b"content-length" and value.isdigit() and int(value[:20]) > largest:
+            return TooLarge()
+        if name == b"content-encoding" and value.strip().lower() not in _NOT_ENCODED:
+            return EncodedBody()
+    return None
 
 
 def _request_id(scope: Scope) -> str:

@@ -10,14 +10,22 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
-from starlette.routing import Match
 
 from event_trigger.db.engine import DATABASE_ERRORS, is_outage
 from event_trigger.db.errors import is_shortage, log_fields
-from event_trigger.errors import FieldError, Invalid, Problem, TooLarge, Unavailable, pointer
+from event_trigger.errors import (
+    EncodedBody,
+    FieldError,
+    Invalid,
+    Problem,
+    TooLarge,
+    Unavailable,
+    pointer,
+)
 from event_trigger.logs import loggable
 from event_trigger.models import TriggerType
 from event_trigger.models.base import LARGEST_ID
+from event_trigger.web.methods import allowed_methods
 
 log = structlog.get_logger()
 
@@ -34,7 +42,6 @@ _STATUS_DETAILS = {
     404: "There is no such path. The API is described at /api/docs.",
     405: "This path does not allow that method. The Allow header lists those that it does.",
 }
-_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 
 
 class FieldErrorRead(BaseModel):
@@ -156,7 +163,7 @@ async def on_http_error(request: Request, error: Exception) -> Response:
         return answer(TooLarge())
     headers = dict(error.headers or {})
     if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
-        headers["Allow"] = ", ".join(_methods_of(request))
+        headers["Allow"] = ", ".join(allowed_methods(request.app.routes, request.scope))
     phrase = HTTPStatus(error.status_code).phrase
     return problem_response(
         error.status_code,
@@ -165,16 +172,6 @@ async def on_http_error(request: Request, error: Exception) -> Response:
         _STATUS_DETAILS.get(error.status_code, phrase),
         headers=headers,
     )
-
-
-def _methods_of(request: Request) -> list[str]:
-    """Lists the methods of all routes with this path; Starlette names those of one route only."""
-
-    def is_allowed(method: str) -> bool:
-        scope = {**request.scope, "method": method}
-        return any(route.matches(scope)[0] is Match.FULL for route in request.app.routes)
-
-    return [method for method in _METHODS if is_allowed(method)]
 
 
 async def on_database_error(request: Request, error: Exception) -> Response:
@@ -211,7 +208,7 @@ def add_problem_handlers(app: FastAPI) -> None:
 
 
 def describe_problems(app: FastAPI) -> None:
-    """Corrects FastAPI's OpenAPI: only problem+json for errors, a 413 for writes, exact bounds."""
+    """Corrects FastAPI's OpenAPI: problem+json for errors, 413 and 415 for writes, exact bounds."""
     describe = app.openapi
 
     def openapi() -> dict[str, Any]:
@@ -238,8 +235,9 @@ def _exact(part: Any) -> Any:
 
 
 def _correct(operation: dict[str, Any], *, writes: bool) -> None:
-    if writes:  # also where no body is expected: the limit is checked first
-        operation["responses"].setdefault(str(TooLarge.status), _described(TooLarge))
+    if writes:  # also where no body is expected: both are checked first
+        for kind in (TooLarge, EncodedBody):
+            operation["responses"].setdefault(str(kind.status), _described(kind))
     for status, response in operation["responses"].items():
         if status >= "400":
             response["content"].pop("application/json", None)
