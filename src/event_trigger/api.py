@@ -4,9 +4,7 @@ FastAPI would build the routes at the first request, and the document at its fir
 blocks the event loop for half a second, or several on a small machine.
 """
 
-import json
 from functools import cache, lru_cache
-from typing import Any
 
 from fastapi import FastAPI, Request, Response
 from fastapi.routing import APIRoute
@@ -37,6 +35,7 @@ from event_trigger.triggers.history import router as history
 from event_trigger.triggers.preview import router as preview
 from event_trigger.triggers.upcoming import router as upcoming
 from event_trigger.web import docs, health
+from event_trigger.web.document import ServedDocument
 from event_trigger.web.problems import describe_problems
 
 TITLE = "Event Trigger Platform"
@@ -51,7 +50,8 @@ recorded exactly once, however many replicas of this service run.
 4. Deliver events to a URL: create it with `POST /destinations`, and add its id to a trigger's
    `destinations`.
 
-Errors are `application/problem+json` (RFC 9457). Times are RFC 3339 in UTC.
+Errors are `application/problem+json` (RFC 9457). Times are RFC 3339 in UTC. Unknown query
+parameters are errors, as unknown fields are.
 """
 _ROUTERS = (
     logins.forms,
@@ -105,7 +105,8 @@ def built_api() -> FastAPI:
     describe_problems(api)
     for router in _ROUTERS:
         api.include_router(router)
-    _serve_document(api)
+    api.openapi()  # this also builds the routes
+    api.add_route("/openapi.json", serve_document, include_in_schema=False)
     return api
 
 
@@ -113,18 +114,10 @@ def operation_id(route: APIRoute) -> str:
     return route.name
 
 
-def _serve_document(api: FastAPI) -> None:
-    """Adds `/openapi.json`, serialised once."""
-    document = api.openapi()  # this also builds the routes
+@lru_cache(maxsize=4)  # a process has one prefix
+def built_document(prefix: str) -> ServedDocument:
+    return ServedDocument.of(built_api().openapi(), prefix=prefix)
 
-    @lru_cache(maxsize=4)  # a server has one root path
-    def as_served(root_path: str) -> bytes:
-        servers: dict[str, Any] = {"servers": [{"url": root_path}]} if root_path else {}
-        return json.dumps(document | servers, ensure_ascii=False, separators=(",", ":")).encode()
 
-    async def openapi(request: Request) -> Response:
-        root_path: str = request.scope.get("root_path", "").rstrip("/")
-        return Response(as_served(root_path), media_type="application/json")
-
-    as_served("")
-    api.add_route("/openapi.json", openapi, include_in_schema=False)
+async def serve_document(request: Request) -> Response:
+    return built_document(request.scope.get("root_path", "").rstrip("/")).answer(request.headers)

@@ -8,7 +8,7 @@ from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 from starlette.middleware import Middleware
 
-from event_trigger.api import built_api
+from event_trigger.api import built_api, built_document
 from event_trigger.audit.middleware import AuditMiddleware
 from event_trigger.auth.early_auth import EarlyAuthMiddleware
 from event_trigger.auth.passwords.hashing import PasswordHasher
@@ -22,6 +22,7 @@ from event_trigger.logs import configure_logs
 from event_trigger.parts import Parts, make_parts
 from event_trigger.startup import Startup, StartupCallbacks
 from event_trigger.web import docs
+from event_trigger.web.compression import CompressionMiddleware
 from event_trigger.web.methods import MethodsMiddleware
 from event_trigger.web.middleware import (
     BodyLimitMiddleware,
@@ -50,6 +51,7 @@ def create_app(
     """
     parts = make_parts(settings, passwords=passwords, resolver=resolver, callbacks=callbacks)
     api = built_api()  # before any job starts: this takes half a second
+    built_document("")
     app = FastAPI(
         lifespan=lambda _: _running(parts),
         routes=[*api.routes],
@@ -60,6 +62,7 @@ def create_app(
             *_middleware(settings, parts.startup),
             *_fast_paths(parts.state),
             Middleware(MethodsMiddleware, routes=api.routes),
+            Middleware(CompressionMiddleware),
         ],
     )
     app.state.app_state = parts.state

@@ -26,6 +26,7 @@ from event_trigger.triggers.schemas import (
     list_trigger,
     read_trigger,
 )
+from event_trigger.web.compression import keep_uncompressed
 from event_trigger.web.entity_tags import Preconditions
 from event_trigger.web.preconditions import not_modified
 from event_trigger.web.schemas import PathId, PathKey
@@ -95,7 +96,8 @@ class TriggerReader:
     hooks: HookKeeper
     base_url: str
     may_fire: bool
-    response: Response | None = None  # to a request for a single trigger
+    request: Request | None = None  # None in a stream, as the response
+    response: Response | None = None
 
     async def read(self, trigger: Trigger) -> TriggerRead:
         if self.response is not None:
@@ -127,6 +129,8 @@ class TriggerReader:
         hooked = [one.id for one in triggers if verify_in(one.details) is not None]
         shows_urls = hooked and self.may_fire
         tokens = await self.hooks.list_tokens(self.session, hooked) if shows_urls else {}
+        if tokens and self.request is not None:  # a token is a secret, and so is its URL
+            keep_uncompressed(self.request)
         return {one: f"{self.base_url}hooks/{token}" for one, token in tokens.items()}
 
     async def read_written(self, trigger: Trigger, made: HookSecrets | None) -> TriggerWritten:
@@ -174,7 +178,7 @@ async def get_reader(
     response: Response,
 ) -> TriggerReader:
     may_fire = Scope.TRIGGERS_FIRE in principal.scopes
-    return TriggerReader(session, hooks, str(request.base_url), may_fire, response)
+    return TriggerReader(session, hooks, str(request.base_url), may_fire, request, response)
 
 
 ReaderDep = Annotated[TriggerReader, Depends(get_reader, scope="function")]

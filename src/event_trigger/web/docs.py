@@ -1,14 +1,18 @@
 """Serves Swagger UI and ReDoc from files of this package, so that they need no other host."""
 
+import gzip
 import mimetypes
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Final
 
 from anyio import to_thread
 from fastapi import APIRouter, Request, Response
-from starlette.responses import RedirectResponse
+from starlette.responses import FileResponse, RedirectResponse
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
+
+from event_trigger.web.compression import accepts_gzip, in_thread, is_compressible
 
 ROOT: Final = Path(__file__).parent / "static" / "docs"
 PAGES: Final = StaticFiles(directory=ROOT)
@@ -54,17 +58,42 @@ async def redoc(request: Request) -> Response:
 
 @router.api_route("/api/docs/assets/{path:path}", methods=["GET", "HEAD"])
 async def asset(request: Request, path: str) -> Response:
-    response = await ASSETS.get_response(path, _without_range(request))
+    response = await _file(ASSETS, path, request)
     is_vendored = "/" in path  # in a folder named after its version
     response.headers["Cache-Control"] = "public, max-age=86400" if is_vendored else "no-cache"
     return response
 
 
 async def _page(request: Request, name: str, *, policy: str) -> Response:
-    response = await PAGES.get_response(name, _without_range(request))
+    response = await _file(PAGES, name, request)
     response.headers["Cache-Control"] = "no-cache"
     response.headers["Content-Security-Policy"] = policy
     return response
+
+
+async def _file(files: StaticFiles, path: str, request: Request) -> Response:
+    """Answers with a file, or with its compressed form, which shares its ETag as a weak one."""
+    response = await files.get_response(path, _without_range(request))
+    headers = response.headers
+    if not isinstance(response, FileResponse) or not is_compressible(headers, _size_of(response)):
+        return response
+    headers.add_vary_header("Accept-Encoding")
+    if not accepts_gzip(request.headers):
+        return response
+    content = await in_thread(partial(compressed_file, str(response.path), headers["etag"]))
+    headers.update({"Content-Encoding": "gzip", "ETag": f"W/{headers['etag']}"})
+    del headers["Content-Length"]
+    return Response(content, headers=headers)
+
+
+def _size_of(response: FileResponse) -> int:
+    return int(response.headers["content-length"])
+
+
+@lru_cache(maxsize=64)
+def compressed_file(path: str, _etag: str) -> bytes:
+    """Compresses a file once, in the one thread of `in_thread`."""
+    return gzip.compress(Path(path).read_bytes(), mtime=0)
 
 
 def _without_range(request: Request) -> Scope:
