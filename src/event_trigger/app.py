@@ -136,11 +136,23 @@ def _cors(origins: Sequence[str]) -> Middleware:
             "Authorization",
             "Content-Type",
             "Idempotency-Key",
+            "If-Match",
+            "If-None-Match",
+            "Last-Event-ID",
             "X-API-Key",
             "X-Project-ID",
             "X-Request-ID",
+            "Cache-Control",
+            "traceparent",
         ],
-        expose_headers=["Idempotent-Replayed", "Link", "Location", "Retry-After"],
+        expose_headers=[
+            "ETag",
+            "Idempotent-Replayed",
+            "Link",
+            "Location",
+            "Retry-After",
+            "X-Request-ID",
+        ],
     )
 
 

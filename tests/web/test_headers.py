@@ -27,6 +27,12 @@ SAFE = {
     "x-frame-options": "DENY",
 }
 ORIGIN = "https://console.example.com"
+ALLOWED_ACROSS_ORIGINS = {
+    *("Authorization", "Content-Type", "Idempotency-Key", "If-Match", "If-None-Match"),
+    *("Last-Event-ID", "X-API-Key", "X-Project-ID", "X-Request-ID", "Cache-Control"),
+    "traceparent",
+}
+EXPOSED_ACROSS_ORIGINS = "ETag, Idempotent-Replayed, Link, Location, Retry-After, X-Request-ID"
 CANARY = "canary-7f3a9c"
 
 
@@ -136,7 +142,7 @@ async def test_configured_origins_may_read_answers_and_errors(database_url: str)
             headers={
                 "origin": ORIGIN,
                 "access-control-request-method": "POST",
-                "access-control-request-headers": "authorization, content-type, idempotency-key",
+                "access-control-request-headers": ", ".join(ALLOWED_ACROSS_ORIGINS).lower(),
             },
         )
         stranger = await client.get("/triggers", headers={"origin": "https://evil.example.com"})
@@ -145,9 +151,11 @@ async def test_configured_origins_may_read_answers_and_errors(database_url: str)
     for one in (answer, refused, too_large, preflight):
         assert one.headers["access-control-allow-origin"] == ORIGIN
         assert "access-control-allow-credentials" not in one.headers
-    assert "Location" in answer.headers["access-control-expose-headers"]
+    assert answer.headers["access-control-expose-headers"] == EXPOSED_ACROSS_ORIGINS
     assert preflight.status_code == 200
-    assert "POST" in preflight.headers["access-control-allow-methods"]
+    assert preflight.headers["access-control-allow-methods"].count("POST") == 1
+    allowed = set(preflight.headers["access-control-allow-headers"].split(", "))
+    assert allowed - {"Accept", "Accept-Language", "Content-Language"} == ALLOWED_ACROSS_ORIGINS
     assert "access-control-allow-origin" not in stranger.headers
 
 
