@@ -4,9 +4,11 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from fastapi.routing import iter_route_contexts
 from pydantic import ValidationError
 
-from event_trigger.config import LogFormat, LogLevel, Settings
+from event_trigger.config import API_ROOTS, LogFormat, LogLevel, Settings
+from tests.support.document import make_app
 
 SECRET = "s3cr3t-" * 5
 SHORT = "only-31-bytes-are-not-enough-00"
@@ -119,6 +121,52 @@ def test_where_others_reach_the_service_ends_without_a_slash(
     monkeypatch.setenv("EVENT_TRIGGER_PUBLIC_URL", value)
 
     assert Settings().public_url == url
+
+
+@pytest.mark.parametrize(
+    ("root_path", "public_url", "prefix"),
+    [
+        ("/team", None, "/team"),
+        ("/team/events/", None, "/team/events"),
+        ("/", None, ""),
+        (None, "https://example.com", ""),
+        (None, "https://example.com/team/", "/team"),
+        ("/team", "https://example.com/team", "/team"),
+    ],
+)
+def test_the_prefix_is_the_root_path_or_that_of_the_public_url(
+    root_path: str | None, public_url: str | None, prefix: str
+) -> None:
+    settings = Settings(root_path=root_path, public_url=public_url)
+
+    assert settings.prefix == prefix
+
+
+@pytest.mark.parametrize(
+    ("root_path", "public_url"),
+    [
+        ("team", None),
+        ("/te am", None),
+        ("/a//b", None),
+        ("/team?a", None),
+        ("/events/team", None),
+        (None, "https://example.com/events"),
+        (None, "https://example.com/%41"),
+        ("/team", "https://example.com"),
+        ("/team", "https://example.com/other"),
+    ],
+)
+def test_a_prefix_that_could_be_misread_is_refused(
+    root_path: str | None, public_url: str | None
+) -> None:
+    with pytest.raises(ValidationError, match=r"/event-trigger|EVENT_TRIGGER_ROOT_PATH"):
+        Settings(root_path=root_path, public_url=public_url)
+
+
+def test_no_prefix_begins_as_a_path_of_the_api_does() -> None:
+    paths = [route.path for route in iter_route_contexts(make_app().routes) if route.path]
+
+    assert {path.split("/")[1] for path in paths} - {""} <= API_ROOTS
 
 
 @pytest.mark.parametrize(

@@ -37,6 +37,7 @@ from event_trigger.triggers.upcoming import router as upcoming
 from event_trigger.web import docs, health
 from event_trigger.web.document import ServedDocument
 from event_trigger.web.problems import describe_problems
+from event_trigger.web.state import app_state
 
 TITLE = "Event Trigger Platform"
 DESCRIPTION = """
@@ -120,4 +121,4 @@ def built_document(prefix: str) -> ServedDocument:
 
 
 async def serve_document(request: Request) -> Response:
-    return built_document(request.scope.get("root_path", "").rstrip("/")).answer(request.headers)
+    return built_document(app_state(request).settings.prefix).answer(request.headers)

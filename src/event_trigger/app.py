@@ -31,6 +31,7 @@ from event_trigger.web.middleware import (
     StartMiddleware,
 )
 from event_trigger.web.problems import add_problem_handlers
+from event_trigger.web.root_path import RootPathMiddleware
 from event_trigger.web.state import AppState, state_of
 
 LARGEST_BODY = 1024 * 1024  # bytes
@@ -51,7 +52,7 @@ def create_app(
     """
     parts = make_parts(settings, passwords=passwords, resolver=resolver, callbacks=callbacks)
     api = built_api()  # before any job starts: this takes half a second
-    built_document("")
+    built_document(settings.prefix)
     app = FastAPI(
         lifespan=lambda _: _running(parts),
         routes=[*api.routes],
@@ -114,7 +115,10 @@ async def _cancel(*tasks: asyncio.Task[None]) -> None:
 
 
 def _middleware(settings: Settings, startup: Startup) -> list[Middleware]:
-    stack = [Middleware(RequestMiddleware), Middleware(AuditMiddleware)]
+    stack = [Middleware(RequestMiddleware)]
+    if settings.prefix:
+        stack.append(Middleware(RootPathMiddleware, prefix=settings.prefix))
+    stack.append(Middleware(AuditMiddleware))
     if settings.trusted_hosts:
         stack.append(Middleware(HostMiddleware, trusted=settings.trusted_hosts))
     if settings.cors_origins:

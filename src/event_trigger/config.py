@@ -6,6 +6,7 @@ from enum import StrEnum
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated, NamedTuple, Self
+from urllib.parse import urlsplit
 
 from limits import parse
 from pydantic import AfterValidator, Field, SecretStr, field_validator, model_validator
@@ -22,6 +23,17 @@ _BASE_URL = re.compile(
     r"https?://([a-z0-9_-]+(\.[a-z0-9_-]+)*|\[[0-9a-f:.]+\])(:[0-9]{1,5})?"
     r"(/[a-z0-9._~!$&'()*+,;=:@%/-]*)?",
     re.ASCII | re.IGNORECASE,
+)
+
+_ROOT_PATH = re.compile(r"(/[A-Za-z0-9._~-]+)+", re.ASCII)
+# a proxy may take the prefix off, and then `/events` would have two meanings
+API_ROOTS = frozenset(
+    {
+        *("api", "audit", "auth", "calendars", "console", "deliveries", "destinations", "events"),
+        *("healthz", "hooks", "info", "invitations", "metrics", "notices", "openapi.json"),
+        *("overview", "projects", "readyz", "schedules", "sets", "stats", "triggers", "upcoming"),
+        "users",
+    }
 )
 
 
@@ -60,6 +72,19 @@ def _base_url(url: str) -> str:
     return url.rstrip("/")
 
 
+def _root_path(path: str) -> str:
+    """Validates a prefix of all paths; returns it without a slash at its end."""
+    prefix = path.rstrip("/")
+    if prefix and not _ROOT_PATH.fullmatch(prefix):
+        raise ValueError(
+            "write a path such as /event-trigger, of letters, digits and any of . _ ~ - between"
+            " slashes"
+        )
+    if prefix.partition("/")[2].partition("/")[0] in API_ROOTS:
+        raise ValueError("must not begin as paths of the API do; /event-trigger would be right")
+    return prefix
+
+
 def _readable_rate(rate: str) -> str:
     try:
         parse(rate)
@@ -71,6 +96,7 @@ def _readable_rate(rate: str) -> str:
 SigningSecret = Annotated[SecretStr, AfterValidator(_long_enough)]
 TrustedHost = Annotated[str, AfterValidator(_host_name)]
 BaseUrl = Annotated[str, AfterValidator(_base_url)]
+RootPath = Annotated[str, AfterValidator(_root_path)]
 Rate = Annotated[str, AfterValidator(_readable_rate)]
 Limit = Annotated[int, Field(ge=0, le=LARGEST_LIMIT)]  # 0 is no limit
 RetryDelay = Annotated[float, Field(ge=0, le=LONGEST_RETRY_SECONDS)]
@@ -142,6 +168,7 @@ class Settings(BaseSettings):
     cors_origins: Annotated[tuple[str, ...], NoDecode] = ()
     trusted_hosts: Annotated[tuple[TrustedHost, ...], NoDecode] = ()
     public_url: BaseUrl | None = None
+    root_path: RootPath | None = None
 
     @field_validator("cors_origins", "trusted_hosts", "webhook_allow", "retry_after", mode="before")
     @classmethod
@@ -155,6 +182,28 @@ class Settings(BaseSettings):
         if self.active_for >= self.keep_for:
             raise ValueError("EVENT_TRIGGER_ACTIVE_FOR must be shorter than EVENT_TRIGGER_KEEP_FOR")
         return self
+
+    @model_validator(mode="after")
+    def _prefixes_agree(self) -> Self:
+        public = None if self.public_url is None else urlsplit(self.public_url).path
+        if public and self.root_path is None:
+            try:
+                _root_path(public)
+            except ValueError as error:
+                raise ValueError(f"the path of EVENT_TRIGGER_PUBLIC_URL: {error}") from None
+        if public is not None and self.root_path not in {None, public}:
+            raise ValueError(
+                "EVENT_TRIGGER_ROOT_PATH must be the path of EVENT_TRIGGER_PUBLIC_URL; leave one of"
+                " them out"
+            )
+        return self
+
+    @property
+    def prefix(self) -> str:
+        """The path that all paths of the API are under, as callers see them; or nothing."""
+        if self.root_path is not None or self.public_url is None:
+            return self.root_path or ""
+        return urlsplit(self.public_url).path
 
     @property
     def connections_for(self) -> ConnectionShares:

@@ -24,6 +24,7 @@ from event_trigger.stream.subscriptions import (
 from event_trigger.stream.tail import Tail
 from event_trigger.triggers.dependencies import HooksDep
 from event_trigger.web.problems import problems
+from event_trigger.web.root_path import base_url
 from event_trigger.web.session import SessionsDep
 from event_trigger.web.state import app_state
 from event_trigger.web.strict_json import strict_router
@@ -137,7 +138,7 @@ async def stream_events(
             principal, retention, query, now=now, state=state and EventState(state)
         ),
     )
-    changes = Changes(sessions, principal, hooks, str(request.base_url), query.trigger_id)
+    changes = Changes(sessions, principal, hooks, base_url(request), query.trigger_id)
     position = await tail.position_after(last_event_id)
     yield ServerSentEvent(comment="following")
     async for news in tail.follow(subscription, position):

@@ -29,6 +29,7 @@ from event_trigger.triggers.schemas import (
 from event_trigger.web.compression import keep_uncompressed
 from event_trigger.web.entity_tags import Preconditions
 from event_trigger.web.preconditions import not_modified
+from event_trigger.web.root_path import base_url
 from event_trigger.web.schemas import PathId, PathKey
 from event_trigger.web.sent_back import SentBack
 from event_trigger.web.session import SessionDep, SessionsDep
@@ -131,7 +132,7 @@ class TriggerReader:
         tokens = await self.hooks.list_tokens(self.session, hooked) if shows_urls else {}
         if tokens and self.request is not None:  # a token is a secret, and so is its URL
             keep_uncompressed(self.request)
-        return {one: f"{self.base_url}hooks/{token}" for one, token in tokens.items()}
+        return {one: f"{self.base_url}/hooks/{token}" for one, token in tokens.items()}
 
     async def read_written(self, trigger: Trigger, made: HookSecrets | None) -> TriggerWritten:
         """Adds the secret of a hook that was just made."""
@@ -139,6 +140,7 @@ class TriggerReader:
         secret = None if made is None else made.secret
         return TriggerWritten(**read.model_dump(), hook_secret=secret)
 
+<<<<<<< HEAD
     def checking(
         self, preconditions: Preconditions, body: SentBack | None = None
     ) -> Callable[[Trigger | None], Awaitable[None]]:
@@ -168,6 +170,10 @@ async def _taking_turns(triggers: Sequence[Trigger]) -> AsyncIterator[Trigger]:
         yield one
         if number % READ_AT_ONCE == 0:
             await asyncio.sleep(0)
+=======
+    def _url(self, token: str | None) -> str | None:
+        return None if token is None else f"{base_url(self.request)}/hooks/{token}"
+>>>>>>> f6e8456 (Serve under a prefix, and make links absolute)
 
 
 async def get_reader(
@@ -178,7 +184,7 @@ async def get_reader(
     response: Response,
 ) -> TriggerReader:
     may_fire = Scope.TRIGGERS_FIRE in principal.scopes
-    return TriggerReader(session, hooks, str(request.base_url), may_fire, request, response)
+    return TriggerReader(session, hooks, base_url(request), may_fire, request, response)
 
 
 ReaderDep = Annotated[TriggerReader, Depends(get_reader, scope="function")]

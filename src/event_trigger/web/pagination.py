@@ -14,6 +14,7 @@ from fastapi import Depends, Query, Request, Response
 from event_trigger.db.keyset import LARGEST_LIMIT, Page
 from event_trigger.errors import FieldError, Invalid
 from event_trigger.models.base import LARGEST_ID
+from event_trigger.web.root_path import base_url
 from event_trigger.web.schemas import has_lone_surrogate
 
 DEFAULT_LIMIT = 100
@@ -62,14 +63,14 @@ class PageQuery:
     def rows_of(self, page: Page[T], position: Callable[[T], Position]) -> Sequence[T]:
         """Returns a page's rows, and adds a `Link` header if another page follows.
 
-        `position` is the place of a row in the order of the list. The link (RFC 8288) is relative,
-        so that it holds behind any proxy.
+        `position` is the place of a row in the order of the list.
         """
         if page.more:
             place = position(page.rows[-1])
             cursor = encode_cursor(*(place if isinstance(place, tuple) else (place,)))
-            url = self.request.url.include_query_params(cursor=cursor)
-            self.response.headers["Link"] = f'<{url.path}?{url.query}>; rel="next"'
+            here = self.request.url.include_query_params(cursor=cursor)
+            url = f"{base_url(self.request)}{here.path}?{here.query}"
+            self.response.headers["Link"] = f'<{url}>; rel="next"'
         return page.rows
 
 

@@ -33,6 +33,7 @@ from event_trigger.projects.schemas import (
 )
 from event_trigger.web.pagination import PageQueryDep
 from event_trigger.web.problems import problems
+from event_trigger.web.root_path import base_url
 from event_trigger.web.schemas import PathId
 from event_trigger.web.session import SessionDep, SessionsDep
 from event_trigger.web.state import app_state
@@ -75,11 +76,7 @@ async def create_invitation(
         session, principal, project_id, role=body.role, email=body.email
     )
     read = InvitationRead.model_validate(made).model_dump()
-    return InvitationCreated(**read, url=f"{_base_url(request)}{ACCEPT_PATH}#{token}")
-
-
-def _base_url(request: Request) -> str:
-    return app_state(request).settings.public_url or str(request.base_url).rstrip("/")
+    return InvitationCreated(**read, url=f"{base_url(request)}{ACCEPT_PATH}#{token}")
 
 
 @router.get("", summary="List open invitations", operation_id="list_invitations")
