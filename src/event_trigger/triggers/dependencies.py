@@ -140,7 +140,6 @@ class TriggerReader:
         secret = None if made is None else made.secret
         return TriggerWritten(**read.model_dump(), hook_secret=secret)
 
-<<<<<<< HEAD
     def checking(
         self, preconditions: Preconditions, body: SentBack | None = None
     ) -> Callable[[Trigger | None], Awaitable[None]]:
@@ -170,10 +169,6 @@ async def _taking_turns(triggers: Sequence[Trigger]) -> AsyncIterator[Trigger]:
         yield one
         if number % READ_AT_ONCE == 0:
             await asyncio.sleep(0)
-=======
-    def _url(self, token: str | None) -> str | None:
-        return None if token is None else f"{base_url(self.request)}/hooks/{token}"
->>>>>>> f6e8456 (Serve under a prefix, and make links absolute)
 
 
 async def get_reader(
