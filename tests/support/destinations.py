@@ -69,4 +69,4 @@ async def fire(client: httpx.AsyncClient, trigger: dict[str, Any], how: str = "t
     """Fires an API trigger, and gives the event's id."""
     answer = await client.post(f"/triggers/{trigger['id']}/{how}")
     assert answer.status_code == 200, answer.text
-    return int(answer.headers["location"].removeprefix("/events/"))
+    return int(answer.headers["location"].rpartition("/")[2])

@@ -259,7 +259,6 @@ async def test_limits_and_cursors_that_are_none_are_refused(ada: httpx.AsyncClie
         ("limit", "-1"),
         ("limit", "ten"),
         ("cursor", "x"),
-        ("cursor", ""),
         ("cursor", "é"),
         ("cursor", "W10"),  # []
         ("cursor", "WyJhIl0"),  # ["a"]
@@ -270,7 +269,6 @@ async def test_limits_and_cursors_that_are_none_are_refused(ada: httpx.AsyncClie
         ("cursor", "x" * 201),
         ("type", "API"),
         ("status", "done"),
-        ("tag", ""),
         ("tag", "x" * 51),
         ("tag", "\0"),
         ("q", "\0"),
