@@ -217,6 +217,8 @@ async def _send_wrong_queries(watch: Watch, operation: Operation) -> None:
     names = operation.parameters("query")
     path = await watch.world.path_of(operation)
     for text in ENCODED if names else ():
+        if not text and operation.id == "stream_events":
+            continue  # empty values count as absent, and then the stream has no end
         together = "&".join(f"{name}={text}" for name in names)
         answer = await watch.send(operation, f"{path}?{together}")
         for name in set(names) - _refused(answer):
