@@ -23,6 +23,7 @@ from bench.deliveries import report_deliveries
 from bench.fire import report_fire
 from bench.growth import report_growth
 from bench.lateness import report_lateness
+from bench.lists import report_lists
 from bench.purge import report_purge
 from bench.reading import report_reading
 from bench.replicas import report_replicas
@@ -44,6 +45,7 @@ FULL: dict[str, Report] = {
     "startup": partial(report_startup, triggers=1_000_000, rounds=3),
     "deliveries": partial(report_deliveries, count=10_000, posts=4_000, rounds=3),
     "reading": partial(report_reading, events=10_000_000, count=200),
+    "lists": partial(report_lists, triggers=1_000_000, events=10_000_000, count=200),
     "purge": partial(report_purge, count=1_000_000, triggers=10_000),
     "growth": report_growth,
     "replicas": partial(report_replicas, count=12_000, storm=100_000),
@@ -58,6 +60,7 @@ QUICK: dict[str, Report] = {
     "startup": partial(report_startup, triggers=100_000, rounds=1),
     "deliveries": partial(report_deliveries, count=3_000, posts=1_000, rounds=1),
     "reading": partial(report_reading, events=50_000, count=5),
+    "lists": partial(report_lists, triggers=5_000, events=50_000, count=5),
     "purge": partial(report_purge, count=100_000, triggers=1_000, seconds=10),
     "growth": partial(report_growth, triggers=(10_000, 50_000), events=0, calls=2_000, due=5_000),
     "replicas": partial(report_replicas, count=3_000, storm=20_000),

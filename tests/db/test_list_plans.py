@@ -4,7 +4,7 @@ The filters come from openapi.json, so a new one is tested, too: it needs a valu
 or a reason why not.
 """
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from itertools import combinations
 from typing import Any
 
@@ -81,7 +81,7 @@ def filters_of(operation: Operation) -> list[str]:
     return [one for one in operation.parameters("query") if one not in NOT_FILTERS]
 
 
-Query = dict[str, str | list[str]]
+Query = Mapping[str, str | list[str]]
 
 
 def queries_of(operation: Operation) -> Iterator[Query]:

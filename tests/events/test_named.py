@@ -86,8 +86,8 @@ async def planted(database: Any, ada: httpx.AsyncClient) -> dict[int, list[int]]
     now = datetime.now(UTC)
     ids: dict[int, list[int]] = {}
     for trigger_id in (1, 2, 3, 4, 1, 2, 3, 4):
-        at = {"trigger_id": trigger_id, "triggered_at": now}
-        ids.setdefault(trigger_id, []).insert(0, await plant_event(database, **at))
+        event_id = await plant_event(database, trigger_id=trigger_id, triggered_at=now)
+        ids.setdefault(trigger_id, []).insert(0, event_id)
     await plant_event(database, trigger_id=5, triggered_at=now, owner_id=BOB)
     return ids
 

@@ -99,6 +99,7 @@ class _Prefix(NamedTuple):
 
 def _prefix(wanted: EventFilter, shards: Mapping[int, int]) -> _Prefix:
     ids = None if wanted.trigger_ids is None else sorted(wanted.trigger_ids)
+    values: dict[str, Any]
     if wanted.owner_id is None:
         if ids is None:
             return _Prefix("id > 0", (NOT_OF_DELETED_PROJECTS,), {})

@@ -29,7 +29,7 @@ from event_trigger.db.keyset import (
 from event_trigger.db.notify import EVENTS_STORED
 from event_trigger.db.shards import ACROSS_SHARDS
 from event_trigger.events.filters import EventFilter, Selection, narrow, select_events
-from event_trigger.events.schemas import TriggerNames
+from event_trigger.events.trigger_names import TriggerNames
 from event_trigger.events.window import TimeWindow, latest_of
 from event_trigger.models import SHARDS, Delivery, Event, Trigger
 from event_trigger.models.event import CURRENT_XID

@@ -3,10 +3,11 @@
 from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any
 
 from pydantic import Field
 
+from event_trigger.events.trigger_names import NAMELESS, TriggerNames
 from event_trigger.events.window import Retention
 from event_trigger.models import DeliveryStatus, Event, EventState, EventType
 from event_trigger.web.schemas import (
@@ -17,16 +18,6 @@ from event_trigger.web.schemas import (
     RowIds,
     View,
 )
-
-
-class TriggerNames(NamedTuple):
-    """The names of a trigger that its user gave it."""
-
-    key: str | None
-    name: str | None
-
-
-_NAMELESS = TriggerNames(None, None)
 
 
 class EventQuery(QueryModel):
@@ -125,7 +116,7 @@ def list_event(
 def _fields(
     event: Event, retention: Retention, *, now: datetime, named: Mapping[int, TriggerNames]
 ) -> dict[str, Any]:
-    trigger = named.get(event.trigger_id, _NAMELESS)
+    trigger = named.get(event.trigger_id, NAMELESS)
     return {
         "id": event.id,
         "trigger_id": event.trigger_id,

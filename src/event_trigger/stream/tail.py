@@ -16,7 +16,7 @@ from event_trigger.db.clock import database_now
 from event_trigger.db.engine import Sessions, is_outage
 from event_trigger.events.filters import EventFilter
 from event_trigger.events.repository import Events, Position
-from event_trigger.events.schemas import TriggerNames
+from event_trigger.events.trigger_names import TriggerNames
 from event_trigger.models import Event
 from event_trigger.stream.subscriptions import Subscription, Subscriptions
 
