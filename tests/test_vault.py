@@ -48,3 +48,11 @@ def test_one_owners_secret_is_no_use_as_anothers() -> None:
 
     with pytest.raises(SealBroken):
         vault.open(vault.seal(b"plain", owner_id=1), owner_id=2)
+
+
+def test_a_fingerprint_is_known_after_the_key_was_replaced() -> None:
+    fingerprint = Vault(FIRST).fingerprints(b"content")[0]
+
+    assert Vault(SECOND, FIRST).fingerprints(b"content")[1:] == [fingerprint]
+    assert Vault(SECOND).fingerprints(b"content") != [fingerprint]
+    assert Vault(FIRST).fingerprints(b"another") != [fingerprint]

@@ -23,6 +23,7 @@ from event_trigger.erasure import router as erasure
 from event_trigger.events import router as events
 from event_trigger.firing import router as firing
 from event_trigger.hooks import router as hooks
+from event_trigger.idempotency.document import describe_idempotency
 from event_trigger.info import router as info
 from event_trigger.projects import router as projects
 from event_trigger.projects.invitations import router as invitations
@@ -104,6 +105,7 @@ def built_api() -> FastAPI:
         generate_unique_id_function=operation_id,
     )
     describe_problems(api)
+    describe_idempotency(api)
     for router in _ROUTERS:
         api.include_router(router)
     api.openapi()  # this also builds the routes

@@ -35,8 +35,9 @@ from event_trigger.deliveries.worker import DeliveryWorker
 from event_trigger.erasure.job import ProjectErasure
 from event_trigger.events.measuring import measure
 from event_trigger.events.retention import make_partitions, sweep
-from event_trigger.firing.idempotency import ANSWERS_KEPT_FOR, purge_answers
+from event_trigger.firing.idempotency import purge_answers
 from event_trigger.hooks.lifecycle import TriggerHooks
+from event_trigger.idempotency.repository import ANSWERS_KEPT_FOR, purge_kept_answers
 from event_trigger.projects.repository import Invitations
 from event_trigger.scheduling.dispatcher import LONGEST_WAIT_SECONDS, fire_due
 from event_trigger.triggers.completion import delete_completed
@@ -271,6 +272,7 @@ class Jobs:
             now = await database_now(session)
         await purge_history(self._sessions, now - self._settings.keep_for)
         await purge_answers(self._sessions, now - ANSWERS_KEPT_FOR)
+        await purge_kept_answers(self._sessions, now - ANSWERS_KEPT_FOR)
         async with self._sessions.begin() as session:
             await Logins(session).purge_expired()
             await Invitations(session).purge_expired()

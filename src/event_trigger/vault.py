@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import hmac
 import os
 from dataclasses import dataclass
 
@@ -16,6 +17,7 @@ from event_trigger.errors import Unavailable
 _SECRET_BYTES = 32  # Standard Webhooks asks for 24 to 64
 _NONCE_BYTES = 12  # NIST SP 800-38D, section 8.2.2: random, for far fewer than 2^32 secrets a key
 _PURPOSE = b"event-trigger/vault"
+_FINGERPRINTS = b"event-trigger/fingerprints"
 
 
 def new_secret() -> str:
@@ -43,6 +45,7 @@ class Vault:
     def __init__(self, *secrets: str) -> None:
         keys = [_derived(secret) for secret in secrets]
         self._keys = {_key_id(key): AESGCM(key) for key in keys}
+        self._fingerprint_keys = [_derived(secret, _FINGERPRINTS) for secret in secrets]
         self.current = _key_id(keys[0])
 
     @classmethod
@@ -76,9 +79,16 @@ class Vault:
                 f"A secret with the key {sealed.key_id} was changed after encryption."
             ) from None
 
+    def fingerprints(self, content: bytes) -> list[bytes]:
+        """Returns the HMAC-SHA256 of content under each key, the current one's first.
 
-def _derived(secret: str) -> bytes:
-    return HKDF(SHA256(), length=32, salt=None, info=_PURPOSE).derive(secret.encode())
+        Unlike a plain hash, it does not tell whether a guessed content is right.
+        """
+        return [hmac.digest(key, content, "sha256") for key in self._fingerprint_keys]
+
+
+def _derived(secret: str, purpose: bytes = _PURPOSE) -> bytes:
+    return HKDF(SHA256(), length=32, salt=None, info=purpose).derive(secret.encode())
 
 
 def _key_id(key: bytes) -> str:

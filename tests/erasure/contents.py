@@ -13,7 +13,6 @@ from event_trigger.erasure.job import ProjectErasure
 from event_trigger.erasure.rows import owned_tables
 from event_trigger.models import ProjectRole
 from event_trigger.reconciliation.verify import Verification, verify
-from tests.support.destinations import make_destination
 from tests.support.hooks import MadeHook, make_hook
 from tests.support.keys import make_key
 from tests.support.services import ADA, Service, make_settings
@@ -63,14 +62,15 @@ class Filled:
 
 async def fill(client: httpx.AsyncClient, url: str = NOWHERE) -> Filled:
     """Makes triggers, one with a former schedule, a hook, a key, a delivery and its payload."""
-    destination = await make_destination(client, url)
+    keyed = {"Idempotency-Key": "once"}
+    answer = await client.post("/destinations", json={"url": url}, headers=keyed)
+    assert answer.status_code == 201, answer.text
+    destination = answer.json()
     armed = await make_scheduled(client, {"interval": "PT1S", "recurring": True}, tags=["a"])
     called = await make_api(client, payload={"a": 1}, destinations=[destination["id"]])
     edited = await make_scheduled(client, {"cron": "0 0 * * *"})
     await change(client, edited["id"], {"details": {"cron": "0 1 * * *"}})
-    answer = await client.post(
-        f"/triggers/{called['id']}/trigger", headers={"Idempotency-Key": "once"}
-    )
+    answer = await client.post(f"/triggers/{called['id']}/trigger", headers=keyed)
     assert answer.status_code == 200, answer.text
     event_id = int(answer.headers["event-id"]) if "event-id" in answer.headers else 0
     event_id = event_id or int(answer.headers["location"].removeprefix("/events/"))

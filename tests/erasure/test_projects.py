@@ -229,6 +229,7 @@ async def test_no_row_of_a_deleted_project_is_left(service: Service, database: A
         assert left == 0, name
     bobs = await rows_left(database, BOB)
     assert {"triggers", "trigger_tags", "hooks", "destinations", "deliveries"} <= bobs.keys()
+    assert bobs["kept_answers"] == 1
     kept = await service.client(BOB).get(f"/events/{other.event_id}")
     assert kept.status_code == 200
     assert await database.fetchval("SELECT count(*) FROM idempotency_keys") == 1

@@ -10,7 +10,7 @@ from event_trigger.db.citus.placement import Placement, tables_of
 from event_trigger.db.shards import ACROSS_SHARDS
 
 ONE_SERVER = "one server"  # a cluster runs another statement instead
-ALLOWED = {"due shards", "admin reads", "retention", ONE_SERVER}
+ALLOWED = {"due shards", "admin reads", "retention", "erasure", ONE_SERVER}
 
 
 def _about(*placements: Placement) -> re.Pattern[str]:

@@ -166,6 +166,14 @@ def resolved(document: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]
     return found
 
 
+TAKES_A_KEY = {
+    *("fire_trigger", "test_trigger", "call_hook", "replay_event", "redeliver"),
+    *("create_trigger", "rotate_hook", "create_destination", "rotate_destination_secret"),
+    *("create_key", "create_project", "add_member", "create_invitation"),
+    *("accept_invitation", "register"),
+}
+
+
 def references(part: Any) -> Iterator[str]:
     if isinstance(part, dict):
         yield from (value for key, value in part.items() if key == "$ref")
@@ -259,6 +267,20 @@ def test_what_takes_a_body_says_how_it_can_be_refused(document: dict[str, Any]) 
             expected = {"413", "422"} if any_type else {"413", "415", "422"}
 
             assert operation["responses"].keys() >= expected, name
+
+
+def test_what_creates_or_fires_takes_an_idempotency_key(document: dict[str, Any]) -> None:
+    keyed = {
+        operation["operationId"]: operation
+        for _, operation in operations(document)
+        if "idempotency-key" in {one["name"].lower() for one in operation.get("parameters", ())}
+    }
+
+    assert keyed.keys() == TAKES_A_KEY
+    for name, operation in keyed.items():
+        assert operation["responses"].keys() >= {"409", "422"}, name
+        [made] = [one for status, one in operation["responses"].items() if status < "300"]
+        assert "Idempotent-Replayed" in made["headers"], name
 
 
 def test_every_reference_leads_somewhere_and_no_schema_is_left_over(

@@ -154,6 +154,7 @@ async def take_slot(principal: PrincipalDep, cpu_bound: CpuBoundDep) -> AsyncIte
 
 
 UNLIMITED = Depends(check_unlimited)
+LOGIN = Depends(get_login)
 EXPENSIVE = Depends(take_slot)  # holds no database connection
 LoginDep = Annotated[Principal, Depends(get_login)]
 FullLoginDep = Annotated[Principal, Depends(get_full_login)]

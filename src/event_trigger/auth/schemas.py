@@ -12,7 +12,15 @@ from event_trigger.auth.passwords.policy import (
 )
 from event_trigger.auth.scopes import Scope
 from event_trigger.models import ApiKey, Role
-from event_trigger.web.schemas import Instant, RequestModel, ResponseModel, RowId, Text
+from event_trigger.web.schemas import (
+    Instant,
+    RequestModel,
+    ResponseModel,
+    RowId,
+    SecretText,
+    Text,
+    WithSecret,
+)
 
 Email = Annotated[Text, AfterValidator(normalise_email), Field(examples=["ada@example.com"])]
 NewPassword = Annotated[
@@ -121,5 +129,9 @@ def read_key(key: ApiKey) -> ApiKeyRead:
     return ApiKeyRead(**columns | {"project_id": key.project_id or key.user_id})
 
 
-class ApiKeyCreated(ApiKeyRead):
-    key: str = Field(description="Shown only once.", examples=["etk_…"])
+class ApiKeyCreated(ApiKeyRead, WithSecret):
+    key: SecretText = Field(
+        description="Shown only once, so it is null if this repeats an earlier answer"
+        " (`Idempotency-Key`): then end the key, and make another one.",
+        examples=["etk_…"],
+    )

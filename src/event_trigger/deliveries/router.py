@@ -6,6 +6,7 @@ from fastapi import Query, Request
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from event_trigger.auth.dependencies import UNLIMITED, PrincipalDep, needs
+from event_trigger.auth.idempotency import IDEMPOTENT
 from event_trigger.auth.scopes import Scope
 from event_trigger.db.keyset import Page
 from event_trigger.deliveries import redelivery
@@ -105,7 +106,7 @@ async def get_delivery(
     "/deliveries/{delivery_id}/redeliver",
     summary="Send a delivery again",
     operation_id="redeliver",
-    dependencies=[OPERATE, UNLIMITED],
+    dependencies=[OPERATE, UNLIMITED, IDEMPOTENT],
     status_code=202,
     responses=problems(NotFound, Conflict, LoopDetected),
 )

@@ -7,6 +7,7 @@ from fastapi.openapi.models import Example
 
 from event_trigger.audit.recorder import record_read
 from event_trigger.auth.dependencies import UNLIMITED, PrincipalDep, needs
+from event_trigger.auth.idempotency import IDEMPOTENT
 from event_trigger.auth.scopes import Scope
 from event_trigger.destinations import lifecycle
 from event_trigger.destinations.dependencies import (
@@ -30,6 +31,7 @@ from event_trigger.destinations.schemas import (
     DestinationUpdate,
     DestinationWritten,
     SecretRead,
+    SecretReplaced,
     read_destination,
 )
 from event_trigger.destinations.signing_secrets import secrets_of
@@ -79,14 +81,14 @@ DESTINATION_EXAMPLES: dict[str, Example] = {
     "",
     summary="Create a destination",
     operation_id="create_destination",
-    dependencies=[WRITE],
+    dependencies=[WRITE, IDEMPOTENT],
     status_code=201,
     responses=problems(NotFound, Conflict, UnsupportedMediaType),
 )
 async def create_destination(
     body: Annotated[DestinationCreate, Body(openapi_examples=DESTINATION_EXAMPLES)],
     principal: PrincipalDep,
-    sessions: SessionsDep,
+    session: SessionDep,
     vault: VaultDep,
     address_policy: AddressPolicyDep,
     resolver: ResolverDep,
@@ -99,11 +101,10 @@ async def create_destination(
     and again at every delivery, after DNS resolution. A project that has as many destinations as
     `GET /info` allows it answers 409.
     """
-    await check_url(body.url, address_policy, resolver.lookup)
-    async with sessions.begin() as session:
-        made = await lifecycle.create(
-            session, vault, principal.one_project_id, body, most=settings.max_destinations
-        )
+    await check_url(body.url, address_policy, resolver.lookup)  # before the session has begun
+    made = await lifecycle.create(
+        session, vault, principal.one_project_id, body, most=settings.max_destinations
+    )
     response.headers["Location"] = f"/destinations/{made.id}"
     response.headers["ETag"] = etag_of(made)
     return DestinationCreated(
@@ -256,18 +257,19 @@ async def get_destination_secret(
     "/{destination_id}/rotate-secret",
     summary="Replace a destination's secret",
     operation_id="rotate_destination_secret",
-    dependencies=[WRITE],
+    dependencies=[WRITE, IDEMPOTENT],
     responses=problems(NotFound, Conflict),
 )
 async def rotate_destination_secret(
     key: DestinationKeyDep, session: SessionDep, vault: VaultDep
-) -> SecretRead:
+) -> SecretReplaced:
     """Makes a new secret. For 24 hours, deliveries are signed with the old one as well.
 
     This also repairs a destination whose secrets cannot be decrypted, because the service has lost
     its key: then the old secret is gone, and the headers must be set again.
     """
-    return _read_secret(await lifecycle.rotate_secret(session, vault, key), vault)
+    replaced = _read_secret(await lifecycle.rotate_secret(session, vault, key), vault)
+    return SecretReplaced(**replaced.model_dump())
 
 
 def _read_secret(destination: Destination, vault: Vault) -> SecretRead:

@@ -15,6 +15,8 @@ from event_trigger.web.schemas import (
     RequestModel,
     ResponseModel,
     Text,
+    SecretText,
+    WithSecret,
 )
 from event_trigger.web.sent_back import SentBack
 
@@ -103,8 +105,11 @@ class DestinationRead(ResponseModel):
     updated_at: Instant
 
 
-class DestinationCreated(DestinationRead):
-    secret: str = Field(description="Signs every delivery (Standard Webhooks).")
+class DestinationCreated(DestinationRead, WithSecret):
+    secret: SecretText = Field(
+        description="Signs every delivery (Standard Webhooks). It is null if this repeats an"
+        " earlier answer (`Idempotency-Key`): `GET /destinations/{id}/secret` shows it."
+    )
 
 
 class DestinationWritten(DestinationRead):
@@ -184,6 +189,16 @@ def read_destination(destination: Destination) -> DestinationRead:
 
 class SecretRead(ResponseModel):
     secret: str
+    previous_secret_until: Instant | None = Field(
+        description="Until then, the previous secret signs as well."
+    )
+
+
+class SecretReplaced(WithSecret):
+    secret: SecretText = Field(
+        description="The new secret. It is null if this repeats an earlier answer"
+        " (`Idempotency-Key`): `GET /destinations/{id}/secret` shows it."
+    )
     previous_secret_until: Instant | None = Field(
         description="Until then, the previous secret signs as well."
     )

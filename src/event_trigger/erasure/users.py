@@ -15,6 +15,7 @@ from event_trigger.db.notify import CREDENTIALS_CHANGED, notify
 from event_trigger.erasure.projects import ProjectContents, count_contents, end_project
 from event_trigger.erasure.repository import ErasedAccount
 from event_trigger.errors import Conflict, NotFound
+from event_trigger.idempotency.repository import delete_with_emails
 from event_trigger.models import Project, ProjectRole, Role, User
 
 _MOST_NAMED = 20  # projects in one refusal
@@ -86,7 +87,8 @@ async def erase_user(
 
     1. Locks the projects, then the user: nobody joins, leaves or signs in until the commit.
     2. Ends the projects that go with the user.
-    3. Deletes the user's row, and with it logins, keys and memberships.
+    3. Deletes invitations and kept answers that hold the user's address.
+    4. Deletes the user's row, and with it logins, keys and memberships.
     """
     if by_admin == user_id:
         raise OwnAccount
@@ -101,6 +103,7 @@ async def erase_user(
         for one in going.projects
     ]
     await account.delete_invitations(emails)
+    await delete_with_emails(session, emails)
     await account.lock_tokens()
     await account.delete()
     erased = _sum(ended, logins=logins, keys=keys)

@@ -13,6 +13,7 @@ from event_trigger.deliveries.http.hops import MOST_HOPS, LoopDetected
 from event_trigger.errors import Conflict, Invalid, LimitReached, NotFound, Problem
 from event_trigger.firing.idempotency import CallKey, IdempotencyKeys, StoredAnswer
 from event_trigger.firing.repository import CalledTrigger, CalledTriggers, NewEvent
+from event_trigger.idempotency.refusals import KeyReused, StillRunning
 from event_trigger.models import Event, TriggerStatus
 from event_trigger.triggers.merge_patch import merge_body
 from event_trigger.triggers.payload_schema import payload_errors
@@ -22,19 +23,6 @@ from event_trigger.triggers.repository import Triggers
 class Paused(Conflict):
     slug, title = "trigger-paused", "The trigger is paused"
     default_detail = "This trigger is paused. Resume it first, or fire a test."
-
-
-class StillRunning(Conflict):
-    slug, title = "idempotency-key-in-use", "The first call is still running"
-    default_detail = "The first call with this key or id is still running. Try again in a moment."
-
-    def __init__(self) -> None:
-        super().__init__(headers={"Retry-After": "1"})
-
-
-class KeyReused(Invalid):
-    slug, title = "idempotency-key-reused", "The Idempotency-Key was used for another body"
-    default_detail = "This Idempotency-Key came with another body before. Use a new key."
 
 
 class KeyMoved(NotFound):

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -10,8 +10,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from event_trigger.db.batches import BATCH_ROWS, in_batches
 from event_trigger.db.engine import Sessions
 from event_trigger.db.shards import ACROSS_SHARDS
+from event_trigger.idempotency.repository import ANSWERS_KEPT_FOR
 
-ANSWERS_KEPT_FOR = timedelta(hours=48)
 _TRY_LOCKS = text("""
     SELECT pg_try_advisory_xact_lock(wanted.lock)
     FROM unnest(CAST(:locks AS bigint[])) WITH ORDINALITY AS wanted (lock, place)

@@ -5,6 +5,7 @@ from dataclasses import replace
 from fastapi import Response
 
 from event_trigger.auth.dependencies import PrincipalDep, needs
+from event_trigger.auth.idempotency import IDEMPOTENT
 from event_trigger.auth.scopes import Scope
 from event_trigger.db.clock import database_now
 from event_trigger.db.shards import OwnedId
@@ -94,7 +95,11 @@ async def test_trigger_by_key(call: CallByKeyDep, caller: CallerDep) -> Fired:
 
 
 @replays.post(
-    "/{event_id}/replay", summary="Replay an event", operation_id="replay_event", status_code=201
+    "/{event_id}/replay",
+    summary="Replay an event",
+    operation_id="replay_event",
+    dependencies=[IDEMPOTENT],
+    status_code=201,
 )
 async def replay_event(
     event_id: PathId,

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Path, Request, Response
 
 from event_trigger.auth.dependencies import needs
+from event_trigger.auth.idempotency import IDEMPOTENT
 from event_trigger.auth.scopes import Scope
 from event_trigger.deliveries.http.hops import HOPS_HEADER, LoopDetected
 from event_trigger.destinations.dependencies import VaultDep
@@ -101,7 +102,10 @@ async def call_hook(
 
 
 @rotations.post(
-    "/{trigger_id}/hook/rotate", summary="Replace a trigger's hook", operation_id="rotate_hook"
+    "/{trigger_id}/hook/rotate",
+    summary="Replace a trigger's hook",
+    operation_id="rotate_hook",
+    dependencies=[IDEMPOTENT],
 )
 async def rotate_hook(
     key: TriggerKeyDep, session: SessionDep, vault: VaultDep, reader: ReaderDep

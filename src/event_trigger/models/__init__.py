@@ -25,6 +25,7 @@ from event_trigger.models.event_bytes import EventBytes, MeasuredPartition
 from event_trigger.models.hook import Hook, Verify
 from event_trigger.models.idempotency_key import IdempotencyKey
 from event_trigger.models.installation import Installation
+from event_trigger.models.kept_answer import KeptAnswer
 from event_trigger.models.login import Login, RefreshToken
 from event_trigger.models.project import (
     NOT_OF_DELETED_PROJECTS,
@@ -76,6 +77,7 @@ __all__ = [
     "IdempotencyKey",
     "Installation",
     "Invitation",
+    "KeptAnswer",
     "Login",
     "MeasuredPartition",
     "OnCompletion",

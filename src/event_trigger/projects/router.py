@@ -3,6 +3,7 @@
 from fastapi import Response
 
 from event_trigger.auth.dependencies import CredentialsDep, PrincipalDep
+from event_trigger.auth.idempotency import IDEMPOTENT_FOR_USER
 from event_trigger.auth.memberships import Membership, Memberships
 from event_trigger.auth.principal import Principal
 from event_trigger.db.keyset import Page
@@ -22,7 +23,7 @@ from event_trigger.projects.schemas import ProjectCreate, ProjectRead, ProjectUp
 from event_trigger.web.pagination import PageQuery, PageQueryDep
 from event_trigger.web.problems import problems
 from event_trigger.web.schemas import PathId
-from event_trigger.web.session import SessionDep, SessionsDep
+from event_trigger.web.session import SessionDep, after_commit
 from event_trigger.web.strict_json import strict_router
 
 router = strict_router(
@@ -34,14 +35,14 @@ router = strict_router(
     "",
     summary="Create a project",
     operation_id="create_project",
-    dependencies=[FULL_LOGIN],
+    dependencies=[FULL_LOGIN, IDEMPOTENT_FOR_USER],
     status_code=201,
     responses=problems(Conflict, UnsupportedMediaType),
 )
 async def create_project(
     body: ProjectCreate,
     principal: PrincipalDep,
-    sessions: SessionsDep,
+    session: SessionDep,
     credentials: CredentialsDep,
     response: Response,
 ) -> ProjectRead:
@@ -50,9 +51,8 @@ async def create_project(
     Calls happen in it with its id in the header `X-Project-ID`; without that header, they happen in
     your default project. One user can own 100 projects.
     """
-    async with sessions.begin() as session:
-        made = await lifecycle.create(session, principal, body.name)
-    credentials.forget(str(principal.user_id))
+    made = await lifecycle.create(session, principal, body.name)
+    after_commit(session, lambda: credentials.forget(str(principal.user_id)))
     response.headers["Location"] = f"/projects/{made.id}"
     return read_project(made, ProjectRole.OWNER)
 

@@ -7,7 +7,14 @@ from pydantic import AfterValidator, Field
 
 from event_trigger.auth.schemas import Email, NewPassword
 from event_trigger.models import Project, ProjectRole
-from event_trigger.web.schemas import Instant, RequestModel, ResponseModel, Text
+from event_trigger.web.schemas import (
+    Instant,
+    RequestModel,
+    ResponseModel,
+    SecretText,
+    Text,
+    WithSecret,
+)
 
 
 def _shown(name: str) -> str:
@@ -85,10 +92,11 @@ class InvitationRead(ResponseModel):
     expires_at: Instant
 
 
-class InvitationCreated(InvitationRead):
-    url: str = Field(
+class InvitationCreated(InvitationRead, WithSecret):
+    url: SecretText = Field(
         description="The link, shown only once: give it to the person to invite, who sends it as"
-        " `token` to `POST /invitations/accept`.",
+        " `token` to `POST /invitations/accept`. It is null if this repeats an earlier answer"
+        " (`Idempotency-Key`): then withdraw the invitation, and make another one.",
         examples=["https://events.example.com/invitations/accept#q1Xz9k…"],
     )
 

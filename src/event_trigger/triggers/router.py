@@ -6,6 +6,7 @@ from fastapi import Body, Query, Response
 from fastapi.openapi.models import Example
 
 from event_trigger.auth.dependencies import UNLIMITED, PrincipalDep, needs
+from event_trigger.auth.idempotency import IDEMPOTENT
 from event_trigger.auth.scopes import Scope
 from event_trigger.errors import (
     Conflict,
@@ -70,7 +71,7 @@ TRIGGER_EXAMPLES: dict[str, Example] = {
     "",
     summary="Create a trigger",
     operation_id="create_trigger",
-    dependencies=[WRITE, UNLIMITED],
+    dependencies=[WRITE, UNLIMITED, IDEMPOTENT],
     status_code=201,
     responses=problems(NotFound, Conflict, UnsupportedMediaType, Invalid),
 )

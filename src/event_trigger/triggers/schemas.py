@@ -42,6 +42,7 @@ from event_trigger.web.schemas import (
     ResponseModel,
     RowId,
     RowIds,
+    SecretText,
     Text,
     View,
 )
@@ -267,7 +268,7 @@ class TriggerRead(_Stored):
         " version of the service cannot read.",
         examples=["At 09:00 on Monday to Friday, Europe/Berlin"],
     )
-    hook_url: str | None = Field(
+    hook_url: SecretText = Field(
         description="The URL of its hook; shown to callers with the scope `triggers:fire`."
     )
     warnings: list[str] = Field(examples=[[]])
@@ -278,8 +279,9 @@ class TriggerListed(TriggerRead):
 
 
 class TriggerWritten(TriggerRead):
-    hook_secret: str | None = Field(
-        description="Signs the calls of a new hook. It is shown only once."
+    hook_secret: SecretText = Field(
+        description="Signs the calls of a new hook. It is shown only once, so it is null if this"
+        " repeats an earlier answer (`Idempotency-Key`), and so is `hook_url`."
     )
 
 

@@ -39,6 +39,8 @@ Instant = Annotated[
 ]
 Text = Annotated[str, AfterValidator(_storable)]
 JsonObject = dict[str, Any]
+NOT_KEPT = "not kept"  # marks a field that kept answers (`idempotency/keeping.py`) have as null
+SecretText = Annotated[str | None, NOT_KEPT]
 MOST_IDS = 100  # in a filter
 
 
@@ -69,3 +71,13 @@ class QueryModel(BaseModel):
 
 class ResponseModel(BaseModel):
     model_config = ConfigDict(from_attributes=True)
+
+
+class WithSecret(ResponseModel):
+    """Base of answers that show a secret once, and have null when a call is repeated."""
+
+    warnings: list[str] = Field(
+        default_factory=list,
+        description="Says so if this repeats an earlier answer (`Idempotency-Key`), whose secret is"
+        " null here: it was shown only once.",
+    )

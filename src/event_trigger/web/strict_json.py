@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 from fastapi import APIRouter, Request, Response
 
 from event_trigger.errors import UnsupportedMediaType
+from event_trigger.web.answers import answer_of
 from event_trigger.web.query_parameters import StrictQueryRoute
 from event_trigger.web.schemas import has_lone_surrogate
 
@@ -91,11 +92,16 @@ def _check_text(text: str) -> None:
 
 class StrictRequest(Request):
     async def json(self) -> Any:
-        return loads(await self.body())
+        if not hasattr(self, "_json"):
+            self._json = loads(await self.body())
+        return self._json
 
 
 class StrictRoute(StrictQueryRoute):
-    """A route whose body must be strict JSON, sent with a JSON media type."""
+    """A route whose body must be strict JSON, sent with a JSON media type.
+
+    A dependency may give or keep its answer (`web/answers.py`).
+    """
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handle = super().get_route_handler()
@@ -104,7 +110,7 @@ class StrictRoute(StrictQueryRoute):
             strict = StrictRequest(request.scope, request.receive)
             if self.body_field and not _is_json(strict) and await strict.body():
                 raise UnsupportedMediaType
-            return await handle(strict)
+            return await answer_of(handle, strict, self.response_model)
 
         return handle_json
 

@@ -2,7 +2,8 @@
 
 from fastapi import Response
 
-from event_trigger.auth.dependencies import CredentialsDep, LoginDep
+from event_trigger.auth.dependencies import LOGIN, CredentialsDep, LoginDep
+from event_trigger.auth.idempotency import IDEMPOTENT
 from event_trigger.auth.keys import changes, lifecycle
 from event_trigger.auth.repository import ApiKeys
 from event_trigger.auth.schemas import (
@@ -37,6 +38,7 @@ router = strict_router(
     "",
     summary="Make an API key",
     operation_id="create_key",
+    dependencies=[LOGIN, IDEMPOTENT],
     status_code=201,
     responses=problems(NotFound, Conflict, UnsupportedMediaType),
 )

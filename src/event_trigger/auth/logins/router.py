@@ -14,6 +14,7 @@ from event_trigger.auth.dependencies import (
     TokensDep,
 )
 from event_trigger.auth.email_addresses import fold_address
+from event_trigger.auth.idempotency import IDEMPOTENT_FOR_NEW_USER
 from event_trigger.auth.logins import lifecycle
 from event_trigger.auth.passwords.hashing import TooManySignIns
 from event_trigger.auth.schemas import RefreshRequest, TokenRead, UserCreate, UserRead
@@ -137,6 +138,7 @@ async def logout(login: LoginDep, sessions: SessionsDep, credentials: Credential
     "/register",
     summary="Make an account",
     operation_id="register",
+    dependencies=[IDEMPOTENT_FOR_NEW_USER],
     status_code=201,
     responses=problems(Forbidden, Conflict, UnsupportedMediaType, Invalid, TooManySignIns),
 )
@@ -144,14 +146,15 @@ async def register(
     body: UserCreate,
     request: Request,
     origin: OriginDep,
-    sessions: SessionsDep,
+    session: SessionDep,
     passwords: PasswordsDep,
 ) -> UserRead:
     """Makes an account, if the operator has set `EVENT_TRIGGER_OPEN_REGISTRATION=true`."""
     if not app_state(request).settings.open_registration:
         raise Forbidden("Registration is closed. Ask the operator for an account.")
     await app_state(request).registrations.count(origin.address)
-    user = await users.add_user(
-        sessions, passwords, email=body.email, password=body.password, role=Role.USER
+    password_hash = await passwords.hash(body.password)  # before the session has begun
+    user = await users.add_account(
+        session, email=body.email, password_hash=password_hash, role=Role.USER
     )
     return UserRead.model_validate(user)

@@ -9,7 +9,6 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from event_trigger.auth.credential_cache import hash_credential
 from event_trigger.auth.email_addresses import fold_address
 from event_trigger.auth.logins.throttle import Registrations
-from event_trigger.auth.passwords.hashing import PasswordHasher
 from event_trigger.auth.principal import Principal
 from event_trigger.auth.repository import Users
 from event_trigger.auth.users import add_account
@@ -106,19 +105,12 @@ async def accept(session: AsyncSession, user_id: int, token: str) -> tuple[Proje
     return await _use(session, project, invitation, user.id)
 
 
-async def register(
-    sessions: Sessions,
-    passwords: PasswordHasher,
-    registrations: Registrations,
-    token: str,
-    account: NewAccount,
-) -> tuple[Project, ProjectRole]:
-    """Adds an account to the project of an invitation, also when sign-up is closed.
+async def check_registration(
+    sessions: Sessions, registrations: Registrations, token: str, account: NewAccount
+) -> None:
+    """Refuses a token that is not good; then counts the registration, as every other one.
 
-    1. Refuse a token that is not good before anything is counted or hashed.
-    2. Count the registration, as every other one.
-    3. Hash the password outside any transaction.
-    4. Claim the invitation, add the account and let it join, in one transaction.
+    It comes before the password is hashed, which is expensive.
     """
     async with sessions() as session:
         invitation = await Invitations(session).get_open(hash_credential(token))
@@ -126,13 +118,18 @@ async def register(
         raise InvitationRefused
     _check_address(invitation, account.email)
     await registrations.count(account.address)
-    password_hash = await passwords.hash(account.password)
-    async with sessions.begin() as session:
-        project, invitation = await _claim(session, token)
-        user = await add_account(
-            session, email=account.email, password_hash=password_hash, role=Role.USER
-        )
-        return await _use(session, project, invitation, user.id)
+
+
+async def register(
+    session: AsyncSession, token: str, email: str, password_hash: str
+) -> tuple[Project, ProjectRole]:
+    """Adds an account to the project of an invitation, also when sign-up is closed.
+
+    Claims the invitation, adds the account and lets it join, in one transaction.
+    """
+    project, invitation = await _claim(session, token)
+    user = await add_account(session, email=email, password_hash=password_hash, role=Role.USER)
+    return await _use(session, project, invitation, user.id)
 
 
 async def _claim(session: AsyncSession, token: str) -> tuple[Project, Invitation]:

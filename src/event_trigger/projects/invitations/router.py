@@ -2,10 +2,11 @@
 
 from typing import Any, NoReturn
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Depends, Request, Response
 from starlette.responses import RedirectResponse
 
 from event_trigger.auth.dependencies import CallerDep, CredentialsDep, PasswordsDep, PrincipalDep
+from event_trigger.auth.idempotency import IDEMPOTENT_IN_NAMED_PROJECT, KeyedRequestDep
 from event_trigger.auth.passwords.hashing import TooManySignIns
 from event_trigger.auth.principal import Principal
 from event_trigger.errors import (
@@ -35,7 +36,7 @@ from event_trigger.web.pagination import PageQueryDep
 from event_trigger.web.problems import problems
 from event_trigger.web.root_path import base_url
 from event_trigger.web.schemas import PathId
-from event_trigger.web.session import SessionDep, SessionsDep
+from event_trigger.web.session import SessionDep, SessionsDep, after_commit
 from event_trigger.web.state import app_state
 from event_trigger.web.strict_json import strict_router
 
@@ -56,6 +57,7 @@ pages = APIRouter(include_in_schema=False)
     "",
     summary="Invite somebody",
     operation_id="create_invitation",
+    dependencies=[IDEMPOTENT_IN_NAMED_PROJECT],
     status_code=201,
     responses=problems(Conflict, UnsupportedMediaType),
 )
@@ -106,10 +108,18 @@ async def delete_invitation(
     await lifecycle.withdraw(session, principal, project_id, invitation_id)
 
 
+async def keep_acceptance(keyed: KeyedRequestDep, caller: CallerDep) -> None:
+    if caller is None:
+        await keyed.keep_for_account()
+    else:
+        await keyed.keep_for(caller, owner_id=caller.user_id)
+
+
 @accepting.post(
     ACCEPT_PATH,
     summary="Accept an invitation",
     operation_id="accept_invitation",
+    dependencies=[Depends(keep_acceptance, scope="function")],
     openapi_extra=OPTIONAL_LOGIN,
     responses=problems(
         Unauthorized, Forbidden, NotFound, Conflict, UnsupportedMediaType, Invalid, TooManySignIns
@@ -120,6 +130,7 @@ async def accept_invitation(
     caller: CallerDep,
     request: Request,
     sessions: SessionsDep,
+    session: SessionDep,
     passwords: PasswordsDep,
     credentials: CredentialsDep,
 ) -> ProjectRead:
@@ -132,13 +143,14 @@ async def accept_invitation(
     token = body.token.rpartition("#")[2].strip()
     if caller is None:
         account = _new_account(body, request)
-        registrations = app_state(request).registrations
-        joined = await lifecycle.register(sessions, passwords, registrations, token, account)
-        return read_project(*joined)
+        await lifecycle.check_registration(
+            sessions, app_state(request).registrations, token, account
+        )
+        password_hash = await passwords.hash(account.password)  # before the session has begun
+        return read_project(*await lifecycle.register(session, token, account.email, password_hash))
     _check_caller(caller, body)
-    async with sessions.begin() as session:
-        joined = await lifecycle.accept(session, caller.user_id, token)
-    credentials.forget(str(caller.user_id))
+    joined = await lifecycle.accept(session, caller.user_id, token)
+    after_commit(session, lambda: credentials.forget(str(caller.user_id)))
     return read_project(*joined)
 
 

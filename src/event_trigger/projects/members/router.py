@@ -1,6 +1,7 @@
 """HTTP operations on the members of a project."""
 
 from event_trigger.auth.dependencies import CredentialsDep, OriginDep, PrincipalDep
+from event_trigger.auth.idempotency import IDEMPOTENT_IN_NAMED_PROJECT
 from event_trigger.auth.logins.throttle import TooManyFailures
 from event_trigger.auth.memberships import Memberships
 from event_trigger.errors import (
@@ -18,7 +19,7 @@ from event_trigger.projects.schemas import MemberAdd, MemberRead, MemberUpdate
 from event_trigger.web.pagination import PageQueryDep
 from event_trigger.web.problems import problems
 from event_trigger.web.schemas import PathId
-from event_trigger.web.session import SessionDep, SessionsDep
+from event_trigger.web.session import SessionDep, SessionsDep, after_commit
 from event_trigger.web.strict_json import strict_router
 
 router = strict_router(
@@ -48,7 +49,7 @@ async def list_members(
     "",
     summary="Add a member",
     operation_id="add_member",
-    dependencies=[OWNER],
+    dependencies=[OWNER, IDEMPOTENT_IN_NAMED_PROJECT],
     status_code=201,
     responses=problems(Conflict, UnsupportedMediaType, TooManyFailures),
 )
@@ -58,6 +59,7 @@ async def add_member(
     principal: PrincipalDep,
     origin: OriginDep,
     sessions: SessionsDep,
+    session: SessionDep,
     credentials: CredentialsDep,
 ) -> MemberRead:
     """Adds somebody who has an account; `POST /projects/{id}/invitations` invites all others.
@@ -66,9 +68,8 @@ async def add_member(
     after ten, one more every 30 seconds. Beyond that, the answer is 429 with `Retry-After`.
     """
     user_id = await find_account(sessions, principal, email=body.email, address=origin.address)
-    async with sessions.begin() as session:
-        member = await lifecycle.add(session, principal, project_id, user_id, body.role)
-    credentials.forget(str(member.user_id))
+    member = await lifecycle.add(session, principal, project_id, user_id, body.role)
+    after_commit(session, lambda: credentials.forget(str(member.user_id)))
     return MemberRead.model_validate(member)
 
 

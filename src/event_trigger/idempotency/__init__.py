@@ -1,0 +1,1 @@
+"""Answers repeated calls with an `Idempotency-Key`; `keeping.py` tells how."""
