@@ -43,6 +43,7 @@ class Problem(Exception):
         self.detail = detail or self.default_detail
         self.headers = dict(headers or {})
         self.errors = tuple(errors)
+        self.members: dict[str, str] = {}  # more members of the body
 
 
 class BadRequest(Problem):

@@ -204,7 +204,8 @@ async def _read_login(
     if found is None:
         return None
     login, user = found
-    project_id, project_role = await _enter(session, user, wanted, narrowed_to=login.scopes)
+    narrowed_to = claims.narrow(login.scopes)
+    project_id, project_role = await _enter(session, user, wanted, narrowed_to=narrowed_to)
     await logins.note_used(login)
     role = Role(user.role)
     return Principal(
@@ -212,10 +213,10 @@ async def _read_login(
         role,
         project_id,
         project_role,
-        held_scopes(role, login.scopes, project_role=project_role),
+        held_scopes(role, narrowed_to, project_role=project_role),
         claims,
         login_id=login.id,
-        is_narrowed=login.scopes is not None,
+        is_narrowed=narrowed_to is not None,
     )
 
 

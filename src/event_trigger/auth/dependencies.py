@@ -23,6 +23,7 @@ from event_trigger.web.state import app_state
 
 bearer = OAuth2PasswordBearer(
     tokenUrl="/auth/token",
+    refreshUrl="/auth/token",
     auto_error=False,
     scheme_name="login",
     scopes={str(scope): words for scope, words in SCOPE_DESCRIPTIONS.items()},

@@ -1,6 +1,6 @@
 """The caller of a request, and the rights of that caller."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
@@ -35,6 +35,11 @@ class Principal:
     trigger_ids: frozenset[int] | None = None
     expires_at: datetime | None = None
     is_narrowed: bool = True
+
+    def narrow(self, held: Sequence[str] | None) -> Sequence[str] | None:
+        """Limits scopes that its login was narrowed to by those of the access token."""
+        is_login = isinstance(self.credential, AccessClaims)
+        return self.credential.narrow(held) if is_login else held
 
     @property
     def one_project_id(self) -> int:

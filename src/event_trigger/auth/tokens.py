@@ -2,9 +2,11 @@
 
 import hashlib
 import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
+from typing import Any
 from uuid import UUID, uuid4
 
 from jose import jwt
@@ -26,11 +28,21 @@ _USER_ID = re.compile(r"[1-9][0-9]{0,18}", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class AccessClaims:
-    """The user, login and expiry of a valid access token."""
+    """The user, login and expiry of a valid access token.
+
+    `scopes` are those that it was narrowed to beside its login; None is all of the login's.
+    """
 
     user_id: int
     login_id: UUID
     expires_at: datetime = field(compare=False)  # refreshed tokens are equal
+    scopes: frozenset[str] | None = None
+
+    def narrow(self, held: Sequence[str] | None) -> Sequence[str] | None:
+        """Limits the scopes that the login was narrowed to; None is all of its user's."""
+        if self.scopes is None:
+            return held
+        return sorted(self.scopes if held is None else self.scopes.intersection(held))
 
 
 class Tokens:
@@ -45,8 +57,11 @@ class Tokens:
         # a valid token stays valid until it expires, which `read` checks
         self._decode_cached = lru_cache(MAX_CACHED_TOKENS)(self._decode)
 
-    def issue(self, *, user_id: int, login_id: UUID, at: datetime) -> str:
-        claims = {
+    def issue(
+        self, *, user_id: int, login_id: UUID, at: datetime, scopes: Iterable[str] | None = None
+    ) -> str:
+        """Makes an access token; with `scopes`, it has only these of the login's."""
+        claims: dict[str, Any] = {
             "iss": ISSUER,
             "aud": AUDIENCE,
             "sub": str(user_id),
@@ -55,6 +70,8 @@ class Tokens:
             "iat": at,
             "exp": at + ACCESS_TOKEN_LIFETIME,
         }
+        if scopes is not None:
+            claims["scope"] = " ".join(sorted(scopes))  # RFC 9068
         headers = {"kid": self._current}
         return jwt.encode(claims, self._secrets[self._current], ALGORITHM, headers=headers)
 
@@ -64,7 +81,15 @@ class Tokens:
             return None
         try:
             claims = self._decode_cached(token)
-        except (JOSEError, ValueError, TypeError, KeyError, RecursionError, OverflowError):
+        except (
+            JOSEError,
+            ValueError,
+            TypeError,
+            KeyError,
+            AttributeError,
+            RecursionError,
+            OverflowError,
+        ):
             return None
         return claims if claims is not None and at < claims.expires_at else None
 
@@ -87,6 +112,7 @@ class Tokens:
             user_id=int(user_id),
             login_id=UUID(str(login_id)),
             expires_at=_EPOCH + timedelta(seconds=int(claims["exp"])),
+            scopes=frozenset(claims["scope"].split()) if "scope" in claims else None,
         )
 
 

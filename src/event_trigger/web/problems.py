@@ -58,6 +58,14 @@ class ProblemRead(BaseModel):
     status: int
     detail: str
     errors: list[FieldErrorRead] | None = None
+    error: str | None = Field(
+        None,
+        description="Of `POST /auth/token` only: the code of RFC 6749.",
+        examples=["invalid_grant"],
+    )
+    error_description: str | None = Field(
+        None, description="Of `POST /auth/token` only: `detail` in ASCII."
+    )
 
 
 def problems(*kinds: type[Problem]) -> dict[int | str, dict[str, Any]]:
@@ -78,6 +86,7 @@ def problem_response(
     *,
     errors: Sequence[FieldError] = (),
     headers: dict[str, str] | None = None,
+    members: Mapping[str, str] | None = None,
 ) -> Response:
     body: dict[str, Any] = {
         "type": f"urn:event-trigger:problem:{slug}",
@@ -87,6 +96,7 @@ def problem_response(
     }
     if errors:
         body["errors"] = [error.as_json() for error in errors]
+    body |= members or {}
     return JSONResponse(body, status, headers, media_type=PROBLEM_MEDIA_TYPE)
 
 
@@ -98,6 +108,7 @@ def answer(problem: Problem) -> Response:
         problem.detail,
         errors=problem.errors,
         headers=problem.headers,
+        members=problem.members,
     )
 
 

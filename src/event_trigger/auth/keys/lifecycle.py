@@ -88,7 +88,7 @@ async def check_fresh_login(
     role = await Memberships(session).role_in(project_id, user.id)
     if role is None:
         raise NotAMember if Scope.ADMIN in principal.scopes else NotFound
-    return held_scopes(Role(user.role), login.scopes, project_role=role)
+    return held_scopes(Role(user.role), principal.narrow(login.scopes), project_role=role)
 
 
 async def make_key(

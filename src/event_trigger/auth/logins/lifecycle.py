@@ -55,6 +55,14 @@ class NoScopeLeft(BadRequest):
     )
 
 
+class ScopeTooWide(BadRequest):
+    slug, title = "invalid-scope", "No such scope"
+    default_detail = (
+        "A refresh can only narrow: ask for scopes that the login holds, or leave 'scope' empty to"
+        " have all of them."
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class SignIn:
     """A request to sign in. `scopes` are the requested ones; None means all.
@@ -98,9 +106,14 @@ async def check_password(sessions: Sessions, passwords: PasswordHasher, request:
 
 
 async def refresh(
-    session: AsyncSession, tokens: Tokens, *, refresh_token: str, origin: Origin
+    session: AsyncSession,
+    tokens: Tokens,
+    *,
+    refresh_token: str,
+    origin: Origin,
+    scopes: frozenset[str] | None = None,
 ) -> TokenRead:
-    """Exchanges a refresh token for new tokens.
+    """Exchanges a refresh token for new tokens; the access token has only `scopes`, if given.
 
     A token that was used less than 10 s ago is accepted again: the answer was lost, or two tabs
     used it at once. A later reuse means that somebody holds a copy, and revokes the whole login.
@@ -122,10 +135,26 @@ async def refresh(
     if found is None:
         raise RefreshRefused
     login, user = found
+    if scopes is not None:
+        scopes = _narrowed(scopes, held_scopes(Role(user.role), login.scopes))
     if token.used_at is None:
         await logins.record_used(token.id)
     await logins.note_refreshed(login.id, origin)
-    return await _issue(session, tokens, user=user, login_id=login.id, scopes=login.scopes)
+    return await _issue(
+        session,
+        tokens,
+        user=user,
+        login_id=login.id,
+        scopes=login.scopes if scopes is None else scopes,
+        narrowed_to=scopes,
+    )
+
+
+def _narrowed(wanted: frozenset[str], held: frozenset[str]) -> frozenset[str] | None:
+    """Returns None for all that are held: some clients name them at each refresh."""
+    if not wanted <= held:
+        raise ScopeTooWide
+    return None if wanted == held else wanted
 
 
 async def sign_out(session: AsyncSession, login_id: UUID) -> None:
@@ -140,13 +169,17 @@ async def _issue(
     user: User,
     login_id: UUID,
     scopes: Iterable[str] | None,
+    narrowed_to: frozenset[str] | None = None,
 ) -> TokenRead:
     _, project_role = await Memberships(session).get_default(user)
     refresh_token = f"etr_{secrets.token_urlsafe(32)}"
     await Logins(session).add_token(login_id, _hash(refresh_token))
     return TokenRead(
         access_token=tokens.issue(
-            user_id=user.id, login_id=login_id, at=await database_now(session)
+            user_id=user.id,
+            login_id=login_id,
+            at=await database_now(session),
+            scopes=narrowed_to,
         ),
         expires_in=int(ACCESS_TOKEN_LIFETIME.total_seconds()),
         refresh_token=refresh_token,

@@ -1,9 +1,7 @@
 """HTTP operations for signing in and out, and for registration."""
 
-from dataclasses import dataclass, field
-from typing import Annotated
-
-from fastapi import APIRouter, Depends, Form, Request
+from fastapi import APIRouter, Request, Response
+from starlette.exceptions import HTTPException
 
 from event_trigger.auth import users
 from event_trigger.auth.dependencies import (
@@ -16,6 +14,14 @@ from event_trigger.auth.dependencies import (
 from event_trigger.auth.email_addresses import fold_address
 from event_trigger.auth.idempotency import IDEMPOTENT_FOR_NEW_USER
 from event_trigger.auth.logins import lifecycle
+from event_trigger.auth.logins.oauth_errors import refusing_as_oauth
+from event_trigger.auth.logins.token_form import (
+    FORM,
+    InvalidTokenRequest,
+    PasswordGrant,
+    RefreshGrant,
+    read_grant,
+)
 from event_trigger.auth.passwords.hashing import TooManySignIns
 from event_trigger.auth.schemas import RefreshRequest, TokenRead, UserCreate, UserRead
 from event_trigger.errors import (
@@ -38,68 +44,74 @@ router = strict_router(prefix="/auth", tags=["auth"])
 forms = APIRouter(  # OAuth 2.0 sends a form, not JSON
     prefix="/auth", tags=["auth"], route_class=StrictQueryRoute
 )
+_FORM_TYPES = ("application/x-www-form-urlencoded", "multipart/form-data")
+_NO_FORM = (
+    "Send a form with 'Content-Type: application/x-www-form-urlencoded': username and password, or"
+    " grant_type=refresh_token and refresh_token."
+)
 
 
-@dataclass(frozen=True, slots=True)
-class PasswordGrant:
-    """The form of RFC 6749, section 4.3.2, without `client_id` and `client_secret`."""
-
-    username: str
-    password: str = field(repr=False)
-    scope: str
-
-
-async def get_password_grant(
-    username: Annotated[Text, Form(max_length=320, examples=["admin@localhost"])],
-    password: Annotated[
-        Text,
-        Form(
-            max_length=1024,
-            examples=["correct horse battery staple"],
-            json_schema_extra={"format": "password"},
-        ),
-    ],
-    grant_type: Annotated[str, Form(pattern="^password$")] = "password",  # noqa: ARG001 - checked
-    scope: Annotated[
-        Text,
-        Form(
-            max_length=1000,
-            description="Narrows the login to these scopes, separated by spaces.",
-        ),
-    ] = "",
-) -> PasswordGrant:
-    return PasswordGrant(username, password, scope)
-
-
-PasswordGrantDep = Annotated[PasswordGrant, Depends(get_password_grant)]
+async def read_form(request: Request) -> PasswordGrant | RefreshGrant:
+    """Raises InvalidTokenRequest, also for a body that is no form."""
+    if not request.headers.get("content-type", "").startswith(_FORM_TYPES):
+        raise InvalidTokenRequest(_NO_FORM)
+    try:
+        async with request.form(max_files=0) as form:
+            return read_grant(form.multi_items())
+    except HTTPException as error:
+        if error.status_code != BadRequest.status:
+            raise
+        raise InvalidTokenRequest(_NO_FORM) from None
+    except (LookupError, ValueError):  # a charset that does not exist, or does not fit
+        raise InvalidTokenRequest(_NO_FORM) from None
 
 
 @forms.post(
     "/token",
-    summary="Sign in",
+    summary="Sign in, or refresh",
     operation_id="sign_in",
-    responses=problems(BadRequest, Unauthorized, Invalid, TooManySignIns),
+    openapi_extra=FORM,
+    responses=problems(BadRequest, Unauthorized, TooManySignIns),
 )
 async def sign_in(
-    form: PasswordGrantDep,
+    request: Request,
     origin: OriginDep,
     sessions: SessionsDep,
+    session: SessionDep,
     passwords: PasswordsDep,
     tokens: TokensDep,
+    response: Response,
 ) -> TokenRead:
-    """Exchanges an e-mail address and a password for an access token and a refresh token.
+    """Exchanges a password, or a refresh token, for an access token and a refresh token.
+
+    OAuth 2.0 (RFC 6749): `grant_type=password`, the default, takes an e-mail address and a
+    password; `grant_type=refresh_token` takes a refresh token, which works once, as at
+    `POST /auth/refresh`. A client's id and secret are ignored. Refusals also have `error` and
+    `error_description`.
 
     Wrong passwords are limited: ten for an account, then one more every 30 seconds; and fifty from
     one address, then one more every 3 seconds. Beyond that, the answer is 429 with `Retry-After`.
     """
-    attempt = lifecycle.SignIn(
-        email=form.username.strip().lower(),
-        account=fold_address(form.username),
-        password=form.password,
-        origin=origin,
-        scopes=frozenset(form.scope.split()) or None,
-    )
-    return await lifecycle.sign_in(sessions, passwords, tokens, attempt)
+    response.headers["Pragma"] = "no-cache"  # RFC 6749, section 5.1, beside Cache-Control
+    with refusing_as_oauth():
+        match await read_form(request):
+            case PasswordGrant() as given:
+                attempt = lifecycle.SignIn(
+                    email=given.username.strip().lower(),
+                    account=fold_address(given.username),
+                    password=given.password,
+                    origin=origin,
+                    scopes=given.scopes,
+                )
+                return await lifecycle.sign_in(sessions, passwords, tokens, attempt)
+            case RefreshGrant() as given:
+                return await lifecycle.refresh(
+                    session,
+                    tokens,
+                    refresh_token=given.refresh_token,
+                    origin=origin,
+                    scopes=given.scopes,
+                )
 
 
 @router.post(

@@ -21,7 +21,7 @@ async def visible_logins(session: AsyncSession, login: Principal) -> VisibleLogi
     found = await Logins(session).get_with_user(login.login_id, login.user_id)
     if found is None:
         raise Unauthorized
-    return VisibleLogins(login.user_id, found[0].scopes)
+    return VisibleLogins(login.user_id, login.narrow(found[0].scopes))
 
 
 async def end_session(session: AsyncSession, login: Principal, login_id: UUID) -> None:
