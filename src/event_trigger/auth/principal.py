@@ -38,8 +38,7 @@ class Principal:
 
     def narrow(self, held: Sequence[str] | None) -> Sequence[str] | None:
         """Limits scopes that its login was narrowed to by those of the access token."""
-        is_login = isinstance(self.credential, AccessClaims)
-        return self.credential.narrow(held) if is_login else held
+        return held if isinstance(self.credential, bytes) else self.credential.narrow(held)
 
     @property
     def one_project_id(self) -> int:

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 
 from event_trigger.db.engine import Sessions, is_outage
 from event_trigger.db.shards import OwnedId
-from event_trigger.firing.fire import Call, CallAnswer, Outcome, StillRunning, TriggerBusy, fire_all
+from event_trigger.firing.fire import Call, CallAnswer, Outcome, TriggerBusy, fire_all
 from event_trigger.firing.idempotency import CallKey
+from event_trigger.idempotency.refusals import StillRunning
 
 CALLS_PER_COMMIT = 100
 WRITERS = 4  # transactions at a time for each of the two kinds of queue: 8 of 10 connections

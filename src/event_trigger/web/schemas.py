@@ -78,6 +78,7 @@ class WithSecret(ResponseModel):
 
     warnings: list[str] = Field(
         default_factory=list,
-        description="Says so if this repeats an earlier answer (`Idempotency-Key`), whose secret is"
-        " null here: it was shown only once.",
+        exclude_if=lambda warnings: not warnings,
+        description="Only if this repeats an earlier answer (`Idempotency-Key`): says that the"
+        " secret is null here, because it was shown only once.",
     )
