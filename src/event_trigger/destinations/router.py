@@ -50,7 +50,7 @@ from event_trigger.web.entity_tags import PreconditionFailed
 from event_trigger.web.pagination import PageQueryDep
 from event_trigger.web.preconditions import NOT_MODIFIED, ChangingDep, ReadingDep
 from event_trigger.web.problems import problems
-from event_trigger.web.session import SessionDep, SessionsDep
+from event_trigger.web.session import SessionDep
 from event_trigger.web.state import SettingsDep
 from event_trigger.web.strict_json import strict_router
 

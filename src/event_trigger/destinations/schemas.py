@@ -14,8 +14,8 @@ from event_trigger.web.schemas import (
     QueryModel,
     RequestModel,
     ResponseModel,
-    Text,
     SecretText,
+    Text,
     WithSecret,
 )
 from event_trigger.web.sent_back import SentBack

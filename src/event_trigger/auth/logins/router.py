@@ -35,7 +35,6 @@ from event_trigger.errors import (
 from event_trigger.models import Role
 from event_trigger.web.problems import problems
 from event_trigger.web.query_parameters import StrictQueryRoute
-from event_trigger.web.schemas import Text
 from event_trigger.web.session import SessionDep, SessionsDep
 from event_trigger.web.state import app_state
 from event_trigger.web.strict_json import strict_router
