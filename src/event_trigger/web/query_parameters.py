@@ -19,10 +19,10 @@ from starlette.datastructures import QueryParams
 from starlette.types import Scope
 
 from event_trigger.errors import FieldError, Invalid
-from event_trigger.web.problems import LONGEST_NAME, invalid, invalid_request
+from event_trigger.web.problems import LONGEST_NAME, MOST_ERRORS, invalid, invalid_request
 
 MOST_PARAMETERS = 1000
-_LONGEST_GUESSED = 50  # characters; looking for the nearest name takes time by their square
+_LONGEST_GUESSED = 30  # characters; looking for the nearest name takes time by their square
 # an offset whose `+` was not escaped: in a query that is a space
 _SPACED_OFFSET = re.compile(r"(.*\d:\d\d(?:\.\d+)?) (\d\d:?\d\d)", re.ASCII)
 
@@ -48,7 +48,7 @@ class QueryRules:
         )
 
     def errors_in(self, sent: Sequence[tuple[str, str]]) -> list[FieldError]:
-        unknown = dict.fromkeys(name for name, _ in sent if name not in self.known)
+        unknown = [*dict.fromkeys(name for name, _ in sent if name not in self.known)][:MOST_ERRORS]
         counts = Counter(name for name, value in sent if value and name in self.single)
         return [
             *(
