@@ -22,6 +22,7 @@ from event_trigger.destinations.by_key import router as destinations_by_key
 from event_trigger.erasure import router as erasure
 from event_trigger.events import router as events
 from event_trigger.firing import router as firing
+from event_trigger.firing.batch import router as firing_batch
 from event_trigger.hooks import router as hooks
 from event_trigger.idempotency.document import describe_idempotency
 from event_trigger.info import router as info
@@ -74,6 +75,7 @@ _ROUTERS = (
     preview.router,
     firing.by_key,
     upcoming.router,
+    firing_batch.router,
     firing.router,
     hooks.router,
     hooks.rotations,

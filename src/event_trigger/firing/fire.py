@@ -11,12 +11,13 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from event_trigger.db.shards import OwnedId
 from event_trigger.deliveries.http.hops import MOST_HOPS, LoopDetected
 from event_trigger.errors import Conflict, Invalid, LimitReached, NotFound, Problem
+from event_trigger.firing.allowance import Allowance
 from event_trigger.firing.idempotency import CallKey, IdempotencyKeys, StoredAnswer
 from event_trigger.firing.repository import CalledTrigger, CalledTriggers, NewEvent
 from event_trigger.idempotency.refusals import KeyReused, StillRunning
 from event_trigger.models import Event, TriggerStatus
 from event_trigger.triggers.merge_patch import merge_body
-from event_trigger.triggers.payload_schema import payload_errors
+from event_trigger.triggers.payload_schema import payload_errors, work_of
 from event_trigger.triggers.repository import Triggers
 
 
@@ -96,8 +97,18 @@ async def fire_all(
     """
     triggers = CalledTriggers(session, shard)
     answers = IdempotencyKeys(session, shard)
-    found = await _find(triggers, answers, calls, waits=waits)
-    decided = [_decide(call, found, waits=waits) for call in calls]
+    found = await find_called(triggers, answers, calls, waits=waits)
+    decided = [decide(call, found, waits=waits) for call in calls]
+    return await store_decided(triggers, answers, calls, decided)
+
+
+async def store_decided(
+    triggers: CalledTriggers,
+    answers: IdempotencyKeys,
+    calls: Sequence[Call],
+    decided: Sequence[Outcome | NewEvent],
+) -> list[Outcome]:
+    """Stores what was decided about calls: steps 3 to 5 of `fire_all`."""
     looping = {
         call.trigger.id
         for call, outcome in zip(calls, decided, strict=True)
@@ -113,7 +124,7 @@ async def fire_all(
     ]
     await answers.add(
         {
-            call.key: StoredAnswer(_hash_of(call.body), outcome.event_id)
+            call.key: StoredAnswer(hash_of(call.body), outcome.event_id)
             for call, outcome in zip(calls, outcomes, strict=True)
             if call.key is not None and isinstance(outcome, CallAnswer) and not outcome.is_repeated
         }
@@ -121,7 +132,7 @@ async def fire_all(
     return outcomes
 
 
-class _Found(NamedTuple):
+class CalledRows(NamedTuple):
     """The rows that decide on calls: triggers by id, answers by key, and keys in use elsewhere."""
 
     keys_in_use: set[tuple[OwnedId, CallKey | None]]
@@ -130,13 +141,14 @@ class _Found(NamedTuple):
     answers: dict[CallKey, StoredAnswer]
 
 
-async def _find(
+async def find_called(
     triggers: CalledTriggers, answers: IdempotencyKeys, calls: Sequence[Call], *, waits: bool
-) -> _Found:
+) -> CalledRows:
+    """Locks and reads what decides on calls: step 1 of `fire_all`."""
     keyed = [call for call in calls if call.key is not None]
     free = await answers.try_locks([_lock_of(call) for call in keyed])
     fired = {call.trigger.id for call in calls if not call.is_test}
-    return _Found(
+    return CalledRows(
         {(one.trigger, one.key) for one, is_free in zip(keyed, free, strict=True) if not is_free},
         await triggers.lock_triggers(fired, waits=waits),
         await triggers.read_triggers({call.trigger.id for call in calls if call.is_test}),
@@ -144,7 +156,10 @@ async def _find(
     )
 
 
-def _decide(call: Call, found: _Found, *, waits: bool) -> Outcome | NewEvent:
+def decide(
+    call: Call, found: CalledRows, *, waits: bool, allowance: Allowance | None = None
+) -> Outcome | NewEvent:
+    """Decides on one call; an `allowance` limits what the calls of a batch cost together."""
     trigger = (found.tested if call.is_test else found.locked).get(call.trigger.id)
     if (call.trigger, call.key) in found.keys_in_use:
         return StillRunning()
@@ -156,7 +171,7 @@ def _decide(call: Call, found: _Found, *, waits: bool) -> Outcome | NewEvent:
         return LoopDetected()
     known = None if call.key is None else found.answers.get(call.key)
     try:
-        return _new_event(trigger, call) if known is None else _repeat(call, known)
+        return _new_event(trigger, call, allowance) if known is None else _repeat(call, known)
     except Problem as problem:
         return problem
 
@@ -195,19 +210,28 @@ async def replay(session: AsyncSession, event: Event, *, hops: int) -> int:
 
 def _repeat(call: Call, known: StoredAnswer) -> Outcome:
     """Returns the answer of the first call again, or KeyReused if it had another body."""
-    if call.compares_body and known.body_hash != _hash_of(call.body):
+    if call.compares_body and known.body_hash != hash_of(call.body):
         return KeyReused()
     return CallAnswer(known.event_id, is_repeated=True)
 
 
-def _new_event(trigger: CalledTrigger, call: Call) -> NewEvent:
-    """Makes the event of a call; raises Paused, EventsFull, or Invalid for a refused payload."""
+def _new_event(trigger: CalledTrigger, call: Call, allowance: Allowance | None) -> NewEvent:
+    """Makes the event of a call.
+
+    Raises Paused, EventsFull, Invalid for a refused payload, or BatchFull.
+    """
     if trigger.status == TriggerStatus.PAUSED and not call.is_test:
         raise Paused
     _check_room(trigger.reached)
+    if allowance is not None:
+        sent = 0 if call.body is None else len(call.body.text)
+        allowance.take_payload(sent + len(trigger.payload or ""))
     payload = _payload_of(trigger.payload, call.body)
     if trigger.schema is not None:
-        errors = payload_errors(trigger.schema, None if payload is None else payload.value)
+        value = None if payload is None else payload.value
+        if allowance is not None:
+            allowance.take_check(work_of(trigger.schema, value))
+        errors = payload_errors(trigger.schema, value, first_only=allowance is not None)
         if errors:
             raise Invalid("The payload does not match details.schema.", errors=errors)
     text = None if payload is None else payload.text
@@ -238,6 +262,7 @@ def _lock_of(call: Call) -> int:
     return int.from_bytes(hashlib.sha256(name).digest()[:8], signed=True)
 
 
-def _hash_of(body: SentBody | None) -> bytes:
+def hash_of(body: SentBody | None) -> bytes:
+    """Returns the SHA-256 of a body, by which bodies with the same key are compared."""
     value = None if body is None else body.value
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).digest()

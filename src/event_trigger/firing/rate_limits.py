@@ -32,16 +32,17 @@ class RateLimits:
         self._per_project = RateLimitItemPerMinute(per_project) if per_project else None
         self._limiter = SlidingWindowCounterRateLimiter(MemoryStorage())
 
-    async def check(self, trigger: OwnedId, *, caller: str | None) -> None:
+    async def check(self, trigger: OwnedId, *, caller: str | None, uncounted: int = 0) -> None:
         """Counts a call for its caller, if there is one, and for its project; may refuse it.
 
-        The trigger's limit is only tested here: its id may not exist. Raises TooManyCalls.
+        The trigger's limit is only tested here: its id may not exist. `uncounted` is the number of
+        calls of the trigger that come before this one in a batch. Raises TooManyCalls.
         """
         limit, name = self._per_key, caller
         if limit is not None and name is not None and not await self._limiter.hit(limit, name):
             await self._refuse(limit, name, "A key or user", "EVENT_TRIGGER_FIRE_RATE_PER_KEY")
         limit, name = self._per_trigger, _trigger_name(trigger)
-        if limit is not None and not await self._limiter.test(limit, name):
+        if limit is not None and not await self._limiter.test(limit, name, cost=uncounted + 1):
             await self._refuse(limit, name, "A trigger", "EVENT_TRIGGER_FIRE_RATE_PER_TRIGGER")
         limit, name = self._per_project, _project_name(trigger.owner_id)
         if limit is not None and not await self._limiter.hit(limit, name):

@@ -47,13 +47,18 @@ def check_schema(schema: dict[str, Any]) -> dict[str, Any]:
     return schema
 
 
+def work_of(schema: dict[str, Any], payload: dict[str, Any] | None) -> int:
+    """Estimates the work of a check, in the unit of MAX_WORK."""
+    return _parts(_text(schema)) * _size(payload)
+
+
 def payload_errors(
-    schema: dict[str, Any], payload: dict[str, Any] | None, *at: str
+    schema: dict[str, Any], payload: dict[str, Any] | None, *at: str, first_only: bool = False
 ) -> Sequence[FieldError]:
     """Lists the first places where a payload breaks its schema, below the body's path `at`.
 
-    For a payload that is large for its schema, it lists only the first place; for a huge one with
-    alternatives (`anyOf`, `oneOf`), it only says that the payload breaks the schema.
+    With `first_only`, it lists one place, which is much less work. For a payload that is large for
+    its schema, it lists only the first place; for a huge one with alternatives (`anyOf`, `oneOf`), it only says that the payload breaks the schema.
     """
     text = _text(schema)
     work = _parts(text) * _size(payload)
@@ -66,7 +71,7 @@ def payload_errors(
     if work > MAX_WORK_WITH_ALTERNATIVES and any(word in text for word in _ALTERNATIVES):
         detail = "This breaks the schema, and is too large to say where."
         return [FieldError("pointer", pointer(*at), detail)]
-    if work <= MAX_WORK_FOR_ALL_ERRORS:
+    if work <= MAX_WORK_FOR_ALL_ERRORS and not first_only:
         found = islice(validator.iter_errors(payload), MAX_ERRORS)
     else:
         found = islice(_first_error(validator, payload), 1)

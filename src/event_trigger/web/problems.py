@@ -68,6 +68,12 @@ class ProblemRead(BaseModel):
     )
 
 
+class ProblemInPlace(ProblemRead):
+    """The problem of one part of a request whose other parts are answered by themselves."""
+
+    retry_after: int | None = Field(None, description="Seconds, as in `Retry-After`.")
+
+
 def problems(*kinds: type[Problem]) -> dict[int | str, dict[str, Any]]:
     """Describes these errors of an operation for OpenAPI."""
     return {kind.status: {"model": ProblemRead, **_described(kind)} for kind in kinds}
@@ -89,7 +95,7 @@ def problem_response(
     members: Mapping[str, str] | None = None,
 ) -> Response:
     body: dict[str, Any] = {
-        "type": f"urn:event-trigger:problem:{slug}",
+        "type": _type_of(slug),
         "title": title,
         "status": status,
         "detail": detail,
@@ -110,6 +116,23 @@ def answer(problem: Problem) -> Response:
         headers=problem.headers,
         members=problem.members,
     )
+
+
+def in_place(problem: Problem) -> ProblemInPlace:
+    """Describes a problem inside an answer, where it has no status and no headers of its own."""
+    seconds = problem.headers.get("Retry-After")
+    return ProblemInPlace(
+        type=_type_of(problem.slug),
+        title=problem.title,
+        status=problem.status,
+        detail=problem.detail,
+        errors=[FieldErrorRead(**one.as_json()) for one in problem.errors] or None,
+        retry_after=None if seconds is None else int(seconds),
+    )
+
+
+def _type_of(slug: str) -> str:
+    return f"urn:event-trigger:problem:{slug}"
 
 
 def field_error(error: Mapping[str, Any]) -> FieldError:

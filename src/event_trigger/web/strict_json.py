@@ -4,7 +4,7 @@ import json
 import math
 import re
 from collections.abc import Callable, Coroutine
-from typing import Any, NoReturn
+from typing import Any, ClassVar, NoReturn
 
 from fastapi import APIRouter, Request, Response
 
@@ -103,11 +103,13 @@ class StrictRoute(StrictQueryRoute):
     A dependency may give or keep its answer (`web/answers.py`).
     """
 
+    request_class: ClassVar[type[StrictRequest]] = StrictRequest
+
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handle = super().get_route_handler()
 
         async def handle_json(request: Request) -> Response:
-            strict = StrictRequest(request.scope, request.receive)
+            strict = self.request_class(request.scope, request.receive)
             if self.body_field and not _is_json(strict) and await strict.body():
                 raise UnsupportedMediaType
             return await answer_of(handle, strict, self.response_model)
@@ -120,5 +122,11 @@ def _is_json(request: Request) -> bool:
     return _JSON_MEDIA_TYPE.fullmatch(media_type) is not None
 
 
-def strict_router(*, tags: list[str], prefix: str = "", **options: Any) -> APIRouter:
-    return APIRouter(prefix=prefix, tags=[*tags], route_class=StrictRoute, **options)
+def strict_router(
+    *,
+    tags: list[str],
+    prefix: str = "",
+    route_class: type[StrictRoute] = StrictRoute,
+    **options: Any,
+) -> APIRouter:
+    return APIRouter(prefix=prefix, tags=[*tags], route_class=route_class, **options)

@@ -1,0 +1,55 @@
+"""Limits what the calls of one batch cost together, and gives way to other work between them."""
+
+import asyncio
+from dataclasses import dataclass, field
+
+from event_trigger.errors import TooLarge
+from event_trigger.triggers.payload_schema import MAX_WORK
+
+MOST_CHARACTERS = 8 * 1024 * 1024  # of bodies and predefined payloads, which are parsed and merged
+MOST_WORK = 2 * MAX_WORK  # of checks by JSON Schemas: some 100 ms
+_COST_OF_A_CALL = 1024
+_COST_OF_A_SLICE = 64 * 1024  # about a millisecond
+
+
+class BatchFull(TooLarge):
+    slug, title = "batch-too-large", "The batch is too large"
+    default_detail = (
+        "The payloads of this batch are too large together, with those that its triggers have, or"
+        " take too long to check. Send this call in another batch."
+    )
+
+
+@dataclass(slots=True)
+class Allowance:
+    """The rest that a batch may still use; a trigger may make its payload from one of a MiB."""
+
+    characters: int = MOST_CHARACTERS
+    work: int = MOST_WORK
+    _since_pause: int = field(default=0, init=False)
+
+    def take_payload(self, characters: int) -> None:
+        """Raises BatchFull if the batch has no room for so many."""
+        if characters > self.characters:
+            raise BatchFull
+        self.characters -= characters
+        self._since_pause += characters
+
+    def take_check(self, work: int) -> None:
+        """Raises BatchFull if the batch has no time for so much; `work` is that of `work_of`.
+
+        A check of more than MAX_WORK is not made, and costs nothing.
+        """
+        if work > MAX_WORK:
+            return
+        if work > self.work:
+            raise BatchFull
+        self.work -= work
+        self._since_pause += work
+
+    async def pause(self) -> None:
+        """Counts a call, and lets the event loop do other work after each slice of calls."""
+        self._since_pause += _COST_OF_A_CALL
+        if self._since_pause >= _COST_OF_A_SLICE:
+            self._since_pause = 0
+            await asyncio.sleep(0)

@@ -1,0 +1,166 @@
+"""Reads the body of a batch call by call, keeping the text of each payload as it was sent.
+
+A parser of the whole body would hold the event loop, and lose how numbers were written.
+"""
+
+import asyncio
+import json
+import re
+from collections.abc import Iterator
+from typing import Any, NoReturn
+
+from pydantic import ValidationError
+
+from event_trigger.errors import Invalid
+from event_trigger.firing.batch.schemas import MOST_CALLS, SentCall, SentCalls, TriggerCall
+from event_trigger.firing.fire import SentBody
+from event_trigger.web.problems import invalid_request
+from event_trigger.web.strict_json import MOST_LEVELS, StrictRequest, StrictRoute, loads
+
+_CHARACTERS_PER_SLICE = 16 * 1024  # about a millisecond
+_SPACE = re.compile(r"[ \t\n\r]*")
+_ANY_JSON = json.JSONDecoder(parse_int=str, parse_float=str)  # only to find where a value ends
+
+
+class BatchRequest(StrictRequest):
+    async def json(self) -> Any:
+        return await read_batch(await self.body())
+
+
+class BatchRoute(StrictRoute):
+    request_class = BatchRequest
+
+
+async def read_batch(body: bytes) -> Any:
+    """Reads a batch in slices, between which the event loop does other work.
+
+    A call that is not valid becomes a problem in its place, also if its payload is JSON that cannot
+    be stored. A body that is no object is returned as `loads` reads it. Raises JSONDecodeError for
+    a body that is no JSON.
+    """
+    try:
+        scan = _Scanner(body.decode())
+    except UnicodeDecodeError:
+        return loads(body)  # which says so
+    if not scan.begins("{"):
+        return loads(body)
+    read: dict[str, Any] = {}
+    for quoted in scan.members():
+        name = loads(quoted.encode())
+        if name in read:
+            _refuse("an object has the same name twice")
+        is_list = name == "calls" and scan.begins("[")
+        read[name] = await _read_calls(scan) if is_list else loads(scan.value().encode())
+    scan.end()
+    return read
+
+
+async def _read_calls(scan: "_Scanner") -> SentCalls:
+    calls, slice_began = SentCalls(), scan.at
+    for place in scan.items():
+        if place < MOST_CALLS:
+            calls.append(_read_call(scan, place))
+        else:  # too many, which is refused when they are counted
+            scan.value()
+            calls.append(Invalid())
+        if scan.at - slice_began > _CHARACTERS_PER_SLICE:
+            await asyncio.sleep(0)
+            slice_began = scan.at
+    return calls
+
+
+def _read_call(scan: "_Scanner", place: int) -> SentCall | Invalid:
+    """Reads one call, and moves behind it whether it is valid or not."""
+    if not scan.begins("{"):
+        scan.value()
+        return Invalid.at(["calls", place], "Write each call as an object.")
+    began, payload = scan.at, ""
+    for quoted in scan.members():
+        text = scan.value()
+        if _ANY_JSON.decode(quoted) == "payload":
+            payload = text
+    try:
+        call = TriggerCall.model_validate(loads(scan.text[began : scan.at].encode()))
+    except json.JSONDecodeError as error:
+        return Invalid.at(["calls", place], f"This is not acceptable JSON: {error.msg}.")
+    except ValidationError as error:
+        found = [{**one, "loc": ("body", "calls", place, *one["loc"])} for one in error.errors()]
+        return invalid_request(found)
+    body = None if call.payload is None else SentBody(call.payload, payload)
+    return SentCall(call.trigger, body, call.idempotency_key)
+
+
+class _Scanner:
+    """Walks over JSON text: each step moves behind what it reads, and the white space there.
+
+    Who walks over members or items reads the value of each before the next.
+    """
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.at = 0
+        self._move_to(0)
+
+    def begins(self, mark: str) -> bool:
+        return self.text.startswith(mark, self.at)
+
+    def members(self) -> Iterator[str]:
+        """Yields the name of each member of the object that begins here, with its quotes."""
+        self._expect("{")
+        if self._take("}"):
+            return
+        while True:
+            if not self.begins('"'):
+                _refuse("a name in double quotes is expected")
+            name = self.value()
+            self._expect(":")
+            yield name
+            if self._take("}"):
+                return
+            self._expect(",")
+
+    def items(self) -> Iterator[int]:
+        """Yields the number of each item of the list that begins here, from 0 on."""
+        self._expect("[")
+        if self._take("]"):
+            return
+        place = 0
+        while True:
+            yield place
+            if self._take("]"):
+                return
+            self._expect(",")
+            place += 1
+
+    def value(self) -> str:
+        """Returns the text of the value that begins here."""
+        began = self.at
+        try:
+            _, ended = _ANY_JSON.raw_decode(self.text, began)
+        except RecursionError:
+            _refuse(f"it is nested deeper than {MOST_LEVELS} levels")
+        self._move_to(ended)
+        return self.text[began:ended]
+
+    def end(self) -> None:
+        if self.at < len(self.text):
+            _refuse("something follows its end")
+
+    def _take(self, mark: str) -> bool:
+        if not self.begins(mark):
+            return False
+        self._move_to(self.at + 1)
+        return True
+
+    def _expect(self, mark: str) -> None:
+        if not self._take(mark):
+            _refuse(f"{mark} is missing")
+
+    def _move_to(self, place: int) -> None:
+        space = _SPACE.match(self.text, place)
+        assert space is not None
+        self.at = space.end()
+
+
+def _refuse(reason: str) -> NoReturn:
+    raise json.JSONDecodeError(reason, "", 0) from None

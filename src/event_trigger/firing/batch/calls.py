@@ -1,0 +1,114 @@
+"""Fires the calls of a batch for its caller, each within the caller's rights and rate limits."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from event_trigger.auth.principal import Principal
+from event_trigger.db.engine import Sessions
+from event_trigger.db.shards import OwnedId
+from event_trigger.errors import FieldError, Invalid, NotFound, Problem, pointer
+from event_trigger.firing.batch.schemas import SentCall
+from event_trigger.firing.fire import Call, CallAnswer, Outcome
+from event_trigger.firing.fire_batch import fire_batch
+from event_trigger.firing.rate_limits import RateLimits, name_of
+from event_trigger.firing.repository import CalledTriggers
+from event_trigger.models import shard_of
+
+_CALLS_PER_SLICE = 100
+
+Answer = CallAnswer | Problem
+
+
+@dataclass(frozen=True, slots=True)
+class BatchFirer:
+    """Fires for one caller; `hops` is the number of deliveries that led to the batch."""
+
+    sessions: Sessions
+    rate_limits: RateLimits
+    principal: Principal
+    hops: int
+
+    async def fire(self, sent: Sequence[SentCall | Problem]) -> list[Answer]:
+        """Answers each call in its place; all events are in one commit.
+
+        1. Find the ids of the triggers that are named by key.
+        2. Refuse calls of triggers that the caller does not see, and those above a rate limit.
+        3. Fire the others in one transaction.
+        4. Count the calls that fired.
+        """
+        async with self.sessions.begin() as session:
+            checked = await self._check(sent, await self._ids_of(session, sent))
+            calls = [one for one in checked if isinstance(one, Call)]
+            shard = shard_of(self.principal.one_project_id)
+            outcomes = iter(await fire_batch(session, shard, calls) if calls else ())
+        answers = []
+        for place, one in enumerate(checked):
+            await _give_way(place)
+            answer = _placed(next(outcomes), place) if isinstance(one, Call) else one
+            answers.append(answer)
+            if isinstance(one, Call) and isinstance(answer, CallAnswer):
+                await self.rate_limits.count(one.trigger)
+        return answers
+
+    async def _ids_of(
+        self, session: AsyncSession, sent: Sequence[SentCall | Problem]
+    ) -> dict[str, int]:
+        keys = {one.trigger for one in sent if isinstance(one, SentCall)}
+        named = sorted(one for one in keys if isinstance(one, str))
+        owner_id = self.principal.one_project_id
+        triggers = CalledTriggers(session, shard_of(owner_id))
+        return await triggers.list_ids(owner_id, named) if named else {}
+
+    async def _check(
+        self, sent: Sequence[SentCall | Problem], ids: dict[str, int]
+    ) -> list[Call | Problem]:
+        checked: list[Call | Problem] = []
+        caller, before = name_of(self.principal), Counter[OwnedId]()
+        for place, one in enumerate(sent):
+            await _give_way(place)
+            call = one if isinstance(one, Problem) else self._call_of(one, ids)
+            if isinstance(call, Call):
+                uncounted = before[call.trigger]
+                try:
+                    await self.rate_limits.check(call.trigger, caller=caller, uncounted=uncounted)
+                except Problem as problem:
+                    call = problem
+                else:
+                    before[call.trigger] += 1
+            checked.append(call)
+        return checked
+
+    def _call_of(self, sent: SentCall, ids: dict[str, int]) -> Call | Problem:
+        named = sent.trigger
+        trigger_id = ids.get(named) if isinstance(named, str) else named
+        if trigger_id is None or not self.principal.may_see(trigger_id):
+            return NotFound()
+        return Call(
+            OwnedId(self.principal.one_project_id, trigger_id),
+            sent.body,
+            is_test=False,
+            idempotency_key=sent.idempotency_key,
+            hops=self.hops,
+        )
+
+
+async def _give_way(place: int) -> None:
+    if place % _CALLS_PER_SLICE == 0:
+        await asyncio.sleep(0)
+
+
+def _placed(outcome: Outcome | None, place: int) -> Answer:
+    """Moves the places that a problem names from the call's own body to the batch's."""
+    assert isinstance(outcome, CallAnswer | Problem)  # the batch waited for busy triggers
+    if isinstance(outcome, CallAnswer) or not outcome.errors:
+        return outcome
+    below = pointer("calls", place, "payload")
+    errors = [
+        FieldError(one.source, below + one.name.removeprefix("#"), one.detail)
+        for one in outcome.errors
+    ]
+    return Invalid(outcome.detail, errors=errors)

@@ -1,0 +1,96 @@
+"""Fires up to 10,000 calls of one shard in one transaction, without holding the event loop."""
+
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from event_trigger.firing.allowance import Allowance
+from event_trigger.firing.fire import (
+    Call,
+    CallAnswer,
+    KeyReused,
+    Outcome,
+    decide,
+    find_called,
+    hash_of,
+    store_decided,
+)
+from event_trigger.firing.idempotency import IdempotencyKeys
+from event_trigger.firing.repository import CalledTriggers, NewEvent
+
+_TRIGGERS_PER_READ = 200  # each may have a predefined payload of a MiB
+
+_Decided = Outcome | NewEvent
+
+
+async def fire_batch(
+    session: AsyncSession, shard: int, calls: Sequence[Call], *, is_dry: bool = False
+) -> list[Outcome | None]:
+    """Fires calls in this transaction; gives an outcome for each, in their order.
+
+    1. Take calls that repeat the key of an earlier one out.
+    2. Lock and read the triggers in the order of their ids, some hundred at a time, and decide.
+    3. Store the new events in the order of the calls, with their deliveries and answers.
+    4. Give repetitions the outcome of the first call, or KeyReused if the body is another.
+
+    It waits for triggers that others have locked. With `is_dry` it stores nothing, and the outcome
+    of a call that would make an event is None.
+    """
+    first = _first_calls(calls)
+    distinct = [place for place, one in enumerate(first) if one == place]
+    decided = await _decide_all(session, shard, [calls[one] for one in distinct])
+    outcomes: list[Outcome | None]
+    if is_dry:
+        outcomes = [None if isinstance(one, NewEvent) else one for one in decided]
+    else:
+        outcomes = [*await _store(session, shard, [calls[one] for one in distinct], decided)]
+    by_place = dict(zip(distinct, outcomes, strict=True))
+    return [
+        by_place[one] if one == place else _repeated(calls[one], calls[place], by_place[one])
+        for place, one in enumerate(first)
+    ]
+
+
+def _first_calls(calls: Sequence[Call]) -> list[int]:
+    """Returns for each call the place of the first one with the same key; its own without one."""
+    places: dict[object, int] = {}
+    return [
+        place if call.key is None else places.setdefault((call.trigger, call.key), place)
+        for place, call in enumerate(calls)
+    ]
+
+
+def _repeated(first: Call, call: Call, outcome: Outcome | None) -> Outcome | None:
+    if hash_of(first.body) != hash_of(call.body):
+        return KeyReused()
+    if isinstance(outcome, CallAnswer):
+        return CallAnswer(outcome.event_id, is_repeated=True)
+    return outcome
+
+
+async def _decide_all(session: AsyncSession, shard: int, calls: Sequence[Call]) -> list[_Decided]:
+    triggers, answers = CalledTriggers(session, shard), IdempotencyKeys(session, shard)
+    allowance, decided = Allowance(), dict[int, _Decided]()
+    for places in _in_reads(calls):
+        group = [calls[one] for one in places]
+        found = await find_called(triggers, answers, group, waits=True)
+        for place, call in zip(places, group, strict=True):
+            decided[place] = decide(call, found, waits=True, allowance=allowance)
+            await allowance.pause()
+    return [decided[place] for place in range(len(calls))]
+
+
+def _in_reads(calls: Sequence[Call]) -> Iterator[list[int]]:
+    """Groups the places of calls by trigger, in the order of ids, which prevents deadlocks."""
+    ordered = sorted(range(len(calls)), key=lambda place: calls[place].trigger.id)
+    by_trigger = [[*group] for _, group in groupby(ordered, lambda place: calls[place].trigger.id)]
+    for start in range(0, len(by_trigger), _TRIGGERS_PER_READ):
+        yield sum(by_trigger[start : start + _TRIGGERS_PER_READ], [])
+
+
+async def _store(
+    session: AsyncSession, shard: int, calls: Sequence[Call], decided: Sequence[_Decided]
+) -> list[Outcome]:
+    triggers, answers = CalledTriggers(session, shard), IdempotencyKeys(session, shard)
+    return await store_decided(triggers, answers, calls, decided)
