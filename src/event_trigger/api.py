@@ -10,6 +10,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.routing import APIRoute
 
 from event_trigger import __version__
+from event_trigger.actions.triggers import router as trigger_actions
 from event_trigger.auth.account import router as account
 from event_trigger.auth.admin import router as admin
 from event_trigger.auth.audit_log import router as audit_log
@@ -72,6 +73,7 @@ _ROUTERS = (
     triggers_by_key.router,  # before paths that would read "by-key" as an id
     triggers.router,
     history.router,
+    trigger_actions.router,
     preview.router,
     firing.by_key,
     upcoming.router,

@@ -67,9 +67,10 @@ class ListedTable(Generic[Entity]):
 
 @dataclass(frozen=True, slots=True)
 class NewestQuery(Generic[Entity]):
-    """A statement that returns rows and their sizes in bytes, for `fetch_newest`."""
+    """A list as two statements: `statement` returns rows and their sizes, `ids` only ids."""
 
     statement: Executable
+    ids: Executable
 
 
 def combinations(*choices: Iterable[str]) -> tuple[str, ...]:
@@ -145,21 +146,32 @@ def newest_query(
     order = ", ".join((*(f"{one} {listed.direction}" for one in by), listed.order))
     statement = _statement(listed, [one.name for one in columns], wheres, order)
     size = column("size", Integer)
-    typed = statement.bindparams(bindparam("most", type_=BigInteger)).columns(*columns, size)
-    return NewestQuery(select(listed.entity, size).from_statement(typed))
+    most = bindparam("most", type_=BigInteger)
+    typed = statement.bindparams(most).columns(*columns, size)
+    sorted_by = dict.fromkeys(("id", *(one.split()[0] for one in listed.order.split(", "))))
+    ids = f"SELECT id FROM ({_merged(listed, [*sorted_by], wheres, order)}) AS ranges"
+    ordered = text(f"{ids} ORDER BY {listed.order} LIMIT :most").bindparams(most)
+    return NewestQuery(select(listed.entity, size).from_statement(typed), ordered)
 
 
-def _statement(
-    listed: ListedTable[Any], names: Sequence[str], wheres: Sequence[str], range_order: str
-) -> TextClause:
-    order, source = listed.order, listed.source or listed.entity.__tablename__
-    shown = [f'"{one}"' for one in names]
+def _merged(
+    listed: ListedTable[Any], shown: Sequence[str], wheres: Sequence[str], range_order: str
+) -> str:
+    source = listed.source or listed.entity.__tablename__
     ends = f"ORDER BY {range_order} LIMIT :most"
     ranges = [f"SELECT {', '.join(shown)} FROM {source} WHERE {where} {ends}" for where in wheres]
     if listed.each is not None:
         lateral = f"SELECT found.* FROM {listed.each} CROSS JOIN LATERAL"
         ranges = [f"{lateral} ({one}) AS found {ends}" for one in ranges]
-    merged = " UNION ALL ".join(f"({one})" for one in ranges)
+    return " UNION ALL ".join(f"({one})" for one in ranges)
+
+
+def _statement(
+    listed: ListedTable[Any], names: Sequence[str], wheres: Sequence[str], range_order: str
+) -> TextClause:
+    order = listed.order
+    shown = [f'"{one}"' for one in names]
+    merged = _merged(listed, shown, wheres, range_order)
     sizes = [f"coalesce(octet_length(CAST({one} AS text)), 0)" for one in listed.large]
     sized = f"SELECT *, {' + '.join(sizes) or '0'} AS size FROM ({merged}) AS ranges"
     running = f"sum(size) OVER (ORDER BY {order} ROWS UNBOUNDED PRECEDING) AS total"
@@ -221,6 +233,13 @@ async def fetch_newest(
     rows = result.all()
     fitting = rows_that_fit((size for _, size in rows), limit=limit)
     return Page([row for row, _ in rows[:fitting]], more=len(rows) > fitting)
+
+
+async def fetch_ids(
+    session: AsyncSession, query: NewestQuery[Any], values: Mapping[str, Any], *, limit: int
+) -> list[int]:
+    """Reads the ids of the newest `limit` rows of an owner's list, whatever size the rows have."""
+    return [*await session.scalars(query.ids, {**values, "most": limit})]
 
 
 async def fetch_page(

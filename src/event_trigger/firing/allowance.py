@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from event_trigger.errors import TooLarge
 from event_trigger.triggers.payload_schema import MAX_WORK
 
-MOST_CHARACTERS = 8 * 1024 * 1024  # of bodies and predefined payloads, which are parsed and merged
+MOST_CHARACTERS = 16 * 1024 * 1024  # of bodies and predefined payloads, which are parsed and merged
 MOST_WORK = 2 * MAX_WORK  # of checks by JSON Schemas: some 100 ms
 _COST_OF_A_CALL = 1024
 _COST_OF_A_SLICE = 64 * 1024  # about a millisecond

@@ -1,7 +1,7 @@
 """Fires up to 10,000 calls of one shard in one transaction, without holding the event loop."""
 
 from collections.abc import Iterator, Sequence
-from itertools import groupby
+from itertools import chain, groupby
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -86,7 +86,7 @@ def _in_reads(calls: Sequence[Call]) -> Iterator[list[int]]:
     ordered = sorted(range(len(calls)), key=lambda place: calls[place].trigger.id)
     by_trigger = [[*group] for _, group in groupby(ordered, lambda place: calls[place].trigger.id)]
     for start in range(0, len(by_trigger), _TRIGGERS_PER_READ):
-        yield sum(by_trigger[start : start + _TRIGGERS_PER_READ], [])
+        yield [*chain.from_iterable(by_trigger[start : start + _TRIGGERS_PER_READ])]
 
 
 async def _store(

@@ -18,6 +18,7 @@ from event_trigger.models import Event, EventType
 log = structlog.get_logger()
 
 _CHARACTERS_PER_STATEMENT = 4 * 1024 * 1024  # of payloads
+_EVENTS_PER_STATEMENT = 1_000  # each may go to 50 destinations
 # plain SQL: SQLAlchemy takes longer to compile it than PostgreSQL to answer
 _SELECT_TRIGGERS = f"""
     SELECT id, owner_id, key, status, CAST(payload AS text) AS payload,
@@ -169,8 +170,9 @@ class CalledTriggers:
         for group in _in_statements(new):
             stored += await self._store(group)
         delivered = [event for event, one in zip(stored, new, strict=True) if one.has_destinations]
-        if delivered:
-            await store_deliveries(self.session, self.shard, delivered)
+        for start in range(0, len(delivered), _EVENTS_PER_STATEMENT):
+            group = delivered[start : start + _EVENTS_PER_STATEMENT]
+            await store_deliveries(self.session, self.shard, group)
         return [event.id for event in stored]
 
     async def _store(self, new: Sequence[NewEvent]) -> list[StoredEvent]:

@@ -47,7 +47,7 @@ class TriggerHooks:
         if wanted == verify_in(before):
             return None
         if wanted is None:
-            await self.delete(session, trigger)
+            await self.delete(session, trigger.id)
             return None
         return await _make(session, self.vault, trigger, wanted)
 
@@ -62,8 +62,8 @@ class TriggerHooks:
         tokens = ((one.trigger_id, self._token_of(one)) for one in hooks)
         return {trigger_id: token for trigger_id, token in tokens if token is not None}
 
-    async def delete(self, session: AsyncSession, trigger: Trigger) -> None:
-        await Hooks(session).delete(trigger.id)
+    async def delete(self, session: AsyncSession, *trigger_ids: int) -> None:
+        await Hooks(session).delete(trigger_ids)
 
     def _token_of(self, hook: Hook) -> str | None:
         try:

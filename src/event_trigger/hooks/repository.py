@@ -42,8 +42,8 @@ class Hooks:
             statement.on_conflict_do_update(index_elements=[Hook.trigger_id], set_=replaced)
         )
 
-    async def delete(self, trigger_id: int) -> None:
-        await self.session.execute(delete(Hook).where(Hook.trigger_id == trigger_id))
+    async def delete(self, trigger_ids: Collection[int]) -> None:
+        await self.session.execute(delete(Hook).where(Hook.trigger_id.in_(trigger_ids)))
 
     async def list_under_other_keys(self, key_id: str, *, after: int, limit: int) -> Sequence[Hook]:
         """Locks hooks that are encrypted under other keys, of triggers with ids above `after`."""

@@ -30,7 +30,7 @@ class HookKeeper(Protocol):
     ) -> Mapping[int, str]:
         """Returns the hooks' tokens by trigger id; leaves out hooks whose key was lost."""
 
-    async def delete(self, session: AsyncSession, trigger: Trigger) -> None: ...
+    async def delete(self, session: AsyncSession, *trigger_ids: int) -> None: ...
 
 
 def verify_in(details: Mapping[str, Any]) -> Verify | None:

@@ -208,6 +208,6 @@ async def delete(
             session, trigger, schedule_before(trigger), UnfiredReason.DELETED, now=now
         )
     if verify_in(trigger.details) is not None:
-        await hooks.delete(session, trigger)
+        await hooks.delete(session, trigger.id)
     await Triggers(session).delete(trigger)
     await announce(session, OwnedId(trigger.owner_id, trigger.id))

@@ -58,7 +58,8 @@ def payload_errors(
     """Lists the first places where a payload breaks its schema, below the body's path `at`.
 
     With `first_only`, it lists one place, which is much less work. For a payload that is large for
-    its schema, it lists only the first place; for a huge one with alternatives (`anyOf`, `oneOf`), it only says that the payload breaks the schema.
+    its schema, it lists only the first place; for a huge one with alternatives (`anyOf`, `oneOf`),
+    it only says that the payload breaks the schema.
     """
     text = _text(schema)
     work = _parts(text) * _size(payload)

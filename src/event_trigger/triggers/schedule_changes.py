@@ -53,7 +53,7 @@ async def replan(
         return
     same_grid = old.plan is not None and plan.grid == old.plan.grid
     if same_grid and _stays_due(trigger, old.plan, plan, now=now):
-        await _record_version(session, trigger, old)
+        await ScheduleHistory(session).record_version(_ended_version(trigger, old))
     else:
         await end_schedule(session, trigger, old, UnfiredReason.REPLACED, now=now)
     if not same_grid:
@@ -84,9 +84,19 @@ async def end_schedule(
     now: datetime,
 ) -> None:
     """Ends a schedule now, or when it was completed, and records its due instants as unfired."""
+    version, unfired = end(trigger, old, reason, now=now)
+    history = ScheduleHistory(session)
+    await history.record_unfired(trigger.shard, [] if unfired is None else [unfired])
+    await history.record_version(version)
+
+
+def end(
+    trigger: Trigger, old: OldSchedule, reason: UnfiredReason, *, now: datetime
+) -> tuple[ScheduleVersion, NewUnfiredRange | None]:
+    """Settles up to now, and returns the ended schedule and its due instants to be recorded."""
     completed_at = trigger.settled_until if trigger.status == TriggerStatus.COMPLETED else None
-    await settle_due_instants(session, trigger, old.plan, reason, now=now)
-    await _record_version(session, trigger, old, ended_at=completed_at)
+    unfired = settle(trigger, old.plan, reason, now=now)
+    return _ended_version(trigger, old, ended_at=completed_at), unfired
 
 
 async def settle_due_instants(
@@ -98,34 +108,40 @@ async def settle_due_instants(
     now: datetime,
 ) -> None:
     """Records the due instants as unfired, with `reason` or as PAUSED; settles up to now."""
+    if (new := settle(trigger, plan, reason, now=now)) is not None:
+        await ScheduleHistory(session).record_unfired(trigger.shard, [new])
+
+
+def settle(
+    trigger: Trigger, plan: Plan | None, reason: UnfiredReason, *, now: datetime
+) -> NewUnfiredRange | None:
+    """Settles up to now, and returns the due instants, which have to be recorded as unfired."""
+    due = None
     if plan is not None and trigger.status != TriggerStatus.COMPLETED:
-        due = range_in(
-            plan.schedule, since=just_after(trigger.settled_until), until=just_after(now)
-        )
-        if due is not None:
-            paused = trigger.status == TriggerStatus.PAUSED
-            unfired = UnfiredInstants(due, UnfiredReason.PAUSED if paused else reason)
-            new = NewUnfiredRange(trigger.owner_id, trigger.id, trigger.version, unfired)
-            await ScheduleHistory(session).record_unfired(trigger.shard, [new])
+        since = just_after(trigger.settled_until)
+        due = range_in(plan.schedule, since=since, until=just_after(now))
     trigger.settled_until = max(now, trigger.settled_until)  # a clock may have been set back
+    if due is None:
+        return None
+    paused = trigger.status == TriggerStatus.PAUSED
+    unfired = UnfiredInstants(due, UnfiredReason.PAUSED if paused else reason)
+    return NewUnfiredRange(trigger.owner_id, trigger.id, trigger.version, unfired)
 
 
-async def _record_version(
-    session: AsyncSession, trigger: Trigger, old: OldSchedule, *, ended_at: datetime | None = None
-) -> None:
-    """Keeps the old schedule; it ended at `ended_at`, by default after the last decided instant."""
-    await ScheduleHistory(session).record_version(
-        ScheduleVersion(
-            shard=trigger.shard,
-            trigger_id=trigger.id,
-            version=trigger.version,
-            owner_id=trigger.owner_id,
-            details=old.details,
-            anchor_at=old.anchor_at,
-            starts_after=trigger.in_force_after,
-            ends_at=ended_at or trigger.settled_until,
-            zone_rules=None if old.plan is None else _rules_of(old.plan),
-        )
+def _ended_version(
+    trigger: Trigger, old: OldSchedule, *, ended_at: datetime | None = None
+) -> ScheduleVersion:
+    """Describes the old schedule; it ended at `ended_at`, or else after what was last decided."""
+    return ScheduleVersion(
+        shard=trigger.shard,
+        trigger_id=trigger.id,
+        version=trigger.version,
+        owner_id=trigger.owner_id,
+        details=old.details,
+        anchor_at=old.anchor_at,
+        starts_after=trigger.in_force_after,
+        ends_at=ended_at or trigger.settled_until,
+        zone_rules=None if old.plan is None else _rules_of(old.plan),
     )
 
 

@@ -101,9 +101,9 @@ class ScheduleHistory:
         )
         return (await self.session.scalars(statement)).all()
 
-    async def record_version(self, version: ScheduleVersion) -> None:
-        """Records a schedule that has just ended."""
-        self.session.add(version)
+    async def record_version(self, *versions: ScheduleVersion) -> None:
+        """Records schedules that have just ended."""
+        self.session.add_all(versions)
         await self.session.flush()
 
 

@@ -1,0 +1,1 @@
+"""Applies one action to many triggers or deliveries, in one transaction."""

@@ -1,0 +1,1 @@
+"""Pauses, resumes, deletes, fires, tags and rewires many triggers at once."""
