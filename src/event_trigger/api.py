@@ -10,6 +10,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.routing import APIRoute
 
 from event_trigger import __version__
+from event_trigger.actions.deliveries import router as delivery_actions
 from event_trigger.actions.triggers import router as trigger_actions
 from event_trigger.auth.account import router as account
 from event_trigger.auth.admin import router as admin
@@ -86,6 +87,7 @@ _ROUTERS = (
     destinations_by_key.router,  # before paths that would read "by-key" as an id
     destinations.router,
     deliveries.router,
+    delivery_actions.router,
     stream.router,
     events.router,
     info.router,

@@ -59,9 +59,11 @@ triggers:get         ok  ok  ok  ok 404 404 404 404 404  ok  ok  ok 404 404  ok 
 triggers:by_key      ok  ok  ok  ok 404 404 404 404 404  ok 422  ok 404 404  ok 404 403 404 401 401
 triggers:write       ok  ok 403 403 404 404 404 404 404  ok 422  ok 404 404 403 404 403 403 401 401
 triggers:fire        ok  ok  ok 403 404 404 404 404 404  ok 422  ok 404 404 403 404  ok 403 401 401
+triggers:many        ok  ok  ok 403  ok  ok 404 404  ok  ok 422  ok  ok 404 403  ok  ok 403 401 401
 events:list          ok  ok  ok  ok  ok  ok 404 404  ok  ok  ok  ok  ok 404  ok  ok 403 403 401 401
 events:get           ok  ok  ok  ok 404 404 404 404 404  ok  ok  ok 404 404  ok 404 403 403 401 401
 events:repeat        ok  ok  ok 403 404 404 404 404 404  ok 422  ok 404 404 403 404 403 403 401 401
+deliveries:many      ok  ok  ok 403  ok  ok 404 404  ok  ok 422  ok  ok 404 403 403 403 403 401 401
 destinations:list    ok  ok  ok  ok  ok  ok 404 404  ok  ok  ok  ok  ok 404  ok 403 403 403 401 401
 destinations:get     ok  ok  ok  ok 404 404 404 404 404  ok  ok  ok 404 404  ok 403 403 403 401 401
 destinations:by_key  ok  ok  ok  ok 404 404 404 404 404  ok 422  ok 404 404  ok 403 403 403 401 401
@@ -139,6 +141,8 @@ list_upcoming              triggers:preview    200
 preview_schedule           triggers:preview    200
 fire_trigger               triggers:fire       200
 test_trigger               triggers:fire       200
+fire_trigger_batch         triggers:many       200
+act_on_triggers            triggers:many       200
 rotate_hook                triggers:write      200
 call_hook                  public              200
 explain_trigger            triggers:get        200
@@ -169,6 +173,8 @@ redeliver_exhausted        destinations:resend 202
 list_deliveries            events:list         200
 get_delivery               events:get          200
 redeliver                  destinations:resend 202
+cancel_delivery            destinations:resend 409
+act_on_deliveries          deliveries:many     200
 get_info                   self                200
 healthz                    public              200
 readyz                     public              200

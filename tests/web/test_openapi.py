@@ -63,6 +63,7 @@ NEEDS_NO_SCOPE = {  # one's own, or what one's role in a project allows
     "delete_key",
     "get_info",
     "list_audit",
+    "act_on_triggers",  # its action decides
     *OF_PROJECTS,
 }
 PROBLEM = "application/problem+json"
@@ -110,6 +111,8 @@ OPERATION_IDS = {
     "test_trigger": "POST /triggers/{trigger_id}/test",
     "list_versions": "GET /triggers/{trigger_id}/versions",
     "list_upcoming": "GET /upcoming",
+    "fire_trigger_batch": "POST /triggers/trigger-batch",
+    "act_on_triggers": "POST /triggers/actions",
     "rotate_hook": "POST /triggers/{trigger_id}/hook/rotate",
     "call_hook": "POST /hooks/{token}",
     "list_events": "GET /events",
@@ -138,6 +141,8 @@ OPERATION_IDS = {
     "list_deliveries": "GET /deliveries",
     "get_delivery": "GET /deliveries/{delivery_id}",
     "redeliver": "POST /deliveries/{delivery_id}/redeliver",
+    "cancel_delivery": "POST /deliveries/{delivery_id}/cancel",
+    "act_on_deliveries": "POST /deliveries/actions",
     "get_info": "GET /info",
     "healthz": "GET /healthz",
     "readyz": "GET /readyz",

@@ -24,6 +24,7 @@ OTHER_ACCOUNTS = "(others)"
 MAX_FAILED_PER_MINUTE = 30  # entries for failed sign-ins, of all replicas together
 LARGEST_VALUE_BYTES = 4096  # of JSON; a larger value is cut
 _MINUTE = timedelta(minutes=1)
+_ENTRIES_PER_STATEMENT = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,19 +106,20 @@ _RECORD_ALL = text("""
 async def record_all(
     session: AsyncSession, target: str, changes: Sequence[RowChange], *, project_id: int
 ) -> None:
-    """Records changes of many rows in one statement, with an entry for each, as for single ones."""
-    if (actor := _current_actor.get()) is None or not changes:
+    """Records changes of many rows, with an entry for each as for single ones."""
+    if (actor := _current_actor.get()) is None:
         return
     entry = _entry(actor, target, None, before={}, after={}) | {"project_id": project_id}
-    lists = {
-        "ids": [one.target_id for one in changes],
-        "befores": [_json_text(one.before) for one in changes],
-        "afters": [_json_text(one.after) for one in changes],
-    }
-    left_out = {"before", "after", "target_id", "refused"}
-    await session.execute(
-        _RECORD_ALL, {name: one for name, one in entry.items() if name not in left_out} | lists
-    )
+    for name in ("before", "after", "target_id", "refused"):
+        del entry[name]
+    for start in range(0, len(changes), _ENTRIES_PER_STATEMENT):
+        group = changes[start : start + _ENTRIES_PER_STATEMENT]
+        lists = {
+            "ids": [one.target_id for one in group],
+            "befores": [_json_text(one.before) for one in group],
+            "afters": [_json_text(one.after) for one in group],
+        }
+        await session.execute(_RECORD_ALL, entry | lists)
 
 
 def _json_text(values: Mapping[str, Any]) -> str | None:

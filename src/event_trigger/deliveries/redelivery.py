@@ -19,7 +19,7 @@ from event_trigger.models import Delivery, DeliveryStatus
 
 _PACE = timedelta(milliseconds=20)  # between two deliveries: new events come in between
 _REDELIVERY_BATCH = 5_000
-_MOST_RESTORED_BYTES = 32 * 1024 * 1024  # of payloads, in one transaction
+MOST_RESTORED_BYTES = 32 * 1024 * 1024  # of payloads, in one transaction
 
 
 class AttemptUnderWay(Conflict):
@@ -109,9 +109,7 @@ async def redeliver_exhausted(sessions: Sessions, key: OwnedId, wanted: Redelive
         start = await database_now(session)
     if destination is None:
         raise NotFound
-    pace = _PACE
-    if destination.rate_limit is not None:
-        pace = max(pace, timedelta(seconds=2 / destination.rate_limit))
+    pace = pace_of(destination.rate_limit)
     count, last = 0, None
     while True:
         async with sessions.begin() as session:
@@ -142,12 +140,17 @@ async def redeliver_exhausted(sessions: Sessions, key: OwnedId, wanted: Redelive
         last = batch[-1]
 
 
+def pace_of(rate_limit: float | None) -> timedelta:
+    """Returns the time between two deliveries that are sent again to one destination."""
+    return _PACE if rate_limit is None else max(_PACE, timedelta(seconds=2 / rate_limit))
+
+
 def _limit_restored(chosen: Sequence[Exhausted]) -> Sequence[Exhausted]:
     """Cuts the list off where more bytes of payloads would be restored than a transaction may."""
     size = 0
     for place, one in enumerate(chosen):
         size += 0 if one.is_stored else one.payload_size
-        if size > _MOST_RESTORED_BYTES and place > 0:
+        if size > MOST_RESTORED_BYTES and place > 0:
             return chosen[:place]
     return chosen
 

@@ -17,6 +17,7 @@ from event_trigger.db.keyset import (
     NewestQuery,
     Page,
     combinations,
+    fetch_ids,
     fetch_newest,
     given_filters,
     ids_before,
@@ -46,7 +47,7 @@ _CHOOSE_EXHAUSTED = text("""
         WHERE shard = :shard AND destination_id = :destination_id AND owner_id = :owner_id
             AND status = 'exhausted' AND triggered_at >= :since AND triggered_at < :until
             AND (triggered_at, id) > (CAST(:after_at AS timestamptz), CAST(:after_id AS bigint))
-            AND finished_at < :before
+            AND finished_at < :before AND error IS NOT NULL  -- which a cancelled one has not
         ORDER BY triggered_at, id LIMIT :limit FOR UPDATE SKIP LOCKED
     )
     SELECT chosen.id, chosen.event_id, chosen.triggered_at, chosen.payload_size,
@@ -238,6 +239,11 @@ class Deliveries:
         statement, values = _listing(wanted, owner_id=owner_id, shard=shard, ids=ids)
         options = {} if owner_id is not None else {ACROSS_SHARDS: "admin reads"}
         return await fetch_newest(self.session, statement, values, limit=limit, options=options)
+
+    async def select_ids(self, owner_id: int, wanted: DeliveryFilter, *, limit: int) -> list[int]:
+        """Returns the ids of the owner's newest deliveries that the filter selects."""
+        query, values = _listing(wanted, owner_id=owner_id, shard=None, before=None)
+        return await fetch_ids(self.session, query, values, limit=limit)
 
     async def _shard_of(self, wanted: DeliveryFilter) -> int | None:
         """Returns the only shard that can hold an admin's wanted deliveries, or None for any shard.

@@ -9,7 +9,7 @@ from event_trigger.auth.dependencies import UNLIMITED, PrincipalDep, needs
 from event_trigger.auth.idempotency import IDEMPOTENT
 from event_trigger.auth.scopes import Scope
 from event_trigger.db.keyset import Page
-from event_trigger.deliveries import redelivery
+from event_trigger.deliveries import cancellation, redelivery
 from event_trigger.deliveries.dependencies import DeliveryKeyDep, HopsDep, SenderDep
 from event_trigger.deliveries.http.hops import LoopDetected, refuse_loop
 from event_trigger.deliveries.ping import Pinger, TooManyPings
@@ -22,6 +22,7 @@ from event_trigger.deliveries.schemas import (
     NumberedAttemptRead,
     Redelivered,
     Redelivery,
+    read_delivery,
 )
 from event_trigger.destinations.dependencies import DestinationKeyDep, VaultDep
 from event_trigger.errors import (
@@ -77,7 +78,7 @@ async def list_deliveries(
 
     page = await reads.run(list_page, shown=shown)
     rows = paging.rows_of(page, lambda delivery: delivery.id)
-    return [DeliveryRead.model_validate(row) for row in rows]
+    return [read_delivery(row) for row in rows]
 
 
 @router.get(
@@ -98,7 +99,7 @@ async def get_delivery(
     attempts = [
         NumberedAttemptRead.model_validate(one) for one in await deliveries.list_attempts(key)
     ]
-    read = DeliveryRead.model_validate(delivery)
+    read = read_delivery(delivery)
     return DeliveryDetail(**read.model_dump(), attempts=attempts)
 
 
@@ -118,7 +119,23 @@ async def redeliver(
     queued = await redelivery.redeliver(
         session, key, hops=hops, most_bytes=settings.max_backlog_bytes
     )
-    return DeliveryRead.model_validate(queued)
+    return read_delivery(queued)
+
+
+@router.post(
+    "/deliveries/{delivery_id}/cancel",
+    summary="Cancel a delivery",
+    operation_id="cancel_delivery",
+    dependencies=[OPERATE, UNLIMITED],
+    responses=problems(NotFound, Conflict),
+)
+async def cancel_delivery(key: DeliveryKeyDep, session: SessionDep) -> DeliveryRead:
+    """Ends a delivery that waits: it is `exhausted` with the error `cancelled`, and can be resent.
+
+    A finished delivery answers 409, and so does one with an attempt under way: its result is not
+    known yet, so try again after it.
+    """
+    return read_delivery(await cancellation.cancel(session, key))
 
 
 @router.post(

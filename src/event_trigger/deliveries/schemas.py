@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from event_trigger.models import DeliveryError, DeliveryStatus
+from event_trigger.models import Delivery, DeliveryError, DeliveryStatus
 from event_trigger.web.schemas import Instant, QueryModel, RequestModel, ResponseModel, RowId
 
 
@@ -61,6 +61,13 @@ class DeliveryRead(ResponseModel):
 
 class DeliveryDetail(DeliveryRead):
     attempts: list[NumberedAttemptRead]
+
+
+def read_delivery(delivery: Delivery) -> DeliveryRead:
+    """Shows a delivery; one that is exhausted without an error was cancelled."""
+    read = DeliveryRead.model_validate(delivery)
+    is_cancelled = read.status is DeliveryStatus.EXHAUSTED and read.error is None
+    return read.model_copy(update={"error": DeliveryError.CANCELLED}) if is_cancelled else read
 
 
 class Redelivery(RequestModel):

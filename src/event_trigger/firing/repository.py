@@ -197,13 +197,13 @@ class CalledTriggers:
 
 
 def _in_statements(new: Sequence[NewEvent]) -> Iterator[list[NewEvent]]:
-    """Groups events so that the payloads of one statement are of a few MiB."""
+    """Groups events so that one statement has a thousand, whose payloads are of a few MiB."""
     group: list[NewEvent] = []
     size = 0
     for one in new:
         group.append(one)
         size += len(one.payload or "")
-        if size > _CHARACTERS_PER_STATEMENT:
+        if size > _CHARACTERS_PER_STATEMENT or len(group) == _EVENTS_PER_STATEMENT:
             yield group
             group, size = [], 0
     if group:

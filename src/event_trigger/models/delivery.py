@@ -45,6 +45,7 @@ class DeliveryError(StrEnum):
     DESTINATION_DELETED = "destination_deleted"
     BACKLOG_FULL = "backlog_full"
     PAYLOAD_GONE = "payload_gone"
+    CANCELLED = "cancelled"  # never stored: see Delivery
 
 
 class Delivery(Base):
@@ -57,6 +58,9 @@ class Delivery(Base):
     (`leased_until`), it is the end of that lease. `lease` numbers the leases: only the holder of
     the newest may record its attempt. `tries` counts the attempts of this round; a redelivery
     starts a new round.
+
+    A user has cancelled a delivery that is exhausted and has no error. It is not stored as an error
+    or a status of its own, since replicas of the version before know none, and could not read it.
 
     `installation` names the installation that made the first attempt, so that all attempts carry
     the same `webhook-id`; it is null if a version without installations made it.
