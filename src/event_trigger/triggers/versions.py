@@ -5,7 +5,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import TextClause, select, text
+from sqlalchemy import (
+    TextClause,
+    insert,
+    select,
+    text,
+)
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from event_trigger.db.batches import BATCH_ROWS, in_batches
@@ -103,8 +108,10 @@ class ScheduleHistory:
 
     async def record_version(self, *versions: ScheduleVersion) -> None:
         """Records schedules that have just ended."""
-        self.session.add_all(versions)
-        await self.session.flush()
+        names = ScheduleVersion.__table__.columns.keys()
+        rows = [{name: getattr(one, name) for name in names} for one in versions]
+        if rows:
+            await self.session.execute(insert(ScheduleVersion), rows)
 
 
 def _columns(shard: int, new: Sequence[NewUnfiredRange]) -> dict[str, Any]:
