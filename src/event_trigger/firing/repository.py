@@ -171,8 +171,8 @@ class CalledTriggers:
             stored += await self._store(group)
         delivered = [event for event, one in zip(stored, new, strict=True) if one.has_destinations]
         for start in range(0, len(delivered), _EVENTS_PER_STATEMENT):
-            group = delivered[start : start + _EVENTS_PER_STATEMENT]
-            await store_deliveries(self.session, self.shard, group)
+            events = delivered[start : start + _EVENTS_PER_STATEMENT]
+            await store_deliveries(self.session, self.shard, events)
         return [event.id for event in stored]
 
     async def _store(self, new: Sequence[NewEvent]) -> list[StoredEvent]:

@@ -24,8 +24,8 @@ T = TypeVar("T")
 class TooManyExpensiveCalls(Problem):
     status, slug, title = 429, "too-many-questions", "Too many expensive requests at once"
     default_detail = (
-        f"You already have {SLOTS_OF_A_USER} previews, explanations, accounts, counts or exports"
-        " running. Wait until one of them ends."
+        f"You already have {SLOTS_OF_A_USER} previews, explanations, accounts, counts, exports or"
+        " actions running. Wait until one of them ends."
     )
 
     def __init__(self, detail: str | None = None) -> None:

@@ -77,7 +77,8 @@ class ManyTriggersAction:
         else:
             now = await database_now(self.session)
             await self._change(applied, _change_of(body, self.hooks, now), body)
-            await notify(self.session, SCHEDULE_CHANGED)
+            if applied.changed and not body.dry_run:
+                await notify(self.session, SCHEDULE_CHANGED)
         return applied
 
     @property
