@@ -1,5 +1,6 @@
 """Finds the delivery that a request names, and gives endpoints the parts they need."""
 
+from collections.abc import Collection
 from typing import Annotated
 
 from fastapi import Depends, Header, Request
@@ -9,7 +10,8 @@ from event_trigger.auth.dependencies import PrincipalDep
 from event_trigger.db.shards import OwnedId
 from event_trigger.deliveries.http.hops import HOPS_HEADER, parse_hops
 from event_trigger.deliveries.http.sender import Sender
-from event_trigger.deliveries.repository import Deliveries
+from event_trigger.deliveries.repository import Deliveries, DeliveryFilter
+from event_trigger.deliveries.schemas import DeliveryQuery
 from event_trigger.triggers.dependencies import owned_id
 from event_trigger.web.schemas import PathId, Text
 from event_trigger.web.session import SessionDep
@@ -21,6 +23,22 @@ async def get_delivery_key(
 ) -> OwnedId:
     """Returns the caller's own delivery, or for an admin any; raises NotFound."""
     return await owned_id(principal, delivery_id, Deliveries(session).get_owner)
+
+
+def filter_of(
+    query: DeliveryQuery, *, trigger_ids: Collection[int] | None = None
+) -> DeliveryFilter:
+    """Makes the filter of a query; `trigger_ids` are those that an API key is good for, if few."""
+    return DeliveryFilter(
+        query.event_id,
+        query.trigger_id,
+        query.destination_id,
+        None if query.status is None else frozenset(query.status),
+        query.error,
+        query.since,
+        query.until,
+        trigger_ids,
+    )
 
 
 async def get_hops(

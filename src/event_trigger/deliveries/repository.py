@@ -230,19 +230,25 @@ class Deliveries:
         if wanted.kept_statuses == frozenset():
             return Page((), more=False)
         shard = shard_of(owner_id) if owner_id is not None else await self._shard_of(wanted)
-        ids = ids_before(before)
-        if shard is not None and wanted.event_id is None and (wanted.since or wanted.until):
-            within = await DeliveryTimes(self.session, shard).ids_between(
-                wanted.since, wanted.until
-            )
-            ids = IdRange(within.oldest, min(ids.newest, within.newest))
+        within, ids = await self._ids_within(wanted, shard), ids_before(before)
+        ids = IdRange(within.oldest, min(ids.newest, within.newest))
         statement, values = _listing(wanted, owner_id=owner_id, shard=shard, ids=ids)
         options = {} if owner_id is not None else {ACROSS_SHARDS: "admin reads"}
         return await fetch_newest(self.session, statement, values, limit=limit, options=options)
 
+    async def _ids_within(self, wanted: DeliveryFilter, shard: int | None) -> IdRange:
+        """Returns the ids between `since` and `until`, if a shard is known; else all."""
+        if shard is None or wanted.event_id is not None or not (wanted.since or wanted.until):
+            return IdRange()
+        return await DeliveryTimes(self.session, shard).ids_between(wanted.since, wanted.until)
+
     async def select_ids(self, owner_id: int, wanted: DeliveryFilter, *, limit: int) -> list[int]:
         """Returns the ids of the owner's newest deliveries that the filter selects."""
-        query, values = _listing(wanted, owner_id=owner_id, shard=None, before=None)
+        if wanted.kept_statuses == frozenset():
+            return []
+        shard = shard_of(owner_id)
+        ids = await self._ids_within(wanted, shard)
+        query, values = _listing(wanted, owner_id=owner_id, shard=shard, ids=ids)
         return await fetch_ids(self.session, query, values, limit=limit)
 
     async def _shard_of(self, wanted: DeliveryFilter) -> int | None:

@@ -10,10 +10,10 @@ from event_trigger.auth.idempotency import IDEMPOTENT
 from event_trigger.auth.scopes import Scope
 from event_trigger.db.keyset import Page
 from event_trigger.deliveries import cancellation, redelivery
-from event_trigger.deliveries.dependencies import DeliveryKeyDep, HopsDep, SenderDep
+from event_trigger.deliveries.dependencies import DeliveryKeyDep, HopsDep, SenderDep, filter_of
 from event_trigger.deliveries.http.hops import LoopDetected, refuse_loop
 from event_trigger.deliveries.ping import Pinger, TooManyPings
-from event_trigger.deliveries.repository import Deliveries, DeliveryFilter
+from event_trigger.deliveries.repository import Deliveries
 from event_trigger.deliveries.schemas import (
     AttemptRead,
     DeliveryDetail,
@@ -57,16 +57,7 @@ async def list_deliveries(
     query: Annotated[DeliveryQuery, Query()],
 ) -> list[DeliveryRead]:
     """Lists deliveries, newest first. The `Link` header leads to the next page."""
-    wanted = DeliveryFilter(
-        query.event_id,
-        query.trigger_id,
-        query.destination_id,
-        None if query.status is None else frozenset(query.status),
-        query.error,
-        query.since,
-        query.until,
-        principal.trigger_ids,
-    )
+    wanted = filter_of(query, trigger_ids=principal.trigger_ids)
     before, limit = paging.before_id(), paging.limit
 
     async def list_page(session: AsyncSession) -> Page[Delivery]:

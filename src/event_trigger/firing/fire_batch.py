@@ -10,7 +10,6 @@ from event_trigger.firing.allowance import Allowance
 from event_trigger.firing.fire import (
     Call,
     CallAnswer,
-    KeyReused,
     Outcome,
     decide,
     find_called,
@@ -19,6 +18,7 @@ from event_trigger.firing.fire import (
 )
 from event_trigger.firing.idempotency import CallKey, IdempotencyKeys
 from event_trigger.firing.repository import CalledTriggers, NewEvent
+from event_trigger.idempotency.refusals import KeyReused
 
 _TRIGGERS_PER_READ = 200  # each may have a predefined payload of a MiB
 

@@ -169,10 +169,10 @@ class CalledTriggers:
         stored: list[StoredEvent] = []
         for group in _in_statements(new):
             stored += await self._store(group)
-        delivered = [event for event, one in zip(stored, new, strict=True) if one.has_destinations]
-        for start in range(0, len(delivered), _EVENTS_PER_STATEMENT):
-            events = delivered[start : start + _EVENTS_PER_STATEMENT]
-            await store_deliveries(self.session, self.shard, events)
+        sent = [event for event, one in zip(stored, new, strict=True) if one.has_destinations]
+        for start in range(0, len(sent), _EVENTS_PER_STATEMENT):
+            part = sent[start : start + _EVENTS_PER_STATEMENT]
+            await store_deliveries(self.session, self.shard, part)
         return [event.id for event in stored]
 
     async def _store(self, new: Sequence[NewEvent]) -> list[StoredEvent]:

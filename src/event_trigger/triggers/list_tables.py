@@ -1,8 +1,9 @@
 """Keeps the tables by which triggers are listed in step with the triggers.
 
-Each flush of a session writes the rows of its new, renamed and deleted triggers, however they were
-changed. A job does the rest: `last_fired_at`, which firing must not write twice, and what a replica
-of an older version leaves out.
+Each flush of a session writes the rows of its new, renamed and deleted triggers. Statements that
+change many triggers at once call `name_destinations` and `forget_triggers`. A job does the rest:
+`last_fired_at`, which firing must not write twice, and what a replica of an older version leaves
+out.
 """
 
 import asyncio
@@ -46,6 +47,10 @@ _DELETE_DESTINATIONS = text(f"""
     DELETE FROM trigger_destinations
     WHERE shard = :shard AND owner_id = :owner_id AND (destination_id, trigger_id) IN ({_PAIRS})
 """)  # noqa: S608
+_FORGET_DESTINATIONS = text("""
+    DELETE FROM trigger_destinations
+    WHERE shard = :shard AND owner_id = :owner_id AND trigger_id = ANY (CAST(:ids AS bigint[]))
+""")
 _TRY_LOCK = text("""
     SELECT pg_try_advisory_xact_lock(:lock) AS is_locked,
         EXISTS (SELECT FROM triggers WHERE shard = :shard AND id > :after) AS has_more
@@ -158,6 +163,24 @@ def _write_destinations(
                 "ids": [trigger_id for _, trigger_id in pairs],
             }
             session.execute(statement, wanted)
+
+
+async def name_destinations(
+    session: AsyncSession, owner_id: int, ids: Sequence[int], destinations: Sequence[int]
+) -> None:
+    """Writes the destinations that all of these triggers name from now on, and no others."""
+    wanted = {"shard": shard_of(owner_id), "owner_id": owner_id, "ids": ids}
+    await session.execute(_FORGET_DESTINATIONS, wanted)
+    pairs = [(destination, one) for one in ids for destination in destinations]
+    named = {"ids": [one for _, one in pairs], "destination_ids": [one for one, _ in pairs]}
+    await session.execute(_ADD_DESTINATIONS, {**wanted, **named})
+
+
+async def forget_triggers(session: AsyncSession, owner_id: int, ids: Sequence[int]) -> None:
+    """Deletes the rows of triggers that a statement has deleted."""
+    wanted = {"shard": shard_of(owner_id), "owner_id": owner_id, "ids": ids}
+    await session.execute(_FORGET_DESTINATIONS, wanted)
+    await session.execute(_FORGET, wanted)
 
 
 async def follow_triggers(sessions: Sessions) -> None:

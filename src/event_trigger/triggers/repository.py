@@ -8,7 +8,7 @@ from sqlalchemy import Select, delete, func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from event_trigger.db.keyset import Page, fetch_newest, use_generic_plan
+from event_trigger.db.keyset import Page, fetch_ids, fetch_newest, use_generic_plan
 from event_trigger.db.shards import ACROSS_SHARDS, OwnedId
 from event_trigger.models import (
     SHARDS,
@@ -132,14 +132,25 @@ class Triggers:
         """Lists triggers in the order of ids; those of all owners if `owner_id` is None."""
         if wanted.destination_id is not None and owner_id is None:
             owner_id = await self._get_destination_owner(wanted.destination_id)
-        if len(wanted.tags) > 1 and owner_id is not None:
-            wanted = replace(wanted, tags=await self._rarest_first(owner_id, wanted.tags))
+        wanted = await self._planned_well(owner_id, wanted)
         statement, values = listing(owner_id, wanted, order, summary=summary)
         options = {}
         if owner_id is None:
             options = {ACROSS_SHARDS: "admin reads"}
             await use_generic_plan(self.session)
         return await fetch_newest(self.session, statement, values, limit=limit, options=options)
+
+    async def select_ids(self, owner_id: int, wanted: TriggerFilter, *, limit: int) -> list[int]:
+        """Returns the ids of the owner's newest triggers that the filter selects."""
+        wanted = await self._planned_well(owner_id, wanted)
+        query, values = listing(owner_id, wanted, IdOrder(), summary=True)
+        return await fetch_ids(self.session, query, values, limit=limit)
+
+    async def _planned_well(self, owner_id: int | None, wanted: TriggerFilter) -> TriggerFilter:
+        """Puts the rarest of several tags first: the list reads the triggers that have it."""
+        if len(wanted.tags) < 2 or owner_id is None:
+            return wanted
+        return replace(wanted, tags=await self._rarest_first(owner_id, wanted.tags))
 
     async def _get_destination_owner(self, destination_id: int) -> int:
         """Finds the only owner whose triggers can name a destination; 0 if there is none."""

@@ -14,9 +14,9 @@ from event_trigger.actions.deliveries.changes import (
 from event_trigger.actions.deliveries.repository import ActedDelivery, ManyDeliveries
 from event_trigger.actions.deliveries.schemas import DeliveryAction, DeliveryActions
 from event_trigger.actions.schemas import MOST_ROWS, TooManyMatched
+from event_trigger.deliveries.dependencies import filter_of
 from event_trigger.deliveries.redelivery import AttemptUnderWay
 from event_trigger.deliveries.repository import Deliveries, DeliveryFilter
-from event_trigger.deliveries.schemas import DeliveryQuery
 from event_trigger.errors import Problem
 
 
@@ -70,7 +70,7 @@ class ManyDeliveriesAction:
             found = await many.read([*{*(body.ids or ())}], lock=False)
             ids = [one.id for one in found]
             return ids, found if body.dry_run else await many.read(ids, lock=True)
-        wanted = _filter_of(body.filter)
+        wanted = filter_of(body.filter)
         ids = await self._select(wanted, limit=MOST_ROWS + 1)
         if len(ids) > MOST_ROWS:
             raise TooManyMatched
@@ -90,7 +90,3 @@ async def _decide(
     if action is DeliveryAction.CANCEL:
         return decide_cancelling(deliveries)
     return await resending.decide(deliveries)
-
-
-def _filter_of(query: DeliveryQuery) -> DeliveryFilter:
-    return DeliveryFilter(query.event_id, query.trigger_id, query.destination_id, query.status)

@@ -24,17 +24,18 @@ from event_trigger.audit.recorder import RowChange, record_all
 from event_trigger.auth.principal import Principal
 from event_trigger.auth.scopes import MissingScope
 from event_trigger.db.clock import database_now
-from event_trigger.db.notify import SCHEDULE_CHANGED, notify
 from event_trigger.db.shards import OwnedId
 from event_trigger.errors import Problem
 from event_trigger.firing.fire import Call
 from event_trigger.firing.fire_batch import fire_batch
 from event_trigger.firing.rate_limits import RateLimits, name_of
 from event_trigger.models import Trigger, shard_of
+from event_trigger.triggers.announcing import announce
+from event_trigger.triggers.destination_names import check_may_name, ids_of, lock_named
 from event_trigger.triggers.filters import TriggerFilter
 from event_trigger.triggers.hook_port import HookKeeper
-from event_trigger.triggers.lifecycle import check_destinations, check_may_name
-from event_trigger.triggers.schemas import TriggerQuery
+from event_trigger.triggers.lists import filter_of
+from event_trigger.triggers.repository import Triggers
 
 _TRIGGERS_PER_STATEMENT = 250
 _TRIGGERS_PER_SLICE = 25  # of the event loop: planning one takes up to 0.1 ms
@@ -70,15 +71,16 @@ class ManyTriggersAction:
         self._check_scopes(body)
         destinations = body.destinations or []
         check_may_name(self.principal, destinations)
-        await check_destinations(self.session, self.principal.one_project_id, destinations)
+        found = await lock_named(self.session, self.principal.one_project_id, destinations)
+        destination_ids = ids_of(destinations, found)
         applied = Applied(await self._choose(body))
         if body.action in {TriggerAction.FIRE, TriggerAction.TEST}:
             await self._fire(applied, body)
         else:
             now = await database_now(self.session)
-            await self._change(applied, _change_of(body, self.hooks, now), body)
+            await self._change(applied, self._change_of(body, destination_ids, now), body)
             if applied.changed and not body.dry_run:
-                await notify(self.session, SCHEDULE_CHANGED)
+                await announce(self.session, *map(self._owned, applied.changed))
         return applied
 
     @property
@@ -96,15 +98,22 @@ class ManyTriggersAction:
         if body.filter is None:
             visible = [one for one in set(body.ids or ()) if self.principal.may_see(one)]
             return await self._many.list_ids(visible, lock=locks)
-        wanted = _filter_of(body.filter, self.principal)
-        ids = await self._many.select(wanted, limit=MOST_ROWS + 1)
+        wanted = filter_of(self.principal, body.filter)
+        ids = await self._select(wanted, limit=MOST_ROWS + 1)
         if len(ids) > MOST_ROWS:
             raise TooManyMatched
         if not locks:
             return sorted(ids)
         locked = await self._many.list_ids(ids, lock=True)
-        still = {*await self._many.select(wanted, limit=2 * MOST_ROWS)}
+        still = {*await self._select(wanted, limit=2 * MOST_ROWS)}
         return [one for one in locked if one in still]
+
+    async def _select(self, wanted: TriggerFilter, *, limit: int) -> list[int]:
+        triggers, owner_id = Triggers(self.session), self.principal.one_project_id
+        return await triggers.select_ids(owner_id, wanted, limit=limit)
+
+    def _owned(self, trigger_id: int) -> OwnedId:
+        return OwnedId(self.principal.one_project_id, trigger_id)
 
     async def _change(self, applied: Applied, change: Change, body: TriggerActions) -> None:
         for start in range(0, len(applied.found), _TRIGGERS_PER_STATEMENT):
@@ -126,6 +135,26 @@ class ManyTriggersAction:
                 await change.store(self._many, changed)
                 owner_id = self.principal.one_project_id
                 await record_all(self.session, "trigger", entries, project_id=owner_id)
+
+    def _change_of(
+        self, body: TriggerActions, destination_ids: Sequence[int], now: datetime
+    ) -> Change:
+        match body.action:
+            case TriggerAction.PAUSE:
+                return Pause(now)
+            case TriggerAction.RESUME:
+                return Resume(now)
+            case TriggerAction.DELETE:
+                return Delete(now, hooks=self.hooks)
+            case TriggerAction.TAG:
+                return Tag(body.tags or [], now)
+            case TriggerAction.UNTAG:
+                return Untag(body.tags or [], now)
+            case TriggerAction.SET_DESTINATIONS:
+                return SetDestinations(destination_ids, now)
+            case TriggerAction.FIRE | TriggerAction.TEST:
+                raise AssertionError("firing changes no configuration")
+        assert_never(body.action)
 
     async def _fire(self, applied: Applied, body: TriggerActions) -> None:
         calls = [self._call(one, body.action) for one in applied.found]
@@ -169,29 +198,6 @@ async def _give_way(place: int) -> None:
     """Lets the event loop do other work after each slice of triggers."""
     if place % _TRIGGERS_PER_SLICE == 0:
         await asyncio.sleep(0)
-
-
-def _filter_of(query: TriggerQuery, principal: Principal) -> TriggerFilter:
-    return TriggerFilter(query.type, query.status, query.tag, query.q, principal.trigger_ids)
-
-
-def _change_of(body: TriggerActions, hooks: HookKeeper, now: datetime) -> Change:
-    match body.action:
-        case TriggerAction.PAUSE:
-            return Pause(now)
-        case TriggerAction.RESUME:
-            return Resume(now)
-        case TriggerAction.DELETE:
-            return Delete(now, hooks=hooks)
-        case TriggerAction.TAG:
-            return Tag(body.tags or [], now)
-        case TriggerAction.UNTAG:
-            return Untag(body.tags or [], now)
-        case TriggerAction.SET_DESTINATIONS:
-            return SetDestinations(body.destinations or [], now)
-        case TriggerAction.FIRE | TriggerAction.TEST:
-            raise AssertionError("firing changes no configuration")
-    assert_never(body.action)
 
 
 def _audited(trigger: Trigger) -> dict[str, Any]:

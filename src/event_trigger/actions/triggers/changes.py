@@ -7,6 +7,7 @@ from typing import Protocol
 
 from event_trigger.actions.triggers.repository import ManyTriggers
 from event_trigger.errors import Invalid
+from event_trigger.instants import just_after
 from event_trigger.models import (
     ScheduleVersion,
     Trigger,
@@ -62,7 +63,7 @@ class Pause(_Rescheduling):
         self.settle(trigger)
         trigger.status = TriggerStatus.PAUSED
         trigger.next_fire_at = None
-        trigger.updated_at = self.now
+        trigger.updated_at = max(self.now, just_after(trigger.updated_at))
         return True
 
 
@@ -75,7 +76,7 @@ class Resume(_Rescheduling):
             return False
         ranges = len(self.unfired)
         self.settle(trigger)
-        trigger.updated_at = self.now
+        trigger.updated_at = max(self.now, just_after(trigger.updated_at))
         trigger.error = None
         try:
             plan_next(trigger)

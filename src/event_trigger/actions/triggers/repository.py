@@ -8,9 +8,8 @@ from sqlalchemy import delete, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import defer
 
-from event_trigger.db.keyset import fetch_ids
 from event_trigger.models import Trigger, TriggerTag, shard_of
-from event_trigger.triggers.filters import TriggerFilter, listing
+from event_trigger.triggers.list_tables import forget_triggers, name_destinations
 
 _LOCK = text("""
     SELECT id FROM triggers
@@ -34,7 +33,8 @@ _SAVE_SCHEDULES = text("""
     WHERE triggers.shard = :shard AND triggers.id = planned.id
 """)
 _CHANGE = """
-    UPDATE triggers SET {column} = {value}, updated_at = :now, loop_refused_at = NULL
+    UPDATE triggers SET {column} = {value}, loop_refused_at = NULL,
+        updated_at = greatest(CAST(:now AS timestamptz), updated_at + interval '1 microsecond')
     WHERE shard = :shard AND id = ANY (CAST(:ids AS bigint[]))
 """
 _TAG = text(
@@ -75,11 +75,6 @@ class ManyTriggers:
     @property
     def _whose(self) -> dict[str, int]:
         return {"shard": shard_of(self.owner_id), "owner_id": self.owner_id}
-
-    async def select(self, wanted: TriggerFilter, *, limit: int) -> list[int]:
-        """Returns the ids of the newest triggers that the filter selects."""
-        query, values = listing(self.owner_id, wanted, None)
-        return await fetch_ids(self.session, query, values, limit=limit)
 
     async def list_ids(self, ids: Sequence[int], *, lock: bool) -> list[int]:
         """Returns the ids that exist, in order; with `lock`, nobody else changes or fires them."""
@@ -133,6 +128,7 @@ class ManyTriggers:
     ) -> None:
         wanted = {**self._whose, "ids": ids, "destinations": destinations, "now": now}
         await self.session.execute(_SET_DESTINATIONS, wanted)
+        await name_destinations(self.session, self.owner_id, ids, destinations)
 
     async def delete(self, triggers: Sequence[Trigger]) -> None:
         ids = [one.id for one in triggers]
@@ -144,6 +140,7 @@ class ManyTriggers:
             )
         )
         await self._delete_tags(ids, sorted({tag for one in triggers for tag in one.tags}))
+        await forget_triggers(self.session, self.owner_id, ids)
 
     async def _delete_tags(self, ids: Sequence[int], tags: Sequence[str]) -> None:
         if not tags:

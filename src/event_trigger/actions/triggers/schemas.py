@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 
 from event_trigger.actions.schemas import ChosenRows, filter_in_body
 from event_trigger.auth.scopes import Scope
-from event_trigger.triggers.schemas import DestinationIds, Tags, TriggerQuery
+from event_trigger.triggers.schemas import DestinationNames, Tags, TriggerQuery
 
 
 class TriggerAction(StrEnum):
@@ -41,7 +41,7 @@ class TriggerActions(ChosenRows):
         | None
     ) = None
     destinations: (
-        Annotated[DestinationIds, Field(description="All destinations after `set_destinations`.")]
+        Annotated[DestinationNames, Field(description="All destinations after `set_destinations`.")]
         | None
     ) = None
 
