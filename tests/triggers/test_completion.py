@@ -4,14 +4,18 @@ import asyncio
 from functools import partial
 
 import httpx
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from event_trigger.audit.recorder import AuditedSession
 from event_trigger.db.engine import create_engine, create_sessions
+from event_trigger.destinations.repository import Destinations
 from event_trigger.hooks.lifecycle import TriggerHooks
 from event_trigger.triggers.completion import delete_completed
+from event_trigger.triggers.repository import Triggers
 from event_trigger.web.state import state_of
 from tests.support.databases import connect
 from tests.support.locks import locked_trigger
+from tests.support.plans import plans_of
 from tests.support.services import ADA, ADMIN, Service, idle_service
 from tests.support.triggers import change, make_scheduled
 from tests.support.waiting import eventually
@@ -31,6 +35,7 @@ async def test_what_completes_in_any_way_is_deleted_with_its_records(
         "kept": await make_scheduled(ada, {"time": PAST}),
         "not yet": await make_scheduled(ada, {"time": FUTURE}, on_completion="delete"),
     }
+    assert [len(one["warnings"]) for one in made.values()] == [0, 0, 2, 1, 1, 0]
     kept = {made.pop(name)["id"] for name in ("kept", "not yet")}
     await change(ada, made["by a patch"]["id"], {"on_completion": "delete"})
 
@@ -82,3 +87,19 @@ async def test_replicas_at_once_delete_a_trigger_once(database_url: str) -> None
         assert [one["id"] for one in (await ada.get("/triggers")).json()] == [spared["id"]]
         for engine in engines:
             await engine.dispose()
+
+
+async def test_keys_and_what_is_to_delete_are_found_by_their_indexes(database_url: str) -> None:
+    engine = create_engine(database_url)
+
+    async def work(session: AsyncSession) -> None:
+        await Triggers(session).get_id(ADA, "one")
+        await Triggers(session).get_by_key_locked(ADA, "one")
+        await Destinations(session).get_by_key(ADA, "one")
+        await Triggers(session).list_to_delete(limit=5)
+
+    plans = await plans_of(engine, work)
+    await engine.dispose()
+
+    names = ["ix_triggers_key", "ix_triggers_key", "ix_destinations_key", "ix_triggers_to_delete"]
+    assert [name in plan for name, plan in zip(names, plans, strict=True)] == [True] * 4

@@ -47,10 +47,6 @@ class ReplacedDestination:
     has_new_secret: bool
     warnings: list[str]
 
-    @property
-    def is_changed(self) -> bool:
-        return bool(self.changes)
-
 
 @dataclass(frozen=True, slots=True)
 class _Wanted:

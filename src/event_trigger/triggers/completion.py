@@ -1,16 +1,12 @@
 """Deletes completed triggers whose `on_completion` is `delete`, as a person would delete them."""
 
-from collections.abc import Sequence
-
 import structlog
-from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from event_trigger.audit.recorder import Actor, acting_as
 from event_trigger.db.engine import Sessions, is_outage
-from event_trigger.db.shards import ACROSS_SHARDS, OwnedId
+from event_trigger.db.shards import OwnedId
 from event_trigger.models import ActorKind
-from event_trigger.models.base import EVERY_SHARD
 from event_trigger.triggers import lifecycle
 from event_trigger.triggers.hook_port import HookKeeper
 from event_trigger.triggers.repository import Triggers
@@ -19,10 +15,6 @@ log = structlog.get_logger()
 
 TRIGGERS_A_RUN = 500
 _SERVICE = Actor(ActorKind.OPERATOR, command="delete_completed_trigger")
-_LIST_COMPLETED = text(f"""
-    SELECT owner_id, id FROM triggers
-    WHERE {EVERY_SHARD} AND status = 'completed' AND on_completion = 'delete' LIMIT :limit
-""")  # noqa: S608
 
 
 async def delete_completed(sessions: Sessions, hooks: HookKeeper) -> float | None:
@@ -32,7 +24,7 @@ async def delete_completed(sessions: Sessions, hooks: HookKeeper) -> float | Non
     it, or find it gone. One that cannot be deleted is logged, and does not keep the others.
     """
     async with sessions() as session:
-        found = await _list_completed(session, limit=TRIGGERS_A_RUN)
+        found = await Triggers(session).list_to_delete(limit=TRIGGERS_A_RUN)
     failed = 0
     for key in found:
         try:
@@ -54,10 +46,3 @@ async def _delete(session: AsyncSession, hooks: HookKeeper, key: OwnedId) -> Non
     """
     if await Triggers(session).is_locked_to_delete(key):
         await lifecycle.delete(session, hooks, key)
-
-
-async def _list_completed(session: AsyncSession, *, limit: int) -> Sequence[OwnedId]:
-    rows = await session.execute(
-        _LIST_COMPLETED, {"limit": limit}, execution_options={ACROSS_SHARDS: "jobs"}
-    )
-    return [OwnedId(owner_id, row_id) for owner_id, row_id in rows]

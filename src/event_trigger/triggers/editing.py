@@ -67,10 +67,6 @@ class Replaced:
     changes: Sequence[Change]
     hook: HookSecrets | None
 
-    @property
-    def is_changed(self) -> bool:
-        return bool(self.changes)
-
 
 async def change(
     session: AsyncSession,

@@ -4,13 +4,14 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from sqlalchemy import Select, delete, func, or_, select, update
+from sqlalchemy import Select, delete, func, or_, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from event_trigger.db.keyset import Page, fetch_ids, fetch_newest, use_generic_plan
 from event_trigger.db.shards import ACROSS_SHARDS, OwnedId
 from event_trigger.models import (
+    EVERY_SHARD,
     SHARDS,
     Destination,
     OnCompletion,
@@ -24,6 +25,12 @@ from event_trigger.triggers.filters import IdOrder, TriggerFilter, listing
 from event_trigger.triggers.schedule.forecast import PlannedTrigger
 from event_trigger.triggers.sorting import MOST_SORTED
 from event_trigger.web.keys import refusing_taken_key
+
+# the partial index `ix_triggers_to_delete` needs its conditions in the text, and not as parameters
+_LIST_TO_DELETE = text(f"""
+    SELECT owner_id, id FROM triggers
+    WHERE {EVERY_SHARD} AND status = 'completed' AND on_completion = 'delete' LIMIT :limit
+""")  # noqa: S608
 
 
 def _one(key: OwnedId) -> Select[Trigger]:
@@ -72,6 +79,13 @@ class Triggers:
         )
         fresh = statement.execution_options(populate_existing=True)
         return (await self.session.scalars(fresh)).one_or_none()
+
+    async def list_to_delete(self, *, limit: int) -> list[OwnedId]:
+        """Lists completed triggers of any project that are to be deleted."""
+        rows = await self.session.execute(
+            _LIST_TO_DELETE, {"limit": limit}, execution_options={ACROSS_SHARDS: "jobs"}
+        )
+        return [OwnedId(owner_id, row_id) for owner_id, row_id in rows]
 
     async def is_locked_to_delete(self, key: OwnedId) -> bool:
         """Locks a completed trigger that is to be deleted; False if it is none, or is locked."""

@@ -392,6 +392,8 @@ def _derived(trigger: Trigger) -> dict[str, Any]:
 def _warnings_of(trigger: Trigger) -> Iterator[str]:
     if trigger.status == TriggerStatus.COMPLETED:
         yield "This trigger never fires by itself: its schedule has no instant left."
+        if trigger.on_completion == OnCompletion.DELETE:
+            yield "It is deleted within seconds, because on_completion is delete."
     if trigger.loop_refused_at is not None:
         at = trigger.loop_refused_at.astimezone(UTC).isoformat(timespec="seconds")
         yield (
