@@ -19,6 +19,7 @@ from pathlib import Path
 
 import uvloop
 
+from bench.batches import report_actions, report_batches
 from bench.deliveries import report_deliveries
 from bench.fire import report_fire
 from bench.growth import report_growth
@@ -40,6 +41,8 @@ FULL: dict[str, Report] = {
     "fire": partial(report_fire, workers=1, count=12_000, rounds=3),
     "fire-2": partial(report_fire, workers=2, count=12_000, rounds=3),
     "ways-in": partial(report_ways_in, count=6_000, rounds=3),
+    "batches": partial(report_batches, count=12_000, rounds=3),
+    "actions": partial(report_actions, count=10_000),
     "storm": partial(report_storm, count=100_000, rounds=5),
     "lateness": partial(report_lateness, seconds=20, idle=(100_000, 1_000_000)),
     "startup": partial(report_startup, triggers=1_000_000, rounds=3),
@@ -55,6 +58,8 @@ QUICK: dict[str, Report] = {
     "fire": partial(report_fire, workers=1, count=1_200, rounds=1),
     "fire-2": partial(report_fire, workers=2, count=1_200, rounds=1),
     "ways-in": partial(report_ways_in, count=600, rounds=1),
+    "batches": partial(report_batches, count=2_000, rounds=1),
+    "actions": partial(report_actions, count=1_000),
     "storm": partial(report_storm, count=10_000, rounds=1, quick=True),
     "lateness": partial(report_lateness, seconds=5, idle=(100_000,), quick=True),
     "startup": partial(report_startup, triggers=100_000, rounds=1),
