@@ -22,6 +22,7 @@ _LOST = {
     "logins": ("address", "user_agent", "last_used_at"),
     "audit_entries": ("project_id",),
     "api_keys": ("project_id",),  # none is the user's own project
+    "trigger_sort_keys": ("last_fired_at",),  # a job copies it from triggers
 }
 
 

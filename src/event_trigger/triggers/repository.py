@@ -8,6 +8,7 @@ from sqlalchemy import Select, delete, func, or_, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
+import event_trigger.triggers.list_tables  # noqa: F401  each flush writes the rows of lists
 from event_trigger.db.keyset import Page, fetch_ids, fetch_newest, use_generic_plan
 from event_trigger.db.shards import ACROSS_SHARDS, OwnedId
 from event_trigger.models import (
