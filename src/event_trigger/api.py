@@ -28,6 +28,8 @@ from event_trigger.firing.batch import router as firing_batch
 from event_trigger.hooks import router as hooks
 from event_trigger.idempotency.document import describe_idempotency
 from event_trigger.info import router as info
+from event_trigger.overview import router as overview
+from event_trigger.overview.stats import router as stats
 from event_trigger.projects import router as projects
 from event_trigger.projects.invitations import router as invitations
 from event_trigger.projects.members import router as members
@@ -90,6 +92,8 @@ _ROUTERS = (
     delivery_actions.router,
     stream.router,
     events.router,
+    overview.router,
+    stats.router,
     info.router,
     erasure.router,
     health.router,

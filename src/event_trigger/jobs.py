@@ -35,9 +35,10 @@ from event_trigger.deliveries.worker import DeliveryWorker
 from event_trigger.erasure.job import ProjectErasure
 from event_trigger.events.measuring import measure
 from event_trigger.events.retention import make_partitions, sweep
-from event_trigger.firing.idempotency import purge_answers
+from event_trigger.firing.idempotency import purge_answers, ANSWERS_KEPT_FOR
 from event_trigger.hooks.lifecycle import TriggerHooks
 from event_trigger.idempotency.repository import ANSWERS_KEPT_FOR, purge_kept_answers
+from event_trigger.overview.counting import count_all, purge_minutes
 from event_trigger.projects.repository import Invitations
 from event_trigger.scheduling.dispatcher import LONGEST_WAIT_SECONDS, fire_due
 from event_trigger.triggers.completion import delete_completed
@@ -54,6 +55,7 @@ END_STUCK_EVERY_SECONDS = 2.0
 FOLLOW_ZONE_RULES_EVERY_SECONDS = 1.0  # for this long, replicas may use different zone rules
 COUNT_BACKLOG_EVERY_SECONDS = 2.0
 MEASURE_EVENTS_EVERY_SECONDS = 2.0
+COUNT_PROJECTS_EVERY = timedelta(seconds=2)
 ERASE_EVERY_SECONDS = 10.0
 DELETE_COMPLETED_EVERY_SECONDS = 2.0  # so long a completed trigger stays at most, or a little more
 FOLLOW_TRIGGERS_EVERY_SECONDS = 60.0  # so old may the order of a list by last_fired_at be
@@ -150,6 +152,7 @@ class Jobs:
             self._measure_events,
             every=timedelta(seconds=MEASURE_EVENTS_EVERY_SECONDS),
         )
+        self._add("count_projects", self._count_projects, every=COUNT_PROJECTS_EVERY)
         self._add("erase", self._erasure.run, every=timedelta(seconds=ERASE_EVERY_SECONDS))
         self._add(
             "delete_completed",
@@ -271,6 +274,7 @@ class Jobs:
         async with self._sessions() as session:
             now = await database_now(session)
         await purge_history(self._sessions, now - self._settings.keep_for)
+        await purge_minutes(self._sessions, now - self._settings.keep_for)
         await purge_answers(self._sessions, now - ANSWERS_KEPT_FOR)
         await purge_kept_answers(self._sessions, now - ANSWERS_KEPT_FOR)
         async with self._sessions.begin() as session:
@@ -295,6 +299,9 @@ class Jobs:
 
     async def _follow_triggers(self) -> None:
         await follow_triggers(self._sessions)
+
+    async def _count_projects(self) -> None:
+        await count_all(self._sessions, every=COUNT_PROJECTS_EVERY)
 
     async def _end_stuck(self) -> None:
         async with self._sessions.begin() as session:

@@ -63,6 +63,7 @@ BEYOND_SCHEMA = {
     "update_destination": "an address that may be called, headers that may be sent",
     "replace_destination": "an address that may be called, headers that may be sent",
     "put_destination_by_key": "an address that may be called, headers that may be sent",
+    "get_stats": "a `by` that fits the measure, few enough steps",
     "redeliver_exhausted": "an end after its beginning",
 }
 # operations whose valid input cannot be generated: a password, a token, an unused address, a member

@@ -250,6 +250,18 @@ class ApiKeys:
             statement = statement.where(ApiKey.id < before)
         return await fetch_rows(self.session, statement, limit=limit)
 
+    async def list_expiring(
+        self, conditions: Iterable[ColumnElement[bool]], *, within: timedelta, limit: int
+    ) -> Sequence[ApiKey]:
+        """Returns the keys that are live now and expire `within` a time, the first one first."""
+        statement = (
+            select(ApiKey)
+            .where(*conditions, ApiKey.expires_at.between(func.now(), func.now() + within))
+            .order_by(ApiKey.expires_at, ApiKey.id)
+            .limit(limit)
+        )
+        return (await self.session.scalars(statement)).all()
+
     async def get_with_user(self, key_hash: bytes) -> tuple[ApiKey, User] | None:
         """Returns a key that has not expired, with its user if that is enabled."""
         statement = (

@@ -27,6 +27,12 @@ from event_trigger.models.idempotency_key import IdempotencyKey
 from event_trigger.models.installation import Installation
 from event_trigger.models.kept_answer import KeptAnswer
 from event_trigger.models.login import Login, RefreshToken
+from event_trigger.models.minute_count import (
+    ALL_PROJECTS,
+    CountedMeasure,
+    MinuteCount,
+    MinutePartition,
+)
 from event_trigger.models.project import (
     NOT_OF_DELETED_PROJECTS,
     Invitation,
@@ -34,6 +40,7 @@ from event_trigger.models.project import (
     ProjectMember,
     ProjectRole,
 )
+from event_trigger.models.project_count import CountPass, ProjectCount
 from event_trigger.models.schedule_version import ScheduleVersion
 from event_trigger.models.sign_in_failure import SignInFailure
 from event_trigger.models.trigger import (
@@ -50,6 +57,7 @@ from event_trigger.models.user import Role, User
 from event_trigger.models.zone_rules import ZoneRulesRecord
 
 __all__ = [
+    "ALL_PROJECTS",
     "EVERY_SHARD",
     "NOT_OF_DELETED_PROJECTS",
     "SHARDS",
@@ -58,6 +66,8 @@ __all__ = [
     "AuditEntry",
     "Base",
     "BlockCount",
+    "CountPass",
+    "CountedMeasure",
     "Delivery",
     "DeliveryAttempt",
     "DeliveryBacklog",
@@ -81,7 +91,10 @@ __all__ = [
     "Login",
     "MeasuredPartition",
     "OnCompletion",
+    "MinuteCount",
+    "MinutePartition",
     "Project",
+    "ProjectCount",
     "ProjectMember",
     "ProjectRole",
     "RefreshToken",

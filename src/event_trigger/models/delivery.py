@@ -123,6 +123,13 @@ class Delivery(Base):
             "ix_deliveries_exhausted", "finished_at", postgresql_where=text("status = 'exhausted'")
         ),
         Index(
+            "ix_deliveries_owner_exhausted",
+            "shard",
+            "owner_id",
+            "finished_at",
+            postgresql_where=text("status = 'exhausted'"),
+        ),
+        Index(
             "ix_deliveries_given_up",
             "shard",
             "destination_id",

@@ -87,6 +87,15 @@ class Destination(Base):
             postgresql_where=text("deleted_at IS NULL"),
         ),
         Index(
+            "ix_destinations_failing",
+            "shard",
+            "owner_id",
+            "id",
+            postgresql_where=text(
+                'deleted_at IS NULL AND ("window" IS NOT NULL OR disabled_reason IS NOT NULL)'
+            ),
+        ),
+        Index(
             "ix_destinations_key",
             "shard",
             "owner_id",

@@ -16,32 +16,50 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from event_trigger.db.batches import BATCH_ROWS, in_batches
 from event_trigger.db.engine import Sessions
 from event_trigger.db.shards import ACROSS_SHARDS, OwnedId
-from event_trigger.models import ScheduleVersion
+from event_trigger.models import ScheduleVersion, CountedMeasure
+from event_trigger.models.minute_count import (
+    NO_DURATION,
+    OWN_PART,
+    add_to_minutes,
+    minute_of,
+)
 from event_trigger.triggers.schedule.plan import UnfiredInstants
 
-_INSERT_UNFIRED = text("""
+# each statement also counts the instants, in the minute in which they are recorded
+_COUNT_UNFIRED = add_to_minutes(f"""
+    SELECT CAST(:shard AS smallint), owner_id, '{CountedMeasure.UNFIRED}', {minute_of("now()")},
+        reason, 0, {NO_DURATION}, {OWN_PART}, CAST(sum(count) AS bigint), CAST(NULL AS float8)
+    FROM unfired GROUP BY owner_id, reason
+""")  # noqa: S608
+_INSERT_UNFIRED = text(f"""
+    WITH unfired AS MATERIALIZED (
+        SELECT * FROM unnest(
+            CAST(:owner_ids AS bigint[]), CAST(:trigger_ids AS bigint[]),
+            CAST(:versions AS bigint[]), CAST(:first_ats AS timestamptz[]),
+            CAST(:last_ats AS timestamptz[]), CAST(:counts AS bigint[]), CAST(:reasons AS text[])
+        ) AS new (owner_id, trigger_id, version, first_at, last_at, count, reason)
+    ), counted AS ({_COUNT_UNFIRED})
     INSERT INTO unfired_ranges
         (shard, owner_id, trigger_id, version, first_at, last_at, count, reason)
-    SELECT CAST(:shard AS smallint), unfired.*
-    FROM unnest(
-        CAST(:owner_ids AS bigint[]), CAST(:trigger_ids AS bigint[]), CAST(:versions AS bigint[]),
-        CAST(:first_ats AS timestamptz[]), CAST(:last_ats AS timestamptz[]),
-        CAST(:counts AS bigint[]), CAST(:reasons AS text[])
-    ) AS unfired
-""")
-_EXTEND_UNFIRED = text("""
-    UPDATE unfired_ranges SET
-        last_at = unfired.last_at, count = unfired_ranges.count + unfired.count,
-        recorded_at = now()
-    FROM unnest(
-        CAST(:trigger_ids AS bigint[]), CAST(:versions AS bigint[]), CAST(:afters AS timestamptz[]),
-        CAST(:last_ats AS timestamptz[]), CAST(:counts AS bigint[]), CAST(:reasons AS text[])
-    ) AS unfired (trigger_id, version, after, last_at, count, reason)
-    WHERE unfired_ranges.shard = :shard AND unfired_ranges.trigger_id = unfired.trigger_id
-        AND unfired_ranges.last_at = unfired.after AND unfired_ranges.version = unfired.version
-        AND unfired_ranges.reason = unfired.reason
-    RETURNING unfired_ranges.trigger_id
-""")
+    SELECT CAST(:shard AS smallint), unfired.* FROM unfired
+""")  # noqa: S608
+_EXTEND_UNFIRED = text(f"""
+    WITH unfired AS (
+        UPDATE unfired_ranges SET
+            last_at = new.last_at, count = unfired_ranges.count + new.count,
+            recorded_at = now()
+        FROM unnest(
+            CAST(:trigger_ids AS bigint[]), CAST(:versions AS bigint[]),
+            CAST(:afters AS timestamptz[]), CAST(:last_ats AS timestamptz[]),
+            CAST(:counts AS bigint[]), CAST(:reasons AS text[])
+        ) AS new (trigger_id, version, after, last_at, count, reason)
+        WHERE unfired_ranges.shard = :shard AND unfired_ranges.trigger_id = new.trigger_id
+            AND unfired_ranges.last_at = new.after AND unfired_ranges.version = new.version
+            AND unfired_ranges.reason = new.reason
+        RETURNING unfired_ranges.owner_id, unfired_ranges.trigger_id, new.count, new.reason
+    ), counted AS ({_COUNT_UNFIRED})
+    SELECT trigger_id FROM unfired
+""")  # noqa: S608
 _PURGE_OLD = """
     WITH purged AS (
         DELETE FROM {table} WHERE ({key}) IN (

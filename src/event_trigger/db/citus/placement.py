@@ -24,8 +24,10 @@ LOCAL_TABLES = frozenset(
     {
         "alembic_version",  # read only at the start
         "audit_entries",  # as a reference table, each change would need a commit on every node
+        "count_passes",  # one row, written every few seconds
         "event_partitions",  # partitions are made and dropped from one node
         "measured_partitions",  # written beside event_partitions
+        "minute_partitions",  # as well
         "installation",  # one row, read once by each process
         "sign_in_failures",  # its upsert calls clock_timestamp(), which Citus refuses
     }

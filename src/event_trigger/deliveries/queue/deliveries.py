@@ -9,7 +9,14 @@ from sqlalchemy import TextClause, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from event_trigger.db.shards import ACROSS_SHARDS
-from event_trigger.models import DeliveryError, DeliveryStatus
+from event_trigger.models import CountedMeasure, DeliveryError, DeliveryStatus
+from event_trigger.models.minute_count import (
+    NO_DURATION,
+    OWN_PART,
+    add_to_minutes,
+    bucket_of,
+    minute_of,
+)
 
 EXPIRES_AFTER = timedelta(days=7)
 
@@ -52,8 +59,27 @@ _CLAIM_DELIVERIES = text("""
     FROM leased LEFT JOIN delivery_payloads AS stored
         ON stored.shard = :shard AND stored.event_id = leased.event_id
 """)
+# attempts are counted in the transactions that record them
+_COUNT_ATTEMPTS = f"""
+    SELECT CAST(:shard AS smallint), owner_id, '{CountedMeasure.ATTEMPTS}', minute, outcome,
+        destination_id, bucket, {OWN_PART}, count(*), max(duration_ms)
+    FROM (
+        SELECT owner_id, destination_id, duration_ms, {{outcome}} AS outcome,
+            {minute_of("attempted_at")} AS minute,
+            CASE WHEN duration_ms IS NULL THEN {NO_DURATION} ELSE {bucket_of("duration_ms")} END
+                AS bucket
+        FROM attempted
+    ) AS attempts
+    GROUP BY owner_id, minute, outcome, destination_id, bucket
+"""  # noqa: S608
+_COUNT_RECORDED = add_to_minutes(
+    _COUNT_ATTEMPTS.format(outcome=f"coalesce(error, '{DeliveryStatus.DELIVERED}')")
+)
+_COUNT_INTERRUPTED = add_to_minutes(
+    _COUNT_ATTEMPTS.format(outcome=f"'{DeliveryError.INTERRUPTED}'")
+)
 # fenced by the lease: after a newer one was taken, or this one was ended, nothing is recorded
-_RECORD = text("""
+_RECORD = text(f"""
     WITH outcomes AS (
         SELECT * FROM unnest(
             CAST(:ids AS bigint[]), CAST(:leases AS bigint[]), CAST(:statuses AS text[]),
@@ -72,26 +98,31 @@ _RECORD = text("""
         WHERE deliveries.shard = :shard AND deliveries.id = ANY (CAST(:ids AS bigint[]))
             AND deliveries.id = outcomes.id AND deliveries.lease = outcomes.lease
             AND deliveries.leased_until IS NOT NULL
-        RETURNING deliveries.id, deliveries.attempt_count
-    )
+        RETURNING deliveries.id, deliveries.owner_id, deliveries.destination_id,
+            deliveries.attempt_count
+    ), attempted AS MATERIALIZED (
+        SELECT recorded.id, owner_id, destination_id, attempt_count, attempted_at, duration_ms,
+            status_code, error, response
+        FROM recorded JOIN outcomes ON outcomes.id = recorded.id
+    ), counted AS ({_COUNT_RECORDED})
     INSERT INTO delivery_attempts
         (shard, delivery_id, number, attempted_at, duration_ms, status_code, error, response)
-    SELECT :shard, recorded.id, recorded.attempt_count, attempted_at, duration_ms, status_code,
-        error, response
-    FROM recorded JOIN outcomes ON outcomes.id = recorded.id
+    SELECT :shard, id, attempt_count, attempted_at, duration_ms, status_code, error, response
+    FROM attempted
     RETURNING delivery_id
-""")
+""")  # noqa: S608
 # an interrupted attempt may have arrived or not: it is recorded, and costs none of the tries
-_INTERRUPT = """
-    WITH interrupted AS (
+_INTERRUPT = f"""
+    WITH attempted AS (
         UPDATE deliveries SET leased_until = NULL, next_attempt_at = now(),
             attempt_count = attempt_count + 1
-        WHERE shard = :shard AND leased_until IS NOT NULL AND {condition}
-        RETURNING id, attempt_count, leased_at
-    )
+        WHERE shard = :shard AND leased_until IS NOT NULL AND {{condition}}
+        RETURNING id, owner_id, destination_id, attempt_count, leased_at AS attempted_at,
+            CAST(NULL AS float8) AS duration_ms
+    ), counted AS ({_COUNT_INTERRUPTED})
     INSERT INTO delivery_attempts (shard, delivery_id, number, attempted_at, error)
-    SELECT :shard, id, attempt_count, leased_at, :interrupted FROM interrupted
-"""
+    SELECT :shard, id, attempt_count, attempted_at, :interrupted FROM attempted
+"""  # noqa: S608
 _RECOVER_LEASES = text(
     _INTERRUPT.format(
         condition="destination_id = ANY (CAST(:ids AS bigint[])) AND leased_until <= now()"

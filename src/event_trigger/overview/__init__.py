@@ -1,0 +1,1 @@
+"""Answers whether everything is all right, and how much happened when, from kept counts."""

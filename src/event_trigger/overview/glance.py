@@ -1,0 +1,159 @@
+"""Puts the overview of a project together: reads the counts and finds what needs attention."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from event_trigger.auth.keys.lifecycle import visible_keys
+from event_trigger.auth.principal import Principal
+from event_trigger.auth.repository import ApiKeys
+from event_trigger.events.window import Retention, oldest_kept
+from event_trigger.models import ApiKey, UnfiredReason
+from event_trigger.overview.census import CountedState
+from event_trigger.overview.repository import (
+    ExhaustedAtDestination,
+    FailingDestination,
+    Kept,
+    Overviews,
+    SetAside,
+)
+from event_trigger.overview.verdict import (
+    EXPIRES_WITHIN,
+    MOST_ITEMS,
+    Attention,
+    Cause,
+    Due,
+    late_triggers,
+    most_severe,
+    old_counts,
+)
+
+_MINUTE = timedelta(minutes=1)
+_CAUSES = {
+    UnfiredReason.FAILED: (
+        Cause.INSTANTS_FAILED,
+        "could not fire: a trigger was set aside, or the project has no room for events.",
+    ),
+    UnfiredReason.MISSED: (Cause.INSTANTS_MISSED, "not fired in time, and not caught up on."),
+    UnfiredReason.EXPIRED: (
+        Cause.INSTANTS_EXPIRED,
+        "longer ago than `catch_up_window` when firing was possible again.",
+    ),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Glance:
+    """All that the overview shows; `counted_at` is None before the first count."""
+
+    now: datetime
+    counted_at: datetime | None
+    states: Mapping[str, Kept]
+    due: Due
+    next_at: datetime | None
+    last_hour: int
+    last_day: int
+    unfired: Mapping[str, Kept]
+    attention: Sequence[Attention]
+
+    def number(self, state: CountedState) -> int:
+        kept = self.states.get(state)
+        return 0 if kept is None else kept.number
+
+    @property
+    def oldest_pending_at(self) -> datetime | None:
+        waiting = (CountedState.PENDING, CountedState.RETRYING)
+        since = [kept.since for one in waiting if (kept := self.states.get(one)) is not None]
+        return min((one for one in since if one is not None), default=None)
+
+
+async def take_glance(session: AsyncSession, principal: Principal, retention: Retention) -> Glance:
+    """Reads the overview of the principal's project, or of all projects."""
+    overviews = Overviews(session, principal.project_id)
+    now, counted_at = await overviews.read_pass()
+    oldest = oldest_kept(retention, now=now)
+    hour, day = (
+        _first_minute(now - age, oldest) for age in (timedelta(hours=1), timedelta(days=1))
+    )
+    states = await overviews.read_states()
+    last_hour, last_day = await overviews.count_events(hour=hour, day=day)
+    unfired = await overviews.count_unfired(day=day)
+    due = await overviews.read_due()
+    active = states.get(CountedState.ACTIVE)
+    next_at = await overviews.next_at(active=0 if active is None else active.number)
+    found = [
+        *late_triggers(due, now=now),
+        *old_counts(counted_at, due, now=now),
+        *map(_of_set_aside, await overviews.list_set_aside()),
+        *map(_of_destination, await overviews.list_failing_destinations()),
+        *_of_unfired(unfired),
+        *map(_of_exhausted, await overviews.list_exhausted()),
+        *map(_of_key, await _list_expiring_keys(session, principal)),
+    ]
+    attention = most_severe(found)
+    return Glance(now, counted_at, states, due, next_at, last_hour, last_day, unfired, attention)
+
+
+def _first_minute(since: datetime, oldest: datetime) -> datetime:
+    """Returns the start of the minute of `since`, or the first whole minute that is kept."""
+    first_kept = _floor(oldest - timedelta(microseconds=1)) + _MINUTE
+    return max(_floor(since), first_kept)
+
+
+def _floor(instant: datetime) -> datetime:
+    return instant.replace(second=0, microsecond=0)
+
+
+async def _list_expiring_keys(session: AsyncSession, principal: Principal) -> Sequence[ApiKey]:
+    """Lists the keys that the caller may list; for a key, itself."""
+    if principal.key_id is not None:
+        conditions = (ApiKey.id == principal.key_id,)
+    else:
+        conditions = tuple(visible_keys(principal).conditions())
+    return await ApiKeys(session).list_expiring(conditions, within=EXPIRES_WITHIN, limit=MOST_ITEMS)
+
+
+def _of_set_aside(one: SetAside) -> Attention:
+    return Attention(Cause.TRIGGER_SET_ASIDE, one.id, one.name, one.since, one.number, one.error)
+
+
+def _of_destination(one: FailingDestination) -> Attention:
+    waiting = f"{one.waiting} deliveries wait for it."
+    if one.is_gone:
+        detail = (
+            f"It answered 410, which disabled it; {waiting} Enable it, or take it off triggers."
+        )
+        return Attention(Cause.DESTINATION_GONE, one.id, one.name, one.since, one.waiting, detail)
+    detail = f"It fails, and is only probed; {waiting}"
+    return Attention(Cause.DESTINATION_OPEN, one.id, one.name, one.since, one.waiting, detail)
+
+
+def _of_unfired(unfired: Mapping[str, Kept]) -> list[Attention]:
+    return [
+        Attention(
+            cause,
+            None,
+            None,
+            kept.since,
+            kept.number,
+            f"In the last 24 hours, {kept.number} instants were {words}",
+        )
+        for reason, (cause, words) in _CAUSES.items()
+        if (kept := unfired.get(reason)) is not None
+    ]
+
+
+def _of_exhausted(one: ExhaustedAtDestination) -> Attention:
+    detail = (
+        f"In the last 24 hours, {one.number} deliveries were given up."
+        f" POST /destinations/{one.id}/redeliver sends them again."
+    )
+    return Attention(Cause.DELIVERIES_EXHAUSTED, one.id, one.name, one.since, one.number, detail)
+
+
+def _of_key(key: ApiKey) -> Attention:
+    assert key.expires_at is not None
+    detail = f"This API key expires on {key.expires_at:%Y-%m-%d at %H:%M} UTC."
+    return Attention(Cause.KEY_EXPIRES, key.id, key.name, None, 1, detail)

@@ -1,0 +1,1 @@
+"""Counts by time step: events, unfired instants, deliveries, attempts, and how long they took."""

@@ -1,0 +1,142 @@
+"""Counts by time step add up to what the lists show, in whole steps, as far as it is kept."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import httpx
+import pytest
+
+from event_trigger.overview.stats.steps import SparseCounts, Step, cut
+from tests.support.counting import count_now, read_overview, read_stats, until_counted
+from tests.support.databases import now_of
+from tests.support.destinations import fire, make_destination, until_finished
+from tests.support.downtime import set_back, until_caught_up
+from tests.support.event_bytes import plant_old_events, purge_old_events
+from tests.support.planting import plant_event
+from tests.support.problems import places_of
+from tests.support.receiver import Receiver
+from tests.support.services import ADA, ADMIN, BOB, Service
+from tests.support.triggers import instant, make_api, make_scheduled
+
+NOON = datetime(2026, 11, 29, 12, tzinfo=UTC)
+OLDEST = NOON - timedelta(hours=48)
+
+
+@pytest.mark.parametrize(
+    ("step", "since", "until", "start", "number"),
+    [
+        (Step.HOUR, None, None, NOON - timedelta(hours=23), 24),
+        (Step.MINUTE, NOON - timedelta(seconds=90), NOON, NOON - timedelta(minutes=2), 2),
+        (Step.FIVE_MINUTES, NOON, NOON + timedelta(days=1), NOON, 6),
+        (Step.HOUR, NOON - timedelta(days=9), NOON, OLDEST, 48),
+        (Step.HOUR, NOON, NOON - timedelta(hours=2), NOON, 0),
+    ],
+)
+def test_steps_are_whole_and_within_what_is_kept(
+    step: Step, since: datetime | None, until: datetime | None, start: datetime, number: int
+) -> None:
+    now = NOON + timedelta(minutes=26)
+
+    steps = cut(step, since=since, until=until, oldest=OLDEST, now=now)
+
+    assert (steps.start, steps.number) == (start, number)
+    assert steps.since >= OLDEST
+
+
+def test_a_minute_that_retention_cuts_is_left_out() -> None:
+    oldest = NOON + timedelta(seconds=1)
+
+    steps = cut(Step.HOUR, since=OLDEST, until=None, oldest=oldest, now=NOON + timedelta(hours=1))
+
+    assert (steps.start, steps.since) == (NOON, NOON + timedelta(minutes=1))
+    assert steps.filled(SparseCounts("all", [0], [7])) == [7]
+
+
+async def test_every_measure_adds_up_to_what_happened(
+    service: Service, ada: httpx.AsyncClient, database: Any, receiver: Receiver
+) -> None:
+    good = await make_destination(ada, receiver.url)
+    api = await make_api(ada, destinations=[good["id"]])
+    planned = await make_scheduled(ada, {"interval": "PT1M", "recurring": True})
+    await set_back(database, planned["id"], timedelta(minutes=10))
+    await until_caught_up(database, planned["id"])
+    for how in ("trigger", "trigger", "test"):
+        await fire(ada, api, how)
+    await until_finished(ada, 3)
+    await until_counted(ada, database, service.database_url)
+
+    async def sums(measure: str, **query: Any) -> dict[str, int]:
+        found = await read_stats(ada, measure, step="PT1M", **query)
+        return {key: sum(values) for key, values in found.items()}
+
+    assert await sums("events") == {"all": 4}
+    assert await sums("events", by="type") == {"api": 3, "scheduled": 1}
+    by_trigger = {str(api["id"]): 3, str(planned["id"]): 1}
+    assert await sums("events", by="trigger") == by_trigger
+    overview = await read_overview(ada)
+    missed = overview["unfired"]["coalesced"]
+    assert missed > 5
+    assert await sums("unfired", by="reason") == {"coalesced": missed}
+    assert await sums("deliveries", by="status") == {"delivered": 3}
+    assert await sums("deliveries", by="destination") == {str(good["id"]): 3}
+    assert await sums("attempts", by="outcome") == {"delivered": 3}
+    lags = await read_stats(ada, "lag_ms")
+    assert lags.keys() == {"p50", "p95", "max"}
+    [p50], [p95], [longest] = (list(filter(None, lags[key])) for key in ("p50", "p95", "max"))
+    assert 0 < p50 <= p95 <= longest < 600_000
+    durations = await read_stats(ada, "duration_ms")
+    assert any(durations["max"])
+    overseer = service.client(ADMIN, project="*")
+    assert await read_stats(overseer, "events", by="type") == await read_stats(
+        ada, "events", by="type"
+    )
+    assert await read_stats(service.client(BOB), "attempts") == {}
+
+
+async def test_the_smaller_series_are_added_up(
+    service: Service, ada: httpx.AsyncClient, database: Any
+) -> None:
+    now = await now_of(database)
+    for trigger_id in range(1, 24):
+        for _ in range(2 if trigger_id <= 20 else 1):
+            await plant_event(database, trigger_id=trigger_id, triggered_at=now)
+    await until_counted(ada, database, service.database_url)
+
+    found = await read_stats(ada, "events", by="trigger", step="PT1H")
+
+    assert [*found] == [*sorted(map(str, range(1, 21))), "other"]
+    assert sum(found["other"]) == 3
+
+
+async def test_events_of_before_an_upgrade_are_counted_and_go_with_their_partition(
+    service: Service, ada: httpx.AsyncClient, database: Any
+) -> None:
+    old = await plant_old_events(database, service.database_url, owner_id=ADA, count=3599)
+    span = {"since": old.starts_at.isoformat(), "until": old.ends_at.isoformat()}
+    await until_counted(ada, database, service.database_url)
+    counted = await read_stats(ada, "events", step="PT5M", **span)
+    await purge_old_events(service.database_url)
+    await count_now(service.database_url)
+
+    await until_counted(ada, database, service.database_url)
+
+    assert sum(counted["all"]) == 3599
+    assert max(counted["all"]) == 300
+    assert await read_stats(ada, "events", step="PT5M", **span) == {}
+
+
+async def test_a_question_that_cannot_be_answered_says_what_to_ask(ada: httpx.AsyncClient) -> None:
+    since = (datetime.now(UTC) - timedelta(hours=47)).isoformat()
+
+    refused = {
+        "by": await ada.get("/stats", params={"measure": "lag_ms", "by": "type"}),
+        "step": await ada.get(
+            "/stats", params={"measure": "events", "step": "PT1M", "since": since}
+        ),
+        "measure": await ada.get("/stats", params={"measure": "bytes"}),
+    }
+
+    for parameter, answer in refused.items():
+        assert places_of(answer) == [parameter]
+    start = (await ada.get("/stats", params={"measure": "events"})).json()["start"]
+    assert instant(start).minute == 0
