@@ -44,7 +44,7 @@ async def numbers_of_lists(client: httpx.AsyncClient) -> dict[str, dict[str, int
 async def test_after_any_history_the_overview_says_what_the_lists_say(
     database_url: str, database: Any, receiver: Receiver
 ) -> None:
-    chosen = random.Random(17)  # noqa: S311
+    chosen = random.Random(17)
     async with (
         running_service(database_url, **GIVES_UP_SOON) as one,
         running_service(database_url, **GIVES_UP_SOON) as other,
