@@ -61,11 +61,11 @@ async def test_after_any_history_the_overview_says_what_the_lists_say(
                 for _ in range(6)
             ]
             planned = [
-                await make_scheduled(client, {"interval": "PT1M", "recurring": True, **more})
+                await make_scheduled(client, {"interval": "PT1H", "recurring": True, **more})
                 for more in ({}, {"catch_up": "none"}, {"max_fires": 1})
             ]
             for one_planned in planned:
-                await set_back(database, one_planned["id"], timedelta(minutes=5))
+                await set_back(database, one_planned["id"], timedelta(hours=5))
             await until_caught_up(database, *(each["id"] for each in planned))
             for _ in range(12):
                 await fire(client, chosen.choice(api), chosen.choice(["trigger", "test"]))

@@ -57,8 +57,8 @@ async def test_every_measure_adds_up_to_what_happened(
 ) -> None:
     good = await make_destination(ada, receiver.url)
     api = await make_api(ada, destinations=[good["id"]])
-    planned = await make_scheduled(ada, {"interval": "PT1M", "recurring": True})
-    await set_back(database, planned["id"], timedelta(minutes=10))
+    planned = await make_scheduled(ada, {"interval": "PT1H", "recurring": True})
+    await set_back(database, planned["id"], timedelta(hours=10, minutes=30))
     await until_caught_up(database, planned["id"])
     for how in ("trigger", "trigger", "test"):
         await fire(ada, api, how)
@@ -83,7 +83,7 @@ async def test_every_measure_adds_up_to_what_happened(
     lags = await read_stats(ada, "lag_ms")
     assert lags.keys() == {"p50", "p95", "max"}
     [p50], [p95], [longest] = (list(filter(None, lags[key])) for key in ("p50", "p95", "max"))
-    assert 0 < p50 <= p95 <= longest < 600_000
+    assert 0 < p50 <= p95 <= longest < 36_000_000
     durations = await read_stats(ada, "duration_ms")
     assert any(durations["max"])
     overseer = service.client(ADMIN, project="*")
