@@ -21,7 +21,6 @@ branch_labels = None
 depends_on = None
 
 _INDEXES = (
-    ("ix_triggers_set_aside", "triggers", ["shard", "owner_id", "id"], "error IS NOT NULL"),
     (
         "ix_destinations_failing",
         "destinations",

@@ -145,7 +145,7 @@ async def test_what_is_wrong_is_named_most_severe_first(database_url: str, datab
     assert names["destination_gone"] == (gone["id"], "127.0.0.1:81")
     assert names["destination_open"] == names["deliveries_exhausted"] == (crm["id"], "crm")
     assert names["key_expires"] == (key["id"], "probe")
-    assert overview["triggers"]["failing"] == 2
+    assert overview["triggers"]["failing"] == 1
     assert overview["due"]["late"] == 3
     assert overview["due"]["worst_lag_ms"] > 8000
     assert overview["deliveries"]["exhausted"] == 3

@@ -114,13 +114,6 @@ class Trigger(Base):
             "owner_id",
             postgresql_where=text("error IS NOT NULL"),
         ),
-        Index(
-            "ix_triggers_set_aside",
-            "shard",
-            "owner_id",
-            "id",
-            postgresql_where=text("error IS NOT NULL"),
-        ),
         Index(  # the owner comes last: lists of one owner skip the entries of others in the index
             "ix_triggers_due",
             "shard",

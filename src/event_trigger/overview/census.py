@@ -13,11 +13,8 @@ from event_trigger.models import (
     EVERY_SHARD,
     NOT_OF_DELETED_PROJECTS,
     DeliveryStatus,
-    UnfiredReason,
 )
 
-FAILURES = (UnfiredReason.MISSED, UnfiredReason.EXPIRED, UnfiredReason.FAILED)
-FAILURES_SQL = ", ".join(f"'{one}'" for one in FAILURES)
 _ACROSS = {ACROSS_SHARDS: "retention"}
 
 
@@ -38,27 +35,13 @@ class CountedState(StrEnum):
 
 
 _IN_SHARDS = "shard = ANY (CAST(:shards AS smallint[]))"
-_SINCE_YESTERDAY = "now() - CAST('1 day' AS interval)"
 _UNFINISHED = ", ".join(f"'{one}'" for one in DeliveryStatus if one is not DeliveryStatus.DELIVERED)
-_OF_TRIGGERS = "triggers.shard = failed.shard AND triggers.id = failed.trigger_id"
-_FAILING = f"""
-    SELECT shard, owner_id, id FROM triggers WHERE {_IN_SHARDS} AND error IS NOT NULL
-    UNION
-    SELECT triggers.shard, triggers.owner_id, triggers.id FROM (
-        SELECT shard, trigger_id FROM unfired_ranges
-        WHERE {_IN_SHARDS} AND recorded_at > {_SINCE_YESTERDAY}
-            AND last_at > {_SINCE_YESTERDAY} AND reason IN ({FAILURES_SQL})
-        UNION
-        SELECT shard, trigger_id FROM deliveries
-        WHERE {_IN_SHARDS} AND status = 'exhausted' AND finished_at > {_SINCE_YESTERDAY}
-    ) AS failed JOIN triggers ON {_OF_TRIGGERS}
-"""  # noqa: S608
 _FOUND = f"""
     SELECT shard, owner_id, status AS state, count(*) AS number, CAST(NULL AS timestamptz) AS since
     FROM triggers WHERE {_IN_SHARDS} GROUP BY shard, owner_id, status
     UNION ALL
     SELECT shard, owner_id, '{CountedState.FAILING}', count(*), NULL
-    FROM ({_FAILING}) AS failing GROUP BY shard, owner_id
+    FROM triggers WHERE {_IN_SHARDS} AND error IS NOT NULL GROUP BY shard, owner_id
     UNION ALL
     SELECT shard, owner_id, status, count(*), min(queued_at)
     FROM deliveries WHERE {_IN_SHARDS} AND status IN ({_UNFINISHED})

@@ -1,4 +1,4 @@
-"""Keeps the counts of the overview: a pass counts new events by minute, and then each project."""
+"""Keeps the counts of the overview: new events by minute, and then each project by state."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -17,15 +17,17 @@ from event_trigger.overview.census import Census
 from event_trigger.overview.event_minutes import EventMinutes
 
 SHARDS_PER_STEP = 16
-EVENTS_SECONDS = 0.1  # jobs share two connections, and partitions must be made in time
+EVENTS_SECONDS = 0.25
 REST_FACTOR = 10  # a pass that takes long is followed by so much more rest,
 LONGEST_REST = 15  # but by no more than so many intervals
 _COUNT_LOCK = 0x6576_636E  # "evcn", an advisory lock
 
-# later statements are planned for their values: a generic plan would not use the index of `xid`
+# Later statements are planned for their values: a generic plan would not use the index of `xid`.
+# They have one process of the server at most: the others are left to firing.
 _TRY_LOCK = text("""
     SELECT pg_try_advisory_xact_lock(:lock)
-    FROM set_config('plan_cache_mode', 'force_custom_plan', true)
+    FROM set_config('plan_cache_mode', 'force_custom_plan', true) AS planned,
+        set_config('max_parallel_workers_per_gather', '0', true) AS alone
 """)
 _READ_PASS = text("""
     SELECT clock_timestamp(),
@@ -88,23 +90,24 @@ class _Pass(NamedTuple):
 
 
 async def count_all(sessions: Sessions, *, every: timedelta) -> None:
-    """Runs one pass, unless a replica has just run one. Any number of processes may call it.
+    """Counts new events, and then all projects unless a replica has just done so.
 
-    Firing and requests write nothing for it. Each step is a short transaction that one process at a
-    time runs; a process that dies in between leaves counts that are right, and a pass unnoted.
+    Firing and requests write nothing for it. Any number of processes may call it. Each step is a
+    short transaction that one process at a time runs; a process that dies in between leaves counts
+    that are right, and a pass unnoted.
 
-    1. Count the new events by minute, for a tenth of a second; after an upgrade, the rest of two
-       days is left to the next passes.
-    2. Count the projects of 16 shards at a time.
+    1. Count the new events by minute, for a quarter of a second; after an upgrade, the rest of two
+       days is left to the next calls.
+    2. Count the projects of 16 shards at a time; the longer that takes, the less often.
     3. Note how old the counts may be. If events are left, they stay as old as they were.
     """
     clock = asyncio.get_running_loop().time
-    started = clock()
     async with sessions() as session:
         this = _Pass(*(await session.execute(_READ_PASS)).one())
+    is_complete = await _count_events(sessions)
     if this.is_early(every):
         return
-    is_complete = await _count_events(sessions)
+    started = clock()
     for first in range(0, SHARDS, SHARDS_PER_STEP):
         async with _step(sessions) as session:
             if session is None:
@@ -135,7 +138,7 @@ async def _step(sessions: Sessions) -> AsyncIterator[AsyncSession | None]:
 
 
 async def _count_events(sessions: Sessions) -> bool:
-    """Counts new events for a tenth of a second; returns whether none are left."""
+    """Counts new events for a quarter of a second; returns whether none are left."""
     clock = asyncio.get_running_loop().time
     stop_at, done = clock() + EVENTS_SECONDS, set[datetime]()
     while clock() < stop_at:

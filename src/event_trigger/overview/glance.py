@@ -108,10 +108,9 @@ def _floor(instant: datetime) -> datetime:
 
 async def _list_expiring_keys(session: AsyncSession, principal: Principal) -> Sequence[ApiKey]:
     """Lists the keys that the caller may list; for a key, itself."""
+    conditions = visible_keys(principal).conditions()
     if principal.key_id is not None:
-        conditions = (ApiKey.id == principal.key_id,)
-    else:
-        conditions = tuple(visible_keys(principal).conditions())
+        conditions = [ApiKey.id == principal.key_id]
     return await ApiKeys(session).list_expiring(conditions, within=EXPIRES_WITHIN, limit=MOST_ITEMS)
 
 

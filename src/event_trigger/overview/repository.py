@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from sqlalchemy import TextClause, text
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -227,10 +227,12 @@ class Overviews:
             in_cluster = await is_in_cluster(self.session)
             query = _NEXT_IN_CLUSTER if in_cluster else _NEXT_OF_ALL
             options = {ACROSS_SHARDS: "due shards"}
-            return await self.session.scalar(query, execution_options=options)
+            found = await self.session.scalar(query, execution_options=options)
+            return cast("datetime | None", found)
         is_few = active <= _FEW_TRIGGERS
         query, most = (_NEXT_OF_FEW, 2 * _FEW_TRIGGERS) if is_few else (_NEXT_IN_SHARD, _MOST_READ)
-        return await self.session.scalar(query, {**self._owned(), "most": most})
+        found = await self.session.scalar(query, {**self._owned(), "most": most})
+        return cast("datetime | None", found)
 
     async def list_set_aside(self) -> list[SetAside]:
         return [*map(SetAside._make, await self._run(_SET_ASIDE))]

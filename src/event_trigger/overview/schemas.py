@@ -12,8 +12,7 @@ class TriggersGlance(ResponseModel):
     paused: int
     completed: int
     failing: int = Field(
-        description="Triggers with an `error`, with an instant in the last 24 hours that was"
-        " missed, expired or failed, or with a delivery that was exhausted in that time. Each is"
+        description="Triggers with an `error`: they could not fire, and were set aside. Each is"
         " also counted by its status."
     )
 
