@@ -31,7 +31,7 @@ from tests.support.streams import listening
 from tests.support.triggers import make_api
 
 INSTANT = "2026-03-13T10:00:00Z"
-QUERIES = {"explain_trigger": {"at": INSTANT}}
+QUERIES = {"explain_trigger": {"at": INSTANT}, "get_stats": {"measure": "events"}}
 BODIES: dict[str, dict[str, Any]] = {  # all others may be empty
     "sign_in": {"data": {"username": email_of("ada"), "password": PASSWORD}},
     "change_password": {"json": {"current": PASSWORD, "new": "eleven grey herons wading"}},
