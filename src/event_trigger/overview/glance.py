@@ -13,11 +13,10 @@ from event_trigger.events.window import Retention, oldest_kept
 from event_trigger.models import ApiKey, UnfiredReason
 from event_trigger.overview.census import CountedState
 from event_trigger.overview.repository import (
-    ExhaustedAtDestination,
-    FailingDestination,
+    Counts,
+    Failure,
     Kept,
     Overviews,
-    SetAside,
 )
 from event_trigger.overview.verdict import (
     EXPIRES_WITHIN,
@@ -50,22 +49,19 @@ class Glance:
 
     now: datetime
     counted_at: datetime | None
-    states: Mapping[str, Kept]
+    counts: Counts
     due: Due
     next_at: datetime | None
-    last_hour: int
-    last_day: int
-    unfired: Mapping[str, Kept]
     attention: Sequence[Attention]
 
     def number(self, state: CountedState) -> int:
-        kept = self.states.get(state)
+        kept = self.counts.states.get(state)
         return 0 if kept is None else kept.number
 
     @property
     def oldest_pending_at(self) -> datetime | None:
         waiting = (CountedState.PENDING, CountedState.RETRYING)
-        since = [kept.since for one in waiting if (kept := self.states.get(one)) is not None]
+        since = [kept.since for one in waiting if (kept := self.counts.states.get(one)) is not None]
         return min((one for one in since if one is not None), default=None)
 
 
@@ -77,23 +73,18 @@ async def take_glance(session: AsyncSession, principal: Principal, retention: Re
     hour, day = (
         _first_minute(now - age, oldest) for age in (timedelta(hours=1), timedelta(days=1))
     )
-    states = await overviews.read_states()
-    last_hour, last_day = await overviews.count_events(hour=hour, day=day)
-    unfired = await overviews.count_unfired(day=day)
+    counts = await overviews.read_counts(hour=hour, day=day)
     due = await overviews.read_due()
-    active = states.get(CountedState.ACTIVE)
+    active = counts.states.get(CountedState.ACTIVE)
     next_at = await overviews.next_at(active=0 if active is None else active.number)
     found = [
         *late_triggers(due, now=now),
         *old_counts(counted_at, due, now=now),
-        *map(_of_set_aside, await overviews.list_set_aside()),
-        *map(_of_destination, await overviews.list_failing_destinations()),
-        *_of_unfired(unfired),
-        *map(_of_exhausted, await overviews.list_exhausted()),
+        *map(_of_failure, await overviews.list_failures()),
+        *_of_unfired(counts.unfired),
         *map(_of_key, await _list_expiring_keys(session, principal)),
     ]
-    attention = most_severe(found)
-    return Glance(now, counted_at, states, due, next_at, last_hour, last_day, unfired, attention)
+    return Glance(now, counted_at, counts, due, next_at, most_severe(found))
 
 
 def _first_minute(since: datetime, oldest: datetime) -> datetime:
@@ -114,19 +105,24 @@ async def _list_expiring_keys(session: AsyncSession, principal: Principal) -> Se
     return await ApiKeys(session).list_expiring(conditions, within=EXPIRES_WITHIN, limit=MOST_ITEMS)
 
 
-def _of_set_aside(one: SetAside) -> Attention:
-    return Attention(Cause.TRIGGER_SET_ASIDE, one.id, one.name, one.since, one.number, one.error)
+def _of_failure(one: Failure) -> Attention:
+    return Attention(one.cause, one.id, one.name, one.since, one.number, _detail_of(one))
 
 
-def _of_destination(one: FailingDestination) -> Attention:
-    waiting = f"{one.waiting} deliveries wait for it."
-    if one.is_gone:
-        detail = (
-            f"It answered 410, which disabled it; {waiting} Enable it, or take it off triggers."
-        )
-        return Attention(Cause.DESTINATION_GONE, one.id, one.name, one.since, one.waiting, detail)
-    detail = f"It fails, and is only probed; {waiting}"
-    return Attention(Cause.DESTINATION_OPEN, one.id, one.name, one.since, one.waiting, detail)
+def _detail_of(one: Failure) -> str:
+    waiting = f"deliveries that wait for it: {one.number}."
+    match one.cause:
+        case Cause.DESTINATION_GONE:
+            return f"It answered 410, which disabled it; {waiting} Enable it, or take it away."
+        case Cause.DESTINATION_OPEN:
+            return f"It fails, and is only probed; {waiting}"
+        case Cause.DELIVERIES_EXHAUSTED:
+            return (
+                f"Deliveries that were given up in the last 24 hours: {one.number}."
+                f" POST /destinations/{one.id}/redeliver sends them again."
+            )
+        case _:
+            return one.error or ""
 
 
 def _of_unfired(unfired: Mapping[str, Kept]) -> list[Attention]:
@@ -137,19 +133,11 @@ def _of_unfired(unfired: Mapping[str, Kept]) -> list[Attention]:
             None,
             kept.since,
             kept.number,
-            f"In the last 24 hours, {kept.number} instants were {words}",
+            f"Instants of the last 24 hours, {kept.number} in all: {words}",
         )
         for reason, (cause, words) in _CAUSES.items()
         if (kept := unfired.get(reason)) is not None
     ]
-
-
-def _of_exhausted(one: ExhaustedAtDestination) -> Attention:
-    detail = (
-        f"In the last 24 hours, {one.number} deliveries were given up."
-        f" POST /destinations/{one.id}/redeliver sends them again."
-    )
-    return Attention(Cause.DELIVERIES_EXHAUSTED, one.id, one.name, one.since, one.number, detail)
 
 
 def _of_key(key: ApiKey) -> Attention:

@@ -1,5 +1,6 @@
 """Reads what the overview shows: kept counts, and a bounded number of rows beside them."""
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -19,29 +20,34 @@ from event_trigger.models import (
     DisabledReason,
     shard_of,
 )
-from event_trigger.overview.verdict import LATE_AFTER, MOST_ITEMS, Due
+from event_trigger.overview.verdict import LATE_AFTER, MOST_ITEMS, Cause, Due
 
-_MOST_READ = 10_000  # due triggers
+_FIRST_READ, _MOST_READ = 100, 10_000  # due triggers
 _FEW_TRIGGERS = 2_000  # so many are read one by one for the next instant
 _MOST_COUNTED = 1_000  # of what has one cause
 
 _OWNED = "shard = :shard AND owner_id = :owner_id"
+_OF_ALL = f"{EVERY_SHARD} AND {NOT_OF_DELETED_PROJECTS}"
 _READ_PASS = text("""
     SELECT clock_timestamp(), (SELECT counted_at FROM count_passes WHERE id = 1)
 """)
-_READ_STATES = """
-    SELECT state, CAST(sum(number) AS bigint), min(since) FROM project_counts
-    WHERE {whose} GROUP BY state
-"""
-_COUNT_EVENTS = text(f"""
-    SELECT coalesce(sum(count) FILTER (WHERE minute >= :hour), 0), coalesce(sum(count), 0)
+# each source of numbers is a part, since a round trip takes longer than reading all of them
+_READ_COUNTS = f"""
+    SELECT 'states' AS source, state AS name, CAST(sum(number) AS bigint), min(since)
+    FROM project_counts WHERE {{whose_states}} GROUP BY state
+    UNION ALL
+    SELECT '{CountedMeasure.UNFIRED}', series, CAST(sum(count) AS bigint), min(minute)
     FROM minute_counts
-    WHERE {_OWNED} AND measure = '{CountedMeasure.EVENTS}' AND minute >= :day
-""")  # noqa: S608
-_COUNT_UNFIRED = f"""
-    SELECT series, CAST(sum(count) AS bigint), min(minute) FROM minute_counts
-    WHERE {{whose}} AND measure = '{CountedMeasure.UNFIRED}' AND minute >= :day
-    GROUP BY series
+    WHERE {{whose}} AND measure = '{CountedMeasure.UNFIRED}' AND minute >= :day GROUP BY series
+    UNION ALL
+    SELECT '{CountedMeasure.EVENTS}', part.name, part.number, NULL
+    FROM (
+        SELECT sum(count) FILTER (WHERE minute >= :hour) AS last_hour, sum(count) AS last_day
+        FROM minute_counts
+        WHERE {{whose_events}} AND measure = '{CountedMeasure.EVENTS}' AND minute >= :day
+    ) AS fired CROSS JOIN LATERAL (
+        VALUES ('last_hour', CAST(last_hour AS bigint)), ('last_day', CAST(last_day AS bigint))
+    ) AS part (name, number)
 """  # noqa: S608
 # LIMIT is inside: nothing keeps the rows of other projects in the shard from being many
 _READ_DUE = """
@@ -75,27 +81,31 @@ _NEXT_OF_ALL = text(f"""
 _NEXT_IN_CLUSTER = text(
     f"SELECT min(next_fire_at) FROM triggers WHERE {EVERY_SHARD} AND next_fire_at > now()"  # noqa: S608
 )
-_LIST_SET_ASIDE = f"""
-    SELECT error, max(id), (array_agg(coalesce(name, key) ORDER BY id DESC))[1],
-        min(updated_at), count(*)
+_HOST = "substring(destinations.url FROM '//(?:[^/?#@]*@)?([^/?#]+)')"
+_NAME = f"coalesce(destinations.key, destinations.description, {_HOST})"
+_SET_ASIDE = f"""
+    SELECT '{Cause.TRIGGER_SET_ASIDE}' AS cause, max(id) AS id,
+        (array_agg(coalesce(name, key) ORDER BY id DESC))[1] AS name, min(updated_at) AS since,
+        count(*) AS number, error
     FROM (
         SELECT id, name, key, error, updated_at FROM triggers
         WHERE {{whose}} AND error IS NOT NULL LIMIT {_MOST_COUNTED}
     ) AS set_aside
     GROUP BY error ORDER BY count(*) DESC, error LIMIT {MOST_ITEMS}
 """  # noqa: S608
-_HOST = "substring(destinations.url FROM '//(?:[^/?#@]*@)?([^/?#]+)')"
-_NAME = f"coalesce(destinations.key, destinations.description, {_HOST})"
 _WAITING = """
     deliveries.shard = destinations.shard AND deliveries.destination_id = destinations.id
         AND deliveries.status"""
-_LIST_FAILING_DESTINATIONS = f"""
-    SELECT id, {_NAME}, disabled_reason IS NOT NULL,
-        (SELECT count(*) FROM (SELECT FROM deliveries
-            WHERE {_WAITING} IN ('pending', 'retrying') LIMIT {_MOST_COUNTED}) AS waiting),
+_FAILING = f"""
+    SELECT CASE WHEN disabled_reason IS NULL THEN '{Cause.DESTINATION_OPEN}'
+        ELSE '{Cause.DESTINATION_GONE}' END AS cause, id, {_NAME} AS name,
         LEAST(
             (SELECT queued_at FROM deliveries WHERE {_WAITING} = 'pending' ORDER BY id LIMIT 1),
-            (SELECT queued_at FROM deliveries WHERE {_WAITING} = 'retrying' ORDER BY id LIMIT 1))
+            (SELECT queued_at FROM deliveries WHERE {_WAITING} = 'retrying' ORDER BY id LIMIT 1)
+        ) AS since,
+        (SELECT count(*) FROM (SELECT FROM deliveries
+            WHERE {_WAITING} IN ('pending', 'retrying') LIMIT {_MOST_COUNTED}) AS waiting
+        ) AS number, NULL AS error
     FROM (
         SELECT * FROM destinations
         WHERE {{whose}} AND deleted_at IS NULL
@@ -105,8 +115,9 @@ _LIST_FAILING_DESTINATIONS = f"""
         ORDER BY id LIMIT {MOST_ITEMS}
     ) AS destinations
 """  # noqa: S608
-_LIST_EXHAUSTED = f"""
-    SELECT destination_id, min({_NAME}), exhausted.number, exhausted.since
+_EXHAUSTED = f"""
+    SELECT '{Cause.DELIVERIES_EXHAUSTED}' AS cause, destination_id AS id, min({_NAME}) AS name,
+        exhausted.since, exhausted.number, NULL AS error
     FROM (
         SELECT shard, destination_id, count(*) AS number, min(finished_at) AS since FROM (
             SELECT shard, destination_id, finished_at FROM deliveries
@@ -119,6 +130,7 @@ _LIST_EXHAUSTED = f"""
         ON destinations.shard = exhausted.shard AND destinations.id = exhausted.destination_id
     GROUP BY destination_id, exhausted.number, exhausted.since
 """  # noqa: S608
+_LIST_FAILURES = " UNION ALL ".join(f"({one})" for one in (_SET_ASIDE, _FAILING, _EXHAUSTED))
 
 
 class Kept(NamedTuple):
@@ -128,33 +140,27 @@ class Kept(NamedTuple):
     since: datetime | None
 
 
-class SetAside(NamedTuple):
-    """The triggers that were set aside with one error: the newest of them, and their number."""
+class Counts(NamedTuple):
+    """The kept counts by state, unfired instants by reason, and events."""
 
-    error: str
+    states: dict[str, Kept]
+    unfired: dict[str, Kept]
+    last_hour: int
+    last_day: int
+
+
+class Failure(NamedTuple):
+    """One cause: `number` triggers with one error, or the deliveries of one destination.
+
+    `id` is the newest trigger's, or the destination's. Numbers end at 1,000.
+    """
+
+    cause: Cause
     id: int
     name: str | None
-    since: datetime
-    number: int
-
-
-class FailingDestination(NamedTuple):
-    """A destination that fails, or is gone, with the deliveries that wait for it."""
-
-    id: int
-    name: str | None
-    is_gone: bool
-    waiting: int
     since: datetime | None
-
-
-class ExhaustedAtDestination(NamedTuple):
-    """The exhausted deliveries of a destination in the last 24 hours."""
-
-    id: int
-    name: str | None
     number: int
-    since: datetime
+    error: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,16 +170,20 @@ class _Query:
     of_one: TextClause
     of_all: TextClause
 
-    @classmethod
-    def of(
-        cls, query: str, *, of_all: str = f"{EVERY_SHARD} AND {NOT_OF_DELETED_PROJECTS}"
-    ) -> "_Query":
-        return cls(text(query.format(whose=_OWNED)), text(query.format(whose=of_all)))
 
-
-_STATES = _Query.of(_READ_STATES, of_all=f"{EVERY_SHARD} AND owner_id = {ALL_PROJECTS}")
-_UNFIRED, _SET_ASIDE = _Query.of(_COUNT_UNFIRED), _Query.of(_LIST_SET_ASIDE)
-_FAILING, _EXHAUSTED = _Query.of(_LIST_FAILING_DESTINATIONS), _Query.of(_LIST_EXHAUSTED)
+_COUNTS = _Query(
+    text(_READ_COUNTS.format(whose=_OWNED, whose_states=_OWNED, whose_events=_OWNED)),
+    text(
+        _READ_COUNTS.format(
+            whose=_OF_ALL,
+            whose_states=f"{EVERY_SHARD} AND owner_id = {ALL_PROJECTS}",
+            whose_events=f"shard = 0 AND owner_id = {ALL_PROJECTS}",
+        )
+    ),
+)
+_FAILURES = _Query(
+    text(_LIST_FAILURES.format(whose=_OWNED)), text(_LIST_FAILURES.format(whose=_OF_ALL))
+)
 _DUE = _Query(
     text(
         _READ_DUE.format(
@@ -196,21 +206,18 @@ class Overviews:
         now, counted_at = (await self.session.execute(_READ_PASS)).one()
         return now, counted_at
 
-    async def read_states(self) -> dict[str, Kept]:
-        rows = await self._run(_STATES)
-        return {state: Kept(number, since) for state, number, since in rows}
-
-    async def count_events(self, *, hour: datetime, day: datetime) -> tuple[int, int]:
-        """Counts the events of the minutes since `hour`, and of those since `day`."""
-        owner_id = ALL_PROJECTS if self.project_id is None else self.project_id
-        wanted = {"shard": shard_of(owner_id), "owner_id": owner_id, "hour": hour, "day": day}
-        last_hour, last_day = (await self.session.execute(_COUNT_EVENTS, wanted)).one()
-        return int(last_hour), int(last_day)
-
-    async def count_unfired(self, *, day: datetime) -> dict[str, Kept]:
-        """Counts by reason the instants that were recorded as unfired since `day`."""
-        rows = await self._run(_UNFIRED, day=day)
-        return {reason: Kept(number, since) for reason, number, since in rows}
+    async def read_counts(self, *, hour: datetime, day: datetime) -> Counts:
+        """Reads all kept counts: of minutes, those since `hour` or `day`."""
+        found = defaultdict[str, dict[str, Kept]](dict)
+        for source, name, number, since in await self._run(_COUNTS, hour=hour, day=day):
+            found[source][name] = Kept(number or 0, since)
+        events = found[CountedMeasure.EVENTS]
+        return Counts(
+            found["states"],
+            found[CountedMeasure.UNFIRED],
+            events["last_hour"].number,
+            events["last_day"].number,
+        )
 
     async def read_due(self) -> Due:
         """Reads the triggers that are due; the first 10,000, of the shard or of all."""
@@ -229,20 +236,20 @@ class Overviews:
             options = {ACROSS_SHARDS: "due shards"}
             found = await self.session.scalar(query, execution_options=options)
             return cast("datetime | None", found)
-        is_few = active <= _FEW_TRIGGERS
-        query, most = (_NEXT_OF_FEW, 2 * _FEW_TRIGGERS) if is_few else (_NEXT_IN_SHARD, _MOST_READ)
+        if active <= _FEW_TRIGGERS:
+            return await self._next(_NEXT_OF_FEW, most=2 * _FEW_TRIGGERS)
+        return await self._next(_NEXT_IN_SHARD, most=_FIRST_READ) or await self._next(
+            _NEXT_IN_SHARD, most=_MOST_READ
+        )
+
+    async def list_failures(self) -> list[Failure]:
+        """Lists errors of triggers, and destinations that fail or had deliveries exhausted."""
+        rows = await self._run(_FAILURES)
+        return [Failure(Cause(cause), *others) for cause, *others in rows]
+
+    async def _next(self, query: TextClause, *, most: int) -> datetime | None:
         found = await self.session.scalar(query, {**self._owned(), "most": most})
         return cast("datetime | None", found)
-
-    async def list_set_aside(self) -> list[SetAside]:
-        return [*map(SetAside._make, await self._run(_SET_ASIDE))]
-
-    async def list_failing_destinations(self) -> list[FailingDestination]:
-        return [*map(FailingDestination._make, await self._run(_FAILING))]
-
-    async def list_exhausted(self) -> list[ExhaustedAtDestination]:
-        """Lists destinations with exhausted deliveries; counts the newest 1,000."""
-        return [*map(ExhaustedAtDestination._make, await self._run(_EXHAUSTED))]
 
     async def _run(self, query: _Query, **values: Any) -> Sequence[Any]:
         if self.project_id is not None:

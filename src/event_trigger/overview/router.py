@@ -47,6 +47,7 @@ async def get_overview(
 
 
 def _shown(glance: Glance) -> OverviewRead:
+    counts = glance.counts
     triggers = ("active", "paused", "completed", "failing")
     deliveries = ("pending", "retrying", "exhausted")
     destinations = ("closed", "open", "recovering", "disabled")
@@ -59,9 +60,9 @@ def _shown(glance: Glance) -> OverviewRead:
         at=glance.counted_at,
         triggers=TriggersGlance(**numbers(*triggers)),
         due=DueGlance(late=glance.due.late, worst_lag_ms=_lag_ms(glance), next_at=glance.next_at),
-        events=EventsGlance(last_hour=glance.last_hour, last_day=glance.last_day),
+        events=EventsGlance(last_hour=counts.last_hour, last_day=counts.last_day),
         unfired={
-            one: kept.number if (kept := glance.unfired.get(one)) else 0 for one in UnfiredReason
+            one: kept.number if (kept := counts.unfired.get(one)) else 0 for one in UnfiredReason
         },
         deliveries=DeliveriesGlance(
             **numbers(*deliveries), oldest_pending_at=glance.oldest_pending_at
