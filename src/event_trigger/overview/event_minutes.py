@@ -9,7 +9,13 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from event_trigger.db.shards import ACROSS_SHARDS
 from event_trigger.events.partitions import Partition
-from event_trigger.models import ALL_PROJECTS, EVERY_SHARD, CountedMeasure, EventType
+from event_trigger.models import (
+    ALL_PROJECTS,
+    EVERY_SHARD,
+    NOT_OF_DELETED_PROJECTS,
+    CountedMeasure,
+    EventType,
+)
 from event_trigger.models.base import LARGEST_ID
 from event_trigger.models.event import CURRENT_XID
 from event_trigger.models.minute_count import NO_DURATION, add_to_minutes, bucket_of, minute_of
@@ -60,7 +66,7 @@ _STORED = f"""
             GREATEST({minute_of("triggered_at")}, :partition_starts_at) AS minute,
             type = '{EventType.SCHEDULED}' AND NOT is_test AND scheduled_for IS NOT NULL
                 AS is_planned
-        FROM events WHERE {_WITHIN} {{indexed}}
+        FROM events WHERE {_WITHIN} {{indexed}} AND {NOT_OF_DELETED_PROJECTS}
     ) AS new
     GROUP BY shard, owner_id, minute, type, bucket
 """  # noqa: S608
