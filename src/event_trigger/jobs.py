@@ -35,7 +35,7 @@ from event_trigger.deliveries.worker import DeliveryWorker
 from event_trigger.erasure.job import ProjectErasure
 from event_trigger.events.measuring import measure
 from event_trigger.events.retention import make_partitions, sweep
-from event_trigger.firing.idempotency import purge_answers, ANSWERS_KEPT_FOR
+from event_trigger.firing.idempotency import purge_answers
 from event_trigger.hooks.lifecycle import TriggerHooks
 from event_trigger.idempotency.repository import ANSWERS_KEPT_FOR, purge_kept_answers
 from event_trigger.overview.counting import count_all, purge_minutes

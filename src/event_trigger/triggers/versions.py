@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from event_trigger.db.batches import BATCH_ROWS, in_batches
 from event_trigger.db.engine import Sessions
 from event_trigger.db.shards import ACROSS_SHARDS, OwnedId
-from event_trigger.models import ScheduleVersion, CountedMeasure
+from event_trigger.models import CountedMeasure, ScheduleVersion
 from event_trigger.models.minute_count import (
     NO_DURATION,
     OWN_PART,
