@@ -11,7 +11,6 @@ from event_trigger.web import docs
 from event_trigger.web.compression import accepts_gzip
 from tests.support.hooks import make_hook
 from tests.support.problems import problem_of
-from tests.support.services import Service
 from tests.support.triggers import make_api
 
 LARGE = {"a": "b" * 11_000}
@@ -93,7 +92,7 @@ ASSET = "/api/docs/assets/swagger-ui-5.35.0/swagger-ui-bundle.js"
 
 
 async def test_a_static_file_is_compressed_once_and_known_by_its_tag(
-    anonymous: httpx.AsyncClient, service: Service
+    anonymous: httpx.AsyncClient,
 ) -> None:
     source = (docs.ROOT / ASSET.removeprefix("/api/docs/")).read_bytes()
 
