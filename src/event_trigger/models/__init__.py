@@ -33,6 +33,7 @@ from event_trigger.models.minute_count import (
     MinuteCount,
     MinutePartition,
 )
+from event_trigger.models.owned_set import OwnedSet
 from event_trigger.models.project import (
     NOT_OF_DELETED_PROJECTS,
     Invitation,
@@ -93,6 +94,7 @@ __all__ = [
     "MinuteCount",
     "MinutePartition",
     "OnCompletion",
+    "OwnedSet",
     "Project",
     "ProjectCount",
     "ProjectMember",

@@ -45,6 +45,7 @@ class Destination(Base):
     audited = (
         "url",
         "key",
+        "set_name",
         "description",
         "timeout",
         "rate_limit",
@@ -102,5 +103,13 @@ class Destination(Base):
             "key",
             unique=True,
             postgresql_where=text("key IS NOT NULL AND deleted_at IS NULL"),
+        ),
+        Index(
+            "ix_destinations_set",
+            "shard",
+            "owner_id",
+            "set_name",
+            "id",
+            postgresql_where=text("set_name IS NOT NULL AND deleted_at IS NULL"),
         ),
     )

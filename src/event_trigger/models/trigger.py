@@ -44,7 +44,17 @@ class Trigger(Base):
 
     __tablename__ = "triggers"
     audited_as, audited_secrets = "trigger", ("payload",)
-    audited = ("type", "key", "name", "details", "tags", "destinations", "status", "on_completion")
+    audited = (
+        "type",
+        "key",
+        "set_name",
+        "name",
+        "details",
+        "tags",
+        "destinations",
+        "status",
+        "on_completion",
+    )
 
     shard: Mapped[int] = mapped_column(SmallInteger, primary_key=True)
     id: Mapped[int] = mapped_column(Identity(always=True), primary_key=True)

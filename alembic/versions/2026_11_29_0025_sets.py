@@ -1,0 +1,47 @@
+"""Sets are listed, and their destinations are found
+
+Revision: 0025, after 0020; 2026-11-29
+"""
+
+import sqlalchemy as sa
+from alembic import op
+
+from event_trigger.db.ddl import (
+    create_index_concurrently,
+    drop_index_concurrently,
+    identity,
+    instant_now,
+    number,
+    shard,
+)
+
+revision = "0025"
+down_revision = "0020"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    create_index_concurrently(
+        "ix_destinations_set",
+        "destinations",
+        ["shard", "owner_id", "set_name", "id"],
+        where="set_name IS NOT NULL AND deleted_at IS NULL",
+    )
+    op.create_table(
+        "sets",
+        shard(),
+        identity(),
+        number("owner_id"),
+        sa.Column("name", sa.Text, nullable=False),
+        instant_now("created_at"),
+        instant_now("updated_at"),
+        sa.PrimaryKeyConstraint("shard", "id", name="pk_sets"),
+    )
+    op.create_index("ix_sets_name", "sets", ["shard", "owner_id", "name"], unique=True)
+    op.create_index("ix_sets_listed", "sets", ["shard", "owner_id", "id"])
+
+
+def downgrade() -> None:
+    drop_index_concurrently("ix_destinations_set", "destinations")
+    op.drop_table("sets")
