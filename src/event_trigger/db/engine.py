@@ -58,6 +58,7 @@ DATABASE_ERRORS = (
 )
 NO_PARTITION = "23514"  # the row's partition is missing or closed
 LOCK_NOT_AVAILABLE = "55P03"
+DEADLOCK_DETECTED = "40P01"
 QUERY_CANCELED = "57014"
 
 

@@ -9,14 +9,13 @@ from sqlalchemy import Connection, event
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from event_trigger.db.engine import LOCK_NOT_AVAILABLE, sqlstate
+from event_trigger.db.engine import DEADLOCK_DETECTED, LOCK_NOT_AVAILABLE, sqlstate
 
 log = structlog.get_logger()
 
 # the last one outlasts deadlock_timeout (1 s), after which an autovacuum gives way to us
 _LOCK_TIMEOUTS_MS = (200, 200, 1500)
 _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 1, 30
-_DEADLOCK_DETECTED = "40P01"
 
 
 async def run_giving_way(
@@ -39,7 +38,7 @@ async def run_giving_way(
         try:
             await connection.run_sync(_limited(run_missing, next(timeouts)))
         except DBAPIError as error:
-            if sqlstate(error) not in {LOCK_NOT_AVAILABLE, _DEADLOCK_DETECTED}:
+            if sqlstate(error) not in {LOCK_NOT_AVAILABLE, DEADLOCK_DETECTED}:
                 raise
             pause = min(_FIRST_PAUSE_SECONDS << min(number, 5), _LONGEST_PAUSE_SECONDS)
             log.info("migration_gives_way", again_in=pause, sqlstate=sqlstate(error))

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import structlog
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -68,23 +68,7 @@ async def create(
 
     Raises TooManyDestinations if the project has `most`; 0 is no limit. Raises KeyTaken.
     """
-    now = await database_now(session)
-    destination = Destination(
-        shard=shard_of(owner_id),
-        owner_id=owner_id,
-        key=body.key,
-        url=body.url,
-        description=body.description,
-        timeout=body.timeout,
-        rate_limit=body.rate_limit,
-        max_concurrency=body.max_concurrency,
-        failures=0,
-        tokens=0.0,
-        created_at=now,
-        updated_at=now,
-    )
-    secrets = Secrets(new_secret(), headers=merge_headers({}, with_stored(body.headers, {})))
-    seal_into(destination, secrets, vault)
+    destination = new_destination(vault, owner_id, body, now=await database_now(session))
     destinations = Destinations(session)
     await lock_project(session, owner_id)
     if most and (used := await destinations.count_of(owner_id)) >= most:
@@ -123,6 +107,29 @@ async def put(
         return Put(await replace(session, vault, destination, body), is_new=False)
     made = await create(session, vault, owner_id, body, most=most)
     return Put(ReplacedDestination(made, (), has_new_secret=True, warnings=[]), is_new=True)
+
+
+def new_destination(
+    vault: Vault, owner_id: int, body: DestinationBody, *, now: datetime
+) -> Destination:
+    """Makes the row of a new destination, with a new signing secret; raises Invalid."""
+    destination = Destination(
+        shard=shard_of(owner_id),
+        owner_id=owner_id,
+        key=body.key,
+        url=body.url,
+        description=body.description,
+        timeout=body.timeout,
+        rate_limit=body.rate_limit,
+        max_concurrency=body.max_concurrency,
+        failures=0,
+        tokens=0.0,
+        created_at=now,
+        updated_at=now,
+    )
+    secrets = Secrets(new_secret(), headers=merge_headers({}, with_stored(body.headers, {})))
+    seal_into(destination, secrets, vault)
+    return destination
 
 
 async def rotate_secret(session: AsyncSession, vault: Vault, key: OwnedId) -> Destination:

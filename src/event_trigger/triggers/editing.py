@@ -4,6 +4,7 @@ import json
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from dataclasses import replace as copied
+from datetime import datetime
 from typing import Any
 
 from pydantic import ValidationError
@@ -136,24 +137,33 @@ async def _store(
 ) -> HookSecrets | None:
     """Stores a changed configuration.
 
-    1. Stores what differs, and validates the payload.
-    2. Plans a changed schedule again, from now on.
-    3. Makes or deletes the hook, rewrites changed tags, and wakes the dispatchers.
+    1. Changes the row, and plans a changed schedule again, from now on.
+    2. Makes or deletes the hook, rewrites changed tags, and wakes the dispatchers.
     """
-    now, old_schedule = await database_now(session), schedule_before(trigger)
-    wanted.store_in(trigger)
-    check_payload(trigger)
-    trigger.updated_at = max(now, just_after(trigger.updated_at))
-    trigger.loop_refused_at = None
-    if trigger.type == TriggerType.SCHEDULED:
-        await replan(session, trigger, old_schedule, now=now)
-        await note_rules(session, trigger)
+    await rewrite(session, trigger, wanted, now=await database_now(session))
+    await note_rules(session, trigger)
     hook = await hooks.follow_details(session, trigger, before=before.details)
     await session.flush()
     if trigger.tags != before.tags:
         await Triggers(session).retag(trigger, before.tags)
     await announce(session, OwnedId(trigger.owner_id, trigger.id))
     return hook
+
+
+async def rewrite(
+    session: AsyncSession, trigger: Trigger, wanted: Configuration, *, now: datetime
+) -> None:
+    """Changes a locked row, validates its payload, and plans a changed schedule again, from `now`.
+
+    Rules of a zone, hook and tags are left to the caller, who may rewrite many triggers.
+    """
+    old_schedule = schedule_before(trigger)
+    wanted.store_in(trigger)
+    check_payload(trigger)
+    trigger.updated_at = max(now, just_after(trigger.updated_at))
+    trigger.loop_refused_at = None
+    if trigger.type == TriggerType.SCHEDULED:
+        await replan(session, trigger, old_schedule, now=now)
 
 
 def _patched(trigger: Trigger, body: TriggerUpdate, destinations: list[int]) -> Configuration:

@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from datetime import datetime
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -79,29 +80,7 @@ async def create(
     """
     owner_id = by.one_project_id
     check_may_name(by, body.destinations)
-    now = await database_now(session)
-    trigger = Trigger(
-        shard=shard_of(owner_id),
-        owner_id=owner_id,
-        key=body.key,
-        type=body.type,
-        name=body.name,
-        details=body.details.as_stored(),
-        payload=body.payload,
-        tags=body.tags,
-        on_completion=None if body.on_completion == OnCompletion.KEEP else body.on_completion,
-        anchor_at=now,
-        version=1,
-        in_force_after=now,
-        settled_until=now,
-        created_at=now,
-        updated_at=now,
-        fire_count=0,
-        scheduled_count=0,
-        status=TriggerStatus.ACTIVE,
-    )
-    check_payload(trigger)
-    plan_next(trigger)
+    trigger = new_trigger(owner_id, body, now=await database_now(session))
     await _check_room(session, owner_id, most=most)
     found = await lock_named(session, owner_id, body.destinations)
     trigger.destinations = ids_of(body.destinations, found)
@@ -150,6 +129,33 @@ async def put(
         return Put(trigger, replaced.hook, is_new=False)
     made = await create(session, hooks, by, body, most=most)
     return Put(made.trigger, made.hook, is_new=True)
+
+
+def new_trigger(owner_id: int, body: TriggerBody, *, now: datetime) -> Trigger:
+    """Makes the row of a new trigger, planned from `now` on, without destinations."""
+    trigger = Trigger(
+        shard=shard_of(owner_id),
+        owner_id=owner_id,
+        key=body.key,
+        type=body.type,
+        name=body.name,
+        details=body.details.as_stored(),
+        payload=body.payload,
+        tags=body.tags,
+        on_completion=None if body.on_completion == OnCompletion.KEEP else body.on_completion,
+        anchor_at=now,
+        version=1,
+        in_force_after=now,
+        settled_until=now,
+        created_at=now,
+        updated_at=now,
+        fire_count=0,
+        scheduled_count=0,
+        status=TriggerStatus.ACTIVE,
+    )
+    check_payload(trigger)
+    plan_next(trigger)
+    return trigger
 
 
 async def _check_room(session: AsyncSession, project_id: int, *, most: int) -> None:

@@ -125,7 +125,7 @@ class Triggers:
         self.session.add(trigger)
         with refusing_taken_key(trigger.key):
             await self.session.flush()
-        await self._insert_tags(trigger)
+        await self.insert_tags([trigger])
 
     async def retag(self, trigger: Trigger, before: Sequence[str]) -> None:
         """Rewrites the trigger's rows in `trigger_tags`, even when they are unchanged.
@@ -133,7 +133,7 @@ class Triggers:
         An older replica may have left them out.
         """
         await self._delete_tags(trigger, before)
-        await self._insert_tags(trigger)
+        await self.insert_tags([trigger])
 
     async def list_page(
         self,
@@ -247,10 +247,14 @@ class Triggers:
         await self.session.flush()
         await self._delete_tags(trigger, trigger.tags)
 
-    async def _insert_tags(self, trigger: Trigger) -> None:
-        key = {"shard": trigger.shard, "owner_id": trigger.owner_id, "trigger_id": trigger.id}
-        if rows := [{**key, "tag": tag} for tag in trigger.tags]:
-            await self.session.execute(insert(TriggerTag).values(rows).on_conflict_do_nothing())
+    async def insert_tags(self, triggers: Sequence[Trigger]) -> None:
+        rows = [
+            {"shard": one.shard, "owner_id": one.owner_id, "trigger_id": one.id, "tag": tag}
+            for one in triggers
+            for tag in one.tags
+        ]
+        if rows:
+            await self.session.execute(insert(TriggerTag).on_conflict_do_nothing(), rows)
 
     async def _delete_tags(self, trigger: Trigger, tags: Sequence[str]) -> None:
         if not tags:

@@ -65,6 +65,35 @@ async def replan(
         plan_next(trigger)
 
 
+def next_after_change(
+    trigger: Trigger,
+    details: Mapping[str, Any],
+    status: TriggerStatus | None = None,
+    *,
+    now: datetime,
+) -> datetime | None:
+    """Returns the next instant after a change of details and, if given, of status.
+
+    It is what `replan`, pausing and resuming lead to; the trigger is not changed.
+    """
+    is_paused = trigger.status == TriggerStatus.PAUSED
+    if trigger.type != TriggerType.SCHEDULED or status == TriggerStatus.PAUSED:
+        return None
+    if is_paused and status is None:
+        return None
+    old = schedule_before(trigger).plan
+    plan = plan_or_refuse(details, anchor=trigger.anchor_at)
+    if plan == old and not is_paused:
+        return trigger.next_fire_at
+    same_grid = old is not None and plan.grid == old.grid
+    settled_until = trigger.settled_until
+    if is_paused or not (same_grid and _stays_due(trigger, old, plan, now=now)):
+        settled_until = max(now, settled_until)
+    if not same_grid:
+        plan = plan_or_refuse(details, anchor=now)
+    return plan.next_at_or_after(just_after(settled_until), fired=trigger.scheduled_count)
+
+
 def _stays_due(trigger: Trigger, old: Plan | None, new: Plan, *, now: datetime) -> bool:
     """Tells whether instants are due that the new plan has too, under no lower `max_fires`."""
     if old is None or trigger.next_fire_at is None or trigger.next_fire_at > now:
