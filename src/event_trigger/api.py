@@ -34,6 +34,7 @@ from event_trigger.projects import router as projects
 from event_trigger.projects.invitations import router as invitations
 from event_trigger.projects.members import router as members
 from event_trigger.reconciliation import router as reconciliation
+from event_trigger.sets import router as sets
 from event_trigger.stream import router as stream
 from event_trigger.triggers import router as triggers
 from event_trigger.triggers.by_key import router as triggers_by_key
@@ -88,6 +89,7 @@ _ROUTERS = (
     firing.replays,
     destinations_by_key.router,  # before paths that would read "by-key" as an id
     destinations.router,
+    sets.router,
     deliveries.router,
     delivery_actions.router,
     stream.router,

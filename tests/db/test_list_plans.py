@@ -210,4 +210,5 @@ def test_the_walk_finds_the_lists() -> None:
         "list_keys",
         "list_users",
         "list_audit",
+        "list_sets",
     }

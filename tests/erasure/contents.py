@@ -16,6 +16,7 @@ from event_trigger.reconciliation.verify import Verification, verify
 from tests.support.hooks import MadeHook, make_hook
 from tests.support.keys import make_key
 from tests.support.services import ADA, Service, make_settings
+from tests.support.sets import put_set
 from tests.support.triggers import change, make_api, make_scheduled
 from tests.support.waiting import eventually
 
@@ -61,7 +62,7 @@ class Filled:
 
 
 async def fill(client: httpx.AsyncClient, url: str = NOWHERE) -> Filled:
-    """Makes triggers, one with a former schedule, a hook, a key, a delivery and its payload."""
+    """Makes triggers, one with a former schedule, a hook, a key, a set, a delivery, its payload."""
     keyed = {"Idempotency-Key": "once"}
     answer = await client.post("/destinations", json={"url": url}, headers=keyed)
     assert answer.status_code == 201, answer.text
@@ -75,6 +76,7 @@ async def fill(client: httpx.AsyncClient, url: str = NOWHERE) -> Filled:
     event_id = int(answer.headers["event-id"]) if "event-id" in answer.headers else 0
     event_id = event_id or int(answer.headers["location"].removeprefix("/events/"))
     hook = await make_hook(client, "standard_webhooks")
+    await put_set(client, "billing", {})
     return Filled(armed, called, hook, await make_key(client), destination, event_id)
 
 

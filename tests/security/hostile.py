@@ -283,5 +283,5 @@ HEADERS = [
 
 def nobodys_id(parameter: str) -> int | str:
     """Gives the id of nothing, for a parameter of a path."""
-    others = {"session_id": NOBODYS_UUID, "key": f"key-{NOBODYS}"}
+    others = {"session_id": NOBODYS_UUID, "key": f"key-{NOBODYS}", "name": f"set-{NOBODYS}"}
     return others.get(parameter, NOBODYS)

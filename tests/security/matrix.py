@@ -69,6 +69,7 @@ destinations:get     ok  ok  ok  ok 404 404 404 404 404  ok  ok  ok 404 404  ok 
 destinations:by_key  ok  ok  ok  ok 404 404 404 404 404  ok 422  ok 404 404  ok 403 403 403 401 401
 destinations:secret  ok  ok 403 403 404 404 404 404 404  ok  ok  ok 404 404 403 403 403 403 401 401
 destinations:write   ok  ok 403 403 404 404 404 404 404  ok 422  ok 404 404 403 403 403 403 401 401
+sets:get             ok  ok  ok  ok 404 404 404 404 404  ok 422  ok 404 404  ok 403 403 403 401 401
 destinations:resend  ok  ok  ok 403 404 404 404 404 404  ok 422  ok 404 404 403 403 403 403 401 401
 """
 
@@ -170,6 +171,10 @@ get_destination_secret     destinations:secret 200
 rotate_destination_secret  destinations:write  200
 test_destination           destinations:write  200
 redeliver_exhausted        destinations:resend 202
+put_set                    create              200
+list_sets                  destinations:list   200
+get_set                    sets:get            200
+delete_set                 destinations:write  204
 list_deliveries            events:list         200
 get_delivery               events:get          200
 redeliver                  destinations:resend 202

@@ -19,6 +19,7 @@ from tests.support.keys import make_key
 from tests.support.problems import problem_of
 from tests.support.projects import make_project
 from tests.support.services import ADA, BOB
+from tests.support.sets import put_set
 from tests.support.streams import following
 from tests.support.triggers import make_api
 
@@ -215,12 +216,13 @@ async def several_in_turns(world: World, other: str) -> tuple[httpx.AsyncClient,
     Gives the clients of both.
     """
     ada, bob = world.team, world.client(await world.caller(other))
-    for client in (bob, ada, bob, ada, ada, bob):
+    for number, client in enumerate((bob, ada, bob, ada, ada, bob)):
         destination = await make_destination(client, world.receiver.url)
         trigger = await make_api(client, destinations=[destination["id"]])
         await fire(client, trigger)
         await make_key(client)
         await make_project(client)
+        await put_set(client, f"set-{number}", {})
     return ada, bob
 
 

@@ -65,6 +65,7 @@ BEYOND_SCHEMA = {
     "put_destination_by_key": "an address that may be called, headers that may be sent",
     "get_stats": "a `by` that fits the measure, few enough steps",
     "redeliver_exhausted": "an end after its beginning",
+    "put_set": "a cron that matches something, an address that may be called, destinations there",
 }
 # operations whose valid input cannot be generated: a password, a token, an unused address, a member
 NEVER_RIGHT = {
@@ -95,7 +96,7 @@ def served(server_url: str, template: str) -> Iterator[str]:
             fresh_database(server_url, template=template) as database,
             inhabited(database) as world,
         ):
-            for name in ("trigger_id", "event_id", "delivery_id", "key_id", "key"):
+            for name in ("trigger_id", "event_id", "delivery_id", "key_id", "key", "name"):
                 await world.id_of(name)
             began.append(world.url)
             ready.set()

@@ -27,6 +27,7 @@ from tests.support.services import (
     quick_passwords,
     running_service,
 )
+from tests.support.sets import put_set
 from tests.support.streams import listening
 from tests.support.triggers import make_api
 
@@ -92,7 +93,7 @@ class World:
             self.ids[name] = await self._make(name)
         return self.ids[name]
 
-    async def _make(self, name: str) -> int | str:  # noqa: PLR0911 - one for each thing
+    async def _make(self, name: str) -> int | str:  # noqa: PLR0911, PLR0912 - one for each thing
         match name:
             case "trigger_id":
                 destination = await self.id_of("destination_id")
@@ -115,6 +116,11 @@ class World:
                 self._made.add("key")
                 await make_destination(self.team, f"{self.receiver.url}/hook", key=key)
                 return str((await make_hooked(self.team, key=key))["key"])
+            case "name":  # of a set; the first is the documented example
+                name = f"set-{next(self._numbers)}" if "name" in self._made else "billing"
+                self._made.add("name")
+                await put_set(self.team, name, {})
+                return name
             case "key_id":
                 return int((await make_key(self.team))["id"])
             case "session_id":
@@ -183,7 +189,8 @@ class World:
         if operation.id == "delete_project":
             ids["project_id"] = await self.id_of("another_project_id")
         if operation.id.startswith("put_"):
-            ids["key"] = f"new-{next(self._numbers)}"  # or it would be replaced the next time
+            new = f"new-{next(self._numbers)}"  # or it would be replaced the next time
+            ids |= {"key": new, "name": new}
         return operation.path.format(**{**ids, **instead})
 
     async def ask(self, operation: Operation, headers: Headers, path: str, **sent: Any) -> Shown:

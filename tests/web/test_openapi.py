@@ -138,6 +138,10 @@ OPERATION_IDS = {
     "rotate_destination_secret": "POST /destinations/{destination_id}/rotate-secret",
     "test_destination": "POST /destinations/{destination_id}/test",
     "redeliver_exhausted": "POST /destinations/{destination_id}/redeliver",
+    "put_set": "PUT /sets/{name}",
+    "list_sets": "GET /sets",
+    "get_set": "GET /sets/{name}",
+    "delete_set": "DELETE /sets/{name}",
     "list_deliveries": "GET /deliveries",
     "get_delivery": "GET /deliveries/{delivery_id}",
     "redeliver": "POST /deliveries/{delivery_id}/redeliver",
@@ -323,7 +327,7 @@ def lists_of(document: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def test_every_path_parameter_is_a_64_bit_id(document: dict[str, Any]) -> None:
-    texts = {"token", "session_id", "key"}
+    texts = {"token", "session_id", "key", "name"}
     for name, operation in operations(document):
         for parameter in operation.get("parameters", []):
             if parameter["in"] == "path" and parameter["name"] not in texts:
@@ -350,6 +354,7 @@ def _filled(
     name: str, trigger: httpx.Response, destination: httpx.Response, *, project: int, key_id: int
 ) -> str:
     name = name.replace("{key_id}", str(key_id)).replace("{key}", "nightly-report")
+    name = name.replace("{name}", "billing")
     name = name.replace("{trigger_id}", str(trigger.json()["id"])).replace("{user_id}", str(BOB))
     name = name.replace("{destination_id}", str(destination.json()["id"]))
     return name.replace("{project_id}", str(project))

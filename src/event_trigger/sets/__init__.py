@@ -1,0 +1,1 @@
+"""Plans and applies sets: the triggers and destinations that one file owns."""

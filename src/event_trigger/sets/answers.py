@@ -1,0 +1,118 @@
+"""Writes the answers about sets: plans, and the content of a set in the form of a file."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from event_trigger.destinations.schemas import MASK
+from event_trigger.destinations.signing_secrets import secrets_of
+from event_trigger.models import Destination, TriggerStatus
+from event_trigger.sets.comparison import MemberKind, Stored, Update, Wanted
+from event_trigger.sets.lifecycle import Outcome
+from event_trigger.sets.schemas import (
+    ChangeRead,
+    MemberCreated,
+    MemberRead,
+    MemberUpdated,
+    SetPlanRead,
+)
+from event_trigger.sets.specs import named, trigger_spec
+from event_trigger.sets.state import SetState
+from event_trigger.vault import Vault
+from event_trigger.web.schemas import JsonObject
+
+
+@dataclass(frozen=True, slots=True)
+class PlanWriter:
+    """Writes the answer to one PUT; `hooks_url` is None for callers that may not fire."""
+
+    outcome: Outcome
+    vault: Vault
+    hooks_url: str | None
+
+    def as_json(self) -> str:
+        """Takes some 20 µs a member, so call it off the event loop."""
+        plan = self.outcome.plan
+        return SetPlanRead(
+            digest=plan.digest,
+            create=[self._created(one) for one in plan.create],
+            update=[self._updated(one) for one in plan.update],
+            adopt=_members(one.stored for one in plan.adopt),
+            unchanged=plan.unchanged,
+            remove=_members(plan.remove),
+        ).model_dump_json()
+
+    def _created(self, wanted: Wanted) -> MemberCreated:
+        return MemberCreated(
+            kind=wanted.kind, key=wanted.key, id=self._id_of(wanted), **self._shown_once(wanted)
+        )
+
+    def _updated(self, update: Update) -> MemberUpdated:
+        changes = [
+            ChangeRead(pointer=one.pointer, from_=one.before, to=one.after)
+            for one in update.changes
+        ]
+        wanted = update.wanted
+        return MemberUpdated(
+            kind=wanted.kind,
+            key=wanted.key,
+            id=update.stored.id,
+            changes=changes,
+            **self._shown_once(wanted),
+        )
+
+    def _id_of(self, wanted: Wanted) -> int | None:
+        written = self.outcome.written
+        if written is None:
+            return None
+        if wanted.kind == MemberKind.TRIGGER:
+            return written.triggers[wanted.key].id
+        return written.destinations[wanted.key].id
+
+    def _shown_once(self, wanted: Wanted) -> JsonObject:
+        """Returns the next instant of a trigger, and the secrets that were just made."""
+        key, written = wanted.key, self.outcome.written
+        if wanted.kind == MemberKind.DESTINATION:
+            if written is None:
+                return {}
+            row = written.destinations[key]
+            secret = self._secret_of(row) if key in written.new_secrets else None
+            return {"secret": secret, "warnings": written.warnings.get(key, [])}
+        if written is None:
+            return {"next_fire_at": self.outcome.next_instants[key]}
+        hook = written.hooks.get(key)
+        is_shown = hook is not None and self.hooks_url is not None
+        return {
+            "next_fire_at": written.triggers[key].next_fire_at,
+            "hook_url": f"{self.hooks_url}{hook.token}" if is_shown else None,
+            "hook_secret": None if hook is None else hook.secret,
+        }
+
+    def _secret_of(self, row: Destination) -> str:
+        return secrets_of(row, self.vault).current
+
+
+def _members(stored: Iterable[Stored]) -> list[MemberRead]:
+    return [MemberRead(kind=one.kind, key=one.key, id=one.id) for one in stored]
+
+
+def content_of(state: SetState) -> JsonObject:
+    """Writes a set so that putting it back changes nothing; stars keep the values of headers.
+
+    Members that have lost their keys by hand are left out: a file could not name them.
+    """
+    keys = state.keys
+    triggers = {}
+    for one in state.triggers.values():
+        spec = trigger_spec(one, one.details, named(one.destinations, keys))
+        if one.status == TriggerStatus.PAUSED:
+            spec["status"] = one.status
+        triggers[one.key] = spec
+    destinations = {}
+    for row in state.destinations.values():
+        stars = dict.fromkeys(row.header_names, MASK)
+        destinations[row.key] = row.spec | ({"headers": stars} if stars else {})
+    return {"triggers": _sorted(triggers), "destinations": _sorted(destinations)}
+
+
+def _sorted(members: dict[str | None, JsonObject]) -> JsonObject:
+    return {key: members[key] for key in sorted(one for one in members if one is not None)}

@@ -1,0 +1,152 @@
+"""Applies the plan of a set, and deletes sets, in one transaction under the project's lock."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from event_trigger.audit.recorder import record
+from event_trigger.auth.project_lock import lock_project
+from event_trigger.db.clock import database_now
+from event_trigger.db.engine import Sessions
+from event_trigger.db.notify import DELIVERIES_CHANGED, SCHEDULE_CHANGED, notify
+from event_trigger.db.shards import OwnedId
+from event_trigger.destinations.lifecycle import TooManyDestinations
+from event_trigger.destinations.repository import Destinations
+from event_trigger.errors import Conflict, NotFound
+from event_trigger.models import Destination, Trigger
+from event_trigger.sets.comparison import MemberKind, SetPlan
+from event_trigger.sets.planning import SetRequest
+from event_trigger.sets.removal import remove_triggers
+from event_trigger.sets.repository import SetRows, Sets
+from event_trigger.sets.state import Moved, SetState, in_slices, read_state
+from event_trigger.sets.urls import UrlChecks
+from event_trigger.sets.writing import Locked, MemberWriter, Written
+from event_trigger.triggers.hook_port import HookKeeper
+from event_trigger.triggers.lifecycle import TooManyTriggers
+from event_trigger.triggers.repository import Triggers
+from event_trigger.vault import Vault
+from event_trigger.web.cpu_bound import CpuBound
+
+_ROWS_LOCKED_AT_ONCE = 500
+_MOST_NAMED_TRIGGERS = 10
+
+
+class DestinationInUse(Conflict):
+    slug, title = "destination-in-use", "A destination is still in use"
+
+    def __init__(self, trigger_ids: Collection[int]) -> None:
+        super().__init__(
+            "Other triggers still name a destination that would be removed, such as those with the"
+            f" ids {', '.join(map(str, trigger_ids))}. Take it from them first, or keep it in the"
+            " file."
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class SetParts:
+    """The parts of the process that sets need."""
+
+    sessions: Sessions
+    vault: Vault
+    hooks: HookKeeper
+    cpu_bound: CpuBound
+    urls: UrlChecks
+    max_triggers: int
+    max_destinations: int
+
+
+async def apply(
+    session: AsyncSession,
+    parts: SetParts,
+    request: SetRequest,
+    state: SetState,
+    plan: SetPlan,
+) -> Written:
+    """Locks the project, then destinations, then triggers, each by id; raises Moved."""
+    owner_id, rows = request.owner_id, SetRows(session, request.owner_id)
+    await lock_project(session, owner_id)
+    locked = await _lock(rows, state, plan)
+    if await read_state(session, owner_id, request.name, request.members) != state:
+        raise Moved
+    await check_unused(rows, request, state, plan)
+    await _check_room(session, parts, owner_id, plan)
+    now = await database_now(session)
+    writer = MemberWriter(session, owner_id, request.name, parts.vault, parts.hooks, now)
+    written = await writer.write(plan, locked)
+    set_id = await Sets(session).put(owner_id, request.name, at=now)
+    await record(session, "set", set_id, after=_counts(request, plan), project_id=owner_id)
+    await notify(session, SCHEDULE_CHANGED)
+    await notify(session, DELIVERIES_CHANGED)
+    return written
+
+
+async def _lock(rows: SetRows, state: SetState, plan: SetPlan) -> Locked:
+    """Locks what the plan changes, and the destinations that it names, against deletion."""
+    destinations, triggers = plan.of(MemberKind.DESTINATION), plan.of(MemberKind.TRIGGER)
+    bodies = [one.body for one in triggers.create]
+    bodies += [one.wanted.body for one in triggers.update]
+    named = {name for body in bodies for name in body.destinations}
+    ids = {state.named[name] for name in named if name in state.named}
+    locked_destinations: dict[int, Destination] = {}
+    for some in in_slices(sorted(ids | destinations.stored_ids), _ROWS_LOCKED_AT_ONCE):
+        locked_destinations |= await rows.lock_destinations(some)
+    locked_triggers: dict[int, Trigger] = {}
+    for some in in_slices(sorted(triggers.stored_ids), _ROWS_LOCKED_AT_ONCE):
+        locked_triggers |= await rows.lock_triggers(some)
+    return Locked(locked_destinations, locked_triggers, dict(state.named))
+
+
+async def _check_room(session: AsyncSession, parts: SetParts, owner_id: int, plan: SetPlan) -> None:
+    """Counts what is there under the project's lock, before anything is created."""
+    triggers, destinations = plan.of(MemberKind.TRIGGER), plan.of(MemberKind.DESTINATION)
+    if (most := parts.max_triggers) and triggers.growth > 0:
+        used = await Triggers(session).count_of(owner_id)
+        if used + triggers.growth > most:
+            raise TooManyTriggers(used=used, most=most)
+    if (most := parts.max_destinations) and destinations.growth > 0:
+        used = await Destinations(session).count_of(owner_id)
+        if used + destinations.growth > most:
+            raise TooManyDestinations(used=used, most=most)
+
+
+def _counts(request: SetRequest, plan: SetPlan) -> dict[str, object]:
+    return {
+        "name": request.name,
+        "created": len(plan.create),
+        "updated": len(plan.update),
+        "adopted": len(plan.adopt),
+        "removed": len(plan.remove),
+    }
+
+
+async def delete_all(session: AsyncSession, parts: SetParts, owner_id: int, name: str) -> None:
+    await lock_project(session, owner_id)
+    rows, found = SetRows(session, owner_id), await Sets(session).get(owner_id, name)
+    if found is None:
+        raise NotFound
+    destinations = await rows.lock_destinations_of(name)
+    trigger_ids = await rows.lock_trigger_ids(name)
+    if users := await rows.list_users_of(
+        [one.id for one in destinations], but=trigger_ids, limit=_MOST_NAMED_TRIGGERS
+    ):
+        raise DestinationInUse(users)
+    now = await database_now(session)
+    writer = MemberWriter(session, owner_id, name, parts.vault, parts.hooks, now)
+    await remove_triggers(session, parts.hooks, owner_id, trigger_ids, now=now)
+    await writer.remove_destinations(destinations)
+    await Sets(session).delete(OwnedId(owner_id, found.id))
+    before = {"name": name, "triggers": len(trigger_ids), "destinations": len(destinations)}
+    await record(session, "set", found.id, before=before, after={}, project_id=owner_id)
+    await notify(session, DELIVERIES_CHANGED)
+
+
+async def check_unused(rows: SetRows, request: SetRequest, state: SetState, plan: SetPlan) -> None:
+    """Raises DestinationInUse if a trigger outside of the file names one that would be removed."""
+    removed = [one.id for one in plan.of(MemberKind.DESTINATION).remove]
+    if not removed:
+        return
+    own = [one.id for one in state.triggers.values() if one.key in request.members.triggers]
+    own += [one.id for one in plan.of(MemberKind.TRIGGER).remove]
+    if users := await rows.list_users_of(removed, but=own, limit=_MOST_NAMED_TRIGGERS):
+        raise DestinationInUse(users)

@@ -1,0 +1,41 @@
+"""Gives operations on sets the parts that they need."""
+
+from typing import Annotated
+
+from fastapi import Depends, Request
+
+from event_trigger.destinations.dependencies import AddressPolicyDep, ResolverDep, VaultDep
+from event_trigger.sets.applying import SetParts
+from event_trigger.sets.urls import UrlChecks
+from event_trigger.triggers.dependencies import HooksDep
+from event_trigger.web.cpu_bound import CpuBoundDep
+from event_trigger.web.session import SessionsDep
+from event_trigger.web.state import SettingsDep
+
+
+async def get_set_parts(
+    sessions: SessionsDep,
+    vault: VaultDep,
+    hooks: HooksDep,
+    cpu_bound: CpuBoundDep,
+    policy: AddressPolicyDep,
+    resolver: ResolverDep,
+    settings: SettingsDep,
+) -> SetParts:
+    return SetParts(
+        sessions,
+        vault,
+        hooks,
+        cpu_bound,
+        UrlChecks(policy, resolver),
+        max_triggers=settings.max_triggers,
+        max_destinations=settings.max_destinations,
+    )
+
+
+async def get_hooks_url(request: Request) -> str:
+    return f"{request.base_url}hooks/"
+
+
+SetPartsDep = Annotated[SetParts, Depends(get_set_parts)]
+HooksUrlDep = Annotated[str, Depends(get_hooks_url)]

@@ -1,0 +1,132 @@
+"""Plans, applies and deletes sets: a plan is made without locks, and applied if nothing has moved.
+
+A plan of thousands of members takes a second to make. So it is made from one reading of the state,
+off the event loop and without a connection, and the state is read again under the locks.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+
+from sqlalchemy.exc import DBAPIError
+
+from event_trigger.auth.principal import Principal
+from event_trigger.auth.scopes import MissingScope, Scope
+from event_trigger.db.clock import database_now
+from event_trigger.db.engine import DEADLOCK_DETECTED, LOCK_NOT_AVAILABLE, sqlstate
+from event_trigger.errors import Conflict, Problem, pointer
+from event_trigger.models import Trigger
+from event_trigger.sets.applying import SetParts, apply, check_unused, delete_all
+from event_trigger.sets.comparison import MemberKind, SetPlan
+from event_trigger.sets.forecast import Forecast, forecast
+from event_trigger.sets.planning import SetRequest, plan_set
+from event_trigger.sets.repository import SetRows
+from event_trigger.sets.state import Moved, SetState, read_state
+from event_trigger.sets.writing import Written
+
+_TRIES = 5
+_OTHER_TRANSACTION_WON = {LOCK_NOT_AVAILABLE, DEADLOCK_DETECTED}
+
+
+class StalePlan(Problem):
+    status, slug, title = 412, "plan-stale", "The plan is stale"
+    default_detail = (
+        "Something has moved since the plan with this digest was made, or the file or prune is"
+        " another. Nothing was changed. Plan again with dry_run=true."
+    )
+
+
+class SetBusy(Conflict):
+    slug, title = "set-busy", "The set is being changed"
+    default_detail = (
+        "Members of this set are being changed by others all the time, or by a large change that"
+        " has not ended yet. Nothing was changed. Try again."
+    )
+
+    def __init__(self) -> None:
+        super().__init__(headers={"Retry-After": "1"})
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """A plan and, if it was applied, what it has written."""
+
+    plan: SetPlan
+    next_instants: Mapping[str, datetime | None]  # by the keys of triggers
+    written: Written | None
+
+
+async def put(
+    parts: SetParts, request: SetRequest, *, by: Principal, if_match: str | None, dry_run: bool
+) -> Outcome:
+    """Plans a set and, unless it is a dry run, applies the plan: all of it, or nothing.
+
+    1. Reads the state, and plans without a connection. Refuses a plan that the caller has not seen.
+    2. Looks up the hosts of new URLs, without a connection.
+    3. Locks the rows of the plan, and reads the state again. If it has moved, starts again.
+    4. Writes and commits.
+    """
+    for _ in range(_TRIES):
+        state, found = await _prepare(parts, request, if_match=if_match, dry_run=dry_run)
+        await parts.urls.check(found.plan)
+        _check_rights(by, found.plan)
+        if dry_run or (found.plan.is_empty and state.set_id is not None):
+            return Outcome(found.plan, found.next_instants, None)
+        try:
+            async with parts.sessions.begin() as session:
+                written = await apply(session, parts, request, state, found.plan)
+        except Moved:
+            continue
+        except DBAPIError as error:
+            if sqlstate(error) in _OTHER_TRANSACTION_WON:
+                raise SetBusy from None
+            raise
+        return Outcome(found.plan, found.next_instants, written)
+    raise SetBusy
+
+
+async def _prepare(
+    parts: SetParts, request: SetRequest, *, if_match: str | None, dry_run: bool
+) -> tuple[SetState, Forecast]:
+    async with parts.sessions() as session:
+        state = await read_state(session, request.owner_id, request.name, request.members)
+        now = await database_now(session)
+    plan = await parts.cpu_bound.compute(partial(plan_set, request, state, parts.vault))
+    if if_match is not None and not _names(if_match, plan.digest):
+        raise StalePlan
+    updated: Mapping[int, Trigger] = {}
+    async with parts.sessions() as session:
+        await check_unused(SetRows(session, request.owner_id), request, state, plan)
+        if dry_run:
+            ids = [one.stored.id for one in plan.of(MemberKind.TRIGGER).update]
+            updated = await SetRows(session, request.owner_id).get_triggers(ids)
+    computing = partial(forecast, plan, request.owner_id, updated, now=now)
+    return state, await parts.cpu_bound.compute(computing)
+
+
+def _names(if_match: str, digest: str) -> bool:
+    """Compares a digest with the list of an If-Match (RFC 9110, section 13.1.1)."""
+    return not {"*", f'"{digest}"'}.isdisjoint(one.strip() for one in if_match.split(","))
+
+
+def _check_rights(by: Principal, plan: SetPlan) -> None:
+    """Requires the scope that pausing and resuming need, if the plan does that."""
+    changes = (
+        change.pointer == pointer(*update.wanted.place, "status")
+        for update in plan.of(MemberKind.TRIGGER).update
+        for change in update.changes
+    )
+    if Scope.TRIGGERS_FIRE not in by.scopes and any(changes):
+        raise MissingScope([Scope.TRIGGERS_FIRE], "Pausing or resuming a trigger")
+
+
+async def delete(parts: SetParts, owner_id: int, name: str) -> None:
+    """Deletes a set with all that it owns; raises NotFound, DestinationInUse or SetBusy."""
+    try:
+        async with parts.sessions.begin() as session:
+            await delete_all(session, parts, owner_id, name)
+    except DBAPIError as error:
+        if sqlstate(error) in _OTHER_TRANSACTION_WON:
+            raise SetBusy from None
+        raise

@@ -1,0 +1,36 @@
+"""Adds the numbers of members to a page of sets."""
+
+from collections import Counter
+from collections.abc import Sequence
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from event_trigger.models import Destination, OwnedSet, Trigger
+from event_trigger.sets.repository import Sets
+from event_trigger.sets.schemas import SetSummary
+
+
+async def summaries_of(session: AsyncSession, sets: Sequence[OwnedSet]) -> list[SetSummary]:
+    """Counts the members of all these sets in one statement for each kind."""
+    if not sets:
+        return []
+    triggers = await _counts(session, Trigger, sets)
+    destinations = await _counts(session, Destination, sets)
+    return [
+        SetSummary(
+            id=one.id,
+            name=one.name,
+            triggers=triggers[one.owner_id, one.name],
+            destinations=destinations[one.owner_id, one.name],
+            created_at=one.created_at,
+            updated_at=one.updated_at,
+        )
+        for one in sets
+    ]
+
+
+async def _counts(
+    session: AsyncSession, kind: type[Trigger] | type[Destination], sets: Sequence[OwnedSet]
+) -> Counter[tuple[int, str]]:
+    counted = await Sets(session).count_members(kind, sets)
+    return Counter({(one.owner_id, one.set_name): one.count for one in counted})

@@ -1,0 +1,84 @@
+"""Validates the members of a file one by one; an error names the member and the place in it."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from event_trigger.errors import FieldError, Invalid, pointer
+from event_trigger.sets.comparison import MemberKind
+from event_trigger.sets.schemas import (
+    MOST_MEMBERS,
+    ApiTriggerInSet,
+    DestinationInSet,
+    ScheduledTriggerInSet,
+    SetContent,
+    TriggerInSet,
+)
+from event_trigger.web.problems import MOST_ERRORS, field_error
+
+TriggerBody = ScheduledTriggerInSet | ApiTriggerInSet
+_BODIES: Mapping[MemberKind, TypeAdapter[Any]] = {
+    MemberKind.DESTINATION: TypeAdapter(DestinationInSet),
+    MemberKind.TRIGGER: TypeAdapter(TriggerInSet),
+}
+_OTHER_KEY = "The key is the member's name in the file: leave it out here, or write the same."
+
+
+@dataclass(frozen=True, slots=True)
+class Members:
+    """The valid members of a file, by key."""
+
+    triggers: Mapping[str, TriggerBody]
+    destinations: Mapping[str, DestinationInSet]
+
+
+NOTHING = Members({}, {})
+
+
+def read_members(body: SetContent) -> Members:
+    """Takes some 30 µs a member, so call it off the event loop; raises Invalid."""
+    count = len(body.triggers) + len(body.destinations)
+    if count > MOST_MEMBERS:
+        raise Invalid(
+            f"A set has at most {MOST_MEMBERS:,} members. Split the file in several sets."
+        )
+    errors: list[FieldError] = []
+    read: dict[MemberKind, dict[str, Any]] = {}
+    for kind, given in (
+        (MemberKind.DESTINATION, body.destinations),
+        (MemberKind.TRIGGER, body.triggers),
+    ):
+        read[kind] = dict(_read(kind, given, errors))
+    raise_all(errors)
+    return Members(read[MemberKind.TRIGGER], read[MemberKind.DESTINATION])
+
+
+def _read(
+    kind: MemberKind, given: Mapping[str, Any], errors: list[FieldError]
+) -> Iterator[tuple[str, Any]]:
+    adapter = _BODIES[kind]
+    for key, raw in given.items():
+        try:
+            member = adapter.validate_python(raw)
+        except ValidationError as error:
+            found = (field_error({**one, "loc": ("body", *one["loc"])}) for one in error.errors())
+            errors += [placed(one, kind, key) for one in found]
+            continue
+        if member.key not in {None, key}:
+            errors.append(FieldError("pointer", pointer(kind.place, key, "key"), _OTHER_KEY))
+        yield key, member.model_copy(update={"key": key})
+
+
+def placed(error: FieldError, kind: MemberKind, key: str) -> FieldError:
+    """Moves the error of one member to its place in the file."""
+    rest = error.name.removeprefix("#")
+    return FieldError("pointer", pointer(kind.place, key) + rest, error.detail)
+
+
+def raise_all(errors: list[FieldError]) -> None:
+    """Raises Invalid if there are errors, with the first of them."""
+    if errors:
+        detail = errors[0].detail if len(errors) == 1 else f"{len(errors)} parts are invalid."
+        raise Invalid(detail, errors=errors[:MOST_ERRORS])

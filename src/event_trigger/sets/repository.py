@@ -1,0 +1,313 @@
+"""Reads and writes sets, and reads and locks their members; a statement is about one project."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Select,
+    Text,
+    all_,
+    any_,
+    cast,
+    delete,
+    func,
+    literal,
+    or_,
+    select,
+    tuple_,
+)
+from sqlalchemy.dialects.postgresql import ARRAY, insert
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import defer
+from sqlalchemy.types import TypeEngine
+
+from event_trigger.db.keyset import (
+    SHARD_CONDITIONS,
+    UP_TO_NEWEST,
+    ListedTable,
+    Page,
+    fetch_newest,
+    last_id_before,
+    newest_query,
+)
+from event_trigger.db.shards import ACROSS_SHARDS, OwnedId
+from event_trigger.models import (
+    NOT_OF_DELETED_PROJECTS,
+    Destination,
+    OwnedSet,
+    Trigger,
+    TriggerTag,
+    shard_of,
+)
+
+ROWS_PER_STATEMENT = 1000
+_LISTED_SETS = ListedTable(OwnedSet, order="id DESC")
+_WITHOUT_SYNC = {"synchronize_session": False}
+
+
+class TriggerState(NamedTuple):
+    """The columns of a trigger that a plan depends on."""
+
+    id: int
+    key: str | None
+    set_name: str | None
+    type: str
+    name: str | None
+    details: dict[str, Any]
+    payload: dict[str, Any] | None
+    tags: list[str]
+    destinations: list[int]
+    status: str
+    on_completion: str | None
+
+
+class MemberCount(NamedTuple):
+    owner_id: int
+    set_name: str
+    count: int
+
+
+@dataclass(frozen=True)
+class Sets:
+    session: AsyncSession
+
+    async def get(self, owner_id: int, name: str) -> OwnedSet | None:
+        statement = select(OwnedSet).where(
+            OwnedSet.shard == shard_of(owner_id),
+            OwnedSet.owner_id == owner_id,
+            OwnedSet.name == name,
+        )
+        return (await self.session.scalars(statement)).one_or_none()
+
+    async def put(self, owner_id: int, name: str, *, at: datetime) -> int:
+        """Makes the set, or dates its change; returns its id."""
+        new = {"shard": shard_of(owner_id), "owner_id": owner_id, "name": name}
+        statement = insert(OwnedSet).values(**new, created_at=at, updated_at=at)
+        kept = statement.on_conflict_do_update(
+            index_elements=[OwnedSet.shard, OwnedSet.owner_id, OwnedSet.name],
+            set_={"updated_at": statement.excluded.updated_at},
+        )
+        return (await self.session.execute(kept.returning(OwnedSet.id))).scalar_one()
+
+    async def delete(self, key: OwnedId) -> None:
+        await self.session.execute(
+            delete(OwnedSet).where(
+                OwnedSet.shard == key.shard,
+                OwnedSet.owner_id == key.owner_id,
+                OwnedSet.id == key.id,
+            ),
+            execution_options=_WITHOUT_SYNC,
+        )
+
+    async def list_page(
+        self, owner_id: int | None, *, before: int | None, limit: int
+    ) -> Page[OwnedSet]:
+        """Lists sets, newest first; those of all projects if `owner_id` is None."""
+        values: dict[str, Any] = {"newest": last_id_before(before)}
+        ranges, options = SHARD_CONDITIONS, {ACROSS_SHARDS: "admin reads"}
+        conditions: tuple[str, ...] = (NOT_OF_DELETED_PROJECTS, UP_TO_NEWEST)
+        if owner_id is not None:
+            ranges, options = ("shard = :shard AND owner_id = :owner_id",), {}
+            conditions = (UP_TO_NEWEST,)
+            values |= {"shard": shard_of(owner_id), "owner_id": owner_id}
+        statement = newest_query(_LISTED_SETS, ranges, conditions)
+        return await fetch_newest(self.session, statement, values, limit=limit, options=options)
+
+    async def count_members(
+        self, kind: type[Trigger] | type[Destination], sets: Sequence[OwnedSet]
+    ) -> list[MemberCount]:
+        """Counts the members of one kind of these sets, which may be of several projects."""
+        shards = {one.shard for one in sets}
+        owners = [(one.shard, one.owner_id, one.name) for one in sets]
+        of_sets = tuple_(kind.shard, kind.owner_id, kind.set_name).in_(owners)
+        statement = (
+            select(kind.owner_id, kind.set_name, func.count())
+            .where(kind.shard.in_(shards), of_sets, kind.set_name.is_not(None), _is_kept(kind))
+            .group_by(kind.owner_id, kind.set_name)
+        )
+        options = {ACROSS_SHARDS: "admin reads"} if len(shards) > 1 else {}
+        rows = await self.session.execute(statement, execution_options=options)
+        return [MemberCount(*row) for row in rows]
+
+
+@dataclass(frozen=True)
+class SetRows:
+    """Reads and locks triggers and destinations of one project for a set."""
+
+    session: AsyncSession
+    owner_id: int
+
+    async def size_of(self, name: str, keys: Sequence[str]) -> int:
+        """Adds up the bytes that details and payloads of the set, and of these keys, take."""
+        sizes = [
+            func.coalesce(func.octet_length(cast(column, Text)), 0)
+            for column in (Trigger.details, Trigger.payload)
+        ]
+        statement = select(func.coalesce(func.sum(sizes[0] + sizes[1]), 0)).where(
+            *_owned(Trigger, self.owner_id),
+            or_(Trigger.set_name == name, _among(Trigger.key, keys)),
+        )
+        return int(await self.session.scalar(statement) or 0)
+
+    async def list_triggers(self, name: str, *, after: int) -> list[TriggerState]:
+        """Lists triggers of a set by id, in the index `ix_triggers_set`; a batch of them."""
+        statement = self._of_set(Trigger, _trigger_columns(), name, after)
+        rows = await self.session.execute(statement)
+        return [TriggerState(*row) for row in rows]
+
+    async def list_other_triggers(self, name: str, keys: Sequence[str]) -> list[TriggerState]:
+        """Lists triggers with these keys that the set does not own."""
+        statement = _trigger_columns().where(
+            *_owned(Trigger, self.owner_id),
+            _among(Trigger.key, keys),
+            Trigger.set_name.is_distinct_from(name),
+        )
+        rows = await self.session.execute(statement)
+        return [TriggerState(*row) for row in rows]
+
+    async def list_destinations(self, name: str, *, after: int) -> Sequence[Destination]:
+        """Lists destinations of a set by id, in the index `ix_destinations_set`; a batch."""
+        statement = self._of_set(Destination, select(Destination), name, after)
+        return (await self.session.scalars(_fresh(statement))).all()
+
+    async def list_other_destinations(
+        self, name: str, keys: Sequence[str]
+    ) -> Sequence[Destination]:
+        """Lists destinations with these keys that the set does not own."""
+        statement = select(Destination).where(
+            *_owned(Destination, self.owner_id),
+            Destination.deleted_at.is_(None),
+            _among(Destination.key, keys),
+            Destination.set_name.is_distinct_from(name),
+        )
+        return (await self.session.scalars(_fresh(statement))).all()
+
+    async def list_named(
+        self, ids: Sequence[int], keys: Sequence[str]
+    ) -> list[tuple[int, str | None]]:
+        """Lists the ids and keys of destinations that triggers name."""
+        statement = select(Destination.id, Destination.key).where(
+            *_owned(Destination, self.owner_id),
+            Destination.deleted_at.is_(None),
+            or_(_among(Destination.id, ids), _among(Destination.key, keys)),
+        )
+        return [(row_id, key) for row_id, key in await self.session.execute(statement)]
+
+    async def list_users_of(
+        self, destination_ids: Sequence[int], *, but: Sequence[int], limit: int
+    ) -> Sequence[int]:
+        """Lists the ids of other triggers that name one of these destinations."""
+        statement = (
+            select(Trigger.id)
+            .where(*_owned(Trigger, self.owner_id), Trigger.id != all_(_array(but, BigInteger())))
+            .where(Trigger.destinations.overlap(destination_ids))
+            .order_by(Trigger.id)
+            .limit(limit)
+        )
+        return (await self.session.scalars(statement)).all()
+
+    async def get_triggers(self, ids: Sequence[int]) -> dict[int, Trigger]:
+        statement = select(Trigger).where(*_owned(Trigger, self.owner_id), _among(Trigger.id, ids))
+        return {one.id: one for one in await self.session.scalars(statement)}
+
+    async def read_detached(self, ids: Sequence[int]) -> Sequence[Trigger]:
+        """Reads triggers without their payloads; changing them stores nothing."""
+        statement = (
+            select(Trigger)
+            .where(*_owned(Trigger, self.owner_id), _among(Trigger.id, ids))
+            .order_by(Trigger.id)
+            .options(defer(Trigger.payload, raiseload=True))
+        )
+        found = (await self.session.scalars(_fresh(statement))).all()
+        for one in found:
+            self.session.expunge(one)
+        return found
+
+    async def delete_triggers(self, ids: Sequence[int]) -> None:
+        statement = delete(Trigger).where(*_owned(Trigger, self.owner_id), _among(Trigger.id, ids))
+        await self.session.execute(statement, execution_options=_WITHOUT_SYNC)
+
+    async def delete_tags(self, ids: Sequence[int], tags: Sequence[str]) -> None:
+        """Deletes these triggers' rows in `trigger_tags`; `tags` has all of them."""
+        statement = delete(TriggerTag).where(
+            TriggerTag.shard == shard_of(self.owner_id),
+            TriggerTag.owner_id == self.owner_id,
+            _among(TriggerTag.tag, tags),
+            _among(TriggerTag.trigger_id, ids),
+        )
+        if tags:
+            await self.session.execute(statement, execution_options=_WITHOUT_SYNC)
+
+    async def lock_destinations(self, ids: Sequence[int]) -> dict[int, Destination]:
+        """Locks destinations in the order of their ids; leaves out those that are gone."""
+        statement = select(Destination).where(
+            *_owned(Destination, self.owner_id),
+            _among(Destination.id, ids),
+            Destination.deleted_at.is_(None),
+        )
+        locked = statement.order_by(Destination.id).with_for_update(key_share=True)
+        return {one.id: one for one in await self.session.scalars(_fresh(locked))}
+
+    async def lock_destinations_of(self, name: str) -> Sequence[Destination]:
+        """Locks the destinations of a set in the order of their ids."""
+        statement = select(Destination).where(
+            *_owned(Destination, self.owner_id),
+            Destination.deleted_at.is_(None),
+            Destination.set_name == name,
+        )
+        locked = statement.order_by(Destination.id).with_for_update(key_share=True)
+        return (await self.session.scalars(_fresh(locked))).all()
+
+    async def lock_trigger_ids(self, name: str) -> Sequence[int]:
+        """Locks the triggers of a set in the order of their ids, without reading them."""
+        statement = select(Trigger.id).where(
+            *_owned(Trigger, self.owner_id), Trigger.set_name == name
+        )
+        locked = statement.order_by(Trigger.id).with_for_update(key_share=True)
+        return (await self.session.scalars(locked)).all()
+
+    async def lock_triggers(self, ids: Sequence[int]) -> dict[int, Trigger]:
+        """Locks triggers in the order of their ids; leaves out those that are gone."""
+        statement = select(Trigger).where(*_owned(Trigger, self.owner_id), _among(Trigger.id, ids))
+        locked = statement.order_by(Trigger.id).with_for_update(key_share=True)
+        return {one.id: one for one in await self.session.scalars(_fresh(locked))}
+
+    def _of_set(
+        self, kind: type[Trigger] | type[Destination], rows: Select[Any], name: str, after: int
+    ) -> Select[Any]:
+        return (
+            rows.where(*_owned(kind, self.owner_id), kind.set_name == name, kind.id > after)
+            .where(_is_kept(kind))
+            .order_by(kind.id)
+            .limit(ROWS_PER_STATEMENT)
+        )
+
+
+def _owned(kind: type[Trigger] | type[Destination], owner_id: int) -> list[ColumnElement[bool]]:
+    return [kind.shard == shard_of(owner_id), kind.owner_id == owner_id]
+
+
+def _among(column: Any, values: Sequence[Any]) -> ColumnElement[bool]:
+    """Compares with one array: its length makes no other statement, and has no limit."""
+    return column == any_(_array(values, column.type))  # type: ignore[no-any-return]
+
+
+def _array(values: Sequence[Any], kind: TypeEngine[Any]) -> ColumnElement[Any]:
+    return literal([*values], ARRAY(kind))
+
+
+def _is_kept(kind: type[Trigger] | type[Destination]) -> ColumnElement[bool]:
+    """Leaves out destinations that are deleted, and wait for their last deliveries."""
+    return Destination.deleted_at.is_(None) if kind is Destination else kind.id > 0
+
+
+def _trigger_columns() -> Select[Any]:
+    return select(*(getattr(Trigger, name) for name in TriggerState._fields))
+
+
+def _fresh(statement: Select[Any]) -> Select[Any]:
+    return statement.execution_options(populate_existing=True)

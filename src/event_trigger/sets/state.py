@@ -1,0 +1,149 @@
+"""Reads the stored state that the plan of a set starts from."""
+
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol, TypeVar
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from event_trigger.destinations.signing_secrets import Secrets, open_secrets
+from event_trigger.errors import Conflict
+from event_trigger.models import Destination
+from event_trigger.sets.members import Members
+from event_trigger.sets.repository import ROWS_PER_STATEMENT, SetRows, Sets, TriggerState
+from event_trigger.sets.specs import destination_spec
+from event_trigger.vault import Sealed, Vault
+from event_trigger.web.schemas import JsonObject
+
+LARGEST_SET_BYTES = 16 * 1024 * 1024  # of details and payloads; a file has at most 1 MiB
+
+
+class SetTooLarge(Conflict):
+    slug, title = "set-too-large", "The set is too large"
+    default_detail = (
+        "The triggers of this set, or those that have its keys, hold more than 16 MiB of details"
+        " and payloads, which no file can describe. Change or delete the largest of them first."
+    )
+
+
+class Moved(Exception):
+    """Raised if the state is not the one that the plan was made from."""
+
+
+@dataclass(frozen=True, slots=True)
+class DestinationState:
+    """The parts of a destination that a plan depends on."""
+
+    owner_id: int
+    id: int
+    key: str | None
+    set_name: str | None
+    url: str
+    spec: JsonObject
+    header_names: tuple[str, ...]
+    sealed: Sealed = field(repr=False)
+
+    def open_secrets(self, vault: Vault) -> Secrets:
+        """Decrypts the signing secrets and header values; raises SealBroken."""
+        key_id, sealed = self.sealed.key_id, self.sealed.data
+        return open_secrets(vault, owner_id=self.owner_id, key_id=key_id, sealed=sealed)
+
+
+@dataclass(frozen=True, slots=True)
+class SetState:
+    """The members of a set, those with keys of its file, and the destinations that they name."""
+
+    set_id: int | None
+    triggers: Mapping[int, TriggerState]
+    destinations: Mapping[int, DestinationState]
+    named: Mapping[int | str, int]  # ids and keys of destinations, with their ids
+
+    @property
+    def keys(self) -> dict[int, str]:
+        """The keys of destinations by their ids."""
+        return {row_id: key for key, row_id in self.named.items() if isinstance(key, str)}
+
+
+class _HasId(Protocol):
+    @property
+    def id(self) -> int: ...
+
+
+Row = TypeVar("Row", bound=_HasId)
+Item = TypeVar("Item")
+
+
+async def read_state(session: AsyncSession, owner_id: int, name: str, wanted: Members) -> SetState:
+    """Reads at most 1,000 rows a statement, so that none holds the event loop for long.
+
+    Raises SetTooLarge.
+    """
+    rows = SetRows(session, owner_id)
+    found = await Sets(session).get(owner_id, name)
+    if await rows.size_of(name, [*wanted.triggers]) > LARGEST_SET_BYTES:
+        raise SetTooLarge
+    destinations = await _read_all(
+        lambda after: rows.list_destinations(name, after=after),
+        lambda keys: rows.list_other_destinations(name, keys),
+        wanted.destinations,
+    )
+    triggers = await _read_all(
+        lambda after: rows.list_triggers(name, after=after),
+        lambda keys: rows.list_other_triggers(name, keys),
+        wanted.triggers,
+    )
+    return SetState(
+        None if found is None else found.id,
+        {one.id: one for one in triggers},
+        {one.id: _state_of(one) for one in destinations},
+        await _read_named(rows, triggers, wanted),
+    )
+
+
+async def _read_all(
+    list_own: Callable[[int], Awaitable[Sequence[Row]]],
+    list_others: Callable[[Sequence[str]], Awaitable[Sequence[Row]]],
+    keys: Collection[str],
+) -> list[Row]:
+    found: list[Row] = []
+    batch: Sequence[Row] = await list_own(0)
+    while len(batch) == ROWS_PER_STATEMENT:
+        found += batch
+        batch = await list_own(batch[-1].id)
+    found += batch
+    for some in in_slices([*keys], ROWS_PER_STATEMENT):
+        found += await list_others(some)
+    return found
+
+
+async def _read_named(
+    rows: SetRows, triggers: Iterable[TriggerState], wanted: Members
+) -> dict[int | str, int]:
+    names: set[int | str] = {name for one in triggers for name in one.destinations}
+    names |= {name for one in wanted.triggers.values() for name in one.destinations}
+    if not names:
+        return {}
+    ids = sorted(name for name in names if isinstance(name, int))
+    keys = sorted(name for name in names if isinstance(name, str))
+    named: dict[int | str, int] = {}
+    for row_id, key in await rows.list_named(ids, keys):
+        named |= {row_id: row_id} if key is None else {row_id: row_id, key: row_id}
+    return named
+
+
+def in_slices(items: Sequence[Item], size: int) -> Iterator[Sequence[Item]]:
+    for start in range(0, len(items), size):
+        yield items[start : start + size]
+
+
+def _state_of(row: Destination) -> DestinationState:
+    return DestinationState(
+        row.owner_id,
+        row.id,
+        row.key,
+        row.set_name,
+        row.url,
+        destination_spec(row),
+        tuple(row.header_names),
+        Sealed(row.key_id, row.sealed),
+    )

@@ -1,0 +1,199 @@
+"""Writes what a plan says, in one transaction whose rows are locked already.
+
+Rows are written some at a time, so that the event loop is held for a few milliseconds only.
+"""
+
+import asyncio
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from event_trigger.db.shards import OwnedId
+from event_trigger.destinations import editing as destination_editing
+from event_trigger.destinations.lifecycle import new_destination
+from event_trigger.instants import just_after
+from event_trigger.models import Destination, Trigger, TriggerStatus
+from event_trigger.sets.comparison import MemberKind, SetPlan, Update, Wanted
+from event_trigger.sets.forecast import build_trigger
+from event_trigger.sets.removal import remove_triggers
+from event_trigger.sets.state import Moved, in_slices
+from event_trigger.triggers import lifecycle
+from event_trigger.triggers.configuration import (
+    Configuration,
+    configuration_in,
+    configuration_of,
+)
+from event_trigger.triggers.destination_names import ids_of
+from event_trigger.triggers.editing import rewrite
+from event_trigger.triggers.hook_port import HookKeeper, HookSecrets, verify_in
+from event_trigger.triggers.repository import Triggers
+from event_trigger.triggers.schedule_changes import note_rules
+from event_trigger.vault import Vault
+
+ROWS_AT_ONCE = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Locked:
+    """The rows that a plan changes, and the ids of destinations by the names they are given."""
+
+    destinations: Mapping[int, Destination]
+    triggers: Mapping[int, Trigger]
+    named: dict[int | str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """The rows that were created or changed, by key, and what is to be shown of them once."""
+
+    destinations: dict[str, Destination] = field(default_factory=dict)
+    triggers: dict[str, Trigger] = field(default_factory=dict)
+    hooks: dict[str, HookSecrets] = field(default_factory=dict)
+    new_secrets: set[str] = field(default_factory=set)  # keys of destinations
+    warnings: dict[str, list[str]] = field(default_factory=dict)  # by keys of destinations
+
+
+@dataclass(frozen=True, slots=True)
+class MemberWriter:
+    """Writes the members of one set."""
+
+    session: AsyncSession
+    owner_id: int
+    name: str
+    vault: Vault
+    hooks: HookKeeper
+    now: datetime
+    _noted_rules: set[str | None] = field(default_factory=lambda: {None})
+
+    async def write(self, plan: SetPlan, locked: Locked) -> Written:
+        """Writes destinations before the triggers that name them, and removes them after those."""
+        written = Written()
+        destinations, triggers = plan.of(MemberKind.DESTINATION), plan.of(MemberKind.TRIGGER)
+        await self._create_destinations(destinations.create, locked, written)
+        for update in destinations.update:
+            await self._update_destination(update, locked, written)
+        await self._create_triggers(triggers.create, locked, written)
+        await self._update_triggers(triggers.update, locked, written)
+        await self._adopt(destinations.adopt, locked.destinations)
+        await self._adopt(triggers.adopt, locked.triggers)
+        ids = [one.id for one in triggers.remove]
+        await remove_triggers(self.session, self.hooks, self.owner_id, ids, now=self.now)
+        await self.remove_destinations([locked.destinations[one.id] for one in destinations.remove])
+        return written
+
+    async def _create_destinations(
+        self, wanted: Sequence[Wanted], locked: Locked, written: Written
+    ) -> None:
+        for some in in_slices(wanted, ROWS_AT_ONCE):
+            rows = [
+                new_destination(self.vault, self.owner_id, one.body, now=self.now) for one in some
+            ]
+            await self._add(rows)
+            for one, row in zip(some, rows, strict=True):
+                written.destinations[one.key] = row
+                written.new_secrets.add(one.key)
+                locked.named[one.key] = row.id
+
+    async def _create_triggers(
+        self, wanted: Sequence[Wanted], locked: Locked, written: Written
+    ) -> None:
+        """Inserts triggers and their tags, some rows a statement."""
+        for some in in_slices(wanted, ROWS_AT_ONCE):
+            rows = [build_trigger(self.owner_id, one, now=self.now) for one in some]
+            for one, row in zip(some, rows, strict=True):
+                row.destinations = ids_of(one.body.destinations, locked.named)
+                await self._note_rules(row)
+            await self._add(rows)
+            await Triggers(self.session).insert_tags(rows)
+            for one, row in zip(some, rows, strict=True):
+                written.triggers[one.key] = row
+                await self._follow_hook(one.key, row, written, before={})
+
+    async def _add(self, rows: Sequence[Destination] | Sequence[Trigger]) -> None:
+        for row in rows:
+            row.set_name = self.name
+        self.session.add_all(rows)
+        try:
+            await self.session.flush()
+        except IntegrityError as error:  # somebody has just given another row one of the keys
+            raise Moved from error
+        await asyncio.sleep(0)
+
+    async def _update_destination(self, update: Update, locked: Locked, written: Written) -> None:
+        key, row = update.wanted.key, locked.destinations[update.stored.id]
+        done = await destination_editing.replace(self.session, self.vault, row, update.wanted.body)
+        written.destinations[key] = done.destination
+        written.warnings[key] = done.warnings
+        if done.has_new_secret:
+            written.new_secrets.add(key)
+
+    async def _update_triggers(
+        self, updates: Sequence[Update], locked: Locked, written: Written
+    ) -> None:
+        """Does what `editing.replace` does to one trigger, some rows a statement.
+
+        Then pauses and resumes triggers as the file says.
+        """
+        for some in in_slices(updates, ROWS_AT_ONCE):
+            before = {}
+            for update in some:
+                row = locked.triggers[update.stored.id]
+                before[row.id] = configuration_of(row)
+                body = update.wanted.body
+                wanted = configuration_in(body, ids_of(body.destinations, locked.named))
+                await rewrite(self.session, row, wanted, now=self.now)
+            await self.session.flush()
+            await asyncio.sleep(0)
+            for update in some:
+                row = locked.triggers[update.stored.id]
+                await self._follow_change(update.wanted.key, row, before[row.id], written)
+                await self._follow_status(row, update.wanted.status)
+                written.triggers[update.wanted.key] = row
+
+    async def _follow_change(
+        self, key: str, trigger: Trigger, before: Configuration, written: Written
+    ) -> None:
+        await self._note_rules(trigger)
+        if verify_in(trigger.details) != verify_in(before.details):
+            await self._follow_hook(key, trigger, written, before=before.details)
+        if trigger.tags != before.tags:
+            await Triggers(self.session).retag(trigger, before.tags)
+
+    async def _follow_status(self, trigger: Trigger, wanted: TriggerStatus | None) -> None:
+        key = OwnedId(self.owner_id, trigger.id)
+        if wanted == TriggerStatus.PAUSED and trigger.status == TriggerStatus.ACTIVE:
+            await lifecycle.pause(self.session, key)
+        if wanted == TriggerStatus.ACTIVE and trigger.status == TriggerStatus.PAUSED:
+            await lifecycle.resume(self.session, key)
+
+    async def _note_rules(self, trigger: Trigger) -> None:
+        """Records the rules of each zone once."""
+        if trigger.zone_rules not in self._noted_rules:
+            await note_rules(self.session, trigger)
+            self._noted_rules.add(trigger.zone_rules)
+
+    async def _follow_hook(
+        self, key: str, trigger: Trigger, written: Written, *, before: Mapping[str, Any]
+    ) -> None:
+        made = await self.hooks.follow_details(self.session, trigger, before=before)
+        if made is not None:
+            written.hooks[key] = made
+
+    async def _adopt(
+        self, adopted: Iterable[Update], rows: Mapping[int, Destination] | Mapping[int, Trigger]
+    ) -> None:
+        for update in adopted:
+            rows[update.stored.id].set_name = self.name
+        await self.session.flush()
+
+    async def remove_destinations(self, rows: Iterable[Destination]) -> None:
+        """Deletes locked destinations that no trigger names any more."""
+        for row in rows:
+            row.deleted_at = self.now
+            row.disabled_reason = None  # so that workers find its queued deliveries
+            row.updated_at = max(self.now, just_after(row.updated_at))
+        await self.session.flush()
