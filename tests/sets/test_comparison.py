@@ -22,7 +22,7 @@ from event_trigger.sets.comparison import (
 from event_trigger.web.changes import Change
 
 SET = "billing"
-SPECS = st.sampled_from(
+SPECS: st.SearchStrategy[dict[str, Any]] = st.sampled_from(
     [
         {},
         {"name": "a"},

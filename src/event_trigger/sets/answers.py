@@ -80,12 +80,12 @@ class PlanWriter:
         if written is None:
             return {"next_fire_at": self.outcome.next_instants[key]}
         hook = written.hooks.get(key)
-        is_shown = hook is not None and self.hooks_url is not None
-        return {
-            "next_fire_at": written.triggers[key].next_fire_at,
-            "hook_url": f"{self.hooks_url}{hook.token}" if is_shown else None,
-            "hook_secret": None if hook is None else hook.secret,
-        }
+        shown: JsonObject = {"next_fire_at": written.triggers[key].next_fire_at}
+        if hook is not None:
+            shown["hook_secret"] = hook.secret
+            if self.hooks_url is not None:
+                shown["hook_url"] = f"{self.hooks_url}{hook.token}"
+        return shown
 
     def _secret_of(self, row: Destination) -> str:
         return secrets_of(row, self.vault).current

@@ -31,6 +31,6 @@ async def summaries_of(session: AsyncSession, sets: Sequence[OwnedSet]) -> list[
 
 async def _counts(
     session: AsyncSession, kind: type[Trigger] | type[Destination], sets: Sequence[OwnedSet]
-) -> Counter[tuple[int, str]]:
+) -> Counter[tuple[int, str | None]]:
     counted = await Sets(session).count_members(kind, sets)
-    return Counter({(one.owner_id, one.set_name): one.count for one in counted})
+    return Counter({(one.owner_id, one.set_name): one.members for one in counted})

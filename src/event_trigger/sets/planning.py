@@ -13,7 +13,6 @@ from event_trigger.destinations.urls import is_same_origin
 from event_trigger.errors import FieldError, Invalid, pointer
 from event_trigger.models import TriggerStatus
 from event_trigger.sets.comparison import (
-    Change,
     MemberKind,
     SetPlan,
     Stored,
@@ -25,6 +24,7 @@ from event_trigger.sets.schemas import DestinationInSet
 from event_trigger.sets.specs import destination_spec, named, trigger_spec
 from event_trigger.sets.state import DestinationState, SetState
 from event_trigger.vault import Vault
+from event_trigger.web.changes import Change
 
 
 @dataclass(frozen=True, slots=True)

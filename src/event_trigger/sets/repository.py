@@ -67,8 +67,8 @@ class TriggerState(NamedTuple):
 
 class MemberCount(NamedTuple):
     owner_id: int
-    set_name: str
-    count: int
+    set_name: str | None
+    members: int
 
 
 @dataclass(frozen=True)
