@@ -216,13 +216,13 @@ async def several_in_turns(world: World, other: str) -> tuple[httpx.AsyncClient,
     Gives the clients of both.
     """
     ada, bob = world.team, world.client(await world.caller(other))
-    for number, client in enumerate((bob, ada, bob, ada, ada, bob)):
+    for client in (bob, ada, bob, ada, ada, bob):
         destination = await make_destination(client, world.receiver.url)
         trigger = await make_api(client, destinations=[destination["id"]])
         await fire(client, trigger)
         await make_key(client)
         await make_project(client)
-        await put_set(client, f"set-{number}", {})
+        await put_set(client, f"set-{trigger['id']}", {})
     return ada, bob
 
 
