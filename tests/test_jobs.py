@@ -136,12 +136,17 @@ async def test_failing_jobs_go_on_ticking_and_a_long_silence_is_said(
             "INSERT INTO idempotency_keys"
             " VALUES (2, 1, false, 'old', '', 1, now() - interval '3 days')"
         )
+        await database.execute(
+            "INSERT INTO kept_answers"
+            " VALUES (2, 2, '', '', 201, '{}', '', '{}', NULL, NULL, now() - interval '3 days')"
+        )
         await eventually(lambda: events_and_firings(database), lambda seen: seen == (1, 1))
         await eventually(readiness, lambda seen: seen[0] == 200)
-        await eventually(
-            lambda: database.fetchval("SELECT count(*) FROM idempotency_keys"),
-            lambda count: count == 0,
-        )
+        for table in ("idempotency_keys", "kept_answers"):
+            await eventually(
+                lambda table=table: database.fetchval(f"SELECT count(*) FROM {table}"),
+                lambda count: count == 0,
+            )
 
     assert silent[0] == 503
     assert "the database refuses a statement (42P01)" in silent[1]
