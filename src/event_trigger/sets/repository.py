@@ -27,11 +27,11 @@ from sqlalchemy.types import TypeEngine
 
 from event_trigger.db.keyset import (
     SHARD_CONDITIONS,
-    UP_TO_NEWEST,
+    WITHIN_IDS,
     ListedTable,
     Page,
     fetch_newest,
-    last_id_before,
+    ids_before,
     newest_query,
 )
 from event_trigger.db.shards import ACROSS_SHARDS, OwnedId
@@ -107,12 +107,12 @@ class Sets:
         self, owner_id: int | None, *, before: int | None, limit: int
     ) -> Page[OwnedSet]:
         """Lists sets, newest first; those of all projects if `owner_id` is None."""
-        values: dict[str, Any] = {"newest": last_id_before(before)}
+        values: dict[str, Any] = {**ids_before(before).values}
         ranges, options = SHARD_CONDITIONS, {ACROSS_SHARDS: "admin reads"}
-        conditions: tuple[str, ...] = (NOT_OF_DELETED_PROJECTS, UP_TO_NEWEST)
+        conditions: tuple[str, ...] = (NOT_OF_DELETED_PROJECTS, WITHIN_IDS)
         if owner_id is not None:
             ranges, options = ("shard = :shard AND owner_id = :owner_id",), {}
-            conditions = (UP_TO_NEWEST,)
+            conditions = (WITHIN_IDS,)
             values |= {"shard": shard_of(owner_id), "owner_id": owner_id}
         statement = newest_query(_LISTED_SETS, ranges, conditions)
         return await fetch_newest(self.session, statement, values, limit=limit, options=options)
