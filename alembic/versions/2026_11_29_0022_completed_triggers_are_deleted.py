@@ -1,12 +1,12 @@
 """An index finds completed triggers that are to be deleted
 
-Revision: 0022, after 0020; 2026-11-29
+Revision: 0022, after 0021; 2026-11-29
 """
 
 from event_trigger.db.ddl import create_index_concurrently, drop_index_concurrently
 
 revision = "0022"
-down_revision = "0020"
+down_revision = "0021"
 branch_labels = None
 depends_on = None
 

@@ -1,6 +1,6 @@
 """Lists of triggers are sorted by name, next instant and last firing, and found by destination
 
-Revision: 0023, after 0020; 2026-11-29
+Revision: 0023, after 0022; 2026-11-29
 """
 
 import sqlalchemy as sa
@@ -15,7 +15,7 @@ from event_trigger.db.ddl import (
 )
 
 revision = "0023"
-down_revision = "0020"
+down_revision = "0022"
 branch_labels = None
 depends_on = None
 

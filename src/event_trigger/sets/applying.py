@@ -9,7 +9,7 @@ from event_trigger.audit.recorder import record
 from event_trigger.auth.project_lock import lock_project
 from event_trigger.db.clock import database_now
 from event_trigger.db.engine import Sessions
-from event_trigger.db.notify import DELIVERIES_CHANGED, SCHEDULE_CHANGED, notify
+from event_trigger.db.notify import DELIVERIES_CHANGED, notify
 from event_trigger.db.shards import OwnedId
 from event_trigger.destinations.lifecycle import TooManyDestinations
 from event_trigger.destinations.repository import Destinations
@@ -22,6 +22,7 @@ from event_trigger.sets.repository import SetRows, Sets
 from event_trigger.sets.state import Moved, SetState, in_slices, read_state
 from event_trigger.sets.urls import UrlChecks
 from event_trigger.sets.writing import Locked, MemberWriter, Written
+from event_trigger.triggers.announcing import announce
 from event_trigger.triggers.hook_port import HookKeeper
 from event_trigger.triggers.lifecycle import TooManyTriggers
 from event_trigger.triggers.repository import Triggers
@@ -76,7 +77,9 @@ async def apply(
     written = await writer.write(plan, locked)
     set_id = await Sets(session).put(owner_id, request.name, at=now)
     await record(session, "set", set_id, after=_counts(request, plan), project_id=owner_id)
-    await notify(session, SCHEDULE_CHANGED)
+    changed = {one.id for one in written.triggers.values()}
+    changed |= {one.id for one in plan.of(MemberKind.TRIGGER).remove}
+    await announce(session, *(OwnedId(owner_id, one) for one in sorted(changed)))
     await notify(session, DELIVERIES_CHANGED)
     return written
 
@@ -138,6 +141,7 @@ async def delete_all(session: AsyncSession, parts: SetParts, owner_id: int, name
     await Sets(session).delete(OwnedId(owner_id, found.id))
     before = {"name": name, "triggers": len(trigger_ids), "destinations": len(destinations)}
     await record(session, "set", found.id, before=before, after={}, project_id=owner_id)
+    await announce(session, *(OwnedId(owner_id, one) for one in trigger_ids))
     await notify(session, DELIVERIES_CHANGED)
 
 

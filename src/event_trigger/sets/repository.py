@@ -43,6 +43,7 @@ from event_trigger.models import (
     TriggerTag,
     shard_of,
 )
+from event_trigger.triggers.list_tables import forget_triggers
 
 ROWS_PER_STATEMENT = 1000
 _LISTED_SETS = ListedTable(OwnedSet, order="id DESC")
@@ -230,6 +231,7 @@ class SetRows:
     async def delete_triggers(self, ids: Sequence[int]) -> None:
         statement = delete(Trigger).where(*_owned(Trigger, self.owner_id), _among(Trigger.id, ids))
         await self.session.execute(statement, execution_options=_WITHOUT_SYNC)
+        await forget_triggers(self.session, self.owner_id, ids)
 
     async def delete_tags(self, ids: Sequence[int], tags: Sequence[str]) -> None:
         """Deletes these triggers' rows in `trigger_tags`; `tags` has all of them."""

@@ -1,6 +1,6 @@
 """Counts by project and by minute answer whether everything is all right
 
-Revision: 0026, after 0020; 2026-11-29
+Revision: 0025, after 0024; 2026-11-29
 """
 
 import sqlalchemy as sa
@@ -15,8 +15,8 @@ from event_trigger.db.ddl import (
     shard,
 )
 
-revision = "0026"
-down_revision = "0020"
+revision = "0025"
+down_revision = "0024"
 branch_labels = None
 depends_on = None
 

@@ -1,6 +1,6 @@
 """Sets are listed, and their destinations are found
 
-Revision: 0025, after 0020; 2026-11-29
+Revision: 0024, after 0023; 2026-11-29
 """
 
 import sqlalchemy as sa
@@ -15,8 +15,8 @@ from event_trigger.db.ddl import (
     shard,
 )
 
-revision = "0025"
-down_revision = "0020"
+revision = "0024"
+down_revision = "0023"
 branch_labels = None
 depends_on = None
 
