@@ -42,7 +42,7 @@ from event_trigger.overview.counting import count_all, purge_minutes
 from event_trigger.projects.repository import Invitations
 from event_trigger.scheduling.dispatcher import LONGEST_WAIT_SECONDS, fire_due
 from event_trigger.triggers.completion import delete_completed
-from event_trigger.triggers.list_tables import follow_triggers
+from event_trigger.triggers.list_tables import TriggerFollower
 from event_trigger.triggers.versions import purge_history
 from event_trigger.triggers.zone_updates.replanning import ZoneRulesFollower
 from event_trigger.vault import Vault
@@ -104,6 +104,7 @@ class Jobs:
         self._zone_rules = ZoneRulesFollower(engine, keep_for=settings.keep_for)
         self._backlog = BacklogCount(sessions, most_bytes=settings.max_backlog_bytes)
         self._erasure = ProjectErasure(sessions)
+        self._followed = TriggerFollower(sessions)
         self._dispatched_at: float | None = None
         self._every: dict[str, float] = {}
         self._ran_at: dict[str, float] = {}
@@ -161,7 +162,7 @@ class Jobs:
         )
         self._add(
             "follow_triggers",
-            self._follow_triggers,
+            self._followed.follow,
             every=timedelta(seconds=FOLLOW_TRIGGERS_EVERY_SECONDS),
         )
         self._scheduler.start()
@@ -296,9 +297,6 @@ class Jobs:
 
     async def _delete_completed(self) -> float | None:
         return await delete_completed(self._audited, self._hooks)
-
-    async def _follow_triggers(self) -> None:
-        await follow_triggers(self._sessions)
 
     async def _count_projects(self) -> None:
         await count_all(self._sessions, every=COUNT_PROJECTS_EVERY)

@@ -8,10 +8,10 @@ import httpx
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
-from event_trigger.db.engine import create_engine, create_sessions
+from event_trigger.db.engine import Sessions, create_engine, create_sessions
 from event_trigger.models import TriggerStatus, TriggerType
 from event_trigger.triggers.filters import TriggerFilter
-from event_trigger.triggers.list_tables import follow_triggers
+from event_trigger.triggers.list_tables import TriggerFollower
 from event_trigger.triggers.sorted_lists import SortedTriggers
 from event_trigger.triggers.sorting import MOST_SORTED, SortPosition, TriggerSort
 from event_trigger.web.pagination import encode_cursor
@@ -57,13 +57,19 @@ FILTERS = {
 }
 
 
+async def follow_all(sessions: Sessions) -> None:
+    follower = TriggerFollower(sessions)
+    while await follower.follow() is not None:
+        pass
+
+
 @pytest.fixture
 async def engine(database_url: str, database: Any) -> AsyncIterator[AsyncEngine]:
     """Holds Ada's and Bob's triggers, with the tables of lists as the job writes them."""
     await database.execute(FILL)
     await database.execute(FILL_TAGS)
     engine = create_engine(database_url)
-    await follow_triggers(create_sessions(engine))
+    await follow_all(create_sessions(engine))
     yield engine
     await engine.dispose()
 
@@ -210,7 +216,7 @@ async def test_a_job_adds_what_firing_and_older_replicas_leave_out(
     await database.execute("DELETE FROM trigger_sort_keys WHERE trigger_id = 5")
     await database.execute("DELETE FROM trigger_destinations WHERE trigger_id = 6")
 
-    await follow_triggers(create_sessions(engine))
+    await follow_all(create_sessions(engine))
 
     keys = "SELECT trigger_id, sort_name, last_fired_at FROM trigger_sort_keys ORDER BY 1"
     rows = "SELECT id, lower(name), last_fired_at FROM triggers ORDER BY 1"

@@ -9,7 +9,7 @@ out.
 import asyncio
 from collections.abc import Iterable, Sequence
 from itertools import groupby
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import event, inspect, text
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -183,34 +183,50 @@ async def forget_triggers(session: AsyncSession, owner_id: int, ids: Sequence[in
     await session.execute(_FORGET, wanted)
 
 
-async def follow_triggers(sessions: Sessions) -> None:
-    """Compares every trigger with its rows, and writes those that differ.
+class _Batch(NamedTuple):
+    """The last trigger's id, or the largest id of all if the shard has no more triggers."""
 
-    Each batch of triggers is one short transaction, and a pause follows it. Any number of processes
-    may call this; one of them works at a time.
-    """
-    clock = asyncio.get_running_loop().time
-    for shard in range(SHARDS):
-        after: int | None = 0
-        while after is not None and after < LARGEST_ID:
+    last: int
+    is_empty: bool
+
+
+class TriggerFollower:
+    """Compares every trigger with its rows, batch by batch, and writes those that differ."""
+
+    def __init__(self, sessions: Sessions) -> None:
+        self._sessions = sessions
+        self._shard, self._after = 0, 0
+
+    async def follow(self) -> float | None:
+        """Follows one batch in a short transaction; returns the seconds to wait before the next.
+
+        Returns None after the last batch, or if another process is at it: any number of processes
+        may call this, and one of them works at a time.
+        """
+        clock = asyncio.get_running_loop().time
+        while self._shard < SHARDS:
             began = clock()
-            async with sessions.begin() as session:
-                after = await _follow_batch(session, shard, after)
-            await asyncio.sleep(_PAUSES * (clock() - began))
-        if after is None:
-            return
+            async with self._sessions.begin() as session:
+                batch = await _follow_batch(session, self._shard, self._after)
+            if batch is None:
+                break
+            is_last = batch.last == LARGEST_ID
+            self._shard, self._after = (
+                (self._shard + 1, 0) if is_last else (self._shard, batch.last)
+            )
+            if not batch.is_empty:
+                return _PAUSES * (clock() - began)
+        self._shard, self._after = 0, 0
+        return None
 
 
-async def _follow_batch(session: AsyncSession, shard: int, after: int) -> int | None:
-    """Returns the last trigger's id, or the largest id of all after a shard's last batch.
-
-    Returns None if another process is at it.
-    """
+async def _follow_batch(session: AsyncSession, shard: int, after: int) -> _Batch | None:
+    """Follows the triggers behind an id; None if another process is at it."""
     where = {"shard": shard, "after": after}
     found = (await session.execute(_TRY_LOCK, where | {"lock": _FOLLOW_LOCK})).one()
     if not found.is_locked:
         return None
     if not found.has_more:
-        return LARGEST_ID
-    last: int = await session.scalar(_FOLLOW, where | {"limit": TRIGGERS_PER_BATCH})
-    return last
+        return _Batch(LARGEST_ID, is_empty=True)
+    last = await session.scalar(_FOLLOW, where | {"limit": TRIGGERS_PER_BATCH})
+    return _Batch(last, is_empty=False)
