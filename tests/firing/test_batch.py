@@ -127,11 +127,11 @@ async def test_triggers_are_named_by_key_and_seen_as_the_credential_sees_them(
     ada: httpx.AsyncClient, bob: httpx.AsyncClient, service: Service, database: Any
 ) -> None:
     named, foreign, hidden = await make_api(ada), await make_api(bob), await make_api(ada)
-    await database.execute("UPDATE triggers SET key = 'a.Key' WHERE id = $1", named["id"])
+    await database.execute("UPDATE triggers SET key = 'a.key' WHERE id = $1", named["id"])
     await database.execute("UPDATE triggers SET key = 'theirs' WHERE id = $1", foreign["id"])
     limited = holding(service, await make_key(ada, "triggers:fire", trigger_ids=[named["id"]]))
     reader = holding(service, await make_key(ada, "triggers:read"))
-    calls = [{"trigger": one} for one in ("a.Key", "a.key", "theirs", hidden["id"], named["id"])]
+    calls = [{"trigger": one} for one in ("a.key", "no.key", "theirs", hidden["id"], named["id"])]
 
     by_ada, by_limited = await fire_all(ada, *calls), await fire_all(limited, *calls)
     refused = await reader.post("/triggers/trigger-batch", json={"calls": calls})

@@ -10,8 +10,8 @@ from sqlalchemy.exc import IntegrityError
 
 from event_trigger.errors import Conflict, FieldError, Invalid, pointer
 
-LONGEST_KEY = 200
-KEY_PATTERN = "^([A-Za-z]|[0-9]+[A-Za-z._~-])[A-Za-z0-9._~-]*$"  # never digits only, as an id is
+LONGEST_KEY = 100
+KEY_PATTERN = "^[a-z0-9][a-z0-9._-]*$"
 _KEY = re.compile(KEY_PATTERN.strip("^$"), re.ASCII)
 _TAKEN = re.compile(r'unique constraint "ix_(triggers|destinations)_key')  # a shard's has a suffix
 
@@ -24,8 +24,8 @@ def check_key(key: str) -> str:
     """Raises ValueError, in words for users, for a text that cannot be a key."""
     if not is_key(key):
         raise ValueError(
-            f"write 1 to {LONGEST_KEY} letters (A-Z, a-z), digits, '.', '_', '~' or '-'; begin with"
-            " a letter or a digit, and use more than digits, so that nobody takes it for an id"
+            f"write 1 to {LONGEST_KEY} lower-case letters (a-z), digits, '.', '_' or '-', and begin"
+            " with a letter or a digit"
         )
     return key
 
@@ -34,7 +34,7 @@ Key = Annotated[
     str,
     AfterValidator(check_key),
     Field(
-        description="A name of your own, unique in the project. Upper and lower case differ.",
+        description="A name of your own, unique in the project.",
         json_schema_extra={
             "minLength": 1,
             "maxLength": LONGEST_KEY,

@@ -8,27 +8,21 @@ from pydantic import ConfigDict, Field, PlainValidator, WithJsonSchema
 from event_trigger.errors import Invalid
 from event_trigger.firing.fire import SentBody
 from event_trigger.models.base import LARGEST_ID
+from event_trigger.web.keys import KEY_PATTERN, LONGEST_KEY, is_key
 from event_trigger.web.problems import ProblemInPlace
 from event_trigger.web.schemas import JsonObject, RequestModel, ResponseModel, Text
 
 MOST_CALLS = 1_000
-_LONGEST_KEY = 200
-_KEY_PATTERN = r"[A-Za-z0-9][A-Za-z0-9._~-]*"
 _ID = {"type": "integer", "minimum": 1, "maximum": LARGEST_ID}
-_KEY = {"type": "string", "minLength": 1, "maxLength": _LONGEST_KEY, "pattern": f"^{_KEY_PATTERN}$"}
+_KEY = {"type": "string", "minLength": 1, "maxLength": LONGEST_KEY, "pattern": KEY_PATTERN}
 
 
 def _check_name(value: object) -> int | str:
     if isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= LARGEST_ID:
         return value
-    if isinstance(value, str) and _is_key(value):
+    if isinstance(value, str) and is_key(value):
         return value
     raise ValueError("write the id of a trigger as a number, or its key as text")
-
-
-def _is_key(text: str) -> bool:
-    allowed = text.isascii() and all(one.isalnum() or one in "._~-" for one in text)
-    return allowed and 0 < len(text) <= _LONGEST_KEY and text[0].isalnum()
 
 
 class TriggerCall(RequestModel):
