@@ -132,8 +132,8 @@ async def test_many_are_cancelled_and_sent_again(
     cancelled = await act(ada, "cancel", ids=[second, first, NOBODYS, first])
     by_bob = await act(bob, "cancel", ids=[third])
     repeated = await act(ada, "cancel", filter={"trigger_id": trigger})
-    would = await act(ada, "redeliver", filter={"status": "exhausted"}, dry_run=True)
-    sent = await act(ada, "redeliver", filter={"status": "exhausted"})
+    would = await act(ada, "redeliver", filter={"status": ["exhausted"]}, dry_run=True)
+    sent = await act(ada, "redeliver", filter={"status": ["exhausted"]})
     done = await until_finished(ada, 3, status="delivered")
 
     assert counts(cancelled) == (2, 2, {NOBODYS: 404})

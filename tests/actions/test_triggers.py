@@ -111,7 +111,7 @@ async def test_triggers_are_tagged_and_untagged(ada: httpx.AsyncClient) -> None:
     tagged = await act(ada, "tag", ids=ids, tags=["a", "b"])
     found = [one["id"] for one in await read_all(ada, "/triggers", tag="a")]
     again = await act(ada, "tag", ids=ids[:2], tags=["a", "b"])
-    untagged = await act(ada, "untag", filter={"tag": "a"}, tags=["b", "x", "c"])
+    untagged = await act(ada, "untag", filter={"tag": ["a"]}, tags=["b", "x", "c"])
 
     assert counts(tagged) == (3, 2, {full["id"]: 422})
     assert found == [second["id"], first["id"]]
@@ -169,7 +169,7 @@ async def test_a_filter_is_that_of_the_list_and_matches_a_limited_number(
     chosen = await make_api(ada, name="Nightly report", tags=["bulk"])
     await make_api(ada, name="Nightly", tags=["other"])
 
-    by_filter = await act(ada, "pause", filter={"q": "night", "type": "api", "tag": "bulk"})
+    by_filter = await act(ada, "pause", filter={"q": "night", "type": "api", "tag": ["bulk"]})
     misspelt = await ada.post(
         "/triggers/actions", json={"action": "pause", "filter": {"stauts": "active"}}
     )

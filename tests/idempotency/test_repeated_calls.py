@@ -275,3 +275,21 @@ async def test_an_erased_users_address_leaves_the_kept_answers(
     stored = [str(row) for row in await database.fetch("SELECT t::text FROM kept_answers t")]
     assert len(stored) == 1
     assert "bob@" not in stored[0]
+
+
+async def test_batches_and_actions_are_done_once(ada: httpx.AsyncClient, database: Any) -> None:
+    trigger = (await ada.post("/triggers", json={"type": "api"})).json()
+    keyed = {"Idempotency-Key": "once"}
+    bodies = {
+        "/triggers/trigger-batch": {"calls": [{"trigger": trigger["id"]}] * 2},
+        "/triggers/actions": {"action": "fire", "ids": [trigger["id"]]},
+    }
+    for path, body in bodies.items():
+        first = await ada.post(path, json=body, headers=keyed)
+        again = await ada.post(path, json=body, headers=keyed)
+
+        assert first.status_code == again.status_code == 200
+        assert again.json() == first.json()
+        assert again.headers["idempotent-replayed"] == "true"
+
+    assert await database.fetchval("SELECT count(*) FROM events") == 3

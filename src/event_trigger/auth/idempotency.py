@@ -83,9 +83,10 @@ class KeyedRequest:
 
 
 async def _content_of(request: Request) -> bytes:
-    """Returns the query and the body; JSON is the same in any order and spacing."""
+    """Returns the query and the body; JSON is the same in any order and spacing, but in a batch."""
     body = await request.body()
-    with suppress(json.JSONDecodeError):  # an operation without a body looks at none
+    # an operation without a body looks at none, and a batch of calls is read in its own way
+    with suppress(json.JSONDecodeError, TypeError):
         body = json.dumps(await request.json(), sort_keys=True).encode()
     return bytes(request.scope["query_string"]) + b"\n" + body
 

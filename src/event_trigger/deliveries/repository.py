@@ -95,7 +95,14 @@ class DeliveryFilter:
         """The statuses that the wanted deliveries can have: one with an error has not arrived."""
         if self.error is None:
             return self.statuses
-        return (self.statuses or frozenset(DeliveryStatus)) - {DeliveryStatus.DELIVERED}
+        wanted = self.statuses or frozenset(DeliveryStatus)
+        if self.error is DeliveryError.CANCELLED:
+            return wanted & {DeliveryStatus.EXHAUSTED}
+        return wanted - {DeliveryStatus.DELIVERED}
+
+    @property
+    def stored_error(self) -> DeliveryError | None:
+        return None if self.error is DeliveryError.CANCELLED else self.error
 
 
 # a payload has up to 2 MiB, and no endpoint of deliveries shows it
@@ -130,10 +137,12 @@ def _listing(
         ("trigger_id = :trigger_id", "trigger_id", wanted.trigger_id),
         ("destination_id = :destination_id", "destination_id", wanted.destination_id),
         ("trigger_id = ANY (CAST(:ids AS bigint[]))", "ids", _ids(wanted)),
-        ("error IS NOT DISTINCT FROM :error", "error", wanted.error),
+        ("error IS NOT DISTINCT FROM :error", "error", wanted.stored_error),
         ("triggered_at >= :since", "since", wanted.since),
         ("triggered_at < :until", "until", wanted.until),
     )
+    if wanted.error is DeliveryError.CANCELLED:
+        conditions += ("error IS NULL",)
     if owner_id is None:
         conditions += (NOT_OF_DELETED_PROJECTS,)
     values |= ids.values

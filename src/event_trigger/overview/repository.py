@@ -121,7 +121,7 @@ _EXHAUSTED = f"""
     FROM (
         SELECT shard, destination_id, count(*) AS number, min(finished_at) AS since FROM (
             SELECT shard, destination_id, finished_at FROM deliveries
-            WHERE {{whose}} AND status = 'exhausted'
+            WHERE {{whose}} AND status = 'exhausted' AND error IS NOT NULL
                 AND finished_at > now() - CAST('1 day' AS interval)
             ORDER BY finished_at DESC LIMIT {_MOST_COUNTED}
         ) AS newest

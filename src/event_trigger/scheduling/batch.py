@@ -15,6 +15,7 @@ from event_trigger.db.engine import (
     is_outage,
     sqlstate,
 )
+from event_trigger.db.notify import TRIGGERS_CHANGED, notify_rows
 from event_trigger.db.shards import OwnedId
 from event_trigger.instants import just_after
 from event_trigger.models import UnfiredReason
@@ -160,6 +161,9 @@ async def _record(
             break
     if decided:
         await due.record_fired(shard, decided)
+        completed = [one.trigger for one in decided if one.decision.next_fire_at is None]
+        named = [(one.owner_id, one.id) for one in completed]
+        await notify_rows(due.session, TRIGGERS_CHANGED, named)
     if failed := {one.trigger.owner_id for one in decided if one.trigger.has_no_room}:
         lines.append(partial(_full_projects.note, failed))
 
@@ -189,6 +193,7 @@ async def _set_aside(
         new = NewUnfiredRange(trigger.owner_id, trigger.id, trigger.version, unfired)
         await ScheduleHistory(due.session).record_unfired(key.shard, [new])
     await due.set_aside(key, reason, settled_until=settled_until)
+    await notify_rows(due.session, TRIGGERS_CHANGED, [(key.owner_id, key.id)])
 
 
 def _due_instants(trigger: ClaimedTrigger) -> UnfiredInstants | None:

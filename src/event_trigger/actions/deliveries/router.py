@@ -9,13 +9,14 @@ from event_trigger.actions.deliveries.apply import ManyDeliveriesAction
 from event_trigger.actions.deliveries.schemas import DeliveryAction, DeliveryActions
 from event_trigger.actions.schemas import ActionResult, TooManyMatched, result_of
 from event_trigger.auth.dependencies import EXPENSIVE, UNLIMITED, PrincipalDep, needs
+from event_trigger.auth.idempotency import IDEMPOTENT
 from event_trigger.auth.scopes import Scope
 from event_trigger.deliveries.dependencies import HopsDep
 from event_trigger.deliveries.http.hops import LoopDetected, refuse_loop
 from event_trigger.errors import Forbidden, NotFound, Unauthorized, UnsupportedMediaType
 from event_trigger.web.cpu_bound import TooManyExpensiveCalls
 from event_trigger.web.problems import problems
-from event_trigger.web.session import SessionsDep
+from event_trigger.web.session import SessionDep
 from event_trigger.web.state import SettingsDep
 from event_trigger.web.strict_json import strict_router
 
@@ -35,10 +36,10 @@ router = strict_router(
 )
 ACTION_EXAMPLES: dict[str, Example] = {
     "see what would be sent again": {
-        "value": {"action": "redeliver", "filter": {"status": "exhausted"}, "dry_run": True}
+        "value": {"action": "redeliver", "filter": {"status": ["exhausted"]}, "dry_run": True}
     },
     "cancel what waits for a destination": {
-        "value": {"action": "cancel", "filter": {"destination_id": 1, "status": "retrying"}}
+        "value": {"action": "cancel", "filter": {"destination_id": 1, "status": ["retrying"]}}
     },
 }
 
@@ -48,12 +49,12 @@ ACTION_EXAMPLES: dict[str, Example] = {
     summary="Act on many deliveries",
     operation_id="act_on_deliveries",
     response_model=ActionResult,
-    dependencies=[EXPENSIVE],
+    dependencies=[EXPENSIVE, IDEMPOTENT],
 )
 async def act_on_deliveries(
     body: Annotated[DeliveryActions, Body(openapi_examples=ACTION_EXAMPLES)],
     principal: PrincipalDep,
-    sessions: SessionsDep,
+    session: SessionDep,
     hops: HopsDep,
     settings: SettingsDep,
 ) -> Response:
@@ -67,9 +68,8 @@ async def act_on_deliveries(
     if body.action is DeliveryAction.REDELIVER:
         refuse_loop(hops)
     most_bytes, owner_id = settings.max_backlog_bytes, principal.one_project_id
-    async with sessions.begin() as session:
-        action = ManyDeliveriesAction(session, owner_id, hops, most_bytes)
-        applied = await action.apply(body)
+    action = ManyDeliveriesAction(session, owner_id, hops, most_bytes)
+    applied = await action.apply(body)
     result = await result_of(
         ids=body.ids, found=applied.found, changed=len(applied.changed), failed=applied.failed
     )

@@ -110,6 +110,11 @@ class Delete(_Rescheduling):
         await many.delete(triggers)
 
 
+def _later(now: datetime, triggers: Sequence[Trigger]) -> datetime:
+    """Returns now, or an instant after the last change of each trigger: their entity tags must differ."""
+    return max(now, *(just_after(one.updated_at) for one in triggers))
+
+
 @dataclass(frozen=True, slots=True)
 class Tag:
     tags: Sequence[str]
@@ -124,7 +129,7 @@ class Tag:
         return is_changed
 
     async def store(self, many: ManyTriggers, triggers: Sequence[Trigger]) -> None:
-        await many.tag([one.id for one in triggers], self.tags, now=self.now)
+        await many.tag([one.id for one in triggers], self.tags, now=_later(self.now, triggers))
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +144,7 @@ class Untag:
         return is_changed
 
     async def store(self, many: ManyTriggers, triggers: Sequence[Trigger]) -> None:
-        await many.untag([one.id for one in triggers], self.tags, now=self.now)
+        await many.untag([one.id for one in triggers], self.tags, now=_later(self.now, triggers))
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,4 +159,4 @@ class SetDestinations:
 
     async def store(self, many: ManyTriggers, triggers: Sequence[Trigger]) -> None:
         ids = [one.id for one in triggers]
-        await many.set_destinations(ids, self.destinations, now=self.now)
+        await many.set_destinations(ids, self.destinations, now=_later(self.now, triggers))

@@ -33,8 +33,7 @@ _SAVE_SCHEDULES = text("""
     WHERE triggers.shard = :shard AND triggers.id = planned.id
 """)
 _CHANGE = """
-    UPDATE triggers SET {column} = {value}, loop_refused_at = NULL,
-        updated_at = greatest(CAST(:now AS timestamptz), updated_at + interval '1 microsecond')
+    UPDATE triggers SET {column} = {value}, updated_at = :now, loop_refused_at = NULL
     WHERE shard = :shard AND id = ANY (CAST(:ids AS bigint[]))
 """
 _TAG = text(

@@ -9,13 +9,14 @@ from event_trigger.actions.schemas import ActionResult, TooManyMatched, result_o
 from event_trigger.actions.triggers.apply import ManyTriggersAction
 from event_trigger.actions.triggers.schemas import TriggerActions
 from event_trigger.auth.dependencies import EXPENSIVE, PrincipalDep
+from event_trigger.auth.idempotency import IDEMPOTENT
 from event_trigger.deliveries.dependencies import HopsDep
 from event_trigger.errors import Forbidden, NotFound, Unauthorized, UnsupportedMediaType
 from event_trigger.firing.dependencies import RateLimitsDep
 from event_trigger.triggers.dependencies import HooksDep
 from event_trigger.web.cpu_bound import TooManyExpensiveCalls
 from event_trigger.web.problems import problems
-from event_trigger.web.session import SessionsDep
+from event_trigger.web.session import SessionDep
 from event_trigger.web.strict_json import strict_router
 
 router = strict_router(
@@ -32,7 +33,7 @@ router = strict_router(
 )
 ACTION_EXAMPLES: dict[str, Example] = {
     "see what a pause would do": {
-        "value": {"action": "pause", "filter": {"tag": "nightly"}, "dry_run": True}
+        "value": {"action": "pause", "filter": {"tag": ["nightly"]}, "dry_run": True}
     },
     "add a tag": {"value": {"action": "tag", "ids": [1], "tags": ["nightly"]}},
 }
@@ -43,12 +44,12 @@ ACTION_EXAMPLES: dict[str, Example] = {
     summary="Act on many triggers",
     operation_id="act_on_triggers",
     response_model=ActionResult,
-    dependencies=[EXPENSIVE],
+    dependencies=[EXPENSIVE, IDEMPOTENT],
 )
 async def act_on_triggers(
     body: Annotated[TriggerActions, Body(openapi_examples=ACTION_EXAMPLES)],
     principal: PrincipalDep,
-    sessions: SessionsDep,
+    session: SessionDep,
     hooks: HooksDep,
     rate_limits: RateLimitsDep,
     hops: HopsDep,
@@ -61,9 +62,8 @@ async def act_on_triggers(
     with the problem of the single operation, and spoil nothing for the others. `fire` and `test`
     send no payload. With `dry_run` the numbers are the same, and nothing is changed.
     """
-    async with sessions.begin() as session:
-        action = ManyTriggersAction(session, hooks, rate_limits, principal, hops)
-        applied = await action.apply(body)
+    action = ManyTriggersAction(session, hooks, rate_limits, principal, hops)
+    applied = await action.apply(body)
     result = await result_of(
         ids=body.ids,
         found=applied.found,

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from event_trigger.auth.principal import Principal
-from event_trigger.db.engine import Sessions
 from event_trigger.db.shards import OwnedId
 from event_trigger.errors import FieldError, Invalid, NotFound, Problem, pointer
 from event_trigger.firing.batch.schemas import SentCall
@@ -27,7 +26,7 @@ Answer = CallAnswer | Problem
 class BatchFirer:
     """Fires for one caller; `hops` is the number of deliveries that led to the batch."""
 
-    sessions: Sessions
+    session: AsyncSession
     rate_limits: RateLimits
     principal: Principal
     hops: int
@@ -40,11 +39,10 @@ class BatchFirer:
         3. Fire the others in one transaction.
         4. Count the calls that fired.
         """
-        async with self.sessions.begin() as session:
-            checked = await self._check(sent, await self._ids_of(session, sent))
-            calls = [one for one in checked if isinstance(one, Call)]
-            shard = shard_of(self.principal.one_project_id)
-            outcomes = iter(await fire_batch(session, shard, calls) if calls else ())
+        checked = await self._check(sent, await self._ids_of(sent))
+        calls = [one for one in checked if isinstance(one, Call)]
+        shard = shard_of(self.principal.one_project_id)
+        outcomes = iter(await fire_batch(self.session, shard, calls) if calls else ())
         answers = []
         for place, one in enumerate(checked):
             await _give_way(place)
@@ -54,13 +52,11 @@ class BatchFirer:
                 await self.rate_limits.count(one.trigger)
         return answers
 
-    async def _ids_of(
-        self, session: AsyncSession, sent: Sequence[SentCall | Problem]
-    ) -> dict[str, int]:
+    async def _ids_of(self, sent: Sequence[SentCall | Problem]) -> dict[str, int]:
         keys = {one.trigger for one in sent if isinstance(one, SentCall)}
         named = sorted(one for one in keys if isinstance(one, str))
         owner_id = self.principal.one_project_id
-        triggers = CalledTriggers(session, shard_of(owner_id))
+        triggers = CalledTriggers(self.session, shard_of(owner_id))
         return await triggers.list_ids(owner_id, named) if named else {}
 
     async def _check(

@@ -6,6 +6,7 @@ from fastapi import Body
 from fastapi.openapi.models import Example
 
 from event_trigger.auth.dependencies import PrincipalDep, needs
+from event_trigger.auth.idempotency import IDEMPOTENT
 from event_trigger.auth.scopes import Scope
 from event_trigger.deliveries.dependencies import HopsDep
 from event_trigger.errors import Forbidden, Invalid, NotFound, Unauthorized, UnsupportedMediaType
@@ -20,7 +21,7 @@ from event_trigger.firing.batch.schemas import (
 from event_trigger.firing.dependencies import RateLimitsDep
 from event_trigger.firing.fire import CallAnswer
 from event_trigger.web.problems import in_place, problems
-from event_trigger.web.session import SessionsDep
+from event_trigger.web.session import SessionDep
 from event_trigger.web.strict_json import strict_router
 
 router = strict_router(
@@ -47,11 +48,12 @@ BATCH_EXAMPLES: dict[str, Example] = {
     summary="Fire many calls",
     operation_id="fire_trigger_batch",
     response_model_exclude_none=True,
+    dependencies=[IDEMPOTENT],
 )
 async def fire_trigger_batch(
     body: Annotated[TriggerBatch, Body(openapi_examples=BATCH_EXAMPLES)],
     principal: PrincipalDep,
-    sessions: SessionsDep,
+    session: SessionDep,
     rate_limits: RateLimitsDep,
     hops: HopsDep,
 ) -> BatchResults:
@@ -62,7 +64,7 @@ async def fire_trigger_batch(
     `idempotency_key` in one batch are one call. If the answer is an error or is lost, either all
     events were stored or none: send the batch again with the same keys.
     """
-    answers = await BatchFirer(sessions, rate_limits, principal, hops).fire(body.calls)
+    answers = await BatchFirer(session, rate_limits, principal, hops).fire(body.calls)
     return BatchResults(
         results=[
             CallFired(event_id=one.event_id)
