@@ -67,7 +67,7 @@ LEFT_TO_PROJECTS = {"list_audit"}
 LISTS = [
     one
     for one in operations_of(described_api())
-    if not one.writes and "{" not in one.path and "limit" in one.parameters("query")
+    if not one.writes and "{" not in one.path and "cursor" in one.parameters("query")
 ]
 
 

@@ -111,7 +111,7 @@ class Delete(_Rescheduling):
 
 
 def _later(now: datetime, triggers: Sequence[Trigger]) -> datetime:
-    """Returns now, or an instant after the last change of each trigger: their entity tags must differ."""
+    """Returns now, or later: after the last change of each trigger, so that their ETags differ."""
     return max(now, *(just_after(one.updated_at) for one in triggers))
 
 
