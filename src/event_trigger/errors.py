@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Self
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +44,14 @@ class Problem(Exception):
         self.headers = dict(headers or {})
         self.errors = tuple(errors)
         self.members: dict[str, str] = {}  # more members of the body
+
+    @classmethod
+    def example(cls) -> Self:
+        """Makes one as the service raises it, for the API's description.
+
+        Its detail is empty for a base of several problems: describe one of those instead.
+        """
+        return cls()
 
 
 class BadRequest(Problem):
@@ -99,6 +107,10 @@ class LimitReached(Conflict):
             f"This project has {used} of at most {most} {self.counted}. {self.instead}, or ask the"
             f" operator of this service to raise {self.setting}."
         )
+
+    @classmethod
+    def example(cls) -> Self:
+        return cls(used=1_000, most=1_000)
 
 
 class TooLarge(Problem):

@@ -95,12 +95,3 @@ async def test_a_change_keeps_an_instant_that_is_due_and_has_not_fired_yet(
 
     assert changed.json()["next_fire_at"] == made["next_fire_at"]
     assert events[-1]["scheduled_for"] == made["next_fire_at"]
-
-
-async def test_a_cron_line_that_is_not_to_recur_is_refused(ada: httpx.AsyncClient) -> None:
-    details = {"cron": "0 9 * * *", "recurring": False}
-
-    answer = await ada.post("/triggers", json={"type": "scheduled", "details": details})
-
-    [error] = problem_of(answer, 422)["errors"]
-    assert error["pointer"] == "#/details/recurring"

@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
-from event_trigger.overview.stats.steps import SparseCounts, Step, cut
+from event_trigger.overview.stats.steps import SparseCounts, StatsStep, cut
 from tests.support.counting import count_now, read_overview, read_stats, until_counted
 from tests.support.databases import now_of
 from tests.support.destinations import fire, make_destination, until_finished
@@ -25,15 +25,15 @@ OLDEST = NOON - timedelta(hours=48)
 @pytest.mark.parametrize(
     ("step", "since", "until", "start", "number"),
     [
-        (Step.HOUR, None, None, NOON - timedelta(hours=23), 24),
-        (Step.MINUTE, NOON - timedelta(seconds=90), NOON, NOON - timedelta(minutes=2), 2),
-        (Step.FIVE_MINUTES, NOON, NOON + timedelta(days=1), NOON, 6),
-        (Step.HOUR, NOON - timedelta(days=9), NOON, OLDEST, 48),
-        (Step.HOUR, NOON, NOON - timedelta(hours=2), NOON, 0),
+        (StatsStep.HOUR, None, None, NOON - timedelta(hours=23), 24),
+        (StatsStep.MINUTE, NOON - timedelta(seconds=90), NOON, NOON - timedelta(minutes=2), 2),
+        (StatsStep.FIVE_MINUTES, NOON, NOON + timedelta(days=1), NOON, 6),
+        (StatsStep.HOUR, NOON - timedelta(days=9), NOON, OLDEST, 48),
+        (StatsStep.HOUR, NOON, NOON - timedelta(hours=2), NOON, 0),
     ],
 )
 def test_steps_are_whole_and_within_what_is_kept(
-    step: Step, since: datetime | None, until: datetime | None, start: datetime, number: int
+    step: StatsStep, since: datetime | None, until: datetime | None, start: datetime, number: int
 ) -> None:
     now = NOON + timedelta(minutes=26)
 
@@ -46,7 +46,9 @@ def test_steps_are_whole_and_within_what_is_kept(
 def test_a_minute_that_retention_cuts_is_left_out() -> None:
     oldest = NOON + timedelta(seconds=1)
 
-    steps = cut(Step.HOUR, since=OLDEST, until=None, oldest=oldest, now=NOON + timedelta(hours=1))
+    steps = cut(
+        StatsStep.HOUR, since=OLDEST, until=None, oldest=oldest, now=NOON + timedelta(hours=1)
+    )
 
     assert (steps.start, steps.since) == (NOON, NOON + timedelta(minutes=1))
     assert steps.filled(SparseCounts("all", [0], [7])) == [7]

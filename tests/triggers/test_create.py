@@ -197,6 +197,7 @@ async def test_a_cron_fires_at_its_next_match(ada: httpx.AsyncClient) -> None:
         {"cron": "0 9 * * *"},
         {"cron": "0 9 * * *", "timezone": "UTC"},
         {"cron": "0 9 * * *", "recurring": True},
+        {"cron": "0 9 * * *", "recurring": False},  # what a generated client may send by itself
         {"cron": "0 18 * * *", "timezone": "Asia/Tokyo", "max_fires": 9},
         {"cron": "0 9 * * sun-sat", "until": FUTURE},
     ):

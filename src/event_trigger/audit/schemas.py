@@ -1,11 +1,11 @@
 """Query and response models of the audit log."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import Field
 
 from event_trigger.models import ActorKind, AuditEntry
-from event_trigger.web.schemas import Instant, QueryModel, ResponseModel, RowId, Text
+from event_trigger.web.schemas import Instant, JsonObject, QueryModel, ResponseModel, RowId, Text
 
 Word = Annotated[Text | None, Field(max_length=100)]
 
@@ -42,10 +42,8 @@ class AuditRead(ResponseModel):
     target: str | None = Field(examples=["trigger"])
     target_id: int | None
     refused: bool
-    before: dict[str, Any] | None = Field(description="The changed fields, before the change.")
-    after: dict[str, Any] | None = Field(
-        description="The fields after the change, without secrets."
-    )
+    before: JsonObject | None = Field(description="The changed fields, before the change.")
+    after: JsonObject | None = Field(description="The fields after the change, without secrets.")
 
 
 def read_entry(entry: AuditEntry, *, with_address: bool) -> AuditRead:

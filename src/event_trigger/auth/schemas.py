@@ -14,6 +14,7 @@ from event_trigger.auth.scopes import Scope
 from event_trigger.models import ApiKey, Role
 from event_trigger.web.schemas import (
     Instant,
+    PatchModel,
     RequestModel,
     ResponseModel,
     RowId,
@@ -93,18 +94,18 @@ class ApiKeyCreate(RequestModel):
     )
 
 
-class ApiKeyUpdate(RequestModel):
+class ApiKeyUpdate(PatchModel):
     """A JSON Merge Patch (RFC 7396): absent fields stay, lists are replaced."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"name": "Deploy script"}]})
 
-    name: KeyName = Field(default_factory=str)
+    name: KeyName = ""
     scopes: KeyScopes = Field(default_factory=list)
     trigger_ids: KeyTriggers | None = Field(
-        default_factory=lambda: None, description="With null, the key works for all triggers."
+        None, description="With null, the key works for all triggers."
     )
     expires_at: Instant | None = Field(
-        default_factory=lambda: None,
+        None,
         description="With null, the key never expires.",
         examples=["2030-01-01T00:00:00Z"],
     )

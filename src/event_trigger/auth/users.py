@@ -22,6 +22,10 @@ class LastAdmin(Conflict):
     default_detail = "This is the only admin who can sign in. Make another one first."
 
 
+class AddressTaken(Conflict):
+    default_detail = "There is an account with this address already."
+
+
 class NoLongerAdmin(Forbidden):
     slug, title = "no-longer-admin", "No longer an admin"
     default_detail = "You are no longer an admin."
@@ -38,17 +42,17 @@ class AccountChange:
 async def add_user(
     sessions: Sessions, passwords: PasswordHasher, *, email: str, password: str, role: Role
 ) -> User:
-    """Adds a user, hashing outside any transaction; raises Conflict if the address is taken."""
+    """Adds a user, hashing outside any transaction; raises AddressTaken."""
     password_hash = await passwords.hash(password)
     async with sessions.begin() as session:
         return await add_account(session, email=email, password_hash=password_hash, role=role)
 
 
 async def add_account(session: AsyncSession, *, email: str, password_hash: str, role: Role) -> User:
-    """Adds a user with a project of its own; raises Conflict if the address is taken."""
+    """Adds a user with a project of its own; raises AddressTaken."""
     user = await Users(session).add(email=email, password_hash=password_hash, role=role)
     if user is None:
-        raise Conflict("There is an account with this address already.")
+        raise AddressTaken
     await Memberships(session).add_own(user)
     await record(session, "user", user.id, after={"email": email, "role": role})
     return user

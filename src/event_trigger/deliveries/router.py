@@ -26,7 +26,6 @@ from event_trigger.deliveries.schemas import (
 )
 from event_trigger.destinations.dependencies import DestinationKeyDep, VaultDep
 from event_trigger.errors import (
-    Conflict,
     Forbidden,
     Invalid,
     NotFound,
@@ -100,7 +99,7 @@ async def get_delivery(
     operation_id="redeliver",
     dependencies=[OPERATE, UNLIMITED, IDEMPOTENT],
     status_code=202,
-    responses=problems(NotFound, Conflict, LoopDetected),
+    responses=problems(NotFound, redelivery.AttemptUnderWay, LoopDetected),
 )
 async def redeliver(
     key: DeliveryKeyDep, session: SessionDep, hops: HopsDep, settings: SettingsDep
@@ -118,7 +117,7 @@ async def redeliver(
     summary="Cancel a delivery",
     operation_id="cancel_delivery",
     dependencies=[OPERATE, UNLIMITED],
-    responses=problems(NotFound, Conflict),
+    responses=problems(NotFound, cancellation.DeliveryFinished),
 )
 async def cancel_delivery(key: DeliveryKeyDep, session: SessionDep) -> DeliveryRead:
     """Ends a delivery that waits: it is `exhausted` with the error `cancelled`, and can be resent.

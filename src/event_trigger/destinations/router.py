@@ -37,7 +37,6 @@ from event_trigger.destinations.schemas import (
 from event_trigger.destinations.signing_secrets import secrets_of
 from event_trigger.destinations.url_check import check_url
 from event_trigger.errors import (
-    Conflict,
     Forbidden,
     Invalid,
     NotFound,
@@ -47,9 +46,11 @@ from event_trigger.errors import (
 from event_trigger.models import Destination
 from event_trigger.vault import Vault
 from event_trigger.web.entity_tags import PreconditionFailed
+from event_trigger.web.keys import KeyTaken
 from event_trigger.web.pagination import PageQueryDep
-from event_trigger.web.preconditions import NOT_MODIFIED, ChangingDep, ReadingDep
+from event_trigger.web.preconditions import NOT_MODIFIED, TAGGED, ChangingDep, ReadingDep
 from event_trigger.web.problems import problems
+from event_trigger.web.response_headers import with_headers
 from event_trigger.web.session import SessionDep
 from event_trigger.web.state import SettingsDep
 from event_trigger.web.strict_json import strict_router
@@ -83,7 +84,10 @@ DESTINATION_EXAMPLES: dict[str, Example] = {
     operation_id="create_destination",
     dependencies=[WRITE, IDEMPOTENT],
     status_code=201,
-    responses=problems(NotFound, Conflict, UnsupportedMediaType),
+    responses={
+        **problems(NotFound, lifecycle.TooManyDestinations, UnsupportedMediaType),
+        **with_headers(201, "Location", "ETag"),
+    },
 )
 async def create_destination(
     body: Annotated[DestinationCreate, Body(openapi_examples=DESTINATION_EXAMPLES)],
@@ -135,7 +139,7 @@ async def list_destinations(
     operation_id="get_destination",
     dependencies=[READ],
     response_model=DestinationRead,
-    responses=problems(NotFound) | NOT_MODIFIED,
+    responses=problems(NotFound) | TAGGED | NOT_MODIFIED,
 )
 async def get_destination(
     key: DestinationKeyDep, session: SessionDep, reading: ReadingDep, response: Response
@@ -152,10 +156,10 @@ async def get_destination(
     summary="Replace a destination",
     operation_id="replace_destination",
     dependencies=[WRITE],
-    responses=problems(NotFound, Conflict, PreconditionFailed, UnsupportedMediaType),
+    responses=problems(NotFound, KeyTaken, PreconditionFailed, UnsupportedMediaType) | TAGGED,
 )
 async def replace_destination(
-    body: DestinationReplace,
+    body: Annotated[DestinationReplace, Body(openapi_examples=DESTINATION_EXAMPLES)],
     key: DestinationKeyDep,
     editor: EditorDep,
     changing: ChangingDep,
@@ -174,7 +178,7 @@ async def replace_destination(
     summary="Change a destination",
     operation_id="update_destination",
     dependencies=[WRITE],
-    responses=problems(NotFound, Conflict, PreconditionFailed, UnsupportedMediaType),
+    responses=problems(NotFound, KeyTaken, PreconditionFailed, UnsupportedMediaType) | TAGGED,
 )
 async def update_destination(
     body: DestinationUpdate, key: DestinationKeyDep, editor: EditorDep, changing: ChangingDep
@@ -211,7 +215,7 @@ async def delete_destination(
     summary="Disable a destination",
     operation_id="disable_destination",
     dependencies=[WRITE],
-    responses=problems(NotFound),
+    responses=problems(NotFound) | TAGGED,
 )
 async def disable_destination(
     key: DestinationKeyDep, session: SessionDep, response: Response
@@ -225,7 +229,7 @@ async def disable_destination(
     summary="Enable a destination",
     operation_id="enable_destination",
     dependencies=[WRITE],
-    responses=problems(NotFound),
+    responses=problems(NotFound) | TAGGED,
 )
 async def enable_destination(
     key: DestinationKeyDep, session: SessionDep, response: Response
@@ -258,7 +262,7 @@ async def get_destination_secret(
     summary="Replace a destination's secret",
     operation_id="rotate_destination_secret",
     dependencies=[WRITE, IDEMPOTENT],
-    responses=problems(NotFound, Conflict),
+    responses=problems(NotFound, lifecycle.TooManyRotations),
 )
 async def rotate_destination_secret(
     key: DestinationKeyDep, session: SessionDep, vault: VaultDep

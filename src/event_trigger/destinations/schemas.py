@@ -4,13 +4,15 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, ClassVar
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, ConfigDict, Field
+from typing_extensions import TypeAliasType
 
 from event_trigger.destinations.circuit_breaker import BreakerState, CircuitBreaker
 from event_trigger.models import Destination, DestinationStatus, DisabledReason
 from event_trigger.web.keys import Key
 from event_trigger.web.schemas import (
     Instant,
+    PatchModel,
     QueryModel,
     RequestModel,
     ResponseModel,
@@ -56,15 +58,18 @@ def _check_values(headers: dict[str, str | None]) -> dict[str, str | None]:
 
 Url = Annotated[Text, Field(examples=["https://example.com/hook"])]
 Description = Annotated[Text, Field(max_length=500)]
-Headers = Annotated[
-    dict[str, Text | None],
-    AfterValidator(_check_names),
-    AfterValidator(_check_values),
-    Field(
-        description="Added to every delivery. Values are stored encrypted, and shown as stars.",
-        examples=[{"Authorization": "Bearer their-token"}],
-    ),
-]
+Headers = TypeAliasType(
+    "DestinationHeaders",
+    Annotated[
+        dict[str, Text | None],
+        AfterValidator(_check_names),
+        AfterValidator(_check_values),
+        Field(
+            description="Added to every delivery. Values are stored encrypted, and shown as stars.",
+            examples=[{"Authorization": "Bearer their-token"}],
+        ),
+    ],
+)
 Timeout = Annotated[float, Field(ge=1, le=30, description="Seconds for a whole attempt.")]
 RateLimit = Annotated[float, Field(ge=0.01, le=10_000, description="Deliveries per second.")]
 MaxConcurrency = Annotated[int, Field(ge=1, le=100, description="Deliveries at the same time.")]
@@ -153,8 +158,10 @@ class DestinationReplace(_SentBack, DestinationBody):
     """A whole destination: absent fields mean their default. Stars keep a header's value."""
 
 
-class DestinationUpdate(_SentBack):
+class DestinationUpdate(_SentBack, PatchModel):
     """A JSON Merge Patch (RFC 7396): absent fields stay, null resets one, headers merge."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"description": "Billing"}]})
 
     key: Key | None = None
     url: Url = ""

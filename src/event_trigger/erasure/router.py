@@ -19,6 +19,7 @@ from event_trigger.auth.dependencies import (
 )
 from event_trigger.auth.logins.password_check import check_own_password
 from event_trigger.auth.passwords.hashing import TooManySignIns
+from event_trigger.auth.principal import NarrowedLogin
 from event_trigger.auth.scopes import Scope
 from event_trigger.auth.users import NoLongerAdmin
 from event_trigger.erasure.projects import HasTriggers, delete_project
@@ -47,7 +48,7 @@ router = strict_router(responses=problems(Unauthorized, Forbidden, Invalid), tag
     summary="Delete a project",
     operation_id="delete_project",
     status_code=204,
-    responses=problems(NotFound, HasTriggers),
+    responses=problems(NarrowedLogin, NotFound, HasTriggers),
 )
 async def delete_a_project(
     project_id: PathId,
@@ -72,7 +73,7 @@ async def delete_a_project(
 
 @router.delete(
     "/users/{user_id}",
-    tags=["admin"],
+    tags=["users"],
     summary="Erase a user",
     operation_id="erase_user",
     responses=problems(NotFound, StillNeeded),
@@ -102,7 +103,7 @@ async def erase_a_user(
     tags=["auth"],
     summary="Erase your own account",
     operation_id="erase_me",
-    responses=problems(NotFound, StillNeeded, UnsupportedMediaType, TooManySignIns),
+    responses=problems(NarrowedLogin, NotFound, StillNeeded, UnsupportedMediaType, TooManySignIns),
 )
 async def erase_me(
     body: OwnErasure,

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from typing import Self
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -42,6 +43,10 @@ class StillNeeded(Conflict):
                 " members have in it. Remove them first."
             )
         super().__init__(" ".join(parts) or "Other members depend on this user.")
+
+    @classmethod
+    def example(cls) -> Self:
+        return cls(own=Project(id=7, name="Billing"))
 
 
 class JustChanged(Conflict):

@@ -32,6 +32,19 @@ class ExportFormat(StrEnum):
     def media_type(self) -> str:
         return {"ndjson": "application/x-ndjson", "csv": "text/csv; charset=utf-8"}[self]
 
+    @property
+    def json_schema(self) -> dict[str, Any]:
+        """Describes the export for OpenAPI, which has no words for lines."""
+        if self is ExportFormat.CSV:
+            words = "A line of names, then one line for each event; payloads are in JSON."
+            return {"type": "string", "description": words}
+        return {
+            "type": "string",
+            "description": "One event in each line.",
+            "contentMediaType": "application/json",
+            "contentSchema": {"$ref": "#/components/schemas/EventRead"},
+        }
+
 
 class LoginEnded(Exception):
     """The caller was signed out during the export, or has another role now."""

@@ -30,6 +30,7 @@ from event_trigger.events.schemas import (
 from event_trigger.web.cpu_bound import CpuBoundDep, TooManyExpensiveCalls
 from event_trigger.web.pagination import PageQueryDep
 from event_trigger.web.problems import problems
+from event_trigger.web.response_headers import referred
 from event_trigger.web.schemas import PathId, View
 from event_trigger.web.session import ReadsDep, SessionDep
 from event_trigger.web.strict_json import strict_router
@@ -140,7 +141,8 @@ class _ExportResponse(StreamingResponse):
     responses={
         **problems(Invalid, TooManyExpensiveCalls),
         200: {
-            "content": {kind.media_type: {"schema": {"type": "string"}} for kind in ExportFormat}
+            "content": {kind.media_type: {"schema": kind.json_schema} for kind in ExportFormat},
+            "headers": referred(["Content-Disposition"]),
         },
     },
 )

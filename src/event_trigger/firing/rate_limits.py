@@ -2,7 +2,7 @@
 
 import time
 from math import ceil
-from typing import NoReturn
+from typing import NoReturn, Self
 
 from limits import RateLimitItem, RateLimitItemPerMinute, parse
 from limits.aio.storage import MemoryStorage
@@ -14,9 +14,25 @@ from event_trigger.errors import Problem
 from event_trigger.firing.fire import Call, CallAnswer
 from event_trigger.firing.group_commit import GroupCommit
 
+FIRED_HEADERS = ("Location", "Event-Id", "Idempotent-Replayed")
+
 
 class TooManyCalls(Problem):
     status, slug, title = 429, "too-many-calls", "Too many calls"
+
+    @classmethod
+    def of(cls, limit: RateLimitItem, whose: str, setting: str, *, seconds: int) -> Self:
+        """Makes the problem of a limit that is used up for so many seconds more."""
+        return cls(
+            f"{whose} may fire {limit} in a process of this service, and all of it is used. Wait as"
+            f" long as Retry-After says, or ask the operator of this service to raise {setting}.",
+            headers={"Retry-After": str(seconds)},
+        )
+
+    @classmethod
+    def example(cls) -> Self:
+        limit = RateLimitItemPerMinute(600)
+        return cls.of(limit, "A project", "EVENT_TRIGGER_MAX_CALLS_PER_MINUTE", seconds=1)
 
 
 class RateLimits:
@@ -65,11 +81,7 @@ class RateLimits:
         """Refuses a call that would be one too many: its limit is used up."""
         stats = await self._limiter.get_window_stats(limit, name)
         seconds = max(1, ceil(stats.reset_time - time.time()))
-        raise TooManyCalls(
-            f"{whose} may fire {limit} in a process of this service, and all of it is used. Wait as"
-            f" long as Retry-After says, or ask the operator of this service to raise {setting}.",
-            headers={"Retry-After": str(seconds)},
-        )
+        raise TooManyCalls.of(limit, whose, setting, seconds=seconds)
 
 
 def _project_name(project_id: int) -> str:
@@ -92,8 +104,9 @@ async def fire_within_limits(
 
 
 def headers_of(answer: CallAnswer) -> dict[str, str]:
-    location = {"Location": f"/events/{answer.event_id}"}
-    return location | {"Idempotent-Replayed": "true"} if answer.is_repeated else location
+    """Returns the headers that tell a caller which event it has made; see FIRED_HEADERS."""
+    headers = {"Location": f"/events/{answer.event_id}", "Event-Id": str(answer.event_id)}
+    return headers | {"Idempotent-Replayed": "true"} if answer.is_repeated else headers
 
 
 def name_of(principal: Principal) -> str:

@@ -12,7 +12,6 @@ from event_trigger.db.shards import OwnedId
 from event_trigger.deliveries.dependencies import HopsDep
 from event_trigger.deliveries.http.hops import LoopDetected
 from event_trigger.errors import (
-    Conflict,
     Forbidden,
     Invalid,
     NotFound,
@@ -22,18 +21,33 @@ from event_trigger.errors import (
 from event_trigger.events.dependencies import RetentionDep, visible_to
 from event_trigger.events.repository import Events
 from event_trigger.events.schemas import EventRead, read_event
-from event_trigger.firing.dependencies import CallByKeyDep, CallDep, CallerDep, RateLimitsDep
-from event_trigger.firing.fire import EventsFull, replay
-from event_trigger.firing.rate_limits import TooManyCalls, name_of
+from event_trigger.firing.dependencies import (
+    CallByKeyDep,
+    CallDep,
+    CallerDep,
+    RateLimitsDep,
+)
+from event_trigger.firing.fire import (
+    EventsFull,
+    Paused,
+    replay,
+)
+from event_trigger.firing.rate_limits import (
+    FIRED_HEADERS,
+    TooManyCalls,
+    name_of,
+)
 from event_trigger.firing.schemas import Fired
+from event_trigger.idempotency.refusals import StillRunning
 from event_trigger.web.problems import problems
+from event_trigger.web.response_headers import with_headers
 from event_trigger.web.schemas import PathId
 from event_trigger.web.session import SessionDep
 from event_trigger.web.strict_json import strict_router
 
 replays = strict_router(
     prefix="/events",
-    tags=["firing"],
+    tags=["events"],
     responses=problems(
         Unauthorized, Forbidden, NotFound, Invalid, TooManyCalls, EventsFull, LoopDetected
     ),
@@ -43,7 +57,6 @@ _PROBLEMS = problems(
     Unauthorized,
     Forbidden,
     NotFound,
-    Conflict,
     UnsupportedMediaType,
     Invalid,
     TooManyCalls,
@@ -53,7 +66,7 @@ _PROBLEMS = problems(
 router, by_key = (
     strict_router(
         prefix=prefix,
-        tags=["firing"],
+        tags=["triggers"],
         responses=_PROBLEMS,
         dependencies=[needs(Scope.TRIGGERS_FIRE)],
     )
@@ -61,7 +74,12 @@ router, by_key = (
 )
 
 
-@router.post("/{trigger_id}/trigger", summary="Fire a trigger", operation_id="fire_trigger")
+@router.post(
+    "/{trigger_id}/trigger",
+    summary="Fire a trigger",
+    operation_id="fire_trigger",
+    responses={**problems(Paused), **with_headers(200, *FIRED_HEADERS)},
+)
 async def fire_trigger(call: CallDep, caller: CallerDep) -> Fired:
     """Makes an event now; `Location` is its address.
 
@@ -73,7 +91,12 @@ async def fire_trigger(call: CallDep, caller: CallerDep) -> Fired:
     return await caller.fire(call)
 
 
-@router.post("/{trigger_id}/test", summary="Fire a test", operation_id="test_trigger")
+@router.post(
+    "/{trigger_id}/test",
+    summary="Fire a test",
+    operation_id="test_trigger",
+    responses={**problems(StillRunning), **with_headers(200, *FIRED_HEADERS)},
+)
 async def test_trigger(call: CallDep, caller: CallerDep) -> Fired:
     """Fires with `is_test: true` on the event, and changes nothing about the trigger.
 
@@ -82,13 +105,23 @@ async def test_trigger(call: CallDep, caller: CallerDep) -> Fired:
     return await caller.fire(replace(call, is_test=True))
 
 
-@by_key.post("/trigger", summary="Fire the trigger with a key", operation_id="fire_trigger_by_key")
+@by_key.post(
+    "/trigger",
+    summary="Fire the trigger with a key",
+    operation_id="fire_trigger_by_key",
+    responses={**problems(Paused), **with_headers(200, *FIRED_HEADERS)},
+)
 async def fire_trigger_by_key(call: CallByKeyDep, caller: CallerDep) -> Fired:
     """Makes an event now, as `POST /triggers/{trigger_id}/trigger` does, and as quickly."""
     return await caller.fire(call)
 
 
-@by_key.post("/test", summary="Fire a test by key", operation_id="test_trigger_by_key")
+@by_key.post(
+    "/test",
+    summary="Fire a test by key",
+    operation_id="test_trigger_by_key",
+    responses={**problems(StillRunning), **with_headers(200, *FIRED_HEADERS)},
+)
 async def test_trigger_by_key(call: CallByKeyDep, caller: CallerDep) -> Fired:
     """Fires with `is_test: true` on the event, and changes nothing about the trigger."""
     return await caller.fire(replace(call, is_test=True))
@@ -100,6 +133,7 @@ async def test_trigger_by_key(call: CallByKeyDep, caller: CallerDep) -> Fired:
     operation_id="replay_event",
     dependencies=[IDEMPOTENT],
     status_code=201,
+    responses=with_headers(201, "Location"),
 )
 async def replay_event(
     event_id: PathId,

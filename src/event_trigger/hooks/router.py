@@ -9,29 +9,35 @@ from event_trigger.auth.idempotency import IDEMPOTENT
 from event_trigger.auth.scopes import Scope
 from event_trigger.deliveries.http.hops import HOPS_HEADER, LoopDetected
 from event_trigger.destinations.dependencies import VaultDep
-from event_trigger.errors import Conflict, Forbidden, Invalid, NotFound, Unauthorized, Unavailable
+from event_trigger.errors import Forbidden, Invalid, NotFound, Unauthorized, Unavailable
 from event_trigger.firing.dependencies import GroupCommitDep, RateLimitsDep
-from event_trigger.firing.fire import EventsFull
-from event_trigger.firing.rate_limits import TooManyCalls, fire_within_limits, headers_of
+from event_trigger.firing.fire import EventsFull, Paused
+from event_trigger.firing.rate_limits import (
+    FIRED_HEADERS,
+    TooManyCalls,
+    fire_within_limits,
+    headers_of,
+)
 from event_trigger.firing.schemas import Fired
 from event_trigger.hooks.calls import HookCalls
-from event_trigger.hooks.lifecycle import rotate
+from event_trigger.hooks.lifecycle import NoHook, rotate
 from event_trigger.hooks.verifiers import SignatureRefused
 from event_trigger.triggers.dependencies import ReaderDep, TriggerKeyDep
 from event_trigger.triggers.schemas import TriggerWritten
 from event_trigger.web.problems import problems
+from event_trigger.web.response_headers import with_headers
 from event_trigger.web.session import SessionDep
 from event_trigger.web.state import app_state
 from event_trigger.web.strict_json import strict_router
 
 router = APIRouter(  # senders add queries of their own
     prefix="/hooks",
-    tags=["firing"],
+    tags=["hooks"],
     responses=problems(
         SignatureRefused,
         NotFound,
-        Conflict,
-        Invalid,
+        Paused,
+        Invalid.at([], "Send a JSON object as the body, or no body."),
         TooManyCalls,
         Unavailable,
         EventsFull,
@@ -40,8 +46,8 @@ router = APIRouter(  # senders add queries of their own
 )
 rotations = strict_router(
     prefix="/triggers",
-    tags=["triggers"],
-    responses=problems(Unauthorized, Forbidden, NotFound, Conflict, Invalid),
+    tags=["hooks"],
+    responses=problems(Unauthorized, Forbidden, NotFound, NoHook, Invalid),
     dependencies=[needs(Scope.TRIGGERS_WRITE)],
 )
 
@@ -71,7 +77,7 @@ _OPENAPI: dict[str, Any] = {
         "description": "A JSON object, or nothing. It is merged into the predefined payload.",
         "content": {
             "application/json": {
-                "schema": {"type": "object", "additionalProperties": True},
+                "schema": {"$ref": "#/components/schemas/JsonObject"},
                 "examples": {"what happened": {"value": {"action": "published"}}},
             }
         },
@@ -79,7 +85,13 @@ _OPENAPI: dict[str, Any] = {
 }
 
 
-@router.post("/{token}", summary="Fire by a hook", operation_id="call_hook", openapi_extra=_OPENAPI)
+@router.post(
+    "/{token}",
+    summary="Fire by a hook",
+    operation_id="call_hook",
+    openapi_extra=_OPENAPI,
+    responses=with_headers(200, *FIRED_HEADERS),
+)
 async def call_hook(
     token: Token,
     request: Request,

@@ -4,7 +4,7 @@ import hashlib
 import hmac
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from typing import assert_never
+from typing import Self, assert_never
 
 from standardwebhooks import Webhook
 
@@ -24,6 +24,10 @@ class SignatureRefused(Problem):
 
     def __init__(self, detail: str | None = None) -> None:
         super().__init__(detail, headers={"WWW-Authenticate": "Signature"})
+
+    @classmethod
+    def example(cls) -> Self:
+        return cls(_INSTRUCTIONS[Verify.GITHUB])
 
 
 _INSTRUCTIONS = {

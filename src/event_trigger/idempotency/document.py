@@ -5,24 +5,22 @@ from typing import Any
 
 from fastapi import FastAPI
 
-from event_trigger.idempotency.refusals import REPLAYED_HEADER, StillRunning
-from event_trigger.web.problems import problems
-
-_REPLAYED = {
-    "description": "`true` if this is the answer to an earlier call with the same"
-    " `Idempotency-Key`, which was not done again.",
-    "schema": {"type": "string", "const": "true"},
-}
+from event_trigger.idempotency.refusals import StillRunning
+from event_trigger.web.problems import described
 
 
 def describe_idempotency(app: FastAPI) -> None:
-    """Adds the header of repeated answers to their responses, and a 409 where there is none."""
+    """Adds the 409 of a first call that is still running, where an operation has no other one.
+
+    Call this before the document is finished, which also declares the header of repeated answers.
+    """
     describe = app.openapi
 
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:
             for operation in _keyed_operations(describe()):
-                _describe(operation["responses"])
+                conflict = described(StillRunning())
+                operation["responses"].setdefault(str(StillRunning.status), conflict)
         return describe()
 
     app.openapi = openapi  # type: ignore[method-assign]
@@ -34,11 +32,3 @@ def _keyed_operations(document: dict[str, Any]) -> Iterator[dict[str, Any]]:
             names = [one["name"].lower() for one in operation.get("parameters", ())]
             if "idempotency-key" in names:
                 yield operation
-
-
-def _describe(responses: dict[str, Any]) -> None:
-    for status, conflict in problems(StillRunning).items():
-        responses.setdefault(str(status), {k: v for k, v in conflict.items() if k != "model"})
-    for status, response in responses.items():
-        if status < "300":
-            response.setdefault("headers", {})[REPLAYED_HEADER] = _REPLAYED

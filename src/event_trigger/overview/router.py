@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 from event_trigger.auth.dependencies import UNLIMITED, PrincipalDep, needs
-from event_trigger.auth.scopes import LimitedKey, Scope
+from event_trigger.auth.scopes import Scope
 from event_trigger.errors import Forbidden, Invalid, NotFound, Unauthorized
 from event_trigger.events.dependencies import RetentionDep
 from event_trigger.models import UnfiredReason
@@ -25,7 +25,7 @@ from event_trigger.web.strict_json import strict_router
 
 router = strict_router(
     tags=["overview"],
-    responses=problems(Unauthorized, Forbidden, LimitedKey, NotFound, Invalid),
+    responses=problems(Unauthorized, Forbidden, NotFound, Invalid),
     dependencies=[
         needs(Scope.TRIGGERS_READ, Scope.EVENTS_READ, Scope.DESTINATIONS_READ),
         UNLIMITED,

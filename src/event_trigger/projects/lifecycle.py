@@ -31,9 +31,10 @@ async def create(session: AsyncSession, principal: Principal, name: str) -> Proj
 
 
 async def rename(
-    session: AsyncSession, principal: Principal, project_id: int, name: str
+    session: AsyncSession, principal: Principal, project_id: int, name: str | None
 ) -> Project:
+    """Gives a project another name; None leaves it as it is."""
     project = await lock_as_owner(session, principal, project_id)
-    project.name = name
+    project.name = name or project.name
     await session.flush()
     return project

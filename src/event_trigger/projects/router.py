@@ -8,8 +8,6 @@ from event_trigger.auth.memberships import Membership, Memberships
 from event_trigger.auth.principal import Principal
 from event_trigger.db.keyset import Page
 from event_trigger.errors import (
-    Conflict,
-    Forbidden,
     Invalid,
     NotFound,
     Unauthorized,
@@ -17,17 +15,18 @@ from event_trigger.errors import (
 )
 from event_trigger.models import ProjectRole
 from event_trigger.projects import lifecycle
-from event_trigger.projects.access import role_in
+from event_trigger.projects.access import FullLoginRequired, OwnerRequired, role_in
 from event_trigger.projects.dependencies import FULL_LOGIN, OWNER
 from event_trigger.projects.schemas import ProjectCreate, ProjectRead, ProjectUpdate, read_project
 from event_trigger.web.pagination import PageQuery, PageQueryDep
 from event_trigger.web.problems import problems
+from event_trigger.web.response_headers import with_headers
 from event_trigger.web.schemas import PathId
 from event_trigger.web.session import SessionDep, after_commit
 from event_trigger.web.strict_json import strict_router
 
 router = strict_router(
-    prefix="/projects", tags=["projects"], responses=problems(Unauthorized, Forbidden, Invalid)
+    prefix="/projects", tags=["projects"], responses=problems(Unauthorized, Invalid)
 )
 
 
@@ -37,7 +36,10 @@ router = strict_router(
     operation_id="create_project",
     dependencies=[FULL_LOGIN, IDEMPOTENT_FOR_USER],
     status_code=201,
-    responses=problems(Conflict, UnsupportedMediaType),
+    responses={
+        **problems(FullLoginRequired, lifecycle.TooManyProjects, UnsupportedMediaType),
+        **with_headers(201, "Location"),
+    },
 )
 async def create_project(
     body: ProjectCreate,
@@ -114,11 +116,12 @@ async def get_project(
     summary="Rename a project",
     operation_id="update_project",
     dependencies=[FULL_LOGIN, OWNER],
-    responses=problems(NotFound, UnsupportedMediaType),
+    responses=problems(OwnerRequired, NotFound, UnsupportedMediaType),
 )
 async def update_project(
     project_id: PathId, body: ProjectUpdate, principal: PrincipalDep, session: SessionDep
 ) -> ProjectRead:
-    """Changes the name. This needs the role `owner`."""
-    project = await lifecycle.rename(session, principal, project_id, body.name)
+    """Applies a JSON Merge Patch (RFC 7396). This needs the role `owner`."""
+    name = body.name if "name" in body.model_fields_set else None
+    project = await lifecycle.rename(session, principal, project_id, name)
     return read_project(project, ProjectRole.OWNER)

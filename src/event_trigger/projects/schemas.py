@@ -3,12 +3,13 @@
 import unicodedata
 from typing import Annotated
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, ConfigDict, Field
 
 from event_trigger.auth.schemas import Email, NewPassword
 from event_trigger.models import Project, ProjectRole
 from event_trigger.web.schemas import (
     Instant,
+    PatchModel,
     RequestModel,
     ResponseModel,
     SecretText,
@@ -45,8 +46,12 @@ class ProjectCreate(RequestModel):
     name: ProjectName
 
 
-class ProjectUpdate(RequestModel):
-    name: ProjectName
+class ProjectUpdate(PatchModel):
+    """A JSON Merge Patch (RFC 7396): an absent field stays."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"name": "Billing"}]})
+
+    name: ProjectName = ""
 
 
 class ProjectRead(ResponseModel):
@@ -65,8 +70,12 @@ class MemberAdd(RequestModel):
     role: GivenRole
 
 
-class MemberUpdate(RequestModel):
-    role: GivenRole
+class MemberUpdate(PatchModel):
+    """A JSON Merge Patch (RFC 7396): an absent or null field stays."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{}]})
+
+    role: GivenRole | None = None
 
 
 class MemberRead(ResponseModel):

@@ -37,7 +37,7 @@ MOST_LISTED = 1000
 
 router = strict_router(
     prefix="/triggers",
-    tags=["accounting"],
+    tags=["triggers"],
     responses=problems(Unauthorized, Forbidden, NotFound, Invalid, TooManyExpensiveCalls),
     dependencies=[needs(Scope.TRIGGERS_READ), EXPENSIVE],
 )

@@ -1,11 +1,14 @@
 """Response models of explanations and accounts."""
 
+from typing import Annotated
+
 from pydantic import Field
 
 from event_trigger.models import UnfiredReason
 from event_trigger.reconciliation.outcomes import Outcome
 from event_trigger.reconciliation.reconcile import Discrepancy
-from event_trigger.web.schemas import Instant, JsonObject, ResponseModel
+from event_trigger.triggers.schemas import ScheduledDetailsRead
+from event_trigger.web.schemas import DescribedAs, Instant, JsonObject, ResponseModel
 
 
 class ScheduleInForce(ResponseModel):
@@ -14,7 +17,7 @@ class ScheduleInForce(ResponseModel):
         description="The schedule in a sentence; null if it can no longer be read.",
         examples=["At 09:00 on Monday to Friday, Europe/Berlin"],
     )
-    details: JsonObject
+    details: Annotated[JsonObject, DescribedAs(ScheduledDetailsRead)]
     after: Instant = Field(description="The instant after which it was in force.")
     until: Instant | None = Field(description="The last instant of that; null if it still is.")
     zone_rules: str | None = Field(

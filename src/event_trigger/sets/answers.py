@@ -10,9 +10,9 @@ from event_trigger.sets.comparison import MemberKind, Stored, Update, Wanted
 from event_trigger.sets.lifecycle import Outcome
 from event_trigger.sets.schemas import (
     ChangeRead,
-    MemberCreated,
-    MemberRead,
-    MemberUpdated,
+    SetMemberCreated,
+    SetMemberRead,
+    SetMemberUpdated,
     SetPlanRead,
 )
 from event_trigger.sets.specs import named, trigger_spec
@@ -41,18 +41,18 @@ class PlanWriter:
             remove=_members(plan.remove),
         ).model_dump_json()
 
-    def _created(self, wanted: Wanted) -> MemberCreated:
-        return MemberCreated(
+    def _created(self, wanted: Wanted) -> SetMemberCreated:
+        return SetMemberCreated(
             kind=wanted.kind, key=wanted.key, id=self._id_of(wanted), **self._shown_once(wanted)
         )
 
-    def _updated(self, update: Update) -> MemberUpdated:
+    def _updated(self, update: Update) -> SetMemberUpdated:
         changes = [
             ChangeRead(pointer=one.pointer, from_=one.before, to=one.after)
             for one in update.changes
         ]
         wanted = update.wanted
-        return MemberUpdated(
+        return SetMemberUpdated(
             kind=wanted.kind,
             key=wanted.key,
             id=update.stored.id,
@@ -91,8 +91,8 @@ class PlanWriter:
         return secrets_of(row, self.vault).current
 
 
-def _members(stored: Iterable[Stored]) -> list[MemberRead]:
-    return [MemberRead(kind=one.kind, key=one.key, id=one.id) for one in stored]
+def _members(stored: Iterable[Stored]) -> list[SetMemberRead]:
+    return [SetMemberRead(kind=one.kind, key=one.key, id=one.id) for one in stored]
 
 
 def content_of(state: SetState) -> JsonObject:

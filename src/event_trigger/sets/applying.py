@@ -2,6 +2,7 @@
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from typing import Self
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -42,6 +43,10 @@ class DestinationInUse(Conflict):
             f" ids {', '.join(map(str, trigger_ids))}. Take it from them first, or keep it in the"
             " file."
         )
+
+    @classmethod
+    def example(cls) -> Self:
+        return cls([7])
 
 
 @dataclass(frozen=True, slots=True)

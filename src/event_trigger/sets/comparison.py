@@ -9,7 +9,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Any
+from typing import Any, Self
 
 from event_trigger.errors import Conflict, FieldError, pointer
 from event_trigger.models import TriggerStatus
@@ -115,6 +115,18 @@ class SetPlan:
 class OwnedElsewhere(Conflict):
     slug, title = "owned-elsewhere", "A key belongs to something else"
 
+    @classmethod
+    def at(cls, errors: Sequence[FieldError]) -> Self:
+        detail = errors[0].detail
+        if len(errors) > 1:
+            detail = f"{len(errors)} keys belong to other sets, or were made by hand. {detail}"
+        return cls(detail, errors=errors[:MOST_ERRORS])
+
+    @classmethod
+    def example(cls) -> Self:
+        detail = _owned_by("sales", MemberKind.TRIGGER)
+        return cls.at([FieldError("pointer", "#/triggers/billing-report", detail)])
+
 
 def make_plan(
     name: str,
@@ -170,10 +182,7 @@ def _refuse_others(name: str, updates: Sequence[Update]) -> None:
         if (detail := _refusal(name, one)) is not None
     ]
     if errors:
-        detail = errors[0].detail
-        if len(errors) > 1:
-            detail = f"{len(errors)} keys belong to other sets, or were made by hand. {detail}"
-        raise OwnedElsewhere(detail, errors=errors[:MOST_ERRORS])
+        raise OwnedElsewhere.at(errors)
 
 
 def _refusal(name: str, update: Update) -> str | None:
@@ -181,10 +190,7 @@ def _refusal(name: str, update: Update) -> str | None:
     if owner == name:
         return None
     if owner is not None:
-        return (
-            f"The set {owner} owns the {kind} with this key. Use another key, or remove it from"
-            f" that set's file, and apply that file with prune=true."
-        )
+        return _owned_by(owner, kind)
     if not update.changes:
         return None
     places = ", ".join(one.pointer for one in update.changes[:_MOST_NAMED_DIFFERENCES])
@@ -192,6 +198,13 @@ def _refusal(name: str, update: Update) -> str | None:
         f"A {kind} with this key was made by hand, and differs from the file ({places}). The set"
         " takes it over once they are the same: change one of them. Or give it another key, or"
         " delete it."
+    )
+
+
+def _owned_by(owner: str, kind: MemberKind) -> str:
+    return (
+        f"The set {owner} owns the {kind} with this key. Use another key, or remove it from that"
+        " set's file, and apply that file with prune=true."
     )
 
 

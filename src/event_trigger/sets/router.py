@@ -10,7 +10,6 @@ from fastapi.openapi.models import Example
 from event_trigger.auth.dependencies import EXPENSIVE, UNLIMITED, PrincipalDep, needs
 from event_trigger.auth.scopes import Scope
 from event_trigger.errors import (
-    Conflict,
     Forbidden,
     Invalid,
     NotFound,
@@ -19,13 +18,15 @@ from event_trigger.errors import (
 )
 from event_trigger.sets import lifecycle
 from event_trigger.sets.answers import PlanWriter, content_of
+from event_trigger.sets.applying import DestinationInUse
+from event_trigger.sets.comparison import OwnedElsewhere
 from event_trigger.sets.dependencies import HooksUrlDep, SetPartsDep
 from event_trigger.sets.listing import summaries_of
 from event_trigger.sets.members import NOTHING, read_members
 from event_trigger.sets.planning import SetRequest
 from event_trigger.sets.repository import Sets
 from event_trigger.sets.schemas import SetContent, SetPlanRead, SetSummary
-from event_trigger.sets.state import read_state
+from event_trigger.sets.state import SetTooLarge, read_state
 from event_trigger.web.cpu_bound import TooManyExpensiveCalls
 from event_trigger.web.keys import Key
 from event_trigger.web.pagination import PageQueryDep
@@ -69,7 +70,9 @@ SET_EXAMPLES: dict[str, Example] = {
     operation_id="put_set",
     dependencies=[WRITE, EXPENSIVE],
     response_model=SetPlanRead,
-    responses=problems(Conflict, lifecycle.StalePlan, UnsupportedMediaType, TooManyExpensiveCalls),
+    responses=problems(
+        OwnedElsewhere, lifecycle.StalePlan, UnsupportedMediaType, TooManyExpensiveCalls
+    ),
 )
 async def put_set(
     name: SetName,
@@ -125,7 +128,7 @@ async def list_sets(
     summary="Read a set",
     operation_id="get_set",
     dependencies=[READ, EXPENSIVE],
-    responses={**_SHOWN_AS_SENT, **problems(Conflict, TooManyExpensiveCalls)},
+    responses={**_SHOWN_AS_SENT, **problems(SetTooLarge, TooManyExpensiveCalls)},
 )
 async def get_set(name: SetName, principal: PrincipalDep, parts: SetPartsDep) -> Response:
     """Returns the set in the form that `PUT` takes; putting it back changes nothing.
@@ -146,7 +149,7 @@ async def get_set(name: SetName, principal: PrincipalDep, parts: SetPartsDep) ->
     operation_id="delete_set",
     dependencies=[WRITE],
     status_code=204,
-    responses=problems(Conflict),
+    responses=problems(DestinationInUse),
 )
 async def delete_set(name: SetName, principal: PrincipalDep, parts: SetPartsDep) -> None:
     """Deletes the set with all triggers and destinations that it owns.

@@ -63,13 +63,13 @@ class SetContent(RequestModel):
     )
 
 
-class MemberRead(ResponseModel):
+class SetMemberRead(ResponseModel):
     kind: MemberKind
     key: str | None
     id: int
 
 
-class MemberCreated(ResponseModel):
+class SetMemberCreated(ResponseModel):
     kind: MemberKind
     key: str
     id: int | None = Field(description="Null in a dry run.")
@@ -92,7 +92,7 @@ class ChangeRead(ResponseModel):
     to: Any = Field(description="Null if there is none any more; stars for a secret.")
 
 
-class MemberUpdated(MemberCreated):
+class SetMemberUpdated(SetMemberCreated):
     id: int
     changes: list[ChangeRead]
 
@@ -101,14 +101,14 @@ class SetPlanRead(ResponseModel):
     digest: str = Field(
         description="Names this plan: `If-Match` with it applies this plan or none."
     )
-    create: list[MemberCreated]
-    update: list[MemberUpdated]
-    adopt: list[MemberRead] = Field(
+    create: list[SetMemberCreated]
+    update: list[SetMemberUpdated]
+    adopt: list[SetMemberRead] = Field(
         description="Members that were made by hand, exactly as the file has them: they belong to"
         " the set from now on."
     )
     unchanged: int
-    remove: list[MemberRead]
+    remove: list[SetMemberRead]
 
 
 class SetSummary(ResponseModel):

@@ -1,7 +1,7 @@
 """The HTTP operation that streams events as they are committed (server-sent events)."""
 
 from collections.abc import AsyncIterator
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from fastapi import Depends, Header, Query, Request
 from fastapi.sse import EventSourceResponse, ServerSentEvent
@@ -29,12 +29,24 @@ from event_trigger.web.session import SessionsDep
 from event_trigger.web.state import app_state
 from event_trigger.web.strict_json import strict_router
 
-# without "model": FastAPI would describe it in the media type of the stream
-_PROBLEMS = {
-    status: {key: value for key, value in described.items() if key != "model"}
-    for status, described in problems(
-        Unauthorized, Forbidden, NotFound, Invalid, TooManyStreams, Unavailable
-    ).items()
+# OpenAPI 3.1 has no words for the parts of a stream, so they are described as a text's content
+STREAMED: dict[str, Any] = {
+    "type": "string",
+    "description": "Server-sent events without end: read it line by line.",
+    "contentMediaType": "text/event-stream",
+    "contentSchema": {
+        "type": "object",
+        "description": "One event of the stream.",
+        "properties": {
+            "id": {"type": "string", "description": "The event's id, for `Last-Event-ID`."},
+            "data": {
+                "type": "string",
+                "contentMediaType": "application/json",
+                "contentSchema": {"$ref": "#/components/schemas/EventRead"},
+            },
+        },
+        "required": ["id", "data"],
+    },
 }
 
 _TOPIC = f"({'|'.join(Topic)})"
@@ -42,7 +54,7 @@ _TOPIC = f"({'|'.join(Topic)})"
 router = strict_router(
     prefix="/events",
     tags=["events"],
-    responses=_PROBLEMS,
+    responses=problems(Unauthorized, Forbidden, NotFound, Invalid, TooManyStreams, Unavailable),
     dependencies=[needs(Scope.EVENTS_READ)],
 )
 
@@ -90,6 +102,7 @@ async def subscribe(
     summary="Follow events",
     operation_id="stream_events",
     response_class=EventSourceResponse,
+    responses={200: {"content": {"text/event-stream": {"schema": STREAMED}}}},
 )
 async def stream_events(
     subscriptions: SubscriptionsDep,

@@ -25,6 +25,7 @@ from event_trigger.triggers.schemas import (
     TriggerWritten,
     list_trigger,
     read_trigger,
+    written_trigger,
 )
 from event_trigger.web.compression import keep_uncompressed
 from event_trigger.web.entity_tags import Preconditions
@@ -137,8 +138,7 @@ class TriggerReader:
     async def read_written(self, trigger: Trigger, made: HookSecrets | None) -> TriggerWritten:
         """Adds the secret of a hook that was just made."""
         read = await self.read(trigger)
-        secret = None if made is None else made.secret
-        return TriggerWritten(**read.model_dump(), hook_secret=secret)
+        return written_trigger(read, hook_secret=None if made is None else made.secret)
 
     def checking(
         self, preconditions: Preconditions, body: SentBack | None = None

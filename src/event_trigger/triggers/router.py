@@ -9,7 +9,6 @@ from event_trigger.auth.dependencies import UNLIMITED, PrincipalDep, needs
 from event_trigger.auth.idempotency import IDEMPOTENT
 from event_trigger.auth.scopes import Scope
 from event_trigger.errors import (
-    Conflict,
     Forbidden,
     Invalid,
     NotFound,
@@ -30,9 +29,11 @@ from event_trigger.triggers.schemas import (
     TriggerWritten,
 )
 from event_trigger.web.entity_tags import PreconditionFailed
+from event_trigger.web.keys import KeyTaken
 from event_trigger.web.pagination import PageQueryDep
-from event_trigger.web.preconditions import NOT_MODIFIED, ChangingDep, ReadingDep
+from event_trigger.web.preconditions import NOT_MODIFIED, TAGGED, ChangingDep, ReadingDep
 from event_trigger.web.problems import problems
+from event_trigger.web.response_headers import with_headers
 from event_trigger.web.schemas import View
 from event_trigger.web.session import SessionDep
 from event_trigger.web.state import SettingsDep
@@ -67,13 +68,22 @@ TRIGGER_EXAMPLES: dict[str, Example] = {
 }
 
 
+NEVER_FIRES = Invalid.at(
+    ["details", "cron"],
+    "cron can never fire: its months do not have that day. Name one that they have.",
+)
+
+
 @router.post(
     "",
     summary="Create a trigger",
     operation_id="create_trigger",
     dependencies=[WRITE, UNLIMITED, IDEMPOTENT],
     status_code=201,
-    responses=problems(NotFound, Conflict, UnsupportedMediaType, Invalid),
+    responses={
+        **problems(NotFound, lifecycle.TooManyTriggers, UnsupportedMediaType, NEVER_FIRES),
+        **with_headers(201, "Location", "ETag"),
+    },
 )
 async def create_trigger(
     body: Annotated[TriggerCreate, Body(openapi_examples=TRIGGER_EXAMPLES)],
@@ -127,7 +137,7 @@ async def list_triggers(
     operation_id="get_trigger",
     dependencies=[READ],
     response_model=TriggerRead,
-    responses=problems(NotFound, Invalid) | NOT_MODIFIED,
+    responses=problems(NotFound, Invalid) | TAGGED | NOT_MODIFIED,
 )
 async def get_trigger(
     key: TriggerKeyDep, session: SessionDep, reader: ReaderDep, reading: ReadingDep
@@ -147,7 +157,12 @@ async def get_trigger(
     summary="Replace a trigger",
     operation_id="replace_trigger",
     dependencies=[WRITE],
-    responses=problems(NotFound, Conflict, PreconditionFailed, UnsupportedMediaType, Invalid),
+    responses={
+        **problems(
+            NotFound, editing.OtherType, PreconditionFailed, UnsupportedMediaType, NEVER_FIRES
+        ),
+        **TAGGED,
+    },
 )
 async def replace_trigger(
     body: Annotated[TriggerReplace, Body(openapi_examples=REPLACE_EXAMPLES)],
@@ -175,7 +190,10 @@ async def replace_trigger(
     summary="Change a trigger",
     operation_id="update_trigger",
     dependencies=[WRITE],
-    responses=problems(NotFound, Conflict, PreconditionFailed, UnsupportedMediaType, Invalid),
+    responses={
+        **problems(NotFound, KeyTaken, PreconditionFailed, UnsupportedMediaType, Invalid),
+        **TAGGED,
+    },
 )
 async def update_trigger(
     body: TriggerUpdate,
@@ -222,7 +240,7 @@ async def delete_trigger(
     summary="Pause a trigger",
     operation_id="pause_trigger",
     dependencies=[OPERATE],
-    responses=problems(NotFound, Conflict, Invalid),
+    responses=problems(NotFound, lifecycle.AlreadyCompleted, Invalid) | TAGGED,
 )
 async def pause_trigger(key: TriggerKeyDep, session: SessionDep, reader: ReaderDep) -> TriggerRead:
     """Stops the trigger from firing, by its schedule and by calls, until it is resumed."""
@@ -234,7 +252,7 @@ async def pause_trigger(key: TriggerKeyDep, session: SessionDep, reader: ReaderD
     summary="Resume a trigger",
     operation_id="resume_trigger",
     dependencies=[OPERATE],
-    responses=problems(NotFound, Conflict, Invalid),
+    responses=problems(NotFound, lifecycle.AlreadyCompleted, Invalid) | TAGGED,
 )
 async def resume_trigger(key: TriggerKeyDep, session: SessionDep, reader: ReaderDep) -> TriggerRead:
     """Resumes a paused trigger. Instants that fell into the pause are not caught up."""

@@ -14,8 +14,16 @@ from typing import (
     TypeVar,
 )
 
-from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, WithJsonSchema
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainValidator,
+    WithJsonSchema,
+)
 from pydantic.json_schema import SkipJsonSchema
+from typing_extensions import TypeAliasType, TypedDict
 
 from event_trigger.models import OnCompletion, Trigger, TriggerStatus, TriggerType, Verify
 from event_trigger.models.base import LARGEST_ID
@@ -35,8 +43,10 @@ from event_trigger.web.keys import (
     check_key,
 )
 from event_trigger.web.schemas import (
+    DescribedAs,
     Instant,
     JsonObject,
+    PatchModel,
     QueryModel,
     RequestModel,
     ResponseModel,
@@ -86,7 +96,7 @@ def _unique(values: list[T]) -> list[T]:
 
 
 Interval = Annotated[
-    Any,
+    int | float | str,
     PlainValidator(_check_interval),
     WithJsonSchema(
         {
@@ -105,7 +115,7 @@ Name = Annotated[Text, Field(min_length=1, max_length=200, examples=["Nightly re
 Tag = Annotated[Text, Field(min_length=1, max_length=50)]
 Tags = Annotated[list[Tag], Field(max_length=MOST_TAGS), AfterValidator(_unique)]
 DestinationName = Annotated[
-    Any,
+    int | str,
     PlainValidator(_check_destination),
     WithJsonSchema(
         {
@@ -155,7 +165,7 @@ CatchUpText = Annotated[
     ),
 ]
 CatchUpWindow = Annotated[
-    Any,
+    int | float,
     PlainValidator(_check_window),
     WithJsonSchema(
         {
@@ -234,11 +244,42 @@ class ApiTriggerCreate(_TriggerBase):
 
 
 TriggerBody = ScheduledTriggerCreate | ApiTriggerCreate
-TriggerCreate = Annotated[TriggerBody, Field(discriminator="type")]
+# all unions by `type` have a name, so that they are one schema of the document
+TriggerCreate = TypeAliasType("TriggerCreate", Annotated[TriggerBody, Field(discriminator="type")])
 
 
 def _stored_or_keep(value: object) -> object:
     return OnCompletion.KEEP if value is None else value
+
+
+class HookDetailsRead(TypedDict):
+    """How calls of the hook are signed."""
+
+    verify: Verify
+
+
+class _AnyDetailsRead(TypedDict, total=False):
+    schema: Annotated[JsonObject, Field(description="A JSON Schema that every payload matches.")]
+
+
+class ApiDetailsRead(_AnyDetailsRead, total=False):
+    """The details of a trigger that is called: those that are set."""
+
+    hook: HookDetailsRead
+
+
+class ScheduledDetailsRead(_AnyDetailsRead, total=False):
+    """When a trigger fires: the details that are set."""
+
+    time: Instant
+    interval: Interval
+    recurring: bool
+    cron: str
+    timezone: str
+    until: Instant
+    max_fires: int
+    catch_up: CatchUpText
+    catch_up_window: CatchUpWindow
 
 
 class _Stored(ResponseModel):
@@ -262,7 +303,7 @@ class _Stored(ResponseModel):
     updated_at: Instant
 
 
-class TriggerRead(_Stored):
+class _AnyTrigger(_Stored):
     words: str | None = Field(
         description="The schedule in words; null for an API trigger, and for a schedule that this"
         " version of the service cannot read.",
@@ -274,19 +315,68 @@ class TriggerRead(_Stored):
     warnings: list[str] = Field(examples=[[]])
 
 
-class TriggerListed(TriggerRead):
+class _Scheduled(ResponseModel):
+    type: Literal[TriggerType.SCHEDULED]
+    details: Annotated[JsonObject, DescribedAs(ScheduledDetailsRead)]
+
+
+class _Called(ResponseModel):
+    type: Literal[TriggerType.API]
+    details: Annotated[JsonObject, DescribedAs(ApiDetailsRead)]
+
+
+class ScheduledTriggerRead(_Scheduled, _AnyTrigger):
+    """A trigger that fires by its schedule."""
+
+
+class ApiTriggerRead(_Called, _AnyTrigger):
+    """A trigger that fires when it is called."""
+
+
+class _AnyTriggerListed(_AnyTrigger):
+    may_lack = ("payload",)
+
     payload: JsonObject | None = Field(None, description="Absent with `view=summary`.")
 
 
-class TriggerWritten(TriggerRead):
+class ScheduledTriggerListed(_Scheduled, _AnyTriggerListed):
+    """A trigger that fires by its schedule, as lists show it."""
+
+
+class ApiTriggerListed(_Called, _AnyTriggerListed):
+    """A trigger that fires when it is called, as lists show it."""
+
+
+class _AnyTriggerWritten(_AnyTrigger):
     hook_secret: SecretText = Field(
         description="Signs the calls of a new hook. It is shown only once, so it is null if this"
         " repeats an earlier answer (`Idempotency-Key`), and so is `hook_url`."
     )
 
 
+class ScheduledTriggerWritten(ScheduledTriggerRead, _AnyTriggerWritten):
+    """A trigger that fires by its schedule, as it was saved."""
+
+
+class ApiTriggerWritten(ApiTriggerRead, _AnyTriggerWritten):
+    """A trigger that fires when it is called, as it was saved."""
+
+
+TriggerRead = TypeAliasType(
+    "TriggerRead", Annotated[ScheduledTriggerRead | ApiTriggerRead, Field(discriminator="type")]
+)
+TriggerListed = TypeAliasType(
+    "TriggerListed",
+    Annotated[ScheduledTriggerListed | ApiTriggerListed, Field(discriminator="type")],
+)
+TriggerWritten = TypeAliasType(
+    "TriggerWritten",
+    Annotated[ScheduledTriggerWritten | ApiTriggerWritten, Field(discriminator="type")],
+)
+
+
 class _SentBack(SentBack):
-    answer: ClassVar = TriggerWritten
+    answer: ClassVar = _AnyTriggerWritten
     instead: ClassVar[Mapping[str, str]] = {
         "status": "Use POST /triggers/{id}/pause and /resume.",
         "type": "A trigger keeps its type: delete it, and create another one.",
@@ -304,11 +394,15 @@ class ApiTriggerReplace(_SentBack, ApiTriggerCreate):
 
 
 TriggerReplaceBody = ScheduledTriggerReplace | ApiTriggerReplace
-TriggerReplace = Annotated[TriggerReplaceBody, Field(discriminator="type")]
+TriggerReplace = TypeAliasType(
+    "TriggerReplace", Annotated[TriggerReplaceBody, Field(discriminator="type")]
+)
 
 
-class TriggerUpdate(_SentBack):
+class TriggerUpdate(_SentBack, PatchModel):
     """A JSON Merge Patch (RFC 7396): absent fields stay, null removes one, objects are merged."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"name": "Nightly report"}]})
 
     key: Key | None = None
     name: Name | None = None
@@ -362,7 +456,15 @@ class TriggerQuery(QueryModel):
 
 def read_trigger(trigger: Trigger, *, hook_url: str | None) -> TriggerRead:
     stored = _Stored.model_validate(trigger).model_dump()
-    return TriggerRead(**stored, **_derived(trigger), hook_url=hook_url)
+    is_scheduled = trigger.type == TriggerType.SCHEDULED
+    kind = ScheduledTriggerRead if is_scheduled else ApiTriggerRead
+    return kind(**stored, **_derived(trigger), hook_url=hook_url)
+
+
+def written_trigger(read: TriggerRead, *, hook_secret: str | None) -> TriggerWritten:
+    is_scheduled = read.type == TriggerType.SCHEDULED
+    kind = ScheduledTriggerWritten if is_scheduled else ApiTriggerWritten
+    return kind(**read.model_dump(), hook_secret=hook_secret)
 
 
 def words_of(details: JsonObject, *, anchor: datetime) -> str | None:
@@ -380,7 +482,9 @@ def list_trigger(trigger: Trigger, *, hook_url: str | None, summary: bool) -> Tr
     }
     if summary:
         stored["details"] = {name: one for name, one in trigger.details.items() if name != "schema"}
-    return TriggerListed(**stored, **_derived(trigger), hook_url=hook_url)
+    is_scheduled = trigger.type == TriggerType.SCHEDULED
+    kind = ScheduledTriggerListed if is_scheduled else ApiTriggerListed
+    return kind(**stored, **_derived(trigger), hook_url=hook_url)
 
 
 def _derived(trigger: Trigger) -> dict[str, Any]:

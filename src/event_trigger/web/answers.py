@@ -5,10 +5,12 @@ The transaction of a request is committed after its response is made, and before
 
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
-from typing import Any
+from types import UnionType
+from typing import Annotated, Any, Union, get_args, get_origin
 
 from fastapi import Request, Response
 from pydantic import BaseModel
+from typing_extensions import TypeAliasType
 
 from event_trigger.web.schemas import NOT_KEPT
 
@@ -59,6 +61,10 @@ async def answer_of(
 
 
 def _secrets_of(model: Any) -> Collection[str]:
-    if not (isinstance(model, type) and issubclass(model, BaseModel)):
-        return ()
-    return [name for name, field in model.model_fields.items() if NOT_KEPT in field.metadata]
+    """Returns the fields of a model, or of any part of a union, that must not be kept."""
+    if isinstance(model, TypeAliasType):
+        return _secrets_of(model.__value__)
+    if isinstance(model, type) and issubclass(model, BaseModel):
+        return {name for name, field in model.model_fields.items() if NOT_KEPT in field.metadata}
+    is_union = get_origin(model) in {Annotated, Union, UnionType}
+    return {name for one in get_args(model) for name in _secrets_of(one)} if is_union else ()

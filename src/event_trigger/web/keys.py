@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Annotated
+from typing import Annotated, Self
 
 from pydantic import AfterValidator, Field
 from sqlalchemy.exc import IntegrityError
@@ -65,6 +65,10 @@ class KeyTaken(Conflict):
     def __init__(self, key: str | None) -> None:
         super().__init__(errors=[FieldError("pointer", pointer("key"), self.default_detail)])
         self.key = key
+
+    @classmethod
+    def example(cls) -> Self:
+        return cls("nightly-report")
 
 
 @contextmanager

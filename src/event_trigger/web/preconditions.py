@@ -5,10 +5,15 @@ from typing import Annotated, Any
 from fastapi import Depends, Header, Response
 
 from event_trigger.web.entity_tags import Preconditions
+from event_trigger.web.response_headers import with_headers
 
 _EXAMPLES = ['"mS0vQzGJ2kP4oXhE"']
+TAGGED = with_headers(200, "ETag")
 NOT_MODIFIED: dict[int | str, dict[str, Any]] = {
-    304: {"description": "It is the one that If-None-Match names."}
+    304: {
+        "description": "It is the one that If-None-Match names.",
+        **with_headers(304, "ETag")[304],
+    }
 }
 
 IfMatch = Annotated[

@@ -2,19 +2,19 @@
 
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
-from typing import Any
+from typing import Annotated, Any, NotRequired, cast
 
 import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
-from pydantic import BaseModel, Field
+from pydantic import Field
 from starlette.exceptions import HTTPException
+from typing_extensions import TypedDict
 
 from event_trigger.db.engine import DATABASE_ERRORS, is_outage
 from event_trigger.db.errors import is_shortage, log_fields
 from event_trigger.errors import (
-    EncodedBody,
     FieldError,
     Invalid,
     Problem,
@@ -24,8 +24,8 @@ from event_trigger.errors import (
 )
 from event_trigger.logs import loggable
 from event_trigger.models import TriggerType
-from event_trigger.models.base import LARGEST_ID
 from event_trigger.web.methods import allowed_methods
+from event_trigger.web.response_headers import referred
 
 log = structlog.get_logger()
 
@@ -44,44 +44,78 @@ _STATUS_DETAILS = {
 }
 
 
-class FieldErrorRead(BaseModel):
-    pointer: str | None = Field(None, examples=["#/details/cron"])
-    parameter: str | None = Field(None, examples=["limit"])
+class FieldErrorRead(TypedDict):
+    """One invalid part of a request: the place in the body (RFC 6901), or the parameter."""
+
+    pointer: NotRequired[Annotated[str, Field(examples=["#/details/cron"])]]
+    parameter: NotRequired[Annotated[str, Field(examples=["limit"])]]
     detail: str
 
 
-class ProblemRead(BaseModel):
+class ProblemRead(TypedDict):
     """An RFC 9457 problem. `errors` lists the invalid parts of a request."""
 
-    type: str = Field(examples=["urn:event-trigger:problem:not-found"])
+    type: Annotated[str, Field(examples=["urn:event-trigger:problem:not-found"])]
     title: str
-    status: int
+    status: Annotated[int, Field(ge=400, le=599)]
     detail: str
-    errors: list[FieldErrorRead] | None = None
-    error: str | None = Field(
-        None,
-        description="Of `POST /auth/token` only: the code of RFC 6749.",
-        examples=["invalid_grant"],
-    )
-    error_description: str | None = Field(
-        None, description="Of `POST /auth/token` only: `detail` in ASCII."
-    )
+    errors: NotRequired[list[FieldErrorRead]]
+    error: NotRequired[
+        Annotated[
+            str,
+            Field(
+                description="Of `POST /auth/token` only: the code of RFC 6749.",
+                examples=["invalid_grant"],
+            ),
+        ]
+    ]
+    error_description: NotRequired[
+        Annotated[str, Field(description="Of `POST /auth/token` only: `detail` in ASCII.")]
+    ]
 
 
 class ProblemInPlace(ProblemRead):
     """The problem of one part of a request whose other parts are answered by themselves."""
 
-    retry_after: int | None = Field(None, description="Seconds, as in `Retry-After`.")
+    retry_after: NotRequired[Annotated[int, Field(description="Seconds, as in `Retry-After`.")]]
 
 
-def problems(*kinds: type[Problem]) -> dict[int | str, dict[str, Any]]:
-    """Describes these errors of an operation for OpenAPI."""
-    return {kind.status: {"model": ProblemRead, **_described(kind)} for kind in kinds}
+def problems(*kinds: type[Problem] | Problem) -> dict[int | str, dict[str, Any]]:
+    """Describes these errors of an operation for OpenAPI, each with an example of its answer.
+
+    Name the very problem that the operation raises, or give one: a base of several problems has no
+    example. The document itself makes one of Forbidden for a missing scope, and one of Invalid.
+    """
+    examples = (kind.example() if isinstance(kind, type) else kind for kind in kinds)
+    return {example.status: described(example) for example in examples}
 
 
-def _described(kind: type[Problem]) -> dict[str, Any]:
-    schema = {"$ref": "#/components/schemas/ProblemRead"}
-    return {"description": kind.title, "content": {PROBLEM_MEDIA_TYPE: {"schema": schema}}}
+def described(example: Problem) -> dict[str, Any]:
+    """Describes the kind of a problem by one that could be raised."""
+    content: dict[str, Any] = {"schema": {"$ref": "#/components/schemas/ProblemRead"}}
+    if example.detail:
+        content["example"] = body_of(example)
+    headers = {"headers": referred(example.headers)} if example.headers else {}
+    return {"description": example.title, "content": {PROBLEM_MEDIA_TYPE: content}, **headers}
+
+
+def body_of(problem: Problem) -> dict[str, Any]:
+    body = _body(problem.status, problem.slug, problem.title, problem.detail, problem.errors)
+    return body | problem.members
+
+
+def _body(
+    status: int, slug: str, title: str, detail: str, errors: Sequence[FieldError]
+) -> dict[str, Any]:
+    body: dict[str, Any] = {
+        "type": f"urn:event-trigger:problem:{slug}",
+        "title": title,
+        "status": status,
+        "detail": detail,
+    }
+    if errors:
+        body["errors"] = [error.as_json() for error in errors]
+    return body
 
 
 def problem_response(
@@ -92,47 +126,22 @@ def problem_response(
     *,
     errors: Sequence[FieldError] = (),
     headers: dict[str, str] | None = None,
-    members: Mapping[str, str] | None = None,
 ) -> Response:
-    body: dict[str, Any] = {
-        "type": _type_of(slug),
-        "title": title,
-        "status": status,
-        "detail": detail,
-    }
-    if errors:
-        body["errors"] = [error.as_json() for error in errors]
-    body |= members or {}
+    body = _body(status, slug, title, detail, errors)
     return JSONResponse(body, status, headers, media_type=PROBLEM_MEDIA_TYPE)
 
 
 def answer(problem: Problem) -> Response:
-    return problem_response(
-        problem.status,
-        problem.slug,
-        problem.title,
-        problem.detail,
-        errors=problem.errors,
-        headers=problem.headers,
-        members=problem.members,
+    return JSONResponse(
+        body_of(problem), problem.status, problem.headers, media_type=PROBLEM_MEDIA_TYPE
     )
 
 
 def in_place(problem: Problem) -> ProblemInPlace:
     """Describes a problem inside an answer, where it has no status and no headers of its own."""
     seconds = problem.headers.get("Retry-After")
-    return ProblemInPlace(
-        type=_type_of(problem.slug),
-        title=problem.title,
-        status=problem.status,
-        detail=problem.detail,
-        errors=[FieldErrorRead(**one.as_json()) for one in problem.errors] or None,
-        retry_after=None if seconds is None else int(seconds),
-    )
-
-
-def _type_of(slug: str) -> str:
-    return f"urn:event-trigger:problem:{slug}"
+    told = {} if seconds is None else {"retry_after": int(seconds)}
+    return cast(ProblemInPlace, body_of(problem) | told)
 
 
 def field_error(error: Mapping[str, Any]) -> FieldError:
@@ -239,39 +248,3 @@ def add_problem_handlers(app: FastAPI) -> None:
     app.add_exception_handler(HTTPException, on_http_error)
     for kind in DATABASE_ERRORS:
         app.add_exception_handler(kind, on_database_error)
-
-
-def describe_problems(app: FastAPI) -> None:
-    """Corrects FastAPI's OpenAPI: problem+json for errors, 413 and 415 for writes, exact bounds."""
-    describe = app.openapi
-
-    def openapi() -> dict[str, Any]:
-        if app.openapi_schema is None:
-            document: dict[str, Any] = _exact(describe())
-            for operations in document["paths"].values():
-                for method, operation in operations.items():
-                    _correct(operation, writes=method != "get")
-            app.openapi_schema = document
-        return app.openapi_schema
-
-    app.openapi = openapi  # type: ignore[method-assign]
-
-
-def _exact(part: Any) -> Any:
-    """Turns whole floats back into integers: FastAPI writes bounds as floats, 2^63-1 rounded up."""
-    if isinstance(part, dict):
-        return {name: _exact(value) for name, value in part.items()}
-    if isinstance(part, list):
-        return [_exact(value) for value in part]
-    if isinstance(part, float) and part.is_integer():
-        return min(int(part), LARGEST_ID)
-    return part
-
-
-def _correct(operation: dict[str, Any], *, writes: bool) -> None:
-    if writes:  # also where no body is expected: both are checked first
-        for kind in (TooLarge, EncodedBody):
-            operation["responses"].setdefault(str(kind.status), _described(kind))
-    for status, response in operation["responses"].items():
-        if status >= "400":
-            response["content"].pop("application/json", None)

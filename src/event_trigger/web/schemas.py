@@ -1,11 +1,25 @@
 """Base models and field types of requests and responses."""
 
+from collections.abc import Collection
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 from fastapi import Path
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    GetJsonSchemaHandler,
+    TypeAdapter,
+    WithJsonSchema,
+)
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
+from typing_extensions import TypeAliasType
 
 from event_trigger.instants import parse_instant
 from event_trigger.models.base import LARGEST_ID
@@ -38,7 +52,10 @@ Instant = Annotated[
     ),
 ]
 Text = Annotated[str, AfterValidator(_storable)]
-JsonObject = dict[str, Any]
+# named, so that it is one schema of the document, and one class of a generated client
+JsonObject = TypeAliasType(
+    "JsonObject", Annotated[dict[str, Any], Field(description="Any JSON object.")]
+)
 NOT_KEPT = "not kept"  # marks a field that kept answers (`idempotency/keeping.py`) have as null
 SecretText = Annotated[str | None, NOT_KEPT]
 MOST_IDS = 100  # in a filter
@@ -63,6 +80,23 @@ class RequestModel(BaseModel):
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 
 
+class PatchModel(RequestModel):
+    """Base of JSON Merge Patches (RFC 7396), in which an absent field stays as it is.
+
+    The API's description names no defaults, which generated clients would send. Each patch has an
+    example that changes nothing of importance, because Swagger UI fills it in.
+    """
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        schema = handler(core_schema)
+        for field in handler.resolve_ref_schema(schema).get("properties", {}).values():
+            field.pop("default", None)
+        return schema
+
+
 class QueryModel(BaseModel):
     """Base of query models: ignores parameters of others; the route refuses unknown ones."""
 
@@ -70,11 +104,26 @@ class QueryModel(BaseModel):
 
 
 class ResponseModel(BaseModel):
+    """Base of responses: their fields are always there, also those with a default, but for some."""
+
     model_config = ConfigDict(from_attributes=True)
+    may_lack: ClassVar[Collection[str]] = ()
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        schema = handler(core_schema)
+        described = handler.resolve_ref_schema(schema)
+        names = [*described.get("properties", {})]
+        described["required"] = [name for name in names if name not in cls.may_lack]
+        return schema
 
 
 class WithSecret(ResponseModel):
     """Base of answers that show a secret once, and have null when a call is repeated."""
+
+    may_lack = ("warnings",)
 
     warnings: list[str] = Field(
         default_factory=list,
@@ -82,3 +131,17 @@ class WithSecret(ResponseModel):
         description="Only if this repeats an earlier answer (`Idempotency-Key`): says that the"
         " secret is null here, because it was shown only once.",
     )
+
+
+@dataclass(frozen=True)
+class DescribedAs:
+    """Describes a value as another type, which is not enforced: what is stored may be older."""
+
+    kind: Any
+
+    def __get_pydantic_json_schema__(
+        self, _: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        # pydantic refers by name only to what is inside of another type
+        described: JsonSchemaValue = handler(TypeAdapter(list[self.kind]).core_schema)["items"]
+        return described

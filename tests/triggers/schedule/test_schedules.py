@@ -53,6 +53,7 @@ intervals = st.timedeltas(SECOND, timedelta(days=3653))
         ({"interval": 1, "recurring": True, "until": UNTIL}, Every(ANCHOR + MINUTE, MINUTE, UNTIL)),
         ({"cron": "@daily"}, Cron("@daily")),
         ({"cron": "@daily", "recurring": True}, Cron("@daily")),
+        ({"cron": "@daily", "recurring": False}, Cron("@daily")),
         (
             {"cron": "0 9 * * 1-5", "timezone": "Asia/Tokyo", "until": UNTIL},
             Cron("0 9 * * 1-5", "Asia/Tokyo", UNTIL),

@@ -7,13 +7,13 @@ from fastapi.openapi.models import Example
 
 from event_trigger.actions.deliveries.apply import ManyDeliveriesAction
 from event_trigger.actions.deliveries.schemas import DeliveryAction, DeliveryActions
-from event_trigger.actions.schemas import ActionResult, TooManyMatched, result_of
+from event_trigger.actions.schemas import ActionResult, result_of
 from event_trigger.auth.dependencies import EXPENSIVE, UNLIMITED, PrincipalDep, needs
 from event_trigger.auth.idempotency import IDEMPOTENT
 from event_trigger.auth.scopes import Scope
 from event_trigger.deliveries.dependencies import HopsDep
 from event_trigger.deliveries.http.hops import LoopDetected, refuse_loop
-from event_trigger.errors import Forbidden, NotFound, Unauthorized, UnsupportedMediaType
+from event_trigger.errors import Forbidden, Invalid, NotFound, Unauthorized, UnsupportedMediaType
 from event_trigger.web.cpu_bound import TooManyExpensiveCalls
 from event_trigger.web.problems import problems
 from event_trigger.web.session import SessionDep
@@ -28,7 +28,7 @@ router = strict_router(
         Forbidden,
         NotFound,
         UnsupportedMediaType,
-        TooManyMatched,
+        Invalid,
         TooManyExpensiveCalls,
         LoopDetected,
     ),
@@ -73,4 +73,4 @@ async def act_on_deliveries(
     result = await result_of(
         ids=body.ids, found=applied.found, changed=len(applied.changed), failed=applied.failed
     )
-    return Response(result.model_dump_json(exclude_none=True), media_type="application/json")
+    return Response(result.model_dump_json(), media_type="application/json")

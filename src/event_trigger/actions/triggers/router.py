@@ -5,13 +5,14 @@ from typing import Annotated
 from fastapi import Body, Response
 from fastapi.openapi.models import Example
 
-from event_trigger.actions.schemas import ActionResult, TooManyMatched, result_of
+from event_trigger.actions.schemas import ActionResult, result_of
 from event_trigger.actions.triggers.apply import ManyTriggersAction
 from event_trigger.actions.triggers.schemas import TriggerActions
 from event_trigger.auth.dependencies import EXPENSIVE, PrincipalDep
 from event_trigger.auth.idempotency import IDEMPOTENT
+from event_trigger.auth.scopes import MissingScope, Scope
 from event_trigger.deliveries.dependencies import HopsDep
-from event_trigger.errors import Forbidden, NotFound, Unauthorized, UnsupportedMediaType
+from event_trigger.errors import Invalid, NotFound, Unauthorized, UnsupportedMediaType
 from event_trigger.firing.dependencies import RateLimitsDep
 from event_trigger.triggers.dependencies import HooksDep
 from event_trigger.web.cpu_bound import TooManyExpensiveCalls
@@ -24,10 +25,10 @@ router = strict_router(
     tags=["triggers"],
     responses=problems(
         Unauthorized,
-        Forbidden,
+        MissingScope([Scope.TRIGGERS_WRITE]),
         NotFound,
         UnsupportedMediaType,
-        TooManyMatched,
+        Invalid,
         TooManyExpensiveCalls,
     ),
 )
@@ -70,4 +71,4 @@ async def act_on_triggers(
         changed=len(applied.changed),
         failed=applied.failed,
     )
-    return Response(result.model_dump_json(exclude_none=True), media_type="application/json")
+    return Response(result.model_dump_json(), media_type="application/json")

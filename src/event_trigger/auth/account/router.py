@@ -14,7 +14,8 @@ from event_trigger.auth.dependencies import (
     identify_again,
 )
 from event_trigger.auth.passwords.hashing import TooManySignIns
-from event_trigger.errors import Forbidden, Invalid, NotFound, Unauthorized, UnsupportedMediaType
+from event_trigger.auth.principal import NarrowedLogin
+from event_trigger.errors import Invalid, NotFound, Unauthorized, UnsupportedMediaType
 from event_trigger.web.problems import problems
 from event_trigger.web.session import SessionDep, SessionsDep
 from event_trigger.web.strict_json import strict_router
@@ -34,7 +35,7 @@ async def get_me(principal: PrincipalDep, session: SessionDep) -> MeRead:
     "/me",
     summary="Choose your default project",
     operation_id="update_me",
-    responses=problems(Forbidden, NotFound, UnsupportedMediaType),
+    responses=problems(NarrowedLogin, NotFound, UnsupportedMediaType),
 )
 async def update_me(
     request: Request,
@@ -62,7 +63,7 @@ async def update_me(
     summary="Change your password",
     operation_id="change_password",
     status_code=204,
-    responses=problems(Forbidden, UnsupportedMediaType, TooManySignIns),
+    responses=problems(NarrowedLogin, UnsupportedMediaType, TooManySignIns),
 )
 async def change_password(
     body: PasswordChange,

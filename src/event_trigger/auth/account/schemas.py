@@ -2,13 +2,13 @@
 
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from event_trigger.auth.memberships import Membership
 from event_trigger.auth.schemas import NewPassword, UserRead
 from event_trigger.auth.scopes import Scope
 from event_trigger.models import ProjectRole
-from event_trigger.web.schemas import Instant, RequestModel, ResponseModel, RowId, Text
+from event_trigger.web.schemas import Instant, PatchModel, RequestModel, ResponseModel, RowId, Text
 
 
 class ProjectOfCaller(ResponseModel):
@@ -38,11 +38,13 @@ class MeRead(UserRead):
     )
 
 
-class MeUpdate(RequestModel):
+class MeUpdate(PatchModel):
     """A JSON Merge Patch (RFC 7396): an absent field stays, null resets it."""
 
+    model_config = ConfigDict(json_schema_extra={"examples": [{}]})
+
     default_project_id: RowId | None = Field(
-        default_factory=lambda: None,  # absent is not null, so OpenAPI must not name a default
+        None,
         description="A project of yours, for calls without `X-Project-ID`; null is the one that"
         " you had from the start.",
     )

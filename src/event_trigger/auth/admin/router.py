@@ -8,7 +8,6 @@ from event_trigger.auth.schemas import UserRead
 from event_trigger.auth.scopes import Scope
 from event_trigger.auth.users import AccountChange, LastAdmin, NoLongerAdmin, change_account
 from event_trigger.errors import (
-    Conflict,
     Forbidden,
     Invalid,
     NotFound,
@@ -22,7 +21,7 @@ from event_trigger.web.session import SessionDep, SessionsDep
 from event_trigger.web.strict_json import strict_router
 
 router = strict_router(
-    tags=["admin"],
+    tags=["users"],
     responses=problems(Unauthorized, Forbidden, Invalid),
     dependencies=[needs(Scope.ADMIN), UNLIMITED],
 )
@@ -43,7 +42,7 @@ async def list_users(
     "/users/{user_id}",
     summary="Change a user",
     operation_id="update_user",
-    responses=problems(NotFound, Conflict, UnsupportedMediaType),
+    responses=problems(NotFound, LastAdmin, UnsupportedMediaType),
 )
 async def update_user(
     user_id: PathId,

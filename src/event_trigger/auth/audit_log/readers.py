@@ -1,6 +1,6 @@
 """Decides who reads which part of the audit log."""
 
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 from event_trigger.auth.principal import Principal
 from event_trigger.auth.project_header import WantedProject
@@ -19,6 +19,10 @@ class NotAnOwner(Forbidden):
             f"Only the project's owners read its audit log, and you are its {role}. Ask an owner,"
             " or name your own project in X-Project-ID."
         )
+
+    @classmethod
+    def example(cls) -> Self:
+        return cls(ProjectRole.VIEWER)
 
 
 class Readable(NamedTuple):

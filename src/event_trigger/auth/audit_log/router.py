@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from event_trigger.audit.recorder import record_refused
 from event_trigger.audit.repository import AuditFilter, AuditLog
 from event_trigger.audit.schemas import AuditQuery, AuditRead, read_entry
-from event_trigger.auth.audit_log.readers import readable_part
+from event_trigger.auth.audit_log.readers import NotAnOwner, readable_part
 from event_trigger.auth.dependencies import PrincipalDep
 from event_trigger.auth.project_header import PROJECT_HEADER, wanted_project
 from event_trigger.db.keyset import Page
@@ -20,7 +20,7 @@ from event_trigger.web.session import ReadsDep, SessionsDep
 from event_trigger.web.strict_json import strict_router
 
 router = strict_router(
-    tags=["audit"], responses=problems(Unauthorized, Forbidden, NotFound, Invalid)
+    tags=["audit"], responses=problems(Unauthorized, NotAnOwner, NotFound, Invalid)
 )
 
 

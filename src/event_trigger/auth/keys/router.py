@@ -5,6 +5,7 @@ from fastapi import Response
 from event_trigger.auth.dependencies import LOGIN, CredentialsDep, LoginDep
 from event_trigger.auth.idempotency import IDEMPOTENT
 from event_trigger.auth.keys import changes, lifecycle
+from event_trigger.auth.principal import LoginRequired
 from event_trigger.auth.repository import ApiKeys
 from event_trigger.auth.schemas import (
     ApiKeyCreate,
@@ -14,8 +15,6 @@ from event_trigger.auth.schemas import (
     read_key,
 )
 from event_trigger.errors import (
-    Conflict,
-    Forbidden,
     Invalid,
     NotFound,
     Unauthorized,
@@ -23,14 +22,15 @@ from event_trigger.errors import (
 )
 from event_trigger.web.pagination import PageQueryDep
 from event_trigger.web.problems import problems
+from event_trigger.web.response_headers import with_headers
 from event_trigger.web.schemas import PathId
 from event_trigger.web.session import SessionDep, SessionsDep
 from event_trigger.web.strict_json import strict_router
 
 router = strict_router(
     prefix="/auth/keys",
-    tags=["auth"],
-    responses=problems(Unauthorized, Forbidden, NotFound, Invalid),
+    tags=["keys"],
+    responses=problems(Unauthorized, LoginRequired, NotFound, Invalid),
 )
 
 
@@ -40,7 +40,10 @@ router = strict_router(
     operation_id="create_key",
     dependencies=[LOGIN, IDEMPOTENT],
     status_code=201,
-    responses=problems(NotFound, Conflict, UnsupportedMediaType),
+    responses={
+        **problems(NotFound, lifecycle.TooManyKeys, UnsupportedMediaType),
+        **with_headers(201, "Location"),
+    },
 )
 async def create_key(
     body: ApiKeyCreate, login: LoginDep, session: SessionDep, response: Response
@@ -86,7 +89,7 @@ async def get_key(key_id: PathId, login: LoginDep, session: SessionDep) -> ApiKe
     "/{key_id}",
     summary="Change an API key",
     operation_id="update_key",
-    responses=problems(NotFound, Conflict, UnsupportedMediaType),
+    responses=problems(NotFound, changes.KeyEnded, UnsupportedMediaType),
 )
 async def update_key(
     key_id: PathId,

@@ -37,7 +37,11 @@ def refusing_as_oauth() -> Iterator[None]:
     except RefreshRefused as refused:
         raise _with_error(GrantRefused(refused.detail), OAuthError.INVALID_GRANT) from None
     except Problem as problem:
-        raise _with_error(problem, _error_of(problem)) from None
+        raise as_oauth(problem) from None
+
+
+def as_oauth(problem: Problem) -> Problem:
+    return _with_error(problem, _error_of(problem))
 
 
 def _error_of(problem: Problem) -> OAuthError:

@@ -14,7 +14,7 @@ from event_trigger.auth.dependencies import (
 from event_trigger.auth.email_addresses import fold_address
 from event_trigger.auth.idempotency import IDEMPOTENT_FOR_NEW_USER
 from event_trigger.auth.logins import lifecycle
-from event_trigger.auth.logins.oauth_errors import refusing_as_oauth
+from event_trigger.auth.logins.oauth_errors import as_oauth, refusing_as_oauth
 from event_trigger.auth.logins.token_form import (
     FORM,
     InvalidTokenRequest,
@@ -23,10 +23,10 @@ from event_trigger.auth.logins.token_form import (
     read_grant,
 )
 from event_trigger.auth.passwords.hashing import TooManySignIns
+from event_trigger.auth.principal import LoginRequired
 from event_trigger.auth.schemas import RefreshRequest, TokenRead, UserCreate, UserRead
 from event_trigger.errors import (
     BadRequest,
-    Conflict,
     Forbidden,
     Invalid,
     Unauthorized,
@@ -50,6 +50,10 @@ _NO_FORM = (
 )
 
 
+class RegistrationClosed(Forbidden):
+    default_detail = "Registration is closed. Ask the operator for an account."
+
+
 async def read_form(request: Request) -> PasswordGrant | RefreshGrant:
     """Raises InvalidTokenRequest, also for a body that is no form."""
     if not request.headers.get("content-type", "").startswith(_FORM_TYPES):
@@ -70,7 +74,11 @@ async def read_form(request: Request) -> PasswordGrant | RefreshGrant:
     summary="Sign in, or refresh",
     operation_id="sign_in",
     openapi_extra=FORM,
-    responses=problems(BadRequest, Unauthorized, TooManySignIns),
+    responses=problems(
+        as_oauth(lifecycle.NoScopeLeft()),
+        as_oauth(lifecycle.WrongLogin()),
+        as_oauth(TooManySignIns.example()),
+    ),
 )
 async def sign_in(
     request: Request,
@@ -117,7 +125,7 @@ async def sign_in(
     "/refresh",
     summary="Refresh tokens",
     operation_id="refresh_tokens",
-    responses=problems(Unauthorized, UnsupportedMediaType, Invalid),
+    responses=problems(lifecycle.RefreshRefused, UnsupportedMediaType, Invalid),
 )
 async def refresh(
     body: RefreshRequest, origin: OriginDep, session: SessionDep, tokens: TokensDep
@@ -135,7 +143,7 @@ async def refresh(
     summary="Sign out",
     operation_id="sign_out",
     status_code=204,
-    responses=problems(Unauthorized, Forbidden, Invalid),
+    responses=problems(Unauthorized, LoginRequired, Invalid),
 )
 async def logout(login: LoginDep, sessions: SessionsDep, credentials: CredentialsDep) -> None:
     """Ends this login. Every replica refuses its tokens within a second."""
@@ -151,7 +159,9 @@ async def logout(login: LoginDep, sessions: SessionsDep, credentials: Credential
     operation_id="register",
     dependencies=[IDEMPOTENT_FOR_NEW_USER],
     status_code=201,
-    responses=problems(Forbidden, Conflict, UnsupportedMediaType, Invalid, TooManySignIns),
+    responses=problems(
+        RegistrationClosed, users.AddressTaken, UnsupportedMediaType, Invalid, TooManySignIns
+    ),
 )
 async def register(
     body: UserCreate,
@@ -162,7 +172,7 @@ async def register(
 ) -> UserRead:
     """Makes an account, if the operator has set `EVENT_TRIGGER_OPEN_REGISTRATION=true`."""
     if not app_state(request).settings.open_registration:
-        raise Forbidden("Registration is closed. Ask the operator for an account.")
+        raise RegistrationClosed
     await app_state(request).registrations.count(origin.address)
     password_hash = await passwords.hash(body.password)  # before the session has begun
     user = await users.add_account(

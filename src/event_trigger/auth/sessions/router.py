@@ -6,17 +6,18 @@ from uuid import UUID
 from fastapi import Path
 
 from event_trigger.auth.dependencies import CredentialsDep, LoginDep
+from event_trigger.auth.principal import LoginRequired
 from event_trigger.auth.sessions import lifecycle
 from event_trigger.auth.sessions.repository import LiveLogins
 from event_trigger.auth.sessions.schemas import SessionRead, read_session
-from event_trigger.errors import Forbidden, Invalid, NotFound, Unauthorized
+from event_trigger.errors import Invalid, NotFound, Unauthorized
 from event_trigger.web.pagination import PageQueryDep
 from event_trigger.web.problems import problems
 from event_trigger.web.session import SessionDep, SessionsDep
 from event_trigger.web.strict_json import strict_router
 
 router = strict_router(
-    prefix="/auth/sessions", tags=["auth"], responses=problems(Unauthorized, Forbidden, Invalid)
+    prefix="/auth/sessions", tags=["auth"], responses=problems(Unauthorized, LoginRequired, Invalid)
 )
 PathUUID = Annotated[UUID, Path(examples=["5d2f6f8e-0b1c-4f2a-9b57-3f0c6f1f7a11"])]
 

@@ -1,6 +1,8 @@
 """HTTP operations on destinations that are named by their key: PUT creates or replaces."""
 
-from fastapi import Response
+from typing import Annotated
+
+from fastapi import Body, Response
 
 from event_trigger.auth.dependencies import UNLIMITED, PrincipalDep
 from event_trigger.destinations import lifecycle
@@ -12,14 +14,13 @@ from event_trigger.destinations.dependencies import (
     read_unless_known,
 )
 from event_trigger.destinations.repository import Destinations
-from event_trigger.destinations.router import READ, WRITE
+from event_trigger.destinations.router import DESTINATION_EXAMPLES, READ, WRITE
 from event_trigger.destinations.schemas import (
     DestinationRead,
     DestinationReplace,
     DestinationWritten,
 )
 from event_trigger.errors import (
-    Conflict,
     Forbidden,
     Invalid,
     NotFound,
@@ -27,8 +28,15 @@ from event_trigger.errors import (
     UnsupportedMediaType,
 )
 from event_trigger.web.entity_tags import PreconditionFailed
-from event_trigger.web.preconditions import NOT_MODIFIED, ChangingDep, PuttingDep, ReadingDep
+from event_trigger.web.preconditions import (
+    NOT_MODIFIED,
+    TAGGED,
+    ChangingDep,
+    PuttingDep,
+    ReadingDep,
+)
 from event_trigger.web.problems import problems
+from event_trigger.web.response_headers import with_headers
 from event_trigger.web.schemas import PathKey
 from event_trigger.web.session import SessionDep
 from event_trigger.web.state import SettingsDep
@@ -41,6 +49,8 @@ router = strict_router(
     dependencies=[UNLIMITED],
 )
 
+_CREATED = with_headers(201, "Location", "ETag")[201]
+
 
 @router.get(
     "",
@@ -48,7 +58,7 @@ router = strict_router(
     operation_id="get_destination_by_key",
     dependencies=[READ],
     response_model=DestinationRead,
-    responses=NOT_MODIFIED,
+    responses=TAGGED | NOT_MODIFIED,
 )
 async def get_destination_by_key(
     destination: DestinationByKeyDep, session: SessionDep, reading: ReadingDep, response: Response
@@ -66,12 +76,13 @@ async def get_destination_by_key(
     operation_id="put_destination_by_key",
     dependencies=[WRITE],
     responses={
-        **problems(Conflict, PreconditionFailed, UnsupportedMediaType),
-        201: {"model": DestinationWritten, "description": "It was created."},
+        **problems(lifecycle.TooManyDestinations, PreconditionFailed, UnsupportedMediaType),
+        **TAGGED,
+        201: {"model": DestinationWritten, "description": "It was created.", **_CREATED},
     },
 )
 async def put_destination_by_key(
-    body: DestinationReplace,
+    body: Annotated[DestinationReplace, Body(openapi_examples=DESTINATION_EXAMPLES)],
     key: PathKey,
     principal: PrincipalDep,
     editor: EditorDep,
@@ -109,6 +120,7 @@ async def delete_destination_by_key(
     summary="Disable the destination with a key",
     operation_id="disable_destination_by_key",
     dependencies=[WRITE],
+    responses=TAGGED,
 )
 async def disable_destination_by_key(
     destination: DestinationByKeyDep, session: SessionDep, response: Response
@@ -122,6 +134,7 @@ async def disable_destination_by_key(
     summary="Enable the destination with a key",
     operation_id="enable_destination_by_key",
     dependencies=[WRITE],
+    responses=TAGGED,
 )
 async def enable_destination_by_key(
     destination: DestinationByKeyDep, session: SessionDep, response: Response

@@ -26,7 +26,7 @@ from event_trigger.web.strict_json import strict_router
 
 router = strict_router(
     prefix="/triggers",
-    tags=["firing"],
+    tags=["triggers"],
     route_class=BatchRoute,
     responses=problems(Unauthorized, Forbidden, NotFound, UnsupportedMediaType, Invalid),
     dependencies=[needs(Scope.TRIGGERS_FIRE)],
@@ -47,7 +47,6 @@ BATCH_EXAMPLES: dict[str, Example] = {
     "/trigger-batch",
     summary="Fire many calls",
     operation_id="fire_trigger_batch",
-    response_model_exclude_none=True,
     dependencies=[IDEMPOTENT],
 )
 async def fire_trigger_batch(

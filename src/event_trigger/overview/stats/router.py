@@ -6,7 +6,7 @@ from fastapi import Query
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from event_trigger.auth.dependencies import EXPENSIVE, UNLIMITED, PrincipalDep, needs
-from event_trigger.auth.scopes import LimitedKey, Scope
+from event_trigger.auth.scopes import Scope
 from event_trigger.db.clock import database_now
 from event_trigger.errors import FieldError, Forbidden, Invalid, NotFound, Unauthorized
 from event_trigger.events.dependencies import RetentionDep
@@ -20,7 +20,7 @@ from event_trigger.overview.stats.repository import (
     Stats,
 )
 from event_trigger.overview.stats.schemas import SeriesRead, StatsRead
-from event_trigger.overview.stats.steps import MOST_STEPS, SparseCounts, Step, Steps, cut
+from event_trigger.overview.stats.steps import MOST_STEPS, SparseCounts, StatsStep, Steps, cut
 from event_trigger.web.cpu_bound import TooManyExpensiveCalls
 from event_trigger.web.problems import problems
 from event_trigger.web.schemas import Instant
@@ -29,9 +29,7 @@ from event_trigger.web.strict_json import strict_router
 
 router = strict_router(
     tags=["overview"],
-    responses=problems(
-        Unauthorized, Forbidden, LimitedKey, NotFound, Invalid, TooManyExpensiveCalls
-    ),
+    responses=problems(Unauthorized, Forbidden, NotFound, Invalid, TooManyExpensiveCalls),
     dependencies=[needs(Scope.TRIGGERS_READ, Scope.EVENTS_READ), UNLIMITED, EXPENSIVE],
 )
 
@@ -50,7 +48,9 @@ async def get_stats(
             " to the event. `duration_ms`: of attempts."
         ),
     ],
-    step: Annotated[Step, Query(description="Steps are multiples of it, in UTC.")] = Step.HOUR,
+    step: Annotated[
+        StatsStep, Query(description="Steps are multiples of it, in UTC.")
+    ] = StatsStep.HOUR,
     since: Annotated[
         Instant | None,
         Query(description="Inclusive; the step that it is in counts whole. Default: 24 steps ago."),
@@ -100,7 +100,7 @@ def _check_by(measure: Measure, by: By | None) -> None:
 
 
 async def _steps(
-    session: AsyncSession, retention: Retention, step: Step, **bounds: Instant | None
+    session: AsyncSession, retention: Retention, step: StatsStep, **bounds: Instant | None
 ) -> Steps:
     now = await database_now(session)
     oldest = oldest_kept(retention, now=now)

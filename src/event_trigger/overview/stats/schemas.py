@@ -2,7 +2,7 @@
 
 from pydantic import Field
 
-from event_trigger.overview.stats.steps import Step
+from event_trigger.overview.stats.steps import StatsStep
 from event_trigger.web.schemas import Instant, ResponseModel
 
 
@@ -22,5 +22,5 @@ class SeriesRead(ResponseModel):
 
 class StatsRead(ResponseModel):
     start: Instant = Field(description="The start of the first step.")
-    step: Step
+    step: StatsStep
     series: list[SeriesRead] = Field(description="The largest first; without counts, none.")

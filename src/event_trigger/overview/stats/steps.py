@@ -11,7 +11,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _DEFAULT_STEPS = 24
 
 
-class Step(StrEnum):
+class StatsStep(StrEnum):
     MINUTE = "PT1M"
     FIVE_MINUTES = "PT5M"
     HOUR = "PT1H"
@@ -22,9 +22,9 @@ class Step(StrEnum):
 
 
 _WIDTHS = {
-    Step.MINUTE: timedelta(minutes=1),
-    Step.FIVE_MINUTES: timedelta(minutes=5),
-    Step.HOUR: timedelta(hours=1),
+    StatsStep.MINUTE: timedelta(minutes=1),
+    StatsStep.FIVE_MINUTES: timedelta(minutes=5),
+    StatsStep.HOUR: timedelta(hours=1),
 }
 
 
@@ -57,7 +57,7 @@ class SparseCounts(NamedTuple):
 
 
 def cut(
-    step: Step,
+    step: StatsStep,
     *,
     since: datetime | None,
     until: datetime | None,

@@ -10,9 +10,7 @@ from event_trigger.auth.idempotency import IDEMPOTENT_IN_NAMED_PROJECT, KeyedReq
 from event_trigger.auth.passwords.hashing import TooManySignIns
 from event_trigger.auth.principal import Principal
 from event_trigger.errors import (
-    Conflict,
     FieldError,
-    Forbidden,
     Invalid,
     NotFound,
     Unauthorized,
@@ -23,6 +21,7 @@ from event_trigger.projects.access import FullLoginRequired
 from event_trigger.projects.dependencies import FULL_LOGIN, OWNER
 from event_trigger.projects.invitations import lifecycle
 from event_trigger.projects.invitations.lifecycle import NewAccount
+from event_trigger.projects.members.lifecycle import AlreadyMember
 from event_trigger.projects.repository import Invitations
 from event_trigger.projects.schemas import (
     InvitationAccept,
@@ -46,7 +45,7 @@ OPTIONAL_LOGIN: dict[str, Any] = {"security": [{}, {"login": []}]}
 router = strict_router(
     prefix="/projects/{project_id}/invitations",
     tags=["projects"],
-    responses=problems(Unauthorized, Forbidden, NotFound, Invalid),
+    responses=problems(Unauthorized, FullLoginRequired, NotFound, Invalid),
     dependencies=[FULL_LOGIN, OWNER],
 )
 accepting = strict_router(tags=["projects"])
@@ -59,7 +58,7 @@ pages = APIRouter(include_in_schema=False)
     operation_id="create_invitation",
     dependencies=[IDEMPOTENT_IN_NAMED_PROJECT],
     status_code=201,
-    responses=problems(Conflict, UnsupportedMediaType),
+    responses=problems(lifecycle.TooManyInvitations, UnsupportedMediaType),
 )
 async def create_invitation(
     project_id: PathId,
@@ -122,7 +121,13 @@ async def keep_acceptance(keyed: KeyedRequestDep, caller: CallerDep) -> None:
     dependencies=[Depends(keep_acceptance, scope="function")],
     openapi_extra=OPTIONAL_LOGIN,
     responses=problems(
-        Unauthorized, Forbidden, NotFound, Conflict, UnsupportedMediaType, Invalid, TooManySignIns
+        Unauthorized,
+        lifecycle.ForAnotherAddress,
+        lifecycle.InvitationRefused,
+        AlreadyMember,
+        UnsupportedMediaType,
+        Invalid,
+        TooManySignIns,
     ),
 )
 async def accept_invitation(

@@ -81,15 +81,19 @@ async def join(session: AsyncSession, project_id: int, user_id: int, role: Proje
 
 
 async def change_role(
-    session: AsyncSession, principal: Principal, project_id: int, user_id: int, role: ProjectRole
+    session: AsyncSession,
+    principal: Principal,
+    project_id: int,
+    user_id: int,
+    role: ProjectRole | None,
 ) -> Member:
-    """Changes a member's role; raises LastOwner, OwnProject or OwnsTooMany.
+    """Changes a member's role, unless it is None; raises LastOwner, OwnProject or OwnsTooMany.
 
     An owner who becomes something else takes back the invitations that it made.
     """
     await lock_as_owner(session, principal, project_id)
     member = await _lock_one(session, project_id, user_id)
-    if role is member.role:
+    if role is None or role is member.role:
         return member
     await _check_owner_remains(session, project_id, member)
     await _check_may_own(session, user_id, role)

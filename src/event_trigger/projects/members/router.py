@@ -5,13 +5,12 @@ from event_trigger.auth.idempotency import IDEMPOTENT_IN_NAMED_PROJECT
 from event_trigger.auth.logins.throttle import TooManyFailures
 from event_trigger.auth.memberships import Memberships
 from event_trigger.errors import (
-    Conflict,
-    Forbidden,
     Invalid,
     NotFound,
     Unauthorized,
     UnsupportedMediaType,
 )
+from event_trigger.projects.access import FullLoginRequired
 from event_trigger.projects.dependencies import FULL_LOGIN, MEMBER, OWNER
 from event_trigger.projects.members import lifecycle
 from event_trigger.projects.members.lookup import find_account
@@ -25,7 +24,7 @@ from event_trigger.web.strict_json import strict_router
 router = strict_router(
     prefix="/projects/{project_id}/members",
     tags=["projects"],
-    responses=problems(Unauthorized, Forbidden, NotFound, Invalid),
+    responses=problems(Unauthorized, FullLoginRequired, NotFound, Invalid),
     dependencies=[FULL_LOGIN],
 )
 
@@ -51,7 +50,7 @@ async def list_members(
     operation_id="add_member",
     dependencies=[OWNER, IDEMPOTENT_IN_NAMED_PROJECT],
     status_code=201,
-    responses=problems(Conflict, UnsupportedMediaType, TooManyFailures),
+    responses=problems(lifecycle.AlreadyMember, UnsupportedMediaType, TooManyFailures),
 )
 async def add_member(
     project_id: PathId,
@@ -78,7 +77,7 @@ async def add_member(
     summary="Change a member's role",
     operation_id="update_member",
     dependencies=[OWNER],
-    responses=problems(Conflict, UnsupportedMediaType),
+    responses=problems(lifecycle.LastOwner, UnsupportedMediaType),
 )
 async def update_member(
     project_id: PathId,
@@ -104,7 +103,7 @@ async def update_member(
     operation_id="remove_member",
     dependencies=[MEMBER],
     status_code=204,
-    responses=problems(Conflict),
+    responses=problems(lifecycle.LastOwner),
 )
 async def remove_member(
     project_id: PathId,

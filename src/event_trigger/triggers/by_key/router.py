@@ -6,21 +6,27 @@ from fastapi import Body, Response
 
 from event_trigger.auth.dependencies import PrincipalDep
 from event_trigger.errors import (
-    Conflict,
     Forbidden,
     Invalid,
     NotFound,
     Unauthorized,
     UnsupportedMediaType,
 )
-from event_trigger.triggers import lifecycle
+from event_trigger.triggers import editing, lifecycle
 from event_trigger.triggers.dependencies import HooksDep, ReaderDep, TriggerByKeyDep
 from event_trigger.triggers.repository import Triggers
-from event_trigger.triggers.router import OPERATE, READ, REPLACE_EXAMPLES, WRITE
+from event_trigger.triggers.router import NEVER_FIRES, OPERATE, READ, REPLACE_EXAMPLES, WRITE
 from event_trigger.triggers.schemas import TriggerRead, TriggerReplace, TriggerWritten
 from event_trigger.web.entity_tags import PreconditionFailed
-from event_trigger.web.preconditions import NOT_MODIFIED, ChangingDep, PuttingDep, ReadingDep
+from event_trigger.web.preconditions import (
+    NOT_MODIFIED,
+    TAGGED,
+    ChangingDep,
+    PuttingDep,
+    ReadingDep,
+)
 from event_trigger.web.problems import problems
+from event_trigger.web.response_headers import with_headers
 from event_trigger.web.schemas import PathKey
 from event_trigger.web.session import SessionDep
 from event_trigger.web.state import SettingsDep
@@ -32,6 +38,8 @@ router = strict_router(
     responses=problems(Unauthorized, Forbidden, NotFound, Invalid),
 )
 
+_CREATED = with_headers(201, "Location", "ETag")[201]
+
 
 @router.get(
     "",
@@ -39,7 +47,7 @@ router = strict_router(
     operation_id="get_trigger_by_key",
     dependencies=[READ],
     response_model=TriggerRead,
-    responses=NOT_MODIFIED,
+    responses=TAGGED | NOT_MODIFIED,
 )
 async def get_trigger_by_key(
     trigger: TriggerByKeyDep, session: SessionDep, reader: ReaderDep, reading: ReadingDep
@@ -57,8 +65,9 @@ async def get_trigger_by_key(
     operation_id="put_trigger_by_key",
     dependencies=[WRITE],
     responses={
-        **problems(Conflict, PreconditionFailed, UnsupportedMediaType),
-        201: {"model": TriggerWritten, "description": "It was created."},
+        **problems(editing.OtherType, PreconditionFailed, UnsupportedMediaType, NEVER_FIRES),
+        **TAGGED,
+        201: {"model": TriggerWritten, "description": "It was created.", **_CREATED},
     },
 )
 async def put_trigger_by_key(
@@ -117,7 +126,7 @@ async def delete_trigger_by_key(
     summary="Pause the trigger with a key",
     operation_id="pause_trigger_by_key",
     dependencies=[OPERATE],
-    responses=problems(Conflict),
+    responses=problems(lifecycle.AlreadyCompleted) | TAGGED,
 )
 async def pause_trigger_by_key(
     trigger: TriggerByKeyDep, session: SessionDep, reader: ReaderDep
@@ -131,7 +140,7 @@ async def pause_trigger_by_key(
     summary="Resume the trigger with a key",
     operation_id="resume_trigger_by_key",
     dependencies=[OPERATE],
-    responses=problems(Conflict),
+    responses=problems(lifecycle.AlreadyCompleted) | TAGGED,
 )
 async def resume_trigger_by_key(
     trigger: TriggerByKeyDep, session: SessionDep, reader: ReaderDep

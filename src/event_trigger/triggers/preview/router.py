@@ -29,7 +29,7 @@ from event_trigger.web.session import SessionsDep
 from event_trigger.web.strict_json import strict_router
 
 router = strict_router(
-    tags=["preview"],
+    tags=["triggers"],
     responses=problems(Unauthorized, Forbidden, NotFound, Invalid, TooManyExpensiveCalls),
     dependencies=[needs(Scope.TRIGGERS_READ), EXPENSIVE],
 )

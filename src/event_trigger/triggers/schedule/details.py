@@ -37,9 +37,6 @@ def schedule_from(
         if time is not None or interval is not None:
             message = "cron cannot be combined with time or interval: leave out one or the other."
             raise ScheduleError(message, field="cron")
-        if recurring is False:
-            message = "A cron schedule always recurs: leave recurring out, or give a time instead."
-            raise ScheduleError(message, field="recurring")
         return _cron(cron, "UTC" if timezone is None else timezone, end)
     if timezone is not None:
         message = (

@@ -4,7 +4,7 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from event_trigger.triggers.schedule.forecast import PlannedFiring
 from event_trigger.web.schemas import Instant, QueryModel, ResponseModel
@@ -12,7 +12,7 @@ from event_trigger.web.schemas import Instant, QueryModel, ResponseModel
 MOST_LISTED = 1000
 
 
-class Step(StrEnum):
+class UpcomingStep(StrEnum):
     MINUTE = "PT1M"
     FIVE_MINUTES = "PT5M"
     HOUR = "PT1H"
@@ -24,10 +24,10 @@ class Step(StrEnum):
 
 
 _LENGTHS = {
-    Step.MINUTE: timedelta(minutes=1),
-    Step.FIVE_MINUTES: timedelta(minutes=5),
-    Step.HOUR: timedelta(hours=1),
-    Step.DAY: timedelta(days=1),
+    UpcomingStep.MINUTE: timedelta(minutes=1),
+    UpcomingStep.FIVE_MINUTES: timedelta(minutes=5),
+    UpcomingStep.HOUR: timedelta(hours=1),
+    UpcomingStep.DAY: timedelta(days=1),
 }
 
 
@@ -39,7 +39,7 @@ class UpcomingQuery(QueryModel):
         None, description="Exclusive; a day after `from` by default, at most a year after it."
     )
     step: Annotated[
-        Step | None,
+        UpcomingStep | None,
         Field(description="Counts the firings by steps of this length, and lists none."),
     ] = None
     limit: Annotated[
@@ -55,10 +55,12 @@ class UpcomingFiring(ResponseModel):
 
 
 class UpcomingRead(ResponseModel):
-    from_: Instant = Field(serialization_alias="from")
+    model_config = ConfigDict(serialize_by_alias=True, validate_by_name=True)
+
+    from_: Instant = Field(alias="from")
     until: Instant
     firings: list[UpcomingFiring] = Field(description="In their order; none with `step`.")
-    step: Step | None
+    step: UpcomingStep | None
     counts: list[int] = Field(
         description="The numbers of firings in each step from `from` on; none without `step`."
     )

@@ -16,11 +16,29 @@ const tokenUrlFromRoot = {
   },
 };
 
+// Each form of the dialog takes the focus when it is made, so that it would open at the last one.
+const dialogFromTop = {
+  statePlugins: {
+    auth: {
+      wrapActions: {
+        showDefinitions: (show) => (definitions) => {
+          requestAnimationFrame(() => {
+            const dialog = document.querySelector(".dialog-ux .modal-ux-content");
+            dialog?.querySelector("input")?.focus();
+            dialog?.scrollTo(0, 0);
+          });
+          return show(definitions);
+        },
+      },
+    },
+  },
+};
+
 SwaggerUIBundle({
   url: new URL("openapi.json", root).href,
   dom_id: "#swagger-ui",
   presets: [SwaggerUIBundle.presets.apis],
-  plugins: [tokenUrlFromRoot],
+  plugins: [tokenUrlFromRoot, dialogFromTop],
   layout: "BaseLayout",
   deepLinking: true,
   displayRequestDuration: true,

@@ -1,0 +1,1 @@
+"""The OpenAPI document: what FastAPI says, made valid, exact and good to generate clients from."""
