@@ -9,7 +9,7 @@ from event_trigger.auth.dependencies import CredentialsDep, PrincipalDep
 from event_trigger.auth.project_header import PROJECT_HEADER, InvalidProjectHeader, wanted_project
 from event_trigger.config import Settings
 from event_trigger.db.installation import read_installation
-from event_trigger.errors import Invalid, Unauthorized
+from event_trigger.errors import Unauthorized
 from event_trigger.firing.dependencies import RateLimitsDep
 from event_trigger.info.schemas import (
     FeaturesRead,
@@ -20,12 +20,13 @@ from event_trigger.info.schemas import (
 )
 from event_trigger.info.usage import Usage, read_usage
 from event_trigger.triggers.schedule.zone_rules import zone_rules
+from event_trigger.web.openapi.invalid_examples import of_unknown_parameter
 from event_trigger.web.problems import problems
 from event_trigger.web.session import SessionDep
 from event_trigger.web.state import SettingsDep
 from event_trigger.web.strict_json import strict_router
 
-router = strict_router(tags=["service"], responses=problems(Unauthorized, Invalid))
+router = strict_router(tags=["service"], responses=problems(Unauthorized, of_unknown_parameter()))
 
 
 async def get_project_shown(

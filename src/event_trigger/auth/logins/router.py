@@ -33,6 +33,7 @@ from event_trigger.errors import (
     UnsupportedMediaType,
 )
 from event_trigger.models import Role
+from event_trigger.web.openapi.invalid_examples import of_unknown_parameter
 from event_trigger.web.problems import problems
 from event_trigger.web.query_parameters import StrictQueryRoute
 from event_trigger.web.session import SessionDep, SessionsDep
@@ -143,7 +144,7 @@ async def refresh(
     summary="Sign out",
     operation_id="sign_out",
     status_code=204,
-    responses=problems(Unauthorized, LoginRequired, Invalid),
+    responses=problems(Unauthorized, LoginRequired, of_unknown_parameter()),
 )
 async def logout(login: LoginDep, sessions: SessionsDep, credentials: CredentialsDep) -> None:
     """Ends this login. Every replica refuses its tokens within a second."""

@@ -11,6 +11,7 @@ from event_trigger.auth.sessions import lifecycle
 from event_trigger.auth.sessions.repository import LiveLogins
 from event_trigger.auth.sessions.schemas import SessionRead, read_session
 from event_trigger.errors import Invalid, NotFound, Unauthorized
+from event_trigger.web.openapi.invalid_examples import of_unknown_parameter
 from event_trigger.web.pagination import PageQueryDep
 from event_trigger.web.problems import problems
 from event_trigger.web.session import SessionDep, SessionsDep
@@ -56,7 +57,11 @@ async def end_session(
 
 
 @router.delete(
-    "", summary="End all other logins", operation_id="end_other_sessions", status_code=204
+    "",
+    summary="End all other logins",
+    operation_id="end_other_sessions",
+    status_code=204,
+    responses=problems(of_unknown_parameter()),
 )
 async def end_other_sessions(
     login: LoginDep, sessions: SessionsDep, credentials: CredentialsDep

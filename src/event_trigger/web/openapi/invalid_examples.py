@@ -5,27 +5,30 @@ from typing import Any
 from event_trigger.errors import FieldError, Invalid
 from event_trigger.models.base import LARGEST_ID
 
-MISSPELT = "nmae"
+_MISSPELT = "nmae"
+_PROJECT = "Write the id of a project, as GET /projects lists them; admins may also write *."
+_UUID = "Input should be a UUID, such as 5d2f6f8e-0b1c-4f2a-9b57-3f0c6f1f7a11"
 
 
 def example_of_invalid(operation: dict[str, Any]) -> Invalid:
     """Takes the first that the operation has: `limit`, an id, a body, `X-Project-ID`."""
     parameters = {one["name"]: one for one in operation.get("parameters", ())}
-    ids = [
-        name
-        for name, one in parameters.items()
-        if one["in"] == "path" and one["schema"].get("maximum") == LARGEST_ID
-    ]
     if "limit" in parameters:
         return _of("parameter", "limit", "Input should be less than or equal to 1000")
-    if ids:
-        return _of("parameter", ids[0], "Input should be greater than or equal to 1")
+    for name, one in parameters.items():
+        if one["in"] == "path" and one["schema"].get("maximum") == LARGEST_ID:
+            return _of("parameter", name, "Input should be greater than or equal to 1")
+        if one["in"] == "path" and one["schema"].get("format") == "uuid":
+            return _of("parameter", name, _UUID)
     if "requestBody" in operation:
-        return _of("pointer", f"#/{MISSPELT}", "Extra inputs are not permitted")
+        return _of("pointer", f"#/{_MISSPELT}", "Extra inputs are not permitted")
     return _of("parameter", "X-Project-ID", _PROJECT)
 
 
-_PROJECT = "Write the id of a project, as GET /projects lists them; admins may also write *."
+def of_unknown_parameter() -> Invalid:
+    """Makes the example of an operation that nothing else can be wrong with."""
+    detail = "This operation takes no query parameters. Leave it out."
+    return _of("parameter", _MISSPELT, detail)
 
 
 def _of(source: str, name: str, detail: str) -> Invalid:
