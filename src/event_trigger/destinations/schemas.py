@@ -58,7 +58,7 @@ def _check_values(headers: dict[str, str | None]) -> dict[str, str | None]:
 
 Url = Annotated[Text, Field(examples=["https://example.com/hook"])]
 Description = Annotated[Text, Field(max_length=500)]
-Headers = TypeAliasType(
+DestinationHeaders = TypeAliasType(
     "DestinationHeaders",
     Annotated[
         dict[str, Text | None],
@@ -130,7 +130,7 @@ class DestinationBody(RequestModel):
     key: Key | None = None
     url: Url
     description: Description | None = None
-    headers: Headers = Field(default_factory=dict)
+    headers: DestinationHeaders = Field(default_factory=dict)
     timeout: Timeout = 15
     rate_limit: RateLimit | None = None
     max_concurrency: MaxConcurrency = 10
@@ -143,7 +143,9 @@ def _refuse_stars(headers: dict[str, str | None]) -> dict[str, str | None]:
 
 
 class DestinationCreate(DestinationBody):
-    headers: Annotated[Headers, AfterValidator(_refuse_stars)] = Field(default_factory=dict)
+    headers: Annotated[DestinationHeaders, AfterValidator(_refuse_stars)] = Field(
+        default_factory=dict
+    )
 
 
 class _SentBack(SentBack):
@@ -166,7 +168,7 @@ class DestinationUpdate(_SentBack, PatchModel):
     key: Key | None = None
     url: Url = ""
     description: Description | None = None
-    headers: Headers | None = None
+    headers: DestinationHeaders | None = None
     timeout: Timeout | None = None
     rate_limit: RateLimit | None = None
     max_concurrency: MaxConcurrency | None = None

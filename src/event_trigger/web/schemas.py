@@ -4,6 +4,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from types import GenericAlias
 from typing import Annotated, Any, ClassVar
 
 from fastapi import Path
@@ -143,5 +144,7 @@ class DescribedAs:
         self, _: CoreSchema, handler: GetJsonSchemaHandler
     ) -> JsonSchemaValue:
         # pydantic refers by name only to what is inside of another type
-        described: JsonSchemaValue = handler(TypeAdapter(list[self.kind]).core_schema)["items"]
+        described: JsonSchemaValue = handler(
+            TypeAdapter(GenericAlias(list, (self.kind,))).core_schema
+        )["items"]
         return described

@@ -91,7 +91,9 @@ def _complete_errors(
     responses = operation["responses"]
     for problem in (TooLarge(), EncodedBody()) if writes else ():
         responses.setdefault(str(problem.status), described(problem))
-    scopes = next((one["login"] for one in operation.get("security", ()) if "login" in one), [])
+    scopes: list[str] = [
+        scope for one in operation.get("security", ()) for scope in one.get("login", ())
+    ]
     forbidden = responses.get(str(Forbidden.status))
     if scopes and forbidden is not None and _has_no_example(forbidden):
         responses[str(Forbidden.status)] = described(missing_scopes(scopes))

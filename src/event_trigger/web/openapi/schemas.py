@@ -114,7 +114,8 @@ def _say_default(schema: Schema) -> None:
 
 
 def _without_null(schema: Schema) -> Schema:
-    parts = [part for part in schema.get("anyOf", ()) if part != _NULL]
+    parts: list[Schema] = [part for part in schema.get("anyOf", ()) if part != _NULL]
     if len(parts) != 1:
         return schema | ({"anyOf": parts} if parts else {})
-    return parts[0] | {name: value for name, value in schema.items() if name != "anyOf"}
+    [part] = parts
+    return part | {name: value for name, value in schema.items() if name != "anyOf"}
