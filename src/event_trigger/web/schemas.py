@@ -144,7 +144,6 @@ class DescribedAs:
         self, _: CoreSchema, handler: GetJsonSchemaHandler
     ) -> JsonSchemaValue:
         # pydantic refers by name only to what is inside of another type
-        described: JsonSchemaValue = handler(
-            TypeAdapter(GenericAlias(list, (self.kind,))).core_schema
-        )["items"]
+        wrapped: Any = GenericAlias(list, (self.kind,))
+        described: JsonSchemaValue = handler(TypeAdapter(wrapped).core_schema)["items"]
         return described
