@@ -1,4 +1,4 @@
-"""Reads openapi.json operation by operation: parameters, media types, fields of bodies."""
+"""Reads openapi.json: its operations, their parameters, media types and bodies; its schemas."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -105,3 +105,23 @@ def operations_of(document: dict[str, Any]) -> list[Operation]:
         for path, methods in document["paths"].items()
         for method, described in methods.items()
     ]
+
+
+def schemas_in(part: Any, place: str = "#") -> Iterator[tuple[str, dict[str, Any]]]:
+    """Walks every schema of the document with its place, the outer ones first."""
+    if isinstance(part, list):
+        for number, one in enumerate(part):
+            yield from schemas_in(one, f"{place}/{number}")
+    if not isinstance(part, dict):
+        return
+    for name, value in part.items():
+        if name in {"example", "examples", "default"}:
+            continue
+        if name in {"schemas", "properties"}:
+            for key, schema in value.items():
+                yield f"{place}/{name}/{key}", schema
+        if name in {"schema", "items", "contentSchema", "additionalProperties"}:
+            yield from [(f"{place}/{name}", value)] if isinstance(value, dict) else []
+        if name in {"anyOf", "oneOf", "allOf"}:
+            yield from ((f"{place}/{name}/{number}", one) for number, one in enumerate(value))
+        yield from schemas_in(value, f"{place}/{name}")
