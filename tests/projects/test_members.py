@@ -132,7 +132,8 @@ async def test_a_role_is_what_a_member_may_do_from_then_on(
 
     for role in ("viewer", "operator", "editor", "owner", "viewer"):
         changed = await ada.patch(f"/projects/{project}/members/{BOB}", json={"role": role})
-        assert changed.json()["role"] == role
+        unchanged = await ada.patch(f"/projects/{project}/members/{BOB}", json={})
+        assert (changed.json()["role"], unchanged.json()["role"]) == (role, role)
         made = await there.post("/triggers", json={"type": "api"})
         renamed = await there.patch(f"/projects/{project}", json={"name": role})
         statuses.append((made.status_code, renamed.status_code))

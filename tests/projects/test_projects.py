@@ -86,7 +86,19 @@ async def test_an_owner_renames_a_project(ada: httpx.AsyncClient, project: int) 
     assert (await ada.get(f"/projects/{project}")).json() == answer.json()
 
 
-@pytest.mark.parametrize("body", [{}, {"name": ""}, {"name": "x" * 101}, {"name": None}])
+async def test_a_patch_without_a_name_leaves_a_project_as_it_is(
+    ada: httpx.AsyncClient, project: int
+) -> None:
+    before = (await ada.get(f"/projects/{project}")).json()
+
+    made = await ada.post("/projects", json={})
+    patched = await ada.patch(f"/projects/{project}", json={})
+
+    assert places_of(made) == ["#/name"]
+    assert (patched.status_code, patched.json()) == (200, before)
+
+
+@pytest.mark.parametrize("body", [{"name": ""}, {"name": "x" * 101}, {"name": None}])
 async def test_a_project_needs_a_name_of_up_to_100_characters(
     ada: httpx.AsyncClient, project: int, body: dict[str, Any]
 ) -> None:
