@@ -69,6 +69,8 @@ TAGS = {  # in the order of use; the docs show operations by it
     "hooks": "URLs that fire a trigger for senders that cannot hold a token.",
     "destinations": "URLs that events are delivered to, and the secrets that sign them.",
     "deliveries": "What became of each event at each destination, and sending it again.",
+    "sets": "Files that own triggers and destinations: a plan, and all of it in one step.",
+    "overview": "Whether everything is all right, and numbers over time.",
     "auth": "Signing in and out, and your own account.",
     "keys": "API keys for machines.",
     "projects": "Projects own all of the above; members share them.",

@@ -47,7 +47,7 @@ BODIES: dict[str, dict[str, Any]] = {  # all others may be empty
     "put_trigger_by_key": {"json": {"type": "api"}},
     "fire_trigger_batch": {"json": {"calls": [{"trigger": 1}]}},
     "act_on_triggers": {"json": {"action": "pause", "ids": [1], "dry_run": True}},
-    "act_on_deliveries": {"json": {"action": "cancel", "ids": [1]}},
+    "act_on_deliveries": {"json": {"action": "redeliver", "ids": [1], "dry_run": True}},
     "preview_schedule": {"json": {"details": {"cron": "@daily"}}},
     "redeliver_exhausted": {"json": {"since": INSTANT, "until": "2026-03-14T10:00:00Z"}},
 }

@@ -178,7 +178,8 @@ def resolved(document: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]
 
 
 TAKES_A_KEY = {
-    *("fire_trigger", "test_trigger", "call_hook", "replay_event", "redeliver"),
+    *("fire_trigger", "test_trigger", "fire_trigger_by_key", "test_trigger_by_key"),
+    *("call_hook", "replay_event", "redeliver"),
     *("create_trigger", "rotate_hook", "create_destination", "rotate_destination_secret"),
     *("create_key", "create_project", "add_member", "create_invitation"),
     *("accept_invitation", "register"),

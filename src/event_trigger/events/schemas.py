@@ -82,6 +82,8 @@ class DeliveryCounts(ResponseModel):
 
 
 class EventListed(EventRead):
+    may_lack = ("payload", "deliveries")
+
     payload: JsonObject | None = Field(None, description="Absent with `view=summary`.")
     deliveries: DeliveryCounts | None = Field(None, description="Only with `include=deliveries`.")
 

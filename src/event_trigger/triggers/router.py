@@ -158,9 +158,7 @@ async def get_trigger(
     operation_id="replace_trigger",
     dependencies=[WRITE],
     responses={
-        **problems(
-            NotFound, editing.OtherType, PreconditionFailed, UnsupportedMediaType, NEVER_FIRES
-        ),
+        **problems(NotFound, editing.OtherType, PreconditionFailed, UnsupportedMediaType, Invalid),
         **TAGGED,
     },
 )

@@ -7,7 +7,8 @@ from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, Field
 
-from event_trigger.errors import Invalid, Unavailable
+from event_trigger.errors import Unavailable
+from event_trigger.web.openapi.invalid_examples import of_unknown_parameter
 from event_trigger.web.problems import problem_response, problems
 from event_trigger.web.query_parameters import StrictQueryRoute
 from event_trigger.web.state import app_state
@@ -48,7 +49,7 @@ class HealthRead(BaseModel):
     "/healthz",
     summary="Is the process alive?",
     response_model=HealthRead,
-    responses=problems(Unavailable, Invalid),
+    responses=problems(Unavailable, of_unknown_parameter()),
 )
 async def healthz(request: Request) -> Response:
     """Answers 200 while the process runs, without asking the database.
@@ -64,7 +65,7 @@ async def healthz(request: Request) -> Response:
     "/readyz",
     summary="Is the service ready?",
     response_model=HealthRead,
-    responses=problems(Unavailable, Invalid),
+    responses=problems(Unavailable, of_unknown_parameter()),
 )
 async def readyz(request: Request) -> Response:
     """Answers 200, or 503 with the reasons why the service cannot work.

@@ -15,7 +15,7 @@ from event_trigger.errors import (
 from event_trigger.triggers import editing, lifecycle
 from event_trigger.triggers.dependencies import HooksDep, ReaderDep, TriggerByKeyDep
 from event_trigger.triggers.repository import Triggers
-from event_trigger.triggers.router import NEVER_FIRES, OPERATE, READ, REPLACE_EXAMPLES, WRITE
+from event_trigger.triggers.router import OPERATE, READ, REPLACE_EXAMPLES, WRITE
 from event_trigger.triggers.schemas import TriggerRead, TriggerReplace, TriggerWritten
 from event_trigger.web.entity_tags import PreconditionFailed
 from event_trigger.web.preconditions import (
@@ -65,7 +65,7 @@ async def get_trigger_by_key(
     operation_id="put_trigger_by_key",
     dependencies=[WRITE],
     responses={
-        **problems(editing.OtherType, PreconditionFailed, UnsupportedMediaType, NEVER_FIRES),
+        **problems(editing.OtherType, PreconditionFailed, UnsupportedMediaType),
         **TAGGED,
         201: {"model": TriggerWritten, "description": "It was created.", **_CREATED},
     },

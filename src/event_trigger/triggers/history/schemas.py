@@ -1,18 +1,22 @@
 """Response models of a trigger's history."""
 
-from typing import Any
+from typing import Annotated
 
 from pydantic import Field
 
 from event_trigger.models import ActorKind, AuditEntry, ScheduleVersion, Trigger
 from event_trigger.triggers.schedule.plan import schedule_part
-from event_trigger.triggers.schemas import words_of
-from event_trigger.web.schemas import Instant, JsonObject, ResponseModel
+from event_trigger.triggers.schemas import ScheduledDetailsRead, words_of
+from event_trigger.web.schemas import DescribedAs, Instant, JsonObject, ResponseModel
 
 
 class PastSchedule(ResponseModel):
     version: int
-    details: JsonObject = Field(examples=[{"interval": 30, "recurring": True}])
+    details: Annotated[
+        JsonObject,
+        DescribedAs(ScheduledDetailsRead),
+        Field(examples=[{"interval": 30, "recurring": True}]),
+    ]
     words: str | None = Field(
         description="Null if this version of the service cannot read the details.",
         examples=["Every 30 minutes, counted from 2026-03-13T10:00:00Z"],
@@ -33,8 +37,8 @@ class TriggerChange(ResponseModel):
     user_id: int | None
     key_id: int | None
     action: str = Field(description="The operation id, or the command of the operator.")
-    before: dict[str, Any] | None = Field(description="The changed fields, before the change.")
-    after: dict[str, Any] | None = Field(
+    before: JsonObject | None = Field(description="The changed fields, before the change.")
+    after: JsonObject | None = Field(
         description="The fields after the change. Of a payload it says only that it was replaced."
     )
 
