@@ -20,38 +20,48 @@ from event_trigger_api.api.destinations import (
 )
 from event_trigger_api.api.events import export_events, list_events, stream_events
 from event_trigger_api.api.keys import create_key, delete_key
+from event_trigger_api.api.overview import get_overview
 from event_trigger_api.api.triggers import (
     create_trigger,
     fire_trigger,
     get_trigger,
+    list_triggers,
+    put_trigger_by_key,
     update_trigger,
 )
 from event_trigger_api.models import (
     ApiKeyCreate,
     ApiKeyCreated,
     ApiTriggerCreate,
+    ApiTriggerListed,
     ApiTriggerWritten,
     AttemptRead,
     DestinationCreate,
     DestinationCreated,
     DestinationUpdate,
     DestinationWritten,
+    EventListed,
     EventRead,
     ExportFormat,
     Fired,
     JsonObject,
     MeRead,
+    OverviewRead,
     ProblemRead,
     ScheduledDetails,
     ScheduledDetailsRead,
     ScheduledTriggerCreate,
+    ScheduledTriggerReplace,
     ScheduledTriggerWritten,
     Scope,
     SignInForm,
     TokenRead,
     TriggerCount,
     TriggerUpdate,
+    Verdict,
+    View,
 )
+from event_trigger_api.types import UNSET
 
 LARGEST_ID = 2**63 - 1
 
@@ -78,6 +88,36 @@ def go(url: str, email: str, password: str, receiver: str) -> Iterator[str]:
     assert isinstance(trigger, ApiTriggerWritten)
     yield "create triggers"
 
+    tagged = ApiTriggerCreate(type_="api", tags=["once"])
+    first, second = (
+        create_trigger.sync_detailed(client=client, body=tagged, idempotency_key="create once")
+        for _ in range(2)
+    )
+    assert isinstance(first.parsed, ApiTriggerWritten)
+    assert isinstance(second.parsed, ApiTriggerWritten)
+    assert second.parsed.id == first.parsed.id
+    assert "Idempotent-Replayed" not in first.headers
+    assert second.headers["Idempotent-Replayed"] == "true"
+    once = list_triggers.sync(client=client, tag=["once"], view=View.SUMMARY)
+    assert isinstance(once, list)
+    assert [(type(one), one.payload) for one in once] == [(ApiTriggerListed, UNSET)]
+    yield "create once"
+
+    nightly = ScheduledTriggerReplace(type_="scheduled", details=ScheduledDetails(cron="0 2 * * *"))
+    made, replaced = (
+        put_trigger_by_key.sync_detailed("nightly-report", client=client, body=nightly)
+        for _ in range(2)
+    )
+    assert (made.status_code, replaced.status_code) == (201, 200)
+    assert isinstance(made.parsed, ScheduledTriggerWritten)
+    assert isinstance(replaced.parsed, ScheduledTriggerWritten)
+    assert (replaced.parsed.id, replaced.parsed.key) == (made.parsed.id, "nightly-report")
+    assert replaced.headers["ETag"] == made.headers["ETag"]
+    stale = put_trigger_by_key.sync("nightly-report", client=client, body=nightly, if_match='"no"')
+    assert isinstance(stale, ProblemRead)
+    assert stale.status == 412
+    yield "put by key"
+
     ids = []
     for number in range(3):
         body = JsonObject.from_dict({"number": number, "nothing": None})
@@ -94,10 +134,10 @@ def go(url: str, email: str, password: str, receiver: str) -> Iterator[str]:
     ids.append(int(without.headers["Event-Id"]))
     yield "fire"
 
-    seen: list[EventRead] = []
+    seen: list[EventListed] = []
     cursor: dict[str, str] = {}
     while True:
-        page = list_events.sync_detailed(client=client, trigger_id=trigger.id, limit=2, **cursor)
+        page = list_events.sync_detailed(client=client, trigger_id=[trigger.id], limit=2, **cursor)
         assert isinstance(page.parsed, list)
         seen += page.parsed
         if "Link" not in page.headers:
@@ -133,6 +173,7 @@ def go(url: str, email: str, password: str, receiver: str) -> Iterator[str]:
 
     destination = create_destination.sync(client=client, body=DestinationCreate(url=receiver))
     assert isinstance(destination, DestinationCreated)
+    assert destination.secret is not None
     assert destination.secret.startswith("whsec_")
     changed = update_destination.sync(
         destination.id, client=client, body=DestinationUpdate(description="Billing")
@@ -165,6 +206,12 @@ def go(url: str, email: str, password: str, receiver: str) -> Iterator[str]:
     assert refused.status == 403
     assert delete_key.sync_detailed(key.id, client=client).status_code == 204
     yield "keys"
+
+    overview = get_overview.sync(client=client)
+    assert isinstance(overview, OverviewRead)
+    assert overview.verdict in Verdict
+    assert overview.due.late == 0
+    yield "overview"
 
     missing = get_trigger.sync(LARGEST_ID, client=client)
     assert isinstance(missing, ProblemRead)

@@ -25,6 +25,8 @@ ENDS_WITHIN = 120.0  # seconds; a process that hangs fails its test, and not the
 STEPS = [
     "sign in",
     "create triggers",
+    "create once",
+    "put by key",
     "fire",
     "page through events",
     "aggregate",
@@ -32,6 +34,7 @@ STEPS = [
     "export",
     "destinations",
     "keys",
+    "overview",
     "errors",
 ]
 needs_npm = pytest.mark.skipif(

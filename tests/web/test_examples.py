@@ -17,6 +17,7 @@ from tests.security.world import World, inhabited
 from tests.support.databases import fresh_database
 from tests.support.document import JSON, Operation
 from tests.support.problems import problem_of
+from tests.support.sets import put_set
 from tests.support.triggers import make_api, make_scheduled
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")  # of the world
@@ -189,9 +190,14 @@ def _is_as_shown(answer: httpx.Response, example: dict[str, Any]) -> bool:
 
 async def test_conflicts_are_answered_as_their_examples_show(world: World) -> None:
     team, project = world.team, world.callers.team
-    paused = (await make_api(team))["id"]
+    key = "conflicting"
+    paused = (await make_api(team, key=key))["id"]
     await team.post(f"/triggers/{paused}/pause")
     over = (await make_scheduled(team, {"time": "2026-01-01T00:00:00Z"}))["id"]
+    owned = {"billing-report": {"type": "api"}}
+    used = {"crm": {"url": f"{world.receiver.url}/hook"}}
+    await put_set(team, "sales", {"triggers": owned, "destinations": used})
+    await make_api(team, destinations=["crm"])
     reached = {
         "sign_in": await world.inside.post(
             "/auth/token", data=(await _sign_in_form(world)) | {"scope": "nonsense"}
@@ -201,6 +207,17 @@ async def test_conflicts_are_answered_as_their_examples_show(world: World) -> No
         "resume_trigger": await team.post(f"/triggers/{over}/resume"),
         "rotate_hook": await team.post(f"/triggers/{over}/hook/rotate"),
         "delete_project": await team.delete(f"/projects/{project}"),
+        "update_trigger": await team.patch(f"/triggers/{over}", json={"key": key}),
+        "replace_trigger": await team.put(f"/triggers/{over}", json={"type": "api"}),
+        "put_trigger_by_key": await team.put(
+            f"/triggers/by-key/{key}", json={"type": "scheduled", "details": {"cron": "@daily"}}
+        ),
+        "fire_trigger_by_key": await team.post(f"/triggers/by-key/{key}/trigger"),
+        "cancel_delivery": await team.post(
+            f"/deliveries/{await world.id_of('delivery_id')}/cancel"
+        ),
+        "put_set": await team.put("/sets/billing", json={"triggers": owned}),
+        "delete_set": await team.delete("/sets/sales"),
         "add_member": await team.post(
             f"/projects/{project}/members", json={"email": "ada@example.com", "role": "viewer"}
         ),

@@ -13,6 +13,8 @@ from event_trigger.web.problems import PROBLEM_MEDIA_TYPE, ProblemRead, describe
 from event_trigger.web.response_headers import HEADERS, referred
 
 Schemas = dict[str, Any]
+# as RFCs write them; clients that are generated would have two names for one header
+_HEADER_NAMES = {one.lower(): one for one in ("Idempotency-Key", "If-Match", "Last-Event-ID")}
 _FORM = "application/x-www-form-urlencoded"
 
 
@@ -37,7 +39,8 @@ def _finished(
     """Finishes a document.
 
     1. Names forms after their operations, adds the schema of problems, mends all schemas.
-    2. Completes each operation: the errors that any call may get, their examples, its headers.
+    2. Completes each operation: names of headers, errors that any call may get, their examples, and
+       the headers of its answers.
     3. Defines the headers that operations refer to.
     """
     _add_problems(plain["components"]["schemas"])
@@ -45,6 +48,7 @@ def _finished(
     document = with_mended_schemas(plain)
     for methods in document["paths"].values():
         for method, operation in methods.items():
+            _name_headers(operation)
             _complete_errors(operation, missing_scopes, writes=method != "get")
             _complete_successes(operation)
     document["components"]["headers"] = _used_headers(document)
@@ -76,6 +80,12 @@ def _name_forms(document: dict[str, Any]) -> None:
             name = "".join(word.capitalize() for word in words) + "Form"
             document["components"]["schemas"][name] = content[_FORM]["schema"]
             content[_FORM] = {"schema": {"$ref": f"#/components/schemas/{name}"}}
+
+
+def _name_headers(operation: dict[str, Any]) -> None:
+    for one in operation.get("parameters", ()):
+        if one["in"] == "header":
+            one["name"] = _HEADER_NAMES.get(one["name"], one["name"])
 
 
 def _complete_errors(
