@@ -135,7 +135,7 @@ def _fields(
 
 def json_line(read: ResponseModel) -> str:
     """Writes a model as one line of JSON, also for readers that break lines at Unicode's marks."""
-    return read.model_dump_json().translate(_LINE_BREAKS)
+    return read.model_dump_json(exclude_unset=True).translate(_LINE_BREAKS)
 
 
 _LINE_BREAKS = {ord(one): f"\\u{ord(one):04x}" for one in "\x85\u2028\u2029"}

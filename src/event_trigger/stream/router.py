@@ -134,10 +134,10 @@ async def stream_events(
     longer exists, the stream starts with the oldest event that does.
 
     `topics` also tells what becomes of deliveries and triggers: `event: delivery` has a delivery
-    after each attempt as `GET /deliveries` lists it, `event: trigger` a trigger after each change,
-    and `event: trigger_deleted` the id of one that is gone. These have no `id`, and are not sent
-    again after a reconnect: `event: missed` names the topics of which some may have been missed, so
-    that their lists should be read again.
+    after each attempt as `GET /deliveries` lists it, `event: trigger` a trigger after each change
+    as `GET /triggers?view=summary` does, and `event: trigger_deleted` the id of one that is gone.
+    These have no `id`, and are not sent again after a reconnect: `event: missed` names the topics
+    of which some may have been missed, so that their lists should be read again.
 
     The filters are those of `GET /events`; for other topics, only `trigger_id`. The stream ends
     after `until`, and when its token expires: reconnect with a new one.
@@ -151,7 +151,9 @@ async def stream_events(
             principal, retention, query, now=now, state=state and EventState(state)
         ),
     )
-    changes = Changes(sessions, principal, hooks, base_url(request), query.trigger_id)
+    changes = Changes(
+        sessions, subscriptions, principal, hooks, base_url(request), query.trigger_id
+    )
     position = await tail.position_after(last_event_id)
     yield ServerSentEvent(comment="following")
     async for news in tail.follow(subscription, position):

@@ -4,9 +4,10 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from sqlalchemy import Select, delete, func, or_, select, text, update
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import Select, Text, cast, delete, func, or_, select, text, tuple_, update
+from sqlalchemy.dialects.postgresql import JSONB, insert
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import defer
 
 import event_trigger.triggers.list_tables  # noqa: F401  each flush writes the rows of lists
 from event_trigger.db.keyset import Page, fetch_ids, fetch_newest, use_generic_plan
@@ -47,12 +48,13 @@ class Triggers:
     async def get(self, key: OwnedId) -> Trigger | None:
         return (await self.session.scalars(_one(key))).one_or_none()
 
-    async def list_by_ids(self, owner_id: int, ids: Collection[int]) -> Sequence[Trigger]:
-        """Lists an owner's triggers among these, in no order."""
+    async def list_summaries(self, owner_id: int, ids: Collection[int]) -> Sequence[Trigger]:
+        """Lists an owner's triggers among these, in no order, without their payloads."""
         statement = select(Trigger).where(
             Trigger.shard == shard_of(owner_id), Trigger.owner_id == owner_id, Trigger.id.in_(ids)
         )
-        return (await self.session.scalars(statement)).all()
+        short = statement.options(defer(Trigger.payload, raiseload=True))
+        return (await self.session.scalars(short)).all()
 
     async def get_locked(self, key: OwnedId) -> Trigger | None:
         """Locks the row: until the commit, nobody fires, changes or deletes the trigger."""
@@ -189,20 +191,30 @@ class Triggers:
         return tuple(sorted(tags, key=lambda tag: counts[tag]))
 
     async def list_planned(
-        self, owner_id: int, *, until: datetime, limit: int
+        self, owner_id: int, *, after: tuple[datetime, int], until: datetime, limit: int
     ) -> list[PlannedTrigger]:
-        """Lists triggers whose next instant lies before `until`, by that instant."""
+        """Lists triggers by their next instant and id: those after a place, before `until`."""
+        place = tuple_(Trigger.next_fire_at.expression, Trigger.id.expression)
         statement = (
-            select(*(getattr(Trigger, name) for name in PlannedTrigger._fields))
+            select(
+                Trigger.id,
+                Trigger.key,
+                Trigger.name,
+                cast(cast(Trigger.details, JSONB).op("-")("schema"), Text),
+                Trigger.anchor_at,
+                Trigger.next_fire_at,
+                Trigger.scheduled_count,
+            )
             .where(
                 Trigger.shard == shard_of(owner_id),
                 Trigger.owner_id == owner_id,
+                place > after,
                 Trigger.next_fire_at < until,
             )
             .order_by(Trigger.next_fire_at, Trigger.id)
             .limit(limit)
         )
-        return [PlannedTrigger(*row) for row in await self.session.execute(statement)]
+        return [*map(PlannedTrigger._make, await self.session.execute(statement))]
 
     async def list_destinations_locked(
         self, owner_id: int, *, ids: Sequence[int], keys: Sequence[str]

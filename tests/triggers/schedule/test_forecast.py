@@ -1,5 +1,6 @@
 """A forecast merges what each trigger plans, in order, and says where it is cut."""
 
+import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -31,13 +32,15 @@ def triggers(draw: st.DrawFn) -> list[PlannedTrigger]:
         fired = draw(st.integers(0, 4))
         next_at = plan.next_at_or_after(NOW, fired=fired)
         if next_at is not None:
-            made.append(PlannedTrigger(number, None, None, details, anchor, next_at, fired))
+            made.append(
+                PlannedTrigger(number, None, None, json.dumps(details), anchor, next_at, fired)
+            )
     return sorted(made, key=lambda one: (one.next_fire_at, one.id))
 
 
 def planned(trigger: PlannedTrigger, since: datetime, until: datetime) -> list[datetime]:
     """Walks all instants from the next one on, and drops those before the window."""
-    plan = plan_of(trigger.details, anchor=trigger.anchor_at)
+    plan = plan_of(json.loads(trigger.details), anchor=trigger.anchor_at)
     left = None if plan.max_fires is None else plan.max_fires - trigger.scheduled_count
     walk = list(instants_in(plan.schedule, since=trigger.next_fire_at, until=until))[:left]
     return [one for one in walk if one >= since]
@@ -50,10 +53,26 @@ def test_it_is_what_all_triggers_plan_in_order(
     since, until = NOW + later, NOW + later + span
     expected = sorted((at, one.id) for one in made for at in planned(one, since, until))
 
-    found = forecast(made, since=since, until=until, most=most)
+    found = forecast(made, since=since, until=until, most=most, is_over=lambda: False)
 
     assert [(one.at, one.trigger.id) for one in found.firings] == expected[:most]
-    assert found.is_cut == (len(expected) > most)
+    is_cut = len(expected) > most
+    assert found.complete_until == (expected[most - 1][0] if is_cut else None)
+
+
+@given(triggers(), minutes.filter(bool), st.integers(0, 5))
+def test_out_of_time_it_is_complete_as_far_as_it_says(
+    made: list[PlannedTrigger], span: timedelta, begun: int
+) -> None:
+    times = iter([False] * begun)
+
+    found = forecast(
+        made, since=NOW, until=NOW + span, most=1000, is_over=lambda: next(times, True)
+    )
+
+    until = found.complete_until or NOW + span
+    expected = sorted((at, one.id) for one in made for at in planned(one, NOW, until))
+    assert [(one.at, one.trigger.id) for one in found.firings if one.at < until] == expected
 
 
 @given(
@@ -62,7 +81,7 @@ def test_it_is_what_all_triggers_plan_in_order(
 def test_steps_count_each_firing_once(
     made: list[PlannedTrigger], span: timedelta, step: timedelta
 ) -> None:
-    found = forecast(made, since=NOW, until=NOW + span, most=100_000)
+    found = forecast(made, since=NOW, until=NOW + span, most=100_000, is_over=lambda: False)
 
     counts = counts_by_step(found.firings, since=NOW, until=NOW + span, step=step)
 

@@ -1,25 +1,28 @@
 """Merges the planned instants of many triggers in their order, with bounded work."""
 
 import heapq
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import islice
 from typing import NamedTuple
 
-from event_trigger.triggers.schedule.plan import Plan, readable_plan
+from event_trigger.triggers.schedule.plan import Plan, readable_stored
 from event_trigger.triggers.schedule.schedules import count_in, instants_in
 
 MOST_INSTANTS = 10_000
 
 
 class PlannedTrigger(NamedTuple):
-    """An active trigger as it is stored; `next_fire_at` is its first instant, due ones too."""
+    """An active trigger as it is stored; `next_fire_at` is its first instant, due ones too.
+
+    `details` is JSON text without the schema of payloads.
+    """
 
     id: int
     key: str | None
     name: str | None
-    details: dict[str, object]
+    details: str
     anchor_at: datetime
     next_fire_at: datetime
     scheduled_count: int
@@ -32,22 +35,44 @@ class PlannedFiring(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Forecast:
-    """Planned firings in order; if `is_cut`, there are more after the last one."""
+    """Planned firings in order: all before `complete_until`, or all if that is None."""
 
     firings: list[PlannedFiring]
-    is_cut: bool
+    complete_until: datetime | None
+
+
+# the open walks of triggers, by their next instants and ids
+_Waiting = list[tuple[datetime, int, PlannedTrigger, Iterator[datetime]]]
 
 
 def forecast(
-    triggers: Iterable[PlannedTrigger], *, since: datetime, until: datetime, most: int
+    triggers: Iterable[PlannedTrigger],
+    *,
+    since: datetime,
+    until: datetime,
+    most: int,
+    is_over: Callable[[], bool],
 ) -> Forecast:
     """Merges the instants in `[since, until)` of triggers that are sorted by `next_fire_at`.
 
-    Reading only as many triggers as it needs, it gives at most `most` firings.
+    It gives at most `most` firings, and begins with no further trigger once `is_over` says so.
     """
-    merged = _merged(triggers, since=since, until=until)
-    firings = list(islice(merged, most))
-    return Forecast(firings, next(merged, None) is not None)
+    waiting: _Waiting = []
+    firings: list[PlannedFiring] = []
+    known_until = since
+    for trigger in triggers:
+        known_until = min(until, max(since, trigger.next_fire_at))
+        _take(waiting, firings, until=trigger.next_fire_at, most=most + 1)
+        if len(firings) > most or is_over():
+            break
+        _push(waiting, trigger, _instants(trigger, since=since, until=until))
+    else:
+        _take(waiting, firings, until=until, most=most + 1)
+        if len(firings) <= most:
+            return Forecast(firings, None)
+    if len(firings) > most:
+        return Forecast(firings[:most], firings[most - 1].at)
+    return Forecast(firings, known_until)
 
 
 def counts_by_step(
@@ -60,32 +85,15 @@ def counts_by_step(
     return counts
 
 
-def _merged(
-    triggers: Iterable[PlannedTrigger], *, since: datetime, until: datetime
-) -> Iterator[PlannedFiring]:
-    """Keeps one open walk for each trigger that has begun, by its next instant and its id."""
-    waiting: list[tuple[datetime, int, PlannedTrigger, Iterator[datetime]]] = []
-    for trigger in triggers:
-        yield from _until(waiting, trigger.next_fire_at)
-        _push(waiting, trigger, _instants(trigger, since=since, until=until))
-    yield from _until(waiting, until)
-
-
-def _until(
-    waiting: list[tuple[datetime, int, PlannedTrigger, Iterator[datetime]]], end: datetime
-) -> Iterator[PlannedFiring]:
-    """Takes the instants before `end`, at which another trigger begins."""
-    while waiting and waiting[0][0] < end:
+def _take(waiting: _Waiting, firings: list[PlannedFiring], *, until: datetime, most: int) -> None:
+    """Takes the instants before `until`, at which another trigger begins; `most` firings in all."""
+    while len(firings) < most and waiting and waiting[0][0] < until:
         at, _, trigger, instants = heapq.heappop(waiting)
-        yield PlannedFiring(at, trigger)
+        firings.append(PlannedFiring(at, trigger))
         _push(waiting, trigger, instants)
 
 
-def _push(
-    waiting: list[tuple[datetime, int, PlannedTrigger, Iterator[datetime]]],
-    trigger: PlannedTrigger,
-    instants: Iterator[datetime],
-) -> None:
+def _push(waiting: _Waiting, trigger: PlannedTrigger, instants: Iterator[datetime]) -> None:
     at = next(instants, None)
     if at is not None:
         heapq.heappush(waiting, (at, trigger.id, trigger, instants))
@@ -93,7 +101,7 @@ def _push(
 
 def _instants(trigger: PlannedTrigger, *, since: datetime, until: datetime) -> Iterator[datetime]:
     """Walks a trigger's instants; none if this version cannot read its details."""
-    plan = readable_plan(trigger.details, anchor=trigger.anchor_at)
+    plan = readable_stored(trigger.details, anchor=trigger.anchor_at)
     if plan is None:
         return iter(())
     return _left(plan, trigger, since=since, until=until)

@@ -3,9 +3,11 @@
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from functools import partial
+from time import monotonic
 from typing import Annotated
 
 from fastapi import Query
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from event_trigger.auth.dependencies import EXPENSIVE, PrincipalDep, needs
 from event_trigger.auth.scopes import Scope
@@ -18,6 +20,7 @@ from event_trigger.triggers.schedule.forecast import (
     counts_by_step,
     forecast,
 )
+from event_trigger.triggers.schedule.schedules import FIRST_INSTANT
 from event_trigger.triggers.upcoming.schemas import UpcomingQuery, UpcomingRead, read_firing
 from event_trigger.web.cpu_bound import CpuBoundDep, TooManyExpensiveCalls
 from event_trigger.web.problems import problems
@@ -25,8 +28,10 @@ from event_trigger.web.session import SessionsDep
 from event_trigger.web.strict_json import strict_router
 
 DEFAULT_SPAN, LONGEST_SPAN = timedelta(days=1), timedelta(days=366)
-FARTHEST = timedelta(days=3653)
+FARTHEST = timedelta(days=366)
+COMPUTING_SECONDS = 2.0
 MOST_STEPS = 10_000
+TRIGGERS_PER_READ = 1_000
 
 router = strict_router(
     tags=["triggers"],
@@ -45,14 +50,13 @@ async def list_upcoming(
     """Lists the next planned firings of all active triggers of the project, in their order.
 
     With `step`, it counts them instead, to show when many meet. It looks at the 10,000 triggers
-    that fire first, and at 10,000 firings; `complete_until` says how far that reaches.
+    that fire first, at 10,000 firings, and for two seconds; `complete_until` says how far that
+    reaches.
     """
     async with sessions() as session:
         now = await database_now(session)
         since, until = _window(query, now=now)
-        triggers = await Triggers(session).list_planned(
-            principal.one_project_id, until=until, limit=MOST_INSTANTS + 1
-        )
+        triggers = await _read_planned(session, principal.one_project_id, until=until)
     seen = [one for one in triggers if principal.may_see(one.id)]
     is_partial = len(triggers) > MOST_INSTANTS
     known_until = triggers[-1].next_fire_at if is_partial else until
@@ -61,11 +65,28 @@ async def list_upcoming(
     )
 
 
+async def _read_planned(
+    session: AsyncSession, owner_id: int, *, until: datetime
+) -> list[PlannedTrigger]:
+    """Reads the triggers that fire first, and one more, in pages: firing goes on in between."""
+    found: list[PlannedTrigger] = []
+    place, page = (FIRST_INSTANT, 0), True
+    while page and len(found) <= MOST_INSTANTS:
+        read = await Triggers(session).list_planned(
+            owner_id, after=place, until=until, limit=TRIGGERS_PER_READ
+        )
+        found += read
+        page = len(read) == TRIGGERS_PER_READ
+        if read:
+            place = read[-1].next_fire_at, read[-1].id
+    return found[: MOST_INSTANTS + 1]
+
+
 def _window(query: UpcomingQuery, *, now: datetime) -> tuple[datetime, datetime]:
     since = now if query.from_ is None else query.from_
     until = since + DEFAULT_SPAN if query.until is None else query.until
     if abs(since - now) > FARTHEST:
-        raise _refused("from", "'from' must lie within ten years of now.")
+        raise _refused("from", "'from' must lie within a year of now.")
     if not since < until <= since + LONGEST_SPAN:
         raise _refused("until", "'until' must be after 'from', by a year at most.")
     if query.step is not None and (until - since) / query.step.length > MOST_STEPS:
@@ -81,10 +102,14 @@ def _forecast(
     until: datetime,
     known_until: datetime,
 ) -> UpcomingRead:
-    """Computes for up to some seconds, so it must run off the event loop."""
+    """Computes for up to two seconds, so it must run off the event loop."""
+    stop_at = monotonic() + COMPUTING_SECONDS
     most = query.limit if query.step is None else MOST_INSTANTS
     end = max(since, min(until, known_until))
-    found = forecast(triggers, since=since, until=end, most=most)
+    found = forecast(
+        triggers, since=since, until=end, most=most, is_over=lambda: monotonic() > stop_at
+    )
+    complete_until = found.complete_until or end
     step = query.step
     counts = (
         []
@@ -97,8 +122,8 @@ def _forecast(
         firings=[] if step is not None else [read_firing(one) for one in found.firings],
         step=step,
         counts=counts,
-        truncated=found.is_cut or end < until,
-        complete_until=found.firings[-1].at if found.is_cut else end,
+        truncated=complete_until < until,
+        complete_until=complete_until,
     )
 
 
