@@ -13,12 +13,15 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Adds columns that replicas of the version before neither read nor write."""
+    """Adds columns that replicas of the version before neither read nor write.
+
+    Locks destinations before triggers, as requests do.
+    """
+    op.add_column("destinations", sa.Column("key", sa.Text))
+    op.add_column("destinations", sa.Column("set_name", sa.Text))
     op.add_column("triggers", sa.Column("key", sa.Text))
     op.add_column("triggers", sa.Column("set_name", sa.Text))
     op.add_column("triggers", sa.Column("on_completion", sa.Text))
-    op.add_column("destinations", sa.Column("key", sa.Text))
-    op.add_column("destinations", sa.Column("set_name", sa.Text))
 
 
 def downgrade() -> None:

@@ -293,3 +293,18 @@ async def test_batches_and_actions_are_done_once(ada: httpx.AsyncClient, databas
         assert again.headers["idempotent-replayed"] == "true"
 
     assert await database.fetchval("SELECT count(*) FROM events") == 3
+
+
+async def test_a_call_without_a_body_or_a_statement_is_answered(
+    ada: httpx.AsyncClient, anonymous: httpx.AsyncClient
+) -> None:
+    keyed = {"Idempotency-Key": "once"}
+    nothing = {"calls": [{"trigger": 0}]}
+
+    accepted = await anonymous.post("/invitations/accept", headers=keyed)
+    batches = await asyncio.gather(
+        *(ada.post("/triggers/trigger-batch", json=nothing, headers=keyed) for _ in range(12))
+    )
+
+    assert accepted.status_code == 422
+    assert {one.status_code for one in batches} <= {200, 409}

@@ -62,6 +62,14 @@ class Stream:
                 self._take(await anext(self._lines()))
         return [message for one, message in self.others if one == kind]
 
+    async def read_until(self, kind: str, **fields: Any) -> dict[str, Any]:
+        """Reads until a message of a kind has these values; several changes may be told at once."""
+        for count in range(1, 100):
+            message = (await self.read_others(kind, count))[count - 1]
+            if fields.items() <= message.items():
+                return message
+        raise AssertionError(self.others)
+
     async def read_to_the_end(self) -> None:
         async with asyncio.timeout(30):
             async for line in self._lines():

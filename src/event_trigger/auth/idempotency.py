@@ -57,7 +57,11 @@ class KeyedRequest:
 
         The body is not validated yet: a dependency that did would name each error twice.
         """
-        body = await self.request.json()
+        if self.key is None:
+            return
+        body = None
+        with suppress(json.JSONDecodeError):  # the operation refuses it
+            body = await self.request.json()
         email = body.get("email") if isinstance(body, dict) else None
         if isinstance(email, str):
             await self._keep(("account", fold_address(email)), NOBODYS)

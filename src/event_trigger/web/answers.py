@@ -49,14 +49,14 @@ async def answer_of(
     """Runs an operation whose answers are of this model, unless a dependency has the answer."""
     try:
         response = await operation(request)
+        keeper: Keeper | None = getattr(request.state, "keeper", None)
+        if keeper is not None:
+            headers = {k: v for k, v in response.headers.items() if k not in _NOT_REPEATED}
+            answer = Answer(response.status_code, headers, bytes(response.body))
+            await keeper(answer, _secrets_of(model))
     except Answered as known:
         answer = known.answer
         return Response(answer.body, answer.status, dict(answer.headers))
-    keeper: Keeper | None = getattr(request.state, "keeper", None)
-    if keeper is not None:
-        headers = {k: v for k, v in response.headers.items() if k not in _NOT_REPEATED}
-        answer = Answer(response.status_code, headers, bytes(response.body))
-        await keeper(answer, _secrets_of(model))
     return response
 
 

@@ -89,6 +89,7 @@ class BatchFirer:
             is_test=False,
             idempotency_key=sent.idempotency_key,
             hops=self.hops,
+            named=named if isinstance(named, str) else None,
         )
 
 
