@@ -43,7 +43,6 @@ OUT_OF_REACH = {429, 503, 507}
 CRON = {"type": "scheduled", "details": {"cron": "0 0 30 2 *"}}
 WRONG_BODIES: dict[str, dict[str, Any]] = {
     "create_trigger": {"json": CRON},
-    "sign_in": {"data": {"password": "correct horse battery staple"}},
     "call_hook": {"json": []},
 }
 

@@ -38,14 +38,28 @@ STREAMED: dict[str, Any] = {
         "type": "object",
         "description": "One event of the stream.",
         "properties": {
-            "id": {"type": "string", "description": "The event's id, for `Last-Event-ID`."},
+            "id": {
+                "type": "string",
+                "description": "An event's id, for `Last-Event-ID`; other topics have none.",
+            },
+            "event": {
+                "type": "string",
+                "enum": ["delivery", "trigger", "trigger_deleted", "missed"],
+                "description": "The kind of `data`; an event has none.",
+            },
             "data": {
                 "type": "string",
                 "contentMediaType": "application/json",
-                "contentSchema": {"$ref": "#/components/schemas/EventRead"},
+                "contentSchema": {
+                    "anyOf": [
+                        {"$ref": f"#/components/schemas/{name}"}
+                        for name in ("EventRead", "DeliveryRead", "TriggerRead")
+                    ],
+                    "description": "Of `trigger_deleted` only the `id`, of `missed` the `topics`.",
+                },
             },
         },
-        "required": ["id", "data"],
+        "required": ["data"],
     },
 }
 

@@ -79,6 +79,7 @@ async def read_form(request: Request) -> PasswordGrant | RefreshGrant:
         as_oauth(lifecycle.NoScopeLeft()),
         as_oauth(lifecycle.WrongLogin()),
         as_oauth(TooManySignIns.example()),
+        of_unknown_parameter(),
     ),
 )
 async def sign_in(
