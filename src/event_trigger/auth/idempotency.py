@@ -7,13 +7,16 @@ operation does its work in the request's session (`SessionDep`), which keeps its
 import hashlib
 import json
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Annotated
 
 from fastapi import Depends, Header, Request
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from event_trigger.auth.dependencies import PrincipalDep
 from event_trigger.auth.email_addresses import fold_address
 from event_trigger.auth.principal import Principal
+from event_trigger.db.engine import Sessions
 from event_trigger.idempotency.keeping import Keeping
 from event_trigger.idempotency.repository import KeyedCall
 from event_trigger.web.answers import keep_answer
@@ -36,16 +39,14 @@ KeyHeader = Annotated[
 ]
 
 
+@dataclass(frozen=True, slots=True)
 class KeyedRequest:
     """The parts of a request with an `Idempotency-Key`; without one, nothing happens."""
 
-    def __init__(
-        self, request: Request, session: SessionDep, sessions: SessionsDep, key: KeyHeader = None
-    ) -> None:
-        self.request = request
-        self.session = session
-        self.sessions = sessions
-        self.key = key
+    request: Request
+    session: AsyncSession
+    sessions: Sessions
+    key: str | None
 
     async def keep_for(self, principal: Principal, *, owner_id: int) -> None:
         """Answers a repeated call, or has the answer kept among those of the owner."""
@@ -95,7 +96,13 @@ async def _content_of(request: Request) -> bytes:
     return bytes(request.scope["query_string"]) + b"\n" + body
 
 
-KeyedRequestDep = Annotated[KeyedRequest, Depends(KeyedRequest, scope="function")]
+async def get_keyed_request(
+    request: Request, session: SessionDep, sessions: SessionsDep, key: KeyHeader = None
+) -> KeyedRequest:
+    return KeyedRequest(request, session, sessions, key)
+
+
+KeyedRequestDep = Annotated[KeyedRequest, Depends(get_keyed_request, scope="function")]
 
 
 async def keep_in_project(keyed: KeyedRequestDep, principal: PrincipalDep) -> None:
