@@ -176,6 +176,7 @@ async def test_an_action_takes_one_way_to_choose_and_a_right_filter(ada: httpx.A
         ({"action": "delete", "ids": [1]}, "#/action"),
         ({"action": "cancel", "filter": {"state": "x"}}, "#/filter/state"),
         ({"action": "cancel", "filter": {"event_id": "7"}}, "#/filter/event_id"),
+        ({"action": "cancel", "filter": {"limit": 1}}, "#/filter/limit"),
     ]
 
     places = [places_of(await ada.post("/deliveries/actions", json=body)) for body, _ in bodies]

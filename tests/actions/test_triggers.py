@@ -223,6 +223,10 @@ async def test_a_body_says_what_is_wrong_with_it(ada: httpx.AsyncClient) -> None
         ({"action": "pause", "ids": [1], "tags": ["a"]}, "#"),
         ({"action": "set_destinations", "ids": [1]}, "#"),
         ({"action": "pause", "filter": {"status": "gone"}}, "#/filter/status"),
+        *(
+            ({"action": "delete", "filter": {name: value}}, f"#/filter/{name}")
+            for name, value in {"sort": "id", "view": "full", "limit": 1, "cursor": "a"}.items()
+        ),
     ]
 
     places = [places_of(await ada.post("/triggers/actions", json=body)) for body, _ in bodies]

@@ -22,7 +22,7 @@ from event_trigger.triggers.repository import Triggers
 from event_trigger.triggers.schemas import (
     TriggerCreate,
     TriggerListed,
-    TriggerQuery,
+    TriggerListQuery,
     TriggerRead,
     TriggerReplace,
     TriggerUpdate,
@@ -120,7 +120,7 @@ async def list_triggers(
     session: SessionDep,
     reader: ReaderDep,
     paging: PageQueryDep,
-    query: Annotated[TriggerQuery, Query()],
+    query: Annotated[TriggerListQuery, Query()],
 ) -> list[TriggerListed]:
     """Lists triggers, newest first unless `sort` says otherwise.
 

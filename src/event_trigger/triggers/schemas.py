@@ -414,7 +414,7 @@ class TriggerUpdate(_SentBack, PatchModel):
 
 
 class TriggerQuery(QueryModel):
-    """Selects triggers for a list, and its order."""
+    """Selects triggers."""
 
     type: TriggerType | None = None
     status: TriggerStatus | None = None
@@ -439,6 +439,11 @@ class TriggerQuery(QueryModel):
             " says why. `false`: all others."
         ),
     ] = None
+
+
+class TriggerListQuery(TriggerQuery):
+    """Selects triggers for a list, its order, and the fields of its rows."""
+
     sort: Annotated[
         TriggerSort,
         Field(
