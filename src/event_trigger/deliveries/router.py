@@ -72,7 +72,7 @@ async def list_deliveries(
 
 
 @router.get(
-    "/deliveries/{delivery_id}",
+    "/deliveries/{delivery_id:id}",
     summary="Read a delivery",
     operation_id="get_delivery",
     dependencies=[READ],
@@ -94,7 +94,7 @@ async def get_delivery(
 
 
 @router.post(
-    "/deliveries/{delivery_id}/redeliver",
+    "/deliveries/{delivery_id:id}/redeliver",
     summary="Send a delivery again",
     operation_id="redeliver",
     dependencies=[OPERATE, UNLIMITED, IDEMPOTENT],
@@ -113,7 +113,7 @@ async def redeliver(
 
 
 @router.post(
-    "/deliveries/{delivery_id}/cancel",
+    "/deliveries/{delivery_id:id}/cancel",
     summary="Cancel a delivery",
     operation_id="cancel_delivery",
     dependencies=[OPERATE, UNLIMITED],
@@ -129,7 +129,7 @@ async def cancel_delivery(key: DeliveryKeyDep, session: SessionDep) -> DeliveryR
 
 
 @router.post(
-    "/destinations/{destination_id}/redeliver",
+    "/destinations/{destination_id:id}/redeliver",
     summary="Send exhausted deliveries again",
     operation_id="redeliver_exhausted",
     dependencies=[OPERATE, UNLIMITED],
@@ -147,7 +147,7 @@ async def redeliver_exhausted(
 
 
 @router.post(
-    "/destinations/{destination_id}/test",
+    "/destinations/{destination_id:id}/test",
     summary="Test a destination",
     operation_id="test_destination",
     dependencies=[WRITE, UNLIMITED],

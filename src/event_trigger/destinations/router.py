@@ -134,7 +134,7 @@ async def list_destinations(
 
 
 @router.get(
-    "/{destination_id}",
+    "/{destination_id:id}",
     summary="Read a destination",
     operation_id="get_destination",
     dependencies=[READ],
@@ -152,7 +152,7 @@ async def get_destination(
 
 
 @router.put(
-    "/{destination_id}",
+    "/{destination_id:id}",
     summary="Replace a destination",
     operation_id="replace_destination",
     dependencies=[WRITE],
@@ -174,7 +174,7 @@ async def replace_destination(
 
 
 @router.patch(
-    "/{destination_id}",
+    "/{destination_id:id}",
     summary="Change a destination",
     operation_id="update_destination",
     dependencies=[WRITE],
@@ -193,7 +193,7 @@ async def update_destination(
 
 
 @router.delete(
-    "/{destination_id}",
+    "/{destination_id:id}",
     summary="Delete a destination",
     operation_id="delete_destination",
     dependencies=[WRITE],
@@ -211,7 +211,7 @@ async def delete_destination(
 
 
 @router.post(
-    "/{destination_id}/disable",
+    "/{destination_id:id}/disable",
     summary="Disable a destination",
     operation_id="disable_destination",
     dependencies=[WRITE],
@@ -225,7 +225,7 @@ async def disable_destination(
 
 
 @router.post(
-    "/{destination_id}/enable",
+    "/{destination_id:id}/enable",
     summary="Enable a destination",
     operation_id="enable_destination",
     dependencies=[WRITE],
@@ -239,7 +239,7 @@ async def enable_destination(
 
 
 @router.get(
-    "/{destination_id}/secret",
+    "/{destination_id:id}/secret",
     summary="Read a destination's secret",
     operation_id="get_destination_secret",
     dependencies=[needs(Scope.DESTINATIONS_READ, Scope.DESTINATIONS_WRITE)],
@@ -258,7 +258,7 @@ async def get_destination_secret(
 
 
 @router.post(
-    "/{destination_id}/rotate-secret",
+    "/{destination_id:id}/rotate-secret",
     summary="Replace a destination's secret",
     operation_id="rotate_destination_secret",
     dependencies=[WRITE, IDEMPOTENT],

@@ -75,7 +75,7 @@ router, by_key = (
 
 
 @router.post(
-    "/{trigger_id}/trigger",
+    "/{trigger_id:id}/trigger",
     summary="Fire a trigger",
     operation_id="fire_trigger",
     responses={**problems(Paused), **with_headers(200, *FIRED_HEADERS)},
@@ -92,7 +92,7 @@ async def fire_trigger(call: CallDep, caller: CallerDep) -> Fired:
 
 
 @router.post(
-    "/{trigger_id}/test",
+    "/{trigger_id:id}/test",
     summary="Fire a test",
     operation_id="test_trigger",
     responses={**problems(StillRunning), **with_headers(200, *FIRED_HEADERS)},

@@ -114,7 +114,7 @@ async def call_hook(
 
 
 @rotations.post(
-    "/{trigger_id}/hook/rotate",
+    "/{trigger_id:id}/hook/rotate",
     summary="Replace a trigger's hook",
     operation_id="rotate_hook",
     dependencies=[IDEMPOTENT],

@@ -132,7 +132,7 @@ async def list_triggers(
 
 
 @router.get(
-    "/{trigger_id}",
+    "/{trigger_id:id}",
     summary="Read a trigger",
     operation_id="get_trigger",
     dependencies=[READ],
@@ -153,7 +153,7 @@ async def get_trigger(
 
 
 @router.put(
-    "/{trigger_id}",
+    "/{trigger_id:id}",
     summary="Replace a trigger",
     operation_id="replace_trigger",
     dependencies=[WRITE],
@@ -184,7 +184,7 @@ async def replace_trigger(
 
 
 @router.patch(
-    "/{trigger_id}",
+    "/{trigger_id:id}",
     summary="Change a trigger",
     operation_id="update_trigger",
     dependencies=[WRITE],
@@ -215,7 +215,7 @@ async def update_trigger(
 
 
 @router.delete(
-    "/{trigger_id}",
+    "/{trigger_id:id}",
     summary="Delete a trigger",
     operation_id="delete_trigger",
     dependencies=[WRITE],
@@ -234,7 +234,7 @@ async def delete_trigger(
 
 
 @router.post(
-    "/{trigger_id}/pause",
+    "/{trigger_id:id}/pause",
     summary="Pause a trigger",
     operation_id="pause_trigger",
     dependencies=[OPERATE],
@@ -246,7 +246,7 @@ async def pause_trigger(key: TriggerKeyDep, session: SessionDep, reader: ReaderD
 
 
 @router.post(
-    "/{trigger_id}/resume",
+    "/{trigger_id:id}/resume",
     summary="Resume a trigger",
     operation_id="resume_trigger",
     dependencies=[OPERATE],

@@ -29,7 +29,7 @@ router = strict_router(
 
 
 @router.get(
-    "/{trigger_id}/versions", summary="Show a trigger's history", operation_id="list_versions"
+    "/{trigger_id:id}/versions", summary="Show a trigger's history", operation_id="list_versions"
 )
 async def list_versions(key: TriggerKeyDep, session: SessionDep) -> TriggerHistory:
     """Shows the trigger's schedules so far, and who changed what.

@@ -56,7 +56,7 @@ PREVIEW_EXAMPLES: dict[str, Example] = {
 
 
 @router.get(
-    "/triggers/{trigger_id}/schedule",
+    "/triggers/{trigger_id:id}/schedule",
     summary="Show a trigger's next instants",
     operation_id="preview_trigger",
     responses=problems(NotFound),
