@@ -108,13 +108,14 @@ async def test_events_of_several_triggers_are_one_list(
             listed = await read_all(client, "/events", **query)
 
             assert [one["id"] for one in listed] == expected, (name, limit)
+        chosen = {"trigger_id": [1, 2, 4]}
         counted = [
-            (await client.get("/events", params={**query, "aggregate": "true"})).json(),
-            (await client.get("/events/counts", params=query)).json(),
+            (await client.get("/events", params={**chosen, "aggregate": "true"})).json(),
+            (await client.get("/events/counts", params=chosen)).json(),
         ]
         of_each = [one for one in (1, 2, 4) if set(planted[one]) <= set(expected)]
         assert counted == [[{"trigger_id": one, "count": 2} for one in of_each]] * 2
-        exported = await client.get("/events/export", params={"trigger_id": [1, 2, 4]})
+        exported = await client.get("/events/export", params=chosen)
         assert len(exported.text.splitlines()) == len(expected)
     for wrong in ("0", ["1", "x"], [str(one) for one in range(1, 102)]):
         assert places_of(await ada.get("/events", params={"trigger_id": wrong})) == ["trigger_id"]

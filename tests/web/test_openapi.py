@@ -183,6 +183,7 @@ TAKES_A_KEY = {
     *("create_trigger", "rotate_hook", "create_destination", "rotate_destination_secret"),
     *("create_key", "create_project", "add_member", "create_invitation"),
     *("accept_invitation", "register"),
+    *("fire_trigger_batch", "act_on_triggers", "act_on_deliveries"),
 }
 
 

@@ -62,7 +62,7 @@ async def test_somebody_elses_id_answers_as_one_that_does_not_exist(
 async def test_a_405_lists_all_allowed_methods(ada: httpx.AsyncClient) -> None:
     expected = {
         ("PUT", "/triggers"): "GET, HEAD, POST, OPTIONS",
-        ("POST", "/triggers/1"): "GET, HEAD, PATCH, DELETE, OPTIONS",
+        ("POST", "/triggers/1"): "GET, HEAD, PUT, PATCH, DELETE, OPTIONS",
         ("GET", "/triggers/1/pause"): "POST, OPTIONS",
         ("PUT", "/auth/me"): "GET, HEAD, PATCH, DELETE, OPTIONS",
         ("POST", "/api/docs"): "GET, HEAD, OPTIONS",
