@@ -216,11 +216,14 @@ async def test_a_put_may_ask_that_nothing_is_there_or_something(
         made = await ada.put(path, json=body, headers={"if-none-match": "*"})
         there = await ada.put(path, json=body, headers={"if-none-match": "*"})
         tag = {"if-match": made.headers["etag"]}
+        by_id = made.headers["location"]
+        also_there = await ada.put(by_id, json=body, headers={"if-none-match": "*"})
         replaced = await ada.put(path, json={**body, "key": "one"}, headers=tag)
         deleted = await ada.delete(path, headers=tag)
 
         statuses = [one.status_code for one in (absent, made, there, replaced, deleted)]
         assert statuses == [412, 201, 412, 200, 204]
+        assert problem_of(also_there, 412) == problem_of(there, 412)
         assert problem_of(there, 412)["detail"] != problem_of(absent, 412)["detail"]
 
 

@@ -48,7 +48,13 @@ from event_trigger.vault import Vault
 from event_trigger.web.entity_tags import PreconditionFailed
 from event_trigger.web.keys import KeyTaken
 from event_trigger.web.pagination import PageQueryDep
-from event_trigger.web.preconditions import NOT_MODIFIED, TAGGED, ChangingDep, ReadingDep
+from event_trigger.web.preconditions import (
+    NOT_MODIFIED,
+    TAGGED,
+    ChangingDep,
+    PuttingDep,
+    ReadingDep,
+)
 from event_trigger.web.problems import problems
 from event_trigger.web.response_headers import with_headers
 from event_trigger.web.session import SessionDep
@@ -162,7 +168,7 @@ async def replace_destination(
     body: Annotated[DestinationReplace, Body(openapi_examples=DESTINATION_EXAMPLES)],
     key: DestinationKeyDep,
     editor: EditorDep,
-    changing: ChangingDep,
+    putting: PuttingDep,
 ) -> DestinationWritten:
     """Gives the destination another configuration: absent fields mean their default.
 
@@ -170,7 +176,7 @@ async def replace_destination(
     value. A URL with another origin makes a new signing secret, and needs all values of headers. A
     body may be the answer that was read before: unchanged read-only fields are ignored.
     """
-    return await editor.replace(key, body, changing)
+    return await editor.replace(key, body, putting)
 
 
 @router.patch(

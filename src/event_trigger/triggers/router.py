@@ -31,7 +31,13 @@ from event_trigger.triggers.schemas import (
 from event_trigger.web.entity_tags import PreconditionFailed
 from event_trigger.web.keys import KeyTaken
 from event_trigger.web.pagination import PageQueryDep
-from event_trigger.web.preconditions import NOT_MODIFIED, TAGGED, ChangingDep, ReadingDep
+from event_trigger.web.preconditions import (
+    NOT_MODIFIED,
+    TAGGED,
+    ChangingDep,
+    PuttingDep,
+    ReadingDep,
+)
 from event_trigger.web.problems import problems
 from event_trigger.web.response_headers import with_headers
 from event_trigger.web.schemas import View
@@ -169,7 +175,7 @@ async def replace_trigger(
     session: SessionDep,
     hooks: HooksDep,
     reader: ReaderDep,
-    changing: ChangingDep,
+    putting: PuttingDep,
 ) -> TriggerWritten:
     """Gives the trigger another configuration: absent fields mean their default.
 
@@ -178,7 +184,7 @@ async def replace_trigger(
     ignored. The type stays; another one is a 409.
     """
     written = await editing.replace_one(
-        session, hooks, key, body, by=principal, check=reader.checking(changing, body)
+        session, hooks, key, body, by=principal, check=reader.checking(putting, body)
     )
     return await reader.read_written(written.trigger, written.hook)
 

@@ -34,7 +34,11 @@ IfNoneMatch = Annotated[
 ]
 IfNoneThere = Annotated[
     str | None,
-    Header(alias="If-None-Match", description="With `*`, creates only; else 412.", examples=["*"]),
+    Header(
+        alias="If-None-Match",
+        description="With `*`, writes only if nothing is there; else 412.",
+        examples=["*"],
+    ),
 ]
 
 
