@@ -3,6 +3,7 @@
 import httpx
 
 from tests.support.services import ADA, running_service
+from tests.support.sets import put_set
 
 PREFIX = "/team/events"
 
@@ -48,11 +49,14 @@ async def test_urls_begin_with_the_public_one_whatever_the_host(database_url: st
             )
             for _ in range(2)
         ]
-        page = await ada.get("/triggers?limit=1", headers={"host": "evil.example.com"})
+        hooked = {"type": "api", "details": {"hook": {"verify": "none"}}}
+        of_set = await put_set(ada, "calls", {"triggers": {"called": hooked}})
+        page = await ada.get("/triggers?limit=2", headers={"host": "evil.example.com"})
         following = httpx.URL(page.links["next"]["url"])
         rest = await ada.get(following.raw_path.decode())
 
-    assert str(following).startswith(f"{public}/triggers?limit=1&cursor=")
+    assert str(following).startswith(f"{public}/triggers?limit=2&cursor=")
     assert [one["id"] for one in rest.json()] == [1]
     assert made[0].json()["hook_url"].startswith(f"{public}/hooks/")
+    assert of_set["create"][0]["hook_url"].startswith(f"{public}/hooks/")
     assert made[0].headers["location"] == "/team/triggers/1"

@@ -9,6 +9,7 @@ from event_trigger.sets.applying import SetParts
 from event_trigger.sets.urls import UrlChecks
 from event_trigger.triggers.dependencies import HooksDep
 from event_trigger.web.cpu_bound import CpuBoundDep
+from event_trigger.web.root_path import base_url
 from event_trigger.web.session import SessionsDep
 from event_trigger.web.state import SettingsDep
 
@@ -34,7 +35,7 @@ async def get_set_parts(
 
 
 async def get_hooks_url(request: Request) -> str:
-    return f"{request.base_url}hooks/"
+    return f"{base_url(request)}/hooks/"
 
 
 SetPartsDep = Annotated[SetParts, Depends(get_set_parts)]
