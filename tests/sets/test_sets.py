@@ -237,6 +237,9 @@ async def test_a_plan_is_applied_only_if_nothing_has_moved_since(
 
     stale = await ada.put("/sets/billing", json=file, headers=fresh)
     pruning = await ada.put("/sets/billing?prune=true", json=file, headers=fresh)
+    bare = {"If-Match": planned["digest"]}
+    unquoted = await ada.put("/sets/billing", json=file, headers=bare)
+    absent = await ada.put("/sets/other", json={}, headers={"If-Match": "*"})
     after = await rows_of(database)
     planned = await plan_set(ada, "billing", file)
     fresh = {"If-Match": f'"{planned["digest"]}"'}
@@ -245,9 +248,39 @@ async def test_a_plan_is_applied_only_if_nothing_has_moved_since(
 
     assert problem_of(stale, 412)["type"].endswith("plan-stale")
     problem_of(pruning, 412)
+    assert "in quotes" in problem_of(unquoted, 412)["detail"]
+    assert "not there" in problem_of(absent, 412)["detail"]
     assert after == before
     assert applied.status_code == 200
     problem_of(repeated, 412)
+
+
+async def test_a_set_is_deleted_only_if_it_is_as_it_was_read(
+    ada: httpx.AsyncClient, database: Any
+) -> None:
+    made = await put_set(ada, "billing", FILE)
+    read_first = await ada.get("/sets/billing")
+    tag = read_first.headers["etag"]
+    known = await ada.get("/sets/billing", headers={"If-None-Match": tag})
+    trigger_id = next(one["id"] for one in made["create"] if one["key"] == "order-created")
+    await ada.post(f"/triggers/{trigger_id}/trigger", json={})
+    fired = await ada.get("/sets/billing")
+    crm = {"headers": {"X-A": "other"}}
+    await ada.patch(f"/destinations/{made['create'][0]['id']}", json=crm)
+    before = await rows_of(database)
+
+    stale = await ada.delete("/sets/billing", headers={"If-Match": tag})
+    after = await rows_of(database)
+    fresh = {"If-Match": (await ada.get("/sets/billing")).headers["etag"]}
+    deleted = await ada.delete("/sets/billing", headers=fresh)
+    gone = await ada.delete("/sets/billing", headers=fresh)
+
+    assert (known.status_code, known.content) == (304, b"")
+    assert fired.headers["etag"] == tag
+    assert problem_of(stale, 412)["type"].endswith("precondition-failed")
+    assert after == before
+    assert deleted.status_code == 204
+    problem_of(gone, 404)
 
 
 async def test_prune_removes_what_the_file_lacks_and_nothing_else(

@@ -1,11 +1,10 @@
-"""Writes the answers about sets: plans, and the content of a set in the form of a file."""
+"""Writes the answer to a file: its plan, and what is shown once of what it has made."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from event_trigger.destinations.schemas import MASK
 from event_trigger.destinations.signing_secrets import secrets_of
-from event_trigger.models import Destination, TriggerStatus
+from event_trigger.models import Destination
 from event_trigger.sets.comparison import MemberKind, Stored, Update, Wanted
 from event_trigger.sets.lifecycle import Outcome
 from event_trigger.sets.schemas import (
@@ -15,8 +14,6 @@ from event_trigger.sets.schemas import (
     SetMemberUpdated,
     SetPlanRead,
 )
-from event_trigger.sets.specs import named, trigger_spec
-from event_trigger.sets.state import SetState
 from event_trigger.vault import Vault
 from event_trigger.web.schemas import JsonObject
 
@@ -93,26 +90,3 @@ class PlanWriter:
 
 def _members(stored: Iterable[Stored]) -> list[SetMemberRead]:
     return [SetMemberRead(kind=one.kind, key=one.key, id=one.id) for one in stored]
-
-
-def content_of(state: SetState) -> JsonObject:
-    """Writes a set so that putting it back changes nothing; stars keep the values of headers.
-
-    Members that have lost their keys by hand are left out: a file could not name them.
-    """
-    keys = state.keys
-    triggers = {}
-    for one in state.triggers.values():
-        spec = trigger_spec(one, one.details, named(one.destinations, keys))
-        if one.status == TriggerStatus.PAUSED:
-            spec["status"] = one.status
-        triggers[one.key] = spec
-    destinations = {}
-    for row in state.destinations.values():
-        stars = dict.fromkeys(row.header_names, MASK)
-        destinations[row.key] = row.spec | ({"headers": stars} if stars else {})
-    return {"triggers": _sorted(triggers), "destinations": _sorted(destinations)}
-
-
-def _sorted(members: dict[str | None, JsonObject]) -> JsonObject:
-    return {key: members[key] for key in sorted(one for one in members if one is not None)}

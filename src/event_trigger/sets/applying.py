@@ -17,6 +17,7 @@ from event_trigger.destinations.repository import Destinations
 from event_trigger.errors import Conflict, NotFound
 from event_trigger.models import Destination, Trigger
 from event_trigger.sets.comparison import MemberKind, SetPlan
+from event_trigger.sets.members import NOTHING
 from event_trigger.sets.planning import SetRequest
 from event_trigger.sets.removal import remove_triggers
 from event_trigger.sets.repository import SetRows, Sets
@@ -128,13 +129,18 @@ def _counts(request: SetRequest, plan: SetPlan) -> dict[str, object]:
     }
 
 
-async def delete_all(session: AsyncSession, parts: SetParts, owner_id: int, name: str) -> None:
+async def delete_all(
+    session: AsyncSession, parts: SetParts, owner_id: int, name: str, *, state: SetState | None
+) -> None:
+    """Locks as `apply` does; raises Moved if there is a `state`, and the set has another one."""
     await lock_project(session, owner_id)
     rows, found = SetRows(session, owner_id), await Sets(session).get(owner_id, name)
     if found is None:
         raise NotFound
     destinations = await rows.lock_destinations_of(name)
     trigger_ids = await rows.lock_trigger_ids(name)
+    if state is not None and await read_state(session, owner_id, name, NOTHING) != state:
+        raise Moved
     if users := await rows.list_users_of(
         [one.id for one in destinations], but=trigger_ids, limit=_MOST_NAMED_TRIGGERS
     ):

@@ -15,15 +15,18 @@ from event_trigger.auth.principal import Principal
 from event_trigger.auth.scopes import MissingScope, Scope
 from event_trigger.db.clock import database_now
 from event_trigger.db.engine import DEADLOCK_DETECTED, LOCK_NOT_AVAILABLE, sqlstate
-from event_trigger.errors import Conflict, Problem, pointer
+from event_trigger.errors import Conflict, NotFound, Problem, pointer
 from event_trigger.models import Trigger
 from event_trigger.sets.applying import SetParts, apply, check_unused, delete_all
 from event_trigger.sets.comparison import MemberKind, SetPlan
+from event_trigger.sets.content import show
 from event_trigger.sets.forecast import Forecast, forecast
+from event_trigger.sets.members import NOTHING
 from event_trigger.sets.planning import SetRequest, plan_set
 from event_trigger.sets.repository import SetRows
 from event_trigger.sets.state import Moved, SetState, read_state
 from event_trigger.sets.writing import Written
+from event_trigger.web.entity_tags import NotThere, PreconditionFailed, Preconditions
 
 _TRIES = 5
 _OTHER_TRANSACTION_WON = {LOCK_NOT_AVAILABLE, DEADLOCK_DETECTED}
@@ -33,7 +36,8 @@ class StalePlan(Problem):
     status, slug, title = 412, "plan-stale", "The plan is stale"
     default_detail = (
         "Something has moved since the plan with this digest was made, or the file or prune is"
-        " another. Nothing was changed. Plan again with dry_run=true."
+        " another. Nothing was changed. Plan again with dry_run=true, and send the digest of that"
+        " plan in If-Match, in quotes."
     )
 
 
@@ -58,7 +62,7 @@ class Outcome:
 
 
 async def put(
-    parts: SetParts, request: SetRequest, *, by: Principal, if_match: str | None, dry_run: bool
+    parts: SetParts, request: SetRequest, *, by: Principal, expected: Preconditions, dry_run: bool
 ) -> Outcome:
     """Plans a set and, unless it is a dry run, applies the plan: all of it, or nothing.
 
@@ -68,7 +72,7 @@ async def put(
     4. Writes and commits.
     """
     for _ in range(_TRIES):
-        state, found = await _prepare(parts, request, if_match=if_match, dry_run=dry_run)
+        state, found = await _prepare(parts, request, expected, dry_run=dry_run)
         await parts.urls.check(found.plan)
         _check_rights(by, found.plan)
         if dry_run or (found.plan.is_empty and state.set_id is not None):
@@ -87,14 +91,13 @@ async def put(
 
 
 async def _prepare(
-    parts: SetParts, request: SetRequest, *, if_match: str | None, dry_run: bool
+    parts: SetParts, request: SetRequest, expected: Preconditions, *, dry_run: bool
 ) -> tuple[SetState, Forecast]:
     async with parts.sessions() as session:
         state = await read_state(session, request.owner_id, request.name, request.members)
         now = await database_now(session)
     plan = await parts.cpu_bound.compute(partial(plan_set, request, state, parts.vault))
-    if if_match is not None and not _names(if_match, plan.digest):
-        raise StalePlan
+    _check_expected(expected, state, plan)
     updated: Mapping[int, Trigger] = {}
     async with parts.sessions() as session:
         await check_unused(SetRows(session, request.owner_id), request, state, plan)
@@ -105,9 +108,14 @@ async def _prepare(
     return state, await parts.cpu_bound.compute(computing)
 
 
-def _names(if_match: str, digest: str) -> bool:
-    """Compares a digest with the list of an If-Match (RFC 9110, section 13.1.1)."""
-    return not {"*", f'"{digest}"'}.isdisjoint(one.strip() for one in if_match.split(","))
+def _check_expected(expected: Preconditions, state: SetState, plan: SetPlan) -> None:
+    """Requires the plan that the caller has seen, or a set that is there if that is `*`."""
+    if expected.is_of_any and state.set_id is None:
+        raise NotThere
+    try:
+        expected.check(f'"{plan.digest}"')
+    except PreconditionFailed:
+        raise StalePlan from None
 
 
 def _check_rights(by: Principal, plan: SetPlan) -> None:
@@ -121,12 +129,36 @@ def _check_rights(by: Principal, plan: SetPlan) -> None:
         raise MissingScope([Scope.TRIGGERS_FIRE], "Pausing or resuming a trigger")
 
 
-async def delete(parts: SetParts, owner_id: int, name: str) -> None:
-    """Deletes a set with all that it owns; raises NotFound, DestinationInUse or SetBusy."""
-    try:
-        async with parts.sessions.begin() as session:
-            await delete_all(session, parts, owner_id, name)
-    except DBAPIError as error:
-        if sqlstate(error) in _OTHER_TRANSACTION_WON:
-            raise SetBusy from None
-        raise
+async def delete(parts: SetParts, owner_id: int, name: str, *, expected: Preconditions) -> None:
+    """Deletes a set with all that it owns.
+
+    If the caller expects a content, reads it without locks, and again under them. Raises NotFound,
+    PreconditionFailed, DestinationInUse or SetBusy.
+    """
+    for _ in range(_TRIES):
+        state = None
+        if expected.if_match is not None:
+            state = await _read_expected(parts, owner_id, name, expected)
+        try:
+            async with parts.sessions.begin() as session:
+                await delete_all(session, parts, owner_id, name, state=state)
+        except Moved:
+            continue
+        except DBAPIError as error:
+            if sqlstate(error) in _OTHER_TRANSACTION_WON:
+                raise SetBusy from None
+            raise
+        return
+    raise SetBusy
+
+
+async def _read_expected(
+    parts: SetParts, owner_id: int, name: str, expected: Preconditions
+) -> SetState:
+    async with parts.sessions() as session:
+        state = await read_state(session, owner_id, name, NOTHING)
+    if state.set_id is None:
+        raise NotFound
+    shown = await parts.cpu_bound.compute(partial(show, state))
+    expected.check(shown.etag)
+    return state

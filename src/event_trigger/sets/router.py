@@ -1,6 +1,5 @@
 """HTTP operations on sets: a file is planned, applied, read back and deleted as a whole."""
 
-import json
 from functools import partial
 from typing import Annotated, Any
 
@@ -17,9 +16,10 @@ from event_trigger.errors import (
     UnsupportedMediaType,
 )
 from event_trigger.sets import lifecycle
-from event_trigger.sets.answers import PlanWriter, content_of
+from event_trigger.sets.answers import PlanWriter
 from event_trigger.sets.applying import DestinationInUse
 from event_trigger.sets.comparison import OwnedElsewhere
+from event_trigger.sets.content import show
 from event_trigger.sets.dependencies import HooksUrlDep, SetPartsDep
 from event_trigger.sets.listing import summaries_of
 from event_trigger.sets.members import NOTHING, read_members
@@ -28,8 +28,16 @@ from event_trigger.sets.repository import Sets
 from event_trigger.sets.schemas import SetContent, SetPlanRead, SetSummary
 from event_trigger.sets.state import SetTooLarge, read_state
 from event_trigger.web.cpu_bound import TooManyExpensiveCalls
+from event_trigger.web.entity_tags import PreconditionFailed, Preconditions
 from event_trigger.web.keys import Key
 from event_trigger.web.pagination import PageQueryDep
+from event_trigger.web.preconditions import (
+    NOT_MODIFIED,
+    TAGGED,
+    ChangingDep,
+    ReadingDep,
+    not_modified,
+)
 from event_trigger.web.problems import problems
 from event_trigger.web.session import SessionDep
 from event_trigger.web.strict_json import strict_router
@@ -46,7 +54,10 @@ READ = needs(*_READS)
 WRITE = needs(*_READS, Scope.TRIGGERS_WRITE, Scope.DESTINATIONS_WRITE)
 
 _SHOWN_AS_SENT: dict[int | str, dict[str, Any]] = {
-    200: {"content": {"application/json": {"schema": {"$ref": "#/components/schemas/SetContent"}}}}
+    200: {
+        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/SetContent"}}},
+        **TAGGED[200],
+    }
 }
 SET_EXAMPLES: dict[str, Example] = {
     "a trigger and its destination": {
@@ -106,10 +117,13 @@ async def put_set(
     """
     members = await parts.cpu_bound.compute(partial(read_members, body))
     request = SetRequest(principal.one_project_id, name, members, prune=prune)
-    outcome = await lifecycle.put(parts, request, by=principal, if_match=if_match, dry_run=dry_run)
+    outcome = await lifecycle.put(
+        parts, request, by=principal, expected=Preconditions(if_match), dry_run=dry_run
+    )
     may_fire = Scope.TRIGGERS_FIRE in principal.scopes
     writer = PlanWriter(outcome, parts.vault, hooks_url if may_fire else None)
-    return _json(await parts.cpu_bound.compute(writer.as_json))
+    text = await parts.cpu_bound.compute(writer.as_json)
+    return Response(text, media_type="application/json")
 
 
 @router.get("", summary="List sets", operation_id="list_sets", dependencies=[READ])
@@ -128,9 +142,11 @@ async def list_sets(
     summary="Read a set",
     operation_id="get_set",
     dependencies=[READ, EXPENSIVE],
-    responses={**_SHOWN_AS_SENT, **problems(SetTooLarge, TooManyExpensiveCalls)},
+    responses={**_SHOWN_AS_SENT, **NOT_MODIFIED, **problems(SetTooLarge, TooManyExpensiveCalls)},
 )
-async def get_set(name: SetName, principal: PrincipalDep, parts: SetPartsDep) -> Response:
+async def get_set(
+    name: SetName, principal: PrincipalDep, parts: SetPartsDep, reading: ReadingDep
+) -> Response:
     """Returns the set in the form that `PUT` takes; putting it back changes nothing.
 
     Header values are shown as stars, which stand for the stored ones. Only paused triggers have a
@@ -140,24 +156,25 @@ async def get_set(name: SetName, principal: PrincipalDep, parts: SetPartsDep) ->
         state = await read_state(session, principal.one_project_id, name, NOTHING)
     if state.set_id is None:
         raise NotFound
-    return _json(await parts.cpu_bound.compute(lambda: json.dumps(content_of(state))))
+    shown = await parts.cpu_bound.compute(partial(show, state))
+    if reading.is_unmodified(shown.etag):
+        return not_modified(shown.etag)
+    return Response(shown.json, media_type="application/json", headers={"ETag": shown.etag})
 
 
 @router.delete(
     "/{name}",
     summary="Delete a set",
     operation_id="delete_set",
-    dependencies=[WRITE],
+    dependencies=[WRITE, EXPENSIVE],
     status_code=204,
-    responses=problems(DestinationInUse),
+    responses=problems(DestinationInUse, PreconditionFailed, TooManyExpensiveCalls),
 )
-async def delete_set(name: SetName, principal: PrincipalDep, parts: SetPartsDep) -> None:
+async def delete_set(
+    name: SetName, principal: PrincipalDep, parts: SetPartsDep, changing: ChangingDep
+) -> None:
     """Deletes the set with all triggers and destinations that it owns.
 
     Answers 409 if other triggers still name one of its destinations.
     """
-    await lifecycle.delete(parts, principal.one_project_id, name)
-
-
-def _json(text: str) -> Response:
-    return Response(text, media_type="application/json")
+    await lifecycle.delete(parts, principal.one_project_id, name, expected=changing)

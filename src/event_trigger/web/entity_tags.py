@@ -8,6 +8,7 @@ from hashlib import blake2b
 from event_trigger.errors import Problem
 
 _TAG = re.compile(r'(W/)?("[\x21\x23-\x7e\x80-\xff]*")')
+_ANY = "*"
 _DIGEST_BYTES = 12
 
 
@@ -43,6 +44,11 @@ class Preconditions:
     if_match: str | None = None
     if_none_match: str | None = None
 
+    @property
+    def is_of_any(self) -> bool:
+        """Tells whether it asks for whatever is there."""
+        return self.if_match is not None and self.if_match.strip() == _ANY
+
     def check(self, tag: str | None) -> None:
         """Raises PreconditionFailed; `tag` is the present one, or None if there is nothing.
 
@@ -60,7 +66,7 @@ class Preconditions:
 
 def _matches(header: str, tag: str | None, *, weakly: bool) -> bool:
     """Compares a tag with a list; a weak tag of the list never equals it strongly."""
-    if header.strip() == "*":
+    if header.strip() == _ANY:
         return tag is not None
     named = _TAG.findall(header)
     return any(one == tag and (weakly or not weak) for weak, one in named)
