@@ -43,7 +43,9 @@ router = strict_router(
 )
 
 
-@router.get("/{trigger_id:id}/explain", summary="Explain an instant", operation_id="explain_trigger")
+@router.get(
+    "/{trigger_id:id}/explain", summary="Explain an instant", operation_id="explain_trigger"
+)
 async def explain_trigger(
     request: Request,
     key: TriggerKeyDep,
@@ -63,7 +65,9 @@ async def explain_trigger(
 
 
 @router.get(
-    "/{trigger_id:id}/accounting", summary="Account for every instant", operation_id="account_trigger"
+    "/{trigger_id:id}/accounting",
+    summary="Account for every instant",
+    operation_id="account_trigger",
 )
 async def account_trigger(
     request: Request,
