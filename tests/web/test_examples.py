@@ -115,7 +115,7 @@ class Provoker:
 
     async def _invalid(self, example: dict[str, Any]) -> httpx.Response:
         [error] = example["errors"]
-        if self.operation.id in WRONG_BODIES:
+        if self.operation.id in WRONG_BODIES and "pointer" in error:
             return await self._ask(**WRONG_BODIES[self.operation.id])
         if "pointer" in error:
             body = await self._body()

@@ -35,8 +35,10 @@ async def test_registration_is_closed_unless_the_operator_opens_it(
     anonymous: httpx.AsyncClient, service: Service
 ) -> None:
     answer = await anonymous.post("/auth/register", json=GRACE)
+    empty = await anonymous.post("/auth/register")
 
     assert "closed" in problem_of(answer, 403)["detail"]
+    problem_of(empty, 422)
     connection = await connect(service.database_url)
     assert await connection.fetchval("SELECT count(*) FROM users") == 3
     await connection.close()
