@@ -67,7 +67,10 @@ class Unauthorized(Problem):
     """Answers 401 with the challenge that RFC 6750 requires."""
 
     status, slug, title = 401, "unauthorized", "Not signed in"
-    default_detail = "Send a valid, unexpired token as 'Authorization: Bearer …'."
+    default_detail = (
+        "Send a valid, unexpired token as 'Authorization: Bearer …', or a valid, unexpired API key"
+        " as 'X-API-Key: …'."
+    )
 
     challenge: ClassVar[str] = "Bearer"
 
