@@ -190,6 +190,33 @@ async def test_each_refused_part_of_a_body_is_pointed_at(ada: httpx.AsyncClient)
         assert sorted(places_of(answer)) == places, str(body)[:80]
 
 
+MISSPELT: list[tuple[str, str, Any, str]] = [
+    ("POST", "/triggers", {"type": "api", "Name": "a"}, "Did you mean 'name'?"),
+    ("POST", "/triggers", {"type": "scheduled", "details": {"corn": "@daily"}}, "mean 'cron'?"),
+    ("POST", "/triggers", {"type": "api", "details": {"shcema": {}}}, "Did you mean 'schema'?"),
+    ("POST", "/triggers", {"type": "api", "details": {"corn": "@daily"}}, "Leave it out"),
+    ("POST", "/triggers", {"type": "api", "x" * 60_000: 1}, "Leave it out"),
+    ("POST", "/triggers?dry=1", {"type": "api", "nmae": "a"}, "Did you mean 'name'?"),
+    ("PATCH", "/triggers/1", {"details": {"shcema": {}}}, "Did you mean 'schema'?"),
+    ("POST", "/triggers/actions", {"action": "test", "filter": {"tags": []}}, "mean 'tag'?"),
+    ("PUT", "/sets/a", {"triggers": {"a": {"type": "api", "nmae": "a"}}}, "Did you mean 'name'?"),
+    ("POST", "/triggers", [], "Send a JSON object."),
+    ("PATCH", "/triggers/1", [], "Send a JSON object."),
+    ("POST", "/triggers", {"type": "api", "payload": 5}, "Send a JSON object."),
+]
+
+
+async def test_a_refusal_names_the_field_that_may_be_meant(ada: httpx.AsyncClient) -> None:
+    await ada.post("/triggers", json={"type": "api"})
+
+    for method, path, body, detail in MISSPELT:
+        answer = await ada.request(method, path, json=body)
+
+        told = answer.json()
+        details = [told["detail"], *(one["detail"] for one in told.get("errors", []))]
+        assert any(detail in one for one in details), (path, str(body)[:80], details)
+
+
 async def test_a_patch_that_names_a_type_as_a_field_is_pointed_at(ada: httpx.AsyncClient) -> None:
     made = (await ada.post("/triggers", json={"type": "api"})).headers["location"]
 

@@ -19,9 +19,12 @@ from event_trigger.sets.schemas import (
 from event_trigger.web.problems import MOST_ERRORS, field_error
 
 TriggerBody = ScheduledTriggerInSet | ApiTriggerInSet
+_TYPES: Mapping[MemberKind, Any] = {
+    MemberKind.DESTINATION: DestinationInSet,
+    MemberKind.TRIGGER: TriggerInSet,
+}
 _BODIES: Mapping[MemberKind, TypeAdapter[Any]] = {
-    MemberKind.DESTINATION: TypeAdapter(DestinationInSet),
-    MemberKind.TRIGGER: TypeAdapter(TriggerInSet),
+    kind: TypeAdapter(body) for kind, body in _TYPES.items()
 }
 _OTHER_KEY = "The key is the member's name in the file: leave it out here, or write the same."
 
@@ -63,7 +66,10 @@ def _read(
         try:
             member = adapter.validate_python(raw)
         except ValidationError as error:
-            found = (field_error({**one, "loc": ("body", *one["loc"])}) for one in error.errors())
+            found = (
+                field_error({**one, "loc": ("body", *one["loc"])}, _TYPES[kind])
+                for one in error.errors()
+            )
             errors += [placed(one, kind, key) for one in found]
             continue
         if member.key not in {None, key}:

@@ -228,11 +228,12 @@ async def _destinations_of(session: AsyncSession, key: OwnedId) -> list[int]:
 
 
 def _validated(kind: str, details: dict[str, Any]) -> Details:
+    model = _DETAILS_MODELS[kind]
     try:
-        return _DETAILS_MODELS[kind].model_validate(details)
+        return model.model_validate(details)
     except ValidationError as error:
         found = [{**one, "loc": ("body", "details", *one["loc"])} for one in error.errors()]
-        raise invalid_request(found) from None
+        raise invalid_request(found, model) from None
 
 
 def check_payload(trigger: Trigger) -> None:

@@ -25,6 +25,7 @@ from event_trigger.errors import (
 from event_trigger.logs import loggable
 from event_trigger.models import TriggerType
 from event_trigger.web.methods import allowed_methods
+from event_trigger.web.near_names import fields_at, nearest_name
 from event_trigger.web.response_headers import referred
 
 log = structlog.get_logger()
@@ -32,6 +33,13 @@ log = structlog.get_logger()
 PROBLEM_MEDIA_TYPE = "application/problem+json"
 MOST_ERRORS = 20
 LONGEST_NAME = 100
+NO_SUCH_FIELD = "There is no such field. Leave it out, or look its name up at /api/docs."
+_NO_OBJECT = "Send a JSON object."
+_DETAILS = {
+    "union_tag_not_found": "Field required",
+    "uuid_parsing": "Input should be a UUID, such as 5d2f6f8e-0b1c-4f2a-9b57-3f0c6f1f7a11",
+    **dict.fromkeys(("model_type", "model_attributes_type", "dict_type"), _NO_OBJECT),
+}
 _TRIGGER_TYPES = frozenset(TriggerType)
 _NO_CONNECTION = (
     "No database connection was free in time: the server has none left, or too many requests came"
@@ -144,14 +152,17 @@ def in_place(problem: Problem) -> ProblemInPlace:
     return cast(ProblemInPlace, body_of(problem) | told)
 
 
-def field_error(error: Mapping[str, Any]) -> FieldError:
-    """Translates one pydantic error: the invalid place and the rule, never the value."""
+def field_error(error: Mapping[str, Any], body: Any = None) -> FieldError:
+    """Translates one pydantic error: the invalid place and the rule, never the value.
+
+    `body` is the type of the body: it has the names that a misspelt one may have been meant to be.
+    """
     where, *path = error["loc"] or ("body",)
+    detail = _no_such_field(path, body) if error["type"] == "extra_forbidden" else _detail_of(error)
     if where == "body" and len(path) > 1 and path[0] in _TRIGGER_TYPES:
         del path[0]  # the tag of the union, which is no part of the body's path
     if error["type"] in {"union_tag_invalid", "union_tag_not_found"}:
         path.append(error["ctx"]["discriminator"].strip("'"))
-    detail = _detail_of(error)
     if error["type"] == "json_invalid":
         return FieldError("pointer", "#", f"This is not acceptable JSON: {error['ctx']['error']}.")
     short = [part if isinstance(part, int) else part[:LONGEST_NAME] for part in path]
@@ -161,16 +172,21 @@ def field_error(error: Mapping[str, Any]) -> FieldError:
     return FieldError("parameter", ".".join(named), detail)
 
 
+def _no_such_field(path: Sequence[str | int], body: Any) -> str:
+    *place, name = path
+    if nearest := nearest_name(str(name), fields_at(body, place)):
+        return f"There is no such field. Did you mean '{nearest}'?"
+    return NO_SUCH_FIELD
+
+
 def _detail_of(error: Mapping[str, Any]) -> str:
-    """Returns pydantic's message, or our own where pydantic repeats the input or says "items"."""
+    """Returns pydantic's message, or our own where pydantic repeats the input or speaks Python."""
     is_text = isinstance(error.get("input"), str)
     match error["type"]:
+        case kind if kind in _DETAILS:
+            return _DETAILS[kind]
         case "union_tag_invalid":
             return f"Input should be one of {error['ctx']['expected_tags']}"
-        case "union_tag_not_found":
-            return "Field required"
-        case "uuid_parsing":
-            return "Input should be a UUID, such as 5d2f6f8e-0b1c-4f2a-9b57-3f0c6f1f7a11"
         case "too_short" if is_text:
             return f"Text should have {error['ctx']['min_length']} or more characters"
         case "too_long" if is_text:
@@ -178,9 +194,17 @@ def _detail_of(error: Mapping[str, Any]) -> str:
     return str(error["msg"]).removeprefix("Value error, ")
 
 
-def invalid_request(found: Sequence[Mapping[str, Any]]) -> Invalid:
-    """Makes one problem of pydantic's errors in `body`, `query`, `path` or `header`."""
-    return invalid([field_error(one) for one in found[:MOST_ERRORS]])
+def invalid_request(found: Sequence[Mapping[str, Any]], body: Any = None) -> Invalid:
+    """Makes one problem of pydantic's errors in `body`, `query`, `path` or `header`.
+
+    `body` is the type of the body.
+    """
+    return invalid([field_error(one, body) for one in found[:MOST_ERRORS]])
+
+
+def body_type(route: object) -> Any:
+    field = getattr(route, "body_field", None)
+    return None if field is None else field.field_info.annotation
 
 
 def invalid(errors: Sequence[FieldError]) -> Invalid:
@@ -195,9 +219,9 @@ async def on_problem(_: Request, problem: Exception) -> Response:
     return answer(problem)
 
 
-async def on_invalid(_: Request, error: Exception) -> Response:
+async def on_invalid(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
-    return answer(invalid_request(error.errors()))
+    return answer(invalid_request(error.errors(), body_type(request.scope.get("route"))))
 
 
 async def on_http_error(request: Request, error: Exception) -> Response:

@@ -1,6 +1,5 @@
 """Reads query strings strictly: refuses unknown and repeated parameters, and drops empty ones."""
 
-import difflib
 import re
 from collections import Counter
 from collections.abc import Callable, Coroutine, Iterator, Sequence
@@ -19,10 +18,16 @@ from starlette.datastructures import QueryParams
 from starlette.types import Scope
 
 from event_trigger.errors import FieldError, Invalid
-from event_trigger.web.problems import LONGEST_NAME, MOST_ERRORS, invalid, invalid_request
+from event_trigger.web.near_names import nearest_name
+from event_trigger.web.problems import (
+    LONGEST_NAME,
+    MOST_ERRORS,
+    body_type,
+    invalid,
+    invalid_request,
+)
 
 MOST_PARAMETERS = 1000
-_LONGEST_GUESSED = 30  # characters; looking for the nearest name takes time by their square
 # an offset whose `+` was not escaped: in a query that is a space
 _SPACED_OFFSET = re.compile(r"(.*\d:\d\d(?:\.\d+)?) (\d\d:?\d\d)", re.ASCII)
 
@@ -65,9 +70,8 @@ class QueryRules:
     def _instead_of(self, name: str) -> str:
         if not self.known:
             return "This operation takes no query parameters. Leave it out."
-        guessed = name.lower() if len(name) <= _LONGEST_GUESSED else ""
-        if nearest := difflib.get_close_matches(guessed, self.known, n=1):
-            return f"There is no such parameter. Did you mean '{nearest[0]}'?"
+        if nearest := nearest_name(name, self.known):
+            return f"There is no such parameter. Did you mean '{nearest}'?"
         return f"There is no such parameter. Use one of these: {', '.join(sorted(self.known))}."
 
     def as_meant(self, sent: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
@@ -122,7 +126,8 @@ class StrictQueryRoute(APIRoute):
         try:
             await handle(request)
         except RequestValidationError as error:
-            raise invalid([*errors, *invalid_request(error.errors()).errors]) from None
+            inner = invalid_request(error.errors(), body_type(self))
+            raise invalid([*errors, *inner.errors]) from None
         raise AssertionError
 
 

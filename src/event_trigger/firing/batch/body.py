@@ -85,7 +85,7 @@ def _read_call(scan: "_Scanner", place: int) -> SentCall | Invalid:
         return Invalid.at(["calls", place], f"This is not acceptable JSON: {error.msg}.")
     except ValidationError as error:
         found = [{**one, "loc": ("body", "calls", place, *one["loc"])} for one in error.errors()]
-        return invalid_request(found)
+        return invalid_request(found, TriggerCall)
     body = None if call.payload is None else SentBody(call.payload, payload)
     return SentCall(call.trigger, body, call.idempotency_key)
 

@@ -5,8 +5,9 @@ from typing import Any
 from event_trigger.errors import FieldError, Invalid
 from event_trigger.models.base import LARGEST_ID
 from event_trigger.web.keys import KEY_PATTERN, check_key
+from event_trigger.web.problems import NO_SUCH_FIELD
 
-_MISSPELT = "nmae"
+_MISSPELT = "zzz"
 _PROJECT = "Write the id of a project, as GET /projects lists them; admins may also write *."
 _UUID = "Input should be a UUID, such as 5d2f6f8e-0b1c-4f2a-9b57-3f0c6f1f7a11"
 
@@ -24,7 +25,7 @@ def example_of_invalid(operation: dict[str, Any]) -> Invalid:
         if one["in"] == "path" and one["schema"].get("pattern") == KEY_PATTERN:
             return _of("parameter", name, _what_a_key_is())
     if "requestBody" in operation:
-        return _of("pointer", f"#/{_MISSPELT}", "Extra inputs are not permitted")
+        return _of("pointer", f"#/{_MISSPELT}", NO_SUCH_FIELD)
     return _of("parameter", "X-Project-ID", _PROJECT)
 
 
