@@ -23,10 +23,41 @@ KEYS, DESTINATIONS = "trigger_sort_keys", "trigger_destinations"
 DUE, DUE_BEFORE = "ix_triggers_due", "ix_triggers_due_in_shard"
 IS_DUE = "next_fire_at IS NOT NULL"
 
+# outside of a transaction each COMMIT ends one: streams and counts wait for the oldest
+_FILL = """
+    DO $$
+    DECLARE
+        first_shard smallint := 0;
+        first_id bigint := 0;
+        last_shard smallint;
+        last_id bigint;
+    BEGIN
+        LOOP
+            SELECT page.shard, page.id INTO last_shard, last_id FROM (
+                SELECT shard, id FROM triggers WHERE (shard, id) > (first_shard, first_id)
+                ORDER BY shard, id LIMIT 5000
+            ) AS page ORDER BY page.shard DESC, page.id DESC LIMIT 1;
+            EXIT WHEN NOT FOUND;
+            INSERT INTO trigger_sort_keys (shard, trigger_id, owner_id, sort_name, last_fired_at)
+            SELECT shard, id, owner_id, lower(name), last_fired_at FROM triggers
+            WHERE (shard, id) > (first_shard, first_id) AND (shard, id) <= (last_shard, last_id)
+            ON CONFLICT DO NOTHING;
+            INSERT INTO trigger_destinations (shard, owner_id, destination_id, trigger_id)
+            SELECT DISTINCT shard, owner_id, unnest(destination_ids), id FROM triggers
+            WHERE (shard, id) > (first_shard, first_id) AND (shard, id) <= (last_shard, last_id)
+            ON CONFLICT DO NOTHING;
+            COMMIT;
+            first_shard := last_shard;
+            first_id := last_id;
+        END LOOP;
+    END $$
+"""
+
 
 def upgrade() -> None:
-    """Fills the tables before it indexes them; a job adds what replicas of before leave out.
+    """Fills the tables in batches; a job adds what replicas of before leave out meanwhile.
 
+    An upgrade that was interrupted goes on with the tables that it left, whose rows it keeps.
     Firing writes to `ix_triggers_due` in place of the index of before, and to no other.
     """
     create_index_concurrently(
@@ -38,6 +69,10 @@ def upgrade() -> None:
     drop_index_concurrently(DUE_BEFORE, "triggers")
     _make_sort_keys()
     _make_destinations()
+    with op.get_context().autocommit_block():
+        op.execute(_FILL)
+        op.execute(f"ANALYZE {KEYS}")
+        op.execute(f"ANALYZE {DESTINATIONS}")
 
 
 def _make_sort_keys() -> None:
@@ -48,37 +83,26 @@ def _make_sort_keys() -> None:
         number("owner_id"),
         sa.Column("sort_name", sa.Text(collation="C")),
         sa.Column("last_fired_at", INSTANT),
+        sa.PrimaryKeyConstraint("shard", "trigger_id", name=f"pk_{KEYS}"),
+        if_not_exists=True,
     )
-    op.execute(
-        """
-        INSERT INTO trigger_sort_keys (shard, trigger_id, owner_id, sort_name, last_fired_at)
-        SELECT shard, id, owner_id, lower(name), last_fired_at FROM triggers
-        """
-    )
-    op.create_primary_key(f"pk_{KEYS}", KEYS, ["shard", "trigger_id"])
     prefix = ["shard", "owner_id"]
-    op.create_index(f"ix_{KEYS}_name", KEYS, [*prefix, "sort_name", "trigger_id"])
-    op.create_index(f"ix_{KEYS}_fired", KEYS, [*prefix, "last_fired_at", "trigger_id"])
-    op.execute(f"ANALYZE {KEYS}")
+    for name, column in (("name", "sort_name"), ("fired", "last_fired_at")):
+        columns = [*prefix, column, "trigger_id"]
+        op.create_index(f"ix_{KEYS}_{name}", KEYS, columns, if_not_exists=True)
 
 
 def _make_destinations() -> None:
+    key = ["shard", "owner_id", "destination_id", "trigger_id"]
     op.create_table(
         DESTINATIONS,
         shard(),
         number("owner_id"),
         number("destination_id"),
         number("trigger_id"),
+        sa.PrimaryKeyConstraint(*key, name=f"pk_{DESTINATIONS}"),
+        if_not_exists=True,
     )
-    op.execute(
-        """
-        INSERT INTO trigger_destinations (shard, owner_id, destination_id, trigger_id)
-        SELECT DISTINCT shard, owner_id, unnest(destination_ids), id FROM triggers
-        """
-    )
-    key = ["shard", "owner_id", "destination_id", "trigger_id"]
-    op.create_primary_key(f"pk_{DESTINATIONS}", DESTINATIONS, key)
-    op.execute(f"ANALYZE {DESTINATIONS}")
 
 
 def downgrade() -> None:

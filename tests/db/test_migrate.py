@@ -161,6 +161,35 @@ async def test_triggers_of_the_version_before_are_found_by_their_tags(database_u
     assert found == [[made["id"]], [made["id"]], []]
 
 
+async def test_tables_of_lists_are_filled_by_short_transactions_also_after_an_interruption(
+    database_url: str,
+) -> None:
+    database = await connect(database_url)
+    for owner_id, count in ((ADA, 6000), (BOB, 10)):
+        await plant_triggers(database, count, owner_id=owner_id)
+    await database.execute("UPDATE triggers SET name = 'N' || id, destination_ids = '{2,1,2}'")
+    down = await asyncio.to_thread(alembic, database_url, "downgrade", "0023")
+    assert down.returncode == 0, down.stderr
+    await database.execute(
+        "INSERT INTO trigger_sort_keys (shard, trigger_id, owner_id, sort_name)"
+        " SELECT shard, id, owner_id, lower(name) FROM triggers WHERE id % 100 = 0"
+    )
+    await database.execute("UPDATE alembic_version SET version_num = '0022'")
+
+    up = await asyncio.to_thread(alembic, database_url, "upgrade", "head")
+
+    assert up.returncode == 0, up.stderr
+    [named] = await database.fetch(
+        "SELECT count(*), count(DISTINCT keys.xmin::text) AS transactions"
+        " FROM trigger_sort_keys AS keys JOIN triggers ON id = trigger_id"
+        " WHERE sort_name = lower(name) AND keys.owner_id = triggers.owner_id"
+    )
+    assert (named["count"], named["transactions"]) == (6010, 3)
+    pairs = "SELECT destination_id, count(*) FROM trigger_destinations GROUP BY 1 ORDER BY 1"
+    assert [tuple(one) for one in await database.fetch(pairs)] == [(1, 6010), (2, 6010)]
+    await database.close()
+
+
 async def test_payloads_stored_once_go_back_to_each_delivery_and_are_sent_again(
     database_url: str,
 ) -> None:
