@@ -2,6 +2,7 @@
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Self
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -25,6 +26,7 @@ from event_trigger.sets.state import Moved, SetState, in_slices, read_state
 from event_trigger.sets.urls import UrlChecks
 from event_trigger.sets.writing import Locked, MemberWriter, Written
 from event_trigger.triggers.announcing import announce
+from event_trigger.triggers.destination_names import lock_named
 from event_trigger.triggers.hook_port import HookKeeper
 from event_trigger.triggers.lifecycle import TooManyTriggers
 from event_trigger.triggers.repository import Triggers
@@ -91,15 +93,23 @@ async def apply(
 
 
 async def _lock(rows: SetRows, state: SetState, plan: SetPlan) -> Locked:
-    """Locks what the plan changes, and the destinations that it names, against deletion."""
+    """Locks what the plan changes, and the destinations that it names, in the order of ids.
+
+    Destinations that it only names are locked against deletion alone, as `lock_named` does it.
+    """
     destinations, triggers = plan.of(MemberKind.DESTINATION), plan.of(MemberKind.TRIGGER)
     bodies = [one.body for one in triggers.create]
     bodies += [one.wanted.body for one in triggers.update]
     named = {name for body in bodies for name in body.destinations}
     ids = {state.named[name] for name in named if name in state.named}
     locked_destinations: dict[int, Destination] = {}
-    for some in in_slices(sorted(ids | destinations.stored_ids), _ROWS_LOCKED_AT_ONCE):
-        locked_destinations |= await rows.lock_destinations(some)
+    changed = destinations.stored_ids
+    for is_changed, run in groupby(sorted(ids | changed), key=changed.__contains__):
+        for some in in_slices([*run], _ROWS_LOCKED_AT_ONCE):
+            if is_changed:
+                locked_destinations |= await rows.lock_destinations(some)
+            else:
+                await lock_named(rows.session, rows.owner_id, some)
     locked_triggers: dict[int, Trigger] = {}
     for some in in_slices(sorted(triggers.stored_ids), _ROWS_LOCKED_AT_ONCE):
         locked_triggers |= await rows.lock_triggers(some)
