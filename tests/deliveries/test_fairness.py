@@ -7,6 +7,7 @@ from typing import Any
 
 import httpx
 from aiohttp import web
+from structlog.testing import capture_logs
 
 from event_trigger.db.engine import create_engine, create_sessions
 from event_trigger.deliveries.http.sender import Sender
@@ -16,10 +17,12 @@ from event_trigger.destinations.dns import DnsResolver
 from event_trigger.vault import Vault
 from tests.support.destinations import (
     fire,
+    list_deliveries,
     make_destination,
     read_destination,
     until_finished,
 )
+from tests.support.locks import locked_destination
 from tests.support.receiver import ALLOW_LOOPBACK, Receiver
 from tests.support.services import ADA, idle_service, make_settings
 from tests.support.triggers import make_api
@@ -64,6 +67,42 @@ async def test_slow_successes_keep_nobody_else_waiting(
 
     [delivery] = await until_finished(ada, destination_id=healthy["id"])
     assert delivery["status"] == "delivered"  # or the slow ones would still be waiting
+
+
+async def test_a_locked_destination_keeps_no_attempts_of_others_waiting(
+    database_url: str, ada: httpx.AsyncClient, bob: httpx.AsyncClient, receiver: Receiver
+) -> None:
+    locked, later = asyncio.Event(), asyncio.Event()
+
+    async def answer(_: web.Request) -> web.StreamResponse:
+        place = len(receiver.at("/locked"))
+        await (later if place == 3 else locked).wait()
+        return web.Response(status=500 if place < 3 else 200)
+
+    receiver.answers |= {"/locked": answer, "/fails": 500}
+    mine = await make_destination(ada, receiver.url + "/locked", timeout=30)
+    theirs = await make_destination(bob, receiver.url + "/fails")
+    trigger = await make_api(ada, destinations=[mine["id"]])
+    other = await make_api(bob, destinations=[theirs["id"]])
+    for _ in range(3):
+        await fire(ada, trigger)
+    await eventually(lambda: count_of(receiver, "/locked"), lambda count: count == 3)
+
+    with capture_logs() as logged:
+        async with locked_destination(database_url, mine["id"]):
+            for count, event in enumerate((locked, later), start=1):
+                event.set()
+                await fire(bob, other)
+                failed = await until_finished(bob, count)
+            waiting = await list_deliveries(ada)
+        delivered = await until_finished(ada, 3)
+
+    for one in failed:
+        assert [attempt["status_code"] for attempt in one["attempts"]] == [500] * 3
+    assert [one["attempt_count"] for one in waiting] == [0] * 3  # the success after them, too
+    codes = sorted([attempt["status_code"] for attempt in one["attempts"]] for one in delivered)
+    assert codes == [[200], [500, 200], [500, 200]]
+    assert "record_waits_for_database" not in [one["event"] for one in logged]
 
 
 async def count_of(receiver: Receiver, path: str) -> int:

@@ -108,7 +108,7 @@ async def test_counting_a_backlog_probes_the_deliveries_of_each_event(
 
 async def test_counting_attempts_in_flight_reads_leases_only(engine: AsyncEngine) -> None:
     async def work(session: AsyncSession) -> None:
-        await QueueDestinations(session).lock(ADA, [2, 4], wait=False)
+        await QueueDestinations(session).lock_enabled(ADA, [2, 4])
 
     [plan] = await plans_of(engine, work)
 

@@ -1,4 +1,4 @@
-"""Holds locks against the service: of a trigger's row, or of the table of events."""
+"""Holds locks against the service: of rows of triggers and destinations, or of the events table."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -24,6 +24,20 @@ async def locked_trigger(database_url: str, trigger_id: int) -> AsyncIterator[An
                 "SELECT 1 FROM triggers WHERE id = $1 FOR NO KEY UPDATE", trigger_id
             )
             yield connection
+    finally:
+        await connection.close()
+
+
+@asynccontextmanager
+async def locked_destination(database_url: str, destination_id: int) -> AsyncIterator[None]:
+    """Holds the row lock that a set takes of a destination that its triggers name."""
+    connection = await connect(database_url)
+    try:
+        async with connection.transaction():
+            await connection.execute(
+                "SELECT FROM destinations WHERE id = $1 FOR SHARE", destination_id
+            )
+            yield
     finally:
         await connection.close()
 

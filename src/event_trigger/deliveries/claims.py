@@ -48,7 +48,7 @@ async def claim_deliveries(
     reserved = {one.destination.destination_id: one for one in reservations}
     async with sessions.begin() as session:
         destinations, queue = QueueDestinations(session), DeliveryQueue(session)
-        locked = await destinations.lock(shard, sorted(reserved), wait=False)
+        locked = await destinations.lock_enabled(shard, sorted(reserved))
         waits = [LOCKED_RETRY_SECONDS] if len(locked) < len(reserved) else []
         if await _end_stale(queue, shard, locked):
             waits.append(0.0)

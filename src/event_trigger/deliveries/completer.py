@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
 from itertools import groupby
 
 import structlog
@@ -10,15 +10,10 @@ import structlog
 from event_trigger.db.engine import Sessions, is_outage
 from event_trigger.db.errors import FailureLog
 from event_trigger.db.notify import DELIVERIES_ATTEMPTED, notify_rows
-from event_trigger.deliveries.attempt import Attempt
-from event_trigger.deliveries.queue.deliveries import AttemptOutcome, DeliveryQueue
-from event_trigger.deliveries.queue.destinations import (
-    DestinationHealth,
-    LockedDestination,
-    QueueDestinations,
-)
-from event_trigger.destinations.circuit_breaker import Verdict, verdict_of
-from event_trigger.models import DeliveryError, DisabledReason
+from event_trigger.deliveries.busy_destinations import BusyDestinations
+from event_trigger.deliveries.completed import CompletedAttempt, health_of
+from event_trigger.deliveries.queue.deliveries import DeliveryQueue
+from event_trigger.deliveries.queue.destinations import QueueDestinations
 
 log = structlog.get_logger()
 
@@ -26,24 +21,11 @@ ATTEMPTS_PER_RECORD = 500
 RECORD_RETRY_SECONDS = 1.0
 
 
-@dataclass(frozen=True, slots=True)
-class CompletedAttempt:
-    attempt: Attempt
-    outcome: AttemptOutcome
-
-    @property
-    def verdict(self) -> Verdict:
-        return verdict_of(self.outcome.status_code)
-
-    @property
-    def changes_destination(self) -> bool:
-        """Whether the destination's row changes even if its breaker is closed, without failures."""
-        gone = self.outcome.error is DeliveryError.GONE
-        return gone or self.verdict is not Verdict.ALIVE
-
-
 class Completer:
     """Records the completed attempts of one process.
+
+    Those to a destination that another transaction has locked wait in their order for a later turn,
+    and keep no others waiting.
 
     Calls `on_recorded` with those that are recorded, or whose record failed for good.
     """
@@ -54,11 +36,14 @@ class Completer:
         self._sessions = sessions
         self._on_recorded = on_recorded
         self._unrecorded: list[CompletedAttempt] = []
+        self._added = asyncio.Event()
+        self._busy = BusyDestinations()
         self._recording: asyncio.Task[None] | None = None
         self._failures = FailureLog(log, "record_failed", outage="record_waits_for_database")
 
     def add(self, completed: CompletedAttempt) -> None:
         self._unrecorded.append(completed)
+        self._added.set()
         if self._recording is None:
             self._recording = asyncio.create_task(self._record_all())
 
@@ -70,18 +55,41 @@ class Completer:
     async def _record_all(self) -> None:
         try:
             while self._unrecorded:
-                batch = self._unrecorded[:ATTEMPTS_PER_RECORD]
-                del self._unrecorded[:ATTEMPTS_PER_RECORD]
+                batch = self._take_batch()
+                if not batch:
+                    await self._until_next_turn()
                 by_shard = sorted(batch, key=lambda one: one.attempt.shard)
                 for shard, group in groupby(by_shard, key=lambda one: one.attempt.shard):
                     await self._record(shard, list(group))
         finally:
             self._recording = None
 
+    def _take_batch(self) -> list[CompletedAttempt]:
+        """Takes the first attempts that need not wait for their destination's turn."""
+        now = asyncio.get_running_loop().time()
+        batch: list[CompletedAttempt] = []
+        rest: list[CompletedAttempt] = []
+        for one in self._unrecorded:
+            has_to_wait = self._busy.has_to_wait(one.attempt.destination_id, now=now)
+            is_left = has_to_wait or len(batch) == ATTEMPTS_PER_RECORD
+            (rest if is_left else batch).append(one)
+        self._unrecorded = rest
+        return batch
+
+    async def _until_next_turn(self) -> None:
+        """Waits for the first busy destination's turn, or for the next attempt."""
+        seconds = self._busy.seconds_until_next(now=asyncio.get_running_loop().time())
+        self._added.clear()
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._added.wait(), seconds)
+
     async def _record(self, shard: int, group: Sequence[CompletedAttempt]) -> None:
-        """Records attempts, or keeps them for later while the database is away."""
+        """Records attempts; keeps for later those that have to wait.
+
+        These are all while the database is away, and else those to busy destinations.
+        """
         try:
-            await self._record_shard(shard, group)
+            busy = await self._record_shard(shard, group)
         except Exception as error:
             ids = [one.attempt.delivery_id for one in group]
             self._failures.failed("record", error, deliveries=ids)
@@ -90,56 +98,54 @@ class Completer:
                 await asyncio.sleep(RECORD_RETRY_SECONDS)
                 return
             # it would fail again: the leases expire, and other processes try
+            busy = set()
         else:
             self._failures.succeeded("record")
-        self._on_recorded(group)
+        tried = {one.attempt.destination_id for one in group}
+        self._busy.note(tried, busy, now=asyncio.get_running_loop().time())
+        self._unrecorded[:0] = [one for one in group if one.attempt.destination_id in busy]
+        self._on_recorded([one for one in group if one.attempt.destination_id not in busy])
 
-    async def _record_shard(self, shard: int, group: Sequence[CompletedAttempt]) -> None:
+    async def _record_shard(self, shard: int, group: Sequence[CompletedAttempt]) -> set[int]:
         """Records the attempts of one shard and the health of their destinations.
 
-        1. Locks the destinations whose row changes; most are healthy and need no lock.
-        2. Saves their breakers.
-        3. Records the attempts. If the answer to a commit was lost and the group is repeated, this
-           records nothing, as the leases are over; only step 2 counts twice.
-        4. Tells open streams of them.
+        Returns the ids of busy destinations, to which it has recorded nothing.
+
+        1. Saves the breakers of the others.
+        2. Records the attempts. If the answer to a commit was lost and the group is repeated, this
+           records nothing, as the leases are over; only step 1 counts twice.
+        3. Tells open streams of them.
         """
-        changed = {one.attempt.destination_id for one in group if one.changes_destination}
-        others = {one.attempt.destination_id for one in group} - changed
         async with self._sessions.begin() as session:
-            destinations = QueueDestinations(session)
-            if others:
-                changed |= await destinations.list_unhealthy(shard, sorted(others))
-            if changed:
-                locked = await destinations.lock(shard, sorted(changed), wait=True)
-                await destinations.save_breakers(shard, [health_of(one, group) for one in locked])
-            outcomes = [one.outcome for one in group]
+            busy = await _save_health(QueueDestinations(session), shard, group)
+            free = [one for one in group if one.attempt.destination_id not in busy]
+            if not free:
+                return busy
+            outcomes = [one.outcome for one in free]
             recorded = await DeliveryQueue(session).record(shard, outcomes)
-            attempts = [one.attempt for one in group if one.attempt.delivery_id in recorded]
+            attempts = [one.attempt for one in free if one.attempt.delivery_id in recorded]
             named = [(one.owner_id, one.delivery_id) for one in attempts]
             await notify_rows(session, DELIVERIES_ATTEMPTED, named)
-        for one in group:
+        for one in free:
             if one.attempt.delivery_id not in recorded:
                 log.warning("attempt_overtaken", delivery_id=one.attempt.delivery_id)
+        return busy
 
 
-def health_of(
-    destination: LockedDestination, group: Sequence[CompletedAttempt]
-) -> DestinationHealth:
-    """Applies the outcomes to a destination's breaker, in the order in which they came.
+async def _save_health(
+    destinations: QueueDestinations, shard: int, group: Sequence[CompletedAttempt]
+) -> set[int]:
+    """Saves the breakers of the destinations whose row changes; most are healthy and need no lock.
 
-    Ignores attempts that went to the URL that the destination had before a change.
+    Skips those that others have locked, and returns their ids: a set or an action of their project
+    may hold them for seconds.
     """
-    breaker, held_until, disabled_reason = destination.breaker, destination.held_until, None
-    now = destination.now
-    for one in group:
-        attempt = one.attempt
-        if (attempt.destination_id, attempt.url) != (destination.id, destination.url):
-            continue
-        breaker = breaker.after(one.verdict, max_concurrency=destination.max_concurrency, now=now)
-        held_until = max((at for at in (held_until, one.outcome.held_until) if at), default=None)
-        if one.outcome.error is DeliveryError.GONE:
-            disabled_reason = DisabledReason.GONE
-    is_held = held_until is not None and held_until > now
-    return DestinationHealth(
-        destination.id, breaker, held_until if is_held else None, disabled_reason
-    )
+    changed = {one.attempt.destination_id for one in group if one.changes_destination}
+    if others := {one.attempt.destination_id for one in group} - changed:
+        changed |= await destinations.list_unhealthy(shard, sorted(others))
+    if not changed:
+        return set()
+    locked = await destinations.lock_free(shard, sorted(changed))
+    await destinations.save_breakers(shard, [health_of(one, group) for one in locked])
+    missing = changed - {one.id for one in locked}
+    return await destinations.list_existing(shard, sorted(missing)) if missing else missing

@@ -16,7 +16,8 @@ from event_trigger.db.errors import log_fields
 from event_trigger.db.installation import read_installation
 from event_trigger.deliveries.attempt import Attempt, build_request, decide_outcome, new_attempt
 from event_trigger.deliveries.claims import Claims, Reservation, claim_deliveries
-from event_trigger.deliveries.completer import CompletedAttempt, Completer
+from event_trigger.deliveries.completed import CompletedAttempt
+from event_trigger.deliveries.completer import Completer
 from event_trigger.deliveries.fair_pool import FairPool
 from event_trigger.deliveries.http.sender import AttemptResult, Sender
 from event_trigger.deliveries.queue.deliveries import ClaimedDelivery, DeliveryQueue

@@ -66,11 +66,12 @@ _LOCK_DESTINATIONS = """
     ) AS leases
     WHERE shard = :shard AND id = ANY (CAST(:ids AS bigint[])) {condition}
     ORDER BY id
-    FOR NO KEY UPDATE OF destinations
+    FOR NO KEY UPDATE OF destinations SKIP LOCKED
 """
-_LOCK_ALL = text(_LOCK_DESTINATIONS.format(condition=""))
-_LOCK_UNLOCKED = text(
-    _LOCK_DESTINATIONS.format(condition="AND disabled_reason IS NULL") + "SKIP LOCKED"
+_LOCK_FREE = text(_LOCK_DESTINATIONS.format(condition=""))
+_LOCK_ENABLED = text(_LOCK_DESTINATIONS.format(condition="AND disabled_reason IS NULL"))
+_LIST_EXISTING = text(
+    "SELECT id FROM destinations WHERE shard = :shard AND id = ANY (CAST(:ids AS bigint[]))"
 )
 _LIST_UNHEALTHY = text("""
     SELECT id FROM destinations WHERE shard = :shard AND id = ANY (CAST(:ids AS bigint[]))
@@ -212,14 +213,21 @@ class QueueDestinations:
             rows += await self.session.execute(query.one_shard, {**values, "shard": shard})
         return rows
 
-    async def lock(self, shard: int, ids: Sequence[int], *, wait: bool) -> list[LockedDestination]:
+    async def lock_enabled(self, shard: int, ids: Sequence[int]) -> list[LockedDestination]:
+        """Locks the enabled ones of these as `lock_free` does."""
+        rows = await self.session.execute(_LOCK_ENABLED, {"shard": shard, "ids": list(ids)})
+        return [*map(LockedDestination._make, rows)]
+
+    async def lock_free(self, shard: int, ids: Sequence[int]) -> list[LockedDestination]:
         """Locks destinations in the order of their ids, and counts their leases.
 
-        Without `wait`, skips the disabled ones and those that another transaction has locked.
+        Skips those that another transaction has locked.
         """
-        statement = _LOCK_ALL if wait else _LOCK_UNLOCKED
-        rows = await self.session.execute(statement, {"shard": shard, "ids": list(ids)})
+        rows = await self.session.execute(_LOCK_FREE, {"shard": shard, "ids": list(ids)})
         return [*map(LockedDestination._make, rows)]
+
+    async def list_existing(self, shard: int, ids: Sequence[int]) -> set[int]:
+        return {*await self.session.scalars(_LIST_EXISTING, {"shard": shard, "ids": list(ids)})}
 
     async def list_unhealthy(self, shard: int, ids: Sequence[int]) -> set[int]:
         """Returns the ids of those whose breaker has failures or a window: a success changes it."""
