@@ -8,6 +8,7 @@ import httpx
 from tests.support.databases import connect
 from tests.support.destinations import make_destination
 from tests.support.keys import holding, make_key
+from tests.support.locks import until_somebody_waits
 from tests.support.problems import places_of, problem_of
 from tests.support.services import Service
 from tests.support.triggers import make_api, make_scheduled, read
@@ -204,3 +205,33 @@ async def test_every_path_by_key_acts_as_by_id(ada: httpx.AsyncClient) -> None:
         assert (deleted.status_code, gone.status_code) == (204, 404)
         event = (await ada.get(fired.headers["location"])).json()
         assert (event["trigger_id"], event["payload"]) == (made["id"], {"a": 1})
+
+
+async def test_what_loses_its_key_meanwhile_is_left_alone(
+    service: Service, ada: httpx.AsyncClient
+) -> None:
+    verbs = {
+        "triggers": ("", "/pause", "/resume"),
+        "destinations": ("", "/disable", "/enable"),
+    }
+    trigger = await make_api(ada, key="moving")
+    destination = await make_destination(ada, URL, key="moving")
+    database = await connect(service.database_url)
+
+    answers = []
+    for table, paths in verbs.items():
+        for path in paths:
+            method, url = "POST" if path else "DELETE", f"/{table}/by-key/moving{path}"
+            async with database.transaction():
+                await database.execute(f"UPDATE {table} SET key = 'moved' WHERE key = 'moving'")
+                request = asyncio.create_task(ada.request(method, url))
+                await until_somebody_waits(database)
+            answers.append(await request)
+            await database.execute(f"UPDATE {table} SET key = 'moving' WHERE key = 'moved'")
+    await database.close()
+
+    for answer in answers:
+        problem_of(answer, 404)
+    assert (await ada.get("/triggers/by-key/moving")).json() == await read(ada, trigger["id"])
+    left = (await ada.get("/destinations/by-key/moving")).json()
+    assert left == {name: destination[name] for name in left}

@@ -149,10 +149,15 @@ def _origin_warnings(*, before: Sequence[str], after: Sequence[str]) -> list[str
     ]
 
 
-async def get_locked(session: AsyncSession, key: OwnedId) -> Destination:
-    """Locks a destination until the commit; raises NotFound."""
+async def get_locked(
+    session: AsyncSession, key: OwnedId, *, named: str | None = None
+) -> Destination:
+    """Locks a destination until the commit; raises NotFound.
+
+    `named` is the key that it was found by: it may have lost that since.
+    """
     destination = await Destinations(session).get_locked(key)
-    if destination is None:
+    if destination is None or (named is not None and destination.key != named):
         raise NotFound
     return destination
 

@@ -152,24 +152,26 @@ async def rotate_secret(session: AsyncSession, vault: Vault, key: OwnedId) -> De
     return await store_change(session, destination)
 
 
-async def disable(session: AsyncSession, key: OwnedId) -> Destination:
+async def disable(session: AsyncSession, key: OwnedId, *, named: str | None = None) -> Destination:
     """Disables a destination: its deliveries stay queued until they expire."""
-    destination = await get_locked(session, key)
+    destination = await get_locked(session, key, named=named)
     destination.disabled_reason = destination.disabled_reason or DisabledReason.BY_HAND
     return await store_change(session, destination)
 
 
-async def enable(session: AsyncSession, key: OwnedId) -> Destination:
+async def enable(session: AsyncSession, key: OwnedId, *, named: str | None = None) -> Destination:
     """Enables a destination, closes its breaker and ends its hold; queued deliveries are sent."""
-    destination = await get_locked(session, key)
+    destination = await get_locked(session, key, named=named)
     destination.disabled_reason = None
     forget_failures(destination)
     return await store_change(session, destination)
 
 
-async def delete(session: AsyncSession, key: OwnedId, *, check: Check) -> None:
+async def delete(
+    session: AsyncSession, key: OwnedId, *, named: str | None = None, check: Check
+) -> None:
     """Deletes a destination, also from its triggers; workers then give up its deliveries."""
-    destination = await get_locked(session, key)
+    destination = await get_locked(session, key, named=named)
     check(destination)
     await Triggers(session).forget_destination(key)
     destination.deleted_at = await database_now(session)

@@ -212,10 +212,13 @@ async def replace_one(
     return await replace(session, hooks, trigger, body, found=found, by=by)
 
 
-async def get_locked(session: AsyncSession, key: OwnedId) -> Trigger:
-    """Locks a trigger until the commit; raises NotFound."""
+async def get_locked(session: AsyncSession, key: OwnedId, *, named: str | None = None) -> Trigger:
+    """Locks a trigger until the commit; raises NotFound.
+
+    `named` is the key that it was found by: it may have lost that since.
+    """
     trigger = await Triggers(session).get_locked(key)
-    if trigger is None:
+    if trigger is None or (named is not None and trigger.key != named):
         raise NotFound
     return trigger
 

@@ -165,9 +165,9 @@ async def _check_room(session: AsyncSession, project_id: int, *, most: int) -> N
         raise TooManyTriggers(used=used, most=most)
 
 
-async def pause(session: AsyncSession, key: OwnedId) -> Trigger:
+async def pause(session: AsyncSession, key: OwnedId, *, named: str | None = None) -> Trigger:
     """Takes the trigger off the schedule; does nothing if it is paused already."""
-    trigger = await get_locked(session, key)
+    trigger = await get_locked(session, key, named=named)
     if trigger.status == TriggerStatus.COMPLETED:
         raise AlreadyCompleted
     if trigger.status == TriggerStatus.ACTIVE:
@@ -183,9 +183,9 @@ async def pause(session: AsyncSession, key: OwnedId) -> Trigger:
     return trigger
 
 
-async def resume(session: AsyncSession, key: OwnedId) -> Trigger:
+async def resume(session: AsyncSession, key: OwnedId, *, named: str | None = None) -> Trigger:
     """Plans the trigger from now on, and records the instants in the pause as unfired."""
-    trigger = await get_locked(session, key)
+    trigger = await get_locked(session, key, named=named)
     if trigger.status == TriggerStatus.COMPLETED:
         raise AlreadyCompleted
     if trigger.status == TriggerStatus.PAUSED:
@@ -202,10 +202,15 @@ async def resume(session: AsyncSession, key: OwnedId) -> Trigger:
 
 
 async def delete(
-    session: AsyncSession, hooks: HookKeeper, key: OwnedId, *, check: Check | None = None
+    session: AsyncSession,
+    hooks: HookKeeper,
+    key: OwnedId,
+    *,
+    named: str | None = None,
+    check: Check | None = None,
 ) -> None:
     """Ends the schedule and deletes the trigger; records of its past stay as long as its events."""
-    trigger = await get_locked(session, key)
+    trigger = await get_locked(session, key, named=named)
     if check is not None:
         await check(trigger)
     if trigger.type == TriggerType.SCHEDULED:

@@ -109,10 +109,10 @@ async def put_destination_by_key(
     responses=problems(PreconditionFailed),
 )
 async def delete_destination_by_key(
-    destination: DestinationByKeyDep, session: SessionDep, changing: ChangingDep
+    key: PathKey, destination: DestinationByKeyDep, session: SessionDep, changing: ChangingDep
 ) -> None:
     """Deletes the destination, and removes it from all triggers. Its key is free."""
-    await lifecycle.delete(session, destination, check=checking(changing))
+    await lifecycle.delete(session, destination, named=key, check=checking(changing))
 
 
 @router.post(
@@ -123,10 +123,10 @@ async def delete_destination_by_key(
     responses=TAGGED,
 )
 async def disable_destination_by_key(
-    destination: DestinationByKeyDep, session: SessionDep, response: Response
+    key: PathKey, destination: DestinationByKeyDep, session: SessionDep, response: Response
 ) -> DestinationRead:
     """Stops sending to it, as `POST /destinations/{destination_id}/disable` does."""
-    return read_tagged(await lifecycle.disable(session, destination), response)
+    return read_tagged(await lifecycle.disable(session, destination, named=key), response)
 
 
 @router.post(
@@ -137,7 +137,7 @@ async def disable_destination_by_key(
     responses=TAGGED,
 )
 async def enable_destination_by_key(
-    destination: DestinationByKeyDep, session: SessionDep, response: Response
+    key: PathKey, destination: DestinationByKeyDep, session: SessionDep, response: Response
 ) -> DestinationRead:
     """Sends the waiting deliveries, as `POST /destinations/{destination_id}/enable` does."""
-    return read_tagged(await lifecycle.enable(session, destination), response)
+    return read_tagged(await lifecycle.enable(session, destination, named=key), response)

@@ -111,6 +111,7 @@ async def put_trigger_by_key(
     responses=problems(PreconditionFailed),
 )
 async def delete_trigger_by_key(
+    key: PathKey,
     trigger: TriggerByKeyDep,
     session: SessionDep,
     hooks: HooksDep,
@@ -118,7 +119,7 @@ async def delete_trigger_by_key(
     changing: ChangingDep,
 ) -> None:
     """Deletes the trigger. Its past events stay, and its key is free."""
-    await lifecycle.delete(session, hooks, trigger, check=reader.checking(changing))
+    await lifecycle.delete(session, hooks, trigger, named=key, check=reader.checking(changing))
 
 
 @router.post(
@@ -129,10 +130,10 @@ async def delete_trigger_by_key(
     responses=problems(lifecycle.AlreadyCompleted) | TAGGED,
 )
 async def pause_trigger_by_key(
-    trigger: TriggerByKeyDep, session: SessionDep, reader: ReaderDep
+    key: PathKey, trigger: TriggerByKeyDep, session: SessionDep, reader: ReaderDep
 ) -> TriggerRead:
     """Stops the trigger from firing, as `POST /triggers/{trigger_id}/pause` does."""
-    return await reader.read(await lifecycle.pause(session, trigger))
+    return await reader.read(await lifecycle.pause(session, trigger, named=key))
 
 
 @router.post(
@@ -143,7 +144,7 @@ async def pause_trigger_by_key(
     responses=problems(lifecycle.AlreadyCompleted) | TAGGED,
 )
 async def resume_trigger_by_key(
-    trigger: TriggerByKeyDep, session: SessionDep, reader: ReaderDep
+    key: PathKey, trigger: TriggerByKeyDep, session: SessionDep, reader: ReaderDep
 ) -> TriggerRead:
     """Resumes the trigger, as `POST /triggers/{trigger_id}/resume` does."""
-    return await reader.read(await lifecycle.resume(session, trigger))
+    return await reader.read(await lifecycle.resume(session, trigger, named=key))
