@@ -137,7 +137,7 @@ async def test_what_a_put_cannot_mean_is_refused_and_nothing_is_changed(
     sent_back = await put(ada, "new", made)
     refused = {
         "no type": await put(ada, "one", {}),
-        "no key": await put(ada, "12", {"type": "api"}),
+        "no key": await put(ada, "One", {"type": "api"}),
         "an unknown field": await put(ada, "one", {"type": "api", "colour": "red"}),
         "no destination": await put(ada, "one", {"type": "api", "destinations": ["none"]}),
     }

@@ -140,6 +140,49 @@ async def test_what_firing_has_moved_on_is_no_change(ada: httpx.AsyncClient) -> 
     assert places_of(stale) == ["#/updated_at"]
 
 
+async def test_what_the_service_has_moved_on_is_no_change_for_who_has_the_tag(
+    service: Service, ada: httpx.AsyncClient
+) -> None:
+    gone, failing = await make_destination(ada, URL), await make_destination(ada, URL)
+    once = await make_scheduled(ada, {"interval": "PT2S"})
+    paths = [f"/triggers/{once['id']}", *(f"/destinations/{one['id']}" for one in (gone, failing))]
+    early = [await ada.get(path) for path in paths]
+    await eventually(lambda: read(ada, once["id"]), lambda seen: seen["status"] == "completed")
+    database = await connect(service.database_url)
+    await database.execute(
+        "UPDATE destinations SET disabled_reason = 'gone' WHERE id = $1", gone["id"]
+    )
+    await database.execute(
+        """UPDATE destinations SET failures = 7, "window" = 1, held_until = now() WHERE id = $1""",
+        failing["id"],
+    )
+    await database.close()
+
+    for path, seen, moved in zip(
+        paths,
+        early,
+        (["status"], ["status", "disabled_reason"], ["state", "failures", "held_until"]),
+        strict=True,
+    ):
+        tag = {"if-match": seen.headers["etag"]}
+        late = await ada.get(path)
+        for method in ("PATCH", "PUT"):
+            sent = await ada.request(method, path, json=seen.json(), headers=tag)
+            unknown = await ada.request(method, path, json=seen.json(), headers={"if-match": "*"})
+
+            assert sent.status_code == 200, (path, sent.text)
+            assert sent.headers["etag"] == late.headers["etag"] == seen.headers["etag"]
+            assert late.json().items() <= sent.json().items()
+            assert {f"#/{name}" for name in moved} <= {*places_of(unknown)}
+        for wish in {"paused", "active", "enabled"} - {late.json()["status"]}:
+            refused = await ada.patch(path, json={**late.json(), "status": wish}, headers=tag)
+            assert places_of(refused) == ["#/status"], (path, wish)
+        for name in moved:
+            for odd in ([], {}, "odd", -1, True):
+                refused = await ada.patch(path, json={name: odd}, headers=tag)
+                assert places_of(refused) == [f"#/{name}"], (path, name, odd)
+
+
 async def test_firing_leaves_the_tag_and_a_person_changes_it(ada: httpx.AsyncClient) -> None:
     destination = (await make_destination(ada, URL))["id"]
     made = await make_api(ada, destinations=[destination])

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated
 
 from fastapi import Depends, Request, Response
@@ -13,6 +14,7 @@ from event_trigger.destinations import editing, lifecycle
 from event_trigger.destinations.address_policy import AddressPolicy
 from event_trigger.destinations.dns import DnsResolver
 from event_trigger.destinations.editing import ReplacedDestination, etag_of
+from event_trigger.destinations.moved_on import was_shown
 from event_trigger.destinations.repository import Destinations
 from event_trigger.destinations.schemas import (
     DestinationBody,
@@ -101,11 +103,18 @@ def checking(
     """
 
     def check(destination: Destination | None) -> None:
-        preconditions.check(None if destination is None else etag_of(destination))
-        if body is None or not body.sends_back:
+        tag = None if destination is None else etag_of(destination)
+        preconditions.check(tag)
+        if body is None or not body.sent_back:
             return
-        shown = {} if destination is None else read_destination(destination).model_dump(mode="json")
-        body.check_sent_back({"warnings": [], **shown})
+        if destination is None or tag is None:
+            body.check_sent_back({"warnings": []})
+            return
+        shown = {"warnings": [], **read_destination(destination).model_dump(mode="json")}
+        if preconditions.has(tag):
+            body.check_sent_back(shown, partial(was_shown, destination, body.sent_back))
+        else:
+            body.check_sent_back(shown)
 
     return check
 

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Annotated
 
 from fastapi import Depends, Request, Response
@@ -17,7 +16,7 @@ from event_trigger.errors import NotFound
 from event_trigger.models import Trigger
 from event_trigger.triggers.configuration import etag_of
 from event_trigger.triggers.hook_port import HookKeeper, HookSecrets, verify_in
-from event_trigger.triggers.moved_on import was_shown
+from event_trigger.triggers.moved_on import MovedOn
 from event_trigger.triggers.repository import Triggers
 from event_trigger.triggers.schemas import (
     TriggerListed,
@@ -149,18 +148,23 @@ class TriggerReader:
         """
 
         async def check(trigger: Trigger | None) -> None:
-            preconditions.check(None if trigger is None else etag_of(trigger))
-            if body is not None and body.sends_back:
-                await self._check_sent_back(trigger, body)
+            tag = None if trigger is None else etag_of(trigger)
+            preconditions.check(tag)
+            if body is not None and body.sent_back:
+                has_tag = tag is not None and preconditions.has(tag)
+                await self._check_sent_back(trigger, body, has_tag=has_tag)
 
         return check
 
-    async def _check_sent_back(self, trigger: Trigger | None, body: SentBack) -> None:
+    async def _check_sent_back(
+        self, trigger: Trigger | None, body: SentBack, *, has_tag: bool
+    ) -> None:
         if trigger is None:
             body.check_sent_back({})
             return
         [shown] = await self.read_all([trigger])
-        body.check_sent_back(shown.model_dump(mode="json"), partial(was_shown, trigger, shown))
+        moved_on = MovedOn(trigger, shown, body.sent_back, has_tag)
+        body.check_sent_back(shown.model_dump(mode="json"), moved_on.was_shown)
 
 
 async def _taking_turns(triggers: Sequence[Trigger]) -> AsyncIterator[Trigger]:

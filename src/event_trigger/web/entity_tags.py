@@ -59,6 +59,11 @@ class Preconditions:
         if self.if_none_match is not None and _matches(self.if_none_match, tag, weakly=True):
             raise AlreadyThere
 
+    def has(self, tag: str) -> bool:
+        """Tells whether the client names this very version, which it has read."""
+        named = self.if_match is not None and self.if_match.strip() != "*"
+        return named and _matches(self.if_match or "", tag, weakly=False)
+
     def is_unmodified(self, tag: str) -> bool:
         """Tells whether a reader has this version already."""
         return self.if_none_match is not None and _matches(self.if_none_match, tag, weakly=True)

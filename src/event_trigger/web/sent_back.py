@@ -30,8 +30,9 @@ class SentBack(RequestModel):
         return body
 
     @property
-    def sends_back(self) -> bool:
-        return bool(self._sent)
+    def sent_back(self) -> Mapping[str, Any]:
+        """The read-only fields of the body."""
+        return self._sent
 
     def check_sent_back(
         self, shown: Mapping[str, Any], was_shown: Callable[[str, Any], bool] = lambda *_: False
