@@ -16,7 +16,7 @@ from event_trigger.models import TriggerStatus
 from event_trigger.web.changes import Change, changes_between
 from event_trigger.web.problems import MOST_ERRORS
 
-_DIGEST_VERSION = 1
+_DIGEST_VERSION = 2
 _MOST_NAMED_DIFFERENCES = 5
 
 Spec = dict[str, Any]
@@ -36,8 +36,7 @@ class MemberKind(StrEnum):
 class Wanted:
     """A member as the file has it.
 
-    `status` is None if the file leaves it to people. `body` is what is written, and `secrets` are
-    the names of those in it.
+    `status` is None if the file leaves it to people. `body` is what is written.
     """
 
     kind: MemberKind
@@ -45,7 +44,6 @@ class Wanted:
     spec: Spec
     body: Any
     status: TriggerStatus | None = None
-    secrets: tuple[str, ...] = ()
 
     @property
     def place(self) -> tuple[str, str]:
@@ -78,6 +76,7 @@ class SetPlan:
     """The difference between a file and what is stored, in the order of kinds and keys.
 
     `adopt` are members that exist already, exactly as the file has them, and belong to no set yet.
+    The plan has a digest for each key of the vault, the current key's first.
     """
 
     create: tuple[Wanted, ...]
@@ -85,7 +84,11 @@ class SetPlan:
     adopt: tuple[Update, ...]
     remove: tuple[Stored, ...]
     unchanged: int
-    digest: str = ""
+    digests: tuple[str, ...] = ()
+
+    @property
+    def digest(self) -> str:
+        return self.digests[0]
 
     @property
     def is_empty(self) -> bool:
@@ -135,10 +138,12 @@ def make_plan(
     changed_secrets: Mapping[tuple[MemberKind, str], Sequence[Change]],
     *,
     prune: bool,
+    fingerprints: Sequence[bytes] = (b"",),
 ) -> SetPlan:
     """Compares by kind and key; raises OwnedElsewhere for keys that this set may not change.
 
-    `changed_secrets` are the differences of secrets, by kind and key, without their values.
+    `changed_secrets` are the differences of secrets, by kind and key, without their values. The
+    `fingerprints` are those of the file's secrets, one for each key of the vault.
     """
     known = {(one.kind, one.key): one for one in stored if one.key is not None}
     ordered = sorted(wanted, key=lambda one: (one.kind, one.key))
@@ -159,7 +164,7 @@ def make_plan(
         remove=tuple(sorted(surplus, key=lambda one: (one.kind, one.id))) if prune else (),
         unchanged=sum(not one.changes for one in own),
     )
-    return replace(plan, digest=_digest(plan, updates, prune=prune))
+    return replace(plan, digests=_digests(plan, updates, fingerprints, prune=prune))
 
 
 def _differences(wanted: Wanted, stored: Stored) -> Iterator[Change]:
@@ -208,11 +213,16 @@ def _owned_by(owner: str, kind: MemberKind) -> str:
     )
 
 
-def _digest(plan: SetPlan, updates: Sequence[Update], *, prune: bool) -> str:
-    """Hashes the plan and the state that it starts from; it has no time and no secret in it."""
+def _digests(
+    plan: SetPlan, updates: Sequence[Update], fingerprints: Sequence[bytes], *, prune: bool
+) -> tuple[str, ...]:
+    """Hashes the plan and the state that it starts from, without a time.
+
+    Secrets are in it by their fingerprints, which do not tell whether a guess is right.
+    """
     digest = hashlib.sha256(canonical([_DIGEST_VERSION, prune]).encode())
     for one in plan.create:
-        digest.update(canonical(["create", *one.place, one.spec, one.status, one.secrets]).encode())
+        digest.update(canonical(["create", *one.place, one.spec, one.status]).encode())
     for update in updates:
         wanted, stored = update.wanted, update.stored
         status = None if wanted.status is None else stored.status
@@ -222,4 +232,9 @@ def _digest(plan: SetPlan, updates: Sequence[Update], *, prune: bool) -> str:
     for gone in plan.remove:
         parts = [gone.kind, gone.id, gone.key, gone.spec, gone.seal]
         digest.update(canonical(["remove", *parts]).encode())
-    return digest.hexdigest()
+    made = []
+    for fingerprint in fingerprints:
+        whole = digest.copy()
+        whole.update(fingerprint)
+        made.append(whole.hexdigest())
+    return tuple(made)

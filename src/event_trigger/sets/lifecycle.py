@@ -4,7 +4,7 @@ A plan of thousands of members takes a second to make. So it is made from one re
 off the event loop and without a connection, and the state is read again under the locks.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -112,10 +112,16 @@ def _check_expected(expected: Preconditions, state: SetState, plan: SetPlan) -> 
     """Requires the plan that the caller has seen, or a set that is there if that is `*`."""
     if expected.is_of_any and state.set_id is None:
         raise NotThere
+    if not any(_is_met(expected, digest) for digest in plan.digests):
+        raise StalePlan
+
+
+def _is_met(expected: Preconditions, digest: str) -> bool:
     try:
-        expected.check(f'"{plan.digest}"')
+        expected.check(f'"{digest}"')
     except PreconditionFailed:
-        raise StalePlan from None
+        return False
+    return True
 
 
 def _check_rights(by: Principal, plan: SetPlan) -> None:

@@ -17,6 +17,7 @@ from event_trigger.sets.comparison import (
     SetPlan,
     Stored,
     Wanted,
+    canonical,
     make_plan,
 )
 from event_trigger.sets.members import Members, placed, raise_all
@@ -54,6 +55,7 @@ def plan_set(request: SetRequest, state: SetState, vault: Vault) -> SetPlan:
         [*_stored_destinations(state), *_stored_triggers(state)],
         secrets,
         prune=request.prune,
+        fingerprints=_fingerprints(request, vault),
     )
     errors += _missing_destinations(request.members, state, plan)
     errors += _changed_types(plan)
@@ -63,8 +65,13 @@ def plan_set(request: SetRequest, state: SetState, vault: Vault) -> SetPlan:
 
 def _wanted_destinations(members: Members) -> Iterator[Wanted]:
     for key, body in members.destinations.items():
-        secrets = tuple(sorted(name for name, value in body.headers.items() if value is not None))
-        yield Wanted(MemberKind.DESTINATION, key, destination_spec(body), body, secrets=secrets)
+        yield Wanted(MemberKind.DESTINATION, key, destination_spec(body), body)
+
+
+def _fingerprints(request: SetRequest, vault: Vault) -> list[bytes]:
+    """Returns keyed hashes of the values that the file has for headers, bound to the project."""
+    headers = {key: body.headers for key, body in request.members.destinations.items()}
+    return vault.fingerprints(canonical([request.owner_id, headers]).encode())
 
 
 def _wanted_triggers(members: Members, state: SetState) -> Iterator[Wanted]:
