@@ -1,10 +1,13 @@
 """A set is planned, applied, read back and deleted as a whole."""
 
 import asyncio
+import threading
 from typing import Any
 
 import httpx
+import pytest
 
+from event_trigger.triggers import editing, schedule_changes
 from tests.support.problems import places_of, problem_of
 from tests.support.reading import read_all
 from tests.support.services import Service, running_service
@@ -281,6 +284,58 @@ async def test_a_set_is_deleted_only_if_it_is_as_it_was_read(
     assert after == before
     assert deleted.status_code == 204
     problem_of(gone, 404)
+
+
+async def test_a_plan_is_not_that_of_a_file_with_another_header_value(
+    ada: httpx.AsyncClient, database: Any
+) -> None:
+    other = with_member(FILE, "destinations", "crm", headers={"Authorization": "Bearer two"})
+    third = with_member(FILE, "destinations", "crm", headers={"Authorization": "Bearer three"})
+
+    for file, another in ((FILE, other), (other, third)):  # a new destination, and a stored one
+        digest = (await plan_set(ada, "billing", file))["digest"]
+        before = await rows_of(database)
+        refused = await ada.put("/sets/billing", json=another, headers={"If-Match": f'"{digest}"'})
+        assert await rows_of(database) == before
+        applied = await ada.put("/sets/billing", json=file, headers={"If-Match": f'"{digest}"'})
+
+        assert problem_of(refused, 412)["type"].endswith("plan-stale")
+        assert applied.status_code == 200
+
+
+async def test_payloads_are_checked_off_the_event_loop_which_is_given_back_after_each_row(
+    ada: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    turns, checked, planned = [0], list[threading.Thread](), set[int]()
+    check, plan = editing.payload_errors, schedule_changes.plan_or_refuse
+
+    def noting_threads(*given: Any) -> Any:
+        checked.append(threading.current_thread())
+        return check(*given)
+
+    def noting_turns(*given: Any, **more: Any) -> Any:
+        if threading.current_thread() is threading.main_thread():
+            planned.add(turns[0])
+        return plan(*given, **more)
+
+    async def take_turns() -> None:
+        while True:
+            turns[0] += 1
+            await asyncio.sleep(0)
+
+    monkeypatch.setattr(editing, "payload_errors", noting_threads)
+    monkeypatch.setattr(schedule_changes, "plan_or_refuse", noting_turns)
+    member = {"type": "scheduled", "details": {"cron": "@daily", "schema": {"required": ["a"]}}}
+    member |= {"payload": {"a": 1}}
+    counting = asyncio.create_task(take_turns())
+
+    for cron in ("@daily", "@hourly"):
+        member = member | {"details": {**member["details"], "cron": cron}}
+        await put_set(ada, "jobs", {"triggers": {f"job-{n}": member for n in range(20)}})
+    counting.cancel()
+
+    assert len(checked) == len(planned) == 40
+    assert threading.main_thread() not in checked
 
 
 async def test_prune_removes_what_the_file_lacks_and_nothing_else(

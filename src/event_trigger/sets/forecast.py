@@ -12,9 +12,14 @@ from event_trigger.triggers.lifecycle import new_trigger
 from event_trigger.triggers.schedule_changes import next_after_change
 
 
-def build_trigger(owner_id: int, wanted: Wanted, *, now: datetime) -> Trigger:
-    """Makes the row of a new trigger, without its set and its destinations; raises Invalid."""
-    trigger = new_trigger(owner_id, wanted.body, now=now)
+def build_trigger(
+    owner_id: int, wanted: Wanted, *, now: datetime, is_checked: bool = False
+) -> Trigger:
+    """Makes the row of a new trigger, without its set and its destinations.
+
+    Raises Invalid for a payload, unless it `is_checked`.
+    """
+    trigger = new_trigger(owner_id, wanted.body, now=now, is_checked=is_checked)
     if wanted.status == TriggerStatus.PAUSED and trigger.status == TriggerStatus.ACTIVE:
         trigger.status, trigger.next_fire_at = TriggerStatus.PAUSED, None
     return trigger

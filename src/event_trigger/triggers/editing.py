@@ -151,15 +151,22 @@ async def _store(
 
 
 async def rewrite(
-    session: AsyncSession, trigger: Trigger, wanted: Configuration, *, now: datetime
+    session: AsyncSession,
+    trigger: Trigger,
+    wanted: Configuration,
+    *,
+    now: datetime,
+    is_checked: bool = False,
 ) -> None:
     """Changes a locked row, validates its payload, and plans a changed schedule again, from `now`.
 
-    Rules of a zone, hook and tags are left to the caller, who may rewrite many triggers.
+    Rules of a zone, hook and tags are left to the caller, who may rewrite many triggers, and may
+    have checked their payloads before.
     """
     old_schedule = schedule_before(trigger)
     wanted.store_in(trigger)
-    check_payload(trigger)
+    if not is_checked:
+        check_payload(trigger)
     trigger.updated_at = max(now, just_after(trigger.updated_at))
     trigger.loop_refused_at = None
     if trigger.type == TriggerType.SCHEDULED:
