@@ -40,8 +40,18 @@ def upgrade() -> None:
     )
     op.create_index("ix_sets_name", "sets", ["shard", "owner_id", "name"], unique=True)
     op.create_index("ix_sets_listed", "sets", ["shard", "owner_id", "id"])
+    op.create_table(
+        "finished_members",
+        shard(),
+        number("owner_id"),
+        sa.Column("set_name", sa.Text, nullable=False),
+        sa.Column("key", sa.Text, nullable=False),
+        sa.Column("details", sa.JSON, nullable=False),
+        sa.PrimaryKeyConstraint("shard", "owner_id", "set_name", "key", name="pk_finished_members"),
+    )
 
 
 def downgrade() -> None:
     drop_index_concurrently("ix_destinations_set", "destinations")
+    op.drop_table("finished_members")
     op.drop_table("sets")

@@ -76,7 +76,9 @@ async def fill(client: httpx.AsyncClient, url: str = NOWHERE) -> Filled:
     event_id = int(answer.headers["event-id"]) if "event-id" in answer.headers else 0
     event_id = event_id or int(answer.headers["location"].removeprefix("/events/"))
     hook = await make_hook(client, "standard_webhooks")
-    await put_set(client, "billing", {})
+    over = {"time": "2020-01-01T00:00:00Z"}
+    await put_set(client, "billing", {"triggers": {"done": {"type": "scheduled", "details": over}}})
+    await client.patch("/triggers/by-key/done", json={"on_completion": "delete"})
     return Filled(armed, called, hook, await make_key(client), destination, event_id)
 
 

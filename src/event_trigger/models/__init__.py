@@ -33,7 +33,7 @@ from event_trigger.models.minute_count import (
     MinuteCount,
     MinutePartition,
 )
-from event_trigger.models.owned_set import OwnedSet
+from event_trigger.models.owned_set import FinishedMember, OwnedSet
 from event_trigger.models.project import (
     NOT_OF_DELETED_PROJECTS,
     Invitation,
@@ -84,6 +84,7 @@ __all__ = [
     "EventPartition",
     "EventState",
     "EventType",
+    "FinishedMember",
     "Hook",
     "IdempotencyKey",
     "Installation",

@@ -1,6 +1,7 @@
-"""Declares the table of sets: named groups of triggers and destinations that one file owns."""
+"""Declares the tables of sets: named groups of triggers and destinations that one file owns."""
 
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import Identity, Index, SmallInteger, Text, func
 from sqlalchemy.orm import Mapped, mapped_column
@@ -27,3 +28,19 @@ class OwnedSet(Base):
         Index("ix_sets_name", "shard", "owner_id", "name", unique=True),
         Index("ix_sets_listed", "shard", "owner_id", "id"),
     )
+
+
+class FinishedMember(Base):
+    """A row is a trigger of a set that has completed, and was deleted because of `on_completion`.
+
+    The set's file does not create it again, as long as it has the same schedule there: `details`,
+    without the schema.
+    """
+
+    __tablename__ = "finished_members"
+
+    shard: Mapped[int] = mapped_column(SmallInteger, primary_key=True, autoincrement=False)
+    owner_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    set_name: Mapped[str] = mapped_column(Text, primary_key=True)
+    key: Mapped[str] = mapped_column(Text, primary_key=True)
+    details: Mapped[dict[str, Any]]

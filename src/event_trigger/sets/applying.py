@@ -83,6 +83,8 @@ async def apply(
     now = await database_now(session)
     writer = MemberWriter(session, owner_id, request.name, parts.vault, parts.hooks, now)
     written = await writer.write(plan, locked)
+    if plan.forget:
+        await rows.forget_finished(request.name, plan.forget)
     set_id = await Sets(session).put(owner_id, request.name, at=now)
     await record(session, "set", set_id, after=_counts(request, plan), project_id=owner_id)
     changed = {one.id for one in written.triggers.values()}
@@ -159,6 +161,7 @@ async def delete_all(
     writer = MemberWriter(session, owner_id, name, parts.vault, parts.hooks, now)
     await remove_triggers(session, parts.hooks, owner_id, trigger_ids, now=now)
     await writer.remove_destinations(destinations)
+    await rows.forget_finished(name)
     await Sets(session).delete(OwnedId(owner_id, found.id))
     before = {"name": name, "triggers": len(trigger_ids), "destinations": len(destinations)}
     await record(session, "set", found.id, before=before, after={}, project_id=owner_id)

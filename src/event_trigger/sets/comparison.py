@@ -76,6 +76,7 @@ class SetPlan:
     """The difference between a file and what is stored, in the order of kinds and keys.
 
     `adopt` are members that exist already, exactly as the file has them, and belong to no set yet.
+    `forget` are keys of triggers that were done, which the file does not have any more like that.
     The plan has a digest for each key of the vault, the current key's first.
     """
 
@@ -84,6 +85,7 @@ class SetPlan:
     adopt: tuple[Update, ...]
     remove: tuple[Stored, ...]
     unchanged: int
+    forget: tuple[str, ...] = ()
     digests: tuple[str, ...] = ()
 
     @property
@@ -92,7 +94,7 @@ class SetPlan:
 
     @property
     def is_empty(self) -> bool:
-        return not (self.create or self.update or self.adopt or self.remove)
+        return not (self.create or self.update or self.adopt or self.remove or self.forget)
 
     @property
     def stored_ids(self) -> set[int]:

@@ -6,12 +6,12 @@ the event loop.
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from event_trigger.destinations.headers import header_changes, is_same, keeps_all, with_stored
 from event_trigger.destinations.urls import is_same_origin
 from event_trigger.errors import FieldError, Invalid, pointer
-from event_trigger.models import TriggerStatus
+from event_trigger.models import OnCompletion, TriggerStatus
 from event_trigger.sets.comparison import (
     MemberKind,
     SetPlan,
@@ -22,10 +22,11 @@ from event_trigger.sets.comparison import (
 )
 from event_trigger.sets.members import Members, placed, raise_all
 from event_trigger.sets.schemas import DestinationInSet
-from event_trigger.sets.specs import destination_spec, named, trigger_spec
+from event_trigger.sets.specs import destination_spec, named, schedule_spec, trigger_spec
 from event_trigger.sets.state import DestinationState, SetState
 from event_trigger.vault import Vault
 from event_trigger.web.changes import Change
+from event_trigger.web.changes import is_same as is_same_json
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,14 +50,18 @@ def plan_set(request: SetRequest, state: SetState, vault: Vault) -> SetPlan:
     errors: list[FieldError] = []
     secrets = dict(_changed_secrets(request.members, state, vault, errors))
     raise_all(errors)
+    done = frozenset(_done(request.members, state))
+    triggers = [one for one in _wanted_triggers(request.members, state) if one.key not in done]
     plan = make_plan(
         request.name,
-        [*_wanted_destinations(request.members), *_wanted_triggers(request.members, state)],
+        [*_wanted_destinations(request.members), *triggers],
         [*_stored_destinations(state), *_stored_triggers(state)],
         secrets,
         prune=request.prune,
         fingerprints=_fingerprints(request, vault),
     )
+    forget = tuple(sorted(state.finished.keys() - done))
+    plan = replace(plan, unchanged=plan.unchanged + len(done), forget=forget)
     errors += _missing_destinations(request.members, state, plan)
     errors += _changed_types(plan)
     raise_all(errors)
@@ -80,6 +85,17 @@ def _wanted_triggers(members: Members, state: SetState) -> Iterator[Wanted]:
         spec = trigger_spec(body, body.details.as_stored(), named(body.destinations, keys))
         status = None if body.status is None else TriggerStatus(body.status)
         yield Wanted(MemberKind.TRIGGER, key, spec, body, status)
+
+
+def _done(members: Members, state: SetState) -> Iterator[str]:
+    """Gives the keys of triggers that have completed and are gone, as the file wants it."""
+    stored = {one.key for one in state.triggers.values()}
+    for key in state.finished.keys() - stored:
+        body = members.triggers.get(key)
+        if body is not None and body.on_completion == OnCompletion.DELETE:
+            schedule = schedule_spec(body.details.as_stored())
+            if is_same_json(schedule, schedule_spec(state.finished[key])):
+                yield key
 
 
 def _stored_destinations(state: SetState) -> Iterator[Stored]:

@@ -38,6 +38,7 @@ from event_trigger.db.shards import ACROSS_SHARDS, OwnedId
 from event_trigger.models import (
     NOT_OF_DELETED_PROJECTS,
     Destination,
+    FinishedMember,
     OwnedSet,
     Trigger,
     TriggerTag,
@@ -64,6 +65,13 @@ class TriggerState(NamedTuple):
     destinations: list[int]
     status: str
     on_completion: str | None
+
+
+class FinishedState(NamedTuple):
+    """A trigger that is done and gone, with its schedule."""
+
+    key: str
+    details: dict[str, Any]
 
 
 class MemberCount(NamedTuple):
@@ -141,6 +149,23 @@ class SetRows:
 
     session: AsyncSession
     owner_id: int
+
+    async def list_finished(self, name: str, *, after: str) -> list[FinishedState]:
+        """Lists triggers of a set that are done and gone, by key; a batch of them."""
+        statement = (
+            select(FinishedMember.key, FinishedMember.details)
+            .where(*_finished_of(self.owner_id, name), FinishedMember.key > after)
+            .order_by(FinishedMember.key)
+            .limit(ROWS_PER_STATEMENT)
+        )
+        return [FinishedState(*row) for row in await self.session.execute(statement)]
+
+    async def forget_finished(self, name: str, keys: Sequence[str] | None = None) -> None:
+        """Forgets that triggers with these keys are done, or that any of the set is."""
+        statement = delete(FinishedMember).where(*_finished_of(self.owner_id, name))
+        if keys is not None:
+            statement = statement.where(_among(FinishedMember.key, keys))
+        await self.session.execute(statement, execution_options=_WITHOUT_SYNC)
 
     async def size_of(self, name: str, keys: Sequence[str]) -> int:
         """Adds up the bytes that details and payloads of the set, and of these keys, take."""
@@ -291,6 +316,14 @@ class SetRows:
 
 def _owned(kind: type[Trigger] | type[Destination], owner_id: int) -> list[ColumnElement[bool]]:
     return [kind.shard == shard_of(owner_id), kind.owner_id == owner_id]
+
+
+def _finished_of(owner_id: int, name: str) -> list[ColumnElement[bool]]:
+    return [
+        FinishedMember.shard == shard_of(owner_id),
+        FinishedMember.owner_id == owner_id,
+        FinishedMember.set_name == name,
+    ]
 
 
 def _among(column: Any, values: Sequence[Any]) -> ColumnElement[bool]:

@@ -57,6 +57,7 @@ class SetState:
     triggers: Mapping[int, TriggerState]
     destinations: Mapping[int, DestinationState]
     named: Mapping[int | str, int]  # ids and keys of destinations, with their ids
+    finished: Mapping[str, JsonObject]  # schedules of triggers that are done and gone, by key
 
     @property
     def keys(self) -> dict[int, str]:
@@ -92,11 +93,13 @@ async def read_state(session: AsyncSession, owner_id: int, name: str, wanted: Me
         lambda keys: rows.list_other_triggers(name, keys),
         wanted.triggers,
     )
+    finished = await _read_finished(rows, name)  # last: what is done was deleted with its note
     return SetState(
         None if found is None else found.id,
         {one.id: one for one in triggers},
         {one.id: _state_of(one) for one in destinations},
         await _read_named(rows, triggers, wanted),
+        finished,
     )
 
 
@@ -114,6 +117,14 @@ async def _read_all(
     for some in in_slices([*keys], ROWS_PER_STATEMENT):
         found += await list_others(some)
     return found
+
+
+async def _read_finished(rows: SetRows, name: str) -> dict[str, JsonObject]:
+    found = batch = await rows.list_finished(name, after="")
+    while len(batch) == ROWS_PER_STATEMENT:
+        batch = await rows.list_finished(name, after=batch[-1].key)
+        found = found + batch
+    return dict(found)
 
 
 async def _read_named(

@@ -42,7 +42,11 @@ async def delete_completed(sessions: Sessions, hooks: HookKeeper) -> float | Non
 async def _delete(session: AsyncSession, hooks: HookKeeper, key: OwnedId) -> None:
     """Deletes a trigger, unless a person has changed or deleted it since it was found.
 
-    Leaves one that somebody has locked to the next run.
+    Leaves one that somebody has locked to the next run. Notes that a member of a set is done.
     """
-    if await Triggers(session).is_locked_to_delete(key):
-        await lifecycle.delete(session, hooks, key)
+    trigger = await Triggers(session).lock_to_delete(key)
+    if trigger is None:
+        return
+    if trigger.set_name is not None and trigger.key is not None:
+        await Triggers(session).note_finished(trigger)
+    await lifecycle.delete(session, hooks, key)

@@ -16,6 +16,7 @@ from event_trigger.models import (
     EVERY_SHARD,
     SHARDS,
     Destination,
+    FinishedMember,
     OnCompletion,
     Trigger,
     TriggerDestination,
@@ -25,6 +26,7 @@ from event_trigger.models import (
 )
 from event_trigger.triggers.filters import IdOrder, TriggerFilter, listing
 from event_trigger.triggers.schedule.forecast import PlannedTrigger
+from event_trigger.triggers.schedule.plan import schedule_part
 from event_trigger.triggers.sorting import MOST_SORTED
 from event_trigger.web.keys import refusing_taken_key
 
@@ -90,10 +92,10 @@ class Triggers:
         )
         return [OwnedId(owner_id, row_id) for owner_id, row_id in rows]
 
-    async def is_locked_to_delete(self, key: OwnedId) -> bool:
-        """Locks a completed trigger that is to be deleted; False if it is none, or is locked."""
+    async def lock_to_delete(self, key: OwnedId) -> Trigger | None:
+        """Locks a completed trigger that is to be deleted; None if it is none, or is locked."""
         statement = (
-            select(Trigger.id)
+            select(Trigger)
             .where(
                 Trigger.shard == key.shard,
                 Trigger.id == key.id,
@@ -102,7 +104,24 @@ class Triggers:
             )
             .with_for_update(key_share=True, skip_locked=True)
         )
-        return await self.session.scalar(statement) is not None
+        return (await self.session.scalars(statement)).one_or_none()
+
+    async def note_finished(self, trigger: Trigger) -> None:
+        """Notes that a trigger of a set is done, so that its file does not create it again."""
+        new = {
+            "shard": trigger.shard,
+            "owner_id": trigger.owner_id,
+            "set_name": trigger.set_name,
+            "key": trigger.key,
+            "details": schedule_part(trigger.details),
+        }
+        statement = insert(FinishedMember).values(**new)
+        await self.session.execute(
+            statement.on_conflict_do_update(
+                index_elements=["shard", "owner_id", "set_name", "key"],
+                set_={"details": statement.excluded.details},
+            )
+        )
 
     async def get_owner(self, trigger_id: int) -> int | None:
         """Finds the owner of any trigger, for admins: one probe of the key in each shard."""
