@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from event_trigger.triggers import editing, schedule_changes
+from event_trigger.triggers import editing, payload_schema, schedule_changes
 from tests.support.problems import places_of, problem_of
 from tests.support.reading import read_all
 from tests.support.services import Service, running_service
@@ -308,7 +308,7 @@ async def test_payloads_are_checked_off_the_event_loop_which_is_given_back_after
     ada: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     turns, checked, planned = [0], list[threading.Thread](), set[int]()
-    check, plan = editing.payload_errors, schedule_changes.plan_or_refuse
+    check, plan = payload_schema.payload_errors, schedule_changes.plan_or_refuse
 
     def noting_threads(*given: Any) -> Any:
         checked.append(threading.current_thread())
@@ -326,12 +326,11 @@ async def test_payloads_are_checked_off_the_event_loop_which_is_given_back_after
 
     monkeypatch.setattr(editing, "payload_errors", noting_threads)
     monkeypatch.setattr(schedule_changes, "plan_or_refuse", noting_turns)
-    member = {"type": "scheduled", "details": {"cron": "@daily", "schema": {"required": ["a"]}}}
-    member |= {"payload": {"a": 1}}
+    checking = {"type": "scheduled", "payload": {"a": 1}}
     counting = asyncio.create_task(take_turns())
 
     for cron in ("@daily", "@hourly"):
-        member = member | {"details": {**member["details"], "cron": cron}}
+        member = checking | {"details": {"cron": cron, "schema": {"required": ["a"]}}}
         await put_set(ada, "jobs", {"triggers": {f"job-{n}": member for n in range(20)}})
     counting.cancel()
 

@@ -60,6 +60,9 @@ DESTINATIONS: dict[str, dict[str, Any]] = {
 }
 
 
+ODD_VALUES: list[Any] = [[], {}, "odd", -1, True]
+
+
 async def make_all(client: httpx.AsyncClient) -> dict[str, str]:
     """Makes one of each kind, a paused and a disabled one as well; gives the paths by name."""
     paths = {}
@@ -178,7 +181,7 @@ async def test_what_the_service_has_moved_on_is_no_change_for_who_has_the_tag(
             refused = await ada.patch(path, json={**late.json(), "status": wish}, headers=tag)
             assert places_of(refused) == ["#/status"], (path, wish)
         for name in moved:
-            for odd in ([], {}, "odd", -1, True):
+            for odd in ODD_VALUES:
                 refused = await ada.patch(path, json={name: odd}, headers=tag)
                 assert places_of(refused) == [f"#/{name}"], (path, name, odd)
 
