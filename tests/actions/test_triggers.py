@@ -1,5 +1,6 @@
 """An action applies to many triggers as the single operations do, in one transaction."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 from event_trigger.actions import schemas
 from tests.support.destinations import make_destination
 from tests.support.keys import holding, make_key
+from tests.support.locks import locked_trigger, until_somebody_waits
 from tests.support.planting import plant_triggers
 from tests.support.problems import places_of, problem_of
 from tests.support.reading import read_all
@@ -140,6 +142,26 @@ async def test_destinations_are_set_by_those_who_may_name_them(
     assert counts(emptied) == (1, 1, {})
     found = [(await read(ada, one))["destinations"] for one in ids]
     assert found == [[], [destination["id"]]]
+
+
+async def test_an_action_and_the_deletion_of_a_destination_wait_in_the_same_order(
+    ada: httpx.AsyncClient, service: Service, database: Any
+) -> None:
+    destination = await make_destination(ada, URL)
+    named = {"destinations": [destination["id"]]}
+    first, second = await make_scheduled(ada, **named), await make_api(ada, **named)
+    ids = [first["id"], second["id"]]  # an index of the project's triggers has the second first
+
+    async with locked_trigger(service.database_url, ids[1]):
+        deleting = asyncio.create_task(ada.delete(f"/destinations/{destination['id']}"))
+        await until_somebody_waits(database)
+        pausing = asyncio.create_task(act(ada, "pause", ids=ids))
+        await until_somebody_waits(database, 2)
+    deleted, paused = await deleting, await pausing
+
+    assert deleted.status_code == 204
+    assert counts(paused) == (2, 2, {})
+    assert [(await read(ada, one))["destinations"] for one in ids] == [[], []]
 
 
 async def test_triggers_are_fired_and_tested(ada: httpx.AsyncClient) -> None:

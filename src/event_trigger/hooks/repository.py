@@ -43,7 +43,10 @@ class Hooks:
         )
 
     async def delete(self, trigger_ids: Collection[int]) -> None:
-        await self.session.execute(delete(Hook).where(Hook.trigger_id.in_(trigger_ids)))
+        """Deletes hooks, locked in the order in which their keys are rotated."""
+        named = select(Hook.token_hash).where(Hook.trigger_id.in_(trigger_ids))
+        locked = named.order_by(Hook.trigger_id).with_for_update()
+        await self.session.execute(delete(Hook).where(Hook.token_hash.in_(locked)))
 
     async def list_under_other_keys(self, key_id: str, *, after: int, limit: int) -> Sequence[Hook]:
         """Locks hooks that are encrypted under other keys, of triggers with ids above `after`."""

@@ -254,16 +254,22 @@ class Triggers:
         return [(row_id, key) for row_id, key in rows]
 
     async def forget_destination(self, destination: OwnedId) -> None:
-        """Removes a destination from all triggers of its owner."""
-        names = Trigger.destinations
+        """Removes a destination from all triggers of its owner.
+
+        Locks them in the order of their ids first, as all that changes many triggers does, or two
+        transactions would wait for each other.
+        """
+        naming = (
+            Trigger.shard == destination.shard,
+            Trigger.owner_id == destination.owner_id,
+            Trigger.destinations.contains([destination.id]),
+        )
+        locked = select(Trigger.id).where(*naming).order_by(Trigger.id)
+        await self.session.execute(locked.with_for_update(key_share=True))
+        without = func.array_remove(Trigger.destinations, destination.id)
         await self.session.execute(
-            update(Trigger)
-            .where(
-                Trigger.shard == destination.shard,
-                Trigger.owner_id == destination.owner_id,
-                names.contains([destination.id]),
-            )
-            .values(destinations=func.array_remove(names, destination.id))
+            update(Trigger).where(*naming).values(destinations=without),
+            execution_options={"synchronize_session": False},
         )
         await self.session.execute(
             delete(TriggerDestination).where(
