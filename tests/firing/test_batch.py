@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from itertools import chain
 from typing import Any
 
 import httpx
@@ -174,15 +175,50 @@ async def test_a_body_that_is_no_batch_is_refused_as_a_whole(ada: httpx.AsyncCli
 
 
 async def test_payloads_that_are_too_large_together_are_left_to_another_batch(
-    ada: httpx.AsyncClient,
+    ada: httpx.AsyncClient, database: Any
 ) -> None:
-    large = await make_api(ada, payload={"a": "x" * 1_000_000})
-    fitting = MOST_CHARACTERS // 1_000_010
+    large = [(await make_api(ada))["id"] for _ in range(10)]
+    await database.execute(
+        "UPDATE triggers SET payload = json_build_object('a', repeat('x', 1000000), 'id', id)"
+    )
+    small = await make_api(ada, payload={"a": 1})
+    size = await database.fetchval("SELECT octet_length(payload::text) FROM triggers LIMIT 1")
+    fitting = MOST_CHARACTERS // size
 
-    results = await fire_all(ada, *[{"trigger": large["id"]}] * 20)
+    results = await fire_all(ada, *[{"trigger": one} for one in [*large, small["id"], *large]])
 
-    assert kinds_of(results) == [None] * fitting + [413] * (20 - fitting)
-    assert results[-1]["problem"]["type"] == f"{PROBLEM}batch-too-large"
+    by_trigger = [*chain.from_iterable(zip(results, results[11:], strict=False))]
+    assert kinds_of(by_trigger) == [None] * fitting + [413] * (20 - fitting)
+    assert by_trigger[-1]["problem"]["type"] == f"{PROBLEM}batch-too-large"
+    assert kinds_of(results[10:11]) == [None]
+    stored = await database.fetch(
+        "SELECT trigger_id, payload ->> 'id' AS id, octet_length(payload::text) AS size"
+        " FROM events WHERE trigger_id <> $1",
+        small["id"],
+    )
+    assert {(one["trigger_id"], one["size"]) for one in stored} == {
+        (one, size) for one in large[: fitting // 2]
+    }
+    assert all(one["id"] == str(one["trigger_id"]) for one in stored)
+
+
+async def test_two_batches_of_a_user_run_at_once_beside_other_questions(
+    ada: httpx.AsyncClient, service: Service, database: Any
+) -> None:
+    first, second = await make_api(ada), await make_api(ada)
+
+    async with locked_trigger(service.database_url, first["id"]):
+        waiting = [asyncio.create_task(fire_all(ada, {"trigger": first["id"]})) for _ in range(2)]
+        await until_somebody_waits(database, 2)
+        third = await ada.post(
+            "/triggers/trigger-batch", json={"calls": [{"trigger": second["id"]}]}
+        )
+        answer = await ada.get("/stats", params={"measure": "events"})
+    results = await asyncio.gather(*waiting)
+
+    assert problem_of(third, 429)["type"] == f"{PROBLEM}too-many-questions"
+    assert answer.status_code == 200
+    assert [kinds_of(one) for one in results] == [[None], [None]]
 
 
 async def test_a_loop_is_refused_in_each_place(ada: httpx.AsyncClient) -> None:

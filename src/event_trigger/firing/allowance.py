@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from event_trigger.errors import TooLarge
 from event_trigger.triggers.payload_schema import MAX_WORK
 
-MOST_CHARACTERS = 16 * 1024 * 1024  # of bodies and predefined payloads, which are parsed and merged
+MOST_CHARACTERS = 16 * 1024 * 1024  # of bodies, and bytes of predefined payloads
 MOST_WORK = 2 * MAX_WORK  # of checks by JSON Schemas: some 100 ms
 _COST_OF_A_CALL = 1024
 _COST_OF_A_SLICE = 64 * 1024  # about a millisecond
@@ -28,28 +28,32 @@ class Allowance:
     work: int = MOST_WORK
     _since_pause: int = field(default=0, init=False)
 
-    def take_payload(self, characters: int) -> None:
-        """Raises BatchFull if the batch has no room for so many."""
+    def takes_payload(self, characters: int) -> bool:
+        """Takes so many, or returns False if the batch has no room for them."""
         if characters > self.characters:
-            raise BatchFull
+            return False
         self.characters -= characters
-        self._since_pause += characters
+        return True
 
-    def take_check(self, work: int) -> None:
-        """Raises BatchFull if the batch has no time for so much; `work` is that of `work_of`.
+    def takes_check(self, work: int) -> bool:
+        """Takes the time of a check, or returns False; `work` is that of `work_of`.
 
         A check of more than MAX_WORK is not made, and costs nothing.
         """
         if work > MAX_WORK:
-            return
+            return True
         if work > self.work:
-            raise BatchFull
+            return False
         self.work -= work
         self._since_pause += work
+        return True
 
-    async def pause(self) -> None:
-        """Counts a call, and lets the event loop do other work after each slice of calls."""
-        self._since_pause += _COST_OF_A_CALL
+    async def pause(self, characters: int = 0) -> None:
+        """Counts a call, and lets the event loop do other work after each slice of calls.
+
+        `characters` were parsed and merged for the call.
+        """
+        self._since_pause += _COST_OF_A_CALL + characters
         if self._since_pause >= _COST_OF_A_SLICE:
             self._since_pause = 0
             await asyncio.sleep(0)

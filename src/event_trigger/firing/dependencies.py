@@ -1,5 +1,6 @@
 """Reads calls that fire by hand, and fires them within the rate limits."""
 
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 from typing import Annotated
 
@@ -14,6 +15,7 @@ from event_trigger.firing.group_commit import GroupCommit
 from event_trigger.firing.rate_limits import RateLimits, fire_within_limits, headers_of
 from event_trigger.firing.schemas import Fired
 from event_trigger.triggers.dependencies import TriggerByKeyDep, TriggerKeyDep
+from event_trigger.web.cpu_bound import CpuBoundDep
 from event_trigger.web.schemas import JsonObject, PathKey, Text
 from event_trigger.web.state import app_state
 
@@ -30,6 +32,14 @@ async def get_group_commit(request: Request) -> GroupCommit:
 async def get_rate_limits(request: Request) -> RateLimits:
     return app_state(request).rate_limits
 
+
+async def take_batch_slot(principal: PrincipalDep, cpu_bound: CpuBoundDep) -> AsyncIterator[None]:
+    """Holds one of the caller's slots for batches until the response is sent."""
+    async with cpu_bound.slot(principal.user_id, "batches"):
+        yield
+
+
+BATCH_SLOT = Depends(take_batch_slot)  # holds no database connection
 
 GroupCommitDep = Annotated[GroupCommit, Depends(get_group_commit)]
 RateLimitsDep = Annotated[RateLimits, Depends(get_rate_limits)]

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from event_trigger.db.shards import OwnedId
 from event_trigger.deliveries.http.hops import MOST_HOPS, LoopDetected
 from event_trigger.errors import Conflict, Invalid, LimitReached, NotFound, Problem
-from event_trigger.firing.allowance import Allowance
+from event_trigger.firing.allowance import Allowance, BatchFull
 from event_trigger.firing.idempotency import CallKey, IdempotencyKeys, StoredAnswer
 from event_trigger.firing.repository import CalledTrigger, CalledTriggers, NewEvent
 from event_trigger.idempotency.refusals import KeyReused, StillRunning
@@ -98,7 +98,7 @@ async def fire_all(
     triggers = CalledTriggers(session, shard)
     answers = IdempotencyKeys(session, shard)
     found = await find_called(triggers, answers, calls, waits=waits)
-    decided = [decide(call, found, waits=waits) for call in calls]
+    decided = [_decide(call, found, waits=waits) for call in calls]
     return await store_decided(triggers, answers, calls, decided)
 
 
@@ -156,24 +156,37 @@ async def find_called(
     )
 
 
-def decide(
-    call: Call, found: CalledRows, *, waits: bool, allowance: Allowance | None = None
-) -> Outcome | NewEvent:
-    """Decides on one call; an `allowance` limits what the calls of a batch cost together."""
+def _decide(call: Call, found: CalledRows, *, waits: bool) -> Outcome | NewEvent:
+    admitted = admit(call, found, waits=waits)
+    return make_event(admitted, call) if isinstance(admitted, CalledTrigger) else admitted
+
+
+def admit(call: Call, found: CalledRows, *, waits: bool) -> Outcome | CalledTrigger:
+    """Decides on one call up to its payload: gives the trigger if the call may make an event."""
     trigger = (found.tested if call.is_test else found.locked).get(call.trigger.id)
     if (call.trigger, call.key) in found.keys_in_use:
         return StillRunning()
     if trigger is None and not call.is_test and not waits:
         return TriggerBusy()
     if trigger is None or not _is_meant(trigger, call):
-        return NotFound() if call.named is None else KeyMoved()
+        return missing(call)
     if call.hops >= MOST_HOPS:
         return LoopDetected()
     known = None if call.key is None else found.answers.get(call.key)
-    try:
-        return _new_event(trigger, call, allowance) if known is None else _repeat(call, known)
-    except Problem as problem:
-        return problem
+    if known is not None:
+        return _repeat(call, known)
+    return _refusal(trigger, call) or trigger
+
+
+def _refusal(trigger: CalledTrigger, call: Call) -> Problem | None:
+    if trigger.status == TriggerStatus.PAUSED and not call.is_test:
+        return Paused()
+    return None if trigger.reached is None else _full(trigger.reached)
+
+
+def missing(call: Call) -> Problem:
+    """Returns the problem of a call whose trigger is gone, or is not the one that was meant."""
+    return NotFound() if call.named is None else KeyMoved()
 
 
 def _is_meant(trigger: CalledTrigger, call: Call) -> bool:
@@ -194,7 +207,8 @@ async def replay(session: AsyncSession, event: Event, *, hops: int) -> int:
     if hops >= MOST_HOPS:
         await triggers.note_loops({key.id})
         raise LoopDetected
-    _check_room(await triggers.read_reached(key.owner_id))
+    if (reached := await triggers.read_reached(key.owner_id)) is not None:
+        raise _full(reached)
     payload = await triggers.read_payload(event)
     new = NewEvent(
         key,
@@ -215,34 +229,28 @@ def _repeat(call: Call, known: StoredAnswer) -> Outcome:
     return CallAnswer(known.event_id, is_repeated=True)
 
 
-def _new_event(trigger: CalledTrigger, call: Call, allowance: Allowance | None) -> NewEvent:
-    """Makes the event of a call.
+def make_event(
+    trigger: CalledTrigger, call: Call, allowance: Allowance | None = None
+) -> NewEvent | Problem:
+    """Makes the event of a call that was admitted, or gives the problem of a refused payload.
 
-    Raises Paused, EventsFull, Invalid for a refused payload, or BatchFull.
+    An `allowance` limits what the checks of a batch cost together.
     """
-    if trigger.status == TriggerStatus.PAUSED and not call.is_test:
-        raise Paused
-    _check_room(trigger.reached)
-    if allowance is not None:
-        sent = 0 if call.body is None else len(call.body.text)
-        allowance.take_payload(sent + len(trigger.payload or ""))
     payload = _payload_of(trigger.payload, call.body)
     if trigger.schema is not None:
         value = None if payload is None else payload.value
-        if allowance is not None:
-            allowance.take_check(work_of(trigger.schema, value))
+        if allowance is not None and not allowance.takes_check(work_of(trigger.schema, value)):
+            return BatchFull()
         errors = payload_errors(trigger.schema, value, first_only=allowance is not None)
         if errors:
-            raise Invalid("The payload does not match details.schema.", errors=errors)
+            return Invalid("The payload does not match details.schema.", errors=errors)
     text = None if payload is None else payload.text
     return NewEvent(call.trigger, text, call.is_test, trigger.has_destinations, hops=call.hops)
 
 
-def _check_room(reached: Sequence[int] | None) -> None:
-    """Raises EventsFull if the project's events have reached their limit."""
-    if reached is not None:
-        used, most = reached
-        raise EventsFull(used=used, most=most)
+def _full(reached: Sequence[int]) -> EventsFull:
+    used, most = reached
+    return EventsFull(used=used, most=most)
 
 
 def _payload_of(predefined: str | None, body: SentBody | None) -> SentBody | None:

@@ -1,26 +1,36 @@
 """Fires up to 10,000 calls of one shard in one transaction, without holding the event loop."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, groupby
+from typing import NamedTuple
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from event_trigger.db.shards import OwnedId
-from event_trigger.firing.allowance import Allowance
+from event_trigger.firing.allowance import Allowance, BatchFull
 from event_trigger.firing.fire import (
     Call,
     CallAnswer,
+    CalledRows,
     Outcome,
-    decide,
+    admit,
     find_called,
     hash_of,
+    make_event,
+    missing,
     store_decided,
 )
 from event_trigger.firing.idempotency import CallKey, IdempotencyKeys
-from event_trigger.firing.repository import CalledTriggers, NewEvent
+from event_trigger.firing.repository import (
+    CalledTrigger,
+    CalledTriggers,
+    MeasuredTriggers,
+    NewEvent,
+)
 from event_trigger.idempotency.refusals import KeyReused
 
-_TRIGGERS_PER_READ = 200  # each may have a predefined payload of a MiB
+_TRIGGERS_PER_READ = 200  # each may have a schema of 16 KiB
+_BYTES_PER_READ = 4 * 1024 * 1024  # of predefined payloads
 
 _Decided = Outcome | NewEvent
 
@@ -30,7 +40,8 @@ async def fire_batch(
 ) -> list[Outcome | None]:
     """Fires calls in this transaction; gives an outcome for each, in their order.
 
-    1. Lock and read the triggers in the order of their ids, some hundred at a time, and decide.
+    1. Lock the triggers in the order of their ids, some hundred at a time, and decide; read the
+       predefined payloads of those calls alone that the batch has room for.
     2. Of the calls that would make an event with the same key, leave out all but the first.
     3. Store the new events in the order of the calls, with their deliveries and answers.
     4. Give those that were left out the event of the first, or KeyReused for another body.
@@ -74,15 +85,77 @@ def _repeated(first: Call, call: Call, outcome: Outcome) -> Outcome:
 
 
 async def _decide_all(session: AsyncSession, shard: int, calls: Sequence[Call]) -> list[_Decided]:
-    triggers, answers = CalledTriggers(session, shard), IdempotencyKeys(session, shard)
-    allowance, decided = Allowance(), dict[int, _Decided]()
+    answers, allowance = IdempotencyKeys(session, shard), Allowance()
+    decided = dict[int, _Decided]()
     for places in _in_reads(calls):
         group = [calls[one] for one in places]
+        triggers = MeasuredTriggers(session, shard, most_bytes=allowance.characters)
         found = await find_called(triggers, answers, group, waits=True)
+        fitting = list[_Fitting]()
         for place, call in zip(places, group, strict=True):
-            decided[place] = decide(call, found, waits=True, allowance=allowance)
+            outcome = _fit(place, call, found, allowance)
+            if isinstance(outcome, _Fitting):
+                fitting.append(outcome)
+            else:
+                decided[place] = outcome
             await allowance.pause()
+        for part in _in_payloads(fitting):
+            decided |= await _make_events(triggers, part, allowance)
     return [decided[place] for place in range(len(calls))]
+
+
+class _Fitting(NamedTuple):
+    """A call whose payload fits into the batch, and the trigger without its predefined payload."""
+
+    place: int
+    call: Call
+    trigger: CalledTrigger
+
+    @property
+    def characters(self) -> int:
+        """Returns the length of what is parsed and merged: the body and the predefined payload."""
+        sent = 0 if self.call.body is None else len(self.call.body.text)
+        return sent + self.trigger.payload_size
+
+
+def _fit(place: int, call: Call, found: CalledRows, allowance: Allowance) -> Outcome | _Fitting:
+    admitted = admit(call, found, waits=True)
+    if not isinstance(admitted, CalledTrigger):
+        return admitted
+    one = _Fitting(place, call, admitted)
+    return one if allowance.takes_payload(one.characters) else BatchFull()
+
+
+def _in_payloads(fitting: Iterable[_Fitting]) -> Iterator[list[_Fitting]]:
+    """Groups calls so that their triggers' payloads have a few MiB together."""
+    part, size, read = list[_Fitting](), 0, set[int]()
+    for one in fitting:
+        if one.trigger.id not in read and size + one.trigger.payload_size > _BYTES_PER_READ:
+            yield part
+            part, size, read = [], 0, set()
+        if one.trigger.id not in read:
+            read.add(one.trigger.id)
+            size += one.trigger.payload_size
+        part.append(one)
+    if part:
+        yield part
+
+
+async def _make_events(
+    triggers: CalledTriggers, fitting: Sequence[_Fitting], allowance: Allowance
+) -> dict[int, _Decided]:
+    """Reads the predefined payloads of some calls, and makes their events."""
+    ids = {one.trigger.id for one in fitting if one.trigger.payload_size}
+    payloads = await triggers.read_predefined(ids) if ids else {}
+    made, gone = dict[int, _Decided](), ids - payloads.keys()  # a test locks no trigger
+    for one in fitting:
+        if one.trigger.id in gone:
+            made[one.place] = missing(one.call)
+        else:
+            whole = one.trigger._replace(payload=payloads.get(one.trigger.id))
+            made[one.place] = make_event(whole, one.call, allowance)
+        await allowance.pause(one.characters)
+    return made
 
 
 def _in_reads(calls: Sequence[Call]) -> Iterator[list[int]]:

@@ -21,21 +21,37 @@ _CHARACTERS_PER_STATEMENT = 4 * 1024 * 1024  # of payloads
 _EVENTS_PER_STATEMENT = 1_000  # each may go to 50 destinations
 # plain SQL: SQLAlchemy takes longer to compile it than PostgreSQL to answer
 _SELECT_TRIGGERS = f"""
-    SELECT id, owner_id, key, status, CAST(payload AS text) AS payload,
+    SELECT id, owner_id, key, status, {{payload}}, {{payload_size}},
         details -> 'schema' AS schema, cardinality(destination_ids) > 0 AS has_destinations,
         CASE WHEN {HAS_NO_ROOM} THEN (
             SELECT ARRAY[bytes, reached] FROM event_bytes WHERE event_bytes.shard = :shard
                 AND event_bytes.owner_id = triggers.owner_id AND reached IS NOT NULL) END AS reached
     FROM triggers WHERE shard = :shard AND id = ANY (CAST(:ids AS bigint[]))
 """  # noqa: S608
-_READ_TRIGGERS, _LOCK_TRIGGERS, _LOCK_FREE_TRIGGERS = (
-    text(_SELECT_TRIGGERS + lock).columns(schema=JSON)
-    for lock in (
-        "",
-        "ORDER BY id FOR NO KEY UPDATE",
-        "ORDER BY id FOR NO KEY UPDATE SKIP LOCKED",
+_WITH_PAYLOADS = _SELECT_TRIGGERS.format(payload="CAST(payload AS text)", payload_size="0")
+# a payload that is too large in its stored form, which has a head of 4 bytes, is not even measured
+_WITH_SIZES = _SELECT_TRIGGERS.format(
+    payload="NULL",
+    payload_size="""
+        CASE WHEN pg_column_size(payload) - 4 > CAST(:most_bytes AS int)
+        THEN pg_column_size(payload) - 4
+        ELSE coalesce(octet_length(CAST(payload AS text)), 0) END""",
+)
+_LOCK = "ORDER BY id FOR NO KEY UPDATE"
+_READ_TRIGGERS, _LOCK_TRIGGERS, _LOCK_FREE_TRIGGERS, _MEASURE_TRIGGERS, _LOCK_MEASURED = (
+    text(statement).columns(schema=JSON)
+    for statement in (
+        _WITH_PAYLOADS,
+        _WITH_PAYLOADS + _LOCK,
+        _WITH_PAYLOADS + _LOCK + " SKIP LOCKED",
+        _WITH_SIZES,
+        _WITH_SIZES + _LOCK,
     )
 )
+_READ_PREDEFINED = text("""
+    SELECT id, CAST(payload AS text) AS payload FROM triggers
+    WHERE shard = :shard AND id = ANY (CAST(:ids AS bigint[]))
+""")
 _INSERT_CALLED_EVENTS = """
     INSERT INTO events (shard, owner_id, trigger_id, type, payload, is_test, replay_of, hops, xid)
     SELECT CAST(:shard AS smallint), called.owner_id, called.trigger_id, :type,
@@ -80,6 +96,7 @@ _WRITER = EventWriter(_INSERT_CALLED_EVENTS, _COUNT_CALLS, is_returning=True)
 class CalledTrigger(NamedTuple):
     """A trigger that was called; `payload` is its predefined one, as JSON text.
 
+    A batch reads the size of the payload first, in bytes, and the payload only if there is room.
     `schema` is the JSON Schema of `details.schema`. `reached` is the bytes of its project's events
     and their limit, if they have reached it.
     """
@@ -89,6 +106,7 @@ class CalledTrigger(NamedTuple):
     key: str | None
     status: str
     payload: str | None
+    payload_size: int
     schema: dict[str, Any] | None
     has_destinations: bool
     reached: Sequence[int] | None
@@ -137,11 +155,19 @@ class CalledTriggers:
         """
         return await self._fetch(_LOCK_TRIGGERS if waits else _LOCK_FREE_TRIGGERS, ids)
 
-    async def _fetch(self, statement: Executable, ids: Collection[int]) -> dict[int, CalledTrigger]:
+    async def _fetch(
+        self, statement: Executable, ids: Collection[int], **values: int
+    ) -> dict[int, CalledTrigger]:
         if not ids:
             return {}
-        rows = await self.session.execute(statement, {"shard": self.shard, "ids": [*ids]})
+        wanted = {"shard": self.shard, "ids": [*ids], **values}
+        rows = await self.session.execute(statement, wanted)
         return {trigger.id: trigger for trigger in map(CalledTrigger._make, rows)}
+
+    async def read_predefined(self, ids: Collection[int]) -> dict[int, str | None]:
+        """Reads the predefined payloads of triggers, as JSON text."""
+        rows = await self.session.execute(_READ_PREDEFINED, {"shard": self.shard, "ids": [*ids]})
+        return {row.id: row.payload for row in rows}
 
     async def read_reached(self, owner_id: int) -> Sequence[int] | None:
         """Reads the bytes of a project's events and their limit, if they have reached it."""
@@ -194,6 +220,21 @@ class CalledTriggers:
             },
         )
         return sorted(stored)  # by id, which is the order of the INSERT
+
+
+@dataclass(frozen=True)
+class MeasuredTriggers(CalledTriggers):
+    """Called triggers without their payloads, which are measured up to `most_bytes`."""
+
+    most_bytes: int
+
+    async def read_triggers(self, ids: Collection[int]) -> dict[int, CalledTrigger]:
+        return await self._fetch(_MEASURE_TRIGGERS, ids, most_bytes=self.most_bytes)
+
+    async def lock_triggers(self, ids: Collection[int], *, waits: bool) -> dict[int, CalledTrigger]:
+        """Locks triggers; a batch always waits for those that others have locked."""
+        assert waits
+        return await self._fetch(_LOCK_MEASURED, ids, most_bytes=self.most_bytes)
 
 
 def _in_statements(new: Sequence[NewEvent]) -> Iterator[list[NewEvent]]:

@@ -25,7 +25,7 @@ class TooManyExpensiveCalls(Problem):
     status, slug, title = 429, "too-many-questions", "Too many expensive requests at once"
     default_detail = (
         f"You already have {SLOTS_OF_A_USER} previews, explanations, accounts, counts, exports or"
-        " actions running. Wait until one of them ends."
+        f" actions running, or {SLOTS_OF_A_USER} batches of calls. Wait until one of them ends."
     )
 
     def __init__(self, detail: str | None = None) -> None:
@@ -45,17 +45,21 @@ class CpuBound:
     """Limits the expensive requests of one process, for each user and in all."""
 
     def __init__(self) -> None:
-        self._slots: dict[int, asyncio.Semaphore] = {}  # by user id
-        self._requests: Counter[int] = Counter()  # running or waiting, by user id
+        self._slots: dict[tuple[int, str], asyncio.Semaphore] = {}  # by user id and kind
+        self._requests: Counter[tuple[int, str]] = Counter()  # running or waiting
         self._computing = 0
 
     @asynccontextmanager
-    async def slot(self, user_id: int) -> AsyncIterator[None]:
-        """Takes one of the user's slots; raises TooManyExpensiveCalls if none is free in 1 s."""
-        if self._requests[user_id] >= SLOTS_OF_A_USER + LONGEST_QUEUE:
+    async def slot(self, user_id: int, kind: str = "questions") -> AsyncIterator[None]:
+        """Takes one of the user's slots; raises TooManyExpensiveCalls if none is free in 1 s.
+
+        Each kind of requests has slots of its own: a long export keeps no batch from firing.
+        """
+        whose = user_id, kind
+        if self._requests[whose] >= SLOTS_OF_A_USER + LONGEST_QUEUE:
             raise TooManyExpensiveCalls
-        self._requests[user_id] += 1
-        slots = self._slots.setdefault(user_id, asyncio.Semaphore(SLOTS_OF_A_USER))
+        self._requests[whose] += 1
+        slots = self._slots.setdefault(whose, asyncio.Semaphore(SLOTS_OF_A_USER))
         try:
             await _acquire(slots)
             try:
@@ -63,9 +67,9 @@ class CpuBound:
             finally:
                 slots.release()
         finally:
-            self._requests[user_id] -= 1
-            if not self._requests[user_id]:
-                del self._requests[user_id], self._slots[user_id]
+            self._requests[whose] -= 1
+            if not self._requests[whose]:
+                del self._requests[whose], self._slots[whose]
 
     async def compute(self, work: Callable[[], T]) -> T:
         """Runs `work` in the thread; raises TooManyExpensiveCalls if 20 others wait.

@@ -18,8 +18,9 @@ from event_trigger.firing.batch.schemas import (
     CallRefused,
     TriggerBatch,
 )
-from event_trigger.firing.dependencies import RateLimitsDep
+from event_trigger.firing.dependencies import BATCH_SLOT, RateLimitsDep
 from event_trigger.firing.fire import CallAnswer
+from event_trigger.web.cpu_bound import TooManyExpensiveCalls
 from event_trigger.web.problems import in_place, problems
 from event_trigger.web.session import SessionDep
 from event_trigger.web.strict_json import strict_router
@@ -28,7 +29,9 @@ router = strict_router(
     prefix="/triggers",
     tags=["triggers"],
     route_class=BatchRoute,
-    responses=problems(Unauthorized, Forbidden, NotFound, UnsupportedMediaType, Invalid),
+    responses=problems(
+        Unauthorized, Forbidden, NotFound, UnsupportedMediaType, Invalid, TooManyExpensiveCalls
+    ),
     dependencies=[needs(Scope.TRIGGERS_FIRE)],
 )
 BATCH_EXAMPLES: dict[str, Example] = {
@@ -47,7 +50,7 @@ BATCH_EXAMPLES: dict[str, Example] = {
     "/trigger-batch",
     summary="Fire many calls",
     operation_id="fire_trigger_batch",
-    dependencies=[IDEMPOTENT],
+    dependencies=[BATCH_SLOT, IDEMPOTENT],
 )
 async def fire_trigger_batch(
     body: Annotated[TriggerBatch, Body(openapi_examples=BATCH_EXAMPLES)],
