@@ -1,12 +1,9 @@
-"""Runs a process's recurring jobs; APScheduler is only the clock, the plan is in PostgreSQL."""
+"""Says which jobs a process runs, and how often; the plan of triggers is in PostgreSQL."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
-from datetime import UTC, timedelta
+from collections.abc import Mapping
+from datetime import timedelta
 
-import structlog
-from apscheduler.schedulers.asyncio import AsyncIOScheduler
-from apscheduler.triggers.interval import IntervalTrigger
 from sqlalchemy import URL
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -14,11 +11,9 @@ from event_trigger.audit.recorder import AuditedSession
 from event_trigger.audit.repository import AuditLog
 from event_trigger.auth.logins.throttle import FailureCounts
 from event_trigger.auth.repository import Logins
-from event_trigger.clock import utc_now
 from event_trigger.config import Settings
 from event_trigger.db.clock import database_now
 from event_trigger.db.engine import Sessions, asyncpg_url, create_sessions
-from event_trigger.db.errors import FailureLog, public_reason
 from event_trigger.db.notify import (
     DELIVERIES_CHANGED,
     LISTEN_URL_SETTING,
@@ -38,6 +33,7 @@ from event_trigger.events.retention import make_partitions, sweep
 from event_trigger.firing.idempotency import purge_answers
 from event_trigger.hooks.lifecycle import TriggerHooks
 from event_trigger.idempotency.repository import ANSWERS_KEPT_FOR, purge_kept_answers
+from event_trigger.job_clock import FIRST_AFTER_SECONDS, SILENT_AFTER_SECONDS, JobClock
 from event_trigger.overview.counting import count_all, purge_minutes
 from event_trigger.projects.repository import Invitations
 from event_trigger.scheduling.dispatcher import LONGEST_WAIT_SECONDS, fire_due
@@ -47,10 +43,6 @@ from event_trigger.triggers.versions import purge_history
 from event_trigger.triggers.zone_updates.replanning import ZoneRulesFollower
 from event_trigger.vault import Vault
 
-log = structlog.get_logger()
-
-RETRY_AFTER_SECONDS = 1.0
-FIRST_AFTER_SECONDS = 5.0  # jobs that are not urgent start at most this long after the process
 END_STUCK_EVERY_SECONDS = 2.0
 FOLLOW_ZONE_RULES_EVERY_SECONDS = 1.0  # for this long, replicas may use different zone rules
 COUNT_BACKLOG_EVERY_SECONDS = 2.0
@@ -59,9 +51,6 @@ COUNT_PROJECTS_EVERY = timedelta(seconds=2)
 ERASE_EVERY_SECONDS = 10.0
 DELETE_COMPLETED_EVERY_SECONDS = 2.0  # so long a completed trigger stays at most, or a little more
 FOLLOW_TRIGGERS_EVERY_SECONDS = 60.0  # so old may the order of a list by last_fired_at be
-SILENT_AFTER_SECONDS = 10.0  # without a dispatch, the process is not ready
-OVERDUE_INTERVALS = 3  # a job that fails for this many intervals makes /readyz fail
-ENDLESS_AFTER_SECONDS = 600.0  # so does a run that lasts longer than this
 DRAIN_SECONDS = 10.0
 AUDIT_KEPT_FOR = timedelta(days=90)
 
@@ -90,8 +79,7 @@ class Jobs:
         self._audited = create_sessions(engine, AuditedSession)
         self._hooks = TriggerHooks(vault)
         self._settings = settings
-        self._running: dict[str, asyncio.Task[object]] = {}
-        self._woken: set[str] = set()
+        self._clock = JobClock()
         self._on_notification = on_notification
         self._worker = DeliveryWorker(
             sessions,
@@ -99,26 +87,15 @@ class Jobs:
             vault,
             settings.retry_after,
             public_url=settings.public_url,
-            on_capacity=lambda: self._wake("deliver"),
+            on_capacity=lambda: self._clock.wake("deliver"),
         )
         self._zone_rules = ZoneRulesFollower(engine, keep_for=settings.keep_for)
         self._backlog = BacklogCount(sessions, most_bytes=settings.max_backlog_bytes)
         self._erasure = ProjectErasure(sessions)
         self._followed = TriggerFollower(sessions)
         self._dispatched_at: float | None = None
-        self._every: dict[str, float] = {}
-        self._ran_at: dict[str, float] = {}
-        self._began_at: dict[str, float] = {}
-        self._succeeded_at: dict[str, float] = {}
-        self._failures = FailureLog(log, "job_failed", outage="job_waits_for_database")
         self._watchers: list[asyncio.Task[None]] = []
         self._listen_url = _listen_url(settings)
-        self._scheduler = AsyncIOScheduler(
-            timezone=UTC,
-            # APScheduler counts a run that has just ended as running, and would skip the next one;
-            # `_run` itself ensures that a job runs once at a time
-            job_defaults={"misfire_grace_time": None, "coalesce": True, "max_instances": 9},
-        )
 
     def start(self) -> None:
         """Looks for due triggers and deliveries at once, and begins all other work a little later.
@@ -126,63 +103,64 @@ class Jobs:
         Starting the process has done the urgent rest already, such as making partitions.
         """
         longest_wait = timedelta(seconds=LONGEST_WAIT_SECONDS)
-        self._add("dispatch", self._dispatch, every=longest_wait, at_once=True)
-        self._add("deliver", self._deliver, every=longest_wait, at_once=True)
+        self._clock.add("dispatch", self._dispatch, every=longest_wait, at_once=True)
+        self._clock.add("deliver", self._deliver, every=longest_wait, at_once=True)
         sweep_every = self._settings.sweep_every
         is_short = sweep_every < timedelta(seconds=FIRST_AFTER_SECONDS)  # partitions end soon
-        self._add("make_partitions", self._make_partitions, every=sweep_every / 2, at_once=is_short)
-        self._add("retain", self._retain, every=sweep_every, at_once=is_short)
-        self._add(
+        self._clock.add(
+            "make_partitions", self._make_partitions, every=sweep_every / 2, at_once=is_short
+        )
+        self._clock.add("retain", self._retain, every=sweep_every, at_once=is_short)
+        self._clock.add(
             "retain_deliveries", self._retain_deliveries, every=self._settings.retention_interval
         )
-        self._add(
+        self._clock.add(
             "zone_rules",
             self._zone_rules.follow,
             every=timedelta(seconds=FOLLOW_ZONE_RULES_EVERY_SECONDS),
         )
-        self._add(
+        self._clock.add(
             "end_stuck_sessions", self._end_stuck, every=timedelta(seconds=END_STUCK_EVERY_SECONDS)
         )
-        self._add(
+        self._clock.add(
             "count_backlog",
             self._count_backlog,
             every=timedelta(seconds=COUNT_BACKLOG_EVERY_SECONDS),
         )
-        self._add(
+        self._clock.add(
             "measure_events",
             self._measure_events,
             every=timedelta(seconds=MEASURE_EVENTS_EVERY_SECONDS),
         )
-        self._add("count_projects", self._count_projects, every=COUNT_PROJECTS_EVERY)
-        self._add("erase", self._erasure.run, every=timedelta(seconds=ERASE_EVERY_SECONDS))
-        self._add(
+        self._clock.add("count_projects", self._count_projects, every=COUNT_PROJECTS_EVERY)
+        self._clock.add("erase", self._erasure.run, every=timedelta(seconds=ERASE_EVERY_SECONDS))
+        self._clock.add(
             "delete_completed",
             self._delete_completed,
             every=timedelta(seconds=DELETE_COMPLETED_EVERY_SECONDS),
         )
-        self._add(
+        self._clock.add(
             "follow_triggers",
             self._followed.follow,
             every=timedelta(seconds=FOLLOW_TRIGGERS_EVERY_SECONDS),
         )
-        self._scheduler.start()
+        self._clock.start()
         self._watchers = [
             asyncio.create_task(listen(self._engine, self._callbacks(), self._listen_url)),
-            asyncio.create_task(self._wake_late_jobs()),
+            asyncio.create_task(self._clock.wake_late_jobs()),
         ]
 
     async def stop(self) -> None:
         """Starts no more runs, waits for running ones, and then shuts the scheduler down."""
         if not self._watchers:
             return  # it was never started
-        self._scheduler.pause()
+        self._clock.pause()
         for watcher in self._watchers:
             watcher.cancel()
         await asyncio.wait(self._watchers)
-        if self._running:
-            await asyncio.wait(self._running.values(), timeout=DRAIN_SECONDS)
+        await self._clock.drain(DRAIN_SECONDS)
         await self._worker.drain(DRAIN_SECONDS)
-        self._scheduler.shutdown(wait=False)
+        self._clock.stop()
 
     async def dispatch_problem(self) -> str | None:
         """Returns a reason for `/readyz` if the last successful dispatch was over 10 s ago."""
@@ -191,71 +169,11 @@ class Jobs:
         seconds = asyncio.get_running_loop().time() - self._dispatched_at
         if seconds <= SILENT_AFTER_SECONDS:
             return None
-        return f"the last dispatch was {seconds:.0f} s ago{self._error_of('dispatch')}"
+        return f"the last dispatch was {seconds:.0f} s ago{self._clock.error_of('dispatch')}"
 
     async def overdue_jobs(self) -> str | None:
         """Names the jobs that failed for three intervals (10 s at least) or run for over 600 s."""
-        now = asyncio.get_running_loop().time()
-        problems = [self._job_problem(name, now) for name in self._every if name != "dispatch"]
-        return "; ".join(one for one in problems if one is not None) or None
-
-    def _job_problem(self, name: str, now: float) -> str | None:
-        if self._failures.last(name) is not None:
-            seconds = now - self._succeeded_at[name]
-            if seconds > max(SILENT_AFTER_SECONDS, OVERDUE_INTERVALS * self._every[name]):
-                return f"the job {name} last succeeded {seconds:.0f} s ago{self._error_of(name)}"
-        elif (
-            name in self._running
-            and (seconds := now - self._began_at[name]) > ENDLESS_AFTER_SECONDS
-        ):
-            return f"the job {name} has been running for {seconds:.0f} s"
-        return None
-
-    def _error_of(self, name: str) -> str:
-        error = self._failures.last(name)
-        return "" if error is None else f" ({public_reason(error)})"
-
-    def _add(
-        self,
-        name: str,
-        work: Callable[[], Awaitable[float | None]],
-        *,
-        every: timedelta,
-        at_once: bool = False,
-    ) -> None:
-        async def run() -> None:
-            await self._run(name, work)
-
-        seconds = every.total_seconds()
-        first = utc_now() + timedelta(seconds=0 if at_once else min(seconds, FIRST_AFTER_SECONDS))
-        self._scheduler.add_job(run, IntervalTrigger(seconds=seconds), id=name, next_run_time=first)
-        self._every[name] = seconds
-        self._ran_at[name] = self._succeeded_at[name] = asyncio.get_running_loop().time()
-
-    async def _run(self, name: str, work: Callable[[], Awaitable[float | None]]) -> None:
-        """Runs one job unless it is running; logs a failure, and runs it again after a second."""
-        if name in self._running:
-            return
-        task = asyncio.current_task()
-        assert task is not None
-        clock = asyncio.get_running_loop().time
-        self._running[name], self._began_at[name] = task, clock()
-        self._woken.discard(name)
-        try:
-            wait = await work()
-        except Exception as error:
-            self._failures.failed(name, error, job=name)
-            wait = RETRY_AFTER_SECONDS
-        else:
-            self._failures.succeeded(name)
-            self._succeeded_at[name] = clock()
-        finally:
-            del self._running[name]
-            self._ran_at[name] = clock()
-        if name in self._woken:
-            wait = 0
-        if wait is not None:
-            self._run_in(name, wait)
+        return "; ".join(self._clock.overdue(but="dispatch")) or None
 
     async def _dispatch(self) -> float:
         return await fire_due(self._firing, self._note_dispatch)
@@ -305,32 +223,13 @@ class Jobs:
         async with self._sessions.begin() as session:
             await end_stuck_backends(session)
 
-    async def _wake_late_jobs(self) -> None:
-        """Runs jobs that APScheduler delays because this machine's clock was set back."""
-        loop = asyncio.get_running_loop()
-        while True:
-            await asyncio.sleep(LONGEST_WAIT_SECONDS)
-            for name, ran_at in self._ran_at.items():
-                if name not in self._running and loop.time() - ran_at > 2 * self._every[name]:
-                    self._run_in(name, 0)
-
     def _callbacks(self) -> dict[str, OnNotification]:
         return {
-            SCHEDULE_CHANGED: lambda _: self._wake("dispatch"),
-            DELIVERIES_CHANGED: lambda _: self._wake("deliver"),
-            PROJECTS_DELETED: lambda _: self._wake("erase"),
+            SCHEDULE_CHANGED: lambda _: self._clock.wake("dispatch"),
+            DELIVERIES_CHANGED: lambda _: self._clock.wake("deliver"),
+            PROJECTS_DELETED: lambda _: self._clock.wake("erase"),
             **self._on_notification,
         }
-
-    def _wake(self, name: str) -> None:
-        """Runs a job now; one that is running runs once more, as it may have read too early."""
-        self._woken.add(name)
-        if name not in self._running:
-            self._run_in(name, 0)
-
-    def _run_in(self, name: str, seconds: float) -> None:
-        at = utc_now() + timedelta(seconds=seconds)
-        self._scheduler.modify_job(name, next_run_time=at)
 
 
 def _listen_url(settings: Settings) -> URL | None:

@@ -1,0 +1,141 @@
+"""Starts jobs at their intervals, and sooner when they are woken; APScheduler is only the clock."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import UTC, timedelta
+
+import structlog
+from apscheduler.schedulers.asyncio import AsyncIOScheduler
+from apscheduler.triggers.interval import IntervalTrigger
+
+from event_trigger.clock import utc_now
+from event_trigger.db.errors import FailureLog, public_reason
+
+log = structlog.get_logger()
+
+RETRY_AFTER_SECONDS = 1.0
+FIRST_AFTER_SECONDS = 5.0  # jobs that are not urgent start at most this long after the process
+LOOK_FOR_LATE_EVERY_SECONDS = 1.0
+SILENT_AFTER_SECONDS = 10.0  # without a dispatch, the process is not ready
+OVERDUE_INTERVALS = 3  # a job that fails for this many intervals makes /readyz fail
+ENDLESS_AFTER_SECONDS = 600.0  # so does a run that lasts longer than this
+
+
+class JobClock:
+    """Runs each job once at a time, again after a failure, and remembers how it went."""
+
+    def __init__(self) -> None:
+        self._running: dict[str, asyncio.Task[object]] = {}
+        self._woken: set[str] = set()
+        self._every: dict[str, float] = {}
+        self._ran_at: dict[str, float] = {}
+        self._began_at: dict[str, float] = {}
+        self._succeeded_at: dict[str, float] = {}
+        self._failures = FailureLog(log, "job_failed", outage="job_waits_for_database")
+        self._scheduler = AsyncIOScheduler(
+            timezone=UTC,
+            # APScheduler counts a run that has just ended as running, and would skip the next one;
+            # `_run` itself ensures that a job runs once at a time
+            job_defaults={"misfire_grace_time": None, "coalesce": True, "max_instances": 9},
+        )
+
+    def start(self) -> None:
+        self._scheduler.start()
+
+    def pause(self) -> None:
+        """Starts no more runs."""
+        self._scheduler.pause()
+
+    async def drain(self, seconds: float) -> None:
+        """Waits for running jobs, for so long at most."""
+        if self._running:
+            await asyncio.wait(self._running.values(), timeout=seconds)
+
+    def stop(self) -> None:
+        self._scheduler.shutdown(wait=False)
+
+    def add(
+        self,
+        name: str,
+        work: Callable[[], Awaitable[float | None]],
+        *,
+        every: timedelta,
+        at_once: bool = False,
+    ) -> None:
+        async def run() -> None:
+            await self._run(name, work)
+
+        seconds = every.total_seconds()
+        first = utc_now() + timedelta(seconds=0 if at_once else min(seconds, FIRST_AFTER_SECONDS))
+        self._scheduler.add_job(run, IntervalTrigger(seconds=seconds), id=name, next_run_time=first)
+        self._every[name] = seconds
+        self._ran_at[name] = self._succeeded_at[name] = asyncio.get_running_loop().time()
+
+    async def _run(self, name: str, work: Callable[[], Awaitable[float | None]]) -> None:
+        """Runs one job unless it is running; logs a failure, and runs it again after a second."""
+        if name in self._running:
+            return
+        task = asyncio.current_task()
+        assert task is not None
+        clock = asyncio.get_running_loop().time
+        self._running[name], self._began_at[name] = task, clock()
+        self._woken.discard(name)
+        try:
+            wait = await work()
+        except Exception as error:
+            self._failures.failed(name, error, job=name)
+            wait = RETRY_AFTER_SECONDS
+        else:
+            self._failures.succeeded(name)
+            self._succeeded_at[name] = clock()
+        finally:
+            del self._running[name]
+            self._ran_at[name] = clock()
+        if name in self._woken:
+            wait = 0
+        if wait is not None:
+            self._run_in(name, wait)
+
+    async def wake_late_jobs(self) -> None:
+        """Runs jobs that APScheduler delays because this machine's clock was set back."""
+        loop = asyncio.get_running_loop()
+        while True:
+            await asyncio.sleep(LOOK_FOR_LATE_EVERY_SECONDS)
+            for name, ran_at in self._ran_at.items():
+                if name not in self._running and loop.time() - ran_at > 2 * self._every[name]:
+                    self._run_in(name, 0)
+
+    def wake(self, name: str) -> None:
+        """Runs a job now; one that is running runs once more, as it may have read too early."""
+        self._woken.add(name)
+        if name not in self._running:
+            self._run_in(name, 0)
+
+    def _run_in(self, name: str, seconds: float) -> None:
+        at = utc_now() + timedelta(seconds=seconds)
+        self._scheduler.modify_job(name, next_run_time=at)
+
+    def overdue(self, *, but: str) -> list[str]:
+        """Describes the jobs that failed for three intervals (10 s at least) or run for over 600 s.
+
+        Leaves one job out.
+        """
+        now = asyncio.get_running_loop().time()
+        problems = [self._problem(name, now) for name in self._every if name != but]
+        return [one for one in problems if one is not None]
+
+    def _problem(self, name: str, now: float) -> str | None:
+        if self._failures.last(name) is not None:
+            seconds = now - self._succeeded_at[name]
+            if seconds > max(SILENT_AFTER_SECONDS, OVERDUE_INTERVALS * self._every[name]):
+                return f"the job {name} last succeeded {seconds:.0f} s ago{self.error_of(name)}"
+        elif (
+            name in self._running
+            and (seconds := now - self._began_at[name]) > ENDLESS_AFTER_SECONDS
+        ):
+            return f"the job {name} has been running for {seconds:.0f} s"
+        return None
+
+    def error_of(self, name: str) -> str:
+        error = self._failures.last(name)
+        return "" if error is None else f" ({public_reason(error)})"
