@@ -148,8 +148,8 @@ async def test_an_action_and_the_deletion_of_a_destination_wait_in_the_same_orde
     ada: httpx.AsyncClient, service: Service, database: Any
 ) -> None:
     destination = await make_destination(ada, URL)
-    named = {"destinations": [destination["id"]]}
-    first, second = await make_scheduled(ada, **named), await make_api(ada, **named)
+    first = await make_scheduled(ada, destinations=[destination["id"]])
+    second = await make_api(ada, destinations=[destination["id"]])
     ids = [first["id"], second["id"]]  # an index of the project's triggers has the second first
 
     async with locked_trigger(service.database_url, ids[1]):

@@ -25,7 +25,7 @@ from tests.erasure.contents import (
 from tests.support.databases import connect
 from tests.support.hooks import BODY, standard
 from tests.support.keys import holding, make_key
-from tests.support.locks import caught_while_firing, until_somebody_waits
+from tests.support.locks import caught_while_firing, locked_trigger, until_somebody_waits
 from tests.support.logins import sign_in
 from tests.support.problems import places_of, problem_of
 from tests.support.receiver import ALLOW_LOOPBACK, receiving
@@ -80,6 +80,24 @@ async def test_a_project_with_triggers_is_kept_unless_it_is_purged(
     assert "purge=true" in problem["detail"]
     assert (await inside.get(f"/triggers/{trigger['id']}")).status_code == 200
     assert places_of(await delete(ada, project, purge="perhaps")) == ["purge"]
+
+
+async def test_a_project_is_deleted_after_an_action_that_has_locked_its_triggers(
+    service: Service, ada: httpx.AsyncClient, project: int, database: Any
+) -> None:
+    inside = service.client(ADA, project=project)
+    ids = [(await make_api(inside))["id"] for _ in range(2)]
+
+    async with locked_trigger(service.database_url, ids[1]):
+        body = {"action": "pause", "ids": ids}
+        pausing = asyncio.create_task(inside.post("/triggers/actions", json=body))
+        await until_somebody_waits(database)
+        deleting = asyncio.create_task(delete(ada, project, purge="true"))
+        await until_somebody_waits(database, 2)
+    paused, deleted = await pausing, await deleting
+
+    assert (paused.status_code, paused.json()["changed"]) == (200, 2)
+    assert deleted.status_code == 204
 
 
 async def test_a_users_own_project_goes_only_with_the_account(
