@@ -4,7 +4,7 @@ A plan of thousands of members takes a second to make. So it is made from one re
 off the event loop and without a connection, and the state is read again under the locks.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
