@@ -23,7 +23,7 @@ from event_trigger.hooks.calls import HookCalls
 from event_trigger.hooks.lifecycle import NoHook, rotate
 from event_trigger.hooks.verifiers import SignatureRefused
 from event_trigger.triggers.dependencies import ReaderDep, TriggerKeyDep
-from event_trigger.triggers.schemas import TriggerWritten
+from event_trigger.triggers.schemas.responses import TriggerWritten
 from event_trigger.web.problems import problems
 from event_trigger.web.response_headers import with_headers
 from event_trigger.web.session import SessionDep

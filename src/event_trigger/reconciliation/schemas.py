@@ -7,7 +7,7 @@ from pydantic import Field
 from event_trigger.models import UnfiredReason
 from event_trigger.reconciliation.outcomes import Outcome
 from event_trigger.reconciliation.reconcile import Discrepancy
-from event_trigger.triggers.schemas import ScheduledDetailsRead
+from event_trigger.triggers.schemas.details import ScheduledDetailsRead
 from event_trigger.web.schemas import DescribedAs, Instant, JsonObject, ResponseModel
 
 

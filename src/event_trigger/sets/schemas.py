@@ -7,7 +7,7 @@ from pydantic_core import CoreSchema, core_schema
 
 from event_trigger.destinations.schemas import DestinationBody
 from event_trigger.sets.comparison import MemberKind
-from event_trigger.triggers.schemas import ApiTriggerCreate, ScheduledTriggerCreate
+from event_trigger.triggers.schemas.requests import ApiTriggerCreate, ScheduledTriggerCreate
 from event_trigger.web.keys import LONGEST_KEY, Key
 from event_trigger.web.schemas import Instant, RequestModel, ResponseModel
 

@@ -13,7 +13,7 @@ from pydantic import BaseModel
 from event_trigger.destinations.schemas import DestinationBody
 from event_trigger.models import OnCompletion
 from event_trigger.triggers.schedule.plan import schedule_part
-from event_trigger.triggers.schemas import ScheduledTriggerCreate
+from event_trigger.triggers.schemas.requests import ScheduledTriggerCreate
 from event_trigger.web.schemas import JsonObject
 
 Names = Mapping[int, str]  # keys of destinations by their ids

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from event_trigger.models import OnCompletion, Trigger
-from event_trigger.triggers.schemas import TriggerBody
+from event_trigger.triggers.schemas.requests import TriggerBody
 from event_trigger.web.changes import is_same
 from event_trigger.web.entity_tags import etag
 

@@ -18,14 +18,8 @@ from event_trigger.triggers.configuration import etag_of
 from event_trigger.triggers.hook_port import HookKeeper, HookSecrets, verify_in
 from event_trigger.triggers.moved_on import MovedOn
 from event_trigger.triggers.repository import Triggers
-from event_trigger.triggers.schemas import (
-    TriggerListed,
-    TriggerRead,
-    TriggerWritten,
-    list_trigger,
-    read_trigger,
-    written_trigger,
-)
+from event_trigger.triggers.schemas.reading import list_trigger, read_trigger, written_trigger
+from event_trigger.triggers.schemas.responses import TriggerListed, TriggerRead, TriggerWritten
 from event_trigger.web.compression import keep_uncompressed
 from event_trigger.web.entity_tags import Preconditions
 from event_trigger.web.preconditions import not_modified

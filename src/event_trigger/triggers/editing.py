@@ -33,13 +33,8 @@ from event_trigger.triggers.merge_patch import merge_patch
 from event_trigger.triggers.payload_schema import payload_errors
 from event_trigger.triggers.repository import Triggers
 from event_trigger.triggers.schedule_changes import note_rules, replan, schedule_before
-from event_trigger.triggers.schemas import (
-    ApiDetails,
-    Details,
-    ScheduledDetails,
-    TriggerBody,
-    TriggerUpdate,
-)
+from event_trigger.triggers.schemas.details import ApiDetails, Details, ScheduledDetails
+from event_trigger.triggers.schemas.requests import TriggerBody, TriggerUpdate
 from event_trigger.web.changes import Change, changes_between, is_same
 from event_trigger.web.keys import refusing_taken_key
 from event_trigger.web.problems import invalid_request

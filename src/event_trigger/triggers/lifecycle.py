@@ -38,7 +38,7 @@ from event_trigger.triggers.schedule_changes import (
     schedule_before,
     settle_due_instants,
 )
-from event_trigger.triggers.schemas import TriggerBody
+from event_trigger.triggers.schemas.requests import TriggerBody
 from event_trigger.web.keys import key_of
 
 # gets the trigger that a key has, locked, or None; raises a Problem for an unexpected one

@@ -10,7 +10,7 @@ from event_trigger.errors import FieldError, Invalid
 from event_trigger.models import Trigger
 from event_trigger.triggers.filters import IdOrder, TriggerFilter
 from event_trigger.triggers.repository import Triggers
-from event_trigger.triggers.schemas import TriggerListQuery, TriggerQuery
+from event_trigger.triggers.schemas.queries import TriggerListQuery, TriggerQuery
 from event_trigger.triggers.sorted_lists import SortedTriggers
 from event_trigger.triggers.sorting import SortPosition, TriggerSort
 from event_trigger.web.pagination import PageQuery

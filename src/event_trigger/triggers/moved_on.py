@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from event_trigger.models import Trigger, TriggerStatus
-from event_trigger.triggers.schemas import TriggerRead
+from event_trigger.triggers.schemas.responses import TriggerRead
 from event_trigger.web.sent_back import instant_in
 
 

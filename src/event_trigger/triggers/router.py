@@ -19,15 +19,9 @@ from event_trigger.triggers import editing, lifecycle
 from event_trigger.triggers.dependencies import HooksDep, ReaderDep, TriggerKeyDep
 from event_trigger.triggers.lists import list_page
 from event_trigger.triggers.repository import Triggers
-from event_trigger.triggers.schemas import (
-    TriggerCreate,
-    TriggerListed,
-    TriggerListQuery,
-    TriggerRead,
-    TriggerReplace,
-    TriggerUpdate,
-    TriggerWritten,
-)
+from event_trigger.triggers.schemas.queries import TriggerListQuery
+from event_trigger.triggers.schemas.requests import TriggerCreate, TriggerReplace, TriggerUpdate
+from event_trigger.triggers.schemas.responses import TriggerListed, TriggerRead, TriggerWritten
 from event_trigger.web.entity_tags import PreconditionFailed
 from event_trigger.web.keys import KeyTaken
 from event_trigger.web.pagination import PageQueryDep

@@ -7,7 +7,8 @@ from pydantic import Field, model_validator
 
 from event_trigger.actions.schemas import ChosenRows, filter_in_body
 from event_trigger.auth.scopes import Scope
-from event_trigger.triggers.schemas import DestinationNames, Tags, TriggerQuery
+from event_trigger.triggers.schemas.fields import DestinationNames, Tags
+from event_trigger.triggers.schemas.queries import TriggerQuery
 
 
 class TriggerAction(StrEnum):

@@ -16,7 +16,8 @@ from event_trigger.triggers import editing, lifecycle
 from event_trigger.triggers.dependencies import HooksDep, ReaderDep, TriggerByKeyDep
 from event_trigger.triggers.repository import Triggers
 from event_trigger.triggers.router import OPERATE, READ, REPLACE_EXAMPLES, WRITE
-from event_trigger.triggers.schemas import TriggerRead, TriggerReplace, TriggerWritten
+from event_trigger.triggers.schemas.requests import TriggerReplace
+from event_trigger.triggers.schemas.responses import TriggerRead, TriggerWritten
 from event_trigger.web.entity_tags import PreconditionFailed
 from event_trigger.web.preconditions import (
     NOT_MODIFIED,

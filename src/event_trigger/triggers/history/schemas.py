@@ -6,7 +6,8 @@ from pydantic import Field
 
 from event_trigger.models import ActorKind, AuditEntry, ScheduleVersion, Trigger
 from event_trigger.triggers.schedule.plan import schedule_part
-from event_trigger.triggers.schemas import ScheduledDetailsRead, words_of
+from event_trigger.triggers.schemas.details import ScheduledDetailsRead
+from event_trigger.triggers.schemas.reading import words_of
 from event_trigger.web.schemas import DescribedAs, Instant, JsonObject, ResponseModel
 
 

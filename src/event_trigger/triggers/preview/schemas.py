@@ -9,7 +9,7 @@ from event_trigger.triggers.preview.upcoming import Upcoming
 from event_trigger.triggers.schedule.describe import describe, rules_version, zone_of
 from event_trigger.triggers.schedule.dst import daylight_note
 from event_trigger.triggers.schedule.schedules import Schedule
-from event_trigger.triggers.schemas import ScheduledDetails
+from event_trigger.triggers.schemas.details import ScheduledDetails
 from event_trigger.web.schemas import Instant, QueryModel, RequestModel, ResponseModel
 
 MOST_INSTANTS = 1000
