@@ -9,10 +9,11 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
 from event_trigger.db.engine import create_engine
 from event_trigger.db.shards import OwnedId
+from event_trigger.deliveries.filters import DeliveryFilter
 from event_trigger.deliveries.payloads.repository import PayloadPosition, Payloads
 from event_trigger.deliveries.queue.deliveries import AttemptOutcome, ClaimLimit, DeliveryQueue
 from event_trigger.deliveries.queue.destinations import QueueDestinations
-from event_trigger.deliveries.repository import Deliveries, DeliveryFilter
+from event_trigger.deliveries.repository import Deliveries
 from event_trigger.models import DeliveryStatus
 from tests.support.databases import connect
 from tests.support.plans import plans_of

@@ -8,9 +8,10 @@ from pydantic import WithJsonSchema
 
 from event_trigger.auth.dependencies import PrincipalDep
 from event_trigger.db.shards import OwnedId
+from event_trigger.deliveries.filters import DeliveryFilter
 from event_trigger.deliveries.http.hops import HOPS_HEADER, parse_hops
 from event_trigger.deliveries.http.sender import Sender
-from event_trigger.deliveries.repository import Deliveries, DeliveryFilter
+from event_trigger.deliveries.repository import Deliveries
 from event_trigger.deliveries.schemas import DeliveryQuery
 from event_trigger.triggers.dependencies import owned_id
 from event_trigger.web.schemas import PathId, Text

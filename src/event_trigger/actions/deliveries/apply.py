@@ -15,8 +15,9 @@ from event_trigger.actions.deliveries.repository import ActedDelivery, ManyDeliv
 from event_trigger.actions.deliveries.schemas import DeliveryAction, DeliveryActions
 from event_trigger.actions.schemas import MOST_ROWS, TooManyMatched
 from event_trigger.deliveries.dependencies import filter_of
+from event_trigger.deliveries.filters import DeliveryFilter
 from event_trigger.deliveries.redelivery import AttemptUnderWay
-from event_trigger.deliveries.repository import Deliveries, DeliveryFilter
+from event_trigger.deliveries.repository import Deliveries
 from event_trigger.errors import Problem
 
 
