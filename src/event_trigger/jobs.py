@@ -7,8 +7,8 @@ from datetime import timedelta
 from sqlalchemy import URL
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from event_trigger.audit.recorder import AuditedSession
 from event_trigger.audit.repository import AuditLog
+from event_trigger.audit.session import AuditedSession
 from event_trigger.auth.logins.throttle import FailureCounts
 from event_trigger.auth.repository import Logins
 from event_trigger.config import Settings

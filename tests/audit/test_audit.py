@@ -6,14 +6,10 @@ from typing import Any
 import httpx
 import pytest
 
-from event_trigger.audit.recorder import (
-    MAX_FAILED_PER_MINUTE,
-    OTHER_ACCOUNTS,
-    Actor,
-    AuditedSession,
-    acting_as,
-)
+from event_trigger.audit.actor import Actor, acting_as
 from event_trigger.audit.repository import AuditLog
+from event_trigger.audit.session import AuditedSession
+from event_trigger.audit.sign_ins import MAX_FAILED_PER_MINUTE, OTHER_ACCOUNTS
 from event_trigger.auth.users import set_password
 from event_trigger.db.clock import database_now
 from event_trigger.db.engine import create_engine, create_sessions

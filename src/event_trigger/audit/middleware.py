@@ -2,7 +2,7 @@
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from event_trigger.audit.recorder import Actor, acting_as
+from event_trigger.audit.actor import Actor, acting_as
 from event_trigger.models import ActorKind
 
 

@@ -1,67 +1,20 @@
-"""Records each change of audited rows with its actor, time and address.
-
-The entry is written in the transaction of the change, so neither exists without the other. The
-models list the recorded columns (`audited`) and those whose values stay out (`audited_secrets`).
-"""
+"""Records actions that are not the change of one row: changes of many, refusals and reads."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from contextvars import ContextVar
-from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, event, exists, func, insert, inspect, select, text
+from sqlalchemy import exists, func, insert, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import InstanceState, Session
 
-from event_trigger.models import ActorKind, ApiKey, AuditEntry, Project
+from event_trigger.audit.actor import current_actor
+from event_trigger.audit.entries import entry_of, json_value
+from event_trigger.models import AuditEntry
 
-REPLACED = "(replaced)"  # recorded instead of a secret's value
-SIGN_IN_ACTION = "sign_in"  # the action of entries for failed sign-ins
-OTHER_ACCOUNTS = "(others)"
-MAX_FAILED_PER_MINUTE = 30  # entries for failed sign-ins, of all replicas together
-LARGEST_VALUE_BYTES = 4096  # of JSON; a larger value is cut
 _MINUTE = timedelta(minutes=1)
 _ENTRIES_PER_STATEMENT = 500
-
-
-@dataclass(frozen=True, slots=True)
-class Actor:
-    """The author of a change. `scope` is the ASGI scope, whose route is set later."""
-
-    kind: ActorKind
-    command: str = ""
-    user_id: int | None = None
-    key_id: int | None = None
-    address: str | None = None
-    request_id: str | None = None
-    scope: Mapping[str, Any] | None = None
-
-    @property
-    def action(self) -> str:
-        route = None if self.scope is None else self.scope.get("route")
-        return self.command or getattr(route, "operation_id", None) or "unknown"
-
-
-_current_actor: ContextVar[Actor | None] = ContextVar("acting", default=None)
-
-
-@contextmanager
-def acting_as(actor: Actor) -> Iterator[None]:
-    """Attributes all changes within the body to this actor."""
-    token = _current_actor.set(actor)
-    try:
-        yield
-    finally:
-        _current_actor.reset(token)
-
-
-def identify_actor(kind: ActorKind, *, user_id: int, key_id: int | None = None) -> None:
-    """Adds the user and key to the current actor, once the credential is checked."""
-    if (actor := _current_actor.get()) is not None:
-        _current_actor.set(replace(actor, kind=kind, user_id=user_id, key_id=key_id))
 
 
 async def record(
@@ -77,8 +30,8 @@ async def record(
 
     The owners of the project `project_id` may read it; without one, only admins may.
     """
-    if (actor := _current_actor.get()) is not None:
-        entry = _entry(actor, target, target_id, before=before or {}, after=after)
+    if (actor := current_actor()) is not None:
+        entry = entry_of(actor, target, target_id, before=before or {}, after=after)
         entry |= {"project_id": project_id}
         await session.execute(insert(AuditEntry).values(**entry))
 
@@ -107,9 +60,9 @@ async def record_all(
     session: AsyncSession, target: str, changes: Sequence[RowChange], *, project_id: int
 ) -> None:
     """Records changes of many rows, with an entry for each as for single ones."""
-    if (actor := _current_actor.get()) is None:
+    if (actor := current_actor()) is None:
         return
-    entry = _entry(actor, target, None, before={}, after={}) | {"project_id": project_id}
+    entry = entry_of(actor, target, None, before={}, after={}) | {"project_id": project_id}
     for name in ("before", "after", "target_id", "refused"):
         del entry[name]
     for start in range(0, len(changes), _ENTRIES_PER_STATEMENT):
@@ -123,14 +76,7 @@ async def record_all(
 
 
 def _json_text(values: Mapping[str, Any]) -> str | None:
-    return json.dumps({name: _json_value(one) for name, one in values.items()}) if values else None
-
-
-_RECENT_FAILED_SIGN_INS = (
-    AuditEntry.at > func.now() - _MINUTE,
-    AuditEntry.refused,
-    AuditEntry.action == SIGN_IN_ACTION,
-)
+    return json.dumps({name: json_value(one) for name, one in values.items()}) if values else None
 
 
 async def record_refused(
@@ -140,7 +86,7 @@ async def record_refused(
 
     So nobody can fill the log. Only admins read entries without a project.
     """
-    if (actor := _current_actor.get()) is None:
+    if (actor := current_actor()) is None:
         return
     recent = exists().where(
         AuditEntry.at > func.now() - _MINUTE,
@@ -150,7 +96,7 @@ async def record_refused(
         AuditEntry.project_id.is_not_distinct_from(project_id),
     )
     if not await session.scalar(select(recent)):
-        entry = _entry(actor, target, None, before={}, after={}) | {"project_id": project_id}
+        entry = entry_of(actor, target, None, before={}, after={}) | {"project_id": project_id}
         await session.execute(insert(AuditEntry).values(**entry | {"refused": True}))
 
 
@@ -158,7 +104,7 @@ async def record_read(
     session: AsyncSession, target: str, target_id: int, *, project_id: int
 ) -> None:
     """Records that a secret was read, once a minute for each caller."""
-    if (actor := _current_actor.get()) is None:
+    if (actor := current_actor()) is None:
         return
     recent = exists().where(
         AuditEntry.target_id == target_id,
@@ -168,159 +114,5 @@ async def record_read(
         AuditEntry.key_id.is_not_distinct_from(actor.key_id),
     )
     if not await session.scalar(select(recent)):
-        entry = _entry(actor, target, target_id, before={}, after={}) | {"project_id": project_id}
+        entry = entry_of(actor, target, target_id, before={}, after={}) | {"project_id": project_id}
         await session.execute(insert(AuditEntry).values(**entry))
-
-
-async def record_failed_sign_in(session: AsyncSession, email: str, user_id: int | None) -> None:
-    """Counts failures in one entry for each account, address and minute.
-
-    After MAX_FAILED_PER_MINUTE entries in a minute, all other failures share one entry without
-    account and address, so that a guesser with many names and addresses cannot fill the log.
-    """
-    if (actor := _current_actor.get()) is None:
-        return
-    if await _count_in_entry(session, AuditEntry.address == actor.address, email):
-        return
-    recent = select(func.count()).select_from(AuditEntry).where(*_RECENT_FAILED_SIGN_INS)
-    after: dict[str, Any] = {"email": email, "failures": 1}
-    if int(await session.scalar(recent) or 0) >= MAX_FAILED_PER_MINUTE:
-        if await _count_in_entry(session, AuditEntry.address.is_(None), OTHER_ACCOUNTS):
-            return
-        actor, after, user_id = (
-            replace(actor, address=None),
-            after | {"email": OTHER_ACCOUNTS},
-            None,
-        )
-    entry = _entry(replace(actor, command=SIGN_IN_ACTION), "user", user_id, before={}, after=after)
-    await session.execute(insert(AuditEntry).values(**entry | {"refused": True}))
-
-
-async def _count_in_entry(
-    session: AsyncSession, has_address: ColumnElement[bool], email: str
-) -> bool:
-    """Adds one failure to the entry of the last minute; returns False if there is none."""
-    has_email = AuditEntry.after["email"].as_string() == email
-    newest = select(AuditEntry).where(*_RECENT_FAILED_SIGN_INS, has_address, has_email)
-    newest = newest.order_by(AuditEntry.at.desc()).limit(1).with_for_update()
-    entry = (await session.scalars(newest)).one_or_none()
-    if entry is None:
-        return False
-    assert entry.after is not None
-    entry.after = entry.after | {"failures": entry.after["failures"] + 1}
-    await session.flush()
-    return True
-
-
-class AuditedSession(Session):
-    """A session that records changes of audited rows while an actor is set."""
-
-
-@event.listens_for(AuditedSession, "after_flush")
-def _record_changes(session: Session, _: object) -> None:
-    actor = _current_actor.get()
-    if actor is None:
-        return
-    entries = [
-        *(_added(actor, one) for one in session.new if _is_audited(one)),
-        *(_changed(actor, one) for one in session.dirty if _is_audited(one)),
-        *(_deleted(actor, one) for one in session.deleted if _is_audited(one)),
-    ]
-    if changes := [one for one in entries if one is not None]:
-        session.execute(insert(AuditEntry), changes)
-
-
-def _is_audited(row: Any) -> bool:
-    return hasattr(row, "audited")
-
-
-def _added(actor: Actor, row: Any) -> dict[str, Any]:
-    after = {name: getattr(row, name) for name in row.audited if getattr(row, name) is not None}
-    return _row_entry(actor, row, before={}, after=after)
-
-
-def _changed(actor: Actor, row: Any) -> dict[str, Any] | None:
-    state: InstanceState[Any] = inspect(row)
-    before, after = {}, {}
-    for name in row.audited:
-        history = state.attrs[name].history
-        if history.has_changes():
-            before[name] = history.deleted[0] if history.deleted else None
-            after[name] = getattr(row, name)
-    for name in row.audited_secrets:
-        if state.attrs[name].history.has_changes():
-            after[name] = REPLACED
-    if not after:
-        return None
-    return _row_entry(actor, row, before=before, after=after)
-
-
-def _deleted(actor: Actor, row: Any) -> dict[str, Any]:
-    before = {name: getattr(row, name) for name in row.audited if getattr(row, name) is not None}
-    return _row_entry(actor, row, before=before, after={})
-
-
-def _row_entry(
-    actor: Actor, row: Any, *, before: Mapping[str, Any], after: Mapping[str, Any]
-) -> dict[str, Any]:
-    entry = _entry(actor, row.audited_as, _id_of(row), before=before, after=after)
-    return entry | {"project_id": _project_of(row)}
-
-
-def _id_of(row: Any) -> int | None:
-    return row.id if isinstance(row.id, int) else None
-
-
-def _project_of(row: Any) -> int | None:
-    """Returns the project that a row belongs to; users and logins belong to none."""
-    if isinstance(row, Project):
-        return row.id
-    if isinstance(row, ApiKey):
-        return row.project_id or row.user_id
-    project_id: int | None = getattr(row, "owner_id", None) or getattr(row, "project_id", None)
-    return project_id
-
-
-def _entry(
-    actor: Actor,
-    target: str,
-    target_id: int | None,
-    *,
-    before: Mapping[str, Any],
-    after: Mapping[str, Any],
-) -> dict[str, Any]:
-    return {
-        "actor": actor.kind,
-        "user_id": actor.user_id,
-        "key_id": actor.key_id,
-        "project_id": None,
-        "address": actor.address,
-        "request_id": actor.request_id,
-        "action": actor.action,
-        "target": target,
-        "target_id": target_id,
-        "refused": False,
-        "before": {name: _json_value(value) for name, value in before.items()} or None,
-        "after": {name: _json_value(value) for name, value in after.items()} or None,
-    }
-
-
-def _json_value(value: Any) -> Any:
-    value = value.isoformat() if isinstance(value, datetime) else value
-    encoded = json.dumps(value)
-    if len(encoded) <= LARGEST_VALUE_BYTES:
-        return value
-    return _cut(
-        value if isinstance(value, str) else encoded, f"... (cut: {len(encoded)} bytes of JSON)"
-    )
-
-
-def _cut(text: str, marker: str) -> str:
-    """Cuts the text so that it and the marker take at most LARGEST_VALUE_BYTES as JSON.
-
-    A character takes up to six bytes there, or twelve if it needs two `\\uXXXX`.
-    """
-    text = text[:LARGEST_VALUE_BYTES]
-    while (excess := len(json.dumps(text + marker)) - LARGEST_VALUE_BYTES) > 0:
-        text = text[: -max(1, excess // 12)]
-    return text + marker

@@ -6,7 +6,8 @@ from typing import Annotated, Any
 from fastapi import Depends, Header, Request, Security
 from fastapi.security import APIKeyHeader, OAuth2PasswordBearer, SecurityScopes
 
-from event_trigger.audit.recorder import identify_actor, record_refused
+from event_trigger.audit.actor import identify_actor
+from event_trigger.audit.recorder import record_refused
 from event_trigger.auth.credential_cache import CredentialCache
 from event_trigger.auth.early_auth import resolve_principal, sends_credential
 from event_trigger.auth.origin import Origin, clean_user_agent

@@ -9,7 +9,8 @@ from typing import Any, assert_never
 import structlog
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from event_trigger.audit.recorder import REPLACED, record
+from event_trigger.audit.recorder import record
+from event_trigger.audit.session import REPLACED
 from event_trigger.auth.credential_cache import hash_credential
 from event_trigger.db.clock import database_now
 from event_trigger.db.engine import Sessions

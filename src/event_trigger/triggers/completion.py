@@ -3,7 +3,7 @@
 import structlog
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from event_trigger.audit.recorder import Actor, acting_as
+from event_trigger.audit.actor import Actor, acting_as
 from event_trigger.db.engine import Sessions, is_outage
 from event_trigger.db.shards import OwnedId
 from event_trigger.models import ActorKind

@@ -35,7 +35,7 @@ _PROBED = frozenset({"/healthz", "/readyz"})  # probes call by address, without 
 
 
 class RequestMiddleware:
-    """Returns each request an id (or keeps its `X-Request-ID`), safe headers and a log line."""
+    """Gives each request an id (or keeps its `X-Request-ID`), safe headers and a log line."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app

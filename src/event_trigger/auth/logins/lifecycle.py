@@ -9,7 +9,8 @@ from uuid import UUID, uuid4
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from event_trigger.audit.recorder import identify_actor, record
+from event_trigger.audit.actor import identify_actor
+from event_trigger.audit.recorder import record
 from event_trigger.auth.logins import password_check
 from event_trigger.auth.logins.password_check import GivenPassword
 from event_trigger.auth.memberships import Memberships

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from event_trigger.audit.recorder import record_failed_sign_in
+from event_trigger.audit.sign_ins import record_failed_sign_in
 from event_trigger.auth.email_addresses import account_for_log, fold_address
 from event_trigger.auth.logins.throttle import FailureCounts, subjects_of
 from event_trigger.auth.passwords.hashing import PasswordHasher
