@@ -11,6 +11,7 @@ from event_trigger.db.engine import create_engine
 from event_trigger.db.shards import OwnedId
 from event_trigger.deliveries.filters import DeliveryFilter
 from event_trigger.deliveries.payloads.repository import PayloadPosition, Payloads
+from event_trigger.deliveries.queue.cleanup import QueueCleanup
 from event_trigger.deliveries.queue.deliveries import AttemptOutcome, ClaimLimit, DeliveryQueue
 from event_trigger.deliveries.queue.destinations import QueueDestinations
 from event_trigger.deliveries.repository import Deliveries
@@ -157,7 +158,7 @@ async def test_a_purge_reads_only_rows_past_keeping(
     engine: AsyncEngine, status: DeliveryStatus
 ) -> None:
     async def work(session: AsyncSession) -> None:
-        await DeliveryQueue(session).purge(status, after=timedelta(hours=48), limit=5000)
+        await QueueCleanup(session).purge(status, after=timedelta(hours=48), limit=5000)
 
     [plan] = await plans_of(engine, work)
 

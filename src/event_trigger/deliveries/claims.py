@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from event_trigger.db.engine import Sessions
+from event_trigger.deliveries.queue.cleanup import QueueCleanup
 from event_trigger.deliveries.queue.deliveries import ClaimedDelivery, ClaimLimit, DeliveryQueue
 from event_trigger.deliveries.queue.destinations import (
     LockedDestination,
@@ -48,9 +49,10 @@ async def claim_deliveries(
     reserved = {one.destination.destination_id: one for one in reservations}
     async with sessions.begin() as session:
         destinations, queue = QueueDestinations(session), DeliveryQueue(session)
+        cleanup = QueueCleanup(session)
         locked = await destinations.lock_enabled(shard, sorted(reserved))
         waits = [LOCKED_RETRY_SECONDS] if len(locked) < len(reserved) else []
-        if await _end_stale(queue, shard, locked):
+        if await _end_stale(queue, cleanup, shard, locked):
             waits.append(0.0)
         active = {one.id: one for one in locked if one.deleted_at is None}
         limits = [
@@ -59,7 +61,7 @@ async def claim_deliveries(
         claimed: Sequence[ClaimedDelivery] = ()
         if limits:
             claimed = await queue.claim(shard, limits, installation=installation)
-            claimed = await _without_lost_payloads(queue, shard, claimed)
+            claimed = await _without_lost_payloads(cleanup, shard, claimed)
         counts = Counter(one.destination_id for one in claimed)
         buckets = [
             (one.id, bucket.spent(counts[one.id]))
@@ -74,14 +76,16 @@ async def claim_deliveries(
     return Claims([(one, active[one.destination_id]) for one in claimed], waits)
 
 
-async def _end_stale(queue: DeliveryQueue, shard: int, locked: Sequence[LockedDestination]) -> bool:
-    """Returns up deliveries to deleted destinations, and recovers expired leases.
+async def _end_stale(
+    queue: DeliveryQueue, cleanup: QueueCleanup, shard: int, locked: Sequence[LockedDestination]
+) -> bool:
+    """Gives up deliveries to deleted destinations, and recovers expired leases.
 
     Gives True when there may be more to give up than a batch.
     """
     count = 0
     if deleted := [one.id for one in locked if one.deleted_at is not None]:
-        count = await queue.give_up_deleted(shard, deleted, limit=GIVE_UPS_PER_BATCH)
+        count = await cleanup.give_up_deleted(shard, deleted, limit=GIVE_UPS_PER_BATCH)
     if interrupted := [one.id for one in locked if one.expired_leases]:
         await queue.recover_leases(shard, interrupted)
     return count == GIVE_UPS_PER_BATCH
@@ -97,12 +101,12 @@ def _limit(destination: LockedDestination, reservation: Reservation) -> ClaimLim
 
 
 async def _without_lost_payloads(
-    queue: DeliveryQueue, shard: int, claimed: Sequence[ClaimedDelivery]
+    cleanup: QueueCleanup, shard: int, claimed: Sequence[ClaimedDelivery]
 ) -> Sequence[ClaimedDelivery]:
     lost = {one.id for one in claimed if one.payload is None and one.payload_size > 0}
     if not lost:
         return claimed
-    await queue.give_up_without_payload(shard, sorted(lost))
+    await cleanup.give_up_without_payload(shard, sorted(lost))
     return [one for one in claimed if one.id not in lost]
 
 

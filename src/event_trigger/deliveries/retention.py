@@ -1,4 +1,4 @@
-"""Returns up deliveries that have been due for a week, and purges finished ones."""
+"""Gives up deliveries that have been due for a week, and purges finished ones."""
 
 from datetime import timedelta
 
@@ -6,7 +6,7 @@ from event_trigger.db.batches import BATCH_ROWS, in_batches
 from event_trigger.db.citus.detect import is_in_cluster
 from event_trigger.db.clock import database_now
 from event_trigger.db.engine import Sessions
-from event_trigger.deliveries.queue.deliveries import EXPIRES_AFTER, DeliveryQueue
+from event_trigger.deliveries.queue.cleanup import EXPIRES_AFTER, QueueCleanup
 from event_trigger.deliveries.queue.destinations import QueueDestinations
 from event_trigger.destinations.repository import Destinations
 from event_trigger.models import DeliveryStatus
@@ -35,7 +35,7 @@ async def retain_deliveries(sessions: Sessions, keep_for: timedelta) -> None:
 async def _give_up(sessions: Sessions, shard: int, destination_id: int) -> None:
     await in_batches(
         sessions,
-        lambda session: DeliveryQueue(session).give_up_expired(
+        lambda session: QueueCleanup(session).give_up_expired(
             shard, destination_id, limit=BATCH_ROWS
         ),
     )
@@ -44,5 +44,5 @@ async def _give_up(sessions: Sessions, shard: int, destination_id: int) -> None:
 async def _purge(sessions: Sessions, status: DeliveryStatus, after: timedelta) -> None:
     await in_batches(
         sessions,
-        lambda session: DeliveryQueue(session).purge(status, after=after, limit=BATCH_ROWS),
+        lambda session: QueueCleanup(session).purge(status, after=after, limit=BATCH_ROWS),
     )

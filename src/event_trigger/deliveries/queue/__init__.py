@@ -1,1 +1,1 @@
-"""All SQL of the delivery queue: `deliveries` writes that table, `destinations` the receivers'."""
+"""SQL of the queue: `deliveries` and `cleanup` write deliveries, `destinations` their receivers."""

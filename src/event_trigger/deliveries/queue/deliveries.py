@@ -1,14 +1,13 @@
-"""Claims deliveries under a lease, records their attempts, recovers leases, gives up and purges."""
+"""Claims deliveries under a lease, records their attempts, and recovers leases."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, NamedTuple
 
 from sqlalchemy import TextClause, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from event_trigger.db.shards import ACROSS_SHARDS
 from event_trigger.models import CountedMeasure, DeliveryError, DeliveryStatus
 from event_trigger.models.minute_count import (
     NO_DURATION,
@@ -17,8 +16,6 @@ from event_trigger.models.minute_count import (
     bucket_of,
     minute_of,
 )
-
-EXPIRES_AFTER = timedelta(days=7)
 
 # A queue grows and shrinks faster than its statistics, so its statements leave the planner no bad
 # choice: a locked row is updated where it lies (by ctid; a row that has moved since is claimed next
@@ -134,42 +131,6 @@ _RELEASE_LEASES = text(
         " CAST(:leases AS bigint[])))"
     )
 )
-_GIVE_UP = """
-    UPDATE deliveries SET status = :exhausted, error = :error, leased_until = NULL,
-        next_attempt_at = NULL, finished_at = statement_timestamp()
-    WHERE shard = :shard AND {condition}
-"""
-# a delivery under a valid lease is left out: the lease's holder records its outcome
-_OF_DESTINATIONS = """ctid = ANY (ARRAY(
-        SELECT ctid FROM deliveries
-        WHERE shard = :shard AND destination_id = ANY (CAST(:ids AS bigint[]))
-            AND {condition} AND (leased_until IS NULL OR leased_until < now())
-        LIMIT :limit FOR UPDATE SKIP LOCKED
-    ))"""
-_GIVE_UP_DELETED, _GIVE_UP_EXPIRED = (
-    text(_GIVE_UP.format(condition=_OF_DESTINATIONS.format(condition=condition)))
-    for condition in (
-        "next_attempt_at IS NOT NULL",
-        "next_attempt_at < now() - CAST(:after AS interval)",
-    )
-)
-_GIVE_UP_WITHOUT_PAYLOAD = text(_GIVE_UP.format(condition="id = ANY (CAST(:ids AS bigint[]))"))
-# the status is a literal: a partial index serves only a condition that is known when planning
-_PURGE_FINISHED = """
-    WITH purged AS (
-        DELETE FROM deliveries WHERE (shard, id) IN (
-            SELECT shard, id FROM deliveries
-            WHERE status = '{status}' AND finished_at < now() - CAST(:after AS interval)
-            ORDER BY finished_at LIMIT :limit
-        )
-        RETURNING shard, id
-    ), attempts AS (
-        DELETE FROM delivery_attempts USING purged
-        WHERE delivery_attempts.shard = purged.shard AND delivery_id = purged.id
-    )
-    SELECT count(*) FROM purged
-"""
-_PURGES = {status: text(_PURGE_FINISHED.format(status=status)) for status in DeliveryStatus}
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,8 +201,6 @@ class AttemptOutcome:
 
 @dataclass(frozen=True)
 class DeliveryQueue:
-    """Returns up and purges in batches: a statement that takes too long is cancelled every time."""
-
     session: AsyncSession
 
     async def claim(
@@ -292,36 +251,3 @@ class DeliveryQueue:
 
     async def _interrupt(self, statement: TextClause, wanted: dict[str, Any]) -> None:
         await self.session.execute(statement, {**wanted, "interrupted": DeliveryError.INTERRUPTED})
-
-    async def give_up_deleted(
-        self, shard: int, destination_ids: Sequence[int], *, limit: int
-    ) -> int:
-        """Returns up deliveries to deleted destinations; counts them."""
-        wanted = {"shard": shard, "ids": list(destination_ids), "limit": limit}
-        return await self._give_up(_GIVE_UP_DELETED, DeliveryError.DESTINATION_DELETED, wanted)
-
-    async def give_up_expired(self, shard: int, destination_id: int, *, limit: int) -> int:
-        """Returns up deliveries that have been due for EXPIRES_AFTER; counts them."""
-        wanted = {"shard": shard, "ids": [destination_id], "limit": limit, "after": EXPIRES_AFTER}
-        return await self._give_up(_GIVE_UP_EXPIRED, DeliveryError.EXPIRED, wanted)
-
-    async def give_up_without_payload(self, shard: int, delivery_ids: Sequence[int]) -> int:
-        """Returns up deliveries whose payload is stored nowhere any more; counts them."""
-        wanted = {"shard": shard, "ids": list(delivery_ids)}
-        return await self._give_up(_GIVE_UP_WITHOUT_PAYLOAD, DeliveryError.PAYLOAD_GONE, wanted)
-
-    async def _give_up(
-        self, statement: TextClause, error: DeliveryError, wanted: dict[str, Any]
-    ) -> int:
-        values = {**wanted, "exhausted": DeliveryStatus.EXHAUSTED, "error": error}
-        done = await self.session.execute(statement, values)
-        return done.rowcount  # type: ignore[attr-defined, no-any-return]
-
-    async def purge(self, status: DeliveryStatus, *, after: timedelta, limit: int) -> int:
-        """Deletes deliveries that finished longer ago than that, with their attempts; counts."""
-        count = await self.session.scalar(
-            _PURGES[status],
-            {"after": after, "limit": limit},
-            execution_options={ACROSS_SHARDS: "retention"},
-        )
-        return int(count or 0)
