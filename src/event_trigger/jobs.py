@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from event_trigger.audit.repository import AuditLog
 from event_trigger.audit.session import AuditedSession
 from event_trigger.auth.logins.throttle import FailureCounts
-from event_trigger.auth.repository import Logins
+from event_trigger.auth.repository.logins import Logins
 from event_trigger.config import Settings
 from event_trigger.db.clock import database_now
 from event_trigger.db.engine import Sessions, asyncpg_url, create_sessions

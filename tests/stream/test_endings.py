@@ -10,7 +10,7 @@ from uuid import UUID
 import httpx
 import pytest
 
-from event_trigger.auth.repository import Logins
+from event_trigger.auth.repository.logins import Logins
 from event_trigger.auth.tokens import ACCESS_TOKEN_LIFETIME, Tokens
 from event_trigger.clock import utc_now
 from event_trigger.db.engine import create_engine, create_sessions

@@ -18,7 +18,7 @@ from sqlalchemy import update
 
 from event_trigger.app import create_app
 from event_trigger.auth.passwords.hashing import PasswordHasher
-from event_trigger.auth.repository import Logins
+from event_trigger.auth.repository.logins import Logins
 from event_trigger.auth.tokens import Tokens
 from event_trigger.auth.users import add_user
 from event_trigger.config import Settings

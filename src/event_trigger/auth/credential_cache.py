@@ -16,7 +16,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from event_trigger.auth.memberships import Memberships
 from event_trigger.auth.principal import Credential, Principal
 from event_trigger.auth.project_header import Unnamed, WantedProject
-from event_trigger.auth.repository import ApiKeys, Logins
+from event_trigger.auth.repository.api_keys import ApiKeys
+from event_trigger.auth.repository.last_use import note_used
+from event_trigger.auth.repository.logins import Logins
 from event_trigger.auth.scopes import Scope, held_scopes
 from event_trigger.auth.tokens import AccessClaims, Tokens
 from event_trigger.db.clock import DatabaseClock
@@ -199,14 +201,13 @@ def _keep(cached: OrderedDict[K, V], key: K, value: V, *, most: int) -> None:
 async def _read_login(
     session: AsyncSession, claims: AccessClaims, wanted: WantedProject
 ) -> Principal | None:
-    logins = Logins(session)
-    found = await logins.get_with_user(claims.login_id, claims.user_id)
+    found = await Logins(session).get_with_user(claims.login_id, claims.user_id)
     if found is None:
         return None
     login, user = found
     narrowed_to = claims.narrow(login.scopes)
     project_id, project_role = await _enter(session, user, wanted, narrowed_to=narrowed_to)
-    await logins.note_used(login)
+    await note_used(session, login)
     role = Role(user.role)
     return Principal(
         user.id,
@@ -224,8 +225,7 @@ async def _read_key(
     session: AsyncSession, key_hash: bytes, wanted: WantedProject
 ) -> Principal | None:
     """Reads a key; it works only while its user is a member of its project."""
-    keys = ApiKeys(session)
-    found = await keys.get_with_user(key_hash)
+    found = await ApiKeys(session).get_with_user(key_hash)
     if found is None:
         return None
     key, user = found
@@ -237,7 +237,7 @@ async def _read_key(
     if named != own and Scope.ADMIN not in held_scopes(Role(user.role), key.scopes):
         raise NotFound
     project_id, project_role = await _enter(session, user, named, narrowed_to=key.scopes)
-    await keys.note_used(key)
+    await note_used(session, key)
     role = Role(user.role)
     return Principal(
         user.id,

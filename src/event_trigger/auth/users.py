@@ -9,7 +9,9 @@ from event_trigger.audit.recorder import record
 from event_trigger.auth.email_addresses import fold_address
 from event_trigger.auth.memberships import Memberships
 from event_trigger.auth.passwords.hashing import PasswordHasher
-from event_trigger.auth.repository import ApiKeys, Logins, Users
+from event_trigger.auth.repository.api_keys import ApiKeys
+from event_trigger.auth.repository.logins import Logins
+from event_trigger.auth.repository.users import Users
 from event_trigger.db.clock import database_now
 from event_trigger.db.engine import Sessions
 from event_trigger.db.notify import CREDENTIALS_CHANGED, notify

@@ -10,7 +10,8 @@ from event_trigger.audit.recorder import record
 from event_trigger.auth.email_addresses import fold_address
 from event_trigger.auth.logins.password_check import WrongPassword
 from event_trigger.auth.memberships import Memberships
-from event_trigger.auth.repository import ApiKeys, Users
+from event_trigger.auth.repository.api_keys import ApiKeys
+from event_trigger.auth.repository.users import Users
 from event_trigger.auth.users import LastAdmin, NoLongerAdmin
 from event_trigger.db.notify import CREDENTIALS_CHANGED, notify
 from event_trigger.erasure.projects import ProjectContents, count_contents, end_project

@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from event_trigger.auth.keys.lifecycle import visible_keys
 from event_trigger.auth.principal import Principal
-from event_trigger.auth.repository import ApiKeys
+from event_trigger.auth.repository.api_keys import ApiKeys
 from event_trigger.events.window import Retention, oldest_kept
 from event_trigger.models import ApiKey, UnfiredReason
 from event_trigger.overview.census import CountedState

@@ -4,7 +4,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from event_trigger.auth.memberships import Memberships
 from event_trigger.auth.principal import Principal
-from event_trigger.auth.repository import Users
+from event_trigger.auth.repository.users import Users
 from event_trigger.errors import Conflict, Unauthorized
 from event_trigger.models import Project
 from event_trigger.projects.access import lock_as_owner

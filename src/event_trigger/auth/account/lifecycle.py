@@ -9,7 +9,9 @@ from event_trigger.auth.logins.password_check import WrongPassword, check_own_pa
 from event_trigger.auth.memberships import Memberships
 from event_trigger.auth.passwords.hashing import PasswordHasher
 from event_trigger.auth.principal import Principal
-from event_trigger.auth.repository import ApiKeys, Logins, Users
+from event_trigger.auth.repository.api_keys import ApiKeys
+from event_trigger.auth.repository.logins import Logins
+from event_trigger.auth.repository.users import Users
 from event_trigger.auth.sessions.repository import LiveLogins, VisibleLogins
 from event_trigger.db.engine import Sessions
 from event_trigger.db.notify import CREDENTIALS_CHANGED, notify

@@ -5,7 +5,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from event_trigger.auth.account.schemas import MeRead, read_membership
 from event_trigger.auth.memberships import Membership, Memberships
 from event_trigger.auth.principal import Principal
-from event_trigger.auth.repository import ApiKeys, Users, VisibleKeys
+from event_trigger.auth.repository.api_keys import ApiKeys, VisibleKeys
+from event_trigger.auth.repository.users import Users
 from event_trigger.auth.schemas import UserRead
 from event_trigger.errors import NotFound, Unauthorized
 from event_trigger.models import User

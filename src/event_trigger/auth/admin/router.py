@@ -3,7 +3,7 @@
 from event_trigger.audit.recorder import record_refused
 from event_trigger.auth.admin.schemas import UserUpdate
 from event_trigger.auth.dependencies import UNLIMITED, CredentialsDep, PrincipalDep, needs
-from event_trigger.auth.repository import Users
+from event_trigger.auth.repository.users import Users
 from event_trigger.auth.schemas import UserRead
 from event_trigger.auth.scopes import Scope
 from event_trigger.auth.users import AccountChange, LastAdmin, NoLongerAdmin, change_account

@@ -7,7 +7,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from event_trigger.auth.keys.lifecycle import check_fresh_login, visible_keys
 from event_trigger.auth.keys.rights import check_consistent, check_triggers, patched, rights_of
 from event_trigger.auth.principal import Principal
-from event_trigger.auth.repository import ApiKeys, Users
+from event_trigger.auth.repository.api_keys import ApiKeys
+from event_trigger.auth.repository.users import Users
 from event_trigger.auth.schemas import ApiKeyUpdate
 from event_trigger.auth.scopes import MissingScope
 from event_trigger.db.clock import database_now

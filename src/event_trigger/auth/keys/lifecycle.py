@@ -10,7 +10,9 @@ from event_trigger.auth.keys.rights import KeyRights, check_consistent, check_tr
 from event_trigger.auth.memberships import Memberships
 from event_trigger.auth.principal import Principal
 from event_trigger.auth.project_lock import lock_project
-from event_trigger.auth.repository import ApiKeys, Logins, Users, VisibleKeys
+from event_trigger.auth.repository.api_keys import ApiKeys, VisibleKeys
+from event_trigger.auth.repository.logins import Logins
+from event_trigger.auth.repository.users import Users
 from event_trigger.auth.schemas import ApiKeyCreate
 from event_trigger.auth.scopes import MissingScope, Scope, held_scopes
 from event_trigger.db.clock import database_now

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from event_trigger.auth.repository import ApiKeys
+from event_trigger.auth.repository.api_keys import ApiKeys
 from event_trigger.auth.schemas import ApiKeyUpdate
 from event_trigger.auth.scopes import Scope
 from event_trigger.errors import Invalid

@@ -6,7 +6,7 @@ from event_trigger.auth.dependencies import LOGIN, CredentialsDep, LoginDep
 from event_trigger.auth.idempotency import IDEMPOTENT
 from event_trigger.auth.keys import changes, lifecycle
 from event_trigger.auth.principal import LoginRequired
-from event_trigger.auth.repository import ApiKeys
+from event_trigger.auth.repository.api_keys import ApiKeys
 from event_trigger.auth.schemas import (
     ApiKeyCreate,
     ApiKeyCreated,

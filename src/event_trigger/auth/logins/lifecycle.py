@@ -16,7 +16,8 @@ from event_trigger.auth.logins.password_check import GivenPassword
 from event_trigger.auth.memberships import Memberships
 from event_trigger.auth.origin import Origin
 from event_trigger.auth.passwords.hashing import PasswordHasher
-from event_trigger.auth.repository import Logins, Users
+from event_trigger.auth.repository.logins import Logins
+from event_trigger.auth.repository.users import Users
 from event_trigger.auth.schemas import TokenRead
 from event_trigger.auth.scopes import Scope, held_scopes
 from event_trigger.auth.tokens import ACCESS_TOKEN_LIFETIME, Tokens

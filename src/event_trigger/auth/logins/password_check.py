@@ -8,7 +8,7 @@ from event_trigger.audit.sign_ins import record_failed_sign_in
 from event_trigger.auth.email_addresses import account_for_log, fold_address
 from event_trigger.auth.logins.throttle import FailureCounts, subjects_of
 from event_trigger.auth.passwords.hashing import PasswordHasher
-from event_trigger.auth.repository import Users
+from event_trigger.auth.repository.users import Users
 from event_trigger.db.engine import Sessions
 from event_trigger.errors import FieldError, Invalid, Problem, Unauthorized, pointer
 from event_trigger.models import User

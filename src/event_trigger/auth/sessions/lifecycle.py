@@ -6,7 +6,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from event_trigger.audit.recorder import record
 from event_trigger.auth.principal import Principal
-from event_trigger.auth.repository import Logins
+from event_trigger.auth.repository.logins import Logins
 from event_trigger.auth.sessions.repository import LiveLogins, VisibleLogins
 from event_trigger.db.notify import CREDENTIALS_CHANGED, notify
 from event_trigger.errors import NotFound, Unauthorized

@@ -10,7 +10,7 @@ from event_trigger.auth.credential_cache import hash_credential
 from event_trigger.auth.email_addresses import fold_address
 from event_trigger.auth.logins.throttle import Registrations
 from event_trigger.auth.principal import Principal
-from event_trigger.auth.repository import Users
+from event_trigger.auth.repository.users import Users
 from event_trigger.auth.users import add_account
 from event_trigger.db.clock import database_now
 from event_trigger.db.engine import Sessions

@@ -5,7 +5,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from event_trigger.audit.recorder import record
 from event_trigger.auth.memberships import Member, Memberships
 from event_trigger.auth.principal import Principal
-from event_trigger.auth.repository import ApiKeys, Users
+from event_trigger.auth.repository.api_keys import ApiKeys
+from event_trigger.auth.repository.users import Users
 from event_trigger.db.notify import CREDENTIALS_CHANGED, notify
 from event_trigger.errors import Conflict, NotFound
 from event_trigger.models import ProjectRole

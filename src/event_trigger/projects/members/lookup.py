@@ -3,7 +3,7 @@
 from event_trigger.auth.email_addresses import fold_address
 from event_trigger.auth.logins.throttle import FailureCounts, lookups_of
 from event_trigger.auth.principal import Principal
-from event_trigger.auth.repository import Users
+from event_trigger.auth.repository.users import Users
 from event_trigger.db.engine import Sessions
 from event_trigger.errors import Invalid
 

@@ -1,0 +1,1 @@
+"""Reads and writes users, logins, refresh tokens and API keys in the database."""
