@@ -21,7 +21,8 @@ from event_trigger.sets.comparison import MemberKind, SetPlan
 from event_trigger.sets.members import NOTHING
 from event_trigger.sets.planning import SetRequest
 from event_trigger.sets.removal import remove_triggers
-from event_trigger.sets.repository import SetRows, Sets
+from event_trigger.sets.repository.members import SetRows
+from event_trigger.sets.repository.sets import Sets
 from event_trigger.sets.state import Moved, SetState, in_slices, read_state
 from event_trigger.sets.urls import UrlChecks
 from event_trigger.sets.writing import Locked, MemberWriter, Written

@@ -23,7 +23,7 @@ from event_trigger.sets.content import show
 from event_trigger.sets.forecast import Forecast, forecast
 from event_trigger.sets.members import NOTHING
 from event_trigger.sets.planning import SetRequest, plan_set
-from event_trigger.sets.repository import SetRows
+from event_trigger.sets.repository.members import SetRows
 from event_trigger.sets.state import Moved, SetState, read_state
 from event_trigger.sets.writing import Written
 from event_trigger.web.entity_tags import NotThere, PreconditionFailed, Preconditions

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from event_trigger.models import Destination, OwnedSet, Trigger
-from event_trigger.sets.repository import Sets
+from event_trigger.sets.repository.sets import Sets
 from event_trigger.sets.schemas import SetSummary
 
 

@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from event_trigger.audit.recorder import RowChange, record_all
 from event_trigger.models import ScheduleVersion, Trigger, TriggerType, UnfiredReason, shard_of
-from event_trigger.sets.repository import SetRows
+from event_trigger.sets.repository.members import SetRows
 from event_trigger.sets.state import in_slices
 from event_trigger.triggers.hook_port import HookKeeper, verify_in
 from event_trigger.triggers.schedule_changes import end, schedule_before

@@ -24,7 +24,7 @@ from event_trigger.sets.dependencies import HooksUrlDep, SetPartsDep
 from event_trigger.sets.listing import summaries_of
 from event_trigger.sets.members import NOTHING, read_members
 from event_trigger.sets.planning import SetRequest
-from event_trigger.sets.repository import Sets
+from event_trigger.sets.repository.sets import Sets
 from event_trigger.sets.schemas import SetContent, SetPlanRead, SetSummary
 from event_trigger.sets.state import SetTooLarge, read_state
 from event_trigger.web.cpu_bound import TooManyExpensiveCalls

@@ -10,7 +10,8 @@ from event_trigger.destinations.signing_secrets import Secrets, open_secrets
 from event_trigger.errors import Conflict
 from event_trigger.models import Destination
 from event_trigger.sets.members import Members
-from event_trigger.sets.repository import ROWS_PER_STATEMENT, SetRows, Sets, TriggerState
+from event_trigger.sets.repository.members import ROWS_PER_STATEMENT, SetRows, TriggerState
+from event_trigger.sets.repository.sets import Sets
 from event_trigger.sets.specs import destination_spec
 from event_trigger.vault import Sealed, Vault
 from event_trigger.web.schemas import JsonObject

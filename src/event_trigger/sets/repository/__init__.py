@@ -1,0 +1,1 @@
+"""Reads and writes sets, and the triggers and destinations that they own."""

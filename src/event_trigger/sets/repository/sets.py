@@ -1,0 +1,94 @@
+"""Reads and writes sets, and counts their members."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from sqlalchemy import delete, func, select, tuple_
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from event_trigger.db.keyset import (
+    SHARD_CONDITIONS,
+    WITHIN_IDS,
+    ListedTable,
+    Page,
+    fetch_newest,
+    ids_before,
+    newest_query,
+)
+from event_trigger.db.shards import ACROSS_SHARDS, OwnedId
+from event_trigger.models import NOT_OF_DELETED_PROJECTS, Destination, OwnedSet, Trigger, shard_of
+from event_trigger.sets.repository.members import is_kept
+
+_LISTED_SETS = ListedTable(OwnedSet, order="id DESC")
+
+
+class MemberCount(NamedTuple):
+    owner_id: int
+    set_name: str | None
+    members: int
+
+
+@dataclass(frozen=True)
+class Sets:
+    session: AsyncSession
+
+    async def get(self, owner_id: int, name: str) -> OwnedSet | None:
+        statement = select(OwnedSet).where(
+            OwnedSet.shard == shard_of(owner_id),
+            OwnedSet.owner_id == owner_id,
+            OwnedSet.name == name,
+        )
+        return (await self.session.scalars(statement)).one_or_none()
+
+    async def put(self, owner_id: int, name: str, *, at: datetime) -> int:
+        """Makes the set, or dates its change; returns its id."""
+        new = {"shard": shard_of(owner_id), "owner_id": owner_id, "name": name}
+        statement = insert(OwnedSet).values(**new, created_at=at, updated_at=at)
+        kept = statement.on_conflict_do_update(
+            index_elements=[OwnedSet.shard, OwnedSet.owner_id, OwnedSet.name],
+            set_={"updated_at": statement.excluded.updated_at},
+        )
+        return (await self.session.execute(kept.returning(OwnedSet.id))).scalar_one()
+
+    async def delete(self, key: OwnedId) -> None:
+        await self.session.execute(
+            delete(OwnedSet).where(
+                OwnedSet.shard == key.shard,
+                OwnedSet.owner_id == key.owner_id,
+                OwnedSet.id == key.id,
+            ),
+            execution_options={"synchronize_session": False},
+        )
+
+    async def list_page(
+        self, owner_id: int | None, *, before: int | None, limit: int
+    ) -> Page[OwnedSet]:
+        """Lists sets, newest first; those of all projects if `owner_id` is None."""
+        values: dict[str, Any] = {**ids_before(before).values}
+        ranges, options = SHARD_CONDITIONS, {ACROSS_SHARDS: "admin reads"}
+        conditions: tuple[str, ...] = (NOT_OF_DELETED_PROJECTS, WITHIN_IDS)
+        if owner_id is not None:
+            ranges, options = ("shard = :shard AND owner_id = :owner_id",), {}
+            conditions = (WITHIN_IDS,)
+            values |= {"shard": shard_of(owner_id), "owner_id": owner_id}
+        statement = newest_query(_LISTED_SETS, ranges, conditions)
+        return await fetch_newest(self.session, statement, values, limit=limit, options=options)
+
+    async def count_members(
+        self, kind: type[Trigger] | type[Destination], sets: Sequence[OwnedSet]
+    ) -> list[MemberCount]:
+        """Counts the members of one kind of these sets, which may be of several projects."""
+        shards = {one.shard for one in sets}
+        owners = [(one.shard, one.owner_id, one.name) for one in sets]
+        of_sets = tuple_(kind.shard, kind.owner_id, kind.set_name).in_(owners)
+        statement = (
+            select(kind.owner_id, kind.set_name, func.count())
+            .where(kind.shard.in_(shards), of_sets, kind.set_name.is_not(None), is_kept(kind))
+            .group_by(kind.owner_id, kind.set_name)
+        )
+        options = {ACROSS_SHARDS: "admin reads"} if len(shards) > 1 else {}
+        rows = await self.session.execute(statement, execution_options=options)
+        return [MemberCount(*row) for row in rows]
