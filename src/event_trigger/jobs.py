@@ -37,7 +37,7 @@ from event_trigger.job_clock import FIRST_AFTER_SECONDS, SILENT_AFTER_SECONDS, J
 from event_trigger.overview.counting import count_all, purge_minutes
 from event_trigger.projects.repository import Invitations
 from event_trigger.scheduling.dispatcher import LONGEST_WAIT_SECONDS, fire_due
-from event_trigger.triggers.completion import delete_completed
+from event_trigger.triggers.completion.job import delete_completed
 from event_trigger.triggers.list_tables import TriggerFollower
 from event_trigger.triggers.versions import purge_history
 from event_trigger.triggers.zone_updates.replanning import ZoneRulesFollower

@@ -10,7 +10,8 @@ from event_trigger.audit.session import AuditedSession
 from event_trigger.db.engine import create_engine, create_sessions
 from event_trigger.destinations.repository import Destinations
 from event_trigger.hooks.lifecycle import TriggerHooks
-from event_trigger.triggers.completion import delete_completed
+from event_trigger.triggers.completion.job import delete_completed
+from event_trigger.triggers.completion.repository import CompletedTriggers
 from event_trigger.triggers.repository import Triggers
 from event_trigger.web.state import state_of
 from tests.support.databases import connect
@@ -96,7 +97,7 @@ async def test_keys_and_what_is_to_delete_are_found_by_their_indexes(database_ur
         await Triggers(session).get_id(ADA, "one")
         await Triggers(session).get_by_key_locked(ADA, "one")
         await Destinations(session).get_by_key(ADA, "one")
-        await Triggers(session).list_to_delete(limit=5)
+        await CompletedTriggers(session).list_to_delete(limit=5)
 
     plans = await plans_of(engine, work)
     await engine.dispose()

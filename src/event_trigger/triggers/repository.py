@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from sqlalchemy import Select, Text, cast, delete, func, or_, select, text, tuple_, update
+from sqlalchemy import Select, Text, cast, delete, func, or_, select, tuple_, update
 from sqlalchemy.dialects.postgresql import JSONB, insert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import defer
@@ -13,28 +13,17 @@ import event_trigger.triggers.list_tables  # noqa: F401  each flush writes the r
 from event_trigger.db.keyset import Page, fetch_ids, fetch_newest, use_generic_plan
 from event_trigger.db.shards import ACROSS_SHARDS, OwnedId
 from event_trigger.models import (
-    EVERY_SHARD,
     SHARDS,
     Destination,
-    FinishedMember,
-    OnCompletion,
     Trigger,
     TriggerDestination,
-    TriggerStatus,
     TriggerTag,
     shard_of,
 )
 from event_trigger.triggers.filters import IdOrder, TriggerFilter, listing
 from event_trigger.triggers.schedule.forecast import PlannedTrigger
-from event_trigger.triggers.schedule.plan import schedule_part
 from event_trigger.triggers.sorting import MOST_SORTED
 from event_trigger.web.keys import refusing_taken_key
-
-# the partial index `ix_triggers_to_delete` needs its conditions in the text, and not as parameters
-_LIST_TO_DELETE = text(f"""
-    SELECT owner_id, id FROM triggers
-    WHERE {EVERY_SHARD} AND status = 'completed' AND on_completion = 'delete' LIMIT :limit
-""")  # noqa: S608
 
 
 def _one(key: OwnedId) -> Select[Trigger]:
@@ -84,44 +73,6 @@ class Triggers:
         )
         fresh = statement.execution_options(populate_existing=True)
         return (await self.session.scalars(fresh)).one_or_none()
-
-    async def list_to_delete(self, *, limit: int) -> list[OwnedId]:
-        """Lists completed triggers of any project that are to be deleted."""
-        rows = await self.session.execute(
-            _LIST_TO_DELETE, {"limit": limit}, execution_options={ACROSS_SHARDS: "jobs"}
-        )
-        return [OwnedId(owner_id, row_id) for owner_id, row_id in rows]
-
-    async def lock_to_delete(self, key: OwnedId) -> Trigger | None:
-        """Locks a completed trigger that is to be deleted; None if it is none, or is locked."""
-        statement = (
-            select(Trigger)
-            .where(
-                Trigger.shard == key.shard,
-                Trigger.id == key.id,
-                Trigger.status == TriggerStatus.COMPLETED,
-                Trigger.on_completion == OnCompletion.DELETE,
-            )
-            .with_for_update(key_share=True, skip_locked=True)
-        )
-        return (await self.session.scalars(statement)).one_or_none()
-
-    async def note_finished(self, trigger: Trigger) -> None:
-        """Notes that a trigger of a set is done, so that its file does not create it again."""
-        new = {
-            "shard": trigger.shard,
-            "owner_id": trigger.owner_id,
-            "set_name": trigger.set_name,
-            "key": trigger.key,
-            "details": schedule_part(trigger.details),
-        }
-        statement = insert(FinishedMember).values(**new)
-        await self.session.execute(
-            statement.on_conflict_do_update(
-                index_elements=["shard", "owner_id", "set_name", "key"],
-                set_={"details": statement.excluded.details},
-            )
-        )
 
     async def get_owner(self, trigger_id: int) -> int | None:
         """Finds the owner of any trigger, for admins: one probe of the key in each shard."""

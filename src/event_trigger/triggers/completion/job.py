@@ -8,8 +8,8 @@ from event_trigger.db.engine import Sessions, is_outage
 from event_trigger.db.shards import OwnedId
 from event_trigger.models import ActorKind
 from event_trigger.triggers import lifecycle
+from event_trigger.triggers.completion.repository import CompletedTriggers
 from event_trigger.triggers.hook_port import HookKeeper
-from event_trigger.triggers.repository import Triggers
 
 log = structlog.get_logger()
 
@@ -24,7 +24,7 @@ async def delete_completed(sessions: Sessions, hooks: HookKeeper) -> float | Non
     it, or find it gone. One that cannot be deleted is logged, and does not keep the others.
     """
     async with sessions() as session:
-        found = await Triggers(session).list_to_delete(limit=TRIGGERS_A_RUN)
+        found = await CompletedTriggers(session).list_to_delete(limit=TRIGGERS_A_RUN)
     failed = 0
     for key in found:
         try:
@@ -44,9 +44,9 @@ async def _delete(session: AsyncSession, hooks: HookKeeper, key: OwnedId) -> Non
 
     Leaves one that somebody has locked to the next run. Notes that a member of a set is done.
     """
-    trigger = await Triggers(session).lock_to_delete(key)
+    trigger = await CompletedTriggers(session).lock_to_delete(key)
     if trigger is None:
         return
     if trigger.set_name is not None and trigger.key is not None:
-        await Triggers(session).note_finished(trigger)
+        await CompletedTriggers(session).note_finished(trigger)
     await lifecycle.delete(session, hooks, key)

@@ -1,0 +1,1 @@
+"""Deletes completed triggers whose `on_completion` is `delete`."""
