@@ -1,0 +1,178 @@
+"""The commands' work on the database: each returns the text to print, or prints line by line."""
+
+import argparse
+import asyncio
+import getpass
+import sys
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from event_trigger.audit.actor import Actor, acting_as
+from event_trigger.audit.session import AuditedSession
+from event_trigger.auth.email_addresses import normalise_email
+from event_trigger.auth.passwords.hashing import PasswordHasher
+from event_trigger.auth.passwords.policy import check_new_password
+from event_trigger.auth.users import add_user, disable_user, set_password
+from event_trigger.bootstrap import SettingsError, command_database, with_signing_secret
+from event_trigger.config import Settings
+from event_trigger.db.citus.distribute import distribute, planned_statements
+from event_trigger.db.engine import Sessions, create_engine, create_sessions
+from event_trigger.db.installation import read_installation
+from event_trigger.db.migrate import current_revision, is_migrated, migrate, newest_revision
+from event_trigger.destinations.lifecycle import rotate_keys
+from event_trigger.erasure.command import erase_by_address
+from event_trigger.hooks.lifecycle import rotate_hook_keys
+from event_trigger.models import ActorKind, Role
+from event_trigger.reconciliation.verify import Verification, verify
+from event_trigger.triggers.schedule.zone_rules import describe_rules
+from event_trigger.triggers.zone_updates.report import moves_in_words
+from event_trigger.vault import Vault
+
+_CONNECTIONS = 2  # a command runs beside the service, perhaps on a small server
+T = TypeVar("T")
+DatabaseWork = Callable[[AsyncEngine, Sessions], Awaitable[T]]
+
+
+def with_database(settings: Settings, work: DatabaseWork[T], command: str = "") -> T:
+    """Runs `work` on the database; the audit log names `command` as the action of its changes."""
+
+    async def run(url: str) -> T:
+        engine = create_engine(url, connections=_CONNECTIONS)
+        try:
+            with acting_as(Actor(ActorKind.OPERATOR, command=command)):
+                return await work(engine, create_sessions(engine, AuditedSession))
+        finally:
+            await engine.dispose()
+
+    with command_database(settings) as complete:
+        assert complete.database_url is not None
+        return asyncio.run(run(complete.database_url.get_secret_value()))
+
+
+async def migrate_database(engine: AsyncEngine, _: Sessions) -> str:
+    await migrate(engine)
+    async with engine.connect() as connection:
+        return f"The database is at revision {await connection.run_sync(current_revision)}."
+
+
+async def plan_distribution(engine: AsyncEngine, _: Sessions) -> str:
+    statements = await planned_statements(engine)
+    if not statements:
+        return "-- Nothing to do: every table is in its place."
+    return "\n".join(f"{one};" for one in statements)
+
+
+async def distribute_tables(engine: AsyncEngine, _: Sessions) -> str:
+    if await distribute(engine, lambda statement: print(statement, flush=True)):
+        return "Every table is in its place."
+    return "Nothing to do: every table is in its place."
+
+
+def check(settings: Settings) -> DatabaseWork[str]:
+    async def work(engine: AsyncEngine, _: Sessions) -> str:
+        if settings.database_url is not None and settings.jwt_secret is None:
+            raise SettingsError(
+                "EVENT_TRIGGER_JWT_SECRET is not set: 'serve' would refuse to start."
+            )
+        async with engine.connect() as connection:
+            current = await connection.run_sync(current_revision)
+            migrated = await connection.run_sync(is_migrated)
+            installation = await read_installation(connection) if migrated else None
+            server = connection.dialect.server_version_info or ()
+        at = f"revision {current}" if current else "no revision yet"
+        if not migrated:
+            at += f"; 'serve' or 'migrate' will migrate it to {newest_revision()}"
+        kind = "your own" if settings.database_url is not None else "embedded"
+        return (
+            f"Settings are valid.\nThe database ({kind}, PostgreSQL {'.'.join(map(str, server))})"
+            f" answers, and is at {at}.\nZone rules: {describe_rules()}."
+            + ("" if installation is None else f"\nThis is installation {installation}.")
+        )
+
+    return work
+
+
+def verify_instants(settings: Settings) -> DatabaseWork[Verification]:
+    async def work(engine: AsyncEngine, sessions: Sessions) -> Verification:
+        async with engine.connect() as connection:
+            if not await connection.run_sync(is_migrated):
+                raise SettingsError("The database is not migrated to this version: run 'migrate'.")
+        return await verify(sessions, keep_for=settings.keep_for)
+
+    return work
+
+
+async def list_moves(_: AsyncEngine, sessions: Sessions) -> None:
+    print(f"Zone rules: {describe_rules()}.")
+    async for line in moves_in_words(sessions):
+        print(line)
+
+
+def rotate_all_keys(settings: Settings) -> DatabaseWork[str]:
+    async def work(engine: AsyncEngine, sessions: Sessions) -> str:
+        await migrate(engine)
+        vault = Vault.of(with_signing_secret(settings))
+        destinations = await rotate_keys(sessions, vault)
+        hooks = await rotate_hook_keys(sessions, vault)
+        done = f"{destinations.count} destinations and {hooks.count} hooks were re-encrypted"
+        lost = {"destinations": destinations.unreadable, "hooks of triggers": hooks.unreadable}
+        if not any(lost.values()):
+            return f"{done}; all have the current key."
+        named = [f"{kind} {', '.join(map(str, ids))}" for kind, ids in lost.items() if ids]
+        raise SettingsError(
+            f"{done}. The keys of {' and '.join(named)} are not set. Set the previous key, or"
+            " rotate their secrets over HTTP."
+        )
+
+    return work
+
+
+def manage_user(wanted: argparse.Namespace) -> DatabaseWork[str]:
+    email = normalise_email(wanted.email) if wanted.action == "add" else wanted.email
+    password = _new_password() if wanted.action in {"add", "password"} else ""
+
+    async def work(engine: AsyncEngine, sessions: Sessions) -> str:
+        await migrate(engine)
+        match wanted.action:
+            case "add":
+                role = Role.ADMIN if wanted.admin else Role.USER
+                user = await add_user(
+                    sessions, PasswordHasher(), email=email, password=password, role=role
+                )
+                return f"{user.email} is now user {user.id} ({role})."
+            case "password":
+                await set_password(sessions, PasswordHasher(), email=email, password=password)
+                return (
+                    f"{email} has a new password; all older logins have ended."
+                    " API keys stay: see GET /auth/keys."
+                )
+            case "erase":
+                confirm = _confirm_always if wanted.yes else _confirm
+                return await erase_by_address(sessions, email, confirm=confirm)
+            case _:
+                await disable_user(sessions, email=email)
+                return f"{email} is disabled; all logins and keys have ended."
+
+    return work
+
+
+def _new_password() -> str:
+    if sys.stdin.isatty():
+        password = getpass.getpass("New password: ")
+    else:
+        password = sys.stdin.readline().rstrip("\n")
+    return check_new_password(password)
+
+
+def _confirm(question: str) -> bool:
+    """Asks on the terminal, or reads a line of standard input."""
+    print(question)
+    print("Write 'erase' to go on: ", end="", flush=True)
+    return sys.stdin.readline().strip() == "erase"
+
+
+def _confirm_always(question: str) -> bool:
+    print(question)
+    return True
