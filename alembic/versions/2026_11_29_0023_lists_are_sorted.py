@@ -55,7 +55,7 @@ _FILL = """
 
 
 def upgrade() -> None:
-    """Fills the tables in batches; a job adds what replicas of before leave out meanwhile.
+    """Fills the tables in batches; a job adds the rows that older replicas leave out.
 
     An upgrade that was interrupted goes on with the tables that it left, whose rows it keeps.
     Firing writes to `ix_triggers_due` in place of the index of before, and to no other.

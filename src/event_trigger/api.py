@@ -63,19 +63,19 @@ Errors are `application/problem+json` (RFC 9457). Times are RFC 3339 in UTC. Unk
 parameters are errors, as unknown fields are.
 """
 TAGS = {  # in the order of use; the docs show operations by it
-    "triggers": "What fires, by a schedule or by a call; its next instants, and why it fired or"
-    " did not.",
-    "events": "The log of what fired: lists, counts, a stream, an export, and replays.",
+    "triggers": "Triggers fire by a schedule or by a call. See their next instants, and why they"
+    " fired or did not.",
+    "events": "The log of all firings: lists, counts, a stream, an export, and replays.",
     "hooks": "URLs that fire a trigger for senders that cannot hold a token.",
     "destinations": "URLs that events are delivered to, and the secrets that sign them.",
-    "deliveries": "What became of each event at each destination, and sending it again.",
+    "deliveries": "The deliveries of events to destinations and their attempts; send them again.",
     "sets": "Files that own triggers and destinations: a plan, and all of it in one step.",
     "overview": "Whether everything is all right, and numbers over time.",
     "auth": "Signing in and out, and your own account.",
     "keys": "API keys for machines.",
     "projects": "Projects own all of the above; members share them.",
     "users": "All accounts, for admins.",
-    "audit": "Who changed what, and when.",
+    "audit": "The log of all changes, with their authors and times.",
     "service": "The installation, its limits and its health.",
 }
 _ROUTERS = (

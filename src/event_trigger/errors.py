@@ -99,7 +99,7 @@ class Conflict(Problem):
 
 
 class LimitReached(Conflict):
-    """Refuses what would exceed a limit of the project: names its use and who can raise it."""
+    """Refuses a call that would exceed a limit of the project; names its use, and its setting."""
 
     counted: ClassVar[str]  # a plural noun
     setting: ClassVar[str]

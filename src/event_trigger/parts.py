@@ -194,7 +194,7 @@ def _make_startup(
 
 
 async def _apply_limits(sessions: Sessions, settings: Settings) -> None:
-    """Judges what is stored by this start's limits: one that was raised must cost no instant."""
+    """Compares stored bytes with this start's limits: raising one must cost no instant."""
     async with sessions.begin() as session:
         await StoredBytes(session).mark_reached(settings.max_event_bytes)
         await Payloads(session).mark_full_backlogs(settings.max_backlog_bytes)

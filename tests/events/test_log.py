@@ -51,7 +51,7 @@ def text(at: datetime) -> str:
     return at.isoformat().replace("+00:00", "Z")
 
 
-# What an event is
+# The fields of an event
 
 
 async def test_a_scheduled_event_has_its_instant_and_payload(ada: httpx.AsyncClient) -> None:

@@ -1,4 +1,4 @@
-"""What is created under an Idempotency-Key is created once, and answered as the first time."""
+"""A call with an Idempotency-Key creates once, and is answered as the first time."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence

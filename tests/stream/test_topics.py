@@ -1,4 +1,4 @@
-"""A stream also tells what becomes of deliveries and triggers."""
+"""A stream also tells the progress of deliveries and the changes of triggers."""
 
 from collections.abc import AsyncIterator
 from typing import Any

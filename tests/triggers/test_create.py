@@ -251,7 +251,7 @@ async def test_a_local_time_that_occurs_twice_fires_the_first_time(
     assert made["next_fire_at"] == f"{day}T{first}:00Z"
 
 
-# What else may be said
+# Other fields
 
 
 async def test_name_payload_and_tags_come_back_as_they_were_sent(ada: httpx.AsyncClient) -> None:
@@ -323,7 +323,7 @@ async def test_each_trigger_has_an_id_of_its_own_and_a_location(ada: httpx.Async
         assert seen.json()["id"] == answer.json()["id"]
 
 
-# What is refused, and where it says so
+# Refusals, and the fields that they name
 
 REFUSED: list[tuple[dict[str, Any], str]] = [
     ({}, "#/details"),

@@ -1,4 +1,4 @@
-"""A trigger shows its schedules so far, and who changed what."""
+"""A trigger shows its schedules so far, and its changes with their authors."""
 
 from typing import Any
 

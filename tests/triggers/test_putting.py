@@ -207,7 +207,7 @@ async def test_every_path_by_key_acts_as_by_id(ada: httpx.AsyncClient) -> None:
         assert (event["trigger_id"], event["payload"]) == (made["id"], {"a": 1})
 
 
-async def test_what_loses_its_key_meanwhile_is_left_alone(
+async def test_a_row_that_loses_its_key_during_a_call_is_left_alone(
     service: Service, ada: httpx.AsyncClient
 ) -> None:
     verbs = {

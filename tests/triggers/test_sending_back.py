@@ -1,4 +1,4 @@
-"""What was read may be sent back, and what was read before somebody's change is refused."""
+"""An answer may be sent back, unless somebody has changed the trigger since."""
 
 import asyncio
 from typing import Any

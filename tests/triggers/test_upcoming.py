@@ -1,4 +1,4 @@
-"""What fires next is shown for all triggers of a project at once, listed or counted."""
+"""The next firings of all triggers of a project are listed or counted at once."""
 
 from collections.abc import AsyncIterator
 from datetime import timedelta

@@ -22,7 +22,7 @@ from tests.support.triggers import make_api, make_scheduled
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")  # of the world
 HARMLESS = {"name", "description", "tags", "updated_at", "warnings"}
-# who is refused with these problems
+# callers that are refused with these problems
 REFUSED = {
     "missing-scope": ("narrowed", "reader"),
     "for-logins-only": ("key",),

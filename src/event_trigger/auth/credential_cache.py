@@ -61,7 +61,7 @@ class CredentialCache:
 
     A new key or login is never among the refused ones: nobody knows it before it is stored, and
     one that has ended never works again. A project that was closed to a credential may open to it:
-    who joins one or makes one is announced, and then all refusals are dropped.
+    a new project and a new member are announced, and then all refusals are dropped.
     """
 
     def __init__(

@@ -28,7 +28,7 @@ async def run_giving_way(
 
     1. In a transaction, a statement waits for a lock for 0.2 s, at each third try for 1.5 s.
     2. If it did not get the lock, everything since the last commit is rolled back. Calls go on for
-       1 s, later for up to 30 s; then what is still missing runs again. There is no last try.
+       1 s, later for up to 30 s; then the missing statements run again. There is no last try.
 
     A concurrent index build is outside of any transaction, and waits without a limit: nothing has
     to wait behind it.

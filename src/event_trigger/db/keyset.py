@@ -238,7 +238,7 @@ async def fetch_newest(
 async def fetch_ids(
     session: AsyncSession, query: NewestQuery[Any], values: Mapping[str, Any], *, limit: int
 ) -> list[int]:
-    """Reads the ids of the newest `limit` rows of an owner's list, whatever size the rows have."""
+    """Reads only the ids of the newest `limit` rows of an owner's list."""
     return [*await session.scalars(query.ids, {**values, "most": limit})]
 
 

@@ -79,7 +79,7 @@ async def create(
 
 @dataclass(frozen=True, slots=True)
 class Put:
-    """What became of a destination that was put under its key."""
+    """The result of a PUT under a key: the destination, and whether it was created."""
 
     replaced: ReplacedDestination
     is_new: bool
@@ -96,7 +96,7 @@ async def put(
 ) -> Put:
     """Creates the destination with the body's key, or replaces it.
 
-    Locks the project first: of two calls with a new key, the second replaces what the first made.
+    Locks the project first: of two calls with a new key, the second replaces the first one's row.
     `check` gets the locked destination, or None. Check a new URL before.
     """
     assert body.key is not None

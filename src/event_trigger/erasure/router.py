@@ -85,8 +85,8 @@ async def erase_a_user(
     """Erases a user: the account, its logins and keys, its own project, and those without others.
 
     The user's address is taken out of the audit log, where the entries of these projects lose their
-    content. The answer counts what went. It is 409 while other members of a project depend on the
-    user, and for your own id: use DELETE /auth/me, which asks for the password.
+    content. The answer counts the deleted rows. It is 409 while other members of a project depend
+    on the user, and for your own id: use DELETE /auth/me, which asks for the password.
     """
     try:
         async with sessions.begin() as session:
@@ -116,9 +116,9 @@ async def erase_me(
     """Erases your account: your logins and keys, your own project, and those without others.
 
     Your address is taken out of the audit log, where the entries of these projects lose their
-    content. The answer counts what went. It is 409 while other members of a project depend on you:
-    make another member an owner, or delete the project, first; and for the last admin. A wrong
-    password is a 422, and limited as when signing in.
+    content. The answer counts the deleted rows. It is 409 while other members of a project depend
+    on you: make another member an owner, or delete the project, first; and for the last admin. A
+    wrong password is a 422, and limited as when signing in.
     """
     checked = await check_own_password(
         sessions,

@@ -62,7 +62,7 @@ class OwnAccount(Conflict):
 
 @dataclass(frozen=True, slots=True)
 class Erased:
-    """The numbers of what goes, or went, with a user; names are in none of them."""
+    """The numbers of rows that go, or went, with a user; names are in none of them."""
 
     projects: int
     triggers: int
@@ -119,7 +119,7 @@ async def erase_user(
 
 
 async def preview_erasure(session: AsyncSession, user_id: int) -> Erased:
-    """Counts what would go with a user; raises what `erase_user` would raise."""
+    """Counts the rows that would go with a user; raises the problems of `erase_user`."""
     going = await _lock(session, user_id, by_admin=None)
     contents = [await count_contents(session, one.id) for one in going.projects]
     logins = await ErasedAccount(session, user_id).count_logins()

@@ -39,7 +39,7 @@ class EventLogQuery(EventQuery):
 
 
 class EventPart(StrEnum):
-    """What a list of events adds to each of them."""
+    """The fields that a list of events adds to each of them."""
 
     DELIVERIES = "deliveries"
 

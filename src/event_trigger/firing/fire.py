@@ -108,7 +108,7 @@ async def store_decided(
     calls: Sequence[Call],
     decided: Sequence[Outcome | NewEvent],
 ) -> list[Outcome]:
-    """Stores what was decided about calls: steps 3 to 5 of `fire_all`."""
+    """Stores the decisions about calls: steps 3 to 5 of `fire_all`."""
     looping = {
         call.trigger.id
         for call, outcome in zip(calls, decided, strict=True)
@@ -144,7 +144,7 @@ class CalledRows(NamedTuple):
 async def find_called(
     triggers: CalledTriggers, answers: IdempotencyKeys, calls: Sequence[Call], *, waits: bool
 ) -> CalledRows:
-    """Locks and reads what decides on calls: step 1 of `fire_all`."""
+    """Locks and reads the rows that decide on calls: step 1 of `fire_all`."""
     keyed = [call for call in calls if call.key is not None]
     free = await answers.try_locks([_lock_of(call) for call in keyed])
     fired = {call.trigger.id for call in calls if not call.is_test}

@@ -10,9 +10,10 @@ MOST_REMEMBERED = 10_000  # keys; the ones that were not called for longest are 
 
 
 class NamedTriggers:
-    """Finds triggers by key. What it remembers may be out of date: firing compares the key again.
+    """Finds triggers by key, and remembers them.
 
-    It remembers no key that no trigger has, so a new one is found at once.
+    Firing compares the key again, since a remembered one may be out of date. Keys that no trigger
+    has are not remembered, so a new one is found at once.
     """
 
     def __init__(self, sessions: Sessions, *, most: int = MOST_REMEMBERED) -> None:

@@ -78,7 +78,7 @@ _OPENAPI: dict[str, Any] = {
         "content": {
             "application/json": {
                 "schema": {"$ref": "#/components/schemas/JsonObject"},
-                "examples": {"what happened": {"value": {"action": "published"}}},
+                "examples": {"a published release": {"value": {"action": "published"}}},
             }
         },
     },

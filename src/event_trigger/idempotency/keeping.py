@@ -5,8 +5,8 @@
 2. Claim: as soon as the request's transaction begins, it takes the lock of the key, and looks
    again. If another call has the lock, the first call is still running: 409, without waiting.
 3. Keep: the answer is stored in that transaction, after the endpoint and before the commit. A
-   killed process or a failed commit leaves neither what was created nor the answer. Refusals roll
-   back, so that they are not kept.
+   killed process or a failed commit leaves neither the new row nor the answer. Refusals roll back,
+   so that they are not kept.
 
 If two servers of a cluster give the same lock, the primary key refuses the second answer, and the
 second call rolls back. A key counts for one caller (a user, or an API key), one operation with its

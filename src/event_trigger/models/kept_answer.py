@@ -14,10 +14,10 @@ class KeptAnswer(Base):
     """A row is the answer to the first call with a key; calls that fire have IdempotencyKey.
 
     `call` is the SHA-256 of the caller, the operation and the key, and `body_hash` a keyed hash of
-    what was sent. `scopes` and `trigger_ids` are the rights of the first caller. `email` is the
-    address in the answer, if it has one: with it, an erased user's answers are found. What belongs
-    to a user has the user's id as `owner_id`, which is that of the user's own project; what was
-    asked for without a login has 0.
+    the body. `scopes` and `trigger_ids` are the rights of the first caller. `email` is the address
+    in the answer, if it has one: with it, an erased user's answers are found. Answers that belong
+    to a user have the user's id as `owner_id`, which is that of the user's own project; those to
+    callers without a login have 0.
     """
 
     __tablename__ = "kept_answers"

@@ -10,7 +10,7 @@ from event_trigger.models.base import Base
 from event_trigger.models.event import CURRENT_XID
 
 ALL_PROJECTS = 0  # the owner of sums over all projects: no project has this id
-NO_DURATION = 0  # the bucket of what took no time, or an unknown one
+NO_DURATION = 0  # the bucket of durations that are zero or unknown
 BUCKETS_PER_DOUBLING = 4  # so a bucket's middle is within 9 % of all durations in it
 
 

@@ -13,7 +13,7 @@ class ProjectCount(Base):
 
     `state` is a status of triggers (or "failing"), of deliveries, or a state of destinations: no
     two of them have the same name. `since` is when the oldest of these deliveries was queued.
-    Project 0 has the sums of its shard. What is not there is 0.
+    Project 0 has the sums of its shard. A state without a row has the number 0.
     """
 
     __tablename__ = "project_counts"

@@ -54,7 +54,7 @@ _FOUND = f"""
             ELSE '{CountedState.RECOVERING}' END AS state, count(*), NULL
     FROM destinations WHERE {_IN_SHARDS} AND deleted_at IS NULL GROUP BY shard, owner_id, state
 """  # noqa: S608
-# what is as it was is not written: so nothing is, where nothing happens
+# unchanged counts are not written, so a quiet project costs no write
 _COUNT = text(f"""
     INSERT INTO project_counts (shard, owner_id, state, number, since)
     WITH found AS MATERIALIZED (

@@ -24,7 +24,7 @@ from event_trigger.overview.verdict import LATE_AFTER, MOST_ITEMS, Cause, Due
 
 _FIRST_READ, _MOST_READ = 100, 10_000  # due triggers
 _FEW_TRIGGERS = 2_000  # so many are read one by one for the next instant
-_MOST_COUNTED = 1_000  # of what has one cause
+_MOST_COUNTED = 1_000  # rows with one cause
 
 _OWNED = "shard = :shard AND owner_id = :owner_id"
 _OF_ALL = f"{EVERY_SHARD} AND {NOT_OF_DELETED_PROJECTS}"

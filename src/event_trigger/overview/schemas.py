@@ -87,5 +87,5 @@ class OverviewRead(ResponseModel):
     deliveries: DeliveriesGlance
     destinations: DestinationsGlance
     attention: list[AttentionRead] = Field(
-        description="What is wrong, grouped by cause, most severe first; 20 at most."
+        description="Problems to look at, one for each cause, most severe first; at most 20."
     )

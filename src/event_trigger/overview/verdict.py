@@ -1,4 +1,4 @@
-"""Decides whether everything is all right: pure arithmetic over what was read."""
+"""Decides whether everything is all right: pure arithmetic over the counts that were read."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass

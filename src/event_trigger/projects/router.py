@@ -48,7 +48,7 @@ async def create_project(
     credentials: CredentialsDep,
     response: Response,
 ) -> ProjectRead:
-    """Creates a project, whose owner you are. Add members to share what is in it.
+    """Creates a project, whose owner you are. Add members to share it.
 
     Calls happen in it with its id in the header `X-Project-ID`; without that header, they happen in
     your default project. One user can own 100 projects.

@@ -1,4 +1,4 @@
-"""Writes the answer to a file: its plan, and what is shown once of what it has made."""
+"""Writes the answer to a file: its plan, and new URLs and secrets, which are shown once."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass

@@ -96,7 +96,7 @@ async def apply(
 
 
 async def _lock(rows: SetRows, state: SetState, plan: SetPlan) -> Locked:
-    """Locks what the plan changes, and the destinations that it names, in the order of ids.
+    """Locks the rows that the plan changes, and destinations that it names, in the order of ids.
 
     Destinations that it only names are locked against deletion alone, as `lock_named` does it.
     """
@@ -120,7 +120,7 @@ async def _lock(rows: SetRows, state: SetState, plan: SetPlan) -> Locked:
 
 
 async def _check_room(session: AsyncSession, parts: SetParts, owner_id: int, plan: SetPlan) -> None:
-    """Counts what is there under the project's lock, before anything is created."""
+    """Counts existing rows under the project's lock, before anything is created."""
     triggers, destinations = plan.of(MemberKind.TRIGGER), plan.of(MemberKind.DESTINATION)
     if (most := parts.max_triggers) and triggers.growth > 0:
         used = await Triggers(session).count_of(owner_id)

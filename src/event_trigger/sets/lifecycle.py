@@ -54,7 +54,7 @@ class SetBusy(Conflict):
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """A plan and, if it was applied, what it has written."""
+    """A plan and, if it was applied, the rows that it has written."""
 
     plan: SetPlan
     next_instants: Mapping[str, datetime | None]  # by the keys of triggers

@@ -92,10 +92,10 @@ async def put_set(
     parts: SetPartsDep,
     hooks_url: HooksUrlDep,
     dry_run: Annotated[
-        bool, Query(description="Answers what would be done, and changes nothing.")
+        bool, Query(description="Answers with the plan, and changes nothing.")
     ] = False,
     prune: Annotated[
-        bool, Query(description="Removes what the set owns and the body does not have.")
+        bool, Query(description="Removes members of the set that the body does not have.")
     ] = False,
     if_match: Annotated[
         str | None,

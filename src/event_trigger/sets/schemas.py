@@ -53,7 +53,7 @@ def _as_map(schema: dict[str, Any]) -> None:
 
 
 class SetContent(RequestModel):
-    """What a file owns. A member's key is its name in the map."""
+    """The triggers and destinations of a file. A member's key is its name in the map."""
 
     triggers: dict[Key, Annotated[TriggerInSet, _ValidatedLater()]] = Field(
         default_factory=dict, json_schema_extra=_as_map

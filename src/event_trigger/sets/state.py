@@ -94,7 +94,8 @@ async def read_state(session: AsyncSession, owner_id: int, name: str, wanted: Me
         lambda keys: rows.list_other_triggers(name, keys),
         wanted.triggers,
     )
-    finished = await _read_finished(rows, name)  # last: what is done was deleted with its note
+    # last: a trigger is deleted in the transaction that notes it here
+    finished = await _read_finished(rows, name)
     return SetState(
         None if found is None else found.id,
         {one.id: one for one in triggers},

@@ -1,4 +1,4 @@
-"""Writes what a plan says, in one transaction whose rows are locked already.
+"""Writes a plan in one transaction whose rows are locked already.
 
 Rows are written some at a time, and the event loop is given back after each of them: planning one
 takes up to a millisecond. The forecast has checked their payloads, off the event loop.
@@ -50,7 +50,7 @@ class Locked:
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """The rows that were created or changed, by key, and what is to be shown of them once."""
+    """The rows that were created or changed, by key, and their secrets to show once."""
 
     destinations: dict[str, Destination] = field(default_factory=dict)
     triggers: dict[str, Trigger] = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""Reads what became of the deliveries and triggers that a stream was told of."""
+"""Reads the present state of deliveries and triggers that a stream was told of."""
 
 from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass

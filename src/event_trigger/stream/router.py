@@ -86,7 +86,7 @@ async def get_topics(
         str,
         Query(
             pattern=f"^{_TOPIC}(,{_TOPIC})*$",
-            description="What to follow, separated by commas: `events`, `deliveries`, `triggers`.",
+            description="`events`, `deliveries`, `triggers`, or several with commas between them.",
             examples=["events,deliveries"],
         ),
     ] = Topic.EVENTS,
@@ -147,11 +147,11 @@ async def stream_events(
     reconnect with `Last-Event-ID`, no event is missing, whichever replica answers. If that event no
     longer exists, the stream starts with the oldest event that does.
 
-    `topics` also tells what becomes of deliveries and triggers: `event: delivery` has a delivery
-    after each attempt as `GET /deliveries` lists it, `event: trigger` a trigger after each change
-    as `GET /triggers?view=summary` does, and `event: trigger_deleted` the id of one that is gone.
-    These have no `id`, and are not sent again after a reconnect: `event: missed` names the topics
-    of which some may have been missed, so that their lists should be read again.
+    `topics` also streams the progress of deliveries and the changes of triggers. `event: delivery`
+    has a delivery after each attempt as `GET /deliveries` lists it, `event: trigger` a trigger
+    after each change as `GET /triggers?view=summary` does, and `event: trigger_deleted` the id of
+    one that is gone. These have no `id`, and are not sent again after a reconnect: `event: missed`
+    names the topics of which some may have been missed, so that their lists should be read again.
 
     The filters are those of `GET /events`; for other topics, only `trigger_id`. The stream ends
     after `until`, and when its token expires: reconnect with a new one.

@@ -12,7 +12,7 @@ from event_trigger.web.entity_tags import etag
 
 @dataclass(frozen=True, slots=True)
 class Configuration:
-    """What a user chose for a trigger; `destinations` are ids."""
+    """The fields of a trigger that its user chooses; `destinations` are ids."""
 
     key: str | None
     name: str | None

@@ -1,4 +1,4 @@
-"""Finds the destinations that a trigger names by id or by key, and who may name them."""
+"""Finds the destinations that a trigger names by id or key, and checks the right to name them."""
 
 from collections.abc import Collection, Mapping, Sequence
 

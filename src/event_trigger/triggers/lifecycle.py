@@ -93,7 +93,7 @@ async def create(
 
 @dataclass(frozen=True, slots=True)
 class Put:
-    """What became of a trigger that was put under its key."""
+    """The result of a PUT under a key: the trigger, a new hook, and whether it was created."""
 
     trigger: Trigger
     hook: HookSecrets | None
@@ -112,7 +112,7 @@ async def put(
 ) -> Put:
     """Creates the trigger with a key, or replaces it.
 
-    Locks the project first: of two calls with a new key, the second replaces what the first made.
+    Locks the project first: of two calls with a new key, the second replaces the first one's.
     `check` gets the locked trigger, or None. Raises LimitedKey for a trigger that is not there, or
     that the API key is not good for.
     """

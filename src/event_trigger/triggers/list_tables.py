@@ -2,8 +2,8 @@
 
 Each flush of a session writes the rows of its new, renamed and deleted triggers. Statements that
 change many triggers at once call `name_destinations` and `forget_triggers`. A job does the rest:
-`last_fired_at`, which firing must not write twice, and what a replica of an older version leaves
-out.
+`last_fired_at`, which firing must not write twice, and the rows that a replica of an older version
+leaves out.
 """
 
 import asyncio

@@ -32,7 +32,7 @@ class NotThere(PreconditionFailed):
 
 
 def etag(*parts: object) -> str:
-    """Makes a strong tag of what tells one version from another."""
+    """Makes a strong tag of the values that tell one version from another."""
     digest = blake2b(repr(parts).encode(), digest_size=_DIGEST_BYTES).digest()
     return f'"{urlsafe_b64encode(digest).decode()}"'
 
@@ -46,7 +46,7 @@ class Preconditions:
 
     @property
     def is_of_any(self) -> bool:
-        """Tells whether it asks for whatever is there."""
+        """Tells whether `If-Match: *` asks for any version that exists."""
         return self.if_match is not None and self.if_match.strip() == _ANY
 
     def check(self, tag: str | None) -> None:

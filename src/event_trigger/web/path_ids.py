@@ -6,9 +6,9 @@ _WORDS = ("actions", "by-key", "trigger-batch")
 
 
 class IdConvertor(StringConvertor):
-    """Takes anything but those words, so that what is no id either is a 422 which says so.
+    """Matches anything but those words: a value that is no id gets a 422 which says so.
 
-    The words' own paths say which methods they allow.
+    The words have paths of their own, which say which methods they allow.
     """
 
     regex = f"(?!(?:{'|'.join(_WORDS)})(?:/|$))[^/]+"

@@ -113,7 +113,7 @@ class StrictQueryRoute(APIRoute):
         return handle_strictly
 
     async def _refuse(self, request: Request, errors: Sequence[FieldError]) -> NoReturn:
-        """Raises Invalid, but first whatever the dependencies raise, such as Unauthorized."""
+        """Raises Invalid, unless a dependency raises first, as for Unauthorized."""
 
         async def end(**_: object) -> NoReturn:
             raise invalid(errors)

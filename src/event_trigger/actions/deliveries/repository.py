@@ -19,7 +19,7 @@ _READ = """
     WHERE shard = :shard AND owner_id = :owner_id AND id = ANY (CAST(:ids AS bigint[]))
     ORDER BY id
 """
-# a sender locks deliveries in another order: who waited for it could wait for ever
+# a sender locks deliveries in another order: waiting for it could end in a deadlock
 _READ_ALL, _LOCK_FREE = text(_READ), text(_READ + "FOR UPDATE SKIP LOCKED")
 _CANCEL = text("""
     UPDATE deliveries SET status = :exhausted, error = NULL, leased_until = NULL,

@@ -35,10 +35,10 @@ router = strict_router(
     dependencies=[needs(Scope.TRIGGERS_FIRE, Scope.EVENTS_READ), UNLIMITED],
 )
 ACTION_EXAMPLES: dict[str, Example] = {
-    "see what would be sent again": {
+    "count deliveries to send again": {
         "value": {"action": "redeliver", "filter": {"status": ["exhausted"]}, "dry_run": True}
     },
-    "cancel what waits for a destination": {
+    "cancel deliveries that wait for a destination": {
         "value": {"action": "cancel", "filter": {"destination_id": 1, "status": ["retrying"]}}
     },
 }

@@ -23,7 +23,7 @@ from event_trigger.triggers.versions import NewUnfiredRange, ScheduleHistory
 
 
 class Change(Protocol):
-    """What an action does to triggers that are locked, read, and detached from the session."""
+    """Changes triggers for an action; they are locked, read, and detached from the session."""
 
     def decide(self, trigger: Trigger) -> bool:
         """Changes the object, and returns whether there was anything to change; or raises."""

@@ -33,7 +33,7 @@ router = strict_router(
     ),
 )
 ACTION_EXAMPLES: dict[str, Example] = {
-    "see what a pause would do": {
+    "count the triggers that a pause would change": {
         "value": {"action": "pause", "filter": {"tag": ["nightly"]}, "dry_run": True}
     },
     "add a tag": {"value": {"action": "tag", "ids": [1], "tags": ["nightly"]}},

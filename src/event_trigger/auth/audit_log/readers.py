@@ -1,4 +1,4 @@
-"""Decides who reads which part of the audit log."""
+"""Decides which part of the audit log a caller may read."""
 
 from typing import NamedTuple, Self
 

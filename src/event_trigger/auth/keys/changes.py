@@ -35,8 +35,8 @@ async def change_key(
     """Applies a merge patch to a key.
 
     1. Lock the caller and the key, and refuse one that has ended: it may have leaked.
-    2. Check the new rights. Whatever is more than before takes the key's own user, a fresh login,
-       and no scope beyond that login's.
+    2. Check the new rights. More rights than before take the key's own user, a fresh login, and no
+       scope beyond that login's.
     3. Store them, and tell every replica.
     """
     await Users(session).get_locked(caller.user_id)  # before keys, as all that change both

@@ -76,8 +76,8 @@ async def check_fresh_login(
 ) -> frozenset[Scope]:
     """Returns the login's present scopes in the project, and locks its user until the commit.
 
-    Raises Reauthenticate if the password was given more than 15 minutes ago. Who is no member of
-    the project gets NotAMember if an admin may name it all the same, else NotFound.
+    Raises Reauthenticate if the password was given more than 15 minutes ago. A caller who is no
+    member of the project gets NotAMember if an admin may name it all the same, else NotFound.
     """
     assert principal.login_id is not None
     await Users(session).get_locked(principal.user_id)  # so that MAX_KEYS holds for parallel calls

@@ -93,7 +93,7 @@ def _read_call(scan: "_Scanner", place: int) -> SentCall | Invalid:
 class _Scanner:
     """Walks over JSON text: each step moves behind what it reads, and the white space there.
 
-    Who walks over members or items reads the value of each before the next.
+    The caller reads the value of each member or item before it asks for the next.
     """
 
     def __init__(self, text: str) -> None:

@@ -8,7 +8,7 @@ from event_trigger.web.schemas import Instant, ResponseModel
 
 class SeriesRead(ResponseModel):
     key: str = Field(
-        description="What `by` names: a type, a reason, a status, an outcome, or the id of a"
+        description="A value of `by`: a type, a reason, a status, an outcome, or the id of a"
         " trigger or a destination; `other` for all but the largest 20, and `all` without `by`. Of"
         " `lag_ms` and `duration_ms`: `p50`, `p95` and `max`.",
         examples=["scheduled"],

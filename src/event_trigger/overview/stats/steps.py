@@ -32,7 +32,7 @@ _WIDTHS = {
 class Steps:
     """`number` steps of `width` from `start`, which is a multiple of `width` in UTC.
 
-    What is counted lies in `[since, until)`: the whole minutes in them that are kept.
+    They cover `[since, until)`: the whole minutes in them that are kept.
     """
 
     start: datetime

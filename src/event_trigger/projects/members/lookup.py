@@ -1,4 +1,4 @@
-"""Finds accounts by address, for owners who add members; nobody tries out many addresses."""
+"""Finds accounts by address for owners who add members, and limits failed tries."""
 
 from event_trigger.auth.email_addresses import fold_address
 from event_trigger.auth.logins.throttle import FailureCounts, lookups_of
@@ -11,7 +11,7 @@ from event_trigger.errors import Invalid
 async def find_account(
     sessions: Sessions, principal: Principal, *, email: str, address: str | None
 ) -> int:
-    """Returns the id of the user with an e-mail address; who finds none too often has to wait.
+    """Returns the id of the user with an e-mail address; too many failures make the caller wait.
 
     The count is locked until the outcome is known, so that parallel tries learn no more. Only newer
     accounts are stored in canonical spelling. `address` is the caller's IP address.

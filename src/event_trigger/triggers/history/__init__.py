@@ -1,1 +1,1 @@
-"""Shows the schedules that a trigger had so far, and who changed what."""
+"""Shows the schedules that a trigger had so far, and the changes with their authors."""

@@ -32,7 +32,7 @@ router = strict_router(
     "/{trigger_id:id}/versions", summary="Show a trigger's history", operation_id="list_versions"
 )
 async def list_versions(key: TriggerKeyDep, session: SessionDep) -> TriggerHistory:
-    """Shows the trigger's schedules so far, and who changed what.
+    """Shows the trigger's schedules so far, and the changes with their authors.
 
     A former schedule is kept for 48 hours after its end, as long as the events that it planned. It
     lists at most the newest 100.

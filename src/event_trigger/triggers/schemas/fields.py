@@ -59,8 +59,8 @@ OnCompletionText = Annotated[
     OnCompletion,
     Field(
         strict=False,
-        description="What becomes of the trigger when its schedule has no instant left: `delete`"
-        " deletes it within seconds, and keeps its events.",
+        description="`delete` deletes the trigger within seconds when its schedule has no instant"
+        " left, and keeps its events.",
     ),
 ]
 Payload = Annotated[

@@ -40,7 +40,7 @@ router = strict_router(
 )
 
 
-@router.get("/upcoming", summary="Show what fires next", operation_id="list_upcoming")
+@router.get("/upcoming", summary="List upcoming firings", operation_id="list_upcoming")
 async def list_upcoming(
     principal: PrincipalDep,
     sessions: SessionsDep,
