@@ -31,11 +31,11 @@ class AuditRead(ResponseModel):
     user_id: int | None
     key_id: int | None
     project_id: int | None = Field(
-        description="The project that it happened in; null for what concerns no single project."
+        description="The project that it happened in; null for actions outside of projects."
     )
     address: str | None = Field(
-        description="Null for commands, and for the owners of a project if whoever did this is no"
-        " member of it now."
+        description="Null for commands, and for the owners of a project if its author is no member"
+        " of it now."
     )
     request_id: str | None
     action: str = Field(description="The operation id, or the command or job of the operator.")

@@ -20,7 +20,7 @@ class OwnErasure(RequestModel):
 
 
 class ErasedRead(ResponseModel):
-    """The numbers of what went with a user."""
+    """The numbers of rows that were deleted with a user."""
 
     projects: int = Field(description="The user's own, and those in which the user was alone.")
     triggers: int

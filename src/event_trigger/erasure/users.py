@@ -40,8 +40,8 @@ class StillNeeded(Conflict):
             )
         if own is not None:
             parts.append(
-                f"Project {own.id} is the user's own, and would be deleted with what its other"
-                " members have in it. Remove them first."
+                f"Project {own.id} is the user's own, and would be deleted with all that its"
+                " other members have in it. Remove them first."
             )
         super().__init__(" ".join(parts) or "Other members depend on this user.")
 

@@ -108,9 +108,10 @@ async def put_set(
     """Makes the triggers and destinations of a set as the body has them: all of it, or nothing.
 
     Keys in the body name members; triggers may name destinations of the same body. An absent field
-    means its default, except `status`: without it, people may pause and resume a trigger. What
-    already is as the body has it is left alone, its schedule's phase included. With `prune`,
-    members that the body does not have are removed; without it they stay, and stay the set's.
+    means its default, except `status`: without it, people may pause and resume a trigger. Members
+    that already are as the body has them are left alone, with the phase of their schedules. With
+    `prune`, members that the body does not have are removed; without it they stay, and stay the
+    set's.
 
     A key that another set owns is a 409, and so is one that was made by hand and differs; one that
     is the same becomes the set's. Secrets that this makes are in the answer, and not shown again.

@@ -34,7 +34,7 @@ HEADERS: Final[Mapping[str, dict[str, Any]]] = {
         "example": '<https://example.com/events?cursor=WzFd>; rel="next"',
     },
     "Location": {
-        "description": "The address of what was made.",
+        "description": "The address of the created resource.",
         "schema": {"type": "string", "format": "uri-reference"},
         "example": "/events/1",
     },

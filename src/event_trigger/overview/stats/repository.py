@@ -41,7 +41,7 @@ class Measure(StrEnum):
 
 
 class By(StrEnum):
-    """Names what a series stands for."""
+    """The field whose values get a series each."""
 
     TYPE = "type"
     TRIGGER = "trigger"

@@ -69,9 +69,9 @@ async def get_stats(
 ) -> StatsRead:
     """Returns a value for each step: counts, or percentiles in milliseconds.
 
-    It covers what is kept (`keep_for` of `GET /info`), in at most 1,500 steps. Events are some
-    seconds behind (`at` of `GET /overview`), all else is exact. `p50` and `p95` are within 9 %.
-    `by=trigger` reads each event, so it is limited to 500,000 of them.
+    It covers the time that is kept (`keep_for` of `GET /info`), in at most 1,500 steps. Events are
+    some seconds behind (`at` of `GET /overview`), all else is exact. `p50` and `p95` are within
+    9 %. `by=trigger` reads each event, so it is limited to 500,000 of them.
     """
     _check_by(measure, by)
 
