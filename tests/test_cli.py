@@ -177,11 +177,10 @@ async def test_the_log_and_the_console_hold_no_secret_and_no_payload(
             body: dict[str, Any] = {"type": "scheduled", "details": {"interval": "PT1S"}}
             await client.post("/triggers", json=body | {"payload": {"canary": "in-a-payload"}})
             api = await client.post("/triggers", json={"type": "api", "name": "in-a-name"})
-            await client.post(
-                f"{api.headers['Location']}/trigger?canary=in-a-query",
-                json={"canary": "in-a-body"},
-                headers={"Idempotency-Key": "in-a-key"},
-            )
+            call = f"{api.headers['Location']}/trigger"
+            key = {"Idempotency-Key": "in-a-key"}
+            await client.post(call, json={"canary": "in-a-body"}, headers=key)
+            await client.post(f"{call}?canary=in-a-query")
             await client.post("/triggers", json={"type": "in-a-refusal"})
             await client.post("/auth/token", data={"username": "x", "password": "in-a-login"})
             await eventually(lambda: read_all(client, "/events"), lambda found: len(found) == 2)
