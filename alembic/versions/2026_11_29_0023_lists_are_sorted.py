@@ -58,7 +58,7 @@ def upgrade() -> None:
     """Fills the tables in batches; a job adds the rows that older replicas leave out.
 
     An upgrade that was interrupted goes on with the tables that it left, whose rows it keeps.
-    Firing writes to `ix_triggers_due` in place of the index of before, and to no other.
+    Firing writes to `ix_triggers_due` in place of the older index, and to no other.
     """
     create_index_concurrently(
         DUE, "triggers", ["shard", "next_fire_at", "id", "owner_id"], where=IS_DUE

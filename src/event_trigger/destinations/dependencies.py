@@ -123,7 +123,7 @@ def checking(
 class DestinationEditor:
     """Changes destinations; a new URL is checked before the transaction, as its name is resolved.
 
-    A URL that stays is not checked again: it may have been saved by rules of before.
+    A URL that stays is not checked again: it may have been saved by older rules.
     """
 
     sessions: Sessions

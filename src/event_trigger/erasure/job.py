@@ -27,12 +27,12 @@ Step = Callable[[ProjectRows], Awaitable[int]]  # deletes a batch; gives the num
 class ProjectErasure:
     """Erases deleted projects; any number of processes may run it, and each may be killed.
 
-    What runs do to a project, in short transactions that hold the project's row:
+    The steps for a project, in short transactions that hold the project's row:
 
-    1. Go through the audit log for an erased user whose project it was. Once no request of before
-       can add an entry, they do it again, and then forget the user's address.
+    1. Go through the audit log for an erased user whose project it was. Once no request from before
+       the deletion can add an entry, do it again, and then forget the user's address.
     2. Delete the rows of all tables, batch by batch.
-    3. Delete the project's own row, if nothing is left and no request of before can add a row.
+    3. Delete the project's own row, if nothing is left and no such request can add a row.
 
     All that a run needs is in the tables. A process only remembers how far it has come with which
     project, and which projects it found empty.

@@ -63,7 +63,7 @@ def tables_by_owner() -> list[Table]:
 
 
 class DeletedProject(NamedTuple):
-    """A deleted project; `is_settled` once no request of before the deletion can be running."""
+    """A deleted project; `is_settled` once no request from before the deletion can be running."""
 
     id: int
     is_settled: bool
