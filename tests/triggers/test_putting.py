@@ -235,3 +235,30 @@ async def test_a_row_that_loses_its_key_during_a_call_is_left_alone(
     assert (await ada.get("/triggers/by-key/moving")).json() == await read(ada, trigger["id"])
     left = (await ada.get("/destinations/by-key/moving")).json()
     assert left == {name: destination[name] for name in left}
+
+
+async def test_a_put_replaces_what_gets_the_key_while_it_waits(
+    service: Service, ada: httpx.AsyncClient
+) -> None:
+    bodies: dict[str, Any] = {"triggers": {"type": "api"}, "destinations": {"url": URL}}
+    for key in ("former", "latter"):
+        await make_api(ada, key=key)
+        await make_destination(ada, URL, key=key)
+    latter = {table: (await ada.get(f"/{table}/by-key/latter")).json()["id"] for table in bodies}
+    database = await connect(service.database_url)
+
+    answers = {}
+    for table, body in bodies.items():
+        async with database.transaction():
+            await database.execute(f"UPDATE {table} SET key = NULL WHERE key = 'former'")
+            await database.execute(f"UPDATE {table} SET key = 'former' WHERE key = 'latter'")
+            request = asyncio.create_task(ada.put(f"/{table}/by-key/former", json=body))
+            await until_somebody_waits(database)
+        answers[table] = await request
+    await database.close()
+
+    assert {table: answer.status_code for table, answer in answers.items()} == {
+        "triggers": 200,
+        "destinations": 200,
+    }
+    assert {table: answer.json()["id"] for table, answer in answers.items()} == latter

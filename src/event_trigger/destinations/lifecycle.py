@@ -101,7 +101,10 @@ async def put(
     """
     assert body.key is not None
     await lock_project(session, owner_id)
-    destination = await Destinations(session).get_by_key_locked(owner_id, body.key)
+    destinations = Destinations(session)
+    destination = await destinations.get_by_key_locked(owner_id, body.key)
+    if destination is None:  # another one may have got the key while this waited for the former one
+        destination = await destinations.get_by_key_locked(owner_id, body.key)
     check(destination)
     if destination is not None:
         return Put(await replace(session, vault, destination, body), is_new=False)

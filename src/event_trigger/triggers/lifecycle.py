@@ -119,7 +119,10 @@ async def put(
     owner_id = by.one_project_id
     await lock_project(session, owner_id)
     found = await lock_named(session, owner_id, body.destinations)
-    trigger = await Triggers(session).get_by_key_locked(owner_id, key)
+    triggers = Triggers(session)
+    trigger = await triggers.get_by_key_locked(owner_id, key)
+    if trigger is None:  # another one may have got the key while this waited for the former one
+        trigger = await triggers.get_by_key_locked(owner_id, key)
     if by.trigger_ids is not None and (trigger is None or not by.may_see(trigger.id)):
         raise LimitedKey
     await check(trigger)
