@@ -77,15 +77,21 @@ async def test_steps_show_when_many_meet(ada: httpx.AsyncClient) -> None:
 async def test_ten_thousand_are_counted_and_the_rest_is_said(
     ada: httpx.AsyncClient, idle: Service
 ) -> None:
+    mine = await make_scheduled(ada, {"cron": "0 12 * * *"})
+    key = await make_key(ada, trigger_ids=[mine["id"]], scopes=["triggers:read"])
     connection = await connect(idle.database_url)
     due_at = instant(WINDOW["from"]) + timedelta(hours=1)
     await plant_triggers(connection, 10_050, details={"cron": "0 1 * * *"}, due_at=due_at)
     await connection.close()
 
     found = await upcoming(ada, **WINDOW, step="PT1H")
+    limited = await idle.client().get("/upcoming", params=WINDOW, headers={"X-API-Key": key["key"]})
 
     assert (sum(found["counts"]), found["truncated"]) == (0, True)
     assert instant(found["complete_until"]) == due_at
+    seen = limited.json()
+    assert [one["trigger_id"] for one in seen["firings"]] == [mine["id"]]
+    assert (seen["truncated"], seen["complete_until"]) == (False, WINDOW["until"])
 
 
 async def test_a_limited_key_sees_its_own_triggers_and_nobody_another_project(

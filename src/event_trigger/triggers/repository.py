@@ -161,9 +161,18 @@ class Triggers:
         return tuple(sorted(tags, key=lambda tag: counts[tag]))
 
     async def list_planned(
-        self, owner_id: int, *, after: tuple[datetime, int], until: datetime, limit: int
+        self,
+        owner_id: int,
+        ids: Collection[int] | None,
+        *,
+        after: tuple[datetime, int],
+        until: datetime,
+        limit: int,
     ) -> list[PlannedTrigger]:
-        """Lists triggers by their next instant and id: those after a place, before `until`."""
+        """Lists triggers by their next instant and id: those after a place, before `until`.
+
+        `ids` limits them to some; None means all.
+        """
         place = tuple_(Trigger.next_fire_at.expression, Trigger.id.expression)
         statement = (
             select(
@@ -184,6 +193,8 @@ class Triggers:
             .order_by(Trigger.next_fire_at, Trigger.id)
             .limit(limit)
         )
+        if ids is not None:
+            statement = statement.where(Trigger.id.in_(ids))
         return [*map(PlannedTrigger._make, await self.session.execute(statement))]
 
     async def list_destinations_locked(

@@ -10,6 +10,7 @@ from fastapi import Query
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from event_trigger.auth.dependencies import EXPENSIVE, PrincipalDep, needs
+from event_trigger.auth.principal import Principal
 from event_trigger.auth.scopes import Scope
 from event_trigger.db.clock import database_now
 from event_trigger.errors import FieldError, Forbidden, Invalid, NotFound, Unauthorized
@@ -56,24 +57,30 @@ async def list_upcoming(
     async with sessions() as session:
         now = await database_now(session)
         since, until = _window(query, now=now)
-        triggers = await _read_planned(session, principal.one_project_id, until=until)
-    seen = [one for one in triggers if principal.may_see(one.id)]
+        triggers = await _read_planned(session, principal, until=until)
     is_partial = len(triggers) > MOST_INSTANTS
     known_until = triggers[-1].next_fire_at if is_partial else until
     return await cpu_bound.compute(
-        partial(_forecast, seen, query, since=since, until=until, known_until=known_until)
+        partial(_forecast, triggers, query, since=since, until=until, known_until=known_until)
     )
 
 
 async def _read_planned(
-    session: AsyncSession, owner_id: int, *, until: datetime
+    session: AsyncSession, principal: Principal, *, until: datetime
 ) -> list[PlannedTrigger]:
-    """Reads the triggers that fire first, and one more, in pages: firing goes on in between."""
+    """Reads the triggers that fire first, and one more, in pages: firing goes on in between.
+
+    They are those that the caller may see, so that no other one says how far the forecast reaches.
+    """
     found: list[PlannedTrigger] = []
     place, page = (FIRST_INSTANT, 0), True
     while page and len(found) <= MOST_INSTANTS:
         read = await Triggers(session).list_planned(
-            owner_id, after=place, until=until, limit=TRIGGERS_PER_READ
+            principal.one_project_id,
+            principal.trigger_ids,
+            after=place,
+            until=until,
+            limit=TRIGGERS_PER_READ,
         )
         found += read
         page = len(read) == TRIGGERS_PER_READ
