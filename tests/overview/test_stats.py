@@ -1,5 +1,6 @@
 """Counts by time step add up to what the lists show, in whole steps, as far as it is kept."""
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -8,15 +9,16 @@ import pytest
 
 from event_trigger.overview.stats.steps import SparseCounts, StatsStep, cut
 from tests.support.counting import count_now, read_overview, read_stats, until_counted
-from tests.support.databases import now_of
+from tests.support.databases import connect, now_of
 from tests.support.destinations import fire, make_destination, until_finished
 from tests.support.downtime import set_back, until_caught_up
 from tests.support.event_bytes import plant_old_events, purge_old_events
 from tests.support.planting import plant_event
-from tests.support.problems import places_of
+from tests.support.problems import places_of, problem_of
 from tests.support.receiver import Receiver
 from tests.support.services import ADA, ADMIN, BOB, Service
 from tests.support.triggers import instant, make_api, make_scheduled
+from tests.support.waiting import eventually
 
 NOON = datetime(2026, 11, 29, 12, tzinfo=UTC)
 OLDEST = NOON - timedelta(hours=48)
@@ -142,3 +144,23 @@ async def test_a_question_that_cannot_be_answered_says_what_to_ask(ada: httpx.As
         assert places_of(answer) == [parameter]
     start = (await ada.get("/stats", params={"measure": "events"})).json()["start"]
     assert instant(start).minute == 0
+
+
+async def test_what_takes_too_long_to_count_says_to_narrow_the_span(
+    service: Service, ada: httpx.AsyncClient, database: Any
+) -> None:
+    holder = await connect(service.database_url)
+    cancel = """
+        SELECT count(pg_cancel_backend(pid)) FROM pg_stat_activity
+        WHERE datname = current_database() AND wait_event_type = 'Lock' AND query ~ 'ranked'
+    """
+
+    async with holder.transaction():
+        await holder.execute("LOCK TABLE minute_counts")
+        asked = asyncio.create_task(ada.get("/stats", params={"measure": "attempts"}))
+        await eventually(lambda: database.fetchval(cancel), lambda number: number == 1)
+        answer = await asked
+    await holder.close()
+
+    assert places_of(answer) == ["since"]
+    assert "Narrow the span" in problem_of(answer, 422)["detail"]

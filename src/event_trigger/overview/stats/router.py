@@ -3,17 +3,20 @@
 from typing import Annotated
 
 from fastapi import Query
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from event_trigger.auth.dependencies import EXPENSIVE, UNLIMITED, PrincipalDep, needs
 from event_trigger.auth.scopes import Scope
 from event_trigger.db.clock import database_now
+from event_trigger.db.engine import QUERY_CANCELED, sqlstate
 from event_trigger.errors import FieldError, Forbidden, Invalid, NotFound, Unauthorized
 from event_trigger.events.dependencies import RetentionDep
 from event_trigger.events.window import Retention, oldest_kept
 from event_trigger.overview.stats.repository import (
     ALLOWED_BY,
     MOST_EVENTS_READ,
+    MOST_SECONDS,
     By,
     Durations,
     Measure,
@@ -88,7 +91,16 @@ async def get_stats(
             )
         return steps, _counts(steps, await stats.count(measure, by, steps))
 
-    steps, series = await reads.run(read)
+    try:
+        steps, series = await reads.run(read)
+    except DBAPIError as error:
+        if sqlstate(error) != QUERY_CANCELED:
+            raise
+        raise _refused(
+            "since",
+            f"Counting this takes more than {MOST_SECONDS} seconds. Narrow the span by since and"
+            " until.",
+        ) from None
     return StatsRead(start=steps.start, step=step, series=series)
 
 
