@@ -103,6 +103,8 @@ def _make_destinations() -> None:
         sa.PrimaryKeyConstraint(*key, name=f"pk_{DESTINATIONS}"),
         if_not_exists=True,
     )
+    by_trigger = f"ix_{DESTINATIONS}_trigger"
+    op.create_index(by_trigger, DESTINATIONS, ["shard", "trigger_id"], if_not_exists=True)
 
 
 def downgrade() -> None:

@@ -1,5 +1,6 @@
 """Lists of triggers follow each order, in pages, whether they are sorted or read from an index."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from itertools import product
 from typing import Any
@@ -15,6 +16,8 @@ from event_trigger.triggers.list_tables import TriggerFollower
 from event_trigger.triggers.sorted_lists import SortedTriggers
 from event_trigger.triggers.sorting import MOST_SORTED, SortPosition, TriggerSort
 from event_trigger.web.pagination import encode_cursor
+from tests.support.databases import connect
+from tests.support.locks import until_somebody_waits
 from tests.support.plans import plans_of
 from tests.support.problems import places_of
 from tests.support.reading import read_all
@@ -215,14 +218,42 @@ async def test_a_job_adds_what_firing_and_older_replicas_leave_out(
     await database.execute("DELETE FROM triggers WHERE id = 3")
     await database.execute("DELETE FROM trigger_sort_keys WHERE trigger_id = 5")
     await database.execute("DELETE FROM trigger_destinations WHERE trigger_id = 6")
+    await database.execute("UPDATE triggers SET destination_ids = '{7}' WHERE id = 9")
+    await database.execute(f"UPDATE triggers SET destination_ids = '{{5}}' WHERE owner_id = {BOB}")
+    await follow_all(create_sessions(engine))
+    await database.execute(f"DELETE FROM triggers WHERE owner_id = {BOB}")
 
     await follow_all(create_sessions(engine))
 
     keys = "SELECT trigger_id, sort_name, last_fired_at FROM trigger_sort_keys ORDER BY 1"
     rows = "SELECT id, lower(name), last_fired_at FROM triggers ORDER BY 1"
     assert await database.fetch(keys) == await database.fetch(rows)
-    sent = "SELECT 1 FROM trigger_destinations WHERE trigger_id = 6 AND destination_id = 5"
-    assert await database.fetchval(sent) == 1
+    pairs = "SELECT trigger_id, destination_id FROM trigger_destinations ORDER BY 1, 2"
+    sent = "SELECT id, unnest(destination_ids) FROM triggers ORDER BY 1, 2"
+    assert await database.fetch(pairs) == await database.fetch(sent)
+
+
+async def test_the_job_keeps_a_name_that_changes_while_it_reads(
+    engine: AsyncEngine, ada: httpx.AsyncClient, database: Any, database_url: str
+) -> None:
+    made = (await make_api(ada, name="Former"))["id"]
+    await database.execute("UPDATE triggers SET last_fired_at = now() WHERE id = $1", made)
+    await database.execute("DELETE FROM trigger_destinations WHERE trigger_id = 6")
+    holder = await connect(database_url)
+
+    async with holder.transaction():
+        await holder.execute(
+            "INSERT INTO trigger_destinations (shard, owner_id, destination_id, trigger_id)"
+            " SELECT shard, owner_id, 5, id FROM triggers WHERE id = 6"
+        )
+        following = asyncio.create_task(follow_all(create_sessions(engine)))
+        await until_somebody_waits(database)
+        await change(ada, made, {"name": "Latter"})
+    await following
+    await holder.close()
+
+    name = "SELECT sort_name FROM trigger_sort_keys WHERE trigger_id = $1"
+    assert await database.fetchval(name, made) == "latter"
 
 
 async def test_changes_are_sorted_at_once(

@@ -40,3 +40,5 @@ class TriggerDestination(Base):
     owner_id: Mapped[int] = mapped_column(primary_key=True)
     destination_id: Mapped[int] = mapped_column(primary_key=True)
     trigger_id: Mapped[int] = mapped_column(primary_key=True)
+
+    __table_args__ = (Index("ix_trigger_destinations_trigger", "shard", "trigger_id"),)

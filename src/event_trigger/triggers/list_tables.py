@@ -53,16 +53,23 @@ _FORGET_DESTINATIONS = text("""
 """)
 _TRY_LOCK = text("""
     SELECT pg_try_advisory_xact_lock(:lock) AS is_locked,
-        EXISTS (SELECT FROM triggers WHERE shard = :shard AND id > :after) AS has_more
+        EXISTS (SELECT FROM triggers WHERE shard = :shard AND id > :after)
+        OR EXISTS (SELECT FROM trigger_sort_keys WHERE shard = :shard AND trigger_id > :after)
+        OR EXISTS (SELECT FROM trigger_destinations WHERE shard = :shard AND trigger_id > :after)
+            AS has_more
 """)
-_IS_STALE = (
-    "(keys.sort_name, keys.last_fired_at) IS DISTINCT FROM (page.sort_name, page.last_fired_at)"
-)
-# rows that a transaction has locked are left to the next run: waiting for them could be a deadlock
+# The next run does the rows that a transaction has locked, since waiting could be a deadlock, and
+# those whose name has changed since the page was read.
 _FOLLOW = text(f"""
     WITH page AS MATERIALIZED (
-        SELECT id, owner_id, lower(name) AS sort_name, last_fired_at, destination_ids
-        FROM triggers WHERE shard = :shard AND id > :after ORDER BY id LIMIT :limit
+        SELECT id, one.owner_id, one.last_fired_at, destination_ids, lower(name) AS sort_name,
+            keys.sort_name AS known_name, keys.last_fired_at AS known_fired_at
+        FROM (
+            SELECT id, owner_id, last_fired_at, destination_ids, name FROM triggers
+            WHERE shard = :shard AND id > :after ORDER BY id LIMIT :limit
+        ) AS one
+        LEFT JOIN trigger_sort_keys AS keys
+            ON keys.shard = :shard AND keys.trigger_id = one.id
     ), bounds AS (
         SELECT CASE WHEN count(*) < :limit THEN {LARGEST_ID} ELSE max(id) END AS last FROM page
     ), gone AS (
@@ -77,7 +84,10 @@ _FOLLOW = text(f"""
         WHERE keys.shard = :shard AND keys.trigger_id = page.id AND keys.trigger_id = ANY (ARRAY(
             SELECT keys.trigger_id FROM trigger_sort_keys AS keys
             JOIN page ON page.id = keys.trigger_id
-            WHERE keys.shard = :shard AND {_IS_STALE}
+            WHERE keys.shard = :shard
+                AND (known_name, known_fired_at)
+                    IS DISTINCT FROM (page.sort_name, page.last_fired_at)
+                AND keys.sort_name IS NOT DISTINCT FROM known_name
             FOR UPDATE OF keys SKIP LOCKED
         ))
     ), added AS (
@@ -88,6 +98,19 @@ _FOLLOW = text(f"""
             WHERE keys.shard = :shard AND keys.trigger_id = page.id
         )
         ON CONFLICT DO NOTHING
+    ), unnamed AS (
+        DELETE FROM trigger_destinations
+        WHERE shard = :shard AND (owner_id, destination_id, trigger_id) IN (
+            SELECT owner_id, destination_id, trigger_id FROM trigger_destinations AS known
+            WHERE known.shard = :shard AND known.trigger_id > :after
+                AND known.trigger_id <= (SELECT last FROM bounds)
+                AND NOT EXISTS (
+                    SELECT FROM page
+                    WHERE page.id = known.trigger_id
+                        AND known.destination_id = ANY (page.destination_ids)
+                )
+            FOR UPDATE SKIP LOCKED
+        )
     ), named AS (
         INSERT INTO trigger_destinations (shard, owner_id, destination_id, trigger_id)
         SELECT CAST(:shard AS smallint), owner_id, destination_id, id
