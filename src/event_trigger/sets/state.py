@@ -76,7 +76,7 @@ Item = TypeVar("Item")
 
 
 async def read_state(session: AsyncSession, owner_id: int, name: str, wanted: Members) -> SetState:
-    """Reads at most 1,000 rows a statement, so that none holds the event loop for long.
+    """Reads at most 1,000 rows a statement, and parses them in turns.
 
     Raises SetTooLarge.
     """

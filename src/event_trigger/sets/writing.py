@@ -5,10 +5,10 @@ takes up to a millisecond. The forecast has checked their payloads, off the even
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any
 
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -34,9 +34,9 @@ from event_trigger.triggers.hook_port import HookKeeper, HookSecrets, verify_in
 from event_trigger.triggers.repository import Triggers
 from event_trigger.triggers.schedule_changes import note_rules
 from event_trigger.vault import Vault
+from event_trigger.web.turns import taking_turns
 
 ROWS_AT_ONCE = 50
-Item = TypeVar("Item")
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +93,7 @@ class MemberWriter:
         for some in in_slices(wanted, ROWS_AT_ONCE):
             rows = [
                 new_destination(self.vault, self.owner_id, one.body, now=self.now)
-                async for one in _taking_turns(some)
+                async for one in taking_turns(some)
             ]
             await self._add(rows)
             for one, row in zip(some, rows, strict=True):
@@ -108,7 +108,7 @@ class MemberWriter:
         for some in in_slices(wanted, ROWS_AT_ONCE):
             rows = [
                 build_trigger(self.owner_id, one, now=self.now, is_checked=True)
-                async for one in _taking_turns(some)
+                async for one in taking_turns(some)
             ]
             for one, row in zip(some, rows, strict=True):
                 row.destinations = ids_of(one.body.destinations, locked.named)
@@ -146,14 +146,14 @@ class MemberWriter:
         """
         for some in in_slices(updates, ROWS_AT_ONCE):
             before = {}
-            async for update in _taking_turns(some):
+            async for update in taking_turns(some):
                 row = locked.triggers[update.stored.id]
                 before[row.id] = configuration_of(row)
                 body = update.wanted.body
                 wanted = configuration_in(body, ids_of(body.destinations, locked.named))
                 await rewrite(self.session, row, wanted, now=self.now, is_checked=True)
             await self.session.flush()
-            async for update in _taking_turns(some):
+            async for update in taking_turns(some):
                 row = locked.triggers[update.stored.id]
                 await self._follow_change(update.wanted.key, row, before[row.id], written)
                 await self._follow_status(row, update.wanted.status)
@@ -202,10 +202,3 @@ class MemberWriter:
             row.disabled_reason = None  # so that workers find its queued deliveries
             row.updated_at = max(self.now, just_after(row.updated_at))
         await self.session.flush()
-
-
-async def _taking_turns(items: Iterable[Item]) -> AsyncIterator[Item]:
-    """Gives the event loop back after each item."""
-    for one in items:
-        yield one
-        await asyncio.sleep(0)

@@ -1,7 +1,6 @@
 """Finds the trigger that a request names, and shows triggers as the caller may see them."""
 
-import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -28,8 +27,9 @@ from event_trigger.web.schemas import PathId, PathKey
 from event_trigger.web.sent_back import SentBack
 from event_trigger.web.session import SessionDep, SessionsDep
 from event_trigger.web.state import app_state
+from event_trigger.web.turns import taking_turns
 
-READ_AT_ONCE = 10  # triggers
+READ_AT_ONCE = 10  # triggers: a cron line in words takes up to half a millisecond
 
 
 async def owned_id(
@@ -109,14 +109,15 @@ class TriggerReader:
     async def read_all(self, triggers: Sequence[Trigger]) -> list[TriggerRead]:
         urls = await self._urls_of(triggers)
         return [
-            read_trigger(one, hook_url=urls.get(one.id)) async for one in _taking_turns(triggers)
+            read_trigger(one, hook_url=urls.get(one.id))
+            async for one in taking_turns(triggers, at_once=READ_AT_ONCE)
         ]
 
     async def list_all(self, triggers: Sequence[Trigger], *, summary: bool) -> list[TriggerListed]:
         urls = await self._urls_of(triggers)
         return [
             list_trigger(one, hook_url=urls.get(one.id), summary=summary)
-            async for one in _taking_turns(triggers)
+            async for one in taking_turns(triggers, at_once=READ_AT_ONCE)
         ]
 
     async def _urls_of(self, triggers: Sequence[Trigger]) -> dict[int, str]:
@@ -159,14 +160,6 @@ class TriggerReader:
         [shown] = await self.read_all([trigger])
         moved_on = MovedOn(trigger, shown, body.sent_back, has_tag)
         body.check_sent_back(shown.model_dump(mode="json"), moved_on.was_shown)
-
-
-async def _taking_turns(triggers: Sequence[Trigger]) -> AsyncIterator[Trigger]:
-    """Lets firing have its turn: a cron line in words takes up to half a millisecond."""
-    for number, one in enumerate(triggers, 1):
-        yield one
-        if number % READ_AT_ONCE == 0:
-            await asyncio.sleep(0)
 
 
 async def get_reader(

@@ -25,6 +25,7 @@ from sqlalchemy.types import TypeEngine
 
 from event_trigger.models import Destination, FinishedMember, Trigger, TriggerTag, shard_of
 from event_trigger.triggers.list_tables import forget_triggers
+from event_trigger.web.turns import taking_turns
 
 ROWS_PER_STATEMENT = 1000
 _WITHOUT_SYNC = {"synchronize_session": False}
@@ -92,8 +93,7 @@ class SetRows:
     async def list_triggers(self, name: str, *, after: int) -> list[TriggerState]:
         """Lists triggers of a set by id, in the index `ix_triggers_set`; a batch of them."""
         statement = self._of_set(Trigger, _trigger_columns(), name, after)
-        rows = await self.session.execute(statement)
-        return [TriggerState(*row) for row in rows]
+        return await self._read_states(statement)
 
     async def list_other_triggers(self, name: str, keys: Sequence[str]) -> list[TriggerState]:
         """Lists triggers with these keys that the set does not own."""
@@ -102,8 +102,12 @@ class SetRows:
             _among(Trigger.key, keys),
             Trigger.set_name.is_distinct_from(name),
         )
+        return await self._read_states(statement)
+
+    async def _read_states(self, statement: Select[Any]) -> list[TriggerState]:
+        """Takes turns: each row is parsed when it is asked for, and may have 1 MiB of payload."""
         rows = await self.session.execute(statement)
-        return [TriggerState(*row) for row in rows]
+        return [TriggerState(*row) async for row in taking_turns(rows)]
 
     async def list_destinations(self, name: str, *, after: int) -> Sequence[Destination]:
         """Lists destinations of a set by id, in the index `ix_destinations_set`; a batch."""

@@ -5,7 +5,7 @@ from event_trigger.auth.dependencies import needs
 from event_trigger.auth.scopes import Scope
 from event_trigger.errors import Forbidden, Invalid, NotFound, Unauthorized
 from event_trigger.models import TriggerType
-from event_trigger.triggers.dependencies import TriggerKeyDep
+from event_trigger.triggers.dependencies import READ_AT_ONCE, TriggerKeyDep
 from event_trigger.triggers.history.schemas import (
     TriggerHistory,
     read_change,
@@ -17,6 +17,7 @@ from event_trigger.triggers.versions import ScheduleHistory
 from event_trigger.web.problems import problems
 from event_trigger.web.session import SessionDep
 from event_trigger.web.strict_json import strict_router
+from event_trigger.web.turns import taking_turns
 
 MOST_LISTED = 100
 
@@ -45,7 +46,8 @@ async def list_versions(key: TriggerKeyDep, session: SessionDep) -> TriggerHisto
     past = await ScheduleHistory(session).list_newest(key, limit=MOST_LISTED)
     is_scheduled = trigger.type == TriggerType.SCHEDULED
     present = [read_present(trigger)] if is_scheduled else []
+    former = [read_past(one) async for one in taking_turns(past, at_once=READ_AT_ONCE)]
     return TriggerHistory(
-        schedules=[*present, *map(read_past, past)],
+        schedules=[*present, *former],
         changes=[read_change(one) for one in changes.rows],
     )
