@@ -8,10 +8,13 @@ import httpx
 import pytest
 
 from tests.support.databases import connect
+from tests.support.destinations import make_destination
+from tests.support.locks import until_somebody_waits
 from tests.support.logins import refresh, sign_in, tokens_of
 from tests.support.outages import cable_to
 from tests.support.problems import places_of, problem_of
 from tests.support.services import ADA, PASSWORD, Service, running_service
+from tests.support.triggers import make_api, read
 from tests.support.waiting import eventually
 
 JSON = {"content-type": "application/json"}
@@ -497,3 +500,24 @@ async def test_a_database_that_is_not_migrated_is_not_ready_and_a_newer_one_is(
     problem = problem_of(older, 503)
     assert problem["type"] == "urn:event-trigger:problem:not-ready"
     assert "not migrated" in problem["detail"]
+
+
+async def test_a_deadlock_says_that_the_change_was_undone(
+    service: Service, ada: httpx.AsyncClient
+) -> None:
+    destination = await make_destination(ada, "https://1.1.1.1/hook")
+    trigger = await make_api(ada, key="k", destinations=[destination["id"]])
+    holder, watcher = await connect(service.database_url), await connect(service.database_url)
+
+    async with holder.transaction():
+        await holder.execute("SET LOCAL deadlock_timeout = '20s'")  # the request is ended first
+        await holder.execute("SELECT FROM triggers WHERE id = $1 FOR UPDATE", trigger["id"])
+        body = {"type": "api", "name": "changed", "destinations": [destination["id"]]}
+        request = asyncio.create_task(ada.put("/triggers/by-key/k", json=body))
+        await until_somebody_waits(watcher)
+        await holder.execute("SELECT FROM destinations WHERE id = $1 FOR UPDATE", destination["id"])
+        answer = await request
+    await asyncio.gather(holder.close(), watcher.close())
+
+    assert "was undone" in problem_of(answer, 503)["detail"]
+    assert (await read(ada, trigger["id"]))["name"] is None

@@ -10,7 +10,13 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from structlog.stdlib import BoundLogger
 
-from event_trigger.db.engine import DATABASE_ERRORS, is_outage, sqlstate
+from event_trigger.db.engine import (
+    DATABASE_ERRORS,
+    DEADLOCK_DETECTED,
+    LOCK_NOT_AVAILABLE,
+    is_outage,
+    sqlstate,
+)
 from event_trigger.db.pool import TOO_MANY_CONNECTIONS
 
 _HINTS = {
@@ -69,6 +75,11 @@ def hint_for(error: BaseException) -> str | None:
 def is_shortage(error: BaseException) -> bool:
     """Tells whether the server has no connection left, or the pool had none free in time."""
     return isinstance(error, PoolTimeout) or sqlstate(error) == TOO_MANY_CONNECTIONS
+
+
+def is_collision(error: BaseException) -> bool:
+    """Tells whether a transaction was rolled back because of locks that others held for long."""
+    return sqlstate(error) in {DEADLOCK_DETECTED, LOCK_NOT_AVAILABLE}
 
 
 def public_reason(error: BaseException) -> str:

@@ -13,7 +13,7 @@ from starlette.exceptions import HTTPException
 from typing_extensions import TypedDict
 
 from event_trigger.db.engine import DATABASE_ERRORS, is_outage
-from event_trigger.db.errors import is_shortage, log_fields
+from event_trigger.db.errors import is_collision, is_shortage, log_fields
 from event_trigger.errors import (
     FieldError,
     Invalid,
@@ -45,6 +45,7 @@ _NO_CONNECTION = (
     "No database connection was free in time: the server has none left, or too many requests came"
     " at once. Nothing was changed. Try again."
 )
+_COLLISION = "Other requests were changing the same rows. This change was undone. Try again."
 _STATUS_DETAILS = {
     400: "The request could not be parsed. Check its syntax.",
     404: "There is no such path. The API is described at /api/docs.",
@@ -253,7 +254,9 @@ def outage(path: str, error: Exception) -> Response:
 
 
 def unavailable(error: Exception) -> Unavailable:
-    """Makes the problem of a database error; without a connection, nothing was changed."""
+    """Makes the problem of a database error, which says that nothing was changed if that is so."""
+    if is_collision(error):
+        return Unavailable(_COLLISION)
     return Unavailable(_NO_CONNECTION if is_shortage(error) else None)
 
 
