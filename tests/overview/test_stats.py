@@ -16,7 +16,7 @@ from tests.support.event_bytes import plant_old_events, purge_old_events
 from tests.support.planting import plant_event
 from tests.support.problems import places_of, problem_of
 from tests.support.receiver import Receiver
-from tests.support.services import ADA, ADMIN, BOB, Service
+from tests.support.services import ADA, ADMIN, BOB, Service, idle_service
 from tests.support.triggers import instant, make_api, make_scheduled
 from tests.support.waiting import eventually
 
@@ -144,6 +144,40 @@ async def test_a_question_that_cannot_be_answered_says_what_to_ask(ada: httpx.As
         assert places_of(answer) == [parameter]
     start = (await ada.get("/stats", params={"measure": "events"})).json()["start"]
     assert instant(start).minute == 0
+
+
+async def test_parts_of_past_minutes_are_added_up(database_url: str, database: Any) -> None:
+    await count_now(database_url)
+    plant = """
+        INSERT INTO minute_counts (shard, owner_id, measure, minute, series, destination_id, bucket,
+            part, count, longest_ms)
+        SELECT $1::bigint % 64, $1, measure, date_trunc('minute', now() - age), 'delivered', 7, 12,
+            part, 4, part
+        FROM unnest($2::int[]) AS part, unnest('{attempts,unfired}'::text[]) AS measure,
+            unnest('{0 min,5 min}'::interval[]) AS age
+    """
+
+    async with idle_service(database_url) as idle:
+        seen = []
+        for parts in ([1, 2, 3], [4]):
+            await database.execute(plant, ADA, parts)
+            await database.execute("UPDATE count_passes SET passed_at = now() - interval '10 min'")
+            for _ in range(2):
+                seen.append(await read_stats(idle.client(ADA), "duration_ms", step="PT5M"))
+                await count_now(database_url)
+        attempts = await read_stats(idle.client(ADA), "attempts")
+
+    stored = await database.fetch(
+        "SELECT part, count, longest_ms FROM minute_counts WHERE measure = 'attempts'"
+        " ORDER BY minute, part"
+    )
+    assert [tuple(row) for row in stored] == [
+        (0, 16, 4),
+        *((part, 4, part) for part in range(1, 5)),
+    ]
+    assert sum(attempts["all"]) == 32
+    assert seen[0] == seen[1]
+    assert seen[2] == seen[3]
 
 
 async def test_what_takes_too_long_to_count_says_to_narrow_the_span(

@@ -11,6 +11,7 @@ from event_trigger.models.event import CURRENT_XID
 
 ALL_PROJECTS = 0  # the owner of sums over all projects: no project has this id
 NO_DURATION = 0  # the bucket of durations that are zero or unknown
+MERGED_PART = 0
 BUCKETS_PER_DOUBLING = 4  # so a bucket's middle is within 9 % of all durations in it
 
 
@@ -27,7 +28,8 @@ class MinuteCount(Base):
     `series` is the event's type, the reason or the attempt's outcome. `bucket` is that of a
     duration (`bucket_of`), and `longest_ms` the longest one. Events are counted by a job: their
     `part` is 0, and project 0 in shard 0 has the sums of all. All else is counted by the
-    transactions that store it, whose number is `part`, so that none waits for another.
+    transactions that store it, whose number is `part`, so that none waits for another. A job adds
+    up those of past minutes, and their `part` is 0 then.
 
     A minute that two partitions of events share is counted in two rows: `minute` is never before
     the start of the partition.

@@ -15,6 +15,7 @@ from event_trigger.db.shards import ACROSS_SHARDS
 from event_trigger.models import EVERY_SHARD, SHARDS, CountedMeasure
 from event_trigger.overview.census import Census
 from event_trigger.overview.event_minutes import EventMinutes
+from event_trigger.overview.merging import merge_parts, minutes_to_merge
 
 SHARDS_PER_STEP = 16
 EVENTS_SECONDS = 0.25
@@ -98,8 +99,9 @@ async def count_all(sessions: Sessions, *, every: timedelta) -> None:
 
     1. Count the new events by minute, for a quarter of a second; after an upgrade, the rest of two
        days is left to the next calls.
-    2. Count the projects of 16 shards at a time; the longer that takes, the less often.
-    3. Note how old the counts may be. If events are left, they stay as old as they were.
+    2. Once a minute, merge the parts of the counts of minutes that are over.
+    3. Count the projects of 16 shards at a time; the longer that takes, the less often.
+    4. Note how old the counts may be. If events are left, they stay as old as they were.
     """
     clock = asyncio.get_running_loop().time
     async with sessions() as session:
@@ -108,6 +110,8 @@ async def count_all(sessions: Sessions, *, every: timedelta) -> None:
     if this.is_early(every):
         return
     started = clock()
+    if not await _merge(sessions, this):
+        return
     for first in range(0, SHARDS, SHARDS_PER_STEP):
         async with _step(sessions) as session:
             if session is None:
@@ -153,6 +157,21 @@ async def _count_events(sessions: Sessions) -> bool:
             if await minutes.count(left[0]):
                 done.add(left[0].starts_at)
     return False
+
+
+async def _merge(sessions: Sessions, this: _Pass) -> bool:
+    """Merges shard by shard; returns False if another process is in a step."""
+    minutes = minutes_to_merge(this.passed_at or this.started_at, this.started_at)
+    if minutes is None:
+        return True
+    for shard in range(SHARDS):
+        has_more = True
+        while has_more:
+            async with _step(sessions) as session:
+                if session is None:
+                    return False
+                has_more = await merge_parts(session, shard, minutes)
+    return True
 
 
 async def _note(session: AsyncSession, this: _Pass, *, is_complete: bool, seconds: float) -> None:
