@@ -167,11 +167,12 @@ async def _plant_failures(database: Any, broken: int, other: int, crm: int, gone
     await database.execute(
         """
         INSERT INTO deliveries (shard, owner_id, destination_id, trigger_id, event_id, event_type,
-            triggered_at, is_test, payload_size, status, next_attempt_at, finished_at, queued_at)
+            triggered_at, is_test, payload_size, status, next_attempt_at, finished_at, error,
+            queued_at)
         SELECT $1::bigint % 64, $1, $2, $3, number, 'api', now(), false, 0,
             CASE WHEN number > 2 THEN 'exhausted' ELSE 'retrying' END,
             CASE WHEN number <= 2 THEN now() + interval '1 h' END,
-            CASE WHEN number > 2 THEN now() END, now() - interval '1 h'
+            CASE WHEN number > 2 THEN now() END, 'timeout', now() - interval '1 h'
         FROM generate_series(1, 5) AS number
         """,
         ADA,
