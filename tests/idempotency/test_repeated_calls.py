@@ -153,6 +153,10 @@ async def test_a_key_counts_for_one_caller_one_place_and_one_body(
     assert problem_of(await post(ada, body={**API, "name": "a"}), 422)["type"] == REUSED
     for wrong in ("", "k" * 256):
         assert places_of(await post(ada, key=wrong)) == ["Idempotency-Key"]
+    twice = [("Idempotency-Key", "k"), ("Idempotency-Key", "other")]
+    for path in ("/triggers", f"/triggers/{first.json()['id']}/trigger"):
+        assert places_of(await ada.post(path, json=API, headers=twice)) == ["Idempotency-Key"]
+    assert await count(database) == len(made)
 
 
 async def test_a_refused_call_does_not_use_up_its_key(ada: httpx.AsyncClient) -> None:

@@ -22,13 +22,15 @@ from event_trigger.idempotency.repository import KeyedCall
 from event_trigger.web.answers import keep_answer
 from event_trigger.web.schemas import PathId, Text
 from event_trigger.web.session import SessionDep, SessionsDep
+from event_trigger.web.single_headers import refuse_repeated
 from event_trigger.web.state import app_state
 
 NOBODYS = 0  # the owner of answers to calls without a login
+KEY_HEADER = "Idempotency-Key"
 KeyHeader = Annotated[
     Text | None,
     Header(
-        alias="Idempotency-Key",
+        alias=KEY_HEADER,
         min_length=1,
         max_length=255,
         description="Within 48 hours, the same key with the same body does this once, and gets the"
@@ -99,6 +101,7 @@ async def _content_of(request: Request) -> bytes:
 async def get_keyed_request(
     request: Request, session: SessionDep, sessions: SessionsDep, key: KeyHeader = None
 ) -> KeyedRequest:
+    refuse_repeated(request, KEY_HEADER)
     return KeyedRequest(request, session, sessions, key)
 
 

@@ -8,6 +8,7 @@ from fastapi import Body, Depends, Header, Request, Response
 from fastapi.openapi.models import Example
 
 from event_trigger.auth.dependencies import PrincipalDep
+from event_trigger.auth.idempotency import KEY_HEADER
 from event_trigger.auth.principal import Principal
 from event_trigger.deliveries.dependencies import HopsDep
 from event_trigger.firing.fire import Call, SentBody
@@ -17,6 +18,7 @@ from event_trigger.firing.schemas import Fired
 from event_trigger.triggers.dependencies import TriggerByKeyDep, TriggerKeyDep
 from event_trigger.web.cpu_bound import CpuBoundDep
 from event_trigger.web.schemas import JsonObject, PathKey, Text
+from event_trigger.web.single_headers import refuse_repeated
 from event_trigger.web.state import app_state
 
 FIRE_EXAMPLES: dict[str, Example] = {
@@ -64,6 +66,7 @@ async def read_call(
     idempotency_key: IdempotencyKey = None,
 ) -> Call:
     """Reads a call from a request, with the text of its body as it was sent."""
+    refuse_repeated(request, KEY_HEADER)
     sent = None if body is None else SentBody(body, (await request.body()).decode())
     return Call(trigger, sent, is_test=False, idempotency_key=idempotency_key, hops=hops)
 
