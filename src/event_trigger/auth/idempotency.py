@@ -14,7 +14,6 @@ from fastapi import Depends, Header, Request
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from event_trigger.auth.dependencies import PrincipalDep
-from event_trigger.auth.email_addresses import fold_address
 from event_trigger.auth.principal import Principal
 from event_trigger.db.engine import Sessions
 from event_trigger.idempotency.keeping import Keeping
@@ -26,6 +25,7 @@ from event_trigger.web.single_headers import refuse_repeated
 from event_trigger.web.state import app_state
 
 NOBODYS = 0  # the owner of answers to calls without a login
+_NO_CALLER = (None, None)
 KEY_HEADER = "Idempotency-Key"
 KeyHeader = Annotated[
     Text | None,
@@ -55,19 +55,12 @@ class KeyedRequest:
         caller = (principal.user_id, principal.key_id)
         await self._keep(caller, owner_id, principal.scopes, principal.trigger_ids)
 
-    async def keep_for_account(self) -> None:
-        """Does the same for somebody without a login, who asks for an account by its address.
+    async def keep_for_nobody(self) -> None:
+        """Does the same for callers without a login, who share their keys.
 
-        The body is not validated yet: a dependency that did would name each error twice.
+        None of them reads another's answer: that takes the same body, with the same password.
         """
-        if self.key is None:
-            return
-        body = None
-        with suppress(json.JSONDecodeError):  # the operation refuses it
-            body = await self.request.json()
-        email = body.get("email") if isinstance(body, dict) else None
-        if isinstance(email, str):
-            await self._keep(("account", fold_address(email)), NOBODYS)
+        await self._keep(_NO_CALLER, NOBODYS)
 
     async def _keep(
         self,
@@ -123,7 +116,7 @@ async def keep_for_user(keyed: KeyedRequestDep, principal: PrincipalDep) -> None
 
 
 async def keep_for_new_user(keyed: KeyedRequestDep) -> None:
-    await keyed.keep_for_account()
+    await keyed.keep_for_nobody()
 
 
 IDEMPOTENT = Depends(keep_in_project, scope="function")  # in the project that the call happens in

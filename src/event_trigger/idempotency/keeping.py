@@ -9,9 +9,9 @@
    so that they are not kept.
 
 If two servers of a cluster give the same lock, the primary key refuses the second answer, and the
-second call rolls back. A key counts for one caller (a user, or an API key), one operation with its
-path, and one project. Calls that fire have `firing/idempotency.py`, which does this for a crowd of
-calls in one transaction.
+second call rolls back. A key counts for one caller (a user, an API key, or all without a login),
+one operation with its path, and one project. Calls that fire have `firing/idempotency.py`, which
+does this for a crowd of calls in one transaction.
 """
 
 import json

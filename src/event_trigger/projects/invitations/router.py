@@ -109,7 +109,7 @@ async def delete_invitation(
 
 async def keep_acceptance(keyed: KeyedRequestDep, caller: CallerDep) -> None:
     if caller is None:
-        await keyed.keep_for_account()
+        await keyed.keep_for_nobody()
     else:
         await keyed.keep_for(caller, owner_id=caller.user_id)
 
