@@ -142,12 +142,13 @@ def some_filters(chance: random.Random, *, start: datetime, end: datetime) -> di
     def instant() -> str:
         return (start + chance.random() * (end - start)).isoformat()
 
+    since, until = sorted((instant(), instant()))
     possible = {
         "type": chance.choice(("api", "scheduled")),
         "is_test": chance.choice(("true", "false")),
         "trigger_id": chance.randint(1, 4),
-        "since": instant(),
-        "until": instant(),
+        "since": since,
+        "until": until,
         "state": chance.choice(("active", "archived")),
     }
     return {name: value for name, value in possible.items() if chance.random() < 0.4}

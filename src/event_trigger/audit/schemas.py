@@ -6,6 +6,7 @@ from pydantic import Field
 
 from event_trigger.models import ActorKind, AuditEntry
 from event_trigger.web.schemas import Instant, JsonObject, QueryModel, ResponseModel, RowId, Text
+from event_trigger.web.spans import Until
 
 Word = Annotated[Text | None, Field(max_length=100)]
 
@@ -19,7 +20,7 @@ class AuditQuery(QueryModel):
     target_id: RowId | None = None
     refused: bool | None = None
     since: Instant | None = Field(None, description="Inclusive.")
-    until: Instant | None = Field(None, description="Exclusive.")
+    until: Until = Field(None, description="Exclusive.")
 
 
 class AuditRead(ResponseModel):

@@ -6,6 +6,7 @@ from pydantic import Field
 
 from event_trigger.models import Delivery, DeliveryError, DeliveryStatus
 from event_trigger.web.schemas import Instant, QueryModel, RequestModel, ResponseModel, RowId
+from event_trigger.web.spans import Until
 
 
 class DeliveryQuery(QueryModel):
@@ -25,9 +26,7 @@ class DeliveryQuery(QueryModel):
     since: Annotated[
         Instant | None, Field(description="Of events triggered at this instant or later.")
     ] = None
-    until: Annotated[
-        Instant | None, Field(description="Of events triggered before this instant.")
-    ] = None
+    until: Annotated[Until, Field(description="Of events triggered before this instant.")] = None
 
 
 class AttemptRead(ResponseModel):

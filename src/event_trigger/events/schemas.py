@@ -18,6 +18,7 @@ from event_trigger.web.schemas import (
     RowIds,
     View,
 )
+from event_trigger.web.spans import Until
 
 
 class EventQuery(QueryModel):
@@ -29,7 +30,7 @@ class EventQuery(QueryModel):
     type: EventType | None = None
     is_test: bool | None = None
     since: Instant | None = Field(None, description="Inclusive.")
-    until: Instant | None = Field(None, description="Exclusive.")
+    until: Until = Field(None, description="Exclusive.")
 
 
 class EventLogQuery(EventQuery):

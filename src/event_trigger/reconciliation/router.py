@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from event_trigger.auth.dependencies import EXPENSIVE, needs
 from event_trigger.auth.scopes import Scope
+from event_trigger.db.clock import database_now
 from event_trigger.db.replica.reads import OpenRead
 from event_trigger.db.shards import OwnedId
 from event_trigger.errors import Forbidden, Invalid, NotFound, Unauthorized
@@ -30,6 +31,7 @@ from event_trigger.web.cpu_bound import CpuBoundDep, TooManyExpensiveCalls
 from event_trigger.web.problems import problems
 from event_trigger.web.schemas import Instant
 from event_trigger.web.session import ReadsDep, SessionsDep
+from event_trigger.web.spans import check_span
 from event_trigger.web.state import app_state
 from event_trigger.web.strict_json import strict_router
 
@@ -89,6 +91,7 @@ async def account_trigger(
 
     async def account(reading: OpenRead) -> Statement:
         async with reading() as session:
+            check_span(since, until, now=await database_now(session))
             trigger = await Triggers(session).get(key)
         if trigger is None:
             raise NotFound

@@ -165,6 +165,7 @@ async def test_what_cannot_be_shown_is_refused_and_says_where(ada: httpx.AsyncCl
         ({"details": MINUTELY, "after": "9000-01-01T00:00:00Z"}, "#/after"),
         ({"details": MINUTELY, "from": "1970-01-01T00:00:00Z"}, "#/from"),
         ({"details": MINUTELY, "until": "9000-01-01T00:00:00Z"}, "#/until"),
+        ({"details": MINUTELY, "from": LATER, "until": SOON}, "#/until"),
         ({"details": MINUTELY, "now": SOON}, "#/now"),
         ({}, "#/details"),
     ):
@@ -176,6 +177,8 @@ async def test_what_cannot_be_shown_is_refused_and_says_where(ada: httpx.AsyncCl
         ({"after": "soon"}, "after"),
         ({"after": SOON, "from": SOON}, "from"),
         ({"until": "9000-01-01T00:00:00Z"}, "until"),
+        ({"after": LATER, "until": SOON}, "until"),
+        ({"until": "2026-01-01T00:00:00Z"}, "until"),
     ):
         answer = await ada.get(f"/triggers/{made['id']}/schedule", params=query)
 

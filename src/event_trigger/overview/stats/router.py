@@ -28,6 +28,7 @@ from event_trigger.web.cpu_bound import TooManyExpensiveCalls
 from event_trigger.web.problems import problems
 from event_trigger.web.schemas import Instant
 from event_trigger.web.session import ReadsDep
+from event_trigger.web.spans import check_span
 from event_trigger.web.strict_json import strict_router
 
 router = strict_router(
@@ -115,6 +116,7 @@ async def _steps(
     session: AsyncSession, retention: Retention, step: StatsStep, **bounds: Instant | None
 ) -> Steps:
     now = await database_now(session)
+    check_span(bounds["since"], bounds["until"], now=now)
     oldest = oldest_kept(retention, now=now)
     steps = cut(step, since=bounds["since"], until=bounds["until"], oldest=oldest, now=now)
     if steps.number > MOST_STEPS:

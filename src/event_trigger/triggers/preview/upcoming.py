@@ -50,6 +50,9 @@ def window_of(
         raise _refused(source, name, f"'{name}' must lie within ten years of now.")
     if until is not None and until - (start or now) > LONGEST_COUNT:
         raise _refused(source, "until", "A window may span at most ten years: give an earlier end.")
+    if until is not None and until < (start or now):
+        detail = f"Write an instant that is not before {'now' if start is None else repr(name)}."
+        raise _refused(source, "until", detail)
     since = just_after(after or now) if from_ is None else from_
     return PreviewWindow(since, None if until is None else just_after(until))
 

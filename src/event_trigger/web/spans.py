@@ -1,0 +1,33 @@
+"""Refuses time spans that end before they begin, instead of answering that nothing is in them."""
+
+from datetime import datetime
+from typing import Annotated
+
+from pydantic import AfterValidator, ValidationInfo
+
+from event_trigger.errors import FieldError, Invalid
+from event_trigger.web.schemas import Instant
+
+_ENDS_EARLY = "Write an instant that is not before 'since'."
+_TO_COME = "Write an instant that is not in the future."
+
+
+def _check_order(until: datetime | None, others: ValidationInfo) -> datetime | None:
+    since = others.data.get("since")
+    if until is not None and since is not None and until < since:
+        raise ValueError(_ENDS_EARLY)
+    return until
+
+
+# of a model whose `since` stands before it
+Until = Annotated[Instant | None, AfterValidator(_check_order)]
+
+
+def check_span(since: datetime | None, until: datetime | None, *, now: datetime) -> None:
+    """Raises Invalid for a span of the past that is reversed, or begins after `now`."""
+    if since is None:
+        return
+    if until is not None and until < since:
+        raise Invalid(_ENDS_EARLY, errors=[FieldError("parameter", "until", _ENDS_EARLY)])
+    if since > now:
+        raise Invalid(_TO_COME, errors=[FieldError("parameter", "since", _TO_COME)])
