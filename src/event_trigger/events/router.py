@@ -13,7 +13,7 @@ from event_trigger.auth.scopes import Scope
 from event_trigger.db.clock import database_now
 from event_trigger.db.keyset import Page
 from event_trigger.db.replica.reads import all_shown_before
-from event_trigger.errors import Forbidden, Invalid, NotFound, Unauthorized
+from event_trigger.errors import FieldError, Forbidden, Invalid, NotFound, Unauthorized
 from event_trigger.events.counts import count_by_trigger
 from event_trigger.events.dependencies import RetentionDep, filter_for, visible_to
 from event_trigger.events.export import ExportFormat, LoginEnded, export
@@ -28,8 +28,8 @@ from event_trigger.events.schemas import (
     read_event,
 )
 from event_trigger.web.cpu_bound import CpuBoundDep, TooManyExpensiveCalls
-from event_trigger.web.pagination import PageQueryDep
-from event_trigger.web.problems import problems
+from event_trigger.web.pagination import DEFAULT_LIMIT, PageQuery, PageQueryDep
+from event_trigger.web.problems import invalid, problems
 from event_trigger.web.response_headers import referred
 from event_trigger.web.schemas import PathId, View
 from event_trigger.web.session import ReadsDep, SessionDep
@@ -65,9 +65,10 @@ async def list_events(
     """Lists events, newest first. The `Link` header with `rel="next"` leads to the next page.
 
     With `aggregate=true`, it counts the selected events of each trigger instead, as
-    `GET /events/counts` does.
+    `GET /events/counts` does: in one answer, so without `limit`, `cursor`, `view` and `include`.
     """
     if aggregate:
+        _refuse_paging(paging, query)
         return await count_events(principal, reads, retention, cpu_bound, query)
     before, limit, summary = paging.before_instant(), paging.limit, query.view is View.SUMMARY
 
@@ -85,6 +86,19 @@ async def list_events(
 
     page = await reads.run(list_page, shown=all_shown_before(before and before[0]))
     return [*paging.rows_of(page, lambda event: (event.triggered_at, event.id))]
+
+
+def _refuse_paging(paging: PageQuery, query: EventListQuery) -> None:
+    """Raises Invalid for parameters of a list; their defaults, which some clients send, may be."""
+    given = {
+        "limit": paging.limit != DEFAULT_LIMIT,
+        "cursor": paging.cursor is not None,
+        "view": query.view is not View.FULL,
+        "include": query.include is not None,
+    }
+    detail = "With aggregate=true, the answer is whole, and counts only. Leave this out."
+    if errors := [FieldError("parameter", name, detail) for name in given if given[name]]:
+        raise invalid(errors)
 
 
 @router.get(
