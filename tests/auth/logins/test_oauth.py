@@ -131,7 +131,11 @@ async def test_refusals_have_the_codes_of_the_rfc(anonymous: httpx.AsyncClient) 
     grant = {"grant_type": "refresh_token", "refresh_token": narrowed.refresh}
     refused = [
         ({"username": ADAS, "password": "wrong"}, 401, "invalid_grant"),
-        ({"username": ADAS, "password": PASSWORD, "scope": "x"}, 400, "invalid_scope"),
+        (
+            {"username": ADAS, "password": PASSWORD, "scope": "triggers:read x"},
+            400,
+            "invalid_scope",
+        ),
         ({"username": ADAS}, 400, "invalid_request"),
         ({"grant_type": "refresh_token"}, 400, "invalid_request"),
         ({"grant_type": "client_credentials"}, 400, "unsupported_grant_type"),

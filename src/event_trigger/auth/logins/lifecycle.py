@@ -5,6 +5,7 @@ import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Self
 from uuid import UUID, uuid4
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -48,13 +49,18 @@ class RefreshReused(RefreshRefused):
     keeps_writes = True
 
 
-class NoScopeLeft(BadRequest):
+class ScopeNotHeld(BadRequest):
     slug, title = "invalid-scope", "No such scope"
-    default_detail = (
-        "None of these scopes is yours. Leave 'scope' empty, or ask for some of: "
-        + ", ".join(Scope)
-        + "."
-    )
+
+    def __init__(self, held: Iterable[Scope]) -> None:
+        super().__init__(
+            "One of these scopes is not yours. Leave 'scope' empty, or ask for some of these,"
+            f" separated by spaces: {', '.join(sorted(held))}."
+        )
+
+    @classmethod
+    def example(cls) -> Self:
+        return cls([Scope.TRIGGERS_READ, Scope.EVENTS_READ])
 
 
 class ScopeTooWide(BadRequest):
@@ -85,11 +91,9 @@ async def sign_in(
 ) -> TokenRead:
     """Checks a password and starts a login, unless the account was changed during the check."""
     enabled = await check_password(sessions, passwords, request)
-    scopes = None
-    if request.scopes is not None:
-        scopes = held_scopes(Role(enabled.role), request.scopes)
-    if scopes is not None and not scopes:
-        raise NoScopeLeft
+    scopes, held = request.scopes, held_scopes(Role(enabled.role), None)
+    if scopes is not None and not scopes <= held:
+        raise ScopeNotHeld(held)
     identify_actor(ActorKind.LOGIN, user_id=enabled.id)
     async with sessions.begin() as session:
         if not await Users(session).lock_unchanged(enabled):
