@@ -146,7 +146,7 @@ async def test_a_page_of_archived_events_is_no_stream(service: Service) -> None:
     nobody = await anonymous.get("/events/stream", params={"state": "archived"})
 
     assert places_of(refused) == ["state"]
-    assert refused.json()["detail"] == "Input should be 'active'"
+    assert refused.json()["detail"] == "Write 'active'."
     problem_of(nobody, 401)
 
 

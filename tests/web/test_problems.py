@@ -193,7 +193,7 @@ async def test_each_refused_part_of_a_body_is_pointed_at(ada: httpx.AsyncClient)
         assert sorted(places_of(answer)) == places, str(body)[:80]
 
 
-MISSPELT: list[tuple[str, str, Any, str]] = [
+WRONG: list[tuple[str, str, Any, str]] = [
     ("POST", "/triggers", {"type": "api", "Name": "a"}, "Did you mean 'name'?"),
     ("POST", "/triggers", {"type": "scheduled", "details": {"corn": "@daily"}}, "mean 'cron'?"),
     ("POST", "/triggers", {"type": "api", "details": {"shcema": {}}}, "Did you mean 'schema'?"),
@@ -206,13 +206,30 @@ MISSPELT: list[tuple[str, str, Any, str]] = [
     ("POST", "/triggers", [], "Send a JSON object."),
     ("PATCH", "/triggers/1", [], "Send a JSON object."),
     ("POST", "/triggers", {"type": "api", "payload": 5}, "Send a JSON object."),
+    ("POST", "/triggers", None, "Send a JSON object."),
+    ("POST", "/triggers", {}, "This is required. Add it."),
+    ("POST", "/triggers", {"type": "x"}, "Write one of these: 'scheduled', 'api'."),
+    ("POST", "/triggers", {"type": "api", "name": 5}, "Write a text."),
+    ("POST", "/triggers", {"type": "api", "tags": "a"}, "Write an array"),
+    ("POST", "/triggers", {"type": "api", "tags": ["a"] * 21}, "Write 20 or fewer values."),
+    ("POST", "/triggers", {"type": "api", "details": {"hook": {}}}, "This is required. Add it."),
+    ("POST", "/triggers", {"type": "api", "on_completion": "delete"}, "never completes"),
+    ("POST", "/destinations", {"url": "https://1.1.1.1", "timeout": 0}, "Write 1 or more."),
+    ("POST", "/destinations", {"url": "https://1.1.1.1", "timeout": "x"}, "Write a number."),
+    ("PATCH", "/auth/keys/1", {"trigger_ids": [1.5]}, "Write a whole number."),
+    ("GET", "/triggers/abc", None, "Write a whole number."),
+    ("GET", f"/triggers/{'9' * 5000}", None, "Write a smaller whole number."),
+    ("GET", "/events?is_test=perhaps", None, "Write true or false."),
+    ("GET", "/events?type=x", None, "Write 'scheduled' or 'api'."),
+    ("GET", "/events/stream?topics=events,bogus", None, "Write one or more of these"),
+    ("DELETE", "/auth/sessions/1", None, "Write a UUID, such as"),
 ]
 
 
-async def test_a_refusal_names_the_field_that_may_be_meant(ada: httpx.AsyncClient) -> None:
+async def test_a_refusal_says_what_to_write_instead(ada: httpx.AsyncClient) -> None:
     await ada.post("/triggers", json={"type": "api"})
 
-    for method, path, body, detail in MISSPELT:
+    for method, path, body, detail in WRONG:
         answer = await ada.request(method, path, json=body)
 
         told = answer.json()

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 from fastapi import Depends, Header, Query, Request
 from fastapi.sse import EventSourceResponse, ServerSentEvent
-from pydantic import WithJsonSchema
+from pydantic import AfterValidator, WithJsonSchema
 
 from event_trigger.auth.dependencies import CredentialsDep, PrincipalDep, needs
 from event_trigger.auth.scopes import MissingScope, Scope
@@ -65,6 +65,14 @@ STREAMED: dict[str, Any] = {
 
 _TOPIC = f"({'|'.join(Topic)})"
 
+
+def _check_topics(topics: str) -> str:
+    if not set(topics.split(",")) <= {*Topic}:
+        named = ", ".join(Topic)
+        raise ValueError(f"Write one or more of these, with commas and without spaces: {named}.")
+    return topics
+
+
 router = strict_router(
     prefix="/events",
     tags=["events"],
@@ -84,8 +92,9 @@ async def get_topics(
     principal: PrincipalDep,
     topics: Annotated[
         str,
+        AfterValidator(_check_topics),
         Query(
-            pattern=f"^{_TOPIC}(,{_TOPIC})*$",
+            json_schema_extra={"pattern": f"^{_TOPIC}(,{_TOPIC})*$"},
             description="`events`, `deliveries`, `triggers`, or several with commas between them.",
             examples=["events,deliveries"],
         ),

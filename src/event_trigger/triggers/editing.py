@@ -34,6 +34,7 @@ from event_trigger.triggers.payload_schema import payload_errors
 from event_trigger.triggers.repository import Triggers
 from event_trigger.triggers.schedule_changes import note_rules, replan, schedule_before
 from event_trigger.triggers.schemas.details import ApiDetails, Details, ScheduledDetails
+from event_trigger.triggers.schemas.fields import NEVER_COMPLETES
 from event_trigger.triggers.schemas.requests import TriggerBody, TriggerUpdate
 from event_trigger.web.changes import Change, changes_between, is_same
 from event_trigger.web.keys import refusing_taken_key
@@ -192,9 +193,7 @@ def _merged(before: Any, patch: Any) -> Any:
 def _completion_of(trigger: Trigger, body: TriggerUpdate) -> OnCompletion:
     wanted = body.on_completion or OnCompletion.KEEP
     if wanted == OnCompletion.DELETE and trigger.type == TriggerType.API:
-        raise Invalid.at(
-            ["on_completion"], "A trigger of the type api never completes. Write keep."
-        )
+        raise Invalid.at(["on_completion"], NEVER_COMPLETES)
     return wanted
 
 

@@ -27,6 +27,7 @@ from event_trigger.models import TriggerType
 from event_trigger.web.methods import allowed_methods
 from event_trigger.web.near_names import fields_at, nearest_name
 from event_trigger.web.response_headers import referred
+from event_trigger.web.wording import detail_of
 
 log = structlog.get_logger()
 
@@ -34,12 +35,6 @@ PROBLEM_MEDIA_TYPE = "application/problem+json"
 MOST_ERRORS = 20
 LONGEST_NAME = 100
 NO_SUCH_FIELD = "There is no such field. Leave it out, or look its name up at /api/docs."
-_NO_OBJECT = "Send a JSON object."
-_DETAILS = {
-    "union_tag_not_found": "Field required",
-    "uuid_parsing": "Input should be a UUID, such as 5d2f6f8e-0b1c-4f2a-9b57-3f0c6f1f7a11",
-    **dict.fromkeys(("model_type", "model_attributes_type", "dict_type"), _NO_OBJECT),
-}
 _TRIGGER_TYPES = frozenset(TriggerType)
 _NO_CONNECTION = (
     "No database connection was free in time: the server has none left, or too many requests came"
@@ -159,7 +154,7 @@ def field_error(error: Mapping[str, Any], body: Any = None) -> FieldError:
     `body` is the type of the body: it has the names that a misspelt one may have been meant to be.
     """
     where, *path = error["loc"] or ("body",)
-    detail = _no_such_field(path, body) if error["type"] == "extra_forbidden" else _detail_of(error)
+    detail = _no_such_field(path, body) if error["type"] == "extra_forbidden" else detail_of(error)
     if where == "body" and len(path) > 1 and path[0] in _TRIGGER_TYPES:
         del path[0]  # the tag of the union, which is no part of the body's path
     if error["type"] in {"union_tag_invalid", "union_tag_not_found"}:
@@ -178,21 +173,6 @@ def _no_such_field(path: Sequence[str | int], body: Any) -> str:
     if nearest := nearest_name(str(name), fields_at(body, place)):
         return f"There is no such field. Did you mean '{nearest}'?"
     return NO_SUCH_FIELD
-
-
-def _detail_of(error: Mapping[str, Any]) -> str:
-    """Returns pydantic's message, or our own where pydantic repeats the input or speaks Python."""
-    is_text = isinstance(error.get("input"), str)
-    match error["type"]:
-        case kind if kind in _DETAILS:
-            return _DETAILS[kind]
-        case "union_tag_invalid":
-            return f"Input should be one of {error['ctx']['expected_tags']}"
-        case "too_short" if is_text:
-            return f"Text should have {error['ctx']['min_length']} or more characters"
-        case "too_long" if is_text:
-            return f"Text should have {error['ctx']['max_length']} or fewer characters"
-    return str(error["msg"]).removeprefix("Value error, ")
 
 
 def invalid_request(found: Sequence[Mapping[str, Any]], body: Any = None) -> Invalid:

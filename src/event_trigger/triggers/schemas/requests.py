@@ -3,11 +3,13 @@
 from collections.abc import Mapping
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import BeforeValidator, ConfigDict, Field
 from typing_extensions import TypeAliasType
 
+from event_trigger.models import OnCompletion
 from event_trigger.triggers.schemas.details import ApiDetails, ScheduledDetails
 from event_trigger.triggers.schemas.fields import (
+    NEVER_COMPLETES,
     DestinationNames,
     Name,
     OnCompletionText,
@@ -18,6 +20,12 @@ from event_trigger.triggers.schemas.responses import AnyTriggerWritten
 from event_trigger.web.keys import Key
 from event_trigger.web.schemas import JsonObject, PatchModel, RequestModel
 from event_trigger.web.sent_back import SentBack
+
+
+def _refuse_deletion(value: object) -> object:
+    if value == OnCompletion.DELETE:
+        raise ValueError(NEVER_COMPLETES)
+    return value
 
 
 class _TriggerBase(RequestModel):
@@ -38,7 +46,9 @@ class ApiTriggerCreate(_TriggerBase):
     type: Literal["api"]
     details: ApiDetails = Field(default_factory=ApiDetails)
     on_completion: Annotated[
-        Literal["keep"] | None, Field(description="It has no schedule, and never completes.")
+        Literal["keep"] | None,
+        BeforeValidator(_refuse_deletion),
+        Field(description="It has no schedule, and never completes."),
     ] = None
 
 

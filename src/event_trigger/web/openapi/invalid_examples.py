@@ -6,22 +6,22 @@ from event_trigger.errors import FieldError, Invalid
 from event_trigger.models.base import LARGEST_ID
 from event_trigger.web.keys import KEY_PATTERN, check_key
 from event_trigger.web.problems import NO_SUCH_FIELD
+from event_trigger.web.wording import UUID_EXPECTED
 
 _MISSPELT = "zzz"
 _PROJECT = "Write the id of a project, as GET /projects lists them; admins may also write *."
-_UUID = "Input should be a UUID, such as 5d2f6f8e-0b1c-4f2a-9b57-3f0c6f1f7a11"
 
 
 def example_of_invalid(operation: dict[str, Any]) -> Invalid:
     """Takes the first that the operation has: `limit`, an id, a key, a body, `X-Project-ID`."""
     parameters = {one["name"]: one for one in operation.get("parameters", ())}
     if "limit" in parameters:
-        return _of("parameter", "limit", "Input should be less than or equal to 1000")
+        return _of("parameter", "limit", "Write 1000 or less.")
     for name, one in parameters.items():
         if one["in"] == "path" and one["schema"].get("maximum") == LARGEST_ID:
-            return _of("parameter", name, "Input should be greater than or equal to 1")
+            return _of("parameter", name, "Write 1 or more.")
         if one["in"] == "path" and one["schema"].get("format") == "uuid":
-            return _of("parameter", name, _UUID)
+            return _of("parameter", name, UUID_EXPECTED)
         if one["in"] == "path" and one["schema"].get("pattern") == KEY_PATTERN:
             return _of("parameter", name, _what_a_key_is())
     if "requestBody" in operation:
