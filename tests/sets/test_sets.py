@@ -594,7 +594,7 @@ async def test_a_trigger_that_has_fired_and_is_gone_is_not_made_again_as_it_was(
     await eventually(lambda: read_all(ada, "/triggers"), lambda left: left == [])
     fired = len(await read_all(ada, "/events"))
 
-    spelt = {**once, "details": {"interval": "PT1S", "recurring": False}, "name": "n"}
+    spelt = {**once, "details": {"interval": 1 / 60, "catch_up": "latest"}, "name": "n"}
     same = file | {"triggers": {"once": spelt, "twice": twice}}
     planned = await plan_set(ada, "jobs", same)
     applied = await put_set(ada, "jobs", same)

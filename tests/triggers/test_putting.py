@@ -77,7 +77,7 @@ async def test_the_same_content_again_changes_nothing(
     spelt = {
         **WHOLE,
         "payload": {"b": [1, None], "a": 1.0},
-        "details": {**HALF_HOURLY, "cron": None},
+        "details": {"recurring": True, "interval": "PT30M", "cron": None, "catch_up": "latest"},
     }
     again = [
         (await put(ada, key, body)).json()

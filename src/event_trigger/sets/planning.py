@@ -22,11 +22,12 @@ from event_trigger.sets.comparison import (
 )
 from event_trigger.sets.members import Members, placed, raise_all
 from event_trigger.sets.schemas import DestinationInSet
-from event_trigger.sets.specs import destination_spec, named, schedule_spec, trigger_spec
+from event_trigger.sets.specs import destination_spec, named, trigger_spec
 from event_trigger.sets.state import DestinationState, SetState
+from event_trigger.triggers.schedule.meaning import means_same
+from event_trigger.triggers.schedule.plan import schedule_part
 from event_trigger.vault import Vault
 from event_trigger.web.changes import Change
-from event_trigger.web.changes import is_same as is_same_json
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,9 +81,12 @@ def _fingerprints(request: SetRequest, vault: Vault) -> list[bytes]:
 
 
 def _wanted_triggers(members: Members, state: SetState) -> Iterator[Wanted]:
-    keys = state.keys
+    keys, stored = state.keys, {one.key: one.details for one in state.triggers.values()}
     for key, body in members.triggers.items():
-        spec = trigger_spec(body, body.details.as_stored(), named(body.destinations, keys))
+        details = body.details.as_stored()
+        if key in stored and means_same(details, stored[key]):
+            details = stored[key]  # written differently, which is no change
+        spec = trigger_spec(body, details, named(body.destinations, keys))
         status = None if body.status is None else TriggerStatus(body.status)
         yield Wanted(MemberKind.TRIGGER, key, spec, body, status)
 
@@ -92,10 +96,10 @@ def _done(members: Members, state: SetState) -> Iterator[str]:
     stored = {one.key for one in state.triggers.values()}
     for key in state.finished.keys() - stored:
         body = members.triggers.get(key)
-        if body is not None and body.on_completion == OnCompletion.DELETE:
-            schedule = schedule_spec(body.details.as_stored())
-            if is_same_json(schedule, schedule_spec(state.finished[key])):
-                yield key
+        if body is None or body.on_completion != OnCompletion.DELETE:
+            continue
+        if means_same(schedule_part(body.details.as_stored()), state.finished[key]):
+            yield key
 
 
 def _stored_destinations(state: SetState) -> Iterator[Stored]:

@@ -12,7 +12,6 @@ from pydantic import BaseModel
 
 from event_trigger.destinations.schemas import DestinationBody
 from event_trigger.models import OnCompletion
-from event_trigger.triggers.schedule.plan import schedule_part
 from event_trigger.triggers.schemas.requests import ScheduledTriggerCreate
 from event_trigger.web.schemas import JsonObject
 
@@ -45,11 +44,6 @@ def trigger_spec(source: Any, details: JsonObject, destinations: Iterable[int | 
     if named := list(destinations):
         spec["destinations"] = named
     return spec
-
-
-def schedule_spec(details: JsonObject) -> JsonObject:
-    """Writes the part of a trigger's details that determines its schedule."""
-    return _meant(schedule_part(details))
 
 
 def destination_spec(source: Any) -> JsonObject:

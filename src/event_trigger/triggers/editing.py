@@ -32,6 +32,7 @@ from event_trigger.triggers.hook_port import HookKeeper, HookSecrets
 from event_trigger.triggers.merge_patch import merge_patch
 from event_trigger.triggers.payload_schema import payload_errors
 from event_trigger.triggers.repository import Triggers
+from event_trigger.triggers.schedule.meaning import means_same
 from event_trigger.triggers.schedule_changes import note_rules, replan, schedule_before
 from event_trigger.triggers.schemas.details import ApiDetails, Details, ScheduledDetails
 from event_trigger.triggers.schemas.fields import NEVER_COMPLETES
@@ -108,6 +109,8 @@ async def replace(
         raise OtherType
     check_may_name(by, body.destinations, known=trigger.destinations)
     wanted = configuration_in(body, ids_of(body.destinations, found))
+    if means_same(trigger.details, wanted.details):  # only a patch changes how it is written
+        wanted = copied(wanted, details=trigger.details)
     return await _apply(session, hooks, trigger, wanted)
 
 
