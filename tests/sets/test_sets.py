@@ -252,7 +252,7 @@ async def test_a_plan_is_applied_only_if_nothing_has_moved_since(
 
     assert problem_of(stale, 412)["type"].endswith("plan-stale")
     problem_of(pruning, 412)
-    assert "in quotes" in problem_of(unquoted, 412)["detail"]
+    assert "names no plan: write its digest in quotes" in problem_of(unquoted, 412)["detail"]
     assert "not there" in problem_of(absent, 412)["detail"]
     assert after == before
     assert applied.status_code == 200
@@ -419,6 +419,11 @@ async def test_a_bad_member_is_named_and_nothing_is_written(
         planned = await ada.put("/sets/billing?dry_run=true", json=file)
 
         assert places_of(applied) == places_of(planned) == [f"#/{kind}/bad{place}"], member
+    named = await ada.put("/sets/billing", json={"triggers": {"A": {}}, "destinations": {"": {}}})
+    many = await ada.put("/sets/billing", json={"triggers": {f"t{n}": {} for n in range(10_001)}})
+
+    assert places_of(named) == ["#/triggers/A", "#/destinations/"]
+    assert places_of(many) == ["#"]
     assert await rows_of(database) == before
 
 

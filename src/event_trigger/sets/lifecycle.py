@@ -41,6 +41,12 @@ class StalePlan(Problem):
     )
 
 
+class UnquotedDigest(StalePlan):
+    default_detail = (
+        "If-Match names no plan: write its digest in quotes. Nothing was compared or changed."
+    )
+
+
 class SetBusy(Conflict):
     slug, title = "set-busy", "The set is being changed"
     default_detail = (
@@ -112,6 +118,8 @@ def _check_expected(expected: Preconditions, state: SetState, plan: SetPlan) -> 
     """Requires the plan that the caller has seen, or a set that is there if that is `*`."""
     if expected.is_of_any and state.set_id is None:
         raise NotThere
+    if expected.names_nothing:
+        raise UnquotedDigest
     if not any(_is_met(expected, digest) for digest in plan.digests):
         raise StalePlan
 

@@ -44,8 +44,8 @@ def read_members(body: SetContent) -> Members:
     """Takes some 30 µs a member, so call it off the event loop; raises Invalid."""
     count = len(body.triggers) + len(body.destinations)
     if count > MOST_MEMBERS:
-        raise Invalid(
-            f"A set has at most {MOST_MEMBERS:,} members. Split the file in several sets."
+        raise Invalid.at(
+            [], f"A set has at most {MOST_MEMBERS:,} members. Split the file in several sets."
         )
     errors: list[FieldError] = []
     read: dict[MemberKind, dict[str, Any]] = {}

@@ -49,6 +49,11 @@ class Preconditions:
         """Tells whether `If-Match: *` asks for any version that exists."""
         return self.if_match is not None and self.if_match.strip() == _ANY
 
+    @property
+    def names_nothing(self) -> bool:
+        """Tells whether If-Match was sent without a tag in quotes, so that it can never hold."""
+        return self.if_match is not None and not (self.is_of_any or _TAG.search(self.if_match))
+
     def check(self, tag: str | None) -> None:
         """Raises PreconditionFailed; `tag` is the present one, or None if there is nothing.
 

@@ -34,6 +34,7 @@ log = structlog.get_logger()
 PROBLEM_MEDIA_TYPE = "application/problem+json"
 MOST_ERRORS = 20
 LONGEST_NAME = 100
+_OF_A_NAME = "[key]"  # pydantic's last part of a path to a name in a map, not to its value
 NO_SUCH_FIELD = "There is no such field. Leave it out, or look its name up at /api/docs."
 _TRIGGER_TYPES = frozenset(TriggerType)
 _NO_CONNECTION = (
@@ -157,6 +158,8 @@ def field_error(error: Mapping[str, Any], body: Any = None) -> FieldError:
     detail = _no_such_field(path, body) if error["type"] == "extra_forbidden" else detail_of(error)
     if where == "body" and len(path) > 1 and path[0] in _TRIGGER_TYPES:
         del path[0]  # the tag of the union, which is no part of the body's path
+    if len(path) > 1 and path[-1] == _OF_A_NAME:
+        del path[-1]
     if error["type"] in {"union_tag_invalid", "union_tag_not_found"}:
         path.append(error["ctx"]["discriminator"].strip("'"))
     if error["type"] == "json_invalid":
