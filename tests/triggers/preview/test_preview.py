@@ -147,7 +147,8 @@ async def test_what_will_not_fire_by_itself_has_no_instants(ada: httpx.AsyncClie
         "instants": [],
         "total": None,
     }
-    assert (await schedule_of(ada, called["id"]))["words"] == "When it is called"
+    assert (await schedule_of(ada, called["id"]))["words"] == called["words"]
+    assert called["words"] == "When it is called"
     assert len((await schedule_of(ada, paused["id"], count=3))["instants"]) == 3
 
 

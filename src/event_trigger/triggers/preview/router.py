@@ -21,6 +21,7 @@ from event_trigger.triggers.preview.schemas import (
 )
 from event_trigger.triggers.preview.upcoming import PreviewWindow, upcoming, window_of
 from event_trigger.triggers.repository import Triggers
+from event_trigger.triggers.schedule.describe import WHEN_CALLED
 from event_trigger.triggers.schedule.plan import Plan
 from event_trigger.triggers.schedule_changes import plan_or_refuse
 from event_trigger.web.cpu_bound import CpuBoundDep, TooManyExpensiveCalls
@@ -34,8 +35,8 @@ router = strict_router(
     dependencies=[needs(Scope.TRIGGERS_READ), EXPENSIVE],
 )
 
-WHEN_CALLED = PreviewRead(
-    words="When it is called", timezone="UTC", zone_rules=None, instants=[], total=None
+_NO_SCHEDULE = PreviewRead(
+    words=WHEN_CALLED, timezone="UTC", zone_rules=None, instants=[], total=None
 )
 PREVIEW_EXAMPLES: dict[str, Example] = {
     "when the clocks go forward": {
@@ -77,7 +78,7 @@ async def preview_trigger(
     if trigger is None:
         raise NotFound
     if trigger.type != TriggerType.SCHEDULED:
-        return WHEN_CALLED
+        return _NO_SCHEDULE
     plan = plan_or_refuse(trigger.details, anchor=trigger.anchor_at)
     window = window_of(
         now=now, after=query.after, from_=query.from_, until=query.until, source="parameter"

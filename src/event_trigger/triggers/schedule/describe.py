@@ -16,6 +16,7 @@ from event_trigger.triggers.schedule.cron import Crontab, parse_cron, read_rules
 from event_trigger.triggers.schedule.schedules import Cron, Every, Once, Schedule
 from event_trigger.triggers.schedule.zone_rules import zone_rules
 
+WHEN_CALLED = "When it is called"  # of a trigger without a schedule
 _MAX_TIMES_LISTED = 6  # times of day that are listed one by one
 _MAX_DATES_LISTED = 4
 _LEAP_YEAR = 2000

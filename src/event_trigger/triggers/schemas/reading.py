@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from event_trigger.models import OnCompletion, Trigger, TriggerStatus, TriggerType
-from event_trigger.triggers.schedule.describe import describe
+from event_trigger.triggers.schedule.describe import WHEN_CALLED, describe
 from event_trigger.triggers.schedule.plan import readable_plan
 from event_trigger.triggers.schemas.responses import (
     ApiTriggerListed,
@@ -57,7 +57,7 @@ def list_trigger(trigger: Trigger, *, hook_url: str | None, summary: bool) -> Tr
 
 def _derived(trigger: Trigger) -> dict[str, Any]:
     is_scheduled = trigger.type == TriggerType.SCHEDULED
-    words = words_of(trigger.details, anchor=trigger.anchor_at) if is_scheduled else None
+    words = words_of(trigger.details, anchor=trigger.anchor_at) if is_scheduled else WHEN_CALLED
     return {"words": words, "warnings": [*_warnings_of(trigger)]}
 
 

@@ -37,8 +37,8 @@ class StoredTrigger(ResponseModel):
 
 class _AnyTrigger(StoredTrigger):
     words: str | None = Field(
-        description="The schedule in words; null for an API trigger, and for a schedule that this"
-        " version of the service cannot read.",
+        description="The schedule in words; null for one that this version of the service cannot"
+        " read.",
         examples=["At 09:00 on Monday to Friday, Europe/Berlin"],
     )
     hook_url: SecretText = Field(
