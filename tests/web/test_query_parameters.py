@@ -63,6 +63,8 @@ async def test_every_parameter_of_one_value_is_refused_when_it_is_repeated(
         ("/auth/me?zzz=", "takes no query parameters"),
         ("/users?limit=1&limit=1", "Give it once."),
         ("/users?" + "limit=1&" * 1000, "more than 1000 parameters"),
+        ("/triggers?q=%ED%A0%80", "Write the text in UTF-8"),
+        ("/triggers?q=a&%FF=1", "Write the text in UTF-8"),
     ],
 )
 async def test_a_refusal_says_what_to_write_instead(
@@ -100,7 +102,7 @@ async def test_an_empty_value_counts_as_absent(ada: httpx.AsyncClient) -> None:
     assert places_of(await ada.get("/triggers/1/explain?at=")) == ["at"]
 
 
-async def test_a_call_that_fires_takes_no_parameters_and_a_hook_takes_any(
+async def test_a_call_that_fires_takes_no_query_and_hooks_and_probes_take_any(
     ada: httpx.AsyncClient, anonymous: httpx.AsyncClient
 ) -> None:
     hook = await make_hook(ada, "none")
@@ -111,6 +113,8 @@ async def test_a_call_that_fires_takes_no_parameters_and_a_hook_takes_any(
     assert places_of(fired) == ["dry_run"]
     assert called.status_code == 200
     assert len(await events_of(ada, hook)) == 1
+    for path in ("/healthz?x=1", "/readyz?x=%FF"):
+        assert (await anonymous.get(path)).status_code == 200
 
 
 async def test_an_offset_needs_no_escaping(ada: httpx.AsyncClient) -> None:
