@@ -17,7 +17,8 @@ LISTS = QueryRules(
     single=frozenset({"since", "limit", "q"}),
     instants=frozenset({"since"}),
 )
-TAKES_ANY = {"call_hook"}  # senders add queries of their own
+# senders add queries of their own, and probes what keeps caches away
+TAKES_ANY = {"call_hook", "healthz", "readyz"}
 SINCE = "2026-03-13T10:00:00"
 
 

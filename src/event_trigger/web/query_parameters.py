@@ -6,7 +6,7 @@ from collections.abc import Callable, Coroutine, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, NoReturn, get_args
-from urllib.parse import urlencode
+from urllib.parse import unquote_to_bytes, urlencode
 
 from fastapi import Request, Response
 from fastapi._compat import ModelField, field_annotation_is_sequence
@@ -28,6 +28,7 @@ from event_trigger.web.problems import (
 )
 
 MOST_PARAMETERS = 1000
+_NOT_UTF8 = "This is not UTF-8. Write the text in UTF-8, and escape its bytes, such as %C3%A9."
 # an offset whose `+` was not escaped: in a query that is a space
 _SPACED_OFFSET = re.compile(r"(.*\d:\d\d(?:\.\d+)?) (\d\d:?\d\d)", re.ASCII)
 
@@ -136,8 +137,23 @@ def _tidy_query(scope: Scope, rules: QueryRules) -> list[FieldError]:
     query: bytes = scope["query_string"]
     if query.count(b"&") >= MOST_PARAMETERS:
         raise Invalid(f"The query has more than {MOST_PARAMETERS} parameters. Send fewer.")
+    if errors := [_not_utf8(pair) for pair in query.split(b"&") if not _is_utf8(pair)]:
+        return errors
     sent = QueryParams(query).multi_items()
     meant = rules.as_meant(sent)
     if meant != sent:
         scope["query_string"] = urlencode(meant).encode()
     return rules.errors_in(sent)
+
+
+def _is_utf8(pair: bytes) -> bool:
+    try:
+        unquote_to_bytes(pair).decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _not_utf8(pair: bytes) -> FieldError:
+    name = unquote_to_bytes(pair.partition(b"=")[0]).decode(errors="replace")
+    return FieldError("parameter", name[:LONGEST_NAME], _NOT_UTF8)
