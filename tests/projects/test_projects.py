@@ -191,6 +191,8 @@ async def test_nobody_else_lists_projects_with_a_star(service: Service, project:
         client.headers["X-Project-ID"] = "*"
         problem_of(await client.get("/projects"), 404)
     assert (await service.client(ADA, project="*").get(f"/projects/{project}")).status_code == 200
+    upcoming = await service.client(ADMIN, project="*").get("/upcoming")
+    assert "happens in one project" in problem_of(upcoming, 422)["detail"]
 
 
 async def test_an_admin_whose_login_is_narrowed_is_no_admin_here(

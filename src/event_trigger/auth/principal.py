@@ -60,8 +60,8 @@ class Principal:
 class NoSingleProject(Invalid):
     slug, title = "no-single-project", "Name one project"
     default_detail = (
-        "X-Project-ID: * only reads. Name the project that this belongs to; GET /projects lists"
-        " them."
+        "This happens in one project, and X-Project-ID: * names all of them, for lists. Write the"
+        " id of the project; GET /projects lists them."
     )
 
 
