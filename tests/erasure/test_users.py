@@ -55,9 +55,10 @@ async def test_an_admin_erases_a_user_with_the_own_project(
     answer = await admin.delete(f"/users/{ADA}")
 
     assert answer.status_code == 200
-    assert answer.json() == {
+    ended = answer.json()
+    assert ended.pop("triggers") in {4, 5}  # one deletes itself within seconds
+    assert ended == {
         "projects": 1,
-        "triggers": 4,
         "destinations": 1,
         "keys": 1,
         "logins": 1,
