@@ -419,7 +419,7 @@ async def test_counts_are_of_every_kind_of_event_in_the_order_of_triggers(
         )
     await plant_event(database, trigger_id=8, triggered_at=now, owner_id=BOB)
 
-    defaults = {"limit": 100, "view": "full"}  # which generated clients send
+    defaults: dict[str, Any] = {"limit": 100, "view": "full"}  # which generated clients send
     answer = await ada.get("/events", params={"aggregate": True, **defaults})
     paging: dict[str, Any] = {"limit": 1, "cursor": "x", "view": "summary", "include": "deliveries"}
     paged = await ada.get("/events", params={"aggregate": True, **paging})
