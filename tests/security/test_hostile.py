@@ -219,7 +219,7 @@ async def _send_wrong_queries(watch: Watch, operation: Operation) -> None:
     for text in ENCODED if names else ():
         if not text and operation.id == "stream_events":
             continue  # empty values count as absent, and then the stream has no end
-        together = "&".join(f"{name}={text}" for name in names)
+        together = "&".join(f"{name}={text}" for name in names)[:60_000]
         answer = await watch.send(operation, f"{path}?{together}")
         for name in set(names) - _refused(answer):
             if operation.id != "stream_events":  # whose good ones have no end
@@ -244,7 +244,7 @@ async def test_no_cursor_shows_what_is_not_ones_own(world: World) -> None:
 
 async def test_no_header_is_our_fault(world: World) -> None:
     watch = Watch(world)
-    about_bodies = {"content-length"}  # what only reads takes none
+    about_bodies = {"content-length", "content-encoding"}  # what only reads takes none
     read_by_all = {"get_me": sorted({*HEADERS} - about_bodies), "fire_trigger": HEADERS}
 
     for operation in world.operations:
