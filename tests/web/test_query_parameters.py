@@ -1,6 +1,7 @@
 """Every operation refuses parameters that it does not know, and those given twice."""
 
-from urllib.parse import urlencode
+from typing import Any
+from urllib.parse import unquote_to_bytes, urlencode
 
 import httpx
 import pytest
@@ -10,6 +11,7 @@ from tests.support.document import described_api, operations_of
 from tests.support.hooks import events_of, make_hook
 from tests.support.problems import places_of, problem_of
 from tests.support.reading import read_all
+from tests.support.services import Service
 from tests.support.triggers import make_api
 
 LISTS = QueryRules(
@@ -101,6 +103,24 @@ async def test_an_empty_value_counts_as_absent(ada: httpx.AsyncClient) -> None:
 
         assert (answer.status_code, len(answer.json())) == (200, count)
     assert places_of(await ada.get("/triggers/1/explain?at=")) == ["at"]
+
+
+async def test_text_that_is_not_escaped_is_read_as_utf8(
+    service: Service, ada: httpx.AsyncClient
+) -> None:
+    await make_api(ada, name="Café")
+
+    async def unescaped(scope: Any, receive: Any, send: Any) -> None:
+        raw = unquote_to_bytes(scope["query_string"])  # as curl sends it
+        await service.app(scope | {"query_string": raw}, receive, send)
+
+    transport, base_url = httpx.ASGITransport(unescaped), ada.base_url
+    async with httpx.AsyncClient(
+        transport=transport, base_url=base_url, headers=ada.headers
+    ) as curl:
+        found = await curl.get("/triggers", params={"q": "café"})
+
+    assert [one["name"] for one in found.json()] == ["Café"]
 
 
 async def test_a_call_that_fires_takes_no_query_and_hooks_and_probes_take_any(

@@ -29,6 +29,7 @@ from event_trigger.web.problems import (
 
 MOST_PARAMETERS = 1000
 _NOT_UTF8 = "This is not UTF-8. Write the text in UTF-8, and escape its bytes, such as %C3%A9."
+_NOT_ASCII = re.compile(rb"[\x80-\xff]")
 # an offset whose `+` was not escaped: in a query that is a space
 _SPACED_OFFSET = re.compile(r"(.*\d:\d\d(?:\.\d+)?) (\d\d:?\d\d)", re.ASCII)
 
@@ -137,6 +138,7 @@ def _tidy_query(scope: Scope, rules: QueryRules) -> list[FieldError]:
     query: bytes = scope["query_string"]
     if query.count(b"&") >= MOST_PARAMETERS:
         raise Invalid(f"The query has more than {MOST_PARAMETERS} parameters. Send fewer.")
+    query = scope["query_string"] = _NOT_ASCII.sub(lambda m: b"%%%02X" % m[0][0], query)
     if errors := [_not_utf8(pair) for pair in query.split(b"&") if not _is_utf8(pair)]:
         return errors
     sent = QueryParams(query).multi_items()
