@@ -109,9 +109,9 @@ async def count_all(sessions: Sessions, *, every: timedelta) -> None:
     is_complete = await _count_events(sessions)
     if this.is_early(every):
         return
-    started = clock()
     if not await _merge(sessions, this):
         return
+    started = clock()
     for first in range(0, SHARDS, SHARDS_PER_STEP):
         async with _step(sessions) as session:
             if session is None:
@@ -160,17 +160,17 @@ async def _count_events(sessions: Sessions) -> bool:
 
 
 async def _merge(sessions: Sessions, this: _Pass) -> bool:
-    """Merges shard by shard; returns False if another process is in a step."""
+    """Merges a batch of each of 16 shards at a time; returns False if another process does."""
     minutes = minutes_to_merge(this.passed_at or this.started_at, this.started_at)
     if minutes is None:
         return True
-    for shard in range(SHARDS):
-        has_more = True
-        while has_more:
+    for first in range(0, SHARDS, SHARDS_PER_STEP):
+        left = [*range(first, first + SHARDS_PER_STEP)]
+        while left:
             async with _step(sessions) as session:
                 if session is None:
                     return False
-                has_more = await merge_parts(session, shard, minutes)
+                left = [one for one in left if await merge_parts(session, one, minutes)]
     return True
 
 
