@@ -28,7 +28,7 @@ from event_trigger.events.schemas import (
     read_event,
 )
 from event_trigger.web.cpu_bound import CpuBoundDep, TooManyExpensiveCalls
-from event_trigger.web.pagination import DEFAULT_LIMIT, PageQuery, PageQueryDep
+from event_trigger.web.pagination import PageQuery, PageQueryDep
 from event_trigger.web.problems import invalid, problems
 from event_trigger.web.response_headers import referred
 from event_trigger.web.schemas import PathId, View
@@ -65,7 +65,8 @@ async def list_events(
     """Lists events, newest first. The `Link` header with `rel="next"` leads to the next page.
 
     With `aggregate=true`, it counts the selected events of each trigger instead, as
-    `GET /events/counts` does: in one answer, so without `limit`, `cursor`, `view` and `include`.
+    `GET /events/counts` does: in one answer, whatever `limit` and `view` are. It refuses `cursor`
+    and `include`.
     """
     if aggregate:
         _refuse_paging(paging, query)
@@ -89,13 +90,8 @@ async def list_events(
 
 
 def _refuse_paging(paging: PageQuery, query: EventListQuery) -> None:
-    """Raises Invalid for parameters of a list; their defaults, which some clients send, may be."""
-    given = {
-        "limit": paging.limit != DEFAULT_LIMIT,
-        "cursor": paging.cursor is not None,
-        "view": query.view is not View.FULL,
-        "include": query.include is not None,
-    }
+    """Raises Invalid for parameters that ask for another page, or for more of each event."""
+    given = {"cursor": paging.cursor is not None, "include": query.include is not None}
     detail = "With aggregate=true, the answer is whole, and counts only. Leave this out."
     if errors := [FieldError("parameter", name, detail) for name in given if given[name]]:
         raise invalid(errors)
