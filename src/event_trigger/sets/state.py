@@ -76,10 +76,7 @@ Item = TypeVar("Item")
 
 
 async def read_state(session: AsyncSession, owner_id: int, name: str, wanted: Members) -> SetState:
-    """Reads at most 1,000 rows a statement, and parses them in turns.
-
-    Raises SetTooLarge.
-    """
+    """Reads at most 1,000 rows a statement; raises SetTooLarge."""
     rows = SetRows(session, owner_id)
     found = await Sets(session).get(owner_id, name)
     if await rows.size_of(name, [*wanted.triggers]) > LARGEST_SET_BYTES:

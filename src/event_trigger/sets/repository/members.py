@@ -25,7 +25,6 @@ from sqlalchemy.types import TypeEngine
 
 from event_trigger.models import Destination, FinishedMember, Trigger, TriggerTag, shard_of
 from event_trigger.triggers.list_tables import forget_triggers
-from event_trigger.web.turns import taking_turns
 
 ROWS_PER_STATEMENT = 1000
 _WITHOUT_SYNC = {"synchronize_session": False}
@@ -105,9 +104,7 @@ class SetRows:
         return await self._read_states(statement)
 
     async def _read_states(self, statement: Select[Any]) -> list[TriggerState]:
-        """Takes turns: each row is parsed when it is asked for, and may have 1 MiB of payload."""
-        rows = await self.session.execute(statement)
-        return [TriggerState(*row) async for row in taking_turns(rows)]
+        return [TriggerState(*row) for row in await self.session.execute(statement)]
 
     async def list_destinations(self, name: str, *, after: int) -> Sequence[Destination]:
         """Lists destinations of a set by id, in the index `ix_destinations_set`; a batch."""
