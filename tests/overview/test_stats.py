@@ -141,9 +141,6 @@ async def test_a_question_that_cannot_be_answered_says_what_to_ask(ada: httpx.As
         "until": await ada.get(
             "/stats", params={"measure": "events", "since": since, "until": "2026-01-01T00:00:00Z"}
         ),
-        "since": await ada.get(
-            "/stats", params={"measure": "events", "since": "2100-01-01T00:00:00Z"}
-        ),
     }
 
     for parameter, answer in refused.items():

@@ -9,7 +9,6 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from event_trigger.auth.dependencies import EXPENSIVE, needs
 from event_trigger.auth.scopes import Scope
-from event_trigger.db.clock import database_now
 from event_trigger.db.replica.reads import OpenRead
 from event_trigger.db.shards import OwnedId
 from event_trigger.errors import Forbidden, Invalid, NotFound, Unauthorized
@@ -91,7 +90,7 @@ async def account_trigger(
 
     async def account(reading: OpenRead) -> Statement:
         async with reading() as session:
-            check_span(since, until, now=await database_now(session))
+            check_span(since, until)
             trigger = await Triggers(session).get(key)
         if trigger is None:
             raise NotFound

@@ -9,7 +9,6 @@ from event_trigger.errors import FieldError, Invalid
 from event_trigger.web.schemas import Instant
 
 _ENDS_EARLY = "Write an instant that is not before 'since'."
-_TO_COME = "Write an instant that is not in the future."
 
 
 def _check_order(until: datetime | None, others: ValidationInfo) -> datetime | None:
@@ -23,11 +22,7 @@ def _check_order(until: datetime | None, others: ValidationInfo) -> datetime | N
 Until = Annotated[Instant | None, AfterValidator(_check_order)]
 
 
-def check_span(since: datetime | None, until: datetime | None, *, now: datetime) -> None:
-    """Raises Invalid for a span of the past that is reversed, or begins after `now`."""
-    if since is None:
-        return
-    if until is not None and until < since:
+def check_span(since: datetime | None, until: datetime | None) -> None:
+    """Raises Invalid for a span that ends before it begins."""
+    if since is not None and until is not None and until < since:
         raise Invalid(_ENDS_EARLY, errors=[FieldError("parameter", "until", _ENDS_EARLY)])
-    if since > now:
-        raise Invalid(_TO_COME, errors=[FieldError("parameter", "since", _TO_COME)])

@@ -116,7 +116,7 @@ async def _steps(
     session: AsyncSession, retention: Retention, step: StatsStep, **bounds: Instant | None
 ) -> Steps:
     now = await database_now(session)
-    check_span(bounds["since"], bounds["until"], now=now)
+    check_span(bounds["since"], bounds["until"])
     oldest = oldest_kept(retention, now=now)
     steps = cut(step, since=bounds["since"], until=bounds["until"], oldest=oldest, now=now)
     if steps.number > MOST_STEPS:
