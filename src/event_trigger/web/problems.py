@@ -41,7 +41,10 @@ _NO_CONNECTION = (
     "No database connection was free in time: the server has none left, or too many requests came"
     " at once. Nothing was changed. Try again."
 )
-_COLLISION = "Other requests were changing the same rows. This change was undone. Try again."
+_COLLISION = (
+    "Others were changing the same rows for too long. What was not stored by then was undone. Try"
+    " again."
+)
 _STATUS_DETAILS = {
     400: "The request could not be parsed. Check its syntax.",
     404: "There is no such path. The API is described at /api/docs.",
