@@ -50,7 +50,6 @@ NOT_FILTERS = {"limit", "cursor", "aggregate", "include"}
 READ_AND_LEFT_OUT = {
     ("list_deliveries", "event_id"): "event_id",
     ("list_triggers", "tag"): "tags",  # found by it in trigger_tags, it still has it
-    ("list_triggers", "id"): "(id = ANY",  # PostgreSQL 15, so as not to sort a few ids
     ("list_triggers", "q"): "name",
     ("list_triggers", "type"): "type",  # an admin's
     ("list_triggers", "destination_id"): "destination_ids",  # as tags
@@ -156,6 +155,8 @@ async def test_a_list_reads_its_index_in_order_and_sorts_nothing_without_end(
                     column = name
                 for scan in scans:
                     left = scan.get("Filter", "").replace("owner_id", "")
+                    if " = ANY " in left and connection.get_server_version() < (17,):
+                        continue  # an index condition of several values kept no order then
                     assert not left or is_expected(left, column), (query, scan)
     assert walked
     await connection.close()
