@@ -3,7 +3,7 @@ BIN := .venv/bin
 export PYTHONPATH := src
 
 .DEFAULT_GOAL := help
-.PHONY: help run install test coverage faults bench bench-quick lint check format pins clean
+.PHONY: help run install test test-sql coverage faults bench bench-quick lint check format pins clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 12
@@ -14,7 +14,7 @@ run: .venv/run.stamp  ## Run the service on PORT (8000), with an embedded Postgr
 install: .venv/dev.stamp  ## Make .venv with all development tools
 
 # each process would rewrite the assertions of all test modules if none might keep the result
-test coverage faults: export PYTHONDONTWRITEBYTECODE :=
+test test-sql coverage faults: export PYTHONDONTWRITEBYTECODE :=
 PYTEST := $(BIN)/python -m pytest --durations=10
 PROCESSES ?= 3
 # one worker runs all tests that start processes, one after the other, and mostly waits for them
@@ -23,6 +23,9 @@ MAIN_TESTS := --numprocesses=$(PROCESSES) --dist=loadgroup --ignore=tests/securi
 test: .venv/dev.stamp  ## Run the tests (EVENT_TRIGGER_PG_BIN=… for another PostgreSQL)
 	$(PYTEST) $(MAIN_TESTS)
 	$(PYTEST) --numprocesses=2 --dist=worksteal tests/security
+
+test-sql: .venv/dev.stamp  ## Run the tests of the rooms that hold most SQL, as .ci/run does on PostgreSQL 15
+	$(PYTEST) $(MAIN_TESTS) $(addprefix tests/,actions audit db deliveries erasure events overview reconciliation sets stream)
 
 coverage: .venv/dev.stamp  ## Run the tests and fail below 95 percent coverage; it takes nearly twice as long
 	$(PYTEST) --cov --cov-report=term $(MAIN_TESTS)
