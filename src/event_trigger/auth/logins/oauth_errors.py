@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import StrEnum
 
-from event_trigger.auth.logins.lifecycle import RefreshRefused, ScopeNotHeld, ScopeTooWide
+from event_trigger.auth.logins.lifecycle import NoScopeLeft, RefreshRefused, ScopeTooWide
 from event_trigger.auth.logins.token_form import UnsupportedGrantType
 from event_trigger.errors import BadRequest, Problem, Unauthorized
 
@@ -46,7 +46,7 @@ def as_oauth(problem: Problem) -> Problem:
 
 def _error_of(problem: Problem) -> OAuthError:
     match problem:
-        case ScopeNotHeld() | ScopeTooWide():
+        case NoScopeLeft() | ScopeTooWide():
             return OAuthError.INVALID_SCOPE
         case UnsupportedGrantType():
             return OAuthError.UNSUPPORTED_GRANT_TYPE

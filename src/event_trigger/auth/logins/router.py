@@ -76,7 +76,7 @@ async def read_form(request: Request) -> PasswordGrant | RefreshGrant:
     operation_id="sign_in",
     openapi_extra=FORM,
     responses=problems(
-        as_oauth(lifecycle.ScopeNotHeld.example()),
+        as_oauth(lifecycle.NoScopeLeft()),
         as_oauth(lifecycle.WrongLogin()),
         as_oauth(TooManySignIns.example()),
         of_unknown_parameter(),
