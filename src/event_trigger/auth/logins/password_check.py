@@ -47,11 +47,19 @@ async def check_own_password(
     address: str | None,
     place: str,
 ) -> User:
-    """Returns the signed-in user, whose password is right; raises WrongPassword at `place`."""
+    """Returns the signed-in user, whose password is right; raises WrongPassword at `place`.
+
+    Raises Unauthorized for a user who has just been erased: no password of theirs is right or wrong.
+    """
     async with sessions() as session:
         user = await Users(session).get_one(user_id)
     given = GivenPassword(user.email, fold_address(user.email), text, address)
-    checked = await check_password(sessions, passwords, given, refusal=WrongPassword(place))
+    try:
+        checked = await check_password(sessions, passwords, given, refusal=WrongPassword(place))
+    except WrongPassword:
+        async with sessions() as session:
+            await Users(session).get_one(user_id)
+        raise
     if checked.id != user_id:  # the user was erased, and somebody else has the address
         raise Unauthorized
     return checked

@@ -8,6 +8,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from event_trigger.db.keyset import Page, fetch_rows
+from event_trigger.errors import Unauthorized
 from event_trigger.models import Role, User
 
 
@@ -19,7 +20,11 @@ class Users:
         return (await self.session.scalar(select(User.id).limit(1))) is not None
 
     async def get_one(self, user_id: int) -> User:
-        return (await self.session.scalars(select(User).where(User.id == user_id))).one()
+        """Returns the caller; raises Unauthorized if the user has been erased since."""
+        user = await self.session.scalar(select(User).where(User.id == user_id))
+        if user is None:
+            raise Unauthorized
+        return user
 
     async def get_by_email(self, *spellings: str) -> User | None:
         """Returns the user under the first of these spellings that has an account."""
