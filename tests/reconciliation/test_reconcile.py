@@ -18,11 +18,12 @@ from event_trigger.reconciliation.reconcile import (
     reconcile,
 )
 from event_trigger.triggers.schedule.plan import UnfiredInstants
-from event_trigger.triggers.schedule.schedules import Every, InstantRange, count_in
+from event_trigger.triggers.schedule.schedules import InstantRange, Schedule, count_in
+from tests.support.schedules import every
 
 MINUTE = timedelta(minutes=1)
 NOON = datetime(2026, 3, 13, 12, tzinfo=UTC)
-GRID = Every(NOON, MINUTE)
+GRID = every(NOON, MINUTE)
 MISSED = UnfiredReason.MISSED
 
 
@@ -30,7 +31,7 @@ def at(minutes: float) -> datetime:
     return NOON + minutes * MINUTE
 
 
-def span(version: int, first: float, last: float, schedule: Every | None = GRID) -> VersionSpan:
+def span(version: int, first: float, last: float, schedule: Schedule | None = GRID) -> VersionSpan:
     """Gives a version that is in force from `first` to `last`, both included."""
     return VersionSpan(version, schedule, at(first), just_after(at(last)))
 
@@ -84,7 +85,7 @@ def test_a_difference_is_named(
 
 
 def test_each_instant_is_judged_by_the_schedule_in_force_then() -> None:
-    slower = Every(NOON, 3 * MINUTE)
+    slower = every(NOON, 3 * MINUTE)
     spans = (span(1, 0, 4), VersionSpan(2, slower, just_after(at(4)), at(10)))
 
     right = account_for([0, 1, 2, 3, 4, 6, 9], spans=spans)
@@ -138,7 +139,7 @@ def test_the_sums_are_those_of_what_was_put_in_however_the_span_is_cut(
 
 
 def test_an_outage_of_years_is_one_range_and_takes_no_walk() -> None:
-    seconds = Every(NOON, timedelta(seconds=1))
+    seconds = every(NOON, timedelta(seconds=1))
     last = NOON + timedelta(days=3000)
     end = just_after(last)
     count = count_in(seconds, since=NOON, until=end)

@@ -1,6 +1,5 @@
 """After an outage, a pause or an edit each planned instant has its event or its reason."""
 
-from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -9,7 +8,7 @@ import pytest
 
 from tests.support.downtime import instants_of, set_back, until_caught_up
 from tests.support.problems import places_of, problem_of
-from tests.support.services import ADA, ADMIN, BOB, Service, idle_service, running_service
+from tests.support.services import ADA, ADMIN, BOB, Service, running_service
 from tests.support.triggers import change, instant, make_api, make_scheduled, read
 from tests.support.waiting import eventually
 
@@ -167,9 +166,8 @@ async def test_what_falls_into_a_pause_is_on_record_as_paused(
 
 
 @pytest.fixture
-async def idle(database_url: str) -> AsyncIterator[httpx.AsyncClient]:
-    async with idle_service(database_url) as service:
-        yield service.client(ADA)
+def idle(lent_idle_service: Service) -> httpx.AsyncClient:
+    return lent_idle_service.client(ADA)
 
 
 async def due_for(client: httpx.AsyncClient, database: Any, by: timedelta) -> dict[str, Any]:
@@ -336,6 +334,17 @@ async def test_instants_outside_the_life_of_a_trigger_are_explained_too(
     assert "max_fires" in third["reason"]
     assert api["outcome"] == "not_scheduled"
     assert sums_of(await account_of(ada, called["id"])) == {"fired": 0}
+
+
+async def test_no_instant_from_before_a_trigger_is_named_as_the_nearest(
+    ada: httpx.AsyncClient,
+) -> None:
+    made = await make_scheduled(ada, {"cron": "0 0 1 1 *"})
+
+    found = await explain(ada, made["id"], instant(made["created_at"]) + 10 * SECOND)
+
+    assert found["outcome"] == "not_scheduled"
+    assert found["reason"].endswith(f" The nearest: after it {made['next_fire_at']}.")
 
 
 async def test_no_instant_is_too_far_or_too_old_to_be_asked_about(

@@ -8,6 +8,7 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
+from event_trigger.calendars.users import CalendarUsers
 from event_trigger.db.engine import create_engine
 from event_trigger.db.shards import OwnedId
 from event_trigger.events.filters import EventFilter
@@ -19,8 +20,8 @@ from event_trigger.reconciliation.repository import InstantRecords
 from event_trigger.scheduling.due_shards import list_due_shards
 from event_trigger.scheduling.repository import DecidedTrigger, DueTriggers
 from event_trigger.triggers.schedule.catch_up import Decision
-from tests.support.citus import stand_in_for_citus
-from tests.support.databases import connect
+from tests.support.citus import look_distributed
+from tests.support.databases import connect, fresh_database, make_template
 from tests.support.plans import plans_of, tables_scanned
 from tests.support.planting import plant_triggers
 from tests.support.services import ADA, BOB
@@ -32,8 +33,7 @@ FILL_EVENTS = """
 """
 
 
-@pytest.fixture
-async def engine(database_url: str) -> AsyncIterator[AsyncEngine]:
+async def fill(database_url: str) -> None:
     database = await connect(database_url)
     for owner_id in (ADA, BOB):
         later = datetime.now(UTC) + timedelta(days=1)
@@ -42,6 +42,21 @@ async def engine(database_url: str) -> AsyncIterator[AsyncEngine]:
     await database.execute(FILL_EVENTS)
     await database.execute("ANALYZE")
     await database.close()
+
+
+@pytest.fixture(scope="module")
+def filled_template(server_url: str, template: str) -> str:
+    return make_template(server_url, fill, template=template)
+
+
+@pytest.fixture
+async def database_url(server_url: str, filled_template: str) -> AsyncIterator[str]:
+    async with fresh_database(server_url, template=filled_template) as url:
+        yield url
+
+
+@pytest.fixture
+async def engine(database_url: str) -> AsyncIterator[AsyncEngine]:
     engine = create_engine(database_url)
     yield engine
     await engine.dispose()
@@ -57,9 +72,9 @@ async def test_listing_due_shards_probes_one_index_for_each_shard(engine: AsyncE
 
 
 async def test_a_cluster_lists_due_shards_by_its_index(engine: AsyncEngine, database: Any) -> None:
-    await stand_in_for_citus(database)
+    await look_distributed(database)
 
-    [_, plan] = await plans_of(engine, list_due_shards)
+    [*_, plan] = await plans_of(engine, list_due_shards)
 
     assert "using ix_triggers_due on triggers" in plan
     assert "next_fire_at <= " in plan.split("Index Cond:")[1]
@@ -73,6 +88,19 @@ async def test_claiming_reads_the_due_entries_of_its_shard_in_order(engine: Asyn
 
     assert "Index Scan using ix_triggers_due on triggers" in plan
     assert "Sort" not in plan
+
+
+async def test_the_triggers_of_a_calendar_are_found_without_a_join(new_database_url: str) -> None:
+    engine = create_engine(new_database_url)  # without statistics, as after a restore
+    database = await connect(new_database_url)
+    await plant_triggers(database, 50)
+    await database.close()
+
+    [plan] = await plans_of(engine, lambda one: CalendarUsers(one, ADA).list_ids("closed"))
+
+    assert "using pk_trigger_calendars" in plan
+    assert "Nested Loop" not in plan
+    await engine.dispose()
 
 
 async def test_firing_a_batch_finds_its_triggers_by_their_key(engine: AsyncEngine) -> None:
@@ -99,7 +127,7 @@ async def test_a_page_of_events_reads_the_owners_index_in_order_and_no_older_par
     async def work(session: AsyncSession) -> None:
         await Events(session).list_page(wanted, now=now, before=None, limit=101)
 
-    [_, plan] = await plans_of(engine, work)
+    [*_, plan] = await plans_of(engine, work)
 
     async with engine.connect() as connection:
         partitions = (await connection.execute(select(EventPartition.starts_at))).scalars()

@@ -5,6 +5,8 @@ from typing import Any
 import httpx
 
 from event_trigger.models import ProjectRole
+from event_trigger.triggers.schedule.zone_rules import zone_rules
+from tests.support.calendars import put_calendar
 from tests.support.keys import make_key
 from tests.support.memberships import add_project
 from tests.support.problems import problem_of
@@ -48,6 +50,32 @@ async def test_each_schedule_and_each_change_is_shown_with_its_author(service: S
     assert found["changes"][0]["after"]["name"] == "Late"
     assert "other" not in str(found)
     assert "secret" not in str(found)
+
+
+async def test_dates_of_a_calendar_end_a_schedule_of_the_same_details(
+    ada: httpx.AsyncClient,
+) -> None:
+    await put_calendar(ada, "closed")
+    details = {
+        "cron": "0 9 * * *",
+        "timezone": "Europe/Berlin",
+        "except": [{"calendar": "closed"}],
+        "from": "2099-07-01T00:00:00Z",
+    }
+    trigger = await make_scheduled(ada, details)
+    await put_calendar(ada, "closed", "2099-07-01")
+
+    found = await versions(ada, trigger["id"])
+
+    present, past = found["schedules"]
+    assert present["details"] == past["details"]
+    assert (present["ended_by"], past["ended_by"]) == (None, "calendar")
+    assert present["zone_rules"] == past["zone_rules"] == zone_rules().version
+    path, query = f"/triggers/{trigger['id']}/explain", {"at": "2099-07-01T07:00:00Z"}
+    explained = (await ada.get(path, params=query)).json()
+    assert explained["reason"].endswith(
+        "its date, 2099-07-01: it was one of the dates then of the calendar closed."
+    )
 
 
 async def test_an_api_trigger_has_changes_and_no_schedule(ada: httpx.AsyncClient) -> None:

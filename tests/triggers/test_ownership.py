@@ -140,8 +140,9 @@ async def test_an_admin_sees_all(
     events = await read_all(overseer, "/events", limit=2)
     counts = (await overseer.get("/events", params={"aggregate": True})).json()
 
-    assert [one["id"] for one in triggers] == [3, 2, 1]
-    assert [one["trigger_id"] for one in events] == [3, 2, 1]
+    newest_first = [one["id"] for one in reversed(made)]
+    assert [one["id"] for one in triggers] == newest_first
+    assert [one["trigger_id"] for one in events] == newest_first
     assert counts == [{"trigger_id": one["id"], "count": 1} for one in made]
     for event in events:
         assert (await overseer.get(f"/events/{event['id']}")).json() == event

@@ -7,6 +7,7 @@ from typing import Any
 
 import httpx
 import pytest
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
 from event_trigger.db.engine import Sessions, create_engine, create_sessions
@@ -21,9 +22,13 @@ from tests.support.locks import until_somebody_waits
 from tests.support.plans import plans_of
 from tests.support.problems import places_of
 from tests.support.reading import read_all
-from tests.support.services import ADA, BOB
+from tests.support.services import ADA, BOB, Service
 from tests.support.triggers import change, make_api, make_scheduled
 
+COUNT_PLANS = """
+    SELECT sum(generic_plans), sum(custom_plans) FROM pg_prepared_statements
+    WHERE statement LIKE '%AS value%' AND statement NOT LIKE '%generic_plans%'
+"""
 NONE_SORTED = -1  # every list is read along an index
 BY_VALUE = [one for one in TriggerSort if not one.is_by_id]
 # every seventh value is shared or missing; a third of the triggers is Bob's
@@ -58,6 +63,12 @@ FILTERS = {
     "failing": TriggerFilter(failing=True),
     "ids": TriggerFilter(ids=range(1, 40)),
 }
+
+
+@pytest.fixture
+def service(own_service: Service) -> Service:
+    """Its triggers have the ids from 1."""
+    return own_service
 
 
 async def follow_all(sessions: Sessions) -> None:
@@ -151,6 +162,16 @@ async def test_many_triggers_are_read_along_an_index_of_the_order(
         used = {index for index in indexes for plan in plans if index in plan}
 
         assert used == (indexes if after is None else indexes - {"ix_triggers_due"})
+
+
+async def test_a_sorted_page_is_planned_for_its_project(engine: AsyncEngine) -> None:
+    async with create_sessions(engine)() as session:
+        for _ in range(8):  # from the sixth on, PostgreSQL may keep one plan for all projects
+            lists = SortedTriggers(session, ADA, NONE_SORTED)
+            await lists.list_page(TriggerFilter(), TriggerSort("name"), after=None, limit=5)
+        kept, planned = (await session.execute(text(COUNT_PLANS))).one()
+
+    assert (kept, planned >= 8) == (0, True)
 
 
 async def test_ids_go_up_or_down(ada: httpx.AsyncClient, overseer: httpx.AsyncClient) -> None:

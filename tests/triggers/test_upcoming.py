@@ -1,6 +1,5 @@
 """The next firings of all triggers of a project are listed or counted at once."""
 
-from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
 
@@ -13,16 +12,10 @@ from tests.support.keys import make_key
 from tests.support.memberships import add_project
 from tests.support.planting import plant_triggers
 from tests.support.problems import places_of
-from tests.support.services import ADA, BOB, Service, idle_service
+from tests.support.services import ADA, BOB, Service
 from tests.support.triggers import instant, make_api, make_scheduled
 
 WINDOW = {"from": "2027-01-01T00:00:00Z", "until": "2027-01-02T00:00:00Z"}
-
-
-@pytest.fixture
-async def idle(database_url: str) -> AsyncIterator[Service]:
-    async with idle_service(database_url) as service:
-        yield service
 
 
 @pytest.fixture

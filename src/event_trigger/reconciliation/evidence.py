@@ -17,7 +17,7 @@ from event_trigger.reconciliation.statement import plan_then
 from event_trigger.triggers.repository import Triggers
 from event_trigger.triggers.schedule.describe import rules_version
 from event_trigger.triggers.schedule.plan import Plan, schedule_part
-from event_trigger.triggers.schedule.schedules import next_fire_at_or_after
+from event_trigger.triggers.schedule.schedules import is_excepted, next_fire_at_or_after
 from event_trigger.triggers.zone_updates.store import ZoneStore
 
 
@@ -38,6 +38,10 @@ class VersionInForce:
     def zone_rules(self) -> str | None:
         """The version of its zone's rules, if it follows a zone and they are known."""
         return None if self.plan is None else rules_version(self.plan.schedule)
+
+    def excepts(self, at: datetime) -> bool:
+        """Tells whether only the dates that the schedule leaves out keep an instant from firing."""
+        return self.plan is not None and is_excepted(self.plan.schedule, at)
 
     def plans(self, at: datetime) -> bool:
         return self.plan is not None and next_fire_at_or_after(self.plan.schedule, at) == at

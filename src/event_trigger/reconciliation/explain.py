@@ -18,15 +18,16 @@ from event_trigger.models import (
 from event_trigger.reconciliation.evidence import Evidence, VersionInForce, ended_version
 from event_trigger.reconciliation.outcomes import OUTCOMES, Outcome, sentence_for
 from event_trigger.reconciliation.statement import decide_now
+from event_trigger.triggers.schedule.details import calendars_of
 from event_trigger.triggers.schedule.plan import Plan
 from event_trigger.triggers.schedule.schedules import (
-    FIRST_INSTANT,
     LONGEST_COUNT,
     Schedule,
     count_in,
     instants_in,
     latest_fire_in,
     next_fire_at_or_after,
+    zone_of,
 )
 from event_trigger.triggers.schedule.zone_rules import zone_rules
 
@@ -77,8 +78,11 @@ def explain(evidence: Evidence, *, at: datetime, keep_for: timedelta) -> Explana
 
 
 def _in_force(versions: Sequence[VersionInForce], at: datetime) -> VersionInForce | None:
-    """Picks the version that planned an instant, or else the newest."""
-    return next((one for one in versions if one.plans(at)), versions[-1] if versions else None)
+    """Picks the version that planned an instant, or would but for its date, or else the newest."""
+    for is_of in (VersionInForce.plans, VersionInForce.excepts):
+        if (found := next((one for one in versions if is_of(one, at)), None)) is not None:
+            return found
+    return versions[-1] if versions else None
 
 
 def _sentence_on_rules(row: ScheduleVersion, trigger: Trigger, at: datetime) -> str:
@@ -113,8 +117,7 @@ def _judge(
         return Explanation(Outcome.NOT_SCHEDULED, reason, in_force=in_force)
     schedule = in_force.plan.schedule
     if not in_force.plans(at):
-        reason = "The schedule in force then has no instant there. " + _neighbours(schedule, at)
-        return Explanation(Outcome.NOT_SCHEDULED, reason, in_force=in_force)
+        return _unplanned(in_force, schedule, at)
     for one in unfired:
         if one.version == in_force.version:
             recorded = UnfiredReason(one.reason)
@@ -124,6 +127,27 @@ def _judge(
         return _judge_open(trigger, in_force, in_force.plan, at=at, now=now)
     outcome, reason = _unrecorded(at, now=now, keep_for=keep_for)
     return Explanation(outcome, reason, at, None, in_force)
+
+
+def _source_of(day: str, in_force: VersionInForce) -> str:
+    """Names the calendars of a date that the details do not name."""
+    keys = calendars_of(in_force.details)
+    if day in (in_force.details.get("except") or ()) or not keys:
+        return "see 'except' in the details"
+    dates = (
+        "the dates then of the calendar" if len(keys) == 1 else "the dates then of the calendars"
+    )
+    return f"it was one of {dates} {', '.join(keys)}"
+
+
+def _unplanned(in_force: VersionInForce, schedule: Schedule, at: datetime) -> Explanation:
+    if in_force.excepts(at):
+        day = (at - schedule.shift).astimezone(zone_of(schedule)).date()
+        reason = f"The schedule leaves out its date, {day}: {_source_of(str(day), in_force)}."
+        return Explanation(Outcome.EXCEPTED, reason, in_force=in_force)
+    neighbours = _neighbours(in_force, schedule, at)
+    reason = f"The schedule in force then has no instant there. {neighbours}"
+    return Explanation(Outcome.NOT_SCHEDULED, reason, in_force=in_force)
 
 
 def _unrecorded(at: datetime, *, now: datetime, keep_for: timedelta) -> tuple[Outcome, str]:
@@ -190,9 +214,9 @@ def _no_schedule(trigger: Trigger, at: datetime) -> str:
     return "No schedule was in force then, or it is no longer on record."
 
 
-def _neighbours(schedule: Schedule, at: datetime) -> str:
-    """Names the nearest instants to one that the schedule does not plan."""
-    before = latest_fire_in(schedule, since=FIRST_INSTANT, until=at)
+def _neighbours(in_force: VersionInForce, schedule: Schedule, at: datetime) -> str:
+    """Names the nearest instants to one that the schedule does not plan, while it is in force."""
+    before = latest_fire_in(schedule, since=just_after(in_force.after), until=at)
     after = next_fire_at_or_after(schedule, at)
     parts = [
         f"{word} {instant_text(instant)}"

@@ -14,6 +14,7 @@ class Outcome(StrEnum):
     COALESCED = "coalesced"
     PAUSED = "paused"
     NOT_SCHEDULED = "not_scheduled"
+    EXCEPTED = "excepted"
     EXPIRED = "expired"
 
 

@@ -117,9 +117,10 @@ def _explained(found: Explanation) -> ExplanationRead:
 
 
 def _in_force(schedule: VersionInForce) -> ScheduleInForce:
+    plan = schedule.plan
     return ScheduleInForce(
         version=schedule.version,
-        words=None if schedule.plan is None else describe(schedule.plan.schedule),
+        words=None if plan is None else describe(plan.schedule, max_fires=plan.max_fires),
         details=schedule.details,
         after=schedule.after,
         until=schedule.until,

@@ -21,17 +21,13 @@ from event_trigger.models import (
 )
 from event_trigger.reconciliation.reconcile import RecordedRange, Totals, VersionSpan, reconcile
 from event_trigger.reconciliation.repository import InstantRecords
+from event_trigger.triggers.schedule.bases import Local
 from event_trigger.triggers.schedule.catch_up import Decision, decide
-from event_trigger.triggers.schedule.plan import MAX_DUE, Plan, UnfiredInstants, readable_plan
-from event_trigger.triggers.schedule.schedules import (
-    Cron,
-    InstantRange,
-    Schedule,
-    count_in,
-    range_in,
-)
+from event_trigger.triggers.schedule.plan import MAX_DUE, Plan, UnfiredInstants
+from event_trigger.triggers.schedule.schedules import InstantRange, Schedule, count_in, range_in
 from event_trigger.triggers.schedule.zone_moves import planned_by
 from event_trigger.triggers.schedule.zone_rules import zone_rules
+from event_trigger.triggers.stored_plans import readable_plan_of
 from event_trigger.triggers.zone_updates.store import ZoneStore
 
 T = TypeVar("T")
@@ -138,8 +134,8 @@ def plan_then(row: Trigger | ScheduleVersion) -> Plan | None:
 
     A trigger's present plan goes by the rules in force: other rules end a version.
     """
-    plan = readable_plan(row.details, anchor=row.anchor_at)
-    if plan is None or isinstance(row, Trigger) or not isinstance(plan.schedule, Cron):
+    plan = readable_plan_of(row)
+    if plan is None or isinstance(row, Trigger) or not isinstance(plan.schedule.base, Local):
         return plan
     known = row.zone_rules is not None and zone_rules().get_known(row.zone_rules) is not None
     return planned_by(plan, row.zone_rules) if known and row.zone_rules else plan
@@ -167,7 +163,7 @@ def _add_undecided(
     statement: Statement, trigger: Trigger, *, since: datetime, now: datetime
 ) -> None:
     """Adds the instants from `since` on: pending ones, or those of a pause that goes on."""
-    plan = readable_plan(trigger.details, anchor=trigger.anchor_at)
+    plan = readable_plan_of(trigger)
     if plan is None:
         return
     until = statement.until

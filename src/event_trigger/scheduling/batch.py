@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
-from functools import partial
+from functools import lru_cache, partial
 from typing import NamedTuple
 
 import structlog
@@ -10,6 +10,7 @@ from sqlalchemy.exc import DBAPIError
 
 from event_trigger.db.engine import (
     LOCK_NOT_AVAILABLE,
+    NOT_SUPPORTED,
     QUERY_CANCELED,
     Sessions,
     is_outage,
@@ -27,10 +28,12 @@ from event_trigger.scheduling.repository import (
     DuePosition,
     DueTriggers,
 )
+from event_trigger.triggers.schedule.bases import Local, plans
 from event_trigger.triggers.schedule.catch_up import Decision, decide, fail_due
-from event_trigger.triggers.schedule.cron import parse_cron
+from event_trigger.triggers.schedule.details import Resolved
+from event_trigger.triggers.schedule.excluded import Days
 from event_trigger.triggers.schedule.plan import Plan, UnfiredInstants, plan_of_stored
-from event_trigger.triggers.schedule.schedules import Cron, range_in
+from event_trigger.triggers.schedule.schedules import is_excepted, range_in
 from event_trigger.triggers.versions import NewUnfiredRange, ScheduleHistory
 from event_trigger.triggers.zone_updates.store import adopt_recorded_rules
 
@@ -121,7 +124,7 @@ async def _fire_one_by_one(sessions: Sessions, shard: int) -> int:
                 async with session.begin_nested():
                     await _record(due, shard, claimed, lines, most_each=1)
             except Exception as error:
-                if is_outage(error):
+                if is_outage(error) or sqlstate(error) == NOT_SUPPORTED:
                     raise
                 lines.clear()  # they describe what was rolled back
                 await _set_aside(due, claimed[0], error, lines)
@@ -141,15 +144,18 @@ async def _record(
 
     Triggers beyond the limits stay due. One whose schedule cannot be read is set aside alone.
     """
-    if any(map(_is_off_plan, claimed)):
+    off_plan = [*map(_is_off_plan, claimed)]
+    if any(off_plan):
         await adopt_recorded_rules(due.session)  # another replica may have planned by newer rules
+        off_plan = [*map(_is_off_plan, claimed)]
     clock = asyncio.get_running_loop().time
     decided: list[DecidedTrigger] = []
     stop_at, size = clock() + DECIDING_SECONDS, 0
-    for trigger in claimed:
+    for trigger, is_off_plan in zip(claimed, off_plan, strict=True):
         fitting = PAYLOAD_BYTES_PER_BATCH // max(1, trigger.payload_size)
         try:
-            decision = _decide(trigger, max(1, min(most_each, fitting)))
+            most = max(1, min(most_each, fitting))
+            decision = _decide(trigger, most, is_off_plan=is_off_plan)
         except Exception as error:
             await _set_aside(due, trigger, error, lines)
             continue
@@ -168,10 +174,10 @@ async def _record(
         lines.append(partial(_full_projects.note, failed))
 
 
-def _decide(trigger: ClaimedTrigger, most: int) -> Decision:
+def _decide(trigger: ClaimedTrigger, most: int, *, is_off_plan: bool) -> Decision:
     plan, planned = _plan_of(trigger), trigger.next_fire_at
     fired = 0 if plan.max_fires is None else trigger.scheduled_count
-    if _is_off_plan(trigger):
+    if is_off_plan:
         following = plan.next_at_or_after(just_after(trigger.settled_until), fired=fired)
         log.warning("planned_again_when_due", trigger_id=trigger.id, was=planned.isoformat())
         if following is None or following > trigger.now:
@@ -209,24 +215,35 @@ def _due_instants(trigger: ClaimedTrigger) -> UnfiredInstants | None:
 
 
 def _is_off_plan(trigger: ClaimedTrigger) -> bool:
-    """Tells whether next_fire_at is no instant of the cron line by the zone rules in force.
+    """Tells whether next_fire_at is no instant of the schedule by the zone rules in force.
 
-    It was then planned by other rules: by an older version, or by a replica with older rules.
+    It was then planned by other rules, or by a replica of the version before, which knows no
+    exceptions.
     """
-    if "timezone" not in trigger.details:
+    if "timezone" not in trigger.details and "except" not in trigger.details:
         return False  # most details need not be parsed
     try:
         schedule = _plan_of(trigger).schedule
-        if not isinstance(schedule, Cron):
+        if is_excepted(schedule, trigger.next_fire_at):
+            return True
+        if not isinstance(schedule.base, Local):
             return False
-        crontab = parse_cron(schedule.expression, schedule.timezone)
-        return not crontab.plans(trigger.next_fire_at)
+        return not plans(schedule.base, trigger.next_fire_at - schedule.shift)
     except Exception:  # deciding fails too, and sets the trigger aside
         return False
 
 
 def _plan_of(trigger: ClaimedTrigger) -> Plan:
-    return plan_of_stored(trigger.details, anchor=trigger.anchor_at)
+    days = None if trigger.excluded_days is None else _days_in(trigger.excluded_days)
+    resolved = Resolved.of(days, trigger.shift_seconds)
+    return plan_of_stored(trigger.details, anchor=trigger.anchor_at, resolved=resolved)
+
+
+@lru_cache(maxsize=256)  # the triggers that name a calendar have the same days
+def _days_in(array: str) -> Days:
+    """Reads an array as PostgreSQL writes it: `{20446,20447}`."""
+    inner = array.strip("{}")
+    return Days(map(int, inner.split(","))) if inner else Days()
 
 
 def _write(lines: LogLines) -> None:

@@ -14,15 +14,15 @@ from event_trigger.events.event_bytes import HAS_NO_ROOM
 from event_trigger.events.event_writer import EventWriter
 from event_trigger.models import EventType, Trigger, TriggerStatus
 from event_trigger.scheduling.due_shards import LATE_AFTER
+from event_trigger.triggers.schedule.bases import FIRST_INSTANT
 from event_trigger.triggers.schedule.catch_up import Decision
-from event_trigger.triggers.schedule.schedules import FIRST_INSTANT
 from event_trigger.triggers.versions import NewUnfiredRange, ScheduleHistory
 
 # plain SQL: Citus wants the shard as a constant, and tests check the plans by index name
 _CLAIM_DUE = """
     SELECT id, owner_id, version, CAST(details AS text), anchor_at, settled_until, next_fire_at,
         scheduled_count, cardinality(destination_ids) > 0, coalesce(pg_column_size(payload), 0),
-        now(), {has_no_room}
+        now(), {has_no_room}, CAST(excluded_days AS text), shift_seconds
     FROM triggers
     WHERE shard = :shard AND next_fire_at <= now() AND {age}
         AND (next_fire_at, id) > (CAST(:after_at AS timestamptz), CAST(:after_id AS bigint))
@@ -95,6 +95,8 @@ class ClaimedTrigger(NamedTuple):
     payload_size: int
     now: datetime
     has_no_room: bool
+    excluded_days: str | None = None
+    shift_seconds: int | None = None
 
 
 class DuePosition(NamedTuple):
@@ -192,7 +194,7 @@ class DueTriggers:
             },
         )
         if delivers:
-            await store_deliveries(self.session, shard, stored)
+            await store_deliveries(self.session, stored, shards=[shard] * len(stored))
 
     async def set_aside(self, key: OwnedId, error: str, *, settled_until: datetime) -> None:
         """Pauses a trigger that cannot fire, and stores the error."""

@@ -5,19 +5,29 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from fastapi import Depends, Request, Response
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from event_trigger.auth.dependencies import PrincipalDep
 from event_trigger.auth.principal import Principal
 from event_trigger.auth.scopes import Scope
+from event_trigger.db.plain_session import ReadSession
 from event_trigger.db.shards import OwnedId
 from event_trigger.errors import NotFound
 from event_trigger.models import Trigger
+from event_trigger.triggers.calendar_port import Calendars
 from event_trigger.triggers.configuration import etag_of
 from event_trigger.triggers.hook_port import HookKeeper, HookSecrets, verify_in
+from event_trigger.triggers.hook_secrets import PUBLIC_KEYS
 from event_trigger.triggers.moved_on import MovedOn
 from event_trigger.triggers.repository import Triggers
-from event_trigger.triggers.schemas.reading import list_trigger, read_trigger, written_trigger
+from event_trigger.triggers.resolving import TriggerPorts
+from event_trigger.triggers.schedule.schedules import InstantRange
+from event_trigger.triggers.schemas.reading import (
+    ShownHook,
+    list_trigger,
+    pause_warning,
+    read_trigger,
+    written_trigger,
+)
 from event_trigger.triggers.schemas.responses import TriggerListed, TriggerRead, TriggerWritten
 from event_trigger.web.compression import keep_uncompressed
 from event_trigger.web.entity_tags import Preconditions
@@ -80,6 +90,20 @@ async def get_hooks(request: Request) -> HookKeeper:
 HooksDep = Annotated[HookKeeper, Depends(get_hooks)]
 
 
+async def get_calendars(request: Request) -> Calendars:
+    return app_state(request).calendars
+
+
+CalendarsDep = Annotated[Calendars, Depends(get_calendars)]
+
+
+async def get_ports(hooks: HooksDep, calendars: CalendarsDep) -> TriggerPorts:
+    return TriggerPorts(hooks, calendars)
+
+
+PortsDep = Annotated[TriggerPorts, Depends(get_ports)]
+
+
 @dataclass(frozen=True, slots=True)
 class TriggerReader:
     """Shows triggers as the caller may see them: hook URLs only to those who may fire.
@@ -87,7 +111,7 @@ class TriggerReader:
     The response to a single one has its `ETag`.
     """
 
-    session: AsyncSession
+    session: ReadSession
     hooks: HookKeeper
     base_url: str
     may_fire: bool
@@ -99,6 +123,13 @@ class TriggerReader:
             self.response.headers["ETag"] = etag_of(trigger)
         return (await self.read_all([trigger]))[0]
 
+    async def read_resumed(self, trigger: Trigger, in_pause: InstantRange | None) -> TriggerRead:
+        """Adds a warning about the instants that fell into the pause."""
+        read = await self.read(trigger)
+        if in_pause is not None:
+            read.warnings.append(pause_warning(in_pause, trigger.next_fire_at))
+        return read
+
     async def read_unless_known(
         self, trigger: Trigger, reading: Preconditions
     ) -> TriggerRead | Response:
@@ -107,27 +138,34 @@ class TriggerReader:
         return not_modified(tag) if reading.is_unmodified(tag) else await self.read(trigger)
 
     async def read_all(self, triggers: Sequence[Trigger]) -> list[TriggerRead]:
-        urls = await self._urls_of(triggers)
+        hooks = await self._hooks_of(triggers)
         return [
-            read_trigger(one, hook_url=urls.get(one.id))
+            read_trigger(one, hook=hooks.get(one.id))
             async for one in taking_turns(triggers, at_once=READ_AT_ONCE)
         ]
 
     async def list_all(self, triggers: Sequence[Trigger], *, summary: bool) -> list[TriggerListed]:
-        urls = await self._urls_of(triggers)
+        hooks = await self._hooks_of(triggers)
         return [
-            list_trigger(one, hook_url=urls.get(one.id), summary=summary)
+            list_trigger(one, hook=hooks.get(one.id), summary=summary)
             async for one in taking_turns(triggers, at_once=READ_AT_ONCE)
         ]
 
-    async def _urls_of(self, triggers: Sequence[Trigger]) -> dict[int, str]:
-        """Reads the hook URLs of all triggers in one query, if any has a hook."""
-        hooked = [one.id for one in triggers if verify_in(one.details) is not None]
-        shows_urls = hooked and self.may_fire
-        tokens = await self.hooks.list_tokens(self.session, hooked) if shows_urls else {}
-        if tokens and self.request is not None:  # a token is a secret, and so is its URL
+    async def _hooks_of(self, triggers: Sequence[Trigger]) -> dict[int, ShownHook]:
+        """Reads the hooks of all triggers in one query, if any has a hook."""
+        kinds = {one.id: verify_in(one.details) for one in triggers}
+        hooked = [trigger_id for trigger_id, verify in kinds.items() if verify is not None]
+        shows_hooks = hooked and self.may_fire
+        opened = await self.hooks.list_opened(self.session, hooked) if shows_hooks else {}
+        if opened and self.request is not None:  # a token is a secret, and so is its URL
             keep_uncompressed(self.request)
-        return {one: f"{self.base_url}/hooks/{token}" for one, token in tokens.items()}
+        return {
+            trigger_id: ShownHook(
+                f"{self.base_url}/hooks/{one.token}",
+                lacks_public_key=one.secret is None and kinds[trigger_id] in PUBLIC_KEYS,
+            )
+            for trigger_id, one in opened.items()
+        }
 
     async def read_written(self, trigger: Trigger, made: HookSecrets | None) -> TriggerWritten:
         """Adds the secret of a hook that was just made."""

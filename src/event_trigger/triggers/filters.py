@@ -28,6 +28,15 @@ from event_trigger.models import EVERY_SHARD, Trigger, TriggerStatus, TriggerTyp
 
 IS_FAILING = "error IS NOT NULL"  # also counted by `GET /overview`: set aside, with the reason
 LARGE, PAYLOAD = ("details", "payload"), "payload"
+# columns that no answer shows
+UNSHOWN = (
+    "set_name",
+    "version",
+    "in_force_after",
+    "settled_until",
+    "scheduled_count",
+    "zone_rules",
+)
 _MOST_NAMED = 2000  # triggers whose ids are given, or the ids of a limited key
 
 _ONE_OWNER = "shard = :shard AND owner_id = :owner_id"
@@ -93,7 +102,7 @@ def listing(
         Trigger,
         order="id ASC" if order.ascending else "id DESC",
         large=tuple(one for one in LARGE if not summary or one != PAYLOAD),
-        left_out=(PAYLOAD,) if summary else (),
+        left_out=(*UNSHOWN, PAYLOAD) if summary else UNSHOWN,
         source=part.source,
     )
     return newest_query(listed, part.ranges, (*conditions, *part.also), by=part.by), values

@@ -25,13 +25,18 @@ from event_trigger.triggers.announcing import announce
 from event_trigger.triggers.destination_names import check_may_name, ids_of, lock_named
 from event_trigger.triggers.editing import (
     Check,
+    Named,
     check_payload,
     get_locked,
     replace,
 )
 from event_trigger.triggers.hook_port import HookKeeper, HookSecrets, verify_in
 from event_trigger.triggers.repository import Triggers
+from event_trigger.triggers.resolving import TriggerPorts, resolver_for
+from event_trigger.triggers.schedule.schedules import InstantRange
 from event_trigger.triggers.schedule_changes import (
+    begin_schedule,
+    check_schedule,
     end_schedule,
     note_rules,
     plan_next,
@@ -68,7 +73,7 @@ class SavedTrigger:
 
 async def create(
     session: AsyncSession,
-    hooks: HookKeeper,
+    ports: TriggerPorts,
     by: Principal,
     body: TriggerBody,
     *,
@@ -83,10 +88,14 @@ async def create(
     trigger = new_trigger(owner_id, body, now=await database_now(session))
     await _check_room(session, owner_id, most=most)
     found = await lock_named(session, owner_id, body.destinations)
+    resolver = await resolver_for(session, ports.calendars, owner_id, [trigger.details])
     trigger.destinations = ids_of(body.destinations, found)
     await note_rules(session, trigger)
     await Triggers(session).add(trigger)
-    hook = await hooks.follow_details(session, trigger, before={})
+    resolver.plan_new([trigger])
+    await session.flush()
+    given = body.details.given_secret
+    hook = await ports.hooks.follow_details(session, trigger, before={}, given=given)
     await announce(session, OwnedId(trigger.owner_id, trigger.id))
     return SavedTrigger(trigger, hook)
 
@@ -102,7 +111,7 @@ class Put:
 
 async def put(
     session: AsyncSession,
-    hooks: HookKeeper,
+    ports: TriggerPorts,
     by: Principal,
     key: str,
     body: TriggerBody,
@@ -119,6 +128,8 @@ async def put(
     owner_id = by.one_project_id
     await lock_project(session, owner_id)
     found = await lock_named(session, owner_id, body.destinations)
+    wanted = [body.details.as_stored()]
+    resolver = await resolver_for(session, ports.calendars, owner_id, wanted)
     triggers = Triggers(session)
     trigger = await triggers.get_by_key_locked(owner_id, key)
     if trigger is None:  # another one may have got the key while this waited for the former one
@@ -128,9 +139,10 @@ async def put(
     await check(trigger)
     body = body.model_copy(update={"key": key_of(body.key, path=key)})
     if trigger is not None:
-        replaced = await replace(session, hooks, trigger, body, found=found, by=by)
+        named = Named(found, resolver)
+        replaced = await replace(session, ports, trigger, body, named=named, by=by)
         return Put(trigger, replaced.hook, is_new=False)
-    made = await create(session, hooks, by, body, most=most)
+    made = await create(session, ports, by, body, most=most)
     return Put(made.trigger, made.hook, is_new=True)
 
 
@@ -163,7 +175,8 @@ def new_trigger(
     )
     if not is_checked:
         check_payload(trigger)
-    plan_next(trigger)
+    check_schedule(trigger.details, anchor=now)
+    begin_schedule(trigger, now=now)
     return trigger
 
 
@@ -192,14 +205,22 @@ async def pause(session: AsyncSession, key: OwnedId, *, named: str | None = None
     return trigger
 
 
-async def resume(session: AsyncSession, key: OwnedId, *, named: str | None = None) -> Trigger:
+@dataclass(frozen=True, slots=True)
+class Resumed:
+    """A resumed trigger, and the instants that fell into the pause, if any."""
+
+    trigger: Trigger
+    in_pause: InstantRange | None
+
+
+async def resume(session: AsyncSession, key: OwnedId, *, named: str | None = None) -> Resumed:
     """Plans the trigger from now on, and records the instants in the pause as unfired."""
-    trigger = await get_locked(session, key, named=named)
+    trigger, in_pause = await get_locked(session, key, named=named), None
     if trigger.status == TriggerStatus.COMPLETED:
         raise AlreadyCompleted
     if trigger.status == TriggerStatus.PAUSED:
         now = await database_now(session)
-        await settle_due_instants(
+        in_pause = await settle_due_instants(
             session, trigger, schedule_before(trigger).plan, UnfiredReason.PAUSED, now=now
         )
         trigger.updated_at = max(now, just_after(trigger.updated_at))
@@ -207,7 +228,7 @@ async def resume(session: AsyncSession, key: OwnedId, *, named: str | None = Non
         plan_next(trigger)
         await session.flush()
         await announce(session, OwnedId(trigger.owner_id, trigger.id))
-    return trigger
+    return Resumed(trigger, in_pause)
 
 
 async def delete(

@@ -18,6 +18,7 @@ from sqlalchemy.orm import Session
 from event_trigger.db.engine import Sessions
 from event_trigger.models import SHARDS, Trigger, shard_of
 from event_trigger.models.base import LARGEST_ID
+from event_trigger.triggers.calendar_links import forget_calendars
 
 TRIGGERS_PER_BATCH = 5_000
 _PAUSES = 4  # times as long as a batch, so that the job takes a fifth of a connection
@@ -204,6 +205,7 @@ async def forget_triggers(session: AsyncSession, owner_id: int, ids: Sequence[in
     wanted = {"shard": shard_of(owner_id), "owner_id": owner_id, "ids": ids}
     await session.execute(_FORGET_DESTINATIONS, wanted)
     await session.execute(_FORGET, wanted)
+    await forget_calendars(session, owner_id, ids)
 
 
 class _Batch(NamedTuple):

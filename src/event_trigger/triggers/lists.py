@@ -3,13 +3,12 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy.ext.asyncio import AsyncSession
-
 from event_trigger.auth.principal import Principal
+from event_trigger.db.plain_session import ReadSession
 from event_trigger.errors import FieldError, Invalid
 from event_trigger.models import Trigger
 from event_trigger.triggers.filters import IdOrder, TriggerFilter
-from event_trigger.triggers.repository import Triggers
+from event_trigger.triggers.listed_by_id import TriggersById
 from event_trigger.triggers.schemas.queries import TriggerListQuery, TriggerQuery
 from event_trigger.triggers.sorted_lists import SortedTriggers
 from event_trigger.triggers.sorting import SortPosition, TriggerSort
@@ -18,7 +17,7 @@ from event_trigger.web.schemas import View
 
 
 async def list_page(
-    session: AsyncSession, principal: Principal, query: TriggerListQuery, paging: PageQuery
+    session: ReadSession, principal: Principal, query: TriggerListQuery, paging: PageQuery
 ) -> Sequence[Trigger]:
     """Reads a page, and adds the link to the next one.
 
@@ -30,7 +29,7 @@ async def list_page(
         raise _of_one_project("key", "A key is unique in its project only.")
     if query.sort.is_by_id:
         order = _id_order(query.sort, paging)
-        page = await Triggers(session).list_page(
+        page = await TriggersById(session).list_page(
             project_id, wanted, order, limit=paging.limit, summary=summary
         )
         return paging.rows_of(page, lambda one: _id_position(query.sort, one.id))

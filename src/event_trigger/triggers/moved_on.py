@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from event_trigger.models import Trigger, TriggerStatus
+from event_trigger.triggers.schemas.reading import is_pause_warning
 from event_trigger.triggers.schemas.responses import TriggerRead
 from event_trigger.web.sent_back import instant_in
 
@@ -41,7 +42,9 @@ class MovedOn:
             case "next_fire_at":
                 return at is not None and at <= self.trigger.settled_until
             case "warnings":
-                return isinstance(sent, list) and all(one in shown.warnings for one in sent)
+                return isinstance(sent, list) and all(
+                    one in shown.warnings or is_pause_warning(one) for one in sent
+                )
             case "hook_url":  # by another name of this service
                 return isinstance(sent, str) and _token_of(sent) == _token_of(shown.hook_url or "")
         return False

@@ -1,16 +1,14 @@
 """Reads and writes triggers and their tags; a statement is about one owner, so one shard."""
 
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import Select, Text, cast, delete, func, or_, select, tuple_, update
 from sqlalchemy.dialects.postgresql import JSONB, insert
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import defer
 
 import event_trigger.triggers.list_tables  # noqa: F401  each flush writes the rows of lists
-from event_trigger.db.keyset import Page, fetch_ids, fetch_newest, use_generic_plan
 from event_trigger.db.shards import ACROSS_SHARDS, OwnedId
 from event_trigger.models import (
     SHARDS,
@@ -20,9 +18,7 @@ from event_trigger.models import (
     TriggerTag,
     shard_of,
 )
-from event_trigger.triggers.filters import IdOrder, TriggerFilter, listing
 from event_trigger.triggers.schedule.forecast import PlannedTrigger
-from event_trigger.triggers.sorting import MOST_SORTED
 from event_trigger.web.keys import refusing_taken_key
 
 
@@ -38,14 +34,6 @@ class Triggers:
 
     async def get(self, key: OwnedId) -> Trigger | None:
         return (await self.session.scalars(_one(key))).one_or_none()
-
-    async def list_summaries(self, owner_id: int, ids: Collection[int]) -> Sequence[Trigger]:
-        """Lists an owner's triggers among these, in no order, without their payloads."""
-        statement = select(Trigger).where(
-            Trigger.shard == shard_of(owner_id), Trigger.owner_id == owner_id, Trigger.id.in_(ids)
-        )
-        short = statement.options(defer(Trigger.payload, raiseload=True))
-        return (await self.session.scalars(short)).all()
 
     async def get_locked(self, key: OwnedId) -> Trigger | None:
         """Locks the row: until the commit, nobody fires, changes or deletes the trigger."""
@@ -107,59 +95,6 @@ class Triggers:
         await self._delete_tags(trigger, before)
         await self.insert_tags([trigger])
 
-    async def list_page(
-        self,
-        owner_id: int | None,
-        wanted: TriggerFilter,
-        order: IdOrder,
-        *,
-        limit: int,
-        summary: bool = False,
-    ) -> Page[Trigger]:
-        """Lists triggers in the order of ids; those of all owners if `owner_id` is None."""
-        if wanted.destination_id is not None and owner_id is None:
-            owner_id = await self._get_destination_owner(wanted.destination_id)
-        wanted = await self._planned_well(owner_id, wanted)
-        statement, values = listing(owner_id, wanted, order, summary=summary)
-        options = {}
-        if owner_id is None:
-            options = {ACROSS_SHARDS: "admin reads"}
-            await use_generic_plan(self.session)
-        return await fetch_newest(self.session, statement, values, limit=limit, options=options)
-
-    async def select_ids(self, owner_id: int, wanted: TriggerFilter, *, limit: int) -> list[int]:
-        """Returns the ids of the owner's newest triggers that the filter selects."""
-        wanted = await self._planned_well(owner_id, wanted)
-        query, values = listing(owner_id, wanted, IdOrder(), summary=True)
-        return await fetch_ids(self.session, query, values, limit=limit)
-
-    async def _planned_well(self, owner_id: int | None, wanted: TriggerFilter) -> TriggerFilter:
-        """Puts the rarest of several tags first: the list reads the triggers that have it."""
-        if len(wanted.tags) < 2 or owner_id is None:
-            return wanted
-        return replace(wanted, tags=await self._rarest_first(owner_id, wanted.tags))
-
-    async def _get_destination_owner(self, destination_id: int) -> int:
-        """Finds the only owner whose triggers can name a destination; 0 if there is none."""
-        statement = select(Destination.owner_id).where(
-            Destination.shard.in_(range(SHARDS)), Destination.id == destination_id
-        )
-        options = {ACROSS_SHARDS: "admin reads"}
-        return await self.session.scalar(statement, execution_options=options) or 0
-
-    async def _rarest_first(self, owner_id: int, tags: Sequence[str]) -> tuple[str, ...]:
-        """Sorts tags by the number of their triggers, counted up to a limit."""
-        counts = {}
-        for tag in tags:
-            of_tag = select(TriggerTag.trigger_id).where(
-                TriggerTag.shard == shard_of(owner_id),
-                TriggerTag.owner_id == owner_id,
-                TriggerTag.tag == tag,
-            )
-            few = select(func.count()).select_from(of_tag.limit(MOST_SORTED).subquery())
-            counts[tag] = await self.session.scalar(few) or 0
-        return tuple(sorted(tags, key=lambda tag: counts[tag]))
-
     async def list_planned(
         self,
         owner_id: int,
@@ -183,6 +118,8 @@ class Triggers:
                 Trigger.anchor_at,
                 Trigger.next_fire_at,
                 Trigger.scheduled_count,
+                Trigger.excluded_days,
+                Trigger.shift_seconds,
             )
             .where(
                 Trigger.shard == shard_of(owner_id),
@@ -195,7 +132,7 @@ class Triggers:
         )
         if ids is not None:
             statement = statement.where(Trigger.id.in_(ids))
-        return [*map(PlannedTrigger._make, await self.session.execute(statement))]
+        return [*_sharing_days(map(PlannedTrigger._make, await self.session.execute(statement)))]
 
     async def list_destinations_locked(
         self, owner_id: int, *, ids: Sequence[int], keys: Sequence[str]
@@ -266,3 +203,14 @@ class Triggers:
                 TriggerTag.trigger_id == trigger.id,
             )
         )
+
+
+def _sharing_days(triggers: Iterable[PlannedTrigger]) -> Iterator[PlannedTrigger]:
+    """Keeps the dates of calendars once: thousands of triggers may name the same ones."""
+    known: dict[tuple[int, ...], tuple[int, ...]] = {}
+    for one in triggers:
+        if one.excluded_days is None:
+            yield one
+        else:
+            days = tuple(one.excluded_days)
+            yield one._replace(excluded_days=known.setdefault(days, days))

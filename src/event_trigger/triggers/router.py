@@ -16,7 +16,7 @@ from event_trigger.errors import (
     UnsupportedMediaType,
 )
 from event_trigger.triggers import editing, lifecycle
-from event_trigger.triggers.dependencies import HooksDep, ReaderDep, TriggerKeyDep
+from event_trigger.triggers.dependencies import HooksDep, PortsDep, ReaderDep, TriggerKeyDep
 from event_trigger.triggers.lists import list_page
 from event_trigger.triggers.repository import Triggers
 from event_trigger.triggers.schemas.queries import TriggerListQuery
@@ -62,6 +62,12 @@ REPLACE_EXAMPLES: dict[str, Example] = {  # of one type, since that stays
 TRIGGER_EXAMPLES: dict[str, Example] = {
     **REPLACE_EXAMPLES,
     "when GitHub calls": {"value": {"type": "api", "details": {"hook": {"verify": "github"}}}},
+    "when Stripe calls, with its secret": {
+        "value": {
+            "type": "api",
+            "details": {"hook": {"verify": "stripe", "secret": "whsec_the_endpoints_own"}},
+        }
+    },
     "when a client calls": {
         "value": {"type": "api", "details": {}, "payload": {"source": "deploy"}}
     },
@@ -89,7 +95,7 @@ async def create_trigger(
     body: Annotated[TriggerCreate, Body(openapi_examples=TRIGGER_EXAMPLES)],
     principal: PrincipalDep,
     session: SessionDep,
-    hooks: HooksDep,
+    ports: PortsDep,
     reader: ReaderDep,
     settings: SettingsDep,
     response: Response,
@@ -102,7 +108,7 @@ async def create_trigger(
     scope `destinations:read`. A project that has as many triggers as `GET /info` allows it answers
     409.
     """
-    written = await lifecycle.create(session, hooks, principal, body, most=settings.max_triggers)
+    written = await lifecycle.create(session, ports, principal, body, most=settings.max_triggers)
     response.headers["Location"] = f"/triggers/{written.trigger.id}"
     return await reader.read_written(written.trigger, written.hook)
 
@@ -167,7 +173,7 @@ async def replace_trigger(
     key: TriggerKeyDep,
     principal: PrincipalDep,
     session: SessionDep,
-    hooks: HooksDep,
+    ports: PortsDep,
     reader: ReaderDep,
     putting: PuttingDep,
 ) -> TriggerWritten:
@@ -178,7 +184,7 @@ async def replace_trigger(
     ignored. The type stays; another one is a 409.
     """
     written = await editing.replace_one(
-        session, hooks, key, body, by=principal, check=reader.checking(putting, body)
+        session, ports, key, body, by=principal, check=reader.checking(putting, body)
     )
     return await reader.read_written(written.trigger, written.hook)
 
@@ -198,18 +204,19 @@ async def update_trigger(
     key: TriggerKeyDep,
     principal: PrincipalDep,
     session: SessionDep,
-    hooks: HooksDep,
+    ports: PortsDep,
     reader: ReaderDep,
     changing: ChangingDep,
 ) -> TriggerWritten:
     """Applies a JSON Merge Patch (RFC 7396). A changed schedule is in force from the response on.
 
-    Adding a hook, or changing how it verifies calls, makes a new URL and a new secret. Adding
-    destinations needs the scope `destinations:read`; an API key that is limited to some triggers
-    cannot add any. Read-only fields that are unchanged are ignored.
+    Adding a hook, or another `verify`, makes a new URL and a new secret; another option or another
+    `details.hook.secret` leaves the URL as it is. Adding destinations needs the scope
+    `destinations:read`; an API key that is limited to some triggers cannot add any. Read-only
+    fields that are unchanged are ignored.
     """
     written = await editing.change(
-        session, hooks, key, body, by=principal, check=reader.checking(changing, body)
+        session, ports, key, body, by=principal, check=reader.checking(changing, body)
     )
     return await reader.read_written(written.trigger, written.hook)
 
@@ -253,5 +260,6 @@ async def pause_trigger(key: TriggerKeyDep, session: SessionDep, reader: ReaderD
     responses=problems(NotFound, lifecycle.AlreadyCompleted, Invalid) | TAGGED,
 )
 async def resume_trigger(key: TriggerKeyDep, session: SessionDep, reader: ReaderDep) -> TriggerRead:
-    """Resumes a paused trigger. Instants that fell into the pause are not caught up."""
-    return await reader.read(await lifecycle.resume(session, key))
+    """Resumes a paused trigger. `warnings` says which instants the pause has taken."""
+    resumed = await lifecycle.resume(session, key)
+    return await reader.read_resumed(resumed.trigger, resumed.in_pause)

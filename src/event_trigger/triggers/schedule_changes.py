@@ -1,25 +1,32 @@
 """Ends one schedule and begins another, and records the instants that do not fire in between."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from event_trigger.errors import Invalid
-from event_trigger.instants import just_after
+from event_trigger.instants import just_after, just_before
 from event_trigger.models import ScheduleVersion, Trigger, TriggerStatus, TriggerType, UnfiredReason
-from event_trigger.triggers.schedule.cron import read_rules
+from event_trigger.triggers.schedule.bases import Local
 from event_trigger.triggers.schedule.errors import ScheduleError
-from event_trigger.triggers.schedule.plan import (
-    Plan,
-    UnfiredInstants,
-    plan_of,
-    readable_plan,
-    schedule_part,
+from event_trigger.triggers.schedule.plan import Plan, UnfiredInstants, schedule_part
+from event_trigger.triggers.schedule.schedules import (
+    InstantRange,
+    next_fire_at_or_after,
+    range_in,
 )
-from event_trigger.triggers.schedule.schedules import Cron, range_in
+from event_trigger.triggers.schedule.spread import check_spread
+from event_trigger.triggers.schedule.zones import read_rules
+from event_trigger.triggers.stored_plans import (
+    ResolvedColumns,
+    columns_of,
+    plan_of_trigger,
+    plan_or_refuse,
+    readable_plan_of,
+    refusal_of,
+)
 from event_trigger.triggers.versions import NewUnfiredRange, ScheduleHistory
 from event_trigger.triggers.zone_updates.store import ZoneStore
 
@@ -30,49 +37,86 @@ class OldSchedule:
 
     details: dict[str, Any]
     anchor_at: datetime
+    columns: ResolvedColumns
     plan: Plan | None
 
 
+class EndedSchedule(NamedTuple):
+    """A schedule that has ended, and the due instants that it leaves unfired, to be recorded."""
+
+    version: ScheduleVersion
+    unfired: NewUnfiredRange | None
+
+
 def schedule_before(trigger: Trigger) -> OldSchedule:
-    plan = readable_plan(trigger.details, anchor=trigger.anchor_at)
-    return OldSchedule(schedule_part(trigger.details), trigger.anchor_at, plan)
+    details, columns = schedule_part(trigger.details), columns_of(trigger)
+    return OldSchedule(details, trigger.anchor_at, columns, readable_plan_of(trigger))
+
+
+def check_schedule(details: Mapping[str, Any], *, anchor: datetime) -> None:
+    """Refuses what only new details must not have; raises Invalid."""
+    try:
+        check_spread(details, anchor=anchor)
+    except ScheduleError as error:
+        raise refusal_of(error) from None
 
 
 async def replan(
     session: AsyncSession, trigger: Trigger, old: OldSchedule, *, now: datetime
 ) -> None:
-    """Plans a trigger whose details have changed.
+    """Plans a trigger whose details have changed, and records the schedule that ends."""
+    ended = renew_schedule(trigger, old, now=now)
+    if ended is not None:
+        await record_ended(session, trigger.shard, [ended])
+        trigger.error = None
+
+
+def renew_schedule(trigger: Trigger, old: OldSchedule, *, now: datetime) -> EndedSchedule | None:
+    """Plans a trigger whose details, or dates of calendars, have changed; None if not at all.
 
     1. Stops if the plan is the same: the details were only written differently.
-    2. Keeps due instants due if the new plan has the same ones; else records them as unfired.
+    2. Keeps due instants due if the new plan has the same ones, and from the first on that it has,
+       too, if only excluded dates have changed: from there the new plan decides. The others go
+       unfired, up to now, or up to a new one-time instant that is less than 5 s past and fires.
     3. Moves `anchor_at` to now if the new plan has another grid (the schedule without its end).
     4. Starts a new version, and plans its next instant unless the trigger is paused.
     """
-    plan = plan_or_refuse(trigger.details, anchor=trigger.anchor_at)
+    plan = plan_of_trigger(trigger)
     if plan == old.plan:
-        return
+        return None
     same_grid = old.plan is not None and plan.grid == old.plan.grid
-    if same_grid and _stays_due(trigger, old.plan, plan, now=now):
-        await ScheduleHistory(session).record_version(_ended_version(trigger, old))
+    until = _unfired_until(trigger, old.plan, plan, now=now)
+    if until is None:
+        ended = EndedSchedule(_ended_version(trigger, old), None)
     else:
-        await end_schedule(session, trigger, old, UnfiredReason.REPLACED, now=now)
+        ended = EndedSchedule(*end(trigger, old, UnfiredReason.REPLACED, now=until))
     if not same_grid:
         trigger.anchor_at = now
     trigger.version += 1
     trigger.in_force_after = trigger.settled_until
-    trigger.error = None
     if trigger.status != TriggerStatus.PAUSED:
         plan_next(trigger)
+    return ended
+
+
+async def record_ended(session: AsyncSession, shard: int, ended: Sequence[EndedSchedule]) -> None:
+    """Records schedules that have ended, and their due instants as unfired."""
+    history = ScheduleHistory(session)
+    await history.record_unfired(shard, [one.unfired for one in ended if one.unfired is not None])
+    await history.record_version(*(one.version for one in ended))
 
 
 def next_after_change(
     trigger: Trigger,
     details: Mapping[str, Any],
+    columns: ResolvedColumns,
     status: TriggerStatus | None = None,
     *,
     now: datetime,
 ) -> datetime | None:
     """Returns the next instant after a change of details and, if given, of status.
+
+    `columns` are those of the changed details.
 
     It is what `replan`, pausing and resuming lead to; the trigger is not changed.
     """
@@ -82,16 +126,39 @@ def next_after_change(
     if is_paused and status is None:
         return None
     old = schedule_before(trigger).plan
-    plan = plan_or_refuse(details, anchor=trigger.anchor_at)
+    resolved = columns.resolved
+    plan = plan_or_refuse(details, anchor=trigger.anchor_at, resolved=resolved)
     if plan == old and not is_paused:
         return trigger.next_fire_at
-    same_grid = old is not None and plan.grid == old.grid
-    settled_until = trigger.settled_until
-    if is_paused or not (same_grid and _stays_due(trigger, old, plan, now=now)):
-        settled_until = max(now, settled_until)
-    if not same_grid:
-        plan = plan_or_refuse(details, anchor=now)
+    until = _unfired_until(trigger, old, plan, now=now)
+    settled_until = max(until or trigger.settled_until, trigger.settled_until)
+    if old is None or plan.grid != old.grid:
+        plan = plan_or_refuse(details, anchor=now, resolved=resolved)
     return plan.next_at_or_after(just_after(settled_until), fired=trigger.scheduled_count)
+
+
+def _unfired_until(
+    trigger: Trigger, old: Plan | None, new: Plan, *, now: datetime
+) -> datetime | None:
+    """Returns up to when due instants of the old plan go unfired; None if they stay due."""
+    if old is None or new.grid != old.grid:
+        return new.settled_at(now)
+    if _stays_due(trigger, old, new, now=now):
+        return None
+    common = _first_due_in_both(trigger, old, new, now=now)
+    return now if common is None else just_before(common)
+
+
+def _first_due_in_both(trigger: Trigger, old: Plan, new: Plan, *, now: datetime) -> datetime | None:
+    """Finds the first due instant that both plans have, if they differ in excluded dates only."""
+    days = new.schedule.excluded
+    if trigger.next_fire_at is None or trigger.next_fire_at > now:
+        return None
+    if new != old._replace(schedule=old.schedule._replace(excluded=days)):
+        return None
+    both = new.schedule._replace(excluded=tuple(sorted({*days, *old.schedule.excluded})))
+    first = next_fire_at_or_after(both, just_after(trigger.settled_until))
+    return first if first is not None and first <= now else None
 
 
 def _stays_due(trigger: Trigger, old: Plan | None, new: Plan, *, now: datetime) -> bool:
@@ -113,10 +180,8 @@ async def end_schedule(
     now: datetime,
 ) -> None:
     """Ends a schedule now, or when it was completed, and records its due instants as unfired."""
-    version, unfired = end(trigger, old, reason, now=now)
-    history = ScheduleHistory(session)
-    await history.record_unfired(trigger.shard, [] if unfired is None else [unfired])
-    await history.record_version(version)
+    ended = EndedSchedule(*end(trigger, old, reason, now=now))
+    await record_ended(session, trigger.shard, [ended])
 
 
 def end(
@@ -135,10 +200,15 @@ async def settle_due_instants(
     reason: UnfiredReason,
     *,
     now: datetime,
-) -> None:
-    """Records the due instants as unfired, with `reason` or as PAUSED; settles up to now."""
-    if (new := settle(trigger, plan, reason, now=now)) is not None:
-        await ScheduleHistory(session).record_unfired(trigger.shard, [new])
+) -> InstantRange | None:
+    """Records the due instants as unfired, with `reason` or as PAUSED; settles up to now.
+
+    Returns them, if there are any.
+    """
+    if (new := settle(trigger, plan, reason, now=now)) is None:
+        return None
+    await ScheduleHistory(session).record_unfired(trigger.shard, [new])
+    return new.unfired.instants
 
 
 def settle(
@@ -170,8 +240,18 @@ def _ended_version(
         anchor_at=old.anchor_at,
         starts_after=trigger.in_force_after,
         ends_at=ended_at or trigger.settled_until,
-        zone_rules=None if old.plan is None else _rules_of(old.plan),
+        zone_rules=None if old.plan is None else rules_of(old.plan),
+        excluded_days=old.columns.excluded_days,
+        shift_seconds=old.columns.shift_seconds,
     )
+
+
+def begin_schedule(trigger: Trigger, *, now: datetime) -> None:
+    """Plans a new trigger, whose schedule begins now."""
+    if trigger.type == TriggerType.SCHEDULED:
+        plan = plan_of_trigger(trigger)
+        trigger.settled_until = trigger.in_force_after = plan.settled_at(now)
+        _plan_next_by(plan, trigger)
 
 
 def plan_next(trigger: Trigger) -> None:
@@ -179,33 +259,27 @@ def plan_next(trigger: Trigger) -> None:
     trigger.status = TriggerStatus.ACTIVE
     trigger.next_fire_at = None
     if trigger.type == TriggerType.SCHEDULED:
-        plan = plan_or_refuse(trigger.details, anchor=trigger.anchor_at)
-        trigger.zone_rules = _rules_of(plan)
-        since = just_after(trigger.settled_until)
-        trigger.next_fire_at = plan.next_at_or_after(since, fired=trigger.scheduled_count)
-        if trigger.next_fire_at is None:
-            trigger.status = TriggerStatus.COMPLETED
+        _plan_next_by(plan_of_trigger(trigger), trigger)
+
+
+def _plan_next_by(plan: Plan, trigger: Trigger) -> None:
+    trigger.zone_rules = rules_of(plan)
+    since = just_after(trigger.settled_until)
+    trigger.next_fire_at = plan.next_at_or_after(since, fired=trigger.scheduled_count)
+    is_over = trigger.next_fire_at is None
+    trigger.status = TriggerStatus.COMPLETED if is_over else TriggerStatus.ACTIVE
 
 
 async def note_rules(session: AsyncSession, trigger: Trigger) -> None:
     """Records the rules of the trigger's zone, if the zone has none on record."""
     if trigger.zone_rules is not None:
-        plan = plan_or_refuse(trigger.details, anchor=trigger.anchor_at)
+        plan = plan_of_trigger(trigger)
         await ZoneStore(session).add_first(plan, at=trigger.updated_at)
 
 
-def _rules_of(plan: Plan) -> str | None:
-    """Returns the digest of the rules in force for a cron's zone; UTC has none."""
-    schedule = plan.schedule
-    if not isinstance(schedule, Cron) or schedule.timezone == "UTC":
+def rules_of(plan: Plan) -> str | None:
+    """Returns the digest of the rules in force for the zone of local times; UTC has none."""
+    base = plan.schedule.base
+    if not isinstance(base, Local) or base.timezone == "UTC":
         return None
-    return read_rules(schedule.timezone).digest
-
-
-def plan_or_refuse(details: Mapping[str, Any], *, anchor: datetime) -> Plan:
-    """Reads details as a plan; raises a 422 that names the place to change."""
-    try:
-        return plan_of(details, anchor=anchor)
-    except ScheduleError as error:
-        path = ("details", error.field) if error.field else ("details",)
-        raise Invalid.at(path, error.message) from None
+    return read_rules(base.timezone).digest

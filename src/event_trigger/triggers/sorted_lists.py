@@ -4,11 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from sqlalchemy import select, text
-from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import defer
+from sqlalchemy import text
 
-from event_trigger.db.keyset import Page, rows_that_fit
+from event_trigger.db.keyset import Page, rows_that_fit, use_custom_plans
+from event_trigger.db.plain_session import ReadSession
 from event_trigger.models import Trigger, shard_of
 from event_trigger.triggers.filters import TriggerFilter
 from event_trigger.triggers.sorting import (
@@ -19,6 +18,7 @@ from event_trigger.triggers.sorting import (
     TriggerSort,
     candidates,
 )
+from event_trigger.triggers.stored_rows import StoredTriggers
 
 
 class SortedTrigger(NamedTuple):
@@ -32,7 +32,7 @@ class SortedTrigger(NamedTuple):
 class SortedTriggers:
     """The triggers of one project; up to `most_sorted` are sorted, more are read along an index."""
 
-    session: AsyncSession
+    session: ReadSession
     owner_id: int
     most_sorted: int = MOST_SORTED
 
@@ -51,6 +51,7 @@ class SortedTriggers:
         2. Read the positions and the sizes of a page.
         3. Read the triggers that fit in it.
         """
+        await use_custom_plans(self.session)
         query = SortedQuery(wanted, sort, after, summary)
         found: list[Any] = []
         for statement in await self._statements(query):
@@ -81,11 +82,6 @@ class SortedTriggers:
         return query.values | owned | {"most": most}
 
     async def _read(self, ids: Sequence[int], *, summary: bool) -> dict[int, Trigger]:
-        statement = select(Trigger).where(
-            Trigger.shard == shard_of(self.owner_id),
-            Trigger.owner_id == self.owner_id,
-            Trigger.id.in_(ids),
-        )
-        if summary:
-            statement = statement.options(defer(Trigger.payload, raiseload=True))
-        return {one.id: one for one in await self.session.scalars(statement)}
+        triggers = StoredTriggers(self.session)
+        rows = await triggers.list_among(self.owner_id, ids, summary=summary)
+        return {one.id: one for one in rows}

@@ -1,6 +1,5 @@
 """A preview says when a schedule will fire, and stores nothing."""
 
-from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
@@ -8,18 +7,12 @@ import pytest
 
 from event_trigger.triggers.schedule.zone_rules import zone_rules
 from tests.support.problems import places_of, problem_of
-from tests.support.services import ADA, BOB, Service, idle_service
+from tests.support.services import ADA, BOB, Service
 from tests.support.triggers import make_api, make_scheduled, read
 
 BERLIN = {"cron": "30 2 * * *", "timezone": "Europe/Berlin"}
 MINUTELY = {"interval": 1, "recurring": True}
 SOON, LATER = "2027-01-01T00:00:00Z", "2027-12-31T23:59:59Z"
-
-
-@pytest.fixture
-async def idle(database_url: str) -> AsyncIterator[Service]:
-    async with idle_service(database_url) as service:
-        yield service
 
 
 @pytest.fixture
@@ -84,6 +77,7 @@ async def test_a_schedule_is_shown_before_it_happens(ada: httpx.AsyncClient) -> 
             },
         ],
         "total": None,
+        "warnings": [],
     }
     assert await schedule_of(ada, trigger["id"], count=2, **window) == found
     assert len((await ada.get("/triggers")).json()) == 1
@@ -146,6 +140,7 @@ async def test_what_will_not_fire_by_itself_has_no_instants(ada: httpx.AsyncClie
         "zone_rules": None,
         "instants": [],
         "total": None,
+        "warnings": [],
     }
     assert (await schedule_of(ada, called["id"]))["words"] == called["words"]
     assert called["words"] == "When it is called"

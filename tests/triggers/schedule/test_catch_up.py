@@ -12,13 +12,12 @@ from event_trigger.models import UnfiredReason
 from event_trigger.triggers.schedule.catch_up import Decision, decide
 from event_trigger.triggers.schedule.plan import CatchUp, Plan, UnfiredInstants
 from event_trigger.triggers.schedule.schedules import (
-    Cron,
-    Every,
     InstantRange,
-    Once,
     Schedule,
+    is_recurring,
     next_fire_at_or_after,
 )
+from tests.support.schedules import cron, every, once
 
 INSTANT = timedelta(microseconds=1)
 SECOND = timedelta(seconds=1)
@@ -26,7 +25,7 @@ MINUTE = timedelta(minutes=1)
 HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
 NOON = datetime(2026, 3, 13, 12, tzinfo=UTC)
-HOURLY = Every(NOON, HOUR)
+HOURLY = every(NOON, HOUR)
 STEPS = 2500
 MISSED, COALESCED, EXPIRED = (
     UnfiredReason.MISSED,
@@ -42,18 +41,18 @@ zones = st.sampled_from(["UTC", "Europe/Berlin", "Australia/Lord_Howe"])
 @st.composite
 def schedules(draw: st.DrawFn) -> Schedule:
     until = draw(st.none() | st.just(NOON + draw(delays)))
-    kind = draw(st.sampled_from([Once, Every, Cron]))
-    if kind is Once:
-        return Once(NOON + draw(delays))
-    if kind is Every:
-        return Every(NOON + draw(delays), draw(st.timedeltas(MINUTE, 2 * DAY)), until)
-    return Cron(draw(crons), draw(zones), until)
+    kind = draw(st.sampled_from([once, every, cron]))
+    if kind is once:
+        return once(NOON + draw(delays))
+    if kind is every:
+        return every(NOON + draw(delays), draw(st.timedeltas(MINUTE, 2 * DAY)), until)
+    return cron(draw(crons), draw(zones), until)
 
 
 @st.composite
 def plans(draw: st.DrawFn) -> Plan:
     schedule = draw(schedules())
-    limit = None if isinstance(schedule, Once) else draw(st.none() | st.integers(1, 5))
+    limit = None if not is_recurring(schedule) else draw(st.none() | st.integers(1, 5))
     window = draw(st.sampled_from([timedelta(0), 10 * MINUTE, 5 * HOUR, DAY]))
     return Plan(schedule, limit, draw(st.sampled_from(CatchUp)), window)
 
@@ -105,7 +104,7 @@ def test_an_instant_that_has_come_fires_and_the_next_is_planned() -> None:
 
 @pytest.mark.parametrize("policy", CatchUp)
 def test_a_stall_of_seconds_costs_no_instant_whatever_catch_up_says(policy: CatchUp) -> None:
-    plan = Plan(Every(NOON, SECOND), catch_up=policy, catch_up_window=timedelta(0))
+    plan = Plan(every(NOON, SECOND), catch_up=policy, catch_up_window=timedelta(0))
 
     decision = decide(plan, planned=NOON, now=NOON + 5 * SECOND, fired=0, most=100)
 
@@ -117,7 +116,7 @@ def test_a_stall_of_seconds_costs_no_instant_whatever_catch_up_says(policy: Catc
 def test_after_downtime_the_newest_missed_instant_fires_and_each_that_is_on_time() -> None:
     now = NOON + 60 * SECOND
 
-    decision = decide(Plan(Every(NOON, SECOND)), planned=NOON, now=now, fired=0, most=100)
+    decision = decide(Plan(every(NOON, SECOND)), planned=NOON, now=now, fired=0, most=100)
 
     coalesced = of(COALESCED, NOON, NOON + 53 * SECOND, 54)
     assert decision.fires == tuple(NOON + number * SECOND for number in range(54, 61))
@@ -158,7 +157,7 @@ def test_catching_up_with_all_fires_the_oldest_first_and_leaves_the_others_due()
 
 
 def test_all_looks_back_on_a_thousand_missed_instants_at_the_most() -> None:
-    plan = Plan(Every(NOON, SECOND), catch_up=CatchUp.ALL)
+    plan = Plan(every(NOON, SECOND), catch_up=CatchUp.ALL)
     last = NOON + 8 * HOUR
 
     decision = decide(plan, planned=NOON, now=last, fired=0, most=2)
@@ -182,7 +181,7 @@ def test_without_catching_up_an_instant_fires_within_five_seconds_or_never(
 
 
 def test_without_catching_up_all_that_are_on_time_fire_and_no_other() -> None:
-    plan = Plan(Every(NOON, SECOND), catch_up=CatchUp.NONE)
+    plan = Plan(every(NOON, SECOND), catch_up=CatchUp.NONE)
 
     decision = decide(plan, planned=NOON, now=NOON + 60 * SECOND, fired=0, most=100)
 
@@ -220,7 +219,7 @@ def test_catching_up_with_all_ends_with_max_fires() -> None:
 def test_a_one_time_trigger_fires_once_if_it_was_missed_by_a_day_at_most(
     late_by: timedelta, *, fires: bool
 ) -> None:
-    decision = decide(Plan(Once(NOON)), planned=NOON, now=NOON + late_by, fired=0)
+    decision = decide(Plan(once(NOON)), planned=NOON, now=NOON + late_by, fired=0)
 
     assert decision.fires == ((NOON,) if fires else ())
     assert decision.unfired == (() if fires else (of(EXPIRED, NOON, NOON, 1),))
@@ -237,7 +236,7 @@ def test_a_window_of_nothing_still_fires_what_is_on_time() -> None:
 
 
 def test_until_is_the_last_that_fires_even_when_it_was_missed() -> None:
-    plan = Plan(Every(NOON, HOUR, until=NOON + 2 * HOUR))
+    plan = Plan(every(NOON, HOUR, until=NOON + 2 * HOUR))
 
     on_time = decide(plan, planned=NOON + 2 * HOUR, now=NOON + 2 * HOUR, fired=2)
     late = decide(plan, planned=NOON, now=NOON + 20 * HOUR, fired=0)

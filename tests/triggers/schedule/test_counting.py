@@ -1,26 +1,28 @@
 """Counting instants gives the same as walking them."""
 
 import zoneinfo
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from event_trigger.instants import just_after
+from event_trigger.triggers.schedule.details import Resolved, schedule_from
 from event_trigger.triggers.schedule.schedules import (
-    Cron,
-    Every,
     InstantRange,
-    Once,
     Schedule,
     count_in,
     first_of_newest,
     instants_in,
+    latest_fire_in,
     next_fire_at_or_after,
     range_in,
 )
+from tests.support.schedules import cron, every, once
+from tests.support.steps import steps_of
 
 DAY = timedelta(days=1)
 ZONES = sorted(zoneinfo.available_timezones() - {"localtime", "Factory"})
@@ -39,14 +41,14 @@ instants = st.datetimes(
 @st.composite
 def schedules(draw: st.DrawFn, start: datetime) -> Schedule:
     until = draw(st.none() | st.just(start + draw(st.timedeltas(-DAY, 9 * DAY))))
-    match draw(st.sampled_from([Once, Every, Cron])):
-        case kind if kind is Once:
-            return Once(start + draw(st.timedeltas(-DAY, 9 * DAY)))
-        case kind if kind is Every:
+    match draw(st.sampled_from([once, every, cron])):
+        case kind if kind is once:
+            return once(start + draw(st.timedeltas(-DAY, 9 * DAY)))
+        case kind if kind is every:
             interval = draw(st.timedeltas(timedelta(minutes=7), 5 * DAY))
-            return Every(start + draw(st.timedeltas(-9 * DAY, 9 * DAY)), interval, until)
+            return every(start + draw(st.timedeltas(-9 * DAY, 9 * DAY)), interval, until)
         case _:
-            return Cron(draw(st.sampled_from(CRONS)), draw(st.sampled_from(ZONES)), until)
+            return cron(draw(st.sampled_from(CRONS)), draw(st.sampled_from(ZONES)), until)
 
 
 @st.composite
@@ -84,14 +86,14 @@ def test_counting_finds_what_walking_does(
 @settings(deadline=None, max_examples=30)
 @given(
     zone=st.sampled_from(["America/New_York", "Europe/Berlin", "Australia/Lord_Howe"]),
-    cron=st.sampled_from(CRONS),
+    line=st.sampled_from(CRONS),
     since=instants,
     cut=st.timedeltas(timedelta(0), 800 * DAY),
 )
 def test_the_counts_of_two_parts_are_that_of_the_whole(
-    zone: str, cron: str, since: datetime, cut: timedelta
+    zone: str, line: str, since: datetime, cut: timedelta
 ) -> None:
-    schedule, until = Cron(cron, zone), since + 800 * DAY
+    schedule, until = cron(line, zone), since + 800 * DAY
 
     parts = [
         count_in(schedule, since=since, until=since + cut),
@@ -104,8 +106,8 @@ def test_the_counts_of_two_parts_are_that_of_the_whole(
 @pytest.mark.parametrize(
     ("schedule", "expected"),
     [
-        (Every(datetime(1970, 1, 1, tzinfo=UTC), timedelta(seconds=1)), 221_876_755_200),
-        (Once(datetime(8999, 1, 1, tzinfo=UTC)), 1),
+        (every(datetime(1970, 1, 1, tzinfo=UTC), timedelta(seconds=1)), 221_876_755_200),
+        (once(datetime(8999, 1, 1, tzinfo=UTC)), 1),
     ],
 )
 def test_thousands_of_years_are_counted_without_a_walk(schedule: Schedule, expected: int) -> None:
@@ -119,6 +121,34 @@ def test_thousands_of_years_are_counted_without_a_walk(schedule: Schedule, expec
 def test_ten_years_of_minutes_are_as_many_as_there_are() -> None:
     start, end = datetime(2020, 1, 1, tzinfo=UTC), datetime(2030, 1, 1, tzinfo=UTC)
 
-    found = count_in(Cron("* * * * *", "Europe/Berlin"), since=start, until=end)
+    found = count_in(cron("* * * * *", "Europe/Berlin"), since=start, until=end)
 
     assert found == (end - start) // timedelta(minutes=1)
+
+
+@pytest.mark.parametrize(
+    "details",
+    [
+        {"cron": "0 9 * * *", "timezone": "Europe/Berlin"},
+        {"rrule": "FREQ=DAILY", "time": "2020-01-01T09:00:00", "timezone": "Europe/Berlin"},
+        {"time": "2020-01-01T09:00:00Z", "interval": "PT1H", "recurring": True},
+    ],
+)
+def test_a_run_of_exceptions_is_one_step(details: dict[str, Any]) -> None:
+    first, number = date(2026, 3, 1), 4000
+    days = tuple(range((first - date(1970, 1, 1)).days, (first - date(1970, 1, 1)).days + number))
+    excepted = {**details, "except": [{"calendar": "closed"}]}
+    schedule = schedule_from(
+        excepted, anchor=datetime(2026, 1, 1, tzinfo=UTC), resolved=Resolved(days)
+    )
+    since, until = datetime(2026, 2, 1, tzinfo=UTC), datetime(2027, 2, 1, tzinfo=UTC)
+    found: list[datetime | None] = []
+
+    def search() -> None:
+        found.append(next_fire_at_or_after(schedule, datetime(2026, 5, 1, tzinfo=UTC)))
+        found.append(latest_fire_in(schedule, since=since, until=until))
+
+    steps = steps_of(search)
+
+    assert [one and one.date() for one in found] == [first + timedelta(number), date(2026, 2, 28)]
+    assert steps < 8000

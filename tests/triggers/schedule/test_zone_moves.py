@@ -7,7 +7,7 @@ import pytest
 
 from event_trigger.instants import just_after
 from event_trigger.triggers.schedule.plan import Plan
-from event_trigger.triggers.schedule.schedules import Cron, instants_in, next_fire_at_or_after
+from event_trigger.triggers.schedule.schedules import instants_in, next_fire_at_or_after
 from event_trigger.triggers.schedule.zone_moves import (
     MovedPlan,
     PlanProgress,
@@ -15,6 +15,7 @@ from event_trigger.triggers.schedule.zone_moves import (
     planned_by,
 )
 from event_trigger.triggers.schedule.zone_rules import Rules, zone_rules
+from tests.support.schedules import cron
 from tests.support.zones import zone_file
 
 HOUR, MINUTE = timedelta(hours=1), timedelta(minutes=1)
@@ -30,7 +31,7 @@ def rules(offset: timedelta) -> Rules:
 
 
 def plan_by(expression: str, offset: timedelta) -> Plan:
-    return planned_by(Plan(Cron(expression, "Test/Zone")), rules(offset).digest)
+    return planned_by(Plan(cron(expression, "Test/Zone")), rules(offset).digest)
 
 
 def settle(old: Plan, until: datetime) -> tuple[list[datetime], PlanProgress]:

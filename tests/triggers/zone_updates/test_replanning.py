@@ -74,6 +74,36 @@ async def test_a_start_with_newer_rules_plans_again_and_keeps_both_plans_on_reco
     assert account["balanced"], account
 
 
+async def test_each_kind_of_local_time_goes_on_by_newer_rules(
+    database_url: str, database: Any
+) -> None:
+    await put_on_record(database, "Test/Kinds", "2090a", HOUR, planned=True)
+    begin = {"time": "2026-01-01T09:00", "timezone": "Test/Kinds"}
+    kinds: list[dict[str, Any]] = [
+        {"cron": ["0 9 * * *", "@yearly"], "timezone": "Test/Kinds", "spread": "PT1H"},
+        {"interval": "P1D", "recurring": True, **begin},
+        {"rrule": "FREQ=DAILY", **begin, "except": ["2090-01-01"]},
+        {**begin, "time": "2090-01-02T09:00"},
+    ]
+    async with running_service(database_url) as service:
+        made = [await make_scheduled(service.client(ADA), one) for one in kinds]
+    await put_on_record(database, "Test/Kinds", "2090b", -2 * HOUR)
+
+    async with running_service(database_url) as service:
+        ada = service.client(ADA)
+        moved = [await read(ada, one["id"]) for one in made]
+        history = await answer(ada, f"/triggers/{made[0]['id']}/versions")
+
+    moves = [
+        instant(after["next_fire_at"]) - instant(before["next_fire_at"])
+        for before, after in zip(made, moved, strict=True)
+    ]
+    assert [one % DAY for one in moves] == [3 * HOUR] * 4
+    assert moves[-1] == 3 * HOUR
+    assert [one["ended_by"] for one in history["schedules"]] == [None, "zone_rules"]
+    assert {one["words"] for one in history["schedules"]} == {moved[0]["words"]}
+
+
 async def test_several_replicas_at_once_plan_again_only_once(
     database_url: str, database: Any
 ) -> None:

@@ -13,7 +13,7 @@ from event_trigger.errors import (
     UnsupportedMediaType,
 )
 from event_trigger.triggers import editing, lifecycle
-from event_trigger.triggers.dependencies import HooksDep, ReaderDep, TriggerByKeyDep
+from event_trigger.triggers.dependencies import HooksDep, PortsDep, ReaderDep, TriggerByKeyDep
 from event_trigger.triggers.repository import Triggers
 from event_trigger.triggers.router import OPERATE, READ, REPLACE_EXAMPLES, WRITE
 from event_trigger.triggers.schemas.requests import TriggerReplace
@@ -76,7 +76,7 @@ async def put_trigger_by_key(
     key: PathKey,
     principal: PrincipalDep,
     session: SessionDep,
-    hooks: HooksDep,
+    ports: PortsDep,
     reader: ReaderDep,
     settings: SettingsDep,
     putting: PuttingDep,
@@ -90,7 +90,7 @@ async def put_trigger_by_key(
     """
     put = await lifecycle.put(
         session,
-        hooks,
+        ports,
         principal,
         key,
         body,
@@ -148,4 +148,5 @@ async def resume_trigger_by_key(
     key: PathKey, trigger: TriggerByKeyDep, session: SessionDep, reader: ReaderDep
 ) -> TriggerRead:
     """Resumes the trigger, as `POST /triggers/{trigger_id}/resume` does."""
-    return await reader.read(await lifecycle.resume(session, trigger, named=key))
+    resumed = await lifecycle.resume(session, trigger, named=key)
+    return await reader.read_resumed(resumed.trigger, resumed.in_pause)

@@ -1,11 +1,13 @@
 """Response models of a trigger's history."""
 
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Any
 
 from pydantic import Field
 
 from event_trigger.models import ActorKind, AuditEntry, ScheduleVersion, Trigger
 from event_trigger.triggers.schedule.plan import schedule_part
+from event_trigger.triggers.schedule.zone_rules import zone_rules
 from event_trigger.triggers.schemas.details import ScheduledDetailsRead
 from event_trigger.triggers.schemas.reading import words_of
 from event_trigger.web.schemas import DescribedAs, Instant, JsonObject, ResponseModel
@@ -25,10 +27,12 @@ class PastSchedule(ResponseModel):
     after: Instant = Field(description="It planned the instants after this one.")
     until: Instant | None = Field(description="The last of them; null for the present schedule.")
     zone_rules: str | None = Field(
-        description="The digest of the time zone rules that it was planned by; null without a zone."
+        description="The version of the zone rules that it was planned by; null without a zone.",
+        examples=["2026a"],
     )
     ended_by: str | None = Field(
-        description="`change` or `zone_rules` (new time zone rules); null for the present schedule."
+        description="`change`, `calendar` (the details stayed the same, and the dates of a calendar"
+        " changed) or `zone_rules` (new time zone rules); null for the present schedule."
     )
 
 
@@ -55,24 +59,36 @@ def read_present(trigger: Trigger) -> PastSchedule:
     return PastSchedule(
         version=trigger.version,
         details=schedule_part(trigger.details),
-        words=words_of(trigger.details, anchor=trigger.anchor_at),
+        words=words_of(trigger),
         after=trigger.in_force_after,
         until=None,
-        zone_rules=trigger.zone_rules,
+        zone_rules=_version_of(trigger.zone_rules),
         ended_by=None,
     )
 
 
-def read_past(version: ScheduleVersion) -> PastSchedule:
+def read_past(version: ScheduleVersion, details_after: Mapping[str, Any]) -> PastSchedule:
+    """Reads a former schedule, after which came the one with such details."""
     return PastSchedule(
         version=version.version,
         details=version.details,
-        words=words_of(version.details, anchor=version.anchor_at),
+        words=words_of(version),
         after=version.starts_after,
         until=version.ends_at,
-        zone_rules=version.zone_rules,
-        ended_by="change" if version.moved_to is None else "zone_rules",
+        zone_rules=_version_of(version.zone_rules),
+        ended_by=_ended_by(version, details_after),
     )
+
+
+def _version_of(digest: str | None) -> str | None:
+    rules = None if digest is None else zone_rules().get_known(digest)
+    return None if rules is None else rules.version
+
+
+def _ended_by(version: ScheduleVersion, details_after: Mapping[str, Any]) -> str:
+    if version.moved_to is not None:
+        return "zone_rules"
+    return "calendar" if version.details == details_after else "change"
 
 
 def read_change(entry: AuditEntry) -> TriggerChange:

@@ -6,14 +6,20 @@ from typing import Annotated
 
 from fastapi import Body, Query
 from fastapi.openapi.models import Example
+from sqlalchemy.ext.asyncio import AsyncSession
 
-from event_trigger.auth.dependencies import EXPENSIVE, needs
+from event_trigger.auth.dependencies import EXPENSIVE, PrincipalDep, needs
+from event_trigger.auth.principal import Principal
 from event_trigger.auth.scopes import Scope
 from event_trigger.db.clock import database_now
 from event_trigger.errors import Forbidden, Invalid, NotFound, Unauthorized, UnsupportedMediaType
+from event_trigger.instants import just_after
 from event_trigger.models import TriggerStatus, TriggerType
-from event_trigger.triggers.dependencies import TriggerKeyDep
+from event_trigger.triggers.calendar_port import CalendarDays, Calendars, excluded_days
+from event_trigger.triggers.dependencies import CalendarsDep, TriggerKeyDep
 from event_trigger.triggers.preview.schemas import (
+    NO_INSTANT,
+    NOT_SHIFTED,
     PreviewQuery,
     PreviewRead,
     PreviewRequest,
@@ -21,11 +27,15 @@ from event_trigger.triggers.preview.schemas import (
 )
 from event_trigger.triggers.preview.upcoming import PreviewWindow, upcoming, window_of
 from event_trigger.triggers.repository import Triggers
+from event_trigger.triggers.schedule.cautions import cautions_on
 from event_trigger.triggers.schedule.describe import WHEN_CALLED
+from event_trigger.triggers.schedule.details import calendars_of
 from event_trigger.triggers.schedule.plan import Plan
-from event_trigger.triggers.schedule_changes import plan_or_refuse
+from event_trigger.triggers.schedule_changes import check_schedule
+from event_trigger.triggers.stored_plans import ResolvedColumns, plan_of_trigger, plan_or_refuse
 from event_trigger.web.cpu_bound import CpuBoundDep, TooManyExpensiveCalls
 from event_trigger.web.problems import problems
+from event_trigger.web.schemas import JsonObject
 from event_trigger.web.session import SessionsDep
 from event_trigger.web.strict_json import strict_router
 
@@ -36,7 +46,7 @@ router = strict_router(
 )
 
 _NO_SCHEDULE = PreviewRead(
-    words=WHEN_CALLED, timezone="UTC", zone_rules=None, instants=[], total=None
+    words=WHEN_CALLED, timezone="UTC", zone_rules=None, instants=[], total=None, warnings=[]
 )
 PREVIEW_EXAMPLES: dict[str, Example] = {
     "when the clocks go forward": {
@@ -44,6 +54,16 @@ PREVIEW_EXAMPLES: dict[str, Example] = {
             "details": {"cron": "30 2 * * *", "timezone": "Europe/Berlin"},
             "from": "2027-03-27T00:00:00Z",
             "count": 3,
+        }
+    },
+    "the last Friday of each month, but not on New Year's Eve": {
+        "value": {
+            "details": {
+                "rrule": "FREQ=MONTHLY;BYDAY=-1FR",
+                "time": "2027-01-01T09:00:00",
+                "timezone": "Europe/Berlin",
+                "except": ["2027-12-31"],
+            }
         }
     },
     "how often in a year": {
@@ -71,7 +91,7 @@ async def preview_trigger(
     """Lists the next instants of the trigger's schedule, in UTC and in local time.
 
     A completed trigger has no instants left. A paused one shows the instants at which it would
-    fire if it were resumed now.
+    fire if it were resumed now. Nothing is shown that would not fire, such as past instants.
     """
     async with sessions() as session:
         trigger, now = await Triggers(session).get(key), await database_now(session)
@@ -79,16 +99,18 @@ async def preview_trigger(
         raise NotFound
     if trigger.type != TriggerType.SCHEDULED:
         return _NO_SCHEDULE
-    plan = plan_or_refuse(trigger.details, anchor=trigger.anchor_at)
+    plan = plan_of_trigger(trigger)
     window = window_of(
         now=now, after=query.after, from_=query.from_, until=query.until, source="parameter"
-    )
+    ).cut_at(just_after(max(now, trigger.settled_until)))
     left = None if plan.max_fires is None else plan.max_fires - trigger.scheduled_count
     if trigger.status == TriggerStatus.COMPLETED:
         left = 0
-    return await cpu_bound.compute(
+    found = await cpu_bound.compute(
         partial(_preview, plan, window, count=query.count, now=now, left=left)
     )
+    found.warnings.extend(cautions_on(trigger.details))
+    return found
 
 
 @router.post(
@@ -99,24 +121,49 @@ async def preview_trigger(
 )
 async def preview_schedule(
     body: Annotated[PreviewRequest, Body(openapi_examples=PREVIEW_EXAMPLES)],
+    principal: PrincipalDep,
     sessions: SessionsDep,
+    calendars: CalendarsDep,
     cpu_bound: CpuBoundDep,
 ) -> PreviewRead:
-    """Shows when a trigger with these `details` would fire if it were created now."""
+    """Shows when a trigger with these `details` would fire if it were created now.
+
+    With `spread`, each trigger is later by a constant of its own, which is not known yet: the
+    instants are without it, and `warnings` says so.
+    """
+    details = body.details.as_stored()
     async with sessions() as session:
         now = await database_now(session)
-    plan = plan_or_refuse(body.details.as_stored(), anchor=now)
+        named = await _days_of(session, calendars, principal, details)
+    check_schedule(details, anchor=now)
+    days = ResolvedColumns(excluded_days(details, named))
+    plan = plan_or_refuse(details, anchor=now, resolved=days.resolved)
+    begin = plan.settled_at(now)
     window = window_of(
-        now=now, after=body.after, from_=body.from_, until=body.until, source="pointer"
+        now=begin, after=body.after, from_=body.from_, until=body.until, source="pointer"
+    ).cut_at(just_after(begin))
+    found = await cpu_bound.compute(
+        partial(_preview, plan, window, count=body.count, now=now, left=plan.max_fires)
     )
-    left = plan.max_fires
-    return await cpu_bound.compute(
-        partial(_preview, plan, window, count=body.count, now=now, left=left)
-    )
+    found.warnings.extend(cautions_on(details))
+    if body.details.spread is not None:
+        found.warnings.append(NOT_SHIFTED)
+    if not found.instants and body.after is body.from_ is body.until is None:
+        found.warnings.append(NO_INSTANT)
+    return found
+
+
+async def _days_of(
+    session: AsyncSession, calendars: Calendars, principal: Principal, details: JsonObject
+) -> CalendarDays:
+    keys = calendars_of(details)
+    if not keys:
+        return {}
+    return await calendars.days_of(session, principal.one_project_id, keys, lock=False)
 
 
 def _preview(
     plan: Plan, window: PreviewWindow, *, count: int, now: datetime, left: int | None
 ) -> PreviewRead:
     """Computes for up to a second, so it must run off the event loop."""
-    return read_preview(plan.schedule, upcoming(plan, window, count=count, now=now, left=left))
+    return read_preview(plan, upcoming(plan, window, count=count, now=now, left=left))

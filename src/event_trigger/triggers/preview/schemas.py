@@ -6,13 +6,20 @@ from typing import Annotated
 from pydantic import Field
 
 from event_trigger.triggers.preview.upcoming import Upcoming
-from event_trigger.triggers.schedule.describe import describe, rules_version, zone_of
+from event_trigger.triggers.schedule.cautions import cautions_of
+from event_trigger.triggers.schedule.describe import describe, rules_version
 from event_trigger.triggers.schedule.dst import daylight_note
-from event_trigger.triggers.schedule.schedules import Schedule
+from event_trigger.triggers.schedule.plan import Plan
+from event_trigger.triggers.schedule.schedules import zone_of
 from event_trigger.triggers.schemas.details import ScheduledDetails
 from event_trigger.web.schemas import Instant, QueryModel, RequestModel, ResponseModel
 
 MOST_INSTANTS = 1000
+NOT_SHIFTED = (
+    "With spread, each trigger is later by a constant of its own, which it gets when it is created."
+    " These instants are without it."
+)
+NO_INSTANT = "This schedule has no instant left: a trigger with it would never fire by itself."
 Count = Annotated[
     int, Field(ge=1, le=MOST_INSTANTS, description="The largest number of instants to list.")
 ]
@@ -63,12 +70,16 @@ class PreviewRead(ResponseModel):
     total: int | None = Field(
         description="The number of instants up to `until`; null without `until`."
     )
+    warnings: list[str] = Field(
+        description="What the schedule may do that its author does not expect.", examples=[[]]
+    )
 
 
-def read_preview(schedule: Schedule, found: Upcoming) -> PreviewRead:
+def read_preview(plan: Plan, found: Upcoming) -> PreviewRead:
+    schedule = plan.schedule
     zone = zone_of(schedule)
     return PreviewRead(
-        words=describe(schedule),
+        words=describe(schedule, max_fires=plan.max_fires),
         timezone=str(zone),
         zone_rules=rules_version(schedule),
         instants=[
@@ -76,4 +87,5 @@ def read_preview(schedule: Schedule, found: Upcoming) -> PreviewRead:
             for at in found.instants
         ],
         total=found.total,
+        warnings=cautions_of(schedule),
     )

@@ -6,13 +6,9 @@ from itertools import islice
 
 from event_trigger.errors import FieldError, Invalid
 from event_trigger.instants import just_after
+from event_trigger.triggers.schedule.bases import END_OF_TIME
 from event_trigger.triggers.schedule.plan import Plan
-from event_trigger.triggers.schedule.schedules import (
-    END_OF_TIME,
-    LONGEST_COUNT,
-    count_in,
-    instants_in,
-)
+from event_trigger.triggers.schedule.schedules import LONGEST_COUNT, count_in, instants_in
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +17,10 @@ class PreviewWindow:
 
     since: datetime
     until: datetime | None
+
+    def cut_at(self, since: datetime) -> "PreviewWindow":
+        """Leaves out what is earlier: it would not fire."""
+        return PreviewWindow(max(self.since, since), self.until)
 
 
 @dataclass(frozen=True, slots=True)

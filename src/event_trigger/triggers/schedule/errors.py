@@ -2,7 +2,20 @@
 
 from typing import Literal
 
-DetailName = Literal["cron", "time", "interval", "recurring", "timezone", "until", "max_fires"]
+DetailName = Literal[
+    "cron",
+    "rrule",
+    "time",
+    "interval",
+    "recurring",
+    "timezone",
+    "month_end",
+    "from",
+    "until",
+    "max_fires",
+    "except",
+    "spread",
+]
 
 
 class ScheduleError(ValueError):

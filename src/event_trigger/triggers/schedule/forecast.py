@@ -1,12 +1,13 @@
 """Merges the planned instants of many triggers in their order, with bounded work."""
 
 import heapq
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import islice
 from typing import NamedTuple
 
+from event_trigger.triggers.schedule.details import Resolved
 from event_trigger.triggers.schedule.plan import Plan, readable_stored
 from event_trigger.triggers.schedule.schedules import count_in, instants_in
 
@@ -26,6 +27,8 @@ class PlannedTrigger(NamedTuple):
     anchor_at: datetime
     next_fire_at: datetime
     scheduled_count: int
+    excluded_days: Sequence[int] | None = None
+    shift_seconds: int | None = None
 
 
 class PlannedFiring(NamedTuple):
@@ -101,7 +104,11 @@ def _push(waiting: _Waiting, trigger: PlannedTrigger, instants: Iterator[datetim
 
 def _instants(trigger: PlannedTrigger, *, since: datetime, until: datetime) -> Iterator[datetime]:
     """Walks a trigger's instants; none if this version cannot read its details."""
-    plan = readable_stored(trigger.details, anchor=trigger.anchor_at)
+    plan = readable_stored(
+        trigger.details,
+        anchor=trigger.anchor_at,
+        resolved=Resolved.of(trigger.excluded_days, trigger.shift_seconds),
+    )
     if plan is None:
         return iter(())
     return _left(plan, trigger, since=since, until=until)

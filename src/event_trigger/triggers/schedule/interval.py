@@ -5,11 +5,14 @@ import re
 from datetime import timedelta
 from fractions import Fraction
 from functools import lru_cache
+from typing import NamedTuple
 
-from event_trigger.triggers.schedule.errors import ScheduleError
+from event_trigger.triggers.schedule.errors import DetailName, ScheduleError
+from event_trigger.triggers.schedule.spelt_durations import iso_duration
 
 _SHORTEST_SECONDS = 1
 _LONGEST_SECONDS = 3653 * 86_400
+_LONGEST_MONTHS = 120
 
 _DECIMAL = r"([0-9]{1,15}(?:[.,][0-9]{1,15})?)"
 _DURATION = re.compile(
@@ -17,7 +20,18 @@ _DURATION = re.compile(
     rf"(?:T(?=.)(?:{_DECIMAL}H)?(?:{_DECIMAL}M)?(?:{_DECIMAL}S)?)?"
 )
 _UNIT_SECONDS = (7 * 86_400, 86_400, 3600, 60, 1)  # W, D, H, M, S
+_NUMBER = re.compile(r"[0-9]{1,7}(?:\.[0-9]{1,6})?")
+_MOST_SPELT = 40  # characters
 _YEARS_OR_MONTHS = re.compile(r"P[0-9.,WD]*[0-9][YM]")
+_CIVIL_MONTHS = re.compile(r"P(?=.)(?:([0-9]{1,4})Y)?(?:([0-9]{1,4})M)?")
+_CIVIL_DAYS = re.compile(r"P(?=.)(?:([0-9]{1,4})W)?(?:([0-9]{1,4})D)?")
+
+
+class CivilInterval(NamedTuple):
+    """Whole months, or whole days, of which one is 0."""
+
+    months: int
+    days: int
 
 
 @lru_cache(maxsize=1024, typed=True)
@@ -26,11 +40,51 @@ def parse_interval(value: int | float | str) -> timedelta:
 
     Raises ScheduleError unless it is 1 second to 3653 days, which is ten years.
     """
-    seconds = _duration_seconds(value) if isinstance(value, str) else _minutes(value) * 60
+    return _parse(value, "interval")
+
+
+@lru_cache(maxsize=1024)
+def parse_civil_interval(value: int | float | str) -> CivilInterval:
+    """Reads whole days, weeks, months or years of a calendar; raises ScheduleError."""
+    if isinstance(value, str):
+        if found := _CIVIL_MONTHS.fullmatch(value):
+            months = int(found[1] or 0) * 12 + int(found[2] or 0)
+            return _within(CivilInterval(months, 0), 1 <= months <= _LONGEST_MONTHS)
+        if found := _CIVIL_DAYS.fullmatch(value):
+            days = int(found[1] or 0) * 7 + int(found[2] or 0)
+            return _within(CivilInterval(0, days), 1 <= days <= _LONGEST_SECONDS // 86_400)
+    message = (
+        "An interval with a timezone counts whole days, weeks, months or years, such as P1D, P2W,"
+        " P1M or P1Y. Minutes and hours are elapsed time: leave timezone out for them."
+    )
+    raise ScheduleError(message, field="interval")
+
+
+def parse_duration(text: str, field: DetailName) -> timedelta:
+    """Reads an ISO 8601 duration of weeks, days and time; raises ScheduleError."""
+    if not isinstance(text, str):
+        raise ScheduleError(f"{field} must be a duration, such as PT5M.", field=field)
+    return _parse(text, field)
+
+
+def counts_months(value: object) -> bool:
+    return isinstance(value, str) and bool(_YEARS_OR_MONTHS.match(value))
+
+
+def _within(interval: CivilInterval, is_within: bool) -> CivilInterval:
+    if not is_within:
+        message = "interval must be at least a day and at most 10 years."
+        raise ScheduleError(message, field="interval")
+    return interval
+
+
+def _parse(value: int | float | str, field: DetailName) -> timedelta:
+    seconds = _seconds_of(value, field) if isinstance(value, str) else _minutes(value) * 60
     microseconds = round(seconds * 1_000_000)  # perhaps too many for a timedelta
     if not _SHORTEST_SECONDS * 1_000_000 <= microseconds <= _LONGEST_SECONDS * 1_000_000:
-        message = "interval must be at least 1 second and at most 10 years (3653 days)."
-        raise ScheduleError(message, field="interval")
+        most = "a day" if field == "spread" else "10 years (3653 days)"
+        message = f"{field} must be at least 1 second and at most {most}."
+        raise ScheduleError(message, field=field)
     return timedelta(microseconds=microseconds)
 
 
@@ -40,13 +94,42 @@ def _minutes(value: int | float) -> Fraction:
     return Fraction(value)
 
 
-def _duration_seconds(text: str) -> Fraction:
+def _meant(text: str, field: DetailName) -> str | None:
+    """Returns what to write for a duration that is spelt otherwise; None if it would be refused."""
+    if len(text) > _MOST_SPELT:
+        return None
+    spelt = text.strip().upper()
+    if field == "interval" and _NUMBER.fullmatch(spelt):
+        return _right(float(spelt), f"{spelt} without quotes, for minutes")
+    if field == "interval" and spelt != text and counts_months(spelt):
+        return f"{spelt}, with time and timezone" if _CIVIL_MONTHS.fullmatch(spelt) else None
+    such = spelt if _DURATION.fullmatch(spelt) else iso_duration(text)
+    return None if such is None else _right(such, such)
+
+
+def _right(value: float | str, written: str) -> str | None:
+    try:
+        parse_interval(value)
+    except ScheduleError:
+        return None
+    return written
+
+
+def _seconds_of(text: str, field: DetailName) -> Fraction:
     parts = _DURATION.fullmatch(text)
     if parts is None:
-        message = "interval must be minutes as a number, or an ISO 8601 duration such as PT90S."
+        minutes = "minutes as a number, or " if field == "interval" else ""
+        such = _meant(text, field)
+        instead = f"PT90S: write {such}" if such else "PT90S"
+        message = f"{field} must be {minutes}an ISO 8601 duration such as {instead}."
         if _YEARS_OR_MONTHS.match(text):
-            message = "interval cannot count years or months: use weeks or days, or a cron."
-        raise ScheduleError(message, field="interval")
+            message = f"{field} cannot count years or months."
+            if field == "interval":
+                message = (
+                    "An interval of months or years needs time and timezone, which say when it"
+                    " begins and in which calendar."
+                )
+        raise ScheduleError(message, field=field)
     numbers = (Fraction((number or "0").replace(",", ".")) for number in parts.groups())
     return sum(
         (number * unit for number, unit in zip(numbers, _UNIT_SECONDS, strict=True)), Fraction(0)

@@ -8,12 +8,15 @@ from enum import StrEnum
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from event_trigger.instants import parse_instant
+from event_trigger.instants import just_after, just_before
 from event_trigger.models.unfired_reason import UnfiredReason
-from event_trigger.triggers.schedule.details import schedule_from
-from event_trigger.triggers.schedule.errors import ScheduleError
+from event_trigger.triggers.schedule.bases import Base, Local
+from event_trigger.triggers.schedule.details import (
+    NOTHING_RESOLVED,
+    Resolved,
+    schedule_from,
+)
 from event_trigger.triggers.schedule.schedules import (
-    Cron,
     InstantRange,
     Schedule,
     is_recurring,
@@ -45,9 +48,9 @@ class Plan(NamedTuple):
     catch_up_window: timedelta = DEFAULT_CATCH_UP_WINDOW
 
     @property
-    def grid(self) -> Schedule:
-        """The schedule without its end."""
-        return self.schedule._replace(until=None)
+    def grid(self) -> Base:
+        """The schedule without its bounds."""
+        return self.schedule.base
 
     @property
     def looks_back(self) -> timedelta:
@@ -60,6 +63,16 @@ class Plan(NamedTuple):
             return None
         return next_fire_at_or_after(self.schedule, since)
 
+    def settled_at(self, now: datetime) -> datetime:
+        """Returns the last instant before those that a schedule plans which begins now.
+
+        A one-time instant that is less than 5 s past is one of them, and fires at once.
+        """
+        if is_recurring(self.schedule):
+            return now
+        at = next_fire_at_or_after(self.schedule, just_after(now - MISSED_AFTER))
+        return now if at is None or at > now else just_before(at)
+
 
 @dataclass(frozen=True, slots=True)
 class UnfiredInstants:
@@ -69,24 +82,12 @@ class UnfiredInstants:
     reason: UnfiredReason
 
 
-def plan_of(details: Mapping[str, Any], *, anchor: datetime) -> Plan:
+def plan_of(
+    details: Mapping[str, Any], *, anchor: datetime, resolved: Resolved = NOTHING_RESOLVED
+) -> Plan:
     """Reads details as they are stored; raises ScheduleError if they make no schedule."""
-    schedule = schedule_from(
-        anchor=anchor,
-        time=_instant(details.get("time")),
-        interval=details.get("interval"),
-        recurring=details.get("recurring"),
-        cron=details.get("cron"),
-        timezone=details.get("timezone"),
-        until=_instant(details.get("until")),
-    )
+    schedule = schedule_from(details, anchor=anchor, resolved=resolved)
     max_fires = details.get("max_fires")
-    if max_fires is not None and not is_recurring(schedule):
-        message = (
-            "max_fires applies to recurring schedules only: set recurring to true, or leave"
-            " max_fires out."
-        )
-        raise ScheduleError(message, field="max_fires")
     minutes = details.get("catch_up_window")
     return Plan(
         schedule,
@@ -96,34 +97,45 @@ def plan_of(details: Mapping[str, Any], *, anchor: datetime) -> Plan:
     )
 
 
-def plan_of_stored(details: str, *, anchor: datetime) -> Plan:
-    """Reads details as stored JSON text, cached: many triggers differ only in their anchors."""
-    plan, is_anchored = _plan_at_epoch(details)
-    if not is_anchored:
-        return plan
-    return plan._replace(schedule=moved(plan.schedule, anchor - _EPOCH))
+def plan_of_stored(
+    details: str, *, anchor: datetime, resolved: Resolved = NOTHING_RESOLVED
+) -> Plan:
+    """Reads details as stored JSON text, cached.
+
+    Many triggers differ only in their anchors, and in their parts of a spread.
+    """
+    plan, is_anchored, is_spread = _plan_at_epoch(details, resolved.days)
+    schedule = moved(plan.schedule, anchor - _EPOCH) if is_anchored else plan.schedule
+    if is_spread:
+        schedule = schedule._replace(shift=timedelta(seconds=resolved.shift_seconds))
+    return plan if schedule is plan.schedule else plan._replace(schedule=schedule)
 
 
 @lru_cache(maxsize=256)
-def _plan_at_epoch(details: str) -> tuple[Plan, bool]:
-    """Reads the plan of a trigger anchored at the epoch; tells whether the anchor matters."""
+def _plan_at_epoch(details: str, days: tuple[int, ...]) -> tuple[Plan, bool, bool]:
+    """Reads the plan of a trigger anchored at the epoch; tells whether anchor and shift matter."""
     read = json.loads(details)
-    plan = plan_of(read, anchor=_EPOCH)
-    return plan, read.get("time") is None and not isinstance(plan.schedule, Cron)
+    plan = plan_of(read, anchor=_EPOCH, resolved=Resolved(days))
+    is_anchored = read.get("time") is None and not isinstance(plan.schedule.base, Local)
+    return plan, is_anchored, read.get("spread") is not None and is_recurring(plan.schedule)
 
 
-def readable_plan(details: Any, *, anchor: datetime) -> Plan | None:
+def readable_plan(
+    details: Any, *, anchor: datetime, resolved: Resolved = NOTHING_RESOLVED
+) -> Plan | None:
     """Reads stored details; None if this version cannot read them."""
     try:
-        return plan_of(details, anchor=anchor)
+        return plan_of(details, anchor=anchor, resolved=resolved)
     except (ValueError, TypeError, AttributeError, OverflowError):
         return None
 
 
-def readable_stored(details: str, *, anchor: datetime) -> Plan | None:
+def readable_stored(
+    details: str, *, anchor: datetime, resolved: Resolved = NOTHING_RESOLVED
+) -> Plan | None:
     """Reads stored JSON text as `plan_of_stored` does; None if this version cannot read it."""
     try:
-        return plan_of_stored(details, anchor=anchor)
+        return plan_of_stored(details, anchor=anchor, resolved=resolved)
     except (ValueError, TypeError, AttributeError, OverflowError):
         return None
 
@@ -133,7 +145,3 @@ def schedule_part(details: Any) -> dict[str, Any]:
     if not isinstance(details, Mapping):
         return {}
     return {name: value for name, value in details.items() if name != "schema"}
-
-
-def _instant(text: str | None) -> datetime | None:
-    return None if text is None else parse_instant(text)

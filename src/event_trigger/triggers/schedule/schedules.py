@@ -3,50 +3,49 @@
 All intervals are half-open, `[since, until)`, of aware UTC instants.
 """
 
+from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from functools import lru_cache
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from typing import NamedTuple, assert_never
 
-from event_trigger.instants import FIRST_YEAR, LAST_YEAR, just_after
-from event_trigger.triggers.schedule.cron import parse_cron, read_rules
-from event_trigger.triggers.schedule.errors import DetailName, ScheduleError
+from event_trigger.instants import just_after
+from event_trigger.triggers.schedule.bases import (
+    END_OF_TIME,
+    FIRST_INSTANT,
+    Base,
+    Every,
+    Local,
+    Once,
+    as_utc,
+    count_of,
+    local_times,
+    next_of,
+    next_of_other_dates,
+    steps_before,
+)
+from event_trigger.triggers.schedule.excluded import first_of_run, last_of_run, place_of
+from event_trigger.triggers.schedule.walls.single import SingleWall
 
 _SECOND = timedelta(seconds=1)
-FIRST_INSTANT = datetime(FIRST_YEAR, 1, 1, tzinfo=UTC)
-END_OF_TIME = datetime(LAST_YEAR + 1, 1, 1, tzinfo=UTC)  # exclusive
+_DAY = timedelta(days=1)
+NO_SHIFT = timedelta(0)
 LONGEST_COUNT = timedelta(days=3653)  # counting a minutely cron for as long takes half a second
 
 
-class Once(NamedTuple):
-    """A single instant, aware UTC."""
+class Schedule(NamedTuple):
+    """Planned instants, and the bounds of all of them.
 
-    at: datetime
-    until: datetime | None = None
-
-
-class Every(NamedTuple):
-    """The grid `start + n * interval` of elapsed time, n >= 0; `until` is inclusive."""
-
-    start: datetime
-    interval: timedelta
-    until: datetime | None = None
-
-
-class Cron(NamedTuple):
-    """The matches of a cron(8) line in an IANA zone; `until` is inclusive.
-
-    `rules` is the digest of past rules of the zone; None stands for the rules in force.
+    `since` and `until` are inclusive. None is on the `excluded` local dates, sorted; they are dates
+    in UTC unless the base has a zone. All of these are judged before each instant becomes later by
+    `shift`.
     """
 
-    expression: str
-    timezone: str = "UTC"
+    base: Base
+    since: datetime | None = None
     until: datetime | None = None
-    rules: str | None = None
-
-
-Schedule = Once | Every | Cron
+    excluded: tuple[date, ...] = ()
+    shift: timedelta = NO_SHIFT
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,58 +58,79 @@ class InstantRange:
 
 
 def moved(schedule: Schedule, by: timedelta) -> Schedule:
-    """Returns the schedule of a trigger whose anchor is later by so much; cron has no anchor."""
-    match schedule:
-        case Every(start=start, interval=interval, until=until):
-            return Every(start + by, interval, until)
-        case Once(at=at, until=until):
-            return Once(at + by, until)
-        case Cron():
+    """Returns the schedule of a trigger whose anchor is later by so much; local times have none."""
+    match schedule.base:
+        case Every(start=start, interval=interval):
+            return schedule._replace(base=Every(start + by, interval))
+        case Once(at=at):
+            return schedule._replace(base=Once(at + by))
+        case Local():
             return schedule
         case _:
-            assert_never(schedule)
+            assert_never(schedule.base)
 
 
 def is_recurring(schedule: Schedule) -> bool:
-    return not isinstance(schedule, Once)
+    base = schedule.base
+    return not (
+        isinstance(base, Once) or (isinstance(base, Local) and isinstance(base.rule, SingleWall))
+    )
 
 
 def next_fire_at_or_after(schedule: Schedule, since: datetime) -> datetime | None:
     """Finds the first instant from an aware one on; None if there is no more.
 
-    None fires later than the schedule's `until`, nor after the year 9000.
+    None is planned after the year 9000, nor later than the schedule's `until`, which is judged
+    before the shift.
     """
-    since, end = as_utc(since), _end(schedule)
-    if since >= end:
-        return None
-    if since < FIRST_INSTANT:
-        return next_fire_at_or_after(schedule, FIRST_INSTANT)
-    match schedule:
-        case Once(at=at):
-            fires_at = at if at >= since else None
-        case Every(start=start, interval=interval):
-            fires_at = start - (start - since) // interval * interval if since > start else start
-        case Cron(expression=expression, timezone=timezone, rules=rules):
-            fires_at = _next_match(expression, rules or read_rules(timezone).digest, since)
-        case _:
-            assert_never(schedule)
-    return fires_at if fires_at is not None and fires_at < end else None
+    return _next_before(schedule, max(as_utc(since), FIRST_INSTANT), END_OF_TIME)
+
+
+def _next_before(schedule: Schedule, since: datetime, until: datetime) -> datetime | None:
+    """Finds the first instant in `[since, until)`.
+
+    1. Asks for the next instant, which is cached: of most schedules it is not excluded.
+    2. Goes on behind its date, and the excluded dates that follow it, as long as it must.
+    """
+    since, end = _nominal(schedule, since, until)
+    at = next_of(schedule.base, since) if since < end else None
+    while at is not None and at < end:
+        place = _place_of_excluded(schedule, at)
+        if place is None:
+            return at + schedule.shift
+        others = schedule.excluded[last_of_run(schedule.excluded, place) :]
+        behind = max(just_after(at), _midnight(schedule, others[0] + _DAY))
+        at = next_of_other_dates(schedule.base, behind, _up_to(others, end))
+    return None
 
 
 def latest_fire_in(schedule: Schedule, *, since: datetime, until: datetime) -> datetime | None:
     """Finds the newest instant in `[since, until)`, or None; takes logarithmic time."""
-    since = max(as_utc(since), FIRST_INSTANT)
-    until = min(as_utc(until), _end(schedule))
-    match schedule:
+    since, until = max(as_utc(since), FIRST_INSTANT), as_utc(until)
+    if isinstance(schedule.base, Local):
+        return _latest_by_bisection(schedule, since, until)
+    first, end = _nominal(schedule, since, until)
+    while first < end:
+        newest = _newest_before(schedule.base, end)
+        if newest < first or newest >= end:
+            return None
+        place = _place_of_excluded(schedule, newest)
+        if place is None:
+            return newest + schedule.shift
+        begin = first_of_run(schedule.excluded, place)
+        end = _day(schedule, schedule.excluded[begin])[0]
+    return None
+
+
+def _newest_before(base: Once | Every, end: datetime) -> datetime:
+    """Returns the newest instant before an end; the first one if there is none."""
+    match base:
         case Once(at=at):
-            newest = at
+            return at
         case Every(start=start, interval=interval):
-            newest = start + max(0, _steps_before(start, interval, until) - 1) * interval
-        case Cron():
-            return _latest_match(schedule, since, until)
+            return start + max(0, steps_before(start, interval, end) - 1) * interval
         case _:
-            assert_never(schedule)
-    return newest if since <= newest < until else None
+            assert_never(base)
 
 
 def instants_in(schedule: Schedule, *, since: datetime, until: datetime) -> Iterator[datetime]:
@@ -122,20 +142,12 @@ def instants_in(schedule: Schedule, *, since: datetime, until: datetime) -> Iter
 
 def count_in(schedule: Schedule, *, since: datetime, until: datetime) -> int:
     """Counts the instants in `[since, until)`; takes at most a step for each day."""
-    since = max(as_utc(since), FIRST_INSTANT)
-    until = min(as_utc(until), _end(schedule))
-    if since >= until:
-        return 0
-    match schedule:
-        case Once(at=at):
-            return int(since <= at < until)
-        case Every(start=start, interval=interval):
-            earlier = _steps_before(start, interval, since)
-            return _steps_before(start, interval, until) - earlier
-        case Cron(expression=expression, timezone=timezone, rules=rules):
-            return parse_cron(expression, timezone, rules).count_in(since=since, until=until)
-        case _:
-            assert_never(schedule)
+    first, end = _nominal(schedule, max(as_utc(since), FIRST_INSTANT), as_utc(until))
+    count = count_of(schedule.base, first, end)
+    for one in _excluded_in(schedule, first, end):
+        midnight, next_midnight = _day(schedule, one)
+        count -= count_of(schedule.base, max(first, midnight), min(end, next_midnight))
+    return count
 
 
 def range_in(schedule: Schedule, *, since: datetime, until: datetime) -> InstantRange | None:
@@ -171,25 +183,69 @@ def first_of_newest(
     return first if first is not None and first < until else None
 
 
-def _steps_before(start: datetime, interval: timedelta, instant: datetime) -> int:
-    """Counts the points of a grid earlier than an instant."""
-    return 0 if instant <= start else -((start - instant) // interval)
+def is_excepted(schedule: Schedule, instant: datetime) -> bool:
+    """Tells whether an instant would be planned but for the excluded dates."""
+    at = instant - schedule.shift
+    return _place_of_excluded(schedule, at) is not None and (
+        next_fire_at_or_after(schedule._replace(excluded=()), instant) == instant
+    )
 
 
-@lru_cache(maxsize=4096)  # many triggers of a batch may have the same cron
-def _next_match(expression: str, rules: str, since: datetime) -> datetime | None:
-    return parse_cron(expression, "", rules).next_at_or_after(since)
+def zone_of(schedule: Schedule) -> tzinfo:
+    """Returns the zone of a schedule's local times; UTC if it has none."""
+    return local_times(schedule.base).zone if isinstance(schedule.base, Local) else UTC
 
 
-def _latest_match(schedule: Cron, since: datetime, until: datetime) -> datetime | None:
-    """Bisects: instants are whole seconds, and the search halves down to a single second."""
-    newest = next_fire_at_or_after(schedule, since)
-    if newest is None or newest >= until:
+def _nominal(schedule: Schedule, since: datetime, until: datetime) -> tuple[datetime, datetime]:
+    """Moves a window back by the shift, and cuts it at the bounds."""
+    first = since - schedule.shift
+    if schedule.since is not None:
+        first = max(first, schedule.since)
+    return first, min(until - schedule.shift, _end(schedule))
+
+
+def _place_of_excluded(schedule: Schedule, at: datetime) -> int | None:
+    """Returns the place of an instant's local date among the excluded ones, if it is one."""
+    if not schedule.excluded:
+        return None
+    day = at.astimezone(zone_of(schedule)).date()
+    return place_of(day, schedule.excluded)
+
+
+def _up_to(excluded: tuple[date, ...], end: datetime) -> tuple[date, ...]:
+    """Leaves out dates behind an end, so that no search goes on there."""
+    return excluded[: bisect_left(excluded, end.date() + 2 * _DAY)]
+
+
+def _excluded_in(schedule: Schedule, since: datetime, until: datetime) -> tuple[date, ...]:
+    """Returns the excluded dates that a window may touch."""
+    if not schedule.excluded or since >= until:
+        return ()
+    first = bisect_left(schedule.excluded, since.date() - _DAY)
+    return schedule.excluded[first : bisect_left(schedule.excluded, until.date() + 2 * _DAY)]
+
+
+def _day(schedule: Schedule, day: date) -> tuple[datetime, datetime]:
+    """Returns the first instant of a local date, and that of the next one."""
+    return _midnight(schedule, day), _midnight(schedule, day + _DAY)
+
+
+def _midnight(schedule: Schedule, day: date) -> datetime:
+    """Returns the first instant of a local date."""
+    if isinstance(schedule.base, Local):
+        return local_times(schedule.base).first_pass(datetime.combine(day, time()))
+    return datetime.combine(day, time(), UTC)
+
+
+def _latest_by_bisection(schedule: Schedule, since: datetime, until: datetime) -> datetime | None:
+    """Bisects: no two instants are closer than a second."""
+    newest = _next_before(schedule, since, until)
+    if newest is None:
         return None
     while until - newest > _SECOND:
         middle = newest + (until - newest) // 2
-        newer = next_fire_at_or_after(schedule, middle)
-        if newer is None or newer >= until:
+        newer = _next_before(schedule, middle, until)
+        if newer is None:
             until = middle
         else:
             newest = newer
@@ -197,23 +253,5 @@ def _latest_match(schedule: Cron, since: datetime, until: datetime) -> datetime 
 
 
 def _end(schedule: Schedule) -> datetime:
-    """Returns the exclusive end of a schedule."""
+    """Returns the exclusive end of a schedule, before it is shifted."""
     return END_OF_TIME if schedule.until is None else min(just_after(schedule.until), END_OF_TIME)
-
-
-def as_utc(value: datetime, *, field: DetailName | None = None) -> datetime:
-    """Converts an aware instant; raises ScheduleError for a naive one, or beyond the calendar."""
-    if value.tzinfo is UTC:
-        return value
-    if value.utcoffset() is None:
-        message = f"{field or 'time'} needs an offset, such as the Z of 2030-01-31T09:00:00Z."
-        raise ScheduleError(message, field=field)
-    try:
-        return value.astimezone(UTC)
-    except OverflowError:
-        raise bad_year(field) from None
-
-
-def bad_year(field: DetailName | None) -> ScheduleError:
-    message = f"{field or 'time'} must be in the years {FIRST_YEAR} to {LAST_YEAR}, in UTC."
-    return ScheduleError(message, field=field)

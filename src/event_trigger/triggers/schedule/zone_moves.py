@@ -9,9 +9,9 @@ from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from event_trigger.instants import just_after
-from event_trigger.triggers.schedule.cron import parse_cron
+from event_trigger.triggers.schedule.bases import Local, local_times
 from event_trigger.triggers.schedule.plan import Plan
-from event_trigger.triggers.schedule.schedules import Cron, latest_fire_in, next_fire_at_or_after
+from event_trigger.triggers.schedule.schedules import latest_fire_in, next_fire_at_or_after
 
 _DAY = timedelta(days=1)
 _SAMPLED = timedelta(minutes=15)  # no two rules differ for less than that
@@ -39,9 +39,10 @@ class MovedPlan(NamedTuple):
 
 
 def planned_by(plan: Plan, digest: str) -> Plan:
-    """Returns the same plan by the zone rules of that digest; its schedule must be a cron."""
-    assert isinstance(plan.schedule, Cron)
-    return plan._replace(schedule=plan.schedule._replace(rules=digest))
+    """Returns the same plan by the zone rules of that digest; it must have local times."""
+    base = plan.schedule.base
+    assert isinstance(base, Local)
+    return plan._replace(schedule=plan.schedule._replace(base=base._replace(rules=digest)))
 
 
 def first_difference(
@@ -88,22 +89,22 @@ def moved_plan(
 def _go_on(old: Plan, new: Plan, progress: PlanProgress) -> datetime:
     """Finds where the new plan begins: after the local time of the last decided instant.
 
-    A cron that runs at least hourly goes by real time, as it does over daylight saving.
+    A line that runs at least hourly goes by real time, as it does over daylight saving.
     """
     before, after = old.schedule, new.schedule
-    assert isinstance(before, Cron)
-    assert isinstance(after, Cron)
-    crontab = parse_cron(after.expression, after.timezone, after.rules)
+    assert isinstance(before.base, Local)
+    assert isinstance(after.base, Local)
+    times = local_times(after.base)
     last = latest_fire_in(
         before,
         # no clock moves by two days
         since=max(progress.in_force_since, progress.open_since - 2 * _DAY),
         until=progress.open_since,
     )
-    if crontab.at_least_hourly or last is None:
+    if times.hourly is not None or last is None:
         return progress.open_since
-    wall = parse_cron(before.expression, before.timezone, before.rules).wall(last)
-    since = just_after(crontab.first_pass(wall))
+    wall = local_times(before.base).wall(last - before.shift)
+    since = just_after(times.first_pass(wall) + after.shift)
     first = next_fire_at_or_after(after, since)
     if first is not None and first < progress.open_since:
         return since  # a local time yet to come by the old rules is past by the new ones

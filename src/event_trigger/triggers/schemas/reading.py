@@ -1,12 +1,19 @@
 """Makes the answers of stored triggers: adds the schedule in words, and warnings."""
 
-from collections.abc import Iterator
+import hashlib
+import json
+from array import array
+from collections import OrderedDict
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
-from event_trigger.models import OnCompletion, Trigger, TriggerStatus, TriggerType
+from event_trigger.instants import instant_text
+from event_trigger.models import OnCompletion, ScheduleVersion, Trigger, TriggerStatus, TriggerType
+from event_trigger.triggers.schedule.cautions import cautions_of, cautions_on
 from event_trigger.triggers.schedule.describe import WHEN_CALLED, describe
-from event_trigger.triggers.schedule.plan import readable_plan
+from event_trigger.triggers.schedule.plan import Plan, readable_plan, schedule_part
+from event_trigger.triggers.schedule.schedules import InstantRange
 from event_trigger.triggers.schemas.responses import (
     ApiTriggerListed,
     ApiTriggerRead,
@@ -19,14 +26,29 @@ from event_trigger.triggers.schemas.responses import (
     TriggerRead,
     TriggerWritten,
 )
-from event_trigger.web.schemas import JsonObject
+from event_trigger.triggers.stored_plans import ResolvedColumns, columns_of, readable_plan_of
+
+_MOST_REMEMBERED = 4_000  # schedules: to describe one takes up to half a millisecond
+_LONGEST_REMEMBERED = 2_000  # characters
+_IN_PAUSE = " fell into the pause"
+_WITHOUT_PUBLIC_KEY = (
+    "Every call of the hook is refused, because the sender's public key is missing. Write it as"
+    " details.hook.secret."
+)
 
 
-def read_trigger(trigger: Trigger, *, hook_url: str | None) -> TriggerRead:
+class ShownHook(NamedTuple):
+    """A trigger's hook as those see it who may fire."""
+
+    url: str
+    lacks_public_key: bool
+
+
+def read_trigger(trigger: Trigger, *, hook: ShownHook | None) -> TriggerRead:
     stored = StoredTrigger.model_validate(trigger).model_dump()
     is_scheduled = trigger.type == TriggerType.SCHEDULED
     kind = ScheduledTriggerRead if is_scheduled else ApiTriggerRead
-    return kind(**stored, **_derived(trigger), hook_url=hook_url)
+    return kind(**stored, **_derived(trigger, hook))
 
 
 def written_trigger(read: TriggerRead, *, hook_secret: str | None) -> TriggerWritten:
@@ -35,13 +57,16 @@ def written_trigger(read: TriggerRead, *, hook_secret: str | None) -> TriggerWri
     return kind(**read.model_dump(), hook_secret=hook_secret)
 
 
-def words_of(details: JsonObject, *, anchor: datetime) -> str | None:
-    """Describes stored details in words; None if this version cannot read them."""
-    plan = readable_plan(details, anchor=anchor)
-    return None if plan is None else describe(plan.schedule)
+def words_of(row: Trigger | ScheduleVersion) -> str | None:
+    """Describes a stored schedule in words; None if this version cannot read it."""
+    return _words_of(readable_plan_of(row))
 
 
-def list_trigger(trigger: Trigger, *, hook_url: str | None, summary: bool) -> TriggerListed:
+def _words_of(plan: Plan | None) -> str | None:
+    return None if plan is None else describe(plan.schedule, max_fires=plan.max_fires)
+
+
+def list_trigger(trigger: Trigger, *, hook: ShownHook | None, summary: bool) -> TriggerListed:
     """Reads a trigger for a list; a summary's payload was not read, so it must not be asked for."""
     stored = {
         name: getattr(trigger, name)
@@ -52,13 +77,58 @@ def list_trigger(trigger: Trigger, *, hook_url: str | None, summary: bool) -> Tr
         stored["details"] = {name: one for name, one in trigger.details.items() if name != "schema"}
     is_scheduled = trigger.type == TriggerType.SCHEDULED
     kind = ScheduledTriggerListed if is_scheduled else ApiTriggerListed
-    return kind(**stored, **_derived(trigger), hook_url=hook_url)
+    return kind(**stored, **_derived(trigger, hook))
 
 
-def _derived(trigger: Trigger) -> dict[str, Any]:
-    is_scheduled = trigger.type == TriggerType.SCHEDULED
-    words = words_of(trigger.details, anchor=trigger.anchor_at) if is_scheduled else WHEN_CALLED
-    return {"words": words, "warnings": [*_warnings_of(trigger)]}
+def _derived(trigger: Trigger, hook: ShownHook | None) -> dict[str, Any]:
+    url, warnings = None if hook is None else hook.url, [*_warnings_of(trigger)]
+    if trigger.type != TriggerType.SCHEDULED:
+        if hook is not None and hook.lacks_public_key:
+            warnings.append(_WITHOUT_PUBLIC_KEY)
+        return {"words": WHEN_CALLED, "warnings": warnings, "hook_url": url}
+    words, cautions = _told_of(trigger)
+    return {"words": words, "warnings": [*warnings, *cautions], "hook_url": url}
+
+
+class _Told(NamedTuple):
+    """A schedule in words, and what may be wrong with it."""
+
+    words: str | None
+    cautions: Sequence[str] = ()
+
+
+_Key = tuple[bytes, datetime, int | None]
+_told: OrderedDict[_Key, _Told] = OrderedDict()  # the one that was shown longest ago is first
+
+
+def _told_of(trigger: Trigger) -> _Told:
+    """Describes a schedule, or remembers it: both parts follow from the row alone."""
+    details, columns = schedule_part(trigger.details), columns_of(trigger)
+    key = _digest_of(details, columns.excluded_days), trigger.anchor_at, columns.shift_seconds
+    told = _told.pop(key, None)
+    if told is None:
+        told = _tell(details, trigger.anchor_at, columns)
+        if len(told.words or "") + sum(map(len, told.cautions)) > _LONGEST_REMEMBERED:
+            return told
+    _told[key] = told
+    if len(_told) > _MOST_REMEMBERED:
+        _told.popitem(last=False)
+    return told
+
+
+def _digest_of(details: dict[str, Any], days: Sequence[int] | None) -> bytes:
+    """Stands for details and thousands of dates, which would fill the memory as keys."""
+    known = json.dumps(details).encode()
+    if days:
+        known += b"\0" + array("i", days).tobytes()
+    return hashlib.blake2b(known, digest_size=16).digest()
+
+
+def _tell(details: dict[str, Any], anchor: datetime, columns: ResolvedColumns) -> _Told:
+    plan = readable_plan(details, anchor=anchor, resolved=columns.resolved)
+    if plan is None:
+        return _Told(None)
+    return _Told(_words_of(plan), (*cautions_of(plan.schedule), *cautions_on(details)))
 
 
 def _warnings_of(trigger: Trigger) -> Iterator[str]:
@@ -73,3 +143,20 @@ def _warnings_of(trigger: Trigger) -> Iterator[str]:
             " chain of ten deliveries, so this trigger's events come back to it. Check where its"
             " destinations lead. This warning ends with the next change of the trigger."
         )
+
+
+def pause_warning(in_pause: InstantRange, next_fire_at: datetime | None) -> str:
+    """Says which instants a pause has taken from a resumed trigger."""
+    first, last = instant_text(in_pause.first), instant_text(in_pause.last)
+    if in_pause.count == 1:
+        lost = f"One planned instant, {first},{_IN_PAUSE} and does not fire."
+    else:
+        lost = (
+            f"{in_pause.count} planned instants, from {first} to {last},{_IN_PAUSE} and do not"
+            " fire."
+        )
+    return lost if next_fire_at is None else f"{lost} The next one is {instant_text(next_fire_at)}."
+
+
+def is_pause_warning(text: object) -> bool:
+    return isinstance(text, str) and _IN_PAUSE in text

@@ -81,8 +81,8 @@ class ApiTriggerListed(_Called, _AnyTriggerListed):
 
 class AnyTriggerWritten(_AnyTrigger):
     hook_secret: SecretText = Field(
-        description="Signs the calls of a new hook. It is shown only once, so it is null if this"
-        " repeats an earlier answer (`Idempotency-Key`), and so is `hook_url`."
+        description="Signs the calls of a new hook; null if it was given. It is shown only once, so"
+        " it is null if this repeats an earlier answer (`Idempotency-Key`), and so is `hook_url`."
     )
 
 

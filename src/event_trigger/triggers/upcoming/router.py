@@ -15,13 +15,13 @@ from event_trigger.auth.scopes import Scope
 from event_trigger.db.clock import database_now
 from event_trigger.errors import FieldError, Forbidden, Invalid, NotFound, Unauthorized
 from event_trigger.triggers.repository import Triggers
+from event_trigger.triggers.schedule.bases import FIRST_INSTANT
 from event_trigger.triggers.schedule.forecast import (
     MOST_INSTANTS,
     PlannedTrigger,
     counts_by_step,
     forecast,
 )
-from event_trigger.triggers.schedule.schedules import FIRST_INSTANT
 from event_trigger.triggers.upcoming.schemas import UpcomingQuery, UpcomingRead, read_firing
 from event_trigger.web.cpu_bound import CpuBoundDep, TooManyExpensiveCalls
 from event_trigger.web.problems import problems

@@ -5,8 +5,8 @@ from datetime import datetime
 from typing import NamedTuple
 
 from event_trigger.instants import just_after
+from event_trigger.triggers.schedule.bases import Local
 from event_trigger.triggers.schedule.plan import readable_stored
-from event_trigger.triggers.schedule.schedules import Cron
 from event_trigger.triggers.schedule.zone_moves import (
     MovedPlan,
     PlanProgress,
@@ -56,8 +56,8 @@ def moves_of(batch: Sequence[PlannedRow], changes: Mapping[str, ZoneChange]) -> 
 
 
 def _moved_plan(row: PlannedRow, change: ZoneChange) -> MovedPlan | None:
-    plan = readable_stored(row.details, anchor=row.anchor_at)
-    if plan is None or not isinstance(plan.schedule, Cron):
+    plan = readable_stored(row.details, anchor=row.anchor_at, resolved=row.resolved)
+    if plan is None or not isinstance(plan.schedule.base, Local):
         return None  # the dispatcher sets it aside when it is due
     old = None if change.old is None else planned_by(plan, change.old.digest)
     progress = PlanProgress(

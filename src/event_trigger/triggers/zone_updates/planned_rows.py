@@ -11,9 +11,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from event_trigger.instants import just_before
 from event_trigger.models import TriggerStatus, TriggerType
+from event_trigger.triggers.schedule.details import Resolved
 from event_trigger.triggers.schedule.plan import schedule_part
 
-_ZONED = "type = :type AND details ->> 'cron' IS NOT NULL AND details ->> 'timezone'"
+_ZONED = "type = :type AND details ->> 'timezone'"
 _LIST_ZONES = text(f"""
     SELECT DISTINCT details ->> 'timezone' FROM triggers
     WHERE shard = :shard AND {_ZONED} IS NOT NULL
@@ -22,14 +23,16 @@ _COLUMNS = """
     id, details ->> 'timezone', CAST(details AS text), anchor_at, in_force_after, settled_until,
     next_fire_at, scheduled_count
 """
+_NEWEST = "zone_rules, excluded_days, shift_seconds"  # columns that an older database may lack
+_NOT_MIGRATED = "CAST(NULL AS text), CAST(NULL AS integer[]), CAST(NULL AS integer)"
 _LIST_PAGE = f"""
-    SELECT {_COLUMNS}, {{rules}} FROM triggers
+    SELECT {_COLUMNS}, {{newest}} FROM triggers
     WHERE shard = :shard AND id > :after AND {_ZONED} = ANY(CAST(:zones AS text[]))
         AND status <> :completed
     ORDER BY id LIMIT :limit
 """  # noqa: S608
 _LIST_LOCKED = text(f"""
-    SELECT {_COLUMNS}, zone_rules FROM triggers
+    SELECT {_COLUMNS}, {_NEWEST} FROM triggers
     WHERE shard = :shard AND id = ANY(CAST(:ids AS bigint[])) AND status <> :completed
     ORDER BY id
     FOR NO KEY UPDATE
@@ -37,10 +40,11 @@ _LIST_LOCKED = text(f"""
 _INSERT_VERSIONS = text("""
     INSERT INTO schedule_versions
         (shard, trigger_id, version, owner_id, details, anchor_at, starts_after, ends_at,
-            zone_rules, moved_to)
+            zone_rules, moved_to, excluded_days, shift_seconds)
     SELECT triggers.shard, triggers.id, triggers.version, triggers.owner_id,
         CAST(moved.details AS json), triggers.anchor_at, triggers.in_force_after,
-        triggers.settled_until, moved.old_rules, moved.new_rules
+        triggers.settled_until, moved.old_rules, moved.new_rules, triggers.excluded_days,
+        triggers.shift_seconds
     FROM unnest(
         CAST(:ids AS bigint[]), CAST(:details AS text[]), CAST(:old_rules AS text[]),
         CAST(:new_rules AS text[])
@@ -73,6 +77,12 @@ class PlannedRow(NamedTuple):
     next_fire_at: datetime | None
     scheduled_count: int
     zone_rules: str | None
+    excluded_days: list[int] | None = None
+    shift_seconds: int | None = None
+
+    @property
+    def resolved(self) -> Resolved:
+        return Resolved.of(self.excluded_days, self.shift_seconds)
 
     def read_details(self) -> Any:
         return json.loads(self.details)
@@ -103,15 +113,15 @@ class PlannedRows:
         *,
         after: int,
         limit: int,
-        has_rules_column: bool = True,
+        migrated: bool = True,
     ) -> list[PlannedRow]:
         """Lists triggers that are not completed, with ids larger than `after`, by id.
 
-        `has_rules_column` is False on a database that is not migrated yet.
+        `migrated` is False on a database that this version has not migrated yet.
         """
-        rules = "zone_rules" if has_rules_column else "CAST(NULL AS text)"
+        newest = _NEWEST if migrated else _NOT_MIGRATED
         rows = await self.session.execute(
-            text(_LIST_PAGE.format(rules=rules)),
+            text(_LIST_PAGE.format(newest=newest)),
             {
                 "shard": shard,
                 "type": TriggerType.SCHEDULED,

@@ -9,14 +9,15 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from event_trigger.db.clock import database_now
 from event_trigger.db.engine import Sessions
-from event_trigger.db.migrate import is_migrated
+from event_trigger.db.revisions import is_migrated
 from event_trigger.db.shards import ACROSS_SHARDS
 from event_trigger.instants import instant_text, just_after
 from event_trigger.models import SHARDS, ScheduleVersion, Trigger
-from event_trigger.triggers.schedule.plan import Plan, readable_plan, readable_stored
+from event_trigger.triggers.schedule.plan import Plan, readable_stored
 from event_trigger.triggers.schedule.schedules import next_fire_at_or_after
 from event_trigger.triggers.schedule.zone_moves import first_difference, planned_by
 from event_trigger.triggers.schedule.zone_rules import Rules, is_newer, usual_rules, zone_rules
+from event_trigger.triggers.stored_plans import readable_plan_of
 from event_trigger.triggers.zone_updates.moves import MovedTrigger, ZoneChange, change_of, moves_of
 from event_trigger.triggers.zone_updates.planned_rows import PlannedRow, PlannedRows
 from event_trigger.triggers.zone_updates.replanning import TRIGGERS_PER_REPLAN, zones_in_use
@@ -96,7 +97,7 @@ async def _pages(
         while full:
             async with sessions() as session:
                 batch = await PlannedRows(session).list_page(
-                    shard, zones, after=after, limit=TRIGGERS_PER_REPLAN, has_rules_column=migrated
+                    shard, zones, after=after, limit=TRIGGERS_PER_REPLAN, migrated=migrated
                 )
             yield batch
             full = len(batch) == TRIGGERS_PER_REPLAN
@@ -105,7 +106,7 @@ async def _pages(
 
 def _line_of_later_move(row: PlannedRow, change: ZoneChange, at: datetime) -> str | None:
     """Writes a line if the trigger moves only later, when the rules first differ, at `at`."""
-    plan = readable_stored(row.details, anchor=row.anchor_at)
+    plan = readable_stored(row.details, anchor=row.anchor_at, resolved=row.resolved)
     if plan is None or row.zone_rules == change.new.digest:
         return None
     times = [_first_instant(plan, rules, just_after(at)) for rules in (change.old, change.new)]
@@ -129,8 +130,15 @@ def _line(
     old, new = (
         "unknown" if one is None else one.version or "?" for one in (change.old, change.new)
     )
-    cron, zone = details.get("cron"), details.get("timezone")
-    return f"trigger {trigger_id}: {cron} {zone} ({old} → {new}): {times[0]} → {times[1]}"
+    what = f"{_local_times_of(details)} {details.get('timezone')}"
+    return f"trigger {trigger_id}: {what} ({old} → {new}): {times[0]} → {times[1]}"
+
+
+def _local_times_of(details: Any) -> str:
+    """Returns the member that says which local times are meant."""
+    names = ("cron", "rrule", "interval", "time")
+    found = next((details[name] for name in names if details.get(name) is not None), None)
+    return ", ".join(found) if isinstance(found, list) else str(found)
 
 
 async def _ended_by_rules(session: AsyncSession) -> AsyncIterator[str]:
@@ -157,7 +165,7 @@ async def _line_of_past_move(
 ) -> str:
     digests = [row.zone_rules or "", row.moved_to or ""]
     await ZoneStore(session).load(digests)
-    plan = readable_plan(row.details, anchor=row.anchor_at)
+    plan = readable_plan_of(row)
     old, new = map(zone_rules().get_known, digests)
     times = [
         _first_instant(plan, old, just_after(row.ends_at)),

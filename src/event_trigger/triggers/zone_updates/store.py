@@ -9,10 +9,10 @@ from sqlalchemy import func, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from event_trigger.models import ZoneRulesRecord
-from event_trigger.triggers.schedule.cron import read_rules
+from event_trigger.triggers.schedule.bases import Local
 from event_trigger.triggers.schedule.plan import Plan
-from event_trigger.triggers.schedule.schedules import Cron
 from event_trigger.triggers.schedule.zone_rules import Rules, is_newer, zone_rules
+from event_trigger.triggers.schedule.zones import read_rules
 
 _INSERT_RULES = text("""
     INSERT INTO zone_rules (digest, zone, version, data, planned_at)
@@ -72,10 +72,10 @@ class ZoneStore:
 
     async def add_first(self, plan: Plan, *, at: datetime) -> None:
         """Adds the rules of a new plan, if its zone has none on record."""
-        schedule = plan.schedule
-        if not isinstance(schedule, Cron):
+        base = plan.schedule.base
+        if not isinstance(base, Local):
             return
-        rules, record = read_rules(schedule.timezone), ZoneRulesRecord
+        rules, record = read_rules(base.timezone), ZoneRulesRecord
         known = select(record.digest).where(record.zone == rules.key).limit(1)
         if await self.session.scalar(known) is None:
             await self.add(rules, planned_at=at)

@@ -1,0 +1,77 @@
+"""Points out schedules that are right, but may mean another thing than their author thinks."""
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from event_trigger.triggers.schedule.bases import Cron, Local
+from event_trigger.triggers.schedule.cron import ALIASES
+from event_trigger.triggers.schedule.details import is_local_time
+from event_trigger.triggers.schedule.schedules import Schedule
+from event_trigger.triggers.schedule.walls.cron_fields import (
+    DAY_OF_MONTH,
+    DAY_OF_WEEK,
+    FIELDS,
+    HOUR,
+    MINUTE,
+    MONTH,
+)
+
+_STEP = re.compile(r"[*?]/([0-9]+)")
+_NUMBERED_DAY = re.compile(r"[0-7]")
+_UNITS = {
+    MINUTE.name: ("minute", "hour", "PT{}M"),
+    HOUR.name: ("hour", "day", "PT{}H"),
+    DAY_OF_MONTH.name: ("day", "month", "P{}D"),
+    MONTH.name: ("month", "year", "P{}M with time and timezone"),
+    DAY_OF_WEEK.name: ("day", "week", "P{}D"),
+}
+
+
+def cautions_of(schedule: Schedule) -> list[str]:
+    """Lists sentences about the cron lines of a schedule, each once; none for other schedules."""
+    base = schedule.base
+    if not isinstance(base, Local) or not isinstance(base.rule, Cron):
+        return []
+    found = (one for line in base.rule.lines for one in _of_line(line.upper()))
+    return [*dict.fromkeys(found)]
+
+
+def cautions_on(details: Mapping[str, Any]) -> list[str]:
+    """Lists sentences about what details leave out."""
+    in_utc = details.get("rrule") is not None and details.get("timezone") is None
+    if not (in_utc and is_local_time(details.get("time"))):
+        return []
+    return ["The local time is in UTC: add timezone, such as Europe/Berlin, if you mean another."]
+
+
+def _of_line(line: str) -> Iterator[str]:
+    fields = ALIASES.get(line.strip(), line).split()
+    for field, text in zip(FIELDS, fields, strict=True):
+        if field.name in _UNITS and (steps := _STEP.fullmatch(text)):
+            step = int(steps[1])
+            # months have unequal lengths, so that no step of days divides them all
+            if step > 1 and (field.around % step or field is DAY_OF_MONTH):
+                yield _uneven(field.name, step)
+    if _looks_like_quartz(fields):
+        yield (
+            "The days of the week are cron's here: 1 is Monday, and 0 and 7 are Sunday. In Quartz,"
+            " 1 is Sunday and 7 is Saturday. If this is from Quartz, write names, such as MON-FRI"
+            " or FRIL, which mean the same in both."
+        )
+
+
+def _uneven(field: str, step: int) -> str:
+    unit, whole, interval = _UNITS[field]
+    return (
+        f"*/{step} in the {field} field begins again with each {whole}, where its last step is"
+        f" shorter. For every {step} {unit}s, write an interval of {interval.format(step)}."
+    )
+
+
+def _looks_like_quartz(fields: list[str]) -> bool:
+    """Tells whether a line numbers its weekdays, and has signs that cron(8) does not know."""
+    day, weekday = fields[2], fields[4]
+    if "?" in weekday or not _NUMBERED_DAY.search(weekday.partition("#")[0].partition("/")[0]):
+        return False
+    return any(one in day for one in "?LW") or "#" in weekday or "L" in weekday

@@ -1,0 +1,1 @@
+"""Computes wall times: the naive local times that a schedule names, in no zone yet."""

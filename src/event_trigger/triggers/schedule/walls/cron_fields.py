@@ -1,0 +1,181 @@
+"""Reads the five fields of a cron line into the numbers and days that they name.
+
+The dialect is cron(8)'s, with Quartz's L, W and #, ranges that wrap (`22-2`), and `?` for `*`
+in a day field.
+"""
+
+import re
+from functools import lru_cache
+from typing import NamedTuple
+
+from event_trigger.triggers.schedule.errors import ScheduleError
+from event_trigger.triggers.schedule.walls.cron_line import SUNDAY, CronLine, MonthDays, WeekDays
+from event_trigger.triggers.schedule.walls.foreign_names import in_english
+
+_MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
+_DAYS = ("SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT")
+_VALUE = r"[0-9]{1,4}|[A-Z]{3}"
+_TERM = re.compile(
+    rf"(?:(?P<any>[*?])|(?P<first>{_VALUE})(?:-(?P<last>{_VALUE}))?)(?:/(?P<step>[0-9]+))?"
+)
+_NEAREST = re.compile(r"([0-9]{1,2})W")
+_LAST_OF_WEEKDAY = re.compile(rf"({_VALUE})L")
+_NTH_OF_WEEKDAY = re.compile(rf"({_VALUE})#([1-5])")
+
+
+class _Field(NamedTuple):
+    """A field: its name, its first and last number, how many there are, and its names."""
+
+    name: str
+    first: int
+    last: int
+    around: int
+    names: tuple[str, ...] = ()
+
+    @property
+    def limits(self) -> str:
+        named = f" or {self.names[0]}-{self.names[-1]}" if self.names else ""
+        return f"{self.first}-{self.last}{named}"
+
+
+MINUTE = _Field("minute", 0, 59, 60)
+HOUR = _Field("hour", 0, 23, 24)
+DAY_OF_MONTH = _Field("day-of-month", 1, 31, 31)
+MONTH = _Field("month", 1, 12, 12, _MONTHS)
+DAY_OF_WEEK = _Field("day-of-week", 0, 7, 7, _DAYS)
+_INSTEAD_OF_BEYOND = {
+    MINUTE: "for the full hour, write 0",
+    HOUR: "for midnight, write 0",
+    DAY_OF_MONTH: "1 is the first day, and L the last",
+    MONTH: "write a number or a name of a month",
+    DAY_OF_WEEK: "0 and 7 are Sunday, 1 is Monday",
+}
+_BEYOND_FIFTH = re.compile(rf"^({_VALUE})#[0-9]+$")
+FIELDS = (MINUTE, HOUR, DAY_OF_MONTH, MONTH, DAY_OF_WEEK)
+
+
+def read_fields(fields: list[str]) -> CronLine:
+    """Reads five fields in upper case; raises ScheduleError.
+
+    As cron(8) has it, a day must match both day fields if one of them begins with `*`.
+    """
+    minute, hour, day, month, weekday = fields
+    _refuse_other_names(MONTH, month)
+    _refuse_other_names(DAY_OF_WEEK, weekday)
+    line = CronLine(
+        minutes=_numbers(MINUTE, minute),
+        hours=_numbers(HOUR, hour),
+        month_days=_read_month_days(day),
+        months=_numbers(MONTH, month),
+        week_days=_read_week_days(weekday),
+        needs_both=day[0] in "*?" or weekday[0] in "*?",
+    )
+    if line.never_fires:
+        raise ScheduleError(_why_never(day, weekday), field="cron")
+    return line
+
+
+def _why_never(day: str, weekday: str) -> str:
+    if {day, weekday}.isdisjoint({"*", "?"}):
+        return "cron can never fire: no day matches both of its day fields. Leave one of them *."
+    return "cron can never fire: its months do not have that day. Name one that they have."
+
+
+@lru_cache(maxsize=1024)
+def _read_month_days(text: str) -> MonthDays:
+    rest, nearest = [], set()
+    for term in text.split(","):
+        if found := _NEAREST.fullmatch(term):
+            nearest.add(_number(DAY_OF_MONTH, found[1], term))
+        elif term not in ("L", "LW"):
+            rest.append(term)
+    terms = text.split(",")
+    numbers = _numbers(DAY_OF_MONTH, ",".join(rest)) if rest else frozenset[int]()
+    return MonthDays(numbers, frozenset(nearest), "L" in terms, "LW" in terms)
+
+
+@lru_cache(maxsize=1024)
+def _read_week_days(text: str) -> WeekDays:
+    rest, nth = [], set()
+    for term in text.split(","):
+        if found := _LAST_OF_WEEKDAY.fullmatch(term):
+            nth.add((_weekday(found), 0))
+        elif found := _NTH_OF_WEEKDAY.fullmatch(term):
+            nth.add((_weekday(found), int(found[2])))
+        else:
+            rest.append(term)
+    numbers = _numbers(DAY_OF_WEEK, ",".join(rest)) if rest else ()
+    return WeekDays(frozenset(one or SUNDAY for one in numbers), frozenset(nth))
+
+
+def _weekday(found: re.Match[str]) -> int:
+    return _number(DAY_OF_WEEK, found[1], found.string) or SUNDAY
+
+
+@lru_cache(maxsize=4096)
+def _numbers(field: _Field, text: str) -> frozenset[int]:
+    """Reads a list of numbers and ranges, each perhaps with a step."""
+    numbers: set[int] = set()
+    for term in text.split(","):
+        found = _TERM.fullmatch(term)
+        if found is None:
+            raise _bad_field(field, text)
+        step = int(found["step"] or 1)
+        if not step:
+            raise _refusal(field, "has a step of 0: write * for each, or a step of at least 1.")
+        numbers.update(_range(field, found)[::step])
+    return frozenset(numbers)
+
+
+def _range(field: _Field, term: re.Match[str]) -> range | list[int]:
+    """Returns the numbers of a term without its step: `5/15` goes on to the end, `5-5/15` is 5."""
+    if term["any"] == "?" and field not in {DAY_OF_MONTH, DAY_OF_WEEK}:
+        raise _refusal(field, "takes no ?, which stands in a day field: write *.")
+    if term["any"]:
+        return range(field.first, field.last + 1)
+    first = _number(field, term["first"], term.string)
+    if term["last"] is None:
+        return range(first, field.last + 1 if term["step"] else first + 1)
+    last = _number(field, term["last"], term.string)
+    if first <= last:
+        return range(first, last + 1)
+    end = field.first + field.around
+    return [*range(first, end), *range(field.first, last + 1)]
+
+
+def _number(field: _Field, text: str, term: str) -> int:
+    if text.isdigit() and field.first <= int(text) <= field.last:
+        return int(text)
+    if text in field.names:
+        return field.first + field.names.index(text)
+    raise _bad_field(field, term)
+
+
+@lru_cache(maxsize=1024)
+def _refuse_other_names(field: _Field, text: str) -> None:
+    if english := in_english(text, field.names):
+        raise _refusal(field, f"has English names of three letters: write {english}.")
+
+
+def _bad_field(field: _Field, text: str) -> ScheduleError:
+    """Refuses a field, or a part of one; names what to write if the mistake is a known one."""
+    if "" in text.split(","):
+        return _refusal(field, "has a comma too many: write numbers with one comma between two.")
+    if found := _BEYOND_FIFTH.search(text):
+        last = f"{found[1]}L"
+        return _refusal(field, f"may name the first to the fifth, #1 to #5: write {last} for last.")
+    if text.isdigit() and field in _INSTEAD_OF_BEYOND:
+        return _refusal(field, f"takes {field.limits}: {_INSTEAD_OF_BEYOND[field]}.")
+    more = {
+        DAY_OF_MONTH: ", L, LW or 15W",
+        DAY_OF_WEEK: ", 5L (the last Friday) or 1#2 (the second Monday)",
+    }.get(field, "")
+    return _refusal(
+        field,
+        f"must be *, or a list of numbers and ranges within {field.limits}, with steps of at least"
+        f" 1 such as */2{more}.",
+    )
+
+
+def _refusal(field: _Field, rest: str) -> ScheduleError:
+    return ScheduleError(f"The {field.name} field of cron {rest}", field="cron")

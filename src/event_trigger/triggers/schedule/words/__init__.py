@@ -1,0 +1,1 @@
+"""Describes schedules in words, so that people see at once what they wrote."""
