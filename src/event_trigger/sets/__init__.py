@@ -1,1 +1,1 @@
-"""Plans and applies sets: the triggers and destinations that one file owns."""
+"""Plans and applies sets: the triggers, destinations and calendars that one file owns."""

@@ -1,10 +1,10 @@
 """Writes the answer to a file: its plan, and new URLs and secrets, which are shown once."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from event_trigger.destinations.signing_secrets import secrets_of
-from event_trigger.models import Destination
+from event_trigger.models import Calendar, Destination, Trigger
 from event_trigger.sets.comparison import MemberKind, Stored, Update, Wanted
 from event_trigger.sets.lifecycle import Outcome
 from event_trigger.sets.schemas import (
@@ -61,13 +61,18 @@ class PlanWriter:
         written = self.outcome.written
         if written is None:
             return None
-        if wanted.kind == MemberKind.TRIGGER:
-            return written.triggers[wanted.key].id
-        return written.destinations[wanted.key].id
+        rows: Mapping[MemberKind, Mapping[str, Trigger | Destination | Calendar]] = {
+            MemberKind.TRIGGER: written.triggers,
+            MemberKind.DESTINATION: written.destinations,
+            MemberKind.CALENDAR: written.calendars,
+        }
+        return rows[wanted.kind][wanted.key].id
 
     def _shown_once(self, wanted: Wanted) -> JsonObject:
         """Returns the next instant of a trigger, and the secrets that were just made."""
         key, written = wanted.key, self.outcome.written
+        if wanted.kind == MemberKind.CALENDAR:
+            return {"warnings": [*wanted.body.warnings]}
         if wanted.kind == MemberKind.DESTINATION:
             if written is None:
                 return {}

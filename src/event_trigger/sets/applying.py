@@ -1,7 +1,7 @@
 """Applies the plan of a set, and deletes sets, in one transaction under the project's lock."""
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Self
 
@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from event_trigger.audit.recorder import record
 from event_trigger.auth.project_lock import lock_project
+from event_trigger.calendars.users import CalendarUsers
 from event_trigger.db.clock import database_now
 from event_trigger.db.engine import Sessions
 from event_trigger.db.notify import DELIVERIES_CHANGED, notify
@@ -17,20 +18,25 @@ from event_trigger.destinations.lifecycle import TooManyDestinations
 from event_trigger.destinations.repository import Destinations
 from event_trigger.errors import Conflict, NotFound
 from event_trigger.models import Destination, Trigger
+from event_trigger.sets.calendars import CalendarWriter, users_of_changed
+from event_trigger.sets.calendars import check_room as check_calendar_room
+from event_trigger.sets.calendars import check_unused as check_unused_calendars
 from event_trigger.sets.comparison import MemberKind, SetPlan
-from event_trigger.sets.members import NOTHING
+from event_trigger.sets.forms import FormChecks
+from event_trigger.sets.members import NOTHING, details_of
 from event_trigger.sets.planning import SetRequest
 from event_trigger.sets.removal import remove_triggers
+from event_trigger.sets.repository.calendars import SetCalendars
 from event_trigger.sets.repository.members import SetRows
 from event_trigger.sets.repository.sets import Sets
 from event_trigger.sets.state import Moved, SetState, in_slices, read_state
-from event_trigger.sets.urls import UrlChecks
 from event_trigger.sets.writing import Locked, MemberWriter, Written
 from event_trigger.triggers.announcing import announce
+from event_trigger.triggers.calendar_port import Calendars
 from event_trigger.triggers.destination_names import lock_named
-from event_trigger.triggers.hook_port import HookKeeper
 from event_trigger.triggers.lifecycle import TooManyTriggers
 from event_trigger.triggers.repository import Triggers
+from event_trigger.triggers.resolving import TriggerPorts, resolver_for
 from event_trigger.vault import Vault
 from event_trigger.web.cpu_bound import CpuBound
 
@@ -59,11 +65,12 @@ class SetParts:
 
     sessions: Sessions
     vault: Vault
-    hooks: HookKeeper
+    ports: TriggerPorts
     cpu_bound: CpuBound
-    urls: UrlChecks
+    forms: FormChecks
     max_triggers: int
     max_destinations: int
+    max_calendars: int
 
 
 async def apply(
@@ -73,17 +80,25 @@ async def apply(
     state: SetState,
     plan: SetPlan,
 ) -> Written:
-    """Locks the project, then destinations, then triggers, each by id; raises Moved."""
+    """Locks the project, then destinations, calendars and triggers; raises Moved."""
     owner_id, rows = request.owner_id, SetRows(session, request.owner_id)
     await lock_project(session, owner_id)
-    locked = await _lock(rows, state, plan)
-    if await read_state(session, owner_id, request.name, request.members) != state:
+    locked = await _lock(rows, parts.ports.calendars, state, plan)
+    if (
+        await read_state(session, parts.ports.hooks, owner_id, request.name, request.members)
+        != state
+    ):
         raise Moved
     await check_unused(rows, request, state, plan)
     await _check_room(session, parts, owner_id, plan)
     now = await database_now(session)
-    writer = MemberWriter(session, owner_id, request.name, parts.vault, parts.hooks, now)
-    written = await writer.write(plan, locked)
+    calendars = CalendarWriter(session, owner_id, request.name, now)
+    made = await calendars.write(plan, locked.calendars)
+    locked = await _read_again(rows, parts.ports.calendars, plan, locked)
+    writer = MemberWriter(session, owner_id, request.name, parts.vault, parts.ports.hooks, now)
+    written = await writer.write(plan, locked, made)
+    gone = plan.of(MemberKind.CALENDAR).remove
+    await calendars.remove([locked.calendars[one.id] for one in gone])
     if plan.forget:
         await rows.forget_finished(request.name, plan.forget)
     set_id = await Sets(session).put(owner_id, request.name, at=now)
@@ -95,15 +110,13 @@ async def apply(
     return written
 
 
-async def _lock(rows: SetRows, state: SetState, plan: SetPlan) -> Locked:
-    """Locks the rows that the plan changes, and destinations that it names, in the order of ids.
+async def _lock(rows: SetRows, calendars: Calendars, state: SetState, plan: SetPlan) -> Locked:
+    """Locks the rows that the plan changes, and those that it names, in the order of ids.
 
     Destinations that it only names are locked against deletion alone, as `lock_named` does it.
     """
     destinations, triggers = plan.of(MemberKind.DESTINATION), plan.of(MemberKind.TRIGGER)
-    bodies = [one.body for one in triggers.create]
-    bodies += [one.wanted.body for one in triggers.update]
-    named = {name for body in bodies for name in body.destinations}
+    named = {name for one in triggers.wanted for name in one.body.destinations}
     ids = {state.named[name] for name in named if name in state.named}
     locked_destinations: dict[int, Destination] = {}
     changed = destinations.stored_ids
@@ -113,10 +126,35 @@ async def _lock(rows: SetRows, state: SetState, plan: SetPlan) -> Locked:
                 locked_destinations |= await rows.lock_destinations(some)
             else:
                 await lock_named(rows.session, rows.owner_id, some)
+    own = plan.of(MemberKind.CALENDAR).stored_ids
+    locked_calendars = await SetCalendars(rows.session, rows.owner_id).lock(sorted(own))
+    resolver = await resolver_for(rows.session, calendars, rows.owner_id, details_of(plan))
     locked_triggers: dict[int, Trigger] = {}
-    for some in in_slices(sorted(triggers.stored_ids), _ROWS_LOCKED_AT_ONCE):
-        locked_triggers |= await rows.lock_triggers(some)
-    return Locked(locked_destinations, locked_triggers, dict(state.named))
+    users = await users_of_changed(rows.session, rows.owner_id, plan)
+    changed = triggers.stored_ids
+    for is_changed, run in groupby(sorted(users | changed), key=changed.__contains__):
+        for some in in_slices([*run], _ROWS_LOCKED_AT_ONCE):
+            if is_changed:
+                locked_triggers |= await rows.lock_triggers(some)
+            else:
+                await CalendarUsers(rows.session, rows.owner_id).lock(some)
+    return Locked(
+        locked_destinations, locked_triggers, dict(state.named), resolver, locked_calendars
+    )
+
+
+async def _read_again(rows: SetRows, calendars: Calendars, plan: SetPlan, locked: Locked) -> Locked:
+    """Reads the locked triggers, and days, as calendars that have just been written leave them."""
+    written = plan.of(MemberKind.CALENDAR)
+    if not [*written.wanted]:
+        return locked
+    resolver = await resolver_for(
+        rows.session, calendars, rows.owner_id, details_of(plan), lock=False
+    )
+    triggers: dict[int, Trigger] = {}
+    for some in in_slices([*locked.triggers] if written.update else [], _ROWS_LOCKED_AT_ONCE):
+        triggers |= await rows.lock_triggers(some)
+    return replace(locked, triggers=triggers or locked.triggers, resolver=resolver)
 
 
 async def _check_room(session: AsyncSession, parts: SetParts, owner_id: int, plan: SetPlan) -> None:
@@ -130,6 +168,8 @@ async def _check_room(session: AsyncSession, parts: SetParts, owner_id: int, pla
         used = await Destinations(session).count_of(owner_id)
         if used + destinations.growth > most:
             raise TooManyDestinations(used=used, most=most)
+    growth = plan.of(MemberKind.CALENDAR).growth
+    await check_calendar_room(session, owner_id, growth, most=parts.max_calendars)
 
 
 def _counts(request: SetRequest, plan: SetPlan) -> dict[str, object]:
@@ -151,31 +191,44 @@ async def delete_all(
     if found is None:
         raise NotFound
     destinations = await rows.lock_destinations_of(name)
+    calendars = await SetCalendars(session, owner_id).lock_all_of(name)
     trigger_ids = await rows.lock_trigger_ids(name)
-    if state is not None and await read_state(session, owner_id, name, NOTHING) != state:
+    if (
+        state is not None
+        and await read_state(session, parts.ports.hooks, owner_id, name, NOTHING) != state
+    ):
         raise Moved
     if users := await rows.list_users_of(
         [one.id for one in destinations], but=trigger_ids, limit=_MOST_NAMED_TRIGGERS
     ):
         raise DestinationInUse(users)
+    await check_unused_calendars(session, owner_id, [one.key for one in calendars], but=trigger_ids)
     now = await database_now(session)
-    writer = MemberWriter(session, owner_id, name, parts.vault, parts.hooks, now)
-    await remove_triggers(session, parts.hooks, owner_id, trigger_ids, now=now)
+    writer = MemberWriter(session, owner_id, name, parts.vault, parts.ports.hooks, now)
+    await remove_triggers(session, parts.ports.hooks, owner_id, trigger_ids, now=now)
     await writer.remove_destinations(destinations)
+    await CalendarWriter(session, owner_id, name, now).remove(calendars)
     await rows.forget_finished(name)
     await Sets(session).delete(OwnedId(owner_id, found.id))
-    before = {"name": name, "triggers": len(trigger_ids), "destinations": len(destinations)}
+    before = {
+        "name": name,
+        "triggers": len(trigger_ids),
+        "destinations": len(destinations),
+        "calendars": len(calendars),
+    }
     await record(session, "set", found.id, before=before, after={}, project_id=owner_id)
     await announce(session, *(OwnedId(owner_id, one) for one in trigger_ids))
     await notify(session, DELIVERIES_CHANGED)
 
 
 async def check_unused(rows: SetRows, request: SetRequest, state: SetState, plan: SetPlan) -> None:
-    """Raises DestinationInUse if a trigger outside of the file names one that would be removed."""
+    """Raises DestinationInUse or CalendarInUse if others name a member that would be removed."""
+    own = [one.id for one in state.triggers.values() if one.key in request.members.triggers]
+    own += [one.id for one in plan.of(MemberKind.TRIGGER).remove]
+    calendars = [one.key for one in plan.of(MemberKind.CALENDAR).remove]
+    await check_unused_calendars(rows.session, rows.owner_id, calendars, but=own)
     removed = [one.id for one in plan.of(MemberKind.DESTINATION).remove]
     if not removed:
         return
-    own = [one.id for one in state.triggers.values() if one.key in request.members.triggers]
-    own += [one.id for one in plan.of(MemberKind.TRIGGER).remove]
     if users := await rows.list_users_of(removed, but=own, limit=_MOST_NAMED_TRIGGERS):
         raise DestinationInUse(users)

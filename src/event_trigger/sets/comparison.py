@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, Self
 
+from event_trigger.destinations.formats import RequestForm
 from event_trigger.errors import Conflict, FieldError, pointer
 from event_trigger.models import TriggerStatus
 from event_trigger.web.changes import Change, changes_between
@@ -23,6 +24,7 @@ Spec = dict[str, Any]
 
 
 class MemberKind(StrEnum):
+    CALENDAR = "calendar"
     DESTINATION = "destination"
     TRIGGER = "trigger"
 
@@ -53,7 +55,10 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """A member as it is stored; `seal` changes with each change of its secrets."""
+    """A member as it is stored; `seal` changes with each change of its secrets.
+
+    `form` is that of a destination's requests.
+    """
 
     kind: MemberKind
     id: int
@@ -62,6 +67,7 @@ class Stored:
     spec: Spec
     status: str | None = None
     seal: str = ""
+    form: RequestForm | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +111,12 @@ class SetPlan:
     @property
     def growth(self) -> int:
         return len(self.create) - len(self.remove)
+
+    @property
+    def wanted(self) -> Iterator[Wanted]:
+        """The members to write."""
+        yield from self.create
+        yield from (one.wanted for one in self.update)
 
     def of(self, kind: MemberKind) -> "SetPlan":
         """Returns the part of the plan about members of one kind."""

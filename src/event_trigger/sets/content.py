@@ -3,11 +3,11 @@
 import json
 from dataclasses import dataclass
 
-from event_trigger.destinations.schemas import MASK
 from event_trigger.models import TriggerStatus
 from event_trigger.sets.specs import named, trigger_spec
 from event_trigger.sets.state import SetState
 from event_trigger.web.entity_tags import etag
+from event_trigger.web.mask import MASK
 from event_trigger.web.schemas import JsonObject
 
 
@@ -45,7 +45,14 @@ def _content_of(state: SetState) -> JsonObject:
     for row in state.destinations.values():
         stars = dict.fromkeys(row.header_names, MASK)
         destinations[row.key] = row.spec | ({"headers": stars} if stars else {})
-    return {"triggers": _sorted(triggers), "destinations": _sorted(destinations)}
+    calendars: dict[str | None, JsonObject] = {
+        one.key: one.spec for one in state.calendars.values()
+    }
+    return {
+        "triggers": _sorted(triggers),
+        "destinations": _sorted(destinations),
+        "calendars": _sorted(calendars),
+    }
 
 
 def _sorted(members: dict[str | None, JsonObject]) -> JsonObject:

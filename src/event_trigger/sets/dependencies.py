@@ -4,10 +4,10 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
-from event_trigger.destinations.dependencies import AddressPolicyDep, ResolverDep, VaultDep
+from event_trigger.destinations.dependencies import FormCheckDep, VaultDep
 from event_trigger.sets.applying import SetParts
-from event_trigger.sets.urls import UrlChecks
-from event_trigger.triggers.dependencies import HooksDep
+from event_trigger.sets.forms import FormChecks
+from event_trigger.triggers.dependencies import PortsDep
 from event_trigger.web.cpu_bound import CpuBoundDep
 from event_trigger.web.root_path import base_url
 from event_trigger.web.session import SessionsDep
@@ -17,20 +17,20 @@ from event_trigger.web.state import SettingsDep
 async def get_set_parts(
     sessions: SessionsDep,
     vault: VaultDep,
-    hooks: HooksDep,
+    ports: PortsDep,
     cpu_bound: CpuBoundDep,
-    policy: AddressPolicyDep,
-    resolver: ResolverDep,
+    form_check: FormCheckDep,
     settings: SettingsDep,
 ) -> SetParts:
     return SetParts(
         sessions,
         vault,
-        hooks,
+        ports,
         cpu_bound,
-        UrlChecks(policy, resolver),
+        FormChecks(form_check),
         max_triggers=settings.max_triggers,
         max_destinations=settings.max_destinations,
+        max_calendars=settings.max_calendars,
     )
 
 

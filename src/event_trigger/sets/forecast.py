@@ -9,6 +9,7 @@ from event_trigger.models import OnCompletion, Trigger, TriggerStatus
 from event_trigger.sets.comparison import MemberKind, SetPlan, Wanted
 from event_trigger.sets.members import placed, raise_all
 from event_trigger.triggers.lifecycle import new_trigger
+from event_trigger.triggers.resolving import Resolver
 from event_trigger.triggers.schedule_changes import next_after_change
 
 
@@ -34,7 +35,12 @@ class Forecast:
 
 
 def forecast(
-    plan: SetPlan, owner_id: int, updated: Mapping[int, Trigger], *, now: datetime
+    plan: SetPlan,
+    owner_id: int,
+    updated: Mapping[int, Trigger],
+    resolver: Resolver,
+    *,
+    now: datetime,
 ) -> Forecast:
     """Computes the next instants of all triggers in the plan, as they would be if applied `now`.
 
@@ -46,9 +52,10 @@ def forecast(
     next_instants: dict[str, datetime | None] = {}
     triggers = plan.of(MemberKind.TRIGGER)
     stored = {one.wanted.key: one.stored.id for one in triggers.update}
-    for wanted in (*triggers.create, *(one.wanted for one in triggers.update)):
+    for wanted in triggers.wanted:
         try:
             made = build_trigger(owner_id, wanted, now=now)
+            resolver.plan_new([made])
         except Invalid as refused:
             errors += [placed(one, MemberKind.TRIGGER, wanted.key) for one in refused.errors]
             continue
@@ -57,8 +64,11 @@ def forecast(
             if is_deleted_at_once(made):
                 finished.add(wanted.key)
         elif row_id in updated:
+            row = updated[row_id]
+            before = {name: one for name, one in row.details.items() if name != "except"}
+            columns = resolver.columns_for(made.details, row, before=before)  # also other dates
             next_instants[wanted.key] = next_after_change(
-                updated[row_id], made.details, wanted.status, now=now
+                row, made.details, columns, wanted.status, now=now
             )
     raise_all(errors)
     return Forecast(_without(plan, finished), next_instants)

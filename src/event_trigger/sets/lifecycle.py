@@ -5,7 +5,7 @@ off the event loop and without a connection, and the state is read again under t
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 
@@ -18,14 +18,16 @@ from event_trigger.db.engine import DEADLOCK_DETECTED, LOCK_NOT_AVAILABLE, sqlst
 from event_trigger.errors import Conflict, NotFound, Problem, pointer
 from event_trigger.models import Trigger
 from event_trigger.sets.applying import SetParts, apply, check_unused, delete_all
+from event_trigger.sets.calendars import check_room, days_after, growth_of
 from event_trigger.sets.comparison import MemberKind, SetPlan
 from event_trigger.sets.content import show
 from event_trigger.sets.forecast import Forecast, forecast
-from event_trigger.sets.members import NOTHING
+from event_trigger.sets.members import NOTHING, details_of
 from event_trigger.sets.planning import SetRequest, plan_set
 from event_trigger.sets.repository.members import SetRows
 from event_trigger.sets.state import Moved, SetState, read_state
 from event_trigger.sets.writing import Written
+from event_trigger.triggers.resolving import resolver_for
 from event_trigger.web.entity_tags import NotThere, PreconditionFailed, Preconditions
 
 _TRIES = 5
@@ -73,13 +75,13 @@ async def put(
     """Plans a set and, unless it is a dry run, applies the plan: all of it, or nothing.
 
     1. Reads the state, and plans without a connection. Refuses a plan that the caller has not seen.
-    2. Looks up the hosts of new URLs, without a connection.
+    2. Looks up the hosts of new URLs, and tries new templates, without a connection.
     3. Locks the rows of the plan, and reads the state again. If it has moved, starts again.
     4. Writes and commits.
     """
     for _ in range(_TRIES):
         state, found = await _prepare(parts, request, expected, dry_run=dry_run)
-        await parts.urls.check(found.plan)
+        await parts.forms.check(found.plan, owner_id=request.owner_id)
         _check_rights(by, found.plan)
         if dry_run or (found.plan.is_empty and state.set_id is not None):
             return Outcome(found.plan, found.next_instants, None)
@@ -100,9 +102,15 @@ async def _prepare(
     parts: SetParts, request: SetRequest, expected: Preconditions, *, dry_run: bool
 ) -> tuple[SetState, Forecast]:
     async with parts.sessions() as session:
-        state = await read_state(session, request.owner_id, request.name, request.members)
+        state = await read_state(
+            session, parts.ports.hooks, request.owner_id, request.name, request.members
+        )
         now = await database_now(session)
-    plan = await parts.cpu_bound.compute(partial(plan_set, request, state, parts.vault))
+        members, stored = request.members, state.calendars.values()
+        growth = growth_of(members, stored, request.name, prune=request.prune)
+        await check_room(session, request.owner_id, growth, most=parts.max_calendars)
+    planning = partial(plan_set, request, state, parts.vault, year=now.year)
+    plan = await parts.cpu_bound.compute(planning)
     _check_expected(expected, state, plan)
     updated: Mapping[int, Trigger] = {}
     async with parts.sessions() as session:
@@ -110,7 +118,10 @@ async def _prepare(
         if dry_run:
             ids = [one.stored.id for one in plan.of(MemberKind.TRIGGER).update]
             updated = await SetRows(session, request.owner_id).get_triggers(ids)
-    computing = partial(forecast, plan, request.owner_id, updated, now=now)
+        calendars, details = parts.ports.calendars, details_of(plan)
+        resolver = await resolver_for(session, calendars, request.owner_id, details, lock=False)
+    resolver = replace(resolver, days={**resolver.days, **days_after(plan)})
+    computing = partial(forecast, plan, request.owner_id, updated, resolver, now=now)
     return state, await parts.cpu_bound.compute(computing)
 
 
@@ -170,7 +181,7 @@ async def _read_expected(
     parts: SetParts, owner_id: int, name: str, expected: Preconditions
 ) -> SetState:
     async with parts.sessions() as session:
-        state = await read_state(session, owner_id, name, NOTHING)
+        state = await read_state(session, parts.ports.hooks, owner_id, name, NOTHING)
     if state.set_id is None:
         raise NotFound
     shown = await parts.cpu_bound.compute(partial(show, state))

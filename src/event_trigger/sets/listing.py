@@ -5,7 +5,8 @@ from collections.abc import Sequence
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from event_trigger.models import Destination, OwnedSet, Trigger
+from event_trigger.models import Calendar, Destination, OwnedSet, Trigger
+from event_trigger.sets.repository.members import MemberTable
 from event_trigger.sets.repository.sets import Sets
 from event_trigger.sets.schemas import SetSummary
 
@@ -16,12 +17,14 @@ async def summaries_of(session: AsyncSession, sets: Sequence[OwnedSet]) -> list[
         return []
     triggers = await _counts(session, Trigger, sets)
     destinations = await _counts(session, Destination, sets)
+    calendars = await _counts(session, Calendar, sets)
     return [
         SetSummary(
             id=one.id,
             name=one.name,
             triggers=triggers[one.owner_id, one.name],
             destinations=destinations[one.owner_id, one.name],
+            calendars=calendars[one.owner_id, one.name],
             created_at=one.created_at,
             updated_at=one.updated_at,
         )
@@ -30,7 +33,7 @@ async def summaries_of(session: AsyncSession, sets: Sequence[OwnedSet]) -> list[
 
 
 async def _counts(
-    session: AsyncSession, kind: type[Trigger] | type[Destination], sets: Sequence[OwnedSet]
+    session: AsyncSession, kind: MemberTable, sets: Sequence[OwnedSet]
 ) -> Counter[tuple[int, str | None]]:
     counted = await Sets(session).count_members(kind, sets)
     return Counter({(one.owner_id, one.set_name): one.members for one in counted})

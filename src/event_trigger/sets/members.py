@@ -1,16 +1,18 @@
 """Validates the members of a file one by one; an error names the member and the place in it."""
 
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
 from event_trigger.errors import FieldError, Invalid, pointer
-from event_trigger.sets.comparison import MemberKind
+from event_trigger.sets.comparison import MemberKind, SetPlan
 from event_trigger.sets.schemas import (
     MOST_MEMBERS,
     ApiTriggerInSet,
+    CalendarInSet,
     DestinationInSet,
     ScheduledTriggerInSet,
     SetContent,
@@ -20,12 +22,14 @@ from event_trigger.web.problems import MOST_ERRORS, field_error
 
 TriggerBody = ScheduledTriggerInSet | ApiTriggerInSet
 _TYPES: Mapping[MemberKind, Any] = {
+    MemberKind.CALENDAR: CalendarInSet,
     MemberKind.DESTINATION: DestinationInSet,
     MemberKind.TRIGGER: TriggerInSet,
 }
 _BODIES: Mapping[MemberKind, TypeAdapter[Any]] = {
     kind: TypeAdapter(body) for kind, body in _TYPES.items()
 }
+_ORDER = (MemberKind.TRIGGER, MemberKind.DESTINATION, MemberKind.CALENDAR)  # as in Members
 _OTHER_KEY = "The key is the member's name in the file: leave it out here, or write the same."
 
 
@@ -35,14 +39,15 @@ class Members:
 
     triggers: Mapping[str, TriggerBody]
     destinations: Mapping[str, DestinationInSet]
+    calendars: Mapping[str, CalendarInSet]
 
 
-NOTHING = Members({}, {})
+NOTHING = Members({}, {}, {})
 
 
 def read_members(body: SetContent) -> Members:
     """Takes some 30 µs a member, so call it off the event loop; raises Invalid."""
-    count = len(body.triggers) + len(body.destinations)
+    count = len(body.triggers) + len(body.destinations) + len(body.calendars)
     if count > MOST_MEMBERS:
         raise Invalid.at(
             [], f"A set has at most {MOST_MEMBERS:,} members. Split the file in several sets."
@@ -50,12 +55,13 @@ def read_members(body: SetContent) -> Members:
     errors: list[FieldError] = []
     read: dict[MemberKind, dict[str, Any]] = {}
     for kind, given in (
+        (MemberKind.CALENDAR, body.calendars),
         (MemberKind.DESTINATION, body.destinations),
         (MemberKind.TRIGGER, body.triggers),
     ):
         read[kind] = dict(_read(kind, given, errors))
     raise_all(errors)
-    return Members(read[MemberKind.TRIGGER], read[MemberKind.DESTINATION])
+    return Members(*(read[one] for one in _ORDER))
 
 
 def _read(
@@ -81,6 +87,22 @@ def placed(error: FieldError, kind: MemberKind, key: str) -> FieldError:
     """Moves the error of one member to its place in the file."""
     rest = error.name.removeprefix("#")
     return FieldError("pointer", pointer(kind.place, key) + rest, error.detail)
+
+
+@contextmanager
+def placing(kind: MemberKind, key: str) -> Iterator[None]:
+    """Moves the errors of an Invalid about one member to its place in the file."""
+    try:
+        yield
+    except Invalid as refused:
+        raise_all([placed(one, kind, key) for one in refused.errors])
+        raise
+
+
+def details_of(plan: SetPlan) -> list[dict[str, Any]]:
+    """Returns the details of the triggers to write."""
+    wanted = (one.spec.get("details") for one in plan.of(MemberKind.TRIGGER).wanted)
+    return [one for one in wanted if one is not None]
 
 
 def raise_all(errors: list[FieldError]) -> None:

@@ -8,10 +8,19 @@ import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from event_trigger.destinations.headers import header_changes, is_same, keeps_all, with_stored
+from event_trigger.destinations.certificate_changes import certificate_after
+from event_trigger.destinations.formats import RequestForm
+from event_trigger.destinations.headers import (
+    header_changes,
+    is_same,
+    keeps_all,
+    secret_change,
+    with_stored,
+)
 from event_trigger.destinations.urls import is_same_origin
 from event_trigger.errors import FieldError, Invalid, pointer
 from event_trigger.models import OnCompletion, TriggerStatus
+from event_trigger.sets.calendars import removed_calendars, stored_calendars, wanted_calendars
 from event_trigger.sets.comparison import (
     MemberKind,
     SetPlan,
@@ -24,6 +33,7 @@ from event_trigger.sets.members import Members, placed, raise_all
 from event_trigger.sets.schemas import DestinationInSet
 from event_trigger.sets.specs import destination_spec, named, trigger_spec
 from event_trigger.sets.state import DestinationState, SetState
+from event_trigger.triggers.hook_port import differs, hook_secret_change
 from event_trigger.triggers.schedule.meaning import means_same
 from event_trigger.triggers.schedule.plan import schedule_part
 from event_trigger.vault import Vault
@@ -40,23 +50,27 @@ class SetRequest:
     prune: bool
 
 
-def plan_set(request: SetRequest, state: SetState, vault: Vault) -> SetPlan:
+def plan_set(request: SetRequest, state: SetState, vault: Vault, *, year: int) -> SetPlan:
     """Makes the plan; raises Invalid, or OwnedElsewhere, before anything is written.
 
-    1. Reads both sides in one form, in which destinations are named by their keys.
+    1. Reads both sides in one form, in which destinations are named by their keys, and calendars
+       have their dates in this `year`.
     2. Compares secrets, of which only the places that differ go on.
     3. Compares everything else, and refuses keys that the set may not change.
     4. Refuses what a plan must not do: other types, destinations that are not there.
     """
     errors: list[FieldError] = []
     secrets = dict(_changed_secrets(request.members, state, vault, errors))
+    secrets |= dict(_changed_hook_secrets(request.members, state))
+    stored = [*state.calendars.values()]
+    calendars = [*wanted_calendars(request.members, stored, errors, year=year)]
     raise_all(errors)
     done = frozenset(_done(request.members, state))
     triggers = [one for one in _wanted_triggers(request.members, state) if one.key not in done]
     plan = make_plan(
         request.name,
-        [*_wanted_destinations(request.members), *triggers],
-        [*_stored_destinations(state), *_stored_triggers(state)],
+        [*calendars, *_wanted_destinations(request.members), *triggers],
+        [*stored_calendars(stored), *_stored_destinations(state), *_stored_triggers(state)],
         secrets,
         prune=request.prune,
         fingerprints=_fingerprints(request, vault),
@@ -64,6 +78,7 @@ def plan_set(request: SetRequest, state: SetState, vault: Vault) -> SetPlan:
     forget = tuple(sorted(state.finished.keys() - done))
     plan = replace(plan, unchanged=plan.unchanged + len(done), forget=forget)
     errors += _missing_destinations(request.members, state, plan)
+    errors += removed_calendars(request.members, plan)
     errors += _changed_types(plan)
     raise_all(errors)
     return plan
@@ -75,9 +90,15 @@ def _wanted_destinations(members: Members) -> Iterator[Wanted]:
 
 
 def _fingerprints(request: SetRequest, vault: Vault) -> list[bytes]:
-    """Returns keyed hashes of the values that the file has for headers, bound to the project."""
-    headers = {key: body.headers for key, body in request.members.destinations.items()}
-    return vault.fingerprints(canonical([request.owner_id, headers]).encode())
+    """Returns keyed hashes of the file's secrets and values of headers, bound to the project."""
+    destinations = {
+        key: body.headers if body.secret is None else [body.headers, body.secret]
+        for key, body in request.members.destinations.items()
+    }
+    hooks = {key: body.details.given_secret for key, body in request.members.triggers.items()}
+    given = {key: secret for key, secret in hooks.items() if secret is not None}
+    values = [request.owner_id, destinations, *([given] if given else [])]
+    return vault.fingerprints(canonical(values).encode())
 
 
 def _wanted_triggers(members: Members, state: SetState) -> Iterator[Wanted]:
@@ -105,7 +126,15 @@ def _done(members: Members, state: SetState) -> Iterator[str]:
 def _stored_destinations(state: SetState) -> Iterator[Stored]:
     for one in state.destinations.values():
         seal = hashlib.sha256(one.sealed.data).hexdigest()
-        yield Stored(MemberKind.DESTINATION, one.id, one.key, one.set_name, one.spec, seal=seal)
+        yield Stored(
+            MemberKind.DESTINATION,
+            one.id,
+            one.key,
+            one.set_name,
+            one.spec,
+            seal=seal,
+            form=one.form,
+        )
 
 
 def _stored_triggers(state: SetState) -> Iterator[Stored]:
@@ -118,11 +147,19 @@ def _stored_triggers(state: SetState) -> Iterator[Stored]:
 def _changed_secrets(
     members: Members, state: SetState, vault: Vault, errors: list[FieldError]
 ) -> Iterator[tuple[tuple[MemberKind, str], Sequence[Change]]]:
-    """Compares headers with the stored ones; adds an error for stars that stand for nothing."""
+    """Compares headers and secrets with the stored ones.
+
+    Adds an error for stars that stand for nothing, and for settings that do not go together. What
+    is shown of a certificate is compared with the other fields.
+    """
     stored = {one.key: one for one in state.destinations.values()}
     for key, body in members.destinations.items():
         try:
-            changes = _changed_headers(stored.get(key), body, vault)
+            RequestForm.of(body).check()
+            changes = [
+                *_changed_of(stored.get(key), body, vault),
+                *_changed_certificate(stored.get(key), body, vault),
+            ]
         except Invalid as refused:
             errors += [placed(one, MemberKind.DESTINATION, key) for one in refused.errors]
             continue
@@ -131,24 +168,57 @@ def _changed_secrets(
         yield (MemberKind.DESTINATION, key), shown
 
 
-def _changed_headers(
+def _changed_hook_secrets(
+    members: Members, state: SetState
+) -> Iterator[tuple[tuple[MemberKind, str], Sequence[Change]]]:
+    """Names the secrets of hooks that are given, and are not those that are stored."""
+    for one in state.triggers.values():
+        body = None if one.key is None else members.triggers.get(one.key)
+        given = None if body is None else body.details.given_secret
+        if one.key is None or given is None:
+            continue
+        if differs(given, state.hook_secrets.get(one.id)):
+            change = hook_secret_change(MemberKind.TRIGGER.place, one.key)
+            yield (MemberKind.TRIGGER, one.key), [change]
+
+
+def _changed_of(
     stored: DestinationState | None, body: DestinationInSet, vault: Vault
 ) -> list[Change]:
-    """Lists the headers that differ; decrypts nothing if all are sent as they are shown.
+    """Lists what differs; decrypts nothing if headers are sent as they are shown, and no secret.
 
     A URL of another origin keeps no value, so that each has to be sent.
     """
     if stored is None:
         with_stored(body.headers, {})
         return []
-    if stored.url != body.url and not is_same_origin(stored.url, body.url):
+    if stored.form.url != body.url and not is_same_origin(stored.form.url, body.url):
         moved = _values(with_stored(body.headers, {}))
         return [*header_changes(dict.fromkeys(stored.header_names), moved)]
     if keeps_all(body.headers, stored.header_names):
-        return []
-    old = stored.open_secrets(vault).headers
-    wanted = _values(with_stored(body.headers, old))
-    return [] if is_same(wanted, old) else [*header_changes(old, wanted)]
+        if body.secret is None:
+            return []
+        return [*secret_change(stored.open_secrets(vault).current, body.secret)]
+    old = stored.open_secrets(vault)
+    wanted = _values(with_stored(body.headers, old.headers))
+    changes = [] if is_same(wanted, old.headers) else [*header_changes(old.headers, wanted)]
+    return [*changes, *secret_change(old.current, body.secret)]
+
+
+def _changed_certificate(
+    stored: DestinationState | None, body: DestinationInSet, vault: Vault
+) -> Sequence[Change]:
+    """Lists what differs besides the part that is shown; raises Invalid for one not to be kept."""
+    shown, moves = None, False
+    if stored is not None:
+        shown = stored.spec.get("client_certificate")
+        moves = stored.form.url != body.url and not is_same_origin(stored.form.url, body.url)
+
+    def has_pair() -> bool:
+        return stored is not None and stored.open_secrets(vault).client_certificate is not None
+
+    sent, url = body.client_certificate, body.url
+    return certificate_after(shown, sent, url=url, moves=moves, has_pair=has_pair).changes
 
 
 def _values(headers: Mapping[str, str | None]) -> dict[str, str]:

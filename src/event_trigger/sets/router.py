@@ -8,6 +8,7 @@ from fastapi.openapi.models import Example
 
 from event_trigger.auth.dependencies import EXPENSIVE, UNLIMITED, PrincipalDep, needs
 from event_trigger.auth.scopes import Scope
+from event_trigger.calendars.lifecycle import CalendarInUse
 from event_trigger.errors import (
     Forbidden,
     Invalid,
@@ -82,7 +83,11 @@ SET_EXAMPLES: dict[str, Example] = {
     dependencies=[WRITE, EXPENSIVE],
     response_model=SetPlanRead,
     responses=problems(
-        OwnedElsewhere, lifecycle.StalePlan, UnsupportedMediaType, TooManyExpensiveCalls
+        CalendarInUse,
+        OwnedElsewhere,
+        lifecycle.StalePlan,
+        UnsupportedMediaType,
+        TooManyExpensiveCalls,
     ),
 )
 async def put_set(
@@ -105,13 +110,13 @@ async def put_set(
         ),
     ] = None,
 ) -> Response:
-    """Makes the triggers and destinations of a set as the body has them: all of it, or nothing.
+    """Makes the members of a set as the body has them: all of it, or nothing.
 
-    Keys in the body name members; triggers may name destinations of the same body. An absent field
-    means its default, except `status`: without it, people may pause and resume a trigger. Members
-    that already are as the body has them are left alone, with the phase of their schedules. With
-    `prune`, members that the body does not have are removed; without it they stay, and stay the
-    set's.
+    Keys in the body name members; triggers may name destinations and calendars of the same body. An
+    absent field means its default, except `status`: without it, people may pause and resume a
+    trigger. Members that already are as the body has them are left alone, with the phase of their
+    schedules. With `prune`, members that the body does not have are removed; without it they stay,
+    and stay the set's.
 
     A key that another set owns is a 409, and so is one that was made by hand and differs; one that
     is the same becomes the set's. Secrets that this makes are in the answer, and not shown again.
@@ -154,7 +159,9 @@ async def get_set(
     `status`.
     """
     async with parts.sessions() as session:
-        state = await read_state(session, principal.one_project_id, name, NOTHING)
+        state = await read_state(
+            session, parts.ports.hooks, principal.one_project_id, name, NOTHING
+        )
     if state.set_id is None:
         raise NotFound
     shown = await parts.cpu_bound.compute(partial(show, state))
@@ -169,13 +176,13 @@ async def get_set(
     operation_id="delete_set",
     dependencies=[WRITE, EXPENSIVE],
     status_code=204,
-    responses=problems(DestinationInUse, PreconditionFailed, TooManyExpensiveCalls),
+    responses=problems(CalendarInUse, DestinationInUse, PreconditionFailed, TooManyExpensiveCalls),
 )
 async def delete_set(
     name: SetName, principal: PrincipalDep, parts: SetPartsDep, changing: ChangingDep
 ) -> None:
-    """Deletes the set with all triggers and destinations that it owns.
+    """Deletes the set with all triggers, destinations and calendars that it owns.
 
-    Answers 409 if other triggers still name one of its destinations.
+    Answers 409 if other triggers still name one of its destinations or calendars.
     """
     await lifecycle.delete(parts, principal.one_project_id, name, expected=changing)

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import ConfigDict, Field, GetCoreSchemaHandler
 from pydantic_core import CoreSchema, core_schema
 
+from event_trigger.calendars.schemas import CalendarBody, CalendarKey
 from event_trigger.destinations.schemas import DestinationBody
 from event_trigger.sets.comparison import MemberKind
 from event_trigger.triggers.schemas.requests import ApiTriggerCreate, ScheduledTriggerCreate
@@ -34,6 +35,10 @@ class DestinationInSet(DestinationBody):
     pass
 
 
+class CalendarInSet(CalendarBody):
+    key: CalendarKey | None = None
+
+
 class _ValidatedLater:
     """Describes a member, and accepts anything: see `members.py`, which runs off the event loop."""
 
@@ -53,12 +58,15 @@ def _as_map(schema: dict[str, Any]) -> None:
 
 
 class SetContent(RequestModel):
-    """The triggers and destinations of a file. A member's key is its name in the map."""
+    """The members that a file owns. A member's key is its name in the map."""
 
     triggers: dict[Key, Annotated[TriggerInSet, _ValidatedLater()]] = Field(
         default_factory=dict, json_schema_extra=_as_map
     )
     destinations: dict[Key, Annotated[DestinationInSet, _ValidatedLater()]] = Field(
+        default_factory=dict, json_schema_extra=_as_map
+    )
+    calendars: dict[CalendarKey, Annotated[CalendarInSet, _ValidatedLater()]] = Field(
         default_factory=dict, json_schema_extra=_as_map
     )
 
@@ -79,7 +87,8 @@ class SetMemberCreated(ResponseModel):
         None, description="The URL of a new hook; for callers with the scope `triggers:fire`."
     )
     hook_secret: str | None = Field(
-        None, description="Signs the calls of a new hook. It is shown only once."
+        None,
+        description="Signs the calls of a new hook; null if it was given. It is shown only once.",
     )
     warnings: list[str] = Field(default_factory=list)
 
@@ -116,5 +125,6 @@ class SetSummary(ResponseModel):
     name: str
     triggers: int
     destinations: int
+    calendars: int
     created_at: Instant
     updated_at: Instant

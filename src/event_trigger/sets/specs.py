@@ -10,6 +10,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from event_trigger.destinations.certificate_schemas import ClientCertificateWrite
 from event_trigger.destinations.schemas import DestinationBody
 from event_trigger.models import OnCompletion
 from event_trigger.triggers.schemas.requests import ScheduledTriggerCreate
@@ -31,7 +32,7 @@ def _defaults(model: type[BaseModel], *apart: str) -> Mapping[str, Any]:
 
 
 TRIGGER_DEFAULTS = _defaults(ScheduledTriggerCreate, "key", "details", "destinations")
-DESTINATION_DEFAULTS = _defaults(DestinationBody, "key", "headers")
+DESTINATION_DEFAULTS = _defaults(DestinationBody, "key", "headers", "secret", "client_certificate")
 
 
 def trigger_spec(source: Any, details: JsonObject, destinations: Iterable[int | str]) -> JsonObject:
@@ -47,8 +48,17 @@ def trigger_spec(source: Any, details: JsonObject, destinations: Iterable[int | 
 
 
 def destination_spec(source: Any) -> JsonObject:
-    """Writes a destination, stored or wanted, without its headers."""
-    return _given(source, DESTINATION_DEFAULTS)
+    """Writes a destination, stored or wanted, without its headers and secrets."""
+    spec, certificate = _given(source, DESTINATION_DEFAULTS), source.client_certificate
+    if certificate is None:
+        return spec
+    is_wanted = isinstance(certificate, ClientCertificateWrite)
+    return spec | {"client_certificate": certificate.shown if is_wanted else certificate}
+
+
+def calendar_spec(dates: Iterable[str], ics: str | None) -> JsonObject:
+    """Writes a calendar: its file, or else its dates."""
+    return {"dates": [*dates]} if ics is None else {"ics": ics}
 
 
 def named(ids: Iterable[int | str], keys: Names) -> list[int | str]:

@@ -2,17 +2,20 @@
 
 from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol, TypeVar
+from typing import NamedTuple, Protocol, TypeVar
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from event_trigger.destinations.formats import RequestForm
 from event_trigger.destinations.signing_secrets import Secrets, open_secrets
 from event_trigger.errors import Conflict
 from event_trigger.models import Destination
 from event_trigger.sets.members import Members
+from event_trigger.sets.repository.calendars import SetCalendars
 from event_trigger.sets.repository.members import ROWS_PER_STATEMENT, SetRows, TriggerState
 from event_trigger.sets.repository.sets import Sets
-from event_trigger.sets.specs import destination_spec
+from event_trigger.sets.specs import calendar_spec, destination_spec
+from event_trigger.triggers.hook_port import HookKeeper, hook_in
 from event_trigger.vault import Sealed, Vault
 from event_trigger.web.schemas import JsonObject
 
@@ -22,8 +25,9 @@ LARGEST_SET_BYTES = 16 * 1024 * 1024  # of details and payloads; a file has at m
 class SetTooLarge(Conflict):
     slug, title = "set-too-large", "The set is too large"
     default_detail = (
-        "The triggers of this set, or those that have its keys, hold more than 16 MiB of details"
-        " and payloads, which no file can describe. Change or delete the largest of them first."
+        "The members of this set, or those that have its keys, hold more than 16 MiB of details,"
+        " payloads and dates, which no file can describe. Change or delete the largest of them"
+        " first."
     )
 
 
@@ -39,15 +43,29 @@ class DestinationState:
     id: int
     key: str | None
     set_name: str | None
-    url: str
+    form: RequestForm
     spec: JsonObject
     header_names: tuple[str, ...]
     sealed: Sealed = field(repr=False)
 
     def open_secrets(self, vault: Vault) -> Secrets:
         """Decrypts the signing secrets and header values; raises SealBroken."""
-        key_id, sealed = self.sealed.key_id, self.sealed.data
-        return open_secrets(vault, owner_id=self.owner_id, key_id=key_id, sealed=sealed)
+        return open_secrets(
+            vault,
+            owner_id=self.owner_id,
+            key_id=self.sealed.key_id,
+            sealed=self.sealed.data,
+            has_certificate="client_certificate" in self.spec,
+        )
+
+
+class CalendarState(NamedTuple):
+    """The parts of a calendar that a plan depends on."""
+
+    id: int
+    key: str
+    set_name: str | None
+    spec: JsonObject
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +75,11 @@ class SetState:
     set_id: int | None
     triggers: Mapping[int, TriggerState]
     destinations: Mapping[int, DestinationState]
+    calendars: Mapping[int, CalendarState]
     named: Mapping[int | str, int]  # ids and keys of destinations, with their ids
     finished: Mapping[str, JsonObject]  # schedules of triggers that are done and gone, by key
+    # of hooks for which the file gives a secret, by the ids of their triggers
+    hook_secrets: Mapping[int, str] = field(default_factory=dict, repr=False)
 
     @property
     def keys(self) -> dict[int, str]:
@@ -75,11 +96,14 @@ Row = TypeVar("Row", bound=_HasId)
 Item = TypeVar("Item")
 
 
-async def read_state(session: AsyncSession, owner_id: int, name: str, wanted: Members) -> SetState:
+async def read_state(
+    session: AsyncSession, hooks: HookKeeper, owner_id: int, name: str, wanted: Members
+) -> SetState:
     """Reads at most 1,000 rows a statement; raises SetTooLarge."""
-    rows = SetRows(session, owner_id)
+    rows, calendars = SetRows(session, owner_id), SetCalendars(session, owner_id)
     found = await Sets(session).get(owner_id, name)
-    if await rows.size_of(name, [*wanted.triggers]) > LARGEST_SET_BYTES:
+    size = await rows.size_of(name, [*wanted.triggers])
+    if size + await calendars.size_of(name, [*wanted.calendars]) > LARGEST_SET_BYTES:
         raise SetTooLarge
     destinations = await _read_all(
         lambda after: rows.list_destinations(name, after=after),
@@ -97,9 +121,27 @@ async def read_state(session: AsyncSession, owner_id: int, name: str, wanted: Me
         None if found is None else found.id,
         {one.id: one for one in triggers},
         {one.id: _state_of(one) for one in destinations},
+        {
+            one.id: CalendarState(one.id, one.key, one.set_name, calendar_spec(one.dates, one.ics))
+            for one in await calendars.list_members(name, [*wanted.calendars])
+        },
         await _read_named(rows, triggers, wanted),
         finished,
+        await _read_hook_secrets(session, hooks, triggers, wanted),
     )
+
+
+async def _read_hook_secrets(
+    session: AsyncSession, hooks: HookKeeper, triggers: Iterable[TriggerState], wanted: Members
+) -> dict[int, str]:
+    """Reads secrets only where the file gives one to compare."""
+    given = {key for key, one in wanted.triggers.items() if one.details.given_secret is not None}
+    hooked = [one.id for one in triggers if one.key in given and hook_in(one.details) is not None]
+    secrets: dict[int, str] = {}
+    for some in in_slices(hooked, ROWS_PER_STATEMENT):
+        opened = await hooks.list_opened(session, some)
+        secrets |= {key: one.secret for key, one in opened.items() if one.secret is not None}
+    return secrets
 
 
 async def _read_all(
@@ -152,7 +194,7 @@ def _state_of(row: Destination) -> DestinationState:
         row.id,
         row.key,
         row.set_name,
-        row.url,
+        RequestForm.of(row),
         destination_spec(row),
         tuple(row.header_names),
         Sealed(row.key_id, row.sealed),

@@ -16,10 +16,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from event_trigger.db.shards import OwnedId
 from event_trigger.destinations import editing as destination_editing
 from event_trigger.destinations.lifecycle import new_destination
+from event_trigger.destinations.repository import Destinations
 from event_trigger.instants import just_after
-from event_trigger.models import Destination, Trigger, TriggerStatus
+from event_trigger.models import Calendar, Destination, Trigger, TriggerStatus
 from event_trigger.sets.comparison import MemberKind, SetPlan, Update, Wanted
 from event_trigger.sets.forecast import build_trigger
+from event_trigger.sets.members import placing
 from event_trigger.sets.removal import remove_triggers
 from event_trigger.sets.state import Moved, in_slices
 from event_trigger.triggers import lifecycle
@@ -30,8 +32,9 @@ from event_trigger.triggers.configuration import (
 )
 from event_trigger.triggers.destination_names import ids_of
 from event_trigger.triggers.editing import rewrite
-from event_trigger.triggers.hook_port import HookKeeper, HookSecrets, verify_in
+from event_trigger.triggers.hook_port import HookKeeper, HookSecrets
 from event_trigger.triggers.repository import Triggers
+from event_trigger.triggers.resolving import Resolver
 from event_trigger.triggers.schedule_changes import note_rules
 from event_trigger.vault import Vault
 from event_trigger.web.turns import taking_turns
@@ -41,11 +44,16 @@ ROWS_AT_ONCE = 50
 
 @dataclass(frozen=True, slots=True)
 class Locked:
-    """The rows that a plan changes, and the ids of destinations by the names they are given."""
+    """The rows that a plan changes, and the ids of destinations by the names they are given.
+
+    `resolver` has what the details of triggers need from elsewhere.
+    """
 
     destinations: Mapping[int, Destination]
     triggers: Mapping[int, Trigger]
     named: dict[int | str, int]
+    resolver: Resolver
+    calendars: Mapping[int, Calendar]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +62,7 @@ class Written:
 
     destinations: dict[str, Destination] = field(default_factory=dict)
     triggers: dict[str, Trigger] = field(default_factory=dict)
+    calendars: dict[str, Calendar] = field(default_factory=dict)
     hooks: dict[str, HookSecrets] = field(default_factory=dict)
     new_secrets: set[str] = field(default_factory=set)  # keys of destinations
     warnings: dict[str, list[str]] = field(default_factory=dict)  # by keys of destinations
@@ -71,9 +80,12 @@ class MemberWriter:
     now: datetime
     _noted_rules: set[str | None] = field(default_factory=lambda: {None})
 
-    async def write(self, plan: SetPlan, locked: Locked) -> Written:
-        """Writes destinations before the triggers that name them, and removes them after those."""
-        written = Written()
+    async def write(self, plan: SetPlan, locked: Locked, calendars: dict[str, Calendar]) -> Written:
+        """Writes destinations before the triggers that name them, and removes them after those.
+
+        `calendars` were written before, by their keys.
+        """
+        written = Written(calendars=calendars)
         destinations, triggers = plan.of(MemberKind.DESTINATION), plan.of(MemberKind.TRIGGER)
         await self._create_destinations(destinations.create, locked, written)
         for update in destinations.update:
@@ -91,15 +103,18 @@ class MemberWriter:
         self, wanted: Sequence[Wanted], locked: Locked, written: Written
     ) -> None:
         for some in in_slices(wanted, ROWS_AT_ONCE):
-            rows = [
-                new_destination(self.vault, self.owner_id, one.body, now=self.now)
-                async for one in taking_turns(some)
-            ]
+            rows = [self._new_destination(one) async for one in taking_turns(some)]
             await self._add(rows)
+            await Destinations(self.session).fence(self.owner_id, [row.id for row in rows])
             for one, row in zip(some, rows, strict=True):
                 written.destinations[one.key] = row
-                written.new_secrets.add(one.key)
+                if one.body.secret is None:
+                    written.new_secrets.add(one.key)
                 locked.named[one.key] = row.id
+
+    def _new_destination(self, wanted: Wanted) -> Destination:
+        with placing(MemberKind.DESTINATION, wanted.key):
+            return new_destination(self.vault, self.owner_id, wanted.body, now=self.now)
 
     async def _create_triggers(
         self, wanted: Sequence[Wanted], locked: Locked, written: Written
@@ -114,10 +129,13 @@ class MemberWriter:
                 row.destinations = ids_of(one.body.destinations, locked.named)
                 await self._note_rules(row)
             await self._add(rows)
+            for one, row in zip(some, rows, strict=True):
+                with placing(MemberKind.TRIGGER, one.key):
+                    locked.resolver.plan_new([row])
             await Triggers(self.session).insert_tags(rows)
             for one, row in zip(some, rows, strict=True):
                 written.triggers[one.key] = row
-                await self._follow_hook(one.key, row, written, before={})
+                await self._follow_hook(one, row, written, before={})
 
     async def _add(self, rows: Sequence[Destination] | Sequence[Trigger]) -> None:
         for row in rows:
@@ -131,7 +149,9 @@ class MemberWriter:
 
     async def _update_destination(self, update: Update, locked: Locked, written: Written) -> None:
         key, row = update.wanted.key, locked.destinations[update.stored.id]
-        done = await destination_editing.replace(self.session, self.vault, row, update.wanted.body)
+        with placing(MemberKind.DESTINATION, key):
+            body = update.wanted.body
+            done = await destination_editing.replace(self.session, self.vault, row, body)
         written.destinations[key] = done.destination
         written.warnings[key] = done.warnings
         if done.has_new_secret:
@@ -151,20 +171,22 @@ class MemberWriter:
                 before[row.id] = configuration_of(row)
                 body = update.wanted.body
                 wanted = configuration_in(body, ids_of(body.destinations, locked.named))
-                await rewrite(self.session, row, wanted, now=self.now, is_checked=True)
+                with placing(MemberKind.TRIGGER, update.wanted.key):
+                    await rewrite(
+                        self.session, row, wanted, locked.resolver, now=self.now, is_checked=True
+                    )
             await self.session.flush()
             async for update in taking_turns(some):
                 row = locked.triggers[update.stored.id]
-                await self._follow_change(update.wanted.key, row, before[row.id], written)
+                await self._follow_change(update.wanted, row, before[row.id], written)
                 await self._follow_status(row, update.wanted.status)
                 written.triggers[update.wanted.key] = row
 
     async def _follow_change(
-        self, key: str, trigger: Trigger, before: Configuration, written: Written
+        self, wanted: Wanted, trigger: Trigger, before: Configuration, written: Written
     ) -> None:
         await self._note_rules(trigger)
-        if verify_in(trigger.details) != verify_in(before.details):
-            await self._follow_hook(key, trigger, written, before=before.details)
+        await self._follow_hook(wanted, trigger, written, before=before.details)
         if trigger.tags != before.tags:
             await Triggers(self.session).retag(trigger, before.tags)
 
@@ -182,11 +204,12 @@ class MemberWriter:
             self._noted_rules.add(trigger.zone_rules)
 
     async def _follow_hook(
-        self, key: str, trigger: Trigger, written: Written, *, before: Mapping[str, Any]
+        self, wanted: Wanted, trigger: Trigger, written: Written, *, before: Mapping[str, Any]
     ) -> None:
-        made = await self.hooks.follow_details(self.session, trigger, before=before)
+        given = wanted.body.details.given_secret
+        made = await self.hooks.follow_details(self.session, trigger, before=before, given=given)
         if made is not None:
-            written.hooks[key] = made
+            written.hooks[wanted.key] = made
 
     async def _adopt(
         self, adopted: Iterable[Update], rows: Mapping[int, Destination] | Mapping[int, Trigger]

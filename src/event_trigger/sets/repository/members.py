@@ -23,10 +23,18 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import defer
 from sqlalchemy.types import TypeEngine
 
-from event_trigger.models import Destination, FinishedMember, Trigger, TriggerTag, shard_of
+from event_trigger.models import (
+    Calendar,
+    Destination,
+    FinishedMember,
+    Trigger,
+    TriggerTag,
+    shard_of,
+)
 from event_trigger.triggers.list_tables import forget_triggers
 
 ROWS_PER_STATEMENT = 1000
+MemberTable = type[Trigger] | type[Destination] | type[Calendar]
 _WITHOUT_SYNC = {"synchronize_session": False}
 
 
@@ -225,7 +233,7 @@ class SetRows:
         )
 
 
-def is_kept(kind: type[Trigger] | type[Destination]) -> ColumnElement[bool]:
+def is_kept(kind: MemberTable) -> ColumnElement[bool]:
     """Leaves out destinations that are deleted, and wait for their last deliveries."""
     return Destination.deleted_at.is_(None) if kind is Destination else kind.id > 0
 

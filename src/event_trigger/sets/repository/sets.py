@@ -3,24 +3,16 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from sqlalchemy import delete, func, select, tuple_
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from event_trigger.db.keyset import (
-    SHARD_CONDITIONS,
-    WITHIN_IDS,
-    ListedTable,
-    Page,
-    fetch_newest,
-    ids_before,
-    newest_query,
-)
+from event_trigger.db.keyset import ListedTable, Page, fetch_newest_of
 from event_trigger.db.shards import ACROSS_SHARDS, OwnedId
-from event_trigger.models import NOT_OF_DELETED_PROJECTS, Destination, OwnedSet, Trigger, shard_of
-from event_trigger.sets.repository.members import is_kept
+from event_trigger.models import NOT_OF_DELETED_PROJECTS, OwnedSet, shard_of
+from event_trigger.sets.repository.members import MemberTable, is_kept
 
 _LISTED_SETS = ListedTable(OwnedSet, order="id DESC")
 
@@ -67,19 +59,16 @@ class Sets:
         self, owner_id: int | None, *, before: int | None, limit: int
     ) -> Page[OwnedSet]:
         """Lists sets, newest first; those of all projects if `owner_id` is None."""
-        values: dict[str, Any] = {**ids_before(before).values}
-        ranges, options = SHARD_CONDITIONS, {ACROSS_SHARDS: "admin reads"}
-        conditions: tuple[str, ...] = (NOT_OF_DELETED_PROJECTS, WITHIN_IDS)
-        if owner_id is not None:
-            ranges, options = ("shard = :shard AND owner_id = :owner_id",), {}
-            conditions = (WITHIN_IDS,)
-            values |= {"shard": shard_of(owner_id), "owner_id": owner_id}
-        statement = newest_query(_LISTED_SETS, ranges, conditions)
-        return await fetch_newest(self.session, statement, values, limit=limit, options=options)
+        return await fetch_newest_of(
+            self.session,
+            _LISTED_SETS,
+            owner_id,
+            before=before,
+            limit=limit,
+            of_all=(NOT_OF_DELETED_PROJECTS,),
+        )
 
-    async def count_members(
-        self, kind: type[Trigger] | type[Destination], sets: Sequence[OwnedSet]
-    ) -> list[MemberCount]:
+    async def count_members(self, kind: MemberTable, sets: Sequence[OwnedSet]) -> list[MemberCount]:
         """Counts the members of one kind of these sets, which may be of several projects."""
         shards = {one.shard for one in sets}
         owners = [(one.shard, one.owner_id, one.name) for one in sets]

@@ -1,0 +1,1 @@
+"""National holidays, as the package `holidays` computes them, to make calendars from."""

@@ -1,0 +1,142 @@
+"""A set owns calendars, too: they are written before triggers that name them, and removed after."""
+
+from typing import Any
+
+import httpx
+
+from tests.support.calendars import ics_file, put_calendar
+from tests.support.problems import places_of, problem_of
+from tests.support.sets import get_set, is_empty, names_in, plan_set, put_set
+from tests.support.triggers import make_scheduled
+
+CHRISTMAS = ics_file("DTSTART:20991224\r\nDTEND:20991227\r\nRRULE:FREQ=YEARLY;COUNT=2")
+DAILY = {"cron": "0 9 * * *", "from": "2099-12-24T00:00:00Z"}
+FILE: dict[str, Any] = {
+    "calendars": {"closed": {"dates": ["2099-12-25", "2099-12-24"]}, "feast": {"ics": CHRISTMAS}},
+    "triggers": {
+        "report": {
+            "type": "scheduled",
+            "details": {**DAILY, "except": [{"calendar": "closed"}]},
+        }
+    },
+}
+
+
+def with_dates(*dates: str, key: str = "closed") -> dict[str, Any]:
+    return FILE | {"calendars": FILE["calendars"] | {key: {"dates": [*dates]}}}
+
+
+async def test_a_set_makes_changes_and_removes_calendars(ada: httpx.AsyncClient) -> None:
+    planned = await plan_set(ada, "billing", FILE)
+    nothing = (await ada.get("/calendars")).json()
+    made = await put_set(ada, "billing", FILE)
+    again = await put_set(ada, "billing", FILE)
+    shown = await get_set(ada, "billing")
+    same = await put_set(ada, "billing", shown)
+    listed = (await ada.get("/sets")).json()
+
+    other = with_dates("2099-12-24")
+    to_change = await plan_set(ada, "billing", other)
+    changed = await put_set(ada, "billing", other)
+    trigger = (await ada.get("/triggers/by-key/report")).json()
+    refused = await ada.put(
+        "/sets/billing", params={"prune": "true"}, json={"triggers": FILE["triggers"]}
+    )
+    pruned = await put_set(ada, "billing", {}, prune="true")
+
+    assert names_in(planned["create"]) == ["calendar/closed", "calendar/feast", "trigger/report"]
+    assert planned["create"][2]["next_fire_at"] == "2099-12-26T09:00:00Z"
+    assert nothing == []
+    assert [one["id"] is not None for one in made["create"]] == [True] * 3
+    assert made["digest"] == planned["digest"]
+    assert is_empty(again)
+    assert is_empty(same)
+    assert shown["calendars"] == {
+        "closed": {"dates": ["2099-12-24", "2099-12-25"]},
+        "feast": {"ics": CHRISTMAS},
+    }
+    assert listed[0]["calendars"] == 2
+    assert names_in(to_change["update"]) == ["calendar/closed"]
+    assert to_change["digest"] == changed["digest"]
+    assert trigger["next_fire_at"] == "2099-12-25T09:00:00Z"
+    assert places_of(refused) == ["#/triggers/report/details/except/0/calendar"]
+    assert len(pruned["remove"]) == 3
+    assert (await ada.get("/calendars")).json() == []
+
+
+async def test_a_trigger_and_its_calendar_change_at_once(ada: httpx.AsyncClient) -> None:
+    await put_set(ada, "billing", FILE)
+    file = with_dates("2099-12-24", "2099-12-26", key="other")
+    file["calendars"]["closed"] = {"dates": ["2099-12-24"]}
+    named = [{"calendar": "closed"}, {"calendar": "other"}]
+    file["triggers"] = {"report": {"type": "scheduled", "details": {**DAILY, "except": named}}}
+    file["triggers"]["report"]["details"]["cron"] = "30 9 24,26,27 * *"
+
+    planned = await plan_set(ada, "billing", file)
+    done = await put_set(ada, "billing", file)
+
+    [update] = [one for one in planned["update"] if one["kind"] == "trigger"]
+    [applied] = [one for one in done["update"] if one["kind"] == "trigger"]
+    assert update["next_fire_at"] == applied["next_fire_at"] == "2099-12-27T09:30:00Z"
+    assert is_empty(await put_set(ada, "billing", file))
+
+
+async def test_calendars_of_others_are_left_alone_and_those_in_use_stay(
+    ada: httpx.AsyncClient,
+) -> None:
+    await put_calendar(ada, "closed", "2099-12-24")
+    differs = await ada.put("/sets/billing", json=FILE)
+    await put_calendar(ada, "closed", "2099-12-24", "2099-12-25")
+    adopted = await put_set(ada, "billing", FILE)
+    other = await make_scheduled(ada, {**DAILY, "except": [{"calendar": "feast"}]})
+    in_use = await ada.put("/sets/billing", params={"prune": "true"}, json={})
+    kept = await ada.delete("/sets/billing")
+    await ada.delete(f"/triggers/{other['id']}")
+    gone = await ada.delete("/sets/billing")
+
+    assert places_of(differs, 409) == ["#/calendars/closed"]
+    assert names_in(adopted["adopt"]) == ["calendar/closed"]
+    assert str(other["id"]) in problem_of(in_use, 409)["detail"]
+    assert problem_of(kept, 409)["type"].endswith("calendar-in-use")
+    assert gone.status_code == 204
+    assert (await ada.get("/calendars")).json() == []
+
+
+async def test_bad_calendars_of_a_file_are_refused_with_their_places(
+    ada: httpx.AsyncClient,
+) -> None:
+    bad = {
+        "a": {"dates": ["2099-02-30"]},
+        "b": {"ics": "hello"},
+        "c": {},
+        "d": {"dates": [], "name": "x"},
+        "holidays": {"dates": []},
+    }
+
+    refused = [await ada.put("/sets/x", json={"calendars": {key: bad[key]}}) for key in bad]
+    unknown = {**DAILY, "except": [{"calendar": "nobodys"}]}
+    missing = await ada.put(
+        "/sets/x", json={"triggers": {"t": {"type": "scheduled", "details": unknown}}}
+    )
+
+    assert [places_of(one) for one in refused] == [
+        ["#/calendars/a/dates/0"],
+        ["#/calendars/b/ics"],
+        ["#/calendars/c"],
+        ["#/calendars/d/name"],
+        ["#/calendars/holidays"],
+    ]
+    assert places_of(missing) == ["#/triggers/t/details/except/0/calendar"]
+
+
+async def test_the_rules_of_all_calendars_of_a_file_are_limited_together(
+    ada: httpx.AsyncClient,
+) -> None:
+    starts = [f"DTSTART:202601{one:02}\r\nRRULE:FREQ=DAILY" for one in range(1, 9)]
+    half = ics_file(*starts)
+    file = {"calendars": {"a": {"ics": half}, "b": {"ics": half + "\r\n"}, "c": {"dates": []}}}
+
+    refused = await ada.put("/sets/billing", json=file)
+
+    assert places_of(refused) == ["#/calendars/b/ics"]
+    assert is_empty(await plan_set(ada, "billing", {}))
