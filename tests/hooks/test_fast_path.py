@@ -1,12 +1,13 @@
 """The fast path answers plain hook calls exactly as the router does."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import httpx
 import pytest
 
+from event_trigger.hooks.large_bodies import LARGE_FROM
 from tests.support.hooks import (
     BODY,
     MadeHook,
@@ -32,6 +33,8 @@ BODIES = {
     "half of it": b'{"n":',
     "a name twice": b'{"n": 1, "n": 2}',
     "against the schema": b'{"n": "x"}',
+    "a large object": b'{"n": 1, "a": "%s"}' % (b"x" * LARGE_FROM),
+    "half of a large one": b'{"n": 1, "a": "%s' % (b"x" * LARGE_FROM),
 }
 
 
@@ -40,6 +43,11 @@ def shown(answer: httpx.Response) -> tuple[Any, ...]:
     for varying in ("x-request-id", "location", "event-id"):
         headers[varying] = "" if varying in headers else "none"
     return answer.status_code, answer.content, headers
+
+
+async def in_chunks(body: bytes) -> AsyncIterator[bytes]:
+    """A body of unknown length, which the fast path leaves to the router."""
+    yield body
 
 
 @pytest.mark.parametrize("verify", SIGNERS)
@@ -52,9 +60,10 @@ async def test_every_call_is_answered_alike_in_both_ways(
     unknown = MadeHook(0, hook.url[:-4] + "AAAA", hook.secret)
 
     async def both(to: MadeHook, body: bytes, headers: dict[str, str]) -> list[tuple[Any, ...]]:
+        typed = headers | {"content-type": "application/json"}
         return [
-            shown(await anonymous.post(to.url + query, content=body, headers=headers))
-            for query in ("", "?described")
+            shown(await anonymous.post(to.url, content=content, headers=typed))
+            for content in (body, in_chunks(body))
         ]
 
     answers = {
@@ -62,6 +71,8 @@ async def test_every_call_is_answered_alike_in_both_ways(
     }
     answers["unsigned"] = await both(hook, BODY, {})
     answers["wrongly signed"] = await both(hook, BODY, sign(hook, b"{}", "wrong"))
+    large = BODIES["a large object"]
+    answers["large, wrongly signed"] = await both(hook, large, sign(hook, b"{}", "large"))
     answers["an endless id"] = await both(hook, BODY, sign(hook, BODY, "x" * 256))
     for hops in ("3", "10", "x"):
         signed = sign(hook, BODY, f"after {hops}")
@@ -77,10 +88,13 @@ async def test_every_call_is_answered_alike_in_both_ways(
     assert statuses == {
         "an object": 200,
         "nothing": 200,
-        "an array": 422,
+        "an array": 200,
         "half of it": 422,
         "a name twice": 422,
         "against the schema": 422,
+        "a large object": 200,
+        "half of a large one": 422,
+        "large, wrongly signed": open_to_all,
         "unsigned": open_to_all,
         "wrongly signed": open_to_all,
         "an endless id": 422,
@@ -97,10 +111,12 @@ async def test_a_paused_hook_is_answered_alike_in_both_ways(
     hook = await make_hook(ada, "none")
     assert (await ada.post(f"/triggers/{hook.trigger_id}/pause")).status_code == 200
 
-    plain, described = [shown(await anonymous.post(hook.url + end)) for end in ("", "?described")]
+    plain, described = [
+        shown(await anonymous.post(hook.url, content=content)) for content in (b"", in_chunks(b""))
+    ]
 
     assert plain == described
-    assert plain[0] == 409
+    assert plain[0] == 202
 
 
 async def test_calls_of_many_hooks_at_once_each_find_their_own(

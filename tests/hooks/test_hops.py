@@ -16,7 +16,7 @@ from tests.support.hooks import BODY, events_of, is_fired, make_hook
 from tests.support.keys import make_key
 from tests.support.problems import places_of, problem_of
 from tests.support.receiver import ALLOW_LOOPBACK, Behave, Receiver, receiving
-from tests.support.services import ADA, Service, running_service
+from tests.support.services import ADA, Service
 from tests.support.triggers import change, make_api, read
 from tests.support.waiting import eventually
 
@@ -32,9 +32,8 @@ async def receiver() -> AsyncIterator[Receiver]:
 
 
 @pytest.fixture
-async def service(database_url: str) -> AsyncIterator[Service]:
-    async with running_service(database_url, retry_after="0.05", **ALLOW_LOOPBACK) as running:
-        yield running
+def service_settings() -> dict[str, Any]:
+    return {"retry_after": "0.05", **ALLOW_LOOPBACK}
 
 
 def passing_on(service: Service) -> Behave:

@@ -14,7 +14,7 @@ from starlette.types import Receive, Scope, Send
 
 from event_trigger.db.engine import create_engine, create_sessions
 from event_trigger.destinations.lifecycle import KeyRotation
-from event_trigger.hooks.lifecycle import rotate_hook_keys
+from event_trigger.hooks.rotation import rotate_hook_keys
 from event_trigger.vault import Vault
 from event_trigger.web.middleware import RequestMiddleware
 from tests.support.hooks import (

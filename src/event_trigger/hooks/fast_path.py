@@ -1,47 +1,53 @@
-"""Answers plain calls of `POST /hooks/{token}` outside FastAPI."""
+"""Answers calls of hooks outside FastAPI, and everything that is asked by OPTIONS and HEAD."""
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.responses import Response
+from starlette.types import Receive, Scope
 
-from event_trigger.deliveries.http.hops import HOPS_HEADER
-from event_trigger.firing.fire import CallAnswer
-from event_trigger.firing.group_commit import GroupCommit
-from event_trigger.firing.plain_requests import (
-    headers_of_plain_post,
-    pass_on,
-    read_body,
-    response_to,
-)
-from event_trigger.firing.rate_limits import RateLimits, fire_within_limits
 from event_trigger.hooks.calls import HookCalls
+from event_trigger.hooks.responses import respond
+from event_trigger.models import HookMethod
+from event_trigger.web.fast_paths import read_body, reading_again
 
 _HOOK_PATH = re.compile(r"/hooks/([A-Za-z0-9_-]{1,100})", re.ASCII)
+_CALLS, _ASKS = frozenset(HookMethod), frozenset({"HEAD", "OPTIONS"})
 
 
 @dataclass(frozen=True, slots=True)
 class HookFastPath:
-    app: ASGIApp
+    """Answers calls whose body has a known length; FastAPI's operation answers the others.
+
+    OPTIONS and HEAD of a hook never go on: others would make a GET of HEAD, which may fire.
+    """
+
     calls: HookCalls
-    group_commit: GroupCommit
-    rate_limits: RateLimits
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        headers = headers_of_plain_post(scope)
-        path = None if headers is None else _HOOK_PATH.fullmatch(scope["path"])
-        if headers is None or path is None:
-            await self.app(scope, receive, send)
-            return
-        body = await read_body(receive)
+    async def answer(self, scope: Scope, receive: Receive) -> Response | Receive:
+        """Answers a call of a hook after the commit of its event; see web/fast_paths.py."""
+        token = token_of(scope)
+        if token is None or not _is_answered(scope):
+            return receive
+        body = await read_body(receive) if scope["method"] in _CALLS else b""
         if body is None:
-            await pass_on(self.app, scope, receive, send, body=None)
-            return
-        texts = {name.decode("latin-1"): value.decode("latin-1") for name, value in headers.items()}
-        firing = self._fire(path[1], texts, body)
-        await (await response_to(scope, firing))(scope, receive, send)
+            return reading_again(receive, None)
+        return await respond(self.calls, token, scope, body)
 
-    async def _fire(self, token: str, headers: dict[str, str], body: bytes) -> CallAnswer:
-        hops = [value for name, value in headers.items() if name == HOPS_HEADER]
-        call = await self.calls.read(token, headers, body, hops=hops)
-        return await fire_within_limits(self.group_commit, self.rate_limits, call, caller=None)
+
+def token_of(scope: Scope) -> str | None:
+    """Returns the token in the path of a hook, or None for any other path."""
+    path: str = scope["path"]
+    found = _HOOK_PATH.fullmatch(path.removeprefix(scope.get("root_path", "")))
+    return None if found is None else found[1]
+
+
+def _is_answered(scope: Scope) -> bool:
+    return scope["method"] in _ASKS or (
+        scope["method"] in _CALLS and not _is_chunked(scope["headers"])
+    )
+
+
+def _is_chunked(headers: Iterable[tuple[bytes, bytes]]) -> bool:
+    return b"transfer-encoding" in [name for name, _ in headers]

@@ -1,0 +1,1 @@
+"""Keeps refused calls of hooks on record: counted in memory, stored every other second."""

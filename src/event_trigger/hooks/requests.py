@@ -1,0 +1,84 @@
+"""Describes a call of a hook as its sender made it, for verification and for the body's reader."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+from event_trigger.errors import FieldError, Invalid
+from event_trigger.web.addresses import client_address
+
+
+class RepeatedHeader(Invalid):
+    """A header that must be there once came several times, so that its value is ambiguous."""
+
+    def __init__(self, name: str = "content-type") -> None:
+        detail = f"Send the header {name} once."
+        super().__init__(detail, errors=[FieldError("parameter", name, detail)])
+
+
+@dataclass(slots=True)
+class HookRequest:
+    """A call of a hook.
+
+    `read_url` gives its `url`, which few senders sign. `query` is raw, without its question mark.
+    `headers` have names in lower case, in the order in which they were sent. `address` is the
+    caller's IP address, if it is known.
+    """
+
+    method: str
+    read_url: Callable[[], str]
+    query: str
+    headers: Sequence[tuple[str, str]]
+    body: bytes
+    address: str | None = None
+    _values: Mapping[str, Sequence[str]] = field(init=False, repr=False, compare=False)
+
+    @classmethod
+    def of(cls, scope: Mapping[str, Any], body: bytes, *, base_url: Callable[[], str]) -> Self:
+        """Describes an ASGI request whose body was read already."""
+        path = scope["path"]
+        return cls(
+            method=scope["method"],
+            read_url=lambda: base_url() + path,
+            query=scope["query_string"].decode("latin-1"),
+            headers=[
+                (name.decode("latin-1"), value.decode("latin-1"))
+                for name, value in scope["headers"]
+            ],
+            body=body,
+            address=client_address(scope),
+        )
+
+    def one(self, name: str) -> str | None:
+        """Gets a header by its lower-case name, or None; raises RepeatedHeader."""
+        found = self._values.get(name)
+        if found is None:
+            return None
+        if len(found) > 1:
+            raise RepeatedHeader(name)
+        return found[0]
+
+    def all(self, name: str) -> Sequence[str]:
+        """Gets all values of a header by its lower-case name."""
+        return self._values.get(name, ())
+
+    def __post_init__(self) -> None:
+        """Sorts the values by header: verifying and reading a call asks for a dozen."""
+        values: dict[str, list[str]] = {}
+        for name, value in self.headers:
+            values.setdefault(name, []).append(value)
+        self._values = values
+
+    @property
+    def content_type(self) -> str:
+        """The media type and its parameters; empty if none was sent. Raises RepeatedHeader."""
+        return self.one("content-type") or ""
+
+    @property
+    def url(self) -> str:
+        """The absolute URL, as callers reach the service, without a query."""
+        return self.read_url()
+
+    @property
+    def full_url(self) -> str:
+        return f"{self.url}?{self.query}" if self.query else self.url
