@@ -1,11 +1,11 @@
-"""Runs a service that may call loopback and retries quickly, and a receiver there."""
+"""Lets the service call loopback and retry quickly, and runs a receiver there."""
 
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 
 from tests.support.receiver import ALLOW_LOOPBACK, Receiver, receiving
-from tests.support.services import Service, running_service
 
 
 @pytest.fixture
@@ -15,7 +15,5 @@ async def receiver() -> AsyncIterator[Receiver]:
 
 
 @pytest.fixture
-async def service(database_url: str) -> AsyncIterator[Service]:
-    settings = {"retry_after": "0.05,0.1", **ALLOW_LOOPBACK}
-    async with running_service(database_url, **settings) as running:
-        yield running
+def service_settings() -> dict[str, Any]:
+    return {"retry_after": "0.05,0.1", **ALLOW_LOOPBACK}

@@ -25,7 +25,9 @@ async def test_a_call_is_delivered_as_a_signed_cloud_event(
 ) -> None:
     installation = await database.fetchval("SELECT name FROM installation")
     made = await make_destination(ada, receiver.url + "/hook", headers={"X-Key": "s3cret"})
-    trigger = await make_api(ada, name="Deploy", payload={"a": 1}, destinations=[made["id"]])
+    trigger = await make_api(
+        ada, key="deploy", name="Deploy", payload={"a": 1}, destinations=[made["id"]]
+    )
 
     fired = await ada.post(f"/triggers/{trigger['id']}/trigger", json={"b": 2.50})
 
@@ -41,7 +43,9 @@ async def test_a_call_is_delivered_as_a_signed_cloud_event(
         "time": event["triggered_at"],
         "datacontenttype": "application/json",
         "istest": False,
+        "triggerkey": "deploy",
         "triggername": "Deploy",
+        "sourcekind": "login",
         "data": {"a": 1, "b": 2.5},
     }
     assert b'"data":{"a":1,"b":2.5}' in sent.body.replace(b" ", b"")
@@ -80,6 +84,8 @@ async def test_scheduled_called_tested_and_replayed_events_are_all_delivered(
     assert again["replayof"] == str(called)
     [planned] = [one for one in said.values() if one["type"] == "event_trigger.scheduled"]
     assert planned["scheduledfor"] == trigger["next_fire_at"]
+    assert "sourcekind" not in planned
+    assert again["sourcekind"] == "replay"
 
 
 async def test_each_destination_gets_each_event_once_signed_by_its_own_secret(

@@ -9,7 +9,7 @@ import pytest
 from aiohttp import web
 from svix.webhooks import Webhook
 
-from event_trigger.deliveries.http.connections import LARGEST_RESPONSE_BYTES
+from event_trigger.deliveries.http.exchange import LARGEST_RESPONSE_BYTES
 from tests.support.destinations import (
     fire,
     list_deliveries,
@@ -257,12 +257,15 @@ async def test_a_destination_that_keeps_failing_is_only_probed_until_it_answers(
 async def test_no_more_are_sent_at_once_than_a_destination_allows(
     ada: httpx.AsyncClient, receiver: Receiver
 ) -> None:
-    at_once, most = 0, 0
+    at_once, most, are_two = 0, 0, asyncio.Event()
 
     async def count(_: web.Request) -> web.StreamResponse:
         nonlocal at_once, most
         at_once += 1
         most = max(most, at_once)
+        if at_once == 2:
+            are_two.set()
+        await are_two.wait()  # the first waits, however slowly the second comes
         await asyncio.sleep(0.02)
         at_once -= 1
         return web.Response()

@@ -1,9 +1,13 @@
 """However greedy some owners are, a newcomer finds capacity in a process."""
 
+from typing import NamedTuple
+
 from hypothesis import given
 from hypothesis import strategies as st
 
+from event_trigger.deliveries.capacity import MOST_BYTES_AWAITED, Capacity
 from event_trigger.deliveries.fair_pool import FairPool
+from event_trigger.destinations.templates.jobs import LARGEST_BODY
 
 MOST = 512
 holders = st.lists(st.tuples(st.integers(1, 5), st.integers(1, 20)), max_size=200)
@@ -52,3 +56,40 @@ def test_one_alone_comes_to_have_a_sixth() -> None:
     pool = filled([(1, 1)] * 20, FairPool(MOST))
 
     assert abs(MOST - pool.free - MOST / 6) < 4
+
+
+class OneOf(NamedTuple):
+    """A destination of its own owner, for which bodies are rendered."""
+
+    owner_id: int
+
+    @property
+    def destination_id(self) -> int:
+        return self.owner_id
+
+
+def test_bodies_to_be_rendered_take_no_more_than_their_room_and_one_body() -> None:
+    capacity = Capacity()
+    reserved: list[int] = []
+
+    while (size := capacity.reserve_bodies(OneOf(len(reserved)))) is not None:
+        reserved.append(size)
+
+    assert MOST_BYTES_AWAITED <= sum(reserved) < MOST_BYTES_AWAITED + LARGEST_BODY
+    assert len(reserved) > 8
+    assert min(reserved) == LARGEST_BODY
+    assert not capacity.is_used_up  # deliveries without a template go on
+    for owner_id, size in enumerate(reserved):
+        capacity.release_bodies(OneOf(owner_id), size)
+    assert capacity.reserve_bodies(OneOf(1)) == reserved[0]
+
+
+def test_one_owner_leaves_room_for_the_bodies_of_others() -> None:
+    capacity = Capacity()
+    reserved: list[int] = []
+
+    while (size := capacity.reserve_bodies(OneOf(1))) is not None:
+        reserved.append(size)
+
+    assert sum(reserved) <= MOST_BYTES_AWAITED // 2
+    assert capacity.reserve_bodies(OneOf(2)) is not None

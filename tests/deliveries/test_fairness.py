@@ -10,10 +10,13 @@ from aiohttp import web
 from structlog.testing import capture_logs
 
 from event_trigger.db.engine import create_engine, create_sessions
+from event_trigger.deliveries.attempts import AttemptParts
+from event_trigger.deliveries.capacity import MOST_BYTES_IN_FLIGHT
 from event_trigger.deliveries.http.sender import Sender
-from event_trigger.deliveries.worker import MOST_BYTES_IN_FLIGHT, DeliveryWorker
+from event_trigger.deliveries.worker import DeliveryWorker
 from event_trigger.destinations.address_policy import AddressPolicy
 from event_trigger.destinations.dns import DnsResolver
+from event_trigger.destinations.templates.renderer import Renderer
 from event_trigger.vault import Vault
 from tests.support.destinations import (
     fire,
@@ -223,10 +226,7 @@ async def test_leases_of_unfinished_attempts_are_released_at_shutdown(
     sender = Sender(AddressPolicy([ip_network("127.0.0.0/8")]), DnsResolver().lookup)
     worker = DeliveryWorker(
         create_sessions(engine),
-        sender,
-        Vault.of(settings),
-        (),
-        public_url=None,
+        AttemptParts(sender, Renderer(), Vault.of(settings), (), public_url=None),
         on_capacity=lambda: None,
     )
     await worker.deliver_due()

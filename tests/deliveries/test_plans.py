@@ -14,6 +14,7 @@ from event_trigger.deliveries.payloads.repository import PayloadPosition, Payloa
 from event_trigger.deliveries.queue.cleanup import QueueCleanup
 from event_trigger.deliveries.queue.deliveries import AttemptOutcome, ClaimLimit, DeliveryQueue
 from event_trigger.deliveries.queue.destinations import QueueDestinations
+from event_trigger.deliveries.queue.requests import KeptRequests, NewRequest
 from event_trigger.deliveries.repository import Deliveries
 from event_trigger.models import DeliveryStatus
 from tests.support.databases import connect
@@ -68,8 +69,11 @@ async def test_finding_work_goes_from_destination_to_destination(
 
 
 async def test_a_claim_reads_due_deliveries_of_each_destination_in_order(
-    engine: AsyncEngine,
+    engine: AsyncEngine, database: Any
 ) -> None:
+    await database.execute(_FILL_PAYLOADS, ADA, 5_000)
+    await database.execute("ANALYZE deliveries, delivery_payloads")
+
     async def work(session: AsyncSession) -> None:
         limits = [ClaimLimit(2, 10, 1000, NOW), ClaimLimit(4, 10, 1000, NOW)]
         await DeliveryQueue(session).claim(ADA, limits, installation="here")
@@ -92,7 +96,7 @@ async def test_counting_a_backlog_probes_the_deliveries_of_each_event(
         payloads = Payloads(session)
         await payloads.list_new(limit=100)
         await payloads.list_after(PayloadPosition(ADA, 5), limit=100)
-        await payloads.list_uses(ADA, [1, 2, 3])
+        await payloads.list_stale(ADA, [1, 2, 3])
         await payloads.lock(ADA, [1, 2, 3], wait=False)
         await payloads.delete(ADA, [1, 2, 3])
 
@@ -129,6 +133,8 @@ async def test_recording_finds_its_deliveries_by_an_index(engine: AsyncEngine) -
         status_code=204,
         error=None,
         response="",
+        reason=None,
+        location=None,
         held_until=None,
         cost=1,
     )
@@ -141,6 +147,25 @@ async def test_recording_finds_its_deliveries_by_an_index(engine: AsyncEngine) -
     # leased deliveries are no more than those in flight, and may be fewer than those recorded
     assert "pk_deliveries" in plan or "ix_deliveries_leased" in plan
     assert "Seq Scan on deliveries" not in plan
+
+
+async def test_kept_requests_are_found_by_their_deliveries(engine: AsyncEngine) -> None:
+    request = NewRequest(2, b"form", "https://example.com/", b"{}")
+
+    async def work(session: AsyncSession) -> None:
+        requests = KeptRequests(session)
+        await requests.keep(ADA, [request])
+        await requests.list(ADA, [2, 4])
+        await requests.forget(ADA, [2, 4])
+        await QueueCleanup(session).give_up_unsent(ADA, [2, 4])
+
+    keep, listed, forget, give_up = await plans_of(engine, work)
+
+    assert "pk_deliveries" in keep or "ix_deliveries_leased" in keep
+    for plan in (listed, forget, give_up):
+        assert "pk_delivery_requests" in plan
+    for plan in (keep, listed, forget, give_up):
+        assert "Seq Scan" not in plan
 
 
 async def test_finding_expired_deliveries_probes_each_destination(engine: AsyncEngine) -> None:

@@ -1,6 +1,5 @@
 """Exhausted deliveries can be sent again, singly or all of a span; events can be replayed."""
 
-from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
 
@@ -18,7 +17,7 @@ from tests.support.destinations import (
 )
 from tests.support.problems import places_of, problem_of
 from tests.support.receiver import ALLOW_LOOPBACK, Receiver
-from tests.support.services import BOB, Service, running_service
+from tests.support.services import BOB, Service
 from tests.support.triggers import instant, make_api, read
 from tests.support.waiting import eventually
 
@@ -26,10 +25,9 @@ ALL = {"since": "2020-01-01T00:00:00Z", "until": "2100-01-01T00:00:00Z"}
 
 
 @pytest.fixture
-async def service(database_url: str) -> AsyncIterator[Service]:
-    """A service that tries once only, so that a failure is soon exhausted."""
-    async with running_service(database_url, retry_after=(), **ALLOW_LOOPBACK) as running:
-        yield running
+def service_settings() -> dict[str, Any]:
+    """Tries once only, so that a failure is soon exhausted."""
+    return {"retry_after": (), **ALLOW_LOOPBACK}
 
 
 @pytest.fixture

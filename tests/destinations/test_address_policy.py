@@ -88,7 +88,7 @@ def addressed(host: str, port: int) -> str:
 
 
 async def post(sender: Sender, url: str) -> AttemptResult:
-    return await sender.post(url, {}, b"{}", within=5)
+    return await sender.send(url, {}, b"{}", within=5)
 
 
 def test_there_are_many_ways_to_write_an_address() -> None:

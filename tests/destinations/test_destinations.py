@@ -8,8 +8,8 @@ from svix.webhooks import Webhook
 
 from event_trigger.db.engine import create_engine, create_sessions
 from event_trigger.destinations.lifecycle import KeyRotation, rotate_keys
-from event_trigger.destinations.schemas import MASK
 from event_trigger.vault import Vault
+from event_trigger.web.mask import MASK
 from tests.support.databases import connect
 from tests.support.destinations import make_destination, read_destination
 from tests.support.logs import plain_logs
@@ -43,8 +43,13 @@ async def test_a_destination_is_read_as_it_was_made_but_for_its_secrets(
         "id": made["id"],
         "key": None,
         "url": URL,
+        "format": "cloudevents",
+        "method": "POST",
+        "template": None,
+        "content_type": None,
         "description": "Billing",
         "headers": {"Authorization": MASK},
+        "client_certificate": None,
         "timeout": 5,
         "rate_limit": 2.5,
         "max_concurrency": 3,
@@ -104,6 +109,24 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"headers": {"X": "a" * 9000}}, "#/headers"),
     ({"headers": {"X": 5}}, "#/headers/X"),
     ({"secret": "whsec_AAAA"}, "#/secret"),
+    ({"secret": "A" * 32}, "#/secret"),
+    ({"secret": "whsec_" + "A" * 88}, "#/secret"),
+    ({"secret": "whsec_" + "A" * 31 + "!"}, "#/secret"),
+    ({"url": "https://{{ data.host }}/"}, "#/url"),
+    ({"url": "https://1.1.1.1{{ data.path }}"}, "#/url"),
+    ({"url": "https://1.1.1.1/{{ data.id"}, "#/url"),
+    ({"url": "https://1.1.1.1/../{{ data.id }}"}, "#/url"),
+    ({"format": "xml"}, "#/format"),
+    ({"format": "template"}, "#/template"),
+    ({"template": "{}"}, "#/template"),
+    ({"format": "template", "template": "", "method": "PUT"}, "#/template"),
+    ({"format": "template", "template": "x" * 16_385}, "#/template"),
+    ({"format": "template", "template": "{}", "method": "DELETE"}, "#/template"),
+    ({"format": "template", "template": "{{ data.a"}, "#/template"),
+    ({"format": "template", "template": "{}", "content_type": "json"}, "#/content_type"),
+    ({"content_type": "text/plain"}, "#/content_type"),
+    ({"method": "HEAD"}, "#/method"),
+    ({"method": "post"}, "#/method"),
     ({"unknown": 1}, "#/unknown"),
 ]
 
@@ -288,3 +311,27 @@ async def test_destinations_are_found_by_key_status_and_state(
         assert await ids(client, state="recovering") == [recovering]
     for name in ("status", "state"):
         assert places_of(await ada.get("/destinations", params={name: "gone"})) == [name]
+
+
+async def test_a_destination_is_tested_and_its_secret_replaced_by_key(
+    ada: httpx.AsyncClient, admin: httpx.AsyncClient
+) -> None:
+    made = await make_destination(ada, URL, key="billing")
+    by_key = "/destinations/by-key/billing"
+
+    read = await ada.get(f"{by_key}/secret")
+    rotated = await ada.post(f"{by_key}/rotate-secret")
+    tested = await ada.post(f"{by_key}/test")
+    none = [
+        await ada.request(method, f"/destinations/by-key/none/{action}")
+        for method, action in (("GET", "secret"), ("POST", "rotate-secret"), ("POST", "test"))
+    ]
+
+    assert read.json()["secret"] == made["secret"]
+    by_id = (await ada.get(f"/destinations/{made['id']}/secret")).json()
+    assert rotated.json() == by_id
+    assert by_id["secret"] != made["secret"]
+    assert (tested.status_code, tested.json()["status_code"]) == (200, None)
+    assert [one.status_code for one in none] == [404] * 3
+    audited = await admin.get("/audit", params={"action": "get_destination_secret_by_key"})
+    assert [one["target_id"] for one in audited.json()] == [made["id"]]

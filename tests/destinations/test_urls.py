@@ -123,7 +123,7 @@ def test_every_accepted_url_is_sent_byte_for_byte() -> None:
         url, seen = runner.run(stack.enter_async_context(noting_targets()))
 
         async def send(to: str) -> int | None:
-            return (await sender.post(to, {}, b"{}", within=10)).status_code
+            return (await sender.send(to, {}, b"{}", within=10)).status_code
 
         @settings(max_examples=300, deadline=None)
         @given(st.sampled_from("/?"), anything.map("".join))

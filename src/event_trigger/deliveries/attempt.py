@@ -1,17 +1,21 @@
-"""Builds the request of a delivery attempt and decides its outcome: steps 3 and 5 of the attempt.
+"""Builds the request of a delivery attempt and decides its outcome: steps 4 and 6 of the attempt.
 
 The whole attempt, and where each step is:
 
 1. **Find** destinations with due deliveries, and reserve a fair part of the process's capacity
-   for each (`worker.DeliveryWorker.deliver_due`, `queue.destinations`, `fair_pool`).
+   for each (`worker.DeliveryWorker.deliver_due`, `queue.destinations`, `capacity`).
 2. **Claim**, in one transaction for each shard (`claims`): lock the destinations, recover expired
    leases, ask circuit breaker and token bucket how many may be sent, and lease that many.
-3. **Build** the signed request from the claimed rows (`build_request`).
-4. **Send** it outside any transaction, within the destination's timeout (`http.sender`). The worker
-   does not wait for the response: several hundred attempts are in flight at once.
-5. **Decide** once the response or the failure is known (`decide_outcome`): delivered, retried after
+3. **Render**, if the destination has a template, in processes of their own (`rendering`). Step 7
+   keeps a small result if the attempt fails, so that later ones send the same bytes. A template
+   that fails ends the delivery, and says nothing about the destination. A delivery that has no turn
+   in time is put back (`leases`), well before its lease ends.
+4. **Build** the request in the destination's format, and sign it (`build_request`).
+5. **Send** it outside any transaction, within the destination's timeout (`http.sender`). The worker
+   does not wait for the response: several hundred attempts are in flight at once (`attempts`).
+6. **Decide** once the response or the failure is known (`decide_outcome`): delivered, retried after
    a back-off, or exhausted; a `Retry-After` may hold the destination.
-6. **Record** outcomes and breakers in a second transaction, in batches, fenced by the lease's
+7. **Record** outcomes and breakers in a second transaction, in batches, fenced by the lease's
    number (`completer`). Then the reserved capacity is free again.
 
 A process that dies after step 2 leaves an expired lease, which step 2 of any process recovers. So a
@@ -20,40 +24,38 @@ delivery is sent at least once; receivers drop duplicates by `webhook-id`, the s
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
+from typing import NamedTuple
 
-from event_trigger.deliveries.http.cloud_event import (
-    CLOUD_EVENT_MEDIA_TYPE,
-    CloudEvent,
-    source_of,
-)
-from event_trigger.deliveries.http.hops import HOPS_HEADER, MOST_HOPS, LoopDetected
+from event_trigger.deliveries.http.cloud_event import CloudEvent, source_of
+from event_trigger.deliveries.http.hops import MOST_HOPS, LoopDetected
 from event_trigger.deliveries.http.sender import AttemptResult
-from event_trigger.deliveries.http.signature import sign
+from event_trigger.deliveries.http.signed_message import write_signed
 from event_trigger.deliveries.queue.deliveries import AttemptOutcome, ClaimedDelivery
 from event_trigger.deliveries.queue.destinations import LockedDestination
+from event_trigger.destinations.formats import RequestForm
 from event_trigger.destinations.signing_secrets import Secrets
-from event_trigger.models import DeliveryError, DeliveryStatus
+from event_trigger.destinations.templates.jobs import Rendered
+from event_trigger.models import DeliveryError, DeliveryStatus, DestinationMethod
 
 JITTER = 0.2  # share of a wait: deliveries that failed together do not come back together
 LONGEST_RETRY_AFTER = timedelta(hours=24)
 HOLDS_FREE_FOR = timedelta(hours=24)  # after that, being held costs tries like any failure
 _HOLDS_PER_AGE = 10
 _SECONDS = re.compile(r"[0-9]+", re.ASCII)
-_NO_RETRY = frozenset({DeliveryError.GONE})
+_NO_RETRY = frozenset({DeliveryError.GONE, DeliveryError.TEMPLATE_FAILED})
 _HOLDING_STATUSES = frozenset({429, 503})
 
 
-@dataclass(frozen=True, slots=True)
-class Attempt:
+class Attempt(NamedTuple):
     """One attempt of a delivery under a lease; `tries` counts the retries used up before it.
 
     Holds and interruptions use up none.
 
-    `size` is the payload's, in bytes. `hops` is the number that the request carries: one more than
-    its event has.
+    `size` is the payload's, in bytes. `url` is the destination's, which may be a template. `hops`
+    is the number that the request carries: one more than its event has.
+    `form` is that of its destination if templates make the request.
     """
 
     shard: int
@@ -66,12 +68,14 @@ class Attempt:
     size: int
     url: str
     hops: int
+    form: RequestForm | None
 
 
-@dataclass(frozen=True, slots=True)
-class WebhookRequest:
+class WebhookRequest(NamedTuple):
     """The headers and the exact bytes of a request; `timeout` is in seconds."""
 
+    method: DestinationMethod
+    url: str
     headers: dict[str, str]
     body: bytes
     timeout: float
@@ -89,6 +93,7 @@ def new_attempt(shard: int, delivery: ClaimedDelivery, destination: LockedDestin
         size=delivery.payload_size,
         url=destination.url,
         hops=delivery.hops + 1,
+        form=destination.form if destination.form.is_rendered else None,
     )
 
 
@@ -96,13 +101,15 @@ def build_request(
     delivery: ClaimedDelivery,
     destination: LockedDestination,
     secrets: Secrets,
+    rendered: Rendered | None,
     *,
+    at: datetime,
     public_url: str | None,
 ) -> WebhookRequest:
     """Writes and signs the message; every attempt has the same body and `webhook-id`."""
     installation = delivery.installation
     event_id = delivery.event_id
-    body = CloudEvent(
+    event = CloudEvent(
         id=str(event_id),
         source=source_of(
             "trigger", delivery.trigger_id, installation=installation, public_url=public_url
@@ -110,28 +117,25 @@ def build_request(
         type=delivery.event_type,
         time=delivery.triggered_at,
         payload=delivery.payload,
+        trigger_key=delivery.trigger_key,
         trigger_name=delivery.trigger_name,
         scheduled_for=delivery.scheduled_for,
         is_test=delivery.is_test,
         replay_of=delivery.replay_of,
-    ).body()
-    headers = signed_headers(
-        body,
+        source_kind=delivery.source_kind,
+    )
+    message = write_signed(
+        event,
+        destination.form,
+        rendered,
         secrets,
         message_id=f"evt_{installation}_{event_id}" if installation else f"evt_{event_id}",
-        at=destination.now,
+        at=at,
         hops=delivery.hops + 1,
     )
-    return WebhookRequest(headers, body, destination.timeout)
-
-
-def signed_headers(
-    body: bytes, secrets: Secrets, *, message_id: str, at: datetime, hops: int
-) -> dict[str, str]:
-    """Merges the destination's own headers with the service's, which cannot be replaced."""
-    own = {name: value for name, value in secrets.headers.items() if name.lower() != HOPS_HEADER}
-    signature = sign(body, message_id=message_id, at=at, secrets=secrets.signing(now=at))
-    return {**own, **signature, HOPS_HEADER: str(hops), "Content-Type": CLOUD_EVENT_MEDIA_TYPE}
+    return WebhookRequest(
+        message.method, message.url, message.headers, message.body, destination.timeout
+    )
 
 
 def decide_outcome(
@@ -169,6 +173,8 @@ def decide_outcome(
         status_code=result.status_code,
         error=result.error,
         response=result.response,
+        reason=result.reason,
+        location=result.location,
         held_until=None if hold is None else ended_at + hold,
         cost=1 if free_wait is None else 0,
     )

@@ -5,6 +5,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from event_trigger.audit.recorder import record
 from event_trigger.db.clock import database_now
 from event_trigger.db.shards import OwnedId
+from event_trigger.deliveries.queue.requests import KeptRequests
 from event_trigger.deliveries.redelivery import AttemptUnderWay
 from event_trigger.deliveries.repository import Deliveries
 from event_trigger.errors import Conflict, NotFound
@@ -37,6 +38,7 @@ async def cancel(session: AsyncSession, key: OwnedId) -> Delivery:
     delivery.status, delivery.finished_at = DeliveryStatus.EXHAUSTED, now
     delivery.error = delivery.leased_until = delivery.next_attempt_at = None
     await session.flush()
+    await KeptRequests(session).forget(key.shard, [delivery.id])
     await record(
         session,
         "delivery",

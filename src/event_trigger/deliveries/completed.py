@@ -4,16 +4,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from event_trigger.deliveries.attempt import Attempt
-from event_trigger.deliveries.queue.deliveries import AttemptOutcome
+from event_trigger.deliveries.queue.deliveries import FIRST_LEASE, AttemptOutcome
 from event_trigger.deliveries.queue.destinations import DestinationHealth, LockedDestination
+from event_trigger.deliveries.queue.requests import NewRequest
 from event_trigger.destinations.circuit_breaker import Verdict, verdict_of
+from event_trigger.destinations.templates.jobs import Rendered
 from event_trigger.models import DeliveryError, DisabledReason
 
 
 @dataclass(frozen=True, slots=True)
 class CompletedAttempt:
+    """An attempt and its outcome; `rendered` is its request, if a template made it."""
+
     attempt: Attempt
     outcome: AttemptOutcome
+    rendered: Rendered | None = None
 
     @property
     def verdict(self) -> Verdict:
@@ -22,8 +27,36 @@ class CompletedAttempt:
     @property
     def changes_destination(self) -> bool:
         """Whether the destination's row changes even if its breaker is closed, without failures."""
+        if not self.was_sent:
+            return False
         gone = self.outcome.error is DeliveryError.GONE
         return gone or self.verdict is not Verdict.ALIVE
+
+    @property
+    def was_sent(self) -> bool:
+        """Whether the attempt says anything about the destination."""
+        return self.outcome.error is not DeliveryError.TEMPLATE_FAILED
+
+    @property
+    def request_to_keep(self) -> NewRequest | None:
+        """The request that later attempts send again; None if there are none, or it is large."""
+        form, rendered = self.attempt.form, self.rendered
+        if rendered is None or form is None or self.outcome.finished_at is not None:
+            return None
+        attempt = self.attempt
+        request = NewRequest(attempt.delivery_id, form.digest, rendered.url, rendered.body)
+        return request if request.is_small else None
+
+    @property
+    def is_kept_in_vain(self) -> bool:
+        """Whether an attempt before has kept the request, and no later one needs it."""
+        is_later = self.attempt.lease > FIRST_LEASE
+        return self.attempt.form is not None and is_later and self.outcome.finished_at is not None
+
+
+def held_bytes(attempt: Attempt, rendered: Rendered | None) -> int:
+    """Returns the bytes that an attempt holds in memory: the payload's and the rendered body's."""
+    return attempt.size + len((rendered and rendered.body) or b"")
 
 
 def health_of(
@@ -38,6 +71,8 @@ def health_of(
     for one in group:
         attempt = one.attempt
         if (attempt.destination_id, attempt.url) != (destination.id, destination.url):
+            continue
+        if not one.was_sent:
             continue
         breaker = breaker.after(one.verdict, max_concurrency=destination.max_concurrency, now=now)
         held_until = max((at for at in (held_until, one.outcome.held_until) if at), default=None)

@@ -14,10 +14,11 @@ from event_trigger.deliveries.busy_destinations import BusyDestinations
 from event_trigger.deliveries.completed import CompletedAttempt, health_of
 from event_trigger.deliveries.queue.deliveries import DeliveryQueue
 from event_trigger.deliveries.queue.destinations import QueueDestinations
+from event_trigger.deliveries.queue.requests import KeptRequests
 
 log = structlog.get_logger()
 
-ATTEMPTS_PER_RECORD = 500
+ATTEMPTS_PER_RECORD = 500  # of which a statement keeps 4 MiB of requests at most: LARGEST_KEPT each
 RECORD_RETRY_SECONDS = 1.0
 
 
@@ -114,7 +115,9 @@ class Completer:
         1. Saves the breakers of the others.
         2. Records the attempts. If the answer to a commit was lost and the group is repeated, this
            records nothing, as the leases are over; only step 1 counts twice.
-        3. Tells open streams of them.
+        3. Keeps the rendered requests of failed attempts, and deletes those that no later attempt
+           needs.
+        4. Tells open streams of them.
         """
         async with self._sessions.begin() as session:
             busy = await _save_health(QueueDestinations(session), shard, group)
@@ -123,8 +126,12 @@ class Completer:
                 return busy
             outcomes = [one.outcome for one in free]
             recorded = await DeliveryQueue(session).record(shard, outcomes)
-            attempts = [one.attempt for one in free if one.attempt.delivery_id in recorded]
-            named = [(one.owner_id, one.delivery_id) for one in attempts]
+            ended = [one for one in free if one.attempt.delivery_id in recorded]
+            if requests := [one.request_to_keep for one in ended if one.request_to_keep]:
+                await KeptRequests(session).keep(shard, requests)
+            if kept := [one.attempt.delivery_id for one in ended if one.is_kept_in_vain]:
+                await KeptRequests(session).forget(shard, sorted(kept))
+            named = [(one.attempt.owner_id, one.attempt.delivery_id) for one in ended]
             await notify_rows(session, DELIVERIES_ATTEMPTED, named)
         for one in free:
             if one.attempt.delivery_id not in recorded:

@@ -23,6 +23,9 @@ class FairPool:
             return max(0, (for_owner - 2 * held) // 3)
         return max(min(1, for_owner), for_owner // 3)
 
+    def is_held_by(self, owner_id: int) -> bool:
+        return self._held_by_owner[owner_id] > 0
+
     def acquire(self, amount: int, *, owner_id: int, destination_id: int) -> None:
         """Takes an amount, also more than is available: the caller decides."""
         self._hold(amount, owner_id, destination_id)

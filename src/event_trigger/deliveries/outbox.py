@@ -7,27 +7,36 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from event_trigger.db.citus.detect import is_in_cluster
 from event_trigger.db.notify import DELIVERIES_CHANGED, notify
-from event_trigger.db.shards import ACROSS_SHARDS
+from event_trigger.db.shards import ACROSS_SHARDS, ONE_SERVER
 from event_trigger.events.event_writer import StoredEvent
 from event_trigger.models import DeliveryError, DeliveryStatus
 
 # a payload is measured once for its event, not once for each destination
 _FIRED_EVENTS = """
-    SELECT events.shard, events.owner_id, events.trigger_id, triggers.name AS trigger_name,
-        triggers.destination_ids, events.id, events.type, events.triggered_at,
-        events.scheduled_for, events.is_test, events.replay_of, events.hops, events.payload,
+    SELECT events.shard, events.owner_id, events.trigger_id, triggers.key AS trigger_key,
+        triggers.name AS trigger_name, triggers.destination_ids, events.id, events.type,
+        events.triggered_at, events.scheduled_for, events.is_test, events.replay_of, events.hops,
+        events.source_kind, events.payload,
         coalesce(octet_length(CAST(events.payload AS text)), 0) AS payload_size,
         coalesce(delivery_backlogs.is_full, false) AS is_full
     FROM events
-    JOIN triggers ON triggers.shard = :shard AND triggers.id = events.trigger_id
+    JOIN triggers ON triggers.shard = events.shard AND triggers.id = events.trigger_id
         AND cardinality(triggers.destination_ids) > 0
-    LEFT JOIN delivery_backlogs ON delivery_backlogs.shard = :shard
+    LEFT JOIN delivery_backlogs ON delivery_backlogs.shard = events.shard
         AND delivery_backlogs.owner_id = events.owner_id
-    WHERE events.shard = :shard AND events.id = ANY (CAST(:event_ids AS bigint[]))
+    WHERE {wanted}
         AND events.triggered_at >= :first_at AND events.triggered_at <= :last_at
 """
+_FIRED_IN_SHARD, _FIRED_IN_SHARDS = (
+    _FIRED_EVENTS.format(wanted=wanted)
+    for wanted in (
+        "events.shard = :shard AND events.id = ANY (CAST(:event_ids AS bigint[]))",
+        """(events.shard, events.id) IN (
+            SELECT * FROM unnest(CAST(:shards AS smallint[]), CAST(:event_ids AS bigint[])))""",
+    )
+)
 _IS_TRIGGERS_DESTINATION = """
-    destinations.shard = :shard AND destinations.id = ANY (fired.destination_ids)
+    destinations.shard = fired.shard AND destinations.id = ANY (fired.destination_ids)
         AND destinations.owner_id = fired.owner_id AND destinations.deleted_at IS NULL
 """
 _INSERT_PAYLOADS = f"""
@@ -39,12 +48,12 @@ _INSERT_PAYLOADS = f"""
 """  # noqa: S608
 _INSERT_DELIVERIES = f"""
     INSERT INTO deliveries
-        (shard, owner_id, destination_id, trigger_id, trigger_name, event_id, event_type,
-        triggered_at, scheduled_for, is_test, replay_of, hops, payload_size, status,
-        next_attempt_at, finished_at, error)
-    SELECT fired.shard, fired.owner_id, destinations.id, fired.trigger_id, fired.trigger_name,
-        fired.id, fired.type, fired.triggered_at, fired.scheduled_for, fired.is_test,
-        fired.replay_of, fired.hops, fired.payload_size,
+        (shard, owner_id, destination_id, trigger_id, trigger_key, trigger_name, event_id,
+        event_type, triggered_at, scheduled_for, is_test, replay_of, hops, source_kind,
+        payload_size, status, next_attempt_at, finished_at, error)
+    SELECT fired.shard, fired.owner_id, destinations.id, fired.trigger_id, fired.trigger_key,
+        fired.trigger_name, fired.id, fired.type, fired.triggered_at, fired.scheduled_for,
+        fired.is_test, fired.replay_of, fired.hops, fired.source_kind, fired.payload_size,
         CASE WHEN fired.is_full THEN '{DeliveryStatus.EXHAUSTED}' ELSE '{DeliveryStatus.PENDING}'
         END,
         CASE WHEN NOT fired.is_full THEN now() END, CASE WHEN fired.is_full THEN now() END,
@@ -52,32 +61,38 @@ _INSERT_DELIVERIES = f"""
     FROM {{fired}} AS fired JOIN destinations ON {_IS_TRIGGERS_DESTINATION}
     ORDER BY fired.id
 """  # noqa: S608
-_STORE_ALL = text(f"""
-    WITH fired AS MATERIALIZED ({_FIRED_EVENTS}),
+_STORE_ALL = f"""
+    WITH fired AS MATERIALIZED ({{fired}}),
     payloads AS ({_INSERT_PAYLOADS.format(fired="fired")}),
     stored AS ({_INSERT_DELIVERIES.format(fired="fired")} RETURNING 1)
     SELECT count(pg_notify('{DELIVERIES_CHANGED}', '')) FROM (SELECT FROM stored LIMIT 1) AS news
-""")  # noqa: S608
-_STORE_PAYLOADS = text(_INSERT_PAYLOADS.format(fired=f"({_FIRED_EVENTS})"))
-_STORE_DELIVERIES = text(_INSERT_DELIVERIES.format(fired=f"({_FIRED_EVENTS})"))
+"""  # noqa: S608
+_STORE_IN_SHARD, _STORE_IN_SHARDS = (
+    text(_STORE_ALL.format(fired=fired)) for fired in (_FIRED_IN_SHARD, _FIRED_IN_SHARDS)
+)
+_STORE_PAYLOADS = text(_INSERT_PAYLOADS.format(fired=f"({_FIRED_IN_SHARD})"))
+_STORE_DELIVERIES = text(_INSERT_DELIVERIES.format(fired=f"({_FIRED_IN_SHARD})"))
 
 
 async def store_deliveries(
-    session: AsyncSession, shard: int, events: Sequence[StoredEvent]
+    session: AsyncSession, events: Sequence[StoredEvent], *, shards: Sequence[int]
 ) -> None:
     """Stores a delivery for each event and destination of its trigger, and notifies the workers.
 
     Stores the payload once for all of them. For an owner whose backlog is full, stores exhausted
-    deliveries and no payload. One statement does it on one server; a Citus cluster needs three.
+    deliveries and no payload. One statement does it on one server; a Citus cluster needs three, and
+    there all events must be of one shard. `shards` are those of the events, in their order.
     """
     values = {
-        "shard": shard,
+        "shard": shards[0],
+        "shards": shards,
         "event_ids": [event.id for event in events],
         "first_at": min(event.triggered_at for event in events),
         "last_at": max(event.triggered_at for event in events),
     }
     if not await is_in_cluster(session):
-        await session.execute(_STORE_ALL, values, execution_options={ACROSS_SHARDS: "one server"})
+        statement = _STORE_IN_SHARD if shards.count(shards[0]) == len(shards) else _STORE_IN_SHARDS
+        await session.execute(statement, values, execution_options={ACROSS_SHARDS: ONE_SERVER})
         return
     await session.execute(_STORE_PAYLOADS, values)
     await session.execute(_STORE_DELIVERIES, values)

@@ -5,22 +5,31 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime
 from uuid import uuid4
 
 from event_trigger.db.clock import database_now
 from event_trigger.db.engine import Sessions
 from event_trigger.db.installation import read_installation
 from event_trigger.db.shards import OwnedId
-from event_trigger.deliveries.attempt import signed_headers
 from event_trigger.deliveries.http.cloud_event import CloudEvent, source_of
-from event_trigger.deliveries.http.sender import Sender
+from event_trigger.deliveries.http.sender import AttemptResult, Sender
+from event_trigger.deliveries.http.signed_message import write_signed
+from event_trigger.deliveries.rendering import render_job
 from event_trigger.deliveries.schemas import AttemptRead
+from event_trigger.destinations.formats import RequestForm
 from event_trigger.destinations.repository import Destinations
 from event_trigger.destinations.signing_secrets import secrets_of
+from event_trigger.destinations.templates.checking import TemplatesUnchecked
+from event_trigger.destinations.templates.jobs import NotRendered, Rendered, TemplateFailed
+from event_trigger.destinations.templates.renderer import Renderer
+from event_trigger.destinations.templates.variables import event_variables
 from event_trigger.errors import NotFound, Problem
+from event_trigger.events.trigger_names import TriggerNames
+from event_trigger.models import DeliveryError
 from event_trigger.vault import Vault
 
+_TYPE = "test"
 PING_PAYLOAD = '{"message":"This is a test of your destination."}'
 MOST_PINGS_OF_OWNER = 4  # at a time; each may last as long as its destination's timeout
 _pings_in_flight: Counter[int] = Counter()  # in this process, by owner
@@ -43,19 +52,21 @@ class Pinger:
     sessions: Sessions
     vault: Vault
     sender: Sender
+    renderer: Renderer
     public_url: str | None
     hops: int
 
-    async def ping(self, key: OwnedId) -> AttemptRead:
+    async def ping(self, key: OwnedId, payload: str) -> AttemptRead:
         """Sends a signed sample now; no transaction is open while it waits for the response.
 
-        A disabled destination gets one too, so that its owner can see whether it works again.
-        Raises NotFound, and TooManyPings, since no other limit applies to the caller.
+        `payload` is JSON text. A disabled destination gets one too, so that its owner can see
+        whether it works again. Raises NotFound, and TooManyPings, since no other limit applies to
+        the caller.
         """
         with _counted(key.owner_id):
-            return await self._ping(key)
+            return await self._ping(key, payload)
 
-    async def _ping(self, key: OwnedId) -> AttemptRead:
+    async def _ping(self, key: OwnedId, payload: str) -> AttemptRead:
         async with self.sessions.begin() as session:
             destination = await Destinations(session).get(key)
             if destination is None:
@@ -63,28 +74,68 @@ class Pinger:
             now = await database_now(session)
             installation = await read_installation(session)
         message_id = f"test_{uuid4().hex}"
-        body = CloudEvent(
+        event = CloudEvent(
             id=message_id,
             source=source_of(
                 "destination", key.id, installation=installation, public_url=self.public_url
             ),
-            type="test",
+            type=_TYPE,
             time=now,
-            payload=PING_PAYLOAD,
+            payload=payload,
             is_test=True,
-        ).body()
-        secrets = secrets_of(destination, self.vault)
-        headers = signed_headers(body, secrets, message_id=message_id, at=now, hops=self.hops + 1)
-        began = time.perf_counter()
-        result = await self.sender.post(destination.url, headers, body, within=destination.timeout)
-        duration = timedelta(seconds=time.perf_counter() - began)
-        return AttemptRead(
-            attempted_at=now,
-            duration_ms=round(duration / timedelta(milliseconds=1), 3),
-            status_code=result.status_code,
-            error=result.error,
-            response=result.response,
         )
+        form = RequestForm.of(destination)
+        rendered = None
+        if form.is_rendered:
+            rendered = await self._render(form, payload, owner_id=key.owner_id, now=now)
+        if isinstance(rendered, TemplateFailed):
+            failed = AttemptResult(DeliveryError.TEMPLATE_FAILED, reason=rendered.reason)
+            return _read(failed, attempted_at=now, seconds=0.0)
+        secrets = secrets_of(destination, self.vault)
+        message = write_signed(
+            event, form, rendered, secrets, message_id=message_id, at=now, hops=self.hops + 1
+        )
+        began = time.perf_counter()
+        result = await self.sender.send(
+            message.url,
+            message.headers,
+            message.body,
+            within=destination.timeout,
+            method=message.method,
+            certificate=secrets.client_certificate,
+        )
+        return _read(result, attempted_at=now, seconds=time.perf_counter() - began)
+
+    async def _render(
+        self, form: RequestForm, payload: str, *, owner_id: int, now: datetime
+    ) -> Rendered | TemplateFailed:
+        """Renders a sample; raises TemplatesUnchecked if it has no turn in time."""
+        event = event_variables(
+            event_id=0,  # no event has it: receivers remember ids
+            event_type=_TYPE,
+            time=now,
+            scheduled_for=None,
+            is_test=True,
+            trigger_id=0,
+            trigger=TriggerNames("test", "Test"),
+        )
+        job = render_job(form, event, payload, owner_id=owner_id)
+        outcome = await self.renderer.try_out(job)
+        if isinstance(outcome, NotRendered):
+            raise TemplatesUnchecked
+        return outcome
+
+
+def _read(result: AttemptResult, *, attempted_at: datetime, seconds: float) -> AttemptRead:
+    return AttemptRead(
+        attempted_at=attempted_at,
+        duration_ms=round(seconds * 1000, 3),
+        status_code=result.status_code,
+        error=result.error,
+        reason=result.reason,
+        response=result.response,
+        location=result.location,
+    )
 
 
 @contextmanager

@@ -1,8 +1,9 @@
 """HTTP operations that list, read and repeat deliveries, and test destinations."""
 
+import json
 from typing import Annotated
 
-from fastapi import Query, Request
+from fastapi import Depends, Query, Request
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from event_trigger.auth.dependencies import UNLIMITED, PrincipalDep, needs
@@ -12,19 +13,20 @@ from event_trigger.db.keyset import Page
 from event_trigger.deliveries import cancellation, redelivery
 from event_trigger.deliveries.dependencies import DeliveryKeyDep, HopsDep, SenderDep, filter_of
 from event_trigger.deliveries.http.hops import LoopDetected, refuse_loop
-from event_trigger.deliveries.ping import Pinger, TooManyPings
+from event_trigger.deliveries.ping import PING_PAYLOAD, Pinger, TooManyPings
 from event_trigger.deliveries.repository import Deliveries
 from event_trigger.deliveries.schemas import (
     AttemptRead,
     DeliveryDetail,
     DeliveryQuery,
     DeliveryRead,
+    DestinationTest,
     NumberedAttemptRead,
     Redelivered,
     Redelivery,
     read_delivery,
 )
-from event_trigger.destinations.dependencies import DestinationKeyDep, VaultDep
+from event_trigger.destinations.dependencies import DestinationByKeyDep, DestinationKeyDep, VaultDep
 from event_trigger.errors import (
     Forbidden,
     Invalid,
@@ -146,22 +148,54 @@ async def redeliver_exhausted(
     return Redelivered(count=await redelivery.redeliver_exhausted(sessions, key, body))
 
 
+async def get_pinger(
+    request: Request, sessions: SessionsDep, vault: VaultDep, sender: SenderDep, hops: HopsDep
+) -> Pinger:
+    """Makes the sender of a test; raises LoopDetected."""
+    refuse_loop(hops)
+    state = app_state(request)
+    return Pinger(sessions, vault, sender, state.renderer, state.settings.public_url, hops)
+
+
+async def read_test(request: Request, body: DestinationTest | None = None) -> str:
+    """Returns the payload to send, of a body that may be left out; raises Invalid for `null`."""
+    if body is None and await request.body():
+        raise Invalid.at([], "Send a JSON object, or no body.")
+    if body is None or body.data is None:
+        return PING_PAYLOAD
+    return json.dumps(body.data, ensure_ascii=False)
+
+
+PingerDep = Annotated[Pinger, Depends(get_pinger)]
+TestPayloadDep = Annotated[str, Depends(read_test)]
+
+
 @router.post(
     "/destinations/{destination_id:id}/test",
     summary="Test a destination",
     operation_id="test_destination",
     dependencies=[WRITE, UNLIMITED],
-    responses=problems(NotFound, TooManyPings, LoopDetected),
+    responses=problems(NotFound, UnsupportedMediaType, TooManyPings, LoopDetected),
 )
 async def test_destination(
-    key: DestinationKeyDep,
-    request: Request,
-    sessions: SessionsDep,
-    vault: VaultDep,
-    sender: SenderDep,
-    hops: HopsDep,
+    key: DestinationKeyDep, payload: TestPayloadDep, pinger: PingerDep
 ) -> AttemptRead:
-    """Sends a signed sample now, and gives the attempt. It is neither stored nor retried."""
-    refuse_loop(hops)
-    public_url = app_state(request).settings.public_url
-    return await Pinger(sessions, vault, sender, public_url, hops).ping(key)
+    """Sends a signed sample now, and gives the attempt. It is neither stored nor retried.
+
+    With `data`, that is the payload of the sample: templates are tried with what they will get.
+    """
+    return await pinger.ping(key, payload)
+
+
+@router.post(
+    "/destinations/by-key/{key}/test",
+    summary="Test the destination with a key",
+    operation_id="test_destination_by_key",
+    dependencies=[WRITE, UNLIMITED],
+    responses=problems(NotFound, UnsupportedMediaType, TooManyPings, LoopDetected),
+)
+async def test_destination_by_key(
+    destination: DestinationByKeyDep, payload: TestPayloadDep, pinger: PingerDep
+) -> AttemptRead:
+    """Sends a signed sample now, as `POST /destinations/{destination_id}/test` does."""
+    return await pinger.ping(destination, payload)

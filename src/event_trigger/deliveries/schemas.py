@@ -2,10 +2,17 @@
 
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from event_trigger.models import Delivery, DeliveryError, DeliveryStatus
-from event_trigger.web.schemas import Instant, QueryModel, RequestModel, ResponseModel, RowId
+from event_trigger.web.schemas import (
+    Instant,
+    JsonObject,
+    QueryModel,
+    RequestModel,
+    ResponseModel,
+    RowId,
+)
 from event_trigger.web.spans import Until
 
 
@@ -35,6 +42,16 @@ class AttemptRead(ResponseModel):
     status_code: int | None
     error: DeliveryError | None = Field(description="The kind of failure; null for a success.")
     response: str | None = Field(description="The first 2 KiB of the response body.")
+    reason: str | None = Field(
+        description="More about the failure, in words: why a template failed, or TLS with a public"
+        " address; else null.",
+        examples=["A certificate of the receiver has expired."],
+    )
+    location: str | None = Field(
+        description="The `Location` of a redirect, which is not followed; null if the address is"
+        " not public.",
+        examples=["https://www.example.com/hook"],
+    )
 
 
 class NumberedAttemptRead(AttemptRead):
@@ -67,6 +84,18 @@ def read_delivery(delivery: Delivery) -> DeliveryRead:
     read = DeliveryRead.model_validate(delivery)
     is_cancelled = read.status is DeliveryStatus.EXHAUSTED and read.error is None
     return read.model_copy(update={"error": DeliveryError.CANCELLED}) if is_cancelled else read
+
+
+class DestinationTest(RequestModel):
+    """The body of a test. Without one, the service sends a sample."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"data": {"room": "blue"}}]})
+
+    data: JsonObject | None = Field(
+        None,
+        description="The payload of the sample. Left out, or null, it is"
+        ' `{"message": "This is a test of your destination."}`.',
+    )
 
 
 class Redelivery(RequestModel):

@@ -72,6 +72,10 @@ class AddressPolicy:
         except ValueError:
             return False
 
+    def may_tell_of(self, address: str) -> bool:
+        """Whether a user may learn details about a numeric address: of public ones only."""
+        return is_public(ip_address(address))
+
 
 def is_public(address: Address) -> bool:
     """Whether an address is public on the Internet, also when embedded in another address."""

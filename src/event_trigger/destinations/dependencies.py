@@ -11,9 +11,9 @@ from event_trigger.auth.dependencies import PrincipalDep
 from event_trigger.db.engine import Sessions
 from event_trigger.db.shards import OwnedId
 from event_trigger.destinations import editing, lifecycle
-from event_trigger.destinations.address_policy import AddressPolicy
-from event_trigger.destinations.dns import DnsResolver
-from event_trigger.destinations.editing import ReplacedDestination, etag_of
+from event_trigger.destinations.editing import ReplacedDestination, changed_form, etag_of
+from event_trigger.destinations.form_check import FormCheck
+from event_trigger.destinations.formats import RequestForm
 from event_trigger.destinations.moved_on import was_shown
 from event_trigger.destinations.repository import Destinations
 from event_trigger.destinations.schemas import (
@@ -25,8 +25,7 @@ from event_trigger.destinations.schemas import (
     read_destination,
 )
 from event_trigger.destinations.signing_secrets import secrets_of
-from event_trigger.destinations.url_check import check_url
-from event_trigger.errors import NotFound
+from event_trigger.errors import Conflict, NotFound
 from event_trigger.models import Destination
 from event_trigger.triggers.dependencies import owned_id
 from event_trigger.vault import Vault
@@ -62,12 +61,9 @@ async def get_destination_by_key(
     return OwnedId(owner_id, found.id)
 
 
-async def get_address_policy(request: Request) -> AddressPolicy:
-    return app_state(request).address_policy
-
-
-async def get_resolver(request: Request) -> DnsResolver:
-    return app_state(request).resolver
+async def get_form_check(request: Request) -> FormCheck:
+    state = app_state(request)
+    return FormCheck(state.address_policy, state.resolver, state.renderer)
 
 
 async def get_vault(request: Request) -> Vault:
@@ -77,8 +73,15 @@ async def get_vault(request: Request) -> Vault:
 VaultDep = Annotated[Vault, Depends(get_vault)]
 DestinationByKeyDep = Annotated[OwnedId, Depends(get_destination_by_key)]
 DestinationKeyDep = Annotated[OwnedId, Depends(get_destination_key)]
-AddressPolicyDep = Annotated[AddressPolicy, Depends(get_address_policy)]
-ResolverDep = Annotated[DnsResolver, Depends(get_resolver)]
+FormCheckDep = Annotated[FormCheck, Depends(get_form_check)]
+
+
+class ChangedByOthers(Conflict):
+    slug, title = "changed-by-others", "It was changed at the same time"
+    default_detail = (
+        "The destination was changed while the URL or the template of this request was checked."
+        " Send the request again."
+    )
 
 
 def read_tagged(destination: Destination, response: Response) -> DestinationRead:
@@ -121,32 +124,37 @@ def checking(
 
 @dataclass(frozen=True, slots=True)
 class DestinationEditor:
-    """Changes destinations; a new URL is checked before the transaction, as its name is resolved.
+    """Changes destinations; a new form of requests is checked before the transaction.
 
-    A URL that stays is not checked again: it may have been saved by older rules.
+    Its host is looked up, and its templates are tried.
     """
 
     sessions: Sessions
     vault: Vault
-    address_policy: AddressPolicy
-    resolver: DnsResolver
+    form_check: FormCheck
     response: Response
 
     async def change(
         self, key: OwnedId, body: DestinationUpdate, preconditions: Preconditions
     ) -> DestinationWritten:
-        if "url" in body.model_fields_set:
-            await self._check_new_url(await self._get(key), body.url)
+        known = await self._get(key)
+        form = changed_form(known, body)
+        await self.form_check.check(form, owner_id=key.owner_id, known=RequestForm.of(known))
+        check = checking(preconditions, body)
+
+        def check_both(locked: Destination) -> None:
+            check(locked)
+            if changed_form(locked, body) not in {form, RequestForm.of(locked)}:
+                raise ChangedByOthers
+
         async with self.sessions.begin() as session:
-            changed = await editing.change(
-                session, self.vault, key, body, check=checking(preconditions, body)
-            )
+            changed = await editing.change(session, self.vault, key, body, check=check_both)
         return self._written(changed)
 
     async def replace(
         self, key: OwnedId, body: DestinationReplace, preconditions: Preconditions
     ) -> DestinationWritten:
-        await self._check_new_url(await self._get(key), body.url)
+        await self._check(body, await self._get(key), owner_id=key.owner_id)
         async with self.sessions.begin() as session:
             destination = await editing.get_locked(session, key)
             checking(preconditions, body)(destination)
@@ -166,7 +174,7 @@ class DestinationEditor:
         whole: DestinationBody = body.model_copy(update={"key": key_of(body.key, path=key)})
         async with self.sessions() as session:
             known = await Destinations(session).get_by_key(owner_id, key)
-        await self._check_new_url(known, body.url)
+        await self._check(body, known, owner_id=owner_id)
         async with self.sessions.begin() as session:
             check = checking(preconditions, body)
             put = await lifecycle.put(session, self.vault, owner_id, whole, most=most, check=check)
@@ -175,13 +183,18 @@ class DestinationEditor:
             self.response.headers["Location"] = f"/destinations/{put.replaced.destination.id}"
         return self._written(put.replaced)
 
-    async def _get(self, key: OwnedId) -> Destination | None:
+    async def _get(self, key: OwnedId) -> Destination:
         async with self.sessions() as session:
-            return await Destinations(session).get(key)
+            found = await Destinations(session).get(key)
+        if found is None:
+            raise NotFound
+        return found
 
-    async def _check_new_url(self, known: Destination | None, url: str) -> None:
-        if known is None or known.url != url:
-            await check_url(url, self.address_policy, self.resolver.lookup)
+    async def _check(
+        self, body: DestinationBody, known: Destination | None, *, owner_id: int
+    ) -> None:
+        before = None if known is None else RequestForm.of(known)
+        await self.form_check.check(RequestForm.of(body), owner_id=owner_id, known=before)
 
     def _written(self, changed: ReplacedDestination) -> DestinationWritten:
         destination = changed.destination
@@ -193,11 +206,10 @@ class DestinationEditor:
 async def get_editor(
     sessions: SessionsDep,
     vault: VaultDep,
-    address_policy: AddressPolicyDep,
-    resolver: ResolverDep,
+    form_check: FormCheckDep,
     response: Response,
 ) -> DestinationEditor:
-    return DestinationEditor(sessions, vault, address_policy, resolver, response)
+    return DestinationEditor(sessions, vault, form_check, response)
 
 
 EditorDep = Annotated[DestinationEditor, Depends(get_editor)]

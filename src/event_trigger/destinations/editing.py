@@ -1,8 +1,10 @@
 """Changes destinations: by a merge patch, or by a whole body that replaces the configuration."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from dataclasses import replace as copied
+from datetime import datetime
+from types import EllipsisType
 from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -10,11 +12,20 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from event_trigger.db.clock import database_now
 from event_trigger.db.notify import DELIVERIES_CHANGED, notify
 from event_trigger.db.shards import OwnedId
+from event_trigger.destinations.certificate_changes import (
+    CertificateChange,
+    certificate_after,
+    check_time,
+)
+from event_trigger.destinations.certificate_schemas import ClientCertificateWrite
+from event_trigger.destinations.formats import RequestForm
 from event_trigger.destinations.headers import (
+    check_use,
     header_changes,
     is_same,
     keeps_all,
     merge_headers,
+    secret_change,
     with_stored,
 )
 from event_trigger.destinations.repository import Destinations
@@ -23,17 +34,20 @@ from event_trigger.destinations.signing_secrets import Secrets, seal_into, secre
 from event_trigger.destinations.urls import is_same_origin
 from event_trigger.errors import NotFound
 from event_trigger.instants import just_after
-from event_trigger.models import Destination
-from event_trigger.vault import Vault, new_secret
+from event_trigger.models import Destination, DestinationFormat
+from event_trigger.vault import SealBroken, Vault, new_secret
 from event_trigger.web.changes import Change, changes_between
 from event_trigger.web.entity_tags import etag
 from event_trigger.web.keys import refusing_taken_key
 
-_COLUMNS = ("key", "url", "description", "timeout", "rate_limit", "max_concurrency")
+_FORM_COLUMNS = ("url", "format", "method", "template", "content_type")
+_COLUMNS = (*_FORM_COLUMNS, "key", "description", "timeout", "rate_limit", "max_concurrency")
 _NEW_ORIGIN = (
     "The URL has another origin, so there is a new signing secret. It is in this response; the old"
     " one is no longer used."
 )
+_NO_CERTIFICATE = "The client certificate of the old origin is not used for the new one."
+_NEW_ORIGIN_GIVEN = "The URL has another origin, so the old signing secret is no longer used."
 
 Check = Callable[[Destination], None]  # raises a Problem for a row that is not as expected
 
@@ -50,11 +64,16 @@ class ReplacedDestination:
 
 @dataclass(frozen=True, slots=True)
 class _Wanted:
-    """Columns, and headers with stars for stored values; `merges` keeps all other headers."""
+    """Columns, and headers with stars for stored values; `merges` keeps all other headers.
+
+    A `certificate` that is `...` stays. Without a `secret`, the signing secret stays, or is made.
+    """
 
     columns: dict[str, Any]
     headers: Mapping[str, str | None]
+    secret: str | None = field(repr=False)
     merges: bool
+    certificate: ClientCertificateWrite | EllipsisType | None
 
 
 async def change(
@@ -63,13 +82,12 @@ async def change(
     """Applies a merge patch after `check` of the locked row; attempts under way go on."""
     destination = await get_locked(session, key)
     check(destination)
-    columns = _columns_of(destination)
-    for name in body.model_fields_set.intersection(_COLUMNS):
-        value = getattr(body, name)
-        default = DestinationBody.model_fields[name].default
-        columns[name] = default if value is None else value
     merges = "headers" not in body.model_fields_set or body.headers is not None
-    return await _apply(session, vault, destination, _Wanted(columns, body.headers or {}, merges))
+    is_sent = "client_certificate" in body.model_fields_set
+    certificate = body.client_certificate if is_sent else ...
+    columns, headers = _merged(destination, body), body.headers or {}
+    wanted = _Wanted(columns, headers, body.secret, merges, certificate)
+    return await _apply(session, vault, destination, wanted)
 
 
 async def replace(
@@ -81,7 +99,10 @@ async def replace(
     The same content again changes nothing. Check a new URL before. Raises KeyTaken and Invalid.
     """
     columns = {name: getattr(body, name) for name in _COLUMNS}
-    return await _apply(session, vault, destination, _Wanted(columns, body.headers, merges=False))
+    wanted = _Wanted(
+        columns, body.headers, body.secret, merges=False, certificate=body.client_certificate
+    )
+    return await _apply(session, vault, destination, wanted)
 
 
 async def _apply(
@@ -89,27 +110,88 @@ async def _apply(
 ) -> ReplacedDestination:
     """Gives a locked destination another configuration; writes nothing if it means the same.
 
-    A URL of another origin drops the headers and the signing secrets of the old one. Otherwise a
-    caller with write access only could have them sent to its own server.
+    A URL of another origin drops the headers, the client certificate and the signing secrets of the
+    old one. Otherwise a caller with write access only could have them sent to its own server.
     """
-    before, names, url = _columns_of(destination), destination.header_names, wanted.columns["url"]
+    before, url = _columns_of(destination), wanted.columns["url"]
+    names, shown = destination.header_names, destination.client_certificate
     moves = url != destination.url and not is_same_origin(destination.url, url)
     if moves:
         wanted = copied(wanted, merges=False)
-    secrets, changed_headers = _changed_secrets(destination, vault, wanted, moves=moves)
-    changes = [*changes_between(before, wanted.columns), *changed_headers]
+    now = await database_now(session)
+    certificate = _certificate_after(destination, vault, wanted, moves=moves)
+    if certificate.pair is not None:
+        check_time(certificate, now=now)
+    secrets, changed_secrets = _changed_secrets(destination, vault, wanted, moves=moves, now=now)
+    if certificate.pair is not None or certificate.shown != shown:
+        secrets = _with_certificate(certificate, secrets, destination, vault)
+    before |= {"client_certificate": shown}
+    after = {**wanted.columns, "client_certificate": certificate.shown}
+    changes = [*changes_between(before, after), *changed_secrets, *certificate.changes]
     if not changes:
         return ReplacedDestination(destination, (), has_new_secret=False, warnings=[])
-    for name, value in wanted.columns.items():
+    RequestForm.within(wanted.columns).check()
+    for name, value in after.items():
         setattr(destination, name, value)
     if url != before["url"]:
         forget_failures(destination)
     if secrets is not None:
         seal_into(destination, secrets, vault)
-    warnings = _origin_warnings(before=names, after=destination.header_names) if moves else []
+    if secrets is not None or destination.format != before["format"]:
+        check_use(destination.header_names, DestinationFormat(destination.format))
+    makes_secret, warnings = moves and wanted.secret is None, []
+    if moves:
+        warnings = [_NEW_ORIGIN if makes_secret else _NEW_ORIGIN_GIVEN]
+        warnings += _dropped_headers(before=names, after=destination.header_names)
+        if shown is not None and certificate.shown is None:
+            warnings.append(_NO_CERTIFICATE)
     with refusing_taken_key(destination.key):
         await store_change(session, destination)
-    return ReplacedDestination(destination, changes, moves, warnings)
+    return ReplacedDestination(destination, changes, makes_secret, warnings)
+
+
+def changed_form(destination: Destination, body: DestinationUpdate) -> RequestForm:
+    """Returns the form of requests after a merge patch; checks nothing."""
+    return RequestForm.within(_merged(destination, body))
+
+
+def _merged(destination: Destination, body: DestinationUpdate) -> dict[str, Any]:
+    columns = _columns_of(destination)
+    for name in body.model_fields_set.intersection(_COLUMNS):
+        value = getattr(body, name)
+        default = DestinationBody.model_fields[name].default
+        columns[name] = default if value is None else value
+    return columns
+
+
+def _certificate_after(
+    destination: Destination, vault: Vault, wanted: _Wanted, *, moves: bool
+) -> CertificateChange:
+    stored, url = destination.client_certificate, wanted.columns["url"]
+    if isinstance(wanted.certificate, EllipsisType):
+        return CertificateChange(None if moves else stored)
+
+    def has_pair() -> bool:
+        return secrets_of(destination, vault).client_certificate is not None
+
+    return certificate_after(stored, wanted.certificate, url=url, moves=moves, has_pair=has_pair)
+
+
+def _with_certificate(
+    certificate: CertificateChange, secrets: Secrets | None, destination: Destination, vault: Vault
+) -> Secrets | None:
+    """Changes the certificate in the secrets, which are the stored ones if none are given.
+
+    A certificate can be removed if they cannot be decrypted: None leaves them as they are, and a
+    pair of which nothing is shown is not used.
+    """
+    try:
+        current = secrets or secrets_of(destination, vault)
+    except SealBroken:
+        if certificate.shown is None:
+            return None
+        raise
+    return certificate.apply_to(current, owner_id=destination.owner_id)
 
 
 def _columns_of(destination: Destination) -> dict[str, Any]:
@@ -117,36 +199,42 @@ def _columns_of(destination: Destination) -> dict[str, Any]:
 
 
 def _changed_secrets(
-    destination: Destination, vault: Vault, wanted: _Wanted, *, moves: bool
+    destination: Destination, vault: Vault, wanted: _Wanted, *, moves: bool, now: datetime
 ) -> tuple[Secrets | None, list[Change]]:
-    """Returns the secrets with other headers, or None if they stay; and the headers that differ.
+    """Returns the other secrets and headers, or None if they stay; and the places that differ.
 
-    Decrypts nothing if the headers are sent as they are shown, or not sent.
+    Decrypts nothing if the headers are sent as they are shown, or not sent, and no secret is given.
     """
     sent, names = wanted.headers, destination.header_names
     if moves:
         headers = merge_headers({}, with_stored(sent, {}))
-        return Secrets(new_secret(), headers=headers), [
+        return Secrets(wanted.secret or new_secret(), headers=headers), [
             *header_changes(dict.fromkeys(names), headers)
         ]
-    if keeps_all(sent, names) or (wanted.merges and not sent):
+    keeps_headers = keeps_all(sent, names) or (wanted.merges and not sent)
+    if keeps_headers and wanted.secret is None:
         return None, []
-    old = secrets_of(destination, vault)
-    merged = merge_headers(old.headers if wanted.merges else {}, with_stored(sent, old.headers))
-    if is_same(merged, old.headers):
+    old = new = secrets_of(destination, vault)
+    if not keeps_headers:
+        stored = old.headers if wanted.merges else {}
+        merged = merge_headers(stored, with_stored(sent, old.headers))
+        new = old if is_same(merged, old.headers) else copied(old, headers=merged)
+    if wanted.secret is not None and wanted.secret != old.current:
+        new = new.renewed(wanted.secret, now=now)
+    if new is old:
         return None, []
-    return copied(old, headers=merged), [*header_changes(old.headers, merged)]
+    return new, [
+        *secret_change(old.current, new.current),
+        *header_changes(old.headers, new.headers),
+    ]
 
 
-def _origin_warnings(*, before: Sequence[str], after: Sequence[str]) -> list[str]:
+def _dropped_headers(*, before: Sequence[str], after: Sequence[str]) -> list[str]:
     kept = {name.lower() for name in after}
     dropped = [name for name in before if name.lower() not in kept]
     if not dropped:
-        return [_NEW_ORIGIN]
-    return [
-        _NEW_ORIGIN,
-        f"Headers of the old origin are not sent to the new one: {', '.join(dropped)}.",
-    ]
+        return []
+    return [f"Headers of the old origin are not sent to the new one: {', '.join(dropped)}."]
 
 
 async def get_locked(
@@ -167,6 +255,7 @@ async def store_change(session: AsyncSession, destination: Destination) -> Desti
     now = await database_now(session)
     destination.updated_at = max(now, just_after(destination.updated_at))
     await session.flush()
+    await Destinations(session).fence(destination.owner_id, [destination.id])
     await notify(session, DELIVERIES_CHANGED)
     return destination
 

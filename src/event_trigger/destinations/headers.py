@@ -1,11 +1,14 @@
-"""Merges a destination's headers, whose names have no case and whose values are not shown."""
+"""Merges and compares a destination's headers and secrets, whose values are not shown."""
 
 import json
 from collections.abc import Collection, Iterator, Mapping
 
-from event_trigger.destinations.schemas import LARGEST_HEADERS, MASK, MOST_HEADERS
+from event_trigger.destinations.fields import LARGEST_HEADERS, MOST_HEADERS
 from event_trigger.errors import Invalid, pointer
+from event_trigger.models import DestinationFormat
 from event_trigger.web.changes import Change
+from event_trigger.web.http_headers import EVENT_HEADERS
+from event_trigger.web.mask import MASK
 
 _ABSENT = object()
 
@@ -18,6 +21,19 @@ def merge_headers(headers: Mapping[str, str], patch: Mapping[str, str | None]) -
     if len(merged) > MOST_HEADERS or len(json.dumps(merged)) > 2 * LARGEST_HEADERS:
         raise Invalid.at(["headers"], f"A destination can have at most {MOST_HEADERS} headers.")
     return merged
+
+
+def check_use(names: Collection[str], format_: DestinationFormat) -> None:
+    """Raises Invalid for headers that the service writes itself in a format."""
+    if format_ is not DestinationFormat.CLOUDEVENTS_BINARY:
+        return
+    written = next((name for name in names if name.lower() in EVENT_HEADERS), None)
+    if written is not None:
+        raise Invalid.at(
+            ["headers"],
+            f"In the format cloudevents_binary the service writes {written.lower()} itself. Leave"
+            " this header out, give it another name, or write another format.",
+        )
 
 
 def with_stored(sent: Mapping[str, str | None], stored: Mapping[str, str]) -> dict[str, str | None]:
@@ -55,3 +71,9 @@ def header_changes(before: Mapping[str, str | None], after: Mapping[str, str]) -
         if before.get(name, _ABSENT) != after.get(name, _ABSENT):
             shown = (MASK if name in headers else None for headers in (before, after))
             yield Change(pointer("headers", name), *shown)
+
+
+def secret_change(before: str, after: str | None) -> Iterator[Change]:
+    """Shows that the signing secret becomes another one, with stars for both; None keeps it."""
+    if after is not None and after != before:
+        yield Change(pointer("secret"), MASK, MASK)

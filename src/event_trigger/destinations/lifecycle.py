@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import structlog
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -11,6 +11,7 @@ from event_trigger.auth.project_lock import lock_project
 from event_trigger.db.clock import database_now
 from event_trigger.db.engine import Sessions
 from event_trigger.db.shards import OwnedId
+from event_trigger.destinations.certificate_changes import certificate_after, check_time
 from event_trigger.destinations.editing import (
     Check,
     ReplacedDestination,
@@ -19,10 +20,16 @@ from event_trigger.destinations.editing import (
     replace,
     store_change,
 )
-from event_trigger.destinations.headers import merge_headers, with_stored
+from event_trigger.destinations.formats import RequestForm
+from event_trigger.destinations.headers import check_use, merge_headers, with_stored
 from event_trigger.destinations.repository import Destinations
 from event_trigger.destinations.schemas import DestinationBody
-from event_trigger.destinations.signing_secrets import RetiredSecret, Secrets, seal_into, secrets_of
+from event_trigger.destinations.signing_secrets import (
+    MOST_PREVIOUS,
+    Secrets,
+    seal_into,
+    secrets_of,
+)
 from event_trigger.errors import Conflict, LimitReached
 from event_trigger.models import SHARDS, Destination, DisabledReason, shard_of
 from event_trigger.triggers.repository import Triggers
@@ -30,8 +37,6 @@ from event_trigger.vault import SealBroken, Vault, new_secret
 
 log = structlog.get_logger()
 
-PREVIOUS_SIGNS_FOR = timedelta(hours=24)
-MOST_PREVIOUS = 5  # secrets; each adds a signature to every request
 _KEY_ROTATION_BATCH = 100
 
 
@@ -109,18 +114,27 @@ async def put(
     if destination is not None:
         return Put(await replace(session, vault, destination, body), is_new=False)
     made = await create(session, vault, owner_id, body, most=most)
-    return Put(ReplacedDestination(made, (), has_new_secret=True, warnings=[]), is_new=True)
+    replaced = ReplacedDestination(made, (), has_new_secret=body.secret is None, warnings=[])
+    return Put(replaced, is_new=True)
 
 
 def new_destination(
     vault: Vault, owner_id: int, body: DestinationBody, *, now: datetime
 ) -> Destination:
-    """Makes the row of a new destination, with a new signing secret; raises Invalid."""
+    """Makes the row of a new destination, with the given signing secret or a new one.
+
+    Raises Invalid.
+    """
+    RequestForm.of(body).check()
     destination = Destination(
         shard=shard_of(owner_id),
         owner_id=owner_id,
         key=body.key,
         url=body.url,
+        format=body.format,
+        method=body.method,
+        template=body.template,
+        content_type=body.content_type,
         description=body.description,
         timeout=body.timeout,
         rate_limit=body.rate_limit,
@@ -130,28 +144,38 @@ def new_destination(
         created_at=now,
         updated_at=now,
     )
-    secrets = Secrets(new_secret(), headers=merge_headers({}, with_stored(body.headers, {})))
-    seal_into(destination, secrets, vault)
+    certificate = certificate_after(
+        None, body.client_certificate, url=body.url, moves=False, has_pair=lambda: False
+    )
+    check_time(certificate, now=now)
+    destination.client_certificate = certificate.shown
+    secret = body.secret or new_secret()
+    headers = merge_headers({}, with_stored(body.headers, {}))
+    check_use(headers, body.format)
+    secrets = Secrets(secret, headers=headers)
+    seal_into(destination, certificate.apply_to(secrets, owner_id=owner_id), vault)
     return destination
 
 
-async def rotate_secret(session: AsyncSession, vault: Vault, key: OwnedId) -> Destination:
+async def rotate_secret(
+    session: AsyncSession, vault: Vault, key: OwnedId, *, named: str | None = None
+) -> Destination:
     """Replaces the signing secret; for 24 hours each replaced one signs as well.
 
     If the old secrets cannot be decrypted any more, they are dropped together with the headers.
     Raises TooManyRotations.
     """
-    destination, now = await get_locked(session, key), await database_now(session)
+    destination = await get_locked(session, key, named=named)
+    now = await database_now(session)
     try:
         old = secrets_of(destination, vault)
-        previous = RetiredSecret(old.current, now + PREVIOUS_SIGNS_FOR), *old.overlapping(now=now)
-        renewed = Secrets(new_secret(), previous, old.headers)
     except SealBroken:
         log.warning("secret_lost", destination_id=destination.id)
-        renewed = Secrets(new_secret())
-    if len(renewed.previous) > MOST_PREVIOUS:
+        seal_into(destination, Secrets(new_secret()), vault)
+        return await store_change(session, destination)
+    if len(old.overlapping(now=now)) == MOST_PREVIOUS:
         raise TooManyRotations
-    seal_into(destination, renewed, vault)
+    seal_into(destination, old.renewed(new_secret(), now=now), vault)
     return await store_change(session, destination)
 
 

@@ -5,32 +5,33 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, delete, exists, func, select
+from sqlalchemy import Select, delete, exists, func, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from event_trigger.db.keyset import (
-    SHARD_CONDITIONS,
-    WITHIN_IDS,
-    ListedTable,
-    Page,
-    fetch_newest,
-    given_filters,
-    ids_before,
-    newest_query,
-)
+from event_trigger.db.keyset import ListedTable, Page, fetch_newest_of, given_filters
 from event_trigger.db.shards import ACROSS_SHARDS, OwnedId
 from event_trigger.destinations.circuit_breaker import BreakerState
 from event_trigger.models import (
     SHARDS,
     Delivery,
     Destination,
+    DestinationFormat,
+    DestinationMethod,
     DestinationStatus,
     shard_of,
 )
 from event_trigger.web.keys import refusing_taken_key
 
-_LISTED_DESTINATIONS = ListedTable(Destination, order="id DESC", large=("sealed", "url"))
-
+_LISTED_DESTINATIONS = ListedTable(
+    Destination, order="id DESC", large=("sealed", "url", "template")
+)
+_FENCE = text(f"""
+    UPDATE destinations SET max_concurrency = -max_concurrency
+    WHERE shard = :shard AND id = ANY (CAST(:ids AS bigint[])) AND (max_concurrency > 0) <> (
+        format = '{DestinationFormat.CLOUDEVENTS}' AND method = '{DestinationMethod.POST}'
+        AND position('{{{{' IN url) = 0
+    )
+""")  # noqa: S608
 
 _STATES = {
     BreakerState.CLOSED: '"window" IS NULL',
@@ -127,6 +128,11 @@ class Destinations:
         self.session.add(destination)
         with refusing_taken_key(destination.key):
             await self.session.flush()
+        await self.fence(destination.owner_id, [destination.id])
+
+    async def fence(self, owner_id: int, ids: Sequence[int]) -> None:
+        """Sets the sign of `max_concurrency`, from which older versions see what to leave alone."""
+        await self.session.execute(_FENCE, {"shard": shard_of(owner_id), "ids": ids})
 
     async def list_page(
         self,
@@ -141,14 +147,14 @@ class Destinations:
         A project has few destinations, so filters are compared row by row.
         """
         conditions, values = _conditions(wanted)
-        values |= ids_before(before).values
-        ranges, options = SHARD_CONDITIONS, {ACROSS_SHARDS: "admin reads"}
-        if owner_id is not None:
-            ranges, options = ("shard = :shard AND owner_id = :owner_id",), {}
-            values |= {"shard": shard_of(owner_id), "owner_id": owner_id}
-        conditions += ("deleted_at IS NULL", WITHIN_IDS)
-        statement = newest_query(_LISTED_DESTINATIONS, ranges, conditions)
-        return await fetch_newest(self.session, statement, values, limit=limit, options=options)
+        return await fetch_newest_of(
+            self.session,
+            _LISTED_DESTINATIONS,
+            owner_id,
+            before=before,
+            limit=limit,
+            filters=((*conditions, "deleted_at IS NULL"), values),
+        )
 
     async def list_under_other_keys(
         self, shard: int, key_id: str, *, after: int, limit: int

@@ -5,22 +5,22 @@ from typing import Annotated
 from fastapi import Body, Query, Response
 from fastapi.openapi.models import Example
 
-from event_trigger.audit.recorder import record_read
 from event_trigger.auth.dependencies import UNLIMITED, PrincipalDep, needs
 from event_trigger.auth.idempotency import IDEMPOTENT
 from event_trigger.auth.scopes import Scope
 from event_trigger.destinations import lifecycle
 from event_trigger.destinations.dependencies import (
-    AddressPolicyDep,
+    ChangedByOthers,
     DestinationKeyDep,
     EditorDep,
-    ResolverDep,
+    FormCheckDep,
     VaultDep,
     checking,
     read_tagged,
     read_unless_known,
 )
 from event_trigger.destinations.editing import etag_of
+from event_trigger.destinations.formats import RequestForm
 from event_trigger.destinations.repository import DestinationFilter, Destinations
 from event_trigger.destinations.schemas import (
     DestinationCreate,
@@ -34,8 +34,8 @@ from event_trigger.destinations.schemas import (
     SecretReplaced,
     read_destination,
 )
+from event_trigger.destinations.shown_secrets import get_one, replaced_secret, show_secret
 from event_trigger.destinations.signing_secrets import secrets_of
-from event_trigger.destinations.url_check import check_url
 from event_trigger.errors import (
     Forbidden,
     Invalid,
@@ -43,8 +43,6 @@ from event_trigger.errors import (
     Unauthorized,
     UnsupportedMediaType,
 )
-from event_trigger.models import Destination
-from event_trigger.vault import Vault
 from event_trigger.web.entity_tags import PreconditionFailed
 from event_trigger.web.keys import KeyTaken
 from event_trigger.web.pagination import PageQueryDep
@@ -68,6 +66,7 @@ router = strict_router(
     dependencies=[UNLIMITED],
 )
 READ, WRITE = needs(Scope.DESTINATIONS_READ), needs(Scope.DESTINATIONS_WRITE)
+SECRET = needs(Scope.DESTINATIONS_READ, Scope.DESTINATIONS_WRITE)
 
 DESTINATION_EXAMPLES: dict[str, Example] = {
     "a webhook": {"value": {"url": "https://example.com/hook"}},
@@ -100,8 +99,7 @@ async def create_destination(
     principal: PrincipalDep,
     session: SessionDep,
     vault: VaultDep,
-    address_policy: AddressPolicyDep,
-    resolver: ResolverDep,
+    form_check: FormCheckDep,
     settings: SettingsDep,
     response: Response,
 ) -> DestinationCreated:
@@ -111,10 +109,9 @@ async def create_destination(
     and again at every delivery, after DNS resolution. A project that has as many destinations as
     `GET /info` allows it answers 409.
     """
-    await check_url(body.url, address_policy, resolver.lookup)  # before the session has begun
-    made = await lifecycle.create(
-        session, vault, principal.one_project_id, body, most=settings.max_destinations
-    )
+    owner_id = principal.one_project_id
+    await form_check.check(RequestForm.of(body), owner_id=owner_id)  # before the session has begun
+    made = await lifecycle.create(session, vault, owner_id, body, most=settings.max_destinations)
     response.headers["Location"] = f"/destinations/{made.id}"
     response.headers["ETag"] = etag_of(made)
     return DestinationCreated(
@@ -154,7 +151,7 @@ async def get_destination(
 
     Its `ETag` tells one configuration from another: deliveries do not change it.
     """
-    return read_unless_known(await _get_one(session, key), reading, response)
+    return read_unless_known(await get_one(session, key), reading, response)
 
 
 @router.put(
@@ -184,7 +181,10 @@ async def replace_destination(
     summary="Change a destination",
     operation_id="update_destination",
     dependencies=[WRITE],
-    responses=problems(NotFound, KeyTaken, PreconditionFailed, UnsupportedMediaType) | TAGGED,
+    responses=problems(
+        NotFound, KeyTaken, ChangedByOthers, PreconditionFailed, UnsupportedMediaType
+    )
+    | TAGGED,
 )
 async def update_destination(
     body: DestinationUpdate, key: DestinationKeyDep, editor: EditorDep, changing: ChangingDep
@@ -248,7 +248,7 @@ async def enable_destination(
     "/{destination_id:id}/secret",
     summary="Read a destination's secret",
     operation_id="get_destination_secret",
-    dependencies=[needs(Scope.DESTINATIONS_READ, Scope.DESTINATIONS_WRITE)],
+    dependencies=[SECRET],
     responses=problems(NotFound),
 )
 async def get_destination_secret(
@@ -258,9 +258,7 @@ async def get_destination_secret(
 
     The audit log records each read.
     """
-    secret = _read_secret(await _get_one(session, key), vault)
-    await record_read(session, "destination", key.id, project_id=key.owner_id)
-    return secret
+    return await show_secret(session, vault, key)
 
 
 @router.post(
@@ -278,18 +276,4 @@ async def rotate_destination_secret(
     This also repairs a destination whose secrets cannot be decrypted, because the service has lost
     its key: then the old secret is gone, and the headers must be set again.
     """
-    replaced = _read_secret(await lifecycle.rotate_secret(session, vault, key), vault)
-    return SecretReplaced(**replaced.model_dump())
-
-
-def _read_secret(destination: Destination, vault: Vault) -> SecretRead:
-    secrets = secrets_of(destination, vault)
-    until = secrets.previous[0].until if secrets.previous else None
-    return SecretRead(secret=secrets.current, previous_secret_until=until)
-
-
-async def _get_one(session: SessionDep, key: DestinationKeyDep) -> Destination:
-    destination = await Destinations(session).get(key)
-    if destination is None:
-        raise NotFound
-    return destination
+    return replaced_secret(await lifecycle.rotate_secret(session, vault, key), vault)

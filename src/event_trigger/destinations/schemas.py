@@ -1,15 +1,37 @@
 """Request and response models of destinations."""
 
-import re
 from collections.abc import Mapping
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, ClassVar
 
 from pydantic import AfterValidator, ConfigDict, Field
-from typing_extensions import TypeAliasType
 
+from event_trigger.destinations.certificate_schemas import (
+    ClientCertificateRead,
+    ClientCertificateWrite,
+)
 from event_trigger.destinations.circuit_breaker import BreakerState, CircuitBreaker
-from event_trigger.models import Destination, DestinationStatus, DisabledReason
+from event_trigger.destinations.fields import (
+    ContentType,
+    Description,
+    DestinationHeaders,
+    Format,
+    GivenSecret,
+    MaxConcurrency,
+    Method,
+    RateLimit,
+    Template,
+    Timeout,
+    Url,
+)
+from event_trigger.models import (
+    Destination,
+    DestinationFormat,
+    DestinationMethod,
+    DestinationStatus,
+    DisabledReason,
+)
 from event_trigger.web.keys import Key
+from event_trigger.web.mask import MASK
 from event_trigger.web.schemas import (
     Instant,
     PatchModel,
@@ -21,58 +43,6 @@ from event_trigger.web.schemas import (
     WithSecret,
 )
 from event_trigger.web.sent_back import SentBack
-
-MASK = "********"
-MOST_HEADERS, LARGEST_HEADERS = 20, 8 * 1024
-_HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}", re.ASCII)  # RFC 9110, section 5.1
-_HEADER_VALUE = re.compile(r"[!-~]([ \t!-~]*[!-~])?", re.ASCII)
-_RESERVED_NAME = re.compile(
-    r"(host|content-.*|transfer-encoding|connection|keep-alive|te|trailer|upgrade|expect"
-    r"|accept-encoding|proxy-.*|webhook-.*|x-event-trigger-.*)",
-    re.IGNORECASE,
-)
-
-
-def _check_names(headers: dict[str, str | None]) -> dict[str, str | None]:
-    if len(headers) > MOST_HEADERS or len({name.lower() for name in headers}) < len(headers):
-        raise ValueError(f"write at most {MOST_HEADERS} headers, each once")
-    for name in headers:
-        if not _HEADER_NAME.fullmatch(name):
-            raise ValueError("a header's name has letters, digits and hyphens only")
-        if _RESERVED_NAME.fullmatch(name):
-            raise ValueError(
-                "the service sets these headers itself: Host, Content-…, Webhook-…, Proxy-…,"
-                " X-Event-Trigger-…, Accept-Encoding, and those about the connection"
-            )
-    return headers
-
-
-def _check_values(headers: dict[str, str | None]) -> dict[str, str | None]:
-    values = [value for value in headers.values() if value is not None]
-    if not all(_HEADER_VALUE.fullmatch(value) for value in values):
-        raise ValueError("a header's value has visible ASCII characters")
-    if sum(len(name) + len(value or "") for name, value in headers.items()) > LARGEST_HEADERS:
-        raise ValueError("all headers together have at most 8 KiB")
-    return headers
-
-
-Url = Annotated[Text, Field(examples=["https://example.com/hook"])]
-Description = Annotated[Text, Field(max_length=500)]
-DestinationHeaders = TypeAliasType(
-    "DestinationHeaders",
-    Annotated[
-        dict[str, Text | None],
-        AfterValidator(_check_names),
-        AfterValidator(_check_values),
-        Field(
-            description="Added to every delivery. Values are stored encrypted, and shown as stars.",
-            examples=[{"Authorization": "Bearer their-token"}],
-        ),
-    ],
-)
-Timeout = Annotated[float, Field(ge=1, le=30, description="Seconds for a whole attempt.")]
-RateLimit = Annotated[float, Field(ge=0.01, le=10_000, description="Deliveries per second.")]
-MaxConcurrency = Annotated[int, Field(ge=1, le=100, description="Deliveries at the same time.")]
 
 
 class DestinationQuery(QueryModel):
@@ -89,8 +59,15 @@ class DestinationRead(ResponseModel):
     id: int
     key: str | None
     url: str
+    format: DestinationFormat
+    method: DestinationMethod
+    template: str | None
+    content_type: str | None
     description: str | None
     headers: dict[str, str] = Field(examples=[{"Authorization": MASK}])
+    client_certificate: ClientCertificateRead | None = Field(
+        description="The certificate that receivers may ask for (mutual TLS)."
+    )
     timeout: float
     rate_limit: float | None
     max_concurrency: int
@@ -119,7 +96,8 @@ class DestinationCreated(DestinationRead, WithSecret):
 
 class DestinationWritten(DestinationRead):
     secret: str | None = Field(
-        description="The new secret, if the URL has another origin than before; else null."
+        description="The secret that was made, since none was given, and the destination is new or"
+        " its URL has another origin than before; else null."
     )
     warnings: list[str] = Field(description="Consequences of the change.")
 
@@ -129,8 +107,14 @@ class DestinationBody(RequestModel):
 
     key: Key | None = None
     url: Url
+    format: Format = DestinationFormat.CLOUDEVENTS
+    method: Method = DestinationMethod.POST
+    template: Template | None = None
+    content_type: ContentType | None = None
+    secret: GivenSecret | None = Field(None, repr=False)
     description: Description | None = None
     headers: DestinationHeaders = Field(default_factory=dict)
+    client_certificate: ClientCertificateWrite | None = None
     timeout: Timeout = 15
     rate_limit: RateLimit | None = None
     max_concurrency: MaxConcurrency = 10
@@ -152,7 +136,6 @@ class _SentBack(SentBack):
     answer: ClassVar = DestinationWritten
     instead: ClassVar[Mapping[str, str]] = {
         "status": "Use POST /destinations/{id}/disable and /enable.",
-        "secret": "Leave it out. POST /destinations/{id}/rotate-secret makes another one.",
     }
 
 
@@ -167,8 +150,14 @@ class DestinationUpdate(_SentBack, PatchModel):
 
     key: Key | None = None
     url: Url = ""
+    format: Format | None = None
+    method: Method | None = None
+    template: Template | None = None
+    content_type: ContentType | None = None
+    secret: GivenSecret | None = Field(None, repr=False)
     description: Description | None = None
     headers: DestinationHeaders | None = None
+    client_certificate: ClientCertificateWrite | None = None
     timeout: Timeout | None = None
     rate_limit: RateLimit | None = None
     max_concurrency: MaxConcurrency | None = None
@@ -181,8 +170,13 @@ def read_destination(destination: Destination) -> DestinationRead:
         id=destination.id,
         key=destination.key,
         url=destination.url,
+        format=DestinationFormat(destination.format),
+        method=DestinationMethod(destination.method),
+        template=destination.template,
+        content_type=destination.content_type,
         description=destination.description,
         headers=dict.fromkeys(destination.header_names, MASK),
+        client_certificate=_read_certificate(destination.client_certificate),
         timeout=destination.timeout,
         rate_limit=destination.rate_limit,
         max_concurrency=destination.max_concurrency,
@@ -194,6 +188,10 @@ def read_destination(destination: Destination) -> DestinationRead:
         created_at=destination.created_at,
         updated_at=destination.updated_at,
     )
+
+
+def _read_certificate(shown: dict[str, Any] | None) -> ClientCertificateRead | None:
+    return None if shown is None else ClientCertificateRead.model_validate(shown)
 
 
 class SecretRead(ResponseModel):

@@ -1,4 +1,7 @@
-"""Parses destinations' URLs, and accepts only those that every parser reads in the same way."""
+"""Parses destinations' URLs, and accepts only those that every parser reads in the same way.
+
+The path and the query of a URL may be a template, whose values are not known here.
+"""
 
 import re
 from dataclasses import dataclass
@@ -13,6 +16,9 @@ _URL = re.compile(
     r"(?P<target>([/?][!$%&'()*+,\-./0-9:;=?@a-z_~\[\]]*)?)",
     re.ASCII | re.IGNORECASE,
 )
+_VALUE = re.compile(r"\{\{.*?\}\}", re.DOTALL)
+_ANY_TEXT = "1"  # stands for a value where the rest of a URL is checked
+_PERCENT_BEFORE_VALUE = re.compile(r"%[0-9a-f]?\{\{", re.IGNORECASE)
 _LOOSE_PARTS = re.compile(
     r"https?://(?P<authority>[^/?#\\]*)(?P<rest>.*)", re.IGNORECASE | re.DOTALL
 )
@@ -21,6 +27,10 @@ _SEPARATOR = re.compile(r"/|%2f|%5c", re.IGNORECASE)  # some servers decode befo
 _LABEL = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)", re.ASCII | re.IGNORECASE)
 _NUMERIC_LABEL = re.compile(r"[0-9]+|0x[0-9a-f]*", re.ASCII | re.IGNORECASE)
 _LONGEST_HOST_NAME = 253  # characters
+_GENERAL = (
+    "Write a URL such as https://example.com/hook: http or https, an ASCII host name or an address,"
+    " no user, no fragment, at most 2,048 characters."
+)
 
 
 class UrlRefused(ValueError):
@@ -37,7 +47,10 @@ class Target:
 
 
 def parse_target(url: str) -> Target:
-    """Parses a URL; raises UrlRefused if parsers could disagree about it."""
+    """Parses a URL, or a template of one; raises UrlRefused if parsers could disagree about it."""
+    if len(url) > LONGEST_URL:
+        raise UrlRefused(_GENERAL)
+    url = _without_values(url)
     _check_parts(url)
     found = _match(url)
     _check_request_target(found["target"])
@@ -46,6 +59,25 @@ def parse_target(url: str) -> Target:
     if not 0 < port < 2**16:
         raise UrlRefused("The port must be between 1 and 65535.")
     return Target(_parse_host(found["host"]), port, is_encrypted)
+
+
+def _without_values(url: str) -> str:
+    """Puts text for the values of a template; raises UrlRefused where they cannot stand."""
+    parts = _LOOSE_PARTS.fullmatch(url)
+    if parts is None:
+        return url
+    if "{" in parts["authority"]:
+        raise UrlRefused(
+            "Write the host itself, and a slash after it: only the path and the query can have"
+            " values, as in https://example.com/{{ data.id }}."
+        )
+    if _PERCENT_BEFORE_VALUE.search(parts["rest"]):
+        raise UrlRefused(
+            "Write the two hexadecimal digits of a % before a value, and % itself as %25: a value"
+            " would change which character is meant."
+        )
+    start = parts.start("rest")
+    return url[:start] + _VALUE.sub(_ANY_TEXT, url[start:])
 
 
 def is_same_origin(url: str, other: str) -> bool:
@@ -78,10 +110,7 @@ def split_url(url: str) -> tuple[str, str, str]:
 def _match(url: str) -> re.Match[str]:
     found = _URL.fullmatch(url) if len(url) <= LONGEST_URL else None
     if found is None:
-        raise UrlRefused(
-            "Write a URL such as https://example.com/hook: http or https, an ASCII host name or an"
-            " address, no user, no fragment, at most 2,048 characters."
-        )
+        raise UrlRefused(_GENERAL)
     return found
 
 
@@ -103,7 +132,7 @@ def _check_parts(url: str) -> None:
         raise UrlRefused(
             "Percent-encode spaces, control characters, quotes, < > \\ ^ ` { | } and letters other"
             " than ASCII's in the path and the query: %20 for a space, %5C for a backslash, %C3%A9"
-            " for an e with an acute accent."
+            " for an e with an acute accent. A value of a template is written {{ data.id }}."
         )
 
 

@@ -71,7 +71,7 @@ async def test_the_body_of_an_odd_answer_is_on_record(ada: httpx.AsyncClient) ->
 
 
 async def test_an_odd_no_is_a_no_of_its_kind(ada: httpx.AsyncClient) -> None:
-    odd = b"no colon\r\nRetry-After: 3600\r\n\r\n"
+    odd = b"no colon\r\nRetry-After: 3600\r\nLocation: /elsewhere\r\n\r\n"
     answers = {
         "/500": b"HTTP/1.1 500 No\r\n" + odd,
         "/404": b"HTTP/1.1 404 No\r\n" + odd,
@@ -89,12 +89,20 @@ async def test_an_odd_no_is_a_no_of_its_kind(ada: httpx.AsyncClient) -> None:
     assert [one["status_code"] for one in tried] == [500, 404, 302, 410, 429, 101]
     kinds = ["rejected", "rejected", "redirected", "gone", "rejected", "rejected"]
     assert [one["error"] for one in tried] == kinds
+    assert {(one["reason"], one["location"]) for one in tried} == {(None, None)}  # not public
     assert held["held_until"] is not None
 
 
 @pytest.mark.parametrize(
     "answer",
-    [b"HTTP/1.1 20", b"HTTP/1.1 2000 OK\r\n\r\n", b"http/1.1 200 OK\r\n\r\n", b"200 OK\r\n\r\n"],
+    [
+        b"HTTP/1.1 20",
+        b"HTTP/1.1 2000 OK\r\n\r\n",
+        b"http/1.1 200 OK\r\n\r\n",
+        b"200 OK\r\n\r\n",
+        b"ICE/1.0 200 OK\r\nContent-Length: 2\r\n\r\nok",
+        b"RTSP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nok",
+    ],
 )
 async def test_without_a_status_line_there_is_no_answer(
     ada: httpx.AsyncClient, answer: bytes
@@ -167,8 +175,8 @@ async def test_a_kept_connection_that_breaks_costs_no_attempt(ada: httpx.AsyncCl
 
 @pytest.mark.parametrize(
     ("last_words", "asked_in_all"),
-    [(b"", 3), (b"HTTP/1.1 2", 2)],
-    ids=["not a byte", "a part of the answer"],
+    [(b"", 3), (b"HTTP/1.1 2", 2), (b"HTTP/1.1 103 Hints\r\n\r\n", 2)],
+    ids=["not a byte", "a part of the answer", "an informational response"],
 )
 async def test_a_request_is_repeated_once_and_only_before_an_answer_begins(
     ada: httpx.AsyncClient, last_words: bytes, asked_in_all: int

@@ -23,8 +23,9 @@ from event_trigger.destinations.address_policy import AddressPolicy
 from event_trigger.destinations.dns import DnsResolver, Lookup
 from event_trigger.models import DeliveryError
 from tests.support.destinations import make_destination
-from tests.support.misbehaving import OK
+from tests.support.misbehaving import OK, raw_server
 from tests.support.names import answering_late
+from tests.support.odd_answers import read_request
 from tests.support.problems import problem_of
 from tests.support.processes import ENDS_WITHIN, connections_to, environment
 from tests.support.receiver import Receiver
@@ -66,6 +67,27 @@ def port_of(url: str) -> int:
     return httpx.URL(url).port or 80
 
 
+class Faulty(AddressPolicy):
+    """Fails where it should tell whether an address is public."""
+
+    def may_tell_of(self, address: str) -> bool:
+        raise RuntimeError(address)
+
+
+@pytest.mark.parametrize("rest", [b"Content-Length: 0\r\n\r\n", b""], ids=["ended", "too late"])
+async def test_a_fault_of_ours_is_raised_and_leaves_no_attempt_without_an_end(rest: bytes) -> None:
+    async def redirect(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await read_request(reader)
+        writer.write(b"HTTP/1.1 302 Found\r\nLocation: /elsewhere\r\n" + rest)
+        await read_request(reader)
+
+    sender = sender_to_loopback(DnsResolver().lookup, Faulty)
+    async with raw_server(redirect) as url:
+        with pytest.raises(RuntimeError, match=r"127\.0\.0\.1"):
+            await asyncio.wait_for(sender.send(url, {}, b"{}", within=0.5), 10)
+    await sender.aclose()
+
+
 async def test_a_slow_name_server_holds_up_its_own_names_only(receiver: Receiver) -> None:
     port, most, of_one, domains = port_of(receiver.url), 16, 4, 3
     limits = {"most_lookups": most, "most_of_domain": of_one}
@@ -73,7 +95,7 @@ async def test_a_slow_name_server_holds_up_its_own_names_only(receiver: Receiver
         sender = sender_to_loopback(names.lookup)
 
         async def post(host: str, within: float) -> AttemptResult:
-            return await sender.post(f"http://{host}:{port}/hook", {}, b"{}", within=within)
+            return await sender.send(f"http://{host}:{port}/hook", {}, b"{}", within=within)
 
         slow_ones = [f"{n}.domain-{n % domains}.slow" for n in range(2 * most)]
         slow = await asyncio.gather(*(post(host, within=0.5) for host in slow_ones))
@@ -131,7 +153,7 @@ async def test_an_answer_in_time_counts_although_the_process_is_busy() -> None:
         answering = threading.Thread(target=answer_soon, args=(listener,))
         answering.start()
         sender = sender_to_loopback(DnsResolver().lookup)
-        sending = sender.post(
+        sending = sender.send(
             f"http://127.0.0.1:{listener.getsockname()[1]}/", {}, b"{}", within=within
         )
         while not asked.is_set():  # noqa: ASYNC110
@@ -148,7 +170,7 @@ async def test_without_a_thread_a_name_is_not_resolved() -> None:
     sender = sender_to_loopback(DnsResolver().lookup)
     before = threading.stack_size(2**46)  # more than there is
     try:
-        answer = await sender.post("http://hook.example/", {}, b"{}", within=5)
+        answer = await sender.send("http://hook.example/", {}, b"{}", within=5)
     finally:
         threading.stack_size(before)
     await sender.aclose()
@@ -204,7 +226,7 @@ def test_a_receiver_that_never_reads_keeps_no_connection_open(
     async def post_all(port: int) -> list[AttemptResult]:
         sender = sender_to_loopback(DnsResolver().lookup, NarrowGuard)
         url = f"http://127.0.0.1:{port}/hook"
-        posts = (sender.post(url, {}, LARGE, within=0.5) for _ in range(POSTS))
+        posts = (sender.send(url, {}, LARGE, within=0.5) for _ in range(POSTS))
         answers = await asyncio.gather(*posts)
         await eventually(partial(connections_to, port), lambda count: count == 0, within=10)
         await sender.aclose()
@@ -232,7 +254,7 @@ async def test_a_deadline_ends_only_the_connection_of_its_attempt(receiver: Rece
     sender = sender_to_loopback(DnsResolver().lookup)
 
     async def post(query: str, within: float = 10) -> AttemptResult:
-        return await sender.post(f"{receiver.url}/hook?{query}", {}, b"{}", within=within)
+        return await sender.send(f"{receiver.url}/hook?{query}", {}, b"{}", within=within)
 
     await post("")
     beside = asyncio.create_task(post("wait"))

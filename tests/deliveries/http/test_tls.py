@@ -5,7 +5,6 @@ import socket
 import ssl
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from datetime import UTC, datetime, timedelta
 from functools import partial
 from ipaddress import ip_network
 from pathlib import Path
@@ -14,14 +13,11 @@ from threading import Thread
 import pytest
 import uvloop
 from aiohttp import web
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from event_trigger.deliveries.http.sender import AttemptResult, Sender
 from event_trigger.destinations.address_policy import AddressPolicy
 from event_trigger.models import DeliveryError
+from tests.support.certificates import Authority, server_context
 from tests.support.misbehaving import OK
 from tests.support.names import resolving
 from tests.support.processes import connections_to
@@ -29,40 +25,6 @@ from tests.support.waiting import eventually
 
 NAME = "hook.example"
 POSTS = 10
-
-
-def make_certificate(folder: Path) -> Path:
-    """A self-signed certificate for that name only, with its key."""
-    key, now = ec.generate_private_key(ec.SECP256R1()), datetime.now(UTC)
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, NAME)])
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(hours=1))
-        .not_valid_after(now + timedelta(hours=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName(NAME)]), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    file = folder / "certificate.pem"
-    file.write_bytes(
-        key.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        )
-        + certificate.public_bytes(serialization.Encoding.PEM)
-    )
-    return file
-
-
-def contexts(file: Path) -> tuple[ssl.SSLContext, ssl.SSLContext]:
-    """The receiver's context with that certificate, and the sender's, which trusts it."""
-    server_side = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    server_side.load_cert_chain(file)
-    return server_side, ssl.create_default_context(cafile=file)
 
 
 @contextmanager
@@ -102,13 +64,14 @@ def test_a_receiver_that_says_no_goodbye_keeps_no_connection_open(
     error: DeliveryError | None,
     make_loop: Callable[[], asyncio.AbstractEventLoop],
 ) -> None:
-    server_side, client_side = contexts(make_certificate(tmp_path))
+    authority = Authority()
+    server_side = server_context(authority.issue(NAME).save(tmp_path))
 
     async def post_all(port: int) -> list[AttemptResult]:
         guard = AddressPolicy([ip_network("127.0.0.0/8")])
-        sender = Sender(guard, resolving("127.0.0.1").lookup, trusted=client_side)
+        sender = Sender(guard, resolving("127.0.0.1").lookup, ca_file=authority.save(tmp_path))
         url = f"https://{NAME}:{port}/hook"
-        posts = (sender.post(url, {}, b"x" * size, within=1) for _ in range(POSTS))
+        posts = (sender.send(url, {}, b"x" * size, within=1) for _ in range(POSTS))
         answers = await asyncio.gather(*posts)
         await eventually(partial(connections_to, port), lambda count: count == 0, within=10)
         await sender.aclose()
@@ -129,7 +92,8 @@ def test_a_receiver_that_says_no_goodbye_keeps_no_connection_open(
 async def test_the_certificate_is_that_of_the_name_and_so_is_the_host(
     tmp_path: Path, name: str, error: DeliveryError | None
 ) -> None:
-    server_side, client_side = contexts(make_certificate(tmp_path))
+    authority = Authority()
+    server_side = server_context(authority.issue(NAME).save(tmp_path))
     asked: list[str | None] = []
     hosts: list[str] = []
     server_side.sni_callback = lambda _socket, wanted, _context: asked.append(wanted)
@@ -143,12 +107,42 @@ async def test_the_certificate_is_that_of_the_name_and_so_is_the_host(
     await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=server_side).start()
     port = runner.addresses[0][1]
     guard = AddressPolicy([ip_network("127.0.0.0/8")])
-    sender = Sender(guard, resolving("127.0.0.1").lookup, trusted=client_side)
+    sender = Sender(guard, resolving("127.0.0.1").lookup, ca_file=authority.save(tmp_path))
 
-    answered = await sender.post(f"https://{name}:{port}/hook", {}, b"{}", within=10)
+    answered = await sender.send(f"https://{name}:{port}/hook", {}, b"{}", within=10)
 
     await sender.aclose()
     await runner.cleanup()
     assert answered.error == error
     assert asked == [name]
     assert hosts == ([f"{name}:{port}"] if error is None else [])
+
+
+async def test_where_one_address_has_a_wrong_certificate_the_next_one_is_tried(
+    tmp_path: Path,
+) -> None:
+    authority = Authority()
+    wrong = server_context(authority.issue("other.example").save(tmp_path))
+    right = server_context(authority.issue(NAME).save(tmp_path))
+    asked = list[str]()
+
+    async def answer(request: web.BaseRequest) -> web.Response:
+        assert request.transport is not None
+        asked.append(request.transport.get_extra_info("sockname")[0])
+        return web.Response()
+
+    runner = web.ServerRunner(web.Server(answer))
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.2", 0, ssl_context=wrong).start()
+    port = runner.addresses[0][1]
+    await web.TCPSite(runner, "127.0.0.1", port, ssl_context=right).start()
+    guard = AddressPolicy([ip_network("127.0.0.0/8")])
+    names = resolving(("127.0.0.2", "127.0.0.1"))
+    sender = Sender(guard, names.lookup, ca_file=authority.save(tmp_path))
+
+    answered = await sender.send(f"https://{NAME}:{port}/hook", {}, b"{}", within=10)
+
+    await sender.aclose()
+    await runner.cleanup()
+    assert (answered.error, answered.status_code) == (None, 200)
+    assert asked == ["127.0.0.1"]

@@ -1,6 +1,5 @@
 """An owner's queued payloads have a limit in bytes; beyond it deliveries are given up at once."""
 
-from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
@@ -29,10 +28,8 @@ ALL = {"since": "2020-01-01T00:00:00Z", "until": "2100-01-01T00:00:00Z"}
 
 
 @pytest.fixture
-async def service(database_url: str) -> AsyncIterator[Service]:
-    settings = {"max_backlog_bytes": MOST, "retry_after": (), **ALLOW_LOOPBACK}
-    async with running_service(database_url, **settings) as running:
-        yield running
+def service_settings() -> dict[str, Any]:
+    return {"max_backlog_bytes": MOST, "retry_after": (), **ALLOW_LOOPBACK}
 
 
 class Crowd:

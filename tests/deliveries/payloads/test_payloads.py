@@ -2,7 +2,6 @@
 
 import json
 import random
-from collections.abc import AsyncIterator
 from typing import Any
 
 import asyncpg
@@ -20,7 +19,7 @@ from tests.support.destinations import (
 )
 from tests.support.problems import problem_of
 from tests.support.receiver import ALLOW_LOOPBACK, Receiver
-from tests.support.services import ADA, Service, running_service
+from tests.support.services import ADA, Service
 from tests.support.triggers import make_api
 from tests.support.waiting import eventually
 
@@ -33,10 +32,9 @@ PLANT = """
 
 
 @pytest.fixture
-async def service(database_url: str) -> AsyncIterator[Service]:
-    """A service that tries once only, so that a failure is soon exhausted."""
-    async with running_service(database_url, retry_after=(), **ALLOW_LOOPBACK) as running:
-        yield running
+def service_settings() -> dict[str, Any]:
+    """Tries once only, so that a failure is soon exhausted."""
+    return {"retry_after": (), **ALLOW_LOOPBACK}
 
 
 async def make_disabled(ada: httpx.AsyncClient, url: str) -> int:

@@ -1,46 +1,82 @@
-"""Writes the body of a delivery: a CloudEvent 1.0 in JSON, the same bytes in every attempt."""
+"""Writes a delivery as a CloudEvent 1.0, in JSON or in headers, the same in every attempt."""
 
 import json
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
+from typing import NamedTuple
+from urllib.parse import quote
+
+from event_trigger.instants import instant_text
 
 CLOUD_EVENT_MEDIA_TYPE = "application/cloudevents+json"
+_UNQUOTED = "".join(chr(code) for code in range(0x21, 0x7F) if chr(code) not in '"%')
 
-_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+_quote = json.JSONEncoder(ensure_ascii=False).encode
 
 
-@dataclass(frozen=True, slots=True)
-class CloudEvent:
-    """The content of a body; `payload` is JSON text and is sent exactly as it was stored."""
+class CloudEvent(NamedTuple):
+    """The content of a request; `payload` is JSON text and is sent exactly as it was stored."""
 
     id: str
     source: str
     type: str
     time: datetime
     payload: str | None
+    trigger_key: str | None = None
     trigger_name: str | None = None
     scheduled_for: datetime | None = None
     is_test: bool = False
     replay_of: int | None = None
+    source_kind: str | None = None
 
     def body(self) -> bytes:
-        attributes: dict[str, object] = {
+        """Writes the event in structured mode: one JSON object, with the payload as `data`."""
+        members = [f'"{name}":{_json(value)}' for name, value in self._attributes().items()]
+        members.append(f'"data":{self.payload or "null"}')
+        return f"{{{','.join(members)}}}".encode()
+
+    def headers(self) -> dict[str, str]:
+        """Writes the attributes in binary mode (HTTP binding, section 3.1).
+
+        The payload is the body there, and the content type has its own header.
+        """
+        attributes = self._attributes()
+        del attributes["datacontenttype"]
+        return {f"ce-{name}": _header_value(value) for name, value in attributes.items()}
+
+    def _attributes(self) -> dict[str, str | bool]:
+        attributes: dict[str, str | bool] = {
             "specversion": "1.0",
             "id": self.id,
             "source": self.source,
             "type": f"event_trigger.{self.type}",
-            "time": _rfc3339(self.time),
+            "time": instant_text(self.time),
             "datacontenttype": "application/json",
             "istest": self.is_test,
         }
+        if self.trigger_key is not None:
+            attributes["triggerkey"] = self.trigger_key
         if self.trigger_name is not None:
             attributes["triggername"] = self.trigger_name
         if self.scheduled_for is not None:
-            attributes["scheduledfor"] = _rfc3339(self.scheduled_for)
+            attributes["scheduledfor"] = instant_text(self.scheduled_for)
         if self.replay_of is not None:
             attributes["replayof"] = str(self.replay_of)
-        envelope = _encode(attributes)
-        return f'{envelope[:-1]},"data":{self.payload or "null"}}}'.encode()
+        if self.source_kind is not None:
+            attributes["sourcekind"] = self.source_kind
+        return attributes
+
+
+def _json(value: str | bool) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return _quote(value)
+
+
+def _header_value(value: str | bool) -> str:
+    """Percent-encodes what a header cannot hold (HTTP binding, section 3.1.3.2)."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return quote(value, safe=_UNQUOTED)
 
 
 def source_of(kind: str, id_: int, *, installation: str, public_url: str | None) -> str:
@@ -53,7 +89,3 @@ def source_of(kind: str, id_: int, *, installation: str, public_url: str | None)
     if public_url is not None:
         return f"{public_url}/{kind}s/{id_}"
     return f"urn:event-trigger:{installation}:{kind}:{id_}"
-
-
-def _rfc3339(instant: datetime) -> str:
-    return instant.astimezone(UTC).isoformat().replace("+00:00", "Z")

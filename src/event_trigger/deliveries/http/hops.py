@@ -30,10 +30,12 @@ def parse_hops(values: Sequence[str]) -> int:
 
     Raises Invalid for a value that is not a number of one to nine digits.
     """
+    if not values:
+        return 0
     if not all(_HOPS.fullmatch(value) for value in values):
         detail = "Write how many deliveries have led to this call, as a number, or leave it out."
         raise Invalid(detail, errors=[FieldError("parameter", HOPS_HEADER, detail)])
-    return min(MOST_HOPS, max(map(int, values), default=0))
+    return min(MOST_HOPS, max(map(int, values)))
 
 
 def refuse_loop(hops: int) -> None:

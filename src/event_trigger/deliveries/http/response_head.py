@@ -20,6 +20,7 @@ class ResponseHead:
     def __init__(self) -> None:
         self.status_code: int | None = None
         self._received = bytearray()
+        self._was_informed = False
         self._is_decided = False
 
     def feed(self, data: bytes) -> bytes | None:
@@ -41,6 +42,7 @@ class ResponseHead:
             if (end := _HEAD_END.search(self._received, found.end())) is None:
                 return
             del self._received[: end.end()]
+            self._was_informed = True
 
     def _decide(self) -> bool:
         """Whether the status is known, or never will be: then the parser names the error."""
@@ -49,19 +51,19 @@ class ResponseHead:
             if not _is_informational(code):
                 self.status_code = code
                 return True
-        elif _ANY_LINE.match(self._received) or (self._first and not self.has_begun):
+        elif _ANY_LINE.match(self._received) or (self._first and not self._begins_as_http):
             return True
         return len(self._received) >= _LARGEST_HEAD_BYTES
 
-    def adopt_status(self, status_code: int) -> None:
-        """Takes the parser's status where this class found none."""
-        self.status_code = self.status_code or status_code
-
     @property
     def has_begun(self) -> bool:
-        """Whether bytes have arrived that begin a response."""
+        """Whether bytes have arrived that begin a response, also an informational one."""
+        return self.status_code is not None or self._was_informed or self._begins_as_http
+
+    @property
+    def _begins_as_http(self) -> bool:
         first = self._first
-        return self.status_code is not None or (bool(first) and _HTTP_PREFIX.startswith(first))
+        return bool(first) and _HTTP_PREFIX.startswith(first)
 
     @property
     def _first(self) -> bytes:
@@ -70,6 +72,10 @@ class ResponseHead:
     @property
     def retry_after(self) -> str | None:
         return self._field(rb"retry-after")
+
+    @property
+    def location(self) -> str | None:
+        return self._field(rb"location")
 
     @property
     def announces_forbidden_body(self) -> bool:

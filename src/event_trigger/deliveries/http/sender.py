@@ -1,23 +1,25 @@
-"""Sends one signed POST within its deadline, and turns every failure into a result."""
+"""Sends one signed request within its deadline, and turns every failure into a result."""
 
 import asyncio
-import ssl
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache, partial
-
-import certifi
+from functools import partial
+from pathlib import Path
 
 from event_trigger import __version__
-from event_trigger.deliveries.http.connections import (
+from event_trigger.deliveries.http.connections import HttpConnectionPool
+from event_trigger.deliveries.http.exchange import (
     EXPECTED_ERRORS,
-    HttpConnectionPool,
     HttpExchange,
     error_of,
+    reason_of,
 )
 from event_trigger.deliveries.http.masking import masked
+from event_trigger.deliveries.http.tls_contexts import TlsContexts
 from event_trigger.destinations.address_policy import AddressPolicy
+from event_trigger.destinations.client_certificates import ClientCertificate
 from event_trigger.destinations.dns import Lookup
-from event_trigger.models import DeliveryError
+from event_trigger.models import DeliveryError, DestinationMethod
 
 _DEFAULT_HEADERS = {
     "accept": "*/*",
@@ -25,71 +27,116 @@ _DEFAULT_HEADERS = {
     "user-agent": f"event-trigger/{__version__}",
 }
 _GONE = 410
+_LONGEST_LOCATION = 2048  # characters
 
 
 @dataclass(slots=True)
 class AttemptResult:
-    """The response to one attempt, or the failure; `error` is None for a success."""
+    """The response to one attempt, or the failure; `error` is None for a success.
+
+    `reason` says more about a failure of TLS, and `location` where a redirect leads: both only of
+    public addresses.
+    """
 
     error: DeliveryError | None = None
     status_code: int | None = None
     response: str | None = None
     retry_after: str | None = None
+    reason: str | None = None
+    location: str | None = None
 
 
 class Sender:
     """Sends requests to addresses that the policy allows."""
 
     def __init__(
-        self, policy: AddressPolicy, lookup: Lookup, *, trusted: ssl.SSLContext | None = None
+        self, policy: AddressPolicy, lookup: Lookup, *, ca_file: Path | None = None
     ) -> None:
-        """`trusted` holds the certificate authorities: by default the system's and Mozilla's."""
-        self._connections = HttpConnectionPool(policy, lookup, trusted or _trusted())
+        """`ca_file` adds authorities (PEM) to the system's and Mozilla's."""
+        self._connections = HttpConnectionPool(policy, lookup, TlsContexts(ca_file))
 
-    def post(
-        self, url: str, headers: dict[str, str], body: bytes, *, within: float
+    def send(
+        self,
+        url: str,
+        headers: dict[str, str],
+        body: bytes,
+        *,
+        within: float,
+        method: DestinationMethod = DestinationMethod.POST,
+        certificate: ClientCertificate | None = None,
     ) -> asyncio.Future[AttemptResult]:
         """Starts to send exactly these bytes, and gives the future result; failures are results.
 
-        `within` is in seconds, from the DNS look-up to the last byte read. Cancelling the future
-        aborts the request.
+        `within` is in seconds, from the DNS look-up to the last byte read. A receiver that wants a
+        client certificate gets `certificate`. Cancelling the future aborts the request.
         """
         loop = asyncio.get_running_loop()
-        exchange, result = HttpExchange(sent=headers), loop.create_future()
+        exchange, result = HttpExchange(headers, certificate), loop.create_future()
         task = loop.create_task(
-            self._connections.post(url, _with_defaults(headers), body, exchange)
+            self._connections.send(method, url, _with_defaults(headers), body, exchange)
         )
         # call_soon: a response that came in time, while the loop was busy, is handled first
-        timer = loop.call_later(within, loop.call_soon, _time_out, result, exchange)
-        task.add_done_callback(partial(_finish, result, exchange))
+        timer = loop.call_later(within, loop.call_soon, self._time_out, result, exchange)
+        task.add_done_callback(partial(self._finish, result, exchange))
         result.add_done_callback(partial(_abort, task, timer))
         return result
+
+    def _time_out(self, result: asyncio.Future[AttemptResult], exchange: HttpExchange) -> None:
+        """Ends the attempt with a timeout, or with the response if its status has arrived."""
+        if not result.done():
+            _end(result, partial(self._result, exchange, DeliveryError.TIMEOUT))
+
+    def _finish(
+        self,
+        result: asyncio.Future[AttemptResult],
+        exchange: HttpExchange,
+        task: asyncio.Task[None],
+    ) -> None:
+        if task.cancelled():
+            result.cancel()
+            return
+        failure = task.exception()
+        if not result.done():
+            _end(result, partial(self._result_after, exchange, failure))
+
+    def _result_after(self, exchange: HttpExchange, failure: BaseException | None) -> AttemptResult:
+        if failure is None:
+            return self._result(exchange, None)
+        has_status = exchange.head.status_code is not None
+        if not has_status and not isinstance(failure, EXPECTED_ERRORS):
+            raise failure
+        return self._result(exchange, error_of(failure, exchange), reason_of(failure, exchange))
+
+    def _result(
+        self, exchange: HttpExchange, failure: DeliveryError | None, reason: str | None = None
+    ) -> AttemptResult:
+        """Makes the result; a status that was read counts, even with a `failure` after it."""
+        code = exchange.head.status_code
+        if code is None:
+            may_tell = reason is not None and self._connections.may_tell(exchange)
+            return AttemptResult(failure, reason=reason if may_tell else None)
+        error = _status_error(code)
+        leads_on = error is DeliveryError.REDIRECTED and self._connections.may_tell(exchange)
+        return AttemptResult(
+            error,
+            code,
+            masked(_as_text(exchange.response), exchange.sent),
+            None if error is None else exchange.head.retry_after,
+            location=_location(exchange) if leads_on else None,
+        )
 
     async def aclose(self) -> None:
         await self._connections.aclose()
 
 
-def _time_out(result: asyncio.Future[AttemptResult], exchange: HttpExchange) -> None:
-    """Ends the attempt with a timeout, or with the response if its status has arrived."""
-    if not result.done():
-        result.set_result(_result(exchange, DeliveryError.TIMEOUT))
-
-
-def _finish(
-    result: asyncio.Future[AttemptResult], exchange: HttpExchange, task: asyncio.Task[None]
-) -> None:
-    if task.cancelled():
-        result.cancel()
-        return
-    failure = task.exception()
-    if result.done():
-        return
-    has_status = exchange.head.status_code is not None
-    if failure is None or has_status or isinstance(failure, EXPECTED_ERRORS):
-        error = None if failure is None else error_of(failure, exchange)
-        result.set_result(_result(exchange, error))
+def _end(result: asyncio.Future[AttemptResult], make: Callable[[], AttemptResult]) -> None:
+    """Ends the attempt also where its result cannot be made: it would never end otherwise."""
+    try:
+        made = make()
+    except BaseException as fault:
+        result.set_exception(fault)
     else:
-        result.set_exception(failure)
+        result.set_result(made)
 
 
 def _abort(
@@ -106,21 +153,12 @@ def _with_defaults(headers: dict[str, str]) -> dict[str, str]:
     return {name: value for name, value in _DEFAULT_HEADERS.items() if name not in named} | headers
 
 
-@cache
-def _trusted() -> ssl.SSLContext:
-    """Trusts the system's authorities and Mozilla's; loaded once, since it is slow."""
-    trusted = ssl.create_default_context()
-    trusted.load_verify_locations(certifi.where())
-    return trusted
-
-
-def _result(exchange: HttpExchange, failure: DeliveryError | None) -> AttemptResult:
-    """Makes the result; a status that was read counts, even with a `failure` after it."""
-    code = exchange.head.status_code
-    if code is None:
-        return AttemptResult(failure)
-    response = masked(_as_text(exchange.response), exchange.sent)
-    return AttemptResult(_status_error(code), code, response, exchange.head.retry_after)
+def _location(exchange: HttpExchange) -> str | None:
+    """Returns the beginning of `Location`, without secrets that it repeats."""
+    if (location := exchange.head.location) is None:
+        return None
+    shown = masked(_as_text(location.encode("latin-1")), exchange.sent)[:_LONGEST_LOCATION]
+    return "".join(one if one.isprintable() else "\ufffd" for one in shown)
 
 
 def _status_error(status_code: int) -> DeliveryError | None:

@@ -51,8 +51,8 @@ class BacklogCount:
             payloads = Payloads(session)
             found = await payloads.list_after(self._after, limit=BATCH_ROWS)
             for shard, event_ids in _by_shard(found):
-                uses = await payloads.list_uses(shard, event_ids)
-                stale += [PayloadPosition(shard, one.event_id) for one in uses if one.is_stale]
+                uses = await payloads.list_stale(shard, event_ids)
+                stale += [PayloadPosition(shard, one.event_id) for one in uses]
         for shard, event_ids in _by_shard(stale):
             await self._recount(shard, event_ids)
         self._after = found[-1] if len(found) == BATCH_ROWS else _START
@@ -65,7 +65,7 @@ class BacklogCount:
         async with self._sessions.begin() as session:
             payloads = Payloads(session)
             locked = await payloads.lock(shard, event_ids, wait=False)
-            uses = [one for one in await payloads.list_uses(shard, locked) if one.is_stale]
+            uses = await payloads.list_stale(shard, locked)
             if unneeded := [one.event_id for one in uses if not one.is_needed]:
                 await payloads.delete(shard, unneeded)
             needed = [one for one in uses if one.is_needed]

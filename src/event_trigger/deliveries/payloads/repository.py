@@ -20,16 +20,16 @@ _LIST_PAYLOADS_AFTER = text("""
     WHERE (shard, event_id) > (CAST(:shard AS smallint), CAST(:event_id AS bigint))
     ORDER BY shard, event_id LIMIT :limit
 """)
-_LIST_USES = text("""
-    SELECT event_id, owner_id, payload_size, counted, coalesce(is_queued, false),
-        coalesce(is_needed, false)
+_LIST_STALE = text("""
+    SELECT event_id, owner_id, payload_size, counted, is_queued, is_needed
     FROM delivery_payloads CROSS JOIN LATERAL (
-        SELECT bool_or(next_attempt_at IS NOT NULL) AS is_queued,
-            bool_or(status <> 'delivered') AS is_needed
+        SELECT coalesce(bool_or(next_attempt_at IS NOT NULL), false) AS is_queued,
+            coalesce(bool_or(status <> 'delivered'), false) AS is_needed
         FROM deliveries
         WHERE deliveries.shard = :shard AND deliveries.event_id = delivery_payloads.event_id
     ) AS of_event
     WHERE shard = :shard AND event_id = ANY (CAST(:ids AS bigint[]))
+        AND (NOT is_needed OR counted IS DISTINCT FROM is_queued)
 """)
 _LOCK_PAYLOADS = """
     SELECT event_id FROM delivery_payloads
@@ -99,11 +99,6 @@ class PayloadUse(NamedTuple):
     is_needed: bool
 
     @property
-    def is_stale(self) -> bool:
-        """Whether its count is out of date, or it may be deleted."""
-        return not self.is_needed or self.counted is not self.is_queued
-
-    @property
     def change(self) -> int:
         """The bytes that the owner's backlog gains or loses when its count is updated."""
         return self.size * (int(self.is_queued) - int(bool(self.counted)))
@@ -127,8 +122,9 @@ class Payloads:
         rows = await self.session.execute(_LIST_PAYLOADS_AFTER, wanted, execution_options=options)
         return [*map(PayloadPosition._make, rows)]
 
-    async def list_uses(self, shard: int, event_ids: Iterable[int]) -> list[PayloadUse]:
-        rows = await self.session.execute(_LIST_USES, {"shard": shard, "ids": [*event_ids]})
+    async def list_stale(self, shard: int, event_ids: Iterable[int]) -> list[PayloadUse]:
+        """Lists those of the payloads whose count is out of date, or which may be deleted."""
+        rows = await self.session.execute(_LIST_STALE, {"shard": shard, "ids": [*event_ids]})
         return [*map(PayloadUse._make, rows)]
 
     async def lock(self, shard: int, event_ids: Iterable[int], *, wait: bool) -> Sequence[int]:

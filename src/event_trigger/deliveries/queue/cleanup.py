@@ -14,9 +14,16 @@ from event_trigger.models import DeliveryError, DeliveryStatus
 EXPIRES_AFTER = timedelta(days=7)
 
 _GIVE_UP = """
-    UPDATE deliveries SET status = :exhausted, error = :error, leased_until = NULL,
-        next_attempt_at = NULL, finished_at = statement_timestamp()
-    WHERE shard = :shard AND {condition}
+    WITH given_up AS (
+        UPDATE deliveries SET status = :exhausted, error = :error, leased_until = NULL,
+            next_attempt_at = NULL, finished_at = statement_timestamp()
+        WHERE shard = :shard AND {condition}
+        RETURNING id
+    ), requests AS (
+        DELETE FROM delivery_requests USING given_up
+        WHERE delivery_requests.shard = :shard AND delivery_id = given_up.id
+    )
+    SELECT count(*) FROM given_up
 """
 # a delivery under a valid lease is left out: the lease's holder records its outcome
 _OF_DESTINATIONS = """ctid = ANY (ARRAY(
@@ -32,6 +39,12 @@ _GIVE_UP_DELETED, _GIVE_UP_EXPIRED = (
         "next_attempt_at < now() - CAST(:after AS interval)",
     )
 )
+_GIVE_UP_UNSENT = text(
+    _GIVE_UP.format(
+        condition="id = ANY (CAST(:ids AS bigint[]))"
+        " AND tries = 0 AND queued_at < now() - CAST(:after AS interval)"
+    )
+)
 _GIVE_UP_WITHOUT_PAYLOAD = text(_GIVE_UP.format(condition="id = ANY (CAST(:ids AS bigint[]))"))
 # the status is a literal: a partial index serves only a condition that is known when planning
 _PURGE_FINISHED = """
@@ -45,6 +58,9 @@ _PURGE_FINISHED = """
     ), attempts AS (
         DELETE FROM delivery_attempts USING purged
         WHERE delivery_attempts.shard = purged.shard AND delivery_id = purged.id
+    ), requests AS (
+        DELETE FROM delivery_requests USING purged
+        WHERE delivery_requests.shard = purged.shard AND delivery_id = purged.id
     )
     SELECT count(*) FROM purged
 """
@@ -53,7 +69,10 @@ _PURGES = {status: text(_PURGE_FINISHED.format(status=status)) for status in Del
 
 @dataclass(frozen=True)
 class QueueCleanup:
-    """Ends deliveries in batches: a statement that takes too long is cancelled every time."""
+    """Ends deliveries in batches: a statement that takes too long is cancelled every time.
+
+    With a delivery ends its rendered request: a new round renders another.
+    """
 
     session: AsyncSession
 
@@ -69,6 +88,14 @@ class QueueCleanup:
         wanted = {"shard": shard, "ids": [destination_id], "limit": limit, "after": EXPIRES_AFTER}
         return await self._give_up(_GIVE_UP_EXPIRED, DeliveryError.EXPIRED, wanted)
 
+    async def give_up_unsent(self, shard: int, delivery_ids: Sequence[int]) -> int:
+        """Gives up those of these put back deliveries that were queued EXPIRES_AFTER ago.
+
+        They have been due again and again, and never sent: `give_up_expired` does not find them.
+        """
+        wanted = {"shard": shard, "ids": list(delivery_ids), "after": EXPIRES_AFTER}
+        return await self._give_up(_GIVE_UP_UNSENT, DeliveryError.EXPIRED, wanted)
+
     async def give_up_without_payload(self, shard: int, delivery_ids: Sequence[int]) -> int:
         """Gives up deliveries whose payload is stored nowhere any more; counts them."""
         wanted = {"shard": shard, "ids": list(delivery_ids)}
@@ -78,11 +105,10 @@ class QueueCleanup:
         self, statement: TextClause, error: DeliveryError, wanted: dict[str, Any]
     ) -> int:
         values = {**wanted, "exhausted": DeliveryStatus.EXHAUSTED, "error": error}
-        done = await self.session.execute(statement, values)
-        return done.rowcount  # type: ignore[attr-defined, no-any-return]
+        return int(await self.session.scalar(statement, values) or 0)
 
     async def purge(self, status: DeliveryStatus, *, after: timedelta, limit: int) -> int:
-        """Deletes deliveries that finished longer ago than that, with their attempts; counts."""
+        """Deletes deliveries that finished longer ago than that, with all that is kept of them."""
         count = await self.session.scalar(
             _PURGES[status],
             {"after": after, "limit": limit},

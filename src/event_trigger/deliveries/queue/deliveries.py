@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from sqlalchemy import TextClause, text
@@ -43,14 +43,14 @@ _CLAIM_DELIVERIES = text("""
             installation = coalesce(
                 installation, CASE WHEN lease = 0 THEN CAST(:installation AS text) ELSE '' END),
             leased_at = statement_timestamp(),
-            leased_until = (CAST(:lease_ends AS timestamptz[]))
-                [array_position(CAST(:ids AS bigint[]), destination_id)],
-            next_attempt_at = (CAST(:lease_ends AS timestamptz[]))
-                [array_position(CAST(:ids AS bigint[]), destination_id)]
+            leased_until = lease_end.at, next_attempt_at = lease_end.at
+        FROM unnest(CAST(:ids AS bigint[]), CAST(:lease_ends AS timestamptz[]))
+            AS lease_end (of_destination_id, at)
         WHERE shard = :shard AND ctid = ANY (ARRAY(SELECT tid FROM claimed))
+            AND destination_id = lease_end.of_destination_id
         RETURNING id, destination_id, lease, tries, queued_at, payload_size, trigger_id,
-            trigger_name, event_id, event_type, triggered_at, scheduled_for, is_test, replay_of,
-            hops, installation, CAST(payload AS text) AS own_payload
+            trigger_key, trigger_name, event_id, event_type, triggered_at, scheduled_for, is_test,
+            replay_of, hops, source_kind, installation, CAST(payload AS text) AS own_payload
     )
     SELECT leased.*, CAST(stored.payload AS text)
     FROM leased LEFT JOIN delivery_payloads AS stored
@@ -83,9 +83,9 @@ _RECORD = text(f"""
             CAST(:next_attempt_ats AS timestamptz[]), CAST(:finished_ats AS timestamptz[]),
             CAST(:attempted_ats AS timestamptz[]), CAST(:durations AS float8[]),
             CAST(:status_codes AS bigint[]), CAST(:errors AS text[]), CAST(:responses AS text[]),
-            CAST(:costs AS int[])
+            CAST(:reasons AS text[]), CAST(:locations AS text[]), CAST(:costs AS int[])
         ) AS outcome (id, lease, status, next_attempt_at, finished_at, attempted_at, duration_ms,
-            status_code, error, response, cost)
+            status_code, error, response, reason, location, cost)
     ), recorded AS (
         UPDATE deliveries SET
             status = outcomes.status, attempt_count = deliveries.attempt_count + 1,
@@ -99,12 +99,14 @@ _RECORD = text(f"""
             deliveries.attempt_count
     ), attempted AS MATERIALIZED (
         SELECT recorded.id, owner_id, destination_id, attempt_count, attempted_at, duration_ms,
-            status_code, error, response
+            status_code, error, response, reason, location
         FROM recorded JOIN outcomes ON outcomes.id = recorded.id
     ), counted AS ({_COUNT_RECORDED})
     INSERT INTO delivery_attempts
-        (shard, delivery_id, number, attempted_at, duration_ms, status_code, error, response)
-    SELECT :shard, id, attempt_count, attempted_at, duration_ms, status_code, error, response
+        (shard, delivery_id, number, attempted_at, duration_ms, status_code, error, response,
+        reason, location)
+    SELECT :shard, id, attempt_count, attempted_at, duration_ms, status_code, error, response,
+        reason, location
     FROM attempted
     RETURNING delivery_id
 """)  # noqa: S608
@@ -131,6 +133,17 @@ _RELEASE_LEASES = text(
         " CAST(:leases AS bigint[])))"
     )
 )
+
+
+_PUT_BACK = text("""
+    UPDATE deliveries SET leased_until = NULL,
+        next_attempt_at = now() + CAST(:after AS interval)
+    WHERE shard = :shard AND leased_until IS NOT NULL AND (id, lease) IN (
+        SELECT * FROM unnest(CAST(:ids AS bigint[]), CAST(:leases AS bigint[]))
+    )
+    RETURNING id, destination_id
+""")
+FIRST_LEASE = 2  # see Delivery
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +173,7 @@ class ClaimedDelivery(NamedTuple):
     queued_at: datetime
     payload_size: int
     trigger_id: int
+    trigger_key: str | None
     trigger_name: str | None
     event_id: int
     event_type: str
@@ -168,6 +182,7 @@ class ClaimedDelivery(NamedTuple):
     is_test: bool
     replay_of: int | None
     hops: int
+    source_kind: str | None
     installation: str
     own_payload: str | None
     stored_payload: str | None
@@ -177,8 +192,14 @@ class ClaimedDelivery(NamedTuple):
         return self.stored_payload if self.own_payload is None else self.own_payload
 
 
-@dataclass(frozen=True, slots=True)
-class AttemptOutcome:
+class PutBack(NamedTuple):
+    """A delivery whose lease was ended because nothing was sent."""
+
+    id: int
+    destination_id: int
+
+
+class AttemptOutcome(NamedTuple):
     """The result of one attempt, and the delivery's state after it.
 
     `held_until` is set when the receiver asked for a pause (`Retry-After`). `cost` is the number
@@ -195,6 +216,8 @@ class AttemptOutcome:
     status_code: int | None
     error: DeliveryError | None
     response: str | None
+    reason: str | None
+    location: str | None
     held_until: datetime | None
     cost: int
 
@@ -236,6 +259,8 @@ class DeliveryQueue:
             "status_codes": [one.status_code for one in outcomes],
             "errors": [one.error for one in outcomes],
             "responses": [one.response for one in outcomes],
+            "reasons": [one.reason for one in outcomes],
+            "locations": [one.location for one in outcomes],
             "costs": [one.cost for one in outcomes],
         }
         return {*await self.session.scalars(_RECORD, values)}
@@ -248,6 +273,17 @@ class DeliveryQueue:
         """Ends this process's leases, (delivery id, lease) each, before they expire."""
         ids, numbers = [one for one, _ in leases], [lease for _, lease in leases]
         await self._interrupt(_RELEASE_LEASES, {"shard": shard, "ids": ids, "leases": numbers})
+
+    async def put_back(
+        self, shard: int, leases: Sequence[tuple[int, int]], *, after: timedelta
+    ) -> list[PutBack]:
+        """Ends this process's leases, (delivery id, lease) each, of which nothing was sent.
+
+        The deliveries are due again `after` that time. No attempt is recorded.
+        """
+        ids, numbers = [one for one, _ in leases], [lease for _, lease in leases]
+        values = {"shard": shard, "ids": ids, "leases": numbers, "after": after}
+        return [*map(PutBack._make, await self.session.execute(_PUT_BACK, values))]
 
     async def _interrupt(self, statement: TextClause, wanted: dict[str, Any]) -> None:
         await self.session.execute(statement, {**wanted, "interrupted": DeliveryError.INTERRUPTED})

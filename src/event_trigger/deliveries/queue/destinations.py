@@ -1,18 +1,21 @@
 """Finds destinations with queued deliveries, locks them, and saves their breakers and buckets."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from sqlalchemy import TextClause, select, text
 from sqlalchemy.engine import Row
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from event_trigger.db.shards import ACROSS_SHARDS
+from event_trigger.db.nodes import ask_all_shards
+from event_trigger.db.shards import ACROSS_SHARDS, ONE_SERVER
 from event_trigger.destinations.circuit_breaker import CircuitBreaker, free_slots
+from event_trigger.destinations.formats import RequestForm
 from event_trigger.destinations.token_bucket import TokenBucket
-from event_trigger.models import Destination, DisabledReason
+from event_trigger.models import Destination, DestinationFormat, DestinationMethod, DisabledReason
 
 # skips from one destination to the next (a loose index scan): one probe of the index for each,
 # however long their queues are
@@ -54,9 +57,10 @@ _EXPIRED = """
 """
 # now() is written where an index must serve, which clock_timestamp() cannot
 _LOCK_DESTINATIONS = """
-    SELECT id, owner_id, url, timeout, rate_limit, max_concurrency, sealed, key_id,
-        deleted_at, failures, "window", probe_at, held_until, tokens, tokens_at,
-        clock_timestamp(), leases.in_flight, leases.expired
+    SELECT id, owner_id, url, format, method, template, content_type, timeout, rate_limit,
+        abs(max_concurrency), sealed, key_id, client_certificate IS NOT NULL, deleted_at, failures,
+        "window", probe_at, held_until, tokens, tokens_at, clock_timestamp(), leases.in_flight,
+        leases.expired
     FROM destinations CROSS JOIN LATERAL (
         SELECT count(*) FILTER (WHERE leased_until > now()) AS in_flight,
             count(*) FILTER (WHERE leased_until <= now()) AS expired
@@ -95,6 +99,17 @@ _SAVE_BUCKETS = text("""
     ) AS saved (id, tokens, tokens_at)
     WHERE destinations.shard = :shard AND destinations.id = saved.id
 """)
+_RETURN_TOKENS = text("""
+    WITH returned AS (
+        SELECT destinations.id, given.tokens
+        FROM unnest(CAST(:ids AS bigint[]), CAST(:tokens AS float8[])) AS given (id, tokens)
+        JOIN destinations ON destinations.shard = :shard AND destinations.id = given.id
+        WHERE rate_limit IS NOT NULL
+        ORDER BY destinations.id FOR NO KEY UPDATE OF destinations
+    )
+    UPDATE destinations SET tokens = destinations.tokens + returned.tokens
+    FROM returned WHERE destinations.shard = :shard AND destinations.id = returned.id
+""")
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +142,15 @@ class QueuedDestination(NamedTuple):
     due_in: float
 
 
+@lru_cache(maxsize=256)  # it is asked for with each delivery
+def _form(
+    url: str, format_: str, method: str, template: str | None, content_type: str | None
+) -> RequestForm:
+    return RequestForm(
+        url, DestinationFormat(format_), DestinationMethod(method), template, content_type
+    )
+
+
 class LockedDestination(NamedTuple):
     """A destination whose row is locked until the end of the transaction.
 
@@ -137,11 +161,16 @@ class LockedDestination(NamedTuple):
     id: int
     owner_id: int
     url: str
+    format: str
+    method: str
+    template: str | None
+    content_type: str | None
     timeout: float
     rate_limit: float | None
     max_concurrency: int
     sealed: bytes
     key_id: str
+    has_certificate: bool
     deleted_at: datetime | None
     failures: int
     window: int | None
@@ -152,6 +181,10 @@ class LockedDestination(NamedTuple):
     now: datetime
     in_flight: int
     expired_leases: int
+
+    @property
+    def form(self) -> RequestForm:
+        return _form(self.url, self.format, self.method, self.template, self.content_type)
 
     @property
     def breaker(self) -> CircuitBreaker:
@@ -198,25 +231,30 @@ class QueueDestinations:
 
     async def list_expired(self, after: timedelta) -> list[tuple[int, int]]:
         """Lists (shard, destination id) wherever a delivery has been due for longer than that."""
-        rows = await self._run(_LIST_EXPIRED, {"after": after})
-        return [(row.shard, row.destination_id) for row in rows]
+        expired = await self._run(_LIST_EXPIRED, {"after": after})
+        return [(row.shard, row.destination_id) for row in expired]
 
     async def _run(self, query: _ShardedQuery, values: dict[str, Any]) -> list[Row[Any]]:
         if not self.in_cluster:
-            options = {ACROSS_SHARDS: "one server"}
-            found = await self.session.execute(query.all_shards, values, execution_options=options)
-            return [*found]
-        rows: list[Row[Any]] = []
-        shards = select(Destination.shard).distinct()
-        options = {ACROSS_SHARDS: "due shards"}
-        for shard in (await self.session.scalars(shards, execution_options=options)).all():
-            rows += await self.session.execute(query.one_shard, {**values, "shard": shard})
-        return rows
+            options = {ACROSS_SHARDS: ONE_SERVER}
+            return [
+                *await self.session.execute(query.all_shards, values, execution_options=options)
+            ]
+
+        async def ask(shards: Sequence[int]) -> list[Row[Any]]:
+            rows: list[Row[Any]] = []
+            used = select(Destination.shard).distinct().where(Destination.shard.in_(shards))
+            options = {ACROSS_SHARDS: "due shards"}
+            for shard in (await self.session.scalars(used, execution_options=options)).all():
+                rows += await self.session.execute(query.one_shard, {**values, "shard": shard})
+            return rows
+
+        return await ask_all_shards(self.session, ask)
 
     async def lock_enabled(self, shard: int, ids: Sequence[int]) -> list[LockedDestination]:
         """Locks the enabled ones of these as `lock_free` does."""
-        rows = await self.session.execute(_LOCK_ENABLED, {"shard": shard, "ids": list(ids)})
-        return [*map(LockedDestination._make, rows)]
+        wanted = {"shard": shard, "ids": list(ids)}
+        return [*map(LockedDestination._make, await self.session.execute(_LOCK_ENABLED, wanted))]
 
     async def lock_free(self, shard: int, ids: Sequence[int]) -> list[LockedDestination]:
         """Locks destinations in the order of their ids, and counts their leases.
@@ -227,7 +265,7 @@ class QueueDestinations:
         return [*map(LockedDestination._make, rows)]
 
     async def list_existing(self, shard: int, ids: Sequence[int]) -> set[int]:
-        return {*await self.session.scalars(_LIST_EXISTING, {"shard": shard, "ids": list(ids)})}
+        return {*await self.session.scalars(_LIST_EXISTING, {"shard": shard, "ids": ids})}
 
     async def list_unhealthy(self, shard: int, ids: Sequence[int]) -> set[int]:
         """Returns the ids of those whose breaker has failures or a window: a success changes it."""
@@ -254,3 +292,8 @@ class QueueDestinations:
             "tokens_ats": [bucket.at for _, bucket in buckets],
         }
         await self.session.execute(_SAVE_BUCKETS, saved)
+
+    async def return_tokens(self, shard: int, tokens: Mapping[int, int]) -> None:
+        """Gives tokens back to the buckets of destinations, by their ids."""
+        returned = {"shard": shard, "ids": [*tokens], "tokens": [*tokens.values()]}
+        await self.session.execute(_RETURN_TOKENS, returned)

@@ -5,21 +5,26 @@ from typing import Annotated
 from fastapi import Body, Response
 
 from event_trigger.auth.dependencies import UNLIMITED, PrincipalDep
+from event_trigger.auth.idempotency import IDEMPOTENT
 from event_trigger.destinations import lifecycle
 from event_trigger.destinations.dependencies import (
     DestinationByKeyDep,
     EditorDep,
+    VaultDep,
     checking,
     read_tagged,
     read_unless_known,
 )
 from event_trigger.destinations.repository import Destinations
-from event_trigger.destinations.router import DESTINATION_EXAMPLES, READ, WRITE
+from event_trigger.destinations.router import DESTINATION_EXAMPLES, READ, SECRET, WRITE
 from event_trigger.destinations.schemas import (
     DestinationRead,
     DestinationReplace,
     DestinationWritten,
+    SecretRead,
+    SecretReplaced,
 )
+from event_trigger.destinations.shown_secrets import replaced_secret, show_secret
 from event_trigger.errors import (
     Forbidden,
     Invalid,
@@ -141,3 +146,32 @@ async def enable_destination_by_key(
 ) -> DestinationRead:
     """Sends the waiting deliveries, as `POST /destinations/{destination_id}/enable` does."""
     return read_tagged(await lifecycle.enable(session, destination, named=key), response)
+
+
+@router.get(
+    "/secret",
+    summary="Read the secret of the destination with a key",
+    operation_id="get_destination_secret_by_key",
+    dependencies=[SECRET],
+)
+async def get_destination_secret_by_key(
+    destination: DestinationByKeyDep, session: SessionDep, vault: VaultDep
+) -> SecretRead:
+    """Returns its secret, as `GET /destinations/{destination_id}/secret` does."""
+    return await show_secret(session, vault, destination)
+
+
+@router.post(
+    "/rotate-secret",
+    summary="Replace the secret of the destination with a key",
+    operation_id="rotate_destination_secret_by_key",
+    dependencies=[WRITE, IDEMPOTENT],
+    responses=problems(lifecycle.TooManyRotations),
+)
+async def rotate_destination_secret_by_key(
+    key: PathKey, destination: DestinationByKeyDep, session: SessionDep, vault: VaultDep
+) -> SecretReplaced:
+    """Makes a new secret, as `POST /destinations/{destination_id}/rotate-secret` does."""
+    return replaced_secret(
+        await lifecycle.rotate_secret(session, vault, destination, named=key), vault
+    )

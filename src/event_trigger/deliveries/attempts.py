@@ -1,0 +1,290 @@
+"""Renders, sends and records the claimed deliveries of one process."""
+
+import asyncio
+import random
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from functools import partial
+
+import structlog
+
+from event_trigger.db.engine import Sessions
+from event_trigger.db.errors import log_fields
+from event_trigger.deliveries.attempt import Attempt, build_request, decide_outcome, new_attempt
+from event_trigger.deliveries.attempt_log import AttemptLog
+from event_trigger.deliveries.capacity import Capacity
+from event_trigger.deliveries.completed import CompletedAttempt, held_bytes
+from event_trigger.deliveries.completer import Completer
+from event_trigger.deliveries.http.sender import AttemptResult, Sender
+from event_trigger.deliveries.leases import Leases
+from event_trigger.deliveries.queue.deliveries import ClaimedDelivery
+from event_trigger.deliveries.queue.destinations import LockedDestination
+from event_trigger.deliveries.rendering import (
+    RENDER_SECONDS,
+    SEND_WITHIN,
+    Claimed,
+    RequestRendering,
+)
+from event_trigger.destinations.signing_secrets import Secrets, open_secrets
+from event_trigger.destinations.templates.jobs import (
+    NotRendered,
+    Rendered,
+    RenderOutcome,
+    TemplateFailed,
+)
+from event_trigger.destinations.templates.renderer import Renderer
+from event_trigger.models import DeliveryError
+from event_trigger.vault import SealBroken, Vault
+
+log = structlog.get_logger()
+
+NOT_RENDERED_RETRY = timedelta(seconds=1)
+RENDERED_AT_ONCE = 64  # requests; `Capacity.reserve_bodies` bounds their bytes
+_ATTEMPTS_PER_YIELD = 8
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptParts:
+    """The parts of the process that attempts need; `schedule` has the seconds before retries."""
+
+    sender: Sender
+    renderer: Renderer
+    vault: Vault
+    schedule: Sequence[float]
+    public_url: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Claimed:
+    """A claimed delivery whose secrets could be read."""
+
+    attempt: Attempt
+    delivery: ClaimedDelivery
+    destination: LockedDestination
+    secrets: Secrets = field(repr=False)
+
+
+class Attempts:
+    """Keeps the attempts that are under way, and their share of the process's capacity."""
+
+    def __init__(
+        self,
+        sessions: Sessions,
+        parts: AttemptParts,
+        capacity: Capacity,
+        *,
+        on_capacity: Callable[[], None],
+    ) -> None:
+        self._sessions, self._parts, self._capacity = sessions, parts, capacity
+        self._on_capacity = on_capacity
+        self._leases = Leases(sessions)
+        self._rendering = RequestRendering(sessions, parts.renderer)
+        self._in_rendering: dict[asyncio.Task[None], dict[int, Attempt]] = {}  # by delivery
+        self._in_flight: dict[asyncio.Future[AttemptResult], Attempt] = {}
+        self._completer = Completer(sessions, on_recorded=self._free_capacity)
+        self._attempt_log = AttemptLog(time.monotonic)
+
+    async def start(self, shard: int, claimed: Claimed) -> None:
+        """Sends requests at once, or when their project's templates are rendered."""
+        destinations = {one.id: one for _, one in claimed}
+        secrets = {key: self._open_secrets(one) for key, one in destinations.items()}
+        to_render: dict[int, list[_Claimed]] = {}
+        for place, (delivery, destination) in enumerate(claimed, start=1):
+            attempt = new_attempt(shard, delivery, destination)
+            self._capacity.acquire(attempt, count=1, size=attempt.size)
+            if (opened := secrets[destination.id]) is None:
+                failed = AttemptResult(DeliveryError.SECRET_UNREADABLE)
+                self._complete(attempt, failed, destination.now, 0.0)
+                continue
+            one = _Claimed(attempt, delivery, destination, opened)
+            if attempt.form is not None:
+                to_render.setdefault(attempt.owner_id, []).append(one)
+            else:
+                self._send(one, None, at=destination.now)
+            if place % _ATTEMPTS_PER_YIELD == 0:
+                await asyncio.sleep(0)  # due triggers must not wait for all of these
+        for group in to_render.values():
+            unsent = {one.delivery.id: one.attempt for one in group}
+            task = asyncio.create_task(self._render(shard, group, unsent))
+            self._in_rendering[task] = unsent
+            task.add_done_callback(self._in_rendering.pop)
+
+    def _open_secrets(self, destination: LockedDestination) -> Secrets | None:
+        """Returns None if the secrets cannot be read.
+
+        The attempt is retried, since the operator may set the key again.
+        """
+        try:
+            return open_secrets(
+                self._parts.vault,
+                owner_id=destination.owner_id,
+                key_id=destination.key_id,
+                sealed=destination.sealed,
+                has_certificate=destination.has_certificate,
+            )
+        except SealBroken:
+            log.error("secret_unreadable", destination_id=destination.id)
+            return None
+
+    async def _render(
+        self, shard: int, group: Sequence[_Claimed], unsent: dict[int, Attempt]
+    ) -> None:
+        """Renders and sends requests; takes from `unsent` what needs no new lease.
+
+        It begins no request after SEND_WITHIN: the lease could end before the attempt does, and
+        another process would send it as well.
+        """
+        began = time.perf_counter()
+        try:
+            for start in range(0, len(group), RENDERED_AT_ONCE):
+                left = began + RENDER_SECONDS - time.perf_counter()
+                if left <= 0 or self._capacity.is_used_up:  # what was rendered before is large
+                    break
+                some = group[start : start + RENDERED_AT_ONCE]
+                room = self._capacity.reserve_bodies(some[0].attempt)
+                if room is None:
+                    break
+                try:
+                    claimed = [(one.delivery, one.destination) for one in some]
+                    outcomes = await self._rendering.render(
+                        shard, claimed, within=left, most_bytes=room
+                    )
+                    await self._go_on_with(some, outcomes, unsent, began)
+                finally:
+                    self._capacity.release_bodies(some[0].attempt, room)
+                if any(one.delivery.id in unsent for one in some):
+                    break  # newer ones would overtake them
+            if unsent:
+                self._attempt_log.note_unrendered(unsent.values())
+                await self._leases.put_back([*unsent.values()], after=NOT_RENDERED_RETRY)
+        except Exception as error:  # the leases expire, and any process tries again
+            log.error("requests_not_sent", **log_fields(error))
+        finally:
+            for attempt in unsent.values():
+                self._capacity.release(attempt, count=1, size=attempt.size)
+            if unsent:
+                self._on_capacity()
+
+    async def _go_on_with(
+        self,
+        some: Sequence[_Claimed],
+        outcomes: Mapping[int, RenderOutcome],
+        unsent: dict[int, Attempt],
+        began: float,
+    ) -> None:
+        for place, one in enumerate(some, start=1):
+            waited = time.perf_counter() - began
+            if waited > SEND_WITHIN:
+                break
+            at = one.destination.now + timedelta(seconds=waited)
+            if self._go_on(one, outcomes.get(one.delivery.id), at=at):
+                del unsent[one.delivery.id]
+            if place % _ATTEMPTS_PER_YIELD == 0:
+                await asyncio.sleep(0)
+
+    def _go_on(self, one: _Claimed, outcome: RenderOutcome | None, *, at: datetime) -> bool:
+        """Sends a rendered request, or ends its delivery; False if neither can be done now."""
+        match outcome:
+            case Rendered(body=body) as rendered:
+                self._capacity.acquire(one.attempt, count=0, size=len(body or b""))
+                self._send(one, rendered, at=at)
+            case TemplateFailed(reason=reason):
+                failed = AttemptResult(DeliveryError.TEMPLATE_FAILED, reason=reason)
+                self._complete(one.attempt, failed, at, 0.0)
+            case NotRendered() | None:
+                return False
+        return True
+
+    def _send(self, one: _Claimed, rendered: Rendered | None, *, at: datetime) -> None:
+        """Sends a request at an instant of the database's clock."""
+        request = build_request(
+            one.delivery,
+            one.destination,
+            one.secrets,
+            rendered,
+            at=at,
+            public_url=self._parts.public_url,
+        )
+        began = time.perf_counter()
+        response = self._parts.sender.send(
+            request.url,
+            request.headers,
+            request.body,
+            within=request.timeout,
+            method=request.method,
+            certificate=one.secrets.client_certificate,
+        )
+        self._in_flight[response] = one.attempt
+        response.add_done_callback(partial(self._responded, one, rendered, at, began))
+
+    def _responded(
+        self,
+        one: _Claimed,
+        rendered: Rendered | None,
+        at: datetime,
+        began: float,
+        response: asyncio.Future[AttemptResult],
+    ) -> None:
+        attempt, seconds = one.attempt, time.perf_counter() - began
+        del self._in_flight[response]
+        if response.cancelled():
+            self._capacity.release(attempt, count=1, size=held_bytes(attempt, rendered))
+            return
+        result = AttemptResult(DeliveryError.PROTOCOL_VIOLATED)
+        if (failure := response.exception()) is None:
+            result = response.result()
+        else:
+            log.error("attempt_failed", delivery_id=attempt.delivery_id, exc_info=failure)
+        self._complete(attempt, result, at, seconds, rendered)
+
+    def _complete(
+        self,
+        attempt: Attempt,
+        result: AttemptResult,
+        attempted_at: datetime,
+        seconds: float,
+        rendered: Rendered | None = None,
+    ) -> None:
+        """Decides the outcome and hands it to the completer; all instants are the database's."""
+        outcome = decide_outcome(
+            attempt,
+            result,
+            attempted_at=attempted_at,
+            ended_at=attempted_at + timedelta(seconds=seconds),
+            schedule=self._parts.schedule,
+            jitter=random.uniform(-1, 1),  # noqa: S311
+        )
+        self._attempt_log.note(attempt, result)
+        self._completer.add(CompletedAttempt(attempt, outcome, rendered))
+
+    def _free_capacity(self, group: Sequence[CompletedAttempt]) -> None:
+        for one in group:
+            size = held_bytes(one.attempt, one.rendered)
+            self._capacity.release(one.attempt, count=1, size=size)
+        self._on_capacity()
+
+    async def drain(self, within: float) -> None:
+        """Waits up to `within` seconds for attempts in flight; releases the leases of the rest.
+
+        What is being rendered is not sent any more, and due again at once.
+        """
+        deadline = asyncio.get_running_loop().time() + within
+        await self._stop_rendering()
+        if self._in_flight:
+            await asyncio.wait(self._in_flight, timeout=within)
+        unfinished = {
+            response: one for response, one in self._in_flight.items() if response.cancel()
+        }
+        if unfinished:
+            await asyncio.wait(unfinished)
+            await self._leases.release([*unfinished.values()])
+        await self._completer.drain(max(0.5, deadline - asyncio.get_running_loop().time()))
+
+    async def _stop_rendering(self) -> None:
+        cancelled = {task: unsent for task, unsent in self._in_rendering.items() if task.cancel()}
+        if cancelled:
+            await asyncio.wait(cancelled)
+            unsent = [one for group in cancelled.values() for one in group.values()]
+            await self._leases.put_back(unsent, after=None)

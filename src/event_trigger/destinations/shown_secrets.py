@@ -1,0 +1,37 @@
+"""Shows the signing secret of a destination, for its operations by id and by key."""
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from event_trigger.audit.recorder import record_read
+from event_trigger.db.shards import OwnedId
+from event_trigger.destinations.repository import Destinations
+from event_trigger.destinations.schemas import SecretRead, SecretReplaced
+from event_trigger.destinations.signing_secrets import secrets_of
+from event_trigger.errors import NotFound
+from event_trigger.models import Destination
+from event_trigger.vault import Vault
+
+
+async def show_secret(session: AsyncSession, vault: Vault, key: OwnedId) -> SecretRead:
+    """Reads a destination's secret, and records that; raises NotFound."""
+    secret = _read_secret(await get_one(session, key), vault)
+    await record_read(session, "destination", key.id, project_id=key.owner_id)
+    return secret
+
+
+def replaced_secret(destination: Destination, vault: Vault) -> SecretReplaced:
+    """Shows the new secret of a destination whose secret was replaced."""
+    return SecretReplaced(**_read_secret(destination, vault).model_dump())
+
+
+def _read_secret(destination: Destination, vault: Vault) -> SecretRead:
+    secrets = secrets_of(destination, vault)
+    until = secrets.previous[0].until if secrets.previous else None
+    return SecretRead(secret=secrets.current, previous_secret_until=until)
+
+
+async def get_one(session: AsyncSession, key: OwnedId) -> Destination:
+    destination = await Destinations(session).get(key)
+    if destination is None:
+        raise NotFound
+    return destination

@@ -1,0 +1,35 @@
+"""Checks templates when they are saved, so that their owner learns at once of a mistake."""
+
+from event_trigger.destinations.templates.jobs import (
+    CheckJob,
+    NotRendered,
+    TemplateFailed,
+    is_template,
+)
+from event_trigger.destinations.templates.renderer import Renderer
+from event_trigger.errors import Invalid, Unavailable
+
+
+class TemplatesUnchecked(Unavailable):
+    default_detail = "The templates could not be checked now. Nothing was changed. Try again."
+
+
+async def check_template(
+    renderer: Renderer,
+    *,
+    template: str | None,
+    url: str,
+    content_type: str,
+    owner_id: int,
+) -> None:
+    """Raises Invalid, with line and reason, for a template that fails for every event.
+
+    Hold no database connection while it runs.
+    """
+    if template is None and not is_template(url):
+        return
+    outcome = await renderer.check(CheckJob(template, url, content_type, owner_id))
+    if isinstance(outcome, TemplateFailed):
+        raise Invalid.at([outcome.part], outcome.reason)
+    if isinstance(outcome, NotRendered):
+        raise TemplatesUnchecked

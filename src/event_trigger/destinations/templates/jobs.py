@@ -1,0 +1,83 @@
+"""Declares what is rendered, and what may come of it."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+JSON_MEDIA_TYPE = "application/json"
+LARGEST_BODY = 1024 * 1024  # bytes
+_JSON_MEDIA_TYPE = re.compile(r"application/([!#$&^_.+\-a-z0-9]+\+)?json", re.ASCII)
+
+
+class TemplatePart(StrEnum):
+    """The field of a destination that a template is in."""
+
+    URL = "url"
+    TEMPLATE = "template"
+
+
+@dataclass(frozen=True, slots=True)
+class RenderJob:
+    """One request to render: `template` gives its body, and `url` may be a template, too.
+
+    Without a template only the URL is rendered. `event` is what templates see as `event`, and
+    `payload` is the JSON text of `data`; without one, `data` is null. The result of a
+    `content_type` that is JSON must be JSON. Owners take turns.
+    """
+
+    template: str | None
+    url: str
+    content_type: str
+    event: Mapping[str, object]
+    payload: str | None
+    owner_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """A rendered request; `body` is None if the job has no template."""
+
+    url: str
+    body: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class TemplateFailed:
+    """A template fails for this event, and always will; `reason` tells the user why, and where."""
+
+    reason: str
+    part: TemplatePart = TemplatePart.TEMPLATE
+
+
+@dataclass(frozen=True, slots=True)
+class NotRendered:
+    """The job had no turn in time, or no process could be started: try it again later."""
+
+
+@dataclass(frozen=True, slots=True)
+class CheckJob:
+    """The templates of a destination, to be checked before any event."""
+
+    template: str | None
+    url: str
+    content_type: str
+    owner_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """The templates that were checked are good."""
+
+
+RenderOutcome = Rendered | TemplateFailed | NotRendered
+CheckOutcome = Accepted | TemplateFailed | NotRendered
+
+
+def is_template(url: str) -> bool:
+    """Whether a URL is a template; plain URLs hold no braces."""
+    return "{{" in url or "{%" in url
+
+
+def is_json(content_type: str) -> bool:
+    return _JSON_MEDIA_TYPE.fullmatch(content_type.partition(";")[0].strip().lower()) is not None

@@ -1,0 +1,190 @@
+"""Renders one job; a template that fails is a value, which says in words why and where."""
+
+import json
+import re
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import TypeVar
+
+from liquid import Environment
+from liquid.exceptions import (
+    BlockNestingError,
+    LiquidError,
+    LoopIterationLimitError,
+    OutputStreamLimitError,
+    UndefinedError,
+)
+
+from event_trigger.destinations.templates.advice import advice_on
+from event_trigger.destinations.templates.jobs import (
+    Rendered,
+    RenderJob,
+    TemplateFailed,
+    TemplatePart,
+    is_json,
+    is_template,
+)
+from event_trigger.destinations.templates.language import (
+    MOST_NESTED_BLOCKS,
+    MOST_ROUNDS,
+    LimitedTemplate,
+    template_language,
+    url_language,
+)
+from event_trigger.destinations.templates.url_templates import check_rendered_url
+from event_trigger.destinations.urls import UrlRefused
+
+_MOST_CACHED = 256 * 1024  # characters of templates; parsed, they take a hundred times as much
+_LONGEST_MESSAGE = 300  # characters
+_QUOTED = re.compile(r"'([^']*)'")
+_WORD = re.compile(r"\w")
+_TYPES = frozenset({"str", "int", "float", "bool", "list", "dict", "NoneType"})
+_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]+")
+
+_MESSAGES = (
+    (OutputStreamLimitError, "the result is larger than 1 MiB"),
+    (LoopIterationLimitError, f"its loops take more than {MOST_ROUNDS:,} rounds"),
+    (BlockNestingError, f"its blocks are nested deeper than {MOST_NESTED_BLOCKS}"),
+)
+
+T = TypeVar("T")
+
+
+class Failure(Exception):
+    """A part of a job that fails, and the reason for the user."""
+
+    def __init__(self, part: TemplatePart, reason: str) -> None:
+        super().__init__(reason)
+        self.outcome = TemplateFailed(reason, part)
+
+
+class ParsedTemplates:
+    """Keeps parsed templates, up to a size."""
+
+    def __init__(self, language: Environment, part: TemplatePart) -> None:
+        self._language, self._part = language, part
+        self._parsed: OrderedDict[str, LimitedTemplate] = OrderedDict()
+        self._size = 0
+
+    def get(self, source: str) -> LimitedTemplate:
+        """Returns a template, parsed; raises Failure."""
+        parsed = self._parsed.get(source)
+        if parsed is None:
+            parsed = attempt(self._part, lambda: self._parse(source))
+            self._size += len(source)
+        self._parsed[source] = parsed
+        self._parsed.move_to_end(source)
+        while self._size > _MOST_CACHED:
+            self._size -= len(self._parsed.popitem(last=False)[0])
+        return parsed
+
+    def _parse(self, source: str) -> LimitedTemplate:
+        parsed = self._language.from_string(source)
+        assert isinstance(parsed, LimitedTemplate)
+        return parsed
+
+
+templates = ParsedTemplates(template_language(), TemplatePart.TEMPLATE)
+urls = ParsedTemplates(url_language(), TemplatePart.URL)
+
+
+def render(job: RenderJob) -> Rendered | TemplateFailed:
+    """Renders the URL and the body of a job."""
+    data = None if job.payload is None else json.loads(job.payload)
+    names = {"event": job.event, "data": data}
+    try:
+        url = job.url
+        if is_template(url):
+            parsed = urls.get(url)
+            url = attempt(TemplatePart.URL, lambda: parsed.render_with(names))
+            attempt(TemplatePart.URL, lambda: check_rendered_url(job.url, url))
+        if job.template is None:
+            return Rendered(url, None)
+        template = templates.get(job.template)
+        text = attempt(TemplatePart.TEMPLATE, lambda: template.render_with(names))
+        return Rendered(url, as_body(text, job.content_type))
+    except Failure as failure:
+        return failure.outcome
+
+
+def _refuse_constant(name: str) -> None:
+    raise json.JSONDecodeError(f"{name} is not JSON", "", 0)
+
+
+_decode = json.JSONDecoder(parse_constant=_refuse_constant).decode
+
+
+def as_body(text: str, content_type: str) -> bytes:
+    """Encodes a rendered text; raises Failure if it should be JSON and is not."""
+    if is_json(content_type):
+        try:
+            _decode(text)
+        except json.JSONDecodeError as error:
+            place = f"line {error.lineno}, column {error.colno} of the result"
+            raise Failure(
+                TemplatePart.TEMPLATE,
+                f"The result is not JSON: {error.msg}, {place}. Write texts as"
+                " {{ … | json }}, without quotes around it, or set another content_type.",
+            ) from None
+        except (ValueError, RecursionError):
+            raise Failure(TemplatePart.TEMPLATE, "The result is not JSON.") from None
+    return attempt(TemplatePart.TEMPLATE, text.encode)
+
+
+def attempt(part: TemplatePart, work: Callable[[], T]) -> T:
+    """Returns what `work` returns; raises Failure for any error, since they all are the job's."""
+    try:
+        return work()
+    except LiquidError as error:
+        raise Failure(part, describe(error)) from None
+    except UrlRefused as refused:
+        raise Failure(part, str(refused)) from None
+    except MemoryError:
+        raise Failure(
+            part, "It needs too much memory. Use shorter texts, or fewer of them."
+        ) from None
+    except RecursionError:
+        raise Failure(part, "It is nested too deeply. Use fewer blocks inside of others.") from None
+    except Exception:  # filters meet values that their authors did not think of
+        raise Failure(
+            part,
+            (
+                "A filter or a tag cannot take the value that it is given. Test the value with"
+                " {% if %} first, or write another filter."
+            ),
+        ) from None
+
+
+def describe(error: LiquidError) -> str:
+    """Says what is wrong and where, on one line, without words of the template or the event."""
+    said = _message_of(error)
+    message = _CONTROLS.sub(" ", _QUOTED.sub(_without_words, said))[:_LONGEST_MESSAGE]
+    place, advice = _place_of(error), advice_on(said)
+    reason = f"{place}: {message}." if place else f"{message[:1].upper()}{message[1:]}."
+    return reason if advice is None else f"{reason} {advice}."
+
+
+def _without_words(quoted: re.Match[str]) -> str:
+    text = quoted[1]
+    return "…" if _WORD.search(text) and text not in _TYPES else quoted[0]
+
+
+def _message_of(error: LiquidError) -> str:
+    if isinstance(error.__cause__, TypeError):
+        return "the filter takes other values, or other arguments"
+    if isinstance(error.__cause__, RecursionError):
+        return "it is nested too deeply"
+    for kind, message in _MESSAGES:
+        if isinstance(error, kind):
+            return message
+    if isinstance(error, UndefinedError):
+        return 'there is no such value; {{ … | default: "" }} would write a text instead'
+    return str(error.message)
+
+
+def _place_of(error: LiquidError) -> str:
+    try:
+        context = error.context()
+    except ValueError:  # it is after the last character
+        context = None
+    return "" if context is None else f"Line {context[0]}, column {context[1] + 1}"
