@@ -16,7 +16,6 @@ from tests.support.destinations import (
 )
 from tests.support.problems import places_of, problem_of
 from tests.support.receiver import ALLOW_LOOPBACK, Receiver, receiving
-from tests.support.services import Service, running_service
 from tests.support.triggers import instant, make_api
 from tests.support.waiting import eventually
 
@@ -32,10 +31,9 @@ async def receiver() -> AsyncIterator[Receiver]:
 
 
 @pytest.fixture
-async def service(database_url: str) -> AsyncIterator[Service]:
-    """A service that tries again only after an hour."""
-    async with running_service(database_url, retry_after="3600", **ALLOW_LOOPBACK) as running:
-        yield running
+def service_settings() -> dict[str, Any]:
+    """Tries again only after an hour."""
+    return {"retry_after": "3600", **ALLOW_LOOPBACK}
 
 
 async def act(client: httpx.AsyncClient, action: str, **body: Any) -> dict[str, Any]:

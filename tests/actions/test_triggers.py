@@ -1,7 +1,6 @@
 """An action applies to many triggers as the single operations do, in one transaction."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
@@ -14,7 +13,7 @@ from tests.support.locks import locked_trigger, until_somebody_waits
 from tests.support.planting import plant_triggers
 from tests.support.problems import places_of, problem_of
 from tests.support.reading import read_all
-from tests.support.services import Service, idle_service
+from tests.support.services import Service
 from tests.support.triggers import make_api, make_scheduled, read
 
 NOBODYS = 987_654_321
@@ -24,10 +23,9 @@ URL = "https://1.1.1.1/hook"
 
 
 @pytest.fixture
-async def service(database_url: str) -> AsyncIterator[Service]:
+def service(idle: Service) -> Service:
     """A service whose schedules do not fire while a test looks."""
-    async with idle_service(database_url) as running:
-        yield running
+    return idle
 
 
 async def act(client: httpx.AsyncClient, action: str, **body: Any) -> dict[str, Any]:

@@ -72,6 +72,7 @@ async def test_a_scheduled_event_has_its_instant_and_payload(ada: httpx.AsyncCli
             "replay_of": None,
             "trigger_key": None,
             "trigger_name": None,
+            "source": {"kind": "schedule"},
         }
     ]
     assert instant(events[0]["triggered_at"]) >= instant(made["next_fire_at"])

@@ -24,6 +24,12 @@ DELIVERIES = """
 """
 
 
+@pytest.fixture
+def service(own_service: Service) -> Service:
+    """A service whose first trigger has the id 1."""
+    return own_service
+
+
 async def test_an_event_names_its_trigger_as_that_is_called_now(
     ada: httpx.AsyncClient, overseer: httpx.AsyncClient, database: Any
 ) -> None:

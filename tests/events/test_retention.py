@@ -42,6 +42,8 @@ SECONDS = {
     "keep_for": KEEP_FOR,
     "retention_interval": timedelta(seconds=0.5),
 }
+# partitions of a second each: ten a second, as above, pile up where dropping them is slow
+WIDER = SECONDS | {"keep_for": timedelta(seconds=48)}
 RETENTION_LOCK = 0x6576_7273
 
 
@@ -50,6 +52,17 @@ async def short_lived(unpartitioned_url: str) -> AsyncIterator[Any]:
     connection = await connect(unpartitioned_url)
     yield connection
     await connection.close()
+
+
+@pytest.fixture
+async def seconds_url(unpartitioned_url: str, short_lived: Any) -> AsyncIterator[str]:
+    """A database with a partition for each second that WIDER keeps, whose oldest ones go soon."""
+    engine = create_engine(unpartitioned_url)
+    sessions = create_sessions(engine)
+    await make_partitions(sessions, make_settings(unpartitioned_url, **WIDER))
+    await plant_past(short_lived, await make_past(sessions, 47, width=timedelta(seconds=1)))
+    yield unpartitioned_url
+    await engine.dispose()
 
 
 @pytest.fixture
@@ -85,11 +98,11 @@ async def tables_of(database: Any) -> set[str]:
     return {row["name"] for row in rows}
 
 
-async def make_past(sessions: Sessions, *, hours: int) -> list[Partition]:
-    """Adds partitions for the hours before those that exist; gives them, oldest first."""
+async def make_past(sessions: Sessions, count: int, *, width: timedelta = HOUR) -> list[Partition]:
+    """Adds partitions before those that exist, hours by default; gives them, oldest first."""
     async with sessions.begin() as session:
         first = min(await Partitions(session).list_all()).starts_at
-        past = [Partition(first - n * HOUR, first - (n - 1) * HOUR) for n in range(hours, 0, -1)]
+        past = [Partition(first - n * width, first - (n - 1) * width) for n in range(count, 0, -1)]
         for partition in past:
             await Partitions(session).add(partition)
     return past
@@ -98,12 +111,13 @@ async def make_past(sessions: Sessions, *, hours: int) -> list[Partition]:
 async def plant_past(database: Any, partitions: list[Partition], *, each: int = 10) -> None:
     chance = random.Random(48)
     for partition in partitions:
+        width = partition.ends_at - partition.starts_at
         for _ in range(each):
             await plant_event(
                 database,
                 owner_id=chance.choice((ADA, BOB)),
                 trigger_id=chance.randint(1, 4),
-                triggered_at=partition.starts_at + chance.random() * HOUR,
+                triggered_at=partition.starts_at + chance.random() * width,
                 kind=chance.choice(("api", "scheduled")),
                 is_test=chance.random() < 0.3,
             )
@@ -112,7 +126,7 @@ async def plant_past(database: Any, partitions: list[Partition], *, each: int = 
 async def plant_blocks(
     database: Any, sessions: Sessions, settings: Settings, *, hours: int
 ) -> None:
-    await plant_past(database, await make_past(sessions, hours=hours))
+    await plant_past(database, await make_past(sessions, hours))
     await archive(sessions, settings)
     await sum_blocks(sessions, settings)
 
@@ -189,14 +203,14 @@ async def test_an_event_is_active_then_archived_then_gone_to_the_second(
 
 
 async def test_counts_agree_with_the_rows_while_partitions_close_and_go(
-    unpartitioned_url: str, short_lived: Any
+    seconds_url: str, short_lived: Any
 ) -> None:
     chance = random.Random(2)
-    compared, counted = 0, False
+    keep_for, oldest = WIDER["keep_for"], sorted(await tables_of(short_lived))[:3]
+    compared, closed = 0, False
     async with AsyncExitStack() as stack:
         first, second = [
-            await stack.enter_async_context(running_service(unpartitioned_url, **SECONDS))
-            for _ in range(2)
+            await stack.enter_async_context(running_service(seconds_url, **WIDER)) for _ in range(2)
         ]
         ada = first.client(ADA)
         triggers = [await api_trigger(ada) for _ in range(2)]
@@ -210,20 +224,19 @@ async def test_counts_agree_with_the_rows_while_partitions_close_and_go(
 
         async def late() -> int:
             query = "SELECT count(*) FROM event_partitions WHERE ends_at < now() - $1::interval"
-            number: int = await short_lived.fetchval(query, 2 * KEEP_FOR)
+            number: int = await short_lived.fetchval(query, keep_for + KEEP_FOR)
             return number
 
         firing = asyncio.create_task(fire_on())
         reader = second.client(ADA)
-        end = await now_of(short_lived) + KEEP_FOR + ACTIVE_FOR
-        async with asyncio.timeout(300):
-            while (now := await now_of(short_lived)) < end or compared < 20 or not counted:
-                filters = some_filters(chance, start=now - KEEP_FOR, end=now)
-                if chance.random() < 0.5:  # half of the windows lose no row while they are read
-                    filters |= {"since": (now - KEEP_FOR / 2).isoformat(), "until": now.isoformat()}
-                compared += await agree(reader, **filters)
-                counted |= await short_lived.fetchval("SELECT EXISTS (SELECT FROM event_counts)")
-                await eventually(late, lambda number: number == 0)  # or slow reads keep them all
+        while compared < 20 or not closed or {*oldest} & await tables_of(short_lived):
+            now = await now_of(short_lived)
+            filters = some_filters(chance, start=now - keep_for, end=now)
+            if chance.random() < 0.5:  # half of the windows lose no row while they are read
+                filters |= {"since": (now - keep_for / 2).isoformat(), "until": now.isoformat()}
+            compared += await agree(reader, **filters)
+            closed |= await short_lived.fetchval("SELECT EXISTS (SELECT FROM event_counts)")
+            await eventually(late, lambda number: number == 0)  # or slow reads keep them all
         firing.cancel()
 
 
@@ -231,7 +244,7 @@ async def test_counts_of_closed_partitions_answer_every_filter_as_the_rows_do(
     database_url: str, database: Any, sessions: Sessions
 ) -> None:
     chance = random.Random(3)
-    await plant_past(database, await make_past(sessions, hours=50))
+    await plant_past(database, await make_past(sessions, 50))
     await archive(sessions, make_settings(database_url))
 
     async with running_service(database_url) as service:
@@ -254,7 +267,7 @@ async def test_counts_agree_with_the_rows_however_far_open_partitions_are_counte
     database_url: str, database: Any, sessions: Sessions
 ) -> None:
     chance = random.Random(4)
-    past = await make_past(sessions, hours=6)
+    past = await make_past(sessions, 6)
     agreed = []
 
     async def count_some() -> None:
@@ -287,7 +300,7 @@ async def test_closed_partitions_are_summed_in_blocks_that_answer_every_filter(
 ) -> None:
     chance = random.Random(5)
     settings = make_settings(database_url)
-    await plant_past(database, await make_past(sessions, hours=50))
+    await plant_past(database, await make_past(sessions, 50))
     await archive(sessions, settings)
 
     await sum_blocks(sessions, settings)
@@ -356,7 +369,7 @@ async def test_a_dump_from_another_server_is_counted_again(
     database_url: str, database: Any, sessions: Sessions, below: str
 ) -> None:
     """The other server's numbers may be larger than this one's, or smaller."""
-    [past] = await make_past(sessions, hours=1)
+    [past] = await make_past(sessions, 1)
     await plant_past(database, [past])
     async with sessions.begin() as session:
         await Partitions(session).count(past)
@@ -381,7 +394,7 @@ async def test_a_dump_from_another_server_is_counted_again(
 async def test_events_stored_during_a_count_count_once(
     database_url: str, database: Any, sessions: Sessions
 ) -> None:
-    [past] = await make_past(sessions, hours=1)
+    [past] = await make_past(sessions, 1)
     await plant_past(database, [past])
     agreed = []
 
@@ -405,7 +418,7 @@ async def test_events_stored_during_a_count_count_once(
 async def test_a_failed_count_does_not_stop_the_sweep(
     database_url: str, database: Any, sessions: Sessions, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    await plant_past(database, await make_past(sessions, hours=10))
+    await plant_past(database, await make_past(sessions, 10))
     for table in ("slot_counts", "block_counts"):
         await database.execute(f"ALTER TABLE {table} DROP COLUMN count")
 
@@ -417,7 +430,7 @@ async def test_a_failed_count_does_not_stop_the_sweep(
 async def test_a_closed_partition_takes_no_more_events(
     database_url: str, database: Any, sessions: Sessions
 ) -> None:
-    [*_, old, young, _, _] = await make_past(sessions, hours=5)
+    [*_, old, young, _, _] = await make_past(sessions, 5)
 
     await archive(sessions, make_settings(database_url))
 
@@ -429,7 +442,7 @@ async def test_a_closed_partition_takes_no_more_events(
 async def test_archiving_closes_exactly_the_partitions_outside_the_active_window(
     database_url: str, database: Any, sessions: Sessions
 ) -> None:
-    await make_past(sessions, hours=10)
+    await make_past(sessions, 10)
 
     await archive(sessions, make_settings(database_url))
 
@@ -441,7 +454,7 @@ async def test_archiving_closes_exactly_the_partitions_outside_the_active_window
 async def test_several_replicas_sweep_at_once_and_leave_kept_partitions_with_their_final_counts(
     database_url: str, database: Any, sessions: Sessions
 ) -> None:
-    past = await make_past(sessions, hours=60)
+    past = await make_past(sessions, 60)
     await plant_past(database, past, each=3)
     settings = make_settings(database_url)
 
@@ -469,42 +482,57 @@ async def test_several_replicas_sweep_at_once_and_leave_kept_partitions_with_the
 
 
 async def test_a_long_reader_delays_purging_and_nothing_else(
-    unpartitioned_url: str, short_lived: Any
+    seconds_url: str, short_lived: Any
 ) -> None:
-    reader = await connect(unpartitioned_url)
-    async with running_service(unpartitioned_url, **SECONDS) as service:
+    reader = await connect(seconds_url)
+    async with running_service(seconds_url, **WIDER) as service:
         ada = service.client(ADA)
         trigger_id = await api_trigger(ada)
-        details = {"interval": "PT1S", "recurring": True, "max_fires": 6}
-        clock = (await ada.post("/triggers", json={"type": "scheduled", "details": details})).json()
-        await fire(ada, trigger_id)
         transaction = reader.transaction()
         await transaction.start()
         await reader.fetch("SELECT FROM events")
-        held = await tables_of(short_lived)
-        newest = max(held)
+        held = await partitions_of(short_lived)
+        details = {"interval": "PT1S", "recurring": True, "max_fires": 3}
+        clock = (await ada.post("/triggers", json={"type": "scheduled", "details": details})).json()
 
         async def next_() -> Any:
             await fire(ada, trigger_id)
-            return await ada.get(f"/triggers/{clock['id']}")
+            return (await ada.get(f"/triggers/{clock['id']}")).json()["status"]
 
-        await eventually(next_, lambda one: one.json()["status"] == "completed")
-        still_there = await tables_of(short_lived)
-        events = await short_lived.fetch("SELECT FROM events WHERE trigger_id = $1", clock["id"])
+        async def made() -> datetime:
+            end: datetime = await short_lived.fetchval("SELECT max(ends_at) FROM event_partitions")
+            return end
+
+        async def due() -> int:
+            query = "SELECT count(*) FROM event_partitions WHERE ends_at < now() - $1::interval"
+            number: int = await short_lived.fetchval(query, WIDER["keep_for"])
+            return number
+
+        await eventually(next_, lambda status: status == "completed")
+        await eventually(made, lambda end: end > held[-1]["ends_at"])
+        await eventually(due, lambda number: number > 2)
+        still_there = await partitions_of(short_lived)
         await eventually(lambda: ada.get("/readyz"), lambda one: one.status_code == 200)
         await transaction.rollback()
-        await eventually(lambda: tables_of(short_lived), lambda tables: not held & tables)
+        past = {one["starts_at"] for one in held[:3]}
+        await eventually(
+            lambda: partitions_of(short_lived),
+            lambda kept: not past & {one["starts_at"] for one in kept},
+        )
+        events = await short_lived.fetch(
+            "SELECT FROM events WHERE trigger_id = $1 AND scheduled_for IS NOT NULL", clock["id"]
+        )
     await reader.close()
 
-    assert held <= still_there
-    assert max(still_there) > newest
-    assert len(events) == 6
+    starts = [one["starts_at"] for one in still_there]
+    assert [one["starts_at"] for one in held] == starts[: len(held)]
+    assert len(events) == 3
 
 
 async def test_a_busy_partition_keeps_younger_ones_open_so_that_the_closed_are_one_stretch(
     database_url: str, database: Any, sessions: Sessions
 ) -> None:
-    past = await make_past(sessions, hours=8)
+    past = await make_past(sessions, 8)
     settings = make_settings(database_url, retention_interval=timedelta(seconds=4))
     reader = await connect(database_url)
     async with reader.transaction():
@@ -523,7 +551,7 @@ async def test_a_busy_partition_keeps_younger_ones_open_so_that_the_closed_are_o
 async def test_purging_drops_partitions_that_were_never_archived(
     database_url: str, database: Any, sessions: Sessions
 ) -> None:
-    await make_past(sessions, hours=55)
+    await make_past(sessions, 55)
 
     await purge(sessions, make_settings(database_url))
 

@@ -1,7 +1,6 @@
 """A project keeps a limited number of bytes of events; beyond it nothing fires, and all is said."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from datetime import timedelta
 from secrets import token_urlsafe
 from typing import Any
@@ -24,9 +23,13 @@ EVERY_SECOND = {"interval": 1 / 60, "recurring": True}
 
 
 @pytest.fixture
-async def service(database_url: str) -> AsyncIterator[Service]:
-    async with running_service(database_url, max_event_bytes=MOST) as running:
-        yield running
+def service_settings() -> dict[str, Any]:
+    return {"max_event_bytes": MOST}
+
+
+@pytest.fixture
+def service(own_service: Service) -> Service:
+    return own_service
 
 
 async def fill(client: httpx.AsyncClient) -> dict[str, Any]:

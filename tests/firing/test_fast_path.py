@@ -4,11 +4,13 @@ from typing import Any
 
 import httpx
 import pytest
+from structlog.contextvars import merge_contextvars
+from structlog.testing import capture_logs
 
 from event_trigger.firing.named_triggers import NamedTriggers
 from event_trigger.web.state import state_of
 from tests.support.keys import holding, make_key
-from tests.support.services import ADA, ADMIN, BOB, Service
+from tests.support.services import ADA, ADMIN, BOB, Service, running_service
 from tests.support.triggers import change, make_api, read
 
 JSON = {"content-type": "application/json"}
@@ -183,3 +185,64 @@ async def test_only_some_keys_are_remembered(service: Service, ada: httpx.AsyncC
 
     assert found == {**ids, "none": None}
     assert remembered == {**ids, "b": None}
+
+
+async def test_the_log_tells_of_calls_alike_in_both_ways(ada: httpx.AsyncClient) -> None:
+    path, sent = f"/triggers/{(await make_api(ada))['id']}/trigger", {"x-request-id": "my-id"}
+    paused = (await make_api(ada))["id"]
+    await ada.post(f"/triggers/{paused}/pause")
+
+    told = {}
+    for called in (path, f"/triggers/{paused}/trigger", "/triggers/999/trigger"):
+        for query in ("", "?&"):
+            with capture_logs([merge_contextvars]) as logged:
+                answer = await ada.post(f"{called}{query}", headers=sent)
+            assert answer.headers["x-request-id"] == "my-id"
+            [told[called, query]] = [
+                {**one, "ms": 0} for one in logged if one["event"] == "request"
+            ]
+
+    assert [told[called, ""] == told[called, "?&"] for called, _ in told] == [True] * 6
+    assert [one["status"] for one in told.values()] == [200, 200, 409, 409, 404, 404]
+    assert {one["request_id"] for one in told.values()} == {"my-id"}
+
+
+async def test_a_crash_is_answered_and_told_alike_in_both_ways(
+    service: Service, ada: httpx.AsyncClient, database: Any
+) -> None:
+    trigger = await make_api(ada)
+    await database.execute("ALTER TABLE triggers RENAME COLUMN payload TO gone")
+
+    found = {}
+    for query in ("", "?&"):
+        with capture_logs([merge_contextvars]) as logged:
+            answer = await ada.post(
+                f"/triggers/{trigger['id']}/trigger{query}", headers={"x-request-id": "my-id"}
+            )
+        events = [(one["event"], one["request_id"]) for one in logged if "request_id" in one]
+        found[query] = (shown(answer), events)
+
+    assert found[""] == found["?&"]
+    assert found[""][0][0] == 500
+    assert found[""][1] == [("request_crashed", "my-id"), ("request", "my-id")]
+    await database.execute("ALTER TABLE triggers RENAME COLUMN gone TO payload")
+
+
+async def test_calls_are_answered_alike_where_the_middleware_comes_first(
+    database_url: str,
+) -> None:
+    async with running_service(
+        database_url, trusted_hosts=("service.test",), cors_origins=("https://page.test",)
+    ) as service:
+        ada = service.client(ADA)
+        path = f"/triggers/{(await make_api(ada))['id']}/trigger"
+        page, other = {"origin": "https://page.test"}, {"host": "evil.test"}
+        answers = {
+            name: [shown(await ada.post(f"{path}{query}", headers=sent)) for query in ("", "?&")]
+            for name, sent in {"plain": {}, "from a page": page, "elsewhere": other}.items()
+        }
+
+        assert [name for name, each in answers.items() if each[0] != each[1]] == []
+        assert [each[0][0] for each in answers.values()] == [200, 200, 400]
+        assert answers["from a page"][0][2]["access-control-allow-origin"] == "https://page.test"
+        assert (await read(ada, int(path.split("/")[2])))["fire_count"] == 4

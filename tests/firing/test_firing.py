@@ -8,7 +8,7 @@ import httpx
 from tests.support.locks import locked_trigger, until_somebody_waits
 from tests.support.problems import places_of, problem_of
 from tests.support.reading import read_all
-from tests.support.services import Service
+from tests.support.services import ADA, Service
 from tests.support.triggers import ONLY_WRITTEN, change, instant, make_api, make_scheduled, read
 
 PAST = "2025-03-13T10:00:00Z"
@@ -73,6 +73,7 @@ async def test_a_call_becomes_an_event_of_the_api_whatever_the_trigger_is(
             "replay_of": None,
             "trigger_key": None,
             "trigger_name": None,
+            "source": {"kind": "login", "user_id": ADA, "address": "127.0.0.1"},
         }
         assert instant(event["triggered_at"]) > instant(made["created_at"])
 

@@ -8,7 +8,7 @@ from uuid import UUID
 import httpx
 import pytest
 
-from event_trigger.firing import repository
+from event_trigger.firing import called_events
 from event_trigger.models import SHARDS
 from tests.support.locks import locked_trigger, until_somebody_waits
 from tests.support.problems import places_of, problem_of
@@ -69,7 +69,7 @@ async def test_calls_that_come_while_a_commit_is_under_way_share_the_next_one(
 async def test_calls_that_go_into_several_statements_are_each_counted_once(
     service: Service, ada: httpx.AsyncClient, database: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(repository, "_CHARACTERS_PER_STATEMENT", 1)
+    monkeypatch.setattr(called_events, "_CHARACTERS_PER_STATEMENT", 1)
     trigger = await make_api(ada)
 
     answers = await fire_at_once(service, ada, trigger, [{"n": n} for n in range(10)])
@@ -147,13 +147,13 @@ async def test_a_caller_that_hangs_up_affects_no_other(
     trigger = await make_api(ada)
 
     async with locked_trigger(service.database_url, trigger["id"]) as holder:
-        repository = [fire(ada, trigger)]
+        waiting = [fire(ada, trigger)]
         await until_somebody_waits(holder)
-        repository += [fire(ada, trigger) for _ in range(4)]
+        waiting += [fire(ada, trigger) for _ in range(4)]
         await asyncio.sleep(0.05)
-        for leaving in (repository[0], repository[2]):
+        for leaving in (waiting[0], waiting[2]):
             leaving.cancel()
-    answers = await asyncio.gather(*repository, return_exceptions=True)
+    answers = await asyncio.gather(*waiting, return_exceptions=True)
 
     assert [getattr(one, "status_code", None) for one in answers] == [None, 200, None, 200, 200]
     assert len(await read_all(ada, "/events")) == 4  # the first had begun

@@ -1,6 +1,6 @@
 """Calls can be limited, for each credential and for each trigger."""
 
-from collections.abc import AsyncIterator
+from typing import Any
 
 import httpx
 import pytest
@@ -8,15 +8,19 @@ import pytest
 from tests.support.keys import holding, make_key
 from tests.support.logins import sign_in
 from tests.support.problems import problem_of
-from tests.support.services import ADA, BOB, Service, running_service
+from tests.support.services import ADA, BOB, Service
 from tests.support.triggers import make_api
 
 
 @pytest.fixture
-async def service(database_url: str) -> AsyncIterator[Service]:
-    rates = {"fire_rate_per_key": "4/hour", "fire_rate_per_trigger": "6/hour"}
-    async with running_service(database_url, **rates) as running:
-        yield running
+def service_settings() -> dict[str, Any]:
+    return {"fire_rate_per_key": "4/hour", "fire_rate_per_trigger": "6/hour"}
+
+
+@pytest.fixture
+def service(own_service: Service) -> Service:
+    """A service that has counted no calls of anybody."""
+    return own_service
 
 
 async def calls(client: httpx.AsyncClient, trigger_id: int, count: int) -> list[int]:

@@ -53,7 +53,8 @@ _EVENT_TYPES = ", ".join(f"'{one}'" for one in EventType)
 # the indexes have the kind before the time, and are used only if the kind is given
 _OF_ANY_KIND = f"type IN ({_EVENT_TYPES}) AND is_test IN (false, true) AND id > 0"
 
-_COMPARED = ("owner_id", "type", "is_test")
+# without the type, the index of sources has all that is read
+_OF_ANY_KIND_OF_SOURCE = "is_test IN (false, true)"
 _EVER = datetime.max.replace(tzinfo=UTC)
 
 Bounds = tuple[datetime, datetime]  # half-open
@@ -81,15 +82,16 @@ async def count_by_trigger(session: AsyncSession, wanted: EventFilter) -> dict[i
     3. Add the slots of open partitions, and the rows that were stored since they were counted.
     4. Count the rows of all other parts, such as the cut slot at the start of the window.
 
+    Stored counts do not tell sources apart: those of calls are counted from rows alone.
     A sweep at the same time only adds counts of later transactions, which are left out here.
     """
     start, end = wanted.window.start, wanted.window.end or _EVER
-    if start >= end:
+    if start >= end or wanted.selects_none:
         return {}
     rows = await session.execute(_LIST_PARTITIONS, {"start": start, "end": end})
-    partitions = _without_gaps(map(CountedPartition._make, rows), (start, end))
-    parts = _Parts(_conditions(wanted), _values(wanted), (start, end))
-    parts.add_all(partitions)
+    counted_by = map(CountedPartition._make, rows if wanted.stored_source is None else ())
+    parts = _Parts(_conditions(wanted), _values(wanted), (start, end), _any_kind(wanted))
+    parts.add_all(_without_gaps(counted_by, (start, end)))
     options = {} if wanted.owner_id is not None else {ACROSS_SHARDS: "admin reads"}
     counted = await session.execute(parts.sum, parts.values, execution_options=options)
     return dict(map(tuple, counted))
@@ -103,14 +105,32 @@ def _conditions(wanted: EventFilter) -> str:
     conditions = ["shard = :shard"]
     if wanted.owner_id is None:
         conditions = [EVERY_SHARD, NOT_OF_DELETED_PROJECTS]
-    conditions += [f"{name} = :{name}" for name in _COMPARED if getattr(wanted, name) is not None]
+    conditions += [f"{name} = :{name}" for name in _compared(wanted)]
     if wanted.trigger_ids is not None:
         conditions.append("trigger_id = ANY (CAST(:trigger_ids AS bigint[]))")
     return " AND ".join(conditions)
 
 
+def _compared(wanted: EventFilter) -> dict[str, Any]:
+    """Returns the values of columns that a filter names; a stored source implies the type."""
+    is_one_type = wanted.stored_source is None and len(wanted.types) == 1
+    compared = {
+        "owner_id": wanted.owner_id,
+        "type": wanted.types[0] if is_one_type else None,
+        "is_test": wanted.is_test,
+        "source_kind": wanted.stored_source,
+    }
+    return {name: value for name, value in compared.items() if value is not None}
+
+
+def _any_kind(wanted: EventFilter) -> str:
+    """Returns a condition that all events meet, by which the indexes of their kinds are used."""
+    has_index = wanted.stored_source is not None and wanted.owner_id is not None
+    return _OF_ANY_KIND_OF_SOURCE if has_index else _OF_ANY_KIND
+
+
 def _values(wanted: EventFilter) -> dict[str, Any]:
-    values = {name: one for name in _COMPARED if (one := getattr(wanted, name)) is not None}
+    values = _compared(wanted)
     if wanted.owner_id is not None:
         values["shard"] = shard_of(wanted.owner_id)
     if wanted.trigger_ids is not None:
@@ -151,6 +171,7 @@ class _Parts:
     conditions: str
     values: dict[str, Any]
     window: Bounds
+    any_kind: str
     counts: list[str] = field(default_factory=list)
 
     @property
@@ -171,7 +192,7 @@ class _Parts:
                 case _Source.SLOTS:
                     self._add_slots(first, bounds)
                 case _Source.ROWS:
-                    self._add_rows(bounds, _OF_ANY_KIND)
+                    self._add_rows(bounds, self.any_kind)
                 case _:
                     assert_never(source)
 
@@ -191,7 +212,7 @@ class _Parts:
         """
         slots = Partition(one.starts_at, one.ends_at).slots_within(*bounds)
         if slots is None:
-            self._add_rows(bounds, _OF_ANY_KIND)
+            self._add_rows(bounds, self.any_kind)
             return
         below = self._value(one.counted_below)
         is_whole = one.is_counted_whole and bounds == (one.starts_at, one.ends_at)
@@ -200,7 +221,7 @@ class _Parts:
         self._add_rows(bounds, f"xid >= {below} AND xid > 0")
         for cut in ((bounds[0], slots[0]), (slots[1], bounds[1])):
             if cut[0] < cut[1]:
-                self._add_rows(cut, _OF_ANY_KIND, f"xid < {below}")
+                self._add_rows(cut, self.any_kind, f"xid < {below}")
 
     def _add_rows(self, bounds: Bounds, *conditions: str) -> None:
         """Adds a count of rows, grouped in each node of a cluster: only sums are sent on."""

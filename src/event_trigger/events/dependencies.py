@@ -5,9 +5,11 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
+from event_trigger.auth.dependencies import OriginDep, PrincipalDep
 from event_trigger.auth.principal import Principal
 from event_trigger.events.filters import EventFilter
 from event_trigger.events.schemas import EventQuery
+from event_trigger.events.source import EventSource, caller_source
 from event_trigger.events.window import Retention, visible_window
 from event_trigger.models import EventState
 from event_trigger.web.state import app_state
@@ -19,6 +21,14 @@ async def get_retention(request: Request) -> Retention:
 
 
 RetentionDep = Annotated[Retention, Depends(get_retention)]
+
+
+async def get_source(principal: PrincipalDep, origin: OriginDep) -> EventSource:
+    """Describes the events that the caller of a request makes."""
+    return caller_source(principal, origin.address)
+
+
+SourceDep = Annotated[EventSource, Depends(get_source)]
 
 
 def filter_for(
@@ -37,6 +47,7 @@ def filter_for(
         query.type,
         query.is_test,
         principal.visible_among(query.trigger_id),
+        query.source,
     )
 
 

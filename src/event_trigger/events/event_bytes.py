@@ -16,10 +16,12 @@ from event_trigger.models import EVERY_SHARD, shard_of
 from event_trigger.models.base import LARGEST_ID
 from event_trigger.models.event import CURRENT_XID
 
-EVENT_ROW_BYTES = 100  # of one event's row, without its payload and its index entries
-# for statements on the triggers of one shard, which read the array once for all of them
-HAS_NO_ROOM = """triggers.owner_id = ANY (ARRAY(
-    SELECT owner_id FROM event_bytes WHERE shard = :shard AND reached IS NOT NULL))"""
+EVENT_ROW_BYTES = 100  # of one event's row, without payload, source and index entries
+# for statements on the triggers of some shards, which read the array once for all of them
+_HAS_NO_ROOM = """triggers.owner_id = ANY (ARRAY(
+    SELECT owner_id FROM event_bytes WHERE {shards} AND reached IS NOT NULL))"""
+HAS_NO_ROOM = _HAS_NO_ROOM.format(shards="shard = :shard")
+HAS_NO_ROOM_IN_SHARDS = _HAS_NO_ROOM.format(shards="shard = ANY (CAST(:shards AS smallint[]))")
 _SHORT = timedelta(minutes=1)  # a partition that is summed up at once
 _MEASURE_LOCK = 0x6576_6274  # "evbt", an advisory lock
 _ACROSS = {ACROSS_SHARDS: "retention"}
@@ -47,10 +49,11 @@ _LIST_GONE = text("""
     SELECT starts_at FROM measured_partitions
     WHERE starts_at NOT IN (SELECT starts_at FROM event_partitions)
 """)
-# pg_column_size() reads no payload that is stored out of line: the row knows its size
+# pg_column_size() reads no value that is stored out of line: the row knows its size
 _SUM = f"""
     SELECT shard, owner_id, CAST(sum(
-        {EVENT_ROW_BYTES} + coalesce(pg_column_size(payload), 0)) AS bigint) AS bytes
+        {EVENT_ROW_BYTES} + coalesce(pg_column_size(payload), 0)
+        + coalesce(pg_column_size(source), 0)) AS bigint) AS bytes
     FROM events
     WHERE triggered_at >= :starts_at AND triggered_at < :ends_at AND xid < :below
 """  # noqa: S608

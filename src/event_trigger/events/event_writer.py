@@ -8,8 +8,9 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from event_trigger.db.citus.detect import is_in_cluster
-from event_trigger.db.shards import ACROSS_SHARDS
-from event_trigger.events.repository import ANNOUNCE, Events, announcing
+from event_trigger.db.citus.few_rows import FewRows
+from event_trigger.db.shards import ACROSS_SHARDS, ONE_SERVER
+from event_trigger.events.repository import ANNOUNCE, TAKE_XID, Events, announcing
 
 _ONE_STATEMENT = "WITH announced AS ({announce}), updated AS ({update}) {insert}"
 
@@ -26,25 +27,44 @@ class EventWriter:
 
     The INSERT has `{xid}` in place of the transaction's number. On one server all is a single
     statement, since a round trip costs more than storing a few events. In a cluster of Citus
-    it is three: the coordinator announces the events, and holds none of the rows.
+    it is three: the coordinator announces the events, and holds none of the rows. `few` is the
+    INSERT there, unless there are too many events. A writer that does not announce them leaves that
+    to its caller, for after the commit.
     """
 
-    def __init__(self, insert: str, update: str, *, is_returning: bool) -> None:
+    def __init__(
+        self,
+        insert: str,
+        update: str,
+        *,
+        is_returning: bool,
+        announces: bool = True,
+        few: FewRows | None = None,
+    ) -> None:
+        self._few = few
         self._is_returning = is_returning
+        self._announces = announces
         if is_returning:
             insert += " RETURNING id, triggered_at"
         insert_announced = insert.format(xid="(SELECT xid FROM announced)")
         self._one_statement = text(
-            _ONE_STATEMENT.format(announce=ANNOUNCE, update=update, insert=insert_announced)
+            _ONE_STATEMENT.format(
+                announce=ANNOUNCE if announces else TAKE_XID, update=update, insert=insert_announced
+            )
         )
         # given, not left to the column's default: in a cluster that is the worker's own number
         self._insert = text(insert.format(xid="CAST(:xid AS bigint)"))
         self._update = text(update)
 
     async def write(
-        self, session: AsyncSession, owner_ids: Iterable[int], values: Mapping[str, Any]
+        self,
+        session: AsyncSession,
+        owner_ids: Iterable[int],
+        values: Mapping[str, Any],
+        *,
+        count: int = 0,
     ) -> list[StoredEvent]:
-        """Stores events; gives them in no particular order, or none if it is not returning.
+        """Stores `count` events; gives them in no particular order, or none if it is not returning.
 
         The INSERT sees the triggers as they were before the UPDATE.
         """
@@ -52,11 +72,14 @@ class EventWriter:
             stored = await session.execute(
                 self._one_statement,
                 {**values, **announcing(owner_ids)},
-                execution_options={ACROSS_SHARDS: "one server"},
+                execution_options={ACROSS_SHARDS: ONE_SERVER},
             )
         else:
-            xid = await Events(session).announce(owner_ids)
-            stored = await session.execute(self._insert, {**values, "xid": xid})
+            events = Events(session)
+            xid = await (events.announce(owner_ids) if self._announces else events.take_xid())
+            few = None if self._few is None else self._few.of(count)
+            insert = self._insert if few is None else few
+            stored = await session.execute(insert, {**values, "xid": xid})
             await self.update_triggers(session, values)
         return [*map(StoredEvent._make, stored)] if self._is_returning else []
 

@@ -1,6 +1,6 @@
 """Turns the filters of the log into SQL: conditions, and the index ranges that they read."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple, TypeVarTuple
@@ -8,12 +8,14 @@ from typing import Any, NamedTuple, TypeVarTuple
 from sqlalchemy import Select, text
 
 from event_trigger.db.keyset import combinations, quoted_choices
+from event_trigger.events.source import SourceKind
 from event_trigger.events.window import TimeWindow
 from event_trigger.models import NOT_OF_DELETED_PROJECTS, Event, EventType, shard_of
 
 Columns = TypeVarTuple("Columns")
 
 _IS_TEST = (("is_test = false", False), ("is_test = true", True))
+_OF_OWNER = "shard = :shard AND owner_id = :owner_id"
 _MOST_TRIGGERS = 100  # for a key that is limited to more, all events of the project are read
 # FROM items: the ranges of an index are read for each of these triggers
 _EACH_TRIGGER = "unnest(CAST(:trigger_ids AS bigint[])) AS wanted (wanted_id)"
@@ -25,13 +27,32 @@ _EACH_SHARD_AND_TRIGGER = """
 
 @dataclass(frozen=True, slots=True)
 class EventFilter:
-    """Selects events by owner (None is all owners), time, kind and triggers (None is all)."""
+    """Selects events by owner (None is all owners), time, kind, triggers (None is all), source."""
 
     owner_id: int | None
     window: TimeWindow
     type: EventType | None = None
     is_test: bool | None = None
     trigger_ids: Collection[int] | None = None
+    source: SourceKind | None = None
+
+    @property
+    def types(self) -> Sequence[EventType]:
+        """Returns the types of the events: schedules make those of one, all others the rest."""
+        return [one for one in EventType if self.type in {None, one} and self._makes(one)]
+
+    def _makes(self, one: EventType) -> bool:
+        is_scheduled = one is EventType.SCHEDULED
+        return self.source is None or is_scheduled == (self.source is SourceKind.SCHEDULE)
+
+    @property
+    def stored_source(self) -> SourceKind | None:
+        """Returns the `source_kind` of the events; scheduled ones are known by their type."""
+        return None if self.source is SourceKind.SCHEDULE else self.source
+
+    @property
+    def selects_none(self) -> bool:
+        return not self.types or (self.trigger_ids is not None and not self.trigger_ids)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +73,8 @@ def select_events(
 ) -> Selection:
     """Returns an index range for each kind of events: the indexes have the kind before the time.
 
+    A kind is a type, tests or not. A project's events also have an index by their source instead of
+    their type; for single triggers and for admins, a source is a condition on the calls.
     `shards` are those of the triggers, if an admin asks for some.
     """
     conditions, values = _within(wanted.window)
@@ -59,9 +82,16 @@ def select_events(
         conditions += ("triggered_at <= :before_at", "(triggered_at, id) < (:before_at, :before)")
         values |= {"before_at": before[0], "before": before[1]}
     prefix, more, parameters, each = _prefix(wanted, shards)
+    kinds = [f"type = {one}" for one in quoted_choices(wanted.types, EventType)]
+    if wanted.stored_source is not None:
+        made_by = f"source_kind = '{wanted.stored_source}'"
+        if prefix == _OF_OWNER:
+            kinds = [made_by]
+        else:
+            more += (made_by,)
     ranges = combinations(
         [prefix],
-        [f"type = {one}" for one in quoted_choices(wanted.type, EventType)],
+        kinds,
         [condition for condition, is_test in _IS_TEST if wanted.is_test in {None, is_test}],
     )
     return Selection(ranges, (*more, *conditions), values | parameters, each)
@@ -75,8 +105,10 @@ def narrow(statement: Select[*Columns], wanted: EventFilter) -> Select[*Columns]
         )
     else:
         statement = statement.where(text(NOT_OF_DELETED_PROJECTS))
-    if wanted.type is not None:
-        statement = statement.where(Event.type == wanted.type)
+    if len(wanted.types) < len(EventType):
+        statement = statement.where(Event.type.in_(wanted.types))
+    if wanted.stored_source is not None:
+        statement = statement.where(Event.source_kind == wanted.stored_source)
     if wanted.is_test is not None:
         statement = statement.where(Event.is_test == wanted.is_test)
     if wanted.trigger_ids is not None:
@@ -108,12 +140,11 @@ def _prefix(wanted: EventFilter, shards: Mapping[int, int]) -> _Prefix:
         return _Prefix(prefix, (NOT_OF_DELETED_PROJECTS,), values, _EACH_SHARD_AND_TRIGGER)
     values = {"shard": shard_of(wanted.owner_id), "owner_id": wanted.owner_id}
     if ids is None:
-        return _Prefix("shard = :shard AND owner_id = :owner_id", (), values)
+        return _Prefix(_OF_OWNER, (), values)
     owned = ("owner_id IS NOT DISTINCT FROM :owner_id",)
     if len(ids) > _MOST_TRIGGERS:
         among = "trigger_id = ANY (CAST(:trigger_ids AS bigint[]))"
-        owner = "shard = :shard AND owner_id = :owner_id"
-        return _Prefix(owner, (among,), values | {"trigger_ids": ids})
+        return _Prefix(_OF_OWNER, (among,), values | {"trigger_ids": ids})
     if len(ids) == 1:
         prefix = "shard = :shard AND trigger_id = :trigger_id"
         return _Prefix(prefix, owned, values | {"trigger_id": ids[0]})

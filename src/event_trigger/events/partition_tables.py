@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from sqlalchemy import ColumnElement, case, delete, func, insert, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from event_trigger.db.citus.tables import change_parts_one_by_one
 from event_trigger.db.shards import ACROSS_SHARDS
 from event_trigger.events.partitions import Partition
 from event_trigger.events.rollups import Rollups
@@ -56,6 +57,7 @@ class Partitions:
 
     async def add(self, partition: Partition) -> None:
         """Makes a table and attaches it, which lets firing go on, unlike `PARTITION OF`."""
+        await change_parts_one_by_one(self.session)
         name = partition.table
         await self.session.execute(text(f"CREATE TABLE {name} (LIKE events INCLUDING DEFAULTS)"))
         await self.session.execute(

@@ -1,15 +1,13 @@
 """Reads the log of events, by time or in the order of commits, and announces new events."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
-from datetime import datetime
+from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import (
     Select,
     Text,
     cast,
-    column,
     func,
     literal_column,
     select,
@@ -19,30 +17,26 @@ from sqlalchemy import (
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from event_trigger.db.keyset import (
-    ListedTable,
     Page,
-    fetch_newest,
     fetch_page,
-    newest_query,
-    use_generic_plan,
 )
 from event_trigger.db.notify import EVENTS_STORED
-from event_trigger.db.shards import ACROSS_SHARDS
-from event_trigger.events.filters import EventFilter, Selection, narrow, select_events
-from event_trigger.events.trigger_names import TriggerNames
-from event_trigger.events.window import TimeWindow, latest_of
-from event_trigger.models import SHARDS, Delivery, Event, Trigger
+from event_trigger.events.filters import EventFilter, narrow
+from event_trigger.events.pages import EventPages, read_options
+from event_trigger.events.window import TimeWindow
+from event_trigger.models import SHARDS, Event
 from event_trigger.models.event import CURRENT_XID
 
-_LOG = ListedTable(Event, order="triggered_at DESC, id DESC", large=("payload",))
-_SUMMARIES = replace(_LOG, large=(), left_out=("payload",))
-_PAYLOAD_SIZE = func.coalesce(func.octet_length(cast(Event.payload, Text)), 0)
+_SIZE = func.coalesce(func.octet_length(cast(Event.payload, Text)), 0) + func.coalesce(
+    func.octet_length(cast(Event.source, Text)), 0
+)
 _HORIZON = text("""
     SELECT CAST(CAST(pg_snapshot_xmin(seen) AS text) AS bigint) AS oldest,
         CAST(CAST(pg_snapshot_xmax(seen) AS text) AS bigint) AS newest
     FROM pg_current_snapshot() AS seen
 """)
-_OWN_XID = text(f"SELECT {CURRENT_XID.text}")
+TAKE_XID = f"SELECT {CURRENT_XID.text} AS xid"
+_OWN_XID = text(TAKE_XID)
 ANNOUNCE = f"""
     SELECT {CURRENT_XID.text} AS xid, count(pg_notify('{EVENTS_STORED}', announced.owner_id))
     FROM unnest(CAST(:announced_ids AS text[])) AS announced (owner_id)
@@ -79,7 +73,7 @@ class CommittedEvents:
 
 
 @dataclass(frozen=True)
-class Events:
+class Events(EventPages):
     session: AsyncSession
 
     async def get(self, wanted: EventFilter, event_id: int) -> Event | None:
@@ -88,90 +82,17 @@ class Events:
         if wanted.owner_id is None:
             statement = statement.where(Event.shard.in_(range(SHARDS)))
         return (
-            await self.session.scalars(statement, execution_options=_options(wanted.owner_id))
+            await self.session.scalars(statement, execution_options=read_options(wanted.owner_id))
         ).one_or_none()
 
-    async def list_page(
-        self,
-        wanted: EventFilter,
-        *,
-        now: datetime,
-        before: tuple[datetime, int] | None,
-        limit: int,
-        summary: bool = False,
-    ) -> Page[Event]:
-        """Lists events before a position, newest first; within one instant, larger ids first.
-
-        It tries the newest 48th of the window first, since that has enough for most pages. Events
-        of a summary have no payload.
-        """
-        await use_generic_plan(self.session)
-        if wanted.trigger_ids is not None and not wanted.trigger_ids:
-            return Page((), more=False)
-        shards = await self._shards_of(wanted)
-        latest = latest_of(wanted.window, now if before is None else min(now, before[0]))
-        narrowed = select_events(replace(wanted, window=latest), shards=shards, before=before)
-        options = _options(wanted.owner_id)
-        page = await self._read(narrowed, limit=limit, options=options, summary=summary)
-        if page.more:
-            return page
-        whole = select_events(wanted, shards=shards, before=before)
-        return await self._read(whole, limit=limit, options=options, summary=summary)
-
-    async def _read(
-        self, selection: Selection, *, limit: int, options: dict[str, str], summary: bool
-    ) -> Page[Event]:
-        listed = replace(_SUMMARIES if summary else _LOG, each=selection.each)
-        statement = newest_query(listed, selection.ranges, selection.conditions)
-        return await fetch_newest(
-            self.session, statement, selection.values, limit=limit, options=options
+    async def get_payload_text(self, event: Event) -> str | None:
+        """Returns an event's payload as JSON text, exactly as it was sent."""
+        statement = select(cast(Event.payload, Text)).where(
+            Event.shard == event.shard,
+            Event.id == event.id,
+            Event.triggered_at == event.triggered_at,
         )
-
-    async def _shards_of(self, wanted: EventFilter) -> dict[int, int]:
-        """Returns the shards of the triggers that an admin asks for, by their ids."""
-        if wanted.owner_id is not None or wanted.trigger_ids is None:
-            return {}
-        every = column("shard").in_(range(SHARDS))
-        there = select(Trigger.id, Trigger.shard).where(every, Trigger.id.in_(wanted.trigger_ids))
-        rows = await self.session.execute(there, execution_options=_options(None))
-        shards = {row.id: row.shard for row in rows}
-        for deleted in sorted({*wanted.trigger_ids} - shards.keys()):
-            stored = select(Event.shard).where(every, Event.trigger_id == deleted).limit(1)
-            probes = _within(stored, wanted.window)
-            found = await self.session.scalar(probes, execution_options=_options(None))
-            if found is not None:
-                shards[deleted] = int(found)
-        return shards
-
-    async def name_triggers(self, events: Sequence[Event]) -> dict[int, TriggerNames]:
-        """Reads the names of the events' triggers, by their ids; deleted triggers are left out."""
-        if not events:
-            return {}
-        shards = {one.shard for one in events}
-        statement = select(Trigger.id, Trigger.key, Trigger.name).where(
-            Trigger.shard.in_(shards), Trigger.id.in_({one.trigger_id for one in events})
-        )
-        options = {} if len(shards) == 1 else _options(None)
-        rows = await self.session.execute(statement, execution_options=options)
-        return {trigger_id: TriggerNames(key, name) for trigger_id, key, name in rows}
-
-    async def count_deliveries(self, events: Sequence[Event]) -> dict[int, dict[str, int]]:
-        """Counts the deliveries of events by status, by the ids of the events."""
-        if not events:
-            return {}
-        shards = {one.shard for one in events}
-        statement = (
-            select(Delivery.event_id, Delivery.status, func.count())
-            .where(Delivery.shard.in_(shards), Delivery.event_id.in_([one.id for one in events]))
-            .group_by(Delivery.event_id, Delivery.status)
-        )
-        options = {} if len(shards) == 1 else _options(None)
-        counts: dict[int, dict[str, int]] = {}
-        for event_id, status, count in await self.session.execute(
-            statement, execution_options=options
-        ):
-            counts.setdefault(event_id, {})[status] = count
-        return counts
+        return await self.session.scalar(statement)
 
     async def get_horizon(self) -> Horizon:
         row = (await self.session.execute(_HORIZON)).one()
@@ -206,9 +127,9 @@ class Events:
         if wanted.owner_id is None:
             statement = statement.where(Event.shard.in_(range(SHARDS)))
         ordered = statement.order_by(Event.xid, Event.id).execution_options(
-            **_options(wanted.owner_id)
+            **read_options(wanted.owner_id)
         )
-        page = await fetch_page(self.session, ordered, size=_PAYLOAD_SIZE, limit=limit)
+        page = await fetch_page(self.session, ordered, size=_SIZE, limit=limit)
         return CommittedEvents(page, _end_of(page, position, horizon), horizon)
 
 
@@ -226,7 +147,3 @@ def _end_of(page: Page[Event], position: Position, horizon: Horizon) -> Position
 def _within(statement: Select[*tuple[Any, ...]], window: TimeWindow) -> Select[*tuple[Any, ...]]:
     statement = statement.where(Event.triggered_at >= window.start)
     return statement if window.end is None else statement.where(Event.triggered_at < window.end)
-
-
-def _options(owner_id: int | None) -> dict[str, str]:
-    return {} if owner_id is not None else {ACROSS_SHARDS: "admin reads"}

@@ -1,6 +1,6 @@
 """HTTP operations that read the event log: list, count, export, read one."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import structlog
 from fastapi import Query, Response
@@ -17,6 +17,7 @@ from event_trigger.errors import FieldError, Forbidden, Invalid, NotFound, Unaut
 from event_trigger.events.counts import count_by_trigger
 from event_trigger.events.dependencies import RetentionDep, filter_for, visible_to
 from event_trigger.events.export import ExportFormat, LoginEnded, export
+from event_trigger.events.lists import list_page, place_of
 from event_trigger.events.repository import Events
 from event_trigger.events.schemas import (
     EventListed,
@@ -24,14 +25,13 @@ from event_trigger.events.schemas import (
     EventLogQuery,
     EventRead,
     TriggerCount,
-    list_event,
     read_event,
 )
 from event_trigger.web.cpu_bound import CpuBoundDep, TooManyExpensiveCalls
 from event_trigger.web.pagination import PageQuery, PageQueryDep
 from event_trigger.web.problems import invalid, problems
 from event_trigger.web.response_headers import referred
-from event_trigger.web.schemas import PathId, View
+from event_trigger.web.schemas import PathId
 from event_trigger.web.session import ReadsDep, SessionDep
 from event_trigger.web.strict_json import strict_router
 
@@ -71,22 +71,14 @@ async def list_events(
     if aggregate:
         _refuse_paging(paging, query)
         return await count_events(principal, reads, retention, cpu_bound, query)
-    before, limit, summary = paging.before_instant(), paging.limit, query.view is View.SUMMARY
+    before = paging.before_instant()
 
-    async def list_page(session: AsyncSession) -> Page[EventListed]:
-        now, events = await database_now(session), Events(session)
-        wanted = filter_for(principal, retention, query, now=now, state=query.state)
-        page = await events.list_page(wanted, now=now, before=before, limit=limit, summary=summary)
-        named = await events.name_triggers(page.rows)
-        counts = None if query.include is None else await events.count_deliveries(page.rows)
-        rows = [
-            list_event(one, retention, now=now, named=named, counts=counts, summary=summary)
-            for one in page.rows
-        ]
-        return Page(rows, page.more)
+    async def read(session: AsyncSession) -> Page[dict[str, Any]]:
+        now = await database_now(session)
+        return await list_page(session, principal, retention, query, paging, now=now)
 
-    page = await reads.run(list_page, shown=all_shown_before(before and before[0]))
-    return [*paging.rows_of(page, lambda event: (event.triggered_at, event.id))]
+    page = await reads.run(read, shown=all_shown_before(before and before[0]))
+    return [EventListed(**one) for one in paging.rows_of(page, place_of)]
 
 
 def _refuse_paging(paging: PageQuery, query: EventListQuery) -> None:

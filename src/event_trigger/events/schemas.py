@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
+from event_trigger.events.source import SourceKind
 from event_trigger.events.trigger_names import NAMELESS, TriggerNames
 from event_trigger.events.window import Retention
 from event_trigger.models import DeliveryStatus, Event, EventState, EventType
@@ -29,6 +30,10 @@ class EventQuery(QueryModel):
     ] = None
     type: EventType | None = None
     is_test: bool | None = None
+    source: Annotated[
+        SourceKind | None,
+        Field(description="The kind of their origin; see `source` of an event."),
+    ] = None
     since: Instant | None = Field(None, description="Inclusive.")
     until: Until = Field(None, description="Exclusive.")
 
@@ -55,6 +60,37 @@ class EventListQuery(EventLogQuery):
     ] = None
 
 
+def _is_absent(value: object) -> bool:
+    return value is None
+
+
+class EventSourceRead(ResponseModel):
+    """The origin of an event; each member is there only if it is known."""
+
+    may_lack = ("user_id", "key_id", "address", "method", "query", "headers")
+
+    kind: SourceKind
+    user_id: int | None = Field(
+        None, exclude_if=_is_absent, description="Of logins, keys and replays."
+    )
+    key_id: int | None = Field(
+        None, exclude_if=_is_absent, description="Of calls and replays with an API key."
+    )
+    address: str | None = Field(
+        None, exclude_if=_is_absent, description="The IP address of the caller."
+    )
+    method: str | None = Field(None, exclude_if=_is_absent, description="Of hooks.")
+    query: str | None = Field(
+        None, exclude_if=_is_absent, description="Of hooks: the query of the URL, as it was sent."
+    )
+    headers: dict[str, str] | None = Field(
+        None,
+        exclude_if=_is_absent,
+        description="Of hooks: the sender's headers that say what the call is about, by their name"
+        " in lower case; never credentials or signatures.",
+    )
+
+
 class EventRead(ResponseModel):
     id: int
     trigger_id: int
@@ -70,6 +106,9 @@ class EventRead(ResponseModel):
     )
     trigger_name: str | None = Field(
         description="The name that its trigger has now; null if the trigger was deleted."
+    )
+    source: EventSourceRead | None = Field(
+        description="Who or what made it; null for calls that an older version stored."
     )
 
 
@@ -93,8 +132,7 @@ def read_event(
     event: Event, retention: Retention, *, now: datetime, named: Mapping[int, TriggerNames]
 ) -> EventRead:
     """Reads an event; `named` has the names of its trigger, unless that was deleted."""
-    fields = _fields(event, retention, now=now, named=named)
-    return EventRead(**fields, payload=event.payload)
+    return EventRead(**_fields(event, retention, now=now, named=named))
 
 
 def list_event(
@@ -105,15 +143,18 @@ def list_event(
     named: Mapping[int, TriggerNames],
     counts: Mapping[int, Mapping[str, int]] | None,
     summary: bool,
-) -> EventListed:
-    """Reads an event for a list; a summary's payload was not read, so it must not be asked for."""
+) -> dict[str, Any]:
+    """Reads an event for a list as the members of an EventListed, in its order.
+
+    A summary's payload was not read, so it must not be asked for.
+    """
     fields = _fields(event, retention, now=now, named=named)
-    if not summary:
-        fields["payload"] = event.payload
+    if summary:
+        del fields["payload"]
     if counts is not None:
         found = counts.get(event.id, {})
-        fields["deliveries"] = DeliveryCounts(**{one: found.get(one, 0) for one in DeliveryStatus})
-    return EventListed(**fields)
+        fields["deliveries"] = {str(one): found.get(one, 0) for one in DeliveryStatus}
+    return fields
 
 
 def _fields(
@@ -123,15 +164,25 @@ def _fields(
     return {
         "id": event.id,
         "trigger_id": event.trigger_id,
-        "type": EventType(event.type),
+        "type": event.type,
         "triggered_at": event.triggered_at,
         "scheduled_for": event.scheduled_for,
+        "payload": event.payload,
         "is_test": event.is_test,
         "state": retention.state_of(event.triggered_at, now=now),
         "replay_of": event.replay_of,
         "trigger_key": trigger.key,
         "trigger_name": trigger.name,
+        "source": _source_of(event),
     }
+
+
+def _source_of(event: Event) -> Mapping[str, Any] | None:
+    """Reads the source of an event, without absent members; that of scheduled ones is no column."""
+    return _SCHEDULE if event.type == EventType.SCHEDULED else event.source
+
+
+_SCHEDULE = {"kind": SourceKind.SCHEDULE.value}
 
 
 def json_line(read: ResponseModel) -> str:

@@ -11,6 +11,7 @@ from event_trigger.auth.dependencies import PrincipalDep
 from event_trigger.auth.idempotency import KEY_HEADER
 from event_trigger.auth.principal import Principal
 from event_trigger.deliveries.dependencies import HopsDep
+from event_trigger.events.dependencies import SourceDep
 from event_trigger.firing.fire import Call, SentBody
 from event_trigger.firing.group_commit import GroupCommit
 from event_trigger.firing.rate_limits import RateLimits, fire_within_limits, headers_of
@@ -62,13 +63,21 @@ async def read_call(
     request: Request,
     trigger: TriggerKeyDep,
     hops: HopsDep,
+    source: SourceDep,
     body: FiredBody = None,
     idempotency_key: IdempotencyKey = None,
 ) -> Call:
     """Reads a call from a request, with the text of its body as it was sent."""
     refuse_repeated(request, KEY_HEADER)
     sent = None if body is None else SentBody(body, (await request.body()).decode())
-    return Call(trigger, sent, is_test=False, idempotency_key=idempotency_key, hops=hops)
+    return Call(
+        trigger,
+        sent,
+        is_test=False,
+        idempotency_key=idempotency_key,
+        hops=hops,
+        source=source,
+    )
 
 
 async def read_call_by_key(
@@ -76,11 +85,14 @@ async def read_call_by_key(
     key: PathKey,
     trigger: TriggerByKeyDep,
     hops: HopsDep,
+    source: SourceDep,
     body: FiredBody = None,
     idempotency_key: IdempotencyKey = None,
 ) -> Call:
     """Reads a call of the trigger with a key, which it must still have when it is fired."""
-    return replace(await read_call(request, trigger, hops, body, idempotency_key), named=key)
+    return replace(
+        await read_call(request, trigger, hops, source, body, idempotency_key), named=key
+    )
 
 
 CallDep = Annotated[Call, Depends(read_call)]

@@ -4,7 +4,8 @@ import re
 import time
 from dataclasses import dataclass
 
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.responses import Response
+from starlette.types import Receive, Scope
 
 from event_trigger.auth.credential_cache import CredentialCache
 from event_trigger.auth.early_auth import RESOLVED_FOR_SECONDS, resolve_principal
@@ -14,18 +15,15 @@ from event_trigger.db.engine import is_outage
 from event_trigger.db.shards import OwnedId
 from event_trigger.deliveries.http.hops import HOPS_HEADER
 from event_trigger.errors import Problem
+from event_trigger.events.source import caller_source
 from event_trigger.firing.fire import Call, KeyMoved
 from event_trigger.firing.group_commit import GroupCommit
 from event_trigger.firing.named_triggers import NamedTriggers
-from event_trigger.firing.plain_requests import (
-    headers_of_plain_post,
-    pass_on,
-    read_body,
-    read_object,
-    response_to,
-)
+from event_trigger.firing.plain_requests import fired_response, read_object
 from event_trigger.firing.rate_limits import RateLimits, fire_within_limits
 from event_trigger.models.base import LARGEST_ID
+from event_trigger.web.addresses import client_address
+from event_trigger.web.fast_paths import plain_headers, read_body, reading_again
 from event_trigger.web.keys import is_key
 
 _FIRE_PATH = re.compile(
@@ -57,27 +55,25 @@ class _Permission:
 
 
 @dataclass(frozen=True, slots=True)
-class FastPath:
-    app: ASGIApp
+class CallFastPath:
     credentials: CredentialCache
     group_commit: GroupCommit
     rate_limits: RateLimits
     named_triggers: NamedTriggers
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def answer(self, scope: Scope, receive: Receive) -> Response | Receive:
+        """Answers a plain call after the commit of its event; see web/fast_paths.py."""
         plain, began = _plain_call_in(scope), time.monotonic()
         permission = None if plain is None else await self._permission(scope, plain)
         if plain is None or permission is None:
-            await self.app(scope, receive, send)
-            return
+            return receive
         body = await read_body(receive)
         if body and time.monotonic() - began > RESOLVED_FOR_SECONDS:
             permission = await self._permission(scope, plain)
         value, is_object = read_object(body or b"")
         is_valid = is_object and (not body or plain.media_type == _JSON_TYPE)
         if body is None or permission is None or not is_valid:
-            await pass_on(self.app, scope, receive, send, body=body)
-            return
+            return reading_again(receive, body)
         call = Call(
             permission.trigger,
             value,
@@ -85,17 +81,17 @@ class FastPath:
             plain.idempotency_key,
             hops=plain.hops,
             named=plain.named,
+            source=caller_source(permission.principal, client_address(scope)),
         )
-        firing = fire_within_limits(
-            self.group_commit, self.rate_limits, call, caller=permission.principal
-        )
+        caller = permission.principal
         try:
-            response = await response_to(scope, firing)
+            fired = await fire_within_limits(
+                self.group_commit, self.rate_limits, call, caller=caller
+            )
         except KeyMoved:  # nothing was fired: the endpoint looks the key up again
-            self.named_triggers.forget(permission.trigger, plain.named or "")
-            await pass_on(self.app, scope, receive, send, body=body)
-            return
-        await response(scope, receive, send)
+            self.named_triggers.forget(call.trigger, call.named or "")
+            return reading_again(receive, body)
+        return fired_response(fired)
 
     async def _permission(self, scope: Scope, plain: _PlainCall) -> _Permission | None:
         """Returns the caller's permission to fire the trigger, or None."""
@@ -124,8 +120,8 @@ class FastPath:
 
 def _plain_call_in(scope: Scope) -> _PlainCall | None:
     """Reads a plain call from the path and the headers; None for any other request."""
-    headers = headers_of_plain_post(scope)
-    path = None if headers is None else _FIRE_PATH.fullmatch(scope["path"])
+    path = _FIRE_PATH.fullmatch(scope["path"]) if scope["type"] == "http" else None
+    headers = None if path is None else plain_headers(scope)
     if headers is None or path is None or not _is_right(path["id"], path["key"]):
         return None
     key, hops = headers.get(b"idempotency-key"), headers.get(_HOPS_HEADER, b"0")

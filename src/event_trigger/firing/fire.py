@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, NamedTuple
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -11,9 +12,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from event_trigger.db.shards import OwnedId
 from event_trigger.deliveries.http.hops import MOST_HOPS, LoopDetected
 from event_trigger.errors import Conflict, Invalid, LimitReached, NotFound, Problem
+from event_trigger.events.source import EventSource
 from event_trigger.firing.allowance import Allowance, BatchFull
+from event_trigger.firing.called_events import NewEvent, store_events
 from event_trigger.firing.idempotency import CallKey, IdempotencyKeys, StoredAnswer
-from event_trigger.firing.repository import CalledTrigger, CalledTriggers, NewEvent
+from event_trigger.firing.repository import CalledTrigger, CalledTriggers
 from event_trigger.idempotency.refusals import KeyReused, StillRunning
 from event_trigger.models import Event, TriggerStatus
 from event_trigger.triggers.merge_patch import merge_body
@@ -28,6 +31,10 @@ class Paused(Conflict):
 
 class KeyMoved(NotFound):
     """The trigger was found by its key, and has another one now, or is gone."""
+
+
+class HookChanged(NotFound):
+    """The trigger of a remembered hook was changed since, or is gone."""
 
 
 class EventsFull(LimitReached):
@@ -50,7 +57,9 @@ class Call:
     `idempotency_key` is the header, or the id that a hook's sender gave, if either was sent. With
     `compares_body`, the same key with another body is refused; without, it is the same call.
     `hops` counts the deliveries that led to the call. `named` is the key that the trigger was found
-    by, if it was: it is fired only if it still has that key.
+    by, if it was: it is fired only if it still has that key. A trigger that was found by a
+    remembered hook is fired only if it is `configured_at` the same instant as the hook was.
+    `source` says who made it.
     """
 
     trigger: OwnedId
@@ -60,18 +69,23 @@ class Call:
     compares_body: bool = True
     hops: int = 0
     named: str | None = None
+    configured_at: datetime | None = None
+    source: EventSource | None = None
 
     @property
     def key(self) -> CallKey | None:
         if self.idempotency_key is None:
             return None
-        return CallKey(self.trigger.id, self.is_test, self.idempotency_key)
+        return CallKey(self.trigger, self.is_test, self.idempotency_key)
 
 
 @dataclass(frozen=True, slots=True)
 class CallAnswer:
+    """The event of a call; of a new one also the instant of its trigger's last change."""
+
     event_id: int
     is_repeated: bool
+    configured_at: datetime | None = None
 
 
 class TriggerBusy:
@@ -81,10 +95,8 @@ class TriggerBusy:
 Outcome = CallAnswer | Problem | TriggerBusy
 
 
-async def fire_all(
-    session: AsyncSession, shard: int, calls: Sequence[Call], *, waits: bool
-) -> list[Outcome]:
-    """Fires calls of one shard in this transaction; gives an outcome for each, in their order.
+async def fire_all(session: AsyncSession, calls: Sequence[Call], *, waits: bool) -> list[Outcome]:
+    """Fires calls in this transaction; gives an outcome for each, in their order.
 
     1. Lock the calls' keys and their triggers; read triggers of tests and answers of known keys.
     2. Decide on each call: a new event, the answer given before, a Problem, or TriggerBusy.
@@ -93,36 +105,38 @@ async def fire_all(
     5. Store the answers of the new events that have a key.
 
     No two calls may have the same key. With `waits`, it waits for triggers that others have
-    locked; otherwise their calls are TriggerBusy.
+    locked; otherwise their calls are TriggerBusy. In a cluster, all calls must be of one shard. The
+    caller announces the events after the commit.
     """
-    triggers = CalledTriggers(session, shard)
-    answers = IdempotencyKeys(session, shard)
-    found = await find_called(triggers, answers, calls, waits=waits)
+    found = await find_called(CalledTriggers(session), IdempotencyKeys(session), calls, waits=waits)
     decided = [_decide(call, found, waits=waits) for call in calls]
-    return await store_decided(triggers, answers, calls, decided)
+    return await store_decided(session, calls, decided, announces=False)
 
 
 async def store_decided(
-    triggers: CalledTriggers,
-    answers: IdempotencyKeys,
+    session: AsyncSession,
     calls: Sequence[Call],
     decided: Sequence[Outcome | NewEvent],
+    *,
+    announces: bool,
 ) -> list[Outcome]:
     """Stores the decisions about calls: steps 3 to 5 of `fire_all`."""
     looping = {
-        call.trigger.id
+        call.trigger
         for call, outcome in zip(calls, decided, strict=True)
         if isinstance(outcome, LoopDetected)
     }
     if looping:
-        await triggers.note_loops(looping)
+        await CalledTriggers(session).note_loops(looping)
     new = [one for one in decided if isinstance(one, NewEvent)]
-    ids = iter(await triggers.store(new) if new else ())
+    ids = iter(await store_events(session, new, announces=announces) if new else ())
     outcomes = [
-        CallAnswer(next(ids), is_repeated=False) if isinstance(one, NewEvent) else one
+        CallAnswer(next(ids), is_repeated=False, configured_at=one.configured_at)
+        if isinstance(one, NewEvent)
+        else one
         for one in decided
     ]
-    await answers.add(
+    await IdempotencyKeys(session).add(
         {
             call.key: StoredAnswer(hash_of(call.body), outcome.event_id)
             for call, outcome in zip(calls, outcomes, strict=True)
@@ -135,7 +149,7 @@ async def store_decided(
 class CalledRows(NamedTuple):
     """The rows that decide on calls: triggers by id, answers by key, and keys in use elsewhere."""
 
-    keys_in_use: set[tuple[OwnedId, CallKey | None]]
+    keys_in_use: set[CallKey | None]
     locked: dict[int, CalledTrigger]
     tested: dict[int, CalledTrigger]
     answers: dict[CallKey, StoredAnswer]
@@ -145,14 +159,14 @@ async def find_called(
     triggers: CalledTriggers, answers: IdempotencyKeys, calls: Sequence[Call], *, waits: bool
 ) -> CalledRows:
     """Locks and reads the rows that decide on calls: step 1 of `fire_all`."""
-    keyed = [call for call in calls if call.key is not None]
-    free = await answers.try_locks([_lock_of(call) for call in keyed])
-    fired = {call.trigger.id for call in calls if not call.is_test}
+    keys = [call.key for call in calls if call.key is not None]
+    free = await answers.try_locks([key.lock for key in keys])
+    fired = {call.trigger for call in calls if not call.is_test}
     return CalledRows(
-        {(one.trigger, one.key) for one, is_free in zip(keyed, free, strict=True) if not is_free},
+        {key for key, is_free in zip(keys, free, strict=True) if not is_free},
         await triggers.lock_triggers(fired, waits=waits),
-        await triggers.read_triggers({call.trigger.id for call in calls if call.is_test}),
-        await answers.list_known([call.key for call in keyed if call.key is not None]),
+        await triggers.read_triggers({call.trigger for call in calls if call.is_test}),
+        await answers.list_known(keys),
     )
 
 
@@ -164,7 +178,7 @@ def _decide(call: Call, found: CalledRows, *, waits: bool) -> Outcome | NewEvent
 def admit(call: Call, found: CalledRows, *, waits: bool) -> Outcome | CalledTrigger:
     """Decides on one call up to its payload: gives the trigger if the call may make an event."""
     trigger = (found.tested if call.is_test else found.locked).get(call.trigger.id)
-    if (call.trigger, call.key) in found.keys_in_use:
+    if call.key in found.keys_in_use:
         return StillRunning()
     if trigger is None and not call.is_test and not waits:
         return TriggerBusy()
@@ -186,15 +200,18 @@ def _refusal(trigger: CalledTrigger, call: Call) -> Problem | None:
 
 def missing(call: Call) -> Problem:
     """Returns the problem of a call whose trigger is gone, or is not the one that was meant."""
+    if call.configured_at is not None:
+        return HookChanged()
     return NotFound() if call.named is None else KeyMoved()
 
 
 def _is_meant(trigger: CalledTrigger, call: Call) -> bool:
     has_key = call.named in {None, trigger.key}
-    return trigger.owner_id == call.trigger.owner_id and has_key
+    is_unchanged = call.configured_at in {None, trigger.updated_at}
+    return trigger.owner_id == call.trigger.owner_id and has_key and is_unchanged
 
 
-async def replay(session: AsyncSession, event: Event, *, hops: int) -> int:
+async def replay(session: AsyncSession, event: Event, *, hops: int, source: EventSource) -> int:
     """Stores a new event with the payload of an old one, and gives its id.
 
     The trigger may have been paused or deleted since, and is left alone. The new event goes to
@@ -203,9 +220,9 @@ async def replay(session: AsyncSession, event: Event, *, hops: int) -> int:
     key = OwnedId(event.owner_id, event.trigger_id)
     trigger = await Triggers(session).get(key)
     has_destinations = trigger is not None and bool(trigger.destinations)
-    triggers = CalledTriggers(session, key.shard)
+    triggers = CalledTriggers(session)
     if hops >= MOST_HOPS:
-        await triggers.note_loops({key.id})
+        await triggers.note_loops({key})
         raise LoopDetected
     if (reached := await triggers.read_reached(key.owner_id)) is not None:
         raise _full(reached)
@@ -217,8 +234,9 @@ async def replay(session: AsyncSession, event: Event, *, hops: int) -> int:
         has_destinations,
         replay_of=event.id,
         hops=max(event.hops, hops),
+        source=source,
     )
-    [event_id] = await triggers.store([new])
+    [event_id] = await store_events(session, [new], announces=True)
     return event_id
 
 
@@ -245,7 +263,15 @@ def make_event(
         if errors:
             return Invalid("The payload does not match details.schema.", errors=errors)
     text = None if payload is None else payload.text
-    return NewEvent(call.trigger, text, call.is_test, trigger.has_destinations, hops=call.hops)
+    return NewEvent(
+        call.trigger,
+        text,
+        call.is_test,
+        trigger.has_destinations,
+        hops=call.hops,
+        source=call.source,
+        configured_at=trigger.updated_at,
+    )
 
 
 def _full(reached: Sequence[int]) -> EventsFull:
@@ -262,12 +288,6 @@ def _payload_of(predefined: str | None, body: SentBody | None) -> SentBody | Non
         return SentBody(value, predefined)
     merged = merge_body(value, body.value)
     return SentBody(merged, json.dumps(merged, ensure_ascii=False))
-
-
-def _lock_of(call: Call) -> int:
-    owner_id, trigger_id = call.trigger.owner_id, call.trigger.id
-    name = f"{owner_id}/{trigger_id}/{call.is_test}/{call.idempotency_key}".encode()
-    return int.from_bytes(hashlib.sha256(name).digest()[:8], signed=True)
 
 
 def hash_of(body: SentBody | None) -> bytes:

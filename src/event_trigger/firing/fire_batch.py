@@ -1,4 +1,4 @@
-"""Fires up to 10,000 calls of one shard in one transaction, without holding the event loop."""
+"""Fires up to 10,000 calls of one owner in one transaction, without holding the event loop."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, groupby
@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from event_trigger.db.shards import OwnedId
 from event_trigger.firing.allowance import Allowance, BatchFull
+from event_trigger.firing.called_events import NewEvent
 from event_trigger.firing.fire import (
     Call,
     CallAnswer,
@@ -21,12 +21,7 @@ from event_trigger.firing.fire import (
     store_decided,
 )
 from event_trigger.firing.idempotency import CallKey, IdempotencyKeys
-from event_trigger.firing.repository import (
-    CalledTrigger,
-    CalledTriggers,
-    MeasuredTriggers,
-    NewEvent,
-)
+from event_trigger.firing.repository import CalledTrigger, CalledTriggers, MeasuredTriggers
 from event_trigger.idempotency.refusals import KeyReused
 
 _TRIGGERS_PER_READ = 200  # each may have a schema of 16 KiB
@@ -36,7 +31,7 @@ _Decided = Outcome | NewEvent
 
 
 async def fire_batch(
-    session: AsyncSession, shard: int, calls: Sequence[Call], *, is_dry: bool = False
+    session: AsyncSession, calls: Sequence[Call], *, is_dry: bool = False
 ) -> list[Outcome | None]:
     """Fires calls in this transaction; gives an outcome for each, in their order.
 
@@ -49,16 +44,13 @@ async def fire_batch(
     It waits for triggers that others have locked. With `is_dry` it stores nothing, and the outcome
     of a call that would make an event is None.
     """
-    decided = await _decide_all(session, shard, calls)
+    decided = await _decide_all(session, calls)
     first = _first_events(calls, decided)
     kept = [place for place, one in enumerate(first) if one == place]
     if is_dry:
         return [None if isinstance(one, NewEvent) else one for one in decided]
     stored = await store_decided(
-        CalledTriggers(session, shard),
-        IdempotencyKeys(session, shard),
-        [calls[one] for one in kept],
-        [decided[one] for one in kept],
+        session, [calls[one] for one in kept], [decided[one] for one in kept], announces=True
     )
     by_place = dict(zip(kept, stored, strict=True))
     return [
@@ -69,11 +61,11 @@ async def fire_batch(
 
 def _first_events(calls: Sequence[Call], decided: Sequence[_Decided]) -> list[int]:
     """Returns for each call the place of the first event with its key, or else its own."""
-    places: dict[tuple[OwnedId, CallKey], int] = {}
+    places: dict[CallKey, int] = {}
     first = []
     for place, (call, outcome) in enumerate(zip(calls, decided, strict=True)):
         key = call.key if isinstance(outcome, NewEvent) else None
-        first.append(place if key is None else places.setdefault((call.trigger, key), place))
+        first.append(place if key is None else places.setdefault(key, place))
     return first
 
 
@@ -84,12 +76,12 @@ def _repeated(first: Call, call: Call, outcome: Outcome) -> Outcome:
     return CallAnswer(outcome.event_id, is_repeated=True)
 
 
-async def _decide_all(session: AsyncSession, shard: int, calls: Sequence[Call]) -> list[_Decided]:
-    answers, allowance = IdempotencyKeys(session, shard), Allowance()
+async def _decide_all(session: AsyncSession, calls: Sequence[Call]) -> list[_Decided]:
+    answers, allowance = IdempotencyKeys(session), Allowance()
     decided = dict[int, _Decided]()
     for places in _in_reads(calls):
         group = [calls[one] for one in places]
-        triggers = MeasuredTriggers(session, shard, most_bytes=allowance.characters)
+        triggers = MeasuredTriggers(session, most_bytes=allowance.characters)
         found = await find_called(triggers, answers, group, waits=True)
         fitting = list[_Fitting]()
         for place, call in zip(places, group, strict=True):
@@ -145,9 +137,12 @@ async def _make_events(
     triggers: CalledTriggers, fitting: Sequence[_Fitting], allowance: Allowance
 ) -> dict[int, _Decided]:
     """Reads the predefined payloads of some calls, and makes their events."""
-    ids = {one.trigger.id for one in fitting if one.trigger.payload_size}
-    payloads = await triggers.read_predefined(ids) if ids else {}
-    made, gone = dict[int, _Decided](), ids - payloads.keys()  # a test locks no trigger
+    wanted = {one.call.trigger for one in fitting if one.trigger.payload_size}
+    payloads = await triggers.read_predefined(wanted)
+    made, gone = (
+        dict[int, _Decided](),
+        {one.id for one in wanted} - payloads.keys(),
+    )  # a test locks no trigger
     for one in fitting:
         if one.trigger.id in gone:
             made[one.place] = missing(one.call)

@@ -1,24 +1,27 @@
-"""Group commit: calls that come while a commit is under way share the next one.
+"""Group commit: calls that come while a commit is under way share the next one, of all owners.
 
 A call that comes alone is fired at once, and every answer leaves after its commit.
 """
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from contextvars import Context
 from dataclasses import dataclass
+from typing import Any
 
+from event_trigger.db.citus.sharing import list_sharing
 from event_trigger.db.engine import Sessions, is_outage
 from event_trigger.db.shards import OwnedId
+from event_trigger.firing.announcer import Announcer
 from event_trigger.firing.fire import Call, CallAnswer, Outcome, TriggerBusy, fire_all
 from event_trigger.firing.idempotency import CallKey
 from event_trigger.idempotency.refusals import StillRunning
 
 CALLS_PER_COMMIT = 100
+CHARACTERS_PER_COMMIT = 4 * 1024 * 1024  # of bodies; a larger one goes alone
 WRITERS = 4  # transactions at a time for each of the two kinds of queue: 8 of 10 connections
-
-QueueKey = int | OwnedId  # a shard, or one trigger that another transaction has locked
+TURN_SECONDS = 0.05  # a transaction that takes longer does not hold up the next one
 
 
 @dataclass(eq=False, slots=True)
@@ -26,13 +29,19 @@ class _QueuedCall:
     call: Call
     answer: asyncio.Future[CallAnswer]
 
+    @property
+    def characters(self) -> int:
+        return 0 if self.call.body is None else len(self.call.body.text)
+
 
 class GroupCommit:
-    """Fires the calls of one process, with one transaction at a time for each queue.
+    """Fires the calls of one process, with few transactions for many calls.
 
-    1. Queue the call by its shard; the first call of a queue starts a task that empties it.
-    2. Take up to 100 calls of the queue, and fire them in one transaction.
-    3. Answer each call after the commit.
+    1. Queue the call; the first call of a queue starts a task that empties it.
+    2. Take up to 100 calls of the queue, and fire them in one transaction; in a cluster, in one for
+       each shard.
+    3. Answer each call after the commit, and announce the new events to every replica.
+    4. Take the next calls then, or after 50 ms: a slow commit does not hold up others.
 
     Calls of a trigger that another transaction has locked move to a queue of their own, which
     waits for the lock without holding up other triggers.
@@ -40,9 +49,12 @@ class GroupCommit:
 
     def __init__(self, sessions: Sessions) -> None:
         self._sessions = sessions
-        self._queues: dict[QueueKey, deque[_QueuedCall]] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._keys_in_use: set[tuple[OwnedId, CallKey]] = set()
+        self._announcer = Announcer(sessions)
+        self._calls = deque[_QueuedCall]()
+        self._is_emptied = False
+        self._locked = dict[OwnedId, deque[_QueuedCall]]()
+        self._tasks = set[asyncio.Task[None]]()
+        self._keys_in_use = set[CallKey]()
         self._writers = asyncio.Semaphore(WRITERS)
         self._waiting_writers = asyncio.Semaphore(WRITERS)
 
@@ -51,9 +63,9 @@ class GroupCommit:
 
         Raises the call's Problem, StillRunning if its key is in use, and outages of the database.
         """
-        if call.key is None:
+        key = call.key
+        if key is None:
             return await self._fire(call)
-        key = (call.trigger, call.key)
         if key in self._keys_in_use:
             raise StillRunning
         self._keys_in_use.add(key)
@@ -64,61 +76,127 @@ class GroupCommit:
 
     async def _fire(self, call: Call) -> CallAnswer:
         queued = _QueuedCall(call, asyncio.get_running_loop().create_future())
-        is_locked = call.trigger in self._queues and not call.is_test  # tests lock nothing
-        self._enqueue(call.trigger if is_locked else call.trigger.shard, queued)
+        if call.trigger in self._locked and not call.is_test:  # tests lock nothing
+            self._locked[call.trigger].append(queued)
+        else:
+            self._calls.append(queued)
+            if not self._is_emptied:
+                self._is_emptied = True
+                self._start(self._empty())
         return await queued.answer
 
-    def _enqueue(self, key: QueueKey, queued: _QueuedCall) -> None:
-        if (queue := self._queues.get(key)) is not None:
-            queue.append(queued)
-            return
-        self._queues[key] = deque([queued])
+    def _start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         # with an empty context: the task serves calls of other requests as well
-        task = asyncio.create_task(self._empty(key), context=Context())
+        task = asyncio.create_task(work, context=Context())
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
 
-    async def _empty(self, key: QueueKey) -> None:
-        queue = self._queues[key]
+    async def _empty(self) -> None:
+        try:
+            while self._calls:
+                await self._writers.acquire()
+                turn = self._start(self._take_turn(_take(self._calls)))
+                await asyncio.wait((turn,), timeout=TURN_SECONDS)
+        finally:
+            self._is_emptied = False
+
+    async def _take_turn(self, calls: Sequence[_QueuedCall]) -> None:
+        """Fires calls in as few transactions as their shards may share.
+
+        The turn has a writer for a single one; of several, each takes a writer of its own.
+        """
+        try:
+            groups = await self._split(calls)
+            if len(groups) == 1:
+                await self._fire_group(groups[0], waits=False)
+                return
+        finally:
+            self._writers.release()
+        await asyncio.gather(*map(self._fire_in_turn, groups))
+
+    async def _fire_in_turn(self, group: Sequence[_QueuedCall]) -> None:
+        async with self._writers:
+            await self._fire_group(group, waits=False)
+
+    async def _split(self, calls: Sequence[_QueuedCall]) -> Sequence[Sequence[_QueuedCall]]:
+        """Groups calls by the transactions that they may share; answers all if that fails."""
+        shards = {one.call.trigger.shard for one in calls}
+        if len(shards) <= 1:
+            return [calls]
+        try:
+            async with self._sessions() as session:
+                sharing = await list_sharing(session, shards)
+        except Exception as error:
+            for one in calls:
+                self._answer(one, error)
+            return []
+        return [[one for one in calls if one.call.trigger.shard in each] for each in sharing]
+
+    async def _empty_locked(self, trigger: OwnedId) -> None:
+        queue = self._locked[trigger]
         try:
             while queue:
-                async with self._writers if isinstance(key, int) else self._waiting_writers:
-                    size = min(CALLS_PER_COMMIT, len(queue))
-                    group = [queue.popleft() for _ in range(size)]
-                    await self._fire_group(key, [one for one in group if not one.answer.done()])
+                async with self._waiting_writers:
+                    await self._fire_group(_take(queue), waits=True)
         finally:
-            del self._queues[key]
+            del self._locked[trigger]
 
-    async def _fire_group(self, key: QueueKey, group: Sequence[_QueuedCall]) -> None:
+    async def _fire_group(self, group: Sequence[_QueuedCall], *, waits: bool) -> None:
         """Fires calls in one transaction, or one by one if that fails while the database is there.
 
         So only the call at fault gets the error.
         """
         try:
-            outcomes: Sequence[Outcome | Exception] = await self._commit(key, group)
+            outcomes: Sequence[Outcome | Exception] = await self._commit(group, waits=waits)
         except Exception as error:
             if len(group) > 1 and not is_outage(error):
                 for one in group:
-                    await self._fire_group(key, [one])
+                    await self._fire_group([one], waits=waits)
                 return
             outcomes = [error] * len(group)
         for one, outcome in zip(group, outcomes, strict=True):
             self._answer(one, outcome)
+        self._announcer.announce(
+            one.call.trigger.owner_id
+            for one, outcome in zip(group, outcomes, strict=True)
+            if isinstance(outcome, CallAnswer) and not outcome.is_repeated
+        )
 
-    async def _commit(self, key: QueueKey, group: Sequence[_QueuedCall]) -> Sequence[Outcome]:
+    async def _commit(self, group: Sequence[_QueuedCall], *, waits: bool) -> Sequence[Outcome]:
         if not group:
             return []
-        shard, waits = (key, False) if isinstance(key, int) else (key.shard, True)
         async with self._sessions.begin() as session:
-            return await fire_all(session, shard, [one.call for one in group], waits=waits)
+            return await fire_all(session, [one.call for one in group], waits=waits)
 
     def _answer(self, queued: _QueuedCall, outcome: Outcome | Exception) -> None:
         if queued.answer.done():  # the caller has hung up
             return
         match outcome:
             case TriggerBusy():
-                self._enqueue(queued.call.trigger, queued)
+                self._wait_for_lock(queued)
             case CallAnswer():
                 queued.answer.set_result(outcome)
             case _:
                 queued.answer.set_exception(outcome)
+
+    def _wait_for_lock(self, queued: _QueuedCall) -> None:
+        trigger = queued.call.trigger
+        if (queue := self._locked.get(trigger)) is not None:
+            queue.append(queued)
+            return
+        self._locked[trigger] = deque([queued])
+        self._start(self._empty_locked(trigger))
+
+
+def _take(queue: deque[_QueuedCall]) -> list[_QueuedCall]:
+    """Takes the calls of one commit off a queue, and leaves out callers that have hung up."""
+    taken, characters = list[_QueuedCall](), 0
+    while queue and len(taken) < CALLS_PER_COMMIT:
+        characters += queue[0].characters
+        if characters > CHARACTERS_PER_COMMIT and taken:
+            break
+        one = queue.popleft()
+        if not one.answer.done():
+            taken.append(one)
+    return taken

@@ -18,9 +18,10 @@ from event_trigger.errors import (
     Unauthorized,
     UnsupportedMediaType,
 )
-from event_trigger.events.dependencies import RetentionDep, visible_to
+from event_trigger.events.dependencies import RetentionDep, SourceDep, visible_to
 from event_trigger.events.repository import Events
 from event_trigger.events.schemas import EventRead, read_event
+from event_trigger.events.source import SourceKind
 from event_trigger.firing.dependencies import (
     CallByKeyDep,
     CallDep,
@@ -142,6 +143,7 @@ async def replay_event(
     session: SessionDep,
     retention: RetentionDep,
     hops: HopsDep,
+    source: SourceDep,
     response: Response,
 ) -> EventRead:
     """Makes a new event with the same payload and with `replay_of` set.
@@ -155,7 +157,7 @@ async def replay_event(
         raise NotFound
     trigger = OwnedId(event.owner_id, event.trigger_id)
     await rate_limits.check(trigger, caller=name_of(principal))
-    new_id = await replay(session, event, hops=hops)
+    new_id = await replay(session, event, hops=hops, source=source._replace(kind=SourceKind.REPLAY))
     await rate_limits.count(trigger)
     after = await database_now(session)
     new = await events.get(visible_to(principal, retention, now=after), new_id)

@@ -15,7 +15,7 @@ from event_trigger.events.schemas import json_line
 from event_trigger.stream.subscriptions import Subscription, Subscriptions, Topic
 from event_trigger.triggers.dependencies import TriggerReader
 from event_trigger.triggers.hook_port import HookKeeper
-from event_trigger.triggers.repository import Triggers
+from event_trigger.triggers.stored_rows import StoredTriggers
 from event_trigger.web.schemas import ResponseModel
 
 ROWS_AT_ONCE = 50
@@ -86,7 +86,7 @@ class Changes:
         wanted = [*filter(self._shows, ids)]
         may_fire = Scope.TRIGGERS_FIRE in self.principal.scopes
         async with self.subscriptions.reading, self.sessions() as session:
-            found = await Triggers(session).list_summaries(owner_id, wanted)
+            found = await StoredTriggers(session).list_among(owner_id, wanted, summary=True)
             reader = TriggerReader(session, self.hooks, self.base_url, may_fire)
             read = {one.id: one for one in await reader.list_all(found, summary=True)}
         return [

@@ -22,9 +22,14 @@ _READ = """
 # a sender locks deliveries in another order: waiting for it could end in a deadlock
 _READ_ALL, _LOCK_FREE = text(_READ), text(_READ + "FOR UPDATE SKIP LOCKED")
 _CANCEL = text("""
-    UPDATE deliveries SET status = :exhausted, error = NULL, leased_until = NULL,
-        next_attempt_at = NULL, finished_at = statement_timestamp()
-    WHERE shard = :shard AND id = ANY (CAST(:ids AS bigint[]))
+    WITH cancelled AS (
+        UPDATE deliveries SET status = :exhausted, error = NULL, leased_until = NULL,
+            next_attempt_at = NULL, finished_at = statement_timestamp()
+        WHERE shard = :shard AND id = ANY (CAST(:ids AS bigint[]))
+        RETURNING id
+    )
+    DELETE FROM delivery_requests USING cancelled
+    WHERE delivery_requests.shard = :shard AND delivery_id = cancelled.id
 """)
 _QUEUE_AGAIN = text("""
     UPDATE deliveries SET status = :pending, tries = 0, error = NULL, finished_at = NULL,

@@ -26,16 +26,17 @@ from event_trigger.auth.scopes import MissingScope
 from event_trigger.db.clock import database_now
 from event_trigger.db.shards import OwnedId
 from event_trigger.errors import Problem
+from event_trigger.events.source import EventSource
 from event_trigger.firing.fire import Call
 from event_trigger.firing.fire_batch import fire_batch
 from event_trigger.firing.rate_limits import RateLimits, name_of
-from event_trigger.models import Trigger, shard_of
+from event_trigger.models import Trigger
 from event_trigger.triggers.announcing import announce
 from event_trigger.triggers.destination_names import check_may_name, ids_of, lock_named
 from event_trigger.triggers.filters import TriggerFilter
 from event_trigger.triggers.hook_port import HookKeeper
+from event_trigger.triggers.listed_by_id import TriggersById
 from event_trigger.triggers.lists import filter_of
-from event_trigger.triggers.repository import Triggers
 
 _TRIGGERS_PER_STATEMENT = 250
 _TRIGGERS_PER_SLICE = 25  # of the event loop: planning one takes up to 0.1 ms
@@ -52,13 +53,14 @@ class Applied:
 
 @dataclass(frozen=True, slots=True)
 class ManyTriggersAction:
-    """Applies actions for one caller; `hops` is the number of deliveries that led to the call."""
+    """Applies actions for one caller, the `source`; `hops` counts the deliveries that led to it."""
 
     session: AsyncSession
     hooks: HookKeeper
     rate_limits: RateLimits
     principal: Principal
     hops: int
+    source: EventSource
 
     async def apply(self, body: TriggerActions) -> Applied:
         """Applies an action, or with `dry_run` only decides what it would do.
@@ -109,7 +111,7 @@ class ManyTriggersAction:
         return [one for one in locked if one in still]
 
     async def _select(self, wanted: TriggerFilter, *, limit: int) -> list[int]:
-        triggers, owner_id = Triggers(self.session), self.principal.one_project_id
+        triggers, owner_id = TriggersById(self.session), self.principal.one_project_id
         return await triggers.select_ids(owner_id, wanted, limit=limit)
 
     def _owned(self, trigger_id: int) -> OwnedId:
@@ -160,8 +162,7 @@ class ManyTriggersAction:
         calls = [self._call(one, body.action) for one in applied.found]
         if not body.dry_run:
             calls = await self._list_within_limits(calls, applied)
-        shard = shard_of(self.principal.one_project_id)
-        outcomes = await fire_batch(self.session, shard, calls, is_dry=body.dry_run)
+        outcomes = await fire_batch(self.session, calls, is_dry=body.dry_run)
         for call, outcome in zip(calls, outcomes, strict=True):
             if isinstance(outcome, Problem):
                 applied.failed[call.trigger.id] = outcome
@@ -179,6 +180,7 @@ class ManyTriggersAction:
             is_test=action is TriggerAction.TEST,
             idempotency_key=None,
             hops=self.hops,
+            source=self.source,
         )
 
     async def _list_within_limits(self, calls: Sequence[Call], applied: Applied) -> list[Call]:

@@ -13,6 +13,7 @@ from event_trigger.auth.idempotency import IDEMPOTENT
 from event_trigger.auth.scopes import MissingScope, Scope
 from event_trigger.deliveries.dependencies import HopsDep
 from event_trigger.errors import Invalid, NotFound, Unauthorized, UnsupportedMediaType
+from event_trigger.events.dependencies import SourceDep
 from event_trigger.firing.dependencies import RateLimitsDep
 from event_trigger.triggers.dependencies import HooksDep
 from event_trigger.web.cpu_bound import TooManyExpensiveCalls
@@ -54,6 +55,7 @@ async def act_on_triggers(
     hooks: HooksDep,
     rate_limits: RateLimitsDep,
     hops: HopsDep,
+    source: SourceDep,
 ) -> Response:
     """Applies an action to up to 10,000 triggers, given by `ids` or `filter`, in one transaction.
 
@@ -63,7 +65,7 @@ async def act_on_triggers(
     with the problem of the single operation, and spoil nothing for the others. `fire` and `test`
     send no payload. With `dry_run` the numbers are the same, and nothing is changed.
     """
-    action = ManyTriggersAction(session, hooks, rate_limits, principal, hops)
+    action = ManyTriggersAction(session, hooks, rate_limits, principal, hops, source)
     applied = await action.apply(body)
     result = await result_of(
         ids=body.ids,

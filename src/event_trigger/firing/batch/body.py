@@ -15,10 +15,17 @@ from event_trigger.errors import Invalid
 from event_trigger.firing.batch.schemas import MOST_CALLS, SentCall, SentCalls, TriggerCall
 from event_trigger.firing.fire import SentBody
 from event_trigger.web.problems import invalid_request
-from event_trigger.web.strict_json import MOST_LEVELS, StrictRequest, StrictRoute, loads
+from event_trigger.web.strict_json import (
+    MOST_LEVELS,
+    StrictRequest,
+    StrictRoute,
+    loads,
+    raw_loads,
+)
 
 _CHARACTERS_PER_SLICE = 16 * 1024  # about a millisecond
-_SPACE = re.compile(r"[ \t\n\r]*")
+_SPACES = " \t\n\r"
+_SPACE = re.compile(f"[{_SPACES}]*")
 _ANY_JSON = json.JSONDecoder(parse_int=str, parse_float=str)  # only to find where a value ends
 
 
@@ -71,6 +78,8 @@ async def _read_calls(scan: "_Scanner") -> SentCalls:
 
 def _read_call(scan: "_Scanner", place: int) -> SentCall | Invalid:
     """Reads one call, and moves behind it whether it is valid or not."""
+    if (plain := _read_plain_call(scan)) is not None:
+        return plain
     if not scan.begins("{"):
         scan.value()
         return Invalid.at(["calls", place], "Write each call as an object.")
@@ -90,6 +99,35 @@ def _read_call(scan: "_Scanner", place: int) -> SentCall | Invalid:
     return SentCall(call.trigger, body, call.idempotency_key)
 
 
+def _read_plain_call(scan: "_Scanner") -> SentCall | None:
+    """Reads a valid call whose payload is easily found in its text; otherwise does not move.
+
+    That takes a third of the time of walking over the members, which also finds out the mistakes.
+    """
+    try:
+        value, end = raw_loads(scan.text, scan.at)
+        call = TriggerCall.model_validate(value)
+    except ValueError:  # of pydantic and of JSON
+        return None
+    text = scan.text[scan.at : end]
+    if "\\" in text or text.count('"payload"') > 1:  # the name may be written in another way
+        return None
+    body = None if call.payload is None else SentBody(call.payload, _payload_in(text, value))
+    scan.move_to(end)
+    return SentCall(call.trigger, body, call.idempotency_key)
+
+
+def _payload_in(text: str, call: dict[str, Any]) -> str:
+    """Returns the text of the payload of a call that has its name once, and no backslash."""
+    began = text.index(":", text.index('"payload"') + len('"payload"')) + 1
+    if next(reversed(call)) == "payload":
+        return text[began:-1].strip(_SPACES)
+    space = _SPACE.match(text, began)
+    assert space is not None
+    _, end = _ANY_JSON.raw_decode(text, space.end())
+    return text[space.end() : end]
+
+
 class _Scanner:
     """Walks over JSON text: each step moves behind what it reads, and the white space there.
 
@@ -99,7 +137,7 @@ class _Scanner:
     def __init__(self, text: str) -> None:
         self.text = text
         self.at = 0
-        self._move_to(0)
+        self.move_to(0)
 
     def begins(self, mark: str) -> bool:
         return self.text.startswith(mark, self.at)
@@ -139,7 +177,7 @@ class _Scanner:
             _, ended = _ANY_JSON.raw_decode(self.text, began)
         except RecursionError:
             _refuse(f"it is nested deeper than {MOST_LEVELS} levels")
-        self._move_to(ended)
+        self.move_to(ended)
         return self.text[began:ended]
 
     def end(self) -> None:
@@ -149,14 +187,14 @@ class _Scanner:
     def _take(self, mark: str) -> bool:
         if not self.begins(mark):
             return False
-        self._move_to(self.at + 1)
+        self.move_to(self.at + 1)
         return True
 
     def _expect(self, mark: str) -> None:
         if not self._take(mark):
             _refuse(f"{mark} is missing")
 
-    def _move_to(self, place: int) -> None:
+    def move_to(self, place: int) -> None:
         space = _SPACE.match(self.text, place)
         assert space is not None
         self.at = space.end()

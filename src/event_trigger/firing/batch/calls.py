@@ -10,12 +10,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from event_trigger.auth.principal import Principal
 from event_trigger.db.shards import OwnedId
 from event_trigger.errors import FieldError, Invalid, NotFound, Problem, pointer
+from event_trigger.events.source import EventSource
 from event_trigger.firing.batch.schemas import SentCall
 from event_trigger.firing.fire import Call, CallAnswer, Outcome
 from event_trigger.firing.fire_batch import fire_batch
 from event_trigger.firing.rate_limits import RateLimits, name_of
 from event_trigger.firing.repository import CalledTriggers
-from event_trigger.models import shard_of
 
 _CALLS_PER_SLICE = 100
 
@@ -24,12 +24,13 @@ Answer = CallAnswer | Problem
 
 @dataclass(frozen=True, slots=True)
 class BatchFirer:
-    """Fires for one caller; `hops` is the number of deliveries that led to the batch."""
+    """Fires for one caller, the `source`; `hops` counts the deliveries that led to the batch."""
 
     session: AsyncSession
     rate_limits: RateLimits
     principal: Principal
     hops: int
+    source: EventSource
 
     async def fire(self, sent: Sequence[SentCall | Problem]) -> list[Answer]:
         """Answers each call in its place; all events are in one commit.
@@ -41,8 +42,7 @@ class BatchFirer:
         """
         checked = await self._check(sent, await self._ids_of(sent))
         calls = [one for one in checked if isinstance(one, Call)]
-        shard = shard_of(self.principal.one_project_id)
-        outcomes = iter(await fire_batch(self.session, shard, calls) if calls else ())
+        outcomes = iter(await fire_batch(self.session, calls) if calls else ())
         answers = []
         for place, one in enumerate(checked):
             await _give_way(place)
@@ -56,7 +56,7 @@ class BatchFirer:
         keys = {one.trigger for one in sent if isinstance(one, SentCall)}
         named = sorted(one for one in keys if isinstance(one, str))
         owner_id = self.principal.one_project_id
-        triggers = CalledTriggers(self.session, shard_of(owner_id))
+        triggers = CalledTriggers(self.session)
         return await triggers.list_ids(owner_id, named) if named else {}
 
     async def _check(
@@ -90,6 +90,7 @@ class BatchFirer:
             idempotency_key=sent.idempotency_key,
             hops=self.hops,
             named=named if isinstance(named, str) else None,
+            source=self.source,
         )
 
 

@@ -10,6 +10,7 @@ from event_trigger.auth.idempotency import IDEMPOTENT
 from event_trigger.auth.scopes import Scope
 from event_trigger.deliveries.dependencies import HopsDep
 from event_trigger.errors import Forbidden, Invalid, NotFound, Unauthorized, UnsupportedMediaType
+from event_trigger.events.dependencies import SourceDep
 from event_trigger.firing.batch.body import BatchRoute
 from event_trigger.firing.batch.calls import BatchFirer
 from event_trigger.firing.batch.schemas import (
@@ -58,6 +59,7 @@ async def fire_trigger_batch(
     session: SessionDep,
     rate_limits: RateLimitsDep,
     hops: HopsDep,
+    source: SourceDep,
 ) -> BatchResults:
     """Fires up to 1,000 calls, of any of the project's triggers, in one commit.
 
@@ -66,7 +68,7 @@ async def fire_trigger_batch(
     `idempotency_key` in one batch are one call. If the answer is an error or is lost, either all
     events were stored or none: send the batch again with the same keys.
     """
-    answers = await BatchFirer(session, rate_limits, principal, hops).fire(body.calls)
+    answers = await BatchFirer(session, rate_limits, principal, hops, source).fire(body.calls)
     return BatchResults(
         results=[
             CallFired(event_id=one.event_id)

@@ -1,0 +1,44 @@
+"""Announces new events to every replica after their commits, once for many of them."""
+
+import asyncio
+from collections.abc import Iterable
+from contextlib import suppress
+from contextvars import Context
+
+from event_trigger.db.engine import DATABASE_ERRORS, Sessions
+from event_trigger.db.notify import EVENTS_STORED, notify
+
+ANNOUNCE_EVERY_SECONDS = 0.02  # a stream that has news looks no more often
+
+
+class Announcer:
+    """Announces the owners of events that group commit has stored.
+
+    NOTIFY in the transaction of the events would take a lock of the whole server from before its
+    commit until after it, so that commits of several processes would wait for one another. A
+    transaction that only announces writes nothing, and has the lock for microseconds. If the
+    process dies before it, streams find the events within a second: they also look by themselves.
+    """
+
+    def __init__(self, sessions: Sessions) -> None:
+        self._sessions = sessions
+        self._waiting = set[int]()
+        self._task: asyncio.Task[None] | None = None
+
+    def announce(self, owner_ids: Iterable[int]) -> None:
+        """Announces events at once, or together with others within 20 ms."""
+        self._waiting.update(owner_ids)
+        if self._waiting and self._task is None:
+            # with an empty context: the task serves calls of other requests as well
+            self._task = asyncio.create_task(self._announce_waiting(), context=Context())
+
+    async def _announce_waiting(self) -> None:
+        try:
+            while self._waiting:
+                owners, self._waiting = sorted(self._waiting), set()
+                with suppress(*DATABASE_ERRORS):
+                    async with self._sessions.begin() as session:
+                        await notify(session, EVENTS_STORED, *map(str, owners))
+                await asyncio.sleep(ANNOUNCE_EVERY_SECONDS)
+        finally:
+            self._task = None

@@ -1,0 +1,161 @@
+"""Stores the events of calls and replays: a few statements for many of them."""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from event_trigger.db.citus.few_rows import FewRows
+from event_trigger.db.shards import OwnedId
+from event_trigger.deliveries.outbox import store_deliveries
+from event_trigger.events.event_writer import EventWriter, StoredEvent
+from event_trigger.events.source import EventSource
+from event_trigger.models import EventType
+
+_CHARACTERS_PER_STATEMENT = 4 * 1024 * 1024  # of payloads
+_EVENTS_PER_STATEMENT = 1_000  # each may go to 50 destinations
+_INSERT_CALLED_EVENTS = """
+    INSERT INTO events (shard, owner_id, trigger_id, type, payload, is_test, replay_of, hops,
+        source_kind, source, xid)
+    SELECT {shard}, called.owner_id, called.trigger_id, :type,
+        CAST(called.payload AS json), called.is_test, called.replay_of, called.hops,
+        called.source_kind, CAST(called.source AS json), {{xid}}
+    FROM unnest(
+        CAST(:shards AS smallint[]), CAST(:owner_ids AS bigint[]), CAST(:trigger_ids AS bigint[]),
+        CAST(:payloads AS text[]), CAST(:are_tests AS boolean[]), CAST(:replays_of AS bigint[]),
+        CAST(:hops AS smallint[]), CAST(:source_kinds AS text[]), CAST(:sources AS text[])
+    ) WITH ORDINALITY AS called (shard, owner_id, trigger_id, payload, is_test, replay_of, hops,
+        source_kind, source, place)
+    ORDER BY called.place
+"""
+_FEW_CALLED_EVENTS = FewRows(
+    """
+    INSERT INTO events (shard, owner_id, trigger_id, type, payload, is_test, replay_of, hops,
+        source_kind, source, xid)
+    """,
+    """(
+    CAST(:shard AS smallint), (CAST(:owner_ids AS bigint[]))[{place}],
+    (CAST(:trigger_ids AS bigint[]))[{place}], CAST(:type AS text),
+    CAST((CAST(:payloads AS text[]))[{place}] AS json), (CAST(:are_tests AS boolean[]))[{place}],
+    (CAST(:replays_of AS bigint[]))[{place}], (CAST(:hops AS smallint[]))[{place}],
+    (CAST(:source_kinds AS text[]))[{place}], CAST((CAST(:sources AS text[]))[{place}] AS json),
+    CAST(:xid AS bigint))""",
+    "RETURNING id, triggered_at",
+)
+_COUNT_CALLS = """
+    UPDATE triggers SET
+        fire_count = triggers.fire_count + called.count,
+        last_fired_at = statement_timestamp()
+    FROM unnest(
+        CAST(:called_shards AS smallint[]), CAST(:ids AS bigint[]), CAST(:counts AS bigint[])
+    ) AS called (shard, id, count)
+    WHERE triggers.shard = {shard} AND triggers.id = called.id
+"""
+_IN_SHARD, _IN_SHARDS = (
+    (_INSERT_CALLED_EVENTS.format(shard=inserted), _COUNT_CALLS.format(shard=counted))
+    for inserted, counted in (
+        ("CAST(:shard AS smallint)", ":shard"),
+        ("called.shard", "called.shard"),
+    )
+)
+_WRITERS = {  # by whether all events are of one shard, and whether they are announced
+    (is_one, announces): EventWriter(
+        *(_IN_SHARD if is_one else _IN_SHARDS),
+        is_returning=True,
+        announces=announces,
+        few=_FEW_CALLED_EVENTS,
+    )
+    for is_one in (True, False)
+    for announces in (True, False)
+}
+
+
+@dataclass(frozen=True, slots=True)
+class NewEvent:
+    """The event of a call or a replay, before it is stored.
+
+    `payload` is JSON text, stored to the letter: a body keeps its spelling. `configured_at` is the
+    instant of the last change of the called trigger.
+    """
+
+    trigger: OwnedId
+    payload: str | None
+    is_test: bool
+    has_destinations: bool
+    replay_of: int | None = None
+    hops: int = 0
+    source: EventSource | None = None
+    configured_at: datetime | None = None
+
+    @property
+    def is_counted(self) -> bool:
+        """Tells whether `fire_count` includes the event: tests and replays are left out."""
+        return not self.is_test and self.replay_of is None
+
+
+async def store_events(
+    session: AsyncSession, new: Sequence[NewEvent], *, announces: bool
+) -> list[int]:
+    """Stores events and their deliveries, and counts them in their triggers.
+
+    Gives the events' ids, in the order of `new`. In a cluster, all are of one shard. One that does
+    not announce leaves that to its caller, for after the commit.
+    """
+    stored: list[StoredEvent] = []
+    for group in _in_statements(new):
+        stored += await _store(session, group, announces=announces)
+    sent = [
+        (event, one.trigger.shard)
+        for event, one in zip(stored, new, strict=True)
+        if one.has_destinations
+    ]
+    for start in range(0, len(sent), _EVENTS_PER_STATEMENT):
+        events, shards = zip(*sent[start : start + _EVENTS_PER_STATEMENT], strict=True)
+        await store_deliveries(session, events, shards=shards)
+    return [event.id for event in stored]
+
+
+async def _store(
+    session: AsyncSession, new: Sequence[NewEvent], *, announces: bool
+) -> list[StoredEvent]:
+    counts = Counter(one.trigger for one in new if one.is_counted)
+    shards = [one.trigger.shard for one in new]
+    is_one = shards.count(shards[0]) == len(shards)
+    stored = await _WRITERS[is_one, announces].write(
+        session,
+        {one.trigger.owner_id for one in new},
+        {
+            "shard": shards[0],
+            "shards": shards,
+            "type": EventType.API,
+            "owner_ids": [one.trigger.owner_id for one in new],
+            "trigger_ids": [one.trigger.id for one in new],
+            "payloads": [one.payload for one in new],
+            "are_tests": [one.is_test for one in new],
+            "replays_of": [one.replay_of for one in new],
+            "hops": [one.hops for one in new],
+            "source_kinds": [one.source and one.source.kind for one in new],
+            "sources": [one.source and one.source.as_json() for one in new],
+            "called_shards": [one.shard for one in counts],
+            "ids": [one.id for one in counts],
+            "counts": [*counts.values()],
+        },
+        count=len(new),
+    )
+    return sorted(stored)  # by id, which is the order of the INSERT
+
+
+def _in_statements(new: Sequence[NewEvent]) -> Iterator[list[NewEvent]]:
+    """Groups events so that one statement has a thousand, whose payloads are of a few MiB."""
+    group: list[NewEvent] = []
+    size = 0
+    for one in new:
+        group.append(one)
+        size += len(one.payload or "")
+        if size > _CHARACTERS_PER_STATEMENT or len(group) == _EVENTS_PER_STATEMENT:
+            yield group
+            group, size = [], 0
+    if group:
+        yield group
