@@ -12,7 +12,7 @@ from sqlalchemy.util import greenlet_spawn
 
 from event_trigger.db.engine import create_engine
 from event_trigger.db.errors import describe_error
-from event_trigger.db.pool import DatabasePool
+from event_trigger.db.pool import DatabasePool, close_all
 from tests.support.databases import connect
 from tests.support.services import ADA, running_service
 from tests.support.triggers import make_api, make_scheduled
@@ -204,3 +204,18 @@ async def test_the_servers_own_words_are_kept(limited: Limited) -> None:
     assert describe_error(refused.value) == (
         f'the server has no connection left: too many connections for role "{ROLE}" (53300)'
     )
+
+
+async def test_the_end_closes_connections_that_a_task_still_has(limited: Limited) -> None:
+    engine = create_engine(limited.url)
+
+    async def work() -> None:
+        async with engine.connect() as connection:
+            await connection.execute(text("SELECT pg_sleep(0.3)"))
+
+    working = asyncio.create_task(work())
+    await eventually(limited.count, lambda count: count == 1)
+    await close_all(engine)
+    await working
+
+    assert await eventually(limited.count, lambda count: count == 0) == 0

@@ -10,7 +10,8 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from event_trigger.db.engine import create_engine
-from event_trigger.db.migrate import migrate, newest_revision
+from event_trigger.db.migrate import migrate
+from event_trigger.db.revisions import newest_revision
 from tests.support.databases import connect
 from tests.support.migrations import folder_with
 
@@ -109,7 +110,8 @@ async def test_several_replicas_build_an_empty_database_and_its_index_at_once(
 async def test_the_index_of_a_partitioned_table_takes_over_those_of_its_partitions(
     tmp_path: Path, engine: AsyncEngine, database: Any
 ) -> None:
-    await migrate(engine, folder=folder_with_index(tmp_path, '"events", ["shard", "replay_of"]'))
+    folder = folder_with_index(tmp_path, '"events", ["shard", "replay_of"], partitioned=True')
+    await migrate(engine, folder=folder)
 
     partitions = await database.fetch(
         "SELECT inhrelid::regclass::text AS name FROM pg_inherits"

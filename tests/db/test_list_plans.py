@@ -4,6 +4,7 @@ The filters come from openapi.json, so a new one is tested, too: it needs a valu
 or a reason why not.
 """
 
+import json
 from collections.abc import AsyncIterator, Iterator, Mapping
 from itertools import combinations
 from typing import Any
@@ -21,6 +22,7 @@ from tests.support.services import ADA, ADMIN, Service, idle_service
 
 VALUES: dict[str, list[str]] = {
     "type": ["api"],
+    "source": ["schedule", "hook"],
     "status": ["paused", "delivered"],
     "state": ["archived"],
     "is_test": ["true"],
@@ -49,6 +51,7 @@ NOT_FILTERS = {"limit", "cursor", "aggregate", "include"}
 # each firing of a schedule would have to write to an index of a name, or of a type for admins
 READ_AND_LEFT_OUT = {
     ("list_deliveries", "event_id"): "event_id",
+    ("list_events", "source"): "source_kind",  # an admin's
     ("list_triggers", "tag"): "tags",  # found by it in trigger_tags, it still has it
     ("list_triggers", "q"): "name",
     ("list_triggers", "type"): "type",  # an admin's
@@ -95,12 +98,18 @@ def queries_of(operation: Operation) -> Iterator[Query]:
     yield from ({one: VALUES[one][0], two: VALUES[two][-1]} for one, two in combinations(names, 2))
 
 
-async def sent_by(client: httpx.AsyncClient, path: str, query: Query) -> list[tuple[str, Any]]:
+async def sent_by(
+    client: httpx.AsyncClient,
+    path: str,
+    query: Query,
+    *,
+    parts: tuple[str, ...] = ("LIMIT", "ORDER BY"),
+) -> list[tuple[str, Any]]:
     """Returns the statements that read a list, if the list accepts the query."""
     sent: list[tuple[str, Any]] = []
 
     def look(_c: Any, _k: Any, statement: str, parameters: Any, *_: Any) -> None:
-        if "LIMIT" in statement and "ORDER BY" in statement:
+        if all(part in statement for part in parts):
             sent.append((statement, parameters))
 
     event.listen(Engine, "before_cursor_execute", look)
@@ -196,6 +205,47 @@ async def test_an_owner_reads_the_log_of_the_project_by_its_index(idle: Service)
     await connection.close()
 
 
+@pytest.mark.parametrize(
+    "query",
+    [{"source": "hook"}, {"source": "replay", "type": "api", "since": VALUES["since"]}],
+    ids=["by source", "with others"],
+)
+async def test_an_owner_finds_events_by_their_source(idle: Service, query: Query) -> None:
+    connection = await connect(idle.database_url)
+    client = idle.client(ADA)
+
+    for statement, parameters in await sent_by(client, "/events", query):
+        plan = await plan_in_order(connection, statement, parameters)
+        scans = [one for one in nodes_of(plan) if "Relation Name" in one]
+
+        assert scans
+        assert all("(source_kind = " in one["Index Cond"] for one in scans), scans[0]
+    await connection.close()
+
+
+async def test_events_are_counted_by_source_in_an_index_alone(idle: Service, database: Any) -> None:
+    await database.execute("SET synchronous_commit = on")  # or VACUUM marks no page as visible yet
+    await database.execute(
+        "INSERT INTO events (shard, owner_id, trigger_id, type, is_test, source_kind)"
+        " SELECT $1::bigint % 64, $1, number % 9, 'api', false,"
+        " CASE WHEN number % 99 > 0 THEN 'api_key' ELSE 'hook' END"
+        " FROM generate_series(1, 5000) AS number",
+        ADA,
+    )
+    await database.execute("VACUUM ANALYZE events")
+    await database.execute("SET enable_seqscan = off")
+    query = {"source": "hook"}
+
+    sent = await sent_by(idle.client(ADA), "/events/counts", query, parts=("sum(fired)",))
+
+    [(statement, parameters)] = sent
+    found = await database.fetchval(f"EXPLAIN (FORMAT JSON) {statement}", *parameters)
+    scans = [one for one in nodes_of(json.loads(found)[0]["Plan"]) if "Relation Name" in one]
+    busy = max(scans, key=lambda one: one["Plan Rows"])
+    assert busy["Node Type"] == "Index Only Scan"
+    assert "(source_kind = " in busy["Index Cond"]
+
+
 def is_expected(condition: str, column: str | None) -> bool:
     """Accepts filters that exclude few rows or none, such as those of deleted projects."""
     deleted = "NOT (ANY", "NOT (hashed SubPlan"  # as PostgreSQL 18 and 15 say it
@@ -213,4 +263,5 @@ def test_the_walk_finds_the_lists() -> None:
         "list_users",
         "list_audit",
         "list_sets",
+        "list_calendars",
     }

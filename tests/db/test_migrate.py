@@ -11,7 +11,8 @@ from sqlalchemy import inspect
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from event_trigger.db.engine import create_engine, create_sessions
-from event_trigger.db.migrate import current_revision, is_migrated, migrate, newest_revision
+from event_trigger.db.migrate import migrate
+from event_trigger.db.revisions import current_revision, is_migrated, newest_revision
 from event_trigger.models import Base
 from event_trigger.reconciliation.verify import verify
 from tests.support.databases import connect
@@ -21,7 +22,7 @@ from tests.support.migrations import alembic
 from tests.support.planting import plant_triggers
 from tests.support.reading import read_all
 from tests.support.receiver import ALLOW_LOOPBACK, receiving
-from tests.support.services import ADA, ADMIN, BOB, running_service
+from tests.support.services import ADA, ADMIN, BOB, idle_service, running_service
 from tests.support.triggers import make_api
 
 pytestmark = pytest.mark.xdist_group("processes")
@@ -225,6 +226,40 @@ async def test_payloads_stored_once_go_back_to_each_delivery_and_are_sent_again(
 
     assert [tuple(row) for row in older] == [(one, '{"a": null}') for one in (1, 1, 2, 2)]
     assert sent == [{"a": None}] * 4
+    await database.close()
+
+
+async def test_what_the_version_before_formats_cannot_read_is_gone_after_a_way_back(
+    database_url: str,
+) -> None:
+    database = await connect(database_url)
+    async with idle_service(database_url, **ALLOW_LOOPBACK) as service:
+        ada = service.client(ADA)
+        plain = await make_destination(ada, "http://127.0.0.1:9/a")
+        payload = await make_destination(ada, "http://127.0.0.1:9/b", format="payload")
+        hooks = (
+            {"verify": "github", "methods": ["PUT"]},
+            {"verify": "none"},
+            {"verify": "stripe", "secret": "whsec_" + "a" * 32},
+        )
+        made = [await make_api(ada, details={"hook": one}) for one in hooks]
+
+    down = await asyncio.to_thread(alembic, database_url, "downgrade", "0025")
+
+    assert down.returncode == 0, down.stderr
+    stored = await database.fetch("SELECT id, disabled_reason, max_concurrency FROM destinations")
+    assert {tuple(row) for row in stored} == {
+        (plain["id"], None, 10),
+        (payload["id"], "by_hand", 10),
+    }
+    details = await database.fetch("SELECT id, CAST(details AS jsonb) FROM triggers ORDER BY id")
+    assert [json.loads(row[1]) for row in details] == [
+        {"hook": {"verify": "github"}},
+        {"hook": {"verify": "none"}},
+        {},
+    ]
+    kept = await database.fetch("SELECT trigger_id FROM hooks ORDER BY trigger_id")
+    assert [row[0] for row in kept] == [made[0]["id"], made[1]["id"]]
     await database.close()
 
 

@@ -1,6 +1,8 @@
 """Large answers are compressed for clients that accept it, but no stream and no secret."""
 
+import asyncio
 import gzip
+import threading
 from collections.abc import AsyncIterator
 
 import httpx
@@ -8,13 +10,20 @@ import pytest
 from starlette.datastructures import Headers
 
 from event_trigger.web import docs
-from event_trigger.web.compression import accepts_gzip
+from event_trigger.web.compression import accepts_gzip, in_thread
 from tests.support.hooks import make_hook
 from tests.support.problems import problem_of
+from tests.support.services import Service
 from tests.support.triggers import make_api
 
 LARGE = {"a": "b" * 11_000}
 GZIP, PLAIN = {"accept-encoding": "br, gzip"}, {"accept-encoding": "identity"}
+
+
+@pytest.fixture
+def service(own_service: Service) -> Service:
+    """A service whose first trigger has the id 1."""
+    return own_service
 
 
 async def test_a_large_answer_is_compressed_if_the_client_accepts_it(
@@ -150,3 +159,19 @@ async def test_a_compressed_request_is_refused_with_words(
             assert answer.headers["accept-encoding"] == "identity"
     fired = await ada.post("/triggers/1/trigger", headers={"content-encoding": "Identity"})
     assert fired.status_code == 200
+
+
+async def test_the_document_is_built_while_an_answer_is_compressed(
+    anonymous: httpx.AsyncClient,
+) -> None:
+    is_built = threading.Event()
+    compressing = asyncio.create_task(in_thread(is_built.wait))
+    await asyncio.sleep(0)  # lets it take the thread
+    try:
+        async with asyncio.timeout(60):
+            document = await anonymous.get("/openapi.json")
+    finally:
+        is_built.set()
+        await compressing
+
+    assert document.status_code == 200

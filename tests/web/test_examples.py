@@ -14,6 +14,7 @@ import pytest_asyncio
 from event_trigger.models.base import LARGEST_ID
 from tests.security.hostile import NOBODYS
 from tests.security.world import World, inhabited
+from tests.support.calendars import put_calendar
 from tests.support.databases import fresh_database
 from tests.support.document import JSON, Operation
 from tests.support.problems import problem_of
@@ -38,12 +39,19 @@ ELSEWHERE = {
     "healthz": {503},
     "readyz": {503},
 }
-UNKNOWN: dict[str, Any] = {"session_id": UUID(int=7), "key": "nobodys", "name": "nobodys"}
+UNKNOWN: dict[str, Any] = {
+    "session_id": UUID(int=7),
+    "key": "nobodys",
+    "name": "nobodys",
+    "country": "XX",
+    "region": "XX",
+}
 OUT_OF_REACH = {429, 503, 507}
 CRON = {"type": "scheduled", "details": {"cron": "0 0 30 2 *"}}
+HOOK_CALLS = {"call_hook": "POST", "call_hook_by_get": "GET", "call_hook_by_put": "PUT"}
 WRONG_BODIES: dict[str, dict[str, Any]] = {
     "create_trigger": {"json": CRON},
-    "call_hook": {"json": []},
+    **{one: {"content": b"none", "headers": {"content-type": JSON}} for one in HOOK_CALLS},
 }
 
 
@@ -70,10 +78,17 @@ class Provoker:
                 return await self._forbidden(example)
             case 404:
                 return await self._not_found()
+            case 405:
+                other = next(one for one in HOOK_CALLS.values() if one != self.operation.method)
+                path = await self._hook_path(verify="none", methods=[other])
+                return await self._ask(path=path)
             case 412:
                 return await self._ask(headers={"If-Match": '"none"'}, **await self._body())
             case 413:
                 return await self._ask(content=b" " * (2**20 + 1), headers={"content-type": JSON})
+            case 414:
+                path = await self._hook_path(verify="none")
+                return await self._ask(path=path, params={"a": "b" * 8_000})
             case 415:
                 encoded = {"content-type": "text/plain", "content-encoding": "gzip"}
                 return await self._ask(content=b"{}", headers=encoded)
@@ -89,13 +104,22 @@ class Provoker:
                 return await self._ask(data={"username": "nobody@example.com", "password": "wrong"})
             case "refresh_tokens":
                 return await self._ask(json={"refresh_token": "etr_none"})
-            case "call_hook":
-                hooked = await make_api(self.world.team, details={"hook": {"verify": "github"}})
-                return await self._ask(path=httpx.URL(hooked["hook_url"]).path)
+            case operation_id if operation_id in HOOK_CALLS:
+                return await self._ask(path=await self._hook_path(verify="github"))
         nobody = {"Authorization": "Bearer nonsense"}
         return await self._ask(who="nobody", headers=nobody, **await self._body())
 
+    async def _hook_path(self, **options: Any) -> str:
+        """Makes a hook that accepts the operation's method, unless `options` say otherwise."""
+        hook = {"methods": [self.operation.method], **options}
+        made = await make_api(self.world.team, details={"hook": hook})
+        return httpx.URL(made["hook_url"]).path
+
     async def _forbidden(self, example: dict[str, Any]) -> httpx.Response:
+        if self.operation.id in HOOK_CALLS:
+            path = await self._hook_path(verify="none", verify_token="wanted")
+            asked = {"hub.mode": "subscribe", "hub.challenge": "1", "hub.verify_token": "other"}
+            return await self._ask(path=path, params=asked)
         callers = REFUSED[example["type"].rpartition(":")[2]]
         for caller in callers:
             answer = await self._ask(who=caller, **await self._body())
@@ -195,6 +219,8 @@ async def test_conflicts_are_answered_as_their_examples_show(world: World) -> No
     over = (await make_scheduled(team, {"time": "2026-01-01T00:00:00Z"}))["id"]
     owned = {"billing-report": {"type": "api"}}
     used = {"crm": {"url": f"{world.receiver.url}/hook"}}
+    await put_calendar(team, "closed")
+    await make_scheduled(team, {"cron": "@daily", "except": [{"calendar": "closed"}]})
     await put_set(team, "sales", {"triggers": owned, "destinations": used})
     await make_api(team, destinations=["crm"])
     reached = {
@@ -216,6 +242,8 @@ async def test_conflicts_are_answered_as_their_examples_show(world: World) -> No
             f"/deliveries/{await world.id_of('delivery_id')}/cancel"
         ),
         "put_set": await team.put("/sets/billing", json={"triggers": owned}),
+        "create_calendar": await team.post("/calendars", json={"key": "closed", "dates": []}),
+        "delete_calendar": await team.delete("/calendars/closed"),
         "delete_set": await team.delete("/sets/sales"),
         "add_member": await team.post(
             f"/projects/{project}/members", json={"email": "ada@example.com", "role": "viewer"}

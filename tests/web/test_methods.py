@@ -3,9 +3,11 @@
 from collections import defaultdict
 
 import httpx
+import pytest
 
 from tests.support.document import described_api, make_app, operations_of
 from tests.support.problems import problem_of
+from tests.support.services import Service
 from tests.support.triggers import make_api
 
 STREAMS = {"/events/stream", "/events/export"}
@@ -13,11 +15,18 @@ PAGES = ("/", "/api/docs", "/api/redoc", "/api/docs/assets/docs.css", "/openapi.
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
 
+@pytest.fixture
+def service(own_service: Service) -> Service:
+    """A service whose first trigger has the id 1."""
+    return own_service
+
+
 def allowed() -> dict[str, list[str]]:
     """Gives the methods of each path by the document, with an example of each path."""
     described: defaultdict[str, set[str]] = defaultdict(set)
     for operation in operations_of(described_api()):
         described[operation.path].add(operation.method)
+    del described["/hooks/{token}"]  # each hook has methods of its own
     described["/invitations/accept"].add("GET")  # a page for browsers
     described |= {page: {"GET"} for page in PAGES}
     return {

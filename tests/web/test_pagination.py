@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import product
 
 import httpx
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -13,10 +14,17 @@ from event_trigger.errors import Invalid
 from event_trigger.models.base import LARGEST_ID
 from event_trigger.web.pagination import encode_cursor, id_cursor, instant_cursor
 from tests.support.problems import places_of
+from tests.support.services import Service
 
 IDS = st.integers(0, LARGEST_ID)
 EPOCH, LAST = datetime(1970, 1, 1, tzinfo=UTC), datetime(9000, 12, 31, tzinfo=UTC)
 INSTANTS = st.timedeltas(timedelta(0), LAST - EPOCH).map(lambda age: EPOCH + age)
+
+
+@pytest.fixture
+def service(own_service: Service) -> Service:
+    """A service whose first trigger has the id 1."""
+    return own_service
 
 
 @settings(deadline=None)

@@ -21,7 +21,7 @@ JSON = {"content-type": "application/json"}
 LIMIT = 1024 * 1024
 PUBLIC = {
     "POST /invitations/accept",
-    "POST /hooks/{token}",
+    *(f"{method} /hooks/{{token}}" for method in ("GET", "POST", "PUT")),
     "POST /auth/token",
     "POST /auth/refresh",
     "POST /auth/register",
@@ -226,7 +226,8 @@ WRONG: list[tuple[str, str, Any, str]] = [
 ]
 
 
-async def test_a_refusal_says_what_to_write_instead(ada: httpx.AsyncClient) -> None:
+async def test_a_refusal_says_what_to_write_instead(own_service: Service) -> None:
+    ada = own_service.client(ADA)
     await ada.post("/triggers", json={"type": "api"})
 
     for method, path, body, detail in WRONG:
@@ -343,14 +344,14 @@ REFUSALS: list[tuple[str, str, dict[str, Any]]] = [
     ("GET", f"/triggers?type={CANARY}", {}),
     ("GET", f"/events?since={CANARY}", {}),
     ("GET", f"/events?state={CANARY}", {}),
-    ("POST", "/triggers/1/trigger", {"json": [CANARY]}),
-    ("POST", "/triggers/1/trigger", {"headers": {"idempotency-key": CANARY * 50}}),
-    ("PATCH", "/triggers/1", {"json": {"details": CANARY}}),
-    ("PATCH", "/triggers/1", {"json": {"details": {"schema": CANARY}}}),
-    ("PATCH", "/triggers/1", {"json": {"type": CANARY}}),
-    ("POST", "/triggers/2/trigger", {"json": {"n": CANARY, "e": 1, "p": "x"}}),
-    ("POST", "/triggers/2/trigger", {"json": {"n": 1, "e": CANARY, "p": "x"}}),
-    ("POST", "/triggers/2/trigger", {"json": {"n": 1, "e": 1, "p": CANARY}}),
+    ("POST", "/triggers/{plain}/trigger", {"json": [CANARY]}),
+    ("POST", "/triggers/{plain}/trigger", {"headers": {"idempotency-key": CANARY * 50}}),
+    ("PATCH", "/triggers/{plain}", {"json": {"details": CANARY}}),
+    ("PATCH", "/triggers/{plain}", {"json": {"details": {"schema": CANARY}}}),
+    ("PATCH", "/triggers/{plain}", {"json": {"type": CANARY}}),
+    ("POST", "/triggers/{strict}/trigger", {"json": {"n": CANARY, "e": 1, "p": "x"}}),
+    ("POST", "/triggers/{strict}/trigger", {"json": {"n": 1, "e": CANARY, "p": "x"}}),
+    ("POST", "/triggers/{strict}/trigger", {"json": {"n": 1, "e": 1, "p": CANARY}}),
     ("POST", "/auth/register", {"json": {"email": CANARY, "password": CANARY}}),
     ("POST", "/auth/register", {"json": {"email": "a@b", "password": CANARY * 50}}),
     ("POST", "/auth/register", {"json": {"email": f"{CANARY}@b", "password": CANARY}}),
@@ -378,11 +379,11 @@ async def test_refused_input_is_neither_repeated_nor_logged(
             "p": {"type": "string", "maxLength": 5, "pattern": "^x"},
         }
     }
-    await ada.post("/triggers", json={"type": "api"})
-    await ada.post("/triggers", json={"type": "api", "details": {"schema": schema}})
+    plain, strict = [await make_api(ada, details=details) for details in ({}, {"schema": schema})]
 
     for method, path, sent in REFUSALS:
-        answer = await ada.request(method, path, **sent)
+        path_of = path.format(plain=plain["id"], strict=strict["id"])
+        answer = await ada.request(method, path_of, **sent)
 
         problem_of(answer, answer.status_code)
         assert 400 <= answer.status_code < 500
@@ -402,8 +403,12 @@ async def test_accepted_input_is_not_logged(
 ) -> None:
     signed_in = await sign_in(anonymous)
     renewed = tokens_of(await refresh(anonymous, signed_in))
-    await ada.post("/triggers", json={"type": "api", "name": CANARY, "payload": {"a": CANARY}})
-    await ada.post("/triggers/1/trigger", json={"b": CANARY}, headers={"idempotency-key": CANARY})
+    made = await make_api(ada, name=CANARY, payload={"a": CANARY})
+    await ada.post(
+        f"/triggers/{made['id']}/trigger",
+        json={"b": CANARY},
+        headers={"idempotency-key": CANARY},
+    )
     await ada.get(f"/triggers?q={CANARY}")
 
     logged = capsys.readouterr()

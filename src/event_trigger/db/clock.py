@@ -6,18 +6,19 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import func, select
-from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy import text
 
 from event_trigger.db.engine import Sessions
+from event_trigger.db.plain_session import ReadSession
 
 READ_EVERY_SECONDS = 10.0  # a failover or a suspended machine shifts the clock
+_NOW = text("SELECT clock_timestamp()")
 MAX_DRIFT = 0.001  # seconds per second: more than two clocks ever drift apart
 
 
-async def database_now(session: AsyncSession) -> datetime:
+async def database_now(session: ReadSession) -> datetime:
     """Returns the current time, not the transaction's start: it may have waited for locks."""
-    now: datetime = (await session.execute(select(func.clock_timestamp()))).scalar_one()
+    now: datetime = await session.scalar(_NOW)
     return now
 
 

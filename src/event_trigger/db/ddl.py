@@ -46,13 +46,19 @@ def instant_now(name: str) -> sa.Column[object]:
 
 
 def create_index_concurrently(
-    name: str, table: str, columns: Sequence[str], *, where: str | None = None, unique: bool = False
+    name: str,
+    table: str,
+    columns: Sequence[str],
+    *,
+    where: str | None = None,
+    unique: bool = False,
+    partitioned: bool = False,
 ) -> None:
     """Builds an index without blocking writes; call it first in a migration of its own.
 
     1. Commit the migrations before this one: a concurrent build cannot run in a transaction.
     2. Drop the index if an earlier build failed, which leaves it invalid; keep a valid one.
-    3. Build it. For a partitioned table, build one index per partition, and then the table's own,
+    3. Build it. For a `partitioned` table, build one index per partition, and then the table's own,
        which takes those over: that blocks writes only for a moment.
 
     A failed build leaves the database at the revision before this one; the next start runs the
@@ -60,12 +66,12 @@ def create_index_concurrently(
     """
     condition = None if where is None else sa.text(where)
     context = op.get_context()
-    partitions: Sequence[str] = ()
-    if not context.as_sql:
-        partitions = op.get_bind().scalars(_LIST_CHILD_TABLES, {"table": table}).all()
-    parts = [(f"{name}_{one}", one) for one in partitions]
+    built = [(name, table)]
+    if partitioned:
+        partitions = () if context.as_sql else _partitions_of(table)
+        built = [(f"{name}_{one}", one) for one in partitions]
     with context.autocommit_block():
-        for index, relation in parts or [(name, table)]:
+        for index, relation in built:
             if not context.as_sql and _is_built(index):
                 continue
             op.create_index(
@@ -76,7 +82,7 @@ def create_index_concurrently(
                 postgresql_where=condition,
                 postgresql_concurrently=True,
             )
-    if parts:
+    if partitioned:
         op.create_index(name, table, [*columns], unique=unique, postgresql_where=condition)
 
 
@@ -84,6 +90,10 @@ def drop_index_concurrently(name: str, table: str) -> None:
     """Drops an index without blocking reads or writes; commits the migrations before this one."""
     with op.get_context().autocommit_block():
         op.drop_index(name, table, if_exists=True, postgresql_concurrently=True)
+
+
+def _partitions_of(table: str) -> Sequence[str]:
+    return op.get_bind().scalars(_LIST_CHILD_TABLES, {"table": table}).all()
 
 
 def _is_built(name: str) -> bool:

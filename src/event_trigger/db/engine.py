@@ -60,6 +60,7 @@ NO_PARTITION = "23514"  # the row's partition is missing or closed
 LOCK_NOT_AVAILABLE = "55P03"
 DEADLOCK_DETECTED = "40P01"
 QUERY_CANCELED = "57014"
+NOT_SUPPORTED = "0A000"  # the server refuses such a statement, as Citus does: never a user's fault
 
 
 def asyncpg_url(url: str | URL, *, setting: str = "DATABASE_URL") -> URL:

@@ -15,21 +15,14 @@ from functools import cache
 from itertools import product
 from typing import Any, Generic, TypeVar
 
-from sqlalchemy import (
-    BigInteger,
-    ColumnElement,
-    Executable,
-    Integer,
-    Select,
-    TextClause,
-    bindparam,
-    column,
-    select,
-    text,
-)
+from sqlalchemy import ColumnElement, Select, TextClause, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from event_trigger.models import SHARDS
+from event_trigger.db.citus.detect import is_in_cluster
+from event_trigger.db.loading import Loader
+from event_trigger.db.plain_session import PlainSession, Planning, ReadSession
+from event_trigger.db.shards import ACROSS_SHARDS
+from event_trigger.models import SHARDS, shard_of
 from event_trigger.models.base import LARGEST_ID, Base
 
 WITHIN_IDS = "id >= CAST(:oldest AS bigint) AND id <= CAST(:newest AS bigint)"
@@ -37,7 +30,7 @@ SHARD_CONDITIONS = tuple(f"shard = {shard}" for shard in range(SHARDS))
 
 LARGEST_PAGE_BYTES = 4 * 1024 * 1024  # of users' JSON; larger rows make a page shorter
 LARGEST_LIMIT = 1000  # rows of a page
-_USE_GENERIC_PLAN = text("SELECT set_config('plan_cache_mode', 'force_generic_plan', true)")
+_PLAN = text("SELECT set_config('plan_cache_mode', :planning, true)")
 
 T = TypeVar("T")
 Entity = TypeVar("Entity", bound=Base)
@@ -67,10 +60,11 @@ class ListedTable(Generic[Entity]):
 
 @dataclass(frozen=True, slots=True)
 class NewestQuery(Generic[Entity]):
-    """A list as two statements: `statement` returns rows and their sizes, `ids` only ids."""
+    """A list as two statements: `rows` returns rows with their `size`, `ids` only ids."""
 
-    statement: Executable
-    ids: Executable
+    rows: TextClause
+    ids: TextClause
+    loader: Loader[Entity]
 
 
 def combinations(*choices: Iterable[str]) -> tuple[str, ...]:
@@ -141,17 +135,15 @@ def newest_query(
     Each range is sorted by the columns `by` first, of which it holds one value. The arguments
     become SQL, so they must be constants of the code; values go in as parameters.
     """
-    columns = [one for one in listed.entity.__table__.columns if one.name not in listed.left_out]
     wheres = [" AND ".join(filter(None, (one, *conditions))) for one in ranges]
     order = ", ".join((*(f"{one} {listed.direction}" for one in by), listed.order))
-    statement = _statement(listed, [one.name for one in columns], wheres, order)
-    size = column("size", Integer)
-    most = bindparam("most", type_=BigInteger)
-    typed = statement.bindparams(most).columns(*columns, size)
     sorted_by = dict.fromkeys(("id", *(one.split()[0] for one in listed.order.split(", "))))
     ids = f"SELECT id FROM ({_merged(listed, [*sorted_by], wheres, order)}) AS ranges"
-    ordered = text(f"{ids} ORDER BY {listed.order} LIMIT :most").bindparams(most)
-    return NewestQuery(select(listed.entity, size).from_statement(typed), ordered)
+    return NewestQuery(
+        text(_statement(listed, wheres, order)),
+        text(f"{ids} ORDER BY {listed.order} LIMIT :most"),
+        Loader.of(listed.entity, without=listed.left_out),
+    )
 
 
 def _merged(
@@ -166,10 +158,10 @@ def _merged(
     return " UNION ALL ".join(f"({one})" for one in ranges)
 
 
-def _statement(
-    listed: ListedTable[Any], names: Sequence[str], wheres: Sequence[str], range_order: str
-) -> TextClause:
+def _statement(listed: ListedTable[Any], wheres: Sequence[str], range_order: str) -> str:
     order = listed.order
+    columns = listed.entity.__table__.columns
+    names = [one.name for one in columns if one.name not in listed.left_out]
     shown = [f'"{one}"' for one in names]
     merged = _merged(listed, shown, wheres, range_order)
     sizes = [f"coalesce(octet_length(CAST({one} AS text)), 0)" for one in listed.large]
@@ -180,7 +172,7 @@ def _statement(
         f"CASE WHEN {fits} THEN {one} END" if name in listed.large else one
         for name, one in zip(names, shown, strict=True)
     ]
-    return text(
+    return (
         f"SELECT {', '.join(fitting)}, size"
         f" FROM (SELECT *, {running} FROM ({sized} ORDER BY {order} LIMIT :most) AS page) AS paged"
         f" ORDER BY {order}"
@@ -209,17 +201,34 @@ async def fetch_rows(
     return Page(rows[:limit], more=len(rows) > limit)
 
 
-async def use_generic_plan(session: AsyncSession) -> None:
+async def use_generic_plan(session: ReadSession) -> None:
     """Makes PostgreSQL reuse one plan per statement for the rest of the transaction.
 
     Planning many ranges or partitions takes up to ten times as long as reading them, and the plan
-    is the same for all values.
+    is the same for all values. A cluster plans each statement by its values, which name the node.
     """
-    await session.execute(_USE_GENERIC_PLAN)
+    if not await is_in_cluster(session):
+        await _plan(session, Planning.GENERIC)
+
+
+async def use_custom_plans(session: ReadSession) -> None:
+    """Makes PostgreSQL plan each statement for its values for the rest of the transaction.
+
+    A generic plan guesses the number of an owner's rows, and so may read all of them for each row
+    of a page.
+    """
+    await _plan(session, Planning.CUSTOM)
+
+
+async def _plan(session: ReadSession, planning: Planning) -> None:
+    if isinstance(session, PlainSession):
+        await session.begin(planning)
+    else:
+        await session.execute(_PLAN, {"planning": planning})
 
 
 async def fetch_newest(
-    session: AsyncSession,
+    session: ReadSession,
     query: NewestQuery[Entity],
     values: Mapping[str, Any],
     *,
@@ -228,18 +237,42 @@ async def fetch_newest(
 ) -> Page[Entity]:
     """Reads a page of at most `limit` rows and `LARGEST_PAGE_BYTES`, but at least one row."""
     result = await session.execute(
-        query.statement, {**values, "most": limit + 1}, execution_options=options or {}
+        query.rows, {**values, "most": limit + 1}, execution_options=options or {}
     )
     rows = result.all()
-    fitting = rows_that_fit((size for _, size in rows), limit=limit)
-    return Page([row for row, _ in rows[:fitting]], more=len(rows) > fitting)
+    fitting = rows_that_fit((one.size for one in rows), limit=limit)
+    return Page([query.loader.load(one) for one in rows[:fitting]], more=len(rows) > fitting)
+
+
+async def fetch_newest_of(
+    session: ReadSession,
+    listed: ListedTable[Entity],
+    owner_id: int | None,
+    *,
+    before: int | None,
+    limit: int,
+    filters: tuple[tuple[str, ...], Mapping[str, Any]] = ((), {}),
+    of_all: tuple[str, ...] = (),
+) -> Page[Entity]:
+    """Reads a page of a project's rows with ids below `before`; of all projects for None.
+
+    `filters` are conditions and their values; the conditions `of_all` hold for all projects only.
+    """
+    conditions, values = filters
+    ranges, options = SHARD_CONDITIONS, {ACROSS_SHARDS: "admin reads"}
+    bound = {**values, **ids_before(before).values}
+    if owner_id is not None:
+        ranges, options, of_all = ("shard = :shard AND owner_id = :owner_id",), {}, ()
+        bound |= {"shard": shard_of(owner_id), "owner_id": owner_id}
+    statement = newest_query(listed, ranges, (*conditions, *of_all, WITHIN_IDS))
+    return await fetch_newest(session, statement, bound, limit=limit, options=options)
 
 
 async def fetch_ids(
-    session: AsyncSession, query: NewestQuery[Any], values: Mapping[str, Any], *, limit: int
+    session: ReadSession, query: NewestQuery[Any], values: Mapping[str, Any], *, limit: int
 ) -> list[int]:
     """Reads only the ids of the newest `limit` rows of an owner's list."""
-    return [*await session.scalars(query.ids, {**values, "most": limit})]
+    return [row_id for (row_id,) in await session.execute(query.ids, {**values, "most": limit})]
 
 
 async def fetch_page(

@@ -1,64 +1,19 @@
 """Migrates the database to the newest revision, also when several replicas start at once."""
 
 import asyncio
-from functools import cache
-from importlib.resources import files
 from pathlib import Path
 
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from event_trigger.db.engine import create_maintenance_engine
 from event_trigger.db.giving_way import run_giving_way
 from event_trigger.db.installation import keep_installation
+from event_trigger.db.revisions import is_migrated, migrations_folder
 
 _MIGRATION_LOCK = 0x6576_7473  # "evts": the id of the advisory lock
 _TRY_LOCK = text("SELECT pg_try_advisory_xact_lock(:lock)")
 _TRY_LOCK_EVERY_SECONDS = 0.2
-
-
-def migrations_folder() -> Path:
-    """Returns the folder of migrations in an installed wheel, or else in the source tree."""
-    package = Path(str(files("event_trigger")))
-    inside_wheel = package / "db" / "alembic"
-    return inside_wheel if inside_wheel.is_dir() else package.parents[1] / "alembic"
-
-
-def _config(folder: Path | None, connection: Connection | None = None) -> Config:
-    config = Config()
-    location = str(folder or migrations_folder()).replace("%", "%%")
-    config.set_main_option("script_location", location)
-    config.attributes["connection"] = connection
-    return config
-
-
-@cache
-def newest_revision(folder: Path | None = None) -> str | None:
-    return ScriptDirectory.from_config(_config(folder)).get_current_head()
-
-
-@cache
-def _known_revisions(folder: Path | None) -> frozenset[str]:
-    scripts = ScriptDirectory.from_config(_config(folder))
-    return frozenset(script.revision for script in scripts.walk_revisions())
-
-
-def current_revision(connection: Connection) -> str | None:
-    return MigrationContext.configure(connection).get_current_revision()
-
-
-def is_migrated(connection: Connection, folder: Path | None = None) -> bool:
-    """Tells whether the schema has the newest revision, or one that only newer versions know.
-
-    This version also works with the schema of the next one.
-    """
-    current = current_revision(connection)
-    is_newer = current is not None and current not in _known_revisions(folder)
-    return is_newer or current == newest_revision(folder)
 
 
 async def migrate(engine: AsyncEngine, *, folder: Path | None = None) -> None:
@@ -109,8 +64,18 @@ async def _upgrade(engine: AsyncEngine, folder: Path | None) -> None:
     upgrade_engine = create_maintenance_engine(engine.url)
     try:
         async with upgrade_engine.connect() as connection:
-            await run_giving_way(
-                connection, lambda sync: command.upgrade(_config(folder, sync), "head")
-            )
+            await run_giving_way(connection, lambda sync: _run_missing(sync, folder))
     finally:
         await upgrade_engine.dispose()
+
+
+def _run_missing(connection: Connection, folder: Path | None) -> None:
+    # most starts find a migrated database, and are a third of a second shorter without Alembic
+    from alembic import command  # noqa: PLC0415
+    from alembic.config import Config  # noqa: PLC0415
+
+    config = Config()
+    location = str(folder or migrations_folder()).replace("%", "%%")
+    config.set_main_option("script_location", location)
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")

@@ -13,6 +13,7 @@ import structlog
 from sqlalchemy import Connection, event
 from sqlalchemy.engine.interfaces import DBAPIConnection, Dialect
 from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
 
 log = structlog.get_logger()
 
@@ -23,6 +24,14 @@ _NO_PREPARED_STATEMENTS: dict[str, Any] = {
     # an unnamed statement lasts until the next one replaces it, which is long enough
     "prepared_statement_name_func": lambda: "",
 }
+
+
+_POOLED = "pooled"  # in the `info` of a connection
+
+
+def is_pooled(connection: PoolProxiedConnection) -> bool:
+    """Tells whether a connection leads to a pooler."""
+    return _POOLED in connection.info
 
 
 @dataclass
@@ -41,7 +50,9 @@ def adapt_to_pooler(
     """
     pooling = _PoolerFound()
 
-    def connect(dialect: Dialect, _record: object, _args: object, given: dict[str, Any]) -> Any:
+    def connect(
+        dialect: Dialect, record: ConnectionPoolEntry, _args: object, given: dict[str, Any]
+    ) -> Any:
         if not pooling.found:
             connection = _connect_with_limits(
                 dialect, given | {"server_settings": {**tracked, **limits}}
@@ -54,6 +65,7 @@ def adapt_to_pooler(
                 connection.close()
             pooling.found = True
             log.info("pooler_found")
+        record.info[_POOLED] = True
         pooled = {"server_settings": dict(tracked), **_NO_PREPARED_STATEMENTS}
         return dialect.connect(**given | pooled)
 

@@ -24,6 +24,7 @@ RESERVED_CONNECTIONS = 4  # left free on the server: a process needs as many to 
 _RETRY_CONNECT_SECONDS = 0.2  # between two tries while the server has none left
 _CROWDED_SECONDS = 5.0  # between two tries while only the reserved ones are left
 _CLOSE_UNUSED_EVERY_SECONDS = 10.0
+_RETURNED_WITHIN_SECONDS = 2.0  # all connections, at the end of the process
 _COUNT_FREE = """
     WITH others AS (SELECT datid, usesysid FROM pg_stat_activity WHERE datid IS NOT NULL)
     SELECT pg_backend_pid(), least(
@@ -129,9 +130,12 @@ class DatabasePool(Pool):
             finally:
                 self._forget_one()
 
+    @property
+    def lent(self) -> int:
+        return self._open - len(self._idle)
+
     def status(self) -> str:
-        lent = self._open - len(self._idle)
-        return f"Pool size: {self._size} Current Checked out connections: {lent}"
+        return f"Pool size: {self._size} Current Checked out connections: {self.lent}"
 
     def _do_get(self) -> ConnectionPoolEntry:
         give_up_at = monotonic() + self._timeout
@@ -255,3 +259,11 @@ async def close_unused(*engines: AsyncEngine) -> None:
             pool = engine.pool
             if isinstance(pool, DatabasePool):
                 await greenlet_spawn(pool.close_unused, UNUSED_AFTER_SECONDS)
+
+
+async def close_all(engine: AsyncEngine) -> None:
+    """Closes the connections, after up to 2 seconds in which tasks may return those they have."""
+    give_up_at, pool = monotonic() + _RETURNED_WITHIN_SECONDS, engine.pool
+    while isinstance(pool, DatabasePool) and pool.lent and monotonic() < give_up_at:  # noqa: ASYNC110
+        await asyncio.sleep(0.01)
+    await engine.dispose()

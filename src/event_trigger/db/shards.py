@@ -1,11 +1,16 @@
 """Identifies rows by id and owner, so that every statement can name the shard that holds them."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Executable
 
 from event_trigger.models import shard_of
 
 # execution option of a statement that reads every shard; its value is the reason
 ACROSS_SHARDS = "across_shards"
+ONE_SERVER = "one server"  # the reason of statements that a cluster never gets
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,3 +23,20 @@ class OwnedId:
     @property
     def shard(self) -> int:
         return shard_of(self.owner_id)
+
+
+class ShardedStatement:
+    """A statement on rows of one shard, and the same on rows of several shards of one server.
+
+    The first has the parameter `:shard`, which a cluster needs; the second has `:shards`, the shard
+    of each row.
+    """
+
+    def __init__(self, one: Executable, several: Executable) -> None:
+        self._one = one
+        self._several = several.execution_options(**{ACROSS_SHARDS: ONE_SERVER})
+
+    def on(self, shards: Sequence[int]) -> tuple[Executable, dict[str, Any]]:
+        """Returns the statement for rows of these shards, and its parameters of shards."""
+        is_one = shards.count(shards[0]) == len(shards)
+        return self._one if is_one else self._several, {"shard": shards[0], "shards": shards}

@@ -8,6 +8,7 @@ import structlog
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from event_trigger.db.citus.detect import is_in_cluster
 from event_trigger.db.engine import APPLICATION_NAME
 
 log = structlog.get_logger()
@@ -23,7 +24,12 @@ _END_STUCK = text("""
 
 
 async def end_stuck_backends(session: AsyncSession, *, after: float = STUCK_AFTER_SECONDS) -> None:
-    """Ends our own sessions that have waited for the rest of a statement for `after` seconds."""
+    """Ends our own sessions that have waited for the rest of a statement for `after` seconds.
+
+    In a cluster it ends none: a session whose statement a worker runs waits in the same way.
+    """
+    if await is_in_cluster(session):
+        return
     ended = await session.execute(_END_STUCK, {"application": APPLICATION_NAME, "after": after})
     for row in ended:
         log.warning("stuck_session_ended", pid=row.pid)

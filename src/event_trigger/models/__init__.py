@@ -3,15 +3,23 @@
 from event_trigger.models.api_key import ApiKey
 from event_trigger.models.audit_entry import ActorKind, AuditEntry
 from event_trigger.models.base import EVERY_SHARD, SHARDS, Base, shard_of
+from event_trigger.models.calendar import Calendar, TriggerCalendar
 from event_trigger.models.delivery import (
     Delivery,
     DeliveryAttempt,
     DeliveryBacklog,
     DeliveryError,
     DeliveryPayload,
+    DeliveryRequest,
     DeliveryStatus,
 )
-from event_trigger.models.destination import Destination, DestinationStatus, DisabledReason
+from event_trigger.models.destination import (
+    Destination,
+    DestinationFormat,
+    DestinationMethod,
+    DestinationStatus,
+    DisabledReason,
+)
 from event_trigger.models.event import (
     BlockCount,
     Event,
@@ -22,7 +30,8 @@ from event_trigger.models.event import (
     SlotCount,
 )
 from event_trigger.models.event_bytes import EventBytes, MeasuredPartition
-from event_trigger.models.hook import Hook, Verify
+from event_trigger.models.hook import Hook, HookMethod, MacAlgorithm, MacEncoding, Verify
+from event_trigger.models.hook_refusal import HookRefusal
 from event_trigger.models.idempotency_key import IdempotencyKey
 from event_trigger.models.installation import Installation
 from event_trigger.models.kept_answer import KeptAnswer
@@ -67,6 +76,7 @@ __all__ = [
     "AuditEntry",
     "Base",
     "BlockCount",
+    "Calendar",
     "CountPass",
     "CountedMeasure",
     "Delivery",
@@ -74,8 +84,11 @@ __all__ = [
     "DeliveryBacklog",
     "DeliveryError",
     "DeliveryPayload",
+    "DeliveryRequest",
     "DeliveryStatus",
     "Destination",
+    "DestinationFormat",
+    "DestinationMethod",
     "DestinationStatus",
     "DisabledReason",
     "Event",
@@ -86,11 +99,15 @@ __all__ = [
     "EventType",
     "FinishedMember",
     "Hook",
+    "HookMethod",
+    "HookRefusal",
     "IdempotencyKey",
     "Installation",
     "Invitation",
     "KeptAnswer",
     "Login",
+    "MacAlgorithm",
+    "MacEncoding",
     "MeasuredPartition",
     "MinuteCount",
     "MinutePartition",
@@ -106,6 +123,7 @@ __all__ = [
     "SignInFailure",
     "SlotCount",
     "Trigger",
+    "TriggerCalendar",
     "TriggerDestination",
     "TriggerSortKey",
     "TriggerStatus",

@@ -10,6 +10,7 @@ from sqlalchemy import (
     Float,
     Identity,
     Index,
+    LargeBinary,
     SmallInteger,
     Text,
     func,
@@ -45,6 +46,7 @@ class DeliveryError(StrEnum):
     DESTINATION_DELETED = "destination_deleted"
     BACKLOG_FULL = "backlog_full"
     PAYLOAD_GONE = "payload_gone"
+    TEMPLATE_FAILED = "template_failed"
     CANCELLED = "cancelled"  # never stored: see Delivery
 
 
@@ -75,6 +77,7 @@ class Delivery(Base):
     owner_id: Mapped[int]
     destination_id: Mapped[int]
     trigger_id: Mapped[int]
+    trigger_key: Mapped[str | None] = mapped_column(Text)
     trigger_name: Mapped[str | None] = mapped_column(Text)
     event_id: Mapped[int]
     event_type: Mapped[str] = mapped_column(Text)
@@ -83,6 +86,7 @@ class Delivery(Base):
     is_test: Mapped[bool] = mapped_column(Boolean)
     replay_of: Mapped[int | None]
     hops: Mapped[int] = mapped_column(SmallInteger, server_default="0")
+    source_kind: Mapped[str | None] = mapped_column(Text)
     payload: Mapped[dict[str, Any] | None]
     payload_size: Mapped[int]
     status: Mapped[str] = mapped_column(Text, server_default=DeliveryStatus.PENDING)
@@ -169,6 +173,27 @@ class DeliveryPayload(Base):
     )
 
 
+class DeliveryRequest(Base):
+    """A row is the rendered request of one delivery, so that each attempt sends the same bytes.
+
+    The transaction that records a failed attempt stores it, if it is small; most deliveries need
+    none. Larger ones are rendered for each attempt: only another version of the service could
+    render the same event and form in another way.
+
+    `form` is the digest of the destination's form that it was rendered from: another form renders
+    it again. `body` is null for a request without one. It is kept until the delivery is finished.
+    """
+
+    __tablename__ = "delivery_requests"
+
+    shard: Mapped[int] = mapped_column(SmallInteger, primary_key=True, autoincrement=False)
+    delivery_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    owner_id: Mapped[int]
+    form: Mapped[bytes] = mapped_column(LargeBinary)
+    url: Mapped[str] = mapped_column(Text)
+    body: Mapped[bytes | None] = mapped_column(LargeBinary)
+
+
 class DeliveryBacklog(Base):
     """A row is the backlog of one owner: the bytes of payloads that wait to be delivered.
 
@@ -187,8 +212,9 @@ class DeliveryBacklog(Base):
 class DeliveryAttempt(Base):
     """A row is one request to a destination, with its answer or the kind of its error.
 
-    An interrupted attempt has no duration, and may or may not have arrived. There is no foreign
-    key: the statement that records a delivery stores its attempt, and purging deletes both.
+    An interrupted attempt has no duration, and may or may not have arrived. `reason` says more
+    about the error, and `location` where a redirect leads: only for public addresses. There is no
+    foreign key: the statement that records a delivery stores its attempt, and purging deletes both.
     """
 
     __tablename__ = "delivery_attempts"
@@ -201,3 +227,5 @@ class DeliveryAttempt(Base):
     status_code: Mapped[int | None]
     error: Mapped[str | None] = mapped_column(Text)
     response: Mapped[str | None] = mapped_column(Text)
+    reason: Mapped[str | None] = mapped_column(Text)
+    location: Mapped[str | None] = mapped_column(Text)

@@ -2,14 +2,17 @@
 
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
 
 from sqlalchemy import (
+    Dialect,
     Float,
     Identity,
     Index,
     LargeBinary,
     SmallInteger,
     Text,
+    TypeDecorator,
     func,
     text,
 )
@@ -29,11 +32,39 @@ class DisabledReason(StrEnum):
     GONE = "gone"
 
 
+class DestinationFormat(StrEnum):
+    CLOUDEVENTS = "cloudevents"
+    CLOUDEVENTS_BINARY = "cloudevents_binary"
+    PAYLOAD = "payload"
+    TEMPLATE = "template"
+
+
+class DestinationMethod(StrEnum):
+    POST = "POST"
+    PUT = "PUT"
+    PATCH = "PATCH"
+    GET = "GET"
+    DELETE = "DELETE"
+
+
+class _Magnitude(TypeDecorator[int]):
+    """Reads a number without its sign."""
+
+    impl, cache_ok = SmallInteger, True
+
+    def process_result_value(self, value: int | None, dialect: Dialect) -> int | None:  # noqa: ARG002
+        return None if value is None else abs(value)
+
+
 class Destination(Base):
     """A row is one URL that events are sent to.
 
     `key` is its user's own name for it, unique in the project. `set_name` is the set that owns it.
-    `sealed` holds its signing secrets and header values, encrypted under the key named `key_id`.
+    `template` (Liquid) and `content_type` are of the format "template".
+    `max_concurrency` is stored as a negative number if requests are not CloudEvents by POST to a
+    plain URL: versions before 0029 know nothing else, and claim nothing for such a destination.
+    `sealed` holds its signing secrets, header values and the private key of its client certificate,
+    encrypted under the key named `key_id`. `client_certificate` is the part that may be shown.
     The circuit breaker has `failures` in a row, `window` (requests that may be in flight; null
     while it is closed) and `probe_at`. Until `held_until` the receiver asked not to be called.
     `tokens` of the rate limit were left at `tokens_at`.
@@ -44,6 +75,10 @@ class Destination(Base):
     audited_as, audited_secrets = "destination", ("sealed",)
     audited = (
         "url",
+        "format",
+        "method",
+        "template",
+        "content_type",
         "key",
         "set_name",
         "description",
@@ -51,6 +86,7 @@ class Destination(Base):
         "rate_limit",
         "max_concurrency",
         "header_names",
+        "client_certificate",
         "disabled_reason",
         "deleted_at",
     )
@@ -61,11 +97,16 @@ class Destination(Base):
     key: Mapped[str | None] = mapped_column(Text)
     set_name: Mapped[str | None] = mapped_column(Text)
     url: Mapped[str] = mapped_column(Text)
+    format: Mapped[str] = mapped_column(Text, server_default=DestinationFormat.CLOUDEVENTS)
+    method: Mapped[str] = mapped_column(Text, server_default=DestinationMethod.POST)
+    template: Mapped[str | None] = mapped_column(Text)
+    content_type: Mapped[str | None] = mapped_column(Text)
     description: Mapped[str | None] = mapped_column(Text)
     timeout: Mapped[float] = mapped_column(Float)
     rate_limit: Mapped[float | None] = mapped_column(Float)
-    max_concurrency: Mapped[int] = mapped_column(SmallInteger)
+    max_concurrency: Mapped[int] = mapped_column(_Magnitude)
     header_names: Mapped[list[str]] = mapped_column(ARRAY(Text))
+    client_certificate: Mapped[dict[str, Any] | None]
     sealed: Mapped[bytes] = mapped_column(LargeBinary)
     key_id: Mapped[str] = mapped_column(Text)
     disabled_reason: Mapped[str | None] = mapped_column(Text)

@@ -4,7 +4,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import BigInteger, Identity, Index, SmallInteger, Text, func, text
+from sqlalchemy import BigInteger, Identity, Index, Integer, SmallInteger, Text, func, text
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -40,6 +40,10 @@ class Trigger(Base):
     `max_fires` limits. At `loop_refused_at` a call was last refused because the trigger's events
     lead back to it. `zone_rules` is the digest of the time zone rules that it was last planned
     by; null is unknown.
+
+    `excluded_days` are the dates of all calendars that `details.except` names, as days since
+    1970-01-01, ascending; null without calendars. `shift_seconds` is this trigger's constant of
+    its `details.spread`; null without one.
     """
 
     __tablename__ = "triggers"
@@ -82,6 +86,8 @@ class Trigger(Base):
     fire_count: Mapped[int] = mapped_column(server_default="0")
     scheduled_count: Mapped[int] = mapped_column(server_default="0")
     zone_rules: Mapped[str | None] = mapped_column(Text)
+    excluded_days: Mapped[list[int] | None] = mapped_column(ARRAY(Integer))
+    shift_seconds: Mapped[int | None] = mapped_column(Integer)
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
     updated_at: Mapped[datetime] = mapped_column(server_default=func.now())
 

@@ -56,12 +56,39 @@ def keep_uncompressed(request: Request) -> None:
     request.state.holds_secret = True
 
 
+class Compression:
+    """Compresses bodies one after another, while few wait."""
+
+    def __init__(self) -> None:
+        self._waiting = 0
+
+    async def compress(self, scope: Scope, headers: MutableHeaders, body: bytes) -> bytes:
+        """Returns the body, compressed if it should be, and says so in the headers."""
+        holds_secret = scope.get("state", {}).get("holds_secret", False)
+        if holds_secret or not is_compressible(headers, len(body)):
+            return body
+        headers.add_vary_header("Accept-Encoding")
+        if not accepts_gzip(Headers(scope=scope)) or self._waiting >= LONGEST_QUEUE:
+            return body
+        compressed = await self._in_turn(body)
+        headers["Content-Encoding"] = "gzip"
+        headers["Content-Length"] = str(len(compressed))
+        return compressed
+
+    async def _in_turn(self, body: bytes) -> bytes:
+        self._waiting += 1
+        try:
+            return await in_thread(lambda: gzip.compress(body, _LEVEL, mtime=0))
+        finally:
+            self._waiting -= 1
+
+
 class CompressionMiddleware:
     """Compresses answers to GET that come whole; streams and files come in parts."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, *, compression: Compression) -> None:
         self.app = app
-        self._waiting = 0
+        self.compression = compression
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["method"] != "GET":
@@ -77,30 +104,12 @@ class CompressionMiddleware:
             if start is not None:
                 head, start = start, None
                 if not message.get("more_body", False):
-                    await self._compress(scope, head, message)
+                    headers, body = MutableHeaders(raw=head["headers"]), message.get("body", b"")
+                    message["body"] = await self.compression.compress(scope, headers, body)
                 await send(head)
             await send(message)
 
         await self.app(scope, receive, send_compressed)
-
-    async def _compress(self, scope: Scope, head: Message, message: Message) -> None:
-        """Compresses the body of `message` if it should be, and says so in the head."""
-        headers, body = MutableHeaders(raw=head["headers"]), message.get("body", b"")
-        holds_secret = scope.get("state", {}).get("holds_secret", False)
-        if holds_secret or not is_compressible(headers, len(body)):
-            return
-        headers.add_vary_header("Accept-Encoding")
-        if accepts_gzip(Headers(scope=scope)) and self._waiting < LONGEST_QUEUE:
-            message["body"] = await self._in_turn(body)
-            headers["Content-Encoding"] = "gzip"
-            headers["Content-Length"] = str(len(message["body"]))
-
-    async def _in_turn(self, body: bytes) -> bytes:
-        self._waiting += 1
-        try:
-            return await in_thread(lambda: gzip.compress(body, _LEVEL, mtime=0))
-        finally:
-            self._waiting -= 1
 
 
 def _has_length(start: Message) -> bool:

@@ -32,13 +32,13 @@ class TooManyExpensiveCalls(Problem):
         super().__init__(detail, headers={"Retry-After": "1"})
 
 
-def _yield_often() -> None:
+def yield_often() -> None:
     """Makes a computing thread give the GIL back to the event loop after 1 ms, not after 5 ms."""
     sys.setswitchinterval(_SWITCH_INTERVAL_SECONDS)
 
 
 # one thread: two would compute no more, and would take the GIL from the event loop more often
-_THREAD = ThreadPoolExecutor(1, thread_name_prefix="cpu-bound", initializer=_yield_often)
+_THREAD = ThreadPoolExecutor(1, thread_name_prefix="cpu-bound", initializer=yield_often)
 
 
 class CpuBound:

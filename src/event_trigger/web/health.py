@@ -46,6 +46,7 @@ class HealthRead(BaseModel):
 @router.get(
     "/healthz",
     summary="Is the process alive?",
+    operation_id="healthz",
     response_model=HealthRead,
     responses=problems(Unavailable),
 )
@@ -62,6 +63,7 @@ async def healthz(request: Request) -> Response:
 @router.get(
     "/readyz",
     summary="Is the service ready?",
+    operation_id="readyz",
     response_model=HealthRead,
     responses=problems(Unavailable),
 )

@@ -5,6 +5,8 @@ so never notices a client that does not read a response of one part.
 """
 
 from asyncio import BaseTransport, TimerHandle, Transport
+from collections.abc import Sequence
+from functools import partial
 from typing import Any, ClassVar, cast
 
 import structlog
@@ -19,6 +21,7 @@ from event_trigger.errors import RequestTimedOut
 from event_trigger.logs import loggable
 from event_trigger.web.middleware import SAFE_HEADERS
 from event_trigger.web.problems import answer
+from event_trigger.web.whole_answers import WHOLE_ANSWER
 
 log = structlog.get_logger()
 
@@ -27,6 +30,28 @@ def _serialised(response: Response) -> bytes:
     headers = [*response.raw_headers, *SAFE_HEADERS, (b"connection", b"close")]
     lines = [STATUS_LINE[response.status_code], *(b"%b: %b\r\n" % one for one in headers)]
     return b"".join([*lines, b"\r\n", response.body])
+
+
+def _write_whole(
+    cycle: RequestResponseCycle, status: int, headers: Sequence[tuple[bytes, bytes]], body: bytes
+) -> bool:
+    """Does as `cycle.send` does with the two messages of an answer; see web/whole_answers.py."""
+    if cycle.disconnected or cycle.flow.write_paused:
+        return False
+    lines = [b"%b: %b\r\n" % one for one in (*cycle.default_headers, *headers)]
+    if not cycle.keep_alive:
+        lines.append(b"connection: close\r\n")
+    head = b"".join((STATUS_LINE[status], *lines))
+    if head.count(b"\n") != len(lines) + 1 or head.count(b"\r") != len(lines) + 1:
+        raise RuntimeError("A header of the answer has a line break.")
+    cycle.response_started = cycle.response_complete = True
+    cycle.waiting_for_100_continue = False
+    cycle.transport.write(b"".join((head, b"\r\n", body)))
+    cycle.message_event.set()
+    if not cycle.keep_alive:
+        cycle.transport.close()
+    cycle.on_response()
+    return True
 
 
 class HttpProtocol(HttpToolsProtocol):
@@ -93,6 +118,10 @@ class HttpProtocol(HttpToolsProtocol):
         self._has_head = True
         if self._is_ending:
             self.cycle.keep_alive = False
+
+        self.cycle.scope["extensions"] = {
+            WHOLE_ANSWER: {"write": partial(_write_whole, self.cycle)}
+        }
 
     def on_message_complete(self) -> None:
         super().on_message_complete()

@@ -1,4 +1,4 @@
-"""Keys: names that users give to their triggers and destinations, each unique in its project."""
+"""Keys: names that users give to triggers, destinations and calendars, unique in the project."""
 
 import re
 from collections.abc import Iterator
@@ -13,7 +13,9 @@ from event_trigger.errors import Conflict, FieldError, Invalid, pointer
 LONGEST_KEY = 100
 KEY_PATTERN = "^[a-z0-9][a-z0-9._-]*$"
 _KEY = re.compile(KEY_PATTERN.strip("^$"), re.ASCII)
-_TAKEN = re.compile(r'unique constraint "ix_(triggers|destinations)_key')  # a shard's has a suffix
+_TAKEN = re.compile(
+    r'unique constraint "ix_(triggers|destinations|calendars)_key'
+)  # a shard's has a suffix
 
 
 def is_key(text: str) -> bool:
@@ -44,12 +46,10 @@ Key = Annotated[
 ]
 
 
-def key_of(sent: str | None, *, path: str) -> str:
+def key_of(sent: str | None, *, path: str, otherwise: str = "A PATCH changes a key.") -> str:
     """Returns the key of a body that is put under a key; raises Invalid if it has another."""
     if sent not in {None, path}:
-        raise Invalid.at(
-            ["key"], "Write the key of the path, or leave it out. A PATCH changes a key."
-        )
+        raise Invalid.at(["key"], f"Write the key of the path, or leave it out. {otherwise}")
     return path
 
 
@@ -58,8 +58,8 @@ class KeyTaken(Conflict):
 
     slug, title = "key-taken", "The key is taken"
     default_detail = (
-        "Another one in this project has this key. Choose another key, or change that one under its"
-        " by-key path."
+        "Another one in this project has this key. Choose another key, or change that one under"
+        " the path of its key."
     )
 
     def __init__(self, key: str | None) -> None:

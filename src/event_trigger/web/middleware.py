@@ -3,7 +3,7 @@
 import os
 import re
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from http import HTTPStatus
 
 import structlog
@@ -14,7 +14,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from event_trigger.errors import EncodedBody, NotStarted, Problem, TooLarge, UnknownHost
 from event_trigger.logs import loggable
+from event_trigger.request_log import log_request
 from event_trigger.web.problems import answer, crashed
+from event_trigger.web.single_headers import first_header
 
 log = structlog.get_logger()
 
@@ -28,6 +30,7 @@ SAFE_HEADERS = [
     (b"x-content-type-options", b"nosniff"),
     (b"x-frame-options", b"DENY"),
 ]
+_SAFE_NAMES = frozenset({name for name, _ in SAFE_HEADERS} | {b"strict-transport-security"})
 _HSTS = (b"strict-transport-security", b"max-age=63072000")
 _PORT = re.compile(r":[0-9]*$", re.ASCII)
 _NOT_ENCODED = frozenset({b"", b"identity"})
@@ -44,10 +47,9 @@ class RequestMiddleware:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        request_id = _request_id(scope)
+        request_id = request_id_of(scope)
         structlog.contextvars.clear_contextvars()
         structlog.contextvars.bind_contextvars(request_id=request_id)
-        scope.setdefault("state", {})["request_id"] = request_id
         await self._answer(scope, receive, send, request_id)
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send, request_id: str) -> None:
@@ -58,8 +60,8 @@ class RequestMiddleware:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = code = message["status"]
-                message["headers"] = _with_headers(
-                    message["headers"], request_id, scheme=scope["scheme"], status=code
+                message["headers"] = with_safe_headers(
+                    message["headers"], scope, request_id, status=code
                 )
             await send(message)
 
@@ -73,13 +75,8 @@ class RequestMiddleware:
                 raise
             await crashed()(scope, receive, send_with_headers)
         finally:
-            log.info(
-                "request",
-                method=scope["method"],
-                path=loggable(scope["path"]),
-                status=status,
-                ms=round((time.perf_counter() - began) * 1000, 1),
-            )
+            ms = round((time.perf_counter() - began) * 1000, 1)
+            log_request(scope["method"], loggable(scope["path"]), status, ms, request_id)
 
 
 class StartMiddleware:
@@ -125,7 +122,7 @@ class BodyLimitMiddleware:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         largest = self.largest_at.get(scope.get("path", ""), self.largest)
-        if scope["type"] == "http" and (refused := _refused_head(scope, largest)) is not None:
+        if scope["type"] == "http" and (refused := refused_head(scope, largest)) is not None:
             await answer(refused)(scope, receive, send)
             return
         size = 0
@@ -141,8 +138,11 @@ class BodyLimitMiddleware:
         await self.app(scope, receive_within_limit, send)
 
 
-def _refused_head(scope: Scope, largest: int) -> Problem | None:
-    """Reads all headers once: every call that fires comes through here."""
+def refused_head(scope: Scope, largest: int) -> Problem | None:
+    """Returns the problem of a head whose body is not read: it is encoded, or says it is too large.
+
+    It reads all headers once: every call that fires comes through here.
+    """
     for name, value in scope["headers"]:
         if name == b"content-length" and value.isdigit() and int(value[:20]) > largest:
             return TooLarge()
@@ -151,19 +151,31 @@ def _refused_head(scope: Scope, largest: int) -> Problem | None:
     return None
 
 
-def _request_id(scope: Scope) -> str:
-    offered = Headers(scope=scope).get("x-request-id", "")
-    return offered if _ACCEPTABLE_ID.fullmatch(offered) else os.urandom(16).hex()
+def request_id_of(scope: Scope) -> str:
+    """Returns the request's id: the one it was given, that it came with, or a new one."""
+    state: dict[str, str] = scope.setdefault("state", {})
+    if "request_id" not in state:
+        offered = first_header(scope, b"x-request-id") or ""
+        is_kept = _ACCEPTABLE_ID.fullmatch(offered) is not None
+        state["request_id"] = offered if is_kept else os.urandom(16).hex()
+    return state["request_id"]
 
 
-def _with_headers(
-    sent: Iterable[tuple[bytes, bytes]], request_id: str, *, scheme: str, status: int
+def with_safe_headers(
+    sent: Iterable[tuple[bytes, bytes]], scope: Scope, request_id: str, *, status: int
 ) -> list[tuple[bytes, bytes]]:
+    """Returns the headers of an answer with its id and those that keep browsers safe."""
     headers = [(name.lower(), value) for name, value in sent]
     if status == HTTPStatus.NO_CONTENT:  # FastAPI sets a type for an empty body
         headers = [one for one in headers if one[0] != b"content-type"]
     names = {name for name, _ in headers}
-    safe = SAFE_HEADERS if scheme == "http" else [*SAFE_HEADERS, _HSTS]
-    headers += [one for one in safe if one[0] not in names]
+    safe = SAFE_HEADERS if scope["scheme"] == "http" else [*SAFE_HEADERS, _HSTS]
+    headers += safe if _SAFE_NAMES.isdisjoint(names) else _without(safe, names)
     headers.append((b"x-request-id", request_id.encode()))
     return headers
+
+
+def _without(
+    headers: Iterable[tuple[bytes, bytes]], names: Container[bytes]
+) -> list[tuple[bytes, bytes]]:
+    return [one for one in headers if one[0] not in names]

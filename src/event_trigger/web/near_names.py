@@ -7,12 +7,13 @@ from typing import Any, get_args
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+_LEAST_ALIKE = 0.65  # "status" is no "tags"
 _LONGEST_GUESSED = 30  # characters; looking for the nearest name takes time by their square
 
 
 def nearest_name(name: str, known: Collection[str]) -> str | None:
     guessed = name.lower() if len(name) <= _LONGEST_GUESSED else ""
-    return next(iter(difflib.get_close_matches(guessed, known, n=1)), None)
+    return next(iter(difflib.get_close_matches(guessed, known, n=1, cutoff=_LEAST_ALIKE)), None)
 
 
 def fields_at(annotation: Any, path: Sequence[str | int]) -> set[str]:

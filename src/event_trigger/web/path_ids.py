@@ -2,7 +2,8 @@
 
 from starlette.convertors import StringConvertor
 
-_WORDS = ("actions", "by-key", "trigger-batch")
+HOLIDAYS = "holidays"
+_WORDS = ("actions", "by-key", "render", "trigger-batch")
 
 
 class IdConvertor(StringConvertor):
@@ -12,3 +13,9 @@ class IdConvertor(StringConvertor):
     """
 
     regex = f"(?!(?:{'|'.join(_WORDS)})(?:/|$))[^/]+"
+
+
+class CalendarKeyConvertor(StringConvertor):
+    """Matches anything but the one word that no calendar can have as its key."""
+
+    regex = f"(?!{HOLIDAYS}(?:/|$))[^/]+"

@@ -1,9 +1,12 @@
 """Serves the API under a prefix, and writes the URLs that callers reach it at."""
 
+from functools import lru_cache
+
 from fastapi import Request
 from starlette.responses import RedirectResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from event_trigger.web.single_headers import first_header
 from event_trigger.web.state import app_state
 
 
@@ -49,4 +52,16 @@ def base_url(request: Request) -> str:
     settings = app_state(request).settings
     if settings.public_url is not None:
         return settings.public_url
-    return f"{str(request.base_url).rstrip('/')}{settings.prefix}"
+    scope = request.scope
+    parts = scope.get("scheme", "http"), scope.get("server"), first_header(scope, b"host")
+    root_path = scope.get("app_root_path", scope.get("root_path", ""))
+    return _base_url(*parts, root_path).rstrip("/") + settings.prefix
+
+
+@lru_cache(maxsize=64)  # few names lead here, and calls are many; a stranger's may be long
+def _base_url(
+    scheme: str, server: tuple[str, int | None] | None, host: str | None, root_path: str
+) -> str:
+    headers = [] if host is None else [(b"host", host.encode("latin-1"))]
+    scope = {"type": "http", "scheme": scheme, "server": server, "headers": headers}
+    return str(Request({**scope, "path": "/", "root_path": root_path}).base_url)

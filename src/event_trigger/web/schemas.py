@@ -27,7 +27,8 @@ from event_trigger.models.base import LARGEST_ID
 from event_trigger.web.keys import Key
 
 
-def _storable(text: str) -> str:
+def check_storable(text: str) -> str:
+    """Raises ValueError, in words for users, for a text that PostgreSQL cannot hold."""
     if "\0" in text:
         raise ValueError("text must not hold the character U+0000")
     if has_lone_surrogate(text):  # a header or a form in UTF-7 can hold one
@@ -52,7 +53,7 @@ Instant = Annotated[
         }
     ),
 ]
-Text = Annotated[str, AfterValidator(_storable)]
+Text = Annotated[str, AfterValidator(check_storable)]
 # named, so that it is one schema of the document, and one class of a generated client
 JsonObject = TypeAliasType(
     "JsonObject", Annotated[dict[str, Any], Field(description="Any JSON object.")]

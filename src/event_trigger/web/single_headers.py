@@ -1,6 +1,7 @@
-"""Refuses a header that is repeated, where only one value can be meant."""
+"""Reads single headers of a request, and refuses one that is repeated where one is meant."""
 
 from fastapi import Request
+from starlette.types import Scope
 
 from event_trigger.errors import FieldError, Invalid
 
@@ -10,3 +11,15 @@ def refuse_repeated(request: Request, name: str) -> None:
     if len(request.headers.getlist(name)) > 1:
         detail = "This header takes one value. Send it once."
         raise Invalid(detail, errors=[FieldError("parameter", name, detail)])
+
+
+def first_header(scope: Scope, name: bytes) -> str | None:
+    """Returns a header of an ASGI request by its lower-case name; the first, if it is repeated.
+
+    Starlette's `Headers` take several times as long to say that one is not there.
+    """
+    for header, value in scope["headers"]:
+        if header == name:
+            text: str = value.decode("latin-1")
+            return text
+    return None

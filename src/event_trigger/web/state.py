@@ -14,15 +14,18 @@ if TYPE_CHECKING:  # only their types: `web` imports no feature at run time
     from event_trigger.auth.logins.throttle import Registrations
     from event_trigger.auth.passwords.hashing import PasswordHasher
     from event_trigger.auth.tokens import Tokens
+    from event_trigger.db.clock import DatabaseClock
     from event_trigger.db.engine import Sessions
     from event_trigger.db.replica.reads import Reads
     from event_trigger.deliveries.http.sender import Sender
     from event_trigger.destinations.address_policy import AddressPolicy
     from event_trigger.destinations.dns import DnsResolver
+    from event_trigger.destinations.templates.renderer import Renderer
     from event_trigger.firing.group_commit import GroupCommit
     from event_trigger.firing.rate_limits import RateLimits
     from event_trigger.hooks.calls import HookCalls
     from event_trigger.stream.subscriptions import Subscriptions
+    from event_trigger.triggers.calendar_port import Calendars
     from event_trigger.triggers.hook_port import HookKeeper
     from event_trigger.vault import Vault
     from event_trigger.web.cpu_bound import CpuBound
@@ -42,15 +45,18 @@ class AppState:
     cpu_bound: CpuBound
     passwords: PasswordHasher
     tokens: Tokens
+    clock: DatabaseClock
     credentials: CredentialCache
     registrations: Registrations
     hooks: HookKeeper
+    calendars: Calendars
     hook_calls: HookCalls
     group_commit: GroupCommit
     rate_limits: RateLimits
     resolver: DnsResolver
     address_policy: AddressPolicy
     sender: Sender
+    renderer: Renderer
     subscriptions: Subscriptions
 
 

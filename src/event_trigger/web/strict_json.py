@@ -11,13 +11,15 @@ from starlette.convertors import register_url_convertor
 
 from event_trigger.errors import UnsupportedMediaType
 from event_trigger.web.answers import answer_of
-from event_trigger.web.path_ids import IdConvertor
+from event_trigger.web.path_ids import CalendarKeyConvertor, IdConvertor
 from event_trigger.web.query_parameters import StrictQueryRoute
 from event_trigger.web.schemas import has_lone_surrogate
 
 MOST_LEVELS = 64
 MOST_VALUES = 100_000
+_BYTE_ORDER_MARK = "\ufeff"
 register_url_convertor("id", IdConvertor())  # for paths such as /triggers/{trigger_id:id}
+register_url_convertor("calendar_key", CalendarKeyConvertor())
 _JSON_MEDIA_TYPE = re.compile(r"application/([^/]+\+)?json")
 
 
@@ -28,9 +30,10 @@ def loads(body: bytes) -> Any:
     JSONDecodeError, whose message tells users how to mend the body.
     """
     try:
-        value = json.loads(
-            body.decode(), parse_constant=_refuse_constant, object_pairs_hook=_unique_names
-        )
+        text = body.decode()
+        if text.startswith(_BYTE_ORDER_MARK):
+            _refuse("it must not begin with a byte order mark (BOM)")
+        value = _DECODER.decode(text)
     except UnicodeDecodeError:
         _refuse("it must be encoded in UTF-8")
     except RecursionError:
@@ -41,6 +44,19 @@ def loads(body: bytes) -> Any:
         _refuse("a number has too many digits")
     _check(value)
     return value
+
+
+def raw_loads(text: str, at: int) -> tuple[Any, int]:
+    """Parses the value that begins at a place of a text; gives it, and the place behind it.
+
+    Raises ValueError of some kind for a value that `loads` would refuse.
+    """
+    try:
+        value, end = _DECODER.raw_decode(text, at)
+    except RecursionError:
+        _refuse(f"it is nested deeper than {MOST_LEVELS} levels")
+    _check(value)
+    return value, end
 
 
 def _refuse(reason: str) -> NoReturn:
@@ -56,6 +72,10 @@ def _unique_names(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(unique) < len(pairs):
         _refuse("an object has the same name twice")
     return unique
+
+
+# made once: with these functions, `json.loads` would make a decoder for each body
+_DECODER = json.JSONDecoder(parse_constant=_refuse_constant, object_pairs_hook=_unique_names)
 
 
 def _check(value: Any) -> None:

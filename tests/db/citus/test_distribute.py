@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from event_trigger.db.citus.placement import REFERENCE_TABLES, Placement, tables_of
+from event_trigger.db.citus.placement import Placement, tables_of
+from event_trigger.db.citus.plan import ROLE_SETTINGS
 from tests.support.citus import list_placed, stand_in_for_citus
 from tests.support.databases import connect
 from tests.support.processes import run, with_database
@@ -75,29 +76,26 @@ async def test_a_dry_run_shows_the_plan_on_any_server_and_changes_nothing(
     tables = await database.fetch("SELECT FROM pg_tables WHERE schemaname = 'public'")
     await database.close()
     assert (done.returncode, done.stderr) == (0, "")
-    assert len(lines(done, "SELECT create_reference_table(")) == len(REFERENCE_TABLES)
     assert len(lines(done, "SELECT create_distributed_table(")) == len(CUT)
     assert tables == []
 
 
-async def test_keys_go_first_then_copies_then_what_is_cut_and_keys_come_back_last(
+async def test_what_is_cut_comes_first_and_then_the_settings_of_the_role(
     operator: Operator, cluster: Any
 ) -> None:
     keys = await list_keys(cluster)
 
     shown = await operator.distribute("--dry-run")
-    untouched = await list_placed(cluster), await list_keys(cluster)
+    untouched = await list_placed(cluster)
     done = await operator.distribute()
 
-    altered = lines(done, "ALTER TABLE")
-    dropped, added = altered[: len(keys)], altered[len(keys) :]
-    copied = lines(done, "SELECT create_reference_table(")
     cut = lines(done, "SELECT create_distributed_table(")
-    assert untouched == ([], keys)
+    settings = lines(done, "ALTER ROLE CURRENT_USER IN DATABASE ")
+    assert untouched == []
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.splitlines() == [*shown.stdout.splitlines(), IN_PLACE]
-    assert shown.stdout.splitlines() == [*dropped, *copied, *cut, *added]
-    assert all("DROP CONSTRAINT" in line for line in dropped)
+    assert shown.stdout.splitlines() == [*cut, *settings]
+    assert len(settings) == len(ROLE_SETTINGS)
     assert await list_keys(cluster) == keys
 
 
@@ -105,27 +103,25 @@ async def test_what_belongs_to_owners_is_cut_by_shard_and_lies_together_and_that
     operator: Operator, cluster: Any
 ) -> None:
     await operator.distribute()
-    before = await list_placed(cluster), await list_keys(cluster)
+    before = await list_placed(cluster)
     again = await operator.distribute()
     shown = await operator.distribute("--dry-run")
 
     placed = await list_placed(cluster)
-    copied = {name for name, kind, *_ in placed if kind == "reference"}
-    cut = {name: (column, group) for name, kind, column, group in placed if kind == "distributed"}
-    assert copied == REFERENCE_TABLES
+    cut = {name: (column, group) for name, kind, column, group in placed}
+    assert {kind for _, kind, *_ in placed} == {"distributed"}
     assert cut.keys() == CUT
     assert {column for column, _ in cut.values()} == {"shard"}
     assert len({group for _, group in cut.values()}) == 1
     assert (again.returncode, again.stdout) == (0, f"{NOTHING_LEFT}\n")
     assert (shown.returncode, shown.stdout) == (0, f"-- {NOTHING_LEFT}\n")
-    assert (await list_placed(cluster), await list_keys(cluster)) == before
+    assert await list_placed(cluster) == before
 
 
-@pytest.mark.parametrize("at", ["logins", "triggers"])
+@pytest.mark.parametrize("at", ["calendars", "triggers"])
 async def test_a_run_that_was_stopped_is_gone_on_with(
     operator: Operator, cluster: Any, at: str
 ) -> None:
-    keys = await list_keys(cluster)
     await cluster.execute("INSERT INTO stand_in_trouble VALUES ($1::text::regclass)", at)
 
     stopped = await operator.distribute()
@@ -137,8 +133,7 @@ async def test_a_run_that_was_stopped_is_gone_on_with(
     assert "a worker does not answer" in stopped.stderr
     assert (done.returncode, done.stderr) == (0, "")
     assert (await list_placed(cluster))[: len(placed)] == placed
-    assert {name for name, *_ in await list_placed(cluster)} == REFERENCE_TABLES | CUT
-    assert await list_keys(cluster) == keys
+    assert {name for name, *_ in await list_placed(cluster)} == CUT
 
 
 async def test_two_runs_at_once_do_everything_once(operator: Operator, cluster: Any) -> None:

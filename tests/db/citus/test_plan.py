@@ -4,15 +4,19 @@ from dataclasses import replace
 
 import pytest
 
-from event_trigger.db.citus.placement import REFERENCE_TABLES, Placement, tables_of
-from event_trigger.db.citus.plan import CatalogState, MisplacedTable, PlacedTable, plan_statements
+from event_trigger.db.citus.placement import Placement, tables_of
+from event_trigger.db.citus.plan import (
+    ROLE_SETTINGS,
+    CatalogState,
+    MisplacedTable,
+    PlacedTable,
+    plan_statements,
+)
 
-COPIED = {name: PlacedTable("reference", "<none>", 1) for name in REFERENCE_TABLES}
 CUT = {
     table.name: PlacedTable("distributed", "shard", 2) for table in tables_of(Placement.DISTRIBUTED)
 }
-DONE = replace(CatalogState.untouched(), placed={**COPIED, **CUT})
-OF_LOGINS, OF_TOKENS = "fk_logins_user_id_users", "fk_refresh_tokens_login_id_logins"
+DONE = CatalogState("app", CUT, ROLE_SETTINGS)
 
 
 def without(table: str) -> CatalogState:
@@ -29,26 +33,12 @@ def test_a_table_of_a_later_version_joins_the_others() -> None:
     ]
 
 
-def test_a_copied_table_has_no_foreign_keys_while_it_is_placed() -> None:
-    assert plan_statements(without("logins")) == [
-        f"ALTER TABLE logins DROP CONSTRAINT {OF_LOGINS}",
-        f"ALTER TABLE refresh_tokens DROP CONSTRAINT {OF_TOKENS}",
-        "SELECT create_reference_table('logins')",
-        f"ALTER TABLE logins ADD CONSTRAINT {OF_LOGINS} FOREIGN KEY(user_id)"
-        " REFERENCES users (id) ON DELETE CASCADE",
-        f"ALTER TABLE refresh_tokens ADD CONSTRAINT {OF_TOKENS} FOREIGN KEY(login_id)"
-        " REFERENCES logins (id) ON DELETE CASCADE",
-    ]
+def test_tables_without_owned_rows_stay_where_they_are() -> None:
+    statements = plan_statements(CatalogState("app"))
 
-
-def test_projects_are_copied_before_the_users_and_members_that_refer_to_them() -> None:
-    order = ("projects", "users", "project_members")
-
-    statements = plan_statements(CatalogState.untouched())
-
-    copied = [f"SELECT create_reference_table('{one}')" for one in order]
-    assert [one for one in statements if one in copied] == copied
-    assert not any("owner_id" in one for one in statements)
+    named = " ".join(statements)
+    assert not [table.name for table in tables_of(Placement.LOCAL) if f"'{table.name}'" in named]
+    assert len([one for one in statements if "create_distributed_table" in one]) == len(CUT)
 
 
 def test_the_first_table_joins_those_that_are_there_before_it() -> None:
@@ -62,10 +52,14 @@ def test_the_first_table_joins_those_that_are_there_before_it() -> None:
     assert "none" not in statement
 
 
-def test_a_key_that_a_stopped_run_left_out_comes_back() -> None:
-    [statement] = plan_statements(replace(DONE, foreign_keys=DONE.foreign_keys - {OF_LOGINS}))
+def test_a_setting_that_is_missing_or_was_changed_is_set() -> None:
+    changed = {**ROLE_SETTINGS, "timezone": "Europe/Berlin"}
+    del changed["lock_timeout"]
 
-    assert statement.startswith(f"ALTER TABLE logins ADD CONSTRAINT {OF_LOGINS} ")
+    assert plan_statements(replace(DONE, settings=changed)) == [
+        "ALTER ROLE CURRENT_USER IN DATABASE app SET lock_timeout = '5s'",
+        "ALTER ROLE CURRENT_USER IN DATABASE app SET timezone = 'UTC'",
+    ]
 
 
 @pytest.mark.parametrize(

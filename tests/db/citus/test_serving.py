@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.support.citus import stand_in_for_citus
+from tests.support.citus import look_distributed
 from tests.support.destinations import fire, make_destination, until_finished
 from tests.support.reading import read_all
 from tests.support.receiver import ALLOW_LOOPBACK, Receiver, receiving
@@ -28,7 +28,7 @@ async def receiver() -> AsyncIterator[Receiver]:
 
 @pytest.fixture
 async def service(database_url: str, database: Any) -> AsyncIterator[Service]:
-    await stand_in_for_citus(database)
+    await look_distributed(database)
     async with running_service(database_url, **ALLOW_LOOPBACK) as running:
         yield running
 

@@ -14,7 +14,7 @@ from tests.support.shards import refused_by_citus
             "UPDATE triggers SET a = CASE WHEN b > 0 THEN now() ELSE a END WHERE shard = 1",
             "a clock within CASE",
         ),
-        ("UPDATE logins SET a = coalesce(a, now())", "a clock within COALESCE"),
+        ("UPDATE sets SET a = coalesce(a, now()) WHERE shard = 1", "a clock within COALESCE"),
         (
             "UPDATE deliveries SET a = queued_at + CAST(:pace AS interval) WHERE shard = 1",
             "a column and an interval",
@@ -24,8 +24,17 @@ from tests.support.shards import refused_by_citus
             "a function in RETURNING",
         ),
         (
-            "INSERT INTO hooks (a) VALUES (1) ON CONFLICT (a) DO UPDATE SET created_at = now()",
+            "INSERT INTO sets (a) VALUES (1) ON CONFLICT (a) DO UPDATE SET created_at = now()",
             "a clock in DO UPDATE",
+        ),
+        (
+            "UPDATE deliveries SET a = (CAST(:a AS int[]))[array_position(CAST(:b AS int[]), c)]"
+            " WHERE shard = 1",
+            "a subscript in SET",
+        ),
+        (
+            "DELETE FROM triggers WHERE shard = 1 AND owner_id IN (SELECT id FROM projects)",
+            "a table of the coordinator",
         ),
     ],
 )
@@ -50,7 +59,10 @@ def test_only_one_shard_may_be_locked_or_gone_along(statement: str) -> None:
 @pytest.mark.parametrize(
     "statement",
     [
-        "UPDATE logins SET revoked_at = now() WHERE user_id = 1",
+        "UPDATE logins SET revoked_at = coalesce(revoked_at, now()) WHERE user_id = 1",
+        "UPDATE triggers SET a = CAST(:a AS int[]) FROM unnest(CAST(:b AS int[])) AS b (c)"
+        " WHERE shard = 1 AND (array_agg(c))[1] = 2",
+        "SELECT * FROM triggers WHERE shard = 1 AND owner_id IN (SELECT id FROM projects)",
         "DELETE FROM deliveries WHERE finished_at < now() - CAST(:after AS interval)",
         "INSERT INTO events (shard, triggered_at) VALUES (1, clock_timestamp()) RETURNING id",
         "INSERT INTO sign_in_failures VALUES (1) ON CONFLICT (a) DO UPDATE SET a = now()",

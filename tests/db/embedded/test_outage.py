@@ -16,7 +16,7 @@ from tests.support.processes import Served, log_entries, run, serving, until_ove
 from tests.support.reading import read_all
 from tests.support.waiting import eventually
 
-pytestmark = pytest.mark.xdist_group("processes")
+pytestmark = pytest.mark.xdist_group("embedded servers")
 
 DATA = ".event-trigger"
 SECONDLY = {"interval": "PT1S", "recurring": True, "catch_up": "all"}

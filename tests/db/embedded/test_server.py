@@ -32,7 +32,7 @@ from event_trigger.db.embedded.server import (
 )
 from tests.support.processes import is_over
 
-pytestmark = pytest.mark.xdist_group("processes")
+pytestmark = pytest.mark.xdist_group("embedded servers")
 
 AS_ROOT = os.geteuid() == 0
 only_root = pytest.mark.skipif(not AS_ROOT, reason="about what a service run by root does")

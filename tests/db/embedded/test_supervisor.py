@@ -20,7 +20,7 @@ from tests.support.databases import connect
 from tests.support.gates import REFUSAL, gate_in, postmaster_of
 from tests.support.waiting import eventually
 
-pytestmark = pytest.mark.xdist_group("processes")
+pytestmark = pytest.mark.xdist_group("embedded servers")
 
 AT_ONCE = (0.0,) * 5
 

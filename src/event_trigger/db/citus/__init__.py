@@ -1,1 +1,1 @@
-"""Spreads the tables over the servers of a Citus cluster, when one server is outgrown."""
+"""Adapts to a Citus cluster: the place of each table, and statements that differ there."""

@@ -1,42 +1,41 @@
-"""Decides each table's place in a cluster: distributed by shard, copied to all nodes, or local."""
+"""Decides each table's place in a cluster: distributed by shard, or local to the coordinator."""
 
 from enum import StrEnum
 
-from sqlalchemy import ForeignKeyConstraint, Table
+from sqlalchemy import Table
 
 from event_trigger.models import Base
 
 SHARD_COLUMN = "shard"  # every table with owned rows has it, and is distributed by it
-REFERENCE_TABLES = frozenset(
-    {
-        "users",
-        "projects",
-        "project_members",
-        "invitations",
-        "logins",
-        "refresh_tokens",
-        "api_keys",
-        "hooks",
-        "zone_rules",
-    }
-)
+# As reference tables, which have a copy on every node, they could be joined with owned rows on the
+# workers. But each change would need every node, so that none could sign in while a worker is away,
+# and row locks of reference tables are locks of the whole table on the first worker: sign-ins and
+# refreshes deadlocked.
 LOCAL_TABLES = frozenset(
     {
-        "alembic_version",  # read only at the start
-        "audit_entries",  # as a reference table, each change would need a commit on every node
-        "count_passes",  # one row, written every few seconds
-        "event_partitions",  # partitions are made and dropped from one node
-        "measured_partitions",  # written beside event_partitions
-        "minute_partitions",  # as well
-        "installation",  # one row, read once by each process
-        "sign_in_failures",  # its upsert calls clock_timestamp(), which Citus refuses
+        "alembic_version",
+        "api_keys",
+        "audit_entries",
+        "count_passes",
+        "event_partitions",
+        "hooks",
+        "installation",
+        "invitations",
+        "logins",
+        "measured_partitions",
+        "minute_partitions",
+        "project_members",
+        "projects",
+        "refresh_tokens",
+        "sign_in_failures",
+        "users",
+        "zone_rules",
     }
 )
 
 
 class Placement(StrEnum):
     DISTRIBUTED = "distributed"
-    REFERENCE = "reference"
     LOCAL = "local"
 
 
@@ -48,24 +47,14 @@ class UnplacedTable(ValueError):
 
 
 def placement_of(table: Table) -> Placement:
-    """Raises Unplaced for a table that has no shard and is in neither list."""
+    """Raises UnplacedTable for a table that has no shard and is not among the local ones."""
     if SHARD_COLUMN in table.columns:
         return Placement.DISTRIBUTED
-    if table.name in REFERENCE_TABLES:
-        return Placement.REFERENCE
     if table.name in LOCAL_TABLES:
         return Placement.LOCAL
     raise UnplacedTable(table.name)
 
 
 def tables_of(placement: Placement) -> list[Table]:
-    """Returns the tables of a placement; referenced tables come before those that refer to them."""
+    """Returns the tables of a placement in a fixed order."""
     return [one for one in Base.metadata.sorted_tables if placement_of(one) is placement]
-
-
-def foreign_keys() -> list[ForeignKeyConstraint]:
-    return [
-        constraint
-        for table in Base.metadata.sorted_tables
-        for constraint in sorted(table.foreign_key_constraints, key=lambda one: str(one.name))
-    ]

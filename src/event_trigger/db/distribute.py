@@ -8,17 +8,21 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from event_trigger.db.citus.detect import has_citus
 from event_trigger.db.citus.plan import CatalogState, PlacedTable, plan_statements
 from event_trigger.db.engine import create_maintenance_engine
-from event_trigger.db.migrate import is_migrated
+from event_trigger.db.revisions import is_migrated
 
 _DISTRIBUTE_LOCK = 0x6576_7464  # "evtd"
 _LIST_PLACED_TABLES = text("""
     SELECT CAST(table_name AS text), citus_table_type, distribution_column, colocation_id
     FROM citus_tables
 """)
-_LIST_FOREIGN_KEYS = text("""
-    SELECT conname FROM pg_constraint
-    WHERE contype = 'f' AND connamespace = to_regnamespace(current_schema()) AND conparentid = 0
+_LIST_SETTINGS = text("""
+    SELECT lower(split_part(setting, '=', 1)) AS name,
+        substr(setting, strpos(setting, '=') + 1) AS value
+    FROM pg_db_role_setting CROSS JOIN unnest(setconfig) AS setting
+    WHERE setrole = to_regrole(quote_ident(current_user))
+        AND setdatabase = (SELECT oid FROM pg_database WHERE datname = current_database())
 """)
+_READ_NAME = text("SELECT quote_ident(current_database())")
 
 
 class NotACluster(ValueError):
@@ -38,7 +42,7 @@ async def planned_statements(engine: AsyncEngine) -> list[str]:
     """Returns the missing statements; for a database without Citus, those of a fresh cluster."""
     async with engine.connect() as connection:
         if not await has_citus(connection):
-            return plan_statements(CatalogState.untouched())
+            return plan_statements(CatalogState(await _name_of(connection)))
         return plan_statements(await _read_catalog(connection))
 
 
@@ -73,5 +77,9 @@ async def _read_catalog(connection: AsyncConnection) -> CatalogState:
         name: PlacedTable(kind, column, group)
         for name, kind, column, group in await connection.execute(_LIST_PLACED_TABLES)
     }
-    names = await connection.scalars(_LIST_FOREIGN_KEYS)
-    return CatalogState(placed, frozenset(names))
+    settings = {row.name: row.value for row in await connection.execute(_LIST_SETTINGS)}
+    return CatalogState(await _name_of(connection), placed, settings)
+
+
+async def _name_of(connection: AsyncConnection) -> str:
+    return str(await connection.scalar(_READ_NAME))

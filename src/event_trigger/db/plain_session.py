@@ -1,0 +1,221 @@
+"""Runs SELECTs straight on asyncpg's connections: a session takes ten times as long for one row.
+
+A session makes objects that follow changes, and wraps each statement in a transaction and in
+several greenlets. A read needs none of it.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from enum import StrEnum
+from functools import lru_cache
+from types import SimpleNamespace
+from typing import Any, Protocol
+
+import asyncpg
+from asyncpg.prepared_stmt import PreparedStatement
+from sqlalchemy import Connection, Engine, TextClause, text
+from sqlalchemy.dialects.postgresql import asyncpg as asyncpg_dialect
+from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.pool import PoolProxiedConnection
+from sqlalchemy.util import greenlet_spawn
+
+from event_trigger.db.pgbouncer import is_pooled
+
+_MOST_PREPARED = 200  # statements of a connection
+_PREPARED = "plain_statements"  # in the `info` of a connection
+_NO_OPTIONS: Mapping[str, Any] = {}
+_DIALECT = asyncpg_dialect.dialect()  # type: ignore[no-untyped-call]
+_CONNECTION_ERRORS = (OSError, asyncpg.InterfaceError, asyncpg.InternalClientError)
+_BEGIN = "BEGIN READ ONLY; SET LOCAL plan_cache_mode = "
+
+
+class Planning(StrEnum):
+    """The values of `plan_cache_mode`: one plan for all values, or one for each."""
+
+    GENERIC = "force_generic_plan"
+    CUSTOM = "force_custom_plan"
+
+
+class ReadRows(Protocol):
+    """The rows of a statement; they are tuples, and their columns are attributes, too."""
+
+    def all(self) -> Sequence[Any]: ...
+
+    def one(self) -> Any: ...
+
+    def __iter__(self) -> Iterator[Any]: ...
+
+
+class ReadSession(Protocol):
+    """The part of a session that reads by statements in SQL; AsyncSession has it, too."""
+
+    async def execute(
+        self,
+        statement: TextClause,
+        params: Mapping[str, Any] | None = None,
+        *,
+        execution_options: Any = ...,
+    ) -> ReadRows: ...
+
+    async def scalar(
+        self,
+        statement: TextClause,
+        params: Mapping[str, Any] | None = None,
+        *,
+        execution_options: Any = ...,
+    ) -> Any: ...
+
+    def get_bind(self) -> Engine | Connection: ...
+
+
+class Pooled(Exception):
+    """There is a pooler, so that a statement outside a transaction has no time limits."""
+
+
+class _Row(asyncpg.Record):  # type: ignore[misc]
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return self[name]
+        except KeyError:
+            raise AttributeError(name) from None
+
+
+class _Rows(list[_Row]):
+    def all(self) -> Sequence[_Row]:
+        return self
+
+    def one(self) -> _Row:
+        [row] = self
+        return row
+
+
+class PlainSession:
+    """One connection, for statements in SQL that read; each is a transaction of its own."""
+
+    def __init__(self, engine: AsyncEngine, connection: PoolProxiedConnection) -> None:
+        self._engine = engine.sync_engine
+        self._driver: asyncpg.Connection = connection.driver_connection
+        self._prepared: dict[str, PreparedStatement] = connection.info.setdefault(_PREPARED, {})
+        self._is_begun = False
+
+    async def execute(
+        self,
+        statement: TextClause,
+        params: Mapping[str, Any] | None = None,
+        *,
+        execution_options: Mapping[str, Any] = _NO_OPTIONS,
+    ) -> _Rows:
+        sql, names = _numbered(statement.text)
+        values = tuple(params[name] for name in names) if params else ()
+        if self._engine.dispatch.before_cursor_execute:
+            self._tell(sql, values, execution_options)
+        prepared = self._prepared.get(sql) or await self._prepare(sql)
+        return _Rows(await prepared.fetch(*values))
+
+    async def scalar(
+        self,
+        statement: TextClause,
+        params: Mapping[str, Any] | None = None,
+        *,
+        execution_options: Mapping[str, Any] = _NO_OPTIONS,
+    ) -> Any:
+        rows = await self.execute(statement, params, execution_options=execution_options)
+        return rows[0][0] if rows else None
+
+    def get_bind(self) -> Engine:
+        return self._engine
+
+    async def begin(self, planning: Planning) -> None:
+        """Begins a transaction for this way of planning, unless one has begun."""
+        if not self._is_begun:
+            self._is_begun = True
+            await self._driver.execute(f"{_BEGIN}{planning}")
+
+    async def end(self) -> None:
+        if self._is_begun:
+            await self._driver.execute("COMMIT")
+
+    async def undo(self) -> None:
+        """Ends the transaction after an error, and drops plans, which the error may be about."""
+        self._prepared.clear()
+        if self._is_begun:
+            await self._driver.execute("ROLLBACK")
+
+    async def _prepare(self, sql: str) -> PreparedStatement:
+        if len(self._prepared) >= _MOST_PREPARED:
+            del self._prepared[next(iter(self._prepared))]
+        prepared = await self._driver.prepare(sql, record_class=_Row)
+        self._prepared[sql] = prepared
+        return prepared
+
+    def _tell(self, sql: str, values: tuple[Any, ...], options: Mapping[str, Any]) -> None:
+        """Tells listeners of the engine about a statement, as SQLAlchemy does."""
+        context = SimpleNamespace(execution_options=options)
+        for look in self._engine.dispatch.before_cursor_execute:
+            look(None, None, sql, values, context, False)
+
+
+class PlainReads:
+    """Lends the connections of an engine to PlainSessions.
+
+    It is a ReadSession itself, with a connection for each statement.
+    """
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+
+    async def execute(
+        self,
+        statement: TextClause,
+        params: Mapping[str, Any] | None = None,
+        *,
+        execution_options: Mapping[str, Any] = _NO_OPTIONS,
+    ) -> _Rows:
+        async with self.open() as session:
+            return await session.execute(statement, params, execution_options=execution_options)
+
+    async def scalar(
+        self,
+        statement: TextClause,
+        params: Mapping[str, Any] | None = None,
+        *,
+        execution_options: Mapping[str, Any] = _NO_OPTIONS,
+    ) -> Any:
+        async with self.open() as session:
+            return await session.scalar(statement, params, execution_options=execution_options)
+
+    def get_bind(self) -> Engine:
+        return self._engine.sync_engine
+
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator[PlainSession]:
+        """Closes the connection after an error that may have left an answer unread.
+
+        Raises Pooled, PoolTimeout, and the errors of asyncpg.
+        """
+        connection = await greenlet_spawn(self._engine.pool.connect)
+        try:
+            if is_pooled(connection):
+                raise Pooled
+            session = PlainSession(self._engine, connection)
+            try:
+                yield session
+                await session.end()
+            except _CONNECTION_ERRORS:
+                raise
+            except Exception:
+                await session.undo()
+                raise
+        except (asyncio.CancelledError, *_CONNECTION_ERRORS) as error:
+            await greenlet_spawn(connection.invalidate, error)
+            raise
+        finally:
+            await greenlet_spawn(connection.close)
+
+
+@lru_cache(maxsize=2_000)  # the statements of the code; lists have one for each set of filters
+def _numbered(sql: str) -> tuple[str, Sequence[str]]:
+    """Returns a statement as asyncpg takes it, and the names of its parameters in their order."""
+    compiled = text(sql).compile(dialect=_DIALECT)
+    return str(compiled), tuple(compiled.positiontup or ())

@@ -1,0 +1,23 @@
+"""Sends an answer as one piece: its head and its body take one system call and one packet.
+
+Two cost a call that fires a twelfth of its time, and its caller a second wake-up.
+"""
+
+from collections.abc import Callable, Sequence
+
+from starlette.types import Scope, Send
+
+WHOLE_ANSWER = "event_trigger.whole_answer"  # of the scope's `extensions`: has a `write`
+Headers = Sequence[tuple[bytes, bytes]]
+# writes the status, the headers and the body; returns False if it cannot do so now
+WriteWhole = Callable[[int, Headers, bytes], bool]
+
+
+async def send_whole(scope: Scope, send: Send, status: int, headers: Headers, body: bytes) -> None:
+    """Sends an answer whose headers have its length, unless it has none."""
+    offered = scope.get("extensions", {}).get(WHOLE_ANSWER, {})
+    write: WriteWhole | None = offered.get("write")
+    if write is not None and write(status, headers, body):
+        return
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})

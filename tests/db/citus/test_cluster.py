@@ -1,0 +1,318 @@
+"""On a real cluster, every kind of statement works, and a node that is away holds up no other.
+
+EVENT_TRIGGER_TEST_CITUS_BIN names the programs of a PostgreSQL with Citus; without it, this module
+is skipped. One cluster and one database serve all its tests.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import make_url, text
+
+from event_trigger.db.citus.placement import Placement, tables_of
+from event_trigger.db.citus.plan import ROLE_SETTINGS
+from event_trigger.db.distribute import distribute
+from event_trigger.db.embedded.postmaster import PORT
+from event_trigger.db.engine import APPLICATION_NAME, create_engine, create_sessions
+from event_trigger.db.nodes import check_nodes
+from event_trigger.db.shards import OwnedId
+from event_trigger.db.stuck_backends import end_stuck_backends
+from event_trigger.events.partition_tables import Partitions
+from event_trigger.events.partitions import Partition
+from event_trigger.firing.called_events import NewEvent, store_events
+from tests.support.cluster import Cluster, Node, link, needs_citus, running_cluster
+from tests.support.databases import connect, create_database, in_database
+from tests.support.destinations import fire, make_destination, until_finished
+from tests.support.logins import refresh, sign_in
+from tests.support.planting import plant_triggers
+from tests.support.receiver import ALLOW_LOOPBACK, receiving
+from tests.support.services import (
+    ADA,
+    ADMIN,
+    Service,
+    fill_with_people_and_partitions,
+    running_service,
+)
+from tests.support.triggers import make_api, make_scheduled, read
+from tests.support.waiting import eventually
+
+pytestmark = needs_citus
+
+KEPT = 5  # events that were stored before the database was distributed
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Cluster]:
+    with running_cluster() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def url(cluster: Cluster) -> str:
+    """A database with events, distributed as an operator does it."""
+    return asyncio.run(_distributed(cluster))
+
+
+async def _distributed(cluster: Cluster) -> str:
+    url = await create_database(cluster.url)
+    await fill_with_people_and_partitions(url)
+    database = await connect(url)
+    await plant_triggers(database, KEPT, due_at=datetime.now(UTC) + timedelta(days=1))
+    await database.execute(
+        "INSERT INTO events (shard, owner_id, trigger_id, type, is_test)"
+        " SELECT shard, owner_id, id, 'api', false FROM triggers"
+    )
+    await database.close()
+    await link(url)
+    engine = create_engine(url)
+    assert await distribute(engine, lambda _: None) > 0
+    await engine.dispose()
+    return url
+
+
+@pytest.fixture
+async def database(url: str) -> AsyncIterator[Any]:
+    connection = await connect(url)
+    yield connection
+    await connection.close()
+
+
+@pytest.fixture
+async def service(url: str) -> AsyncIterator[Service]:
+    async with running_service(url, **ALLOW_LOOPBACK) as running:
+        yield running
+
+
+async def test_every_row_is_kept_every_node_is_set_and_nothing_is_left_to_do(
+    cluster: Cluster, url: str, database: Any
+) -> None:
+    engine = create_engine(url)
+
+    again = await distribute(engine, lambda _: None)
+
+    await engine.dispose()
+    kept = await database.fetchval("SELECT count(*) FROM events")
+    placed = await database.fetch(
+        "SELECT table_name::text AS name FROM citus_tables WHERE NOT table_name::text ~ '^events_p'"
+    )
+    used = await database.fetch("SELECT DISTINCT nodename FROM citus_shards")
+    assert (again, kept) == (0, KEPT)
+    assert {row["name"] for row in placed} == {
+        table.name for table in tables_of(Placement.DISTRIBUTED)
+    }
+    assert {row["nodename"] for row in used} == {worker.address for worker in cluster.workers}
+    for node in (cluster.coordinator, *cluster.workers):
+        assert await settings_of(node, url) == ROLE_SETTINGS
+
+
+async def settings_of(node: Node, url: str) -> dict[str, str]:
+    """Reads the settings of the role in the database from a node's catalogue."""
+    database = await connect(in_database(node.url, make_url(url).database or ""))
+    rows = await database.fetch("SELECT unnest(setconfig) AS setting FROM pg_db_role_setting")
+    await database.close()
+    pairs = (row["setting"].partition("=") for row in rows)
+    return {name.lower(): value for name, _, value in pairs}
+
+
+async def test_partitions_are_made_closed_and_dropped(url: str) -> None:
+    start = datetime(2199, 1, 1, tzinfo=UTC)
+    made = [
+        Partition(start + timedelta(hours=one), start + timedelta(hours=one + 1))
+        for one in range(3)
+    ]
+    engine = create_engine(url)
+    sessions = create_sessions(engine)
+
+    async with sessions.begin() as session:
+        for one in made:
+            await Partitions(session).add(one)
+    for work in (Partitions.close, Partitions.close, Partitions.purge):
+        for one in made:
+            async with sessions.begin() as session:
+                await work(Partitions(session), one)
+
+    async with sessions() as session:
+        left = await Partitions(session).list_all()
+    await engine.dispose()
+    assert not set(left) & set(made)
+
+
+async def test_every_kind_of_event_is_stored_and_delivered(service: Service) -> None:
+    client = service.client(ADA)
+    async with receiving() as receiver:
+        made = await make_destination(client, receiver.url)
+        called = await make_api(client, destinations=[made["id"]])
+        fired = await fire(client, called)
+        await fire(client, called, "test")
+        replayed = await client.post(f"/events/{fired}/replay")
+        planned = {"interval": "PT1S", "recurring": True, "max_fires": 1}
+        scheduled = await make_scheduled(client, planned, destinations=[made["id"]])
+        await until_finished(client, 4)
+        received = len(receiver.received)
+
+    assert replayed.status_code == 201
+    assert received == 4
+    assert (await read(client, called["id"]))["fire_count"] == 1
+    assert (await read(client, scheduled["id"]))["fire_count"] == 1
+
+
+async def test_a_call_with_a_key_is_answered_from_its_first(service: Service) -> None:
+    client = service.client(ADA)
+    called = await make_api(client)
+    path, headers = f"/triggers/{called['id']}/trigger", {"Idempotency-Key": "once"}
+
+    answers = [await client.post(path, json={"n": 1}, headers=headers) for _ in range(2)]
+
+    assert [one.status_code for one in answers] == [200, 200]
+    assert answers[0].headers["location"] == answers[1].headers["location"]
+    assert (await read(client, called["id"]))["fire_count"] == 1
+
+
+async def test_lists_counts_and_reports_are_read_of_one_project_and_of_all(
+    service: Service,
+) -> None:
+    paths = (
+        "/events",
+        "/events?status=archived",
+        "/events/counts",
+        "/events/stats",
+        "/events/export",
+        "/triggers?sort=name",
+        "/triggers",
+        "/deliveries",
+        "/destinations",
+        "/overview",
+        "/sets",
+        "/calendars",
+    )
+    clients = (service.client(ADA), service.client(ADMIN, project="*"))
+
+    answers = {path: [await client.get(path) for client in clients] for path in paths}
+
+    failed = {
+        path: [one.text for one in both if one.status_code >= 500]
+        for path, both in answers.items()
+        if any(one.status_code >= 500 for one in both)
+    }
+    assert failed == {}
+
+
+async def test_a_statement_that_a_worker_runs_is_not_taken_for_a_stuck_one(
+    url: str, database: Any
+) -> None:
+    working = await connect(url)
+    await working.execute(f"SET application_name = '{APPLICATION_NAME}'")
+    asked = asyncio.create_task(
+        working.fetchval("SELECT count(pg_sleep(0.5)) FROM triggers WHERE shard = 2")
+    )
+    waiting = (
+        "SELECT count(*) FROM pg_stat_activity WHERE application_name = $1 AND state = 'active'"
+    )
+    await eventually(lambda: database.fetchval(waiting, APPLICATION_NAME), lambda one: one == 1)
+
+    engine = create_engine(url, connections=1)
+    async with create_sessions(engine).begin() as session:
+        await end_stuck_backends(session, after=0.0)
+    await engine.dispose()
+
+    assert await asked >= KEPT
+    await working.close()
+
+
+async def test_sign_ins_and_refreshes_at_once_do_not_wait_for_each_other_in_a_circle(
+    service: Service,
+) -> None:
+    client = service.client()
+    people = ("ada@example.com", "bob@example.com")
+
+    async def come_and_go(email: str) -> int:
+        tokens = await sign_in(client, email)
+        return (await refresh(client, tokens)).status_code
+
+    statuses = await asyncio.gather(*(come_and_go(people[number % 2]) for number in range(24)))
+
+    assert set(statuses) == {200}
+
+
+async def test_the_events_of_calls_are_committed_by_one_node_alone(url: str) -> None:
+    lines: list[str] = []
+    engine = create_engine(url, connections=1)
+    new = [
+        NewEvent(OwnedId(ADA, trigger_id), '{"a": 1}', is_test=False, has_destinations=False)
+        for trigger_id in (1, 2, 3)
+    ]
+
+    async with create_sessions(engine)() as session:
+        connection = await (await session.connection()).get_raw_connection()
+        driver: Any = connection.driver_connection
+        driver.add_log_listener(lambda _, message: lines.append(message.message))
+        await session.execute(text("SET citus.log_remote_commands = on"))
+        await session.execute(text("SET client_min_messages = notice"))
+        ids = await store_events(session, new, announces=False)
+        await session.commit()
+
+    await engine.dispose()
+    assert len(set(ids)) == 3
+    assert any("INSERT INTO public.events" in line for line in lines)
+    assert not [line for line in lines if "PREPARE TRANSACTION" in line or "COPY" in line]
+
+
+async def test_owners_on_other_nodes_fire_while_one_node_is_away(
+    cluster: Cluster, service: Service, database: Any, url: str
+) -> None:
+    owners = {await node_of(database, owner): owner for owner in range(1000, 1064)}
+    assert set(owners) == {worker.address for worker in cluster.workers}
+    away = cluster.workers[0]
+    soon = datetime.now(UTC) + timedelta(seconds=1)
+    due = {
+        node: await plant_triggers(database, 3, owner_id=owner, due_at=soon)
+        for node, owner in owners.items()
+    }
+
+    away.kill()
+    try:
+        seen_away = await nodes_of(url)
+        for node in due.keys() - {away.address}:
+            await until_fired(database, owners[node])
+    finally:
+        away.start()
+
+    await until_fired(database, owners[away.address])
+    back = await nodes_of(url)
+    assert [address for address, answers in seen_away.items() if not answers] == [
+        f"{away.address}:{PORT}"
+    ]
+    assert all(back.values())
+    assert len(back) == 1 + len(cluster.workers)
+
+
+async def nodes_of(url: str) -> dict[str, bool]:
+    engine = create_engine(url)
+    async with engine.connect() as connection:
+        found = await check_nodes(connection)
+    await engine.dispose()
+    return found
+
+
+async def node_of(database: Any, owner: int) -> str:
+    """Names the node that holds an owner's rows."""
+    node: str = await database.fetchval(
+        "SELECT nodename FROM pg_dist_placement JOIN pg_dist_node USING (groupid)"
+        " WHERE shardid = get_shard_id_for_distribution_column('triggers', $1::int % 64)",
+        owner,
+    )
+    return node
+
+
+async def until_fired(database: Any, owner: int) -> None:
+    await eventually(lambda: fired(database, owner), lambda count: count == 3)
+
+
+async def fired(database: Any, owner: int) -> int:
+    count: int = await database.fetchval(
+        "SELECT count(*) FROM events WHERE shard = $1::int % 64 AND owner_id = $1", owner
+    )
+    return count
