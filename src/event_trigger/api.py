@@ -1,13 +1,14 @@
-"""Builds all routes and the OpenAPI document, once a process and before anything fires.
+"""Builds all routes, and the OpenAPI document at its first visit, once a process.
 
-FastAPI would build the routes at the first request, and the document at its first visit. That
-blocks the event loop for half a second, or several on a small machine.
+The document takes half a second, or several on a small machine, and few processes are asked for it.
+So it delays no start, and a thread of its own builds it, beside the event loop.
 """
 
-from functools import cache, lru_cache
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache, lru_cache, partial
 
 from fastapi import FastAPI, Request, Response
-from fastapi.routing import APIRoute
 
 from event_trigger import __version__
 from event_trigger.actions.deliveries import router as delivery_actions
@@ -19,7 +20,10 @@ from event_trigger.auth.keys import router as keys
 from event_trigger.auth.logins import router as logins
 from event_trigger.auth.scopes import MissingScope
 from event_trigger.auth.sessions import router as own_sessions
+from event_trigger.calendars import router as calendars
+from event_trigger.calendars.holidays import router as holidays
 from event_trigger.deliveries import router as deliveries
+from event_trigger.deliveries.preview import router as delivery_preview
 from event_trigger.destinations import router as destinations
 from event_trigger.destinations.by_key import router as destinations_by_key
 from event_trigger.erasure import router as erasure
@@ -27,6 +31,7 @@ from event_trigger.events import router as events
 from event_trigger.firing import router as firing
 from event_trigger.firing.batch import router as firing_batch
 from event_trigger.hooks import router as hooks
+from event_trigger.hooks.refusals import router as hook_refusals
 from event_trigger.idempotency.document import describe_idempotency
 from event_trigger.info import router as info
 from event_trigger.overview import router as overview
@@ -43,9 +48,12 @@ from event_trigger.triggers.history import router as history
 from event_trigger.triggers.preview import router as preview
 from event_trigger.triggers.upcoming import router as upcoming
 from event_trigger.web import docs, health
+from event_trigger.web.cpu_bound import yield_often
 from event_trigger.web.document import ServedDocument
 from event_trigger.web.openapi.document import describe
 from event_trigger.web.state import app_state
+
+_THREAD = ThreadPoolExecutor(1, thread_name_prefix="openapi", initializer=yield_often)
 
 TITLE = "Event Trigger Platform"
 DESCRIPTION = """
@@ -67,9 +75,10 @@ TAGS = {  # in the order of use; the docs show operations by it
     " fired or did not.",
     "events": "The log of all firings: lists, counts, a stream, an export, and replays.",
     "hooks": "URLs that fire a trigger for senders that cannot hold a token.",
+    "calendars": "Named lists of dates on which schedules do not fire; national holidays.",
     "destinations": "URLs that events are delivered to, and the secrets that sign them.",
     "deliveries": "The deliveries of events to destinations and their attempts; send them again.",
-    "sets": "Files that own triggers and destinations: a plan, and all of it in one step.",
+    "sets": "Files that own triggers, destinations and calendars: a plan, then all in one step.",
     "overview": "Whether everything is all right, and numbers over time.",
     "auth": "Signing in and out, and your own account.",
     "keys": "API keys for machines.",
@@ -102,10 +111,14 @@ _ROUTERS = (
     firing.router,
     hooks.router,
     hooks.rotations,
+    hook_refusals.router,
     reconciliation.router,
     firing.replays,
+    holidays.router,
+    calendars.router,
     destinations_by_key.router,  # before paths that would read "by-key" as an id
     destinations.router,
+    delivery_preview.router,
     sets.router,
     deliveries.router,
     delivery_actions.router,
@@ -122,7 +135,7 @@ _ROUTERS = (
 
 @cache
 def built_api() -> FastAPI:
-    """Builds the routes and the document. All applications of a process share them.
+    """Builds the routes. All applications of a process share them.
 
     A request finds the AppState of its own application through its scope.
     """
@@ -132,20 +145,14 @@ def built_api() -> FastAPI:
         version=__version__,
         openapi_url=None,
         openapi_tags=[{"name": name, "description": words} for name, words in TAGS.items()],
-        generate_unique_id_function=operation_id,
         separate_input_output_schemas=False,
     )
     describe_idempotency(api)
     describe(api, missing_scopes=MissingScope)
-    for router in _ROUTERS:
-        api.include_router(router)
-    api.openapi()  # this also builds the routes
+    # not `include_router`, which analyses every route again, and matches each request twice
+    api.router.routes += [route for router in _ROUTERS for route in router.routes]
     api.add_route("/openapi.json", serve_document, include_in_schema=False)
     return api
-
-
-def operation_id(route: APIRoute) -> str:
-    return route.name
 
 
 @lru_cache(maxsize=4)  # a process has one prefix
@@ -154,4 +161,7 @@ def built_document(prefix: str) -> ServedDocument:
 
 
 async def serve_document(request: Request) -> Response:
-    return built_document(app_state(request).settings.prefix).answer(request.headers)
+    prefix = app_state(request).settings.prefix
+    build = partial(built_document, prefix)
+    document = await asyncio.get_running_loop().run_in_executor(_THREAD, build)
+    return document.answer(request.headers)

@@ -1,28 +1,35 @@
 """Builds the FastAPI application around the parts of the service, and runs them with it."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 
 from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 from starlette.middleware import Middleware
+from starlette.types import ASGIApp
 
-from event_trigger.api import built_api, built_document
+from event_trigger.api import built_api
 from event_trigger.audit.middleware import AuditMiddleware
 from event_trigger.auth.early_auth import EarlyAuthMiddleware
 from event_trigger.auth.passwords.hashing import PasswordHasher
+from event_trigger.auth.plain_reads import ReadFastPath
 from event_trigger.config import Settings
-from event_trigger.db.pool import close_unused
+from event_trigger.db.plain_session import PlainReads
+from event_trigger.db.pool import close_all, close_unused
 from event_trigger.destinations.dns import DnsResolver
-from event_trigger.firing.fast_path import FastPath
+from event_trigger.firing.fast_path import CallFastPath
 from event_trigger.firing.named_triggers import NamedTriggers
 from event_trigger.hooks.fast_path import HookFastPath
+from event_trigger.hooks.unread_calls import UnreadCalls
 from event_trigger.logs import configure_logs
 from event_trigger.parts import Parts, make_parts
-from event_trigger.startup import Startup, StartupCallbacks
+from event_trigger.plain_doors import plain_doors
+from event_trigger.startup import StartupCallbacks
 from event_trigger.web import docs
-from event_trigger.web.compression import CompressionMiddleware
+from event_trigger.web.compression import Compression, CompressionMiddleware
+from event_trigger.web.fast_paths import FastPath, FastPaths, OutermostFastPaths
 from event_trigger.web.methods import MethodsMiddleware
 from event_trigger.web.middleware import (
     BodyLimitMiddleware,
@@ -32,11 +39,21 @@ from event_trigger.web.middleware import (
 )
 from event_trigger.web.problems import add_problem_handlers
 from event_trigger.web.root_path import RootPathMiddleware
-from event_trigger.web.state import AppState, state_of
+from event_trigger.web.state import state_of
 
 LARGEST_BODY = 1024 * 1024  # bytes
 LARGEST_SIGN_IN = 16 * 1024  # bytes: anybody may send one, and the event loop parses it
 _SIGN_IN_PATHS = ("/auth/token", "/auth/refresh", "/auth/register", "/invitations/accept")
+
+
+class _App(FastAPI):
+    """FastAPI with a `front`, if it has one, before all layers of its own."""
+
+    front: Callable[[ASGIApp], ASGIApp] | None = None
+
+    def build_middleware_stack(self) -> ASGIApp:
+        stack = super().build_middleware_stack()
+        return stack if self.front is None else self.front(stack)
 
 
 def create_app(
@@ -51,21 +68,31 @@ def create_app(
     The lifespan starts it, at once or as soon as the database answers, and tells `callbacks`.
     """
     parts = make_parts(settings, passwords=passwords, resolver=resolver, callbacks=callbacks)
-    api = built_api()  # before any job starts: this takes half a second
-    built_document(settings.prefix)
-    app = FastAPI(
+    api = built_api()
+    is_outermost = not (settings.prefix or settings.trusted_hosts or settings.cors_origins)
+    compression = Compression()
+    fast_paths = _fast_paths(parts, compression)
+    app = _App(
         lifespan=lambda _: _running(parts),
         routes=[*api.routes],
         openapi_url=None,
         telemetry={"tracing": False, "metrics": False, "logs": False},
         redirect_slashes=False,
         middleware=[
-            *_middleware(settings, parts.startup),
-            *_fast_paths(parts.state),
+            *_middleware(settings, parts),
+            *([] if is_outermost else [Middleware(FastPaths, paths=fast_paths)]),
+            Middleware(EarlyAuthMiddleware, credentials=parts.state.credentials),
             Middleware(MethodsMiddleware, routes=api.routes),
-            Middleware(CompressionMiddleware),
+            Middleware(CompressionMiddleware, compression=compression),
         ],
     )
+    if is_outermost:
+        app.front = partial(
+            OutermostFastPaths,
+            paths=fast_paths,
+            largest=LARGEST_BODY,
+            has_started=lambda: parts.startup.is_open,
+        )
     app.state.app_state = parts.state
     app.openapi = api.openapi  # type: ignore[method-assign]
     add_problem_handlers(app)
@@ -103,9 +130,10 @@ async def _running(parts: Parts) -> AsyncIterator[None]:
         await _cancel(starting, *others)
         await parts.jobs.stop()
         await state.sender.aclose()
+        await state.renderer.aclose()
         state.resolver.close()
         for engine in engines.all:
-            await engine.dispose()
+            await close_all(engine)
 
 
 async def _cancel(*tasks: asyncio.Task[None]) -> None:
@@ -114,7 +142,7 @@ async def _cancel(*tasks: asyncio.Task[None]) -> None:
     await asyncio.gather(*tasks, return_exceptions=True)
 
 
-def _middleware(settings: Settings, startup: Startup) -> list[Middleware]:
+def _middleware(settings: Settings, parts: Parts) -> list[Middleware]:
     stack = [Middleware(RequestMiddleware)]
     if settings.prefix:
         stack.append(Middleware(RootPathMiddleware, prefix=settings.prefix))
@@ -126,7 +154,8 @@ def _middleware(settings: Settings, startup: Startup) -> list[Middleware]:
     public = dict.fromkeys(_SIGN_IN_PATHS, LARGEST_SIGN_IN)
     return [
         *stack,
-        Middleware(StartMiddleware, has_started=lambda: startup.is_open),
+        Middleware(StartMiddleware, has_started=lambda: parts.startup.is_open),
+        Middleware(UnreadCalls, calls=parts.state.hook_calls),
         Middleware(BodyLimitMiddleware, largest=LARGEST_BODY, largest_at=public),
     ]
 
@@ -160,21 +189,15 @@ def _cors(origins: Sequence[str]) -> Middleware:
     )
 
 
-def _fast_paths(state: AppState) -> list[Middleware]:
-    """Answers plain calls of triggers and hooks, and refuses other bodies without a credential."""
-    return [
-        Middleware(
-            FastPath,
-            credentials=state.credentials,
-            group_commit=state.group_commit,
-            rate_limits=state.rate_limits,
-            named_triggers=NamedTriggers(state.sessions),
-        ),
-        Middleware(
-            HookFastPath,
-            calls=state.hook_calls,
-            group_commit=state.group_commit,
-            rate_limits=state.rate_limits,
-        ),
-        Middleware(EarlyAuthMiddleware, credentials=state.credentials),
-    ]
+def _fast_paths(parts: Parts, compression: Compression) -> Sequence[FastPath]:
+    """Returns those of calls, and those of reads unless a replica takes the load of these."""
+    state, engines = parts.state, parts.engines
+    calls = CallFastPath(
+        state.credentials, state.group_commit, state.rate_limits, NamedTriggers(state.sessions)
+    )
+    hooks = HookFastPath(state.hook_calls)
+    if engines.replica is not None:
+        return calls, hooks
+    doors = plain_doors(state, PlainReads(engines.requests))
+    reads = ReadFastPath(state.credentials, compression, doors)
+    return calls, hooks, reads

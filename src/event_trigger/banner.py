@@ -1,11 +1,37 @@
 """Prints the welcome text after a start: address, login and first commands."""
 
 import shlex
+import threading
 
-from event_trigger.bootstrap import FIRST_ADMIN, Accounts
+from event_trigger.bootstrap import FIRST_ADMIN, Accounts, FirstStart
 from event_trigger.config import Settings
 
 _READ_TOKEN = "python3 -c 'import json, sys; print(json.load(sys.stdin)[\"access_token\"])'"
+
+
+class StartProgress(FirstStart):
+    """Prints the welcome text once the database is prepared and the server answers."""
+
+    def __init__(self, settings: Settings, *, embedded: bool) -> None:
+        super().__init__(settings, embedded=embedded)
+        self.has_failed = threading.Event()
+        self._settings = settings
+        self._missing = {"database", "server"}
+
+    def ready(self) -> None:
+        self._note("database")
+
+    def server_answers(self) -> None:
+        self._note("server")
+
+    def failed(self, error: Exception) -> None:
+        super().failed(error)
+        self.has_failed.set()
+
+    def _note(self, part: str) -> None:
+        self._missing.discard(part)
+        if not self._missing and self.accounts is not None:
+            print(welcome(self._settings, self.accounts), flush=True)
 
 
 def welcome(settings: Settings, accounts: Accounts) -> str:

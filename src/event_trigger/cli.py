@@ -1,54 +1,23 @@
 """The command line: serve, migrate, distribute, manage users, and check settings and events."""
 
 import argparse
-import sys
+import gc
 from collections.abc import Sequence
 
-from pydantic import ValidationError
-
 from event_trigger import __version__
-from event_trigger.bootstrap import SettingsError
-from event_trigger.commands import (
-    check,
-    distribute_tables,
-    list_moves,
-    manage_user,
-    migrate_database,
-    plan_distribution,
-    rotate_all_keys,
-    verify_instants,
-    with_database,
-)
-from event_trigger.config import Settings
-from event_trigger.db.embedded.server import EmbeddedPostgresError
-from event_trigger.db.engine import is_outage
-from event_trigger.db.errors import describe_error, hint_for
-from event_trigger.errors import Problem
-from event_trigger.logs import configure_logs
-from event_trigger.startup import CannotStart
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command; returns 0, or 1 after a message on stderr, or 2 for wrong usage."""
     wanted = _parser().parse_args(arguments)
+    # imports leave no garbage, and looking for some takes a fifth of a start
+    gc.disable()
+    from event_trigger.execution import execute  # noqa: PLC0415 - help and wrong usage need none
+
     try:
-        settings = Settings()
-        configure_logs(settings.log_format, settings.log_level)
-        return _run(wanted, settings)
-    except ValidationError as error:
-        return _fail("\n".join(f"{_setting(one['loc'])}: {one['msg']}" for one in error.errors()))
-    except Problem as problem:
-        return _fail(problem.detail)
-    except (SettingsError, EmbeddedPostgresError, CannotStart, ValueError) as error:
-        return _fail(str(error))
-    except KeyboardInterrupt:
-        return 130
-    except Exception as error:
-        hint = hint_for(error)
-        if hint is None and not is_outage(error):
-            raise
-        message = f"The database does not answer: {describe_error(error)}."
-        return _fail(f"{message} {hint or 'Is DATABASE_URL right?'}")
+        return execute(wanted)
+    finally:
+        gc.enable()
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -108,40 +77,3 @@ def _positive(text: str) -> int:
     if number < 1:
         raise argparse.ArgumentTypeError("must be 1 or more")
     return number
-
-
-def _run(wanted: argparse.Namespace, settings: Settings) -> int:
-    match wanted.command:
-        case "serve":
-            # other commands start a second sooner without the HTTP application
-            from event_trigger.server import serve  # noqa: PLC0415
-
-            serve(settings, workers=wanted.workers)
-        case "migrate":
-            print(with_database(settings, migrate_database))
-        case "distribute":
-            work = plan_distribution if wanted.dry_run else distribute_tables
-            print(with_database(settings, work))
-        case "check":
-            print(with_database(settings, check(settings)))
-        case "verify" | "audit":
-            verification = with_database(settings, verify_instants(settings))
-            print(*verification.findings, verification.summary(), sep="\n")
-            return 0 if verification.adds_up else 1
-        case "tzdata":
-            with_database(settings, list_moves)
-        case "rotate-keys":
-            print(with_database(settings, rotate_all_keys(settings), "rotate-keys"))
-        case "user":
-            print(with_database(settings, manage_user(wanted), f"user {wanted.action}"))
-    return 0
-
-
-def _setting(location: tuple[int | str, ...]) -> str:
-    name = str(location[0]).upper() if location else "settings"
-    return name if name in {"DATABASE_URL", "HOST", "PORT", "SETTINGS"} else f"EVENT_TRIGGER_{name}"
-
-
-def _fail(message: str) -> int:
-    print(message, file=sys.stderr)
-    return 1

@@ -17,13 +17,16 @@ from event_trigger.auth.passwords.policy import check_new_password
 from event_trigger.auth.users import add_user, disable_user, set_password
 from event_trigger.bootstrap import SettingsError, command_database, with_signing_secret
 from event_trigger.config import Settings
-from event_trigger.db.citus.distribute import distribute, planned_statements
+from event_trigger.db.citus.detect import is_distributed
+from event_trigger.db.distribute import distribute, planned_statements
 from event_trigger.db.engine import Sessions, create_engine, create_sessions
 from event_trigger.db.installation import read_installation
-from event_trigger.db.migrate import current_revision, is_migrated, migrate, newest_revision
+from event_trigger.db.migrate import migrate
+from event_trigger.db.nodes import check_nodes
+from event_trigger.db.revisions import current_revision, is_migrated, newest_revision
 from event_trigger.destinations.lifecycle import rotate_keys
 from event_trigger.erasure.command import erase_by_address
-from event_trigger.hooks.lifecycle import rotate_hook_keys
+from event_trigger.hooks.rotation import rotate_hook_keys
 from event_trigger.models import ActorKind, Role
 from event_trigger.reconciliation.verify import Verification, verify
 from event_trigger.triggers.schedule.zone_rules import describe_rules
@@ -33,6 +36,29 @@ from event_trigger.vault import Vault
 _CONNECTIONS = 2  # a command runs beside the service, perhaps on a small server
 T = TypeVar("T")
 DatabaseWork = Callable[[AsyncEngine, Sessions], Awaitable[T]]
+
+
+def run(wanted: argparse.Namespace, settings: Settings) -> int:
+    """Runs any command but `serve`; returns the exit code."""
+    match wanted.command:
+        case "migrate":
+            print(with_database(settings, migrate_database))
+        case "distribute":
+            work = plan_distribution if wanted.dry_run else distribute_tables
+            print(with_database(settings, work))
+        case "check":
+            print(with_database(settings, check(settings)))
+        case "verify" | "audit":
+            verification = with_database(settings, verify_instants(settings))
+            print(*verification.findings, verification.summary(), sep="\n")
+            return 0 if verification.adds_up else 1
+        case "tzdata":
+            with_database(settings, list_moves)
+        case "rotate-keys":
+            print(with_database(settings, rotate_all_keys(settings), "rotate-keys"))
+        case "user":
+            print(with_database(settings, manage_user(wanted), f"user {wanted.action}"))
+    return 0
 
 
 def with_database(settings: Settings, work: DatabaseWork[T], command: str = "") -> T:
@@ -81,6 +107,9 @@ def check(settings: Settings) -> DatabaseWork[str]:
             migrated = await connection.run_sync(is_migrated)
             installation = await read_installation(connection) if migrated else None
             server = connection.dialect.server_version_info or ()
+            nodes = await check_nodes(connection) if await is_distributed(connection) else {}
+        if away := [address for address, is_reached in nodes.items() if not is_reached]:
+            raise SettingsError(f"Nodes of the cluster do not answer: {', '.join(away)}.")
         at = f"revision {current}" if current else "no revision yet"
         if not migrated:
             at += f"; 'serve' or 'migrate' will migrate it to {newest_revision()}"
@@ -89,6 +118,7 @@ def check(settings: Settings) -> DatabaseWork[str]:
             f"Settings are valid.\nThe database ({kind}, PostgreSQL {'.'.join(map(str, server))})"
             f" answers, and is at {at}.\nZone rules: {describe_rules()}."
             + ("" if installation is None else f"\nThis is installation {installation}.")
+            + (f"\nThe {len(nodes)} nodes of the cluster answer." if nodes else "")
         )
 
     return work

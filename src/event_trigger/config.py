@@ -1,6 +1,7 @@
 """Reads every setting of the service once, from the environment or `.env`."""
 
 import re
+import ssl
 from datetime import timedelta
 from enum import StrEnum
 from ipaddress import IPv4Network, IPv6Network
@@ -85,6 +86,18 @@ def _root_path(path: str) -> str:
     return prefix
 
 
+def _authorities(file: Path) -> Path:
+    """Validates a file of certificate authorities, which is in PEM."""
+    wanted = "write the path of a file with the certificates of authorities in PEM"
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(file)
+    except ssl.SSLError:
+        raise ValueError(f"{wanted}: this one has none") from None
+    except OSError as error:
+        raise ValueError(f"{wanted}: {error.strerror}") from None
+    return file
+
+
 def _readable_rate(rate: str) -> str:
     try:
         parse(rate)
@@ -97,6 +110,7 @@ SigningSecret = Annotated[SecretStr, AfterValidator(_long_enough)]
 TrustedHost = Annotated[str, AfterValidator(_host_name)]
 BaseUrl = Annotated[str, AfterValidator(_base_url)]
 RootPath = Annotated[str, AfterValidator(_root_path)]
+AuthorityFile = Annotated[Path, AfterValidator(_authorities)]
 Rate = Annotated[str, AfterValidator(_readable_rate)]
 Limit = Annotated[int, Field(ge=0, le=LARGEST_LIMIT)]  # 0 is no limit
 RetryDelay = Annotated[float, Field(ge=0, le=LONGEST_RETRY_SECONDS)]
@@ -150,8 +164,11 @@ class Settings(BaseSettings):
         10 * 3600,
     )
 
+    ca_file: AuthorityFile | None = None
+
     max_triggers: Limit = 10_000  # of one project, as all max_…
     max_destinations: Limit = 1_000
+    max_calendars: Limit = 100
     max_calls_per_minute: Limit = 0
     max_backlog_bytes: Limit = 1024**3
     max_event_bytes: Limit = 10 * 1024**3

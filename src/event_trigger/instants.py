@@ -37,7 +37,8 @@ def parse_instant(value: object) -> datetime:
 
 def instant_text(instant: datetime) -> str:
     """Writes an instant as RFC 3339 in UTC with `Z`, as responses do."""
-    return instant.isoformat().replace("+00:00", "Z")
+    in_utc = instant if instant.tzinfo is UTC else instant.astimezone(UTC)
+    return in_utc.isoformat().removesuffix("+00:00") + "Z"
 
 
 def just_after(instant: datetime) -> datetime:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import timedelta
 
 from sqlalchemy import URL
@@ -11,9 +12,10 @@ from event_trigger.audit.repository import AuditLog
 from event_trigger.audit.session import AuditedSession
 from event_trigger.auth.logins.throttle import FailureCounts
 from event_trigger.auth.repository.logins import Logins
+from event_trigger.calendars.extending import CalendarExtension
 from event_trigger.config import Settings
 from event_trigger.db.clock import database_now
-from event_trigger.db.engine import Sessions, asyncpg_url, create_sessions
+from event_trigger.db.engine import DATABASE_ERRORS, Sessions, asyncpg_url, create_sessions
 from event_trigger.db.notify import (
     DELIVERIES_CHANGED,
     LISTEN_URL_SETTING,
@@ -23,7 +25,7 @@ from event_trigger.db.notify import (
     listen,
 )
 from event_trigger.db.stuck_backends import end_stuck_backends
-from event_trigger.deliveries.http.sender import Sender
+from event_trigger.deliveries.attempts import AttemptParts
 from event_trigger.deliveries.payloads.backlog import BacklogCount
 from event_trigger.deliveries.retention import retain_deliveries
 from event_trigger.deliveries.worker import DeliveryWorker
@@ -32,6 +34,12 @@ from event_trigger.events.measuring import measure
 from event_trigger.events.retention import make_partitions, sweep
 from event_trigger.firing.idempotency import purge_answers
 from event_trigger.hooks.lifecycle import TriggerHooks
+from event_trigger.hooks.refusals.log import RefusalLog
+from event_trigger.hooks.refusals.recording import (
+    REFUSALS_KEPT_FOR,
+    purge_refusals,
+    record_refusals,
+)
 from event_trigger.idempotency.repository import ANSWERS_KEPT_FOR, purge_kept_answers
 from event_trigger.job_clock import FIRST_AFTER_SECONDS, SILENT_AFTER_SECONDS, JobClock
 from event_trigger.overview.counting import count_all, purge_minutes
@@ -41,7 +49,6 @@ from event_trigger.triggers.completion.job import delete_completed
 from event_trigger.triggers.list_tables import TriggerFollower
 from event_trigger.triggers.versions import purge_history
 from event_trigger.triggers.zone_updates.replanning import ZoneRulesFollower
-from event_trigger.vault import Vault
 
 END_STUCK_EVERY_SECONDS = 2.0
 FOLLOW_ZONE_RULES_EVERY_SECONDS = 1.0  # for this long, replicas may use different zone rules
@@ -51,6 +58,8 @@ COUNT_PROJECTS_EVERY = timedelta(seconds=2)
 ERASE_EVERY_SECONDS = 10.0
 DELETE_COMPLETED_EVERY_SECONDS = 2.0  # so long a completed trigger stays at most, or a little more
 FOLLOW_TRIGGERS_EVERY_SECONDS = 60.0  # so old may the order of a list by last_fired_at be
+EXTEND_CALENDARS_EVERY = timedelta(hours=1)
+RECORD_REFUSALS_EVERY_SECONDS = 2.0
 DRAIN_SECONDS = 10.0
 AUDIT_KEPT_FOR = timedelta(days=90)
 
@@ -61,12 +70,11 @@ class Jobs:
     def __init__(
         self,
         engine: AsyncEngine,
-        sessions: Sessions,
         settings: Settings,
         *,
         firing: Sessions,
-        sender: Sender,
-        vault: Vault,
+        attempts: AttemptParts,
+        refusals: RefusalLog,
         on_notification: Mapping[str, OnNotification],
     ) -> None:
         """`firing` has separate connections, so that no other job delays due triggers.
@@ -74,25 +82,23 @@ class Jobs:
         `on_notification` are further callbacks by channel.
         """
         self._engine = engine
+        sessions = create_sessions(engine)
         self._firing = firing
         self._sessions = sessions
         self._audited = create_sessions(engine, AuditedSession)
-        self._hooks = TriggerHooks(vault)
+        self._hooks = TriggerHooks(attempts.vault)
+        self._extension = CalendarExtension(self._audited)
         self._settings = settings
         self._clock = JobClock()
         self._on_notification = on_notification
         self._worker = DeliveryWorker(
-            sessions,
-            sender,
-            vault,
-            settings.retry_after,
-            public_url=settings.public_url,
-            on_capacity=lambda: self._clock.wake("deliver"),
+            sessions, attempts, on_capacity=lambda: self._clock.wake("deliver")
         )
         self._zone_rules = ZoneRulesFollower(engine, keep_for=settings.keep_for)
         self._backlog = BacklogCount(sessions, most_bytes=settings.max_backlog_bytes)
         self._erasure = ProjectErasure(sessions)
         self._followed = TriggerFollower(sessions)
+        self._refusals = refusals
         self._dispatched_at: float | None = None
         self._watchers: list[asyncio.Task[None]] = []
         self._listen_url = _listen_url(settings)
@@ -144,6 +150,12 @@ class Jobs:
             self._followed.follow,
             every=timedelta(seconds=FOLLOW_TRIGGERS_EVERY_SECONDS),
         )
+        self._clock.add("extend_calendars", self._extension.run, every=EXTEND_CALENDARS_EVERY)
+        self._clock.add(
+            "record_refusals",
+            self._record_refusals,
+            every=timedelta(seconds=RECORD_REFUSALS_EVERY_SECONDS),
+        )
         self._clock.start()
         self._watchers = [
             asyncio.create_task(listen(self._engine, self._callbacks(), self._listen_url)),
@@ -161,6 +173,8 @@ class Jobs:
         await self._clock.drain(DRAIN_SECONDS)
         await self._worker.drain(DRAIN_SECONDS)
         self._clock.stop()
+        with suppress(*DATABASE_ERRORS):
+            await self._record_refusals()
 
     async def dispatch_problem(self) -> str | None:
         """Returns a reason for `/readyz` if the last successful dispatch was over 10 s ago."""
@@ -196,6 +210,7 @@ class Jobs:
         await purge_minutes(self._sessions, now - self._settings.keep_for)
         await purge_answers(self._sessions, now - ANSWERS_KEPT_FOR)
         await purge_kept_answers(self._sessions, now - ANSWERS_KEPT_FOR)
+        await purge_refusals(self._sessions, now - REFUSALS_KEPT_FOR)
         async with self._sessions.begin() as session:
             await Logins(session).purge_expired()
             await Invitations(session).purge_expired()
@@ -215,6 +230,9 @@ class Jobs:
 
     async def _delete_completed(self) -> float | None:
         return await delete_completed(self._audited, self._hooks)
+
+    async def _record_refusals(self) -> None:
+        await record_refusals(self._sessions, self._refusals)
 
     async def _count_projects(self) -> None:
         await count_all(self._sessions, every=COUNT_PROJECTS_EVERY)

@@ -11,9 +11,10 @@ import structlog
 from structlog.typing import WrappedLogger
 
 from event_trigger.config import LogFormat, LogLevel
+from event_trigger.request_log import RequestLogHandler
 
 _LEVELS = {level: getattr(logging, level.name) for level in LogLevel}
-_HOOK_PATH = re.compile(r"(/hooks/).+", re.DOTALL | re.IGNORECASE)
+_HOOK_PATH = re.compile(r"/hooks/(?=.)", re.DOTALL | re.IGNORECASE)
 
 
 def configure_logs(log_format: LogFormat | None, level: LogLevel) -> None:
@@ -36,7 +37,7 @@ def configure_logs(log_format: LogFormat | None, level: LogLevel) -> None:
         logger_factory=structlog.stdlib.LoggerFactory(),
         wrapper_class=structlog.stdlib.BoundLogger,
     )
-    handler = logging.StreamHandler(sys.stderr)
+    handler = _handler(chosen)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
@@ -47,8 +48,14 @@ def configure_logs(log_format: LogFormat | None, level: LogLevel) -> None:
         )
     )
     logging.basicConfig(handlers=[handler], level=_LEVELS[level], force=True)
-    logging.getLogger("apscheduler").setLevel(logging.ERROR)
+    for name in ("apscheduler", "python_multipart"):  # the latter warns of strangers' bodies
+        logging.getLogger(name).setLevel(logging.ERROR)
     logging.getLogger("alembic").setLevel(logging.WARNING)
+
+
+def _handler(log_format: LogFormat) -> logging.StreamHandler[TextIO]:
+    is_json = log_format is LogFormat.JSON
+    return RequestLogHandler(sys.stderr) if is_json else logging.StreamHandler(sys.stderr)
 
 
 def _renderers(log_format: LogFormat) -> list[structlog.typing.Processor]:
@@ -103,4 +110,7 @@ def _indented_traceback(out: TextIO, exc_info: structlog.typing.ExcInfo) -> None
 
 def loggable(path: str) -> str:
     """Returns a path with `…` after `/hooks/`: a hook's token is enough to fire its trigger."""
-    return _HOOK_PATH.sub(r"\1…", path)
+    if "/hooks/" not in path.casefold():  # which is much quicker to find out
+        return path
+    found = _HOOK_PATH.search(path)
+    return path if found is None else f"{path[: found.end()]}…"

@@ -11,6 +11,7 @@ from event_trigger.auth.credential_cache import CredentialCache
 from event_trigger.auth.logins.throttle import Registrations
 from event_trigger.auth.passwords.hashing import PasswordHasher
 from event_trigger.auth.tokens import Tokens
+from event_trigger.calendars.days import StoredCalendars
 from event_trigger.config import Settings
 from event_trigger.db.clock import DatabaseClock
 from event_trigger.db.embedded.down_flag import down_flag_of
@@ -23,15 +24,20 @@ from event_trigger.db.notify import (
 )
 from event_trigger.db.replica.reads import Reads
 from event_trigger.db.replica.replica import ReadReplica
+from event_trigger.deliveries.attempts import AttemptParts
 from event_trigger.deliveries.http.sender import Sender
 from event_trigger.deliveries.payloads.repository import Payloads
 from event_trigger.destinations.address_policy import AddressPolicy
 from event_trigger.destinations.dns import DnsResolver
+from event_trigger.destinations.templates.renderer import Renderer
 from event_trigger.events.event_bytes import StoredBytes
 from event_trigger.firing.group_commit import GroupCommit
 from event_trigger.firing.rate_limits import RateLimits
 from event_trigger.hooks.calls import HookCalls
+from event_trigger.hooks.known_hooks import KnownHooks
+from event_trigger.hooks.large_bodies import LargeBodies
 from event_trigger.hooks.lifecycle import TriggerHooks
+from event_trigger.hooks.refusals.log import RefusalLog
 from event_trigger.hooks.token_lookup import TokenLookup
 from event_trigger.jobs import Jobs
 from event_trigger.readiness import ConnectionsCheck, DatabaseCheck
@@ -130,6 +136,8 @@ class _Shared:
     resolver: DnsResolver
     address_policy: AddressPolicy
     sender: Sender
+    refusals: RefusalLog
+    renderer: Renderer
 
     def credentials_changed(self, user: str) -> None:
         """Drops what is cached about a user, whose open streams ask again at once."""
@@ -148,7 +156,9 @@ def _make_shared(settings: Settings, sessions: Sessions, resolver: DnsResolver) 
         subscriptions=Subscriptions(connections=settings.connections_for.requests),
         resolver=resolver,
         address_policy=address_policy,
-        sender=Sender(address_policy, resolver.lookup),
+        sender=Sender(address_policy, resolver.lookup, ca_file=settings.ca_file),
+        refusals=RefusalLog(),
+        renderer=Renderer(),
     )
 
 
@@ -163,11 +173,16 @@ def _make_tokens(settings: Settings) -> Tokens:
 def _make_jobs(settings: Settings, engines: Engines, shared: _Shared) -> Jobs:
     return Jobs(
         engines.jobs,
-        create_sessions(engines.jobs),
         settings,
         firing=create_sessions(engines.firing),
-        sender=shared.sender,
-        vault=shared.vault,
+        attempts=AttemptParts(
+            shared.sender,
+            shared.renderer,
+            shared.vault,
+            settings.retry_after,
+            settings.public_url,
+        ),
+        refusals=shared.refusals,
         on_notification={
             EVENTS_STORED: shared.subscriptions.heard,
             CREDENTIALS_CHANGED: shared.credentials_changed,
@@ -208,6 +223,12 @@ def _make_state(
     passwords: PasswordHasher,
     readiness: Readiness,
 ) -> AppState:
+    group_commit = GroupCommit(sessions)
+    rate_limits = RateLimits(
+        per_key=settings.fire_rate_per_key,
+        per_trigger=settings.fire_rate_per_trigger,
+        per_project=settings.max_calls_per_minute,
+    )
     return AppState(
         settings=settings,
         sessions=sessions,
@@ -218,19 +239,27 @@ def _make_state(
         cpu_bound=CpuBound(),
         passwords=passwords,
         tokens=shared.tokens,
+        clock=shared.clock,
         credentials=shared.credentials,
         registrations=Registrations(sessions),
         hooks=TriggerHooks(shared.vault),
-        hook_calls=HookCalls(TokenLookup(sessions), shared.vault, shared.clock),
-        group_commit=GroupCommit(sessions),
-        rate_limits=RateLimits(
-            per_key=settings.fire_rate_per_key,
-            per_trigger=settings.fire_rate_per_trigger,
-            per_project=settings.max_calls_per_minute,
+        calendars=StoredCalendars(),
+        hook_calls=HookCalls(
+            KnownHooks(),
+            TokenLookup(sessions),
+            shared.vault,
+            shared.clock,
+            group_commit,
+            rate_limits,
+            shared.refusals,
+            LargeBodies(),
         ),
+        group_commit=group_commit,
+        rate_limits=rate_limits,
         resolver=shared.resolver,
         address_policy=shared.address_policy,
         sender=shared.sender,
+        renderer=shared.renderer,
         subscriptions=shared.subscriptions,
     )
 

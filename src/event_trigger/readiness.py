@@ -8,8 +8,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from event_trigger.config import Settings
 from event_trigger.db.engine import create_sessions
 from event_trigger.db.errors import FailureLog, public_reason
-from event_trigger.db.migrate import is_migrated
 from event_trigger.db.pool import shortage_of
+from event_trigger.db.revisions import is_migrated
 from event_trigger.events.retention import seconds_ahead
 
 log = structlog.get_logger()

@@ -10,18 +10,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http import HTTPStatus
 from http.client import HTTPConnection, HTTPException
-from multiprocessing import parent_process
 from socket import AF_INET, AF_INET6, SO_REUSEADDR, SOL_SOCKET, socket
-from types import FrameType
 from typing import Any
 
 import uvicorn
-from fastapi import FastAPI
 
-from event_trigger.app import app_from_environment, create_app, end_streams
-from event_trigger.banner import welcome
+from event_trigger.banner import StartProgress
 from event_trigger.bootstrap import (
-    FirstStart,
     SettingsError,
     check_urls,
     prepare,
@@ -29,7 +24,6 @@ from event_trigger.bootstrap import (
     with_signing_secret,
 )
 from event_trigger.config import Settings
-from event_trigger.web.http_protocol import HttpProtocol
 from event_trigger.workers import WorkerSupervisor
 
 _READY_POLL_SECONDS = 0.2
@@ -51,10 +45,13 @@ def serve(settings: Settings, *, workers: int) -> None:
     ):
         port = listener.getsockname()[1]
         bound = complete.model_copy(update={"port": port})
-        start = _StartProgress(bound, embedded=embedded)
+        start = StartProgress(bound, embedded=embedded)
         try:
             if workers == 1:
-                _Server(create_app(bound, callbacks=start), bound, start).run([listener])
+                # a second, and 30 MiB, which the first of several processes does without
+                from event_trigger.serving import serve_alone  # noqa: PLC0415
+
+                serve_alone(bound, _options(bound), listener, start)
             else:
                 _run_workers(bound, workers, listener, start)
         except SystemExit:
@@ -87,55 +84,8 @@ def _bind_port(settings: Settings) -> Iterator[socket]:
         yield listener
 
 
-class _StartProgress(FirstStart):
-    """Prints the welcome text once the database is prepared and the server answers."""
-
-    def __init__(self, settings: Settings, *, embedded: bool) -> None:
-        super().__init__(settings, embedded=embedded)
-        self.has_failed = threading.Event()
-        self._settings = settings
-        self._missing = {"database", "server"}
-
-    def ready(self) -> None:
-        self._note("database")
-
-    def server_answers(self) -> None:
-        self._note("server")
-
-    def failed(self, error: Exception) -> None:
-        super().failed(error)
-        self.has_failed.set()
-
-    def _note(self, part: str) -> None:
-        self._missing.discard(part)
-        if not self._missing and self.accounts is not None:
-            print(welcome(self._settings, self.accounts), flush=True)
-
-
-class _Server(uvicorn.Server):
-    """A uvicorn server that ends when the start has failed, and ends its streams at a signal."""
-
-    def __init__(self, app: FastAPI, settings: Settings, start: _StartProgress) -> None:
-        super().__init__(uvicorn.Config(app, **_options(settings)))
-        self._app = app
-        self._start = start
-
-    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        end_streams(self._app)
-        super().handle_exit(sig, frame)
-
-    async def startup(self, sockets: list[socket] | None = None) -> None:
-        await super().startup(sockets)
-        if self.started:
-            _freeze_objects()
-            self._start.server_answers()
-
-    async def on_tick(self, counter: int) -> bool:
-        return self._start.has_failed.is_set() or await super().on_tick(counter)
-
-
 def _prepare_in_thread(
-    settings: Settings, start: _StartProgress, all_served: threading.Event
+    settings: Settings, start: StartProgress, all_served: threading.Event
 ) -> None:
     """Prepares the database beside the workers, and reports the start once a worker is ready."""
     try:
@@ -161,14 +111,15 @@ def _is_ready(settings: Settings) -> bool:
         connection.close()
 
 
-def _run_workers(settings: Settings, workers: int, listener: socket, start: _StartProgress) -> None:
+def _run_workers(settings: Settings, workers: int, listener: socket, start: StartProgress) -> None:
     assert settings.database_url is not None
     assert settings.jwt_secret is not None
     os.environ["DATABASE_URL"] = settings.database_url.get_secret_value()
     os.environ["EVENT_TRIGGER_JWT_SECRET"] = settings.jwt_secret.get_secret_value()
     config = uvicorn.Config(
-        "event_trigger.server:worker_app", factory=True, workers=workers, **_options(settings)
+        "event_trigger.serving:worker_app", factory=True, workers=workers, **_options(settings)
     )
+    gc.enable()
     all_served = threading.Event()
     threading.Thread(
         target=_prepare_in_thread, args=(settings, start, all_served), daemon=True
@@ -176,46 +127,11 @@ def _run_workers(settings: Settings, workers: int, listener: socket, start: _Sta
     WorkerSupervisor(config, listener, count=workers, all_served=all_served).run()
 
 
-def worker_app() -> FastAPI:
-    """Makes the application of one `serve --workers` process, which ends with the first process."""
-    if (parent := parent_process()) is not None:
-        threading.Thread(target=_end_with_parent, args=(parent.pid,), daemon=True).start()
-    app = app_from_environment()
-    _freeze_objects()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        _end_streams_on(number, app)
-    return app
-
-
-def _freeze_objects() -> None:
-    """Exempts all present objects from garbage collection, which would pause callers for 0.1 s."""
-    gc.collect()
-    gc.freeze()
-
-
-def _end_streams_on(number: signal.Signals, app: FastAPI) -> None:
-    """Ends streams before uvicorn's own handler, which would wait until they end by themselves."""
-    next_handler = signal.getsignal(number)
-
-    def handle(received: int, frame: FrameType | None) -> None:
-        end_streams(app)
-        if callable(next_handler):
-            next_handler(received, frame)
-
-    signal.signal(number, handle)
-
-
-def _end_with_parent(parent: int | None) -> None:
-    while os.getppid() == parent:
-        time.sleep(0.5)
-    os.kill(os.getpid(), signal.SIGTERM)
-
-
 def _options(settings: Settings) -> dict[str, Any]:
     return {
         "host": settings.host,
         "port": settings.port,
-        "http": HttpProtocol,
+        "http": "event_trigger.web.http_protocol:HttpProtocol",
         "log_config": None,
         "access_log": False,
         "server_header": False,

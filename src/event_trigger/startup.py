@@ -10,7 +10,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from event_trigger.config import Settings
 from event_trigger.db.engine import Sessions, is_outage, sqlstate
 from event_trigger.db.errors import describe_error, hint_for, log_fields, public_reason
-from event_trigger.db.migrate import is_migrated, migrate
+from event_trigger.db.migrate import migrate
+from event_trigger.db.revisions import is_migrated
 from event_trigger.events.retention import make_partitions
 from event_trigger.triggers.schedule.zone_rules import describe_rules, zone_rules
 from event_trigger.triggers.zone_updates.replanning import plan_by_newest_rules

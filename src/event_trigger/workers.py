@@ -4,6 +4,7 @@ uvicorn's own supervisor is not used: it blocks on each worker's answer, and kil
 does not answer within five seconds, even while that is still importing.
 """
 
+import gc
 import pickle
 import signal
 import threading
@@ -38,6 +39,10 @@ class WorkerProcess(Process):
         self._kill_after = float("inf")
         self._unanswered = 0
         self._is_pinged = False
+
+    def target(self, sockets: list[socket] | None = None) -> None:
+        gc.disable()  # until the application is built: its imports leave no garbage
+        super().target(sockets)
 
     @property
     def is_over(self) -> bool:

@@ -4,6 +4,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from event_trigger.audit.actor import Actor, acting_as
 from event_trigger.models import ActorKind
+from event_trigger.web.addresses import client_address
 
 
 class AuditMiddleware:
@@ -21,13 +22,7 @@ class AuditMiddleware:
             return
         request_id = scope["state"]["request_id"]
         actor = Actor(
-            ActorKind.ANONYMOUS, address=_address(scope), request_id=request_id, scope=scope
+            ActorKind.ANONYMOUS, address=client_address(scope), request_id=request_id, scope=scope
         )
         with acting_as(actor):
             await self.app(scope, receive, send)
-
-
-def _address(scope: Scope) -> str | None:
-    """Returns the address from uvicorn, which trusts only proxies in FORWARDED_ALLOW_IPS."""
-    client = scope.get("client")
-    return client[0] if client else None

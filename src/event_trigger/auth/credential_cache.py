@@ -32,6 +32,7 @@ V = TypeVar("V")
 KEY_PREFIX = "etk_"
 LONGEST_KEY_CHARACTERS = 100
 CACHED_SECONDS = 0.9  # a revocation must hold within 1 s, even if its notification is lost
+_REFRESHED_AFTER_SECONDS = 0.5  # a use after them reads it again, so that few calls wait
 MAX_CACHED_CREDENTIALS = 10_000
 MAX_CACHED_REFUSALS = 1_000
 
@@ -58,6 +59,8 @@ _Use = tuple[Credential, WantedProject]  # a credential, used in a project
 
 class CredentialCache:
     """Caches each credential for 0.9 s, valid or not; concurrent callers share a query.
+
+    One that is used after half a second is read again in the background.
 
     A new key or login is never among the refused ones: nobody knows it before it is stored, and
     one that has ended never works again. A project that was closed to a credential may open to it:
@@ -96,7 +99,9 @@ class CredentialCache:
         principal = None if claims is None else await self._principal_of((claims, project))
         if claims is None or principal is None:
             return None
-        return replace(principal, expires_at=claims.expires_at)
+        if principal.expires_at == claims.expires_at:
+            return principal
+        return replace(principal, expires_at=claims.expires_at)  # of another token of the login
 
     async def project_entered(self, principal: Principal, wanted: WantedProject) -> int | None:
         """Returns the project that a call of the caller would happen in; None if not in one."""
@@ -136,16 +141,23 @@ class CredentialCache:
     async def _principal_of(self, use: _Use) -> Principal | None:
         cached = self._cached.get(use)
         if cached is not None and self._is_recent(cached.read_at):
+            if self._clock() > cached.read_at + _REFRESHED_AFTER_SECONDS:
+                self._begin_lookup(use)
             return cached.principal
         if self._is_recent(self._refused_at.get(use[0])):
             return None
         if self._is_recent(self._closed_at.get(use)):
             raise NotFound
+        return await asyncio.shield(self._begin_lookup(use))
+
+    def _begin_lookup(self, use: _Use) -> asyncio.Task[Principal | None]:
+        """Joins the running lookup, or begins another if there is none, or it may hang."""
         lookup = self._lookups.get(use)
-        if lookup is None or self._clock() >= lookup.started_at + CACHED_SECONDS:  # it may hang
+        if lookup is None or self._clock() >= lookup.started_at + CACHED_SECONDS:
             task = asyncio.create_task(self._look_up(use))
+            task.add_done_callback(_take_error)
             lookup = self._lookups[use] = _Lookup(task, self._clock())
-        return await asyncio.shield(lookup.task)
+        return lookup.task
 
     def _is_recent(self, read_at: float | None) -> bool:
         return read_at is not None and self._clock() < read_at + CACHED_SECONDS
@@ -156,6 +168,7 @@ class CredentialCache:
             principal = await self._read(use)
         except NotFound:
             if self._end_lookup(use):
+                self._cached.pop(use, None)
                 _keep(self._closed_at, use, started_at, most=MAX_CACHED_REFUSALS)
             raise
         except BaseException:
@@ -164,6 +177,7 @@ class CredentialCache:
         if not self._end_lookup(use):
             return principal
         if principal is None:
+            self._cached.pop(use, None)
             _keep(self._refused_at, use[0], started_at, most=MAX_CACHED_REFUSALS)
         else:
             _keep(self._cached, use, _Cached(principal, started_at), most=MAX_CACHED_CREDENTIALS)
@@ -183,6 +197,12 @@ class CredentialCache:
             if isinstance(credential, AccessClaims):
                 return await _read_login(session, credential, project)
             return await _read_key(session, credential, project)
+
+
+def _take_error(lookup: asyncio.Task[Principal | None]) -> None:
+    """Marks the error of a lookup as known: the callers that wait for it get it, if there are."""
+    if not lookup.cancelled():
+        lookup.exception()
 
 
 def _use_of(principal: Principal) -> _Use:
@@ -217,6 +237,7 @@ async def _read_login(
         held_scopes(role, narrowed_to, project_role=project_role),
         claims,
         login_id=login.id,
+        expires_at=claims.expires_at,
         is_narrowed=narrowed_to is not None,
     )
 

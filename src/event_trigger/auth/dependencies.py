@@ -18,6 +18,7 @@ from event_trigger.auth.scopes import SCOPE_DESCRIPTIONS, LimitedKey, MissingSco
 from event_trigger.auth.tokens import Tokens
 from event_trigger.errors import Unauthorized
 from event_trigger.models import ActorKind
+from event_trigger.web.addresses import client_address
 from event_trigger.web.cpu_bound import CpuBoundDep
 from event_trigger.web.session import SessionsDep
 from event_trigger.web.state import app_state
@@ -145,8 +146,9 @@ async def get_full_login(principal: PrincipalDep) -> Principal:
 
 
 async def get_origin(request: Request) -> Origin:
-    address = request.client.host if request.client else None
-    return Origin(address, clean_user_agent(request.headers.get("user-agent")))
+    return Origin(
+        client_address(request.scope), clean_user_agent(request.headers.get("user-agent"))
+    )
 
 
 async def take_slot(principal: PrincipalDep, cpu_bound: CpuBoundDep) -> AsyncIterator[None]:

@@ -20,6 +20,7 @@ from event_trigger.auth.project_header import (
 from event_trigger.db.engine import is_outage
 from event_trigger.errors import Problem, Unauthorized
 from event_trigger.web.problems import answer, unavailable
+from event_trigger.web.single_headers import first_header
 
 # with the 0.9 s that CredentialCache trusts an answer, a revocation holds within a second
 RESOLVED_FOR_SECONDS = 0.05
@@ -42,6 +43,7 @@ _OUTSIDE_PROJECTS = (
     "/projects",
     "/users",
 )
+_PROJECT_HEADER = PROJECT_HEADER.lower().encode()
 _METHODS_WITH_BODY = frozenset({"DELETE", "PATCH", "POST", "PUT"})
 
 
@@ -97,21 +99,16 @@ async def resolve_principal(
     now, state = clock(), scope.setdefault("state", {})
     known: _Resolved | None = state.get("principal")
     if known is None or now - known.asked_at > RESOLVED_FOR_SECONDS:
-        headers = Headers(scope=scope)
-        token = _read_token(headers)
-        principal = None
-        if token is not None:
-            principal = await _identify(scope, headers, credentials, token)
+        token = _read_token(scope)
+        principal = None if token is None else await _identify(scope, credentials, token)
         known = state["principal"] = _Resolved(principal, now)
     return known.principal
 
 
-async def _identify(
-    scope: Scope, headers: Headers, credentials: CredentialCache, token: str
-) -> Principal | None:
+async def _identify(scope: Scope, credentials: CredentialCache, token: str) -> Principal | None:
     """Refuses a bad credential before the header is looked at."""
     try:
-        wanted = _wanted_project(scope, headers)
+        wanted = _wanted_project(scope)
     except InvalidProjectHeader:
         if await credentials.identify(token) is None:
             return None
@@ -123,8 +120,8 @@ def sends_credential(headers: Headers) -> bool:
     return "authorization" in headers or "x-api-key" in headers
 
 
-def _wanted_project(scope: Scope, headers: Headers) -> WantedProject:
-    path, named = scope["path"], headers.get(PROJECT_HEADER)
+def _wanted_project(scope: Scope) -> WantedProject:
+    path, named = scope["path"], first_header(scope, _PROJECT_HEADER)
     if path == "/projects" and scope["method"] == "GET" and named == ALL_PROJECTS:
         return Unnamed.ALL
     if path.startswith(_OUTSIDE_PROJECTS):
@@ -132,8 +129,8 @@ def _wanted_project(scope: Scope, headers: Headers) -> WantedProject:
     return wanted_project(named)
 
 
-def _read_token(headers: Headers) -> str | None:
-    if (authorization := headers.get("authorization")) is not None:
+def _read_token(scope: Scope) -> str | None:
+    if (authorization := first_header(scope, b"authorization")) is not None:
         scheme, _, token = authorization.partition(" ")
         return token if scheme.lower() == "bearer" else None
-    return headers.get("x-api-key")
+    return first_header(scope, b"x-api-key")

@@ -92,10 +92,10 @@ async def _content_of(request: Request) -> bytes:
 
 
 async def get_keyed_request(
-    request: Request, session: SessionDep, sessions: SessionsDep, key: KeyHeader = None
+    request: Request, session: SessionDep, sessions: SessionsDep, idempotency_key: KeyHeader = None
 ) -> KeyedRequest:
     refuse_repeated(request, KEY_HEADER)
-    return KeyedRequest(request, session, sessions, key)
+    return KeyedRequest(request, session, sessions, idempotency_key)
 
 
 KeyedRequestDep = Annotated[KeyedRequest, Depends(get_keyed_request, scope="function")]

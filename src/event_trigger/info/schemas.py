@@ -22,6 +22,7 @@ class LimitRead(ResponseModel):
 class LimitsRead(ResponseModel):
     triggers: LimitRead
     destinations: LimitRead
+    calendars: LimitRead
     calls_per_minute: LimitRead = Field(
         description="Calls that fire. Each process of the service counts those that it answers; 0"
         " are counted without a limit."

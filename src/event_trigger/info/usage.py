@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from event_trigger.calendars.repository import Calendars
 from event_trigger.deliveries.payloads.repository import Payloads
 from event_trigger.destinations.repository import Destinations
 from event_trigger.events.event_bytes import StoredBytes
@@ -16,6 +17,7 @@ class Usage(NamedTuple):
 
     triggers: int
     destinations: int
+    calendars: int
     calls_per_minute: int
     backlog_bytes: int
     event_bytes: int
@@ -25,6 +27,7 @@ async def read_usage(session: AsyncSession, rate_limits: RateLimits, project_id:
     return Usage(
         triggers=await Triggers(session).count_of(project_id),
         destinations=await Destinations(session).count_of(project_id),
+        calendars=await Calendars(session).count_of(project_id),
         calls_per_minute=await rate_limits.calls_of(project_id),
         backlog_bytes=await Payloads(session).backlog_of(project_id),
         event_bytes=await StoredBytes(session).total_of(project_id),

@@ -41,11 +41,12 @@ _LIST_GONE = text("""
     WHERE starts_at NOT IN (SELECT starts_at FROM event_partitions)
 """)
 _WITHIN = "triggered_at >= :starts_at AND triggered_at < :ends_at AND xid < :below"
-# a partition has nothing to count yet if its first events come after all that may be counted
+# a partition has nothing to count yet if its first events come after all that may be counted: Citus
+# needs a column in a subquery that it runs apart
 _BEGIN = text(f"""
     INSERT INTO minute_partitions (starts_at, ends_at, counted_until, below, xid)
     SELECT CAST(:starts_at AS timestamptz), CAST(:ends_at AS timestamptz),
-        CASE WHEN EXISTS (SELECT FROM events WHERE {_WITHIN})
+        CASE WHEN EXISTS (SELECT 1 FROM events WHERE {_WITHIN})
             THEN CAST(:starts_at AS timestamptz) ELSE CAST(:ends_at AS timestamptz) END,
         CAST(:below AS bigint), {CURRENT_XID.text}
     ON CONFLICT (starts_at) DO UPDATE SET ends_at = excluded.ends_at,

@@ -4,13 +4,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy.ext.asyncio import AsyncSession
-
 from event_trigger.auth.keys.lifecycle import visible_keys
 from event_trigger.auth.principal import Principal
-from event_trigger.auth.repository.api_keys import ApiKeys
+from event_trigger.auth.repository.api_keys import ExpiringKey, VisibleKeys, list_expiring
+from event_trigger.db.plain_session import ReadSession
 from event_trigger.events.window import Retention, oldest_kept
-from event_trigger.models import ApiKey, UnfiredReason
+from event_trigger.models import UnfiredReason
 from event_trigger.overview.census import CountedState
 from event_trigger.overview.repository import (
     Counts,
@@ -65,7 +64,7 @@ class Glance:
         return min((one for one in since if one is not None), default=None)
 
 
-async def take_glance(session: AsyncSession, principal: Principal, retention: Retention) -> Glance:
+async def take_glance(session: ReadSession, principal: Principal, retention: Retention) -> Glance:
     """Reads the overview of the principal's project, or of all projects."""
     overviews = Overviews(session, principal.project_id)
     now, counted_at = await overviews.read_pass()
@@ -97,12 +96,12 @@ def _floor(instant: datetime) -> datetime:
     return instant.replace(second=0, microsecond=0)
 
 
-async def _list_expiring_keys(session: AsyncSession, principal: Principal) -> Sequence[ApiKey]:
+async def _list_expiring_keys(session: ReadSession, principal: Principal) -> list[ExpiringKey]:
     """Lists the keys that the caller may list; for a key, itself."""
-    conditions = visible_keys(principal).conditions()
+    visible = visible_keys(principal)
     if principal.key_id is not None:
-        conditions = [ApiKey.id == principal.key_id]
-    return await ApiKeys(session).list_expiring(conditions, within=EXPIRES_WITHIN, limit=MOST_ITEMS)
+        visible = VisibleKeys(None, None, None, key_id=principal.key_id)
+    return await list_expiring(session, visible, within=EXPIRES_WITHIN, limit=MOST_ITEMS)
 
 
 def _of_failure(one: Failure) -> Attention:
@@ -140,7 +139,6 @@ def _of_unfired(unfired: Mapping[str, Kept]) -> list[Attention]:
     ]
 
 
-def _of_key(key: ApiKey) -> Attention:
-    assert key.expires_at is not None
+def _of_key(key: ExpiringKey) -> Attention:
     detail = f"This API key expires on {key.expires_at:%Y-%m-%d at %H:%M} UTC."
     return Attention(Cause.KEY_EXPIRES, key.id, key.name, None, 1, detail)

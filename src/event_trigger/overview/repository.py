@@ -7,9 +7,9 @@ from datetime import datetime
 from typing import Any, NamedTuple, cast
 
 from sqlalchemy import TextClause, text
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from event_trigger.db.citus.detect import is_in_cluster
+from event_trigger.db.plain_session import ReadSession
 from event_trigger.db.shards import ACROSS_SHARDS
 from event_trigger.models import (
     ALL_PROJECTS,
@@ -94,8 +94,11 @@ _SET_ASIDE = f"""
     GROUP BY error ORDER BY count(*) DESC, error LIMIT {MOST_ITEMS}
 """  # noqa: S608
 _WAITING = """
-    deliveries.shard = destinations.shard AND deliveries.destination_id = destinations.id
+    deliveries.shard = {shard} AND deliveries.destination_id = destinations.id
         AND deliveries.status"""
+_UNHEALTHY = f"""
+    deleted_at IS NULL AND ("window" IS NOT NULL OR disabled_reason IS NOT NULL)
+    AND (disabled_reason = '{DisabledReason.GONE}' OR (disabled_reason IS NULL AND failures > 0))"""
 _FAILING = f"""
     SELECT CASE WHEN disabled_reason IS NULL THEN '{Cause.DESTINATION_OPEN}'
         ELSE '{Cause.DESTINATION_GONE}' END AS cause, id, {_NAME} AS name,
@@ -108,11 +111,7 @@ _FAILING = f"""
         ) AS number, NULL AS error
     FROM (
         SELECT * FROM destinations
-        WHERE {{whose}} AND deleted_at IS NULL
-            AND ("window" IS NOT NULL OR disabled_reason IS NOT NULL)
-            AND (disabled_reason = '{DisabledReason.GONE}'
-                OR (disabled_reason IS NULL AND failures > 0))
-        ORDER BY id LIMIT {MOST_ITEMS}
+        WHERE {{whose}} AND {_UNHEALTHY} ORDER BY id LIMIT {MOST_ITEMS}
     ) AS destinations
 """  # noqa: S608
 _EXHAUSTED = f"""
@@ -130,7 +129,21 @@ _EXHAUSTED = f"""
         ON destinations.shard = exhausted.shard AND destinations.id = exhausted.destination_id
     GROUP BY destination_id, exhausted.number, exhausted.since
 """  # noqa: S608
-_LIST_FAILURES = " UNION ALL ".join(f"({one})" for one in (_SET_ASIDE, _FAILING, _EXHAUSTED))
+
+
+def _union(*parts: str) -> str:
+    return " UNION ALL ".join(f"({one})" for one in parts)
+
+
+_LIST_FAILURES = _union(_SET_ASIDE, _FAILING, _EXHAUSTED)
+# Citus cannot look up deliveries of a few destinations in all shards at once
+_LIST_FAILURES_IN_CLUSTER = text(_union(_SET_ASIDE, _EXHAUSTED).format(whose=_OF_ALL))
+_LIST_FAILING_OF_SHARD = text(
+    _FAILING.format(whose=f"shard = :shard AND {NOT_OF_DELETED_PROJECTS}", shard=":shard")
+)
+_LIST_UNHEALTHY_SHARDS = text(
+    f"SELECT DISTINCT shard FROM destinations WHERE {EVERY_SHARD} AND {_UNHEALTHY}"  # noqa: S608
+)
 
 
 class Kept(NamedTuple):
@@ -182,7 +195,8 @@ _COUNTS = _Query(
     ),
 )
 _FAILURES = _Query(
-    text(_LIST_FAILURES.format(whose=_OWNED)), text(_LIST_FAILURES.format(whose=_OF_ALL))
+    text(_LIST_FAILURES.format(whose=_OWNED, shard=":shard")),
+    text(_LIST_FAILURES.format(whose=_OF_ALL, shard="destinations.shard")),
 )
 _DUE = _Query(
     text(
@@ -198,7 +212,7 @@ _DUE = _Query(
 class Overviews:
     """Reads about one project, or about all if `project_id` is None."""
 
-    session: AsyncSession
+    session: ReadSession
     project_id: int | None
 
     async def read_pass(self) -> tuple[datetime, datetime | None]:
@@ -244,8 +258,22 @@ class Overviews:
 
     async def list_failures(self) -> list[Failure]:
         """Lists errors of triggers, and destinations that fail or had deliveries exhausted."""
-        rows = await self._run(_FAILURES)
+        if self.project_id is None and await is_in_cluster(self.session):
+            rows = await self._list_failures_in_cluster()
+        else:
+            rows = await self._run(_FAILURES)
         return [Failure(Cause(cause), *others) for cause, *others in rows]
+
+    async def _list_failures_in_cluster(self) -> Sequence[Any]:
+        options = {ACROSS_SHARDS: "admin reads"}
+        session = self.session
+        rows = await session.execute(_LIST_FAILURES_IN_CLUSTER, execution_options=options)
+        shards = await session.execute(_LIST_UNHEALTHY_SHARDS, execution_options=options)
+        failing: list[Any] = []
+        for (shard,) in shards.all():
+            failing += await session.execute(_LIST_FAILING_OF_SHARD, {"shard": shard})
+        failing.sort(key=lambda row: row.id)
+        return [*rows, *failing[:MOST_ITEMS]]
 
     async def _next(self, query: TextClause, *, most: int) -> datetime | None:
         found = await self.session.scalar(query, {**self._owned(), "most": most})

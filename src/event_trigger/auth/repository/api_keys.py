@@ -1,17 +1,29 @@
 """Reads, writes and ends API keys."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
+from typing import NamedTuple
 
-from sqlalchemy import ColumnElement, delete, func, or_, select, update
+from sqlalchemy import ColumnElement, delete, func, or_, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from event_trigger.db.keyset import Page, fetch_rows
 from event_trigger.db.notify import CREDENTIALS_CHANGED, notify
+from event_trigger.db.plain_session import ReadSession
 from event_trigger.models import ApiKey, Trigger, User, shard_of
 
 _IS_LIVE = or_(ApiKey.expires_at.is_(None), ApiKey.expires_at > func.now())
+_EXPIRING = text("""
+    SELECT id, name, expires_at FROM api_keys
+    WHERE expires_at BETWEEN now() AND now() + CAST(:within AS interval)
+        AND id = coalesce(CAST(:key_id AS bigint), id)
+        AND coalesce(project_id, user_id)
+            = coalesce(CAST(:project_id AS bigint), project_id, user_id)
+        AND user_id = coalesce(CAST(:user_id AS bigint), user_id)
+        AND scopes <@ coalesce(CAST(:scopes AS text[]), scopes)
+    ORDER BY expires_at, id LIMIT :most
+""")
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,10 +33,11 @@ class VisibleKeys:
     project_id: int | None
     user_id: int | None
     scopes: Iterable[str] | None
+    key_id: int | None = None
 
     def conditions(self) -> list[ColumnElement[bool]]:
         project_id = func.coalesce(ApiKey.project_id, ApiKey.user_id)
-        conditions = []
+        conditions = [] if self.key_id is None else [ApiKey.id == self.key_id]
         if self.project_id is not None:
             conditions.append(project_id == self.project_id)
         if self.user_id is not None:
@@ -32,6 +45,29 @@ class VisibleKeys:
         if self.scopes is not None:
             conditions.append(ApiKey.scopes.contained_by(sorted(self.scopes)))
         return conditions
+
+
+class ExpiringKey(NamedTuple):
+    """A live key, and the time at which it expires."""
+
+    id: int
+    name: str
+    expires_at: datetime
+
+
+async def list_expiring(
+    session: ReadSession, visible: VisibleKeys, *, within: timedelta, limit: int
+) -> list[ExpiringKey]:
+    """Returns the keys that are live now and expire `within` a time, the first one first."""
+    values = {
+        "key_id": visible.key_id,
+        "project_id": visible.project_id,
+        "user_id": visible.user_id,
+        "scopes": None if visible.scopes is None else sorted(visible.scopes),
+        "within": within,
+        "most": limit,
+    }
+    return [ExpiringKey(*one) for one in await session.execute(_EXPIRING, values)]
 
 
 @dataclass(frozen=True)
@@ -83,18 +119,6 @@ class ApiKeys:
         if before is not None:
             statement = statement.where(ApiKey.id < before)
         return await fetch_rows(self.session, statement, limit=limit)
-
-    async def list_expiring(
-        self, conditions: Iterable[ColumnElement[bool]], *, within: timedelta, limit: int
-    ) -> Sequence[ApiKey]:
-        """Returns the keys that are live now and expire `within` a time, the first one first."""
-        statement = (
-            select(ApiKey)
-            .where(*conditions, ApiKey.expires_at.between(func.now(), func.now() + within))
-            .order_by(ApiKey.expires_at, ApiKey.id)
-            .limit(limit)
-        )
-        return (await self.session.scalars(statement)).all()
 
     async def get_with_user(self, key_hash: bytes) -> tuple[ApiKey, User] | None:
         """Returns a key that has not expired, with its user if that is enabled."""

@@ -31,6 +31,7 @@ from event_trigger.projects.schemas import (
     ProjectRead,
     read_project,
 )
+from event_trigger.web.addresses import client_address
 from event_trigger.web.pagination import PageQueryDep
 from event_trigger.web.problems import problems
 from event_trigger.web.root_path import base_url
@@ -165,7 +166,7 @@ def _new_account(body: InvitationAccept, request: Request) -> NewAccount:
             "Sign in, or give an address and a password for a new account.",
             *(name for name in ("email", "password") if getattr(body, name) is None),
         )
-    return NewAccount(body.email, body.password, request.client.host if request.client else None)
+    return NewAccount(body.email, body.password, client_address(request.scope))
 
 
 def _check_caller(caller: Principal, body: InvitationAccept) -> None:

@@ -1,0 +1,21 @@
+"""Lists the operations whose plain GETs are answered outside FastAPI."""
+
+from collections.abc import Sequence
+
+from event_trigger.auth.plain_reads import PlainDoor
+from event_trigger.db.plain_session import PlainReads
+from event_trigger.events.plain_reads import PlainEvents
+from event_trigger.events.window import Retention
+from event_trigger.overview.plain_reads import PlainOverview
+from event_trigger.triggers.plain_reads import PlainTriggers
+from event_trigger.triggers.trigger_lookup import TriggerLookup
+from event_trigger.web.state import AppState
+
+
+def plain_doors(state: AppState, reads: PlainReads) -> Sequence[PlainDoor]:
+    retention = Retention(state.settings.active_for, state.settings.keep_for)
+    return (
+        *PlainTriggers(reads, TriggerLookup(reads), state.hooks).doors,
+        *PlainEvents(reads, state.clock, retention).doors,
+        *PlainOverview(reads, retention).doors,
+    )

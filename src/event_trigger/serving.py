@@ -1,0 +1,90 @@
+"""Serves in one process: the only one, or a worker of `serve --workers`.
+
+It brings the whole application, so `server.py` imports it only where the process itself serves.
+"""
+
+import gc
+import os
+import signal
+import threading
+import time
+from multiprocessing import parent_process
+from socket import socket
+from types import FrameType
+from typing import Any
+
+import uvicorn
+from fastapi import FastAPI
+
+from event_trigger.app import app_from_environment, create_app, end_streams
+from event_trigger.banner import StartProgress
+from event_trigger.config import Settings
+
+
+def serve_alone(
+    settings: Settings, options: dict[str, Any], listener: socket, start: StartProgress
+) -> None:
+    """Serves in this process until a signal ends it, or the start has failed."""
+    app = create_app(settings, callbacks=start)
+    _collect_only_new_garbage()
+    _Server(app, options, start).run([listener])
+
+
+class _Server(uvicorn.Server):
+    """A uvicorn server that ends when the start has failed, and ends its streams at a signal."""
+
+    def __init__(self, app: FastAPI, options: dict[str, Any], start: StartProgress) -> None:
+        super().__init__(uvicorn.Config(app, **options))
+        self._app = app
+        self._start = start
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        end_streams(self._app)
+        super().handle_exit(sig, frame)
+
+    async def startup(self, sockets: list[socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            _collect_only_new_garbage()
+            self._start.server_answers()
+
+    async def on_tick(self, counter: int) -> bool:
+        return self._start.has_failed.is_set() or await super().on_tick(counter)
+
+
+def worker_app() -> FastAPI:
+    """Makes the application of one `serve --workers` process, which ends with the first process."""
+    if (parent := parent_process()) is not None:
+        threading.Thread(target=_end_with_parent, args=(parent.pid,), daemon=True).start()
+    app = app_from_environment()
+    _collect_only_new_garbage()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        _end_streams_on(number, app)
+    return app
+
+
+def _collect_only_new_garbage() -> None:
+    """Exempts all present objects from garbage collection, which would pause callers for 0.1 s.
+
+    `cli.py` has paused it while these objects were made.
+    """
+    gc.freeze()
+    gc.enable()
+
+
+def _end_streams_on(number: signal.Signals, app: FastAPI) -> None:
+    """Ends streams before uvicorn's own handler, which would wait until they end by themselves."""
+    next_handler = signal.getsignal(number)
+
+    def handle(received: int, frame: FrameType | None) -> None:
+        end_streams(app)
+        if callable(next_handler):
+            next_handler(received, frame)
+
+    signal.signal(number, handle)
+
+
+def _end_with_parent(parent: int | None) -> None:
+    while os.getppid() == parent:
+        time.sleep(0.5)
+    os.kill(os.getpid(), signal.SIGTERM)
