@@ -1,12 +1,15 @@
 """Fixtures of every test: one PostgreSQL, a database a test, the application, three users."""
 
+import gc
 from collections.abc import AsyncIterator, Iterator
+from inspect import iscoroutinefunction
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
+from tests.support.compiled import share_compiled_statements
 from tests.support.databases import (
     connect,
     create_database,
@@ -15,6 +18,7 @@ from tests.support.databases import (
     make_template,
     postgres_server,
 )
+from tests.support.lending import Lending
 from tests.support.logs import plain_logs
 from tests.support.processes import open_folder
 from tests.support.services import (
@@ -24,9 +28,24 @@ from tests.support.services import (
     Service,
     fill_with_people,
     fill_with_people_and_partitions,
+    idle_service,
     running_service,
 )
 from tests.support.shards import ShardWatch
+
+_LENDING = pytest.StashKey[Lending]()
+
+
+def pytest_collection_finish() -> None:
+    """Keeps the collector away from all that was imported, and lets it run less often."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _compiled_once() -> None:
+    share_compiled_statements()
 
 
 @pytest.fixture(scope="session")
@@ -59,9 +78,20 @@ def _every_statement_names_its_shard(shard_watch: ShardWatch) -> Iterator[None]:
 
 
 @pytest.fixture
-async def database_url(server_url: str, template: str) -> AsyncIterator[str]:
+async def new_database_url(server_url: str, template: str) -> AsyncIterator[str]:
     async with fresh_database(server_url, template=template) as url:
         yield url
+
+
+@pytest.fixture
+def database_url(request: pytest.FixtureRequest) -> str:
+    """The database of the test's service, or else a new one."""
+    for name in ("lent_service", "lent_idle_service", "own_service"):
+        if name in request.fixturenames:
+            service: Service = request.getfixturevalue(name)
+            return service.database_url
+    url: str = request.getfixturevalue("new_database_url")
+    return url
 
 
 @pytest.fixture
@@ -87,10 +117,71 @@ async def database(database_url: str) -> AsyncIterator[Any]:
     await connection.close()
 
 
+@pytest.fixture(scope="session")
+async def lending(
+    server_url: str, template: str, request: pytest.FixtureRequest
+) -> AsyncIterator[Lending]:
+    services = request.session.stash[_LENDING] = Lending(server_url, template)
+    yield services
+    await services.close()
+
+
 @pytest.fixture
-async def service(database_url: str) -> AsyncIterator[Service]:
-    async with running_service(database_url) as running:
-        yield running
+async def _lending_ended(request: pytest.FixtureRequest) -> None:
+    if (services := request.session.stash.get(_LENDING, None)) is not None:
+        await services.close()
+
+
+@pytest.fixture(autouse=True)
+def _no_other_service_runs(request: pytest.FixtureRequest) -> None:
+    """Ends the lent service before a test that would see its jobs: their statements, or lines."""
+    is_lent = not {"lent_service", "lent_idle_service"}.isdisjoint(request.fixturenames)
+    if iscoroutinefunction(request.function) and not is_lent:
+        request.getfixturevalue("_lending_ended")
+
+
+@pytest.fixture
+def service_settings() -> dict[str, Any]:
+    """The settings of the lent service, for a module or a folder to replace."""
+    return {}
+
+
+@pytest.fixture
+async def lent_service(
+    lending: Lending, service_settings: dict[str, Any]
+) -> AsyncIterator[Service]:
+    async with lending.lend(running_service, service_settings) as service:
+        yield service
+
+
+@pytest.fixture
+async def lent_idle_service(lending: Lending) -> AsyncIterator[Service]:
+    async with lending.lend(idle_service, {}) as service:
+        yield service
+
+
+@pytest.fixture
+async def own_service(
+    new_database_url: str, service_settings: dict[str, Any]
+) -> AsyncIterator[Service]:
+    """A service that starts and stops with its test, on a new database."""
+    async with running_service(new_database_url, **service_settings) as service:
+        yield service
+
+
+@pytest.fixture
+def service(lent_service: Service) -> Service:
+    """A running service, which others had before: ids go on, and jobs may run at any time.
+
+    A module whose tests cannot bear that puts `own_service` in its place.
+    """
+    return lent_service
+
+
+@pytest.fixture
+def idle(lent_idle_service: Service) -> Service:
+    """A service without jobs, which others had before: due triggers do not fire."""
+    return lent_idle_service
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ import httpx
 import pytest
 
 from event_trigger.cli import main
-from event_trigger.db.migrate import newest_revision
+from event_trigger.db.revisions import newest_revision
 from tests.support.databases import connect
 from tests.support.logs import plain_logs
 from tests.support.processes import (
@@ -32,7 +32,7 @@ from tests.support.reading import read_all
 from tests.support.services import ADA, ADMIN, BOB, PASSWORD, SECRET
 from tests.support.waiting import eventually
 
-pytestmark = pytest.mark.xdist_group("processes")
+pytestmark = pytest.mark.xdist_group("embedded servers")
 
 NOWHERE = "postgresql://nobody@127.0.0.1:9/nothing"
 

@@ -91,6 +91,9 @@ def test_the_environment_sets_them(monkeypatch: pytest.MonkeyPatch) -> None:
     [
         ("WEBHOOK_ALLOW", "10.0.0.1/8"),
         ("WEBHOOK_ALLOW", "intranet"),
+        ("CA_FILE", "/nowhere/ca.pem"),
+        ("CA_FILE", "/"),
+        ("CA_FILE", __file__),
         ("RETRY_AFTER", "5,-1"),
         ("RETRY_AFTER", "soon"),
         ("RETRY_AFTER", "nan"),

@@ -16,7 +16,7 @@ from tests.support.reading import read_all
 from tests.support.services import ADA, running_service, token_of
 from tests.support.waiting import eventually
 
-pytestmark = pytest.mark.xdist_group("processes")
+pytestmark = pytest.mark.xdist_group("embedded servers")
 
 CALLS = 200
 

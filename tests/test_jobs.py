@@ -11,9 +11,12 @@ import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from event_trigger.db.engine import create_engine, create_sessions
+from event_trigger.deliveries.attempts import AttemptParts
 from event_trigger.deliveries.http.sender import Sender
 from event_trigger.destinations.address_policy import AddressPolicy
 from event_trigger.destinations.dns import DnsResolver
+from event_trigger.destinations.templates.renderer import Renderer
+from event_trigger.hooks.refusals.log import RefusalLog
 from event_trigger.jobs import Jobs
 from event_trigger.vault import Vault
 from tests.support.databases import connect
@@ -28,11 +31,10 @@ async def made_jobs(database_url: str) -> AsyncIterator[tuple[Jobs, AsyncEngine]
     sender = Sender(AddressPolicy(), DnsResolver().lookup)
     jobs = Jobs(
         engine,
-        create_sessions(engine),
         settings,
         firing=create_sessions(engine),
-        sender=sender,
-        vault=Vault.of(settings),
+        attempts=AttemptParts(sender, Renderer(), Vault.of(settings), (), public_url=None),
+        refusals=RefusalLog(),
         on_notification={},
     )
     yield jobs, engine

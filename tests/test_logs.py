@@ -1,15 +1,18 @@
 """Logs have one line per event, are JSON without a terminal, and contain no local variables."""
 
+import asyncio
 import json
 import logging
 import re
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 import structlog
 
 from event_trigger.config import LogFormat, LogLevel
 from event_trigger.logs import configure_logs
+from event_trigger.request_log import log_request
 
 CANARY = "canary-7f3a9c"
 
@@ -62,6 +65,42 @@ def test_the_id_of_a_request_is_in_every_line(capsys: pytest.CaptureFixture[str]
 
     lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
     assert [line["request_id"] for line in lines] == ["my-id", "my-id"]
+
+
+REQUEST: dict[str, Any] = {"method": "GET", "path": '/a"b\\\x1b\u2028é', "status": 200, "ms": 1.2}
+
+
+async def test_a_request_has_the_line_that_structlog_would_write(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    configure_logs(LogFormat.JSON, LogLevel.INFO)
+
+    with structlog.contextvars.bound_contextvars(request_id="my-id"):
+        structlog.get_logger().info("request", **REQUEST)
+    log_request(**REQUEST, request_id="my-id")
+    log_request(**{**REQUEST, "status": None}, request_id="my-id")
+    structlog.get_logger().info("after them")
+
+    written = capsys.readouterr().err
+    theirs, ours, unanswered, last = map(json.loads, written.splitlines())
+    assert [*ours.items()][:-1] == [*theirs.items()][:-1]  # without the timestamp
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", ours["timestamp"])
+    assert written.isascii()
+    assert (unanswered["status"], last["event"]) == (None, "after them")
+
+
+async def test_the_line_of_a_request_is_written_soon(capsys: pytest.CaptureFixture[str]) -> None:
+    configure_logs(LogFormat.JSON, LogLevel.INFO)
+
+    log_request(**REQUEST, request_id="my-id")
+    log_request(**REQUEST, request_id="another-id")
+
+    written: list[str] = []
+    async with asyncio.timeout(30):
+        while not written:
+            await asyncio.sleep(0.05)
+            written += [one for one in capsys.readouterr().err.splitlines() if "-id" in one]
+    assert [json.loads(one)["request_id"] for one in written] == ["my-id", "another-id"]
 
 
 def test_where_nobody_is_looking_json_is_written(capsys: pytest.CaptureFixture[str]) -> None:
@@ -123,6 +162,7 @@ def test_what_is_below_the_level_is_left_out(capsys: pytest.CaptureFixture[str])
     configure_logs(LogFormat.JSON, LogLevel.WARNING)
 
     structlog.get_logger().info("too quiet")
+    log_request(**REQUEST, request_id="my-id")
     logging.getLogger("uvicorn").info("too quiet")
     logging.getLogger("apscheduler.executors").warning("every second")
     structlog.get_logger().warning("loud enough")

@@ -158,7 +158,7 @@ async def test_sending_again_is_there(ada: httpx.AsyncClient, admin: httpx.Async
 
 
 async def test_what_fails_leaves_no_entry(ada: httpx.AsyncClient, admin: httpx.AsyncClient) -> None:
-    await ada.patch("/triggers/1", json={"name": "x"})
+    await ada.patch("/triggers/987654321", json={"name": "x"})
     await ada.post("/triggers", json={"type": "scheduled", "details": {"cron": "* *"}})
 
     assert await entries(admin) == []

@@ -29,7 +29,7 @@ from tests.support.services import (
     token_of,
 )
 from tests.support.streams import listening
-from tests.support.waiting import REVOKED_WITHIN
+from tests.support.waiting import REVOKED_WITHIN, eventually
 
 BOBS = "bob@example.com"
 Revoke = Callable[[], Awaitable[Any]]
@@ -173,6 +173,24 @@ async def test_those_who_call_often_cost_one_query_a_second_at_the_most(sessions
         event.remove(Engine, "before_cursor_execute", count)
 
     assert (asked_at_first, asked_later, asked) == (1, 2, 4)
+
+
+async def test_one_that_is_used_is_read_again_before_it_is_too_old(sessions: Sessions) -> None:
+    now = 0.0
+    credentials = CredentialCache(
+        sessions, Tokens(SECRET), DatabaseClock(sessions), clock=lambda: now
+    )
+    at_first = await credentials.identify(token_of(BOB))
+    await disable_user(sessions, email=BOBS)
+
+    now = 0.6
+    still = await credentials.identify(token_of(BOB))
+
+    async def ended() -> bool:
+        return await credentials.identify(token_of(BOB)) is None
+
+    assert at_first == still is not None
+    await eventually(ended, lambda has_ended: has_ended)  # at the same instant of its clock
 
 
 async def test_those_who_are_refused_cost_one_query_a_second_at_the_most(

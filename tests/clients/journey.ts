@@ -40,7 +40,7 @@ must(me.email === email, me);
 step("sign in");
 
 // create triggers: `type` tells which details a trigger has
-function cronOf(trigger: Trigger): string | undefined {
+function cronOf(trigger: Trigger): string | string[] | undefined {
   return trigger.type === "scheduled" ? trigger.details.cron : trigger.details.hook?.verify;
 }
 const daily = found(

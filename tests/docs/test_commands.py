@@ -4,12 +4,15 @@ import asyncio
 import re
 import signal
 from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from socket import create_server
+from typing import Any
 
+import httpx
 import pytest
+from asyncpg import LockNotAvailableError
 
 from event_trigger.db.embedded.server import url_if_running
 from tests.support.databases import connect
@@ -19,7 +22,7 @@ from tests.support.processes import Served, environment, open_folder, start, unt
 from tests.support.shell import ANSWERS_WITHIN, Printed, Shell, bash
 from tests.support.shown import Differs, learned
 
-pytestmark = pytest.mark.xdist_group("processes")
+pytestmark = pytest.mark.xdist_group("embedded servers")
 
 README = ROOT / "README.md"
 _COMMANDS = frozenset({"console", "sh"})
@@ -65,6 +68,8 @@ class House:
         """Starts the service as `make run` does, on a port of its own."""
         self.served = start(self.folder, (), environment(**settings))
         await until_ready(self.served)
+        async with httpx.AsyncClient(base_url=self.served.url, timeout=60) as visitor:
+            await visitor.get("/openapi.json")  # a generator of clients waits 5 s
         port = self.served.url.rpartition(":")[2]
         for host in ("localhost", "127.0.0.1"):
             self.instead_of[f"{host}:8000"] = f"{host}:{port}"
@@ -80,16 +85,27 @@ class House:
         url = url_if_running(self.folder / ".event-trigger")
         assert url is not None
         connection = await connect(url)
-        names = await connection.fetch(
-            "SELECT relname FROM pg_class WHERE relkind IN ('r', 'p') AND NOT relispartition"
-            " AND relnamespace = 'public'::regnamespace"
-        )
-        filled = sorted({one["relname"] for one in names} - _KEPT)
-        await connection.execute(f"TRUNCATE {', '.join(filled)} RESTART IDENTITY")
-        await connection.execute("DELETE FROM projects WHERE id > 1")
-        await connection.execute("DELETE FROM users WHERE id > 1")
-        await connection.execute("SELECT setval(pg_get_serial_sequence('users', 'id'), 1)")
-        await connection.close()
+        try:
+            names = await connection.fetch(
+                "SELECT relname FROM pg_class WHERE relkind IN ('r', 'p') AND NOT relispartition"
+                " AND relnamespace = 'public'::regnamespace"
+            )
+            await _truncate(connection, sorted({one["relname"] for one in names} - _KEPT))
+            await connection.execute("DELETE FROM projects WHERE id > 1")
+            await connection.execute("DELETE FROM users WHERE id > 1")
+            await connection.execute("SELECT setval(pg_get_serial_sequence('users', 'id'), 1)")
+        finally:
+            await connection.close()
+
+
+async def _truncate(connection: Any, tables: Sequence[str]) -> None:
+    """Gives way to the service, which locks the same tables in another order, and tries again."""
+    await connection.execute("SET lock_timeout = '100ms'")  # well before a deadlock is looked for
+    for _ in range(100):
+        with suppress(LockNotAvailableError):
+            await connection.execute(f"TRUNCATE {', '.join(tables)} RESTART IDENTITY")
+            return
+    raise AssertionError("the service's tables stay locked")
 
 
 @dataclass

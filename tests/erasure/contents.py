@@ -13,6 +13,7 @@ from event_trigger.erasure.job import ProjectErasure
 from event_trigger.erasure.rows import owned_tables
 from event_trigger.models import ProjectRole
 from event_trigger.reconciliation.verify import Verification, verify
+from tests.support.calendars import put_calendar
 from tests.support.hooks import MadeHook, make_hook
 from tests.support.keys import make_key
 from tests.support.services import ADA, Service, make_settings
@@ -76,6 +77,8 @@ async def fill(client: httpx.AsyncClient, url: str = NOWHERE) -> Filled:
     event_id = int(answer.headers["event-id"]) if "event-id" in answer.headers else 0
     event_id = event_id or int(answer.headers["location"].removeprefix("/events/"))
     hook = await make_hook(client, "standard_webhooks")
+    await put_calendar(client, "closed", "2026-12-24")
+    await make_scheduled(client, {"cron": "@daily", "except": [{"calendar": "closed"}]})
     over = {"time": "2020-01-01T00:00:00Z"}
     await put_set(client, "billing", {"triggers": {"done": {"type": "scheduled", "details": over}}})
     await client.patch("/triggers/by-key/done", json={"on_completion": "delete"})

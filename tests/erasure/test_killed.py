@@ -13,7 +13,7 @@ from tests.support.services import BOB
 from tests.support.waiting import eventually
 
 
-@pytest.mark.xdist_group("processes")
+@pytest.mark.xdist_group("embedded servers")
 async def test_the_next_process_goes_on_where_a_killed_one_was() -> None:
     async with site() as built:
         await built.start(1)

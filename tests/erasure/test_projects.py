@@ -368,7 +368,7 @@ async def test_it_adds_up_before_during_and_after(database_url: str, database: A
         after = await verification(service)
 
     assert [one.adds_up for one in (before, during, halfway, after)] == [True] * 4
-    assert before.triggers == during.triggers + 3 == after.triggers + 3
+    assert before.triggers == during.triggers + 4 == after.triggers + 4
     assert during.totals.fired <= halfway.totals.fired + 1
 
 

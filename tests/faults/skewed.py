@@ -9,7 +9,6 @@ import apscheduler.executors.base
 import apscheduler.schedulers.base
 import apscheduler.triggers.interval
 import jose.jwt
-import standardwebhooks.webhooks
 
 from event_trigger import clock
 from event_trigger.cli import main
@@ -39,7 +38,6 @@ def skew() -> None:
         apscheduler.schedulers.base,
         apscheduler.triggers.interval,
         jose.jwt,
-        standardwebhooks.webhooks,
     ):
         setattr(module, "datetime", SkewedDatetime)
 

@@ -36,6 +36,7 @@ async def test_it_describes_the_installation(database_url: str, database: Any) -
     assert {name: one["limit"] for name, one in found["limits"].items()} == {
         "triggers": 7,
         "destinations": 1000,
+        "calendars": 100,
         "calls_per_minute": 0,
         "backlog_bytes": 1024**3,
         "event_bytes": 10 * 1024**3,

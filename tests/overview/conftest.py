@@ -1,11 +1,11 @@
-"""A receiver, and a service that may call it and soon gives up."""
+"""Runs a receiver, and lets the service call it and give up soon."""
 
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 
 from tests.support.receiver import ALLOW_LOOPBACK, Receiver, receiving
-from tests.support.services import Service, running_service
 
 GIVES_UP_SOON = {"retry_after": "0.05", **ALLOW_LOOPBACK}
 
@@ -17,6 +17,5 @@ async def receiver() -> AsyncIterator[Receiver]:
 
 
 @pytest.fixture
-async def service(database_url: str) -> AsyncIterator[Service]:
-    async with running_service(database_url, **GIVES_UP_SOON) as running:
-        yield running
+def service_settings() -> dict[str, Any]:
+    return {**GIVES_UP_SOON}

@@ -208,7 +208,7 @@ async def test_one_user_makes_no_more_projects_than_100_even_at_once(
 ) -> None:
     await database.execute(
         "WITH made AS (INSERT INTO projects (id, name) SELECT id, 'p' FROM"
-        " generate_series(1000, 999 + $2::int) AS id RETURNING id)"
+        " generate_series(1000000, 999999 + $2::int) AS id RETURNING id)"
         " INSERT INTO project_members (project_id, user_id, role) SELECT id, $1, 'owner' FROM made",
         ADA,
         MAX_OWNED - 3,  # and her own

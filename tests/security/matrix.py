@@ -60,11 +60,14 @@ triggers:by_key      ok  ok  ok  ok 404 404 404 404 404  ok 422  ok 404 404  ok 
 triggers:write       ok  ok 403 403 404 404 404 404 404  ok 422  ok 404 404 403 404 403 403 401 401
 triggers:fire        ok  ok  ok 403 404 404 404 404 404  ok 422  ok 404 404 403 404  ok 403 401 401
 triggers:many        ok  ok  ok 403  ok  ok 404 404  ok  ok 422  ok  ok 404 403  ok  ok 403 401 401
+calendars:list       ok  ok  ok  ok  ok  ok 404 404  ok  ok  ok  ok  ok 404  ok 403 403  ok 401 401
+calendars:by_key     ok  ok  ok  ok 404 404 404 404 404  ok 422  ok 404 404  ok 403 403 404 401 401
 events:list          ok  ok  ok  ok  ok  ok 404 404  ok  ok  ok  ok  ok 404  ok  ok 403 403 401 401
 events:get           ok  ok  ok  ok 404 404 404 404 404  ok  ok  ok 404 404  ok 404 403 403 401 401
 events:repeat        ok  ok  ok 403 404 404 404 404 404  ok 422  ok 404 404 403 404 403 403 401 401
 deliveries:many      ok  ok  ok 403  ok  ok 404 404  ok  ok 422  ok  ok 404 403 403 403 403 401 401
 destinations:list    ok  ok  ok  ok  ok  ok 404 404  ok  ok  ok  ok  ok 404  ok 403 403 403 401 401
+destinations:preview ok  ok  ok  ok  ok  ok 404 404  ok  ok 422  ok  ok 404  ok 403 403 403 401 401
 destinations:get     ok  ok  ok  ok 404 404 404 404 404  ok  ok  ok 404 404  ok 403 403 403 401 401
 destinations:by_key  ok  ok  ok  ok 404 404 404 404 404  ok 422  ok 404 404  ok 403 403 403 401 401
 destinations:secret  ok  ok 403 403 404 404 404 404 404  ok  ok  ok 404 404 403 403 403 403 401 401
@@ -145,9 +148,20 @@ test_trigger               triggers:fire       200
 fire_trigger_batch         triggers:many       200
 act_on_triggers            triggers:many       200
 rotate_hook                triggers:write      200
+list_refusals              triggers:get        200
 call_hook                  public              200
+call_hook_by_get           public              200
+call_hook_by_put           public              200
 explain_trigger            triggers:get        200
 account_trigger            triggers:get        200
+create_calendar            create              201
+list_calendars             calendars:list      200
+get_calendar               calendars:by_key    200
+put_calendar               create              201
+delete_calendar            destinations:write  204
+list_holiday_countries     calendars:list      200
+get_holidays               calendars:list      200
+get_holidays_of_region     calendars:list      200
 list_events                events:list         200
 count_events               events:list         200
 get_event                  events:get          200
@@ -164,11 +178,15 @@ put_destination_by_key     create              201
 delete_destination_by_key  destinations:write  204
 disable_destination_by_key destinations:write  200
 enable_destination_by_key  destinations:write  200
+get_destination_secret_by_key destinations:write 200
+rotate_destination_secret_by_key destinations:write 200
+test_destination_by_key    destinations:write  200
 delete_destination         destinations:write  204
 disable_destination        destinations:write  200
 enable_destination         destinations:write  200
 get_destination_secret     destinations:secret 200
 rotate_destination_secret  destinations:write  200
+render_destination         destinations:preview 200
 test_destination           destinations:write  200
 redeliver_exhausted        destinations:resend 202
 put_set                    create              200

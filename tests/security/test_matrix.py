@@ -13,6 +13,7 @@ from event_trigger.clock import utc_now
 from tests.security.hostile import NOBODYS, nobodys_id
 from tests.security.matrix import CALLERS, CALLERS_OF, EXPECTED, OUTSIDE_PROJECTS
 from tests.security.world import World, shown
+from tests.support.calendars import put_calendar
 from tests.support.destinations import fire, make_destination
 from tests.support.document import JSON, Operation
 from tests.support.keys import make_key
@@ -25,7 +26,11 @@ from tests.support.triggers import make_api
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")  # of the world
 REFUSED = {401, 403, 404}
-SPENDING = {"redeliver", "rotate_destination_secret"}  # succeed once, or a few times
+SPENDING = {  # succeed once, or a few times
+    "redeliver",
+    "rotate_destination_secret",
+    "rotate_destination_secret_by_key",
+}
 KEY = {"idempotency-key": "a text that two people happen to choose"}
 # somebody of another project; Ada herself, in the project that is her own
 OTHERS = {"bob": (BOB, BOB), "ada@own": (ADA, ADA)}
@@ -225,6 +230,7 @@ async def several_in_turns(world: World, other: str) -> tuple[httpx.AsyncClient,
         await make_key(client)
         await make_project(client)
         await put_set(client, f"set-{trigger['id']}", {})
+        await put_calendar(client, f"calendar-{trigger['id']}")
     return ada, bob
 
 

@@ -10,6 +10,7 @@ import httpx
 
 from event_trigger.web.state import state_of
 from tests.security.callers import Callers, Headers, email_of, make_callers, new_user
+from tests.support.calendars import put_calendar
 from tests.support.databases import connect
 from tests.support.destinations import fire, make_destination, until_finished
 from tests.support.document import Operation, described_api, operations_of
@@ -48,7 +49,9 @@ BODIES: dict[str, dict[str, Any]] = {  # all others may be empty
     "fire_trigger_batch": {"json": {"calls": [{"trigger": 1}]}},
     "act_on_triggers": {"json": {"action": "pause", "ids": [1], "dry_run": True}},
     "act_on_deliveries": {"json": {"action": "redeliver", "ids": [1], "dry_run": True}},
+    "put_calendar": {"json": {"dates": ["2026-12-24"]}},
     "preview_schedule": {"json": {"details": {"cron": "@daily"}}},
+    "render_destination": {"json": {"url": "https://example.com/hook"}},
     "redeliver_exhausted": {"json": {"since": INSTANT, "until": "2026-03-14T10:00:00Z"}},
 }
 
@@ -110,11 +113,16 @@ class World:
                 trigger = await make_api(self.team, destinations=[destination])
                 event = await fire(self.team, trigger)
                 return int((await until_finished(self.team, event_id=event))[0]["id"])
-            case "key":  # of a trigger and of a destination; the first is the documented example
+            case "country":
+                return "DE"
+            case "region":
+                return "BE"
+            case "key":  # of a trigger, a destination and a calendar; first, the documented one
                 number = next(self._numbers)
                 key = f"key-{number}" if "key" in self._made else "nightly-report"
                 self._made.add("key")
                 await make_destination(self.team, f"{self.receiver.url}/hook", key=key)
+                await put_calendar(self.team, key)
                 return str((await make_hooked(self.team, key=key))["key"])
             case "name":  # of a set; the first is the documented example
                 name = f"set-{next(self._numbers)}" if "name" in self._made else "billing"
@@ -176,6 +184,8 @@ class World:
             "put_destination_by_key",
         }:
             return {"json": {"url": self.receiver.url}}
+        if operation.id == "create_calendar":
+            return {"json": {"key": f"calendar-{next(self._numbers)}", "dates": []}}
         if operation.id == "add_member":
             return {"json": {"email": await self._new_address(), "role": "viewer"}}
         if operation.id == "accept_invitation":
@@ -218,7 +228,8 @@ def shown(answer: httpx.Response) -> Shown:
 
 
 async def make_hooked(client: httpx.AsyncClient, **more: Any) -> dict[str, Any]:
-    return await make_api(client, details={"hook": {"verify": "none"}}, **more)
+    hook = {"verify": "none", "methods": ["GET", "POST", "PUT"]}
+    return await make_api(client, details={"hook": hook}, **more)
 
 
 @asynccontextmanager

@@ -1,7 +1,7 @@
-"""Imitates the Citus extension inside a database: its catalogue and two of its functions.
+"""Imitates the Citus extension inside a database: its catalogue and its function.
 
-No package index that this project uses has Citus, so nothing here distributes anything. The
-functions record their arguments, and refuse the same calls as Citus does by its documentation.
+So tests of `distribute` run where there is no Citus: nothing is distributed. The function records
+its arguments, and refuses the same calls as Citus does. `cluster` runs a real one.
 """
 
 from typing import Any
@@ -32,12 +32,6 @@ _STANDING_IN = """
         END IF;
     END $$ LANGUAGE plpgsql;
 
-    CREATE FUNCTION create_reference_table(table_name regclass) RETURNS void AS $$
-        SELECT refuse_what_citus_refuses(table_name);
-        INSERT INTO stand_in (table_name, citus_table_type, distribution_column, colocation_id)
-        VALUES (table_name, 'reference', '<none>', 1);
-    $$ LANGUAGE sql;
-
     CREATE FUNCTION create_distributed_table(
         table_name regclass, distribution_column text, distribution_type text DEFAULT 'hash',
         colocate_with text DEFAULT 'default', shard_count int DEFAULT NULL
@@ -59,6 +53,14 @@ _STANDING_IN = """
 
 async def stand_in_for_citus(database: Any) -> None:
     await database.execute(_STANDING_IN)
+
+
+async def look_distributed(database: Any) -> None:
+    """Makes a database look as if it were distributed over a cluster, for the service."""
+    await stand_in_for_citus(database)
+    await database.execute(
+        "SELECT create_distributed_table('events', 'shard', colocate_with => 'none')"
+    )
 
 
 async def list_placed(database: Any) -> list[tuple[str, str, str, int]]:

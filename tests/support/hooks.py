@@ -4,12 +4,14 @@ import base64
 import hashlib
 import hmac
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
 
+from event_trigger.hooks.requests import HookRequest
 from tests.support.triggers import make_api
 
 BODY = b'{"action": "published"}'
@@ -55,6 +57,19 @@ def standard(
 def github(hook: MadeHook, body: bytes = BODY, *, name: str = "72d3162e") -> dict[str, str]:
     digest = hmac.new(hook.secret.encode(), body, hashlib.sha256).hexdigest()
     return {"X-Hub-Signature-256": f"sha256={digest}", "X-GitHub-Delivery": name}
+
+
+def request_of(
+    headers: Sequence[tuple[str, str]] = (),
+    body: bytes = b"",
+    *,
+    method: str = "POST",
+    url: str = "https://service.test/hooks/x",
+    query: str = "",
+    address: str | None = None,
+) -> HookRequest:
+    """Describes a call as the service reads it."""
+    return HookRequest(method, lambda: url, query, headers, body, address)
 
 
 async def events_of(client: httpx.AsyncClient, hook: MadeHook) -> list[Any]:

@@ -1,11 +1,13 @@
 """Reads the project's documents: their headings, links, code blocks and commands."""
 
+import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 from textwrap import dedent
+from typing import Any
 
 ROOT = Path(__file__).parents[2]
 _FENCE = re.compile(r" *```")
@@ -14,6 +16,7 @@ _HEADING = re.compile(r"#+ (.+)")
 _LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 _NOT_RUN = re.compile(r"not run: (.+)")
 _FILE = re.compile(r"file: ([\w.]+)")
+_POSTED = re.compile(r"api localhost:8000(/\w+) -d '([^']*)'.*", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -89,6 +92,17 @@ def steps_of(block: Block) -> list[Step]:
         else:
             raise ValueError(f"{block.page}:{block.line} shows output before a command")
     return steps
+
+
+def posted_in(page: Path, path: str, variables: Mapping[str, str]) -> Iterator[dict[str, Any]]:
+    """The bodies that a page posts to a path; `variables` has texts for those of its shell."""
+    for block in blocks_of(page):
+        for step in steps_of(block) if block.language == "console" else ():
+            command = step.command
+            for name, value in variables.items():
+                command = command.replace(name, value)
+            if (found := _POSTED.fullmatch(command)) is not None and found[1] == path:
+                yield json.loads(found[2])
 
 
 def links_of(page: Path) -> list[str]:

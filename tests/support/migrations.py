@@ -5,14 +5,16 @@ import subprocess
 import sys
 from pathlib import Path
 
-from event_trigger.db.migrate import migrations_folder, newest_revision
+from event_trigger.db.revisions import migrations_folder, newest_revision
 from tests.support.processes import ROOT, environment
 
 _MIGRATION = """
 from alembic import op
 from event_trigger.db.ddl import create_index_concurrently
 
-revision, down_revision, branch_labels, depends_on = "test", "{newest}", None, None
+revision = "test"
+down_revision = "{newest}"
+branch_labels = depends_on = None
 
 
 def upgrade() -> None:

@@ -1,145 +1,14 @@
-"""Predicts the outcome of every planned instant, in integers and without the service's arithmetic.
+"""Predicts the outcome of every planned instant, in integers and without the service's rules."""
 
-Instants are microseconds since 1970. A grid of elapsed time is a `range`; a cron line is tested
-minute by minute.
-"""
-
-from bisect import bisect_left, bisect_right
+from bisect import bisect_left
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
-from functools import cache
 from typing import Any
 
-Instants = Sequence[int]
+from tests.support.model_plans import GRACE, NONE, Instants, Plan, plan_of
 
-MICROSECOND = timedelta(microseconds=1)
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-SECOND = 1_000_000
-MINUTE, HOUR, DAY = 60 * SECOND, 3600 * SECOND, 86_400 * SECOND
-START = datetime(2027, 2, 26, 11, 58, 30, 250_000, tzinfo=UTC)  # the 28th is a Sunday
-WALKED = timedelta(days=90)
-GRACE = 5 * SECOND
 MOST = 1000
-NONE: Instants = range(0)
-
-INTERVALS: dict[int | float | str, int] = {
-    "PT7S": 7 * SECOND,
-    0.625: 37_500_000,
-    1: MINUTE,
-    "PT60S": MINUTE,
-    90: 90 * MINUTE,
-    "P1D": DAY,
-}
-CRONS: dict[str, Callable[[datetime], bool]] = {
-    "* * * * *": lambda _: True,
-    "*/20 * * * *": lambda at: at.minute % 20 == 0,
-    "0 9,17 * * mon-fri": lambda at: at.minute == 0 and at.hour in {9, 17} and at.isoweekday() <= 5,
-    "30 2 1,13 * 0": lambda at: (
-        (at.hour, at.minute) == (2, 30) and (at.day in {1, 13} or at.isoweekday() == 7)
-    ),
-}
-
-
-def micros(instant: datetime) -> int:
-    return (instant - EPOCH) // MICROSECOND
-
-
-def moment(instant: int) -> datetime:
-    return EPOCH + instant * MICROSECOND
-
-
-@cache
-def walked(line: str) -> list[int]:
-    """Gives the matches of a cron line in UTC, from START on."""
-    at, found = START.replace(second=0, microsecond=0), []
-    while at < START + WALKED:
-        if CRONS[line](at):
-            found.append(micros(at))
-        at += timedelta(minutes=1)
-    return found
-
-
-@dataclass(frozen=True)
-class Once:
-    at: int
-
-    def between(self, after: int, upto: int) -> Instants:
-        return range(self.at, self.at + 1) if after < self.at <= upto else NONE
-
-    def following(self, after: int) -> int | None:
-        return self.at if self.at > after else None
-
-
-@dataclass(frozen=True)
-class Every:
-    start: int
-    step: int
-
-    def between(self, after: int, upto: int) -> Instants:
-        first = self.following(after)
-        return range(first, upto + 1, self.step)
-
-    def following(self, after: int) -> int:
-        return self.start + max(0, (after - self.start) // self.step + 1) * self.step
-
-
-@dataclass(frozen=True)
-class Line:
-    text: str
-
-    def between(self, after: int, upto: int) -> Instants:
-        found = walked(self.text)
-        return found[bisect_right(found, after) : bisect_right(found, upto)]
-
-    def following(self, after: int) -> int:
-        found = walked(self.text)
-        return found[bisect_right(found, after)]
-
-
-Grid = Once | Every | Line
-
-
-@dataclass(frozen=True)
-class Plan:
-    grid: Grid
-    until: int | None
-    max_fires: int | None
-    catch_up: str
-    window: int
-
-    @property
-    def looks_back(self) -> int:
-        return max(self.window, GRACE)
-
-    def between(self, after: int, upto: int) -> Instants:
-        """Gives the instants in (after, upto]."""
-        return self.grid.between(after, upto if self.until is None else min(upto, self.until))
-
-    def following(self, after: int) -> int | None:
-        instant = self.grid.following(after)
-        ended = instant is None or (self.until is not None and instant > self.until)
-        return None if ended else instant
-
-
-def plan_of(details: dict[str, Any], *, anchor: int) -> Plan | None:
-    """Reads details, and gives None where the service must refuse them."""
-    time = None if "time" not in details else micros(datetime.fromisoformat(details["time"]))
-    until = None if "until" not in details else micros(datetime.fromisoformat(details["until"]))
-    step = INTERVALS[details["interval"]] if "interval" in details else None
-    grid: Grid
-    if "cron" in details:
-        grid = Line(details["cron"])
-    elif details.get("recurring") and step is not None:
-        grid = Every(anchor + step if time is None else time, step)
-    else:
-        grid = Once(anchor + (step or 0) if time is None else time)
-        if until is not None or "max_fires" in details:
-            return None
-    window = round(details.get("catch_up_window", 1440) * MINUTE)
-    catch_up = details.get("catch_up", "latest")
-    return Plan(grid, until, details.get("max_fires"), catch_up, window)
 
 
 @dataclass(frozen=True)
@@ -251,7 +120,7 @@ class Trigger:
         if self.status != "completed":
             paused = self.status == "paused"
             self.record("paused" if paused else reason, self.plan.between(self.decided, now))
-        self.decided = now
+        self.decided = max(now, self.decided)
 
     def record(self, reason: str, instants: Instants) -> None:
         if instants:
@@ -269,19 +138,19 @@ class Trigger:
         self.settle("deleted", now=now)
         self.status = "deleted"
 
-    def change(self, details: dict[str, Any], *, now: int) -> None:
+    def change(self, details: dict[str, Any], *, shift: int, now: int) -> None:
         """Replaces the schedule now; due instants stay due if both schedules plan the same ones."""
-        plan = plan_of(details, anchor=self.anchor)
+        plan = plan_of(details, anchor=self.anchor, shift=shift)
         assert plan is not None
         self.details = details
         if plan == self.plan:
             return
         same_grid = plan.grid == self.plan.grid
         if not (same_grid and self._stays_due(plan, now=now)):
-            self.settle("replaced", now=now)
+            self.settle("replaced", now=now if same_grid else plan.settled_at(now))
         if not same_grid:
             self.anchor = now
-            plan = plan_of(details, anchor=now)
+            plan = plan_of(details, anchor=now, shift=shift)
             assert plan is not None
         self.plan = plan
         self.plans.append(plan)
@@ -318,8 +187,10 @@ class Trigger:
         for outcome, instants in self.ledger(now):
             if at in instants:
                 return outcome
-        if at <= now or self.plan.following(at - 1) != at or at <= self.decided:
+        if at <= now or at <= self.decided:
             return "not_scheduled"
+        if self.plan.following(at - 1) != at:
+            return "excepted" if self.plan.excepts(at) else "not_scheduled"
         if self.status == "paused":
             return "paused"
         if self.status == "completed":

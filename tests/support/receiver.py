@@ -12,8 +12,10 @@ ALLOW_LOOPBACK = {"webhook_allow": "127.0.0.0/8"}
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """One request, as it was received."""
+    """One request, as it was received; `target` is its path and query, byte for byte."""
 
+    method: str
+    target: str
     path: str
     headers: dict[str, str]
     body: bytes
@@ -46,7 +48,8 @@ class Receiver:
         headers = {name.lower(): value for name, value in request.headers.items()}
         at = asyncio.get_running_loop().time()
         if self.remembers:
-            self.received.append(Received(request.path, headers, body, at))
+            method, target = request.method, request.raw_path
+            self.received.append(Received(method, target, request.path, headers, body, at))
         told = self.answers.get(request.path, 204)
         if callable(told):
             return await told(request)

@@ -143,6 +143,8 @@ async def idle_service(database_url: str, **settings: Any) -> AsyncIterator[Serv
     yield service
     for client in service.clients:
         await client.aclose()
+    await state_of(service.app).sender.aclose()
+    await state_of(service.app).renderer.aclose()
     await state_of(service.app).sessions.kw["bind"].dispose()
 
 

@@ -11,7 +11,6 @@ from typing import Any
 import httpx
 import uvicorn
 
-from event_trigger.app import end_streams
 from event_trigger.web.http_protocol import HttpProtocol
 from tests.support.services import ADA, Service, token_of
 
@@ -20,19 +19,23 @@ from tests.support.services import ADA, Service, token_of
 async def listening(
     service: Service, *, http: type[HttpProtocol] = HttpProtocol
 ) -> AsyncIterator[str]:
-    """Serves, and gives the URL; ends the streams before it stops."""
+    """Serves, and gives the URL; the service can serve again, so its streams are not ended."""
     with socket.socket(proto=socket.IPPROTO_TCP) as listener:  # or each answer waits for an ACK
         listener.bind(("127.0.0.1", 0))
         listener.listen()
         config = uvicorn.Config(
-            service.app, http=http, lifespan="off", log_config=None, access_log=False
+            service.app,
+            http=http,
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            timeout_graceful_shutdown=10,  # seconds, for a stream that nobody has closed
         )
         server = uvicorn.Server(config)
         serving = asyncio.create_task(server.serve([listener]))
         try:
             yield f"http://127.0.0.1:{listener.getsockname()[1]}"
         finally:
-            end_streams(service.app)
             server.should_exit = True
             await serving
 

@@ -11,6 +11,7 @@ from event_trigger.auth.users import add_user
 from event_trigger.db.engine import create_engine, create_sessions
 from event_trigger.models import Role
 from tests.support.databases import connect
+from tests.support.lending import Lending
 from tests.support.logins import ask_for_tokens, sign_in, who_am_i
 from tests.support.problems import places_of, problem_of
 from tests.support.services import Service, quick_passwords, running_service
@@ -21,8 +22,8 @@ GRACE = {"email": "grace@example.com", "password": PASSWORD}
 
 
 @pytest.fixture
-async def open_service(database_url: str) -> AsyncIterator[Service]:
-    async with running_service(database_url, open_registration=True) as running:
+async def open_service(lending: Lending) -> AsyncIterator[Service]:
+    async with lending.lend(running_service, {"open_registration": True}) as running:
         yield running
 
 
