@@ -1,9 +1,9 @@
-"""Measures the memory of the service and of PostgreSQL, and the WAL that some work writes."""
+"""Measures memory and CPU time of the service and of PostgreSQL, and the WAL of some work."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import psutil
 
@@ -18,6 +18,17 @@ class Wal:
     """Bytes of WAL; set when the body of `wal_of` has ended."""
 
     written: int = 0
+
+
+class Cpu(NamedTuple):
+    """CPU seconds of a service, of PostgreSQL, and of the load generator (this process)."""
+
+    service: float
+    postgres: float
+    load: float
+
+    def since(self, before: "Cpu") -> "Cpu":
+        return Cpu(*(now - then for now, then in zip(self, before, strict=True)))
 
 
 @asynccontextmanager
@@ -49,9 +60,36 @@ def memory_of(processes: list[psutil.Process]) -> int:
 
 
 def memory_of_service(built: Site) -> int:
-    return sum(memory_of(one.family()) for one in built.replicas if one.process.poll() is None)
+    return memory_of(processes_of(built))
+
+
+def processes_of(built: Site) -> list[psutil.Process]:
+    """Lists the processes of all replicas that run, their workers included."""
+    running = [one for one in built.replicas if one.process.poll() is None]
+    return [process for one in running for process in one.family()]
 
 
 def memory_of_postgres() -> int:
-    postmasters = [one for one in psutil.Process().children() if one.name() == "postgres"]
-    return sum(memory_of([one, *one.children()]) for one in postmasters)
+    return sum(memory_of([one, *one.children()]) for one in _postmasters())
+
+
+def cpu_of(service: Iterable[psutil.Process]) -> Cpu:
+    """Reads the times so far; PostgreSQL's ended processes count with the postmaster."""
+    postgres = 0.0
+    for one in _postmasters():
+        postgres += _spent([one, *one.children()]) + one.cpu_times().children_user
+    return Cpu(_spent(service), postgres, _spent([psutil.Process()]))
+
+
+def _spent(processes: Iterable[psutil.Process]) -> float:
+    """Adds up CPU seconds, without processes that have ended since they were listed."""
+    spent = 0.0
+    for one in processes:
+        with suppress(psutil.NoSuchProcess):
+            times = one.cpu_times()
+            spent += times.user + times.system
+    return spent
+
+
+def _postmasters() -> list[psutil.Process]:
+    return [one for one in psutil.Process().children() if one.name() == "postgres"]

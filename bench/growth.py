@@ -1,27 +1,34 @@
-"""Measures how memory, calls and scheduled firings change with more triggers and events."""
+"""Measures how start, memory, calls and firings change with more triggers and events.
+
+A start is timed until the process listens, and until `/readyz` is 200; with one process, and with
+databases of all sizes.
+"""
 
 import asyncio
 import statistics
-from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import dataclass, field, replace
+import time
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
-from sqlalchemy import make_url
+import httpx
 
+from bench.flask_peer import free_port, until_listening
 from bench.gauges import MIB, connected, memory_of_service
 from bench.large_log import sweep_all
-from bench.limits import at_most
-from bench.load import Measured, load, post
+from bench.load import load, post
+from bench.report import Rounds, at_most, table
+from bench.served import copy_of, default_site, end_replicas
 from event_trigger.db.engine import create_engine, create_sessions
 from event_trigger.events.partition_tables import Partitions
 from event_trigger.events.partitions import Partition
-from tests.faults.site import Site, site
-from tests.support.databases import create_database
+from tests.faults.site import Site
+from tests.support.processes import environment, start, until_ready
 from tests.support.services import ADA, token_of
 
 CALLED = 10_000  # triggers that are called in turn, of all
-CALLERS, ROUNDS, HOURS = 32, 5, 47
+CALLERS, STARTS, ROUNDS, HOURS = 32, 3, 5, 47
 FLAT = 1.2  # of the first cost: equal rounds differ by as much
 BODY = b'{"order": 42}'
 # half of them wait for calls, the others are each due at another instant at least a day ahead
@@ -50,14 +57,39 @@ _DUE = """
 """
 
 
-@dataclass(frozen=True)
-class Cost:
-    """Memory at the start and at the end (bytes), a call (ms), and scheduled firings a second."""
+class Start(NamedTuple):
+    """Seconds from the start of a process until it listens, and until it is ready."""
 
-    at_start: int
-    afterwards: int
-    call: Measured
+    listening: float
+    ready: float
+
+
+class Turn(NamedTuple):
+    """Calls a second, their times (ms), and scheduled firings a second, in one turn."""
+
+    calls: float
+    p50: float
+    p99: float
     scheduled: float
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A database of one size, and the one replica that serves it."""
+
+    built: Site
+    requests: list[bytes]
+    start: Start
+    at_start: int  # bytes of memory
+
+    async def measure(self, *, seconds: float, due: int) -> Turn:
+        url = self.built.replicas[-1].url
+        calls = await load(url, self.requests, callers=CALLERS, seconds=seconds)
+        async with connected(self.built) as database:
+            return Turn(*calls, await measure_scheduled(database, due))
+
+
+Stages = Mapping[str, Stage]
 
 
 async def plant_triggers(built: Site, *, first: int, last: int) -> None:
@@ -87,47 +119,39 @@ async def plant_events(built: Site, *, count: int) -> None:
         await database.execute("CHECKPOINT")
 
 
-@dataclass(frozen=True)
-class Stage:
-    """A database of one size, and the one replica that serves it."""
-
-    built: Site
-    requests: list[bytes]
-    at_start: int
-    calls: list[Measured] = field(default_factory=list)
-    scheduled: list[float] = field(default_factory=list)
-
-    @property
-    def cost(self) -> Cost:
-        return Cost(
-            self.at_start,
-            memory_of_service(self.built),
-            sorted(self.calls, key=lambda one: one.per_second)[len(self.calls) // 2],
-            statistics.median(self.scheduled),
-        )
-
-    async def measure(self, *, calls: int, due: int) -> None:
-        url = self.built.replicas[-1].url
-        self.calls.append(await load(url, self.requests, callers=CALLERS, count=calls))
-        async with connected(self.built) as database:
-            self.scheduled.append(await measure_scheduled(database, due))
-
-
-async def begin(built: Site) -> Stage:
-    await built.start(1)
+async def begin(built: Site, starts: int) -> Stage:
+    """Starts the replica several times; the last one stays."""
+    every = [await measure_start(built) for _ in range(starts)]
     url = built.replicas[-1].url
     async with connected(built) as database:
         rows = await database.fetch(
             "SELECT id FROM triggers WHERE type = 'api' ORDER BY id LIMIT $1", CALLED // 2
         )
     requests = [post(f"{url}/triggers/{row['id']}/trigger", token_of(ADA), BODY) for row in rows]
-    await load(url, requests, callers=CALLERS, count=500)  # to warm up
-    return Stage(built, requests, memory_of_service(built))
+    await load(url, requests, callers=CALLERS, seconds=0.5)  # to warm up
+    medians = Start(*map(statistics.median, zip(*every, strict=True)))
+    return Stage(built, requests, medians, memory_of_service(built))
+
+
+async def measure_start(built: Site) -> Start:
+    """Ends the replica that runs, and starts another one."""
+    await built.end()
+    port, began = free_port(), time.perf_counter()
+    served = start(built.folder, [], environment(**built.settings | {"PORT": str(port)}))
+    built.replicas.append(served)
+    await until_listening(port, look_every=0.002)
+    listening = time.perf_counter() - began
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=60) as client:
+        while (await client.get("/readyz")).status_code != 200:  # noqa: ASYNC110
+            await asyncio.sleep(0.002)
+    ready = time.perf_counter() - began
+    await until_ready(served)
+    return Start(listening, ready)
 
 
 async def measure_scheduled(database: Any, due: int) -> float:
     """Returns firings a second when `due` triggers are due at one instant."""
-    soon = datetime.now(UTC) + timedelta(seconds=2 + due / 10_000)
+    soon = datetime.now(UTC) + timedelta(seconds=1 + due / 4_000)
     await database.execute(_DUE, soon, due)
     late = (datetime.now(UTC) - soon).total_seconds()
     assert late < 0, f"planting took {late:.1f} s too long"
@@ -141,22 +165,6 @@ async def measure_scheduled(database: Any, due: int) -> float:
         await asyncio.sleep(0.1)
 
 
-def line(name: str, cost: Cost, first: Cost) -> str:
-    call, slower = cost.call, first.call.per_second / cost.call.per_second
-    return (
-        f"  {name:<24}{cost.at_start / MIB:>7.0f} →{cost.afterwards / MIB:>4.0f} MiB"
-        f"{cost.afterwards / first.afterwards:>6.2f}×{call.per_second:>9,.0f} /s{slower:>6.2f}×"
-        f"{call.p50:>7.1f}{call.p99:>7.1f} ms{cost.scheduled:>10,.0f} /s"
-        f"{first.scheduled / cost.scheduled:>6.2f}×"
-    )
-
-
-def most(costs: dict[str, Cost], of: Callable[[Cost], float]) -> float:
-    """Returns the greatest of the costs as a multiple of the first."""
-    first, *_ = every = [of(cost) for cost in costs.values()]
-    return max(every) / first
-
-
 async def grow(
     built: Site, triggers: Sequence[int], events: int
 ) -> AsyncIterator[tuple[str, Site]]:
@@ -164,53 +172,89 @@ async def grow(
     planted = 0
     for count in triggers:
         await plant_triggers(built, first=planted + 1, last=count)
-        grown = await copy_of(built)
-        yield f"{count:,} triggers", grown
+        yield f"{count:,} triggers", await copy_of(built)
         planted = count
     if events:
         await plant_events(built, count=events)
         yield f"and {events:,} events", built
 
 
-async def copy_of(built: Site) -> Site:
-    url = await create_database(built.postgres.url, template=str(make_url(built.url).database))
-    return replace(built, url=url, replicas=[])
-
-
 async def report_growth(
     *,
-    triggers: Sequence[int] = (10_000, 100_000, 1_000_000),
-    events: int = 3_000_000,
-    calls: int = 4_000,
+    triggers: Sequence[int] = (10_000, 1_000_000),
+    events: int = 2_000_000,
+    seconds: float = 1.5,
     due: int = 5_000,
 ) -> list[str]:
     """Measures all sizes in turn on one PostgreSQL; the ratios compare with the first line's."""
     assert due <= triggers[0] // 2, "there are too few triggers"
-    async with site() as built:
+    turns, stages, memory = Rounds[Turn](), dict[str, Stage](), dict[str, int]()
+    async with default_site() as built:
         grown = [one async for one in grow(built, triggers, events)]
         try:
-            stages = {name: await begin(one) for name, one in grown}
+            for name, one in grown:
+                stage = await turns.attempt(name, begin(one, STARTS))
+                if stage:
+                    stages[name] = stage
             for _ in range(ROUNDS):
-                for stage in stages.values():
-                    await stage.measure(calls=calls, due=due)
-            costs = {name: stage.cost for name, stage in stages.items()}
+                for name, stage in stages.items():
+                    await turns.take(name, stage.measure(seconds=seconds, due=due))
+            memory = {name: memory_of_service(stage.built) for name, stage in stages.items()}
         finally:
-            for _, one in grown:
-                for number in range(len(one.replicas)):
-                    one.kill(number)
-    first = next(iter(costs.values()))
-    head = f"  {'':<24}{'memory, then':>17}{'':>7}{'called':>12}{'':>7}{'p50':>7}{'p99':>7}   "
-    return [
-        f"as triggers and events grow, one replica, {CALLERS} callers (×: the first line's cost):",
-        f"{head}{'scheduled':>13}",
-        *(line(name, cost, first) for name, cost in costs.items()),
-        at_most(
-            "memory, beside the fewest triggers", most(costs, lambda one: one.afterwards), FLAT, "×"
+            await end_replicas([one for _, one in grown])
+    return [*shown(stages, turns, memory), *limits(stages, turns.medians(), memory)]
+
+
+def shown(stages: Stages, turns: Rounds[Turn], memory: Mapping[str, int]) -> list[str]:
+    found = turns.medians()
+    base = next(iter(found.values()), None)
+    rows = {
+        name: (
+            f"{1000 * stage.start.listening:,.0f}",
+            f"{1000 * stage.start.ready:,.0f}",
+            f"{stage.at_start / MIB:.0f} → {memory[name] / MIB:.0f}",
+            f"{found[name].calls:,.0f}",
+            f"{found[name].p50:.1f}",
+            f"{found[name].p99:.1f}",
+            f"{found[name].scheduled:,.0f}",
+            f"{base.calls / found[name].calls:.2f}×, {base.scheduled / found[name].scheduled:.2f}×",
+        )
+        for name, stage in stages.items()
+        if base and name in found
+    }
+    heads = (
+        "listens ms",
+        "ready ms",
+        "memory MiB",
+        "calls/s",
+        "p50",
+        "p99",
+        "due/s",
+        "cost of each",
+    )
+    title = f"as triggers and events grow, {CALLERS} callers"
+    return table(title, heads, rows, turns.failed)
+
+
+def limits(stages: Stages, found: Mapping[str, Turn], memory: Mapping[str, int]) -> Iterator[str]:
+    turns, every = list(found.values()), list(memory.values())
+    yield at_most(
+        "ready once it listens, whatever there is",
+        max(
+            (1000 * (one.start.ready - one.start.listening) for one in stages.values()),
+            default=None,
         ),
-        at_most(
-            "a call, beside the fewest", most(costs, lambda one: 1 / one.call.per_second), FLAT, "×"
-        ),
-        at_most(
-            "a firing, beside the fewest", most(costs, lambda one: 1 / one.scheduled), FLAT, "×"
-        ),
-    ]
+        1000,
+        " ms",
+    )
+    yield at_most("memory of a process", max(every) / MIB if every else None, 100, " MiB")
+    yield at_most("memory, beside the fewest triggers", _most(every), FLAT, "×")
+    yield at_most("a call, beside the fewest", _most([1 / one.calls for one in turns]), FLAT, "×")
+    yield at_most(
+        "a firing, beside the fewest", _most([1 / one.scheduled for one in turns]), FLAT, "×"
+    )
+
+
+def _most(costs: Sequence[float]) -> float | None:
+    """Returns the greatest of the costs as a multiple of the first."""
+    return max(costs) / costs[0] if costs else None

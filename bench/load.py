@@ -10,14 +10,15 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import cycle
-from typing import cast
+from math import inf
+from typing import NamedTuple, cast
 from urllib.parse import urlsplit
 
-_EXPECTED = b"HTTP/1.1 200"
+FEWEST = 100  # calls of a measurement
+_EXPECTED = (b"HTTP/1.1 200", b"HTTP/1.1 201")
 
 
-@dataclass(frozen=True)
-class Measured:
+class Measured(NamedTuple):
     """Calls a second, and the times of a call (ms)."""
 
     per_second: float
@@ -35,7 +36,11 @@ class Call:
 
 @dataclass
 class _Share:
-    left: int
+    """The calls that all callers make together: `left` at most, after `until` only the `fewest`."""
+
+    left: float = inf
+    until: float = inf
+    fewest: int = 0
     per_second: float | None = None
     calls: list[Call] = field(default_factory=list)
     _began: float = field(default_factory=time.time)
@@ -43,7 +48,7 @@ class _Share:
 
     def take(self) -> float | None:
         """Returns the time of the next call, or None if none is left."""
-        if self.left <= 0:
+        if self.left <= 0 or (self._taken >= self.fewest and time.time() >= self.until):
             return None
         self.left -= 1
         self._taken += 1
@@ -76,7 +81,7 @@ class _Caller(asyncio.Protocol):
         if len(self._data) < end + 4 + int(head[at:].split(b"\r\n", 1)[0]):
             return
         if not self._data.startswith(_EXPECTED):
-            self._end(AssertionError(self._data.decode()))
+            self._end(AssertionError(self._data[:500].decode(errors="replace")))
             return
         self._data = b""
         self._share.calls.append(Call(self._due_at, time.time() - self._due_at))
@@ -102,6 +107,8 @@ class _Caller(asyncio.Protocol):
         self._transport.write(next(self._requests))
 
     def _end(self, error: Exception | None) -> None:
+        if self.done.done():
+            return
         if error is None:
             self.done.set_result(None)
         else:
@@ -109,53 +116,67 @@ class _Caller(asyncio.Protocol):
         self._transport.close()
 
 
-def post(url: str, token: str, body: bytes) -> bytes:
-    """Returns the bytes of a request."""
+def post(url: str, token: str | None, body: bytes, **more: str) -> bytes:
+    """Returns the bytes of a request, with `more` headers."""
+    more |= {"Content-Type": "application/json", "Content-Length": str(len(body))}
+    return _request("POST", url, token, more) + body
+
+
+def get(url: str, token: str, **more: str) -> bytes:
+    """Returns the bytes of a request, with `more` headers."""
+    return _request("GET", url, token, more)
+
+
+def _request(method: str, url: str, token: str | None, headers: dict[str, str]) -> bytes:
     parts = urlsplit(url)
-    return (
-        f"POST {parts.path} HTTP/1.1\r\nHost: {parts.netloc}\r\nAuthorization: Bearer {token}\r\n"
-        f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
-    ).encode() + body
+    target = f"{parts.path}?{parts.query}" if parts.query else parts.path
+    credential = {} if token is None else {"Authorization": f"Bearer {token}"}
+    lines = {"Host": parts.netloc, **credential, **headers}
+    shown = "".join(f"{name}: {value}\r\n" for name, value in lines.items())
+    return f"{method} {target} HTTP/1.1\r\n{shown}\r\n".encode()
 
 
-def get(url: str, token: str) -> bytes:
-    """Returns the bytes of a request."""
-    parts = urlsplit(url)
-    return (
-        f"GET {parts.path}?{parts.query} HTTP/1.1\r\nHost: {parts.netloc}\r\n"
-        f"Authorization: Bearer {token}\r\n\r\n"
-    ).encode()
+async def load(
+    url: str, requests: Sequence[bytes], *, callers: int, seconds: float, fewest: int = FEWEST
+) -> Measured:
+    """Sends requests, taken from these in turn, for so long; each answer must be 200 or 201.
 
-
-async def load(url: str, requests: list[bytes], *, callers: int, count: int) -> Measured:
-    """Sends `count` requests, taken from these in turn; each answer must be a 200."""
+    It goes on until there are enough (`fewest`) to tell their 99th percentile.
+    """
     began = time.perf_counter()
-    calls = await _share(url, requests, _Share(count), callers)
-    seconds = time.perf_counter() - began
-    return Measured(count / seconds, quantile(calls, 50), quantile(calls, 99))
+    share = _Share(until=time.time() + seconds, fewest=fewest)
+    calls = await _share(url, requests, share, callers)
+    took = time.perf_counter() - began
+    return Measured(len(calls) / took, quantile(calls, 50), quantile(calls, 99))
 
 
 async def paced(
-    url: str, requests: list[bytes], *, per_second: float, count: int, callers: int = 64
+    url: str, requests: Sequence[bytes], *, per_second: float, count: int, callers: int = 64
 ) -> list[Call]:
     """Sends requests at a fixed rate, independent of the answers.
 
     If no caller is free, a call is sent late, and the wait counts.
     """
-    return await _share(url, requests, _Share(count, per_second), callers)
+    return await _share(url, requests, _Share(count, per_second=per_second), callers)
 
 
 def quantile(calls: Sequence[Call], percent: int) -> float:
     """Returns a percentile of the calls' times (ms)."""
-    return statistics.quantiles([one.took for one in calls], n=100)[percent - 1] * 1000
+    times = [one.took for one in calls]
+    return statistics.quantiles(times, n=100, method="inclusive")[percent - 1] * 1000
 
 
-async def _share(url: str, requests: list[bytes], share: _Share, callers: int) -> list[Call]:
+async def _share(url: str, requests: Sequence[bytes], share: _Share, callers: int) -> list[Call]:
     host, _, port = urlsplit(url).netloc.partition(":")
     loop, in_turn = asyncio.get_running_loop(), cycle(requests)
     made = [
         await loop.create_connection(lambda: _Caller(in_turn, share), host, int(port))
         for _ in range(callers)
     ]
-    await asyncio.gather(*(caller.done for _, caller in made))
+    try:
+        await asyncio.gather(*(caller.done for _, caller in made))
+    finally:  # a failure or a timeout ends all callers
+        for transport, caller in made:
+            caller.done.cancel()
+            transport.abort()
     return share.calls

@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -21,6 +21,7 @@ from tests.faults.site import Site
 from tests.support.databases import connect, create_database, drop_database
 from tests.support.services import ADA, fill_with_people_and_partitions
 
+_ENDS_WITHIN = 5.0  # seconds, or it is killed
 _PEERS = Path(__file__).with_name("peers")
 _INSERT = f"""
     INSERT INTO events (shard, owner_id, trigger_id, type, triggered_at, scheduled_for, payload,
@@ -84,7 +85,7 @@ async def worked_off(
     try:
         if not peer.in_memory:
             with _process(peer, url, work, "plant") as planting:
-                assert await asyncio.to_thread(planting.wait) == 0, peer.name
+                assert await asyncio.to_thread(planting.wait) == 0, "could not add its jobs"
             await database.execute("VACUUM ANALYZE")
             await database.execute("CHECKPOINT")
         yield database, await _work_off(database, peer, url, work)
@@ -104,7 +105,7 @@ async def _work_off(database: Any, peer: Peer, url: str, work: Work) -> float:
         seen, waiting_since = 0, time.time()
         while seen < work.count and time.time() - waiting_since < work.ahead + work.patience:
             await asyncio.sleep(0.2)
-            assert all(one.poll() is None for one in workers), f"{peer.name} has ended"
+            assert all(one.poll() is None for one in workers), "ended while it worked"
             now = await database.fetchval("SELECT count(*) FROM events")
             if now != seen:
                 seen, waiting_since = now, time.time()
@@ -114,7 +115,9 @@ async def _work_off(database: Any, peer: Peer, url: str, work: Work) -> float:
 def _read_start(process: subprocess.Popen[bytes]) -> float:
     """Reads the time (seconds since 1970) that a peer prints when it begins."""
     assert process.stdout is not None
-    return float(process.stdout.readline())
+    said = process.stdout.readline()
+    assert said, "ended before it began"
+    return float(said)
 
 
 @contextmanager
@@ -123,10 +126,22 @@ def _process(peer: Peer, url: str, work: Work, doing: str) -> Iterator[subproces
     told: dict[str, Any] = {"doing": doing, "insert": _INSERT, "payload": PAYLOAD}
     told |= {"user": parsed.username, "database": parsed.database, **parsed.query}
     told |= asdict(work) | peer.options
-    command = [*peer.command, json.dumps(told)]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE)
+    with running([*peer.command, json.dumps(told)]) as process:
+        yield process
+
+
+@contextmanager
+def running(
+    command: Sequence[str], environment: dict[str, str] | None = None
+) -> Iterator[subprocess.Popen[bytes]]:
+    """Runs a peer's process during the body."""
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE)
     try:
         yield process
     finally:
-        process.kill()
-        process.communicate()
+        process.terminate()
+        try:
+            process.communicate(timeout=_ENDS_WITHIN)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.communicate()

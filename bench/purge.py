@@ -5,15 +5,16 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from bench.fire import requests_to_ours
+from bench.doors import plain_calls
 from bench.gauges import MIB, connected, wal_of
-from bench.limits import at_most
 from bench.load import Call, paced, quantile
+from bench.report import at_most, table
+from bench.served import default_site
 from event_trigger.db.engine import create_engine, create_sessions
 from event_trigger.events.partition_tables import Partitions
 from event_trigger.events.partitions import Partition
 from event_trigger.events.retention import archive, purge
-from tests.faults.site import Site, site
+from tests.faults.site import Site
 from tests.support.services import ADA, make_settings
 from tests.support.waiting import eventually
 
@@ -131,7 +132,7 @@ async def is_gone(database: Any, partition: Partition) -> bool:
 
 async def measure_service(built: Site, count: int, triggers: int, seconds: int) -> ServicePurge:
     """Lets the running service archive the events, and then purge them during calls."""
-    requests = await requests_to_ours(built)
+    requests = await plain_calls(built)
     url = built.replicas[0].url
     async with connected(built) as database:
         partition = await plant(built, database, count=count, triggers=triggers)
@@ -150,19 +151,25 @@ async def measure_service(built: Site, count: int, triggers: int, seconds: int) 
 
 async def report_purge(*, count: int, triggers: int, seconds: int = 20) -> list[str]:
     """Purges `count` events of `triggers` triggers, first without and then during calls."""
-    async with site(SWEEP) as built:
+    async with default_site(SWEEP) as built:
         plain = await measure_delete(built, count, triggers)
         alone = await measure_purge(built, count, triggers)
         await built.start(1)
         during = await measure_service(built, count, triggers, seconds)
+    removals = {
+        "DELETE and VACUUM": (f"{plain.took:.2f}", f"{plain.wal / MIB:.1f}"),
+        "purged": (f"{alone.took:.2f}", f"{alone.wal / MIB:.1f}"),
+        f"purged while {PER_SECOND} calls/s fire": (f"{during.took:.2f}", ""),
+    }
+    calls = {
+        "all": times_of(during.calls),
+        "before the purge": times_of(during.before),
+        f"within {AROUND:.0f} s of it": times_of(during.around),
+    }
+    title = f"{count:,} expired events of {triggers:,} triggers"
     return [
-        f"{count:,} expired events of {triggers:,} triggers:",
-        f"  {'DELETE and VACUUM':<42}{plain.took:>8.2f} s{plain.wal / MIB:>10.1f} MiB of WAL",
-        f"  {'purged':<42}{alone.took:>8.2f} s{alone.wal / MIB:>10.1f} MiB of WAL",
-        f"  {f'purged while {PER_SECOND} calls/s fire':<42}{during.took:>8.2f} s",
-        shown("calls", during.calls),
-        shown("before the purge", during.before),
-        shown(f"within {AROUND:.0f} s of it", during.around),
+        *table(title, ("s", "MiB of WAL"), removals),
+        *table("  calls beside the purge", ("p50 ms", "p99 ms", "worst ms"), calls),
         at_most(f"purge of {count:,} while calls fire", during.took, 0.5, " s"),
         at_most(
             f"p99 of the calls within {AROUND:.0f} s of it", quantile(during.around, 99), 100, " ms"
@@ -170,7 +177,6 @@ async def report_purge(*, count: int, triggers: int, seconds: int = 20) -> list[
     ]
 
 
-def shown(name: str, calls: list[Call]) -> str:
-    worst = max(one.took for one in calls) * 1000
-    p50, p99 = quantile(calls, 50), quantile(calls, 99)
-    return f"    {name:<20} p50 {p50:>6.1f} ms   p99 {p99:>6.1f} ms   worst {worst:>6.1f} ms"
+def times_of(calls: list[Call]) -> list[str]:
+    times = (quantile(calls, 50), quantile(calls, 99), max(one.took for one in calls) * 1000)
+    return [f"{one:.1f}" for one in times]

@@ -1,18 +1,21 @@
-"""Measures lists and counts over HTTP with two days of events, filter by filter."""
+"""Measures lists and counts over HTTP with two days of events, order by order and filter by filter.
 
-from collections.abc import Iterator
+It asks in a project with very many triggers, in one of many projects, and as an admin in all.
+"""
+
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from urllib.parse import quote
 
-from bench.large_log import SEEN_LITTLE, plant_two_days
-from bench.limits import at_most
+from bench.large_log import PROJECTS, SEEN_LITTLE, plant_two_days
 from bench.load import Measured, get, load
+from bench.report import Rounds, at_most, table
+from bench.served import default_site
+from event_trigger.triggers.sorting import TriggerSort
 from event_trigger.web.pagination import encode_cursor
-from tests.faults.site import Site, site
+from tests.faults.site import Site
 from tests.support.services import ADA, ADMIN, BOB, token_of
 
-NAMES = {ADA: "ada", BOB: "bob", ADMIN: "admin"}
 EVENTS = (
     "limit=50",
     "limit=50&cursor={deep}",
@@ -31,6 +34,9 @@ EVENTS = (
     "limit=50&is_test=true",
     "limit=50&is_test=true&type=scheduled",
     "limit=50&is_test=true&state=archived&trigger_id=1",
+    "limit=50&view=summary",
+    "limit=50&include=deliveries",
+    "limit=50&{hundred}",
     "limit=1000",
 )
 COUNTS = (
@@ -40,30 +46,47 @@ COUNTS = (
     "aggregate=true&is_test=true",
     "aggregate=true&state=active",
     "aggregate=true&since={yesterday}&until={then}",
+    "aggregate=true&{hundred}",
 )
+SORTS = tuple(f"/triggers?limit=50&sort={one}" for one in TriggerSort)
 TRIGGERS = (
     "limit=50",
     "limit=50&cursor={middle}",
+    "limit=50&view=summary",
     "limit=50&type=api",
-    "limit=50&status=active",
     "limit=50&status=paused",
-    "limit=50&status=completed",
     "limit=50&status=paused&type=api",
     "limit=50&tag=all",
     "limit=50&tag=rare",
     "limit=50&tag=none",
+    "limit=50&tag=all&tag=rare",
     "limit=50&q=report",
     "limit=50&q=needle",
     "limit=50&q=zz",
     "limit=50&q=needle&tag=rare&status=paused",
+    "limit=50&destination_id=7",
+    "limit=50&failing=true",
+    "limit=50&key=none",
+    "limit=50&sort=name&view=summary",
+    "limit=50&sort=-last_fired_at&status=active",
+    "limit=50&sort=-last_fired_at&tag=all",
+    "limit=50&sort=next_fire_at&type=scheduled",
+    "limit=50&sort=next_fire_at&destination_id=7",
+    "limit=50&sort=name&status=paused",
+    "limit=50&sort=name&tag=rare",
+    "limit=50&sort=name&failing=true",
+    "limit=50&sort=name&q=report",
+    "limit=50&sort=name&id=1&id=2&id=3",
 )
 DELIVERIES = (
     "limit=50",
     "limit=50&cursor={middle}",
     "limit=50&status=delivered",
-    "limit=50&status=exhausted",
+    "limit=50&status=exhausted&status=retrying",
     "limit=50&status=pending",
-    "limit=50&status=retrying",
+    "limit=50&error=timeout",
+    "limit=50&until={yesterday}",
+    "limit=50&since={yesterday}&until={then}",
     "limit=50&event_id=77",
     "limit=50&trigger_id=7",
     "limit=50&trigger_id={little}",
@@ -71,7 +94,6 @@ DELIVERIES = (
     "limit=50&destination_id=3",
     "limit=50&destination_id=999",
     "limit=50&destination_id=3&status=exhausted",
-    "limit=50&destination_id=3&trigger_id={little}",
 )
 AUDIT = (
     "limit=50",
@@ -88,64 +110,94 @@ AUDIT = (
     "limit=50&until={then}",
     "limit=50&user_id=5&refused=true",
 )
-PATHS = (
-    *(f"/events?{query}" for query in EVENTS + COUNTS),
-    *(f"/triggers?{query}" for query in TRIGGERS),
-    *(f"/deliveries?{query}" for query in DELIVERIES),
-    "/destinations?limit=50",
-)
-OF_ADMINS = (*(f"/audit?{query}" for query in AUDIT), "/users?limit=50", "/auth/keys?limit=50")
+ALWAYS = ("/overview", "/auth/me", "/healthz")
+OF_EVERYBODY = ("/users?limit=50", "/auth/keys?limit=50")
+
+
+@dataclass(frozen=True)
+class Asker:
+    """A caller in one project, or an admin in all of them."""
+
+    name: str
+    user_id: int
+    project: str | None = None
 
 
 @dataclass(frozen=True)
 class Question:
-    user_id: int
+    """A path as it is asked, and as it is shown, with names for values that change."""
+
+    asker: Asker
     path: str
+    shown: str
+
+    @property
+    def name(self) -> str:
+        return f"{self.asker.name:<13} {self.shown}"
 
 
-def questions(now: datetime, *, events: int) -> Iterator[Question]:
+ONE = Asker("one project", ADA)  # with half of the triggers
+SMALL = Asker("one of many", BOB)
+ALL = Asker("all projects", ADMIN, "*")
+
+
+def questions(now: datetime, *, triggers: int) -> Iterator[Question]:
     day_ago, then = now - timedelta(days=1), now - timedelta(hours=23.5)
     values = {
         "deep": encode_cursor(day_ago, 1),
-        "middle": encode_cursor(events // 250),
-        "yesterday": quote(day_ago.isoformat()),
-        "then": quote(then.isoformat()),
+        "middle": encode_cursor(triggers // 2),
+        "yesterday": f"{day_ago:%Y-%m-%dT%H:%M:%SZ}",
+        "then": f"{then:%Y-%m-%dT%H:%M:%SZ}",
         "little": SEEN_LITTLE,
+        "hundred": "&".join(f"trigger_id={one}" for one in range(1, 101)),
     }
-    for user_id, paths in ((ADA, PATHS), (ADMIN, PATHS + OF_ADMINS), (BOB, PATHS[:1])):
-        for path in paths:
-            yield Question(user_id, path.format(**values))
+    events = [f"/events?{query}" for query in EVENTS]
+    counts = [f"/events?{query}" for query in COUNTS]
+    filtered = [f"/triggers?{query}" for query in TRIGGERS]
+    deliveries = [f"/deliveries?{query}" for query in DELIVERIES]
+    audit = [f"/audit?{query}" for query in AUDIT]
+    destinations = ["/destinations?limit=50"]
+    asked = {
+        ONE: [*events, *counts, *SORTS, *filtered, *deliveries, *destinations, *ALWAYS],
+        SMALL: [events[0], counts[0], *SORTS, *filtered, deliveries[0], *ALWAYS],
+        ALL: [events[0], counts[0], filtered[0], deliveries[0], *audit, *OF_EVERYBODY],
+    }
+    for asker, paths in asked.items():
+        yield from (Question(asker, path.format(**values), path) for path in paths)
 
 
-async def measure(built: Site, question: Question, *, count: int) -> Measured:
-    url = built.replicas[0].url
-    request = get(f"{url}{question.path}", token_of(question.user_id))
-    await load(url, [request], callers=1, count=5)  # to warm up
-    return await load(url, [request], callers=1, count=count)
+async def measure(built: Site, question: Question, *, seconds: float) -> Measured:
+    url, asker = built.replicas[0].url, question.asker
+    headers = {} if asker.project is None else {"X-Project-ID": asker.project}
+    request = get(f"{url}{question.path}", token_of(asker.user_id), **headers)
+    await load(url, [request], callers=1, seconds=seconds / 5, fewest=3)  # to warm up
+    return await load(url, [request], callers=1, seconds=seconds)
 
 
-async def report_reading(*, events: int, count: int) -> list[str]:
-    """Sends each request `count` times, by one caller."""
-    async with site() as built:
+async def report_reading(*, triggers: int, events: int, seconds: float) -> list[str]:
+    """Sends each request for `seconds`, by one caller."""
+    found = Rounds[Measured]()
+    async with default_site() as built:
         now = await plant_two_days(
-            built.url, events=events, triggers=events // 100, deliveries=events // 10
+            built.url, events=events, triggers=triggers, deliveries=events // 10
         )
         await built.start(1)
-        return await measure_all(built, now, events=events, count=count)
+        for one in questions(now, triggers=triggers):
+            await found.take(one.name, measure(built, one, seconds=seconds), within=60)
+    medians = found.medians()
+    rows = {name: (f"{one.p50:.1f}", f"{one.p99:.1f}") for name, one in medians.items()}
+    title = f"reading, {events:,} events, {triggers:,} triggers in one project and in {PROJECTS:,}"
+    return [*table(title, ("p50 ms", "p99 ms"), rows, found.failed), *limits(medians)]
 
 
-async def measure_all(built: Site, now: datetime, *, events: int, count: int) -> list[str]:
-    latest, counted = 0.0, 0.0
-    lines = [f"reading, with {events:,} events of two days:"]
-    lines.append(f"  {'who':<7}{'what':<62}{'p50 ms':>8}{'p99 ms':>8}")
-    for question in questions(now, events=events):
-        found = await measure(built, question, count=count)
-        who = NAMES[question.user_id]
-        lines.append(f"  {who:<7}{question.path[:60]:<62}{found.p50:>8.1f}{found.p99:>8.1f}")
-        if question.path == f"/events?{EVENTS[0]}":
-            latest = max(latest, found.p99)
-        if question.path == f"/events?{COUNTS[0]}":
-            counted = max(counted, found.p99)
-    lines.append(at_most(f"p99 of {EVENTS[0]}, whoever asks", latest, 10, " ms"))
-    lines.append(at_most(f"p99 of {COUNTS[0]}, whoever asks", counted, 30, " ms"))
-    return lines
+def limits(found: Mapping[str, Measured]) -> Iterator[str]:
+    page, count = f"/events?{EVENTS[0]}", f"/events?{COUNTS[0]}"
+    for what, limit, paths in (
+        (page, 10, (page,)),
+        (count, 30, (count,)),
+        ("the first page in each order", 10, SORTS),
+        ("/overview", 20, ("/overview",)),
+    ):
+        asked = {Question(asker, path, path).name for asker in (ONE, SMALL, ALL) for path in paths}
+        slowest = max((found[name].p99 for name in asked & found.keys()), default=None)
+        yield at_most(f"p99 of {what}, whoever asks", slowest, limit, " ms")

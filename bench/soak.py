@@ -6,15 +6,17 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
-from bench.fire import requests_to_ours
+from bench.doors import plain_calls
 from bench.gauges import MIB, connected, memory_of_postgres, memory_of_service, wal_of
 from bench.load import paced, post
 from bench.receiver import receiver
+from bench.report import at_most, table
+from bench.served import default_site
 from event_trigger.events.partitions import Partition
 from tests.faults.checker import Grid
-from tests.faults.site import Site, site
+from tests.faults.site import Site
 from tests.support.services import ADA, token_of
 from tests.support.triggers import make_api
 from tests.support.waiting import eventually
@@ -71,6 +73,14 @@ class Snapshot:
     tables: dict[str, Table]
 
 
+class Verdict(NamedTuple):
+    """Counts of planned instants: all, those without an event, and those with too many."""
+
+    planned: int
+    missing: int
+    twice: int
+
+
 @dataclass
 class Watched:
     """The planned instants, the scheduled events that were seen (by id), and the snapshots."""
@@ -117,8 +127,8 @@ async def collect(database: Any, watched: Watched) -> None:
     watched.seen |= {row["id"]: (row["trigger_id"], row["scheduled_for"]) for row in rows}
 
 
-async def check(database: Any, watched: Watched) -> tuple[int, int, int]:
-    """Counts the planned instants, the missing ones, and those that fired twice or unplanned."""
+async def check(database: Any, watched: Watched) -> Verdict:
+    """Compares the planned instants with the events that were seen."""
     fired = Counter(watched.seen.values())
     settled = await database.fetch("SELECT id, settled_until FROM triggers WHERE type='scheduled'")
     planned = {
@@ -127,7 +137,8 @@ async def check(database: Any, watched: Watched) -> tuple[int, int, int]:
         for instant in watched.grids[row["id"]].until(row["settled_until"])
     }
     twice = sum(count > 1 for count in fired.values())
-    return len(planned), len(planned - fired.keys()), twice + len(fired.keys() - planned)
+    unplanned = len(fired.keys() - planned)
+    return Verdict(len(planned), len(planned - fired.keys()), twice + unplanned)
 
 
 async def requests_that_are_delivered(built: Site, url: str) -> list[bytes]:
@@ -139,13 +150,13 @@ async def requests_that_are_delivered(built: Site, url: str) -> list[bytes]:
     return [post(where, token_of(ADA), b"{}")]
 
 
-async def soak(built: Site, receiver_url: str, seconds: int) -> tuple[Watched, int, str]:
-    """Returns the observations, the bytes of WAL, and a sentence on missing and double events."""
+async def soak(built: Site, receiver_url: str, seconds: int) -> tuple[Watched, int, Verdict]:
+    """Returns the observations, the bytes of WAL, and the counts of missing and double events."""
     async with connected(built) as database:
         await drop_partitions(database)
     await built.start(1)
     url = built.replicas[0].url
-    called = await requests_to_ours(built)
+    called = await plain_calls(built)
     delivered = await requests_that_are_delivered(built, receiver_url)
     async with connected(built) as database, connected(built) as watching:
         watched = Watched(await plant(database))
@@ -164,8 +175,7 @@ async def soak(built: Site, receiver_url: str, seconds: int) -> tuple[Watched, i
             lambda left: left == 0,
         )
         await collect(database, watched)
-        planned, missing, twice = await check(database, watched)
-    verdict = f"{planned:,} planned instants: {missing} missing, {twice} twice or unplanned"
+        verdict = await check(database, watched)
     return watched, wal.written, verdict
 
 
@@ -177,37 +187,31 @@ def chosen_snapshots(snapshots: Sequence[Snapshot]) -> list[Snapshot]:
 
 async def report_soak(*, seconds: int = 600) -> list[str]:
     with receiver() as receiver_url:
-        async with site(SETTINGS) as built:
+        async with default_site(SETTINGS) as built:
             watched, wal, verdict = await soak(built, receiver_url, seconds)
     events = len(watched.seen) + (CALLS + DELIVERED) * seconds
     shown = chosen_snapshots(watched.snapshots)
+    rows = {
+        "memory of the service": [f"{one.service / MIB:.0f} MiB" for one in shown],
+        "memory of PostgreSQL": [f"{one.postgres / MIB:.0f} MiB" for one in shown],
+    }
+    for name in sorted(shown[-1].tables):
+        if shown[-1].tables[name].size >= MIB / 4:
+            rows[name] = [shown_table(one.tables.get(name)) for one in shown]
     return [
         f"{seconds} s with events kept for {KEPT} s: {SCHEDULED} scheduled, {CALLS + DELIVERED}"
         f" called, {DELIVERED} delivered a second:",
-        f"  {verdict}",
         f"  {wal / events:,.0f} bytes of WAL for an event, all else that was written included",
-        f"  {'after (s)':<28}" + "".join(f"{one.after:>18.0f}" for one in shown),
-        row("memory of the service", [f"{one.service / MIB:.0f} MiB" for one in shown]),
-        row("memory of PostgreSQL", [f"{one.postgres / MIB:.0f} MiB" for one in shown]),
-        *(
-            row(name, [shown_table(one.tables.get(name)) for one in shown])
-            for name in sorted(shown[-1].tables)
-            if shown[-1].tables[name].size >= MIB / 4
-        ),
-        "  (sizes with indexes, and dead rows; the largest ever seen: "
-        + ", ".join(f"{name} {largest(watched.snapshots, name)}" for name in HOT)
-        + ")",
+        *table("size and dead rows after", [f"{one.after:.0f} s" for one in shown], rows),
+        "  the largest ever seen: "
+        + ", ".join(f"{name} {largest(watched.snapshots, name)}" for name in HOT),
+        at_most(f"missing of {verdict.planned:,} planned instants", verdict.missing, 0),
+        at_most("fired twice or unplanned", verdict.twice, 0),
     ]
 
 
-def row(name: str, cells: Sequence[str]) -> str:
-    return f"  {name:<28}" + "".join(f"{cell:>18}" for cell in cells)
-
-
 def shown_table(table: Table | None) -> str:
-    if table is None:
-        return "-"
-    return f"{table.size / MIB:.1f} MiB {table.dead:,}"
+    return "-" if table is None else f"{table.size / MIB:.1f} MiB {table.dead:,}"
 
 
 def largest(snapshots: Sequence[Snapshot], name: str) -> str:

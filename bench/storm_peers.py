@@ -5,16 +5,17 @@ ours. The queues start with jobs that are long due, and are timed from their fir
 neither their start nor their polling counts.
 """
 
-import statistics
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterable, Iterator
+from typing import Any, NamedTuple
 
-from bench.limits import at_least
 from bench.peer import GRAPHILE_LEFT_OUT, Peer, Work, blank_database, has_graphile, worked_off
-from bench.storm import measure_bare, measure_service
-from tests.faults.site import Site, site
+from bench.report import WITHIN, Rounds, at_least, ratio, table
+from bench.served import default_site
+from bench.storm import KINDS, measure_bare, measure_service
+from tests.faults.site import Site
 
+BARE, TWO = "the three bare statements", "interval, two replicas"
+ROUND_WITHIN, LARGE_WITHIN = 600.0, 900.0  # seconds
 _COUNTED = """
     SELECT count(*) AS rows, count(DISTINCT trigger_id) AS jobs,
         coalesce(extract(epoch FROM max(triggered_at) - min(scheduled_for)), 0) AS since_due,
@@ -24,13 +25,12 @@ _COUNTED = """
 """
 
 
-@dataclass(frozen=True)
-class Storm:
-    """The number of jobs, of those that ran, and jobs a second."""
+class Storm(NamedTuple):
+    """Jobs a second, the number of those that ran, and of all."""
 
-    count: int
-    ran: int
     per_second: float
+    ran: int
+    jobs: int
 
 
 def graphile_worker(*, processes: int, jobs: int, queue: int = -1, complete: int = -1) -> Peer:
@@ -69,45 +69,52 @@ async def measure_queue(built: Site, blank: str, peer: Peer, count: int) -> Stor
     async with worked_off(built, blank, peer, Work(count)) as (database, _):
         found = await database.fetchrow(_COUNTED)
     assert found["rows"] == found["jobs"] == count, f"{peer.name}: {dict(found)}"
-    return Storm(count, count, count / float(found["since_first"]))
+    return Storm(count / float(found["since_first"]), count, count)
 
 
 async def measure_scheduler(built: Site, blank: str, peer: Peer, count: int) -> Storm:
-    work = Work(count, ahead=2 + count / 5_000, patience=10 + count / 4_000)
+    work = Work(count, ahead=10 + count / 1_500, patience=10 + count / 4_000)
     async with worked_off(built, blank, peer, work) as (database, began):
         found = await database.fetchrow(_COUNTED)
     if not found["rows"]:
-        return Storm(count, 0, 0.0)
-    assert began < found["due_at"], f"{peer.name} began too late"
-    return Storm(count, found["jobs"], found["jobs"] / float(found["since_due"]))
+        return Storm(0.0, 0, count)
+    assert began < found["due_at"], "began too late"
+    return Storm(found["jobs"] / float(found["since_due"]), found["jobs"], count)
 
 
-async def measure_others(built: Site, blank: str, count: int, *, quick: bool) -> dict[str, Storm]:
+async def measure_once(built: Site, blank: str, count: int, *, quick: bool) -> Rounds[Storm]:
     """Measures each peer once; slow ones get fewer jobs."""
-    found = {
-        IN_MEMORY.name: await measure_scheduler(built, blank, IN_MEMORY, count // 4),
-        IN_SQL_STORE.name: await measure_scheduler(built, blank, IN_SQL_STORE, count // 40),
-        PGQUEUER.name: await measure_queue(built, blank, PGQUEUER, count // 10),
-        PROCRASTINATE.name: await measure_queue(built, blank, PROCRASTINATE, count // 40),
-    }
-    if not quick:
-        found[DEFAULT_GRACE.name] = await measure_scheduler(built, blank, DEFAULT_GRACE, count)
-    return found
+    tried, each = Rounds[Storm](), count // 4
+    for peer in GRAPHILE_WORKERS if has_graphile() else ():
+        if not quick or peer in GRAPHILE_WORKERS[2:4]:
+            await tried.take(peer.name, measure_queue(built, blank, peer, each))
+    for peer in (IN_MEMORY, IN_SQL_STORE, *([] if quick else [DEFAULT_GRACE])):
+        few = each // 10 if peer is IN_SQL_STORE else each
+        await tried.take(peer.name, measure_scheduler(built, blank, peer, few))
+    for peer, few in ((PGQUEUER, each // 3), (PROCRASTINATE, each // 10)):
+        await tried.take(peer.name, measure_queue(built, blank, peer, few))
+    return tried
 
 
-async def measure_ours(built: Site, count: int) -> dict[str, float]:
-    """Measures our service, in a new process for each storm."""
-    found = {"the three bare statements": await measure_bare(built, count)}
+async def measure_bare_and(
+    built: Site, speeds: Rounds[float], count: int, kinds: Iterable[str], within: float = WITHIN
+) -> float:
+    """Measures the bare statements and each kind; returns how far ahead instants have to be (s)."""
+    bare = await measure_bare(built, count)
+    speeds.add(BARE, bare.per_second)
+    ahead = 2 + 1.5 * bare.planting
     await built.start(1)
-    found |= {kind: await measure_service(built, kind, count) for kind in ("interval", "cron")}
-    await built.replicas[-1].end()
-    return found
+    for kind in kinds:
+        taken = measure_service(built, kind, count, ahead=ahead)
+        await speeds.take(kind, taken, within=within)
+    return ahead
 
 
-async def measure_graphile(
-    built: Site, blank: str, peers: tuple[Peer, ...], count: int
-) -> dict[Peer, Storm]:
-    return {peer: await measure_queue(built, blank, peer, count) for peer in peers}
+async def measure_ours(built: Site, speeds: Rounds[float], count: int) -> None:
+    """Measures all in a new process, and then a second replica beside it."""
+    ahead = await measure_bare_and(built, speeds, count, KINDS)
+    await built.start(1)
+    await speeds.take(TWO, measure_service(built, "interval", count, ahead=ahead))
 
 
 async def report_storm(*, count: int, rounds: int, quick: bool = False) -> list[str]:
@@ -115,52 +122,74 @@ async def report_storm(*, count: int, rounds: int, quick: bool = False) -> list[
 
     `quick` also leaves out some peers.
     """
-    each = count // (10 if quick else 4)  # for graphile-worker
-    found: dict[str, list[float]] = {}
-    tried: dict[Peer, Storm] = {}
-    best: tuple[Peer, ...] = ()
-    async with site() as built:
+    speeds = Rounds[float]()
+    async with default_site() as built:
         blank = await blank_database(built)
-        if has_graphile():
-            tried = await measure_graphile(
-                built, blank, GRAPHILE_WORKERS[2:4] if quick else GRAPHILE_WORKERS, each
-            )
-            best = (max(tried, key=lambda peer: tried[peer].per_second),)
+        tried = await measure_once(built, blank, count, quick=quick)
+        best = best_graphile(tried)
         for _ in range(rounds):
-            speeds = await measure_ours(built, count)
-            graphile = await measure_graphile(built, blank, best, 2 * each)
-            speeds |= {peer.name: storm.per_second for peer, storm in graphile.items()}
-            for name, speed in speeds.items():
-                found.setdefault(name, []).append(speed)
-        others = {peer.name: storm for peer, storm in tried.items()}
-        others |= await measure_others(built, blank, count, quick=quick)
-    medians = {name: statistics.median(speeds) for name, speeds in found.items()}
-    return [
-        f"{count:,} triggers due at one instant, one replica, medians of {rounds}"
-        f" ({2 * each:,} for graphile-worker):",
-        *shown(medians),
-        "  peers once, with a row of our log for each job:",
-        *(
-            f"  {name:<46}{storm.per_second:>10,.0f} /s{storm.ran:>10,} of {storm.count:,}"
-            for name, storm in others.items()
-        ),
-        *limits(medians, best),
-    ]
+            await speeds.attempt("a round", measure_ours(built, speeds, count), within=ROUND_WITHIN)
+            await built.end()
+            if best:
+                storm = await speeds.attempt(
+                    best.name, measure_queue(built, blank, best, count // 2)
+                )
+                speeds.add(best.name, storm.per_second if storm else None)
+    title = f"{count:,} triggers due at one instant, medians of {rounds} (half for the peer)"
+    return [*shown(speeds, title), *shown_once(tried), *limits(speeds.medians(), best)]
 
 
-def shown(medians: dict[str, float]) -> Iterator[str]:
-    bare = medians["the three bare statements"]
-    for name, speed in medians.items():
-        yield f"  {name:<46}{speed:>10,.0f} /s{speed / bare:>8.2f} of the bare ones"
+def best_graphile(tried: Rounds[Storm]) -> Peer | None:
+    found = tried.medians()
+    worked = [peer for peer in GRAPHILE_WORKERS if peer.name in found]
+    return max(worked, key=lambda peer: found[peer.name].per_second, default=None)
 
 
-def limits(medians: dict[str, float], best: tuple[Peer, ...]) -> Iterator[str]:
-    interval, cron = medians["interval"], medians["cron"]
-    if best:
-        ratio = interval / medians[best[0].name]
-        yield at_least("interval beside graphile-worker's best", ratio, 5, "×")
+def shown(speeds: Rounds[float], title: str) -> list[str]:
+    found = speeds.medians()
+    bare = found.get(BARE)
+    rows = {
+        name: (f"{speed:,.0f}", f"{speed / bare:.2f}" if bare else "")
+        for name, speed in found.items()
+    }
+    return table(title, ("/s", "of the bare ones"), rows, speeds.failed)
+
+
+def shown_once(tried: Rounds[Storm]) -> list[str]:
+    rows = {
+        name: (f"{storm.per_second:,.0f}", f"{storm.ran:,.0f}", f"{storm.jobs:,.0f}")
+        for name, storm in tried.medians().items()
+    }
+    return table(
+        "  peers once, a row of our log for each job", ("/s", "ran", "of"), rows, tried.failed
+    )
+
+
+def limits(medians: dict[str, float], best: Peer | None) -> Iterator[str]:
+    interval = medians.get("interval")
+    if has_graphile():
+        faster = ratio(interval, medians.get(best.name) if best else None)
+        yield at_least("interval beside graphile-worker's best", faster, 5, "×")
     else:
         yield f"  {GRAPHILE_LEFT_OUT}"
-    bare = medians["the three bare statements"]
-    yield at_least("interval beside the bare statements", interval / bare, 0.5, "×")
-    yield at_least("cron beside interval", cron / interval, 0.6, "×")
+    yield at_least(
+        "interval beside the bare statements", ratio(interval, medians.get(BARE)), 0.5, "×"
+    )
+    for kind in KINDS:
+        if kind != "interval":
+            yield at_least(f"{kind} beside interval", ratio(medians.get(kind), interval), 0.6, "×")
+
+
+async def report_large_storm(*, count: int) -> list[str]:
+    """Measures one storm of very many triggers, each of which fires once."""
+    speeds = Rounds[float]()
+    async with default_site() as built:
+        measured = measure_bare_and(built, speeds, count, ("interval",), within=LARGE_WITHIN)
+        await speeds.attempt(BARE, measured, within=LARGE_WITHIN)
+        await built.end()
+    found = speeds.medians()
+    beside = ratio(found.get("interval"), found.get(BARE))
+    return [
+        *shown(speeds, f"{count:,} triggers due at one instant, once"),
+        at_least(f"{count:,} at once, beside the bare statements", beside, 0.7, "×"),
+    ]

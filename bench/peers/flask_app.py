@@ -62,6 +62,28 @@ def create_tables(url: str, *, triggers: int) -> None:
     engine.dispose()
 
 
+def read_trigger(trigger: Trigger) -> dict[str, Any]:
+    last = trigger.last_fired_at
+    return {
+        "id": trigger.id,
+        "status": trigger.status,
+        "payload": trigger.payload,
+        "fire_count": trigger.fire_count,
+        "last_fired_at": None if last is None else last.isoformat(),
+    }
+
+
+def read_event(event: Event) -> dict[str, Any]:
+    return {
+        "id": event.id,
+        "trigger_id": event.trigger_id,
+        "type": event.type,
+        "triggered_at": event.triggered_at.isoformat(),
+        "payload": event.payload,
+        "is_test": event.is_test,
+    }
+
+
 def create_app() -> Flask:
     app = Flask(__name__)
     engine = create_engine(os.environ["BENCH_DATABASE_URL"], pool_size=32)
@@ -76,6 +98,29 @@ def create_app() -> Flask:
             return None
         user = session.get(User, int(claims["sub"]))
         return None if user is None or user.is_disabled else user
+
+    @app.get("/triggers/<int:trigger_id>")
+    def get_trigger(trigger_id: int) -> Response | tuple[Response, int]:
+        with sessions() as session:
+            user = caller(session)
+            if user is None:
+                return jsonify(detail="Sign in."), 401
+            wanted = select(Trigger).where(Trigger.id == trigger_id, Trigger.owner_id == user.id)
+            trigger = session.scalars(wanted).one_or_none()
+            if trigger is None:
+                return jsonify(detail="Not found."), 404
+            return jsonify(read_trigger(trigger))
+
+    @app.get("/events")
+    def list_events() -> Response | tuple[Response, int]:
+        limit = min(100, request.args.get("limit", 50, int))
+        with sessions() as session:
+            user = caller(session)
+            if user is None:
+                return jsonify(detail="Sign in."), 401
+            newest = select(Event).where(Event.owner_id == user.id)
+            newest = newest.order_by(Event.triggered_at.desc()).limit(limit)
+            return jsonify([read_event(event) for event in session.scalars(newest)])
 
     @app.post("/triggers/<int:trigger_id>/trigger")
     def fire(trigger_id: int) -> Response | tuple[Response, int]:

@@ -1,0 +1,166 @@
+"""Measures a Citus cluster beside one PostgreSQL: calls, a storm, and a node that is killed.
+
+EVENT_TRIGGER_TEST_CITUS_BIN names the programs of a PostgreSQL with Citus. All nodes share this
+machine's cores, so the ratios show the cost of a cluster; what it gains are cores of others.
+"""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from bench.load import load, post
+from bench.report import at_least, at_most, ratio, table
+from bench.served import default_site
+from bench.storm import until_counted
+from event_trigger.db.distribute import distribute
+from event_trigger.db.engine import create_engine
+from tests.faults.site import Postgres, Site
+from tests.support.cluster import CITUS_BIN, Cluster, link, running_cluster
+from tests.support.databases import connect, create_database
+from tests.support.planting import HOURLY, plant_triggers
+from tests.support.processes import open_folder
+from tests.support.projects import make_project
+from tests.support.services import fill_with_people_and_partitions
+
+CALLERS = 32
+OWNERS = 16  # of the calls; their shards are on both workers
+STORM_OWNERS = range(1000, 1064)  # one for each shard
+SECONDLY = {"interval": "PT1S", "recurring": True}
+LATEST_SECONDS = 10.0
+_API = {"name": "called", "type": "api", "details": {}}
+_BODY = b'{"amount": 12}'
+# the last instant of each owner that fired, so that one that does not fire at all is late too
+_LATEST = """
+    SELECT max(late) FROM (
+        SELECT owner_id, GREATEST(
+            max(extract(epoch FROM triggered_at - scheduled_for)) FILTER (WHERE triggered_at > $2),
+            extract(epoch FROM clock_timestamp() - max(scheduled_for)) - 1) AS late
+        FROM events WHERE shard = ANY ($1) AND owner_id >= 1000 AND type = 'scheduled'
+        GROUP BY owner_id
+    ) AS owners
+"""
+
+
+@asynccontextmanager
+async def cluster_site() -> AsyncIterator[tuple[Site, Cluster]]:
+    """Runs a durable cluster with a database that is distributed as an operator does it."""
+    with running_cluster(durable=True) as cluster, open_folder(on_disk=True) as folder:
+        url = await create_database(cluster.url)
+        await fill_with_people_and_partitions(url)
+        await link(url)
+        engine = create_engine(url)
+        await distribute(engine, lambda _: None)
+        await engine.dispose()
+        built = Site(folder, Postgres(folder), url, {"EVENT_TRIGGER_LOG_LEVEL": "info"})
+        try:
+            yield built, cluster
+        finally:
+            await built.end()
+
+
+async def requests_of_owners(built: Site, owners: int) -> list[bytes]:
+    """Makes a project with a trigger for each owner, and a request that calls it."""
+    requests = []
+    async with built.client() as client:
+        token = client.headers["Authorization"].removeprefix("Bearer ")
+        for number in range(owners):
+            project = str(await make_project(client, f"owner {number}"))
+            of_project = {"X-Project-ID": project}
+            made = await client.post("/triggers", json=_API, headers=of_project)
+            url = f"{built.replicas[0].url}/triggers/{made.json()['id']}/trigger"
+            requests.append(post(url, token, _BODY, **of_project))
+    return requests
+
+
+async def measure_storm(built: Site, count: int) -> float:
+    """Returns events a second of triggers of 64 owners that are due at one instant."""
+    database = await connect(built.url)
+    due_at = datetime.now(UTC) + timedelta(seconds=5 + count / 5_000)
+    for owner in STORM_OWNERS:
+        each = count // len(STORM_OWNERS)
+        await plant_triggers(database, each, owner_id=owner, details=HOURLY, due_at=due_at)
+    assert datetime.now(UTC) < due_at, "planting took too long"
+    wanted = count // len(STORM_OWNERS) * len(STORM_OWNERS)
+    await until_counted(built, database, wanted)
+    found = await database.fetchrow(
+        "SELECT count(*) AS all, count(DISTINCT trigger_id) AS fired, max(triggered_at) AS last"
+        " FROM events WHERE owner_id >= $1",
+        STORM_OWNERS.start,
+    )
+    await database.close()
+    assert found["all"] == found["fired"] == wanted, "some fired twice"
+    return wanted / float((found["last"] - due_at).total_seconds())
+
+
+async def measure_outage(built: Site, cluster: Cluster, *, seconds: float) -> float:
+    """Kills a worker for some seconds; returns how many the owners on the other were late at most.
+
+    A trigger that fires each second is planted for each of 64 owners. None may fire twice.
+    """
+    database = await connect(built.url)
+    for owner in STORM_OWNERS:
+        await plant_triggers(database, 1, owner_id=owner, details=SECONDLY)
+    await asyncio.sleep(seconds / 2)
+    others = await shards_of(database, cluster.workers[1].address)
+    began = datetime.now(UTC)
+    cluster.workers[0].kill()
+    await asyncio.sleep(seconds)
+    latest = float(await database.fetchval(_LATEST, others, began))
+    cluster.workers[0].start()
+    await asyncio.sleep(seconds)
+    twice = await database.fetch(
+        "SELECT owner_id, trigger_id, scheduled_for FROM events"
+        " WHERE owner_id >= 1000 AND type = 'scheduled' GROUP BY 1, 2, 3 HAVING count(*) > 1"
+    )
+    await database.close()
+    assert twice == [], "some fired twice"
+    return latest
+
+
+async def shards_of(database: Any, address: str) -> list[int]:
+    rows = await database.fetch(
+        "SELECT shard FROM generate_series(0, 63) AS shard JOIN pg_dist_placement AS placed ON"
+        " placed.shardid = get_shard_id_for_distribution_column('triggers', shard)"
+        " JOIN pg_dist_node USING (groupid) WHERE nodename = $1",
+        address,
+    )
+    return [row["shard"] for row in rows]
+
+
+async def measure_all(built: Site, *, calls_for: float, storm: int) -> dict[str, float]:
+    """Returns calls and events a second; the calls are made for so many seconds."""
+    requests = await requests_of_owners(built, OWNERS)
+    url = built.replicas[0].url
+    speeds = {}
+    for what, used in (("one owner", requests[:1]), (f"{OWNERS} owners", requests)):
+        await load(url, used, callers=CALLERS, seconds=calls_for / 10)  # to warm up
+        measured = await load(url, used, callers=CALLERS, seconds=calls_for)
+        speeds[f"calls, {what}"] = measured.per_second
+    return {**speeds, "storm, 64 owners": await measure_storm(built, storm)}
+
+
+async def report_cluster(*, calls_for: float, storm: int, outage: float) -> list[str]:
+    title = f"a coordinator and two workers, {CALLERS} callers; a storm of {storm:,}:"
+    if CITUS_BIN not in os.environ:
+        return [title, f"  not run: {CITUS_BIN} names no PostgreSQL with Citus"]
+    async with default_site() as plain:
+        await plain.start(1)
+        alone = await measure_all(plain, calls_for=calls_for, storm=storm)
+    async with cluster_site() as (built, cluster):
+        await built.start(1)
+        spread = await measure_all(built, calls_for=calls_for, storm=storm)
+        latest = await measure_outage(built, cluster, seconds=outage)
+        status, printed = built.audit()
+    assert status == 0, printed  # each instant has its event, or the reason why it has none
+    rows = {what: (f"{one:,.0f} /s", f"{spread[what]:,.0f} /s") for what, one in alone.items()}
+    return [
+        *table(title, ("one server", "cluster"), rows),
+        *(
+            at_least(f"{what}, of one server", ratio(spread[what], alone[what]), 0.5, "×")
+            for what in alone
+        ),
+        at_most("a worker away, lateness of the others", latest, LATEST_SECONDS, " s"),
+    ]
