@@ -17,7 +17,7 @@ install: .venv/dev.stamp  ## Make .venv with all development tools
 test test-sql coverage faults: export PYTHONDONTWRITEBYTECODE :=
 PYTEST := $(BIN)/python -m pytest --durations=10
 PROCESSES ?= 3
-# one worker runs all tests that start processes, one after the other, and mostly waits for them
+# one worker runs the tests of embedded servers, and one all others that start processes: both mostly wait for them
 MAIN_TESTS := --numprocesses=$(PROCESSES) --dist=loadgroup --ignore=tests/security -p no:schemathesis # importing that takes 10 s
 
 test: .venv/dev.stamp  ## Run the tests (EVENT_TRIGGER_PG_BIN=… for another PostgreSQL)
@@ -36,7 +36,7 @@ faults: .venv/dev.stamp  ## Kill and freeze real processes for about five minute
 bench: .venv/bench.stamp  ## Run all benchmarks but the soak, with peers, and write bench/RESULTS.md
 	PYTHONPATH=src:. $(BIN)/python -m bench
 
-bench-quick: .venv/bench.stamp  ## Run smaller benchmarks in about three minutes, and write nothing
+bench-quick: .venv/bench.stamp  ## Run smaller benchmarks in a few minutes, and write nothing
 	PYTHONPATH=src:. $(BIN)/python -m bench --quick
 
 lint: .venv/dev.stamp  ## Check formatting, style, import contracts and types
