@@ -64,7 +64,7 @@ class HttpProtocol(HttpToolsProtocol):
     """
 
     stall_seconds: ClassVar[float] = 30.0
-    first_request_seconds: ClassVar[float] = 2.0  # for a new connection when the process ends
+    first_request_seconds: ClassVar[float] = 4.0  # for a new connection when the process ends
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
@@ -97,7 +97,7 @@ class HttpProtocol(HttpToolsProtocol):
             super().shutdown()
 
     def _close_if_unused(self) -> None:
-        if self._latest_cycle() is None:
+        if self._latest_cycle() is None and not self._is_receiving:
             self.transport.close()
 
     # the request
