@@ -49,7 +49,7 @@ async def check_own_password(
 ) -> User:
     """Returns the signed-in user, whose password is right; raises WrongPassword at `place`.
 
-    Raises Unauthorized for a user who has just been erased: no password of theirs is right or wrong.
+    Raises Unauthorized for a user who has just been erased, and so has no password.
     """
     async with sessions() as session:
         user = await Users(session).get_one(user_id)
