@@ -8,6 +8,7 @@ from typing import Any
 
 import httpx
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.support.compiled import share_compiled_statements
 from tests.support.databases import (
@@ -34,6 +35,12 @@ from tests.support.services import (
 from tests.support.shards import ShardWatch
 
 _LENDING = pytest.StashKey[Lending]()
+
+# no example fails because the machine is busy
+settings.register_profile(
+    "without-clock", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("without-clock")
 
 
 def pytest_collection_finish() -> None:
