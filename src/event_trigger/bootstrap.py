@@ -22,9 +22,10 @@ from event_trigger.db.embedded.server import (
     supervised_postgres,
     url_if_running,
 )
-from event_trigger.db.engine import Sessions, asyncpg_url, create_engine, create_sessions
+from event_trigger.db.engine import Sessions, create_engine, create_sessions
 from event_trigger.db.notify import LISTEN_URL_SETTING as LISTEN_SETTING
 from event_trigger.db.replica.replica import REPLICA_URL_SETTING as REPLICA_SETTING
+from event_trigger.db.urls import asyncpg_url
 from event_trigger.models import ActorKind
 from event_trigger.startup import Startup, StartupCallbacks, prepare_database
 

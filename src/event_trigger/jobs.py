@@ -15,7 +15,7 @@ from event_trigger.auth.repository.logins import Logins
 from event_trigger.calendars.extending import CalendarExtension
 from event_trigger.config import Settings
 from event_trigger.db.clock import database_now
-from event_trigger.db.engine import DATABASE_ERRORS, Sessions, asyncpg_url, create_sessions
+from event_trigger.db.engine import DATABASE_ERRORS, Sessions, create_sessions
 from event_trigger.db.notify import (
     DELIVERIES_CHANGED,
     LISTEN_URL_SETTING,
@@ -25,6 +25,7 @@ from event_trigger.db.notify import (
     listen,
 )
 from event_trigger.db.stuck_backends import end_stuck_backends
+from event_trigger.db.urls import asyncpg_url
 from event_trigger.deliveries.attempts import AttemptParts
 from event_trigger.deliveries.payloads.backlog import BacklogCount
 from event_trigger.deliveries.retention import retain_deliveries

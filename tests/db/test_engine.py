@@ -1,4 +1,4 @@
-"""All PostgreSQL URLs are accepted, sessions have timeouts, and outages are recognised."""
+"""Sessions have timeouts, and outages are recognised."""
 
 from typing import Any
 
@@ -11,7 +11,6 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from event_trigger.db import pre_ping
 from event_trigger.db.engine import (
-    asyncpg_url,
     create_engine,
     create_sessions,
     is_outage,
@@ -20,48 +19,6 @@ from event_trigger.db.engine import (
 from tests.support.outages import cable_to
 
 PID = text("SELECT pg_backend_pid()")
-
-
-@pytest.mark.parametrize(
-    ("given", "understood"),
-    [
-        ("postgres://u:p@host/name", "postgresql+asyncpg://u:p@host/name"),
-        ("postgresql://u:p@host:5433/name", "postgresql+asyncpg://u:p@host:5433/name"),
-        ("postgresql+psycopg://u@host/name", "postgresql+asyncpg://u@host/name"),
-        ("postgresql+asyncpg://u@/n?host=/tmp&port=5432", None),
-        ("postgres://u:p%40%2Fss@host/name", "postgresql+asyncpg://u:p%40%2Fss@host/name"),
-        ("postgres://h/n?sslmode=require", "postgresql+asyncpg://h/n?ssl=require"),
-        (
-            "postgresql://h/n?sslmode=verify-full&channel_binding=require",
-            "postgresql+asyncpg://h/n?ssl=verify-full",
-        ),
-        ("postgres://h/n?connect_timeout=10&application_name=x", "postgresql+asyncpg://h/n"),
-    ],
-)
-def test_a_url_becomes_one_for_asyncpg(given: str, understood: str | None) -> None:
-    url = asyncpg_url(given)
-
-    assert url == asyncpg_url(understood or given)
-    assert url.drivername == "postgresql+asyncpg"
-    assert understood is None or url.render_as_string(hide_password=False) == understood
-
-
-@pytest.mark.parametrize(
-    "given",
-    [
-        "mysql://user:hunter2@host/name",
-        "sqlite:///hunter2",
-        "hunter2",
-        "postgresql://user:p@host:hunter2/name",
-        "postgresql://host/name?options=hunter2",
-    ],
-)
-def test_any_other_url_is_refused_in_words_that_do_not_repeat_it(given: str) -> None:
-    with pytest.raises(ValueError, match="DATABASE_URL") as refused:
-        asyncpg_url(given)
-
-    assert "hunter2" not in str(refused.value)
-    assert refused.value.__suppress_context__ or refused.value.__context__ is None
 
 
 async def test_every_session_has_its_limits(database_url: str) -> None:

@@ -65,26 +65,28 @@ class Cable:
 
         try:
             async with asyncio.TaskGroup() as both_ways:
-                both_ways.create_task(_copy(reader, server_writer, falsify_request))
-                both_ways.create_task(_copy(server_reader, writer, falsify_answer))
+                both_ways.create_task(copy(reader, server_writer, falsify_request))
+                both_ways.create_task(copy(server_reader, writer, falsify_answer))
         except asyncio.CancelledError:
             pass  # cut
         finally:
-            await _close(writer)
-            await _close(server_writer)
+            await close(writer)
+            await close(server_writer)
 
 
-async def _copy(
-    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, change: Callable[[bytes], bytes]
+async def copy(
+    reader: asyncio.StreamReader,
+    writer: asyncio.StreamWriter,
+    change: Callable[[bytes], bytes] = bytes,
 ) -> None:
     with suppress(ConnectionError):
         while data := await reader.read(65536):
             writer.write(change(data))
             await writer.drain()
-    await _close(writer)
+    await close(writer)
 
 
-async def _close(writer: asyncio.StreamWriter) -> None:
+async def close(writer: asyncio.StreamWriter) -> None:
     writer.close()
     with suppress(ConnectionError):
         await writer.wait_closed()

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 
 import asyncpg
-from sqlalchemy import URL, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
+from sqlalchemy import URL
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import (
     AsyncEngine,
@@ -17,6 +17,8 @@ from sqlalchemy.orm import Session
 from event_trigger.db.pgbouncer import adapt_to_pooler
 from event_trigger.db.pool import DatabasePool
 from event_trigger.db.pre_ping import check_before_use, close_on_failed_commit
+from event_trigger.db.tls import connect_by_tls
+from event_trigger.db.urls import asyncpg_url
 
 Sessions = async_sessionmaker[AsyncSession]
 
@@ -27,11 +29,6 @@ _SESSION_LIMITS = {
     # a frozen process holds row locks, and SKIP LOCKED hides those triggers from other replicas
     "idle_in_transaction_session_timeout": "5s",
 }
-# URL parameters of libpq that asyncpg does not know and that make no difference here
-_IGNORED_PARAMETERS = frozenset(
-    {"application_name", "channel_binding", "connect_timeout", "gssencmode", "target_session_attrs"}
-)
-_KNOWN_PARAMETERS = frozenset({"host", "port", "ssl", "prepared_statement_cache_size"})
 APPLICATION_NAME = "event-trigger"
 _KEPT_BY_POOLER = {"application_name": APPLICATION_NAME, "timezone": "UTC"}
 # SQLSTATEs, and classes of them, of errors of the database rather than of the request
@@ -61,26 +58,6 @@ LOCK_NOT_AVAILABLE = "55P03"
 DEADLOCK_DETECTED = "40P01"
 QUERY_CANCELED = "57014"
 NOT_SUPPORTED = "0A000"  # the server refuses such a statement, as Citus does: never a user's fault
-
-
-def asyncpg_url(url: str | URL, *, setting: str = "DATABASE_URL") -> URL:
-    """Turns any PostgreSQL URL (`postgres://`, `?sslmode=`) into one for SQLAlchemy and asyncpg.
-
-    Raises ValueError that names the setting, but not the URL: it may hold a password.
-    """
-    try:
-        parsed = make_url(url)
-    except (ArgumentError, ValueError):
-        raise ValueError(f"{setting} must be like postgresql://user:password@host/name") from None
-    if parsed.get_backend_name() not in {"postgres", "postgresql"}:
-        raise ValueError(f"{setting} must start with postgresql:// or postgres://")
-    query = {key: value for key, value in parsed.query.items() if key not in _IGNORED_PARAMETERS}
-    if "sslmode" in query:
-        query["ssl"] = query.pop("sslmode")
-    if unknown := query.keys() - _KNOWN_PARAMETERS:
-        names = ", ".join(sorted(unknown))
-        raise ValueError(f"{setting} has parameters that are not understood: {names}")
-    return parsed.set(drivername="postgresql+asyncpg", query=query)
 
 
 def create_engine(
@@ -120,6 +97,7 @@ def _make_engine(
         hide_parameters=True,
         connect_args={"timeout": 5, "command_timeout": answer_within},
     )
+    connect_by_tls(engine)
     adapt_to_pooler(engine, tracked=_KEPT_BY_POOLER, limits=limits)
     check_before_use(engine)
     close_on_failed_commit(engine)

@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 from event_trigger.db.engine import DATABASE_ERRORS
 from event_trigger.db.errors import FailureLog
 from event_trigger.db.pgbouncer import is_direct
+from event_trigger.db.tls import add_context
 
 log = structlog.get_logger()
 
@@ -92,6 +93,7 @@ async def _listen_once(
     """Listens on a separate connection, outside the pool, until that connection ends."""
     _, arguments = engine.dialect.create_connect_args(url or engine.url)
     arguments.pop("prepared_statement_cache_size", None)
+    add_context(arguments)
     connection = await asyncpg.connect(**arguments, timeout=5)
     ended = asyncio.Event()
 
