@@ -4,6 +4,7 @@ import asyncio
 import io
 import json
 import os
+import platform
 import re
 import signal
 import subprocess
@@ -17,12 +18,16 @@ from typing import Any
 import httpx
 import pytest
 
+from event_trigger import __version__
 from event_trigger.cli import main
 from event_trigger.db.revisions import newest_revision
+from event_trigger.db.urls import place_of
+from event_trigger.triggers.schedule.zone_rules import zone_rules
 from tests.support.databases import connect
 from tests.support.logs import plain_logs
 from tests.support.processes import (
     environment,
+    log_entries,
     run,
     serving,
     until_over,
@@ -90,6 +95,22 @@ async def test_the_first_start_says_where_to_go_and_what_can_be_pasted(folder: P
     assert (shell.returncode, shell.stderr) == (0, "")
     trigger, [event] = json.loads(answers[0]), json.loads(answers[1])
     assert event["trigger_id"] == trigger["id"]
+    [started] = log_entries(served, "started")
+    assert (
+        started.items()
+        >= {
+            "version": __version__,
+            "python": platform.python_version(),
+            "database": "embedded",
+            "data_dir": str(folder / ".event-trigger"),
+            "revision": newest_revision(),
+            "zone_rules": zone_rules().version,
+            "active_for": "PT2H",
+            "keep_for": "P2D",
+            "workers": 1,
+        }.items()
+    )
+    assert re.fullmatch(r"[0-9]+\.[0-9]+", started["postgres"])
 
 
 async def test_a_second_start_keeps_everything_and_shows_no_password(folder: Path) -> None:
@@ -155,6 +176,9 @@ async def test_several_workers_share_the_work_and_end_with_the_first_process(
 
     assert len(workers) == 2
     assert len({one["scheduled_for"] for one in events}) == len(events) == 2
+    [started] = log_entries(served, "started")
+    place = place_of(database_url)
+    assert (started["workers"], started["database"], started["data_dir"]) == (2, place, None)
 
 
 async def test_workers_end_in_good_order_when_told_to(folder: Path, database_url: str) -> None:
@@ -383,6 +407,22 @@ def test_wrong_usage_ends_in_words(
     assert (done.code, done.out) == (code, "")
     assert done.err != ""
     assert not typed or typed not in done.err
+
+
+async def test_a_misspelt_setting_is_named_with_the_one_that_was_meant(
+    here: Here, folder: Path, database_url: str
+) -> None:
+    (folder / ".env").write_text("event_trigger_keepfor=PT1H\nOTHER=1\n")
+    settings = with_database(database_url) | {"EVENT_TRIGGER_ZZZZ": "1"}
+
+    done = await asyncio.to_thread(here, "check", **settings)
+
+    assert done.code == 0
+    assert (
+        "EVENT_TRIGGER_KEEPFOR is no setting, and has no effect."
+        " Did you mean EVENT_TRIGGER_KEEP_FOR?\n"
+        "EVENT_TRIGGER_ZZZZ is no setting, and has no effect.\n"
+    ) in done.out
 
 
 def test_an_env_file_is_read(here: Here, folder: Path) -> None:

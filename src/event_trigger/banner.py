@@ -1,24 +1,55 @@
-"""Prints the welcome text after a start: address, login and first commands."""
+"""Says what has started: in the log, and in a welcome text with address, login, first commands."""
 
+import platform
 import shlex
 import threading
+from typing import NamedTuple
 
+import structlog
+from pydantic_core import to_jsonable_python
+
+from event_trigger import __version__
 from event_trigger.bootstrap import FIRST_ADMIN, Accounts, FirstStart
 from event_trigger.config import Settings
+from event_trigger.db.engine import Sessions
+from event_trigger.db.revisions import current_revision
+from event_trigger.db.urls import place_of
+from event_trigger.triggers.schedule.zone_rules import zone_rules
+
+log = structlog.get_logger()
 
 _READ_TOKEN = "python3 -c 'import json, sys; print(json.load(sys.stdin)[\"access_token\"])'"
 
 
-class StartProgress(FirstStart):
-    """Prints the welcome text once the database is prepared and the server answers."""
+class _Server(NamedTuple):
+    """The database server's version, and the revision of our tables in it."""
 
-    def __init__(self, settings: Settings, *, embedded: bool) -> None:
+    version: str
+    revision: str | None
+
+
+class StartProgress(FirstStart):
+    """Logs the start once the database is prepared, and welcomes once the server answers, too."""
+
+    def __init__(self, settings: Settings, *, embedded: bool, workers: int) -> None:
         super().__init__(settings, embedded=embedded)
         self.has_failed = threading.Event()
         self._settings = settings
+        self._embedded = embedded
+        self._workers = workers
+        self._server: _Server | None = None
         self._missing = {"database", "server"}
 
+    async def prepare(self, sessions: Sessions) -> None:
+        await super().prepare(sessions)
+        async with sessions() as session:
+            connection = await session.connection()
+            version = connection.dialect.server_version_info or ()
+            revision = await connection.run_sync(current_revision)
+            self._server = _Server(".".join(map(str, version)), revision)
+
     def ready(self) -> None:
+        self._log_start()
         self._note("database")
 
     def server_answers(self) -> None:
@@ -27,6 +58,24 @@ class StartProgress(FirstStart):
     def failed(self, error: Exception) -> None:
         super().failed(error)
         self.has_failed.set()
+
+    def _log_start(self) -> None:
+        assert self._server is not None
+        assert self._settings.database_url is not None
+        url = self._settings.database_url.get_secret_value()
+        log.info(
+            "started",
+            version=__version__,
+            python=platform.python_version(),
+            postgres=self._server.version,
+            database="embedded" if self._embedded else place_of(url),
+            data_dir=str(self._settings.data_dir.resolve()) if self._embedded else None,
+            revision=self._server.revision,
+            zone_rules=zone_rules().version,
+            active_for=to_jsonable_python(self._settings.active_for),
+            keep_for=to_jsonable_python(self._settings.keep_for),
+            workers=self._workers,
+        )
 
     def _note(self, part: str) -> None:
         self._missing.discard(part)

@@ -27,6 +27,7 @@ from event_trigger.db.revisions import current_revision, is_migrated, newest_rev
 from event_trigger.destinations.lifecycle import rotate_keys
 from event_trigger.erasure.command import erase_by_address
 from event_trigger.hooks.rotation import rotate_hook_keys
+from event_trigger.misspelt_settings import misspelt_settings
 from event_trigger.models import ActorKind, Role
 from event_trigger.reconciliation.verify import Verification, verify
 from event_trigger.triggers.schedule.zone_rules import describe_rules
@@ -114,8 +115,10 @@ def check(settings: Settings) -> DatabaseWork[str]:
         if not migrated:
             at += f"; 'serve' or 'migrate' will migrate it to {newest_revision()}"
         kind = "your own" if settings.database_url is not None else "embedded"
+        without_effect = "".join(f"{one}\n" for one in misspelt_settings())
         return (
-            f"Settings are valid.\nThe database ({kind}, PostgreSQL {'.'.join(map(str, server))})"
+            f"Settings are valid.\n{without_effect}"
+            f"The database ({kind}, PostgreSQL {'.'.join(map(str, server))})"
             f" answers, and is at {at}.\nZone rules: {describe_rules()}."
             + ("" if installation is None else f"\nThis is installation {installation}.")
             + (f"\nThe {len(nodes)} nodes of the cluster answer." if nodes else "")

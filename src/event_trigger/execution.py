@@ -4,6 +4,7 @@ import argparse
 import gc
 import sys
 
+import structlog
 from pydantic import ValidationError
 
 from event_trigger.bootstrap import SettingsError
@@ -13,7 +14,10 @@ from event_trigger.db.engine import is_outage
 from event_trigger.db.errors import describe_error, hint_for
 from event_trigger.errors import Problem
 from event_trigger.logs import configure_logs
+from event_trigger.misspelt_settings import misspelt_settings
 from event_trigger.startup import CannotStart
+
+log = structlog.get_logger()
 
 
 def execute(wanted: argparse.Namespace) -> int:
@@ -41,6 +45,8 @@ def execute(wanted: argparse.Namespace) -> int:
 def _run(wanted: argparse.Namespace, settings: Settings) -> int:
     """Imports only what the command needs: the HTTP application takes a second."""
     if wanted.command == "serve":
+        for one in misspelt_settings():
+            log.warning("unknown_setting", name=one.name, meant=one.meant)
         from event_trigger.server import serve  # noqa: PLC0415
 
         serve(settings, workers=wanted.workers)

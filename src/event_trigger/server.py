@@ -45,7 +45,7 @@ def serve(settings: Settings, *, workers: int) -> None:
     ):
         port = listener.getsockname()[1]
         bound = complete.model_copy(update={"port": port})
-        start = StartProgress(bound, embedded=embedded)
+        start = StartProgress(bound, embedded=embedded, workers=workers)
         try:
             if workers == 1:
                 # a second, and 30 MiB, which the first of several processes does without

@@ -48,7 +48,7 @@ async def is_connected(url: str) -> bool:
     engine = create_engine(url, connections=1)
     try:
         async with engine.connect() as connection:
-            return (await connection.execute(text("SELECT 1"))).scalar_one() == 1
+            return bool((await connection.execute(text("SELECT 1"))).scalar_one())
     except (OSError, DBAPIError):
         return False
     finally:

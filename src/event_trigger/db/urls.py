@@ -54,6 +54,15 @@ def asyncpg_url(url: str | URL, *, setting: str = "DATABASE_URL") -> URL:
     return parsed.set(drivername="postgresql+asyncpg", query=query)
 
 
+def place_of(url: str) -> str:
+    """Returns hosts, ports and the name of a database, without user and password."""
+    parsed = asyncpg_url(url)
+    host = parsed.host or parsed.query.get("host") or "localhost"
+    hosts = host if isinstance(host, str) else ",".join(host)
+    port = "" if parsed.port is None else f":{parsed.port}"
+    return f"{hosts}{port}/{parsed.database or ''}"
+
+
 def _split(url: str | URL) -> tuple[str | URL, Sequence[str]]:
     """Takes several hosts out of a URL, which SQLAlchemy reads only as parameters."""
     if isinstance(url, URL) or (found := _HOSTS.fullmatch(url)) is None:
