@@ -11,7 +11,10 @@ from tests.support.markdown import ROOT, pages
 
 # the changelog and decisions may name what has gone
 _PRESENT = [one for one in pages() if one.name != "CHANGELOG.md" and "decisions" not in one.parts]
-_TEXT = "\n".join(page.read_text() for page in _PRESENT)
+_EXAMPLES = [ROOT / one for one in ("compose.yaml", "render.yaml", "app.json", "Procfile")]
+_TEXT = "\n".join(
+    page.read_text() for page in (*_PRESENT, *_EXAMPLES, *sorted((ROOT / "ops").iterdir()))
+)
 _OF_THE_TESTS = frozenset(
     {
         "EVENT_TRIGGER_PG_BIN",
