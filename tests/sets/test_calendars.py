@@ -7,7 +7,7 @@ import httpx
 from tests.support.calendars import ics_file, put_calendar
 from tests.support.problems import places_of, problem_of
 from tests.support.sets import get_set, is_empty, names_in, plan_set, put_set
-from tests.support.triggers import make_scheduled
+from tests.support.triggers import make_scheduled, read
 
 CHRISTMAS = ics_file("DTSTART:20991224\r\nDTEND:20991227\r\nRRULE:FREQ=YEARLY;COUNT=2")
 DAILY = {"cron": "0 9 * * *", "from": "2099-12-24T00:00:00Z"}
@@ -78,7 +78,40 @@ async def test_a_trigger_and_its_calendar_change_at_once(ada: httpx.AsyncClient)
     [update] = [one for one in planned["update"] if one["kind"] == "trigger"]
     [applied] = [one for one in done["update"] if one["kind"] == "trigger"]
     assert update["next_fire_at"] == applied["next_fire_at"] == "2099-12-27T09:30:00Z"
+    assert planned["moves"] == done["moves"] == []
     assert is_empty(await put_set(ada, "billing", file))
+
+
+async def test_a_plan_shows_the_triggers_that_a_changed_calendar_moves(
+    ada: httpx.AsyncClient,
+) -> None:
+    closed = {**DAILY, "except": [{"calendar": "closed"}]}
+    await put_set(ada, "billing", FILE)
+    outside = await make_scheduled(ada, closed | {"spread": "PT1H"})
+    paused = await make_scheduled(ada, closed)
+    await ada.post(f"/triggers/{paused['id']}/pause")
+    over = await make_scheduled(ada, closed | {"until": "2099-12-26T00:00:00Z"})
+    await make_scheduled(ada, closed | {"from": "2100-01-01T00:00:00Z"})
+    other = with_dates("2099-12-24")
+
+    planned = await plan_set(ada, "billing", other)
+    done = await put_set(ada, "billing", other)
+    moved = [await read(ada, one["id"]) for one in done["moves"]]
+
+    report, spread, ended = planned["moves"]
+    assert report == {
+        "id": report["id"],
+        "key": "report",
+        "from": "2099-12-26T09:00:00Z",
+        "to": "2099-12-25T09:00:00Z",
+    }
+    assert (spread["id"], spread["key"]) == (outside["id"], None)
+    assert spread["from"] == outside["next_fire_at"]
+    assert (ended["id"], ended["from"], ended["to"]) == (over["id"], None, "2099-12-25T09:00:00Z")
+    assert done["moves"] == planned["moves"]
+    assert [one["to"] for one in planned["moves"]] == [one["next_fire_at"] for one in moved]
+    assert planned["unchanged"] == 2
+    assert (await put_set(ada, "billing", other))["moves"] == []
 
 
 async def test_calendars_of_others_are_left_alone_and_those_in_use_stay(

@@ -9,6 +9,7 @@ from event_trigger.sets.comparison import MemberKind, Stored, Update, Wanted
 from event_trigger.sets.lifecycle import Outcome
 from event_trigger.sets.schemas import (
     ChangeRead,
+    MoveRead,
     SetMemberCreated,
     SetMemberRead,
     SetMemberUpdated,
@@ -28,7 +29,8 @@ class PlanWriter:
 
     def as_json(self) -> str:
         """Takes some 20 µs a member, so call it off the event loop."""
-        plan = self.outcome.plan
+        forecast = self.outcome.forecast
+        plan = forecast.plan
         return SetPlanRead(
             digest=plan.digest,
             create=[self._created(one) for one in plan.create],
@@ -36,6 +38,10 @@ class PlanWriter:
             adopt=_members(one.stored for one in plan.adopt),
             unchanged=plan.unchanged,
             remove=_members(plan.remove),
+            moves=[
+                MoveRead(id=one.id, key=one.key, from_=one.before, to=one.after)
+                for one in forecast.moves
+            ],
         ).model_dump_json()
 
     def _created(self, wanted: Wanted) -> SetMemberCreated:
@@ -80,7 +86,7 @@ class PlanWriter:
             secret = self._secret_of(row) if key in written.new_secrets else None
             return {"secret": secret, "warnings": written.warnings.get(key, [])}
         if written is None:
-            return {"next_fire_at": self.outcome.next_instants[key]}
+            return {"next_fire_at": self.outcome.forecast.next_instants[key]}
         hook = written.hooks.get(key)
         shown: JsonObject = {"next_fire_at": written.triggers[key].next_fire_at}
         if hook is not None:

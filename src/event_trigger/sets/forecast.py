@@ -1,8 +1,9 @@
 """Checks the triggers that a plan would write, and computes when each would fire next."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Any, NamedTuple
 
 from event_trigger.errors import FieldError, Invalid
 from event_trigger.models import OnCompletion, Trigger, TriggerStatus
@@ -26,32 +27,49 @@ def build_trigger(
     return trigger
 
 
+class Move(NamedTuple):
+    """The next instants of a trigger before and after other dates of its calendars."""
+
+    id: int
+    key: str | None
+    before: datetime | None
+    after: datetime | None
+
+
 @dataclass(frozen=True, slots=True)
 class Forecast:
-    """A plan that can be applied, and the next instants of its triggers by key."""
+    """A plan that can be applied, the next instants of its triggers by key, and other moves."""
 
     plan: SetPlan
     next_instants: Mapping[str, datetime | None]
+    moves: Sequence[Move]
+
+
+class StoredTriggers(NamedTuple):
+    """Triggers that the plan would change, by id, and others whose calendars it would change."""
+
+    updated: Mapping[int, Trigger]
+    calendar_users: Sequence[Trigger]
 
 
 def forecast(
     plan: SetPlan,
     owner_id: int,
-    updated: Mapping[int, Trigger],
+    stored: StoredTriggers,
     resolver: Resolver,
     *,
     now: datetime,
 ) -> Forecast:
     """Computes the next instants of all triggers in the plan, as they would be if applied `now`.
 
-    `updated` are the triggers that would change, by id; without them, they are only checked. Takes
-    up to 1 ms a trigger, so call it off the event loop. Raises Invalid with the places in the file.
+    Triggers that would change, but are not given, are only checked. Takes up to 1 ms a trigger, so
+    call it off the event loop. Raises Invalid with the places in the file.
     """
     errors: list[FieldError] = []
     finished: set[str] = set()
     next_instants: dict[str, datetime | None] = {}
     triggers = plan.of(MemberKind.TRIGGER)
-    stored = {one.wanted.key: one.stored.id for one in triggers.update}
+    ids = {one.wanted.key: one.stored.id for one in triggers.update}
     for wanted in triggers.wanted:
         try:
             made = build_trigger(owner_id, wanted, now=now)
@@ -60,18 +78,42 @@ def forecast(
             errors += [placed(one, MemberKind.TRIGGER, wanted.key) for one in refused.errors]
             continue
         next_instants[wanted.key] = made.next_fire_at
-        if (row_id := stored.get(wanted.key)) is None:
+        if (row_id := ids.get(wanted.key)) is None:
             if is_deleted_at_once(made):
                 finished.add(wanted.key)
-        elif row_id in updated:
-            row = updated[row_id]
-            before = {name: one for name, one in row.details.items() if name != "except"}
-            columns = resolver.columns_for(made.details, row, before=before)  # also other dates
-            next_instants[wanted.key] = next_after_change(
-                row, made.details, columns, wanted.status, now=now
+        elif row_id in stored.updated:
+            row = stored.updated[row_id]
+            next_instants[wanted.key] = _next_after(
+                row, made.details, resolver, wanted.status, now=now
             )
     raise_all(errors)
-    return Forecast(_without(plan, finished), next_instants)
+    moves = tuple(_moves(stored.calendar_users, resolver, now=now))
+    return Forecast(_without(plan, finished), next_instants, moves)
+
+
+def _next_after(
+    row: Trigger,
+    details: Mapping[str, Any],
+    resolver: Resolver,
+    status: TriggerStatus | None = None,
+    *,
+    now: datetime,
+) -> datetime | None:
+    """Computes the next instant after a change of details, or only of the dates of calendars."""
+    before = {name: one for name, one in row.details.items() if name != "except"}
+    columns = resolver.columns_for(details, row, before=before)  # also other dates
+    return next_after_change(row, details, columns, status, now=now)
+
+
+def _moves(rows: Sequence[Trigger], resolver: Resolver, *, now: datetime) -> Iterator[Move]:
+    """Gives the triggers whose next instant is another by the dates that the plan writes."""
+    for row in rows:
+        try:
+            after = _next_after(row, row.details, resolver, now=now)
+        except Invalid:
+            continue  # applying the plan leaves it alone, or is refused
+        if after != row.next_fire_at:
+            yield Move(row.id, row.key, row.next_fire_at, after)
 
 
 def is_deleted_at_once(made: Trigger) -> bool:

@@ -4,9 +4,7 @@ A plan of thousands of members takes a second to make. So it is made from one re
 off the event loop and without a connection, and the state is read again under the locks.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
 from functools import partial
 
 from sqlalchemy.exc import DBAPIError
@@ -18,14 +16,14 @@ from event_trigger.db.engine import DEADLOCK_DETECTED, LOCK_NOT_AVAILABLE, sqlst
 from event_trigger.errors import Conflict, NotFound, Problem, pointer
 from event_trigger.models import Trigger
 from event_trigger.sets.applying import SetParts, apply, check_unused, delete_all
-from event_trigger.sets.calendars import check_room, days_after, growth_of
+from event_trigger.sets.calendars import check_room, days_after, growth_of, users_of_changed
 from event_trigger.sets.comparison import MemberKind, SetPlan
 from event_trigger.sets.content import show
-from event_trigger.sets.forecast import Forecast, forecast
+from event_trigger.sets.forecast import Forecast, StoredTriggers, forecast
 from event_trigger.sets.members import NOTHING, details_of
 from event_trigger.sets.planning import SetRequest, plan_set
-from event_trigger.sets.repository.members import SetRows
-from event_trigger.sets.state import Moved, SetState, read_state
+from event_trigger.sets.repository.members import ROWS_PER_STATEMENT, SetRows
+from event_trigger.sets.state import Moved, SetState, in_slices, read_state
 from event_trigger.sets.writing import Written
 from event_trigger.triggers.resolving import resolver_for
 from event_trigger.web.entity_tags import NotThere, PreconditionFailed, Preconditions
@@ -62,10 +60,9 @@ class SetBusy(Conflict):
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """A plan and, if it was applied, the rows that it has written."""
+    """A plan with what it leads to and, if it was applied, the rows that it has written."""
 
-    plan: SetPlan
-    next_instants: Mapping[str, datetime | None]  # by the keys of triggers
+    forecast: Forecast
     written: Written | None
 
 
@@ -84,7 +81,7 @@ async def put(
         await parts.forms.check(found.plan, owner_id=request.owner_id)
         _check_rights(by, found.plan)
         if dry_run or (found.plan.is_empty and state.set_id is not None):
-            return Outcome(found.plan, found.next_instants, None)
+            return Outcome(found, None)
         try:
             async with parts.sessions.begin() as session:
                 written = await apply(session, parts, request, state, found.plan)
@@ -94,7 +91,7 @@ async def put(
             if sqlstate(error) in _OTHER_TRANSACTION_WON:
                 raise SetBusy from None
             raise
-        return Outcome(found.plan, found.next_instants, written)
+        return Outcome(found, written)
     raise SetBusy
 
 
@@ -112,17 +109,29 @@ async def _prepare(
     planning = partial(plan_set, request, state, parts.vault, year=now.year)
     plan = await parts.cpu_bound.compute(planning)
     _check_expected(expected, state, plan)
-    updated: Mapping[int, Trigger] = {}
     async with parts.sessions() as session:
-        await check_unused(SetRows(session, request.owner_id), request, state, plan)
-        if dry_run:
-            ids = [one.stored.id for one in plan.of(MemberKind.TRIGGER).update]
-            updated = await SetRows(session, request.owner_id).get_triggers(ids)
-        calendars, details = parts.ports.calendars, details_of(plan)
+        rows = SetRows(session, request.owner_id)
+        await check_unused(rows, request, state, plan)
+        stored = await _read_stored(rows, plan, dry_run=dry_run)
+        calendars = parts.ports.calendars
+        details = [*details_of(plan), *(one.details for one in stored.calendar_users)]
         resolver = await resolver_for(session, calendars, request.owner_id, details, lock=False)
     resolver = replace(resolver, days={**resolver.days, **days_after(plan)})
-    computing = partial(forecast, plan, request.owner_id, updated, resolver, now=now)
+    computing = partial(forecast, plan, request.owner_id, stored, resolver, now=now)
     return state, await parts.cpu_bound.compute(computing)
+
+
+async def _read_stored(rows: SetRows, plan: SetPlan, *, dry_run: bool) -> StoredTriggers:
+    """Reads the triggers whose next instant the plan may move; a real run writes the updated."""
+    triggers = plan.of(MemberKind.TRIGGER)
+    changed = {one.stored.id for one in triggers.update}
+    removed = {one.id for one in triggers.remove}
+    users = await users_of_changed(rows.session, rows.owner_id, plan) - changed - removed
+    others: list[Trigger] = []
+    for some in in_slices(sorted(users), ROWS_PER_STATEMENT):
+        others += await rows.read_detached(some)
+    updated = await rows.get_triggers([*changed]) if dry_run else {}
+    return StoredTriggers(updated, others)
 
 
 def _check_expected(expected: Preconditions, state: SetState, plan: SetPlan) -> None:

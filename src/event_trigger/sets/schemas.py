@@ -106,6 +106,15 @@ class SetMemberUpdated(SetMemberCreated):
     changes: list[ChangeRead]
 
 
+class MoveRead(ResponseModel):
+    model_config = ConfigDict(serialize_by_alias=True, validate_by_name=True)
+
+    id: int
+    key: str | None
+    from_: Instant | None = Field(alias="from", description="Its next instant until now.")
+    to: Instant | None = Field(description="Its next instant; null if there is none any more.")
+
+
 class SetPlanRead(ResponseModel):
     digest: str = Field(
         description="Names this plan: `If-Match` with it applies this plan or none."
@@ -118,6 +127,10 @@ class SetPlanRead(ResponseModel):
     )
     unchanged: int
     remove: list[SetMemberRead]
+    moves: list[MoveRead] = Field(
+        description="Triggers of the whole project that stay as they are, and whose next instant"
+        " is another by the new dates of a calendar."
+    )
 
 
 class SetSummary(ResponseModel):
