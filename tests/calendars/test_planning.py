@@ -21,6 +21,7 @@ from tests.support.waiting import eventually
 NAMED = [{"calendar": "closed"}]
 FROM = {"cron": "0 9 * * *", "from": "2099-03-01T00:00:00Z"}
 DETAILS = {**FROM, "except": NAMED}
+NOON = "2099-03-01T12:00:00Z"
 YEARLY = ics_file("DTSTART:20200301\r\nRRULE:FREQ=YEARLY")
 A_YEAR_AGO = """
     UPDATE calendars SET expanded_in = expanded_in - 1, dates = trim_array(dates, 1),
@@ -80,6 +81,31 @@ async def test_triggers_follow_their_calendars(ada: httpx.AsyncClient, database:
     assert await next_of(ada, paused["id"]) == "2099-03-03T09:00:00Z"
     assert [(row["version"], len(row["excluded_days"])) for row in versions] == [(1, 2), (2, 1)]
     assert (await ada.get(f"/triggers/{one['id']}")).headers["etag"] == tag
+
+
+async def test_words_name_calendars_by_their_keys(ada: httpx.AsyncClient) -> None:
+    await put_calendar(ada, "closed", *days(1, 2))
+    await put_calendar(ada, "own", *days(3))
+    one = await make_scheduled(ada, DETAILS)
+    mixed = {**FROM, "except": [{"calendar": "own"}, *days(5, 4), *NAMED]}
+    both = await make_scheduled(ada, mixed, key="both")
+
+    tried = (await ada.post("/schedules/preview", json={"details": mixed})).json()
+    shown = (await ada.get(f"/triggers/{both['id']}/schedule")).json()
+    history = (await ada.get(f"/triggers/{both['id']}/versions")).json()
+    explained = (await ada.get(f"/triggers/{both['id']}/explain", params={"at": NOON})).json()
+    listed = (await ada.get("/triggers", params={"key": "both"})).json()
+
+    words = "At 09:00 every day, UTC, from 2099-03-01T00:00:00Z"
+    assert one["words"] == f"{words}, but not on the dates of calendar closed"
+    assert both["words"] == (
+        f"{words}, but not on 2099-03-04 and 2099-03-05, nor on the dates of the calendars own and"
+        " closed"
+    )
+    assert tried["words"] == shown["words"] == both["words"]
+    assert history["schedules"][0]["words"] == both["words"]
+    assert explained["schedule"]["words"] == both["words"]
+    assert listed[0]["words"] == both["words"]
 
 
 async def test_a_change_warns_of_triggers_that_it_leaves_no_instant(ada: httpx.AsyncClient) -> None:

@@ -25,7 +25,7 @@ from event_trigger.reconciliation.schemas import (
 from event_trigger.reconciliation.statement import Statement, make_statement
 from event_trigger.triggers.dependencies import TriggerKeyDep
 from event_trigger.triggers.repository import Triggers
-from event_trigger.triggers.schedule.describe import describe
+from event_trigger.triggers.schedule.describe import describe_plan
 from event_trigger.web.cpu_bound import CpuBoundDep, TooManyExpensiveCalls
 from event_trigger.web.problems import problems
 from event_trigger.web.schemas import Instant
@@ -120,7 +120,7 @@ def _in_force(schedule: VersionInForce) -> ScheduleInForce:
     plan = schedule.plan
     return ScheduleInForce(
         version=schedule.version,
-        words=None if plan is None else describe(plan.schedule, max_fires=plan.max_fires),
+        words=None if plan is None else describe_plan(plan, schedule.details),
         details=schedule.details,
         after=schedule.after,
         until=schedule.until,

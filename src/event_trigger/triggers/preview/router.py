@@ -27,7 +27,6 @@ from event_trigger.triggers.preview.schemas import (
 )
 from event_trigger.triggers.preview.upcoming import PreviewWindow, upcoming, window_of
 from event_trigger.triggers.repository import Triggers
-from event_trigger.triggers.schedule.cautions import cautions_on
 from event_trigger.triggers.schedule.describe import WHEN_CALLED
 from event_trigger.triggers.schedule.details import calendars_of
 from event_trigger.triggers.schedule.plan import Plan
@@ -106,11 +105,9 @@ async def preview_trigger(
     left = None if plan.max_fires is None else plan.max_fires - trigger.scheduled_count
     if trigger.status == TriggerStatus.COMPLETED:
         left = 0
-    found = await cpu_bound.compute(
-        partial(_preview, plan, window, count=query.count, now=now, left=left)
+    return await cpu_bound.compute(
+        partial(_preview, plan, trigger.details, window, count=query.count, now=now, left=left)
     )
-    found.warnings.extend(cautions_on(trigger.details))
-    return found
 
 
 @router.post(
@@ -143,9 +140,8 @@ async def preview_schedule(
         now=begin, after=body.after, from_=body.from_, until=body.until, source="pointer"
     ).cut_at(just_after(begin))
     found = await cpu_bound.compute(
-        partial(_preview, plan, window, count=body.count, now=now, left=plan.max_fires)
+        partial(_preview, plan, details, window, count=body.count, now=now, left=plan.max_fires)
     )
-    found.warnings.extend(cautions_on(details))
     if body.details.spread is not None:
         found.warnings.append(NOT_SHIFTED)
     if not found.instants and body.after is body.from_ is body.until is None:
@@ -163,7 +159,13 @@ async def _days_of(
 
 
 def _preview(
-    plan: Plan, window: PreviewWindow, *, count: int, now: datetime, left: int | None
+    plan: Plan,
+    details: JsonObject,
+    window: PreviewWindow,
+    *,
+    count: int,
+    now: datetime,
+    left: int | None,
 ) -> PreviewRead:
     """Computes for up to a second, so it must run off the event loop."""
-    return read_preview(plan, upcoming(plan, window, count=count, now=now, left=left))
+    return read_preview(plan, upcoming(plan, window, count=count, now=now, left=left), details)

@@ -1,13 +1,14 @@
 """Request and response models of previews."""
 
+from collections.abc import Mapping
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import Field
 
 from event_trigger.triggers.preview.upcoming import Upcoming
-from event_trigger.triggers.schedule.cautions import cautions_of
-from event_trigger.triggers.schedule.describe import describe, rules_version
+from event_trigger.triggers.schedule.cautions import cautions_of, cautions_on
+from event_trigger.triggers.schedule.describe import describe_plan, rules_version
 from event_trigger.triggers.schedule.dst import daylight_note
 from event_trigger.triggers.schedule.plan import Plan
 from event_trigger.triggers.schedule.schedules import zone_of
@@ -75,11 +76,11 @@ class PreviewRead(ResponseModel):
     )
 
 
-def read_preview(plan: Plan, found: Upcoming) -> PreviewRead:
+def read_preview(plan: Plan, found: Upcoming, details: Mapping[str, Any]) -> PreviewRead:
     schedule = plan.schedule
     zone = zone_of(schedule)
     return PreviewRead(
-        words=describe(schedule, max_fires=plan.max_fires),
+        words=describe_plan(plan, details),
         timezone=str(zone),
         zone_rules=rules_version(schedule),
         instants=[
@@ -87,5 +88,5 @@ def read_preview(plan: Plan, found: Upcoming) -> PreviewRead:
             for at in found.instants
         ],
         total=found.total,
-        warnings=cautions_of(schedule),
+        warnings=[*cautions_of(schedule), *cautions_on(details)],
     )

@@ -1,11 +1,15 @@
 """Describes schedules in words: what they plan, and their bounds."""
 
 from calendar import monthrange
-from datetime import datetime, timedelta
-from typing import assert_never
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import date, datetime, timedelta
+from typing import Any, assert_never
 
 from event_trigger.instants import instant_text
 from event_trigger.triggers.schedule.bases import Base, Cron, Every, Local, LocalRule, Once
+from event_trigger.triggers.schedule.details import calendars_of
+from event_trigger.triggers.schedule.excluded import excluded_dates
+from event_trigger.triggers.schedule.plan import Plan
 from event_trigger.triggers.schedule.schedules import NO_SHIFT, Schedule, is_recurring
 from event_trigger.triggers.schedule.walls.civil import CivilDays, CivilMonths
 from event_trigger.triggers.schedule.walls.recurrence import Recurrence
@@ -28,8 +32,20 @@ _LEAP_MONTHS = 48  # from a leap year to the next one
 _NO_LEAP_YEAR = 2001
 
 
-def describe(schedule: Schedule, *, max_fires: int | None = None) -> str:
-    """Writes a sentence, such as "At 09:00 on Monday to Friday, Europe/Berlin"."""
+def describe_plan(plan: Plan, details: Mapping[str, Any]) -> str:
+    """Describes the plan of details; dates of calendars are named by the keys of these."""
+    excepted = details.get("except") or ()
+    return describe(plan.schedule, max_fires=plan.max_fires, excepted=excepted)
+
+
+def describe(
+    schedule: Schedule, *, max_fires: int | None = None, excepted: Sequence[Any] = ()
+) -> str:
+    """Writes a sentence, such as "At 09:00 on Monday to Friday, Europe/Berlin".
+
+    `excepted` is `details.except`; without calendars in it, the sentence goes by the schedule's
+    dates.
+    """
     sentence = _of_base(schedule.base)
     if not is_recurring(schedule):
         return sentence
@@ -40,8 +56,7 @@ def describe(schedule: Schedule, *, max_fires: int | None = None) -> str:
         parts.append(f"until {instant_text(schedule.until)}")
     if max_fires is not None:
         parts.append("only once" if max_fires == 1 else f"{max_fires} times at most")
-    if schedule.excluded:
-        parts.append(f"but not on {_dates(schedule)}")
+    parts += _exceptions(schedule, excepted)
     if schedule.shift != NO_SHIFT:
         parts.append(f"each {_length(schedule.shift)} later")
     return ", ".join(parts)
@@ -110,9 +125,23 @@ def _of_short_months(start: datetime, months: int, *, skips: bool) -> str:
     return ", in months that have it," if skips else ", or the last day of a shorter month,"
 
 
-def _dates(schedule: Schedule) -> str:
-    shown = [one.isoformat() for one in schedule.excluded[:_MOST_DATES]]
-    more = len(schedule.excluded) - len(shown)
+def _exceptions(schedule: Schedule, excepted: Sequence[Any]) -> Iterator[str]:
+    """Says on which dates the schedule does not fire; lists those of no calendar."""
+    calendars = calendars_of({"except": excepted})
+    dates = schedule.excluded
+    if calendars:
+        named = [one for one in excepted if isinstance(one, str)]
+        dates = excluded_dates({"except": named}, ())
+    if dates:
+        yield f"but not on {_dates(dates)}"
+    if calendars:
+        kind = "calendar" if len(calendars) == 1 else "the calendars"
+        yield f"{'nor' if dates else 'but not'} on the dates of {kind} {listed(calendars)}"
+
+
+def _dates(dates: Sequence[date]) -> str:
+    shown = [one.isoformat() for one in dates[:_MOST_DATES]]
+    more = len(dates) - len(shown)
     if more:
         shown.append(f"{more} more {'date' if more == 1 else 'dates'}")
     return listed(shown)

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-from array import array
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
@@ -11,8 +10,9 @@ from typing import Any, NamedTuple
 from event_trigger.instants import instant_text
 from event_trigger.models import OnCompletion, ScheduleVersion, Trigger, TriggerStatus, TriggerType
 from event_trigger.triggers.schedule.cautions import cautions_of, cautions_on
-from event_trigger.triggers.schedule.describe import WHEN_CALLED, describe
-from event_trigger.triggers.schedule.plan import Plan, readable_plan, schedule_part
+from event_trigger.triggers.schedule.describe import WHEN_CALLED, describe_plan
+from event_trigger.triggers.schedule.details import Resolved
+from event_trigger.triggers.schedule.plan import readable_plan, schedule_part
 from event_trigger.triggers.schedule.schedules import InstantRange
 from event_trigger.triggers.schemas.responses import (
     ApiTriggerListed,
@@ -26,7 +26,7 @@ from event_trigger.triggers.schemas.responses import (
     TriggerRead,
     TriggerWritten,
 )
-from event_trigger.triggers.stored_plans import ResolvedColumns, columns_of, readable_plan_of
+from event_trigger.triggers.stored_plans import readable_plan_of
 
 _MOST_REMEMBERED = 4_000  # schedules: to describe one takes up to half a millisecond
 _LONGEST_REMEMBERED = 2_000  # characters
@@ -59,11 +59,8 @@ def written_trigger(read: TriggerRead, *, hook_secret: str | None) -> TriggerWri
 
 def words_of(row: Trigger | ScheduleVersion) -> str | None:
     """Describes a stored schedule in words; None if this version cannot read it."""
-    return _words_of(readable_plan_of(row))
-
-
-def _words_of(plan: Plan | None) -> str | None:
-    return None if plan is None else describe(plan.schedule, max_fires=plan.max_fires)
+    plan = readable_plan_of(row)
+    return None if plan is None else describe_plan(plan, row.details)
 
 
 def list_trigger(trigger: Trigger, *, hook: ShownHook | None, summary: bool) -> TriggerListed:
@@ -97,17 +94,17 @@ class _Told(NamedTuple):
     cautions: Sequence[str] = ()
 
 
-_Key = tuple[bytes, datetime, int | None]
+_Key = tuple[bytes, datetime, int | None]  # the dates of calendars are not in words
 _told: OrderedDict[_Key, _Told] = OrderedDict()  # the one that was shown longest ago is first
 
 
 def _told_of(trigger: Trigger) -> _Told:
     """Describes a schedule, or remembers it: both parts follow from the row alone."""
-    details, columns = schedule_part(trigger.details), columns_of(trigger)
-    key = _digest_of(details, columns.excluded_days), trigger.anchor_at, columns.shift_seconds
+    details, shift_seconds = schedule_part(trigger.details), trigger.shift_seconds
+    key = _digest_of(details), trigger.anchor_at, shift_seconds
     told = _told.pop(key, None)
     if told is None:
-        told = _tell(details, trigger.anchor_at, columns)
+        told = _tell(details, trigger.anchor_at, shift_seconds)
         if len(told.words or "") + sum(map(len, told.cautions)) > _LONGEST_REMEMBERED:
             return told
     _told[key] = told
@@ -116,19 +113,16 @@ def _told_of(trigger: Trigger) -> _Told:
     return told
 
 
-def _digest_of(details: dict[str, Any], days: Sequence[int] | None) -> bytes:
-    """Stands for details and thousands of dates, which would fill the memory as keys."""
-    known = json.dumps(details).encode()
-    if days:
-        known += b"\0" + array("i", days).tobytes()
-    return hashlib.blake2b(known, digest_size=16).digest()
+def _digest_of(details: dict[str, Any]) -> bytes:
+    """Stands for details, whose dates would fill the memory as keys."""
+    return hashlib.blake2b(json.dumps(details).encode(), digest_size=16).digest()
 
 
-def _tell(details: dict[str, Any], anchor: datetime, columns: ResolvedColumns) -> _Told:
-    plan = readable_plan(details, anchor=anchor, resolved=columns.resolved)
+def _tell(details: dict[str, Any], anchor: datetime, shift_seconds: int | None) -> _Told:
+    plan = readable_plan(details, anchor=anchor, resolved=Resolved.of(None, shift_seconds))
     if plan is None:
         return _Told(None)
-    return _Told(_words_of(plan), (*cautions_of(plan.schedule), *cautions_on(details)))
+    return _Told(describe_plan(plan, details), (*cautions_of(plan.schedule), *cautions_on(details)))
 
 
 def _warnings_of(trigger: Trigger) -> Iterator[str]:
