@@ -139,6 +139,11 @@ async def test_what_does_not_go_together_is_refused_with_what_to_write(
         ),
         (every, {"cron": "@daily"}, "has interval from before: set it to null"),
         (every, {"interval": "PT3S", "recurring": None}, "has max_fires from before"),
+        (
+            crons,
+            {"rrule": "FREQ=DAILY"},
+            "has cron from before: set it to null in details. rrule needs time",
+        ),
     ):
         refused = await ada.patch(f"/triggers/{trigger['id']}", json={"details": patch})
 

@@ -44,10 +44,12 @@ def _refuse_leftovers(details: Details, body: TriggerUpdate) -> None:
     except ScheduleError as error:
         # as it was sent: an instant that is stored as a local time needs the zone to take away
         sent = {name: one for name, one in body.details.items() if one is not None}
-        if names := leftovers({**merged, **sent}, body.details):
+        names, besides = leftovers({**merged, **sent}, body.details)
+        if names:
+            told = besides or error
             them = "it" if len(names) == 1 else "them"
             hint = f"This trigger has {listed(names)} from before: set {them} to null in details."
-            raise refusal_of(ScheduleError(f"{hint} {error.message}", field=error.field)) from None
+            raise refusal_of(ScheduleError(f"{hint} {told.message}", field=told.field)) from None
 
 
 def patched(
