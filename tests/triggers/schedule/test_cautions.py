@@ -18,7 +18,11 @@ def cautions(cron: str | list[str]) -> str:
     ("line", "advice"),
     [
         ("*/40 * * * *", "an interval of PT40M"),
+        ("0/40 * * * *", "0/40 in the minute field begins again"),
+        ("0-59/40 * * * *", "an interval of PT40M"),
         ("0 */5 * * *", "an interval of PT5H"),
+        ("0 0/5 * * *", "an interval of PT5H"),
+        ("0 0 1/2 * *", "an interval of P2D"),
         ("0 0 */2 * *", "an interval of P2D"),
         ("0 0 1 */5 *", "an interval of P5M with time and timezone"),
         ("0 0 * * */2", "an interval of P2D"),

@@ -15,9 +15,10 @@ from event_trigger.triggers.schedule.walls.cron_fields import (
     HOUR,
     MINUTE,
     MONTH,
+    Field,
 )
 
-_STEP = re.compile(r"[*?]/([0-9]+)")
+_STEP = re.compile(r"(?:[*?]|([0-9]+)(?:-([0-9]+))?)/([0-9]+)")
 _NUMBERED_DAY = re.compile(r"[0-7]")
 _UNITS = {
     MINUTE.name: ("minute", "hour", "PT{}M"),
@@ -48,11 +49,10 @@ def cautions_on(details: Mapping[str, Any]) -> list[str]:
 def _of_line(line: str) -> Iterator[str]:
     fields = ALIASES.get(line.strip(), line).split()
     for field, text in zip(FIELDS, fields, strict=True):
-        if field.name in _UNITS and (steps := _STEP.fullmatch(text)):
-            step = int(steps[1])
-            # months have unequal lengths, so that no step of days divides them all
-            if step > 1 and (field.around % step or field is DAY_OF_MONTH):
-                yield _uneven(field.name, step)
+        step = _step_of(field, text) if field.name in _UNITS else 1
+        # months have unequal lengths, so that no step of days divides them all
+        if step > 1 and (field.around % step or field is DAY_OF_MONTH):
+            yield _uneven(text, field.name, step)
     if _looks_like_quartz(fields):
         yield (
             "The days of the week are cron's here: 1 is Monday, and 0 and 7 are Sunday. In Quartz,"
@@ -61,10 +61,19 @@ def _of_line(line: str) -> Iterator[str]:
         )
 
 
-def _uneven(field: str, step: int) -> str:
+def _step_of(field: Field, text: str) -> int:
+    """Returns the step of a text that goes through all of its field; else 1."""
+    found = _STEP.fullmatch(text)
+    if found is None or int(found[1] or field.first) != field.first:
+        return 1
+    highest = field.first + field.around - 1
+    return int(found[3]) if int(found[2] or highest) >= highest else 1
+
+
+def _uneven(text: str, field: str, step: int) -> str:
     unit, whole, interval = _UNITS[field]
     return (
-        f"*/{step} in the {field} field begins again with each {whole}, where its last step is"
+        f"{text} in the {field} field begins again with each {whole}, where its last step is"
         f" shorter. For every {step} {unit}s, write an interval of {interval.format(step)}."
     )
 

@@ -23,7 +23,7 @@ _LAST_OF_WEEKDAY = re.compile(rf"({_VALUE})L")
 _NTH_OF_WEEKDAY = re.compile(rf"({_VALUE})#([1-5])")
 
 
-class _Field(NamedTuple):
+class Field(NamedTuple):
     """A field: its name, its first and last number, how many there are, and its names."""
 
     name: str
@@ -38,11 +38,11 @@ class _Field(NamedTuple):
         return f"{self.first}-{self.last}{named}"
 
 
-MINUTE = _Field("minute", 0, 59, 60)
-HOUR = _Field("hour", 0, 23, 24)
-DAY_OF_MONTH = _Field("day-of-month", 1, 31, 31)
-MONTH = _Field("month", 1, 12, 12, _MONTHS)
-DAY_OF_WEEK = _Field("day-of-week", 0, 7, 7, _DAYS)
+MINUTE = Field("minute", 0, 59, 60)
+HOUR = Field("hour", 0, 23, 24)
+DAY_OF_MONTH = Field("day-of-month", 1, 31, 31)
+MONTH = Field("month", 1, 12, 12, _MONTHS)
+DAY_OF_WEEK = Field("day-of-week", 0, 7, 7, _DAYS)
 _INSTEAD_OF_BEYOND = {
     MINUTE: "for the full hour, write 0",
     HOUR: "for midnight, write 0",
@@ -113,7 +113,7 @@ def _weekday(found: re.Match[str]) -> int:
 
 
 @lru_cache(maxsize=4096)
-def _numbers(field: _Field, text: str) -> frozenset[int]:
+def _numbers(field: Field, text: str) -> frozenset[int]:
     """Reads a list of numbers and ranges, each perhaps with a step."""
     numbers: set[int] = set()
     for term in text.split(","):
@@ -127,7 +127,7 @@ def _numbers(field: _Field, text: str) -> frozenset[int]:
     return frozenset(numbers)
 
 
-def _range(field: _Field, term: re.Match[str]) -> range | list[int]:
+def _range(field: Field, term: re.Match[str]) -> range | list[int]:
     """Returns the numbers of a term without its step: `5/15` goes on to the end, `5-5/15` is 5."""
     if term["any"] == "?" and field not in {DAY_OF_MONTH, DAY_OF_WEEK}:
         raise _refusal(field, "takes no ?, which stands in a day field: write *.")
@@ -143,7 +143,7 @@ def _range(field: _Field, term: re.Match[str]) -> range | list[int]:
     return [*range(first, end), *range(field.first, last + 1)]
 
 
-def _number(field: _Field, text: str, term: str) -> int:
+def _number(field: Field, text: str, term: str) -> int:
     if text.isdigit() and field.first <= int(text) <= field.last:
         return int(text)
     if text in field.names:
@@ -152,12 +152,12 @@ def _number(field: _Field, text: str, term: str) -> int:
 
 
 @lru_cache(maxsize=1024)
-def _refuse_other_names(field: _Field, text: str) -> None:
+def _refuse_other_names(field: Field, text: str) -> None:
     if english := in_english(text, field.names):
         raise _refusal(field, f"has English names of three letters: write {english}.")
 
 
-def _bad_field(field: _Field, text: str) -> ScheduleError:
+def _bad_field(field: Field, text: str) -> ScheduleError:
     """Refuses a field, or a part of one; names what to write if the mistake is a known one."""
     if "" in text.split(","):
         return _refusal(field, "has a comma too many: write numbers with one comma between two.")
@@ -177,5 +177,5 @@ def _bad_field(field: _Field, text: str) -> ScheduleError:
     )
 
 
-def _refusal(field: _Field, rest: str) -> ScheduleError:
+def _refusal(field: Field, rest: str) -> ScheduleError:
     return ScheduleError(f"The {field.name} field of cron {rest}", field="cron")
