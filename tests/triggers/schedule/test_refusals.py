@@ -191,6 +191,7 @@ ZONES = {
     ),
     "+05:30": f"{_ZONE} Name a place, such as Asia/Kolkata.",
     "MESZ": f"{_ZONE} This may mean Europe/Berlin.",
+    "IST": f"{_ZONE} This may mean Asia/Kolkata, Europe/Dublin or Asia/Jerusalem.",
     "India Standard Time": f"{_ZONE} This may mean Asia/Kolkata.",
     "Factory": _ZONE,
     "Mars/Olympus": _ZONE,

@@ -116,7 +116,9 @@ def _advice(key: str) -> str:
     if offset := _OFFSET.fullmatch(name):
         return _advice_on_offset(offset)
     meant = _PLACES.get(name.upper()) or _windows_names().get(name.lower()) or _similar_names(name)
-    return f" This may mean {' or '.join(meant)}." if meant else ""
+    *others, last = meant or ("",)
+    either = f"{', '.join(others)} or {last}" if others else last
+    return f" This may mean {either}." if meant else ""
 
 
 def _similar_names(name: str) -> Sequence[str]:
