@@ -24,14 +24,14 @@ def parse_instant(value: object) -> datetime:
         return value.astimezone(UTC)
     if not isinstance(value, str) or not _INSTANT.fullmatch(value):
         raise ValueError(
-            "write an instant as RFC 3339 with an offset, such as 2026-03-13T10:00:00Z"
+            "Write an instant as RFC 3339 with an offset, such as 2026-03-13T10:00:00Z"
         )
     try:
         instant = datetime.fromisoformat(value.upper()).astimezone(UTC)
     except (ValueError, OverflowError):
-        raise ValueError("there is no such date or time") from None
+        raise ValueError("There is no such date or time") from None
     if not FIRST_YEAR <= instant.year <= LAST_YEAR:
-        raise ValueError(f"the year must lie between {FIRST_YEAR} and {LAST_YEAR}")
+        raise ValueError(f"The year must lie between {FIRST_YEAR} and {LAST_YEAR}")
     return instant
 
 

@@ -217,6 +217,15 @@ WRONG: list[tuple[str, str, Any, str]] = [
     ("POST", "/destinations", {"url": "https://1.1.1.1", "timeout": 0}, "Write 1 or more."),
     ("POST", "/destinations", {"url": "https://1.1.1.1", "timeout": "x"}, "Write a number."),
     ("PATCH", "/auth/keys/1", {"trigger_ids": [1.5]}, "Write a whole number."),
+    ("POST", "/triggers", {"type": "scheduled", "details": {"cron": 5}}, "Write a cron line, or"),
+    (
+        *("POST", "/triggers", {"type": "scheduled", "details": {"time": "2027-02-30T09:00Z"}}),
+        "There is no such date or time.",
+    ),
+    (
+        *("POST", "/triggers", {"type": "scheduled", "details": {"interval": "PT5"}}),
+        "interval must be minutes",  # the name of a member
+    ),
     ("GET", "/triggers/abc", None, "Write a whole number."),
     ("GET", f"/triggers/{'9' * 5000}", None, "Write a smaller whole number."),
     ("GET", "/events?is_test=perhaps", None, "Write true or false."),

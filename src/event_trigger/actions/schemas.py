@@ -45,7 +45,7 @@ class ChosenRows(RequestModel):
     @model_validator(mode="after")
     def _names_rows_once(self) -> Self:
         if (self.ids is None) == (getattr(self, "filter", None) is None):
-            raise ValueError("send either ids or filter")
+            raise ValueError("Send either ids or filter")
         return self
 
 

@@ -22,13 +22,13 @@ def normalise_email(address: str) -> str:
         canonical
     ):
         raise ValueError(
-            "an e-mail address has no control, invisible or bidirectional characters: type it"
+            "An e-mail address has no control, invisible or bidirectional characters: type it"
             " instead of pasting it"
         )
     if not _ADDRESS.fullmatch(canonical):
-        raise ValueError("write an e-mail address, such as ada@example.com")
+        raise ValueError("Write an e-mail address, such as ada@example.com")
     if any(len(_alphabets_of(part)) > 1 for part in re.split(r"[@.]", canonical)):
-        raise ValueError("write each part of an e-mail address in one alphabet")
+        raise ValueError("Write each part of an e-mail address in one alphabet")
     return canonical
 
 

@@ -18,7 +18,7 @@ _FILE = "BEGIN:VCALENDAR\r\nVERSION:2.0\r\n…\r\nEND:VCALENDAR\r\n"
 
 def _refuse_path(key: str) -> str:
     if key == HOLIDAYS:
-        raise ValueError(f"choose another key: /calendars/{HOLIDAYS} has the holidays of countries")
+        raise ValueError(f"Choose another key: /calendars/{HOLIDAYS} has the holidays of countries")
     return key
 
 

@@ -31,7 +31,7 @@ _SECRET_PATTERN = "^whsec_([A-Za-z0-9+/]{4}){8,21}([A-Za-z0-9+/]{2}==|[A-Za-z0-9
 
 def _check_media_type(content_type: str) -> str:
     if not _MEDIA_TYPE.fullmatch(content_type):
-        raise ValueError("write a media type, such as application/json or text/plain;charset=utf-8")
+        raise ValueError("Write a media type, such as application/json or text/plain;charset=utf-8")
     return content_type
 
 
@@ -42,19 +42,19 @@ def _check_secret(secret: str) -> str:
     except (binascii.Error, ValueError):
         size = 0
     if encoded == secret or not _FEWEST_SECRET_BYTES <= size <= _MOST_SECRET_BYTES:
-        raise ValueError("write whsec_ and then 24 to 64 random bytes in Base64")
+        raise ValueError("Write whsec_ and then 24 to 64 random bytes in Base64")
     return secret
 
 
 def _check_names(headers: dict[str, str | None]) -> dict[str, str | None]:
     if len(headers) > MOST_HEADERS or len({name.lower() for name in headers}) < len(headers):
-        raise ValueError(f"write at most {MOST_HEADERS} headers, each once")
+        raise ValueError(f"Write at most {MOST_HEADERS} headers, each once")
     for name in headers:
         if not is_header_name(name):
-            raise ValueError("a header's name has letters, digits and hyphens only")
+            raise ValueError("A header's name has letters, digits and hyphens only")
         if _RESERVED_NAME.fullmatch(name):
             raise ValueError(
-                "the service sets these headers itself: Host, Content-…, Webhook-…, Proxy-…,"
+                "The service sets these headers itself: Host, Content-…, Webhook-…, Proxy-…,"
                 " X-Event-Trigger-…, Accept-Encoding, and those about the connection"
             )
     return headers
@@ -63,9 +63,9 @@ def _check_names(headers: dict[str, str | None]) -> dict[str, str | None]:
 def _check_values(headers: dict[str, str | None]) -> dict[str, str | None]:
     values = [value for value in headers.values() if value is not None]
     if not all(_HEADER_VALUE.fullmatch(value) for value in values):
-        raise ValueError("a header's value has visible ASCII characters")
+        raise ValueError("A header's value has visible ASCII characters")
     if sum(len(name) + len(value or "") for name, value in headers.items()) > LARGEST_HEADERS:
-        raise ValueError("all headers together have at most 8 KiB")
+        raise ValueError("All headers together have at most 8 KiB")
     return headers
 
 

@@ -122,7 +122,7 @@ class DestinationBody(RequestModel):
 
 def _refuse_stars(headers: dict[str, str | None]) -> dict[str, str | None]:
     if MASK in headers.values():
-        raise ValueError("write the value of each header: the stars only stand for a stored one")
+        raise ValueError("Write the value of each header: the stars only stand for a stored one")
     return headers
 
 

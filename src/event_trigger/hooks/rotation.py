@@ -116,7 +116,7 @@ def _given(verify: Verify, asked: HookRotation) -> str | None:
     try:
         check_secret(verify, given)
     except ValueError as error:
-        raise Invalid.at(["secret"], str(error)) from None
+        raise Invalid.at(["secret"], f"{error}.") from None
     return given
 
 

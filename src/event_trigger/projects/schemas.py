@@ -22,7 +22,7 @@ def _shown(name: str) -> str:
     """Refuses a name that cannot be seen, or that changes how text around it is shown."""
     if any(unicodedata.category(one)[0] == "C" for one in name) or not name.strip():
         raise ValueError(
-            "write a name that can be seen, without control, invisible or bidirectional characters"
+            "Write a name that can be seen, without control, invisible or bidirectional characters"
         )
     return name
 

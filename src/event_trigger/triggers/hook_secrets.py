@@ -19,9 +19,9 @@ PUBLIC_KEYS = frozenset({Verify.DISCORD, Verify.SENDGRID})
 _IN_A_HEADER = frozenset({Verify.GITLAB, Verify.TOKEN})
 _SECRET_BYTES = 32
 _ED25519_BYTES = 32
-_FOR_STANDARD = "write whsec_ and base64, as the sender shows it"
-_FOR_DISCORD = "write the application's Public Key: 64 hexadecimal digits"
-_FOR_SENDGRID = "write the Verification Key of the Event Webhook: base64 of an elliptic-curve key"
+_FOR_STANDARD = "Write whsec_ and base64, as the sender shows it"
+_FOR_DISCORD = "Write the application's Public Key: 64 hexadecimal digits"
+_FOR_SENDGRID = "Write the Verification Key of the Event Webhook: base64 of an elliptic-curve key"
 
 
 def make_secret(verify: Verify) -> str | None:
@@ -39,11 +39,11 @@ def check_secret(verify: Verify, secret: str) -> None:
     Most are any text: their senders sign with its UTF-8 bytes.
     """
     if verify == Verify.NONE:
-        raise ValueError("a hook that verifies nothing has no secret; leave it out")
+        raise ValueError("A hook that verifies nothing has no secret; leave it out")
     if secret != secret.strip():
-        raise ValueError("it begins or ends with a blank; write it without")
+        raise ValueError("It begins or ends with a blank; write it without")
     if not secret.isprintable() or (verify in _IN_A_HEADER and not secret.isascii()):
-        raise ValueError("write characters that can be seen and sent in a header")
+        raise ValueError("Write characters that can be seen and sent in a header")
     match verify:
         case Verify.STANDARD_WEBHOOKS:
             standard_key(secret)

@@ -30,20 +30,20 @@ def check_schema(schema: dict[str, Any]) -> dict[str, Any]:
     """Returns the schema if it is valid and cheap enough; else raises ValueError for its author."""
     text = _text(schema)
     if len(text) > MAX_SCHEMA_CHARACTERS:
-        raise ValueError(f"write the schema in at most {MAX_SCHEMA_CHARACTERS} characters of JSON")
+        raise ValueError(f"Write the schema in at most {MAX_SCHEMA_CHARACTERS} characters of JSON")
     try:
         if _parts(text) > MAX_PARTS:
             raise ValueError(
-                f"the schema has more than {MAX_PARTS} parts once its $refs are written out:"
+                f"The schema has more than {MAX_PARTS} parts once its $refs are written out:"
                 " make it smaller"
             )
     except RecursionError:
-        raise ValueError("the schema's $refs are nested too deeply: nest fewer of them") from None
+        raise ValueError("The schema's $refs are nested too deeply: nest fewer of them") from None
     try:
         _validator(text)
     except jsonschema_rs.ValidationError as error:
         where = pointer(*error.instance_path)[:MAX_NAME_CHARACTERS]
-        raise ValueError(f"this is not a valid JSON Schema, at {where}") from None
+        raise ValueError(f"This is not a valid JSON Schema, at {where}") from None
     return schema
 
 
@@ -153,7 +153,7 @@ class _PartCounter:
 
     def of(self, reference: str) -> int:
         if reference in self._open:
-            raise ValueError("a schema must not refer to itself: write its $refs without a circle")
+            raise ValueError("A schema must not refer to itself: write its $refs without a circle")
         if reference not in self._counts:
             self._open.add(reference)
             self._counts[reference] = self._count(self._find(reference))
@@ -187,7 +187,7 @@ class _PartCounter:
         if reference == "#":
             return self._schema
         if not reference.startswith("#/") or "%" in reference:  # which would be decoded
-            raise ValueError("a $ref must point into the same schema, such as #/$defs/name")
+            raise ValueError("A $ref must point into the same schema, such as #/$defs/name")
         part: Any = self._schema
         for name in reference[2:].split("/"):
             key = name.replace("~1", "/").replace("~0", "~")
@@ -197,7 +197,7 @@ class _PartCounter:
                 part = part[key]
             else:
                 raise ValueError(
-                    "a $ref points at nothing: name a part of the schema, such as #/$defs/name"
+                    "A $ref points at nothing: name a part of the schema, such as #/$defs/name"
                 )
         return part
 

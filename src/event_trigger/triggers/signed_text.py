@@ -29,11 +29,11 @@ def signed_parts(text: str) -> tuple[str | SignedPart, ...]:
     literals, names = pieces[::2], pieces[1::2]
     if any("{" in one or "}" in one for one in literals) or not set(names) <= set(SignedPart):
         known = ", ".join(f"{{{one}}}" for one in SignedPart)
-        raise ValueError(f"write a text with some of {known}, {_EXAMPLE}")
+        raise ValueError(f"Write a text with some of {known}, {_EXAMPLE}")
     if len(set(names)) < len(names):
-        raise ValueError("write each part once")
+        raise ValueError("Write each part once")
     if SignedPart.BODY not in names:
-        raise ValueError(f"write {{body}} in it, {_EXAMPLE}: the signature has to cover the body")
+        raise ValueError(f"Write {{body}} in it, {_EXAMPLE}: the signature has to cover the body")
     parts: list[str | SignedPart] = []
     for place, piece in enumerate(pieces):
         if place % 2:

@@ -26,7 +26,7 @@ def check_key(key: str) -> str:
     """Raises ValueError, in words for users, for a text that cannot be a key."""
     if not is_key(key):
         raise ValueError(
-            f"write 1 to {LONGEST_KEY} lower-case letters (a-z), digits, '.', '_' or '-', and begin"
+            f"Write 1 to {LONGEST_KEY} lower-case letters (a-z), digits, '.', '_' or '-', and begin"
             " with a letter or a digit"
         )
     return key

@@ -30,9 +30,9 @@ from event_trigger.web.keys import Key
 def check_storable(text: str) -> str:
     """Raises ValueError, in words for users, for a text that PostgreSQL cannot hold."""
     if "\0" in text:
-        raise ValueError("text must not hold the character U+0000")
+        raise ValueError("Text must not hold the character U+0000")
     if has_lone_surrogate(text):  # a header or a form in UTF-7 can hold one
-        raise ValueError("text must not hold half of a surrogate pair")
+        raise ValueError("Text must not hold half of a surrogate pair")
     return text
 
 

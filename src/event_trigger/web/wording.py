@@ -56,4 +56,5 @@ def detail_of(error: Mapping[str, Any]) -> str:
             return f"Write {error['ctx']['min_length']} or more {parts}."
         case "too_long":
             return f"Write {error['ctx']['max_length']} or fewer {parts}."
-    return str(error["msg"]).removeprefix("Value error, ")
+    text = str(error["msg"]).removeprefix("Value error, ")
+    return text if text.endswith(".") else f"{text}."

@@ -49,10 +49,10 @@ class TriggerActions(ChosenRows):
     @model_validator(mode="after")
     def _has_what_it_needs(self) -> Self:
         if (self.tags is not None) != (self.action in _TAGGING):
-            raise ValueError("send tags with the actions tag and untag, and only with them")
+            raise ValueError("Send tags with the actions tag and untag, and only with them")
         rewires = self.action is TriggerAction.SET_DESTINATIONS
         if (self.destinations is not None) != rewires:
-            raise ValueError("send destinations with set_destinations, and only with it")
+            raise ValueError("Send destinations with set_destinations, and only with it")
         return self
 
     @property

@@ -18,10 +18,10 @@ def check_new_password(password: str) -> str:
     Existing passwords are not checked.
     """
     if not SHORTEST_PASSWORD <= len(password) <= LONGEST_PASSWORD or "\0" in password:
-        raise ValueError(f"a password has {SHORTEST_PASSWORD} to {LONGEST_PASSWORD} characters")
+        raise ValueError(f"A password has {SHORTEST_PASSWORD} to {LONGEST_PASSWORD} characters")
     if _is_common(unicodedata.normalize("NFKC", password).casefold().strip()):
         raise ValueError(
-            "this is one of the commonest passwords, or little more: choose several words, or let"
+            "This is one of the commonest passwords, or little more: choose several words, or let"
             " a password manager choose"
         )
     return password

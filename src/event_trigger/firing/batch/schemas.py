@@ -22,7 +22,7 @@ def _check_name(value: object) -> int | str:
         return value
     if isinstance(value, str) and is_key(value):
         return value
-    raise ValueError("write the id of a trigger as a number, or its key as text")
+    raise ValueError("Write the id of a trigger as a number, or its key as text")
 
 
 class TriggerCall(RequestModel):
@@ -61,9 +61,9 @@ class SentCalls(list[SentCall | Invalid]):
 
 def _check_calls(calls: object) -> SentCalls:
     if not isinstance(calls, SentCalls):
-        raise ValueError("write the calls as a list")
+        raise ValueError("Write the calls as a list")
     if not 1 <= len(calls) <= MOST_CALLS:
-        raise ValueError(f"send 1 to {MOST_CALLS} calls")
+        raise ValueError(f"Send 1 to {MOST_CALLS} calls")
     return calls
 
 

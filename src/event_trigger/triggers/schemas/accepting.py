@@ -15,10 +15,10 @@ MOST_HEADERS = 20
 
 def _check_header(name: str) -> str:
     if not is_header_name(name):
-        raise ValueError("write the name of a header, such as X-Topic")
+        raise ValueError("Write the name of a header, such as X-Topic")
     if may_be_secret(name.lower()):
         raise ValueError(
-            "this header may hold a credential or a signature, and events are shown to all who may"
+            "This header may hold a credential or a signature, and events are shown to all who may"
             " read them; leave it out"
         )
     return name

@@ -24,7 +24,7 @@ from event_trigger.web.schemas import Instant, JsonObject, RequestModel, Text
 
 def _refuse_hook(value: object) -> None:
     if value is not None:
-        raise ValueError("only triggers of the type api have a hook; leave it out")
+        raise ValueError("Only triggers of the type api have a hook; leave it out")
 
 
 PayloadSchema = Annotated[

@@ -19,7 +19,7 @@ def _check_destination(value: object) -> int | str:
     if isinstance(value, str):
         return check_key(value)
     if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= LARGEST_ID:
-        raise ValueError("write the id of a destination as a number, or its key as a text")
+        raise ValueError("Write the id of a destination as a number, or its key as a text")
     return value
 
 

@@ -47,13 +47,13 @@ def _check_signs(text: str) -> str:
 
 def _check_header(name: str) -> str:
     if not is_header_name(name):
-        raise ValueError("write the name of a header, such as X-Signature")
+        raise ValueError("Write the name of a header, such as X-Signature")
     return name
 
 
 def _check_username(name: str) -> str:
     if ":" in name or not name.isprintable():
-        raise ValueError("write a name without a colon and without control characters")
+        raise ValueError("Write a name without a colon and without control characters")
     return name
 
 
@@ -171,7 +171,7 @@ class HookDetails(HookAcceptance):
         if is_signed and value is None:
             raise ValueError(f"signs has {{{part}}}: write the name of the header that has it")
         if is_time and value is not None and not is_signed:
-            raise ValueError("write {timestamp} in signs too, or leave this out: it is not signed")
+            raise ValueError("Write {timestamp} in signs too, or leave this out: it is not signed")
         return value
 
     @field_validator("secret")

@@ -35,7 +35,7 @@ def _check_time(value: object) -> datetime | str:
         return value
     if isinstance(value, str) and _NOT_WHOLE.fullmatch(value):
         raise ValueError(
-            "write a date and a time of day: 2030-01-31T09:00:00Z or, with timezone, a local time"
+            "Write a date and a time of day: 2030-01-31T09:00:00Z or, with timezone, a local time"
             " such as 2030-01-31T09:00:00"
         )
     return parse_instant(value)
@@ -43,7 +43,7 @@ def _check_time(value: object) -> datetime | str:
 
 def _check_interval(value: object) -> int | float | str:
     if isinstance(value, bool) or not isinstance(value, int | float | str):
-        raise ValueError("write minutes as a number, or an ISO 8601 duration such as PT90S")
+        raise ValueError("Write minutes as a number, or an ISO 8601 duration such as PT90S")
     if counts_months(value):
         parse_civil_interval(value)
     else:
@@ -54,10 +54,10 @@ def _check_interval(value: object) -> int | float | str:
 def _check_cron(value: object) -> str | list[str]:
     lines = [value] if isinstance(value, str) else value
     if not isinstance(lines, list) or not 1 <= len(lines) <= MOST_LINES:
-        raise ValueError(f"write a cron line, or a list of 1 to {MOST_LINES} of them")
+        raise ValueError(f"Write a cron line, or a list of 1 to {MOST_LINES} of them")
     for one in lines:
         if not isinstance(one, str):
-            raise ValueError("each line of cron is a string")
+            raise ValueError("Each line of cron is a string")
         check_storable(one)
     return value if isinstance(value, str) else lines
 
@@ -65,7 +65,7 @@ def _check_cron(value: object) -> str | list[str]:
 def _check_rule(value: object) -> str:
     if not isinstance(value, str) or len(value) > _LONGEST_RULE:
         raise ValueError(
-            "write a recurrence rule of RFC 5545, such as FREQ=WEEKLY;BYDAY=MO, with at most"
+            "Write a recurrence rule of RFC 5545, such as FREQ=WEEKLY;BYDAY=MO, with at most"
             f" {_LONGEST_RULE} characters"
         )
     return check_storable(value)
@@ -74,7 +74,7 @@ def _check_rule(value: object) -> str:
 def _check_exceptions(value: object) -> object:
     if not isinstance(value, list) or len(value) > MOST_EXCEPTIONS:
         raise ValueError(
-            'write a list such as ["2026-12-25", {"calendar": "closed"}], of up to'
+            'Write a list such as ["2026-12-25", {"calendar": "closed"}], of up to'
             f" {MOST_EXCEPTIONS} dates, and put more of them in calendars"
         )
     return value
@@ -84,22 +84,22 @@ def _check_exception(value: object) -> str | dict[str, str]:
     if isinstance(value, Mapping) and value.keys() == {"calendar"}:
         key = value["calendar"]
         if not isinstance(key, str):
-            raise ValueError("name a calendar by its key, a string")
+            raise ValueError("Name a calendar by its key, a string")
         return {"calendar": check_key(key)}
     try:
         if isinstance(value, str) and _DATE.fullmatch(value):
             date.fromisoformat(value)
             return value
     except ValueError:
-        raise ValueError("there is no such date") from None
+        raise ValueError("There is no such date") from None
     raise ValueError(
-        'write a date such as "2026-12-25", or name a calendar as {"calendar": "closed"}'
+        'Write a date such as "2026-12-25", or name a calendar as {"calendar": "closed"}'
     )
 
 
 def _check_spread(value: object) -> str:
     if not isinstance(value, str):
-        raise ValueError("write an ISO 8601 duration such as PT30M")
+        raise ValueError("Write an ISO 8601 duration such as PT30M")
     parse_duration(value, "spread")
     return value
 
@@ -107,7 +107,7 @@ def _check_spread(value: object) -> str:
 def _check_window(value: object) -> int | float:
     most = LONGEST_CATCH_UP_WINDOW / _MINUTE
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= most:
-        raise ValueError(f"write minutes as a number from 0 to {most:.0f}")
+        raise ValueError(f"Write minutes as a number from 0 to {most:.0f}")
     return value
 
 
