@@ -1,12 +1,13 @@
 """A note names every local time that a clock change has moved or merged."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from event_trigger.triggers.schedule.details import schedule_from
 from event_trigger.triggers.schedule.dst import daylight_note
+from event_trigger.triggers.schedule.schedules import Schedule
 
 AT = datetime(2027, 3, 28, 1, tzinfo=UTC)  # the clocks go from 02:00 to 03:00 in Berlin
 ON = "not exist on 2027-03-28: the clocks go forward from 02:00 to 03:00, when"
@@ -14,8 +15,11 @@ BEGIN = {"time": "2026-01-01T02:30"}
 
 
 def note(details: dict[str, Any], at: datetime = AT) -> str | None:
-    schedule = schedule_from({**details, "timezone": "Europe/Berlin"}, anchor=AT)
-    return daylight_note(schedule, at)
+    return daylight_note(schedule(details), at)
+
+
+def schedule(details: dict[str, Any]) -> Schedule:
+    return schedule_from({**details, "timezone": "Europe/Berlin"}, anchor=AT)
 
 
 @pytest.mark.parametrize(
@@ -54,4 +58,13 @@ def test_an_hour_that_comes_twice_is_named() -> None:
     assert note({"cron": "30 * * * *"}, at) == f"{twice} each time."
     assert note({**BEGIN, "interval": "P1D", "recurring": True}, at) == (
         f"{twice} the first time only."
+    )
+
+
+def test_a_note_says_how_much_later_the_spread_makes_it() -> None:
+    shift = timedelta(minutes=1)
+    spread = schedule({"cron": "30 2 * * *"})._replace(shift=shift)
+
+    assert daylight_note(spread, AT + shift) == (
+        f"02:30 does {ON} it fires instead. The spread makes that 1 minute later."
     )

@@ -2,7 +2,7 @@
 
 from calendar import monthrange
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from typing import Any, assert_never
 
 from event_trigger.instants import instant_text
@@ -20,6 +20,7 @@ from event_trigger.triggers.schedule.words.language import (
     clock_time,
     counted,
     duration,
+    length,
     listed,
 )
 from event_trigger.triggers.schedule.words.recurrence import recurrence_words
@@ -58,7 +59,7 @@ def describe(
         parts.append("only once" if max_fires == 1 else f"{max_fires} times at most")
     parts += _exceptions(schedule, excepted)
     if schedule.shift != NO_SHIFT:
-        parts.append(f"each {_length(schedule.shift)} later")
+        parts.append(f"each {length(schedule.shift)} later")
     return ", ".join(parts)
 
 
@@ -145,8 +146,3 @@ def _dates(dates: Sequence[date]) -> str:
     if more:
         shown.append(f"{more} more {'date' if more == 1 else 'dates'}")
     return listed(shown)
-
-
-def _length(shift: timedelta) -> str:
-    words = duration(shift)
-    return words if words[0].isdigit() else f"1 {words}"

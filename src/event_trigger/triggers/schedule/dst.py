@@ -5,8 +5,8 @@ from datetime import datetime, timedelta
 
 from event_trigger.triggers.schedule.bases import Local, local_times
 from event_trigger.triggers.schedule.local_times import LocalTimes
-from event_trigger.triggers.schedule.schedules import Schedule
-from event_trigger.triggers.schedule.words.language import listed
+from event_trigger.triggers.schedule.schedules import NO_SHIFT, Schedule
+from event_trigger.triggers.schedule.words.language import length, listed
 
 _SECOND = timedelta(seconds=1)
 _MOST_NAMED = 6  # more of them are named by the first, the last and their number
@@ -16,7 +16,13 @@ def daylight_note(schedule: Schedule, instant: datetime) -> str | None:
     """Returns a sentence if local times of an instant are missing or come twice; else None."""
     if not isinstance(schedule.base, Local):
         return None
-    times, at = local_times(schedule.base), instant - schedule.shift
+    note = _note(local_times(schedule.base), instant - schedule.shift)
+    if note is None or schedule.shift == NO_SHIFT:
+        return note
+    return f"{note} The spread makes that {length(schedule.shift)} later."
+
+
+def _note(times: LocalTimes, at: datetime) -> str | None:
     if missing := times.missing_walls(at):
         return _note_on_gap(times, at, missing)
     local = at.astimezone(times.zone)

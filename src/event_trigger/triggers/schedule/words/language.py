@@ -105,6 +105,12 @@ def duration(interval: timedelta) -> str:
     return listed([f"{count} {name}{'s' if count > 1 else ''}" for count, name in counts])
 
 
+def length(span: timedelta) -> str:
+    """Writes a duration with its number, also if that is one."""
+    words = duration(span)
+    return words if words[0].isdigit() else f"1 {words}"
+
+
 def clock_time(at: datetime) -> str:
     return f"{at:%H:%M:%S}" if at.second else f"{at:%H:%M}"
 
