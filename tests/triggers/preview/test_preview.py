@@ -147,6 +147,18 @@ async def test_what_will_not_fire_by_itself_has_no_instants(ada: httpx.AsyncClie
     assert len((await schedule_of(ada, paused["id"], count=3))["instants"]) == 3
 
 
+async def test_a_single_instant_is_local_in_the_timezone_beside_it(ada: httpx.AsyncClient) -> None:
+    details = {"time": "2099-03-31T09:00:00+02:00", "timezone": "america/new_york"}
+
+    found = await preview(ada, details)
+    trigger = await make_scheduled(ada, details)
+
+    assert found["words"] == "Once, at 2099-03-31T07:00:00Z"
+    assert (found["timezone"], found["zone_rules"]) == ("America/New_York", zone_rules().version)
+    assert [one["local"] for one in found["instants"]] == ["2099-03-31T03:00:00-04:00"]
+    assert await schedule_of(ada, trigger["id"]) == found
+
+
 async def test_what_cannot_be_shown_is_refused_and_says_where(ada: httpx.AsyncClient) -> None:
     made = await make_scheduled(ada)
     for body, place in (

@@ -7,11 +7,13 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from event_trigger.triggers.preview.upcoming import Upcoming
+from event_trigger.triggers.schedule.bases import Once
 from event_trigger.triggers.schedule.cautions import cautions_of, cautions_on
 from event_trigger.triggers.schedule.describe import describe_plan, rules_version
 from event_trigger.triggers.schedule.dst import daylight_note
 from event_trigger.triggers.schedule.plan import Plan
 from event_trigger.triggers.schedule.schedules import zone_of
+from event_trigger.triggers.schedule.zones import iana_name, read_rules
 from event_trigger.triggers.schemas.details import ScheduledDetails
 from event_trigger.web.schemas import Instant, QueryModel, RequestModel, ResponseModel
 
@@ -78,11 +80,14 @@ class PreviewRead(ResponseModel):
 
 def read_preview(plan: Plan, found: Upcoming, details: Mapping[str, Any]) -> PreviewRead:
     schedule = plan.schedule
-    zone = zone_of(schedule)
+    zone, version = zone_of(schedule), rules_version(schedule)
+    if isinstance(schedule.base, Once) and details.get("timezone") is not None:
+        rules = read_rules(iana_name(details["timezone"]))  # beside a time with an offset
+        zone, version = rules.zone, rules.version
     return PreviewRead(
         words=describe_plan(plan, details),
         timezone=str(zone),
-        zone_rules=rules_version(schedule),
+        zone_rules=version,
         instants=[
             PlannedInstant(at=at, local=at.astimezone(zone), note=daylight_note(schedule, at))
             for at in found.instants
