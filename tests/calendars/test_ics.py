@@ -200,7 +200,7 @@ REFUSED = [
     (ics_file("DTSTART:20260101\r\nDTSTART:20260102"), "more than one DTSTART"),
     (ics_file("DTSTART:20260101\r\nRRULE:FREQ=SOMETIMES"), "The RRULE of the event cannot be read"),
     (ics_file("DTSTART:20260101\r\nRRULE:FREQ=SECONDLY"), "Line 3: FREQ may be DAILY"),
-    (ics_file("DTSTART:20260101\r\nRRULE:FREQ=DAILY;COUNT=0"), "COUNT must be within"),
+    (ics_file("DTSTART:20260101\r\nRRULE:FREQ=DAILY;COUNT=0"), "COUNT must be from"),
     (ics_file("DTSTART:20260101\r\nRDATE;VALUE=PERIOD:20260101T000000Z/P1D"), "RDATE must be"),
     (
         ics_file("DTSTART:20260101\r\nRECURRENCE-ID;RANGE=THISANDFUTURE:20260101"),

@@ -281,7 +281,7 @@ OTHERS: list[tuple[dict[str, Any], str, str]] = [
     (
         {"rrule": "FREQ=DAILY;INTERVAL=1000000", "time": LOCAL},
         "rrule",
-        "INTERVAL must be within 1 and 1000.",
+        "INTERVAL must be from 1 to 1000.",
     ),
     (
         {"rrule": "DTSTART:20260331T090000\nRRULE:FREQ=DAILY", "time": LOCAL},
@@ -291,7 +291,7 @@ OTHERS: list[tuple[dict[str, Any], str, str]] = [
     (
         {"rrule": "0 9 * * *", "time": LOCAL},
         "rrule",
-        "rrule is such as FREQ=WEEKLY;BYDAY=MO. Write a line of cron as cron.",
+        "rrule is a rule such as FREQ=WEEKLY;BYDAY=MO. Write a line of cron as cron.",
     ),
     (
         {"rrule": "FREQ=DAILY;UNTIL=2026-12-31", "time": LOCAL},

@@ -153,7 +153,7 @@ def _read_rule(event: AllDayEvent, walk: Walk) -> tuple[Recurrence, int | None]:
         raise BadFile(error.message, line=event.line) from None
     number = None if counted is None else int(counted[1])
     if number is not None and not 1 <= number <= MOST_COUNTED:
-        raise BadFile(f"COUNT must be within 1 and {MOST_COUNTED}.", line=event.line)
+        raise BadFile(f"COUNT must be from 1 to {MOST_COUNTED}.", line=event.line)
     if until is not None:
         rule = replace(rule, until=datetime.combine(until.date(), time.max))
     matched = next(rule.walk_from(rule.start), None)

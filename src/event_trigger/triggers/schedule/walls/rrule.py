@@ -123,7 +123,7 @@ def _split(text: str) -> Mapping[str, str]:
     if "\n" in upper or "DTSTART" in upper or "EXDATE" in upper:
         raise _bad("Write the RRULE alone: its DTSTART is time, and its EXDATEs are except.")
     if "=" not in upper:
-        raise _bad("rrule is such as FREQ=WEEKLY;BYDAY=MO. Write a line of cron as cron.")
+        raise _bad("rrule is a rule such as FREQ=WEEKLY;BYDAY=MO. Write a line of cron as cron.")
     pairs = [one.partition("=") for one in upper.split(";")]
     parts = {name: value for name, _, value in pairs}
     for name in parts:
@@ -179,7 +179,7 @@ def _numbers(parts: Mapping[str, str], name: str, first: int, last: int) -> list
     found = [int(one) for one in numbers]
     if not all(first <= one <= last and (one or first == 0) for one in found):
         but = ", but not 0" if first < 0 else ""
-        raise _bad(f"{name} must be within {first} and {last}{but}.")
+        raise _bad(f"{name} must be from {first} to {last}{but}.")
     return found
 
 
@@ -205,7 +205,7 @@ def _weekdays(parts: Mapping[str, str], frequency: Frequency) -> list[tuple[int,
     if any(place for _, place in days) and frequency in {Frequency.DAILY, Frequency.WEEKLY}:
         raise _bad("A BYDAY with a place, such as -1FR, needs FREQ=MONTHLY or YEARLY.")
     if any(abs(place) > most for _, place in days):
-        raise _bad(f"The place of a BYDAY must be within -{most} and {most}.")
+        raise _bad(f"The place of a BYDAY must be from -{most} to {most}.")
     return days
 
 
