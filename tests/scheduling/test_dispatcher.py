@@ -207,9 +207,11 @@ async def test_max_fires_counts_scheduled_firings_only(
         lambda: trigger_of(database, trigger["id"]), lambda one: one["status"] == "completed"
     )
     events = await events_of(database, trigger["id"])
+    [warning] = (await ada.get(f"/triggers/{trigger['id']}")).json()["warnings"]
 
     assert Counter(one["type"] for one in events) == Counter(scheduled=2, api=3)
     assert (stored["next_fire_at"], stored["fire_count"]) == (None, 4)
+    assert "no longer fires" in warning
 
 
 @pytest.mark.parametrize(

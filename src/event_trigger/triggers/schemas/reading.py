@@ -127,7 +127,8 @@ def _tell(details: dict[str, Any], anchor: datetime, shift_seconds: int | None) 
 
 def _warnings_of(trigger: Trigger) -> Iterator[str]:
     if trigger.status == TriggerStatus.COMPLETED:
-        yield "This trigger never fires by itself: its schedule has no instant left."
+        fires = "no longer fires" if trigger.fire_count else "never fires"
+        yield f"This trigger {fires} by itself: its schedule has no instant left."
         if trigger.on_completion == OnCompletion.DELETE:
             yield "It is deleted within seconds, because on_completion is delete."
     if trigger.loop_refused_at is not None:
