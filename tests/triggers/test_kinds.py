@@ -114,7 +114,7 @@ async def test_what_does_not_go_together_is_refused_with_what_to_write(
         ({"cron": "@daily", "except": ["2026-02-30"]}, "except/0", "no such date"),
         ({"cron": "@daily", "except": [{"calendar": "A b"}]}, "except/0", "lower-case letters"),
         ({"cron": "@daily", "except": [{"calendar": "x"}]}, "except/0/calendar", "POST /calendars"),
-        ({"cron": "* * * * *", "spread": "PT2M"}, "spread", "the distance of two instants"),
+        ({"cron": "* * * * *", "spread": "PT2M"}, "spread", "at most 1 minute, the shortest"),
         ({"cron": "CRON_TZ=PST 0 9 * * *"}, "cron", "America/Los_Angeles"),
         ({"cron": [], "timezone": "UTC"}, "cron", "a list of 1 to 20"),
         ({"cron": "@daily", "month_end": "skip"}, "month_end", "months or years"),

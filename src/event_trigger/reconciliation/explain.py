@@ -29,6 +29,7 @@ from event_trigger.triggers.schedule.schedules import (
     next_fire_at_or_after,
     zone_of,
 )
+from event_trigger.triggers.schedule.words.language import calendars_named
 from event_trigger.triggers.schedule.zone_rules import zone_rules
 
 _ON_TIME = timedelta(seconds=1)
@@ -134,10 +135,8 @@ def _source_of(day: str, in_force: VersionInForce) -> str:
     keys = calendars_of(in_force.details)
     if day in (in_force.details.get("except") or ()) or not keys:
         return "see 'except' in the details"
-    dates = (
-        "the dates then of the calendar" if len(keys) == 1 else "the dates then of the calendars"
-    )
-    return f"it was one of {dates} {', '.join(keys)}"
+    it_is = "it is" if in_force.until is None else "it was then"
+    return f"{it_is} one of the dates of {calendars_named(keys)}"
 
 
 def _unplanned(in_force: VersionInForce, schedule: Schedule, at: datetime) -> Explanation:

@@ -257,8 +257,8 @@ OTHERS: list[tuple[dict[str, Any], str, str]] = [
     (
         {"time": LOCAL, "interval": "PT30M", "timezone": "UTC", "recurring": True},
         "interval",
-        "An interval with a timezone counts whole days, weeks, months or years, such as P1D, P2W,"
-        " P1M or P1Y. Minutes and hours are elapsed time: leave timezone out for them.",
+        "An interval with a timezone counts either days and weeks, or months and years, such as"
+        " P1D, P2W, P1M or P1Y. Minutes and hours are elapsed time: leave timezone out for them.",
     ),
     (
         {"cron": "@daily", "rrule": "FREQ=DAILY"},
@@ -317,8 +317,13 @@ OTHERS: list[tuple[dict[str, Any], str, str]] = [
     (
         {"cron": "*/5 * * * *", "spread": "PT10M"},
         "spread",
-        "spread must be at most a day, and at most the distance of two instants, so that none"
+        "spread must be at most 5 minutes, the shortest distance of two instants, so that none"
         " overtakes the next one.",
+    ),
+    (
+        {"cron": "0 9 * * 1", "spread": "P2D"},
+        "spread",
+        "spread must be at most a day.",
     ),
     *(
         (

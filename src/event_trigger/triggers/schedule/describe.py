@@ -17,6 +17,7 @@ from event_trigger.triggers.schedule.walls.single import SingleWall
 from event_trigger.triggers.schedule.words.cron import cron_words
 from event_trigger.triggers.schedule.words.language import (
     MONTHS,
+    calendars_named,
     clock_time,
     counted,
     duration,
@@ -136,8 +137,7 @@ def _exceptions(schedule: Schedule, excepted: Sequence[Any]) -> Iterator[str]:
     if dates:
         yield f"but not on {_dates(dates)}"
     if calendars:
-        kind = "calendar" if len(calendars) == 1 else "the calendars"
-        yield f"{'nor' if dates else 'but not'} on the dates of {kind} {listed(calendars)}"
+        yield f"{'nor' if dates else 'but not'} on the dates of {calendars_named(calendars)}"
 
 
 def _dates(dates: Sequence[date]) -> str:

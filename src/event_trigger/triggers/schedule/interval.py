@@ -54,8 +54,8 @@ def parse_civil_interval(value: int | float | str) -> CivilInterval:
             days = int(found[1] or 0) * 7 + int(found[2] or 0)
             return _within(CivilInterval(0, days), 1 <= days <= _LONGEST_SECONDS // 86_400)
     message = (
-        "An interval with a timezone counts whole days, weeks, months or years, such as P1D, P2W,"
-        " P1M or P1Y. Minutes and hours are elapsed time: leave timezone out for them."
+        "An interval with a timezone counts either days and weeks, or months and years, such as"
+        " P1D, P2W, P1M or P1Y. Minutes and hours are elapsed time: leave timezone out for them."
     )
     raise ScheduleError(message, field="interval")
 

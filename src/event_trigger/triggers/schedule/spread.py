@@ -10,6 +10,7 @@ from event_trigger.triggers.schedule.bases import Every
 from event_trigger.triggers.schedule.details import schedule_from, spread_of
 from event_trigger.triggers.schedule.errors import ScheduleError
 from event_trigger.triggers.schedule.schedules import Schedule, instants_in
+from event_trigger.triggers.schedule.words.language import length
 
 LONGEST_SPREAD = timedelta(days=1)
 _COMPARED = 100  # instants whose distances limit a spread
@@ -35,11 +36,12 @@ def check_spread(details: Mapping[str, Any], *, anchor: datetime) -> None:
         return
     base = schedule_from(details, anchor=anchor).base
     distance = _shortest_distance(Schedule(base), anchor)
-    most = LONGEST_SPREAD if distance is None else min(LONGEST_SPREAD, distance)
-    if spread > most:
+    if spread > LONGEST_SPREAD:
+        raise ScheduleError("spread must be at most a day.", field="spread")
+    if distance is not None and spread > distance:
         message = (
-            "spread must be at most a day, and at most the distance of two instants, so that none"
-            " overtakes the next one."
+            f"spread must be at most {length(distance)}, the shortest distance of two instants, so"
+            " that none overtakes the next one."
         )
         raise ScheduleError(message, field="spread")
 

@@ -27,6 +27,10 @@ def listed(parts: Iterable[str], word: str = "and") -> str:
     return f"{', '.join(first)} {word} {last}" if first else last
 
 
+def calendars_named(keys: Sequence[str]) -> str:
+    return f"{'calendar' if len(keys) == 1 else 'the calendars'} {listed(keys)}"
+
+
 def runs(numbers: Sequence[int], names: Sequence[str]) -> list[str]:
     """Names the numbers, three or more in a row as "first to last"."""
     found: list[list[int]] = []
