@@ -70,6 +70,20 @@ async def test_no_more_bodies_are_rendered_than_a_caller_has_room_for(renderer: 
     assert all_outcomes == [rendered] * 8
 
 
+async def test_good_templates_start_the_process_for_their_deliveries(renderer: Renderer) -> None:
+    async def count() -> int:
+        return len(rendering_processes())
+
+    refused = await renderer.check(CheckJob("{{", URL, "text/plain", owner_id=1))
+    assert isinstance(refused, TemplateFailed)
+    assert await count() == 1
+
+    accepted = await renderer.check(CheckJob("{{ data }}", URL, "text/plain", owner_id=1))
+
+    assert accepted == Accepted()
+    await eventually(count, lambda found: found == 2)
+
+
 async def test_slow_templates_do_not_hold_up_others(renderer: Renderer) -> None:
     slow_jobs = [job(SLOW)] * 30 + [job(f"{n} {SLOW}") for n in range(30)]
     assert await renderer.render_all([slow_jobs[0]]) == [TOO_SLOW]

@@ -59,8 +59,13 @@ class Renderer:
         return _rendered(outcome)
 
     async def check(self, job: CheckJob, *, within: float = LONGEST_WAIT) -> CheckOutcome:
-        """Checks the templates of a destination."""
+        """Checks the templates of a destination.
+
+        Starts the process for deliveries if they are good, since the first one would wait for it.
+        """
         [outcome] = await self._questions.answer([job], within=within)
+        if isinstance(outcome, Accepted):
+            self._deliveries.warm_up()
         return NotRendered() if isinstance(outcome, Rendered) else outcome
 
     async def aclose(self) -> None:
@@ -100,6 +105,11 @@ class RenderLane:
                 one.settle(NotRendered())
         return [one.outcome.result() for one in waiting]
 
+    def warm_up(self) -> None:
+        """Starts the process, if there is none, before anything waits for it."""
+        if not self._is_closed and self._working is None and self._process is None:
+            self._begin()
+
     async def aclose(self) -> None:
         self._is_closed = True
         if self._working is not None:
@@ -111,8 +121,11 @@ class RenderLane:
 
     def _start_working(self) -> None:
         if not self._is_closed and self._working is None and self._turns:
-            self._working = asyncio.create_task(self._work())
-            self._working.add_done_callback(self._stopped)
+            self._begin()
+
+    def _begin(self) -> None:
+        self._working = asyncio.create_task(self._work())
+        self._working.add_done_callback(self._stopped)
 
     def _stopped(self, task: asyncio.Task[None]) -> None:
         self._working = None
@@ -124,9 +137,10 @@ class RenderLane:
         self._start_working()
 
     async def _work(self) -> None:
-        """Renders batch after batch, until nothing waits."""
+        """Starts the process if need be, and renders batch after batch until nothing waits."""
         batch: Sequence[Waiting] = []
         try:
+            await self._get_process()
             while batch := self._turns.take_batch():
                 process = await self._get_process()
                 answers = await process.answer([one.job for one in batch])
