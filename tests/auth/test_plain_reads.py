@@ -13,13 +13,14 @@ from sqlalchemy.engine import Engine
 from structlog.contextvars import merge_contextvars
 from structlog.testing import capture_logs
 
-from event_trigger.db.engine import create_engine
+from event_trigger.db.engine import create_engine, create_sessions
 from event_trigger.db.plain_session import PlainReads, Planning
 from tests.support.keys import holding, make_key
 from tests.support.services import ADA, ADMIN, BOB, Service
 from tests.support.triggers import make_api, make_scheduled
 
 ODD = {"a": 1.0, "b": 1e2, "ü": "é\u2028", "n": None, "list": [1, "x"], "deep": {"c": True}}
+SETTING = text("SHOW plan_cache_mode")
 GZIP = {"accept-encoding": "gzip"}
 SORTS = ("id", "-id", "name", "-name", "next_fire_at", "-next_fire_at", "-last_fired_at")
 PLAIN = (
@@ -246,20 +247,44 @@ async def test_the_log_tells_of_reads_alike_in_both_ways(ada: httpx.AsyncClient)
     assert len(told[0]) == 1
 
 
-async def test_a_statement_that_fails_leaves_the_connection_as_it_was(database_url: str) -> None:
+@pytest.mark.parametrize("planning", Planning)
+async def test_a_statement_that_fails_leaves_the_connection_as_it_was(
+    database_url: str, planning: Planning
+) -> None:
     engine = create_engine(database_url, connections=1)
     reads, one = PlainReads(engine), text("SELECT CAST(:one AS integer) AS one")
 
     async def divide() -> None:
         async with reads.open() as session:
-            await session.begin(Planning.GENERIC)
+            await session.plan(planning)
             await session.execute(text("SELECT 1 / CAST(:zero AS integer)"), {"zero": 0})
 
     with pytest.raises(asyncpg.PostgresError, match="division"):
         await divide()
     async with reads.open() as session:
         found = (await session.execute(one, {"one": 1})).one()
-        setting = await session.scalar(text("SHOW plan_cache_mode"))
+        setting = await session.scalar(SETTING)
     await engine.dispose()
 
     assert (found.one, found[0], setting) == (1, 1, "auto")
+
+
+async def test_a_connection_keeps_generic_plans_only_for_readers_that_ask_for_them(
+    database_url: str,
+) -> None:
+    engine = create_engine(database_url, connections=1)
+    reads, sessions = PlainReads(engine), create_sessions(engine)
+
+    async def after_a_page(*, keeps_planning: bool) -> Any:
+        async with reads.open(keeps_planning=True) as session:
+            await session.plan(Planning.GENERIC)
+        async with reads.open(keeps_planning=keeps_planning) as session:
+            return await session.scalar(SETTING)
+
+    kept, ended = [await after_a_page(keeps_planning=one) for one in (True, False)]
+    await after_a_page(keeps_planning=True)
+    async with sessions() as session:
+        in_session = await session.scalar(SETTING)
+    await engine.dispose()
+
+    assert (kept, ended, in_session) == ("force_generic_plan", "auto", "auto")

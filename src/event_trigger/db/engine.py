@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import (
 from sqlalchemy.orm import Session
 
 from event_trigger.db.pgbouncer import adapt_to_pooler
+from event_trigger.db.plain_session import plan_as_usual
 from event_trigger.db.pool import DatabasePool
 from event_trigger.db.pre_ping import check_before_use, close_on_failed_commit
 from event_trigger.db.tls import connect_by_tls
@@ -100,6 +101,7 @@ def _make_engine(
     connect_by_tls(engine)
     adapt_to_pooler(engine, tracked=_KEPT_BY_POOLER, limits=limits)
     check_before_use(engine)
+    plan_as_usual(engine)
     close_on_failed_commit(engine)
     return engine
 

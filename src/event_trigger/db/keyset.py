@@ -18,9 +18,8 @@ from typing import Any, Generic, TypeVar
 from sqlalchemy import ColumnElement, Select, TextClause, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from event_trigger.db.citus.detect import is_in_cluster
 from event_trigger.db.loading import Loader
-from event_trigger.db.plain_session import PlainSession, Planning, ReadSession
+from event_trigger.db.plain_session import ReadSession
 from event_trigger.db.shards import ACROSS_SHARDS
 from event_trigger.models import SHARDS, shard_of
 from event_trigger.models.base import LARGEST_ID, Base
@@ -30,7 +29,6 @@ SHARD_CONDITIONS = tuple(f"shard = {shard}" for shard in range(SHARDS))
 
 LARGEST_PAGE_BYTES = 4 * 1024 * 1024  # of users' JSON; larger rows make a page shorter
 LARGEST_LIMIT = 1000  # rows of a page
-_PLAN = text("SELECT set_config('plan_cache_mode', :planning, true)")
 
 T = TypeVar("T")
 Entity = TypeVar("Entity", bound=Base)
@@ -43,7 +41,8 @@ class ListedTable(Generic[Entity]):
     `order` is the list's ORDER BY. `large` are the columns that users fill: they are read only for
     the rows that fit in a page. `left_out` are columns that are not read. `source` is the FROM
     clause, if it is not the table alone. With `each`, another FROM item, each range is read for
-    each of its rows, such as some ids.
+    each of its rows, such as some ids. `beside` is a value that is read for each row of the page,
+    which it calls `paged`; it comes last.
     """
 
     entity: type[Entity]
@@ -52,6 +51,7 @@ class ListedTable(Generic[Entity]):
     left_out: tuple[str, ...] = ()
     source: str | None = None
     each: str | None = None
+    beside: str | None = None
 
     @property
     def direction(self) -> str:
@@ -60,11 +60,15 @@ class ListedTable(Generic[Entity]):
 
 @dataclass(frozen=True, slots=True)
 class NewestQuery(Generic[Entity]):
-    """A list as two statements: `rows` returns rows with their `size`, `ids` only ids."""
+    """A list as two statements: `ids` returns only ids, `rows` the columns for the loader.
+
+    After them come the size of a row and its value `beside`, if the list has one.
+    """
 
     rows: TextClause
     ids: TextClause
     loader: Loader[Entity]
+    size_at: int
 
 
 def combinations(*choices: Iterable[str]) -> tuple[str, ...]:
@@ -138,11 +142,13 @@ def newest_query(
     wheres = [" AND ".join(filter(None, (one, *conditions))) for one in ranges]
     order = ", ".join((*(f"{one} {listed.direction}" for one in by), listed.order))
     sorted_by = dict.fromkeys(("id", *(one.split()[0] for one in listed.order.split(", "))))
+    loader = Loader.of(listed.entity, without=listed.left_out)
     ids = f"SELECT id FROM ({_merged(listed, [*sorted_by], wheres, order)}) AS ranges"
     return NewestQuery(
         text(_statement(listed, wheres, order)),
         text(f"{ids} ORDER BY {listed.order} LIMIT :most"),
-        Loader.of(listed.entity, without=listed.left_out),
+        loader,
+        size_at=loader.width,
     )
 
 
@@ -172,8 +178,9 @@ def _statement(listed: ListedTable[Any], wheres: Sequence[str], range_order: str
         f"CASE WHEN {fits} THEN {one} END" if name in listed.large else one
         for name, one in zip(names, shown, strict=True)
     ]
+    beside = "" if listed.beside is None else f", {listed.beside}"
     return (
-        f"SELECT {', '.join(fitting)}, size"
+        f"SELECT {', '.join(fitting)}, size{beside}"
         f" FROM (SELECT *, {running} FROM ({sized} ORDER BY {order} LIMIT :most) AS page) AS paged"
         f" ORDER BY {order}"
     )
@@ -201,32 +208,6 @@ async def fetch_rows(
     return Page(rows[:limit], more=len(rows) > limit)
 
 
-async def use_generic_plan(session: ReadSession) -> None:
-    """Makes PostgreSQL reuse one plan per statement for the rest of the transaction.
-
-    Planning many ranges or partitions takes up to ten times as long as reading them, and the plan
-    is the same for all values. A cluster plans each statement by its values, which name the node.
-    """
-    if not await is_in_cluster(session):
-        await _plan(session, Planning.GENERIC)
-
-
-async def use_custom_plans(session: ReadSession) -> None:
-    """Makes PostgreSQL plan each statement for its values for the rest of the transaction.
-
-    A generic plan guesses the number of an owner's rows, and so may read all of them for each row
-    of a page.
-    """
-    await _plan(session, Planning.CUSTOM)
-
-
-async def _plan(session: ReadSession, planning: Planning) -> None:
-    if isinstance(session, PlainSession):
-        await session.begin(planning)
-    else:
-        await session.execute(_PLAN, {"planning": planning})
-
-
 async def fetch_newest(
     session: ReadSession,
     query: NewestQuery[Entity],
@@ -236,12 +217,25 @@ async def fetch_newest(
     options: Mapping[str, Any] | None = None,
 ) -> Page[Entity]:
     """Reads a page of at most `limit` rows and `LARGEST_PAGE_BYTES`, but at least one row."""
+    page = await fetch_newest_rows(session, query, values, limit=limit, options=options)
+    return Page([*map(query.loader.load, page.rows)], page.more)
+
+
+async def fetch_newest_rows(
+    session: ReadSession,
+    query: NewestQuery[Any],
+    values: Mapping[str, Any],
+    *,
+    limit: int,
+    options: Mapping[str, Any] | None = None,
+) -> Page[Any]:
+    """Reads a page like `fetch_newest`, as rows that the query's loader has not loaded yet."""
     result = await session.execute(
         query.rows, {**values, "most": limit + 1}, execution_options=options or {}
     )
     rows = result.all()
-    fitting = rows_that_fit((one.size for one in rows), limit=limit)
-    return Page([query.loader.load(one) for one in rows[:fitting]], more=len(rows) > fitting)
+    fitting = rows_that_fit((one[query.size_at] for one in rows), limit=limit)
+    return Page(rows[:fitting], more=len(rows) > fitting)
 
 
 async def fetch_newest_of(

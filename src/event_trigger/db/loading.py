@@ -22,6 +22,11 @@ class Loader(Generic[Entity]):
         self._new = mapper.class_manager.new_instance
         self._names = [mapper.get_property_by_column(one).key for one in columns]
 
+    @property
+    def width(self) -> int:
+        """The number of columns."""
+        return len(self._names)
+
     @classmethod
     def of(cls, entity: type[Entity], *, without: Collection[str] = ()) -> "Loader[Entity]":
         """Makes the loader of rows with the columns of `columns_of`."""

@@ -7,6 +7,7 @@ several greenlets. A read needs none of it.
 import asyncio
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from contextvars import ContextVar
 from enum import StrEnum
 from functools import lru_cache
 from types import SimpleNamespace
@@ -14,20 +15,23 @@ from typing import Any, Protocol
 
 import asyncpg
 from asyncpg.prepared_stmt import PreparedStatement
-from sqlalchemy import Connection, Engine, TextClause, text
+from sqlalchemy import Connection, Engine, TextClause, event, text
 from sqlalchemy.dialects.postgresql import asyncpg as asyncpg_dialect
+from sqlalchemy.exc import InvalidatePoolError
 from sqlalchemy.ext.asyncio import AsyncEngine
-from sqlalchemy.pool import PoolProxiedConnection
+from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
 from sqlalchemy.util import greenlet_spawn
 
 from event_trigger.db.pgbouncer import is_pooled
 
 _MOST_PREPARED = 200  # statements of a connection
-_PREPARED = "plain_statements"  # in the `info` of a connection
+_PREPARED, _IS_GENERIC = "plain_statements", "plans_generic"  # in the `info` of a connection
 _NO_OPTIONS: Mapping[str, Any] = {}
 _DIALECT = asyncpg_dialect.dialect()  # type: ignore[no-untyped-call]
 _CONNECTION_ERRORS = (OSError, asyncpg.InterfaceError, asyncpg.InternalClientError)
+_PLAN, _PLAN_AS_USUAL = "SET plan_cache_mode = ", "RESET plan_cache_mode"
 _BEGIN = "BEGIN READ ONLY; SET LOCAL plan_cache_mode = "
+_KEEPS_PLANNING: ContextVar[bool] = ContextVar("keeps_planning", default=False)
 
 
 class Planning(StrEnum):
@@ -96,7 +100,8 @@ class PlainSession:
     def __init__(self, engine: AsyncEngine, connection: PoolProxiedConnection) -> None:
         self._engine = engine.sync_engine
         self._driver: asyncpg.Connection = connection.driver_connection
-        self._prepared: dict[str, PreparedStatement] = connection.info.setdefault(_PREPARED, {})
+        self._info = connection.info
+        self._prepared: dict[str, PreparedStatement] = self._info.setdefault(_PREPARED, {})
         self._is_begun = False
 
     async def execute(
@@ -126,9 +131,16 @@ class PlainSession:
     def get_bind(self) -> Engine:
         return self._engine
 
-    async def begin(self, planning: Planning) -> None:
-        """Begins a transaction for this way of planning, unless one has begun."""
-        if not self._is_begun:
+    async def plan(self, planning: Planning) -> None:
+        """Plans so from here on; in a transaction, unless the connection keeps this way.
+
+        It keeps generic plans: BEGIN and COMMIT for each page would cost as much as the page.
+        """
+        if planning is Planning.GENERIC:
+            if not self._info.get(_IS_GENERIC):
+                self._info[_IS_GENERIC] = True
+                await self._driver.execute(f"{_PLAN}{planning}")
+        elif not self._is_begun:
             self._is_begun = True
             await self._driver.execute(f"{_BEGIN}{planning}")
 
@@ -189,12 +201,17 @@ class PlainReads:
         return self._engine.sync_engine
 
     @asynccontextmanager
-    async def open(self) -> AsyncIterator[PlainSession]:
+    async def open(self, *, keeps_planning: bool = False) -> AsyncIterator[PlainSession]:
         """Closes the connection after an error that may have left an answer unread.
 
+        A caller that says itself how to plan may get a connection that keeps its way of planning.
         Raises Pooled, PoolTimeout, and the errors of asyncpg.
         """
-        connection = await greenlet_spawn(self._engine.pool.connect)
+        token = _KEEPS_PLANNING.set(keeps_planning)
+        try:
+            connection = await greenlet_spawn(self._engine.pool.connect)
+        finally:
+            _KEEPS_PLANNING.reset(token)
         try:
             if is_pooled(connection):
                 raise Pooled
@@ -212,6 +229,21 @@ class PlainReads:
             raise
         finally:
             await greenlet_spawn(connection.close)
+
+
+def plan_as_usual(engine: AsyncEngine) -> None:
+    """Ends the generic planning of a connection before anybody gets it who did not ask for it."""
+
+    def reset(connection: Any, record: ConnectionPoolEntry, _proxy: object) -> None:
+        if not record.info.get(_IS_GENERIC) or _KEEPS_PLANNING.get():
+            return
+        try:
+            connection.run_async(lambda driver: driver.execute(_PLAN_AS_USUAL))
+        except (asyncpg.PostgresError, *_CONNECTION_ERRORS):
+            raise InvalidatePoolError from None
+        del record.info[_IS_GENERIC]
+
+    event.listen(engine.sync_engine, "checkout", reset)
 
 
 @lru_cache(maxsize=2_000)  # the statements of the code; lists have one for each set of filters

@@ -31,10 +31,9 @@ async def list_page(
     page = await events.list_page(
         wanted, now=now, before=before, limit=paging.limit, summary=summary
     )
-    named = await events.name_triggers(page.rows)
     counts = None if query.include is None else await events.count_deliveries(page.rows)
     rows = [
-        list_event(one, retention, now=now, named=named, counts=counts, summary=summary)
+        list_event(one, retention, now=now, named=page.named, counts=counts, summary=summary)
         for one in page.rows
     ]
     return Page(rows, page.more)

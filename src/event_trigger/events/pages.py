@@ -1,21 +1,22 @@
 """Reads pages of the log of events by time, and what is shown beside events."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import TextClause, text
 
+from event_trigger.db.citus.detect import is_in_cluster
 from event_trigger.db.keyset import (
     ListedTable,
     Page,
-    fetch_newest,
+    fetch_newest_rows,
     newest_query,
-    use_generic_plan,
 )
 from event_trigger.db.loading import Loader, columns_of
 from event_trigger.db.plain_session import ReadSession
+from event_trigger.db.planning import use_generic_plan
 from event_trigger.db.shards import ACROSS_SHARDS, OwnedId
 from event_trigger.events.filters import EventFilter, Selection, select_events
 from event_trigger.events.trigger_names import TriggerNames
@@ -24,6 +25,11 @@ from event_trigger.models import EVERY_SHARD, Event
 
 _LOG = ListedTable(Event, order="triggered_at DESC, id DESC", large=("payload", "source"))
 _SUMMARIES = replace(_LOG, large=("source",), left_out=("payload",))
+# the names of the trigger of each event; Citus would not run it across shards
+_NAMES_BESIDE = """
+    (SELECT ARRAY[key, name] FROM triggers
+        WHERE triggers.shard = paged.shard AND triggers.id = paged.trigger_id)
+"""
 _SHARDS_OF = text(f"""
     SELECT id, shard FROM triggers WHERE {EVERY_SHARD} AND id = ANY (CAST(:ids AS bigint[]))
 """)  # noqa: S608
@@ -63,6 +69,13 @@ class _About:
 _NAME_TRIGGERS, _COUNT_DELIVERIES = _About.of(_NAMES), _About.of(_COUNTS)
 
 
+@dataclass(frozen=True, slots=True)
+class NamedPage(Page[Event]):
+    """A page of events, and the names of their triggers by id, without those of deleted ones."""
+
+    named: Mapping[int, TriggerNames]
+
+
 @dataclass(frozen=True)
 class EventPages:
     session: ReadSession
@@ -80,7 +93,7 @@ class EventPages:
         before: tuple[datetime, int] | None,
         limit: int,
         summary: bool = False,
-    ) -> Page[Event]:
+    ) -> NamedPage:
         """Lists events before a position, newest first; within one instant, larger ids first.
 
         It tries the newest 48th of the window first, since that has enough for most pages. Events
@@ -88,7 +101,7 @@ class EventPages:
         """
         await use_generic_plan(self.session)
         if wanted.selects_none:
-            return Page((), more=False)
+            return NamedPage((), more=False, named={})
         shards = await self._shards_of(wanted)
         latest = latest_of(wanted.window, now if before is None else min(now, before[0]))
         narrowed = select_events(replace(wanted, window=latest), shards=shards, before=before)
@@ -101,12 +114,22 @@ class EventPages:
 
     async def _read(
         self, selection: Selection, *, limit: int, options: dict[str, str], summary: bool
-    ) -> Page[Event]:
+    ) -> NamedPage:
         listed = replace(_SUMMARIES if summary else _LOG, each=selection.each)
+        in_cluster = await is_in_cluster(self.session)
+        if not in_cluster:
+            listed = replace(listed, beside=_NAMES_BESIDE)
         statement = newest_query(listed, selection.ranges, selection.conditions)
-        return await fetch_newest(
+        page = await fetch_newest_rows(
             self.session, statement, selection.values, limit=limit, options=options
         )
+        events = [*map(statement.loader.load, page.rows)]
+        if in_cluster:
+            named = await self.name_triggers(events)
+        else:
+            beside = zip(events, (row[-1] for row in page.rows), strict=True)
+            named = {one.trigger_id: TriggerNames(*names) for one, names in beside if names}
+        return NamedPage(events, page.more, named)
 
     async def _shards_of(self, wanted: EventFilter) -> dict[int, int]:
         """Returns the shards of the triggers that an admin asks for, by their ids."""

@@ -55,7 +55,7 @@ class PlainEvents:
 
     async def _list(self, asked: PlainRead) -> Response | None:
         query, paging, now = asked.query.wanted, asked.paging, await self.clock.now()
-        async with self.reads.open() as session:
+        async with self.reads.open(keeps_planning=True) as session:
             listed = await list_page(
                 session, asked.principal, self.retention, query, paging, now=now
             )

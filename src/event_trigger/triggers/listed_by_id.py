@@ -5,8 +5,9 @@ from dataclasses import dataclass, replace
 
 from sqlalchemy import text
 
-from event_trigger.db.keyset import Page, fetch_ids, fetch_newest, use_generic_plan
+from event_trigger.db.keyset import Page, fetch_ids, fetch_newest
 from event_trigger.db.plain_session import ReadSession
+from event_trigger.db.planning import use_generic_plan
 from event_trigger.db.shards import ACROSS_SHARDS
 from event_trigger.models import EVERY_SHARD, Trigger, shard_of
 from event_trigger.triggers.filters import IdOrder, TriggerFilter, listing

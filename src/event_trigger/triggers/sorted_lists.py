@@ -6,8 +6,9 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import text
 
-from event_trigger.db.keyset import Page, rows_that_fit, use_custom_plans
+from event_trigger.db.keyset import Page, rows_that_fit
 from event_trigger.db.plain_session import ReadSession
+from event_trigger.db.planning import use_custom_plans
 from event_trigger.models import Trigger, shard_of
 from event_trigger.triggers.filters import TriggerFilter
 from event_trigger.triggers.sorting import (
