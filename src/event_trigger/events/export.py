@@ -94,7 +94,8 @@ async def _read_page(
 ) -> tuple[Page[Event], list[EventRead]]:
     kept, events = await _still_kept(session, wanted, retention), Events(session)
     page = await events.list_page(kept, now=now, before=before, limit=limit)
-    return page, [read_event(one, retention, now=now, named=page.named) for one in page.rows]
+    named = await events.name_triggers(page.rows)
+    return page, [read_event(one, retention, now=now, named=named) for one in page.rows]
 
 
 async def _still_kept(

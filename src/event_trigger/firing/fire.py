@@ -89,7 +89,7 @@ class CallAnswer:
 
 
 class TriggerBusy:
-    """The outcome of a call whose trigger is locked by others, or missing: it has to wait."""
+    """The outcome of a call whose trigger others have locked: it has to wait."""
 
 
 Outcome = CallAnswer | Problem | TriggerBusy
@@ -109,7 +109,7 @@ async def fire_all(session: AsyncSession, calls: Sequence[Call], *, waits: bool)
     caller announces the events after the commit.
     """
     found = await find_called(CalledTriggers(session), IdempotencyKeys(session), calls, waits=waits)
-    decided = [_decide(call, found, waits=waits) for call in calls]
+    decided = [_decide(call, found) for call in calls]
     return await store_decided(session, calls, decided, announces=False)
 
 
@@ -147,10 +147,11 @@ async def store_decided(
 
 
 class CalledRows(NamedTuple):
-    """The rows that decide on calls: triggers by id, answers by key, and keys in use elsewhere."""
+    """The rows that decide on calls: triggers by id, answers by key, and what others lock."""
 
     keys_in_use: set[CallKey | None]
     locked: dict[int, CalledTrigger]
+    busy: set[int]  # ids of triggers
     tested: dict[int, CalledTrigger]
     answers: dict[CallKey, StoredAnswer]
 
@@ -162,25 +163,28 @@ async def find_called(
     keys = [call.key for call in calls if call.key is not None]
     free = await answers.try_locks([key.lock for key in keys])
     fired = {call.trigger for call in calls if not call.is_test}
+    locked = await triggers.lock_triggers(fired, waits=waits)
+    skipped = [] if waits else [one for one in fired if one.id not in locked]
     return CalledRows(
         {key for key, is_free in zip(keys, free, strict=True) if not is_free},
-        await triggers.lock_triggers(fired, waits=waits),
+        locked,
+        await triggers.list_present(skipped),
         await triggers.read_triggers({call.trigger for call in calls if call.is_test}),
         await answers.list_known(keys),
     )
 
 
-def _decide(call: Call, found: CalledRows, *, waits: bool) -> Outcome | NewEvent:
-    admitted = admit(call, found, waits=waits)
+def _decide(call: Call, found: CalledRows) -> Outcome | NewEvent:
+    admitted = admit(call, found)
     return make_event(admitted, call) if isinstance(admitted, CalledTrigger) else admitted
 
 
-def admit(call: Call, found: CalledRows, *, waits: bool) -> Outcome | CalledTrigger:
+def admit(call: Call, found: CalledRows) -> Outcome | CalledTrigger:
     """Decides on one call up to its payload: gives the trigger if the call may make an event."""
     trigger = (found.tested if call.is_test else found.locked).get(call.trigger.id)
     if call.key in found.keys_in_use:
         return StillRunning()
-    if trigger is None and not call.is_test and not waits:
+    if trigger is None and not call.is_test and call.trigger.id in found.busy:
         return TriggerBusy()
     if trigger is None or not _is_meant(trigger, call):
         return missing(call)

@@ -111,7 +111,7 @@ class _Fitting(NamedTuple):
 
 
 def _fit(place: int, call: Call, found: CalledRows, allowance: Allowance) -> Outcome | _Fitting:
-    admitted = admit(call, found, waits=True)
+    admitted = admit(call, found)
     if not isinstance(admitted, CalledTrigger):
         return admitted
     one = _Fitting(place, call, admitted)

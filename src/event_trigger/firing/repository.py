@@ -58,6 +58,12 @@ _READ_TRIGGERS, _LOCK_TRIGGERS, _LOCK_FREE_TRIGGERS, _MEASURE_TRIGGERS, _LOCK_ME
         (_SIZE, _LOCK),
     )
 )
+_LIST_PRESENT = ShardedStatement(
+    *(
+        text(f"SELECT id FROM triggers WHERE {where['wanted']}")  # noqa: S608
+        for where in (_IN_SHARD, _IN_SHARDS)
+    )
+)
 _READ_PREDEFINED = text("""
     SELECT id, CAST(payload AS text) AS payload FROM triggers
     WHERE shard = :shard AND id = ANY (CAST(:ids AS bigint[]))
@@ -128,6 +134,14 @@ class CalledTriggers:
         Skips those that another transaction has locked, unless it `waits` for them.
         """
         return await self._fetch(_LOCK_TRIGGERS if waits else _LOCK_FREE_TRIGGERS, wanted)
+
+    async def list_present(self, wanted: Collection[OwnedId]) -> set[int]:
+        """Returns the ids of those that there are, also if others have locked them."""
+        if not wanted:
+            return set()
+        statement, shards = _LIST_PRESENT.on([one.shard for one in wanted])
+        ids = {**shards, "ids": [one.id for one in wanted]}
+        return {*await self.session.scalars(statement, ids)}
 
     async def _fetch(
         self, sharded: ShardedStatement, wanted: Collection[OwnedId], **values: int
