@@ -8,8 +8,10 @@ from typing import Any
 
 import httpx
 import pytest
+from pydantic import TypeAdapter
 
-from event_trigger.events.schemas import TriggerCount
+from event_trigger.events.schemas import EventListed, TriggerCount
+from tests.support.databases import now_of
 from tests.support.planting import plant_event
 from tests.support.problems import places_of, problem_of
 from tests.support.reading import read_all
@@ -17,6 +19,7 @@ from tests.support.services import BOB
 from tests.support.triggers import instant, make_api, make_scheduled
 from tests.support.waiting import eventually
 
+JSON_TYPE = {"content-type": "application/json"}
 HOUR = timedelta(hours=1)
 MINUTE = timedelta(minutes=1)
 MICROSECOND = timedelta(microseconds=1)
@@ -52,6 +55,31 @@ def text(at: datetime) -> str:
 
 
 # The fields of an event
+
+
+@pytest.mark.parametrize("query", ["", "?view=summary", "?include=deliveries", "?limit=2&"])
+async def test_a_list_is_written_as_its_models_would_be(
+    ada: httpx.AsyncClient, database: Any, query: str
+) -> None:
+    odd = {"ü": 'é\u2028"\\', "n": None, "f": [1.0, 1e22, -0.5, 10**20], "deep": {"c": True}}
+    made = await make_api(ada, name='é"\\ <b>', key="odd", details={"hook": {"verify": "github"}})
+    gone = await make_api(ada)
+    fired = await ada.post(f"/triggers/{made['id']}/trigger", json=odd)
+    spelt = b'{ "a" : 1e2, "\\u00fc": 2 }'
+    await ada.post(f"/triggers/{gone['id']}/test", content=spelt, headers=JSON_TYPE)
+    await ada.post(f"{fired.headers['location']}/replay")
+    await ada.delete(f"/triggers/{gone['id']}")
+    fired_at = (await now_of(database)).replace(microsecond=0)
+    await plant_event(database, trigger_id=made["id"], triggered_at=fired_at)
+    await make_scheduled(ada, {"interval": "PT1S"}, payload=odd)
+    await eventually(lambda: read_all(ada, "/events", type="scheduled"), bool)
+
+    answer = await ada.get(f"/events{query}")
+
+    models = TypeAdapter(list[EventListed])
+    read = models.validate_json(answer.content)
+    assert len(read) >= (2 if "limit" in query else 5)
+    assert models.dump_json(read, exclude_unset=True) == answer.content
 
 
 async def test_a_scheduled_event_has_its_instant_and_payload(ada: httpx.AsyncClient) -> None:

@@ -50,10 +50,7 @@ class PlainRead:
         return PageQuery(self.request, self.response, self.query.limit, self.query.cursor)
 
     def answered(self, body: bytes) -> Response:
-        answer = Response(body, media_type="application/json")
-        more = (one for one in self.response.raw_headers if one[0] != b"content-length")
-        answer.raw_headers.extend(more)
-        return answer
+        return self.paging.answered(body)
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,10 +39,10 @@ class ListedTable(Generic[Entity]):
     """A table as a list shows it.
 
     `order` is the list's ORDER BY. `large` are the columns that users fill: they are read only for
-    the rows that fit in a page. `left_out` are columns that are not read. `source` is the FROM
-    clause, if it is not the table alone. With `each`, another FROM item, each range is read for
-    each of its rows, such as some ids. `beside` is a value that is read for each row of the page,
-    which it calls `paged`; it comes last.
+    the rows that fit in a page. `left_out` are columns that are not read, and JSON in `as_text` is
+    read as text. `source` is the FROM clause, if it is not the table alone. With `each`, another
+    FROM item, each range is read for each of its rows, such as some ids. `beside` is a value that
+    is read for each row of the page, which it calls `paged`; it comes last.
     """
 
     entity: type[Entity]
@@ -51,6 +51,7 @@ class ListedTable(Generic[Entity]):
     left_out: tuple[str, ...] = ()
     source: str | None = None
     each: str | None = None
+    as_text: tuple[str, ...] = ()
     beside: str | None = None
 
     @property
@@ -177,6 +178,10 @@ def _statement(listed: ListedTable[Any], wheres: Sequence[str], range_order: str
     fitting = [
         f"CASE WHEN {fits} THEN {one} END" if name in listed.large else one
         for name, one in zip(names, shown, strict=True)
+    ]
+    fitting = [
+        f"CAST({one} AS text)" if name in listed.as_text else one
+        for name, one in zip(names, fitting, strict=True)
     ]
     beside = "" if listed.beside is None else f", {listed.beside}"
     return (

@@ -1,9 +1,9 @@
 """Reads pages of the log of events by time, and what is shown beside events."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import TextClause, text
 
@@ -18,18 +18,23 @@ from event_trigger.db.loading import Loader, columns_of
 from event_trigger.db.plain_session import ReadSession
 from event_trigger.db.planning import use_generic_plan
 from event_trigger.db.shards import ACROSS_SHARDS, OwnedId
-from event_trigger.events.filters import EventFilter, Selection, select_events
+from event_trigger.events.filters import EventFilter, select_events
 from event_trigger.events.trigger_names import TriggerNames
-from event_trigger.events.window import TimeWindow, latest_of
+from event_trigger.events.window import TimeWindow, latest_of, until_now
 from event_trigger.models import EVERY_SHARD, Event
 
 _LOG = ListedTable(Event, order="triggered_at DESC, id DESC", large=("payload", "source"))
-_SUMMARIES = replace(_LOG, large=("source",), left_out=("payload",))
 # the names of the trigger of each event; Citus would not run it across shards
-_NAMES_BESIDE = """
+_NAMES = """
     (SELECT ARRAY[key, name] FROM triggers
-        WHERE triggers.shard = paged.shard AND triggers.id = paged.trigger_id)
+        WHERE triggers.shard = paged.shard AND triggers.id = paged.trigger_id) AS names
 """
+_LISTED = replace(
+    _LOG,
+    as_text=("payload", "source"),
+    left_out=("owner_id", "hops", "source_kind", "xid"),
+)
+_SUMMARIES = replace(_LISTED, large=("source",), left_out=(*_LISTED.left_out, "payload"))
 _SHARDS_OF = text(f"""
     SELECT id, shard FROM triggers WHERE {EVERY_SHARD} AND id = ANY (CAST(:ids AS bigint[]))
 """)  # noqa: S608
@@ -39,7 +44,9 @@ _SHARD_OF_EVENT = text(f"""
         AND triggered_at < coalesce(CAST(:until AS timestamptz), 'infinity') LIMIT 1
 """)  # noqa: S608
 _OF_ONE, _OF_MANY = "shard = :shard", "shard = ANY (CAST(:shards AS smallint[]))"
-_NAMES = "SELECT id, key, name FROM triggers WHERE {shards} AND id = ANY (CAST(:ids AS bigint[]))"
+_NAMES_OF = (
+    "SELECT id, key, name FROM triggers WHERE {shards} AND id = ANY (CAST(:ids AS bigint[]))"
+)
 _COUNTS = """
     SELECT event_id, status, count(*) FROM deliveries
     WHERE {shards} AND event_id = ANY (CAST(:ids AS bigint[])) GROUP BY event_id, status
@@ -66,14 +73,30 @@ class _About:
         return cls(text(query.format(shards=_OF_ONE)), text(query.format(shards=_OF_MANY)))
 
 
-_NAME_TRIGGERS, _COUNT_DELIVERIES = _About.of(_NAMES), _About.of(_COUNTS)
+_NAME_TRIGGERS, _COUNT_DELIVERIES = _About.of(_NAMES_OF), _About.of(_COUNTS)
 
 
-@dataclass(frozen=True, slots=True)
-class NamedPage(Page[Event]):
-    """A page of events, and the names of their triggers by id, without those of deleted ones."""
+class ListedEvent(NamedTuple):
+    """An event as a list shows it: its JSON is the text that is stored, or None in a summary.
 
-    named: Mapping[int, TriggerNames]
+    `names` are the key and the name of its trigger; None if that was deleted.
+    """
+
+    shard: int
+    id: int
+    triggered_at: datetime
+    trigger_id: int
+    type: str
+    scheduled_for: datetime | None
+    payload: str | None
+    is_test: bool
+    replay_of: int | None
+    source: str | None
+    size: int
+    names: Sequence[str | None] | None = None
+
+
+_AnyEvent = Event | ListedEvent
 
 
 @dataclass(frozen=True)
@@ -92,44 +115,66 @@ class EventPages:
         now: datetime,
         before: tuple[datetime, int] | None,
         limit: int,
-        summary: bool = False,
-    ) -> NamedPage:
-        """Lists events before a position, newest first; within one instant, larger ids first.
+    ) -> Page[Event]:
+        """Lists events before a position, newest first; within one instant, larger ids first."""
+        page = await self._list(wanted, _LOG, now=now, before=before, limit=limit)
+        return Page([*map(_LOADER.load, page.rows)], page.more)
 
-        It tries the newest 48th of the window first, since that has enough for most pages. Events
-        of a summary have no payload.
+    async def list_rows(
+        self,
+        wanted: EventFilter,
+        *,
+        now: datetime,
+        before: tuple[datetime, int] | None,
+        limit: int,
+        summary: bool = False,
+    ) -> Page[ListedEvent]:
+        """Lists events like `list_page`, with the names of their triggers."""
+        in_cluster = await is_in_cluster(self.session)
+        listed = _SUMMARIES if summary else _LISTED
+        if not in_cluster:
+            listed = replace(listed, beside=_NAMES)
+        page = await self._list(wanted, listed, now=now, before=before, limit=limit)
+        rows = [_without_payload(one) for one in page.rows] if summary else page.rows
+        events = [*map(ListedEvent._make, rows)]
+        if in_cluster:
+            named = await self.name_triggers(events)
+            events = [one._replace(names=named.get(one.trigger_id)) for one in events]
+        return Page(events, page.more)
+
+    async def _list(
+        self,
+        wanted: EventFilter,
+        listed: ListedTable[Event],
+        *,
+        now: datetime,
+        before: tuple[datetime, int] | None,
+        limit: int,
+    ) -> Page[Any]:
+        """Reads the rows of a page.
+
+        It tries the newest 48th of the window first, since that has enough for most pages.
         """
         await use_generic_plan(self.session)
         if wanted.selects_none:
-            return NamedPage((), more=False, named={})
+            return Page((), more=False)
         shards = await self._shards_of(wanted)
+        wanted = replace(wanted, window=until_now(wanted.window, now))
         latest = latest_of(wanted.window, now if before is None else min(now, before[0]))
-        narrowed = select_events(replace(wanted, window=latest), shards=shards, before=before)
         options = read_options(wanted.owner_id)
-        page = await self._read(narrowed, limit=limit, options=options, summary=summary)
-        if page.more:
-            return page
-        whole = select_events(wanted, shards=shards, before=before)
-        return await self._read(whole, limit=limit, options=options, summary=summary)
-
-    async def _read(
-        self, selection: Selection, *, limit: int, options: dict[str, str], summary: bool
-    ) -> NamedPage:
-        listed = replace(_SUMMARIES if summary else _LOG, each=selection.each)
-        in_cluster = await is_in_cluster(self.session)
-        if not in_cluster:
-            listed = replace(listed, beside=_NAMES_BESIDE)
-        statement = newest_query(listed, selection.ranges, selection.conditions)
-        page = await fetch_newest_rows(
-            self.session, statement, selection.values, limit=limit, options=options
-        )
-        events = [*map(statement.loader.load, page.rows)]
-        if in_cluster:
-            named = await self.name_triggers(events)
-        else:
-            beside = zip(events, (row[-1] for row in page.rows), strict=True)
-            named = {one.trigger_id: TriggerNames(*names) for one, names in beside if names}
-        return NamedPage(events, page.more, named)
+        page: Page[Any] = Page((), more=False)
+        for window in (latest, wanted.window):
+            narrowed = replace(wanted, window=window)
+            selection = select_events(narrowed, shards=shards, before=before)
+            query = newest_query(
+                replace(listed, each=selection.each), selection.ranges, selection.conditions
+            )
+            page = await fetch_newest_rows(
+                self.session, query, selection.values, limit=limit, options=options
+            )
+            if page.more:
+                break
+        return page
 
     async def _shards_of(self, wanted: EventFilter) -> dict[int, int]:
         """Returns the shards of the triggers that an admin asks for, by their ids."""
@@ -151,12 +196,12 @@ class EventPages:
         found = await self.session.scalar(_SHARD_OF_EVENT, values, execution_options=options)
         return None if found is None else int(found)
 
-    async def name_triggers(self, events: Sequence[Event]) -> dict[int, TriggerNames]:
+    async def name_triggers(self, events: Sequence[_AnyEvent]) -> dict[int, TriggerNames]:
         """Reads the names of the events' triggers, by their ids; deleted triggers are left out."""
         rows = await self._ask(_NAME_TRIGGERS, events, {one.trigger_id for one in events})
         return {trigger_id: TriggerNames(key, name) for trigger_id, key, name in rows}
 
-    async def count_deliveries(self, events: Sequence[Event]) -> dict[int, dict[str, int]]:
+    async def count_deliveries(self, events: Sequence[_AnyEvent]) -> dict[int, dict[str, int]]:
         """Counts the deliveries of events by status, by the ids of the events."""
         counts: dict[int, dict[str, int]] = {}
         found = await self._ask(_COUNT_DELIVERIES, events, {one.id for one in events})
@@ -165,7 +210,7 @@ class EventPages:
         return counts
 
     async def _ask(
-        self, about: _About, events: Sequence[Event], ids: Collection[int]
+        self, about: _About, events: Sequence[_AnyEvent], ids: Collection[int]
     ) -> Sequence[Any]:
         shards = sorted({one.shard for one in events})
         if len(shards) == 1:
@@ -181,3 +226,9 @@ class EventPages:
 def read_options(owner_id: int | None) -> dict[str, str]:
     """Returns the options of a statement about one owner, or about all for None."""
     return {} if owner_id is not None else {ACROSS_SHARDS: "admin reads"}
+
+
+def _without_payload(row: Sequence[Any]) -> Sequence[Any]:
+    """Adds the payload that a summary does not read."""
+    at = ListedEvent._fields.index("payload")
+    return (*row[:at], None, *row[at:])

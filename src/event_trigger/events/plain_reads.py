@@ -4,7 +4,6 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pydantic_core import to_json
 from starlette.responses import Response
 
 from event_trigger.auth.plain_reads import PlainDoor, PlainRead
@@ -12,7 +11,7 @@ from event_trigger.auth.scopes import Scope
 from event_trigger.db.clock import DatabaseClock
 from event_trigger.db.plain_session import PlainReads
 from event_trigger.db.shards import OwnedId
-from event_trigger.events.lists import list_page, place_of
+from event_trigger.events.lists import write_page
 from event_trigger.events.pages import EventPages
 from event_trigger.events.schemas import EventListQuery, read_event
 from event_trigger.events.window import Retention, oldest_kept
@@ -56,7 +55,7 @@ class PlainEvents:
     async def _list(self, asked: PlainRead) -> Response | None:
         query, paging, now = asked.query.wanted, asked.paging, await self.clock.now()
         async with self.reads.open(keeps_planning=True) as session:
-            listed = await list_page(
+            body = await write_page(
                 session, asked.principal, self.retention, query, paging, now=now
             )
-        return asked.answered(to_json(asked.paging.rows_of(listed, place_of)))
+        return asked.answered(body)

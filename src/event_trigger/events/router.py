@@ -1,6 +1,6 @@
 """HTTP operations that read the event log: list, count, export, read one."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import structlog
 from fastapi import Query, Response
@@ -11,13 +11,12 @@ from starlette.types import Send
 from event_trigger.auth.dependencies import EXPENSIVE, CredentialsDep, PrincipalDep, needs
 from event_trigger.auth.scopes import Scope
 from event_trigger.db.clock import database_now
-from event_trigger.db.keyset import Page
 from event_trigger.db.replica.reads import all_shown_before
 from event_trigger.errors import FieldError, Forbidden, Invalid, NotFound, Unauthorized
 from event_trigger.events.counts import count_by_trigger
 from event_trigger.events.dependencies import RetentionDep, filter_for, visible_to
 from event_trigger.events.export import ExportFormat, LoginEnded, export
-from event_trigger.events.lists import list_page, place_of
+from event_trigger.events.lists import write_page
 from event_trigger.events.repository import Events
 from event_trigger.events.schemas import (
     EventListed,
@@ -61,7 +60,7 @@ async def list_events(
     cpu_bound: CpuBoundDep,
     query: Annotated[EventListQuery, Query()],
     aggregate: Annotated[bool, Query(description="Counts by trigger, instead of a list.")] = False,
-) -> list[EventListed] | Response:
+) -> Response:
     """Lists events, newest first. The `Link` header with `rel="next"` leads to the next page.
 
     With `aggregate=true`, it counts the selected events of each trigger instead, as
@@ -73,12 +72,11 @@ async def list_events(
         return await count_events(principal, reads, retention, cpu_bound, query)
     before = paging.before_instant()
 
-    async def read(session: AsyncSession) -> Page[dict[str, Any]]:
+    async def read(session: AsyncSession) -> bytes:
         now = await database_now(session)
-        return await list_page(session, principal, retention, query, paging, now=now)
+        return await write_page(session, principal, retention, query, paging, now=now)
 
-    page = await reads.run(read, shown=all_shown_before(before and before[0]))
-    return [EventListed(**one) for one in paging.rows_of(page, place_of)]
+    return paging.answered(await reads.run(read, shown=all_shown_before(before and before[0])))
 
 
 def _refuse_paging(paging: PageQuery, query: EventListQuery) -> None:

@@ -10,7 +10,7 @@ from pydantic import Field
 from event_trigger.events.source import SourceKind
 from event_trigger.events.trigger_names import NAMELESS, TriggerNames
 from event_trigger.events.window import Retention
-from event_trigger.models import DeliveryStatus, Event, EventState, EventType
+from event_trigger.models import Event, EventState, EventType
 from event_trigger.web.schemas import (
     Instant,
     JsonObject,
@@ -132,36 +132,8 @@ def read_event(
     event: Event, retention: Retention, *, now: datetime, named: Mapping[int, TriggerNames]
 ) -> EventRead:
     """Reads an event; `named` has the names of its trigger, unless that was deleted."""
-    return EventRead(**_fields(event, retention, now=now, named=named))
-
-
-def list_event(
-    event: Event,
-    retention: Retention,
-    *,
-    now: datetime,
-    named: Mapping[int, TriggerNames],
-    counts: Mapping[int, Mapping[str, int]] | None,
-    summary: bool,
-) -> dict[str, Any]:
-    """Reads an event for a list as the members of an EventListed, in its order.
-
-    A summary's payload was not read, so it must not be asked for.
-    """
-    fields = _fields(event, retention, now=now, named=named)
-    if summary:
-        del fields["payload"]
-    if counts is not None:
-        found = counts.get(event.id, {})
-        fields["deliveries"] = {str(one): found.get(one, 0) for one in DeliveryStatus}
-    return fields
-
-
-def _fields(
-    event: Event, retention: Retention, *, now: datetime, named: Mapping[int, TriggerNames]
-) -> dict[str, Any]:
     trigger = named.get(event.trigger_id, NAMELESS)
-    return {
+    fields: dict[str, Any] = {
         "id": event.id,
         "trigger_id": event.trigger_id,
         "type": event.type,
@@ -175,6 +147,7 @@ def _fields(
         "trigger_name": trigger.name,
         "source": _source_of(event),
     }
+    return EventRead(**fields)
 
 
 def _source_of(event: Event) -> Mapping[str, Any] | None:

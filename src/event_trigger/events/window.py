@@ -1,10 +1,12 @@
 """Computes the part of the log that readers may see, from the age of events."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from event_trigger.instants import just_after
 from event_trigger.models import EventState
+
+_CLOCK_SHIFT = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +30,15 @@ class TimeWindow:
 
     def is_over(self, now: datetime) -> bool:
         return self.end is not None and now >= self.end
+
+
+def until_now(window: TimeWindow, now: datetime) -> TimeWindow:
+    """Returns a window that ends soon after `now`: partitions made ahead need not be looked into.
+
+    The clock may be shifted by a minute without hiding an event.
+    """
+    end = now + max(_CLOCK_SHIFT, abs(now - window.start) / 48)
+    return window if window.end is not None and window.end < end else replace(window, end=end)
 
 
 def latest_of(window: TimeWindow, until: datetime) -> TimeWindow:

@@ -73,6 +73,13 @@ class PageQuery:
             self.response.headers["Link"] = f'<{url}>; rel="next"'
         return page.rows
 
+    def answered(self, body: bytes) -> Response:
+        """Answers with JSON, and with the headers that were set in `response`."""
+        answer = Response(body, media_type="application/json")
+        more = (one for one in self.response.raw_headers if one[0] != b"content-length")
+        answer.raw_headers.extend(more)
+        return answer
+
 
 async def get_page_query(
     request: Request,
