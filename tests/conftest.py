@@ -10,6 +10,7 @@ import httpx
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.support.commands import Here, commands_in
 from tests.support.compiled import share_compiled_statements
 from tests.support.databases import (
     connect,
@@ -228,3 +229,12 @@ async def empty_url(server_url: str) -> AsyncIterator[str]:
     url = await create_database(server_url)
     yield url
     await drop_database(url)
+
+
+@pytest.fixture
+def here(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Iterator[Here]:
+    """Runs a command in this process, as if in a folder with these settings only."""
+    with commands_in(folder, monkeypatch, capsys) as run_here:
+        yield run_here

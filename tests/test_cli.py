@@ -1,16 +1,11 @@
 """Runs the commands in this process, and `serve` in a process of its own."""
 
 import asyncio
-import io
 import json
-import os
 import platform
 import re
 import signal
 import subprocess
-import sys
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from socket import create_server
 from typing import Any
@@ -19,14 +14,12 @@ import httpx
 import pytest
 
 from event_trigger import __version__
-from event_trigger.cli import main
 from event_trigger.db.revisions import newest_revision
 from event_trigger.db.urls import place_of
 from event_trigger.triggers.schedule.zone_rules import zone_rules
+from tests.support.commands import Here
 from tests.support.databases import connect
-from tests.support.logs import plain_logs
 from tests.support.processes import (
-    environment,
     log_entries,
     run,
     serving,
@@ -40,42 +33,6 @@ from tests.support.waiting import eventually
 pytestmark = pytest.mark.xdist_group("embedded servers")
 
 NOWHERE = "postgresql://nobody@127.0.0.1:9/nothing"
-
-
-@dataclass(frozen=True)
-class Done:
-    code: int
-    out: str
-    err: str
-
-
-Here = Callable[..., Done]
-
-
-@pytest.fixture
-def here(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Iterator[Here]:
-    """Runs a command in this process, as if in a folder with these settings only."""
-    was_told_to_stop = signal.getsignal(signal.SIGTERM)
-
-    def run_here(*arguments: str, typed: str = "", **settings: str) -> Done:
-        with monkeypatch.context() as around, plain_logs():
-            around.chdir(folder)
-            for name in os.environ.keys() - environment().keys():
-                around.delenv(name)
-            for name, value in settings.items():
-                around.setenv(name, value)
-            around.setattr(sys, "stdin", io.StringIO(f"{typed}\n"))
-            try:
-                code = main(arguments)
-            except SystemExit as end:
-                code = int(end.code or 0)
-        printed = capsys.readouterr()
-        return Done(code, printed.out, printed.err)
-
-    yield run_here
-    signal.signal(signal.SIGTERM, was_told_to_stop)
 
 
 async def test_the_first_start_says_where_to_go_and_what_can_be_pasted(folder: Path) -> None:

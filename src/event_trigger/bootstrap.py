@@ -17,6 +17,7 @@ from event_trigger.auth.users import add_first_admin, has_users
 from event_trigger.config import MINIMUM_SECRET_BYTES, Settings
 from event_trigger.db.embedded.down_flag import down_flag_of
 from event_trigger.db.embedded.server import (
+    has_data,
     make_data_dir,
     running_postgres,
     supervised_postgres,
@@ -73,11 +74,12 @@ def service_database(settings: Settings, *, on_give_up: Callable[[], None]) -> I
 
 
 @contextmanager
-def command_database(settings: Settings) -> Iterator[Settings]:
+def command_database(settings: Settings, *, may_make: bool = False) -> Iterator[Settings]:
     """Adds the URL of an embedded PostgreSQL for one command, if DATABASE_URL is not set.
 
     The command uses the server of a running service, and waits while that is being restarted;
-    without one, it runs a server itself.
+    without one, it runs a server itself. Raises SettingsError if there are no data yet, unless the
+    command `may_make` them.
     """
     if settings.database_url is not None:
         yield settings
@@ -87,6 +89,11 @@ def command_database(settings: Settings) -> Iterator[Settings]:
             down_flag.wait(within=RESTART_TIMEOUT_SECONDS)
         yield settings.model_copy(update={"database_url": SecretStr(url)})
         return
+    if not may_make and not has_data(settings.data_dir):
+        raise SettingsError(
+            f"There is no database in {settings.data_dir}: 'serve' or 'migrate' makes it. For"
+            " another one, set DATABASE_URL or EVENT_TRIGGER_DATA_DIR."
+        )
     with running_postgres(settings.data_dir) as url:
         yield settings.model_copy(update={"database_url": SecretStr(url)})
 

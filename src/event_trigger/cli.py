@@ -1,8 +1,9 @@
-"""The command line: serve, migrate, distribute, manage users, and check settings and events."""
+"""The command line: serve, migrate, back up, manage users, and check settings and events."""
 
 import argparse
 import gc
 from collections.abc import Sequence
+from pathlib import Path
 
 from event_trigger import __version__
 
@@ -39,6 +40,14 @@ def _parser() -> argparse.ArgumentParser:
         "--dry-run", action="store_true", help="print the statements without running them"
     )
     commands.add_parser("check", help="check the settings and the database")
+    backup = commands.add_parser(
+        "backup", help="write the database to a file with pg_dump, while the service runs"
+    )
+    backup.add_argument("file", type=Path)
+    restore = commands.add_parser(
+        "restore", help="restore a backup into an empty database with pg_restore"
+    )
+    restore.add_argument("file", type=Path)
     commands.add_parser(
         "verify",
         aliases=["audit"],

@@ -5,6 +5,7 @@ import asyncio
 import getpass
 import sys
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import TypeVar
 
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -17,6 +18,7 @@ from event_trigger.auth.passwords.policy import check_new_password
 from event_trigger.auth.users import add_user, disable_user, set_password
 from event_trigger.bootstrap import SettingsError, command_database, with_signing_secret
 from event_trigger.config import Settings
+from event_trigger.db.backup import restore_backup, write_backup
 from event_trigger.db.citus.detect import is_distributed
 from event_trigger.db.distribute import distribute, planned_statements
 from event_trigger.db.engine import Sessions, create_engine, create_sessions
@@ -34,6 +36,10 @@ from event_trigger.triggers.schedule.zone_rules import describe_rules
 from event_trigger.triggers.zone_updates.report import moves_in_words
 from event_trigger.vault import Vault
 
+_KEY_HINT = (
+    "The secrets in it are encrypted: they need the same EVENT_TRIGGER_ENCRYPTION_KEY or, without"
+    " one, EVENT_TRIGGER_JWT_SECRET, which the embedded database has in jwt-secret beside its data."
+)
 _CONNECTIONS = 2  # a command runs beside the service, perhaps on a small server
 T = TypeVar("T")
 DatabaseWork = Callable[[AsyncEngine, Sessions], Awaitable[T]]
@@ -43,12 +49,16 @@ def run(wanted: argparse.Namespace, settings: Settings) -> int:
     """Runs any command but `serve`; returns the exit code."""
     match wanted.command:
         case "migrate":
-            print(with_database(settings, migrate_database))
+            print(with_database(settings, migrate_database, may_make=True))
         case "distribute":
             work = plan_distribution if wanted.dry_run else distribute_tables
             print(with_database(settings, work))
         case "check":
             print(with_database(settings, check(settings)))
+        case "backup":
+            print(with_database(settings, back_up(wanted.file)))
+        case "restore":
+            print(with_database(settings, restore(wanted.file), may_make=True))
         case "verify" | "audit":
             verification = with_database(settings, verify_instants(settings))
             print(*verification.findings, verification.summary(), sep="\n")
@@ -62,8 +72,13 @@ def run(wanted: argparse.Namespace, settings: Settings) -> int:
     return 0
 
 
-def with_database(settings: Settings, work: DatabaseWork[T], command: str = "") -> T:
-    """Runs `work` on the database; the audit log names `command` as the action of its changes."""
+def with_database(
+    settings: Settings, work: DatabaseWork[T], command: str = "", *, may_make: bool = False
+) -> T:
+    """Runs `work` on the database; the audit log names `command` as the action of its changes.
+
+    Makes an embedded database only if it `may_make` one.
+    """
 
     async def run(url: str) -> T:
         engine = create_engine(url, connections=_CONNECTIONS)
@@ -73,7 +88,7 @@ def with_database(settings: Settings, work: DatabaseWork[T], command: str = "") 
         finally:
             await engine.dispose()
 
-    with command_database(settings) as complete:
+    with command_database(settings, may_make=may_make) as complete:
         assert complete.database_url is not None
         return asyncio.run(run(complete.database_url.get_secret_value()))
 
@@ -123,6 +138,28 @@ def check(settings: Settings) -> DatabaseWork[str]:
             + ("" if installation is None else f"\nThis is installation {installation}.")
             + (f"\nThe {len(nodes)} nodes of the cluster answer." if nodes else "")
         )
+
+    return work
+
+
+def back_up(file: Path) -> DatabaseWork[str]:
+    async def work(engine: AsyncEngine, _: Sessions) -> str:
+        await asyncio.to_thread(write_backup, engine.url, file)
+        return f"{file} has the database as it was when this began. {_KEY_HINT}"
+
+    return work
+
+
+def restore(file: Path) -> DatabaseWork[str]:
+    async def work(engine: AsyncEngine, _: Sessions) -> str:
+        async with engine.connect() as connection:
+            if await connection.run_sync(current_revision) is not None:
+                raise SettingsError(
+                    "The database has our tables already: restore into an empty one. Nothing was"
+                    " changed."
+                )
+        await asyncio.to_thread(restore_backup, engine.url, file)
+        return f"The database is restored from {file}. {_KEY_HINT}"
 
     return work
 

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from event_trigger.bootstrap import SettingsError
 from event_trigger.config import Settings
+from event_trigger.db.backup import BackupError
 from event_trigger.db.embedded.server import EmbeddedPostgresError
 from event_trigger.db.engine import is_outage
 from event_trigger.db.errors import describe_error, hint_for
@@ -30,7 +31,7 @@ def execute(wanted: argparse.Namespace) -> int:
         return _fail("\n".join(f"{_setting(one['loc'])}: {one['msg']}" for one in error.errors()))
     except Problem as problem:
         return _fail(problem.detail)
-    except (SettingsError, EmbeddedPostgresError, CannotStart, ValueError) as error:
+    except (SettingsError, EmbeddedPostgresError, BackupError, CannotStart, ValueError) as error:
         return _fail(str(error))
     except KeyboardInterrupt:
         return 130

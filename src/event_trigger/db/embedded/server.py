@@ -32,6 +32,7 @@ from event_trigger.db.embedded.supervisor import RESTART_AFTER_SECONDS, supervis
 __all__ = [
     "EmbeddedPostgresError",
     "find_binaries",
+    "has_data",
     "make_data_dir",
     "running_postgres",
     "supervised_postgres",
@@ -96,6 +97,11 @@ def url_if_running(data_dir: Path) -> str | None:
         home = find_home(data_dir) or data_dir
         account = os_user_for(home / "cluster", data_dir)
         return _url(_socket_folder(home, account))
+
+
+def has_data(data_dir: Path) -> bool:
+    """Tells whether a data directory has a cluster; makes nothing."""
+    return data_dir.is_dir() and find_home(data_dir.resolve()) is not None
 
 
 def _require_main_thread() -> None:
