@@ -3,9 +3,9 @@
 import asyncio
 import threading
 from collections import Counter, defaultdict
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import AsyncIterator, Coroutine, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from typing import Any, TypeVar
 
 import hypothesis
 import pytest
@@ -21,11 +21,16 @@ from schemathesis.specs.openapi.checks import (
     response_schema_conformance,
     unsupported_method,
 )
+from sqlalchemy import make_url
 
-from tests.security.world import INSTANT, inhabited
+from tests.security.world import INSTANT, inhabited, running_world
 from tests.support.databases import fresh_database
 from tests.support.document import described_api, operations_of
+from tests.support.receiver import receiving
 from tests.support.services import ADA, ADMIN, token_of
+from tests.support.streams import listening
+
+T = TypeVar("T")
 
 CONFIG = {
     "generation": {
@@ -92,41 +97,77 @@ calls: Counter[str] = Counter()
 answers: defaultdict[str, list[int]] = defaultdict(list)
 
 
-@contextmanager
-def served(server_url: str, template: str) -> Iterator[str]:
-    """Serves in a thread of its own, for a client that blocks, and gives the URL."""
-    began: list[str] = []
-    ready, over = threading.Event(), threading.Event()
+class Elsewhere:
+    """A thread with an event loop of its own, for a client that blocks."""
 
-    async def serve() -> None:
-        async with (
-            fresh_database(server_url, template=template) as database,
-            inhabited(database) as world,
-        ):
-            for name in ("trigger_id", "event_id", "delivery_id", "key_id", "key", "name"):
-                await world.id_of(name)
-            began.append(world.url)
-            ready.set()
-            await asyncio.to_thread(over.wait)
+    def __init__(self) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever)
+        self._thread.start()
 
-    thread = threading.Thread(target=lambda: asyncio.run(serve()))
-    thread.start()
-    try:
-        assert ready.wait(120)
-        yield began[0]
-    finally:
-        over.set()
-        thread.join()
+    def run(self, work: Coroutine[Any, Any, T]) -> T:
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(120)
+
+    @contextmanager
+    def entered(self, manager: AbstractAsyncContextManager[T]) -> Iterator[T]:
+        """Enters and leaves it there."""
+        entered = self.run(manager.__aenter__())
+        try:
+            yield entered
+        finally:
+            self.run(manager.__aexit__(None, None, None))
+
+    def close(self) -> None:
+        self.run(self._loop.shutdown_default_executor())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
 
 
 @pytest.fixture(scope="module")
-def url_of_readers(server_url: str, template: str) -> Iterator[str]:
-    with served(server_url, template) as found:
+def elsewhere() -> Iterator[Elsewhere]:
+    made = Elsewhere()
+    yield made
+    made.close()
+
+
+@asynccontextmanager
+async def prepared(server_url: str, template: str) -> AsyncIterator[str]:
+    """Makes a world's database, a template of others; its receiver goes on listening."""
+    async with fresh_database(server_url, template=template) as url, receiving() as receiver:
+        async with inhabited(url, receiver) as world:
+            for name in ("trigger_id", "event_id", "delivery_id", "key_id", "key", "name"):
+                await world.id_of(name)
+        yield str(make_url(url).database)
+
+
+@asynccontextmanager
+async def served(server_url: str, world_template: str) -> AsyncIterator[str]:
+    """Serves a copy of the world, and gives the URL."""
+    async with (
+        fresh_database(server_url, template=world_template) as database,
+        running_world(database) as service,
+        listening(service) as url,
+    ):
+        yield url
+
+
+@pytest.fixture(scope="module")
+def world_template(elsewhere: Elsewhere, server_url: str, template: str) -> Iterator[str]:
+    with elsewhere.entered(prepared(server_url, template)) as name:
+        yield name
+
+
+@pytest.fixture(scope="module")
+def url_of_readers(elsewhere: Elsewhere, server_url: str, world_template: str) -> Iterator[str]:
+    with elsewhere.entered(served(server_url, world_template)) as found:
         yield found
 
 
 @pytest.fixture
-def url(request: pytest.FixtureRequest, server_url: str, template: str) -> Iterator[str]:
+def url(
+    request: pytest.FixtureRequest, elsewhere: Elsewhere, server_url: str, world_template: str
+) -> Iterator[str]:
     """A world for each operation that writes, and one for all others.
 
     One that writes may delete or disable resources of the next.
@@ -135,7 +176,7 @@ def url(request: pytest.FixtureRequest, server_url: str, template: str) -> Itera
     if "[GET " in request.node.name:
         yield request.getfixturevalue("url_of_readers")
     else:
-        with served(server_url, template) as found:
+        with elsewhere.entered(served(server_url, world_template)) as found:
             yield found
     for operation_id, statuses in answers.items():
         if operation_id in RIGHT_BY_CHANCE:

@@ -2,7 +2,7 @@
 
 import itertools
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,7 +19,7 @@ from tests.support.logins import ask_for_tokens, sign_in, tokens_of
 from tests.support.memberships import add_project
 from tests.support.names import resolving
 from tests.support.projects import invite, make_project
-from tests.support.receiver import ALLOW_LOOPBACK, Receiver, receiving
+from tests.support.receiver import ALLOW_LOOPBACK, Receiver
 from tests.support.services import (
     ADA,
     PASSWORD,
@@ -232,13 +232,16 @@ async def make_hooked(client: httpx.AsyncClient, **more: Any) -> dict[str, Any]:
     return await make_api(client, details={"hook": hook}, **more)
 
 
+def running_world(database_url: str) -> AbstractAsyncContextManager[Service]:
+    return running_service(
+        database_url, resolving("127.0.0.1"), open_registration=True, **ALLOW_LOOPBACK
+    )
+
+
 @asynccontextmanager
-async def inhabited(database_url: str) -> AsyncIterator[World]:
+async def inhabited(database_url: str, receiver: Receiver) -> AsyncIterator[World]:
     async with (
-        receiving() as receiver,
-        running_service(
-            database_url, resolving("127.0.0.1"), open_registration=True, **ALLOW_LOOPBACK
-        ) as service,
+        running_world(database_url) as service,
         listening(service) as url,
         httpx.AsyncClient(base_url=url, timeout=30) as outside,
     ):

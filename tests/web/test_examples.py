@@ -18,6 +18,7 @@ from tests.support.calendars import put_calendar
 from tests.support.databases import fresh_database
 from tests.support.document import JSON, Operation
 from tests.support.problems import problem_of
+from tests.support.receiver import receiving
 from tests.support.sets import put_set
 from tests.support.triggers import make_api, make_scheduled
 
@@ -57,7 +58,11 @@ WRONG_BODIES: dict[str, dict[str, Any]] = {
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def world(server_url: str, template: str) -> AsyncIterator[World]:
-    async with fresh_database(server_url, template=template) as url, inhabited(url) as made:
+    async with (
+        fresh_database(server_url, template=template) as url,
+        receiving() as receiver,
+        inhabited(url, receiver) as made,
+    ):
         yield made
 
 
