@@ -24,8 +24,8 @@ test: .venv/dev.stamp  ## Run the tests (EVENT_TRIGGER_PG_BIN=… for another Po
 	$(PYTEST) $(MAIN_TESTS)
 	$(PYTEST) --numprocesses=2 --dist=worksteal tests/security
 
-test-sql: .venv/dev.stamp  ## Run the tests of the rooms that hold most SQL, as .ci/run does on PostgreSQL 15
-	$(PYTEST) $(MAIN_TESTS) $(addprefix tests/,actions audit db deliveries erasure events overview reconciliation sets stream)
+test-sql: .venv/dev.stamp  ## Run the tests of SQL in the rooms that hold most, as .ci/run does on PostgreSQL 15
+	$(PYTEST) $(MAIN_TESTS) -m database $(addprefix tests/,actions audit db deliveries erasure events overview reconciliation sets stream)
 
 coverage: .venv/dev.stamp  ## Run the tests and fail below 95 percent coverage; it takes nearly twice as long
 	$(PYTEST) --cov --cov-report=term $(MAIN_TESTS)

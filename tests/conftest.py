@@ -44,6 +44,15 @@ settings.register_profile(
 settings.load_profile("without-clock")
 
 
+@pytest.hookimpl(tryfirst=True)  # before `-m database` is looked at
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Marks the tests that use the session's PostgreSQL, which is also run with another version."""
+    for item in items:
+        assert isinstance(item, pytest.Function)
+        if not {"server_url", "database_url"}.isdisjoint(item.fixturenames):
+            item.add_marker("database")
+
+
 def pytest_collection_finish() -> None:
     """Keeps the collector away from all that was imported, and lets it run less often."""
     gc.collect()

@@ -94,7 +94,7 @@ async def call_until_cancelled(served: Served) -> list[int]:
     answers = []
     try:
         while True:
-            async with httpx.AsyncClient(base_url=served.url, timeout=20) as client:
+            async with served.client() as client:
                 answers.append((await client.get("/healthz")).status_code)
     except asyncio.CancelledError:
         return answers

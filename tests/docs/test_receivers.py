@@ -18,6 +18,7 @@ import pytest
 from event_trigger.deliveries.http.signature import sign
 from event_trigger.vault import new_secret
 from tests.support.markdown import ROOT, blocks_of
+from tests.support.services import PLAIN_HTTP
 from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.xdist_group("processes")
@@ -50,7 +51,7 @@ class Running:
     output: Path
 
     async def post(self, body: bytes, headers: dict[str, str]) -> int:
-        async with httpx.AsyncClient() as client:
+        async with httpx.AsyncClient(verify=PLAIN_HTTP) as client:
             return (await client.post(self.url, content=body, headers=headers)).status_code
 
     async def printed(self) -> list[str]:

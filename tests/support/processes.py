@@ -18,7 +18,7 @@ import httpx
 import psutil
 
 from tests.support.databases import in_memory
-from tests.support.services import SECRET
+from tests.support.services import PLAIN_HTTP, SECRET
 from tests.support.waiting import eventually
 
 ROOT = Path(__file__).parents[2]
@@ -84,7 +84,7 @@ class Served:
 
     def client(self, token: str | None = None) -> httpx.AsyncClient:
         headers = {} if token is None else {"Authorization": f"Bearer {token}"}
-        return httpx.AsyncClient(base_url=self.url, headers=headers, timeout=20)
+        return httpx.AsyncClient(base_url=self.url, headers=headers, timeout=20, verify=PLAIN_HTTP)
 
     async def sign_in(self, email: str = "admin@localhost", password: str | None = None) -> str:
         form = {"username": email, "password": password or self.password}

@@ -31,6 +31,7 @@ from event_trigger.web.state import state_of
 
 SECRET = "only-for-tests-0123456789abcdef-0123456789"
 PASSWORD = "correct horse battery staple"
+PLAIN_HTTP = False  # `verify` of httpx: reading the certificates takes each client 30 ms
 FAR_AHEAD = datetime(2900, 1, 1, tzinfo=UTC)
 ADMIN, ADA, BOB = 1, 2, 3  # the ids of the users in every test database
 _PEOPLE = {

@@ -12,7 +12,7 @@ import httpx
 import uvicorn
 
 from event_trigger.web.http_protocol import HttpProtocol
-from tests.support.services import ADA, Service, token_of
+from tests.support.services import ADA, PLAIN_HTTP, Service, token_of
 
 
 @asynccontextmanager
@@ -111,7 +111,7 @@ async def following(
     if project is not None:
         headers["X-Project-ID"] = str(project)
     async with (
-        httpx.AsyncClient(base_url=url, headers=headers, timeout=30) as client,
+        httpx.AsyncClient(base_url=url, headers=headers, timeout=30, verify=PLAIN_HTTP) as client,
         client.stream("GET", "/events/stream", params=filters) as response,
     ):
         assert response.status_code == 200, await response.aread()
@@ -128,7 +128,7 @@ async def begun_export(
     headers = {"Authorization": f"Bearer {token_of(user_id)}", "X-Project-ID": str(project)}
     async with (
         listening(service) as url,
-        httpx.AsyncClient(base_url=url, headers=headers, timeout=30) as client,
+        httpx.AsyncClient(base_url=url, headers=headers, timeout=30, verify=PLAIN_HTTP) as client,
         client.stream("GET", "/events/export") as response,
     ):
         assert response.status_code == 200, await response.aread()
