@@ -27,7 +27,7 @@ def check_key(key: str) -> str:
     if not is_key(key):
         raise ValueError(
             f"Write 1 to {LONGEST_KEY} lower-case letters (a-z), digits, '.', '_' or '-', and begin"
-            " with a letter or a digit"
+            " with a letter or a digit."
         )
     return key
 
