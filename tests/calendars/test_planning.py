@@ -11,7 +11,7 @@ import pytest
 
 from event_trigger.calendars.extending import CalendarExtension
 from event_trigger.db.engine import create_engine, create_sessions
-from tests.support.calendars import ics_file, put_calendar
+from tests.support.calendars import ics_file, many_dates, put_calendar
 from tests.support.locks import locked_trigger, until_somebody_waits
 from tests.support.problems import places_of, problem_of
 from tests.support.services import ADA, Service
@@ -41,11 +41,6 @@ async def extension(database_url: str, **options: int) -> AsyncIterator[Calendar
         yield CalendarExtension(create_sessions(engine), **options)
     finally:
         await engine.dispose()
-
-
-def many_dates(year: int) -> list[str]:
-    """Returns as many dates as a calendar may have."""
-    return [str(date(year, 1, 1) + timedelta(days=one)) for one in range(2000)]
 
 
 async def next_of(client: httpx.AsyncClient, trigger_id: int) -> str | None:

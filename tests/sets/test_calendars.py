@@ -3,8 +3,10 @@
 from typing import Any
 
 import httpx
+import pytest
 
-from tests.support.calendars import ics_file, put_calendar
+from event_trigger.calendars import planning_steps
+from tests.support.calendars import ics_file, many_dates, put_calendar
 from tests.support.problems import places_of, problem_of
 from tests.support.sets import get_set, is_empty, names_in, plan_set, put_set
 from tests.support.triggers import make_scheduled, read
@@ -20,6 +22,14 @@ FILE: dict[str, Any] = {
         }
     },
 }
+
+
+DRY = {"dry_run": "true"}
+
+
+async def put_closed(client: httpx.AsyncClient, *dates: str, **query: str) -> httpx.Response:
+    file = {"calendars": {"closed": {"dates": [*dates]}}}
+    return await client.put("/sets/billing", json=file, params=query)
 
 
 def with_dates(*dates: str, key: str = "closed") -> dict[str, Any]:
@@ -112,6 +122,30 @@ async def test_a_plan_shows_the_triggers_that_a_changed_calendar_moves(
     assert [one["to"] for one in planned["moves"]] == [one["next_fire_at"] for one in moved]
     assert planned["unchanged"] == 2
     assert (await put_set(ada, "billing", other))["moves"] == []
+
+
+async def test_a_plan_is_refused_where_its_calendars_cannot_be_planned(
+    ada: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for key, year in (("a", 2110), ("b", 2120)):
+        await put_calendar(ada, key, *many_dates(year))
+    await put_set(ada, "billing", {"calendars": {"closed": {"dates": []}}})
+    named = [{"calendar": key} for key in ("a", "b", "closed")]
+    full = await make_scheduled(ada, {**DAILY, "except": named})
+
+    plan, apply = [await put_closed(ada, "2099-12-24", **query) for query in (DRY, {})]
+    await ada.delete(f"/triggers/{full['id']}")
+    for _ in range(2):
+        await make_scheduled(ada, {**DAILY, "except": [{"calendar": "closed"}]})
+    monkeypatch.setattr(planning_steps, "MOST_TRIGGERS", 1)
+    plan_of_many, apply_of_many = [
+        await put_closed(ada, "2099-12-24", **query) for query in (DRY, {})
+    ]
+
+    assert str(full["id"]) in problem_of(plan, 422)["detail"]
+    assert problem_of(apply, 422) == problem_of(plan, 422)
+    assert "too long to plan" in problem_of(plan_of_many, 422)["detail"]
+    assert problem_of(apply_of_many, 422) == problem_of(plan_of_many, 422)
 
 
 async def test_calendars_of_others_are_left_alone_and_those_in_use_stay(

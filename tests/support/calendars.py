@@ -1,5 +1,6 @@
 """Makes calendars over HTTP, and iCalendar files."""
 
+from datetime import date, timedelta
 from typing import Any
 
 import httpx
@@ -9,6 +10,11 @@ def ics_file(*events: str) -> str:
     """Writes an iCalendar file; each event is its lines without BEGIN and END."""
     parts = "".join(f"BEGIN:VEVENT\r\n{one}\r\nEND:VEVENT\r\n" for one in events)
     return f"BEGIN:VCALENDAR\r\nVERSION:2.0\r\n{parts}END:VCALENDAR\r\n"
+
+
+def many_dates(year: int) -> list[str]:
+    """Returns as many dates as a calendar may have."""
+    return [str(date(year, 1, 1) + timedelta(days=one)) for one in range(2000)]
 
 
 async def put_calendar(

@@ -7,6 +7,7 @@ from datetime import datetime
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from event_trigger.calendars import planning_steps
 from event_trigger.calendars.content import Content, read_content
 from event_trigger.calendars.days import days_in
 from event_trigger.calendars.ics.walking import Walk
@@ -17,7 +18,7 @@ from event_trigger.calendars.lifecycle import (
     new_calendar,
     store,
 )
-from event_trigger.calendars.planning_steps import PlanningSteps
+from event_trigger.calendars.planning_steps import PlanningSteps, TooMuchToPlan
 from event_trigger.calendars.repository import Calendars
 from event_trigger.calendars.users import CalendarUsers
 from event_trigger.errors import FieldError, Invalid, pointer
@@ -90,10 +91,18 @@ async def check_room(session: AsyncSession, owner_id: int, growth: int, *, most:
 
 
 async def users_of_changed(session: AsyncSession, owner_id: int, plan: SetPlan) -> set[int]:
-    """Returns the ids of the triggers that name a calendar which the plan changes."""
-    users = CalendarUsers(session, owner_id)
-    updated = plan.of(MemberKind.CALENDAR).update
-    return {row_id for one in updated for row_id in await users.list_ids(one.wanted.key)}
+    """Returns the ids of the triggers that name a calendar which the plan changes.
+
+    Raises TooMuchToPlan.
+    """
+    users, found = CalendarUsers(session, owner_id), set[int]()
+    most = planning_steps.MOST_TRIGGERS
+    for one in plan.of(MemberKind.CALENDAR).update:
+        named = await users.list_ids(one.wanted.key, limit=most + 1)
+        if len(named) > most:
+            raise TooMuchToPlan
+        found.update(named)
+    return found
 
 
 async def check_unused(

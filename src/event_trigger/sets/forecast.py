@@ -5,12 +5,15 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, NamedTuple
 
+from event_trigger.calendars.replanning import TooManyDays
 from event_trigger.errors import FieldError, Invalid
 from event_trigger.models import OnCompletion, Trigger, TriggerStatus
 from event_trigger.sets.comparison import MemberKind, SetPlan, Wanted
 from event_trigger.sets.members import placed, raise_all
+from event_trigger.triggers.calendar_port import MOST_EXCLUDED_DAYS
 from event_trigger.triggers.lifecycle import new_trigger
 from event_trigger.triggers.resolving import Resolver
+from event_trigger.triggers.schedule.details import calendars_of
 from event_trigger.triggers.schedule_changes import next_after_change
 
 
@@ -106,12 +109,24 @@ def _next_after(
 
 
 def _moves(rows: Sequence[Trigger], resolver: Resolver, *, now: datetime) -> Iterator[Move]:
-    """Gives the triggers whose next instant is another by the dates that the plan writes."""
+    """Gives the triggers whose next instant is another by the dates that the plan writes.
+
+    Raises TooManyDays.
+    """
+    fitting = set[tuple[str, ...]]()
     for row in rows:
+        keys = tuple(calendars_of(row.details))
+        if keys not in fitting:
+            if (
+                len({day for key in keys for day in resolver.days.get(key, ())})
+                > MOST_EXCLUDED_DAYS
+            ):
+                raise TooManyDays(row.id)
+            fitting.add(keys)
         try:
             after = _next_after(row, row.details, resolver, now=now)
         except Invalid:
-            continue  # applying the plan leaves it alone, or is refused
+            continue  # this version cannot read it, and applying the plan leaves it alone
         if after != row.next_fire_at:
             yield Move(row.id, row.key, row.next_fire_at, after)
 
