@@ -112,12 +112,12 @@ async def _prepare(
     async with parts.sessions() as session:
         rows = SetRows(session, request.owner_id)
         await check_unused(rows, request, state, plan)
-        stored = await _read_stored(rows, plan, dry_run=dry_run)
+        triggers = await _read_stored(rows, plan, dry_run=dry_run)
         calendars = parts.ports.calendars
-        details = [*details_of(plan), *(one.details for one in stored.calendar_users)]
+        details = [*details_of(plan), *(one.details for one in triggers.calendar_users)]
         resolver = await resolver_for(session, calendars, request.owner_id, details, lock=False)
     resolver = replace(resolver, days={**resolver.days, **days_after(plan)})
-    computing = partial(forecast, plan, request.owner_id, stored, resolver, now=now)
+    computing = partial(forecast, plan, request.owner_id, triggers, resolver, now=now)
     return state, await parts.cpu_bound.compute(computing)
 
 
