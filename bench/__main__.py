@@ -35,6 +35,7 @@ from bench.planning import report_planning
 from bench.purge import report_purge
 from bench.reading import report_reading
 from bench.soak import report_soak
+from bench.storm_kinds import report_storm_kinds
 from bench.storm_peers import report_large_storm, report_storm
 from event_trigger.config import LogLevel
 from event_trigger.logs import configure_logs
@@ -46,6 +47,7 @@ FULL: dict[str, Report] = {
     "actions": partial(report_actions, count=10_000),
     "planning": partial(report_planning, count=1_000),
     "storm": partial(report_storm, count=30_000, rounds=3),
+    "storm-kinds": partial(report_storm_kinds, count=20_000, rounds=2),
     "large-storm": partial(report_large_storm, count=1_000_000),
     "lateness": partial(
         report_lateness, seconds=10, idle={100_000: (50,), 1_000_000: (50, 500, 2_000)}
@@ -60,8 +62,9 @@ FULL: dict[str, Report] = {
 QUICK: dict[str, Report] = {
     "calls": partial(report_calls, seconds=0.7, rounds=1),
     "actions": partial(report_actions, count=1_000),
-    "planning": partial(report_planning, count=200),
+    "planning": partial(report_planning, count=1_000),
     "storm": partial(report_storm, count=10_000, rounds=1, quick=True),
+    "storm-kinds": partial(report_storm_kinds, count=5_000, rounds=1),
     "large-storm": partial(report_large_storm, count=50_000),
     "lateness": partial(report_lateness, seconds=5, idle={100_000: (50, 500)}, quick=True),
     "deliveries": partial(report_deliveries, count=3_000, seconds=0.5, rounds=1),

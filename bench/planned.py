@@ -3,19 +3,31 @@
 import json
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from tests.support.planting import HOURLY
+
+
+class Planned(NamedTuple):
+    """The columns of a trigger that make its plan."""
+
+    details: dict[str, Any] = HOURLY
+    excluded_days: Sequence[int] | None = None
+    shift_seconds: int | None = None
+
+
+EACH_HOUR = Planned()
 
 # anchors differ, so that no next time is shared between triggers that are due at one instant
 _PLANT = """
     INSERT INTO triggers (shard, owner_id, type, details, tags, status, anchor_at, next_fire_at,
-        settled_until, in_force_after, payload, destination_ids)
+        settled_until, in_force_after, payload, destination_ids, excluded_days, shift_seconds)
     SELECT owner_id % 64, owner_id, 'scheduled', $5, '{}', 'active',
         due_at - (1 + number % 1000) * interval '1 h', due_at, before, before,
         '{"padding": "xxxxxxxx"}',
         CASE cardinality($6::bigint[]) WHEN 0 THEN '{}'::bigint[]
-            ELSE ARRAY[($6::bigint[])[1 + number % cardinality($6::bigint[])]] END
+            ELSE ARRAY[($6::bigint[])[1 + number % cardinality($6::bigint[])]] END,
+        $7, $8
     FROM generate_series(0, $2::int - 1) AS number,
         LATERAL (SELECT ($1::bigint[])[1 + number % cardinality($1::bigint[])]) AS owned (owner_id),
         LATERAL (SELECT $3::timestamptz + number * $4::interval) AS due (due_at),
@@ -30,12 +42,12 @@ async def plant_due(
     first: datetime,
     *,
     every: float = 0.0,
-    details: dict[str, Any] = HOURLY,
+    planned: Planned = EACH_HOUR,
     destinations: Sequence[int] = (),
 ) -> None:
     """Adds triggers of these owners in turn, due `every` seconds one after another."""
-    step, stored = timedelta(seconds=every), json.dumps(details)
-    await database.execute(_PLANT, owners, count, first, step, stored, destinations)
+    step, details = timedelta(seconds=every), json.dumps(planned.details)
+    await database.execute(_PLANT, owners, count, first, step, details, destinations, *planned[1:])
 
 
 async def plant_idle(database: Any, owners: Sequence[int], count: int) -> None:

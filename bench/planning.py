@@ -1,14 +1,14 @@
 """Measures how long one trigger's next instant takes, from its details as they are stored.
 
-Each trigger has details of its own, so that no plan is in a cache: the worst case of a storm.
+Each trigger has details of its own, so that no plan is in a cache: the worst case of a storm. The
+limit is for processor time; what else the machine does is in the wall time too.
 """
 
 import json
-import statistics
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from bench.report import at_most, table
 from event_trigger.triggers.schedule.plan import plan_of_stored
@@ -57,26 +57,45 @@ KINDS: dict[str, Callable[[int], dict[str, Any]]] = {
 }
 
 
+class Taken(NamedTuple):
+    """Milliseconds of processor time and of wall time, of each trigger."""
+
+    cpu: float
+    wall: float
+
+
 async def report_planning(*, count: int) -> list[str]:
-    taken = {kind: sorted(_seconds(details, count)) for kind, details in KINDS.items()}
-    p99 = {kind: 1000 * each[count * 99 // 100] for kind, each in taken.items()}
+    found = {kind: _percentiles([*_taken(details, count)]) for kind, details in KINDS.items()}
     rows = {
-        kind: (f"{1000 * statistics.median(each):.3f}", f"{p99[kind]:.3f}")
-        for kind, each in taken.items()
+        kind: (f"{p50.cpu:.3f}", f"{p99.cpu:.3f}", f"{p50.wall:.3f}", f"{p99.wall:.3f}")
+        for kind, (p50, p99) in found.items()
     }
     title = f"planning one of {count:,} triggers, each with details of its own"
     return [
-        *table(title, ("p50 ms", "p99 ms"), rows),
-        *(at_most(f"planning {kind} in 99 %", each, 1, " ms") for kind, each in p99.items()),
+        *table(title, ("CPU p50 ms", "p99", "wall p50 ms", "p99"), rows),
+        *(
+            at_most(f"planning {kind} in 99 %", p99.cpu, 1, " ms of CPU time")
+            for kind, (_, p99) in found.items()
+        ),
     ]
 
 
-def _seconds(details: Callable[[int], dict[str, Any]], count: int) -> Iterator[float]:
+def _percentiles(taken: Sequence[Taken]) -> tuple[Taken, Taken]:
+    """Returns the median and the 99th percentile of each time."""
+    times = [sorted(each) for each in zip(*taken, strict=True)]
+    middle, last = (
+        Taken(*(each[len(each) * percent // 100] for each in times)) for percent in (50, 99)
+    )
+    return middle, last
+
+
+def _taken(details: Callable[[int], dict[str, Any]], count: int) -> Iterator[Taken]:
     for number in range(count):
         made = details(number)
         if "interval" not in made or "time" in made:
             made["timezone"] = _ZONES[number % len(_ZONES)]
         stored = json.dumps(made)
-        began = time.thread_time()
+        began = time.thread_time(), time.perf_counter()
         plan_of_stored(stored, anchor=_NOW).next_at_or_after(_NOW, fired=0)
-        yield time.thread_time() - began
+        ended = time.thread_time(), time.perf_counter()
+        yield Taken(*(1000 * (end - begin) for begin, end in zip(began, ended, strict=True)))

@@ -2,31 +2,16 @@
 
 import asyncio
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
-from zoneinfo import ZoneInfo
 
-from bench.gauges import connected
-from bench.planned import plant_due
+from bench.gauges import connected, cpu_of, processes_of
+from bench.planned import EACH_HOUR, Planned, plant_due
 from tests.faults.site import Site
-from tests.support.planting import HOURLY
 from tests.support.services import ADA
 
 BATCH = 1000
-_ZONE = {"timezone": "Europe/Berlin"}
-KINDS: dict[str, dict[str, Any]] = {
-    "interval": HOURLY,
-    "cron": {"cron": "7 * * * *"},
-    "crons": {"cron": ["7 * * * *", "37 9-17 * * 1-5", "0 0 L * *"]},
-    "civil days": {**_ZONE, "interval": "P2W", "recurring": True},
-    "civil months": {**_ZONE, "interval": "P1M", "recurring": True},
-    "rrule": {**_ZONE, "rrule": "FREQ=DAILY;BYDAY=MO,TU,WE,TH,FR,SA,SU;BYSETPOS=-1"},
-    "excepted": {
-        "cron": "7 * * * *",
-        "from": "2026-01-01T00:00:00Z",
-        "except": [f"2026-{month:02}-{day:02}" for month in range(1, 13) for day in (24, 25)],
-    },
-}
 _BARE = (
     """
     SELECT id FROM triggers WHERE shard = $1 AND next_fire_at <= now()
@@ -47,6 +32,17 @@ _BARE = (
 )
 
 
+def hourly(_due_at: datetime) -> Planned:
+    return EACH_HOUR
+
+
+class Fired(NamedTuple):
+    """Events a second, and the CPU time of each of service and PostgreSQL (µs)."""
+
+    per_second: float
+    cpu: float
+
+
 class Bare(NamedTuple):
     """Events a second, and the seconds that planting the triggers took."""
 
@@ -54,44 +50,44 @@ class Bare(NamedTuple):
     planting: float
 
 
-async def plant(database: Any, details: dict[str, Any], due_at: datetime, count: int) -> float:
+async def plant(database: Any, planned: Planned, due_at: datetime, count: int) -> float:
     """Replaces all triggers by `count` due ones; returns the seconds that this took."""
     began = time.perf_counter()
     await database.execute("TRUNCATE triggers CASCADE")
     await database.execute("TRUNCATE events")
-    await plant_due(database, [ADA], count, due_at, details=details)
+    await plant_due(database, [ADA], count, due_at, planned=planned)
     await database.execute("VACUUM ANALYZE triggers")
     await database.execute("CHECKPOINT")
     return time.perf_counter() - began
 
 
-async def measure_service(built: Site, kind: str, count: int, *, ahead: float) -> float:
-    """Returns events a second, from the due instant of all triggers to the last commit.
+async def measure_service(
+    built: Site, count: int, *, ahead: float, plan: Callable[[datetime], Planned] = hourly
+) -> Fired:
+    """Measures from the due instant of all triggers to the last commit.
 
-    They are due `ahead` seconds from now, and must be planted by then.
+    They are due `ahead` seconds from now, and must be planted by then. `plan` makes their plan of
+    that instant.
     """
     async with connected(built) as database:
         soon = datetime.now(UTC) + timedelta(seconds=1 + ahead)
         soon = soon.replace(microsecond=0)  # as local times are
-        await plant(database, _details(kind, soon), soon, count)
+        await plant(database, plan(soon), soon, count)
         late = (datetime.now(UTC) - soon).total_seconds()
         assert late < 0, f"planting took {late:.1f} s too long"
+        service = processes_of(built)
+        before = cpu_of(service)
         await until_counted(built, database, count)
+        spent = cpu_of(service).since(before)
         counted = await database.fetchrow(
             "SELECT count(*) AS all, count(DISTINCT trigger_id) AS fired, max(triggered_at) AS last"
             " FROM events"
         )
     assert counted["all"] == counted["fired"] == count, "some fired twice"
-    return count / float((counted["last"] - soon).total_seconds())
-
-
-def _details(kind: str, due_at: datetime) -> dict[str, Any]:
-    """Returns details that name the instant if they have a zone: those are checked when due."""
-    details = KINDS[kind]
-    if "timezone" not in details:
-        return details
-    local = due_at.astimezone(ZoneInfo(details["timezone"])).replace(tzinfo=None)
-    return {**details, "time": local.isoformat()}
+    return Fired(
+        count / float((counted["last"] - soon).total_seconds()),
+        1e6 * (spent.service + spent.postgres) / count,
+    )
 
 
 async def until_counted(built: Site, database: Any, count: int) -> None:
@@ -108,7 +104,7 @@ async def until_counted(built: Site, database: Any, count: int) -> None:
 async def measure_bare(built: Site, count: int) -> Bare:
     """Measures the three statements alone: PostgreSQL's upper bound."""
     async with connected(built) as database:
-        planting = await plant(database, KINDS["interval"], datetime.now(UTC), count)
+        planting = await plant(database, EACH_HOUR, datetime.now(UTC), count)
         began, fired = time.perf_counter(), 0
         while fired < count:
             async with database.transaction():

@@ -5,16 +5,16 @@ ours. The queues start with jobs that are long due, and are timed from their fir
 neither their start nor their polling counts.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from bench.peer import GRAPHILE_LEFT_OUT, Peer, Work, blank_database, has_graphile, worked_off
 from bench.report import WITHIN, Rounds, at_least, ratio, table
 from bench.served import default_site
-from bench.storm import KINDS, measure_bare, measure_service
+from bench.storm import measure_bare, measure_service
 from tests.faults.site import Site
 
-BARE, TWO = "the three bare statements", "interval, two replicas"
+BARE, ONE, TWO = "the three bare statements", "one replica", "two replicas"
 ROUND_WITHIN, LARGE_WITHIN = 600.0, 900.0  # seconds
 _COUNTED = """
     SELECT count(*) AS rows, count(DISTINCT trigger_id) AS jobs,
@@ -96,25 +96,25 @@ async def measure_once(built: Site, blank: str, count: int, *, quick: bool) -> R
     return tried
 
 
-async def measure_bare_and(
-    built: Site, speeds: Rounds[float], count: int, kinds: Iterable[str], within: float = WITHIN
+async def measure_bare_and_one(
+    built: Site, speeds: Rounds[float], count: int, within: float = WITHIN
 ) -> float:
-    """Measures the bare statements and each kind; returns how far ahead instants have to be (s)."""
+    """Measures the bare statements and a replica; returns how far ahead instants must be (s)."""
     bare = await measure_bare(built, count)
     speeds.add(BARE, bare.per_second)
     ahead = 2 + 1.5 * bare.planting
     await built.start(1)
-    for kind in kinds:
-        taken = measure_service(built, kind, count, ahead=ahead)
-        await speeds.take(kind, taken, within=within)
+    fired = await speeds.attempt(ONE, measure_service(built, count, ahead=ahead), within=within)
+    speeds.add(ONE, fired and fired.per_second)
     return ahead
 
 
 async def measure_ours(built: Site, speeds: Rounds[float], count: int) -> None:
-    """Measures all in a new process, and then a second replica beside it."""
-    ahead = await measure_bare_and(built, speeds, count, KINDS)
+    """Measures a new process, and then a second replica beside it."""
+    ahead = await measure_bare_and_one(built, speeds, count)
     await built.start(1)
-    await speeds.take(TWO, measure_service(built, "interval", count, ahead=ahead))
+    fired = await speeds.attempt(TWO, measure_service(built, count, ahead=ahead))
+    speeds.add(TWO, fired and fired.per_second)
 
 
 async def report_storm(*, count: int, rounds: int, quick: bool = False) -> list[str]:
@@ -166,29 +166,24 @@ def shown_once(tried: Rounds[Storm]) -> list[str]:
 
 
 def limits(medians: dict[str, float], best: Peer | None) -> Iterator[str]:
-    interval = medians.get("interval")
+    one = medians.get(ONE)
     if has_graphile():
-        faster = ratio(interval, medians.get(best.name) if best else None)
-        yield at_least("interval beside graphile-worker's best", faster, 5, "×")
+        faster = ratio(one, medians.get(best.name) if best else None)
+        yield at_least(f"{ONE} beside graphile-worker's best", faster, 5, "×")
     else:
         yield f"  {GRAPHILE_LEFT_OUT}"
-    yield at_least(
-        "interval beside the bare statements", ratio(interval, medians.get(BARE)), 0.5, "×"
-    )
-    for kind in KINDS:
-        if kind != "interval":
-            yield at_least(f"{kind} beside interval", ratio(medians.get(kind), interval), 0.6, "×")
+    yield at_least(f"{ONE} beside the bare statements", ratio(one, medians.get(BARE)), 0.5, "×")
 
 
 async def report_large_storm(*, count: int) -> list[str]:
     """Measures one storm of very many triggers, each of which fires once."""
     speeds = Rounds[float]()
     async with default_site() as built:
-        measured = measure_bare_and(built, speeds, count, ("interval",), within=LARGE_WITHIN)
+        measured = measure_bare_and_one(built, speeds, count, within=LARGE_WITHIN)
         await speeds.attempt(BARE, measured, within=LARGE_WITHIN)
         await built.end()
     found = speeds.medians()
-    beside = ratio(found.get("interval"), found.get(BARE))
+    beside = ratio(found.get(ONE), found.get(BARE))
     return [
         *shown(speeds, f"{count:,} triggers due at one instant, once"),
         at_least(f"{count:,} at once, beside the bare statements", beside, 0.7, "×"),
