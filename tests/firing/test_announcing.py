@@ -1,4 +1,4 @@
-"""Each commit of new events notifies streams of their owner, so that these need not poll."""
+"""New events are announced to streams and to workers, so that these need not poll."""
 
 from collections.abc import AsyncIterator
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
-from event_trigger.db.notify import EVENTS_STORED
+from event_trigger.db.notify import DELIVERIES_CHANGED, EVENTS_STORED
 from tests.support.destinations import fire, make_destination
 from tests.support.services import ADA
 from tests.support.triggers import make_api, make_scheduled
@@ -35,6 +35,21 @@ async def test_calls_are_announced(ada: httpx.AsyncClient, heard: list[str]) -> 
     await fire(ada, await make_api(ada))
 
     await until_announced(heard)
+
+
+async def test_calls_with_deliveries_are_announced_to_streams_and_workers(
+    ada: httpx.AsyncClient, database: Any, heard: list[str]
+) -> None:
+    made = await make_destination(ada, "https://nowhere.invalid")
+    trigger_id = await make_api(ada, destinations=[made["id"]])
+    await database.add_listener(DELIVERIES_CHANGED, lambda *_: heard.append("deliveries"))
+
+    await fire(ada, trigger_id)
+
+    async def listen() -> set[str]:
+        return {*heard}
+
+    await eventually(listen, lambda said: said == {str(ADA), "deliveries"})
 
 
 async def test_planned_events_are_announced(ada: httpx.AsyncClient, heard: list[str]) -> None:

@@ -65,7 +65,8 @@ _STORE_ALL = f"""
     WITH fired AS MATERIALIZED ({{fired}}),
     payloads AS ({_INSERT_PAYLOADS.format(fired="fired")}),
     stored AS ({_INSERT_DELIVERIES.format(fired="fired")} RETURNING 1)
-    SELECT count(pg_notify('{DELIVERIES_CHANGED}', '')) FROM (SELECT FROM stored LIMIT 1) AS news
+    SELECT count(pg_notify('{DELIVERIES_CHANGED}', ''))
+    FROM (SELECT FROM stored WHERE CAST(:announces AS boolean) LIMIT 1) AS news
 """  # noqa: S608
 _STORE_IN_SHARD, _STORE_IN_SHARDS = (
     text(_STORE_ALL.format(fired=fired)) for fired in (_FIRED_IN_SHARD, _FIRED_IN_SHARDS)
@@ -75,9 +76,11 @@ _STORE_DELIVERIES = text(_INSERT_DELIVERIES.format(fired=f"({_FIRED_IN_SHARD})")
 
 
 async def store_deliveries(
-    session: AsyncSession, events: Sequence[StoredEvent], *, shards: Sequence[int]
+    session: AsyncSession, events: Sequence[StoredEvent], *, shards: Sequence[int], announces: bool
 ) -> None:
-    """Stores a delivery for each event and destination of its trigger, and notifies the workers.
+    """Stores a delivery for each event and destination of its trigger.
+
+    If it `announces`, the commit notifies the workers; otherwise the caller does, after it.
 
     Stores the payload once for all of them. For an owner whose backlog is full, stores exhausted
     deliveries and no payload. One statement does it on one server; a Citus cluster needs three, and
@@ -92,8 +95,10 @@ async def store_deliveries(
     }
     if not await is_in_cluster(session):
         statement = _STORE_IN_SHARD if shards.count(shards[0]) == len(shards) else _STORE_IN_SHARDS
+        values["announces"] = announces
         await session.execute(statement, values, execution_options={ACROSS_SHARDS: ONE_SERVER})
         return
     await session.execute(_STORE_PAYLOADS, values)
     await session.execute(_STORE_DELIVERIES, values)
-    await notify(session, DELIVERIES_CHANGED)
+    if announces:
+        await notify(session, DELIVERIES_CHANGED)

@@ -1,4 +1,4 @@
-"""Announces new events to every replica after their commits, once for many of them."""
+"""Announces new events and their deliveries to every replica after the commits, once for many."""
 
 import asyncio
 from collections.abc import Iterable
@@ -6,28 +6,31 @@ from contextlib import suppress
 from contextvars import Context
 
 from event_trigger.db.engine import DATABASE_ERRORS, Sessions
-from event_trigger.db.notify import EVENTS_STORED, notify
+from event_trigger.db.notify import DELIVERIES_CHANGED, EVENTS_STORED, notify
 
 ANNOUNCE_EVERY_SECONDS = 0.02  # a stream that has news looks no more often
 
 
 class Announcer:
-    """Announces the owners of events that group commit has stored.
+    """Announces the owners of events that group commit has stored, and that there are deliveries.
 
     NOTIFY in the transaction of the events would take a lock of the whole server from before its
     commit until after it, so that commits of several processes would wait for one another. A
     transaction that only announces writes nothing, and has the lock for microseconds. If the
-    process dies before it, streams find the events within a second: they also look by themselves.
+    process dies before it, streams and workers find the events and their deliveries within a
+    second: they also look by themselves.
     """
 
     def __init__(self, sessions: Sessions) -> None:
         self._sessions = sessions
         self._waiting = set[int]()
+        self._has_deliveries = False
         self._task: asyncio.Task[None] | None = None
 
-    def announce(self, owner_ids: Iterable[int]) -> None:
+    def announce(self, owner_ids: Iterable[int], *, has_deliveries: bool) -> None:
         """Announces events at once, or together with others within 20 ms."""
         self._waiting.update(owner_ids)
+        self._has_deliveries |= has_deliveries
         if self._waiting and self._task is None:
             # with an empty context: the task serves calls of other requests as well
             self._task = asyncio.create_task(self._announce_waiting(), context=Context())
@@ -36,9 +39,12 @@ class Announcer:
         try:
             while self._waiting:
                 owners, self._waiting = sorted(self._waiting), set()
+                has_deliveries, self._has_deliveries = self._has_deliveries, False
                 with suppress(*DATABASE_ERRORS):
                     async with self._sessions.begin() as session:
                         await notify(session, EVENTS_STORED, *map(str, owners))
+                        if has_deliveries:
+                            await notify(session, DELIVERIES_CHANGED)
                 await asyncio.sleep(ANNOUNCE_EVERY_SECONDS)
         finally:
             self._task = None

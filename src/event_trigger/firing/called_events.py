@@ -113,7 +113,7 @@ async def store_events(
     ]
     for start in range(0, len(sent), _EVENTS_PER_STATEMENT):
         events, shards = zip(*sent[start : start + _EVENTS_PER_STATEMENT], strict=True)
-        await store_deliveries(session, events, shards=shards)
+        await store_deliveries(session, events, shards=shards, announces=announces)
     return [event.id for event in stored]
 
 

@@ -81,11 +81,12 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class CallAnswer:
-    """The event of a call; of a new one also the instant of its trigger's last change."""
+    """The event of a call; of a new one also what its trigger was like."""
 
     event_id: int
     is_repeated: bool
     configured_at: datetime | None = None
+    has_destinations: bool = False
 
 
 class TriggerBusy:
@@ -131,7 +132,12 @@ async def store_decided(
     new = [one for one in decided if isinstance(one, NewEvent)]
     ids = iter(await store_events(session, new, announces=announces) if new else ())
     outcomes = [
-        CallAnswer(next(ids), is_repeated=False, configured_at=one.configured_at)
+        CallAnswer(
+            next(ids),
+            is_repeated=False,
+            configured_at=one.configured_at,
+            has_destinations=one.has_destinations,
+        )
         if isinstance(one, NewEvent)
         else one
         for one in decided

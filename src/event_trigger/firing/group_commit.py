@@ -164,10 +164,13 @@ class GroupCommit:
             outcomes = [error] * len(group)
         for one, outcome in zip(group, outcomes, strict=True):
             self._answer(one, outcome)
-        self._announcer.announce(
-            one.call.trigger.owner_id
+        new = [
+            (one.call.trigger.owner_id, outcome.has_destinations)
             for one, outcome in zip(group, outcomes, strict=True)
             if isinstance(outcome, CallAnswer) and not outcome.is_repeated
+        ]
+        self._announcer.announce(
+            (owner_id for owner_id, _ in new), has_deliveries=any(sent for _, sent in new)
         )
 
     async def _commit(self, group: Sequence[_QueuedCall], *, waits: bool) -> Sequence[Outcome]:

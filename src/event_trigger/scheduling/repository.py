@@ -194,7 +194,8 @@ class DueTriggers:
             },
         )
         if delivers:
-            await store_deliveries(self.session, stored, shards=[shard] * len(stored))
+            shards = [shard] * len(stored)
+            await store_deliveries(self.session, stored, shards=shards, announces=True)
 
     async def set_aside(self, key: OwnedId, error: str, *, settled_until: datetime) -> None:
         """Pauses a trigger that cannot fire, and stores the error."""
