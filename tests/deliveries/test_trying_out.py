@@ -33,6 +33,6 @@ async def test_a_project_with_slow_templates_does_not_hold_up_another(
 
         assert attempt["status_code"] == 204
         assert receiver.received[0].body == b"This is a test of your destination."
-        assert not saving.done()
+        assert not saving.done() or saving.result().status_code == 503  # it has run out of time
         saving.cancel()
         await asyncio.gather(saving, return_exceptions=True)
