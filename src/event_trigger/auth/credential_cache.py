@@ -7,24 +7,17 @@ import asyncio
 import hashlib
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from sqlalchemy.ext.asyncio import AsyncSession
-
-from event_trigger.auth.memberships import Memberships
+from event_trigger.auth.credential_reading import CredentialReader
 from event_trigger.auth.principal import Credential, Principal
 from event_trigger.auth.project_header import Unnamed, WantedProject
-from event_trigger.auth.repository.api_keys import ApiKeys
-from event_trigger.auth.repository.last_use import note_used
-from event_trigger.auth.repository.logins import Logins
-from event_trigger.auth.scopes import Scope, held_scopes
-from event_trigger.auth.tokens import AccessClaims, Tokens
+from event_trigger.auth.tokens import Tokens
 from event_trigger.db.clock import DatabaseClock
 from event_trigger.db.engine import Sessions
 from event_trigger.errors import NotFound
-from event_trigger.models import ProjectRole, Role, User
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -75,7 +68,7 @@ class CredentialCache:
         *,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._sessions = sessions
+        self._reader = CredentialReader(sessions)
         self._tokens = tokens
         self._database_clock = database_clock
         self._clock = clock
@@ -165,7 +158,7 @@ class CredentialCache:
     async def _look_up(self, use: _Use) -> Principal | None:
         started_at = self._clock()
         try:
-            principal = await self._read(use)
+            principal = await self._reader.read(*use)
         except NotFound:
             if self._end_lookup(use):
                 self._cached.pop(use, None)
@@ -191,13 +184,6 @@ class CredentialCache:
             del self._lookups[use]
         return is_latest
 
-    async def _read(self, use: _Use) -> Principal | None:
-        credential, project = use
-        async with self._sessions.begin() as session:
-            if isinstance(credential, AccessClaims):
-                return await _read_login(session, credential, project)
-            return await _read_key(session, credential, project)
-
 
 def _take_error(lookup: asyncio.Task[Principal | None]) -> None:
     """Marks the error of a lookup as known: the callers that wait for it get it, if there are."""
@@ -216,83 +202,3 @@ def _keep(cached: OrderedDict[K, V], key: K, value: V, *, most: int) -> None:
     cached.move_to_end(key)
     while len(cached) > most:
         cached.popitem(last=False)
-
-
-async def _read_login(
-    session: AsyncSession, claims: AccessClaims, wanted: WantedProject
-) -> Principal | None:
-    found = await Logins(session).get_with_user(claims.login_id, claims.user_id)
-    if found is None:
-        return None
-    login, user = found
-    narrowed_to = claims.narrow(login.scopes)
-    project_id, project_role = await _enter(session, user, wanted, narrowed_to=narrowed_to)
-    await note_used(session, login)
-    role = Role(user.role)
-    return Principal(
-        user.id,
-        role,
-        project_id,
-        project_role,
-        held_scopes(role, narrowed_to, project_role=project_role),
-        claims,
-        login_id=login.id,
-        expires_at=claims.expires_at,
-        is_narrowed=narrowed_to is not None,
-    )
-
-
-async def _read_key(
-    session: AsyncSession, key_hash: bytes, wanted: WantedProject
-) -> Principal | None:
-    """Reads a key; it works only while its user is a member of its project."""
-    found = await ApiKeys(session).get_with_user(key_hash)
-    if found is None:
-        return None
-    key, user = found
-    memberships = Memberships(session)
-    own = key.project_id or await memberships.get_own(user)
-    if await memberships.role_in(own, user.id) is None:
-        return None
-    named = own if wanted is Unnamed.DEFAULT else wanted
-    if named != own and Scope.ADMIN not in held_scopes(Role(user.role), key.scopes):
-        raise NotFound
-    project_id, project_role = await _enter(session, user, named, narrowed_to=key.scopes)
-    await note_used(session, key)
-    role = Role(user.role)
-    return Principal(
-        user.id,
-        role,
-        project_id,
-        project_role,
-        held_scopes(role, key.scopes, project_role=project_role),
-        key_hash,
-        key_id=key.id,
-        trigger_ids=None if key.trigger_ids is None else frozenset(key.trigger_ids),
-        expires_at=key.expires_at,
-    )
-
-
-async def _enter(
-    session: AsyncSession, user: User, wanted: WantedProject, *, narrowed_to: Iterable[str] | None
-) -> tuple[int | None, ProjectRole]:
-    """Returns the project that a call happens in, and the user's role there.
-
-    An admin enters any project as its owner, and None for all. Raises NotFound.
-    """
-    memberships = Memberships(session)
-    if wanted is Unnamed.DEFAULT:
-        return await memberships.get_default(user)
-    is_admin = Scope.ADMIN in held_scopes(Role(user.role), narrowed_to)
-    if wanted is Unnamed.ALL:
-        if not is_admin:
-            raise NotFound
-        return None, ProjectRole.OWNER
-    if wanted == user.id:
-        await memberships.get_own(user)
-    role = await memberships.role_in(wanted, user.id)
-    if role is None and is_admin and await memberships.has_project(wanted):
-        role = ProjectRole.OWNER
-    if role is None:
-        raise NotFound
-    return wanted, role

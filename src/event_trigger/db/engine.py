@@ -110,6 +110,12 @@ def create_sessions(engine: AsyncEngine, kind: type[Session] = Session) -> Sessi
     return async_sessionmaker(engine, expire_on_commit=False, sync_session_class=kind)
 
 
+def engine_of(sessions: Sessions) -> AsyncEngine:
+    """Returns the engine whose connections the sessions of `create_sessions` take."""
+    engine: AsyncEngine = sessions.kw["bind"]
+    return engine
+
+
 def sqlstate(error: BaseException) -> str:
     """Returns the error's SQLSTATE (PostgreSQL's Appendix A), or `""` if the server sent none."""
     cause = error.orig if isinstance(error, DBAPIError) else error

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from event_trigger.db.keyset import Page, fetch_rows
 from event_trigger.db.notify import CREDENTIALS_CHANGED, notify
 from event_trigger.db.plain_session import ReadSession
-from event_trigger.models import ApiKey, Trigger, User, shard_of
+from event_trigger.models import ApiKey, Trigger, shard_of
 
 _IS_LIVE = or_(ApiKey.expires_at.is_(None), ApiKey.expires_at > func.now())
 _EXPIRING = text("""
@@ -119,17 +119,6 @@ class ApiKeys:
         if before is not None:
             statement = statement.where(ApiKey.id < before)
         return await fetch_rows(self.session, statement, limit=limit)
-
-    async def get_with_user(self, key_hash: bytes) -> tuple[ApiKey, User] | None:
-        """Returns a key that has not expired, with its user if that is enabled."""
-        statement = (
-            select(ApiKey, User)
-            .join(User, ApiKey.user_id == User.id)
-            .where(ApiKey.key_hash == key_hash, User.disabled_at.is_(None))
-            .where(_IS_LIVE)
-        )
-        row = (await self.session.execute(statement)).one_or_none()
-        return None if row is None else (row[0], row[1])
 
     async def end_all_of(self, user_id: int) -> int:
         """Lets the user's keys expire now; returns their number."""
