@@ -19,8 +19,11 @@ from event_trigger.config import Settings
 from event_trigger.db.plain_session import PlainReads
 from event_trigger.db.pool import close_all, close_unused
 from event_trigger.destinations.dns import DnsResolver
+from event_trigger.events.window import Retention
 from event_trigger.firing.fast_path import CallFastPath
 from event_trigger.firing.named_triggers import NamedTriggers
+from event_trigger.firing.replay_path import ReplayFastPath
+from event_trigger.firing.replays import ReplayableEvents
 from event_trigger.hooks.fast_path import HookFastPath
 from event_trigger.hooks.unread_calls import UnreadCalls
 from event_trigger.logs import configure_logs
@@ -198,6 +201,14 @@ def _fast_paths(parts: Parts, compression: Compression) -> Sequence[FastPath]:
     hooks = HookFastPath(state.hook_calls)
     if engines.replica is not None:
         return calls, hooks
-    doors = plain_doors(state, PlainReads(engines.requests))
-    reads = ReadFastPath(state.credentials, compression, doors)
-    return calls, hooks, reads
+    reads = PlainReads(engines.requests)
+    replays = ReplayFastPath(
+        state.credentials,
+        state.group_commit,
+        state.rate_limits,
+        ReplayableEvents(reads),
+        state.clock,
+        Retention(state.settings.active_for, state.settings.keep_for),
+    )
+    plain = ReadFastPath(state.credentials, compression, plain_doors(state, reads))
+    return calls, hooks, plain, replays

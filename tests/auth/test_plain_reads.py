@@ -1,21 +1,19 @@
 """GETs answered outside FastAPI get the answers of the described operation, and cost less."""
 
 import asyncio
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import asyncpg
 import httpx
 import pytest
-from sqlalchemy import event, text
-from sqlalchemy.engine import Engine
+from sqlalchemy import text
 from structlog.contextvars import merge_contextvars
 from structlog.testing import capture_logs
 
 from event_trigger.db.engine import create_engine, create_sessions
 from event_trigger.db.plain_session import PlainReads, Planning
 from tests.support.keys import holding, make_key
+from tests.support.plain_statements import plain_statements
 from tests.support.services import ADA, ADMIN, BOB, Service
 from tests.support.triggers import make_api, make_scheduled
 
@@ -64,22 +62,6 @@ LEFT = (
     "/events?include=x",
     "/events/export",
 )
-
-
-@contextmanager
-def plain_statements() -> Iterator[list[str]]:
-    """Collects the statements that run without a session of SQLAlchemy."""
-    found: list[str] = []
-
-    def look(connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
-        if connection is None:
-            found.append(statement)
-
-    event.listen(Engine, "before_cursor_execute", look)
-    try:
-        yield found
-    finally:
-        event.remove(Engine, "before_cursor_execute", look)
 
 
 def described(path: str) -> str:

@@ -31,24 +31,34 @@ def write_events(
     summary: bool,
 ) -> bytes:
     """Writes events, with the counts of their deliveries, or without payloads in a summary."""
-    show_payload = _without if summary else _payload
     written = [
-        f'{{"id":{one.id},"trigger_id":{one.trigger_id},"type":"{one.type}"'
-        f',"triggered_at":{_instant(one.triggered_at)}'
-        f',"scheduled_for":{_instant(one.scheduled_for)}{show_payload(one.payload)}'
-        f',"is_test":{_BOOLEANS[one.is_test]}'
-        f',"state":"{retention.state_of(one.triggered_at, now=now)}"'
-        f',"replay_of":{"null" if one.replay_of is None else one.replay_of}'
-        f"{_names(*(one.names or _NAMELESS))}"
-        f',"source":{_source_of(one)}'
-        f"{'' if counts is None else _deliveries(counts.get(one.id, {}))}}}"
-        for one in events
+        write_event(one, retention, now=now, counts=counts, summary=summary) for one in events
     ]
     return f"[{','.join(written)}]".encode()
 
 
-def _without(_: str | None) -> str:
-    return ""
+def write_event(
+    event: ListedEvent,
+    retention: Retention,
+    *,
+    now: datetime,
+    counts: Counts | None = None,
+    summary: bool = False,
+) -> str:
+    """Writes one event, as `EventRead` would, or as a list shows it."""
+    key, name = event.names or _NAMELESS
+    return (
+        f'{{"id":{event.id},"trigger_id":{event.trigger_id},"type":"{event.type}"'
+        f',"triggered_at":{_instant(event.triggered_at)}'
+        f',"scheduled_for":{_instant(event.scheduled_for)}'
+        f"{'' if summary else _payload(event.payload)}"
+        f',"is_test":{_BOOLEANS[event.is_test]}'
+        f',"state":"{retention.state_of(event.triggered_at, now=now)}"'
+        f',"replay_of":{"null" if event.replay_of is None else event.replay_of}'
+        f"{_names(key, name)}"
+        f',"source":{_source_of(event)}'
+        f"{'' if counts is None else _deliveries(counts.get(event.id, {}))}}}"
+    )
 
 
 def _payload(text: str | None) -> str:

@@ -97,10 +97,10 @@ class NewEvent:
 
 async def store_events(
     session: AsyncSession, new: Sequence[NewEvent], *, announces: bool
-) -> list[int]:
+) -> list[StoredEvent]:
     """Stores events and their deliveries, and counts them in their triggers.
 
-    Gives the events' ids, in the order of `new`. In a cluster, all are of one shard. One that does
+    Gives them in the order of `new`. In a cluster, all are of one shard. One that does
     not announce leaves that to its caller, for after the commit.
     """
     stored: list[StoredEvent] = []
@@ -114,7 +114,7 @@ async def store_events(
     for start in range(0, len(sent), _EVENTS_PER_STATEMENT):
         events, shards = zip(*sent[start : start + _EVENTS_PER_STATEMENT], strict=True)
         await store_deliveries(session, events, shards=shards, announces=announces)
-    return [event.id for event in stored]
+    return stored
 
 
 async def _store(

@@ -12,16 +12,16 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from event_trigger.db.shards import OwnedId
 from event_trigger.deliveries.http.hops import MOST_HOPS, LoopDetected
 from event_trigger.errors import Conflict, Invalid, LimitReached, NotFound, Problem
+from event_trigger.events.event_writer import StoredEvent
 from event_trigger.events.source import EventSource
 from event_trigger.firing.allowance import Allowance, BatchFull
 from event_trigger.firing.called_events import NewEvent, store_events
 from event_trigger.firing.idempotency import CallKey, IdempotencyKeys, StoredAnswer
 from event_trigger.firing.repository import CalledTrigger, CalledTriggers
 from event_trigger.idempotency.refusals import KeyReused, StillRunning
-from event_trigger.models import Event, TriggerStatus
+from event_trigger.models import TriggerStatus
 from event_trigger.triggers.merge_patch import merge_body
 from event_trigger.triggers.payload_schema import payload_errors, work_of
-from event_trigger.triggers.repository import Triggers
 
 
 class Paused(Conflict):
@@ -50,9 +50,17 @@ class SentBody(NamedTuple):
     text: str
 
 
+class ReplayedEvent(NamedTuple):
+    """An event that is fired again: its payload as JSON text, and the hops that led to it."""
+
+    id: int
+    payload: str | None
+    hops: int
+
+
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A request to fire a trigger.
+    """A request to fire a trigger, or to replay an event of it, which leaves the trigger alone.
 
     `idempotency_key` is the header, or the id that a hook's sender gave, if either was sent. With
     `compares_body`, the same key with another body is refused; without, it is the same call.
@@ -71,6 +79,11 @@ class Call:
     named: str | None = None
     configured_at: datetime | None = None
     source: EventSource | None = None
+    replayed: ReplayedEvent | None = None
+
+    @property
+    def locks_trigger(self) -> bool:
+        return not self.is_test and self.replayed is None
 
     @property
     def key(self) -> CallKey | None:
@@ -81,10 +94,11 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class CallAnswer:
-    """The event of a call; of a new one also what its trigger was like."""
+    """The event of a call; of a new one also its instant, and what its trigger was like."""
 
     event_id: int
     is_repeated: bool
+    triggered_at: datetime | None = None
     configured_at: datetime | None = None
     has_destinations: bool = False
 
@@ -130,17 +144,9 @@ async def store_decided(
     if looping:
         await CalledTriggers(session).note_loops(looping)
     new = [one for one in decided if isinstance(one, NewEvent)]
-    ids = iter(await store_events(session, new, announces=announces) if new else ())
+    stored = iter(await store_events(session, new, announces=announces) if new else ())
     outcomes = [
-        CallAnswer(
-            next(ids),
-            is_repeated=False,
-            configured_at=one.configured_at,
-            has_destinations=one.has_destinations,
-        )
-        if isinstance(one, NewEvent)
-        else one
-        for one in decided
+        _answer_of(one, next(stored)) if isinstance(one, NewEvent) else one for one in decided
     ]
     await IdempotencyKeys(session).add(
         {
@@ -152,13 +158,23 @@ async def store_decided(
     return outcomes
 
 
+def _answer_of(new: NewEvent, stored: StoredEvent) -> CallAnswer:
+    return CallAnswer(
+        stored.id,
+        is_repeated=False,
+        triggered_at=stored.triggered_at,
+        configured_at=new.configured_at,
+        has_destinations=new.has_destinations,
+    )
+
+
 class CalledRows(NamedTuple):
     """The rows that decide on calls: triggers by id, answers by key, and what others lock."""
 
     keys_in_use: set[CallKey | None]
     locked: dict[int, CalledTrigger]
     busy: set[int]  # ids of triggers
-    tested: dict[int, CalledTrigger]
+    read: dict[int, CalledTrigger]
     answers: dict[CallKey, StoredAnswer]
 
 
@@ -168,14 +184,14 @@ async def find_called(
     """Locks and reads the rows that decide on calls: step 1 of `fire_all`."""
     keys = [call.key for call in calls if call.key is not None]
     free = await answers.try_locks([key.lock for key in keys])
-    fired = {call.trigger for call in calls if not call.is_test}
+    fired = {call.trigger for call in calls if call.locks_trigger}
     locked = await triggers.lock_triggers(fired, waits=waits)
     skipped = [] if waits else [one for one in fired if one.id not in locked]
     return CalledRows(
         {key for key, is_free in zip(keys, free, strict=True) if not is_free},
         locked,
         await triggers.list_present(skipped),
-        await triggers.read_triggers({call.trigger for call in calls if call.is_test}),
+        await triggers.read_triggers({call.trigger for call in calls if not call.locks_trigger}),
         await answers.list_known(keys),
     )
 
@@ -187,10 +203,10 @@ def _decide(call: Call, found: CalledRows) -> Outcome | NewEvent:
 
 def admit(call: Call, found: CalledRows) -> Outcome | CalledTrigger:
     """Decides on one call up to its payload: gives the trigger if the call may make an event."""
-    trigger = (found.tested if call.is_test else found.locked).get(call.trigger.id)
+    trigger = (found.locked if call.locks_trigger else found.read).get(call.trigger.id)
     if call.key in found.keys_in_use:
         return StillRunning()
-    if trigger is None and not call.is_test and call.trigger.id in found.busy:
+    if trigger is None and call.locks_trigger and call.trigger.id in found.busy:
         return TriggerBusy()
     if trigger is None or not _is_meant(trigger, call):
         return missing(call)
@@ -203,9 +219,9 @@ def admit(call: Call, found: CalledRows) -> Outcome | CalledTrigger:
 
 
 def _refusal(trigger: CalledTrigger, call: Call) -> Problem | None:
-    if trigger.status == TriggerStatus.PAUSED and not call.is_test:
+    if trigger.status == TriggerStatus.PAUSED and call.locks_trigger:
         return Paused()
-    return None if trigger.reached is None else _full(trigger.reached)
+    return None if trigger.reached is None else events_full(trigger.reached)
 
 
 def missing(call: Call) -> Problem:
@@ -219,35 +235,6 @@ def _is_meant(trigger: CalledTrigger, call: Call) -> bool:
     has_key = call.named in {None, trigger.key}
     is_unchanged = call.configured_at in {None, trigger.updated_at}
     return trigger.owner_id == call.trigger.owner_id and has_key and is_unchanged
-
-
-async def replay(session: AsyncSession, event: Event, *, hops: int, source: EventSource) -> int:
-    """Stores a new event with the payload of an old one, and gives its id.
-
-    The trigger may have been paused or deleted since, and is left alone. The new event goes to
-    the destinations that the trigger names now. Raises LoopDetected and EventsFull.
-    """
-    key = OwnedId(event.owner_id, event.trigger_id)
-    trigger = await Triggers(session).get(key)
-    has_destinations = trigger is not None and bool(trigger.destinations)
-    triggers = CalledTriggers(session)
-    if hops >= MOST_HOPS:
-        await triggers.note_loops({key})
-        raise LoopDetected
-    if (reached := await triggers.read_reached(key.owner_id)) is not None:
-        raise _full(reached)
-    payload = await triggers.read_payload(event)
-    new = NewEvent(
-        key,
-        payload,
-        event.is_test,
-        has_destinations,
-        replay_of=event.id,
-        hops=max(event.hops, hops),
-        source=source,
-    )
-    [event_id] = await store_events(session, [new], announces=True)
-    return event_id
 
 
 def _repeat(call: Call, known: StoredAnswer) -> Outcome:
@@ -264,6 +251,8 @@ def make_event(
 
     An `allowance` limits what the checks of a batch cost together.
     """
+    if call.replayed is not None:
+        return _replay_of(call.replayed, trigger, call)
     payload = _payload_of(trigger.payload, call.body)
     if trigger.schema is not None:
         value = None if payload is None else payload.value
@@ -284,7 +273,19 @@ def make_event(
     )
 
 
-def _full(reached: Sequence[int]) -> EventsFull:
+def _replay_of(event: ReplayedEvent, trigger: CalledTrigger, call: Call) -> NewEvent:
+    return NewEvent(
+        call.trigger,
+        event.payload,
+        call.is_test,
+        trigger.has_destinations,
+        replay_of=event.id,
+        hops=max(event.hops, call.hops),
+        source=call.source,
+    )
+
+
+def events_full(reached: Sequence[int]) -> EventsFull:
     used, most = reached
     return EventsFull(used=used, most=most)
 

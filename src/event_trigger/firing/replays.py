@@ -1,0 +1,78 @@
+"""Replays events: alone in the transaction of a request, or as calls that share commits."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import NamedTuple
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from event_trigger.db.plain_session import PlainReads
+from event_trigger.db.shards import OwnedId
+from event_trigger.deliveries.http.hops import MOST_HOPS, LoopDetected
+from event_trigger.events.source import EventSource
+from event_trigger.firing.called_events import NewEvent, store_events
+from event_trigger.firing.fire import ReplayedEvent, events_full
+from event_trigger.firing.repository import CalledTriggers
+from event_trigger.models import Event
+from event_trigger.triggers.repository import Triggers
+
+_READ = text("""
+    SELECT events.id, CAST(events.payload AS text), events.hops, events.is_test, triggers.id,
+        triggers.key, triggers.name
+    FROM events JOIN triggers ON triggers.shard = events.shard AND triggers.id = events.trigger_id
+    WHERE events.shard = :shard AND events.id = :id AND events.triggered_at >= :since
+        AND CASE WHEN events.owner_id = :owner_id THEN true END
+""")
+
+
+class ReplayableEvent(NamedTuple):
+    """An event whose trigger is there, with the names of that."""
+
+    replayed: ReplayedEvent
+    is_test: bool
+    trigger_id: int
+    trigger_key: str | None
+    trigger_name: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayableEvents:
+    """Events that share commits with calls; those of deleted triggers are left out."""
+
+    reads: PlainReads
+
+    async def get(self, owned: OwnedId, *, since: datetime) -> ReplayableEvent | None:
+        """Returns an event of a project that was fired at `since` or later; may raise Pooled."""
+        values = {"shard": owned.shard, "owner_id": owned.owner_id, "id": owned.id, "since": since}
+        rows = (await self.reads.execute(_READ, values)).all()
+        return ReplayableEvent(ReplayedEvent(*rows[0][:3]), *rows[0][3:]) if rows else None
+
+
+async def replay(session: AsyncSession, event: Event, *, hops: int, source: EventSource) -> int:
+    """Stores a new event with the payload of an old one, and gives its id.
+
+    The trigger may have been paused or deleted since, and is left alone. The new event goes to
+    the destinations that the trigger names now. Raises LoopDetected and EventsFull.
+    """
+    key = OwnedId(event.owner_id, event.trigger_id)
+    trigger = await Triggers(session).get(key)
+    has_destinations = trigger is not None and bool(trigger.destinations)
+    triggers = CalledTriggers(session)
+    if hops >= MOST_HOPS:
+        await triggers.note_loops({key})
+        raise LoopDetected
+    if (reached := await triggers.read_reached(key.owner_id)) is not None:
+        raise events_full(reached)
+    payload = await triggers.read_payload(event)
+    new = NewEvent(
+        key,
+        payload,
+        event.is_test,
+        has_destinations,
+        replay_of=event.id,
+        hops=max(event.hops, hops),
+        source=source,
+    )
+    [stored] = await store_events(session, [new], announces=True)
+    return stored.id

@@ -1,0 +1,24 @@
+"""Tells which requests are answered by statements straight on a connection."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from sqlalchemy import event
+from sqlalchemy.engine import Engine
+
+
+@contextmanager
+def plain_statements() -> Iterator[list[str]]:
+    """Collects the statements that run without a session of SQLAlchemy."""
+    found: list[str] = []
+
+    def look(connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        if connection is None:
+            found.append(statement)
+
+    event.listen(Engine, "before_cursor_execute", look)
+    try:
+        yield found
+    finally:
+        event.remove(Engine, "before_cursor_execute", look)
