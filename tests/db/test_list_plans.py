@@ -190,6 +190,21 @@ async def test_triggers_are_found_by_their_tag_and_not_looked_through(
     await connection.close()
 
 
+async def test_names_are_searched_in_an_index_alone(idle: Service) -> None:
+    connection = await connect(idle.database_url)
+    client = idle.client(ADA)
+
+    for sort in (TriggerSort.NEWEST, TriggerSort.OLDEST):
+        for statement, parameters in await sent_by(client, "/triggers", {"q": "a", "sort": [sort]}):
+            plan = await plan_in_order(connection, statement, parameters)
+            outer = next(one for one in nodes_of(plan) if "Relation Name" in one)
+
+            assert outer["Node Type"] == "Index Only Scan"
+            assert outer["Index Name"] == "ix_trigger_sort_keys_id"
+            assert "sort_name ~~" in outer["Filter"]
+    await connection.close()
+
+
 async def test_an_owner_reads_the_log_of_the_project_by_its_index(idle: Service) -> None:
     operation = next(one for one in LISTS if one.id == "list_audit")
     connection = await connect(idle.database_url)

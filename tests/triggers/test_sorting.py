@@ -164,6 +164,20 @@ async def test_many_triggers_are_read_along_an_index_of_the_order(
         assert used == (indexes if after is None else indexes - {"ix_triggers_due"})
 
 
+@pytest.mark.parametrize("sort", [one for one in BY_VALUE if one.column != "next_fire_at"])
+async def test_names_are_compared_before_triggers_are_read(
+    engine: AsyncEngine, sort: TriggerSort
+) -> None:
+    async def work(session: AsyncSession) -> None:
+        lists = SortedTriggers(session, ADA, NONE_SORTED)
+        await lists.list_page(TriggerFilter(q="z"), sort, after=None, limit=100)
+
+    plans = [plan for plan in await plans_of(engine, work) if "trigger_sort_keys" in plan]
+
+    assert len(plans) == 2  # of triggers with a value, and of those without
+    assert all("(sort_name ~~" in plan for plan in plans)
+
+
 async def test_a_sorted_page_is_planned_for_its_project(engine: AsyncEngine) -> None:
     async with create_sessions(engine)() as session:
         for _ in range(8):  # from the sixth on, PostgreSQL may keep one plan for all projects

@@ -28,6 +28,9 @@ class TriggerSortKey(Base):
     __table_args__ = (
         Index("ix_trigger_sort_keys_name", "shard", "owner_id", "sort_name", "trigger_id"),
         Index("ix_trigger_sort_keys_fired", "shard", "owner_id", "last_fired_at", "trigger_id"),
+        Index(  # names are searched in the order of ids, without reading rows of triggers
+            "ix_trigger_sort_keys_id", "shard", "owner_id", "trigger_id", "sort_name"
+        ),
     )
 
 

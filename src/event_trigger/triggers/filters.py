@@ -1,7 +1,8 @@
 """Builds the queries of trigger lists in the order of ids, each over an index for its filters.
 
 Firing a schedule writes to every index of `triggers`, so it has only those that an owner's lists
-need. Tags and destinations have tables of their own; names are compared row by row.
+need. Tags and destinations have tables of their own. Names are compared one by one: those of an
+owner in an index of another table, beside a type or a status in the rows.
 """
 
 import re
@@ -48,6 +49,10 @@ _TAGGED = (
 )
 _SENDING = (
     "(SELECT shard, owner_id, destination_id, trigger_id AS id FROM trigger_destinations) AS sent"
+    " JOIN triggers USING (shard, owner_id, id)"
+)
+_SEARCHED = (
+    "(SELECT shard, owner_id, trigger_id AS id, sort_name FROM trigger_sort_keys) AS searched"
     " JOIN triggers USING (shard, owner_id, id)"
 )
 _TAG, _DESTINATION = "CAST(:tag AS text)", "CAST(:destination_id AS bigint)"
@@ -115,7 +120,7 @@ def conditions_of(wanted: TriggerFilter) -> tuple[tuple[str, ...], dict[str, Any
     """
     given, values = given_filters(
         (hidden("tags @> CAST(:tags AS text[])"), "tags", [*wanted.tags] or None),
-        (hidden("lower(name) LIKE '%' || lower(:q) || '%' ESCAPE '/'"), "q", _escaped(wanted.q)),
+        (has_part("lower(name)"), "q", _escaped(wanted.q)),
         (_IS_NAMED, "ids", None if wanted.ids is None else sorted(wanted.ids)),
         (hidden("key = :key"), "key", wanted.key),
         (
@@ -133,6 +138,11 @@ def conditions_of(wanted: TriggerFilter) -> tuple[tuple[str, ...], dict[str, Any
 
 def hidden(condition: str) -> str:
     return f"CASE WHEN {condition} THEN true END"
+
+
+def has_part(lower_name: str) -> str:
+    """Compares a name in lower case with the part `:q`."""
+    return hidden(f"{lower_name} LIKE '%' || lower(:q) || '%' ESCAPE '/'")
 
 
 def of_kind(wanted: TriggerFilter) -> tuple[str, ...]:
@@ -184,6 +194,9 @@ def _part(owner_id: int | None, wanted: TriggerFilter) -> _Part:
         return _Part(
             ranges, of_kind(wanted), by=(*begin,), source=_TAGGED if "tag" in found else _SENDING
         )
+    if wanted.q is not None and owner_id is not None and not of_kind(wanted):
+        owned = combinations(shards, [index_range(**whose)])
+        return _Part(owned, (has_part("sort_name"),), by=("owner_id",), source=_SEARCHED)
     return _of_kinds(owner_id, wanted)
 
 

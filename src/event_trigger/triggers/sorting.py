@@ -18,6 +18,7 @@ from event_trigger.triggers.filters import (
     PAYLOAD,
     TriggerFilter,
     conditions_of,
+    has_part,
     kinds_of,
     of_kind,
 )
@@ -179,7 +180,7 @@ class SortedQuery:
     def along_index(self) -> Iterator[str]:
         """Yields the query of rows that have a value, if there can be any, and that of the rest."""
         order = _ORDERS[self.sort.column]
-        by, owned = self._ordered(order.walked, order.id), _owned(order.owned)
+        by, owned = self._ordered(order.walked, order.id), self._owned(order)
         is_of_the_rest = self.after is not None and self.after.value is None
         after = self._after(order.walked, order.id)
         if not is_of_the_rest and (order.owned != "triggers" or _PLANNED in kinds_of(self.wanted)):
@@ -191,6 +192,13 @@ class SortedQuery:
         else:
             conditions = [owned, missing, *(after if is_of_the_rest else ())]
             yield self._page([self._select(order.source, order.walked, conditions, by)])
+
+    def _owned(self, order: _Order) -> str:
+        """Selects the project's rows of the index; names are compared before triggers are read."""
+        owned = f"{order.owned}.shard = :shard AND {order.owned}.owner_id = :owner_id"
+        if self.wanted.q is None or order.owned == "triggers":
+            return owned
+        return f"{owned} AND {has_part('keys.sort_name')}"
 
     def _unplanned(self, missing: str) -> Iterator[str]:
         """Selects triggers without a next instant: each kind but active ones with a schedule."""
@@ -237,7 +245,3 @@ class SortedQuery:
     def _ordered(self, *columns: str, nulls: str = "") -> str:
         direction = "ASC" if self.sort.ascending else "DESC"
         return ", ".join(f"{one} {direction}{nulls}" for one in columns)
-
-
-def _owned(table: str) -> str:
-    return f"{table}.shard = :shard AND {table}.owner_id = :owner_id"
