@@ -190,6 +190,22 @@ async def test_triggers_are_found_by_their_tag_and_not_looked_through(
     await connection.close()
 
 
+@pytest.mark.parametrize("found", ["tag", "destination_id"])
+async def test_beside_a_tag_or_a_destination_no_index_of_kinds_is_read(
+    idle: Service, found: str
+) -> None:
+    connection = await connect(idle.database_url)
+    query = {found: VALUES[found], "status": "paused", "type": "api"}
+
+    for statement, parameters in await sent_by(idle.client(ADA), "/triggers", query):
+        plan = await plan_in_order(connection, statement, parameters)
+        scans = [one for one in nodes_of(plan) if one.get("Relation Name") == "triggers"]
+
+        assert scans
+        assert all("status" not in one["Index Cond"] for one in scans), scans
+    await connection.close()
+
+
 async def test_names_are_searched_in_an_index_alone(idle: Service) -> None:
     connection = await connect(idle.database_url)
     client = idle.client(ADA)

@@ -190,10 +190,9 @@ def _part(owner_id: int | None, wanted: TriggerFilter) -> _Part:
     found = found or ({"tag": _TAG} if wanted.tags else {})
     if found:
         begin = {**whose, **found}
-        ranges = combinations(shards, [index_range(**begin)])
-        return _Part(
-            ranges, of_kind(wanted), by=(*begin,), source=_TAGGED if "tag" in found else _SENDING
-        )
+        ranges, kinds = combinations(shards, [index_range(**begin)]), map(hidden, of_kind(wanted))
+        source = _TAGGED if "tag" in found else _SENDING
+        return _Part(ranges, (*kinds,), by=(*begin,), source=source)
     if wanted.q is not None and owner_id is not None and not of_kind(wanted):
         owned = combinations(shards, [index_range(**whose)])
         return _Part(owned, (has_part("sort_name"),), by=("owner_id",), source=_SEARCHED)
