@@ -188,6 +188,15 @@ async def test_a_sorted_page_is_planned_for_its_project(engine: AsyncEngine) -> 
     assert (kept, planned >= 8) == (0, True)
 
 
+async def test_a_sorted_page_is_read_by_one_process_of_the_server(engine: AsyncEngine) -> None:
+    async with create_sessions(engine)() as session:
+        lists = SortedTriggers(session, ADA)
+        await lists.list_page(TriggerFilter(), TriggerSort("name"), after=None, limit=5)
+        workers = await session.scalar(text("SHOW max_parallel_workers_per_gather"))
+
+    assert workers == "0"
+
+
 async def test_ids_go_up_or_down(ada: httpx.AsyncClient, overseer: httpx.AsyncClient) -> None:
     made = [(await make_api(ada, tags=["t"]))["id"] for _ in range(5)]
 

@@ -34,7 +34,8 @@ _BY_KEYS = (
 )
 _SETTINGS = """
     VALUES ('plan_cache_mode', 'force_custom_plan'), ('enable_sort', 'off'),
-        ('enable_bitmapscan', 'off'), ('enable_hashjoin', 'off'), ('enable_mergejoin', 'off')
+        ('enable_bitmapscan', 'off'), ('enable_hashjoin', 'off'), ('enable_mergejoin', 'off'),
+        ('max_parallel_workers_per_gather', '0')
 """
 _PLANNED = ("'active'", "'scheduled'")  # only these have a next instant
 
@@ -112,7 +113,8 @@ class Candidates(NamedTuple):
     def counting(self) -> str:
         """Counts the rows, up to `:most`, and has the next statements read along indexes.
 
-        A plan for any values would read all triggers of the project, and sort them.
+        A plan for any values would read all triggers of the project, and sort them. Parallel
+        workers would read far beyond a page before it is full.
         """
         found = f"SELECT FROM {self.table} WHERE {_ONE_OWNER} AND {self.condition} LIMIT :most"
         return (
