@@ -247,6 +247,7 @@ def test_32_bytes_are_enough_however_few_characters_they_are(
         ("EVENT_TRIGGER_RETENTION_INTERVAL", "-PT1S"),
         ("EVENT_TRIGGER_LOG_FORMAT", "xml"),
         ("EVENT_TRIGGER_LOG_LEVEL", "loud"),
+        ("EVENT_TRIGGER_METRICS_PORT", "8000"),  # the one that needs a login
     ],
 )
 def test_a_setting_that_makes_no_sense_is_refused_without_being_shown(

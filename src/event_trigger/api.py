@@ -34,6 +34,7 @@ from event_trigger.hooks import router as hooks
 from event_trigger.hooks.refusals import router as hook_refusals
 from event_trigger.idempotency.document import describe_idempotency
 from event_trigger.info import router as info
+from event_trigger.metrics import router as metrics
 from event_trigger.overview import router as overview
 from event_trigger.overview.stats import router as stats
 from event_trigger.projects import router as projects
@@ -85,7 +86,7 @@ TAGS = {  # in the order of use; the docs show operations by it
     "projects": "Projects own all of the above; members share them.",
     "users": "All accounts, for admins.",
     "audit": "The log of all changes, with their authors and times.",
-    "service": "The installation, its limits and its health.",
+    "service": "The installation, its limits, its health and its metrics.",
 }
 _ROUTERS = (
     logins.forms,
@@ -127,6 +128,7 @@ _ROUTERS = (
     overview.router,
     stats.router,
     info.router,
+    metrics.router,
     erasure.router,
     health.router,
     docs.router,

@@ -27,6 +27,7 @@ from event_trigger.firing.replays import ReplayableEvents
 from event_trigger.hooks.fast_path import HookFastPath
 from event_trigger.hooks.unread_calls import UnreadCalls
 from event_trigger.logs import configure_logs
+from event_trigger.metrics.port import MetricsPort
 from event_trigger.parts import Parts, make_parts
 from event_trigger.plain_doors import plain_doors
 from event_trigger.startup import StartupCallbacks
@@ -41,6 +42,7 @@ from event_trigger.web.middleware import (
     StartMiddleware,
 )
 from event_trigger.web.problems import add_problem_handlers
+from event_trigger.web.request_meter import RequestMeter
 from event_trigger.web.root_path import RootPathMiddleware
 from event_trigger.web.state import state_of
 
@@ -50,13 +52,15 @@ _SIGN_IN_PATHS = ("/auth/token", "/auth/refresh", "/auth/register", "/invitation
 
 
 class _App(FastAPI):
-    """FastAPI with a `front`, if it has one, before all layers of its own."""
+    """FastAPI with `fronts`, of which the last is outermost, before all layers of its own."""
 
-    front: Callable[[ASGIApp], ASGIApp] | None = None
+    fronts: Sequence[Callable[[ASGIApp], ASGIApp]] = ()
 
     def build_middleware_stack(self) -> ASGIApp:
         stack = super().build_middleware_stack()
-        return stack if self.front is None else self.front(stack)
+        for front in self.fronts:
+            stack = front(stack)
+        return stack
 
 
 def create_app(
@@ -72,6 +76,7 @@ def create_app(
     """
     parts = make_parts(settings, passwords=passwords, resolver=resolver, callbacks=callbacks)
     api = built_api()
+    meter = RequestMeter(api.routes, prefix=settings.prefix)
     is_outermost = not (settings.prefix or settings.trusted_hosts or settings.cors_origins)
     compression = Compression()
     fast_paths = _fast_paths(parts, compression)
@@ -82,7 +87,7 @@ def create_app(
         telemetry={"tracing": False, "metrics": False, "logs": False},
         redirect_slashes=False,
         middleware=[
-            *_middleware(settings, parts),
+            *_middleware(settings, parts, meter),
             *([] if is_outermost else [Middleware(FastPaths, paths=fast_paths)]),
             Middleware(EarlyAuthMiddleware, credentials=parts.state.credentials),
             Middleware(MethodsMiddleware, routes=api.routes),
@@ -90,12 +95,17 @@ def create_app(
         ],
     )
     if is_outermost:
-        app.front = partial(
+        outermost = partial(
             OutermostFastPaths,
             paths=fast_paths,
             largest=LARGEST_BODY,
             has_started=lambda: parts.startup.is_open,
+            meter=meter,
         )
+        app.fronts = (outermost,)
+    if settings.metrics_port is not None:
+        port = partial(MetricsPort, port=settings.metrics_port, metrics=parts.state.metrics)
+        app.fronts = (*app.fronts, port)
     app.state.app_state = parts.state
     app.openapi = api.openapi  # type: ignore[method-assign]
     add_problem_handlers(app)
@@ -120,7 +130,10 @@ async def _running(parts: Parts) -> AsyncIterator[None]:
     engines, state, startup = parts.engines, parts.state, parts.startup
     await docs.prepare()
     starting = asyncio.create_task(startup.run())
-    others = [asyncio.create_task(close_unused(*engines.all))]
+    others = [
+        asyncio.create_task(close_unused(*engines.all)),
+        asyncio.create_task(state.metrics.process.run()),
+    ]
     if engines.replica is not None:
         others.append(asyncio.create_task(engines.replica.watch()))
     try:
@@ -145,8 +158,8 @@ async def _cancel(*tasks: asyncio.Task[None]) -> None:
     await asyncio.gather(*tasks, return_exceptions=True)
 
 
-def _middleware(settings: Settings, parts: Parts) -> list[Middleware]:
-    stack = [Middleware(RequestMiddleware)]
+def _middleware(settings: Settings, parts: Parts, meter: RequestMeter) -> list[Middleware]:
+    stack = [Middleware(RequestMiddleware, meter=meter)]
     if settings.prefix:
         stack.append(Middleware(RootPathMiddleware, prefix=settings.prefix))
     stack.append(Middleware(AuditMiddleware))

@@ -2,6 +2,7 @@
 
 import argparse
 import gc
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,6 +14,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     wanted = _parser().parse_args(arguments)
     # imports leave no garbage, and looking for some takes a fifth of a start
     gc.disable()
+    # prometheus_client reads it when it is imported, and only workers keep their numbers in files
+    wanted.metrics_dir = os.environ.pop("PROMETHEUS_MULTIPROC_DIR", None)
     from event_trigger.execution import execute  # noqa: PLC0415 - help and wrong usage need none
 
     try:

@@ -187,6 +187,10 @@ class Settings(BaseSettings):
     public_url: BaseUrl | None = None
     root_path: RootPath | None = None
 
+    metrics_host: str = "127.0.0.1"
+    metrics_port: int | None = Field(None, ge=0, le=65535)
+    metrics_per_destination: bool = False
+
     @field_validator("cors_origins", "trusted_hosts", "webhook_allow", "retry_after", mode="before")
     @classmethod
     def _split_by_comma(cls, value: object) -> object:
@@ -198,6 +202,12 @@ class Settings(BaseSettings):
     def _windows_nest(self) -> Self:
         if self.active_for >= self.keep_for:
             raise ValueError("EVENT_TRIGGER_ACTIVE_FOR must be shorter than EVENT_TRIGGER_KEEP_FOR")
+        return self
+
+    @model_validator(mode="after")
+    def _ports_differ(self) -> Self:
+        if self.metrics_port and self.metrics_port == self.port:
+            raise ValueError("EVENT_TRIGGER_METRICS_PORT needs no login, so it cannot be PORT")
         return self
 
     @model_validator(mode="after")

@@ -50,7 +50,7 @@ def _run(wanted: argparse.Namespace, settings: Settings) -> int:
             log.warning("unknown_setting", name=one.name, meant=one.meant)
         from event_trigger.server import serve  # noqa: PLC0415
 
-        serve(settings, workers=wanted.workers)
+        serve(settings, workers=wanted.workers, metrics_dir=wanted.metrics_dir)
         return 0
     from event_trigger.commands import run  # noqa: PLC0415
 

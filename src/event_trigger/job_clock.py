@@ -1,6 +1,7 @@
 """Starts jobs at their intervals, and sooner when they are woken; APScheduler is only the clock."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from datetime import UTC, timedelta
 
@@ -9,7 +10,15 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.interval import IntervalTrigger
 
 from event_trigger.clock import utc_now
+from event_trigger.db.engine import sqlstate
 from event_trigger.db.errors import FailureLog, public_reason
+from event_trigger.telemetry import (
+    JOB_DURATION,
+    JOB_FAILURES,
+    JOB_INTERVAL,
+    JOB_LAST_SUCCESS,
+    NO_SQLSTATE,
+)
 
 log = structlog.get_logger()
 
@@ -70,6 +79,10 @@ class JobClock:
         self._scheduler.add_job(run, IntervalTrigger(seconds=seconds), id=name, next_run_time=first)
         self._every[name] = seconds
         self._ran_at[name] = self._succeeded_at[name] = asyncio.get_running_loop().time()
+        JOB_INTERVAL.labels(name).set(seconds)
+        JOB_LAST_SUCCESS.labels(name).set(time.time())
+        JOB_FAILURES.labels(name, NO_SQLSTATE)
+        JOB_DURATION.labels(name)
 
     async def _run(self, name: str, work: Callable[[], Awaitable[float | None]]) -> None:
         """Runs one job unless it is running; logs a failure, and runs it again after a second."""
@@ -84,13 +97,16 @@ class JobClock:
             wait = await work()
         except Exception as error:
             self._failures.failed(name, error, job=name)
+            JOB_FAILURES.labels(name, sqlstate(error) or NO_SQLSTATE).inc()
             wait = RETRY_AFTER_SECONDS
         else:
             self._failures.succeeded(name)
             self._succeeded_at[name] = clock()
+            JOB_LAST_SUCCESS.labels(name).set(time.time())
         finally:
             del self._running[name]
             self._ran_at[name] = clock()
+            JOB_DURATION.labels(name).observe(clock() - self._began_at[name])
         if name in self._woken:
             wait = 0
         if wait is not None:

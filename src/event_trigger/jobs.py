@@ -46,6 +46,7 @@ from event_trigger.job_clock import FIRST_AFTER_SECONDS, SILENT_AFTER_SECONDS, J
 from event_trigger.overview.counting import count_all, purge_minutes
 from event_trigger.projects.repository import Invitations
 from event_trigger.scheduling.dispatcher import LONGEST_WAIT_SECONDS, fire_due
+from event_trigger.telemetry import LISTENER_CONNECTED
 from event_trigger.triggers.completion.job import delete_completed
 from event_trigger.triggers.list_tables import TriggerFollower
 from event_trigger.triggers.versions import purge_history
@@ -159,9 +160,13 @@ class Jobs:
         )
         self._clock.start()
         self._watchers = [
-            asyncio.create_task(listen(self._engine, self._callbacks(), self._listen_url)),
+            asyncio.create_task(self._listen()),
             asyncio.create_task(self._clock.wake_late_jobs()),
         ]
+
+    @property
+    def attempts_in_flight(self) -> int:
+        return self._worker.in_flight
 
     async def stop(self) -> None:
         """Starts no more runs, waits for running ones, and then shuts the scheduler down."""
@@ -241,6 +246,11 @@ class Jobs:
     async def _end_stuck(self) -> None:
         async with self._sessions.begin() as session:
             await end_stuck_backends(session)
+
+    async def _listen(self) -> None:
+        await listen(
+            self._engine, self._callbacks(), self._listen_url, on_change=LISTENER_CONNECTED.set
+        )
 
     def _callbacks(self) -> dict[str, OnNotification]:
         return {

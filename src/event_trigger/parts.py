@@ -40,6 +40,9 @@ from event_trigger.hooks.lifecycle import TriggerHooks
 from event_trigger.hooks.refusals.log import RefusalLog
 from event_trigger.hooks.token_lookup import TokenLookup
 from event_trigger.jobs import Jobs
+from event_trigger.metrics.database import DatabaseGauges
+from event_trigger.metrics.exposition import Metrics
+from event_trigger.metrics.process import ProcessGauges, Watched
 from event_trigger.readiness import ConnectionsCheck, DatabaseCheck
 from event_trigger.startup import Startup, StartupCallbacks, prepare_database
 from event_trigger.stream.subscriptions import Subscriptions, Topic
@@ -61,6 +64,13 @@ class Engines:
     @property
     def of_primary(self) -> tuple[AsyncEngine, ...]:
         return self.requests, self.firing, self.jobs
+
+    @property
+    def by_name(self) -> dict[str, AsyncEngine]:
+        found = {"requests": self.requests, "firing": self.firing, "jobs": self.jobs}
+        if self.replica is not None:
+            found["replica"], found["replica_checks"] = self.replica.engines
+        return found
 
     @property
     def all(self) -> tuple[AsyncEngine, ...]:
@@ -98,7 +108,18 @@ def make_parts(
     )
     readiness = Readiness(startup.reason, checks)
     passwords = passwords or PasswordHasher()
-    state = _make_state(settings, sessions, engines.replica, shared, passwords, readiness)
+    metrics = Metrics(
+        ProcessGauges(
+            Watched(
+                engines.by_name,
+                engines.replica,
+                shared.subscriptions,
+                lambda: jobs.attempts_in_flight,
+            )
+        ),
+        DatabaseGauges(sessions, settings),
+    )
+    state = _make_state(settings, sessions, engines.replica, shared, passwords, readiness, metrics)
     return Parts(engines, state, jobs, startup)
 
 
@@ -181,6 +202,7 @@ def _make_jobs(settings: Settings, engines: Engines, shared: _Shared) -> Jobs:
             shared.vault,
             settings.retry_after,
             settings.public_url,
+            settings.metrics_per_destination,
         ),
         refusals=shared.refusals,
         on_notification={
@@ -222,6 +244,7 @@ def _make_state(
     shared: _Shared,
     passwords: PasswordHasher,
     readiness: Readiness,
+    metrics: Metrics,
 ) -> AppState:
     group_commit = GroupCommit(sessions)
     rate_limits = RateLimits(
@@ -261,6 +284,7 @@ def _make_state(
         sender=shared.sender,
         renderer=shared.renderer,
         subscriptions=shared.subscriptions,
+        metrics=metrics,
     )
 
 

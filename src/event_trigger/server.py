@@ -6,7 +6,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from http import HTTPStatus
 from http.client import HTTPConnection, HTTPException
@@ -24,36 +24,43 @@ from event_trigger.bootstrap import (
     with_signing_secret,
 )
 from event_trigger.config import Settings
-from event_trigger.workers import WorkerSupervisor
+from event_trigger.workers import WorkerSupervisor, metrics_directory
 
 _READY_POLL_SECONDS = 0.2
 SHUTDOWN_GRACE_SECONDS = 10  # for open requests
 
 
-def serve(settings: Settings, *, workers: int) -> None:
+def serve(settings: Settings, *, workers: int, metrics_dir: str | None) -> None:
     """Serves until a signal stops it; it listens already while it waits for its database.
 
     Raises SettingsError or ValueError before anything is started, CannotStart if the database
     refuses it for good, and EmbeddedPostgresError if the embedded PostgreSQL cannot be restarted.
+    `metrics_dir` is where workers share their metrics, if the operator has chosen that.
     """
     check_urls(settings)
     embedded = settings.database_url is None
     signal.signal(signal.SIGTERM, _exit_on_sigterm)
     with (
-        _bind_port(settings) as listener,
+        _bind(settings.host, settings.port, "HOST or PORT") as listener,
+        _bind_metrics(settings) as metrics_listener,
         service_database(with_signing_secret(settings), on_give_up=_send_sigterm) as complete,
     ):
         port = listener.getsockname()[1]
-        bound = complete.model_copy(update={"port": port})
+        listeners, changes = [listener], {"port": port}
+        if metrics_listener is not None:
+            listeners.append(metrics_listener)
+            changes["metrics_port"] = metrics_listener.getsockname()[1]
+        bound = complete.model_copy(update=changes)
         start = StartProgress(bound, embedded=embedded, workers=workers)
         try:
             if workers == 1:
                 # a second, and 30 MiB, which the first of several processes does without
                 from event_trigger.serving import serve_alone  # noqa: PLC0415
 
-                serve_alone(bound, _options(bound), listener, start)
+                serve_alone(bound, _options(bound), listeners, start)
             else:
-                _run_workers(bound, workers, listener, start)
+                with metrics_directory(metrics_dir):
+                    _run_workers(bound, workers, listeners, start)
         except SystemExit:
             if start.failure is None:
                 raise
@@ -70,17 +77,27 @@ def _send_sigterm() -> None:
 
 
 @contextmanager
-def _bind_port(settings: Settings) -> Iterator[socket]:
-    """Binds the port first: if it is taken, no admin is made whose password is never shown."""
-    with socket(AF_INET6 if ":" in settings.host else AF_INET) as listener:
+def _bind(host: str, port: int, names: str) -> Iterator[socket]:
+    """Binds a port first: if it is taken, no admin is made whose password is never shown."""
+    with socket(AF_INET6 if ":" in host else AF_INET) as listener:
         listener.setsockopt(SOL_SOCKET, SO_REUSEADDR, 1)
         try:
-            listener.bind((settings.host, settings.port))
+            listener.bind((host, port))
         except OSError as error:
             raise SettingsError(
-                f"Cannot listen on {settings.host}, port {settings.port}: {error.strerror}."
-                " Set HOST or PORT."
+                f"Cannot listen on {host}, port {port}: {error.strerror}. Set {names}."
             ) from error
+        yield listener
+
+
+@contextmanager
+def _bind_metrics(settings: Settings) -> Iterator[socket | None]:
+    host, port = settings.metrics_host, settings.metrics_port
+    if port is None:
+        yield None
+        return
+    names = "EVENT_TRIGGER_METRICS_HOST or EVENT_TRIGGER_METRICS_PORT"
+    with _bind(host, port, names) as listener:
         yield listener
 
 
@@ -111,11 +128,15 @@ def _is_ready(settings: Settings) -> bool:
         connection.close()
 
 
-def _run_workers(settings: Settings, workers: int, listener: socket, start: StartProgress) -> None:
+def _run_workers(
+    settings: Settings, workers: int, listeners: Sequence[socket], start: StartProgress
+) -> None:
     assert settings.database_url is not None
     assert settings.jwt_secret is not None
     os.environ["DATABASE_URL"] = settings.database_url.get_secret_value()
     os.environ["EVENT_TRIGGER_JWT_SECRET"] = settings.jwt_secret.get_secret_value()
+    if settings.metrics_port is not None:
+        os.environ["EVENT_TRIGGER_METRICS_PORT"] = str(settings.metrics_port)
     config = uvicorn.Config(
         "event_trigger.serving:worker_app", factory=True, workers=workers, **_options(settings)
     )
@@ -124,7 +145,7 @@ def _run_workers(settings: Settings, workers: int, listener: socket, start: Star
     threading.Thread(
         target=_prepare_in_thread, args=(settings, start, all_served), daemon=True
     ).start()
-    WorkerSupervisor(config, listener, count=workers, all_served=all_served).run()
+    WorkerSupervisor(config, listeners, count=workers, all_served=all_served).run()
 
 
 def _options(settings: Settings) -> dict[str, Any]:

@@ -22,12 +22,12 @@ from event_trigger.config import Settings
 
 
 def serve_alone(
-    settings: Settings, options: dict[str, Any], listener: socket, start: StartProgress
+    settings: Settings, options: dict[str, Any], listeners: list[socket], start: StartProgress
 ) -> None:
     """Serves in this process until a signal ends it, or the start has failed."""
     app = create_app(settings, callbacks=start)
     _collect_only_new_garbage()
-    _Server(app, options, start).run([listener])
+    _Server(app, options, start).run(listeners)
 
 
 class _Server(uvicorn.Server):

@@ -5,13 +5,18 @@ does not answer within five seconds, even while that is still importing.
 """
 
 import gc
+import os
 import pickle
 import signal
 import threading
 import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing.connection import wait
+from pathlib import Path
 from socket import socket
+from tempfile import TemporaryDirectory
 
 import structlog
 from uvicorn import Config
@@ -28,13 +33,14 @@ CHECK_WORKERS_EVERY_SECONDS = 0.5
 MAX_UNANSWERED_CHECKS, MAX_UNANSWERED_CHECKS_AT_START = 40, 600
 END_WITHIN_SECONDS = 40.0  # then a worker is killed
 LONGEST_RESTART_PAUSE_SECONDS = 30.0  # before a worker that cannot start is started again
+_METRICS_DIRECTORY = "PROMETHEUS_MULTIPROC_DIR"  # as prometheus_client calls it
 
 
 class WorkerProcess(Process):
     """A worker process and its health; pings are sent to it without waiting for the answer."""
 
-    def __init__(self, config: Config, listener: socket) -> None:
-        super().__init__(config, [listener])
+    def __init__(self, config: Config, listeners: Sequence[socket]) -> None:
+        super().__init__(config, [*listeners])
         self.is_serving = False
         self._kill_after = float("inf")
         self._unanswered = 0
@@ -100,11 +106,16 @@ class WorkerSupervisor:
     """Starts, checks and replaces the workers, in the first process of `serve --workers`."""
 
     def __init__(
-        self, config: Config, listener: socket, *, count: int, all_served: threading.Event
+        self,
+        config: Config,
+        listeners: Sequence[socket],
+        *,
+        count: int,
+        all_served: threading.Event,
     ) -> None:
         """`all_served` is set once all workers serve."""
         self._config = config
-        self._listener = listener
+        self._listeners = listeners
         self._all_served = all_served
         self._slots = [WorkerSlot() for _ in range(count)]
         self._to_restart: list[WorkerSlot] = []
@@ -147,7 +158,7 @@ class WorkerSupervisor:
         return [worker for worker in (*kept, *self._leaving) if worker is not None]
 
     def _start_worker(self) -> WorkerProcess:
-        worker = WorkerProcess(self._config, self._listener)
+        worker = WorkerProcess(self._config, self._listeners)
         worker.start()
         log.info("worker_started", pid=worker.pid)
         return worker
@@ -170,6 +181,7 @@ class WorkerSupervisor:
 
     def _replace(self, slot: WorkerSlot, worker: WorkerProcess) -> None:
         _log_end(worker)
+        _forget_gauges(worker)
         if worker.exitcode == STARTUP_FAILURE and not self._all_served.is_set():
             # it would fail again in the same way; after a first start, the database may be down
             self._cannot_start = self._is_ending = True
@@ -228,6 +240,8 @@ class WorkerSupervisor:
         self._leaving += workers
         for worker in self._leaving:
             worker.end_if_late()
+            if worker.is_over:
+                _forget_gauges(worker)
         self._leaving = [worker for worker in self._leaving if not worker.is_over]
 
     def _end_all(self) -> None:
@@ -238,6 +252,24 @@ class WorkerSupervisor:
         while self._leaving:
             wait([worker.process.sentinel for worker in self._leaving], CHECK_WORKERS_EVERY_SECONDS)
             self._reap()
+
+
+@contextmanager
+def metrics_directory(chosen: str | None) -> Iterator[None]:
+    """Makes the directory in which workers share their metrics, without files of a run before."""
+    with TemporaryDirectory(prefix="event-trigger-metrics-") as made:
+        directory = Path(chosen or made)
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for file in directory.glob("*.db"):
+            file.unlink()
+        os.environ[_METRICS_DIRECTORY] = str(directory)
+        yield
+
+
+def _forget_gauges(worker: WorkerProcess) -> None:
+    """Deletes the gauges of a worker that has ended, as `mark_process_dead` does; counts stay."""
+    for file in Path(os.environ[_METRICS_DIRECTORY]).glob(f"gauge_live*_{worker.pid}.db"):
+        file.unlink(missing_ok=True)
 
 
 def _log_end(worker: WorkerProcess) -> None:

@@ -247,9 +247,7 @@ async def test_an_owner_finds_events_by_their_source(idle: Service, query: Query
 
     for statement, parameters in await sent_by(client, "/events", query):
         plan = await plan_in_order(connection, statement, parameters)
-        scans = [
-            one for one in nodes_of(plan) if one.get("Relation Name", "").startswith("events")
-        ]
+        scans = [one for one in nodes_of(plan) if one.get("Relation Name", "").startswith("events")]
 
         assert scans
         assert all("(source_kind = " in one["Index Cond"] for one in scans), scans[0]

@@ -17,6 +17,7 @@ from event_trigger.destinations.lifecycle import KeyRotation
 from event_trigger.hooks.rotation import rotate_hook_keys
 from event_trigger.vault import Vault
 from event_trigger.web.middleware import RequestMiddleware
+from event_trigger.web.request_meter import RequestMeter
 from tests.support.hooks import (
     BODY,
     MadeHook,
@@ -343,7 +344,7 @@ async def test_a_caller_who_hangs_up_is_logged_without_a_token(
         return None
 
     with plain_logs():
-        app = RequestMiddleware(answering)
+        app = RequestMiddleware(answering, meter=RequestMeter((), prefix=""))
         path = {"type": "http", "method": "POST", "path": "/hooks/secret", "scheme": "http"}
         await app({**path, "headers": []}, nothing, nothing)
 

@@ -201,6 +201,7 @@ act_on_deliveries          deliveries:many     200
 get_overview               destinations:list   200
 get_stats                  destinations:list   200
 get_info                   self                200
+get_metrics                admins              200
 healthz                    public              200
 readyz                     public              200
 """

@@ -14,6 +14,7 @@ from structlog.testing import capture_logs
 
 from event_trigger.web.middleware import RequestMiddleware
 from event_trigger.web.problems import add_problem_handlers
+from event_trigger.web.request_meter import RequestMeter
 from tests.support.problems import problem_of
 from tests.support.services import ADA, Service, running_service, token_of
 
@@ -162,7 +163,7 @@ async def test_configured_origins_may_read_answers_and_errors(database_url: str)
 @pytest.fixture
 async def broken() -> AsyncIterator[httpx.AsyncClient]:
     """An application whose endpoints fail in every way."""
-    app = FastAPI(middleware=[Middleware(RequestMiddleware)])
+    app = FastAPI(middleware=[Middleware(RequestMiddleware, meter=RequestMeter((), prefix=""))])
     add_problem_handlers(app)
 
     @app.get("/crash")

@@ -79,6 +79,8 @@ async def test_head_answers_as_get_does_without_a_body(admin: httpx.AsyncClient)
             assert head.content == b"", path
             assert head.status_code == read.status_code, path
             del head.headers["x-request-id"], read.headers["x-request-id"]
+            if path == "/metrics":  # which have changed since
+                del head.headers["content-length"], read.headers["content-length"]
             assert head.headers == read.headers, path
 
 

@@ -40,6 +40,7 @@ _OUTSIDE_PROJECTS = (
     "/auth/sessions",
     "/info",
     "/invitations",
+    "/metrics",
     "/projects",
     "/users",
 )

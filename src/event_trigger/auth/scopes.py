@@ -14,6 +14,7 @@ class Scope(StrEnum):
     EVENTS_READ = "events:read"
     DESTINATIONS_READ = "destinations:read"
     DESTINATIONS_WRITE = "destinations:write"
+    METRICS_READ = "metrics:read"
     ADMIN = "admin"
 
 
@@ -51,6 +52,7 @@ SCOPE_DESCRIPTIONS = {
     Scope.DESTINATIONS_READ: "read destinations",
     Scope.DESTINATIONS_WRITE: "change destinations, and see the result; with destinations:read,"
     " read their secrets",
+    Scope.METRICS_READ: "read the metrics of the whole installation (only admins hold it)",
     Scope.ADMIN: "manage users, name any project, and read the whole audit log (only admins hold"
     " it)",
 }
@@ -71,5 +73,5 @@ def held_scopes(
     """Returns the scopes of a user's role in a project, limited to `narrowed_to` if it is given."""
     scopes = _PROJECT_SCOPES[project_role]
     if role is Role.ADMIN:
-        scopes |= {Scope.ADMIN}
+        scopes |= {Scope.METRICS_READ, Scope.ADMIN}
     return scopes if narrowed_to is None else scopes.intersection(narrowed_to)

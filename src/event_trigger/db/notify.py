@@ -63,18 +63,22 @@ def named_rows(payload: str) -> tuple[int, list[int]]:
 
 
 async def listen(
-    engine: AsyncEngine, channels: Mapping[str, OnNotification], url: URL | None
+    engine: AsyncEngine,
+    channels: Mapping[str, OnNotification],
+    url: URL | None,
+    *,
+    on_change: Callable[[bool], None],
 ) -> None:
     """Calls each channel's callback for every notification, until it is cancelled.
 
     After each connect it calls all of them with `""`, because notifications may have been lost.
     `url` is the database to listen on, if it is not the engine's. Behind a pooler, which passes on
-    no notifications, it logs that and returns.
+    no notifications, it logs that and returns. `on_change` hears whether it listens.
     """
     failures = FailureLog(log, "listen_failed", outage="listen_failed")
     while True:
         try:
-            await _listen_once(engine, channels, url)
+            await _listen_once(engine, channels, url, on_change)
         except _BehindPooler:
             log.info("notifications_not_heard")
             return
@@ -88,7 +92,10 @@ class _BehindPooler(Exception):
 
 
 async def _listen_once(
-    engine: AsyncEngine, channels: Mapping[str, OnNotification], url: URL | None
+    engine: AsyncEngine,
+    channels: Mapping[str, OnNotification],
+    url: URL | None,
+    on_change: Callable[[bool], None],
 ) -> None:
     """Listens on a separate connection, outside the pool, until that connection ends."""
     _, arguments = engine.dialect.create_connect_args(url or engine.url)
@@ -106,8 +113,10 @@ async def _listen_once(
             raise _BehindPooler
         for channel in channels:
             await connection.add_listener(channel, call_back)
+        on_change(True)
         for callback in channels.values():
             callback("")
         await ended.wait()
     finally:
+        on_change(False)
         connection.terminate()

@@ -9,7 +9,7 @@ import asyncio
 import math
 from collections import deque
 from time import monotonic
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import asyncpg
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -46,6 +46,13 @@ class _Idle(NamedTuple):
     entry: ConnectionPoolEntry
 
 
+class PoolObserver(Protocol):
+    """Hears how long callers waited when no connection was free, and of those that got none."""
+
+    def waited(self, seconds: float) -> None: ...
+    def timed_out(self) -> None: ...
+
+
 class DatabasePool(Pool):
     """Lends up to `pool_size` connections, the most recently used first.
 
@@ -73,6 +80,7 @@ class DatabasePool(Pool):
         self._waiting: deque[asyncio.Future[ConnectionPoolEntry | None]] = deque()
         self._connect_after = 0.0  # 0, unless the server had too few connections left
         self._shortage: tuple[float, BaseException] | None = None
+        self.observer: PoolObserver | None = None
 
     def shortage(self) -> BaseException | None:
         """Returns the latest failure to get a connection, if it is less than 15 s old."""
@@ -90,15 +98,20 @@ class DatabasePool(Pool):
             try:
                 return super().connect()
             except PoolTimeout as error:
-                self._shortage = monotonic(), error
+                self._note_shortage(error)
                 raise
             except Exception as error:
                 if getattr(error, "sqlstate", None) != TOO_MANY_CONNECTIONS:
                     raise
                 if monotonic() >= give_up_at:
-                    self._shortage = monotonic(), error
+                    self._note_shortage(error)
                     raise
                 self._connect_after = monotonic() + _RETRY_CONNECT_SECONDS
+
+    def _note_shortage(self, error: BaseException) -> None:
+        self._shortage = monotonic(), error
+        if self.observer is not None:
+            self.observer.timed_out()
 
     def close_unused(self, seconds: float) -> None:
         """Closes the connections that have been free for that long."""
@@ -109,7 +122,7 @@ class DatabasePool(Pool):
             self._close(one.entry)
 
     def recreate(self) -> "DatabasePool":
-        return DatabasePool(
+        made = DatabasePool(
             self._creator,
             pool_size=self._size,
             timeout=self._timeout,
@@ -121,6 +134,8 @@ class DatabasePool(Pool):
             _dispatch=self.dispatch,
             dialect=self._dialect,
         )
+        made.observer = self.observer
+        return made
 
     def dispose(self) -> None:
         while self._idle:
@@ -134,11 +149,27 @@ class DatabasePool(Pool):
     def lent(self) -> int:
         return self._open - len(self._idle)
 
+    @property
+    def idle(self) -> int:
+        return len(self._idle)
+
+    @property
+    def most(self) -> int:
+        return self._size
+
     def status(self) -> str:
         return f"Pool size: {self._size} Current Checked out connections: {self.lent}"
 
     def _do_get(self) -> ConnectionPoolEntry:
-        give_up_at = monotonic() + self._timeout
+        if self._idle:
+            return self._idle.pop().entry
+        began = monotonic()
+        entry = self._wait_for_one(began + self._timeout)
+        if self.observer is not None:
+            self.observer.waited(monotonic() - began)
+        return entry
+
+    def _wait_for_one(self, give_up_at: float) -> ConnectionPoolEntry:
         while not self._idle:
             now, may_make = monotonic(), self._open < self._size
             if may_make and now >= self._connect_after:

@@ -54,6 +54,7 @@ class AttemptParts:
     vault: Vault
     schedule: Sequence[float]
     public_url: str | None
+    counts_destinations: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +84,16 @@ class Attempts:
         self._rendering = RequestRendering(sessions, parts.renderer)
         self._in_rendering: dict[asyncio.Task[None], dict[int, Attempt]] = {}  # by delivery
         self._in_flight: dict[asyncio.Future[AttemptResult], Attempt] = {}
-        self._completer = Completer(sessions, on_recorded=self._free_capacity)
+        self._completer = Completer(
+            sessions,
+            on_recorded=self._free_capacity,
+            counts_destinations=parts.counts_destinations,
+        )
         self._attempt_log = AttemptLog(time.monotonic)
+
+    @property
+    def in_flight(self) -> int:
+        return len(self._in_flight)
 
     async def start(self, shard: int, claimed: Claimed) -> None:
         """Sends requests at once, or when their project's templates are rendered."""

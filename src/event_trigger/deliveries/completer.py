@@ -15,6 +15,13 @@ from event_trigger.deliveries.completed import CompletedAttempt, health_of
 from event_trigger.deliveries.queue.deliveries import DeliveryQueue
 from event_trigger.deliveries.queue.destinations import QueueDestinations
 from event_trigger.deliveries.queue.requests import KeptRequests
+from event_trigger.models import DeliveryStatus
+from event_trigger.telemetry import (
+    DELIVERIES_EXHAUSTED,
+    DELIVERY_ATTEMPTS,
+    DELIVERY_DURATION,
+    DESTINATION_ATTEMPTS,
+)
 
 log = structlog.get_logger()
 
@@ -32,9 +39,14 @@ class Completer:
     """
 
     def __init__(
-        self, sessions: Sessions, *, on_recorded: Callable[[Sequence[CompletedAttempt]], None]
+        self,
+        sessions: Sessions,
+        *,
+        on_recorded: Callable[[Sequence[CompletedAttempt]], None],
+        counts_destinations: bool,
     ) -> None:
         self._sessions = sessions
+        self._counts_destinations = counts_destinations
         self._on_recorded = on_recorded
         self._unrecorded: list[CompletedAttempt] = []
         self._added = asyncio.Event()
@@ -136,7 +148,19 @@ class Completer:
         for one in free:
             if one.attempt.delivery_id not in recorded:
                 log.warning("attempt_overtaken", delivery_id=one.attempt.delivery_id)
+        self._measure(ended)
         return busy
+
+    def _measure(self, ended: Sequence[CompletedAttempt]) -> None:
+        for one in ended:
+            outcome = one.outcome
+            DELIVERY_ATTEMPTS[outcome.status].inc()
+            DELIVERY_DURATION.observe(outcome.duration_ms / 1000)
+            if outcome.status is DeliveryStatus.EXHAUSTED:
+                DELIVERIES_EXHAUSTED.inc()
+            if self._counts_destinations:
+                destination = str(one.attempt.destination_id)
+                DESTINATION_ATTEMPTS.labels(destination, outcome.status).inc()
 
 
 async def _save_health(

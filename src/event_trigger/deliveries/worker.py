@@ -27,6 +27,10 @@ class DeliveryWorker:
         self._capacity = Capacity()
         self._attempts = Attempts(sessions, parts, self._capacity, on_capacity=on_capacity)
 
+    @property
+    def in_flight(self) -> int:
+        return self._attempts.in_flight
+
     async def deliver_due(self) -> float:
         """Claims due deliveries and starts to send them; gives the seconds until the next call.
 

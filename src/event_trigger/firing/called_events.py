@@ -7,12 +7,14 @@ from datetime import datetime
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from event_trigger.db.after_commit import after_commit
 from event_trigger.db.citus.few_rows import FewRows
 from event_trigger.db.shards import OwnedId
 from event_trigger.deliveries.outbox import store_deliveries
 from event_trigger.events.event_writer import EventWriter, StoredEvent
 from event_trigger.events.source import EventSource
 from event_trigger.models import EventType
+from event_trigger.telemetry import EVENTS_FIRED
 
 _CHARACTERS_PER_STATEMENT = 4 * 1024 * 1024  # of payloads
 _EVENTS_PER_STATEMENT = 1_000  # each may go to 50 destinations
@@ -100,8 +102,8 @@ async def store_events(
 ) -> list[StoredEvent]:
     """Stores events and their deliveries, and counts them in their triggers.
 
-    Gives them in the order of `new`. In a cluster, all are of one shard. One that does
-    not announce leaves that to its caller, for after the commit.
+    Gives them in the order of `new`. In a cluster, all are of one shard. One that does not announce
+    leaves that, and counting them, to its caller, for after the commit.
     """
     stored: list[StoredEvent] = []
     for group in _in_statements(new):
@@ -114,7 +116,17 @@ async def store_events(
     for start in range(0, len(sent), _EVENTS_PER_STATEMENT):
         events, shards = zip(*sent[start : start + _EVENTS_PER_STATEMENT], strict=True)
         await store_deliveries(session, events, shards=shards, announces=announces)
+    if announces:
+        after_commit(session, lambda: count_called([one.is_test for one in new]))
     return stored
+
+
+def count_called(are_tests: Sequence[bool]) -> None:
+    """Counts the events of calls that are committed."""
+    if tests := sum(are_tests):
+        EVENTS_FIRED[EventType.API, True].inc(tests)
+    if calls := len(are_tests) - tests:
+        EVENTS_FIRED[EventType.API, False].inc(calls)
 
 
 async def _store(

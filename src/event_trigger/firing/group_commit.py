@@ -4,31 +4,37 @@ A call that comes alone is fired at once, and every answer leaves after its comm
 """
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Coroutine, Sequence
 from contextvars import Context
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from event_trigger.db.citus.sharing import list_sharing
 from event_trigger.db.engine import Sessions, is_outage
 from event_trigger.db.shards import OwnedId
 from event_trigger.firing.announcer import Announcer
+from event_trigger.firing.called_events import count_called
 from event_trigger.firing.fire import Call, CallAnswer, Outcome, TriggerBusy, fire_all
 from event_trigger.firing.idempotency import CallKey
 from event_trigger.idempotency.refusals import StillRunning
+from event_trigger.models import EventType
+from event_trigger.telemetry import FIRING_LAG
 
 CALLS_PER_COMMIT = 100
 CHARACTERS_PER_COMMIT = 4 * 1024 * 1024  # of bodies; a larger one goes alone
 WRITERS = 4  # transactions at a time for each of the two kinds of queue: 8 of 10 connections
 RETRIES, RETRY_SECONDS = 6, 0.005  # of calls whose trigger another process fires just now
 TURN_SECONDS = 0.05  # a transaction that takes longer does not hold up the next one
+_LAG = FIRING_LAG[EventType.API]
 
 
 @dataclass(eq=False, slots=True)
 class _QueuedCall:
     call: Call
     answer: asyncio.Future[CallAnswer]
+    came_at: float = field(default_factory=time.perf_counter)
     retries: int = 0
 
     @property
@@ -165,13 +171,15 @@ class GroupCommit:
         for one, outcome in zip(group, outcomes, strict=True):
             self._answer(one, outcome)
         new = [
-            (one.call.trigger.owner_id, outcome.has_destinations)
+            (one, outcome.has_destinations)
             for one, outcome in zip(group, outcomes, strict=True)
             if isinstance(outcome, CallAnswer) and not outcome.is_repeated
         ]
         self._announcer.announce(
-            (owner_id for owner_id, _ in new), has_deliveries=any(sent for _, sent in new)
+            (one.call.trigger.owner_id for one, _ in new),
+            has_deliveries=any(sent for _, sent in new),
         )
+        _measure([one for one, _ in new])
 
     async def _commit(self, group: Sequence[_QueuedCall], *, waits: bool) -> Sequence[Outcome]:
         if not group:
@@ -213,6 +221,13 @@ class GroupCommit:
             return
         self._locked[trigger] = deque([queued])
         self._start(self._empty_locked(trigger))
+
+
+def _measure(fired: Sequence[_QueuedCall]) -> None:
+    now = time.perf_counter()
+    count_called([one.call.is_test for one in fired])
+    for one in fired:
+        _LAG.observe(now - one.came_at)
 
 
 def _take(queue: deque[_QueuedCall]) -> list[_QueuedCall]:

@@ -20,14 +20,17 @@ from event_trigger.hooks.questions import reply_to_challenge, reply_to_question
 from event_trigger.hooks.refusals.log import RefusalLog, RefusedCalls
 from event_trigger.hooks.replies import NOT_FIRED_WHILE_PAUSED, WOULD_FIRE, Reply
 from event_trigger.hooks.requests import HookRequest, RepeatedHeader
-from event_trigger.hooks.signatures.refused import SignatureRefused
+from event_trigger.hooks.signatures.refused import RefusalReason, SignatureRefused
 from event_trigger.hooks.sources import source_of
 from event_trigger.hooks.token_lookup import TokenLookup
 from event_trigger.idempotency.refusals import StillRunning
 from event_trigger.models import HookMethod
+from event_trigger.telemetry import HOOK_REFUSALS
 from event_trigger.vault import Vault
 
 _Outcome = CallAnswer | Reply | Problem
+for _reason in RefusalReason:  # zeros, by which a first one shows as a change
+    HOOK_REFUSALS.labels(_reason)
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +156,9 @@ class HookCalls:
     ) -> None:
         now = await self.clock.now()
         calls = RefusedCalls(status, method, address, 1, now)
-        self.refusals.count(trigger, _reason_of(problem), calls)
+        reason = _reason_of(problem)
+        self.refusals.count(trigger, reason, calls)
+        HOOK_REFUSALS.labels(reason).inc()
 
 
 def _read(

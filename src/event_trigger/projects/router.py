@@ -6,6 +6,7 @@ from event_trigger.auth.dependencies import CredentialsDep, PrincipalDep
 from event_trigger.auth.idempotency import IDEMPOTENT_FOR_USER
 from event_trigger.auth.memberships import Membership, Memberships
 from event_trigger.auth.principal import Principal
+from event_trigger.db.after_commit import after_commit
 from event_trigger.db.keyset import Page
 from event_trigger.errors import (
     Invalid,
@@ -22,7 +23,7 @@ from event_trigger.web.pagination import PageQuery, PageQueryDep
 from event_trigger.web.problems import problems
 from event_trigger.web.response_headers import with_headers
 from event_trigger.web.schemas import PathId
-from event_trigger.web.session import SessionDep, after_commit
+from event_trigger.web.session import SessionDep
 from event_trigger.web.strict_json import strict_router
 
 router = strict_router(

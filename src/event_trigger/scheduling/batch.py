@@ -1,6 +1,7 @@
 """Fires one batch of a shard's due triggers: claims them, decides on each, records the result."""
 
 import asyncio
+import time
 from collections.abc import Callable, Sequence
 from functools import lru_cache, partial
 from typing import NamedTuple
@@ -19,7 +20,7 @@ from event_trigger.db.engine import (
 from event_trigger.db.notify import TRIGGERS_CHANGED, notify_rows
 from event_trigger.db.shards import OwnedId
 from event_trigger.instants import just_after
-from event_trigger.models import UnfiredReason
+from event_trigger.models import EventType, UnfiredReason
 from event_trigger.scheduling.full_projects import FullProjects
 from event_trigger.scheduling.repository import (
     START,
@@ -28,6 +29,7 @@ from event_trigger.scheduling.repository import (
     DuePosition,
     DueTriggers,
 )
+from event_trigger.telemetry import EVENTS_FIRED, FIRING_LAG, TRIGGERS_SET_ASIDE
 from event_trigger.triggers.schedule.bases import Local, plans
 from event_trigger.triggers.schedule.catch_up import Decision, decide, fail_due
 from event_trigger.triggers.schedule.details import Resolved
@@ -55,7 +57,7 @@ class BatchRequest(NamedTuple):
 
 
 Enqueue = Callable[[BatchRequest], None]
-LogLines = list[Callable[[], None]]  # of stored changes: written after the commit
+LogLines = list[Callable[[], None]]  # of stored changes: written, or counted, after the commit
 
 
 async def fire_next_batch(sessions: Sessions, request: BatchRequest, enqueue: Enqueue) -> int:
@@ -167,6 +169,7 @@ async def _record(
             break
     if decided:
         await due.record_fired(shard, decided)
+        lines.append(partial(_measure, decided, time.perf_counter()))
         completed = [one.trigger for one in decided if one.decision.next_fire_at is None]
         named = [(one.owner_id, one.id) for one in completed]
         await notify_rows(due.session, TRIGGERS_CHANGED, named)
@@ -192,6 +195,7 @@ async def _set_aside(
     due: DueTriggers, trigger: ClaimedTrigger, error: Exception, lines: LogLines
 ) -> None:
     lines.append(partial(log.error, "trigger_set_aside", trigger_id=trigger.id, exc_info=error))
+    lines.append(TRIGGERS_SET_ASIDE.inc)
     reason = f"This trigger could not fire ({type(error).__name__}) and was set aside."
     key, settled_until = OwnedId(trigger.owner_id, trigger.id), trigger.settled_until
     if (unfired := _due_instants(trigger)) is not None:
@@ -249,6 +253,19 @@ def _days_in(array: str) -> Days:
 def _write(lines: LogLines) -> None:
     for line in lines:
         line()
+
+
+def _measure(decided: Sequence[DecidedTrigger], stored_at: float) -> None:
+    """Counts committed events; their lag ends with the commit, by the database's clock."""
+    since, lag = time.perf_counter() - stored_at, FIRING_LAG[EventType.SCHEDULED]
+    lags = [
+        (one.trigger.now - instant).total_seconds() + since
+        for one in decided
+        for instant in one.decision.fires
+    ]
+    EVENTS_FIRED[EventType.SCHEDULED, False].inc(len(lags))
+    for seconds in lags:
+        lag.observe(seconds)
 
 
 def _log_unfired(trigger: ClaimedTrigger, unfired: UnfiredInstants) -> None:

@@ -120,6 +120,10 @@ class Subscriptions:
         self.failures = FailureLog(log, "stream_failed", outage="stream_waits_for_database")
         self._open: set[Subscription] = set()
 
+    @property
+    def open_count(self) -> int:
+        return len(self._open)
+
     def heard(self, owner: str) -> None:
         """Wakes the streams of an owner, by the text of a notification.
 

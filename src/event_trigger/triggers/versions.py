@@ -13,6 +13,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from event_trigger.db.after_commit import after_commit
 from event_trigger.db.batches import BATCH_ROWS, in_batches
 from event_trigger.db.engine import Sessions
 from event_trigger.db.shards import ACROSS_SHARDS, OwnedId
@@ -23,6 +24,7 @@ from event_trigger.models.minute_count import (
     add_to_minutes,
     minute_of,
 )
+from event_trigger.telemetry import count_unfired
 from event_trigger.triggers.schedule.plan import UnfiredInstants
 
 # each statement also counts the instants, in the minute in which they are recorded
@@ -105,6 +107,8 @@ class ScheduleHistory:
         added = [one for one in new if one.after is None or one.trigger_id not in extended]
         if added:
             await self.session.execute(_INSERT_UNFIRED, _columns(shard, added))
+        counts = [(one.unfired.reason, one.unfired.instants.count) for one in new]
+        after_commit(self.session, lambda: count_unfired(counts))
 
     async def _extend(self, shard: int, new: Sequence[NewUnfiredRange]) -> set[int]:
         """Extends ranges, one of each trigger at most; returns the ids of their triggers."""

@@ -18,6 +18,7 @@ from event_trigger.logs import loggable
 from event_trigger.request_log import log_request
 from event_trigger.web.middleware import refused_head, request_id_of, with_safe_headers
 from event_trigger.web.problems import answer, crashed, outage
+from event_trigger.web.request_meter import RequestMeter
 from event_trigger.web.whole_answers import send_whole
 
 log = structlog.get_logger()
@@ -67,9 +68,11 @@ class OutermostFastPaths:
         paths: Sequence[FastPath],
         largest: int,
         has_started: Callable[[], bool],
+        meter: RequestMeter,
     ) -> None:
         self.app = app
         self.paths = paths
+        self.meter = meter
         self.largest = largest
         self.has_started = has_started
 
@@ -82,13 +85,25 @@ class OutermostFastPaths:
             except Exception as error:
                 found = _response_to_any(scope, error)
         if isinstance(found, Response):
-            await _send(found, scope, send, began)
+            await self._send(found, scope, send, began)
         else:
             await self.app(scope, found, send)
 
     def _takes(self, scope: Scope) -> bool:
         is_read = scope["type"] == "http" and self.has_started()
         return is_read and refused_head(scope, self.largest) is None
+
+    async def _send(self, response: Response, scope: Scope, send: Send, began: float) -> None:
+        request_id, status = request_id_of(scope), response.status_code
+        headers = with_safe_headers(response.raw_headers, scope, request_id, status=status)
+        body = b"" if scope["method"] == "HEAD" else bytes(response.body)
+        try:
+            await send_whole(scope, send, status, headers, body)
+        finally:
+            seconds = time.perf_counter() - began
+            self.meter.observe(scope, status, seconds)
+            ms = round(seconds * 1000, 1)
+            log_request(scope["method"], loggable(scope["path"]), status, ms, request_id)
 
 
 async def first_answer(
@@ -154,14 +169,3 @@ def _response_to_any(scope: Scope, error: Exception) -> Response:
         except Exception:
             log.exception("request_crashed", method=scope["method"], path=path)
             return crashed()
-
-
-async def _send(response: Response, scope: Scope, send: Send, began: float) -> None:
-    request_id, status = request_id_of(scope), response.status_code
-    headers = with_safe_headers(response.raw_headers, scope, request_id, status=status)
-    body = b"" if scope["method"] == "HEAD" else bytes(response.body)
-    try:
-        await send_whole(scope, send, status, headers, body)
-    finally:
-        ms = round((time.perf_counter() - began) * 1000, 1)
-        log_request(scope["method"], loggable(scope["path"]), status, ms, request_id)

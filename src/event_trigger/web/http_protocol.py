@@ -19,6 +19,7 @@ from uvicorn.protocols.http.httptools_impl import (
 
 from event_trigger.errors import RequestTimedOut
 from event_trigger.logs import loggable
+from event_trigger.telemetry import READERS_DROPPED
 from event_trigger.web.middleware import SAFE_HEADERS
 from event_trigger.web.problems import answer
 from event_trigger.web.whole_answers import WHOLE_ANSWER
@@ -213,6 +214,7 @@ class HttpProtocol(HttpToolsProtocol):
             self._wait_for_reader()
             return
         self._reader_timer = None
+        READERS_DROPPED.inc()
         log.info("reader_dropped", path=self._path(), unread=self._unread_bytes)
         self.transport.abort()
 

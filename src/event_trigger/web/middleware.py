@@ -16,6 +16,7 @@ from event_trigger.errors import EncodedBody, NotStarted, Problem, TooLarge, Unk
 from event_trigger.logs import loggable
 from event_trigger.request_log import log_request
 from event_trigger.web.problems import answer, crashed
+from event_trigger.web.request_meter import RequestMeter
 from event_trigger.web.single_headers import first_header
 
 log = structlog.get_logger()
@@ -38,10 +39,14 @@ _PROBED = frozenset({"/healthz", "/readyz"})  # probes call by address, without 
 
 
 class RequestMiddleware:
-    """Gives each request an id (or keeps its `X-Request-ID`), safe headers and a log line."""
+    """Gives each request an id (or keeps its `X-Request-ID`), safe headers and a log line.
 
-    def __init__(self, app: ASGIApp) -> None:
+    The `meter` measures each.
+    """
+
+    def __init__(self, app: ASGIApp, *, meter: RequestMeter) -> None:
         self.app = app
+        self.meter = meter
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -75,7 +80,9 @@ class RequestMiddleware:
                 raise
             await crashed()(scope, receive, send_with_headers)
         finally:
-            ms = round((time.perf_counter() - began) * 1000, 1)
+            seconds = time.perf_counter() - began
+            self.meter.observe(scope, status, seconds)
+            ms = round(seconds * 1000, 1)
             log_request(scope["method"], loggable(scope["path"]), status, ms, request_id)
 
 

@@ -1,6 +1,6 @@
 """Opens one transaction a request, and commits it before the first byte of the response."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from typing import Annotated
 
 from fastapi import Depends, Request
@@ -10,8 +10,6 @@ from event_trigger.db.engine import Sessions
 from event_trigger.db.replica.reads import Reads
 from event_trigger.errors import Problem
 from event_trigger.web.state import app_state
-
-_AFTER_COMMIT = "after_commit"  # in the session's `info`
 
 
 async def get_sessions(request: Request) -> Sessions:
@@ -34,13 +32,6 @@ async def open_session(
                 await session.commit()
             raise
         await session.commit()
-        for action in session.info.pop(_AFTER_COMMIT, ()):
-            action()
-
-
-def after_commit(session: AsyncSession, action: Callable[[], None]) -> None:
-    """Runs `action` when the request's transaction is committed, and before the response."""
-    session.info.setdefault(_AFTER_COMMIT, []).append(action)
 
 
 # "function" scope: the commit comes before the response, so a failed one never answers 200

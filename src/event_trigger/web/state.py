@@ -24,6 +24,7 @@ if TYPE_CHECKING:  # only their types: `web` imports no feature at run time
     from event_trigger.firing.group_commit import GroupCommit
     from event_trigger.firing.rate_limits import RateLimits
     from event_trigger.hooks.calls import HookCalls
+    from event_trigger.metrics.exposition import Metrics
     from event_trigger.stream.subscriptions import Subscriptions
     from event_trigger.triggers.calendar_port import Calendars
     from event_trigger.triggers.hook_port import HookKeeper
@@ -58,6 +59,7 @@ class AppState:
     sender: Sender
     renderer: Renderer
     subscriptions: Subscriptions
+    metrics: Metrics
 
 
 def app_state(request: Request) -> AppState:

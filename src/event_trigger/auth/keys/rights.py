@@ -78,8 +78,12 @@ async def check_triggers(
 
 
 def check_consistent(rights: KeyRights, now: datetime) -> None:
-    if rights.trigger_ids is not None and Scope.ADMIN in rights.scopes:
-        raise Invalid.at(["scopes"], "A key for some triggers cannot hold the scope admin.")
+    if rights.trigger_ids is not None:
+        for one in (Scope.ADMIN, Scope.METRICS_READ):
+            if one in rights.scopes:
+                raise Invalid.at(
+                    ["scopes"], f"A key for some triggers cannot hold the scope {one}."
+                )
     if rights.expires_at is not None and rights.expires_at <= now:
         raise Invalid.at(
             ["expires_at"], "A key must expire in the future. To end it now, delete it."

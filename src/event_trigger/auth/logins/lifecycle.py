@@ -13,9 +13,10 @@ from event_trigger.audit.actor import identify_actor
 from event_trigger.audit.recorder import record
 from event_trigger.auth.logins import password_check
 from event_trigger.auth.logins.password_check import GivenPassword
+from event_trigger.auth.logins.throttle import TooManyFailures
 from event_trigger.auth.memberships import Memberships
 from event_trigger.auth.origin import Origin
-from event_trigger.auth.passwords.hashing import PasswordHasher
+from event_trigger.auth.passwords.hashing import PasswordHasher, TooManySignIns
 from event_trigger.auth.repository.logins import Logins
 from event_trigger.auth.repository.users import Users
 from event_trigger.auth.schemas import TokenRead
@@ -25,6 +26,7 @@ from event_trigger.db.clock import database_now
 from event_trigger.db.engine import Sessions
 from event_trigger.errors import BadRequest, Unauthorized
 from event_trigger.models import ActorKind, Role, User
+from event_trigger.telemetry import SIGN_INS, SignInOutcome
 
 LOGIN_LIFETIME = timedelta(days=30)
 REFRESH_REUSE_GRACE = timedelta(seconds=10)  # a second use within it is not taken for theft
@@ -84,6 +86,21 @@ async def sign_in(
     sessions: Sessions, passwords: PasswordHasher, tokens: Tokens, request: SignIn
 ) -> TokenRead:
     """Checks a password and starts a login, unless the account was changed during the check."""
+    try:
+        tokens_made = await _sign_in(sessions, passwords, tokens, request)
+    except WrongLogin:
+        SIGN_INS[SignInOutcome.WRONG].inc()
+        raise
+    except (TooManyFailures, TooManySignIns):
+        SIGN_INS[SignInOutcome.THROTTLED].inc()
+        raise
+    SIGN_INS[SignInOutcome.SUCCEEDED].inc()
+    return tokens_made
+
+
+async def _sign_in(
+    sessions: Sessions, passwords: PasswordHasher, tokens: Tokens, request: SignIn
+) -> TokenRead:
     enabled = await check_password(sessions, passwords, request)
     scopes = None
     if request.scopes is not None:

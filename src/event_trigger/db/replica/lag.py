@@ -31,5 +31,9 @@ class LagBound:
         while self._marks and at - self._marks[0].at > self._bound:
             self._marks.popleft()  # too old: reaching it would not make the replica fresh
 
+    def age(self, now: float) -> float:
+        """Returns how old the replica's data may be, in seconds; 0 if that is not known."""
+        return 0.0 if self._current_at is None else now - self._current_at
+
     def holds(self, now: float) -> bool:
         return self._current_at is not None and now - self._current_at <= self._bound

@@ -80,6 +80,10 @@ class ReadReplica:
     def is_fresh(self) -> bool:
         return self._unused_because is None and self._lag.holds(time.monotonic())
 
+    @property
+    def age_seconds(self) -> float:
+        return self._lag.age(time.monotonic())
+
     def failed(self, error: Exception) -> None:
         """Stops using the replica after a failed read, unless the read conflicted with replay."""
         state = sqlstate(error)

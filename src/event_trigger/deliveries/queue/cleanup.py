@@ -8,8 +8,10 @@ from typing import Any
 from sqlalchemy import TextClause, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from event_trigger.db.after_commit import after_commit
 from event_trigger.db.shards import ACROSS_SHARDS
 from event_trigger.models import DeliveryError, DeliveryStatus
+from event_trigger.telemetry import DELIVERIES_EXHAUSTED
 
 EXPIRES_AFTER = timedelta(days=7)
 
@@ -105,7 +107,10 @@ class QueueCleanup:
         self, statement: TextClause, error: DeliveryError, wanted: dict[str, Any]
     ) -> int:
         values = {**wanted, "exhausted": DeliveryStatus.EXHAUSTED, "error": error}
-        return int(await self.session.scalar(statement, values) or 0)
+        count = int(await self.session.scalar(statement, values) or 0)
+        if count:
+            after_commit(self.session, lambda: DELIVERIES_EXHAUSTED.inc(count))
+        return count
 
     async def purge(self, status: DeliveryStatus, *, after: timedelta, limit: int) -> int:
         """Deletes deliveries that finished longer ago than that, with all that is kept of them."""

@@ -9,6 +9,7 @@ from event_trigger.auth.dependencies import CallerDep, CredentialsDep, Passwords
 from event_trigger.auth.idempotency import IDEMPOTENT_IN_NAMED_PROJECT, KeyedRequestDep
 from event_trigger.auth.passwords.hashing import TooManySignIns
 from event_trigger.auth.principal import Principal
+from event_trigger.db.after_commit import after_commit
 from event_trigger.errors import (
     FieldError,
     Invalid,
@@ -36,7 +37,7 @@ from event_trigger.web.pagination import PageQueryDep
 from event_trigger.web.problems import problems
 from event_trigger.web.root_path import base_url
 from event_trigger.web.schemas import PathId
-from event_trigger.web.session import SessionDep, SessionsDep, after_commit
+from event_trigger.web.session import SessionDep, SessionsDep
 from event_trigger.web.state import app_state
 from event_trigger.web.strict_json import strict_router
 

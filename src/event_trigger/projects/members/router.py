@@ -4,6 +4,7 @@ from event_trigger.auth.dependencies import CredentialsDep, OriginDep, Principal
 from event_trigger.auth.idempotency import IDEMPOTENT_IN_NAMED_PROJECT
 from event_trigger.auth.logins.throttle import TooManyFailures
 from event_trigger.auth.memberships import Memberships
+from event_trigger.db.after_commit import after_commit
 from event_trigger.errors import (
     Invalid,
     NotFound,
@@ -18,7 +19,7 @@ from event_trigger.projects.schemas import MemberAdd, MemberRead, MemberUpdate
 from event_trigger.web.pagination import PageQueryDep
 from event_trigger.web.problems import problems
 from event_trigger.web.schemas import PathId
-from event_trigger.web.session import SessionDep, SessionsDep, after_commit
+from event_trigger.web.session import SessionDep, SessionsDep
 from event_trigger.web.strict_json import strict_router
 
 router = strict_router(
