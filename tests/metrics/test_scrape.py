@@ -1,7 +1,7 @@
 """`GET /metrics` counts what is done, for admins alone, and shows nobody's ids."""
 
 import re
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
@@ -11,16 +11,19 @@ import pytest
 from event_trigger.api import built_api
 from event_trigger.db.engine import create_engine, create_sessions
 from event_trigger.metrics.database import DatabaseCollector, DatabaseGauges
+from event_trigger.metrics.repository import read_state
 from event_trigger.telemetry import GAUGES_FAILED
 from tests.support.destinations import fire, make_destination
 from tests.support.downtime import set_back
 from tests.support.hooks import make_hook
 from tests.support.keys import holding, make_key
 from tests.support.metrics import Scrape, scrape
+from tests.support.plans import plans_of, tables_scanned
+from tests.support.planting import plant_triggers
 from tests.support.problems import problem_of
 from tests.support.receiver import ALLOW_LOOPBACK, receiving
 from tests.support.secrets import secrets_in
-from tests.support.services import PASSWORD, Service, make_settings
+from tests.support.services import ADA, PASSWORD, Service, make_settings
 from tests.support.triggers import make_api, make_scheduled
 from tests.support.waiting import eventually
 
@@ -190,3 +193,22 @@ async def test_gauges_keep_their_values_while_the_database_does_not_answer(
     assert GAUGES_FAILED._value.get() == failures + 1
     assert newer is not None
     assert newer.at > first.at
+
+
+async def test_the_gauges_of_the_database_are_read_without_a_scan(
+    database_url: str, database: Any
+) -> None:
+    await plant_triggers(database, 2000, owner_id=ADA, due_at=datetime.now(UTC))
+    await database.execute("ANALYZE")
+    engine, settings = create_engine(database_url), make_settings(database_url)
+
+    plans = await plans_of(engine, lambda one: read_state(one, settings, datetime.now(UTC)))
+    await engine.dispose()
+
+    scanned = {table for plan in plans for table in tables_scanned(plan)}
+    ours = {table for table in scanned if not table.startswith(("pg_", "generate_series"))}
+    assert {"project_counts", "event_partitions"} <= ours
+    assert ours.isdisjoint({"events", "deliveries", "destinations"})
+    due = [plan for plan in plans if "triggers" in plan]
+    assert len(due) == 1
+    assert "using ix_triggers_due on triggers" in due[0]

@@ -169,7 +169,7 @@ class Provoker:
         headers: dict[str, str] | None = None,
         **sent: Any,
     ) -> httpx.Response:
-        is_admins = self.operation.path.startswith("/users")
+        is_admins = self.operation.path.startswith(("/users", "/metrics"))
         who = who or ("admin" if is_admins else "ada")
         held = await self.world.caller(who) if self.operation.needs_somebody else {}
         path = path or await self.world.path_of(self.operation)

@@ -16,7 +16,12 @@ from event_trigger.clock import utc_now
 from event_trigger.config import Settings
 from event_trigger.db.engine import Sessions
 from event_trigger.db.errors import FailureLog
-from event_trigger.metrics.repository import DatabaseState, KeptCount, read_state
+from event_trigger.metrics.repository import (
+    DatabaseState,
+    KeptCount,
+    limit_statements,
+    read_state,
+)
 from event_trigger.models import Base, DeliveryStatus, TriggerStatus
 from event_trigger.overview.census import CountedState
 from event_trigger.telemetry import GAUGES_FAILED, PREFIX
@@ -66,6 +71,7 @@ class DatabaseGauges:
     async def _read(self) -> None:
         try:
             async with asyncio.timeout(READ_WITHIN_SECONDS), self._sessions.begin() as session:
+                await limit_statements(session)
                 self._state = await read_state(session, self._settings, utc_now())
         except Exception as error:
             GAUGES_FAILED.inc()
