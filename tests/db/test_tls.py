@@ -102,7 +102,9 @@ async def test_notifications_are_heard_over_tls(database_url: str, files: Files)
         url = front.at("localhost", sslmode="verify-full", sslrootcert=files.trusted)
         engine = create_engine(url, connections=1)
         heard: asyncio.Queue[str] = asyncio.Queue()
-        listening = asyncio.create_task(listen(engine, {EVENTS_STORED: heard.put_nowait}, None))
+        heard_by = {EVENTS_STORED: heard.put_nowait}
+        changes: list[bool] = []
+        listening = asyncio.create_task(listen(engine, heard_by, None, on_change=changes.append))
         assert await heard.get() == ""
 
         async with engine.begin() as connection:
@@ -112,6 +114,7 @@ async def test_notifications_are_heard_over_tls(database_url: str, files: Files)
         listening.cancel()
         with suppress(asyncio.CancelledError):
             await listening
+        assert changes == [True, False]
         await engine.dispose()
 
 

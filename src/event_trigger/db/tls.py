@@ -4,7 +4,7 @@ asyncpg itself would look for authorities in one file of a home directory, which
 """
 
 import ssl
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
 from enum import StrEnum
 from functools import lru_cache
@@ -85,7 +85,7 @@ def connect_by_tls(engine: AsyncEngine) -> None:
     event.listen(engine.sync_engine, "do_connect", prepare)
 
 
-def add_context(arguments: dict[str, Any]) -> None:
+def add_context(arguments: MutableMapping[str, Any]) -> None:
     """Replaces the parameters among arguments for asyncpg by the context that they describe."""
     parameters = TlsParameters.of(arguments)
     for name in FILES:
