@@ -42,7 +42,7 @@ def loads(body: bytes) -> Any:
         raise
     except ValueError:
         _refuse("a number has too many digits")
-    _check(value)
+    _check(value, is_escaped="\\u" in text)
     return value
 
 
@@ -55,7 +55,7 @@ def raw_loads(text: str, at: int) -> tuple[Any, int]:
         value, end = _DECODER.raw_decode(text, at)
     except RecursionError:
         _refuse(f"it is nested deeper than {MOST_LEVELS} levels")
-    _check(value)
+    _check(value, is_escaped=text.find("\\u", at, end) >= 0)
     return value, end
 
 
@@ -78,15 +78,25 @@ def _unique_names(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 _DECODER = json.JSONDecoder(parse_constant=_refuse_constant, object_pairs_hook=_unique_names)
 
 
-def _check(value: Any) -> None:
+def _check(value: Any, *, is_escaped: bool) -> None:
+    """Walks a value level by level; looks into texts only if the JSON `is_escaped` with `\\u`.
+
+    Otherwise they hold no NUL, which the decoder refuses, and no surrogate, which UTF-8 lacks.
+    """
     level, depth, values = [value], 0, 0
     while level:
         values += len(level)
         if values > MOST_VALUES:
             _refuse(f"it holds more than {MOST_VALUES} values")
+        containers = []
         for one in level:
-            _check_scalar(one)
-        containers = [one for one in level if isinstance(one, dict | list)]
+            if isinstance(one, str):
+                if is_escaped:
+                    _check_text(one)
+            elif isinstance(one, dict | list):
+                containers.append(one)
+            elif isinstance(one, float) and not math.isfinite(one):
+                _refuse("a number is too large")
         depth += 1
         if containers and depth > MOST_LEVELS:
             _refuse(f"it is nested deeper than {MOST_LEVELS} levels")
@@ -97,13 +107,6 @@ def _children(container: dict[str, Any] | list[Any]) -> list[Any]:
     if isinstance(container, dict):
         return [*container.keys(), *container.values()]
     return container
-
-
-def _check_scalar(value: Any) -> None:
-    if isinstance(value, str):
-        _check_text(value)
-    elif isinstance(value, float) and not math.isfinite(value):
-        _refuse("a number is too large")
 
 
 def _check_text(text: str) -> None:
