@@ -188,6 +188,23 @@ async def test_a_call_that_the_database_refuses_fails_alone_among_owners(
     assert [await count_of(service.client(owner)) for owner in OWNERS] == [1, 0, 1]
 
 
+async def test_two_processes_that_fire_the_same_triggers_fire_each_call_once(
+    service: Service, commits: GroupCommit, database: Any
+) -> None:
+    made, other = await make_for_each(service), GroupCommit(state_of(service.app).sessions)
+    calls = [call(owner, made[owner], {"n": 1}) for owner in OWNERS] * 10
+    missing = call(ADA, {"id": 999_999})
+
+    answers = await asyncio.gather(*(fire(one, [*calls, missing]) for one in (commits, other) * 2))
+
+    for each in answers:
+        assert kinds(each) == [CallAnswer] * len(calls) + [NotFound]
+    ids = {one.event_id for each in answers for one in each[:-1]}
+    assert len(ids) == 4 * len(calls) == await database.fetchval("SELECT count(*) FROM events")
+    for owner in OWNERS:
+        assert (await read(service.client(owner), made[owner]["id"]))["fire_count"] == 40
+
+
 async def test_a_slow_transaction_holds_up_no_later_calls(
     service: Service, commits: GroupCommit, database: Any
 ) -> None:
