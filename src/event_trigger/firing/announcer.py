@@ -5,8 +5,9 @@ from collections.abc import Iterable
 from contextlib import suppress
 from contextvars import Context
 
-from event_trigger.db.engine import DATABASE_ERRORS, Sessions
+from event_trigger.db.engine import DATABASE_ERRORS
 from event_trigger.db.notify import DELIVERIES_CHANGED, EVENTS_STORED, notify
+from event_trigger.db.transactions import Transactions
 
 ANNOUNCE_EVERY_SECONDS = 0.02  # a stream that has news looks no more often
 
@@ -21,8 +22,8 @@ class Announcer:
     second: they also look by themselves.
     """
 
-    def __init__(self, sessions: Sessions) -> None:
-        self._sessions = sessions
+    def __init__(self, transactions: Transactions) -> None:
+        self._transactions = transactions
         self._waiting = set[int]()
         self._has_deliveries = False
         self._task: asyncio.Task[None] | None = None
@@ -41,7 +42,7 @@ class Announcer:
                 owners, self._waiting = sorted(self._waiting), set()
                 has_deliveries, self._has_deliveries = self._has_deliveries, False
                 with suppress(*DATABASE_ERRORS):
-                    async with self._sessions.begin() as session:
+                    async with self._transactions.begin() as session:
                         await notify(session, EVENTS_STORED, *map(str, owners))
                         if has_deliveries:
                             await notify(session, DELIVERIES_CHANGED)

@@ -14,6 +14,7 @@ from typing import Any
 from event_trigger.db.citus.sharing import list_sharing
 from event_trigger.db.engine import Sessions, is_outage
 from event_trigger.db.shards import OwnedId
+from event_trigger.db.transactions import Transactions
 from event_trigger.firing.announcer import Announcer
 from event_trigger.firing.called_events import count_called
 from event_trigger.firing.fire import Call, CallAnswer, Outcome, TriggerBusy, fire_all
@@ -58,7 +59,8 @@ class GroupCommit:
 
     def __init__(self, sessions: Sessions) -> None:
         self._sessions = sessions
-        self._announcer = Announcer(sessions)
+        self._transactions = Transactions(sessions)
+        self._announcer = Announcer(self._transactions)
         self._calls = deque[_QueuedCall]()
         self._is_emptied = False
         self._busy = list[_QueuedCall]()
@@ -184,7 +186,7 @@ class GroupCommit:
     async def _commit(self, group: Sequence[_QueuedCall], *, waits: bool) -> Sequence[Outcome]:
         if not group:
             return []
-        async with self._sessions.begin() as session:
+        async with self._transactions.begin() as session:
             return await fire_all(session, [one.call for one in group], waits=waits)
 
     def _answer(self, queued: _QueuedCall, outcome: Outcome | Exception) -> None:
