@@ -115,12 +115,12 @@ def shown(batch: list[Waiting]) -> str:
 
 async def test_owners_take_turns_and_share_batches_among_their_templates() -> None:
     turns = Turns()
-    for owner_id, template, count in ((1, "a", 40), (1, "b", 10), (2, "c", 40)):
+    for owner_id, template, count in ((1, "a", 160), (1, "b", 40), (2, "c", 160)):
         waiting_for(turns, owner_id, template, count=count)
 
     batches = [shown(turns.take_batch()) for _ in range(5)]
 
-    assert batches == ["ab" * 10 + "a" * 12, "c" * 32, "a" * 18, "c" * 8, ""]
+    assert batches == ["ab" * 40 + "a" * 48, "c" * 128, "a" * 72, "c" * 32, ""]
     assert not turns
 
 

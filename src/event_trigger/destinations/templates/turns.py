@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from event_trigger.destinations.templates.jobs import CheckJob, NotRendered, Rendered, is_template
 from event_trigger.destinations.templates.wire import Answer, Job
 
-_MOST_IN_BATCH = 32  # jobs
+_MOST_IN_BATCH = 128  # jobs
 _LARGEST_BATCH = 256 * 1024  # characters of payloads
 
 _Templates = tuple[str | None, str]
