@@ -7,14 +7,17 @@ from typing import Any
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
 
+# credentials are read again, and events announced, at any time
+_BEHIND_REQUESTS = ("FROM logins", "FROM api_keys", "pg_notify")
+
 
 @contextmanager
 def plain_statements() -> Iterator[list[str]]:
-    """Collects the statements that run without a session of SQLAlchemy."""
+    """Collects the statements that run without a session of SQLAlchemy, and answer requests."""
     found: list[str] = []
 
     def look(connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
-        if connection is None:
+        if connection is None and not any(one in statement for one in _BEHIND_REQUESTS):
             found.append(statement)
 
     event.listen(Engine, "before_cursor_execute", look)
