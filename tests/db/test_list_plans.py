@@ -221,6 +221,22 @@ async def test_names_are_searched_in_an_index_alone(idle: Service) -> None:
     await connection.close()
 
 
+@pytest.mark.parametrize("found", ["trigger_id", "destination_id"])
+async def test_deliveries_of_a_status_are_found_at_the_end_of_their_range(
+    idle: Service, found: str
+) -> None:
+    """An equality beside the range would start at the newest of all statuses, and read them all."""
+    connection = await connect(idle.database_url)
+
+    for statement, parameters in await sent_by(idle.client(ADA), "/deliveries", {found: "7"}):
+        plan = await plan_in_order(connection, statement, parameters)
+        scans = [one for one in nodes_of(plan) if "Relation Name" in one]
+
+        assert all(f"ROW({found}, status, id) >=" in one["Index Cond"] for one in scans), scans[0]
+        assert all(f"({found} = " not in one["Index Cond"] for one in scans), scans[0]
+    await connection.close()
+
+
 async def test_an_owner_reads_the_log_of_the_project_by_its_index(idle: Service) -> None:
     operation = next(one for one in LISTS if one.id == "list_audit")
     connection = await connect(idle.database_url)

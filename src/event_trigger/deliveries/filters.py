@@ -59,14 +59,18 @@ def listing(
     """Builds the query of a page: one lane for each shard and status, unless for one event.
 
     An event has few deliveries, so they need no ranges. `shard` limits an admin's query, which has
-    no owner, to one shard; None means all shards.
+    no owner, to one shard; None means all shards. No condition beside a range is an equality of
+    its columns: PostgreSQL would begin with the newest of all statuses, and read them all.
     """
     conditions, values = given_filters(
         ("owner_id IS NOT DISTINCT FROM :owner_id", "owner_id", owner_id),
         ("event_id = :event_id", "event_id", wanted.event_id),
-        ("trigger_id = :trigger_id", "trigger_id", wanted.trigger_id),
-        ("destination_id = :destination_id", "destination_id", wanted.destination_id),
-        ("trigger_id = ANY (CAST(:ids AS bigint[]))", "ids", _ids(wanted)),
+        ("trigger_id IS NOT DISTINCT FROM :trigger_id", "trigger_id", wanted.trigger_id),
+        (
+            *("destination_id IS NOT DISTINCT FROM :destination_id", "destination_id"),
+            wanted.destination_id,
+        ),
+        ("(trigger_id = ANY (CAST(:ids AS bigint[]))) IS TRUE", "ids", _ids(wanted)),
         ("error IS NOT DISTINCT FROM :error", "error", wanted.stored_error),
         ("triggered_at >= :since", "since", wanted.since),
         ("triggered_at < :until", "until", wanted.until),
