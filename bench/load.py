@@ -19,11 +19,12 @@ _EXPECTED = (b"HTTP/1.1 200", b"HTTP/1.1 201")
 
 
 class Measured(NamedTuple):
-    """Calls a second, and the times of a call (ms)."""
+    """Calls a second, the times of a call (ms), and how many calls there were."""
 
     per_second: float
     p50: float
     p99: float
+    calls: int
 
 
 @dataclass(frozen=True)
@@ -147,7 +148,7 @@ async def load(
     share = _Share(until=time.time() + seconds, fewest=fewest)
     calls = await _share(url, requests, share, callers)
     took = time.perf_counter() - began
-    return Measured(len(calls) / took, quantile(calls, 50), quantile(calls, 99))
+    return Measured(len(calls) / took, quantile(calls, 50), quantile(calls, 99), len(calls))
 
 
 async def paced(

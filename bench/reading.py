@@ -6,9 +6,11 @@ It asks in a project with very many triggers, in one of many projects, and as an
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
+from bench.gauges import cpu_of, processes_of
 from bench.large_log import PROJECTS, SEEN_LITTLE, plant_two_days
-from bench.load import Measured, get, load
+from bench.load import FEWEST, get, load
 from bench.report import Rounds, at_most, table
 from bench.served import default_site
 from event_trigger.triggers.sorting import TriggerSort
@@ -16,6 +18,10 @@ from event_trigger.web.pagination import encode_cursor
 from tests.faults.site import Site
 from tests.support.services import ADA, ADMIN, BOB, token_of
 
+PATIENCE_MS = 4_000  # for one question: a slow one is asked less often, but
+LEAST = 5  # times at least
+SLOW_MS = 50
+SHOWN = 10  # of those that are slower
 EVENTS = (
     "limit=50",
     "limit=50&cursor={deep}",
@@ -160,23 +166,43 @@ def questions(now: datetime, *, triggers: int) -> Iterator[Question]:
     asked = {
         ONE: [*events, *counts, *SORTS, *filtered, *deliveries, *destinations, *ALWAYS],
         SMALL: [events[0], counts[0], *SORTS, *filtered, deliveries[0], *ALWAYS],
-        ALL: [events[0], counts[0], filtered[0], deliveries[0], *audit, *OF_EVERYBODY],
+        ALL: [events[0], counts[0], filtered[0], deliveries[0], *audit, *OF_EVERYBODY, "/overview"],
     }
     for asker, paths in asked.items():
         yield from (Question(asker, path.format(**values), path) for path in paths)
 
 
-async def measure(built: Site, question: Question, *, seconds: float) -> Measured:
+class Answered(NamedTuple):
+    """The times of a call (ms), its CPU time beside them, and how many calls they are of."""
+
+    p50: float
+    p99: float
+    service: float
+    postgres: float
+    calls: int
+
+    def cells(self) -> list[str]:
+        times = (self.p50, self.p99, self.service, self.postgres)
+        return [*(f"{one:.1f}" for one in times), f"{self.calls:,}"]
+
+
+async def measure(built: Site, question: Question, *, seconds: float) -> Answered:
     url, asker = built.replicas[0].url, question.asker
     headers = {} if asker.project is None else {"X-Project-ID": asker.project}
     request = get(f"{url}{question.path}", token_of(asker.user_id), **headers)
-    await load(url, [request], callers=1, seconds=seconds / 5, fewest=3)  # to warm up
-    return await load(url, [request], callers=1, seconds=seconds)
+    warm_up = await load(url, [request], callers=1, seconds=seconds / 5, fewest=3)
+    fewest = min(FEWEST, max(LEAST, int(PATIENCE_MS / warm_up.p50)))
+    service = processes_of(built)
+    before = cpu_of(service)
+    found = await load(url, [request], callers=1, seconds=seconds, fewest=fewest)
+    spent = cpu_of(service).since(before)
+    cpu = (1000 * one / found.calls for one in (spent.service, spent.postgres))
+    return Answered(found.p50, found.p99, *cpu, found.calls)
 
 
 async def report_reading(*, triggers: int, events: int, seconds: float) -> list[str]:
     """Sends each request for `seconds`, by one caller."""
-    found = Rounds[Measured]()
+    found = Rounds[Answered]()
     async with default_site() as built:
         now = await plant_two_days(
             built.url, events=events, triggers=triggers, deliveries=events // 10
@@ -185,12 +211,20 @@ async def report_reading(*, triggers: int, events: int, seconds: float) -> list[
         for one in questions(now, triggers=triggers):
             await found.take(one.name, measure(built, one, seconds=seconds), within=60)
     medians = found.medians()
-    rows = {name: (f"{one.p50:.1f}", f"{one.p99:.1f}") for name, one in medians.items()}
+    rows = {name: one.cells() for name, one in medians.items()}
     title = f"reading, {events:,} events, {triggers:,} triggers in one project and in {PROJECTS:,}"
-    return [*table(title, ("p50 ms", "p99 ms"), rows, found.failed), *limits(medians)]
+    heads = ("p50 ms", "p99 ms", "CPU ms", "postgres", "calls")
+    return [*table(title, heads, rows, found.failed), *slowest(medians), *limits(medians)]
 
 
-def limits(found: Mapping[str, Measured]) -> Iterator[str]:
+def slowest(found: Mapping[str, Answered]) -> Iterator[str]:
+    slow = {name: one for name, one in found.items() if one.p99 > SLOW_MS}
+    yield f"  slower than {SLOW_MS} ms: {len(slow)} of {len(found)}"
+    for name in sorted(slow, key=lambda one: -slow[one].p99)[:SHOWN]:
+        yield f"    {name}: p99 {slow[name].p99:,.0f} ms"
+
+
+def limits(found: Mapping[str, Answered]) -> Iterator[str]:
     page, count = f"/events?{EVENTS[0]}", f"/events?{COUNTS[0]}"
     for what, limit, paths in (
         (page, 10, (page,)),

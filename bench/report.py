@@ -32,12 +32,14 @@ class Rounds(Generic[T]):
 
     async def attempt(self, name: str, work: Awaitable[S], *, within: float = WITHIN) -> S | None:
         """Returns a result, or None after keeping the reason of the failure."""
+        limit = asyncio.timeout(within)
         try:
-            async with asyncio.timeout(within):
+            async with limit:
                 return await work
         except Exception as error:
             traceback.print_exc()
-            self.failed[name] = " ".join(repr(error).split())[:100]
+            reason = f"no end within {within:g} s" if limit.expired() else repr(error)
+            self.failed[name] = " ".join(reason.split())[:100]
             return None
 
     def medians(self) -> dict[str, T]:
