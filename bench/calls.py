@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 
 from bench.cost import HEADS, Cost, measure
-from bench.doors import BODY, DOORS, KEYED, PLAIN, SIGNED, plain_calls
+from bench.doors import BATCHED, BODY, BY_KEY, DOORS, KEYED, PLAIN, SIGNED, plain_calls
 from bench.flask_peer import Flask, Tuned, best, tune
 from bench.gauges import processes_of
 from bench.report import Rounds, at_least, at_most, ratio, table
@@ -102,6 +102,13 @@ def shown_doors(costs: Rounds[Cost]) -> Iterator[str]:
             slower = ratio(found.get(name), base[name], "p99")
             yield at_least(f"{name}, beside Flask", faster, door.at_least, "×")
             yield at_most(f"{name}, p99 beside Flask's", slower, MOST_P99, "×")
+    for name, least in ((BY_KEY, 0.9), (BATCHED, 4)):
+        yield at_least(
+            f"{name}, beside a plain call",
+            ratio(found.get(name), found.get(PLAIN), "per_second"),
+            least,
+            "×",
+        )
     cost = ratio(found.get(KEYED), found.get(SIGNED), "per_second")
     yield at_most("a signed hook's call, of one with a key", cost, MOST_OF_KEYED, "×")
 

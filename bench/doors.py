@@ -14,8 +14,9 @@ from tests.support.services import ADA, ADMIN, token_of
 from tests.support.triggers import make_api
 
 BODY = json.dumps({"order": 42, "note": "x" * 175}).encode()  # 200 bytes
-BATCH = 200  # calls in a request
+BATCH = 1_000  # calls in a request, at most
 PLAIN, KEYED, SIGNED = "a user's own", "with an API key", "a hook, signed as GitHub does"
+BY_KEY, BATCHED = "by the trigger's key", f"batches of {BATCH:,}: their events"
 
 
 @dataclass(frozen=True)
@@ -107,12 +108,12 @@ DOORS = {
     PLAIN: Door(plain_calls, 8),
     KEYED: Door(_keyed),
     "an admin's own": Door(_admins),
-    "by the trigger's key": Door(_by_key),
+    BY_KEY: Door(_by_key),
     "a test": Door(_tests),
     f"{OWNERS} owners in turn": Door(_calls_of_owners),
     SIGNED: Door(_signed),
     "a hook with a token": Door(_with_token),
-    f"batches of {BATCH}: their events": Door(_batches, 20, events=BATCH, callers=2),
+    BATCHED: Door(_batches, 20, events=BATCH, callers=2),
     "a replay": Door(_replays, None),
     "GET of a trigger": Door(_reads, 4, beside="get"),
     "GET of 50 events": Door(_pages, 2, beside="page"),
