@@ -192,10 +192,10 @@ def _principal_of_key(found: _Found, key_hash: bytes, wanted: WantedProject) -> 
         return None
     if wanted not in (Unnamed.DEFAULT, home) and Scope.ADMIN not in held_scopes(role, scopes):
         raise NotFound
-    if wanted in (Unnamed.DEFAULT, home):
-        project_id, project_role = home, ProjectRole(home_role)
-    else:
-        project_id, project_role = found.enter(wanted, narrowed_to=scopes)
+    entered: tuple[int | None, ProjectRole] = home, ProjectRole(home_role)
+    if wanted not in (Unnamed.DEFAULT, home):
+        entered = found.enter(wanted, narrowed_to=scopes)
+    project_id, project_role = entered
     return Principal(
         found.user_id,
         role,

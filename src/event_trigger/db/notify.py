@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 from event_trigger.db.engine import DATABASE_ERRORS
 from event_trigger.db.errors import FailureLog
 from event_trigger.db.pgbouncer import is_direct
+from event_trigger.db.plain_session import ReadSession
 from event_trigger.db.tls import add_context
 
 log = structlog.get_logger()
@@ -34,7 +35,7 @@ _NOTIFY = text("""
 """)
 
 
-async def notify(session: AsyncSession, channel: str, *payloads: str) -> None:
+async def notify(session: ReadSession, channel: str, *payloads: str) -> None:
     """Notifies every replica when the transaction commits, once for each payload.
 
     Without payloads it sends one empty notification.

@@ -1,7 +1,7 @@
-"""Runs SELECTs straight on asyncpg's connections: a session takes ten times as long for one row.
+"""Runs SQL straight on asyncpg's connections: a session takes ten times as long for one row.
 
 A session makes objects that follow changes, and wraps each statement in a transaction and in
-several greenlets. A read needs none of it.
+several greenlets. Reads, and calls that share a commit, need none of it.
 """
 
 import asyncio
@@ -52,7 +52,7 @@ class ReadRows(Protocol):
 
 
 class ReadSession(Protocol):
-    """The part of a session that reads by statements in SQL; AsyncSession has it, too."""
+    """The part of a session that runs statements in SQL; AsyncSession has it, too."""
 
     async def execute(
         self,
@@ -95,7 +95,7 @@ class _Rows(list[_Row]):
 
 
 class PlainSession:
-    """One connection, for statements in SQL that read; each is a transaction of its own."""
+    """One connection for statements in SQL, each a transaction of its own unless one has begun."""
 
     def __init__(self, engine: AsyncEngine, connection: PoolProxiedConnection) -> None:
         self._engine = engine.sync_engine
@@ -114,7 +114,7 @@ class PlainSession:
         sql, names = _numbered(statement.text)
         values = tuple(params[name] for name in names) if params else ()
         if self._engine.dispatch.before_cursor_execute:
-            self._tell(sql, values, execution_options)
+            self._tell(sql, values, {**statement.get_execution_options(), **execution_options})
         prepared = self._prepared.get(sql) or await self._prepare(sql)
         return _Rows(await prepared.fetch(*values))
 
@@ -130,6 +130,10 @@ class PlainSession:
 
     def get_bind(self) -> Engine:
         return self._engine
+
+    async def begin(self) -> None:
+        self._is_begun = True
+        await self._driver.execute("BEGIN")
 
     async def plan(self, planning: Planning) -> None:
         """Plans so from here on; in a transaction, unless the connection keeps this way.
@@ -176,6 +180,7 @@ class PlainReads:
 
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
+        self._is_pooled = False
 
     async def execute(
         self,
@@ -201,12 +206,21 @@ class PlainReads:
         return self._engine.sync_engine
 
     @asynccontextmanager
+    async def begin(self) -> AsyncIterator[PlainSession]:
+        """Opens a transaction, which is committed at the end of the body."""
+        async with self.open() as session:
+            await session.begin()
+            yield session
+
+    @asynccontextmanager
     async def open(self, *, keeps_planning: bool = False) -> AsyncIterator[PlainSession]:
         """Closes the connection after an error that may have left an answer unread.
 
         A caller that says itself how to plan may get a connection that keeps its way of planning.
         Raises Pooled, PoolTimeout, and the errors of asyncpg.
         """
+        if self._is_pooled:
+            raise Pooled
         token = _KEEPS_PLANNING.set(keeps_planning)
         try:
             connection = await greenlet_spawn(self._engine.pool.connect)
@@ -214,6 +228,7 @@ class PlainReads:
             _KEEPS_PLANNING.reset(token)
         try:
             if is_pooled(connection):
+                self._is_pooled = True  # for good: no other reader need take a connection first
                 raise Pooled
             session = PlainSession(self._engine, connection)
             try:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Executable
+from sqlalchemy import TextClause
 
 from event_trigger.models import shard_of
 
@@ -32,11 +32,11 @@ class ShardedStatement:
     of each row.
     """
 
-    def __init__(self, one: Executable, several: Executable) -> None:
+    def __init__(self, one: TextClause, several: TextClause) -> None:
         self._one = one
         self._several = several.execution_options(**{ACROSS_SHARDS: ONE_SERVER})
 
-    def on(self, shards: Sequence[int]) -> tuple[Executable, dict[str, Any]]:
+    def on(self, shards: Sequence[int]) -> tuple[TextClause, dict[str, Any]]:
         """Returns the statement for rows of these shards, and its parameters of shards."""
         is_one = shards.count(shards[0]) == len(shards)
         return self._one if is_one else self._several, {"shard": shards[0], "shards": shards}

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 
 from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from event_trigger.db.citus.detect import is_in_cluster
 from event_trigger.db.notify import DELIVERIES_CHANGED, notify
+from event_trigger.db.plain_session import ReadSession
 from event_trigger.db.shards import ACROSS_SHARDS, ONE_SERVER
 from event_trigger.events.event_writer import StoredEvent
 from event_trigger.models import DeliveryError, DeliveryStatus
@@ -76,7 +76,7 @@ _STORE_DELIVERIES = text(_INSERT_DELIVERIES.format(fired=f"({_FIRED_IN_SHARD})")
 
 
 async def store_deliveries(
-    session: AsyncSession, events: Sequence[StoredEvent], *, shards: Sequence[int], announces: bool
+    session: ReadSession, events: Sequence[StoredEvent], *, shards: Sequence[int], announces: bool
 ) -> None:
     """Stores a delivery for each event and destination of its trigger.
 

@@ -5,12 +5,18 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from event_trigger.db.citus.detect import is_in_cluster
 from event_trigger.db.citus.few_rows import FewRows
+from event_trigger.db.plain_session import ReadSession
 from event_trigger.db.shards import ACROSS_SHARDS, ONE_SERVER
-from event_trigger.events.repository import ANNOUNCE, TAKE_XID, Events, announcing
+from event_trigger.events.repository import (
+    ANNOUNCE,
+    TAKE_XID,
+    announce,
+    announcing,
+    take_xid,
+)
 
 _ONE_STATEMENT = "WITH announced AS ({announce}), updated AS ({update}) {insert}"
 
@@ -58,7 +64,7 @@ class EventWriter:
 
     async def write(
         self,
-        session: AsyncSession,
+        session: ReadSession,
         owner_ids: Iterable[int],
         values: Mapping[str, Any],
         *,
@@ -75,14 +81,14 @@ class EventWriter:
                 execution_options={ACROSS_SHARDS: ONE_SERVER},
             )
         else:
-            events = Events(session)
-            xid = await (events.announce(owner_ids) if self._announces else events.take_xid())
+            announced = announce(session, owner_ids) if self._announces else take_xid(session)
+            xid = await announced
             few = None if self._few is None else self._few.of(count)
             insert = self._insert if few is None else few
             stored = await session.execute(insert, {**values, "xid": xid})
             await self.update_triggers(session, values)
         return [*map(StoredEvent._make, stored)] if self._is_returning else []
 
-    async def update_triggers(self, session: AsyncSession, values: Mapping[str, Any]) -> None:
+    async def update_triggers(self, session: ReadSession, values: Mapping[str, Any]) -> None:
         """Runs the UPDATE alone, for triggers without an event."""
         await session.execute(self._update, dict(values))

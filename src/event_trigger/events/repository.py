@@ -21,6 +21,7 @@ from event_trigger.db.keyset import (
     fetch_page,
 )
 from event_trigger.db.notify import EVENTS_STORED
+from event_trigger.db.plain_session import ReadSession
 from event_trigger.events.filters import EventFilter, narrow
 from event_trigger.events.pages import EventPages, read_options
 from event_trigger.events.window import TimeWindow
@@ -98,18 +99,6 @@ class Events(EventPages):
         row = (await self.session.execute(_HORIZON)).one()
         return Horizon(oldest=row.oldest, newest=row.newest)
 
-    async def take_xid(self) -> int:
-        """Returns this transaction a number, larger than those of all that have stored anything."""
-        return int((await self.session.execute(_OWN_XID)).scalar_one())
-
-    async def announce(self, owner_ids: Iterable[int]) -> int:
-        """Notifies all replicas of the owners of new events, at the commit.
-
-        Gives the number of this transaction, which is the events' `xid`.
-        """
-        row = (await self.session.execute(_ANNOUNCE, announcing(owner_ids))).one()
-        return int(row.xid)
-
     async def list_after(
         self, wanted: EventFilter, position: Position, *, limit: int
     ) -> CommittedEvents:
@@ -131,6 +120,19 @@ class Events(EventPages):
         )
         page = await fetch_page(self.session, ordered, size=_SIZE, limit=limit)
         return CommittedEvents(page, _end_of(page, position, horizon), horizon)
+
+
+async def take_xid(session: ReadSession) -> int:
+    """Returns the number of the transaction, larger than those of all that stored events."""
+    return int(await session.scalar(_OWN_XID))
+
+
+async def announce(session: ReadSession, owner_ids: Iterable[int]) -> int:
+    """Notifies all replicas of the owners of new events, at the commit.
+
+    Gives the number of the transaction, which is the events' `xid`.
+    """
+    return int(await session.scalar(_ANNOUNCE, announcing(owner_ids)))
 
 
 def announcing(owner_ids: Iterable[int]) -> dict[str, list[str]]:

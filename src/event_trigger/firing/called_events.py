@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from event_trigger.db.after_commit import after_commit
 from event_trigger.db.citus.few_rows import FewRows
+from event_trigger.db.plain_session import ReadSession
 from event_trigger.db.shards import OwnedId
 from event_trigger.deliveries.outbox import store_deliveries
 from event_trigger.events.event_writer import EventWriter, StoredEvent
@@ -98,7 +99,7 @@ class NewEvent:
 
 
 async def store_events(
-    session: AsyncSession, new: Sequence[NewEvent], *, announces: bool
+    session: ReadSession, new: Sequence[NewEvent], *, announces: bool
 ) -> list[StoredEvent]:
     """Stores events and their deliveries, and counts them in their triggers.
 
@@ -117,6 +118,7 @@ async def store_events(
         events, shards = zip(*sent[start : start + _EVENTS_PER_STATEMENT], strict=True)
         await store_deliveries(session, events, shards=shards, announces=announces)
     if announces:
+        assert isinstance(session, AsyncSession)  # the transaction of a request
         after_commit(session, lambda: count_called([one.is_test for one in new]))
     return stored
 
@@ -130,7 +132,7 @@ def count_called(are_tests: Sequence[bool]) -> None:
 
 
 async def _store(
-    session: AsyncSession, new: Sequence[NewEvent], *, announces: bool
+    session: ReadSession, new: Sequence[NewEvent], *, announces: bool
 ) -> list[StoredEvent]:
     counts = Counter(one.trigger for one in new if one.is_counted)
     shards = [one.trigger.shard for one in new]

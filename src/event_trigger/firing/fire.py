@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy.ext.asyncio import AsyncSession
-
+from event_trigger.db.plain_session import ReadSession
 from event_trigger.db.shards import OwnedId
 from event_trigger.deliveries.http.hops import MOST_HOPS, LoopDetected
 from event_trigger.errors import Conflict, Invalid, LimitReached, NotFound, Problem
@@ -110,7 +109,7 @@ class TriggerBusy:
 Outcome = CallAnswer | Problem | TriggerBusy
 
 
-async def fire_all(session: AsyncSession, calls: Sequence[Call], *, waits: bool) -> list[Outcome]:
+async def fire_all(session: ReadSession, calls: Sequence[Call], *, waits: bool) -> list[Outcome]:
     """Fires calls in this transaction; gives an outcome for each, in their order.
 
     1. Lock the calls' keys and their triggers; read triggers of tests and answers of known keys.
@@ -129,7 +128,7 @@ async def fire_all(session: AsyncSession, calls: Sequence[Call], *, waits: bool)
 
 
 async def store_decided(
-    session: AsyncSession,
+    session: ReadSession,
     calls: Sequence[Call],
     decided: Sequence[Outcome | NewEvent],
     *,

@@ -12,6 +12,7 @@ from event_trigger.db.batches import BATCH_ROWS, in_batches
 from event_trigger.db.citus.detect import is_in_cluster
 from event_trigger.db.citus.few_rows import FewRows
 from event_trigger.db.engine import Sessions
+from event_trigger.db.plain_session import ReadSession
 from event_trigger.db.shards import ACROSS_SHARDS, OwnedId, ShardedStatement
 from event_trigger.idempotency.repository import ANSWERS_KEPT_FOR
 
@@ -104,14 +105,14 @@ class StoredAnswer:
 class IdempotencyKeys:
     """Keys of calls, with the answers that they were given; in a cluster, all are of one shard."""
 
-    session: AsyncSession
+    session: ReadSession
 
     async def try_locks(self, locks: Sequence[int]) -> list[bool]:
         """Takes advisory locks for this transaction; gives False for each that another call has."""
         if not locks:
             return []
         rows = await self.session.execute(_TRY_LOCKS, {"locks": locks})
-        return list(rows.scalars())
+        return [is_free for (is_free,) in rows]
 
     async def list_known(self, keys: Sequence[CallKey]) -> dict[CallKey, StoredAnswer]:
         """Returns the answers of the last 48 hours to calls with these keys."""

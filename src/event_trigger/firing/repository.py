@@ -6,9 +6,9 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 import structlog
-from sqlalchemy import JSON, text
-from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy import text
 
+from event_trigger.db.plain_session import ReadSession
 from event_trigger.db.shards import OwnedId, ShardedStatement
 from event_trigger.events.event_bytes import HAS_NO_ROOM, HAS_NO_ROOM_IN_SHARDS
 from event_trigger.models import Event, shard_of
@@ -46,7 +46,7 @@ _LOCK = "ORDER BY id FOR NO KEY UPDATE"
 _READ_TRIGGERS, _LOCK_TRIGGERS, _LOCK_FREE_TRIGGERS, _MEASURE_TRIGGERS, _LOCK_MEASURED = (
     ShardedStatement(
         *(
-            text(_SELECT_TRIGGERS.format(**payload, **where, lock=lock)).columns(schema=JSON)
+            text(_SELECT_TRIGGERS.format(**payload, **where, lock=lock))
             for where in (_IN_SHARD, _IN_SHARDS)
         )
     )
@@ -115,7 +115,7 @@ class CalledTrigger(NamedTuple):
 class CalledTriggers:
     """Triggers that are called; in a cluster, all of one call are in one shard."""
 
-    session: AsyncSession
+    session: ReadSession
 
     async def list_ids(self, owner_id: int, keys: Sequence[str]) -> dict[str, int]:
         """Finds an owner's triggers by key, in the index `ix_triggers_key`; gives ids by key."""
@@ -141,7 +141,7 @@ class CalledTriggers:
             return set()
         statement, shards = _LIST_PRESENT.on([one.shard for one in wanted])
         ids = {**shards, "ids": [one.id for one in wanted]}
-        return {*await self.session.scalars(statement, ids)}
+        return {trigger_id for (trigger_id,) in await self.session.execute(statement, ids)}
 
     async def _fetch(
         self, sharded: ShardedStatement, wanted: Collection[OwnedId], **values: int
@@ -180,7 +180,8 @@ class CalledTriggers:
         """Notes in triggers that a call was refused as a loop, at most once a minute for each."""
         for shard in {one.shard for one in called}:
             ids = [one.id for one in called if one.shard == shard]
-            for trigger_id in await self.session.scalars(_NOTE_LOOPS, {"shard": shard, "ids": ids}):
+            noted = await self.session.execute(_NOTE_LOOPS, {"shard": shard, "ids": ids})
+            for (trigger_id,) in noted:
                 log.warning("loop_refused", trigger_id=trigger_id)
 
 

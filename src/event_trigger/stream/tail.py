@@ -15,7 +15,7 @@ from event_trigger.auth.principal import Principal
 from event_trigger.db.clock import database_now
 from event_trigger.db.engine import Sessions, is_outage
 from event_trigger.events.filters import EventFilter
-from event_trigger.events.repository import Events, Position
+from event_trigger.events.repository import Events, Position, take_xid
 from event_trigger.events.trigger_names import TriggerNames
 from event_trigger.models import Event
 from event_trigger.stream.subscriptions import Subscription, Subscriptions
@@ -128,7 +128,7 @@ class Tail:
             named = await events.name_triggers(found.page.rows)
             last_xid = progress.last_xid
             if last_xid is None and wanted.window.is_over(now):
-                last_xid = await events.take_xid()
+                last_xid = await take_xid(session)
         oldest, newest = found.horizon.oldest, found.horizon.newest
         if progress.position.xid > newest:  # another server's number: the client has to start again
             return None
