@@ -1,7 +1,7 @@
 """Fixtures of every test: one PostgreSQL, a database a test, the application, three users."""
 
 import gc
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from inspect import iscoroutinefunction
 from pathlib import Path
 from typing import Any
@@ -36,6 +36,7 @@ from tests.support.services import (
 from tests.support.shards import ShardWatch
 
 _LENDING = pytest.StashKey[Lending]()
+_LENT = ("lent_service", "lent_idle_service")
 
 # no example fails because the machine is busy
 settings.register_profile(
@@ -46,11 +47,19 @@ settings.load_profile("without-clock")
 
 @pytest.hookimpl(tryfirst=True)  # before `-m database` is looked at
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Marks the tests that use the session's PostgreSQL, which is also run with another version."""
+    """Marks the tests of SQL, which run with another PostgreSQL too, and puts lent services last.
+
+    Between other tests, those of a lent service would start it again and again.
+    """
     for item in items:
-        assert isinstance(item, pytest.Function)
-        if not {"server_url", "database_url"}.isdisjoint(item.fixturenames):
+        if not {"server_url", "database_url"}.isdisjoint(_fixtures(item)):
             item.add_marker("database")
+    items.sort(key=lambda item: [one in _fixtures(item) for one in _LENT])
+
+
+def _fixtures(item: pytest.Item) -> Sequence[str]:
+    assert isinstance(item, pytest.Function)
+    return item.fixturenames
 
 
 def pytest_collection_finish() -> None:
@@ -103,7 +112,7 @@ async def new_database_url(server_url: str, template: str) -> AsyncIterator[str]
 @pytest.fixture
 def database_url(request: pytest.FixtureRequest) -> str:
     """The database of the test's service, or else a new one."""
-    for name in ("lent_service", "lent_idle_service", "own_service"):
+    for name in (*_LENT, "own_service"):
         if name in request.fixturenames:
             service: Service = request.getfixturevalue(name)
             return service.database_url
@@ -152,7 +161,7 @@ async def _lending_ended(request: pytest.FixtureRequest) -> None:
 @pytest.fixture(autouse=True)
 def _no_other_service_runs(request: pytest.FixtureRequest) -> None:
     """Ends the lent service before a test that would see its jobs: their statements, or lines."""
-    is_lent = not {"lent_service", "lent_idle_service"}.isdisjoint(request.fixturenames)
+    is_lent = not {*_LENT}.isdisjoint(request.fixturenames)
     if iscoroutinefunction(request.function) and not is_lent:
         request.getfixturevalue("_lending_ended")
 
