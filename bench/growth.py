@@ -86,7 +86,8 @@ class Stage:
         url = self.built.replicas[-1].url
         calls = await load(url, self.requests, callers=CALLERS, seconds=seconds)
         async with connected(self.built) as database:
-            return Turn(*calls, await measure_scheduled(database, due))
+            scheduled = await measure_scheduled(database, due)
+        return Turn(calls.per_second, calls.p50, calls.p99, scheduled)
 
 
 Stages = Mapping[str, Stage]
