@@ -195,7 +195,7 @@ async def test_beside_a_tag_or_a_destination_no_index_of_kinds_is_read(
     idle: Service, found: str
 ) -> None:
     connection = await connect(idle.database_url)
-    query = {found: VALUES[found], "status": "paused", "type": "api"}
+    query: Query = {found: VALUES[found], "status": "paused", "type": "api"}
 
     for statement, parameters in await sent_by(idle.client(ADA), "/triggers", query):
         plan = await plan_in_order(connection, statement, parameters)
@@ -211,7 +211,9 @@ async def test_names_are_searched_in_an_index_alone(idle: Service) -> None:
     client = idle.client(ADA)
 
     for sort in (TriggerSort.NEWEST, TriggerSort.OLDEST):
-        for statement, parameters in await sent_by(client, "/triggers", {"q": "a", "sort": [sort]}):
+        for statement, parameters in await sent_by(
+            client, "/triggers", {"q": "a", "sort": str(sort)}
+        ):
             plan = await plan_in_order(connection, statement, parameters)
             outer = next(one for one in nodes_of(plan) if "Relation Name" in one)
 

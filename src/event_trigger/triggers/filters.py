@@ -194,8 +194,8 @@ def _part(owner_id: int | None, wanted: TriggerFilter) -> _Part:
         source = _TAGGED if "tag" in found else _SENDING
         return _Part(ranges, (*kinds,), by=(*begin,), source=source)
     if wanted.q is not None and owner_id is not None and not of_kind(wanted):
-        owned = combinations(shards, [index_range(**whose)])
-        return _Part(owned, (has_part("sort_name"),), by=("owner_id",), source=_SEARCHED)
+        ranges = combinations(shards, [index_range(**whose)])
+        return _Part(ranges, (has_part("sort_name"),), by=("owner_id",), source=_SEARCHED)
     return _of_kinds(owner_id, wanted)
 
 
