@@ -136,7 +136,7 @@ class EventPages:
             listed = replace(listed, beside=_NAMES)
         page = await self._list(wanted, listed, now=now, before=before, limit=limit)
         rows = [_without_payload(one) for one in page.rows] if summary else page.rows
-        events = [*map(ListedEvent._make, rows)]
+        events = [ListedEvent(*one) for one in rows]
         if in_cluster:
             named = await self.name_triggers(events)
             events = [one._replace(names=named.get(one.trigger_id)) for one in events]
