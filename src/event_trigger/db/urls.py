@@ -11,7 +11,9 @@ from event_trigger.db import tls
 
 DEFAULT_PORT = 5432
 # several hosts, after the password, which may hold any character but these three
-_HOSTS = re.compile(r"(?P<before>[^/?#]*://(?:[^/?#]*@)?)(?P<hosts>[^/?#@]*,[^/?#@]*)(?P<after>.*)")
+_HOSTS = re.compile(
+    r"(?P<before>[^/?#]*://(?:[^/?#]*@)?)(?P<hosts>[^/?#@]*,[^/?#@]*)(?P<after>([/?#].*)?)"
+)
 _HOST = re.compile(r"(?P<name>[A-Za-z0-9._-]+)(?::(?P<port>[0-9]{1,5}))?", re.ASCII)
 _SERVERS = frozenset({"any", "primary", "standby", "prefer-standby", "read-write", "read-only"})
 # URL parameters of libpq that asyncpg does not know and that make no difference here
