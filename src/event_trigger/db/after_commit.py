@@ -20,6 +20,8 @@ def after_commit(session: AsyncSession, work: Callable[[], None]) -> None:
 
 
 def _run(session: Session) -> None:
+    if session.in_nested_transaction():
+        return  # a savepoint was released
     pending, session.info[_PENDING] = session.info[_PENDING], []
     for work in pending:
         work()

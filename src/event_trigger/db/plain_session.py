@@ -4,7 +4,6 @@ A session makes objects that follow changes, and wraps each statement in a trans
 several greenlets. Reads, and calls that share a commit, need none of it.
 """
 
-import asyncio
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
@@ -149,12 +148,13 @@ class PlainSession:
             await self._driver.execute(f"{_BEGIN}{planning}")
 
     async def end(self) -> None:
-        if self._is_begun:
-            await self._driver.execute("COMMIT")
+        if self._is_begun and await self._driver.execute("COMMIT") != "COMMIT":
+            raise RuntimeError("A statement of this transaction had failed: it was rolled back.")
 
-    async def undo(self) -> None:
-        """Ends the transaction after an error, and drops plans, which the error may be about."""
-        self._prepared.clear()
+    async def undo(self, error: Exception) -> None:
+        """Ends the transaction after an error, and drops the plans that the error may be about."""
+        if isinstance(error, asyncpg.PostgresError):
+            self._prepared.clear()
         if self._is_begun:
             await self._driver.execute("ROLLBACK")
 
@@ -236,14 +236,23 @@ class PlainReads:
                 await session.end()
             except _CONNECTION_ERRORS:
                 raise
-            except Exception:
-                await session.undo()
+            except Exception as error:
+                await session.undo(error)
                 raise
-        except (asyncio.CancelledError, *_CONNECTION_ERRORS) as error:
-            await greenlet_spawn(connection.invalidate, error)
+        except BaseException as error:
+            if _is_lost(connection, error):
+                await greenlet_spawn(connection.invalidate, error)
             raise
         finally:
             await greenlet_spawn(connection.close)
+
+
+def _is_lost(connection: PoolProxiedConnection, error: BaseException) -> bool:
+    """Tells whether an answer may be unread, or a transaction open: nobody else may get it."""
+    if not isinstance(error, Exception) or isinstance(error, _CONNECTION_ERRORS):
+        return True
+    driver: asyncpg.Connection = connection.driver_connection
+    return bool(driver.is_in_transaction())
 
 
 def plan_as_usual(engine: AsyncEngine) -> None:

@@ -40,7 +40,10 @@ class _QueuedCall:
 
     @property
     def characters(self) -> int:
-        return 0 if self.call.body is None else len(self.call.body.text)
+        """The length of the payload that it stores or waits for, as JSON text."""
+        body, replayed = self.call.body, self.call.replayed
+        of_event = 0 if replayed is None else len(replayed.payload or "")
+        return of_event + (0 if body is None else len(body.text))
 
 
 class GroupCommit:

@@ -90,7 +90,7 @@ async def _fire_batch(
 ) -> int:
     lines: LogLines = []
     async with sessions.begin() as session:
-        due = DueTriggers(session)
+        due, began = DueTriggers(session), time.perf_counter()
         claimed = await due.claim_due(
             request.shard, limit=limit, after=request.after, late=request.late, wait=wait
         )
@@ -99,7 +99,7 @@ async def _fire_batch(
             enqueue(request._replace(after=DuePosition(last.next_fire_at, last.id)))
         if claimed:
             most_each = max(1, TRIGGERS_PER_BATCH // len(claimed))
-            await _record(due, request.shard, claimed, lines, most_each=most_each)
+            await _record(due, request.shard, claimed, lines, most_each=most_each, began=began)
     _write(lines)
     return len(claimed)
 
@@ -118,13 +118,13 @@ async def _fire_one_by_one(sessions: Sessions, shard: int) -> int:
     for count in range(MOST_ONE_BY_ONE):
         lines: LogLines = []
         async with sessions.begin() as session:
-            due = DueTriggers(session)
+            due, began = DueTriggers(session), time.perf_counter()
             claimed = await due.claim_due(shard, limit=1)
             if not claimed:
                 return count
             try:
                 async with session.begin_nested():
-                    await _record(due, shard, claimed, lines, most_each=1)
+                    await _record(due, shard, claimed, lines, most_each=1, began=began)
             except Exception as error:
                 if is_outage(error) or sqlstate(error) == NOT_SUPPORTED:
                     raise
@@ -141,9 +141,11 @@ async def _record(
     lines: LogLines,
     *,
     most_each: int,
+    began: float,
 ) -> None:
     """Decides on claimed triggers and records the decisions, within the limits of time and size.
 
+    `began` is the time of `perf_counter` when the transaction did.
     Triggers beyond the limits stay due. One whose schedule cannot be read is set aside alone.
     """
     off_plan = [*map(_is_off_plan, claimed)]
@@ -169,7 +171,7 @@ async def _record(
             break
     if decided:
         await due.record_fired(shard, decided)
-        lines.append(partial(_measure, decided, time.perf_counter()))
+        lines.append(partial(_measure, decided, began))
         completed = [one.trigger for one in decided if one.decision.next_fire_at is None]
         named = [(one.owner_id, one.id) for one in completed]
         await notify_rows(due.session, TRIGGERS_CHANGED, named)
@@ -255,9 +257,9 @@ def _write(lines: LogLines) -> None:
         line()
 
 
-def _measure(decided: Sequence[DecidedTrigger], stored_at: float) -> None:
-    """Counts committed events; their lag ends with the commit, by the database's clock."""
-    since, lag = time.perf_counter() - stored_at, FIRING_LAG[EventType.SCHEDULED]
+def _measure(decided: Sequence[DecidedTrigger], began: float) -> None:
+    """Counts committed events; their lag is by the database's clock as their transaction began."""
+    since, lag = time.perf_counter() - began, FIRING_LAG[EventType.SCHEDULED]
     lags = [
         (one.trigger.now - instant).total_seconds() + since
         for one in decided

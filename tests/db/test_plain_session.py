@@ -1,0 +1,73 @@
+"""Statements straight on a connection end as those of a session do, whatever happens in between."""
+
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from typing import Any
+
+import asyncpg
+import pytest
+from sqlalchemy import text
+
+from event_trigger.db.engine import create_engine
+from event_trigger.db.plain_session import PlainReads
+from event_trigger.errors import Invalid
+
+ONE = text("SELECT 1")
+PREPARED_AT = text("""
+    SELECT array_agg(prepare_time) FROM pg_prepared_statements WHERE statement = 'SELECT 1'
+""")
+
+
+class Stopped(BaseException):
+    """Ends a body as the end of a process does."""
+
+
+@pytest.fixture
+async def reads(database_url: str) -> AsyncIterator[PlainReads]:
+    engine = create_engine(database_url, connections=1)
+    yield PlainReads(engine)
+    await engine.dispose()
+
+
+async def test_a_transaction_whose_statement_has_failed_does_not_end_as_if_it_were_stored(
+    reads: PlainReads,
+) -> None:
+    async def swallow_an_error() -> None:
+        async with reads.begin() as session:
+            with suppress(asyncpg.PostgresError):
+                await session.execute(text("SELECT 1 / 0"))
+
+    with pytest.raises(RuntimeError, match="rolled back"):
+        await swallow_an_error()
+
+    assert await reads.scalar(ONE) == 1
+
+
+async def test_a_connection_that_is_left_inside_a_transaction_is_not_lent_again(
+    reads: PlainReads, database: Any
+) -> None:
+    with suppress(Stopped):
+        async with reads.begin() as session:
+            await session.execute(text("LOCK TABLE users"))
+            raise Stopped
+
+    assert await reads.scalar(ONE) == 1
+    await database.execute("BEGIN; LOCK TABLE users; COMMIT")  # or it would wait
+
+
+async def test_a_refusal_drops_no_plans_and_an_error_of_the_database_does(
+    reads: PlainReads,
+) -> None:
+    await reads.execute(ONE)
+    at_first = await reads.scalar(PREPARED_AT)
+    with suppress(Invalid):
+        async with reads.open():
+            raise Invalid("This is the cursor of another list.")
+    await reads.execute(ONE)
+    after_refusal = await reads.scalar(PREPARED_AT)
+    with suppress(asyncpg.PostgresError):
+        await reads.execute(text("SELECT 1 / 0"))
+    await reads.execute(ONE)
+
+    assert at_first == after_refusal
+    assert await reads.scalar(PREPARED_AT) != at_first
