@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from typing import Any
 
 import httpx
@@ -14,6 +15,7 @@ from event_trigger.db.engine import create_engine
 from event_trigger.db.errors import describe_error
 from event_trigger.db.pool import DatabasePool, close_all
 from tests.support.databases import connect
+from tests.support.outages import cable_to
 from tests.support.services import ADA, running_service
 from tests.support.triggers import make_api, make_scheduled
 from tests.support.waiting import eventually
@@ -219,3 +221,41 @@ async def test_the_end_closes_connections_that_a_task_still_has(limited: Limited
     await working
 
     assert await eventually(limited.count, lambda count: count == 0) == 0
+
+
+async def others(database: Any, *, asking: str = "") -> int:
+    """Counts the other sessions of the database, or those whose last statement has these words."""
+    count: int = await database.fetchval(
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
+        " AND pid <> pg_backend_pid() AND query LIKE '%' || $1 || '%'",
+        asking,
+    )
+    return count
+
+
+async def test_a_connection_that_is_returned_after_the_end_is_closed(
+    database_url: str, database: Any
+) -> None:
+    engine = create_engine(database_url, connections=1)
+    async with engine.connect() as lent:
+        await lent.execute(PID)
+        await engine.dispose()
+
+    await eventually(lambda: others(database), lambda count: count == 0)
+
+
+async def test_a_first_connection_whose_caller_gives_up_is_closed(
+    database_url: str, database: Any
+) -> None:
+    async with cable_to(database_url) as (cable, url):
+        cable.mistaken = {b"SELECT pg_backend_pid()": b"SELECT pg_sleep(100000)"}
+        engine = create_engine(url, connections=1)
+        connecting = asyncio.create_task(engine.connect().__aenter__())
+        await eventually(lambda: others(database, asking="pg_sleep(100000)"), bool)
+
+        connecting.cancel()
+        with suppress(asyncio.CancelledError):
+            await connecting
+
+        await eventually(lambda: others(database), lambda count: count == 0)
+        await engine.dispose()

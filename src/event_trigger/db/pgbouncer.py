@@ -58,7 +58,7 @@ def adapt_to_pooler(
                 dialect, given | {"server_settings": {**tracked, **limits}}
             )
             if connection is not None and pooling.found is None:
-                pooling.found = not connection.run_async(is_direct)
+                pooling.found = _leads_to_pooler(connection)
             if connection is not None and not pooling.found:
                 return connection
             if connection is not None:
@@ -75,6 +75,15 @@ def adapt_to_pooler(
 
     event.listen(engine.sync_engine, "do_connect", connect)
     event.listen(engine.sync_engine, "begin", limit)
+
+
+def _leads_to_pooler(connection: DBAPIConnection) -> bool:
+    """Asks a new connection; closes it if that fails, or if the caller gives up."""
+    try:
+        return not connection.run_async(is_direct)
+    except BaseException:
+        connection.terminate()
+        raise
 
 
 async def is_direct(connection: Any) -> bool:

@@ -80,6 +80,7 @@ class DatabasePool(Pool):
         self._waiting: deque[asyncio.Future[ConnectionPoolEntry | None]] = deque()
         self._connect_after = 0.0  # 0, unless the server had too few connections left
         self._shortage: tuple[float, BaseException] | None = None
+        self._is_over = False
         self.observer: PoolObserver | None = None
 
     def shortage(self) -> BaseException | None:
@@ -138,6 +139,8 @@ class DatabasePool(Pool):
         return made
 
     def dispose(self) -> None:
+        """Closes the free connections now, and those that are lent when they are returned."""
+        self._is_over = True
         while self._idle:
             entry = self._idle.pop().entry
             try:
@@ -220,6 +223,8 @@ class DatabasePool(Pool):
     def _do_return_conn(self, record: ConnectionPoolEntry) -> None:
         if record.dbapi_connection is None:
             self._forget_one()
+        elif self._is_over:
+            self._close(record)
         elif not self._wake_next(record):
             self._idle.append(_Idle(monotonic(), record))
 
