@@ -14,7 +14,7 @@ from event_trigger.db.shards import OwnedId
 from event_trigger.events.filters import EventFilter
 from event_trigger.events.partitions import Partition
 from event_trigger.events.repository import Events
-from event_trigger.events.window import TimeWindow
+from event_trigger.events.window import TimeWindow, until_now
 from event_trigger.models import EventPartition
 from event_trigger.reconciliation.repository import InstantRecords
 from event_trigger.scheduling.due_shards import list_due_shards
@@ -118,11 +118,13 @@ async def test_firing_a_batch_finds_its_triggers_by_their_key(engine: AsyncEngin
     assert plan.count("Index Scan using pk_triggers on triggers") == 2
 
 
-async def test_a_page_of_events_reads_the_owners_index_in_order_and_no_older_partition(
+async def test_a_page_of_events_reads_the_owners_index_in_order_and_no_other_partition(
     engine: AsyncEngine,
 ) -> None:
-    now = datetime.now(UTC)
-    wanted = EventFilter(ADA, TimeWindow(now + timedelta(hours=2), None))
+    begin = datetime.now(UTC)
+    now = begin + timedelta(hours=5)
+    window = TimeWindow(begin + timedelta(hours=2), None)
+    wanted = EventFilter(ADA, window)
 
     async def work(session: AsyncSession) -> None:
         await Events(session).list_page(wanted, now=now, before=None, limit=101)
@@ -131,7 +133,9 @@ async def test_a_page_of_events_reads_the_owners_index_in_order_and_no_older_par
 
     async with engine.connect() as connection:
         partitions = (await connection.execute(select(EventPartition.starts_at))).scalars()
-    young = {Partition(at, at).table for at in partitions if at > now + timedelta(hours=1)}
+    since, until = window.start - timedelta(hours=1), until_now(window, now).end
+    assert until is not None
+    young = {Partition(at, at).table for at in partitions if since < at < until}
     assert young
     conditions = [line for line in plan.splitlines() if "Index Cond:" in line]
     assert tables_scanned(plan) == young
