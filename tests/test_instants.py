@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import httpx
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from event_trigger.instants import instant_text, parse_instant
@@ -18,7 +18,6 @@ FIRST, LAST = datetime.fromisoformat("1971-01-01"), datetime.fromisoformat("8999
 INSTANTS = st.datetimes(FIRST, LAST, timezones=ZONES)
 
 
-@settings(deadline=None)
 @given(INSTANTS, st.sampled_from("Tt "), st.sampled_from(["", ":"]), st.booleans())
 def test_every_way_to_write_an_instant_is_read_as_that_instant(
     instant: datetime, between: str, colon: str, is_short: bool
@@ -34,7 +33,6 @@ def test_every_way_to_write_an_instant_is_read_as_that_instant(
     assert parse_instant(instant_text(found)) == found
 
 
-@settings(deadline=None)
 @given(INSTANTS, st.sampled_from("zZ"))
 def test_what_is_written_is_rfc_3339_with_microseconds_if_there_are_any(
     instant: datetime, z: str
@@ -48,7 +46,6 @@ def test_what_is_written_is_rfc_3339_with_microseconds_if_there_are_any(
     assert parse_instant(written.lower().replace("z", z)) == utc
 
 
-@settings(deadline=None)
 @given(st.text("0123456789-+:.TtZz ,", max_size=30) | st.text(max_size=30))
 def test_any_text_is_an_instant_or_refused_with_words(text: str) -> None:
     with suppress(ValueError):

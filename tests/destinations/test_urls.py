@@ -125,7 +125,7 @@ def test_every_accepted_url_is_sent_byte_for_byte() -> None:
         async def send(to: str) -> int | None:
             return (await sender.send(to, {}, b"{}", within=10)).status_code
 
-        @settings(max_examples=300, deadline=None)
+        @settings(max_examples=300)
         @given(st.sampled_from("/?"), anything.map("".join))
         def send_any(beginning: str, more: str) -> None:
             try:

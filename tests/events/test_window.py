@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from event_trigger.events.window import Retention, visible_window
@@ -68,7 +68,6 @@ def test_since_is_inclusive_and_until_is_not() -> None:
     assert not shows(RETENTION, at, until=at)
 
 
-@settings(deadline=None)
 @given(retention=retentions, age=ages, since=filters, until=filters)
 def test_an_event_is_shown_if_it_is_kept_and_every_filter_takes_it(
     retention: Retention, age: timedelta, since: datetime | None, until: datetime | None
@@ -83,7 +82,6 @@ def test_an_event_is_shown_if_it_is_kept_and_every_filter_takes_it(
     assert shows(retention, at, since=since, until=until) is wanted
 
 
-@settings(deadline=None)
 @given(retention=retentions, age=ages, since=filters, until=filters)
 def test_each_event_is_found_under_its_state_and_no_other(
     retention: Retention, age: timedelta, since: datetime | None, until: datetime | None
@@ -97,7 +95,6 @@ def test_each_event_is_found_under_its_state_and_no_other(
     assert found == ([retention.state_of(at, now=NOW)] if visible else [])
 
 
-@settings(deadline=None)
 @given(age=ages, later=spans)
 def test_time_only_takes_away(age: timedelta, later: timedelta) -> None:
     at = NOW - age

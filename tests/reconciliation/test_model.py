@@ -464,7 +464,6 @@ def test_every_planned_instant_has_its_event_or_its_reason(
         settings=settings(
             max_examples=EXAMPLES,
             stateful_step_count=STEPS,
-            deadline=None,
             derandomize=not LONG,
             phases=[Phase.reuse, Phase.generate, Phase.shrink] if LONG else [Phase.generate],
             suppress_health_check=list(HealthCheck),

@@ -4,7 +4,7 @@ from collections import Counter
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from event_trigger.instants import just_after
@@ -110,7 +110,6 @@ def test_a_schedule_that_cannot_be_read_is_said_to_be_so() -> None:
     assert [one.kind for one in account.differences] == [Discrepancy.UNREADABLE]
 
 
-@settings(deadline=None)
 @given(
     kinds=st.lists(st.sampled_from(["fired", "unfired", "lost", "twice"]), max_size=60),
     cut=st.integers(-1, 61),

@@ -71,7 +71,6 @@ TRIGGERS = st.fixed_dictionaries(
 
 @settings(
     max_examples=50,
-    deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(TRIGGERS)

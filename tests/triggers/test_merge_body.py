@@ -4,7 +4,7 @@ import copy
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 
 from event_trigger.triggers.merge_patch import merge_body, merge_patch
 from tests.triggers.test_merge_patch import objects
@@ -32,7 +32,6 @@ def test_a_null_removes_what_is_predefined_and_is_kept_elsewhere(
     assert merge_body(predefined, body) == payload
 
 
-@settings(deadline=None)
 @given(predefined=objects, body=objects)
 def test_all_but_the_nulls_that_remove_nothing_is_rfc_7396(
     predefined: dict[str, Any], body: dict[str, Any]
@@ -45,7 +44,6 @@ def test_all_but_the_nulls_that_remove_nothing_is_rfc_7396(
     assert (predefined, body) == before
 
 
-@settings(deadline=None)
 @given(body=objects)
 def test_without_predefined_members_the_payload_is_the_body(body: dict[str, Any]) -> None:
     merged = merge_body({}, body)

@@ -4,7 +4,7 @@ import copy
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from event_trigger.triggers.merge_patch import merge_patch
@@ -49,7 +49,6 @@ def has_null_member(value: Any) -> bool:
     )
 
 
-@settings(deadline=None)
 @given(target=values, patch=values)
 def test_merging_twice_is_merging_once(target: Any, patch: Any) -> None:
     once = merge_patch(target, patch)
@@ -57,7 +56,6 @@ def test_merging_twice_is_merging_once(target: Any, patch: Any) -> None:
     assert merge_patch(once, patch) == once
 
 
-@settings(deadline=None)
 @given(target=values, patch=values)
 def test_what_is_merged_is_left_as_it_was(target: Any, patch: Any) -> None:
     before = copy.deepcopy((target, patch))
@@ -67,19 +65,16 @@ def test_what_is_merged_is_left_as_it_was(target: Any, patch: Any) -> None:
     assert (target, patch) == before
 
 
-@settings(deadline=None)
 @given(target=values)
 def test_an_empty_patch_changes_no_object(target: Any) -> None:
     assert merge_patch(target, {}) == (target if isinstance(target, dict) else {})
 
 
-@settings(deadline=None)
 @given(patch=values)
 def test_no_null_of_a_patch_becomes_a_member(patch: Any) -> None:
     assert not has_null_member(merge_patch({}, patch))
 
 
-@settings(deadline=None)
 @given(target=objects, patch=objects)
 def test_each_member_is_removed_replaced_merged_or_left(target: Any, patch: Any) -> None:
     merged = merge_patch(target, patch)

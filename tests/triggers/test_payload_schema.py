@@ -7,7 +7,7 @@ from typing import Any
 
 import httpx
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from event_trigger.errors import FieldError
@@ -401,7 +401,6 @@ schemas = st.recursive(
 ).filter(lambda schema: isinstance(schema, dict))
 
 
-@settings(deadline=None)
 @given(schema=schemas, payload=st.dictionaries(st.text(max_size=2), json_values, max_size=3))
 def test_any_schema_is_refused_in_words_or_checks_any_payload(schema: Any, payload: Any) -> None:
     errors: Sequence[FieldError] = ()

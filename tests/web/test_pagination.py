@@ -7,7 +7,7 @@ from itertools import product
 
 import httpx
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from event_trigger.errors import Invalid
@@ -27,13 +27,11 @@ def service(own_service: Service) -> Service:
     return own_service
 
 
-@settings(deadline=None)
 @given(IDS)
 def test_an_id_comes_back_from_its_cursor(row_id: int) -> None:
     assert id_cursor(encode_cursor(row_id)) == row_id
 
 
-@settings(deadline=None)
 @given(INSTANTS, IDS)
 def test_an_instant_comes_back_to_the_microsecond(instant: datetime, row_id: int) -> None:
     cursor = encode_cursor(instant, row_id)
@@ -44,7 +42,6 @@ def test_an_instant_comes_back_to_the_microsecond(instant: datetime, row_id: int
     assert "=" not in cursor
 
 
-@settings(deadline=None)
 @given(
     st.text(max_size=200) | st.binary(max_size=100).map(lambda raw: base64.b64encode(raw).decode())
 )

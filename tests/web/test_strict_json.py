@@ -6,7 +6,7 @@ from contextlib import suppress
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from event_trigger.web.strict_json import MOST_LEVELS, loads
@@ -31,7 +31,6 @@ def nested(levels: int, *, brackets: tuple[str, str] = ("[", "]"), inside: str =
     return (opening * levels + inside + closing * levels).encode()
 
 
-@settings(deadline=None)
 @given(VALUES, st.booleans(), st.sampled_from([None, 2]))
 def test_storable_json_is_read_unchanged(value: Any, ascii_only: bool, indent: int | None) -> None:
     body = json.dumps(value, ensure_ascii=ascii_only, indent=indent).encode()
@@ -39,7 +38,6 @@ def test_storable_json_is_read_unchanged(value: Any, ascii_only: bool, indent: i
     assert loads(body) == value
 
 
-@settings(deadline=None)
 @given(VALUES, st.integers(1, MOST_LEVELS), st.booleans())
 def test_a_scalar_may_lie_64_levels_deep(value: Any, levels: int, in_objects: bool) -> None:
     for _ in range(levels - 1 if isinstance(value, dict | list) else levels):
@@ -61,7 +59,6 @@ def _depth(value: Any) -> int:
     return 0
 
 
-@settings(deadline=None)
 @given(st.binary(max_size=200))
 def test_no_bytes_make_it_crash(body: bytes) -> None:
     with suppress(json.JSONDecodeError):

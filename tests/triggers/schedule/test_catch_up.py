@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from event_trigger.instants import just_after
@@ -257,7 +257,6 @@ def test_an_instant_off_the_grid_fires_as_it_was_planned() -> None:
         assert (decision.fires, decision.next_fire_at) == ((planned,), NOON + HOUR)
 
 
-@settings(deadline=None)
 @given(plan=plans(), fired=st.integers(0, 4), late_by=delays, most=st.integers(1, 50))
 def test_every_instant_that_waits_fires_or_is_on_record_or_still_waits(
     plan: Plan, fired: int, late_by: timedelta, most: int
@@ -289,7 +288,6 @@ def test_every_instant_that_waits_fires_or_is_on_record_or_still_waits(
     assert decision.next_fire_at == (None if spent else [*rest, walked.following][0])
 
 
-@settings(deadline=None)
 @given(plan=plans(), late_by=delays)
 def test_catching_up_again_and_again_fires_all_that_should_and_ends(
     plan: Plan, late_by: timedelta

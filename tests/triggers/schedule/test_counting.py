@@ -66,7 +66,6 @@ def walked(schedule: Schedule, since: datetime, until: datetime) -> list[datetim
     return found
 
 
-@settings(deadline=None)
 @given(span=spans(), most=st.integers(1, 40))
 def test_counting_finds_what_walking_does(
     span: tuple[Schedule, datetime, datetime], most: int
@@ -83,7 +82,7 @@ def test_counting_finds_what_walking_does(
     assert all(earlier < later for earlier, later in pairwise(expected))
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(
     zone=st.sampled_from(["America/New_York", "Europe/Berlin", "Australia/Lord_Howe"]),
     line=st.sampled_from(CRONS),

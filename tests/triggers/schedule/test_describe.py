@@ -4,7 +4,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from event_trigger.instants import just_after
@@ -287,7 +287,6 @@ def numbers(lowest: int, highest: int) -> st.SearchStrategy[str]:
     return st.just("*") | st.lists(one, min_size=1, max_size=20).map(",".join)
 
 
-@settings(deadline=None)
 @given(
     st.tuples(numbers(0, 59), numbers(0, 23), numbers(1, 31), numbers(1, 12), numbers(0, 7)).map(
         " ".join

@@ -458,7 +458,7 @@ anything = st.fixed_dictionaries(
 )
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(details=anything)
 def test_details_make_a_schedule_or_are_refused(details: dict[str, Any]) -> None:
     try:

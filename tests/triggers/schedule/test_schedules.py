@@ -215,7 +215,7 @@ def test_advises_about_years_and_months(value: str) -> None:
         parse_interval(value)
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(st.integers() | st.floats() | st.text() | st.text(alphabet="P0123456789.,WDTHMSY"))
 def test_an_interval_is_within_its_limits_or_refused(value: float | str) -> None:
     try:
@@ -225,7 +225,7 @@ def test_an_interval_is_within_its_limits_or_refused(value: float | str) -> None
     assert SECOND <= interval <= timedelta(days=3653)
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(start=instants, interval=intervals, since=instants)
 def test_a_grid_fires_at_its_first_point_from_an_instant_on(
     start: datetime, interval: timedelta, since: datetime
@@ -239,7 +239,7 @@ def test_a_grid_fires_at_its_first_point_from_an_instant_on(
     assert fires_at - interval < since or fires_at == start
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(start=instants, interval=intervals, number=st.integers(0, 3))
 def test_a_point_of_a_grid_is_the_next_at_or_after_itself(
     start: datetime, interval: timedelta, number: int
@@ -252,7 +252,7 @@ def test_a_point_of_a_grid_is_the_next_at_or_after_itself(
     assert latest_fire_in(grid, since=start, until=just_after(point)) == point
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(start=instants, interval=intervals, since=instants, until=instants)
 def test_the_latest_of_a_grid_is_followed_by_none(
     start: datetime, interval: timedelta, since: datetime, until: datetime
@@ -278,7 +278,7 @@ def iterate(schedule: Schedule, since: datetime, until: datetime) -> list[dateti
     return fires
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(
     schedule=st.sampled_from(
         [

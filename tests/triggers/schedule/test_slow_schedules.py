@@ -228,7 +228,6 @@ def expected_of(case: Case, shift: timedelta) -> list[datetime]:
 
 def examples(part: float) -> settings:
     return settings(
-        deadline=None,
         max_examples=round(EXAMPLES * part) or round(120 * part),
         suppress_health_check=list(HealthCheck),
     )
