@@ -135,7 +135,8 @@ async def test_a_call_that_fires_takes_no_query_and_hooks_and_probes_take_any(
     assert called.status_code == 200
     assert len(await events_of(ada, hook)) == 1
     assert (await anonymous.get("/healthz?x=1")).status_code == 200
-    assert (await anonymous.get("/readyz?x=%FF")).status_code in {200, 503}  # as tests before left it
+    ready = await anonymous.get("/readyz?x=%FF")
+    assert ready.status_code in {200, 503}  # a job may have failed in the test before
 
 
 async def test_an_offset_needs_no_escaping(ada: httpx.AsyncClient) -> None:
