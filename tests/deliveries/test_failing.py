@@ -2,11 +2,14 @@
 
 import asyncio
 import itertools
+from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import httpx
 import pytest
 from aiohttp import web
+from structlog.testing import capture_logs
 from svix.webhooks import Webhook
 
 from event_trigger.deliveries.http.exchange import LARGEST_RESPONSE_BYTES
@@ -141,15 +144,23 @@ async def test_a_response_is_stored_as_text(ada: httpx.AsyncClient, receiver: Re
     assert len(said) <= LARGEST_RESPONSE_BYTES
 
 
+async def lines_of(logged: Sequence[Any], event: str) -> list[Any]:
+    return [one for one in logged if one["event"] == event]
+
+
 async def test_a_failing_delivery_is_tried_again_and_then_exhausted(
     ada: httpx.AsyncClient, receiver: Receiver
 ) -> None:
     receiver.answers["/hook"] = 503
     made = await make_destination(ada, receiver.url + "/hook")
-    event_id = await fire(ada, await make_api(ada, destinations=[made["id"]]))
+    with capture_logs() as logged:
+        event_id = await fire(ada, await make_api(ada, destinations=[made["id"]]))
+        [delivery] = await until_finished(ada)
+        told = await eventually(
+            partial(lines_of, logged, "delivery_exhausted"), lambda found: len(found) == 1
+        )
 
-    [delivery] = await until_finished(ada)
-
+    assert (told[0]["delivery_id"], told[0]["status_code"]) == (delivery["id"], 503)
     assert (delivery["status"], delivery["error"]) == ("exhausted", "rejected")
     assert delivery["attempt_count"] == 3
     assert [one["number"] for one in delivery["attempts"]] == [1, 2, 3]
@@ -217,10 +228,15 @@ async def test_gone_disables_the_destination(ada: httpx.AsyncClient, receiver: R
     receiver.answers["/hook"] = 410
     made = await make_destination(ada, receiver.url + "/hook")
     trigger = await make_api(ada, destinations=[made["id"]])
-    await fire(ada, trigger)
-    [delivery] = await until_finished(ada)
+    with capture_logs() as logged:
+        await fire(ada, trigger)
+        [delivery] = await until_finished(ada)
+        told = await eventually(
+            partial(lines_of, logged, "destination_disabled"), lambda found: len(found) == 1
+        )
     await fire(ada, trigger)
 
+    assert (told[0]["destination_id"], told[0]["reason"]) == (made["id"], "gone")
     assert (delivery["status"], delivery["error"]) == ("exhausted", "gone")
     now = await read_destination(ada, made["id"])
     assert (now["status"], now["disabled_reason"]) == ("disabled", "gone")
@@ -235,17 +251,22 @@ async def test_a_destination_that_keeps_failing_is_only_probed_until_it_answers(
     bad, good = [await make_destination(ada, receiver.url + path) for path in ("/bad", "/good")]
     trigger = await make_api(ada, destinations=[bad["id"]])
     beside = await make_api(ada, destinations=[good["id"]])
-    for _ in range(10):
-        await fire(ada, trigger)
 
     async def state() -> str:
         return str((await read_destination(ada, bad["id"]))["state"])
 
-    await eventually(state, lambda now: now == "open")
-    healthy = await fire(ada, beside)
-    await until_finished(ada, destination_id=good["id"])
-    receiver.answers["/bad"] = 200
-    await eventually(state, lambda now: now == "closed")
+    with capture_logs() as logged:
+        for _ in range(10):
+            await fire(ada, trigger)
+        await eventually(state, lambda now: now == "open")
+        healthy = await fire(ada, beside)
+        await until_finished(ada, destination_id=good["id"])
+        receiver.answers["/bad"] = 200
+        await eventually(state, lambda now: now == "closed")
+        closed = await eventually(partial(lines_of, logged, "destination_closed"), bool)
+    opened = await lines_of(logged, "destination_opened")
+    assert opened
+    assert {one["destination_id"] for one in (*opened, *closed)} == {bad["id"]}
     for _ in range(5):
         await fire(ada, trigger)
     await until_finished(ada, 15, destination_id=bad["id"])

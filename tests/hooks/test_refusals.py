@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
+from structlog.testing import capture_logs
 
 from event_trigger.db.engine import create_engine, create_sessions
 from event_trigger.db.shards import OwnedId
@@ -203,3 +204,19 @@ async def test_calls_that_could_not_be_stored_are_counted_again(database_url: st
 
     assert isinstance(failed[0], Exception)
     assert [(key.trigger.owner_id, calls.count) for key, calls in log.take()] == [(2, 2)]
+
+
+async def test_the_log_says_which_hooks_refuse_and_why(
+    ada: httpx.AsyncClient, anonymous: httpx.AsyncClient
+) -> None:
+    hook = await make_hook(ada, "github")
+
+    async def told() -> int:
+        found = [one for one in logged if one["event"] == "hook_refused"]
+        assert {one["trigger_id"] for one in found} <= {hook.trigger_id}
+        return sum(one["count"] for one in found)
+
+    with capture_logs() as logged:
+        for _ in range(3):
+            await anonymous.post(hook.url, content=BODY)
+        await eventually(told, lambda count: count == 3)

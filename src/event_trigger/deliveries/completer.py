@@ -12,6 +12,7 @@ from event_trigger.db.errors import FailureLog
 from event_trigger.db.notify import DELIVERIES_ATTEMPTED, notify_rows
 from event_trigger.deliveries.busy_destinations import BusyDestinations
 from event_trigger.deliveries.completed import CompletedAttempt, health_of
+from event_trigger.deliveries.outcome_log import HealthChange, log_exhausted, log_health
 from event_trigger.deliveries.queue.deliveries import DeliveryQueue
 from event_trigger.deliveries.queue.destinations import QueueDestinations
 from event_trigger.deliveries.queue.requests import KeptRequests
@@ -132,7 +133,7 @@ class Completer:
         4. Tells open streams of them.
         """
         async with self._sessions.begin() as session:
-            busy = await _save_health(QueueDestinations(session), shard, group)
+            busy, changes = await _save_health(QueueDestinations(session), shard, group)
             free = [one for one in group if one.attempt.destination_id not in busy]
             if not free:
                 return busy
@@ -148,6 +149,8 @@ class Completer:
         for one in free:
             if one.attempt.delivery_id not in recorded:
                 log.warning("attempt_overtaken", delivery_id=one.attempt.delivery_id)
+        log_health(changes)
+        log_exhausted(ended)
         self._measure(ended)
         return busy
 
@@ -165,18 +168,20 @@ class Completer:
 
 async def _save_health(
     destinations: QueueDestinations, shard: int, group: Sequence[CompletedAttempt]
-) -> set[int]:
+) -> tuple[set[int], Sequence[HealthChange]]:
     """Saves the breakers of the destinations whose row changes; most are healthy and need no lock.
 
-    Skips those that others have locked, and returns their ids: a set or an action of their project
-    may hold them for seconds.
+    Skips those that others have locked: a set or an action of their project may hold them for
+    seconds. Returns their ids, and the changes of the others.
     """
     changed = {one.attempt.destination_id for one in group if one.changes_destination}
     if others := {one.attempt.destination_id for one in group} - changed:
         changed |= await destinations.list_unhealthy(shard, sorted(others))
     if not changed:
-        return set()
+        return set(), ()
     locked = await destinations.lock_free(shard, sorted(changed))
-    await destinations.save_breakers(shard, [health_of(one, group) for one in locked])
+    changes = [HealthChange(one, health_of(one, group)) for one in locked]
+    await destinations.save_breakers(shard, [one.after for one in changes])
     missing = changed - {one.id for one in locked}
-    return await destinations.list_existing(shard, sorted(missing)) if missing else missing
+    busy = await destinations.list_existing(shard, sorted(missing)) if missing else missing
+    return busy, changes

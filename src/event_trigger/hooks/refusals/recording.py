@@ -3,12 +3,15 @@
 from datetime import datetime, timedelta
 from itertools import groupby
 
+import structlog
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from event_trigger.db.batches import BATCH_ROWS, in_batches
 from event_trigger.db.engine import Sessions
 from event_trigger.hooks.refusals.log import RefusalLog
 from event_trigger.hooks.refusals.repository import HookRefusals
+
+log = structlog.get_logger()
 
 REFUSALS_KEPT_FOR = timedelta(days=7)
 
@@ -30,6 +33,14 @@ async def record_refusals(sessions: Sessions, log: RefusalLog) -> None:
             async with sessions.begin() as session:
                 await HookRefusals(session).add(shard, of_shard)
             stored += len(of_shard)
+            for key, calls in of_shard:
+                log.info(
+                    "hook_refused",
+                    trigger_id=key.trigger.id,
+                    reason=key.reason,
+                    status=calls.status,
+                    count=calls.count,
+                )
             async with sessions.begin() as session:
                 ids = {key.trigger.id for key, _ in of_shard}
                 await HookRefusals(session).trim(shard, ids)
