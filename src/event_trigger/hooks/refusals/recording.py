@@ -11,7 +11,7 @@ from event_trigger.db.engine import Sessions
 from event_trigger.hooks.refusals.log import RefusalLog
 from event_trigger.hooks.refusals.repository import HookRefusals
 
-log = structlog.get_logger()
+logger = structlog.get_logger()
 
 REFUSALS_KEPT_FOR = timedelta(days=7)
 
@@ -34,7 +34,7 @@ async def record_refusals(sessions: Sessions, log: RefusalLog) -> None:
                 await HookRefusals(session).add(shard, of_shard)
             stored += len(of_shard)
             for key, calls in of_shard:
-                log.info(
+                logger.info(
                     "hook_refused",
                     trigger_id=key.trigger.id,
                     reason=key.reason,
