@@ -6,16 +6,16 @@ service could not start.
 """
 
 import asyncio
-import math
 from collections import deque
 from time import monotonic
 from typing import Any, NamedTuple, Protocol
 
-import asyncpg
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.pool import ConnectionPoolEntry, Pool, PoolProxiedConnection
 from sqlalchemy.util import await_only, greenlet_spawn
+
+from event_trigger.db.free_connections import count_free
 
 UNUSED_AFTER_SECONDS = 60.0  # then a connection is closed
 TOO_MANY_CONNECTIONS = "53300"
@@ -25,18 +25,6 @@ _RETRY_CONNECT_SECONDS = 0.2  # between two tries while the server has none left
 _CROWDED_SECONDS = 5.0  # between two tries while only the reserved ones are left
 _CLOSE_UNUSED_EVERY_SECONDS = 10.0
 _RETURNED_WITHIN_SECONDS = 2.0  # all connections, at the end of the process
-_COUNT_FREE = """
-    WITH others AS (SELECT datid, usesysid FROM pg_stat_activity WHERE datid IS NOT NULL)
-    SELECT pg_backend_pid(), least(
-        current_setting('max_connections')::int
-            - current_setting('superuser_reserved_connections')::int
-            - (SELECT count(*) FROM others),
-        (SELECT datconnlimit - (SELECT count(*) FROM others WHERE datid = oid)
-            FROM pg_database WHERE datname = current_database() AND datconnlimit >= 0),
-        (SELECT rolconnlimit - (SELECT count(*) FROM others WHERE usesysid = oid)
-            FROM pg_roles WHERE rolname = current_user AND rolconnlimit >= 0)
-    )
-"""
 
 
 class _Idle(NamedTuple):
@@ -201,7 +189,7 @@ class DatabasePool(Pool):
             self._forget_one()
             raise
         try:
-            free = await_only(_free_connections(entry.driver_connection))
+            free = await_only(count_free(entry.driver_connection))
         except BaseException:
             self._connecting -= 1
             self._close(entry)
@@ -263,19 +251,6 @@ class DatabasePool(Pool):
             self._wake_next(None)
         else:
             self._do_return_conn(entry)
-
-
-async def _free_connections(connection: Any) -> float:
-    """Returns how many more connections the server, the database and the role allow.
-
-    Behind a pooler, which announces another process id, it returns infinity: the pooler decides.
-    """
-    try:
-        async with connection.transaction():
-            pid, free = await (await connection.prepare(_COUNT_FREE, name="")).fetchrow()
-    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
-        return math.inf  # the first statement of the caller will raise the same error
-    return float(free) if pid == connection.get_server_pid() else math.inf
 
 
 def shortage_of(*engines: AsyncEngine) -> BaseException | None:

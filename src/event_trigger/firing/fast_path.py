@@ -16,11 +16,12 @@ from event_trigger.db.shards import OwnedId
 from event_trigger.deliveries.http.hops import HOPS_HEADER
 from event_trigger.errors import Problem
 from event_trigger.events.source import caller_source
-from event_trigger.firing.fire import Call, KeyMoved
+from event_trigger.firing.fire import Call
 from event_trigger.firing.group_commit import GroupCommit
 from event_trigger.firing.named_triggers import NamedTriggers
 from event_trigger.firing.plain_requests import fired_response, read_object
 from event_trigger.firing.rate_limits import RateLimits, fire_within_limits
+from event_trigger.firing.refusals import KeyMoved
 from event_trigger.models.base import LARGEST_ID
 from event_trigger.web.addresses import client_address
 from event_trigger.web.fast_paths import plain_headers, read_body, reading_again

@@ -10,36 +10,18 @@ from typing import Any, NamedTuple
 from event_trigger.db.plain_session import ReadSession
 from event_trigger.db.shards import OwnedId
 from event_trigger.deliveries.http.hops import MOST_HOPS, LoopDetected
-from event_trigger.errors import Conflict, Invalid, LimitReached, NotFound, Problem
+from event_trigger.errors import Invalid, NotFound, Problem
 from event_trigger.events.event_writer import StoredEvent
 from event_trigger.events.source import EventSource
 from event_trigger.firing.allowance import Allowance, BatchFull
 from event_trigger.firing.called_events import NewEvent, store_events
 from event_trigger.firing.idempotency import CallKey, IdempotencyKeys, StoredAnswer
+from event_trigger.firing.refusals import HookChanged, KeyMoved, Paused, events_full
 from event_trigger.firing.repository import CalledTrigger, CalledTriggers
 from event_trigger.idempotency.refusals import KeyReused, StillRunning
 from event_trigger.models import TriggerStatus
 from event_trigger.triggers.merge_patch import merge_body
 from event_trigger.triggers.payload_schema import payload_errors, work_of
-
-
-class Paused(Conflict):
-    slug, title = "trigger-paused", "The trigger is paused"
-    default_detail = "This trigger is paused. Resume it first, or fire a test."
-
-
-class KeyMoved(NotFound):
-    """The trigger was found by its key, and has another one now, or is gone."""
-
-
-class HookChanged(NotFound):
-    """The trigger of a remembered hook was changed since, or is gone."""
-
-
-class EventsFull(LimitReached):
-    status, slug, title = 507, "events-full", "The project keeps too many bytes of events"
-    counted, setting = "bytes of events", "EVENT_TRIGGER_MAX_EVENT_BYTES"
-    instead = "Wait until old ones go"
 
 
 class SentBody(NamedTuple):
@@ -282,11 +264,6 @@ def _replay_of(event: ReplayedEvent, trigger: CalledTrigger, call: Call) -> NewE
         hops=max(event.hops, call.hops),
         source=call.source,
     )
-
-
-def events_full(reached: Sequence[int]) -> EventsFull:
-    used, most = reached
-    return EventsFull(used=used, most=most)
 
 
 def _payload_of(predefined: str | None, body: SentBody | None) -> SentBody | None:

@@ -12,7 +12,8 @@ from event_trigger.db.shards import OwnedId
 from event_trigger.deliveries.http.hops import MOST_HOPS, LoopDetected
 from event_trigger.events.source import EventSource
 from event_trigger.firing.called_events import NewEvent, store_events
-from event_trigger.firing.fire import ReplayedEvent, events_full
+from event_trigger.firing.fire import ReplayedEvent
+from event_trigger.firing.refusals import events_full
 from event_trigger.firing.repository import CalledTriggers
 from event_trigger.models import Event
 from event_trigger.triggers.repository import Triggers

@@ -28,12 +28,12 @@ from event_trigger.firing.dependencies import (
     CallerDep,
     RateLimitsDep,
 )
-from event_trigger.firing.fire import EventsFull, Paused
 from event_trigger.firing.rate_limits import (
     FIRED_HEADERS,
     TooManyCalls,
     name_of,
 )
+from event_trigger.firing.refusals import EventsFull, Paused
 from event_trigger.firing.replays import replay
 from event_trigger.firing.schemas import Fired
 from event_trigger.idempotency.refusals import StillRunning

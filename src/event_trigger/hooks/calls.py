@@ -9,9 +9,10 @@ from event_trigger.db.clock import DatabaseClock
 from event_trigger.db.shards import OwnedId
 from event_trigger.deliveries.http.hops import HOPS_HEADER, parse_hops
 from event_trigger.errors import Invalid, NotFound, Problem, Unavailable
-from event_trigger.firing.fire import Call, CallAnswer, HookChanged, Paused, SentBody
+from event_trigger.firing.fire import Call, CallAnswer, SentBody
 from event_trigger.firing.group_commit import GroupCommit
 from event_trigger.firing.rate_limits import RateLimits, fire_within_limits
+from event_trigger.firing.refusals import HookChanged, Paused
 from event_trigger.hooks.acceptance import Acceptance, refuse_long_query, refuse_prefetch
 from event_trigger.hooks.bodies.reading import read_body
 from event_trigger.hooks.known_hooks import CalledHook, KnownHook, KnownHooks

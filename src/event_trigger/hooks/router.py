@@ -10,8 +10,8 @@ from event_trigger.auth.scopes import Scope
 from event_trigger.deliveries.http.hops import HOPS_HEADER, LoopDetected
 from event_trigger.destinations.dependencies import VaultDep
 from event_trigger.errors import Forbidden, Invalid, NotFound, Unauthorized, Unavailable
-from event_trigger.firing.fire import EventsFull
 from event_trigger.firing.rate_limits import FIRED_HEADERS, TooManyCalls
+from event_trigger.firing.refusals import EventsFull
 from event_trigger.firing.schemas import Fired
 from event_trigger.hooks.acceptance import MethodRefused, QueryTooLong
 from event_trigger.hooks.bodies.refused import UnreadableBody
