@@ -60,6 +60,7 @@ async def test_reasons_and_locations_are_read_with_the_attempts(
     assert found[not_tls["id"]]["error"] == "tls_failed"
     assert "does not speak TLS" in found[not_tls["id"]]["reason"]
     assert found[not_tls["id"]]["location"] is None
-    logged = {one["destination_id"]: one for one in lines}
+    told = [one for one in lines if one["event"] == "receiver_misconfigured"]
+    logged = {one["destination_id"]: one for one in told}
     assert logged[moved["id"]]["location"] == "https://www.example.com"
     assert logged[not_tls["id"]]["reason"] == found[not_tls["id"]]["reason"]

@@ -24,10 +24,11 @@ from tests.support.triggers import make_api
 from tests.support.waiting import eventually
 
 SIZE = "SELECT sum(pg_total_relation_size(oid)) FROM pg_class WHERE relkind = 'r'"
-PLANT = """
+PLANTED = 1_000_000_007  # an event that no test fires: a lent service's ids go on
+PLANT = f"""
     INSERT INTO deliveries (shard, owner_id, destination_id, trigger_id, event_id, event_type,
         triggered_at, is_test, payload, payload_size)
-    VALUES ($1::bigint % 64, $1, $2, 1, 7, 'api', now(), false, $3::json, 100)
+    VALUES ($1::bigint % 64, $1, $2, 1, {PLANTED}, 'api', now(), false, $3::json, 100)
 """
 
 
@@ -198,7 +199,7 @@ async def test_the_version_before_cannot_take_a_lease_without_knowing_the_payloa
     await database.execute(PLANT, ADA, made, '{"a": "before"}')
 
     lease = "UPDATE deliveries SET lease = lease + 1 WHERE event_id = $1"
-    for event_id in (second, 7):
+    for event_id in (second, PLANTED):
         await database.execute(lease, event_id)
     with pytest.raises(asyncpg.CheckViolationError, match="payload_known"):
         await database.execute(lease, first)
