@@ -40,7 +40,7 @@ _LENT = ("lent_service", "lent_idle_service")
 
 # no example fails because the machine is busy
 settings.register_profile(
-    "without-clock", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+    "without-clock", settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile("without-clock")
 
