@@ -22,6 +22,7 @@ from event_trigger.auth.scopes import MissingScope
 from event_trigger.auth.sessions import router as own_sessions
 from event_trigger.calendars import router as calendars
 from event_trigger.calendars.holidays import router as holidays
+from event_trigger.console import router as console
 from event_trigger.deliveries import router as deliveries
 from event_trigger.deliveries.preview import router as delivery_preview
 from event_trigger.destinations import router as destinations
@@ -93,6 +94,7 @@ _ROUTERS = (
     logins.router,
     account.router,
     own_sessions.router,
+    console.router,
     keys.router,
     admin.router,
     audit_log.router,

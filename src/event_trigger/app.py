@@ -48,7 +48,13 @@ from event_trigger.web.state import state_of
 
 LARGEST_BODY = 1024 * 1024  # bytes
 LARGEST_SIGN_IN = 16 * 1024  # bytes: anybody may send one, and the event loop parses it
-_SIGN_IN_PATHS = ("/auth/token", "/auth/refresh", "/auth/register", "/invitations/accept")
+_SIGN_IN_PATHS = (
+    "/auth/token",
+    "/auth/refresh",
+    "/auth/register",
+    "/console/session",
+    "/invitations/accept",
+)
 
 
 class _App(FastAPI):

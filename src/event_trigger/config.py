@@ -152,6 +152,7 @@ class Settings(BaseSettings):
     encryption_key: SigningSecret | None = None
     encryption_previous_key: SigningSecret | None = None
     open_registration: bool = False
+    insecure_cookie: bool = False
 
     webhook_allow: Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode] = ()
     retry_after: Annotated[tuple[RetryDelay, ...], NoDecode, Field(max_length=MAX_RETRIES)] = (

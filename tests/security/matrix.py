@@ -95,6 +95,8 @@ sign_in                    public              200
 refresh_tokens             public              200
 register                   public              201
 sign_out                   login               204
+start_session              public              204
+end_browser_session        login               204
 get_me                     person:get          200
 update_me                  person:change       200
 change_password            project:new         204

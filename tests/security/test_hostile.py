@@ -63,7 +63,7 @@ class Watch:
     async def _credential(self, operation: Operation) -> dict[str, str]:
         if not operation.needs_somebody:
             return {}
-        if operation.id == "sign_out":
+        if operation.id in {"sign_out", "end_browser_session"}:
             return (await sign_in(self.world.service.client())).headers
         if operation.id == "change_password":  # wrong ones slow down a user's signing in
             return {"Authorization": f"Bearer {token_of(BOB)}"}

@@ -66,7 +66,7 @@ async def test_everybody_gets_the_answer_that_is_theirs(world: World) -> None:
 async def _forget_what_is_spent(
     world: World, operation: Operation, caller: str, status: int
 ) -> None:
-    if operation.id == "sign_out" and status < 300:
+    if operation.id in {"sign_out", "end_browser_session"} and status < 300:
         world.callers.forget(caller)
     if operation.id == "delete_project" and status < 300:
         del world.ids["another_project_id"]

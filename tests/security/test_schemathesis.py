@@ -82,7 +82,7 @@ BEYOND_SCHEMA = {
 }
 # operations whose valid input cannot be generated: a password, a token, an unused address, a member
 NEVER_RIGHT = {
-    *{"sign_in", "refresh_tokens", "end_session"},
+    *{"sign_in", "refresh_tokens", "start_session", "end_session"},
     *{"call_hook", "call_hook_by_get", "call_hook_by_put"},
     *{"add_member", "remove_member", "delete_invitation", "accept_invitation"},
     "cancel_delivery",  # the world's is delivered

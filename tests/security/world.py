@@ -36,6 +36,7 @@ INSTANT = "2026-03-13T10:00:00Z"
 QUERIES = {"explain_trigger": {"at": INSTANT}, "get_stats": {"measure": "events"}}
 BODIES: dict[str, dict[str, Any]] = {  # all others may be empty
     "sign_in": {"data": {"username": email_of("ada"), "password": PASSWORD}},
+    "start_session": {"json": {"email": email_of("ada"), "password": PASSWORD}},
     "change_password": {"json": {"current": PASSWORD, "new": "eleven grey herons wading"}},
     "erase_me": {"json": {"password": "not the one"}},
     "create_project": {"json": {"name": "another"}},

@@ -109,6 +109,8 @@ class Provoker:
                 return await self._ask(data={"username": "nobody@example.com", "password": "wrong"})
             case "refresh_tokens":
                 return await self._ask(json={"refresh_token": "etr_none"})
+            case "start_session":
+                return await self._ask(json={"email": "nobody@example.com", "password": "wrong"})
             case operation_id if operation_id in HOOK_CALLS:
                 return await self._ask(path=await self._hook_path(verify="github"))
         nobody = {"Authorization": "Bearer nonsense"}
@@ -125,6 +127,9 @@ class Provoker:
             path = await self._hook_path(verify="none", verify_token="wanted")
             asked = {"hub.mode": "subscribe", "hub.challenge": "1", "hub.verify_token": "other"}
             return await self._ask(path=path, params=asked)
+        if self.operation.id == "start_session":
+            without_tls = {"sec-fetch-site": "same-origin", "origin": "http://example.com"}
+            return await self._ask(headers=without_tls, **await self._body())
         callers = REFUSED[example["type"].rpartition(":")[2]]
         for caller in callers:
             answer = await self._ask(who=caller, **await self._body())

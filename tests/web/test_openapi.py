@@ -28,6 +28,7 @@ OPEN = {
     "sign_in",
     "refresh_tokens",
     "register",
+    "start_session",
     "accept_invitation",
     "call_hook",
     "call_hook_by_get",
@@ -50,6 +51,7 @@ OF_PROJECTS = {
 }
 NEEDS_NO_SCOPE = {  # one's own, or what one's role in a project allows
     "sign_out",
+    "end_browser_session",
     "get_me",
     "update_me",
     "erase_me",
@@ -74,6 +76,8 @@ OPERATION_IDS = {
     "sign_in": "POST /auth/token",
     "refresh_tokens": "POST /auth/refresh",
     "sign_out": "POST /auth/logout",
+    "start_session": "POST /console/session",
+    "end_browser_session": "DELETE /console/session",
     "get_me": "GET /auth/me",
     "update_me": "PATCH /auth/me",
     "erase_me": "DELETE /auth/me",

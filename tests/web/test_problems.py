@@ -25,6 +25,7 @@ PUBLIC = {
     "POST /auth/token",
     "POST /auth/refresh",
     "POST /auth/register",
+    "POST /console/session",
     "GET /healthz",
     "GET /readyz",
 }
@@ -368,6 +369,8 @@ REFUSALS: list[tuple[str, str, dict[str, Any]]] = [
     ("POST", "/auth/refresh", {"json": {"refresh_token": {CANARY: CANARY}}}),
     ("POST", "/auth/refresh", {"json": {"refresh_token": CANARY * 50}}),
     ("POST", "/auth/token", {"data": {"username": CANARY, "password": CANARY}}),
+    ("POST", "/console/session", {"json": {"email": CANARY, "password": CANARY}}),
+    ("POST", "/console/session", {"json": {"email": [CANARY], "password": CANARY * 200}}),
     ("POST", "/auth/token", {"data": {"username": CANARY + "\0", "password": CANARY + "\0"}}),
     ("POST", "/auth/token", {"data": {"username": "a", "password": "b", "grant_type": CANARY}}),
     ("POST", "/auth/token", {"data": {"username": "a", "password": "b", "scope": CANARY}}),

@@ -12,8 +12,9 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from event_trigger.auth.credential_reading import CredentialReader
-from event_trigger.auth.principal import Credential, Principal
+from event_trigger.auth.principal import Credential, Principal, SessionCookie
 from event_trigger.auth.project_header import Unnamed, WantedProject
+from event_trigger.auth.session_cookie import COOKIE_PREFIX
 from event_trigger.auth.tokens import Tokens
 from event_trigger.db.clock import DatabaseClock
 from event_trigger.db.engine import Sessions
@@ -23,7 +24,7 @@ K = TypeVar("K")
 V = TypeVar("V")
 
 KEY_PREFIX = "etk_"
-LONGEST_KEY_CHARACTERS = 100
+LONGEST_SECRET_CHARACTERS = 100
 CACHED_SECONDS = 0.9  # a revocation must hold within 1 s, even if its notification is lost
 _REFRESHED_AFTER_SECONDS = 0.5  # a use after them reads it again, so that few calls wait
 MAX_CACHED_CREDENTIALS = 10_000
@@ -31,7 +32,7 @@ MAX_CACHED_REFUSALS = 1_000
 
 
 def hash_credential(key: str) -> bytes:
-    """Hashes an API key for storage; the key is too long to be guessed from its SHA-256."""
+    """Hashes a key or a cookie for storage; it is too long to be guessed from its SHA-256."""
     return hashlib.sha256(key.encode(errors="replace")).digest()
 
 
@@ -84,10 +85,12 @@ class CredentialCache:
 
         Raises NotFound for a project that does not exist, or that the caller may not enter.
         """
-        if token.startswith(KEY_PREFIX):
-            is_plausible = len(token) <= LONGEST_KEY_CHARACTERS
-            use = hash_credential(token), project
-            return await self._principal_of(use) if is_plausible else None
+        if token.startswith((KEY_PREFIX, COOKIE_PREFIX)):
+            if len(token) > LONGEST_SECRET_CHARACTERS:
+                return None
+            hashed = hash_credential(token)
+            is_key = token.startswith(KEY_PREFIX)
+            return await self._principal_of((hashed if is_key else SessionCookie(hashed), project))
         claims = self._tokens.read(token, at=await self._database_clock.now())
         principal = None if claims is None else await self._principal_of((claims, project))
         if claims is None or principal is None:

@@ -4,7 +4,7 @@ A credential in use is read twice a second, so that its reading costs as much as
 an owner who calls seldom.
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -12,7 +12,7 @@ from uuid import UUID
 from sqlalchemy import TextClause, text
 
 from event_trigger.auth.memberships import Memberships
-from event_trigger.auth.principal import Credential, Principal
+from event_trigger.auth.principal import Credential, Principal, SessionCookie
 from event_trigger.auth.project_header import Unnamed, WantedProject
 from event_trigger.auth.repository.last_use import note_used, was_just_used
 from event_trigger.auth.scopes import Scope, held_scopes
@@ -20,7 +20,7 @@ from event_trigger.auth.tokens import AccessClaims
 from event_trigger.db.engine import Sessions, engine_of
 from event_trigger.db.plain_session import PlainReads, Pooled, ReadSession
 from event_trigger.errors import NotFound
-from event_trigger.models import ApiKey, Login, ProjectRole, Role, User
+from event_trigger.models import ProjectRole, Role, User
 
 _ROLE = """
     (SELECT member.role FROM project_members AS member
@@ -35,15 +35,22 @@ _USER = f"""
     EXISTS (SELECT FROM projects
         WHERE projects.id = CAST(:wanted AS bigint) AND projects.deleted_at IS NULL) AS is_there
 """
-_READ_LOGIN = text(f"""
-    SELECT {_USER}, logins.last_used_at, logins.scopes
+_READ_LOGIN, _READ_SESSION = (
+    text(f"""
+    SELECT {_USER}, logins.last_used_at, logins.scopes, logins.expires_at, logins.id
     FROM logins JOIN users ON users.id = logins.user_id
-    WHERE logins.id = :login_id AND users.id = :user_id AND logins.revoked_at IS NULL
-        AND logins.expires_at > now() AND users.disabled_at IS NULL
+    WHERE {condition} AND logins.revoked_at IS NULL AND logins.expires_at > now()
+        AND users.disabled_at IS NULL
 """)  # noqa: S608
+    for condition in (
+        "logins.id = :login_id AND users.id = :user_id",
+        "logins.cookie_hash = :cookie_hash",
+    )
+)
 _READ_KEY = text(f"""
-    SELECT {_USER}, api_keys.last_used_at, api_keys.scopes, api_keys.id, api_keys.trigger_ids,
-        api_keys.expires_at, api_keys.project_id AS home_id,
+    SELECT {_USER}, api_keys.last_used_at, api_keys.scopes, api_keys.expires_at,
+        NULL AS login_id, api_keys.id AS key_id, api_keys.trigger_ids,
+        api_keys.project_id AS home_id,
         {_ROLE.format(project="api_keys.project_id")} AS home_role
     FROM api_keys JOIN users ON users.id = api_keys.user_id
     WHERE api_keys.key_hash = :key_hash AND users.disabled_at IS NULL
@@ -63,9 +70,10 @@ class _Found(NamedTuple):
     is_there: bool  # the wanted project
     last_used_at: datetime | None
     scopes: Collection[str] | None
+    expires_at: datetime | None
+    login_id: UUID | None  # one of both
     key_id: int | None = None
     trigger_ids: Collection[int] | None = None
-    expires_at: datetime | None = None
     home_id: int | None = None  # the project of a key; None is the user's own
     home_role: str | None = None
 
@@ -114,31 +122,33 @@ class CredentialReader:
 
         Raises NotFound for a project that there is not, or that the caller may not enter.
         """
-        is_key = not isinstance(credential, AccessClaims)
+        is_key = isinstance(credential, bytes)
         found = await self._find(credential, wanted)
         if found is not None and found.lacks_own(wanted, is_key=is_key):
             await self._add_own(found.user_id)
             found = await self._find(credential, wanted)
         if found is None:
             return None
-        if isinstance(credential, AccessClaims):
+        if isinstance(credential, bytes):
+            principal = _principal_of_key(found, credential, wanted)
+        else:
             principal = _principal_of_login(found, credential, wanted)
-            await self._note_used(Login, credential.login_id, found)
-            return principal
-        keys = _principal_of_key(found, credential, wanted)
-        if keys is not None and found.key_id is not None:
-            await self._note_used(ApiKey, found.key_id, found)
-        return keys
+        if principal is not None and not was_just_used(found.last_used_at):
+            async with self._sessions.begin() as session:
+                await note_used(session, login_id=found.login_id, key_id=found.key_id)
+        return principal
 
     async def _find(self, credential: Credential, wanted: WantedProject) -> _Found | None:
         project = None if isinstance(wanted, Unnamed) else wanted
         values: dict[str, Any] = {"wanted": project}
-        if isinstance(credential, AccessClaims):
-            statement = _READ_LOGIN
-            values |= {"login_id": credential.login_id, "user_id": credential.user_id}
-        else:
-            statement = _READ_KEY
-            values |= {"key_hash": credential}
+        match credential:
+            case AccessClaims():
+                statement = _READ_LOGIN
+                values |= {"login_id": credential.login_id, "user_id": credential.user_id}
+            case SessionCookie():
+                statement, values["cookie_hash"] = _READ_SESSION, credential.token_hash
+            case bytes():
+                statement, values["key_hash"] = _READ_KEY, credential
         try:
             return await _first(self._reads, statement, values)
         except Pooled:
@@ -151,13 +161,6 @@ class CredentialReader:
             if user is not None:
                 await Memberships(session).get_own(user)
 
-    async def _note_used(
-        self, kind: type[ApiKey] | type[Login], row_id: int | UUID, found: _Found
-    ) -> None:
-        if not was_just_used(found.last_used_at):
-            async with self._sessions.begin() as session:
-                await note_used(session, kind, row_id)
-
 
 async def _first(
     session: ReadSession, statement: TextClause, values: dict[str, Any]
@@ -166,8 +169,13 @@ async def _first(
     return _Found(*rows[0]) if rows else None
 
 
-def _principal_of_login(found: _Found, claims: AccessClaims, wanted: WantedProject) -> Principal:
-    narrowed_to = claims.narrow(None if found.scopes is None else [*found.scopes])
+def _principal_of_login(
+    found: _Found, credential: AccessClaims | SessionCookie, wanted: WantedProject
+) -> Principal:
+    narrowed_to: Sequence[str] | None = None if found.scopes is None else [*found.scopes]
+    expires_at = found.expires_at
+    if isinstance(credential, AccessClaims):
+        narrowed_to, expires_at = credential.narrow(narrowed_to), credential.expires_at
     project_id, project_role = found.enter(wanted, narrowed_to=narrowed_to)
     role = Role(found.role)
     return Principal(
@@ -176,9 +184,9 @@ def _principal_of_login(found: _Found, claims: AccessClaims, wanted: WantedProje
         project_id,
         project_role,
         held_scopes(role, narrowed_to, project_role=project_role),
-        claims,
-        login_id=claims.login_id,
-        expires_at=claims.expires_at,
+        credential,
+        login_id=found.login_id,
+        expires_at=expires_at,
         is_narrowed=narrowed_to is not None,
     )
 

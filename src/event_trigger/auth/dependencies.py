@@ -92,8 +92,12 @@ async def _identify(request: Request, credentials: CredentialCache) -> Principal
 
 
 async def get_caller(request: Request, credentials: CredentialsDep) -> Principal | None:
-    """Returns None without a credential; raises Unauthorized for one that is not good."""
-    if not sends_credential(request.headers):
+    """Returns None without a credential; raises Unauthorized for one that is not good.
+
+    A browser sends its cookie unasked, so that an ended session counts as none.
+    """
+    sends_one = sends_credential(request.headers)
+    if not sends_one and await resolve_principal(request.scope, credentials) is None:
         return None
     return await _identify(request, credentials)
 

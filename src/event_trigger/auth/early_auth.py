@@ -17,6 +17,7 @@ from event_trigger.auth.project_header import (
     WantedProject,
     wanted_project,
 )
+from event_trigger.auth.session_cookie import COOKIE_PREFIX, read_cookie
 from event_trigger.db.engine import is_outage
 from event_trigger.errors import Problem, Unauthorized
 from event_trigger.web.problems import answer, unavailable
@@ -28,6 +29,7 @@ _PUBLIC_PATHS = (
     "/auth/token",
     "/auth/refresh",
     "/auth/register",
+    "/console/session",
     "/hooks/",
     "/invitations/accept",
     "/healthz",
@@ -91,7 +93,9 @@ class _Resolved:
 async def resolve_principal(
     scope: Scope, credentials: CredentialCache, *, clock: Callable[[], float] = time.monotonic
 ) -> Principal | None:
-    """Finds the principal of `Authorization: Bearer …`, or else of `X-API-Key`, once a request.
+    """Finds the principal of a bearer token, or else of `X-API-Key`, or else of a session's cookie.
+
+    It does so once a request.
 
     Raises NotFound or InvalidProjectHeader for the `X-Project-ID` of a caller who is known.
     The result stays in the request's state. It is looked up again once it is 50 ms old: a slow
@@ -131,7 +135,11 @@ def _wanted_project(scope: Scope) -> WantedProject:
 
 
 def _read_token(scope: Scope) -> str | None:
+    """Reads a bearer token, or else a key, or else a cookie, whose value is neither of both."""
     if (authorization := first_header(scope, b"authorization")) is not None:
         scheme, _, token = authorization.partition(" ")
-        return token if scheme.lower() == "bearer" else None
-    return first_header(scope, b"x-api-key")
+        is_token = scheme.lower() == "bearer" and not token.startswith(COOKIE_PREFIX)
+        return token if is_token else None
+    if (key := first_header(scope, b"x-api-key")) is not None:
+        return None if key.startswith(COOKIE_PREFIX) else key
+    return read_cookie(scope)

@@ -10,7 +10,16 @@ from event_trigger.auth.tokens import AccessClaims
 from event_trigger.errors import Forbidden, Invalid
 from event_trigger.models import ProjectRole, Role
 
-Credential = AccessClaims | bytes  # an access token's claims, or the hash of an API key
+
+@dataclass(frozen=True, slots=True)
+class SessionCookie:
+    """The session of a browser."""
+
+    token_hash: bytes = field(repr=False)  # SHA-256
+
+
+# an access token's claims, a browser's session, or the hash of an API key
+Credential = AccessClaims | SessionCookie | bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +47,8 @@ class Principal:
 
     def narrow(self, held: Sequence[str] | None) -> Sequence[str] | None:
         """Limits scopes that its login was narrowed to by those of the access token."""
-        return held if isinstance(self.credential, bytes) else self.credential.narrow(held)
+        credential = self.credential
+        return credential.narrow(held) if isinstance(credential, AccessClaims) else held
 
     @property
     def one_project_id(self) -> int:

@@ -3,7 +3,7 @@
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import ForeignKey, Identity, Index, LargeBinary, Text, Uuid, func
+from sqlalchemy import ForeignKey, Identity, Index, LargeBinary, Text, Uuid, func, text
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -15,6 +15,8 @@ class Login(Base):
 
     `scopes` are the scopes that it was narrowed to; null is all scopes of its user's role.
     It came from `address` by `user_agent`, and was last used at `last_used_at`, to the minute.
+    A browser's has no refresh tokens but a cookie, stored as its SHA-256, and each use puts off
+    `expires_at`.
     """
 
     __tablename__ = "logins"
@@ -29,8 +31,17 @@ class Login(Base):
     address: Mapped[str | None] = mapped_column(Text)
     user_agent: Mapped[str | None] = mapped_column(Text)
     last_used_at: Mapped[datetime | None]
+    cookie_hash: Mapped[bytes | None] = mapped_column(LargeBinary)
 
-    __table_args__ = (Index("ix_logins_user", "user_id", "created_at", "id"),)
+    __table_args__ = (
+        Index("ix_logins_user", "user_id", "created_at", "id"),
+        Index(
+            "ix_logins_cookie",
+            "cookie_hash",
+            unique=True,
+            postgresql_where=text("cookie_hash IS NOT NULL"),
+        ),
+    )
 
 
 class RefreshToken(Base):

@@ -43,6 +43,11 @@ HEADERS: Final[Mapping[str, dict[str, Any]]] = {
         "schema": {"type": "integer", "format": "int32", "minimum": 0},
         "example": 1,
     },
+    "Set-Cookie": {
+        "description": "The session of a browser, out of reach of scripts (RFC 6265).",
+        "schema": {"type": "string"},
+        "example": "__Host-et_session=ets_…; HttpOnly; Path=/; SameSite=strict; Secure",
+    },
     "WWW-Authenticate": {
         "description": "The challenge: how to authenticate (RFC 9110, RFC 6750).",
         "schema": {"type": "string"},

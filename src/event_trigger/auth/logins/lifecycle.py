@@ -2,7 +2,8 @@
 
 import hashlib
 import secrets
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID, uuid4
@@ -17,10 +18,12 @@ from event_trigger.auth.logins.throttle import TooManyFailures
 from event_trigger.auth.memberships import Memberships
 from event_trigger.auth.origin import Origin
 from event_trigger.auth.passwords.hashing import PasswordHasher, TooManySignIns
+from event_trigger.auth.repository.last_use import IDLE_SESSION_LIFETIME, LOGIN_LIFETIME
 from event_trigger.auth.repository.logins import Logins
 from event_trigger.auth.repository.users import Users
 from event_trigger.auth.schemas import TokenRead
 from event_trigger.auth.scopes import Scope, held_scopes
+from event_trigger.auth.session_cookie import COOKIE_PREFIX
 from event_trigger.auth.tokens import ACCESS_TOKEN_LIFETIME, Tokens
 from event_trigger.db.clock import database_now
 from event_trigger.db.engine import Sessions
@@ -28,7 +31,6 @@ from event_trigger.errors import BadRequest, Unauthorized
 from event_trigger.models import ActorKind, Role, User
 from event_trigger.telemetry import SIGN_INS, SignInOutcome
 
-LOGIN_LIFETIME = timedelta(days=30)
 REFRESH_REUSE_GRACE = timedelta(seconds=10)  # a second use within it is not taken for theft
 
 
@@ -86,8 +88,28 @@ async def sign_in(
     sessions: Sessions, passwords: PasswordHasher, tokens: Tokens, request: SignIn
 ) -> TokenRead:
     """Checks a password and starts a login, unless the account was changed during the check."""
+    async with _counted(), _started(sessions, passwords, request) as started:
+        return await _issue(
+            started.session,
+            tokens,
+            user=started.user,
+            login_id=started.login_id,
+            scopes=started.scopes,
+        )
+
+
+async def sign_in_browser(sessions: Sessions, passwords: PasswordHasher, request: SignIn) -> str:
+    """Checks a password as `sign_in` does, and returns the value of a session's cookie."""
+    async with _counted():
+        cookie = f"{COOKIE_PREFIX}{secrets.token_urlsafe(32)}"
+        async with _started(sessions, passwords, request, cookie_hash=_hash(cookie)):
+            return cookie
+
+
+@asynccontextmanager
+async def _counted() -> AsyncIterator[None]:
     try:
-        tokens_made = await _sign_in(sessions, passwords, tokens, request)
+        yield
     except WrongLogin:
         SIGN_INS[SignInOutcome.WRONG].inc()
         raise
@@ -95,12 +117,26 @@ async def sign_in(
         SIGN_INS[SignInOutcome.THROTTLED].inc()
         raise
     SIGN_INS[SignInOutcome.SUCCEEDED].inc()
-    return tokens_made
 
 
-async def _sign_in(
-    sessions: Sessions, passwords: PasswordHasher, tokens: Tokens, request: SignIn
-) -> TokenRead:
+@dataclass(frozen=True, slots=True)
+class _Started:
+    """A login that is stored when the session commits."""
+
+    session: AsyncSession
+    user: User
+    login_id: UUID
+    scopes: frozenset[Scope] | None
+
+
+@asynccontextmanager
+async def _started(
+    sessions: Sessions,
+    passwords: PasswordHasher,
+    request: SignIn,
+    *,
+    cookie_hash: bytes | None = None,
+) -> AsyncIterator[_Started]:
     enabled = await check_password(sessions, passwords, request)
     scopes = None
     if request.scopes is not None:
@@ -113,9 +149,14 @@ async def _sign_in(
             raise WrongLogin
         login_id = uuid4()
         await Logins(session).add(
-            login_id, enabled.id, LOGIN_LIFETIME, scopes=scopes, origin=request.origin
+            login_id,
+            enabled.id,
+            LOGIN_LIFETIME if cookie_hash is None else IDLE_SESSION_LIFETIME,
+            scopes=scopes,
+            origin=request.origin,
+            cookie_hash=cookie_hash,
         )
-        return await _issue(session, tokens, user=enabled, login_id=login_id, scopes=scopes)
+        yield _Started(session, enabled, login_id, scopes)
 
 
 async def check_password(sessions: Sessions, passwords: PasswordHasher, request: SignIn) -> User:
@@ -206,5 +247,5 @@ async def _issue(
     )
 
 
-def _hash(refresh_token: str) -> bytes:
-    return hashlib.sha256(refresh_token.encode()).digest()
+def _hash(secret: str) -> bytes:
+    return hashlib.sha256(secret.encode()).digest()

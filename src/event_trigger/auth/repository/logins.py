@@ -25,6 +25,7 @@ class Logins:
         *,
         scopes: Iterable[str] | None = None,
         origin: Origin = UNKNOWN_ORIGIN,
+        cookie_hash: bytes | None = None,
     ) -> None:
         self.session.add(
             Login(
@@ -35,6 +36,7 @@ class Logins:
                 address=origin.address,
                 user_agent=origin.user_agent,
                 last_used_at=func.now(),
+                cookie_hash=cookie_hash,
             )
         )
         await self.session.flush()

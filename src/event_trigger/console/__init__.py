@@ -1,0 +1,1 @@
+"""The page that people see: its session, and its files."""
