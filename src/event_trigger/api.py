@@ -22,6 +22,7 @@ from event_trigger.auth.scopes import MissingScope
 from event_trigger.auth.sessions import router as own_sessions
 from event_trigger.calendars import router as calendars
 from event_trigger.calendars.holidays import router as holidays
+from event_trigger.console import pages as console_pages
 from event_trigger.console import router as console
 from event_trigger.deliveries import router as deliveries
 from event_trigger.deliveries.preview import router as delivery_preview
@@ -134,6 +135,7 @@ _ROUTERS = (
     erasure.router,
     health.router,
     docs.router,
+    console_pages.router,  # last: all other paths under /console/ are its page
 )
 
 

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 
+from anyio import to_thread
 from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 from starlette.middleware import Middleware
@@ -16,6 +17,7 @@ from event_trigger.auth.early_auth import EarlyAuthMiddleware
 from event_trigger.auth.passwords.hashing import PasswordHasher
 from event_trigger.auth.plain_reads import ReadFastPath
 from event_trigger.config import Settings
+from event_trigger.console import pages as console_pages
 from event_trigger.db.plain_session import PlainReads
 from event_trigger.db.pool import close_all, close_unused
 from event_trigger.destinations.dns import DnsResolver
@@ -135,6 +137,7 @@ async def _running(parts: Parts) -> AsyncIterator[None]:
     """Starts the service, and stops it: streams first, then jobs, the sender and the pools."""
     engines, state, startup = parts.engines, parts.state, parts.startup
     await docs.prepare()
+    await to_thread.run_sync(console_pages.prepare, state.settings.prefix)
     starting = asyncio.create_task(startup.run())
     others = [
         asyncio.create_task(close_unused(*engines.all)),

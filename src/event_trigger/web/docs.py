@@ -30,7 +30,7 @@ def _policy(*, style: str = "'self'", font: str = "'self'") -> str:
     )
 
 
-SWAGGER_POLICY: Final = _policy()
+PAGE_POLICY: Final = _policy()
 REDOC_POLICY: Final = _policy(style=f"'self' {EMPTY_STYLE}", font="'self' data:")
 
 router = APIRouter(include_in_schema=False)
@@ -42,13 +42,15 @@ async def prepare() -> None:
 
 
 @router.api_route("/", methods=["GET", "HEAD"])
-async def root() -> Response:
-    return RedirectResponse("api/docs")
+async def root(request: Request) -> Response:
+    """Leads a browser to the console, and any other client to the API's pages."""
+    is_browser = "text/html" in request.headers.get("accept", "")
+    return RedirectResponse("console/" if is_browser else "api/docs", headers={"Vary": "Accept"})
 
 
 @router.api_route("/api/docs", methods=["GET", "HEAD"])
 async def swagger(request: Request) -> Response:
-    return await _page(request, "swagger.html", policy=SWAGGER_POLICY)
+    return await _page(request, "swagger.html", policy=PAGE_POLICY)
 
 
 @router.api_route("/api/redoc", methods=["GET", "HEAD"])

@@ -1,0 +1,48 @@
+// Makes types from openapi.json, checks them, and bundles the page into
+// src/event_trigger/console/static, with the hash of its content in each name.
+import { build } from "esbuild";
+import { execFileSync } from "node:child_process";
+import { cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { basename } from "node:path";
+
+const node = (...command) => execFileSync(process.execPath, command, { stdio: "inherit" });
+node("node_modules/openapi-typescript/bin/cli.js", "openapi.json", "--output", "src/api/schema.d.ts");
+node("node_modules/typescript/bin/tsc");
+
+const out = "../src/event_trigger/console/static";
+rmSync(out, { recursive: true, force: true });
+mkdirSync(out, { recursive: true });
+
+const built = await build({
+  entryPoints: ["src/main.tsx", "src/style.css", "src/icon.svg"],
+  outdir: `${out}/assets`,
+  entryNames: "[name]-[hash]",
+  chunkNames: "[name]-[hash]",
+  loader: { ".svg": "copy" },
+  bundle: true,
+  splitting: true,
+  format: "esm",
+  target: "es2022",
+  jsx: "automatic",
+  jsxImportSource: "preact",
+  minify: true,
+  legalComments: "none",
+  metafile: true,
+});
+
+const nameOf = Object.fromEntries(
+  Object.entries(built.metafile.outputs)
+    .filter(([, made]) => made.entryPoint)
+    .map(([path, made]) => [basename(made.entryPoint), basename(path)]),
+);
+const page = readFileSync("src/index.html", "utf8").replace(
+  /assets\/(main\.tsx|style\.css|icon\.svg)/g,
+  (_, name) => `assets/${nameOf[name]}`,
+);
+writeFileSync(`${out}/index.html`, page);
+
+const licences = ["preact", "@preact/signals", "@preact/signals-core", "preact-iso", "openapi-fetch"];
+mkdirSync(`${out}/licences`);
+for (const name of licences) {
+  cpSync(`node_modules/${name}/LICENSE`, `${out}/licences/${name.replace("/", "-")}.txt`);
+}

@@ -1,0 +1,172 @@
+import type { JSX } from "preact";
+import { useState } from "preact/hooks";
+import { HOME, api, holds, nextCursor, type Delivery, type Schemas } from "../api/client";
+import { Empty, Instant, Shown, State, count, type Mood } from "../parts/basics";
+import { Dialog, ask, run, tell } from "../parts/dialog";
+import { Choice, Pages, Search, Table, type Column } from "../parts/table";
+import { useQuery } from "../query";
+import { useUrl } from "../url";
+
+type Detail = Schemas["DeliveryDetail"];
+const PAGE = 50;
+const MOODS: Record<string, Mood> = { pending: "planned", retrying: "late", delivered: "good", exhausted: "bad" };
+
+export const deliveryMood = (status: string): Mood => MOODS[status] ?? "planned";
+
+const COLUMNS: readonly Column<Delivery>[] = [
+  { head: "State", cell: (row) => <State mood={deliveryMood(row.status)}>{row.status}</State> },
+  { head: "Event", class: "narrow", cell: (row) => <a href={`${HOME}/events?open=${row.event_id}`}>{row.event_id}</a> },
+  {
+    head: "Destination",
+    cell: (row) => <a href={`${HOME}/destinations?open=${row.destination_id}`}>{row.destination_id}</a>,
+  },
+  { head: "Attempts", class: "number", cell: (row) => count(row.attempt_count) },
+  { head: "Error", cell: (row) => row.error?.replaceAll("_", " ") ?? <span class="quiet">–</span> },
+  { head: "Queued", class: "time", cell: (row) => <Instant at={row.queued_at} /> },
+  { head: "Next try", class: "time", cell: (row) => <Instant at={row.next_attempt_at} /> },
+];
+
+export function DeliveriesView(): JSX.Element {
+  const url = useUrl();
+  const [selected, setSelected] = useState<Set<number | string>>(new Set());
+  const names = ["status", "destination_id", "event_id", "trigger_id", "error", "cursor"];
+  const query = Object.fromEntries(names.map((name) => [name, url.get(name)]).filter(([, value]) => value !== ""));
+  const page = useQuery(
+    `deliveries?${new URLSearchParams(query as Record<string, string>)}`,
+    async (signal) => {
+      const { data, response } = await api.GET("/deliveries", {
+        params: { query: { limit: PAGE, ...query } as never },
+        signal,
+      });
+      return { rows: data as Delivery[], next: nextCursor(response) };
+    },
+    5,
+  );
+  const act = (action: "redeliver" | "cancel"): void =>
+    ask({
+      title: `${action === "redeliver" ? "Redeliver" : "Cancel"} ${selected.size} deliveries`,
+      detail: action === "redeliver" ? "They are sent again." : "They are not sent any more, and end as exhausted.",
+      verb: action === "redeliver" ? "Redeliver" : "Cancel them",
+      act: async () => {
+        const { data } = await api.POST("/deliveries/actions", { body: { action, ids: [...selected].map(Number) } });
+        tell(`${count(data?.changed ?? 0)} deliveries changed.`);
+        setSelected(new Set());
+        page.reload();
+      },
+    });
+  const open = Number(url.get("open"));
+  return (
+    <>
+      <header class="view">
+        <h1>Deliveries</h1>
+      </header>
+      <div class="filters">
+        <Choice
+          name="status"
+          label="State"
+          options={[
+            ["", "any"],
+            ["exhausted", "exhausted"],
+            ["retrying", "retrying"],
+            ["pending", "pending"],
+            ["delivered", "delivered"],
+          ]}
+        />
+        <Search name="destination_id" label="Destination (id)" />
+        <Search name="event_id" label="Event (id)" />
+      </div>
+      {selected.size > 0 && (
+        <div class="bulk" role="toolbar" aria-label="With the selection">
+          <span>{selected.size} selected</span>
+          <button type="button" onClick={() => act("redeliver")}>
+            Redeliver
+          </button>
+          <button type="button" class="danger" onClick={() => act("cancel")}>
+            Cancel
+          </button>
+        </div>
+      )}
+      <Shown of={page}>
+        {({ rows, next }) =>
+          rows.length === 0 ? (
+            <Empty>No delivery matches. Each event of a trigger with destinations makes one for each of them.</Empty>
+          ) : (
+            <>
+              <Table
+                label="Deliveries"
+                rows={rows}
+                id={(row) => row.id}
+                columns={COLUMNS}
+                onOpen={(row) => url.set({ open: String(row.id) })}
+                {...(holds("triggers:fire") ? { selected, onSelect: setSelected } : {})}
+              />
+              <Pages next={next} />
+            </>
+          )
+        }
+      </Shown>
+      {open > 0 && <DeliveryDrawer key={open} id={open} onClose={() => url.set({ open: "" })} />}
+    </>
+  );
+}
+
+function DeliveryDrawer({ id, onClose }: { id: number; onClose: () => void }): JSX.Element {
+  const path = { delivery_id: id };
+  const found = useQuery(
+    `delivery-${id}`,
+    async (signal) => {
+      const { data } = await api.GET("/deliveries/{delivery_id}", { params: { path }, signal });
+      return data as Detail;
+    },
+    3,
+  );
+  const act = (action: "redeliver" | "cancel"): void =>
+    void run(async () => {
+      if (action === "redeliver") await api.POST("/deliveries/{delivery_id}/redeliver", { params: { path } });
+      else await api.POST("/deliveries/{delivery_id}/cancel", { params: { path } });
+      found.reload();
+      return action === "redeliver" ? "It is on its way again." : "It is not sent any more.";
+    });
+  return (
+    <Dialog title={`Delivery ${id}`} onClose={onClose} side>
+      <Shown of={found}>
+        {(delivery) => (
+          <>
+            <p>
+              <State mood={deliveryMood(delivery.status)}>{delivery.status}</State> of{" "}
+              <a href={`${HOME}/events?open=${delivery.event_id}`}>event {delivery.event_id}</a> to{" "}
+              <a href={`${HOME}/destinations?open=${delivery.destination_id}`}>destination {delivery.destination_id}</a>
+            </p>
+            {holds("triggers:fire") && (
+              <p class="buttons">
+                {delivery.status === "exhausted" || delivery.status === "delivered" ? (
+                  <button type="button" onClick={() => act("redeliver")}>
+                    Redeliver
+                  </button>
+                ) : (
+                  <button type="button" class="danger" onClick={() => act("cancel")}>
+                    Cancel
+                  </button>
+                )}
+              </p>
+            )}
+            <h3>Attempts</h3>
+            <ol class="attempts">
+              {delivery.attempts.map((attempt) => (
+                <li key={attempt.number}>
+                  <State mood={attempt.error === null ? "good" : "bad"}>
+                    {attempt.status_code ?? attempt.error?.replaceAll("_", " ") ?? "interrupted"}
+                  </State>{" "}
+                  <Instant at={attempt.attempted_at} exact />
+                  {attempt.duration_ms !== null && ` · ${Math.round(attempt.duration_ms)} ms`}
+                  {attempt.reason !== null && <p>{attempt.reason}</p>}
+                  {attempt.response !== null && attempt.response !== "" && <pre tabIndex={0}>{attempt.response}</pre>}
+                </li>
+              ))}
+            </ol>
+          </>
+        )}
+      </Shown>
+    </Dialog>
+  );
+}

@@ -1,0 +1,261 @@
+import type { JSX } from "preact";
+import { useEffect } from "preact/hooks";
+import { HOME, api, clockAhead, holds, type Schemas } from "../api/client";
+import { Empty, Instant, Shown, State, count, type Mood } from "../parts/basics";
+import { Bars, barsOf } from "../parts/charts";
+import { ask, tell } from "../parts/dialog";
+import { useQuery } from "../query";
+import { LiveEvents } from "./live";
+
+type Overview = Schemas["OverviewRead"];
+type Attention = Schemas["AttentionRead"];
+const HOUR = 3600;
+
+export function OverviewView(): JSX.Element {
+  const overview = useQuery("overview", loadOverview, 5);
+  return (
+    <>
+      <h1 class="hidden">Overview</h1>
+      <Shown of={overview}>
+        {(data) => (
+          <>
+            <Verdict overview={data} />
+            {isNew(data) ? <FirstSteps /> : <Glance overview={data} />}
+          </>
+        )}
+      </Shown>
+    </>
+  );
+}
+
+async function loadOverview(signal: AbortSignal): Promise<Overview> {
+  const { data } = await api.GET("/overview", { signal });
+  const overview = data as Overview;
+  if (overview.at !== null) clockAhead.value = new Date(overview.at).getTime() - Date.now();
+  return overview;
+}
+
+const isNew = ({ triggers, events }: Overview): boolean =>
+  triggers.active + triggers.paused + triggers.completed + events.last_day === 0;
+
+const VERDICTS: Record<Overview["verdict"], { mood: Mood; icon: string }> = {
+  ok: { mood: "good", icon: "●" },
+  attention: { mood: "bad", icon: "▲" },
+  unknown: { mood: "planned", icon: "○" },
+};
+
+function Verdict({ overview }: { overview: Overview }): JSX.Element {
+  const { mood, icon } = VERDICTS[overview.verdict];
+  const things = overview.attention.length;
+  const words = {
+    ok: "Everything due has fired.",
+    attention: things === 1 ? "1 thing needs you." : `${things} things need you.`,
+    unknown: `This cannot be known right now: ${overview.attention[0]?.detail ?? ""}`,
+  }[overview.verdict];
+  useEffect(() => {
+    document.title = `${icon} Event Trigger`;
+    return () => {
+      document.title = "Event Trigger";
+    };
+  }, [icon]);
+  return (
+    <section class={`verdict ${mood}`} aria-label="Verdict">
+      <p class="words">
+        <State mood={mood}>{words}</State>
+      </p>
+      <p class="quiet">
+        {overview.at !== null && (
+          <>
+            checked <Instant at={overview.at} />
+          </>
+        )}
+        {overview.due.late > 0 && ` · ${count(overview.due.late)} late, the first by ${Math.round(overview.due.worst_lag_ms)} ms`}
+      </p>
+    </section>
+  );
+}
+
+function Glance({ overview }: { overview: Overview }): JSX.Element {
+  const { triggers, due, deliveries, destinations } = overview;
+  return (
+    <div class="grid">
+      <section class="card">
+        <h2>Triggers</h2>
+        <p>
+          <a href={`${HOME}/triggers?status=active`}>{count(triggers.active)} active</a> ·{" "}
+          <a href={`${HOME}/triggers?status=paused`}>{count(triggers.paused)} paused</a> ·{" "}
+          <a href={`${HOME}/triggers?failing=true`}>
+            {triggers.failing > 0 ? <State mood="bad">{count(triggers.failing)} failing</State> : "0 failing"}
+          </a>
+        </p>
+        <p>
+          Next: <Instant at={due.next_at} /> · <a href={`${HOME}/upcoming`}>all that is planned</a>
+        </p>
+        <NextDay />
+      </section>
+      <section class="card">
+        <h2>Needs you</h2>
+        {overview.attention.length === 0 && <p class="quiet">Nothing.</p>}
+        <ul class="attention">
+          {overview.attention.map((one) => (
+            <AttentionItem key={`${one.kind}-${one.id ?? ""}`} one={one} />
+          ))}
+        </ul>
+      </section>
+      <section class="card">
+        <h2>Last 24 hours</h2>
+        <Day measure="events" label="Fired" />
+        <Day measure="unfired" label="Did not fire" mood="merged" />
+        <Day measure="deliveries" label="Delivered" />
+        <p class="quiet">
+          <a href={`${HOME}/deliveries`}>
+            {count(deliveries.pending)} pending, {count(deliveries.retrying)} retrying, {count(deliveries.exhausted)}{" "}
+            exhausted
+          </a>{" "}
+          · <a href={`${HOME}/destinations`}>{count(destinations.open)} destinations open</a>
+        </p>
+      </section>
+      <section class="card">
+        <h2>Live</h2>
+        <LiveEvents rows={8} />
+      </section>
+    </div>
+  );
+}
+
+function AttentionItem({ one }: { one: Attention }): JSX.Element {
+  const mood: Mood = one.severity === "error" ? "bad" : one.severity === "warning" ? "late" : "planned";
+  const isExhausted = one.kind === "deliveries_exhausted";
+  return (
+    <li>
+      <State mood={mood}>
+        <a href={linkTo(one)}>{one.name ?? one.kind.replaceAll("_", " ")}</a>
+      </State>{" "}
+      {one.detail}{" "}
+      {one.since !== null && (
+        <span class="quiet">
+          since <Instant at={one.since} />
+        </span>
+      )}{" "}
+      {isExhausted && one.id !== null && holds("triggers:fire") && (
+        <button type="button" onClick={() => redeliver(one.id as number, one.name ?? "this destination")}>
+          Redeliver
+        </button>
+      )}
+    </li>
+  );
+}
+
+function redeliver(destinationId: number, name: string): void {
+  const filter = { destination_id: destinationId, status: ["exhausted" as const] };
+  void (async () => {
+    const { data } = await api.POST("/deliveries/actions", { body: { action: "redeliver", filter, dry_run: true } });
+    ask({
+      title: `Redeliver to ${name}`,
+      detail: `${count(data?.matched ?? 0)} exhausted deliveries are sent again.`,
+      verb: "Redeliver",
+      act: async () => {
+        const done = await api.POST("/deliveries/actions", { body: { action: "redeliver", filter } });
+        tell(`${count(done.data?.changed ?? 0)} deliveries are on their way again.`);
+      },
+    });
+  })();
+}
+
+function linkTo(one: Attention): string {
+  switch (one.kind) {
+    case "trigger_set_aside":
+      return one.count > 1 || one.id === null ? `${HOME}/triggers?failing=true` : `${HOME}/triggers/${one.id}`;
+    case "instants_failed":
+    case "instants_missed":
+    case "instants_expired":
+      return one.id === null ? `${HOME}/triggers` : `${HOME}/triggers/${one.id}`;
+    case "destination_gone":
+    case "destination_open":
+      return `${HOME}/destinations?open=${one.id ?? ""}`;
+    case "deliveries_exhausted":
+      return `${HOME}/deliveries?status=exhausted${one.id === null ? "" : `&destination_id=${one.id}`}`;
+    case "key_expires":
+      return `${HOME}/keys`;
+    default:
+      return `${HOME}/triggers?sort=next_fire_at`;
+  }
+}
+
+function Day({
+  measure,
+  label,
+  mood,
+}: {
+  measure: "events" | "unfired" | "deliveries";
+  label: string;
+  mood?: string;
+}): JSX.Element {
+  const stats = useQuery(
+    `stats-${measure}`,
+    async (signal) => {
+      const { data } = await api.GET("/stats", { params: { query: { measure, step: "PT1H" } }, signal });
+      return data as Schemas["StatsRead"];
+    },
+    60,
+  );
+  return (
+    <Shown of={stats}>
+      {(data) => {
+        const values = data.series.map((one) => one.values);
+        const summed = Array.from({ length: 24 }, (_, hour) =>
+          values.reduce((sum, series) => sum + (series[hour] ?? 0), 0),
+        );
+        return (
+          <div class="measure">
+            <span>{label}</span>
+            <Bars bars={barsOf(data.start, HOUR, summed)} label={label} {...(mood === undefined ? {} : { mood })} />
+            <span class="number">{count(summed.reduce((sum, one) => sum + one, 0))}</span>
+          </div>
+        );
+      }}
+    </Shown>
+  );
+}
+
+function NextDay(): JSX.Element {
+  const upcoming = useQuery(
+    "upcoming-hour",
+    async (signal) => {
+      const { data } = await api.GET("/upcoming", { params: { query: { step: "PT5M" } }, signal });
+      return data as Schemas["UpcomingRead"];
+    },
+    60,
+  );
+  return (
+    <Shown of={upcoming}>
+      {(data) => {
+        const bars = barsOf(data.from, 300, data.counts.slice(0, 12));
+        return (
+          <div class="measure">
+            <span>Next hour</span>
+            <Bars bars={bars} label="Planned in the next hour" mood="planned" />
+            <span class="number">{count(bars.reduce((sum, bar) => sum + bar.value, 0))}</span>
+          </div>
+        );
+      }}
+    </Shown>
+  );
+}
+
+function FirstSteps(): JSX.Element {
+  return (
+    <Empty
+      curl={`curl ${location.origin}/triggers -H "Authorization: Bearer $TOKEN" \\\n  -H 'Content-Type: application/json' \\\n  -d '{"type": "scheduled", "details": {"interval": "PT10S", "recurring": true}}'`}
+    >
+      <h2>Make the first trigger</h2>
+      <p>A trigger fires by a schedule or when it is called. Each firing is an event, on record exactly once.</p>
+      <p>
+        <a class="button primary" href={`${HOME}/triggers/new`}>
+          New trigger
+        </a>
+      </p>
+      <p class="quiet">Or from a terminal:</p>
+    </Empty>
+  );
+}

@@ -1,0 +1,222 @@
+import type { JSX } from "preact";
+import { useState } from "preact/hooks";
+import { HOME, api, holds, nextCursor, type Schemas } from "../api/client";
+import { useKeys } from "../keys";
+import { Empty, Glyph, Instant, Shown, count, type Mood } from "../parts/basics";
+import { ask, run, tell } from "../parts/dialog";
+import { Choice, Pages, Search, Table, type Column } from "../parts/table";
+import { useQuery } from "../query";
+import { useUrl } from "../url";
+
+type Listed = Schemas["TriggerListed"];
+type Action = "pause" | "resume" | "delete" | "fire" | "test";
+const PAGE = 50;
+
+export const titleOf = (trigger: { name: string | null; key: string | null; id: number }): string =>
+  trigger.name ?? trigger.key ?? `Trigger ${trigger.id}`;
+
+export function moodOf(trigger: { status: string; error: string | null }): { mood: Mood; words: string } {
+  if (trigger.error !== null) return { mood: "bad", words: `set aside: ${trigger.error}` };
+  if (trigger.status === "paused") return { mood: "paused", words: "paused" };
+  if (trigger.status === "completed") return { mood: "planned", words: "completed" };
+  return { mood: "good", words: "active" };
+}
+
+const COLUMNS: readonly Column<Listed>[] = [
+  {
+    head: "State",
+    class: "narrow",
+    cell: (row) => {
+      const { mood, words } = moodOf(row);
+      return <Glyph mood={mood} title={words} />;
+    },
+  },
+  {
+    head: "Name",
+    cell: (row) => (
+      <>
+        <a href={`${HOME}/triggers/${row.id}`}>{titleOf(row)}</a>
+        {row.tags.map((tag) => (
+          <span key={tag} class="badge">
+            {tag}
+          </span>
+        ))}
+      </>
+    ),
+  },
+  { head: "When", cell: (row) => row.words },
+  { head: "Next", class: "time", cell: (row) => <Instant at={row.next_fire_at} /> },
+  { head: "Last", class: "time", cell: (row) => <Instant at={row.last_fired_at} /> },
+  { head: "Fired", class: "number", cell: (row) => count(row.fire_count) },
+];
+
+export function TriggersView(): JSX.Element {
+  const url = useUrl();
+  const [selected, setSelected] = useState<Set<number | string>>(new Set());
+  const [areAll, setAll] = useState(false); // all that match, beyond this page
+  const names = ["q", "status", "type", "tag", "failing", "sort", "cursor"];
+  const query = Object.fromEntries(names.map((name) => [name, url.get(name)]).filter(([, value]) => value !== ""));
+  const page = useQuery(
+    `triggers?${new URLSearchParams(query as Record<string, string>)}`,
+    async (signal) => {
+      const { data, response } = await api.GET("/triggers", {
+        params: { query: { view: "summary", limit: PAGE, ...query } },
+        signal,
+      });
+      return { rows: data as Listed[], next: nextCursor(response) };
+    },
+    10,
+  );
+  useKeys({ n: () => url.go("/triggers/new") });
+
+  const filter = Object.fromEntries(
+    Object.entries(query).filter(([name]) => !["sort", "cursor"].includes(name)),
+  ) as Record<string, string>;
+  const chosen = areAll ? { filter: asFilter(filter) } : { ids: [...selected].map(Number) };
+  const act = (action: Action): void => {
+    void run(async () => {
+      const { data } = await api.POST("/triggers/actions", { body: { action, ...chosen, dry_run: true } as never });
+      const matched = (data as { matched: number }).matched;
+      ask({
+        title: `${VERBS[action]} ${count(matched)} triggers`,
+        detail: CONSEQUENCES[action],
+        verb: `${VERBS[action]} ${count(matched)}`,
+        ...(action === "delete" ? { typed: String(matched) } : {}),
+        act: async () => {
+          const done = await api.POST("/triggers/actions", { body: { action, ...chosen } as never });
+          const { changed, failed } = done.data as { changed: number; failed: unknown[] };
+          tell(`${count(changed)} triggers: ${action} done.${failed.length > 0 ? ` ${failed.length} refused.` : ""}`);
+          setSelected(new Set());
+          setAll(false);
+          page.reload();
+        },
+      });
+      return "";
+    });
+  };
+
+  return (
+    <>
+      <header class="view">
+        <h1>Triggers</h1>
+        {holds("triggers:write") && (
+          <a class="button primary" href={`${HOME}/triggers/new`}>
+            New trigger
+          </a>
+        )}
+      </header>
+      <div class="filters">
+        <Search label="Search" />
+        <Choice
+          name="status"
+          label="Status"
+          options={[
+            ["", "any"],
+            ["active", "active"],
+            ["paused", "paused"],
+            ["completed", "completed"],
+          ]}
+        />
+        <Choice
+          name="type"
+          label="Kind"
+          options={[
+            ["", "any"],
+            ["scheduled", "scheduled"],
+            ["api", "called"],
+          ]}
+        />
+        <Choice
+          name="failing"
+          label="Failing"
+          options={[
+            ["", "any"],
+            ["true", "set aside"],
+            ["false", "not set aside"],
+          ]}
+        />
+        <Choice
+          name="sort"
+          label="Order"
+          options={[
+            ["", "newest first"],
+            ["next_fire_at", "next first"],
+            ["-last_fired_at", "last fired first"],
+            ["name", "by name"],
+          ]}
+        />
+        <Search name="tag" label="Tag" />
+      </div>
+      {selected.size > 0 && (
+        <div class="bulk" role="toolbar" aria-label="With the selection">
+          <span>{areAll ? "All that match the filters" : `${selected.size} selected`}</span>
+          {!areAll && page.data?.next != null && (
+            <button type="button" class="plain" onClick={() => setAll(true)}>
+              Select all that match
+            </button>
+          )}
+          {(["fire", "test", "pause", "resume", "delete"] as const).map((action) => (
+            <button key={action} type="button" class={action === "delete" ? "danger" : ""} onClick={() => act(action)}>
+              {VERBS[action]}
+            </button>
+          ))}
+        </div>
+      )}
+      <Shown of={page}>
+        {({ rows, next }) =>
+          rows.length === 0 ? (
+            <Nothing isFiltered={Object.keys(filter).length > 0} />
+          ) : (
+            <>
+              <Table
+                label="Triggers"
+                rows={rows}
+                id={(row) => row.id}
+                columns={COLUMNS}
+                onOpen={(row) => url.go(`/triggers/${row.id}`)}
+                {...(holds("triggers:write") ? { selected, onSelect: setSelected } : {})}
+              />
+              <Pages next={next} />
+            </>
+          )
+        }
+      </Shown>
+    </>
+  );
+}
+
+const VERBS: Record<Action, string> = {
+  fire: "Fire",
+  test: "Test",
+  pause: "Pause",
+  resume: "Resume",
+  delete: "Delete",
+};
+const CONSEQUENCES: Record<Action, string> = {
+  fire: "Each makes an event now, with its predefined payload.",
+  test: "Each makes a test event now; counts and schedules stay as they are.",
+  pause: "None of them fires until it is resumed. What falls into the pause is not caught up on.",
+  resume: "They fire again at their next instants.",
+  delete: "They are gone; their past events stay until they are purged.",
+};
+
+/** The list's filter in the words of the body: tags are lists, and so are statuses. */
+function asFilter(filter: Record<string, string>): Record<string, unknown> {
+  const { tag, failing, ...others } = filter;
+  return {
+    ...others,
+    ...(tag === undefined ? {} : { tag: [tag] }),
+    ...(failing === undefined ? {} : { failing: failing === "true" }),
+  };
+}
+
+function Nothing({ isFiltered }: { isFiltered: boolean }): JSX.Element {
+  if (isFiltered) return <Empty>Nothing matches these filters.</Empty>;
+  return (
+    <Empty
+      curl={`curl ${location.origin}/triggers -H "Authorization: Bearer $TOKEN" -H 'Content-Type: application/json' \\\n  -d '{"type": "scheduled", "details": {"cron": "30 2 * * 1-5", "timezone": "Europe/Berlin"}}'`}
+    >
+      <p>A trigger says when something should happen, or who may make it happen. There is none yet.</p>
+    </Empty>
+  );
+}
