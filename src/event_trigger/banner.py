@@ -84,10 +84,11 @@ class StartProgress(FirstStart):
 
 
 def welcome(settings: Settings, accounts: Accounts) -> str:
-    """Returns the URL of the docs, the login, and three commands to paste."""
+    """Returns the URLs of the pages, the login, and three commands to paste."""
     host = "127.0.0.1" if settings.host in {"0.0.0.0", "::"} else settings.host  # noqa: S104
     url = f"http://{f'[{host}]' if ':' in host else host}:{settings.port}"
-    lines = ["", "Event Trigger Platform is ready.", "", f"  Docs       {url}/api/docs"]
+    lines = ["", "Event Trigger Platform is ready.", "", f"  Console    {url}/console/"]
+    lines.append(f"  Docs       {url}/api/docs")
     if not accounts.exist:
         return "\n".join([*lines, *_NO_USERS])
     email, admin = settings.admin_email or FIRST_ADMIN, accounts.first_admin

@@ -265,7 +265,7 @@ function Line(props: { account: Account; events: readonly Event[]; next: Preview
     return new Date(first + index * step * HOURS);
   }).filter((at) => at.getTime() < to);
   return (
-    <svg class="line" viewBox="0 0 1000 70" role="img" aria-label={lineWords(account, next)}>
+    <svg class="line" viewBox="0 0 1000 70" role="group" aria-label={lineWords(account, next)}>
       <line class="axis" x1={0} y1={30} x2={1000} y2={30} />
       {hoursShown.map((at) => (
         <text key={at.getTime()} class="hour" x={x(at)} y={66}>

@@ -1,0 +1,201 @@
+"""Three people use the console: a newcomer, an engineer at a glance, and one called at night."""
+
+import re
+
+import httpx
+from playwright.async_api import expect
+
+from tests.browser.conftest import Console
+from tests.support.destinations import make_destination, until_finished
+from tests.support.receiver import receiving
+from tests.support.triggers import make_api, make_scheduled, read
+from tests.support.waiting import eventually
+
+
+async def test_a_newcomer_sees_an_event_arrive(console: Console, ada: httpx.AsyncClient) -> None:
+    page = console.page
+    await console.sign_in()
+    await expect(page.get_by_role("heading", name="Make the first trigger")).to_be_visible()
+
+    await page.get_by_role("link", name="New trigger").click()
+    await page.get_by_label("Name", exact=True).fill("My first")
+    await page.get_by_label("It fires").select_option("interval")
+    await page.get_by_label(re.compile("Interval")).fill("PT1H")
+    await expect(page.get_by_text("Every hour")).to_be_visible()
+    await page.get_by_role("button", name="Save & test").click()
+
+    await expect(page.get_by_role("heading", name="My first")).to_be_visible()
+    await expect(page.get_by_role("row").nth(1)).to_contain_text("test")
+    [trigger] = (await ada.get("/triggers")).json()
+    assert (trigger["name"], trigger["details"]["interval"]) == ("My first", "PT1H")
+
+
+async def test_who_is_called_at_night_finds_the_reason_in_two_clicks(
+    console: Console, ada: httpx.AsyncClient
+) -> None:
+    page = console.page
+    async with receiving() as receiver:
+        receiver.answers["/"] = 422
+        made = await make_destination(ada, receiver.url, key="crm")
+        trigger = await make_api(ada, destinations=[made["id"]], name="Orders")
+        await ada.post(f"/triggers/{trigger['id']}/trigger", json={"order": 1})
+        path = "/deliveries"
+        [delivery] = (await ada.get(path)).json()
+        await eventually(
+            lambda: ada.get(f"{path}/{delivery['id']}"),
+            lambda answer: answer.json()["attempt_count"] >= 1,
+        )
+        await ada.post(f"{path}/{delivery['id']}/cancel")
+        await until_finished(ada)
+
+    await console.sign_in()
+    attention = page.locator(".attention")
+    await expect(attention).to_contain_text("crm")
+    await attention.get_by_role("link").first.click()
+    await page.get_by_role("row").nth(1).get_by_role("cell").nth(1).click()
+
+    await expect(page.get_by_role("dialog")).to_contain_text("422")
+
+
+async def test_a_glance_says_that_all_is_right(console: Console, ada: httpx.AsyncClient) -> None:
+    await make_scheduled(ada, name="Nightly")
+    await console.sign_in()
+
+    verdict = console.page.get_by_role("region", name="Verdict")
+    await expect(verdict).to_contain_text("Everything due has fired.")
+    assert (await console.page.title()).startswith("●")
+    await expect(console.page.get_by_role("link", name="1 active")).to_be_visible()
+
+
+async def test_planned_and_fired_stand_side_by_side(
+    console: Console, ada: httpx.AsyncClient
+) -> None:
+    trigger = await make_scheduled(ada, {"interval": "PT1S", "recurring": True}, name="Second")
+    await eventually(lambda: read(ada, trigger["id"]), lambda one: one["fire_count"] >= 3)
+    await console.sign_in()
+    await console.open(f"/triggers/{trigger['id']}")
+
+    card = console.page.get_by_role("region", name="Planned and fired")
+    await expect(card).to_contain_text(re.compile(r"planned = [\d,]+ fired"))
+    assert await card.locator("svg .mark.good").count() >= 3
+
+
+async def test_a_trigger_is_changed_by_keys_alone(console: Console, ada: httpx.AsyncClient) -> None:
+    trigger = await make_scheduled(ada, name="Keys")
+    page = console.page
+    await console.sign_in()
+
+    await page.keyboard.press("g")
+    await page.keyboard.press("t")
+    await expect(page.get_by_role("heading", name="Triggers", exact=True)).to_be_visible()
+    await expect(page.get_by_role("link", name="Keys", exact=True).last).to_be_visible()
+    await page.keyboard.press("j")
+    await page.keyboard.press("Enter")
+    await expect(page.get_by_role("heading", name="Keys")).to_be_visible()
+    await page.keyboard.press("f")
+    await expect(page.get_by_text("is on record")).to_be_visible()
+    await page.keyboard.press("p")
+    await expect(page.get_by_text("‖ paused")).to_be_visible()
+
+    assert (await read(ada, trigger["id"]))["status"] == "paused"
+
+
+async def test_two_editors_do_not_overwrite_each_other(
+    console: Console, ada: httpx.AsyncClient
+) -> None:
+    trigger = await make_scheduled(ada, name="Before")
+    page = console.page
+    await console.sign_in()
+    await console.open(f"/triggers/{trigger['id']}/edit")
+    await page.get_by_label("Name", exact=True).fill("Mine")
+    await ada.patch(f"/triggers/{trigger['id']}", json={"name": "Somebody else's"})
+
+    await page.get_by_role("button", name="Save", exact=True).click()
+
+    await expect(page.get_by_text("Somebody else has changed it")).to_be_visible()
+    assert await page.get_by_label("Name", exact=True).input_value() == "Mine"
+    assert (await read(ada, trigger["id"]))["name"] == "Somebody else's"
+
+
+async def test_a_refusal_stands_beside_what_was_written(
+    console: Console, ada: httpx.AsyncClient
+) -> None:
+    page = console.page
+    await console.sign_in()
+    await console.open("/triggers/new")
+    await page.get_by_label("Cron", exact=True).fill("0 9 * *")
+
+    await page.get_by_role("button", name="Save", exact=True).click()
+
+    await expect(page.get_by_text("#/details/cron").first).to_be_visible()
+    assert (await ada.get("/triggers")).json() == []
+
+
+async def test_deleting_asks_for_the_name(console: Console, ada: httpx.AsyncClient) -> None:
+    trigger = await make_scheduled(ada, name="Old", key="old-one")
+    page = console.page
+    await console.sign_in()
+    await console.open(f"/triggers/{trigger['id']}")
+
+    await page.get_by_role("button", name="Delete").click()
+    dialog = page.get_by_role("dialog")
+    await expect(dialog.get_by_role("button", name="Delete")).to_be_disabled()
+    await dialog.get_by_label(re.compile("to confirm")).fill("old-one")
+    await dialog.get_by_role("button", name="Delete").click()
+
+    await expect(page.get_by_text("is deleted")).to_be_visible()
+    assert (await ada.get("/triggers")).json() == []
+
+
+async def test_many_are_paused_at_once(console: Console, ada: httpx.AsyncClient) -> None:
+    for number in range(3):
+        await make_scheduled(ada, name=f"Bulk {number}", tags=["bulk"])
+    await make_scheduled(ada, name="Other")
+    page = console.page
+    await console.sign_in()
+    await console.open("/triggers?tag=bulk")
+
+    await page.get_by_label("Select all rows of this page").check()
+    await page.get_by_role("button", name="Pause", exact=True).click()
+    await page.get_by_role("button", name="Pause 3").click()
+
+    await expect(page.get_by_text("3 triggers: pause done.")).to_be_visible()
+    paused = (await ada.get("/triggers", params={"status": "paused"})).json()
+    assert sorted(one["name"] for one in paused) == ["Bulk 0", "Bulk 1", "Bulk 2"]
+
+
+async def test_a_reload_shows_the_same(console: Console, ada: httpx.AsyncClient) -> None:
+    trigger = await make_api(ada, name="Kept")
+    await ada.post(f"/triggers/{trigger['id']}/trigger", json={"number": 7})
+    [event] = (await ada.get("/events")).json()
+    await console.sign_in()
+    await console.open(f"/events?is_test=false&open={event['id']}")
+    await expect(console.page.get_by_role("dialog")).to_contain_text('"number": 7')
+
+    await console.page.reload()
+
+    await expect(console.page.get_by_role("dialog")).to_contain_text('"number": 7')
+    assert await console.page.get_by_label("Tests").input_value() == "false"
+
+
+async def test_events_arrive_live(console: Console, ada: httpx.AsyncClient) -> None:
+    trigger = await make_api(ada, name="Lively")
+    await console.sign_in()
+    live = console.page.locator(".live")
+    await expect(live).to_contain_text("Live")
+
+    await ada.post(f"/triggers/{trigger['id']}/trigger")
+
+    await expect(live.get_by_role("link", name="Lively")).to_be_visible()
+
+
+async def test_signing_out_ends_the_session(console: Console) -> None:
+    await console.sign_in()
+    [cookie] = await console.page.context.cookies()
+    assert (cookie["httpOnly"], cookie["secure"], cookie["sameSite"]) == (True, True, "Strict")
+
+    await console.page.locator("summary").click()
+    await console.page.get_by_role("button", name="Sign out").click()
+
+    await expect(console.page.get_by_label("Password")).to_be_visible()
+    assert await console.page.context.cookies() == []

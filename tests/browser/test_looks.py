@@ -1,0 +1,91 @@
+"""Every view is accessible in both themes, on a desk and in a hand; and the page is light."""
+
+import gzip
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from event_trigger.console.pages import ROOT
+from tests.browser.conftest import Console
+from tests.support.destinations import make_destination
+from tests.support.triggers import make_api, make_scheduled
+
+AXE = Path(__file__).parents[2] / "console/node_modules/axe-core/axe.min.js"
+MOST_BYTES = 55 * 1024
+MOST_REQUESTS = 6
+VIEWS = (
+    *("/", "/triggers", "/triggers/new", "/triggers/{trigger}", "/triggers/{trigger}?tab=payload"),
+    *("/triggers/{trigger}/edit", "/events", "/events?open={event}", "/deliveries"),
+    *("/deliveries?open={delivery}", "/destinations", "/destinations?open={destination}"),
+    *("/upcoming", "/upcoming?span=7d", "/calendars", "/sets", "/keys", "/sessions", "/members"),
+    *("/users", "/audit", "/nowhere"),
+)
+_RUN_AXE = """
+async () => (await axe.run(document, {runOnly: ["wcag2a", "wcag2aa", "wcag21aa", "wcag22aa"]}))
+    .violations.map(one => `${one.id}: ${one.nodes.map(node => node.html).slice(0, 3).join(" | ")}`)
+"""
+
+
+@pytest.fixture(params=[(1440, "light"), (390, "dark"), (1440, "dark"), (390, "light")], ids=str)
+def looks(request: pytest.FixtureRequest) -> dict[str, Any]:
+    width, theme = request.param
+    return {"viewport": {"width": width, "height": 900}, "color_scheme": theme}
+
+
+async def _fill(client: httpx.AsyncClient) -> dict[str, int]:
+    """Makes one of each, with a name that is too long for any column."""
+    made = await make_destination(client, "http://127.0.0.1:9/hook", key="crm")
+    trigger = await make_scheduled(
+        client,
+        {"cron": "30 2 * * 1-5", "timezone": "Asia/Kolkata"},
+        name="Nightly report of everything that anybody may ever want to know " * 2,
+        tags=["billing", "nightly"],
+        destinations=[made["id"]],
+    )
+    await make_api(client, name="Called", details={"hook": {"verify": "none"}})
+    fired = await client.post(f"/triggers/{trigger['id']}/trigger")
+    [delivery] = (await client.get("/deliveries")).json()
+    await client.post("/auth/keys", json={"name": "a key", "scopes": ["triggers:fire"]})
+    return {
+        "trigger": trigger["id"],
+        "event": int(fired.headers["event-id"]),
+        "delivery": delivery["id"],
+        "destination": made["id"],
+    }
+
+
+async def test_no_view_breaks_a_rule_of_accessibility(
+    console: Console, admin: httpx.AsyncClient, looks: dict[str, Any]
+) -> None:
+    ids, found = await _fill(admin), {}
+    await console.open()
+    await console.page.get_by_label("Password").wait_for()
+    await console.page.evaluate(AXE.read_text())
+    assert await console.page.evaluate(_RUN_AXE) == []
+    await console.sign_in("admin@example.com")
+
+    for view in VIEWS:
+        await console.open(view.format(**ids))
+        await console.page.locator("main h1, main .empty, main form").first.wait_for()
+        await console.page.evaluate(AXE.read_text())
+        if violations := await console.page.evaluate(_RUN_AXE):
+            found[view] = violations
+        width = await console.page.evaluate("document.documentElement.scrollWidth")
+        if width > looks["viewport"]["width"]:
+            found[f"{view} is wider than the screen"] = [str(width)]
+
+    assert found == {}
+
+
+def test_the_first_load_is_small() -> None:
+    files = [ROOT / "index.html", *(ROOT / "assets").iterdir()]
+    assert sum(len(gzip.compress(file.read_bytes())) for file in files) <= MOST_BYTES
+
+
+async def test_the_first_load_takes_few_requests(console: Console) -> None:
+    await console.open()
+    await console.page.get_by_label("Password").wait_for()
+
+    assert len(console.requests) <= MOST_REQUESTS, console.requests
