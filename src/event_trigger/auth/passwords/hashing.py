@@ -5,7 +5,7 @@ import os
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
-from functools import partial
+from functools import cached_property, partial
 from typing import TypeVar
 
 from pwdlib import PasswordHash
@@ -38,7 +38,6 @@ class PasswordHasher:
         self._hasher = hasher or PasswordHash.recommended()
         self._slots = asyncio.Semaphore(MAX_PARALLEL_HASHES)
         self._waiting = 0
-        self._dummy_hash = self._hasher.hash(os.urandom(16).hex())
 
     @asynccontextmanager
     async def slot(self) -> AsyncIterator[None]:
@@ -64,9 +63,18 @@ class PasswordHasher:
 
         Call it within `slot()`.
         """
-        checked = password_hash or self._dummy_hash
-        is_right = await _in_thread(partial(self._hasher.verify, password, checked))
+        is_right = await _in_thread(partial(self._verify, password, password_hash))
         return is_right and password_hash is not None
+
+    def _verify(self, password: str, password_hash: str | None) -> bool:
+        """Makes the dummy hash also for a known account: the first sign-in must not tell."""
+        dummy_hash = self._dummy_hash
+        return self._hasher.verify(password, password_hash or dummy_hash)
+
+    @cached_property
+    def _dummy_hash(self) -> str:
+        """Costs an eighth of a second, which a start does without."""
+        return self._hasher.hash(os.urandom(16).hex())
 
 
 async def _in_thread(work: Callable[[], T]) -> T:
