@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
-from fastapi import Depends, Header, Request, Security
+from fastapi import Depends, Request, Security
 from fastapi.security import APIKeyHeader, OAuth2PasswordBearer, SecurityScopes
 
 from event_trigger.audit.actor import identify_actor
@@ -13,14 +13,12 @@ from event_trigger.auth.early_auth import resolve_principal, sends_credential
 from event_trigger.auth.origin import Origin, clean_user_agent
 from event_trigger.auth.passwords.hashing import PasswordHasher
 from event_trigger.auth.principal import NoSingleProject, Principal, check_full_login, check_login
-from event_trigger.auth.project_header import PROJECT_HEADER
 from event_trigger.auth.scopes import SCOPE_DESCRIPTIONS, LimitedKey, MissingScope, Scope
 from event_trigger.auth.tokens import Tokens
 from event_trigger.errors import Unauthorized
 from event_trigger.models import ActorKind
 from event_trigger.web.addresses import client_address
 from event_trigger.web.cpu_bound import CpuBoundDep
-from event_trigger.web.session import SessionsDep
 from event_trigger.web.state import app_state
 
 bearer = OAuth2PasswordBearer(
@@ -61,23 +59,13 @@ async def get_principal(
     request: Request,
     _bearer: Annotated[str | None, Depends(bearer)],
     _key: Annotated[str | None, Depends(api_key)],
-    _project: Annotated[
-        str | None,
-        Header(
-            alias=PROJECT_HEADER,
-            description="The id of the project that this happens in; without it, your default"
-            " project, or the key's. Admins may name any, and read all with `*`.",
-            json_schema_extra={"pattern": r"^([1-9][0-9]{0,18}|[*])$"},
-        ),
-    ] = None,
-    *,
-    credentials: CredentialsDep,
 ) -> Principal:
     """Returns the principal of a bearer token or an `X-API-Key`; raises Unauthorized without one.
 
-    `_bearer`, `_key` and `_project` are there for OpenAPI only.
+    `_bearer` and `_key` are there for OpenAPI only. FastAPI analyses this for each use in each
+    route: `PROJECT_PARAMETER` is added to the document instead, and nothing else is a dependency.
     """
-    return await _identify(request, credentials)
+    return await _identify(request, app_state(request).credentials)
 
 
 async def _identify(request: Request, credentials: CredentialCache) -> Principal:
@@ -114,13 +102,11 @@ PrincipalDep = Annotated[Principal, Depends(get_principal)]
 CallerDep = Annotated[Principal | None, Depends(get_caller)]
 
 
-async def check_scopes(
-    required: SecurityScopes, principal: PrincipalDep, sessions: SessionsDep
-) -> None:
+async def check_scopes(request: Request, required: SecurityScopes, principal: PrincipalDep) -> None:
     """Raises MissingScope for missing scopes, and records the attempt if one is `admin`."""
     missing = [one for one in required.scopes if one not in principal.scopes]
     if Scope.ADMIN in missing:
-        async with sessions.begin() as session:
+        async with app_state(request).sessions.begin() as session:
             await record_refused(session, "admin")
     if missing:
         raise MissingScope(missing)

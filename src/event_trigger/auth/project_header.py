@@ -1,7 +1,9 @@
 """Reads `X-Project-ID`, which names the project that a call happens in."""
 
 import re
+from collections.abc import Mapping
 from enum import Enum, auto
+from typing import Any, Final
 
 from event_trigger.errors import FieldError, Invalid
 from event_trigger.models.base import LARGEST_ID
@@ -9,6 +11,21 @@ from event_trigger.models.base import LARGEST_ID
 PROJECT_HEADER = "X-Project-ID"
 ALL_PROJECTS = "*"
 _ID = re.compile(r"[1-9][0-9]{0,18}", re.ASCII)
+_DESCRIPTION = (
+    "The id of the project that this happens in; without it, your default project, or the key's."
+    " Admins may name any, and read all with `*`."
+)
+PROJECT_PARAMETER: Final[Mapping[str, Any]] = {  # of each operation that needs a credential
+    "name": PROJECT_HEADER,
+    "in": "header",
+    "required": False,
+    "schema": {
+        "type": "string",
+        "description": _DESCRIPTION,
+        "pattern": r"^([1-9][0-9]{0,18}|[*])$",
+    },
+    "description": _DESCRIPTION,
+}
 
 
 class Unnamed(Enum):

@@ -16,15 +16,13 @@ async def get_sessions(request: Request) -> Sessions:
     return app_state(request).sessions
 
 
-async def open_session(
-    sessions: Annotated[Sessions, Depends(get_sessions)],
-) -> AsyncIterator[AsyncSession]:
+async def open_session(request: Request) -> AsyncIterator[AsyncSession]:
     """Commits when the endpoint returns, and rolls back when it raises.
 
     A problem that `keeps_writes` is committed too: a stolen refresh token is refused *and* ends
     its family.
     """
-    async with sessions() as session:
+    async with app_state(request).sessions() as session:
         try:
             yield session
         except Problem as problem:

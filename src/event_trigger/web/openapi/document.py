@@ -1,12 +1,12 @@
 """Finishes the document that FastAPI makes of the routes."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from fastapi import FastAPI
 from pydantic import TypeAdapter
 
-from event_trigger.errors import EncodedBody, Forbidden, Problem, TooLarge
+from event_trigger.errors import EncodedBody, Forbidden, Invalid, Problem, TooLarge
 from event_trigger.web.openapi.invalid_examples import example_of_invalid
 from event_trigger.web.openapi.schemas import operations_of, with_mended_schemas
 from event_trigger.web.problems import PROBLEM_MEDIA_TYPE, ProblemRead, described
@@ -18,16 +18,24 @@ _HEADER_NAMES = {one.lower(): one for one in ("Idempotency-Key", "If-Match", "La
 _FORM = "application/x-www-form-urlencoded"
 
 
-def describe(api: FastAPI, *, missing_scopes: Callable[[Sequence[str]], Problem]) -> None:
+def describe(
+    api: FastAPI,
+    *,
+    missing_scopes: Callable[[Sequence[str]], Problem],
+    of_callers: Mapping[str, Any],
+) -> None:
     """Makes `api.openapi` return the finished document.
 
-    `missing_scopes` makes the problem of a caller that lacks these scopes.
+    `missing_scopes` makes the problem of a caller that lacks these scopes; `of_callers` is the
+    parameter of all operations that need a credential.
     """
     describe_plainly = api.openapi
 
     def openapi() -> dict[str, Any]:
         if api.openapi_schema is None:
-            api.openapi_schema = _finished(describe_plainly(), missing_scopes)
+            plain = describe_plainly()
+            _add_parameter(plain, of_callers)
+            api.openapi_schema = _finished(plain, missing_scopes)
         return api.openapi_schema
 
     api.openapi = openapi  # type: ignore[method-assign]
@@ -53,6 +61,18 @@ def _finished(
             _complete_successes(operation)
     document["components"]["headers"] = _used_headers(document)
     return document
+
+
+def _add_parameter(document: dict[str, Any], parameter: Mapping[str, Any]) -> None:
+    """Adds it before other headers, and the 422 of an operation that has nothing else to check."""
+    for operation in operations_of(document):
+        if {} in operation.get("security", [{}]):
+            continue
+        parameters = operation.setdefault("parameters", [])
+        kinds = [one["in"] for one in parameters]
+        at = kinds.index("header") if "header" in kinds else len(kinds)
+        parameters.insert(at, {**parameter})
+        operation["responses"].setdefault("422", described(Invalid()))
 
 
 def _used_headers(document: dict[str, Any]) -> dict[str, Any]:
