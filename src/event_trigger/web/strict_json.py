@@ -42,7 +42,9 @@ def loads(body: bytes) -> Any:
         raise
     except ValueError:
         _refuse("a number has too many digits")
-    _check(value, is_escaped="\\u" in text)
+    is_escaped = "\\u" in text
+    if is_escaped or not _is_small(text):  # most bodies need no second look
+        _check(value, is_escaped=is_escaped)
     return value
 
 
@@ -74,8 +76,22 @@ def _unique_names(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return unique
 
 
+def _finite(text: str) -> float:
+    number = float(text)
+    if math.isinf(number):
+        _refuse("a number is too large")
+    return number
+
+
 # made once: with these functions, `json.loads` would make a decoder for each body
-_DECODER = json.JSONDecoder(parse_constant=_refuse_constant, object_pairs_hook=_unique_names)
+_DECODER = json.JSONDecoder(
+    parse_constant=_refuse_constant, parse_float=_finite, object_pairs_hook=_unique_names
+)
+
+
+def _is_small(text: str) -> bool:
+    """Tells whether the text of a value is too short for too many values or levels."""
+    return len(text) <= MOST_VALUES and text.count("[") + text.count("{") <= MOST_LEVELS
 
 
 def _check(value: Any, *, is_escaped: bool) -> None:
@@ -95,8 +111,6 @@ def _check(value: Any, *, is_escaped: bool) -> None:
                     _check_text(one)
             elif isinstance(one, dict | list):
                 containers.append(one)
-            elif isinstance(one, float) and not math.isfinite(one):
-                _refuse("a number is too large")
         depth += 1
         if containers and depth > MOST_LEVELS:
             _refuse(f"it is nested deeper than {MOST_LEVELS} levels")
