@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -82,8 +82,7 @@ class EarlyAuthMiddleware:
         return path.startswith(_PUBLIC_PATHS)
 
 
-@dataclass(frozen=True, slots=True)
-class _Resolved:
+class _Resolved(NamedTuple):
     """The principal of a request, and the `time.monotonic()` at which the cache was asked."""
 
     principal: Principal | None

@@ -1,8 +1,7 @@
 """Identifies rows by id and owner, so that every statement can name the shard that holds them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import TextClause
 
@@ -13,8 +12,7 @@ ACROSS_SHARDS = "across_shards"
 ONE_SERVER = "one server"  # the reason of statements that a cluster never gets
 
 
-@dataclass(frozen=True, slots=True)
-class OwnedId:
+class OwnedId(NamedTuple):
     """A row's id and its owner's, from which the shard follows."""
 
     owner_id: int

@@ -2,8 +2,8 @@
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -75,8 +75,7 @@ _WRITERS = {  # by whether all events are of one shard, and whether they are ann
 }
 
 
-@dataclass(frozen=True, slots=True)
-class NewEvent:
+class NewEvent(NamedTuple):
     """The event of a call or a replay, before it is stored.
 
     `payload` is JSON text, stored to the letter: a body keeps its spelling. `configured_at` is the

@@ -1,7 +1,7 @@
 """Reads calls that fire by hand, and fires them within the rate limits."""
 
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Annotated
 
 from fastapi import Body, Depends, Header, Request, Response
@@ -90,9 +90,8 @@ async def read_call_by_key(
     idempotency_key: IdempotencyKey = None,
 ) -> Call:
     """Reads a call of the trigger with a key, which it must still have when it is fired."""
-    return replace(
-        await read_call(request, trigger, hops, source, body, idempotency_key), named=key
-    )
+    call = await read_call(request, trigger, hops, source, body, idempotency_key)
+    return call._replace(named=key)
 
 
 CallDep = Annotated[Call, Depends(read_call)]

@@ -3,6 +3,7 @@
 import re
 import time
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from starlette.responses import Response
 from starlette.types import Receive, Scope
@@ -35,8 +36,7 @@ _HOPS_HEADER, _ONE_DIGIT = HOPS_HEADER.encode(), re.compile(rb"[0-9]")
 _JSON_TYPE = b"application/json"
 
 
-@dataclass(frozen=True, slots=True)
-class _PlainCall:
+class _PlainCall(NamedTuple):
     """The parts of a plain call that come before its body; it has either an id or a key."""
 
     trigger_id: int | None
@@ -47,8 +47,7 @@ class _PlainCall:
     hops: int
 
 
-@dataclass(frozen=True, slots=True)
-class _Permission:
+class _Permission(NamedTuple):
     """The caller of a plain call, and the trigger that the caller may fire."""
 
     principal: Principal

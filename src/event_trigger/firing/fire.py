@@ -3,7 +3,6 @@
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -39,8 +38,7 @@ class ReplayedEvent(NamedTuple):
     hops: int
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(NamedTuple):
     """A request to fire a trigger, or to replay an event of it, which leaves the trigger alone.
 
     `idempotency_key` is the header, or the id that a hook's sender gave, if either was sent. With
@@ -73,8 +71,7 @@ class Call:
         return CallKey(self.trigger, self.is_test, self.idempotency_key)
 
 
-@dataclass(frozen=True, slots=True)
-class CallAnswer:
+class CallAnswer(NamedTuple):
     """The event of a call; of a new one also its instant, and what its trigger was like."""
 
     event_id: int

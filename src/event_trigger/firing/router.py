@@ -1,7 +1,5 @@
 """HTTP operations that fire triggers and replay events."""
 
-from dataclasses import replace
-
 from fastapi import Response
 
 from event_trigger.auth.dependencies import PrincipalDep, needs
@@ -100,7 +98,7 @@ async def test_trigger(call: CallDep, caller: CallerDep) -> Fired:
 
     It works on paused triggers too.
     """
-    return await caller.fire(replace(call, is_test=True))
+    return await caller.fire(call._replace(is_test=True))
 
 
 @by_key.post(
@@ -122,7 +120,7 @@ async def fire_trigger_by_key(call: CallByKeyDep, caller: CallerDep) -> Fired:
 )
 async def test_trigger_by_key(call: CallByKeyDep, caller: CallerDep) -> Fired:
     """Fires with `is_test: true` on the event, and changes nothing about the trigger."""
-    return await caller.fire(replace(call, is_test=True))
+    return await caller.fire(call._replace(is_test=True))
 
 
 @replays.post(
