@@ -2,14 +2,17 @@
 
 import json
 
-from starlette.responses import Response
-
 from event_trigger.firing.fire import CallAnswer, SentBody
 from event_trigger.firing.rate_limits import headers_of
 from event_trigger.firing.schemas import Fired
 from event_trigger.web.strict_json import loads
+from event_trigger.web.whole_answers import ReadyAnswer
 
 _FIRED_BODY = Fired().model_dump_json().encode()
+_BODY_HEADERS = (
+    (b"content-length", b"%d" % len(_FIRED_BODY)),
+    (b"content-type", b"application/json"),
+)
 
 
 def read_object(body: bytes) -> tuple[SentBody | None, bool]:
@@ -23,5 +26,6 @@ def read_object(body: bytes) -> tuple[SentBody | None, bool]:
     return (SentBody(value, body.decode()), True) if isinstance(value, dict) else (None, False)
 
 
-def fired_response(fired: CallAnswer) -> Response:
-    return Response(_FIRED_BODY, headers=headers_of(fired), media_type="application/json")
+def fired_response(fired: CallAnswer) -> ReadyAnswer:
+    headers = [(name.lower().encode(), value.encode()) for name, value in headers_of(fired).items()]
+    return ReadyAnswer(_FIRED_BODY, [*headers, *_BODY_HEADERS])

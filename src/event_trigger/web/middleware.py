@@ -161,11 +161,12 @@ def refused_head(scope: Scope, largest: int) -> Problem | None:
 def request_id_of(scope: Scope) -> str:
     """Returns the request's id: the one it was given, that it came with, or a new one."""
     state: dict[str, str] = scope.setdefault("state", {})
-    if "request_id" not in state:
-        offered = first_header(scope, b"x-request-id") or ""
-        is_kept = _ACCEPTABLE_ID.fullmatch(offered) is not None
-        state["request_id"] = offered if is_kept else os.urandom(16).hex()
-    return state["request_id"]
+    known = state.get("request_id")
+    if known is None:
+        offered = first_header(scope, b"x-request-id")
+        is_kept = offered is not None and _ACCEPTABLE_ID.fullmatch(offered) is not None
+        known = state["request_id"] = offered if offered and is_kept else os.urandom(16).hex()
+    return known
 
 
 def with_safe_headers(
