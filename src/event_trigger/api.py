@@ -16,9 +16,9 @@ from event_trigger.actions.triggers import router as trigger_actions
 from event_trigger.auth.account import router as account
 from event_trigger.auth.admin import router as admin
 from event_trigger.auth.audit_log import router as audit_log
+from event_trigger.auth.dependencies import CALLERS
 from event_trigger.auth.keys import router as keys
 from event_trigger.auth.logins import router as logins
-from event_trigger.auth.project_header import PROJECT_PARAMETER
 from event_trigger.auth.scopes import MissingScope
 from event_trigger.auth.sessions import router as own_sessions
 from event_trigger.calendars import router as calendars
@@ -155,7 +155,7 @@ def built_api() -> FastAPI:
         separate_input_output_schemas=False,
     )
     describe_idempotency(api)
-    describe(api, missing_scopes=MissingScope, of_callers=PROJECT_PARAMETER)
+    describe(api, missing_scopes=MissingScope, callers=CALLERS)
     # not `include_router`, which analyses every route again, and matches each request twice
     api.router.routes += [route for router in _ROUTERS for route in router.routes]
     api.add_route("/openapi.json", serve_document, include_in_schema=False)

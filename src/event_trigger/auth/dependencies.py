@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
 from fastapi import Depends, Request, Security
-from fastapi.security import APIKeyHeader, OAuth2PasswordBearer, SecurityScopes
+from fastapi.security import OAuth2PasswordBearer, SecurityScopes
 
 from event_trigger.audit.actor import identify_actor
 from event_trigger.audit.recorder import record_refused
@@ -13,28 +13,50 @@ from event_trigger.auth.early_auth import resolve_principal, sends_credential
 from event_trigger.auth.origin import Origin, clean_user_agent
 from event_trigger.auth.passwords.hashing import PasswordHasher
 from event_trigger.auth.principal import NoSingleProject, Principal, check_full_login, check_login
+from event_trigger.auth.project_header import PROJECT_PARAMETER
 from event_trigger.auth.scopes import SCOPE_DESCRIPTIONS, LimitedKey, MissingScope, Scope
 from event_trigger.auth.tokens import Tokens
 from event_trigger.errors import Unauthorized
 from event_trigger.models import ActorKind
 from event_trigger.web.addresses import client_address
 from event_trigger.web.cpu_bound import CpuBoundDep
+from event_trigger.web.openapi.document import Callers
 from event_trigger.web.state import app_state
 
-bearer = OAuth2PasswordBearer(
+CALLERS = Callers(
+    PROJECT_PARAMETER,
+    "key",
+    {
+        "type": "apiKey",
+        "description": "A key from `POST /auth/keys`. It can also be sent as a bearer token.",
+        "in": "header",
+        "name": "X-API-Key",
+    },
+)
+
+
+class _PrincipalOfCaller(OAuth2PasswordBearer):
+    """The scheme `login`, and the dependency that gives a request's principal.
+
+    FastAPI analyses it for each of its 300 uses in routes, so it has no dependencies of its own:
+    the document gets CALLERS besides.
+    """
+
+    async def __call__(self, request: Request) -> Principal:  # type: ignore[override]
+        """Returns the principal of a bearer token or an `X-API-Key`.
+
+        Raises Unauthorized without one.
+        """
+        return await _identify(request, app_state(request).credentials)
+
+
+get_principal = _PrincipalOfCaller(
     tokenUrl="/auth/token",
     refreshUrl="/auth/token",
-    auto_error=False,
     scheme_name="login",
     scopes={str(scope): words for scope, words in SCOPE_DESCRIPTIONS.items()},
     description="Sign in with your e-mail address as *username*. Leave the client fields empty."
     " Select scopes to narrow the login; without any, it has all scopes of your role.",
-)
-api_key = APIKeyHeader(
-    name="X-API-Key",
-    auto_error=False,
-    scheme_name="key",
-    description="A key from `POST /auth/keys`. It can also be sent as a bearer token.",
 )
 
 
@@ -53,19 +75,6 @@ async def get_credentials(request: Request) -> CredentialCache:
 TokensDep = Annotated[Tokens, Depends(get_tokens)]
 PasswordsDep = Annotated[PasswordHasher, Depends(get_passwords)]
 CredentialsDep = Annotated[CredentialCache, Depends(get_credentials)]
-
-
-async def get_principal(
-    request: Request,
-    _bearer: Annotated[str | None, Depends(bearer)],
-    _key: Annotated[str | None, Depends(api_key)],
-) -> Principal:
-    """Returns the principal of a bearer token or an `X-API-Key`; raises Unauthorized without one.
-
-    `_bearer` and `_key` are there for OpenAPI only. FastAPI analyses this for each use in each
-    route: `PROJECT_PARAMETER` is added to the document instead, and nothing else is a dependency.
-    """
-    return await _identify(request, app_state(request).credentials)
 
 
 async def _identify(request: Request, credentials: CredentialCache) -> Principal:

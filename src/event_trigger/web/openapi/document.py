@@ -1,6 +1,7 @@
 """Finishes the document that FastAPI makes of the routes."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from fastapi import FastAPI
@@ -18,23 +19,31 @@ _HEADER_NAMES = {one.lower(): one for one in ("Idempotency-Key", "If-Match", "La
 _FORM = "application/x-www-form-urlencoded"
 
 
+@dataclass(frozen=True, slots=True)
+class Callers:
+    """What operations with a credential have in common: a parameter, and a second scheme."""
+
+    parameter: Mapping[str, Any]
+    scheme_name: str
+    scheme: Mapping[str, Any]
+
+
 def describe(
     api: FastAPI,
     *,
     missing_scopes: Callable[[Sequence[str]], Problem],
-    of_callers: Mapping[str, Any],
+    callers: Callers,
 ) -> None:
     """Makes `api.openapi` return the finished document.
 
-    `missing_scopes` makes the problem of a caller that lacks these scopes; `of_callers` is the
-    parameter of all operations that need a credential.
+    `missing_scopes` makes the problem of a caller that lacks these scopes.
     """
     describe_plainly = api.openapi
 
     def openapi() -> dict[str, Any]:
         if api.openapi_schema is None:
             plain = describe_plainly()
-            _add_parameter(plain, of_callers)
+            _add_callers(plain, callers)
             api.openapi_schema = _finished(plain, missing_scopes)
         return api.openapi_schema
 
@@ -63,15 +72,22 @@ def _finished(
     return document
 
 
-def _add_parameter(document: dict[str, Any], parameter: Mapping[str, Any]) -> None:
-    """Adds it before other headers, and the 422 of an operation that has nothing else to check."""
+def _add_callers(document: dict[str, Any], callers: Callers) -> None:
+    """Adds the parameter before other headers, and the 422 where nothing else is checked.
+
+    The second scheme needs the scopes that the first one does.
+    """
+    document["components"]["securitySchemes"][callers.scheme_name] = {**callers.scheme}
     for operation in operations_of(document):
-        if {} in operation.get("security", [{}]):
+        security = operation.get("security", [{}])
+        if {} in security:
             continue
+        [scopes] = security[0].values()
+        security.append({callers.scheme_name: scopes})
         parameters = operation.setdefault("parameters", [])
         kinds = [one["in"] for one in parameters]
         at = kinds.index("header") if "header" in kinds else len(kinds)
-        parameters.insert(at, {**parameter})
+        parameters.insert(at, {**callers.parameter})
         operation["responses"].setdefault("422", described(Invalid()))
 
 
