@@ -17,7 +17,11 @@ from tests.support.databases import create_database
 from tests.support.services import PASSWORD, quick_passwords
 
 OWNERS = 64  # one in each shard
-DEFAULTS = {"EVENT_TRIGGER_LOG_LEVEL": "info"}  # where tests write warnings only
+DEFAULTS = {
+    "EVENT_TRIGGER_LOG_LEVEL": "info",  # where tests write warnings only
+    # an installation has its bytecode: compiling costs each start half a second, and 20 MiB
+    "PYTHONDONTWRITEBYTECODE": "",
+}
 
 
 @asynccontextmanager
