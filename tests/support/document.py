@@ -1,7 +1,7 @@
 """Reads openapi.json: its operations, their parameters, media types and bodies; its schemas."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
@@ -21,8 +21,8 @@ class Operation:
     id: str
     method: str
     path: str
-    described: dict[str, Any]
-    parts: dict[str, Any]
+    described: dict[str, Any] = field(repr=False)
+    parts: dict[str, Any] = field(repr=False)  # of the whole document: asyncio writes often
 
     @property
     def needs_somebody(self) -> bool:

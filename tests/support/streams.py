@@ -4,7 +4,7 @@ import asyncio
 import json
 import socket
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,6 +13,18 @@ import uvicorn
 
 from event_trigger.web.http_protocol import HttpProtocol
 from tests.support.services import ADA, PLAIN_HTTP, Service, token_of
+
+
+class _Server(uvicorn.Server):
+    """Leaves signals alone.
+
+    Afterwards, uvicorn would put back the handler of the task in which it was started. asyncio
+    describes such a handler, its task and the result of that at each step of a test: 0.3 s for a
+    world of tests/security.
+    """
+
+    def capture_signals(self) -> AbstractContextManager[None]:
+        return nullcontext()
 
 
 @asynccontextmanager
@@ -31,7 +43,7 @@ async def listening(
             access_log=False,
             timeout_graceful_shutdown=10,  # seconds, for a stream that nobody has closed
         )
-        server = uvicorn.Server(config)
+        server = _Server(config)
         serving = asyncio.create_task(server.serve([listener]))
         try:
             yield f"http://127.0.0.1:{listener.getsockname()[1]}"
