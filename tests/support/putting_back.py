@@ -8,7 +8,7 @@ from typing import Any
 _TABLES = """
     SELECT c.oid::regclass::text FROM pg_class c
     WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p')
-        AND NOT c.relispartition AND c.relname <> 'alembic_version'
+        AND NOT c.relispartition
     ORDER BY c.relname
 """
 _FIRST = ("projects", "users", "api_keys", "logins", "destinations", "triggers")  # locks, in order

@@ -103,7 +103,7 @@ async def test_a_client_that_reads_nothing_is_dropped(
     assert head.startswith(b"HTTP/1.1 200")
     assert not body.endswith(b"0\r\n\r\n")  # it is not all
     assert [line["event"] for line in logged].count("reader_dropped") == 1
-    assert {line["log_level"] for line in logged} == {"info"}
+    assert [line for line in logged if line["log_level"] != "info"] == []
     assert not [one for one in caplog.records if one.levelno >= logging.ERROR]
 
 
@@ -133,7 +133,7 @@ async def test_a_request_that_stalls_is_a_408(
     headers = dict(line.split(": ", 1) for line in lines)
     problem = problem_of(httpx.Response(int(status.split()[1]), headers=headers, text=body), 408)
     assert "did not arrive in time" in problem["detail"]
-    assert {line["log_level"] for line in logged} == {"info"}
+    assert [line for line in logged if line["log_level"] != "info"] == []
     assert not [one for one in caplog.records if one.levelno >= logging.ERROR]
 
 
@@ -168,7 +168,7 @@ async def test_a_client_that_disconnects_during_a_request_is_no_error(
             await asyncio.sleep(0.1)
         await until_said(logged, "request")
 
-    assert {line["log_level"] for line in logged} == {"info"}
+    assert [line for line in logged if line["log_level"] != "info"] == []
     assert not [one for one in caplog.records if one.levelno >= logging.ERROR]
 
 
@@ -186,5 +186,5 @@ async def test_a_client_that_disconnects_during_an_export_is_no_error(
         await until_said(logged, "request")
         await asyncio.sleep(0.2)
 
-    assert {line["log_level"] for line in logged} == {"info"}
+    assert [line for line in logged if line["log_level"] != "info"] == []
     assert not [one for one in caplog.records if one.levelno >= logging.ERROR]
