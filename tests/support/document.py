@@ -71,12 +71,12 @@ class Operation:
         return found
 
     def _collect(self, schema: dict[str, Any], place: str, found: dict[str, list[str]]) -> None:
-        for name, field in schema.get("properties", {}).items():
+        for name, value in schema.get("properties", {}).items():
             known = found.setdefault(place, [])
             if name not in known:
                 known.append(name)
             if not place:
-                for inner in self._alternatives(field):
+                for inner in self._alternatives(value):
                     self._collect(inner, name, found)
 
     def _alternatives(self, schema: dict[str, Any]) -> Iterator[dict[str, Any]]:
