@@ -7,7 +7,8 @@ from typing import NamedTuple
 from sqlalchemy import ColumnElement, Select, func, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from event_trigger.db.keyset import ListedTable, Page, fetch_newest_of
+from event_trigger.db.keyset import Page, fetch_newest_of
+from event_trigger.db.listed_tables import ListedTable
 from event_trigger.db.shards import ACROSS_SHARDS
 from event_trigger.models import EVERY_SHARD, NOT_OF_DELETED_PROJECTS, Calendar, shard_of
 from event_trigger.web.keys import refusing_taken_key

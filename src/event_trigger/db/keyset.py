@@ -18,6 +18,12 @@ from typing import Any, Generic, TypeVar
 from sqlalchemy import ColumnElement, Select, TextClause, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from event_trigger.db.listed_tables import (
+    LARGEST_PAGE_BYTES,
+    ListedTable,
+    columns_read,
+    page_of,
+)
 from event_trigger.db.loading import Loader
 from event_trigger.db.plain_session import ReadSession
 from event_trigger.db.shards import ACROSS_SHARDS
@@ -27,36 +33,10 @@ from event_trigger.models.base import LARGEST_ID, Base
 WITHIN_IDS = "id >= CAST(:oldest AS bigint) AND id <= CAST(:newest AS bigint)"
 SHARD_CONDITIONS = tuple(f"shard = {shard}" for shard in range(SHARDS))
 
-LARGEST_PAGE_BYTES = 4 * 1024 * 1024  # of users' JSON; larger rows make a page shorter
 LARGEST_LIMIT = 1000  # rows of a page
 
 T = TypeVar("T")
 Entity = TypeVar("Entity", bound=Base)
-
-
-@dataclass(frozen=True, slots=True)
-class ListedTable(Generic[Entity]):
-    """A table as a list shows it.
-
-    `order` is the list's ORDER BY. `large` are the columns that users fill: they are read only for
-    the rows that fit in a page. `left_out` are columns that are not read, and JSON in `as_text` is
-    read as text. `source` is the FROM clause, if it is not the table alone. With `each`, another
-    FROM item, each range is read for each of its rows, such as some ids. `beside` is a value that
-    is read for each row of the page, which it calls `paged`; it comes last.
-    """
-
-    entity: type[Entity]
-    order: str
-    large: tuple[str, ...] = ()
-    left_out: tuple[str, ...] = ()
-    source: str | None = None
-    each: str | None = None
-    as_text: tuple[str, ...] = ()
-    beside: str | None = None
-
-    @property
-    def direction(self) -> str:
-        return self.order.rpartition(" ")[2]
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +126,7 @@ def newest_query(
     loader = Loader.of(listed.entity, without=listed.left_out)
     ids = f"SELECT id FROM ({_merged(listed, [*sorted_by], wheres, order)}) AS ranges"
     return NewestQuery(
-        text(_statement(listed, wheres, order)),
+        text(page_of(listed, _merged(listed, columns_read(listed), wheres, order))),
         text(f"{ids} ORDER BY {listed.order} LIMIT :most"),
         loader,
         size_at=loader.width,
@@ -163,32 +143,6 @@ def _merged(
         lateral = f"SELECT found.* FROM {listed.each} CROSS JOIN LATERAL"
         ranges = [f"{lateral} ({one}) AS found {ends}" for one in ranges]
     return " UNION ALL ".join(f"({one})" for one in ranges)
-
-
-def _statement(listed: ListedTable[Any], wheres: Sequence[str], range_order: str) -> str:
-    order = listed.order
-    columns = listed.entity.__table__.columns
-    names = [one.name for one in columns if one.name not in listed.left_out]
-    shown = [f'"{one}"' for one in names]
-    merged = _merged(listed, shown, wheres, range_order)
-    sizes = [f"coalesce(octet_length(CAST({one} AS text)), 0)" for one in listed.large]
-    sized = f"SELECT *, {' + '.join(sizes) or '0'} AS size FROM ({merged}) AS ranges"
-    running = f"sum(size) OVER (ORDER BY {order} ROWS UNBOUNDED PRECEDING) AS total"
-    fits = f"total <= {LARGEST_PAGE_BYTES} OR total = size"
-    fitting = [
-        f"CASE WHEN {fits} THEN {one} END" if name in listed.large else one
-        for name, one in zip(names, shown, strict=True)
-    ]
-    fitting = [
-        f"CAST({one} AS text)" if name in listed.as_text else one
-        for name, one in zip(names, fitting, strict=True)
-    ]
-    beside = "" if listed.beside is None else f", {listed.beside}"
-    return (
-        f"SELECT {', '.join(fitting)}, size{beside}"
-        f" FROM (SELECT *, {running} FROM ({sized} ORDER BY {order} LIMIT :most) AS page) AS paged"
-        f" ORDER BY {order}"
-    )
 
 
 @dataclass(frozen=True, slots=True)

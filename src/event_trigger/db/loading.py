@@ -42,9 +42,20 @@ class Loader(Generic[Entity]):
         return entity
 
 
-def columns_of(entity: type[Base], *, without: Collection[str] = ()) -> str:
-    """Returns the columns of an entity for a SELECT; those not read are in `without`."""
-    return ", ".join(f'"{one.name}"' for one in _columns(entity, without))
+def columns_of(
+    entity: type[Base],
+    *,
+    without: Collection[str] = (),
+    as_text: Collection[str] = (),
+    as_null: Collection[str] = (),
+) -> str:
+    """Returns the columns of an entity for a SELECT, apart from those in `without`.
+
+    JSON in `as_text` is read as text, and columns in `as_null` are null.
+    """
+    special = {one: f'CAST("{one}" AS text)' for one in as_text} | dict.fromkeys(as_null, "NULL")
+    names = (one.name for one in _columns(entity, without))
+    return ", ".join(special.get(name, f'"{name}"') for name in names)
 
 
 def _columns(entity: type[Base], without: Collection[str]) -> Sequence[KeyedColumnElement[Any]]:

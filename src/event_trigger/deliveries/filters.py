@@ -9,7 +9,6 @@ from event_trigger.db.keyset import (
     SHARD_CONDITIONS,
     WITHIN_IDS,
     IdRange,
-    ListedTable,
     NewestQuery,
     combinations,
     given_filters,
@@ -17,6 +16,7 @@ from event_trigger.db.keyset import (
     newest_query,
     quoted_choices,
 )
+from event_trigger.db.listed_tables import ListedTable
 from event_trigger.models import NOT_OF_DELETED_PROJECTS, Delivery, DeliveryError, DeliveryStatus
 
 # a payload has up to 2 MiB, and no endpoint of deliveries shows it

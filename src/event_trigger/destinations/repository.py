@@ -8,7 +8,8 @@ from typing import Any
 from sqlalchemy import Select, delete, exists, func, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from event_trigger.db.keyset import ListedTable, Page, fetch_newest_of, given_filters
+from event_trigger.db.keyset import Page, fetch_newest_of, given_filters
+from event_trigger.db.listed_tables import ListedTable
 from event_trigger.db.shards import ACROSS_SHARDS, OwnedId
 from event_trigger.destinations.circuit_breaker import BreakerState
 from event_trigger.models import (

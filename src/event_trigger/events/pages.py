@@ -9,11 +9,11 @@ from sqlalchemy import TextClause, text
 
 from event_trigger.db.citus.detect import is_in_cluster
 from event_trigger.db.keyset import (
-    ListedTable,
     Page,
     fetch_newest_rows,
     newest_query,
 )
+from event_trigger.db.listed_tables import ListedTable
 from event_trigger.db.loading import Loader, columns_of
 from event_trigger.db.plain_session import ReadSession
 from event_trigger.db.planning import use_generic_plan
@@ -34,7 +34,7 @@ _LISTED = replace(
     as_text=("payload", "source"),
     left_out=("owner_id", "hops", "source_kind", "xid"),
 )
-_SUMMARIES = replace(_LISTED, large=("source",), left_out=(*_LISTED.left_out, "payload"))
+_SUMMARIES = replace(_LISTED, large=("source",), as_null=("payload",))
 _SHARDS_OF = text(f"""
     SELECT id, shard FROM triggers WHERE {EVERY_SHARD} AND id = ANY (CAST(:ids AS bigint[]))
 """)  # noqa: S608
@@ -135,8 +135,7 @@ class EventPages:
         if not in_cluster:
             listed = replace(listed, beside=_NAMES)
         page = await self._list(wanted, listed, now=now, before=before, limit=limit)
-        rows = [_without_payload(one) for one in page.rows] if summary else page.rows
-        events = [ListedEvent(*one) for one in rows]
+        events = [ListedEvent(*one) for one in page.rows]
         if in_cluster:
             named = await self.name_triggers(events)
             events = [one._replace(names=named.get(one.trigger_id)) for one in events]
@@ -226,9 +225,3 @@ class EventPages:
 def read_options(owner_id: int | None) -> dict[str, str]:
     """Returns the options of a statement about one owner, or about all for None."""
     return {} if owner_id is not None else {ACROSS_SHARDS: "admin reads"}
-
-
-def _without_payload(row: Sequence[Any]) -> Sequence[Any]:
-    """Adds the payload that a summary does not read."""
-    at = ListedEvent._fields.index("payload")
-    return (*row[:at], None, *row[at:])

@@ -159,8 +159,13 @@ _SCHEDULE = {"kind": SourceKind.SCHEDULE.value}
 
 
 def json_line(read: ResponseModel) -> str:
-    """Writes a model as one line of JSON, also for readers that break lines at Unicode's marks."""
-    return read.model_dump_json(exclude_unset=True).translate(_LINE_BREAKS)
+    """Writes a model as one line of JSON."""
+    return line_of(read.model_dump_json(exclude_unset=True).encode())
+
+
+def line_of(written: bytes) -> str:
+    """Makes one line of JSON, also for readers that break lines at Unicode's marks."""
+    return written.decode().translate(_LINE_BREAKS)
 
 
 _LINE_BREAKS = {ord(one): f"\\u{ord(one):04x}" for one in "\x85\u2028\u2029"}

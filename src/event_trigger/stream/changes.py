@@ -11,7 +11,7 @@ from event_trigger.db.engine import Sessions, is_outage
 from event_trigger.db.shards import OwnedId
 from event_trigger.deliveries.repository import Deliveries
 from event_trigger.deliveries.schemas import read_delivery
-from event_trigger.events.schemas import json_line
+from event_trigger.events.schemas import json_line, line_of
 from event_trigger.stream.subscriptions import Subscription, Subscriptions, Topic
 from event_trigger.triggers.dependencies import TriggerReader
 from event_trigger.triggers.hook_port import HookKeeper
@@ -88,10 +88,11 @@ class Changes:
         async with self.subscriptions.reading, self.sessions() as session:
             found = await StoredTriggers(session).list_among(owner_id, wanted, summary=True)
             reader = TriggerReader(session, self.hooks, self.base_url, may_fire)
-            read = {one.id: one for one in await reader.list_all(found, summary=True)}
+            written = await reader.write_all(found, summary=True)
+        lines = {one.id: line_of(text) for one, text in zip(found, written, strict=True)}
         return [
-            Change("trigger", json_line(read[one]))
-            if one in read
+            Change("trigger", lines[one])
+            if one in lines
             else Change("trigger_deleted", json_line(DeletedTrigger(id=one)))
             for one in wanted
         ]

@@ -6,6 +6,7 @@ from typing import Any
 
 from event_trigger.models import OnCompletion, Trigger
 from event_trigger.triggers.schemas.requests import TriggerBody
+from event_trigger.triggers.schemas.rows import TriggerRow
 from event_trigger.web.changes import is_same
 from event_trigger.web.entity_tags import etag
 
@@ -61,7 +62,7 @@ def configuration_in(body: TriggerBody, destinations: Sequence[int]) -> Configur
     )
 
 
-def etag_of(trigger: Trigger) -> str:
+def etag_of(trigger: Trigger | TriggerRow) -> str:
     """Tags the configuration: each change by a person moves `updated_at`, and no firing does.
 
     The deletion of a destination only takes it from `destinations`.

@@ -1,6 +1,6 @@
 """Finds the trigger that a request names, and shows triggers as the caller may see them."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -12,7 +12,7 @@ from event_trigger.auth.scopes import Scope
 from event_trigger.db.plain_session import ReadSession
 from event_trigger.db.shards import OwnedId
 from event_trigger.errors import NotFound
-from event_trigger.models import Trigger
+from event_trigger.models import Trigger, Verify
 from event_trigger.triggers.calendar_port import Calendars
 from event_trigger.triggers.configuration import etag_of
 from event_trigger.triggers.hook_port import HookKeeper, HookSecrets, verify_in
@@ -23,12 +23,13 @@ from event_trigger.triggers.resolving import TriggerPorts
 from event_trigger.triggers.schedule.schedules import InstantRange
 from event_trigger.triggers.schemas.reading import (
     ShownHook,
-    list_trigger,
     pause_warning,
     read_trigger,
     written_trigger,
 )
-from event_trigger.triggers.schemas.responses import TriggerListed, TriggerRead, TriggerWritten
+from event_trigger.triggers.schemas.responses import TriggerRead, TriggerWritten
+from event_trigger.triggers.schemas.rows import TriggerRow
+from event_trigger.triggers.written import verify_of, write_trigger
 from event_trigger.web.compression import keep_uncompressed
 from event_trigger.web.entity_tags import Preconditions
 from event_trigger.web.preconditions import not_modified
@@ -138,22 +139,36 @@ class TriggerReader:
         return not_modified(tag) if reading.is_unmodified(tag) else await self.read(trigger)
 
     async def read_all(self, triggers: Sequence[Trigger]) -> list[TriggerRead]:
-        hooks = await self._hooks_of(triggers)
+        hooks = await self._read_hooks({one.id: verify_in(one.details) for one in triggers})
         return [
             read_trigger(one, hook=hooks.get(one.id))
             async for one in taking_turns(triggers, at_once=READ_AT_ONCE)
         ]
 
-    async def list_all(self, triggers: Sequence[Trigger], *, summary: bool) -> list[TriggerListed]:
-        hooks = await self._hooks_of(triggers)
+    async def write_unless_known(
+        self, trigger: TriggerRow, reading: Preconditions
+    ) -> bytes | Response:
+        """Writes the answer that `read_unless_known` gives."""
+        tag = etag_of(trigger)
+        if reading.is_unmodified(tag):
+            return not_modified(tag)
+        if self.response is not None:
+            self.response.headers["ETag"] = tag
+        return (await self.write_all([trigger], summary=False))[0]
+
+    async def write_all(self, triggers: Sequence[TriggerRow], *, summary: bool) -> list[bytes]:
+        """Writes triggers as a list shows them."""
+        hooks = await self._read_hooks({one.id: verify_of(one) for one in triggers})
         return [
-            list_trigger(one, hook=hooks.get(one.id), summary=summary)
+            write_trigger(one, hooks.get(one.id), summary=summary)
             async for one in taking_turns(triggers, at_once=READ_AT_ONCE)
         ]
 
-    async def _hooks_of(self, triggers: Sequence[Trigger]) -> dict[int, ShownHook]:
-        """Reads the hooks of all triggers in one query, if any has a hook."""
-        kinds = {one.id: verify_in(one.details) for one in triggers}
+    async def write_list(self, triggers: Sequence[TriggerRow], *, summary: bool) -> bytes:
+        return b"[%b]" % b",".join(await self.write_all(triggers, summary=summary))
+
+    async def _read_hooks(self, kinds: Mapping[int, Verify | None]) -> dict[int, ShownHook]:
+        """Reads hooks in one query, given their kinds by trigger id; None stands for no hook."""
         hooked = [trigger_id for trigger_id, verify in kinds.items() if verify is not None]
         shows_hooks = hooked and self.may_fire
         opened = await self.hooks.list_opened(self.session, hooked) if shows_hooks else {}

@@ -7,7 +7,7 @@ owner in an index of another table, beside a type or a status in the rows.
 
 import re
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any
 
@@ -15,7 +15,6 @@ from event_trigger.db.keyset import (
     SHARD_CONDITIONS,
     WITHIN_IDS,
     IdRange,
-    ListedTable,
     NewestQuery,
     combinations,
     given_filters,
@@ -25,18 +24,21 @@ from event_trigger.db.keyset import (
     newest_query,
     quoted_choices,
 )
+from event_trigger.db.listed_tables import ListedTable
 from event_trigger.models import EVERY_SHARD, Trigger, TriggerStatus, TriggerType, shard_of
 
 IS_FAILING = "error IS NOT NULL"  # also counted by `GET /overview`: set aside, with the reason
 LARGE, PAYLOAD = ("details", "payload"), "payload"
 # columns that no answer shows
 UNSHOWN = (
+    "shard",
     "set_name",
     "version",
     "in_force_after",
     "settled_until",
     "scheduled_count",
     "zone_rules",
+    "excluded_days",
 )
 _MOST_NAMED = 2000  # triggers whose ids are given, or the ids of a limited key
 
@@ -103,14 +105,21 @@ def listing(
     if owner_id is not None:
         values |= {"shard": shard_of(owner_id), "owner_id": owner_id}
     part = _part(owner_id, wanted)
-    listed = ListedTable(
-        Trigger,
-        order="id ASC" if order.ascending else "id DESC",
-        large=tuple(one for one in LARGE if not summary or one != PAYLOAD),
-        left_out=(*UNSHOWN, PAYLOAD) if summary else UNSHOWN,
-        source=part.source,
-    )
+    listed = listed_triggers("id ASC" if order.ascending else "id DESC", summary=summary)
+    listed = replace(listed, source=part.source)
     return newest_query(listed, part.ranges, (*conditions, *part.also), by=part.by), values
+
+
+def listed_triggers(order: str, *, summary: bool) -> ListedTable[Trigger]:
+    """Lists triggers as answers show them; a summary has no payloads."""
+    return ListedTable(
+        Trigger,
+        order=order,
+        large=tuple(one for one in LARGE if not summary or one != PAYLOAD),
+        left_out=UNSHOWN,
+        as_null=(PAYLOAD,) if summary else (),
+        as_text=LARGE,
+    )
 
 
 def conditions_of(wanted: TriggerFilter) -> tuple[tuple[str, ...], dict[str, Any]]:

@@ -5,12 +5,13 @@ from dataclasses import dataclass, replace
 
 from sqlalchemy import text
 
-from event_trigger.db.keyset import Page, fetch_ids, fetch_newest
+from event_trigger.db.keyset import Page, fetch_ids, fetch_newest_rows
 from event_trigger.db.plain_session import ReadSession
 from event_trigger.db.planning import use_generic_plan
 from event_trigger.db.shards import ACROSS_SHARDS
-from event_trigger.models import EVERY_SHARD, Trigger, shard_of
+from event_trigger.models import EVERY_SHARD, shard_of
 from event_trigger.triggers.filters import IdOrder, TriggerFilter, listing
+from event_trigger.triggers.schemas.rows import TriggerRow
 from event_trigger.triggers.sorting import MOST_SORTED
 
 _OWNER_OF_DESTINATION = text(f"SELECT owner_id FROM destinations WHERE {EVERY_SHARD} AND id = :id")  # noqa: S608
@@ -34,7 +35,7 @@ class TriggersById:
         *,
         limit: int,
         summary: bool = False,
-    ) -> Page[Trigger]:
+    ) -> Page[TriggerRow]:
         """Lists triggers in the order of ids; those of all owners if `owner_id` is None."""
         if wanted.destination_id is not None and owner_id is None:
             owner_id = await self._get_destination_owner(wanted.destination_id)
@@ -44,7 +45,10 @@ class TriggersById:
         if owner_id is None:
             options = {ACROSS_SHARDS: "admin reads"}
             await use_generic_plan(self.session)
-        return await fetch_newest(self.session, statement, values, limit=limit, options=options)
+        page = await fetch_newest_rows(
+            self.session, statement, values, limit=limit, options=options
+        )
+        return Page([TriggerRow(*one[: statement.size_at]) for one in page.rows], page.more)
 
     async def select_ids(self, owner_id: int, wanted: TriggerFilter, *, limit: int) -> list[int]:
         """Returns the ids of the owner's newest triggers that the filter selects."""

@@ -6,10 +6,10 @@ from datetime import datetime
 from event_trigger.auth.principal import Principal
 from event_trigger.db.plain_session import ReadSession
 from event_trigger.errors import FieldError, Invalid
-from event_trigger.models import Trigger
 from event_trigger.triggers.filters import IdOrder, TriggerFilter
 from event_trigger.triggers.listed_by_id import TriggersById
 from event_trigger.triggers.schemas.queries import TriggerListQuery, TriggerQuery
+from event_trigger.triggers.schemas.rows import TriggerRow
 from event_trigger.triggers.sorted_lists import SortedTriggers
 from event_trigger.triggers.sorting import SortPosition, TriggerSort
 from event_trigger.web.pagination import PageQuery
@@ -18,7 +18,7 @@ from event_trigger.web.schemas import View
 
 async def list_page(
     session: ReadSession, principal: Principal, query: TriggerListQuery, paging: PageQuery
-) -> Sequence[Trigger]:
+) -> Sequence[TriggerRow]:
     """Reads a page, and adds the link to the next one.
 
     Raises Invalid for a question about all projects that has no index.
@@ -42,7 +42,7 @@ async def list_page(
         wanted, query.sort, after=after, limit=paging.limit, summary=summary
     )
     rows = paging.rows_of(found_page, lambda one: (query.sort.value, *one.position))
-    return [one.trigger for one in rows if one.trigger is not None]
+    return [one.trigger for one in rows]
 
 
 def filter_of(principal: Principal, query: TriggerQuery) -> TriggerFilter:

@@ -4,20 +4,18 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pydantic import TypeAdapter
 from starlette.responses import Response
 
 from event_trigger.auth.plain_reads import PlainDoor, PlainRead
 from event_trigger.auth.scopes import Scope
 from event_trigger.db.plain_session import PlainReads, ReadSession
 from event_trigger.db.shards import OwnedId
-from event_trigger.models import Trigger
 from event_trigger.models.base import LARGEST_ID
 from event_trigger.triggers.dependencies import TriggerReader
 from event_trigger.triggers.hook_port import HookKeeper
 from event_trigger.triggers.lists import list_page
 from event_trigger.triggers.schemas.queries import TriggerListQuery
-from event_trigger.triggers.schemas.responses import TriggerListed, TriggerRead
+from event_trigger.triggers.schemas.rows import TriggerRow
 from event_trigger.triggers.stored_rows import StoredTriggers
 from event_trigger.triggers.trigger_lookup import TriggerLookup
 from event_trigger.web.entity_tags import Preconditions
@@ -26,8 +24,6 @@ from event_trigger.web.plain_queries import NoQuery, PlainQuery
 from event_trigger.web.root_path import base_url
 from event_trigger.web.schemas import View
 
-_ONE: TypeAdapter[TriggerRead] = TypeAdapter(TriggerRead)
-_LIST: TypeAdapter[list[TriggerListed]] = TypeAdapter(list[TriggerListed])
 _SCOPES = frozenset({Scope.TRIGGERS_READ})
 _ID_PATH = re.compile(r"/triggers/(?P<id>[1-9][0-9]{0,18})", re.ASCII)
 _KEY_PATH = re.compile(r"/triggers/by-key/(?P<key>[^/]+)", re.ASCII)
@@ -67,18 +63,20 @@ class PlainTriggers:
                 return None
             return await self._answer(asked, trigger, session)
 
-    async def _answer(self, asked: PlainRead, trigger: Trigger, session: ReadSession) -> Response:
+    async def _answer(
+        self, asked: PlainRead, trigger: TriggerRow, session: ReadSession
+    ) -> Response:
         reading = Preconditions(if_none_match=asked.request.headers.get("if-none-match"))
-        found = await self._reader(asked, session).read_unless_known(trigger, reading)
-        return found if isinstance(found, Response) else asked.answered(_ONE.dump_json(found))
+        found = await self._reader(asked, session).write_unless_known(trigger, reading)
+        return found if isinstance(found, Response) else asked.answered(found)
 
     async def _list(self, asked: PlainRead) -> Response | None:
         query: TriggerListQuery = asked.query.wanted
         summary = query.view is View.SUMMARY
         async with self.reads.open() as session:
             rows = await list_page(session, asked.principal, query, asked.paging)
-            listed = await self._reader(asked, session).list_all(rows, summary=summary)
-        return asked.answered(_LIST.dump_json(listed, exclude_unset=True))
+            body = await self._reader(asked, session).write_list(rows, summary=summary)
+        return asked.answered(body)
 
     def _reader(self, asked: PlainRead, session: ReadSession) -> TriggerReader:
         may_fire = Scope.TRIGGERS_FIRE in asked.principal.scopes

@@ -118,7 +118,7 @@ async def create_trigger(
     summary="List triggers",
     operation_id="list_triggers",
     dependencies=[READ],
-    response_model_exclude_unset=True,
+    response_model=list[TriggerListed],
     responses=problems(Invalid),
 )
 async def list_triggers(
@@ -127,14 +127,14 @@ async def list_triggers(
     reader: ReaderDep,
     paging: PageQueryDep,
     query: Annotated[TriggerListQuery, Query()],
-) -> list[TriggerListed]:
+) -> Response:
     """Lists triggers, newest first unless `sort` says otherwise.
 
     The `Link` header with `rel="next"` leads to the next page. Every filter can be combined with
     every order. All orders but that of ids, and the filter `key`, are for one project.
     """
     rows = await list_page(session, principal, query, paging)
-    return await reader.list_all(rows, summary=query.view is View.SUMMARY)
+    return paging.answered(await reader.write_list(rows, summary=query.view is View.SUMMARY))
 
 
 @router.get(

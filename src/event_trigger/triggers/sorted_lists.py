@@ -9,8 +9,9 @@ from sqlalchemy import text
 from event_trigger.db.keyset import Page, rows_that_fit
 from event_trigger.db.plain_session import ReadSession
 from event_trigger.db.planning import use_custom_plans
-from event_trigger.models import Trigger, shard_of
+from event_trigger.models import shard_of
 from event_trigger.triggers.filters import TriggerFilter
+from event_trigger.triggers.schemas.rows import TriggerRow
 from event_trigger.triggers.sorting import (
     MOST_SORTED,
     Candidates,
@@ -19,14 +20,15 @@ from event_trigger.triggers.sorting import (
     TriggerSort,
     candidates,
 )
-from event_trigger.triggers.stored_rows import StoredTriggers
+
+_SIZE_AT = len(TriggerRow._fields)  # after it comes the value that a row is sorted by
 
 
 class SortedTrigger(NamedTuple):
-    """A row of a page; the trigger is None if it was deleted while the page was read."""
+    """A row of a page, and its place in the list."""
 
     position: SortPosition
-    trigger: Trigger | None
+    trigger: TriggerRow
 
 
 @dataclass(frozen=True)
@@ -46,12 +48,7 @@ class SortedTriggers:
         limit: int,
         summary: bool = False,
     ) -> Page[SortedTrigger]:
-        """Lists the triggers after a position.
-
-        1. Find out whether the filters leave few triggers.
-        2. Read the positions and the sizes of a page.
-        3. Read the triggers that fit in it.
-        """
+        """Lists the triggers after a position, once it knows whether filters leave only few."""
         await use_custom_plans(self.session)
         query = SortedQuery(wanted, sort, after, summary)
         found: list[Any] = []
@@ -60,10 +57,8 @@ class SortedTriggers:
             found += (await self.session.execute(text(statement), values)).all()
             if len(found) > limit:
                 break
-        fitting = rows_that_fit((one.size for one in found), limit=limit)
-        positions = [SortPosition(one.value, one.id) for one in found[:fitting]]
-        rows = await self._read([one.id for one in positions], summary=summary)
-        page = [SortedTrigger(one, rows.get(one.id)) for one in positions]
+        fitting = rows_that_fit((one[_SIZE_AT] for one in found), limit=limit)
+        page = [_sorted_trigger(one) for one in found[:fitting]]
         return Page(page, more=len(found) > fitting)
 
     async def _statements(self, query: SortedQuery) -> Sequence[str]:
@@ -82,7 +77,7 @@ class SortedTriggers:
         owned = {"shard": shard_of(self.owner_id), "owner_id": self.owner_id}
         return query.values | owned | {"most": most}
 
-    async def _read(self, ids: Sequence[int], *, summary: bool) -> dict[int, Trigger]:
-        triggers = StoredTriggers(self.session)
-        rows = await triggers.list_among(self.owner_id, ids, summary=summary)
-        return {one.id: one for one in rows}
+
+def _sorted_trigger(row: Sequence[Any]) -> SortedTrigger:
+    trigger = TriggerRow(*row[:_SIZE_AT])
+    return SortedTrigger(SortPosition(row[_SIZE_AT + 1], trigger.id), trigger)

@@ -1,25 +1,29 @@
 """Builds the queries of trigger lists that are sorted by a name or an instant, for one project.
 
-Each query gives the positions of a page: the value that a trigger is sorted by, its id, and the
-size of its JSON. Few triggers are read by an index of their filters and sorted. More are read along
-an index of the order, and filters are compared row by row; those without a value come last.
+Few triggers are read by an index of their filters and sorted. More are read along an index of the
+order, and filters are compared row by row; those without a value come last.
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, NamedTuple
 
-from event_trigger.db.keyset import ids_after, ids_before, index_range
+from event_trigger.db.keyset import (
+    ids_after,
+    ids_before,
+    index_range,
+)
+from event_trigger.db.listed_tables import ListedTable, columns_read, page_of
+from event_trigger.models import Trigger
 from event_trigger.triggers.filters import (
     IS_FAILING,
-    LARGE,
-    PAYLOAD,
     TriggerFilter,
     conditions_of,
     has_part,
     kinds_of,
+    listed_triggers,
     of_kind,
 )
 
@@ -216,23 +220,20 @@ class SortedQuery:
     def _select(self, source: str, value: str, conditions: Iterable[str], by: str) -> str:
         filters, _ = conditions_of(self.wanted)
         where = " AND ".join((*conditions, *filters, *of_kind(self.wanted))) or "true"
+        columns = ", ".join(f"triggers.{one}" for one in columns_read(self._listed))
         return (
-            f"SELECT triggers.id, {value} AS value, details, payload"  # noqa: S608
+            f"SELECT {columns}, {value} AS value"  # noqa: S608
             f" FROM {source} WHERE {where} ORDER BY {by} LIMIT :most"
         )
 
     def _page(self, selects: Iterable[str]) -> str:
-        """Merges the rows of several selects, and measures those of the page only."""
-        sizes = [
-            f"coalesce(octet_length(CAST({one} AS text)), 0)"
-            for one in LARGE
-            if not self.summary or one != PAYLOAD
-        ]
-        merged = " UNION ALL ".join(f"({one})" for one in selects)
-        by = self._ordered("value", "id", nulls=" NULLS LAST")
-        page = f"SELECT * FROM ({merged}) AS ranges ORDER BY {by} LIMIT :most"  # noqa: S608
-        size = " + ".join(sizes)
-        return f"SELECT id, value, {size} AS size FROM ({page}) AS page ORDER BY {by}"  # noqa: S608
+        """Merges the rows of several selects; after its size, each row has its value."""
+        return page_of(self._listed, " UNION ALL ".join(f"({one})" for one in selects))
+
+    @property
+    def _listed(self) -> ListedTable[Trigger]:
+        order = self._ordered("value", "id", nulls=" NULLS LAST")
+        return replace(listed_triggers(order, summary=self.summary), beside="value")
 
     def _after(self, value: str, row_id: str, *, or_null: bool = False) -> list[str]:
         if self.after is None:

@@ -6,7 +6,7 @@ from collections.abc import Collection
 from event_trigger.db.plain_session import PlainReads
 from event_trigger.db.shards import OwnedId
 from event_trigger.db.shared_lookup import SharedLookup
-from event_trigger.models import Trigger
+from event_trigger.triggers.schemas.rows import TriggerRow
 from event_trigger.triggers.stored_rows import StoredTriggers
 
 
@@ -15,12 +15,12 @@ class TriggerLookup:
 
     def __init__(self, reads: PlainReads) -> None:
         self._reads = reads
-        self._lookup: SharedLookup[OwnedId, Trigger] = SharedLookup(self._read)
+        self._lookup: SharedLookup[OwnedId, TriggerRow] = SharedLookup(self._read)
 
-    async def get(self, key: OwnedId) -> Trigger | None:
+    async def get(self, key: OwnedId) -> TriggerRow | None:
         return await self._lookup.find(key)
 
-    async def _read(self, keys: Collection[OwnedId]) -> dict[OwnedId, Trigger]:
+    async def _read(self, keys: Collection[OwnedId]) -> dict[OwnedId, TriggerRow]:
         by_shard: dict[int, list[int]] = defaultdict(list)
         for key in keys:
             by_shard[key.shard].append(key.id)

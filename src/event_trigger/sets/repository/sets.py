@@ -9,7 +9,8 @@ from sqlalchemy import delete, func, select, tuple_
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from event_trigger.db.keyset import ListedTable, Page, fetch_newest_of
+from event_trigger.db.keyset import Page, fetch_newest_of
+from event_trigger.db.listed_tables import ListedTable
 from event_trigger.db.shards import ACROSS_SHARDS, OwnedId
 from event_trigger.models import NOT_OF_DELETED_PROJECTS, OwnedSet, shard_of
 from event_trigger.sets.repository.members import MemberTable, is_kept

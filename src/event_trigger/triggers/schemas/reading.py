@@ -15,17 +15,15 @@ from event_trigger.triggers.schedule.details import Resolved
 from event_trigger.triggers.schedule.plan import readable_plan, schedule_part
 from event_trigger.triggers.schedule.schedules import InstantRange
 from event_trigger.triggers.schemas.responses import (
-    ApiTriggerListed,
     ApiTriggerRead,
     ApiTriggerWritten,
-    ScheduledTriggerListed,
     ScheduledTriggerRead,
     ScheduledTriggerWritten,
     StoredTrigger,
-    TriggerListed,
     TriggerRead,
     TriggerWritten,
 )
+from event_trigger.triggers.schemas.rows import TriggerRow
 from event_trigger.triggers.stored_plans import readable_plan_of
 
 _MOST_REMEMBERED = 4_000  # schedules: to describe one takes up to half a millisecond
@@ -48,7 +46,8 @@ def read_trigger(trigger: Trigger, *, hook: ShownHook | None) -> TriggerRead:
     stored = StoredTrigger.model_validate(trigger).model_dump()
     is_scheduled = trigger.type == TriggerType.SCHEDULED
     kind = ScheduledTriggerRead if is_scheduled else ApiTriggerRead
-    return kind(**stored, **_derived(trigger, hook))
+    schedule = json.dumps(schedule_part(trigger.details))
+    return kind(**stored, **derived_of(trigger, hook, details=schedule))
 
 
 def written_trigger(read: TriggerRead, *, hook_secret: str | None) -> TriggerWritten:
@@ -63,28 +62,17 @@ def words_of(row: Trigger | ScheduleVersion) -> str | None:
     return None if plan is None else describe_plan(plan, row.details)
 
 
-def list_trigger(trigger: Trigger, *, hook: ShownHook | None, summary: bool) -> TriggerListed:
-    """Reads a trigger for a list; a summary's payload was not read, so it must not be asked for."""
-    stored = {
-        name: getattr(trigger, name)
-        for name in StoredTrigger.model_fields
-        if not summary or name != "payload"
-    }
-    if summary:
-        stored["details"] = {name: one for name, one in trigger.details.items() if name != "schema"}
-    is_scheduled = trigger.type == TriggerType.SCHEDULED
-    kind = ScheduledTriggerListed if is_scheduled else ApiTriggerListed
-    return kind(**stored, **_derived(trigger, hook))
-
-
-def _derived(trigger: Trigger, hook: ShownHook | None) -> dict[str, Any]:
+def derived_of(
+    trigger: Trigger | TriggerRow, hook: ShownHook | None, *, details: str
+) -> dict[str, Any]:
+    """Returns the fields that are in no column; `details` is the JSON of at least the schedule."""
     url, warnings = None if hook is None else hook.url, [*_warnings_of(trigger)]
     if trigger.type != TriggerType.SCHEDULED:
         if hook is not None and hook.lacks_public_key:
             warnings.append(_WITHOUT_PUBLIC_KEY)
-        return {"words": WHEN_CALLED, "warnings": warnings, "hook_url": url}
-    words, cautions = _told_of(trigger)
-    return {"words": words, "warnings": [*warnings, *cautions], "hook_url": url}
+        return {"words": WHEN_CALLED, "hook_url": url, "warnings": warnings}
+    words, cautions = _told_of(details, trigger.anchor_at, trigger.shift_seconds)
+    return {"words": words, "hook_url": url, "warnings": [*warnings, *cautions]}
 
 
 class _Told(NamedTuple):
@@ -98,13 +86,12 @@ _Key = tuple[bytes, datetime, int | None]  # the dates of calendars are not in w
 _told: OrderedDict[_Key, _Told] = OrderedDict()  # the one that was shown longest ago is first
 
 
-def _told_of(trigger: Trigger) -> _Told:
+def _told_of(details: str, anchor: datetime, shift_seconds: int | None) -> _Told:
     """Describes a schedule, or remembers it: both parts follow from the row alone."""
-    details, shift_seconds = schedule_part(trigger.details), trigger.shift_seconds
-    key = _digest_of(details), trigger.anchor_at, shift_seconds
+    key = _digest_of(details), anchor, shift_seconds
     told = _told.pop(key, None)
     if told is None:
-        told = _tell(details, trigger.anchor_at, shift_seconds)
+        told = _tell(schedule_part(json.loads(details)), anchor, shift_seconds)
         if len(told.words or "") + sum(map(len, told.cautions)) > _LONGEST_REMEMBERED:
             return told
     _told[key] = told
@@ -113,9 +100,9 @@ def _told_of(trigger: Trigger) -> _Told:
     return told
 
 
-def _digest_of(details: dict[str, Any]) -> bytes:
+def _digest_of(details: str) -> bytes:
     """Stands for details, whose dates would fill the memory as keys."""
-    return hashlib.blake2b(json.dumps(details).encode(), digest_size=16).digest()
+    return hashlib.blake2b(details.encode(), digest_size=16).digest()
 
 
 def _tell(details: dict[str, Any], anchor: datetime, shift_seconds: int | None) -> _Told:
@@ -125,7 +112,7 @@ def _tell(details: dict[str, Any], anchor: datetime, shift_seconds: int | None) 
     return _Told(describe_plan(plan, details), (*cautions_of(plan.schedule), *cautions_on(details)))
 
 
-def _warnings_of(trigger: Trigger) -> Iterator[str]:
+def _warnings_of(trigger: Trigger | TriggerRow) -> Iterator[str]:
     if trigger.status == TriggerStatus.COMPLETED:
         fires = "no longer fires" if trigger.fire_count else "never fires"
         yield f"This trigger {fires} by itself: its schedule has no instant left."
