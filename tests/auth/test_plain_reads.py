@@ -18,7 +18,10 @@ from tests.support.services import ADA, ADMIN, BOB, Service
 from tests.support.triggers import make_api, make_scheduled
 
 ODD = {"a": 1.0, "b": 1e2, "ü": "é\u2028", "n": None, "list": [1, "x"], "deep": {"c": True}}
-SETTING = text("SHOW plan_cache_mode")
+SETTINGS = text(
+    "SELECT current_setting('plan_cache_mode') || ' ' || current_setting('enable_sort')"
+)
+USUAL = "auto on"
 GZIP = {"accept-encoding": "gzip"}
 SORTS = ("id", "-id", "name", "-name", "next_fire_at", "-next_fire_at", "-last_fired_at")
 PLAIN = (
@@ -245,28 +248,32 @@ async def test_a_statement_that_fails_leaves_the_connection_as_it_was(
         await divide()
     async with reads.open() as session:
         found = (await session.execute(one, {"one": 1})).one()
-        setting = await session.scalar(SETTING)
+        setting = await session.scalar(SETTINGS)
     await engine.dispose()
 
-    assert (found.one, found[0], setting) == (1, 1, "auto")
+    assert (found.one, found[0], setting) == (1, 1, USUAL)
 
 
-async def test_a_connection_keeps_generic_plans_only_for_readers_that_ask_for_them(
+async def test_a_connection_keeps_its_planning_only_for_readers_that_choose_one(
     database_url: str,
 ) -> None:
     engine = create_engine(database_url, connections=1)
     reads, sessions = PlainReads(engine), create_sessions(engine)
 
-    async def after_a_page(*, keeps_planning: bool) -> Any:
+    async def after_a_page(*, keeps_planning: bool, planning: Planning = Planning.GENERIC) -> Any:
         async with reads.open(keeps_planning=True) as session:
-            await session.plan(Planning.GENERIC)
+            await session.plan(planning)
         async with reads.open(keeps_planning=keeps_planning) as session:
-            return await session.scalar(SETTING)
+            return await session.scalar(SETTINGS)
 
     kept, ended = [await after_a_page(keeps_planning=one) for one in (True, False)]
-    await after_a_page(keeps_planning=True)
+    along = await after_a_page(keeps_planning=True, planning=Planning.ALONG_INDEXES)
+    again = await after_a_page(keeps_planning=True)
+    await after_a_page(keeps_planning=True, planning=Planning.ALONG_INDEXES)
     async with sessions() as session:
-        in_session = await session.scalar(SETTING)
+        in_session = await session.scalar(SETTINGS)
     await engine.dispose()
 
-    assert (kept, ended, in_session) == ("force_generic_plan", "auto", "auto")
+    assert (kept, ended) == ("force_generic_plan on", USUAL)
+    assert (along, again) == ("force_custom_plan off", kept)
+    assert in_session == USUAL

@@ -7,9 +7,9 @@ several greenlets. Reads, and calls that share a commit, need none of it.
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
-from enum import StrEnum
+from enum import Enum
 from functools import lru_cache
-from types import SimpleNamespace
+from types import MappingProxyType, SimpleNamespace
 from typing import Any, Protocol
 
 import asyncpg
@@ -24,20 +24,27 @@ from sqlalchemy.util import greenlet_spawn
 from event_trigger.db.pgbouncer import is_pooled
 
 _MOST_PREPARED = 200  # statements of a connection
-_PREPARED, _IS_GENERIC = "plain_statements", "plans_generic"  # in the `info` of a connection
+_PREPARED, _PLANNING = "plain_statements", "planning"  # in the `info` of a connection
 _NO_OPTIONS: Mapping[str, Any] = {}
 _DIALECT = asyncpg_dialect.dialect()  # type: ignore[no-untyped-call]
 _CONNECTION_ERRORS = (OSError, asyncpg.InterfaceError, asyncpg.InternalClientError)
-_PLAN, _PLAN_AS_USUAL = "SET plan_cache_mode = ", "RESET plan_cache_mode"
-_BEGIN = "BEGIN READ ONLY; SET LOCAL plan_cache_mode = "
 _KEEPS_PLANNING: ContextVar[bool] = ContextVar("keeps_planning", default=False)
 
 
-class Planning(StrEnum):
-    """The values of `plan_cache_mode`: one plan for all values, or one for each."""
+_OFF = ("enable_sort", "enable_bitmapscan", "enable_hashjoin", "enable_mergejoin")
 
-    GENERIC = "force_generic_plan"
-    CUSTOM = "force_custom_plan"
+
+class Planning(Enum):
+    """Ways of planning, as settings: one plan for all values, or one for each along indexes."""
+
+    GENERIC = MappingProxyType({"plan_cache_mode": "force_generic_plan"})
+    ALONG_INDEXES = MappingProxyType(
+        {
+            "plan_cache_mode": "force_custom_plan",
+            **dict.fromkeys(_OFF, "off"),
+            "max_parallel_workers_per_gather": "0",
+        }
+    )
 
 
 class ReadRows(Protocol):
@@ -135,17 +142,15 @@ class PlainSession:
         await self._driver.execute("BEGIN")
 
     async def plan(self, planning: Planning) -> None:
-        """Plans so from here on; in a transaction, unless the connection keeps this way.
+        """Plans so from here on, outside a transaction; the connection keeps this way.
 
-        It keeps generic plans: BEGIN and COMMIT for each page would cost as much as the page.
+        BEGIN and COMMIT for each page would cost as much as the page.
         """
-        if planning is Planning.GENERIC:
-            if not self._info.get(_IS_GENERIC):
-                self._info[_IS_GENERIC] = True
-                await self._driver.execute(f"{_PLAN}{planning}")
-        elif not self._is_begun:
-            self._is_begun = True
-            await self._driver.execute(f"{_BEGIN}{planning}")
+        before = self._info.get(_PLANNING)
+        if before is not planning:
+            self._info[_PLANNING] = planning
+            settings = (f"SET {name} = {value}" for name, value in planning.value.items())
+            await self._driver.execute("; ".join([*_resets(before), *settings]))
 
     async def end(self) -> None:
         if self._is_begun and await self._driver.execute("COMMIT") != "COMMIT":
@@ -256,18 +261,23 @@ def _is_lost(connection: PoolProxiedConnection, error: BaseException) -> bool:
 
 
 def plan_as_usual(engine: AsyncEngine) -> None:
-    """Ends the generic planning of a connection before anybody gets it who did not ask for it."""
+    """Ends a connection's way of planning before anybody gets it who does not choose one."""
 
     def reset(connection: Any, record: ConnectionPoolEntry, _proxy: object) -> None:
-        if not record.info.get(_IS_GENERIC) or _KEEPS_PLANNING.get():
+        planning = record.info.get(_PLANNING)
+        if planning is None or _KEEPS_PLANNING.get():
             return
         try:
-            connection.run_async(lambda driver: driver.execute(_PLAN_AS_USUAL))
+            connection.run_async(lambda driver: driver.execute("; ".join(_resets(planning))))
         except (asyncpg.PostgresError, *_CONNECTION_ERRORS):
             raise InvalidatePoolError from None
-        del record.info[_IS_GENERIC]
+        del record.info[_PLANNING]
 
     event.listen(engine.sync_engine, "checkout", reset)
+
+
+def _resets(planning: Planning | None) -> Iterator[str]:
+    return (f"RESET {name}" for name in (planning.value if planning else ()))
 
 
 @lru_cache(maxsize=2_000)  # the statements of the code; lists have one for each set of filters

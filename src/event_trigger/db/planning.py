@@ -5,7 +5,10 @@ from sqlalchemy import text
 from event_trigger.db.citus.detect import is_in_cluster
 from event_trigger.db.plain_session import PlainSession, Planning, ReadSession
 
-_PLAN = text("SELECT set_config('plan_cache_mode', :planning, true)")
+_PLAN = text("""
+    SELECT set_config(name, setting, true)
+    FROM unnest(CAST(:names AS text[]), CAST(:settings AS text[])) AS chosen (name, setting)
+""")
 
 
 async def use_generic_plan(session: ReadSession) -> None:
@@ -18,17 +21,18 @@ async def use_generic_plan(session: ReadSession) -> None:
         await _plan(session, Planning.GENERIC)
 
 
-async def use_custom_plans(session: ReadSession) -> None:
-    """Makes PostgreSQL plan each statement for its values for the rest of the transaction.
+async def use_plans_along_indexes(session: ReadSession) -> None:
+    """Makes PostgreSQL plan each statement for its values, and read along an index of the order.
 
     A generic plan guesses the number of an owner's rows, and so may read all of them for each row
-    of a page.
+    of a page, and sort them. Parallel workers would read far beyond a page before it is full.
     """
-    await _plan(session, Planning.CUSTOM)
+    await _plan(session, Planning.ALONG_INDEXES)
 
 
 async def _plan(session: ReadSession, planning: Planning) -> None:
     if isinstance(session, PlainSession):
         await session.plan(planning)
     else:
-        await session.execute(_PLAN, {"planning": planning})
+        settings = planning.value
+        await session.execute(_PLAN, {"names": [*settings], "settings": [*settings.values()]})

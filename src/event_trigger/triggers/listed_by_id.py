@@ -41,10 +41,8 @@ class TriggersById:
             owner_id = await self._get_destination_owner(wanted.destination_id)
         wanted = await self._planned_well(owner_id, wanted)
         statement, values = listing(owner_id, wanted, order, summary=summary)
-        options = {}
-        if owner_id is None:
-            options = {ACROSS_SHARDS: "admin reads"}
-            await use_generic_plan(self.session)
+        options = {ACROSS_SHARDS: "admin reads"} if owner_id is None else {}
+        await use_generic_plan(self.session)
         page = await fetch_newest_rows(
             self.session, statement, values, limit=limit, options=options
         )

@@ -73,7 +73,7 @@ class PlainTriggers:
     async def _list(self, asked: PlainRead) -> Response | None:
         query: TriggerListQuery = asked.query.wanted
         summary = query.view is View.SUMMARY
-        async with self.reads.open() as session:
+        async with self.reads.open(keeps_planning=True) as session:
             rows = await list_page(session, asked.principal, query, asked.paging)
             body = await self._reader(asked, session).write_list(rows, summary=summary)
         return asked.answered(body)

@@ -8,7 +8,7 @@ from sqlalchemy import text
 
 from event_trigger.db.keyset import Page, rows_that_fit
 from event_trigger.db.plain_session import ReadSession
-from event_trigger.db.planning import use_custom_plans
+from event_trigger.db.planning import use_plans_along_indexes
 from event_trigger.models import shard_of
 from event_trigger.triggers.filters import TriggerFilter
 from event_trigger.triggers.schemas.rows import TriggerRow
@@ -49,7 +49,7 @@ class SortedTriggers:
         summary: bool = False,
     ) -> Page[SortedTrigger]:
         """Lists the triggers after a position, once it knows whether filters leave only few."""
-        await use_custom_plans(self.session)
+        await use_plans_along_indexes(self.session)
         query = SortedQuery(wanted, sort, after, summary)
         found: list[Any] = []
         for statement in await self._statements(query):

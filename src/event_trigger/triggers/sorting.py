@@ -36,11 +36,6 @@ _BY_KEYS = (
     "trigger_sort_keys AS keys JOIN triggers ON triggers.shard = keys.shard"
     " AND triggers.id = keys.trigger_id AND triggers.owner_id = keys.owner_id"
 )
-_SETTINGS = """
-    VALUES ('plan_cache_mode', 'force_custom_plan'), ('enable_sort', 'off'),
-        ('enable_bitmapscan', 'off'), ('enable_hashjoin', 'off'), ('enable_mergejoin', 'off'),
-        ('max_parallel_workers_per_gather', '0')
-"""
 _PLANNED = ("'active'", "'scheduled'")  # only these have a next instant
 
 
@@ -115,17 +110,9 @@ class Candidates(NamedTuple):
 
     @property
     def counting(self) -> str:
-        """Counts the rows, up to `:most`, and has the next statements read along indexes.
-
-        A plan for any values would read all triggers of the project, and sort them. Parallel
-        workers would read far beyond a page before it is full.
-        """
+        """Counts the rows, up to `:most`."""
         found = f"SELECT FROM {self.table} WHERE {_ONE_OWNER} AND {self.condition} LIMIT :most"
-        return (
-            f"SELECT (SELECT count(*) FROM ({found}) AS few),"  # noqa: S608
-            f" count(set_config(setting, value, true))"
-            f" FROM ({_SETTINGS}) AS chosen (setting, value)"
-        )
+        return f"SELECT count(*) FROM ({found}) AS few"  # noqa: S608
 
     @property
     def triggers(self) -> str:
