@@ -35,6 +35,11 @@ def said_by_server(kind: type[asyncpg.PostgresError], words: str) -> asyncpg.Pos
             "the database role lacks a privilege (42501)",
         ),
         (
+            said_by_server(asyncpg.DiskFullError, "could not extend file"),
+            "could not extend file (53100)",
+            "the disk of the database is full (53100)",
+        ),
+        (
             said_by_server(asyncpg.DataError, 'invalid input: "canary"'),
             "DataError (22000)",
             "the database refuses a statement (22000)",

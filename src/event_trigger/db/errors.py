@@ -31,6 +31,7 @@ _LONGEST_MESSAGE = 300  # characters
 _DATA_EXCEPTION = "22"  # class of SQLSTATE whose messages quote the values that were sent
 _PUBLIC_REASONS = {  # by SQLSTATE or its class; they name no users and no addresses
     TOO_MANY_CONNECTIONS: "the database server has no connection left",
+    "53100": "the disk of the database is full",
     "28": "the database refuses this login",
     "3D": "the database does not exist",
     "42501": "the database role lacks a privilege",
