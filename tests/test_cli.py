@@ -250,7 +250,7 @@ def test_an_operator_prepares_a_database(here: Here, empty_url: str) -> None:
     migrated = here("migrate", DATABASE_URL=empty_url)
     after = here("check", **settings)
 
-    assert (unsigned.code, unsigned.out) == (1, "")
+    assert (unsigned.code, "Settings are valid" in unsigned.out) == (1, False)
     assert "EVENT_TRIGGER_JWT_SECRET is not set" in unsigned.err
     assert (before.code, "no revision yet" in before.out) == (0, True)
     assert (migrated.code, migrated.out) == (
@@ -376,9 +376,9 @@ async def test_a_misspelt_setting_is_named_with_the_one_that_was_meant(
 
     assert done.code == 0
     assert (
-        "EVENT_TRIGGER_KEEPFOR is no setting, and has no effect."
+        "Warning: EVENT_TRIGGER_KEEPFOR is no setting, and has no effect."
         " Did you mean EVENT_TRIGGER_KEEP_FOR?\n"
-        "EVENT_TRIGGER_ZZZZ is no setting, and has no effect.\n"
+        "Warning: EVENT_TRIGGER_ZZZZ is no setting, and has no effect.\n"
     ) in done.out
 
 

@@ -170,6 +170,13 @@ async def prepare(settings: Settings, callbacks: StartupCallbacks) -> None:
         await engine.dispose()
 
 
+async def check_first_admin(sessions: Sessions, settings: Settings, *, migrated: bool) -> None:
+    """Raises SettingsError if the first admin of the settings cannot be made, and is needed."""
+    wanted = _wanted_admin(settings, embedded=settings.database_url is None)
+    if wanted is not None and not (migrated and await has_users(sessions)):
+        _check_admin(wanted)
+
+
 @dataclass(frozen=True, slots=True)
 class _WantedAdmin:
     """The first admin to make; a password that was not given in the settings is shown once."""

@@ -16,20 +16,22 @@ from event_trigger.auth.email_addresses import normalise_email
 from event_trigger.auth.passwords.hashing import PasswordHasher
 from event_trigger.auth.passwords.policy import check_new_password
 from event_trigger.auth.users import add_user, disable_user, set_password
-from event_trigger.bootstrap import SettingsError, command_database, with_signing_secret
+from event_trigger.bootstrap import (
+    SettingsError,
+    check_urls,
+    command_database,
+    with_signing_secret,
+)
 from event_trigger.config import Settings
 from event_trigger.db.backup import restore_backup, write_backup
-from event_trigger.db.citus.detect import is_distributed
 from event_trigger.db.distribute import distribute, planned_statements
 from event_trigger.db.engine import Sessions, create_engine, create_sessions
-from event_trigger.db.installation import read_installation
 from event_trigger.db.migrate import migrate
-from event_trigger.db.nodes import check_nodes
-from event_trigger.db.revisions import current_revision, is_migrated, newest_revision
+from event_trigger.db.revisions import current_revision, is_migrated
 from event_trigger.destinations.lifecycle import rotate_keys
+from event_trigger.diagnosis import Diagnosis, diagnose
 from event_trigger.erasure.command import erase_by_address
 from event_trigger.hooks.rotation import rotate_hook_keys
-from event_trigger.misspelt_settings import misspelt_settings
 from event_trigger.models import ActorKind, Role
 from event_trigger.reconciliation.verify import Verification, verify
 from event_trigger.triggers.schedule.zone_rules import describe_rules
@@ -54,7 +56,8 @@ def run(wanted: argparse.Namespace, settings: Settings) -> int:
             work = plan_distribution if wanted.dry_run else distribute_tables
             print(with_database(settings, work))
         case "check":
-            print(with_database(settings, check(settings)))
+            check_urls(settings)
+            return _report(with_database(settings, check(settings)))
         case "backup":
             print(with_database(settings, back_up(wanted.file)))
         case "restore":
@@ -112,34 +115,19 @@ async def distribute_tables(engine: AsyncEngine, _: Sessions) -> str:
     return "Nothing to do: every table is in its place."
 
 
-def check(settings: Settings) -> DatabaseWork[str]:
-    async def work(engine: AsyncEngine, _: Sessions) -> str:
-        if settings.database_url is not None and settings.jwt_secret is None:
-            raise SettingsError(
-                "EVENT_TRIGGER_JWT_SECRET is not set: 'serve' would refuse to start."
-            )
-        async with engine.connect() as connection:
-            current = await connection.run_sync(current_revision)
-            migrated = await connection.run_sync(is_migrated)
-            installation = await read_installation(connection) if migrated else None
-            server = connection.dialect.server_version_info or ()
-            nodes = await check_nodes(connection) if await is_distributed(connection) else {}
-        if away := [address for address, is_reached in nodes.items() if not is_reached]:
-            raise SettingsError(f"Nodes of the cluster do not answer: {', '.join(away)}.")
-        at = f"revision {current}" if current else "no revision yet"
-        if not migrated:
-            at += f"; 'serve' or 'migrate' will migrate it to {newest_revision()}"
-        kind = "your own" if settings.database_url is not None else "embedded"
-        without_effect = "".join(f"{one}\n" for one in misspelt_settings())
-        return (
-            f"Settings are valid.\n{without_effect}"
-            f"The database ({kind}, PostgreSQL {'.'.join(map(str, server))})"
-            f" answers, and is at {at}.\nZone rules: {describe_rules()}."
-            + ("" if installation is None else f"\nThis is installation {installation}.")
-            + (f"\nThe {len(nodes)} nodes of the cluster answer." if nodes else "")
-        )
+def check(settings: Settings) -> DatabaseWork[Diagnosis]:
+    async def work(engine: AsyncEngine, _: Sessions) -> Diagnosis:
+        return await diagnose(engine, settings)
 
     return work
+
+
+def _report(found: Diagnosis) -> int:
+    """Prints failures on stderr, and everything else on stdout; returns the exit code."""
+    print(*found.facts, *(f"Warning: {one}" for one in found.warnings), sep="\n")
+    for one in found.failures:
+        print(f"Failure: {one}", file=sys.stderr)
+    return 1 if found.failures else 0
 
 
 def back_up(file: Path) -> DatabaseWork[str]:

@@ -136,6 +136,13 @@ async def _read_state(engine: AsyncEngine, statement: TextClause) -> ServerState
         return ServerState(*(await connection.execute(statement)).one())
 
 
+async def find_mismatch(primary: AsyncEngine, replica: AsyncEngine) -> str | None:
+    """Returns the reason why a replica cannot stand in for the primary, if there is one."""
+    at = time.monotonic()
+    states = await _read_state(primary, _READ_PRIMARY), await _read_state(replica, _READ_REPLICA)
+    return _mismatch(*states, timedelta(seconds=time.monotonic() - at))
+
+
 def _mismatch(primary: ServerState, replica: ServerState, took: timedelta) -> str | None:
     """Returns the reason why the replica cannot stand in for the primary, if there is one."""
     if (replica.system_identifier, replica.database_oid) != (
