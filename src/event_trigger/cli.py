@@ -1,4 +1,4 @@
-"""The command line: serve, migrate, back up, manage users, and check settings and events."""
+"""The command line: serve, migrate, back up, upgrade, manage users, check settings and events."""
 
 import argparse
 import gc
@@ -51,6 +51,15 @@ def _parser() -> argparse.ArgumentParser:
         "restore", help="restore a backup into an empty database with pg_restore"
     )
     restore.add_argument("file", type=Path)
+    upgrade = commands.add_parser(
+        "upgrade", help="upgrade the embedded data that an older PostgreSQL has made"
+    )
+    upgrade.add_argument(
+        "--old-binaries",
+        type=Path,
+        metavar="FOLDER",
+        help="the programs of the older PostgreSQL (default: where distributions have them)",
+    )
     commands.add_parser(
         "verify",
         aliases=["audit"],

@@ -36,6 +36,7 @@ from event_trigger.models import ActorKind, Role
 from event_trigger.reconciliation.verify import Verification, verify
 from event_trigger.triggers.schedule.zone_rules import describe_rules
 from event_trigger.triggers.zone_updates.report import moves_in_words
+from event_trigger.upgrade import upgrade_data
 from event_trigger.vault import Vault
 
 _KEY_HINT = (
@@ -62,6 +63,8 @@ def run(wanted: argparse.Namespace, settings: Settings) -> int:
             print(with_database(settings, back_up(wanted.file)))
         case "restore":
             print(with_database(settings, restore(wanted.file), may_make=True))
+        case "upgrade":
+            return upgrade_data(settings, wanted.old_binaries)
         case "verify" | "audit":
             verification = with_database(settings, verify_instants(settings))
             print(*verification.findings, verification.summary(), sep="\n")

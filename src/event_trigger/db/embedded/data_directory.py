@@ -16,6 +16,9 @@ from event_trigger.db.embedded.os_user import (
 
 DATABASE = "event_trigger"
 _CLUSTER = "cluster"
+_UPGRADING = "cluster.upgrading"
+_UPGRADED = "cluster.upgraded"  # complete; the old one has another name, or is about to get it
+_DUMP = "upgrade-dump"
 _POINTER = "cluster-is-elsewhere"
 _logger = logging.getLogger(__name__)
 
@@ -39,7 +42,7 @@ def find_home(data_dir: Path) -> Path | None:
 
     Raises EmbeddedPostgresError if that folder is gone.
     """
-    if (data_dir / _CLUSTER).exists():
+    if _has_cluster(data_dir):
         return data_dir
     pointer = data_dir / _POINTER
     if not pointer.exists():
@@ -77,6 +80,7 @@ def prepare_cluster(home: Path, account: OsUser, binaries: Binaries, *, durable:
     Raises EmbeddedPostgresError, without any change, if another version of PostgreSQL made it.
     """
     cluster = home / _CLUSTER
+    _finish_replacement(home)
     if not cluster.exists():
         _make(cluster, account, binaries, durable=durable)
     elif not account.reaches(cluster):
@@ -88,19 +92,99 @@ def prepare_cluster(home: Path, account: OsUser, binaries: Binaries, *, durable:
     return cluster
 
 
-def _check_version(cluster: Path, binaries: Binaries) -> None:
+def made_by(cluster: Path) -> int:
+    """Returns the major version of the PostgreSQL that made a cluster.
+
+    Raises EmbeddedPostgresError if it is none.
+    """
     version = cluster / "PG_VERSION"
-    made_by = version.read_text().strip() if version.exists() else None
-    if made_by is None:
+    found = version.read_text().strip() if version.exists() else ""
+    if not found.isdecimal():
         raise EmbeddedPostgresError(
             f"{cluster} is not a PostgreSQL cluster; move it away to start with an empty database"
         )
-    if made_by != str(binaries.major):
+    return int(found)
+
+
+def begin_replacement(home: Path, account: OsUser, binaries: Binaries, *, database: bool) -> Path:
+    """Makes an empty cluster beside the old one, with our `database` if that is wanted."""
+    upgrading = home / _UPGRADING
+    account.make_private(upgrading)
+    _initialise(upgrading, account, binaries, durable=True)
+    if database:
+        _create_database(upgrading, account, binaries, durable=True)
+    return upgrading
+
+
+def drop_replacement(home: Path) -> None:
+    """Removes what an upgrade has made so far; the old cluster is as it was."""
+    for name in (_UPGRADING, _UPGRADED, _DUMP):
+        if (home / name).exists():
+            shutil.rmtree(home / name)
+
+
+def make_dump_folder(home: Path) -> Path:
+    folder = home / _DUMP
+    folder.mkdir(mode=0o700)
+    return folder
+
+
+def upgrading_cluster(home: Path) -> Path:
+    """Returns the path of the cluster that an upgrade makes."""
+    return home / _UPGRADING
+
+
+def replace_cluster(home: Path, old_major: int) -> Path:
+    """Puts the new cluster in the place of the old one, and returns the path of the old one.
+
+    An interruption loses neither: until the new one is renamed, the next start does it.
+    """
+    kept = require_free_name(home, old_major)
+    (home / _UPGRADING).rename(home / _UPGRADED)
+    _sync_names(home)
+    (home / _CLUSTER).rename(kept)
+    _sync_names(home)
+    _finish_replacement(home)
+    return kept
+
+
+def require_free_name(home: Path, old_major: int) -> Path:
+    """Returns the path that the old cluster gets; raises EmbeddedPostgresError if it is taken."""
+    kept = home / f"{_CLUSTER}-{old_major}"
+    if kept.exists():
         raise EmbeddedPostgresError(
-            f"the data in {cluster} was made by PostgreSQL {made_by}, and {binaries.folder} has "
-            f"PostgreSQL {binaries.major}; set EVENT_TRIGGER_PG_BIN to the programs of "
-            f"PostgreSQL {made_by}, or dump the data with them and restore it; nothing was changed"
+            f"{kept} is there already, from an earlier upgrade; move it away"
         )
+    return kept
+
+
+def _finish_replacement(home: Path) -> None:
+    if (home / _UPGRADED).exists() and not (home / _CLUSTER).exists():
+        (home / _UPGRADED).rename(home / _CLUSTER)
+        _sync_names(home)
+
+
+def _has_cluster(home: Path) -> bool:
+    return any((home / name).exists() for name in (_CLUSTER, _UPGRADED))
+
+
+def _check_version(cluster: Path, binaries: Binaries) -> None:
+    found = made_by(cluster)
+    if found == binaries.major:
+        return
+    was = (
+        f"the data in {cluster} was made by PostgreSQL {found}, and {binaries.folder} has "
+        f"PostgreSQL {binaries.major}; nothing was changed."
+    )
+    if found > binaries.major:
+        raise EmbeddedPostgresError(
+            f"{was} Data cannot go back to an older PostgreSQL: run the version of the service that"
+            f" was used before, or set EVENT_TRIGGER_PG_BIN to the programs of PostgreSQL {found}"
+        )
+    raise EmbeddedPostgresError(
+        f"{was} Run 'event-trigger upgrade', which needs the programs of PostgreSQL {found}, too;"
+        " or go on with that version: set EVENT_TRIGGER_PG_BIN to its programs"
+    )
 
 
 def _make(cluster: Path, account: OsUser, binaries: Binaries, *, durable: bool) -> None:

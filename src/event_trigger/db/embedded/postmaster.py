@@ -87,7 +87,7 @@ def start(
 
     Raises EmbeddedPostgresError if it fails, or soon after `is_cancelled` returns True.
     """
-    _end_orphan(config)
+    end_orphan(config)
     give_up = time.monotonic() + _FREE_WITHIN
     while True:
         with private_file(config.log) as log:
@@ -156,7 +156,7 @@ def _status(pid_file: Path) -> tuple[int, str] | None:
         return None
 
 
-def _end_orphan(config: ServerConfig) -> None:
+def end_orphan(config: ServerConfig) -> None:
     """Ends a server whose service was killed, and removes lock files that name another process.
 
     PostgreSQL refuses to start while a process with the pid in these files lives, even if that pid

@@ -61,7 +61,7 @@ def running_postgres(data_dir: Path, *, durable: bool = True) -> Iterator[str]:
         config = _prepare(data_dir, locks, durable=durable)
         server = start(config)
         try:
-            yield _url(config.sockets)
+            yield url_of(config.sockets)
         finally:
             stop(server)
 
@@ -82,7 +82,7 @@ def supervised_postgres(
     with ExitStack() as locks:
         config = _prepare(data_dir, locks, durable=True)
         with supervised(config, on_give_up=on_give_up, restart_after=restart_after):
-            yield _url(config.sockets)
+            yield url_of(config.sockets)
 
 
 def url_if_running(data_dir: Path) -> str | None:
@@ -91,12 +91,12 @@ def url_if_running(data_dir: Path) -> str | None:
         return None
     data_dir = data_dir.resolve()
     try:
-        with _locked(data_dir):
+        with locked(data_dir):
             return None
     except EmbeddedPostgresError:
         home = find_home(data_dir) or data_dir
         account = os_user_for(home / "cluster", data_dir)
-        return _url(_socket_folder(home, account))
+        return url_of(socket_folder(home, account))
 
 
 def has_data(data_dir: Path) -> bool:
@@ -116,16 +116,16 @@ def _prepare(data_dir: Path, locks: ExitStack, *, durable: bool) -> ServerConfig
     """
     try:
         data_dir = make_data_dir(data_dir)
-        locks.enter_context(_locked(data_dir))
+        locks.enter_context(locked(data_dir))
         home = find_home(data_dir)
         account = os_user_for((home or data_dir) / "cluster", data_dir)
         binaries = binaries_for(account)
         home = home or choose_home(data_dir, account)
         if home != data_dir:  # a copied data directory points to the same folder
-            locks.enter_context(_locked(home))
+            locks.enter_context(locked(home))
         cluster = prepare_cluster(home, account, binaries, durable=durable)
-        sockets = account.make_private(_socket_folder(home, account))
-        log = _rotated(data_dir / "postgres.log")
+        sockets = account.make_private(socket_folder(home, account))
+        log = rotated(data_dir / "postgres.log")
     except OSError as error:
         raise EmbeddedPostgresError(
             f"the embedded PostgreSQL cannot use {data_dir}: {error}; "
@@ -135,7 +135,7 @@ def _prepare(data_dir: Path, locks: ExitStack, *, durable: bool) -> ServerConfig
 
 
 @contextmanager
-def _locked(folder: Path) -> Iterator[None]:
+def locked(folder: Path) -> Iterator[None]:
     """Holds a file lock that ends with this process; the server does not inherit it."""
     with private_file(folder / "lock") as file:
         try:
@@ -148,7 +148,7 @@ def _locked(folder: Path) -> Iterator[None]:
         yield
 
 
-def _socket_folder(home: Path, account: OsUser) -> Path:
+def socket_folder(home: Path, account: OsUser) -> Path:
     """Chooses a folder whose path is short enough for a socket address and needs no quoting."""
     name = f"event-trigger-{hashlib.sha256(f'{account.uid} {home}'.encode()).hexdigest()[:16]}"
     for folder in (home / "run", Path(tempfile.gettempdir(), name)):
@@ -162,12 +162,14 @@ def _suits_a_socket(folder: Path) -> bool:
     return len(path) <= _SOCKET_PATH_LIMIT and re.fullmatch(r"[A-Za-z0-9/._-]+", path) is not None
 
 
-def _rotated(log: Path) -> Path:
+def rotated(log: Path) -> Path:
+    """Sets a large log aside, and returns the path of the log to write to."""
     if log.exists() and log.stat().st_size > _LOG_LIMIT_BYTES:
         log.replace(log.with_name(f"{log.name}.1"))
     return log
 
 
-def _url(sockets: Path) -> str:
+def url_of(sockets: Path) -> str:
+    """Returns the URL, for SQLAlchemy and asyncpg, of a server with this folder of its socket."""
     # without the port, asyncpg would take it from PGPORT
     return f"postgresql+asyncpg://postgres@/{DATABASE}?host={quote(str(sockets))}&port={PORT}"
