@@ -313,6 +313,36 @@ async def test_an_operator_erases_a_user_who_agrees_to_what_goes(
     assert [one["id"] for one in (await admin.get("/users")).json()] == [BOB, ADMIN]
 
 
+async def test_an_operator_goes_back_to_an_older_schema(
+    here: Here, database_url: str, database: Any
+) -> None:
+    settings = with_database(database_url)
+    await database.execute("SET application_name = 'event-trigger'")
+
+    while_it_runs = await asyncio.to_thread(here, "migrate", "--back-to", "0033", **settings)
+    await database.execute("RESET application_name")
+    to_nowhere = await asyncio.to_thread(here, "migrate", "--back-to", "9999", **settings)
+    back = await asyncio.to_thread(here, "migrate", "--back-to", "0033", **settings)
+    forward = await asyncio.to_thread(here, "migrate", "--back-to", newest(), **settings)
+    checked = await asyncio.to_thread(here, "check", **settings)
+    again = await asyncio.to_thread(here, "migrate", **settings)
+
+    assert (while_it_runs.code, while_it_runs.out) == (1, "")
+    assert "1 sessions of the service are connected to this database: stop" in while_it_runs.err
+    assert (to_nowhere.code, to_nowhere.out) == (1, "")
+    assert f"There is no way back from revision {newest()} to 9999." in to_nowhere.err
+    assert (back.code, back.out.split(". ")[0]) == (0, "The database is at revision 0033")
+    assert (forward.code, "There is no way back to revision" in forward.err) == (1, True)
+    assert f"is at revision 0033; 'serve' or 'migrate' will migrate it to {newest()}" in checked.out
+    assert (again.code, again.out) == (0, f"The database is at revision {newest()}.\n")
+
+
+def newest() -> str:
+    found = newest_revision()
+    assert found is not None
+    return found
+
+
 async def test_an_operator_replaces_the_key_of_secrets(
     here: Here, database_url: str, ada: httpx.AsyncClient
 ) -> None:

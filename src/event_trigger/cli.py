@@ -35,7 +35,10 @@ def _parser() -> argparse.ArgumentParser:
     serve_.add_argument(
         "--workers", type=_positive, default=1, help="number of processes (default: 1)"
     )
-    commands.add_parser("migrate", help="migrate the database to this version")
+    migrate = commands.add_parser("migrate", help="migrate the database to this version")
+    migrate.add_argument(
+        "--back-to", metavar="REVISION", help="go back to an older version's revision instead"
+    )
     distribute_ = commands.add_parser(
         "distribute", help="distribute the tables over a Citus cluster; can be repeated"
     )

@@ -26,7 +26,7 @@ from event_trigger.config import Settings
 from event_trigger.db.backup import restore_backup, write_backup
 from event_trigger.db.distribute import distribute, planned_statements
 from event_trigger.db.engine import Sessions, create_engine, create_sessions
-from event_trigger.db.migrate import migrate
+from event_trigger.db.migrate import migrate, migrate_back
 from event_trigger.db.revisions import current_revision, is_migrated
 from event_trigger.destinations.lifecycle import rotate_keys
 from event_trigger.diagnosis import Diagnosis, diagnose
@@ -52,7 +52,8 @@ def run(wanted: argparse.Namespace, settings: Settings) -> int:
     """Runs any command but `serve`; returns the exit code."""
     match wanted.command:
         case "migrate":
-            print(with_database(settings, migrate_database, may_make=True))
+            work = migrate_database if wanted.back_to is None else go_back(wanted.back_to)
+            print(with_database(settings, work, may_make=wanted.back_to is None))
         case "distribute":
             work = plan_distribution if wanted.dry_run else distribute_tables
             print(with_database(settings, work))
@@ -103,6 +104,17 @@ async def migrate_database(engine: AsyncEngine, _: Sessions) -> str:
     await migrate(engine)
     async with engine.connect() as connection:
         return f"The database is at revision {await connection.run_sync(current_revision)}."
+
+
+def go_back(revision: str) -> DatabaseWork[str]:
+    async def work(engine: AsyncEngine, _: Sessions) -> str:
+        await migrate_back(engine, revision)
+        return (
+            f"The database is at revision {revision}. Start only the version of the service that"
+            " belongs to it: any newer one migrates it again."
+        )
+
+    return work
 
 
 async def plan_distribution(engine: AsyncEngine, _: Sessions) -> str:

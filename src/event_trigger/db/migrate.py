@@ -1,18 +1,29 @@
-"""Migrates the database to the newest revision, also when several replicas start at once."""
+"""Migrates the database to the newest revision, or back, also when several replicas start."""
 
 import asyncio
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import Connection, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from event_trigger.db.engine import create_maintenance_engine
+from event_trigger.db.engine import APPLICATION_NAME, create_maintenance_engine
 from event_trigger.db.giving_way import run_giving_way
 from event_trigger.db.installation import keep_installation
-from event_trigger.db.revisions import is_migrated, migrations_folder
+from event_trigger.db.revisions import (
+    current_revision,
+    is_migrated,
+    known_revisions,
+    migrations_folder,
+)
 
 _MIGRATION_LOCK = 0x6576_7473  # "evts": the id of the advisory lock
 _TRY_LOCK = text("SELECT pg_try_advisory_xact_lock(:lock)")
+_COUNT_OTHERS = text("""
+    SELECT count(*) FROM pg_stat_activity
+    WHERE application_name = :name AND datname = current_database() AND pid <> pg_backend_pid()
+""")
 _TRY_LOCK_EVERY_SECONDS = 0.2
 
 
@@ -34,8 +45,34 @@ async def migrate(engine: AsyncEngine, *, folder: Path | None = None) -> None:
             await _take_lock(lock)
             if not await lock.run_sync(is_migrated, folder):
                 await _release_snapshot(lock)
-                await _upgrade(engine, folder)
+                await _run(engine, lambda sync: _run_missing(sync, folder))
             await keep_installation(lock)
+            await lock.commit()
+    finally:
+        await lock_engine.dispose()
+
+
+async def migrate_back(engine: AsyncEngine, revision: str) -> None:
+    """Downgrades the schema to an older revision, for an older version of the service.
+
+    Raises ValueError, before anything is changed, if there is no such revision before the present
+    one, or if the service still runs.
+    """
+    lock_engine = create_maintenance_engine(engine.url)
+    try:
+        async with lock_engine.connect() as lock:
+            await lock.execution_options(isolation_level="READ COMMITTED")
+            await _take_lock(lock)
+            current = await lock.run_sync(current_revision)
+            if revision not in known_revisions() or current not in known_revisions():
+                raise ValueError(f"There is no way back from revision {current} to {revision}.")
+            if others := await lock.scalar(_COUNT_OTHERS, {"name": APPLICATION_NAME}):
+                raise ValueError(
+                    f"{others} sessions of the service are connected to this database: stop all of"
+                    " its processes first. Nothing was changed."
+                )
+            await _release_snapshot(lock)
+            await _run(engine, lambda sync: _run_back(sync, revision))
             await lock.commit()
     finally:
         await lock_engine.dispose()
@@ -60,11 +97,11 @@ async def _release_snapshot(lock: AsyncConnection) -> None:
     await lock.execute(text("SET LOCAL idle_in_transaction_session_timeout = 0"))
 
 
-async def _upgrade(engine: AsyncEngine, folder: Path | None) -> None:
+async def _run(engine: AsyncEngine, work: Callable[[Connection], None]) -> None:
     upgrade_engine = create_maintenance_engine(engine.url)
     try:
         async with upgrade_engine.connect() as connection:
-            await run_giving_way(connection, lambda sync: _run_missing(sync, folder))
+            await run_giving_way(connection, work)
     finally:
         await upgrade_engine.dispose()
 
@@ -72,10 +109,25 @@ async def _upgrade(engine: AsyncEngine, folder: Path | None) -> None:
 def _run_missing(connection: Connection, folder: Path | None) -> None:
     # most starts find a migrated database, and are a third of a second shorter without Alembic
     from alembic import command  # noqa: PLC0415
+
+    command.upgrade(_configuration(connection, folder), "head")
+
+
+def _run_back(connection: Connection, revision: str) -> None:
+    from alembic import command  # noqa: PLC0415
+    from alembic.util import CommandError  # noqa: PLC0415
+
+    try:
+        command.downgrade(_configuration(connection, None), revision)
+    except CommandError as error:
+        raise ValueError(f"There is no way back to revision {revision}: {error}.") from None
+
+
+def _configuration(connection: Connection, folder: Path | None) -> Any:
     from alembic.config import Config  # noqa: PLC0415
 
     config = Config()
     location = str(folder or migrations_folder()).replace("%", "%%")
     config.set_main_option("script_location", location)
     config.attributes["connection"] = connection
-    command.upgrade(config, "head")
+    return config
