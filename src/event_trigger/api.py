@@ -38,6 +38,7 @@ from event_trigger.hooks.refusals import router as hook_refusals
 from event_trigger.idempotency.document import describe_idempotency
 from event_trigger.info import router as info
 from event_trigger.metrics import router as metrics
+from event_trigger.notices import router as notices
 from event_trigger.overview import router as overview
 from event_trigger.overview.stats import router as stats
 from event_trigger.projects import router as projects
@@ -127,6 +128,7 @@ _ROUTERS = (
     sets.router,
     deliveries.router,
     delivery_actions.router,
+    notices.router,
     stream.router,
     events.router,
     overview.router,

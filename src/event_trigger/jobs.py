@@ -43,6 +43,7 @@ from event_trigger.hooks.refusals.recording import (
 )
 from event_trigger.idempotency.repository import ANSWERS_KEPT_FOR, purge_kept_answers
 from event_trigger.job_clock import FIRST_AFTER_SECONDS, SILENT_AFTER_SECONDS, JobClock
+from event_trigger.notices.telling import purge_notices, tell_changes
 from event_trigger.overview.counting import count_all, purge_minutes
 from event_trigger.projects.repository import Invitations
 from event_trigger.scheduling.dispatcher import LONGEST_WAIT_SECONDS, fire_due
@@ -56,6 +57,7 @@ END_STUCK_EVERY_SECONDS = 2.0
 FOLLOW_ZONE_RULES_EVERY_SECONDS = 1.0  # for this long, replicas may use different zone rules
 COUNT_BACKLOG_EVERY_SECONDS = 2.0
 MEASURE_EVENTS_EVERY_SECONDS = 2.0
+TELL_CHANGES_EVERY_SECONDS = 1.0
 COUNT_PROJECTS_EVERY = timedelta(seconds=2)
 ERASE_EVERY_SECONDS = 10.0
 DELETE_COMPLETED_EVERY_SECONDS = 2.0  # so long a completed trigger stays at most, or a little more
@@ -139,6 +141,11 @@ class Jobs:
             "measure_events",
             self._measure_events,
             every=timedelta(seconds=MEASURE_EVENTS_EVERY_SECONDS),
+        )
+        self._clock.add(
+            "tell_changes",
+            self._tell_changes,
+            every=timedelta(seconds=TELL_CHANGES_EVERY_SECONDS),
         )
         self._clock.add("count_projects", self._count_projects, every=COUNT_PROJECTS_EVERY)
         self._clock.add("erase", self._erasure.run, every=timedelta(seconds=ERASE_EVERY_SECONDS))
@@ -227,9 +234,13 @@ class Jobs:
     async def _retain_deliveries(self) -> None:
         """Runs apart from `_retain`, which must not wait for this."""
         await retain_deliveries(self._sessions, self._settings.keep_for)
+        await purge_notices(self._sessions, after=self._settings.keep_for)
 
     async def _count_backlog(self) -> None:
         await self._backlog.update()
+
+    async def _tell_changes(self) -> None:
+        await tell_changes(self._sessions)
 
     async def _measure_events(self) -> None:
         await measure(self._sessions, most_bytes=self._settings.max_event_bytes)

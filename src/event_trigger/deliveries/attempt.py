@@ -28,7 +28,7 @@ from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import NamedTuple
 
-from event_trigger.deliveries.http.cloud_event import CloudEvent, source_of
+from event_trigger.deliveries.http.cloud_event import CloudEvent, source_of, source_of_notices
 from event_trigger.deliveries.http.hops import MOST_HOPS, LoopDetected
 from event_trigger.deliveries.http.sender import AttemptResult
 from event_trigger.deliveries.http.signed_message import write_signed
@@ -69,6 +69,7 @@ class Attempt(NamedTuple):
     url: str
     hops: int
     form: RequestForm | None
+    is_notice: bool = False
 
 
 class WebhookRequest(NamedTuple):
@@ -94,6 +95,7 @@ def new_attempt(shard: int, delivery: ClaimedDelivery, destination: LockedDestin
         url=destination.url,
         hops=delivery.hops + 1,
         form=destination.form if destination.form.is_rendered else None,
+        is_notice=delivery.subject is not None,
     )
 
 
@@ -111,9 +113,7 @@ def build_request(
     event_id = delivery.event_id
     event = CloudEvent(
         id=str(event_id),
-        source=source_of(
-            "trigger", delivery.trigger_id, installation=installation, public_url=public_url
-        ),
+        source=_source(delivery, public_url),
         type=delivery.event_type,
         time=delivery.triggered_at,
         payload=delivery.payload,
@@ -123,6 +123,7 @@ def build_request(
         is_test=delivery.is_test,
         replay_of=delivery.replay_of,
         source_kind=delivery.source_kind,
+        subject=delivery.subject,
     )
     message = write_signed(
         event,
@@ -135,6 +136,15 @@ def build_request(
     )
     return WebhookRequest(
         message.method, message.url, message.headers, message.body, destination.timeout
+    )
+
+
+def _source(delivery: ClaimedDelivery, public_url: str | None) -> str:
+    installation = delivery.installation
+    if delivery.subject is not None:
+        return source_of_notices(installation=installation, public_url=public_url)
+    return source_of(
+        "trigger", delivery.trigger_id, installation=installation, public_url=public_url
     )
 
 

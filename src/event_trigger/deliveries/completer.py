@@ -12,11 +12,13 @@ from event_trigger.db.errors import FailureLog
 from event_trigger.db.notify import DELIVERIES_ATTEMPTED, notify_rows
 from event_trigger.deliveries.busy_destinations import BusyDestinations
 from event_trigger.deliveries.completed import CompletedAttempt, health_of
+from event_trigger.deliveries.news import exhausted_news
 from event_trigger.deliveries.outcome_log import HealthChange, log_exhausted, log_health
 from event_trigger.deliveries.queue.deliveries import DeliveryQueue
 from event_trigger.deliveries.queue.destinations import QueueDestinations
 from event_trigger.deliveries.queue.requests import KeptRequests
 from event_trigger.models import DeliveryStatus
+from event_trigger.notices.changes import record_changes
 from event_trigger.telemetry import (
     DELIVERIES_EXHAUSTED,
     DELIVERY_ATTEMPTS,
@@ -130,7 +132,7 @@ class Completer:
            records nothing, as the leases are over; only step 1 counts twice.
         3. Keeps the rendered requests of failed attempts, and deletes those that no later attempt
            needs.
-        4. Tells open streams of them.
+        4. Records what listening destinations hear of, and tells open streams.
         """
         async with self._sessions.begin() as session:
             busy, changes = await _save_health(QueueDestinations(session), shard, group)
@@ -144,6 +146,7 @@ class Completer:
                 await KeptRequests(session).keep(shard, requests)
             if kept := [one.attempt.delivery_id for one in ended if one.is_kept_in_vain]:
                 await KeptRequests(session).forget(shard, sorted(kept))
+            await record_changes(session, shard, [*exhausted_news(ended)])
             named = [(one.attempt.owner_id, one.attempt.delivery_id) for one in ended]
             await notify_rows(session, DELIVERIES_ATTEMPTED, named)
         for one in free:

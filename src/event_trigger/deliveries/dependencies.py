@@ -39,6 +39,7 @@ def filter_of(
         query.since,
         query.until,
         trigger_ids,
+        query.notice_id,
     )
 
 

@@ -33,6 +33,12 @@ class DeliveryFilter:
     since: datetime | None = None
     until: datetime | None = None
     trigger_ids: Collection[int] | None = None
+    notice_id: int | None = None
+
+    @property
+    def carried_id(self) -> int | None:
+        """The id of the wanted event or notice: deliveries of either have it as `event_id`."""
+        return self.notice_id if self.event_id is None else self.event_id
 
     @property
     def kept_statuses(self) -> frozenset[DeliveryStatus] | None:
@@ -56,15 +62,16 @@ def listing(
     shard: int | None,
     ids: IdRange,
 ) -> tuple[NewestQuery[Delivery], dict[str, Any]]:
-    """Builds the query of a page: one lane for each shard and status, unless for one event.
+    """Builds the query of a page: one lane for each shard and status, unless for one event
+    or notice.
 
-    An event has few deliveries, so they need no ranges. `shard` limits an admin's query, which has
+    These have few deliveries, so they need no ranges. `shard` limits an admin's query, which has
     no owner, to one shard; None means all shards. No condition beside a range is an equality of
     its columns: PostgreSQL would begin with the newest of all statuses, and read them all.
     """
     conditions, values = given_filters(
         ("owner_id IS NOT DISTINCT FROM :owner_id", "owner_id", owner_id),
-        ("event_id = :event_id", "event_id", wanted.event_id),
+        ("event_id = :event_id", "event_id", wanted.carried_id),
         ("trigger_id IS NOT DISTINCT FROM :trigger_id", "trigger_id", wanted.trigger_id),
         (
             *("destination_id IS NOT DISTINCT FROM :destination_id", "destination_id"),
@@ -77,6 +84,10 @@ def listing(
     )
     if wanted.error is DeliveryError.CANCELLED:
         conditions += ("error IS NULL",)
+    if wanted.event_id is not None:
+        conditions += ("subject IS NULL",)
+    if wanted.notice_id is not None:
+        conditions += ("subject IS NOT NULL",)
     if owner_id is None:
         conditions += (NOT_OF_DELETED_PROJECTS,)
     values |= ids.values
@@ -99,7 +110,7 @@ def listing(
 
 def _index_prefix(owner_id: int | None, wanted: DeliveryFilter) -> tuple[str, ...] | None:
     """Returns the columns before `status` in the index for the filter; None for no index."""
-    if wanted.event_id is not None:
+    if wanted.carried_id is not None:
         return None
     if wanted.trigger_id is not None:
         return ("trigger_id",)

@@ -64,7 +64,7 @@ def _job(delivery: ClaimedDelivery, destination: LockedDestination) -> RenderJob
         time=delivery.triggered_at,
         scheduled_for=delivery.scheduled_for,
         is_test=delivery.is_test,
-        trigger_id=delivery.trigger_id,
+        trigger_id=delivery.trigger_id if delivery.subject is None else None,
         trigger=TriggerNames(delivery.trigger_key, delivery.trigger_name),
     )
     return render_job(destination.form, event, delivery.payload, owner_id=destination.owner_id)

@@ -143,7 +143,7 @@ class Deliveries:
 
     async def _ids_within(self, wanted: DeliveryFilter, shard: int | None) -> IdRange:
         """Returns the ids between `since` and `until`, if a shard is known; else all."""
-        if shard is None or wanted.event_id is not None or not (wanted.since or wanted.until):
+        if shard is None or wanted.carried_id is not None or not (wanted.since or wanted.until):
             return IdRange()
         return await DeliveryTimes(self.session, shard).ids_between(wanted.since, wanted.until)
 
@@ -162,7 +162,7 @@ class Deliveries:
         Gives 0 when there are no such deliveries.
         """
         for column, value in (
-            (Delivery.event_id, wanted.event_id),
+            (Delivery.event_id, wanted.carried_id),
             (Delivery.trigger_id, wanted.trigger_id),
             (Delivery.destination_id, wanted.destination_id),
         ):

@@ -20,6 +20,7 @@ class DeliveryQuery(QueryModel):
     """Selects deliveries for a list."""
 
     event_id: RowId | None = None
+    notice_id: RowId | None = None
     trigger_id: RowId | None = None
     destination_id: RowId | None = None
     status: Annotated[
@@ -60,8 +61,9 @@ class NumberedAttemptRead(AttemptRead):
 
 class DeliveryRead(ResponseModel):
     id: int
-    event_id: int
-    trigger_id: int
+    event_id: int | None = Field(description="Null for a notice.")
+    trigger_id: int | None = Field(description="Null for a notice.")
+    notice_id: int | None = Field(description="The notice that it carries; null for an event.")
     destination_id: int
     status: DeliveryStatus
     attempt_count: int
@@ -81,9 +83,23 @@ class DeliveryDetail(DeliveryRead):
 
 def read_delivery(delivery: Delivery) -> DeliveryRead:
     """Shows a delivery; one that is exhausted without an error was cancelled."""
-    read = DeliveryRead.model_validate(delivery)
-    is_cancelled = read.status is DeliveryStatus.EXHAUSTED and read.error is None
-    return read.model_copy(update={"error": DeliveryError.CANCELLED}) if is_cancelled else read
+    is_notice = delivery.subject is not None
+    status, error = DeliveryStatus(delivery.status), delivery.error
+    if status is DeliveryStatus.EXHAUSTED and error is None:
+        error = DeliveryError.CANCELLED
+    return DeliveryRead(
+        id=delivery.id,
+        event_id=None if is_notice else delivery.event_id,
+        trigger_id=None if is_notice else delivery.trigger_id,
+        notice_id=delivery.event_id if is_notice else None,
+        destination_id=delivery.destination_id,
+        status=status,
+        attempt_count=delivery.attempt_count,
+        next_attempt_at=delivery.next_attempt_at,
+        error=None if error is None else DeliveryError(error),
+        queued_at=delivery.queued_at,
+        finished_at=delivery.finished_at,
+    )
 
 
 class DestinationTest(RequestModel):

@@ -14,6 +14,7 @@ from event_trigger.destinations import editing, lifecycle
 from event_trigger.destinations.editing import ReplacedDestination, changed_form, etag_of
 from event_trigger.destinations.form_check import FormCheck
 from event_trigger.destinations.formats import RequestForm
+from event_trigger.destinations.hearing import admin_id_of
 from event_trigger.destinations.moved_on import was_shown
 from event_trigger.destinations.repository import Destinations
 from event_trigger.destinations.schemas import (
@@ -126,13 +127,15 @@ def checking(
 class DestinationEditor:
     """Changes destinations; a new form of requests is checked before the transaction.
 
-    Its host is looked up, and its templates are tried.
+    Its host is looked up, and its templates are tried. `admin_id` is the caller's if that is an
+    admin.
     """
 
     sessions: Sessions
     vault: Vault
     form_check: FormCheck
     response: Response
+    admin_id: int | None
 
     async def change(
         self, key: OwnedId, body: DestinationUpdate, preconditions: Preconditions
@@ -148,7 +151,9 @@ class DestinationEditor:
                 raise ChangedByOthers
 
         async with self.sessions.begin() as session:
-            changed = await editing.change(session, self.vault, key, body, check=check_both)
+            changed = await editing.change(
+                session, self.vault, key, body, check=check_both, admin_id=self.admin_id
+            )
         return self._written(changed)
 
     async def replace(
@@ -158,7 +163,9 @@ class DestinationEditor:
         async with self.sessions.begin() as session:
             destination = await editing.get_locked(session, key)
             checking(preconditions, body)(destination)
-            changed = await editing.replace(session, self.vault, destination, body)
+            changed = await editing.replace(
+                session, self.vault, destination, body, admin_id=self.admin_id
+            )
         return self._written(changed)
 
     async def put(
@@ -177,7 +184,15 @@ class DestinationEditor:
         await self._check(body, known, owner_id=owner_id)
         async with self.sessions.begin() as session:
             check = checking(preconditions, body)
-            put = await lifecycle.put(session, self.vault, owner_id, whole, most=most, check=check)
+            put = await lifecycle.put(
+                session,
+                self.vault,
+                owner_id,
+                whole,
+                most=most,
+                check=check,
+                admin_id=self.admin_id,
+            )
         if put.is_new:
             self.response.status_code = 201
             self.response.headers["Location"] = f"/destinations/{put.replaced.destination.id}"
@@ -208,8 +223,9 @@ async def get_editor(
     vault: VaultDep,
     form_check: FormCheckDep,
     response: Response,
+    principal: PrincipalDep,
 ) -> DestinationEditor:
-    return DestinationEditor(sessions, vault, form_check, response)
+    return DestinationEditor(sessions, vault, form_check, response, admin_id_of(principal))
 
 
 EditorDep = Annotated[DestinationEditor, Depends(get_editor)]

@@ -28,6 +28,7 @@ from event_trigger.destinations.headers import (
     secret_change,
     with_stored,
 )
+from event_trigger.destinations.hearing import check_hearing
 from event_trigger.destinations.repository import Destinations
 from event_trigger.destinations.schemas import DestinationBody, DestinationUpdate
 from event_trigger.destinations.signing_secrets import Secrets, seal_into, secrets_of
@@ -35,13 +36,23 @@ from event_trigger.destinations.urls import is_same_origin
 from event_trigger.errors import NotFound
 from event_trigger.instants import just_after
 from event_trigger.models import Destination, DestinationFormat
+from event_trigger.notices.listeners import keep_listeners
 from event_trigger.vault import SealBroken, Vault, new_secret
 from event_trigger.web.changes import Change, changes_between
 from event_trigger.web.entity_tags import etag
 from event_trigger.web.keys import refusing_taken_key
 
 _FORM_COLUMNS = ("url", "format", "method", "template", "content_type")
-_COLUMNS = (*_FORM_COLUMNS, "key", "description", "timeout", "rate_limit", "max_concurrency")
+_COLUMNS = (
+    *_FORM_COLUMNS,
+    "key",
+    "description",
+    "timeout",
+    "rate_limit",
+    "max_concurrency",
+    "notices",
+    "all_projects",
+)
 _NEW_ORIGIN = (
     "The URL has another origin, so there is a new signing secret. It is in this response; the old"
     " one is no longer used."
@@ -77,9 +88,18 @@ class _Wanted:
 
 
 async def change(
-    session: AsyncSession, vault: Vault, key: OwnedId, body: DestinationUpdate, *, check: Check
+    session: AsyncSession,
+    vault: Vault,
+    key: OwnedId,
+    body: DestinationUpdate,
+    *,
+    check: Check,
+    admin_id: int | None,
 ) -> ReplacedDestination:
-    """Applies a merge patch after `check` of the locked row; attempts under way go on."""
+    """Applies a merge patch after `check` of the locked row; attempts under way go on.
+
+    `admin_id` is the caller's if that is an admin: others may not let it hear of all projects.
+    """
     destination = await get_locked(session, key)
     check(destination)
     merges = "headers" not in body.model_fields_set or body.headers is not None
@@ -87,11 +107,16 @@ async def change(
     certificate = body.client_certificate if is_sent else ...
     columns, headers = _merged(destination, body), body.headers or {}
     wanted = _Wanted(columns, headers, body.secret, merges, certificate)
-    return await _apply(session, vault, destination, wanted)
+    return await _apply(session, vault, destination, wanted, admin_id)
 
 
 async def replace(
-    session: AsyncSession, vault: Vault, destination: Destination, body: DestinationBody
+    session: AsyncSession,
+    vault: Vault,
+    destination: Destination,
+    body: DestinationBody,
+    *,
+    admin_id: int | None,
 ) -> ReplacedDestination:
     """Gives a locked destination the configuration of a whole body.
 
@@ -102,11 +127,15 @@ async def replace(
     wanted = _Wanted(
         columns, body.headers, body.secret, merges=False, certificate=body.client_certificate
     )
-    return await _apply(session, vault, destination, wanted)
+    return await _apply(session, vault, destination, wanted, admin_id)
 
 
 async def _apply(
-    session: AsyncSession, vault: Vault, destination: Destination, wanted: _Wanted
+    session: AsyncSession,
+    vault: Vault,
+    destination: Destination,
+    wanted: _Wanted,
+    admin_id: int | None,
 ) -> ReplacedDestination:
     """Gives a locked destination another configuration; writes nothing if it means the same.
 
@@ -131,6 +160,7 @@ async def _apply(
     if not changes:
         return ReplacedDestination(destination, (), has_new_secret=False, warnings=[])
     RequestForm.within(wanted.columns).check()
+    check_hearing(after, admin_id)
     for name, value in after.items():
         setattr(destination, name, value)
     if url != before["url"]:
@@ -147,6 +177,8 @@ async def _apply(
             warnings.append(_NO_CERTIFICATE)
     with refusing_taken_key(destination.key):
         await store_change(session, destination)
+    if before["notices"] or destination.notices:
+        await keep_listeners(session, [destination], admin_id=admin_id)
     return ReplacedDestination(destination, changes, makes_secret, warnings)
 
 
@@ -159,9 +191,13 @@ def _merged(destination: Destination, body: DestinationUpdate) -> dict[str, Any]
     columns = _columns_of(destination)
     for name in body.model_fields_set.intersection(_COLUMNS):
         value = getattr(body, name)
-        default = DestinationBody.model_fields[name].default
-        columns[name] = default if value is None else value
+        columns[name] = _default_of(name) if value is None else value
     return columns
+
+
+def _default_of(name: str) -> Any:
+    field = DestinationBody.model_fields[name]
+    return field.get_default(call_default_factory=True, validated_data={})
 
 
 def _certificate_after(

@@ -8,7 +8,7 @@ from typing import Annotated
 from pydantic import AfterValidator, Field
 from typing_extensions import TypeAliasType
 
-from event_trigger.models import DestinationFormat, DestinationMethod
+from event_trigger.models import DestinationFormat, DestinationMethod, NoticeKind
 from event_trigger.web.http_headers import is_header_name
 from event_trigger.web.schemas import Text
 
@@ -44,6 +44,10 @@ def _check_secret(secret: str) -> str:
     if encoded == secret or not _FEWEST_SECRET_BYTES <= size <= _MOST_SECRET_BYTES:
         raise ValueError("Write whsec_ and then 24 to 64 random bytes in Base64")
     return secret
+
+
+def _in_order(kinds: list[NoticeKind]) -> list[NoticeKind]:
+    return [one for one in NoticeKind if one in kinds]
 
 
 def _check_names(headers: dict[str, str | None]) -> dict[str, str | None]:
@@ -132,6 +136,24 @@ DestinationHeaders = TypeAliasType(
         ),
     ],
 )
+Notices = Annotated[
+    list[Annotated[NoticeKind, Field(strict=False)]],
+    Field(
+        max_length=len(NoticeKind),
+        description="The kinds of changes that it hears of, beside the events of triggers that name"
+        " it: each is sent as a CloudEvent of the type `event_trigger.notice.` and the kind, in the"
+        " destination's own format. Templates know it as `notice`.",
+        examples=[["destination.opened", "delivery.exhausted"]],
+    ),
+    AfterValidator(_in_order),
+]
+AllProjects = Annotated[
+    bool,
+    Field(
+        description="Its notices are of every project, and not of its own alone. Only an admin may"
+        " set it, or change a destination that has it; when the admin's role ends, so does this."
+    ),
+]
 Timeout = Annotated[float, Field(ge=1, le=30, description="Seconds for a whole attempt.")]
 RateLimit = Annotated[float, Field(ge=0.01, le=10_000, description="Deliveries per second.")]
 MaxConcurrency = Annotated[int, Field(ge=1, le=100, description="Deliveries at the same time.")]

@@ -35,4 +35,5 @@ class FormCheck:
                 url=form.url,
                 content_type=form.media_type,
                 owner_id=owner_id,
+                notices=form.has_notices,
             )

@@ -15,13 +15,17 @@ _WITHOUT_BODY = frozenset({DestinationMethod.GET, DestinationMethod.DELETE})
 
 @dataclass(frozen=True, slots=True)
 class RequestForm:
-    """The settings of a destination that its requests follow, apart from headers and secrets."""
+    """The settings of a destination that its requests follow, apart from headers and secrets.
+
+    With `has_notices`, its templates write notices too. That changes no request, and is checked.
+    """
 
     url: str
     format: DestinationFormat
     method: DestinationMethod
     template: str | None
     content_type: str | None
+    has_notices: bool = False
 
     @classmethod
     def of(cls, source: Any) -> Self:
@@ -32,6 +36,7 @@ class RequestForm:
             DestinationMethod(source.method),
             source.template,
             source.content_type,
+            bool(source.notices),
         )
 
     @classmethod
@@ -43,6 +48,7 @@ class RequestForm:
             DestinationMethod(columns["method"]),
             columns["template"],
             columns["content_type"],
+            bool(columns.get("notices")),
         )
 
     @property

@@ -22,6 +22,7 @@ from event_trigger.destinations.editing import (
 )
 from event_trigger.destinations.formats import RequestForm
 from event_trigger.destinations.headers import check_use, merge_headers, with_stored
+from event_trigger.destinations.hearing import check_hearing
 from event_trigger.destinations.repository import Destinations
 from event_trigger.destinations.schemas import DestinationBody
 from event_trigger.destinations.signing_secrets import (
@@ -32,6 +33,7 @@ from event_trigger.destinations.signing_secrets import (
 )
 from event_trigger.errors import Conflict, LimitReached
 from event_trigger.models import SHARDS, Destination, DisabledReason, shard_of
+from event_trigger.notices.listeners import keep_listeners
 from event_trigger.triggers.repository import Triggers
 from event_trigger.vault import SealBroken, Vault, new_secret
 
@@ -67,18 +69,27 @@ class KeyRotation:
 
 
 async def create(
-    session: AsyncSession, vault: Vault, owner_id: int, body: DestinationBody, *, most: int
+    session: AsyncSession,
+    vault: Vault,
+    owner_id: int,
+    body: DestinationBody,
+    *,
+    most: int,
+    admin_id: int | None,
 ) -> Destination:
-    """Stores a destination.
+    """Stores a destination; `admin_id` is the caller's if that is an admin.
 
     Raises TooManyDestinations if the project has `most`; 0 is no limit. Raises KeyTaken.
     """
-    destination = new_destination(vault, owner_id, body, now=await database_now(session))
+    now = await database_now(session)
+    destination = new_destination(vault, owner_id, body, now=now, admin_id=admin_id)
     destinations = Destinations(session)
     await lock_project(session, owner_id)
     if most and (used := await destinations.count_of(owner_id)) >= most:
         raise TooManyDestinations(used=used, most=most)
     await destinations.add(destination)
+    if destination.notices:
+        await keep_listeners(session, [destination], admin_id=admin_id)
     return destination
 
 
@@ -98,6 +109,7 @@ async def put(
     *,
     most: int,
     check: PutCheck,
+    admin_id: int | None,
 ) -> Put:
     """Creates the destination with the body's key, or replaces it.
 
@@ -112,20 +124,22 @@ async def put(
         destination = await destinations.get_by_key_locked(owner_id, body.key)
     check(destination)
     if destination is not None:
-        return Put(await replace(session, vault, destination, body), is_new=False)
-    made = await create(session, vault, owner_id, body, most=most)
+        replaced = await replace(session, vault, destination, body, admin_id=admin_id)
+        return Put(replaced, is_new=False)
+    made = await create(session, vault, owner_id, body, most=most, admin_id=admin_id)
     replaced = ReplacedDestination(made, (), has_new_secret=body.secret is None, warnings=[])
     return Put(replaced, is_new=True)
 
 
 def new_destination(
-    vault: Vault, owner_id: int, body: DestinationBody, *, now: datetime
+    vault: Vault, owner_id: int, body: DestinationBody, *, now: datetime, admin_id: int | None
 ) -> Destination:
     """Makes the row of a new destination, with the given signing secret or a new one.
 
-    Raises Invalid.
+    Raises Invalid, and MissingScope.
     """
     RequestForm.of(body).check()
+    check_hearing({"notices": body.notices, "all_projects": body.all_projects}, admin_id)
     destination = Destination(
         shard=shard_of(owner_id),
         owner_id=owner_id,
@@ -139,6 +153,8 @@ def new_destination(
         timeout=body.timeout,
         rate_limit=body.rate_limit,
         max_concurrency=body.max_concurrency,
+        notices=[*map(str, body.notices)],
+        all_projects=body.all_projects,
         failures=0,
         tokens=0.0,
         created_at=now,
@@ -204,6 +220,8 @@ async def delete(
     destination.deleted_at = await database_now(session)
     destination.disabled_reason = None  # so that workers find its queued deliveries
     await store_change(session, destination)
+    if destination.notices:
+        await keep_listeners(session, [destination], admin_id=None)
 
 
 async def rotate_keys(sessions: Sessions, vault: Vault) -> KeyRotation:

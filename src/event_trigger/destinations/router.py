@@ -21,6 +21,7 @@ from event_trigger.destinations.dependencies import (
 )
 from event_trigger.destinations.editing import etag_of
 from event_trigger.destinations.formats import RequestForm
+from event_trigger.destinations.hearing import admin_id_of
 from event_trigger.destinations.repository import DestinationFilter, Destinations
 from event_trigger.destinations.schemas import (
     DestinationCreate,
@@ -80,6 +81,14 @@ DESTINATION_EXAMPLES: dict[str, Example] = {
             "max_concurrency": 4,
         }
     },
+    "a chat that hears of failures": {
+        "value": {
+            "url": "https://example.com/chat",
+            "format": "template",
+            "template": '{"text": {{ notice.message | json }}}',
+            "notices": ["destination.opened", "delivery.exhausted", "trigger.set_aside"],
+        }
+    },
 }
 
 
@@ -111,7 +120,14 @@ async def create_destination(
     """
     owner_id = principal.one_project_id
     await form_check.check(RequestForm.of(body), owner_id=owner_id)  # before the session has begun
-    made = await lifecycle.create(session, vault, owner_id, body, most=settings.max_destinations)
+    made = await lifecycle.create(
+        session,
+        vault,
+        owner_id,
+        body,
+        most=settings.max_destinations,
+        admin_id=admin_id_of(principal),
+    )
     response.headers["Location"] = f"/destinations/{made.id}"
     response.headers["ETag"] = etag_of(made)
     return DestinationCreated(

@@ -11,6 +11,7 @@ from event_trigger.destinations.certificate_schemas import (
 )
 from event_trigger.destinations.circuit_breaker import BreakerState, CircuitBreaker
 from event_trigger.destinations.fields import (
+    AllProjects,
     ContentType,
     Description,
     DestinationHeaders,
@@ -18,6 +19,7 @@ from event_trigger.destinations.fields import (
     GivenSecret,
     MaxConcurrency,
     Method,
+    Notices,
     RateLimit,
     Template,
     Timeout,
@@ -29,6 +31,7 @@ from event_trigger.models import (
     DestinationMethod,
     DestinationStatus,
     DisabledReason,
+    NoticeKind,
 )
 from event_trigger.web.keys import Key
 from event_trigger.web.mask import MASK
@@ -71,6 +74,8 @@ class DestinationRead(ResponseModel):
     timeout: float
     rate_limit: float | None
     max_concurrency: int
+    notices: list[NoticeKind] = Field(description="The kinds of changes that it hears of.")
+    all_projects: bool = Field(description="Whether it hears of every project.")
     status: DestinationStatus
     disabled_reason: DisabledReason | None
     state: BreakerState = Field(
@@ -118,6 +123,8 @@ class DestinationBody(RequestModel):
     timeout: Timeout = 15
     rate_limit: RateLimit | None = None
     max_concurrency: MaxConcurrency = 10
+    notices: Notices = Field(default_factory=list)
+    all_projects: AllProjects = False
 
 
 def _refuse_stars(headers: dict[str, str | None]) -> dict[str, str | None]:
@@ -161,6 +168,8 @@ class DestinationUpdate(_SentBack, PatchModel):
     timeout: Timeout | None = None
     rate_limit: RateLimit | None = None
     max_concurrency: MaxConcurrency | None = None
+    notices: Notices | None = None
+    all_projects: AllProjects | None = None
 
 
 def read_destination(destination: Destination) -> DestinationRead:
@@ -180,6 +189,8 @@ def read_destination(destination: Destination) -> DestinationRead:
         timeout=destination.timeout,
         rate_limit=destination.rate_limit,
         max_concurrency=destination.max_concurrency,
+        notices=[NoticeKind(one) for one in destination.notices],
+        all_projects=destination.all_projects,
         status=DestinationStatus.DISABLED if reason else DestinationStatus.ENABLED,
         disabled_reason=None if reason is None else DisabledReason(reason),
         state=breaker.state,

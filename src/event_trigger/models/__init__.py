@@ -42,6 +42,14 @@ from event_trigger.models.minute_count import (
     MinuteCount,
     MinutePartition,
 )
+from event_trigger.models.notice import (
+    NOTICE_TYPE,
+    Notice,
+    NoticeChange,
+    NoticeKind,
+    NoticeListener,
+    SubjectKind,
+)
 from event_trigger.models.owned_set import FinishedMember, OwnedSet
 from event_trigger.models.project import (
     NOT_OF_DELETED_PROJECTS,
@@ -69,6 +77,7 @@ from event_trigger.models.zone_rules import ZoneRulesRecord
 __all__ = [
     "ALL_PROJECTS",
     "EVERY_SHARD",
+    "NOTICE_TYPE",
     "NOT_OF_DELETED_PROJECTS",
     "SHARDS",
     "ActorKind",
@@ -111,6 +120,10 @@ __all__ = [
     "MeasuredPartition",
     "MinuteCount",
     "MinutePartition",
+    "Notice",
+    "NoticeChange",
+    "NoticeKind",
+    "NoticeListener",
     "OnCompletion",
     "OwnedSet",
     "Project",
@@ -122,6 +135,7 @@ __all__ = [
     "ScheduleVersion",
     "SignInFailure",
     "SlotCount",
+    "SubjectKind",
     "Trigger",
     "TriggerCalendar",
     "TriggerDestination",

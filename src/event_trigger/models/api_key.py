@@ -14,7 +14,8 @@ class ApiKey(Base):
 
     Only the key's SHA-256 is stored, and a prefix by which its user recognises it. If
     `trigger_ids` is not null, the key works for those triggers only. A null `project_id` is its
-    user's own project: the version before projects wrote it.
+    user's own project: the version before projects wrote it. `expiry_noticed` is the `expires_at`
+    that listening destinations were told of.
     """
 
     __tablename__ = "api_keys"
@@ -32,6 +33,7 @@ class ApiKey(Base):
     scopes: Mapped[list[str]] = mapped_column(ARRAY(Text))
     trigger_ids: Mapped[list[int] | None] = mapped_column(ARRAY(BigInteger))
     expires_at: Mapped[datetime | None]
+    expiry_noticed: Mapped[datetime | None]
     last_used_at: Mapped[datetime | None]
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
 

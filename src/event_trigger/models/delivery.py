@@ -51,7 +51,10 @@ class DeliveryError(StrEnum):
 
 
 class Delivery(Base):
-    """A row is one event to be sent to one destination; `DeliveryPayload` holds the payload.
+    """A row is one event or notice to be sent to a destination; `DeliveryPayload` has the payload.
+
+    A notice has a `subject`. Its id is then in `event_id`, its kind in `event_type`, and
+    `trigger_id` is 0.
 
     `payload` is written only by versions before migration 0014; nothing writes it now.
     `payload_size`, in bytes, is 0 for an event without a payload.
@@ -66,8 +69,9 @@ class Delivery(Base):
 
     `installation` names the installation that made the first attempt, so that all attempts carry
     the same `webhook-id`; it is null if a version without installations made it.
-    A lease adds 2 to `lease`. Versions before 0014 add 1, and would send `null` for a payload
-    that is not in the row: the check constraint refuses them such a lease.
+    A lease adds 2 to `lease`, and 4 for a notice. Versions before 0014 add 1, and would send `null`
+    for a payload that is not in the row; those before 0037 add 2, and would take a notice for an
+    event: the check constraints refuse them such a lease.
     """
 
     __tablename__ = "deliveries"
@@ -81,6 +85,7 @@ class Delivery(Base):
     trigger_name: Mapped[str | None] = mapped_column(Text)
     event_id: Mapped[int]
     event_type: Mapped[str] = mapped_column(Text)
+    subject: Mapped[str | None] = mapped_column(Text)
     triggered_at: Mapped[datetime]
     scheduled_for: Mapped[datetime | None]
     is_test: Mapped[bool] = mapped_column(Boolean)
@@ -143,6 +148,7 @@ class Delivery(Base):
         CheckConstraint(
             "payload IS NOT NULL OR payload_size = 0 OR lease % 2 = 0", name="payload_known"
         ),
+        CheckConstraint("subject IS NULL OR lease % 4 = 0", name="notice_known"),
     )
 
 

@@ -5,6 +5,7 @@ from enum import StrEnum
 from typing import Any
 
 from sqlalchemy import (
+    Boolean,
     Dialect,
     Float,
     Identity,
@@ -65,6 +66,8 @@ class Destination(Base):
     plain URL: versions before 0029 know nothing else, and claim nothing for such a destination.
     `sealed` holds its signing secrets, header values and the private key of its client certificate,
     encrypted under the key named `key_id`. `client_certificate` is the part that may be shown.
+    `notices` are the kinds of changes that it hears of: in its own project, or with `all_projects`
+    in every project. `NoticeListener` is derived from them.
     The circuit breaker has `failures` in a row, `window` (requests that may be in flight; null
     while it is closed) and `probe_at`. Until `held_until` the receiver asked not to be called.
     `tokens` of the rate limit were left at `tokens_at`.
@@ -87,6 +90,8 @@ class Destination(Base):
         "max_concurrency",
         "header_names",
         "client_certificate",
+        "notices",
+        "all_projects",
         "disabled_reason",
         "deleted_at",
     )
@@ -107,6 +112,8 @@ class Destination(Base):
     max_concurrency: Mapped[int] = mapped_column(_Magnitude)
     header_names: Mapped[list[str]] = mapped_column(ARRAY(Text))
     client_certificate: Mapped[dict[str, Any] | None]
+    notices: Mapped[list[str]] = mapped_column(ARRAY(Text), server_default="{}")
+    all_projects: Mapped[bool] = mapped_column(Boolean, server_default="false")
     sealed: Mapped[bytes] = mapped_column(LargeBinary)
     key_id: Mapped[str] = mapped_column(Text)
     disabled_reason: Mapped[str | None] = mapped_column(Text)

@@ -95,7 +95,15 @@ async def apply(
     calendars = CalendarWriter(session, owner_id, request.name, now)
     made = await calendars.write(plan, locked.calendars)
     locked = await _read_again(rows, parts.ports.calendars, plan, locked)
-    writer = MemberWriter(session, owner_id, request.name, parts.vault, parts.ports.hooks, now)
+    writer = MemberWriter(
+        session,
+        owner_id,
+        request.name,
+        parts.vault,
+        parts.ports.hooks,
+        now,
+        request.admin_id,
+    )
     written = await writer.write(plan, locked, made)
     gone = plan.of(MemberKind.CALENDAR).remove
     await calendars.remove([locked.calendars[one.id] for one in gone])

@@ -13,6 +13,7 @@ from event_trigger.auth.principal import Principal
 from event_trigger.auth.scopes import MissingScope, Scope
 from event_trigger.db.clock import database_now
 from event_trigger.db.engine import DEADLOCK_DETECTED, LOCK_NOT_AVAILABLE, sqlstate
+from event_trigger.destinations.hearing import admin_id_of, check_hearing
 from event_trigger.errors import Conflict, NotFound, Problem, pointer
 from event_trigger.models import Trigger
 from event_trigger.sets.applying import SetParts, apply, check_unused, delete_all
@@ -20,7 +21,7 @@ from event_trigger.sets.calendars import check_room, days_after, growth_of, user
 from event_trigger.sets.comparison import MemberKind, SetPlan
 from event_trigger.sets.content import show
 from event_trigger.sets.forecast import Forecast, StoredTriggers, forecast
-from event_trigger.sets.members import NOTHING, details_of
+from event_trigger.sets.members import NOTHING, details_of, placing
 from event_trigger.sets.planning import SetRequest, plan_set
 from event_trigger.sets.repository.members import ROWS_PER_STATEMENT, SetRows
 from event_trigger.sets.state import Moved, SetState, in_slices, read_state
@@ -153,7 +154,7 @@ def _is_met(expected: Preconditions, digest: str) -> bool:
 
 
 def _check_rights(by: Principal, plan: SetPlan) -> None:
-    """Requires the scope that pausing and resuming need, if the plan does that."""
+    """Requires the scopes that a plan needs: it may pause triggers, or let one hear of projects."""
     changes = (
         change.pointer == pointer(*update.wanted.place, "status")
         for update in plan.of(MemberKind.TRIGGER).update
@@ -161,6 +162,13 @@ def _check_rights(by: Principal, plan: SetPlan) -> None:
     )
     if Scope.TRIGGERS_FIRE not in by.scopes and any(changes):
         raise MissingScope([Scope.TRIGGERS_FIRE], "Pausing or resuming a trigger")
+    destinations = plan.of(MemberKind.DESTINATION)
+    for one in (*destinations.create, *(update.wanted for update in destinations.update)):
+        with placing(MemberKind.DESTINATION, one.key):
+            check_hearing(
+                {"notices": one.body.notices, "all_projects": one.body.all_projects},
+                admin_id_of(by),
+            )
 
 
 async def delete(parts: SetParts, owner_id: int, name: str, *, expected: Preconditions) -> None:

@@ -42,12 +42,16 @@ from event_trigger.web.changes import Change
 
 @dataclass(frozen=True, slots=True)
 class SetRequest:
-    """A file to compare: the set's project and name, and its members."""
+    """A file to compare: the set's project and name, and its members.
+
+    `admin_id` is the caller's if that is an admin.
+    """
 
     owner_id: int
     name: str
     members: Members
     prune: bool
+    admin_id: int | None = None
 
 
 def plan_set(request: SetRequest, state: SetState, vault: Vault, *, year: int) -> SetPlan:

@@ -9,6 +9,7 @@ from fastapi.openapi.models import Example
 from event_trigger.auth.dependencies import EXPENSIVE, UNLIMITED, PrincipalDep, needs
 from event_trigger.auth.scopes import Scope
 from event_trigger.calendars.lifecycle import CalendarInUse
+from event_trigger.destinations.hearing import admin_id_of
 from event_trigger.errors import (
     Forbidden,
     Invalid,
@@ -122,7 +123,8 @@ async def put_set(
     is the same becomes the set's. Secrets that this makes are in the answer, and not shown again.
     """
     members = await parts.cpu_bound.compute(partial(read_members, body))
-    request = SetRequest(principal.one_project_id, name, members, prune=prune)
+    admin_id = admin_id_of(principal)
+    request = SetRequest(principal.one_project_id, name, members, prune=prune, admin_id=admin_id)
     outcome = await lifecycle.put(
         parts, request, by=principal, expected=Preconditions(if_match), dry_run=dry_run
     )

@@ -19,6 +19,7 @@ from event_trigger.destinations.lifecycle import new_destination
 from event_trigger.destinations.repository import Destinations
 from event_trigger.instants import just_after
 from event_trigger.models import Calendar, Destination, Trigger, TriggerStatus
+from event_trigger.notices.listeners import keep_listeners
 from event_trigger.sets.comparison import MemberKind, SetPlan, Update, Wanted
 from event_trigger.sets.forecast import build_trigger
 from event_trigger.sets.members import placing
@@ -70,7 +71,7 @@ class Written:
 
 @dataclass(frozen=True, slots=True)
 class MemberWriter:
-    """Writes the members of one set."""
+    """Writes the members of one set; `admin_id` is the caller's if that is an admin."""
 
     session: AsyncSession
     owner_id: int
@@ -78,6 +79,7 @@ class MemberWriter:
     vault: Vault
     hooks: HookKeeper
     now: datetime
+    admin_id: int | None = None
     _noted_rules: set[str | None] = field(default_factory=lambda: {None})
 
     async def write(self, plan: SetPlan, locked: Locked, calendars: dict[str, Calendar]) -> Written:
@@ -106,6 +108,8 @@ class MemberWriter:
             rows = [self._new_destination(one) async for one in taking_turns(some)]
             await self._add(rows)
             await Destinations(self.session).fence(self.owner_id, [row.id for row in rows])
+            if hearing := [row for row in rows if row.notices]:
+                await keep_listeners(self.session, hearing, admin_id=self.admin_id)
             for one, row in zip(some, rows, strict=True):
                 written.destinations[one.key] = row
                 if one.body.secret is None:
@@ -114,7 +118,9 @@ class MemberWriter:
 
     def _new_destination(self, wanted: Wanted) -> Destination:
         with placing(MemberKind.DESTINATION, wanted.key):
-            return new_destination(self.vault, self.owner_id, wanted.body, now=self.now)
+            return new_destination(
+                self.vault, self.owner_id, wanted.body, now=self.now, admin_id=self.admin_id
+            )
 
     async def _create_triggers(
         self, wanted: Sequence[Wanted], locked: Locked, written: Written
@@ -151,7 +157,9 @@ class MemberWriter:
         key, row = update.wanted.key, locked.destinations[update.stored.id]
         with placing(MemberKind.DESTINATION, key):
             body = update.wanted.body
-            done = await destination_editing.replace(self.session, self.vault, row, body)
+            done = await destination_editing.replace(
+                self.session, self.vault, row, body, admin_id=self.admin_id
+            )
         written.destinations[key] = done.destination
         written.warnings[key] = done.warnings
         if done.has_new_secret:
@@ -220,8 +228,11 @@ class MemberWriter:
 
     async def remove_destinations(self, rows: Iterable[Destination]) -> None:
         """Deletes locked destinations that no trigger names any more."""
-        for row in rows:
+        removed = [*rows]
+        for row in removed:
             row.deleted_at = self.now
             row.disabled_reason = None  # so that workers find its queued deliveries
             row.updated_at = max(self.now, just_after(row.updated_at))
         await self.session.flush()
+        if deaf := [row for row in removed if row.notices]:
+            await keep_listeners(self.session, deaf, admin_id=None)

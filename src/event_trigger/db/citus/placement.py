@@ -24,6 +24,7 @@ LOCAL_TABLES = frozenset(
         "logins",
         "measured_partitions",
         "minute_partitions",
+        "notice_listeners",
         "project_members",
         "projects",
         "refresh_tokens",

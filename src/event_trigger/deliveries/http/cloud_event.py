@@ -27,6 +27,7 @@ class CloudEvent(NamedTuple):
     is_test: bool = False
     replay_of: int | None = None
     source_kind: str | None = None
+    subject: str | None = None
 
     def body(self) -> bytes:
         """Writes the event in structured mode: one JSON object, with the payload as `data`."""
@@ -53,6 +54,8 @@ class CloudEvent(NamedTuple):
             "datacontenttype": "application/json",
             "istest": self.is_test,
         }
+        if self.subject is not None:
+            attributes["subject"] = self.subject
         if self.trigger_key is not None:
             attributes["triggerkey"] = self.trigger_key
         if self.trigger_name is not None:
@@ -89,3 +92,8 @@ def source_of(kind: str, id_: int, *, installation: str, public_url: str | None)
     if public_url is not None:
         return f"{public_url}/{kind}s/{id_}"
     return f"urn:event-trigger:{installation}:{kind}:{id_}"
+
+
+def source_of_notices(*, installation: str, public_url: str | None) -> str:
+    """Names the installation; the `subject` of a notice names the thing in it."""
+    return public_url or f"urn:event-trigger:{installation}"

@@ -69,6 +69,17 @@ _RESTORE = text("""
     ON CONFLICT (shard, event_id) DO UPDATE SET payload_size = excluded.payload_size
     RETURNING event_id
 """)
+# the ids of notices are of the sequence of events
+_RESTORE_NOTICES = text("""
+    INSERT INTO delivery_payloads (shard, event_id, owner_id, payload_size, payload)
+    SELECT notices.shard, notices.id, notices.owner_id, octet_length(CAST(notices.data AS text)),
+        notices.data
+    FROM notices
+    WHERE notices.shard = :shard AND notices.id = ANY (CAST(:ids AS bigint[]))
+    ORDER BY notices.id
+    ON CONFLICT (shard, event_id) DO UPDATE SET payload_size = excluded.payload_size
+    RETURNING event_id
+""")
 _BACKLOG_OF = text("""
     SELECT bytes FROM delivery_backlogs WHERE shard = :shard AND owner_id = :owner_id
 """)
@@ -157,9 +168,9 @@ class Payloads:
         await self.session.execute(_DELETE_EMPTY_BACKLOGS, execution_options=options)
 
     async def restore(self, shard: int, events: Mapping[int, datetime]) -> set[int]:
-        """Stores payloads again from their events, given as id and `triggered_at`.
+        """Stores payloads again from their events or notices, given as id and `triggered_at`.
 
-        Gives the ids of the events that exist and have a payload.
+        Gives the ids of those that exist and have a payload.
         """
         wanted = {
             "shard": shard,
@@ -167,7 +178,11 @@ class Payloads:
             "first_at": min(events.values()),
             "last_at": max(events.values()),
         }
-        return set((await self.session.scalars(_RESTORE, wanted)).all())
+        found = set((await self.session.scalars(_RESTORE, wanted)).all())
+        if others := [*events.keys() - found]:
+            notices = {"shard": shard, "ids": others}
+            found |= set((await self.session.scalars(_RESTORE_NOTICES, notices)).all())
+        return found
 
     async def backlog_of(self, owner_id: int) -> int:
         """Returns the bytes of the owner's backlog, as of some seconds ago."""

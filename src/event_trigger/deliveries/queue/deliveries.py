@@ -19,8 +19,9 @@ from event_trigger.models.minute_count import (
 
 # A queue grows and shrinks faster than its statistics, so its statements leave the planner no bad
 # choice: a locked row is updated where it lies (by ctid; a row that has moved since is claimed next
-# time). now() is written where an index must serve, which clock_timestamp() cannot. A lease adds 2:
-# a replica of a version that does not know where payloads are cannot take one (see Delivery).
+# time). now() is written where an index must serve, which clock_timestamp() cannot. A lease adds 2,
+# or 4 for a notice: a replica of a version that does not know where payloads are, or what a notice
+# is, cannot take one (see Delivery).
 _CLAIM_DELIVERIES = text("""
     WITH claimed AS MATERIALIZED (
         SELECT fitting.tid
@@ -39,7 +40,7 @@ _CLAIM_DELIVERIES = text("""
         WHERE fitting.bytes <= claim_limit.size OR fitting.place = 1
     ), leased AS (
         UPDATE deliveries SET
-            lease = lease + 2,
+            lease = lease + CASE WHEN subject IS NULL THEN 2 ELSE 4 END,
             installation = coalesce(
                 installation, CASE WHEN lease = 0 THEN CAST(:installation AS text) ELSE '' END),
             leased_at = statement_timestamp(),
@@ -50,7 +51,8 @@ _CLAIM_DELIVERIES = text("""
             AND destination_id = lease_end.of_destination_id
         RETURNING id, destination_id, lease, tries, queued_at, payload_size, trigger_id,
             trigger_key, trigger_name, event_id, event_type, triggered_at, scheduled_for, is_test,
-            replay_of, hops, source_kind, installation, CAST(payload AS text) AS own_payload
+            replay_of, hops, source_kind, subject, installation,
+            CAST(payload AS text) AS own_payload
     )
     SELECT leased.*, CAST(stored.payload AS text)
     FROM leased LEFT JOIN delivery_payloads AS stored
@@ -162,7 +164,8 @@ class ClaimLimit:
 class ClaimedDelivery(NamedTuple):
     """A delivery under a new lease, with its payload as JSON text.
 
-    `hops` is the event's. `own_payload` is the payload of a delivery that a version before 0014
+    Of a notice, `subject` is what it is about, and `event_id` its own id. `hops` is the event's.
+    `own_payload` is the payload of a delivery that a version before 0014
     stored, `stored_payload` that of all others.
     """
 
@@ -183,6 +186,7 @@ class ClaimedDelivery(NamedTuple):
     replay_of: int | None
     hops: int
     source_kind: str | None
+    subject: str | None
     installation: str
     own_payload: str | None
     stored_payload: str | None

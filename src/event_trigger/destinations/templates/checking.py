@@ -21,14 +21,15 @@ async def check_template(
     url: str,
     content_type: str,
     owner_id: int,
+    notices: bool = False,
 ) -> None:
     """Raises Invalid, with line and reason, for a template that fails for every event.
 
-    Hold no database connection while it runs.
+    With `notices`, also for one that fails for a notice. Hold no database connection while it runs.
     """
     if template is None and not is_template(url):
         return
-    outcome = await renderer.check(CheckJob(template, url, content_type, owner_id))
+    outcome = await renderer.check(CheckJob(template, url, content_type, owner_id, notices))
     if isinstance(outcome, TemplateFailed):
         raise Invalid.at([outcome.part], outcome.reason)
     if isinstance(outcome, NotRendered):

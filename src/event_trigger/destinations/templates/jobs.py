@@ -22,7 +22,8 @@ class RenderJob:
     """One request to render: `template` gives its body, and `url` may be a template, too.
 
     Without a template only the URL is rendered. `event` is what templates see as `event`, and
-    `payload` is the JSON text of `data`; without one, `data` is null. The result of a
+    `payload` is the JSON text of `data`; without one, `data` is null. Of a notice, `notice` is the
+    same as `data`, and else null. The result of a
     `content_type` that is JSON must be JSON. Owners take turns.
     """
 
@@ -57,12 +58,13 @@ class NotRendered:
 
 @dataclass(frozen=True, slots=True)
 class CheckJob:
-    """The templates of a destination, to be checked before any event."""
+    """The templates of a destination, checked before any event; `notices` if it hears of any."""
 
     template: str | None
     url: str
     content_type: str
     owner_id: int
+    notices: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,6 +32,7 @@ from event_trigger.destinations.templates.language import (
     url_language,
 )
 from event_trigger.destinations.templates.url_templates import check_rendered_url
+from event_trigger.destinations.templates.variables import is_notice
 from event_trigger.destinations.urls import UrlRefused
 
 _MOST_CACHED = 256 * 1024  # characters of templates; parsed, they take a hundred times as much
@@ -91,7 +92,7 @@ urls = ParsedTemplates(url_language(), TemplatePart.URL)
 def render(job: RenderJob) -> Rendered | TemplateFailed:
     """Renders the URL and the body of a job."""
     data = None if job.payload is None else json.loads(job.payload)
-    names = {"event": job.event, "data": data}
+    names = {"event": job.event, "data": data, "notice": data if is_notice(job.event) else None}
     try:
         url = job.url
         if is_template(url):

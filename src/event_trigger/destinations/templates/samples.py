@@ -22,7 +22,12 @@ from event_trigger.destinations.templates.jobs import (
     is_template,
 )
 from event_trigger.destinations.templates.language import LimitedContext, LimitedTemplate
-from event_trigger.destinations.templates.names import SAMPLE_EVENT, check_names
+from event_trigger.destinations.templates.names import (
+    SAMPLE_EVENT,
+    SAMPLE_NOTICE,
+    SAMPLE_NOTICE_EVENT,
+    check_names,
+)
 from event_trigger.destinations.templates.rendering import (
     Failure,
     as_body,
@@ -44,21 +49,29 @@ _VALUE_ERRORS = (
 )
 
 
+_SAMPLE_NAMES = {"event": SAMPLE_EVENT, "notice": None}
+_NOTICE_NAMES = {"event": SAMPLE_NOTICE_EVENT, "data": SAMPLE_NOTICE, "notice": SAMPLE_NOTICE}
+
+
 def check(job: CheckJob, *, before_each: Callable[[], None]) -> Accepted | TemplateFailed:
     """Finds what is wrong for every event. What depends on `data` shows with the events.
 
+    Of a destination with notices, a sample of a notice has to render. It may get no event at all,
+    so that its templates need not render one.
+
     Calls `before_each` rendering of a sample, which may take as long as that of a delivery.
     """
+    render_samples = _render_notice if job.notices else _render_samples
     try:
         if is_template(job.url):
             attempt(TemplatePart.URL, lambda: check_url_template(job.url))
             url = urls.get(job.url)
             check_names(url, job.url, TemplatePart.URL)
-            _render_samples(url, TemplatePart.URL, lambda _: None, before_each)
+            render_samples(url, TemplatePart.URL, lambda _: None, before_each)
         if job.template is not None:
             template = templates.get(job.template)
             check_names(template, job.template, TemplatePart.TEMPLATE)
-            _render_samples(
+            render_samples(
                 template,
                 TemplatePart.TEMPLATE,
                 lambda text: as_body(text, job.content_type),
@@ -86,6 +99,17 @@ def _render_samples(
         else:
             return
     raise failures[0]
+
+
+def _render_notice(
+    template: LimitedTemplate,
+    part: TemplatePart,
+    accept: Callable[[str], object],
+    before_each: Callable[[], None],
+) -> None:
+    """Raises Failure if a notice fails, or `accept` does not accept what comes of it."""
+    before_each()
+    accept(attempt(part, lambda: template.render_with(_NOTICE_NAMES)))
 
 
 def _render_sample(template: LimitedTemplate, data: "Sample") -> str:
@@ -129,7 +153,7 @@ class _SampleContext(LimitedContext):
     __slots__ = ("_has_read", "_sample")
 
     def __init__(self, template: BoundTemplate, sample: Sample) -> None:
-        super().__init__(template, globals={"event": SAMPLE_EVENT, "data": sample})
+        super().__init__(template, globals={**_SAMPLE_NAMES, "data": sample})
         self._sample = sample
         self._has_read = False
 

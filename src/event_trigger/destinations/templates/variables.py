@@ -6,6 +6,8 @@ from datetime import datetime
 from event_trigger.events.trigger_names import TriggerNames
 from event_trigger.instants import instant_text
 
+_OF_NOTICES = "notice."  # models.NOTICE_TYPE: processes that render load no models
+
 
 def event_variables(
     *,
@@ -14,10 +16,10 @@ def event_variables(
     time: datetime,
     scheduled_for: datetime | None,
     is_test: bool,
-    trigger_id: int,
+    trigger_id: int | None,
     trigger: TriggerNames,
 ) -> Mapping[str, object]:
-    """Returns what templates know as `event`."""
+    """Returns what templates know as `event`; a notice has no trigger, and its members are null."""
     return {
         "id": event_id,
         "type": event_type,
@@ -26,3 +28,8 @@ def event_variables(
         "is_test": is_test,
         "trigger": {"id": trigger_id, "key": trigger.key, "name": trigger.name},
     }
+
+
+def is_notice(event: Mapping[str, object]) -> bool:
+    """Whether the variables are those of a notice."""
+    return str(event["type"]).startswith(_OF_NOTICES)

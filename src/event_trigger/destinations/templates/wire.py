@@ -24,6 +24,7 @@ Answer = Rendered | Accepted | TemplateFailed
 JOB_HEADER = struct.Struct("!c5I")
 ANSWER_HEADER = struct.Struct("!c2I")
 _NONE = 0xFFFFFFFF
+_NOTICES = "notices"  # in the place of the event of a job that renders
 _NOBODY = 0  # processes are not told whose jobs they do
 
 
@@ -38,7 +39,9 @@ class Kind(bytes, Enum):
 
 def write_job(job: Job) -> bytes:
     if isinstance(job, CheckJob):
-        return _frame(JOB_HEADER, Kind.CHECK, [job.template, job.url, job.content_type, "", None])
+        notices = _NOTICES if job.notices else ""
+        fields = [job.template, job.url, job.content_type, notices, None]
+        return _frame(JOB_HEADER, Kind.CHECK, fields)
     event = json.dumps(job.event)
     fields = [job.template, job.url, job.content_type, event, job.payload]
     return _frame(JOB_HEADER, Kind.RENDER, fields)
@@ -48,7 +51,13 @@ def read_job(header: bytes, body: bytes) -> Job:
     kind, *lengths = JOB_HEADER.unpack(header)
     template, url, content_type, event, payload = _fields(lengths, body)
     if kind == Kind.CHECK:
-        return CheckJob(_text(template), _text(url) or "", _text(content_type) or "", _NOBODY)
+        return CheckJob(
+            _text(template),
+            _text(url) or "",
+            _text(content_type) or "",
+            _NOBODY,
+            _text(event) == _NOTICES,
+        )
     return RenderJob(
         _text(template),
         _text(url) or "",

@@ -1,0 +1,1 @@
+"""Tells listening destinations of changes: stores changes, and makes notices of them."""
