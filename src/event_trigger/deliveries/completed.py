@@ -79,6 +79,8 @@ def health_of(
         if one.outcome.error is DeliveryError.GONE:
             disabled_reason = DisabledReason.GONE
     is_held = held_until is not None and held_until > now
+    if destination.is_disabled:  # by an attempt before, or by a person
+        disabled_reason = None
     return DestinationHealth(
         destination.id, breaker, held_until if is_held else None, disabled_reason
     )

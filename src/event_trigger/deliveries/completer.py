@@ -12,7 +12,7 @@ from event_trigger.db.errors import FailureLog
 from event_trigger.db.notify import DELIVERIES_ATTEMPTED, notify_rows
 from event_trigger.deliveries.busy_destinations import BusyDestinations
 from event_trigger.deliveries.completed import CompletedAttempt, health_of
-from event_trigger.deliveries.news import exhausted_news
+from event_trigger.deliveries.news import exhausted_news, health_news
 from event_trigger.deliveries.outcome_log import HealthChange, log_exhausted, log_health
 from event_trigger.deliveries.queue.deliveries import DeliveryQueue
 from event_trigger.deliveries.queue.destinations import QueueDestinations
@@ -146,7 +146,7 @@ class Completer:
                 await KeptRequests(session).keep(shard, requests)
             if kept := [one.attempt.delivery_id for one in ended if one.is_kept_in_vain]:
                 await KeptRequests(session).forget(shard, sorted(kept))
-            await record_changes(session, shard, [*exhausted_news(ended)])
+            await record_changes(session, shard, [*health_news(changes), *exhausted_news(ended)])
             named = [(one.attempt.owner_id, one.attempt.delivery_id) for one in ended]
             await notify_rows(session, DELIVERIES_ATTEMPTED, named)
         for one in free:

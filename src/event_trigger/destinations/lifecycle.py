@@ -32,7 +32,15 @@ from event_trigger.destinations.signing_secrets import (
     secrets_of,
 )
 from event_trigger.errors import Conflict, LimitReached
-from event_trigger.models import SHARDS, Destination, DisabledReason, shard_of
+from event_trigger.models import (
+    SHARDS,
+    Destination,
+    DisabledReason,
+    NoticeKind,
+    SubjectKind,
+    shard_of,
+)
+from event_trigger.notices.changes import Change, Subject, record_changes
 from event_trigger.notices.listeners import keep_listeners
 from event_trigger.triggers.repository import Triggers
 from event_trigger.vault import SealBroken, Vault, new_secret
@@ -198,8 +206,18 @@ async def rotate_secret(
 async def disable(session: AsyncSession, key: OwnedId, *, named: str | None = None) -> Destination:
     """Disables a destination: its deliveries stay queued until they expire."""
     destination = await get_locked(session, key, named=named)
+    was_enabled = destination.disabled_reason is None
     destination.disabled_reason = destination.disabled_reason or DisabledReason.BY_HAND
-    return await store_change(session, destination)
+    await store_change(session, destination)
+    if was_enabled:
+        news = Change(
+            NoticeKind.DESTINATION_DISABLED,
+            key.owner_id,
+            Subject(SubjectKind.DESTINATION, key.id),
+            details={"reason": DisabledReason.BY_HAND},
+        )
+        await record_changes(session, key.shard, [news])
+    return destination
 
 
 async def enable(session: AsyncSession, key: OwnedId, *, named: str | None = None) -> Destination:

@@ -58,9 +58,9 @@ _EXPIRED = """
 # now() is written where an index must serve, which clock_timestamp() cannot
 _LOCK_DESTINATIONS = """
     SELECT id, owner_id, url, format, method, template, content_type, timeout, rate_limit,
-        abs(max_concurrency), sealed, key_id, client_certificate IS NOT NULL, deleted_at, failures,
-        "window", probe_at, held_until, tokens, tokens_at, clock_timestamp(), leases.in_flight,
-        leases.expired
+        abs(max_concurrency), sealed, key_id, client_certificate IS NOT NULL, deleted_at,
+        disabled_reason IS NOT NULL, failures, "window", probe_at, held_until,
+        tokens, tokens_at, clock_timestamp(), leases.in_flight, leases.expired
     FROM destinations CROSS JOIN LATERAL (
         SELECT count(*) FILTER (WHERE leased_until > now()) AS in_flight,
             count(*) FILTER (WHERE leased_until <= now()) AS expired
@@ -172,6 +172,7 @@ class LockedDestination(NamedTuple):
     key_id: str
     has_certificate: bool
     deleted_at: datetime | None
+    is_disabled: bool
     failures: int
     window: int | None
     probe_at: datetime | None
