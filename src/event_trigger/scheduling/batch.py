@@ -21,7 +21,9 @@ from event_trigger.db.notify import TRIGGERS_CHANGED, notify_rows
 from event_trigger.db.shards import OwnedId
 from event_trigger.instants import just_after
 from event_trigger.models import EventType, UnfiredReason
+from event_trigger.notices.changes import Change, record_changes
 from event_trigger.scheduling.full_projects import FullProjects
+from event_trigger.scheduling.news import missed_news, set_aside_news
 from event_trigger.scheduling.repository import (
     START,
     ClaimedTrigger,
@@ -129,7 +131,8 @@ async def _fire_one_by_one(sessions: Sessions, shard: int) -> int:
                 if is_outage(error) or sqlstate(error) == NOT_SUPPORTED:
                     raise
                 lines.clear()  # they describe what was rolled back
-                await _set_aside(due, claimed[0], error, lines)
+                news = await _set_aside(due, claimed[0], error, lines)
+                await record_changes(session, shard, [news])
         _write(lines)
     return MOST_ONE_BY_ONE
 
@@ -154,6 +157,7 @@ async def _record(
         off_plan = [*map(_is_off_plan, claimed)]
     clock = asyncio.get_running_loop().time
     decided: list[DecidedTrigger] = []
+    news: list[Change] = []
     stop_at, size = clock() + DECIDING_SECONDS, 0
     for trigger, is_off_plan in zip(claimed, off_plan, strict=True):
         fitting = PAYLOAD_BYTES_PER_BATCH // max(1, trigger.payload_size)
@@ -161,7 +165,7 @@ async def _record(
             most = max(1, min(most_each, fitting))
             decision = _decide(trigger, most, is_off_plan=is_off_plan)
         except Exception as error:
-            await _set_aside(due, trigger, error, lines)
+            news.append(await _set_aside(due, trigger, error, lines))
             continue
         if not trigger.has_no_room:  # every second, of so many triggers: a line for all
             lines.extend(partial(_log_unfired, trigger, unfired) for unfired in decision.unfired)
@@ -177,6 +181,7 @@ async def _record(
         await notify_rows(due.session, TRIGGERS_CHANGED, named)
     if failed := {one.trigger.owner_id for one in decided if one.trigger.has_no_room}:
         lines.append(partial(_full_projects.note, failed))
+    await record_changes(due.session, shard, [*missed_news(decided), *news])
 
 
 def _decide(trigger: ClaimedTrigger, most: int, *, is_off_plan: bool) -> Decision:
@@ -195,7 +200,8 @@ def _decide(trigger: ClaimedTrigger, most: int, *, is_off_plan: bool) -> Decisio
 
 async def _set_aside(
     due: DueTriggers, trigger: ClaimedTrigger, error: Exception, lines: LogLines
-) -> None:
+) -> Change:
+    """Pauses a trigger that cannot fire; returns what is to be told of it."""
     lines.append(partial(log.error, "trigger_set_aside", trigger_id=trigger.id, exc_info=error))
     lines.append(TRIGGERS_SET_ASIDE.inc)
     reason = f"This trigger could not fire ({type(error).__name__}) and was set aside."
@@ -206,6 +212,7 @@ async def _set_aside(
         await ScheduleHistory(due.session).record_unfired(key.shard, [new])
     await due.set_aside(key, reason, settled_until=settled_until)
     await notify_rows(due.session, TRIGGERS_CHANGED, [(key.owner_id, key.id)])
+    return set_aside_news(trigger, reason)
 
 
 def _due_instants(trigger: ClaimedTrigger) -> UnfiredInstants | None:
