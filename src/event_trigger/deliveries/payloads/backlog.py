@@ -7,6 +7,8 @@ from itertools import groupby
 from event_trigger.db.batches import BATCH_ROWS
 from event_trigger.db.engine import Sessions
 from event_trigger.deliveries.payloads.repository import PayloadPosition, Payloads, PayloadUse
+from event_trigger.models import NoticeKind, SubjectKind, shard_of
+from event_trigger.notices.changes import Change, Subject, record_changes
 
 _MOST_BATCHES = 20  # of new payloads in a run; the next run goes on
 _START = PayloadPosition(-1, 0)
@@ -19,7 +21,8 @@ class BacklogCount:
 
     1. counts the new payloads, so that a full backlog is known within seconds;
     2. checks the next few thousand others, from the position where the run before ended;
-    3. marks the backlogs that are full, and those that are not any more.
+    3. marks the backlogs that are full, and those that are not any more, and records what listening
+       destinations hear of.
 
     A payload and its owner's sum change in the same transaction.
     """
@@ -35,7 +38,9 @@ class BacklogCount:
                 break
         await self._check_further()
         async with self._sessions.begin() as session:
-            await Payloads(session).mark_full_backlogs(self._most_bytes)
+            full = await Payloads(session).mark_full_backlogs(self._most_bytes)
+            for owner_id in full:
+                await record_changes(session, shard_of(owner_id), [_news(owner_id)])
 
     async def _count_new(self) -> int:
         async with self._sessions() as session:
@@ -74,6 +79,10 @@ class BacklogCount:
                     await payloads.mark(shard, marked, counted=queued)
             if changes := _changes(uses):
                 await payloads.add_to_backlogs(shard, changes)
+
+
+def _news(owner_id: int) -> Change:
+    return Change(NoticeKind.BACKLOG_FULL, owner_id, Subject(SubjectKind.PROJECT, owner_id))
 
 
 def _by_shard(positions: Sequence[PayloadPosition]) -> list[tuple[int, list[int]]]:

@@ -55,6 +55,7 @@ _ADD_TO_BACKLOGS = text("""
 _MARK_FULL_BACKLOGS = text("""
     UPDATE delivery_backlogs SET is_full = NOT is_full
     WHERE is_full <> (bytes >= CAST(:most AS bigint) AND CAST(:most AS bigint) > 0)
+    RETURNING owner_id, is_full
 """)
 _DELETE_EMPTY_BACKLOGS = text("DELETE FROM delivery_backlogs WHERE bytes = 0")
 _RESTORE = text("""
@@ -159,13 +160,18 @@ class Payloads:
         values = {"shard": shard, "owner_ids": [*changes], "bytes": [*changes.values()]}
         await self.session.execute(_ADD_TO_BACKLOGS, values)
 
-    async def mark_full_backlogs(self, most_bytes: int) -> None:
-        """Marks backlogs of `most_bytes` or more as full, and unmarks others; 0 is no limit."""
+    async def mark_full_backlogs(self, most_bytes: int) -> list[int]:
+        """Marks backlogs of `most_bytes` or more as full, and unmarks others; 0 is no limit.
+
+        Gives the owners of those that are full now and were not before.
+        """
         options = {ACROSS_SHARDS: "retention"}
-        await self.session.execute(
+        marked = await self.session.execute(
             _MARK_FULL_BACKLOGS, {"most": most_bytes}, execution_options=options
         )
+        full = [owner_id for owner_id, is_full in marked if is_full]
         await self.session.execute(_DELETE_EMPTY_BACKLOGS, execution_options=options)
+        return full
 
     async def restore(self, shard: int, events: Mapping[int, datetime]) -> set[int]:
         """Stores payloads again from their events or notices, given as id and `triggered_at`.
