@@ -43,6 +43,7 @@ from event_trigger.hooks.refusals.recording import (
 )
 from event_trigger.idempotency.repository import ANSWERS_KEPT_FOR, purge_kept_answers
 from event_trigger.job_clock import FIRST_AFTER_SECONDS, SILENT_AFTER_SECONDS, JobClock
+from event_trigger.notices.keys import tell_of_keys
 from event_trigger.notices.telling import purge_notices, tell_changes
 from event_trigger.overview.counting import count_all, purge_minutes
 from event_trigger.projects.repository import Invitations
@@ -58,6 +59,7 @@ FOLLOW_ZONE_RULES_EVERY_SECONDS = 1.0  # for this long, replicas may use differe
 COUNT_BACKLOG_EVERY_SECONDS = 2.0
 MEASURE_EVENTS_EVERY_SECONDS = 2.0
 TELL_CHANGES_EVERY_SECONDS = 1.0
+TELL_OF_KEYS_EVERY = timedelta(minutes=5)
 COUNT_PROJECTS_EVERY = timedelta(seconds=2)
 ERASE_EVERY_SECONDS = 10.0
 DELETE_COMPLETED_EVERY_SECONDS = 2.0  # so long a completed trigger stays at most, or a little more
@@ -147,6 +149,7 @@ class Jobs:
             self._tell_changes,
             every=timedelta(seconds=TELL_CHANGES_EVERY_SECONDS),
         )
+        self._clock.add("tell_of_keys", self._tell_of_keys, every=TELL_OF_KEYS_EVERY)
         self._clock.add("count_projects", self._count_projects, every=COUNT_PROJECTS_EVERY)
         self._clock.add("erase", self._erasure.run, every=timedelta(seconds=ERASE_EVERY_SECONDS))
         self._clock.add(
@@ -241,6 +244,9 @@ class Jobs:
 
     async def _tell_changes(self) -> None:
         await tell_changes(self._sessions)
+
+    async def _tell_of_keys(self) -> None:
+        await tell_of_keys(self._sessions)
 
     async def _measure_events(self) -> None:
         await measure(self._sessions, most_bytes=self._settings.max_event_bytes)
