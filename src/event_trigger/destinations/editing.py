@@ -42,16 +42,9 @@ from event_trigger.web.changes import Change, changes_between
 from event_trigger.web.entity_tags import etag
 from event_trigger.web.keys import refusing_taken_key
 
-_FORM_COLUMNS = ("url", "format", "method", "template", "content_type")
 _COLUMNS = (
-    *_FORM_COLUMNS,
-    "key",
-    "description",
-    "timeout",
-    "rate_limit",
-    "max_concurrency",
-    "notices",
-    "all_projects",
+    *("url", "format", "method", "template", "content_type", "key", "description", "timeout"),
+    *("rate_limit", "max_concurrency", "notices", "all_projects"),
 )
 _NEW_ORIGIN = (
     "The URL has another origin, so there is a new signing secret. It is in this response; the old"
@@ -85,6 +78,7 @@ class _Wanted:
     secret: str | None = field(repr=False)
     merges: bool
     certificate: ClientCertificateWrite | EllipsisType | None
+    admin_id: int | None
 
 
 async def change(
@@ -106,8 +100,8 @@ async def change(
     is_sent = "client_certificate" in body.model_fields_set
     certificate = body.client_certificate if is_sent else ...
     columns, headers = _merged(destination, body), body.headers or {}
-    wanted = _Wanted(columns, headers, body.secret, merges, certificate)
-    return await _apply(session, vault, destination, wanted, admin_id)
+    wanted = _Wanted(columns, headers, body.secret, merges, certificate, admin_id)
+    return await _apply(session, vault, destination, wanted)
 
 
 async def replace(
@@ -124,18 +118,13 @@ async def replace(
     The same content again changes nothing. Check a new URL before. Raises KeyTaken and Invalid.
     """
     columns = {name: getattr(body, name) for name in _COLUMNS}
-    wanted = _Wanted(
-        columns, body.headers, body.secret, merges=False, certificate=body.client_certificate
-    )
-    return await _apply(session, vault, destination, wanted, admin_id)
+    certificate = body.client_certificate
+    wanted = _Wanted(columns, body.headers, body.secret, False, certificate, admin_id)
+    return await _apply(session, vault, destination, wanted)
 
 
 async def _apply(
-    session: AsyncSession,
-    vault: Vault,
-    destination: Destination,
-    wanted: _Wanted,
-    admin_id: int | None,
+    session: AsyncSession, vault: Vault, destination: Destination, wanted: _Wanted
 ) -> ReplacedDestination:
     """Gives a locked destination another configuration; writes nothing if it means the same.
 
@@ -160,7 +149,7 @@ async def _apply(
     if not changes:
         return ReplacedDestination(destination, (), has_new_secret=False, warnings=[])
     RequestForm.within(wanted.columns).check()
-    check_hearing(after, admin_id)
+    check_hearing(after, wanted.admin_id)
     for name, value in after.items():
         setattr(destination, name, value)
     if url != before["url"]:
@@ -178,7 +167,7 @@ async def _apply(
     with refusing_taken_key(destination.key):
         await store_change(session, destination)
     if before["notices"] or destination.notices:
-        await keep_listeners(session, [destination], admin_id=admin_id)
+        await keep_listeners(session, [destination], admin_id=wanted.admin_id)
     return ReplacedDestination(destination, changes, makes_secret, warnings)
 
 
