@@ -25,8 +25,10 @@ from event_trigger.destinations.templates.jobs import NotRendered, Rendered, Tem
 from event_trigger.destinations.templates.renderer import Renderer
 from event_trigger.destinations.templates.variables import event_variables
 from event_trigger.errors import NotFound, Problem
-from event_trigger.events.trigger_names import TriggerNames
-from event_trigger.models import DeliveryError
+from event_trigger.events.trigger_names import NAMELESS, TriggerNames
+from event_trigger.models import NOTICE_TYPE, DeliveryError, Destination, NoticeKind
+from event_trigger.notices.repository import as_json
+from event_trigger.notices.wording import sample_of
 from event_trigger.vault import Vault
 
 _TYPE = "test"
@@ -46,6 +48,23 @@ class TooManyPings(Problem):
 
 
 @dataclass(frozen=True, slots=True)
+class _Sample:
+    """What a ping sends: an event that never was, or a notice, which has a subject."""
+
+    type: str
+    payload: str
+    subject: str | None = None
+
+
+def _sample(destination: Destination, payload: str | None) -> _Sample:
+    if payload is not None or not destination.notices:
+        return _Sample(_TYPE, payload or PING_PAYLOAD)
+    kind = NoticeKind(destination.notices[0])
+    notice = sample_of(kind)
+    return _Sample(f"{NOTICE_TYPE}{kind}", as_json(notice), notice["subject"])
+
+
+@dataclass(frozen=True, slots=True)
 class Pinger:
     """Sends pings on behalf of one request, which `hops` deliveries have led to."""
 
@@ -56,17 +75,17 @@ class Pinger:
     public_url: str | None
     hops: int
 
-    async def ping(self, key: OwnedId, payload: str) -> AttemptRead:
+    async def ping(self, key: OwnedId, payload: str | None) -> AttemptRead:
         """Sends a signed sample now; no transaction is open while it waits for the response.
 
-        `payload` is JSON text. A disabled destination gets one too, so that its owner can see
-        whether it works again. Raises NotFound, and TooManyPings, since no other limit applies to
-        the caller.
+        `payload` is JSON text. Without one, it is a sample: of a notice, if the destination hears
+        of changes. A disabled destination gets one too, so that its owner can see whether it works
+        again. Raises NotFound, and TooManyPings, since no other limit applies to the caller.
         """
         with _counted(key.owner_id):
             return await self._ping(key, payload)
 
-    async def _ping(self, key: OwnedId, payload: str) -> AttemptRead:
+    async def _ping(self, key: OwnedId, payload: str | None) -> AttemptRead:
         async with self.sessions.begin() as session:
             destination = await Destinations(session).get(key)
             if destination is None:
@@ -74,20 +93,22 @@ class Pinger:
             now = await database_now(session)
             installation = await read_installation(session)
         message_id = f"test_{uuid4().hex}"
+        sample = _sample(destination, payload)
         event = CloudEvent(
             id=message_id,
             source=source_of(
                 "destination", key.id, installation=installation, public_url=self.public_url
             ),
-            type=_TYPE,
+            type=sample.type,
             time=now,
-            payload=payload,
+            payload=sample.payload,
             is_test=True,
+            subject=sample.subject,
         )
         form = RequestForm.of(destination)
         rendered = None
         if form.is_rendered:
-            rendered = await self._render(form, payload, owner_id=key.owner_id, now=now)
+            rendered = await self._render(form, sample, owner_id=key.owner_id, now=now)
         if isinstance(rendered, TemplateFailed):
             failed = AttemptResult(DeliveryError.TEMPLATE_FAILED, reason=rendered.reason)
             return _read(failed, attempted_at=now, seconds=0.0)
@@ -107,19 +128,19 @@ class Pinger:
         return _read(result, attempted_at=now, seconds=time.perf_counter() - began)
 
     async def _render(
-        self, form: RequestForm, payload: str, *, owner_id: int, now: datetime
+        self, form: RequestForm, sample: _Sample, *, owner_id: int, now: datetime
     ) -> Rendered | TemplateFailed:
         """Renders a sample; raises TemplatesUnchecked if it has no turn in time."""
         event = event_variables(
             event_id=0,  # no event has it: receivers remember ids
-            event_type=_TYPE,
+            event_type=sample.type,
             time=now,
             scheduled_for=None,
             is_test=True,
-            trigger_id=0,
-            trigger=TriggerNames("test", "Test"),
+            trigger_id=0 if sample.subject is None else None,
+            trigger=TriggerNames("test", "Test") if sample.subject is None else NAMELESS,
         )
-        job = render_job(form, event, payload, owner_id=owner_id)
+        job = render_job(form, event, sample.payload, owner_id=owner_id)
         outcome = await self.renderer.try_out(job)
         if isinstance(outcome, NotRendered):
             raise TemplatesUnchecked

@@ -13,7 +13,7 @@ from event_trigger.db.keyset import Page
 from event_trigger.deliveries import cancellation, redelivery
 from event_trigger.deliveries.dependencies import DeliveryKeyDep, HopsDep, SenderDep, filter_of
 from event_trigger.deliveries.http.hops import LoopDetected, refuse_loop
-from event_trigger.deliveries.ping import PING_PAYLOAD, Pinger, TooManyPings
+from event_trigger.deliveries.ping import Pinger, TooManyPings
 from event_trigger.deliveries.repository import Deliveries
 from event_trigger.deliveries.schemas import (
     AttemptRead,
@@ -157,17 +157,17 @@ async def get_pinger(
     return Pinger(sessions, vault, sender, state.renderer, state.settings.public_url, hops)
 
 
-async def read_test(request: Request, body: DestinationTest | None = None) -> str:
-    """Returns the payload to send, of a body that may be left out; raises Invalid for `null`."""
+async def read_test(request: Request, body: DestinationTest | None = None) -> str | None:
+    """Returns the payload to send, if the body has one; raises Invalid for `null`."""
     if body is None and await request.body():
         raise Invalid.at([], "Send a JSON object, or no body.")
     if body is None or body.data is None:
-        return PING_PAYLOAD
+        return None
     return json.dumps(body.data, ensure_ascii=False)
 
 
 PingerDep = Annotated[Pinger, Depends(get_pinger)]
-TestPayloadDep = Annotated[str, Depends(read_test)]
+TestPayloadDep = Annotated[str | None, Depends(read_test)]
 
 
 @router.post(
@@ -183,6 +183,7 @@ async def test_destination(
     """Sends a signed sample now, and gives the attempt. It is neither stored nor retried.
 
     With `data`, that is the payload of the sample: templates are tried with what they will get.
+    Without it, a destination that hears of changes gets a sample of a notice.
     """
     return await pinger.ping(key, payload)
 

@@ -110,7 +110,8 @@ class DestinationTest(RequestModel):
     data: JsonObject | None = Field(
         None,
         description="The payload of the sample. Left out, or null, it is"
-        ' `{"message": "This is a test of your destination."}`.',
+        ' `{"message": "This is a test of your destination."}`, or a sample of a notice if the'
+        " destination hears of changes.",
     )
 
 

@@ -54,6 +54,14 @@ _EXAMPLES: dict[str, Example] = {
             "data": {"message": "Backup done"},
         }
     },
+    "a chat that hears of failures": {
+        "value": {
+            "url": "https://example.com/chat",
+            "format": "template",
+            "template": '{"text": {{ notice.message | json }}}',
+            "notice": "destination.opened",
+        }
+    },
     "a destination and an event": {"value": {"destination": "billing", "event_id": 1}},
 }
 _DEFAULTS: dict[str, Any] = {
@@ -88,6 +96,8 @@ async def render_destination(
         raise MissingScope([Scope.EVENTS_READ], "Showing an event")
     if body.event_id is not None and body.data is not None:
         raise Invalid.at(["data"], "Leave this out: with event_id, the event's payload is shown.")
+    if body.notice is not None and (body.event_id, body.data) != (None, None):
+        raise Invalid.at(["notice"], "Leave this out, or event_id and data: one thing is shown.")
     async with sessions() as session:
         destination = await _find_destination(session, principal, body.destination)
         event = await _find_event(session, principal, retention, body)
@@ -123,6 +133,8 @@ async def _find_event(
 ) -> ShownEvent:
     """Reads the event that is asked for, or makes a sample; raises NotFound."""
     now, events = await database_now(session), Events(session)
+    if body.notice is not None:
+        return ShownEvent.notice(body.notice, now=now)
     if body.event_id is None:
         payload = None if body.data is None else json.dumps(body.data, ensure_ascii=False)
         return ShownEvent.sample(payload, now=now)

@@ -5,7 +5,7 @@ from typing import Annotated
 from pydantic import Field
 
 from event_trigger.destinations.fields import ContentType, Format, Method, Template, Url
-from event_trigger.models import DestinationMethod
+from event_trigger.models import DestinationMethod, NoticeKind
 from event_trigger.triggers.schemas.fields import DestinationName
 from event_trigger.web.schemas import JsonObject, RequestModel, ResponseModel, RowId
 
@@ -34,6 +34,14 @@ class RenderRequest(RequestModel):
         Field(
             description="The payload of a sample, which is shown if there is no `event_id`.",
             examples=[{"message": "Backup done"}],
+        ),
+    ] = None
+    notice: Annotated[
+        NoticeKind | None,
+        Field(
+            strict=False,
+            description="A sample of a notice of this kind is shown instead.",
+            examples=["destination.opened"],
         ),
     ] = None
 
