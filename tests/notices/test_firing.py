@@ -13,7 +13,6 @@ from tests.support.waiting import eventually
 
 NO_CATCH_UP = {"interval": "PT1M", "recurring": True, "catch_up": "none"}
 SPOIL = 'UPDATE triggers SET details = \'{"interval": "soon"}\', next_fire_at = now()'
-OF_MISSED = "SELECT coalesce(sum(count), 0) FROM notice_changes WHERE kind = 'instants.missed'"
 HOUR_AGO = timedelta(hours=1)
 
 

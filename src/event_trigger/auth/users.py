@@ -96,6 +96,8 @@ async def change_account(
     stays = change.role is not Role.USER and change.disabled is not True
     if not stays and [one.id for one in admins] == [user.id]:
         raise LastAdmin
+    if not stays:
+        await end_all_projects(session, user.id)
     if change.role is not None:
         user.role = change.role
     if change.disabled is not None and change.disabled != (user.disabled_at is not None):
@@ -112,8 +114,23 @@ async def _set_disabled(session: AsyncSession, user: User, *, at: datetime | Non
     user.disabled_at = at
     await session.flush()
     await Logins(session).revoke_all_of(user.id)
+    if at is not None:
+        await end_all_projects(session, user.id)
     if at is not None and (ended := await ApiKeys(session).end_all_of(user.id)):
         await record(session, "key", after={"ended": ended, "user_id": user.id})
+
+
+async def end_all_projects(session: AsyncSession, user_id: int) -> None:
+    """Ends what destinations hear of all projects by the leave of this user."""
+    for project_id, destination_id in await Users(session).end_all_projects(user_id):
+        await record(
+            session,
+            "destination",
+            destination_id,
+            before={"all_projects": True},
+            after={"all_projects": False},
+            project_id=project_id,
+        )
 
 
 async def get_one_by_address(session: AsyncSession, email: str) -> User:

@@ -12,7 +12,7 @@ from event_trigger.auth.logins.password_check import WrongPassword
 from event_trigger.auth.memberships import Memberships
 from event_trigger.auth.repository.api_keys import ApiKeys
 from event_trigger.auth.repository.users import Users
-from event_trigger.auth.users import LastAdmin, NoLongerAdmin
+from event_trigger.auth.users import LastAdmin, NoLongerAdmin, end_all_projects
 from event_trigger.db.notify import CREDENTIALS_CHANGED, notify
 from event_trigger.erasure.projects import ProjectContents, count_contents, end_project
 from event_trigger.erasure.repository import ErasedAccount
@@ -93,7 +93,8 @@ async def erase_user(
 
     1. Locks the projects, then the user: nobody joins, leaves or signs in until the commit.
     2. Ends the projects that go with the user.
-    3. Deletes invitations and kept answers that hold the user's address.
+    3. Deletes invitations and kept answers that hold the user's address, and ends what destinations
+       hear of all projects by the user's leave.
     4. Deletes the user's row, and with it logins, keys and memberships.
     """
     if by_admin == user_id:
@@ -110,6 +111,7 @@ async def erase_user(
     ]
     await account.delete_invitations(emails)
     await delete_with_emails(session, emails)
+    await end_all_projects(session, user_id)
     await account.lock_tokens()
     await account.delete()
     erased = _sum(ended, logins=logins, keys=keys)

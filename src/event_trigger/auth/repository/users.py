@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import select
+from sqlalchemy import func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from event_trigger.db.keyset import Page, fetch_rows
 from event_trigger.errors import Unauthorized
-from event_trigger.models import Role, User
+from event_trigger.models import Destination, NoticeListener, Role, User, shard_of
 
 
 @dataclass(frozen=True)
@@ -56,6 +56,26 @@ class Users:
         """Locks and returns all enabled admins, so that two cannot demote each other at once."""
         statement = select(User).where(User.role == Role.ADMIN, User.disabled_at.is_(None))
         return (await self.session.scalars(statement.order_by(User.id).with_for_update())).all()
+
+    async def end_all_projects(self, user_id: int) -> list[tuple[int, int]]:
+        """Lets no destination hear of all projects any more by this user's leave.
+
+        Gives their (project id, destination id); they hear of their own project as before.
+        """
+        ended = await self.session.execute(
+            update(NoticeListener)
+            .where(NoticeListener.user_id == user_id)
+            .values(user_id=None)
+            .returning(NoticeListener.owner_id, NoticeListener.destination_id)
+        )
+        found = sorted((owner_id, destination_id) for owner_id, destination_id in ended)
+        for owner_id, destination_id in found:
+            await self.session.execute(
+                update(Destination)
+                .where(Destination.shard == shard_of(owner_id), Destination.id == destination_id)
+                .values(all_projects=False, updated_at=func.now())
+            )
+        return found
 
     async def list_page(self, *, before: int | None, limit: int) -> Page[User]:
         """Returns users newest first."""
