@@ -20,8 +20,10 @@ from tests.support.notices import (
     notice_in,
     until_told,
 )
-from tests.support.receiver import Receiver
+from tests.support.receiver import ALLOW_LOOPBACK, Receiver
+from tests.support.services import ADA, running_service
 from tests.support.triggers import make_api
+from tests.support.waiting import eventually
 
 EXHAUSTED = "delivery.exhausted"
 
@@ -152,3 +154,53 @@ async def test_without_a_listener_nothing_is_stored(
 
     await until_finished(ada, destination_id=failing["id"])
     assert await database.fetchval("SELECT count(*) FROM notice_changes") == 0
+
+
+async def test_a_delivery_that_expires_is_told_of_too(
+    database_url: str, database: Any, receiver: Receiver
+) -> None:
+    async with running_service(database_url, **ALLOW_LOOPBACK) as service:
+        ada = service.client(ADA)
+        await make_listener(ada, receiver, EXHAUSTED)
+        stopped = await make_destination(ada, f"{receiver.url}/stopped")
+        await ada.post(f"/destinations/{stopped['id']}/disable")
+        await fire(ada, await make_api(ada, destinations=[stopped["id"]]))
+    await database.execute("UPDATE deliveries SET next_attempt_at = now() - interval '8 days'")
+
+    async with running_service(database_url, **ALLOW_LOOPBACK):
+        [told] = await until_told(receiver)
+
+    assert notice_in(told)["subject"] == f"destinations/{stopped['id']}"
+    assert notice_in(told)["data"]["details"]["error"] == "expired"
+
+
+async def test_a_notice_is_kept_while_it_is_due_and_goes_with_its_deliveries(
+    database_url: str, database: Any, receiver: Receiver
+) -> None:
+    settings = {"retry_after": (), **ALLOW_LOOPBACK}
+    async with running_service(database_url, **settings) as service:
+        ada = service.client(ADA)
+        listener = await make_listener(ada, receiver, EXHAUSTED)
+        await ada.post(f"/destinations/{listener['id']}/disable")
+        _, trigger = await make_failing(ada, receiver)
+        await fire(ada, trigger)
+        await eventually(lambda: list_notices(ada), lambda found: len(found) == 1)
+    await database.execute("UPDATE notices SET at = at - interval '6 days'")
+    await database.execute("UPDATE notice_changes SET told_at = told_at - interval '6 days'")
+
+    async def changes() -> int:
+        return int(await database.fetchval("SELECT count(*) FROM notice_changes"))
+
+    async def notices() -> int:
+        return int(await database.fetchval("SELECT count(*) FROM notices"))
+
+    async with running_service(database_url, **ALLOW_LOOPBACK) as service:
+        ada = service.client(ADA)
+        await eventually(changes, lambda count: count == 0)
+        assert await notices() == 1
+        await ada.post(f"/destinations/{listener['id']}/enable")
+        await until_told(receiver)
+        await until_finished(ada, destination_id=listener["id"])
+    await database.execute("UPDATE deliveries SET finished_at = finished_at - interval '9 days'")
+    async with running_service(database_url, **ALLOW_LOOPBACK):
+        await eventually(notices, lambda count: count == 0)

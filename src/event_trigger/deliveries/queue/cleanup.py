@@ -3,14 +3,15 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import TextClause, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from event_trigger.db.after_commit import after_commit
 from event_trigger.db.shards import ACROSS_SHARDS
-from event_trigger.models import DeliveryError, DeliveryStatus
+from event_trigger.models import DeliveryError, DeliveryStatus, NoticeKind, SubjectKind
+from event_trigger.notices.changes import Change, Subject, record_changes
 from event_trigger.telemetry import DELIVERIES_EXHAUSTED
 
 EXPIRES_AFTER = timedelta(days=7)
@@ -20,12 +21,14 @@ _GIVE_UP = """
         UPDATE deliveries SET status = :exhausted, error = :error, leased_until = NULL,
             next_attempt_at = NULL, finished_at = statement_timestamp()
         WHERE shard = :shard AND {condition}
-        RETURNING id
+        RETURNING id, owner_id, destination_id, subject, hops
     ), requests AS (
         DELETE FROM delivery_requests USING given_up
         WHERE delivery_requests.shard = :shard AND delivery_id = given_up.id
     )
-    SELECT count(*) FROM given_up
+    SELECT owner_id, destination_id, count(*), count(*) FILTER (WHERE subject IS NULL), max(id),
+        max(hops)
+    FROM given_up GROUP BY owner_id, destination_id
 """
 # a delivery under a valid lease is left out: the lease's holder records its outcome
 _OF_DESTINATIONS = """ctid = ANY (ARRAY(
@@ -69,6 +72,27 @@ _PURGE_FINISHED = """
 _PURGES = {status: text(_PURGE_FINISHED.format(status=status)) for status in DeliveryStatus}
 
 
+class _GivenUp(NamedTuple):
+    """Deliveries to one destination that were given up; `events` counts those without notices."""
+
+    owner_id: int
+    destination_id: int
+    count: int
+    events: int
+    last_id: int
+    hops: int
+
+    def news(self, error: DeliveryError) -> Change:
+        return Change(
+            NoticeKind.DELIVERY_EXHAUSTED,
+            self.owner_id,
+            Subject(SubjectKind.DESTINATION, self.destination_id),
+            self.events,
+            self.hops + 1,
+            {"delivery_id": self.last_id, "error": error},
+        )
+
+
 @dataclass(frozen=True)
 class QueueCleanup:
     """Ends deliveries in batches: a statement that takes too long is cancelled every time.
@@ -107,9 +131,13 @@ class QueueCleanup:
         self, statement: TextClause, error: DeliveryError, wanted: dict[str, Any]
     ) -> int:
         values = {**wanted, "exhausted": DeliveryStatus.EXHAUSTED, "error": error}
-        count = int(await self.session.scalar(statement, values) or 0)
+        given_up = [*map(_GivenUp._make, await self.session.execute(statement, values))]
+        count = sum(one.count for one in given_up)
         if count:
             after_commit(self.session, lambda: DELIVERIES_EXHAUSTED.inc(count))
+        if error is not DeliveryError.DESTINATION_DELETED:  # a person has done that
+            news = [one.news(error) for one in given_up if one.events]
+            await record_changes(self.session, wanted["shard"], news)
         return count
 
     async def purge(self, status: DeliveryStatus, *, after: timedelta, limit: int) -> int:
