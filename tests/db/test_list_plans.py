@@ -31,6 +31,8 @@ VALUES: dict[str, list[str]] = {
     "tag": ["a"],
     "q": ["a"],
     "event_id": ["7"],
+    "notice_id": ["7"],
+    "kind": ["destination.opened"],
     "trigger_id": ["7"],
     "destination_id": ["7"],
     "user_id": ["7"],
@@ -51,6 +53,8 @@ NOT_FILTERS = {"limit", "cursor", "aggregate", "include"}
 # each firing of a schedule would have to write to an index of a name, or of a type for admins
 READ_AND_LEFT_OUT = {
     ("list_deliveries", "event_id"): "event_id",
+    ("list_deliveries", "notice_id"): "event_id",
+    ("list_notices", "kind"): "kind",  # a project has few: of a subject one in five minutes
     ("list_events", "source"): "source_kind",  # an admin's
     ("list_triggers", "tag"): "tags",  # found by it in trigger_tags, it still has it
     ("list_triggers", "q"): "name",
@@ -313,4 +317,5 @@ def test_the_walk_finds_the_lists() -> None:
         "list_audit",
         "list_sets",
         "list_calendars",
+        "list_notices",
     }

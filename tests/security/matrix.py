@@ -200,6 +200,7 @@ get_delivery               events:get          200
 redeliver                  destinations:resend 202
 cancel_delivery            destinations:resend 409
 act_on_deliveries          deliveries:many     200
+list_notices               destinations:list   200
 get_overview               destinations:list   200
 get_stats                  destinations:list   200
 get_info                   self                200

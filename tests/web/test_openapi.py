@@ -168,6 +168,7 @@ OPERATION_IDS = {
     "redeliver": "POST /deliveries/{delivery_id}/redeliver",
     "cancel_delivery": "POST /deliveries/{delivery_id}/cancel",
     "act_on_deliveries": "POST /deliveries/actions",
+    "list_notices": "GET /notices",
     "get_overview": "GET /overview",
     "get_stats": "GET /stats",
     "get_info": "GET /info",
