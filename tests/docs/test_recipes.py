@@ -9,17 +9,19 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
+from event_trigger.models import NoticeKind
 from tests.support.api_doubles import DocumentedApi, Double, Sent, standing_in
 from tests.support.destinations import list_deliveries, make_destination
 from tests.support.documented_apis import APIS, DISCORD, PAGERDUTY, SLACK
 from tests.support.receiver import ALLOW_LOOPBACK
-from tests.support.recipes import Recipe, recipes, sample_trigger
+from tests.support.recipes import Recipe, patch_for_notices, recipes, sample_trigger
 from tests.support.services import ADA, running_service
 from tests.support.shown import learned
 from tests.support.triggers import make_api
 from tests.support.waiting import eventually
 
 RECIPES = recipes()
+[SLACK_HOST] = [host for host, api in APIS.items() if api is SLACK]
 _TEXT = (
     '"quoted" \\ \n\t\x01\x1f\x7f\u2028 <!channel> <@U1> & &amp; @everyone {{ data }} {% raw %} é😀'
 )
@@ -115,6 +117,29 @@ async def test_no_payload_makes_a_recipe_send_what_its_api_refuses(database_url:
         assert {one["error"] for one in tried} == {None}
         assert outcomes == {("delivered", None)}
         assert {len(one.sent) for one in doubles.values()} == {1 + len(calls)}
+
+
+async def test_slack_takes_each_kind_of_notice_and_events_as_before(database_url: str) -> None:
+    async with _doubles() as doubles, running_service(database_url, **ALLOW_LOOPBACK) as service:
+        ada, double = service.client(ADA), doubles[SLACK_HOST]
+        [recipe] = [one for one in RECIPES if one.host == SLACK_HOST]
+        made = await make_destination(ada, **recipe.at(double.url))
+        path = f"/destinations/{made['id']}"
+        patched = await ada.patch(path, json=patch_for_notices())
+        assert patched.status_code == 200, patched.text
+
+        for kind in NoticeKind:
+            await ada.patch(path, json={"notices": [kind]})
+            tried = await ada.post(f"{path}/test")
+            assert tried.json()["error"] is None, tried.text
+        shown = await ada.post(f"{path}/test", json={"data": sample_trigger()["payload"]})
+
+        assert shown.json()["error"] is None
+        assert double.faults == []
+        texts = [json.loads(one.body)["text"] for one in double.sent]
+        assert "does not answer" in texts[0]
+        assert texts[-1] == recipe.shown.body["text"]
+        assert len(texts) == len(NoticeKind) + 1
 
 
 def _good(recipe: Recipe) -> Sent:

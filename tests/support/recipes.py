@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-from tests.support.markdown import ROOT, Block, blocks_of, posted_in
+from tests.support.markdown import ROOT, Block, blocks_of, posted_in, steps_of
 
 _PAGE = ROOT / "docs" / "recipes.md"
+_PATCH = re.compile(r"-X PATCH \S+/destinations/1 -d '(.*?)'", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,20 @@ def recipes() -> list[Recipe]:
     shown = [_shown(block) for block in blocks_of(_PAGE) if block.language == "http"]
     pairs = zip(posted_in(_PAGE, "/destinations", {}), shown, strict=True)
     return [Recipe(destination, request) for destination, request in pairs]
+
+
+def patch_for_notices() -> dict[str, Any]:
+    """The change that lets the Slack recipe's destination hear of failures."""
+    commands = [
+        step.command
+        for block in blocks_of(_PAGE)
+        if block.language == "console"
+        for step in steps_of(block)
+    ]
+    [patch] = [_PATCH.search(one) for one in commands if '"notices"' in one]
+    assert patch is not None
+    found: dict[str, Any] = json.loads(patch[1])
+    return found
 
 
 def _shown(block: Block) -> Shown:
