@@ -1,12 +1,13 @@
-# Builds the wheel and an environment from hashed pins; the image contains only the environment.
+# Builds the wheel and an environment from hashed pins; the image contains only the environment, with what exports
+# traces.
 FROM python:3.11-slim-bookworm AS build
 WORKDIR /build
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
-COPY requirements.txt requirements-build.txt ./
+COPY requirements.txt requirements-build.txt requirements-otel.txt ./
 RUN python -m venv /opt/build \
  && /opt/build/bin/pip install --require-hashes -r requirements-build.txt \
  && python -m venv /opt/app \
- && /opt/app/bin/pip install --require-hashes -r requirements.txt
+ && /opt/app/bin/pip install --require-hashes -r requirements.txt -r requirements-otel.txt
 COPY pyproject.toml README.md LICENSE alembic.ini ./
 COPY alembic alembic
 COPY src src

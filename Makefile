@@ -63,7 +63,9 @@ format: .venv/dev.stamp  ## Format the code and fix lint errors where possible
 pins: .venv/dev.stamp  ## Recompile requirements*.txt from pyproject.toml, and the lock file of tests/clients
 	$(BIN)/uv pip compile $(PIN) pyproject.toml -o requirements.txt
 	$(BIN)/uv pip compile $(PIN) --group build -o requirements-build.txt
-	$(BIN)/uv pip compile $(PIN) --group dev -c requirements.txt pyproject.toml -o requirements-dev.txt
+	$(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["otel"], sep="\n")' \
+	| $(BIN)/uv pip compile $(PIN) -c requirements.txt - -o requirements-otel.txt
+	$(BIN)/uv pip compile $(PIN) --group dev --extra otel -c requirements.txt -c requirements-otel.txt pyproject.toml -o requirements-dev.txt
 	$(BIN)/uv pip compile $(PIN) --group bench -c requirements-dev.txt -o requirements-bench.txt
 	$(NPM) tests/clients install --silent --package-lock-only
 	$(NPM) console install --silent --package-lock-only
