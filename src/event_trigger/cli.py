@@ -3,15 +3,24 @@
 import argparse
 import gc
 import os
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from event_trigger import __version__
 
+_SHELLS = ("bash", "zsh", "fish")
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command; returns 0, or 1 after a message on stderr, or 2 for wrong usage."""
-    wanted = _parser().parse_args(arguments)
+    parser = _parser()
+    wanted = parser.parse_args(arguments)
+    if wanted.command == "completion":
+        from event_trigger.completion import completion_script  # noqa: PLC0415 - only this needs it
+
+        sys.stdout.write(completion_script(parser, wanted.shell))
+        return 0
     # imports leave no garbage, and looking for some takes a fifth of a start
     gc.disable()
     # prometheus_client reads it when it is imported, and only workers keep their numbers in files
@@ -75,6 +84,10 @@ def _parser() -> argparse.ArgumentParser:
         "rotate-keys",
         help="re-encrypt the secrets of destinations and hooks with the current key",
     )
+    completion = commands.add_parser(
+        "completion", help="print the script by which a shell completes this command"
+    )
+    completion.add_argument("shell", choices=_SHELLS)
     user = commands.add_parser("user", help="manage user accounts").add_subparsers(
         dest="action", required=True
     )
