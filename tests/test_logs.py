@@ -5,14 +5,13 @@ import json
 import logging
 import re
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import pytest
 import structlog
 
 from event_trigger.config import LogFormat, LogLevel
 from event_trigger.logs import configure_logs
-from event_trigger.request_log import log_request
+from event_trigger.request_log import RequestEnd, log_request
 
 CANARY = "canary-7f3a9c"
 
@@ -67,33 +66,47 @@ def test_the_id_of_a_request_is_in_every_line(capsys: pytest.CaptureFixture[str]
     assert [line["request_id"] for line in lines] == ["my-id", "my-id"]
 
 
-REQUEST: dict[str, Any] = {"method": "GET", "path": '/a"b\\\x1b\u2028é', "status": 200, "ms": 1.2}
+REQUEST = RequestEnd("GET", '/a"b\\\x1b\u2028é', 200, 1.2, 2, 7, "2001:db8::1", "my-id")
+STRANGER = REQUEST._replace(status=None, user_id=None, key_id=None, address=None)
 
 
+@pytest.mark.parametrize("request_", [REQUEST, STRANGER, REQUEST._replace(is_probe=True)])
 async def test_a_request_has_the_line_that_structlog_would_write(
-    capsys: pytest.CaptureFixture[str],
+    request_: RequestEnd, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    configure_logs(LogFormat.JSON, LogLevel.INFO)
+    configure_logs(LogFormat.JSON, LogLevel.DEBUG)
+    fields = request_._asdict()
+    level = logging.DEBUG if fields.pop("is_probe") else logging.INFO
 
-    with structlog.contextvars.bound_contextvars(request_id="my-id"):
-        structlog.get_logger().info("request", **REQUEST)
-    log_request(**REQUEST, request_id="my-id")
-    log_request(**{**REQUEST, "status": None}, request_id="my-id")
+    with structlog.contextvars.bound_contextvars(request_id=fields.pop("request_id")):
+        structlog.get_logger().log(level, "request", **fields)
+    log_request(request_)
     structlog.get_logger().info("after them")
 
-    written = capsys.readouterr().err
-    theirs, ours, unanswered, last = map(json.loads, written.splitlines())
+    lines = [one for one in capsys.readouterr().err.splitlines() if "asyncio" not in one]
+    theirs, ours, last = map(json.loads, lines)
     assert [*ours.items()][:-1] == [*theirs.items()][:-1]  # without the timestamp
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", ours["timestamp"])
-    assert written.isascii()
-    assert (unanswered["status"], last["event"]) == (None, "after them")
+    assert lines[1].isascii()
+    assert (ours["level"], last["event"]) == (logging.getLevelName(level).lower(), "after them")
+
+
+async def test_probes_have_a_line_only_at_debug(capsys: pytest.CaptureFixture[str]) -> None:
+    for level in (LogLevel.INFO, LogLevel.DEBUG):
+        configure_logs(LogFormat.JSON, level)
+        log_request(REQUEST._replace(request_id=level, is_probe=True))
+        structlog.get_logger().info("after it")
+
+    written = capsys.readouterr().err.splitlines()
+    logged = [json.loads(one) for one in written if '"request"' in one]
+    assert [(one["request_id"], one["level"]) for one in logged] == [("debug", "debug")]
 
 
 async def test_the_line_of_a_request_is_written_soon(capsys: pytest.CaptureFixture[str]) -> None:
     configure_logs(LogFormat.JSON, LogLevel.INFO)
 
-    log_request(**REQUEST, request_id="my-id")
-    log_request(**REQUEST, request_id="another-id")
+    log_request(REQUEST)
+    log_request(REQUEST._replace(request_id="another-id"))
 
     written: list[str] = []
     async with asyncio.timeout(30):
@@ -162,7 +175,7 @@ def test_what_is_below_the_level_is_left_out(capsys: pytest.CaptureFixture[str])
     configure_logs(LogFormat.JSON, LogLevel.WARNING)
 
     structlog.get_logger().info("too quiet")
-    log_request(**REQUEST, request_id="my-id")
+    log_request(REQUEST)
     logging.getLogger("uvicorn").info("too quiet")
     logging.getLogger("apscheduler.executors").warning("every second")
     structlog.get_logger().warning("loud enough")

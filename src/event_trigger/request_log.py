@@ -9,12 +9,15 @@ import time
 from datetime import UTC, datetime
 from functools import lru_cache
 from json.encoder import encode_basestring_ascii as quoted
-from typing import TextIO
+from typing import NamedTuple, TextIO
 
 import structlog
 
 _LONGEST_WAIT = 0.5  # seconds for which a line waits for others, so that one write serves many
 _MOST_WAITING = 1000
+
+_NAMES = ("method", "path", "status", "ms", "user_id", "key_id", "address", "request_id")
+_LEVELS = ("info", "debug")  # by whether it is a probe
 
 log = structlog.get_logger()
 
@@ -53,28 +56,56 @@ class RequestLogHandler(logging.StreamHandler[TextIO]):
             self.release()
 
 
-def log_request(method: str, path: str, status: int | None, ms: float, request_id: str) -> None:
-    """Writes the line of a request; `status` is None if nothing was answered.
+class RequestEnd(NamedTuple):
+    """A request that has ended, as its line of the log names it.
 
-    For a terminal, structlog makes the line as it makes all others.
+    `status` is None if nothing was answered. `user_id` and `key_id` are the caller's once its
+    credential is known, and `address` is where the request came from. Probes are asked for too
+    often to have a line at the level `info`.
     """
+
+    method: str
+    path: str
+    status: int | None
+    ms: float
+    user_id: int | None
+    key_id: int | None
+    address: str | None
+    request_id: str
+    is_probe: bool = False
+
+
+def log_request(request: RequestEnd) -> None:
+    """Writes the line of a request; for a terminal, structlog makes it as it makes all others."""
+    level = logging.DEBUG if request.is_probe else logging.INFO
     for handler in logging.root.handlers:
         if isinstance(handler, RequestLogHandler):
-            if logging.root.isEnabledFor(logging.INFO):
-                handler.add_request(_json_line(method, path, status, ms, request_id))
+            if logging.root.isEnabledFor(level):
+                handler.add_request(_json_line(request))
             return
-    log.info("request", method=method, path=path, status=status, ms=ms, request_id=request_id)
+    log.log(level, "request", **dict(zip(_NAMES, request, strict=False)))
 
 
-def _json_line(method: str, path: str, status: int | None, ms: float, request_id: str) -> str:
+def _json_line(request: RequestEnd) -> str:
     """Makes the line that structlog would make of a request, with its members in its order."""
+    method, path, status, ms, user_id, key_id, address, request_id, is_probe = request
     seconds, nanoseconds = divmod(time.time_ns(), 10**9)
     return (
         f'{{"method": {quoted(method)}, "path": {quoted(path)},'
-        f' "status": {"null" if status is None else status}, "ms": {ms}, "event": "request",'
-        f' "request_id": "{request_id}", "level": "info", "timestamp":'
-        f' "{_written_second(seconds)}.{nanoseconds // 1000:06}Z"}}\n'
+        f' "status": {_number(status)}, "ms": {ms},'
+        f' "user_id": {_number(user_id)}, "key_id": {_number(key_id)},'
+        f' "address": {_text(address)}, "event": "request",'
+        f' "request_id": "{request_id}", "level": "{_LEVELS[is_probe]}",'
+        f' "timestamp": "{_written_second(seconds)}.{nanoseconds // 1000:06}Z"}}\n'
     )
+
+
+def _number(value: int | None) -> int | str:
+    return "null" if value is None else value
+
+
+def _text(address: str | None) -> str:
+    return "null" if address is None else f'"{address}"'
 
 
 @lru_cache(maxsize=1)  # lines of one second share it

@@ -21,6 +21,7 @@ from event_trigger.auth.session_cookie import COOKIE_PREFIX, read_cookie
 from event_trigger.db.engine import is_outage
 from event_trigger.errors import Problem, Unauthorized
 from event_trigger.web.problems import answer, unavailable
+from event_trigger.web.request_end import note_caller
 from event_trigger.web.single_headers import first_header
 
 # with the 0.9 s that CredentialCache trusts an answer, a revocation holds within a second
@@ -106,6 +107,8 @@ async def resolve_principal(
         token = _read_token(scope)
         principal = None if token is None else await _identify(scope, credentials, token)
         known = state["principal"] = _Resolved(principal, now)
+        if principal is not None:
+            note_caller(scope, principal.user_id, principal.key_id)
     return known.principal
 
 

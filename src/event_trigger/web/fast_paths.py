@@ -15,9 +15,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from event_trigger.db.engine import is_outage
 from event_trigger.errors import Problem
 from event_trigger.logs import loggable
-from event_trigger.request_log import log_request
 from event_trigger.web.middleware import refused_head, request_id_of, with_safe_headers
 from event_trigger.web.problems import answer, crashed, outage
+from event_trigger.web.request_end import note_end
 from event_trigger.web.request_meter import RequestMeter
 from event_trigger.web.whole_answers import send_whole
 
@@ -100,10 +100,7 @@ class OutermostFastPaths:
         try:
             await send_whole(scope, send, status, headers, body)
         finally:
-            seconds = time.perf_counter() - began
-            self.meter.observe(scope, status, seconds)
-            ms = round(seconds * 1000, 1)
-            log_request(scope["method"], loggable(scope["path"]), status, ms, request_id)
+            note_end(self.meter, scope, status, began)
 
 
 async def first_answer(

@@ -14,8 +14,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from event_trigger.errors import EncodedBody, NotStarted, Problem, TooLarge, UnknownHost
 from event_trigger.logs import loggable
-from event_trigger.request_log import log_request
 from event_trigger.web.problems import answer, crashed
+from event_trigger.web.request_end import note_end
 from event_trigger.web.request_meter import RequestMeter
 from event_trigger.web.single_headers import first_header
 
@@ -80,10 +80,7 @@ class RequestMiddleware:
                 raise
             await crashed()(scope, receive, send_with_headers)
         finally:
-            seconds = time.perf_counter() - began
-            self.meter.observe(scope, status, seconds)
-            ms = round(seconds * 1000, 1)
-            log_request(scope["method"], loggable(scope["path"]), status, ms, request_id)
+            note_end(self.meter, scope, status, began)
 
 
 class StartMiddleware:

@@ -27,15 +27,19 @@ class RequestMeter:
         for route in routes:
             self._add(_CONVERTOR.sub("", getattr(route, "path", "")))
 
-    def observe(self, scope: Scope, status: int | None, seconds: float) -> None:
-        """Measures a request that has ended; `status` is None if nothing was answered."""
-        method = scope["method"]
-        key = method if method in _METHODS else OTHER, self._route_of(scope["path"]), status
+    def observe(self, scope: Scope, status: int | None, seconds: float) -> str:
+        """Measures a request that has ended, and gives its route.
+
+        `status` is None if nothing was answered.
+        """
+        method, route = scope["method"], self._route_of(scope["path"])
+        key = method if method in _METHODS else OTHER, route, status
         known = self._known.get(key)
         if known is None:
             labels = key[0], key[1], "none" if status is None else str(status)
             known = self._known[key] = HTTP_DURATION.labels(*labels)
         known.observe(seconds)
+        return route
 
     def _add(self, template: str) -> None:
         node = self._tree
