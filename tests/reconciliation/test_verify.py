@@ -1,5 +1,6 @@
 """`verify` says whether everything adds up, and else names the trigger and the instant."""
 
+import asyncio
 from datetime import timedelta
 from typing import Any
 
@@ -8,9 +9,9 @@ import pytest
 
 from event_trigger.db.engine import create_engine, create_sessions
 from event_trigger.reconciliation.verify import MAX_SHOWN, Verification, verify
-from tests.support.databases import create_database, drop_database
+from tests.support.commands import Here
 from tests.support.downtime import instants_of, set_back, until_caught_up
-from tests.support.processes import open_folder, run, with_database
+from tests.support.processes import with_database
 from tests.support.triggers import change, make_api, make_scheduled
 
 SECOND = timedelta(seconds=1)
@@ -50,21 +51,19 @@ async def test_it_adds_up_across_edits_and_deletions(
     assert found.summary() == "3 triggers, 60 planned instants: 60 fired, 0 pending. It adds up."
 
 
-@pytest.mark.xdist_group("processes")
 async def test_a_lost_event_is_named_with_its_trigger_and_instant_and_fails_the_command(
-    fired: int, database_url: str, database: Any
+    fired: int, database_url: str, database: Any, here: Here
 ) -> None:
     lost = (await instants_of(database, fired))[7]
     await database.execute(
         "DELETE FROM events WHERE trigger_id = $1 AND scheduled_for = $2", fired, lost
     )
 
-    with open_folder() as folder:
-        ended = run(folder, "verify", **with_database(database_url))
+    ended = await asyncio.to_thread(here, "verify", **with_database(database_url))
 
-    assert ended.returncode == 1
+    assert ended.code == 1
     at = lost.isoformat().replace("+00:00", "Z")
-    assert ended.stdout.splitlines() == [
+    assert ended.out.splitlines() == [
         f"trigger {fired}: neither an event nor a reason for {at}",
         "3 triggers, 60 planned instants: 59 fired, 0 pending. Differences: 1.",
     ]
@@ -137,13 +136,8 @@ async def test_many_differences_of_one_trigger_are_cut_short(
     assert found.findings[-1] == f"trigger {made['id']}: and 10 more"
 
 
-@pytest.mark.xdist_group("processes")
-async def test_a_database_without_tables_is_told_to_be_migrated(server_url: str) -> None:
-    url = await create_database(server_url)
+def test_a_database_without_tables_is_told_to_be_migrated(here: Here, empty_url: str) -> None:
+    ended = here("verify", **with_database(empty_url))
 
-    with open_folder() as folder:
-        ended = run(folder, "verify", **with_database(url))
-
-    assert ended.returncode == 1
-    assert "migrate" in ended.stderr
-    await drop_database(url)
+    assert ended.code == 1
+    assert "migrate" in ended.err

@@ -6,8 +6,8 @@ statements, that each runs once, and that a stopped run continues; not that a cl
 """
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from pathlib import Path
-from subprocess import CompletedProcess
 from typing import Any
 
 import pytest
@@ -15,6 +15,7 @@ import pytest
 from event_trigger.db.citus.placement import Placement, tables_of
 from event_trigger.db.citus.plan import ROLE_SETTINGS
 from tests.support.citus import list_placed, stand_in_for_citus
+from tests.support.commands import Done, Here
 from tests.support.databases import connect
 from tests.support.processes import run, with_database
 
@@ -29,21 +30,19 @@ async def cluster(database: Any) -> Any:
     return database
 
 
-class Operator:
-    def __init__(self, folder: Path, url: str) -> None:
-        self._folder, self._settings = folder, with_database(url)
-
-    async def distribute(self, *options: str) -> CompletedProcess[str]:
-        return await asyncio.to_thread(run, self._folder, "distribute", *options, **self._settings)
+Distribute = Callable[..., Awaitable[Done]]
 
 
 @pytest.fixture
-def operator(folder: Path, database_url: str) -> Operator:
-    return Operator(folder, database_url)
+def distribute(here: Here, database_url: str) -> Distribute:
+    async def run_here(*options: str) -> Done:
+        return await asyncio.to_thread(here, "distribute", *options, **with_database(database_url))
+
+    return run_here
 
 
-def lines(done: CompletedProcess[str], beginning: str) -> list[str]:
-    return [line for line in done.stdout.splitlines() if line.startswith(beginning)]
+def lines(done: Done, beginning: str) -> list[str]:
+    return [line for line in done.out.splitlines() if line.startswith(beginning)]
 
 
 async def list_keys(database: Any) -> set[str]:
@@ -55,57 +54,58 @@ async def list_keys(database: Any) -> set[str]:
 
 
 async def test_a_server_without_citus_is_left_alone_with_a_word(
-    operator: Operator, database: Any
+    distribute: Distribute, database: Any
 ) -> None:
     before = await list_keys(database)
 
-    done = await operator.distribute()
+    done = await distribute()
 
-    assert (done.returncode, done.stdout) == (1, "")
-    assert "This database has no Citus extension" in done.stderr
-    assert "Traceback" not in done.stderr
+    assert (done.code, done.out) == (1, "")
+    assert "This database has no Citus extension" in done.err
+    assert "Traceback" not in done.err
     assert await list_keys(database) == before
 
 
 async def test_a_dry_run_shows_the_plan_on_any_server_and_changes_nothing(
-    folder: Path, empty_url: str
+    here: Here, empty_url: str
 ) -> None:
-    done = await Operator(folder, empty_url).distribute("--dry-run")
+    options = with_database(empty_url)
+    done = await asyncio.to_thread(here, "distribute", "--dry-run", **options)
 
     database = await connect(empty_url)
     tables = await database.fetch("SELECT FROM pg_tables WHERE schemaname = 'public'")
     await database.close()
-    assert (done.returncode, done.stderr) == (0, "")
+    assert (done.code, done.err) == (0, "")
     assert len(lines(done, "SELECT create_distributed_table(")) == len(CUT)
     assert tables == []
 
 
 async def test_what_is_cut_comes_first_and_then_the_settings_of_the_role(
-    operator: Operator, cluster: Any
+    distribute: Distribute, cluster: Any
 ) -> None:
     keys = await list_keys(cluster)
 
-    shown = await operator.distribute("--dry-run")
+    shown = await distribute("--dry-run")
     untouched = await list_placed(cluster)
-    done = await operator.distribute()
+    done = await distribute()
 
     cut = lines(done, "SELECT create_distributed_table(")
     settings = lines(done, "ALTER ROLE CURRENT_USER IN DATABASE ")
     assert untouched == []
-    assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.splitlines() == [*shown.stdout.splitlines(), IN_PLACE]
-    assert shown.stdout.splitlines() == [*cut, *settings]
+    assert (done.code, done.err) == (0, "")
+    assert done.out.splitlines() == [*shown.out.splitlines(), IN_PLACE]
+    assert shown.out.splitlines() == [*cut, *settings]
     assert len(settings) == len(ROLE_SETTINGS)
     assert await list_keys(cluster) == keys
 
 
 async def test_what_belongs_to_owners_is_cut_by_shard_and_lies_together_and_that_is_all(
-    operator: Operator, cluster: Any
+    distribute: Distribute, cluster: Any
 ) -> None:
-    await operator.distribute()
+    await distribute()
     before = await list_placed(cluster)
-    again = await operator.distribute()
-    shown = await operator.distribute("--dry-run")
+    again = await distribute()
+    shown = await distribute("--dry-run")
 
     placed = await list_placed(cluster)
     cut = {name: (column, group) for name, kind, column, group in placed}
@@ -113,38 +113,45 @@ async def test_what_belongs_to_owners_is_cut_by_shard_and_lies_together_and_that
     assert cut.keys() == CUT
     assert {column for column, _ in cut.values()} == {"shard"}
     assert len({group for _, group in cut.values()}) == 1
-    assert (again.returncode, again.stdout) == (0, f"{NOTHING_LEFT}\n")
-    assert (shown.returncode, shown.stdout) == (0, f"-- {NOTHING_LEFT}\n")
+    assert (again.code, again.out) == (0, f"{NOTHING_LEFT}\n")
+    assert (shown.code, shown.out) == (0, f"-- {NOTHING_LEFT}\n")
     assert await list_placed(cluster) == before
 
 
 @pytest.mark.parametrize("at", ["calendars", "triggers"])
 async def test_a_run_that_was_stopped_is_gone_on_with(
-    operator: Operator, cluster: Any, at: str
+    distribute: Distribute, folder: Path, database_url: str, cluster: Any, at: str
 ) -> None:
     await cluster.execute("INSERT INTO stand_in_trouble VALUES ($1::text::regclass)", at)
 
-    stopped = await operator.distribute()
+    settings = with_database(database_url)
+    stopped = await asyncio.to_thread(run, folder, "distribute", **settings)
     placed = await list_placed(cluster)
     await cluster.execute("DELETE FROM stand_in_trouble")
-    done = await operator.distribute()
+    done = await distribute()
 
     assert stopped.returncode == 1
     assert "a worker does not answer" in stopped.stderr
-    assert (done.returncode, done.stderr) == (0, "")
+    assert (done.code, done.err) == (0, "")
     assert (await list_placed(cluster))[: len(placed)] == placed
     assert {name for name, *_ in await list_placed(cluster)} == CUT
 
 
-async def test_two_runs_at_once_do_everything_once(operator: Operator, cluster: Any) -> None:
-    both = await asyncio.gather(operator.distribute(), operator.distribute())
+async def test_two_runs_at_once_do_everything_once(
+    folder: Path, database_url: str, cluster: Any
+) -> None:
+    settings = with_database(database_url)
+
+    both = await asyncio.gather(
+        *[asyncio.to_thread(run, folder, "distribute", **settings) for _ in range(2)]
+    )
 
     assert [(done.returncode, done.stderr) for done in both] == [(0, ""), (0, "")]
     assert sorted(done.stdout == f"{NOTHING_LEFT}\n" for done in both) == [False, True]
 
 
 async def test_what_somebody_placed_otherwise_is_refused_before_anything_is_changed(
-    operator: Operator, cluster: Any
+    distribute: Distribute, cluster: Any
 ) -> None:
     await cluster.execute(
         "INSERT INTO stand_in (table_name, citus_table_type, distribution_column, colocation_id)"
@@ -152,19 +159,19 @@ async def test_what_somebody_placed_otherwise_is_refused_before_anything_is_chan
     )
     before = await list_placed(cluster), await list_keys(cluster)
 
-    done = await operator.distribute()
+    done = await distribute()
 
-    assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr == "events is distributed by trigger_id, not shard.\n"
+    assert (done.code, done.out) == (1, "")
+    assert done.err == "events is distributed by trigger_id, not shard.\n"
     assert (await list_placed(cluster), await list_keys(cluster)) == before
 
 
 async def test_a_schema_of_another_version_is_migrated_first(
-    operator: Operator, cluster: Any
+    distribute: Distribute, cluster: Any
 ) -> None:
     await cluster.execute("UPDATE alembic_version SET version_num = '0001'")
 
-    done = await operator.distribute()
+    done = await distribute()
 
-    assert (done.returncode, done.stdout) == (1, "")
-    assert "run 'migrate'" in done.stderr
+    assert (done.code, done.out) == (1, "")
+    assert "run 'migrate'" in done.err
