@@ -3,20 +3,20 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
 from event_trigger.models import ProjectRole
+from tests.support.databases import fresh_database
 from tests.support.destinations import fire
 from tests.support.keys import make_key
 from tests.support.memberships import add_project, remove_member
 from tests.support.planting import LARGE, plant_large
 from tests.support.problems import problem_of
-from tests.support.processes import Served, serving, with_database
-from tests.support.services import ADA, BOB, Service, token_of
+from tests.support.processes import Served, open_folder, serving, with_database
+from tests.support.services import ADA, BOB, Service, running_service, token_of
 from tests.support.streams import following
 from tests.support.triggers import make_api
 from tests.support.waiting import REVOKED_WITHIN
@@ -24,11 +24,25 @@ from tests.support.waiting import REVOKED_WITHIN
 NOBODYS = 987_654_321
 
 
-@pytest.fixture
-async def elsewhere(service: Service, folder: Path) -> AsyncIterator[Served]:
-    """Runs a second replica in a process of its own."""
-    async with serving(folder, **with_database(service.database_url)) as served:
-        yield served
+@pytest.fixture(scope="module")
+async def database_url(server_url: str, template: str) -> AsyncIterator[str]:
+    async with fresh_database(server_url, template=template) as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+async def service(database_url: str) -> AsyncIterator[Service]:
+    """A service for all tests here: each has a team of its own."""
+    async with running_service(database_url) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+async def elsewhere(service: Service) -> AsyncIterator[Served]:
+    """Runs a second replica in a process of its own, which takes seconds to start."""
+    with open_folder() as folder:
+        async with serving(folder, **with_database(service.database_url)) as served:
+            yield served
 
 
 @pytest.fixture
