@@ -18,7 +18,7 @@ from event_trigger.reconciliation.verify import verify
 from tests.support.databases import connect
 from tests.support.destinations import fire, make_destination, until_finished
 from tests.support.downtime import instants_of, until_caught_up
-from tests.support.migrations import alembic
+from tests.support.migrations import alembic, downgrade, upgrade
 from tests.support.planting import plant_triggers
 from tests.support.reading import read_all
 from tests.support.receiver import ALLOW_LOOPBACK, receiving
@@ -124,10 +124,10 @@ async def test_triggers_of_the_version_before_are_accounted_for_from_then_on(
     database_url: str,
 ) -> None:
     database = await connect(database_url)
-    await asyncio.to_thread(alembic, database_url, "downgrade", "0001")
+    await downgrade(database_url, "0001")
     long_ago = datetime.now(UTC) - timedelta(hours=3, minutes=30)
     [old] = await plant_triggers(database, due_at=long_ago)
-    await asyncio.to_thread(alembic, database_url, "upgrade", "head")
+    await upgrade(database_url)
     [late] = await plant_triggers(database, due_at=datetime.now(UTC))  # as older code adds them
 
     async with running_service(database_url):
@@ -145,9 +145,8 @@ async def test_triggers_of_the_version_before_are_found_by_their_tags(database_u
     async with running_service(database_url) as service:
         made = await make_api(service.client(ADA), tags=["a", "b"])
         await make_api(service.client(ADA))
-    for step in (("downgrade", "0009"), ("upgrade", "head")):
-        said = await asyncio.to_thread(alembic, database_url, *step)
-        assert said.returncode == 0, said.stderr
+    await downgrade(database_url, "0009")
+    await upgrade(database_url)
 
     async with running_service(database_url) as service:
         found = [
@@ -169,17 +168,15 @@ async def test_tables_of_lists_are_filled_by_short_transactions_also_after_an_in
     for owner_id, count in ((ADA, 6000), (BOB, 10)):
         await plant_triggers(database, count, owner_id=owner_id)
     await database.execute("UPDATE triggers SET name = 'N' || id, destination_ids = '{2,1,2}'")
-    down = await asyncio.to_thread(alembic, database_url, "downgrade", "0023")
-    assert down.returncode == 0, down.stderr
+    await downgrade(database_url, "0023")
     await database.execute(
         "INSERT INTO trigger_sort_keys (shard, trigger_id, owner_id, sort_name)"
         " SELECT shard, id, owner_id, lower(name) FROM triggers WHERE id % 100 = 0"
     )
     await database.execute("UPDATE alembic_version SET version_num = '0022'")
 
-    up = await asyncio.to_thread(alembic, database_url, "upgrade", "head")
+    await upgrade(database_url)
 
-    assert up.returncode == 0, up.stderr
     [named] = await database.fetch(
         "SELECT count(*), count(DISTINCT keys.xmin::text) AS transactions"
         " FROM trigger_sort_keys AS keys JOIN triggers ON id = trigger_id"
@@ -210,13 +207,11 @@ async def test_payloads_stored_once_go_back_to_each_delivery_and_are_sent_again(
             "WITH gone AS (DELETE FROM delivery_payloads WHERE event_id > 1 RETURNING event_id)"
             " DELETE FROM events USING gone WHERE id = gone.event_id AND id = 3"
         )
-        down = await asyncio.to_thread(alembic, database_url, "downgrade", "0010")
-        assert down.returncode == 0, down.stderr
+        await downgrade(database_url, "0010")
         older = await database.fetch(
             "SELECT event_id, CAST(payload AS text) FROM deliveries ORDER BY id"
         )
-        up = await asyncio.to_thread(alembic, database_url, "upgrade", "head")
-        assert up.returncode == 0, up.stderr
+        await upgrade(database_url)
 
         async with running_service(database_url, **ALLOW_LOOPBACK) as service:
             for one in ids:
@@ -244,9 +239,8 @@ async def test_what_the_version_before_formats_cannot_read_is_gone_after_a_way_b
         )
         made = [await make_api(ada, details={"hook": one}) for one in hooks]
 
-    down = await asyncio.to_thread(alembic, database_url, "downgrade", "0025")
+    await downgrade(database_url, "0025")
 
-    assert down.returncode == 0, down.stderr
     stored = await database.fetch("SELECT id, disabled_reason, max_concurrency FROM destinations")
     assert {tuple(row) for row in stored} == {
         (plain["id"], None, 10),

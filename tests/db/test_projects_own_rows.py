@@ -1,6 +1,5 @@
 """The migrations that let projects own rows lose none, and go beside the version before."""
 
-import asyncio
 from typing import Any
 
 from event_trigger.auth.memberships import Memberships
@@ -8,7 +7,7 @@ from event_trigger.db.engine import create_engine, create_sessions
 from event_trigger.models import ProjectRole
 from tests.support.destinations import fire, make_destination
 from tests.support.keys import holding, make_key
-from tests.support.migrations import alembic
+from tests.support.migrations import downgrade, upgrade
 from tests.support.services import ADA, ADMIN, BOB, running_service
 from tests.support.triggers import make_api, make_scheduled
 
@@ -51,11 +50,6 @@ async def rows_of(database: Any) -> dict[str, list[dict[str, Any]]]:
     }
 
 
-async def step(database_url: str, *arguments: str) -> None:
-    said = await asyncio.to_thread(alembic, database_url, *arguments)
-    assert said.returncode == 0, said.stderr
-
-
 async def make_team(database_url: str) -> int:
     """Makes a project of Ada's, which Bob edits, and gives its id."""
     engine = create_engine(database_url)
@@ -78,8 +72,8 @@ async def test_a_way_down_and_up_again_keeps_every_row(database_url: str, databa
             await make_key(client)
     before = await rows_of(database)
 
-    await step(database_url, "downgrade", BEFORE)
-    await step(database_url, "upgrade", "head")
+    await downgrade(database_url, BEFORE)
+    await upgrade(database_url)
 
     after = await rows_of(database)
     assert all(before[name] for name in ("projects", "events", "deliveries", "api_keys"))
@@ -115,11 +109,11 @@ async def test_a_team_is_a_disabled_user_for_the_version_before_and_a_project_ag
         kept = await make_scheduled(service.client(BOB, project=team), tags=["a"])
         await make_key(service.client(ADA, project=team))
 
-    await step(database_url, "downgrade", BEFORE)
+    await downgrade(database_url, BEFORE)
     user = await database.fetchrow("SELECT role, disabled_at FROM users WHERE id = $1", team)
     keys = await database.fetchval("SELECT count(*) FROM api_keys")
     planned = await database.fetchval("SELECT next_fire_at FROM triggers WHERE id = $1", kept["id"])
-    await step(database_url, "upgrade", "head")
+    await upgrade(database_url)
 
     assert (user["role"], user["disabled_at"] is not None, keys) == ("user", True, 0)
     assert planned is not None
@@ -142,7 +136,7 @@ async def test_rows_of_a_deleted_project_are_not_brought_back_by_a_downgrade(
         kept = await make_scheduled(service.client(BOB))
     await database.execute("UPDATE projects SET deleted_at = now() WHERE id = $1", team)
 
-    await step(database_url, "downgrade", BEFORE)
+    await downgrade(database_url, BEFORE)
 
     triggers = await database.fetch("SELECT id FROM triggers")
     assert [row["id"] for row in triggers] == [kept["id"]]

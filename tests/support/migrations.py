@@ -1,12 +1,21 @@
-"""Runs `alembic` as a person does, and adds a migration to a copy of them."""
+"""Runs `alembic` as a person does, or in this process; adds a migration to a copy of them."""
 
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import Connection, make_url
+
+from event_trigger.db.engine import create_maintenance_engine
+from event_trigger.db.giving_way import run_giving_way
 from event_trigger.db.revisions import migrations_folder, newest_revision
+from event_trigger.db.shards import ACROSS_SHARDS
 from tests.support.processes import ROOT, environment
+from tests.support.shards import ONE_SERVER
 
 _MIGRATION = """
 from alembic import op
@@ -42,3 +51,28 @@ def alembic(url: str, *arguments: str) -> subprocess.CompletedProcess[str]:
         timeout=60,
         check=False,
     )
+
+
+async def downgrade(url: str, revision: str) -> None:
+    """Downgrades in this process, as the start of a service upgrades; on one server only."""
+    options = {ACROSS_SHARDS: ONE_SERVER}
+    await _move(url, lambda config: command.downgrade(config, revision), options)
+
+
+async def upgrade(url: str) -> None:
+    await _move(url, lambda config: command.upgrade(config, "head"), {})
+
+
+async def _move(url: str, work: Callable[[Config], None], options: dict[str, str]) -> None:
+    config = Config()
+    config.set_main_option("script_location", str(migrations_folder()).replace("%", "%%"))
+
+    def run(connection: Connection) -> None:
+        config.attributes["connection"] = connection
+        work(config)
+
+    engine = create_maintenance_engine(make_url(url))
+    async with engine.connect() as connection:
+        await connection.execution_options(**options)
+        await run_giving_way(connection, run)
+    await engine.dispose()
