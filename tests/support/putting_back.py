@@ -41,7 +41,6 @@ _SHAPE = """
 """
 _PUT_BACK = """
     CREATE FUNCTION before.put_back() RETURNS boolean LANGUAGE plpgsql
-        SET session_replication_role = replica -- checks no foreign keys
         AS $$ BEGIN
             IF before.shape() <> {shape} OR {without} THEN RETURN false; END IF;
             {steps}
@@ -50,8 +49,15 @@ _PUT_BACK = """
 """
 
 
+# checks no foreign keys; each change of it drops all plans, so it lasts as long as its connection
+_UNCHECKED = "SET session_replication_role = replica"
+
+
 async def remember(database: Any) -> None:
-    """Keeps the rows that there are now, in a schema of its own."""
+    """Keeps the rows that there are now, in a schema of its own.
+
+    The connection is for putting them back, and for nothing else: it checks no foreign keys.
+    """
     found = [name for (name,) in await database.fetch(_TABLES)]
     tables = [*_FIRST, *(name for name in found if name not in _FIRST)]
     await database.execute("CREATE SCHEMA before")
@@ -66,6 +72,7 @@ async def remember(database: Any) -> None:
     await database.execute(
         _PUT_BACK.format(shape=shape, without=_IS_WITHOUT_A_PROJECT, steps="\n".join(steps))
     )
+    await database.execute(_UNCHECKED)
 
 
 async def put_back(database: Any) -> bool:
