@@ -83,6 +83,7 @@ class WebhookRequest(NamedTuple):
 
 
 def new_attempt(shard: int, delivery: ClaimedDelivery, destination: LockedDestination) -> Attempt:
+    form = destination.form
     return Attempt(
         shard=shard,
         delivery_id=delivery.id,
@@ -94,7 +95,7 @@ def new_attempt(shard: int, delivery: ClaimedDelivery, destination: LockedDestin
         size=delivery.payload_size,
         url=destination.url,
         hops=delivery.hops + 1,
-        form=destination.form if destination.form.is_rendered else None,
+        form=form if form.is_rendered else None,
         is_notice=delivery.subject is not None,
     )
 

@@ -1,7 +1,5 @@
 """Divides a limited resource of the process fairly between owners and their destinations."""
 
-from collections import Counter
-
 
 class FairPool:
     """Holds `capacity` units of a resource: attempts in flight, or bytes of payloads.
@@ -13,18 +11,18 @@ class FairPool:
 
     def __init__(self, capacity: int) -> None:
         self.capacity = self.free = capacity
-        self._held_by_owner: Counter[int] = Counter()
-        self._held_by_destination: Counter[int] = Counter()
+        self._held_by_owner: dict[int, int] = {}
+        self._held_by_destination: dict[int, int] = {}
 
     def available(self, *, owner_id: int, destination_id: int) -> int:
         """Returns how much more the destination may acquire now."""
-        for_owner = max(0, (self.free - self._held_by_owner[owner_id]) // 2)
-        if held := self._held_by_destination[destination_id]:
+        for_owner = max(0, (self.free - self._held_by_owner.get(owner_id, 0)) // 2)
+        if held := self._held_by_destination.get(destination_id):
             return max(0, (for_owner - 2 * held) // 3)
         return max(min(1, for_owner), for_owner // 3)
 
     def is_held_by(self, owner_id: int) -> bool:
-        return self._held_by_owner[owner_id] > 0
+        return self._held_by_owner.get(owner_id, 0) > 0
 
     def acquire(self, amount: int, *, owner_id: int, destination_id: int) -> None:
         """Takes an amount, also more than is available: the caller decides."""
@@ -39,6 +37,8 @@ class FairPool:
             (self._held_by_owner, owner_id),
             (self._held_by_destination, destination_id),
         ):
-            held[one] += amount
-            if not held[one]:
-                del held[one]
+            left = held.get(one, 0) + amount
+            if left:
+                held[one] = left
+            else:
+                held.pop(one, None)

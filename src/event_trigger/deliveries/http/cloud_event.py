@@ -1,7 +1,8 @@
 """Writes a delivery as a CloudEvent 1.0, in JSON or in headers, the same in every attempt."""
 
-import json
 from datetime import datetime
+from functools import lru_cache
+from json.encoder import encode_basestring as quoted
 from typing import NamedTuple
 from urllib.parse import quote
 
@@ -9,8 +10,7 @@ from event_trigger.instants import instant_text
 
 CLOUD_EVENT_MEDIA_TYPE = "application/cloudevents+json"
 _UNQUOTED = "".join(chr(code) for code in range(0x21, 0x7F) if chr(code) not in '"%')
-
-_quote = json.JSONEncoder(ensure_ascii=False).encode
+_text_of = lru_cache(maxsize=64)(instant_text)  # the events of a batch share their instants
 
 
 class CloudEvent(NamedTuple):
@@ -50,7 +50,7 @@ class CloudEvent(NamedTuple):
             "id": self.id,
             "source": self.source,
             "type": f"event_trigger.{self.type}",
-            "time": instant_text(self.time),
+            "time": _text_of(self.time),
             "datacontenttype": "application/json",
             "istest": self.is_test,
         }
@@ -61,7 +61,7 @@ class CloudEvent(NamedTuple):
         if self.trigger_name is not None:
             attributes["triggername"] = self.trigger_name
         if self.scheduled_for is not None:
-            attributes["scheduledfor"] = instant_text(self.scheduled_for)
+            attributes["scheduledfor"] = _text_of(self.scheduled_for)
         if self.replay_of is not None:
             attributes["replayof"] = str(self.replay_of)
         if self.source_kind is not None:
@@ -72,7 +72,7 @@ class CloudEvent(NamedTuple):
 def _json(value: str | bool) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
-    return _quote(value)
+    return quoted(value)
 
 
 def _header_value(value: str | bool) -> str:

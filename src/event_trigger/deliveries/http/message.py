@@ -1,7 +1,6 @@
 """Writes a request in the format of its destination: method, URL, content headers and body."""
 
-from dataclasses import dataclass
-from typing import assert_never
+from typing import NamedTuple, assert_never
 
 from event_trigger.deliveries.http.cloud_event import CLOUD_EVENT_MEDIA_TYPE, CloudEvent
 from event_trigger.destinations.formats import RequestForm
@@ -11,8 +10,7 @@ from event_trigger.models import DestinationFormat, DestinationMethod
 _NO_PAYLOAD = "{}"  # some receivers of JSON read nothing but objects and arrays
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
+class Message(NamedTuple):
     """A request; `body` is empty for one without a body, and the same in every attempt."""
 
     method: DestinationMethod

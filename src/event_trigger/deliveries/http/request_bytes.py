@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 from event_trigger.destinations.urls import split_url
 
@@ -13,8 +14,7 @@ _ENDS_LINE = re.compile(r"[\r\n\0]")
 _WITHOUT_BODY = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})  # where no body means no length
 
 
-@dataclass(frozen=True, slots=True)
-class Origin:
+class Origin(NamedTuple):
     """The receiver that connections are made to; `host` is a name or an address."""
 
     host: str

@@ -8,6 +8,10 @@ _STATUS_PATTERN = re.compile(rb"[\r\n]*HTTP/[0-9](?:\.[0-9])?[ \t]+([0-9]{3})(?=
 _ANY_LINE = re.compile(rb"[\r\n]*[^\r\n]+[\r\n]")
 _HEAD_END = re.compile(rb"\r?\n\r?\n")
 _SWITCHING_PROTOCOLS, _NO_CONTENT = 101, 204
+_FIELDS = {  # by the names that are looked for
+    name: re.compile(rb"\n" + name + rb"[ \t]*:[ \t]*([^\r\n]*)\r?\n", re.IGNORECASE)
+    for name in (b"retry-after", b"location", b"content-length", b"transfer-encoding")
+}
 
 
 class ResponseHead:
@@ -94,7 +98,7 @@ class ResponseHead:
     def _field(self, name: bytes) -> str | None:
         end = _HEAD_END.search(self._received)
         head = self._received if end is None else self._received[: end.end()]
-        found = re.search(rb"\n" + name + rb"[ \t]*:[ \t]*([^\r\n]*)\r?\n", head, re.IGNORECASE)
+        found = _FIELDS[name].search(head)
         return None if found is None else found[1].decode("latin-1").strip()
 
 

@@ -32,5 +32,7 @@ def write_signed(
 
 def _merged(own: Mapping[str, str], ours: dict[str, str]) -> dict[str, str]:
     """Adds the destination's own headers to the service's, which they cannot replace."""
+    if not own:
+        return ours
     names = {name.lower() for name in ours}
     return {name: value for name, value in own.items() if name.lower() not in names} | ours
