@@ -80,6 +80,18 @@ class TriggerFilter:
     destination_id: int | None = None
     failing: bool | None = None
 
+    @property
+    def shape(self) -> "TriggerFilter":
+        """Returns the filter with values that stand for any: it has the same statements."""
+        return replace(
+            self,
+            tags=("",) * len(self.tags),
+            q=None if self.q is None else "",
+            ids=None if self.ids is None else (),
+            key=None if self.key is None else "",
+            destination_id=None if self.destination_id is None else 0,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class IdOrder:

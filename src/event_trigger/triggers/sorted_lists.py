@@ -4,8 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from sqlalchemy import text
-
 from event_trigger.db.keyset import Page, rows_that_fit
 from event_trigger.db.plain_session import ReadSession
 from event_trigger.db.planning import use_plans_along_indexes
@@ -18,7 +16,8 @@ from event_trigger.triggers.sorting import (
     SortedQuery,
     SortPosition,
     TriggerSort,
-    candidates,
+    counts_of,
+    pages_of,
 )
 
 _SIZE_AT = len(TriggerRow._fields)  # after it comes the value that a row is sorted by
@@ -52,23 +51,20 @@ class SortedTriggers:
         await use_plans_along_indexes(self.session)
         query = SortedQuery(wanted, sort, after, summary)
         found: list[Any] = []
-        for statement in await self._statements(query):
+        few = await self._find_few(query)
+        for statement in pages_of(query.shape, few):
             values = self._values(query, most=limit + 1 - len(found))
-            found += (await self.session.execute(text(statement), values)).all()
+            found += (await self.session.execute(statement, values)).all()
             if len(found) > limit:
                 break
         fitting = rows_that_fit((one[_SIZE_AT] for one in found), limit=limit)
         page = [_sorted_trigger(one) for one in found[:fitting]]
         return Page(page, more=len(found) > fitting)
 
-    async def _statements(self, query: SortedQuery) -> Sequence[str]:
-        few = await self._find_few(query)
-        return [*query.along_index()] if few is None else [query.of_few(few)]
-
     async def _find_few(self, query: SortedQuery) -> Candidates | None:
-        for one in candidates(query.wanted):
+        for one, counting in counts_of(query.wanted.shape):
             values = self._values(query, most=self.most_sorted + 1)
-            count = await self.session.scalar(text(one.counting), values)
+            count = await self.session.scalar(counting, values)
             if int(count or 0) <= self.most_sorted:
                 return one
         return None

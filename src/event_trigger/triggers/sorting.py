@@ -4,11 +4,14 @@ Few triggers are read by an index of their filters and sorted. More are read alo
 order, and filters are compared row by row; those without a value come last.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any, NamedTuple
+
+from sqlalchemy import TextClause, text
 
 from event_trigger.db.keyset import (
     ids_after,
@@ -28,6 +31,7 @@ from event_trigger.triggers.filters import (
 )
 
 MOST_SORTED = 2_000  # triggers
+_MOST_BUILT = 200  # combinations of filters, an order and a view
 _MOST_READ = 10 * MOST_SORTED  # of few triggers: as many may have been added since the count
 _ONE_OWNER = "shard = :shard AND owner_id = :owner_id"
 _BY_DESTINATION = "(SELECT *, trigger_id AS id FROM trigger_destinations) AS named"
@@ -164,6 +168,14 @@ class SortedQuery:
         within = ids_after(last) if self.sort.ascending else ids_before(last)
         return values | within.values
 
+    @property
+    def shape(self) -> "SortedQuery":
+        """Returns the query with values that stand for any: it has the same statements."""
+        after = self.after
+        if after is not None:
+            after = SortPosition(None if after.value is None else "", 0)
+        return replace(self, wanted=self.wanted.shape, after=after)
+
     def of_few(self, few: Candidates) -> str:
         order = _ORDERS[self.sort.column]
         by = self._ordered(order.value, "triggers.id", nulls=" NULLS LAST")
@@ -235,3 +247,15 @@ class SortedQuery:
     def _ordered(self, *columns: str, nulls: str = "") -> str:
         direction = "ASC" if self.sort.ascending else "DESC"
         return ", ".join(f"{one} {direction}{nulls}" for one in columns)
+
+
+@lru_cache(_MOST_BUILT)
+def counts_of(shape: TriggerFilter) -> Sequence[tuple[Candidates, TextClause]]:
+    """Builds the statements that count the candidates of a filter."""
+    return [(one, text(one.counting)) for one in candidates(shape)]
+
+
+@lru_cache(_MOST_BUILT)
+def pages_of(shape: SortedQuery, few: Candidates | None) -> Sequence[TextClause]:
+    """Builds the statements of a page of few candidates, or along an index for None."""
+    return [*map(text, shape.along_index() if few is None else [shape.of_few(few)])]

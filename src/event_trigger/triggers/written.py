@@ -17,6 +17,7 @@ from event_trigger.triggers.schemas.reading import ShownHook, derived_of
 from event_trigger.triggers.schemas.rows import TriggerRow
 
 _MOST_REMEMBERED, _LONGEST_REMEMBERED = 1_000, 1_000  # texts, and characters of each
+_KEEP = OnCompletion.KEEP
 
 
 def write_trigger(trigger: TriggerRow, hook: ShownHook | None, *, summary: bool = False) -> bytes:
@@ -29,7 +30,7 @@ def write_trigger(trigger: TriggerRow, hook: ShownHook | None, *, summary: bool 
         "fire_count": trigger.fire_count,
         "tags": trigger.tags,
         "destinations": trigger.destinations,
-        "on_completion": trigger.on_completion or OnCompletion.KEEP,
+        "on_completion": trigger.on_completion or _KEEP,
         "error": trigger.error,
         "created_at": trigger.created_at,
         "updated_at": trigger.updated_at,
