@@ -55,7 +55,9 @@ FULL: dict[str, Report] = {
     "deliveries": partial(report_deliveries, count=6_000, seconds=1.5, rounds=3),
     "growth": report_growth,
     "purge": partial(report_purge, count=1_000_000, triggers=10_000),
-    "reading": partial(report_reading, triggers=1_000_000, events=10_000_000, seconds=0.8),
+    "reading": partial(
+        report_reading, triggers=1_000_000, events=10_000_000, seconds=0.8, scrapes_apart=6
+    ),
     "cluster": partial(report_cluster, calls_for=10, storm=64_000, outage=20),
     "soak": report_soak,
 }
@@ -70,7 +72,9 @@ QUICK: dict[str, Report] = {
     "deliveries": partial(report_deliveries, count=3_000, seconds=0.5, rounds=1),
     "growth": partial(report_growth, triggers=(10_000, 50_000), events=0, seconds=1),
     "purge": partial(report_purge, count=100_000, triggers=1_000, seconds=10),
-    "reading": partial(report_reading, triggers=5_000, events=50_000, seconds=0.05),
+    "reading": partial(
+        report_reading, triggers=5_000, events=50_000, seconds=0.05, scrapes_apart=0
+    ),
     "cluster": partial(report_cluster, calls_for=2, storm=6_400, outage=12),
     "soak": partial(report_soak, seconds=60),
 }

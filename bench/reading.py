@@ -3,19 +3,20 @@
 It asks in a project with very many triggers, in one of many projects, and as an admin in all.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Awaitable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from bench.gauges import cpu_of, processes_of
 from bench.large_log import PROJECTS, SEEN_LITTLE, plant_two_days
-from bench.load import FEWEST, get, load
+from bench.load import FEWEST, Measured, get, load, paced, quantile
 from bench.report import Rounds, at_most, table
 from bench.served import default_site
 from event_trigger.triggers.sorting import TriggerSort
 from event_trigger.web.pagination import encode_cursor
 from tests.faults.site import Site
+from tests.support.processes import SERVE
 from tests.support.services import ADA, ADMIN, BOB, token_of
 
 PATIENCE_MS = 4_000  # for one question: a slow one is asked less often, but
@@ -118,6 +119,9 @@ AUDIT = (
     "limit=50&user_id=5&refused=true",
 )
 ALWAYS = ("/overview", "/auth/me", "/healthz")
+SCRAPE = "/metrics"
+SCRAPED_EVERY = 10.5  # seconds: a process reads the gauges of the database every ten
+WORKERS = (1, 2)
 OF_EVERYBODY = ("/users?limit=50", "/auth/keys?limit=50")
 
 
@@ -128,7 +132,8 @@ LIMITS = (  # p99 in ms, whoever asks
     ("the first page in each order", 10, SORTS),
     ("/overview", 20, ("/overview",)),
 )
-LIMITED = frozenset(path for _, _, paths in LIMITS for path in paths)
+LIMITED = frozenset((SCRAPE, *(path for _, _, paths in LIMITS for path in paths)))
+SCRAPE_MS = 50
 
 
 @dataclass(frozen=True)
@@ -205,16 +210,53 @@ async def measure(built: Site, question: Question, *, seconds: float) -> Answere
     wanted = FEWEST_OF_LIMITS if question.shown in LIMITED else FEWEST
     patience_ms = PATIENCE_MS * wanted / FEWEST
     fewest = min(wanted, max(LEAST, int(patience_ms / warm_up.p50)))
+    return await _cost_of(built, load(url, [request], callers=1, seconds=seconds, fewest=fewest))
+
+
+async def measure_apart(built: Site, path: str, count: int) -> Answered:
+    """Measures an admin's calls so far apart that each reads the gauges of the database."""
+    url = built.replicas[0].url
+    request = get(f"{url}{path}", token_of(ADMIN))
+
+    async def calls() -> Measured:
+        made = await paced(url, [request], per_second=1 / SCRAPED_EVERY, count=count, callers=1)
+        return Measured(1 / SCRAPED_EVERY, quantile(made, 50), quantile(made, 99), len(made))
+
+    return await _cost_of(built, calls())
+
+
+async def _cost_of(built: Site, calls: Awaitable[Measured]) -> Answered:
     service = processes_of(built)
     before = cpu_of(service)
-    found = await load(url, [request], callers=1, seconds=seconds, fewest=fewest)
+    found = await calls
     spent = cpu_of(service).since(before)
     ms = 1000 / found.calls
     cpu = spent.service * ms, spent.postgres * ms
     return Answered(found.p50, found.p99, *cpu, found.calls)
 
 
-async def report_reading(*, triggers: int, events: int, seconds: float) -> list[str]:
+async def take_scrapes(
+    found: Rounds[Answered], built: Site, *, seconds: float, apart: int
+) -> list[str]:
+    """Scrapes one process and two workers, in turn and `apart`; returns the rows' names."""
+    names = []
+    for workers in WORKERS:
+        await built.end()
+        built.replicas.clear()
+        await built.start(1, *SERVE, *(("--workers", str(workers)) if workers > 1 else ()))
+        name = f"{ALL.name:<13} {SCRAPE}, {workers} process{'es' * (workers > 1)}"
+        asked = measure(built, Question(ALL, SCRAPE, SCRAPE), seconds=seconds)
+        await found.take(name, asked, within=60)
+        names.append(name)
+        if apart:
+            names.append(f"{name}, each reads the database")
+            await found.take(names[-1], measure_apart(built, SCRAPE, apart))
+    return names
+
+
+async def report_reading(
+    *, triggers: int, events: int, seconds: float, scrapes_apart: int
+) -> list[str]:
     """Sends each request for `seconds`, by one caller."""
     found = Rounds[Answered]()
     async with default_site() as built:
@@ -224,11 +266,18 @@ async def report_reading(*, triggers: int, events: int, seconds: float) -> list[
         await built.start(1)
         for one in questions(now, triggers=triggers):
             await found.take(one.name, measure(built, one, seconds=seconds), within=60)
+        scrapes = await take_scrapes(found, built, seconds=seconds, apart=scrapes_apart)
     medians = found.medians()
     rows = {name: one.cells() for name, one in medians.items()}
     title = f"reading, {events:,} events, {triggers:,} triggers in one project and in {PROJECTS:,}"
     heads = ("p50 ms", "p99 ms", "CPU ms", "postgres", "calls")
-    return [*table(title, heads, rows, found.failed), *slowest(medians), *limits(medians)]
+    scraped = max((medians[one].p99 for one in scrapes if one in medians), default=None)
+    return [
+        *table(title, heads, rows, found.failed),
+        *slowest(medians),
+        *limits(medians),
+        at_most("p99 of a scrape, also of one that reads the database", scraped, SCRAPE_MS, " ms"),
+    ]
 
 
 def slowest(found: Mapping[str, Answered]) -> Iterator[str]:
