@@ -17,7 +17,7 @@ from event_trigger.triggers.schemas.reading import ShownHook, derived_of
 from event_trigger.triggers.schemas.rows import TriggerRow
 
 _MOST_REMEMBERED, _LONGEST_REMEMBERED = 1_000, 1_000  # texts, and characters of each
-_KEEP = OnCompletion.KEEP
+_KEEP = OnCompletion.KEEP.value
 
 
 def write_trigger(trigger: TriggerRow, hook: ShownHook | None, *, summary: bool = False) -> bytes:
