@@ -10,15 +10,19 @@ import httpx
 import pytest
 from sqlalchemy import make_url
 
+from tests.support.certificates import Authority, server_context
 from tests.support.outages import cable_to
 from tests.support.processes import (
     Served,
     environment,
+    log_entries,
+    serving,
     start,
     until_over,
     until_ready,
     with_database,
 )
+from tests.support.tls_front import tls_front
 from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.xdist_group("processes")
@@ -82,6 +86,21 @@ async def test_a_process_waits_for_its_database_and_begins_when_it_comes(
     assert {one["error"] for one in waits} == {"no such file or directory"}
     assert "Traceback" not in served.logged
     assert code == 0
+
+
+async def test_a_process_serves_by_the_host_that_answers(
+    folder: Path, database_url: str, tmp_path: Path
+) -> None:
+    certificate = Authority().issue("localhost").save(tmp_path)
+    async with tls_front(database_url, server_context(certificate)) as front:
+        away_first = f"127.0.0.1:9,127.0.0.1:{front.port}"
+        url = front.at("several", sslmode="require").replace(f"several:{front.port}", away_first)
+        async with serving(folder, **with_database(url)) as served, served.client() as client:
+            answer = await client.get("/events")
+
+    assert answer.status_code == 401
+    [started] = log_entries(served, "started")
+    assert away_first in started["database"]
 
 
 async def test_a_process_that_waits_ends_when_it_is_told_to(folder: Path) -> None:

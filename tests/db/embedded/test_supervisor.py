@@ -142,6 +142,7 @@ async def test_only_the_url_of_an_embedded_server_says_whether_that_is_away(
         server_url,
         "postgresql://somebody@db.example/name",
         f"postgresql://x@/y?host={folder}",
+        "postgresql://somebody@one.example:5432,two.example:5433/name",
     ]
 
-    assert [down_flag_of(url) for url in others] == [None, None, None]
+    assert [down_flag_of(url) for url in others] == [None, None, None, None]

@@ -7,8 +7,7 @@ space, and ends with the process that holds it.
 import fcntl
 import time
 from pathlib import Path
-
-from sqlalchemy import make_url
+from urllib.parse import parse_qs, urlsplit
 
 from event_trigger.db.embedded.os_user import EmbeddedPostgresError, private_file
 
@@ -72,7 +71,7 @@ class DownFlagReader:
 
 def down_flag_of(database_url: str) -> DownFlagReader | None:
     """Returns the flag of the embedded server with this URL, or None if it is another server's."""
-    sockets = make_url(database_url).query.get("host")
-    if not isinstance(sockets, str) or not Path(sockets, _FILE_NAME).is_file():
-        return None
-    return DownFlagReader(Path(sockets))
+    match parse_qs(urlsplit(database_url).query).get("host"):  # SQLAlchemy's reads one host only
+        case [sockets] if Path(sockets, _FILE_NAME).is_file():
+            return DownFlagReader(Path(sockets))
+    return None
