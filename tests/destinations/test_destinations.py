@@ -53,6 +53,8 @@ async def test_a_destination_is_read_as_it_was_made_but_for_its_secrets(
         "timeout": 5,
         "rate_limit": 2.5,
         "max_concurrency": 3,
+        "notices": [],
+        "all_projects": False,
         "status": "enabled",
         "disabled_reason": None,
         "state": "closed",

@@ -85,7 +85,7 @@ DESTINATION_EXAMPLES: dict[str, Example] = {
         "value": {
             "url": "https://example.com/chat",
             "format": "template",
-            "template": '{"text": {{ notice.message | json }}}',
+            "template": '{"text": {{ notice.message | default: event.type | json }}}',
             "notices": ["destination.opened", "delivery.exhausted", "trigger.set_aside"],
         }
     },
