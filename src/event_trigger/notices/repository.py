@@ -136,11 +136,11 @@ _PURGE_NOTICES = text("""
 
 
 class ToldChange(NamedTuple):
-    """A change that was marked as told."""
+    """A change that was marked as told, of so many instants, deliveries or changes."""
 
     id: int
     topic: Topic
-    count: int
+    times: int
     hops: int
     details: Mapping[str, Any]
     at: datetime

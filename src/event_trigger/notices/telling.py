@@ -160,7 +160,7 @@ def _told(news: _News, names: Mapping[Subject, str]) -> Told:
         names.get(subject),
         news.project_id,
         names.get(project),
-        sum(one.count for one in news.changes),
+        sum(one.times for one in news.changes),
         min(one.at for one in news.changes),
         details,
     )

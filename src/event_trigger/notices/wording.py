@@ -23,14 +23,15 @@ DETAILS: Mapping[str, Any] = {
 
 
 class Told(NamedTuple):
-    """Changes of one kind that a notice tells of; `name` is the subject's, `details` the last's."""
+    """Changes of one kind that a notice tells of; `name` is the subject's, `details` the
+    last's. `times` is the number of changes, instants or deliveries."""
 
     kind: NoticeKind
     subject: Subject
     name: str | None
     project_id: int
     project_name: str | None
-    count: int
+    times: int
     since: datetime
     details: Mapping[str, Any]
 
@@ -43,7 +44,7 @@ def payload_of(told: Told) -> dict[str, Any]:
         "name": told.name,
         "project_id": told.project_id,
         "project_name": told.project_name,
-        "count": told.count,
+        "count": told.times,
         "since": instant_text(told.since),
         "message": message_of(told),
         "details": {**DETAILS, **told.details},
@@ -56,9 +57,9 @@ def message_of(told: Told) -> str:
         return _message_of_many(told)
     message = _message_of_one(told, _shown(told))
     counts_itself = told.kind in {NoticeKind.DELIVERY_EXHAUSTED, NoticeKind.INSTANTS_MISSED}
-    if told.count == 1 or counts_itself:
+    if told.times == 1 or counts_itself:
         return message
-    return f"{message} This happened {told.count} times since {instant_text(told.since)}."
+    return f"{message} This happened {told.times} times since {instant_text(told.since)}."
 
 
 _WORDS = {
@@ -85,8 +86,8 @@ def _message_of_one(told: Told, name: str) -> str:
         details
         | {
             "name": name,
-            "deliveries": _number(told.count, "delivery", "deliveries"),
-            "instants": _number(told.count, "instant", "instants"),
+            "deliveries": _number(told.times, "delivery", "deliveries"),
+            "instants": _number(told.times, "instant", "instants"),
             "failure": _failure(details),
             "why": ", since it answered 410 Gone" if is_gone else " by a person",
         }
@@ -109,7 +110,7 @@ _MANY = {
 def _message_of_many(told: Told) -> str:
     named: Sequence[str] = told.details.get("subjects", ())
     among = f", among them {', '.join(named)}" if named else ""
-    return f"In the {_shown(told)}, {told.count} {_MANY[told.kind]}{among}."
+    return f"In the {_shown(told)}, {told.times} {_MANY[told.kind]}{among}."
 
 
 def _shown(told: Told) -> str:

@@ -77,7 +77,7 @@ class _GivenUp(NamedTuple):
 
     owner_id: int
     destination_id: int
-    count: int
+    number: int
     events: int
     last_id: int
     hops: int
@@ -132,7 +132,7 @@ class QueueCleanup:
     ) -> int:
         values = {**wanted, "exhausted": DeliveryStatus.EXHAUSTED, "error": error}
         given_up = [*map(_GivenUp._make, await self.session.execute(statement, values))]
-        count = sum(one.count for one in given_up)
+        count = sum(one.number for one in given_up)
         if count:
             after_commit(self.session, lambda: DELIVERIES_EXHAUSTED.inc(count))
         if error is not DeliveryError.DESTINATION_DELETED:  # a person has done that
