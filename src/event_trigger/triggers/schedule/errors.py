@@ -15,6 +15,7 @@ DetailName = Literal[
     "max_fires",
     "except",
     "spread",
+    "grace",
 ]
 
 

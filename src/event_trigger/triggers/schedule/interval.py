@@ -2,6 +2,7 @@
 
 import math
 import re
+from collections.abc import Mapping
 from datetime import timedelta
 from fractions import Fraction
 from functools import lru_cache
@@ -13,6 +14,7 @@ from event_trigger.triggers.schedule.spelt_durations import iso_duration
 _SHORTEST_SECONDS = 1
 _LONGEST_SECONDS = 3653 * 86_400
 _LONGEST_MONTHS = 120
+_MOST: Mapping[DetailName, str] = {"spread": "a day", "grace": "30 days"}  # checked elsewhere
 
 _DECIMAL = r"([0-9]{1,15}(?:[.,][0-9]{1,15})?)"
 _DURATION = re.compile(
@@ -82,7 +84,7 @@ def _parse(value: int | float | str, field: DetailName) -> timedelta:
     seconds = _seconds_of(value, field) if isinstance(value, str) else _minutes(value) * 60
     microseconds = round(seconds * 1_000_000)  # perhaps too many for a timedelta
     if not _SHORTEST_SECONDS * 1_000_000 <= microseconds <= _LONGEST_SECONDS * 1_000_000:
-        most = "a day" if field == "spread" else "10 years (3653 days)"
+        most = _MOST.get(field, "10 years (3653 days)")
         message = f"{field} must be at least 1 second and at most {most}."
         raise ScheduleError(message, field=field)
     return timedelta(microseconds=microseconds)
