@@ -8,6 +8,7 @@ from functools import partial
 from anyio import to_thread
 from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
+from fastapi.telemetry import TelemetryConfig
 from starlette.middleware import Middleware
 from starlette.types import ASGIApp
 
@@ -33,6 +34,7 @@ from event_trigger.metrics.port import MetricsPort
 from event_trigger.parts import Parts, make_parts
 from event_trigger.plain_doors import plain_doors
 from event_trigger.startup import StartupCallbacks
+from event_trigger.trace_export import TraceExport
 from event_trigger.web import docs
 from event_trigger.web.compression import Compression, CompressionMiddleware
 from event_trigger.web.fast_paths import FastPath, FastPaths, OutermostFastPaths
@@ -44,6 +46,7 @@ from event_trigger.web.middleware import (
     StartMiddleware,
 )
 from event_trigger.web.problems import add_problem_handlers
+from event_trigger.web.request_end import PROBES
 from event_trigger.web.request_meter import RequestMeter
 from event_trigger.web.root_path import RootPathMiddleware
 from event_trigger.web.state import state_of
@@ -82,6 +85,7 @@ def create_app(
 
     The lifespan starts it, at once or as soon as the database answers, and tells `callbacks`.
     """
+    export = TraceExport.from_environment()
     parts = make_parts(settings, passwords=passwords, resolver=resolver, callbacks=callbacks)
     api = built_api()
     meter = RequestMeter(api.routes, prefix=settings.prefix)
@@ -89,10 +93,10 @@ def create_app(
     compression = Compression()
     fast_paths = _fast_paths(parts, compression)
     app = _App(
-        lifespan=lambda _: _running(parts),
+        lifespan=lambda _: _running(parts, export),
         routes=[*api.routes],
         openapi_url=None,
-        telemetry={"tracing": False, "metrics": False, "logs": False},
+        telemetry=_telemetry(settings, export),
         redirect_slashes=False,
         middleware=[
             *_middleware(settings, parts, meter),
@@ -133,8 +137,11 @@ def app_from_environment() -> FastAPI:
 
 
 @asynccontextmanager
-async def _running(parts: Parts) -> AsyncIterator[None]:
-    """Starts the service, and stops it: streams first, then jobs, the sender and the pools."""
+async def _running(parts: Parts, export: TraceExport | None) -> AsyncIterator[None]:
+    """Starts the service, and stops it: streams first, then jobs, the sender and the pools.
+
+    Traces are sent last.
+    """
     engines, state, startup = parts.engines, parts.state, parts.startup
     await docs.prepare()
     await to_thread.run_sync(console_pages.prepare, state.settings.prefix)
@@ -159,6 +166,23 @@ async def _running(parts: Parts) -> AsyncIterator[None]:
         state.resolver.close()
         for engine in engines.all:
             await close_all(engine)
+        if export is not None:
+            await export.aclose()
+
+
+def _telemetry(settings: Settings, export: TraceExport | None) -> TelemetryConfig:
+    """Lets FastAPI make the spans of requests, but for probes and streams, which end at no time."""
+    if export is None:
+        return {"tracing": False, "metrics": False, "logs": False}
+    untraced = frozenset(settings.prefix + path for path in (*PROBES, "/events/stream")) | PROBES
+    return {
+        "tracer_provider": export.of_requests,
+        "metrics": False,
+        "logs": False,
+        "operation_spans": False,
+        "auto_configure": False,
+        "exclude": lambda scope: scope.get("path") in untraced,
+    }
 
 
 async def _cancel(*tasks: asyncio.Task[None]) -> None:

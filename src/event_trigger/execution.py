@@ -17,6 +17,7 @@ from event_trigger.errors import Problem
 from event_trigger.logs import configure_logs
 from event_trigger.misspelt_settings import misspelt_settings
 from event_trigger.startup import CannotStart
+from event_trigger.trace_export import why_not_traced
 
 log = structlog.get_logger()
 
@@ -48,6 +49,8 @@ def _run(wanted: argparse.Namespace, settings: Settings) -> int:
     if wanted.command == "serve":
         for one in misspelt_settings():
             log.warning("unknown_setting", name=one.name, meant=one.meant)
+        if (reason := why_not_traced()) is not None:
+            log.warning("traces_off", reason=reason)
         from event_trigger.server import serve  # noqa: PLC0415
 
         serve(settings, workers=wanted.workers, metrics_dir=wanted.metrics_dir)

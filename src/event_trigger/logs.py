@@ -12,6 +12,7 @@ from structlog.typing import WrappedLogger
 
 from event_trigger.config import LogFormat, LogLevel
 from event_trigger.request_log import RequestLogHandler
+from event_trigger.tracing import TRACING, current_ids
 
 _LEVELS = {level: getattr(logging, level.name) for level in LogLevel}
 _HOOK_PATH = re.compile(r"/hooks/(?=.)", re.DOTALL | re.IGNORECASE)
@@ -25,6 +26,7 @@ def configure_logs(log_format: LogFormat | None, level: LogLevel) -> None:
     chosen = log_format or (LogFormat.CONSOLE if sys.stderr.isatty() else LogFormat.JSON)
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
+        _add_trace,
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
@@ -65,6 +67,14 @@ def _renderers(log_format: LogFormat) -> list[structlog.typing.Processor]:
             structlog.dev.ConsoleRenderer(exception_formatter=_indented_traceback),
         ]
     return [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
+
+
+def _add_trace(
+    _logger: WrappedLogger, _method: str, event: structlog.typing.EventDict
+) -> structlog.typing.EventDict:
+    if TRACING.tracer is not None and "trace_id" not in event:
+        event.update(current_ids())
+    return event
 
 
 def _escape_event(

@@ -13,6 +13,8 @@ from typing import NamedTuple, TextIO
 
 import structlog
 
+from event_trigger.tracing import TRACING, current_ids
+
 _LONGEST_WAIT = 0.5  # seconds for which a line waits for others, so that one write serves many
 _MOST_WAITING = 1000
 
@@ -95,13 +97,19 @@ def _json_line(request: RequestEnd) -> str:
         f' "status": {_number(status)}, "ms": {ms},'
         f' "user_id": {_number(user_id)}, "key_id": {_number(key_id)},'
         f' "address": {_text(address)}, "event": "request",'
-        f' "request_id": "{request_id}", "level": "{_LEVELS[is_probe]}",'
+        f' "request_id": "{request_id}"{_trace()}, "level": "{_LEVELS[is_probe]}",'
         f' "timestamp": "{_written_second(seconds)}.{nanoseconds // 1000:06}Z"}}\n'
     )
 
 
 def _number(value: int | None) -> int | str:
     return "null" if value is None else value
+
+
+def _trace() -> str:
+    if TRACING.tracer is None:
+        return ""
+    return "".join(f', "{name}": "{one}"' for name, one in current_ids().items())
 
 
 def _text(address: str | None) -> str:

@@ -24,7 +24,7 @@ from tests.support.waiting import eventually
 ROOT = Path(__file__).parents[2]
 SERVE = ("-m", "event_trigger", "serve")
 ENDS_WITHIN = 120.0  # seconds; a process that hangs fails its test, and not the run
-_NOT_OURS = re.compile(r"EVENT_TRIGGER_(?!PG_BIN)|DATABASE_URL|PORT$|HOST$|PG[A-Z]")
+_NOT_OURS = re.compile(r"EVENT_TRIGGER_(?!PG_BIN)|DATABASE_URL|PORT$|HOST$|PG[A-Z]|OTEL_")
 
 
 def environment(**settings: str) -> dict[str, str]:

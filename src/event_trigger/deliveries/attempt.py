@@ -28,6 +28,7 @@ from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import NamedTuple
 
+from event_trigger.deliveries.attempt_trace import AttemptTrace
 from event_trigger.deliveries.http.cloud_event import CloudEvent, source_of, source_of_notices
 from event_trigger.deliveries.http.hops import MOST_HOPS, LoopDetected
 from event_trigger.deliveries.http.sender import AttemptResult
@@ -38,6 +39,7 @@ from event_trigger.destinations.formats import RequestForm
 from event_trigger.destinations.signing_secrets import Secrets
 from event_trigger.destinations.templates.jobs import Rendered
 from event_trigger.models import DeliveryError, DeliveryStatus, DestinationMethod
+from event_trigger.tracing import TRACING
 
 JITTER = 0.2  # share of a wait: deliveries that failed together do not come back together
 LONGEST_RETRY_AFTER = timedelta(hours=24)
@@ -55,7 +57,8 @@ class Attempt(NamedTuple):
 
     `size` is the payload's, in bytes. `url` is the destination's, which may be a template. `hops`
     is the number that the request carries: one more than its event has.
-    `form` is that of its destination if templates make the request.
+    `form` is that of its destination if templates make the request. `trace` has its spans, if there
+    are any.
     """
 
     shard: int
@@ -70,6 +73,7 @@ class Attempt(NamedTuple):
     hops: int
     form: RequestForm | None
     is_notice: bool = False
+    trace: AttemptTrace | None = None
 
 
 class WebhookRequest(NamedTuple):
@@ -97,6 +101,9 @@ def new_attempt(shard: int, delivery: ClaimedDelivery, destination: LockedDestin
         hops=delivery.hops + 1,
         form=form if form.is_rendered else None,
         is_notice=delivery.subject is not None,
+        trace=None
+        if TRACING.tracer is None
+        else AttemptTrace(TRACING.tracer, delivery, project_id=destination.owner_id),
     )
 
 
@@ -108,8 +115,12 @@ def build_request(
     *,
     at: datetime,
     public_url: str | None,
+    trace: AttemptTrace | None,
 ) -> WebhookRequest:
-    """Writes and signs the message; every attempt has the same body and `webhook-id`."""
+    """Writes and signs the message; every attempt has the same body and `webhook-id`.
+
+    Where attempts are traced, it starts the span of the request, whose headers name it.
+    """
     installation = delivery.installation
     event_id = delivery.event_id
     event = CloudEvent(
@@ -135,6 +146,8 @@ def build_request(
         at=at,
         hops=delivery.hops + 1,
     )
+    if trace is not None:
+        trace.begin_request(message.method, None if rendered else message.url, message.headers)
     return WebhookRequest(
         message.method, message.url, message.headers, message.body, destination.timeout
     )

@@ -215,6 +215,7 @@ class Attempts:
             rendered,
             at=at,
             public_url=self._parts.public_url,
+            trace=one.attempt.trace,
         )
         began = time.perf_counter()
         response = self._parts.sender.send(

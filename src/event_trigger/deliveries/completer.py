@@ -58,6 +58,8 @@ class Completer:
         self._failures = FailureLog(log, "record_failed", outage="record_waits_for_database")
 
     def add(self, completed: CompletedAttempt) -> None:
+        if completed.attempt.trace is not None:
+            completed.attempt.trace.end(completed.outcome)
         self._unrecorded.append(completed)
         self._added.set()
         if self._recording is None:

@@ -50,10 +50,11 @@ _INSERT_DELIVERIES = f"""
     INSERT INTO deliveries
         (shard, owner_id, destination_id, trigger_id, trigger_key, trigger_name, event_id,
         event_type, triggered_at, scheduled_for, is_test, replay_of, hops, source_kind,
-        payload_size, status, next_attempt_at, finished_at, error)
+        payload_size, trace_context, status, next_attempt_at, finished_at, error)
     SELECT fired.shard, fired.owner_id, destinations.id, fired.trigger_id, fired.trigger_key,
         fired.trigger_name, fired.id, fired.type, fired.triggered_at, fired.scheduled_for,
         fired.is_test, fired.replay_of, fired.hops, fired.source_kind, fired.payload_size,
+        (CAST(:traces AS text[]))[array_position(CAST(:traced_ids AS bigint[]), fired.id)],
         CASE WHEN fired.is_full THEN '{DeliveryStatus.EXHAUSTED}' ELSE '{DeliveryStatus.PENDING}'
         END,
         CASE WHEN NOT fired.is_full THEN now() END, CASE WHEN fired.is_full THEN now() END,
@@ -76,7 +77,12 @@ _STORE_DELIVERIES = text(_INSERT_DELIVERIES.format(fired=f"({_FIRED_IN_SHARD})")
 
 
 async def store_deliveries(
-    session: ReadSession, events: Sequence[StoredEvent], *, shards: Sequence[int], announces: bool
+    session: ReadSession,
+    events: Sequence[StoredEvent],
+    *,
+    shards: Sequence[int],
+    traces: Sequence[str | None],
+    announces: bool,
 ) -> None:
     """Stores a delivery for each event and destination of its trigger.
 
@@ -84,14 +90,18 @@ async def store_deliveries(
 
     Stores the payload once for all of them. For an owner whose backlog is full, stores exhausted
     deliveries and no payload. One statement does it on one server; a Citus cluster needs three, and
-    there all events must be of one shard. `shards` are those of the events, in their order.
+    there all events must be of one shard. `shards` are those of the events, in their order, and so
+    are `traces`, which are all None unless the process traces.
     """
+    is_traced = traces[0] is not None
     values = {
         "shard": shards[0],
         "shards": shards,
         "event_ids": [event.id for event in events],
         "first_at": min(event.triggered_at for event in events),
         "last_at": max(event.triggered_at for event in events),
+        "traced_ids": [event.id for event in events] if is_traced else None,
+        "traces": traces if is_traced else None,
     }
     if not await is_in_cluster(session):
         statement = _STORE_IN_SHARD if shards.count(shards[0]) == len(shards) else _STORE_IN_SHARDS

@@ -44,4 +44,5 @@ def log_exhausted(ended: Iterable[CompletedAttempt]) -> None:
                 project_id=one.attempt.owner_id,
                 error=one.outcome.error,
                 status_code=one.outcome.status_code,
+                **({} if one.attempt.trace is None else one.attempt.trace.ids),
             )

@@ -12,6 +12,7 @@ from event_trigger.db.clock import database_now
 from event_trigger.db.engine import Sessions
 from event_trigger.db.installation import read_installation
 from event_trigger.db.shards import OwnedId
+from event_trigger.deliveries.attempt_trace import end_request, start_request
 from event_trigger.deliveries.http.cloud_event import CloudEvent, source_of
 from event_trigger.deliveries.http.sender import AttemptResult, Sender
 from event_trigger.deliveries.http.signed_message import write_signed
@@ -29,6 +30,7 @@ from event_trigger.events.trigger_names import NAMELESS, TriggerNames
 from event_trigger.models import NOTICE_TYPE, DeliveryError, Destination, NoticeKind
 from event_trigger.notices.repository import as_json
 from event_trigger.notices.wording import sample_of
+from event_trigger.tracing import TRACING
 from event_trigger.vault import Vault
 
 _TYPE = "test"
@@ -116,6 +118,10 @@ class Pinger:
         message = write_signed(
             event, form, rendered, secrets, message_id=message_id, at=now, hops=self.hops + 1
         )
+        span = None
+        if TRACING.tracer is not None:
+            url = None if rendered else message.url
+            span = start_request(TRACING.tracer, message.method, url, message.headers)
         began = time.perf_counter()
         result = await self.sender.send(
             message.url,
@@ -125,6 +131,8 @@ class Pinger:
             method=message.method,
             certificate=secrets.client_certificate,
         )
+        if span is not None:
+            end_request(span, result.status_code, result.error)
         return _read(result, attempted_at=now, seconds=time.perf_counter() - began)
 
     async def _render(

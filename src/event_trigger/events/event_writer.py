@@ -22,10 +22,12 @@ _ONE_STATEMENT = "WITH announced AS ({announce}), updated AS ({update}) {insert}
 
 
 class StoredEvent(NamedTuple):
-    """An event that this transaction has stored."""
+    """An event that this transaction has stored; what only spans name is read for them alone."""
 
     id: int
     triggered_at: datetime
+    trigger_id: int | None = None
+    scheduled_for: datetime | None = None
 
 
 class EventWriter:
@@ -45,6 +47,7 @@ class EventWriter:
         *,
         is_returning: bool,
         announces: bool = True,
+        is_traced: bool = False,
         few: FewRows | None = None,
     ) -> None:
         self._few = few
@@ -52,6 +55,8 @@ class EventWriter:
         self._announces = announces
         if is_returning:
             insert += " RETURNING id, triggered_at"
+        if is_traced:
+            insert += ", trigger_id, scheduled_for"
         insert_announced = insert.format(xid="(SELECT xid FROM announced)")
         self._one_statement = text(
             _ONE_STATEMENT.format(
@@ -87,7 +92,7 @@ class EventWriter:
             insert = self._insert if few is None else few
             stored = await session.execute(insert, {**values, "xid": xid})
             await self.update_triggers(session, values)
-        return [*map(StoredEvent._make, stored)] if self._is_returning else []
+        return [StoredEvent(*row) for row in stored] if self._is_returning else []
 
     async def update_triggers(self, session: ReadSession, values: Mapping[str, Any]) -> None:
         """Runs the UPDATE alone, for triggers without an event."""

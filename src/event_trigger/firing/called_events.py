@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
+from opentelemetry.trace import Span, Tracer
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from event_trigger.db.after_commit import after_commit
@@ -16,9 +17,17 @@ from event_trigger.events.event_writer import EventWriter, StoredEvent
 from event_trigger.events.source import EventSource
 from event_trigger.models import EventType
 from event_trigger.telemetry import EVENTS_FIRED
+from event_trigger.tracing import (
+    TRACING,
+    FiredEvent,
+    end_firing,
+    start_firing,
+    written_context,
+)
 
 _CHARACTERS_PER_STATEMENT = 4 * 1024 * 1024  # of payloads
 _EVENTS_PER_STATEMENT = 1_000  # each may go to 50 destinations
+_MOST_SPANS = 100  # of a transaction
 _INSERT_CALLED_EVENTS = """
     INSERT INTO events (shard, owner_id, trigger_id, type, payload, is_test, replay_of, hops,
         source_kind, source, xid)
@@ -79,7 +88,8 @@ class NewEvent(NamedTuple):
     """The event of a call or a replay, before it is stored.
 
     `payload` is JSON text, stored to the letter: a body keeps its spelling. `configured_at` is the
-    instant of the last change of the called trigger.
+    instant of the last change of the called trigger. `trace` is the trace context of a call that
+    has a span already.
     """
 
     trigger: OwnedId
@@ -90,6 +100,7 @@ class NewEvent(NamedTuple):
     hops: int = 0
     source: EventSource | None = None
     configured_at: datetime | None = None
+    trace: str | None = None
 
     @property
     def is_counted(self) -> bool:
@@ -108,18 +119,52 @@ async def store_events(
     stored: list[StoredEvent] = []
     for group in _in_statements(new):
         stored += await _store(session, group, announces=announces)
-    sent = [
-        (event, one.trigger.shard)
-        for event, one in zip(stored, new, strict=True)
-        if one.has_destinations
-    ]
-    for start in range(0, len(sent), _EVENTS_PER_STATEMENT):
-        events, shards = zip(*sent[start : start + _EVENTS_PER_STATEMENT], strict=True)
-        await store_deliveries(session, events, shards=shards, announces=announces)
+    traces = [one.trace for one in new]
     if announces:
         assert isinstance(session, AsyncSession)  # the transaction of a request
         after_commit(session, lambda: count_called([one.is_test for one in new]))
+        if TRACING.tracer is not None:
+            traces = _trace(TRACING.tracer, session, new, stored)
+    sent = [
+        (event, one.trigger.shard, trace)
+        for event, one, trace in zip(stored, new, traces, strict=True)
+        if one.has_destinations
+    ]
+    for start in range(0, len(sent), _EVENTS_PER_STATEMENT):
+        events, shards, kept = zip(*sent[start : start + _EVENTS_PER_STATEMENT], strict=True)
+        await store_deliveries(session, events, shards=shards, traces=kept, announces=announces)
     return stored
+
+
+def _trace(
+    tracer: Tracer, session: AsyncSession, new: Sequence[NewEvent], stored: Sequence[StoredEvent]
+) -> list[str | None]:
+    """Makes the spans of events, which end with the commit, and gives their trace contexts.
+
+    More than a hundred have one span together: theirs would hold the event loop.
+    """
+    if len(new) > _MOST_SPANS:
+        many = FiredEvent(new[0].trigger.owner_id, None, EventType.API, len(new))
+        span = start_firing(tracer, many)
+        after_commit(session, span.end)
+        return [written_context(span)] * len(new)
+    spans = list[Span]()
+    for one in new:
+        event = FiredEvent(
+            one.trigger.owner_id,
+            one.trigger.id,
+            EventType.API,
+            is_test=one.is_test,
+            replay_of=one.replay_of,
+        )
+        spans.append(start_firing(tracer, event))
+
+    def end() -> None:
+        for span, event in zip(spans, stored, strict=True):
+            end_firing(span, event.id)
+
+    after_commit(session, end)
+    return [written_context(span) for span in spans]
 
 
 def count_called(are_tests: Sequence[bool]) -> None:

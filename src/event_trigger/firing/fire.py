@@ -46,7 +46,7 @@ class Call(NamedTuple):
     `hops` counts the deliveries that led to the call. `named` is the key that the trigger was found
     by, if it was: it is fired only if it still has that key. A trigger that was found by a
     remembered hook is fired only if it is `configured_at` the same instant as the hook was.
-    `source` says who made it.
+    `source` says who made it. `trace` is the trace context that the event's deliveries keep.
     """
 
     trigger: OwnedId
@@ -59,6 +59,7 @@ class Call(NamedTuple):
     configured_at: datetime | None = None
     source: EventSource | None = None
     replayed: ReplayedEvent | None = None
+    trace: str | None = None
 
     @property
     def locks_trigger(self) -> bool:
@@ -248,6 +249,7 @@ def make_event(
         hops=call.hops,
         source=call.source,
         configured_at=trigger.updated_at,
+        trace=call.trace,
     )
 
 
@@ -260,6 +262,7 @@ def _replay_of(event: ReplayedEvent, trigger: CalledTrigger, call: Call) -> NewE
         replay_of=event.id,
         hops=max(event.hops, call.hops),
         source=call.source,
+        trace=call.trace,
     )
 
 

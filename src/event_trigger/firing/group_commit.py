@@ -8,7 +8,7 @@ import time
 from collections import deque
 from collections.abc import Coroutine, Sequence
 from contextvars import Context
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from event_trigger.db.citus.sharing import list_sharing
@@ -22,6 +22,14 @@ from event_trigger.firing.idempotency import CallKey
 from event_trigger.idempotency.refusals import StillRunning
 from event_trigger.models import EventType
 from event_trigger.telemetry import FIRING_LAG
+from event_trigger.tracing import (
+    TRACING,
+    FiredEvent,
+    ended,
+    name_event,
+    start_firing,
+    written_context,
+)
 
 CALLS_PER_COMMIT = 100
 CHARACTERS_PER_COMMIT = 4 * 1024 * 1024  # of bodies; a larger one goes alone
@@ -78,6 +86,22 @@ class GroupCommit:
 
         Raises the call's Problem, StillRunning if its key is in use, and outages of the database.
         """
+        if TRACING.tracer is None:
+            return await self._fire_once(call)
+        replay_of = None if call.replayed is None else call.replayed.id
+        event = FiredEvent(
+            call.trigger.owner_id,
+            call.trigger.id,
+            EventType.API,
+            is_test=call.is_test,
+            replay_of=replay_of,
+        )
+        with ended(span := start_firing(TRACING.tracer, event)):
+            answer = await self._fire_once(replace(call, trace=written_context(span)))
+            name_event(span, answer.event_id)
+            return answer
+
+    async def _fire_once(self, call: Call) -> CallAnswer:
         key = call.key
         if key is None:
             return await self._fire(call)

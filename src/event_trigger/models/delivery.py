@@ -72,6 +72,10 @@ class Delivery(Base):
     A lease adds 2 to `lease`, and 4 for a notice. Versions before 0014 add 1, and would send `null`
     for a payload that is not in the row; those before 0037 add 2, and would take a notice for an
     event: the check constraints refuse them such a lease.
+
+    `trace_context` is the W3C trace context of the event's span, so that the attempts of every
+    process are in its trace: `traceparent`, and `tracestate` after a space. It is null unless the
+    process that fired the event traces.
     """
 
     __tablename__ = "deliveries"
@@ -94,6 +98,7 @@ class Delivery(Base):
     source_kind: Mapped[str | None] = mapped_column(Text)
     payload: Mapped[dict[str, Any] | None]
     payload_size: Mapped[int]
+    trace_context: Mapped[str | None] = mapped_column(Text)
     status: Mapped[str] = mapped_column(Text, server_default=DeliveryStatus.PENDING)
     attempt_count: Mapped[int] = mapped_column(server_default="0")
     tries: Mapped[int] = mapped_column(server_default="0")

@@ -174,8 +174,8 @@ async def _record(
         if size > PAYLOAD_BYTES_PER_BATCH or clock() > stop_at:
             break
     if decided:
-        await due.record_fired(shard, decided)
-        lines.append(partial(_measure, decided, began))
+        spans = await due.record_fired(shard, decided)
+        lines += [partial(_measure, decided, began), spans.end]
         completed = [one.trigger for one in decided if one.decision.next_fire_at is None]
         named = [(one.owner_id, one.id) for one in completed]
         await notify_rows(due.session, TRIGGERS_CHANGED, named)

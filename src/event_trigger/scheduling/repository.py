@@ -14,6 +14,7 @@ from event_trigger.events.event_bytes import HAS_NO_ROOM
 from event_trigger.events.event_writer import EventWriter
 from event_trigger.models import EventType, Trigger, TriggerStatus
 from event_trigger.scheduling.due_shards import LATE_AFTER
+from event_trigger.scheduling.due_spans import DueSpans
 from event_trigger.triggers.schedule.bases import FIRST_INSTANT
 from event_trigger.triggers.schedule.catch_up import Decision
 from event_trigger.triggers.versions import NewUnfiredRange, ScheduleHistory
@@ -59,6 +60,9 @@ _ADVANCE_TRIGGERS = """
 _WRITER, _RETURNING_WRITER = (
     EventWriter(_INSERT_SCHEDULED_EVENTS, _ADVANCE_TRIGGERS, is_returning=is_returning)
     for is_returning in (False, True)
+)
+_TRACED_WRITER = EventWriter(
+    _INSERT_SCHEDULED_EVENTS, _ADVANCE_TRIGGERS, is_returning=True, is_traced=True
 )
 
 LATE_LOCK_TIMEOUT = "250ms"
@@ -145,8 +149,8 @@ class DueTriggers:
         rows = await self.session.execute(_CLAIMS[late, wait], values)
         return [*map(ClaimedTrigger._make, rows)]
 
-    async def record_fired(self, shard: int, decided: Sequence[DecidedTrigger]) -> None:
-        """Stores the result of a batch.
+    async def record_fired(self, shard: int, decided: Sequence[DecidedTrigger]) -> DueSpans:
+        """Stores the result of a batch, and gives the spans that end with its commit.
 
         1. Record the instants that do not fire, with the reason.
         2. Insert the events with their triggers' payloads, and move the triggers on.
@@ -179,11 +183,13 @@ class DueTriggers:
             for one in decided
             for instant in one.decision.fires
         ]
+        spans = DueSpans()
         if not events:
             await _WRITER.update_triggers(self.session, advanced)
-            return
+            return spans
         delivers = any(one.trigger.has_destinations for one in decided)
-        stored = await (_RETURNING_WRITER if delivers else _WRITER).write(
+        writer = _RETURNING_WRITER if delivers else _WRITER
+        stored = await (writer if spans.tracer is None else _TRACED_WRITER).write(
             self.session,
             {trigger.owner_id for trigger, decision in decided if decision.fires},
             {
@@ -193,9 +199,14 @@ class DueTriggers:
                 "scheduled_fors": [instant for _, instant in events],
             },
         )
+        owners = ((one.trigger.id, one.trigger.owner_id) for one in decided)
+        traces = await spans.start(stored, owners)
         if delivers:
             shards = [shard] * len(stored)
-            await store_deliveries(self.session, stored, shards=shards, announces=True)
+            await store_deliveries(
+                self.session, stored, shards=shards, traces=traces, announces=True
+            )
+        return spans
 
     async def set_aside(self, key: OwnedId, error: str, *, settled_until: datetime) -> None:
         """Pauses a trigger that cannot fire, and stores the error."""

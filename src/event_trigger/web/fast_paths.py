@@ -15,6 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from event_trigger.db.engine import is_outage
 from event_trigger.errors import Problem
 from event_trigger.logs import loggable
+from event_trigger.tracing import TRACING
 from event_trigger.web.middleware import refused_head, request_id_of, with_safe_headers
 from event_trigger.web.problems import answer, crashed, outage
 from event_trigger.web.request_end import note_end
@@ -97,6 +98,8 @@ class OutermostFastPaths:
         request_id, status = request_id_of(scope), response.status_code
         headers = with_safe_headers(response.raw_headers, scope, request_id, status=status)
         body = b"" if scope["method"] == "HEAD" else bytes(response.body)
+        if TRACING.tracer is not None:
+            self.meter.name_span(scope)
         try:
             await send_whole(scope, send, status, headers, body)
         finally:

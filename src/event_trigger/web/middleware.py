@@ -14,6 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from event_trigger.errors import EncodedBody, NotStarted, Problem, TooLarge, UnknownHost
 from event_trigger.logs import loggable
+from event_trigger.tracing import TRACING
 from event_trigger.web.problems import answer, crashed
 from event_trigger.web.request_end import note_end
 from event_trigger.web.request_meter import RequestMeter
@@ -68,6 +69,8 @@ class RequestMiddleware:
                 message["headers"] = with_safe_headers(
                     message["headers"], scope, request_id, status=code
                 )
+                if TRACING.tracer is not None:
+                    self.meter.name_span(scope)
             await send(message)
 
         try:

@@ -9,6 +9,7 @@ from starlette.routing import BaseRoute
 from starlette.types import Scope
 
 from event_trigger.telemetry import HTTP_DURATION
+from event_trigger.tracing import name_request
 
 OTHER = "_OTHER"  # as OpenTelemetry names a method that is not known
 NO_ROUTE = "none"  # never the path as it was sent: a stranger chooses that
@@ -40,6 +41,12 @@ class RequestMeter:
             known = self._known[key] = HTTP_DURATION.labels(*labels)
         known.observe(seconds)
         return route
+
+    def name_span(self, scope: Scope) -> None:
+        """Names the span of a request by its route, before the answer ends the span."""
+        route = self._route_of(scope["path"])
+        if route != NO_ROUTE:
+            name_request(scope["method"], route)
 
     def _add(self, template: str) -> None:
         node = self._tree

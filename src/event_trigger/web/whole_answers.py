@@ -9,6 +9,8 @@ from http import HTTPStatus
 from starlette.responses import Response
 from starlette.types import Scope, Send
 
+from event_trigger.tracing import TRACING
+
 WHOLE_ANSWER = "event_trigger.whole_answer"  # of the scope's `extensions`: has a `write`
 Headers = Sequence[tuple[bytes, bytes]]
 # writes the status, the headers and the body; returns False if it cannot do so now
@@ -27,10 +29,13 @@ class ReadyAnswer(Response):
 
 
 async def send_whole(scope: Scope, send: Send, status: int, headers: Headers, body: bytes) -> None:
-    """Sends an answer whose headers have its length, unless it has none."""
+    """Sends an answer whose headers have its length, unless it has none.
+
+    Where requests are traced it takes two pieces, by which FastAPI learns the status.
+    """
     offered = scope.get("extensions", {}).get(WHOLE_ANSWER, {})
     write: WriteWhole | None = offered.get("write")
-    if write is not None and write(status, headers, body):
+    if write is not None and TRACING.tracer is None and write(status, headers, body):
         return
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})

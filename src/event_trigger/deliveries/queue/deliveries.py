@@ -51,7 +51,7 @@ _CLAIM_DELIVERIES = text("""
             AND destination_id = lease_end.of_destination_id
         RETURNING id, destination_id, lease, tries, queued_at, payload_size, trigger_id,
             trigger_key, trigger_name, event_id, event_type, triggered_at, scheduled_for, is_test,
-            replay_of, hops, source_kind, subject, installation,
+            replay_of, hops, source_kind, subject, installation, trace_context,
             CAST(payload AS text) AS own_payload
     )
     SELECT leased.*, CAST(stored.payload AS text)
@@ -164,9 +164,9 @@ class ClaimLimit:
 class ClaimedDelivery(NamedTuple):
     """A delivery under a new lease, with its payload as JSON text.
 
-    Of a notice, `subject` is what it is about, and `event_id` its own id. `hops` is the event's.
-    `own_payload` is the payload of a delivery that a version before 0014
-    stored, `stored_payload` that of all others.
+    Of a notice, `subject` is what it is about, and `event_id` its own id. `hops` is the event's,
+    and `trace_context` that of its span. `own_payload` is the payload of a delivery that a version
+    before 0014 stored, `stored_payload` that of all others.
     """
 
     id: int
@@ -188,6 +188,7 @@ class ClaimedDelivery(NamedTuple):
     source_kind: str | None
     subject: str | None
     installation: str
+    trace_context: str | None
     own_payload: str | None
     stored_payload: str | None
 
