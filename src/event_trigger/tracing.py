@@ -38,12 +38,12 @@ TRACING = Tracing()
 
 
 class FiredEvent(NamedTuple):
-    """An event, as its span describes it; or `count` events of one project, of any triggers."""
+    """An event, as its span describes it; or `size` events of one project, of any triggers."""
 
     project_id: int
     trigger_id: int | None
     type: str
-    count: int = 1
+    size: int = 1
     is_test: bool = False
     scheduled_for: datetime | None = None
     replay_of: int | None = None
@@ -66,8 +66,8 @@ def start_firing(
     }
     if event.trigger_id is not None:
         attributes["event_trigger.trigger.id"] = event.trigger_id
-    if event.count > 1:
-        attributes["messaging.batch.message_count"] = event.count
+    if event.size > 1:
+        attributes["messaging.batch.message_count"] = event.size
     if event.scheduled_for is not None:
         attributes["event_trigger.event.scheduled_for"] = event.scheduled_for.isoformat()
     if event.replay_of is not None:
@@ -93,8 +93,7 @@ def ended(span: Span) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        is_problem = isinstance(error, Problem)
-        fail(span, error.slug if is_problem else type(error).__qualname__)
+        fail(span, error.slug if isinstance(error, Problem) else type(error).__qualname__)
         raise
     finally:
         span.end()
