@@ -1,13 +1,13 @@
 """A login can be the session of a browser, known by its cookie
 
-Revision: 0041, after 0034; 2026-11-30
+Revision: 0041, after 0040; 2026-11-30
 """
 
 import sqlalchemy as sa
 from alembic import op
 
 revision = "0041"
-down_revision = "0034"
+down_revision = "0040"
 branch_labels = None
 depends_on = None
 

@@ -8,7 +8,7 @@ import time
 from collections import deque
 from collections.abc import Coroutine, Sequence
 from contextvars import Context
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from event_trigger.db.citus.sharing import list_sharing
@@ -97,7 +97,7 @@ class GroupCommit:
             replay_of=replay_of,
         )
         with ended(span := start_firing(TRACING.tracer, event)):
-            answer = await self._fire_once(replace(call, trace=written_context(span)))
+            answer = await self._fire_once(call._replace(trace=written_context(span)))
             name_event(span, answer.event_id)
             return answer
 

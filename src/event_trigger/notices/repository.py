@@ -10,7 +10,8 @@ from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from event_trigger.db.citus.detect import is_in_cluster
-from event_trigger.db.keyset import ListedTable, Page, fetch_newest_of, given_filters
+from event_trigger.db.keyset import Page, fetch_newest_of, given_filters
+from event_trigger.db.listed_tables import ListedTable
 from event_trigger.db.nodes import ask_all_shards
 from event_trigger.db.shards import ACROSS_SHARDS, ONE_SERVER
 from event_trigger.models import (

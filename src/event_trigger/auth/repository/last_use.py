@@ -1,9 +1,10 @@
 """Stores when logins and API keys were used, to the minute."""
 
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import case, func, or_, update
+from sqlalchemy import ColumnElement, case, func, or_, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from event_trigger.clock import utc_now
@@ -22,7 +23,7 @@ async def note_used(session: AsyncSession, *, login_id: UUID | None, key_id: int
     kind = ApiKey if login_id is None else Login
     stale = or_(kind.last_used_at.is_(None), kind.last_used_at < func.now() - _LAST_USED_PRECISION)
     statement = update(kind).where(kind.id == (key_id if login_id is None else login_id), stale)
-    values = {"last_used_at": func.now()}
+    values: dict[str, ColumnElement[Any]] = {"last_used_at": func.now()}
     if login_id is not None:
         later = func.least(Login.created_at + LOGIN_LIFETIME, func.now() + IDLE_SESSION_LIFETIME)
         values["expires_at"] = case((Login.cookie_hash.is_(None), Login.expires_at), else_=later)
