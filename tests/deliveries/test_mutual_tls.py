@@ -124,17 +124,20 @@ async def test_contexts_are_shared_by_attempts_and_not_by_owners() -> None:
         return await contexts.get(ClientCertificate(owner_id, chain, issued.private_key))
 
     first, again, other = await get(1), await get(1), await get(2)
-    none = await contexts.get(None)
+    none, others = await contexts.get(None), TlsContexts(None)
     for number in range(3):  # one owner's leave room for those of others
         await get(1, number)
     kept, forgotten = await get(2), await get(1)
 
+    none_of_others = await others.get(None)
+
     contexts.close()
+    others.close()
     assert again is first
     assert kept is other
     assert forgotten is not first
     assert len({first, other, none}) == 3
-    assert none is TlsContexts(None).without_certificate
+    assert none is none_of_others
 
 
 async def test_a_certificate_that_openssl_refuses_is_tried_again() -> None:

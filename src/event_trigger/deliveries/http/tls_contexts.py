@@ -1,7 +1,8 @@
 """Makes TLS contexts: one for all receivers, and one more for each client certificate.
 
-A context takes about 80 ms and 1 MiB, as it holds all certificate authorities. So those with a
-client certificate are made in a thread, and only the ones used last are kept.
+A context takes about 80 ms and 2 MiB, as it holds all certificate authorities. So they are made in
+a thread when a request needs one, and of those with a client certificate only the ones used last
+are kept.
 """
 
 import asyncio
@@ -37,7 +38,7 @@ _shared_context = cache(_new_context)
 class TlsContexts:
     """The contexts of one process.
 
-    aiohttp keeps the connections of each context apart, so a connection with a client certificate
+    The pool keeps the connections of each context apart, so a connection with a client certificate
     is used for its own destinations only.
     """
 
@@ -48,10 +49,15 @@ class TlsContexts:
         most: int = MOST_CONTEXTS,
         most_of_owner: int = MOST_CONTEXTS_OF_OWNER,
     ) -> None:
-        """Reads the file once: a replaced one counts from the next start on."""
+        """Reads the file once: a replaced one counts from the next start on.
+
+        Raises ssl.SSLError if OpenSSL does not accept the authorities of the file.
+        """
         pem = b"" if ca_file is None else ca_file.read_bytes().replace(b"\r", b"") + b"\n"
         self._authorities = b"".join(_CERTIFICATE.findall(pem))
-        self.without_certificate = _shared_context(self._authorities)
+        if self._authorities:
+            _shared_context(self._authorities)
+        self._shared: ssl.SSLContext | None = None
         self._most, self._most_of_owner = most, most_of_owner
         self._made: OrderedDict[ClientCertificate, asyncio.Future[ssl.SSLContext]] = OrderedDict()
         self._turns: WeakValueDictionary[int, asyncio.Lock] = WeakValueDictionary()
@@ -63,7 +69,11 @@ class TlsContexts:
         Raises ssl.SSLError if OpenSSL does not accept the certificate any more.
         """
         if certificate is None:
-            return self.without_certificate
+            if self._shared is None:
+                loop = asyncio.get_running_loop()
+                making = loop.run_in_executor(self._thread, _shared_context, self._authorities)
+                self._shared = await making
+            return self._shared
         if certificate not in self._made:
             self._make_room(certificate.owner_id)
             making = asyncio.create_task(self._make(certificate))
