@@ -228,8 +228,10 @@ def test_data_between_two_names_is_found(here: Here, folder: Path) -> None:
         cluster.with_name("cluster.upgraded")
     )  # as a crash between two renames leaves it
     is_known = has_data(folder / DATA)
+    upgraded = here("upgrade", EVENT_TRIGGER_PG_BIN=str(find_binaries()))
     before = here("check")
 
     assert is_known
+    assert (upgraded.code, "EVENT_TRIGGER_PG_BIN chooses it" in upgraded.out) == (0, True)
     assert (before.code, "is at revision" in before.out) == (0, True)
     assert cluster.is_dir()

@@ -11,6 +11,7 @@ from event_trigger.audit.session import AuditedSession
 from event_trigger.bootstrap import SettingsError
 from event_trigger.config import Settings
 from event_trigger.db.backup import restore_backup, write_backup
+from event_trigger.db.embedded.binaries import chosen_folder
 from event_trigger.db.embedded.server import EmbeddedPostgresError, has_data, url_if_running
 from event_trigger.db.embedded.upgrade import Upgrade, open_upgrade
 from event_trigger.db.engine import create_maintenance_engine, create_sessions
@@ -39,7 +40,8 @@ def upgrade_data(settings: Settings, old_programs: Path | None) -> int:
     _require_embedded_data(settings)
     with open_upgrade(settings.data_dir, old_programs) as upgrade:
         if upgrade is None:
-            print("Nothing to do: the data is of this PostgreSQL version.")
+            chosen = " EVENT_TRIGGER_PG_BIN chooses it." if chosen_folder() else ""
+            print(f"Nothing to do: the data is of the PostgreSQL version that runs it.{chosen}")
             return 0
         old, new = upgrade.old.binaries.version, upgrade.new.binaries.version
         missing = upgrade.missing_program

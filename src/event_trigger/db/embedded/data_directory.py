@@ -117,7 +117,12 @@ def begin_replacement(home: Path, account: OsUser, binaries: Binaries, *, databa
 
 
 def drop_replacement(home: Path) -> None:
-    """Removes what an upgrade has made so far; the old cluster is as it was."""
+    """Removes what an upgrade has made so far; the old cluster is as it was.
+
+    If that has left its place already, the new one is kept for it.
+    """
+    if not (home / _CLUSTER).exists():
+        return
     for name in (_UPGRADING, _UPGRADED, _DUMP):
         if (home / name).exists():
             shutil.rmtree(home / name)
