@@ -9,6 +9,7 @@ import subprocess
 from pathlib import Path
 from socket import create_server
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 import pytest
@@ -19,6 +20,8 @@ from event_trigger.db.urls import place_of
 from event_trigger.triggers.schedule.zone_rules import zone_rules
 from tests.support.commands import Here
 from tests.support.databases import connect
+from tests.support.mail_server import PASSWORD as MAIL_PASSWORD
+from tests.support.mail_server import USERNAME, mail_server
 from tests.support.processes import (
     log_entries,
     run,
@@ -410,6 +413,56 @@ async def test_a_misspelt_setting_is_named_with_the_one_that_was_meant(
         " Did you mean EVENT_TRIGGER_KEEP_FOR?\n"
         "Warning: EVENT_TRIGGER_ZZZZ is no setting, and has no effect.\n"
     ) in done.out
+
+
+async def test_check_connects_to_the_mail_server_and_sends_nothing(
+    here: Here, database_url: str
+) -> None:
+    async with mail_server(signs_in=True) as mails:
+        settings = with_database(database_url) | {"EVENT_TRIGGER_MAIL_FROM": "a@example.com"}
+        login, at = quote(MAIL_PASSWORD, safe=""), f"127.0.0.1:{mails.port}"
+        right = {"EVENT_TRIGGER_SMTP_URL": f"smtp://{USERNAME}:{login}@{at}"}
+        wrong = {"EVENT_TRIGGER_SMTP_URL": f"smtp://{USERNAME}:canary-wrong@{at}"}
+
+        done = await asyncio.to_thread(here, "check", **settings, **right)
+        refused = await asyncio.to_thread(here, "check", **settings, **wrong)
+
+    assert done.code == 0
+    assert f"The mail server {at} answers without encryption, and takes the login." in done.out
+    assert refused.code != 0
+    assert f"The mail server {at}: rejected" in refused.err
+    assert "535" in refused.err
+    assert "canary" not in refused.err + refused.out
+    assert mails.received == []
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"SMTP_URL": "smtp://mail.example.com"}, "need each other"),
+        ({"MAIL_FROM": "a@example.com"}, "need each other"),
+        ({"SMTP_URL": "http://mail.example.com", "MAIL_FROM": "a@example.com"}, "write smtp://"),
+        ({"SMTP_URL": "smtp://u:canary@h/x", "MAIL_FROM": "a@example.com"}, "write smtp://"),
+        ({"SMTP_URL": "smtp://u:canary@h:0", "MAIL_FROM": "a@example.com"}, "write smtp://"),
+        ({"SMTP_URL": "smtp://u:canary@h:99999", "MAIL_FROM": "a@example.com"}, "write smtp://"),
+        ({"SMTP_URL": "smtp://user@h", "MAIL_FROM": "a@example.com"}, "a user and a password"),
+        ({"SMTP_URL": "smtp://h?starttls=no", "MAIL_FROM": "a@example.com"}, "starttls=off"),
+        ({"SMTP_URL": "smtps://h?starttls=off", "MAIL_FROM": "a@example.com"}, "nothing with"),
+        ({"SMTP_URL": "smtp://h", "MAIL_FROM": "Events"}, "write an address"),
+        ({"SMTP_URL": "smtp://h", "MAIL_FROM": "a@example.com, b@example.com"}, "write an address"),
+        ({"SMTP_URL": "smtp://h", "MAIL_FROM": "Bcc: <a@b@example.com>"}, "write an address"),
+    ],
+)
+def test_wrong_mail_settings_are_said_in_words(
+    here: Here, settings: dict[str, str], words: str
+) -> None:
+    given = {f"EVENT_TRIGGER_{name}": value for name, value in settings.items()}
+
+    done = here("check", **with_database(NOWHERE), **given)
+
+    assert done.code != 0
+    assert words in done.err
+    assert "canary" not in done.err
 
 
 def test_an_env_file_is_read(here: Here, folder: Path) -> None:

@@ -162,6 +162,8 @@ async def _running(parts: Parts, export: TraceExport | None) -> AsyncIterator[No
         await _cancel(starting, *others)
         await parts.jobs.stop()
         await state.sender.aclose()
+        if state.mailer is not None:
+            await state.mailer.aclose()
         await state.renderer.aclose()
         state.resolver.close()
         for engine in engines.all:

@@ -13,6 +13,8 @@ from limits import parse
 from pydantic import AfterValidator, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from event_trigger.mail_settings import MailSender, SmtpServer, read_sender, read_server
+
 MINIMUM_SECRET_BYTES = 32  # HS256 wants a key as long as its hash: RFC 7518, section 3.2
 PARTITIONS_PER_KEEP = 48
 MIN_CONNECTIONS = 4  # one each for requests, firing, the other jobs, and listening
@@ -98,6 +100,16 @@ def _authorities(file: Path) -> Path:
     return file
 
 
+def _smtp_url(url: SecretStr) -> SecretStr:
+    read_server(url.get_secret_value())
+    return url
+
+
+def _mail_from(text: str) -> str:
+    read_sender(text)
+    return text
+
+
 def _readable_rate(rate: str) -> str:
     try:
         parse(rate)
@@ -111,6 +123,8 @@ TrustedHost = Annotated[str, AfterValidator(_host_name)]
 BaseUrl = Annotated[str, AfterValidator(_base_url)]
 RootPath = Annotated[str, AfterValidator(_root_path)]
 AuthorityFile = Annotated[Path, AfterValidator(_authorities)]
+SmtpUrl = Annotated[SecretStr, AfterValidator(_smtp_url)]
+MailFrom = Annotated[str, AfterValidator(_mail_from)]
 Rate = Annotated[str, AfterValidator(_readable_rate)]
 Limit = Annotated[int, Field(ge=0, le=LARGEST_LIMIT)]  # 0 is no limit
 RetryDelay = Annotated[float, Field(ge=0, le=LONGEST_RETRY_SECONDS)]
@@ -167,10 +181,14 @@ class Settings(BaseSettings):
 
     ca_file: AuthorityFile | None = None
 
+    smtp_url: SmtpUrl | None = None
+    mail_from: MailFrom | None = None
+
     max_triggers: Limit = 10_000  # of one project, as all max_…
     max_destinations: Limit = 1_000
     max_calendars: Limit = 100
     max_calls_per_minute: Limit = 0
+    max_mails_per_minute: Limit = 60
     max_backlog_bytes: Limit = 1024**3
     max_event_bytes: Limit = 10 * 1024**3
 
@@ -206,6 +224,12 @@ class Settings(BaseSettings):
         return self
 
     @model_validator(mode="after")
+    def _mail_is_whole(self) -> Self:
+        if (self.smtp_url is None) != (self.mail_from is None):
+            raise ValueError("EVENT_TRIGGER_SMTP_URL and EVENT_TRIGGER_MAIL_FROM need each other")
+        return self
+
+    @model_validator(mode="after")
     def _ports_differ(self) -> Self:
         if self.metrics_port and self.metrics_port == self.port:
             raise ValueError("EVENT_TRIGGER_METRICS_PORT needs no login, so it cannot be PORT")
@@ -232,6 +256,14 @@ class Settings(BaseSettings):
         if self.root_path is not None or self.public_url is None:
             return self.root_path or ""
         return urlsplit(self.public_url).path
+
+    @property
+    def mail_server(self) -> SmtpServer | None:
+        return None if self.smtp_url is None else read_server(self.smtp_url.get_secret_value())
+
+    @property
+    def mail_sender(self) -> MailSender | None:
+        return None if self.mail_from is None else read_sender(self.mail_from)
 
     @property
     def connections_for(self) -> ConnectionShares:

@@ -30,6 +30,7 @@ from event_trigger.db.revisions import (
 )
 from event_trigger.db.server_facts import ServerFacts, free_connections, read_facts
 from event_trigger.db.tls import TlsMode, TlsParameters
+from event_trigger.deliveries.mail.server import try_mail_server
 from event_trigger.misspelt_settings import misspelt_settings
 from event_trigger.triggers.schedule.zone_rules import describe_rules, zone_rules
 
@@ -73,7 +74,18 @@ async def diagnose(engine: AsyncEngine, settings: Settings) -> Diagnosis:
         _look_at_disk(settings.data_dir, found)
     _look_at_zone_rules(facts.now, found)
     await _look_at_other_urls(engine, settings, found)
+    await _look_at_mail(settings, found)
     return found
+
+
+async def _look_at_mail(settings: Settings, found: Diagnosis) -> None:
+    try:
+        answered = await try_mail_server(settings)
+    except ValueError as error:
+        found.failures.append(str(error))
+        return
+    if answered is not None:
+        found.facts.append(answered)
 
 
 async def _facts_and_clock(connection: AsyncConnection) -> tuple[ServerFacts, timedelta]:

@@ -26,6 +26,8 @@ from event_trigger.db.replica.reads import Reads
 from event_trigger.db.replica.replica import ReadReplica
 from event_trigger.deliveries.attempts import AttemptParts
 from event_trigger.deliveries.http.sender import Sender
+from event_trigger.deliveries.mail.allowances import MailAllowances
+from event_trigger.deliveries.mail.server import mailer_of
 from event_trigger.deliveries.payloads.repository import Payloads
 from event_trigger.destinations.address_policy import AddressPolicy
 from event_trigger.destinations.dns import DnsResolver
@@ -40,6 +42,7 @@ from event_trigger.hooks.lifecycle import TriggerHooks
 from event_trigger.hooks.refusals.log import RefusalLog
 from event_trigger.hooks.token_lookup import TokenLookup
 from event_trigger.jobs import Jobs
+from event_trigger.mail.sender import Mailer
 from event_trigger.metrics.database import DatabaseGauges
 from event_trigger.metrics.exposition import Metrics
 from event_trigger.metrics.process import ProcessGauges, Watched
@@ -157,6 +160,8 @@ class _Shared:
     resolver: DnsResolver
     address_policy: AddressPolicy
     sender: Sender
+    mailer: Mailer | None
+    mails: MailAllowances
     refusals: RefusalLog
     renderer: Renderer
 
@@ -178,6 +183,8 @@ def _make_shared(settings: Settings, sessions: Sessions, resolver: DnsResolver) 
         resolver=resolver,
         address_policy=address_policy,
         sender=Sender(address_policy, resolver.lookup, ca_file=settings.ca_file),
+        mailer=mailer_of(settings),
+        mails=MailAllowances(settings.max_mails_per_minute),
         refusals=RefusalLog(),
         renderer=Renderer(),
     )
@@ -203,6 +210,8 @@ def _make_jobs(settings: Settings, engines: Engines, shared: _Shared) -> Jobs:
             settings.retry_after,
             settings.public_url,
             settings.metrics_per_destination,
+            shared.mailer,
+            shared.mails,
         ),
         refusals=shared.refusals,
         on_notification={
@@ -282,6 +291,8 @@ def _make_state(
         resolver=shared.resolver,
         address_policy=shared.address_policy,
         sender=shared.sender,
+        mailer=shared.mailer,
+        mails=shared.mails,
         renderer=shared.renderer,
         subscriptions=shared.subscriptions,
         metrics=metrics,

@@ -7,7 +7,7 @@ from structlog.testing import capture_logs
 
 from event_trigger.deliveries.attempt import Attempt
 from event_trigger.deliveries.attempt_log import AttemptLog, origin_in
-from event_trigger.deliveries.http.sender import AttemptResult
+from event_trigger.deliveries.attempt_result import AttemptResult
 from event_trigger.models import DeliveryError
 
 EXPIRED = AttemptResult(DeliveryError.TLS_FAILED, reason="A certificate has expired.")

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from event_trigger.deliveries.http.sender import AttemptResult, Sender
+from event_trigger.deliveries.attempt_result import AttemptResult
+from event_trigger.deliveries.http.sender import Sender
 from event_trigger.destinations.address_policy import AddressPolicy, is_public
 from event_trigger.destinations.dns import DnsResolver
 from event_trigger.destinations.urls import UrlRefused, parse_target

@@ -47,6 +47,7 @@ async def test_a_destination_is_read_as_it_was_made_but_for_its_secrets(
         "method": "POST",
         "template": None,
         "content_type": None,
+        "subject": None,
         "description": "Billing",
         "headers": {"Authorization": MASK},
         "client_certificate": None,

@@ -32,12 +32,17 @@ async def test_it_describes_the_installation(database_url: str, database: Any) -
     assert found["installation"] == installation
     assert found["zone_rules"]
     assert found["retention"] == {"active_for": "PT2H", "keep_for": "P1D"}
-    assert found["features"] == {"open_registration": True, "read_replica": False}
+    assert found["features"] == {
+        "open_registration": True,
+        "mail": False,
+        "read_replica": False,
+    }
     assert {name: one["limit"] for name, one in found["limits"].items()} == {
         "triggers": 7,
         "destinations": 1000,
         "calendars": 100,
         "calls_per_minute": 0,
+        "mails_per_minute": 60,
         "backlog_bytes": 1024**3,
         "event_bytes": 10 * 1024**3,
     }

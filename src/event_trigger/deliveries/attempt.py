@@ -10,8 +10,9 @@ The whole attempt, and where each step is:
    keeps a small result if the attempt fails, so that later ones send the same bytes. A template
    that fails ends the delivery, and says nothing about the destination. A delivery that has no turn
    in time is put back (`leases`), well before its lease ends.
-4. **Build** the request in the destination's format, and sign it (`build_request`).
-5. **Send** it outside any transaction, within the destination's timeout (`http.sender`). The worker
+4. **Build** the request in the destination's format, and sign it (`build_request`), or write the
+   mail (`build_mail`).
+5. **Send** it outside any transaction, within the destination's timeout (`outgoing`). The worker
    does not wait for the response: several hundred attempts are in flight at once (`attempts`).
 6. **Decide** once the response or the failure is known (`decide_outcome`): delivered, retried after
    a back-off, or exhausted; a `Retry-After` may hold the destination.
@@ -28,16 +29,18 @@ from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import NamedTuple
 
+from event_trigger.deliveries.attempt_result import AttemptResult
 from event_trigger.deliveries.attempt_trace import AttemptTrace
 from event_trigger.deliveries.http.cloud_event import CloudEvent, source_of, source_of_notices
 from event_trigger.deliveries.http.hops import MOST_HOPS, LoopDetected
-from event_trigger.deliveries.http.sender import AttemptResult
 from event_trigger.deliveries.http.signed_message import write_signed
+from event_trigger.deliveries.mail.writing import mail_of
 from event_trigger.deliveries.queue.deliveries import AttemptOutcome, ClaimedDelivery
 from event_trigger.deliveries.queue.destinations import LockedDestination
 from event_trigger.destinations.formats import RequestForm
 from event_trigger.destinations.signing_secrets import Secrets
 from event_trigger.destinations.templates.jobs import Rendered
+from event_trigger.mail.message import Mail
 from event_trigger.models import DeliveryError, DeliveryStatus, DestinationMethod
 from event_trigger.tracing import TRACING
 
@@ -107,6 +110,19 @@ def new_attempt(shard: int, delivery: ClaimedDelivery, destination: LockedDestin
     )
 
 
+def build_mail(
+    delivery: ClaimedDelivery,
+    destination: LockedDestination,
+    rendered: Rendered | None,
+    *,
+    public_url: str | None,
+) -> Mail:
+    """Writes the mail; every attempt has the same content and `Message-ID`."""
+    event = _cloud_event_of(delivery, public_url)
+    mail_id = f"{_message_id_of(delivery)}.{destination.id}"
+    return mail_of(event, destination.form, rendered, id_=mail_id)
+
+
 def build_request(
     delivery: ClaimedDelivery,
     destination: LockedDestination,
@@ -121,10 +137,30 @@ def build_request(
 
     Where attempts are traced, it starts the span of the request, whose headers name it.
     """
-    installation = delivery.installation
-    event_id = delivery.event_id
-    event = CloudEvent(
-        id=str(event_id),
+    message = write_signed(
+        _cloud_event_of(delivery, public_url),
+        destination.form,
+        rendered,
+        secrets,
+        message_id=_message_id_of(delivery),
+        at=at,
+        hops=delivery.hops + 1,
+    )
+    if trace is not None:
+        trace.begin_request(message.method, None if rendered else message.url, message.headers)
+    return WebhookRequest(
+        message.method, message.url, message.headers, message.body, destination.timeout
+    )
+
+
+def _message_id_of(delivery: ClaimedDelivery) -> str:
+    parts = ("evt", delivery.installation, str(delivery.event_id))
+    return "_".join(one for one in parts if one)
+
+
+def _cloud_event_of(delivery: ClaimedDelivery, public_url: str | None) -> CloudEvent:
+    return CloudEvent(
+        id=str(delivery.event_id),
         source=_source(delivery, public_url),
         type=delivery.event_type,
         time=delivery.triggered_at,
@@ -136,20 +172,6 @@ def build_request(
         replay_of=delivery.replay_of,
         source_kind=delivery.source_kind,
         subject=delivery.subject,
-    )
-    message = write_signed(
-        event,
-        destination.form,
-        rendered,
-        secrets,
-        message_id=f"evt_{installation}_{event_id}" if installation else f"evt_{event_id}",
-        at=at,
-        hops=delivery.hops + 1,
-    )
-    if trace is not None:
-        trace.begin_request(message.method, None if rendered else message.url, message.headers)
-    return WebhookRequest(
-        message.method, message.url, message.headers, message.body, destination.timeout
     )
 
 
@@ -219,7 +241,9 @@ def _retry_wait(
     jitter: float,
 ) -> timedelta | None:
     """The wait until the next attempt; None when there is none."""
-    if result.error is None or result.error in _NO_RETRY or _is_in_loop(attempt, result):
+    if result.error is None or result.error in _NO_RETRY or result.is_final:
+        return None
+    if _is_in_loop(attempt, result):
         return None
     wait = backoff(attempt.tries + 1, schedule, jitter=jitter)
     return wait if wait is None or retry_after is None else max(wait, retry_after)

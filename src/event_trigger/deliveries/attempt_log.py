@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 import structlog
 
 from event_trigger.deliveries.attempt import Attempt
-from event_trigger.deliveries.http.sender import AttemptResult
+from event_trigger.deliveries.attempt_result import AttemptResult
 from event_trigger.models import DeliveryError
 
 log = structlog.get_logger()

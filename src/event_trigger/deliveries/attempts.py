@@ -12,13 +12,16 @@ import structlog
 
 from event_trigger.db.engine import Sessions
 from event_trigger.db.errors import log_fields
-from event_trigger.deliveries.attempt import Attempt, build_request, decide_outcome, new_attempt
+from event_trigger.deliveries.attempt import Attempt, decide_outcome, new_attempt
 from event_trigger.deliveries.attempt_log import AttemptLog
+from event_trigger.deliveries.attempt_result import AttemptResult
 from event_trigger.deliveries.capacity import Capacity
 from event_trigger.deliveries.completed import CompletedAttempt, held_bytes
 from event_trigger.deliveries.completer import Completer
-from event_trigger.deliveries.http.sender import AttemptResult, Sender
+from event_trigger.deliveries.http.sender import Sender
 from event_trigger.deliveries.leases import Leases
+from event_trigger.deliveries.mail.allowances import MailAllowances
+from event_trigger.deliveries.outgoing import Outgoing
 from event_trigger.deliveries.queue.deliveries import ClaimedDelivery
 from event_trigger.deliveries.queue.destinations import LockedDestination
 from event_trigger.deliveries.rendering import (
@@ -27,6 +30,7 @@ from event_trigger.deliveries.rendering import (
     Claimed,
     RequestRendering,
 )
+from event_trigger.destinations.circuit_breaker import verdict_of
 from event_trigger.destinations.signing_secrets import Secrets, open_secrets
 from event_trigger.destinations.templates.jobs import (
     NotRendered,
@@ -35,6 +39,7 @@ from event_trigger.destinations.templates.jobs import (
     TemplateFailed,
 )
 from event_trigger.destinations.templates.renderer import Renderer
+from event_trigger.mail.sender import Mailer
 from event_trigger.models import DeliveryError
 from event_trigger.vault import SealBroken, Vault
 
@@ -55,6 +60,8 @@ class AttemptParts:
     schedule: Sequence[float]
     public_url: str | None
     counts_destinations: bool = False
+    mailer: Mailer | None = None
+    mails: MailAllowances = field(default_factory=MailAllowances)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +88,7 @@ class Attempts:
         self._sessions, self._parts, self._capacity = sessions, parts, capacity
         self._on_capacity = on_capacity
         self._leases = Leases(sessions)
+        self._outgoing = Outgoing(parts.sender, parts.mailer, parts.public_url)
         self._rendering = RequestRendering(sessions, parts.renderer)
         self._in_rendering: dict[asyncio.Task[None], dict[int, Attempt]] = {}  # by delivery
         self._in_flight: dict[asyncio.Future[AttemptResult], Attempt] = {}
@@ -123,8 +131,10 @@ class Attempts:
     def _open_secrets(self, destination: LockedDestination) -> Secrets | None:
         """Returns None if the secrets cannot be read.
 
-        The attempt is retried, since the operator may set the key again.
+        The attempt is retried, since the operator may set the key again. Mails need none.
         """
+        if destination.form.is_mail:
+            return Secrets("")
         try:
             return open_secrets(
                 self._parts.vault,
@@ -208,23 +218,14 @@ class Attempts:
 
     def _send(self, one: _Claimed, rendered: Rendered | None, *, at: datetime) -> None:
         """Sends a request at an instant of the database's clock."""
-        request = build_request(
+        began = time.perf_counter()
+        response = self._outgoing.start(
             one.delivery,
             one.destination,
             one.secrets,
             rendered,
             at=at,
-            public_url=self._parts.public_url,
             trace=one.attempt.trace,
-        )
-        began = time.perf_counter()
-        response = self._parts.sender.send(
-            request.url,
-            request.headers,
-            request.body,
-            within=request.timeout,
-            method=request.method,
-            certificate=one.secrets.client_certificate,
         )
         self._in_flight[response] = one.attempt
         response.add_done_callback(partial(self._responded, one, rendered, at, began))
@@ -267,7 +268,8 @@ class Attempts:
             jitter=random.uniform(-1, 1),  # noqa: S311
         )
         self._attempt_log.note(attempt, result)
-        self._completer.add(CompletedAttempt(attempt, outcome, rendered))
+        verdict = result.verdict or verdict_of(result.status_code)
+        self._completer.add(CompletedAttempt(attempt, outcome, verdict, rendered))
 
     def _free_capacity(self, group: Sequence[CompletedAttempt]) -> None:
         for one in group:

@@ -1,11 +1,12 @@
 """Claims due deliveries under a lease, as many as their destinations and this process can take."""
 
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from event_trigger.db.engine import Sessions
+from event_trigger.deliveries.mail.allowances import MailAllowances
 from event_trigger.deliveries.queue.cleanup import QueueCleanup
 from event_trigger.deliveries.queue.deliveries import ClaimedDelivery, ClaimLimit, DeliveryQueue
 from event_trigger.deliveries.queue.destinations import (
@@ -37,13 +38,19 @@ class Claims:
 
 
 async def claim_deliveries(
-    sessions: Sessions, shard: int, reservations: Sequence[Reservation], *, installation: str
+    sessions: Sessions,
+    shard: int,
+    reservations: Sequence[Reservation],
+    *,
+    installation: str,
+    mails: MailAllowances,
 ) -> Claims:
     """Claims due deliveries to some destinations of a shard, in one transaction.
 
     1. Locks the destinations that no other process has locked.
     2. Gives up deliveries to deleted destinations, and recovers expired leases.
-    3. Claims for each destination as many as its breaker, its bucket and the reservation allow.
+    3. Claims for each destination as many as its breaker, its bucket and the reservation allow, and
+       mails as the project may send.
     4. Gives up claimed deliveries whose payload is gone, and takes the tokens of the others.
     """
     reserved = {one.destination.destination_id: one for one in reservations}
@@ -55,9 +62,7 @@ async def claim_deliveries(
         if await _end_stale(queue, cleanup, shard, locked):
             waits.append(0.0)
         active = {one.id: one for one in locked if one.deleted_at is None}
-        limits = [
-            limit for one in active.values() if (limit := _limit(one, reserved[one.id])).count > 0
-        ]
+        limits = _limits(active.values(), reserved, mails)
         claimed: Sequence[ClaimedDelivery] = ()
         if limits:
             claimed = await queue.claim(shard, limits, installation=installation)
@@ -70,6 +75,7 @@ async def claim_deliveries(
         ]
         if buckets:
             await destinations.save_buckets(shard, buckets)
+    waits += _count_mails(active.values(), counts, mails)
     waits += [bucket.seconds_until_next for _, bucket in buckets if bucket.tokens < 1]
     if any(_may_have_more(one, counts, reserved) for one in limits):
         waits.append(0.0)
@@ -89,6 +95,36 @@ async def _end_stale(
     if interrupted := [one.id for one in locked if one.expired_leases]:
         await queue.recover_leases(shard, interrupted)
     return count == GIVE_UPS_PER_BATCH
+
+
+def _limits(
+    destinations: Iterable[LockedDestination],
+    reserved: Mapping[int, Reservation],
+    mails: MailAllowances,
+) -> list[ClaimLimit]:
+    """Limits the claim for each destination; leaves out those that may get nothing now."""
+    limits, planned = [], Counter[int]()
+    for one in destinations:
+        limit = _limit(one, reserved[one.id])
+        if one.form.is_mail:
+            wanted = planned[one.owner_id] + limit.count
+            count = mails.room(one.owner_id, wanted) - planned[one.owner_id]
+            planned[one.owner_id] += count
+            limit = replace(limit, count=count)
+        if limit.count > 0:
+            limits.append(limit)
+    return limits
+
+
+def _count_mails(
+    destinations: Iterable[LockedDestination], counts: Counter[int], mails: MailAllowances
+) -> list[float]:
+    """Counts claimed mails; gives the seconds until projects may send more that may now not."""
+    owners = {one.id: one.owner_id for one in destinations if one.form.is_mail}
+    for destination_id, owner_id in owners.items():
+        mails.take(owner_id, counts[destination_id])
+    waits = map(mails.seconds_until_next, {*owners.values()})
+    return [seconds for seconds in waits if seconds > 0]
 
 
 def _limit(destination: LockedDestination, reservation: Reservation) -> ClaimLimit:

@@ -7,7 +7,7 @@ from event_trigger.deliveries.attempt import Attempt
 from event_trigger.deliveries.queue.deliveries import FIRST_LEASE, AttemptOutcome
 from event_trigger.deliveries.queue.destinations import DestinationHealth, LockedDestination
 from event_trigger.deliveries.queue.requests import NewRequest
-from event_trigger.destinations.circuit_breaker import Verdict, verdict_of
+from event_trigger.destinations.circuit_breaker import Verdict
 from event_trigger.destinations.templates.jobs import Rendered
 from event_trigger.models import DeliveryError, DisabledReason
 
@@ -18,11 +18,8 @@ class CompletedAttempt:
 
     attempt: Attempt
     outcome: AttemptOutcome
+    verdict: Verdict
     rendered: Rendered | None = None
-
-    @property
-    def verdict(self) -> Verdict:
-        return verdict_of(self.outcome.status_code)
 
     @property
     def changes_destination(self) -> bool:
@@ -44,7 +41,9 @@ class CompletedAttempt:
         if rendered is None or form is None or self.outcome.finished_at is not None:
             return None
         attempt = self.attempt
-        request = NewRequest(attempt.delivery_id, form.digest, rendered.url, rendered.body)
+        request = NewRequest(
+            attempt.delivery_id, form.digest, rendered.url, rendered.body, rendered.subject
+        )
         return request if request.is_small else None
 
     @property

@@ -1,4 +1,4 @@
-"""Tests a destination with one signed sample, and gives the attempt without storing it."""
+"""Tests a destination with one sample, and gives the attempt without storing it."""
 
 import time
 from collections import Counter
@@ -12,10 +12,13 @@ from event_trigger.db.clock import database_now
 from event_trigger.db.engine import Sessions
 from event_trigger.db.installation import read_installation
 from event_trigger.db.shards import OwnedId
+from event_trigger.deliveries.attempt_result import AttemptResult
 from event_trigger.deliveries.attempt_trace import end_request, start_request
 from event_trigger.deliveries.http.cloud_event import CloudEvent, source_of
-from event_trigger.deliveries.http.sender import AttemptResult, Sender
+from event_trigger.deliveries.http.sender import Sender
 from event_trigger.deliveries.http.signed_message import write_signed
+from event_trigger.deliveries.mail.sending import send_mail
+from event_trigger.deliveries.mail.writing import mail_of
 from event_trigger.deliveries.rendering import render_job
 from event_trigger.deliveries.schemas import AttemptRead
 from event_trigger.destinations.formats import RequestForm
@@ -27,6 +30,7 @@ from event_trigger.destinations.templates.renderer import Renderer
 from event_trigger.destinations.templates.variables import event_variables
 from event_trigger.errors import NotFound, Problem
 from event_trigger.events.trigger_names import NAMELESS, TriggerNames
+from event_trigger.mail.sender import Mailer
 from event_trigger.models import NOTICE_TYPE, DeliveryError, Destination, NoticeKind
 from event_trigger.notices.repository import as_json
 from event_trigger.notices.wording import sample_of
@@ -73,6 +77,7 @@ class Pinger:
     sessions: Sessions
     vault: Vault
     sender: Sender
+    mailer: Mailer | None
     renderer: Renderer
     public_url: str | None
     hops: int
@@ -114,15 +119,30 @@ class Pinger:
         if isinstance(rendered, TemplateFailed):
             failed = AttemptResult(DeliveryError.TEMPLATE_FAILED, reason=rendered.reason)
             return _read(failed, attempted_at=now, seconds=0.0)
-        secrets = secrets_of(destination, self.vault)
+        began = time.perf_counter()
+        if form.is_mail:
+            mail = mail_of(event, form, rendered, id_=message_id)
+            result = await send_mail(self.mailer, mail, within=destination.timeout)
+        else:
+            result = await self._send(event, destination, rendered, at=now)
+        return _read(result, attempted_at=now, seconds=time.perf_counter() - began)
+
+    async def _send(
+        self,
+        event: CloudEvent,
+        destination: Destination,
+        rendered: Rendered | None,
+        *,
+        at: datetime,
+    ) -> AttemptResult:
+        secrets, form = secrets_of(destination, self.vault), RequestForm.of(destination)
         message = write_signed(
-            event, form, rendered, secrets, message_id=message_id, at=now, hops=self.hops + 1
+            event, form, rendered, secrets, message_id=event.id, at=at, hops=self.hops + 1
         )
         span = None
         if TRACING.tracer is not None:
             url = None if rendered else message.url
             span = start_request(TRACING.tracer, message.method, url, message.headers)
-        began = time.perf_counter()
         result = await self.sender.send(
             message.url,
             message.headers,
@@ -133,7 +153,7 @@ class Pinger:
         )
         if span is not None:
             end_request(span, result.status_code, result.error)
-        return _read(result, attempted_at=now, seconds=time.perf_counter() - began)
+        return result
 
     async def _render(
         self, form: RequestForm, sample: _Sample, *, owner_id: int, now: datetime

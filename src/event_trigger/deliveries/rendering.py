@@ -51,7 +51,7 @@ class RequestRendering:
         async with self.sessions() as session:
             kept = await KeptRequests(session).list(shard, forms)
         return {
-            one.delivery_id: Rendered(one.url, one.body)
+            one.delivery_id: Rendered(one.url, one.body, one.subject)
             for one in kept
             if one.form == forms[one.delivery_id]
         }
@@ -73,4 +73,6 @@ def _job(delivery: ClaimedDelivery, destination: LockedDestination) -> RenderJob
 def render_job(
     form: RequestForm, event: Mapping[str, object], payload: str | None, *, owner_id: int
 ) -> RenderJob:
-    return RenderJob(form.template, form.url, form.media_type, event, payload, owner_id)
+    return RenderJob(
+        form.template, form.url, form.media_type, event, payload, owner_id, form.subject
+    )

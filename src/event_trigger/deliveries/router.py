@@ -154,7 +154,8 @@ async def get_pinger(
     """Makes the sender of a test; raises LoopDetected."""
     refuse_loop(hops)
     state = app_state(request)
-    return Pinger(sessions, vault, sender, state.renderer, state.settings.public_url, hops)
+    public_url = state.settings.public_url
+    return Pinger(sessions, vault, sender, state.mailer, state.renderer, public_url, hops)
 
 
 async def read_test(request: Request, body: DestinationTest | None = None) -> str | None:
@@ -180,7 +181,7 @@ TestPayloadDep = Annotated[str | None, Depends(read_test)]
 async def test_destination(
     key: DestinationKeyDep, payload: TestPayloadDep, pinger: PingerDep
 ) -> AttemptRead:
-    """Sends a signed sample now, and gives the attempt. It is neither stored nor retried.
+    """Sends a signed sample now, or a mail, and gives the attempt: neither stored nor retried.
 
     With `data`, that is the payload of the sample: templates are tried with what they will get.
     Without it, a destination that hears of changes gets a sample of a notice.

@@ -25,6 +25,7 @@ class DeliveryWorker:
         self._sessions = sessions
         self._installation = ""
         self._capacity = Capacity()
+        self._mails = parts.mails
         self._attempts = Attempts(sessions, parts, self._capacity, on_capacity=on_capacity)
 
     @property
@@ -65,7 +66,11 @@ class DeliveryWorker:
         for shard, group in groupby(reservations, key=lambda one: one.destination.shard):
             try:
                 claims = await claim_deliveries(
-                    self._sessions, shard, list(group), installation=self._installation
+                    self._sessions,
+                    shard,
+                    list(group),
+                    installation=self._installation,
+                    mails=self._mails,
                 )
             except Exception as error:
                 if is_outage(error) and not sqlstate(error):

@@ -64,7 +64,8 @@ async def get_destination_by_key(
 
 async def get_form_check(request: Request) -> FormCheck:
     state = app_state(request)
-    return FormCheck(state.address_policy, state.resolver, state.renderer)
+    sends_mail = state.settings.smtp_url is not None
+    return FormCheck(state.address_policy, state.resolver, state.renderer, sends_mail)
 
 
 async def get_vault(request: Request) -> Vault:

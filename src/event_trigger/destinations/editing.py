@@ -20,6 +20,7 @@ from event_trigger.destinations.certificate_changes import (
 from event_trigger.destinations.certificate_schemas import ClientCertificateWrite
 from event_trigger.destinations.formats import RequestForm
 from event_trigger.destinations.headers import (
+    check_secret,
     check_use,
     header_changes,
     is_same,
@@ -42,9 +43,10 @@ from event_trigger.web.changes import Change, changes_between
 from event_trigger.web.entity_tags import etag
 from event_trigger.web.keys import refusing_taken_key
 
+_FORM_COLUMNS = ("url", "format", "method", "template", "content_type", "subject")
 _COLUMNS = (
-    *("url", "format", "method", "template", "content_type", "key", "description", "timeout"),
-    *("rate_limit", "max_concurrency", "notices", "all_projects"),
+    *_FORM_COLUMNS,
+    *("key", "description", "timeout", "rate_limit", "max_concurrency", "notices", "all_projects"),
 )
 _NEW_ORIGIN = (
     "The URL has another origin, so there is a new signing secret. It is in this response; the old"
@@ -148,7 +150,9 @@ async def _apply(
     changes = [*changes_between(before, after), *changed_secrets, *certificate.changes]
     if not changes:
         return ReplacedDestination(destination, (), has_new_secret=False, warnings=[])
-    RequestForm.within(wanted.columns).check()
+    form = RequestForm.within(wanted.columns)
+    form.check()
+    check_secret(wanted.secret, form)
     check_hearing(after, wanted.admin_id)
     for name, value in after.items():
         setattr(destination, name, value)
@@ -157,10 +161,11 @@ async def _apply(
     if secrets is not None:
         seal_into(destination, secrets, vault)
     if secrets is not None or destination.format != before["format"]:
-        check_use(destination.header_names, DestinationFormat(destination.format))
-    makes_secret, warnings = moves and wanted.secret is None, []
+        check_use(destination.header_names, form)
+    makes_secret, warnings = moves and wanted.secret is None and not form.is_mail, []
     if moves:
-        warnings = [_NEW_ORIGIN if makes_secret else _NEW_ORIGIN_GIVEN]
+        if not form.is_mail:
+            warnings = [_NEW_ORIGIN if makes_secret else _NEW_ORIGIN_GIVEN]
         warnings += _dropped_headers(before=names, after=destination.header_names)
         if shown is not None and certificate.shown is None:
             warnings.append(_NO_CERTIFICATE)

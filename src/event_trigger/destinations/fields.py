@@ -14,6 +14,7 @@ from event_trigger.web.schemas import Text
 
 MOST_HEADERS, LARGEST_HEADERS = 20, 8 * 1024
 LONGEST_TEMPLATE = 16 * 1024  # characters
+LONGEST_SUBJECT_TEMPLATE = 1024  # characters
 _HEADER_VALUE = re.compile(r"[!-~]([ \t!-~]*[!-~])?", re.ASCII)
 _RESERVED_NAME = re.compile(
     r"(host|content-.*|transfer-encoding|connection|keep-alive|te|trailer|upgrade|expect"
@@ -77,7 +78,8 @@ Url = Annotated[
     Text,
     Field(
         description="Sent byte for byte. Its path and query may be a template (Liquid), as in"
-        " `https://example.com/{{ data.id }}`: values are percent-encoded.",
+        " `https://example.com/{{ data.id }}`: values are percent-encoded. Or one address that gets"
+        " mails, as in `mailto:ops@example.com`, where the operator has set up a mail server.",
         examples=["https://example.com/hook"],
     ),
 ]
@@ -87,7 +89,8 @@ Format = Annotated[
         strict=False,
         description="`cloudevents`: CloudEvents 1.0 in JSON. `cloudevents_binary`: its attributes"
         " as `ce-*` headers, and the payload as the body. `payload`: the payload alone, `{}` for"
-        " none. `template`: what `template` makes of the event.",
+        " none. `template`: what `template` makes of the event. A mail has the event for a reader,"
+        " the payload, or what `template` makes.",
     ),
 ]
 Method = Annotated[
@@ -111,6 +114,17 @@ ContentType = Annotated[
     Field(
         description="The `Content-Type` of what `template` makes, `application/json` if absent."
         " What is JSON by this type must be JSON."
+    ),
+]
+Subject = Annotated[
+    Text,
+    Field(
+        min_length=1,
+        max_length=LONGEST_SUBJECT_TEMPLATE,
+        description="A template (Liquid) of a mail's subject, for URLs such as"
+        " `mailto:ops@example.com`; without one, the trigger's name and the event's id. Line breaks"
+        " become spaces.",
+        examples=["{{ event.trigger.name }}: {{ data.message }}"],
     ),
 ]
 GivenSecret = Annotated[

@@ -4,6 +4,7 @@ import json
 from collections.abc import Collection, Iterator, Mapping
 
 from event_trigger.destinations.fields import LARGEST_HEADERS, MOST_HEADERS
+from event_trigger.destinations.formats import RequestForm
 from event_trigger.errors import Invalid, pointer
 from event_trigger.models import DestinationFormat
 from event_trigger.web.changes import Change
@@ -23,9 +24,11 @@ def merge_headers(headers: Mapping[str, str], patch: Mapping[str, str | None]) -
     return merged
 
 
-def check_use(names: Collection[str], format_: DestinationFormat) -> None:
-    """Raises Invalid for headers that the service writes itself in a format."""
-    if format_ is not DestinationFormat.CLOUDEVENTS_BINARY:
+def check_use(names: Collection[str], form: RequestForm) -> None:
+    """Raises Invalid for headers that the service writes itself in a form of requests."""
+    if names and form.is_mail:
+        raise Invalid.at(["headers"], "A mail has no headers of your own: leave this out.")
+    if form.format is not DestinationFormat.CLOUDEVENTS_BINARY:
         return
     written = next((name for name in names if name.lower() in EVENT_HEADERS), None)
     if written is not None:
@@ -71,6 +74,12 @@ def header_changes(before: Mapping[str, str | None], after: Mapping[str, str]) -
         if before.get(name, _ABSENT) != after.get(name, _ABSENT):
             shown = (MASK if name in headers else None for headers in (before, after))
             yield Change(pointer("headers", name), *shown)
+
+
+def check_secret(given: str | None, form: RequestForm) -> None:
+    """Raises Invalid for a signing secret that nothing would be signed with."""
+    if given is not None and form.is_mail:
+        raise Invalid.at(["secret"], "Mails are not signed: leave this out.")
 
 
 def secret_change(before: str, after: str | None) -> Iterator[Change]:

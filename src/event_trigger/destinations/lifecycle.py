@@ -21,10 +21,11 @@ from event_trigger.destinations.editing import (
     store_change,
 )
 from event_trigger.destinations.formats import RequestForm
-from event_trigger.destinations.headers import check_use, merge_headers, with_stored
+from event_trigger.destinations.headers import check_secret, check_use, merge_headers, with_stored
 from event_trigger.destinations.hearing import check_hearing
 from event_trigger.destinations.repository import Destinations
 from event_trigger.destinations.schemas import DestinationBody
+from event_trigger.destinations.shown_secrets import check_signed
 from event_trigger.destinations.signing_secrets import (
     MOST_PREVIOUS,
     Secrets,
@@ -146,7 +147,9 @@ def new_destination(
 
     Raises Invalid, and MissingScope.
     """
-    RequestForm.of(body).check()
+    form = RequestForm.of(body)
+    form.check()
+    check_secret(body.secret, form)
     check_hearing({"notices": body.notices, "all_projects": body.all_projects}, admin_id)
     destination = Destination(
         shard=shard_of(owner_id),
@@ -157,6 +160,7 @@ def new_destination(
         method=body.method,
         template=body.template,
         content_type=body.content_type,
+        subject=body.subject,
         description=body.description,
         timeout=body.timeout,
         rate_limit=body.rate_limit,
@@ -175,7 +179,7 @@ def new_destination(
     destination.client_certificate = certificate.shown
     secret = body.secret or new_secret()
     headers = merge_headers({}, with_stored(body.headers, {}))
-    check_use(headers, body.format)
+    check_use(headers, form)
     secrets = Secrets(secret, headers=headers)
     seal_into(destination, certificate.apply_to(secrets, owner_id=owner_id), vault)
     return destination
@@ -187,9 +191,10 @@ async def rotate_secret(
     """Replaces the signing secret; for 24 hours each replaced one signs as well.
 
     If the old secrets cannot be decrypted any more, they are dropped together with the headers.
-    Raises TooManyRotations.
+    Raises TooManyRotations, and NotSigned.
     """
     destination = await get_locked(session, key, named=named)
+    check_signed(destination)
     now = await database_now(session)
     try:
         old = secrets_of(destination, vault)

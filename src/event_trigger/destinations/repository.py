@@ -30,7 +30,7 @@ _FENCE = text(f"""
     UPDATE destinations SET max_concurrency = -max_concurrency
     WHERE shard = :shard AND id = ANY (CAST(:ids AS bigint[])) AND (max_concurrency > 0) <> (
         format = '{DestinationFormat.CLOUDEVENTS}' AND method = '{DestinationMethod.POST}'
-        AND position('{{{{' IN url) = 0
+        AND position('{{{{' IN url) = 0 AND url NOT ILIKE 'mailto:%'
     )
 """)  # noqa: S608
 

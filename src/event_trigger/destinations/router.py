@@ -35,7 +35,12 @@ from event_trigger.destinations.schemas import (
     SecretReplaced,
     read_destination,
 )
-from event_trigger.destinations.shown_secrets import get_one, replaced_secret, show_secret
+from event_trigger.destinations.shown_secrets import (
+    NotSigned,
+    get_one,
+    replaced_secret,
+    show_secret,
+)
 from event_trigger.destinations.signing_secrets import secrets_of
 from event_trigger.errors import (
     Forbidden,
@@ -119,7 +124,8 @@ async def create_destination(
     `GET /info` allows it answers 409.
     """
     owner_id = principal.one_project_id
-    await form_check.check(RequestForm.of(body), owner_id=owner_id)  # before the session has begun
+    form = RequestForm.of(body)
+    await form_check.check(form, owner_id=owner_id)  # before the session has begun
     made = await lifecycle.create(
         session,
         vault,
@@ -130,9 +136,8 @@ async def create_destination(
     )
     response.headers["Location"] = f"/destinations/{made.id}"
     response.headers["ETag"] = etag_of(made)
-    return DestinationCreated(
-        **read_destination(made).model_dump(), secret=secrets_of(made, vault).current
-    )
+    secret = None if form.is_mail else secrets_of(made, vault).current
+    return DestinationCreated(**read_destination(made).model_dump(), secret=secret)
 
 
 @router.get("", summary="List destinations", operation_id="list_destinations", dependencies=[READ])
@@ -265,7 +270,7 @@ async def enable_destination(
     summary="Read a destination's secret",
     operation_id="get_destination_secret",
     dependencies=[SECRET],
-    responses=problems(NotFound),
+    responses=problems(NotFound, NotSigned),
 )
 async def get_destination_secret(
     key: DestinationKeyDep, session: SessionDep, vault: VaultDep
@@ -282,7 +287,7 @@ async def get_destination_secret(
     summary="Replace a destination's secret",
     operation_id="rotate_destination_secret",
     dependencies=[WRITE, IDEMPOTENT],
-    responses=problems(NotFound, lifecycle.TooManyRotations),
+    responses=problems(NotFound, lifecycle.TooManyRotations, NotSigned),
 )
 async def rotate_destination_secret(
     key: DestinationKeyDep, session: SessionDep, vault: VaultDep

@@ -21,6 +21,7 @@ from event_trigger.destinations.fields import (
     Method,
     Notices,
     RateLimit,
+    Subject,
     Template,
     Timeout,
     Url,
@@ -66,6 +67,7 @@ class DestinationRead(ResponseModel):
     method: DestinationMethod
     template: str | None
     content_type: str | None
+    subject: str | None = Field(description="The template of the subject of mails.")
     description: str | None
     headers: dict[str, str] = Field(examples=[{"Authorization": MASK}])
     client_certificate: ClientCertificateRead | None = Field(
@@ -94,8 +96,8 @@ class DestinationRead(ResponseModel):
 
 class DestinationCreated(DestinationRead, WithSecret):
     secret: SecretText = Field(
-        description="Signs every delivery (Standard Webhooks). It is null if this repeats an"
-        " earlier answer (`Idempotency-Key`): `GET /destinations/{id}/secret` shows it."
+        description="Signs every delivery (Standard Webhooks). It is null for mails, and if this"
+        " repeats an earlier answer (`Idempotency-Key`): `GET /destinations/{id}/secret` shows it."
     )
 
 
@@ -116,6 +118,7 @@ class DestinationBody(RequestModel):
     method: Method = DestinationMethod.POST
     template: Template | None = None
     content_type: ContentType | None = None
+    subject: Subject | None = None
     secret: GivenSecret | None = Field(None, repr=False)
     description: Description | None = None
     headers: DestinationHeaders = Field(default_factory=dict)
@@ -161,6 +164,7 @@ class DestinationUpdate(_SentBack, PatchModel):
     method: Method | None = None
     template: Template | None = None
     content_type: ContentType | None = None
+    subject: Subject | None = None
     secret: GivenSecret | None = Field(None, repr=False)
     description: Description | None = None
     headers: DestinationHeaders | None = None
@@ -183,6 +187,7 @@ def read_destination(destination: Destination) -> DestinationRead:
         method=DestinationMethod(destination.method),
         template=destination.template,
         content_type=destination.content_type,
+        subject=destination.subject,
         description=destination.description,
         headers=dict.fromkeys(destination.header_names, MASK),
         client_certificate=_read_certificate(destination.client_certificate),

@@ -5,6 +5,7 @@ from ipaddress import ip_address
 
 from event_trigger.destinations.address_policy import Address, AddressPolicy
 from event_trigger.destinations.dns import Lookup
+from event_trigger.destinations.mail_urls import recipient_of
 from event_trigger.destinations.urls import Target, UrlRefused, parse_target
 from event_trigger.errors import Invalid
 
@@ -17,6 +18,20 @@ _NOT_ENCRYPTED = (
     "Use https. Plain http is only for addresses that the operator allows"
     " (EVENT_TRIGGER_WEBHOOK_ALLOW)."
 )
+_NO_MAIL = (
+    "No mails are sent here. The operator can set EVENT_TRIGGER_SMTP_URL and"
+    " EVENT_TRIGGER_MAIL_FROM; until then, write an https URL."
+)
+
+
+def check_mail_url(url: str, *, sends_mail: bool) -> None:
+    """Raises Invalid for an address that no mail can be sent to."""
+    try:
+        recipient_of(url)
+    except UrlRefused as refused:
+        raise Invalid.at(["url"], str(refused)) from None
+    if not sends_mail:
+        raise Invalid.at(["url"], _NO_MAIL)
 
 
 async def check_url(url: str, policy: AddressPolicy, lookup: Lookup) -> None:

@@ -23,7 +23,7 @@ from event_trigger.triggers.schedule.zone_rules import zone_rules
 from event_trigger.web.openapi.invalid_examples import of_unknown_parameter
 from event_trigger.web.problems import problems
 from event_trigger.web.session import SessionDep
-from event_trigger.web.state import SettingsDep
+from event_trigger.web.state import SettingsDep, app_state
 from event_trigger.web.strict_json import strict_router
 
 router = strict_router(tags=["service"], responses=problems(Unauthorized, of_unknown_parameter()))
@@ -49,6 +49,7 @@ async def get_info(
     session: SessionDep,
     settings: SettingsDep,
     rate_limits: RateLimitsDep,
+    request: Request,
 ) -> InfoRead:
     """Returns the version, the retention, the limits of a project and how much of them is used.
 
@@ -57,7 +58,7 @@ async def get_info(
     """
     usage = None
     if project_id is not None:
-        usage = await read_usage(session, rate_limits, project_id)
+        usage = await read_usage(session, rate_limits, app_state(request).mails, project_id)
     return InfoRead(
         version=__version__,
         installation=await read_installation(session),
@@ -67,6 +68,7 @@ async def get_info(
         limits=_limits(settings, usage),
         features=FeaturesRead(
             open_registration=settings.open_registration,
+            mail=settings.smtp_url is not None,
             read_replica=settings.read_database_url is not None,
         ),
     )

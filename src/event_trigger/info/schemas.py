@@ -27,6 +27,10 @@ class LimitsRead(ResponseModel):
         description="Calls that fire. Each process of the service counts those that it answers; 0"
         " are counted without a limit."
     )
+    mails_per_minute: LimitRead = Field(
+        description="Mails of destinations. Each process of the service counts those that it sends;"
+        " beyond it they wait."
+    )
     backlog_bytes: LimitRead = Field(
         description="Payloads that wait to be delivered, each counted once. It is seconds old."
     )
@@ -35,6 +39,7 @@ class LimitsRead(ResponseModel):
 
 class FeaturesRead(ResponseModel):
     open_registration: bool = Field(description="Anybody may make an account.")
+    mail: bool = Field(description="Mails are sent: the operator has set a mail server.")
     read_replica: bool = Field(description="Lists, counts and exports may be up to 5 s old.")
 
 

@@ -192,7 +192,8 @@ class DeliveryRequest(Base):
     render the same event and form in another way.
 
     `form` is the digest of the destination's form that it was rendered from: another form renders
-    it again. `body` is null for a request without one. It is kept until the delivery is finished.
+    it again. `body` is null for a request without one, and `subject` for all but mails. It is kept
+    until the delivery is finished.
     """
 
     __tablename__ = "delivery_requests"
@@ -203,6 +204,7 @@ class DeliveryRequest(Base):
     form: Mapped[bytes] = mapped_column(LargeBinary)
     url: Mapped[str] = mapped_column(Text)
     body: Mapped[bytes | None] = mapped_column(LargeBinary)
+    subject: Mapped[str | None] = mapped_column(Text)
 
 
 class DeliveryBacklog(Base):

@@ -62,6 +62,7 @@ class Destination(Base):
 
     `key` is its user's own name for it, unique in the project. `set_name` is the set that owns it.
     `template` (Liquid) and `content_type` are of the format "template".
+    A URL that begins with `mailto:` is an address, whose mails have the `subject` (Liquid).
     `max_concurrency` is stored as a negative number if requests are not CloudEvents by POST to a
     plain URL: versions before 0029 know nothing else, and claim nothing for such a destination.
     `sealed` holds its signing secrets, header values and the private key of its client certificate,
@@ -82,6 +83,7 @@ class Destination(Base):
         "method",
         "template",
         "content_type",
+        "subject",
         "key",
         "set_name",
         "description",
@@ -106,6 +108,7 @@ class Destination(Base):
     method: Mapped[str] = mapped_column(Text, server_default=DestinationMethod.POST)
     template: Mapped[str | None] = mapped_column(Text)
     content_type: Mapped[str | None] = mapped_column(Text)
+    subject: Mapped[str | None] = mapped_column(Text)
     description: Mapped[str | None] = mapped_column(Text)
     timeout: Mapped[float] = mapped_column(Float)
     rate_limit: Mapped[float | None] = mapped_column(Float)

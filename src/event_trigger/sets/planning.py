@@ -11,6 +11,8 @@ from dataclasses import dataclass, replace
 from event_trigger.destinations.certificate_changes import certificate_after
 from event_trigger.destinations.formats import RequestForm
 from event_trigger.destinations.headers import (
+    check_secret,
+    check_use,
     header_changes,
     is_same,
     keeps_all,
@@ -159,7 +161,10 @@ def _changed_secrets(
     stored = {one.key: one for one in state.destinations.values()}
     for key, body in members.destinations.items():
         try:
-            RequestForm.of(body).check()
+            form = RequestForm.of(body)
+            form.check()
+            check_secret(body.secret, form)
+            check_use(body.headers, form)
             changes = [
                 *_changed_of(stored.get(key), body, vault),
                 *_changed_certificate(stored.get(key), body, vault),

@@ -18,12 +18,14 @@ if TYPE_CHECKING:  # only their types: `web` imports no feature at run time
     from event_trigger.db.engine import Sessions
     from event_trigger.db.replica.reads import Reads
     from event_trigger.deliveries.http.sender import Sender
+    from event_trigger.deliveries.mail.allowances import MailAllowances
     from event_trigger.destinations.address_policy import AddressPolicy
     from event_trigger.destinations.dns import DnsResolver
     from event_trigger.destinations.templates.renderer import Renderer
     from event_trigger.firing.group_commit import GroupCommit
     from event_trigger.firing.rate_limits import RateLimits
     from event_trigger.hooks.calls import HookCalls
+    from event_trigger.mail.sender import Mailer
     from event_trigger.metrics.exposition import Metrics
     from event_trigger.stream.subscriptions import Subscriptions
     from event_trigger.triggers.calendar_port import Calendars
@@ -57,6 +59,8 @@ class AppState:
     resolver: DnsResolver
     address_policy: AddressPolicy
     sender: Sender
+    mailer: Mailer | None
+    mails: MailAllowances
     renderer: Renderer
     subscriptions: Subscriptions
     metrics: Metrics

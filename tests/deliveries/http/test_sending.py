@@ -17,7 +17,8 @@ import pytest
 import uvloop
 from aiohttp import web
 
-from event_trigger.deliveries.http.sender import AttemptResult, Sender
+from event_trigger.deliveries.attempt_result import AttemptResult
+from event_trigger.deliveries.http.sender import Sender
 from event_trigger.deliveries.ping import MOST_PINGS_OF_OWNER
 from event_trigger.destinations.address_policy import AddressPolicy
 from event_trigger.destinations.dns import DnsResolver, Lookup

@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 import uvloop
 
-from event_trigger.deliveries.http.sender import AttemptResult, Sender
+from event_trigger.deliveries.attempt_result import AttemptResult
+from event_trigger.deliveries.http.sender import Sender
 from event_trigger.deliveries.http.tls_reason import tls_reason
 from event_trigger.destinations.address_policy import AddressPolicy
 from event_trigger.models import DeliveryError

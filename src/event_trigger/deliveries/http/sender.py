@@ -2,11 +2,11 @@
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 from event_trigger import __version__
+from event_trigger.deliveries.attempt_result import AttemptResult
 from event_trigger.deliveries.http.connections import HttpConnectionPool
 from event_trigger.deliveries.http.exchange import (
     EXPECTED_ERRORS,
@@ -28,22 +28,6 @@ _DEFAULT_HEADERS = {
 }
 _GONE = 410
 _LONGEST_LOCATION = 2048  # characters
-
-
-@dataclass(slots=True)
-class AttemptResult:
-    """The response to one attempt, or the failure; `error` is None for a success.
-
-    `reason` says more about a failure of TLS, and `location` where a redirect leads: both only of
-    public addresses.
-    """
-
-    error: DeliveryError | None = None
-    status_code: int | None = None
-    response: str | None = None
-    retry_after: str | None = None
-    reason: str | None = None
-    location: str | None = None
 
 
 class Sender:

@@ -35,6 +35,16 @@ def _new_context(authorities: bytes) -> ssl.SSLContext:
 _shared_context = cache(_new_context)
 
 
+def context_of(ca_file: Path | None) -> ssl.SSLContext:
+    """Returns the shared context without a client certificate, which trusts a file's, too."""
+    return _shared_context(_authorities_in(ca_file))
+
+
+def _authorities_in(ca_file: Path | None) -> bytes:
+    pem = b"" if ca_file is None else ca_file.read_bytes().replace(b"\r", b"") + b"\n"
+    return b"".join(_CERTIFICATE.findall(pem))
+
+
 class TlsContexts:
     """The contexts of one process.
 
@@ -53,8 +63,7 @@ class TlsContexts:
 
         Raises ssl.SSLError if OpenSSL does not accept the authorities of the file.
         """
-        pem = b"" if ca_file is None else ca_file.read_bytes().replace(b"\r", b"") + b"\n"
-        self._authorities = b"".join(_CERTIFICATE.findall(pem))
+        self._authorities = _authorities_in(ca_file)
         if self._authorities:
             _shared_context(self._authorities)
         self._shared: ssl.SSLContext | None = None

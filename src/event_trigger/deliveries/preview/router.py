@@ -70,7 +70,10 @@ _DEFAULTS: dict[str, Any] = {
     "method": DestinationMethod.POST,
     "template": None,
     "content_type": None,
+    "subject": None,
 }
+_OF_TEMPLATES = {"template": None, "content_type": None}
+_OF_REQUESTS = {"content_type": None, "method": DestinationMethod.POST}
 
 
 @router.post(
@@ -104,7 +107,11 @@ async def render_destination(
         now, installation = await database_now(session), await read_installation(session)
     state = app_state(request)
     shower = RequestShower(
-        state.renderer, principal.one_project_id, installation, state.settings.public_url
+        state.renderer,
+        principal.one_project_id,
+        installation,
+        state.settings.public_url,
+        state.settings.mail_sender,
     )
     shown = await shower.show(_form_of(body, destination), event, at=now)
     return RenderedRequest(
@@ -158,7 +165,9 @@ def _form_of(body: RenderRequest, destination: Destination | None) -> ShownForm:
         raise Invalid.at(["url"], "Write a URL, or name a destination.")
     form = RequestForm.within(fields)
     if form.format is not DestinationFormat.TEMPLATE or not form.has_body:
-        form = RequestForm.within(fields | {"template": None, "content_type": None} | given)
+        fields |= _OF_TEMPLATES | given
+    fields |= (_OF_REQUESTS if form.is_mail else {"subject": None}) | given
+    form = RequestForm.within(fields)
     return ShownForm(form, [] if destination is None else destination.header_names, given)
 
 

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from event_trigger.destinations.fields import ContentType, Format, Method, Template, Url
+from event_trigger.destinations.fields import ContentType, Format, Method, Subject, Template, Url
 from event_trigger.models import DestinationMethod, NoticeKind
 from event_trigger.triggers.schemas.fields import DestinationName
 from event_trigger.web.schemas import JsonObject, RequestModel, ResponseModel, RowId
@@ -26,6 +26,7 @@ class RenderRequest(RequestModel):
     method: Method | None = None
     template: Template | None = None
     content_type: ContentType | None = None
+    subject: Subject | None = None
     event_id: Annotated[
         RowId | None, Field(description="An event whose delivery is shown.", examples=[1])
     ] = None
@@ -49,11 +50,11 @@ class RenderRequest(RequestModel):
 class RenderedRequest(ResponseModel):
     """A request as it would be sent."""
 
-    method: DestinationMethod
+    method: DestinationMethod | None = Field(description="Null for a mail.")
     url: str = Field(examples=["https://example.com/hook"])
     headers: dict[str, str] = Field(
         description="Stars stand for the signature, and for values that the destination has stored."
-        " The sender adds `Accept`, `Content-Length` and the like.",
+        " The sender adds `Accept`, `Content-Length` and the like. Of a mail, its header fields.",
         examples=[{"Content-Type": "application/json", "webhook-id": "evt_3f2a_1"}],
     )
     body: str | None = Field(

@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import lru_cache
 from typing import Any, NamedTuple
 
 from sqlalchemy import TextClause, select, text
@@ -13,9 +12,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from event_trigger.db.nodes import ask_all_shards
 from event_trigger.db.shards import ACROSS_SHARDS, ONE_SERVER
 from event_trigger.destinations.circuit_breaker import CircuitBreaker, free_slots
-from event_trigger.destinations.formats import RequestForm
+from event_trigger.destinations.formats import RequestForm, stored_form
 from event_trigger.destinations.token_bucket import TokenBucket
-from event_trigger.models import Destination, DestinationFormat, DestinationMethod, DisabledReason
+from event_trigger.models import Destination, DisabledReason
 
 # skips from one destination to the next (a loose index scan): one probe of the index for each,
 # however long their queues are
@@ -57,7 +56,7 @@ _EXPIRED = """
 """
 # now() is written where an index must serve, which clock_timestamp() cannot
 _LOCK_DESTINATIONS = """
-    SELECT id, owner_id, url, format, method, template, content_type, timeout, rate_limit,
+    SELECT id, owner_id, url, format, method, template, content_type, subject, timeout, rate_limit,
         abs(max_concurrency), sealed, key_id, client_certificate IS NOT NULL, deleted_at,
         disabled_reason IS NOT NULL, failures, "window", probe_at, held_until,
         tokens, tokens_at, clock_timestamp(), leases.in_flight, leases.expired
@@ -142,15 +141,6 @@ class QueuedDestination(NamedTuple):
     due_in: float
 
 
-@lru_cache(maxsize=256)  # it is asked for with each delivery
-def _form(
-    url: str, format_: str, method: str, template: str | None, content_type: str | None
-) -> RequestForm:
-    return RequestForm(
-        url, DestinationFormat(format_), DestinationMethod(method), template, content_type
-    )
-
-
 class LockedDestination(NamedTuple):
     """A destination whose row is locked until the end of the transaction.
 
@@ -165,6 +155,7 @@ class LockedDestination(NamedTuple):
     method: str
     template: str | None
     content_type: str | None
+    subject: str | None
     timeout: float
     rate_limit: float | None
     max_concurrency: int
@@ -185,7 +176,9 @@ class LockedDestination(NamedTuple):
 
     @property
     def form(self) -> RequestForm:
-        return _form(self.url, self.format, self.method, self.template, self.content_type)
+        return stored_form(
+            self.url, self.format, self.method, self.template, self.content_type, self.subject
+        )
 
     @property
     def breaker(self) -> CircuitBreaker:

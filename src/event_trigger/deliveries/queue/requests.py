@@ -10,22 +10,24 @@ from sqlalchemy.ext.asyncio import AsyncSession
 LARGEST_KEPT = 8 * 1024  # bytes of a URL and a body; the rows of some attempts take as much
 
 _LIST_KEPT = text("""
-    SELECT delivery_id, form, url, body FROM delivery_requests
+    SELECT delivery_id, form, url, body, subject FROM delivery_requests
     WHERE shard = :shard AND delivery_id = ANY (CAST(:ids AS bigint[]))
 """)
 # only for attempts that this transaction has recorded, and so fenced by their leases
 _KEEP = text("""
-    INSERT INTO delivery_requests (shard, delivery_id, owner_id, form, url, body)
-    SELECT :shard, deliveries.id, deliveries.owner_id, made.form, made.url, made.body
+    INSERT INTO delivery_requests (shard, delivery_id, owner_id, form, url, body, subject)
+    SELECT :shard, deliveries.id, deliveries.owner_id, made.form, made.url, made.body,
+        made.subject
     FROM unnest(
         CAST(:ids AS bigint[]), CAST(:forms AS bytea[]), CAST(:urls AS text[]),
-        CAST(:bodies AS bytea[])
-    ) AS made (id, form, url, body)
+        CAST(:bodies AS bytea[]), CAST(:subjects AS text[])
+    ) AS made (id, form, url, body, subject)
     JOIN deliveries ON deliveries.shard = :shard AND deliveries.id = ANY (CAST(:ids AS bigint[]))
         AND deliveries.id = made.id
     ORDER BY deliveries.id
     ON CONFLICT (shard, delivery_id)
-    DO UPDATE SET form = excluded.form, url = excluded.url, body = excluded.body
+    DO UPDATE SET form = excluded.form, url = excluded.url, body = excluded.body,
+            subject = excluded.subject
         WHERE delivery_requests.form <> excluded.form
 """)
 _FORGET = text("""
@@ -41,6 +43,7 @@ class KeptRequest(NamedTuple):
     form: bytes
     url: str
     body: bytes | None
+    subject: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +54,13 @@ class NewRequest:
     form: bytes
     url: str
     body: bytes | None = field(repr=False)
+    subject: str | None = None
 
     @property
     def is_small(self) -> bool:
         """Whether it may be kept: a larger one is rendered again, from the same event and form."""
-        return len(self.url.encode()) + len(self.body or b"") <= LARGEST_KEPT
+        texts = (self.url, self.subject or "")
+        return sum(len(one.encode()) for one in texts) + len(self.body or b"") <= LARGEST_KEPT
 
 
 @dataclass(frozen=True)
@@ -74,6 +79,7 @@ class KeptRequests:
             "forms": [one.form for one in requests],
             "urls": [one.url for one in requests],
             "bodies": [one.body for one in requests],
+            "subjects": [one.subject for one in requests],
         }
         await self.session.execute(_KEEP, values)
 

@@ -24,7 +24,7 @@ from event_trigger.destinations.schemas import (
     SecretRead,
     SecretReplaced,
 )
-from event_trigger.destinations.shown_secrets import replaced_secret, show_secret
+from event_trigger.destinations.shown_secrets import NotSigned, replaced_secret, show_secret
 from event_trigger.errors import (
     Forbidden,
     Invalid,
@@ -153,6 +153,7 @@ async def enable_destination_by_key(
     summary="Read the secret of the destination with a key",
     operation_id="get_destination_secret_by_key",
     dependencies=[SECRET],
+    responses=problems(NotSigned),
 )
 async def get_destination_secret_by_key(
     destination: DestinationByKeyDep, session: SessionDep, vault: VaultDep
@@ -166,7 +167,7 @@ async def get_destination_secret_by_key(
     summary="Replace the secret of the destination with a key",
     operation_id="rotate_destination_secret_by_key",
     dependencies=[WRITE, IDEMPOTENT],
-    responses=problems(lifecycle.TooManyRotations),
+    responses=problems(lifecycle.TooManyRotations, NotSigned),
 )
 async def rotate_destination_secret_by_key(
     key: PathKey, destination: DestinationByKeyDep, session: SessionDep, vault: VaultDep

@@ -20,6 +20,7 @@ async def check_template(
     template: str | None,
     url: str,
     content_type: str,
+    subject: str | None,
     owner_id: int,
     notices: bool = False,
 ) -> None:
@@ -27,9 +28,11 @@ async def check_template(
 
     With `notices`, also for one that fails for a notice. Hold no database connection while it runs.
     """
-    if template is None and not is_template(url):
+    if template is None and subject is None and not is_template(url):
         return
-    outcome = await renderer.check(CheckJob(template, url, content_type, owner_id, notices))
+    outcome = await renderer.check(
+        CheckJob(template, url, content_type, owner_id, subject, notices)
+    )
     if isinstance(outcome, TemplateFailed):
         raise Invalid.at([outcome.part], outcome.reason)
     if isinstance(outcome, NotRendered):

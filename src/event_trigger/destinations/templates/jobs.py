@@ -15,15 +15,16 @@ class TemplatePart(StrEnum):
 
     URL = "url"
     TEMPLATE = "template"
+    SUBJECT = "subject"
 
 
 @dataclass(frozen=True, slots=True)
 class RenderJob:
     """One request to render: `template` gives its body, and `url` may be a template, too.
 
-    Without a template only the URL is rendered. `event` is what templates see as `event`, and
-    `payload` is the JSON text of `data`; without one, `data` is null. Of a notice, `notice` is the
-    same as `data`, and else null. The result of a
+    `subject` is the template of a mail's subject. Without a template only the others are rendered.
+    `event` is what templates see as `event`, and `payload` is the JSON text of `data`; without one,
+    `data` is null. Of a notice, `notice` is the same as `data`, and else null. The result of a
     `content_type` that is JSON must be JSON. Owners take turns.
     """
 
@@ -33,14 +34,16 @@ class RenderJob:
     event: Mapping[str, object]
     payload: str | None
     owner_id: int
+    subject: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Rendered:
-    """A rendered request; `body` is None if the job has no template."""
+    """A rendered request; `body` is None if the job has no template, and so is `subject`."""
 
     url: str
     body: bytes | None
+    subject: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +67,7 @@ class CheckJob:
     url: str
     content_type: str
     owner_id: int
+    subject: str | None = None
     notices: bool = False
 
 

@@ -87,10 +87,11 @@ class ParsedTemplates:
 
 templates = ParsedTemplates(template_language(), TemplatePart.TEMPLATE)
 urls = ParsedTemplates(url_language(), TemplatePart.URL)
+subjects = ParsedTemplates(template_language(), TemplatePart.SUBJECT)
 
 
 def render(job: RenderJob) -> Rendered | TemplateFailed:
-    """Renders the URL and the body of a job."""
+    """Renders the URL, the subject and the body of a job."""
     data = None if job.payload is None else json.loads(job.payload)
     names = {"event": job.event, "data": data, "notice": data if is_notice(job.event) else None}
     try:
@@ -99,11 +100,15 @@ def render(job: RenderJob) -> Rendered | TemplateFailed:
             parsed = urls.get(url)
             url = attempt(TemplatePart.URL, lambda: parsed.render_with(names))
             attempt(TemplatePart.URL, lambda: check_rendered_url(job.url, url))
+        subject = None
+        if job.subject is not None:
+            title = subjects.get(job.subject)
+            subject = attempt(TemplatePart.SUBJECT, lambda: title.render_with(names))
         if job.template is None:
-            return Rendered(url, None)
+            return Rendered(url, None, subject)
         template = templates.get(job.template)
         text = attempt(TemplatePart.TEMPLATE, lambda: template.render_with(names))
-        return Rendered(url, as_body(text, job.content_type))
+        return Rendered(url, as_body(text, job.content_type), subject)
     except Failure as failure:
         return failure.outcome
 

@@ -32,6 +32,7 @@ from event_trigger.destinations.templates.rendering import (
     Failure,
     as_body,
     attempt,
+    subjects,
     templates,
     urls,
 )
@@ -68,6 +69,10 @@ def check(job: CheckJob, *, before_each: Callable[[], None]) -> Accepted | Templ
             url = urls.get(job.url)
             check_names(url, job.url, TemplatePart.URL)
             render_samples(url, TemplatePart.URL, lambda _: None, before_each)
+        if job.subject is not None:
+            subject = subjects.get(job.subject)
+            check_names(subject, job.subject, TemplatePart.SUBJECT)
+            render_samples(subject, TemplatePart.SUBJECT, lambda _: None, before_each)
         if job.template is not None:
             template = templates.get(job.template)
             check_names(template, job.template, TemplatePart.TEMPLATE)

@@ -21,8 +21,8 @@ from event_trigger.destinations.templates.jobs import (
 Job = RenderJob | CheckJob
 Answer = Rendered | Accepted | TemplateFailed
 
-JOB_HEADER = struct.Struct("!c5I")
-ANSWER_HEADER = struct.Struct("!c2I")
+JOB_HEADER = struct.Struct("!c6I")
+ANSWER_HEADER = struct.Struct("!c3I")
 _NONE = 0xFFFFFFFF
 _NOTICES = "notices"  # in the place of the event of a job that renders
 _NOBODY = 0  # processes are not told whose jobs they do
@@ -40,22 +40,23 @@ class Kind(bytes, Enum):
 def write_job(job: Job) -> bytes:
     if isinstance(job, CheckJob):
         notices = _NOTICES if job.notices else ""
-        fields = [job.template, job.url, job.content_type, notices, None]
-        return _frame(JOB_HEADER, Kind.CHECK, fields)
+        checked = [job.template, job.url, job.content_type, notices, None, job.subject]
+        return _frame(JOB_HEADER, Kind.CHECK, checked)
     event = json.dumps(job.event)
-    fields = [job.template, job.url, job.content_type, event, job.payload]
+    fields = [job.template, job.url, job.content_type, event, job.payload, job.subject]
     return _frame(JOB_HEADER, Kind.RENDER, fields)
 
 
 def read_job(header: bytes, body: bytes) -> Job:
     kind, *lengths = JOB_HEADER.unpack(header)
-    template, url, content_type, event, payload = _fields(lengths, body)
+    template, url, content_type, event, payload, subject = _fields(lengths, body)
     if kind == Kind.CHECK:
         return CheckJob(
             _text(template),
             _text(url) or "",
             _text(content_type) or "",
             _NOBODY,
+            _text(subject),
             _text(event) == _NOTICES,
         )
     return RenderJob(
@@ -65,20 +66,21 @@ def read_job(header: bytes, body: bytes) -> Job:
         json.loads(event or b"{}"),
         _text(payload),
         _NOBODY,
+        _text(subject),
     )
 
 
 def write_answer(answer: Answer | None) -> bytes:
     """Writes an answer; None for a job that had no turn."""
     match answer:
-        case Rendered(url, body):
-            return _frame(ANSWER_HEADER, Kind.RENDERED, [url, body])
+        case Rendered(url, body, subject):
+            return _frame(ANSWER_HEADER, Kind.RENDERED, [url, body, subject])
         case TemplateFailed(reason, part):
-            return _frame(ANSWER_HEADER, Kind.FAILED, [reason, part])
+            return _frame(ANSWER_HEADER, Kind.FAILED, [reason, part, None])
         case Accepted():
-            return _frame(ANSWER_HEADER, Kind.ACCEPTED, [None, None])
+            return _frame(ANSWER_HEADER, Kind.ACCEPTED, [None, None, None])
         case None:
-            return _frame(ANSWER_HEADER, Kind.SKIPPED, [None, None])
+            return _frame(ANSWER_HEADER, Kind.SKIPPED, [None, None, None])
 
 
 def take_answers(received: bytearray) -> Iterator[Answer | None]:
@@ -95,10 +97,10 @@ def take_answers(received: bytearray) -> Iterator[Answer | None]:
 
 def _read_answer(header: bytes, body: bytes) -> Answer | None:
     kind, *lengths = ANSWER_HEADER.unpack(header)
-    first, second = _fields(lengths, body)
+    first, second, third = _fields(lengths, body)
     match Kind(kind):
         case Kind.RENDERED:
-            return Rendered(_text(first) or "", second)
+            return Rendered(_text(first) or "", second, _text(third))
         case Kind.FAILED:
             return TemplateFailed(_text(first) or "", TemplatePart(_text(second) or ""))
         case Kind.ACCEPTED:

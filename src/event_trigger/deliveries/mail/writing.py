@@ -1,0 +1,54 @@
+"""Writes the mail of a delivery: by templates, or as text that has the event for a reader."""
+
+from collections.abc import Iterator
+
+from event_trigger.deliveries.http.cloud_event import CloudEvent
+from event_trigger.deliveries.mail.indenting import indented
+from event_trigger.destinations.formats import RequestForm
+from event_trigger.destinations.mail_urls import recipient_of
+from event_trigger.destinations.templates.jobs import Rendered
+from event_trigger.instants import instant_text
+from event_trigger.mail.message import Mail, one_line
+from event_trigger.models import DestinationFormat
+
+_NO_PAYLOAD = "There is no payload."
+
+
+def mail_of(event: CloudEvent, form: RequestForm, rendered: Rendered | None, *, id_: str) -> Mail:
+    """Writes the mail; every attempt has the same `id_` and content.
+
+    Its date is the event's. A form with templates needs what is `rendered`.
+    """
+    subject = "" if rendered is None else one_line(rendered.subject or "")
+    body = None if rendered is None else rendered.body
+    text = _text_of(event, form.format) if body is None else body.decode()
+    return Mail(id_, recipient_of(form.url), subject or _subject_of(event), text, event.time)
+
+
+def _subject_of(event: CloudEvent) -> str:
+    named = f"Event {event.id}" if (title := _title_of(event)) is None else f"{title} ({event.id})"
+    return f"[test] {named}" if event.is_test else named
+
+
+def _title_of(event: CloudEvent) -> str | None:
+    return event.trigger_name or event.trigger_key
+
+
+def _text_of(event: CloudEvent, format_: DestinationFormat) -> str:
+    payload = _NO_PAYLOAD if event.payload is None else indented(event.payload)
+    if format_ is DestinationFormat.PAYLOAD:
+        return payload
+    facts = "\n".join(f"{name}: {value}" for name, value in _facts_of(event))
+    return f"{facts}\n\n{payload}"
+
+
+def _facts_of(event: CloudEvent) -> Iterator[tuple[str, str]]:
+    if (title := _title_of(event)) is not None:
+        yield "Trigger", title
+    yield "Event", f"{event.id}, {event.type}" + (", a test" if event.is_test else "")
+    yield "Time", instant_text(event.time)
+    if event.scheduled_for is not None:
+        yield "Scheduled for", instant_text(event.scheduled_for)
+    if event.replay_of is not None:
+        yield "Replay of", f"event {event.replay_of}"
+    yield "Source", event.source

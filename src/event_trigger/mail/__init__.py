@@ -1,0 +1,1 @@
+"""Sends e-mail through the operator's mail server."""
