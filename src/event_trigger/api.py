@@ -19,6 +19,7 @@ from event_trigger.auth.audit_log import router as audit_log
 from event_trigger.auth.dependencies import CALLERS
 from event_trigger.auth.keys import router as keys
 from event_trigger.auth.logins import router as logins
+from event_trigger.auth.recovery import router as recovery
 from event_trigger.auth.scopes import MissingScope
 from event_trigger.auth.sessions import router as own_sessions
 from event_trigger.calendars import router as calendars
@@ -96,6 +97,8 @@ _ROUTERS = (
     logins.forms,
     logins.router,
     account.router,
+    recovery.router,
+    recovery.pages,
     own_sessions.router,
     console.router,
     keys.router,

@@ -266,6 +266,11 @@ class Settings(BaseSettings):
         return None if self.mail_from is None else read_sender(self.mail_from)
 
     @property
+    def mails_accounts(self) -> bool:
+        """Whether links can be mailed; without a public URL, a caller's `Host` would make them."""
+        return self.smtp_url is not None and self.public_url is not None
+
+    @property
     def connections_for(self) -> ConnectionShares:
         """Divides `database_connections` by kind of work; requests get most of them."""
         firing = min(3, max(1, self.database_connections // 5))

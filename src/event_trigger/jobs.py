@@ -11,7 +11,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from event_trigger.audit.repository import AuditLog
 from event_trigger.audit.session import AuditedSession
 from event_trigger.auth.logins.throttle import FailureCounts
+from event_trigger.auth.recovery.mailing import AccountMailing
 from event_trigger.auth.repository.logins import Logins
+from event_trigger.auth.repository.password_resets import PasswordResets
 from event_trigger.calendars.extending import CalendarExtension
 from event_trigger.config import Settings
 from event_trigger.db.clock import database_now
@@ -19,6 +21,7 @@ from event_trigger.db.engine import DATABASE_ERRORS, Sessions, create_sessions
 from event_trigger.db.notify import (
     DELIVERIES_CHANGED,
     LISTEN_URL_SETTING,
+    MAILS_QUEUED,
     PROJECTS_DELETED,
     SCHEDULE_CHANGED,
     OnNotification,
@@ -66,6 +69,7 @@ DELETE_COMPLETED_EVERY_SECONDS = 2.0  # so long a completed trigger stays at mos
 FOLLOW_TRIGGERS_EVERY_SECONDS = 60.0  # so old may the order of a list by last_fired_at be
 EXTEND_CALENDARS_EVERY = timedelta(hours=1)
 RECORD_REFUSALS_EVERY_SECONDS = 2.0
+SEND_ACCOUNT_MAILS_EVERY_SECONDS = 5.0
 DRAIN_SECONDS = 10.0
 AUDIT_KEPT_FOR = timedelta(days=90)
 
@@ -103,6 +107,9 @@ class Jobs:
         self._zone_rules = ZoneRulesFollower(engine, keep_for=settings.keep_for)
         self._backlog = BacklogCount(sessions, most_bytes=settings.max_backlog_bytes)
         self._erasure = ProjectErasure(sessions)
+        self._account_mails = AccountMailing(
+            sessions, attempts.vault, attempts.mailer, settings.public_url
+        )
         self._followed = TriggerFollower(sessions)
         self._refusals = refusals
         self._dispatched_at: float | None = None
@@ -168,6 +175,11 @@ class Jobs:
             self._record_refusals,
             every=timedelta(seconds=RECORD_REFUSALS_EVERY_SECONDS),
         )
+        self._clock.add(
+            "send_account_mails",
+            self._account_mails.run,
+            every=timedelta(seconds=SEND_ACCOUNT_MAILS_EVERY_SECONDS),
+        )
         self._clock.start()
         self._watchers = [
             asyncio.create_task(self._listen()),
@@ -230,6 +242,7 @@ class Jobs:
         async with self._sessions.begin() as session:
             await Logins(session).purge_expired()
             await Invitations(session).purge_expired()
+            await PasswordResets(session).purge_expired()
             await FailureCounts(session).purge()
         async with self._sessions.begin() as session:
             await AuditLog(session).purge_older_than(now - AUDIT_KEPT_FOR)
@@ -273,6 +286,7 @@ class Jobs:
         return {
             SCHEDULE_CHANGED: lambda _: self._clock.wake("dispatch"),
             DELIVERIES_CHANGED: lambda _: self._clock.wake("deliver"),
+            MAILS_QUEUED: lambda _: self._clock.wake("send_account_mails"),
             PROJECTS_DELETED: lambda _: self._clock.wake("erase"),
             **self._on_notification,
         }

@@ -111,17 +111,10 @@ def make_parts(
     )
     readiness = Readiness(startup.reason, checks)
     passwords = passwords or PasswordHasher()
-    metrics = Metrics(
-        ProcessGauges(
-            Watched(
-                engines.by_name,
-                engines.replica,
-                shared.subscriptions,
-                lambda: jobs.attempts_in_flight,
-            )
-        ),
-        DatabaseGauges(sessions, settings),
+    watched = Watched(
+        engines.by_name, engines.replica, shared.subscriptions, lambda: jobs.attempts_in_flight
     )
+    metrics = Metrics(ProcessGauges(watched), DatabaseGauges(sessions, settings))
     state = _make_state(settings, sessions, engines.replica, shared, passwords, readiness, metrics)
     return Parts(engines, state, jobs, startup)
 

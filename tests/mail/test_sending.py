@@ -89,9 +89,11 @@ async def test_a_certificate_that_is_not_trusted_ends_the_attempt(
     authority: tuple[Path, ssl.SSLContext], scheme: str, query: str
 ) -> None:
     _, tls = authority
-    options = {"tls" if scheme == "smtps" else "starttls": tls}
+    from_the_first_byte = scheme == "smtps"
     async with (
-        mail_server(**options) as server,
+        mail_server(
+            starttls=None if from_the_first_byte else tls, tls=tls if from_the_first_byte else None
+        ) as server,
         mailer_to(server, scheme=scheme, query=query) as mailer,
     ):
         result = await mailer.send(MAIL, within=WITHIN)

@@ -94,6 +94,8 @@ operation                  kind                ok
 sign_in                    public              200
 refresh_tokens             public              200
 register                   public              201
+forgot_password            public              202
+reset_password             public              204
 sign_out                   login               204
 start_session              public              204
 end_browser_session        login               204

@@ -44,6 +44,7 @@ CONFIG = {
 # operations with valid bodies that JSON Schema cannot describe: a 422 is right there
 BEYOND_SCHEMA = {
     "register": "an e-mail address",
+    "reset_password": "a password that is none of the commonest",
     "update_me": "a project of one's own",
     "change_password": "the current password, a new one",
     "create_key": "triggers of one's own, an end in the future",
@@ -82,7 +83,7 @@ BEYOND_SCHEMA = {
 }
 # operations whose valid input cannot be generated: a password, a token, an unused address, a member
 NEVER_RIGHT = {
-    *{"sign_in", "refresh_tokens", "start_session", "end_session"},
+    *{"sign_in", "refresh_tokens", "start_session", "end_session", "reset_password"},
     *{"call_hook", "call_hook_by_get", "call_hook_by_put"},
     *{"add_member", "remove_member", "delete_invitation", "accept_invitation"},
     "cancel_delivery",  # the world's is delivered
@@ -90,7 +91,7 @@ NEVER_RIGHT = {
 # operations whose generated input is seldom right: an address, an empty project
 RIGHT_BY_CHANCE = {"register", "delete_project"}
 # paths that another route matches too: a page that the document leaves out
-BESIDE_OTHERS = {"accept_invitation"}
+BESIDE_OTHERS = {"accept_invitation", "reset_password"}
 ANSWERS_IN_PLACE = {"fire_trigger_batch"}  # a call that is not valid, so that the others fire
 _ABOUT_METHODS = (allow_header_conformance, unsupported_method)
 calls: Counter[str] = Counter()

@@ -15,7 +15,9 @@ from tests.support.databases import connect
 from tests.support.destinations import fire, make_destination, until_finished
 from tests.support.document import Operation, described_api, operations_of
 from tests.support.keys import make_key
+from tests.support.links import plant_reset
 from tests.support.logins import ask_for_tokens, sign_in, tokens_of
+from tests.support.mail_server import mail_settings
 from tests.support.memberships import add_project
 from tests.support.names import resolving
 from tests.support.projects import invite, make_project
@@ -32,6 +34,7 @@ from tests.support.sets import put_set
 from tests.support.streams import listening
 from tests.support.triggers import make_api
 
+NO_SERVER = 9  # a port at which no mail server answers
 INSTANT = "2026-03-13T10:00:00Z"
 QUERIES = {"explain_trigger": {"at": INSTANT}, "get_stats": {"measure": "events"}}
 BODIES: dict[str, dict[str, Any]] = {  # all others may be empty
@@ -179,6 +182,11 @@ class World:
         if operation.id == "register":
             email = email_of(f"registered{next(self._numbers)}")
             return {"json": {"email": email, "password": PASSWORD}}
+        if operation.id == "forgot_password":
+            return {"json": {"email": email_of(f"forgotten{next(self._numbers)}")}}
+        if operation.id == "reset_password":
+            token = await plant_reset(self.service.database_url, await self._new_address())
+            return {"json": {"token": token, "new": "eleven grey herons wading"}}
         if operation.id in {
             "create_destination",
             "replace_destination",
@@ -207,7 +215,7 @@ class World:
     async def ask(self, operation: Operation, headers: Headers, path: str, **sent: Any) -> Shown:
         """Sends a request; a stream is opened on a real port, and left when it has begun."""
         sent = {"headers": headers, "params": QUERIES.get(operation.id), **sent}
-        if operation.id == "register":  # an address may register only 20 accounts at a time
+        if operation.id in {"register", "forgot_password"}:  # an address may do so only 20 times
             client = from_address(self.service, f"192.0.2.{next(self._numbers) % 250}")
             return shown(await client.request(operation.method, path, **sent))
         if operation.id != "stream_events":
@@ -235,7 +243,12 @@ async def make_hooked(client: httpx.AsyncClient, **more: Any) -> dict[str, Any]:
 
 def running_world(database_url: str) -> AbstractAsyncContextManager[Service]:
     return running_service(
-        database_url, resolving("127.0.0.1"), open_registration=True, **ALLOW_LOOPBACK
+        database_url,
+        resolving("127.0.0.1"),
+        open_registration=True,
+        public_url="http://service.test",
+        **mail_settings(NO_SERVER),
+        **ALLOW_LOOPBACK,
     )
 
 

@@ -78,8 +78,9 @@ class MailServer:
         assert envelope.mail_from is not None
         message = message_from_bytes(content, policy=default)
         assert isinstance(message, EmailMessage)
-        username = None if session.auth_data is None else session.auth_data.login.decode()
-        is_encrypted = server.transport.get_extra_info("sslcontext") is not None
+        auth: Any = session.auth_data
+        username = None if auth is None else auth.login.decode()
+        is_encrypted = _transport(server).get_extra_info("sslcontext") is not None
         mail = ReceivedMail(
             envelope.mail_from, [*envelope.rcpt_tos], message, content, is_encrypted, username
         )
@@ -90,7 +91,7 @@ class MailServer:
     def _reply(self, server: SMTP, command: str, usual: str) -> str:
         reply = self.replies.get(command, usual)
         if reply == DROP:
-            server.transport.abort()
+            _transport(server).abort()
         return reply
 
     def make(self, **options: Any) -> SMTP:
@@ -99,6 +100,11 @@ class MailServer:
             server = _Server(self, hostname="mail.test", **options)
         server.noted = self.connections
         return server
+
+
+def _transport(server: SMTP) -> asyncio.Transport:
+    assert isinstance(server.transport, asyncio.Transport)
+    return server.transport
 
 
 class _Server(SMTP):

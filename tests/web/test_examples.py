@@ -36,6 +36,7 @@ REFUSED = {
 # answered in a state that this service is not in; tests of the features reach it
 ELSEWHERE = {
     "register": {403, 429},  # open here
+    "forgot_password": {403, 429},  # mails are sent here
     "accept_invitation": {403, 409, 429},
     "healthz": {503},
     "readyz": {503},
@@ -140,6 +141,8 @@ class Provoker:
     async def _not_found(self) -> httpx.Response:
         if self.operation.id == "accept_invitation":
             return await self._ask(json={"token": "none"}, headers=await self.world.caller("ada"))
+        if self.operation.id == "reset_password":
+            return await self._ask(json={"token": "none", "new": "eleven grey herons wading"})
         names = self.operation.parameters("path")
         if names and not self.operation.id.startswith("put_"):  # those make what is not there
             ids = {one: UNKNOWN.get(one, LARGEST_ID) for one in names}

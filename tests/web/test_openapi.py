@@ -11,7 +11,9 @@ from event_trigger.app import create_app
 from event_trigger.auth.scopes import Scope
 from event_trigger.errors import Unauthorized
 from tests.support.keys import make_key
+from tests.support.links import plant_reset
 from tests.support.logins import sign_in
+from tests.support.mail_server import mail_settings
 from tests.support.names import PUBLIC, resolving
 from tests.support.projects import add_member, invite, make_project, make_user, signed_in
 from tests.support.services import (
@@ -30,6 +32,8 @@ OPEN = {
     "register",
     "start_session",
     "accept_invitation",
+    "forgot_password",
+    "reset_password",
     "call_hook",
     "call_hook_by_get",
     "call_hook_by_put",
@@ -85,6 +89,8 @@ OPERATION_IDS = {
     "delete_project": "DELETE /projects/{project_id}",
     "register": "POST /auth/register",
     "change_password": "POST /auth/password",
+    "forgot_password": "POST /auth/forgot",
+    "reset_password": "POST /auth/reset",
     "list_sessions": "GET /auth/sessions",
     "end_session": "DELETE /auth/sessions/{session_id}",
     "end_other_sessions": "DELETE /auth/sessions",
@@ -446,7 +452,8 @@ async def _hook_of(client: httpx.AsyncClient) -> str:
 
 
 async def test_the_example_of_every_body_works(database_url: str) -> None:
-    async with running_service(database_url, resolving(PUBLIC), open_registration=True) as service:
+    settings = {"open_registration": True, "public_url": "http://service.test", **mail_settings(9)}
+    async with running_service(database_url, resolving(PUBLIC), **settings) as service:
         await _every_example_works(service)
 
 
@@ -480,7 +487,9 @@ async def _every_example_works(service: Service) -> None:
     invited = {"token": (await invite(ada, project))["url"], "email": "heidi@example.com"}
     fired = await ada.post(f"/triggers/{made.json()['id']}/trigger")
     shown = {"destination": destination.json()["id"], "event_id": int(fired.headers["Event-Id"])}
+    mailed = {"token": await plant_reset(service.database_url, "bob@example.com")}
     real_at = {
+        "POST /auth/reset": {**real, **mailed},
         "POST /invitations/accept": {**real, **invited},
         "POST /destinations/render": {**real, **shown},
     }

@@ -31,6 +31,8 @@ _PUBLIC_PATHS = (
     "/auth/refresh",
     "/auth/register",
     "/console/session",
+    "/auth/forgot",
+    "/auth/reset",
     "/hooks/",
     "/invitations/accept",
     "/healthz",

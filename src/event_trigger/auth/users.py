@@ -11,6 +11,7 @@ from event_trigger.auth.memberships import Memberships
 from event_trigger.auth.passwords.hashing import PasswordHasher
 from event_trigger.auth.repository.api_keys import ApiKeys
 from event_trigger.auth.repository.logins import Logins
+from event_trigger.auth.repository.password_resets import PasswordResets
 from event_trigger.auth.repository.users import Users
 from event_trigger.db.clock import database_now
 from event_trigger.db.engine import Sessions
@@ -70,6 +71,7 @@ async def set_password(
         user.password_hash = password_hash
         await session.flush()
         await Logins(session).revoke_all_of(user.id)
+        await PasswordResets(session).end_all_of(user.id)
 
 
 async def disable_user(sessions: Sessions, *, email: str) -> None:

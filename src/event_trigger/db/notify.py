@@ -22,6 +22,7 @@ DELIVERIES_CHANGED = "event_trigger_deliveries"
 CREDENTIALS_CHANGED = "event_trigger_credentials"  # payload: the user's id
 EVENTS_STORED = "event_trigger_events"  # payload: the owner's id
 PROJECTS_DELETED = "event_trigger_deleted"
+MAILS_QUEUED = "event_trigger_mails"
 # payload of both: the owner's id, a colon, and ids separated by commas
 DELIVERIES_ATTEMPTED = "event_trigger_attempted"
 TRIGGERS_CHANGED = "event_trigger_changed"

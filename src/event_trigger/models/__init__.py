@@ -1,5 +1,6 @@
 """Declares every table of the database; no behaviour lives here."""
 
+from event_trigger.models.account_mail import AccountMail, AccountMailKind, PasswordReset
 from event_trigger.models.api_key import ApiKey
 from event_trigger.models.audit_entry import ActorKind, AuditEntry
 from event_trigger.models.base import EVERY_SHARD, SHARDS, Base, shard_of
@@ -80,6 +81,8 @@ __all__ = [
     "NOTICE_TYPE",
     "NOT_OF_DELETED_PROJECTS",
     "SHARDS",
+    "AccountMail",
+    "AccountMailKind",
     "ActorKind",
     "ApiKey",
     "AuditEntry",
@@ -126,6 +129,7 @@ __all__ = [
     "NoticeListener",
     "OnCompletion",
     "OwnedSet",
+    "PasswordReset",
     "Project",
     "ProjectCount",
     "ProjectMember",

@@ -108,6 +108,7 @@ class InvitationCreated(InvitationRead, WithSecret):
         " (`Idempotency-Key`): then withdraw the invitation, and make another one.",
         examples=["https://events.example.com/invitations/accept#q1Xz9k…"],
     )
+    mailed: bool = Field(description="The link is also mailed to `email`.")
 
 
 class InvitationAccept(RequestModel):

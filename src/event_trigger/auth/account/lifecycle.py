@@ -11,6 +11,7 @@ from event_trigger.auth.passwords.hashing import PasswordHasher
 from event_trigger.auth.principal import Principal
 from event_trigger.auth.repository.api_keys import ApiKeys
 from event_trigger.auth.repository.logins import Logins
+from event_trigger.auth.repository.password_resets import PasswordResets
 from event_trigger.auth.repository.users import Users
 from event_trigger.auth.sessions.repository import LiveLogins, VisibleLogins
 from event_trigger.db.engine import Sessions
@@ -57,6 +58,7 @@ async def change_password(
         locked.password_hash = password_hash
         await session.flush()
         await _end_others(session, login, end_keys=wanted.end_keys)
+        await PasswordResets(session).end_all_of(login.user_id)
 
 
 async def _check_unchanged(

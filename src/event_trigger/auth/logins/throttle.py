@@ -41,6 +41,11 @@ REGISTRATION_ALLOWANCE = Allowance(
 )  # each costs a hash, and leaves an account
 
 
+RECOVERY_ALLOWANCE = Allowance(3, timedelta(minutes=10))  # each may send somebody a mail
+INVITATION_ALLOWANCE = Allowance(50, timedelta(minutes=5))  # of those that are mailed
+RECOVERY_ADDRESS_ALLOWANCE = Allowance(20, timedelta(minutes=1))
+
+
 class TooManyFailures(Problem):
     status, slug, title = 429, "too-many-failures", "Too many tries"
     default_detail = "There were too many tries. Wait as long as Retry-After says."
@@ -74,6 +79,23 @@ def lookups_of(*, user_id: int, address: str | None) -> list[Subject]:
     if address is None:
         return [asker]
     return [asker, Subject(_hash(f"lookup from {_network_of(address)}"), ADDRESS_ALLOWANCE)]
+
+
+def recoveries_of(*, email: str, address: str | None) -> list[Subject]:
+    """Returns an account, whether it exists or not, and the address that asks for its password.
+
+    They are not those that sign in: who asks for mails locks nobody out.
+    """
+    account = Subject(_hash(f"recovery of {email}"), RECOVERY_ALLOWANCE)
+    if address is None:
+        return [account]
+    caller = _hash(f"recovery from {_network_of(address)}")
+    return [account, Subject(caller, RECOVERY_ADDRESS_ALLOWANCE)]
+
+
+def invitations_of(project_id: int) -> list[Subject]:
+    """Returns a project whose owners have invitations mailed, in the operator's name."""
+    return [Subject(_hash(f"invitations of {project_id}"), INVITATION_ALLOWANCE)]
 
 
 class Registrations:

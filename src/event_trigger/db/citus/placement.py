@@ -13,6 +13,7 @@ SHARD_COLUMN = "shard"  # every table with owned rows has it, and is distributed
 # refreshes deadlocked.
 LOCAL_TABLES = frozenset(
     {
+        "account_mails",
         "alembic_version",
         "api_keys",
         "audit_entries",
@@ -25,6 +26,7 @@ LOCAL_TABLES = frozenset(
         "measured_partitions",
         "minute_partitions",
         "notice_listeners",
+        "password_resets",
         "project_members",
         "projects",
         "refresh_tokens",

@@ -7,6 +7,7 @@ from starlette.responses import RedirectResponse
 
 from event_trigger.auth.dependencies import CallerDep, CredentialsDep, PasswordsDep, PrincipalDep
 from event_trigger.auth.idempotency import IDEMPOTENT_IN_NAMED_PROJECT, KeyedRequestDep
+from event_trigger.auth.logins.throttle import TooManyFailures
 from event_trigger.auth.passwords.hashing import TooManySignIns
 from event_trigger.auth.principal import Principal
 from event_trigger.db.after_commit import after_commit
@@ -22,6 +23,11 @@ from event_trigger.projects.access import FullLoginRequired
 from event_trigger.projects.dependencies import FULL_LOGIN, OWNER
 from event_trigger.projects.invitations import lifecycle
 from event_trigger.projects.invitations.lifecycle import NewAccount
+from event_trigger.projects.invitations.mailing import (
+    ACCEPT_PATH,
+    InvitationLink,
+    mail_invitation,
+)
 from event_trigger.projects.members.lifecycle import AlreadyMember
 from event_trigger.projects.repository import Invitations
 from event_trigger.projects.schemas import (
@@ -41,7 +47,6 @@ from event_trigger.web.session import SessionDep, SessionsDep
 from event_trigger.web.state import app_state
 from event_trigger.web.strict_json import strict_router
 
-ACCEPT_PATH = "/invitations/accept"
 OPTIONAL_LOGIN: dict[str, Any] = {"security": [{}, {"login": []}]}
 
 router = strict_router(
@@ -60,7 +65,7 @@ pages = APIRouter(include_in_schema=False)
     operation_id="create_invitation",
     dependencies=[IDEMPOTENT_IN_NAMED_PROJECT],
     status_code=201,
-    responses=problems(lifecycle.TooManyInvitations, UnsupportedMediaType),
+    responses=problems(lifecycle.TooManyInvitations, TooManyFailures, UnsupportedMediaType),
 )
 async def create_invitation(
     project_id: PathId,
@@ -72,14 +77,20 @@ async def create_invitation(
     """Makes a link that adds one member, once and within 7 days. This needs the role `owner`.
 
     Give `url` to the person, who sends it as `token` to `POST /invitations/accept`: signed in, or
-    with an address and a password for a new account. The service sends no mail. The link ends early
-    if its maker is no longer an owner.
+    with an address and a password for a new account. With `email`, it is also mailed, where the
+    operator has set up mail: `mailed` says so. The link ends early if its maker is no longer an
+    owner.
     """
     made, token = await lifecycle.invite(
         session, principal, project_id, role=body.role, email=body.email
     )
+    state, mailed = app_state(request), False
+    public_url = state.settings.public_url
+    if public_url is not None and state.settings.mails_accounts:
+        link = InvitationLink(made, token, public_url)
+        mailed = await mail_invitation(session, state.vault, link, by=principal.user_id)
     read = InvitationRead.model_validate(made).model_dump()
-    return InvitationCreated(**read, url=f"{base_url(request)}{ACCEPT_PATH}#{token}")
+    return InvitationCreated(**read, url=f"{base_url(request)}{ACCEPT_PATH}#{token}", mailed=mailed)
 
 
 @router.get("", summary="List open invitations", operation_id="list_invitations")

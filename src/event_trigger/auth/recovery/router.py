@@ -1,0 +1,74 @@
+"""HTTP operations on forgotten passwords."""
+
+from fastapi import APIRouter, Request, Response
+from starlette.responses import RedirectResponse
+
+from event_trigger.auth.dependencies import CredentialsDep, OriginDep, PasswordsDep
+from event_trigger.auth.logins.throttle import TooManyFailures
+from event_trigger.auth.passwords.hashing import TooManySignIns
+from event_trigger.auth.recovery import lifecycle
+from event_trigger.auth.recovery.schemas import ForgottenPassword, PasswordRecovery, RecoveryAsked
+from event_trigger.errors import Invalid, UnsupportedMediaType
+from event_trigger.web.problems import problems
+from event_trigger.web.session import SessionDep, SessionsDep
+from event_trigger.web.state import app_state
+from event_trigger.web.strict_json import strict_router
+
+RESET_PATH = "/auth/reset"
+
+router = strict_router(tags=["auth"], responses=problems(UnsupportedMediaType, Invalid))
+pages = APIRouter(include_in_schema=False)
+
+
+@router.post(
+    "/auth/forgot",
+    summary="Ask for a new password",
+    operation_id="forgot_password",
+    status_code=202,
+    responses=problems(lifecycle.NoRecovery, TooManyFailures),
+)
+async def forgot_password(
+    body: ForgottenPassword, request: Request, origin: OriginDep, session: SessionDep
+) -> RecoveryAsked:
+    """Mails a link that sets a new password, if there is an account with this address.
+
+    The answer is the same if there is none. The link works once, within 30 minutes. Three calls for
+    an account are allowed at once, then one more every 10 minutes; twenty from one address, then
+    one more a minute. Beyond that, the answer is 429 with `Retry-After`. Where the operator has set
+    up no mail it is 403.
+    """
+    state = app_state(request)
+    if not state.settings.mails_accounts:
+        raise lifecycle.NoRecovery
+    await lifecycle.ask(session, state.vault, body.email, address=origin.address)
+    return RecoveryAsked()
+
+
+@router.post(
+    RESET_PATH,
+    summary="Set a new password by a link",
+    operation_id="reset_password",
+    status_code=204,
+    responses=problems(lifecycle.ResetRefused, TooManySignIns),
+)
+async def reset_password(
+    body: PasswordRecovery,
+    origin: OriginDep,
+    sessions: SessionsDep,
+    passwords: PasswordsDep,
+    credentials: CredentialsDep,
+) -> None:
+    """Sets a new password, with the link of the mail, and ends all your logins within a second.
+
+    API keys stay, unless `end_keys` is true. Sign in with the new password afterwards.
+    """
+    token = body.token.rpartition("#")[2].strip()
+    wanted = lifecycle.Recovery(token, body.new, body.end_keys, origin.address)
+    user_id = await lifecycle.recover(sessions, passwords, wanted)
+    credentials.forget(str(user_id))
+
+
+@pages.api_route(RESET_PATH, methods=["GET", "HEAD"])
+async def open_reset() -> Response:
+    """Leads a browser that follows the link to the docs; it keeps the token, which is after `#`."""
+    return RedirectResponse("../api/docs", 303)

@@ -1,0 +1,1 @@
+"""Mails to people about their accounts, stored in the transaction of what they tell of."""
