@@ -1,6 +1,6 @@
 """Destinations may be addresses of e-mail, whose mails have a subject; people get mails, too
 
-Revision: 0038, after 0034; 2026-11-30
+Revision: 0038, after 0037; 2026-11-30
 """
 
 import sqlalchemy as sa
@@ -9,7 +9,7 @@ from alembic import op
 from event_trigger.db.ddl import identity, instant, instant_now, number
 
 revision = "0038"
-down_revision = "0034"
+down_revision = "0037"
 branch_labels = None
 depends_on = None
 

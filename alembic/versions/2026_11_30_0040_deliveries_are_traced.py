@@ -1,13 +1,13 @@
 """Deliveries keep the trace context of their event
 
-Revision: 0040, after 0037; 2026-11-30
+Revision: 0040, after 0038; 2026-11-30
 """
 
 import sqlalchemy as sa
 from alembic import op
 
 revision = "0040"
-down_revision = "0037"
+down_revision = "0038"
 branch_labels = None
 depends_on = None
 
