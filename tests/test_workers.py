@@ -9,7 +9,9 @@ from pathlib import Path
 import httpx
 import psutil
 import pytest
+from uvicorn import Config
 
+from event_trigger.workers import MAX_UNANSWERED_CHECKS, WorkerProcess
 from tests.support.processes import ROOT, Served, log_entries, serving, with_database
 from tests.support.waiting import eventually
 
@@ -124,3 +126,13 @@ async def accepts(url: httpx.URL) -> bool:
         return False
     writer.close()
     return True
+
+
+def test_looks_within_a_moment_are_one_and_no_reason_to_replace_a_worker() -> None:
+    worker = WorkerProcess(Config("no:app"), [])
+    worker.is_serving = True
+
+    for _ in range(MAX_UNANSWERED_CHECKS + 2):
+        worker.check()
+
+    assert not worker.is_hung

@@ -45,6 +45,7 @@ class WorkerProcess(Process):
         self._kill_after = float("inf")
         self._unanswered = 0
         self._is_pinged = False
+        self._next_check_at = 0.0
 
     def target(self, sockets: list[socket] | None = None) -> None:
         gc.disable()  # until the application is built: its imports leave no garbage
@@ -61,7 +62,15 @@ class WorkerProcess(Process):
         )
 
     def check(self) -> None:
-        """Reads the answer to the last ping, if it has arrived, and then sends another one."""
+        """Reads the answer to the last ping, if it has arrived, and then sends another one.
+
+        Calls that follow within a moment do nothing: the loop turns without a pause while another
+        process, whose sentinel is ready, is not quite over.
+        """
+        now = time.monotonic()
+        if now < self._next_check_at:
+            return
+        self._next_check_at = now + CHECK_WORKERS_EVERY_SECONDS / 2
         try:
             if self._is_pinged and not self.parent_conn.poll():
                 self._unanswered += 1
