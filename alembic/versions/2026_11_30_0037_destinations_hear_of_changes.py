@@ -1,6 +1,6 @@
 """Destinations hear of changes, by notices that deliveries carry
 
-Revision: 0037, after 0034; 2026-11-30
+Revision: 0037, after 0036; 2026-11-30
 """
 
 import sqlalchemy as sa
@@ -10,7 +10,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from event_trigger.db.ddl import INSTANT, identity, instant_now, number, shard
 
 revision = "0037"
-down_revision = "0034"
+down_revision = "0036"
 branch_labels = None
 depends_on = None
 

@@ -35,6 +35,7 @@ from event_trigger.events import router as events
 from event_trigger.firing import router as firing
 from event_trigger.firing.batch import router as firing_batch
 from event_trigger.hooks import router as hooks
+from event_trigger.hooks.pings import router as pings
 from event_trigger.hooks.refusals import router as hook_refusals
 from event_trigger.idempotency.document import describe_idempotency
 from event_trigger.info import router as info
@@ -63,9 +64,9 @@ _THREAD = ThreadPoolExecutor(1, thread_name_prefix="openapi", initializer=yield_
 
 TITLE = "Event Trigger Platform"
 DESCRIPTION = """
-A *trigger* fires on a schedule (a time, an interval, or a cron expression in your time zone), or
-when it is called (through the API, or through a webhook URL). Each firing is an *event*: it is
-recorded exactly once, however many replicas of this service run.
+A *trigger* fires on a schedule (a time, an interval, or a cron expression in your time zone), when
+it is called (through the API, or through a webhook URL), or when an expected ping does not come.
+Each firing is an *event*: it is recorded exactly once, however many replicas of this service run.
 
 1. Sign in with `POST /auth/token`, or with *Authorize* below.
 2. Create a trigger with `POST /triggers`.
@@ -77,10 +78,10 @@ Errors are `application/problem+json` (RFC 9457). Times are RFC 3339 in UTC. Unk
 parameters are errors, as unknown fields are.
 """
 TAGS = {  # in the order of use; the docs show operations by it
-    "triggers": "Triggers fire by a schedule or by a call. See their next instants, and why they"
-    " fired or did not.",
+    "triggers": "Triggers fire by a schedule, by a call, or for want of a ping. See their next"
+    " instants, and why they fired or did not.",
     "events": "The log of all firings: lists, counts, a stream, an export, and replays.",
-    "hooks": "URLs that fire a trigger for senders that cannot hold a token.",
+    "hooks": "URLs that fire a trigger, or ping a heartbeat, for senders that cannot hold a token.",
     "calendars": "Named lists of dates on which schedules do not fire; national holidays.",
     "destinations": "URLs that events are delivered to, and the secrets that sign them.",
     "deliveries": "The deliveries of events to destinations and their attempts; send them again.",
@@ -119,6 +120,7 @@ _ROUTERS = (
     firing_batch.router,
     firing.router,
     hooks.router,
+    pings.router,
     hooks.rotations,
     hook_refusals.router,
     reconciliation.router,

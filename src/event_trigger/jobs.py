@@ -50,6 +50,7 @@ from event_trigger.notices.keys import tell_of_keys
 from event_trigger.notices.telling import purge_notices, tell_changes
 from event_trigger.overview.counting import count_all, purge_minutes
 from event_trigger.projects.repository import Invitations
+from event_trigger.scheduling.beats import BEAT_EVERY_SECONDS, purge_outages, record_beat
 from event_trigger.scheduling.dispatcher import LONGEST_WAIT_SECONDS, fire_due
 from event_trigger.telemetry import LISTENER_CONNECTED
 from event_trigger.triggers.completion.job import delete_completed
@@ -123,6 +124,9 @@ class Jobs:
         """
         longest_wait = timedelta(seconds=LONGEST_WAIT_SECONDS)
         self._clock.add("dispatch", self._dispatch, every=longest_wait, at_once=True)
+        self._clock.add(
+            "beat", self._beat, every=timedelta(seconds=BEAT_EVERY_SECONDS), at_once=True
+        )
         self._clock.add("deliver", self._deliver, every=longest_wait, at_once=True)
         sweep_every = self._settings.sweep_every
         is_short = sweep_every < timedelta(seconds=FIRST_AFTER_SECONDS)  # partitions end soon
@@ -220,6 +224,9 @@ class Jobs:
     async def _dispatch(self) -> float:
         return await fire_due(self._firing, self._note_dispatch)
 
+    async def _beat(self) -> None:
+        await record_beat(self._sessions)
+
     async def _deliver(self) -> float:
         return await self._worker.deliver_due()
 
@@ -235,6 +242,7 @@ class Jobs:
         async with self._sessions() as session:
             now = await database_now(session)
         await purge_history(self._sessions, now - self._settings.keep_for)
+        await purge_outages(self._sessions)
         await purge_minutes(self._sessions, now - self._settings.keep_for)
         await purge_answers(self._sessions, now - ANSWERS_KEPT_FOR)
         await purge_kept_answers(self._sessions, now - ANSWERS_KEPT_FOR)

@@ -25,9 +25,11 @@ _LOST = {
     "events": ("source_kind", "source"),
     "deliveries": ("trigger_key", "source_kind"),
 }
-# jobs count again what is in these
+# jobs count again what is in these, or write them every second
 _COUNTED = frozenset(
     {
+        "service_beats",
+        "service_outages",
         "event_bytes",
         "measured_partitions",
         "minute_counts",

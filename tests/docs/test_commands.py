@@ -36,6 +36,7 @@ _KEPT = frozenset(
         "project_members",
         "projects",
         "refresh_tokens",
+        "service_beats",
         "users",
         "zone_rules",
     }

@@ -127,7 +127,7 @@ async def test_a_hook_that_cannot_be_is_refused(ada: httpx.AsyncClient) -> None:
         patched = await ada.patch(f"/triggers/{scheduled['id']}", json={"details": {"hook": hook}})
 
         assert places_of(created) == places_of(patched) == ["#/details/hook"]
-        assert "type api" in problem_of(created, 422)["detail"]
+        assert "types api and heartbeat" in problem_of(created, 422)["detail"]
     assert (await read(ada, api["id"]))["hook_url"] is None
     assert (await read(ada, scheduled["id"]))["details"] == scheduled["details"]
 

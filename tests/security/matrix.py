@@ -156,6 +156,8 @@ list_refusals              triggers:get        200
 call_hook                  public              200
 call_hook_by_get           public              200
 call_hook_by_put           public              200
+ping_hook                  public              200
+ping_hook_by_get           public              200
 explain_trigger            triggers:get        200
 account_trigger            triggers:get        200
 create_calendar            create              201

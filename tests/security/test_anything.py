@@ -59,7 +59,7 @@ ANYTHING = st.recursive(
     max_leaves=8,
 )
 TRIGGERS = st.fixed_dictionaries(
-    {"type": st.sampled_from(["scheduled", "api"])},
+    {"type": st.sampled_from(["scheduled", "api", "heartbeat"])},
     optional={
         "name": ANYTHING,
         "payload": ANYTHING,

@@ -84,7 +84,7 @@ BEYOND_SCHEMA = {
 # operations whose valid input cannot be generated: a password, a token, an unused address, a member
 NEVER_RIGHT = {
     *{"sign_in", "refresh_tokens", "start_session", "end_session", "reset_password"},
-    *{"call_hook", "call_hook_by_get", "call_hook_by_put"},
+    *{"call_hook", "call_hook_by_get", "call_hook_by_put", "ping_hook", "ping_hook_by_get"},
     *{"add_member", "remove_member", "delete_invitation", "accept_invitation"},
     "cancel_delivery",  # the world's is delivered
 }

@@ -14,6 +14,7 @@ from tests.support.calendars import put_calendar
 from tests.support.databases import connect
 from tests.support.destinations import fire, make_destination, until_finished
 from tests.support.document import Operation, described_api, operations_of
+from tests.support.heartbeats import make_heartbeat
 from tests.support.keys import make_key
 from tests.support.links import plant_reset
 from tests.support.logins import ask_for_tokens, sign_in, tokens_of
@@ -107,6 +108,11 @@ class World:
                 return int((await make_hooked(self.team, destinations=[destination]))["id"])
             case "token":
                 return httpx.URL((await make_hooked(self.team))["hook_url"]).path.split("/")[-1]
+            case "heartbeat_token":
+                made = await make_heartbeat(self.team, {"interval": 60})
+                return httpx.URL(made["hook_url"]).path.split("/")[-1]
+            case "signal":
+                return "fail"
             case "event_id":
                 return await fire(self.team, {"id": await self.id_of("trigger_id")})
             case "destination_id":
@@ -205,6 +211,8 @@ class World:
 
     async def path_of(self, operation: Operation, **instead: int | str) -> str:
         ids = {name: await self.id_of(name) for name in operation.parameters("path")}
+        if operation.id.startswith("ping_hook"):
+            ids["token"] = await self.id_of("heartbeat_token")
         if operation.id == "delete_project":
             ids["project_id"] = await self.id_of("another_project_id")
         if operation.id.startswith("put_"):

@@ -9,6 +9,7 @@ _TABLES = """
     SELECT c.oid::regclass::text FROM pg_class c
     WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p')
         AND NOT c.relispartition
+        AND c.relname <> 'service_beats' -- an old beat is an outage
     ORDER BY c.relname
 """
 _FIRST = ("projects", "users", "api_keys", "logins", "destinations", "triggers")  # locks, in order

@@ -10,6 +10,7 @@ import httpx
 from event_trigger.app import create_app
 from event_trigger.db.engine import Sessions
 from event_trigger.events.retention import make_partitions, sweep
+from event_trigger.scheduling.beats import record_beat
 from event_trigger.scheduling.dispatcher import fire_due
 from event_trigger.web.state import state_of
 from tests.support.clock import create_still_database, set_clock
@@ -81,6 +82,10 @@ class StillService:
             await make_partitions(self.sessions, self._service.settings)
             await sweep(self.sessions, self._service.settings)
             self._swept_at = instant
+
+    async def beat(self) -> None:
+        """Notes that the service runs, as its job does every second."""
+        await record_beat(self.sessions)
 
     async def fire_once(self) -> int:
         """Runs the dispatcher once, and gives the number of its committed transactions."""

@@ -17,6 +17,7 @@ from tests.security.world import World, inhabited
 from tests.support.calendars import put_calendar
 from tests.support.databases import fresh_database
 from tests.support.document import JSON, Operation
+from tests.support.heartbeats import make_heartbeat
 from tests.support.problems import problem_of
 from tests.support.receiver import receiving
 from tests.support.sets import put_set
@@ -51,6 +52,7 @@ UNKNOWN: dict[str, Any] = {
 OUT_OF_REACH = {429, 503, 507}
 CRON = {"type": "scheduled", "details": {"cron": "0 0 30 2 *"}}
 HOOK_CALLS = {"call_hook": "POST", "call_hook_by_get": "GET", "call_hook_by_put": "PUT"}
+PINGS = {"ping_hook": "POST", "ping_hook_by_get": "GET"}
 WRONG_BODIES: dict[str, dict[str, Any]] = {
     "create_trigger": {"json": CRON},
     **{one: {"content": b"none", "headers": {"content-type": JSON}} for one in HOOK_CALLS},
@@ -85,7 +87,8 @@ class Provoker:
             case 404:
                 return await self._not_found()
             case 405:
-                other = next(one for one in HOOK_CALLS.values() if one != self.operation.method)
+                ways = PINGS if self.operation.id in PINGS else HOOK_CALLS
+                other = next(one for one in ways.values() if one != self.operation.method)
                 path = await self._hook_path(verify="none", methods=[other])
                 return await self._ask(path=path)
             case 412:
@@ -112,7 +115,7 @@ class Provoker:
                 return await self._ask(json={"refresh_token": "etr_none"})
             case "start_session":
                 return await self._ask(json={"email": "nobody@example.com", "password": "wrong"})
-            case operation_id if operation_id in HOOK_CALLS:
+            case operation_id if operation_id in HOOK_CALLS | PINGS:
                 return await self._ask(path=await self._hook_path(verify="github"))
         nobody = {"Authorization": "Bearer nonsense"}
         return await self._ask(who="nobody", headers=nobody, **await self._body())
@@ -120,6 +123,9 @@ class Provoker:
     async def _hook_path(self, **options: Any) -> str:
         """Makes a hook that accepts the operation's method, unless `options` say otherwise."""
         hook = {"methods": [self.operation.method], **options}
+        if self.operation.id in PINGS:
+            beat = await make_heartbeat(self.world.team, {"interval": 60, "hook": hook})
+            return httpx.URL(beat["hook_url"]).path + "/fail"
         made = await make_api(self.world.team, details={"hook": hook})
         return httpx.URL(made["hook_url"]).path
 

@@ -37,6 +37,8 @@ OPEN = {
     "call_hook",
     "call_hook_by_get",
     "call_hook_by_put",
+    "ping_hook",
+    "ping_hook_by_get",
     "healthz",
     "readyz",
 }
@@ -130,6 +132,8 @@ OPERATION_IDS = {
     "call_hook": "POST /hooks/{token}",
     "call_hook_by_get": "GET /hooks/{token}",
     "call_hook_by_put": "PUT /hooks/{token}",
+    "ping_hook": "POST /hooks/{token}/{signal}",
+    "ping_hook_by_get": "GET /hooks/{token}/{signal}",
     "list_events": "GET /events",
     "count_events": "GET /events/counts",
     "get_event": "GET /events/{event_id}",
@@ -408,7 +412,7 @@ def lists_of(document: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def test_every_path_parameter_is_a_64_bit_id(document: dict[str, Any]) -> None:
-    texts = {"token", "session_id", "key", "name", "country", "region"}
+    texts = {"token", "signal", "session_id", "key", "name", "country", "region"}
     for name, operation in operations(document):
         for parameter in operation.get("parameters", []):
             if parameter["in"] == "path" and parameter["name"] not in texts:

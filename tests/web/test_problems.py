@@ -209,7 +209,7 @@ WRONG: list[tuple[str, str, Any, str]] = [
     ("POST", "/triggers", {"type": "api", "payload": 5}, "Send a JSON object."),
     ("POST", "/triggers", None, "Send a JSON object."),
     ("POST", "/triggers", {}, "This is required. Add it."),
-    ("POST", "/triggers", {"type": "x"}, "Write one of these: 'scheduled', 'api'."),
+    ("POST", "/triggers", {"type": "x"}, "Write one of these: 'scheduled', 'api', 'heartbeat'."),
     ("POST", "/triggers", {"type": "api", "name": 5}, "Write a text."),
     ("POST", "/triggers", {"type": "api", "tags": "a"}, "Write an array"),
     ("POST", "/triggers", {"type": "api", "tags": ["a"] * 21}, "Write 20 or fewer values."),
@@ -230,7 +230,7 @@ WRONG: list[tuple[str, str, Any, str]] = [
     ("GET", "/triggers/abc", None, "Write a whole number."),
     ("GET", f"/triggers/{'9' * 5000}", None, "Write a smaller whole number."),
     ("GET", "/events?is_test=perhaps", None, "Write true or false."),
-    ("GET", "/events?type=x", None, "Write 'scheduled' or 'api'."),
+    ("GET", "/events?type=x", None, "Write 'scheduled', 'api' or 'heartbeat'."),
     ("GET", "/events/stream?topics=events,bogus", None, "Write one or more of these"),
     ("DELETE", "/auth/sessions/1", None, "Write a UUID, such as"),
 ]

@@ -20,7 +20,10 @@ LISTS = QueryRules(
     instants=frozenset({"since"}),
 )
 # senders add queries of their own, and probes what keeps caches away
-TAKES_ANY = {"call_hook", "call_hook_by_get", "call_hook_by_put", "healthz", "readyz"}
+TAKES_ANY = {
+    *("call_hook", "call_hook_by_get", "call_hook_by_put", "ping_hook", "ping_hook_by_get"),
+    *("healthz", "readyz"),
+}
 SINCE = "2026-03-13T10:00:00"
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple, TypeVarTuple
 
-from sqlalchemy import Select, text
+from sqlalchemy import Select, or_, text
 
 from event_trigger.db.keyset import combinations, quoted_choices
 from event_trigger.events.source import SourceKind
@@ -38,17 +38,30 @@ class EventFilter:
 
     @property
     def types(self) -> Sequence[EventType]:
-        """Returns the types of the events: schedules make those of one, all others the rest."""
+        """Returns the types of the events: schedules make no calls, and calls no scheduled ones."""
         return [one for one in EventType if self.type in {None, one} and self._makes(one)]
 
     def _makes(self, one: EventType) -> bool:
-        is_scheduled = one is EventType.SCHEDULED
-        return self.source is None or is_scheduled == (self.source is SourceKind.SCHEDULE)
+        if self.source is SourceKind.SCHEDULE:
+            return one is not EventType.API
+        return self.source is None or one is not EventType.SCHEDULED
 
     @property
     def stored_source(self) -> SourceKind | None:
         """Returns the `source_kind` of the events; scheduled ones are known by their type."""
         return None if self.source is SourceKind.SCHEDULE else self.source
+
+    @property
+    def type_conditions(self) -> Sequence[str]:
+        """Returns a condition for each type; a schedule's are those of deadlines, or all."""
+        by_deadline = f"source_kind = '{SourceKind.SCHEDULE}'"
+        is_narrow = self.source is SourceKind.SCHEDULE
+        return [
+            f"type = {quoted} AND {by_deadline}"
+            if is_narrow and one is EventType.HEARTBEAT
+            else f"type = {quoted}"
+            for one, quoted in zip(self.types, quoted_choices(self.types, EventType), strict=True)
+        ]
 
     @property
     def selects_none(self) -> bool:
@@ -82,7 +95,7 @@ def select_events(
         conditions += ("triggered_at <= :before_at", "(triggered_at, id) < (:before_at, :before)")
         values |= {"before_at": before[0], "before": before[1]}
     prefix, more, parameters, each = _prefix(wanted, shards)
-    kinds = [f"type = {one}" for one in quoted_choices(wanted.types, EventType)]
+    kinds = [*wanted.type_conditions]
     if wanted.stored_source is not None:
         made_by = f"source_kind = '{wanted.stored_source}'"
         if prefix == _OF_OWNER:
@@ -107,6 +120,10 @@ def narrow(statement: Select[*Columns], wanted: EventFilter) -> Select[*Columns]
         statement = statement.where(text(NOT_OF_DELETED_PROJECTS))
     if len(wanted.types) < len(EventType):
         statement = statement.where(Event.type.in_(wanted.types))
+    if wanted.source is SourceKind.SCHEDULE:
+        statement = statement.where(
+            or_(Event.type == EventType.SCHEDULED, Event.source_kind == SourceKind.SCHEDULE)
+        )
     if wanted.stored_source is not None:
         statement = statement.where(Event.source_kind == wanted.stored_source)
     if wanted.is_test is not None:

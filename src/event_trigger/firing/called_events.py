@@ -1,7 +1,7 @@
 """Stores the events of calls and replays: a few statements for many of them."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
@@ -24,6 +24,7 @@ from event_trigger.tracing import (
     start_firing,
     written_context,
 )
+from event_trigger.triggers.schedule.pings import HeartbeatEvent
 
 _CHARACTERS_PER_STATEMENT = 4 * 1024 * 1024  # of payloads
 _EVENTS_PER_STATEMENT = 1_000  # each may go to 50 destinations
@@ -31,15 +32,16 @@ _MOST_SPANS = 100  # of a transaction
 _INSERT_CALLED_EVENTS = """
     INSERT INTO events (shard, owner_id, trigger_id, type, payload, is_test, replay_of, hops,
         source_kind, source, xid)
-    SELECT {shard}, called.owner_id, called.trigger_id, :type,
+    SELECT {shard}, called.owner_id, called.trigger_id, called.type,
         CAST(called.payload AS json), called.is_test, called.replay_of, called.hops,
         called.source_kind, CAST(called.source AS json), {{xid}}
     FROM unnest(
         CAST(:shards AS smallint[]), CAST(:owner_ids AS bigint[]), CAST(:trigger_ids AS bigint[]),
         CAST(:payloads AS text[]), CAST(:are_tests AS boolean[]), CAST(:replays_of AS bigint[]),
-        CAST(:hops AS smallint[]), CAST(:source_kinds AS text[]), CAST(:sources AS text[])
+        CAST(:hops AS smallint[]), CAST(:source_kinds AS text[]), CAST(:sources AS text[]),
+        CAST(:types AS text[])
     ) WITH ORDINALITY AS called (shard, owner_id, trigger_id, payload, is_test, replay_of, hops,
-        source_kind, source, place)
+        source_kind, source, type, place)
     ORDER BY called.place
 """
 _FEW_CALLED_EVENTS = FewRows(
@@ -49,7 +51,7 @@ _FEW_CALLED_EVENTS = FewRows(
     """,
     """(
     CAST(:shard AS smallint), (CAST(:owner_ids AS bigint[]))[{place}],
-    (CAST(:trigger_ids AS bigint[]))[{place}], CAST(:type AS text),
+    (CAST(:trigger_ids AS bigint[]))[{place}], (CAST(:types AS text[]))[{place}],
     CAST((CAST(:payloads AS text[]))[{place}] AS json), (CAST(:are_tests AS boolean[]))[{place}],
     (CAST(:replays_of AS bigint[]))[{place}], (CAST(:hops AS smallint[]))[{place}],
     (CAST(:source_kinds AS text[]))[{place}], CAST((CAST(:sources AS text[]))[{place}] AS json),
@@ -89,7 +91,7 @@ class NewEvent(NamedTuple):
 
     `payload` is JSON text, stored to the letter: a body keeps its spelling. `configured_at` is the
     instant of the last change of the called trigger. `trace` is the trace context of a call that
-    has a span already.
+    has a span already. `told` is the change of a heartbeat that it tells, if a ping has made one.
     """
 
     trigger: OwnedId
@@ -101,6 +103,11 @@ class NewEvent(NamedTuple):
     source: EventSource | None = None
     configured_at: datetime | None = None
     trace: str | None = None
+    told: HeartbeatEvent | None = None
+
+    @property
+    def type(self) -> EventType:
+        return EventType.API if self.told is None else EventType.HEARTBEAT
 
     @property
     def is_counted(self) -> bool:
@@ -122,7 +129,7 @@ async def store_events(
     traces = [one.trace for one in new]
     if announces:
         assert isinstance(session, AsyncSession)  # the transaction of a request
-        after_commit(session, lambda: count_called([one.is_test for one in new]))
+        after_commit(session, lambda: count_called([(one.type, one.is_test) for one in new]))
         if TRACING.tracer is not None:
             traces = _trace(TRACING.tracer, session, new, stored)
     sent = [
@@ -153,7 +160,7 @@ def _trace(
         event = FiredEvent(
             one.trigger.owner_id,
             one.trigger.id,
-            EventType.API,
+            one.type,
             is_test=one.is_test,
             replay_of=one.replay_of,
         )
@@ -167,12 +174,10 @@ def _trace(
     return [written_context(span) for span in spans]
 
 
-def count_called(are_tests: Sequence[bool]) -> None:
-    """Counts the events of calls that are committed."""
-    if tests := sum(are_tests):
-        EVENTS_FIRED[EventType.API, True].inc(tests)
-    if calls := len(are_tests) - tests:
-        EVENTS_FIRED[EventType.API, False].inc(calls)
+def count_called(kinds: Iterable[tuple[EventType, bool]]) -> None:
+    """Counts the events of calls that are committed, by type and whether they are tests."""
+    for kind, count in Counter(kinds).items():
+        EVENTS_FIRED[kind].inc(count)
 
 
 async def _store(
@@ -187,7 +192,7 @@ async def _store(
         {
             "shard": shards[0],
             "shards": shards,
-            "type": EventType.API,
+            "types": [one.type for one in new],
             "owner_ids": [one.trigger.owner_id for one in new],
             "trigger_ids": [one.trigger.id for one in new],
             "payloads": [one.payload for one in new],

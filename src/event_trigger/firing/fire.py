@@ -15,12 +15,14 @@ from event_trigger.events.source import EventSource
 from event_trigger.firing.allowance import Allowance, BatchFull
 from event_trigger.firing.called_events import NewEvent, store_events
 from event_trigger.firing.idempotency import CallKey, IdempotencyKeys, StoredAnswer
+from event_trigger.firing.pings import PingAnswer, PingedHeartbeats
 from event_trigger.firing.refusals import HookChanged, KeyMoved, Paused, events_full
 from event_trigger.firing.repository import CalledTrigger, CalledTriggers
 from event_trigger.idempotency.refusals import KeyReused, StillRunning
 from event_trigger.models import TriggerStatus
 from event_trigger.triggers.merge_patch import merge_body
 from event_trigger.triggers.payload_schema import payload_errors, work_of
+from event_trigger.triggers.schedule.pings import Ping
 
 
 class SentBody(NamedTuple):
@@ -46,7 +48,8 @@ class Call(NamedTuple):
     `hops` counts the deliveries that led to the call. `named` is the key that the trigger was found
     by, if it was: it is fired only if it still has that key. A trigger that was found by a
     remembered hook is fired only if it is `configured_at` the same instant as the hook was.
-    `source` says who made it. `trace` is the trace context that the event's deliveries keep.
+    `source` says who made it. `trace` is the trace context that the event's deliveries keep. `ping`
+    makes it a ping of a heartbeat.
     """
 
     trigger: OwnedId
@@ -60,6 +63,7 @@ class Call(NamedTuple):
     source: EventSource | None = None
     replayed: ReplayedEvent | None = None
     trace: str | None = None
+    ping: Ping | None = None
 
     @property
     def locks_trigger(self) -> bool:
@@ -86,7 +90,7 @@ class TriggerBusy:
     """The outcome of a call whose trigger others have locked: it has to wait."""
 
 
-Outcome = CallAnswer | Problem | TriggerBusy
+Outcome = CallAnswer | PingAnswer | Problem | TriggerBusy
 
 
 async def fire_all(session: ReadSession, calls: Sequence[Call], *, waits: bool) -> list[Outcome]:
@@ -97,14 +101,20 @@ async def fire_all(session: ReadSession, calls: Sequence[Call], *, waits: bool) 
     3. Note calls that were refused as loops in their triggers.
     4. Store the new events, with their deliveries, and count them in their triggers.
     5. Store the answers of the new events that have a key.
+    6. Store what pings have made of their heartbeats, with the changes that events tell.
 
     No two calls may have the same key. With `waits`, it waits for triggers that others have
     locked; otherwise their calls are TriggerBusy. In a cluster, all calls must be of one shard. The
     caller announces the events after the commit.
     """
     found = await find_called(CalledTriggers(session), IdempotencyKeys(session), calls, waits=waits)
-    decided = [_decide(call, found) for call in calls]
-    return await store_decided(session, calls, decided, announces=False)
+    pinged = PingedHeartbeats()
+    decided = [_decide(call, found, pinged) for call in calls]
+    outcomes = await store_decided(session, calls, decided, announces=False)
+    if pinged:
+        ids = [one.event_id if isinstance(one, CallAnswer) else None for one in outcomes]
+        await pinged.store(session, [*zip(decided, ids, strict=True)])
+    return outcomes
 
 
 async def store_decided(
@@ -175,9 +185,13 @@ async def find_called(
     )
 
 
-def _decide(call: Call, found: CalledRows) -> Outcome | NewEvent:
+def _decide(call: Call, found: CalledRows, pinged: PingedHeartbeats) -> Outcome | NewEvent:
     admitted = admit(call, found)
-    return make_event(admitted, call) if isinstance(admitted, CalledTrigger) else admitted
+    if not isinstance(admitted, CalledTrigger):
+        return admitted
+    if call.ping is not None:
+        return pinged.take(call.trigger, admitted, call.ping, call.source, hops=call.hops)
+    return make_event(admitted, call)
 
 
 def admit(call: Call, found: CalledRows) -> Outcome | CalledTrigger:
@@ -200,7 +214,8 @@ def admit(call: Call, found: CalledRows) -> Outcome | CalledTrigger:
 def _refusal(trigger: CalledTrigger, call: Call) -> Problem | None:
     if trigger.status == TriggerStatus.PAUSED and call.locks_trigger:
         return Paused()
-    return None if trigger.reached is None else events_full(trigger.reached)
+    is_full = trigger.reached is not None and call.ping is None  # most pings make no event
+    return events_full(trigger.reached) if is_full and trigger.reached else None
 
 
 def missing(call: Call) -> Problem:

@@ -19,6 +19,7 @@ from event_trigger.firing.announcer import Announcer
 from event_trigger.firing.called_events import count_called
 from event_trigger.firing.fire import Call, CallAnswer, Outcome, TriggerBusy, fire_all
 from event_trigger.firing.idempotency import CallKey
+from event_trigger.firing.pings import PingAnswer
 from event_trigger.idempotency.refusals import StillRunning
 from event_trigger.models import EventType
 from event_trigger.telemetry import FIRING_LAG
@@ -36,13 +37,12 @@ CHARACTERS_PER_COMMIT = 4 * 1024 * 1024  # of bodies; a larger one goes alone
 WRITERS = 4  # transactions at a time for each of the two kinds of queue: 8 of 10 connections
 RETRIES, RETRY_SECONDS = 6, 0.005  # of calls whose trigger another process fires just now
 TURN_SECONDS = 0.05  # a transaction that takes longer does not hold up the next one
-_LAG = FIRING_LAG[EventType.API]
 
 
 @dataclass(eq=False, slots=True)
 class _QueuedCall:
     call: Call
-    answer: asyncio.Future[CallAnswer]
+    answer: asyncio.Future[CallAnswer | PingAnswer]
     came_at: float = field(default_factory=time.perf_counter)
     retries: int = 0
 
@@ -52,6 +52,11 @@ class _QueuedCall:
         body, replayed = self.call.body, self.call.replayed
         of_event = 0 if replayed is None else len(replayed.payload or "")
         return of_event + (0 if body is None else len(body.text))
+
+
+def _of_event(answer: CallAnswer | PingAnswer) -> CallAnswer:
+    assert isinstance(answer, CallAnswer)
+    return answer
 
 
 class GroupCommit:
@@ -81,13 +86,21 @@ class GroupCommit:
         self._writers = asyncio.Semaphore(WRITERS)
         self._waiting_writers = asyncio.Semaphore(WRITERS)
 
+    async def ping(self, call: Call) -> PingAnswer:
+        """Returns the answer to a ping once it is committed, with its event if it makes one.
+
+        Raises as `fire` does.
+        """
+        answer = await self._fire(call)
+        return answer if isinstance(answer, PingAnswer) else PingAnswer(answer.configured_at)
+
     async def fire(self, call: Call) -> CallAnswer:
         """Returns the answer once the event is committed.
 
         Raises the call's Problem, StillRunning if its key is in use, and outages of the database.
         """
         if TRACING.tracer is None:
-            return await self._fire_once(call)
+            return _of_event(await self._fire_once(call))
         replay_of = None if call.replayed is None else call.replayed.id
         event = FiredEvent(
             call.trigger.owner_id,
@@ -97,11 +110,12 @@ class GroupCommit:
             replay_of=replay_of,
         )
         with ended(span := start_firing(TRACING.tracer, event)):
-            answer = await self._fire_once(call._replace(trace=written_context(span)))
+            fired = await self._fire_once(call._replace(trace=written_context(span)))
+            answer = _of_event(fired)
             name_event(span, answer.event_id)
             return answer
 
-    async def _fire_once(self, call: Call) -> CallAnswer:
+    async def _fire_once(self, call: Call) -> CallAnswer | PingAnswer:
         key = call.key
         if key is None:
             return await self._fire(call)
@@ -113,7 +127,7 @@ class GroupCommit:
         finally:
             self._keys_in_use.discard(key)
 
-    async def _fire(self, call: Call) -> CallAnswer:
+    async def _fire(self, call: Call) -> CallAnswer | PingAnswer:
         queued = _QueuedCall(call, asyncio.get_running_loop().create_future())
         if call.trigger in self._locked and call.locks_trigger:
             self._locked[call.trigger].append(queued)
@@ -222,7 +236,7 @@ class GroupCommit:
         match outcome:
             case TriggerBusy():
                 self._try_again(queued)
-            case CallAnswer():
+            case CallAnswer() | PingAnswer():
                 queued.answer.set_result(outcome)
             case _:
                 queued.answer.set_exception(outcome)
@@ -254,9 +268,10 @@ class GroupCommit:
 
 def _measure(fired: Sequence[_QueuedCall]) -> None:
     now = time.perf_counter()
-    count_called([one.call.is_test for one in fired])
-    for one in fired:
-        _LAG.observe(now - one.came_at)
+    types = [EventType.API if one.call.ping is None else EventType.HEARTBEAT for one in fired]
+    count_called((kind, one.call.is_test) for kind, one in zip(types, fired, strict=True))
+    for kind, one in zip(types, fired, strict=True):
+        FIRING_LAG[kind].observe(now - one.came_at)
 
 
 def _take(queue: deque[_QueuedCall]) -> list[_QueuedCall]:

@@ -13,6 +13,7 @@ from event_trigger.db.shards import OwnedId
 from event_trigger.errors import Problem
 from event_trigger.firing.fire import Call, CallAnswer
 from event_trigger.firing.group_commit import GroupCommit
+from event_trigger.firing.pings import PingAnswer
 
 FIRED_HEADERS = ("Location", "Event-Id", "Idempotent-Replayed")
 
@@ -102,6 +103,16 @@ async def fire_within_limits(
     """Fires within the limits; gives the answer after the commit. Hooks have no `caller`."""
     await rates.check(call.trigger, caller=None if caller is None else name_of(caller))
     answer = await group_commit.fire(call)
+    await rates.count(call.trigger)
+    return answer
+
+
+async def ping_within_limits(
+    group_commit: GroupCommit, rates: RateLimits, call: Call
+) -> PingAnswer:
+    """Pings a heartbeat within the limits of its trigger and its project."""
+    await rates.check(call.trigger, caller=None)
+    answer = await group_commit.ping(call)
     await rates.count(call.trigger)
     return answer
 

@@ -21,7 +21,11 @@ _SELECT_TRIGGERS = """
         details -> 'schema' AS schema, cardinality(destination_ids) > 0 AS has_destinations,
         CASE WHEN {has_no_room} THEN (
             SELECT ARRAY[bytes, reached] FROM event_bytes WHERE event_bytes.shard = triggers.shard
-                AND event_bytes.owner_id = triggers.owner_id AND reached IS NOT NULL) END AS reached
+                AND event_bytes.owner_id = triggers.owner_id AND reached IS NOT NULL)
+        END AS reached,
+        CASE WHEN type = 'heartbeat' THEN CAST(details AS text) END AS heartbeat,
+        CASE WHEN type = 'heartbeat' THEN clock_timestamp() END AS now,
+        anchor_at, last_ping_at, run_started_at, silent_since
     FROM triggers WHERE {wanted} {lock}
 """
 _IN_SHARD = {
@@ -96,7 +100,8 @@ class CalledTrigger(NamedTuple):
 
     A batch reads the size of the payload first, in bytes, and the payload only if there is room.
     `schema` is the JSON Schema of `details.schema`. `reached` is the bytes of its project's events
-    and their limit, if they have reached it.
+    and their limit, if they have reached it. `heartbeat` is the JSON text of a heartbeat's details;
+    `now`, the database's time, is for heartbeats only.
     """
 
     id: int
@@ -109,6 +114,12 @@ class CalledTrigger(NamedTuple):
     schema: dict[str, Any] | None
     has_destinations: bool
     reached: Sequence[int] | None
+    heartbeat: str | None
+    now: datetime | None
+    anchor_at: datetime
+    last_ping_at: datetime | None
+    run_started_at: datetime | None
+    silent_since: datetime | None
 
 
 @dataclass(frozen=True)

@@ -56,7 +56,7 @@ class Acceptance:
     """The part of `details.hook` that says which calls are accepted, and how they are read.
 
     `secret_header` carries a signature or a token. `json_field` is the field of forms that holds
-    the payload as JSON.
+    the payload as JSON. With `takes_pings`, it is the hook of a heartbeat.
     """
 
     verify: str
@@ -65,18 +65,22 @@ class Acceptance:
     verify_token: str | None
     secret_header: str | None
     json_field: str | None
+    takes_pings: bool
 
     @classmethod
     def of(cls, options: Mapping[str, Any]) -> Self:
         """Reads the options of a hook; absent ones have their defaults."""
         verify, secret_header = Verify(options["verify"]), options.get("header")
+        takes_pings = options.get("pings") is True
+        usual = (HookMethod.GET, HookMethod.POST) if takes_pings else (HookMethod.POST,)
         return cls(
             verify=verify,
-            methods=tuple(options.get("methods") or (HookMethod.POST,)),
+            methods=tuple(options.get("methods") or usual),
             headers=frozenset(name.lower() for name in options.get("headers") or ()),
             verify_token=options.get("verify_token"),
             secret_header=None if secret_header is None else secret_header.lower(),
             json_field=_JSON_FIELDS.get(verify),
+            takes_pings=takes_pings,
         )
 
     def check_method(self, method: str) -> None:

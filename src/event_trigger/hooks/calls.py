@@ -11,7 +11,8 @@ from event_trigger.deliveries.http.hops import HOPS_HEADER, parse_hops
 from event_trigger.errors import Invalid, NotFound, Problem, Unavailable
 from event_trigger.firing.fire import Call, CallAnswer, SentBody
 from event_trigger.firing.group_commit import GroupCommit
-from event_trigger.firing.rate_limits import RateLimits, fire_within_limits
+from event_trigger.firing.pings import PingAnswer
+from event_trigger.firing.rate_limits import RateLimits, fire_within_limits, ping_within_limits
 from event_trigger.firing.refusals import HookChanged, Paused
 from event_trigger.hooks.acceptance import Acceptance, refuse_long_query, refuse_prefetch
 from event_trigger.hooks.bodies.reading import read_body
@@ -27,9 +28,10 @@ from event_trigger.hooks.token_lookup import TokenLookup
 from event_trigger.idempotency.refusals import StillRunning
 from event_trigger.models import HookMethod
 from event_trigger.telemetry import HOOK_REFUSALS
+from event_trigger.triggers.schedule.pings import Ping
 from event_trigger.vault import Vault
 
-_Outcome = CallAnswer | Reply | Problem
+_Outcome = CallAnswer | PingAnswer | Reply | Problem
 for _reason in RefusalReason:  # zeros, by which a first one shows as a change
     HOOK_REFUSALS.labels(_reason)
 
@@ -47,7 +49,7 @@ class HookCalls:
     refusals: RefusalLog
     large_bodies: LargeBodies
 
-    async def answer(self, token: str, request: HookRequest) -> CallAnswer | Reply:
+    async def answer(self, token: str, request: HookRequest) -> CallAnswer | PingAnswer | Reply:
         """Answers a call, after the commit of its event if it makes one.
 
         Raises NotFound for an unknown token. Every other problem is put on record for the trigger's
@@ -59,13 +61,13 @@ class HookCalls:
         outcome: _Outcome | None = None
         if known is not None and remembered is not None:
             outcome = await self._outcome_of(remembered, request, known.configured_at)
-            if isinstance(outcome, CallAnswer):
+            if isinstance(outcome, CallAnswer | PingAnswer):
                 return outcome
         hook = await self._look_up(token_hash)
         is_same = remembered is not None and hook.is_same_as(remembered)
         if outcome is None or isinstance(outcome, HookChanged) or not is_same:
             outcome = await self._outcome_of(hook, request)
-        if isinstance(outcome, CallAnswer):
+        if isinstance(outcome, CallAnswer | PingAnswer):
             self._learn(token_hash, hook, known, outcome)
         return await self._settle(hook, request, outcome)
 
@@ -85,7 +87,11 @@ class HookCalls:
         return CalledHook(row, self.vault)
 
     def _learn(
-        self, token_hash: bytes, hook: CalledHook, known: KnownHook | None, answer: CallAnswer
+        self,
+        token_hash: bytes,
+        hook: CalledHook,
+        known: KnownHook | None,
+        answer: CallAnswer | PingAnswer,
     ) -> None:
         at = answer.configured_at
         if at is not None:  # else the answer was given before
@@ -93,7 +99,7 @@ class HookCalls:
 
     async def _settle(
         self, hook: CalledHook, request: HookRequest, outcome: _Outcome
-    ) -> CallAnswer | Reply:
+    ) -> CallAnswer | PingAnswer | Reply:
         """Returns an answer; raises a problem, which is on record then."""
         caller = request.method, request.address
         match outcome:
@@ -118,7 +124,7 @@ class HookCalls:
 
     async def _answer(
         self, hook: CalledHook, request: HookRequest, configured_at: datetime | None
-    ) -> CallAnswer | Reply:
+    ) -> CallAnswer | PingAnswer | Reply:
         """Decides in an order by which strangers learn nothing about the trigger.
 
         1. Questions that nobody signs: OPTIONS, HEAD, and `hub.challenge`. A long query is refused.
@@ -128,6 +134,10 @@ class HookCalls:
         """
         accepts, now = hook.accepts, await self.clock.now()
         refuse_long_query(request)
+        if accepts.takes_pings and request.method != "OPTIONS":
+            return await self._ping(hook, request, configured_at, now)
+        if request.signal is not None:
+            raise NotFound
         if (reply := _reply_unsigned(accepts, request)) is not None:
             return reply
         accepts.check_method(request.method)
@@ -152,6 +162,38 @@ class HookCalls:
         )
         return await fire_within_limits(self.group_commit, self.rate_limits, call, caller=None)
 
+    async def _ping(
+        self, hook: CalledHook, request: HookRequest, configured_at: datetime | None, now: datetime
+    ) -> PingAnswer | Reply:
+        """Pings a heartbeat: verifies the call as any other, and does not read its body.
+
+        A HEAD pings as a GET does. A repeated id of the sender is another ping.
+        """
+        ping, accepts = Ping.of(request.signal), hook.accepts
+        if ping is None:
+            raise NotFound
+        if (reply := reply_to_challenge(accepts, request)) is not None:
+            return reply
+        accepts.check_method(HookMethod.GET if request.method == "HEAD" else request.method)
+        refuse_prefetch(request)
+        check = partial(_check, hook, request, now)
+        if is_large(request):
+            await self.large_bodies.read(hook.trigger.owner_id, check)
+        else:
+            check()
+        call = Call(
+            hook.trigger,
+            None,
+            is_test=False,
+            idempotency_key=None,
+            compares_body=False,
+            hops=parse_hops(request.all(HOPS_HEADER)),
+            configured_at=configured_at,
+            source=source_of(accepts, request),
+            ping=ping,
+        )
+        return await ping_within_limits(self.group_commit, self.rate_limits, call)
+
     async def _record(
         self, trigger: OwnedId, problem: Problem, method: str, address: str | None, *, status: int
     ) -> None:
@@ -166,9 +208,14 @@ def _read(
     hook: CalledHook, request: HookRequest, now: datetime
 ) -> tuple[str | None, SentBody | None]:
     """Verifies a call, and only then reads its id and its body."""
-    hook.verifier.check(hook.secrets.at(now), request, now)
+    _check(hook, request, now)
     key, json_field = hook.verifier.idempotency_key(request), hook.accepts.json_field
     return key, read_body(request.body, request.content_type, json_field=json_field)
+
+
+def _check(hook: CalledHook, request: HookRequest, now: datetime) -> None:
+    """Verifies a call; raises SignatureRefused."""
+    hook.verifier.check(hook.secrets.at(now), request, now)
 
 
 def _reply_unsigned(accepts: Acceptance, request: HookRequest) -> Reply | None:

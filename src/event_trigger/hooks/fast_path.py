@@ -12,7 +12,9 @@ from event_trigger.hooks.responses import respond
 from event_trigger.models import HookMethod
 from event_trigger.web.fast_paths import read_body, reading_again
 
-_HOOK_PATH = re.compile(r"/hooks/([A-Za-z0-9_-]{1,100})", re.ASCII)
+_HOOK_PATH = re.compile(
+    r"/hooks/(?P<token>[A-Za-z0-9_-]{1,100})(/(?P<signal>start|fail|[0-9]{1,3}))?", re.ASCII
+)
 _CALLS, _ASKS = frozenset(HookMethod), frozenset({"HEAD", "OPTIONS"})
 
 
@@ -27,23 +29,29 @@ class HookFastPath:
 
     async def answer(self, scope: Scope, receive: Receive) -> Response | Receive:
         """Answers a call of a hook after the commit of its event; see web/fast_paths.py."""
-        token = token_of(scope)
-        if token is None or not _is_answered(scope):
+        found = _path_of(scope)
+        if found is None or not _is_answered(scope, has_signal=found["signal"] is not None):
             return receive
         body = await read_body(receive) if scope["method"] in _CALLS else b""
         if body is None:
             return reading_again(receive, None)
-        return await respond(self.calls, token, scope, body)
+        return await respond(self.calls, found["token"], scope, body, signal=found["signal"])
 
 
 def token_of(scope: Scope) -> str | None:
     """Returns the token in the path of a hook, or None for any other path."""
+    found = _path_of(scope)
+    return None if found is None else found["token"]
+
+
+def _path_of(scope: Scope) -> re.Match[str] | None:
     path: str = scope["path"]
-    found = _HOOK_PATH.fullmatch(path.removeprefix(scope.get("root_path", "")))
-    return None if found is None else found[1]
+    return _HOOK_PATH.fullmatch(path.removeprefix(scope.get("root_path", "")))
 
 
-def _is_answered(scope: Scope) -> bool:
+def _is_answered(scope: Scope, *, has_signal: bool) -> bool:
+    if has_signal and scope["method"] == HookMethod.PUT:
+        return False  # there is no such operation
     return scope["method"] in _ASKS or (
         scope["method"] in _CALLS and not _is_chunked(scope["headers"])
     )

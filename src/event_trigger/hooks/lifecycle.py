@@ -15,7 +15,7 @@ from event_trigger.db.plain_session import ReadSession
 from event_trigger.db.shards import OwnedId
 from event_trigger.hooks.repository import Hooks, list_hooks, stored_options
 from event_trigger.hooks.sealing import open_hook, seal_hook, seal_into
-from event_trigger.models import Hook, Trigger, Verify
+from event_trigger.models import Hook, Trigger, TriggerType, Verify
 from event_trigger.triggers.hook_port import HookSecrets, differs, hook_in
 from event_trigger.triggers.hook_secrets import make_secret
 from event_trigger.vault import SealBroken, Vault
@@ -62,7 +62,7 @@ class TriggerHooks:
         hook = await Hooks(session).get_locked(trigger.id)
         if hook is None:
             return await make_hook(session, self.vault, trigger, given)
-        hook.options = stored_options(trigger.details["hook"])
+        hook.options = stored_options(_options_for(trigger))
         if given is not None:
             try:
                 opened = open_hook(hook, self.vault)
@@ -100,7 +100,7 @@ async def make_hook(
     session: AsyncSession, vault: Vault, trigger: Trigger, given: str | None
 ) -> HookSecrets:
     """Makes a hook, or replaces it; returns its secret only if that was made here."""
-    options = trigger.details["hook"]
+    options = _options_for(trigger)
     made = None if given is not None else make_secret(Verify(options["verify"]))
     token = secrets.token_urlsafe(_TOKEN_BYTES)
     opened = HookSecrets(token, made if given is None else given)
@@ -111,6 +111,13 @@ async def make_hook(
         sealed=seal_hook(opened, vault, owner_id=trigger.owner_id),
     )
     return HookSecrets(token, made)
+
+
+def _options_for(trigger: Trigger) -> Mapping[str, Any]:
+    """Returns `details.hook`, and for a heartbeat that its calls are pings."""
+    options: Mapping[str, Any] = trigger.details["hook"]
+    is_heartbeat = trigger.type == TriggerType.HEARTBEAT
+    return {**options, "pings": True} if is_heartbeat else options
 
 
 async def record_replaced(session: AsyncSession, trigger: Trigger, *names: str) -> None:

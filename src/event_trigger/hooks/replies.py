@@ -18,6 +18,12 @@ class NotFired(ResponseModel):
     )
 
 
+class PingReceived(ResponseModel):
+    """The answer to a ping of a heartbeat."""
+
+    message: Literal["Ping received"] = "Ping received"
+
+
 @dataclass(frozen=True, slots=True)
 class Reply:
     """The answer to a question of a sender, or to a call that is accepted and makes no event."""
@@ -33,5 +39,6 @@ def json_reply(value: Mapping[str, object], *, status: int = 200) -> Reply:
 
 
 NOT_FIRED_WHILE_PAUSED = json_reply(NotFired().model_dump(), status=202)
+PINGED = Reply(body=PingReceived().model_dump_json().encode(), media_type=JSON)
 PING_RECEIVED = json_reply({"message": "Ping received: no event was made"})
 WOULD_FIRE = Reply(media_type=JSON)

@@ -22,7 +22,7 @@ class HookRequest:
 
     `read_url` gives its `url`, which few senders sign. `query` is raw, without its question mark.
     `headers` have names in lower case, in the order in which they were sent. `address` is the
-    caller's IP address, if it is known.
+    caller's IP address, if it is known. `signal` is the part of the path behind the token.
     """
 
     method: str
@@ -31,10 +31,18 @@ class HookRequest:
     headers: Sequence[tuple[str, str]]
     body: bytes
     address: str | None = None
+    signal: str | None = None
     _values: Mapping[str, Sequence[str]] = field(init=False, repr=False, compare=False)
 
     @classmethod
-    def of(cls, scope: Mapping[str, Any], body: bytes, *, base_url: Callable[[], str]) -> Self:
+    def of(
+        cls,
+        scope: Mapping[str, Any],
+        body: bytes,
+        *,
+        base_url: Callable[[], str],
+        signal: str | None = None,
+    ) -> Self:
         """Describes an ASGI request whose body was read already."""
         path = scope["path"]
         return cls(
@@ -47,6 +55,7 @@ class HookRequest:
             ],
             body=body,
             address=client_address(scope),
+            signal=signal,
         )
 
     def one(self, name: str) -> str | None:

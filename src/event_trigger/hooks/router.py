@@ -17,7 +17,7 @@ from event_trigger.hooks.acceptance import MethodRefused, QueryTooLong
 from event_trigger.hooks.bodies.refused import UnreadableBody
 from event_trigger.hooks.calls import HookCalls
 from event_trigger.hooks.questions import WrongVerifyToken
-from event_trigger.hooks.replies import NotFired
+from event_trigger.hooks.replies import NotFired, PingReceived
 from event_trigger.hooks.responses import respond
 from event_trigger.hooks.rotation import NoHook, Rotation
 from event_trigger.hooks.schemas import HookRotation
@@ -76,6 +76,7 @@ _PARAMETERS: list[dict[str, Any]] = [
     {"name": name, "in": "header", "description": words, "schema": {"type": "string"}}
     for name, words in _SENDER_HEADERS.items()
 ]
+HOPS_PARAMETER = next(one for one in _PARAMETERS if one["name"] == HOPS_HEADER)
 _BODY_WORDS = "JSON, a form, text, or nothing. It is merged into the predefined payload."
 _BODIES: dict[str, Any] = {
     "application/json": {
@@ -88,7 +89,7 @@ _BODIES: dict[str, Any] = {
     "multipart/form-data": {"schema": {"type": "object", "examples": [{"subject": "Backup done"}]}},
 }  # text is named in words only: generators of clients know no such body
 _RESPONSES: dict[int | str, dict[str, Any]] = {
-    200: {"model": Fired, **with_headers(200, *FIRED_HEADERS)[200]},
+    200: {"model": Fired | PingReceived, **with_headers(200, *FIRED_HEADERS)[200]},
     202: {"model": NotFired, "description": "The trigger is paused: no event was made."},
 }
 _SENT = {"requestBody": {"description": _BODY_WORDS, "content": _BODIES}}

@@ -31,6 +31,8 @@ from event_trigger.models.event import (
     SlotCount,
 )
 from event_trigger.models.event_bytes import EventBytes, MeasuredPartition
+from event_trigger.models.heartbeat_change import HeartbeatChange
+from event_trigger.models.heartbeat_states import ChangedState, ChangeReason
 from event_trigger.models.hook import Hook, HookMethod, MacAlgorithm, MacEncoding, Verify
 from event_trigger.models.hook_refusal import HookRefusal
 from event_trigger.models.idempotency_key import IdempotencyKey
@@ -61,6 +63,7 @@ from event_trigger.models.project import (
 )
 from event_trigger.models.project_count import CountPass, ProjectCount
 from event_trigger.models.schedule_version import ScheduleVersion
+from event_trigger.models.service_outage import ServiceBeat, ServiceOutage
 from event_trigger.models.sign_in_failure import SignInFailure
 from event_trigger.models.trigger import (
     OnCompletion,
@@ -89,6 +92,8 @@ __all__ = [
     "Base",
     "BlockCount",
     "Calendar",
+    "ChangeReason",
+    "ChangedState",
     "CountPass",
     "CountedMeasure",
     "Delivery",
@@ -110,6 +115,7 @@ __all__ = [
     "EventState",
     "EventType",
     "FinishedMember",
+    "HeartbeatChange",
     "Hook",
     "HookMethod",
     "HookRefusal",
@@ -137,6 +143,8 @@ __all__ = [
     "RefreshToken",
     "Role",
     "ScheduleVersion",
+    "ServiceBeat",
+    "ServiceOutage",
     "SignInFailure",
     "SlotCount",
     "SubjectKind",

@@ -28,6 +28,7 @@ COUNTED_HERE = "counted_xid % 4294967296 = CAST(CAST(event_partitions.xmin AS te
 class EventType(StrEnum):
     SCHEDULED = "scheduled"
     API = "api"
+    HEARTBEAT = "heartbeat"
 
 
 class EventState(StrEnum):

@@ -51,9 +51,10 @@ class MacEncoding(StrEnum):
 class Hook(Base):
     """A row is the hook of one trigger, looked up by the SHA-256 of its token.
 
-    `owner_id` gives the shard of the trigger. `options` is a copy of its `details.hook`; null means
-    that it has `verify` alone. `sealed` holds the token and the signing secret, and `former` the
-    replaced secrets that still count, encrypted under the key named `key_id`.
+    `owner_id` gives the shard of the trigger. `options` is a copy of its `details.hook`, and
+    for a heartbeat also `pings`, true; null means that it has `verify` alone. `sealed` holds the
+    token and the signing secret, and `former` the replaced secrets that still count, encrypted
+    under the key named `key_id`.
     """
 
     __tablename__ = "hooks"

@@ -14,6 +14,7 @@ from event_trigger.models.base import Base
 class TriggerType(StrEnum):
     SCHEDULED = "scheduled"
     API = "api"
+    HEARTBEAT = "heartbeat"
 
 
 class TriggerStatus(StrEnum):
@@ -40,6 +41,11 @@ class Trigger(Base):
     `max_fires` limits. At `loop_refused_at` a call was last refused because the trigger's events
     lead back to it. `zone_rules` is the digest of the time zone rules that it was last planned
     by; null is unknown.
+
+    Of a heartbeat, `anchor_at` is the time from which the next ping is expected, and `next_fire_at`
+    at most its deadline: many pings in a row leave it, and the dispatcher moves it on. A heartbeat
+    without `last_ping_at` and `run_started_at` has never been pinged. `run_started_at` is the last
+    ping of `/start` that no other ping has followed.
 
     `excluded_days` are the dates of all calendars that `details.except` names, as days since
     1970-01-01, ascending; null without calendars. `shift_seconds` is this trigger's constant of
@@ -88,6 +94,9 @@ class Trigger(Base):
     zone_rules: Mapped[str | None] = mapped_column(Text)
     excluded_days: Mapped[list[int] | None] = mapped_column(ARRAY(Integer))
     shift_seconds: Mapped[int | None] = mapped_column(Integer)
+    last_ping_at: Mapped[datetime | None]
+    run_started_at: Mapped[datetime | None]
+    silent_since: Mapped[datetime | None]
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
     updated_at: Mapped[datetime] = mapped_column(server_default=func.now())
 
@@ -129,6 +138,13 @@ class Trigger(Base):
             "id",
             "owner_id",
             postgresql_where=text("error IS NOT NULL"),
+        ),
+        Index(  # pings of heartbeats that are alive do not write to it
+            "ix_triggers_silent",
+            "shard",
+            "id",
+            "owner_id",
+            postgresql_where=text("silent_since IS NOT NULL"),
         ),
         Index(  # the owner comes last: lists of one owner skip the entries of others in the index
             "ix_triggers_due",

@@ -65,8 +65,8 @@ _STORED = f"""
     FROM (
         SELECT shard, owner_id, type, CAST({_LAG} AS float8) AS lag,
             GREATEST({minute_of("triggered_at")}, :partition_starts_at) AS minute,
-            type = '{EventType.SCHEDULED}' AND NOT is_test AND scheduled_for IS NOT NULL
-                AS is_planned
+            type IN ('{EventType.SCHEDULED}', '{EventType.HEARTBEAT}') AND NOT is_test
+                AND scheduled_for IS NOT NULL AS is_planned
         FROM events WHERE {_WITHIN} {{indexed}} AND {NOT_OF_DELETED_PROJECTS}
     ) AS new
     GROUP BY shard, owner_id, minute, type, bucket

@@ -113,6 +113,8 @@ def _detail_of(one: Failure) -> str:
     match one.cause:
         case Cause.DESTINATION_GONE:
             return f"It answered 410, which disabled it; {waiting} Enable it, or take it away."
+        case Cause.HEARTBEAT_SILENT:
+            return f"Heartbeats that expect a ping in vain, or whose job has failed: {one.number}."
         case Cause.DESTINATION_OPEN:
             return f"It fails, and is only probed; {waiting}"
         case Cause.DELIVERIES_EXHAUSTED:

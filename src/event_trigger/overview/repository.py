@@ -93,6 +93,15 @@ _SET_ASIDE = f"""
     ) AS set_aside
     GROUP BY error ORDER BY count(*) DESC, error LIMIT {MOST_ITEMS}
 """  # noqa: S608
+_SILENT = f"""
+    SELECT '{Cause.HEARTBEAT_SILENT}' AS cause, max(id) AS id,
+        (array_agg(coalesce(name, key) ORDER BY silent_since DESC))[1] AS name,
+        min(silent_since) AS since, count(*) AS number, NULL AS error FROM (
+        SELECT id, name, key, silent_since FROM triggers
+        WHERE {{whose}} AND silent_since IS NOT NULL AND status = 'active' LIMIT {_MOST_COUNTED}
+    ) AS silent
+    HAVING count(*) > 0
+"""  # noqa: S608
 _WAITING = """
     deliveries.shard = {shard} AND deliveries.destination_id = destinations.id
         AND deliveries.status"""
@@ -135,9 +144,9 @@ def _union(*parts: str) -> str:
     return " UNION ALL ".join(f"({one})" for one in parts)
 
 
-_LIST_FAILURES = _union(_SET_ASIDE, _FAILING, _EXHAUSTED)
+_LIST_FAILURES = _union(_SET_ASIDE, _SILENT, _FAILING, _EXHAUSTED)
 # Citus cannot look up deliveries of a few destinations in all shards at once
-_LIST_FAILURES_IN_CLUSTER = text(_union(_SET_ASIDE, _EXHAUSTED).format(whose=_OF_ALL))
+_LIST_FAILURES_IN_CLUSTER = text(_union(_SET_ASIDE, _SILENT, _EXHAUSTED).format(whose=_OF_ALL))
 _LIST_FAILING_OF_SHARD = text(
     _FAILING.format(whose=f"shard = :shard AND {NOT_OF_DELETED_PROJECTS}", shard=":shard")
 )

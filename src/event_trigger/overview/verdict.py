@@ -29,6 +29,7 @@ class Cause(StrEnum):
 
     TRIGGERS_LATE = "triggers_late"
     TRIGGER_SET_ASIDE = "trigger_set_aside"
+    HEARTBEAT_SILENT = "heartbeat_silent"
     DESTINATION_GONE = "destination_gone"
     DESTINATION_OPEN = "destination_open"
     INSTANTS_FAILED = "instants_failed"
@@ -42,6 +43,7 @@ class Cause(StrEnum):
 _SEVERITIES = {
     Cause.TRIGGERS_LATE: Severity.ERROR,
     Cause.TRIGGER_SET_ASIDE: Severity.ERROR,
+    Cause.HEARTBEAT_SILENT: Severity.ERROR,
     Cause.DESTINATION_GONE: Severity.ERROR,
     Cause.DESTINATION_OPEN: Severity.ERROR,
     Cause.INSTANTS_FAILED: Severity.ERROR,

@@ -14,8 +14,10 @@ from event_trigger.instants import just_after
 from event_trigger.models import Event, ScheduleVersion, Trigger, TriggerType, UnfiredRange
 from event_trigger.reconciliation.repository import InstantRecords
 from event_trigger.reconciliation.statement import plan_then
+from event_trigger.triggers.heartbeats import readable_heartbeat
 from event_trigger.triggers.repository import Triggers
 from event_trigger.triggers.schedule.describe import rules_version
+from event_trigger.triggers.schedule.heartbeat import is_heartbeat
 from event_trigger.triggers.schedule.plan import Plan, schedule_part
 from event_trigger.triggers.schedule.schedules import is_excepted, next_fire_at_or_after
 from event_trigger.triggers.zone_updates.store import ZoneStore
@@ -37,6 +39,10 @@ class VersionInForce:
     @property
     def zone_rules(self) -> str | None:
         """The version of its zone's rules, if it follows a zone and they are known."""
+        if is_heartbeat(self.details):
+            heartbeat = readable_heartbeat(self.details)
+            schedule = None if heartbeat is None else heartbeat.schedule
+            return None if schedule is None else rules_version(schedule)
         return None if self.plan is None else rules_version(self.plan.schedule)
 
     def excepts(self, at: datetime) -> bool:
@@ -71,7 +77,7 @@ async def collect_evidence(
     trigger = await Triggers(session).get(key)
     if trigger is None:
         raise NotFound
-    if trigger.type != TriggerType.SCHEDULED:
+    if trigger.type == TriggerType.API:
         return Evidence(trigger, now)
     records = InstantRecords(session)
     return Evidence(

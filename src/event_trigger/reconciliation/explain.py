@@ -16,8 +16,9 @@ from event_trigger.models import (
     UnfiredReason,
 )
 from event_trigger.reconciliation.evidence import Evidence, VersionInForce, ended_version
-from event_trigger.reconciliation.outcomes import OUTCOMES, Outcome, sentence_for
+from event_trigger.reconciliation.outcomes import OUTCOMES, UNJUDGED, Outcome, sentence_for
 from event_trigger.reconciliation.statement import decide_now
+from event_trigger.triggers.heartbeats import readable_heartbeat, state_of
 from event_trigger.triggers.schedule.details import calendars_of
 from event_trigger.triggers.schedule.plan import Plan
 from event_trigger.triggers.schedule.schedules import (
@@ -65,8 +66,10 @@ def explain(evidence: Evidence, *, at: datetime, keep_for: timedelta) -> Explana
     5. Adds how newer zone rules moved the schedule, if that is why it is not planned.
     """
     trigger = evidence.trigger
-    if trigger.type != TriggerType.SCHEDULED:
+    if trigger.type == TriggerType.API:
         return Explanation(Outcome.NOT_SCHEDULED, "This trigger fires when it is called.")
+    if trigger.type == TriggerType.HEARTBEAT:
+        return _explain_deadline(evidence, at=at, keep_for=keep_for)
     in_force = _in_force(evidence.versions, at)
     if evidence.event is not None:
         punctuality = _punctuality(evidence.event.triggered_at - at)
@@ -76,6 +79,37 @@ def explain(evidence: Evidence, *, at: datetime, keep_for: timedelta) -> Explana
         return judged
     about_rules = _sentence_on_rules(evidence.ended_by_rules, trigger, at)
     return replace(judged, reason=judged.reason + about_rules)
+
+
+def _explain_deadline(evidence: Evidence, *, at: datetime, keep_for: timedelta) -> Explanation:
+    """Explains whether an instant is, or was, the deadline of a heartbeat, and what came of it."""
+    trigger = evidence.trigger
+    in_force = evidence.versions[-1] if evidence.versions else None
+    if evidence.event is not None:
+        late = _punctuality(evidence.event.triggered_at - at)
+        reason = f"No ping had come by this deadline. {late}"
+        return Explanation(Outcome.FIRED, reason, at, evidence.event, in_force)
+    if evidence.unfired:
+        return Explanation(Outcome.MISSED, UNJUDGED, at, None, in_force)
+    if at <= evidence.now - keep_for:
+        reason = "It is older than the retention period, so its records are deleted."
+        return Explanation(Outcome.EXPIRED, reason, in_force=in_force)
+    if trigger.status == TriggerStatus.PAUSED:
+        reason = "The trigger is paused, and expects no ping."
+        return Explanation(Outcome.PAUSED, reason, in_force=in_force)
+    heartbeat = readable_heartbeat(trigger.details)
+    deadline_at = None if heartbeat is None else state_of(trigger).deadline(heartbeat)
+    if at == deadline_at:
+        reason = "It is the deadline of the next ping: it fires then, unless one comes before."
+        return Explanation(Outcome.PENDING, reason, at, None, in_force)
+    if deadline_at is not None:
+        now_is = f"Its deadline is {instant_text(deadline_at)} now."
+    elif trigger.silent_since is not None:
+        now_is = "It is silent, and fires again when a ping comes."
+    else:
+        now_is = "It waits for its first ping."
+    reason = f"A heartbeat fires if no ping comes by its deadline, and this is none. {now_is}"
+    return Explanation(Outcome.NOT_SCHEDULED, reason, in_force=in_force)
 
 
 def _in_force(versions: Sequence[VersionInForce], at: datetime) -> VersionInForce | None:

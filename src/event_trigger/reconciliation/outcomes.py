@@ -49,6 +49,12 @@ _SENTENCES = {
 }
 
 
+UNJUDGED = (  # a deadline of a heartbeat
+    "The service did not run for a part of the time in which the ping was to come, so it may have"
+    " been lost. The next ping was awaited instead, a full period from when the service ran again."
+)
+
+
 def sentence_for(reason: UnfiredReason, plan: Plan) -> str:
     """Says why an instant of that plan has no event."""
     sentence = _SENTENCES[reason]

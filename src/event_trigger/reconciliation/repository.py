@@ -11,6 +11,7 @@ from event_trigger.db.shards import ACROSS_SHARDS, OwnedId
 from event_trigger.models import (
     Event,
     EventType,
+    HeartbeatChange,
     Project,
     ScheduleVersion,
     Trigger,
@@ -25,18 +26,21 @@ class InstantRecords:
     session: AsyncSession
 
     async def list_keys(self) -> list[OwnedId]:
-        """Lists every trigger that has, or had, a schedule; for admins.
+        """Lists every trigger that has, or had, a schedule, and every heartbeat; for admins.
 
         Leaves out deleted projects, whose records go one after the other.
         """
         deleted = select(Project.id).where(Project.deleted_at.is_not(None))
         present = select(Trigger.owner_id, Trigger.id).where(
-            Trigger.type == TriggerType.SCHEDULED, Trigger.owner_id.not_in(deleted)
+            Trigger.type != TriggerType.API, Trigger.owner_id.not_in(deleted)
         )
         past = select(ScheduleVersion.owner_id, ScheduleVersion.trigger_id).where(
             ScheduleVersion.owner_id.not_in(deleted)
         )
-        statement = union(present, past).order_by("id")
+        told = select(HeartbeatChange.owner_id, HeartbeatChange.trigger_id).where(
+            HeartbeatChange.owner_id.not_in(deleted)
+        )
+        statement = union(present, past, told).order_by("id")
         rows = await self.session.execute(
             statement, execution_options={ACROSS_SHARDS: "admin reads"}
         )

@@ -26,6 +26,8 @@ from event_trigger.reconciliation.statement import Statement, make_statement
 from event_trigger.triggers.dependencies import TriggerKeyDep
 from event_trigger.triggers.repository import Triggers
 from event_trigger.triggers.schedule.describe import describe_plan
+from event_trigger.triggers.schedule.heartbeat import is_heartbeat
+from event_trigger.triggers.schemas.heartbeats import heartbeat_words
 from event_trigger.web.cpu_bound import CpuBoundDep, TooManyExpensiveCalls
 from event_trigger.web.problems import problems
 from event_trigger.web.schemas import Instant
@@ -117,15 +119,21 @@ def _explained(found: Explanation) -> ExplanationRead:
 
 
 def _in_force(schedule: VersionInForce) -> ScheduleInForce:
-    plan = schedule.plan
     return ScheduleInForce(
         version=schedule.version,
-        words=None if plan is None else describe_plan(plan, schedule.details),
+        words=_words_of(schedule),
         details=schedule.details,
         after=schedule.after,
         until=schedule.until,
         zone_rules=schedule.zone_rules,
     )
+
+
+def _words_of(schedule: VersionInForce) -> str | None:
+    if is_heartbeat(schedule.details):
+        return heartbeat_words(schedule.details)
+    plan = schedule.plan
+    return None if plan is None else describe_plan(plan, schedule.details)
 
 
 def _accounted(key: OwnedId, statement: Statement) -> AccountRead:

@@ -7,7 +7,7 @@ from pydantic import Field
 from event_trigger.models import UnfiredReason
 from event_trigger.reconciliation.outcomes import Outcome
 from event_trigger.reconciliation.reconcile import Discrepancy
-from event_trigger.triggers.schemas.details import ScheduledDetailsRead
+from event_trigger.triggers.schemas.details import HeartbeatDetailsRead, ScheduledDetailsRead
 from event_trigger.web.schemas import DescribedAs, Instant, JsonObject, ResponseModel
 
 
@@ -17,7 +17,7 @@ class ScheduleInForce(ResponseModel):
         description="The schedule in a sentence; null if it can no longer be read.",
         examples=["At 09:00 on Monday to Friday, Europe/Berlin"],
     )
-    details: Annotated[JsonObject, DescribedAs(ScheduledDetailsRead)]
+    details: Annotated[JsonObject, DescribedAs(ScheduledDetailsRead | HeartbeatDetailsRead)]
     after: Instant = Field(description="The instant after which it was in force.")
     until: Instant | None = Field(description="The last instant of that; null if it still is.")
     zone_rules: str | None = Field(

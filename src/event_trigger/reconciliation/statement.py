@@ -6,6 +6,8 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Protocol, TypeVar
 
+from sqlalchemy.ext.asyncio import AsyncSession
+
 from event_trigger.config import PARTITIONS_PER_KEEP
 from event_trigger.db.clock import database_now
 from event_trigger.db.replica.reads import OpenRead
@@ -19,10 +21,16 @@ from event_trigger.models import (
     UnfiredRange,
     UnfiredReason,
 )
+from event_trigger.reconciliation.heartbeats import (
+    is_pending,
+    read_heartbeat,
+    reconcile_heartbeat,
+)
 from event_trigger.reconciliation.reconcile import RecordedRange, Totals, VersionSpan, reconcile
 from event_trigger.reconciliation.repository import InstantRecords
 from event_trigger.triggers.schedule.bases import Local
 from event_trigger.triggers.schedule.catch_up import Decision, decide
+from event_trigger.triggers.schedule.heartbeat import is_heartbeat
 from event_trigger.triggers.schedule.plan import MAX_DUE, Plan, UnfiredInstants
 from event_trigger.triggers.schedule.schedules import InstantRange, Schedule, count_in, range_in
 from event_trigger.triggers.schedule.zone_moves import planned_by
@@ -77,19 +85,23 @@ async def make_statement(
     1. Lists the versions of the schedule and the ranges of unfired instants.
     2. Cuts the decided time into parts, reads the events of each, and compares.
     3. Adds the instants that are not decided on yet.
+
+    A heartbeat has no planned instants: its changes are compared with its events.
     """
     async with reading() as session:
         now = await database_now(session)
         kept_since = now - keep_for + keep_for / PARTITIONS_PER_KEEP
         start = kept_since if since is None else max(kept_since, since)
         statement = Statement(start, min(until or now, now))
+        if trigger is None or trigger.type == TriggerType.HEARTBEAT:
+            await _add_heartbeat(session, statement, key, trigger, now=now)
         spans = await _list_versions(InstantRecords(session), key, trigger, since=start)
         if not spans:
             return statement
         decided_until = min(statement.until, spans[-1].until)
         if start < decided_until:
             rows = await InstantRecords(session).list_unfired(key, since=start, until=decided_until)
-            statement.ranges = [_recorded(one) for one in rows]
+            statement.ranges += [_recorded(one) for one in rows]
     for begin, end in await compute(partial(_parts, spans, since=start, until=decided_until)):
         async with reading() as session:
             fired = await InstantRecords(session).list_fired(key, since=begin, until=end)
@@ -114,12 +126,32 @@ async def _list_versions(
     spans = [
         _span(one, after=one.starts_after, last=one.ends_at)
         for one in ended
-        if trigger is None or one.version < trigger.version
+        if (trigger is None or one.version < trigger.version) and not is_heartbeat(one.details)
     ]
     if trigger is not None and trigger.type == TriggerType.SCHEDULED:
         settled = max(trigger.settled_until, trigger.in_force_after)
         spans.append(_span(trigger, after=trigger.in_force_after, last=settled))
     return spans
+
+
+async def _add_heartbeat(
+    session: AsyncSession,
+    statement: Statement,
+    key: OwnedId,
+    trigger: Trigger | None,
+    *,
+    now: datetime,
+) -> None:
+    """Adds what a heartbeat has told; of a deleted trigger, only if it was one."""
+    since, until = statement.since, statement.until
+    found = await read_heartbeat(session, key, since=since, until=until)
+    if trigger is None:
+        found = found._replace(missed=())  # those of its schedule, if it had one
+    statement.totals.add(reconcile_heartbeat(found, trigger, since=since, until=until))
+    statement.ranges += found.missed
+    if trigger is not None and until == now and is_pending(trigger, now=now):
+        statement.pending += 1
+        statement.totals.planned += 1
 
 
 def _span(row: Trigger | ScheduleVersion, *, after: datetime, last: datetime) -> VersionSpan:

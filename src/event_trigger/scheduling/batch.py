@@ -20,9 +20,10 @@ from event_trigger.db.engine import (
 from event_trigger.db.notify import TRIGGERS_CHANGED, notify_rows
 from event_trigger.db.shards import OwnedId
 from event_trigger.instants import just_after
-from event_trigger.models import EventType, UnfiredReason
+from event_trigger.models import EventType, TriggerType, UnfiredReason
 from event_trigger.notices.changes import Change, record_changes
-from event_trigger.scheduling.full_projects import FullProjects
+from event_trigger.scheduling.full_projects import full_projects
+from event_trigger.scheduling.heartbeats import fire_heartbeats
 from event_trigger.scheduling.news import missed_news, set_aside_news
 from event_trigger.scheduling.repository import (
     START,
@@ -42,7 +43,6 @@ from event_trigger.triggers.versions import NewUnfiredRange, ScheduleHistory
 from event_trigger.triggers.zone_updates.store import adopt_recorded_rules
 
 log = structlog.get_logger()
-_full_projects = FullProjects()
 
 TRIGGERS_PER_BATCH = 1000
 MOST_ONE_BY_ONE = 250  # triggers
@@ -131,7 +131,7 @@ async def _fire_one_by_one(sessions: Sessions, shard: int) -> int:
                 if is_outage(error) or sqlstate(error) == NOT_SUPPORTED:
                     raise
                 lines.clear()  # they describe what was rolled back
-                news = await _set_aside(due, claimed[0], error, lines)
+                news = await _set_aside(due, claimed[0], error, lines=lines)
                 await record_changes(session, shard, [news])
         _write(lines)
     return MOST_ONE_BY_ONE
@@ -151,13 +151,17 @@ async def _record(
     `began` is the time of `perf_counter` when the transaction did.
     Triggers beyond the limits stay due. One whose schedule cannot be read is set aside alone.
     """
+    news: list[Change] = []
+    if heartbeats := [one for one in claimed if one.type == TriggerType.HEARTBEAT]:
+        set_aside = partial(_set_aside, due, lines=lines)
+        news += await fire_heartbeats(due.session, shard, heartbeats, lines, set_aside, began=began)
+        claimed = [one for one in claimed if one.type != TriggerType.HEARTBEAT]
     off_plan = [*map(_is_off_plan, claimed)]
     if any(off_plan):
         await adopt_recorded_rules(due.session)  # another replica may have planned by newer rules
         off_plan = [*map(_is_off_plan, claimed)]
     clock = asyncio.get_running_loop().time
     decided: list[DecidedTrigger] = []
-    news: list[Change] = []
     stop_at, size = clock() + DECIDING_SECONDS, 0
     for trigger, is_off_plan in zip(claimed, off_plan, strict=True):
         fitting = PAYLOAD_BYTES_PER_BATCH // max(1, trigger.payload_size)
@@ -165,7 +169,7 @@ async def _record(
             most = max(1, min(most_each, fitting))
             decision = _decide(trigger, most, is_off_plan=is_off_plan)
         except Exception as error:
-            news.append(await _set_aside(due, trigger, error, lines))
+            news.append(await _set_aside(due, trigger, error, lines=lines))
             continue
         if not trigger.has_no_room:  # every second, of so many triggers: a line for all
             lines.extend(partial(_log_unfired, trigger, unfired) for unfired in decision.unfired)
@@ -180,7 +184,7 @@ async def _record(
         named = [(one.owner_id, one.id) for one in completed]
         await notify_rows(due.session, TRIGGERS_CHANGED, named)
     if failed := {one.trigger.owner_id for one in decided if one.trigger.has_no_room}:
-        lines.append(partial(_full_projects.note, failed))
+        lines.append(partial(full_projects.note, failed))
     await record_changes(due.session, shard, [*missed_news(decided), *news])
 
 
@@ -199,7 +203,7 @@ def _decide(trigger: ClaimedTrigger, most: int, *, is_off_plan: bool) -> Decisio
 
 
 async def _set_aside(
-    due: DueTriggers, trigger: ClaimedTrigger, error: Exception, lines: LogLines
+    due: DueTriggers, trigger: ClaimedTrigger, error: Exception, *, lines: LogLines
 ) -> Change:
     """Pauses a trigger that cannot fire; returns what is to be told of it."""
     lines.append(partial(log.error, "trigger_set_aside", trigger_id=trigger.id, exc_info=error))
@@ -217,6 +221,8 @@ async def _set_aside(
 
 def _due_instants(trigger: ClaimedTrigger) -> UnfiredInstants | None:
     """Returns the due instants of a failed trigger; None if there are none, or none can be read."""
+    if trigger.type == TriggerType.HEARTBEAT:
+        return None
     try:
         schedule = _plan_of(trigger).schedule
         since, until = just_after(trigger.settled_until), just_after(trigger.now)

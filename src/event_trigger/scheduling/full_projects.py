@@ -24,3 +24,6 @@ class FullProjects:
         if new := sorted({*project_ids} - self._logged_at.keys()):
             self._logged_at |= dict.fromkeys(new, now)
             log.warning("events_full", project_ids=new)
+
+
+full_projects = FullProjects()  # of this process

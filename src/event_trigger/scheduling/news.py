@@ -36,3 +36,8 @@ def set_aside_news(trigger: ClaimedTrigger, error: str) -> Change:
     subject = Subject(SubjectKind.TRIGGER, trigger.id)
     details = {"error": error}
     return Change(NoticeKind.TRIGGER_SET_ASIDE, trigger.owner_id, subject, details=details)
+
+
+def silent_news(trigger: ClaimedTrigger) -> Change:
+    subject = Subject(SubjectKind.TRIGGER, trigger.id)
+    return Change(NoticeKind.TRIGGER_SILENT, trigger.owner_id, subject)

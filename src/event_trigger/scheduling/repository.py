@@ -12,7 +12,7 @@ from event_trigger.db.shards import OwnedId
 from event_trigger.deliveries.outbox import store_deliveries
 from event_trigger.events.event_bytes import HAS_NO_ROOM
 from event_trigger.events.event_writer import EventWriter
-from event_trigger.models import EventType, Trigger, TriggerStatus
+from event_trigger.models import EventType, Trigger, TriggerStatus, TriggerType
 from event_trigger.scheduling.due_shards import LATE_AFTER
 from event_trigger.scheduling.due_spans import DueSpans
 from event_trigger.triggers.schedule.bases import FIRST_INSTANT
@@ -23,7 +23,8 @@ from event_trigger.triggers.versions import NewUnfiredRange, ScheduleHistory
 _CLAIM_DUE = """
     SELECT id, owner_id, version, CAST(details AS text), anchor_at, settled_until, next_fire_at,
         scheduled_count, cardinality(destination_ids) > 0, coalesce(pg_column_size(payload), 0),
-        now(), {has_no_room}, CAST(excluded_days AS text), shift_seconds
+        now(), {has_no_room}, CAST(excluded_days AS text), shift_seconds, type, last_ping_at,
+        run_started_at
     FROM triggers
     WHERE shard = :shard AND next_fire_at <= now() AND {age}
         AND (next_fire_at, id) > (CAST(:after_at AS timestamptz), CAST(:after_id AS bigint))
@@ -101,6 +102,9 @@ class ClaimedTrigger(NamedTuple):
     has_no_room: bool
     excluded_days: str | None = None
     shift_seconds: int | None = None
+    type: str = TriggerType.SCHEDULED
+    last_ping_at: datetime | None = None
+    run_started_at: datetime | None = None
 
 
 class DuePosition(NamedTuple):

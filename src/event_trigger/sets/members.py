@@ -14,13 +14,14 @@ from event_trigger.sets.schemas import (
     ApiTriggerInSet,
     CalendarInSet,
     DestinationInSet,
+    HeartbeatTriggerInSet,
     ScheduledTriggerInSet,
     SetContent,
     TriggerInSet,
 )
 from event_trigger.web.problems import MOST_ERRORS, field_error
 
-TriggerBody = ScheduledTriggerInSet | ApiTriggerInSet
+TriggerBody = ScheduledTriggerInSet | ApiTriggerInSet | HeartbeatTriggerInSet
 _TYPES: Mapping[MemberKind, Any] = {
     MemberKind.CALENDAR: CalendarInSet,
     MemberKind.DESTINATION: DestinationInSet,

@@ -8,7 +8,11 @@ from pydantic_core import CoreSchema, core_schema
 from event_trigger.calendars.schemas import CalendarBody, CalendarKey
 from event_trigger.destinations.schemas import DestinationBody
 from event_trigger.sets.comparison import MemberKind
-from event_trigger.triggers.schemas.requests import ApiTriggerCreate, ScheduledTriggerCreate
+from event_trigger.triggers.schemas.requests import (
+    ApiTriggerCreate,
+    HeartbeatTriggerCreate,
+    ScheduledTriggerCreate,
+)
 from event_trigger.web.keys import LONGEST_KEY, Key
 from event_trigger.web.schemas import Instant, RequestModel, ResponseModel
 
@@ -28,7 +32,13 @@ class ApiTriggerInSet(ApiTriggerCreate, _TriggerInSet):
     pass
 
 
-TriggerInSet = Annotated[ScheduledTriggerInSet | ApiTriggerInSet, Field(discriminator="type")]
+class HeartbeatTriggerInSet(HeartbeatTriggerCreate, _TriggerInSet):
+    pass
+
+
+TriggerInSet = Annotated[
+    ScheduledTriggerInSet | ApiTriggerInSet | HeartbeatTriggerInSet, Field(discriminator="type")
+]
 
 
 class DestinationInSet(DestinationBody):

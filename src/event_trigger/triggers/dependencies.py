@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Annotated
 
 from fastapi import Depends, Request, Response
@@ -9,10 +10,11 @@ from fastapi import Depends, Request, Response
 from event_trigger.auth.dependencies import PrincipalDep
 from event_trigger.auth.principal import Principal
 from event_trigger.auth.scopes import Scope
+from event_trigger.db.clock import database_now
 from event_trigger.db.plain_session import ReadSession
 from event_trigger.db.shards import OwnedId
 from event_trigger.errors import NotFound
-from event_trigger.models import Trigger, Verify
+from event_trigger.models import Trigger, TriggerType, Verify
 from event_trigger.triggers.calendar_port import Calendars
 from event_trigger.triggers.configuration import etag_of
 from event_trigger.triggers.hook_port import HookKeeper, HookSecrets, verify_in
@@ -41,6 +43,7 @@ from event_trigger.web.state import app_state
 from event_trigger.web.turns import taking_turns
 
 READ_AT_ONCE = 10  # triggers: a cron line in words takes up to half a millisecond
+_HEARTBEAT = TriggerType.HEARTBEAT
 
 
 async def owned_id(
@@ -140,8 +143,9 @@ class TriggerReader:
 
     async def read_all(self, triggers: Sequence[Trigger]) -> list[TriggerRead]:
         hooks = await self._read_hooks({one.id: verify_in(one.details) for one in triggers})
+        now = await self._now_for(triggers)
         return [
-            read_trigger(one, hook=hooks.get(one.id))
+            read_trigger(one, hook=hooks.get(one.id), now=now)
             async for one in taking_turns(triggers, at_once=READ_AT_ONCE)
         ]
 
@@ -159,13 +163,20 @@ class TriggerReader:
     async def write_all(self, triggers: Sequence[TriggerRow], *, summary: bool) -> list[bytes]:
         """Writes triggers as a list shows them."""
         hooks = await self._read_hooks({one.id: verify_of(one) for one in triggers})
+        now = await self._now_for(triggers)
         return [
-            write_trigger(one, hooks.get(one.id), summary=summary)
+            write_trigger(one, hooks.get(one.id), summary=summary, now=now)
             async for one in taking_turns(triggers, at_once=READ_AT_ONCE)
         ]
 
     async def write_list(self, triggers: Sequence[TriggerRow], *, summary: bool) -> bytes:
         return b"[%b]" % b",".join(await self.write_all(triggers, summary=summary))
+
+    async def _now_for(self, triggers: Sequence[Trigger] | Sequence[TriggerRow]) -> datetime | None:
+        """Reads the database's time, by which a heartbeat is late, if there is one."""
+        if all(one.type != _HEARTBEAT for one in triggers):
+            return None
+        return await database_now(self.session)
 
     async def _read_hooks(self, kinds: Mapping[int, Verify | None]) -> dict[int, ShownHook]:
         """Reads hooks in one query, given their kinds by trigger id; None stands for no hook."""

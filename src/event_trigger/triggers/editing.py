@@ -26,6 +26,7 @@ from event_trigger.triggers.destination_names import (
     ids_of,
     lock_named,
 )
+from event_trigger.triggers.heartbeat_replanning import replan_heartbeat
 from event_trigger.triggers.hook_port import (
     HookKeeper,
     HookSecrets,
@@ -203,6 +204,8 @@ async def rewrite(
         columns = resolver.columns_for(details, trigger, before=before)
         trigger.excluded_days, trigger.shift_seconds = columns
         await replan(session, trigger, old_schedule, now=now)
+    elif trigger.type == TriggerType.HEARTBEAT:
+        await replan_heartbeat(session, trigger, old_schedule, now=now)
 
 
 async def replace_one(

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from event_trigger.models import Trigger, TriggerStatus
+from event_trigger.models import Trigger, TriggerStatus, TriggerType
 from event_trigger.triggers.schemas.reading import is_pause_warning
-from event_trigger.triggers.schemas.responses import TriggerRead
+from event_trigger.triggers.schemas.responses import HeartbeatRead, TriggerRead
 from event_trigger.web.sent_back import instant_in
 
 
@@ -28,6 +28,8 @@ class MovedOn:
 
         A client that reads a busy trigger and sends it back must not lose a race with the schedule.
         """
+        if self.trigger.type == TriggerType.HEARTBEAT and _by_pings(name, sent):
+            return True
         return self._by_firing(name, sent) or (self.has_tag and self._by_the_service(name, sent))
 
     def _by_firing(self, name: str, sent: Any) -> bool:
@@ -63,6 +65,13 @@ class MovedOn:
             case "warnings":
                 return isinstance(sent, list) and all(isinstance(one, str) for one in sent)
         return False
+
+
+def _by_pings(name: str, sent: Any) -> bool:
+    """Tells whether a heartbeat may have shown a value before, and pings have moved it on."""
+    if name == "heartbeat":
+        return isinstance(sent, dict) and sent.keys() == HeartbeatRead.model_fields.keys()
+    return name == "next_fire_at" and (sent is None or instant_in(sent) is not None)
 
 
 def _token_of(hook_url: str) -> str:

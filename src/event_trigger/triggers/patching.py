@@ -14,7 +14,12 @@ from event_trigger.triggers.schedule.errors import ScheduleError
 from event_trigger.triggers.schedule.leftovers import leftovers
 from event_trigger.triggers.schedule.plan import plan_of
 from event_trigger.triggers.schedule.words.language import listed
-from event_trigger.triggers.schemas.details import ApiDetails, Details, ScheduledDetails
+from event_trigger.triggers.schemas.details import (
+    ApiDetails,
+    Details,
+    HeartbeatDetails,
+    ScheduledDetails,
+)
 from event_trigger.triggers.schemas.fields import NEVER_COMPLETES
 from event_trigger.triggers.schemas.requests import TriggerUpdate
 from event_trigger.triggers.stored_plans import refusal_of
@@ -24,6 +29,7 @@ from event_trigger.web.problems import invalid_request
 _DETAILS_MODELS: dict[str, type[Details]] = {
     TriggerType.SCHEDULED: ScheduledDetails,
     TriggerType.API: ApiDetails,
+    TriggerType.HEARTBEAT: HeartbeatDetails,
 }
 
 
@@ -76,7 +82,7 @@ def _merged(before: Any, patch: Any) -> Any:
 
 def _completion_of(trigger: Trigger, body: TriggerUpdate) -> OnCompletion:
     wanted = body.on_completion or OnCompletion.KEEP
-    if wanted == OnCompletion.DELETE and trigger.type == TriggerType.API:
+    if wanted == OnCompletion.DELETE and trigger.type != TriggerType.SCHEDULED:
         raise Invalid.at(["on_completion"], NEVER_COMPLETES)
     return wanted
 

@@ -16,6 +16,7 @@ from event_trigger.models import (
     Trigger,
     TriggerDestination,
     TriggerTag,
+    TriggerType,
     shard_of,
 )
 from event_trigger.triggers.schedule.forecast import PlannedTrigger
@@ -124,6 +125,7 @@ class Triggers:
             .where(
                 Trigger.shard == shard_of(owner_id),
                 Trigger.owner_id == owner_id,
+                Trigger.type == TriggerType.SCHEDULED,  # a deadline is no instant that will fire
                 place > after,
                 Trigger.next_fire_at < until,
             )

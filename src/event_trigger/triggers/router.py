@@ -68,6 +68,12 @@ TRIGGER_EXAMPLES: dict[str, Example] = {
             "details": {"hook": {"verify": "stripe", "secret": "whsec_the_endpoints_own"}},
         }
     },
+    "when a nightly job is silent": {
+        "value": {
+            "type": "heartbeat",
+            "details": {"cron": "0 2 * * *", "timezone": "Europe/Berlin", "grace": "PT1H"},
+        }
+    },
     "when a client calls": {
         "value": {"type": "api", "details": {}, "payload": {"source": "deploy"}}
     },
@@ -100,7 +106,8 @@ async def create_trigger(
     settings: SettingsDep,
     response: Response,
 ) -> TriggerWritten:
-    """Creates a `scheduled` trigger, which fires by itself, or an `api` trigger, which is called.
+    """Creates a `scheduled` trigger, which fires by itself, an `api` trigger, which is called, or a
+    `heartbeat`, which fires when an expected ping does not come.
 
     If the schedule lies in the past, the trigger never fires, and `warnings` says so. With
     `details.hook`, the response has a `hook_url` for senders that cannot hold a token, and the

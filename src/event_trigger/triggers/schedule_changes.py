@@ -9,6 +9,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from event_trigger.instants import just_after, just_before
 from event_trigger.models import ScheduleVersion, Trigger, TriggerStatus, TriggerType, UnfiredReason
+from event_trigger.triggers.heartbeats import (
+    deadline_after_change,
+    heartbeat_or_refuse,
+    plan_heartbeat,
+)
 from event_trigger.triggers.schedule.bases import Local
 from event_trigger.triggers.schedule.errors import ScheduleError
 from event_trigger.triggers.schedule.plan import Plan, UnfiredInstants, schedule_part
@@ -121,6 +126,8 @@ def next_after_change(
     It is what `replan`, pausing and resuming lead to; the trigger is not changed.
     """
     is_paused = trigger.status == TriggerStatus.PAUSED
+    if trigger.type == TriggerType.HEARTBEAT:
+        return deadline_after_change(trigger, details, status, now=now)
     if trigger.type != TriggerType.SCHEDULED or status == TriggerStatus.PAUSED:
         return None
     if is_paused and status is None:
@@ -248,6 +255,8 @@ def _ended_version(
 
 def begin_schedule(trigger: Trigger, *, now: datetime) -> None:
     """Plans a new trigger, whose schedule begins now."""
+    if trigger.type == TriggerType.HEARTBEAT:
+        heartbeat_or_refuse(trigger.details)
     if trigger.type == TriggerType.SCHEDULED:
         plan = plan_of_trigger(trigger)
         trigger.settled_until = trigger.in_force_after = plan.settled_at(now)
@@ -258,6 +267,8 @@ def plan_next(trigger: Trigger) -> None:
     """Sets `next_fire_at` by the schedule, and `status`: without a next instant it is completed."""
     trigger.status = TriggerStatus.ACTIVE
     trigger.next_fire_at = None
+    if trigger.type == TriggerType.HEARTBEAT:
+        plan_heartbeat(trigger, now=trigger.settled_until)
     if trigger.type == TriggerType.SCHEDULED:
         _plan_next_by(plan_of_trigger(trigger), trigger)
 
@@ -272,6 +283,10 @@ def _plan_next_by(plan: Plan, trigger: Trigger) -> None:
 
 async def note_rules(session: AsyncSession, trigger: Trigger) -> None:
     """Records the rules of the trigger's zone, if the zone has none on record."""
+    if trigger.type == TriggerType.HEARTBEAT:
+        schedule = heartbeat_or_refuse(trigger.details).schedule
+        if schedule is not None and rules_of(Plan(schedule)) is not None:
+            await ZoneStore(session).add_first(Plan(schedule), at=trigger.updated_at)
     if trigger.zone_rules is not None:
         plan = plan_of_trigger(trigger)
         await ZoneStore(session).add_first(plan, at=trigger.updated_at)

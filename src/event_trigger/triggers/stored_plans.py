@@ -8,6 +8,7 @@ from event_trigger.errors import Invalid
 from event_trigger.models import ScheduleVersion, Trigger
 from event_trigger.triggers.schedule.details import NOTHING_RESOLVED, Resolved
 from event_trigger.triggers.schedule.errors import ScheduleError
+from event_trigger.triggers.schedule.heartbeat import is_heartbeat
 from event_trigger.triggers.schedule.plan import Plan, plan_of, readable_plan
 
 
@@ -27,7 +28,9 @@ def columns_of(row: Trigger | ScheduleVersion) -> ResolvedColumns:
 
 
 def readable_plan_of(row: Trigger | ScheduleVersion) -> Plan | None:
-    """Reads the plan of a row; None if this version cannot read its details."""
+    """Reads the plan of a row; None of a heartbeat, or if this version cannot read its details."""
+    if is_heartbeat(row.details):
+        return None
     return readable_plan(row.details, anchor=row.anchor_at, resolved=columns_of(row).resolved)
 
 

@@ -74,6 +74,9 @@ _PURGE_OLD = """
 _PURGE_UNFIRED = text(
     _PURGE_OLD.format(table="unfired_ranges", key="shard, id", ended="recorded_at")
 )
+_PURGE_CHANGES = text(
+    _PURGE_OLD.format(table="heartbeat_changes", key="shard, id", ended="changed_at")
+)
 _PURGE_VERSIONS = text(
     _PURGE_OLD.format(table="schedule_versions", key="shard, trigger_id, version", ended="ends_at")
 )
@@ -160,5 +163,6 @@ async def purge_history(sessions: Sessions, before: datetime) -> None:
 
         return work
 
+    await in_batches(sessions, purge(_PURGE_CHANGES))
     if await in_batches(sessions, purge(_PURGE_UNFIRED)):
         await in_batches(sessions, purge(_PURGE_VERSIONS))

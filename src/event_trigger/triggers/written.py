@@ -5,6 +5,7 @@ compare them.
 """
 
 import json
+from datetime import datetime
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -20,8 +21,17 @@ _MOST_REMEMBERED, _LONGEST_REMEMBERED = 1_000, 1_000  # texts, and characters of
 _KEEP = OnCompletion.KEEP.value
 
 
-def write_trigger(trigger: TriggerRow, hook: ShownHook | None, *, summary: bool = False) -> bytes:
-    """Writes one trigger; a summary has neither its payload nor the schema of its details."""
+def write_trigger(
+    trigger: TriggerRow,
+    hook: ShownHook | None,
+    *,
+    summary: bool = False,
+    now: datetime | None = None,
+) -> bytes:
+    """Writes one trigger; a summary has neither its payload nor the schema of its details.
+
+    A heartbeat needs `now`, the database's time.
+    """
     begin = {"id": trigger.id, "key": trigger.key, "name": trigger.name, "type": trigger.type}
     end = {
         "status": trigger.status,
@@ -34,7 +44,7 @@ def write_trigger(trigger: TriggerRow, hook: ShownHook | None, *, summary: bool 
         "error": trigger.error,
         "created_at": trigger.created_at,
         "updated_at": trigger.updated_at,
-        **derived_of(trigger, hook, details=trigger.details),
+        **derived_of(trigger, hook, details=trigger.details, now=now),
     }
     details = _details_of(trigger.details)
     shown = details.short if summary else details.whole + _payload_of(trigger)

@@ -24,12 +24,15 @@ _LIST_IDS = text("""
 _SAVE_SCHEDULES = text("""
     UPDATE triggers SET status = planned.status, next_fire_at = planned.next_fire_at,
         settled_until = planned.settled_until, error = planned.error,
-        zone_rules = planned.zone_rules, updated_at = planned.updated_at
+        zone_rules = planned.zone_rules, updated_at = planned.updated_at,
+        anchor_at = planned.anchor_at
     FROM unnest(
         CAST(:ids AS bigint[]), CAST(:statuses AS text[]), CAST(:next_fire_ats AS timestamptz[]),
         CAST(:settled_untils AS timestamptz[]), CAST(:errors AS text[]),
-        CAST(:zone_rules AS text[]), CAST(:updated_ats AS timestamptz[])
-    ) AS planned (id, status, next_fire_at, settled_until, error, zone_rules, updated_at)
+        CAST(:zone_rules AS text[]), CAST(:updated_ats AS timestamptz[]),
+        CAST(:anchors AS timestamptz[])
+    ) AS planned (
+        id, status, next_fire_at, settled_until, error, zone_rules, updated_at, anchor_at)
     WHERE triggers.shard = :shard AND triggers.id = planned.id
 """)
 _CHANGE = """
@@ -109,6 +112,7 @@ class ManyTriggers:
             "errors": [one.error for one in triggers],
             "zone_rules": [one.zone_rules for one in triggers],
             "updated_ats": [one.updated_at for one in triggers],
+            "anchors": [one.anchor_at for one in triggers],
         }
         await self.session.execute(_SAVE_SCHEDULES, wanted)
 

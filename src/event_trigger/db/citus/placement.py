@@ -30,6 +30,8 @@ LOCAL_TABLES = frozenset(
         "project_members",
         "projects",
         "refresh_tokens",
+        "service_beats",
+        "service_outages",
         "sign_in_failures",
         "users",
         "zone_rules",

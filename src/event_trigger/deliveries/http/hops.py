@@ -25,6 +25,11 @@ class LoopDetected(Problem):
     keeps_writes = True
 
 
+def malformed_hops() -> Invalid:
+    detail = "Write how many deliveries have led to this call, as a number, or leave it out."
+    return Invalid(detail, errors=[FieldError("parameter", HOPS_HEADER, detail)])
+
+
 def parse_hops(values: Sequence[str]) -> int:
     """Reads the header, which may be repeated: the largest number counts, and none means 0.
 
@@ -33,8 +38,7 @@ def parse_hops(values: Sequence[str]) -> int:
     if not values:
         return 0
     if not all(_HOPS.fullmatch(value) for value in values):
-        detail = "Write how many deliveries have led to this call, as a number, or leave it out."
-        raise Invalid(detail, errors=[FieldError("parameter", HOPS_HEADER, detail)])
+        raise malformed_hops()
     return min(MOST_HOPS, max(map(int, values)))
 
 

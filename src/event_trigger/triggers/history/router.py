@@ -46,8 +46,7 @@ async def list_versions(key: TriggerKeyDep, session: SessionDep) -> TriggerHisto
     about = AuditFilter(project_id=key.owner_id, target="trigger", target_id=key.id, refused=False)
     changes = await AuditLog(session).list_page(about, before=None, limit=MOST_LISTED)
     past = await ScheduleHistory(session).list_newest(key, limit=MOST_LISTED)
-    is_scheduled = trigger.type == TriggerType.SCHEDULED
-    present = [read_present(trigger)] if is_scheduled else []
+    present = [] if trigger.type == TriggerType.API else [read_present(trigger)]
     digests = [trigger.zone_rules, *(one.zone_rules for one in past)]
     await ZoneStore(session).load([one for one in digests if one is not None])
     details = [schedule_part(trigger.details), *(one.details for one in past)]

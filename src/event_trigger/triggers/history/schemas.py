@@ -8,7 +8,7 @@ from pydantic import Field
 from event_trigger.models import ActorKind, AuditEntry, ScheduleVersion, Trigger
 from event_trigger.triggers.schedule.plan import schedule_part
 from event_trigger.triggers.schedule.zone_rules import zone_rules
-from event_trigger.triggers.schemas.details import ScheduledDetailsRead
+from event_trigger.triggers.schemas.details import HeartbeatDetailsRead, ScheduledDetailsRead
 from event_trigger.triggers.schemas.reading import words_of
 from event_trigger.web.schemas import DescribedAs, Instant, JsonObject, ResponseModel
 
@@ -17,7 +17,7 @@ class PastSchedule(ResponseModel):
     version: int
     details: Annotated[
         JsonObject,
-        DescribedAs(ScheduledDetailsRead),
+        DescribedAs(ScheduledDetailsRead | HeartbeatDetailsRead),
         Field(examples=[{"interval": 30, "recurring": True}]),
     ]
     words: str | None = Field(

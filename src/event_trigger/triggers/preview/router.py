@@ -31,6 +31,7 @@ from event_trigger.triggers.schedule.describe import WHEN_CALLED
 from event_trigger.triggers.schedule.details import calendars_of
 from event_trigger.triggers.schedule.plan import Plan
 from event_trigger.triggers.schedule_changes import check_schedule
+from event_trigger.triggers.schemas.heartbeats import heartbeat_words
 from event_trigger.triggers.stored_plans import ResolvedColumns, plan_of_trigger, plan_or_refuse
 from event_trigger.web.cpu_bound import CpuBoundDep, TooManyExpensiveCalls
 from event_trigger.web.problems import problems
@@ -89,14 +90,17 @@ async def preview_trigger(
 ) -> PreviewRead:
     """Lists the next instants of the trigger's schedule, in UTC and in local time.
 
-    A completed trigger has no instants left. A paused one shows the instants at which it would
+    A completed trigger has no instants left, and a heartbeat has none: its deadline, `next_fire_at`
+    of the trigger, fires only if no ping comes. A paused one shows the instants at which it would
     fire if it were resumed now. Nothing is shown that would not fire, such as past instants.
     """
     async with sessions() as session:
         trigger, now = await Triggers(session).get(key), await database_now(session)
     if trigger is None:
         raise NotFound
-    if trigger.type != TriggerType.SCHEDULED:
+    if trigger.type == TriggerType.HEARTBEAT:
+        return _NO_SCHEDULE.model_copy(update={"words": heartbeat_words(trigger.details)})
+    if trigger.type == TriggerType.API:
         return _NO_SCHEDULE
     plan = plan_of_trigger(trigger)
     window = window_of(

@@ -71,6 +71,7 @@ def _dates_of(exceptions: Any) -> list[str]:
 _MEANINGS: Mapping[str, Callable[[Any], Any]] = {
     "interval": _length_of,
     "spread": parse_interval,
+    "grace": parse_interval,
     "cron": _lines_of,
     "rrule": _parts_of,
     "except": _dates_of,

@@ -144,4 +144,4 @@ def schedule_part(details: Any) -> dict[str, Any]:
     """Returns the members of details that determine the schedule; none if they cannot be read."""
     if not isinstance(details, Mapping):
         return {}
-    return {name: value for name, value in details.items() if name != "schema"}
+    return {name: value for name, value in details.items() if name not in {"schema", "hook"}}

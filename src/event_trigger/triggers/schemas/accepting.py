@@ -33,8 +33,8 @@ HookMethods = Annotated[
     Field(
         min_length=1,
         max_length=len(HookMethod),
-        description="The methods that fire; without this, only POST does. A GET also fires when a"
-        " person or a program opens the URL.",
+        description="The methods that fire; without this, only POST does, or GET and POST ping a"
+        " heartbeat. A GET also counts when a person or a program opens the URL.",
         examples=[["POST", "PUT"]],
     ),
     AfterValidator(_unique_methods),

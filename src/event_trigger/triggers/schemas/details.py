@@ -6,15 +6,19 @@ from pydantic import AfterValidator, Field, PlainValidator
 from pydantic.json_schema import SkipJsonSchema
 from typing_extensions import TypedDict, override
 
+from event_trigger.models import Verify
 from event_trigger.triggers.payload_schema import check_schema
 from event_trigger.triggers.schedule.canonical import canonical
+from event_trigger.triggers.schedule.heartbeat import DEFAULT_GRACE
 from event_trigger.triggers.schemas.hook_details import HookDetails, HookDetailsRead
 from event_trigger.triggers.schemas.schedule_fields import (
     CatchUpText,
     CatchUpWindow,
     CronLines,
     Exceptions,
+    Grace,
     Interval,
+    PingInterval,
     RecurrenceRule,
     Spread,
     Time,
@@ -24,7 +28,7 @@ from event_trigger.web.schemas import Instant, JsonObject, RequestModel, Text
 
 def _refuse_hook(value: object) -> None:
     if value is not None:
-        raise ValueError("Only triggers of the type api have a hook; leave it out")
+        raise ValueError("Only triggers of the types api and heartbeat have a hook; leave it out")
 
 
 PayloadSchema = Annotated[
@@ -53,8 +57,6 @@ Until = Annotated[Instant, Field(description="No instant is later, before `sprea
 
 
 class _AnyDetails(RequestModel):
-    payload_schema: PayloadSchema | None = Field(None, alias="schema")
-
     def as_stored(self) -> JsonObject:
         """Returns the details as JSON, without absent and null fields, and without a secret."""
         return self.model_dump(mode="json", by_alias=True, exclude_unset=True, exclude_none=True)
@@ -65,7 +67,7 @@ class _AnyDetails(RequestModel):
         return None
 
 
-class ApiDetails(_AnyDetails):
+class _HookedDetails(_AnyDetails):
     hook: HookDetails | None = None
 
     @property
@@ -74,9 +76,35 @@ class ApiDetails(_AnyDetails):
         return None if secret is None else secret.get_secret_value()
 
 
+class ApiDetails(_HookedDetails):
+    payload_schema: PayloadSchema | None = Field(None, alias="schema")
+
+
+class HeartbeatDetails(_HookedDetails):
+    """When pings are expected, by an `interval` or by `cron` lines, and how late they may come."""
+
+    interval: PingInterval | None = None
+    cron: CronLines | None = None
+    timezone: TimeZone | None = None
+    grace: Grace | None = None
+    hook: HookDetails | None = Field(
+        None,
+        description="How pings are verified. Left out, knowing the URL is enough (`none`).",
+    )
+
+    @override
+    def as_stored(self) -> JsonObject:
+        """Writes the defaults out: by its grace, a former schedule is known as a heartbeat's."""
+        stored = canonical(super().as_stored())
+        stored.setdefault("grace", DEFAULT_GRACE)
+        stored.setdefault("hook", {"verify": Verify.NONE.value})
+        return stored
+
+
 class ScheduledDetails(_AnyDetails):
     """When to fire: a `time`, an `interval`, both, `cron` lines, or an `rrule`."""
 
+    payload_schema: PayloadSchema | None = Field(None, alias="schema")
     time: Time | None = None
     interval: Interval | None = None
     recurring: bool = False
@@ -98,7 +126,7 @@ class ScheduledDetails(_AnyDetails):
         return canonical(super().as_stored())
 
 
-Details = ScheduledDetails | ApiDetails
+Details = ScheduledDetails | ApiDetails | HeartbeatDetails
 
 
 class _AnyDetailsRead(TypedDict, total=False):
@@ -108,6 +136,16 @@ class _AnyDetailsRead(TypedDict, total=False):
 class ApiDetailsRead(_AnyDetailsRead, total=False):
     """The details of a trigger that is called: those that are set."""
 
+    hook: HookDetailsRead
+
+
+class HeartbeatDetailsRead(TypedDict, total=False):
+    """When a heartbeat's pings are expected, and how they are verified."""
+
+    interval: PingInterval
+    cron: CronLines
+    timezone: TimeZone
+    grace: Grace
     hook: HookDetailsRead
 
 

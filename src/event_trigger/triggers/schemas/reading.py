@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
@@ -12,11 +12,15 @@ from event_trigger.models import OnCompletion, ScheduleVersion, Trigger, Trigger
 from event_trigger.triggers.schedule.cautions import cautions_of, cautions_on
 from event_trigger.triggers.schedule.describe import WHEN_CALLED, describe_plan
 from event_trigger.triggers.schedule.details import Resolved
+from event_trigger.triggers.schedule.heartbeat import is_heartbeat
 from event_trigger.triggers.schedule.plan import readable_plan, schedule_part
 from event_trigger.triggers.schedule.schedules import InstantRange
+from event_trigger.triggers.schemas.heartbeats import heartbeat_words, shown_heartbeat
 from event_trigger.triggers.schemas.responses import (
     ApiTriggerRead,
     ApiTriggerWritten,
+    HeartbeatTriggerRead,
+    HeartbeatTriggerWritten,
     ScheduledTriggerRead,
     ScheduledTriggerWritten,
     StoredTrigger,
@@ -30,6 +34,7 @@ _MOST_REMEMBERED = 4_000  # schedules: to describe one takes up to half a millis
 _LONGEST_REMEMBERED = 2_000  # characters
 # to ask the class for a member, for each trigger of a page, takes a twentieth of its time
 _SCHEDULED, _COMPLETED = TriggerType.SCHEDULED, TriggerStatus.COMPLETED
+_HEARTBEAT = TriggerType.HEARTBEAT
 _IN_PAUSE = " fell into the pause"
 _WITHOUT_PUBLIC_KEY = (
     "Every call of the hook is refused, because the sender's public key is missing. Write it as"
@@ -44,34 +49,58 @@ class ShownHook(NamedTuple):
     lacks_public_key: bool
 
 
-def read_trigger(trigger: Trigger, *, hook: ShownHook | None) -> TriggerRead:
+_READ: Mapping[str, Callable[..., TriggerRead]] = {
+    TriggerType.SCHEDULED: ScheduledTriggerRead,
+    TriggerType.API: ApiTriggerRead,
+    TriggerType.HEARTBEAT: HeartbeatTriggerRead,
+}
+_WRITTEN: Mapping[str, Callable[..., TriggerWritten]] = {
+    TriggerType.SCHEDULED: ScheduledTriggerWritten,
+    TriggerType.API: ApiTriggerWritten,
+    TriggerType.HEARTBEAT: HeartbeatTriggerWritten,
+}
+
+
+def read_trigger(
+    trigger: Trigger, *, hook: ShownHook | None, now: datetime | None = None
+) -> TriggerRead:
+    """Shows a trigger; a heartbeat needs `now`, the database's time."""
     stored = StoredTrigger.model_validate(trigger).model_dump()
-    is_scheduled = trigger.type == TriggerType.SCHEDULED
-    kind = ScheduledTriggerRead if is_scheduled else ApiTriggerRead
     schedule = json.dumps(schedule_part(trigger.details))
-    return kind(**stored, **derived_of(trigger, hook, details=schedule))
+    return _READ[trigger.type](**stored | derived_of(trigger, hook, details=schedule, now=now))
 
 
 def written_trigger(read: TriggerRead, *, hook_secret: str | None) -> TriggerWritten:
-    is_scheduled = read.type == TriggerType.SCHEDULED
-    kind = ScheduledTriggerWritten if is_scheduled else ApiTriggerWritten
-    return kind(**read.model_dump(), hook_secret=hook_secret)
+    return _WRITTEN[read.type](**read.model_dump(), hook_secret=hook_secret)
 
 
 def words_of(row: Trigger | ScheduleVersion) -> str | None:
     """Describes a stored schedule in words; None if this version cannot read it."""
+    if is_heartbeat(row.details):
+        return heartbeat_words(row.details)
     plan = readable_plan_of(row)
     return None if plan is None else describe_plan(plan, row.details)
 
 
 def derived_of(
-    trigger: Trigger | TriggerRow, hook: ShownHook | None, *, details: str
+    trigger: Trigger | TriggerRow,
+    hook: ShownHook | None,
+    *,
+    details: str,
+    now: datetime | None = None,
 ) -> dict[str, Any]:
-    """Returns the fields that are in no column; `details` is the JSON of at least the schedule."""
+    """Returns the fields that are in no column; `details` is the JSON of at least the schedule.
+
+    For a heartbeat, `now` is the database's time, and `next_fire_at` is not the column's.
+    """
     url, warnings = None if hook is None else hook.url, [*_warnings_of(trigger)]
     if trigger.type != _SCHEDULED:
         if hook is not None and hook.lacks_public_key:
             warnings.append(_WITHOUT_PUBLIC_KEY)
+        if trigger.type == _HEARTBEAT:
+            assert now is not None
+            shown = shown_heartbeat(trigger, json.loads(details), now)
+            return {"hook_url": url, "warnings": warnings, **shown}
         return {"words": WHEN_CALLED, "hook_url": url, "warnings": warnings}
     words, cautions = _told_of(details, trigger.anchor_at, trigger.shift_seconds)
     return {"words": words, "hook_url": url, "warnings": [*warnings, *cautions]}

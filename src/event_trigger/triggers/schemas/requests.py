@@ -7,7 +7,7 @@ from pydantic import BeforeValidator, ConfigDict, Field
 from typing_extensions import TypeAliasType
 
 from event_trigger.models import OnCompletion
-from event_trigger.triggers.schemas.details import ApiDetails, ScheduledDetails
+from event_trigger.triggers.schemas.details import ApiDetails, HeartbeatDetails, ScheduledDetails
 from event_trigger.triggers.schemas.fields import (
     NEVER_COMPLETES,
     DestinationNames,
@@ -16,7 +16,7 @@ from event_trigger.triggers.schemas.fields import (
     Payload,
     Tags,
 )
-from event_trigger.triggers.schemas.responses import AnyTriggerWritten
+from event_trigger.triggers.schemas.responses import HeartbeatTriggerWritten
 from event_trigger.web.keys import Key
 from event_trigger.web.schemas import JsonObject, PatchModel, RequestModel
 from event_trigger.web.sent_back import SentBack
@@ -42,23 +42,32 @@ class ScheduledTriggerCreate(_TriggerBase):
     on_completion: OnCompletionText | None = None
 
 
+_NeverCompletes = Annotated[
+    Literal["keep"] | None,
+    BeforeValidator(_refuse_deletion),
+    Field(description="It never completes."),
+]
+
+
 class ApiTriggerCreate(_TriggerBase):
     type: Literal["api"]
     details: ApiDetails = Field(default_factory=ApiDetails)
-    on_completion: Annotated[
-        Literal["keep"] | None,
-        BeforeValidator(_refuse_deletion),
-        Field(description="It has no schedule, and never completes."),
-    ] = None
+    on_completion: _NeverCompletes = None
 
 
-TriggerBody = ScheduledTriggerCreate | ApiTriggerCreate
+class HeartbeatTriggerCreate(_TriggerBase):
+    type: Literal["heartbeat"]
+    details: HeartbeatDetails
+    on_completion: _NeverCompletes = None
+
+
+TriggerBody = ScheduledTriggerCreate | ApiTriggerCreate | HeartbeatTriggerCreate
 # all unions by `type` have a name, so that they are one schema of the document
 TriggerCreate = TypeAliasType("TriggerCreate", Annotated[TriggerBody, Field(discriminator="type")])
 
 
 class _SentBack(SentBack):
-    answer: ClassVar = AnyTriggerWritten
+    answer: ClassVar = HeartbeatTriggerWritten  # it has the most fields
     instead: ClassVar[Mapping[str, str]] = {
         "status": "Use POST /triggers/{id}/pause and /resume.",
         "type": "A trigger keeps its type: delete it, and create another one.",
@@ -75,7 +84,11 @@ class ApiTriggerReplace(_SentBack, ApiTriggerCreate):
     """A whole trigger: absent fields mean their default, but the status stays."""
 
 
-TriggerReplaceBody = ScheduledTriggerReplace | ApiTriggerReplace
+class HeartbeatTriggerReplace(_SentBack, HeartbeatTriggerCreate):
+    """A whole trigger: absent fields mean their default, but the status stays."""
+
+
+TriggerReplaceBody = ScheduledTriggerReplace | ApiTriggerReplace | HeartbeatTriggerReplace
 TriggerReplace = TypeAliasType(
     "TriggerReplace", Annotated[TriggerReplaceBody, Field(discriminator="type")]
 )

@@ -6,7 +6,12 @@ from pydantic import BeforeValidator, Field
 from typing_extensions import TypeAliasType
 
 from event_trigger.models import OnCompletion, TriggerStatus, TriggerType
-from event_trigger.triggers.schemas.details import ApiDetailsRead, ScheduledDetailsRead
+from event_trigger.triggers.schedule.heartbeat import HeartbeatStatus
+from event_trigger.triggers.schemas.details import (
+    ApiDetailsRead,
+    HeartbeatDetailsRead,
+    ScheduledDetailsRead,
+)
 from event_trigger.web.schemas import DescribedAs, Instant, JsonObject, ResponseModel, SecretText
 
 
@@ -57,12 +62,42 @@ class _Called(ResponseModel):
     details: Annotated[JsonObject, DescribedAs(ApiDetailsRead)]
 
 
+class HeartbeatRead(ResponseModel):
+    """What a heartbeat is now."""
+
+    status: HeartbeatStatus = Field(
+        description="`waiting` for its first ping; `late` is past its time and within its grace;"
+        " `paused` while the trigger is."
+    )
+    last_ping_at: Instant | None = Field(
+        description="The last ping of success or failure; null if none has come yet."
+    )
+    expected_at: Instant | None = Field(
+        description="When the next ping is expected. With `details.grace` added it is the"
+        " deadline, `next_fire_at`."
+    )
+    silent_since: Instant | None = Field(description="When it became silent; null if it is not.")
+    started_at: Instant | None = Field(
+        description="The last ping of `/start`, if no other ping has followed."
+    )
+
+
+class _Heartbeat(ResponseModel):
+    type: Literal[TriggerType.HEARTBEAT]
+    details: Annotated[JsonObject, DescribedAs(HeartbeatDetailsRead)]
+    heartbeat: HeartbeatRead
+
+
 class ScheduledTriggerRead(_Scheduled, _AnyTrigger):
     """A trigger that fires by its schedule."""
 
 
 class ApiTriggerRead(_Called, _AnyTrigger):
     """A trigger that fires when it is called."""
+
+
+class HeartbeatTriggerRead(_Heartbeat, _AnyTrigger):
+    """A trigger that fires when an expected ping does not come."""
 
 
 class _AnyTriggerListed(_AnyTrigger):
@@ -77,6 +112,10 @@ class ScheduledTriggerListed(_Scheduled, _AnyTriggerListed):
 
 class ApiTriggerListed(_Called, _AnyTriggerListed):
     """A trigger that fires when it is called, as lists show it."""
+
+
+class HeartbeatTriggerListed(_Heartbeat, _AnyTriggerListed):
+    """A trigger that fires when an expected ping does not come, as lists show it."""
 
 
 class AnyTriggerWritten(_AnyTrigger):
@@ -94,14 +133,27 @@ class ApiTriggerWritten(ApiTriggerRead, AnyTriggerWritten):
     """A trigger that fires when it is called, as it was saved."""
 
 
+class HeartbeatTriggerWritten(HeartbeatTriggerRead, AnyTriggerWritten):
+    """A trigger that fires when an expected ping does not come, as it was saved."""
+
+
 TriggerRead = TypeAliasType(
-    "TriggerRead", Annotated[ScheduledTriggerRead | ApiTriggerRead, Field(discriminator="type")]
+    "TriggerRead",
+    Annotated[
+        ScheduledTriggerRead | ApiTriggerRead | HeartbeatTriggerRead, Field(discriminator="type")
+    ],
 )
 TriggerListed = TypeAliasType(
     "TriggerListed",
-    Annotated[ScheduledTriggerListed | ApiTriggerListed, Field(discriminator="type")],
+    Annotated[
+        ScheduledTriggerListed | ApiTriggerListed | HeartbeatTriggerListed,
+        Field(discriminator="type"),
+    ],
 )
 TriggerWritten = TypeAliasType(
     "TriggerWritten",
-    Annotated[ScheduledTriggerWritten | ApiTriggerWritten, Field(discriminator="type")],
+    Annotated[
+        ScheduledTriggerWritten | ApiTriggerWritten | HeartbeatTriggerWritten,
+        Field(discriminator="type"),
+    ],
 )

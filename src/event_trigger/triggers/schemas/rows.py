@@ -29,5 +29,8 @@ class TriggerRow(NamedTuple):
     last_fired_at: datetime | None
     fire_count: int
     shift_seconds: int | None
+    last_ping_at: datetime | None
+    run_started_at: datetime | None
+    silent_since: datetime | None
     created_at: datetime
     updated_at: datetime

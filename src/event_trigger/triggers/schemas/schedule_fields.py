@@ -14,6 +14,7 @@ from event_trigger.instants import parse_instant
 from event_trigger.triggers.schedule.cron import MOST_LINES
 from event_trigger.triggers.schedule.details import is_local_time
 from event_trigger.triggers.schedule.excluded import MOST_EXCEPTIONS
+from event_trigger.triggers.schedule.heartbeat import LONGEST_GRACE
 from event_trigger.triggers.schedule.interval import (
     counts_months,
     parse_civil_interval,
@@ -101,6 +102,14 @@ def _check_spread(value: object) -> str:
     if not isinstance(value, str):
         raise ValueError("Write an ISO 8601 duration such as PT30M")
     parse_duration(value, "spread")
+    return value
+
+
+def _check_grace(value: object) -> str:
+    if not isinstance(value, str):
+        raise ValueError("Write an ISO 8601 duration such as PT5M")
+    if parse_duration(value, "grace") > LONGEST_GRACE:
+        raise ValueError("grace must be at least 1 second and at most 30 days")
     return value
 
 
@@ -199,6 +208,25 @@ Spread = Annotated[
         "Makes each instant later by a constant of this trigger, shorter than this, so that many"
         " triggers do not meet: up to a day, and to the distance of two instants.",
         "PT30M",
+    ),
+]
+PingInterval = Annotated[
+    int | float | str,
+    PlainValidator(_check_interval),
+    _shown(
+        {"anyOf": [{"type": "number"}, {"type": "string", "format": "duration"}]},
+        "From one ping to the next: minutes, or an ISO 8601 duration; 1 second to 10 years.",
+        60,
+        "P1D",
+    ),
+]
+Grace = Annotated[
+    str,
+    PlainValidator(_check_grace),
+    _shown(
+        {"type": "string", "format": "duration"},
+        "How late a ping may come: an ISO 8601 duration of 1 second to 30 days; PT5M by default.",
+        "PT5M",
     ),
 ]
 CatchUpText = Annotated[

@@ -50,6 +50,8 @@ async def list_upcoming(
 ) -> UpcomingRead:
     """Lists the next planned firings of all active triggers of the project, in their order.
 
+    Deadlines of heartbeats are not among them: those fire only if something goes wrong.
+
     With `step`, it counts them instead, to show when many meet. It looks at the 10,000 triggers
     that fire first, at 10,000 firings, and for two seconds; `complete_until` says how far that
     reaches.

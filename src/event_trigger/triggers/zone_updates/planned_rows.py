@@ -102,9 +102,12 @@ class PlanRewrite(NamedTuple):
 class PlannedRows:
     session: AsyncSession
 
-    async def list_zones(self, shard: int) -> Sequence[str]:
-        values = {"shard": shard, "type": TriggerType.SCHEDULED}
-        return (await self.session.scalars(_LIST_ZONES, values)).all()
+    async def list_zones(self, shard: int) -> set[str]:
+        """Lists the zones of schedules and of heartbeats."""
+        found: set[str] = set()
+        for kind in (TriggerType.SCHEDULED, TriggerType.HEARTBEAT):
+            found |= set(await self.session.scalars(_LIST_ZONES, {"shard": shard, "type": kind}))
+        return found
 
     async def list_page(
         self,

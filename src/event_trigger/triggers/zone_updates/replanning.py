@@ -14,6 +14,7 @@ from event_trigger.db.notify import SCHEDULE_CHANGED, notify
 from event_trigger.instants import just_after
 from event_trigger.models import SHARDS
 from event_trigger.triggers.schedule.zone_rules import Rules, is_newer, usual_rules, zone_rules
+from event_trigger.triggers.zone_updates.deadlines import move_deadlines
 from event_trigger.triggers.zone_updates.moves import MovedTrigger, ZoneChange, change_of, moves_of
 from event_trigger.triggers.zone_updates.planned_rows import PlannedRows, PlanRewrite
 from event_trigger.triggers.zone_updates.store import (
@@ -186,8 +187,9 @@ async def _plan_shard(sessions: Sessions, shard: int, changes: Mapping[str, Zone
                 await rows.rewrite(shard, [*map(_rewrite_of, found)])
                 moved += len(found)
         if len(batch) < TRIGGERS_PER_REPLAN:
-            return moved
+            break
         after = batch[-1].id
+    return moved + await move_deadlines(sessions, shard, [*changes])
 
 
 def _rewrite_of(moved: MovedTrigger) -> PlanRewrite:

@@ -1,0 +1,1 @@
+"""Pings of heartbeats with a signal behind the token of their hook."""
