@@ -9,7 +9,7 @@ from event_trigger.models.base import LARGEST_ID
 from event_trigger.web.keys import KEY_PATTERN, LONGEST_KEY, check_key
 from event_trigger.web.schemas import JsonObject, Text
 
-NEVER_COMPLETES = "Only triggers of the type scheduled complete. Write keep."
+NEVER_COMPLETES = "It never completes: only triggers of the type scheduled do. Write keep."
 MOST_TAGS = 20
 MOST_DESTINATIONS = 50
 T = TypeVar("T")
