@@ -124,10 +124,9 @@ class Jobs:
         """
         longest_wait = timedelta(seconds=LONGEST_WAIT_SECONDS)
         self._clock.add("dispatch", self._dispatch, every=longest_wait, at_once=True)
-        self._clock.add(
-            "beat", self._beat, every=timedelta(seconds=BEAT_EVERY_SECONDS), at_once=True
-        )
-        self._clock.add("deliver", self._deliver, every=longest_wait, at_once=True)
+        beat_every = timedelta(seconds=BEAT_EVERY_SECONDS)
+        self._clock.add("beat", self._beat, every=beat_every, at_once=True)
+        self._clock.add("deliver", self._worker.deliver_due, every=longest_wait, at_once=True)
         sweep_every = self._settings.sweep_every
         is_short = sweep_every < timedelta(seconds=FIRST_AFTER_SECONDS)  # partitions end soon
         self._clock.add(
@@ -147,7 +146,7 @@ class Jobs:
         )
         self._clock.add(
             "count_backlog",
-            self._count_backlog,
+            self._backlog.update,
             every=timedelta(seconds=COUNT_BACKLOG_EVERY_SECONDS),
         )
         self._clock.add(
@@ -227,9 +226,6 @@ class Jobs:
     async def _beat(self) -> None:
         await record_beat(self._sessions)
 
-    async def _deliver(self) -> float:
-        return await self._worker.deliver_due()
-
     def _note_dispatch(self) -> None:
         self._dispatched_at = asyncio.get_running_loop().time()
 
@@ -259,9 +255,6 @@ class Jobs:
         """Runs apart from `_retain`, which must not wait for this."""
         await retain_deliveries(self._sessions, self._settings.keep_for)
         await purge_notices(self._sessions, after=self._settings.keep_for)
-
-    async def _count_backlog(self) -> None:
-        await self._backlog.update()
 
     async def _tell_changes(self) -> None:
         await tell_changes(self._sessions)

@@ -8,8 +8,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
 from event_trigger.db.engine import create_engine
 from event_trigger.models import NoticeKind, SubjectKind, shard_of
+from event_trigger.notices.change_queue import NoticeChanges
 from event_trigger.notices.changes import Change, Subject, record_changes
-from event_trigger.notices.repository import NoticeChanges, Notices
+from event_trigger.notices.repository import Notices
 from tests.support.plans import plans_of
 from tests.support.services import ADA
 

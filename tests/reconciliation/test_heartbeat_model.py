@@ -22,6 +22,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
+from event_trigger.models import UnfiredReason
 from event_trigger.reconciliation.verify import verify
 from tests.support.clock import make_still_template
 from tests.support.heartbeat_model import CRONS, GRACES, PERIODS, Heartbeat, Rhythm, every, matching
@@ -197,7 +198,7 @@ class Heartbeats(RuleBasedStateMachine):
         found = self.run(verify(self.service.sessions, keep_for=KEEP_FOR))
         assert found.findings == []
         told = self.model.values()
-        assert found.totals.unfired["missed"] == sum(
+        assert found.totals.unfired[UnfiredReason.MISSED] == sum(
             len(one.missed) for one in told if not one.is_deleted
         )
 

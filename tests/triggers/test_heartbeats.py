@@ -267,7 +267,8 @@ async def test_events_of_heartbeats_are_found_by_type_and_by_source(
     await ping(anonymous, made)
     await forget_outages(database)
     await let_pass(database, made, HOUR + timedelta(minutes=10))
-    silent, _ = await until_told(ada, made, "silent"), await ping(anonymous, made)
+    silent = await until_told(ada, made, "silent")
+    await ping(anonymous, made)
     events = await until_told(ada, made, "silent", "alive")
 
     for wanted, ids in (

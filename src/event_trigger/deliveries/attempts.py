@@ -219,13 +219,9 @@ class Attempts:
     def _send(self, one: _Claimed, rendered: Rendered | None, *, at: datetime) -> None:
         """Sends a request at an instant of the database's clock."""
         began = time.perf_counter()
+        trace = one.attempt.trace
         response = self._outgoing.start(
-            one.delivery,
-            one.destination,
-            one.secrets,
-            rendered,
-            at=at,
-            trace=one.attempt.trace,
+            one.delivery, one.destination, one.secrets, rendered, at=at, trace=trace
         )
         self._in_flight[response] = one.attempt
         response.add_done_callback(partial(self._responded, one, rendered, at, began))

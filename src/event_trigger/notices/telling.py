@@ -13,16 +13,10 @@ from event_trigger.db.clock import database_now
 from event_trigger.db.engine import Sessions
 from event_trigger.db.notify import DELIVERIES_CHANGED, notify
 from event_trigger.models import NoticeKind, SubjectKind, shard_of
+from event_trigger.notices.change_queue import Listener, NoticeChanges, ToldChange
 from event_trigger.notices.changes import Subject, named_among
 from event_trigger.notices.grouping import TOLD_EVERY, Group, Topic, choose
-from event_trigger.notices.repository import (
-    Listener,
-    NewNotice,
-    NoticeChanges,
-    Notices,
-    ToldChange,
-    as_json,
-)
+from event_trigger.notices.repository import NewNotice, Notices, as_json
 from event_trigger.notices.wording import Told, payload_of
 
 log = structlog.get_logger()

@@ -134,7 +134,12 @@ async def fire_heartbeats(
     if full:
         lines.append(partial(full_projects.note, full))
     lines.append(partial(_tell, [one for one in judged if one.event or one.missed], began))
-    return news + [silent_news(one.trigger) for one in judged if one.event is not None]
+    news += [
+        silent_news(one.trigger, one.event.deadline_at or one.trigger.now)
+        for one in judged
+        if one.event is not None
+    ]
+    return news
 
 
 def _decide(

@@ -9,11 +9,10 @@ from event_trigger.triggers.schedule.errors import ScheduleError
 from event_trigger.triggers.schedule.heartbeat import Heartbeat, heartbeat_of
 from event_trigger.triggers.schedule.pings import HeartbeatState
 from event_trigger.triggers.schedule.plan import schedule_part
-from event_trigger.triggers.schemas.rows import TriggerRow
 from event_trigger.triggers.stored_plans import refusal_of
 
 
-def state_of(trigger: Trigger | TriggerRow) -> HeartbeatState:
+def state_of(trigger: Trigger) -> HeartbeatState:
     return HeartbeatState(
         trigger.anchor_at, trigger.last_ping_at, trigger.run_started_at, trigger.silent_since
     )

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from event_trigger.models import Trigger, TriggerStatus
-from event_trigger.triggers.heartbeats import readable_heartbeat, state_of
+from event_trigger.triggers.heartbeats import readable_heartbeat
 from event_trigger.triggers.schedule.describe import describe
 from event_trigger.triggers.schedule.heartbeat import Heartbeat, HeartbeatStatus
 from event_trigger.triggers.schedule.pings import HeartbeatState
@@ -20,7 +20,10 @@ def shown_heartbeat(
 
     The row's `next_fire_at` may be earlier than the deadline: many pings in a row leave it.
     """
-    heartbeat, state = readable_heartbeat(details), state_of(trigger)
+    heartbeat = readable_heartbeat(details)
+    state = HeartbeatState(
+        trigger.anchor_at, trigger.last_ping_at, trigger.run_started_at, trigger.silent_since
+    )
     is_active = trigger.status == TriggerStatus.ACTIVE
     expects = is_active and heartbeat is not None and state.is_expecting
     shown = {
