@@ -30,6 +30,7 @@ from bench.calls import report_calls
 from bench.cluster import report_cluster
 from bench.deliveries import report_deliveries
 from bench.growth import report_growth
+from bench.heartbeats import report_heartbeats
 from bench.lateness import report_lateness
 from bench.planning import report_planning
 from bench.purge import report_purge
@@ -49,6 +50,7 @@ FULL: dict[str, Report] = {
     "storm": partial(report_storm, count=30_000, rounds=3),
     "storm-kinds": partial(report_storm_kinds, count=20_000, rounds=2),
     "large-storm": partial(report_large_storm, count=1_000_000),
+    "heartbeats": partial(report_heartbeats, count=25_000, seconds=2),
     "lateness": partial(
         report_lateness, seconds=10, idle={100_000: (50,), 1_000_000: (50, 500, 2_000)}
     ),
@@ -68,6 +70,7 @@ QUICK: dict[str, Report] = {
     "storm": partial(report_storm, count=10_000, rounds=1, quick=True),
     "storm-kinds": partial(report_storm_kinds, count=5_000, rounds=1),
     "large-storm": partial(report_large_storm, count=50_000),
+    "heartbeats": partial(report_heartbeats, count=2_000, seconds=0.7),
     "lateness": partial(report_lateness, seconds=5, idle={100_000: (50, 500)}, quick=True),
     "deliveries": partial(report_deliveries, count=3_000, seconds=0.5, rounds=1),
     "growth": partial(report_growth, triggers=(10_000, 50_000), events=0, seconds=1),
