@@ -15,7 +15,7 @@ export const deliveryMood = (status: string): Mood => MOODS[status] ?? "planned"
 
 const COLUMNS: readonly Column<Delivery>[] = [
   { head: "State", cell: (row) => <State mood={deliveryMood(row.status)}>{row.status}</State> },
-  { head: "Event", class: "narrow", cell: (row) => <a href={`${HOME}/events?open=${row.event_id}`}>{row.event_id}</a> },
+  { head: "Of", class: "narrow", cell: (row) => <Of delivery={row} /> },
   {
     head: "Destination",
     cell: (row) => <a href={`${HOME}/destinations?open=${row.destination_id}`}>{row.destination_id}</a>,
@@ -25,6 +25,12 @@ const COLUMNS: readonly Column<Delivery>[] = [
   { head: "Queued", class: "time", cell: (row) => <Instant at={row.queued_at} /> },
   { head: "Next try", class: "time", cell: (row) => <Instant at={row.next_attempt_at} /> },
 ];
+
+/** What is delivered: an event, or a notice of a change. */
+function Of({ delivery }: { delivery: { event_id: number | null; notice_id: number | null } }): JSX.Element {
+  if (delivery.event_id === null) return <>notice {delivery.notice_id}</>;
+  return <a href={`${HOME}/events?open=${delivery.event_id}`}>event {delivery.event_id}</a>;
+}
 
 export function DeliveriesView(): JSX.Element {
   const url = useUrl();
@@ -133,8 +139,7 @@ function DeliveryDrawer({ id, onClose }: { id: number; onClose: () => void }): J
         {(delivery) => (
           <>
             <p>
-              <State mood={deliveryMood(delivery.status)}>{delivery.status}</State> of{" "}
-              <a href={`${HOME}/events?open=${delivery.event_id}`}>event {delivery.event_id}</a> to{" "}
+              <State mood={deliveryMood(delivery.status)}>{delivery.status}</State> of <Of delivery={delivery} /> to{" "}
               <a href={`${HOME}/destinations?open=${delivery.destination_id}`}>destination {delivery.destination_id}</a>
             </p>
             {holds("triggers:fire") && (

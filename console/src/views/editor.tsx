@@ -14,9 +14,18 @@ const KINDS = {
   interval: "Every so often",
   once: "Once, at a time",
   api: "When it is called",
+  heartbeat: "When an expected ping does not come",
   other: "Something else, as JSON",
 } as const;
 type Kind = keyof typeof KINDS;
+const TYPES: Record<Kind, Trigger["type"] | null> = {
+  cron: "scheduled",
+  interval: "scheduled",
+  once: "scheduled",
+  api: "api",
+  heartbeat: "heartbeat",
+  other: null,
+};
 const PRESETS: readonly (readonly [string, string])[] = [
   ["", "Presets…"],
   ["*/5 * * * *", "every 5 minutes"],
@@ -39,6 +48,7 @@ interface Draft {
   tags: string;
   destinations: number[];
   hook: string;
+  grace: string;
 }
 
 const NEW: Draft = {
@@ -54,6 +64,7 @@ const NEW: Draft = {
   tags: "",
   destinations: [],
   hook: "",
+  grace: "PT5M",
 };
 
 export function EditorView({ id }: { id?: number }): JSX.Element {
@@ -80,6 +91,8 @@ function draftOf(trigger: Trigger): Draft {
   const text = (name: string): string => (details[name] === undefined ? "" : String(details[name]));
   let kind: Kind = "other";
   if (trigger.type === "api" && known.size === 0) kind = "api";
+  else if (trigger.type === "heartbeat" && "interval" in details) kind = "heartbeat";
+  else if (trigger.type === "heartbeat") kind = "other";
   else if (typeof details["cron"] === "string" && areOnly("cron", "timezone")) kind = "cron";
   else if (areOnly("interval", "recurring") && details["recurring"] === true) kind = "interval";
   else if (areOnly("time")) kind = "once";
@@ -96,6 +109,7 @@ function draftOf(trigger: Trigger): Draft {
     payload: trigger.payload === null ? "" : JSON.stringify(trigger.payload, null, 2),
     tags: trigger.tags.join(", "),
     destinations: trigger.destinations,
+    grace: text("grace") || NEW.grace,
   };
 }
 
@@ -105,15 +119,20 @@ function detailsOf(draft: Draft): Record<string, unknown> {
     case "cron":
       return { cron: draft.cron, timezone: draft.timezone };
     case "interval":
-      return { interval: /^[0-9.]+$/.test(draft.interval) ? Number(draft.interval) : draft.interval, recurring: true };
+      return { interval: intervalOf(draft), recurring: true };
     case "once":
       return draft.time.endsWith("Z") ? { time: draft.time } : { time: draft.time, timezone: draft.timezone };
     case "api":
       return draft.hook === "" ? {} : { hook: { verify: draft.hook } };
+    case "heartbeat":
+      return { interval: intervalOf(draft), grace: draft.grace };
     case "other":
       return JSON.parse(draft.details) as Record<string, unknown>;
   }
 }
+
+const intervalOf = ({ interval }: Draft): string | number =>
+  /^[0-9.]+$/.test(interval) ? Number(interval) : interval;
 
 function bodyOf(draft: Draft, type: string): Record<string, unknown> {
   return {
@@ -132,7 +151,7 @@ function Form({ trigger, draft: first, etag }: { trigger?: Trigger; draft: Draft
   const place = `draft-${trigger?.id ?? "new"}`;
   const [draft, setDraft] = useState<Draft>(() => stored(place) ?? first);
   const [error, setError] = useState<Refused | null>(null);
-  const type = trigger?.type ?? (draft.kind === "api" ? "api" : "scheduled");
+  const type = trigger?.type ?? (draft.kind === "api" || draft.kind === "heartbeat" ? draft.kind : "scheduled");
   useEffect(() => {
     if (draft !== first) sessionStorage.setItem(place, JSON.stringify(draft)); // a reload loses nothing
   }, [draft]);
@@ -204,7 +223,7 @@ function Form({ trigger, draft: first, etag }: { trigger?: Trigger; draft: Draft
               onChange={(event) => change({ kind: event.currentTarget.value as Kind })}
             >
               {(Object.keys(KINDS) as Kind[])
-                .filter((kind) => trigger === undefined || kind === "other" || (kind === "api") === (trigger.type === "api"))
+                .filter((kind) => trigger === undefined || kind === "other" || TYPES[kind] === trigger.type)
                 .map((kind) => (
                   <option key={kind} value={kind}>
                     {KINDS[kind]}
@@ -231,9 +250,14 @@ function Form({ trigger, draft: first, etag }: { trigger?: Trigger; draft: Draft
         </section>
         <section class="card" aria-live="polite">
           <h2>What happens</h2>
-          {type === "api" ? (
-            <p>Each call makes an event. The body of the call is merged into the payload.</p>
-          ) : (
+          {type === "api" && <p>Each call makes an event. The body of the call is merged into the payload.</p>}
+          {type === "heartbeat" && (
+            <p>
+              It gets a URL to ping. The first ping starts it. One event says that a ping did not come in time, and one
+              that the pings are back.
+            </p>
+          )}
+          {type === "scheduled" && (
             <Forecast draft={draft} {...(trigger === undefined ? {} : { trigger })} />
           )}
         </section>
@@ -342,6 +366,23 @@ function Schedule({ draft, change }: Part): JSX.Element | null {
             <option value="github">a URL, signed by GitHub</option>
           </select>
         </label>
+      );
+    case "heartbeat":
+      return (
+        <>
+          <label>
+            A ping each: minutes, or an ISO 8601 duration such as PT1H
+            <input
+              class="code"
+              value={draft.interval}
+              onInput={(event) => change({ interval: event.currentTarget.value })}
+            />
+          </label>
+          <label>
+            Grace: so much later it is silent
+            <input class="code" value={draft.grace} onInput={(event) => change({ grace: event.currentTarget.value })} />
+          </label>
+        </>
       );
     case "other":
       return (

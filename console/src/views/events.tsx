@@ -86,6 +86,7 @@ export function EventsView(): JSX.Element {
             ["", "any"],
             ["scheduled", "scheduled"],
             ["api", "called"],
+            ["heartbeat", "heartbeat"],
           ]}
         />
         <Choice

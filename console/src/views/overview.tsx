@@ -166,6 +166,7 @@ function linkTo(one: Attention): string {
   switch (one.kind) {
     case "trigger_set_aside":
       return one.count > 1 || one.id === null ? `${HOME}/triggers?failing=true` : `${HOME}/triggers/${one.id}`;
+    case "heartbeat_silent":
     case "instants_failed":
     case "instants_missed":
     case "instants_expired":

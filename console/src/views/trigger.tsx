@@ -122,6 +122,7 @@ function Loaded({ trigger, reload }: { trigger: Trigger; reload: () => void }): 
         </p>
       ))}
       {trigger.type === "scheduled" && <TimeLine trigger={trigger} />}
+      {trigger.type === "heartbeat" && <Heartbeat heartbeat={trigger.heartbeat} />}
       <nav class="tabs" aria-label="Parts of the trigger">
         {TABS.map((one) => (
           <a
@@ -139,6 +140,39 @@ function Loaded({ trigger, reload }: { trigger: Trigger; reload: () => void }): 
       {tab === "hook" && <Hook trigger={trigger} />}
       {tab === "history" && <History id={trigger.id} />}
     </>
+  );
+}
+
+function Heartbeat({ heartbeat }: { heartbeat: Schemas["HeartbeatRead"] }): JSX.Element {
+  return (
+    <section class="card" aria-label="Heartbeat">
+      <dl>
+        <dt>Last ping</dt>
+        <dd>
+          <Instant at={heartbeat.last_ping_at} />
+        </dd>
+        <dt>Expected</dt>
+        <dd>
+          <Instant at={heartbeat.expected_at} />
+        </dd>
+        {heartbeat.silent_since !== null && (
+          <>
+            <dt>Silent since</dt>
+            <dd>
+              <Instant at={heartbeat.silent_since} />
+            </dd>
+          </>
+        )}
+        {heartbeat.started_at !== null && (
+          <>
+            <dt>A run began</dt>
+            <dd>
+              <Instant at={heartbeat.started_at} />
+            </dd>
+          </>
+        )}
+      </dl>
+    </section>
   );
 }
 
@@ -313,6 +347,7 @@ function Next({ trigger }: { trigger: Trigger }): JSX.Element {
     });
     return data as Preview;
   });
+  if (trigger.type === "heartbeat") return <Empty>It fires only if a ping does not come.</Empty>;
   if (trigger.type !== "scheduled") return <Empty>It fires when it is called, and has no schedule.</Empty>;
   return <Shown of={next}>{(data) => (data === null ? null : <Instants preview={data} />)}</Shown>;
 }
@@ -358,7 +393,7 @@ function Hook({ trigger }: { trigger: Trigger }): JSX.Element {
     });
     return data as Schemas["HookRefusalRead"][];
   });
-  const hookUrl = trigger.type === "api" ? trigger.hook_url : null;
+  const hookUrl = trigger.hook_url;
   if (hookUrl === null) return <Empty>It has no hook: a call needs a token or a key.</Empty>;
   return (
     <>

@@ -1,6 +1,6 @@
 import type { JSX } from "preact";
 import { useState } from "preact/hooks";
-import { HOME, api, holds, nextCursor, type Schemas } from "../api/client";
+import { HOME, api, holds, nextCursor, type Schemas, type Trigger } from "../api/client";
 import { useKeys } from "../keys";
 import { Empty, Glyph, Instant, Shown, count, type Mood } from "../parts/basics";
 import { ask, run, tell } from "../parts/dialog";
@@ -15,10 +15,16 @@ const PAGE = 50;
 export const titleOf = (trigger: { name: string | null; key: string | null; id: number }): string =>
   trigger.name ?? trigger.key ?? `Trigger ${trigger.id}`;
 
-export function moodOf(trigger: { status: string; error: string | null }): { mood: Mood; words: string } {
+const HEARTBEAT_MOODS: Record<string, Mood> = { alive: "good", late: "late", silent: "bad", waiting: "planned", paused: "paused" };
+
+export function moodOf(trigger: Listed | Trigger): { mood: Mood; words: string } {
   if (trigger.error !== null) return { mood: "bad", words: `set aside: ${trigger.error}` };
   if (trigger.status === "paused") return { mood: "paused", words: "paused" };
   if (trigger.status === "completed") return { mood: "planned", words: "completed" };
+  if (trigger.type === "heartbeat") {
+    const { status } = trigger.heartbeat;
+    return { mood: HEARTBEAT_MOODS[status] ?? "planned", words: status };
+  }
   return { mood: "good", words: "active" };
 }
 
@@ -124,6 +130,7 @@ export function TriggersView(): JSX.Element {
             ["", "any"],
             ["scheduled", "scheduled"],
             ["api", "called"],
+            ["heartbeat", "heartbeat"],
           ]}
         />
         <Choice
