@@ -1,4 +1,4 @@
-"""Stores the ledger of heartbeats: each change once, beside the event that tells it."""
+"""Stores the ledger of heartbeats: each change once, beside the event and the notice of it."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -8,6 +8,10 @@ from sqlalchemy import text
 
 from event_trigger.db.plain_session import ReadSession
 from event_trigger.db.shards import OwnedId
+from event_trigger.instants import instant_text
+from event_trigger.models import ChangedState, NoticeKind, SubjectKind
+from event_trigger.notices.changes import Change, Subject
+from event_trigger.notices.changes import record_changes as record_news
 
 _INSERT_CHANGES = text("""
     INSERT INTO heartbeat_changes
@@ -32,7 +36,10 @@ class NewChange(NamedTuple):
 
 
 async def record_changes(session: ReadSession, new: Sequence[NewChange]) -> None:
-    """Records changes: a statement for each shard that they are of."""
+    """Records changes, and lets listening destinations hear of silent ones.
+
+    It takes a statement for each shard that they are of, and another one for those that are silent.
+    """
     for shard in sorted({one.trigger.shard for one in new}):
         of_shard = [one for one in new if one.trigger.shard == shard]
         await session.execute(
@@ -47,3 +54,15 @@ async def record_changes(session: ReadSession, new: Sequence[NewChange]) -> None
                 "event_ids": [one.event_id for one in of_shard],
             },
         )
+        silent = [_news_of(one) for one in of_shard if one.state == ChangedState.SILENT]
+        await record_news(session, shard, silent)
+
+
+def _news_of(change: NewChange) -> Change:
+    subject = Subject(SubjectKind.TRIGGER, change.trigger.id)
+    deadline = change.deadline_at
+    details = {
+        "reason": change.reason,
+        "last_at": None if deadline is None else instant_text(deadline),
+    }
+    return Change(NoticeKind.TRIGGER_SILENT, change.trigger.owner_id, subject, details=details)

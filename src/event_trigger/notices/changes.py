@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncSession
 
+from event_trigger.db.plain_session import ReadSession
 from event_trigger.models import NoticeKind, SubjectKind
 
 MOST_SUBJECTS = 10  # of one kind and project, told of one by one; more are told of together
@@ -57,7 +57,7 @@ class Change:
     details: Mapping[str, Any] = field(default_factory=dict)
 
 
-async def record_changes(session: AsyncSession, shard: int, changes: Sequence[Change]) -> None:
+async def record_changes(session: ReadSession, shard: int, changes: Sequence[Change]) -> None:
     """Records changes of projects of one shard; the commit makes them, and lets them be told of.
 
     It waits for no lock, so that firing may call it. Without a listening destination it stores

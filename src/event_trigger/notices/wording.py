@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from event_trigger.instants import instant_text
-from event_trigger.models import DisabledReason, NoticeKind, SubjectKind
+from event_trigger.models import ChangeReason, DisabledReason, NoticeKind, SubjectKind
 from event_trigger.notices.changes import Subject
 
 # every notice has all of them, so that a template may name each
@@ -72,10 +72,16 @@ _WORDS = {
     NoticeKind.TRIGGER_SET_ASIDE: "The {name} was set aside: {error}",
     NoticeKind.INSTANTS_MISSED: "{instants} of the {name} did not fire ({reason}), the last of"
     " {last_at}.",
-    NoticeKind.TRIGGER_SILENT: "The {name} is silent: no ping came in time.",
+    NoticeKind.TRIGGER_SILENT: "The {name} is silent: {silence}.",
     NoticeKind.KEY_EXPIRING: "The {name} expires at {expires_at}.",
     NoticeKind.BACKLOG_FULL: "The backlog of the {name} is full: new deliveries with a payload are"
     " exhausted at once, with backlog_full, until fewer bytes wait.",
+}
+
+
+_SILENCES = {
+    ChangeReason.FAILED: "its job said that it failed",
+    ChangeReason.EXIT_CODE: "its job ended with an exit code that is not 0",
 }
 
 
@@ -89,6 +95,7 @@ def _message_of_one(told: Told, name: str) -> str:
             "deliveries": _number(told.times, "delivery", "deliveries"),
             "instants": _number(told.times, "instant", "instants"),
             "failure": _failure(details),
+            "silence": _SILENCES.get(details["reason"], "no ping came in time"),
             "why": ", since it answered 410 Gone" if is_gone else " by a person",
         }
     )
@@ -101,7 +108,7 @@ _MANY = {
     NoticeKind.DELIVERY_EXHAUSTED: "deliveries to several destinations failed for good",
     NoticeKind.TRIGGER_SET_ASIDE: "triggers could not fire, and were set aside",
     NoticeKind.INSTANTS_MISSED: "instants of several triggers did not fire",
-    NoticeKind.TRIGGER_SILENT: "heartbeats are silent: no ping came in time",
+    NoticeKind.TRIGGER_SILENT: "heartbeats are silent",
     NoticeKind.KEY_EXPIRING: "API keys expire within 7 days",
     NoticeKind.BACKLOG_FULL: "backlogs are full",
 }

@@ -20,7 +20,6 @@ from event_trigger.models import EventType, UnfiredReason
 from event_trigger.notices.changes import Change
 from event_trigger.scheduling.beats import list_outages
 from event_trigger.scheduling.full_projects import full_projects
-from event_trigger.scheduling.news import silent_news
 from event_trigger.scheduling.repository import ClaimedTrigger
 from event_trigger.telemetry import EVENTS_FIRED, FIRING_LAG
 from event_trigger.triggers.schedule.heartbeat import (
@@ -134,11 +133,6 @@ async def fire_heartbeats(
     if full:
         lines.append(partial(full_projects.note, full))
     lines.append(partial(_tell, [one for one in judged if one.event or one.missed], began))
-    news += [
-        silent_news(one.trigger, one.event.deadline_at or one.trigger.now)
-        for one in judged
-        if one.event is not None
-    ]
     return news
 
 

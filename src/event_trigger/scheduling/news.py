@@ -1,7 +1,6 @@
 """Says which of a batch's decisions listening destinations are told of."""
 
 from collections.abc import Iterable, Iterator
-from datetime import datetime
 
 from event_trigger.instants import instant_text
 from event_trigger.models import NoticeKind, SubjectKind, UnfiredReason
@@ -37,9 +36,3 @@ def set_aside_news(trigger: ClaimedTrigger, error: str) -> Change:
     subject = Subject(SubjectKind.TRIGGER, trigger.id)
     details = {"error": error}
     return Change(NoticeKind.TRIGGER_SET_ASIDE, trigger.owner_id, subject, details=details)
-
-
-def silent_news(trigger: ClaimedTrigger, deadline_at: datetime) -> Change:
-    subject = Subject(SubjectKind.TRIGGER, trigger.id)
-    details = {"last_at": instant_text(deadline_at)}
-    return Change(NoticeKind.TRIGGER_SILENT, trigger.owner_id, subject, details=details)
