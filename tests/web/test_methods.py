@@ -27,7 +27,8 @@ def allowed() -> dict[str, list[str]]:
     for operation in operations_of(described_api()):
         described[operation.path].add(operation.method)
     del described["/hooks/{token}"]  # each hook has methods of its own
-    described["/invitations/accept"].add("GET")  # a page for browsers
+    for page in ("/invitations/accept", "/auth/reset", "/console/session"):
+        described[page].add("GET")  # a page for browsers
     described |= {page: {"GET"} for page in PAGES}
     return {
         path.replace("{", "").replace("}", ""): [
