@@ -8,6 +8,7 @@ import { Conversation, Dialog, run } from "./parts/dialog";
 import { PLACES, Views, type Place } from "./routes";
 import { browserZone, chooseZone, isZone, zone } from "./time";
 import { useUrl } from "./url";
+import { InvitationView, ResetView } from "./views/links";
 import { SignIn } from "./views/signin";
 
 function Page(): JSX.Element | null {
@@ -15,6 +16,8 @@ function Page(): JSX.Element | null {
     void loadMe().catch(() => undefined);
   }, [project.value]);
   if (me.value === undefined) return null;
+  if (location.pathname === `${HOME}/reset`) return <ResetView />;
+  if (location.pathname === `${HOME}/invitation`) return <InvitationView />;
   if (me.value === null) return <SignIn />;
   return (
     <LocationProvider scope={HOME}>

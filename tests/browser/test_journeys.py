@@ -9,6 +9,7 @@ from playwright.async_api import expect
 
 from tests.browser.conftest import Console
 from tests.support.destinations import make_destination, until_finished
+from tests.support.projects import invite, make_project
 from tests.support.receiver import ALLOW_LOOPBACK, receiving
 from tests.support.triggers import make_api, make_scheduled, read
 from tests.support.waiting import eventually
@@ -199,3 +200,31 @@ async def test_signing_out_ends_the_session(console: Console) -> None:
 
     await expect(console.page.get_by_label("Password")).to_be_visible()
     assert await console.page.context.cookies() == []
+
+
+async def test_an_invitation_leads_to_the_project(console: Console, ada: httpx.AsyncClient) -> None:
+    project = await make_project(ada, "Billing")
+    token = (await invite(ada, project, role="viewer"))["token"]
+    page = console.page
+    await page.goto(f"{console.url}/invitations/accept#{token}")
+
+    await page.get_by_label("E-mail").fill("carol@example.com")
+    await page.get_by_label(re.compile("New password")).fill("eleven grey herons wading")
+    await page.get_by_role("button", name="Join").click()
+    await page.get_by_role("link", name="Open the console").click()
+
+    await expect(page.get_by_label("Project")).to_contain_text("Billing")
+    assert token not in "".join(console.requests)
+    assert "#" not in page.url
+
+
+async def test_a_forgotten_password_is_asked_for_without_an_account_being_told(
+    console: Console,
+) -> None:
+    page = console.page
+    await console.open()
+    await page.get_by_role("button", name="Forgotten password").click()
+    await page.get_by_label("E-mail").fill("nobody@example.com")
+    await page.get_by_role("button", name="Send a link").click()
+
+    await expect(page.get_by_text("event_trigger user password")).to_be_visible()

@@ -55,14 +55,14 @@ async def test_the_link_begins_with_the_public_url(database_url: str) -> None:
     assert made["url"] == f"{public}/invitations/accept#{made['token']}"
 
 
-async def test_the_link_opens_the_docs_and_the_browser_keeps_the_token_to_itself(
+async def test_the_link_opens_a_form_and_the_browser_keeps_the_token_to_itself(
     anonymous: httpx.AsyncClient,
 ) -> None:
     answer = await anonymous.get("/invitations/accept")
 
-    assert (answer.status_code, answer.headers["location"]) == (303, "../api/docs")
+    assert (answer.status_code, answer.headers["location"]) == (303, "../console/invitation")
     assert answer.headers["referrer-policy"] == "no-referrer"
-    assert (await anonymous.get("/invitations/../api/docs")).status_code == 200
+    assert (await anonymous.get("/invitations/../console/invitation")).status_code == 200
 
 
 async def test_somebody_who_is_signed_in_joins(

@@ -2,10 +2,12 @@ import type { JSX } from "preact";
 import { useState } from "preact/hooks";
 import { PREFIX, Refused, signIn } from "../api/client";
 import { Problem } from "../parts/basics";
+import { ForgotView } from "./links";
 
 export function SignIn(): JSX.Element {
   const [error, setError] = useState<Refused | null>(null);
   const [isBusy, setBusy] = useState(false);
+  const [hasForgotten, setForgotten] = useState(false);
   const submit = async (event: SubmitEvent): Promise<void> => {
     event.preventDefault();
     const form = new FormData(event.currentTarget as HTMLFormElement);
@@ -19,6 +21,7 @@ export function SignIn(): JSX.Element {
       setBusy(false);
     }
   };
+  if (hasForgotten) return <ForgotView onBack={() => setForgotten(false)} />;
   return (
     <main class="signin">
       <h1>Event Trigger</h1>
@@ -36,6 +39,9 @@ export function SignIn(): JSX.Element {
           {isBusy ? "Signing in…" : "Sign in"}
         </button>
       </form>
+      <button type="button" class="plain" onClick={() => setForgotten(true)}>
+        Forgotten password
+      </button>
       <p class="quiet">
         The account is the API's own. Its pages are <a href={`${PREFIX}/api/docs`}>here</a>.
       </p>

@@ -229,4 +229,4 @@ async def test_without_a_mail_server_the_answer_names_who_can_help(new_database_
 async def test_a_browser_that_follows_the_link_is_led_to_the_docs(own_service: Service) -> None:
     answer = await own_service.client().get("/auth/reset")
 
-    assert (answer.status_code, answer.headers["location"]) == (303, "../api/docs")
+    assert (answer.status_code, answer.headers["location"]) == (303, "../console/reset")

@@ -42,7 +42,7 @@ This link is good for one new password, within 30 minutes:
 
   {url}/auth/reset#{token}
 
-Until the service has a page for it, send it with a new password of 12 characters or more:
+Or send it from a terminal, with a new password of 12 characters or more:
 
   curl {url}/auth/reset -H 'Content-Type: application/json' \\
     -d '{{"token": "{token}", "new": "…"}}'

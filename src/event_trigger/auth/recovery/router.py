@@ -70,5 +70,5 @@ async def reset_password(
 
 @pages.api_route(RESET_PATH, methods=["GET", "HEAD"])
 async def open_reset() -> Response:
-    """Leads a browser that follows the link to the docs; it keeps the token, which is after `#`."""
-    return RedirectResponse("../api/docs", 303)
+    """Leads a browser that follows the link to the console's form; it keeps the token after `#`."""
+    return RedirectResponse("../console/reset", 303)

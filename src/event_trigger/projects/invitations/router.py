@@ -194,5 +194,5 @@ def _refuse_fields(detail: str, *names: str) -> NoReturn:
 
 @pages.api_route(ACCEPT_PATH, methods=["GET", "HEAD"])
 async def open_invitation() -> Response:
-    """Leads a browser that follows the link to the docs; it keeps the token, which is after `#`."""
-    return RedirectResponse("../api/docs", 303)
+    """Leads a browser that follows the link to the console's form; it keeps the token after `#`."""
+    return RedirectResponse("../console/invitation", 303)
