@@ -10,13 +10,14 @@ import pytest
 from event_trigger.db.engine import create_engine, create_sessions
 from event_trigger.scheduling import batch
 from event_trigger.scheduling.dispatcher import WORKERS, fire_due
+from event_trigger.scheduling.due_spans import DueSpans
 from event_trigger.scheduling.repository import DecidedTrigger, DueTriggers
 from tests.support.planting import plant_triggers
 from tests.support.waiting import eventually
 
 BATCHES = 12
 
-Record = Callable[[DueTriggers, int, Sequence[DecidedTrigger]], Awaitable[None]]
+Record = Callable[[DueTriggers, int, Sequence[DecidedTrigger]], Awaitable[DueSpans]]
 
 
 async def fire_all(database_url: str) -> None:
@@ -44,11 +45,11 @@ class Together:
 
     @property
     def record_fired(self) -> Record:
-        async def record(due: DueTriggers, shard: int, fired: Sequence[DecidedTrigger]) -> None:
+        async def record(due: DueTriggers, shard: int, fired: Sequence[DecidedTrigger]) -> DueSpans:
             if not self._are_met:
                 await asyncio.wait_for(self._met.wait(), 30)
                 self._are_met = True
-            await self._record(due, shard, fired)
+            return await self._record(due, shard, fired)
 
         return record
 

@@ -3,7 +3,9 @@
 import csv
 import io
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
+from functools import partial
+from operator import le
 from typing import Any
 
 import httpx
@@ -17,12 +19,14 @@ from tests.support.calendars import put_calendar
 from tests.support.destinations import fire, make_destination
 from tests.support.document import JSON, Operation
 from tests.support.keys import make_key
+from tests.support.notices import list_notices
 from tests.support.problems import problem_of
 from tests.support.projects import make_project
 from tests.support.services import ADA, BOB
 from tests.support.sets import put_set
 from tests.support.streams import following
 from tests.support.triggers import make_api
+from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")  # of the world
 REFUSED = {401, 403, 404}
@@ -223,7 +227,9 @@ async def several_in_turns(world: World, other: str) -> tuple[httpx.AsyncClient,
     Gives the clients of both.
     """
     ada, bob = world.team, world.client(await world.caller(other))
-    for client in (bob, ada, bob, ada, ada, bob):
+    turns = (bob, ada, bob, ada, ada, bob)
+    await notices_in_turns(world, turns)
+    for client in turns:
         destination = await make_destination(client, world.receiver.url)
         trigger = await make_api(client, destinations=[destination["id"]])
         await fire(client, trigger)
@@ -232,6 +238,21 @@ async def several_in_turns(world: World, other: str) -> tuple[httpx.AsyncClient,
         await put_set(client, f"set-{trigger['id']}", {})
         await put_calendar(client, f"calendar-{trigger['id']}")
     return ada, bob
+
+
+async def notices_in_turns(world: World, turns: Sequence[httpx.AsyncClient]) -> None:
+    for client in {*turns}:
+        await make_destination(client, world.receiver.url, notices=["destination.disabled"])
+    told = {client: len(await list_notices(client)) for client in turns}
+    for client in turns:
+        made = await make_destination(client, world.receiver.url)
+        await client.post(f"/destinations/{made['id']}/disable")
+        told[client] += 1
+        await eventually(partial(count_notices, client), partial(le, told[client]))
+
+
+async def count_notices(client: httpx.AsyncClient) -> int:
+    return len(await list_notices(client))
 
 
 @elsewhere

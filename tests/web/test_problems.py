@@ -22,9 +22,12 @@ LIMIT = 1024 * 1024
 PUBLIC = {
     "POST /invitations/accept",
     *(f"{method} /hooks/{{token}}" for method in ("GET", "POST", "PUT")),
+    *(f"{method} /hooks/{{token}}/{{signal}}" for method in ("GET", "POST")),
     "POST /auth/token",
     "POST /auth/refresh",
     "POST /auth/register",
+    "POST /auth/forgot",
+    "POST /auth/reset",
     "POST /console/session",
     "GET /healthz",
     "GET /readyz",

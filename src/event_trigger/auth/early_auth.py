@@ -43,6 +43,7 @@ _OUTSIDE_PROJECTS = (
     "/auth/logout",
     "/auth/password",
     "/auth/sessions",
+    "/console",
     "/info",
     "/invitations",
     "/metrics",

@@ -4,8 +4,9 @@ A partition covers an hour by default. An open one is counted in 12 slots; a clo
 counts; six closed ones form a block with sums.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from enum import Enum, auto
 from itertools import groupby
@@ -17,6 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from event_trigger.db.shards import ACROSS_SHARDS
 from event_trigger.events.filters import EventFilter
 from event_trigger.events.partitions import Partition
+from event_trigger.events.source import SourceKind
 from event_trigger.models import EVERY_SHARD, NOT_OF_DELETED_PROJECTS, EventType, shard_of
 from event_trigger.models.event import COUNTED_HERE
 
@@ -82,9 +84,19 @@ async def count_by_trigger(session: AsyncSession, wanted: EventFilter) -> dict[i
     3. Add the slots of open partitions, and the rows that were stored since they were counted.
     4. Count the rows of all other parts, such as the cut slot at the start of the window.
 
-    Stored counts do not tell sources apart: those of calls are counted from rows alone.
+    Stored counts do not tell sources apart: those of calls are counted from rows alone, and so are
+    heartbeats of a schedule, apart from its scheduled events.
     A sweep at the same time only adds counts of later transactions, which are left out here.
     """
+    if wanted.source is not SourceKind.SCHEDULE or wanted.type is not None:
+        return await _count(session, wanted)
+    counted = Counter[int]()
+    for one in wanted.types:
+        counted.update(await _count(session, replace(wanted, type=one)))
+    return dict(sorted(counted.items()))
+
+
+async def _count(session: AsyncSession, wanted: EventFilter) -> dict[int, int]:
     start, end = wanted.window.start, wanted.window.end or _EVER
     if start >= end or wanted.selects_none:
         return {}

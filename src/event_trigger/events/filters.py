@@ -48,18 +48,21 @@ class EventFilter:
 
     @property
     def stored_source(self) -> SourceKind | None:
-        """Returns the `source_kind` of the events; scheduled ones are known by their type."""
-        return None if self.source is SourceKind.SCHEDULE else self.source
+        """Returns the `source_kind` of the events.
 
-    @property
-    def type_conditions(self) -> Sequence[str]:
-        """Returns a condition for each type; a schedule's are those of deadlines, or all."""
+        Scheduled ones have none, and are known by their type. Of a schedule's, only heartbeats have
+        one: those whose deadline passed.
+        """
+        is_scheduled = self.source is SourceKind.SCHEDULE and self.type is not EventType.HEARTBEAT
+        return None if is_scheduled else self.source
+
+    def type_conditions(self, *, by_source: bool) -> Sequence[str]:
+        """Returns a condition for each type; with `by_source`, an index has the source alone."""
         by_deadline = f"source_kind = '{SourceKind.SCHEDULE}'"
+        narrowed = by_deadline if by_source else f"type = '{EventType.HEARTBEAT}' AND {by_deadline}"
         is_narrow = self.source is SourceKind.SCHEDULE
         return [
-            f"type = {quoted} AND {by_deadline}"
-            if is_narrow and one is EventType.HEARTBEAT
-            else f"type = {quoted}"
+            narrowed if is_narrow and one is EventType.HEARTBEAT else f"type = {quoted}"
             for one, quoted in zip(self.types, quoted_choices(self.types, EventType), strict=True)
         ]
 
@@ -95,7 +98,7 @@ def select_events(
         conditions += ("triggered_at <= :before_at", "(triggered_at, id) < (:before_at, :before)")
         values |= {"before_at": before[0], "before": before[1]}
     prefix, more, parameters, each = _prefix(wanted, shards)
-    kinds = [*wanted.type_conditions]
+    kinds = [*wanted.type_conditions(by_source=prefix == _OF_OWNER)]
     if wanted.stored_source is not None:
         made_by = f"source_kind = '{wanted.stored_source}'"
         if prefix == _OF_OWNER:

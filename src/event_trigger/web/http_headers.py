@@ -8,7 +8,7 @@ EVENT_HEADERS = frozenset(  # of the format cloudevents_binary
     f"ce-{name}"
     for name in (
         *("specversion", "id", "source", "type", "time", "istest", "scheduledfor"),
-        *("triggerkey", "triggername", "sourcekind", "replayof"),
+        *("triggerkey", "triggername", "sourcekind", "replayof", "subject"),
     )
 )
 _HEADER_NAME = re.compile(HEADER_NAME_PATTERN, re.ASCII)

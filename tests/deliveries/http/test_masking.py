@@ -20,6 +20,7 @@ WITH_EVERY_ATTRIBUTE = CloudEvent(
     is_test=True,
     replay_of=1,
     source_kind="replay",
+    subject="triggers/1",
 )
 
 

@@ -37,7 +37,8 @@ async def renderer() -> AsyncIterator[Renderer]:
 
 
 def job(template: str, payload: str | None = None) -> RenderJob:
-    return RenderJob(template, URL, "text/plain", {"id": 1}, payload, owner_id=1)
+    event = {"id": 1, "type": "api"}
+    return RenderJob(template, URL, "text/plain", event, payload, owner_id=1)
 
 
 async def test_a_batch_is_rendered_in_its_order(renderer: Renderer) -> None:
@@ -241,7 +242,7 @@ from event_trigger.destinations.templates.renderer import Renderer
 
 async def main():
     renderer, quick, slow = Renderer(), *(
-        RenderJob(text, "{URL}", "text/plain", {{}}, None, 1) for text in ("x", {SLOW!r})
+        RenderJob(text, "{URL}", "text/plain", {{"type": "api"}}, None, 1) for text in ("x", {SLOW!r})
     )
     print(await renderer.render_all([quick]), flush=True)
     await renderer.render_all([slow] * 1000, within=600)
