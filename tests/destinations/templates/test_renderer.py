@@ -242,7 +242,8 @@ from event_trigger.destinations.templates.renderer import Renderer
 
 async def main():
     renderer, quick, slow = Renderer(), *(
-        RenderJob(text, "{URL}", "text/plain", {{"type": "api"}}, None, 1) for text in ("x", {SLOW!r})
+        RenderJob(text, "{URL}", "text/plain", {{"type": "api"}}, None, 1)
+        for text in ("x", {SLOW!r})
     )
     print(await renderer.render_all([quick]), flush=True)
     await renderer.render_all([slow] * 1000, within=600)
