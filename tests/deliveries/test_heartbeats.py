@@ -1,4 +1,4 @@
-"""What heartbeats tell is delivered as all events are."""
+"""Events of heartbeats are delivered as all others are."""
 
 import json
 from typing import Any

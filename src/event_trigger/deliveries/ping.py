@@ -55,7 +55,7 @@ class TooManyPings(Problem):
 
 @dataclass(frozen=True, slots=True)
 class _Sample:
-    """What a ping sends: an event that never was, or a notice, which has a subject."""
+    """The content of a ping: an event that never was, or a notice, which has a subject."""
 
     type: str
     payload: str

@@ -14,7 +14,7 @@ _COLLECTED_FOR = {NoticeKind.INSTANTS_MISSED: timedelta(seconds=10)}
 
 
 class Topic(NamedTuple):
-    """What notices are limited by: a kind of change of one subject, in one project."""
+    """The unit that limits notices: a kind of change of one subject, in one project."""
 
     owner_id: int
     kind: NoticeKind

@@ -55,7 +55,7 @@ async def purge_notices(sessions: Sessions, *, after: timedelta) -> None:
 
 
 class _News(NamedTuple):
-    """What one notice tells of, before it has words."""
+    """The content of one notice, before it has words."""
 
     group: Group
     changes: Sequence[ToldChange]

@@ -27,7 +27,7 @@ EARLIEST = timedelta(minutes=1)  # so much before its time, or its grace, a ping
 
 
 class HeartbeatStatus(StrEnum):
-    """What a heartbeat is at an instant."""
+    """The state of a heartbeat at an instant."""
 
     WAITING = "waiting"  # for its first ping
     ALIVE = "alive"

@@ -42,7 +42,7 @@ class Ping(NamedTuple):
 
 
 class HeartbeatState(NamedTuple):
-    """What is stored of a heartbeat that is not paused.
+    """The stored state of a heartbeat that is not paused.
 
     The next ping is expected after `base`, unless it is silent or waits for its first ping.
     """

@@ -63,7 +63,7 @@ class _Called(ResponseModel):
 
 
 class HeartbeatRead(ResponseModel):
-    """What a heartbeat is now."""
+    """The present state of a heartbeat."""
 
     status: HeartbeatStatus = Field(
         description="`waiting` for its first ping; `late` is past its time and within its grace;"

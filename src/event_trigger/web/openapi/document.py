@@ -21,7 +21,7 @@ _FORM = "application/x-www-form-urlencoded"
 
 @dataclass(frozen=True, slots=True)
 class Callers:
-    """What operations with a credential have in common: a parameter, and a second scheme."""
+    """The common parts of operations with a credential: a parameter, and a second scheme."""
 
     parameter: Mapping[str, Any]
     scheme_name: str
