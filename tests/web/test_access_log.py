@@ -22,6 +22,7 @@ async def callers_of(client: httpx.AsyncClient, method: str, path: str) -> Seque
     lines = [one for one in logged if one["event"] == "request"]
     assert len(lines) == 2
     assert {one["log_level"] for one in lines} == {"info"}
+    assert {type(one["status"]) for one in lines} == {int}  # the console shows other kinds by name
     return [(one["user_id"], one["key_id"], one["address"]) for one in lines]
 
 

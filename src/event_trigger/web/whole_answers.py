@@ -24,7 +24,7 @@ class ReadyAnswer(Response):
     """
 
     def __init__(self, body: bytes, headers: list[tuple[bytes, bytes]]) -> None:
-        self.status_code, self.background = HTTPStatus.OK, None
+        self.status_code, self.background = HTTPStatus.OK.value, None
         self.body, self.raw_headers = body, headers
 
 
