@@ -1,5 +1,6 @@
-"""Writes the mail of a delivery: by templates, or as text that has the event for a reader."""
+"""Writes the mail of a delivery: by templates, or as text that a reader understands."""
 
+import json
 from collections.abc import Iterator
 
 from event_trigger.deliveries.http.cloud_event import CloudEvent
@@ -26,8 +27,17 @@ def mail_of(event: CloudEvent, form: RequestForm, rendered: Rendered | None, *, 
 
 
 def _subject_of(event: CloudEvent) -> str:
+    if (message := _message_of(event)) is not None:
+        return one_line(message)
     named = f"Event {event.id}" if (title := _title_of(event)) is None else f"{title} ({event.id})"
     return f"[test] {named}" if event.is_test else named
+
+
+def _message_of(event: CloudEvent) -> str | None:
+    """Returns what a notice says in words; None for an event."""
+    if event.subject is None or event.payload is None:
+        return None
+    return str(json.loads(event.payload)["message"])
 
 
 def _title_of(event: CloudEvent) -> str | None:
@@ -39,13 +49,17 @@ def _text_of(event: CloudEvent, format_: DestinationFormat) -> str:
     if format_ is DestinationFormat.PAYLOAD:
         return payload
     facts = "\n".join(f"{name}: {value}" for name, value in _facts_of(event))
-    return f"{facts}\n\n{payload}"
+    parts = [_message_of(event), facts, payload]
+    return "\n\n".join(one for one in parts if one is not None)
 
 
 def _facts_of(event: CloudEvent) -> Iterator[tuple[str, str]]:
     if (title := _title_of(event)) is not None:
         yield "Trigger", title
-    yield "Event", f"{event.id}, {event.type}" + (", a test" if event.is_test else "")
+    kind = "Event" if event.subject is None else "Notice"
+    yield kind, f"{event.id}, {event.type}" + (", a test" if event.is_test else "")
+    if event.subject is not None:
+        yield "About", event.subject
     yield "Time", instant_text(event.time)
     if event.scheduled_for is not None:
         yield "Scheduled for", instant_text(event.scheduled_for)
