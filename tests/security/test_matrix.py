@@ -227,9 +227,7 @@ async def several_in_turns(world: World, other: str) -> tuple[httpx.AsyncClient,
     Gives the clients of both.
     """
     ada, bob = world.team, world.client(await world.caller(other))
-    turns = (bob, ada, bob, ada, ada, bob)
-    await notices_in_turns(world, turns)
-    for client in turns:
+    for client in (bob, ada, bob, ada, ada, bob):
         destination = await make_destination(client, world.receiver.url)
         trigger = await make_api(client, destinations=[destination["id"]])
         await fire(client, trigger)
@@ -257,7 +255,9 @@ async def count_notices(client: httpx.AsyncClient) -> int:
 
 @elsewhere
 async def test_another_projects_cursor_shows_ones_own(world: World, other: str) -> None:
-    ada, bob = await several_in_turns(world, other)
+    ada, bob = world.team, world.client(await world.caller(other))
+    await notices_in_turns(world, (bob, ada, bob, ada, ada, bob))
+    await several_in_turns(world, other)
     lists = [
         one
         for one in world.operations

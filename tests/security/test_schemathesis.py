@@ -91,7 +91,7 @@ NEVER_RIGHT = {
 # operations whose generated input is seldom right: an address, an empty project
 RIGHT_BY_CHANCE = {"register", "delete_project"}
 # paths that another route matches too: a page that the document leaves out
-BESIDE_OTHERS = {"accept_invitation", "reset_password"}
+BESIDE_OTHERS = {"accept_invitation", "reset_password", "start_session", "end_browser_session"}
 ANSWERS_IN_PLACE = {"fire_trigger_batch"}  # a call that is not valid, so that the others fire
 _ABOUT_METHODS = (allow_header_conformance, unsupported_method)
 calls: Counter[str] = Counter()
