@@ -1,6 +1,6 @@
 // Runs commands by single keys, unless somebody is typing, or has turned that off.
 import { signal } from "@preact/signals";
-import { useEffect, useRef } from "preact/hooks";
+import { useLayoutEffect, useRef } from "preact/hooks";
 
 export const singleKeys = signal(localStorage.getItem("single-keys") !== "off");
 
@@ -37,11 +37,11 @@ document.addEventListener("keydown", (press) => {
   }
 });
 
-/** Adds commands while a component is there; the newest layer wins. */
+/** Adds commands as soon as a component is there to be seen; the newest layer wins. */
 export function useKeys(commands: Commands): void {
   const layer = useRef(commands);
   layer.current = commands;
-  useEffect(() => {
+  useLayoutEffect(() => {
     layers.push(layer);
     return () => void layers.splice(layers.indexOf(layer), 1);
   }, []);
