@@ -111,7 +111,7 @@ async def test_keys_end_too_if_asked(own_service: Service, mails: MailServer) ->
 async def test_all_addresses_get_the_same_answer_and_leave_the_same_row(
     own_service: Service, mails: MailServer, database: Any
 ) -> None:
-    """What is stored for an answer does not depend on the account, so nor does its time."""
+    """The same row is stored for every address, so the time of an answer tells nothing."""
     anyone = own_service.client()
 
     known, unknown = await _forget(anyone), await _forget(anyone, "nobody@example.com")
