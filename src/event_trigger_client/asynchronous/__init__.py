@@ -1,0 +1,1 @@
+"""The client of asyncio, from which `unasync.py` writes the synchronous one."""

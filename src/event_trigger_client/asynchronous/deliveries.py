@@ -1,0 +1,38 @@
+"""Deliveries: an event on its way to a destination."""
+
+from collections.abc import AsyncIterator, Mapping
+from typing import Any
+
+from event_trigger_client.asynchronous.resource import AsyncResource
+
+Answer = Mapping[str, Any]
+
+
+class AsyncDeliveries(AsyncResource):
+    """`/deliveries`."""
+
+    collection = "deliveries"
+
+    def list(self, **filters: Any) -> AsyncIterator[Answer]:
+        """Yields deliveries, newest first, page by page."""
+        return self._calls.pages("/deliveries", filters)
+
+    async def get(self, delivery_id: int) -> Answer:
+        """Gives a delivery with its attempts."""
+        answer: Answer = await self._call("GET", delivery_id)
+        return answer
+
+    async def redeliver(self, delivery_id: int, *, idempotency_key: str | None = None) -> Answer:
+        path = self._path(delivery_id, "redeliver")
+        answer: Answer = await self._create(path, None, idempotency_key)
+        return answer
+
+    async def cancel(self, delivery_id: int) -> Answer:
+        answer: Answer = await self._call("POST", delivery_id, "cancel")
+        return answer
+
+    async def act(self, action: str, *, idempotency_key: str | None = None, **body: Any) -> Answer:
+        """Does `redeliver` or `cancel` to many: `ids` or a `filter`, and `dry_run`."""
+        asked = {"action": action, **body}
+        answer: Answer = await self._create("/deliveries/actions", asked, idempotency_key)
+        return answer

@@ -1,0 +1,172 @@
+"""Triggers: made, changed, fired, paused, explained."""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from event_trigger_client.answers import Fired, fired
+from event_trigger_client.asynchronous.resource import AsyncResource
+from event_trigger_client.requests import Name, headers_of, new_idempotency_key
+from event_trigger_client.schedules import Schedule, written
+
+Answer = Mapping[str, Any]
+
+
+class AsyncTriggers(AsyncResource):
+    """`/triggers`; each is named by its id (a number) or its key (a text)."""
+
+    collection = "triggers"
+
+    def list(self, **filters: Any) -> AsyncIterator[Answer]:
+        """Yields triggers, newest first, page by page."""
+        return self._calls.pages("/triggers", filters)
+
+    async def get(self, trigger: Name) -> Answer:
+        answer: Answer = await self._call("GET", trigger)
+        return answer
+
+    async def create(
+        self,
+        body: Schedule | Mapping[str, Any],
+        *,
+        idempotency_key: str | None = None,
+        **fields: Any,
+    ) -> Answer:
+        """Makes a trigger of a schedule and of fields such as `key`, `payload`, `destinations`."""
+        answer: Answer = await self._create("/triggers", _body(body, fields), idempotency_key)
+        return answer
+
+    async def put(
+        self,
+        trigger: Name,
+        body: Schedule | Mapping[str, Any],
+        *,
+        if_match: str | None = None,
+        **fields: Any,
+    ) -> Answer:
+        """Makes the trigger of this key, or replaces it; the same content again changes nothing."""
+        headers = headers_of(if_match=if_match)
+        answer: Answer = await self._call("PUT", trigger, json=_body(body, fields), headers=headers)
+        return answer
+
+    async def patch(
+        self,
+        trigger: Name,
+        changes: Mapping[str, Any] | None = None,
+        *,
+        if_match: str | None = None,
+        **fields: Any,
+    ) -> Answer:
+        """Changes some fields (JSON Merge Patch): what is not named stays."""
+        answer: Answer = await self._patch(trigger, {**(changes or {}), **fields}, if_match)
+        return answer
+
+    async def delete(self, trigger: Name, *, if_match: str | None = None) -> None:
+        await self._call("DELETE", trigger, headers=headers_of(if_match=if_match))
+
+    async def fire(
+        self,
+        trigger: Name,
+        payload: Mapping[str, Any] | None = None,
+        *,
+        idempotency_key: str | None = None,
+    ) -> Fired:
+        """Fires a trigger once, however often the call has to be repeated."""
+        return await self._fire(trigger, "trigger", payload, idempotency_key)
+
+    async def test(
+        self,
+        trigger: Name,
+        payload: Mapping[str, Any] | None = None,
+        *,
+        idempotency_key: str | None = None,
+    ) -> Fired:
+        """Makes a test event, also of a paused trigger."""
+        return await self._fire(trigger, "test", payload, idempotency_key)
+
+    async def _fire(
+        self, trigger: Name, verb: str, payload: Mapping[str, Any] | None, key: str | None
+    ) -> Fired:
+        response = await self._calls.send(
+            "POST",
+            self._path(trigger, verb),
+            json=None if payload is None else written(payload),
+            idempotency_key=key or new_idempotency_key(),
+        )
+        return fired(response)
+
+    async def fire_batch(
+        self, calls: Sequence[Mapping[str, Any]], *, idempotency_key: str | None = None
+    ) -> Sequence[Answer]:
+        """Fires up to 1,000 times in one call; each has a `trigger`, and may have a `payload`.
+
+        Each result has an `event_id` or a `problem`, in the order of the calls.
+        """
+        body = {"calls": written([*calls])}
+        answer = await self._create("/triggers/trigger-batch", body, idempotency_key)
+        results: Sequence[Answer] = answer["results"]
+        return results
+
+    async def pause(self, trigger: Name) -> Answer:
+        answer: Answer = await self._call("POST", trigger, "pause")
+        return answer
+
+    async def resume(self, trigger: Name) -> Answer:
+        answer: Answer = await self._call("POST", trigger, "resume")
+        return answer
+
+    async def act(self, action: str, *, idempotency_key: str | None = None, **body: Any) -> Answer:
+        """Does one thing to many triggers: `ids` or a `filter`, and `dry_run`."""
+        asked = {"action": action, **body}
+        answer: Answer = await self._create("/triggers/actions", asked, idempotency_key)
+        return answer
+
+    async def schedule(self, trigger: Name, **params: Any) -> Answer:
+        """Gives the next instants: `count`, `after`, `from_`, `until`."""
+        answer: Answer = await self._read(trigger, "schedule", params)
+        return answer
+
+    async def preview(self, schedule: Schedule | Mapping[str, Any], *, count: int = 5) -> Answer:
+        """Gives the next instants of a schedule that is stored nowhere."""
+        details = schedule.details if isinstance(schedule, Schedule) else written(schedule)
+        body = {"details": details, "count": count}
+        answer: Answer = await self._calls.request("POST", "/schedules/preview", json=body)
+        return answer
+
+    async def explain(self, trigger: Name, at: datetime | str) -> Answer:
+        """Says why there is, or is not, an event for an instant."""
+        answer: Answer = await self._read(trigger, "explain", {"at": at})
+        return answer
+
+    async def accounting(self, trigger: Name, **params: Any) -> Answer:
+        """Accounts for each planned instant between `since` and `until`."""
+        answer: Answer = await self._read(trigger, "accounting", params)
+        return answer
+
+    async def versions(self, trigger: Name) -> Answer:
+        """Gives its schedules so far, and who changed what."""
+        answer: Answer = await self._read(trigger, "versions")
+        return answer
+
+    async def refusals(self, trigger: Name) -> Sequence[Answer]:
+        """Gives the last calls of its hook that were refused."""
+        answer: Sequence[Answer] = await self._read(trigger, "refusals")
+        return answer
+
+    async def rotate_hook(
+        self, trigger: Name, *, keep_old: bool = False, idempotency_key: str | None = None
+    ) -> Answer:
+        """Makes another URL and secret; `keep_old` lets the old ones count for 24 h more."""
+        path = f"/triggers/{await self.id_of(trigger)}/hook/rotate"
+        answer: Answer = await self._create(path, {"keep_old": keep_old}, idempotency_key)
+        return answer
+
+    async def upcoming(self, **params: Any) -> Answer:
+        """Gives the next instants of all triggers: `from_`, `until`, `step`, `limit`."""
+        answer: Answer = await self._calls.request("GET", "/upcoming", params=params)
+        return answer
+
+
+def _body(body: Schedule | Mapping[str, Any], fields: Mapping[str, Any]) -> dict[str, Any]:
+    whole = body.body() if isinstance(body, Schedule) else body
+    return {name: written(value) for name, value in {**whole, **fields}.items()}

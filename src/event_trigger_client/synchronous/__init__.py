@@ -1,0 +1,1 @@
+"""The client without asyncio. `unasync.py` writes it from `asynchronous`; change that."""

@@ -1,0 +1,104 @@
+"""Calls the service, and repeats what may be repeated."""
+
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import httpx
+
+from event_trigger_client.answers import json_in, next_query
+from event_trigger_client.errors import problem_in
+from event_trigger_client.requests import Connection, headers_of, query_of
+from event_trigger_client.retrying import Attempts
+
+
+class Calls:
+    """The calls of a client, to which it adds names."""
+
+    def __init__(self, connection: Connection, *, timeout: float, retries: int) -> None:
+        self._http = httpx.Client(**connection.options(timeout))
+        self._retries = retries
+
+    def send(
+        self,
+        method: str,
+        path: str,
+        *,
+        json: Any = None,
+        params: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
+        idempotency_key: str | None = None,
+    ) -> httpx.Response:
+        """Gives the answer as it came; raises a Problem, or Unreachable if there is none.
+
+        Repeats the call if that does no harm (`retrying.Attempts`).
+        """
+        request = self._http.build_request(
+            method,
+            path,
+            json=json,
+            params=query_of(params),
+            headers=headers_of(headers, idempotency_key=idempotency_key),
+        )
+        attempts = Attempts(request, self._retries)
+        while True:
+            try:
+                response = self._http.send(request)
+            except httpx.TransportError as error:
+                wait: float | None = attempts.after_error(error)
+            else:
+                wait = attempts.after(response)
+            if wait is None:
+                break
+            time.sleep(wait)
+        if response.is_error and not attempts.is_done(response):
+            raise problem_in(response)
+        return response
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        json: Any = None,
+        params: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
+        idempotency_key: str | None = None,
+    ) -> Any:
+        """Gives the JSON of the answer, or None if it has none (204); raises as `send` does."""
+        response = self.send(
+            method,
+            path,
+            json=json,
+            params=params,
+            headers=headers,
+            idempotency_key=idempotency_key,
+        )
+        return json_in(response)
+
+    def pages(self, path: str, params: Mapping[str, Any] | None = None) -> Iterator[dict[str, Any]]:
+        """Yields the rows of a list, and asks for its next page only when one is needed."""
+        query: Mapping[str, Any] | None = params or {}
+        while query is not None:
+            response = self.send("GET", path, params=query)
+            for row in json_in(response):
+                yield row
+            query = next_query(response)
+
+    @contextmanager
+    def stream(
+        self,
+        path: str,
+        params: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Iterator[httpx.Response]:
+        """Opens an answer that is read piece by piece; it is not repeated."""
+        with self._http.stream("GET", path, params=query_of(params), headers=headers) as response:
+            if response.is_error:
+                response.read()
+                raise problem_in(response)
+            yield response
+
+    def close(self) -> None:
+        self._http.close()

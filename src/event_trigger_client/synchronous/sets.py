@@ -1,0 +1,52 @@
+"""Sets: what a file owns."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from event_trigger_client.requests import headers_of, keyed_path
+from event_trigger_client.schedules import written
+from event_trigger_client.synchronous.calls import Calls
+
+Answer = Mapping[str, Any]
+
+
+class Sets:
+    """`/sets`."""
+
+    def __init__(self, calls: Calls) -> None:
+        self._calls = calls
+
+    def list(self) -> Iterator[Answer]:
+        return self._calls.pages("/sets")
+
+    def get(self, name: str) -> Answer:
+        """Gives a set in the form that `put` takes, without secrets."""
+        answer: Answer = self._calls.request("GET", keyed_path("sets", name))
+        return answer
+
+    def put(
+        self,
+        name: str,
+        content: Mapping[str, Any],
+        *,
+        dry_run: bool = False,
+        prune: bool = False,
+        if_match: str | None = None,
+    ) -> Answer:
+        """Makes all members as they are here, or none; `if_match` takes the digest of a plan."""
+        answer: Answer = self._calls.request(
+            "PUT",
+            keyed_path("sets", name),
+            json=written(content),
+            params={"dry_run": dry_run or None, "prune": prune or None},
+            headers=headers_of(if_match=if_match),
+        )
+        return answer
+
+    def plan(self, name: str, content: Mapping[str, Any], *, prune: bool = False) -> Answer:
+        """Says what `put` would do, and changes nothing."""
+        return self.put(name, content, dry_run=True, prune=prune)
+
+    def delete(self, name: str, *, if_match: str | None = None) -> None:
+        headers = headers_of(if_match=if_match)
+        self._calls.request("DELETE", keyed_path("sets", name), headers=headers)
