@@ -8,7 +8,7 @@ import pytest
 from event_trigger.calendars import planning_steps
 from tests.support.calendars import ics_file, many_dates, put_calendar
 from tests.support.problems import places_of, problem_of
-from tests.support.sets import get_set, is_empty, names_in, plan_set, put_set
+from tests.support.sets import get_set, is_empty, names_in, plan_set, prune_set, put_set
 from tests.support.triggers import make_scheduled, read
 
 CHRISTMAS = ics_file("DTSTART:20991224\r\nDTEND:20991227\r\nRRULE:FREQ=YEARLY;COUNT=2")
@@ -52,7 +52,7 @@ async def test_a_set_makes_changes_and_removes_calendars(ada: httpx.AsyncClient)
     refused = await ada.put(
         "/sets/billing", params={"prune": "true"}, json={"triggers": FILE["triggers"]}
     )
-    pruned = await put_set(ada, "billing", {}, prune="true")
+    pruned = await prune_set(ada, "billing", {})
 
     assert names_in(planned["create"]) == ["calendar/closed", "calendar/feast", "trigger/report"]
     assert planned["create"][2]["next_fire_at"] == "2099-12-26T09:00:00Z"

@@ -11,7 +11,7 @@ from event_trigger.triggers import editing, payload_schema, stored_plans
 from tests.support.problems import places_of, problem_of
 from tests.support.reading import read_all
 from tests.support.services import Service, running_service
-from tests.support.sets import get_set, is_empty, names_in, plan_set, put_set
+from tests.support.sets import get_set, is_empty, names_in, plan_set, prune_set, put_set
 from tests.support.triggers import change, make_api, make_scheduled, read
 from tests.support.waiting import eventually
 
@@ -351,7 +351,7 @@ async def test_prune_removes_what_the_file_lacks_and_nothing_else(
 
     kept = await put_set(ada, "billing", smaller)
     planned = await plan_set(ada, "billing", smaller, prune="true")
-    pruned = await put_set(ada, "billing", smaller, prune="true")
+    pruned = await prune_set(ada, "billing", smaller)
 
     assert kept["remove"] == []
     assert names_in(planned["remove"]) == ["destination/crm", "trigger/order-created"]
@@ -536,7 +536,7 @@ async def test_limits_count_and_removed_members_make_room(database_url: str) -> 
         over = await ada.put("/sets/full", json=swapped)
         several = {"destinations": {key: {"url": URL} for key in ("one", "two")}}
         too_many = await ada.put("/sets/more", json=several)
-        fitting = await put_set(ada, "full", swapped, prune="true")
+        fitting = await prune_set(ada, "full", swapped)
 
         assert problem_of(over, 409)["type"].endswith("too-many-triggers")
         assert problem_of(too_many, 409)["type"].endswith("too-many-destinations")

@@ -21,6 +21,16 @@ async def plan_set(
     return await put_set(client, name, file, dry_run="true", **query)
 
 
+async def prune_set(client: httpx.AsyncClient, name: str, file: File) -> dict[str, Any]:
+    """Applies a file, and removes what it lacks, however much that is; gives the plan."""
+    planned = await plan_set(client, name, file, prune="true")
+    seen = {"If-Match": f'"{planned["digest"]}"'}
+    answer = await client.put(f"/sets/{name}?prune=true", json=file, headers=seen)
+    assert answer.status_code == 200, answer.text
+    plan: dict[str, Any] = answer.json()
+    return plan
+
+
 async def get_set(client: httpx.AsyncClient, name: str) -> File:
     answer = await client.get(f"/sets/{name}")
     assert answer.status_code == 200, answer.text

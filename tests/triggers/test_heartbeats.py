@@ -16,6 +16,7 @@ from tests.support.heartbeats import (
     until_told,
 )
 from tests.support.problems import places_of
+from tests.support.sets import prune_set
 from tests.support.triggers import change, instant, read
 from tests.support.waiting import eventually
 
@@ -303,5 +304,5 @@ async def test_a_set_owns_heartbeats(ada: httpx.AsyncClient, anonymous: httpx.As
     [forecast], [updated] = planned["update"], changed["update"]
     assert updated["next_fire_at"] is not None
     assert instant(updated["next_fire_at"]) - instant(forecast["next_fire_at"]) < HOUR
-    removed = (await ada.put("/sets/jobs?prune=true", json={"triggers": {}})).json()
+    removed = await prune_set(ada, "jobs", {"triggers": {}})
     assert [one["key"] for one in removed["remove"]] == ["backup"]

@@ -38,6 +38,7 @@ class PlanWriter:
             adopt=_members(one.stored for one in plan.adopt),
             unchanged=plan.unchanged,
             remove=_members(plan.remove),
+            removes_most=plan.removes_most,
             moves=[
                 MoveRead(id=one.id, key=one.key, from_=one.before, to=one.after)
                 for one in forecast.moves

@@ -109,6 +109,8 @@ async def apply(
     await calendars.remove([locked.calendars[one.id] for one in gone])
     if plan.forget:
         await rows.forget_finished(request.name, plan.forget)
+    for before, after in plan.renamed_done:
+        await rows.rename_finished(request.name, before, after)
     set_id = await Sets(session).put(owner_id, request.name, at=now)
     await record(session, "set", set_id, after=_counts(request, plan), project_id=owner_id)
     changed = {one.id for one in written.triggers.values()}
@@ -232,7 +234,7 @@ async def delete_all(
 async def check_unused(rows: SetRows, request: SetRequest, state: SetState, plan: SetPlan) -> None:
     """Raises DestinationInUse or CalendarInUse if others name a member that would be removed."""
     own = [one.id for one in state.triggers.values() if one.key in request.members.triggers]
-    own += [one.id for one in plan.of(MemberKind.TRIGGER).remove]
+    own += plan.of(MemberKind.TRIGGER).stored_ids  # also those that get another key
     calendars = [one.key for one in plan.of(MemberKind.CALENDAR).remove]
     await check_unused_calendars(rows.session, rows.owner_id, calendars, but=own)
     removed = [one.id for one in plan.of(MemberKind.DESTINATION).remove]

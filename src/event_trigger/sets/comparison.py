@@ -82,8 +82,9 @@ class SetPlan:
     """The difference between a file and what is stored, in the order of kinds and keys.
 
     `adopt` are members that exist already, exactly as the file has them, and belong to no set yet.
-    `forget` are keys of triggers that were done, which the file does not have any more like that.
-    The plan has a digest for each key of the vault, the current key's first.
+    `forget` are keys of triggers that were done, which the file does not have any more like that;
+    `renamed_done` are old and new keys of others of them. `owned` counts the members that the set
+    has now. The plan has a digest for each key of the vault, the current key's first.
     """
 
     create: tuple[Wanted, ...]
@@ -92,7 +93,9 @@ class SetPlan:
     remove: tuple[Stored, ...]
     unchanged: int
     forget: tuple[str, ...] = ()
+    renamed_done: tuple[tuple[str, str], ...] = ()
     digests: tuple[str, ...] = ()
+    owned: int = 0
 
     @property
     def digest(self) -> str:
@@ -100,7 +103,13 @@ class SetPlan:
 
     @property
     def is_empty(self) -> bool:
-        return not (self.create or self.update or self.adopt or self.remove or self.forget)
+        is_shown = self.create or self.update or self.adopt or self.remove
+        return not (is_shown or self.forget or self.renamed_done)
+
+    @property
+    def removes_most(self) -> bool:
+        """Tells whether more than half of the set would be removed."""
+        return len(self.remove) * 2 > self.owned
 
     @property
     def stored_ids(self) -> set[int]:
@@ -149,14 +158,14 @@ def make_plan(
     name: str,
     wanted: Sequence[Wanted],
     stored: Sequence[Stored],
-    changed_secrets: Mapping[tuple[MemberKind, str], Sequence[Change]],
+    other_changes: Mapping[tuple[MemberKind, str], Sequence[Change]],
     *,
     prune: bool,
     fingerprints: Sequence[bytes] = (b"",),
 ) -> SetPlan:
     """Compares by kind and key; raises OwnedElsewhere for keys that this set may not change.
 
-    `changed_secrets` are the differences of secrets, by kind and key, without their values. The
+    `other_changes` are those of keys and, without their values, of secrets, by kind and key. The
     `fingerprints` are those of the file's secrets, one for each key of the vault.
     """
     known = {(one.kind, one.key): one for one in stored if one.key is not None}
@@ -164,8 +173,8 @@ def make_plan(
     updates = []
     for one in ordered:
         if (found := known.get((one.kind, one.key))) is not None:
-            secrets = changed_secrets.get((one.kind, one.key), ())
-            changes = sorted((*_differences(one, found), *secrets), key=lambda each: each.pointer)
+            others = other_changes.get((one.kind, one.key), ())
+            changes = sorted((*_differences(one, found), *others), key=lambda each: each.pointer)
             updates.append(Update(one, found, tuple(changes)))
     _refuse_others(name, updates)
     named = {(one.kind, one.key) for one in ordered}
@@ -177,6 +186,7 @@ def make_plan(
         adopt=tuple(one for one in updates if one.stored.set_name is None),
         remove=tuple(sorted(surplus, key=lambda one: (one.kind, one.id))) if prune else (),
         unchanged=sum(not one.changes for one in own),
+        owned=sum(one.set_name == name for one in stored),
     )
     return replace(plan, digests=_digests(plan, updates, fingerprints, prune=prune))
 

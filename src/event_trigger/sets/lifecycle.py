@@ -6,6 +6,7 @@ off the event loop and without a connection, and the state is read again under t
 
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Self
 
 from sqlalchemy.exc import DBAPIError
 
@@ -48,6 +49,21 @@ class UnquotedDigest(StalePlan):
     )
 
 
+class UnseenPrune(Conflict):
+    slug, title = "prune-unseen", "The prune would remove more than half of the set"
+
+    def __init__(self, *, removed: int, owned: int) -> None:
+        super().__init__(
+            f"This would remove {removed} of the {owned} members of the set, and no plan was named,"
+            " so nothing was changed. Plan with dry_run=true and, if that is what you want, send"
+            " the digest of the plan in If-Match, in quotes."
+        )
+
+    @classmethod
+    def example(cls) -> Self:
+        return cls(removed=9, owned=12)
+
+
 class SetBusy(Conflict):
     slug, title = "set-busy", "The set is being changed"
     default_detail = (
@@ -81,6 +97,8 @@ async def put(
         state, found = await _prepare(parts, request, expected, dry_run=dry_run)
         await parts.forms.check(found.plan, owner_id=request.owner_id)
         _check_rights(by, found.plan)
+        if not dry_run:
+            _check_prune(expected, found.plan)
         if dry_run or (found.plan.is_empty and state.set_id is not None):
             return Outcome(found, None)
         try:
@@ -143,6 +161,12 @@ def _check_expected(expected: Preconditions, state: SetState, plan: SetPlan) -> 
         raise UnquotedDigest
     if not any(_is_met(expected, digest) for digest in plan.digests):
         raise StalePlan
+
+
+def _check_prune(expected: Preconditions, plan: SetPlan) -> None:
+    """Requires that a caller who would remove more than half of a set has seen the plan."""
+    if plan.removes_most and not any(expected.has(f'"{digest}"') for digest in plan.digests):
+        raise UnseenPrune(removed=len(plan.remove), owned=plan.owned)
 
 
 def _is_met(expected: Preconditions, digest: str) -> bool:

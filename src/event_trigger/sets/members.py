@@ -1,9 +1,9 @@
 """Validates the members of a file one by one; an error names the member and the place in it."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -34,13 +34,23 @@ _ORDER = (MemberKind.TRIGGER, MemberKind.DESTINATION, MemberKind.CALENDAR)  # as
 _OTHER_KEY = "The key is the member's name in the file: leave it out here, or write the same."
 
 
+class Renaming(NamedTuple):
+    """A member's key before and after, and the place of this in the file."""
+
+    kind: MemberKind
+    before: str
+    after: str
+    place: int
+
+
 @dataclass(frozen=True, slots=True)
 class Members:
-    """The valid members of a file, by key."""
+    """The valid members of a file, by key, and the keys that some of them had before."""
 
     triggers: Mapping[str, TriggerBody]
     destinations: Mapping[str, DestinationInSet]
     calendars: Mapping[str, CalendarInSet]
+    moved: Sequence[Renaming] = ()
 
 
 NOTHING = Members({}, {}, {})
@@ -61,8 +71,32 @@ def read_members(body: SetContent) -> Members:
         (MemberKind.TRIGGER, body.triggers),
     ):
         read[kind] = dict(_read(kind, given, errors))
+    moved = [
+        Renaming(MemberKind(one.kind), one.from_, one.to, place)
+        for place, one in enumerate(body.moved)
+    ]
+    errors += _bad_renamings(moved, read)
     raise_all(errors)
-    return Members(*(read[one] for one in _ORDER))
+    return Members(*(read[one] for one in _ORDER), moved)
+
+
+def _bad_renamings(
+    moved: Sequence[Renaming], read: Mapping[MemberKind, Mapping[str, Any]]
+) -> Iterator[FieldError]:
+    """Names renamings of which the file does not have the new key alone, or which are repeated."""
+    used = set[tuple[str, MemberKind, str]]()
+    for one in moved:
+        if one.after not in read[one.kind]:
+            detail = f"The file has no {one.kind} with this key: write the one that it has now."
+            yield FieldError("pointer", pointer("moved", one.place, "to"), detail)
+        if one.before in read[one.kind]:
+            detail = f"The file still has a {one.kind} with this key: leave one of the two out."
+            yield FieldError("pointer", pointer("moved", one.place, "from"), detail)
+        for end, key in (("from", one.before), ("to", one.after)):
+            if (end, one.kind, key) in used:
+                detail = "Another renaming has this key: write each key once."
+                yield FieldError("pointer", pointer("moved", one.place, end), detail)
+            used.add((end, one.kind, key))
 
 
 def _read(

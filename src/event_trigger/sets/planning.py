@@ -32,6 +32,7 @@ from event_trigger.sets.comparison import (
     make_plan,
 )
 from event_trigger.sets.members import Members, placed, raise_all
+from event_trigger.sets.renaming import rename
 from event_trigger.sets.schemas import DestinationInSet
 from event_trigger.sets.specs import destination_spec, named, trigger_spec
 from event_trigger.sets.state import DestinationState, SetState
@@ -59,15 +60,19 @@ class SetRequest:
 def plan_set(request: SetRequest, state: SetState, vault: Vault, *, year: int) -> SetPlan:
     """Makes the plan; raises Invalid, or OwnedElsewhere, before anything is written.
 
-    1. Reads both sides in one form, in which destinations are named by their keys, and calendars
-       have their dates in this `year`.
+    1. Reads both sides in one form, in which members have the keys of the file, destinations are
+       named by their keys, and calendars have their dates in this `year`.
     2. Compares secrets, of which only the places that differ go on.
     3. Compares everything else, and refuses keys that the set may not change.
     4. Refuses what a plan must not do: other types, destinations that are not there.
     """
     errors: list[FieldError] = []
-    secrets = dict(_changed_secrets(request.members, state, vault, errors))
-    secrets |= dict(_changed_hook_secrets(request.members, state))
+    renamed = rename(state, request.name, request.members)
+    finished, state = state.finished, renamed.state
+    others = dict(_changed_secrets(request.members, state, vault, errors))
+    others |= dict(_changed_hook_secrets(request.members, state))
+    for kind, key in renamed.keys:
+        others[kind, key] = [*renamed.change_of(kind, key), *others.get((kind, key), ())]
     stored = [*state.calendars.values()]
     calendars = [*wanted_calendars(request.members, stored, errors, year=year)]
     raise_all(errors)
@@ -77,12 +82,14 @@ def plan_set(request: SetRequest, state: SetState, vault: Vault, *, year: int) -
         request.name,
         [*calendars, *_wanted_destinations(request.members), *triggers],
         [*stored_calendars(stored), *_stored_destinations(state), *_stored_triggers(state)],
-        secrets,
+        others,
         prune=request.prune,
         fingerprints=_fingerprints(request, vault),
     )
-    forget = tuple(sorted(state.finished.keys() - done))
+    carried = {before: after for after, before in renamed.finished.items() if after in done}
+    forget = tuple(sorted(finished.keys() - done - carried.keys()))
     plan = replace(plan, unchanged=plan.unchanged + len(done), forget=forget)
+    plan = replace(plan, renamed_done=tuple(sorted(carried.items())))
     errors += _missing_destinations(request.members, state, plan)
     errors += removed_calendars(request.members, plan)
     errors += _changed_types(plan)

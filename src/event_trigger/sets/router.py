@@ -87,6 +87,7 @@ SET_EXAMPLES: dict[str, Example] = {
         CalendarInUse,
         OwnedElsewhere,
         lifecycle.StalePlan,
+        lifecycle.UnseenPrune,
         UnsupportedMediaType,
         TooManyExpensiveCalls,
     ),
@@ -118,6 +119,8 @@ async def put_set(
     trigger. Members that already are as the body has them are left alone, with the phase of their
     schedules. With `prune`, members that the body does not have are removed; without it they stay,
     and stay the set's.
+
+    `moved` renames members. A prune of more than half of the set needs the digest of its plan.
 
     A key that another set owns is a 409, and so is one that was made by hand and differs; one that
     is the same becomes the set's. Secrets that this makes are in the answer, and not shown again.

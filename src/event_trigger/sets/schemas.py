@@ -49,6 +49,14 @@ class CalendarInSet(CalendarBody):
     key: CalendarKey | None = None
 
 
+class MovedMember(RequestModel):
+    """A member of the set that gets another key, and stays the same trigger or destination."""
+
+    kind: Literal["trigger", "destination"] = "trigger"
+    from_: Key = Field(alias="from", description="The key that it had.", examples=["nightly"])
+    to: Key = Field(description="The key that it has in this body.", examples=["nightly-report"])
+
+
 class _ValidatedLater:
     """Describes a member, and accepts anything: see `members.py`, which runs off the event loop."""
 
@@ -78,6 +86,12 @@ class SetContent(RequestModel):
     )
     calendars: dict[CalendarKey, Annotated[CalendarInSet, _ValidatedLater()]] = Field(
         default_factory=dict, json_schema_extra=_as_map
+    )
+    moved: list[MovedMember] = Field(
+        default_factory=list,
+        max_length=MOST_MEMBERS,
+        description="Members with other keys than before: they keep their ids, events, counts, URLs"
+        " and secrets. One that has been renamed already, or is not there, is left alone.",
     )
 
 
@@ -137,6 +151,10 @@ class SetPlanRead(ResponseModel):
     )
     unchanged: int
     remove: list[SetMemberRead]
+    removes_most: bool = Field(
+        description="Whether more than half of the set would be removed: such a plan is only"
+        " applied with its digest in `If-Match`."
+    )
     moves: list[MoveRead] = Field(
         description="Triggers of the whole project that stay as they are, and whose next instant"
         " is another by the new dates of a calendar."

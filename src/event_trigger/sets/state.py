@@ -136,6 +136,7 @@ async def _read_hook_secrets(
 ) -> dict[int, str]:
     """Reads secrets only where the file gives one to compare."""
     given = {key for key, one in wanted.triggers.items() if one.details.given_secret is not None}
+    given |= {one.before for one in wanted.moved if one.after in given}
     hooked = [one.id for one in triggers if one.key in given and hook_in(one.details) is not None]
     secrets: dict[int, str] = {}
     for some in in_slices(hooked, ROWS_PER_STATEMENT):

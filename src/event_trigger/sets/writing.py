@@ -160,6 +160,7 @@ class MemberWriter:
             done = await destination_editing.replace(
                 self.session, self.vault, row, body, admin_id=self.admin_id
             )
+        locked.named[key] = row.id  # the key may be new
         written.destinations[key] = done.destination
         written.warnings[key] = done.warnings
         if done.has_new_secret:

@@ -17,6 +17,7 @@ from sqlalchemy import (
     literal,
     or_,
     select,
+    update,
 )
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -83,6 +84,15 @@ class SetRows:
         statement = delete(FinishedMember).where(*_finished_of(self.owner_id, name))
         if keys is not None:
             statement = statement.where(_among(FinishedMember.key, keys))
+        await self.session.execute(statement, execution_options=_WITHOUT_SYNC)
+
+    async def rename_finished(self, name: str, before: str, after: str) -> None:
+        """Gives a trigger that is done and gone the key that the file has for it now."""
+        statement = (
+            update(FinishedMember)
+            .where(*_finished_of(self.owner_id, name), FinishedMember.key == before)
+            .values(key=after)
+        )
         await self.session.execute(statement, execution_options=_WITHOUT_SYNC)
 
     async def size_of(self, name: str, keys: Sequence[str]) -> int:
