@@ -1,0 +1,92 @@
+"""Shows the plan of a set to people: what is created, changed and removed, and when it fires."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from event_trigger_client.files.reading import SetFile
+
+Plan = Mapping[str, Any]
+_LONGEST_VALUE = 70
+
+
+class Line(NamedTuple):
+    """A line of a plan; `sign` tells what happens, and is empty for details of the line before."""
+
+    sign: str
+    text: str
+
+
+def has_changes(plan: Plan) -> bool:
+    return any(plan[one] for one in ("create", "update", "adopt", "remove"))
+
+
+def counts_of(plan: Plan) -> str:
+    """Counts members in words: `2 to create, 1 to change, 5 unchanged`."""
+    counted = [
+        f"{len(plan[one])} {words}"
+        for one, words in (
+            ("create", "to create"),
+            ("update", "to change"),
+            ("adopt", "to take over"),
+            ("remove", "to remove"),
+        )
+        if plan[one]
+    ]
+    return ", ".join([*counted, f"{plan['unchanged']} unchanged"])
+
+
+def lines_of(plan: Plan, file: SetFile) -> Iterator[Line]:
+    """Describes each member of a plan; values from the environment are not shown."""
+    for one in plan["create"]:
+        yield Line("+", f"{_named(one)}{_next(one)}")
+    for one in plan["update"]:
+        yield Line("~", f"{_named(one)}{_next(one)}")
+        for change in one["changes"]:
+            yield Line("", _change(change, one, file))
+    for one in plan["adopt"]:
+        yield Line("=", f"{_named(one)}  made by hand, exactly so: it becomes the set's")
+    for one in plan["remove"]:
+        yield Line("-", _named(one))
+    for one in plan["moves"]:
+        name = one["key"] or f"id {one['id']}"
+        instants = f"{one['from'] or 'none'} → {one['to'] or 'none'}"
+        yield Line("!", f"trigger {name}  next {instants}, by the dates of a calendar")
+
+
+def _named(member: Mapping[str, Any]) -> str:
+    return f"{member['kind']} {member['key'] or member['id']}"
+
+
+def _next(member: Mapping[str, Any]) -> str:
+    at = member.get("next_fire_at")
+    return "" if at is None else f"  next {at}"
+
+
+def _change(change: Mapping[str, Any], member: Mapping[str, Any], file: SetFile) -> str:
+    names = file.names_at(change["pointer"])
+    place = change["pointer"].removeprefix(f"#/{member['kind']}s/{member['key']}/")
+    place = place.removeprefix("details/") or "all of it"
+    if not names:
+        return f"{place}: {_shown(change['from'])} → {_shown(change['to'])}"
+    hidden = "nothing" if change["from"] is None else "another value"
+    return f"{place}: {hidden} → {', '.join(f'${{{one}}}' for one in names)}"
+
+
+def _shown(value: Any) -> str:
+    if value is None:
+        return "nothing"
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= _LONGEST_VALUE else f"{text[:_LONGEST_VALUE]}…"
+
+
+def secrets_in(plan: Plan) -> list[tuple[str, str, str]]:
+    """Lists what an applied plan shows once: the member, the name of the secret, and the secret."""
+    names = ("secret", "hook_url", "hook_secret")
+    members: Sequence[Mapping[str, Any]] = [*plan["create"], *plan["update"]]
+    return [(_named(one), name, one[name]) for one in members for name in names if one.get(name)]
+
+
+def warnings_in(plan: Plan) -> list[str]:
+    members: Sequence[Mapping[str, Any]] = [*plan["create"], *plan["update"]]
+    return [f"{_named(one)}: {warning}" for one in members for warning in one["warnings"]]
