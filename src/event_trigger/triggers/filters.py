@@ -32,7 +32,6 @@ LARGE, PAYLOAD = ("details", "payload"), "payload"
 # columns that no answer shows
 UNSHOWN = (
     "shard",
-    "set_name",
     "version",
     "in_force_after",
     "settled_until",

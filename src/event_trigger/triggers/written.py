@@ -41,6 +41,7 @@ def write_trigger(
         "tags": trigger.tags,
         "destinations": trigger.destinations,
         "on_completion": trigger.on_completion or _KEEP,
+        "set_name": trigger.set_name,
         "error": trigger.error,
         "created_at": trigger.created_at,
         "updated_at": trigger.updated_at,

@@ -33,6 +33,9 @@ class StoredTrigger(ResponseModel):
     tags: list[str]
     destinations: list[int]
     on_completion: Annotated[OnCompletion, BeforeValidator(_stored_or_keep)]
+    set_name: str | None = Field(
+        description="The set that owns the trigger: its file is applied over any other change."
+    )
     error: str | None = Field(
         description="Why the trigger was set aside, and does not fire; else null."
     )

@@ -14,6 +14,7 @@ class TriggerRow(NamedTuple):
     id: int
     owner_id: int
     key: str | None
+    set_name: str | None
     type: str
     name: str | None
     details: str
