@@ -42,6 +42,7 @@ from event_trigger.info import router as info
 from event_trigger.metrics import router as metrics
 from event_trigger.notices import router as notices
 from event_trigger.overview import router as overview
+from event_trigger.overview.recent import router as recent
 from event_trigger.overview.stats import router as stats
 from event_trigger.projects import router as projects
 from event_trigger.projects.invitations import router as invitations
@@ -117,6 +118,7 @@ _ROUTERS = (
     preview.router,
     firing.by_key,
     upcoming.router,
+    recent.router,
     firing_batch.router,
     firing.router,
     hooks.router,

@@ -63,6 +63,7 @@ triggers:many        ok  ok  ok 403  ok  ok 404 404  ok  ok 422  ok  ok 404 403 
 calendars:list       ok  ok  ok  ok  ok  ok 404 404  ok  ok  ok  ok  ok 404  ok 403 403  ok 401 401
 calendars:by_key     ok  ok  ok  ok 404 404 404 404 404  ok 422  ok 404 404  ok 403 403 404 401 401
 events:list          ok  ok  ok  ok  ok  ok 404 404  ok  ok  ok  ok  ok 404  ok  ok 403 403 401 401
+events:preview       ok  ok  ok  ok  ok  ok 404 404  ok  ok 422  ok  ok 404  ok  ok 403 403 401 401
 events:get           ok  ok  ok  ok 404 404 404 404 404  ok  ok  ok 404 404  ok 404 403 403 401 401
 events:repeat        ok  ok  ok 403 404 404 404 404 404  ok 422  ok 404 404 403 404 403 403 401 401
 deliveries:many      ok  ok  ok 403  ok  ok 404 404  ok  ok 422  ok  ok 404 403 403 403 403 401 401
@@ -146,6 +147,7 @@ resume_trigger             triggers:fire       200
 preview_trigger            triggers:get        200
 list_versions              triggers:get        200
 list_upcoming              triggers:preview    200
+list_recent                events:preview      200
 preview_schedule           triggers:preview    200
 fire_trigger               triggers:fire       200
 test_trigger               triggers:fire       200

@@ -37,7 +37,11 @@ from tests.support.triggers import make_api
 
 NO_SERVER = 9  # a port at which no mail server answers
 INSTANT = "2026-03-13T10:00:00Z"
-QUERIES = {"explain_trigger": {"at": INSTANT}, "get_stats": {"measure": "events"}}
+QUERIES = {
+    "explain_trigger": {"at": INSTANT},
+    "get_stats": {"measure": "events"},
+    "list_recent": {"id": "1"},
+}
 BODIES: dict[str, dict[str, Any]] = {  # all others may be empty
     "sign_in": {"data": {"username": email_of("ada"), "password": PASSWORD}},
     "start_session": {"json": {"email": email_of("ada"), "password": PASSWORD}},

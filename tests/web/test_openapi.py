@@ -125,6 +125,7 @@ OPERATION_IDS = {
     "test_trigger": "POST /triggers/{trigger_id}/test",
     "list_versions": "GET /triggers/{trigger_id}/versions",
     "list_upcoming": "GET /upcoming",
+    "list_recent": "GET /triggers/recent",
     "fire_trigger_batch": "POST /triggers/trigger-batch",
     "act_on_triggers": "POST /triggers/actions",
     "rotate_hook": "POST /triggers/{trigger_id}/hook/rotate",

@@ -3,7 +3,7 @@
 from starlette.convertors import StringConvertor
 
 HOLIDAYS = "holidays"
-_WORDS = ("actions", "by-key", "render", "trigger-batch")
+_WORDS = ("actions", "by-key", "recent", "render", "trigger-batch")
 
 
 class IdConvertor(StringConvertor):

@@ -1,0 +1,1 @@
+"""The last instants of the triggers of a page, with the reason of each that did not fire."""
