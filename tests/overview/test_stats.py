@@ -97,6 +97,55 @@ async def test_every_measure_adds_up_to_what_happened(
     assert await read_stats(service.client(BOB), "attempts") == {}
 
 
+async def test_what_is_about_one_trigger_or_destination_is_counted_alone(
+    service: Service, ada: httpx.AsyncClient, database: Any, receiver: Receiver
+) -> None:
+    receiver.answers["/bad"] = 422
+    good = (await make_destination(ada, f"{receiver.url}/good"))["id"]
+    bad = (await make_destination(ada, f"{receiver.url}/bad"))["id"]
+    api, other = [await make_api(ada, destinations=[good, bad]), await make_api(ada)]
+    planned = (await make_scheduled(ada, {"interval": "PT1H", "recurring": True}))["id"]
+    await set_back(database, planned, timedelta(hours=4, minutes=30))
+    await until_caught_up(database, planned)
+    for one in (api, api, other):
+        await fire(ada, one, "trigger")
+    await until_finished(ada, 4)
+    await fire(ada, api, "test")
+
+    async def sums(client: httpx.AsyncClient, measure: str, **query: Any) -> dict[str, int]:
+        found = await read_stats(client, measure, step="PT1M", **query)
+        return {key: sum(values) for key, values in found.items()}
+
+    assert await sums(ada, "events", trigger_id=api["id"]) == {"all": 3}
+    assert await sums(ada, "events", trigger_id=planned, by="type") == {"scheduled": 1}
+    lags = await read_stats(ada, "lag_ms", trigger_id=planned)
+    [longest] = filter(None, lags["max"])
+    assert 1_500_000 < longest < 1_900_000  # ms: half an hour
+    assert await read_stats(ada, "lag_ms", trigger_id=api["id"]) == {}
+    attempts = await sums(ada, "attempts", destination_id=bad, by="outcome")
+    assert attempts.keys() == {"rejected"}
+    assert await sums(ada, "deliveries", destination_id=good, by="status") == {"delivered": 3}
+    assert any((await read_stats(ada, "duration_ms", destination_id=good))["p95"])
+    bob = service.client(BOB)
+    assert await sums(bob, "events", trigger_id=api["id"]) == {}
+    assert await sums(bob, "attempts", destination_id=good) == {}
+
+
+@pytest.mark.parametrize(
+    ("query", "place"),
+    [
+        ({"measure": "attempts", "trigger_id": 1}, "measure"),
+        ({"measure": "events", "destination_id": 1}, "measure"),
+        ({"measure": "events", "trigger_id": 1, "destination_id": 1}, "destination_id"),
+        ({"measure": "events", "trigger_id": 1, "by": "trigger"}, "by"),
+    ],
+)
+async def test_a_count_of_one_that_makes_no_sense_says_what_to_write(
+    ada: httpx.AsyncClient, query: dict[str, Any], place: str
+) -> None:
+    assert places_of(await ada.get("/stats", params=query)) == [place]
+
+
 async def test_the_smaller_series_are_added_up(
     service: Service, ada: httpx.AsyncClient, database: Any
 ) -> None:

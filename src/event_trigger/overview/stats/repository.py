@@ -71,8 +71,9 @@ def _deliveries(delivered: str, key: str) -> str:
 
 
 _ALL = "CAST('all' AS text)"
+_TRIGGER = "CAST(trigger_id AS text)"
 _EVENTS_OF_TRIGGERS = f"""
-    SELECT CAST(trigger_id AS text) AS key, triggered_at AS at, 1 AS count FROM events
+    SELECT {_TRIGGER} AS key, triggered_at AS at, 1 AS count FROM events
     WHERE {{whose}} AND {_OF_ANY_KIND} AND {_WITHIN.format(at="triggered_at")}
 """  # noqa: S608
 _DESTINATION = "CAST(destination_id AS text)"
@@ -93,6 +94,10 @@ ALLOWED_BY = {
     measure: [by for source, by in _SOURCES if source is measure and by is not None]
     for measure in Measure
 }
+# of one trigger, from its events; the owner is hidden from the planner, for the trigger's index
+_OF_TRIGGER = "shard = :shard AND trigger_id = :about AND owner_id IS NOT DISTINCT FROM :owner_id"
+_OF_DESTINATION = f"{_OWNED} AND destination_id = :about"
+_EVENTS_BY = {None: _ALL, By.TYPE: "type"}
 _PLACE = """GREATEST(0, CAST(floor(
     extract(epoch FROM at - CAST(:start AS timestamptz)) / CAST(:seconds AS int)) AS int))"""
 _SUM = f"""
@@ -128,6 +133,16 @@ _DURATIONS = f"""
         min(bucket) FILTER (WHERE up_to >= 0.95 * total), max(longest_ms)
     FROM summed GROUP BY place
 """  # noqa: S608
+_LAGS = f"""
+    SELECT {_PLACE} AS place, percentile_disc(0.5) WITHIN GROUP (ORDER BY lag_ms),
+        percentile_disc(0.95) WITHIN GROUP (ORDER BY lag_ms), max(lag_ms)
+    FROM (
+        SELECT triggered_at AS at, GREATEST(0, CAST(
+            extract(epoch FROM triggered_at - scheduled_for) * 1000 AS float8)) AS lag_ms
+        FROM events WHERE {_OF_TRIGGER} AND type = '{EventType.SCHEDULED}' AND is_test = false
+            AND {_WITHIN.format(at="triggered_at")}
+    ) AS found GROUP BY place
+"""  # noqa: S608
 # a generic plan would not prune partitions
 _BEGIN = text(f"""
     SELECT set_config('plan_cache_mode', 'force_custom_plan', true),
@@ -142,6 +157,27 @@ class Durations(NamedTuple):
     p50: float
     p95: float
     longest: float
+
+
+class Subject(StrEnum):
+    """The parameter that names the one trigger or destination that is counted."""
+
+    TRIGGER = "trigger_id"
+    DESTINATION = "destination_id"
+
+
+MEASURES_OF = {
+    Subject.TRIGGER: (Measure.EVENTS, Measure.LAG),
+    Subject.DESTINATION: (Measure.DELIVERIES, Measure.ATTEMPTS, Measure.DURATION),
+}
+
+
+class About(NamedTuple):
+    """One trigger or destination of a project, to count what is about it alone."""
+
+    subject: Subject
+    owner_id: int
+    id: int
 
 
 @dataclass(frozen=True)
@@ -163,14 +199,34 @@ class Stats:
         rows = await self.count(Measure.EVENTS, None, steps)
         return sum(sum(one.counts) for one in rows)
 
+    async def count_about(
+        self, about: About, measure: Measure, by: By | None, steps: Steps
+    ) -> list[SparseCounts]:
+        """Returns the series of one trigger, from its events, or of one destination."""
+        source = _SOURCES[measure, by]
+        if about.subject is Subject.TRIGGER:
+            source = _EVENTS_OF_TRIGGERS.replace(_TRIGGER, _EVENTS_BY[by])
+        rows = await self._run_about(about, _SUM.format(source=source), steps)
+        return [SparseCounts(key, places, counts) for key, places, counts in rows]
+
+    async def durations_about(self, about: About, steps: Steps) -> list[Durations]:
+        """Returns the lags of one trigger, from its events, or the durations of one destination."""
+        if about.subject is Subject.TRIGGER:
+            return [Durations(*row) for row in await self._run_about(about, _LAGS, steps)]
+        rows = await self._run_about(about, _DURATIONS, steps, kept=CountedMeasure.ATTEMPTS)
+        return _from_buckets(rows)
+
+    async def _run_about(self, about: About, query: str, steps: Steps, **values: Any) -> list[Any]:
+        await self.session.execute(_BEGIN)
+        whose = _OF_TRIGGER if about.subject is Subject.TRIGGER else _OF_DESTINATION
+        values |= {"shard": shard_of(about.owner_id), "owner_id": about.owner_id, "about": about.id}
+        statement = text(query.format(whose=whose))
+        return [*await self.session.execute(statement, values | _bounds(steps))]
+
     async def durations(self, measure: Measure, steps: Steps) -> list[Durations]:
         is_lag = measure is Measure.LAG
         kept = CountedMeasure.LAG if is_lag else CountedMeasure.ATTEMPTS
-        rows = await self._run(_DURATIONS, steps, are_summed=is_lag, kept=kept)
-        return [
-            Durations(place, min(middle_of(p50), longest), min(middle_of(p95), longest), longest)
-            for place, p50, p95, longest in rows
-        ]
+        return _from_buckets(await self._run(_DURATIONS, steps, are_summed=is_lag, kept=kept))
 
     async def _run(self, query: str, steps: Steps, *, are_summed: bool, **values: Any) -> list[Any]:
         """Runs a query; `are_summed` says that project 0 has the sums of all projects."""
@@ -180,11 +236,24 @@ class Stats:
         if owner_id is not None:
             whose, options = _OWNED, {}
             values |= {"shard": shard_of(owner_id), "owner_id": owner_id}
-        values |= {
-            "start": steps.start,
-            "seconds": int(steps.width.total_seconds()),
-            "since": steps.since,
-            "until": steps.until,
-        }
         statement = text(query.format(whose=whose))
-        return [*await self.session.execute(statement, values, execution_options=options)]
+        found = await self.session.execute(
+            statement, values | _bounds(steps), execution_options=options
+        )
+        return [*found]
+
+
+def _bounds(steps: Steps) -> dict[str, Any]:
+    return {
+        "start": steps.start,
+        "seconds": int(steps.width.total_seconds()),
+        "since": steps.since,
+        "until": steps.until,
+    }
+
+
+def _from_buckets(rows: list[Any]) -> list[Durations]:
+    return [
+        Durations(place, min(middle_of(p50), longest), min(middle_of(p95), longest), longest)
+        for place, p50, p95, longest in rows
+    ]

@@ -7,6 +7,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from event_trigger.auth.dependencies import EXPENSIVE, UNLIMITED, PrincipalDep, needs
+from event_trigger.auth.principal import Principal
 from event_trigger.auth.scopes import Scope
 from event_trigger.db.clock import database_now
 from event_trigger.db.engine import QUERY_CANCELED, sqlstate
@@ -15,18 +16,21 @@ from event_trigger.events.dependencies import RetentionDep
 from event_trigger.events.window import Retention, oldest_kept
 from event_trigger.overview.stats.repository import (
     ALLOWED_BY,
+    MEASURES_OF,
     MOST_EVENTS_READ,
     MOST_SECONDS,
+    About,
     By,
     Durations,
     Measure,
     Stats,
+    Subject,
 )
 from event_trigger.overview.stats.schemas import SeriesRead, StatsRead
 from event_trigger.overview.stats.steps import MOST_STEPS, SparseCounts, StatsStep, Steps, cut
 from event_trigger.web.cpu_bound import TooManyExpensiveCalls
 from event_trigger.web.problems import problems
-from event_trigger.web.schemas import Instant
+from event_trigger.web.schemas import Instant, RowId
 from event_trigger.web.session import ReadsDep
 from event_trigger.web.spans import check_span
 from event_trigger.web.strict_json import strict_router
@@ -70,18 +74,31 @@ async def get_stats(
             " `deliveries`: `status` or `destination`. `attempts`: `outcome` or `destination`."
         ),
     ] = None,
+    trigger_id: Annotated[
+        RowId | None, Query(description="Of one trigger: `events` or `lag_ms`.")
+    ] = None,
+    destination_id: Annotated[
+        RowId | None,
+        Query(description="To one destination: `deliveries`, `attempts` or `duration_ms`."),
+    ] = None,
 ) -> StatsRead:
     """Returns a value for each step: counts, or percentiles in milliseconds.
 
     It covers the time that is kept (`keep_for` of `GET /info`), in at most 1,500 steps. Events are
-    some seconds behind (`at` of `GET /overview`), all else is exact. `p50` and `p95` are within
-    9 %. `by=trigger` reads each event, so it is limited to 500,000 of them.
+    some seconds behind (`at` of `GET /overview`); those of one trigger and all else are exact.
+    `p50` and `p95` are within 9 %. `by=trigger` reads each event, so it is limited to 500,000 of
+    them.
     """
     _check_by(measure, by)
+    about = _about(
+        principal, measure, by, {Subject.TRIGGER: trigger_id, Subject.DESTINATION: destination_id}
+    )
 
     async def read(session: AsyncSession) -> tuple[Steps, list[SeriesRead]]:
         steps = await _steps(session, retention, step, since=since, until=until)
         stats = Stats(session, principal.project_id)
+        if about is not None:
+            return steps, await _series_about(stats, about, measure, by, steps)
         if measure in {Measure.LAG, Measure.DURATION}:
             return steps, _percentiles(steps, await stats.durations(measure, steps))
         if by is By.TRIGGER and await stats.count_events(steps) > MOST_EVENTS_READ:
@@ -110,6 +127,32 @@ def _check_by(measure: Measure, by: By | None) -> None:
     if by is not None and by not in allowed:
         instead = f"Write {' or '.join(allowed)}, or leave it out." if allowed else "Leave it out."
         raise _refused("by", f"{measure} cannot be split by {by}. {instead}")
+
+
+def _about(
+    principal: Principal, measure: Measure, by: By | None, named: dict[Subject, int | None]
+) -> About | None:
+    """Reads which one trigger or destination is asked for, if any; raises Invalid."""
+    given = [(subject, row_id) for subject, row_id in named.items() if row_id is not None]
+    if not given:
+        return None
+    if len(given) > 1:
+        raise _refused(Subject.DESTINATION, "Write trigger_id or destination_id, and not both.")
+    [(subject, row_id)] = given
+    measures = MEASURES_OF[subject]
+    if measure not in measures:
+        raise _refused("measure", f"With {subject}, write {' or '.join(measures)}.")
+    if by in {By.TRIGGER, By.DESTINATION}:
+        raise _refused("by", f"With {subject} there is one {by}: leave this out.")
+    return About(subject, principal.one_project_id, row_id)
+
+
+async def _series_about(
+    stats: Stats, about: About, measure: Measure, by: By | None, steps: Steps
+) -> list[SeriesRead]:
+    if measure in {Measure.LAG, Measure.DURATION}:
+        return _percentiles(steps, await stats.durations_about(about, steps))
+    return _counts(steps, await stats.count_about(about, measure, by, steps))
 
 
 async def _steps(
