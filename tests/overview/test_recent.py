@@ -57,7 +57,7 @@ async def test_the_newest_are_shown_as_far_as_events_are_kept(
     await database.execute("UPDATE events SET trigger_id = $1", trigger)
     await ada.post(f"/triggers/{trigger}/trigger")
 
-    newest = (await recent(ada, trigger, limit=2))[trigger]
+    newest = (await recent(ada, trigger, last=2))[trigger]
     every = (await recent(ada, trigger))[trigger]
 
     assert len(every) == 4

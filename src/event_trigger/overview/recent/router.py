@@ -36,7 +36,7 @@ async def list_recent(
     reads: ReadsDep,
     retention: RetentionDep,
     id: Annotated[RowIds, Query(description="Repeat it for up to 100 triggers.")],  # noqa: A002
-    limit: Annotated[
+    last: Annotated[
         int, Query(ge=1, le=MOST_INSTANTS, description="The largest number for each trigger.")
     ] = 12,
 ) -> list[RecentRead]:
@@ -48,7 +48,7 @@ async def list_recent(
     owner_id, ids = principal.one_project_id, principal.visible_among(id) or set()
 
     async def read(session: AsyncSession) -> list[RecentRow]:
-        return await _read(session, retention, owner_id, ids, most=limit)
+        return await _read(session, retention, owner_id, ids, most=last)
 
     rows = await reads.run(read)
     return [
