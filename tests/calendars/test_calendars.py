@@ -5,6 +5,7 @@ import httpx
 from tests.support.calendars import ics_file, put_calendar
 from tests.support.problems import places_of, problem_of
 from tests.support.services import ADA, running_service
+from tests.support.triggers import make_scheduled
 
 CHRISTMAS = ics_file("DTSTART;VALUE=DATE:20261224\r\nDTEND;VALUE=DATE:20261227")
 
@@ -184,3 +185,19 @@ async def test_unknown_holidays_are_refused(ada: httpx.AsyncClient) -> None:
     assert spelt["Germany"] == spelt["deu"]
     assert "SCT" in spelt["GB/Scotland"]
     assert "BW, BY" in spelt["DE/Bavaria"]
+
+
+async def test_a_calendar_names_the_triggers_that_use_it(
+    ada: httpx.AsyncClient, bob: httpx.AsyncClient
+) -> None:
+    await put_calendar(ada, "closed", "2026-12-24")
+    await put_calendar(bob, "closed", "2026-12-24")
+    excepted = {"cron": "@daily", "except": [{"calendar": "closed"}]}
+    used = await make_scheduled(ada, excepted, name="Nightly", key="nightly")
+    await make_scheduled(ada, {"cron": "@daily"})
+
+    found = (await ada.get("/calendars/closed/triggers")).json()
+
+    assert found == [{"id": used["id"], "key": "nightly", "name": "Nightly"}]
+    assert (await bob.get("/calendars/closed/triggers")).json() == []
+    problem_of(await ada.get("/calendars/open/triggers"), 404)

@@ -112,6 +112,8 @@ get_key                    keys:one            200
 update_key                 keys:change         200
 delete_key                 keys:change         204
 list_users                 admins              200
+add_user                   admins              201
+create_password_link       admins              201
 update_user                admins              200
 erase_user                 admins              200
 erase_me                   person:change       422
@@ -165,6 +167,7 @@ account_trigger            triggers:get        200
 create_calendar            create              201
 list_calendars             calendars:list      200
 get_calendar               calendars:by_key    200
+list_calendar_triggers     calendars:by_key    200
 put_calendar               create              201
 delete_calendar            destinations:write  204
 list_holiday_countries     calendars:list      200

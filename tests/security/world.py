@@ -192,6 +192,8 @@ class World:
         if operation.id == "register":
             email = email_of(f"registered{next(self._numbers)}")
             return {"json": {"email": email, "password": PASSWORD}}
+        if operation.id == "add_user":
+            return {"json": {"email": email_of(f"added{next(self._numbers)}")}}
         if operation.id == "forgot_password":
             return {"json": {"email": email_of(f"forgotten{next(self._numbers)}")}}
         if operation.id == "reset_password":

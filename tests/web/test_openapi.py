@@ -102,6 +102,8 @@ OPERATION_IDS = {
     "update_key": "PATCH /auth/keys/{key_id}",
     "delete_key": "DELETE /auth/keys/{key_id}",
     "list_users": "GET /users",
+    "add_user": "POST /users",
+    "create_password_link": "POST /users/{user_id}/password-link",
     "update_user": "PATCH /users/{user_id}",
     "list_audit": "GET /audit",
     **OF_PROJECTS,
@@ -143,6 +145,7 @@ OPERATION_IDS = {
     "replay_event": "POST /events/{event_id}/replay",
     "create_calendar": "POST /calendars",
     "list_calendars": "GET /calendars",
+    "list_calendar_triggers": "GET /calendars/{key}/triggers",
     "get_calendar": "GET /calendars/{key}",
     "put_calendar": "PUT /calendars/{key}",
     "delete_calendar": "DELETE /calendars/{key}",
@@ -216,6 +219,7 @@ TAKES_A_KEY = {
     *("create_trigger", "rotate_hook", "create_destination", "rotate_destination_secret"),
     "rotate_destination_secret_by_key",
     *("create_key", "create_project", "add_member", "create_invitation"),
+    *("add_user", "create_password_link"),
     *("accept_invitation", "register", "create_calendar"),
     *("fire_trigger_batch", "act_on_triggers", "act_on_deliveries"),
 }
@@ -496,6 +500,7 @@ async def _every_example_works(service: Service) -> None:
     mailed = {"token": await plant_reset(service.database_url, "bob@example.com")}
     real_at = {
         "POST /auth/reset": {**real, **mailed},
+        "POST /users": {**real, "email": "ivan@example.com"},
         "POST /invitations/accept": {**real, **invited},
         "POST /destinations/render": {**real, **shown},
     }

@@ -21,9 +21,11 @@ from event_trigger.calendars.schemas import (
     CalendarListed,
     CalendarRead,
     CalendarReplace,
+    CalendarUser,
     CalendarWritten,
     list_calendar,
 )
+from event_trigger.calendars.users import CalendarUsers
 from event_trigger.errors import (
     Forbidden,
     Invalid,
@@ -190,6 +192,24 @@ async def put_calendar(
     written = read_written(put.calendar, content, response)
     written.warnings += await lifecycle.warnings_of(session, put.calendar)
     return written
+
+
+@router.get(
+    "/{key:calendar_key}/triggers",
+    summary="List the triggers of a calendar",
+    operation_id="list_calendar_triggers",
+    dependencies=[READ],
+)
+async def list_calendar_triggers(
+    key: PathKey, principal: PrincipalDep, session: SessionDep, paging: PageQueryDep
+) -> list[CalendarUser]:
+    """Lists the triggers whose schedules name the calendar, newest first. `Link` leads on."""
+    owner_id = principal.one_project_id
+    if await Calendars(session).get(owner_id, key) is None:
+        raise NotFound
+    users = CalendarUsers(session, owner_id)
+    page = await users.list_page(key, before=paging.before_id(), limit=paging.limit)
+    return [CalendarUser.model_validate(one) for one in paging.rows_of(page, lambda one: one.id)]
 
 
 @router.delete(

@@ -74,6 +74,14 @@ class CalendarRead(CalendarListed):
     ics: str | None = Field(description="The iCalendar file, as it was given.")
 
 
+class CalendarUser(ResponseModel):
+    """A trigger whose schedule names the calendar."""
+
+    id: int
+    key: str | None
+    name: str | None
+
+
 class CalendarWritten(CalendarRead):
     warnings: list[str] = Field(
         description="What was not read, and triggers that have no instant left."

@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
 
-from sqlalchemy import cast, func, select, text
+from sqlalchemy import ColumnElement, cast, func, select, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import defer
+from sqlalchemy.orm import defer, load_only
 
+from event_trigger.db.keyset import Page, fetch_rows
 from event_trigger.models import Trigger, TriggerCalendar, TriggerStatus, shard_of
 
 _LIST_LOCKED = text("""
@@ -85,29 +86,38 @@ class CalendarUsers:
     async def list_ids(
         self, key: str, *, limit: int | None = None, status: TriggerStatus | None = None
     ) -> Sequence[int]:
-        """Lists the triggers that name a calendar, by id; if given, those of a status.
+        """Lists the triggers that name a calendar, by id; if given, those of a status."""
+        statement = select(Trigger.id).where(*self._naming(key)).order_by(Trigger.id).limit(limit)
+        if status is not None:
+            statement = statement.where(Trigger.status == status)
+        return (await self.session.scalars(statement)).all()
+
+    async def list_page(self, key: str, *, before: int | None, limit: int) -> Page[Trigger]:
+        """Lists the triggers that name a calendar, newest first, with their names only."""
+        names = load_only(Trigger.id, Trigger.key, Trigger.name, raiseload=True)
+        statement = select(Trigger).where(*self._naming(key)).options(names)
+        if before is not None:
+            statement = statement.where(Trigger.id < before)
+        return await fetch_rows(self.session, statement.order_by(Trigger.id.desc()), limit=limit)
+
+    def _naming(self, key: str) -> list[ColumnElement[bool]]:
+        """Selects the triggers that name a calendar.
 
         `trigger_calendars` finds them; a replica of an older version may have left a row there. It
         is no join: without statistics, that looks at all of the project's triggers for each one.
         """
         shard = shard_of(self.owner_id)
-        excepted = cast(Trigger.details, JSONB)["except"]
         naming = (
             select(TriggerCalendar.trigger_id)
             .where(TriggerCalendar.shard == shard, TriggerCalendar.owner_id == self.owner_id)
             .where(TriggerCalendar.calendar_key == key)
         )
-        statement = (
-            select(Trigger.id)
-            .where(Trigger.shard == shard, Trigger.owner_id == self.owner_id)
-            .where(Trigger.id == func.any(func.array(naming.scalar_subquery())))
-            .where(excepted.contains([{"calendar": key}]))
-            .order_by(Trigger.id)
-            .limit(limit)
-        )
-        if status is not None:
-            statement = statement.where(Trigger.status == status)
-        return (await self.session.scalars(statement)).all()
+        return [
+            Trigger.shard == shard,
+            Trigger.owner_id == self.owner_id,
+            Trigger.id == func.any(func.array(naming.scalar_subquery())),
+            cast(Trigger.details, JSONB)["except"].contains([{"calendar": key}]),
+        ]
 
     async def lock(self, ids: Sequence[int]) -> list[NamingTrigger]:
         """Locks triggers in the order of their ids; leaves out those that are gone.

@@ -1,12 +1,32 @@
 """HTTP operations for admins on users."""
 
+from fastapi import Request
+
 from event_trigger.audit.recorder import record_refused
-from event_trigger.auth.admin.schemas import UserUpdate
-from event_trigger.auth.dependencies import UNLIMITED, CredentialsDep, PrincipalDep, needs
+from event_trigger.auth.admin import links
+from event_trigger.auth.admin.schemas import UserAdd, UserUpdate, UserWithLink
+from event_trigger.auth.dependencies import (
+    LOGIN,
+    UNLIMITED,
+    CredentialsDep,
+    LoginDep,
+    PasswordsDep,
+    PrincipalDep,
+    needs,
+)
+from event_trigger.auth.idempotency import IDEMPOTENT_FOR_USER
+from event_trigger.auth.passwords.hashing import TooManySignIns
+from event_trigger.auth.recovery.router import RESET_PATH
 from event_trigger.auth.repository.users import Users
 from event_trigger.auth.schemas import UserRead
 from event_trigger.auth.scopes import Scope
-from event_trigger.auth.users import AccountChange, LastAdmin, NoLongerAdmin, change_account
+from event_trigger.auth.users import (
+    AccountChange,
+    AddressTaken,
+    LastAdmin,
+    NoLongerAdmin,
+    change_account,
+)
 from event_trigger.errors import (
     Forbidden,
     Invalid,
@@ -16,6 +36,7 @@ from event_trigger.errors import (
 )
 from event_trigger.web.pagination import PageQueryDep
 from event_trigger.web.problems import problems
+from event_trigger.web.root_path import base_url
 from event_trigger.web.schemas import PathId
 from event_trigger.web.session import SessionDep, SessionsDep
 from event_trigger.web.strict_json import strict_router
@@ -36,6 +57,59 @@ async def list_users(
     page = await Users(session).list_page(before=paging.before_id(), limit=paging.limit)
     rows = paging.rows_of(page, lambda user: user.id)
     return [UserRead.model_validate(row) for row in rows]
+
+
+@router.post(
+    "/users",
+    summary="Add a user",
+    operation_id="add_user",
+    dependencies=[LOGIN, IDEMPOTENT_FOR_USER],
+    status_code=201,
+    responses=problems(AddressTaken, UnsupportedMediaType, TooManySignIns),
+)
+async def add_user(
+    body: UserAdd,
+    login: LoginDep,
+    session: SessionDep,
+    passwords: PasswordsDep,
+    request: Request,
+) -> UserWithLink:
+    """Adds an account, also if sign-up is closed, and makes a link with which it gets a password.
+
+    Give `url` to the person. It works once, within 24 hours. This needs a login whose password was
+    given within the last 15 minutes; else the response is 401 `reauthenticate`.
+    """
+    password_hash = await passwords.hash(links.unknown_password())  # before the session has begun
+    made = await links.add_with_link(
+        session, login, email=body.email, role=body.role, password_hash=password_hash
+    )
+    return _with_link(made, request)
+
+
+@router.post(
+    "/users/{user_id}/password-link",
+    summary="Make a link for a new password",
+    operation_id="create_password_link",
+    dependencies=[LOGIN, IDEMPOTENT_FOR_USER],
+    status_code=201,
+    responses=problems(NotFound, links.UserDisabled),
+)
+async def create_password_link(
+    user_id: PathId, login: LoginDep, session: SessionDep, request: Request
+) -> UserWithLink:
+    """Makes a link with which a user sets a new password, where no mail can be sent.
+
+    Give `url` to the person. It works once, within 24 hours, and ends all their logins; until then
+    the old password is good. This needs a login whose password was given within the last 15
+    minutes; else the response is 401 `reauthenticate`.
+    """
+    return _with_link(await links.make_link(session, login, user_id), request)
+
+
+def _with_link(made: links.PasswordLink, request: Request) -> UserWithLink:
+    read = UserRead.model_validate(made.user).model_dump()
+    url = f"{base_url(request)}{RESET_PATH}#{made.token}"
+    return UserWithLink(**read, url=url, expires_at=made.expires_at)
 
 
 @router.patch(
