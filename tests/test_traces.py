@@ -10,6 +10,7 @@ import pytest
 
 from tests.support.collector import Collector, ReceivedSpan, collecting, tracing_to
 from tests.support.destinations import make_destination
+from tests.support.heartbeats import make_heartbeat, ping
 from tests.support.hooks import make_hook
 from tests.support.processes import ROOT, log_entries, serving, with_database
 from tests.support.receiver import Received, Receiver, receiving
@@ -147,6 +148,36 @@ async def test_every_way_to_fire_is_traced_and_named_in_the_log(
     assert {trace for _, trace, span in named_in_log if spans[span].trace_id == trace} == {
         one for _, one, _ in named_in_log
     }
+
+
+async def test_a_silence_begins_a_trace_and_a_ping_that_ends_it_another(
+    folder: Path, database_url: str
+) -> None:
+    async with collecting() as collector, receiving() as receiver:
+        settings = settings_of(database_url, collector)
+        async with serving(folder, **settings) as served, served.client(token_of(ADA)) as ada:
+            told = await make_destination(ada, f"{receiver.url}/hook")
+            soon = {"interval": "PT1S", "grace": "PT1S"}
+            heartbeat = await make_heartbeat(ada, soon, destinations=[told["id"]])
+            quiet = await make_heartbeat(ada, soon)
+            for one in (heartbeat, quiet):
+                await ping(ada, one)
+            await until_received(receiver, 1)
+            await collector.until("POST", 1)
+            await ping(ada, heartbeat)
+            await until_received(receiver, 2)
+        await collector.until("POST", 2)
+
+    spans = {one.span_id: one for one in collector.spans}
+    sent = [spans[span_id] for _, span_id in map(sent_by, receiver.received[:2])]
+    assert [way_to(one, spans) for one in sent] == [
+        (FIRE, DELIVERY, "POST"),  # a deadline
+        ("GET /hooks/{token}", FIRE, DELIVERY, "POST"),
+    ]
+    silences = [one for one in collector.named(FIRE) if one["event_trigger.event.scheduled_for"]]
+    assert {one["event_trigger.event.type"] for one in collector.named(FIRE)} == {"heartbeat"}
+    assert {heartbeat["id"], quiet["id"]} <= {one["event_trigger.trigger.id"] for one in silences}
+    assert all(one["event_trigger.event.id"] for one in collector.named(FIRE))
 
 
 def way_to(span: ReceivedSpan, spans: dict[str, ReceivedSpan]) -> tuple[str, ...]:

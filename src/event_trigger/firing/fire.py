@@ -190,7 +190,8 @@ def _decide(call: Call, found: CalledRows, pinged: PingedHeartbeats) -> Outcome 
     if not isinstance(admitted, CalledTrigger):
         return admitted
     if call.ping is not None:
-        return pinged.take(call.trigger, admitted, call.ping, call.source, hops=call.hops)
+        made = pinged.take(call.trigger, admitted, call.ping, call.source, hops=call.hops)
+        return made._replace(trace=call.trace) if isinstance(made, NewEvent) else made
     return make_event(admitted, call)
 
 

@@ -26,6 +26,7 @@ from event_trigger.telemetry import FIRING_LAG
 from event_trigger.tracing import (
     TRACING,
     FiredEvent,
+    end_firing,
     ended,
     name_event,
     start_firing,
@@ -89,10 +90,20 @@ class GroupCommit:
     async def ping(self, call: Call) -> PingAnswer:
         """Returns the answer to a ping once it is committed, with its event if it makes one.
 
-        Raises as `fire` does.
+        Raises as `fire` does. The span of a ping that makes no event is never ended, so it is not
+        sent.
         """
+        span = None
+        if TRACING.tracer is not None:
+            event = FiredEvent(call.trigger.owner_id, call.trigger.id, EventType.HEARTBEAT)
+            span = start_firing(TRACING.tracer, event)
+            call = call._replace(trace=written_context(span))
         answer = await self._fire(call)
-        return answer if isinstance(answer, PingAnswer) else PingAnswer(answer.configured_at)
+        if isinstance(answer, PingAnswer):
+            return answer
+        if span is not None:
+            end_firing(span, answer.event_id)
+        return PingAnswer(answer.configured_at)
 
     async def fire(self, call: Call) -> CallAnswer:
         """Returns the answer once the event is committed.

@@ -1,4 +1,4 @@
-"""Makes the spans of the events of one batch: a due instant begins a trace."""
+"""Makes the spans of the events of one batch: a due instant, or a deadline, begins a trace."""
 
 import asyncio
 import time
@@ -21,9 +21,13 @@ _SPANS_PER_YIELD = 32  # they take two milliseconds
 
 
 class DueSpans:
-    """The spans of a batch from its record to its commit; without a tracer there are none."""
+    """The spans of a batch from its record to its commit; without a tracer there are none.
 
-    def __init__(self) -> None:
+    All events of the batch are of one `type`.
+    """
+
+    def __init__(self, type_: EventType) -> None:
+        self._type = type_
         self.tracer = TRACING.tracer
         self._since = time.time_ns() if self.tracer is not None else 0
         self._started: list[tuple[Span, int]] = []
@@ -43,7 +47,7 @@ class DueSpans:
             fired = FiredEvent(
                 owner_ids[event.trigger_id],
                 event.trigger_id,
-                EventType.SCHEDULED,
+                self._type,
                 scheduled_for=event.scheduled_for,
             )
             span = start_firing(self.tracer, fired, parent=read_context(None), since=self._since)

@@ -19,6 +19,7 @@ from event_trigger.events.source import EventSource, SourceKind
 from event_trigger.models import EventType, UnfiredReason
 from event_trigger.notices.changes import Change
 from event_trigger.scheduling.beats import list_outages
+from event_trigger.scheduling.due_spans import DueSpans
 from event_trigger.scheduling.full_projects import full_projects
 from event_trigger.scheduling.repository import ClaimedTrigger
 from event_trigger.telemetry import EVENTS_FIRED, FIRING_LAG
@@ -70,7 +71,10 @@ _MOVE_ON = """
     ) AS judged (id, anchor_at, next_fire_at, silent_since, settled_until)
     WHERE triggers.shard = :shard AND triggers.id = judged.id
 """
-_WRITER = EventWriter(_INSERT_EVENTS, _MOVE_ON, is_returning=True)
+_WRITER, _TRACED_WRITER = (
+    EventWriter(_INSERT_EVENTS, _MOVE_ON, is_returning=True, is_traced=is_traced)
+    for is_traced in (False, True)
+)
 _READ_PREDEFINED = text("""
     SELECT id, CAST(payload AS text) FROM triggers
     WHERE shard = :shard AND id = ANY (CAST(:ids AS bigint[])) AND payload IS NOT NULL
@@ -128,7 +132,7 @@ async def fire_heartbeats(
         if size > PAYLOAD_BYTES_PER_BATCH:
             break
     await _record_missed(session, shard, judged)
-    await _store(session, shard, judged)
+    lines.append((await _store(session, shard, judged)).end)
     full = {one.trigger.owner_id for one in judged if one.trigger.has_no_room}
     if full:
         lines.append(partial(full_projects.note, full))
@@ -166,7 +170,9 @@ async def _record_missed(session: AsyncSession, shard: int, judged: Sequence[Jud
         await ScheduleHistory(session).record_unfired(shard, missed)
 
 
-async def _store(session: AsyncSession, shard: int, judged: Sequence[Judged]) -> None:
+async def _store(session: AsyncSession, shard: int, judged: Sequence[Judged]) -> DueSpans:
+    """Stores what was judged, and gives the spans that end with the commit."""
+    spans = DueSpans(EventType.HEARTBEAT)
     moved = {
         "shard": shard,
         "ids": [one.trigger.id for one in judged],
@@ -180,12 +186,12 @@ async def _store(session: AsyncSession, shard: int, judged: Sequence[Judged]) ->
     silent = [(one.trigger, one.event) for one in judged if one.event is not None]
     if not silent:
         await _WRITER.update_triggers(session, moved)
-        return
+        return spans
     ids = [trigger.id for trigger, _ in silent]
     rows = await session.execute(_READ_PREDEFINED, {"shard": shard, "ids": ids})
     predefined: dict[int, str] = {row[0]: row[1] for row in rows}
     stored = sorted(
-        await _WRITER.write(
+        await (_WRITER if spans.tracer is None else _TRACED_WRITER).write(
             session,
             {trigger.owner_id for trigger, _ in silent},
             {
@@ -213,14 +219,12 @@ async def _store(session: AsyncSession, shard: int, judged: Sequence[Judged]) ->
         for (trigger, event), made in zip(silent, stored, strict=True)
     ]
     await record_changes(session, changes)
-    sent = [
-        made for (trigger, _), made in zip(silent, stored, strict=True) if trigger.has_destinations
-    ]
-    if sent:
-        await store_deliveries(
-            session, sent, shards=[shard] * len(sent), traces=[None] * len(sent), announces=True
-        )
+    traces = await spans.start(stored, ((one.id, one.owner_id) for one, _ in silent))
+    if any(trigger.has_destinations for trigger, _ in silent):
+        shards = [shard] * len(stored)
+        await store_deliveries(session, stored, shards=shards, traces=traces, announces=True)
     await notify_rows(session, TRIGGERS_CHANGED, [(one.owner_id, one.id) for one, _ in silent])
+    return spans
 
 
 def _tell(judged: Sequence[Judged], began: float) -> None:

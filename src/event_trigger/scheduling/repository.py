@@ -187,7 +187,7 @@ class DueTriggers:
             for one in decided
             for instant in one.decision.fires
         ]
-        spans = DueSpans()
+        spans = DueSpans(EventType.SCHEDULED)
         if not events:
             await _WRITER.update_triggers(self.session, advanced)
             return spans
