@@ -36,14 +36,13 @@ class Verification:
         return not self.totals.differences
 
     def summary(self) -> str:
+        planned = self.totals.planned
         parts = [f"{self.totals.fired} fired", f"{self.pending} pending"]
         parts += [f"{count} {reason}" for reason, count in sorted(self.totals.unfired.items())]
         differences = len(self.totals.differences)
         verdict = "It adds up." if self.adds_up else f"Differences: {differences}."
-        return (
-            f"{self.triggers} triggers, {self.totals.planned} planned instants:"
-            f" {', '.join(parts)}. {verdict}"
-        )
+        counted = f"{_counted(self.triggers, 'trigger')}, {_counted(planned, 'planned instant')}"
+        return f"{counted}: {', '.join(parts)}. {verdict}"
 
 
 async def verify(sessions: Sessions, *, keep_for: timedelta) -> Verification:
@@ -79,6 +78,10 @@ def _in(session: AsyncSession) -> OpenRead:
 async def _at_once(work: Callable[[], T]) -> T:
     """Computes in the event loop: this command serves no requests."""
     return work()
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
 def _findings(trigger_id: int, differences: list[Difference]) -> Iterator[str]:
