@@ -4,7 +4,6 @@ import asyncio
 import json
 import signal
 from pathlib import Path
-from socket import create_server
 
 import httpx
 import pytest
@@ -15,6 +14,7 @@ from tests.support.outages import cable_to
 from tests.support.processes import (
     Served,
     environment,
+    free_port,
     log_entries,
     serving,
     start,
@@ -28,11 +28,6 @@ from tests.support.waiting import eventually
 pytestmark = pytest.mark.xdist_group("processes")
 
 ALONE, TWO = (), ("--workers", "2")
-
-
-def free_port() -> str:
-    with create_server(("127.0.0.1", 0)) as taken:
-        return str(taken.getsockname()[1])
 
 
 async def until_it_answers(client: httpx.AsyncClient, served: Served) -> None:

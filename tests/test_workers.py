@@ -1,6 +1,7 @@
 """`serve --workers` replaces a worker that ends; a restart and an end refuse nobody."""
 
 import asyncio
+import json
 import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -12,7 +13,16 @@ import pytest
 from uvicorn import Config
 
 from event_trigger.workers import MAX_UNANSWERED_CHECKS, WorkerProcess
-from tests.support.processes import ROOT, Served, log_entries, serving, with_database
+from tests.support.processes import (
+    ENDS_WITHIN,
+    ROOT,
+    Served,
+    environment,
+    log_entries,
+    serving,
+    start,
+    with_database,
+)
 from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.xdist_group("processes")
@@ -22,6 +32,16 @@ SLOW_START = """
 import os, sys, time
 if "--multiprocessing-fork" in sys.orig_argv and os.path.exists("slow"):
     time.sleep(8)
+"""
+CANNOT_START = """
+import sys
+
+class Hidden:
+    def find_spec(self, name, path=None, target=None):
+        if name == "fastapi" and "--multiprocessing-fork" in sys.orig_argv:
+            raise ModuleNotFoundError("No module named 'fastapi'", name=name)
+
+sys.meta_path.insert(0, Hidden())
 """
 
 
@@ -69,6 +89,23 @@ async def test_a_worker_that_takes_eight_seconds_to_start_comes_up(
     assert len(after) == 2
     [ended] = log_entries(served, "worker_ended")
     assert (ended["level"], ended["pid"], ended["signal"]) == ("error", killed.pid, "SIGKILL")
+
+
+async def test_workers_that_never_start_are_given_up_with_a_reason(
+    folder: Path, database_url: str
+) -> None:
+    (folder / "sitecustomize.py").write_text(CANNOT_START)
+    settings = with_database(database_url) | {"PYTHONPATH": f"{ROOT / 'src'}:{folder}"}
+    served = start(folder, ["--workers", "2"], environment(**settings))
+
+    code = await asyncio.to_thread(served.process.wait, ENDS_WITHIN)
+
+    assert code == 3
+    assert "No module named 'fastapi'" in served.logged
+    entries = [json.loads(one) for one in served.logged.splitlines() if one.startswith("{")]
+    [given_up] = [one for one in entries if one["event"] == "workers_cannot_start"]
+    assert (given_up["level"], given_up["tries"]) == ("error", 5)
+    assert "/api/docs" not in served.printed
 
 
 async def test_a_restart_replaces_the_workers_and_refuses_nobody(

@@ -59,7 +59,7 @@ def serve(settings: Settings, *, workers: int, metrics_dir: str | None) -> None:
 
                 serve_alone(bound, _options(bound), listeners, start)
             else:
-                with metrics_directory(metrics_dir):
+                with metrics_directory(metrics_dir, port=port):
                     _run_workers(bound, workers, listeners, start)
         except SystemExit:
             if start.failure is None:

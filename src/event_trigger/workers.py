@@ -33,6 +33,7 @@ CHECK_WORKERS_EVERY_SECONDS = 0.5
 MAX_UNANSWERED_CHECKS, MAX_UNANSWERED_CHECKS_AT_START = 40, 600
 END_WITHIN_SECONDS = 40.0  # then a worker is killed
 LONGEST_RESTART_PAUSE_SECONDS = 30.0  # before a worker that cannot start is started again
+MOST_FIRST_STARTS = 5  # of one worker, as long as none has ever served
 _METRICS_DIRECTORY = "PROMETHEUS_MULTIPROC_DIR"  # as prometheus_client calls it
 
 
@@ -132,13 +133,14 @@ class WorkerSupervisor:
         self._signals: list[int] = []
         self._is_ending = False
         self._cannot_start = False
+        self._has_served = False
 
     def run(self) -> None:
         """Keeps the workers running until SIGINT or SIGTERM, and then ends them.
 
         SIGHUP replaces them one after another, each when its successor serves. SIGTTIN adds a
         worker, SIGTTOU removes one. Raises SystemExit if a worker cannot start before all have
-        served.
+        served: at once if the application says so, or after five tries if none has ever served.
         """
         handlers = {
             signal.SIGINT: self._end,
@@ -186,7 +188,7 @@ class WorkerSupervisor:
             log.error("worker_hung", pid=worker.pid)
             worker.kill()
         elif worker.is_serving:
-            slot.failed_starts = 0
+            slot.failed_starts, self._has_served = 0, True
 
     def _replace(self, slot: WorkerSlot, worker: WorkerProcess) -> None:
         _log_end(worker)
@@ -197,6 +199,13 @@ class WorkerSupervisor:
         slot.worker, slot.successor = slot.successor, None
         if slot.worker is None and not worker.is_serving:
             slot.count_failed_start()
+            if slot.failed_starts == MOST_FIRST_STARTS and not self._has_served:
+                log.error(
+                    "workers_cannot_start",
+                    tries=slot.failed_starts,
+                    reason="Each process has ended before it served; see above what it has said.",
+                )
+                self._cannot_start = self._is_ending = True
 
     def _note_all_served(self) -> None:
         workers = [slot.worker for slot in self._slots]
@@ -264,10 +273,13 @@ class WorkerSupervisor:
 
 
 @contextmanager
-def metrics_directory(chosen: str | None) -> Iterator[None]:
-    """Makes the directory in which workers share their metrics, without files of a run before."""
+def metrics_directory(chosen: str | None, *, port: int) -> Iterator[None]:
+    """Makes the directory in which workers share their metrics, without files of a run before.
+
+    In a chosen one it is a folder of its own, named by the port, which no other service has.
+    """
     with TemporaryDirectory(prefix="event-trigger-metrics-") as made:
-        directory = Path(chosen or made)
+        directory = Path(chosen) / f"event-trigger-{port}" if chosen else Path(made)
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         for file in directory.glob("*.db"):
             file.unlink()

@@ -14,7 +14,7 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from tests.support.destinations import make_destination
 from tests.support.downtime import set_back
 from tests.support.metrics import Scrape, scrape
-from tests.support.processes import Served, serving, with_database
+from tests.support.processes import Served, free_port, serving, with_database
 from tests.support.receiver import receiving
 from tests.support.services import ADA, token_of
 from tests.support.triggers import make_api, make_scheduled
@@ -58,11 +58,14 @@ async def fire_until_both_have(served: Served, trigger: dict[str, Any], numbers:
 async def test_two_workers_add_up_and_what_a_killed_one_counted_stays(
     folder: Path, database_url: str, database: Any
 ) -> None:
-    numbers = folder / "numbers"
-    numbers.mkdir()
-    (numbers / "counter_1.db").write_bytes(b"of a run before")
+    others, port = folder / "numbers", free_port()
+    numbers = others / f"event-trigger-{port}"
+    numbers.mkdir(parents=True)
+    for one in (numbers, others):
+        (one / "counter_1.db").write_bytes(b"of a run before, or of another program")
     settings = {
-        "PROMETHEUS_MULTIPROC_DIR": str(numbers),
+        "PORT": port,
+        "PROMETHEUS_MULTIPROC_DIR": str(others),
         "EVENT_TRIGGER_METRICS_PORT": "0",
         "EVENT_TRIGGER_WEBHOOK_ALLOW": "127.0.0.0/8",
         "EVENT_TRIGGER_RETRY_AFTER": "600",
@@ -110,6 +113,7 @@ async def test_two_workers_add_up_and_what_a_killed_one_counted_stays(
         assert before.types[lag] == "histogram"
         assert (numbers / f"counter_{killed}.db").exists()
         assert not (numbers / "counter_1.db").exists()
+        assert (others / "counter_1.db").exists()
         assert (await ada.get("/metrics")).status_code == 403
         assert (await open_port.get("/events")).status_code == 404
         assert (await open_port.post("/metrics")).status_code == 405

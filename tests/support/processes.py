@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from socket import create_server
 from tempfile import TemporaryDirectory
 from typing import Any
 
@@ -35,6 +36,11 @@ def environment(**settings: str) -> dict[str, str]:
 
 def with_database(url: str) -> dict[str, str]:
     return {"DATABASE_URL": url, "EVENT_TRIGGER_JWT_SECRET": SECRET}
+
+
+def free_port() -> str:
+    with create_server(("127.0.0.1", 0)) as taken:
+        return str(taken.getsockname()[1])
 
 
 def run(
