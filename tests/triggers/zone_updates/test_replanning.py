@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from event_trigger.triggers.schedule.zone_rules import Rules
+from tests.support.heartbeats import make_heartbeat, ping
 from tests.support.processes import run, with_database
 from tests.support.services import ADA, running_service
 from tests.support.triggers import instant, make_scheduled, read
@@ -190,6 +191,51 @@ async def test_tzdata_lists_what_moves_before_the_start_and_after(
         *(line, "Triggers that moved, as far as is on record: 1."),
     ]
     assert f"trigger {other['id']}" not in before.stdout + after.stdout
+
+
+@pytest.mark.xdist_group("processes")
+async def test_deadlines_of_heartbeats_move_at_a_start_with_newer_rules_and_tzdata_lists_them(
+    database_url: str, database: Any, folder: Path
+) -> None:
+    for zone in ("Test/Pings", "Test/Later"):
+        await put_on_record(database, zone, "2090a", HOUR, planned=True)
+    details = {"cron": "0 9 * * *", "grace": "PT10M"}
+    async with running_service(database_url) as service:
+        ada = service.client(ADA)
+        made, later, waiting = [
+            await make_heartbeat(ada, {**details, "timezone": zone})
+            for zone in ("Test/Pings", "Test/Later", "Test/Pings")
+        ]
+        for one in (made, later):
+            await ping(ada, one)
+        before = await read(ada, made["id"])
+        stays = await read(ada, later["id"])
+    in_a_month = zone_file(HOUR, (datetime.now(UTC) + 30 * DAY, -2 * HOUR))
+    zones = {"Test/Pings": zone_file(-2 * HOUR), "Test/Later": in_a_month}
+    settings = with_database(database_url) | make_zones(folder / "zones", "2090b", zones)
+
+    listed = run(folder, "tzdata", **settings)
+    await put_on_record(database, "Test/Pings", "2090b", -2 * HOUR)
+    async with running_service(database_url) as service:
+        ada = service.client(ADA)
+        after = await read(ada, made["id"])
+        stayed = await read(ada, later["id"])
+        account = await answer(ada, f"/triggers/{made['id']}/accounting")
+
+    assert [instant(one["next_fire_at"]).hour for one in (before, after)] == [8, 11]
+    assert stayed["next_fire_at"] == stays["next_fire_at"]
+    first, second, *rest = listed.stdout.splitlines()[1:]
+    assert first == (
+        f"trigger {made['id']}: deadline of the heartbeat 0 9 * * * Test/Pings (2090a → 2090b):"
+        f" {before['next_fire_at']} → {after['next_fire_at']}"
+    )
+    assert second.startswith(f"trigger {later['id']}: ping of the heartbeat 0 9 * * * Test/Later")
+    assert rest == [
+        "Triggers that move at the next start: 1; only within a year of it: 1.",
+        "Triggers that moved, as far as is on record: 0.",
+    ]
+    assert f"trigger {waiting['id']}" not in listed.stdout
+    assert account["balanced"], account
 
 
 @pytest.mark.parametrize("zone", ["America/Vancouver"])

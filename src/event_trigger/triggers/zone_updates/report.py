@@ -1,6 +1,7 @@
 """Lists the triggers that newer zone rules would move, or have moved, for the command `tzdata`."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections import Counter
+from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
@@ -18,6 +19,11 @@ from event_trigger.triggers.schedule.schedules import next_fire_at_or_after
 from event_trigger.triggers.schedule.zone_moves import first_difference, planned_by
 from event_trigger.triggers.schedule.zone_rules import Rules, is_newer, usual_rules, zone_rules
 from event_trigger.triggers.stored_plans import readable_plan_of
+from event_trigger.triggers.zone_updates.deadlines import (
+    HEARTBEATS_PER_STEP,
+    ZonedHeartbeat,
+    list_heartbeats,
+)
 from event_trigger.triggers.zone_updates.moves import MovedTrigger, ZoneChange, change_of, moves_of
 from event_trigger.triggers.zone_updates.planned_rows import PlannedRow, PlannedRows
 from event_trigger.triggers.zone_updates.replanning import TRIGGERS_PER_REPLAN, zones_in_use
@@ -40,18 +46,18 @@ async def moves_in_words(sessions: Sessions) -> AsyncIterator[str]:
         changes = await _changes(session, migrated=migrated)
         now = await database_now(session)
     differences = {zone: _difference(change, now) for zone, change in changes.items()}
-    moved = later = 0
-    async for batch in _pages(sessions, [*changes], migrated=migrated):
-        for found in (moves := moves_of(batch, changes)):
-            moved += 1
-            yield _line_of_move(found)
-        moved_ids = {found.row.id for found in moves}
-        for row in batch:
-            at = None if row.id in moved_ids else differences[row.zone]
-            if at is not None and (line := _line_of_later_move(row, changes[row.zone], at)):
-                later += 1
-                yield line
-    yield f"Triggers that move at the next start: {moved}; only within a year of it: {later}."
+    moves = Counter[bool]()
+    for lines in (
+        _lines_of_moves(sessions, changes, differences, migrated=migrated),
+        _lines_of_deadlines(sessions, changes, differences),
+    ):
+        async for is_at_start, line in lines:
+            moves[is_at_start] += 1
+            yield line
+    yield (
+        f"Triggers that move at the next start: {moves[True]}; only within a year of it:"
+        f" {moves[False]}."
+    )
     if not migrated:
         return
     count = 0
@@ -60,6 +66,76 @@ async def moves_in_words(sessions: Sessions) -> AsyncIterator[str]:
             count += 1
             yield line
     yield f"Triggers that moved, as far as is on record: {count}."
+
+
+_Lines = AsyncIterator[tuple[bool, str]]  # whether a trigger moves at the start, or only later
+
+
+async def _lines_of_moves(
+    sessions: Sessions,
+    changes: Mapping[str, ZoneChange],
+    differences: Mapping[str, datetime | None],
+    *,
+    migrated: bool,
+) -> _Lines:
+    async for batch in _pages(sessions, [*changes], migrated=migrated):
+        for found in (moves := moves_of(batch, changes)):
+            yield True, _line_of_move(found)
+        moved_ids = {found.row.id for found in moves}
+        for row in batch:
+            at = None if row.id in moved_ids else differences[row.zone]
+            if at is not None and (line := _line_of_later_move(row, changes[row.zone], at)):
+                yield False, line
+
+
+async def _lines_of_deadlines(
+    sessions: Sessions,
+    changes: Mapping[str, ZoneChange],
+    differences: Mapping[str, datetime | None],
+) -> _Lines:
+    """Writes lines for heartbeats; those of later moves have the times of expected pings."""
+    async for batch in _heartbeats(sessions, [*changes]):
+        for one in batch:
+            change, at = changes[one.zone], differences[one.zone]
+            deadlines = _deadlines(one, change)
+            if deadlines is None:
+                continue
+            if deadlines[0] != deadlines[1]:
+                yield True, _line_of_heartbeat(one, change, "deadline", deadlines)
+            elif at is not None and (line := _line_of_later_pings(one, change, at)):
+                yield False, line
+
+
+def _deadlines(one: ZonedHeartbeat, change: ZoneChange) -> tuple[datetime, datetime] | None:
+    new = one.deadline_by(change.new)
+    old = one.stored_deadline_at if change.old is None else one.deadline_by(change.old)
+    return None if old is None or new is None else (old, new)
+
+
+def _line_of_later_pings(one: ZonedHeartbeat, change: ZoneChange, at: datetime) -> str | None:
+    read = [one.read(rules) for rules in (change.old, change.new)]
+    times = [heartbeat.expected_after(at) for heartbeat in read if heartbeat is not None]
+    return None if times[0] == times[1] else _line_of_heartbeat(one, change, "ping", times)
+
+
+def _line_of_heartbeat(
+    one: ZonedHeartbeat, change: ZoneChange, what: str, times: Sequence[datetime]
+) -> str:
+    details, texts = one.read_details(), [*map(instant_text, times)]
+    return _line(one.id, details, change, texts, what=f"{what} of the heartbeat ")
+
+
+async def _heartbeats(
+    sessions: Sessions, zones: Sequence[str]
+) -> AsyncIterator[list[ZonedHeartbeat]]:
+    for shard in range(SHARDS) if zones else ():
+        after, full = 0, True
+        while full:
+            async with sessions() as session:
+                batch = await list_heartbeats(session, shard, zones, after=after)
+            yield batch
+            full = len(batch) == HEARTBEATS_PER_STEP
+            after = batch[-1].id if batch else after
 
 
 async def _changes(session: AsyncSession, *, migrated: bool) -> dict[str, ZoneChange]:
@@ -125,12 +201,17 @@ def _line_of_move(found: MovedTrigger) -> str:
 
 
 def _line(
-    trigger_id: int, details: Any, change: ZoneChange | _RulesBeforeAndAfter, times: Sequence[str]
+    trigger_id: int,
+    details: Any,
+    change: ZoneChange | _RulesBeforeAndAfter,
+    times: Sequence[str],
+    *,
+    what: str = "",
 ) -> str:
     old, new = (
         "unknown" if one is None else one.version or "?" for one in (change.old, change.new)
     )
-    what = f"{_local_times_of(details)} {details.get('timezone')}"
+    what += f"{_local_times_of(details)} {details.get('timezone')}"
     return f"trigger {trigger_id}: {what} ({old} → {new}): {times[0]} → {times[1]}"
 
 
