@@ -53,6 +53,16 @@ FILL_TAGS = """
     INSERT INTO trigger_tags (shard, owner_id, tag, trigger_id)
     SELECT shard, owner_id, unnest(tags), id FROM triggers
 """
+# some wait for a ping, or are silent: they have no deadline
+FILL_HEARTBEATS = f"""
+    INSERT INTO triggers (shard, owner_id, type, details, tags, status, anchor_at, next_fire_at,
+        last_ping_at, silent_since)
+    SELECT {ADA}, {ADA}, 'heartbeat', '{{"interval": "PT1H", "grace": "PT5M"}}', '{{}}',
+        CASE WHEN n % 5 = 0 THEN 'paused' ELSE 'active' END, now(),
+        CASE WHEN n % 5 > 2 THEN timestamptz '2100-01-01' + (n % 3) * interval '1 day' END,
+        CASE WHEN n % 5 <> 1 THEN now() END, CASE WHEN n % 5 = 2 THEN now() END
+    FROM generate_series(1, 20) AS n
+"""
 FILTERS = {
     "none": TriggerFilter(),
     "kind": TriggerFilter(type=TriggerType.SCHEDULED, status=TriggerStatus.ACTIVE),
@@ -135,6 +145,20 @@ async def test_every_filter_goes_with_every_order(engine: AsyncEngine) -> None:
 
         assert few, name
         assert along == few, (name, sort)
+
+
+async def test_heartbeats_go_with_every_order_too(engine: AsyncEngine, database: Any) -> None:
+    await database.execute(FILL_HEARTBEATS)
+    await follow_all(create_sessions(engine))
+    kinds = TriggerFilter(type=TriggerType.HEARTBEAT), TriggerFilter(status=TriggerStatus.ACTIVE)
+
+    for sort, wanted, limit in product(BY_VALUE, (*kinds, TriggerFilter()), (3, 100)):
+        async with create_sessions(engine)() as session:
+            few = await ids_of(session, MOST_SORTED, limit, wanted, sort)
+            along = await ids_of(session, NONE_SORTED, limit, wanted, sort)
+
+        assert len(few) >= 16
+        assert along == few, (wanted, sort)
 
 
 @pytest.mark.parametrize(

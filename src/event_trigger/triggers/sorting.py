@@ -40,7 +40,8 @@ _BY_KEYS = (
     "trigger_sort_keys AS keys JOIN triggers ON triggers.shard = keys.shard"
     " AND triggers.id = keys.trigger_id AND triggers.owner_id = keys.owner_id"
 )
-_PLANNED = ("'active'", "'scheduled'")  # only these have a next instant
+_PLANNED = ("'active'", "'scheduled'")  # all of these have a next instant
+_MAY_BE_PLANNED = {_PLANNED, ("'active'", "'heartbeat'")}  # and no others
 
 
 class TriggerSort(StrEnum):
@@ -188,7 +189,8 @@ class SortedQuery:
         by, owned = self._ordered(order.walked, order.id), self._owned(order)
         is_of_the_rest = self.after is not None and self.after.value is None
         after = self._after(order.walked, order.id)
-        if not is_of_the_rest and (order.owned != "triggers" or _PLANNED in kinds_of(self.wanted)):
+        can_be_planned = not _MAY_BE_PLANNED.isdisjoint(kinds_of(self.wanted))
+        if not is_of_the_rest and (order.owned != "triggers" or can_be_planned):
             conditions = [owned, f"{order.walked} IS NOT NULL", *after]
             yield self._page([self._select(order.source, order.walked, conditions, by)])
         missing = f"{order.walked} IS NULL"
@@ -206,7 +208,7 @@ class SortedQuery:
         return f"{owned} AND {has_part('keys.sort_name')}"
 
     def _unplanned(self, missing: str) -> Iterator[str]:
-        """Selects triggers without a next instant: each kind but active ones with a schedule."""
+        """Selects triggers without a next instant, of each kind but active ones with a schedule."""
         ranges = [
             index_range(owner_id=":owner_id", status=one, type=kind)
             for one, kind in kinds_of(self.wanted)
