@@ -23,6 +23,8 @@ from tests.support.waiting import eventually
 pytestmark = pytest.mark.xdist_group("processes")
 
 EVENTS, ATTEMPTS = "event_trigger_events_fired_total", "event_trigger_delivery_attempts_total"
+FIRES, ARRIVING, FAILING = 1_000, 90, 10
+CALLS_AT_ONCE = 20
 LIMIT = "event_trigger_sender_in_flight_limit"
 
 
@@ -44,15 +46,14 @@ def fired_by_each(numbers: Path) -> list[float]:
     return found
 
 
-async def fire_until_both_have(served: Served, trigger: dict[str, Any], numbers: Path) -> int:
-    """Calls on new connections until two workers have fired; gives the number of calls."""
-    calls, path = 0, f"/triggers/{trigger['id']}/trigger"
-    while calls < 100 or sum(one > 0 for one in fired_by_each(numbers)) < 2:
+async def fire(served: Served, trigger: dict[str, Any], count: int) -> None:
+    """Calls on new connections, so that both workers accept some."""
+    path = f"/triggers/{trigger['id']}/trigger"
+    for start in range(0, count, CALLS_AT_ONCE):
         async with served.client(token_of(ADA)) as client:
-            answers = await asyncio.gather(*(client.post(path) for _ in range(20)))
+            calls = range(start, min(start + CALLS_AT_ONCE, count))
+            answers = await asyncio.gather(*(client.post(path) for _ in calls))
         assert {one.status_code for one in answers} == {200}
-        calls += len(answers)
-    return calls
 
 
 async def test_two_workers_add_up_and_what_a_killed_one_counted_stays(
@@ -68,7 +69,7 @@ async def test_two_workers_add_up_and_what_a_killed_one_counted_stays(
         "PROMETHEUS_MULTIPROC_DIR": str(others),
         "EVENT_TRIGGER_METRICS_PORT": "0",
         "EVENT_TRIGGER_WEBHOOK_ALLOW": "127.0.0.0/8",
-        "EVENT_TRIGGER_RETRY_AFTER": "600",
+        "EVENT_TRIGGER_RETRY_AFTER": "0.05",
     }
     async with (
         receiving() as receiver,
@@ -76,22 +77,31 @@ async def test_two_workers_add_up_and_what_a_killed_one_counted_stays(
         served.client(token_of(ADA)) as ada,
         httpx.AsyncClient(base_url=f"http://127.0.0.1:{metrics_port(served)}") as open_port,
     ):
-        receiver.answers = {"/down": 500}
-        up, down = [await make_destination(ada, receiver.url + one) for one in ("/up", "/down")]
-        told = await make_api(ada, destinations=[up["id"], down["id"]])
+        receiver.answers = {f"/down/{number}": 500 for number in range(FAILING)}
+        up, *down = [
+            (await make_destination(ada, receiver.url + path))["id"]
+            for path in ("/up", *receiver.answers)
+        ]
+        told, untold = (
+            await make_api(ada, destinations=[up]),
+            await make_api(ada, destinations=down),
+        )
         hourly = {"interval": "PT1H", "recurring": True, "catch_up": "none"}
         missing = await make_scheduled(ada, hourly)
 
-        called = await fire_until_both_have(served, await make_api(ada), numbers)
-        for _ in range(10):
-            await ada.post(f"/triggers/{told['id']}/trigger")
+        await fire(served, await make_api(ada), FIRES - ARRIVING - 1)
+        await fire(served, told, ARRIVING)
+        await fire(served, untold, 1)
+        assert [one for one in fired_by_each(numbers) if one > 0] != [FIRES]
         await set_back(database, missing["id"], timedelta(hours=3, minutes=1))
 
         def has_all(found: Scrape) -> bool:
             return (
-                found.sum_of(EVENTS, type="api", is_test="false") == called + 10
-                and found.sum_of(ATTEMPTS, outcome="delivered") == 10
-                and found.sum_of(ATTEMPTS, outcome="retrying") == 10
+                found.sum_of(EVENTS, type="api", is_test="false") == FIRES
+                and found.sum_of(ATTEMPTS, outcome="delivered") == ARRIVING
+                and found.sum_of(ATTEMPTS, outcome="retrying") == FAILING
+                and found.sum_of(ATTEMPTS, outcome="exhausted") == FAILING
+                and found.sum_of("event_trigger_deliveries_exhausted_total") == FAILING
                 and found.sum_of("event_trigger_instants_unfired_total", reason="missed") == 3
             )
 
