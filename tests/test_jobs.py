@@ -5,6 +5,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ from event_trigger.destinations.address_policy import AddressPolicy
 from event_trigger.destinations.dns import DnsResolver
 from event_trigger.destinations.templates.renderer import Renderer
 from event_trigger.hooks.refusals.log import RefusalLog
+from event_trigger.job_clock import first_wait
 from event_trigger.jobs import Jobs
 from event_trigger.vault import Vault
 from tests.support.databases import connect
@@ -172,3 +174,9 @@ async def test_no_round_is_skipped_however_busy_the_process_is(
         await jobs.stop()
 
     assert "skipped" not in caplog.text
+
+
+def test_jobs_of_one_interval_begin_at_different_parts_of_a_second() -> None:
+    parts = sorted(first_wait(2.0, number=one) % 1 for one in range(24))
+
+    assert all(later - earlier > 0.02 for earlier, later in pairwise(parts))

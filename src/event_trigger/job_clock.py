@@ -23,11 +23,21 @@ from event_trigger.telemetry import (
 log = structlog.get_logger()
 
 RETRY_AFTER_SECONDS = 1.0
-FIRST_AFTER_SECONDS = 5.0  # jobs that are not urgent start at most this long after the process
+FIRST_AFTER_SECONDS = 5.0  # jobs that are not urgent start about this long after the process
+_APART_SECONDS = 0.618  # modulo 1 second, its multiples lie far apart, however many there are
 LOOK_FOR_LATE_EVERY_SECONDS = 1.0
 SILENT_AFTER_SECONDS = 10.0  # without a dispatch, the process is not ready
 OVERDUE_INTERVALS = 3  # a job that fails for this many intervals makes /readyz fail
 ENDLESS_AFTER_SECONDS = 600.0  # so does a run that lasts longer than this
+
+
+def first_wait(every: float, *, number: int) -> float:
+    """Returns the seconds after which the job of this number begins, which runs so often.
+
+    Intervals are whole seconds, so each job begins at another part of a second: ten jobs at one
+    instant hold up the requests of that instant, and made the slowest hundredth of reads.
+    """
+    return min(every, FIRST_AFTER_SECONDS) + number * _APART_SECONDS % 1
 
 
 class JobClock:
@@ -75,7 +85,8 @@ class JobClock:
             await self._run(name, work)
 
         seconds = every.total_seconds()
-        first = utc_now() + timedelta(seconds=0 if at_once else min(seconds, FIRST_AFTER_SECONDS))
+        wait = 0.0 if at_once else first_wait(seconds, number=len(self._every))
+        first = utc_now() + timedelta(seconds=wait)
         self._scheduler.add_job(run, IntervalTrigger(seconds=seconds), id=name, next_run_time=first)
         self._every[name] = seconds
         self._ran_at[name] = self._succeeded_at[name] = asyncio.get_running_loop().time()
