@@ -1,6 +1,7 @@
 """Lists of triggers follow each order, in pages, whether they are sorted or read from an index."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from itertools import product
 from typing import Any
@@ -299,6 +300,17 @@ async def test_a_job_adds_what_firing_and_older_replicas_leave_out(
     pairs = "SELECT trigger_id, destination_id FROM trigger_destinations ORDER BY 1, 2"
     sent = "SELECT id, unnest(destination_ids) FROM triggers ORDER BY 1, 2"
     assert await database.fetch(pairs) == await database.fetch(sent)
+
+
+async def test_the_job_reads_no_rows_of_other_batches(engine: AsyncEngine) -> None:
+    follower = TriggerFollower(create_sessions(engine))
+
+    plans = await plans_of(engine, lambda _: follower.follow())
+
+    scans = re.findall(r" on trigger_(?:sort_keys|destinations)\b.*\n +(.+)", plans[-1])
+    read = [one for one in scans if "Cond" in one]
+    assert len(read) >= 6
+    assert all("trigger_id" in one for one in read), plans[-1]
 
 
 async def test_the_job_keeps_a_name_that_changes_while_it_reads(

@@ -59,68 +59,73 @@ _TRY_LOCK = text("""
         OR EXISTS (SELECT FROM trigger_destinations WHERE shard = :shard AND trigger_id > :after)
             AS has_more
 """)
-# The next run does the rows that a transaction has locked, since waiting could be a deadlock, and
-# those whose name has changed since the page was read.
+# Rows of both tables are read by the range of the page's ids, and written by their ids: planned as
+# joins, each batch read the tables whole. The next run does the rows that a transaction has locked,
+# since waiting could be a deadlock, and those whose name has changed since the page was read.
 _FOLLOW = text(f"""
     WITH page AS MATERIALIZED (
-        SELECT id, one.owner_id, one.last_fired_at, destination_ids, lower(name) AS sort_name,
-            keys.sort_name AS known_name, keys.last_fired_at AS known_fired_at
-        FROM (
-            SELECT id, owner_id, last_fired_at, destination_ids, name FROM triggers
-            WHERE shard = :shard AND id > :after ORDER BY id LIMIT :limit
-        ) AS one
-        LEFT JOIN trigger_sort_keys AS keys
-            ON keys.shard = :shard AND keys.trigger_id = one.id
-    ), bounds AS (
+        SELECT id, owner_id, last_fired_at, destination_ids, lower(name) AS sort_name
+        FROM triggers WHERE shard = :shard AND id > :after ORDER BY id LIMIT :limit
+    ), bounds AS MATERIALIZED (
         SELECT CASE WHEN count(*) < :limit THEN {LARGEST_ID} ELSE max(id) END AS last FROM page
+    ), known AS MATERIALIZED (
+        SELECT trigger_id AS id, true AS is_known, sort_name AS known_name,
+            last_fired_at AS known_fired_at
+        FROM trigger_sort_keys
+        WHERE shard = :shard AND trigger_id > :after AND trigger_id <= (SELECT last FROM bounds)
+    ), compared AS MATERIALIZED (
+        SELECT id, owner_id, is_known, known_name, sort_name, last_fired_at,
+            page.owner_id IS NULL AS is_gone
+        FROM page FULL JOIN known USING (id)
+        WHERE page.owner_id IS NULL OR known.is_known IS NULL
+            OR (known_name, known_fired_at) IS DISTINCT FROM (sort_name, last_fired_at)
     ), gone AS (
         DELETE FROM trigger_sort_keys AS keys
-        WHERE keys.shard = :shard AND keys.trigger_id > :after
-            AND keys.trigger_id <= (SELECT last FROM bounds)
-            AND NOT EXISTS (SELECT FROM page WHERE page.id = keys.trigger_id)
+        WHERE keys.shard = :shard
+            AND keys.trigger_id = ANY (ARRAY(SELECT id FROM compared WHERE is_gone))
     ), updated AS (
         UPDATE trigger_sort_keys AS keys
-        SET sort_name = page.sort_name, last_fired_at = page.last_fired_at
-        FROM page
-        WHERE keys.shard = :shard AND keys.trigger_id = page.id AND keys.trigger_id = ANY (ARRAY(
-            SELECT keys.trigger_id FROM trigger_sort_keys AS keys
-            JOIN page ON page.id = keys.trigger_id
-            WHERE keys.shard = :shard
-                AND (known_name, known_fired_at)
-                    IS DISTINCT FROM (page.sort_name, page.last_fired_at)
-                AND keys.sort_name IS NOT DISTINCT FROM known_name
-            FOR UPDATE OF keys SKIP LOCKED
-        ))
+        SET sort_name = compared.sort_name, last_fired_at = compared.last_fired_at
+        FROM compared
+        WHERE keys.shard = :shard AND keys.trigger_id = compared.id
+            AND keys.trigger_id = ANY (ARRAY(
+                SELECT keys.trigger_id FROM trigger_sort_keys AS keys
+                JOIN compared ON compared.id = keys.trigger_id
+                WHERE keys.shard = :shard AND keys.trigger_id = ANY (ARRAY(
+                        SELECT id FROM compared WHERE is_known AND NOT is_gone
+                    ))
+                    AND keys.sort_name IS NOT DISTINCT FROM known_name
+                FOR UPDATE OF keys SKIP LOCKED
+            ))
     ), added AS (
         INSERT INTO trigger_sort_keys (shard, trigger_id, owner_id, sort_name, last_fired_at)
-        SELECT CAST(:shard AS smallint), id, owner_id, sort_name, last_fired_at FROM page
-        WHERE NOT EXISTS (
-            SELECT FROM trigger_sort_keys AS keys
-            WHERE keys.shard = :shard AND keys.trigger_id = page.id
-        )
+        SELECT CAST(:shard AS smallint), id, owner_id, sort_name, last_fired_at
+        FROM compared WHERE is_known IS NULL
         ON CONFLICT DO NOTHING
+    ), sent AS MATERIALIZED (
+        SELECT owner_id, destination_id, trigger_id FROM trigger_destinations
+        WHERE shard = :shard AND trigger_id > :after AND trigger_id <= (SELECT last FROM bounds)
+    ), wanted AS MATERIALIZED (
+        SELECT owner_id, unnest(destination_ids) AS destination_id, id AS trigger_id FROM page
+    ), superfluous AS MATERIALIZED (
+        SELECT owner_id, destination_id, trigger_id FROM trigger_destinations AS found
+        WHERE shard = :shard AND trigger_id > :after AND trigger_id <= (SELECT last FROM bounds)
+            AND NOT EXISTS (
+                SELECT FROM wanted
+                WHERE wanted.owner_id = found.owner_id AND wanted.trigger_id = found.trigger_id
+                    AND wanted.destination_id = found.destination_id
+            )
+        FOR UPDATE SKIP LOCKED
     ), unnamed AS (
-        DELETE FROM trigger_destinations
-        WHERE shard = :shard AND (owner_id, destination_id, trigger_id) IN (
-            SELECT owner_id, destination_id, trigger_id FROM trigger_destinations AS known
-            WHERE known.shard = :shard AND known.trigger_id > :after
-                AND known.trigger_id <= (SELECT last FROM bounds)
-                AND NOT EXISTS (
-                    SELECT FROM page
-                    WHERE page.id = known.trigger_id
-                        AND known.destination_id = ANY (page.destination_ids)
-                )
-            FOR UPDATE SKIP LOCKED
-        )
+        DELETE FROM trigger_destinations AS known USING superfluous
+        WHERE known.shard = :shard
+            AND known.trigger_id = ANY (ARRAY(SELECT trigger_id FROM superfluous))
+            AND known.owner_id = superfluous.owner_id
+            AND known.trigger_id = superfluous.trigger_id
+            AND known.destination_id = superfluous.destination_id
     ), named AS (
         INSERT INTO trigger_destinations (shard, owner_id, destination_id, trigger_id)
-        SELECT CAST(:shard AS smallint), owner_id, destination_id, id
-        FROM (SELECT id, owner_id, unnest(destination_ids) AS destination_id FROM page) AS pairs
-        WHERE NOT EXISTS (
-            SELECT FROM trigger_destinations AS known
-            WHERE known.shard = :shard AND known.owner_id = pairs.owner_id
-                AND known.destination_id = pairs.destination_id AND known.trigger_id = pairs.id
-        )
+        SELECT CAST(:shard AS smallint), * FROM (TABLE wanted EXCEPT TABLE sent) AS missing
         ON CONFLICT DO NOTHING
     )
     SELECT last FROM bounds
