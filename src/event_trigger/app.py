@@ -149,6 +149,7 @@ async def _running(parts: Parts, export: TraceExport | None) -> AsyncIterator[No
     others = [
         asyncio.create_task(close_unused(*engines.all)),
         asyncio.create_task(state.metrics.process.run()),
+        asyncio.create_task(state.metrics.database.run()),
     ]
     if engines.replica is not None:
         others.append(asyncio.create_task(engines.replica.watch()))

@@ -1,6 +1,8 @@
 """`GET /metrics` counts what is done, for admins alone, and shows nobody's ids."""
 
+import asyncio
 import re
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
@@ -13,10 +15,12 @@ from event_trigger.db.engine import create_engine, create_sessions
 from event_trigger.metrics.database import DatabaseCollector, DatabaseGauges
 from event_trigger.metrics.repository import DatabaseState, read_state
 from event_trigger.telemetry import GAUGES_FAILED
+from tests.support.databases import connect
 from tests.support.destinations import fire, make_destination
 from tests.support.downtime import set_back
 from tests.support.hooks import make_hook
 from tests.support.keys import holding, make_key
+from tests.support.locks import until_somebody_waits
 from tests.support.metrics import Scrape, scrape
 from tests.support.plans import plans_of, tables_scanned
 from tests.support.planting import plant_triggers
@@ -36,6 +40,27 @@ REQUESTS = "http_server_request_duration_seconds_count"
 @pytest.fixture
 def service_settings() -> dict[str, Any]:
     return {**ALLOW_LOOPBACK, "metrics_per_destination": True, "retry_after": "600"}
+
+
+@pytest.fixture
+def now() -> list[float]:
+    """Holds the time by which gauges know how long ago they were scraped, in seconds."""
+    return [0.0]
+
+
+@pytest.fixture
+async def gauges(database_url: str, now: list[float]) -> AsyncIterator[DatabaseGauges]:
+    engine = create_engine(database_url)
+    settings = make_settings(database_url)
+    yield DatabaseGauges(create_sessions(engine), settings, clock=lambda: now[0])
+    await engine.dispose()
+
+
+async def read_anew(gauges: DatabaseGauges, before: DatabaseState | None) -> DatabaseState:
+    """Reads until there is another state: on a busy machine a reading may take too long."""
+    while (found := await gauges.current()) is before or found is None:
+        await gauges.read()
+    return found
 
 
 def grown(before: Scrape, after: Scrape, name: str, **labels: str) -> float:
@@ -171,33 +196,41 @@ async def test_only_admins_read_metrics_and_a_key_of_theirs_may_hold_nothing_els
 
 
 async def test_gauges_keep_their_values_while_the_database_does_not_answer(
-    database_url: str, database: Any
+    gauges: DatabaseGauges, database: Any
 ) -> None:
-    engine, now = create_engine(database_url), [0.0]
-    settings = make_settings(database_url)
-    gauges = DatabaseGauges(create_sessions(engine), settings, clock=lambda: now[0])
-    first = None
-    while first is None:  # a read may take too long on a busy machine
-        now[0] += 10.0
-        first = await gauges.current()
+    first = await read_anew(gauges, None)
     failures = GAUGES_FAILED._value.get()
 
     async with database.transaction():
         await database.execute("LOCK TABLE project_counts IN ACCESS EXCLUSIVE MODE")
-        assert await gauges.current() is first  # it is not asked again within ten seconds
-        now[0] += 10.0
-        assert await gauges.current() is first
-    assert GAUGES_FAILED._value.get() == failures + 1
-    kept = [*DatabaseCollector(first).collect()]
-    newer: DatabaseState | None = first
-    while newer is first:
-        now[0] += 10.0
-        newer = await gauges.current()
-    await engine.dispose()
+        await gauges.read()
+        kept = await gauges.current()
+    newer = await read_anew(gauges, first)
 
-    assert len(kept) > 10
-    assert newer is not None
+    assert GAUGES_FAILED._value.get() > failures
+    assert kept is first
+    assert len([*DatabaseCollector(kept).collect()]) > 10
     assert newer.at > first.at
+
+
+async def test_only_the_first_scrape_after_an_hour_waits_for_the_database(
+    gauges: DatabaseGauges, now: list[float], database: Any, database_url: str
+) -> None:
+    first, failures = await read_anew(gauges, None), GAUGES_FAILED._value.get()
+    holder = await connect(database_url)
+
+    async with holder.transaction():
+        await holder.execute("LOCK TABLE project_counts IN ACCESS EXCLUSIVE MODE")
+        now[0] += 3600.0
+        assert await gauges.current() is first
+        assert GAUGES_FAILED._value.get() == failures
+        now[0] += 3601.0
+        scraping = asyncio.create_task(gauges.current())
+        await until_somebody_waits(database)
+        assert not scraping.done()
+    await holder.close()
+
+    assert await scraping is not None
 
 
 async def test_the_gauges_of_the_database_are_read_without_a_scan(

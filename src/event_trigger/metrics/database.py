@@ -30,7 +30,9 @@ from event_trigger.triggers.schedule.zone_rules import zone_rules
 log = structlog.get_logger()
 
 READ_EVERY_SECONDS = 10.0
-READ_WITHIN_SECONDS = 2.0  # a scrape waits so long at most
+READ_WITHIN_SECONDS = 2.0
+# scrapes of several workers reach each of them now and then, and one a minute is usual
+_WATCHED_SECONDS = 3600.0
 _UNFINISHED = (DeliveryStatus.PENDING, DeliveryStatus.RETRYING)
 _DESTINATION_STATES = (
     CountedState.CLOSED,
@@ -42,7 +44,11 @@ _NONE = KeptCount(0, None)
 
 
 class DatabaseGauges:
-    """Reads the database at most every ten seconds, and once for all scrapes that wait for it."""
+    """Reads the database every ten seconds while this process is scraped, beside the scrapes.
+
+    Nothing is read for an hour without a scrape, so the next one waits for a reading. No other does
+    so: it would take as long as the database takes.
+    """
 
     def __init__(
         self,
@@ -55,18 +61,33 @@ class DatabaseGauges:
         self._settings = settings
         self._clock = clock
         self._state: DatabaseState | None = None
-        self._tried_at = float("-inf")
+        self._scraped_at = float("-inf")
         self._reading: asyncio.Task[None] | None = None
         self._failures = FailureLog(log, "metrics_failed", outage="metrics_wait_for_database")
 
     async def current(self) -> DatabaseState | None:
-        """Returns the newest state that could be read; None before the first."""
-        if self._reading is None and self._clock() - self._tried_at >= READ_EVERY_SECONDS:
-            self._tried_at = self._clock()
-            self._reading = asyncio.create_task(self._read())
-        if self._reading is not None:
-            await asyncio.shield(self._reading)
+        """Returns the newest state for a scrape; None before one could be read."""
+        was_watched, self._scraped_at = self._is_watched, self._clock()
+        if not was_watched:
+            await self.read()
         return self._state
+
+    async def run(self) -> None:
+        """Reads over and over while somebody scrapes, until it is cancelled."""
+        while True:
+            await asyncio.sleep(READ_EVERY_SECONDS)
+            if self._is_watched:
+                await self.read()
+
+    async def read(self) -> None:
+        """Reads the state, or joins the reading that is under way; a failure leaves the last."""
+        if self._reading is None:
+            self._reading = asyncio.create_task(self._read())
+        await asyncio.shield(self._reading)
+
+    @property
+    def _is_watched(self) -> bool:
+        return self._clock() - self._scraped_at <= _WATCHED_SECONDS
 
     async def _read(self) -> None:
         try:

@@ -40,17 +40,17 @@ class Metrics:
 
     def __init__(self, process: ProcessGauges, database: DatabaseGauges) -> None:
         self.process = process
-        self._database = database
+        self.database = database
         self._writing: asyncio.Task[bytes] | None = None
 
     async def text(self) -> bytes:
-        """Returns the numbers of all processes, and those of the database, up to 10 s old."""
+        """Returns the numbers of all processes, and those of the database, some 10 s old."""
         if self._writing is None or self._writing.done():
             self._writing = asyncio.create_task(self._write())
         return await asyncio.shield(self._writing)
 
     async def _write(self) -> bytes:
-        state = await self._database.current()
+        state = await self.database.current()
         self.process.update()
         return await asyncio.get_running_loop().run_in_executor(_THREAD, partial(_written, state))
 
