@@ -13,6 +13,7 @@ from typing import Any
 
 from event_trigger.db.clock import database_now
 from event_trigger.db.engine import create_engine, create_sessions
+from event_trigger.events.measuring import measure
 from event_trigger.events.partition_tables import Partitions
 from event_trigger.events.partitions import Partition, missing_partitions
 from event_trigger.events.retention import archive, sum_blocks
@@ -34,6 +35,12 @@ _UNCOUNTED = """
 """
 # nine of ten events are Ada's, and nine of ten others Bob's
 _OWNER = f"CASE WHEN place < 900 THEN {ADA} WHEN place < 990 THEN {BOB} ELSE place - 986 END"
+_UNMEASURED = """
+    SELECT EXISTS (
+        SELECT FROM event_partitions LEFT JOIN measured_partitions AS measured USING (starts_at)
+        WHERE event_partitions.starts_at <= now() AND measured.below IS NULL
+    )
+"""
 _USERS = """
     INSERT INTO users (email, password_hash, role)
     SELECT 'user' || number || '@example.com', '', 'user' FROM generate_series(1, 30) AS number
@@ -204,6 +211,7 @@ async def plant_two_days(url: str, *, events: int, triggers: int, deliveries: in
         await plant_log(url, events)
         await sweep_all(url)
         await count_minutes(database, url)
+        await measure_events(database, url)
         await database.execute("VACUUM ANALYZE")
         await database.execute("CHECKPOINT")
         now: datetime = await database.fetchval("SELECT clock_timestamp()")
@@ -247,6 +255,14 @@ async def count_minutes(database: Any, url: str) -> None:
     engine = create_engine(url, answer_within=None)
     while await database.fetchval(_UNCOUNTED):
         await counting.count_all(create_sessions(engine), every=timedelta(minutes=1))
+    await engine.dispose()
+
+
+async def measure_events(database: Any, url: str) -> None:
+    """Counts the bytes of events, as the service's job would have done for as long."""
+    engine = create_engine(url, answer_within=None)
+    while await database.fetchval(_UNMEASURED):
+        await measure(create_sessions(engine), most_bytes=0)
     await engine.dispose()
 
 
