@@ -11,7 +11,7 @@ from event_trigger.auth.scopes import Scope
 from event_trigger.db.clock import DatabaseClock
 from event_trigger.db.plain_session import PlainReads
 from event_trigger.db.shards import OwnedId
-from event_trigger.events.lists import write_page
+from event_trigger.events.lists import read_page
 from event_trigger.events.pages import EventPages
 from event_trigger.events.schemas import EventListQuery, read_event
 from event_trigger.events.window import Retention, oldest_kept
@@ -55,7 +55,5 @@ class PlainEvents:
     async def _list(self, asked: PlainRead) -> Response | None:
         query, paging, now = asked.query.wanted, asked.paging, await self.clock.now()
         async with self.reads.open(keeps_planning=True) as session:
-            body = await write_page(
-                session, asked.principal, self.retention, query, paging, now=now
-            )
-        return asked.answered(body)
+            page = await read_page(session, asked.principal, self.retention, query, paging, now=now)
+        return asked.answered(page.write(self.retention))

@@ -16,7 +16,7 @@ from event_trigger.errors import FieldError, Forbidden, Invalid, NotFound, Unaut
 from event_trigger.events.counts import count_by_trigger
 from event_trigger.events.dependencies import RetentionDep, filter_for, visible_to
 from event_trigger.events.export import ExportFormat, LoginEnded, export
-from event_trigger.events.lists import write_page
+from event_trigger.events.lists import ListedPage, read_page
 from event_trigger.events.repository import Events
 from event_trigger.events.schemas import (
     EventListed,
@@ -72,11 +72,12 @@ async def list_events(
         return await count_events(principal, reads, retention, cpu_bound, query)
     before = paging.before_instant()
 
-    async def read(session: AsyncSession) -> bytes:
+    async def read(session: AsyncSession) -> ListedPage:
         now = await database_now(session)
-        return await write_page(session, principal, retention, query, paging, now=now)
+        return await read_page(session, principal, retention, query, paging, now=now)
 
-    return paging.answered(await reads.run(read, shown=all_shown_before(before and before[0])))
+    page = await reads.run(read, shown=all_shown_before(before and before[0]))
+    return paging.answered(page.write(retention))
 
 
 def _refuse_paging(paging: PageQuery, query: EventListQuery) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 from fastapi import Depends, Request, Response
 
@@ -108,6 +108,27 @@ async def get_ports(hooks: HooksDep, calendars: CalendarsDep) -> TriggerPorts:
 PortsDep = Annotated[TriggerPorts, Depends(get_ports)]
 
 
+class Beside(NamedTuple):
+    """All that is read to show some triggers; `now` is the database's time, for heartbeats."""
+
+    hooks: Mapping[int, ShownHook]
+    now: datetime | None
+
+
+async def write_all(
+    triggers: Sequence[TriggerRow], beside: Beside, *, summary: bool
+) -> list[bytes]:
+    """Writes triggers as a list shows them, without a connection: others have their turns."""
+    return [
+        write_trigger(one, beside.hooks.get(one.id), summary=summary, now=beside.now)
+        async for one in taking_turns(triggers, at_once=READ_AT_ONCE)
+    ]
+
+
+async def write_list(triggers: Sequence[TriggerRow], beside: Beside, *, summary: bool) -> bytes:
+    return b"[%b]" % b",".join(await write_all(triggers, beside, summary=summary))
+
+
 @dataclass(frozen=True, slots=True)
 class TriggerReader:
     """Shows triggers as the caller may see them: hook URLs only to those who may fire.
@@ -162,15 +183,11 @@ class TriggerReader:
 
     async def write_all(self, triggers: Sequence[TriggerRow], *, summary: bool) -> list[bytes]:
         """Writes triggers as a list shows them."""
-        hooks = await self._read_hooks({one.id: verify_of(one) for one in triggers})
-        now = await self._now_for(triggers)
-        return [
-            write_trigger(one, hooks.get(one.id), summary=summary, now=now)
-            async for one in taking_turns(triggers, at_once=READ_AT_ONCE)
-        ]
+        return await write_all(triggers, await self.read_beside(triggers), summary=summary)
 
-    async def write_list(self, triggers: Sequence[TriggerRow], *, summary: bool) -> bytes:
-        return b"[%b]" % b",".join(await self.write_all(triggers, summary=summary))
+    async def read_beside(self, triggers: Sequence[TriggerRow]) -> Beside:
+        hooks = await self._read_hooks({one.id: verify_of(one) for one in triggers})
+        return Beside(hooks, await self._now_for(triggers))
 
     async def _now_for(self, triggers: Sequence[Trigger] | Sequence[TriggerRow]) -> datetime | None:
         """Reads the database's time, by which a heartbeat is late, if there is one."""

@@ -11,7 +11,7 @@ from event_trigger.auth.scopes import Scope
 from event_trigger.db.plain_session import PlainReads, ReadSession
 from event_trigger.db.shards import OwnedId
 from event_trigger.models.base import LARGEST_ID
-from event_trigger.triggers.dependencies import TriggerReader
+from event_trigger.triggers.dependencies import TriggerReader, write_list
 from event_trigger.triggers.hook_port import HookKeeper
 from event_trigger.triggers.lists import list_page
 from event_trigger.triggers.schemas.queries import TriggerListQuery
@@ -75,8 +75,8 @@ class PlainTriggers:
         summary = query.view is View.SUMMARY
         async with self.reads.open(keeps_planning=True) as session:
             rows = await list_page(session, asked.principal, query, asked.paging)
-            body = await self._reader(asked, session).write_list(rows, summary=summary)
-        return asked.answered(body)
+            beside = await self._reader(asked, session).read_beside(rows)
+        return asked.answered(await write_list(rows, beside, summary=summary))
 
     def _reader(self, asked: PlainRead, session: ReadSession) -> TriggerReader:
         may_fire = Scope.TRIGGERS_FIRE in asked.principal.scopes

@@ -16,7 +16,13 @@ from event_trigger.errors import (
     UnsupportedMediaType,
 )
 from event_trigger.triggers import editing, lifecycle
-from event_trigger.triggers.dependencies import HooksDep, PortsDep, ReaderDep, TriggerKeyDep
+from event_trigger.triggers.dependencies import (
+    HooksDep,
+    PortsDep,
+    ReaderDep,
+    TriggerKeyDep,
+    write_list,
+)
 from event_trigger.triggers.lists import list_page
 from event_trigger.triggers.repository import Triggers
 from event_trigger.triggers.schemas.queries import TriggerListQuery
@@ -141,7 +147,8 @@ async def list_triggers(
     every order. All orders but that of ids, and the filter `key`, are for one project.
     """
     rows = await list_page(session, principal, query, paging)
-    return paging.answered(await reader.write_list(rows, summary=query.view is View.SUMMARY))
+    beside, summary = await reader.read_beside(rows), query.view is View.SUMMARY
+    return paging.answered(await write_list(rows, beside, summary=summary))
 
 
 @router.get(
