@@ -7,12 +7,13 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).parents[2] / "src/event_trigger_client"
 _WORDS = {
+    r"AsyncGenerator\[(\w+), None\]": r"AsyncGenerator[\1, None, None]",
     r"async (def|for|with) ": r"\1 ",
     r"\bawait ": "",
     r"\bAsync(?=[A-Z])": "",
     r"\basynccontextmanager\b": "contextmanager",
     r"\b__a(enter|exit)__\b": r"__\1__",
-    r"\ba(close|iter_lines|next|read)\b": r"\1",
+    r"\ba(close|closing|iter_bytes|next|read)\b": r"\1",
     r"\basynchronous\b": "synchronous",
     r"\banyio\b": "time",
     r"\bStopAsyncIteration\b": "StopIteration",

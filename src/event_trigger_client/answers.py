@@ -1,12 +1,15 @@
 """Reads answers: their JSON, their next page, and the event that a call has fired."""
 
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import parse_qs, urlsplit
 
 import httpx
 
 from event_trigger_client.errors import UnexpectedAnswer
+from event_trigger_client.messages import Message
 
 
 @dataclass(frozen=True)
@@ -17,20 +20,35 @@ class Fired:
     is_replayed: bool
 
 
+class Change(NamedTuple):
+    """A message of a stream.
+
+    `kind` is `event`, `delivery`, `trigger`, `trigger_deleted` (its `id`), or `missed`: some
+    changes of these `topics` may be missing, so read their lists again.
+    """
+
+    kind: str
+    data: Mapping[str, Any]
+
+
+def change_in(message: Message) -> Change:
+    return Change(message.kind or "event", json.loads(message.data))
+
+
 def json_in(response: httpx.Response) -> Any:
     if not response.content or response.is_error:  # of a DELETE that was done before
         return None
     try:
         return response.json()
     except ValueError:
-        raise UnexpectedAnswer(_strange(response)) from None
+        raise strange(response) from None
 
 
 def fired(response: httpx.Response) -> Fired:
     try:
         event_id = int(response.headers["Event-Id"])
     except (KeyError, ValueError):
-        raise UnexpectedAnswer(_strange(response)) from None
+        raise strange(response) from None
     return Fired(event_id, response.headers.get("Idempotent-Replayed") == "true")
 
 
@@ -43,6 +61,8 @@ def next_query(response: httpx.Response) -> dict[str, list[str]] | None:
     return None if link is None else parse_qs(urlsplit(link["url"]).query)
 
 
-def _strange(response: httpx.Response) -> str:
+def strange(response: httpx.Response) -> UnexpectedAnswer:
     url = response.request.url
-    return f"{url} does not answer as this service does. Is it the address of the service?"
+    return UnexpectedAnswer(
+        f"{url} does not answer as this service does. Is it the address of the service?"
+    )

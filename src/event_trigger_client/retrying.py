@@ -46,7 +46,7 @@ class Attempts:
         self.is_sent = self.is_sent or not isinstance(error, _UNSENT)
         self.made += 1
         if may_repeat and self.made <= self.retries:
-            return self._backoff()
+            return backoff(self.made)
         request = self.request
         raise Unreachable(request.method, str(request.url), error, is_sent=self.is_sent) from error
 
@@ -59,7 +59,7 @@ class Attempts:
         if asked is not None and asked > LONGEST_ASKED:
             return None
         self.is_sent = self.is_sent or response.status_code in _BROKEN
-        return max(asked or 0.0, self._backoff())
+        return max(asked or 0.0, backoff(self.made))
 
     def is_done(self, response: httpx.Response) -> bool:
         """Whether a DELETE that has no answer was done: a later attempt has found nothing."""
@@ -73,6 +73,8 @@ class Attempts:
         # an attempt whose answer was lost is still running
         return self.is_sent and isinstance(problem_in(response), StillRunning)
 
-    def _backoff(self) -> float:
-        longest = min(FIRST_WAIT * 2.0 ** (self.made - 1), LONGEST_WAIT)
-        return random.uniform(longest / 2, longest)  # noqa: S311 -- no secret
+
+def backoff(attempts: int) -> float:
+    """Gives the seconds to wait after so many attempts that came to nothing."""
+    longest = min(FIRST_WAIT * 2.0 ** min(attempts - 1, 10), LONGEST_WAIT)
+    return random.uniform(longest / 2, longest)  # noqa: S311 -- no secret

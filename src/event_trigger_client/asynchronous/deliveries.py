@@ -13,9 +13,10 @@ class AsyncDeliveries(AsyncResource):
 
     collection = "deliveries"
 
-    def list(self, **filters: Any) -> AsyncIterator[Answer]:
-        """Yields deliveries, newest first, page by page."""
-        return self._calls.pages("/deliveries", filters)
+    async def list(self, **filters: Any) -> AsyncIterator[Answer]:
+        """Yields deliveries, newest first, page by page; keys name a `trigger`, a `destination`."""
+        async for one in self._calls.pages("/deliveries", await self._named(filters)):
+            yield one
 
     async def get(self, delivery_id: int) -> Answer:
         """Gives a delivery with its attempts."""

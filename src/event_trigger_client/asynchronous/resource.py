@@ -21,9 +21,21 @@ class AsyncResource:
 
     async def id_of(self, name: Name) -> int:
         """Gives the id of what has this key; an id is one already."""
+        return await self._id_in(self.collection, name)
+
+    async def _id_in(self, collection: str, name: Name) -> int:
         if isinstance(name, int):
             return name
-        found: int = (await self._call("GET", name))["id"]
+        found: int = (await self._calls.request("GET", path_of(collection, name)))["id"]
+        return found
+
+    async def _named(self, filters: Mapping[str, Any]) -> dict[str, Any]:
+        """Writes the filters `trigger` and `destination`, ids or keys, as the service has them."""
+        found = dict(filters)
+        for kind in ("trigger", "destination"):
+            if (names := found.pop(kind, None)) is not None:
+                several = names if isinstance(names, list | tuple) else [names]
+                found[f"{kind}_id"] = [await self._id_in(f"{kind}s", one) for one in several]
         return found
 
     async def _call(

@@ -17,9 +17,10 @@ class AsyncTriggers(AsyncResource):
 
     collection = "triggers"
 
-    def list(self, **filters: Any) -> AsyncIterator[Answer]:
-        """Yields triggers, newest first, page by page."""
-        return self._calls.pages("/triggers", filters)
+    async def list(self, **filters: Any) -> AsyncIterator[Answer]:
+        """Yields triggers, newest first, page by page; `destination` takes a key, too."""
+        async for one in self._calls.pages("/triggers", await self._named(filters)):
+            yield one
 
     async def get(self, trigger: Name) -> Answer:
         answer: Answer = await self._call("GET", trigger)

@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 
 from event_trigger_client.answers import json_in, next_query
-from event_trigger_client.errors import problem_in
+from event_trigger_client.errors import Unreachable, problem_in
 from event_trigger_client.requests import Connection, headers_of, query_of
 from event_trigger_client.retrying import Attempts
 
@@ -92,13 +92,27 @@ class Calls:
         path: str,
         params: Mapping[str, Any] | None = None,
         headers: Mapping[str, str] | None = None,
+        *,
+        silence: float | None = None,
     ) -> Iterator[httpx.Response]:
-        """Opens an answer that is read piece by piece; it is not repeated."""
-        with self._http.stream("GET", path, params=query_of(params), headers=headers) as response:
-            if response.is_error:
-                response.read()
-                raise problem_in(response)
-            yield response
+        """Opens an answer that is read piece by piece; it is not repeated.
+
+        It is Unreachable when it breaks, or after `silence` seconds without a piece.
+        """
+        query, timeout = query_of(params), httpx.Timeout(self._http.timeout)
+        if silence is not None:
+            timeout.read = silence
+        try:
+            with self._http.stream(
+                "GET", path, params=query, headers=headers, timeout=timeout
+            ) as response:
+                if response.is_error:
+                    response.read()
+                    raise problem_in(response)
+                yield response
+        except httpx.TransportError as error:
+            url = str(self._http.base_url.join(path))
+            raise Unreachable("GET", url, error, is_sent=True) from error
 
     def close(self) -> None:
         self._http.close()

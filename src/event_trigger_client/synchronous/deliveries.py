@@ -14,8 +14,9 @@ class Deliveries(Resource):
     collection = "deliveries"
 
     def list(self, **filters: Any) -> Iterator[Answer]:
-        """Yields deliveries, newest first, page by page."""
-        return self._calls.pages("/deliveries", filters)
+        """Yields deliveries, newest first, page by page; keys name a `trigger`, a `destination`."""
+        for one in self._calls.pages("/deliveries", self._named(filters)):
+            yield one
 
     def get(self, delivery_id: int) -> Answer:
         """Gives a delivery with its attempts."""

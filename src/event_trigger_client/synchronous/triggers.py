@@ -18,8 +18,9 @@ class Triggers(Resource):
     collection = "triggers"
 
     def list(self, **filters: Any) -> Iterator[Answer]:
-        """Yields triggers, newest first, page by page."""
-        return self._calls.pages("/triggers", filters)
+        """Yields triggers, newest first, page by page; `destination` takes a key, too."""
+        for one in self._calls.pages("/triggers", self._named(filters)):
+            yield one
 
     def get(self, trigger: Name) -> Answer:
         answer: Answer = self._call("GET", trigger)
