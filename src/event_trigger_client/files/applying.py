@@ -45,7 +45,7 @@ def apply_plan(client: Client, file: SetFile, plan: Plan, *, prune: bool) -> App
         if not error.is_sent:
             raise
     if has_changes(plan_file(client, file, prune=prune)):
-        raise Refused(["The connection broke, and nothing was written. Try again."])
+        raise Refused(["The connection broke, and the plan was not applied. Try again."])
     return Applied(None)
 
 
@@ -65,12 +65,12 @@ def _lines(problem: Problem, file: SetFile) -> list[str]:
     """Names the lines of the file that a problem is about."""
     if problem.status == _STALE:
         return [
-            "Something has changed since this plan was made, so nothing was written. Plan again,"
-            " and look at what it says now."
+            "Something has changed since this plan was made, so it is stale. Plan again, and"
+            " look at what it says now."
         ]
     placed = [
         told(file.name, file.place_of(one.pointer), one.detail)
         for one in problem.errors
         if one.pointer is not None
     ]
-    return [*(placed or [problem.detail or problem.title]), "Nothing was written."]
+    return placed or [problem.detail or problem.title]

@@ -23,7 +23,7 @@ _AT_NAME = re.compile(r"-?(@[A-Za-z_]+)[ \t]+(\S.*)")
 _OF_TOOLS = re.compile(r"^(Ansible|Puppet Name|Chef Name|Name):\s*", re.IGNORECASE)
 _HEADING = re.compile(r"m(in)?(ute)?s?\s+h", re.IGNORECASE)  # of the columns, as crontab -e has it
 _SECRET = re.compile(
-    r"(?i)((?:pass(?:word|wd)?|token|secret|api[_-]?key)[=:\s]\s*|://[^/\s:@]*:|\s-u\s+\S+?:)[^\s@\"']+"
+    r"(?i)((?:pass(?:word|wd)?|token|secret|api[_-]?key)[=:\s]\s*|://[^/\s:@]*:|\s-\w*u\s+\S+?:)[^\s@\"']+"
 )
 _ZONES = frozenset({"CRON_TZ", "TZ"})
 _NO_KEY = re.compile(r"[^a-z0-9]+")

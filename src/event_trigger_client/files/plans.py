@@ -8,6 +8,7 @@ from event_trigger_client.files.reading import SetFile
 
 Plan = Mapping[str, Any]
 _LONGEST_VALUE = 70
+_SHOWN_ONCE = ("secret", "hook_url", "hook_secret")
 
 
 class Line(NamedTuple):
@@ -80,11 +81,33 @@ def _shown(value: Any) -> str:
     return text if len(text) <= _LONGEST_VALUE else f"{text[:_LONGEST_VALUE]}…"
 
 
+def hidden_plan(plan: Plan, file: SetFile) -> dict[str, Any]:
+    """Copies a plan without values from the environment, and without what is shown once."""
+    hidden = {one: plan[one] for one in plan}
+    for kind in ("create", "update"):
+        hidden[kind] = [
+            {name: None if name in _SHOWN_ONCE else value for name, value in one.items()}
+            for one in plan[kind]
+        ]
+    for one in hidden["update"]:
+        one["changes"] = [_hidden(change, file) for change in one["changes"]]
+    return hidden
+
+
+def _hidden(change: Mapping[str, Any], file: SetFile) -> Mapping[str, Any]:
+    names = file.names_at(change["pointer"])
+    if not names:
+        return change
+    before = None if change["from"] is None else "********"
+    return {**change, "from": before, "to": " ".join(f"${{{one}}}" for one in names)}
+
+
 def secrets_in(plan: Plan) -> list[tuple[str, str, str]]:
     """Lists what an applied plan shows once: the member, the name of the secret, and the secret."""
-    names = ("secret", "hook_url", "hook_secret")
     members: Sequence[Mapping[str, Any]] = [*plan["create"], *plan["update"]]
-    return [(_named(one), name, one[name]) for one in members for name in names if one.get(name)]
+    return [
+        (_named(one), name, one[name]) for one in members for name in _SHOWN_ONCE if one.get(name)
+    ]
 
 
 def warnings_in(plan: Plan) -> list[str]:

@@ -46,13 +46,19 @@ def _validator() -> jsonschema_rs.Draft202012Validator:
 
 def check_shape(value: Any, places: Places) -> None:
     """Raises BadFile that names each part with another shape; it repeats no value."""
-    mistakes = [
-        mistake
-        for error in _validator().iter_errors(value)
-        for mistake in _mistakes_of(error, value, places)
-    ]
-    if mistakes:
+    if mistakes := [*_mistakes_in([*_validator().iter_errors(value)], value, places)]:
         raise BadFile(mistakes)
+
+
+def _mistakes_in(
+    errors: Sequence[jsonschema_rs.ValidationError], value: Any, places: Places
+) -> Iterator[Mistake]:
+    """Leaves out that something is missing where it is probably misspelt."""
+    misspelt = [one.instance_path for one in errors if one.kind.name == "additionalProperties"]
+    for error in errors:
+        if error.kind.name in {"anyOf", "required"} and error.instance_path in misspelt:
+            continue
+        yield from _mistakes_of(error, value, places)
 
 
 def _mistakes_of(
@@ -64,9 +70,8 @@ def _mistakes_of(
     parent = _part_of_schema(error.schema_path[:-1])
     if keyword == "anyOf":
         branch = _meant_branch(kind["context"], len(path))
-        for one in branch:
-            yield from _mistakes_of(one, value, places)
         if branch:
+            yield from _mistakes_in(branch, value, places)
             return
     if keyword == "additionalProperties":
         known = [*parent.get("properties", {})]
@@ -91,8 +96,7 @@ def _meant_branch(
         errors
         for errors in context
         if not any(
-            one.kind.name in {"type", "enum", "required"} and len(one.instance_path) <= depth
-            for one in errors
+            one.kind.name in {"type", "enum"} and len(one.instance_path) <= depth for one in errors
         )
     ]
     return fitting[0] if len(fitting) == 1 else ()
