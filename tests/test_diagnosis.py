@@ -251,6 +251,23 @@ def test_a_disk_with_little_room_for_embedded_data_is_said(here: Here, small_dis
     assert f"MiB are free where the data directory {data} is. On a full disk" in done.out
 
 
+@pytest.mark.xdist_group("embedded servers")
+def test_before_the_first_start_a_new_machine_passes_and_nothing_is_made(
+    here: Here, folder: Path
+) -> None:
+    (folder / "a-file").touch()
+    for setting, code in ((".event-trigger", 0), ("a-file/data", 1)):
+        done = here("check", EVENT_TRIGGER_DATA_DIR=setting)
+
+        assert done.code == code, done.err
+        assert [one.name for one in folder.iterdir()] == ["a-file"]
+    made = here("check")
+    assert "Settings are valid." in made.out
+    assert "There is no database in .event-trigger yet: 'serve' or 'migrate' makes it." in made.out
+    refused = here("check", EVENT_TRIGGER_ADMIN_PASSWORD="short")
+    assert (refused.code, "Failure: EVENT_TRIGGER_ADMIN_PASSWORD: " in refused.err) == (1, True)
+
+
 def test_a_postgresql_that_is_too_old_is_said() -> None:
     facts = ServerFacts(
         major=12,

@@ -6,6 +6,7 @@ import getpass
 import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TypeVar
 
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -25,6 +26,7 @@ from event_trigger.bootstrap import (
 from event_trigger.config import Settings
 from event_trigger.db.backup import restore_backup, write_backup
 from event_trigger.db.distribute import distribute, planned_statements
+from event_trigger.db.embedded.server import has_data
 from event_trigger.db.engine import Sessions, create_engine, create_sessions
 from event_trigger.db.migrate import migrate, migrate_back
 from event_trigger.db.revisions import current_revision, is_migrated
@@ -59,7 +61,7 @@ def run(wanted: argparse.Namespace, settings: Settings) -> int:
             print(with_database(settings, work))
         case "check":
             check_urls(settings)
-            return _report(with_database(settings, check(settings)))
+            return _report(check(settings))
         case "backup":
             print(with_database(settings, back_up(wanted.file)))
         case "restore":
@@ -130,7 +132,22 @@ async def distribute_tables(engine: AsyncEngine, _: Sessions) -> str:
     return "Nothing to do: every table is in its place."
 
 
-def check(settings: Settings) -> DatabaseWork[Diagnosis]:
+def check(settings: Settings) -> Diagnosis:
+    """Diagnoses the database; without embedded data, an empty one that is deleted again."""
+    if settings.database_url is not None or has_data(settings.data_dir):
+        return with_database(settings, diagnosing(settings))
+    with TemporaryDirectory(prefix="event-trigger-check-") as folder:
+        Path(folder).chmod(0o711)  # for the account of root's server
+        elsewhere = settings.model_copy(update={"data_dir": Path(folder) / "data"})
+        found = with_database(elsewhere, diagnosing(settings), may_make=True)
+    found.facts.append(
+        f"There is no database in {settings.data_dir} yet: 'serve' or 'migrate' makes it. This"
+        " looked at an empty one, which is deleted again."
+    )
+    return found
+
+
+def diagnosing(settings: Settings) -> DatabaseWork[Diagnosis]:
     async def work(engine: AsyncEngine, _: Sessions) -> Diagnosis:
         return await diagnose(engine, settings)
 

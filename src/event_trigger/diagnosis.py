@@ -1,5 +1,6 @@
 """Finds what `serve` would stumble over, before it is started: for the command `check`."""
 
+import os
 import re
 import shutil
 from collections.abc import Awaitable, Callable, Iterator
@@ -231,7 +232,14 @@ def _is_loopback(name: str) -> bool:
 
 
 def _look_at_disk(data_dir: Path, found: Diagnosis) -> None:
-    free = shutil.disk_usage(data_dir).free
+    parents = data_dir.resolve().parents
+    there = next(one for one in (data_dir.resolve(), *parents) if one.exists())
+    if not (there.is_dir() and os.access(there, os.W_OK)):
+        found.failures.append(
+            f"{there} is no folder that this account may write to: set EVENT_TRIGGER_DATA_DIR to"
+            " one."
+        )
+    free = shutil.disk_usage(there).free
     if free < LEAST_DISK_BYTES:
         found.warnings.append(
             f"{free / 1024**2:,.0f} MiB are free where the data directory {data_dir} is. On a full"
