@@ -43,6 +43,7 @@ VALUES: dict[str, list[str]] = {
     "key": ["a"],
     "id": ["7"],
     "failing": ["true", "false"],
+    "heartbeat_status": ["silent", "waiting", "late", "paused"],
     "error": ["timeout"],
     "sort": [*TriggerSort],
     "view": ["summary"],
@@ -61,6 +62,7 @@ READ_AND_LEFT_OUT = {
     ("list_triggers", "type"): "type",  # an admin's
     ("list_triggers", "destination_id"): "destination_ids",  # as tags
     ("list_triggers", "failing"): "error",  # most are not
+    ("list_triggers", "heartbeat_status"): "heartbeat",  # of those, as pings write no index
     ("list_deliveries", "error"): "error",  # of those that have not arrived
     ("list_deliveries", "since"): "triggered_at",  # within bounds of the id
     ("list_deliveries", "until"): "triggered_at",

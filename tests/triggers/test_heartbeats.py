@@ -1,11 +1,13 @@
 """Heartbeats as triggers: making, reading, changing, pausing, resuming."""
 
 from datetime import timedelta
+from itertools import product
 from typing import Any
 
 import httpx
 import pytest
 
+from event_trigger.triggers.schedule.heartbeat import HeartbeatStatus
 from tests.support.heartbeats import (
     HOURLY,
     forget_outages,
@@ -16,11 +18,12 @@ from tests.support.heartbeats import (
     until_told,
 )
 from tests.support.problems import places_of
+from tests.support.reading import read_all
 from tests.support.sets import prune_set
-from tests.support.triggers import change, instant, read
+from tests.support.triggers import change, instant, make_api, read
 from tests.support.waiting import eventually
 
-HOUR = timedelta(hours=1)
+MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
 
 
 async def test_a_heartbeat_waits_for_its_first_ping(ada: httpx.AsyncClient) -> None:
@@ -306,3 +309,62 @@ async def test_a_set_owns_heartbeats(ada: httpx.AsyncClient, anonymous: httpx.As
     assert instant(updated["next_fire_at"]) - instant(forecast["next_fire_at"]) < HOUR
     removed = await prune_set(ada, "jobs", {"triggers": {}})
     assert [one["key"] for one in removed["remove"]] == ["backup"]
+
+
+# each with a time after which it is late
+KINDS: dict[timedelta, dict[str, Any]] = {
+    61 * MINUTE: {"interval": 60},
+    13 * HOUR: {"interval": "P0,5DT0.5H", "grace": "P1D"},
+    24 * HOUR: {"cron": "30 4 * * *", "timezone": "Asia/Tokyo", "grace": "P2D"},
+    168 * HOUR: {"cron": ["0 0 * * 1"], "grace": "P14D"},
+}
+
+
+async def test_heartbeats_are_listed_by_their_status(
+    ada: httpx.AsyncClient,
+    overseer: httpx.AsyncClient,
+    anonymous: httpx.AsyncClient,
+    database: Any,
+) -> None:
+    await make_api(ada)
+    await forget_outages(database)
+    for state, (late_after, details) in product(HeartbeatStatus, KINDS.items()):
+        made = await make_heartbeat(ada, details)
+        if state is not HeartbeatStatus.WAITING:
+            await ping(anonymous, made, "fail" if state is HeartbeatStatus.SILENT else "")
+        if state is HeartbeatStatus.LATE:
+            await let_pass(database, made, late_after)
+        if state is HeartbeatStatus.PAUSED:
+            await ada.post(f"/triggers/{made['id']}/pause")
+    await ping(anonymous, await make_heartbeat(ada), "start")
+    heartbeats = await read_all(ada, "/triggers", type="heartbeat")
+    shown = {one["id"]: one["heartbeat"]["status"] for one in heartbeats}
+
+    for client, sort in product((ada, overseer), ("-id", "id", "next_fire_at")):
+        if client is overseer and sort == "next_fire_at":
+            continue  # of one project only
+        for state in HeartbeatStatus:
+            listed = await read_all(client, "/triggers", heartbeat_status=state, sort=sort)
+
+            assert len(listed) >= len(KINDS), state
+            assert {one["id"] for one in listed} == {one for one in shown if shown[one] == state}
+    for odd in ({"type": "api"}, {"status": "completed"}, {"status": "paused"}):
+        assert await read_all(ada, "/triggers", heartbeat_status="silent", **odd) == []
+    paused = await read_all(ada, "/triggers", heartbeat_status="paused", status="paused")
+    assert len(paused) == len(KINDS)
+    refused = await ada.get("/triggers", params={"heartbeat_status": "gone"})
+    assert places_of(refused) == ["heartbeat_status"]
+
+
+async def test_an_action_takes_the_silent_heartbeats_alone(
+    ada: httpx.AsyncClient, anonymous: httpx.AsyncClient
+) -> None:
+    silent, alive = [await make_heartbeat(ada) for _ in range(2)]
+    await ping(anonymous, silent, "fail")
+    await ping(anonymous, alive)
+
+    body = {"action": "pause", "filter": {"heartbeat_status": "silent"}}
+    answer = await ada.post("/triggers/actions", json=body)
+
+    assert (answer.status_code, answer.json()["changed"]) == (200, 1), answer.text
+    assert [await status_of(ada, one) for one in (silent, alive)] == ["paused", "alive"]

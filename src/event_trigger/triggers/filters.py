@@ -26,6 +26,8 @@ from event_trigger.db.keyset import (
 )
 from event_trigger.db.listed_tables import ListedTable
 from event_trigger.models import EVERY_SHARD, Trigger, TriggerStatus, TriggerType, shard_of
+from event_trigger.triggers.heartbeat_filters import IS_SILENT, has_status
+from event_trigger.triggers.schedule.heartbeat import HeartbeatStatus
 
 IS_FAILING = "error IS NOT NULL"  # also counted by `GET /overview`: set aside, with the reason
 LARGE, PAYLOAD = ("details", "payload"), "payload"
@@ -78,6 +80,7 @@ class TriggerFilter:
     key: str | None = None
     destination_id: int | None = None
     failing: bool | None = None
+    heartbeat_status: HeartbeatStatus | None = None
 
     @property
     def shape(self) -> "TriggerFilter":
@@ -153,6 +156,8 @@ def conditions_of(wanted: TriggerFilter) -> tuple[tuple[str, ...], dict[str, Any
         values["tag"] = wanted.tags[0]
     if wanted.failing is not None:
         given += (hidden(IS_FAILING if wanted.failing else f"NOT {IS_FAILING}"),)
+    if wanted.heartbeat_status is not None:
+        given += (has_status(wanted.heartbeat_status),)
     return given, values
 
 
@@ -203,8 +208,8 @@ def _part(owner_id: int | None, wanted: TriggerFilter) -> _Part:
         owned = EVERY_SHARD if owner_id is None else _ONE_OWNER
         named = f"SELECT * FROM triggers WHERE {owned} AND {_IS_NAMED} LIMIT {_MOST_NAMED}"  # noqa: S608
         return _Part(("true",), also, source=f"({named}) AS triggers")
-    if wanted.failing:
-        owned = IS_FAILING if owner_id is None else f"owner_id = :owner_id AND {IS_FAILING}"
+    if (few := _few(wanted)) is not None:
+        owned = few if owner_id is None else f"owner_id = :owner_id AND {few}"
         return _Part(combinations(shards, [owned]), also)
     found = {"destination_id": _DESTINATION} if wanted.destination_id is not None else {}
     found = found or ({"tag": _TAG} if wanted.tags else {})
@@ -217,6 +222,13 @@ def _part(owner_id: int | None, wanted: TriggerFilter) -> _Part:
         ranges = combinations(shards, [index_range(**whose)])
         return _Part(ranges, (has_part("sort_name"),), by=("owner_id",), source=_SEARCHED)
     return _of_kinds(owner_id, wanted)
+
+
+def _few(wanted: TriggerFilter) -> str | None:
+    """Returns the condition of an index that has few triggers, if the filter leaves only those."""
+    if wanted.failing:
+        return IS_FAILING
+    return IS_SILENT if wanted.heartbeat_status is HeartbeatStatus.SILENT else None
 
 
 def _of_kinds(owner_id: int | None, wanted: TriggerFilter) -> _Part:

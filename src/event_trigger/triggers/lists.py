@@ -1,13 +1,16 @@
 """Lists the triggers that a query selects, in the order that it names."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from event_trigger.auth.principal import Principal
 from event_trigger.db.plain_session import ReadSession
 from event_trigger.errors import FieldError, Invalid
+from event_trigger.models import TriggerStatus, TriggerType
 from event_trigger.triggers.filters import IdOrder, TriggerFilter
 from event_trigger.triggers.listed_by_id import TriggersById
+from event_trigger.triggers.schedule.heartbeat import HeartbeatStatus
 from event_trigger.triggers.schemas.queries import TriggerListQuery, TriggerQuery
 from event_trigger.triggers.schemas.rows import TriggerRow
 from event_trigger.triggers.sorted_lists import SortedTriggers
@@ -47,7 +50,7 @@ async def list_page(
 
 def filter_of(principal: Principal, query: TriggerQuery) -> TriggerFilter:
     """Makes the filter of a query, within the triggers that the caller may see."""
-    return TriggerFilter(
+    wanted = TriggerFilter(
         type=query.type,
         status=query.status,
         tags=tuple(dict.fromkeys(query.tag or ())),
@@ -56,7 +59,18 @@ def filter_of(principal: Principal, query: TriggerQuery) -> TriggerFilter:
         key=query.key,
         destination_id=query.destination_id,
         failing=query.failing,
+        heartbeat_status=query.heartbeat_status,
     )
+    return wanted if query.heartbeat_status is None else _of_heartbeats(wanted)
+
+
+def _of_heartbeats(wanted: TriggerFilter) -> TriggerFilter:
+    """Adds the type and the status of the trigger that go with the status of a heartbeat."""
+    is_paused = wanted.heartbeat_status is HeartbeatStatus.PAUSED
+    status = TriggerStatus.PAUSED if is_paused else TriggerStatus.ACTIVE
+    if wanted.type not in {None, TriggerType.HEARTBEAT} or wanted.status not in {None, status}:
+        return replace(wanted, ids=())  # no trigger is both
+    return replace(wanted, type=TriggerType.HEARTBEAT, status=status)
 
 
 def _of_one_project(parameter: str, why: str) -> Invalid:

@@ -29,6 +29,8 @@ from event_trigger.triggers.filters import (
     listed_triggers,
     of_kind,
 )
+from event_trigger.triggers.heartbeat_filters import IS_SILENT
+from event_trigger.triggers.schedule.heartbeat import HeartbeatStatus
 
 MOST_SORTED = 2_000  # triggers
 _MOST_BUILT = 200  # combinations of filters, an order and a view
@@ -139,6 +141,8 @@ def candidates(wanted: TriggerFilter) -> Iterator[Candidates]:
         yield Candidates("triggers", "id = ANY (CAST(:ids AS bigint[]))")
     if wanted.failing:
         yield Candidates("triggers", IS_FAILING)
+    if wanted.heartbeat_status is HeartbeatStatus.SILENT:
+        yield Candidates("triggers", IS_SILENT)
     if wanted.destination_id is not None:
         of_one = "destination_id = CAST(:destination_id AS bigint)"
         yield Candidates(_BY_DESTINATION, of_one, is_of_triggers=False)

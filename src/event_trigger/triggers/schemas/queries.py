@@ -5,6 +5,7 @@ from typing import Annotated
 from pydantic import Field
 
 from event_trigger.models import TriggerStatus, TriggerType
+from event_trigger.triggers.schedule.heartbeat import HeartbeatStatus
 from event_trigger.triggers.schemas.fields import MOST_TAGS, Tag
 from event_trigger.triggers.sorting import TriggerSort
 from event_trigger.web.schemas import QueryModel, RowId, RowIds, Text, View
@@ -35,6 +36,10 @@ class TriggerQuery(QueryModel):
             description="`true`: triggers that were set aside, because they could not fire: `error`"
             " says why. `false`: all others."
         ),
+    ] = None
+    heartbeat_status: Annotated[
+        HeartbeatStatus | None,
+        Field(description="Heartbeats whose `heartbeat.status` is this one now."),
     ] = None
 
 
