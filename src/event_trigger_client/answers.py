@@ -1,7 +1,6 @@
 """Reads answers: their JSON, their next page, and the event that a call has fired."""
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 from urllib.parse import parse_qs, urlsplit
@@ -28,7 +27,7 @@ class Change(NamedTuple):
     """
 
     kind: str
-    data: Mapping[str, Any]
+    data: Any
 
 
 def change_in(message: Message) -> Change:

@@ -79,7 +79,7 @@ async def test_a_stream_ends_with_until(url: str, events: AsyncClient) -> None:
     await _fire(events, range(3))
 
     until = datetime.now(UTC) + timedelta(seconds=1)
-    seen = [one["payload"]["n"] async for one in events.events.follow(after=0, until=until)]
+    seen = [(one["payload"] or {})["n"] async for one in events.events.follow(after=0, until=until)]
 
     assert seen == [0, 1, 2]
 
@@ -118,6 +118,6 @@ async def test_the_blocking_client_follows_as_well(blocking: Client, events: Asy
     def read() -> list[int]:
         with blocking:
             found = zip(range(3), blocking.events.follow(trigger="order", after=0), strict=False)
-            return [event["payload"]["n"] for _, event in found]
+            return [(event["payload"] or {})["n"] for _, event in found]
 
     assert await asyncio.to_thread(read) == [0, 1, 2]

@@ -77,9 +77,7 @@ class AsyncCalls:
         )
         return json_in(response)
 
-    async def pages(
-        self, path: str, params: Mapping[str, Any] | None = None
-    ) -> AsyncIterator[dict[str, Any]]:
+    async def pages(self, path: str, params: Mapping[str, Any] | None = None) -> AsyncIterator[Any]:
         """Yields the rows of a list, and asks for its next page only when one is needed."""
         query: Mapping[str, Any] | None = params or {}
         while query is not None:

@@ -15,6 +15,7 @@ from event_trigger_client.asynchronous.sets import AsyncSets
 from event_trigger_client.asynchronous.triggers import AsyncTriggers
 from event_trigger_client.requests import Connection, Name
 from event_trigger_client.retrying import RETRIES
+from event_trigger_client.types.reports import Info, Overview, Stats
 
 TIMEOUT = 30.0  # seconds
 
@@ -70,18 +71,18 @@ class AsyncClient(AsyncCalls):
         """Fires a trigger once, however often the call has to be repeated."""
         return await self.triggers.fire(trigger, payload, idempotency_key=idempotency_key)
 
-    async def overview(self) -> Mapping[str, Any]:
+    async def overview(self) -> Overview:
         """Says whether all is well, and what is not."""
-        answer: Mapping[str, Any] = await self.request("GET", "/overview")
+        answer: Overview = await self.request("GET", "/overview")
         return answer
 
-    async def info(self) -> Mapping[str, Any]:
+    async def info(self) -> Info:
         """Gives the version, the limits and the features of the service."""
-        answer: Mapping[str, Any] = await self.request("GET", "/info")
+        answer: Info = await self.request("GET", "/info")
         return answer
 
-    async def stats(self, measure: str, **params: Any) -> Mapping[str, Any]:
+    async def stats(self, measure: str, **params: Any) -> Stats:
         """Gives a measure over time: `step`, `since`, `until`, `by`."""
         params = {"measure": measure, **params}
-        answer: Mapping[str, Any] = await self.request("GET", "/stats", params=params)
+        answer: Stats = await self.request("GET", "/stats", params=params)
         return answer

@@ -12,8 +12,7 @@ from event_trigger_client.asynchronous.resource import AsyncResource
 from event_trigger_client.errors import TooManyRequests, Unavailable, Unreachable
 from event_trigger_client.following import SILENCE, Following
 from event_trigger_client.messages import Lines, Messages
-
-Answer = Mapping[str, Any]
+from event_trigger_client.types.deliveries import Event, TriggerCount
 
 log = logging.getLogger("event_trigger_client")
 
@@ -23,26 +22,26 @@ class AsyncEvents(AsyncResource):
 
     collection = "events"
 
-    async def list(self, **filters: Any) -> AsyncIterator[Answer]:
+    async def list(self, **filters: Any) -> AsyncIterator[Event]:
         """Yields events, newest first, page by page; `trigger` takes keys, too."""
         async for event in self._calls.pages("/events", await self._named(filters)):
             yield event
 
-    async def get(self, event_id: int) -> Answer:
-        answer: Answer = await self._call("GET", event_id)
+    async def get(self, event_id: int) -> Event:
+        answer: Event = await self._call("GET", event_id)
         return answer
 
-    async def counts(self, **filters: Any) -> Sequence[Answer]:
+    async def counts(self, **filters: Any) -> Sequence[TriggerCount]:
         """Counts events by trigger."""
-        answer: Sequence[Answer] = await self._calls.request(
+        answer: Sequence[TriggerCount] = await self._calls.request(
             "GET", "/events/counts", params=await self._named(filters)
         )
         return answer
 
-    async def replay(self, event_id: int, *, idempotency_key: str | None = None) -> Answer:
+    async def replay(self, event_id: int, *, idempotency_key: str | None = None) -> Event:
         """Makes a new event with the same payload."""
         path = self._path(event_id, "replay")
-        answer: Answer = await self._create(path, None, idempotency_key)
+        answer: Event = await self._create(path, None, idempotency_key)
         return answer
 
     async def export(self, format: str = "ndjson", **filters: Any) -> AsyncIterator[str]:  # noqa: A002
@@ -58,7 +57,7 @@ class AsyncEvents(AsyncResource):
 
     async def follow(
         self, *, after: int | None = None, silence: float = SILENCE, **filters: Any
-    ) -> AsyncGenerator[Answer, None]:
+    ) -> AsyncGenerator[Event, None]:
         """Yields each event as it is committed, none twice, and none is lost in between.
 
         It begins after the event `after`, or with the first one to come, and goes on after a

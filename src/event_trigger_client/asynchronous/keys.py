@@ -4,8 +4,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
 from event_trigger_client.asynchronous.resource import AsyncResource
-
-Answer = Mapping[str, Any]
+from event_trigger_client.types.keys import ApiKey
 
 
 class AsyncKeys(AsyncResource):
@@ -13,11 +12,11 @@ class AsyncKeys(AsyncResource):
 
     collection = "auth/keys"
 
-    def list(self) -> AsyncIterator[Answer]:
+    def list(self) -> AsyncIterator[ApiKey]:
         return self._calls.pages("/auth/keys")
 
-    async def get(self, key_id: int) -> Answer:
-        answer: Answer = await self._call("GET", key_id)
+    async def get(self, key_id: int) -> ApiKey:
+        answer: ApiKey = await self._call("GET", key_id)
         return answer
 
     async def create(
@@ -27,16 +26,16 @@ class AsyncKeys(AsyncResource):
         *,
         idempotency_key: str | None = None,
         **fields: Any,
-    ) -> Answer:
+    ) -> ApiKey:
         """Makes a key, whose `key` is shown once: a repeated call has it as None."""
         body = {"name": name, "scopes": [*scopes], **fields}
-        answer: Answer = await self._create("/auth/keys", body, idempotency_key)
+        answer: ApiKey = await self._create("/auth/keys", body, idempotency_key)
         return answer
 
     async def patch(
         self, key_id: int, changes: Mapping[str, Any] | None = None, **fields: Any
-    ) -> Answer:
-        answer: Answer = await self._patch(key_id, {**(changes or {}), **fields}, None)
+    ) -> ApiKey:
+        answer: ApiKey = await self._patch(key_id, {**(changes or {}), **fields}, None)
         return answer
 
     async def delete(self, key_id: int) -> None:

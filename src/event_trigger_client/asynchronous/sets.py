@@ -6,8 +6,7 @@ from typing import Any
 from event_trigger_client.asynchronous.calls import AsyncCalls
 from event_trigger_client.requests import headers_of, keyed_path
 from event_trigger_client.schedules import written
-
-Answer = Mapping[str, Any]
+from event_trigger_client.types.changes import SetContent, SetPlan, SetSummary
 
 
 class AsyncSets:
@@ -16,12 +15,12 @@ class AsyncSets:
     def __init__(self, calls: AsyncCalls) -> None:
         self._calls = calls
 
-    def list(self) -> AsyncIterator[Answer]:
+    def list(self) -> AsyncIterator[SetSummary]:
         return self._calls.pages("/sets")
 
-    async def get(self, name: str) -> Answer:
+    async def get(self, name: str) -> SetContent:
         """Gives a set in the form that `put` takes, without secrets."""
-        answer: Answer = await self._calls.request("GET", keyed_path("sets", name))
+        answer: SetContent = await self._calls.request("GET", keyed_path("sets", name))
         return answer
 
     async def put(
@@ -32,9 +31,9 @@ class AsyncSets:
         dry_run: bool = False,
         prune: bool = False,
         if_match: str | None = None,
-    ) -> Answer:
+    ) -> SetPlan:
         """Makes all members as they are here, or none; `if_match` takes the digest of a plan."""
-        answer: Answer = await self._calls.request(
+        answer: SetPlan = await self._calls.request(
             "PUT",
             keyed_path("sets", name),
             json=written(content),
@@ -43,7 +42,7 @@ class AsyncSets:
         )
         return answer
 
-    async def plan(self, name: str, content: Mapping[str, Any], *, prune: bool = False) -> Answer:
+    async def plan(self, name: str, content: Mapping[str, Any], *, prune: bool = False) -> SetPlan:
         """Says what `put` would do, and changes nothing."""
         return await self.put(name, content, dry_run=True, prune=prune)
 

@@ -8,8 +8,16 @@ from event_trigger_client.answers import Fired, fired
 from event_trigger_client.asynchronous.resource import AsyncResource
 from event_trigger_client.requests import Name, headers_of, new_idempotency_key
 from event_trigger_client.schedules import Schedule, written
-
-Answer = Mapping[str, Any]
+from event_trigger_client.types.changes import ActionResult, BatchResult
+from event_trigger_client.types.reports import (
+    Account,
+    Explanation,
+    HookRefusal,
+    Preview,
+    TriggerHistory,
+    Upcoming,
+)
+from event_trigger_client.types.triggers import Trigger
 
 
 class AsyncTriggers(AsyncResource):
@@ -17,13 +25,13 @@ class AsyncTriggers(AsyncResource):
 
     collection = "triggers"
 
-    async def list(self, **filters: Any) -> AsyncIterator[Answer]:
+    async def list(self, **filters: Any) -> AsyncIterator[Trigger]:
         """Yields triggers, newest first, page by page; `destination` takes a key, too."""
         async for one in self._calls.pages("/triggers", await self._named(filters)):
             yield one
 
-    async def get(self, trigger: Name) -> Answer:
-        answer: Answer = await self._call("GET", trigger)
+    async def get(self, trigger: Name) -> Trigger:
+        answer: Trigger = await self._call("GET", trigger)
         return answer
 
     async def create(
@@ -32,9 +40,9 @@ class AsyncTriggers(AsyncResource):
         *,
         idempotency_key: str | None = None,
         **fields: Any,
-    ) -> Answer:
+    ) -> Trigger:
         """Makes a trigger of a schedule and of fields such as `key`, `payload`, `destinations`."""
-        answer: Answer = await self._create("/triggers", _body(body, fields), idempotency_key)
+        answer: Trigger = await self._create("/triggers", _body(body, fields), idempotency_key)
         return answer
 
     async def put(
@@ -44,10 +52,12 @@ class AsyncTriggers(AsyncResource):
         *,
         if_match: str | None = None,
         **fields: Any,
-    ) -> Answer:
+    ) -> Trigger:
         """Makes the trigger of this key, or replaces it; the same content again changes nothing."""
         headers = headers_of(if_match=if_match)
-        answer: Answer = await self._call("PUT", trigger, json=_body(body, fields), headers=headers)
+        answer: Trigger = await self._call(
+            "PUT", trigger, json=_body(body, fields), headers=headers
+        )
         return answer
 
     async def patch(
@@ -57,9 +67,9 @@ class AsyncTriggers(AsyncResource):
         *,
         if_match: str | None = None,
         **fields: Any,
-    ) -> Answer:
+    ) -> Trigger:
         """Changes some fields (JSON Merge Patch): what is not named stays."""
-        answer: Answer = await self._patch(trigger, {**(changes or {}), **fields}, if_match)
+        answer: Trigger = await self._patch(trigger, {**(changes or {}), **fields}, if_match)
         return answer
 
     async def delete(self, trigger: Name, *, if_match: str | None = None) -> None:
@@ -98,73 +108,75 @@ class AsyncTriggers(AsyncResource):
 
     async def fire_batch(
         self, calls: Sequence[Mapping[str, Any]], *, idempotency_key: str | None = None
-    ) -> Sequence[Answer]:
+    ) -> Sequence[BatchResult]:
         """Fires up to 1,000 times in one call; each has a `trigger`, and may have a `payload`.
 
         Each result has an `event_id` or a `problem`, in the order of the calls.
         """
         body = {"calls": written([*calls])}
         answer = await self._create("/triggers/trigger-batch", body, idempotency_key)
-        results: Sequence[Answer] = answer["results"]
+        results: Sequence[BatchResult] = answer["results"]
         return results
 
-    async def pause(self, trigger: Name) -> Answer:
-        answer: Answer = await self._call("POST", trigger, "pause")
+    async def pause(self, trigger: Name) -> Trigger:
+        answer: Trigger = await self._call("POST", trigger, "pause")
         return answer
 
-    async def resume(self, trigger: Name) -> Answer:
-        answer: Answer = await self._call("POST", trigger, "resume")
+    async def resume(self, trigger: Name) -> Trigger:
+        answer: Trigger = await self._call("POST", trigger, "resume")
         return answer
 
-    async def act(self, action: str, *, idempotency_key: str | None = None, **body: Any) -> Answer:
+    async def act(
+        self, action: str, *, idempotency_key: str | None = None, **body: Any
+    ) -> ActionResult:
         """Does one thing to many triggers: `ids` or a `filter`, and `dry_run`."""
         asked = {"action": action, **body}
-        answer: Answer = await self._create("/triggers/actions", asked, idempotency_key)
+        answer: ActionResult = await self._create("/triggers/actions", asked, idempotency_key)
         return answer
 
-    async def schedule(self, trigger: Name, **params: Any) -> Answer:
+    async def schedule(self, trigger: Name, **params: Any) -> Preview:
         """Gives the next instants: `count`, `after`, `from_`, `until`."""
-        answer: Answer = await self._read(trigger, "schedule", params)
+        answer: Preview = await self._read(trigger, "schedule", params)
         return answer
 
-    async def preview(self, schedule: Schedule | Mapping[str, Any], *, count: int = 5) -> Answer:
+    async def preview(self, schedule: Schedule | Mapping[str, Any], *, count: int = 5) -> Preview:
         """Gives the next instants of a schedule that is stored nowhere."""
         details = schedule.details if isinstance(schedule, Schedule) else written(schedule)
         body = {"details": details, "count": count}
-        answer: Answer = await self._calls.request("POST", "/schedules/preview", json=body)
+        answer: Preview = await self._calls.request("POST", "/schedules/preview", json=body)
         return answer
 
-    async def explain(self, trigger: Name, at: datetime | str) -> Answer:
+    async def explain(self, trigger: Name, at: datetime | str) -> Explanation:
         """Says why there is, or is not, an event for an instant."""
-        answer: Answer = await self._read(trigger, "explain", {"at": at})
+        answer: Explanation = await self._read(trigger, "explain", {"at": at})
         return answer
 
-    async def accounting(self, trigger: Name, **params: Any) -> Answer:
+    async def accounting(self, trigger: Name, **params: Any) -> Account:
         """Accounts for each planned instant between `since` and `until`."""
-        answer: Answer = await self._read(trigger, "accounting", params)
+        answer: Account = await self._read(trigger, "accounting", params)
         return answer
 
-    async def versions(self, trigger: Name) -> Answer:
+    async def versions(self, trigger: Name) -> TriggerHistory:
         """Gives its schedules so far, and who changed what."""
-        answer: Answer = await self._read(trigger, "versions")
+        answer: TriggerHistory = await self._read(trigger, "versions")
         return answer
 
-    async def refusals(self, trigger: Name) -> Sequence[Answer]:
+    async def refusals(self, trigger: Name) -> Sequence[HookRefusal]:
         """Gives the last calls of its hook that were refused."""
-        answer: Sequence[Answer] = await self._read(trigger, "refusals")
+        answer: Sequence[HookRefusal] = await self._read(trigger, "refusals")
         return answer
 
     async def rotate_hook(
         self, trigger: Name, *, keep_old: bool = False, idempotency_key: str | None = None
-    ) -> Answer:
+    ) -> Trigger:
         """Makes another URL and secret; `keep_old` lets the old ones count for 24 h more."""
         path = f"/triggers/{await self.id_of(trigger)}/hook/rotate"
-        answer: Answer = await self._create(path, {"keep_old": keep_old}, idempotency_key)
+        answer: Trigger = await self._create(path, {"keep_old": keep_old}, idempotency_key)
         return answer
 
-    async def upcoming(self, **params: Any) -> Answer:
+    async def upcoming(self, **params: Any) -> Upcoming:
         """Gives the next instants of all triggers: `from_`, `until`, `step`, `limit`."""
-        answer: Answer = await self._calls.request("GET", "/upcoming", params=params)
+        answer: Upcoming = await self._calls.request("GET", "/upcoming", params=params)
         return answer
 
 

@@ -1,13 +1,12 @@
 """Calendars: named lists of dates."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 from event_trigger_client.requests import headers_of, keyed_path, new_idempotency_key
 from event_trigger_client.schedules import written
 from event_trigger_client.synchronous.calls import Calls
-
-Answer = Mapping[str, Any]
+from event_trigger_client.types.calendars import Calendar, Holidays
 
 
 class Calendars:
@@ -16,16 +15,16 @@ class Calendars:
     def __init__(self, calls: Calls) -> None:
         self._calls = calls
 
-    def list(self) -> Iterator[Answer]:
+    def list(self) -> Iterator[Calendar]:
         return self._calls.pages("/calendars")
 
-    def get(self, key: str) -> Answer:
-        answer: Answer = self._calls.request("GET", keyed_path("calendars", key))
+    def get(self, key: str) -> Calendar:
+        answer: Calendar = self._calls.request("GET", keyed_path("calendars", key))
         return answer
 
-    def create(self, key: str, *, idempotency_key: str | None = None, **content: Any) -> Answer:
+    def create(self, key: str, *, idempotency_key: str | None = None, **content: Any) -> Calendar:
         """Makes a calendar of `dates`, or of the text of an iCalendar file (`ics`)."""
-        answer: Answer = self._calls.request(
+        answer: Calendar = self._calls.request(
             "POST",
             "/calendars",
             json=written({"key": key, **content}),
@@ -33,9 +32,9 @@ class Calendars:
         )
         return answer
 
-    def put(self, key: str, *, if_match: str | None = None, **content: Any) -> Answer:
+    def put(self, key: str, *, if_match: str | None = None, **content: Any) -> Calendar:
         """Makes the calendar of this key, or replaces its dates."""
-        answer: Answer = self._calls.request(
+        answer: Calendar = self._calls.request(
             "PUT",
             keyed_path("calendars", key),
             json=written(content),
@@ -47,8 +46,8 @@ class Calendars:
         headers = headers_of(if_match=if_match)
         self._calls.request("DELETE", keyed_path("calendars", key), headers=headers)
 
-    def holidays(self, country: str, region: str | None = None, **params: Any) -> Answer:
+    def holidays(self, country: str, region: str | None = None, **params: Any) -> Holidays:
         """Gives the public holidays of a `year`, to make a calendar from."""
         path = f"/calendars/holidays/{country}" + (f"/{region}" if region else "")
-        answer: Answer = self._calls.request("GET", path, params=params)
+        answer: Holidays = self._calls.request("GET", path, params=params)
         return answer

@@ -77,7 +77,7 @@ class Calls:
         )
         return json_in(response)
 
-    def pages(self, path: str, params: Mapping[str, Any] | None = None) -> Iterator[dict[str, Any]]:
+    def pages(self, path: str, params: Mapping[str, Any] | None = None) -> Iterator[Any]:
         """Yields the rows of a list, and asks for its next page only when one is needed."""
         query: Mapping[str, Any] | None = params or {}
         while query is not None:

@@ -15,6 +15,7 @@ from event_trigger_client.synchronous.events import Events
 from event_trigger_client.synchronous.keys import Keys
 from event_trigger_client.synchronous.sets import Sets
 from event_trigger_client.synchronous.triggers import Triggers
+from event_trigger_client.types.reports import Info, Overview, Stats
 
 TIMEOUT = 30.0  # seconds
 
@@ -70,18 +71,18 @@ class Client(Calls):
         """Fires a trigger once, however often the call has to be repeated."""
         return self.triggers.fire(trigger, payload, idempotency_key=idempotency_key)
 
-    def overview(self) -> Mapping[str, Any]:
+    def overview(self) -> Overview:
         """Says whether all is well, and what is not."""
-        answer: Mapping[str, Any] = self.request("GET", "/overview")
+        answer: Overview = self.request("GET", "/overview")
         return answer
 
-    def info(self) -> Mapping[str, Any]:
+    def info(self) -> Info:
         """Gives the version, the limits and the features of the service."""
-        answer: Mapping[str, Any] = self.request("GET", "/info")
+        answer: Info = self.request("GET", "/info")
         return answer
 
-    def stats(self, measure: str, **params: Any) -> Mapping[str, Any]:
+    def stats(self, measure: str, **params: Any) -> Stats:
         """Gives a measure over time: `step`, `since`, `until`, `by`."""
         params = {"measure": measure, **params}
-        answer: Mapping[str, Any] = self.request("GET", "/stats", params=params)
+        answer: Stats = self.request("GET", "/stats", params=params)
         return answer

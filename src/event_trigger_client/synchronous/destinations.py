@@ -7,8 +7,7 @@ from typing import Any
 from event_trigger_client.requests import Name, headers_of, new_idempotency_key
 from event_trigger_client.schedules import written
 from event_trigger_client.synchronous.resource import Resource
-
-Answer = Mapping[str, Any]
+from event_trigger_client.types.deliveries import Attempt, Destination, Redelivered, Secret
 
 
 class Destinations(Resource):
@@ -16,27 +15,27 @@ class Destinations(Resource):
 
     collection = "destinations"
 
-    def list(self, **filters: Any) -> Iterator[Answer]:
+    def list(self, **filters: Any) -> Iterator[Destination]:
         """Yields destinations, newest first, page by page."""
         return self._calls.pages("/destinations", filters)
 
-    def get(self, destination: Name) -> Answer:
-        answer: Answer = self._call("GET", destination)
+    def get(self, destination: Name) -> Destination:
+        answer: Destination = self._call("GET", destination)
         return answer
 
-    def create(self, url: str, *, idempotency_key: str | None = None, **fields: Any) -> Answer:
+    def create(self, url: str, *, idempotency_key: str | None = None, **fields: Any) -> Destination:
         """Makes a destination; the answer has its signing `secret`."""
         body = {"url": url, **fields}
-        answer: Answer = self._create("/destinations", body, idempotency_key)
+        answer: Destination = self._create("/destinations", body, idempotency_key)
         return answer
 
     def put(
         self, destination: Name, url: str, *, if_match: str | None = None, **fields: Any
-    ) -> Answer:
+    ) -> Destination:
         """Makes the destination of this key, or replaces it."""
         headers = headers_of(if_match=if_match)
         body = {"url": url, **fields}
-        answer: Answer = self._call("PUT", destination, json=body, headers=headers)
+        answer: Destination = self._call("PUT", destination, json=body, headers=headers)
         return answer
 
     def patch(
@@ -46,25 +45,26 @@ class Destinations(Resource):
         *,
         if_match: str | None = None,
         **fields: Any,
-    ) -> Answer:
+    ) -> Destination:
         """Changes some fields (JSON Merge Patch): what is not named stays."""
-        answer: Answer = self._patch(destination, {**(changes or {}), **fields}, if_match)
+        answer: Destination = self._patch(destination, {**(changes or {}), **fields}, if_match)
         return answer
 
     def delete(self, destination: Name, *, if_match: str | None = None) -> None:
         self._call("DELETE", destination, headers=headers_of(if_match=if_match))
 
-    def enable(self, destination: Name) -> Answer:
-        answer: Answer = self._call("POST", destination, "enable")
+    def enable(self, destination: Name) -> Destination:
+        answer: Destination = self._call("POST", destination, "enable")
         return answer
 
-    def disable(self, destination: Name) -> Answer:
-        answer: Answer = self._call("POST", destination, "disable")
+    def disable(self, destination: Name) -> Destination:
+        answer: Destination = self._call("POST", destination, "disable")
         return answer
 
-    def test(self, destination: Name) -> Answer:
-        """Sends a sample now, and gives the attempt."""
-        answer: Answer = self._call("POST", destination, "test")
+    def test(self, destination: Name, data: Mapping[str, Any] | None = None) -> Attempt:
+        """Sends a sample now, with this payload, and gives the attempt."""
+        body = None if data is None else written({"data": data})
+        answer: Attempt = self._call("POST", destination, "test", json=body)
         return answer
 
     def secret(self, destination: Name) -> str:
@@ -73,17 +73,19 @@ class Destinations(Resource):
         secret: str = answer["secret"]
         return secret
 
-    def rotate(self, destination: Name, *, idempotency_key: str | None = None) -> Answer:
+    def rotate(self, destination: Name, *, idempotency_key: str | None = None) -> Secret:
         """Makes another secret; the old one signs as well for 24 h."""
         path = self._path(destination, "rotate-secret")
-        answer: Answer = self._calls.request(
+        answer: Secret = self._calls.request(
             "POST", path, idempotency_key=idempotency_key or new_idempotency_key()
         )
         return answer
 
-    def redeliver(self, destination: Name, since: datetime | str, until: datetime | str) -> Answer:
+    def redeliver(
+        self, destination: Name, since: datetime | str, until: datetime | str
+    ) -> Redelivered:
         """Queues again all of its deliveries that were given up between these times."""
         path = self._path(self.id_of(destination), "redeliver")
         body = written({"since": since, "until": until})
-        answer: Answer = self._calls.request("POST", path, json=body)
+        answer: Redelivered = self._calls.request("POST", path, json=body)
         return answer

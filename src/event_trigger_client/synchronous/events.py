@@ -11,8 +11,7 @@ from event_trigger_client.errors import TooManyRequests, Unavailable, Unreachabl
 from event_trigger_client.following import SILENCE, Following
 from event_trigger_client.messages import Lines, Messages
 from event_trigger_client.synchronous.resource import Resource
-
-Answer = Mapping[str, Any]
+from event_trigger_client.types.deliveries import Event, TriggerCount
 
 log = logging.getLogger("event_trigger_client")
 
@@ -22,26 +21,26 @@ class Events(Resource):
 
     collection = "events"
 
-    def list(self, **filters: Any) -> Iterator[Answer]:
+    def list(self, **filters: Any) -> Iterator[Event]:
         """Yields events, newest first, page by page; `trigger` takes keys, too."""
         for event in self._calls.pages("/events", self._named(filters)):
             yield event
 
-    def get(self, event_id: int) -> Answer:
-        answer: Answer = self._call("GET", event_id)
+    def get(self, event_id: int) -> Event:
+        answer: Event = self._call("GET", event_id)
         return answer
 
-    def counts(self, **filters: Any) -> Sequence[Answer]:
+    def counts(self, **filters: Any) -> Sequence[TriggerCount]:
         """Counts events by trigger."""
-        answer: Sequence[Answer] = self._calls.request(
+        answer: Sequence[TriggerCount] = self._calls.request(
             "GET", "/events/counts", params=self._named(filters)
         )
         return answer
 
-    def replay(self, event_id: int, *, idempotency_key: str | None = None) -> Answer:
+    def replay(self, event_id: int, *, idempotency_key: str | None = None) -> Event:
         """Makes a new event with the same payload."""
         path = self._path(event_id, "replay")
-        answer: Answer = self._create(path, None, idempotency_key)
+        answer: Event = self._create(path, None, idempotency_key)
         return answer
 
     def export(self, format: str = "ndjson", **filters: Any) -> Iterator[str]:  # noqa: A002
@@ -57,7 +56,7 @@ class Events(Resource):
 
     def follow(
         self, *, after: int | None = None, silence: float = SILENCE, **filters: Any
-    ) -> Generator[Answer, None, None]:
+    ) -> Generator[Event, None, None]:
         """Yields each event as it is committed, none twice, and none is lost in between.
 
         It begins after the event `after`, or with the first one to come, and goes on after a

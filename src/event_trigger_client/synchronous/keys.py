@@ -4,8 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from event_trigger_client.synchronous.resource import Resource
-
-Answer = Mapping[str, Any]
+from event_trigger_client.types.keys import ApiKey
 
 
 class Keys(Resource):
@@ -13,11 +12,11 @@ class Keys(Resource):
 
     collection = "auth/keys"
 
-    def list(self) -> Iterator[Answer]:
+    def list(self) -> Iterator[ApiKey]:
         return self._calls.pages("/auth/keys")
 
-    def get(self, key_id: int) -> Answer:
-        answer: Answer = self._call("GET", key_id)
+    def get(self, key_id: int) -> ApiKey:
+        answer: ApiKey = self._call("GET", key_id)
         return answer
 
     def create(
@@ -27,14 +26,14 @@ class Keys(Resource):
         *,
         idempotency_key: str | None = None,
         **fields: Any,
-    ) -> Answer:
+    ) -> ApiKey:
         """Makes a key, whose `key` is shown once: a repeated call has it as None."""
         body = {"name": name, "scopes": [*scopes], **fields}
-        answer: Answer = self._create("/auth/keys", body, idempotency_key)
+        answer: ApiKey = self._create("/auth/keys", body, idempotency_key)
         return answer
 
-    def patch(self, key_id: int, changes: Mapping[str, Any] | None = None, **fields: Any) -> Answer:
-        answer: Answer = self._patch(key_id, {**(changes or {}), **fields}, None)
+    def patch(self, key_id: int, changes: Mapping[str, Any] | None = None, **fields: Any) -> ApiKey:
+        answer: ApiKey = self._patch(key_id, {**(changes or {}), **fields}, None)
         return answer
 
     def delete(self, key_id: int) -> None:

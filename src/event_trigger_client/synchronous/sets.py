@@ -6,8 +6,7 @@ from typing import Any
 from event_trigger_client.requests import headers_of, keyed_path
 from event_trigger_client.schedules import written
 from event_trigger_client.synchronous.calls import Calls
-
-Answer = Mapping[str, Any]
+from event_trigger_client.types.changes import SetContent, SetPlan, SetSummary
 
 
 class Sets:
@@ -16,12 +15,12 @@ class Sets:
     def __init__(self, calls: Calls) -> None:
         self._calls = calls
 
-    def list(self) -> Iterator[Answer]:
+    def list(self) -> Iterator[SetSummary]:
         return self._calls.pages("/sets")
 
-    def get(self, name: str) -> Answer:
+    def get(self, name: str) -> SetContent:
         """Gives a set in the form that `put` takes, without secrets."""
-        answer: Answer = self._calls.request("GET", keyed_path("sets", name))
+        answer: SetContent = self._calls.request("GET", keyed_path("sets", name))
         return answer
 
     def put(
@@ -32,9 +31,9 @@ class Sets:
         dry_run: bool = False,
         prune: bool = False,
         if_match: str | None = None,
-    ) -> Answer:
+    ) -> SetPlan:
         """Makes all members as they are here, or none; `if_match` takes the digest of a plan."""
-        answer: Answer = self._calls.request(
+        answer: SetPlan = self._calls.request(
             "PUT",
             keyed_path("sets", name),
             json=written(content),
@@ -43,7 +42,7 @@ class Sets:
         )
         return answer
 
-    def plan(self, name: str, content: Mapping[str, Any], *, prune: bool = False) -> Answer:
+    def plan(self, name: str, content: Mapping[str, Any], *, prune: bool = False) -> SetPlan:
         """Says what `put` would do, and changes nothing."""
         return self.put(name, content, dry_run=True, prune=prune)
 

@@ -8,8 +8,16 @@ from event_trigger_client.answers import Fired, fired
 from event_trigger_client.requests import Name, headers_of, new_idempotency_key
 from event_trigger_client.schedules import Schedule, written
 from event_trigger_client.synchronous.resource import Resource
-
-Answer = Mapping[str, Any]
+from event_trigger_client.types.changes import ActionResult, BatchResult
+from event_trigger_client.types.reports import (
+    Account,
+    Explanation,
+    HookRefusal,
+    Preview,
+    TriggerHistory,
+    Upcoming,
+)
+from event_trigger_client.types.triggers import Trigger
 
 
 class Triggers(Resource):
@@ -17,13 +25,13 @@ class Triggers(Resource):
 
     collection = "triggers"
 
-    def list(self, **filters: Any) -> Iterator[Answer]:
+    def list(self, **filters: Any) -> Iterator[Trigger]:
         """Yields triggers, newest first, page by page; `destination` takes a key, too."""
         for one in self._calls.pages("/triggers", self._named(filters)):
             yield one
 
-    def get(self, trigger: Name) -> Answer:
-        answer: Answer = self._call("GET", trigger)
+    def get(self, trigger: Name) -> Trigger:
+        answer: Trigger = self._call("GET", trigger)
         return answer
 
     def create(
@@ -32,9 +40,9 @@ class Triggers(Resource):
         *,
         idempotency_key: str | None = None,
         **fields: Any,
-    ) -> Answer:
+    ) -> Trigger:
         """Makes a trigger of a schedule and of fields such as `key`, `payload`, `destinations`."""
-        answer: Answer = self._create("/triggers", _body(body, fields), idempotency_key)
+        answer: Trigger = self._create("/triggers", _body(body, fields), idempotency_key)
         return answer
 
     def put(
@@ -44,10 +52,10 @@ class Triggers(Resource):
         *,
         if_match: str | None = None,
         **fields: Any,
-    ) -> Answer:
+    ) -> Trigger:
         """Makes the trigger of this key, or replaces it; the same content again changes nothing."""
         headers = headers_of(if_match=if_match)
-        answer: Answer = self._call("PUT", trigger, json=_body(body, fields), headers=headers)
+        answer: Trigger = self._call("PUT", trigger, json=_body(body, fields), headers=headers)
         return answer
 
     def patch(
@@ -57,9 +65,9 @@ class Triggers(Resource):
         *,
         if_match: str | None = None,
         **fields: Any,
-    ) -> Answer:
+    ) -> Trigger:
         """Changes some fields (JSON Merge Patch): what is not named stays."""
-        answer: Answer = self._patch(trigger, {**(changes or {}), **fields}, if_match)
+        answer: Trigger = self._patch(trigger, {**(changes or {}), **fields}, if_match)
         return answer
 
     def delete(self, trigger: Name, *, if_match: str | None = None) -> None:
@@ -98,73 +106,73 @@ class Triggers(Resource):
 
     def fire_batch(
         self, calls: Sequence[Mapping[str, Any]], *, idempotency_key: str | None = None
-    ) -> Sequence[Answer]:
+    ) -> Sequence[BatchResult]:
         """Fires up to 1,000 times in one call; each has a `trigger`, and may have a `payload`.
 
         Each result has an `event_id` or a `problem`, in the order of the calls.
         """
         body = {"calls": written([*calls])}
         answer = self._create("/triggers/trigger-batch", body, idempotency_key)
-        results: Sequence[Answer] = answer["results"]
+        results: Sequence[BatchResult] = answer["results"]
         return results
 
-    def pause(self, trigger: Name) -> Answer:
-        answer: Answer = self._call("POST", trigger, "pause")
+    def pause(self, trigger: Name) -> Trigger:
+        answer: Trigger = self._call("POST", trigger, "pause")
         return answer
 
-    def resume(self, trigger: Name) -> Answer:
-        answer: Answer = self._call("POST", trigger, "resume")
+    def resume(self, trigger: Name) -> Trigger:
+        answer: Trigger = self._call("POST", trigger, "resume")
         return answer
 
-    def act(self, action: str, *, idempotency_key: str | None = None, **body: Any) -> Answer:
+    def act(self, action: str, *, idempotency_key: str | None = None, **body: Any) -> ActionResult:
         """Does one thing to many triggers: `ids` or a `filter`, and `dry_run`."""
         asked = {"action": action, **body}
-        answer: Answer = self._create("/triggers/actions", asked, idempotency_key)
+        answer: ActionResult = self._create("/triggers/actions", asked, idempotency_key)
         return answer
 
-    def schedule(self, trigger: Name, **params: Any) -> Answer:
+    def schedule(self, trigger: Name, **params: Any) -> Preview:
         """Gives the next instants: `count`, `after`, `from_`, `until`."""
-        answer: Answer = self._read(trigger, "schedule", params)
+        answer: Preview = self._read(trigger, "schedule", params)
         return answer
 
-    def preview(self, schedule: Schedule | Mapping[str, Any], *, count: int = 5) -> Answer:
+    def preview(self, schedule: Schedule | Mapping[str, Any], *, count: int = 5) -> Preview:
         """Gives the next instants of a schedule that is stored nowhere."""
         details = schedule.details if isinstance(schedule, Schedule) else written(schedule)
         body = {"details": details, "count": count}
-        answer: Answer = self._calls.request("POST", "/schedules/preview", json=body)
+        answer: Preview = self._calls.request("POST", "/schedules/preview", json=body)
         return answer
 
-    def explain(self, trigger: Name, at: datetime | str) -> Answer:
+    def explain(self, trigger: Name, at: datetime | str) -> Explanation:
         """Says why there is, or is not, an event for an instant."""
-        answer: Answer = self._read(trigger, "explain", {"at": at})
+        answer: Explanation = self._read(trigger, "explain", {"at": at})
         return answer
 
-    def accounting(self, trigger: Name, **params: Any) -> Answer:
+    def accounting(self, trigger: Name, **params: Any) -> Account:
         """Accounts for each planned instant between `since` and `until`."""
-        answer: Answer = self._read(trigger, "accounting", params)
+        answer: Account = self._read(trigger, "accounting", params)
         return answer
 
-    def versions(self, trigger: Name) -> Answer:
+    def versions(self, trigger: Name) -> TriggerHistory:
         """Gives its schedules so far, and who changed what."""
-        answer: Answer = self._read(trigger, "versions")
+        answer: TriggerHistory = self._read(trigger, "versions")
         return answer
 
-    def refusals(self, trigger: Name) -> Sequence[Answer]:
+    def refusals(self, trigger: Name) -> Sequence[HookRefusal]:
         """Gives the last calls of its hook that were refused."""
-        answer: Sequence[Answer] = self._read(trigger, "refusals")
+        answer: Sequence[HookRefusal] = self._read(trigger, "refusals")
         return answer
 
     def rotate_hook(
         self, trigger: Name, *, keep_old: bool = False, idempotency_key: str | None = None
-    ) -> Answer:
+    ) -> Trigger:
         """Makes another URL and secret; `keep_old` lets the old ones count for 24 h more."""
         path = f"/triggers/{self.id_of(trigger)}/hook/rotate"
-        answer: Answer = self._create(path, {"keep_old": keep_old}, idempotency_key)
+        answer: Trigger = self._create(path, {"keep_old": keep_old}, idempotency_key)
         return answer
 
-    def upcoming(self, **params: Any) -> Answer:
+    def upcoming(self, **params: Any) -> Upcoming:
         """Gives the next instants of all triggers: `from_`, `until`, `step`, `limit`."""
-        answer: Answer = self._calls.request("GET", "/upcoming", params=params)
+        answer: Upcoming = self._calls.request("GET", "/upcoming", params=params)
         return answer
 
 
