@@ -11,6 +11,9 @@ if TYPE_CHECKING:
     from event_trigger_client.errors import EventTriggerError as EventTriggerError
     from event_trigger_client.errors import Problem as Problem
     from event_trigger_client.errors import Unreachable as Unreachable
+    from event_trigger_client.receiving import NotVerified as NotVerified
+    from event_trigger_client.receiving import Received as Received
+    from event_trigger_client.receiving import receive as receive
     from event_trigger_client.schedules import After as After
     from event_trigger_client.schedules import At as At
     from event_trigger_client.schedules import Cron as Cron
@@ -25,6 +28,7 @@ _HOMES = {
     "answers": ("Fired",),
     "asynchronous.client": ("AsyncClient",),
     "errors": ("EventTriggerError", "Problem", "Unreachable"),
+    "receiving": ("NotVerified", "Received", "receive"),
     "schedules": ("After", "At", "Cron", "Heartbeat", "Hook", "Interval", "OnCall", "RRule"),
     "synchronous.client": ("Client",),
 }
