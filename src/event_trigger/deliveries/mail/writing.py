@@ -10,8 +10,16 @@ from event_trigger.destinations.mail_urls import recipient_of
 from event_trigger.destinations.templates.jobs import Rendered
 from event_trigger.instants import instant_text
 from event_trigger.mail.message import Mail, one_line
-from event_trigger.models import DestinationFormat
+from event_trigger.models import DestinationFormat, SubjectKind
 
+# the views of the console that show what a notice is about
+_VIEWS = {
+    SubjectKind.TRIGGER: "triggers/{id}?project={project}",
+    SubjectKind.DESTINATION: "destinations?open={id}&project={project}",
+    SubjectKind.KEY: "keys?project={project}",
+    SubjectKind.PROJECT: "?project={project}",
+}
+_EXHAUSTED = "deliveries?status=exhausted&destination_id={id}&open={delivery}&project={project}"
 _NO_PAYLOAD = "There is no payload."
 
 
@@ -53,6 +61,21 @@ def _text_of(event: CloudEvent, format_: DestinationFormat) -> str:
     return "\n\n".join(one for one in parts if one is not None)
 
 
+def _link_of(event: CloudEvent) -> str | None:
+    """Returns the console's view of what a notice is about, in its project.
+
+    None for events, and where EVENT_TRIGGER_PUBLIC_URL does not say how the service is reached.
+    """
+    if event.subject is None or event.payload is None or not event.source.startswith("http"):
+        return None
+    kind, _, id_ = event.subject.partition("s/")
+    notice = json.loads(event.payload)
+    delivery_id = notice["details"]["delivery_id"]
+    view = _VIEWS[SubjectKind(kind)] if delivery_id is None else _EXHAUSTED
+    shown = view.format(id=id_, project=notice["project_id"], delivery=delivery_id)
+    return f"{event.source}/console/{shown}"
+
+
 def _facts_of(event: CloudEvent) -> Iterator[tuple[str, str]]:
     if (title := _title_of(event)) is not None:
         yield "Trigger", title
@@ -60,6 +83,8 @@ def _facts_of(event: CloudEvent) -> Iterator[tuple[str, str]]:
     yield kind, f"{event.id}, {event.type}" + (", a test" if event.is_test else "")
     if event.subject is not None:
         yield "About", event.subject
+    if (link := _link_of(event)) is not None:
+        yield "Console", link
     yield "Time", instant_text(event.time)
     if event.scheduled_for is not None:
         yield "Scheduled for", instant_text(event.scheduled_for)
