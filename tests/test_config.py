@@ -8,6 +8,7 @@ from fastapi.routing import iter_route_contexts
 from pydantic import ValidationError
 
 from event_trigger.config import API_ROOTS, LogFormat, LogLevel, Settings
+from event_trigger.misspelt_settings import misspelt_settings
 from tests.support.document import make_app
 
 SECRET = "s3cr3t-" * 5
@@ -41,6 +42,25 @@ def test_the_defaults_are_the_contracts() -> None:
     assert settings.webhook_allow == ()
     assert settings.retry_after == (5, 300, 1800, 7200, 18000, 36000, 36000)
     assert settings.max_backlog_bytes == 1024**3
+
+
+def test_a_service_of_kubernetes_is_no_setting(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for name, value in {
+        "EVENT_TRIGGER_PORT": "tcp://10.0.0.1:80",
+        "EVENT_TRIGGER_PORT_80_TCP_ADDR": "10.0.0.1",
+        "EVENT_TRIGGER_SERVICE_HOST": "10.0.0.1",
+        "PORT": "9000",
+    }.items():
+        monkeypatch.setenv(name, value)
+    (tmp_path / ".env").write_text("EVENT_TRIGGER_HOST=here\nEVENT_TRIGGER_PORT=x\n")
+
+    settings = Settings()
+
+    assert (settings.host, settings.port) == ("127.0.0.1", 9000)
+    warned = {one.name for one in misspelt_settings()}
+    assert warned >= {"EVENT_TRIGGER_PORT", "EVENT_TRIGGER_SERVICE_HOST", "EVENT_TRIGGER_HOST"}
 
 
 def test_the_environment_sets_them(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,9 +11,10 @@ from urllib.parse import urlsplit
 
 from limits import parse
 from pydantic import AfterValidator, Field, SecretStr, field_validator, model_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import NoDecode, SettingsConfigDict
 
 from event_trigger.mail_settings import MailSender, SmtpServer, read_sender, read_server
+from event_trigger.setting_sources import DocumentedSettings
 
 MINIMUM_SECRET_BYTES = 32  # HS256 wants a key as long as its hash: RFC 7518, section 3.2
 PARTITIONS_PER_KEEP = 48
@@ -138,7 +139,7 @@ class ConnectionShares(NamedTuple):
     jobs: int
 
 
-class Settings(BaseSettings):
+class Settings(DocumentedSettings):
     """Every setting with its default; durations are ISO 8601 (`PT2H`)."""
 
     model_config = SettingsConfigDict(

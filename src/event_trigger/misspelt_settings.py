@@ -26,7 +26,8 @@ class MisspeltSetting(NamedTuple):
 
 def misspelt_settings() -> Iterator[MisspeltSetting]:
     """Looks through the environment and `.env`; names are read without regard to case."""
-    known = {f"{_PREFIX}{name.upper()}" for name in Settings.model_fields} | {_READ_ELSEWHERE}
+    prefixed = (name for name, one in Settings.model_fields.items() if one.validation_alias is None)
+    known = {f"{_PREFIX}{name.upper()}" for name in prefixed} | {_READ_ELSEWHERE}
     given = {name.upper() for name in (*os.environ, *dotenv_values(".env"))}
     for name in sorted(given - known):
         if name.startswith(_PREFIX):
