@@ -156,6 +156,18 @@ async def test_who_has_just_connected_is_answered_while_the_process_ends(
     assert b"connection: close" in answer.lower()
 
 
+async def test_a_hangup_ends_a_single_process_in_good_order(
+    folder: Path, database_url: str
+) -> None:
+    async with serving(folder, **with_database(database_url)) as served:
+        async with served.client() as client:
+            assert (await client.get("/healthz")).status_code == 200
+        ended = await served.end(signal.SIGHUP)
+
+    assert ended == 0
+    assert log_entries(served, "Application shutdown complete.") != []
+
+
 async def accepts(url: httpx.URL) -> bool:
     try:
         _, writer = await asyncio.open_connection(url.host, url.port)

@@ -40,6 +40,8 @@ def serve(settings: Settings, *, workers: int, metrics_dir: str | None) -> None:
     check_urls(settings)
     embedded = settings.database_url is None
     signal.signal(signal.SIGTERM, _exit_on_sigterm)
+    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # as nohup wants it
+        signal.signal(signal.SIGHUP, _send_sigterm)  # several workers are replaced instead
     with (
         _bind(settings.host, settings.port, "HOST or PORT") as listener,
         _bind_metrics(settings) as metrics_listener,
@@ -72,7 +74,7 @@ def _exit_on_sigterm(*_: object) -> None:
     raise SystemExit(0)  # runs every `finally`, so that the embedded PostgreSQL shuts down
 
 
-def _send_sigterm() -> None:
+def _send_sigterm(*_: object) -> None:
     os.kill(os.getpid(), signal.SIGTERM)
 
 
