@@ -68,7 +68,7 @@ pins: .venv/dev.stamp  ## Recompile requirements*.txt from pyproject.toml, and t
 	$(BIN)/uv pip compile $(PIN) --group build -o requirements-build.txt
 	$(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["otel"], sep="\n")' \
 	| $(BIN)/uv pip compile $(PIN) -c requirements.txt - -o requirements-otel.txt
-	$(BIN)/uv pip compile $(PIN) --group dev --extra otel -c requirements.txt -c requirements-otel.txt pyproject.toml -o requirements-dev.txt
+	$(BIN)/uv pip compile $(PIN) --group dev --extra cli --extra otel -c requirements.txt -c requirements-otel.txt pyproject.toml -o requirements-dev.txt
 	$(BIN)/uv pip compile $(PIN) --group bench -c requirements-dev.txt -o requirements-bench.txt
 	$(NPM) tests/clients install --silent --package-lock-only
 	$(NPM) console install --silent --package-lock-only
