@@ -1,4 +1,4 @@
-"""The command line: serve, migrate, back up, upgrade, manage users, check settings and events."""
+"""The command line: what runs the service is here; what calls it is in `event_trigger_client`."""
 
 import argparse
 import gc
@@ -6,23 +6,34 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from event_trigger import __version__
+from event_trigger_client.cli.catalogue import COMMANDS
 
 _SHELLS = ("bash", "zsh", "fish")
+_COMPLETION = "completion"  # both kinds of commands have one, and this one completes both
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs one command; returns 0, or 1 after a message on stderr, or 2 for wrong usage."""
-    parser = _parser()
-    wanted = parser.parse_args(arguments)
-    if wanted.command == "completion":
-        from event_trigger.completion import completion_script  # noqa: PLC0415 - only this needs it
+    """Runs one command; returns 0, or 1 after a message on stderr, or 2 for wrong usage.
 
-        sys.stdout.write(completion_script(parser, wanted.shell))
-        return 0
+    Commands that call a service have more codes: `event_trigger_client.cli.exits`.
+    """
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    if given and given[0] in COMMANDS and given[0] != _COMPLETION:
+        from event_trigger_client.cli import main as call  # noqa: PLC0415 - with a start of its own
+
+        return call(given)
+    parser = _parser()
+    wanted = parser.parse_args(given)
     # imports leave no garbage, and looking for some takes a fifth of a start
     gc.disable()
+    if wanted.command == _COMPLETION:
+        from event_trigger.completion import completion_script  # noqa: PLC0415 - only this needs it
+
+        sys.stdout.write(completion_script(_parser(lists_all=True), wanted.shell))
+        return 0
     # prometheus_client reads it when it is imported, and only workers keep their numbers in files
     wanted.metrics_dir = os.environ.pop("PROMETHEUS_MULTIPROC_DIR", None)
     from event_trigger.execution import execute  # noqa: PLC0415 - help and wrong usage need none
@@ -33,13 +44,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
         gc.enable()
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(*, lists_all: bool = False) -> argparse.ArgumentParser:
+    """Builds the parser of the commands here; the others are in it by name only.
+
+    `lists_all` has them in the list of commands, too, from which completions are written.
+    """
     parser = argparse.ArgumentParser(
         prog="event-trigger",
         description="Event Trigger Platform: schedules and calls become events, exactly once.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog=_calling(),
     )
     parser.add_argument("--version", action="version", version=__version__)
-    commands = parser.add_subparsers(dest="command", required=True)
+    commands = parser.add_subparsers(
+        dest="command", required=True, metavar="COMMAND", title="commands that run the service"
+    )
     serve_ = commands.add_parser("serve", help="run the service until it is stopped")
     serve_.add_argument(
         "--workers", type=_positive, default=1, help="number of processes (default: 1)"
@@ -106,7 +125,19 @@ def _parser() -> argparse.ArgumentParser:
     )
     erase.add_argument("email")
     erase.add_argument("--yes", action="store_true", help="do not ask")
+    for name, entry in COMMANDS.items():
+        if name != _COMPLETION:
+            shown: dict[str, Any] = {"help": entry.help} if lists_all else {}
+            commands.add_parser(name, add_help=False, **shown)
     return parser
+
+
+def _calling() -> str:
+    """Lists the commands that call a service."""
+    lines = [
+        f"  {name:<20}  {entry.help}" for name, entry in COMMANDS.items() if name != _COMPLETION
+    ]
+    return "\n".join(["commands that call a service:", *lines])
 
 
 def _positive(text: str) -> int:
