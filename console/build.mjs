@@ -35,11 +35,16 @@ const nameOf = Object.fromEntries(
     .filter(([, made]) => made.entryPoint)
     .map(([path, made]) => [basename(made.entryPoint), basename(path)]),
 );
+// what the first script imports is asked for beside it, and not after it
+const [first] = Object.values(built.metafile.outputs).filter((made) => made.entryPoint === "src/main.tsx");
+const preloads = first.imports
+  .filter(({ kind }) => kind === "import-statement")
+  .map(({ path }) => `<link rel="modulepreload" href="{prefix}/console/assets/${basename(path)}" />\n    `);
 const page = readFileSync("src/index.html", "utf8").replace(
   /assets\/(main\.tsx|style\.css|icon\.svg)/g,
   (_, name) => `assets/${nameOf[name]}`,
 );
-writeFileSync(`${out}/index.html`, page);
+writeFileSync(`${out}/index.html`, page.replace('<script type="module"', (tag) => preloads.join("") + tag));
 
 const licences = ["preact", "@preact/signals", "@preact/signals-core", "preact-iso", "openapi-fetch"];
 mkdirSync(`${out}/licences`);

@@ -11,7 +11,12 @@ export function setSingleKeys(isOn: boolean): void {
 
 export type Commands = Record<string, () => void>;
 
-const layers: { current: Commands }[] = [];
+interface Layer {
+  current: Commands;
+  isInDialog: boolean;
+}
+
+const layers: Layer[] = [];
 let isGoing = false; // `g` was pressed, and a letter follows
 
 document.addEventListener("keydown", (press) => {
@@ -21,15 +26,16 @@ document.addEventListener("keydown", (press) => {
   const target = press.target as HTMLElement;
   const isTyping = target.matches("input, textarea, select, [contenteditable]");
   if (key === "" || (!withCommand && (isTyping || !singleKeys.value))) return;
-  const isInDialog = document.querySelector("dialog[open]") !== null;
-  if (isInDialog && key !== "mod+k") return;
+  const dialogs = document.querySelectorAll("dialog[open]").length;
+  if (dialogs > 1) return;
   const name = isGoing ? `g ${key}` : key;
   isGoing = !isGoing && key === "g";
   const isOnControl = target.matches("a, button, summary");
   if (isOnControl && key === "Enter") return; // it acts by itself
   for (const layer of layers.toReversed()) {
     const run = layer.current[name];
-    if (run !== undefined) {
+    const isHeard = dialogs === 0 || layer.isInDialog || name === "mod+k";
+    if (run !== undefined && isHeard) {
       press.preventDefault();
       run();
       return;
@@ -37,12 +43,15 @@ document.addEventListener("keydown", (press) => {
   }
 });
 
-/** Adds commands as soon as a component is there to be seen; the newest layer wins. */
-export function useKeys(commands: Commands): void {
-  const layer = useRef(commands);
-  layer.current = commands;
+/** Adds commands as soon as a component is there to be seen; the newest layer wins.
+ *
+ * While a dialog is open, only those of the dialog itself are heard. */
+export function useKeys(commands: Commands, isInDialog = false): void {
+  const layer = useRef<Layer>({ current: commands, isInDialog });
+  layer.current.current = commands;
   useLayoutEffect(() => {
-    layers.push(layer);
-    return () => void layers.splice(layers.indexOf(layer), 1);
+    const mine = layer.current;
+    layers.push(mine);
+    return () => void layers.splice(layers.indexOf(mine), 1);
   }, []);
 }

@@ -2,20 +2,30 @@
 import { render, type JSX } from "preact";
 import { useEffect, useState } from "preact/hooks";
 import { LocationProvider } from "preact-iso/router";
-import { HOME, chooseProject, holds, loadMe, me, project, signOut } from "./api/client";
+import {
+  HOME,
+  Refused,
+  api,
+  chooseProject,
+  holds,
+  loadMe,
+  me,
+  passwordWanted,
+  project,
+  signOut,
+  type Schemas,
+} from "./api/client";
 import { setSingleKeys, singleKeys, useKeys } from "./keys";
 import { Conversation, Dialog, run } from "./parts/dialog";
 import { PLACES, Views, type Place } from "./routes";
 import { browserZone, chooseZone, isZone, zone } from "./time";
 import { useUrl } from "./url";
 import { InvitationView, ResetView } from "./views/links";
-import { SignIn } from "./views/signin";
+import { PasswordAgain, SignIn } from "./views/signin";
 
 function Page(): JSX.Element | null {
-  useEffect(() => {
-    void loadMe().catch(() => undefined);
-  }, [project.value]);
-  if (me.value === undefined) return null;
+  const away = useMe();
+  if (me.value === undefined) return away === null ? null : <Away error={away} />;
   if (location.pathname === `${HOME}/reset`) return <ResetView />;
   if (location.pathname === `${HOME}/invitation`) return <InvitationView />;
   if (me.value === null) return <SignIn />;
@@ -23,7 +33,40 @@ function Page(): JSX.Element | null {
     <LocationProvider scope={HOME}>
       <Shell />
       <Conversation />
+      {passwordWanted.value !== null && <PasswordAgain wanted={passwordWanted.value} />}
     </LocationProvider>
+  );
+}
+
+const TRY_AGAIN_AFTER = 2_000; // ms
+
+/** Loads who is signed in, again and again while the server is away; gives the refusal of the last try. */
+function useMe(): Refused | null {
+  const [away, setAway] = useState<Refused | null>(null);
+  const [turn, setTurn] = useState(0);
+  useEffect(() => {
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    loadMe().then(
+      () => setAway(null),
+      (error: unknown) => {
+        if (error instanceof Refused && error.status !== 401) setAway(error);
+        if (me.value === undefined) timer = setTimeout(() => setTurn(turn + 1), TRY_AGAIN_AFTER);
+      },
+    );
+    return () => clearTimeout(timer);
+  }, [project.value, turn]);
+  return away;
+}
+
+function Away({ error }: { error: Refused }): JSX.Element {
+  return (
+    <main class="signin">
+      <h1>Event Trigger</h1>
+      <div class="away" role="status">
+        <p>{error.message}</p>
+        <p class="quiet">This page tries again every two seconds.</p>
+      </div>
+    </main>
   );
 }
 
@@ -180,7 +223,10 @@ function Palette({ onClose }: { onClose: () => void }): JSX.Element {
   const url = useUrl();
   const [text, setText] = useState("");
   const wanted = text.trim().toLowerCase();
+  const named = useTriggersNamed(text.trim());
+  const [chosen, setChosen] = useState(0);
   const found = [
+    ...named.map((one) => ({ words: `${one.name ?? one.key ?? ""} (trigger ${one.id})`, go: `/triggers/${one.id}` })),
     ...shownPlaces().map(({ path, words }) => ({ words, go: path })),
     { words: "New trigger", go: "/triggers/new" },
     ...(wanted === "" ? [] : [{ words: `Search triggers for “${text}”`, go: `/triggers?q=${encodeURIComponent(text)}` }]),
@@ -190,31 +236,45 @@ function Palette({ onClose }: { onClose: () => void }): JSX.Element {
           { words: `Event ${wanted}`, go: `/events?open=${wanted}` },
         ]
       : []),
+    ...(me.value?.projects ?? [])
+      .filter((one) => one.id !== me.value?.project?.id)
+      .map((one) => ({ words: `Project ${one.name}`, go: one.id })),
   ].filter(({ words }) => words.toLowerCase().includes(wanted));
-  const go = (to: string): void => {
+  const go = (to: string | number): void => {
     onClose();
-    url.go(to);
+    if (typeof to === "number") chooseProject(to);
+    else url.go(to);
   };
+  const first = found[Math.min(chosen, found.length - 1)];
   return (
     <Dialog title="Go to" onClose={onClose}>
       <form
         onSubmit={(event) => {
           event.preventDefault();
-          if (found[0] !== undefined) go(found[0].go);
+          if (first !== undefined) go(first.go);
         }}
       >
         <input
           aria-label="A view, a trigger's name, or an id"
           autofocus
           value={text}
-          onInput={(event) => setText(event.currentTarget.value)}
+          onInput={(event) => {
+            setText(event.currentTarget.value);
+            setChosen(0);
+          }}
+          onKeyDown={(event) => {
+            const by = { ArrowDown: 1, ArrowUp: -1 }[event.key];
+            if (by === undefined) return;
+            event.preventDefault();
+            setChosen(Math.max(0, Math.min(found.length - 1, chosen + by)));
+          }}
         />
       </form>
       <ul class="palette">
-        {found.map(({ words, go: to }) => (
-          <li key={words}>
-            <button type="button" class="plain" onClick={() => go(to)}>
-              {words}
+        {found.map((one) => (
+          <li key={one.words} class={one === first ? "current" : ""}>
+            <button type="button" class="plain" onClick={() => go(one.go)}>
+              {one.words}
             </button>
           </li>
         ))}
@@ -223,13 +283,40 @@ function Palette({ onClose }: { onClose: () => void }): JSX.Element {
   );
 }
 
+type Named = Schemas["TriggerListed"];
+const TYPED_FOR = 150; // ms without a key, before it is looked for
+
+/** The triggers whose names hold a text. */
+function useTriggersNamed(text: string): Named[] {
+  const [found, setFound] = useState<Named[]>([]);
+  useEffect(() => {
+    if (text.length < 2 || !holds("triggers:read")) {
+      setFound([]);
+      return;
+    }
+    const ended = new AbortController();
+    const timer = setTimeout(() => {
+      const query = { q: text, view: "summary", limit: 8 } as const;
+      api
+        .GET("/triggers", { params: { query }, signal: ended.signal })
+        .then(({ data }) => setFound(data as Named[]))
+        .catch(() => undefined); // the other entries are there without it
+    }, TYPED_FOR);
+    return () => {
+      clearTimeout(timer);
+      ended.abort();
+    };
+  }, [text]);
+  return found;
+}
+
 const HELP: readonly (readonly [string, string])[] = [
   ["/", "search"],
   ["⌘K", "go to a view, a trigger or an event"],
   ["j k ⏎ x", "walk through rows, open one, select it"],
   ["n", "new trigger"],
   ["f T p e", "fire, test, pause or resume, edit the trigger"],
-  ["r", "replay the event"],
+  ["r", "replay the open event"],
   [".", "hold or go on with the live events"],
 ];
 

@@ -1,6 +1,6 @@
 // Loads what a view shows, keeps the last good answer while the server is away, and says how old it is.
 import { useCallback, useEffect, useRef, useState } from "preact/hooks";
-import { Refused, project } from "./api/client";
+import { Refused, project, signedIn } from "./api/client";
 
 export interface Loaded<T> {
   data: T | null;
@@ -37,7 +37,7 @@ export function useQuery<T>(
         });
       });
     return () => aborted.abort();
-  }, [fullKey, turn]);
+  }, [fullKey, turn, signedIn.value]);
 
   const reload = useCallback(() => setTurn((before) => before + 1), []);
   useEffect(() => {

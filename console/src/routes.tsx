@@ -1,5 +1,6 @@
 // The views by their paths; a list of them is also what the palette and the menu show.
 import type { JSX } from "preact";
+import lazy from "preact-iso/lazy";
 import { Route, Router } from "preact-iso/router";
 import { HOME } from "./api/client";
 import { Empty } from "./parts/basics";
@@ -7,11 +8,20 @@ import { DeliveriesView } from "./views/deliveries";
 import { DestinationsView } from "./views/destinations";
 import { EditorView } from "./views/editor";
 import { EventsView } from "./views/events";
-import { AuditView, CalendarsView, KeysView, MembersView, SessionsView, SetsView, UsersView } from "./views/lists";
+import { TriggerByKey } from "./views/by_key";
 import { OverviewView } from "./views/overview";
 import { TriggerView } from "./views/trigger";
 import { TriggersView } from "./views/triggers";
 import { UpcomingView } from "./views/upcoming";
+
+const settings = () => import("./views/settings");
+const AuditView = lazy(() => settings().then((made) => made.AuditView));
+const CalendarsView = lazy(() => settings().then((made) => made.CalendarsView));
+const KeysView = lazy(() => settings().then((made) => made.KeysView));
+const MembersView = lazy(() => settings().then((made) => made.MembersView));
+const SessionsView = lazy(() => settings().then((made) => made.SessionsView));
+const SetsView = lazy(() => settings().then((made) => made.SetsView));
+const UsersView = lazy(() => settings().then((made) => made.UsersView));
 
 export interface Place {
   path: string;
@@ -42,6 +52,7 @@ export function Views(): JSX.Element {
       <Route path={`${HOME}/`} component={OverviewView} />
       <Route path={`${HOME}/triggers`} component={TriggersView} />
       <Route path={`${HOME}/triggers/new`} component={EditorView} />
+      <Route path={`${HOME}/triggers/by-key/:name`} component={TriggerByKey} />
       <Route path={`${HOME}/triggers/:id`} component={TriggerById} />
       <Route path={`${HOME}/triggers/:id/edit`} component={EditorById} />
       <Route path={`${HOME}/events`} component={EventsView} />

@@ -71,3 +71,21 @@ export const tick = signal(0);
 setInterval(() => {
   if (document.visibilityState === "visible") tick.value++;
 }, 1000);
+
+/** `2026-03-13T10:00` in the zone of the page, as a field for local times has it. */
+export function wallTime(at: Date): string {
+  const text = new Intl.DateTimeFormat("sv-SE", {
+    timeZone: zone.value,
+    dateStyle: "short",
+    timeStyle: "short",
+  }).format(at);
+  return text.replace(" ", "T");
+}
+
+/** The instant at which clocks of the page's zone show a local time; in a gap, one near it. */
+export function instantOf(wall: string): Date {
+  const asUtc = new Date(`${wall}Z`).getTime();
+  let found = asUtc;
+  for (let turn = 0; turn < 2; turn++) found += asUtc - new Date(`${wallTime(new Date(found))}Z`).getTime();
+  return new Date(found);
+}

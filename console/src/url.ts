@@ -7,6 +7,8 @@ export interface Url {
   /** Replaces parameters; an empty value drops one. A changed filter begins at the first page. */
   set: (changes: Record<string, string>) => void;
   go: (path: string) => void;
+  /** Goes there without a step for the button that leads back. */
+  replace: (path: string) => void;
 }
 
 export function useUrl(): Url {
@@ -20,5 +22,6 @@ export function useUrl(): Url {
       route(search === "" ? path : `${path}?${search}`, !("cursor" in changes));
     },
     go: (to) => route(`${HOME}${to}`),
+    replace: (to) => route(`${HOME}${to}`, true),
   };
 }

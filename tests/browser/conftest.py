@@ -18,6 +18,7 @@ expect.set_options(timeout=60_000)  # ms, which only bound a hang
 # a status that a test provokes is also written to the browser's log
 _STATUSES = "the server responded with a status of"
 _AWAY = "net::ERR_"
+TOLD = "told"  # the name of a property whose value is told after the run
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -25,6 +26,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         for item in items:
             if "tests/browser" in item.nodeid:
                 item.add_marker(pytest.mark.skip(reason="there is no Chromium on this machine"))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    for report in terminalreporter.stats.get("passed", ()):
+        for name, value in report.user_properties:
+            if name == TOLD:
+                terminalreporter.write_line(str(value))
 
 
 @dataclass

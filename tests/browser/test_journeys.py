@@ -1,13 +1,15 @@
 """Three people use the console: a newcomer, an engineer at a glance, and one called at night."""
 
 import re
+import time
+from collections.abc import Callable
 from typing import Any
 
 import httpx
 import pytest
 from playwright.async_api import expect
 
-from tests.browser.conftest import Console
+from tests.browser.conftest import TOLD, Console
 from tests.support.destinations import make_destination, until_finished
 from tests.support.projects import invite, make_project
 from tests.support.receiver import ALLOW_LOOPBACK, receiving
@@ -20,22 +22,44 @@ def service_settings() -> dict[str, Any]:
     return {**ALLOW_LOOPBACK, "retry_after": (0.0,)}
 
 
-async def test_a_newcomer_sees_an_event_arrive(console: Console, ada: httpx.AsyncClient) -> None:
+async def test_a_newcomer_sees_an_event_arrive(
+    console: Console, ada: httpx.AsyncClient, record_property: Callable[[str, object], None]
+) -> None:
+    page = console.page
+    began = time.monotonic()
+    await console.sign_in()
+
+    await expect(page.get_by_role("heading", name="Make the first trigger")).to_be_visible()
+    await page.get_by_role("button", name="Make it").click()
+    await page.get_by_role("button", name="Fire it").click()
+    arrived = page.get_by_role("region", name="First steps").locator(".live li")
+    await expect(arrived.first).to_contain_text("My first trigger")
+    took = time.monotonic() - began
+    await page.get_by_role("link", name=re.compile(r"^Event \d")).click()
+    await expect(page.get_by_role("dialog")).to_contain_text('"hello": "world"')
+
+    [trigger] = (await ada.get("/triggers")).json()
+    assert (trigger["name"], trigger["fire_count"]) == ("My first trigger", 1)
+    record_property(TOLD, f"the newcomer's minute: {took:.1f} s from the address to an event")
+
+
+async def test_the_first_steps_go_on_after_a_reload(
+    console: Console, ada: httpx.AsyncClient
+) -> None:
     page = console.page
     await console.sign_in()
-    await expect(page.get_by_role("heading", name="Make the first trigger")).to_be_visible()
+    await page.get_by_label("Name").fill("Mine")
+    await page.get_by_label("It fires").select_option("call")
+    await page.get_by_role("button", name="Make it").click()
+    await expect(page.get_by_role("button", name="Fire it")).to_be_visible()
 
-    await page.get_by_role("link", name="New trigger").click()
-    await page.get_by_label("Name", exact=True).fill("My first")
-    await page.get_by_label("It fires").select_option("interval")
-    await page.get_by_label(re.compile("Interval")).fill("PT1H")
-    await expect(page.get_by_text("Every hour")).to_be_visible()
-    await page.get_by_role("button", name="Save & test").click()
+    await page.reload()
+    await page.get_by_role("button", name="Fire it").click()
+    await page.get_by_role("button", name="To the overview").click()
 
-    await expect(page.get_by_role("heading", name="My first")).to_be_visible()
-    await expect(page.get_by_role("row").nth(1)).to_contain_text("test")
+    await expect(page.get_by_role("heading", name="Last 24 hours")).to_be_visible()
     [trigger] = (await ada.get("/triggers")).json()
-    assert (trigger["name"], trigger["details"]["interval"]) == ("My first", "PT1H")
+    assert (trigger["type"], trigger["fire_count"]) == ("api", 1)
 
 
 async def test_who_is_called_at_night_finds_the_reason_in_two_clicks(

@@ -1,5 +1,6 @@
 """A server that is killed while somebody types loses nothing of it, and the page says so."""
 
+import re
 import signal
 import socket
 from pathlib import Path
@@ -36,7 +37,12 @@ async def test_what_was_typed_survives_a_kill(
         )
         await console.open("/triggers/new")
         await page.get_by_label("Name", exact=True).fill("Typed before the kill")
+        other = Console(await page.context.new_page(), served.url)
+        await other.open("/calendars")
+        await other.page.get_by_role("button", name="New calendar").click()
+        await other.page.get_by_label(re.compile("^Key")).fill("closed")
         await served.end(signal.SIGKILL)
+        await _fill_while_away(other)
         await page.get_by_label("Tags").fill("kept")
         await page.get_by_role("button", name="Save", exact=True).click()
         await expect(page.get_by_text("The server cannot be reached.").first).to_be_visible()
@@ -45,6 +51,17 @@ async def test_what_was_typed_survives_a_kill(
         assert await page.get_by_label("Tags").input_value() == "kept"
         await page.get_by_role("button", name="Save", exact=True).click()
         await expect(page.get_by_role("heading", name="Typed before the kill")).to_be_visible()
+        await other.page.get_by_role("button", name="Make it").click()
+        await expect(other.page.get_by_text("closed is made.")).to_be_visible()
 
     await page.context.close()
     assert console.faults == []
+
+
+async def _fill_while_away(console: Console) -> None:
+    """Goes on typing, and sends what nobody receives."""
+    await console.page.get_by_label(re.compile("Dates")).fill("2026-12-24")
+    await console.page.get_by_role("button", name="Make it").click()
+    dialog = console.page.get_by_role("dialog", name="New calendar")
+    await expect(dialog.get_by_role("alert")).to_contain_text("The server cannot be reached.")
+    assert await dialog.get_by_label(re.compile("Dates")).input_value() == "2026-12-24"

@@ -36,12 +36,30 @@ export class Refused extends Error {
     super(detail);
   }
 
+  /** The password was given too long ago for this. */
+  get wantsPassword(): boolean {
+    return this.type.endsWith(":reauthenticate");
+  }
+
   get isUnreachable(): boolean {
     return this.status === 0 || this.status === 503;
   }
 }
 
-export const api = createClient<paths>({ baseUrl: PREFIX || location.origin });
+const MOST_TRIES = 6;
+const LONGEST_WAIT = 2; // seconds
+
+/** Asks again when the service is too busy for this user and says that it will not take long. */
+async function patientFetch(request: Request): Promise<Response> {
+  for (let tries = 1; ; tries++) {
+    const response = await fetch(request.clone());
+    const wait = Number(response.headers.get("retry-after") ?? Infinity);
+    if (response.status !== 429 || wait > LONGEST_WAIT || tries === MOST_TRIES) return response;
+    await new Promise((wake) => setTimeout(wake, (0.3 + Math.random()) * wait * 1000));
+  }
+}
+
+export const api = createClient<paths>({ baseUrl: PREFIX || location.origin, fetch: patientFetch });
 
 api.use({
   onRequest({ request }) {
@@ -49,9 +67,9 @@ api.use({
   },
   async onResponse({ response, schemaPath }) {
     if (response.ok || response.status === 304) return;
-    const isSigningIn = schemaPath === "/console/session";
-    if (response.status === 401 && !isSigningIn) me.value = null;
-    throw await refusal(response);
+    const refused = await refusal(response);
+    if (response.status === 401 && schemaPath !== "/console/session") sessionIsOver(refused);
+    throw refused;
   },
   onError({ error }) {
     if (error instanceof DOMException && error.name === "AbortError") return error;
@@ -76,14 +94,49 @@ interface FieldProblem {
   detail: string;
 }
 
+/** Why the password is asked for above the page, so that nothing typed below is lost. */
+export type Wanted = { why: "expired" | "fresh"; done: (isGiven: boolean) => void };
+export const passwordWanted = signal<Wanted | null>(null);
+
+/** Counts sign-ins: whatever the page shows is loaded again after one. */
+export const signedIn = signal(0);
+
+function sessionIsOver(refused: Refused): void {
+  if (refused.wantsPassword) return; // `withPassword` asks
+  if (me.value === undefined || me.value === null) me.value = null;
+  else passwordWanted.value ??= { why: "expired", done: () => undefined };
+}
+
+/** Runs a command; if it needs a password that was given lately, asks for it, and runs it again. */
+export async function withPassword<T>(act: () => Promise<T>): Promise<T> {
+  try {
+    return await act();
+  } catch (error) {
+    if (!(error instanceof Refused && error.wantsPassword)) throw error;
+    const isGiven = await new Promise<boolean>((done) => {
+      passwordWanted.value = { why: "fresh", done };
+    });
+    if (!isGiven) throw error;
+    return act();
+  }
+}
+
+/** Loads who is signed in. A project that this user is no member of is left. */
 export async function loadMe(): Promise<void> {
-  const { data } = await api.GET("/auth/me");
-  me.value = data ?? null;
+  try {
+    const { data } = await api.GET("/auth/me");
+    me.value = data ?? null;
+  } catch (error) {
+    if (!(error instanceof Refused && error.status === 404 && project.value !== null)) throw error;
+    chooseProject(null);
+    await loadMe();
+  }
 }
 
 export async function signIn(email: string, password: string): Promise<void> {
   await api.POST("/console/session", { body: { email, password } });
   await loadMe();
+  signedIn.value++;
 }
 
 export async function signOut(): Promise<void> {
@@ -97,7 +150,10 @@ export function chooseProject(id: number | null): void {
   else sessionStorage.setItem("project", String(id));
 }
 
+/** The project that a link names, or the last one chosen in this tab. */
 function storedProject(): number | null {
+  const linked = new URLSearchParams(location.search).get("project");
+  if (linked !== null && /^\d+$/.test(linked)) sessionStorage.setItem("project", linked);
   const stored = sessionStorage.getItem("project");
   return stored === null ? null : Number(stored);
 }

@@ -1,12 +1,12 @@
 // Follows the server's stream of events with fetch: an EventSource could not name a project.
-import { PREFIX, project, refusal, type Event } from "./client";
+import { PREFIX, project, refusal } from "./client";
 
 const RETRY_AFTER = 2_000; // ms
 
-/** Calls `onEvent` for each event until `signal` ends; goes on after a broken connection. */
+/** Gives the JSON of each event to `onEvent` until `signal` ends; goes on after a broken connection. */
 export async function follow(
   query: URLSearchParams,
-  onEvent: (event: Event) => void,
+  onEvent: (json: string) => void,
   onState: (isOpen: boolean) => void,
   signal: AbortSignal,
 ): Promise<void> {
@@ -21,7 +21,7 @@ export async function follow(
       onState(true);
       for await (const { id, kind, data } of messages(response.body)) {
         lastId = id ?? lastId;
-        if (kind === null && data !== "") onEvent(JSON.parse(data) as Event);
+        if (kind === null && data !== "") onEvent(data);
       }
     } catch {
       if (signal.aborted) return;

@@ -81,7 +81,8 @@ export function tell(what: string): void {
 /** Runs a command, and tells how it ended. */
 export async function run(act: () => Promise<string>): Promise<void> {
   try {
-    tell(await act());
+    const done = await act();
+    if (done !== "") tell(done);
   } catch (error) {
     if (!(error instanceof Refused)) throw error;
     tell(error.message);

@@ -1,14 +1,17 @@
 import type { JSX } from "preact";
-import { useState } from "preact/hooks";
-import { HOME, PREFIX, api, holds, nextCursor, project, type Delivery, type Event, type Schemas } from "../api/client";
-import { useKeys } from "../keys";
-import { Empty, Instant, Shown, State } from "../parts/basics";
-import { Dialog, run } from "../parts/dialog";
+import { useEffect, useRef, useState } from "preact/hooks";
+import { HOME, PREFIX, api, nextCursor, project, refusal, type Schemas } from "../api/client";
+import { follow } from "../api/stream";
+import { Empty, Instant, Shown, State, count } from "../parts/basics";
+import { run } from "../parts/dialog";
+import { SavedFilters } from "../parts/saved";
 import { Choice, Pages, Search, Table, type Column } from "../parts/table";
 import { useQuery } from "../query";
 import { useUrl } from "../url";
-import { LiveEvents } from "./live";
 import { deliveryMood } from "./deliveries";
+import { EventDrawer, EventLink } from "./event";
+import { LiveEvents } from "./live";
+import { SinceUntil } from "./spans";
 
 type Listed = Schemas["EventListed"];
 const PAGE = 50;
@@ -35,15 +38,6 @@ const COLUMNS: readonly Column<Listed>[] = [
   { head: "State", cell: (row) => row.state },
 ];
 
-function EventLink({ id }: { id: number }): JSX.Element {
-  const url = useUrl();
-  return (
-    <button type="button" class="plain" onClick={() => url.set({ open: String(id) })}>
-      {id}
-    </button>
-  );
-}
-
 function Counts({ of }: { of: Listed["deliveries"] | undefined }): JSX.Element {
   const counted = Object.entries(of ?? {}).filter(([, number]) => number > 0);
   if (counted.length === 0) return <span class="quiet">none</span>;
@@ -58,24 +52,21 @@ function Counts({ of }: { of: Listed["deliveries"] | undefined }): JSX.Element {
   );
 }
 
+const FILTERS = ["trigger_id", "type", "state", "is_test", "source", "since", "until"] as const;
+const SOURCES = ["schedule", "login", "api_key", "hook", "set", "replay"] as const;
+
 export function EventsView(): JSX.Element {
   const url = useUrl();
-  const [isLive, setLive] = useState(false);
-  const names = ["trigger_id", "type", "state", "is_test", "source", "cursor"];
-  const query = Object.fromEntries(names.map((name) => [name, url.get(name)]).filter(([, value]) => value !== ""));
-  const { cursor: _, ...filter } = query as Record<string, string>;
+  const isLive = url.get("live") !== "";
+  const filter = Object.fromEntries(FILTERS.map((name) => [name, url.get(name)]).filter(([, value]) => value !== ""));
   return (
     <>
       <header class="view">
         <h1>Events</h1>
-        <button type="button" onClick={() => setLive(!isLive)} aria-pressed={isLive}>
+        <button type="button" onClick={() => url.set({ live: isLive ? "" : "1" })} aria-pressed={isLive}>
           Live tail
         </button>
-        {project.value === null && (
-          <a class="button" download href={`${PREFIX}/events/export?${new URLSearchParams({ ...filter, format: "csv" })}`}>
-            Export CSV
-          </a>
-        )}
+        <Export filter={filter} />
       </header>
       <div class="filters">
         <Search name="trigger_id" label="Trigger (id)" />
@@ -88,6 +79,11 @@ export function EventsView(): JSX.Element {
             ["api", "called"],
             ["heartbeat", "heartbeat"],
           ]}
+        />
+        <Choice
+          name="source"
+          label="By"
+          options={[["", "anything"], ...SOURCES.map((one) => [one, one.replace("_", " ")] as const)]}
         />
         <Choice
           name="state"
@@ -107,44 +103,148 @@ export function EventsView(): JSX.Element {
             ["true", "only tests"],
           ]}
         />
+        <SinceUntil />
+        <SavedFilters view="events" names={FILTERS} />
       </div>
       {isLive && (
-        <section class="card">
+        <section class="card" aria-label="Live tail">
           <LiveEvents rows={50} query={new URLSearchParams(filter).toString()} />
         </section>
       )}
-      <EventRows query={query as Record<string, string>} />
+      {!isLive && <EventRows query={filter} />}
+      {isLive && <OpenEvent />}
     </>
   );
+}
+
+/** Downloads what the filters select: a link where the cookie is enough, else by a call that names the project. */
+function Export({ filter }: { filter: Record<string, string> }): JSX.Element {
+  const urlOf = (format: string): string =>
+    `${PREFIX}/events/export?${new URLSearchParams({ ...filter, format })}`;
+  const download = (format: string): Promise<void> =>
+    run(async () => {
+      const response = await fetch(urlOf(format), { headers: { "X-Project-ID": String(project.value) } });
+      if (!response.ok) throw await refusal(response);
+      const link = document.createElement("a");
+      link.href = URL.createObjectURL(await response.blob());
+      link.download = `events.${format}`;
+      link.click();
+      URL.revokeObjectURL(link.href);
+      return "The export is downloaded.";
+    });
+  return (
+    <>
+      {(["csv", "ndjson"] as const).map((format) =>
+        project.value === null ? (
+          <a key={format} class="button" download={`events.${format}`} href={urlOf(format)}>
+            {`Export ${format.toUpperCase()}`}
+          </a>
+        ) : (
+          <button key={format} type="button" onClick={() => void download(format)}>
+            {`Export ${format.toUpperCase()}`}
+          </button>
+        ),
+      )}
+    </>
+  );
+}
+
+/** Counts the events that have come since the rows were loaded; rows that nobody reads load again by themselves. */
+function useArrivals(query: Record<string, string>, isFirst: boolean, load: () => void, isRead: () => boolean): number {
+  const [waiting, setWaiting] = useState(0);
+  const search = new URLSearchParams(query).toString();
+  const latest = useRef({ load, isRead });
+  latest.current = { load, isRead };
+  useEffect(() => {
+    setWaiting(0);
+    if (!isFirst) return;
+    const ended = new AbortController();
+    let came = 0;
+    void follow(
+      new URLSearchParams(search),
+      () => came++,
+      () => undefined,
+      ended.signal,
+    );
+    const timer = setInterval(() => {
+      if (came === 0 || document.visibilityState !== "visible") return;
+      if (latest.current.isRead()) {
+        setWaiting(came);
+        return;
+      }
+      came = 0;
+      setWaiting(0);
+      latest.current.load();
+    }, 1_000);
+    return () => {
+      ended.abort();
+      clearInterval(timer);
+    };
+  }, [search, isFirst, project.value]);
+  return waiting;
 }
 
 /** A page of events, and the drawer of the one that is open. */
 export function EventRows({ query }: { query: Record<string, string> }): JSX.Element {
   const url = useUrl();
+  const cursor = url.get("cursor");
+  const [turn, setTurn] = useState(0);
+  const place = useRef<HTMLDivElement>(null);
   const search = new URLSearchParams(query).toString();
+  // what is shown ends here, so that looking again at its deliveries moves no row
+  const shown = useRef({ of: "", until: "" });
+  const of = `${project.value}/${search}/${cursor}`;
   const page = useQuery(
-    `events?${search}&${url.get("cursor")}`,
+    `events?${search}&${cursor}`,
     async (signal) => {
+      if (shown.current.of !== of) shown.current = { of, until: "" };
+      const until = query["until"] ?? (cursor === "" ? shown.current.until || undefined : undefined);
       const { data, response } = await api.GET("/events", {
         params: {
-          query: { view: "summary", include: "deliveries", limit: PAGE, cursor: url.get("cursor") || undefined, ...query } as never,
+          query: {
+            ...query,
+            ...{ view: "summary", include: "deliveries", limit: PAGE, cursor: cursor || undefined, until },
+          } as never,
         },
         signal,
       });
-      return { rows: data as Listed[], next: nextCursor(response) };
+      const rows = data as Listed[];
+      if (shown.current.of === of && shown.current.until === "") shown.current.until = afterFirst(rows);
+      return { rows, next: nextCursor(response) };
     },
     10,
   );
-  const open = Number(url.get("open"));
+  const loadNewest = (): void => {
+    shown.current.until = "";
+    setTurn(turn + 1);
+    page.reload();
+  };
+  const isRead = (): boolean =>
+    window.scrollY > 0 || url.get("open") !== "" || place.current?.querySelector(".scroll:hover, .scroll:focus-within, tr.current") != null;
+  const waiting = useArrivals(query, cursor === "" && query["until"] === undefined, loadNewest, isRead);
+  const isFiltered = Object.keys(query).length > 0 || cursor !== "";
   return (
-    <>
+    <div ref={place}>
+      {waiting > 0 && (
+        <button
+          type="button"
+          class="pill floating"
+          onClick={() => {
+            window.scrollTo({ top: 0 });
+            loadNewest();
+          }}
+        >
+          {count(waiting)} new ↑
+        </button>
+      )}
       <Shown of={page}>
         {({ rows, next }) =>
           rows.length === 0 ? (
-            <Empty>No event matches. Each firing is one, and stays for as long as the service keeps events.</Empty>
+            <Nothing isFiltered={isFiltered} />
           ) : (
             <>
               <Table
+                key={turn}
                 label="Events"
                 rows={rows}
                 id={(row) => row.id}
@@ -156,103 +256,35 @@ export function EventRows({ query }: { query: Record<string, string> }): JSX.Ele
           )
         }
       </Shown>
-      {open > 0 && <EventDrawer key={open} id={open} onClose={() => url.set({ open: "" })} />}
-    </>
+      <OpenEvent />
+    </div>
   );
 }
 
-function EventDrawer({ id, onClose }: { id: number; onClose: () => void }): JSX.Element {
+/** An instant after all of these rows and before anything that comes later. */
+function afterFirst(rows: readonly Listed[]): string {
+  const newest = rows[0]?.triggered_at;
+  if (newest === undefined) return "";
+  const text = /\.(\d+)Z$/.test(newest) ? newest : newest.replace("Z", ".0Z");
+  const [seconds = "", fraction = "0"] = text.replace("Z", "").split(".");
+  const micros = Number(fraction.padEnd(6, "0")) + 1;
+  if (micros < 1_000_000) return `${seconds}.${String(micros).padStart(6, "0")}Z`;
+  return new Date(new Date(`${seconds}Z`).getTime() + 1000).toISOString();
+}
+
+function OpenEvent(): JSX.Element | null {
   const url = useUrl();
-  const found = useQuery(
-    `event-${id}`,
-    async (signal) => {
-      const path = { event_id: id };
-      const [event, deliveries] = await Promise.all([
-        api.GET("/events/{event_id}", { params: { path }, signal }),
-        holds("destinations:read")
-          ? api.GET("/deliveries", { params: { query: { event_id: id } }, signal })
-          : { data: [] as Delivery[] },
-      ]);
-      return { event: event.data as Event, deliveries: deliveries.data as Delivery[] };
-    },
-    5,
-  );
-  const replay = (): void =>
-    void run(async () => {
-      const { response } = await api.POST("/events/{event_id}/replay", { params: { path: { event_id: id } } });
-      const made = response.headers.get("location")?.split("/").pop() ?? "";
-      if (made !== "") url.set({ open: made });
-      return `Event ${made} has the same payload.`;
-    });
-  useKeys(holds("triggers:fire") ? { r: replay } : {});
+  const open = Number(url.get("open"));
+  return open > 0 ? <EventDrawer key={open} id={open} onClose={() => url.set({ open: "" })} /> : null;
+}
+
+function Nothing({ isFiltered }: { isFiltered: boolean }): JSX.Element {
+  if (isFiltered) return <Empty>No event matches. Each firing is one, and stays for as long as the service keeps events.</Empty>;
   return (
-    <Dialog title={`Event ${id}`} onClose={onClose} side>
-      <Shown of={found}>
-        {({ event, deliveries }) => (
-          <>
-            <p>
-              <a href={`${HOME}/triggers/${event.trigger_id}`}>
-                {event.trigger_name ?? event.trigger_key ?? `Trigger ${event.trigger_id}`}
-              </a>{" "}
-              {event.is_test && <span class="badge">test</span>} {event.state}
-            </p>
-            <dl>
-              <dt>Fired</dt>
-              <dd>
-                <Instant at={event.triggered_at} exact />
-              </dd>
-              {event.scheduled_for !== null && (
-                <>
-                  <dt>Planned for</dt>
-                  <dd>
-                    <Instant at={event.scheduled_for} exact /> ({lag(event)} ms later)
-                  </dd>
-                </>
-              )}
-              {event.replay_of !== null && (
-                <>
-                  <dt>Replay of</dt>
-                  <dd>
-                    <EventLink id={event.replay_of} />
-                  </dd>
-                </>
-              )}
-              {event.source !== null && (
-                <>
-                  <dt>By</dt>
-                  <dd>
-                    {event.source.kind.replace("_", " ")} {event.source.address}
-                  </dd>
-                </>
-              )}
-            </dl>
-            {holds("triggers:fire") && (
-              <p>
-                <button type="button" onClick={replay}>
-                  Replay
-                </button>
-              </p>
-            )}
-            <h3>Payload</h3>
-            <pre tabIndex={0}>{JSON.stringify(event.payload, null, 2)}</pre>
-            <h3>Deliveries</h3>
-            {deliveries.length === 0 && <p class="quiet">None.</p>}
-            <ul>
-              {deliveries.map((one) => (
-                <li key={one.id}>
-                  <State mood={deliveryMood(one.status)}>{one.status}</State> to destination {one.destination_id}{" "}
-                  <a href={`${HOME}/deliveries?open=${one.id}`}>attempts: {one.attempt_count}</a>
-                </li>
-              ))}
-            </ul>
-          </>
-        )}
-      </Shown>
-    </Dialog>
+    <Empty
+      curl={`curl -X POST ${location.origin}${PREFIX}/triggers/1/trigger -H "Authorization: Bearer $TOKEN" -H 'Content-Type: application/json' \\\n  -d '{"order": 42}'`}
+    >
+      An event is one firing of a trigger, by its schedule or by a call, on record exactly once. There is none yet.
+    </Empty>
   );
 }
-
-function lag(event: Event): number {
-  return new Date(event.triggered_at).getTime() - new Date(event.scheduled_for ?? event.triggered_at).getTime();
-}
-

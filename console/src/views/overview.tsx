@@ -1,10 +1,11 @@
 import type { JSX } from "preact";
-import { useEffect } from "preact/hooks";
+import { useEffect, useState } from "preact/hooks";
 import { HOME, api, clockAhead, holds, type Schemas } from "../api/client";
-import { Empty, Instant, Shown, State, count, type Mood } from "../parts/basics";
+import { Instant, Shown, State, count, type Mood } from "../parts/basics";
 import { Bars, barsOf } from "../parts/charts";
-import { ask, tell } from "../parts/dialog";
+import { ask, run, tell } from "../parts/dialog";
 import { useQuery } from "../query";
+import { FirstSteps, isGuided } from "./first_steps";
 import { LiveEvents } from "./live";
 
 type Overview = Schemas["OverviewRead"];
@@ -20,12 +21,28 @@ export function OverviewView(): JSX.Element {
         {(data) => (
           <>
             <Verdict overview={data} />
-            {isNew(data) ? <FirstSteps /> : <Glance overview={data} />}
+            {isNew(data) || isGuided() ? <Beginning overview={data} /> : <Glance overview={data} />}
           </>
         )}
       </Shown>
     </>
   );
+}
+
+/** Guides through the first steps, unless there is a trigger that has not been counted yet. */
+function Beginning({ overview }: { overview: Overview }): JSX.Element {
+  const [, setDone] = useState(false);
+  const any = useQuery(
+    "any-trigger",
+    async (signal) => {
+      if (!holds("triggers:read")) return true;
+      const { data } = await api.GET("/triggers", { params: { query: { limit: 1, view: "summary" } }, signal });
+      return (data as unknown[]).length > 0;
+    },
+    5,
+  );
+  if (isGuided()) return <FirstSteps onDone={() => setDone(true)} />;
+  return <Shown of={any}>{(isAny) => (isAny ? <Glance overview={overview} /> : <FirstSteps onDone={() => setDone(true)} />)}</Shown>;
 }
 
 async function loadOverview(signal: AbortSignal): Promise<Overview> {
@@ -89,7 +106,7 @@ function Glance({ overview }: { overview: Overview }): JSX.Element {
           </a>
         </p>
         <p>
-          Next: <Instant at={due.next_at} /> · <a href={`${HOME}/upcoming`}>all that is planned</a>
+          <Next at={due.next_at} /> · <a href={`${HOME}/upcoming`}>all that is planned</a>
         </p>
         <NextDay />
       </section>
@@ -112,7 +129,9 @@ function Glance({ overview }: { overview: Overview }): JSX.Element {
             {count(deliveries.pending)} pending, {count(deliveries.retrying)} retrying, {count(deliveries.exhausted)}{" "}
             exhausted
           </a>{" "}
-          · <a href={`${HOME}/destinations`}>{count(destinations.open)} destinations open</a>
+          · <a href={`${HOME}/destinations`}>
+            {count(destinations.open)} {destinations.open === 1 ? "destination" : "destinations"} open
+          </a>
         </p>
       </section>
       <section class="card">
@@ -120,6 +139,23 @@ function Glance({ overview }: { overview: Overview }): JSX.Element {
         <LiveEvents rows={8} />
       </section>
     </div>
+  );
+}
+
+/** Names what fires next; it is asked for again once that has fired. */
+function Next({ at }: { at: string | null }): JSX.Element {
+  const upcoming = useQuery(`next-${at}`, async (signal) => {
+    if (at === null || !holds("triggers:read")) return [];
+    const { data } = await api.GET("/upcoming", { params: { query: { limit: 1 } }, signal });
+    return (data as Schemas["UpcomingRead"]).firings;
+  });
+  const [first] = upcoming.data ?? [];
+  if (first === undefined) return <>Next: <Instant at={at} /></>;
+  return (
+    <>
+      Next: <a href={`${HOME}/triggers/${first.trigger_id}`}>{first.trigger_name ?? first.trigger_key ?? `trigger ${first.trigger_id}`}</a>{" "}
+      <Instant at={first.at} />
+    </>
   );
 }
 
@@ -148,7 +184,7 @@ function AttentionItem({ one }: { one: Attention }): JSX.Element {
 
 function redeliver(destinationId: number, name: string): void {
   const filter = { destination_id: destinationId, status: ["exhausted" as const] };
-  void (async () => {
+  void run(async () => {
     const { data } = await api.POST("/deliveries/actions", { body: { action: "redeliver", filter, dry_run: true } });
     ask({
       title: `Redeliver to ${name}`,
@@ -159,7 +195,8 @@ function redeliver(destinationId: number, name: string): void {
         tell(`${count(done.data?.changed ?? 0)} deliveries are on their way again.`);
       },
     });
-  })();
+    return "";
+  });
 }
 
 function linkTo(one: Attention): string {
@@ -241,22 +278,5 @@ function NextDay(): JSX.Element {
         );
       }}
     </Shown>
-  );
-}
-
-function FirstSteps(): JSX.Element {
-  return (
-    <Empty
-      curl={`curl ${location.origin}/triggers -H "Authorization: Bearer $TOKEN" \\\n  -H 'Content-Type: application/json' \\\n  -d '{"type": "scheduled", "details": {"interval": "PT10S", "recurring": true}}'`}
-    >
-      <h2>Make the first trigger</h2>
-      <p>A trigger fires by a schedule or when it is called. Each firing is an event, on record exactly once.</p>
-      <p>
-        <a class="button primary" href={`${HOME}/triggers/new`}>
-          New trigger
-        </a>
-      </p>
-      <p class="quiet">Or from a terminal:</p>
-    </Empty>
   );
 }

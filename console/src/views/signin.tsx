@@ -1,7 +1,8 @@
 import type { JSX } from "preact";
 import { useState } from "preact/hooks";
-import { PREFIX, Refused, signIn } from "../api/client";
+import { PREFIX, Refused, me, passwordWanted, signIn, signOut, type Wanted } from "../api/client";
 import { Problem } from "../parts/basics";
+import { Dialog } from "../parts/dialog";
 import { ForgotView } from "./links";
 
 export function SignIn(): JSX.Element {
@@ -46,5 +47,55 @@ export function SignIn(): JSX.Element {
         The account is the API's own. Its pages are <a href={`${PREFIX}/api/docs`}>here</a>.
       </p>
     </main>
+  );
+}
+
+/** Asks for the password above the page, which stays as it is: nothing that was typed is lost. */
+export function PasswordAgain({ wanted }: { wanted: Wanted }): JSX.Element {
+  const [error, setError] = useState<Refused | null>(null);
+  const email = me.value?.email ?? "";
+  const end = (isGiven: boolean): void => {
+    passwordWanted.value = null;
+    wanted.done(isGiven);
+  };
+  const submit = async (event: SubmitEvent): Promise<void> => {
+    event.preventDefault();
+    const form = new FormData(event.currentTarget as HTMLFormElement);
+    try {
+      await signIn(email, String(form.get("password")));
+      end(true);
+    } catch (refused) {
+      if (!(refused instanceof Refused)) throw refused;
+      setError(refused);
+    }
+  };
+  const leave = (): void => {
+    end(false);
+    if (wanted.why === "expired") void signOut().catch(() => (me.value = null));
+  };
+  return (
+    <Dialog title={wanted.why === "fresh" ? "Your password, please" : "Your session has ended"} onClose={leave}>
+      <form onSubmit={(event) => void submit(event)}>
+        <p>
+          {wanted.why === "fresh"
+            ? "This needs a password that was given within the last 15 minutes."
+            : "Sign in again. What you have typed below stays as it is."}
+        </p>
+        <input type="hidden" autocomplete="username" value={email} />
+        <label>
+          Password of {email}
+          <input name="password" type="password" autocomplete="current-password" required autofocus />
+        </label>
+        {error !== null && <Problem error={error} />}
+        <p class="buttons">
+          <button type="submit" class="primary">
+            Sign in
+          </button>
+          <button type="button" onClick={leave}>
+            {wanted.why === "fresh" ? "Cancel" : "Sign out"}
+          </button>
+        </p>
+      </form>
+    </Dialog>
   );
 }
