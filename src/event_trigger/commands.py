@@ -35,7 +35,7 @@ from event_trigger.diagnosis import Diagnosis, diagnose
 from event_trigger.erasure.command import erase_by_address
 from event_trigger.hooks.rotation import rotate_hook_keys
 from event_trigger.models import ActorKind, Role
-from event_trigger.reconciliation.verify import Verification, verify
+from event_trigger.reconciliation.verify import Verification, counted, verify
 from event_trigger.triggers.schedule.zone_rules import describe_rules
 from event_trigger.triggers.zone_updates.report import moves_in_words
 from event_trigger.upgrade import upgrade_data
@@ -206,10 +206,11 @@ def rotate_all_keys(settings: Settings) -> DatabaseWork[str]:
         vault = Vault.of(with_signing_secret(settings))
         destinations = await rotate_keys(sessions, vault)
         hooks = await rotate_hook_keys(sessions, vault)
-        done = f"{destinations.count} destinations and {hooks.count} hooks were re-encrypted"
+        count = f"{counted(destinations.count, 'destination')} and {counted(hooks.count, 'hook')}"
+        done = f"Re-encrypted: {count}"
         lost = {"destinations": destinations.unreadable, "hooks of triggers": hooks.unreadable}
         if not any(lost.values()):
-            return f"{done}; all have the current key."
+            return f"{done}. All have the current key."
         named = [f"{kind} {', '.join(map(str, ids))}" for kind, ids in lost.items() if ids]
         raise SettingsError(
             f"{done}. The keys of {' and '.join(named)} are not set. Set the previous key, or"

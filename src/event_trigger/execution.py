@@ -2,6 +2,8 @@
 
 import argparse
 import gc
+import os
+import select
 import sys
 
 import structlog
@@ -27,21 +29,37 @@ def execute(wanted: argparse.Namespace) -> int:
     try:
         settings = Settings()
         configure_logs(settings.log_format, settings.log_level)
-        return _run(wanted, settings)
-    except ValidationError as error:
-        return _fail("\n".join(f"{_setting(one['loc'])}: {one['msg']}" for one in error.errors()))
-    except Problem as problem:
-        return _fail(problem.detail)
-    except (SettingsError, EmbeddedPostgresError, BackupError, CannotStart, ValueError) as error:
-        return _fail(str(error))
+        code = _run(wanted, settings)
+        sys.stdout.flush()
     except KeyboardInterrupt:
         return 130
     except Exception as error:
-        hint = hint_for(error)
-        if hint is None and not is_outage(error):
+        if isinstance(error, BrokenPipeError) and _is_output_closed():
+            return 141  # as a command that SIGPIPE ends
+        message = _message_of(error)
+        if message is None:
             raise
-        message = f"The database does not answer: {describe_error(error)}."
-        return _fail(f"{message} {hint or 'Is DATABASE_URL right?'}")
+        print(message, file=sys.stderr)
+        return 1
+    return code
+
+
+def _message_of(error: Exception) -> str | None:
+    """Says what the operator can do about an error; None for a bug."""
+    match error:
+        case ValidationError():
+            return "\n".join(f"{_setting(one['loc'])}: {one['msg']}" for one in error.errors())
+        case Problem():
+            return error.detail
+        case (
+            SettingsError() | EmbeddedPostgresError() | BackupError() | CannotStart() | ValueError()
+        ):
+            return str(error)
+    hint = hint_for(error)
+    if hint is None and not is_outage(error):
+        return None
+    said = f"The database does not answer: {describe_error(error)}."
+    return f"{said} {hint or 'Is DATABASE_URL right?'}"
 
 
 def _run(wanted: argparse.Namespace, settings: Settings) -> int:
@@ -61,11 +79,16 @@ def _run(wanted: argparse.Namespace, settings: Settings) -> int:
     return run(wanted, settings)
 
 
+def _is_output_closed() -> bool:
+    """Tells whether nobody reads the output any more (`| head`), and then drops what is left."""
+    poll, output = select.poll(), sys.stdout.fileno()
+    poll.register(output, 0)
+    if not poll.poll(0):
+        return False
+    os.dup2(os.open(os.devnull, os.O_WRONLY), output)
+    return True
+
+
 def _setting(location: tuple[int | str, ...]) -> str:
     name = str(location[0]).upper() if location else "settings"
     return name if name in {"DATABASE_URL", "HOST", "PORT", "SETTINGS"} else f"EVENT_TRIGGER_{name}"
-
-
-def _fail(message: str) -> int:
-    print(message, file=sys.stderr)
-    return 1

@@ -41,8 +41,8 @@ class Verification:
         parts += [f"{count} {reason}" for reason, count in sorted(self.totals.unfired.items())]
         differences = len(self.totals.differences)
         verdict = "It adds up." if self.adds_up else f"Differences: {differences}."
-        counted = f"{_counted(self.triggers, 'trigger')}, {_counted(planned, 'planned instant')}"
-        return f"{counted}: {', '.join(parts)}. {verdict}"
+        all_ = f"{counted(self.triggers, 'trigger')}, {counted(planned, 'planned instant')}"
+        return f"{all_}: {', '.join(parts)}. {verdict}"
 
 
 async def verify(sessions: Sessions, *, keep_for: timedelta) -> Verification:
@@ -80,7 +80,8 @@ async def _at_once(work: Callable[[], T]) -> T:
     return work()
 
 
-def _counted(number: int, what: str) -> str:
+def counted(number: int, what: str) -> str:
+    """Writes a number of things: "1 trigger", "2 triggers"."""
     return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
