@@ -41,7 +41,10 @@ def test_bash_completes_commands_options_and_files(tmp_path: Path) -> None:
 
     found = {
         line: completed(tmp_path, f"event-trigger {line}")
-        for line in ("ser", "user ", "serve --wo", "completion ", "restore ke", "user erase --y")
+        for line in (
+            *("ser", "user ", "serve --wo", "completion ", "restore ke", "user erase --y"),
+            *("trig", "keys ", "triggers list --st", "events list -o t", "triggers create -f ke"),
+        )
     }
 
     assert (printed.returncode, printed.stderr) == (0, "")
@@ -52,6 +55,11 @@ def test_bash_completes_commands_options_and_files(tmp_path: Path) -> None:
         "completion ": {"bash", "zsh", "fish"},
         "restore ke": {"kept.backup"},
         "user erase --y": {"--yes"},
+        "trig": {"triggers"},
+        "keys ": {"list", "create", "revoke"},
+        "triggers list --st": {"--status"},
+        "events list -o t": {"table"},
+        "triggers create -f ke": {"kept.backup"},
     }
 
 

@@ -3,13 +3,14 @@
 import asyncio
 import json
 import signal
-import subprocess
 import sys
+from asyncio.subprocess import PIPE
 from datetime import UTC, datetime, timedelta
 from socket import create_server
 from typing import Any
 
 import httpx
+
 from tests.client_cli.conftest import Terminal
 from tests.support.counting import until_counted
 from tests.support.keys import make_key
@@ -138,20 +139,17 @@ async def test_8_when_not_all_is_right(
 
 
 async def test_130_when_it_is_interrupted(ada_at: Terminal) -> None:
-    watching = subprocess.Popen(
-        [sys.executable, "-m", "event_trigger", "status", "--watch", "-o", "name"],
+    watching = await asyncio.create_subprocess_exec(
+        sys.executable,
+        *("-m", "event_trigger", "status", "--watch", "-o", "name"),
         env=environment(**ada_at.settings, XDG_CONFIG_HOME=str(ada_at.home)),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
+        stdout=PIPE,
+        stderr=PIPE,
     )
     assert watching.stdout is not None
-    try:
-        first = await asyncio.to_thread(watching.stdout.readline)
-        watching.send_signal(signal.SIGINT)
-        _, told = await asyncio.to_thread(watching.communicate)
-    finally:
-        watching.kill()
+    first = await watching.stdout.readline()
+    watching.send_signal(signal.SIGINT)
+    _, told = await watching.communicate()
 
-    assert first in {"ok\n", "unknown\n"}
-    assert (watching.returncode, told) == (130, "")
+    assert first in {b"ok\n", b"unknown\n"}
+    assert (watching.returncode, told) == (130, b"")

@@ -87,9 +87,13 @@ class Output:
         """Prints one thing; a table has a line for each field, and then the lists inside it."""
         if self.format is Format.TABLE:
             lines = [(one.title, one.value(row)) for one in columns]
-            self._print([line for line in lines if line[1] not in (None, [], {})])
-            for rows, of_rows in lists:
-                self._table(rows, of_rows, before="\n")
+            parts: list[tuple[list[Any], list[str]]] = [
+                ([line for line in lines if line[1] not in (None, [], {})], [])
+            ]
+            parts += [(_cells(rows, shown), _titles(shown)) for rows, shown in lists]
+            for number, (cells, titles) in enumerate(part for part in parts if part[0]):
+                write("\n" if number else "")
+                self._print(cells, titles)
         elif self.format is Format.JSON:
             write_line(as_json(row, indent=2))
         elif self.format is Format.YAML:
@@ -97,15 +101,13 @@ class Output:
         else:
             self.next(row, columns, named_by=named_by)
 
-    def _table(self, rows: Iterable[Row], columns: Sequence[Column], *, before: str = "") -> None:
-        cells = [[one.value(row) for one in columns] for row in rows]
-        if cells:
-            write(before)
-            self._print(cells, [one.title.upper() for one in columns])
-        elif not before:
+    def _table(self, rows: Iterable[Row], columns: Sequence[Column]) -> None:
+        if cells := _cells(rows, columns):
+            self._print(cells, _titles(columns))
+        else:
             sys.stderr.write("There are none.\n")
 
-    def _print(self, rows: Sequence[Sequence[Any]], titles: Sequence[str] = ()) -> None:
+    def _print(self, rows: Sequence[Sequence[Any]], titles: Sequence[str]) -> None:
         from rich.table import Table  # noqa: PLC0415 - 60 ms, which help need not spend
         from rich.text import Text  # noqa: PLC0415
 
@@ -116,6 +118,14 @@ class Output:
             texts = [as_cell(one) for one in row]
             table.add_row(*[Text(one, _STYLES.get(one, "")) for one in texts])
         print_rich(table)
+
+
+def _cells(rows: Iterable[Row], columns: Sequence[Column]) -> list[Sequence[Any]]:
+    return [[one.value(row) for one in columns] for row in rows]
+
+
+def _titles(columns: Sequence[Column]) -> list[str]:
+    return [one.title.upper() for one in columns]
 
 
 def print_rich(table: Any) -> None:
