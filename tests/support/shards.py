@@ -40,6 +40,9 @@ _IN_CHANGES = {
 }
 _ANYWHERE = {
     "a clock in DO UPDATE": rf"\bDO UPDATE SET\b.*{_CLOCKS}",
+    "a lock beside a column that takes its shard from another table": (
+        r"\(\s*SELECT [^()]*\bWHERE \w+\.shard = \w+\.shard\b.*\bFOR (NO KEY )?(UPDATE|SHARE)\b"
+    ),
 }
 _ACROSS_SHARDS = {
     "a lock across shards": r"\bFOR (NO KEY )?(UPDATE|SHARE)\b",

@@ -20,7 +20,7 @@ _SELECT_TRIGGERS = """
     SELECT id, owner_id, key, status, updated_at, {payload}, {payload_size},
         details -> 'schema' AS schema, cardinality(destination_ids) > 0 AS has_destinations,
         CASE WHEN {has_no_room} THEN (
-            SELECT ARRAY[bytes, reached] FROM event_bytes WHERE event_bytes.shard = triggers.shard
+            SELECT ARRAY[bytes, reached] FROM event_bytes WHERE event_bytes.shard = {its_shard}
                 AND event_bytes.owner_id = triggers.owner_id AND reached IS NOT NULL)
         END AS reached,
         CASE WHEN type = 'heartbeat' THEN CAST(details AS text) END AS heartbeat,
@@ -31,11 +31,13 @@ _SELECT_TRIGGERS = """
 _IN_SHARD = {
     "wanted": "shard = :shard AND id = ANY (CAST(:ids AS bigint[]))",
     "has_no_room": HAS_NO_ROOM,
+    "its_shard": ":shard",  # Citus cannot lock what names it by another table's column
 }
 _IN_SHARDS = {
     "wanted": """(shard, id) IN (
         SELECT * FROM unnest(CAST(:shards AS smallint[]), CAST(:ids AS bigint[])))""",
     "has_no_room": HAS_NO_ROOM_IN_SHARDS,
+    "its_shard": "triggers.shard",
 }
 _PAYLOAD = {"payload": "CAST(payload AS text)", "payload_size": "0"}
 # a payload that is too large in its stored form, which has a head of 4 bytes, is not even measured

@@ -33,6 +33,11 @@ from tests.support.shards import refused_by_citus
             "a subscript in SET",
         ),
         (
+            "SELECT id, (SELECT reached FROM event_bytes WHERE event_bytes.shard = triggers.shard)"
+            " FROM triggers WHERE shard = 1 FOR NO KEY UPDATE",
+            "a lock beside a column",
+        ),
+        (
             "DELETE FROM triggers WHERE shard = 1 AND owner_id IN (SELECT id FROM projects)",
             "a table of the coordinator",
         ),
