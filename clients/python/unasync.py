@@ -15,7 +15,7 @@ _WORDS = {
     r"\b__a(enter|exit)__\b": r"__\1__",
     r"\ba(close|closing|iter_bytes|next|read)\b": r"\1",
     r"\basynchronous\b": "synchronous",
-    r"\banyio\b": "time",
+    r"\basyncio\b": "time",
     r"\bStopAsyncIteration\b": "StopIteration",
 }
 _HEAD = (

@@ -1,10 +1,10 @@
 """Calls the service, and repeats what may be repeated."""
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
-import anyio
 import httpx
 
 from event_trigger_client.answers import json_in, next_query
@@ -51,7 +51,7 @@ class AsyncCalls:
                 wait = attempts.after(response)
             if wait is None:
                 break
-            await anyio.sleep(wait)
+            await asyncio.sleep(wait)
         if response.is_error and not attempts.is_done(response):
             raise problem_in(response)
         return response

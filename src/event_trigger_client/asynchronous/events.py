@@ -1,11 +1,10 @@
 """Events: what has fired."""
 
+import asyncio
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing
 from typing import Any
-
-import anyio
 
 from event_trigger_client.answers import Change, change_in
 from event_trigger_client.asynchronous.resource import AsyncResource
@@ -103,7 +102,7 @@ class AsyncEvents(AsyncResource):
                 following.failed(error)
             if not following.is_over:
                 log.info("The stream of events is broken; it is opened again.")
-                await anyio.sleep(following.wait)
+                await asyncio.sleep(following.wait)
 
     async def _newest(self, filters: Mapping[str, Any]) -> int:
         """Gives the id of the newest event, after which a stream begins; 0 without one.
