@@ -9,7 +9,7 @@ import pytest
 
 from event_trigger_client import AsyncClient, Client, OnCall
 from event_trigger_client.errors import NotFound, Unauthorized
-from tests.client.losing import losing_proxy
+from tests.support.losing import losing_proxy
 from tests.support.services import ADA, token_of
 
 STREAM = "/events/stream"

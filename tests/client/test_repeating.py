@@ -7,7 +7,7 @@ import pytest
 
 from event_trigger_client import AsyncClient, OnCall
 from event_trigger_client.errors import NotFound, Unreachable
-from tests.client.losing import ANSWER, HALF_THE_ANSWER, NEVER, REQUEST, losing_proxy
+from tests.support.losing import ANSWER, HALF_THE_ANSWER, NEVER, REQUEST, losing_proxy
 from tests.support.services import ADA, token_of
 
 LOSSES = (REQUEST, ANSWER, HALF_THE_ANSWER)
