@@ -10,7 +10,13 @@ from event_trigger.config import Settings
 from event_trigger.web.near_names import nearest_name
 
 _PREFIX = "EVENT_TRIGGER_"
-_READ_ELSEWHERE = "EVENT_TRIGGER_PG_BIN"  # db/embedded/binaries.py
+_READ_ELSEWHERE = {
+    "EVENT_TRIGGER_PG_BIN",  # db/embedded/binaries.py
+    "EVENT_TRIGGER_URL",  # this and the next ones: the client
+    "EVENT_TRIGGER_TOKEN",
+    "EVENT_TRIGGER_PROJECT",
+    "EVENT_TRIGGER_PROFILE",
+}
 
 
 class MisspeltSetting(NamedTuple):
@@ -27,7 +33,7 @@ class MisspeltSetting(NamedTuple):
 def misspelt_settings() -> Iterator[MisspeltSetting]:
     """Looks through the environment and `.env`; names are read without regard to case."""
     prefixed = (name for name, one in Settings.model_fields.items() if one.validation_alias is None)
-    known = {f"{_PREFIX}{name.upper()}" for name in prefixed} | {_READ_ELSEWHERE}
+    known = {f"{_PREFIX}{name.upper()}" for name in prefixed} | _READ_ELSEWHERE
     given = {name.upper() for name in (*os.environ, *dotenv_values(".env"))}
     for name in sorted(given - known):
         if name.startswith(_PREFIX):

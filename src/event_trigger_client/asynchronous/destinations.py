@@ -58,11 +58,11 @@ class AsyncDestinations(AsyncResource):
         await self._call("DELETE", destination, headers=headers_of(if_match=if_match))
 
     async def enable(self, destination: Name) -> Destination:
-        answer: Destination = await self._call("POST", destination, "enable")
+        answer: Destination = await self._do(destination, "enable")
         return answer
 
     async def disable(self, destination: Name) -> Destination:
-        answer: Destination = await self._call("POST", destination, "disable")
+        answer: Destination = await self._do(destination, "disable")
         return answer
 
     async def test(self, destination: Name, data: Mapping[str, Any] | None = None) -> Attempt:

@@ -119,11 +119,11 @@ class AsyncTriggers(AsyncResource):
         return results
 
     async def pause(self, trigger: Name) -> Trigger:
-        answer: Trigger = await self._call("POST", trigger, "pause")
+        answer: Trigger = await self._do(trigger, "pause")
         return answer
 
     async def resume(self, trigger: Name) -> Trigger:
-        answer: Trigger = await self._call("POST", trigger, "resume")
+        answer: Trigger = await self._do(trigger, "resume")
         return answer
 
     async def act(
@@ -143,7 +143,7 @@ class AsyncTriggers(AsyncResource):
         """Gives the next instants of a schedule that is stored nowhere."""
         details = schedule.details if isinstance(schedule, Schedule) else written(schedule)
         body = {"details": details, "count": count}
-        answer: Preview = await self._calls.request("POST", "/schedules/preview", json=body)
+        answer: Preview = await self._create("/schedules/preview", body, None)
         return answer
 
     async def explain(self, trigger: Name, at: datetime | str) -> Explanation:

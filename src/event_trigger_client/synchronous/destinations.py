@@ -54,11 +54,11 @@ class Destinations(Resource):
         self._call("DELETE", destination, headers=headers_of(if_match=if_match))
 
     def enable(self, destination: Name) -> Destination:
-        answer: Destination = self._call("POST", destination, "enable")
+        answer: Destination = self._do(destination, "enable")
         return answer
 
     def disable(self, destination: Name) -> Destination:
-        answer: Destination = self._call("POST", destination, "disable")
+        answer: Destination = self._do(destination, "disable")
         return answer
 
     def test(self, destination: Name, data: Mapping[str, Any] | None = None) -> Attempt:

@@ -117,11 +117,11 @@ class Triggers(Resource):
         return results
 
     def pause(self, trigger: Name) -> Trigger:
-        answer: Trigger = self._call("POST", trigger, "pause")
+        answer: Trigger = self._do(trigger, "pause")
         return answer
 
     def resume(self, trigger: Name) -> Trigger:
-        answer: Trigger = self._call("POST", trigger, "resume")
+        answer: Trigger = self._do(trigger, "resume")
         return answer
 
     def act(self, action: str, *, idempotency_key: str | None = None, **body: Any) -> ActionResult:
@@ -139,7 +139,7 @@ class Triggers(Resource):
         """Gives the next instants of a schedule that is stored nowhere."""
         details = schedule.details if isinstance(schedule, Schedule) else written(schedule)
         body = {"details": details, "count": count}
-        answer: Preview = self._calls.request("POST", "/schedules/preview", json=body)
+        answer: Preview = self._create("/schedules/preview", body, None)
         return answer
 
     def explain(self, trigger: Name, at: datetime | str) -> Explanation:
