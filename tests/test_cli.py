@@ -409,6 +409,7 @@ async def test_a_misspelt_setting_is_named_with_the_one_that_was_meant(
 ) -> None:
     (folder / ".env").write_text("event_trigger_keepfor=PT1H\nOTHER=1\n")
     settings = with_database(database_url) | {"EVENT_TRIGGER_ZZZZ": "1"}
+    settings |= {"EVENT_TRIGGER_URL": "http://localhost:8000"}  # of commands that call a service
 
     done = await asyncio.to_thread(here, "check", **settings)
 
@@ -418,6 +419,7 @@ async def test_a_misspelt_setting_is_named_with_the_one_that_was_meant(
         " Did you mean EVENT_TRIGGER_KEEP_FOR?\n"
         "Warning: EVENT_TRIGGER_ZZZZ is no setting, and has no effect.\n"
     ) in done.out
+    assert "EVENT_TRIGGER_URL" not in done.out
 
 
 async def test_check_connects_to_the_mail_server_and_sends_nothing(

@@ -10,13 +10,16 @@ from event_trigger.config import Settings
 from event_trigger.web.near_names import nearest_name
 
 _PREFIX = "EVENT_TRIGGER_"
-_READ_ELSEWHERE = {
-    "EVENT_TRIGGER_PG_BIN",  # db/embedded/binaries.py
-    "EVENT_TRIGGER_URL",  # this and the next ones: the client
-    "EVENT_TRIGGER_TOKEN",
-    "EVENT_TRIGGER_PROJECT",
-    "EVENT_TRIGGER_PROFILE",
-}
+_READ_ELSEWHERE = frozenset(
+    {
+        "EVENT_TRIGGER_PG_BIN",  # db/embedded/binaries.py
+        "EVENT_TRIGGER_PROFILE",  # this and the others are of commands that call a service
+        "EVENT_TRIGGER_PROJECT",
+        "EVENT_TRIGGER_SIGNING_SECRET",
+        "EVENT_TRIGGER_TOKEN",
+        "EVENT_TRIGGER_URL",
+    }
+)
 
 
 class MisspeltSetting(NamedTuple):

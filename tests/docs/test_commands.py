@@ -180,7 +180,8 @@ def _free_port() -> int:
 
 @asynccontextmanager
 async def _reading(house: House) -> AsyncIterator[Reader]:
-    async with bash(house.folder, environment()) as shell:
+    settings = environment(XDG_CONFIG_HOME=str(house.folder / "configuration"))
+    async with bash(house.folder, settings) as shell:
         yield Reader(house, shell, learned={"9000": str(_free_port())})
 
 

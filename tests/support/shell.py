@@ -67,9 +67,12 @@ async def bash(folder: Path, settings: Mapping[str, str]) -> AsyncIterator[Shell
 
 
 def _programs(folder: Path) -> Path:
-    """A folder for `jq`, with a stand-in where the machine has none."""
+    """A folder for `event-trigger` as pip installs it, and for `jq` where the machine has none."""
     programs = folder / "programs"
     programs.mkdir(exist_ok=True)
+    command = programs / "event-trigger"
+    command.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m event_trigger "$@"\n')
+    command.chmod(0o755)
     if shutil.which("jq") is None:
         jq = programs / "jq"
         jq.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{_JQ}" "$@"\n')

@@ -63,8 +63,8 @@ def words_of(error: Exception) -> list[str]:
     errors = _errors()
     if errors is None or not isinstance(error, errors.Problem):
         return [str(error)]
-    detail = "" if error.errors else error.detail  # which repeats the first place
-    lines = [": ".join(one for one in (error.title, detail) if one) or f"{error.status}"]
+    told = error.title if error.errors else error.detail  # that repeats the first place
+    lines = [told or error.title or f"The service answered {error.status}."]
     lines += [f"  {one.pointer or one.parameter or 'here'}: {one.detail}" for one in error.errors]
     if error.status == 401:
         lines.append(_SIGN_IN)

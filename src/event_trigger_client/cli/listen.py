@@ -49,11 +49,13 @@ def listen(
     asked = {"url": url}
     if destination is not None:
         asked["destination"] = name_of(destination)  # type: ignore[assignment]
+    newest = next(iter(run.client.events.list(limit=1, view="summary")), None)
+    after = 0 if newest is None else newest["id"]
     run.say(f"Events go to {url}. `event-trigger listen --print-secret` prints what signs them.")
     import httpx  # noqa: PLC0415 - 150 ms, which help need not spend
 
     with httpx.Client(timeout=_TIMEOUT, trust_env=False) as local:
-        for event in run.client.events.follow(**filters):
+        for event in run.client.events.follow(after=after, **filters):
             sent = _send(run.client, local, {**asked, "event_id": event["id"]}, secret)
             run.output.next({**_names(event), **sent}, _SENT, named_by="event_id")
 

@@ -8,7 +8,7 @@ from event_trigger_client.cli import asking
 from event_trigger_client.cli.commands import command, group
 from event_trigger_client.cli.editing import change
 from event_trigger_client.cli.exits import ExitCode, Failed
-from event_trigger_client.cli.output import Column, fields
+from event_trigger_client.cli.output import fields
 from event_trigger_client.cli.run import Run, name_of
 from event_trigger_client.cli.schedule import Count, show_instants
 from event_trigger_client.cli.schedule_options import (
@@ -34,11 +34,9 @@ Payload = Annotated[
 Yes = Annotated[bool, Option("--yes", "-y", help="Do not ask.")]
 Limit = Annotated[int, Option("--limit", min=0, help="So many at most; 0 is all.")]
 
-_LISTED = [
-    *fields("id", "key:key|name", "type"),
-    Column("schedule", lambda row: row["words"] or row["details"].get("hook", {}).get("verify")),
-    *fields("status", "next_fire_at", "fire_count"),
-]
+_LISTED = fields(
+    "id", "key:key|name", "type", "schedule:words", "status", "next_fire_at", "fire_count"
+)
 _SHOWN = [
     *fields("id", "key", "name", "type", "status", "words", "next_fire_at", "last_fired_at"),
     *fields("fire_count", "payload", "tags", "destinations", "details", "error"),
