@@ -9,6 +9,8 @@ export interface Url {
   go: (path: string) => void;
   /** Goes there without a step for the button that leads back. */
   replace: (path: string) => void;
+  /** The parameters among these that have a value: what a list is asked for. */
+  filters: (...names: string[]) => Record<string, string>;
 }
 
 export function useUrl(): Url {
@@ -21,6 +23,7 @@ export function useUrl(): Url {
       const search = new URLSearchParams(given).toString();
       route(search === "" ? path : `${path}?${search}`, !("cursor" in changes));
     },
+    filters: (...names) => Object.fromEntries(names.map((name) => [name, query[name] ?? ""]).filter(([, value]) => value !== "")),
     go: (to) => route(`${HOME}${to}`),
     replace: (to) => route(`${HOME}${to}`, true),
   };

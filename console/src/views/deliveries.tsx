@@ -35,10 +35,9 @@ function Of({ delivery }: { delivery: { event_id: number | null; notice_id: numb
 export function DeliveriesView(): JSX.Element {
   const url = useUrl();
   const [selected, setSelected] = useState<Set<number | string>>(new Set());
-  const names = ["status", "destination_id", "event_id", "trigger_id", "error", "cursor"];
-  const query = Object.fromEntries(names.map((name) => [name, url.get(name)]).filter(([, value]) => value !== ""));
+  const query = url.filters("status", "destination_id", "event_id", "trigger_id", "error", "cursor");
   const page = useQuery(
-    `deliveries?${new URLSearchParams(query as Record<string, string>)}`,
+    `deliveries?${new URLSearchParams(query)}`,
     async (signal) => {
       const { data, response } = await api.GET("/deliveries", {
         params: { query: { limit: PAGE, ...query } as never },

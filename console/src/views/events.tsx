@@ -58,7 +58,7 @@ const SOURCES = ["schedule", "login", "api_key", "hook", "set", "replay"] as con
 export function EventsView(): JSX.Element {
   const url = useUrl();
   const isLive = url.get("live") !== "";
-  const filter = Object.fromEntries(FILTERS.map((name) => [name, url.get(name)]).filter(([, value]) => value !== ""));
+  const filter = url.filters(...FILTERS);
   return (
     <>
       <header class="view">
