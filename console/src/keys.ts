@@ -23,8 +23,8 @@ document.addEventListener("keydown", (press) => {
   if (press.defaultPrevented || press.altKey) return;
   const withCommand = press.metaKey || press.ctrlKey;
   const key = withCommand ? (press.key.toLowerCase() === "k" ? "mod+k" : "") : press.key;
-  const target = press.target as HTMLElement;
-  const isTyping = target.matches("input, textarea, select, [contenteditable]");
+  const target = press.composedPath()[0] as HTMLElement; // also inside of a shadow root
+  const isTyping = target.matches("input, textarea, select, [contenteditable], [contenteditable] *");
   if (key === "" || (!withCommand && (isTyping || !singleKeys.value))) return;
   const dialogs = document.querySelectorAll("dialog[open]").length;
   if (dialogs > 1) return;
