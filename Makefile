@@ -3,7 +3,7 @@ BIN := .venv/bin
 export PYTHONPATH := src
 
 .DEFAULT_GOAL := help
-.PHONY: help run install test test-sql client console test-console coverage faults bench bench-quick lint check format pins clean
+.PHONY: help run install test test-sql client console test-console screenshots coverage faults bench bench-quick lint check format pins clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 12
@@ -44,6 +44,9 @@ console: console/node_modules  ## Build the console from console/ into src/event
 test-console: console  ## Build the console again, which changes no file, and use it in a real browser
 	git diff --exit-code --stat src/event_trigger/console/static
 	$(PYTEST) --numprocesses=2 -p no:schemathesis tests/browser
+
+screenshots: .venv/dev.stamp  ## Take the pictures of docs/images again, of a service that a team has used for a day
+	PYTHONPATH=src:. $(BIN)/python -m tests.browser.screenshots
 
 bench: .venv/bench.stamp  ## Run all benchmarks but the soak, with peers, and write bench/RESULTS.md
 	PYTHONPATH=src:. $(BIN)/python -m bench
