@@ -66,6 +66,7 @@ api.use({
     if (project.value !== null) request.headers.set("X-Project-ID", String(project.value));
   },
   async onResponse({ response, schemaPath }) {
+    noteClock(response);
     if (response.ok || response.status === 304) return;
     const refused = await refusal(response);
     if (response.status === 401 && schemaPath !== "/console/session") sessionIsOver(refused);
@@ -76,6 +77,16 @@ api.use({
     return new Refused(0, "The server cannot be reached.", "unreachable", new Map(), null);
   },
 });
+
+const CLOCKS_DIFFER = 2_000; // ms; less may be the rounding of the header and the way here
+
+/** Learns the server's clock from an answer. */
+function noteClock(response: Response): void {
+  const ahead = Date.parse(response.headers.get("date") ?? "") + 500 - Date.now();
+  if (Number.isNaN(ahead)) return;
+  const known = Math.abs(ahead) < CLOCKS_DIFFER ? 0 : ahead;
+  if (Math.abs(known - clockAhead.value) >= CLOCKS_DIFFER / 2) clockAhead.value = known;
+}
 
 export async function refusal(response: Response): Promise<Refused> {
   const body: { detail?: string; title?: string; type?: string; errors?: FieldProblem[] } =

@@ -1,6 +1,6 @@
 import type { JSX } from "preact";
 import { useEffect, useState } from "preact/hooks";
-import { HOME, api, clockAhead, holds, type Schemas } from "../api/client";
+import { HOME, api, holds, type Schemas } from "../api/client";
 import { Instant, Shown, State, count, type Mood } from "../parts/basics";
 import { Bars, barsOf } from "../parts/charts";
 import { ask, run, tell } from "../parts/dialog";
@@ -47,9 +47,7 @@ function Beginning({ overview }: { overview: Overview }): JSX.Element {
 
 async function loadOverview(signal: AbortSignal): Promise<Overview> {
   const { data } = await api.GET("/overview", { signal });
-  const overview = data as Overview;
-  if (overview.at !== null) clockAhead.value = new Date(overview.at).getTime() - Date.now();
-  return overview;
+  return data as Overview;
 }
 
 const isNew = ({ triggers, events }: Overview): boolean =>

@@ -47,11 +47,9 @@ export function SessionsView(): JSX.Element {
             <button type="button" onClick={() => setChanging(true)}>
               Change password
             </button>
-            {others > 0 && (
-              <button type="button" class="danger" onClick={endOthers}>
-                End all others
-              </button>
-            )}
+            <button type="button" class="danger" disabled={others === 0} onClick={endOthers}>
+              End all others
+            </button>
           </>
         }
         columns={[
