@@ -4,6 +4,7 @@ The old cluster stays as it is until the new one has been looked at, and is kept
 """
 
 import os
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -32,6 +33,7 @@ _USUAL_PLACES = ("/usr/lib/postgresql/{}/bin", "/usr/pgsql-{}/bin")  # Debian, R
 _ROOM_BESIDE = 256 * 1024**2  # bytes, for a new cluster's own catalogues and WAL
 _LAST_LINES = 5  # of each log of pg_upgrade
 _TAIL = 1500  # characters
+_ERROR = re.compile(r"\b(error|ERROR|FATAL|PANIC): ")
 
 
 @dataclass(frozen=True)
@@ -216,14 +218,12 @@ def _megabytes(size: int) -> str:
 
 
 def _last_words(cluster: Path) -> str:
-    """Returns the last lines of the logs that pg_upgrade keeps if it fails."""
+    """Returns the errors in the logs that pg_upgrade keeps if it fails, or their last lines."""
     logs = sorted(
         (one for one in (cluster / "pg_upgrade_output.d").rglob("*.*") if one.is_file()),
         key=lambda one: one.stat().st_mtime,
     )
-    lines = [
-        f"{one.name}: {line}"
-        for one in logs[-2:]
-        for line in one.read_text(errors="replace").splitlines()[-_LAST_LINES:]
-    ]
-    return "\n".join(lines)[-_TAIL:]
+    lines = {one.name: one.read_text(errors="replace").splitlines() for one in logs}
+    errors = [f"{name}: {one}" for name in lines for one in lines[name] if _ERROR.search(one)]
+    last = [f"{one.name}: {line}" for one in logs[-2:] for line in lines[one.name][-_LAST_LINES:]]
+    return "\n".join(errors[-_LAST_LINES:] or last)[-_TAIL:]
