@@ -16,6 +16,6 @@ def plain_doors(state: AppState, reads: PlainReads) -> Sequence[PlainDoor]:
     retention = Retention(state.settings.active_for, state.settings.keep_for)
     return (
         *PlainTriggers(reads, TriggerLookup(reads), state.hooks).doors,
-        *PlainEvents(reads, state.clock, retention).doors,
+        *PlainEvents(reads, state.clock, retention, state.cpu_bound).doors,
         *PlainOverview(reads, retention).doors,
     )

@@ -43,6 +43,9 @@ PLAIN = (
     "/events?limit=2&view=summary&include=deliveries",
     "/events?trigger_id={0}&trigger_id={1}&is_test=false",
     "/events?type=api&state=active",
+    "/events?aggregate=true",
+    "/events?aggregate=true&trigger_id={0}&is_test=false&limit=1&view=summary",
+    "/events?aggregate=false&limit=1",
 )
 LEFT = (
     "/triggers/999",
@@ -61,7 +64,9 @@ LEFT = (
     "/triggers?sort=size",
     "/events?type=x",
     "/events?since=2026-01-01T00:00:00Z",
-    "/events?aggregate=true",
+    "/events?aggregate=maybe",
+    "/events?aggregate=true&include=deliveries",
+    "/events?aggregate=true&cursor=WzE3MDAwMDAwMDAwMDAwMDAsIDFd",
     "/events?include=x",
     "/events/export",
 )

@@ -2,7 +2,8 @@
 
 A plain GET has no body and no repeated headers, its query is short and has no escapes, and its
 caller names one project at most. It is answered in these steps; whatever is not so, and every error
-but an outage, is left to the operation of FastAPI, which is the one place that describes errors.
+but an outage or too many counts at once, is left to the operation of FastAPI, which is the one
+place that describes errors.
 
 1. A door has the path.
 2. The caller is known, and has the scopes of the door.
@@ -28,6 +29,7 @@ from event_trigger.db.engine import is_outage
 from event_trigger.db.plain_session import Pooled
 from event_trigger.errors import Problem
 from event_trigger.web.compression import Compression
+from event_trigger.web.cpu_bound import TooManyExpensiveCalls
 from event_trigger.web.pagination import PageQuery
 from event_trigger.web.plain_queries import NoQuery, PagedQuery, PlainQuery
 
@@ -95,6 +97,8 @@ class ReadFastPath:
             found = await door.read(
                 PlainRead(request, response, principal, principal.project_id, path, query)
             )
+        except TooManyExpensiveCalls:  # which has waited for its turn in vain
+            raise
         except (Problem, Pooled):
             return None
         except Exception as error:

@@ -13,8 +13,8 @@ from itertools import groupby
 from typing import Any, NamedTuple, assert_never
 
 from sqlalchemy import TextClause, text
-from sqlalchemy.ext.asyncio import AsyncSession
 
+from event_trigger.db.plain_session import ReadSession
 from event_trigger.db.shards import ACROSS_SHARDS
 from event_trigger.events.filters import EventFilter
 from event_trigger.events.partitions import Partition
@@ -76,7 +76,7 @@ class CountedPartition(NamedTuple):
     is_in_block: bool = False
 
 
-async def count_by_trigger(session: AsyncSession, wanted: EventFilter) -> dict[int, int]:
+async def count_by_trigger(session: ReadSession, wanted: EventFilter) -> dict[int, int]:
     """Returns the number of selected events by trigger id, in the order of the ids.
 
     1. List the partitions of the window, and how far each is counted.
@@ -84,6 +84,7 @@ async def count_by_trigger(session: AsyncSession, wanted: EventFilter) -> dict[i
     3. Add the slots of open partitions, and the rows that were stored since they were counted.
     4. Count the rows of all other parts, such as the cut slot at the start of the window.
 
+    The session needs a transaction, since the way of planning is set for that.
     Stored counts do not tell sources apart: those of calls are counted from rows alone, and so are
     heartbeats of a schedule, apart from its scheduled events.
     A sweep at the same time only adds counts of later transactions, which are left out here.
@@ -96,7 +97,7 @@ async def count_by_trigger(session: AsyncSession, wanted: EventFilter) -> dict[i
     return dict(sorted(counted.items()))
 
 
-async def _count(session: AsyncSession, wanted: EventFilter) -> dict[int, int]:
+async def _count(session: ReadSession, wanted: EventFilter) -> dict[int, int]:
     start, end = wanted.window.start, wanted.window.end or _EVER
     if start >= end or wanted.selects_none:
         return {}

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import structlog
 from fastapi import Query, Response
-from fastapi.responses import JSONResponse, StreamingResponse
+from fastapi.responses import StreamingResponse
 from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.types import Send
 
@@ -26,6 +26,7 @@ from event_trigger.events.schemas import (
     TriggerCount,
     read_event,
 )
+from event_trigger.events.written import write_counts
 from event_trigger.web.cpu_bound import CpuBoundDep, TooManyExpensiveCalls
 from event_trigger.web.pagination import PageQuery, PageQueryDep
 from event_trigger.web.problems import invalid, problems
@@ -115,9 +116,7 @@ async def count_events(
     async with cpu_bound.slot(principal.user_id):
         counts = await reads.run(count)
     # FastAPI would validate each of them, which takes longer than the count
-    return JSONResponse(
-        [{"trigger_id": trigger_id, "count": n} for trigger_id, n in counts.items()]
-    )
+    return Response(write_counts(counts), media_type="application/json")
 
 
 class _ExportResponse(StreamingResponse):

@@ -37,6 +37,12 @@ def write_events(
     return f"[{','.join(written)}]".encode()
 
 
+def write_counts(counts: Mapping[int, int]) -> bytes:
+    """Writes the numbers of events by the ids of their triggers."""
+    written = (f'{{"trigger_id":{one},"count":{count}}}' for one, count in counts.items())
+    return f"[{','.join(written)}]".encode()
+
+
 def write_event(
     event: ListedEvent,
     retention: Retention,
