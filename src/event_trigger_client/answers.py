@@ -7,8 +7,10 @@ from urllib.parse import parse_qs, urlsplit
 
 import httpx
 
-from event_trigger_client.errors import UnexpectedAnswer
+from event_trigger_client.errors import UnexpectedAnswer, shown
 from event_trigger_client.messages import Message
+
+_EMPTY = frozenset({204, 304})
 
 
 @dataclass(frozen=True)
@@ -35,8 +37,11 @@ def change_in(message: Message) -> Change:
 
 
 def json_in(response: httpx.Response) -> Any:
-    if not response.content or response.is_error:  # of a DELETE that was done before
+    """Reads the answer; None if it has no content, or is that of a DELETE that was done before."""
+    if response.status_code in _EMPTY or response.is_error or response.request.method == "HEAD":
         return None
+    if response.has_redirect_location:
+        raise strange(response)
     try:
         return response.json()
     except ValueError:
@@ -61,7 +66,7 @@ def next_query(response: httpx.Response) -> dict[str, list[str]] | None:
 
 
 def strange(response: httpx.Response) -> UnexpectedAnswer:
-    url = response.request.url
-    return UnexpectedAnswer(
-        f"{url} does not answer as this service does. Is it the address of the service?"
-    )
+    said = f"{shown(response.request.url)} does not answer as this service does"
+    if response.has_redirect_location:
+        said += f" ({response.status_code} to {shown(httpx.URL(response.headers['Location']))})"
+    return UnexpectedAnswer(f"{said}. Is it the address of the service?")

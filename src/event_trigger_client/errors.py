@@ -21,13 +21,13 @@ class Unreachable(EventTriggerError):
     `is_sent` says whether the service may have done what was asked.
     """
 
-    def __init__(self, method: str, url: str, cause: Exception, *, is_sent: bool) -> None:
+    def __init__(self, method: str, url: httpx.URL, cause: Exception, *, is_sent: bool) -> None:
         kind = type(cause).__name__
         reason = f"{kind}: {cause}" if str(cause) else kind
         unknown = " It is not known whether the service did this." if is_sent else ""
-        super().__init__(f"{method} {url} has no answer ({reason}).{unknown}")
         self.method = method
-        self.url = url
+        self.url = shown(url)
+        super().__init__(f"{method} {self.url} has no answer ({reason}).{unknown}")
         self.is_sent = is_sent
 
 
@@ -203,6 +203,11 @@ def problem_in(response: httpx.Response) -> Problem:
     if not isinstance(body, dict):
         body = {"title": response.reason_phrase, "detail": response.text[:LONGEST_DETAIL]}
     return problem_of(response.status_code, body, response.headers)
+
+
+def shown(url: httpx.URL) -> str:
+    """Writes an address without a password and a query, which may be secret."""
+    return str(url.copy_with(userinfo=b"", query=None))
 
 
 def seconds_of(retry_after: str | None) -> float | None:

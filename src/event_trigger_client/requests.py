@@ -2,8 +2,9 @@
 
 import os
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import date, datetime
-from typing import Any, NamedTuple
+from typing import Any
 from urllib.parse import quote, urlsplit
 from uuid import uuid4
 
@@ -16,11 +17,12 @@ Name = int | str
 """An id, which is a number, or a key, which is a text."""
 
 
-class Connection(NamedTuple):
+@dataclass(frozen=True)
+class Connection:
     """Where the service is, and as whom it is called."""
 
     url: str
-    token: str | None
+    token: str | None = field(repr=False)
     project: str | int | None
 
     @classmethod

@@ -48,7 +48,7 @@ class Attempts:
         if may_repeat and self.made <= self.retries:
             return backoff(self.made)
         request = self.request
-        raise Unreachable(request.method, str(request.url), error, is_sent=self.is_sent) from error
+        raise Unreachable(request.method, request.url, error, is_sent=self.is_sent) from error
 
     def after(self, response: httpx.Response) -> float | None:
         """Gives the seconds until the next attempt, or None if this answer counts."""

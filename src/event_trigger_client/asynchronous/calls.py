@@ -111,7 +111,7 @@ class AsyncCalls:
                     raise problem_in(response)
                 yield response
         except httpx.TransportError as error:
-            url = str(self._http.base_url.join(path))
+            url = self._http.base_url.join(path.lstrip("/"))
             raise Unreachable("GET", url, error, is_sent=True) from error
 
     async def aclose(self) -> None:

@@ -47,8 +47,10 @@ class AsyncClient(AsyncCalls):
     @classmethod
     def from_env(cls, *, timeout: float = TIMEOUT, retries: int = RETRIES) -> "AsyncClient":
         """Reads EVENT_TRIGGER_URL, EVENT_TRIGGER_TOKEN and EVENT_TRIGGER_PROJECT."""
-        url, token, project = Connection.from_env()
-        return cls(url, token=token, project=project, timeout=timeout, retries=retries)
+        given = Connection.from_env()
+        return cls(
+            given.url, token=given.token, project=given.project, timeout=timeout, retries=retries
+        )
 
     async def __aenter__(self) -> "AsyncClient":
         return self
