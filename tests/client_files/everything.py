@@ -101,7 +101,7 @@ CALLED: dict[str, Any] = {
 def content() -> dict[str, Any]:
     """Gives the set as `PUT /sets/{name}` takes it, with every kind of hook that there is."""
     hooks = {
-        f"hook-{number}": {"hook": sender.hook | {"secret": sender.secret}}
+        f"hook-{number}": {"hook": {**sender.hook, "secret": sender.secret}}
         for number, sender in enumerate(SENDERS.values())
     }
     triggers = {

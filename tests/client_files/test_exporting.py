@@ -144,7 +144,7 @@ async def test_the_export_of_any_set_has_an_empty_plan(service: Service) -> None
     async with listening(service) as url:
         with Client(url, token=token_of(ADMIN)) as client:
 
-            @settings(max_examples=25)
+            @settings(max_examples=12)
             @given(sets())
             def check(wanted: dict[str, Any]) -> None:
                 query = {"prune": True}

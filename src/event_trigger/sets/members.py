@@ -77,7 +77,8 @@ def read_members(body: SetContent) -> Members:
     ]
     errors += _bad_renamings(moved, read)
     raise_all(errors)
-    return Members(*(read[one] for one in _ORDER), moved)
+    triggers, destinations, calendars = (read[one] for one in _ORDER)
+    return Members(triggers, destinations, calendars, moved)
 
 
 def _bad_renamings(

@@ -8,6 +8,12 @@ from event_trigger_client.files.reading import SetFile
 
 Plan = Mapping[str, Any]
 _LONGEST_VALUE = 70
+_COUNTED = {  # what a plan would do, and what it has done
+    "create": ("to create", "created"),
+    "update": ("to change", "changed"),
+    "adopt": ("to take over", "taken over"),
+    "remove": ("to remove", "removed"),
+}
 _SHOWN_ONCE = ("secret", "hook_url", "hook_secret")
 
 
@@ -22,18 +28,9 @@ def has_changes(plan: Plan) -> bool:
     return any(plan[one] for one in ("create", "update", "adopt", "remove"))
 
 
-def counts_of(plan: Plan) -> str:
+def counts_of(plan: Plan, *, is_done: bool = False) -> str:
     """Counts members in words: `2 to create, 1 to change, 5 unchanged`."""
-    counted = [
-        f"{len(plan[one])} {words}"
-        for one, words in (
-            ("create", "to create"),
-            ("update", "to change"),
-            ("adopt", "to take over"),
-            ("remove", "to remove"),
-        )
-        if plan[one]
-    ]
+    counted = [f"{len(plan[one])} {words[is_done]}" for one, words in _COUNTED.items() if plan[one]]
     return ", ".join([*counted, f"{plan['unchanged']} unchanged"])
 
 

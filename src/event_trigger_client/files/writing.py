@@ -56,7 +56,7 @@ class Raw(str):
         return self
 
 
-class _Dumper(yaml.SafeDumper):
+class _Dumper(yaml.SafeDumper):  # type: ignore[misc]
     """Quotes what any reader of YAML might take for something else than a text."""
 
     def ignore_aliases(self, _: Any) -> bool:
