@@ -1,14 +1,18 @@
-"""Checks payloads against users' JSON Schemas, without network access and in bounded time."""
+"""Checks payloads against users' JSON Schemas, without network access and in bounded time.
+
+The library is imported with the first schema: it takes 4 MiB, and many processes have none.
+"""
 
 import json
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from itertools import islice
-from typing import Any
-
-import jsonschema_rs
+from typing import TYPE_CHECKING, Any  # noqa: TID251 - types of a library, of which no contract tells
 
 from event_trigger.errors import FieldError, pointer
+
+if TYPE_CHECKING:
+    from jsonschema_rs import ValidationError, Validator
 
 MAX_SCHEMA_CHARACTERS = 16 * 1024  # of JSON
 MAX_PARTS = 1000  # after every $ref is written out: `anyOf` of two refs doubles each time
@@ -28,6 +32,8 @@ _EVALUATES_TWICE = ("unevaluatedItems", "unevaluatedProperties")
 
 def check_schema(schema: dict[str, Any]) -> dict[str, Any]:
     """Returns the schema if it is valid and cheap enough; else raises ValueError for its author."""
+    from jsonschema_rs import ValidationError  # noqa: PLC0415 - with the first schema
+
     text = _text(schema)
     if len(text) > MAX_SCHEMA_CHARACTERS:
         raise ValueError(f"Write the schema in at most {MAX_SCHEMA_CHARACTERS} characters of JSON")
@@ -41,7 +47,7 @@ def check_schema(schema: dict[str, Any]) -> dict[str, Any]:
         raise ValueError("The schema's $refs are nested too deeply: nest fewer of them") from None
     try:
         _validator(text)
-    except jsonschema_rs.ValidationError as error:
+    except ValidationError as error:
         where = pointer(*error.instance_path)[:MAX_NAME_CHARACTERS]
         raise ValueError(f"This is not a valid JSON Schema, at {where}") from None
     return schema
@@ -79,16 +85,16 @@ def payload_errors(
     return [one for error in found for one in _field_errors(error, at)][:MAX_ERRORS]
 
 
-def _first_error(
-    validator: jsonschema_rs.Validator, payload: object
-) -> Iterator[jsonschema_rs.ValidationError]:
+def _first_error(validator: "Validator", payload: object) -> Iterator["ValidationError"]:
+    from jsonschema_rs import ValidationError  # noqa: PLC0415 - with the first schema
+
     try:
         validator.validate(payload)
-    except jsonschema_rs.ValidationError as error:
+    except ValidationError as error:
         yield error
 
 
-def _field_errors(error: jsonschema_rs.ValidationError, at: Sequence[str]) -> Iterator[FieldError]:
+def _field_errors(error: "ValidationError", at: Sequence[str]) -> Iterator[FieldError]:
     """Uses the library's words, unless they repeat names from the payload."""
     path: list[str | int] = [*at, *error.instance_path]
     match error.kind.name:
@@ -127,15 +133,11 @@ def _parts(text: str) -> int:
 
 
 @lru_cache(maxsize=32)  # a hostile schema takes some 10 MiB
-def _validator(text: str) -> jsonschema_rs.Validator:
-    return jsonschema_rs.validator_for(
-        json.loads(text),
-        offline=True,
-        pattern_options=jsonschema_rs.RegexOptions(
-            size_limit=_MAX_REGEX_BYTES, dfa_size_limit=_MAX_REGEX_BYTES
-        ),
-        mask="the value",
-    )
+def _validator(text: str) -> "Validator":
+    from jsonschema_rs import RegexOptions, validator_for  # noqa: PLC0415 - with the first schema
+
+    bounded = RegexOptions(size_limit=_MAX_REGEX_BYTES, dfa_size_limit=_MAX_REGEX_BYTES)
+    return validator_for(json.loads(text), offline=True, pattern_options=bounded, mask="the value")
 
 
 class _PartCounter:
