@@ -11,7 +11,7 @@ import httpx
 from event_trigger_client.answers import Change, strange
 from event_trigger_client.errors import Problem, Unreachable
 from event_trigger_client.messages import Message
-from event_trigger_client.retrying import RETRIES, backoff
+from event_trigger_client.retrying import backoff
 
 SILENCE = 40.0  # seconds; an idle stream has a comment every 15 s
 
@@ -19,7 +19,8 @@ SILENCE = 40.0  # seconds; an idle stream has a comment every 15 s
 class Following:
     """One stream, over all of its connections."""
 
-    def __init__(self, topics: Sequence[str], filters: Mapping[str, Any]) -> None:
+    def __init__(self, topics: Sequence[str], filters: Mapping[str, Any], retries: int) -> None:
+        self._retries = retries  # of the first connection; later ones are repeated for ever
         self.position = 0
         self.is_over = False
         self.wait = 0.0
@@ -62,7 +63,7 @@ class Following:
     def failed(self, error: Unreachable | Problem) -> None:
         """Ends a connection that broke; raises the error if there has never been one."""
         self._fail(error.retry_after if isinstance(error, Problem) else None)
-        if not self._was_open and self._failures > RETRIES:
+        if not self._was_open and self._failures > self._retries:
             raise error
 
     def _fail(self, asked: float | None) -> None:

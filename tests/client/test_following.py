@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from event_trigger_client import AsyncClient, Client, OnCall
-from event_trigger_client.errors import NotFound, Unauthorized
+from event_trigger_client.errors import NotFound, Unauthorized, Unreachable
 from tests.support.losing import losing_proxy
 from tests.support.services import ADA, token_of
 
@@ -92,6 +92,13 @@ async def test_a_stream_whose_token_is_wrong_or_whose_trigger_is_not_there_ends(
     async with AsyncClient(url, token="wrong") as stranger:
         with pytest.raises(Unauthorized):
             await anext(stranger.events.follow(after=0))
+
+
+async def test_a_stream_that_never_began_is_unreachable_after_its_retries() -> None:
+    async with AsyncClient("http://127.0.0.1:1", retries=1) as nobody:
+        for after in (None, 0):
+            with pytest.raises(Unreachable):
+                await anext(nobody.events.follow(after=after))
 
 
 async def test_other_topics_say_after_a_break_that_some_may_be_missed(

@@ -65,7 +65,7 @@ async def _disturb(built: Site, proxies: list[LosingProxy], dice: random.Random)
     with suppress(asyncio.CancelledError):
         while True:
             await asyncio.sleep(dice.uniform(0.2, 2))
-            what = dice.choice(["cut", "cut", "silence", "kill"])
+            what = dice.choice(["cut"] * 5 + ["silence"] * 2 + ["kill"])
             if what == "cut":
                 await follower.cut()
             elif what == "silence":

@@ -18,7 +18,7 @@ class AsyncCalls:
 
     def __init__(self, connection: Connection, *, timeout: float, retries: int) -> None:
         self._http = httpx.AsyncClient(**connection.options(timeout))
-        self._retries = retries
+        self.retries = retries
 
     async def send(
         self,
@@ -41,7 +41,7 @@ class AsyncCalls:
             params=query_of(params),
             headers=headers_of(headers, idempotency_key=idempotency_key),
         )
-        attempts = Attempts(request, self._retries)
+        attempts = Attempts(request, self.retries)
         while True:
             try:
                 response = await self._http.send(request)

@@ -80,7 +80,7 @@ class AsyncEvents(AsyncResource):
         These are not sent again after a broken connection: a `missed` then names their topics.
         """
         filters = await self._named(filters)
-        following = Following(topics, filters)
+        following = Following(topics, filters, self._calls.retries)
         if after is None:
             after = await self._newest(filters)
         following.position = after

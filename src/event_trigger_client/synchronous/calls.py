@@ -18,7 +18,7 @@ class Calls:
 
     def __init__(self, connection: Connection, *, timeout: float, retries: int) -> None:
         self._http = httpx.Client(**connection.options(timeout))
-        self._retries = retries
+        self.retries = retries
 
     def send(
         self,
@@ -41,7 +41,7 @@ class Calls:
             params=query_of(params),
             headers=headers_of(headers, idempotency_key=idempotency_key),
         )
-        attempts = Attempts(request, self._retries)
+        attempts = Attempts(request, self.retries)
         while True:
             try:
                 response = self._http.send(request)

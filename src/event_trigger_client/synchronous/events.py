@@ -80,7 +80,7 @@ class Events(Resource):
         These are not sent again after a broken connection: a `missed` then names their topics.
         """
         filters = self._named(filters)
-        following = Following(topics, filters)
+        following = Following(topics, filters, self._calls.retries)
         if after is None:
             after = self._newest(filters)
         following.position = after
