@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
-from urllib.parse import quote
 
 from event_trigger_client import Client
 from event_trigger_client.errors import Problem, Unreachable
@@ -36,7 +35,7 @@ class Applied(NamedTuple):
 
 def plan_file(client: Client, file: SetFile, *, prune: bool) -> Plan:
     """Asks for the plan of a file; raises Refused."""
-    return _put(client, file, params={"dry_run": True, "prune": prune})
+    return _put(client, file, dry_run=True, prune=prune)
 
 
 def apply_plan(client: Client, file: SetFile, plan: Plan, *, prune: bool) -> Applied:
@@ -46,11 +45,11 @@ def apply_plan(client: Client, file: SetFile, plan: Plan, *, prune: bool) -> App
     2. If the answer is lost, plans again: nothing is left to do if the plan was applied.
     3. If all is as it was before, tries again. An attempt that was still running makes that stale.
     """
-    headers = {"If-Match": f'"{plan["digest"]}"'}
+    digest = f'"{plan["digest"]}"'
     lost: Unreachable | None = None
     for _ in range(_TRIES):
         try:
-            return Applied(_put(client, file, params={"prune": prune}, headers=headers))
+            return Applied(_put(client, file, prune=prune, if_match=digest))
         except Unreachable as error:
             if not error.is_sent:
                 raise
@@ -69,14 +68,11 @@ def apply_plan(client: Client, file: SetFile, plan: Plan, *, prune: bool) -> App
 
 def _put(client: Client, file: SetFile, **options: Any) -> Plan:
     try:
-        plan: Plan = client.request(
-            "PUT", f"/sets/{quote(file.set_name, safe='')}", json=file.body, **options
-        )
+        return client.sets.put(file.set_name, file.body, **options)
     except Problem as problem:
         if problem.status not in {409, _STALE, 413, 422}:
             raise
         raise Refused(_lines(problem, file), is_stale=problem.status == _STALE) from None
-    return plan
 
 
 def _lines(problem: Problem, file: SetFile) -> list[str]:

@@ -9,6 +9,7 @@ from event_trigger_client.types.changes import Failure as Failure
 from event_trigger_client.types.changes import FieldChange as FieldChange
 from event_trigger_client.types.changes import InvalidPart as InvalidPart
 from event_trigger_client.types.changes import Move as Move
+from event_trigger_client.types.changes import MovedMember as MovedMember
 from event_trigger_client.types.changes import ProblemInPlace as ProblemInPlace
 from event_trigger_client.types.changes import SetContent as SetContent
 from event_trigger_client.types.changes import SetMember as SetMember

@@ -99,6 +99,7 @@ class SetPlan(TypedDict):
     adopt: list[SetMember]
     unchanged: int
     remove: list[SetMember]
+    removes_most: bool
     moves: list[Move]
 
 
@@ -114,9 +115,23 @@ class SetSummary(TypedDict):
     updated_at: str
 
 
+_MovedFrom = TypedDict("_MovedFrom", {"from": str}, total=True)
+
+
+class _MovedSometimes(TypedDict, total=False):
+    kind: Literal["trigger", "destination"]
+
+
+class MovedMember(_MovedFrom, _MovedSometimes):
+    """A member that gets another key."""
+
+    to: str
+
+
 class SetContent(TypedDict, total=False):
     """A set in the form that `put` takes."""
 
     triggers: dict[str, dict[str, Any]]
     destinations: dict[str, dict[str, Any]]
     calendars: dict[str, dict[str, Any]]
+    moved: list[MovedMember]
