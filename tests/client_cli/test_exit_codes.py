@@ -45,6 +45,9 @@ async def test_2_when_the_command_is_wrong(ada_at: Terminal) -> None:
         (["triggers", "delete", "a"], "--yes"),
         (["triggers", "create", "--file", "/nowhere.yaml"], "cannot be read"),
         (["api", "GET", "triggers"], "begins with /"),
+        (["api", "GET", "/info", "-H", "X-Request-ID: ü"], "cannot be sent"),
+        (["triggers", "fire", "a", "--idempotency-key", "a\nb"], "cannot be sent"),
+        (["whoami", "--project", "ü"], "cannot be sent"),
     ):
         done = await ada_at.run(*arguments)
 

@@ -157,6 +157,19 @@ async def test_an_option_wins_over_the_environment_and_that_over_the_profile(
     assert [by_profile.code, by_environment.code, by_option.code, by_token.code] == [0, 7, 0, 4]
 
 
+async def test_no_error_shows_a_token_that_cannot_be_sent(terminal: Terminal) -> None:
+    for token in ("etk_canary\ncanary", "etk_canary-ü", "etk_canary\t"):
+        called = await terminal.run("whoami", "--url", terminal.url, EVENT_TRIGGER_TOKEN=token)
+
+        assert (called.code, called.out) == (4, "")
+        assert "canary" not in called.err
+    kept = await terminal.run(
+        "login", "--url", terminal.url, "--with-token", typed="etk_canary-ü\n"
+    )
+    assert kept.code == 4
+    assert "canary" not in kept.err
+
+
 async def test_a_profile_of_another_service_is_not_replaced(signed_in: Terminal) -> None:
     async with receiving() as receiver:
         done = await signed_in.run("login", "--url", receiver.url, "--email", EMAIL)

@@ -8,7 +8,7 @@ from event_trigger_client.cli import asking
 from event_trigger_client.cli.exits import ExitCode, Failed
 from event_trigger_client.cli.formats import Format
 from event_trigger_client.cli.output import write, write_line
-from event_trigger_client.cli.run import Run
+from event_trigger_client.cli.run import Run, check_header
 from event_trigger_client.cli.writing import as_json, as_yaml, harmless
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
@@ -38,7 +38,10 @@ def api(
         path,
         json=None if data is None else asking.json_object(data, "--data"),
         params=_many(query, "=", "--query"),
-        headers={name: value[-1] for name, value in _many(header, ":", "--header").items()},
+        headers={
+            check_header(name, "--header"): check_header(value[-1], "--header")
+            for name, value in _many(header, ":", "--header").items()
+        },
     )
     if include:
         write_line(f"{answer.status_code} {answer.reason_phrase}")

@@ -62,7 +62,7 @@ def words_of(error: Exception) -> list[str]:
     """Writes what happened, a line for each invalid place, and what to do about it."""
     errors = _errors()
     if errors is None or not isinstance(error, errors.Problem):
-        return [str(error)]
+        return [str(error) or type(error).__name__]
     told = error.title if error.errors else error.detail  # that repeats the first place
     lines = [told or error.title or f"The service answered {error.status}."]
     lines += [f"  {one.pointer or one.parameter or 'here'}: {one.detail}" for one in error.errors]

@@ -186,7 +186,18 @@ def token_name(profile: str) -> str:
 def new_client(
     url: str, *, token: str | None, project: str | None = None
 ) -> "event_trigger_client.Client":
+    if token is not None:
+        check_header(token, "The token", ExitCode.SIGN_IN)
+    if project is not None:
+        check_header(project, "The project", ExitCode.USAGE)
     return event_trigger_client.Client(url, token=token, project=project, retries=_RETRIES)
+
+
+def check_header(value: str, what: str, code: ExitCode = ExitCode.USAGE) -> str:
+    """Refuses what cannot be sent in a header; httpx would show the value in its error."""
+    if not (value.isascii() and value.isprintable()):
+        raise Failed(f"{what} has a character that cannot be sent, such as a line's end.", code)
+    return value
 
 
 def name_of(text: str) -> int | str:

@@ -9,7 +9,7 @@ from event_trigger_client.cli.commands import command, group
 from event_trigger_client.cli.editing import change
 from event_trigger_client.cli.exits import ExitCode, Failed
 from event_trigger_client.cli.output import fields
-from event_trigger_client.cli.run import Run, name_of
+from event_trigger_client.cli.run import Run, check_header, name_of
 from event_trigger_client.cli.schedule import Count, show_instants
 from event_trigger_client.cli.schedule_options import (
     At,
@@ -236,6 +236,8 @@ def _fire(run: Run, trigger: str, payload: str | None, call: Any, key: str | Non
     body = None if payload is None else asking.json_object(payload, "--payload")
     if key == "":
         raise Failed("--idempotency-key is empty. Write one, or leave it out.", ExitCode.USAGE)
+    if key is not None:
+        check_header(key, "--idempotency-key")
     fired = call(name_of(trigger), body, idempotency_key=key)
     shown = {"trigger": trigger, "event_id": fired.event_id, "is_replayed": fired.is_replayed}
     run.output.one(shown, fields("trigger", "event_id", "is_replayed"), named_by="event_id")
