@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from event_trigger_client import Client
 from event_trigger_client.errors import Problem, Unreachable
 from event_trigger_client.files.plans import has_changes
 from event_trigger_client.files.problems import told
 from event_trigger_client.files.reading import SetFile
+from event_trigger_client.synchronous.client import Client
 
 Plan = Mapping[str, Any]
 _STALE = 412
