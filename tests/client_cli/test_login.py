@@ -239,6 +239,23 @@ async def test_a_keyring_keeps_the_key_where_there_is_one(
         sys.modules.pop("keyring", None)
 
 
+async def test_a_keyring_that_does_not_open_leaves_the_key_to_the_file(
+    terminal: Terminal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "installed").mkdir()
+    locked = _KEYRING.replace("kept[service, name] = secret", "raise OSError('locked')")
+    (tmp_path / "installed" / "keyring.py").write_text(locked)
+    monkeypatch.syspath_prepend(tmp_path / "installed")
+    try:
+        done = await terminal.login()
+
+        assert done.code == 0
+        assert (terminal.folder / "credentials.json").exists()
+        assert EMAIL in await terminal.do("whoami")
+    finally:
+        sys.modules.pop("keyring", None)
+
+
 @pytest.mark.parametrize(
     "url", ["localhost:8000", "ftp://localhost", "https://ada:secret@example.com", "http://"]
 )

@@ -121,6 +121,44 @@ async def test_a_trigger_is_changed_in_an_editor_and_a_refused_text_is_kept(
     assert after["tags"] == ["night"]
 
 
+async def test_a_bar_on_the_terminal_leaves_the_output_where_it_was_sent(
+    ada_at: Terminal, ada: httpx.AsyncClient
+) -> None:
+    keys = [f"order-{number}" for number in range(12)]
+    for key in keys:
+        await ada.post("/triggers", json={"type": "api", "key": key})
+    screen, terminal_ = pty.openpty()
+
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        *("-m", "event_trigger", "triggers", "pause", *keys, "no-such", "-o", "name"),
+        env=environment(**ada_at.settings, TERM="xterm"),
+        stdout=PIPE,
+        stderr=terminal_,
+    )
+    reading = asyncio.create_task(asyncio.to_thread(all_of, screen))
+    out, _ = await process.communicate()
+    os.close(terminal_)
+    shown = await reading
+
+    assert process.returncode == 6
+    assert out.decode().split() == keys
+    assert b"100%" in shown
+    assert b"no-such: " in shown
+
+
+def all_of(screen: int) -> bytes:
+    """Reads what a terminal shows until no process has it open."""
+    pieces = []
+    try:
+        while piece := os.read(screen, 10_000):
+            pieces.append(piece)
+    except OSError:  # Linux's end of a terminal
+        pass
+    os.close(screen)
+    return b"".join(pieces)
+
+
 async def test_tables_have_colours_on_a_terminal_unless_no_color_is_set(
     ada_at: Terminal,
 ) -> None:

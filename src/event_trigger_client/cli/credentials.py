@@ -3,6 +3,7 @@
 import json
 import os
 import stat
+from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -24,20 +25,22 @@ class Credentials:
         """Keeps a secret, and returns its place."""
         keyring = _keyring()
         if keyring is not None:
-            try:
+            with suppress(Exception):  # a keyring that does not open: there is the file
                 keyring.set_password(_SERVICE, name, secret)
-            except Exception:  # noqa: S110 - its backends raise what they like
-                pass
-            else:
                 return _KEYRING
         write_privately(self._file, json.dumps({**self._read(), name: secret}, indent=2))
         return _FILE
 
     def get(self, name: str, place: str | None) -> str | None:
-        if place == _KEYRING:
-            found = _required_keyring().get_password(_SERVICE, name)
-            return found if isinstance(found, str) else None
-        return self._read().get(name)
+        if place != _KEYRING:
+            return self._read().get(name)
+        keyring = _required_keyring()
+        try:
+            found = keyring.get_password(_SERVICE, name)
+        except Exception as error:  # its backends raise what they like
+            kind = type(error).__name__
+            raise Failed(f"The keyring does not open ({kind}).", ExitCode.SIGN_IN) from None
+        return found if isinstance(found, str) else None
 
     def get_anywhere(self, name: str) -> str | None:
         """Finds a secret whose place is not on record."""
@@ -48,7 +51,8 @@ class Credentials:
 
     def forget(self, name: str, place: str | None) -> None:
         if place == _KEYRING:
-            _required_keyring().delete_password(_SERVICE, name)
+            with suppress(Exception):  # it is not there any more, or the keyring does not open
+                _required_keyring().delete_password(_SERVICE, name)
             return
         kept = self._read()
         if kept.pop(name, None) is not None:

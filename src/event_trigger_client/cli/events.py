@@ -1,8 +1,7 @@
 """The commands on events."""
 
-import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 from typer import Argument, Option
 
@@ -10,6 +9,7 @@ from event_trigger_client.cli.commands import command, group
 from event_trigger_client.cli.exits import ExitCode, Failed
 from event_trigger_client.cli.filters import Since, Triggers, Until, event_filters
 from event_trigger_client.cli.output import fields, write_line
+from event_trigger_client.cli.progress import counter
 from event_trigger_client.cli.run import Run, id_of
 from event_trigger_client.cli.triggers import Limit
 
@@ -95,31 +95,9 @@ def export(
         return
     try:
         with to.open("x", encoding="utf-8") as file:
-            count = sum(file.write(f"{line}\n") > 0 for line in _counted(lines))
+            count = sum(file.write(f"{line}\n") > 0 for line in counter(lines))
     except FileExistsError:
         raise Failed(f"{to} is there already. Name a new file.", ExitCode.USAGE) from None
     except OSError as error:
         raise Failed(f"{to} cannot be written: {error.strerror}.") from None
     run.say(f"{count} lines are in {to}.")
-
-
-def _counted(lines: Any) -> Any:
-    """Counts lines on a terminal while they come."""
-    if not sys.stderr.isatty():
-        return lines
-    from rich.console import Console  # noqa: PLC0415 - 60 ms, which few commands need
-    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn  # noqa: PLC0415
-
-    progress = Progress(
-        SpinnerColumn(),
-        TextColumn("{task.completed} lines"),
-        TimeElapsedColumn(),
-        console=Console(stderr=True),
-        transient=True,
-    )
-
-    def shown() -> Any:
-        with progress:
-            yield from progress.track(lines)
-
-    return shown()

@@ -14,6 +14,7 @@ from event_trigger_client.cli.exits import ExitCode, Failed, exit_code_of, words
 from event_trigger_client.cli.formats import Format
 from event_trigger_client.cli.output import Output
 from event_trigger_client.cli.profiles import FIRST, Profile, Profiles, configuration_folder
+from event_trigger_client.cli.progress import bar
 from event_trigger_client.cli.writing import harmless
 
 Row = Mapping[str, Any]
@@ -146,7 +147,7 @@ class Run:
     def each(self, names: Sequence[str], do: Callable[[str], Row]) -> Iterator[Row]:
         """Does one thing to each, also after a failure; raises at the end if there were some."""
         failures: list[Exception] = []
-        for name in self.progress(names):
+        for name in bar(names):
             if (done := self._try(do, name, failures)) is not None:
                 yield done
         if failures:
@@ -168,15 +169,6 @@ class Run:
             for line in words_of(error):
                 self.say(f"{name}: {line}")
             return None
-
-    def progress(self, names: Sequence[str]) -> Iterable[str]:
-        """Shows a bar on a terminal while many things are done."""
-        if len(names) < 10 or not sys.stderr.isatty():
-            return names
-        from rich.console import Console  # noqa: PLC0415 - 60 ms, which few commands need
-        from rich.progress import track  # noqa: PLC0415
-
-        return track(names, "", console=Console(stderr=True), transient=True)
 
 
 def token_name(profile: str) -> str:
