@@ -1,5 +1,5 @@
-// Makes types from openapi.json, checks them, and bundles the page into
-// src/event_trigger/console/static, with the hash of its content in each name.
+// Makes types from openapi.json and receivers from docs/receivers.md, checks types, and bundles the
+// page into src/event_trigger/console/static, with the hash of its content in each name.
 import { build } from "esbuild";
 import { execFileSync } from "node:child_process";
 import { cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -7,6 +7,14 @@ import { basename } from "node:path";
 
 const node = (...command) => execFileSync(process.execPath, command, { stdio: "inherit" });
 node("node_modules/openapi-typescript/bin/cli.js", "openapi.json", "--output", "src/api/schema.d.ts");
+
+// the receivers that tests/docs runs are those that the console shows
+const found = readFileSync("../docs/receivers.md", "utf8").matchAll(
+  /<!-- file: receiver\.(py|js|go) -->\n```\w+\n([^]*?)```/g,
+);
+const receivers = Object.fromEntries([...found].map(([, language, code]) => [language, code]));
+const typed = "Record<\"py\" | \"js\" | \"go\", string>";
+writeFileSync("src/views/receivers.ts", `export const RECEIVERS: ${typed} = ${JSON.stringify(receivers)};\n`);
 node("node_modules/typescript/bin/tsc");
 
 const out = "../src/event_trigger/console/static";
@@ -46,8 +54,11 @@ const page = readFileSync("src/index.html", "utf8").replace(
 );
 writeFileSync(`${out}/index.html`, page.replace('<script type="module"', (tag) => preloads.join("") + tag));
 
-const licences = ["preact", "@preact/signals", "@preact/signals-core", "preact-iso", "openapi-fetch"];
+// of each package that is bundled
+const packages = Object.keys(built.metafile.inputs).flatMap(
+  (path) => /node_modules\/((?:@[^/]+\/)?[^/]+)\//.exec(path)?.slice(1) ?? [],
+);
 mkdirSync(`${out}/licences`);
-for (const name of licences) {
+for (const name of new Set(packages)) {
   cpSync(`node_modules/${name}/LICENSE`, `${out}/licences/${name.replace("/", "-")}.txt`);
 }
