@@ -228,7 +228,7 @@ export function EventRows({ query }: { query: Record<string, string> }): JSX.Ele
       {waiting > 0 && (
         <button
           type="button"
-          class="pill floating"
+          class="new-rows floating"
           onClick={() => {
             window.scrollTo({ top: 0 });
             loadNewest();

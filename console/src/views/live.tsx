@@ -89,7 +89,7 @@ export function LiveEvents({ rows, query = "" }: { rows: number; query?: string 
           {isPaused ? "Go on" : "Hold"}
         </button>
         {live.waiting > 0 && (
-          <button type="button" class="pill" onClick={show}>
+          <button type="button" class="new-rows" onClick={show}>
             {count(live.waiting)} new ↑
           </button>
         )}
