@@ -89,3 +89,18 @@ export function instantOf(wall: string): Date {
   for (let turn = 0; turn < 2; turn++) found += asUtc - new Date(`${wallTime(new Date(found))}Z`).getTime();
   return new Date(found);
 }
+
+const partsIn = (name: string): Intl.DateTimeFormatPart[] =>
+  new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit", timeZone: name, timeZoneName: "short" }).formatToParts(serverNow());
+
+/** The time of day in a zone, now. */
+export const timeIn = (name: string): string =>
+  partsIn(name).filter(({ type }) => type === "hour" || type === "minute").map(({ value }) => value).join(":");
+
+export const abbreviationIn = (name: string): string => partsIn(name).find(({ type }) => type === "timeZoneName")?.value ?? name;
+
+/** The offset of the page's zone at an instant, such as `GMT+01:00`. */
+export function offsetAt(at: Date): string {
+  const parts = new Intl.DateTimeFormat("en", { timeZone: zone.value, timeZoneName: "longOffset" }).formatToParts(at);
+  return parts.find(({ type }) => type === "timeZoneName")?.value ?? "";
+}

@@ -29,7 +29,7 @@ export function Instant({
 }
 
 export type Mood = "good" | "late" | "merged" | "bad" | "paused" | "planned";
-const GLYPHS: Record<Mood, string> = {
+export const GLYPHS: Record<Mood, string> = {
   good: "●",
   late: "▲",
   merged: "◆",

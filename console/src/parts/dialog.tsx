@@ -73,7 +73,7 @@ let clearing: ReturnType<typeof setTimeout> | undefined;
 
 /** Says for a few seconds what was done. */
 export function tell(what: string): void {
-  told.value = what;
+  told.value = what === "" ? null : what;
   clearTimeout(clearing);
   clearing = setTimeout(() => (told.value = null), 6_000);
 }

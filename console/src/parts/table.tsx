@@ -150,13 +150,18 @@ export function Search({ name = "q", label }: { name?: string; label: string }):
   const field = useRef<HTMLInputElement>(null);
   const timer = useRef<ReturnType<typeof setTimeout> | undefined>(undefined);
   useKeys({ "/": () => field.current?.focus() });
+  const wanted = url.get(name);
+  useEffect(() => {
+    const input = field.current;
+    if (input !== null && document.activeElement !== input) input.value = wanted; // a link may set it
+  }, [wanted]);
   return (
     <label class="filter">
       {label}
       <input
         ref={field}
         type="search"
-        defaultValue={url.get(name)}
+        defaultValue={wanted}
         onInput={(event) => {
           const text = event.currentTarget.value;
           clearTimeout(timer.current);
