@@ -4,9 +4,9 @@ import lazy from "preact-iso/lazy";
 import { Route, Router } from "preact-iso/router";
 import { HOME } from "./api/client";
 import { Empty } from "./parts/basics";
+import { opened } from "./parts/opened";
 import { DeliveriesView } from "./views/deliveries";
 import { DestinationsView } from "./views/destinations";
-import { EditorView } from "./views/editor";
 import { EventsView } from "./views/events";
 import { TriggerByKey } from "./views/by_key";
 import { OverviewView } from "./views/overview";
@@ -71,6 +71,7 @@ export function Views(): JSX.Element {
   );
 }
 
+const EditorView = opened<{ id?: number }>((all) => all.EditorView);
 const TriggerById = ({ id }: { id?: string }): JSX.Element => <TriggerView key={id} id={Number(id)} />;
 const EditorById = ({ id }: { id?: string }): JSX.Element => <EditorView key={id} id={Number(id)} />;
 const NotFound = (): JSX.Element => (

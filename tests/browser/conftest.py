@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.async_api import Browser, Page, async_playwright, expect
+from playwright.async_api import Browser, Locator, Page, async_playwright, expect
 
 from tests.support.receiver import ALLOW_LOOPBACK
 from tests.support.services import PASSWORD, Service
@@ -33,6 +33,13 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         for name, value in report.user_properties:
             if name == TOLD:
                 terminalreporter.write_line(str(value))
+
+
+async def write_code(editor: Locator, text: str) -> None:
+    """Writes over the text of an editor of code, once it is there, as a person does."""
+    await expect(editor).to_have_attribute("contenteditable", "true")
+    await editor.press("ControlOrMeta+A")
+    await editor.press_sequentially(text)
 
 
 @dataclass

@@ -13,12 +13,12 @@ const MOODS: Record<string, Mood> = { pending: "planned", retrying: "late", deli
 
 export const deliveryMood = (status: string): Mood => MOODS[status] ?? "planned";
 
-const COLUMNS: readonly Column<Delivery>[] = [
+const columns = (names: ReadonlyMap<number, string>): readonly Column<Delivery>[] => [
   { head: "State", cell: (row) => <State mood={deliveryMood(row.status)}>{row.status}</State> },
   { head: "Of", class: "narrow", cell: (row) => <Of delivery={row} /> },
   {
     head: "Destination",
-    cell: (row) => <a href={`${HOME}/destinations?open=${row.destination_id}`}>{row.destination_id}</a>,
+    cell: (row) => <a href={`${HOME}/destinations?open=${row.destination_id}`}>{names.get(row.destination_id) ?? row.destination_id}</a>,
   },
   { head: "Attempts", class: "number", cell: (row) => count(row.attempt_count) },
   { head: "Error", cell: (row) => row.error?.replaceAll("_", " ") ?? <span class="quiet">–</span> },
@@ -35,6 +35,7 @@ function Of({ delivery }: { delivery: { event_id: number | null; notice_id: numb
 export function DeliveriesView(): JSX.Element {
   const url = useUrl();
   const [selected, setSelected] = useState<Set<number | string>>(new Set());
+  const [areAll, setAll] = useState(false); // all that match, beyond this page
   const query = url.filters("status", "destination_id", "event_id", "trigger_id", "error", "cursor");
   const page = useQuery(
     `deliveries?${new URLSearchParams(query)}`,
@@ -47,17 +48,30 @@ export function DeliveriesView(): JSX.Element {
     },
     5,
   );
+  const names = useQuery("destination-names", async (signal) => {
+    if (!holds("destinations:read")) return new Map<number, string>();
+    const { data } = await api.GET("/destinations", { params: { query: { limit: 100 } }, signal });
+    return new Map((data ?? []).flatMap(({ id, key }) => (key === null ? [] : [[id, key] as const])));
+  });
+  const { cursor: _, ...filter } = query;
+  const chosen = areAll ? { filter: asFilter(filter) } : { ids: [...selected].map(Number) };
   const act = (action: "redeliver" | "cancel"): void =>
-    ask({
-      title: `${action === "redeliver" ? "Redeliver" : "Cancel"} ${selected.size} deliveries`,
-      detail: action === "redeliver" ? "They are sent again." : "They are not sent any more, and end as exhausted.",
-      verb: action === "redeliver" ? "Redeliver" : "Cancel them",
-      act: async () => {
-        const { data } = await api.POST("/deliveries/actions", { body: { action, ids: [...selected].map(Number) } });
-        tell(`${count(data?.changed ?? 0)} deliveries changed.`);
-        setSelected(new Set());
-        page.reload();
-      },
+    void run(async () => {
+      const { data: planned } = await api.POST("/deliveries/actions", { body: { action, ...chosen, dry_run: true } as never });
+      const number = count(planned?.changed ?? 0);
+      ask({
+        title: `${action === "redeliver" ? "Redeliver" : "Cancel"} ${number} deliveries`,
+        detail: action === "redeliver" ? "They are sent again." : "They are not sent any more, and end as exhausted.",
+        verb: action === "redeliver" ? `Redeliver ${number}` : `Cancel ${number} deliveries`,
+        act: async () => {
+          const { data } = await api.POST("/deliveries/actions", { body: { action, ...chosen } as never });
+          tell(`${count(data?.changed ?? 0)} deliveries changed.`);
+          setSelected(new Set());
+          setAll(false);
+          page.reload();
+        },
+      });
+      return "";
     });
   const open = Number(url.get("open"));
   return (
@@ -82,7 +96,12 @@ export function DeliveriesView(): JSX.Element {
       </div>
       {selected.size > 0 && (
         <div class="bulk" role="toolbar" aria-label="With the selection">
-          <span>{selected.size} selected</span>
+          <span>{areAll ? "All that match the filters" : `${selected.size} selected`}</span>
+          {!areAll && page.data?.next != null && (
+            <button type="button" class="plain" onClick={() => setAll(true)}>
+              Select all that match
+            </button>
+          )}
           <button type="button" onClick={() => act("redeliver")}>
             Redeliver
           </button>
@@ -101,7 +120,7 @@ export function DeliveriesView(): JSX.Element {
                 label="Deliveries"
                 rows={rows}
                 id={(row) => row.id}
-                columns={COLUMNS}
+                columns={columns(names.data ?? new Map())}
                 onOpen={(row) => url.set({ open: String(row.id) })}
                 {...(holds("triggers:fire") ? { selected, onSelect: setSelected } : {})}
               />
@@ -113,6 +132,15 @@ export function DeliveriesView(): JSX.Element {
       {open > 0 && <DeliveryDrawer key={open} id={open} onClose={() => url.set({ open: "" })} />}
     </>
   );
+}
+
+/** The list's filter in the words of the body: ids are numbers, and statuses a list. */
+function asFilter({ status, error, ...ids }: Record<string, string>): Record<string, unknown> {
+  return {
+    ...Object.fromEntries(Object.entries(ids).map(([name, id]) => [name, Number(id)])),
+    ...(error === undefined ? {} : { error }),
+    ...(status === undefined ? {} : { status: [status] }),
+  };
 }
 
 function DeliveryDrawer({ id, onClose }: { id: number; onClose: () => void }): JSX.Element {

@@ -1,71 +1,19 @@
 import type { JSX } from "preact";
 import { useEffect, useState } from "preact/hooks";
-import { api, Refused, type Destination, type Schemas, type Trigger } from "../api/client";
-import { Problem, Shown, State } from "../parts/basics";
-import { tell } from "../parts/dialog";
+import { Refused, api, holds, type Destination, type Schemas, type Trigger } from "../api/client";
+import { CopyButton, Instant, Problem, Shown, State } from "../parts/basics";
+import { CodeField, Faults, type Fault } from "../parts/code";
+import { Dialog, ask, tell } from "../parts/dialog";
 import { useQuery } from "../query";
-import { browserZone } from "../time";
 import { useUrl } from "../url";
+import { KINDS, NEW, NotJson, TYPES, bodyOf, draftOf, limitsOf, patchOf, scheduleOf, type Draft, type Kind } from "./draft";
+import { HookFields } from "./hook_fields";
+import { LimitFields, ScheduleFields, type Part } from "./schedule_fields";
 import { Instants } from "./trigger";
 import { titleOf } from "./triggers";
 
-const KINDS = {
-  cron: "On a cron schedule",
-  interval: "Every so often",
-  once: "Once, at a time",
-  api: "When it is called",
-  heartbeat: "When an expected ping does not come",
-  other: "Something else, as JSON",
-} as const;
-type Kind = keyof typeof KINDS;
-const TYPES: Record<Kind, Trigger["type"] | null> = {
-  cron: "scheduled",
-  interval: "scheduled",
-  once: "scheduled",
-  api: "api",
-  heartbeat: "heartbeat",
-  other: null,
-};
-const PRESETS: readonly (readonly [string, string])[] = [
-  ["", "Presets…"],
-  ["*/5 * * * *", "every 5 minutes"],
-  ["0 * * * *", "every hour"],
-  ["0 9 * * 1-5", "on work days at 9:00"],
-  ["30 2 * * *", "each night at 2:30"],
-  ["0 6 1 * *", "on the first of the month"],
-];
-
-interface Draft {
-  kind: Kind;
-  name: string;
-  key: string;
-  cron: string;
-  timezone: string;
-  interval: string;
-  time: string;
-  details: string;
-  payload: string;
-  tags: string;
-  destinations: number[];
-  hook: string;
-  grace: string;
-}
-
-const NEW: Draft = {
-  kind: "cron",
-  name: "",
-  key: "",
-  cron: "0 9 * * 1-5",
-  timezone: browserZone,
-  interval: "PT5M",
-  time: "",
-  details: "{}",
-  payload: "",
-  tags: "",
-  destinations: [],
-  hook: "",
-  grace: "PT5M",
-};
+type Preview = Schemas["PreviewRead"];
+type Written = Trigger & { hook_secret: string | null };
 
 export function EditorView({ id }: { id?: number }): JSX.Element {
   const found = useQuery(`edit-${id ?? "new"}`, async (signal) => {
@@ -84,104 +32,39 @@ export function EditorView({ id }: { id?: number }): JSX.Element {
   );
 }
 
-function draftOf(trigger: Trigger): Draft {
-  const details = trigger.details as Record<string, unknown>;
-  const known = new Set(Object.keys(details));
-  const areOnly = (...names: string[]): boolean => [...known].every((one) => names.includes(one));
-  const text = (name: string): string => (details[name] === undefined ? "" : String(details[name]));
-  let kind: Kind = "other";
-  if (trigger.type === "api" && known.size === 0) kind = "api";
-  else if (trigger.type === "heartbeat" && "interval" in details) kind = "heartbeat";
-  else if (trigger.type === "heartbeat") kind = "other";
-  else if (typeof details["cron"] === "string" && areOnly("cron", "timezone")) kind = "cron";
-  else if (areOnly("interval", "recurring") && details["recurring"] === true) kind = "interval";
-  else if (areOnly("time")) kind = "once";
-  return {
-    ...NEW,
-    kind,
-    name: trigger.name ?? "",
-    key: trigger.key ?? "",
-    cron: text("cron"),
-    timezone: text("timezone") || "UTC",
-    interval: text("interval"),
-    time: text("time"),
-    details: JSON.stringify(details, null, 2),
-    payload: trigger.payload === null ? "" : JSON.stringify(trigger.payload, null, 2),
-    tags: trigger.tags.join(", "),
-    destinations: trigger.destinations,
-    grace: text("grace") || NEW.grace,
-  };
-}
-
-/** The details of a draft; throws a SyntaxError for JSON that is none. */
-function detailsOf(draft: Draft): Record<string, unknown> {
-  switch (draft.kind) {
-    case "cron":
-      return { cron: draft.cron, timezone: draft.timezone };
-    case "interval":
-      return { interval: intervalOf(draft), recurring: true };
-    case "once":
-      return draft.time.endsWith("Z") ? { time: draft.time } : { time: draft.time, timezone: draft.timezone };
-    case "api":
-      return draft.hook === "" ? {} : { hook: { verify: draft.hook } };
-    case "heartbeat":
-      return { interval: intervalOf(draft), grace: draft.grace };
-    case "other":
-      return JSON.parse(draft.details) as Record<string, unknown>;
-  }
-}
-
-const intervalOf = ({ interval }: Draft): string | number =>
-  /^[0-9.]+$/.test(interval) ? Number(interval) : interval;
-
-function bodyOf(draft: Draft, type: string): Record<string, unknown> {
-  return {
-    type,
-    details: detailsOf(draft),
-    name: draft.name === "" ? null : draft.name,
-    key: draft.key === "" ? null : draft.key,
-    payload: draft.payload.trim() === "" ? null : JSON.parse(draft.payload),
-    tags: draft.tags.split(",").map((tag) => tag.trim()).filter((tag) => tag !== ""),
-    destinations: draft.destinations,
-  };
-}
-
 function Form({ trigger, draft: first, etag }: { trigger?: Trigger; draft: Draft; etag: string | null }): JSX.Element {
   const url = useUrl();
   const place = `draft-${trigger?.id ?? "new"}`;
-  const [draft, setDraft] = useState<Draft>(() => stored(place) ?? first);
+  const [before] = useState(first); // a reload of the trigger would be another one
+  const [draft, setDraft] = useState<Draft>(() => stored(place, first));
   const [error, setError] = useState<Refused | null>(null);
-  const type = trigger?.type ?? (draft.kind === "api" || draft.kind === "heartbeat" ? draft.kind : "scheduled");
+  const [made, setMade] = useState<Written | null>(null);
+  const type = trigger?.type ?? TYPES[draft.kind] ?? "scheduled";
+  const faults = useFaults(draft, type);
   useEffect(() => {
-    if (draft !== first) sessionStorage.setItem(place, JSON.stringify(draft)); // a reload loses nothing
+    if (draft !== first) keep(place, draft); // a reload loses nothing
   }, [draft]);
-  const change = (changes: Partial<Draft>): void => setDraft((before) => ({ ...before, ...changes }));
+  const change = (changes: Partial<Draft>): void => setDraft((old) => ({ ...old, ...changes }));
   const leave = (to: string): void => {
     sessionStorage.removeItem(place);
     url.go(to);
   };
+  const refused = [...(error?.fields ?? [])].map(([pointer, detail]) => ({ pointer: pointer.replace(/^#/, ""), detail }));
+  const faultsAt = (pointer: string): Fault[] => below(pointer, [...faults, ...refused]);
+  const part: Part = { draft, change, faultsAt };
 
-  const save = async (isTested: boolean): Promise<void> => {
+  const write = async (isTested: boolean): Promise<void> => {
     setError(null);
     try {
-      const body = bodyOf(draft, type);
-      let id = trigger?.id;
-      if (id === undefined) {
-        const { data } = await api.POST("/triggers", { body: body as never });
-        id = (data as Trigger).id;
-      } else {
-        const { type: _, ...patch } = body;
-        const cleared = Object.keys(trigger?.details ?? {}).map((name) => [name, null] as const);
-        patch["details"] = { ...Object.fromEntries(cleared), ...detailsOf(draft) };
-        const headers = etag === null ? {} : { "If-Match": etag };
-        await api.PATCH("/triggers/{trigger_id}", { params: { path: { trigger_id: id } }, body: patch as never, headers });
-      }
-      if (isTested) await api.POST("/triggers/{trigger_id}/test", { params: { path: { trigger_id: id } } });
+      const written = await send(trigger, before, draft, type, etag);
+      if (isTested) await api.POST("/triggers/{trigger_id}/test", { params: { path: { trigger_id: written.id } } });
       tell(isTested ? "Saved, and a test event is on record." : "Saved.");
-      leave(`/triggers/${id}`);
+      sessionStorage.removeItem(place);
+      if (written.hook_secret !== null) setMade(written);
+      else url.go(`/triggers/${written.id}`);
     } catch (problem) {
-      if (problem instanceof SyntaxError) {
-        setError(new Refused(422, `This is not JSON: ${problem.message}`, "", new Map(), null));
+      if (problem instanceof NotJson) {
+        setError(new Refused(422, problem.message, "", new Map([[`#${problem.pointer}`, problem.message]]), null));
       } else if (problem instanceof Refused) {
         setError(problem);
       } else {
@@ -189,84 +72,116 @@ function Form({ trigger, draft: first, etag }: { trigger?: Trigger; draft: Draft
       }
     }
   };
+  const save = (isTested: boolean): void => {
+    if (trigger?.set_name == null) return void write(isTested);
+    ask({
+      title: `${titleOf(trigger)} is from set ${trigger.set_name}`,
+      detail: `The file of the set says how it should be. The next time that it is applied, this change is undone, unless the file says the same.`,
+      verb: "Save anyway",
+      act: () => write(isTested),
+    });
+  };
 
   return (
     <form
       class="editor"
       onSubmit={(event) => {
         event.preventDefault();
-        void save(event.submitter?.getAttribute("value") === "test");
+        save(event.submitter?.getAttribute("value") === "test");
       }}
     >
       <header class="view">
         <h1>{trigger === undefined ? "New trigger" : `Edit ${titleOf(trigger)}`}</h1>
       </header>
+      {trigger?.set_name != null && (
+        <p class="away">
+          <State mood="late">From set {trigger.set_name}: a change here is undone when its file is applied again.</State>
+        </p>
+      )}
       <div class="grid">
-        <section class="card">
-          <label>
-            Name
-            <input value={draft.name} maxLength={200} onInput={(event) => change({ name: event.currentTarget.value })} />
-          </label>
-          <label>
-            Key, a name of your own for calls and files
-            <input
-              value={draft.key}
-              pattern="[a-z0-9][a-z0-9._-]{0,99}"
-              placeholder="nightly-report"
-              onInput={(event) => change({ key: event.currentTarget.value })}
-            />
-          </label>
-          <label>
-            It fires
-            <select
-              value={draft.kind}
-              onChange={(event) => change({ kind: event.currentTarget.value as Kind })}
-            >
-              {(Object.keys(KINDS) as Kind[])
-                .filter((kind) => trigger === undefined || kind === "other" || TYPES[kind] === trigger.type)
-                .map((kind) => (
-                  <option key={kind} value={kind}>
-                    {KINDS[kind]}
-                  </option>
-                ))}
-            </select>
-          </label>
-          <Schedule draft={draft} change={change} />
-          <label>
-            Tags, separated by commas
-            <input value={draft.tags} onInput={(event) => change({ tags: event.currentTarget.value })} />
-          </label>
-          <Destinations draft={draft} change={change} />
-          <label>
-            Payload of each event, a JSON object
-            <textarea
-              rows={5}
-              spellcheck={false}
+        <div>
+          <section class="card">
+            <label>
+              Name
+              <input value={draft.name} maxLength={200} onInput={(event) => change({ name: event.currentTarget.value })} />
+            </label>
+            <label>
+              It fires
+              <select value={draft.kind} onChange={(event) => change({ kind: event.currentTarget.value as Kind })}>
+                {(Object.keys(KINDS) as Kind[])
+                  .filter((kind) => trigger === undefined || kind === "other" || TYPES[kind] === trigger.type)
+                  .map((kind) => (
+                    <option key={kind} value={kind}>
+                      {KINDS[kind]}
+                    </option>
+                  ))}
+              </select>
+            </label>
+            <ScheduleFields {...part} />
+            {TYPES[draft.kind] === "scheduled" && <LimitFields {...part} />}
+            {(draft.kind === "api" || draft.kind === "heartbeat") && <HookFields {...part} />}
+          </section>
+          <section class="card">
+            <CodeField
+              label="Payload of each event, a JSON object"
               value={draft.payload}
-              placeholder='{"report": "daily"}'
-              onInput={(event) => change({ payload: event.currentTarget.value })}
+              onChange={(payload) => change({ payload })}
+              hint='{"report": "daily"}'
+              faults={faultsAt("/payload")}
             />
-          </label>
-        </section>
-        <section class="card" aria-live="polite">
-          <h2>What happens</h2>
-          {type === "api" && <p>Each call makes an event. The body of the call is merged into the payload.</p>}
-          {type === "heartbeat" && (
-            <p>
-              It gets a URL to ping. The first ping starts it. One event says that a ping did not come in time, and one
-              that the pings are back.
-            </p>
-          )}
-          {type === "scheduled" && (
-            <Forecast draft={draft} {...(trigger === undefined ? {} : { trigger })} />
-          )}
-        </section>
+            {draft.kind !== "other" && (
+              <details class="more" open={draft.schema !== ""}>
+                <summary>Schema that payloads must match</summary>
+                <CodeField
+                  label="JSON Schema"
+                  value={draft.schema}
+                  onChange={(schema) => change({ schema })}
+                  hint='{"type": "object", "required": ["report"]}'
+                  faults={faultsAt("/details/schema")}
+                />
+              </details>
+            )}
+          </section>
+          <section class="card">
+            <Destinations {...part} />
+            <label>
+              Tags, separated by commas
+              <input value={draft.tags} onInput={(event) => change({ tags: event.currentTarget.value })} />
+            </label>
+            <Faults of={faultsAt("/tags")} />
+            <label>
+              Key, a name of your own for calls and files
+              <input
+                value={draft.key}
+                pattern="[a-z0-9][a-z0-9._\-]{0,99}"
+                placeholder="nightly-report"
+                spellcheck={false}
+                onInput={(event) => change({ key: event.currentTarget.value })}
+              />
+            </label>
+            <Faults of={faultsAt("/key")} />
+          </section>
+        </div>
+        <div class="beside">
+          <section class="card" aria-live="polite">
+            <h2>What happens</h2>
+            {type === "api" && <p>Each call makes an event. The body of the call is merged into the payload.</p>}
+            {type === "heartbeat" && (
+              <p>
+                It gets a URL to ping. The first ping starts it. One event says that a ping did not come in time, and one
+                that the pings are back.
+              </p>
+            )}
+            {type === "scheduled" && <Forecast draft={draft} {...(trigger === undefined ? {} : { trigger })} />}
+          </section>
+          {trigger !== undefined && <Changes trigger={trigger} before={before} draft={draft} type={type} />}
+        </div>
       </div>
       {error !== null && <Problem error={error} />}
       {error?.status === 412 && (
         <p>Somebody else has changed it since you opened it. Reload the page to see how; your text stays.</p>
       )}
-      <p class="buttons">
+      <p class="buttons actions">
         <button type="submit" class="primary" value="save">
           Save
         </button>
@@ -277,129 +192,117 @@ function Form({ trigger, draft: first, etag }: { trigger?: Trigger; draft: Draft
           Cancel
         </button>
       </p>
+      {made !== null && <NewHook written={made} onClose={() => url.go(`/triggers/${made.id}`)} />}
     </form>
   );
 }
 
-function stored(place: string): Draft | null {
+/** Creates a trigger, or sends what has changed of one. */
+async function send(
+  trigger: Trigger | undefined,
+  before: Draft,
+  draft: Draft,
+  type: string,
+  etag: string | null,
+): Promise<Written> {
+  const body = bodyOf(draft, type);
+  if (trigger === undefined) {
+    const { data } = await api.POST("/triggers", { body: body as never });
+    return data as Written;
+  }
+  const { data } = await api.PATCH("/triggers/{trigger_id}", {
+    params: { path: { trigger_id: trigger.id } },
+    body: patchOf(bodyOf(before, type), body) as never,
+    headers: etag === null ? {} : { "If-Match": etag },
+  });
+  return { hook_secret: null, ...(data as Trigger) };
+}
+
+function stored(place: string, first: Draft): Draft {
   const text = sessionStorage.getItem(place);
-  return text === null ? null : (JSON.parse(text) as Draft);
+  return text === null ? first : { ...first, ...(JSON.parse(text) as Partial<Draft>) };
 }
 
-interface Part {
-  draft: Draft;
-  change: (changes: Partial<Draft>) => void;
+function keep(place: string, draft: Draft): void {
+  sessionStorage.setItem(place, JSON.stringify({ ...draft, hook: { ...draft.hook, secret: "" } }));
 }
 
-function Schedule({ draft, change }: Part): JSX.Element | null {
-  const zonePicker = (
-    <label>
-      Time zone
-      <input
-        list="zones"
-        value={draft.timezone}
-        onInput={(event) => change({ timezone: event.currentTarget.value })}
-      />
-      <datalist id="zones">
-        {Intl.supportedValuesOf("timeZone").map((name) => (
-          <option key={name} value={name} />
-        ))}
-      </datalist>
-    </label>
-  );
-  switch (draft.kind) {
-    case "cron":
-      return (
-        <>
-          <label>
-            Cron
-            <input
-              class="code"
-              value={draft.cron}
-              spellcheck={false}
-              onInput={(event) => change({ cron: event.currentTarget.value })}
-            />
-          </label>
-          <label>
-            <span class="hidden">Preset</span>
-            <select value="" onChange={(event) => event.currentTarget.value !== "" && change({ cron: event.currentTarget.value })}>
-              {PRESETS.map(([cron, words]) => (
-                <option key={cron} value={cron}>
-                  {words}
-                </option>
-              ))}
-            </select>
-          </label>
-          {zonePicker}
-        </>
-      );
-    case "interval":
-      return (
-        <label>
-          Interval: minutes, or an ISO 8601 duration such as PT90S
-          <input class="code" value={draft.interval} onInput={(event) => change({ interval: event.currentTarget.value })} />
-        </label>
-      );
-    case "once":
-      return (
-        <>
-          <label>
-            Time
-            <input
-              class="code"
-              value={draft.time}
-              placeholder="2026-12-31T23:00:00"
-              onInput={(event) => change({ time: event.currentTarget.value })}
-            />
-          </label>
-          {zonePicker}
-        </>
-      );
-    case "api":
-      return (
-        <label>
-          Webhook
-          <select value={draft.hook} onChange={(event) => change({ hook: event.currentTarget.value })}>
-            <option value="">none: callers need a token or a key</option>
-            <option value="none">a secret URL</option>
-            <option value="standard_webhooks">a URL, signed by Standard Webhooks</option>
-            <option value="github">a URL, signed by GitHub</option>
-          </select>
-        </label>
-      );
-    case "heartbeat":
-      return (
-        <>
-          <label>
-            A ping each: minutes, or an ISO 8601 duration such as PT1H
-            <input
-              class="code"
-              value={draft.interval}
-              onInput={(event) => change({ interval: event.currentTarget.value })}
-            />
-          </label>
-          <label>
-            Grace: so much later it is silent
-            <input class="code" value={draft.grace} onInput={(event) => change({ grace: event.currentTarget.value })} />
-          </label>
-        </>
-      );
-    case "other":
-      return (
-        <label>
-          Details, as the API takes them
-          <textarea
-            rows={8}
-            spellcheck={false}
-            value={draft.details}
-            onInput={(event) => change({ details: event.currentTarget.value })}
-          />
-        </label>
-      );
+/** The faults at a pointer or below it, with what is left of their own. */
+function below(pointer: string, faults: readonly Fault[]): Fault[] {
+  return faults
+    .filter((one) => one.pointer === pointer || one.pointer.startsWith(`${pointer}/`))
+    .map((one) => ({ ...one, pointer: one.pointer.slice(pointer.length) }));
+}
+
+/** Asks while somebody types what the server would refuse; a plan of a set stores nothing. */
+function useFaults(draft: Draft, type: string): Fault[] {
+  const [faults, setFaults] = useState<Fault[]>([]);
+  const isAsked = holds("triggers:write") && holds("destinations:write") && (draft.payload + draft.schema).trim() !== "";
+  const text = isAsked ? JSON.stringify(draft) : "";
+  useEffect(() => {
+    if (!isAsked) return setFaults([]);
+    const aborted = new AbortController();
+    const timer = setTimeout(() => {
+      void faultsOf(draft, type, aborted.signal).then((found) => {
+        if (found !== null && !aborted.signal.aborted) setFaults(found);
+      });
+    }, 400);
+    return () => {
+      clearTimeout(timer);
+      aborted.abort();
+    };
+  }, [text]);
+  return faults;
+}
+
+/** What is wrong with payload and schema; null if that cannot be told now. */
+async function faultsOf(draft: Draft, type: string, signal: AbortSignal): Promise<Fault[] | null> {
+  try {
+    const { key: _, name: __, tags: ___, ...body } = bodyOf({ ...draft, destinations: [] }, type);
+    const spec = Object.fromEntries(Object.entries(body).filter(([, value]) => value !== null));
+    await api.PUT("/sets/{name}", {
+      params: { path: { name: DRAFT }, query: { dry_run: true } },
+      body: { triggers: { [DRAFT]: spec } } as never,
+      signal,
+    });
+    return [];
+  } catch (error) {
+    if (error instanceof NotJson) return []; // the editor marks it
+    if (!(error instanceof Refused) || error.status !== 422) return null;
+    const prefix = `#/triggers/${DRAFT}`;
+    return [...error.fields]
+      .filter(([pointer]) => pointer.startsWith(`${prefix}/payload`) || pointer.startsWith(`${prefix}/details/schema`))
+      .map(([pointer, detail]) => ({ pointer: pointer.slice(prefix.length), detail }));
   }
 }
 
-function Destinations({ draft, change }: Part): JSX.Element | null {
+const DRAFT = "draft-of-the-console";
+
+/** Shows what is shown only once: the URL and the secret of a new hook. */
+function NewHook({ written, onClose }: { written: Written; onClose: () => void }): JSX.Element {
+  return (
+    <Dialog title="The secret of the hook" onClose={onClose}>
+      <p>Give both to the sender. The secret is not shown again.</p>
+      {written.hook_url !== null && (
+        <>
+          <h3>URL</h3>
+          <pre tabIndex={0}>{written.hook_url}</pre>
+          <CopyButton text={written.hook_url} label="Copy the URL" />
+        </>
+      )}
+      <h3>Secret</h3>
+      <pre tabIndex={0}>{written.hook_secret}</pre>
+      <CopyButton text={written.hook_secret ?? ""} label="Copy the secret" />
+      <p class="buttons">
+        <button type="button" class="primary" onClick={onClose}>
+          Done
+        </button>
+      </p>
+    </Dialog>
+  );
+}
+
+function Destinations({ draft, change, faultsAt }: Part): JSX.Element | null {
   const found = useQuery("destinations-all", async (signal) => {
     const { data } = await api.GET("/destinations", { params: { query: { limit: 100 } }, signal });
     return data as Destination[];
@@ -421,27 +324,41 @@ function Destinations({ draft, change }: Part): JSX.Element | null {
               })
             }
           />
-          {one.key ?? one.url}
+          <span class="url">{one.key ?? one.url}</span>
+          {one.key !== null && <span class="quiet url">{one.url}</span>}
         </label>
       ))}
+      <Faults of={faultsAt("/destinations")} />
     </fieldset>
   );
 }
 
-/** The words, the next five instants and what daylight saving and other triggers do to them. */
-function Forecast({ draft, trigger }: { draft: Draft; trigger?: Trigger }): JSX.Element {
-  const [asked, setAsked] = useState(draft);
+const later = (draft: Draft): string => {
+  try {
+    return JSON.stringify({ ...scheduleOf(draft), ...(TYPES[draft.kind] === "scheduled" ? limitsOf(draft) : {}) });
+  } catch {
+    return "{}";
+  }
+};
+
+function usePreview(draft: Draft): ReturnType<typeof useQuery<{ preview: Preview; together: number }>> {
+  const [asked, setAsked] = useState(() => later(draft));
+  const wanted = later(draft);
   useEffect(() => {
-    const timer = setTimeout(() => setAsked(draft), 250);
+    const timer = setTimeout(() => setAsked(wanted), 250);
     return () => clearTimeout(timer);
-  }, [draft]);
-  const found = useQuery(`forecast-${JSON.stringify(scheduleOf(asked))}`, async (signal) => {
-    const details = scheduleOf(asked);
-    const { data } = await api.POST("/schedules/preview", { body: { details: details as never, count: 5 }, signal });
-    const preview = data as Schemas["PreviewRead"];
+  }, [wanted]);
+  return useQuery(`forecast-${asked}`, async (signal) => {
+    const { data } = await api.POST("/schedules/preview", { body: { details: JSON.parse(asked), count: 5 }, signal });
+    const preview = data as Preview;
     const first = preview.instants[0];
     return { preview, together: first === undefined ? 0 : await plannedAt(first.at, signal) };
   });
+}
+
+/** The words, the next five instants and what daylight saving and other triggers do to them. */
+function Forecast({ draft, trigger }: { draft: Draft; trigger?: Trigger }): JSX.Element {
+  const found = usePreview(draft);
   return (
     <Shown of={found}>
       {({ preview, together }) => (
@@ -449,10 +366,8 @@ function Forecast({ draft, trigger }: { draft: Draft; trigger?: Trigger }): JSX.
           <p>
             <strong>{preview.words}</strong>
           </p>
-          {trigger?.next_fire_at != null && preview.instants[0]?.at !== trigger.next_fire_at && (
-            <p>
-              <State mood="late">The next instant moves from {trigger.next_fire_at}.</State>
-            </p>
+          {trigger !== undefined && (
+            <NextInstant was={trigger.next_fire_at} becomes={trigger.status === "active" ? (preview.instants[0]?.at ?? null) : null} />
           )}
           {preview.warnings.map((warning) => (
             <p key={warning}>
@@ -462,7 +377,7 @@ function Forecast({ draft, trigger }: { draft: Draft; trigger?: Trigger }): JSX.
           <Instants preview={preview} />
           {together >= 10 && (
             <p>
-              <State mood="late">{together} triggers fire in the same minute; “spread” in the details parts them.</State>
+              <State mood="late">{together} triggers fire in the same minute; a spread parts them.</State>
             </p>
           )}
         </>
@@ -471,12 +386,74 @@ function Forecast({ draft, trigger }: { draft: Draft; trigger?: Trigger }): JSX.
   );
 }
 
-function scheduleOf(draft: Draft): Record<string, unknown> {
+function NextInstant({ was, becomes }: { was: string | null; becomes: string | null }): JSX.Element | null {
+  if (was === becomes) return null;
+  return (
+    <p>
+      <State mood="late">The next instant changes:</State> <Instant at={was} exact /> → <Instant at={becomes} exact />
+    </p>
+  );
+}
+
+/** What saving would change, from what to what. */
+function Changes(props: { trigger: Trigger; before: Draft; draft: Draft; type: string }): JSX.Element {
+  const { before, draft, type } = props;
+  let patch: Record<string, unknown>;
   try {
-    return detailsOf(draft);
+    patch = patchOf(bodyOf(before, type), bodyOf(draft, type));
   } catch {
-    return {};
+    patch = {}; // a text that is not JSON yet
   }
+  const [old, wanted] = [bodyOf(before, type), patch];
+  const names = Object.keys(patch);
+  return (
+    <section class="card" aria-label="What changes">
+      <h2>What changes</h2>
+      {names.length === 0 ? (
+        <p class="quiet">Nothing yet.</p>
+      ) : (
+        <dl class="changes">
+          {names.map((name) => (
+            <>
+              <dt>{CHANGED[name] ?? name}</dt>
+              <dd>
+                {name === "details" ? <PartsOf old={old[name]} wanted={wanted[name]} /> : <FromTo old={old[name]} wanted={wanted[name]} />}
+              </dd>
+            </>
+          ))}
+        </dl>
+      )}
+    </section>
+  );
+}
+
+const CHANGED: Record<string, string> = { details: "when", payload: "payload", on_completion: "at its end" };
+
+function PartsOf({ old, wanted }: { old: unknown; wanted: unknown }): JSX.Element {
+  const before = old as Record<string, unknown>;
+  return (
+    <>
+      {Object.entries(wanted as Record<string, unknown>).map(([name, value]) => (
+        <div key={name}>
+          {name}: <FromTo old={before[name]} wanted={name === "hook" ? "changed" : value} />
+        </div>
+      ))}
+    </>
+  );
+}
+
+function FromTo({ old, wanted }: { old: unknown; wanted: unknown }): JSX.Element {
+  return (
+    <>
+      <code>{brief(old)}</code> → <code>{brief(wanted)}</code>
+    </>
+  );
+}
+
+function brief(value: unknown): string {
+  if (value === null || value === undefined || value === "") return "–";
+  const text = typeof value === "string" ? value : JSON.stringify(value);
+  return text.length > 80 ? `${text.slice(0, 79)}…` : text;
 }
 
 async function plannedAt(at: string, signal: AbortSignal): Promise<number> {

@@ -1,20 +1,22 @@
 import type { JSX } from "preact";
-import { useState } from "preact/hooks";
-import { HOME, api, holds, serverNow, type Event, type Schemas, type Trigger } from "../api/client";
+import { useRef, useState } from "preact/hooks";
+import { HOME, api, holds, type Destination, type Schemas, type Trigger } from "../api/client";
 import { useKeys } from "../keys";
-import { CopyButton, Empty, Instant, Shown, State, count, type Mood } from "../parts/basics";
+import { CopyButton, Empty, Instant, Shown, State, count } from "../parts/basics";
 import { ask, run, tell } from "../parts/dialog";
+import { Rates } from "../parts/stats";
 import { useQuery } from "../query";
-import { dayInZone, inZone, minuteInZone, zone } from "../time";
 import { useUrl } from "../url";
+import { COPIED, copyOf, type Copied } from "./copies";
+import { destinationMood } from "./destinations";
 import { EventRows } from "./events";
+import { History } from "./history";
+import { TimeLine } from "./time_line";
 import { moodOf, titleOf } from "./triggers";
 
-type Account = Schemas["AccountRead"];
 type Preview = Schemas["PreviewRead"];
-const TABS = ["events", "next", "payload", "hook", "history"] as const;
+const TABS = ["events", "next", "payload", "hook", "history", "rates"] as const;
 type Tab = (typeof TABS)[number];
-const HOURS = 3_600_000;
 
 export function TriggerView({ id }: { id: number }): JSX.Element {
   const trigger = useQuery(
@@ -74,6 +76,11 @@ function Loaded({ trigger, reload }: { trigger: Trigger; reload: () => void }): 
         <h1>{titleOf(trigger)}</h1>
         <State mood={mood}>{words}</State>
         {trigger.key !== null && <code>{trigger.key}</code>}
+        {trigger.set_name !== null && (
+          <a class="badge" href={`${HOME}/sets`} title="The set's file says how it should be.">
+            from set {trigger.set_name}
+          </a>
+        )}
         <span class="buttons">
           {mayFire && (
             <>
@@ -100,16 +107,12 @@ function Loaded({ trigger, reload }: { trigger: Trigger; reload: () => void }): 
               </button>
             </>
           )}
+          <CopyAs trigger={trigger} />
         </span>
       </header>
       <p>
         {trigger.words} · {count(trigger.fire_count)} fired · next <Instant at={trigger.next_fire_at} />
-        {trigger.destinations.length > 0 && " · delivers to "}
-        {trigger.destinations.map((one) => (
-          <a key={one} class="badge" href={`${HOME}/destinations?open=${one}`}>
-            destination {one}
-          </a>
-        ))}
+        <Targets ids={trigger.destinations} />
         {trigger.tags.map((tag) => (
           <a key={tag} class="badge" href={`${HOME}/triggers?tag=${encodeURIComponent(tag)}`}>
             {tag}
@@ -127,7 +130,7 @@ function Loaded({ trigger, reload }: { trigger: Trigger; reload: () => void }): 
         {TABS.map((one) => (
           <a
             key={one}
-            href={`${HOME}/triggers/${trigger.id}?tab=${one}`}
+            href={tabHref(trigger.id, one, url.get("hours"))}
             aria-current={one === tab ? "page" : undefined}
           >
             {TAB_WORDS[one]}
@@ -139,7 +142,75 @@ function Loaded({ trigger, reload }: { trigger: Trigger; reload: () => void }): 
       {tab === "payload" && <Payload trigger={trigger} />}
       {tab === "hook" && <Hook trigger={trigger} />}
       {tab === "history" && <History id={trigger.id} />}
+      {tab === "rates" && <Rates about={{ trigger_id: trigger.id }} />}
     </>
+  );
+}
+
+const tabHref = (id: number, tab: Tab, hours: string): string =>
+  `${HOME}/triggers/${id}?tab=${tab}${hours === "" ? "" : `&hours=${hours}`}`;
+
+/** Where events go, with the state of each destination. */
+function Targets({ ids }: { ids: readonly number[] }): JSX.Element | null {
+  const found = useQuery(
+    `targets-${ids.join()}`,
+    async (signal) => {
+      if (ids.length === 0 || !holds("destinations:read")) return [];
+      const reading = ids.slice(0, MOST_TARGETS).map(async (id) => {
+        const { data } = await api.GET("/destinations/{destination_id}", { params: { path: { destination_id: id } }, signal });
+        return data as Destination;
+      });
+      return Promise.all(reading);
+    },
+    30,
+  );
+  if (ids.length === 0) return null;
+  const known = new Map(found.data?.map((one) => [one.id, one]));
+  return (
+    <>
+      {" · → "}
+      {ids.map((id) => {
+        const one = known.get(id);
+        return (
+          <a key={id} class="badge" href={`${HOME}/destinations?open=${id}`}>
+            {one === undefined ? `destination ${id}` : <Named destination={one} />}
+          </a>
+        );
+      })}
+    </>
+  );
+}
+
+const MOST_TARGETS = 10;
+
+function Named({ destination }: { destination: Destination }): JSX.Element {
+  const { mood, words } = destinationMood(destination);
+  return (
+    <span title={words}>
+      {destination.key ?? `destination ${destination.id}`} <State mood={mood}>{mood === "good" ? "" : words}</State>
+    </span>
+  );
+}
+
+function CopyAs({ trigger }: { trigger: Trigger }): JSX.Element {
+  const menu = useRef<HTMLDetailsElement>(null);
+  const copy = (kind: Copied): void =>
+    void run(async () => {
+      if (menu.current !== null) menu.current.open = false;
+      await navigator.clipboard.writeText(await copyOf(kind, trigger));
+      return `Copied as ${COPIED[kind]}.`;
+    });
+  return (
+    <details ref={menu} class="menu-of">
+      <summary class="button">Copy as…</summary>
+      <div>
+        {(Object.keys(COPIED) as Copied[]).map((kind) => (
+          <button key={kind} type="button" class="plain" onClick={() => copy(kind)}>
+            {COPIED[kind]}
+          </button>
+        ))}
+      </div>
+    </details>
   );
 }
 
@@ -182,161 +253,8 @@ const TAB_WORDS: Record<Tab, string> = {
   payload: "Payload & schema",
   hook: "Hook & refusals",
   history: "History",
+  rates: "Rates",
 };
-
-interface Mark {
-  at: Date;
-  mood: Mood;
-  words: string;
-  href?: string;
-}
-
-const REASONS: Record<string, { mood: Mood; words: string }> = {
-  coalesced: { mood: "merged", words: "one later event stands for them" },
-  missed: { mood: "bad", words: "the service was down, or too late" },
-  expired: { mood: "bad", words: "longer ago than is caught up on" },
-  failed: { mood: "bad", words: "they could not be fired" },
-  paused: { mood: "paused", words: "the trigger was paused" },
-  replaced: { mood: "planned", words: "the schedule was changed" },
-  deleted: { mood: "planned", words: "the trigger was deleted" },
-};
-
-/** Planned beside fired: each gap with its reason. */
-function TimeLine({ trigger }: { trigger: Trigger }): JSX.Element {
-  const url = useUrl();
-  const hours = url.get("hours") === "48" ? 47 : 24;
-  const found = useQuery(
-    `line-${trigger.id}-${hours}-${trigger.fire_count}`,
-    async (signal) => {
-      const since = new Date(serverNow() - hours * HOURS).toISOString();
-      const until = new Date(serverNow()).toISOString();
-      const path = { trigger_id: trigger.id };
-      const [account, events, next] = await Promise.all([
-        api.GET("/triggers/{trigger_id}/accounting", { params: { path, query: { since, until } }, signal }),
-        api.GET("/events", {
-          params: { query: { trigger_id: [trigger.id], since, view: "summary", limit: 200 } },
-          signal,
-        }),
-        api.GET("/triggers/{trigger_id}/schedule", { params: { path, query: { count: 10 } }, signal }),
-      ]);
-      return {
-        account: account.data as Account,
-        events: events.data as Event[],
-        next: next.data as Preview,
-      };
-    },
-    30,
-  );
-  return (
-    <section class="card" aria-label="Planned and fired">
-      <Shown of={found}>
-        {({ account, events, next }) => (
-          <>
-            <Line account={account} events={events} next={next} hours={hours} />
-            <p>
-              <Balance account={account} />{" "}
-              <span class="buttons">
-                <button type="button" class="plain" onClick={() => url.set({ hours: hours === 24 ? "48" : "" })}>
-                  {hours === 24 ? "Show 47 h" : "Show 24 h"}
-                </button>
-              </span>
-            </p>
-            <ul class="gaps">
-              {account.ranges.slice(0, 20).map((range) => (
-                <li key={`${range.first}${range.reason}`}>
-                  <State mood={REASONS[range.reason]?.mood ?? "bad"}>
-                    {count(range.count)} {range.reason}
-                  </State>{" "}
-                  {inZone(new Date(range.first))}
-                  {range.count > 1 && ` – ${inZone(new Date(range.last))}`}: {REASONS[range.reason]?.words}
-                </li>
-              ))}
-            </ul>
-          </>
-        )}
-      </Shown>
-    </section>
-  );
-}
-
-function Balance({ account }: { account: Account }): JSX.Element {
-  const unfired = Object.entries(account.unfired).filter(([, number]) => number > 0);
-  const parts = [`${count(account.fired)} fired`, ...unfired.map(([reason, number]) => `${count(number)} ${reason}`)];
-  if (account.pending > 0) parts.push(`${count(account.pending)} due now`);
-  return (
-    <State mood={account.balanced ? "good" : "bad"}>
-      {count(account.planned)} planned = {parts.join(" + ")}
-      {!account.balanced && `: ${account.differences.length} do not add up`}
-    </State>
-  );
-}
-
-function Line(props: { account: Account; events: readonly Event[]; next: Preview; hours: number }): JSX.Element {
-  zone.value;
-  const { account, events, next, hours } = props;
-  const now = serverNow();
-  const [from, to] = [now - hours * HOURS, now + (hours / 5) * HOURS];
-  const x = (at: Date): number => ((at.getTime() - from) / (to - from)) * 1000;
-  const fired: Mark[] = events.map((event) => ({
-    at: new Date(event.scheduled_for ?? event.triggered_at),
-    mood: "good",
-    words: `fired ${inZone(new Date(event.triggered_at))}`,
-    href: `${HOME}/events?open=${event.id}`,
-  }));
-  const gaps: Mark[] = account.ranges.map((range) => ({
-    at: new Date(range.first),
-    mood: REASONS[range.reason]?.mood ?? "bad",
-    words: `${count(range.count)} ${range.reason}: ${REASONS[range.reason]?.words ?? ""}`,
-  }));
-  const planned: Mark[] = next.instants.map((one) => ({
-    at: new Date(one.at),
-    mood: "planned",
-    words: `planned ${inZone(new Date(one.at))}${one.note === null ? "" : `: ${one.note}`}`,
-  }));
-  const step = hours > 24 ? 12 : 6;
-  const hoursShown = Array.from({ length: Math.ceil((to - from) / HOURS / step) + 1 }, (_, index) => {
-    const first = Math.ceil(from / (step * HOURS)) * step * HOURS;
-    return new Date(first + index * step * HOURS);
-  }).filter((at) => at.getTime() < to);
-  return (
-    <svg class="line" viewBox="0 0 1000 70" role="group" aria-label={lineWords(account, next)}>
-      <line class="axis" x1={0} y1={30} x2={1000} y2={30} />
-      {hoursShown.map((at) => (
-        <text key={at.getTime()} class="hour" x={x(at)} y={66}>
-          {`${minuteInZone(at)} ${dayInZone(at)}`}
-        </text>
-      ))}
-      <line class="now" x1={x(new Date(now))} y1={4} x2={x(new Date(now))} y2={54} />
-      {[...planned, ...fired, ...gaps]
-        .filter((mark) => mark.at.getTime() >= from && mark.at.getTime() <= to)
-        .map((mark, index) => (
-          <MarkOn key={index} mark={mark} x={x(mark.at)} />
-        ))}
-    </svg>
-  );
-}
-
-function MarkOn({ mark, x }: { mark: Mark; x: number }): JSX.Element {
-  const shape =
-    mark.mood === "bad" ? (
-      <path d={`M${x - 5} 25l10 10m0-10l-10 10`} />
-    ) : mark.mood === "merged" ? (
-      <path d={`M${x} 23l7 7l-7 7l-7-7z`} />
-    ) : (
-      <circle cx={x} cy={30} r={5} />
-    );
-  const drawn = (
-    <g class={`mark ${mark.mood}`}>
-      <title>{mark.words}</title>
-      {shape}
-    </g>
-  );
-  return mark.href === undefined ? drawn : <a href={mark.href}>{drawn}</a>;
-}
-
-function lineWords(account: Account, next: Preview): string {
-  return `${count(account.planned)} planned, ${count(account.fired)} fired; next ${next.instants[0]?.local ?? "never"}`;
-}
 
 function Next({ trigger }: { trigger: Trigger }): JSX.Element {
   const next = useQuery(`next-${trigger.id}`, async (signal) => {
@@ -367,23 +285,38 @@ export function Instants({ preview }: { preview: Preview }): JSX.Element {
 }
 
 function Payload({ trigger }: { trigger: Trigger }): JSX.Element {
-  const command = `curl -X POST ${location.origin}${apiPath(trigger.id)}/trigger -H "Authorization: Bearer $TOKEN"`;
+  const { schema, ...details } = trigger.details as Record<string, unknown>;
   return (
     <div class="grid">
       <section class="card">
         <h2>Predefined payload</h2>
-        <pre tabIndex={0}>{JSON.stringify(trigger.payload, null, 2)}</pre>
+        {trigger.payload === null ? (
+          <p class="quiet">None: an event has the body of its call, or null.</p>
+        ) : (
+          <Json value={trigger.payload} label="Copy the payload" />
+        )}
+      </section>
+      <section class="card">
+        <h2>Schema of payloads</h2>
+        {schema === undefined ? <p class="quiet">None: any JSON object will do.</p> : <Json value={schema} label="Copy the schema" />}
       </section>
       <section class="card">
         <h2>Details</h2>
-        <pre tabIndex={0}>{JSON.stringify(trigger.details, null, 2)}</pre>
-        <CopyButton text={command} label="Copy as curl" />
+        <Json value={details} label="Copy the details" />
       </section>
     </div>
   );
 }
 
-const apiPath = (id: number): string => `${HOME.slice(0, -"/console".length)}/triggers/${id}`;
+function Json({ value, label }: { value: unknown; label: string }): JSX.Element {
+  const text = JSON.stringify(value, null, 2);
+  return (
+    <>
+      <pre tabIndex={0}>{text}</pre>
+      <CopyButton text={text} label={label} />
+    </>
+  );
+}
 
 function Hook({ trigger }: { trigger: Trigger }): JSX.Element {
   const refusals = useQuery(`refusals-${trigger.id}`, async (signal) => {
@@ -430,34 +363,5 @@ function HiddenUrl({ url }: { url: string }): JSX.Element {
       </button>
       <CopyButton text={url} label="Copy the URL" />
     </>
-  );
-}
-
-function History({ id }: { id: number }): JSX.Element {
-  const history = useQuery(`history-${id}`, async (signal) => {
-    const { data } = await api.GET("/triggers/{trigger_id}/versions", { params: { path: { trigger_id: id } }, signal });
-    return data as Schemas["TriggerHistory"];
-  });
-  return (
-    <Shown of={history}>
-      {(data) => (
-        <>
-          <h2>Schedules so far</h2>
-          <ul>
-            {data.schedules.map((one) => (
-              <li key={one.version}>
-                {one.words ?? JSON.stringify(one.details)} – from <Instant at={one.after} exact />
-                {one.until !== null && (
-                  <>
-                    {" "}
-                    until <Instant at={one.until} exact /> ({one.ended_by})
-                  </>
-                )}
-              </li>
-            ))}
-          </ul>
-        </>
-      )}
-    </Shown>
   );
 }

@@ -2,10 +2,12 @@ import type { JSX } from "preact";
 import { useState } from "preact/hooks";
 import { HOME, api, holds, nextCursor, type Schemas, type Trigger } from "../api/client";
 import { useKeys } from "../keys";
-import { Empty, Glyph, Instant, Shown, count, type Mood } from "../parts/basics";
+import { Empty, GLYPHS, Glyph, Instant, Shown, count, type Mood } from "../parts/basics";
 import { ask, run, tell } from "../parts/dialog";
+import { SavedFilters } from "../parts/saved_filters";
 import { Choice, Pages, Search, Table, type Column } from "../parts/table";
 import { useQuery } from "../query";
+import { inZone, zone } from "../time";
 import { useUrl } from "../url";
 
 type Listed = Schemas["TriggerListed"];
@@ -28,7 +30,61 @@ export function moodOf(trigger: Listed | Trigger): { mood: Mood; words: string }
   return { mood: "good", words: "active" };
 }
 
-const COLUMNS: readonly Column<Listed>[] = [
+/** The sign of an instant: of one that did not fire, the reason's. */
+export const REASONS: Record<string, { mood: Mood; words: string }> = {
+  coalesced: { mood: "merged", words: "one later event stands for them" },
+  missed: { mood: "bad", words: "the service was down, or too late" },
+  expired: { mood: "bad", words: "longer ago than is caught up on" },
+  failed: { mood: "bad", words: "they could not be fired" },
+  paused: { mood: "paused", words: "the trigger was paused" },
+  replaced: { mood: "planned", words: "the schedule was changed" },
+  deleted: { mood: "planned", words: "the trigger was deleted" },
+};
+const LATE_MS = 5_000; // what is less late counts as in time
+const STRIP = 10; // instants
+
+type Recent = Schemas["RecentInstant"];
+
+function markOf({ reason, count: number, lag_ms: lag, at }: Recent): { mood: Mood; words: string } {
+  const when = inZone(new Date(at));
+  if (reason !== null) {
+    const { mood, words } = REASONS[reason] ?? { mood: "bad", words: "" };
+    return { mood, words: `${when}: ${number === 1 ? "" : `${count(number)} `}${reason}, ${words}` };
+  }
+  if (lag !== null && lag >= LATE_MS) return { mood: "late", words: `${when}: fired ${count(Math.round(lag / 1000))} s late` };
+  return { mood: "good", words: `${when}: fired` };
+}
+
+/** The last instants, oldest first, and the next one. */
+function Strip({ of, next }: { of: readonly Recent[] | undefined; next: string | null }): JSX.Element {
+  zone.value;
+  const marks = (of ?? []).map(markOf);
+  const told = marks.length === 0 ? "no instant in 48 h" : summary(marks);
+  return (
+    <span class="strip" role="img" aria-label={next === null ? told : `${told}; one planned`}>
+      {marks.map(({ mood, words }, index) => (
+        <span key={index} class={`state ${mood}`} title={words}>
+          {GLYPHS[mood]}
+        </span>
+      ))}
+      {next !== null && (
+        <span class="state planned" title={`${inZone(new Date(next))}: planned`}>
+          {GLYPHS.planned}
+        </span>
+      )}
+    </span>
+  );
+}
+
+const NAMES: Record<Mood, string> = { good: "fired", late: "late", merged: "coalesced", bad: "missed or failed", paused: "paused", planned: "replaced" };
+
+function summary(marks: readonly { mood: Mood }[]): string {
+  const numbers = new Map<Mood, number>();
+  for (const { mood } of marks) numbers.set(mood, (numbers.get(mood) ?? 0) + 1);
+  return `Last ${marks.length}: ${[...numbers].map(([mood, number]) => `${number} ${NAMES[mood]}`).join(", ")}`;
+}
+
+const columns = (recent: ReadonlyMap<number, readonly Recent[]> | null): readonly Column<Listed>[] => [
   {
     head: "State",
     class: "narrow",
@@ -41,35 +97,55 @@ const COLUMNS: readonly Column<Listed>[] = [
     head: "Name",
     cell: (row) => (
       <>
-        <a href={`${HOME}/triggers/${row.id}`}>{titleOf(row)}</a>
+        <a class="clamped" href={`${HOME}/triggers/${row.id}`} title={titleOf(row)}>
+          {titleOf(row)}
+        </a>
         {row.tags.map((tag) => (
           <span key={tag} class="badge">
             {tag}
           </span>
         ))}
+        {row.set_name !== null && <span class="badge">from set {row.set_name}</span>}
+        {recent !== null && (
+          <div class="slim">
+            <Strip of={recent.get(row.id)} next={row.next_fire_at} />
+          </div>
+        )}
       </>
     ),
   },
-  { head: "When", cell: (row) => row.words },
+  { head: "When", class: "wide", cell: (row) => row.words },
+  ...(recent === null
+    ? []
+    : [{ head: "Last instants", class: "time wide", cell: (row: Listed) => <Strip of={recent.get(row.id)} next={row.next_fire_at} /> }]),
   { head: "Next", class: "time", cell: (row) => <Instant at={row.next_fire_at} /> },
-  { head: "Last", class: "time", cell: (row) => <Instant at={row.last_fired_at} /> },
-  { head: "Fired", class: "number", cell: (row) => count(row.fire_count) },
+  { head: "Last", class: "time wide", cell: (row) => <Instant at={row.last_fired_at} /> },
+  { head: "Fired", class: "number wide", cell: (row) => count(row.fire_count) },
 ];
 
 export function TriggersView(): JSX.Element {
   const url = useUrl();
   const [selected, setSelected] = useState<Set<number | string>>(new Set());
   const [areAll, setAll] = useState(false); // all that match, beyond this page
-  const names = ["q", "status", "type", "tag", "failing", "sort", "cursor"];
-  const query = Object.fromEntries(names.map((name) => [name, url.get(name)]).filter(([, value]) => value !== ""));
+  const query = url.filters("q", "status", "type", "tag", "failing", "sort", "cursor");
   const page = useQuery(
-    `triggers?${new URLSearchParams(query as Record<string, string>)}`,
+    `triggers?${new URLSearchParams(query)}`,
     async (signal) => {
       const { data, response } = await api.GET("/triggers", {
         params: { query: { view: "summary", limit: PAGE, ...query } },
         signal,
       });
       return { rows: data as Listed[], next: nextCursor(response) };
+    },
+    10,
+  );
+  const ids = page.data?.rows.map(({ id }) => id) ?? [];
+  const recent = useQuery(
+    `recent-${ids.join()}`,
+    async (signal) => {
+      if (ids.length === 0 || !holds("events:read")) return null;
+      const { data } = await api.GET("/triggers/recent", { params: { query: { id: ids, last: STRIP } }, signal });
+      return new Map(data?.map((one) => [one.trigger_id, one.instants]));
     },
     10,
   );
@@ -147,13 +223,18 @@ export function TriggersView(): JSX.Element {
           label="Order"
           options={[
             ["", "newest first"],
+            ["id", "oldest first"],
             ["next_fire_at", "next first"],
+            ["-next_fire_at", "next last"],
             ["-last_fired_at", "last fired first"],
+            ["last_fired_at", "longest ago first"],
             ["name", "by name"],
+            ["-name", "by name, from Z"],
           ]}
         />
         <Search name="tag" label="Tag" />
       </div>
+      <SavedFilters view="triggers" names={["q", "status", "type", "tag", "failing", "sort"]} />
       {selected.size > 0 && (
         <div class="bulk" role="toolbar" aria-label="With the selection">
           <span>{areAll ? "All that match the filters" : `${selected.size} selected`}</span>
@@ -179,7 +260,7 @@ export function TriggersView(): JSX.Element {
                 label="Triggers"
                 rows={rows}
                 id={(row) => row.id}
-                columns={COLUMNS}
+                columns={columns(recent.data)}
                 onOpen={(row) => url.go(`/triggers/${row.id}`)}
                 {...(holds("triggers:write") ? { selected, onSelect: setSelected } : {})}
               />

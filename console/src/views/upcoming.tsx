@@ -1,10 +1,10 @@
 import type { JSX } from "preact";
 import { HOME, api, type Schemas } from "../api/client";
 import { Empty, Instant, Shown, State, count } from "../parts/basics";
-import { Bars, barsOf } from "../parts/charts";
+import { Chart, barsOf } from "../parts/charts";
 import { useQuery } from "../query";
 import { useUrl } from "../url";
-import { dayInZone, inZone, minuteInZone } from "../time";
+import { abbreviationAt, dayInZone, inZone, minuteInZone, offsetAt, zone } from "../time";
 
 const DAY = 86_400_000;
 const SPANS = {
@@ -13,6 +13,8 @@ const SPANS = {
   "30d": { days: 30, step: "P1D", seconds: 86_400, words: "30 days" },
 } as const;
 type Span = keyof typeof SPANS;
+const STEP_WORDS = { PT5M: "5 minutes", PT1H: "an hour", P1D: "a day" } as const;
+const MOST_LISTED = 60;
 const HERD = 10; // instants in one step that are worth a word
 
 export function UpcomingView(): JSX.Element {
@@ -26,7 +28,7 @@ export function UpcomingView(): JSX.Element {
       const until = new Date(Date.now() + days * DAY).toISOString();
       const [counts, next] = await Promise.all([
         api.GET("/upcoming", { params: { query: { from, until, step } }, signal }),
-        api.GET("/upcoming", { params: { query: { from, until, limit: 100 } }, signal }),
+        api.GET("/upcoming", { params: { query: { from, until, limit: MOST_LISTED } }, signal }),
       ]);
       return { counts: counts.data as Schemas["UpcomingRead"], next: next.data as Schemas["UpcomingRead"] };
     },
@@ -54,14 +56,25 @@ export function UpcomingView(): JSX.Element {
           return (
             <>
               <section class="card tall">
-                <Bars bars={bars} label={`Planned in the next ${words}`} mood="planned" />
-                <p>
-                  {count(sum)} planned{counts.truncated && `; counted up to ${inZone(new Date(counts.complete_until))}`}
-                </p>
+                <Chart
+                  label={`Planned in the next ${words}`}
+                  plot={{
+                    times: bars.map((bar) => bar.from.getTime() / 1000),
+                    series: [{ label: "planned", values: bars.map((bar) => bar.value), color: "--accent", isBar: true }],
+                    unit: "",
+                  }}
+                />
+                {counts.truncated && (
+                  <p>
+                    <State mood="planned">Counted up to {inZone(new Date(counts.complete_until))}: there are more after that.</State>
+                  </p>
+                )}
+                <ClockChanges from={new Date(counts.from)} days={days} />
                 {herds.slice(0, 5).map((bar) => (
                   <p key={bar.from.getTime()}>
                     <State mood="late">
-                      {dayInZone(bar.from)} {minuteInZone(bar.from)}: {count(bar.value)} together
+                      A herd at {dayInZone(bar.from)} {minuteInZone(bar.from)}: {count(bar.value)} within {STEP_WORDS[step]}. A spread parts
+                      them.
                     </State>
                   </p>
                 ))}
@@ -81,6 +94,24 @@ export function UpcomingView(): JSX.Element {
           );
         }}
       </Shown>
+    </>
+  );
+}
+
+/** The days on which the clock of the page's zone is changed. */
+function ClockChanges({ from, days }: { from: Date; days: number }): JSX.Element {
+  const at = (day: number): Date => new Date(from.getTime() + day * DAY);
+  const changed = Array.from({ length: days }, (_, day) => day).filter((day) => offsetAt(at(day)) !== offsetAt(at(day + 1)));
+  return (
+    <>
+      {changed.map((day) => (
+        <p key={day}>
+          <State mood="late">
+            The clock of {zone.value} changes between {dayInZone(at(day))} and {dayInZone(at(day + 1))}: {abbreviationAt(at(day))} →{" "}
+            {abbreviationAt(at(day + 1))}.
+          </State>
+        </p>
+      ))}
     </>
   );
 }
