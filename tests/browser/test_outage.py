@@ -10,6 +10,7 @@ from playwright.async_api import Browser, expect
 
 from tests.browser.conftest import Console
 from tests.support.processes import serving, with_database
+from tests.support.triggers import make_api
 
 ADMIN = {
     "EVENT_TRIGGER_ADMIN_EMAIL": "admin@example.com",
@@ -65,3 +66,32 @@ async def _fill_while_away(console: Console) -> None:
     dialog = console.page.get_by_role("dialog", name="New calendar")
     await expect(dialog.get_by_role("alert")).to_contain_text("The server cannot be reached.")
     assert await dialog.get_by_label(re.compile("Dates")).input_value() == "2026-12-24"
+
+
+async def test_while_the_server_is_away_the_overview_admits_that_it_cannot_know(
+    browser: Browser, folder: Path, empty_url: str, looks: dict[str, Any]
+) -> None:
+    settings = {"PORT": str(free_port()), **with_database(empty_url), **ADMIN}
+    page = await (await browser.new_context(**looks)).new_page()
+    async with serving(folder, **settings) as served:
+        async with served.client(
+            await served.sign_in(
+                ADMIN["EVENT_TRIGGER_ADMIN_EMAIL"], ADMIN["EVENT_TRIGGER_ADMIN_PASSWORD"]
+            )
+        ) as client:
+            await make_api(client, name="Kept")
+        console = Console(page, served.url)
+        await console.sign_in(
+            ADMIN["EVENT_TRIGGER_ADMIN_EMAIL"], ADMIN["EVENT_TRIGGER_ADMIN_PASSWORD"]
+        )
+        charts = page.locator(".bars")
+        await expect(charts).to_have_count(4)
+        await served.end(signal.SIGKILL)
+
+        verdict = page.get_by_role("region", name="Verdict")
+        await expect(verdict).to_contain_text("This cannot be known right now")
+        await expect(page.get_by_text(re.compile(r"This is \d+ s old")).first).to_be_visible()
+        assert (await page.title()).startswith("○")
+        await expect(charts).to_have_count(4)  # each part keeps what it showed
+
+    await page.context.close()

@@ -308,3 +308,11 @@ async def test_the_audit_log_says_who_changed_what_from_what_to_what(
     await expect(changed).to_contain_text("Before")
     await expect(changed).to_contain_text("After")
     assert "user_id=2" in page.url
+
+
+async def test_a_view_that_is_forbidden_names_the_scope(console: Console) -> None:
+    await console.sign_in()
+
+    await console.open("/users")
+
+    await expect(console.page.get_by_role("alert")).to_contain_text("needs the scope admin")

@@ -102,23 +102,24 @@ export function Shown<T>({
 }): JSX.Element | null {
   const { data, error, loadedAt, reload } = of;
   tick.value;
-  if (data !== null && error !== null && loadedAt !== null) {
-    const seconds = Math.round((Date.now() - loadedAt) / 1000);
-    return (
-      <>
-        <p class="away" role="status">
-          <State mood="late">The server cannot be reached. This is {seconds} s old.</State>{" "}
+  if (data === null) return error === null ? <Skeleton /> : <Problem error={error} retry={reload} />;
+  const isAway = error !== null && loadedAt !== null;
+  // the data stays where it is in the tree: its own parts keep what they have, too
+  return (
+    <>
+      {isAway && (
+        <p key="away" class="away" role="status">
+          <State mood="late">The server cannot be reached. This is {Math.round((Date.now() - loadedAt) / 1000)} s old.</State>{" "}
           <button type="button" onClick={reload}>
             Try again
           </button>
         </p>
-        <div class="dimmed">{children(data)}</div>
-      </>
-    );
-  }
-  if (error !== null) return <Problem error={error} retry={reload} />;
-  if (data === null) return <Skeleton />;
-  return <>{children(data)}</>;
+      )}
+      <div key="data" class={isAway ? "shown dimmed" : "shown"}>
+        {children(data)}
+      </div>
+    </>
+  );
 }
 
 /** Appears after 150 ms: what is quick should not flash. */

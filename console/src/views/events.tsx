@@ -26,7 +26,9 @@ const COLUMNS: readonly Column<Listed>[] = [
     head: "Trigger",
     cell: (row) => (
       <>
-        <a href={`${HOME}/triggers/${row.trigger_id}`}>{row.trigger_name ?? row.trigger_key ?? row.trigger_id}</a>
+        <a class="clamp" title={row.trigger_name ?? ""} href={`${HOME}/triggers/${row.trigger_id}`}>
+          {row.trigger_name ?? row.trigger_key ?? row.trigger_id}
+        </a>
         {row.is_test && <span class="badge">test</span>}
         {row.replay_of !== null && <span class="badge">replay</span>}
       </>

@@ -20,7 +20,7 @@ export function OverviewView(): JSX.Element {
       <Shown of={overview}>
         {(data) => (
           <>
-            <Verdict overview={data} />
+            <Verdict overview={data} isAway={overview.error !== null} />
             {isNew(data) || isGuided() ? <Beginning overview={data} /> : <Glance overview={data} />}
           </>
         )}
@@ -59,14 +59,16 @@ const VERDICTS: Record<Overview["verdict"], { mood: Mood; icon: string }> = {
   unknown: { mood: "planned", icon: "○" },
 };
 
-function Verdict({ overview }: { overview: Overview }): JSX.Element {
-  const { mood, icon } = VERDICTS[overview.verdict];
+/** What was so before the server was away is not known to be so now. */
+function Verdict({ overview, isAway }: { overview: Overview; isAway: boolean }): JSX.Element {
+  const verdict = isAway ? "unknown" : overview.verdict;
+  const { mood, icon } = VERDICTS[verdict];
   const things = overview.attention.length;
   const words = {
     ok: "Everything due has fired.",
     attention: things === 1 ? "1 thing needs you." : `${things} things need you.`,
-    unknown: `This cannot be known right now: ${overview.attention[0]?.detail ?? ""}`,
-  }[overview.verdict];
+    unknown: `This cannot be known right now: ${isAway ? "the server cannot be reached." : (overview.attention[0]?.detail ?? "")}`,
+  }[verdict];
   useEffect(() => {
     document.title = `${icon} Event Trigger`;
     return () => {
