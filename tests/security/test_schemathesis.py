@@ -90,7 +90,7 @@ NEVER_RIGHT = {
     "cancel_delivery",  # the world's is delivered
 }
 # operations whose generated input is seldom right: an address, an empty project
-RIGHT_BY_CHANCE = {"register", "delete_project"}
+RIGHT_BY_CHANCE = {"register", "add_user", "delete_project"}
 # paths that another route matches too: a page that the document leaves out
 BESIDE_OTHERS = {"accept_invitation", "reset_password", "start_session", "end_browser_session"}
 ANSWERS_IN_PLACE = {"fire_trigger_batch"}  # a call that is not valid, so that the others fire

@@ -4,9 +4,10 @@ from typing import Any
 
 import httpx
 
+from tests.support.keys import holding, make_key
 from tests.support.logins import ask_for_tokens, sign_in
 from tests.support.problems import places_of, problem_of
-from tests.support.services import ADA, ADMIN
+from tests.support.services import ADA, ADMIN, Service
 
 NEW = "eleven grey herons wading"
 CAROL = "carol@example.com"
@@ -83,3 +84,11 @@ async def test_an_address_has_one_account(admin: httpx.AsyncClient) -> None:
     assert places_of(await admin.post("/users", json={"email": CAROL, "role": "root"})) == [
         "#/role"
     ]
+
+
+async def test_an_admins_key_gets_no_link(admin: httpx.AsyncClient, service: Service) -> None:
+    machine = holding(service, await make_key(admin, "admin"))
+
+    assert (await machine.get("/users")).status_code == 200
+    for path, body in (("/users", {"email": CAROL}), (f"/users/{ADA}/password-link", None)):
+        problem_of(await machine.post(path, json=body), 403)
