@@ -86,7 +86,8 @@ async def _fill(client: httpx.AsyncClient) -> dict[str, int]:
 async def test_no_view_breaks_a_rule_of_accessibility(
     console: Console, admin: httpx.AsyncClient, looks: dict[str, Any]
 ) -> None:
-    ids, found = await _fill(admin), {}
+    ids = await _fill(admin)
+    found: dict[str, list[str]] = {}
     await console.open()
     await console.page.get_by_label("Password").wait_for()
     await console.page.evaluate(AXE.read_text())

@@ -16,7 +16,7 @@ from event_trigger.auth.dependencies import (
 )
 from event_trigger.auth.idempotency import IDEMPOTENT_FOR_USER
 from event_trigger.auth.passwords.hashing import TooManySignIns
-from event_trigger.auth.recovery.router import RESET_PATH
+from event_trigger.auth.repository.password_resets import RESET_PATH
 from event_trigger.auth.repository.users import Users
 from event_trigger.auth.schemas import UserRead
 from event_trigger.auth.scopes import Scope

@@ -8,13 +8,12 @@ from event_trigger.auth.logins.throttle import TooManyFailures
 from event_trigger.auth.passwords.hashing import TooManySignIns
 from event_trigger.auth.recovery import lifecycle
 from event_trigger.auth.recovery.schemas import ForgottenPassword, PasswordRecovery, RecoveryAsked
+from event_trigger.auth.repository.password_resets import RESET_PATH
 from event_trigger.errors import Invalid, UnsupportedMediaType
 from event_trigger.web.problems import problems
 from event_trigger.web.session import SessionDep, SessionsDep
 from event_trigger.web.state import app_state
 from event_trigger.web.strict_json import strict_router
-
-RESET_PATH = "/auth/reset"
 
 router = strict_router(tags=["auth"], responses=problems(UnsupportedMediaType, Invalid))
 pages = APIRouter(include_in_schema=False)

@@ -8,6 +8,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from event_trigger.models import PasswordReset, User
 
+RESET_PATH = "/auth/reset"  # where the links lead, with their token after `#`
+
 
 @dataclass(frozen=True)
 class PasswordResets:
