@@ -22,6 +22,7 @@ from tests.support.databases import (
 )
 from tests.support.lending import Lending
 from tests.support.logs import plain_logs
+from tests.support.mail_server import MailServer, mail_server
 from tests.support.processes import open_folder
 from tests.support.services import (
     ADA,
@@ -223,6 +224,19 @@ def bob(service: Service) -> httpx.AsyncClient:
 @pytest.fixture
 def admin(service: Service) -> httpx.AsyncClient:
     return service.client(ADMIN)
+
+
+@pytest.fixture(scope="session")
+async def shared_mails() -> AsyncIterator[MailServer]:
+    """A mail server, for the settings of services; tests read their mails in `mails`."""
+    async with mail_server() as made:
+        yield made
+
+
+@pytest.fixture
+def mails(shared_mails: MailServer) -> MailServer:
+    shared_mails.forget()
+    return shared_mails
 
 
 @pytest.fixture

@@ -1,12 +1,11 @@
 """An invitation that names an address is mailed with its link."""
 
-from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
 import pytest
 
-from tests.support.mail_server import DROP, MailServer, ReceivedMail, mail_server, mail_settings
+from tests.support.mail_server import DROP, MailServer, ReceivedMail, mail_settings
 from tests.support.problems import problem_of
 from tests.support.projects import make_project
 from tests.support.services import PASSWORD
@@ -15,21 +14,9 @@ from tests.support.waiting import eventually
 PUBLIC_URL, EMAIL = "https://events.example.com", "grace@example.com"
 
 
-@pytest.fixture(scope="module")
-async def _server() -> AsyncIterator[MailServer]:
-    async with mail_server() as made:
-        yield made
-
-
 @pytest.fixture
-def mails(_server: MailServer) -> MailServer:
-    _server.forget()
-    return _server
-
-
-@pytest.fixture
-def service_settings(_server: MailServer) -> dict[str, Any]:
-    return {"public_url": PUBLIC_URL, **mail_settings(_server.port)}
+def service_settings(shared_mails: MailServer) -> dict[str, Any]:
+    return {"public_url": PUBLIC_URL, **mail_settings(shared_mails.port)}
 
 
 async def _invite(client: httpx.AsyncClient, project: int, email: str | None) -> httpx.Response:

@@ -2,7 +2,6 @@
 
 import asyncio
 import re
-from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
@@ -11,7 +10,7 @@ import pytest
 from event_trigger.auth.recovery.lifecycle import RESET_LIFETIME
 from tests.support.keys import make_key
 from tests.support.logins import ask_for_tokens
-from tests.support.mail_server import DROP, MailServer, ReceivedMail, mail_server, mail_settings
+from tests.support.mail_server import DROP, MailServer, ReceivedMail, mail_settings
 from tests.support.problems import problem_of
 from tests.support.services import ADA, PASSWORD, Service, from_address, running_service
 from tests.support.waiting import eventually
@@ -20,21 +19,9 @@ EMAIL, NEW = "ada@example.com", "eleven grey herons wading"
 PUBLIC_URL = "https://events.example.com"
 
 
-@pytest.fixture(scope="module")
-async def _server() -> AsyncIterator[MailServer]:
-    async with mail_server() as made:
-        yield made
-
-
 @pytest.fixture
-def mails(_server: MailServer) -> MailServer:
-    _server.forget()
-    return _server
-
-
-@pytest.fixture
-def service_settings(_server: MailServer) -> dict[str, Any]:
-    return {"public_url": PUBLIC_URL, **mail_settings(_server.port)}
+def service_settings(shared_mails: MailServer) -> dict[str, Any]:
+    return {"public_url": PUBLIC_URL, **mail_settings(shared_mails.port)}
 
 
 async def _forget(client: httpx.AsyncClient, email: str = EMAIL) -> httpx.Response:
