@@ -8,6 +8,7 @@ import sys
 
 import structlog
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 
 from event_trigger.bootstrap import SettingsError
 from event_trigger.config import Settings
@@ -22,6 +23,13 @@ from event_trigger.startup import CannotStart
 from event_trigger.trace_export import why_not_traced
 
 log = structlog.get_logger()
+
+_WRITE = {  # instead of values that are of no use for a setting's type
+    "bool_parsing": "write true or false",
+    "float_parsing": "write a number",
+    "int_parsing": "write a whole number",
+    "time_delta_parsing": "write an ISO 8601 duration, such as PT90S, PT2H or P2D",
+}
 
 
 def execute(wanted: argparse.Namespace) -> int:
@@ -48,7 +56,7 @@ def _message_of(error: Exception) -> str | None:
     """Says what the operator can do about an error; None for a bug."""
     match error:
         case ValidationError():
-            return "\n".join(f"{_setting(one['loc'])}: {one['msg']}" for one in error.errors())
+            return "\n".join(f"{_setting(one['loc'])}: {_in_words(one)}" for one in error.errors())
         case Problem():
             return error.detail
         case (
@@ -77,6 +85,11 @@ def _run(wanted: argparse.Namespace, settings: Settings) -> int:
 
     gc.enable()
     return run(wanted, settings)
+
+
+def _in_words(wrong: ErrorDetails) -> str:
+    """Says what to write instead of a value, which is never shown."""
+    return _WRITE.get(wrong["type"]) or wrong["msg"].removeprefix("Value error, ")
 
 
 def _is_output_closed() -> bool:
