@@ -85,9 +85,9 @@ SET_EXAMPLES: dict[str, Example] = {
     response_model=SetPlanRead,
     responses=problems(
         CalendarInUse,
+        lifecycle.UnseenPrune,
         OwnedElsewhere,
         lifecycle.StalePlan,
-        lifecycle.UnseenPrune,
         UnsupportedMediaType,
         TooManyExpensiveCalls,
     ),
