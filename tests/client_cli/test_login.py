@@ -257,10 +257,21 @@ async def test_a_keyring_that_does_not_open_leaves_the_key_to_the_file(
 
 
 @pytest.mark.parametrize(
-    "url", ["localhost:8000", "ftp://localhost", "https://ada:secret@example.com", "http://"]
+    "url",
+    [
+        "localhost:8000",
+        "ftp://localhost",
+        "https://ada:secret@example.com",
+        "http://",
+        "http://[::1",
+        "http://a:b",
+    ],
 )
 async def test_what_is_no_address_is_wrong_usage(terminal: Terminal, url: str) -> None:
     done = await terminal.run("login", "--url", url, "--email", EMAIL)
+    called = await terminal.run("whoami", EVENT_TRIGGER_URL=url, EVENT_TRIGGER_TOKEN="etk_x")
 
-    assert done.code == 2
-    assert "address" in done.err
+    assert [done.code, called.code] == [2, 2]
+    for told in (done.err, called.err):
+        assert "address" in told
+        assert "secret" not in told

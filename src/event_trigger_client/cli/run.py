@@ -86,7 +86,8 @@ class Run:
     def target(self) -> Target:
         """Resolves the service and the token: a kept token goes only where its login was."""
         profile, token = self.profile, _environment("TOKEN")
-        url = self.given_url or (profile.url if profile else None)
+        given = self.given_url or (profile.url if profile is not None else None)
+        url = None if given is None else checked_url(given)
         if url is None:
             raise Failed(
                 "No service is named. Sign in: event-trigger login --url http://localhost:8000",
@@ -183,6 +184,25 @@ def new_client(
     if project is not None:
         check_header(project, "The project", ExitCode.USAGE)
     return event_trigger_client.Client(url, token=token, project=project, retries=_RETRIES)
+
+
+def checked_url(url: str) -> str:
+    """Refuses what is no address of a service, and one with a password, which would be shown."""
+    from urllib.parse import urlsplit  # noqa: PLC0415 - help and completion do without it
+
+    if "@" in url:
+        raise Failed("The address holds a user or a password. Leave it out.", ExitCode.USAGE)
+    try:
+        parts = urlsplit(url)
+        is_right = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
+    except ValueError:  # of a port, or an IPv6 address, that is none
+        is_right = False
+    if not is_right or {"?", "#"} & {*url}:
+        raise Failed(
+            f"{url!r} is no address of a service. Write one such as https://events.example.com.",
+            ExitCode.USAGE,
+        )
+    return url
 
 
 def check_header(value: str, what: str, code: ExitCode = ExitCode.USAGE) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 import event_trigger_client
 from event_trigger_client.cli import asking
 from event_trigger_client.cli.exits import ExitCode, Failed
-from event_trigger_client.cli.run import Run, new_client
+from event_trigger_client.cli.run import Run, checked_url, new_client
 
 _TIMEOUT = 30.0  # seconds
 _LOCAL = frozenset({"localhost", "127.0.0.1", "::1"})
@@ -47,17 +47,7 @@ def check_url(run: Run, url: str) -> str:
     """Returns an address without its last slash; warns of one that passwords should not go to."""
     from urllib.parse import urlsplit  # noqa: PLC0415 - help and completion do without it
 
-    parts = urlsplit(url)
-    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment:
-        raise Failed(
-            f"{url!r} is no address of a service. Write one such as https://events.example.com.",
-            ExitCode.USAGE,
-        )
-    if parts.username or parts.password:
-        raise Failed(
-            "The address holds a password. Leave it out: it would be kept in a file.",
-            ExitCode.USAGE,
-        )
+    parts = urlsplit(checked_url(url))
     if parts.scheme == "http" and parts.hostname not in _LOCAL:
         run.say("Warning: http is not encrypted, so others may read your password on its way.")
     return url.rstrip("/")
@@ -81,7 +71,8 @@ def _token(url: str, email: str, password: str) -> str:
     try:
         response = httpx.post(f"{url}/auth/token", data=form, timeout=_TIMEOUT)
     except httpx.TransportError as error:
-        raise errors.Unreachable("POST", f"{url}/auth/token", error, is_sent=False) from None
+        reason = f"{type(error).__name__}: {error}"
+        raise Failed(f"{url} has no answer ({reason}).", ExitCode.UNREACHABLE) from None
     if response.is_error:
         problem = errors.problem_in(response)
         if response.status_code in {400, 401}:
