@@ -35,12 +35,12 @@ async def test_filters_stand_in_the_url_and_are_saved(
     await page.get_by_label(re.compile("^By")).select_option("login")
     await expect(rows).to_have_count(1)
     await page.get_by_role("button", name="Save these filters").click()
-    await page.get_by_role("dialog").get_by_label("Name").fill("Real calls")
-    await page.get_by_role("dialog").get_by_role("button", name="Save").click()
+    await page.get_by_label("Name of these filters").fill("Real calls")
+    await page.keyboard.press("Enter")
     await page.get_by_role("button", name="Clear").click()
     await expect(rows).to_have_count(2)
     await page.reload()
-    await page.get_by_label("Saved").select_option("Real calls")
+    await page.get_by_role("button", name="Real calls", exact=True).click()
 
     await expect(rows).to_have_count(1)
     assert "is_test=false" in page.url

@@ -40,6 +40,11 @@ export function SavedFilters({ view, names }: { view: string; names: readonly st
           </button>
         </span>
       ))}
+      {now !== "" && name === null && (
+        <button type="button" class="plain" onClick={() => use("")}>
+          Clear
+        </button>
+      )}
       {current === undefined && now !== "" && name === null && (
         <button type="button" class="plain" onClick={() => setName("")}>
           Save these filters

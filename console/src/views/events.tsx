@@ -4,7 +4,7 @@ import { HOME, PREFIX, api, nextCursor, project, refusal, type Schemas } from ".
 import { follow } from "../api/stream";
 import { Empty, Instant, Shown, State, count } from "../parts/basics";
 import { run } from "../parts/dialog";
-import { SavedFilters } from "../parts/saved";
+import { SavedFilters } from "../parts/saved_filters";
 import { Choice, Pages, Search, Table, type Column } from "../parts/table";
 import { useQuery } from "../query";
 import { useUrl } from "../url";
@@ -106,8 +106,8 @@ export function EventsView(): JSX.Element {
           ]}
         />
         <SinceUntil />
-        <SavedFilters view="events" names={FILTERS} />
       </div>
+      <SavedFilters view="events" names={FILTERS} />
       {isLive && (
         <section class="card" aria-label="Live tail">
           <LiveEvents rows={50} query={new URLSearchParams(filter).toString()} />
