@@ -3,7 +3,6 @@
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
-from typing import NamedTuple
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -40,7 +39,8 @@ _LAST = text(f"""
 """)  # noqa: S608
 
 
-class RecentRow(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class RecentRow:
     """An instant with an event, or the last one of a range that has none for a reason."""
 
     trigger_id: int
