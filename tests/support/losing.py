@@ -1,7 +1,7 @@
 """A proxy between a client and a service, which loses requests and answers, and falls silent."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
@@ -19,7 +19,7 @@ class LosingProxy:
     host: str
     port: int
     loses: Callable[[], str] = lambda: NEVER
-    is_silent: bool = False  # nothing arrives, and no connection ends
+    is_silent: bool = False  # no answer arrives, and no connection ends
     url: str = ""
     requests: list[str] = field(default_factory=list)  # their first lines
     lost: list[str] = field(default_factory=list)
@@ -52,7 +52,8 @@ class LosingProxy:
                     async with asyncio.TaskGroup() as both_ways:
                         requests = self._take_requests(reader, server_writer, fate)
                         answers = self._take_answers(server_reader, writer, fate)
-                        tasks = [both_ways.create_task(one) for one in (requests, answers)]
+                        both = (_until_broken(requests), _until_broken(answers))
+                        tasks = [both_ways.create_task(one) for one in both]
                         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
                         for one in tasks:
                             one.cancel()
@@ -62,6 +63,9 @@ class LosingProxy:
             pass  # cut
         finally:
             writer.transport.abort()
+
+    async def _is_heard(self) -> bool:
+        return not self.is_silent
 
     async def _take_requests(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, fate: list[str]
@@ -80,8 +84,7 @@ class LosingProxy:
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, fate: list[str]
     ) -> None:
         while data := await reader.read(65536):
-            if self.is_silent:
-                continue
+            await eventually(self._is_heard, bool)  # TCP may be late, and leaves nothing out
             if fate[0] != NEVER:
                 self.lost.append(fate[0])
                 writer.write(data[: len(data) // 2] if fate[0] == HALF_THE_ANSWER else b"")
@@ -89,6 +92,11 @@ class LosingProxy:
                 return
             writer.write(data)
             await writer.drain()
+
+
+async def _until_broken(one_way: Coroutine[None, None, None]) -> None:
+    with suppress(OSError):
+        await one_way
 
 
 @asynccontextmanager
