@@ -28,6 +28,7 @@ import uvloop
 from bench.actions import report_actions
 from bench.calls import report_calls
 from bench.cluster import report_cluster
+from bench.console import report_console
 from bench.deliveries import report_deliveries
 from bench.growth import report_growth
 from bench.heartbeats import report_heartbeats
@@ -60,6 +61,9 @@ FULL: dict[str, Report] = {
     "reading": partial(
         report_reading, triggers=1_000_000, events=10_000_000, seconds=0.8, scrapes_apart=6
     ),
+    "console": partial(
+        report_console, triggers=10_000, events=1_000_000, rounds=5, per_second=1_000, seconds=60
+    ),
     "cluster": partial(report_cluster, calls_for=10, storm=64_000, outage=20),
     "soak": report_soak,
 }
@@ -77,6 +81,9 @@ QUICK: dict[str, Report] = {
     "purge": partial(report_purge, count=100_000, triggers=1_000, seconds=10),
     "reading": partial(
         report_reading, triggers=5_000, events=50_000, seconds=0.05, scrapes_apart=0
+    ),
+    "console": partial(
+        report_console, triggers=1_000, events=10_000, rounds=1, per_second=1_000, seconds=10
     ),
     "cluster": partial(report_cluster, calls_for=2, storm=6_400, outage=12),
     "soak": partial(report_soak, seconds=60),
