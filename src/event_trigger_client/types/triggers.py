@@ -85,6 +85,7 @@ class Trigger(_TriggerSometimes):
     tags: list[str]
     destinations: list[int]
     on_completion: Literal["keep", "delete"]
+    set_name: str | None
     error: str | None
     created_at: str
     updated_at: str
