@@ -3,6 +3,7 @@
 import json
 import re
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -12,7 +13,10 @@ from playwright.async_api import Locator, Page, expect
 from tests.browser.conftest import Console, write_code
 from tests.support.destinations import make_destination
 from tests.support.downtime import set_back, until_caught_up
+from tests.support.processes import environment
+from tests.support.services import ADA, token_of
 from tests.support.sets import put_set
+from tests.support.shell import bash
 from tests.support.triggers import make_api, make_scheduled, read
 
 NIGHTLY = {"cron": "30 2 * * 1-5", "timezone": "Europe/Berlin"}
@@ -288,6 +292,47 @@ async def test_a_trigger_is_copied_as_what_makes_it_again(
     body = curl.partition("-d '")[2].removesuffix("'").replace("'\\''", "'")
     again = await ada.put("/triggers/by-key/nightly", json=json.loads(body))
     assert (again.status_code, again.json()["updated_at"]) == (200, trigger["updated_at"])
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        {
+            "type": "scheduled",
+            "details": NIGHTLY,
+            "payload": {"say": "it's ${HOME}"},
+            "tags": ["a b"],
+        },
+        {"type": "scheduled", "details": {"interval": "PT90S", "recurring": True, "max_fires": 3}},
+        {"type": "api", "details": {"schema": SCHEMA}, "on_completion": "keep"},
+        {"type": "api", "details": {"hook": {"verify": "github", "methods": ["POST", "PUT"]}}},
+        {"type": "heartbeat", "details": {"cron": "0 4 * * *", "timezone": "Asia/Tokyo"}},
+    ],
+    ids=["cron", "interval", "call", "hook", "heartbeat"],
+)
+async def test_what_is_copied_makes_the_same_trigger_in_a_shell(
+    console: Console, ada: httpx.AsyncClient, tmp_path: Path, made: dict[str, Any]
+) -> None:
+    crm = await make_destination(ada, "http://127.0.0.1:9/hook", key="crm")
+    body = {"name": "It's one", **made, "destinations": [crm["id"]]}
+    before = (await ada.put("/triggers/by-key/one", json=body)).json()
+    await console.sign_in()
+    await console.open(f"/triggers/{before['id']}")
+    line = await copied(console.page, "command line")
+    file = await copied(console.page, "YAML of a set")
+    await ada.delete("/triggers/by-key/one")
+
+    settings = environment(EVENT_TRIGGER_URL=console.url, EVENT_TRIGGER_TOKEN=token_of(ADA))
+    async with bash(tmp_path, settings) as shell:
+        ran = await shell.paste(line)
+        assert ran.status == 0, ran.text
+        (tmp_path / "set.yaml").write_text(file)
+        planned = await shell.paste("event-trigger plan -f set.yaml 2> /dev/null")
+
+    after = (await ada.get("/triggers/by-key/one")).json()
+    kept = ("type", "name", "payload", "tags", "destinations", "status", "on_completion", "details")
+    assert {one: after[one] for one in kept} == {one: before[one] for one in kept}
+    assert planned.text.startswith("= trigger one")
 
 
 async def test_the_history_says_who_changed_what(console: Console, ada: httpx.AsyncClient) -> None:

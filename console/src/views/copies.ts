@@ -60,7 +60,7 @@ function cliOf(trigger: Trigger, body: Json): string {
   return `${start} --file - <<'EOF'\n${JSON.stringify(body, null, 2)}\nEOF`;
 }
 
-/** The short form of a set's file; a value in JSON is YAML, too. */
+/** The short form of a set's file; a value in JSON is YAML, too, and a plain `${` is written `$${` there. */
 function yamlOf(trigger: Trigger, { type, details, ...others }: Json): string {
   const { interval, recurring, ...rest } = details as Json;
   const schedule = { ...(interval === undefined ? {} : recurring === true ? { every: interval } : { interval }), ...rest };
@@ -70,7 +70,7 @@ function yamlOf(trigger: Trigger, { type, details, ...others }: Json): string {
     ...others,
     ...(trigger.status === "paused" ? { status: "paused" } : {}),
   };
-  const lines = Object.entries(short).map(([name, value]) => `    ${name}: ${JSON.stringify(value)}`);
+  const lines = Object.entries(short).map(([name, value]) => `    ${name}: ${JSON.stringify(value).replaceAll("${", () => "$${")}`);
   const key = trigger.key ?? `trigger-${trigger.id}`;
   return ["version: 1", `set: ${trigger.set_name ?? "my-set"}`, "triggers:", `  ${key}:`, ...lines, ""].join("\n");
 }
