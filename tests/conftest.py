@@ -1,6 +1,7 @@
 """Fixtures of every test: one PostgreSQL, a database a test, the application, three users."""
 
 import gc
+import signal
 from collections.abc import AsyncIterator, Iterator, Sequence
 from inspect import iscoroutinefunction
 from pathlib import Path
@@ -44,6 +45,15 @@ settings.register_profile(
     "without-clock", settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile("without-clock")
+
+
+def pytest_sessionstart() -> None:
+    """Lets tests interrupt the processes that they start.
+
+    A shell that runs the tests in the background ignores SIGINT, and so would those.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.hookimpl(tryfirst=True)  # before `-m database` is looked at
