@@ -22,11 +22,10 @@ rmSync(out, { recursive: true, force: true });
 mkdirSync(out, { recursive: true });
 
 const built = await build({
-  entryPoints: ["src/main.tsx", "src/style.css", "src/icon.svg"],
+  entryPoints: ["src/main.tsx", "src/style.css"],
   outdir: `${out}/assets`,
   entryNames: "[name]-[hash]",
   chunkNames: "[name]-[hash]",
-  loader: { ".svg": "copy" },
   bundle: true,
   splitting: true,
   format: "esm",
@@ -48,10 +47,10 @@ const [first] = Object.values(built.metafile.outputs).filter((made) => made.entr
 const preloads = first.imports
   .filter(({ kind }) => kind === "import-statement")
   .map(({ path }) => `<link rel="modulepreload" href="{prefix}/console/assets/${basename(path)}" />\n    `);
-const page = readFileSync("src/index.html", "utf8").replace(
-  /assets\/(main\.tsx|style\.css|icon\.svg)/g,
-  (_, name) => `assets/${nameOf[name]}`,
-);
+const icon = encodeURIComponent(readFileSync("src/icon.svg", "utf8").trim());
+const page = readFileSync("src/index.html", "utf8")
+  .replace("{prefix}/console/assets/icon.svg", `data:image/svg+xml,${icon}`) // a request less
+  .replace(/assets\/(main\.tsx|style\.css)/g, (_, name) => `assets/${nameOf[name]}`);
 writeFileSync(`${out}/index.html`, page.replace('<script type="module"', (tag) => preloads.join("") + tag));
 
 // of each package that is bundled

@@ -39,7 +39,7 @@ async def test_the_pages_files_are_kept_for_ever_and_compressed(
 ) -> None:
     page = await anonymous.get("/console/")
     assets = re.findall(r'(?:src|href)="(/console/assets/[^"]+)"', page.text)
-    assert {one.rpartition(".")[2] for one in assets} == {"svg", "css", "js"}
+    assert {one.rpartition(".")[2] for one in assets} == {"css", "js"}
 
     for path in assets:
         found = await anonymous.get(path, headers={"accept-encoding": "gzip"})

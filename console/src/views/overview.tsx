@@ -59,6 +59,15 @@ const VERDICTS: Record<Overview["verdict"], { mood: Mood; icon: string }> = {
   unknown: { mood: "planned", icon: "○" },
 };
 
+const drawn = (shape: string): string => `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32">${shape}</svg>`;
+
+/** The verdict's sign for the tab: a shape and a colour that light and dark bars of tabs show. */
+const TAB_ICONS: Record<Overview["verdict"], string> = {
+  ok: drawn('<circle cx="16" cy="16" r="13" fill="#16a34a"/>'),
+  attention: drawn('<path d="M16 3 30 29H2z" fill="#dc2626"/>'),
+  unknown: drawn('<circle cx="16" cy="16" r="11" fill="none" stroke="#9ca3af" stroke-width="5"/>'),
+};
+
 /** What was so before the server was away is not known to be so now. */
 function Verdict({ overview, isAway }: { overview: Overview; isAway: boolean }): JSX.Element {
   const verdict = isAway ? "unknown" : overview.verdict;
@@ -71,10 +80,14 @@ function Verdict({ overview, isAway }: { overview: Overview; isAway: boolean }):
   }[verdict];
   useEffect(() => {
     document.title = `${icon} Event Trigger`;
+    const tab = document.querySelector<HTMLLinkElement>('link[rel="icon"]')!;
+    const before = tab.href;
+    tab.href = `data:image/svg+xml,${encodeURIComponent(TAB_ICONS[verdict])}`;
     return () => {
       document.title = "Event Trigger";
+      tab.href = before;
     };
-  }, [icon]);
+  }, [verdict]);
   return (
     <section class={`verdict ${mood}`} aria-label="Verdict">
       <p class="words">
