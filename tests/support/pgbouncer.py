@@ -1,5 +1,6 @@
 """Runs a PgBouncer in transaction mode before the test server, if this machine has one."""
 
+import asyncio
 import os
 import shutil
 from collections.abc import Iterator
@@ -43,12 +44,18 @@ def pgbouncer(server_url: str, **settings: str) -> Iterator[str]:
 
 
 async def until_it_listens(url: str) -> None:
-    socket = Path(str(make_url(url).query["host"])) / f".s.PGSQL.{PORT}"
+    path = Path(str(make_url(url).query["host"])) / f".s.PGSQL.{PORT}"
 
-    async def there() -> bool:
-        return socket.exists()
+    async def listens() -> bool:  # its socket is there a moment earlier
+        try:
+            _, writer = await asyncio.open_unix_connection(path)
+        except (FileNotFoundError, ConnectionRefusedError):
+            return False
+        writer.close()
+        await writer.wait_closed()
+        return True
 
-    await eventually(there, bool)
+    await eventually(listens, bool)
 
 
 def _configuration(folder: Path, sockets: str, settings: dict[str, str]) -> str:
