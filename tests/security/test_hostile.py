@@ -24,6 +24,7 @@ from tests.security.hostile import (
     nobodys_id,
 )
 from tests.security.world import World
+from tests.support.calendars import put_calendar
 from tests.support.document import FORM, JSON, Operation
 from tests.support.logins import sign_in
 from tests.support.problems import problem_of
@@ -239,6 +240,8 @@ async def _send_wrong_queries(watch: Watch, operation: Operation) -> None:
 async def test_no_cursor_shows_what_is_not_ones_own(world: World) -> None:
     watch, seen = Watch(world), []
     world.ids.clear()  # other tests have deleted some of them
+    ada = world.client({"Authorization": f"Bearer {token_of(ADA)}"})
+    await put_calendar(ada, str(await world.id_of("key")))  # in the project that is asked
     lists = [one for one in world.operations if "cursor" in one.parameters("query")]
 
     for operation in lists:
