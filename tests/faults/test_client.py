@@ -63,9 +63,10 @@ async def _disturb(
 ) -> Counter[str]:
     """Breaks the follower's network again and again, and kills the service, while events come."""
     done: Counter[str] = Counter()
+    first = ["kill", "cut", "silence"]  # also where all is over in a few seconds
     while not firing.done():
-        await asyncio.sleep(random.uniform(0.2, 2))
-        what = random.choice(["cut"] * 5 + ["silence"] * 2 + ["kill"])
+        await asyncio.sleep(random.uniform(0.2, 1))
+        what = first.pop(0) if first else random.choice(["cut"] * 5 + ["silence"] * 2 + ["kill"])
         if what == "cut":
             await follower.cut()
         elif what == "silence":
