@@ -57,7 +57,7 @@ VIEWS = {"triggers": "/triggers", "events": "/events", "deliveries": "/deliverie
 
 
 class FirstLoad(NamedTuple):
-    """What a browser without a cache asks for until it can be used (ms)."""
+    """The first visit of a browser without a cache, until it can be used; times are in ms."""
 
     kib: float
     requests: int

@@ -38,7 +38,8 @@ def _why_not() -> str | None:
     return None
 
 
-needs_old = pytest.mark.skipif(_why_not() is not None, reason=_why_not() or "")
+WHY_NOT = _why_not()
+needs_old = pytest.mark.skipif(WHY_NOT is not None, reason=WHY_NOT or "")
 DATA = ".event-trigger"
 ASKS_FOR_UPGRADE = "Run 'event-trigger upgrade', which needs the programs of PostgreSQL"
 

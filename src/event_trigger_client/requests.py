@@ -1,4 +1,4 @@
-"""What is asked of the service: addresses, parameters, headers, and the settings of a client."""
+"""Writes requests: addresses, parameters and headers, and holds the settings of a client."""
 
 import os
 from collections.abc import Mapping

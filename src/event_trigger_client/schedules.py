@@ -1,4 +1,4 @@
-"""What makes a trigger fire, in words that read well: `Cron("30 2 * * 1-5")`, `Every("PT15M")`."""
+"""Describes when a trigger fires: `Cron("30 2 * * 1-5")`, `Every("PT15M")`."""
 
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime, timedelta

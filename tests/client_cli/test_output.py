@@ -1,4 +1,4 @@
-"""What is found goes to stdout in one of five formats, and no terminal takes it as a command."""
+"""Results go to stdout in one of five formats, and no terminal takes them as a command."""
 
 import json
 

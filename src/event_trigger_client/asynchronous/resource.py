@@ -1,4 +1,4 @@
-"""What the resources share: their paths, and calls on one thing."""
+"""The base of all resources: their paths, and the ids of keys."""
 
 from collections.abc import Mapping
 from typing import Any, ClassVar

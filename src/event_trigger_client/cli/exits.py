@@ -7,7 +7,7 @@ from typing import Any
 
 
 class ExitCode(IntEnum):
-    """What the end of a command means; scripts rely on these numbers."""
+    """The exit codes of commands; scripts rely on these numbers."""
 
     OK = 0
     FAILED = 1

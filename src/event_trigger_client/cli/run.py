@@ -23,7 +23,7 @@ _RETRIES = 2  # in under a second: a person waits for the answer
 
 
 class Target(NamedTuple):
-    """What a call needs; `source` says where the token is from."""
+    """The address and the token of a call; `source` says where the token is from."""
 
     url: str
     token: str | None
@@ -32,7 +32,7 @@ class Target(NamedTuple):
 
 
 class Run:
-    """What commands work with; an option wins over the environment, and that over the profile."""
+    """Gives commands a client and an output; options win over the environment, then the profile."""
 
     def __init__(
         self, *, url: str | None, project: str | None, profile: str | None, output: Format

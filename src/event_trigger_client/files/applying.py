@@ -28,7 +28,7 @@ class Refused(Exception):
 
 
 class Applied(NamedTuple):
-    """What was applied. `plan` is None if the answer was lost, and a look has shown that it was."""
+    """A file that was applied; `plan` is None if a later read had to show it."""
 
     plan: Plan | None
 

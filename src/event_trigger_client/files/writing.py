@@ -22,7 +22,7 @@ class Member:
 
 @dataclass
 class Draft:
-    """What a file is written of; `notes` are comments at its beginning and its end."""
+    """The members from which a file is written; `notes` are comments at its beginning and end."""
 
     set_name: str
     notes: list[str] = field(default_factory=list)

@@ -1,4 +1,4 @@
-"""What calendars are answered as."""
+"""Types of answers about calendars."""
 
 from typing import TypedDict
 

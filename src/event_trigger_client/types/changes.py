@@ -1,4 +1,4 @@
-"""What actions, batches and sets are answered as."""
+"""Types of answers about actions, batches and sets."""
 
 from typing import Any, Literal, TypedDict
 
@@ -31,14 +31,14 @@ class ProblemInPlace(_ProblemInPlaceSometimes):
 
 
 class Failure(TypedDict):
-    """What an action could not change."""
+    """A trigger or delivery that an action could not change."""
 
     id: int
     problem: ProblemInPlace
 
 
 class ActionResult(TypedDict):
-    """What an action has changed."""
+    """The result of an action."""
 
     matched: int
     changed: int
@@ -91,7 +91,7 @@ class Move(_MoveNames):
 
 
 class SetPlan(TypedDict):
-    """What a file changes, or would change."""
+    """The changes of a set, or its plan."""
 
     digest: str
     create: list[SetMember]

@@ -1,4 +1,4 @@
-"""What events, destinations and deliveries are answered as."""
+"""Types of answers about events, destinations and deliveries."""
 
 from typing import Any, Literal, TypedDict
 
@@ -22,7 +22,7 @@ class _SourceSometimes(TypedDict, total=False):
 
 
 class Source(_SourceSometimes):
-    """Who or what made an event."""
+    """The caller or the rule that made an event."""
 
     kind: Literal["schedule", "login", "api_key", "hook", "replay"]
 

@@ -1,4 +1,4 @@
-"""What API keys are answered as."""
+"""Types of answers about API keys."""
 
 from typing import TypedDict
 

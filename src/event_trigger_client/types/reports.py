@@ -1,4 +1,4 @@
-"""What the service tells of schedules, and of itself."""
+"""Types of answers about schedules, and about the service itself."""
 
 from typing import Any, Literal, TypedDict
 
@@ -171,7 +171,7 @@ class TriggersGlance(TypedDict):
 
 
 class DueGlance(TypedDict):
-    """What is due."""
+    """The instants that are due, and how late they are."""
 
     late: int
     worst_lag_ms: float
@@ -204,7 +204,7 @@ class DestinationsGlance(TypedDict):
 
 
 class Overview(TypedDict):
-    """Whether all is well."""
+    """The verdict of the overview, with its numbers."""
 
     verdict: Literal["ok", "attention", "unknown"]
     at: str | None
@@ -259,7 +259,7 @@ class Limits(TypedDict):
 
 
 class Features(TypedDict):
-    """What is set up."""
+    """The features that are set up."""
 
     open_registration: bool
     mail: bool

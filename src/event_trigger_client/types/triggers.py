@@ -1,4 +1,4 @@
-"""What triggers and their details are answered as."""
+"""Types of answers about triggers and their details."""
 
 from typing import Any, Literal, TypedDict
 
@@ -55,7 +55,7 @@ class Details(_DetailsNames, total=False):
 
 
 class HeartbeatState(TypedDict):
-    """What is known of a job that pings."""
+    """The state of a job that pings."""
 
     status: Literal["waiting", "alive", "late", "silent", "paused"]
     last_ping_at: str | None
