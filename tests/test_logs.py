@@ -10,17 +10,18 @@ import pytest
 import structlog
 
 from event_trigger.config import LogFormat, LogLevel
-from event_trigger.logs import configure_logs
+from event_trigger.logs import configure_logs, release_lines
 from event_trigger.request_log import RequestEnd, log_request
 
 CANARY = "canary-7f3a9c"
+QUIET = ("apscheduler", "python_multipart", "alembic", "uvicorn")
 
 
 @pytest.fixture(autouse=True)
 def _logging_stays_as_it_was() -> Iterator[None]:
     root = logging.getLogger()
     handlers, level = [*root.handlers], root.level
-    quiet = {name: logging.getLogger(name).level for name in ("apscheduler", "alembic")}
+    quiet = {name: logging.getLogger(name).level for name in QUIET}
     root.handlers = []
     yield
     root.handlers = handlers
@@ -162,6 +163,33 @@ def test_a_terminal_is_not_told_lies_by_a_request(
     assert "forged" in "".join(lines)
     assert all(line.isprintable() for line in lines)
     assert all(line.startswith("    ") for line in lines[1:])  # of a traceback
+
+
+def test_held_lines_follow_the_first_one_in_their_order(capsys: pytest.CaptureFixture[str]) -> None:
+    configure_logs(LogFormat.JSON, LogLevel.INFO, hold=True)
+    log = structlog.get_logger()
+
+    log.info("before")
+    logging.getLogger("library").warning("before it")
+    held = capsys.readouterr().err
+    release_lines(lambda: log.info("first"))
+    release_lines(lambda: log.info("now"))
+
+    lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    assert held == ""
+    assert [one["event"] for one in lines] == ["first", "before", "before it", "now"]
+
+
+def test_an_error_is_never_held(capsys: pytest.CaptureFixture[str]) -> None:
+    configure_logs(LogFormat.JSON, LogLevel.INFO, hold=True)
+    log = structlog.get_logger()
+
+    log.warning("before")
+    log.error("broken")
+    log.info("after")
+
+    lines = capsys.readouterr().err.splitlines()
+    assert [json.loads(line)["event"] for line in lines] == ["before", "broken", "after"]
 
 
 def log_an_error(text: str) -> None:

@@ -67,10 +67,10 @@ def is_worker(process: psutil.Process) -> bool:
 
 
 async def until_served(served: Served, *, starts: int) -> None:
-    """Waits until `count` workers have started in all."""
+    """Waits until so many workers have started in all."""
 
     async def count() -> int:
-        return len(log_entries(served, "Application startup complete."))
+        return len(log_entries(served, "worker_started"))
 
     await eventually(count, lambda found: found == starts)
 
@@ -165,7 +165,7 @@ async def test_a_hangup_ends_a_single_process_in_good_order(
         ended = await served.end(signal.SIGHUP)
 
     assert ended == 0
-    assert log_entries(served, "Application shutdown complete.") != []
+    assert len(log_entries(served, "stopped")) == 1
 
 
 async def accepts(url: httpx.URL) -> bool:

@@ -14,7 +14,8 @@ from event_trigger.config import Settings
 from event_trigger.db.engine import Sessions
 from event_trigger.db.revisions import current_revision
 from event_trigger.db.urls import place_of
-from event_trigger.triggers.schedule.zone_rules import zone_rules
+from event_trigger.logs import release_lines
+from event_trigger.triggers.schedule.zone_rules import describe_rules, zone_rules
 
 log = structlog.get_logger()
 
@@ -49,7 +50,7 @@ class StartProgress(FirstStart):
             self._server = _Server(".".join(map(str, version)), revision)
 
     def ready(self) -> None:
-        self._log_start()
+        release_lines(self._log_start)
         self._note("database")
 
     def server_answers(self) -> None:
@@ -72,6 +73,7 @@ class StartProgress(FirstStart):
             data_dir=str(self._settings.data_dir.resolve()) if self._embedded else None,
             revision=self._server.revision,
             zone_rules=zone_rules().version,
+            zone_rules_found=describe_rules(),
             active_for=to_jsonable_python(self._settings.active_for),
             keep_for=to_jsonable_python(self._settings.keep_for),
             workers=self._workers,

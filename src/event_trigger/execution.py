@@ -17,7 +17,7 @@ from event_trigger.db.embedded.server import EmbeddedPostgresError
 from event_trigger.db.engine import is_outage
 from event_trigger.db.errors import describe_error, hint_for
 from event_trigger.errors import Problem
-from event_trigger.logs import configure_logs
+from event_trigger.logs import configure_logs, release_lines
 from event_trigger.misspelt_settings import misspelt_settings
 from event_trigger.startup import CannotStart
 from event_trigger.trace_export import why_not_traced
@@ -36,7 +36,8 @@ def execute(wanted: argparse.Namespace) -> int:
     """Returns the exit code: 0, or 1 after a message."""
     try:
         settings = Settings()
-        configure_logs(settings.log_format, settings.log_level)
+        is_start = wanted.command == "serve"
+        configure_logs(settings.log_format, settings.log_level, hold=is_start)
         code = _run(wanted, settings)
         sys.stdout.flush()
     except KeyboardInterrupt:
@@ -79,7 +80,10 @@ def _run(wanted: argparse.Namespace, settings: Settings) -> int:
             log.warning("traces_off", reason=reason)
         from event_trigger.server import serve  # noqa: PLC0415
 
-        serve(settings, workers=wanted.workers, metrics_dir=wanted.metrics_dir)
+        try:
+            serve(settings, workers=wanted.workers, metrics_dir=wanted.metrics_dir)
+        finally:
+            release_lines()  # of a start that failed, above the message that says why
         return 0
     from event_trigger.commands import run  # noqa: PLC0415
 

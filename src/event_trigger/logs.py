@@ -3,8 +3,10 @@
 import logging
 import re
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from io import StringIO
+from logging.handlers import MemoryHandler
 from typing import TextIO
 
 import structlog
@@ -16,12 +18,14 @@ from event_trigger.tracing import TRACING, current_ids
 
 _LEVELS = {level: getattr(logging, level.name) for level in LogLevel}
 _HOOK_PATH = re.compile(r"/hooks/(?=.)", re.DOTALL | re.IGNORECASE)
+_MOST_HELD = 1000  # lines of a start
 
 
-def configure_logs(log_format: LogFormat | None, level: LogLevel) -> None:
+def configure_logs(log_format: LogFormat | None, level: LogLevel, *, hold: bool = False) -> None:
     """Sends the records of structlog and of libraries to stderr in one format.
 
-    Tracebacks are rendered without local variables, which may hold secrets.
+    Tracebacks are rendered without local variables, which may hold secrets. With `hold` the lines
+    wait until `release_lines` is called, so that a start can write its own line first.
     """
     chosen = log_format or (LogFormat.CONSOLE if sys.stderr.isatty() else LogFormat.JSON)
     shared: list[structlog.typing.Processor] = [
@@ -49,10 +53,41 @@ def configure_logs(log_format: LogFormat | None, level: LogLevel) -> None:
             ],
         )
     )
-    logging.basicConfig(handlers=[handler], level=_LEVELS[level], force=True)
+    first: logging.Handler = _HeldLines(handler) if hold else handler
+    logging.basicConfig(handlers=[first], level=_LEVELS[level], force=True)
     for name in ("apscheduler", "python_multipart"):  # the latter warns of strangers' bodies
         logging.getLogger(name).setLevel(logging.ERROR)
-    logging.getLogger("alembic").setLevel(logging.WARNING)
+    for name in ("alembic", "uvicorn"):  # what these do at a start and an end has lines of ours
+        logging.getLogger(name).setLevel(logging.WARNING)
+
+
+class _HeldLines(MemoryHandler):
+    """Holds all lines until an error is one of them, they are too many, or the process ends."""
+
+    def __init__(self, held_for: logging.Handler) -> None:
+        super().__init__(_MOST_HELD, flushLevel=logging.ERROR, target=held_for)
+
+    def flush(self) -> None:
+        """Writes what is held, in its order; later records take the way without this handler."""
+        self.acquire()
+        try:
+            if self.target is not None and self in logging.root.handlers:
+                logging.root.handlers = [self.target]
+            super().flush()
+        finally:
+            self.release()
+
+
+def release_lines(write_first: Callable[[], None] | None = None) -> None:
+    """Writes the lines that are held, if any are, after the one that `write_first` logs."""
+    held = [one for one in logging.root.handlers if isinstance(one, _HeldLines)]
+    for one in held:
+        assert one.target is not None
+        logging.root.handlers = [one.target]
+    if write_first is not None:
+        write_first()
+    for one in held:
+        one.flush()
 
 
 def _handler(log_format: LogFormat) -> logging.StreamHandler[TextIO]:

@@ -13,6 +13,7 @@ from http.client import HTTPConnection, HTTPException
 from socket import AF_INET, AF_INET6, SO_REUSEADDR, SOL_SOCKET, socket
 from typing import Any
 
+import structlog
 import uvicorn
 
 from event_trigger.banner import StartProgress
@@ -25,6 +26,8 @@ from event_trigger.bootstrap import (
 )
 from event_trigger.config import Settings
 from event_trigger.workers import WorkerSupervisor, metrics_directory
+
+log = structlog.get_logger()
 
 _READY_POLL_SECONDS = 0.2
 SHUTDOWN_GRACE_SECONDS = 10  # for open requests
@@ -43,6 +46,7 @@ def serve(settings: Settings, *, workers: int, metrics_dir: str | None) -> None:
     if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # as nohup wants it
         signal.signal(signal.SIGHUP, _send_sigterm)  # several workers are replaced instead
     with (
+        _logging_the_end(),
         _bind(settings.host, settings.port, "HOST or PORT") as listener,
         _bind_metrics(settings) as metrics_listener,
         service_database(with_signing_secret(settings), on_give_up=_send_sigterm) as complete,
@@ -68,6 +72,18 @@ def serve(settings: Settings, *, workers: int, metrics_dir: str | None) -> None:
                 raise
         if start.failure is not None:
             raise start.failure
+
+
+@contextmanager
+def _logging_the_end() -> Iterator[None]:
+    """Logs that everything has ended in good order, the embedded PostgreSQL too."""
+    try:
+        yield
+    except SystemExit as ended:
+        if ended.code == 0:
+            log.info("stopped")
+        raise
+    log.info("stopped")
 
 
 def _exit_on_sigterm(*_: object) -> None:

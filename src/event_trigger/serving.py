@@ -13,12 +13,15 @@ from socket import socket
 from types import FrameType
 from typing import Any
 
+import structlog
 import uvicorn
 from fastapi import FastAPI
 
 from event_trigger.app import app_from_environment, create_app, end_streams
 from event_trigger.banner import StartProgress
 from event_trigger.config import Settings
+
+log = structlog.get_logger()
 
 
 def serve_alone(
@@ -47,6 +50,10 @@ class _Server(uvicorn.Server):
         if self.started:
             _collect_only_new_garbage()
             self._start.server_answers()
+
+    async def shutdown(self, sockets: list[socket] | None = None) -> None:
+        log.info("stopping")
+        await super().shutdown(sockets)
 
     async def on_tick(self, counter: int) -> bool:
         return self._start.has_failed.is_set() or await super().on_tick(counter)

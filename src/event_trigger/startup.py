@@ -13,7 +13,7 @@ from event_trigger.db.errors import describe_error, hint_for, log_fields, public
 from event_trigger.db.migrate import migrate
 from event_trigger.db.revisions import is_migrated
 from event_trigger.events.retention import make_partitions
-from event_trigger.triggers.schedule.zone_rules import describe_rules, zone_rules
+from event_trigger.logs import release_lines
 from event_trigger.triggers.zone_updates.replanning import plan_by_newest_rules
 
 log = structlog.get_logger()
@@ -51,7 +51,6 @@ async def prepare_database(engine: AsyncEngine, sessions: Sessions, settings: Se
     3. Make the event partitions of the near future.
     """
     await migrate(engine)
-    log.info("zone_rules", version=zone_rules().version, found=describe_rules())
     await plan_by_newest_rules(engine, keep_for=settings.keep_for)
     await make_partitions(sessions, settings)
 
@@ -133,4 +132,5 @@ class Startup:
         last_message, logged_at = self._last_logged
         if message != last_message or now - logged_at >= LOG_WAITING_EVERY_SECONDS:
             self._last_logged = message, now
+            release_lines()
             log.warning("waiting_for_database", **log_fields(error))

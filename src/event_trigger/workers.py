@@ -76,8 +76,9 @@ class WorkerProcess(Process):
             if self._is_pinged and not self.parent_conn.poll():
                 self._unanswered += 1
                 return
-            if self._is_pinged:
-                self.is_serving = self.parent_conn.recv() or self.is_serving
+            if self._is_pinged and self.parent_conn.recv() and not self.is_serving:
+                self.is_serving = True
+                log.info("worker_started", pid=self.pid)
             self.parent_conn.send(b"ping")
         except (OSError, EOFError, pickle.UnpicklingError):
             self._unanswered += 1
@@ -171,7 +172,6 @@ class WorkerSupervisor:
     def _start_worker(self) -> WorkerProcess:
         worker = WorkerProcess(self._config, self._listeners)
         worker.start()
-        log.info("worker_started", pid=worker.pid)
         return worker
 
     def _check(self, slot: WorkerSlot) -> None:
@@ -208,11 +208,11 @@ class WorkerSupervisor:
                 self._cannot_start = self._is_ending = True
 
     def _note_all_served(self) -> None:
-        workers = [slot.worker for slot in self._slots]
-        if all(one is not None and one.is_serving for one in workers):
+        if all(slot.worker is not None and slot.worker.is_serving for slot in self._slots):
             self._all_served.set()
 
     def _end(self) -> None:
+        log.info("stopping")
         self._is_ending = True
 
     def _restart(self) -> None:

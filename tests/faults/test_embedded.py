@@ -95,7 +95,7 @@ async def test_a_worker_that_is_frozen_is_replaced(folder: Path) -> None:
         async def log() -> str:
             return served.logged
 
-        await eventually(log, lambda text: text.count("Application startup complete.") == 3)
+        await eventually(log, lambda text: text.count('"worker_started"') == 3)
 
     assert not workers[0].is_running()
     assert "worker_hung" in served.logged

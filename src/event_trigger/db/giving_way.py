@@ -10,6 +10,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from event_trigger.db.engine import DEADLOCK_DETECTED, LOCK_NOT_AVAILABLE, sqlstate
+from event_trigger.logs import release_lines
 
 log = structlog.get_logger()
 
@@ -41,6 +42,7 @@ async def run_giving_way(
             if sqlstate(error) not in {LOCK_NOT_AVAILABLE, DEADLOCK_DETECTED}:
                 raise
             pause = min(_FIRST_PAUSE_SECONDS << min(number, 5), _LONGEST_PAUSE_SECONDS)
+            release_lines()  # there is no saying when the start will be over
             log.info("migration_gives_way", again_in=pause, sqlstate=sqlstate(error))
         else:
             return
