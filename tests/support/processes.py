@@ -10,20 +10,24 @@ import sys
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from socket import create_server
-from tempfile import TemporaryDirectory
-from typing import Any
+from tempfile import TemporaryDirectory, TemporaryFile
+from typing import IO, Any
 
 import httpx
 import psutil
 
 from tests.support.databases import in_memory
+from tests.support.forked import Forked, Forking
+from tests.support.prefork import Command
 from tests.support.services import PLAIN_HTTP, SECRET
 from tests.support.waiting import eventually
 
 ROOT = Path(__file__).parents[2]
-SERVE = ("-m", "event_trigger", "serve")
+COMMAND = ("-m", "event_trigger")
+SERVE = (*COMMAND, "serve")
 ENDS_WITHIN = 120.0  # seconds; a process that hangs fails its test, and not the run
 _NOT_OURS = re.compile(r"EVENT_TRIGGER_(?!PG_BIN)|DATABASE_URL|PORT$|HOST$|PG[A-Z]|OTEL_")
 
@@ -47,23 +51,30 @@ def run(
     folder: Path, *arguments: str, typed: str = "", **settings: str
 ) -> subprocess.CompletedProcess[str]:
     """Runs one command to its end, with `typed` on its standard input."""
-    return subprocess.run(
-        [sys.executable, "-m", "event_trigger", *arguments],
-        cwd=folder,
-        env=environment(**settings),
-        input=typed,
-        capture_output=True,
-        text=True,
-        timeout=ENDS_WITHIN,
-        check=False,
-    )
+    with TemporaryFile() as stdin, TemporaryFile() as stdout, TemporaryFile() as stderr:
+        stdin.write(typed.encode())
+        stdin.seek(0)
+        files = (stdin, stdout, stderr)
+        process = _begin(folder, [*COMMAND, *arguments], environment(**settings), files)
+        try:
+            code = process.wait(ENDS_WITHIN)
+        finally:
+            process.kill()
+        stdout.seek(0)
+        stderr.seek(0)
+        return subprocess.CompletedProcess(
+            arguments, code, stdout.read().decode(), stderr.read().decode()
+        )
+
+
+Process = subprocess.Popen[bytes] | Forked
 
 
 @dataclass
 class Served:
     """A running `serve`, with its output and its log."""
 
-    process: subprocess.Popen[bytes]
+    process: Process
     stdout: Path
     stderr: Path
 
@@ -147,16 +158,33 @@ def start(
 ) -> Served:
     number = len(list(folder.glob("stdout-*")))
     stdout, stderr = folder / f"stdout-{number}", folder / f"stderr-{number}"
-    with stdout.open("wb") as out, stderr.open("wb") as err:
-        process = subprocess.Popen(
-            [sys.executable, *command, *arguments],
-            cwd=folder,
-            env=settings,
-            stdin=subprocess.DEVNULL,
-            stdout=out,
-            stderr=err,
-        )
+    with Path(os.devnull).open("rb") as none, stdout.open("wb") as out, stderr.open("wb") as err:
+        process = _begin(folder, [*command, *arguments], settings, (none, out, err))
     return Served(process, stdout, stderr)
+
+
+def _begin(
+    folder: Path, words: Sequence[str], settings: dict[str, str], files: Sequence[IO[bytes]]
+) -> Process:
+    """Begins a command of the service as a fork if it can be one, and everything else anew."""
+    if (*words[:2],) == COMMAND and sys.platform == "linux":
+        command = Command(words[2:], str(folder), settings)
+        if _forking().suits(command):
+            return _forking().fork(command, files)
+    stdin, stdout, stderr = files
+    return subprocess.Popen(
+        [sys.executable, *words],
+        cwd=folder,
+        env=settings,
+        stdin=stdin,
+        stdout=stdout,
+        stderr=stderr,
+    )
+
+
+@cache
+def _forking() -> Forking:
+    return Forking(environment())
 
 
 async def until_ready(served: Served) -> None:
