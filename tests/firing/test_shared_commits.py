@@ -16,7 +16,8 @@ from event_trigger.db.engine import is_outage, sqlstate
 from event_trigger.db.shards import OwnedId
 from event_trigger.errors import Invalid, NotFound
 from event_trigger.firing.fire import Call, CallAnswer, SentBody
-from event_trigger.firing.group_commit import CHARACTERS_PER_COMMIT, GroupCommit
+from event_trigger.firing.group_commit import GroupCommit
+from event_trigger.firing.queued_calls import CHARACTERS_PER_COMMIT
 from event_trigger.firing.refusals import EventsFull, Paused
 from event_trigger.idempotency.refusals import KeyReused
 from event_trigger.web.state import state_of

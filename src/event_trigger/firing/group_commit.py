@@ -4,25 +4,22 @@ A call that comes alone is fired at once, and every answer leaves after its comm
 """
 
 import asyncio
-import time
 from collections import deque
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from contextvars import Context
-from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
 
 from event_trigger.db.citus.sharing import list_sharing
 from event_trigger.db.engine import Sessions, is_outage
 from event_trigger.db.shards import OwnedId
 from event_trigger.db.transactions import Transactions
 from event_trigger.firing.announcer import Announcer
-from event_trigger.firing.called_events import count_called
 from event_trigger.firing.fire import Call, CallAnswer, Outcome, TriggerBusy, fire_all
 from event_trigger.firing.idempotency import CallKey
 from event_trigger.firing.pings import PingAnswer
+from event_trigger.firing.queued_calls import QueuedCall, measure, take
 from event_trigger.idempotency.refusals import StillRunning
 from event_trigger.models import EventType
-from event_trigger.telemetry import FIRING_LAG
 from event_trigger.tracing import (
     TRACING,
     FiredEvent,
@@ -33,26 +30,9 @@ from event_trigger.tracing import (
     written_context,
 )
 
-CALLS_PER_COMMIT = 100
-CHARACTERS_PER_COMMIT = 4 * 1024 * 1024  # of bodies; a larger one goes alone
 WRITERS = 4  # transactions at a time for each of the two kinds of queue: 8 of 10 connections
 RETRIES, RETRY_SECONDS = 6, 0.005  # of calls whose trigger another process fires just now
 TURN_SECONDS = 0.05  # a transaction that takes longer does not hold up the next one
-
-
-@dataclass(eq=False, slots=True)
-class _QueuedCall:
-    call: Call
-    answer: asyncio.Future[CallAnswer | PingAnswer]
-    came_at: float = field(default_factory=time.perf_counter)
-    retries: int = 0
-
-    @property
-    def characters(self) -> int:
-        """The length of the payload that it stores or waits for, as JSON text."""
-        body, replayed = self.call.body, self.call.replayed
-        of_event = 0 if replayed is None else len(replayed.payload or "")
-        return of_event + (0 if body is None else len(body.text))
 
 
 def _of_event(answer: CallAnswer | PingAnswer) -> CallAnswer:
@@ -60,14 +40,40 @@ def _of_event(answer: CallAnswer | PingAnswer) -> CallAnswer:
     return answer
 
 
+class _Turn:
+    """Gives the turn to the next calls once: when it is ended, or is slow, or its body ends."""
+
+    def __init__(self, give_on: Callable[[], None]) -> None:
+        self._give_on: Callable[[], None] | None = give_on
+        self._timer: asyncio.TimerHandle | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.end()
+
+    def begin(self) -> None:
+        """Counts from here on whether it is slow."""
+        self._timer = asyncio.get_running_loop().call_later(TURN_SECONDS, self.end)
+
+    def end(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._give_on is not None:
+            give_on, self._give_on = self._give_on, None
+            give_on()
+
+
 class GroupCommit:
     """Fires the calls of one process, with few transactions for many calls.
 
-    1. Queue the call; the first call of a queue starts a task that empties it.
+    1. Queue the call; it begins a turn, unless one is under way.
     2. Take up to 100 calls of the queue, and fire them in one transaction; in a cluster, in one for
        each shard.
-    3. Answer each call after the commit, and announce the new events to every replica.
-    4. Take the next calls then, or after 50 ms: a slow commit does not hold up others.
+    3. After the commit, begin the turn of the calls that wait. A turn also ends after 50 ms: a slow
+       commit does not hold up others.
+    4. Answer each call while that turn is under way, and announce the new events to every replica.
 
     Calls of a trigger that another transaction has locked are tried again together, every 5 ms:
     mostly another process fires the same triggers, and lets go of them soon. After 30 ms they move
@@ -78,10 +84,10 @@ class GroupCommit:
         self._sessions = sessions
         self._transactions = Transactions(sessions)
         self._announcer = Announcer(self._transactions)
-        self._calls = deque[_QueuedCall]()
-        self._is_emptied = False
-        self._busy = list[_QueuedCall]()
-        self._locked = dict[OwnedId, deque[_QueuedCall]]()
+        self._calls = deque[QueuedCall]()
+        self._is_turn_taken = False
+        self._busy = list[QueuedCall]()
+        self._locked = dict[OwnedId, deque[QueuedCall]]()
         self._tasks = set[asyncio.Task[None]]()
         self._keys_in_use = set[CallKey]()
         self._writers = asyncio.Semaphore(WRITERS)
@@ -139,18 +145,18 @@ class GroupCommit:
             self._keys_in_use.discard(key)
 
     async def _fire(self, call: Call) -> CallAnswer | PingAnswer:
-        queued = _QueuedCall(call, asyncio.get_running_loop().create_future())
+        queued = QueuedCall(call, asyncio.get_running_loop().create_future())
         if call.trigger in self._locked and call.locks_trigger:
             self._locked[call.trigger].append(queued)
         else:
             self._calls.append(queued)
-            self._begin_emptying()
+            self._begin_turn()
         return await queued.answer
 
-    def _begin_emptying(self) -> None:
-        if not self._is_emptied:
-            self._is_emptied = True
-            self._start(self._empty())
+    def _begin_turn(self) -> None:
+        if self._calls and not self._is_turn_taken:
+            self._is_turn_taken = True
+            self._start(self._take_turn())
 
     def _start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         # with an empty context: the task serves calls of other requests as well
@@ -159,34 +165,29 @@ class GroupCommit:
         task.add_done_callback(self._tasks.discard)
         return task
 
-    async def _empty(self) -> None:
-        try:
-            while self._calls:
-                await self._writers.acquire()
-                turn = self._start(self._take_turn(_take(self._calls)))
-                await asyncio.wait((turn,), timeout=TURN_SECONDS)
-        finally:
-            self._is_emptied = False
-
-    async def _take_turn(self, calls: Sequence[_QueuedCall]) -> None:
+    async def _take_turn(self) -> None:
         """Fires calls in as few transactions as their shards may share.
 
         The turn has a writer for a single one; of several, each takes a writer of its own.
         """
-        try:
-            groups = await self._split(calls)
-            if len(groups) == 1:
-                await self._fire_group(groups[0], waits=False)
-                return
-        finally:
-            self._writers.release()
-        await asyncio.gather(*map(self._fire_in_turn, groups))
+        with _Turn(self._end_turn) as turn:
+            async with self._writers:
+                turn.begin()
+                groups = await self._split(take(self._calls))
+                if len(groups) == 1:
+                    await self._fire_group(groups[0], turn)
+                    return
+            await asyncio.gather(*map(self._fire_in_turn, groups))
 
-    async def _fire_in_turn(self, group: Sequence[_QueuedCall]) -> None:
+    def _end_turn(self) -> None:
+        self._is_turn_taken = False
+        self._begin_turn()
+
+    async def _fire_in_turn(self, group: Sequence[QueuedCall]) -> None:
         async with self._writers:
-            await self._fire_group(group, waits=False)
+            await self._fire_group(group)
 
-    async def _split(self, calls: Sequence[_QueuedCall]) -> Sequence[Sequence[_QueuedCall]]:
+    async def _split(self, calls: Sequence[QueuedCall]) -> Sequence[Sequence[QueuedCall]]:
         """Groups calls by the transactions that they may share; answers all if that fails."""
         shards = {one.call.trigger.shard for one in calls}
         if len(shards) <= 1:
@@ -205,14 +206,17 @@ class GroupCommit:
         try:
             while queue:
                 async with self._waiting_writers:
-                    await self._fire_group(_take(queue), waits=True)
+                    await self._fire_group(take(queue), waits=True)
         finally:
             del self._locked[trigger]
 
-    async def _fire_group(self, group: Sequence[_QueuedCall], *, waits: bool) -> None:
+    async def _fire_group(
+        self, group: Sequence[QueuedCall], turn: _Turn | None = None, *, waits: bool = False
+    ) -> None:
         """Fires calls in one transaction, or one by one if that fails while the database is there.
 
-        So only the call at fault gets the error.
+        So only the call at fault gets the error. The turn ends before the answers: PostgreSQL works
+        for the next calls while these are answered.
         """
         try:
             outcomes: Sequence[Outcome | Exception] = await self._commit(group, waits=waits)
@@ -222,6 +226,8 @@ class GroupCommit:
                     await self._fire_group([one], waits=waits)
                 return
             outcomes = [error] * len(group)
+        if turn is not None:
+            turn.end()
         for one, outcome in zip(group, outcomes, strict=True):
             self._answer(one, outcome)
         new = [
@@ -233,15 +239,15 @@ class GroupCommit:
             (one.call.trigger.owner_id for one, _ in new),
             has_deliveries=any(sent for _, sent in new),
         )
-        _measure([one for one, _ in new])
+        measure([one for one, _ in new])
 
-    async def _commit(self, group: Sequence[_QueuedCall], *, waits: bool) -> Sequence[Outcome]:
+    async def _commit(self, group: Sequence[QueuedCall], *, waits: bool) -> Sequence[Outcome]:
         if not group:
             return []
         async with self._transactions.begin() as session:
             return await fire_all(session, [one.call for one in group], waits=waits)
 
-    def _answer(self, queued: _QueuedCall, outcome: Outcome | Exception) -> None:
+    def _answer(self, queued: QueuedCall, outcome: Outcome | Exception) -> None:
         if queued.answer.done():  # the caller has hung up
             return
         match outcome:
@@ -252,7 +258,7 @@ class GroupCommit:
             case _:
                 queued.answer.set_exception(outcome)
 
-    def _try_again(self, queued: _QueuedCall) -> None:
+    def _try_again(self, queued: QueuedCall) -> None:
         if queued.retries >= RETRIES or queued.call.trigger in self._locked:
             self._wait_for_lock(queued)
             return
@@ -266,33 +272,12 @@ class GroupCommit:
         """Puts the calls of busy triggers in front of those that came after them."""
         busy, self._busy = self._busy, []
         self._calls.extendleft(reversed(busy))
-        self._begin_emptying()
+        self._begin_turn()
 
-    def _wait_for_lock(self, queued: _QueuedCall) -> None:
+    def _wait_for_lock(self, queued: QueuedCall) -> None:
         trigger = queued.call.trigger
         if (queue := self._locked.get(trigger)) is not None:
             queue.append(queued)
             return
         self._locked[trigger] = deque([queued])
         self._start(self._empty_locked(trigger))
-
-
-def _measure(fired: Sequence[_QueuedCall]) -> None:
-    now = time.perf_counter()
-    types = [EventType.API if one.call.ping is None else EventType.HEARTBEAT for one in fired]
-    count_called((kind, one.call.is_test) for kind, one in zip(types, fired, strict=True))
-    for kind, one in zip(types, fired, strict=True):
-        FIRING_LAG[kind].observe(now - one.came_at)
-
-
-def _take(queue: deque[_QueuedCall]) -> list[_QueuedCall]:
-    """Takes the calls of one commit off a queue, and leaves out callers that have hung up."""
-    taken, characters = list[_QueuedCall](), 0
-    while queue and len(taken) < CALLS_PER_COMMIT:
-        characters += queue[0].characters
-        if characters > CHARACTERS_PER_COMMIT and taken:
-            break
-        one = queue.popleft()
-        if not one.answer.done():
-            taken.append(one)
-    return taken
