@@ -6,11 +6,17 @@ from sqlalchemy import event
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Session, SessionTransaction
 
+from event_trigger.db.plain_session import PlainSession, ReadSession
+
 _PENDING = "after_commit"
 
 
-def after_commit(session: AsyncSession, work: Callable[[], None]) -> None:
+def after_commit(session: ReadSession, work: Callable[[], None]) -> None:
     """Calls `work` after the session's next commit, unless something is rolled back before."""
+    if isinstance(session, PlainSession):
+        session.after_commit.append(work)
+        return
+    assert isinstance(session, AsyncSession)
     sync = session.sync_session
     if _PENDING not in sync.info:
         sync.info[_PENDING] = []

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 import asyncpg
 import structlog
 from sqlalchemy import URL, text
-from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from event_trigger.db.engine import DATABASE_ERRORS
 from event_trigger.db.errors import FailureLog
@@ -44,7 +44,7 @@ async def notify(session: ReadSession, channel: str, *payloads: str) -> None:
     await session.execute(_NOTIFY, {"channel": channel, "payloads": payloads or ("",)})
 
 
-async def notify_rows(session: AsyncSession, channel: str, rows: Iterable[tuple[int, int]]) -> None:
+async def notify_rows(session: ReadSession, channel: str, rows: Iterable[tuple[int, int]]) -> None:
     """Names rows, (owner id, id) each, to every replica when the transaction commits."""
     by_owner: defaultdict[int, list[int]] = defaultdict(list)
     for owner_id, row_id in rows:

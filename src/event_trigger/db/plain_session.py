@@ -4,7 +4,7 @@ A session makes objects that follow changes, and wraps each statement in a trans
 several greenlets. Reads, and calls that share a commit, need none of it.
 """
 
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from enum import Enum
@@ -109,6 +109,7 @@ class PlainSession:
         self._info = connection.info
         self._prepared: dict[str, PreparedStatement] = self._info.setdefault(_PREPARED, {})
         self._is_begun = False
+        self.after_commit: list[Callable[[], None]] = []
 
     async def execute(
         self,
@@ -155,6 +156,8 @@ class PlainSession:
     async def end(self) -> None:
         if self._is_begun and await self._driver.execute("COMMIT") != "COMMIT":
             raise RuntimeError("A statement of this transaction had failed: it was rolled back.")
+        for work in self.after_commit:
+            work()
 
     async def undo(self, error: Exception) -> None:
         """Ends the transaction after an error, and drops the plans that the error may be about."""

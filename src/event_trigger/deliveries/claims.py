@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
-from event_trigger.db.engine import Sessions
+from event_trigger.db.transactions import Transactions
 from event_trigger.deliveries.mail.allowances import MailAllowances
 from event_trigger.deliveries.queue.cleanup import QueueCleanup
 from event_trigger.deliveries.queue.deliveries import ClaimedDelivery, ClaimLimit, DeliveryQueue
@@ -38,7 +38,7 @@ class Claims:
 
 
 async def claim_deliveries(
-    sessions: Sessions,
+    transactions: Transactions,
     shard: int,
     reservations: Sequence[Reservation],
     *,
@@ -54,7 +54,7 @@ async def claim_deliveries(
     4. Gives up claimed deliveries whose payload is gone, and takes the tokens of the others.
     """
     reserved = {one.destination.destination_id: one for one in reservations}
-    async with sessions.begin() as session:
+    async with transactions.begin() as session:
         destinations, queue = QueueDestinations(session), DeliveryQueue(session)
         cleanup = QueueCleanup(session)
         locked = await destinations.lock_enabled(shard, sorted(reserved))

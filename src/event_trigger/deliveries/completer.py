@@ -10,6 +10,7 @@ import structlog
 from event_trigger.db.engine import Sessions, is_outage
 from event_trigger.db.errors import FailureLog
 from event_trigger.db.notify import DELIVERIES_ATTEMPTED, notify_rows
+from event_trigger.db.transactions import Transactions
 from event_trigger.deliveries.busy_destinations import BusyDestinations
 from event_trigger.deliveries.completed import CompletedAttempt, health_of
 from event_trigger.deliveries.news import exhausted_news, health_news
@@ -48,7 +49,7 @@ class Completer:
         on_recorded: Callable[[Sequence[CompletedAttempt]], None],
         counts_destinations: bool,
     ) -> None:
-        self._sessions = sessions
+        self._transactions = Transactions(sessions)
         self._counts_destinations = counts_destinations
         self._on_recorded = on_recorded
         self._unrecorded: list[CompletedAttempt] = []
@@ -136,7 +137,7 @@ class Completer:
            needs.
         4. Records what listening destinations hear of, and tells open streams.
         """
-        async with self._sessions.begin() as session:
+        async with self._transactions.begin() as session:
             busy, changes = await _save_health(QueueDestinations(session), shard, group)
             free = [one for one in group if one.attempt.destination_id not in busy]
             if not free:

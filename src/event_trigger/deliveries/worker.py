@@ -7,6 +7,7 @@ from itertools import groupby
 from event_trigger.db.citus.detect import is_in_cluster
 from event_trigger.db.engine import Sessions, is_outage, sqlstate
 from event_trigger.db.installation import read_installation
+from event_trigger.db.transactions import Transactions
 from event_trigger.deliveries.attempts import AttemptParts, Attempts
 from event_trigger.deliveries.capacity import Capacity
 from event_trigger.deliveries.claims import Reservation, claim_deliveries
@@ -22,8 +23,8 @@ class DeliveryWorker:
         self, sessions: Sessions, parts: AttemptParts, *, on_capacity: Callable[[], None]
     ) -> None:
         """`on_capacity` is called when attempts were recorded, so that more may be claimed."""
-        self._sessions = sessions
-        self._installation = ""
+        self._sessions, self._transactions = sessions, Transactions(sessions)
+        self._installation, self._in_cluster = "", False
         self._capacity = Capacity()
         self._mails = parts.mails
         self._attempts = Attempts(sessions, parts, self._capacity, on_capacity=on_capacity)
@@ -51,10 +52,15 @@ class DeliveryWorker:
                 self._capacity.release(one.destination, count=one.count, size=one.size)
 
     async def _list_queued(self) -> list[QueuedDestination]:
-        async with self._sessions() as session:
-            self._installation = self._installation or await read_installation(session)
-            destinations = QueueDestinations(session, in_cluster=await is_in_cluster(session))
-            return await destinations.list_queued()
+        if not self._installation:
+            async with self._sessions() as session:
+                self._in_cluster = await is_in_cluster(session)
+                self._installation = await read_installation(session)
+        if self._in_cluster:
+            async with self._sessions() as session:
+                return await QueueDestinations(session, in_cluster=True).list_queued()
+        async with self._transactions.begin() as plain:
+            return await QueueDestinations(plain).list_queued()
 
     async def _claim_and_send(self, reservations: Sequence[Reservation]) -> list[float]:
         """Claims shard by shard and starts the attempts; gives the seconds to wait for more.
@@ -66,7 +72,7 @@ class DeliveryWorker:
         for shard, group in groupby(reservations, key=lambda one: one.destination.shard):
             try:
                 claims = await claim_deliveries(
-                    self._sessions,
+                    self._transactions,
                     shard,
                     list(group),
                     installation=self._installation,

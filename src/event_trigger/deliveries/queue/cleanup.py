@@ -6,9 +6,9 @@ from datetime import timedelta
 from typing import Any, NamedTuple
 
 from sqlalchemy import TextClause, text
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from event_trigger.db.after_commit import after_commit
+from event_trigger.db.plain_session import ReadSession
 from event_trigger.db.shards import ACROSS_SHARDS
 from event_trigger.models import DeliveryError, DeliveryStatus, NoticeKind, SubjectKind
 from event_trigger.notices.changes import Change, Subject, record_changes
@@ -100,7 +100,7 @@ class QueueCleanup:
     With a delivery ends its rendered request: a new round renders another.
     """
 
-    session: AsyncSession
+    session: ReadSession
 
     async def give_up_deleted(
         self, shard: int, destination_ids: Sequence[int], *, limit: int

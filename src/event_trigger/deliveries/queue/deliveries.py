@@ -6,8 +6,8 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from sqlalchemy import TextClause, text
-from sqlalchemy.ext.asyncio import AsyncSession
 
+from event_trigger.db.plain_session import ReadSession
 from event_trigger.models import CountedMeasure, DeliveryError, DeliveryStatus
 from event_trigger.models.minute_count import (
     NO_DURATION,
@@ -229,7 +229,7 @@ class AttemptOutcome(NamedTuple):
 
 @dataclass(frozen=True)
 class DeliveryQueue:
-    session: AsyncSession
+    session: ReadSession
 
     async def claim(
         self, shard: int, limits: Sequence[ClaimLimit], *, installation: str
@@ -268,7 +268,7 @@ class DeliveryQueue:
             "locations": [one.location for one in outcomes],
             "costs": [one.cost for one in outcomes],
         }
-        return {*await self.session.scalars(_RECORD, values)}
+        return {row[0] for row in await self.session.execute(_RECORD, values)}
 
     async def recover_leases(self, shard: int, destination_ids: Sequence[int]) -> None:
         """Ends expired leases: their attempts are recorded as interrupted, the deliveries due."""

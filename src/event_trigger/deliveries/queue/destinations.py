@@ -1,6 +1,6 @@
 """Finds destinations with queued deliveries, locks them, and saves their breakers and buckets."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
@@ -10,6 +10,7 @@ from sqlalchemy.engine import Row
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from event_trigger.db.nodes import ask_all_shards
+from event_trigger.db.plain_session import ReadSession
 from event_trigger.db.shards import ACROSS_SHARDS, ONE_SERVER
 from event_trigger.destinations.circuit_breaker import CircuitBreaker, free_slots
 from event_trigger.destinations.formats import RequestForm, stored_form
@@ -216,7 +217,7 @@ class DestinationHealth:
 
 @dataclass(frozen=True)
 class QueueDestinations:
-    session: AsyncSession
+    session: ReadSession
     in_cluster: bool = False
 
     async def list_queued(self) -> list[QueuedDestination]:
@@ -228,22 +229,23 @@ class QueueDestinations:
         expired = await self._run(_LIST_EXPIRED, {"after": after})
         return [(row.shard, row.destination_id) for row in expired]
 
-    async def _run(self, query: _ShardedQuery, values: dict[str, Any]) -> list[Row[Any]]:
+    async def _run(self, query: _ShardedQuery, values: dict[str, Any]) -> Iterable[Any]:
         if not self.in_cluster:
             options = {ACROSS_SHARDS: ONE_SERVER}
-            return [
-                *await self.session.execute(query.all_shards, values, execution_options=options)
-            ]
+            return await self.session.execute(query.all_shards, values, execution_options=options)
+
+        session = self.session
+        assert isinstance(session, AsyncSession)
 
         async def ask(shards: Sequence[int]) -> list[Row[Any]]:
             rows: list[Row[Any]] = []
             used = select(Destination.shard).distinct().where(Destination.shard.in_(shards))
             options = {ACROSS_SHARDS: "due shards"}
-            for shard in (await self.session.scalars(used, execution_options=options)).all():
-                rows += await self.session.execute(query.one_shard, {**values, "shard": shard})
+            for shard in (await session.scalars(used, execution_options=options)).all():
+                rows += await session.execute(query.one_shard, {**values, "shard": shard})
             return rows
 
-        return await ask_all_shards(self.session, ask)
+        return await ask_all_shards(session, ask)
 
     async def lock_enabled(self, shard: int, ids: Sequence[int]) -> list[LockedDestination]:
         """Locks the enabled ones of these as `lock_free` does."""
@@ -259,11 +261,13 @@ class QueueDestinations:
         return [*map(LockedDestination._make, rows)]
 
     async def list_existing(self, shard: int, ids: Sequence[int]) -> set[int]:
-        return {*await self.session.scalars(_LIST_EXISTING, {"shard": shard, "ids": ids})}
+        rows = await self.session.execute(_LIST_EXISTING, {"shard": shard, "ids": ids})
+        return {row[0] for row in rows}
 
     async def list_unhealthy(self, shard: int, ids: Sequence[int]) -> set[int]:
         """Returns the ids of those whose breaker has failures or a window: a success changes it."""
-        return {*await self.session.scalars(_LIST_UNHEALTHY, {"shard": shard, "ids": ids})}
+        rows = await self.session.execute(_LIST_UNHEALTHY, {"shard": shard, "ids": ids})
+        return {row[0] for row in rows}
 
     async def save_breakers(self, shard: int, health: Sequence[DestinationHealth]) -> None:
         saved = {

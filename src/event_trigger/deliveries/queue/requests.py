@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncSession
+
+from event_trigger.db.plain_session import ReadSession
 
 LARGEST_KEPT = 8 * 1024  # bytes of a URL and a body; the rows of some attempts take as much
 
@@ -65,7 +66,7 @@ class NewRequest:
 
 @dataclass(frozen=True)
 class KeptRequests:
-    session: AsyncSession
+    session: ReadSession
 
     async def list(self, shard: int, delivery_ids: Collection[int]) -> list[KeptRequest]:
         rows = await self.session.execute(_LIST_KEPT, {"shard": shard, "ids": [*delivery_ids]})
