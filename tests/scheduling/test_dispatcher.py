@@ -11,6 +11,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from tests.support.databases import connect
+from tests.support.locks import lock_row
 from tests.support.outages import cable_to
 from tests.support.planting import HOURLY, plant_triggers
 from tests.support.reading import read_all
@@ -324,7 +325,7 @@ async def test_a_locked_trigger_holds_up_only_itself_and_fires_once_released(
     holder = await connect(database_url)
     transaction = holder.transaction()
     await transaction.start()
-    await holder.execute("SELECT FROM triggers WHERE id = $1 FOR UPDATE", locked)
+    await lock_row(holder, "triggers", locked, strength="UPDATE")
 
     async with running_service(database_url):
         await eventually(lambda: fired(database), lambda counts: counts == Counter(sound))

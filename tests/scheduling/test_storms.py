@@ -12,6 +12,7 @@ from event_trigger.scheduling import batch
 from event_trigger.scheduling.dispatcher import WORKERS, fire_due
 from event_trigger.scheduling.due_spans import DueSpans
 from event_trigger.scheduling.repository import DecidedTrigger, DueTriggers
+from tests.support.locks import lock_row
 from tests.support.planting import plant_triggers
 from tests.support.waiting import eventually
 
@@ -78,7 +79,7 @@ async def test_a_trigger_locked_in_the_middle_is_fired_when_it_is_unlocked(
     held = planted[35]
 
     async with database.transaction():
-        await database.execute("SELECT FROM triggers WHERE id = $1 FOR NO KEY UPDATE", held)
+        await lock_row(database, "triggers", held)
         firing = asyncio.create_task(fire_all(database_url))
         others = [one for one in planted if one != held]
         await eventually(lambda: fired_once(database), lambda seen: seen == others)

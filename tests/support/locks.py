@@ -6,10 +6,13 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from tests.support.databases import connect
+from tests.support.one_server import IS_CLUSTER
 from tests.support.waiting import eventually
 
-_WAITING = """
-    SELECT count(*) FROM pg_stat_activity
+# in a cluster it lists the sessions of all nodes
+ACTIVITY = "citus_stat_activity" if IS_CLUSTER else "pg_stat_activity"
+_WAITING = f"""
+    SELECT count(*) FROM {ACTIVITY}
     WHERE datname = current_database() AND wait_event_type = 'Lock'
 """
 
@@ -20,9 +23,7 @@ async def locked_trigger(database_url: str, trigger_id: int) -> AsyncIterator[An
     connection = await connect(database_url)
     try:
         async with connection.transaction():
-            await connection.execute(
-                "SELECT 1 FROM triggers WHERE id = $1 FOR NO KEY UPDATE", trigger_id
-            )
+            await lock_row(connection, "triggers", trigger_id)
             yield connection
     finally:
         await connection.close()
@@ -34,12 +35,20 @@ async def locked_destination(database_url: str, destination_id: int) -> AsyncIte
     connection = await connect(database_url)
     try:
         async with connection.transaction():
-            await connection.execute(
-                "SELECT FROM destinations WHERE id = $1 FOR SHARE", destination_id
-            )
+            await lock_row(connection, "destinations", destination_id, strength="SHARE")
             yield
     finally:
         await connection.close()
+
+
+async def lock_row(
+    connection: Any, table: str, number: int, *, strength: str = "NO KEY UPDATE"
+) -> None:
+    """Locks a row of an owner by its id; a cluster locks only where the statement names a shard."""
+    shard = await connection.fetchval(f"SELECT shard FROM {table} WHERE id = $1", number)
+    await connection.execute(
+        f"SELECT id FROM {table} WHERE shard = $1 AND id = $2 FOR {strength}", shard, number
+    )
 
 
 async def until_somebody_waits(connection: Any, number: int = 1) -> None:

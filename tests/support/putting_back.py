@@ -13,7 +13,7 @@ _TABLES = """
     ORDER BY c.relname
 """
 _FIRST = ("projects", "users", "api_keys", "logins", "destinations", "triggers")  # locks, in order
-_EMPTY = "IF EXISTS (SELECT FROM {table}) THEN DELETE FROM {table}; END IF;"
+_EMPTY = "IF EXISTS (SELECT 1 FROM {table}) THEN DELETE FROM {table}; END IF;"
 _RESTORE = """
     IF EXISTS (
         (SELECT t::text FROM {table} t EXCEPT SELECT t::text FROM before.{table} t)
@@ -64,7 +64,7 @@ async def remember(database: Any) -> None:
     await database.execute("CREATE SCHEMA before")
     steps = []
     for table in tables:
-        filled = await database.fetchval(f"SELECT EXISTS (SELECT FROM {table})")
+        filled = await database.fetchval(f"SELECT EXISTS (SELECT 1 FROM {table})")
         if filled:
             await database.execute(f"CREATE TABLE before.{table} AS TABLE {table}")
         steps.append((_RESTORE if filled else _EMPTY).format(table=table))

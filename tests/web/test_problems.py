@@ -9,7 +9,7 @@ import pytest
 
 from tests.support.databases import connect
 from tests.support.destinations import make_destination
-from tests.support.locks import until_somebody_waits
+from tests.support.locks import lock_row, until_somebody_waits
 from tests.support.logins import refresh, sign_in, tokens_of
 from tests.support.outages import cable_to
 from tests.support.problems import places_of, problem_of
@@ -548,11 +548,11 @@ async def test_a_deadlock_says_that_the_change_was_undone(
 
     async with holder.transaction():
         await holder.execute("SET LOCAL deadlock_timeout = '20s'")  # the request is ended first
-        await holder.execute("SELECT FROM triggers WHERE id = $1 FOR UPDATE", trigger["id"])
+        await lock_row(holder, "triggers", trigger["id"], strength="UPDATE")
         body = {"type": "api", "name": "changed", "destinations": [destination["id"]]}
         request = asyncio.create_task(ada.put("/triggers/by-key/k", json=body))
         await until_somebody_waits(watcher)
-        await holder.execute("SELECT FROM destinations WHERE id = $1 FOR UPDATE", destination["id"])
+        await lock_row(holder, "destinations", destination["id"], strength="UPDATE")
         answer = await request
     await asyncio.gather(holder.close(), watcher.close())
 
