@@ -76,6 +76,8 @@ async def test_a_pause_holds_the_probes_of_an_open_breaker_too(
         await fire(ada, trigger)
     held = await until_held(ada, made["id"])
     sent = len(receiver.at("/beside"))
+    for _ in range(2):
+        await fire(ada, trigger)
     await until_finished(ada, sent + 2, destination_id=beside["id"])  # longer than between probes
 
     assert held["state"] == "open"
