@@ -185,6 +185,19 @@ async def test_how_connections_to_another_machine_are_protected_is_said(
     assert (on_this_machine.code, "ncrypted" in on_this_machine.out) == (0, False)
 
 
+async def test_a_certificate_that_is_not_trusted_is_said_in_words(
+    here: Here, database_url: str, tmp_path: Path
+) -> None:
+    certificate = Authority().issue("localhost").save(tmp_path)
+
+    async with tls_front(database_url, server_context(certificate)) as front:
+        done = await check(here, front.at("localhost", sslmode="verify-full"))
+
+    assert (done.code, "_ssl.c" in done.err) == (1, False)
+    assert "the server's certificate is not trusted: " in done.err
+    assert "Name its authority in DATABASE_URL (sslrootcert)" in done.err
+
+
 @pytest.mark.parametrize(
     ("setting", "is_away", "words"),
     [

@@ -28,6 +28,7 @@ from tests.support.waiting import eventually
 pytestmark = pytest.mark.xdist_group("processes")
 
 ALONE, TWO = (), ("--workers", "2")
+UNTRUSTED = "the server's certificate is not trusted"
 
 
 async def until_it_answers(client: httpx.AsyncClient, served: Served) -> None:
@@ -96,6 +97,26 @@ async def test_a_process_serves_by_the_host_that_answers(
     assert answer.status_code == 401
     [started] = log_entries(served, "started")
     assert away_first in started["database"]
+
+
+@pytest.mark.parametrize("workers", [ALONE, TWO], ids=["alone", "workers"])
+async def test_a_process_that_does_not_trust_its_database_ends_and_says_why(
+    folder: Path, database_url: str, tmp_path: Path, workers: tuple[str, ...]
+) -> None:
+    certificate = Authority().issue("localhost").save(tmp_path)
+    async with tls_front(database_url, server_context(certificate)) as front:
+        settings = with_database(front.at("localhost", sslmode="verify-full"))
+        served = start(folder, workers, environment(**settings))
+        try:
+            code = await ended(served)
+        finally:
+            await served.end(signal.SIGKILL)
+
+    assert code == 1
+    waits = [json.loads(one) for one in served.logged.splitlines() if "waiting_for" in one]
+    assert {one["error"].partition(":")[0] for one in waits} == {UNTRUSTED}
+    assert f"The service cannot start: {UNTRUSTED}" in served.logged
+    assert "(sslrootcert)" in served.logged.splitlines()[-1]
 
 
 async def test_a_process_that_waits_ends_when_it_is_told_to(folder: Path) -> None:

@@ -60,6 +60,8 @@ def _message_of(error: Exception) -> str | None:
             return "\n".join(f"{_setting(one['loc'])}: {_in_words(one)}" for one in error.errors())
         case Problem():
             return error.detail
+        case OSError():  # the database's; a certificate that is not trusted is a ValueError, too
+            pass
         case (
             SettingsError() | EmbeddedPostgresError() | BackupError() | CannotStart() | ValueError()
         ):

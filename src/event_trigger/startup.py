@@ -9,7 +9,13 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from event_trigger.config import Settings
 from event_trigger.db.engine import Sessions, is_outage, sqlstate
-from event_trigger.db.errors import describe_error, hint_for, log_fields, public_reason
+from event_trigger.db.errors import (
+    describe_error,
+    hint_for,
+    is_certificate_untrusted,
+    log_fields,
+    public_reason,
+)
 from event_trigger.db.migrate import migrate
 from event_trigger.db.revisions import is_migrated
 from event_trigger.events.retention import make_partitions
@@ -53,6 +59,10 @@ async def prepare_database(engine: AsyncEngine, sessions: Sessions, settings: Se
     await migrate(engine)
     await plan_by_newest_rules(engine, keep_for=settings.keep_for)
     await make_partitions(sessions, settings)
+
+
+def _waiting_is_useless(error: Exception) -> bool:
+    return sqlstate(error).startswith(_FINAL_SQLSTATES) or is_certificate_untrusted(error)
 
 
 class Startup:
@@ -105,7 +115,7 @@ class Startup:
             try:
                 return await self._try()
             except Exception as error:
-                is_final = sqlstate(error).startswith(_FINAL_SQLSTATES)
+                is_final = _waiting_is_useless(error)
                 if not is_final and not is_outage(error):
                     raise
                 tries_left = tries_left - 1 if is_final else MAX_FINAL_FAILURES

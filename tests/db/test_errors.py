@@ -70,6 +70,20 @@ def test_an_error_is_said_in_words(error: Exception, words: str, kind: str) -> N
     assert "canary" not in f"{hint_for(error)}"
 
 
+@pytest.mark.parametrize(
+    ("said", "advice"),
+    [
+        ('no pg_hba.conf entry for host "10.0.0.1", user "x", no encryption', "sslmode=require"),
+        ("connection requires a valid client certificate", "sslcert and sslkey"),
+        ('role "nobody" does not exist', "user and password"),
+    ],
+)
+def test_a_refused_login_leads_to_what_the_server_wants(said: str, advice: str) -> None:
+    error = said_by_server(asyncpg.InvalidAuthorizationSpecificationError, said)
+
+    assert advice in f"{hint_for(error)}"
+
+
 async def test_what_sqlalchemy_wraps_is_said_without_the_statement(database_url: str) -> None:
     engine = create_engine(database_url.replace("postgres@", "nobody:canary@"), connections=1)
 

@@ -2,6 +2,7 @@
 
 import os
 import socket
+import ssl
 import time
 from dataclasses import dataclass, field
 from typing import Any
@@ -26,6 +27,13 @@ _HINTS = {
     TOO_MANY_CONNECTIONS: "Lower EVENT_TRIGGER_DATABASE_CONNECTIONS of the processes that share"
     " the server, or raise its max_connections.",
 }
+_LOGIN_HINTS = {  # by words of the server, of which one may be in a language of its own
+    "no encryption": "Write sslmode=verify-full, or sslmode=require, into DATABASE_URL.",
+    "client certificate": "Name a client certificate in DATABASE_URL: sslcert and sslkey.",
+}
+_CERTIFICATE_HINT = (
+    "Name its authority in DATABASE_URL (sslrootcert), and the host as the certificate does."
+)
 REPEAT_AFTER_SECONDS = 60.0  # between two log lines about one ongoing failure
 _LONGEST_MESSAGE = 300  # characters
 _DATA_EXCEPTION = "22"  # class of SQLSTATE whose messages quote the values that were sent
@@ -69,8 +77,20 @@ def log_fields(error: BaseException) -> dict[str, str]:
 
 def hint_for(error: BaseException) -> str | None:
     """Returns advice for the operator about an error that waiting does not fix, if there is any."""
+    if is_certificate_untrusted(error):
+        return _CERTIFICATE_HINT
     state = sqlstate(error)
+    if state.startswith("28"):
+        said = _first_line(_cause(error))
+        for words, hint in _LOGIN_HINTS.items():
+            if words in said:
+                return hint
     return next((hint for start, hint in _HINTS.items() if state.startswith(start)), None)
+
+
+def is_certificate_untrusted(error: BaseException) -> bool:
+    """Tells whether we refused the server, since its certificate or its name is not as we want."""
+    return isinstance(_cause(error), ssl.SSLCertVerificationError)
 
 
 def is_shortage(error: BaseException) -> bool:
@@ -93,6 +113,8 @@ def public_reason(error: BaseException) -> str:
             return f"{words} ({state})"
     if isinstance(error, PoolTimeout):
         return "no database connection was free in time"
+    if is_certificate_untrusted(error):
+        return "the certificate of the database is not trusted"
     reason = "the database " + ("does not answer" if is_outage(error) else "refuses a statement")
     return f"{reason} ({state})" if state else reason
 
@@ -163,6 +185,10 @@ def _cause(error: BaseException) -> BaseException:
 def _system_message(error: OSError) -> str:
     if isinstance(error, socket.gaierror):
         return "the host name cannot be resolved"
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"the server's certificate is not trusted: {error.verify_message.rstrip('.')}"
+    if isinstance(error, ssl.SSLError):  # its errno is none of the system's
+        return f"TLS failed: {(error.reason or 'for no known reason').replace('_', ' ').lower()}"
     if error.errno is not None and error.errno > 0:
         return os.strerror(error.errno).lower()
     return _first_line(error) or type(error).__name__
