@@ -1,5 +1,6 @@
 """The queue's statements use its indexes, however far its statistics are behind."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
-from event_trigger.db.engine import create_engine
+from event_trigger.db.engine import create_engine, create_sessions
 from event_trigger.db.shards import OwnedId
 from event_trigger.deliveries.filters import DeliveryFilter
 from event_trigger.deliveries.payloads.repository import PayloadPosition, Payloads
@@ -20,6 +21,7 @@ from event_trigger.models import DeliveryStatus
 from tests.support.databases import connect
 from tests.support.plans import plans_of
 from tests.support.services import ADA
+from tests.support.waiting import eventually
 
 _FILL = """
     INSERT INTO deliveries (shard, owner_id, destination_id, trigger_id, event_id, event_type,
@@ -39,6 +41,10 @@ _RECEIVER = """
     INSERT INTO destinations (shard, owner_id, url, timeout, max_concurrency, header_names, sealed,
         key_id)
     VALUES ($1::bigint % 64, $1, 'https://example.com', 15, 10, '{}', '', '')
+"""
+_COUNT_WAITING = """
+    SELECT count(*) FROM pg_stat_activity
+    WHERE datname = current_database() AND wait_event_type = 'Lock'
 """
 NOW = datetime.now(UTC)
 
@@ -121,10 +127,10 @@ async def test_counting_attempts_in_flight_reads_leases_only(engine: AsyncEngine
     assert "ix_deliveries_leased" in plan
 
 
-async def test_recording_finds_its_deliveries_by_an_index(engine: AsyncEngine) -> None:
-    outcome = AttemptOutcome(
-        delivery_id=2,
-        lease=1,
+def _outcome(delivery_id: int, *, lease: int) -> AttemptOutcome:
+    return AttemptOutcome(
+        delivery_id=delivery_id,
+        lease=lease,
         status=DeliveryStatus.DELIVERED,
         next_attempt_at=None,
         finished_at=NOW,
@@ -139,14 +145,43 @@ async def test_recording_finds_its_deliveries_by_an_index(engine: AsyncEngine) -
         cost=1,
     )
 
+
+@pytest.mark.parametrize("is_analyzed", [False, True])
+async def test_recording_probes_the_primary_key_for_each_delivery(
+    engine: AsyncEngine, database: Any, is_analyzed: bool
+) -> None:
+    if is_analyzed:
+        await database.execute("ANALYZE deliveries")
+
     async def work(session: AsyncSession) -> None:
-        await DeliveryQueue(session).record(ADA, [outcome])
+        await DeliveryQueue(session).record(ADA, [_outcome(2, lease=1), _outcome(4, lease=1)])
 
-    [plan] = await plans_of(engine, work)
+    in_place, moved = await plans_of(engine, work)
 
-    # leased deliveries are no more than those in flight, and may be fewer than those recorded
-    assert "pk_deliveries" in plan or "ix_deliveries_leased" in plan
-    assert "Seq Scan on deliveries" not in plan
+    assert "Index Cond: ((shard = " in in_place.split("using pk_deliveries on deliveries")[1]
+    assert "ix_deliveries" not in in_place
+    for plan in (in_place, moved):
+        assert "Seq Scan on deliveries" not in plan
+
+
+async def test_an_outcome_is_recorded_although_its_row_moves_while_that_waits(
+    engine: AsyncEngine, database: Any
+) -> None:
+    sessions, limit = create_sessions(engine), ClaimLimit(2, 1, 1000, NOW + timedelta(minutes=1))
+    async with sessions.begin() as session:
+        [claimed] = await DeliveryQueue(session).claim(ADA, [limit], installation="here")
+
+    async def record() -> set[int]:
+        async with sessions.begin() as session:
+            outcome = _outcome(claimed.id, lease=claimed.lease)
+            return await DeliveryQueue(session).record(ADA, [outcome])
+
+    async with database.transaction():
+        await database.execute("UPDATE deliveries SET trigger_name = '' WHERE id = $1", claimed.id)
+        recording = asyncio.create_task(record())
+        await eventually(lambda: database.fetchval(_COUNT_WAITING), lambda found: found == 1)
+
+    assert await recording == {claimed.id}
 
 
 async def test_kept_requests_are_found_by_their_deliveries(engine: AsyncEngine) -> None:

@@ -78,14 +78,14 @@ _COUNT_INTERRUPTED = add_to_minutes(
     _COUNT_ATTEMPTS.format(outcome=f"'{DeliveryError.INTERRUPTED}'")
 )
 # fenced by the lease: after a newer one was taken, or this one was ended, nothing is recorded
-_RECORD = text(f"""
+_RECORD = f"""
     WITH outcomes AS (
         SELECT * FROM unnest(
-            CAST(:ids AS bigint[]), CAST(:leases AS bigint[]), CAST(:statuses AS text[]),
-            CAST(:next_attempt_ats AS timestamptz[]), CAST(:finished_ats AS timestamptz[]),
-            CAST(:attempted_ats AS timestamptz[]), CAST(:durations AS float8[]),
-            CAST(:status_codes AS bigint[]), CAST(:errors AS text[]), CAST(:responses AS text[]),
-            CAST(:reasons AS text[]), CAST(:locations AS text[]), CAST(:costs AS int[])
+            CAST(:delivery_id AS bigint[]), CAST(:lease AS bigint[]), CAST(:status AS text[]),
+            CAST(:next_attempt_at AS timestamptz[]), CAST(:finished_at AS timestamptz[]),
+            CAST(:attempted_at AS timestamptz[]), CAST(:duration_ms AS float8[]),
+            CAST(:status_code AS bigint[]), CAST(:error AS text[]), CAST(:response AS text[]),
+            CAST(:reason AS text[]), CAST(:location AS text[]), CAST(:cost AS int[])
         ) AS outcome (id, lease, status, next_attempt_at, finished_at, attempted_at, duration_ms,
             status_code, error, response, reason, location, cost)
     ), recorded AS (
@@ -94,9 +94,9 @@ _RECORD = text(f"""
             tries = deliveries.tries + outcomes.cost, leased_until = NULL, error = outcomes.error,
             next_attempt_at = outcomes.next_attempt_at, finished_at = outcomes.finished_at
         FROM outcomes
-        WHERE deliveries.shard = :shard AND deliveries.id = ANY (CAST(:ids AS bigint[]))
+        WHERE deliveries.shard = :shard AND {{found}}
             AND deliveries.id = outcomes.id AND deliveries.lease = outcomes.lease
-            AND deliveries.leased_until IS NOT NULL
+            AND num_nulls(deliveries.leased_until) = 0
         RETURNING deliveries.id, deliveries.owner_id, deliveries.destination_id,
             deliveries.attempt_count
     ), attempted AS MATERIALIZED (
@@ -111,7 +111,20 @@ _RECORD = text(f"""
         reason, location
     FROM attempted
     RETURNING delivery_id
-""")  # noqa: S608
+"""  # noqa: S608
+# for a new queue, the planner takes another index for ids, and reads the whole shard in it, and so
+# it does for `leased_until IS NOT NULL`, with all leases that have ended
+_RECORD_IN_PLACE, _RECORD_MOVED = (
+    text(_RECORD.format(found=found))
+    for found in (
+        """deliveries.ctid = ANY (ARRAY(
+            SELECT place.tid FROM outcomes CROSS JOIN LATERAL (
+                SELECT ctid AS tid FROM deliveries WHERE shard = :shard AND id = outcomes.id
+                OFFSET 0
+            ) AS place))""",
+        "deliveries.id = ANY (CAST(:delivery_id AS bigint[]))",
+    )
+)
 # an interrupted attempt may have arrived or not: it is recorded, and costs none of the tries
 _INTERRUPT = f"""
     WITH attempted AS (
@@ -135,8 +148,6 @@ _RELEASE_LEASES = text(
         " CAST(:leases AS bigint[])))"
     )
 )
-
-
 _PUT_BACK = text("""
     UPDATE deliveries SET leased_until = NULL,
         next_attempt_at = now() + CAST(:after AS interval)
@@ -252,23 +263,17 @@ class DeliveryQueue:
 
     async def record(self, shard: int, outcomes: Sequence[AttemptOutcome]) -> set[int]:
         """Records the outcomes whose lease is still valid; gives their deliveries' ids."""
-        values = {
-            "shard": shard,
-            "ids": [one.delivery_id for one in outcomes],
-            "leases": [one.lease for one in outcomes],
-            "statuses": [one.status for one in outcomes],
-            "next_attempt_ats": [one.next_attempt_at for one in outcomes],
-            "finished_ats": [one.finished_at for one in outcomes],
-            "attempted_ats": [one.attempted_at for one in outcomes],
-            "durations": [one.duration_ms for one in outcomes],
-            "status_codes": [one.status_code for one in outcomes],
-            "errors": [one.error for one in outcomes],
-            "responses": [one.response for one in outcomes],
-            "reasons": [one.reason for one in outcomes],
-            "locations": [one.location for one in outcomes],
-            "costs": [one.cost for one in outcomes],
-        }
-        return {row[0] for row in await self.session.execute(_RECORD, values)}
+        recorded = await self._record(_RECORD_IN_PLACE, shard, outcomes)
+        if missing := [one for one in outcomes if one.delivery_id not in recorded]:
+            recorded |= await self._record(_RECORD_MOVED, shard, missing)  # or their lease is over
+        return recorded
+
+    async def _record(
+        self, statement: TextClause, shard: int, outcomes: Sequence[AttemptOutcome]
+    ) -> set[int]:
+        columns = dict(zip(AttemptOutcome._fields, zip(*outcomes, strict=True), strict=True))
+        rows = await self.session.execute(statement, {"shard": shard, **columns})
+        return {row[0] for row in rows}
 
     async def recover_leases(self, shard: int, destination_ids: Sequence[int]) -> None:
         """Ends expired leases: their attempts are recorded as interrupted, the deliveries due."""
