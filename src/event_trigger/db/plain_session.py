@@ -11,6 +11,7 @@ from enum import Enum
 from functools import lru_cache
 from types import MappingProxyType, SimpleNamespace
 from typing import Any, Protocol
+from weakref import WeakSet
 
 import asyncpg
 from asyncpg.prepared_stmt import PreparedStatement
@@ -28,6 +29,7 @@ _PREPARED, _PLANNING = "plain_statements", "planning"  # in the `info` of a conn
 _NO_OPTIONS: Mapping[str, Any] = {}
 _DIALECT = asyncpg_dialect.dialect()  # type: ignore[no-untyped-call]
 _CONNECTION_ERRORS = (OSError, asyncpg.InterfaceError, asyncpg.InternalClientError)
+_POOLED: WeakSet[AsyncEngine] = WeakSet()
 _KEEPS_PLANNING: ContextVar[bool] = ContextVar("keeps_planning", default=False)
 
 
@@ -188,7 +190,6 @@ class PlainReads:
 
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
-        self._is_pooled = False
 
     async def execute(
         self,
@@ -227,7 +228,7 @@ class PlainReads:
         A caller that says itself how to plan may get a connection that keeps its way of planning.
         Raises Pooled, PoolTimeout, and the errors of asyncpg.
         """
-        if self._is_pooled:
+        if self._engine in _POOLED:
             raise Pooled
         token = _KEEPS_PLANNING.set(keeps_planning)
         try:
@@ -236,7 +237,7 @@ class PlainReads:
             _KEEPS_PLANNING.reset(token)
         try:
             if is_pooled(connection):
-                self._is_pooled = True  # for good: no other reader need take a connection first
+                _POOLED.add(self._engine)  # for good: no other reader need take a connection first
                 raise Pooled
             session = PlainSession(self._engine, connection)
             try:

@@ -1,10 +1,12 @@
 """Begins transactions straight on a connection, or in a session where a pooler is between."""
 
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 
 from event_trigger.db.engine import Sessions, engine_of
 from event_trigger.db.plain_session import PlainReads, Pooled, ReadSession
+
+_Open = Callable[[], AbstractAsyncContextManager[ReadSession]]
 
 
 class Transactions:
@@ -14,13 +16,20 @@ class Transactions:
         self._sessions = sessions
         self._plain = PlainReads(engine_of(sessions))
 
-    @asynccontextmanager
-    async def begin(self) -> AsyncIterator[ReadSession]:
+    def begin(self) -> AbstractAsyncContextManager[ReadSession]:
         """Commits at the end of the body. Limits of time need a session behind a pooler."""
-        async with AsyncExitStack() as stack:
-            session: ReadSession
-            try:
-                session = await stack.enter_async_context(self._plain.begin())
-            except Pooled:
-                session = await stack.enter_async_context(self._sessions.begin())
-            yield session
+        return _entered(self._plain.begin, self._sessions.begin)
+
+    def read(self) -> AbstractAsyncContextManager[ReadSession]:
+        """Does without BEGIN and COMMIT: each statement of the body is alone."""
+        return _entered(self._plain.open, self._sessions)
+
+
+@asynccontextmanager
+async def _entered(plain: _Open, otherwise: _Open) -> AsyncIterator[ReadSession]:
+    async with AsyncExitStack() as stack:
+        try:
+            session = await stack.enter_async_context(plain())
+        except Pooled:
+            session = await stack.enter_async_context(otherwise())
+        yield session

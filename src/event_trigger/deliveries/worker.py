@@ -59,7 +59,7 @@ class DeliveryWorker:
         if self._in_cluster:
             async with self._sessions() as session:
                 return await QueueDestinations(session, in_cluster=True).list_queued()
-        async with self._transactions.begin() as plain:
+        async with self._transactions.read() as plain:
             return await QueueDestinations(plain).list_queued()
 
     async def _claim_and_send(self, reservations: Sequence[Reservation]) -> list[float]:

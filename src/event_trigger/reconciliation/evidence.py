@@ -20,7 +20,7 @@ from event_trigger.triggers.schedule.describe import rules_version
 from event_trigger.triggers.schedule.heartbeat import is_heartbeat
 from event_trigger.triggers.schedule.plan import Plan, schedule_part
 from event_trigger.triggers.schedule.schedules import is_excepted, next_fire_at_or_after
-from event_trigger.triggers.zone_updates.store import ZoneStore
+from event_trigger.triggers.zone_updates.store import load_rules
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +100,7 @@ async def _list_versions(
 ) -> list[VersionInForce]:
     """Lists the versions in force at `at`: several where a zone's new rules moved local times."""
     rows = await records.list_versions(key, since=at)
-    await ZoneStore(records.session).load([one.zone_rules for one in rows if one.zone_rules])
+    await load_rules(records.session, [one.zone_rules for one in rows if one.zone_rules])
     found = [
         ended_version(one)
         for one in rows
@@ -118,5 +118,5 @@ async def _get_ended_by_rules(
     row = None if trigger.version == 1 else await records.get_version(key, trigger.version - 1)
     if row is None or row.moved_to is None or at <= row.ends_at:
         return None
-    await ZoneStore(records.session).load([one for one in (row.zone_rules, row.moved_to) if one])
+    await load_rules(records.session, [one for one in (row.zone_rules, row.moved_to) if one])
     return row

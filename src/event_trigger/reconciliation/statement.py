@@ -36,7 +36,7 @@ from event_trigger.triggers.schedule.schedules import InstantRange, Schedule, co
 from event_trigger.triggers.schedule.zone_moves import planned_by
 from event_trigger.triggers.schedule.zone_rules import zone_rules
 from event_trigger.triggers.stored_plans import readable_plan_of
-from event_trigger.triggers.zone_updates.store import ZoneStore
+from event_trigger.triggers.zone_updates.store import load_rules
 
 T = TypeVar("T")
 
@@ -122,7 +122,7 @@ async def _list_versions(
     is called has none.
     """
     ended = await records.list_versions(key, since=since)
-    await ZoneStore(records.session).load([one.zone_rules for one in ended if one.zone_rules])
+    await load_rules(records.session, [one.zone_rules for one in ended if one.zone_rules])
     spans = [
         _span(one, after=one.starts_after, last=one.ends_at)
         for one in ended

@@ -7,9 +7,9 @@ from functools import lru_cache, partial
 from typing import NamedTuple
 
 import structlog
-from sqlalchemy.exc import DBAPIError
 
 from event_trigger.db.engine import (
+    DATABASE_ERRORS,
     LOCK_NOT_AVAILABLE,
     NOT_SUPPORTED,
     QUERY_CANCELED,
@@ -19,6 +19,7 @@ from event_trigger.db.engine import (
 )
 from event_trigger.db.notify import TRIGGERS_CHANGED, notify_rows
 from event_trigger.db.shards import OwnedId
+from event_trigger.db.transactions import Transactions
 from event_trigger.instants import just_after
 from event_trigger.models import EventType, TriggerType, UnfiredReason
 from event_trigger.notices.changes import Change, record_changes
@@ -39,7 +40,7 @@ from event_trigger.triggers.schedule.details import Resolved
 from event_trigger.triggers.schedule.excluded import Days
 from event_trigger.triggers.schedule.plan import Plan, UnfiredInstants, plan_of_stored
 from event_trigger.triggers.schedule.schedules import is_excepted, range_in
-from event_trigger.triggers.versions import NewUnfiredRange, ScheduleHistory
+from event_trigger.triggers.versions import NewUnfiredRange, UnfiredRanges
 from event_trigger.triggers.zone_updates.store import adopt_recorded_rules
 
 log = structlog.get_logger()
@@ -91,7 +92,7 @@ async def _fire_batch(
     sessions: Sessions, request: BatchRequest, enqueue: Enqueue, *, limit: int, wait: bool = False
 ) -> int:
     lines: LogLines = []
-    async with sessions.begin() as session:
+    async with Transactions(sessions).begin() as session:
         due, began = DueTriggers(session), time.perf_counter()
         claimed = await due.claim_due(
             request.shard, limit=limit, after=request.after, late=request.late, wait=wait
@@ -110,7 +111,7 @@ async def _fire_locked(sessions: Sessions, request: BatchRequest, enqueue: Enque
     """Waits for the lock of a late trigger, which calls may hand to each other without a gap."""
     try:
         return await _fire_batch(sessions, request, enqueue, limit=1, wait=True)
-    except DBAPIError as error:
+    except DATABASE_ERRORS as error:
         if sqlstate(error) != LOCK_NOT_AVAILABLE:
             raise
         return 0
@@ -213,7 +214,7 @@ async def _set_aside(
     if (unfired := _due_instants(trigger)) is not None:
         settled_until = unfired.instants.last
         new = NewUnfiredRange(trigger.owner_id, trigger.id, trigger.version, unfired)
-        await ScheduleHistory(due.session).record_unfired(key.shard, [new])
+        await UnfiredRanges(due.session).record(key.shard, [new])
     await due.set_aside(key, reason, settled_until=settled_until)
     await notify_rows(due.session, TRIGGERS_CHANGED, [(key.owner_id, key.id)])
     return set_aside_news(trigger, reason)

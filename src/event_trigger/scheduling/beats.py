@@ -3,9 +3,9 @@
 from datetime import datetime, timedelta
 
 from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from event_trigger.db.engine import Sessions
+from event_trigger.db.plain_session import ReadSession
 from event_trigger.triggers.schedule.heartbeat import LONGEST_GRACE, Outage
 
 BEAT_EVERY_SECONDS = 1.0
@@ -41,7 +41,7 @@ async def record_beat(sessions: Sessions) -> None:
         await session.execute(_RECORD_BEAT, {"every": every, "down_after": DOWN_AFTER})
 
 
-async def list_outages(session: AsyncSession, *, since: datetime) -> list[Outage]:
+async def list_outages(session: ReadSession, *, since: datetime) -> list[Outage]:
     """Lists the outages that ended later than `since`, and one that nobody has noted yet."""
     values = {"since": since, "down_after": DOWN_AFTER}
     return [Outage(*row) for row in await session.execute(_LIST_OUTAGES, values)]

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from event_trigger.db.engine import Sessions, is_outage, sqlstate
 from event_trigger.scheduling.batch import BatchRequest, fire_next_batch
-from event_trigger.scheduling.due_shards import list_due_shards
+from event_trigger.scheduling.due_shards import read_due_shards
 
 WORKERS = 3
 REQUERY_SECONDS = 0.1  # after this, late batches wait for shards that have become due since
@@ -124,12 +124,10 @@ class _DispatchRun:
         """Replaces the queue of requests by those of the shards that are due now."""
         self._requery_at = math.inf  # the other workers go on during the query
         try:
-            async with self._sessions() as session:
-                shards = await list_due_shards(session)
-                now = time.monotonic()
+            found = await read_due_shards(self._sessions)
         finally:
             self._requery_at = self._clock() + REQUERY_SECONDS
-        due = [one for one in shards if one.is_due]
+        due = [one for one in found.shards if one.is_due]
         self.found_due |= bool(due)
         self._requests = deque(
             BatchRequest(one.shard, late=False) for one in due if one.has_on_time
@@ -137,7 +135,9 @@ class _DispatchRun:
         self._guaranteed = len(self._requests) + 1  # all on-time requests, and one late one
         self._requests.extend(BatchRequest(one.shard, late=True) for one in due if one.has_late)
         upcoming = [
-            _Upcoming(now + one.due_in_seconds, one.shard) for one in shards if not one.is_due
+            _Upcoming(found.read_at + one.due_in_seconds, one.shard)
+            for one in found.shards
+            if not one.is_due
         ]
         self.upcoming = min(upcoming, default=None)
 

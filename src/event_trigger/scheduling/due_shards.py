@@ -1,5 +1,6 @@
 """Lists the shards with due triggers, or with triggers that soon will be."""
 
+import time
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from typing import Any, NamedTuple
@@ -8,8 +9,11 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from event_trigger.db.citus.detect import is_in_cluster
+from event_trigger.db.engine import Sessions
 from event_trigger.db.nodes import ask_all_shards
+from event_trigger.db.plain_session import ReadSession
 from event_trigger.db.shards import ACROSS_SHARDS
+from event_trigger.db.transactions import Transactions
 from event_trigger.models import SHARDS
 
 LATE_AFTER = timedelta(seconds=1)
@@ -67,7 +71,23 @@ class DueShard(NamedTuple):
         return self.has_late or self.has_on_time
 
 
-async def list_due_shards(session: AsyncSession) -> list[DueShard]:
+class DueList(NamedTuple):
+    """The shards with an instant soon, and the time (`time.monotonic`) at which they were read."""
+
+    shards: list[DueShard]
+    read_at: float
+
+
+async def read_due_shards(sessions: Sessions) -> DueList:
+    """Lists the due shards, without a transaction unless there is a cluster."""
+    async with Transactions(sessions).read() as session:
+        if not await is_in_cluster(session):
+            return DueList(await list_due_shards(session), time.monotonic())
+    async with sessions() as session:
+        return DueList(await list_due_shards(session), time.monotonic())
+
+
+async def list_due_shards(session: ReadSession) -> list[DueShard]:
     """Lists the shards with an instant up to 2 seconds from now, by the database's clock.
 
     In a cluster it leaves out those of a node that does not answer: the others fire in time.
@@ -82,6 +102,7 @@ async def list_due_shards(session: AsyncSession) -> list[DueShard]:
         )
 
     if await is_in_cluster(session):
+        assert isinstance(session, AsyncSession)
         return await ask_all_shards(session, ask)
     return _due(await session.execute(_LIST_DUE_SHARDS, values, execution_options=options))
 

@@ -8,9 +8,9 @@ from typing import NamedTuple
 
 import structlog
 from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from event_trigger.db.notify import TRIGGERS_CHANGED, notify_rows
+from event_trigger.db.plain_session import ReadSession
 from event_trigger.db.shards import OwnedId
 from event_trigger.deliveries.outbox import store_deliveries
 from event_trigger.events.event_writer import EventWriter
@@ -34,7 +34,7 @@ from event_trigger.triggers.schedule.heartbeat import (
 from event_trigger.triggers.schedule.pings import HeartbeatEvent, HeartbeatState, silence
 from event_trigger.triggers.schedule.plan import UnfiredInstants
 from event_trigger.triggers.schedule.schedules import InstantRange
-from event_trigger.triggers.versions import NewUnfiredRange, ScheduleHistory
+from event_trigger.triggers.versions import NewUnfiredRange, UnfiredRanges
 
 log = structlog.get_logger()
 
@@ -95,7 +95,7 @@ class Judged(NamedTuple):
 
 
 async def fire_heartbeats(
-    session: AsyncSession,
+    session: ReadSession,
     shard: int,
     claimed: Sequence[ClaimedTrigger],
     lines: list[Callable[[], None]],
@@ -155,7 +155,7 @@ def _decide(
     return Judged(trigger, silent.state, None, event=silent.event)
 
 
-async def _record_missed(session: AsyncSession, shard: int, judged: Sequence[Judged]) -> None:
+async def _record_missed(session: ReadSession, shard: int, judged: Sequence[Judged]) -> None:
     missed = [
         NewUnfiredRange(
             one.trigger.owner_id,
@@ -167,10 +167,10 @@ async def _record_missed(session: AsyncSession, shard: int, judged: Sequence[Jud
         if one.missed is not None
     ]
     if missed:
-        await ScheduleHistory(session).record_unfired(shard, missed)
+        await UnfiredRanges(session).record(shard, missed)
 
 
-async def _store(session: AsyncSession, shard: int, judged: Sequence[Judged]) -> DueSpans:
+async def _store(session: ReadSession, shard: int, judged: Sequence[Judged]) -> DueSpans:
     """Stores what was judged, and gives the spans that end with the commit."""
     spans = DueSpans(EventType.HEARTBEAT)
     moved = {

@@ -5,19 +5,19 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
 
-from sqlalchemy import func, text, update
-from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy import text
 
+from event_trigger.db.plain_session import ReadSession
 from event_trigger.db.shards import OwnedId
 from event_trigger.deliveries.outbox import store_deliveries
 from event_trigger.events.event_bytes import HAS_NO_ROOM
 from event_trigger.events.event_writer import EventWriter
-from event_trigger.models import EventType, Trigger, TriggerStatus, TriggerType
+from event_trigger.models import EventType, TriggerStatus, TriggerType
 from event_trigger.scheduling.due_shards import LATE_AFTER
 from event_trigger.scheduling.due_spans import DueSpans
 from event_trigger.triggers.schedule.bases import FIRST_INSTANT
 from event_trigger.triggers.schedule.catch_up import Decision
-from event_trigger.triggers.versions import NewUnfiredRange, ScheduleHistory
+from event_trigger.triggers.versions import NewUnfiredRange, UnfiredRanges
 
 # plain SQL: Citus wants the shard as a constant, and tests check the plans by index name
 _CLAIM_DUE = """
@@ -58,6 +58,11 @@ _ADVANCE_TRIGGERS = """
     ) AS advanced (id, settled_until, next_fire_at, fired)
     WHERE triggers.shard = :shard AND triggers.id = advanced.id
 """
+_SET_ASIDE = text("""
+    UPDATE triggers SET status = :paused, settled_until = :settled_until, next_fire_at = NULL,
+        error = :error, updated_at = now()
+    WHERE shard = :shard AND id = :id
+""")
 _WRITER, _RETURNING_WRITER = (
     EventWriter(_INSERT_SCHEDULED_EVENTS, _ADVANCE_TRIGGERS, is_returning=is_returning)
     for is_returning in (False, True)
@@ -126,7 +131,7 @@ class DecidedTrigger(NamedTuple):
 
 @dataclass(frozen=True)
 class DueTriggers:
-    session: AsyncSession
+    session: ReadSession
 
     async def claim_due(
         self,
@@ -140,7 +145,7 @@ class DueTriggers:
         """Locks due triggers of a shard, oldest first, and skips those that others have locked.
 
         `late` chooses late triggers or on-time ones; None is both. With `wait` it waits up to
-        250 ms for a lock instead of skipping the row, and raises DBAPIError if that is not enough.
+        250 ms for a lock instead of skipping the row, and fails if that is not enough.
 
         Where many triggers are due, starting `after` the previous batch is much quicker than
         skipping its locks, or its dead entries in the index.
@@ -172,7 +177,7 @@ class DueTriggers:
             for part in decision.unfired
         ]
         if unfired:
-            await ScheduleHistory(self.session).record_unfired(shard, unfired)
+            await UnfiredRanges(self.session).record(shard, unfired)
         advanced = {
             "shard": shard,
             "completed": TriggerStatus.COMPLETED,
@@ -214,17 +219,8 @@ class DueTriggers:
 
     async def set_aside(self, key: OwnedId, error: str, *, settled_until: datetime) -> None:
         """Pauses a trigger that cannot fire, and stores the error."""
-        await self.session.execute(
-            update(Trigger)
-            .where(Trigger.shard == key.shard, Trigger.id == key.id)
-            .values(
-                status=TriggerStatus.PAUSED,
-                settled_until=settled_until,
-                next_fire_at=None,
-                error=error,
-                updated_at=func.now(),
-            )
-        )
+        values = {"paused": TriggerStatus.PAUSED, "error": error, "settled_until": settled_until}
+        await self.session.execute(_SET_ASIDE, {"shard": key.shard, "id": key.id, **values})
 
 
 def _unless_planned(decided: DecidedTrigger, instant: datetime) -> datetime | None:

@@ -12,7 +12,7 @@ from event_trigger.sets.repository.members import SetRows
 from event_trigger.sets.state import in_slices
 from event_trigger.triggers.hook_port import HookKeeper, verify_in
 from event_trigger.triggers.schedule_changes import end, schedule_before
-from event_trigger.triggers.versions import NewUnfiredRange, ScheduleHistory
+from event_trigger.triggers.versions import NewUnfiredRange, ScheduleHistory, UnfiredRanges
 
 _ROWS_A_STATEMENT = 250
 _ROWS_AT_ONCE = 25  # of the event loop's time
@@ -49,9 +49,8 @@ async def _end_schedules(
             version, due = end(trigger, old, UnfiredReason.DELETED, now=now)
             versions.append(version)
             unfired += [] if due is None else [due]
-    history = ScheduleHistory(session)
-    await history.record_unfired(shard, unfired)
-    await history.record_version(*versions)
+    await UnfiredRanges(session).record(shard, unfired)
+    await ScheduleHistory(session).record_version(*versions)
 
 
 def _audited(trigger: Trigger) -> dict[str, object]:

@@ -32,7 +32,7 @@ from event_trigger.triggers.stored_plans import (
     readable_plan_of,
     refusal_of,
 )
-from event_trigger.triggers.versions import NewUnfiredRange, ScheduleHistory
+from event_trigger.triggers.versions import NewUnfiredRange, ScheduleHistory, UnfiredRanges
 from event_trigger.triggers.zone_updates.store import ZoneStore
 
 
@@ -106,9 +106,9 @@ def renew_schedule(trigger: Trigger, old: OldSchedule, *, now: datetime) -> Ende
 
 async def record_ended(session: AsyncSession, shard: int, ended: Sequence[EndedSchedule]) -> None:
     """Records schedules that have ended, and their due instants as unfired."""
-    history = ScheduleHistory(session)
-    await history.record_unfired(shard, [one.unfired for one in ended if one.unfired is not None])
-    await history.record_version(*(one.version for one in ended))
+    unfired = [one.unfired for one in ended if one.unfired is not None]
+    await UnfiredRanges(session).record(shard, unfired)
+    await ScheduleHistory(session).record_version(*(one.version for one in ended))
 
 
 def next_after_change(
@@ -214,7 +214,7 @@ async def settle_due_instants(
     """
     if (new := settle(trigger, plan, reason, now=now)) is None:
         return None
-    await ScheduleHistory(session).record_unfired(trigger.shard, [new])
+    await UnfiredRanges(session).record(trigger.shard, [new])
     return new.unfired.instants
 
 

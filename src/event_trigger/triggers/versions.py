@@ -16,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from event_trigger.db.after_commit import after_commit
 from event_trigger.db.batches import BATCH_ROWS, in_batches
 from event_trigger.db.engine import Sessions
+from event_trigger.db.plain_session import ReadSession
 from event_trigger.db.shards import ACROSS_SHARDS, OwnedId
 from event_trigger.models import CountedMeasure, ScheduleVersion
 from event_trigger.models.minute_count import (
@@ -97,10 +98,10 @@ class NewUnfiredRange:
 
 
 @dataclass(frozen=True)
-class ScheduleHistory:
-    session: AsyncSession
+class UnfiredRanges:
+    session: ReadSession
 
-    async def record_unfired(self, shard: int, new: Sequence[NewUnfiredRange]) -> None:
+    async def record(self, shard: int, new: Sequence[NewUnfiredRange]) -> None:
         """Records ranges; those with `after` extend the range with the same reason that ends there.
 
         So a trigger that fails for hours every second has one row, and not thousands.
@@ -116,7 +117,12 @@ class ScheduleHistory:
     async def _extend(self, shard: int, new: Sequence[NewUnfiredRange]) -> set[int]:
         """Extends ranges, one of each trigger at most; returns the ids of their triggers."""
         values = {**_columns(shard, new), "afters": [one.after for one in new]}
-        return set((await self.session.scalars(_EXTEND_UNFIRED, values)).all())
+        return {row[0] for row in await self.session.execute(_EXTEND_UNFIRED, values)}
+
+
+@dataclass(frozen=True)
+class ScheduleHistory:
+    session: AsyncSession
 
     async def list_newest(self, trigger: OwnedId, *, limit: int) -> Sequence[ScheduleVersion]:
         """Lists the former schedules of a trigger, newest first."""

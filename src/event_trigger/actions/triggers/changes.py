@@ -19,7 +19,7 @@ from event_trigger.triggers.hook_port import HookKeeper, verify_in
 from event_trigger.triggers.lifecycle import AlreadyCompleted
 from event_trigger.triggers.schedule_changes import end, plan_next, schedule_before, settle
 from event_trigger.triggers.schemas.fields import MOST_TAGS
-from event_trigger.triggers.versions import NewUnfiredRange, ScheduleHistory
+from event_trigger.triggers.versions import NewUnfiredRange, ScheduleHistory, UnfiredRanges
 
 
 class Change(Protocol):
@@ -49,7 +49,7 @@ class _Rescheduling:
         await many.save_schedules(triggers)
 
     async def store_unfired(self, many: ManyTriggers, triggers: Sequence[Trigger]) -> None:
-        await ScheduleHistory(many.session).record_unfired(triggers[0].shard, self.unfired)
+        await UnfiredRanges(many.session).record(triggers[0].shard, self.unfired)
         self.unfired.clear()
 
 

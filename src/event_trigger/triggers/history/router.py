@@ -15,7 +15,7 @@ from event_trigger.triggers.history.schemas import (
 from event_trigger.triggers.repository import Triggers
 from event_trigger.triggers.schedule.plan import schedule_part
 from event_trigger.triggers.versions import ScheduleHistory
-from event_trigger.triggers.zone_updates.store import ZoneStore
+from event_trigger.triggers.zone_updates.store import load_rules
 from event_trigger.web.problems import problems
 from event_trigger.web.session import SessionDep
 from event_trigger.web.strict_json import strict_router
@@ -48,7 +48,7 @@ async def list_versions(key: TriggerKeyDep, session: SessionDep) -> TriggerHisto
     past = await ScheduleHistory(session).list_newest(key, limit=MOST_LISTED)
     present = [] if trigger.type == TriggerType.API else [read_present(trigger)]
     digests = [trigger.zone_rules, *(one.zone_rules for one in past)]
-    await ZoneStore(session).load([one for one in digests if one is not None])
+    await load_rules(session, [one for one in digests if one is not None])
     details = [schedule_part(trigger.details), *(one.details for one in past)]
     pairs = [*zip(past, details, strict=False)]  # each with the details of the newer one
     former = [read_past(*one) async for one in taking_turns(pairs, at_once=READ_AT_ONCE)]

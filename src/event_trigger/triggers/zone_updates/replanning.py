@@ -21,6 +21,8 @@ from event_trigger.triggers.zone_updates.store import (
     RecordedRules,
     ZoneStore,
     adopt_recorded_rules,
+    list_rules,
+    load_rules,
     newest_by_zone,
     rules_before,
 )
@@ -131,7 +133,7 @@ async def _plan_under_lock(sessions: Sessions, keep_for: timedelta) -> None:
 
 async def _record_newer_rules(session: AsyncSession, now: datetime) -> None:
     store = ZoneStore(session)
-    newest = newest_by_zone(await store.list_all())
+    newest = newest_by_zone(await list_rules(session))
     for one in newest.values():
         if (machine := _newer_rules_of_machine(one)) is not None:
             await store.add(machine, planned_at=None)
@@ -159,7 +161,7 @@ async def _changes_of(
     fresh = [one for zone, one in newest.items() if one.planned_at is None and zone != MARKER_ZONE]
     replaced = {one.zone: rules_before(recorded, one) for one in fresh}
     old = {zone: one.digest for zone, one in replaced.items() if one is not None}
-    await ZoneStore(session).load([*old.values(), *(one.digest for one in fresh)])
+    await load_rules(session, [*old.values(), *(one.digest for one in fresh)])
     changes = {}
     for one in fresh:
         new = zone_rules().get_known(one.digest)

@@ -27,7 +27,7 @@ from event_trigger.triggers.zone_updates.deadlines import (
 from event_trigger.triggers.zone_updates.moves import MovedTrigger, ZoneChange, change_of, moves_of
 from event_trigger.triggers.zone_updates.planned_rows import PlannedRow, PlannedRows
 from event_trigger.triggers.zone_updates.replanning import TRIGGERS_PER_REPLAN, zones_in_use
-from event_trigger.triggers.zone_updates.store import ZoneStore, newest_by_zone
+from event_trigger.triggers.zone_updates.store import list_rules, load_rules, newest_by_zone
 
 _PAST_COMPARED = timedelta(days=2)
 _FUTURE_COMPARED = timedelta(days=366)
@@ -140,9 +140,9 @@ async def _heartbeats(
 
 async def _changes(session: AsyncSession, *, migrated: bool) -> dict[str, ZoneChange]:
     """Returns the zones of which this machine has newer rules than the plans were made by."""
-    now, store, changes = await database_now(session), ZoneStore(session), dict[str, ZoneChange]()
-    newest = newest_by_zone(await store.list_all()) if migrated else {}
-    await store.load([one.digest for one in newest.values()])
+    now, changes = await database_now(session), dict[str, ZoneChange]()
+    newest = newest_by_zone(await list_rules(session)) if migrated else {}
+    await load_rules(session, [one.digest for one in newest.values()])
     for zone in sorted(await zones_in_use(session) | newest.keys()):
         machine, on_record = zone_rules().of_machine(zone), newest.get(zone)
         if machine is None:
@@ -245,7 +245,7 @@ async def _line_of_past_move(
     session: AsyncSession, row: ScheduleVersion, begins_after: datetime | None
 ) -> str:
     digests = [row.zone_rules or "", row.moved_to or ""]
-    await ZoneStore(session).load(digests)
+    await load_rules(session, digests)
     plan = readable_plan_of(row)
     old, new = map(zone_rules().get_known, digests)
     times = [

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from sqlalchemy import func, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from event_trigger.db.plain_session import ReadSession
 from event_trigger.models import ZoneRulesRecord
 from event_trigger.triggers.schedule.bases import Local
 from event_trigger.triggers.schedule.plan import Plan
@@ -18,6 +19,10 @@ _INSERT_RULES = text("""
     INSERT INTO zone_rules (digest, zone, version, data, planned_at)
     VALUES (:digest, :zone, :version, :data, CAST(:planned_at AS timestamptz))
     ON CONFLICT (digest) DO NOTHING
+""")
+_LIST_RULES = text("SELECT id, zone, version, digest, planned_at FROM zone_rules ORDER BY id")
+_READ_RULES = text("""
+    SELECT zone, version, data FROM zone_rules WHERE digest = ANY (CAST(:digests AS text[]))
 """)
 
 
@@ -38,25 +43,6 @@ class ZoneStore:
     async def newest_id(self) -> int:
         """Returns the id of the rules added last; 0 if there are none."""
         return await self.session.scalar(select(func.max(ZoneRulesRecord.id))) or 0
-
-    async def list_all(self) -> list[RecordedRules]:
-        """Lists all rules, in the order of their addition."""
-        record = ZoneRulesRecord
-        columns = (record.id, record.zone, record.version, record.digest, record.planned_at)
-        rows = await self.session.execute(select(*columns).order_by(record.id))
-        return [RecordedRules(*row) for row in rows]
-
-    async def load(self, digests: Collection[str]) -> None:
-        """Makes recorded rules known to this process; skips digests that are not on record."""
-        missing = [one for one in digests if zone_rules().get_known(one) is None]
-        if not missing:
-            return
-        record = ZoneRulesRecord
-        rows = await self.session.execute(
-            select(record.zone, record.version, record.data).where(record.digest.in_(missing))
-        )
-        for zone, version, data in rows:
-            zone_rules().remember(Rules.read(zone, version, data))
 
     async def add(self, rules: Rules, *, planned_at: datetime | None) -> None:
         await self.session.execute(
@@ -95,6 +81,20 @@ class ZoneStore:
         )
 
 
+async def list_rules(session: ReadSession) -> list[RecordedRules]:
+    """Lists all rules on record, in the order of their addition."""
+    return [RecordedRules(*row) for row in await session.execute(_LIST_RULES)]
+
+
+async def load_rules(session: ReadSession, digests: Collection[str]) -> None:
+    """Makes recorded rules known to this process; skips digests that are not on record."""
+    missing = [one for one in digests if zone_rules().get_known(one) is None]
+    if not missing:
+        return
+    for zone, version, data in await session.execute(_READ_RULES, {"digests": missing}):
+        zone_rules().remember(Rules.read(zone, version, data))
+
+
 def newest_by_zone(recorded: Collection[RecordedRules]) -> dict[str, RecordedRules]:
     """Picks the newest rules of each zone; of two of one version, the one added first."""
     newest: dict[str, RecordedRules] = {}
@@ -109,12 +109,11 @@ def rules_before(recorded: Collection[RecordedRules], one: RecordedRules) -> Rec
     return newest_by_zone([each for each in recorded if each.id < one.id]).get(one.zone)
 
 
-async def adopt_recorded_rules(session: AsyncSession) -> list[RecordedRules]:
+async def adopt_recorded_rules(session: ReadSession) -> list[RecordedRules]:
     """Puts the newest rules on record in force, unless this machine has them, or newer ones."""
-    store = ZoneStore(session)
-    recorded = await store.list_all()
+    recorded = await list_rules(session)
     newest = [one for one in newest_by_zone(recorded).values() if not _machine_has(one)]
-    await store.load([one.digest for one in newest])
+    await load_rules(session, [one.digest for one in newest])
     for one in newest:
         known = zone_rules().get_known(one.digest)
         if known is not None:
