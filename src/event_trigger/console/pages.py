@@ -17,12 +17,13 @@ from starlette.responses import RedirectResponse
 from event_trigger.errors import NotFound
 from event_trigger.web.compression import accepts_gzip
 from event_trigger.web.docs import PAGE_POLICY
+from event_trigger.web.lazy_routes import LazyRoute
 from event_trigger.web.state import app_state
 
 ROOT: Final = Path(__file__).parent / "static"
 _FOR_EVER = "public, max-age=31536000, immutable"
 
-router = APIRouter(include_in_schema=False)
+router = APIRouter(include_in_schema=False, route_class=LazyRoute)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
 from event_trigger.web.compression import accepts_gzip, in_thread, is_compressible
+from event_trigger.web.lazy_routes import LazyRoute
 
 ROOT: Final = Path(__file__).parent / "static" / "docs"
 PAGES: Final = StaticFiles(directory=ROOT)
@@ -33,7 +34,7 @@ def _policy(*, style: str = "'self'", font: str = "'self'") -> str:
 PAGE_POLICY: Final = _policy()
 REDOC_POLICY: Final = _policy(style=f"'self' {EMPTY_STYLE}", font="'self' data:")
 
-router = APIRouter(include_in_schema=False)
+router = APIRouter(include_in_schema=False, route_class=LazyRoute)
 
 
 async def prepare() -> None:

@@ -8,10 +8,12 @@ from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, Field
 
 from event_trigger.errors import Unavailable
+from event_trigger.web.lazy_routes import LazyRoute
 from event_trigger.web.problems import problem_response, problems
 from event_trigger.web.state import app_state
 
-router = APIRouter(tags=["service"])  # probes may send any query, such as one against caches
+# probes may send any query, such as one against caches
+router = APIRouter(tags=["service"], route_class=LazyRoute)
 Check = Callable[[], Awaitable[str | None]]
 
 

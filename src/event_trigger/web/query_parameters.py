@@ -13,11 +13,12 @@ from fastapi._compat import ModelField, field_annotation_is_sequence
 from fastapi.dependencies.models import Dependant
 from fastapi.dependencies.utils import get_flat_params
 from fastapi.exceptions import RequestValidationError
-from fastapi.routing import APIRoute, get_request_handler
+from fastapi.routing import get_request_handler
 from starlette.datastructures import QueryParams
 from starlette.types import Scope
 
 from event_trigger.errors import FieldError, Invalid
+from event_trigger.web.lazy_routes import LazyRoute
 from event_trigger.web.near_names import nearest_name
 from event_trigger.web.problems import (
     LONGEST_NAME,
@@ -100,7 +101,7 @@ def _with_offset(instant: str) -> str:
     return instant if spaced is None else f"{spaced[1]}+{spaced[2]}"
 
 
-class StrictQueryRoute(APIRoute):
+class StrictQueryRoute(LazyRoute):
     """A route that refuses parameters which it does not know; an empty one counts as absent."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:

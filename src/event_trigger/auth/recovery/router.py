@@ -10,13 +10,14 @@ from event_trigger.auth.recovery import lifecycle
 from event_trigger.auth.recovery.schemas import ForgottenPassword, PasswordRecovery, RecoveryAsked
 from event_trigger.auth.repository.password_resets import RESET_PATH
 from event_trigger.errors import Invalid, UnsupportedMediaType
+from event_trigger.web.lazy_routes import LazyRoute
 from event_trigger.web.problems import problems
 from event_trigger.web.session import SessionDep, SessionsDep
 from event_trigger.web.state import app_state
 from event_trigger.web.strict_json import strict_router
 
 router = strict_router(tags=["auth"], responses=problems(UnsupportedMediaType, Invalid))
-pages = APIRouter(include_in_schema=False)
+pages = APIRouter(include_in_schema=False, route_class=LazyRoute)
 
 
 @router.post(

@@ -13,11 +13,13 @@ from event_trigger.hooks.replies import NotFired, PingReceived
 from event_trigger.hooks.responses import respond
 from event_trigger.hooks.router import HOPS_PARAMETER, HookCallsDep, Token
 from event_trigger.hooks.signatures.refused import SignatureRefused
+from event_trigger.web.lazy_routes import LazyRoute
 from event_trigger.web.problems import problems
 
 router = APIRouter(  # jobs add queries of their own
     prefix="/hooks",
     tags=["hooks"],
+    route_class=LazyRoute,
     responses=problems(
         SignatureRefused,
         NotFound,

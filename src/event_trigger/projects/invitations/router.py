@@ -39,6 +39,7 @@ from event_trigger.projects.schemas import (
     read_project,
 )
 from event_trigger.web.addresses import client_address
+from event_trigger.web.lazy_routes import LazyRoute
 from event_trigger.web.pagination import PageQueryDep
 from event_trigger.web.problems import problems
 from event_trigger.web.root_path import base_url
@@ -56,7 +57,7 @@ router = strict_router(
     dependencies=[FULL_LOGIN, OWNER],
 )
 accepting = strict_router(tags=["projects"])
-pages = APIRouter(include_in_schema=False)
+pages = APIRouter(include_in_schema=False, route_class=LazyRoute)
 
 
 @router.post(
