@@ -105,24 +105,8 @@ _FOLLOW = text(f"""
     ), sent AS MATERIALIZED (
         SELECT owner_id, destination_id, trigger_id FROM trigger_destinations
         WHERE shard = :shard AND trigger_id > :after AND trigger_id <= (SELECT last FROM bounds)
-    ), wanted AS MATERIALIZED (
+    ), wanted AS (
         SELECT owner_id, unnest(destination_ids) AS destination_id, id AS trigger_id FROM page
-    ), superfluous AS MATERIALIZED (
-        SELECT owner_id, destination_id, trigger_id FROM trigger_destinations AS found
-        WHERE shard = :shard AND trigger_id > :after AND trigger_id <= (SELECT last FROM bounds)
-            AND NOT EXISTS (
-                SELECT FROM wanted
-                WHERE wanted.owner_id = found.owner_id AND wanted.trigger_id = found.trigger_id
-                    AND wanted.destination_id = found.destination_id
-            )
-        FOR UPDATE SKIP LOCKED
-    ), unnamed AS (
-        DELETE FROM trigger_destinations AS known USING superfluous
-        WHERE known.shard = :shard
-            AND known.trigger_id = ANY (ARRAY(SELECT trigger_id FROM superfluous))
-            AND known.owner_id = superfluous.owner_id
-            AND known.trigger_id = superfluous.trigger_id
-            AND known.destination_id = superfluous.destination_id
     ), named AS (
         INSERT INTO trigger_destinations (shard, owner_id, destination_id, trigger_id)
         SELECT CAST(:shard AS smallint), * FROM (TABLE wanted EXCEPT TABLE sent) AS missing
@@ -130,6 +114,30 @@ _FOLLOW = text(f"""
     )
     SELECT last FROM bounds
 """)  # noqa: S608
+# apart from the above: Citus cannot read a query that locks rows beside an INSERT … SELECT
+_DELETE_SUPERFLUOUS = text("""
+    WITH page AS MATERIALIZED (
+        SELECT id, owner_id, destination_ids FROM triggers
+        WHERE shard = :shard AND id > :after AND id <= :last
+    ), wanted AS MATERIALIZED (
+        SELECT owner_id, unnest(destination_ids) AS destination_id, id AS trigger_id FROM page
+    ), superfluous AS MATERIALIZED (
+        SELECT owner_id, destination_id, trigger_id FROM trigger_destinations AS found
+        WHERE shard = :shard AND trigger_id > :after AND trigger_id <= :last
+            AND NOT EXISTS (
+                SELECT FROM wanted
+                WHERE wanted.owner_id = found.owner_id AND wanted.trigger_id = found.trigger_id
+                    AND wanted.destination_id = found.destination_id
+            )
+        FOR UPDATE SKIP LOCKED
+    )
+    DELETE FROM trigger_destinations AS known USING superfluous
+    WHERE known.shard = :shard
+        AND known.trigger_id = ANY (ARRAY(SELECT trigger_id FROM superfluous))
+        AND known.owner_id = superfluous.owner_id
+        AND known.trigger_id = superfluous.trigger_id
+        AND known.destination_id = superfluous.destination_id
+""")
 
 
 @event.listens_for(Session, "after_flush")
@@ -259,4 +267,5 @@ async def _follow_batch(session: AsyncSession, shard: int, after: int) -> _Batch
     if not found.has_more:
         return _Batch(LARGEST_ID, is_empty=True)
     last = await session.scalar(_FOLLOW, where | {"limit": TRIGGERS_PER_BATCH})
+    await session.execute(_DELETE_SUPERFLUOUS, where | {"last": last})
     return _Batch(last, is_empty=False)
