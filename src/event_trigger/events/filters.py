@@ -23,6 +23,11 @@ _EACH_SHARD_AND_TRIGGER = """
     unnest(CAST(:shards AS smallint[]), CAST(:trigger_ids AS bigint[]))
         AS wanted (wanted_shard, wanted_id)
 """
+# Citus does not run the above across nodes
+_AMONG_SHARDS_AND_TRIGGERS = (
+    "shard = ANY (CAST(:shards AS smallint[]))"
+    " AND trigger_id = ANY (CAST(:trigger_ids AS bigint[]))"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +90,11 @@ class Selection:
 
 
 def select_events(
-    wanted: EventFilter, *, shards: Mapping[int, int], before: tuple[datetime, int] | None
+    wanted: EventFilter,
+    *,
+    shards: Mapping[int, int],
+    before: tuple[datetime, int] | None,
+    in_cluster: bool,
 ) -> Selection:
     """Returns an index range for each kind of events: the indexes have the kind before the time.
 
@@ -97,7 +106,7 @@ def select_events(
     if before is not None:  # the instant is repeated alone, which prunes partitions
         conditions += ("triggered_at <= :before_at", "(triggered_at, id) < (:before_at, :before)")
         values |= {"before_at": before[0], "before": before[1]}
-    prefix, more, parameters, each = _prefix(wanted, shards)
+    prefix, more, parameters, each = _prefix(wanted, shards, in_cluster=in_cluster)
     kinds = [*wanted.type_conditions(by_source=prefix == _OF_OWNER)]
     if wanted.stored_source is not None:
         made_by = f"source_kind = '{wanted.stored_source}'"
@@ -149,16 +158,11 @@ class _Prefix(NamedTuple):
     each: str | None = None
 
 
-def _prefix(wanted: EventFilter, shards: Mapping[int, int]) -> _Prefix:
+def _prefix(wanted: EventFilter, shards: Mapping[int, int], *, in_cluster: bool) -> _Prefix:
     ids = None if wanted.trigger_ids is None else sorted(wanted.trigger_ids)
-    values: dict[str, Any]
     if wanted.owner_id is None:
-        if ids is None:
-            return _Prefix("id > 0", (NOT_OF_DELETED_PROJECTS,), {})
-        values = {"shards": [shards.get(one, 0) for one in ids], "trigger_ids": ids}
-        prefix = "shard = wanted_shard AND trigger_id = wanted_id"
-        return _Prefix(prefix, (NOT_OF_DELETED_PROJECTS,), values, _EACH_SHARD_AND_TRIGGER)
-    values = {"shard": shard_of(wanted.owner_id), "owner_id": wanted.owner_id}
+        return _prefix_of_all_owners(ids, shards, in_cluster=in_cluster)
+    values: dict[str, Any] = {"shard": shard_of(wanted.owner_id), "owner_id": wanted.owner_id}
     if ids is None:
         return _Prefix(_OF_OWNER, (), values)
     owned = ("owner_id IS NOT DISTINCT FROM :owner_id",)
@@ -170,6 +174,19 @@ def _prefix(wanted: EventFilter, shards: Mapping[int, int]) -> _Prefix:
         return _Prefix(prefix, owned, values | {"trigger_id": ids[0]})
     values |= {"trigger_ids": ids}
     return _Prefix("shard = :shard AND trigger_id = wanted_id", owned, values, _EACH_TRIGGER)
+
+
+def _prefix_of_all_owners(
+    ids: Sequence[int] | None, shards: Mapping[int, int], *, in_cluster: bool
+) -> _Prefix:
+    also = (NOT_OF_DELETED_PROJECTS,)
+    if ids is None:
+        return _Prefix("id > 0", also, {})
+    values = {"shards": [shards.get(one, 0) for one in ids], "trigger_ids": ids}
+    if in_cluster:
+        return _Prefix(_AMONG_SHARDS_AND_TRIGGERS, also, values)
+    prefix = "shard = wanted_shard AND trigger_id = wanted_id"
+    return _Prefix(prefix, also, values, _EACH_SHARD_AND_TRIGGER)
 
 
 def _within(window: TimeWindow) -> tuple[tuple[str, ...], dict[str, Any]]:

@@ -155,6 +155,7 @@ class EventPages:
         It tries the newest 48th of the window first, since that has enough for most pages.
         """
         await use_generic_plan(self.session)
+        in_cluster = await is_in_cluster(self.session)
         if wanted.selects_none:
             return Page((), more=False)
         shards = await self._shards_of(wanted)
@@ -164,7 +165,7 @@ class EventPages:
         page: Page[Any] = Page((), more=False)
         for window in (latest, wanted.window):
             narrowed = replace(wanted, window=window)
-            selection = select_events(narrowed, shards=shards, before=before)
+            selection = select_events(narrowed, shards=shards, before=before, in_cluster=in_cluster)
             query = newest_query(
                 replace(listed, each=selection.each), selection.ranges, selection.conditions
             )

@@ -174,8 +174,13 @@ async def test_a_call_with_a_key_is_answered_from_its_first(service: Service) ->
 async def test_lists_counts_and_reports_are_read_of_one_project_and_of_all(
     service: Service,
 ) -> None:
+    client = service.client(ADA)
+    ids = [(await make_api(client))["id"] for _ in range(2)]
     paths = (
         "/events",
+        f"/events?trigger_id={ids[0]}",
+        f"/events?trigger_id={ids[0]}&trigger_id={ids[1]}",
+        f"/events/export?trigger_id={ids[0]}&trigger_id={ids[1]}",
         "/events?status=archived",
         "/events/counts",
         "/events/stats",
@@ -198,6 +203,26 @@ async def test_lists_counts_and_reports_are_read_of_one_project_and_of_all(
         if any(one.status_code >= 500 for one in both)
     }
     assert failed == {}
+
+
+async def test_the_job_that_follows_triggers_names_their_destinations(
+    service: Service, database: Any
+) -> None:
+    client = service.client(ADA)
+    made = await make_destination(client, "https://1.1.1.1/hook")
+    trigger = await make_api(client, destinations=[made["id"]])
+    pairs = "SELECT destination_id FROM trigger_destinations WHERE trigger_id = $1"
+    await database.execute(
+        "UPDATE trigger_destinations SET destination_id = 0 WHERE shard = $1 AND trigger_id = $2",
+        ADA,
+        trigger["id"],
+    )
+
+    named = await eventually(
+        lambda: database.fetch(pairs, trigger["id"]), lambda rows: [*map(tuple, rows)] != [(0,)]
+    )
+
+    assert [*map(tuple, named)] == [(made["id"],)]
 
 
 async def test_a_statement_that_a_worker_runs_is_not_taken_for_a_stuck_one(
