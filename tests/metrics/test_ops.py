@@ -20,7 +20,7 @@ _STRING = re.compile(r'"[^"]*"')
 _SERIES = re.compile(r"\b([a-z_]+_[a-z_]+)\b(?:\{([^}]*)\})?")
 _GROUPING = re.compile(r"\bby \(([^)]*)\)")
 _FUNCTIONS = {"histogram_quantile"}
-_OF_PROMETHEUS = {"job", "instance"}  # labels that it adds to what it scrapes
+_OF_PROMETHEUS = {"job", "instance"}  # labels that it adds to what it scrapes, instead of ours
 
 
 @pytest.fixture
@@ -28,16 +28,19 @@ def service_settings() -> dict[str, Any]:
     return {**ALLOW_LOOPBACK, "metrics_per_destination": True, "retry_after": "600"}
 
 
+def groups_in(expression: str) -> set[str]:
+    groups = _GROUPING.findall(expression)
+    return {label.strip() for labels in groups for label in labels.split(",")}
+
+
 def series_in(expression: str) -> Iterator[tuple[str, set[str]]]:
     """Gives each metric that a PromQL expression names, with the labels it asks for."""
-    grouped = {
-        label.strip() for labels in _GROUPING.findall(expression) for label in labels.split(",")
-    }
+    grouped = groups_in(expression)
     without = _GROUPING.sub("", _STRING.sub('""', expression.replace("$__rate_interval", "5m")))
     for name, matchers in _SERIES.findall(without):
         if name not in _FUNCTIONS:
             asked = set(re.findall(r"(\w+)\s*[!=]", matchers))
-            yield name, (asked | grouped) - _OF_PROMETHEUS
+            yield name, asked | grouped
 
 
 def wrong_in(expression: str, found: Scrape) -> list[str]:
@@ -45,8 +48,11 @@ def wrong_in(expression: str, found: Scrape) -> list[str]:
     for name, labels in series_in(expression):
         family = re.sub(r"_total$", "", name)
         if name in found.names:
-            known = {label for one in found.labels_of(name) for label in one}
-            wrong += [f"{name} has no {one}" for one in labels - known]
+            ours = {label for one in found.labels_of(name) for label in one}
+            renamed = {f"exported_{one}" for one in ours & _OF_PROMETHEUS}
+            wrong += [f"{name} has no {one}" for one in labels - ours - _OF_PROMETHEUS - renamed]
+            if renamed and groups_in(expression) & _OF_PROMETHEUS and not labels & renamed:
+                wrong.append(f"{name} is of all {renamed} together")
         elif family not in found.types:
             wrong.append(f"there is no {name}")
     return wrong
@@ -68,6 +74,7 @@ async def test_alerts_and_dashboard_ask_for_what_is_there(
     assert [wrong for one in alerts + shown for wrong in wrong_in(one, found)] == []
     assert len(alerts) > 10
     assert wrong_in('sum by (kind) (event_trigger_streams{a="1"})', found) != []
+    assert wrong_in("max by (job) (event_trigger_job_interval_seconds)", found) != []
     assert wrong_in("event_trigger_nothing_total > 0", found) == [
         "there is no event_trigger_nothing_total"
     ]
