@@ -11,6 +11,7 @@ import pytest
 from sqlalchemy import make_url
 
 from tests.support.outages import cable_to
+from tests.support.pgbouncer import PROGRAM, pgbouncer, until_it_listens
 from tests.support.processes import (
     ENDS_WITHIN,
     Served,
@@ -118,3 +119,34 @@ async def test_a_start_that_fails_says_why_and_is_never_started(
     assert message.startswith("The service cannot start: ")
     assert said[0] == "unknown_setting"
     assert not {"started", "stopped"} & {*said}
+
+
+def at_usual_port(url: str) -> str:
+    """Removes the pooler's port, which the cable's socket does not have."""
+    return make_url(url).difference_update_query(["port"]).render_as_string(hide_password=False)
+
+
+@pytest.mark.skipif(PROGRAM is None, reason="this machine has no PgBouncer")
+async def test_a_pooler_is_named_once_and_an_outage_in_lines_of_ours(
+    folder: Path, database_url: str
+) -> None:
+    with pgbouncer(database_url) as pooled:
+        await until_it_listens(pooled)
+        async with (
+            cable_to(pooled) as (cable, url),
+            serving(folder, **with_database(at_usual_port(url))) as served,
+            served.client() as client,
+        ):
+
+            async def ready() -> int:
+                return (await client.get("/readyz")).status_code
+
+            await cable.cut()
+            await eventually(ready, lambda status: status == 503)
+            await cable.plug_in()
+            await eventually(ready, lambda status: status == 200)
+
+    found = events(served)
+    assert found[0] == "started"
+    assert found.count("pooler_found") == 1
+    assert [one for one in found if not re.fullmatch("[a-z_]+", one)] == []

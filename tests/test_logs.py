@@ -14,7 +14,7 @@ from event_trigger.logs import configure_logs, release_lines
 from event_trigger.request_log import RequestEnd, log_request
 
 CANARY = "canary-7f3a9c"
-QUIET = ("apscheduler", "python_multipart", "alembic", "uvicorn")
+QUIET = ("apscheduler", "python_multipart", "alembic", "uvicorn", "event_trigger.db.pool")
 
 
 @pytest.fixture(autouse=True)

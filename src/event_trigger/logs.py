@@ -57,7 +57,8 @@ def configure_logs(log_format: LogFormat | None, level: LogLevel, *, hold: bool 
     logging.basicConfig(handlers=[first], level=_LEVELS[level], force=True)
     for name in ("apscheduler", "python_multipart"):  # the latter warns of strangers' bodies
         logging.getLogger(name).setLevel(logging.ERROR)
-    for name in ("alembic", "uvicorn"):  # what these do at a start and an end has lines of ours
+    # what these do has lines of ours; the pool writes for each connection that it gives up
+    for name in ("alembic", "uvicorn", "event_trigger.db.pool"):
         logging.getLogger(name).setLevel(logging.WARNING)
 
 

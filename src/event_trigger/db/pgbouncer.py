@@ -7,7 +7,7 @@ its backend process id, which is not that of PostgreSQL.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import structlog
 from sqlalchemy import Connection, event
@@ -36,8 +36,9 @@ def is_pooled(connection: PoolProxiedConnection) -> bool:
 
 @dataclass
 class _PoolerFound:
-    """Whether there is a pooler; None until the first connection."""
+    """Whether there is a pooler; None until the first connection. A process logs it once."""
 
+    is_logged: ClassVar = False
     found: bool | None = None
 
 
@@ -64,7 +65,9 @@ def adapt_to_pooler(
             if connection is not None:
                 connection.close()
             pooling.found = True
-            log.info("pooler_found")
+            if not _PoolerFound.is_logged:
+                _PoolerFound.is_logged = True
+                log.info("pooler_found")
         record.info[_POOLED] = True
         pooled = {"server_settings": dict(tracked), **_NO_PREPARED_STATEMENTS}
         return dialect.connect(**given | pooled)
