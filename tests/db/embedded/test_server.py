@@ -35,6 +35,7 @@ from tests.support.processes import is_over
 pytestmark = pytest.mark.xdist_group("embedded servers")
 
 AS_ROOT = os.geteuid() == 0
+UNNAMED = 54321  # a user id that no machine has registered
 only_root = pytest.mark.skipif(not AS_ROOT, reason="about what a service run by root does")
 
 SAY_VERSION = "case $1 in --version) exec {postgres} $1;; esac"
@@ -716,6 +717,16 @@ def test_an_ordinary_user_runs_it_as_themselves(ordinary_place: Path) -> None:
     assert private == 0o700
     assert second == f"{owner} {sockets}"
     assert sockets.parent == Path("/tmp")
+
+
+@only_root
+def test_an_account_without_a_name_is_told_that_it_needs_one(ordinary_place: Path) -> None:
+    os.chown(ordinary_place, UNNAMED, UNNAMED)
+
+    said = run_as_ordinary_user(ordinary_place / "data")
+
+    assert f"the user id {UNNAMED} has none" in said
+    assert "/etc/passwd" in said
 
 
 def test_an_ordinary_user_cannot_run_programs_that_do_not_work(

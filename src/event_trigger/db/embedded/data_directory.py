@@ -194,6 +194,12 @@ def _check_version(cluster: Path, binaries: Binaries) -> None:
 
 def _make(cluster: Path, account: OsUser, binaries: Binaries, *, durable: bool) -> None:
     """Makes a cluster with our database; it gets its final name when it is complete."""
+    if not account.has_name:
+        raise EmbeddedPostgresError(
+            f"PostgreSQL makes its data only for an account with a name, and the user id"
+            f" {account.uid} has none: add a line for it to /etc/passwd (useradd), or set"
+            " DATABASE_URL"
+        )
     unfinished = cluster.with_name(f"{_CLUSTER}.unfinished")
     if unfinished.exists():
         shutil.rmtree(unfinished)

@@ -64,6 +64,15 @@ class OsUser:
                 raise
         return process.returncode, output.decode(errors="replace").strip()
 
+    @property
+    def has_name(self) -> bool:
+        """Whether the account is registered: in containers, any number may run a process."""
+        try:
+            pwd.getpwuid(self.uid)
+        except KeyError:
+            return False
+        return True
+
     def reaches(self, folder: Path) -> bool:
         """Tells whether the account may enter this folder and all its parents."""
         return self.run(["/bin/sh", "-c", 'cd -- "$0"', folder])[0] == 0
