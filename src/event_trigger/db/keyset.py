@@ -13,6 +13,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import product
+from operator import itemgetter
 from typing import Any, Generic, TypeVar
 
 from sqlalchemy import ColumnElement, Select, TextClause, text
@@ -193,7 +194,7 @@ async def fetch_newest_rows(
         query.rows, {**values, "most": limit + 1}, execution_options=options or {}
     )
     rows = result.all()
-    fitting = rows_that_fit((one[query.size_at] for one in rows), limit=limit)
+    fitting = rows_that_fit([*map(itemgetter(query.size_at), rows)], limit=limit)
     return Page(rows[:fitting], more=len(rows) > fitting)
 
 
@@ -241,8 +242,10 @@ async def fetch_page(
     return Page(rows.all(), more=len(sizes) > fitting)
 
 
-def rows_that_fit(sizes: Iterable[int], *, limit: int) -> int:
+def rows_that_fit(sizes: Sequence[int], *, limit: int) -> int:
     """Counts the rows, of these sizes in bytes, that fit in a page: at least one, if any."""
+    if sum(sizes) <= LARGEST_PAGE_BYTES:  # as almost always
+        return min(len(sizes), limit)
     fitting = total = 0
     for size in sizes:
         total += size

@@ -2,8 +2,9 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Any, NamedTuple, TypeVarTuple
+from datetime import UTC, datetime
+from functools import cache
+from typing import Any, NamedTuple, Self, TypeVarTuple
 
 from sqlalchemy import Select, or_, text
 
@@ -14,6 +15,7 @@ from event_trigger.models import NOT_OF_DELETED_PROJECTS, Event, EventType, shar
 
 Columns = TypeVarTuple("Columns")
 
+_ANY_TIME = TimeWindow(datetime(1970, 1, 1, tzinfo=UTC), None)
 _IS_TEST = (("is_test = false", False), ("is_test = true", True))
 _OF_OWNER = "shard = :shard AND owner_id = :owner_id"
 _MOST_TRIGGERS = 100  # for a key that is limited to more, all events of the project are read
@@ -41,15 +43,15 @@ class EventFilter:
     trigger_ids: Collection[int] | None = None
     source: SourceKind | None = None
 
+    def within(self, window: TimeWindow) -> Self:
+        """Does the same in another window; `dataclasses.replace` takes several times as long."""
+        kind = type(self)
+        return kind(self.owner_id, window, self.type, self.is_test, self.trigger_ids, self.source)
+
     @property
     def types(self) -> Sequence[EventType]:
         """Returns the types of the events: schedules make no calls, and calls no scheduled ones."""
-        return [one for one in EventType if self.type in {None, one} and self._makes(one)]
-
-    def _makes(self, one: EventType) -> bool:
-        if self.source is SourceKind.SCHEDULE:
-            return one is not EventType.API
-        return self.source is None or one is not EventType.SCHEDULED
+        return _types_of(self.type, self.source)
 
     @property
     def stored_source(self) -> SourceKind | None:
@@ -107,19 +109,33 @@ def select_events(
         conditions += ("triggered_at <= :before_at", "(triggered_at, id) < (:before_at, :before)")
         values |= {"before_at": before[0], "before": before[1]}
     prefix, more, parameters, each = _prefix(wanted, shards, in_cluster=in_cluster)
-    kinds = [*wanted.type_conditions(by_source=prefix == _OF_OWNER)]
+    ranges, made_by = _ranges(prefix, wanted.type, wanted.source, wanted.is_test)
+    return Selection(ranges, (*more, *made_by, *conditions), values | parameters, each)
+
+
+@cache  # of constants of the code: a page's ranges take as long as a tenth of the page
+def _ranges(
+    prefix: str, kind: EventType | None, source: SourceKind | None, is_test: bool | None
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Returns the conditions of each range, and the condition of all ranges on the source."""
+    wanted = EventFilter(None, _ANY_TIME, kind, is_test, source=source)
+    kinds, made_by = wanted.type_conditions(by_source=prefix == _OF_OWNER), tuple[str, ...]()
     if wanted.stored_source is not None:
-        made_by = f"source_kind = '{wanted.stored_source}'"
+        made_by = (f"source_kind = '{wanted.stored_source}'",)
         if prefix == _OF_OWNER:
-            kinds = [made_by]
-        else:
-            more += (made_by,)
-    ranges = combinations(
-        [prefix],
-        kinds,
-        [condition for condition, is_test in _IS_TEST if wanted.is_test in {None, is_test}],
-    )
-    return Selection(ranges, (*more, *conditions), values | parameters, each)
+            kinds, made_by = made_by, ()
+    tests = [condition for condition, one in _IS_TEST if is_test in {None, one}]
+    return combinations([prefix], kinds, tests), made_by
+
+
+@cache
+def _types_of(kind: EventType | None, source: SourceKind | None) -> Sequence[EventType]:
+    is_schedule = source is SourceKind.SCHEDULE
+    left_out = {
+        EventType.API if is_schedule else None,
+        EventType.SCHEDULED if source is not None and not is_schedule else None,
+    }
+    return [one for one in EventType if kind in {None, one} and one not in left_out]
 
 
 def narrow(statement: Select[*Columns], wanted: EventFilter) -> Select[*Columns]:

@@ -13,11 +13,13 @@ from pydantic_core import to_json
 from event_trigger.events.pages import ListedEvent
 from event_trigger.events.source import SourceKind
 from event_trigger.events.window import Retention
-from event_trigger.models import DeliveryStatus, EventType
+from event_trigger.models import DeliveryStatus, EventState, EventType
 
 _MOST_REMEMBERED, _LONGEST_REMEMBERED = 1_000, 1_000  # texts, and characters of each
 _SCHEDULE = f'{{"kind":"{SourceKind.SCHEDULE}"}}'
-_NAMELESS, _BOOLEANS = (None, None), ("false", "true")
+_NAMELESS, _BOOLEANS, _NULL, _NOTHING = (None, None), ("false", "true"), "null", ""
+_SCHEDULED, _ACTIVE, _ARCHIVED = EventType.SCHEDULED, EventState.ACTIVE, EventState.ARCHIVED
+_UTC = -len("+00:00")  # of an instant's text, which has a Z instead
 
 Counts = Mapping[int, Mapping[str, int]]  # of deliveries by status, by the ids of events
 
@@ -31,10 +33,8 @@ def write_events(
     summary: bool,
 ) -> bytes:
     """Writes events, with the counts of their deliveries, or without payloads in a summary."""
-    written = [
-        write_event(one, retention, now=now, counts=counts, summary=summary) for one in events
-    ]
-    return f"[{','.join(written)}]".encode()
+    write = _Writer(retention, now=now, counts=counts, summary=summary).write
+    return f"[{','.join(map(write, events))}]".encode()
 
 
 def write_counts(counts: Mapping[int, int]) -> bytes:
@@ -52,33 +52,56 @@ def write_event(
     summary: bool = False,
 ) -> str:
     """Writes one event, as `EventRead` would, or as a list shows it."""
-    key, name = event.names or _NAMELESS
-    return (
-        f'{{"id":{event.id},"trigger_id":{event.trigger_id},"type":"{event.type}"'
-        f',"triggered_at":{_instant(event.triggered_at)}'
-        f',"scheduled_for":{_instant(event.scheduled_for)}'
-        f"{'' if summary else _payload(event.payload)}"
-        f',"is_test":{_BOOLEANS[event.is_test]}'
-        f',"state":"{retention.state_of(event.triggered_at, now=now)}"'
-        f',"replay_of":{"null" if event.replay_of is None else event.replay_of}'
-        f"{_names(key, name)}"
-        f',"source":{_source_of(event)}'
-        f"{'' if counts is None else _deliveries(counts.get(event.id, {}))}}}"
-    )
+    return _Writer(retention, now=now, counts=counts, summary=summary).write(event)
+
+
+class _Writer:
+    """Writes events of one page; what they have in common is made once."""
+
+    def __init__(
+        self, retention: Retention, *, now: datetime, counts: Counts | None, summary: bool
+    ) -> None:
+        self._active_after = now - retention.active_for
+        self._counts, self._summary = counts, summary
+
+    def write(self, event: ListedEvent) -> str:
+        """Writes one event without calling further functions of ours for most of its fields."""
+        (
+            _shard,
+            event_id,
+            triggered_at,
+            trigger_id,
+            kind,
+            scheduled_for,
+            payload,
+            is_test,
+            replay_of,
+            source,
+            _size,
+            names,
+        ) = event
+        key, name = names or _NAMELESS
+        state = _ACTIVE if triggered_at > self._active_after else _ARCHIVED
+        return (
+            f'{{"id":{event_id},"trigger_id":{trigger_id},"type":"{kind}"'
+            f',"triggered_at":"{triggered_at.isoformat()[:_UTC]}Z"'
+            f',"scheduled_for":{_NULL if scheduled_for is None else _instant(scheduled_for)}'
+            f"{_NOTHING if self._summary else _payload(payload)}"
+            f',"is_test":{_BOOLEANS[is_test]},"state":"{state}"'
+            f',"replay_of":{_NULL if replay_of is None else replay_of}{_names(key, name)}'
+            # the source of scheduled ones is no column
+            f',"source":{_SCHEDULE if kind == _SCHEDULED else _as_answered(source)}'
+            f"{_NOTHING if self._counts is None else _deliveries(self._counts.get(event_id, {}))}}}"
+        )
 
 
 def _payload(text: str | None) -> str:
     return f',"payload":{_as_answered(text)}'
 
 
-def _instant(at: datetime | None) -> str:
+def _instant(at: datetime) -> str:
     """Writes an instant in UTC, as the models do."""
-    return "null" if at is None else f'"{at.isoformat().removesuffix("+00:00")}Z"'
-
-
-def _source_of(event: ListedEvent) -> str:
-    """Writes the source of an event; that of scheduled ones is no column."""
-    return _SCHEDULE if event.type == EventType.SCHEDULED else _as_answered(event.source)
+    return f'"{at.isoformat()[:_UTC]}Z"'
 
 
 def _deliveries(found: Mapping[str, int]) -> str:
@@ -89,8 +112,8 @@ def _deliveries(found: Mapping[str, int]) -> str:
 def _as_answered(text: str | None) -> str:
     """Writes stored JSON as all answers have it; schedules and callers send the same again."""
     if text is None:
-        return "null"
-    return _respelt(text) if len(text) > _LONGEST_REMEMBERED else _remembered(text)
+        return _NULL
+    return _remembered(text) if len(text) <= _LONGEST_REMEMBERED else _respelt(text)
 
 
 def _respelt(text: str) -> str:

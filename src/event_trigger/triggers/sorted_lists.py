@@ -57,7 +57,7 @@ class SortedTriggers:
             found += (await self.session.execute(statement, values)).all()
             if len(found) > limit:
                 break
-        fitting = rows_that_fit((one[_SIZE_AT] for one in found), limit=limit)
+        fitting = rows_that_fit([one[_SIZE_AT] for one in found], limit=limit)
         page = [_sorted_trigger(one) for one in found[:fitting]]
         return Page(page, more=len(found) > fitting)
 

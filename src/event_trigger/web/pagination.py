@@ -3,6 +3,7 @@
 import base64
 import binascii
 import json
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -18,12 +19,17 @@ from event_trigger.errors import FieldError, Invalid
 from event_trigger.models.base import LARGEST_ID
 from event_trigger.web.root_path import base_url
 from event_trigger.web.schemas import has_lone_surrogate
+from event_trigger.web.whole_answers import ReadyAnswer
 
 DEFAULT_LIMIT = 100
 LONGEST_CURSOR = 2500  # of a list by name: 200 characters, escaped, as base64
 _LARGEST_UUID = 2**128 - 1
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LARGEST_INSTANT = (datetime(9001, 1, 1, tzinfo=UTC) - _EPOCH) // timedelta(microseconds=1)
+
+_CURSOR_JSON = json.JSONEncoder(ensure_ascii=False)
+_JSON = (b"content-type", b"application/json")
+UNESCAPED = re.compile(r"[a-z_]+=[A-Za-z0-9._-]+(?:&[a-z_]+=[A-Za-z0-9._-]+)*", re.ASCII)
 
 T = TypeVar("T")
 # of a row in its list: its id, its instant and its id, or the name of the order, the value, the id
@@ -72,18 +78,16 @@ class PageQuery:
             cursor = encode_cursor(*(place if isinstance(place, tuple) else (place,)))
             # Starlette's URL takes a twentieth of the time of a page to do the same
             here = self.request.scope
-            query = MultiDict(parse_qsl(here["query_string"].decode(), keep_blank_values=True))
-            query["cursor"] = cursor
-            url = f"{base_url(self.request)}{here['path']}?{urlencode(query.multi_items())}"
+            query = _with_cursor(here["query_string"].decode(), cursor)
+            url = f"{base_url(self.request)}{here['path']}?{query}"
             self.response.headers["Link"] = f'<{url}>; rel="next"'
         return page.rows
 
     def answered(self, body: bytes) -> Response:
         """Answers with JSON, and with the headers that were set in `response`."""
-        answer = Response(body, media_type="application/json")
         more = (one for one in self.response.raw_headers if one[0] != b"content-length")
-        answer.raw_headers.extend(more)
-        return answer
+        length = b"content-length", b"%d" % len(body)
+        return ReadyAnswer(body, [length, _JSON, *more])
 
 
 async def get_page_query(
@@ -106,9 +110,19 @@ async def get_page_query(
 PageQueryDep = Annotated[PageQuery, Depends(get_page_query)]
 
 
+def _with_cursor(query: str, cursor: str) -> str:
+    """Returns a query with this cursor, at its end."""
+    if UNESCAPED.fullmatch(query):  # most need no parsing
+        kept = [one for one in query.split("&") if not one.startswith("cursor=")]
+        return "&".join([*kept, f"cursor={cursor}"])
+    parsed = MultiDict(parse_qsl(query, keep_blank_values=True))
+    parsed["cursor"] = cursor
+    return urlencode(parsed.multi_items())
+
+
 def encode_cursor(*position: int | datetime | UUID | str | None) -> str:
     parts = [_json_of(one) for one in position]
-    text = json.dumps(parts, ensure_ascii=False)
+    text = _CURSOR_JSON.encode(parts)
     return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
 

@@ -9,10 +9,9 @@ from fastapi._compat import field_annotation_is_sequence
 from pydantic import BaseModel, ValidationError
 
 from event_trigger.db.keyset import LARGEST_LIMIT
-from event_trigger.web.pagination import DEFAULT_LIMIT, LONGEST_CURSOR
+from event_trigger.web.pagination import DEFAULT_LIMIT, LONGEST_CURSOR, UNESCAPED
 from event_trigger.web.schemas import QueryModel
 
-_PLAIN = re.compile(rb"[a-z_]+=[A-Za-z0-9._-]+(?:&[a-z_]+=[A-Za-z0-9._-]+)*")
 _LIMIT = re.compile(r"[1-9][0-9]{0,3}")
 _MOST_CACHED = 1_000
 _LONGEST_READ = 4096  # bytes; 100 ids take 3,100
@@ -43,7 +42,8 @@ class PlainQuery(Generic[Model]):
 
     def read(self, query: bytes) -> PagedQuery[Model] | None:
         """Returns None for a query that is long or not plain, or that FastAPI would refuse."""
-        if len(query) > _LONGEST_READ or (query and not _PLAIN.fullmatch(query)):
+        is_plain = not query or UNESCAPED.fullmatch(query.decode("latin-1"))
+        if len(query) > _LONGEST_READ or not is_plain:
             return None
         return self._read_cached(query)
 
