@@ -8,30 +8,27 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from enum import Enum
-from functools import lru_cache
 from types import MappingProxyType, SimpleNamespace
 from typing import Any, Protocol
 from weakref import WeakSet
 
 import asyncpg
 from asyncpg.prepared_stmt import PreparedStatement
-from sqlalchemy import Connection, Engine, TextClause, event, text
-from sqlalchemy.dialects.postgresql import asyncpg as asyncpg_dialect
+from sqlalchemy import Connection, Engine, TextClause, event
 from sqlalchemy.exc import InvalidatePoolError
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
 from sqlalchemy.util import greenlet_spawn
 
+from event_trigger.db.numbered import array_text, numbered
 from event_trigger.db.pgbouncer import is_pooled
 
 _MOST_PREPARED = 200  # statements of a connection
 _PREPARED, _PLANNING = "plain_statements", "planning"  # in the `info` of a connection
 _NO_OPTIONS: Mapping[str, Any] = {}
-_DIALECT = asyncpg_dialect.dialect()  # type: ignore[no-untyped-call]
 _CONNECTION_ERRORS = (OSError, asyncpg.InterfaceError, asyncpg.InternalClientError)
 _POOLED: WeakSet[AsyncEngine] = WeakSet()
 _KEEPS_PLANNING: ContextVar[bool] = ContextVar("keeps_planning", default=False)
-
 
 _OFF = ("enable_sort", "enable_bitmapscan", "enable_hashjoin", "enable_mergejoin")
 
@@ -120,10 +117,12 @@ class PlainSession:
         *,
         execution_options: Mapping[str, Any] = _NO_OPTIONS,
     ) -> _Rows:
-        sql, names = _numbered(statement.text)
-        values = tuple(params[name] for name in names) if params else ()
+        sql, names, arrays = numbered(statement.text)
+        values = [params[name] for name in names] if params else []
         if self._engine.dispatch.before_cursor_execute:
             self._tell(sql, values, {**statement.get_execution_options(), **execution_options})
+        for place in arrays:
+            values[place] = array_text(values[place])
         prepared = self._prepared.get(sql) or await self._prepare(sql)
         return _Rows(await prepared.fetch(*values))
 
@@ -175,11 +174,11 @@ class PlainSession:
         self._prepared[sql] = prepared
         return prepared
 
-    def _tell(self, sql: str, values: tuple[Any, ...], options: Mapping[str, Any]) -> None:
+    def _tell(self, sql: str, values: Sequence[Any], options: Mapping[str, Any]) -> None:
         """Tells listeners of the engine about a statement, as SQLAlchemy does."""
         context = SimpleNamespace(execution_options=options)
         for look in self._engine.dispatch.before_cursor_execute:
-            look(None, None, sql, values, context, False)
+            look(None, None, sql, tuple(values), context, False)
 
 
 class PlainReads:
@@ -282,10 +281,3 @@ def plan_as_usual(engine: AsyncEngine) -> None:
 
 def _resets(planning: Planning | None) -> Iterator[str]:
     return (f"RESET {name}" for name in (planning.value if planning else ()))
-
-
-@lru_cache(maxsize=2_000)  # the statements of the code; lists have one for each set of filters
-def _numbered(sql: str) -> tuple[str, Sequence[str]]:
-    """Returns a statement as asyncpg takes it, and the names of its parameters in their order."""
-    compiled = text(sql).compile(dialect=_DIALECT)
-    return str(compiled), tuple(compiled.positiontup or ())
