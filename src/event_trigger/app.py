@@ -10,7 +10,7 @@ from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 from fastapi.telemetry import TelemetryConfig
 from starlette.middleware import Middleware
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from event_trigger.api import built_api
 from event_trigger.audit.middleware import AuditMiddleware
@@ -63,9 +63,21 @@ _SIGN_IN_PATHS = (
 
 
 class _App(FastAPI):
-    """FastAPI with `fronts`, of which the last is outermost, before all layers of its own."""
+    """FastAPI with `fronts`, of which the last is outermost, before all layers of its own.
+
+    FastAPI asks of each request whether it is traced, which an untraced service knows beforehand.
+    """
 
     fronts: Sequence[Callable[[ASGIApp], ASGIApp]] = ()
+    is_traced = True
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        stack = self.middleware_stack
+        if self.is_traced or stack is None or scope["type"] != "http":
+            await super().__call__(scope, receive, send)
+            return
+        scope["app"] = self
+        await stack(scope, receive, send)
 
     def build_middleware_stack(self) -> ASGIApp:
         stack = super().build_middleware_stack()
@@ -118,6 +130,7 @@ def create_app(
     if settings.metrics_port is not None:
         port = partial(MetricsPort, port=settings.metrics_port, metrics=parts.state.metrics)
         app.fronts = (*app.fronts, port)
+    app.is_traced = export is not None
     app.state.app_state = parts.state
     app.openapi = api.openapi  # type: ignore[method-assign]
     add_problem_handlers(app)

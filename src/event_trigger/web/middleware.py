@@ -176,7 +176,7 @@ def with_safe_headers(
     headers = [(name.lower(), value) for name, value in sent]
     if status == HTTPStatus.NO_CONTENT:  # FastAPI sets a type for an empty body
         headers = [one for one in headers if one[0] != b"content-type"]
-    names = {name for name, _ in headers}
+    names = dict(headers).keys()
     safe = SAFE_HEADERS if scope["scheme"] == "http" else [*SAFE_HEADERS, _HSTS]
     headers += safe if _SAFE_NAMES.isdisjoint(names) else _without(safe, names)
     headers.append((b"x-request-id", request_id.encode()))

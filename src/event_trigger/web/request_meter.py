@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 from prometheus_client import Histogram
@@ -14,6 +15,7 @@ from event_trigger.tracing import name_request
 OTHER = "_OTHER"  # as OpenTelemetry names a method that is not known
 NO_ROUTE = "none"  # never the path as it was sent: a stranger chooses that
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+_MOST_PATHS, _LONGEST_PATH = 1_000, 100  # that are remembered, and characters of each
 _CONVERTOR = re.compile(r":\w+(?=})")
 _PARAMETER, _REST, _ROUTE = "{}", "{path}", "/"  # keys of the tree beside segments
 
@@ -25,6 +27,7 @@ class RequestMeter:
         self._prefix = prefix
         self._tree: dict[str, Any] = {}
         self._known: dict[tuple[str, str, int | None], Histogram] = {}
+        self._known_route = lru_cache(_MOST_PATHS)(self._find_route)
         for route in routes:
             self._add(_CONVERTOR.sub("", getattr(route, "path", "")))
 
@@ -56,6 +59,9 @@ class RequestMeter:
         node[_ROUTE] = template
 
     def _route_of(self, path: str) -> str:
+        return self._known_route(path) if len(path) <= _LONGEST_PATH else self._find_route(path)
+
+    def _find_route(self, path: str) -> str:
         if self._prefix:
             path = path.removeprefix(self._prefix)
         node = self._tree
