@@ -45,7 +45,7 @@ from event_trigger.logs import configure_logs
 RESULTS = Path(__file__).with_name("RESULTS.md")
 Report = Callable[[], Awaitable[list[str]]]
 FULL: dict[str, Report] = {
-    "calls": partial(report_calls, seconds=2, rounds=3),
+    "calls": partial(report_calls, seconds=1.5, rounds=5),
     "actions": partial(report_actions, count=10_000),
     "planning": partial(report_planning, count=1_000),
     "storm": partial(report_storm, count=30_000, rounds=3),

@@ -6,8 +6,9 @@ cores with both, so its share of them is shown as well.
 
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
+from typing import NamedTuple
 
-from bench.cost import HEADS, Cost, measure
+from bench.cost import HEADS, Beside, Cost, measure
 from bench.doors import BATCHED, BODY, BY_KEY, DOORS, KEYED, PLAIN, SIGNED, plain_calls
 from bench.flask_peer import Flask, Tuned, best, tune
 from bench.gauges import processes_of
@@ -23,6 +24,13 @@ KINDS = {"fire": "Flask: a call", "get": "Flask: GET of a trigger", "page": "Fla
 MOST_P99 = 0.33  # of Flask's
 MOST_OF_KEYED = 1.3  # so many times a call with a key may a hook's call cost
 Peers = Mapping[str, Flask]  # by kind of requests
+
+
+class Compared(NamedTuple):
+    """The costs by name, and how those of each pair compare."""
+
+    costs: Rounds[Cost]
+    pairs: Rounds[Beside]
 
 
 async def report_calls(*, seconds: float, rounds: int) -> list[str]:
@@ -44,9 +52,14 @@ async def report_calls(*, seconds: float, rounds: int) -> list[str]:
 
 async def measure_doors(
     built: Site, owners: Sequence[int], peers: Peers, seconds: float, rounds: int
-) -> Rounds[Cost]:
-    costs, url = Rounds[Cost](), built.replicas[0].url
-    ours = partial(measure, url, partial(processes_of, built))
+) -> Compared:
+    """Measures each door with Flask right before it; the ratios are those of the pairs.
+
+    What else goes on, such as a checkpoint of what another door has written, disturbs both of them,
+    or one pair of several.
+    """
+    costs, pairs = Rounds[Cost](), Rounds[Beside]()
+    ours = partial(measure, built.replicas[0].url, partial(processes_of, built))
     made: dict[str, list[bytes]] = {}
     for name, door in DOORS.items():
         requests = await costs.attempt(name, door.requests(built, owners))
@@ -55,34 +68,68 @@ async def measure_doors(
             warm_up = ours(requests, callers=door.callers or 8, seconds=WARM_UP)
             await costs.attempt(name, warm_up)
     for _ in range(rounds):
-        for kind, peer in peers.items():
-            taken = peer.measure(kind, BODY, callers=CALLERS, seconds=seconds)
-            await costs.take(KINDS[kind], taken)
         for name, requests in made.items():
-            callers, events = DOORS[name].callers or CALLERS, DOORS[name].events
-            taken = ours(requests, callers=callers, seconds=seconds, events=events)
-            await costs.take(name, taken)
-    return costs
+            door = DOORS[name]
+            base = await _measure_peer(costs, peers, door.beside, CALLERS, seconds)
+            taken = ours(
+                requests, callers=door.callers or CALLERS, seconds=seconds, events=door.events
+            )
+            _add(costs, pairs, name, await costs.attempt(name, taken), base)
+    return Compared(costs, pairs)
 
 
 async def measure_crowds(
     ours: Mapping[int, Site], peers: Peers, seconds: float, rounds: int
-) -> Rounds[Cost]:
-    """Measures a user's plain calls with each number of callers and of workers."""
-    costs, plain = Rounds[Cost](), {number: await plain_calls(one) for number, one in ours.items()}
+) -> Compared:
+    """Measures a user's plain calls with each number of callers and of workers, beside Flask."""
+    costs, pairs = Rounds[Cost](), Rounds[Beside]()
+    plain = {number: await plain_calls(one) for number, one in ours.items()}
     for number, one in ours.items():
         url, processes = one.replicas[0].url, partial(processes_of, one)
         await measure(url, processes, plain[number], callers=8, seconds=WARM_UP)
     for _ in range(rounds):
         for callers in CROWDS:
-            if "fire" in peers:
-                taken = peers["fire"].measure("fire", BODY, callers=callers, seconds=seconds)
-                await costs.take(_crowd(None, callers), taken)
+            base = await _measure_peer(
+                costs, peers, "fire", callers, seconds, name=_crowd(0, callers)
+            )
+            found = dict[int, Cost | None]()
             for number, one in ours.items():
-                url, processes = one.replicas[0].url, partial(processes_of, one)
+                url, processes, name = (
+                    one.replicas[0].url,
+                    partial(processes_of, one),
+                    _crowd(number, callers),
+                )
                 taken = measure(url, processes, plain[number], callers=callers, seconds=seconds)
-                await costs.take(_crowd(number, callers), taken)
-    return costs
+                found[number] = await costs.attempt(name, taken)
+                _add(costs, pairs, name, found[number], base)
+            _add(None, pairs, _gain(callers), found.get(WORKERS[1]), found.get(WORKERS[0]))
+    return Compared(costs, pairs)
+
+
+async def _measure_peer(
+    costs: Rounds[Cost], peers: Peers, kind: str, callers: int, seconds: float, *, name: str = ""
+) -> Cost | None:
+    if kind not in peers:
+        return None
+    name = name or KINDS[kind]
+    await costs.attempt(name, peers[kind].measure(kind, BODY, callers=callers, seconds=WARM_UP))
+    taken = peers[kind].measure(kind, BODY, callers=callers, seconds=seconds)
+    found = await costs.attempt(name, taken)
+    costs.add(name, found)
+    return found
+
+
+def _add(
+    costs: Rounds[Cost] | None,
+    pairs: Rounds[Beside],
+    name: str,
+    found: Cost | None,
+    base: Cost | None,
+) -> None:
+    if costs is not None:
+        costs.add(name, found)
+    if found is not None and base is not None:
+        pairs.add(name, found.beside(base))
 
 
 def shown_tuning(tried: Rounds[Tuned]) -> list[str]:
@@ -91,17 +138,17 @@ def shown_tuning(tried: Rounds[Tuned]) -> list[str]:
     return table(f"which Flask is fastest, {CALLERS} callers", heads, rows, tried.failed)
 
 
-def shown_doors(costs: Rounds[Cost]) -> Iterator[str]:
-    found = costs.medians()
-    base = {name: found.get(KINDS[door.beside]) for name, door in DOORS.items()}
-    rows = {name: cost.cells(base.get(name)) for name, cost in found.items()}
-    yield from table(f"every door, {CALLERS} callers, 1 worker", HEADS, rows, costs.failed)
+def shown_doors(compared: Compared) -> Iterator[str]:
+    found, pairs = compared.costs.medians(), compared.pairs.medians()
+    order = [*KINDS.values(), *DOORS]
+    rows = {name: found[name].cells(pairs.get(name)) for name in order if name in found}
+    title = f"every door, {CALLERS} callers, 1 worker"
+    yield from table(title, HEADS, rows, compared.costs.failed)
     for name, door in DOORS.items():
         if door.at_least:
-            faster = ratio(found.get(name), base[name], "per_second")
-            slower = ratio(found.get(name), base[name], "p99")
-            yield at_least(f"{name}, beside Flask", faster, door.at_least, "×")
-            yield at_most(f"{name}, p99 beside Flask's", slower, MOST_P99, "×")
+            beside = pairs.get(name)
+            yield at_least(f"{name}, beside Flask", beside and beside.faster, door.at_least, "×")
+            yield at_most(f"{name}, p99 beside Flask's", beside and beside.slower, MOST_P99, "×")
     for name, least in ((BY_KEY, 0.9), (BATCHED, 4)):
         yield at_least(
             f"{name}, beside a plain call",
@@ -113,22 +160,21 @@ def shown_doors(costs: Rounds[Cost]) -> Iterator[str]:
     yield at_most("a signed hook's call, of one with a key", cost, MOST_OF_KEYED, "×")
 
 
-def shown_crowds(costs: Rounds[Cost]) -> Iterator[str]:
-    found = costs.medians()
-    rows = {
-        _crowd(number, callers): found[_crowd(number, callers)].cells(
-            found.get(_crowd(None, callers)) if number else None
-        )
-        for callers in CROWDS
-        for number in (None, *WORKERS)
-        if _crowd(number, callers) in found
-    }
-    yield from table(f"{PLAIN} call, by callers and workers", HEADS, rows, costs.failed)
-    one, two = (found.get(_crowd(number, CROWDS[-1])) for number in WORKERS)
-    gained = ratio(two, one, "per_second")
-    yield at_least(f"two workers beside one, {CROWDS[-1]} callers", gained, 1.2, "×")
+def shown_crowds(compared: Compared) -> Iterator[str]:
+    found, pairs = compared.costs.medians(), compared.pairs.medians()
+    names = [_crowd(number, callers) for callers in CROWDS for number in (0, *WORKERS)]
+    rows = {name: found[name].cells(pairs.get(name)) for name in names if name in found}
+    title = f"{PLAIN} call, by callers and workers"
+    yield from table(title, HEADS, rows, compared.costs.failed)
+    callers = CROWDS[-1]
+    gained = pairs.get(_gain(callers))
+    yield at_least(_gain(callers), gained and gained.faster, 1.2, "×")
 
 
-def _crowd(workers: int | None, callers: int) -> str:
-    who = "Flask" if workers is None else f"{workers} worker{'s' * (workers > 1)}"
+def _crowd(workers: int, callers: int) -> str:
+    who = f"{workers} worker{'s' * (workers > 1)}" if workers else "Flask"
     return f"{callers} callers, {who}"
+
+
+def _gain(callers: int) -> str:
+    return f"two workers beside one, {callers} callers"

@@ -14,6 +14,13 @@ Processes = Callable[[], list[psutil.Process]]  # of a service, its workers incl
 HEADS = ("/s", "p99 ms", "× Flask", "p99", "CPU ms", "postgres", "load")
 
 
+class Beside(NamedTuple):
+    """How many times as many there were, and as long they took (p99), as Flask's just before."""
+
+    faster: float
+    slower: float
+
+
 class Cost(NamedTuple):
     """Events or answers a second, p99 (ms), CPU of each (ms), and the load's share of all cores."""
 
@@ -23,11 +30,14 @@ class Cost(NamedTuple):
     postgres: float
     load: float
 
-    def cells(self, base: "Cost | None" = None) -> list[str]:
-        """Returns the cells under HEADS; `base` is Flask's cost of the same."""
+    def beside(self, base: "Cost") -> Beside:
+        return Beside(self.per_second / base.per_second, self.p99 / base.p99)
+
+    def cells(self, beside: Beside | None = None) -> list[str]:
+        """Returns the cells under HEADS; `beside` is how it compares with Flask."""
         ratios = ["", ""]
-        if base is not None:
-            ratios = [f"{self.per_second / base.per_second:.1f}×", f"{self.p99 / base.p99:.2f}×"]
+        if beside is not None:
+            ratios = [f"{beside.faster:.1f}×", f"{beside.slower:.2f}×"]
         spent = [f"{self.service:.2f}", f"{self.postgres:.2f}", f"{self.load:.0%}"]
         return [f"{self.per_second:,.0f}", f"{self.p99:.1f}", *ratios, *spent]
 

@@ -22,7 +22,7 @@ from tests.support.services import SECRET
 PROCESSES = 2
 THREADS = (1, 2, 4, 8, 16)  # of each process
 TRIGGERS = 32
-CALLERS = 32  # while it is tuned
+CALLERS, TRIES = 32, 2  # while it is tuned
 _MAKE_TABLES = (
     "import os, sys; from bench.peers.flask_app import create_tables;"
     " create_tables(os.environ['BENCH_DATABASE_URL'], triggers=int(sys.argv[1]))"
@@ -64,12 +64,12 @@ class Tuned(NamedTuple):
 
 
 async def tune(database_url: str, body: bytes, *, seconds: float) -> Rounds[Tuned]:
-    """Makes the tables, and measures each number of threads."""
+    """Makes the tables, and measures each number of threads, in turns."""
     arguments = [sys.executable, "-c", _MAKE_TABLES, str(TRIGGERS)]
     with running(arguments, _environment(database_url)) as making:
         assert await asyncio.to_thread(making.wait) == 0, "could not make its tables"
     tried = Rounds[Tuned]()
-    for threads in THREADS:
+    for threads in THREADS * TRIES:
         await tried.take(_named(threads), _tune(database_url, body, threads, seconds))
     return tried
 
