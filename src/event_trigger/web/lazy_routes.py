@@ -15,6 +15,7 @@ from starlette.routing import compile_path, get_name
 from starlette.types import Receive, Scope, Send
 
 from event_trigger.web.cpu_bound import yield_often
+from event_trigger.web.schemas import stop_deferring
 
 # the document's thread analyses, too: one analyses at a time
 _LOCK = RLock()
@@ -40,6 +41,7 @@ class LazyRoute(APIRoute):
         with _LOCK:
             if self._options is not None:
                 options, self._options = self._options, None
+                stop_deferring()
                 super().__init__(self.path, self.endpoint, **options)
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from functools import cache
 from types import GenericAlias
 from typing import Annotated, Any, ClassVar
 
@@ -14,6 +15,7 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    GetCoreSchemaHandler,
     GetJsonSchemaHandler,
     TypeAdapter,
     WithJsonSchema,
@@ -76,7 +78,38 @@ RowId = Annotated[int, Field(ge=1, le=LARGEST_ID)]
 RowIds = Annotated[list[RowId], Field(min_length=1, max_length=MOST_IDS)]
 
 
-class RequestModel(BaseModel):
+_BEING_BUILT = set[type[BaseModel]]()
+
+
+class _Model(BaseModel):
+    """Base of all models: pydantic builds a validator at its first use, and once."""
+
+    model_config = ConfigDict(defer_build=True)
+
+    @classmethod
+    def __get_pydantic_core_schema__(
+        cls, source: Any, handler: GetCoreSchemaHandler, /
+    ) -> CoreSchema:
+        """Builds a model before the first one that contains it, so that all of them share it."""
+        if not cls.__pydantic_complete__ and cls not in _BEING_BUILT:
+            _BEING_BUILT.add(cls)
+            try:
+                cls.model_rebuild()
+            finally:
+                _BEING_BUILT.remove(cls)
+        return handler(source)
+
+
+@cache
+def stop_deferring() -> None:
+    """Lets types that are made from now on build their validators at once."""
+    models: list[type[BaseModel]] = [_Model]
+    for model in models:
+        model.model_config["defer_build"] = False
+        models += model.__subclasses__()
+
+
+class RequestModel(_Model):
     """Base of request bodies: refuses unknown fields and wrong types, and converts nothing."""
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
@@ -99,13 +132,13 @@ class PatchModel(RequestModel):
         return schema
 
 
-class QueryModel(BaseModel):
+class QueryModel(_Model):
     """Base of query models: ignores parameters of others; the route refuses unknown ones."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
 
-class ResponseModel(BaseModel):
+class ResponseModel(_Model):
     """Base of responses: their fields are always there, also those with a default, but for some."""
 
     model_config = ConfigDict(from_attributes=True)
