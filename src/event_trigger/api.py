@@ -56,10 +56,10 @@ from event_trigger.triggers.history import router as history
 from event_trigger.triggers.preview import router as preview
 from event_trigger.triggers.upcoming import router as upcoming
 from event_trigger.web import docs, health
-from event_trigger.web.cpu_bound import yield_often
 from event_trigger.web.document import ServedDocument
 from event_trigger.web.openapi.document import describe
 from event_trigger.web.state import app_state
+from event_trigger.web.turns import yield_often
 
 _THREAD = ThreadPoolExecutor(1, thread_name_prefix="openapi", initializer=yield_often)
 

@@ -1,7 +1,6 @@
 """Runs expensive computations in one thread, off the event loop; limits requests per user."""
 
 import asyncio
-import sys
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -12,11 +11,11 @@ from fastapi import Depends, Request
 
 from event_trigger.errors import Problem
 from event_trigger.web.state import app_state
+from event_trigger.web.turns import yield_often
 
 SLOTS_OF_A_USER = 2
 SLOT_WAIT_SECONDS = 1.0
 LONGEST_QUEUE = 20  # of one user's requests for a slot, and of all for the thread
-_SWITCH_INTERVAL_SECONDS = 0.001
 
 T = TypeVar("T")
 
@@ -30,11 +29,6 @@ class TooManyExpensiveCalls(Problem):
 
     def __init__(self, detail: str | None = None) -> None:
         super().__init__(detail, headers={"Retry-After": "1"})
-
-
-def yield_often() -> None:
-    """Makes a computing thread give the GIL back to the event loop after 1 ms, not after 5 ms."""
-    sys.setswitchinterval(_SWITCH_INTERVAL_SECONDS)
 
 
 # one thread: two would compute no more, and would take the GIL from the event loop more often

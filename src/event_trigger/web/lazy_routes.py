@@ -14,8 +14,8 @@ from fastapi.routing import APIRoute
 from starlette.routing import compile_path, get_name
 from starlette.types import Receive, Scope, Send
 
-from event_trigger.web.cpu_bound import yield_often
 from event_trigger.web.schemas import stop_deferring
+from event_trigger.web.turns import yield_often
 
 # the document's thread analyses, too: one analyses at a time
 _LOCK = RLock()
