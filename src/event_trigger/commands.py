@@ -25,6 +25,7 @@ from event_trigger.bootstrap import (
 )
 from event_trigger.config import Settings
 from event_trigger.db.backup import restore_backup, write_backup
+from event_trigger.db.citus.detect import is_distributed
 from event_trigger.db.distribute import distribute, planned_statements
 from event_trigger.db.embedded.server import has_data
 from event_trigger.db.engine import Sessions, create_engine, create_sessions
@@ -44,6 +45,10 @@ from event_trigger.vault import Vault
 _KEY_HINT = (
     "The secrets in it are encrypted: they need the same EVENT_TRIGGER_ENCRYPTION_KEY or, without"
     " one, EVENT_TRIGGER_JWT_SECRET, which the embedded database has in jwt-secret beside its data."
+)
+_NODES_APART = (
+    "the rows of all nodes of the cluster, for one server or a new cluster. They were not read at"
+    " one instant: it adds up only if every replica was stopped."
 )
 _CONNECTIONS = 2  # a command runs beside the service, perhaps on a small server
 T = TypeVar("T")
@@ -165,7 +170,10 @@ def _report(found: Diagnosis) -> int:
 def back_up(file: Path) -> DatabaseWork[str]:
     async def work(engine: AsyncEngine, _: Sessions) -> str:
         await asyncio.to_thread(write_backup, engine.url, file)
-        return f"{file} has the database as it was when this began. {_KEY_HINT}"
+        async with engine.connect() as connection:
+            in_cluster = await is_distributed(connection)
+        when = _NODES_APART if in_cluster else "the database as it was when this began."
+        return f"{file} has {when} {_KEY_HINT}"
 
     return work
 

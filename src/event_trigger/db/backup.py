@@ -6,7 +6,7 @@ import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from tempfile import mkstemp
+from tempfile import NamedTemporaryFile, mkstemp
 
 import certifi
 from sqlalchemy import URL
@@ -25,8 +25,9 @@ class BackupError(Exception):
 def write_backup(url: URL, file: Path) -> None:
     """Writes the database as it is at one instant; the service goes on.
 
-    The file appears when it is complete, and only its owner can read it. Raises BackupError, or
-    EmbeddedPostgresError if there are no programs.
+    The nodes of a cluster are not read at one instant. The file appears when it is complete, and
+    only its owner can read it. Raises BackupError, or EmbeddedPostgresError if there are no
+    programs.
     """
     if file.exists():
         raise BackupError(f"{file} exists: name another file, or move it away")
@@ -38,12 +39,18 @@ def write_backup(url: URL, file: Path) -> None:
 def restore_backup(url: URL, file: Path) -> None:
     """Restores a backup into an empty database, in one transaction.
 
-    Raises BackupError, or EmbeddedPostgresError if there are no programs.
+    It makes no extensions: the service needs none, and one server has no Citus. Raises BackupError,
+    or EmbeddedPostgresError if there are no programs.
     """
     if not file.is_file():
         raise BackupError(f"there is no file {file}")
+    contents = _run("pg_restore", url, "--list", str(file)).splitlines(keepends=True)
     once = ("--single-transaction", "--exit-on-error")
-    _run("pg_restore", url, "--dbname=", *once, *_OF_NOBODY, str(file))
+    with NamedTemporaryFile("w", suffix=".list") as wanted:
+        wanted.writelines(line for line in contents if " EXTENSION " not in line)
+        wanted.flush()
+        chosen = ("--dbname=", f"--use-list={wanted.name}")
+        _run("pg_restore", url, *chosen, *once, *_OF_NOBODY, str(file))
 
 
 @contextmanager
@@ -61,8 +68,11 @@ def _unfinished(file: Path) -> Iterator[Path]:
         target.unlink(missing_ok=True)
 
 
-def _run(program: str, url: URL, *arguments: str) -> None:
-    """Runs a program; the URL's parts are in its environment, where `ps` does not show them."""
+def _run(program: str, url: URL, *arguments: str) -> str:
+    """Runs a program, and returns what it prints.
+
+    The URL's parts are in its environment, where `ps` does not show them.
+    """
     environment = _libpq_environment(url)
     done = subprocess.run(  # noqa: S603 - a program of PostgreSQL's, without a shell
         [_find(program, environment), *arguments],
@@ -74,6 +84,7 @@ def _run(program: str, url: URL, *arguments: str) -> None:
     )
     if done.returncode != 0:
         raise BackupError(f"{program} failed: {done.stderr.strip()[:_LONGEST_MESSAGE]}")
+    return done.stdout
 
 
 def _find(program: str, environment: Mapping[str, str]) -> Path:

@@ -5,6 +5,7 @@ is skipped. One cluster and one database serve all its tests.
 """
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -23,11 +24,13 @@ from event_trigger.db.stuck_backends import end_stuck_backends
 from event_trigger.events.partition_tables import Partitions
 from event_trigger.events.partitions import Partition
 from event_trigger.firing.called_events import NewEvent, store_events
-from tests.support.cluster import Cluster, Node, link, needs_citus, running_cluster
+from tests.support.cluster import CITUS_BIN, Cluster, Node, link, needs_citus, running_cluster
+from tests.support.commands import Here
 from tests.support.databases import connect, create_database, in_database
 from tests.support.destinations import fire, make_destination, until_finished
 from tests.support.logins import refresh, sign_in
 from tests.support.planting import plant_triggers
+from tests.support.processes import with_database
 from tests.support.receiver import ALLOW_LOOPBACK, receiving
 from tests.support.services import (
     ADA,
@@ -283,6 +286,25 @@ async def test_the_events_of_calls_are_committed_by_one_node_alone(url: str) -> 
     assert len({one.id for one in stored}) == 3
     assert any("INSERT INTO public.events" in line for line in lines)
     assert not [line for line in lines if "PREPARE TRANSACTION" in line or "COPY" in line]
+
+
+async def test_a_backup_of_a_cluster_is_restored_on_one_server(
+    cluster: Cluster, url: str, here: Here
+) -> None:
+    one_server = await create_database(cluster.url)
+    programs = {"EVENT_TRIGGER_PG_BIN": os.environ[CITUS_BIN]}
+    there, elsewhere = with_database(url) | programs, with_database(one_server) | programs
+
+    written = await asyncio.to_thread(here, "backup", "a.backup", **there)
+    restored = await asyncio.to_thread(here, "restore", "a.backup", **elsewhere)
+    verified = await asyncio.to_thread(here, "verify", **elsewhere)
+
+    database = await connect(one_server)
+    kept = await database.fetchval("SELECT count(*) FROM events")
+    await database.close()
+    assert [one.code for one in (written, restored, verified)] == [0, 0, 0]
+    assert "only if every replica was stopped" in written.out
+    assert kept >= KEPT
 
 
 async def test_owners_on_other_nodes_fire_while_one_node_is_away(
