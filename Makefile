@@ -3,7 +3,7 @@ BIN := .venv/bin
 export PYTHONPATH := src
 
 .DEFAULT_GOAL := help
-.PHONY: help run install test test-sql client console test-console screenshots coverage faults bench bench-quick lint check format pins clean
+.PHONY: help run install test test-sql client console test-console screenshots coverage faults cluster bench bench-quick lint check format pins clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 12
@@ -32,6 +32,9 @@ coverage: .venv/dev.stamp  ## Run the tests and fail below 95 percent coverage; 
 
 faults: .venv/dev.stamp  ## Kill and freeze real processes for about five minutes, and verify the result
 	$(BIN)/python -m pytest tests/faults/test_storm.py tests/faults --numprocesses=2 -rP
+
+cluster: .venv/dev.stamp  ## Run a Citus cluster on this machine until Ctrl-C (EVENT_TRIGGER_TEST_CITUS_BIN=…)
+	@PYTHONPATH=src:. exec $(BIN)/python -m tests.support.local_cluster
 
 client: .venv/dev.stamp  ## Write the Python client without asyncio from the one with it
 	$(BIN)/python clients/python/unasync.py

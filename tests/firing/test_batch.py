@@ -189,7 +189,8 @@ async def test_payloads_that_are_too_large_together_are_left_to_another_batch(
 ) -> None:
     large = [(await make_api(ada))["id"] for _ in range(10)]
     await database.execute(
-        "UPDATE triggers SET payload = json_build_object('a', repeat('x', 1000000), 'id', id)"
+        "UPDATE triggers"
+        " SET payload = json_object(ARRAY['a', repeat('x', 1000000), 'id', id::text])"
     )
     small = await make_api(ada, payload={"a": 1})
     sizes = dict(await database.fetch("SELECT id, octet_length(payload::text) FROM triggers"))

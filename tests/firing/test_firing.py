@@ -6,6 +6,7 @@ from typing import Any
 import httpx
 
 from tests.support.locks import locked_trigger, until_somebody_waits
+from tests.support.one_server import one_server
 from tests.support.problems import places_of, problem_of
 from tests.support.reading import read_all
 from tests.support.services import ADA, Service
@@ -165,6 +166,7 @@ async def test_a_body_that_is_no_object_is_refused_and_makes_no_event(
     assert await read(ada, made["id"]) == {k: v for k, v in made.items() if k not in ONLY_WRITTEN}
 
 
+@one_server("in a cluster last_fired_at is the worker's time")
 async def test_calls_are_counted_and_dated_and_leave_the_schedule_alone(
     ada: httpx.AsyncClient,
 ) -> None:

@@ -11,6 +11,7 @@ import pytest
 from event_trigger.firing import called_events
 from event_trigger.models import SHARDS
 from tests.support.locks import locked_trigger, until_somebody_waits
+from tests.support.one_server import one_server
 from tests.support.problems import places_of, problem_of
 from tests.support.reading import read_all
 from tests.support.services import ADA, Service
@@ -96,6 +97,7 @@ async def test_a_call_that_is_refused_affects_no_other(
     assert len(await read_all(ada, "/events")) == 10
 
 
+@one_server("it has database triggers, which distributed tables cannot have")
 async def test_a_call_that_the_database_refuses_fails_alone(
     service: Service, ada: httpx.AsyncClient, database: Any
 ) -> None:

@@ -25,6 +25,7 @@ from tests.support.citus import look_distributed
 from tests.support.databases import connect
 from tests.support.destinations import list_deliveries, make_destination
 from tests.support.locks import locked_trigger, until_somebody_waits
+from tests.support.one_server import one_server
 from tests.support.reading import read_all
 from tests.support.receiver import ALLOW_LOOPBACK, receiving
 from tests.support.services import ADA, ADMIN, BOB, Service, running_service
@@ -83,6 +84,7 @@ async def count_of(client: httpx.AsyncClient) -> int:
     return len(await read_all(client, "/events"))
 
 
+@one_server("in a cluster each shard has a transaction")
 async def test_one_transaction_fires_for_all_owners_and_decides_on_each_call_alone(
     service: Service, commits: GroupCommit, database: Any
 ) -> None:
@@ -173,6 +175,7 @@ async def test_a_locked_trigger_holds_up_no_other_owner_of_the_group(
     assert [await count_of(service.client(owner)) for owner in OWNERS] == [1, 2, 2]
 
 
+@one_server("it has database triggers, which distributed tables cannot have")
 async def test_a_call_that_the_database_refuses_fails_alone_among_owners(
     service: Service, commits: GroupCommit, database: Any
 ) -> None:
@@ -206,6 +209,7 @@ async def test_two_processes_that_fire_the_same_triggers_fire_each_call_once(
         assert (await read(service.client(owner), made[owner]["id"]))["fire_count"] == 40
 
 
+@one_server("it has database triggers, which distributed tables cannot have")
 async def test_a_slow_transaction_holds_up_no_later_calls(
     service: Service, commits: GroupCommit, database: Any
 ) -> None:
@@ -226,6 +230,7 @@ async def test_a_slow_transaction_holds_up_no_later_calls(
     assert [await count_of(service.client(owner)) for owner in OWNERS] == [2, 1, 1]
 
 
+@one_server("it has database triggers, which distributed tables cannot have")
 async def test_a_killed_transaction_fires_for_no_owner_and_its_calls_may_be_repeated(
     service: Service, commits: GroupCommit, database: Any
 ) -> None:
@@ -279,6 +284,7 @@ async def test_each_owner_gets_its_own_deliveries(database_url: str) -> None:
             assert delivery["trigger_id"] == made[owner]["id"]
 
 
+@one_server("it imitates a cluster")
 async def test_a_cluster_fires_in_one_transaction_for_each_shard(
     database_url: str, database: Any, shard_watch: ShardWatch
 ) -> None:

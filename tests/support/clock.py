@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import make_url
 
 from tests.support.databases import connect, create_database
+from tests.support.one_server import skip_on_cluster
 
 _TIME_IS_A_TABLE = """
     CREATE SCHEMA testing;
@@ -32,6 +33,7 @@ _BIND_DEFAULTS = """
 
 async def make_still_template(server_url: str, *, template: str, start: datetime) -> str:
     """Copies a template without partitions, stops its clock at `start`, and gives its name."""
+    skip_on_cluster("each node has a clock")
     url = await create_database(server_url, template=template)
     database = await connect(url)
     try:

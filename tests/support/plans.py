@@ -10,12 +10,15 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
 from event_trigger.db.engine import create_sessions
 from tests.support.databases import connect
+from tests.support.one_server import skip_on_cluster
 
+_ELSEWHERE = "workers make the plans of a cluster"
 Work = Callable[[AsyncSession], Awaitable[Any]]
 
 
 async def plans_of(engine: AsyncEngine, work: Work) -> list[str]:
     """Gives the plans, without sequential scans, of the statements that some work sends."""
+    skip_on_cluster(_ELSEWHERE)
     sent: list[tuple[str, tuple[Any, ...]]] = []
 
     def look(_c: Any, _k: Any, statement: str, parameters: Any, *_: Any) -> None:
@@ -42,6 +45,7 @@ def tables_scanned(plan: str) -> set[str]:
 
 async def plan_in_order(connection: Any, statement: str, parameters: Any) -> dict[str, Any]:
     """Gives the plan that reads an index in order, if there is one, against all statistics."""
+    skip_on_cluster(_ELSEWHERE)
     for way in ("seqscan", "bitmapscan", "sort"):
         await connection.execute(f"SET enable_{way} = off")
     found = await connection.fetchval(f"EXPLAIN (FORMAT JSON) {statement}", *parameters)
