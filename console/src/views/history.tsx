@@ -3,6 +3,7 @@ import type { JSX } from "preact";
 import { api, type Schemas } from "../api/client";
 import { Instant, Shown } from "../parts/basics";
 import { useQuery } from "../query";
+import { usePeople } from "./lists";
 
 type Change = Schemas["TriggerChange"];
 const MOST_ROWS = 40; // of each kind; the page shows at most a hundred
@@ -12,6 +13,7 @@ export function History({ id }: { id: number }): JSX.Element {
     const { data } = await api.GET("/triggers/{trigger_id}/versions", { params: { path: { trigger_id: id } }, signal });
     return data as Schemas["TriggerHistory"];
   });
+  const people = usePeople();
   return (
     <Shown of={history}>
       {({ schedules, changes }) => (
@@ -22,7 +24,7 @@ export function History({ id }: { id: number }): JSX.Element {
             <ol class="instants">
               {changes.slice(0, MOST_ROWS).map((one, index) => (
                 <li key={index}>
-                  <Instant at={one.at} exact /> <span class="quiet">{byWhom(one)}</span> {one.action.replaceAll("_", " ")}
+                  <Instant at={one.at} exact /> <span class="quiet">{byWhom(one, people)}</span> {one.action.replaceAll("_", " ")}
                   <Fields change={one} />
                 </li>
               ))}
@@ -62,9 +64,10 @@ const ENDED_BY: Record<string, string> = {
   zone_rules: "new time zone rules",
 };
 
-function byWhom({ actor, user_id: user, key_id: key }: Change): string {
-  if (key !== null) return `key ${key}${user === null ? "" : ` of user ${user}`}`;
-  return user === null ? actor.replaceAll("_", " ") : `user ${user}`;
+function byWhom({ actor, user_id: user, key_id: key }: Change, people: ReadonlyMap<number, string>): string {
+  const person = user === null ? null : (people.get(user) ?? `user ${user}`);
+  if (key !== null) return `key ${key}${person === null ? "" : ` of ${person}`}`;
+  return person ?? actor.replaceAll("_", " ");
 }
 
 /** The fields that changed, from what to what; the record says of secrets only that they did. */
