@@ -20,9 +20,12 @@ PROCESSES ?= 3
 # one worker runs the tests of embedded servers, and one all others that start processes: both mostly wait for them
 MAIN_TESTS := --numprocesses=$(PROCESSES) --dist=loadgroup --ignore=tests/security --ignore=tests/browser -p no:schemathesis # importing that takes 10 s
 
+# tests/security waits for nothing, and runs beside the others, which do; its output comes last
 test: .venv/dev.stamp  ## Run the tests (EVENT_TRIGGER_PG_BIN=… for another PostgreSQL)
-	$(PYTEST) $(MAIN_TESTS)
-	$(PYTEST) --numprocesses=2 --dist=worksteal tests/security
+	@mkdir -p .pytest_cache; $(PYTEST) --numprocesses=2 --dist=worksteal tests/security > $(SECURITY_OUTPUT) 2>&1 & security=$$!; \
+	$(PYTEST) $(MAIN_TESTS); others=$$?; \
+	wait $$security; security=$$?; cat $(SECURITY_OUTPUT); exit $$((others | security))
+SECURITY_OUTPUT := .pytest_cache/security.txt
 
 test-sql: .venv/dev.stamp  ## Run the tests of SQL in the rooms that hold most, as .ci/run does on PostgreSQL 15
 	$(PYTEST) $(MAIN_TESTS) -m database $(addprefix tests/,actions audit db deliveries erasure events overview reconciliation sets stream)
