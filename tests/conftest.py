@@ -24,6 +24,7 @@ from tests.support.databases import (
 from tests.support.lending import Lending
 from tests.support.logs import plain_logs
 from tests.support.mail_server import MailServer, mail_server
+from tests.support.one_server import skip_on_cluster
 from tests.support.processes import open_folder
 from tests.support.services import (
     ADA,
@@ -138,6 +139,7 @@ async def unpartitioned_url(
     server_url: str, template_without_partitions: str
 ) -> AsyncIterator[str]:
     """A database for retention windows of seconds, which need partitions of their own width."""
+    skip_on_cluster("partitions of seconds are needed faster than all nodes make them")
     async with fresh_database(server_url, template=template_without_partitions) as url:
         yield url
 

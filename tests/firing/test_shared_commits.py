@@ -284,7 +284,6 @@ async def test_each_owner_gets_its_own_deliveries(database_url: str) -> None:
             assert delivery["trigger_id"] == made[owner]["id"]
 
 
-@one_server("it imitates a cluster")
 async def test_a_cluster_fires_in_one_transaction_for_each_shard(
     database_url: str, database: Any, shard_watch: ShardWatch
 ) -> None:

@@ -7,6 +7,7 @@ import httpx
 import pytest
 
 from tests.support.downtime import instants_of, set_back, until_caught_up
+from tests.support.one_server import one_server
 from tests.support.problems import places_of, problem_of
 from tests.support.services import ADA, ADMIN, BOB, Service, running_service
 from tests.support.triggers import change, instant, make_api, make_scheduled, read
@@ -232,6 +233,7 @@ async def test_a_database_clock_set_back_plans_no_instant_twice(
     assert instant(resumed["next_fire_at"]) == settled + MINUTE
 
 
+@one_server("it has database triggers, which distributed tables cannot have")
 async def test_what_a_trigger_failed_to_fire_is_on_record(
     ada: httpx.AsyncClient, database: Any
 ) -> None:

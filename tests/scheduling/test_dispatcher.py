@@ -12,6 +12,7 @@ from structlog.testing import capture_logs
 
 from tests.support.databases import connect
 from tests.support.locks import lock_row
+from tests.support.one_server import one_server
 from tests.support.outages import cable_to
 from tests.support.planting import HOURLY, plant_triggers
 from tests.support.reading import read_all
@@ -284,6 +285,7 @@ async def read(client: httpx.AsyncClient, path: str) -> dict[str, Any]:
     return found
 
 
+@one_server("it has database triggers, which distributed tables cannot have")
 async def test_a_trigger_whose_event_is_refused_is_set_aside_and_holds_up_no_other(
     database_url: str, database: Any
 ) -> None:
@@ -302,6 +304,7 @@ async def test_a_trigger_whose_event_is_refused_is_set_aside_and_holds_up_no_oth
     assert stored["fire_count"] == 0
 
 
+@one_server("it has database triggers, which distributed tables cannot have")
 async def test_a_shard_that_the_database_cannot_serve_holds_up_no_other(
     database_url: str, database: Any
 ) -> None:

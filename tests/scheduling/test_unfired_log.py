@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from tests.support.downtime import set_back, until_caught_up
+from tests.support.one_server import one_server
 from tests.support.services import ADA, idle_service, running_service
 from tests.support.triggers import make_scheduled
 from tests.support.waiting import eventually
@@ -18,6 +19,7 @@ REFUSE = """
 """
 
 
+@one_server("it has database triggers, which distributed tables cannot have")
 async def test_unfired_instants_are_logged_once_and_only_when_they_are_stored(
     database_url: str, database: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -8,6 +8,7 @@ import httpx
 import pytest
 
 from event_trigger.triggers import editing, payload_schema, stored_plans
+from tests.support.one_server import one_server
 from tests.support.problems import places_of, problem_of
 from tests.support.reading import read_all
 from tests.support.services import Service, running_service
@@ -508,6 +509,7 @@ async def test_applies_at_once_end_in_one_state_and_none_fails(ada: httpx.AsyncC
         assert len({one["name"] for one in found}) == 1
 
 
+@one_server("it has database triggers, which distributed tables cannot have")
 async def test_a_failure_in_the_middle_writes_nothing(
     ada: httpx.AsyncClient, database: Any
 ) -> None:

@@ -6,6 +6,8 @@ its arguments, and refuses the same calls as Citus does. `cluster` runs a real o
 
 from typing import Any
 
+from tests.support.one_server import skip_on_cluster
+
 _STANDING_IN = """
     CREATE TABLE stand_in (
         place bigint GENERATED ALWAYS AS IDENTITY,
@@ -52,6 +54,7 @@ _STANDING_IN = """
 
 
 async def stand_in_for_citus(database: Any) -> None:
+    skip_on_cluster("it imitates a cluster")
     await database.execute(_STANDING_IN)
 
 

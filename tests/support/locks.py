@@ -6,15 +6,13 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from tests.support.databases import connect
-from tests.support.one_server import IS_CLUSTER
 from tests.support.waiting import eventually
 
-# in a cluster it lists the sessions of all nodes
-ACTIVITY = "citus_stat_activity" if IS_CLUSTER else "pg_stat_activity"
-_WAITING = f"""
-    SELECT count(*) FROM {ACTIVITY}
+_WAITING = """
+    SELECT count(*) FROM {activity}
     WHERE datname = current_database() AND wait_event_type = 'Lock'
 """
+_IS_CLUSTER = "SELECT to_regclass('citus_stat_activity') IS NOT NULL"
 
 
 @asynccontextmanager
@@ -52,8 +50,11 @@ async def lock_row(
 
 
 async def until_somebody_waits(connection: Any, number: int = 1) -> None:
-    """Waits until `number` sessions of this database wait for a lock."""
-    await eventually(lambda: connection.fetchval(_WAITING), lambda waiting: waiting >= number)
+    """Waits until `number` sessions of this database, on any node, wait for a lock."""
+    in_cluster = await connection.fetchval(_IS_CLUSTER)
+    activity = "citus_stat_activity" if in_cluster else "pg_stat_activity"
+    waiting = _WAITING.format(activity=activity)
+    await eventually(lambda: connection.fetchval(waiting), lambda found: found >= number)
 
 
 @asynccontextmanager
