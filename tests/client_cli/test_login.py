@@ -198,10 +198,8 @@ async def test_profiles_are_chosen_by_name(signed_in: Terminal) -> None:
     assert "default, second" in unknown.err
 
 
-async def test_signing_out_ends_the_key_with_the_password(
-    signed_in: Terminal, ada: httpx.AsyncClient
-) -> None:
-    done = await signed_in.run("logout", "--password-stdin", typed=f"{PASSWORD}\n")
+async def test_signing_out_ends_the_key(signed_in: Terminal, ada: httpx.AsyncClient) -> None:
+    done = await signed_in.run("logout")
 
     assert done.code == 0, done
     assert (await ada.get("/auth/keys")).json() == []
@@ -209,10 +207,22 @@ async def test_signing_out_ends_the_key_with_the_password(
     assert (await signed_in.run("whoami")).code == 4
 
 
-async def test_signing_out_without_a_password_says_that_the_key_goes_on(
+async def test_signing_out_of_a_key_that_has_ended_is_no_error(
     signed_in: Terminal, ada: httpx.AsyncClient
 ) -> None:
+    [key] = (await ada.get("/auth/keys")).json()
+    await ada.delete(f"/auth/keys/{key['id']}")
+
     done = await signed_in.run("logout")
+
+    assert done.code == 0, done
+    assert json.loads((signed_in.folder / "credentials.json").read_text()) == {}
+
+
+async def test_a_key_that_is_kept_at_signing_out_goes_on(
+    signed_in: Terminal, ada: httpx.AsyncClient
+) -> None:
+    done = await signed_in.run("logout", "--keep-key")
 
     [key] = (await ada.get("/auth/keys")).json()
     assert done.code == 0

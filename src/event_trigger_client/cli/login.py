@@ -73,24 +73,18 @@ def login(
 
 def logout(
     run: Run,
-    password_stdin: PasswordStdin = False,
     keep_key: Annotated[
         bool, Option("--keep-key", help="Only forget the key here; it goes on working.")
     ] = False,
 ) -> None:
     """Forget the kept API key, and end it.
 
-    Ending it takes your password, since a key cannot manage keys. Without a terminal and without
-    --password-stdin, the key is only forgotten.
+    A key that another program has given (login --with-token) is only forgotten.
     """
     profile = run.profile
     if profile is None:
         raise Failed("You are not signed in.", ExitCode.SIGN_IN)
-    can_ask = password_stdin or asking.has_terminal()
-    if profile.key_id is not None and profile.email is not None and can_ask and not keep_key:
-        password = asking.password(f"Password of {profile.email}", from_stdin=password_stdin)
-        with fresh_login(profile.url, profile.email, password, project=profile.project) as client:
-            _end_key(client, profile.key_id)
+    if profile.key_id is not None and not keep_key and _end_itself(run, profile):
         run.say(f"Key {profile.key_id} has ended.")
     elif profile.key_id is not None:
         run.say(
@@ -170,6 +164,24 @@ def _end_key(client: "event_trigger_client.Client", key_id: int) -> None:
         client.keys.delete(key_id)
     except NotFound:
         return  # it has ended before
+
+
+def _end_itself(run: Run, profile: Profile) -> bool:
+    """Ends the kept key with the key itself; False if it is lost, or the service is too old."""
+    from event_trigger_client.errors import Forbidden, Unauthorized  # noqa: PLC0415 - as above
+
+    assert profile.key_id is not None
+    token = run.credentials.get(token_name(profile.name), profile.token_in)
+    if token is None:
+        return False
+    with new_client(profile.url, token=token, project=profile.project) as client:
+        try:
+            _end_key(client, profile.key_id)
+        except Unauthorized:
+            return True  # it has ended before
+        except Forbidden:
+            return False
+    return True
 
 
 def _machine() -> str:

@@ -229,21 +229,39 @@ async def test_a_key_ends_when_it_says_so(
     await eventually(status, lambda found: found == 401)
 
 
-async def test_keys_neither_make_nor_see_nor_end_keys(
+async def test_keys_neither_make_nor_see_nor_end_other_keys(
     ada: httpx.AsyncClient, service: Service
 ) -> None:
-    made = await make_key(ada)
+    made, other = await make_key(ada), await make_key(ada)
     machine = holding(service, made)
 
     for answer in (
         await machine.get("/auth/keys"),
         await machine.post("/auth/keys", json={"name": "k", "scopes": ["events:read"]}),
-        await machine.delete(f"/auth/keys/{made['id']}"),
+        await machine.delete(f"/auth/keys/{other['id']}"),
+        await machine.delete(f"/auth/keys/{10**9}"),
         await machine.post("/auth/logout"),
     ):
         problem = problem_of(answer, 403)
         assert problem["type"] == "urn:event-trigger:problem:for-logins-only"
     assert (await machine.get("/auth/me")).json()["id"] == ADA
+
+
+async def test_a_key_ends_itself_and_is_refused_at_once(
+    ada: httpx.AsyncClient, service: Service
+) -> None:
+    trigger = await make_api(ada)
+    made = await make_key(ada, "triggers:read", trigger_ids=[trigger["id"]])
+    kept = await make_key(ada)
+    machine = holding(service, made)
+
+    ended = await machine.delete(f"/auth/keys/{made['id']}")
+    again = await machine.delete(f"/auth/keys/{made['id']}")
+
+    assert (ended.status_code, ended.content) == (204, b"")
+    assert problem_of(again, 401)["type"] == "urn:event-trigger:problem:unauthorized"
+    assert (await machine.get("/triggers")).status_code == 401
+    assert [one["id"] for one in (await ada.get("/auth/keys")).json()] == [kept["id"]]
 
 
 async def test_somebody_elses_key_looks_like_none(

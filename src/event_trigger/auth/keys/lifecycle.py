@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from event_trigger.auth.credential_cache import KEY_PREFIX, hash_credential
 from event_trigger.auth.keys.rights import KeyRights, check_consistent, check_triggers
 from event_trigger.auth.memberships import Memberships
-from event_trigger.auth.principal import Principal
+from event_trigger.auth.principal import Principal, check_login
 from event_trigger.auth.project_lock import lock_project
 from event_trigger.auth.repository.api_keys import ApiKeys, VisibleKeys
 from event_trigger.auth.repository.logins import Logins
@@ -141,7 +141,17 @@ async def get_key(session: AsyncSession, principal: Principal, key_id: int) -> A
 
 
 async def end_key(session: AsyncSession, principal: Principal, key_id: int) -> int:
-    """Ends a key; returns its user's id. Raises NotFound if the login may not see the key."""
-    key = await get_key(session, principal, key_id)
+    """Ends a key; returns its user's id. Raises NotFound if the login may not see the key.
+
+    A key may end itself, which whoever holds it may want, and no other one (LoginRequired).
+    """
+    if principal.key_id == key_id:
+        own = VisibleKeys(None, principal.user_id, None)
+        key = await ApiKeys(session).get(own, key_id)
+        if key is None:
+            raise NotFound
+    else:
+        check_login(principal)
+        key = await get_key(session, principal, key_id)
     await ApiKeys(session).delete(key)
     return key.user_id

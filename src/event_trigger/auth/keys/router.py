@@ -2,7 +2,7 @@
 
 from fastapi import Response
 
-from event_trigger.auth.dependencies import LOGIN, CredentialsDep, LoginDep
+from event_trigger.auth.dependencies import LOGIN, CredentialsDep, LoginDep, PrincipalDep
 from event_trigger.auth.idempotency import IDEMPOTENT
 from event_trigger.auth.keys import changes, lifecycle
 from event_trigger.auth.principal import LoginRequired
@@ -119,9 +119,12 @@ async def update_key(
     responses=problems(NotFound),
 )
 async def delete_key(
-    key_id: PathId, login: LoginDep, sessions: SessionsDep, credentials: CredentialsDep
+    key_id: PathId, principal: PrincipalDep, sessions: SessionsDep, credentials: CredentialsDep
 ) -> None:
-    """Ends an API key. Every replica refuses it within a second."""
+    """Ends an API key, which may be the one that this call is made with.
+
+    Every replica refuses it within a second.
+    """
     async with sessions.begin() as session:
-        user_id = await lifecycle.end_key(session, login, key_id)
+        user_id = await lifecycle.end_key(session, principal, key_id)
     credentials.forget(str(user_id))
