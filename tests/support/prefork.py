@@ -9,6 +9,7 @@ import json
 import os
 import runpy
 import select
+import signal
 import socket
 import sys
 from collections.abc import Sequence
@@ -40,6 +41,7 @@ class Command:
 
     def take_over(self, files: Sequence[int]) -> None:
         """Gives this process the command's files, folder, environment and arguments."""
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         for number, file in enumerate(files):
             os.dup2(file, number)
         os.closerange(len(files), os.sysconf("SC_OPEN_MAX"))
@@ -93,6 +95,7 @@ def main() -> None:
         __import__(name)
     gc.collect()
     gc.freeze()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the tests, which close the socket
     if fork_until_closed(socket.socket(fileno=int(sys.argv[1]))):
         runpy.run_module(MODULE, run_name="__main__", alter_sys=True)
 
