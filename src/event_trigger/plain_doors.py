@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from event_trigger.auth.plain_reads import PlainDoor
+from event_trigger.db.page_sessions import PageSessions
 from event_trigger.db.plain_session import PlainReads
 from event_trigger.events.plain_reads import PlainEvents
 from event_trigger.events.window import Retention
@@ -14,8 +15,9 @@ from event_trigger.web.state import AppState
 
 def plain_doors(state: AppState, reads: PlainReads) -> Sequence[PlainDoor]:
     retention = Retention(state.settings.active_for, state.settings.keep_for)
+    pages = PageSessions(reads)
     return (
-        *PlainTriggers(reads, TriggerLookup(reads), state.hooks).doors,
-        *PlainEvents(reads, state.clock, retention, state.cpu_bound).doors,
+        *PlainTriggers(reads, pages, TriggerLookup(reads), state.hooks).doors,
+        *PlainEvents(reads, pages, state.clock, retention, state.cpu_bound).doors,
         *PlainOverview(reads, retention).doors,
     )

@@ -71,3 +71,17 @@ async def test_a_refusal_drops_no_plans_and_an_error_of_the_database_does(
 
     assert at_first == after_refusal
     assert await reads.scalar(PREPARED_AT) != at_first
+
+
+async def test_arrays_arrive_as_they_are_whatever_their_elements(reads: PlainReads) -> None:
+    arrays = {"bigs": [2**62, None, -1], "small": (7,), "none": [], "yes": [True, None, False]}
+    asked = text("""
+        SELECT CAST(:bigs AS bigint[]), CAST(:small AS smallint[]), CAST(:none AS bigint[]),
+            CAST(:yes AS boolean[]), CAST(:texts AS text[]), CAST(:missing AS bigint[]),
+            CAST(:both AS bigint[]), cardinality(:both)
+    """)
+    texts, both = ["None", '{"a": "\\"}"}', None], [1, 2]
+
+    rows = await reads.execute(asked, {**arrays, "texts": texts, "missing": None, "both": both})
+
+    assert [*rows.one()] == [*map(list, arrays.values()), texts, None, both, 2]

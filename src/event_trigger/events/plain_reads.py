@@ -9,6 +9,7 @@ from starlette.responses import Response
 from event_trigger.auth.plain_reads import PlainDoor, PlainRead
 from event_trigger.auth.scopes import Scope
 from event_trigger.db.clock import DatabaseClock
+from event_trigger.db.page_sessions import PageSessions
 from event_trigger.db.plain_session import PlainReads
 from event_trigger.db.shards import OwnedId
 from event_trigger.events.counts import count_by_trigger
@@ -35,6 +36,7 @@ class PlainEvents:
     """Reads the database's clock by a DatabaseClock, which spares most pages a statement."""
 
     reads: PlainReads
+    pages: PageSessions
     clock: DatabaseClock
     retention: Retention
     cpu_bound: CpuBound
@@ -79,6 +81,6 @@ class PlainEvents:
 
     async def _list(self, asked: PlainRead) -> Response:
         query, paging, now = asked.query.wanted, asked.paging, await self.clock.now()
-        async with self.reads.open(keeps_planning=True) as session:
+        async with self.pages.open() as session:
             page = await read_page(session, asked.principal, self.retention, query, paging, now=now)
         return asked.answered(page.write(self.retention))

@@ -8,6 +8,7 @@ from starlette.responses import Response
 
 from event_trigger.auth.plain_reads import PlainDoor, PlainRead
 from event_trigger.auth.scopes import Scope
+from event_trigger.db.page_sessions import PageSessions
 from event_trigger.db.plain_session import PlainReads, ReadSession
 from event_trigger.db.shards import OwnedId
 from event_trigger.models.base import LARGEST_ID
@@ -32,6 +33,7 @@ _KEY_PATH = re.compile(r"/triggers/by-key/(?P<key>[^/]+)", re.ASCII)
 @dataclass(frozen=True, slots=True)
 class PlainTriggers:
     reads: PlainReads
+    pages: PageSessions
     lookup: TriggerLookup
     hooks: HookKeeper
 
@@ -73,7 +75,7 @@ class PlainTriggers:
     async def _list(self, asked: PlainRead) -> Response | None:
         query: TriggerListQuery = asked.query.wanted
         summary = query.view is View.SUMMARY
-        async with self.reads.open(keeps_planning=True) as session:
+        async with self.pages.open() as session:
             rows = await list_page(session, asked.principal, query, asked.paging)
             beside = await self._reader(asked, session).read_beside(rows)
         return asked.answered(await write_list(rows, beside, summary=summary))
