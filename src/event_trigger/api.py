@@ -1,4 +1,4 @@
-"""Builds all routes, and the OpenAPI document at its first visit, once a process.
+"""Lists all operations, and builds the OpenAPI document at its first visit, once a process.
 
 The document takes half a second, or several on a small machine, and few processes are asked for it.
 So it delays no start, and a thread of its own builds it, beside the event loop.
@@ -7,56 +7,17 @@ So it delays no start, and a thread of its own builds it, beside the event loop.
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache, lru_cache, partial
+from importlib import import_module
 
 from fastapi import FastAPI, Request, Response
+from fastapi.responses import JSONResponse, StreamingResponse
 
 from event_trigger import __version__
-from event_trigger.actions.deliveries import router as delivery_actions
-from event_trigger.actions.triggers import router as trigger_actions
-from event_trigger.auth.account import router as account
-from event_trigger.auth.admin import router as admin
-from event_trigger.auth.audit_log import router as audit_log
 from event_trigger.auth.dependencies import CALLERS
-from event_trigger.auth.keys import router as keys
-from event_trigger.auth.logins import router as logins
-from event_trigger.auth.recovery import router as recovery
 from event_trigger.auth.scopes import MissingScope
-from event_trigger.auth.sessions import router as own_sessions
-from event_trigger.calendars import router as calendars
-from event_trigger.calendars.holidays import router as holidays
-from event_trigger.console import pages as console_pages
-from event_trigger.console import router as console
-from event_trigger.deliveries import router as deliveries
-from event_trigger.deliveries.preview import router as delivery_preview
-from event_trigger.destinations import router as destinations
-from event_trigger.destinations.by_key import router as destinations_by_key
-from event_trigger.erasure import router as erasure
-from event_trigger.events import router as events
-from event_trigger.firing import router as firing
-from event_trigger.firing.batch import router as firing_batch
-from event_trigger.hooks import router as hooks
-from event_trigger.hooks.pings import router as pings
-from event_trigger.hooks.refusals import router as hook_refusals
 from event_trigger.idempotency.document import describe_idempotency
-from event_trigger.info import router as info
-from event_trigger.metrics import router as metrics
-from event_trigger.notices import router as notices
-from event_trigger.overview import router as overview
-from event_trigger.overview.recent import router as recent
-from event_trigger.overview.stats import router as stats
-from event_trigger.projects import router as projects
-from event_trigger.projects.invitations import router as invitations
-from event_trigger.projects.members import router as members
-from event_trigger.reconciliation import router as reconciliation
-from event_trigger.sets import router as sets
-from event_trigger.stream import router as stream
-from event_trigger.triggers import router as triggers
-from event_trigger.triggers.by_key import router as triggers_by_key
-from event_trigger.triggers.history import router as history
-from event_trigger.triggers.preview import router as preview
-from event_trigger.triggers.upcoming import router as upcoming
-from event_trigger.web import docs, health
 from event_trigger.web.document import ServedDocument
+from event_trigger.web.lazy_routes import ImportedRoute, LazyRoute
 from event_trigger.web.openapi.document import describe
 from event_trigger.web.state import app_state
 from event_trigger.web.turns import yield_often
@@ -95,63 +56,148 @@ TAGS = {  # in the order of use; the docs show operations by it
     "audit": "The log of all changes, with their authors and times.",
     "service": "The installation, its limits, its health and its metrics.",
 }
-_ROUTERS = (
-    logins.forms,
-    logins.router,
-    account.router,
-    recovery.router,
-    recovery.pages,
-    own_sessions.router,
-    console.router,
-    keys.router,
-    admin.router,
-    audit_log.router,
-    projects.router,
-    members.router,
-    invitations.router,
-    invitations.accepting,
-    invitations.pages,
-    triggers_by_key.router,  # before paths that would read "by-key" as an id
-    triggers.router,
-    history.router,
-    trigger_actions.router,
-    preview.router,
-    firing.by_key,
-    upcoming.router,
-    recent.router,
-    firing_batch.router,
-    firing.router,
-    hooks.router,
-    pings.router,
-    hooks.rotations,
-    hook_refusals.router,
-    reconciliation.router,
-    firing.replays,
-    holidays.router,
-    calendars.router,
-    destinations_by_key.router,  # before paths that would read "by-key" as an id
-    destinations.router,
-    delivery_preview.router,
-    sets.router,
-    deliveries.router,
-    delivery_actions.router,
-    notices.router,
-    stream.router,
-    events.router,
-    overview.router,
-    stats.router,
-    info.router,
-    metrics.router,
-    erasure.router,
-    health.router,
-    docs.router,
-    console_pages.router,  # last: all other paths under /console/ are its page
-)
+# The module that has each operation, and the name of its router if that is not `router`. The first
+# path that fits a request answers it: a word comes before an id. A `stream` has no HEAD.
+_OPERATIONS = """
+POST     /auth/token                                        auth.logins.router:forms
+POST     /auth/refresh                                      auth.logins.router
+POST     /auth/logout                                       auth.logins.router
+POST     /auth/register                                     auth.logins.router
+GET      /auth/me                                           auth.account.router
+PATCH    /auth/me                                           auth.account.router
+POST     /auth/password                                     auth.account.router
+POST     /auth/forgot                                       auth.recovery.router
+POST     /auth/reset                                        auth.recovery.router
+GET,HEAD /auth/reset                                        auth.recovery.router:pages
+GET      /auth/sessions                                     auth.sessions.router
+DELETE   /auth/sessions/{session_id}                        auth.sessions.router
+DELETE   /auth/sessions                                     auth.sessions.router
+POST     /console/session                                   console.router
+DELETE   /console/session                                   console.router
+POST     /auth/keys                                         auth.keys.router
+GET      /auth/keys                                         auth.keys.router
+GET      /auth/keys/{key_id}                                auth.keys.router
+PATCH    /auth/keys/{key_id}                                auth.keys.router
+DELETE   /auth/keys/{key_id}                                auth.keys.router
+GET      /users                                             auth.admin.router
+POST     /users                                             auth.admin.router
+POST     /users/{user_id}/password-link                     auth.admin.router
+PATCH    /users/{user_id}                                   auth.admin.router
+GET      /audit                                             auth.audit_log.router
+POST     /projects                                          projects.router
+GET      /projects                                          projects.router
+GET      /projects/{project_id}                             projects.router
+PATCH    /projects/{project_id}                             projects.router
+GET      /projects/{project_id}/members                     projects.members.router
+POST     /projects/{project_id}/members                     projects.members.router
+PATCH    /projects/{project_id}/members/{user_id}           projects.members.router
+DELETE   /projects/{project_id}/members/{user_id}           projects.members.router
+POST     /projects/{project_id}/invitations                 projects.invitations.router
+GET      /projects/{project_id}/invitations                 projects.invitations.router
+DELETE   /projects/{project_id}/invitations/{invitation_id} projects.invitations.router
+POST     /invitations/accept                                projects.invitations.router:accepting
+GET,HEAD /invitations/accept                                projects.invitations.router:pages
+GET      /triggers/by-key/{key}                             triggers.by_key.router
+PUT      /triggers/by-key/{key}                             triggers.by_key.router
+DELETE   /triggers/by-key/{key}                             triggers.by_key.router
+POST     /triggers/by-key/{key}/pause                       triggers.by_key.router
+POST     /triggers/by-key/{key}/resume                      triggers.by_key.router
+POST     /triggers                                          triggers.router
+GET      /triggers                                          triggers.router
+GET      /triggers/{trigger_id:id}                          triggers.router
+PUT      /triggers/{trigger_id:id}                          triggers.router
+PATCH    /triggers/{trigger_id:id}                          triggers.router
+DELETE   /triggers/{trigger_id:id}                          triggers.router
+POST     /triggers/{trigger_id:id}/pause                    triggers.router
+POST     /triggers/{trigger_id:id}/resume                   triggers.router
+GET      /triggers/{trigger_id:id}/versions                 triggers.history.router
+POST     /triggers/actions                                  actions.triggers.router
+GET      /triggers/{trigger_id:id}/schedule                 triggers.preview.router
+POST     /schedules/preview                                 triggers.preview.router
+POST     /triggers/by-key/{key}/trigger                     firing.router:by_key
+POST     /triggers/by-key/{key}/test                        firing.router:by_key
+GET      /upcoming                                          triggers.upcoming.router
+GET      /triggers/recent                                   overview.recent.router
+POST     /triggers/trigger-batch                            firing.batch.router
+POST     /triggers/{trigger_id:id}/trigger                  firing.router
+POST     /triggers/{trigger_id:id}/test                     firing.router
+POST     /hooks/{token}                                     hooks.router
+PUT      /hooks/{token}                                     hooks.router
+GET      /hooks/{token}                                     hooks.router
+POST     /hooks/{token}/{signal}                            hooks.pings.router
+GET      /hooks/{token}/{signal}                            hooks.pings.router
+POST     /triggers/{trigger_id:id}/hook/rotate              hooks.router:rotations
+GET      /triggers/{trigger_id:id}/refusals                 hooks.refusals.router
+GET      /triggers/{trigger_id:id}/explain                  reconciliation.router
+GET      /triggers/{trigger_id:id}/accounting               reconciliation.router
+POST     /events/{event_id}/replay                          firing.router:replays
+GET      /calendars/holidays                                calendars.holidays.router
+GET      /calendars/holidays/{country}                      calendars.holidays.router
+GET      /calendars/holidays/{country}/{region}             calendars.holidays.router
+POST     /calendars                                         calendars.router
+GET      /calendars                                         calendars.router
+GET      /calendars/{key:calendar_key}                      calendars.router
+PUT      /calendars/{key:calendar_key}                      calendars.router
+GET      /calendars/{key:calendar_key}/triggers             calendars.router
+DELETE   /calendars/{key:calendar_key}                      calendars.router
+GET      /destinations/by-key/{key}                         destinations.by_key.router
+PUT      /destinations/by-key/{key}                         destinations.by_key.router
+DELETE   /destinations/by-key/{key}                         destinations.by_key.router
+POST     /destinations/by-key/{key}/disable                 destinations.by_key.router
+POST     /destinations/by-key/{key}/enable                  destinations.by_key.router
+GET      /destinations/by-key/{key}/secret                  destinations.by_key.router
+POST     /destinations/by-key/{key}/rotate-secret           destinations.by_key.router
+POST     /destinations                                      destinations.router
+GET      /destinations                                      destinations.router
+GET      /destinations/{destination_id:id}                  destinations.router
+PUT      /destinations/{destination_id:id}                  destinations.router
+PATCH    /destinations/{destination_id:id}                  destinations.router
+DELETE   /destinations/{destination_id:id}                  destinations.router
+POST     /destinations/{destination_id:id}/disable          destinations.router
+POST     /destinations/{destination_id:id}/enable           destinations.router
+GET      /destinations/{destination_id:id}/secret           destinations.router
+POST     /destinations/{destination_id:id}/rotate-secret    destinations.router
+POST     /destinations/render                               deliveries.preview.router
+PUT      /sets/{name}                                       sets.router
+GET      /sets                                              sets.router
+GET      /sets/{name}                                       sets.router
+DELETE   /sets/{name}                                       sets.router
+GET      /deliveries                                        deliveries.router
+GET      /deliveries/{delivery_id:id}                       deliveries.router
+POST     /deliveries/{delivery_id:id}/redeliver             deliveries.router
+POST     /deliveries/{delivery_id:id}/cancel                deliveries.router
+POST     /destinations/{destination_id:id}/redeliver        deliveries.router
+POST     /destinations/{destination_id:id}/test             deliveries.router
+POST     /destinations/by-key/{key}/test                    deliveries.router
+POST     /deliveries/actions                                actions.deliveries.router
+GET      /notices                                           notices.router
+GET      /events/stream                                     stream.router stream
+GET      /events                                            events.router
+GET      /events/counts                                     events.router
+GET      /events/export                                     events.router stream
+GET      /events/{event_id}                                 events.router
+GET      /overview                                          overview.router
+GET      /stats                                             overview.stats.router
+GET      /info                                              info.router
+GET      /metrics                                           metrics.router
+DELETE   /projects/{project_id}                             erasure.router
+DELETE   /users/{user_id}                                   erasure.router
+DELETE   /auth/me                                           erasure.router
+GET      /healthz                                           web.health
+GET      /readyz                                            web.health
+GET,HEAD /                                                  web.docs
+GET,HEAD /api/docs                                          web.docs
+GET,HEAD /api/redoc                                         web.docs
+GET,HEAD /api/docs/assets/{path:path}                       web.docs
+GET,HEAD /console                                           console.pages
+GET,HEAD /console/assets/{name}                             console.pages
+GET,HEAD /console/{path:path}                               console.pages
+"""
 
 
 @cache
 def built_api() -> FastAPI:
-    """Builds the routes. All applications of a process share them.
+    """Lists the routes. All applications of a process share them.
 
     A request finds the AppState of its own application through its scope.
     """
@@ -166,9 +212,23 @@ def built_api() -> FastAPI:
     describe_idempotency(api)
     describe(api, missing_scopes=MissingScope, callers=CALLERS)
     # not `include_router`, which analyses every route again, and matches each request twice
-    api.router.routes += [route for router in _ROUTERS for route in router.routes]
+    api.router.routes += [_operation(*line.split()) for line in _OPERATIONS.strip().splitlines()]
     api.add_route("/openapi.json", serve_document, include_in_schema=False)
     return api
+
+
+def _operation(methods: str, path: str, place: str, kind: str = "") -> ImportedRoute:
+    """Makes the route of one line; the module with its router is imported at its first call."""
+    module, _, name = place.partition(":")
+    wanted = set(methods.split(","))
+
+    def find() -> LazyRoute:
+        router = getattr(import_module(f"event_trigger.{module}"), name or "router")
+        routes: list[LazyRoute] = router.routes
+        return next(one for one in routes if one.path == path and one.methods == wanted)
+
+    response_class = StreamingResponse if kind == "stream" else JSONResponse
+    return ImportedRoute(path, wanted, response_class, find)
 
 
 @lru_cache(maxsize=4)  # a process has one prefix

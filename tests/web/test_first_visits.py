@@ -1,4 +1,4 @@
-"""Everything is built before the first visit, so that no firing waits for it."""
+"""A process builds once what its applications share, and nothing at a visit on the loop."""
 
 import sys
 from types import FrameType

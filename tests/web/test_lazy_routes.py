@@ -1,15 +1,28 @@
-"""An operation is analysed at its first call, once, and not by the thread of the event loop."""
+"""An operation is imported and analysed at its first call, once, beside the event loop."""
 
 import asyncio
+import re
+import subprocess
+import sys
 import threading
+from collections.abc import Iterable
+from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 import httpx
 from fastapi import APIRouter, FastAPI
 from pydantic import GetCoreSchemaHandler
 from pydantic_core import CoreSchema
+from starlette.routing import BaseRoute
 
+import event_trigger
+from event_trigger.api import built_api
 from event_trigger.web.lazy_routes import LazyRoute
+from tests.support.processes import environment
+
+PACKAGE = Path(event_trigger.__file__).parent
+MAKES_ROUTERS = re.compile(r"\b(?:APIRouter|strict_router)\(")
 
 
 async def test_many_first_calls_wait_for_one_analysis_beside_the_loop() -> None:
@@ -36,3 +49,38 @@ async def test_many_first_calls_wait_for_one_analysis_beside_the_loop() -> None:
     assert {answer.json() for answer in answers} == {"ONE"}
     assert len(analysed_by) == 1
     assert analysed_by[0] is not threading.current_thread()
+
+
+def module_of(file: Path) -> str:
+    return ".".join(file.relative_to(PACKAGE.parent).with_suffix("").parts)
+
+
+def operations_of(routes: Iterable[BaseRoute]) -> list[tuple[str, str]]:
+    found = [one for one in routes if isinstance(one, LazyRoute)]
+    return sorted((" ".join(sorted(one.methods or ())), one.path) for one in found)
+
+
+def test_every_operation_of_every_router_is_listed() -> None:
+    routers = {
+        id(one): one
+        for file in PACKAGE.rglob("*.py")
+        if MAKES_ROUTERS.search(file.read_text())
+        for one in vars(import_module(module_of(file))).values()
+        if isinstance(one, APIRouter)
+    }
+    made = [route for router in routers.values() for route in router.routes]
+
+    assert operations_of(built_api().routes) == operations_of(made)
+    assert len(operations_of(made)) == len(made) > 130
+
+
+def test_an_application_is_made_without_the_modules_of_its_operations() -> None:
+    code = (
+        "import sys; from event_trigger.api import built_api; built_api();"
+        " print(*(one for one in sys.modules if one.endswith('.router')))"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", code], env=environment(), capture_output=True, text=True, check=True
+    )
+
+    assert ended.stdout.split() == []

@@ -1,7 +1,7 @@
-"""Analyses each operation at its first call, in a thread beside the event loop.
+"""Imports and analyses each operation at its first call, in a thread beside the event loop.
 
-FastAPI reads signatures and builds validators of all operations when it is given them, which took
-an eighth of a start; most processes are asked for few of them.
+FastAPI reads the signatures of all operations when it is given them. That, and the modules that
+only these operations need, took a fourth of a start; most processes are asked for few of them.
 """
 
 import asyncio
@@ -10,14 +10,20 @@ from concurrent.futures import ThreadPoolExecutor
 from threading import RLock
 from typing import Any
 
+from fastapi import Response
+from fastapi.datastructures import DefaultPlaceholder
 from fastapi.routing import APIRoute
+from starlette.convertors import register_url_convertor
 from starlette.routing import compile_path, get_name
 from starlette.types import Receive, Scope, Send
 
+from event_trigger.web.path_ids import CalendarKeyConvertor, IdConvertor
 from event_trigger.web.schemas import stop_deferring
 from event_trigger.web.turns import yield_often
 
-# the document's thread analyses, too: one analyses at a time
+register_url_convertor("id", IdConvertor())  # for paths such as /triggers/{trigger_id:id}
+register_url_convertor("calendar_key", CalendarKeyConvertor())
+# the thread that builds the document analyses, too: one analyses at a time
 _LOCK = RLock()
 _THREAD = ThreadPoolExecutor(1, thread_name_prefix="routes", initializer=yield_often)
 
@@ -27,24 +33,53 @@ class LazyRoute(APIRoute):
 
     def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
         self._options: dict[str, Any] | None = options
-        self.path, self.endpoint = path, endpoint
-        self.path_regex, self.path_format, self.param_convertors = compile_path(path)
         self.name = options["name"] or get_name(endpoint)
-        self.methods = set(options["methods"] or ("GET",))
-        self.response_class = options["response_class"]
+        self._know(path, set(options["methods"] or ("GET",)), options["response_class"], endpoint)
+
+    def _know(
+        self,
+        path: str,
+        methods: set[str],
+        response_class: type[Response] | DefaultPlaceholder,
+        endpoint: Callable[..., Any],
+    ) -> None:
+        self.path, self.methods, self.response_class = path, methods, response_class
+        self.path_regex, self.path_format, self.param_convertors = compile_path(path)
+        self.endpoint = endpoint
 
     def __getattr__(self, name: str) -> Any:
-        self._analyse()
+        with _LOCK:
+            self._analyse()
         return object.__getattribute__(self, name)
 
     def _analyse(self) -> None:
-        with _LOCK:
-            if self._options is not None:
-                options, self._options = self._options, None
-                stop_deferring()
-                super().__init__(self.path, self.endpoint, **options)
+        if self._options is not None:
+            options, self._options = self._options, None
+            stop_deferring()
+            super().__init__(self.path, self.endpoint, **options)
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         if "app" not in vars(self):
-            await asyncio.get_running_loop().run_in_executor(_THREAD, self._analyse)
+            await asyncio.get_running_loop().run_in_executor(_THREAD, getattr, self, "app")
         await super().handle(scope, receive, send)
+
+
+class ImportedRoute(LazyRoute):
+    """A route of a module that is imported when more than its path and methods is needed."""
+
+    def __init__(
+        self,
+        path: str,
+        methods: set[str],
+        response_class: type[Response],
+        find: Callable[[], LazyRoute],
+    ) -> None:
+        """`find` imports the module, and returns its route."""
+        self._find = find
+        self._know(path, methods, response_class, find)
+
+    def _analyse(self) -> None:
+        if "app" not in vars(self):
+            found = self._find()
+            found._analyse()
+            vars(self).update(vars(found))

@@ -7,19 +7,15 @@ from collections.abc import Callable, Coroutine
 from typing import Any, ClassVar, NoReturn
 
 from fastapi import APIRouter, Request, Response
-from starlette.convertors import register_url_convertor
 
 from event_trigger.errors import UnsupportedMediaType
 from event_trigger.web.answers import answer_of
-from event_trigger.web.path_ids import CalendarKeyConvertor, IdConvertor
 from event_trigger.web.query_parameters import StrictQueryRoute
 from event_trigger.web.schemas import has_lone_surrogate
 
 MOST_LEVELS = 64
 MOST_VALUES = 100_000
 _BYTE_ORDER_MARK = "\ufeff"
-register_url_convertor("id", IdConvertor())  # for paths such as /triggers/{trigger_id:id}
-register_url_convertor("calendar_key", CalendarKeyConvertor())
 _JSON_MEDIA_TYPE = re.compile(r"application/([^/]+\+)?json")
 
 
