@@ -36,12 +36,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     # prometheus_client reads it when it is imported, and only workers keep their numbers in files
     wanted.metrics_dir = os.environ.pop("PROMETHEUS_MULTIPROC_DIR", None)
+    _import_structlog()
     from event_trigger.execution import execute  # noqa: PLC0415 - help and wrong usage need none
 
     try:
         return execute(wanted)
     finally:
         gc.enable()
+
+
+def _import_structlog() -> None:
+    """Hides rich from structlog, which would import it: a thirtieth of a start, unused by our logs.
+
+    It is there with the extra `cli`, for commands that call a service.
+    """
+    if "rich" not in sys.modules:
+        sys.modules["rich"] = None  # type: ignore[assignment]
+        import structlog  # noqa: F401, PLC0415
+
+        del sys.modules["rich"]
 
 
 def _parser(*, lists_all: bool = False) -> argparse.ArgumentParser:
