@@ -1,7 +1,7 @@
 """Measures how start, memory, calls and firings change with more triggers and events.
 
-A start is timed until the process listens, and until `/readyz` is 200; with one process, and with
-databases of all sizes.
+A start is timed until the process listens, and until `/readyz` is 200, and its CPU time until then
+is read; with one process, and with databases of all sizes.
 """
 
 import asyncio
@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import httpx
 
 from bench.flask_peer import free_port, until_listening
-from bench.gauges import MIB, connected, memory_of_service
+from bench.gauges import MIB, connected, cpu_of, memory_of_service, processes_of
 from bench.large_log import sweep_all
 from bench.load import load, post
 from bench.report import Rounds, at_most, table
@@ -58,10 +58,14 @@ _DUE = """
 
 
 class Start(NamedTuple):
-    """Seconds from the start of a process until it listens, and until it is ready."""
+    """Seconds from the start of a process until it listens, and until it is ready.
+
+    `cpu` is the CPU seconds until then.
+    """
 
     listening: float
     ready: float
+    cpu: float
 
 
 class Turn(NamedTuple):
@@ -145,9 +149,9 @@ async def measure_start(built: Site) -> Start:
     async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=60) as client:
         while (await client.get("/readyz")).status_code != 200:  # noqa: ASYNC110
             await asyncio.sleep(0.002)
-    ready = time.perf_counter() - began
+    ready, cpu = time.perf_counter() - began, cpu_of(processes_of(built)).service
     await until_ready(served)
-    return Start(listening, ready)
+    return Start(listening, ready, cpu)
 
 
 async def measure_scheduled(database: Any, due: int) -> float:
@@ -213,6 +217,7 @@ def shown(stages: Stages, turns: Rounds[Turn], memory: Mapping[str, int]) -> lis
         name: (
             f"{1000 * stage.start.listening:,.0f}",
             f"{1000 * stage.start.ready:,.0f}",
+            f"{1000 * stage.start.cpu:,.0f}",
             f"{stage.at_start / MIB:.0f} → {memory[name] / MIB:.0f}",
             f"{found[name].calls:,.0f}",
             f"{found[name].p50:.1f}",
@@ -226,6 +231,7 @@ def shown(stages: Stages, turns: Rounds[Turn], memory: Mapping[str, int]) -> lis
     heads = (
         "listens ms",
         "ready ms",
+        "CPU ms",
         "memory MiB",
         "calls/s",
         "p50",
@@ -246,6 +252,12 @@ def limits(stages: Stages, found: Mapping[str, Turn], memory: Mapping[str, int])
             default=None,
         ),
         1000,
+        " ms",
+    )
+    yield at_most(
+        "CPU of a start, until it is ready",
+        max((1000 * one.start.cpu for one in stages.values()), default=None),
+        950,
         " ms",
     )
     yield at_most("memory of a process", max(every) / MIB if every else None, 100, " MiB")
