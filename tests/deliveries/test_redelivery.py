@@ -9,12 +9,14 @@ from aiohttp import web
 
 from event_trigger.db.engine import create_engine, create_sessions
 from event_trigger.deliveries.retention import retain_deliveries
+from tests.support.databases import now_of
 from tests.support.destinations import (
     fire,
     list_deliveries,
     make_destination,
     until_finished,
 )
+from tests.support.downtime import earlier
 from tests.support.problems import places_of, problem_of
 from tests.support.receiver import ALLOW_LOOPBACK, Receiver
 from tests.support.services import BOB, Service
@@ -195,9 +197,10 @@ async def test_finished_deliveries_are_purged_when_they_are_past_keeping(
     async def after(age: timedelta) -> dict[int, str]:
         """The deliveries that are left after a sweep, once all are as old as that."""
         await database.execute(
-            "UPDATE deliveries SET next_attempt_at = next_attempt_at - $1::interval,"
-            " finished_at = now() - $1::interval + (finished_at - finished_at)",
+            f"UPDATE deliveries SET {earlier('next_attempt_at', by='$1::interval')},"
+            " finished_at = CASE WHEN finished_at IS NOT NULL THEN $2::timestamptz END",
             age,
+            await now_of(database) - age,
         )
         await retain_deliveries(create_sessions(engine), timedelta(hours=48))
         return {one["id"]: one["status"] for one in await list_deliveries(ada)}

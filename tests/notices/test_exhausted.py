@@ -12,6 +12,7 @@ from tests.support.destinations import (
     read_delivery,
     until_finished,
 )
+from tests.support.downtime import earlier
 from tests.support.notices import (
     CHAT,
     EARLIER,
@@ -26,6 +27,8 @@ from tests.support.triggers import make_api
 from tests.support.waiting import eventually
 
 EXHAUSTED = "delivery.exhausted"
+
+DAYS = "interval '{} days'"
 
 
 async def make_failing(ada: httpx.AsyncClient, receiver: Receiver, path: str = "/bad") -> Any:
@@ -185,8 +188,8 @@ async def test_a_notice_is_kept_while_it_is_due_and_goes_with_its_deliveries(
         _, trigger = await make_failing(ada, receiver)
         await fire(ada, trigger)
         await eventually(lambda: list_notices(ada), lambda found: len(found) == 1)
-    await database.execute("UPDATE notices SET at = at - interval '6 days'")
-    await database.execute("UPDATE notice_changes SET told_at = told_at - interval '6 days'")
+    await database.execute(f"UPDATE notices SET {earlier('at', by=DAYS.format(6))}")
+    await database.execute(f"UPDATE notice_changes SET {earlier('told_at', by=DAYS.format(6))}")
 
     async def changes() -> int:
         return int(await database.fetchval("SELECT count(*) FROM notice_changes"))
@@ -201,6 +204,6 @@ async def test_a_notice_is_kept_while_it_is_due_and_goes_with_its_deliveries(
         await ada.post(f"/destinations/{listener['id']}/enable")
         await until_told(receiver)
         await until_finished(ada, destination_id=listener["id"])
-    await database.execute("UPDATE deliveries SET finished_at = finished_at - interval '9 days'")
+    await database.execute(f"UPDATE deliveries SET {earlier('finished_at', by=DAYS.format(9))}")
     async with running_service(database_url, **ALLOW_LOOPBACK):
         await eventually(notices, lambda count: count == 0)

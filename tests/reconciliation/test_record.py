@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.support.downtime import instants_of, set_back, until_caught_up
+from tests.support.downtime import earlier, instants_of, set_back, until_caught_up
 from tests.support.one_server import one_server
 from tests.support.problems import places_of, problem_of
 from tests.support.services import ADA, ADMIN, BOB, Service, running_service
@@ -302,8 +302,9 @@ async def test_a_lost_event_and_a_forged_one_are_shown(
     planned = grid(trigger, 5)
     await database.execute("DELETE FROM events WHERE scheduled_for = $1", planned[2])
     await database.execute(
-        "UPDATE events SET scheduled_for = scheduled_for + interval '1 s' WHERE scheduled_for = $1",
+        "UPDATE events SET scheduled_for = $2 WHERE scheduled_for = $1",
         planned[1],
+        planned[1] + SECOND,
     )
 
     account = await account_of(ada, trigger["id"])
@@ -439,8 +440,9 @@ async def test_what_is_past_keeping_is_forgotten_with_its_schedule(
 ) -> None:
     old = await due_for(idle, database, 3 * MINUTE + SECOND)
     await change(idle, old["id"], {"details": {"interval": 7}})
-    await database.execute("UPDATE unfired_ranges SET recorded_at = recorded_at - interval '48 h'")
-    await database.execute("UPDATE schedule_versions SET ends_at = ends_at - interval '48 h'")
+    for table, column in (("unfired_ranges", "recorded_at"), ("schedule_versions", "ends_at")):
+        two_days_earlier = earlier(column, by="interval '48 h'")
+        await database.execute(f"UPDATE {table} SET {two_days_earlier}")
     young = await due_for(idle, database, 3 * MINUTE + SECOND)
     await change(idle, young["id"], {"details": {"interval": 7}})
 

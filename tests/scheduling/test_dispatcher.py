@@ -11,6 +11,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from tests.support.databases import connect
+from tests.support.downtime import earlier
 from tests.support.locks import lock_row
 from tests.support.one_server import one_server
 from tests.support.outages import cable_to
@@ -133,8 +134,8 @@ async def test_after_downtime_only_the_newest_missed_instant_fires(database_url:
     async with running_service(database_url) as service:
         trigger = await create(service.client(ADA), HOURLY)
     await database.execute(
-        "UPDATE triggers SET anchor_at = anchor_at - interval '5 hours 30 minutes',"
-        " next_fire_at = next_fire_at - interval '5 hours 30 minutes'"
+        "UPDATE triggers SET "
+        + earlier("anchor_at", "next_fire_at", by="interval '5 hours 30 minutes'")
     )
 
     async with running_service(database_url):

@@ -5,6 +5,15 @@ from typing import Any
 
 from tests.support.waiting import eventually
 
+_INSTANTS = ("anchor_at", "created_at", "in_force_after", "settled_until", "next_fire_at")
+
+
+def earlier(*columns: str, by: str) -> str:
+    """Writes assignments that set columns back by an interval, as a cluster takes them, too."""
+    return ", ".join(
+        f"{one} = ({one} AT TIME ZONE 'UTC' - {by}) AT TIME ZONE 'UTC'" for one in columns
+    )
+
 
 async def set_back(database: Any, trigger_id: int, by: timedelta) -> None:
     """Moves all instants of a trigger back, as if no replica had run for that long.
@@ -12,12 +21,7 @@ async def set_back(database: Any, trigger_id: int, by: timedelta) -> None:
     For schedules without an absolute time only: those of an interval alone.
     """
     await database.execute(
-        """
-        UPDATE triggers SET anchor_at = anchor_at - $2::interval,
-            created_at = created_at - $2::interval, in_force_after = in_force_after - $2::interval,
-            settled_until = settled_until - $2::interval, next_fire_at = next_fire_at - $2::interval
-        WHERE id = $1
-        """,
+        f"UPDATE triggers SET {earlier(*_INSTANTS, by='$2::interval')} WHERE id = $1",
         trigger_id,
         by,
     )

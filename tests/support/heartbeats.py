@@ -5,6 +5,7 @@ from typing import Any
 
 import httpx
 
+from tests.support.downtime import earlier
 from tests.support.triggers import read
 from tests.support.waiting import eventually
 
@@ -30,18 +31,16 @@ async def ping(
     assert answer.status_code == status, answer.text
 
 
+_INSTANTS = (
+    *("anchor_at", "last_ping_at", "run_started_at"),
+    *("silent_since", "next_fire_at", "settled_until"),
+)
+
+
 async def let_pass(database: Any, heartbeat: dict[str, Any], by: timedelta) -> None:
     """Moves a heartbeat's past back, as if nothing had happened for that long."""
     await database.execute(
-        """
-        UPDATE triggers SET anchor_at = anchor_at - $2::interval,
-            last_ping_at = last_ping_at - $2::interval,
-            run_started_at = run_started_at - $2::interval,
-            silent_since = silent_since - $2::interval,
-            next_fire_at = next_fire_at - $2::interval,
-            settled_until = settled_until - $2::interval
-        WHERE id = $1
-        """,
+        f"UPDATE triggers SET {earlier(*_INSTANTS, by='$2::interval')} WHERE id = $1",
         heartbeat["id"],
         by,
     )

@@ -7,11 +7,13 @@ from typing import Any
 import httpx
 
 from tests.support.destinations import make_destination
+from tests.support.downtime import earlier
 from tests.support.receiver import Received, Receiver
 from tests.support.waiting import eventually
 
 CHAT = '{"text": {{ notice.message | json }}}'
-EARLIER = "UPDATE notice_changes SET told_at = told_at - interval '5 min' WHERE told_at IS NOT NULL"
+_TOLD_EARLIER = earlier("told_at", by="interval '5 min'")
+EARLIER = f"UPDATE notice_changes SET {_TOLD_EARLIER} WHERE told_at IS NOT NULL"
 
 
 async def make_listener(

@@ -6,6 +6,7 @@ from typing import Any
 
 import httpx
 
+from tests.support.downtime import earlier
 from tests.support.locks import locked_trigger, until_somebody_waits
 from tests.support.problems import places_of, problem_of
 from tests.support.reading import read_all
@@ -354,7 +355,8 @@ async def test_a_one_time_instant_that_fell_into_the_pause_never_fires(
 ) -> None:
     made = await make_scheduled(ada, {"interval": "PT1S"})
     await post(ada, made["id"], "pause")
-    await database.execute("UPDATE triggers SET anchor_at = anchor_at - interval '1 minute'")
+    by = timedelta(minutes=1)
+    await database.execute(f"UPDATE triggers SET {earlier('anchor_at', by='$1::interval')}", by)
 
     resumed = await post(ada, made["id"], "resume")
 
@@ -367,7 +369,8 @@ async def test_a_grid_goes_on_after_a_pause_without_what_the_pause_swallowed(
 ) -> None:
     made = await make_scheduled(ada, {"interval": "PT1H", "recurring": True})
     await post(ada, made["id"], "pause")
-    await database.execute("UPDATE triggers SET anchor_at = anchor_at - interval '150 minutes'")
+    by = timedelta(minutes=150)
+    await database.execute(f"UPDATE triggers SET {earlier('anchor_at', by='$1::interval')}", by)
 
     resumed = await post(ada, made["id"], "resume")
 

@@ -7,6 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.support.downtime import earlier
 from tests.support.problems import places_of, problem_of
 from tests.support.services import ADA, Service, running_service
 from tests.support.triggers import change, instant, make_scheduled, read
@@ -255,9 +256,10 @@ async def test_resuming_says_what_the_pause_has_taken(
     for one in (many, once, none):
         await ada.post(f"/triggers/{one['id']}/pause")
         await database.execute(
-            "UPDATE triggers SET anchor_at = anchor_at - interval '150 seconds',"
-            " settled_until = settled_until - interval '150 seconds' WHERE id = $1",
+            f"UPDATE triggers SET {earlier('anchor_at', 'settled_until', by='$2::interval')}"
+            " WHERE id = $1",
             one["id"],
+            timedelta(seconds=150),
         )
         resumed.append((await ada.post(f"/triggers/{one['id']}/resume")).json())
 
