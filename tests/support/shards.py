@@ -43,6 +43,10 @@ _ANYWHERE = {
     "a lock beside a column that takes its shard from another table": (
         r"\(\s*SELECT [^()]*\bWHERE \w+\.shard = \w+\.shard\b.*\bFOR (NO KEY )?(UPDATE|SHARE)\b"
     ),
+    # seen on Citus 13: it reads the file of rows as if they were text
+    "a query that locks rows beside an INSERT of a SELECT": (
+        r"\bFOR (NO KEY )?UPDATE( SKIP LOCKED)?\s*\)\s*,.*\bINSERT INTO\b.*\bSELECT\b"
+    ),
 }
 _ACROSS_SHARDS = {
     "a lock across shards": r"\bFOR (NO KEY )?(UPDATE|SHARE)\b",

@@ -41,6 +41,11 @@ from tests.support.shards import refused_by_citus
             "DELETE FROM triggers WHERE shard = 1 AND owner_id IN (SELECT id FROM projects)",
             "a table of the coordinator",
         ),
+        (
+            "WITH old AS (SELECT id FROM triggers WHERE shard = 1 FOR UPDATE SKIP LOCKED), new AS ("
+            "INSERT INTO sets (shard, a) SELECT 1, 2) DELETE FROM sets WHERE shard = 1",
+            "a query that locks rows beside an INSERT of a SELECT",
+        ),
     ],
 )
 def test_a_change_that_citus_refuses_is_noticed(statement: str, why: str) -> None:
