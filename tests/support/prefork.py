@@ -12,6 +12,7 @@ import select
 import signal
 import socket
 import sys
+import threading
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
@@ -93,6 +94,7 @@ def _tell_status(pidfd: int, pid: int, status: int) -> None:
 def main() -> None:
     for name in _MADE_TO_RUN:
         __import__(name)
+    assert threading.active_count() == 1, "an import has started a thread, which no fork would have"
     gc.collect()
     gc.freeze()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the tests, which close the socket
