@@ -57,6 +57,17 @@ async def test_the_first_line_is_started_and_advice_follows(
 
 
 @FORMS
+async def test_ctrl_c_is_told_to_the_last_line(
+    folder: Path, database_url: str, workers: tuple[str, ...]
+) -> None:
+    async with serving(folder, *workers, **with_database(database_url)) as served:
+        await served.end(signal.SIGINT)
+
+    assert events(served)[-2:] == ["stopping", "stopped"]
+    assert "Traceback" not in served.logged
+
+
+@FORMS
 async def test_the_first_line_of_a_first_start_is_started(
     folder: Path, workers: tuple[str, ...]
 ) -> None:

@@ -79,8 +79,8 @@ def _logging_the_end() -> Iterator[None]:
     """Logs that everything has ended in good order, the embedded PostgreSQL too."""
     try:
         yield
-    except SystemExit as ended:
-        if ended.code == 0:
+    except (SystemExit, KeyboardInterrupt) as ended:
+        if isinstance(ended, KeyboardInterrupt) or ended.code == 0:
             log.info("stopped")
         raise
     log.info("stopped")
