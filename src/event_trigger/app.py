@@ -19,6 +19,7 @@ from event_trigger.auth.passwords.hashing import PasswordHasher
 from event_trigger.auth.plain_reads import ReadFastPath
 from event_trigger.config import Settings
 from event_trigger.console import pages as console_pages
+from event_trigger.db.page_sessions import PageSessions
 from event_trigger.db.plain_session import PlainReads
 from event_trigger.db.pool import close_all, close_unused
 from event_trigger.destinations.dns import DnsResolver
@@ -264,13 +265,14 @@ def _fast_paths(parts: Parts, compression: Compression) -> Sequence[FastPath]:
     if engines.replica is not None:
         return calls, hooks
     reads = PlainReads(engines.requests)
+    pages = PageSessions(reads)
     replays = ReplayFastPath(
         state.credentials,
         state.group_commit,
         state.rate_limits,
-        ReplayableEvents(reads),
+        ReplayableEvents(pages),
         state.clock,
         Retention(state.settings.active_for, state.settings.keep_for),
     )
-    plain = ReadFastPath(state.credentials, compression, plain_doors(state, reads))
+    plain = ReadFastPath(state.credentials, compression, plain_doors(state, reads, pages))
     return calls, hooks, plain, replays

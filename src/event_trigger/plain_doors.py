@@ -13,9 +13,8 @@ from event_trigger.triggers.trigger_lookup import TriggerLookup
 from event_trigger.web.state import AppState
 
 
-def plain_doors(state: AppState, reads: PlainReads) -> Sequence[PlainDoor]:
+def plain_doors(state: AppState, reads: PlainReads, pages: PageSessions) -> Sequence[PlainDoor]:
     retention = Retention(state.settings.active_for, state.settings.keep_for)
-    pages = PageSessions(reads)
     return (
         *PlainTriggers(reads, pages, TriggerLookup(reads), state.hooks).doors,
         *PlainEvents(reads, pages, state.clock, retention, state.cpu_bound).doors,

@@ -1,4 +1,4 @@
-"""Hands the connection of one page on to the next that waits.
+"""Hands the connection of one page, or one replay, on to the next that waits.
 
 Taking a connection and giving it back costs as much as a tenth of a page.
 """

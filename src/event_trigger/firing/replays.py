@@ -7,7 +7,8 @@ from typing import NamedTuple
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from event_trigger.db.plain_session import PlainReads
+from event_trigger.db.page_sessions import PageSessions
+from event_trigger.db.planning import use_generic_plan
 from event_trigger.db.shards import OwnedId
 from event_trigger.deliveries.http.hops import MOST_HOPS, LoopDetected
 from event_trigger.events.source import EventSource
@@ -39,14 +40,19 @@ class ReplayableEvent(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class ReplayableEvents:
-    """Events that share commits with calls; those of deleted triggers are left out."""
+    """Events that share commits with calls; those of deleted triggers are left out.
 
-    reads: PlainReads
+    Planning for the partitions of each event's values takes longer than reading it.
+    """
+
+    pages: PageSessions
 
     async def get(self, owned: OwnedId, *, since: datetime) -> ReplayableEvent | None:
         """Returns an event of a project that was fired at `since` or later; may raise Pooled."""
         values = {"shard": owned.shard, "owner_id": owned.owner_id, "id": owned.id, "since": since}
-        rows = (await self.reads.execute(_READ, values)).all()
+        async with self.pages.open() as session:
+            await use_generic_plan(session)
+            rows = (await session.execute(_READ, values)).all()
         return ReplayableEvent(ReplayedEvent(*rows[0][:3]), *rows[0][3:]) if rows else None
 
 
