@@ -17,8 +17,8 @@ _ARRAY = re.compile(r"CAST\(\$([0-9]+) AS (smallint|integer|int|bigint|boolean)\
 class Numbered(NamedTuple):
     """A statement as asyncpg takes it, and the names of its parameters in their order.
 
-    Those at the places `arrays` are sent as text: asyncpg asks four abstract classes about each
-    number of a list, which takes as long as all the rest of a statement that stores 16 events.
+    Those at the places `arrays` are sent as text: asyncpg asks abstract classes of Python about
+    each number of a list, an eighth of the time of a statement with ten arrays of 16 elements.
     """
 
     sql: str
