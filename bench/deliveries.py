@@ -34,6 +34,7 @@ Post = Callable[[], Awaitable[Any]]
 
 
 async def posts_a_second(post: Post, in_flight: int, seconds: float) -> float:
+    await asyncio.gather(*(post() for _ in range(in_flight)))  # to connect
     began, posted = time.perf_counter(), 0
 
     async def one_after_another() -> None:
