@@ -50,6 +50,14 @@ def test_help_loads_neither_the_server_nor_the_client_of_http(
     assert server == []
 
 
+def test_commands_that_run_the_service_load_no_rich_for_the_log(tmp_path: Path) -> None:
+    code, names, _ = loaded_by(tmp_path, "tzdata")  # without a database
+
+    assert code == 1
+    assert "structlog" in names
+    assert not {"rich", "pygments"} & names
+
+
 def test_help_lists_the_commands_of_both_kinds(tmp_path: Path) -> None:
     printed = run(tmp_path, "--help").stdout
 
