@@ -111,7 +111,7 @@ async def test_connections_that_ended_while_they_rested_are_replaced(
         pids = [(await each.execute(PID)).scalar_one() for each in (one, other)]
 
     for pid in pids:
-        await database.execute("SELECT pg_terminate_backend($1, 5000)", pid)
+        await database.execute("SELECT pg_terminate_backend($1::int, 5000)", pid)
     async with engine.connect() as one, engine.connect() as other:
         now = [(await each.execute(PID)).scalar_one() for each in (one, other)]
     await engine.dispose()

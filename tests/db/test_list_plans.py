@@ -17,8 +17,11 @@ from sqlalchemy.engine import Engine
 from event_trigger.triggers.sorting import TriggerSort
 from tests.support.databases import connect
 from tests.support.document import Operation, described_api, operations_of
+from tests.support.one_server import one_server
 from tests.support.plans import nodes_of, plan_in_order
 from tests.support.services import ADA, ADMIN, Service, idle_service
+
+pytestmark = one_server("workers make the plans of a cluster")
 
 VALUES: dict[str, list[str]] = {
     "type": ["api"],

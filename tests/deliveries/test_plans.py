@@ -19,9 +19,12 @@ from event_trigger.deliveries.queue.requests import KeptRequests, NewRequest
 from event_trigger.deliveries.repository import Deliveries
 from event_trigger.models import DeliveryStatus
 from tests.support.databases import connect
+from tests.support.one_server import one_server
 from tests.support.plans import plans_of
 from tests.support.services import ADA
 from tests.support.waiting import eventually
+
+pytestmark = one_server("workers make the plans of a cluster")
 
 _FILL = """
     INSERT INTO deliveries (shard, owner_id, destination_id, trigger_id, event_id, event_type,

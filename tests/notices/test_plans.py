@@ -11,8 +11,11 @@ from event_trigger.models import NoticeKind, SubjectKind, shard_of
 from event_trigger.notices.change_queue import NoticeChanges
 from event_trigger.notices.changes import Change, Subject, record_changes
 from event_trigger.notices.repository import Notices
+from tests.support.one_server import one_server
 from tests.support.plans import plans_of
 from tests.support.services import ADA
+
+pytestmark = one_server("workers make the plans of a cluster")
 
 SHARD = shard_of(ADA)
 OPENED = Change(NoticeKind.DESTINATION_OPENED, ADA, Subject(SubjectKind.DESTINATION, 1))

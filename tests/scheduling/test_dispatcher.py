@@ -362,7 +362,7 @@ async def test_the_listener_comes_back_when_its_connection_ends(
 ) -> None:
     before = await eventually(lambda: database.fetchval(LISTENERS), bool)
 
-    await database.execute("SELECT pg_terminate_backend($1)", before[0])
+    await database.execute("SELECT pg_terminate_backend($1::int)", before[0])
     after = await eventually(
         lambda: database.fetchval(LISTENERS), lambda found: bool(found) and found != before
     )

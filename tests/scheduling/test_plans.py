@@ -22,9 +22,12 @@ from event_trigger.scheduling.repository import DecidedTrigger, DueTriggers
 from event_trigger.triggers.schedule.catch_up import Decision
 from tests.support.citus import look_distributed
 from tests.support.databases import connect, fresh_database, make_template
+from tests.support.one_server import one_server
 from tests.support.plans import plans_of, tables_scanned
 from tests.support.planting import plant_triggers
 from tests.support.services import ADA, BOB
+
+pytestmark = one_server("workers make the plans of a cluster")
 
 FILL_EVENTS = """
     INSERT INTO events (shard, owner_id, trigger_id, type, is_test, triggered_at)

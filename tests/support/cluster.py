@@ -108,14 +108,18 @@ async def link(url: str) -> None:
 
 
 async def spread(url: str) -> None:
-    """Links a filled database and distributes it as `distribute` does, in fewer parts.
-
-    Then it closes it, so that it can be copied as a template: a copy on each node is a database
-    that is spread in the same way.
-    """
+    """Links a filled database and distributes it as `distribute` does, in fewer parts."""
     await link(url)
-    name, workers = _parts_of(url)
+    name, _ = _parts_of(url)
     await run_on(url, *plan_statements(CatalogState(name), parts=PARTS))
+
+
+async def close(url: str) -> None:
+    """Closes a database on each node, so that it can be copied as a template.
+
+    A copy of each node's is a database that is spread in the same way.
+    """
+    name, workers = _parts_of(url)
     for node in (in_database(url, "postgres"), *workers):
         await run_on(
             node,

@@ -110,9 +110,11 @@ def make_template(
         url = await create_database(server_url, template=template)
         await fill(url)
         if in_database(server_url, "postgres") in WORKERS_OF:
-            from tests.support.cluster import spread  # noqa: PLC0415 - it imports this module
+            from tests.support.cluster import close, spread  # noqa: PLC0415 - it imports this module
 
-            await spread(url)
+            if template == "template1":
+                await spread(url)
+            await close(url)
         name = make_url(url).database
         assert name is not None
         return name

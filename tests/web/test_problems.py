@@ -513,7 +513,7 @@ async def test_a_statement_that_the_database_ends_is_a_503_and_changed_nothing(
 
     change = asyncio.create_task(ada.patch(made, json={"name": "after"}))
     stuck = await eventually(lambda: connection.fetch(waiting), lambda seen: len(seen) == 1)
-    await connection.execute("SELECT pg_terminate_backend($1)", stuck[0]["pid"])
+    await connection.execute("SELECT pg_terminate_backend($1::int)", stuck[0]["pid"])
     answer = await change
     await holding.rollback()
     await connection.close()
