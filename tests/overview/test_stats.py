@@ -109,8 +109,8 @@ async def test_what_is_about_one_trigger_or_destination_is_counted_alone(
     await until_caught_up(database, planned)
     for one in (api, api, other):
         await fire(ada, one, "trigger")
-    await until_finished(ada, 4)
     await fire(ada, api, "test")
+    await until_finished(ada, 6)
 
     async def sums(client: httpx.AsyncClient, measure: str, **query: Any) -> dict[str, int]:
         found = await read_stats(client, measure, step="PT1M", **query)
