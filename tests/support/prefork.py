@@ -16,6 +16,8 @@ import threading
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
+from event_trigger.api import built_api
+
 MODULE = "event_trigger"
 LARGEST_REQUEST = 128 * 1024  # bytes
 _MADE_TO_RUN = (  # by one command or another; each brings what it needs
@@ -94,6 +96,8 @@ def _tell_status(pidfd: int, pid: int, status: int) -> None:
 def main() -> None:
     for name in _MADE_TO_RUN:
         __import__(name)
+    for route in built_api().routes:
+        getattr(route, "dependant", None)  # imports and analyses the operation
     assert threading.active_count() == 1, "an import has started a thread, which no fork would have"
     gc.collect()
     gc.freeze()
