@@ -4,9 +4,11 @@ A call that comes alone is fired at once, and every answer leaves after its comm
 """
 
 import asyncio
+import time
 from collections import deque
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextvars import Context
+from math import inf
 from typing import Any, Self
 
 from event_trigger.db.citus.sharing import list_sharing
@@ -32,6 +34,7 @@ from event_trigger.tracing import (
 
 WRITERS = 4  # transactions at a time for each of the two kinds of queue: 8 of 10 connections
 RETRIES, RETRY_SECONDS = 6, 0.005  # of calls whose trigger another process fires just now
+SHARED_SECONDS = 1.0  # for which other processes are thought to go on with the same triggers
 TURN_SECONDS = 0.05  # a transaction that takes longer does not hold up the next one
 
 
@@ -87,6 +90,7 @@ class GroupCommit:
         self._calls = deque[QueuedCall]()
         self._is_turn_taken = False
         self._busy = list[QueuedCall]()
+        self._busy_at = -inf
         self._locked = dict[OwnedId, deque[QueuedCall]]()
         self._tasks = set[asyncio.Task[None]]()
         self._keys_in_use = set[CallKey]()
@@ -104,7 +108,7 @@ class GroupCommit:
             event = FiredEvent(call.trigger.owner_id, call.trigger.id, EventType.HEARTBEAT)
             span = start_firing(TRACING.tracer, event)
             call = call._replace(trace=written_context(span))
-        answer = await self._fire(call)
+        answer = await self._queue(call)
         if isinstance(answer, PingAnswer):
             return answer
         if span is not None:
@@ -117,7 +121,7 @@ class GroupCommit:
         Raises the call's Problem, StillRunning if its key is in use, and outages of the database.
         """
         if TRACING.tracer is None:
-            return _of_event(await self._fire_once(call))
+            return _of_event(await self._fired(call))
         replay_of = None if call.replayed is None else call.replayed.id
         event = FiredEvent(
             call.trigger.owner_id,
@@ -127,31 +131,32 @@ class GroupCommit:
             replay_of=replay_of,
         )
         with ended(span := start_firing(TRACING.tracer, event)):
-            fired = await self._fire_once(call._replace(trace=written_context(span)))
+            fired = await self._fired(call._replace(trace=written_context(span)))
             answer = _of_event(fired)
             name_event(span, answer.event_id)
             return answer
 
-    async def _fire_once(self, call: Call) -> CallAnswer | PingAnswer:
+    def _fired(self, call: Call) -> Awaitable[CallAnswer | PingAnswer]:
         key = call.key
-        if key is None:
-            return await self._fire(call)
+        return self._queue(call) if key is None else self._fire_once(call, key)
+
+    async def _fire_once(self, call: Call, key: CallKey) -> CallAnswer | PingAnswer:
         if key in self._keys_in_use:
             raise StillRunning
         self._keys_in_use.add(key)
         try:
-            return await self._fire(call)
+            return await self._queue(call)
         finally:
             self._keys_in_use.discard(key)
 
-    async def _fire(self, call: Call) -> CallAnswer | PingAnswer:
+    def _queue(self, call: Call) -> asyncio.Future[CallAnswer | PingAnswer]:
         queued = QueuedCall(call, asyncio.get_running_loop().create_future())
         if call.trigger in self._locked and call.locks_trigger:
             self._locked[call.trigger].append(queued)
         else:
             self._calls.append(queued)
             self._begin_turn()
-        return await queued.answer
+        return queued.answer
 
     def _begin_turn(self) -> None:
         if self._calls and not self._is_turn_taken:
@@ -176,6 +181,7 @@ class GroupCommit:
                 groups = await self._split(take(self._calls))
                 if len(groups) == 1:
                     await self._fire_group(groups[0], turn)
+                    await asyncio.sleep(0)  # lets answers leave first, unless the turn is over
                     return
             await asyncio.gather(*map(self._fire_in_turn, groups))
 
@@ -216,7 +222,8 @@ class GroupCommit:
         """Fires calls in one transaction, or one by one if that fails while the database is there.
 
         So only the call at fault gets the error. The turn ends before the answers: PostgreSQL works
-        for the next calls while these are answered.
+        for the next calls while these are answered. Where other processes fire the same triggers,
+        it ends after them, so that these find the triggers free.
         """
         try:
             outcomes: Sequence[Outcome | Exception] = await self._commit(group, waits=waits)
@@ -226,7 +233,7 @@ class GroupCommit:
                     await self._fire_group([one], waits=waits)
                 return
             outcomes = [error] * len(group)
-        if turn is not None:
+        if turn is not None and not self._shares_triggers():
             turn.end()
         for one, outcome in zip(group, outcomes, strict=True):
             self._answer(one, outcome)
@@ -258,7 +265,12 @@ class GroupCommit:
             case _:
                 queued.answer.set_exception(outcome)
 
+    def _shares_triggers(self) -> bool:
+        """Tells whether another process has just held the trigger of a call."""
+        return time.monotonic() < self._busy_at + SHARED_SECONDS
+
     def _try_again(self, queued: QueuedCall) -> None:
+        self._busy_at = time.monotonic()
         if queued.retries >= RETRIES or queued.call.trigger in self._locked:
             self._wait_for_lock(queued)
             return
