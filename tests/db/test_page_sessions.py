@@ -2,10 +2,8 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import suppress
 from typing import Any
 
-import asyncpg
 import pytest
 from sqlalchemy import text
 
@@ -62,12 +60,8 @@ async def test_a_caller_that_leaves_takes_nobody_elses_turn(pages: PageSessions)
     found = await asyncio.gather(*waiting, return_exceptions=True)
 
     assert all(isinstance(one, int) for one in found[::3])
-    both = [pages.open(), pages.open()]
-    first, second = [await one.__aenter__() for one in both]
-    assert await first.scalar(BACKEND) != await second.scalar(BACKEND)
-    for one in both:
-        with suppress(asyncpg.PostgresError):
-            await one.__aexit__(None, None, None)
+    async with pages.open() as first, pages.open() as second:
+        assert await first.scalar(BACKEND) != await second.scalar(BACKEND)
 
 
 async def test_a_page_that_waits_too_long_is_told_so(reads: PlainReads) -> None:

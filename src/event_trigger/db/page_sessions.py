@@ -29,8 +29,8 @@ class PageSessions:
     """Lends up to `most` sessions that keep their way of planning, to callers in their order.
 
     1. While fewer are lent, a caller takes a connection of the pool.
-    2. Any other caller waits. Who is done hands the session on to the one who waits longest.
-    3. After a failure, or a second, its connection goes back, and who waits takes another one.
+    2. Any other caller waits. One that is done hands the session on to the one that waits longest.
+    3. After a failure, or a second, its connection goes back, and the next caller takes another.
     """
 
     def __init__(
@@ -72,7 +72,7 @@ class PageSessions:
 
     async def _wait(self) -> _Lent | None:
         """Waits for a session, or for a place, which is None."""
-        waiter = asyncio.get_running_loop().create_future()
+        waiter: asyncio.Future[_Lent | None] = asyncio.get_running_loop().create_future()
         self._waiting.append(waiter)
         try:
             async with asyncio.timeout(self._waits):
