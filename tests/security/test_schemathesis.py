@@ -14,7 +14,6 @@ from hypothesis import HealthCheck
 from schemathesis import Case
 from schemathesis.config import SchemathesisConfig
 from schemathesis.core.parameters import ParameterLocation
-from schemathesis.schemas import BaseSchema
 from schemathesis.specs.openapi.checks import (
     allow_header_conformance,
     negative_data_rejection,
@@ -26,7 +25,7 @@ from sqlalchemy import make_url
 
 from tests.security.world import INSTANT, inhabited, running_world
 from tests.support.databases import fresh_database
-from tests.support.document import Operation, described_api, operations_of
+from tests.support.document import described_api, operations_of
 from tests.support.receiver import receiving
 from tests.support.services import ADA, ADMIN, token_of
 from tests.support.streams import listening
@@ -188,30 +187,16 @@ def url(
         assert is_reached is (operation_id not in NEVER_RIGHT), (operation_id, statuses)
 
 
-OPERATIONS = operations_of(described_api())
-described = schemathesis.pytest.from_fixture("schema")
-
-
-@pytest.fixture(scope="session")
-def schema() -> BaseSchema:
-    config = SchemathesisConfig.from_dict(CONFIG)
-    return schemathesis.openapi.from_dict(described_api(), config=config)
+schema = schemathesis.openapi.from_dict(
+    described_api(), config=SchemathesisConfig.from_dict(CONFIG)
+)
 
 
 # hypothesis sees random numbers drawn during a test: by the service, in its thread
 @pytest.mark.filterwarnings("ignore:Do not use the `random` module")
-@pytest.mark.parametrize("operation", OPERATIONS, ids=lambda one: f"{one.method} {one.path}")
-def test_what_is_described_is_what_is_done(
-    operation: Operation, request: pytest.FixtureRequest
-) -> None:
-    """Generates calls of an operation only in the process that makes them."""
-    vars(request.node)["_nodeid"] = request.node.nodeid  # as pytest 9.1 and schemathesis call it
-    only = described.include(method=operation.method, path=operation.path)
-    only.parametrize()(check_call)(request=request)
-
-
+@schema.parametrize()
 @hypothesis.settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
-def check_call(case: Case[Any], url: str) -> None:
+def test_what_is_described_is_what_is_done(case: Case[Any], url: str) -> None:
     operation_id = case.operation.definition.raw["operationId"]
     is_admins = case.path.startswith(("/users", "/audit", "/projects/", "/metrics"))
     token = token_of(ADMIN if is_admins else ADA)
@@ -256,7 +241,7 @@ def check_call(case: Case[Any], url: str) -> None:
 
 
 def test_every_exception_is_an_operation() -> None:
-    known = {operation.id for operation in OPERATIONS}
+    known = {operation.id for operation in operations_of(schema.raw_schema)}
 
     assert BEYOND_SCHEMA.keys() <= known
     print(f"schemathesis, in this process: {calls.total()} calls at {len(calls)} operations")
