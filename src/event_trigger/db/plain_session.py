@@ -119,10 +119,10 @@ class PlainSession:
     ) -> _Rows:
         sql, names, arrays = numbered(statement.text)
         values = [params[name] for name in names] if params else []
-        if self._engine.dispatch.before_cursor_execute:
-            self._tell(sql, values, {**statement.get_execution_options(), **execution_options})
         for place in arrays:
             values[place] = array_text(values[place])
+        if self._engine.dispatch.before_cursor_execute:
+            self._tell(sql, values, {**statement.get_execution_options(), **execution_options})
         prepared = self._prepared.get(sql) or await self._prepare(sql)
         return _Rows(await prepared.fetch(*values))
 
