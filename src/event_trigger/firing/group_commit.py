@@ -4,11 +4,9 @@ A call that comes alone is fired at once, and every answer leaves after its comm
 """
 
 import asyncio
-import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextvars import Context
-from math import inf
 from typing import Any, Self
 
 from event_trigger.db.citus.sharing import list_sharing
@@ -34,7 +32,7 @@ from event_trigger.tracing import (
 
 WRITERS = 4  # transactions at a time for each of the two kinds of queue: 8 of 10 connections
 RETRIES, RETRY_SECONDS = 6, 0.005  # of calls whose trigger another process fires just now
-SHARED_SECONDS = 1.0  # for which other processes are thought to go on with the same triggers
+ANSWERED_AFTER = 3  # rounds of the loop: answers have left then, and next calls have been read
 TURN_SECONDS = 0.05  # a transaction that takes longer does not hold up the next one
 
 
@@ -74,9 +72,9 @@ class GroupCommit:
     1. Queue the call; it begins a turn, unless one is under way.
     2. Take up to 100 calls of the queue, and fire them in one transaction; in a cluster, in one for
        each shard.
-    3. After the commit, begin the turn of the calls that wait. A turn also ends after 50 ms: a slow
-       commit does not hold up others.
-    4. Answer each call while that turn is under way, and announce the new events to every replica.
+    3. Answer each call after the commit, and announce the new events to every replica.
+    4. Let next calls of the same callers arrive, and begin the turn of those that wait. A turn ends
+       after 50 ms at the latest: a slow commit does not hold up others.
 
     Calls of a trigger that another transaction has locked are tried again together, every 5 ms:
     mostly another process fires the same triggers, and lets go of them soon. After 30 ms they move
@@ -90,7 +88,6 @@ class GroupCommit:
         self._calls = deque[QueuedCall]()
         self._is_turn_taken = False
         self._busy = list[QueuedCall]()
-        self._busy_at = -inf
         self._locked = dict[OwnedId, deque[QueuedCall]]()
         self._tasks = set[asyncio.Task[None]]()
         self._keys_in_use = set[CallKey]()
@@ -180,8 +177,9 @@ class GroupCommit:
                 turn.begin()
                 groups = await self._split(take(self._calls))
                 if len(groups) == 1:
-                    await self._fire_group(groups[0], turn)
-                    await asyncio.sleep(0)  # lets answers leave first, unless the turn is over
+                    await self._fire_group(groups[0])
+                    for _ in range(ANSWERED_AFTER):
+                        await asyncio.sleep(0)
                     return
             await asyncio.gather(*map(self._fire_in_turn, groups))
 
@@ -216,14 +214,10 @@ class GroupCommit:
         finally:
             del self._locked[trigger]
 
-    async def _fire_group(
-        self, group: Sequence[QueuedCall], turn: _Turn | None = None, *, waits: bool = False
-    ) -> None:
+    async def _fire_group(self, group: Sequence[QueuedCall], *, waits: bool = False) -> None:
         """Fires calls in one transaction, or one by one if that fails while the database is there.
 
-        So only the call at fault gets the error. The turn ends before the answers: PostgreSQL works
-        for the next calls while these are answered. Where other processes fire the same triggers,
-        it ends after them, so that these find the triggers free.
+        So only the call at fault gets the error.
         """
         try:
             outcomes: Sequence[Outcome | Exception] = await self._commit(group, waits=waits)
@@ -233,8 +227,6 @@ class GroupCommit:
                     await self._fire_group([one], waits=waits)
                 return
             outcomes = [error] * len(group)
-        if turn is not None and not self._shares_triggers():
-            turn.end()
         for one, outcome in zip(group, outcomes, strict=True):
             self._answer(one, outcome)
         new = [
@@ -265,12 +257,7 @@ class GroupCommit:
             case _:
                 queued.answer.set_exception(outcome)
 
-    def _shares_triggers(self) -> bool:
-        """Tells whether another process has just held the trigger of a call."""
-        return time.monotonic() < self._busy_at + SHARED_SECONDS
-
     def _try_again(self, queued: QueuedCall) -> None:
-        self._busy_at = time.monotonic()
         if queued.retries >= RETRIES or queued.call.trigger in self._locked:
             self._wait_for_lock(queued)
             return
