@@ -51,6 +51,29 @@ async def test_many_first_calls_wait_for_one_analysis_beside_the_loop() -> None:
     assert analysed_by[0] is not threading.current_thread()
 
 
+async def test_an_operation_whose_analysis_failed_is_analysed_at_the_next_call() -> None:
+    failures = [OSError("too many open files")]
+
+    class Word(str):
+        @classmethod
+        def __get_pydantic_core_schema__(cls, _: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+            if failures:
+                raise failures.pop()
+            return handler(str)
+
+    router = APIRouter(route_class=LazyRoute)
+
+    @router.get("/words/{word}")
+    async def read(word: Word) -> str:
+        return word.upper()
+
+    transport = httpx.ASGITransport(FastAPI(routes=router.routes), raise_app_exceptions=False)
+    async with httpx.AsyncClient(transport=transport, base_url="http://service.test") as client:
+        statuses = [(await client.get("/words/one")).status_code for _ in range(2)]
+
+    assert statuses == [500, 200]
+
+
 def module_of(file: Path) -> str:
     return ".".join(file.relative_to(PACKAGE.parent).with_suffix("").parts)
 

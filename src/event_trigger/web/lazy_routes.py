@@ -56,7 +56,11 @@ class LazyRoute(APIRoute):
         if self._options is not None:
             options, self._options = self._options, None
             stop_deferring()
-            super().__init__(self.path, self.endpoint, **options)
+            try:
+                super().__init__(self.path, self.endpoint, **options)
+            except BaseException:
+                self._options = options  # the next call tries again
+                raise
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         if "app" not in vars(self):

@@ -96,7 +96,7 @@ class _Model(BaseModel):
             try:
                 cls.model_rebuild()
             finally:
-                _BEING_BUILT.remove(cls)
+                _BEING_BUILT.discard(cls)  # another thread may have built it, too
         return handler(source)
 
 
