@@ -2,6 +2,7 @@
 
 import json
 import platform
+import re
 import stat
 import sys
 import tomllib
@@ -216,6 +217,19 @@ async def test_signing_out_of_a_key_that_has_ended_is_no_error(
     done = await signed_in.run("logout")
 
     assert done.code == 0, done
+    assert json.loads((signed_in.folder / "credentials.json").read_text()) == {}
+
+
+async def test_signing_out_where_nothing_answers_forgets_the_key_and_says_that_it_goes_on(
+    signed_in: Terminal,
+) -> None:
+    profiles = signed_in.folder / "config.toml"
+    profiles.write_text(re.sub(r"http://[^\"]+", "http://127.0.0.1:9", profiles.read_text()))
+
+    done = await signed_in.run("logout")
+
+    assert done.code == 0, done
+    assert "goes on working until it expires" in done.err
     assert json.loads((signed_in.folder / "credentials.json").read_text()) == {}
 
 

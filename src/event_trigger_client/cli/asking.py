@@ -83,7 +83,3 @@ def _object(found: Any, what: str) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise Failed(f"{what} must be an object, such as {{}}.", ExitCode.USAGE)
     return found
-
-
-def has_terminal() -> bool:
-    return sys.stdin.isatty()

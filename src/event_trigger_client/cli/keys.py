@@ -1,4 +1,4 @@
-"""The commands on API keys, which take a login: a key cannot manage keys."""
+"""The commands on API keys, which take a login: a key cannot manage other keys."""
 
 from datetime import datetime, timezone
 from typing import Annotated, Any

@@ -167,8 +167,8 @@ def _end_key(client: "event_trigger_client.Client", key_id: int) -> None:
 
 
 def _end_itself(run: Run, profile: Profile) -> bool:
-    """Ends the kept key with the key itself; False if it is lost, or the service is too old."""
-    from event_trigger_client.errors import Forbidden, Unauthorized  # noqa: PLC0415 - as above
+    """Ends the kept key with the key itself; False unless the service says that it has ended."""
+    from event_trigger_client.errors import EventTriggerError, Unauthorized  # noqa: PLC0415 - as above
 
     assert profile.key_id is not None
     token = run.credentials.get(token_name(profile.name), profile.token_in)
@@ -176,10 +176,10 @@ def _end_itself(run: Run, profile: Profile) -> bool:
         return False
     with new_client(profile.url, token=token, project=profile.project) as client:
         try:
-            _end_key(client, profile.key_id)
+            client.keys.delete(profile.key_id)
         except Unauthorized:
             return True  # it has ended before
-        except Forbidden:
+        except EventTriggerError:
             return False
     return True
 

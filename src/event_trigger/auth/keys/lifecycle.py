@@ -143,7 +143,7 @@ async def get_key(session: AsyncSession, principal: Principal, key_id: int) -> A
 async def end_key(session: AsyncSession, principal: Principal, key_id: int) -> int:
     """Ends a key; returns its user's id. Raises NotFound if the login may not see the key.
 
-    A key may end itself, which whoever holds it may want, and no other one (LoginRequired).
+    A key may end itself, and no other one (LoginRequired).
     """
     if principal.key_id == key_id:
         own = VisibleKeys(None, principal.user_id, None)
