@@ -59,17 +59,26 @@ def configure_logs(log_format: LogFormat | None, level: LogLevel, *, hold: bool 
         logging.getLogger(name).setLevel(logging.ERROR)
     # what these do has lines of ours; the pool writes for each connection that it gives up
     for name in ("alembic", "uvicorn", "event_trigger.db.pool"):
-        logging.getLogger(name).setLevel(logging.WARNING)
+        logging.getLogger(name).setLevel(max(logging.WARNING, _LEVELS[level]))
 
 
 class _HeldLines(MemoryHandler):
-    """Holds all lines until an error is one of them, they are too many, or the process ends."""
+    """Holds all lines until an error is one of them, they are too many, or the process ends.
+
+    A thread may still have found this handler when the lines are released.
+    """
 
     def __init__(self, held_for: logging.Handler) -> None:
         super().__init__(_MOST_HELD, flushLevel=logging.ERROR, target=held_for)
 
+    def emit(self, record: logging.LogRecord) -> None:
+        if self in logging.root.handlers or self.target is None:
+            super().emit(record)
+        else:
+            self.target.handle(record)
+
     def flush(self) -> None:
-        """Writes what is held, in its order; later records take the way without this handler."""
+        """Writes the held lines in their order; later records take the way without this handler."""
         self.acquire()
         try:
             if self.target is not None and self in logging.root.handlers:

@@ -93,6 +93,8 @@ class Startup:
         Raises CannotStart when it gives up, and any error that is not the database's at once.
         """
         self._reason = "the service is starting"
+        loop = asyncio.get_running_loop()
+        slow = loop.call_later(LOG_WAITING_EVERY_SECONDS, release_lines)
         try:
             await self._until_begun()
         except Exception as error:
@@ -103,6 +105,7 @@ class Startup:
             self._reason = None
             self._callbacks.ready()
         finally:
+            slow.cancel()
             self._is_slow_or_over.set()
 
     async def until_slow_or_over(self) -> None:
