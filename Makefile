@@ -22,7 +22,8 @@ MAIN_TESTS := --numprocesses=$(PROCESSES) --dist=loadgroup --ignore=tests/securi
 
 # tests/security waits for nothing, and runs beside the others, which do; its output comes last
 test: .venv/dev.stamp  ## Run the tests (EVENT_TRIGGER_PG_BIN=… for another PostgreSQL)
-	@mkdir -p .pytest_cache; $(PYTEST) --numprocesses=2 --dist=worksteal tests/security > $(SECURITY_OUTPUT) 2>&1 & security=$$!; \
+	@mkdir -p .pytest_cache; $(PYTEST) --numprocesses=2 --dist=worksteal tests/security > $(SECURITY_OUTPUT) 2>&1 & \
+	security=$$!; trap 'kill $$security' INT TERM; \
 	$(PYTEST) $(MAIN_TESTS); others=$$?; \
 	wait $$security; security=$$?; cat $(SECURITY_OUTPUT); exit $$((others | security))
 SECURITY_OUTPUT := .pytest_cache/security.txt

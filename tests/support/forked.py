@@ -81,7 +81,7 @@ class Forking:
         atexit.register(self._close)
 
     def suits(self, command: Command) -> bool:
-        """Whether nothing in its environment differs that an import may have read."""
+        """Tells whether its environment is the same, as far as imports may have read it."""
         given = {*self._environment.items()} ^ {*command.environment.items()}
         return all(_READ_WHEN_IT_RUNS.match(name) for name, _ in given)
 

@@ -33,7 +33,7 @@ _MADE_TO_RUN = (  # by one command or another; each brings what it needs
 
 @dataclass(frozen=True)
 class Command:
-    """What to run; its standard input, output and error come beside it."""
+    """A command to run; its standard input, output and error come beside it."""
 
     arguments: Sequence[str]
     folder: str

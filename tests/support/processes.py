@@ -166,7 +166,7 @@ def start(
 def _begin(
     folder: Path, words: Sequence[str], settings: dict[str, str], files: Sequence[IO[bytes]]
 ) -> Process:
-    """Begins a command of the service as a fork if it can be one, and everything else anew.
+    """Begins a command of the service as a fork if it can be one, and starts everything else.
 
     Benches measure starts and memory, and fork nothing.
     """
