@@ -19,7 +19,7 @@ from event_trigger.auth.passwords.hashing import PasswordHasher
 from event_trigger.auth.plain_reads import ReadFastPath
 from event_trigger.config import Settings
 from event_trigger.console import pages as console_pages
-from event_trigger.db.page_sessions import PageSessions
+from event_trigger.db.page_sessions import CONNECTIONS_OF_CALLS, MOST_PAGES, PageSessions
 from event_trigger.db.plain_session import PlainReads
 from event_trigger.db.pool import close_all, close_unused
 from event_trigger.destinations.dns import DnsResolver
@@ -265,7 +265,8 @@ def _fast_paths(parts: Parts, compression: Compression) -> Sequence[FastPath]:
     if engines.replica is not None:
         return calls, hooks
     reads = PlainReads(engines.requests)
-    pages = PageSessions(reads)
+    spare = state.settings.connections_for.requests - CONNECTIONS_OF_CALLS
+    pages = PageSessions(reads, most=max(1, min(MOST_PAGES, spare)))
     replays = ReplayFastPath(
         state.credentials,
         state.group_commit,

@@ -1,15 +1,17 @@
-"""Pages share a few sessions: nobody loses a turn, whoever fails or leaves."""
+"""Pages share a few sessions: nobody loses a turn when another one fails or leaves."""
 
 import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
+import asyncpg
 import pytest
 from sqlalchemy import text
 
-from event_trigger.db.engine import create_engine
+from event_trigger.db.engine import create_engine, sqlstate
 from event_trigger.db.page_sessions import PageSessions
 from event_trigger.db.plain_session import PlainReads
+from event_trigger.db.pool import PoolTimeout
 
 BACKEND = text("SELECT pg_backend_pid()")
 
@@ -67,7 +69,18 @@ async def test_a_caller_that_leaves_takes_nobody_elses_turn(pages: PageSessions)
 async def test_a_page_that_waits_too_long_is_told_so(reads: PlainReads) -> None:
     pages = PageSessions(reads, most=2, waits=0.05)
     async with pages.open(), pages.open():
-        with pytest.raises(TimeoutError):
+        with pytest.raises(PoolTimeout):
             await read(pages)
 
     assert await read(pages)
+
+
+async def test_a_transaction_whose_backend_ends_raises_the_reason_of_the_server(
+    reads: PlainReads,
+) -> None:
+    with pytest.raises(asyncpg.PostgresError) as caught:
+        async with reads.begin() as session:
+            await session.execute(text("SELECT pg_terminate_backend(pg_backend_pid())"))
+
+    assert sqlstate(caught.value) in {"57P01", "08003"}
+    assert await reads.scalar(text("SELECT 1")) == 1

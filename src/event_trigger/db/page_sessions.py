@@ -11,10 +11,12 @@ from time import monotonic
 from typing import NamedTuple
 
 from event_trigger.db.plain_session import PlainReads, PlainSession
+from event_trigger.db.pool import PoolTimeout
 
-MOST_PAGES = 6  # at a time; the pool's other connections stay free for calls
+MOST_PAGES = 6  # at a time
+CONNECTIONS_OF_CALLS = 4  # of the pool, which pages leave free if it is large enough
 WAITS_SECONDS = 5.0  # for another page to end, as the pool does
-_KEPT_SECONDS = 1.0  # then it goes back to the pool, which looks whether it is still good
+_KEPT_SECONDS = 0.1  # then it goes back to the pool, where calls may wait for it
 
 
 class _Lent(NamedTuple):
@@ -30,7 +32,7 @@ class PageSessions:
 
     1. While fewer are lent, a caller takes a connection of the pool.
     2. Any other caller waits. One that is done hands the session on to the one that waits longest.
-    3. After a failure, or a second, its connection goes back, and the next caller takes another.
+    3. After a failure, or 0.1 s, its connection goes back, and the next caller takes another.
     """
 
     def __init__(
@@ -43,7 +45,7 @@ class PageSessions:
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[PlainSession]:
-        """Raises TimeoutError after `waits` seconds, and as PlainReads does."""
+        """Raises PoolTimeout after `waits` seconds, and as PlainReads does."""
         lent = await self._take()
         try:
             yield lent.session
@@ -77,9 +79,13 @@ class PageSessions:
         try:
             async with asyncio.timeout(self._waits):
                 return await waiter
-        except BaseException:
+        except BaseException as error:
             if waiter.done() and not waiter.cancelled():
                 await self._give_up(waiter.result())
+            if isinstance(error, TimeoutError):
+                late = PoolTimeout(f"No session for pages was free for {self._waits:g} s.")
+                self._reads.note_shortage(late)
+                raise late from None
             raise
 
     async def _give_up(self, lent: _Lent | None) -> None:

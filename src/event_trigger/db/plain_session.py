@@ -5,7 +5,7 @@ several greenlets. Reads, and calls that share a commit, need none of it.
 """
 
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from contextvars import ContextVar
 from enum import Enum
 from types import MappingProxyType, SimpleNamespace
@@ -22,6 +22,7 @@ from sqlalchemy.util import greenlet_spawn
 
 from event_trigger.db.numbered import array_text, numbered
 from event_trigger.db.pgbouncer import is_pooled
+from event_trigger.db.pool import DatabasePool
 
 _MOST_PREPARED = 200  # statements of a connection
 _PREPARED, _PLANNING = "plain_statements", "planning"  # in the `info` of a connection
@@ -155,17 +156,23 @@ class PlainSession:
             await self._driver.execute("; ".join([*_resets(before), *settings]))
 
     async def end(self) -> None:
-        if self._is_begun and await self._driver.execute("COMMIT") != "COMMIT":
+        """Commits; a COMMIT that is refused is an outage, as it is in a session (`pre_ping`)."""
+        if not self._is_begun:
+            return
+        try:
+            ended = await self._driver.execute("COMMIT")
+        except asyncpg.PostgresError as error:
+            raise asyncpg.InterfaceError(f"The COMMIT has failed: {error}") from error
+        if ended != "COMMIT":
             raise RuntimeError("A statement of this transaction had failed: it was rolled back.")
-        for work in self.after_commit:
-            work()
 
     async def undo(self, error: Exception) -> None:
         """Ends the transaction after an error, and drops the plans that the error may be about."""
         if isinstance(error, asyncpg.PostgresError):
             self._prepared.clear()
         if self._is_begun:
-            await self._driver.execute("ROLLBACK")
+            with suppress(asyncpg.PostgresError, *_CONNECTION_ERRORS):  # they would hide the error
+                await self._driver.execute("ROLLBACK")
 
     async def _prepare(self, sql: str) -> PreparedStatement:
         if len(self._prepared) >= _MOST_PREPARED:
@@ -213,6 +220,11 @@ class PlainReads:
     def get_bind(self) -> Engine:
         return self._engine.sync_engine
 
+    def note_shortage(self, error: BaseException) -> None:
+        """Counts a caller that got no connection in time, as the pool counts its own."""
+        if isinstance(pool := self._engine.pool, DatabasePool):
+            pool.note_shortage(error)
+
     @asynccontextmanager
     async def begin(self) -> AsyncIterator[PlainSession]:
         """Opens a transaction, which is committed at the end of the body."""
@@ -253,6 +265,8 @@ class PlainReads:
             raise
         finally:
             await greenlet_spawn(connection.close)
+        for work in session.after_commit:
+            work()
 
 
 def _is_lost(connection: PoolProxiedConnection, error: BaseException) -> bool:
@@ -260,7 +274,7 @@ def _is_lost(connection: PoolProxiedConnection, error: BaseException) -> bool:
     if not isinstance(error, Exception) or isinstance(error, _CONNECTION_ERRORS):
         return True
     driver: asyncpg.Connection = connection.driver_connection
-    return bool(driver.is_in_transaction())
+    return bool(driver.is_closed() or driver.is_in_transaction())
 
 
 def plan_as_usual(engine: AsyncEngine) -> None:

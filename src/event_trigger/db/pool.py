@@ -87,17 +87,17 @@ class DatabasePool(Pool):
             try:
                 return super().connect()
             except PoolTimeout as error:
-                self._note_shortage(error)
+                self.note_shortage(error)
                 raise
             except Exception as error:
                 if getattr(error, "sqlstate", None) != TOO_MANY_CONNECTIONS:
                     raise
                 if monotonic() >= give_up_at:
-                    self._note_shortage(error)
+                    self.note_shortage(error)
                     raise
                 self._connect_after = monotonic() + _RETRY_CONNECT_SECONDS
 
-    def _note_shortage(self, error: BaseException) -> None:
+    def note_shortage(self, error: BaseException) -> None:
         self._shortage = monotonic(), error
         if self.observer is not None:
             self.observer.timed_out()
