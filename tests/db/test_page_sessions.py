@@ -7,11 +7,11 @@ from typing import Any
 import asyncpg
 import pytest
 from sqlalchemy import text
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from event_trigger.db.engine import create_engine, sqlstate
 from event_trigger.db.page_sessions import PageSessions
 from event_trigger.db.plain_session import PlainReads
-from event_trigger.db.pool import PoolTimeout
 
 BACKEND = text("SELECT pg_backend_pid()")
 

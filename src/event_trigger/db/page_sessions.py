@@ -10,8 +10,9 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from time import monotonic
 from typing import NamedTuple
 
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
 from event_trigger.db.plain_session import PlainReads, PlainSession
-from event_trigger.db.pool import PoolTimeout
 
 MOST_PAGES = 6  # at a time
 CONNECTIONS_OF_CALLS = 4  # of the pool, which pages leave free if it is large enough
