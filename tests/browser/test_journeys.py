@@ -88,7 +88,7 @@ async def test_a_glance_says_that_all_is_right(console: Console, ada: httpx.Asyn
 
     verdict = console.page.get_by_role("region", name="Verdict")
     await expect(verdict).to_contain_text("Everything due has fired.")
-    assert (await console.page.title()).startswith("●")
+    await expect(console.page).to_have_title(re.compile("^●"))
     icon = console.page.locator('link[rel="icon"]')
     await expect(icon).to_have_attribute("href", re.compile("16a34a"))  # green
     await expect(console.page.get_by_role("link", name="1 active")).to_be_visible()
