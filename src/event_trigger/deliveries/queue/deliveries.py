@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import TextClause, text
 
+from event_trigger.db.citus.detect import is_in_cluster
 from event_trigger.db.plain_session import ReadSession
 from event_trigger.models import CountedMeasure, DeliveryError, DeliveryStatus
 from event_trigger.models.minute_count import (
@@ -258,12 +259,12 @@ class DeliveryQueue:
             "lease_ends": [one.lease_end for one in limits],
             "installation": installation,
         }
-        rows = await self.session.execute(_CLAIM_DELIVERIES, wanted)
-        return [*map(ClaimedDelivery._make, rows)]
+        return [*map(ClaimedDelivery._make, await self.session.execute(_CLAIM_DELIVERIES, wanted))]
 
     async def record(self, shard: int, outcomes: Sequence[AttemptOutcome]) -> set[int]:
         """Records the outcomes whose lease is still valid; gives their deliveries' ids."""
-        recorded = await self._record(_RECORD_IN_PLACE, shard, outcomes)
+        has_places = not await is_in_cluster(self.session)  # by which Citus finds no rows
+        recorded = await self._record(_RECORD_IN_PLACE, shard, outcomes) if has_places else set()
         if missing := [one for one in outcomes if one.delivery_id not in recorded]:
             recorded |= await self._record(_RECORD_MOVED, shard, missing)  # or their lease is over
         return recorded
