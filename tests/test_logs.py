@@ -180,6 +180,18 @@ def test_held_lines_follow_the_first_one_in_their_order(capsys: pytest.CaptureFi
     assert [one["event"] for one in lines] == ["first", "before", "before it", "now"]
 
 
+def test_a_line_for_a_handler_whose_lines_are_released_is_written(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    configure_logs(LogFormat.JSON, LogLevel.INFO, hold=True)
+    [held] = logging.getLogger().handlers
+    release_lines()
+
+    held.handle(logging.makeLogRecord({"msg": "late", "levelno": logging.INFO}))
+
+    assert "late" in capsys.readouterr().err
+
+
 def test_an_error_is_never_held(capsys: pytest.CaptureFixture[str]) -> None:
     configure_logs(LogFormat.JSON, LogLevel.INFO, hold=True)
     log = structlog.get_logger()
@@ -197,6 +209,15 @@ def log_an_error(text: str) -> None:
         raise RuntimeError(text)
     except RuntimeError:
         structlog.get_logger().exception("crashed")
+
+
+@pytest.mark.parametrize("name", QUIET)
+def test_libraries_obey_the_level_too(capsys: pytest.CaptureFixture[str], name: str) -> None:
+    configure_logs(LogFormat.JSON, LogLevel.ERROR)
+
+    logging.getLogger(name).warning("Invalid HTTP request received.")
+
+    assert capsys.readouterr().err == ""
 
 
 def test_what_is_below_the_level_is_left_out(capsys: pytest.CaptureFixture[str]) -> None:

@@ -42,7 +42,7 @@ def _of_event(answer: CallAnswer | PingAnswer) -> CallAnswer:
 
 
 class _Turn:
-    """Gives the turn to the next calls once: when it is ended, or is slow, or its body ends."""
+    """Gives the turn to the next calls once: when its body ends, or has taken too long."""
 
     def __init__(self, give_on: Callable[[], None]) -> None:
         self._give_on: Callable[[], None] | None = give_on
@@ -52,13 +52,13 @@ class _Turn:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.end()
+        self._end()
 
     def begin(self) -> None:
         """Counts from here on whether it is slow."""
-        self._timer = asyncio.get_running_loop().call_later(TURN_SECONDS, self.end)
+        self._timer = asyncio.get_running_loop().call_later(TURN_SECONDS, self._end)
 
-    def end(self) -> None:
+    def _end(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
         if self._give_on is not None:
