@@ -32,7 +32,9 @@ _IN_CHANGES = {
     "a volatile function in UPDATE or DELETE": r"\b(clock_timestamp|random|gen_random_uuid)\(",
     "a clock within CASE": rf"\bCASE\b((?!\bEND\b).)*{_CLOCKS}",
     "a clock within COALESCE": rf"\bcoalesce\([^()]*{_CLOCKS}",
-    "a column and an interval in UPDATE": r"\b\w+_(at|until|after) [-+] ",
+    "a column and an interval in UPDATE": (
+        r"\b\w+_(at|until|after) [-+] |\b\w+\.\w+\b[^,]*\* CAST\([^()]* AS interval\)"
+    ),
     "a function in RETURNING": rf"\bRETURNING\b[^)]*{_CLOCKS}",
     # seen on Citus 13: the first ends the coordinator by SIGSEGV
     "a subscript in SET": r"\bUPDATE \w+ SET\b((?!\bWHERE\b).)*[\w)]\s*\[(?!\])",

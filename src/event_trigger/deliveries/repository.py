@@ -44,9 +44,8 @@ _CHOOSE_EXHAUSTED = text("""
 _REDELIVER = text("""
     UPDATE deliveries SET
         status = :pending, tries = 0, error = NULL, finished_at = NULL,
-        queued_at = statement_timestamp(),
-        next_attempt_at = CAST(:start AS timestamptz) + (chosen.place - 1) * CAST(:pace AS interval)
-    FROM unnest(CAST(:ids AS bigint[])) WITH ORDINALITY AS chosen (id, place)
+        queued_at = statement_timestamp(), next_attempt_at = chosen.due_at
+    FROM unnest(CAST(:ids AS bigint[]), CAST(:times AS timestamptz[])) AS chosen (id, due_at)
     WHERE deliveries.shard = :shard AND deliveries.id = chosen.id
 """)
 _HAS_OWN_PAYLOAD = text("""
@@ -214,8 +213,7 @@ class Deliveries:
         wanted = {
             "shard": shard,
             "ids": ids,
-            "start": start,
-            "pace": pace,
+            "times": [start + place * pace for place in range(len(ids))],
             "pending": DeliveryStatus.PENDING,
         }
         await self.session.execute(_REDELIVER, wanted)

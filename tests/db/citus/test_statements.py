@@ -20,6 +20,11 @@ from tests.support.shards import refused_by_citus
             "a column and an interval",
         ),
         (
+            "UPDATE deliveries SET a = CAST(:start AS timestamptz)"
+            " + (chosen.place - 1) * CAST(:pace AS interval) FROM chosen WHERE shard = 1",
+            "a column and an interval",
+        ),
+        (
             "UPDATE triggers SET a = 1 WHERE shard = 1 RETURNING id, now()",
             "a function in RETURNING",
         ),
