@@ -6,29 +6,27 @@ machine's cores, so the ratios show the cost of a cluster; what it gains are cor
 
 import asyncio
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from bench.load import load, post
+from bench.planned import plant_due
 from bench.report import at_least, at_most, ratio, table
-from bench.served import default_site
+from bench.served import OWNERS, add_owners, default_site
 from bench.storm import until_counted
 from event_trigger.db.distribute import distribute
 from event_trigger.db.engine import create_engine
-from tests.faults.site import Postgres, Site
+from tests.faults.site import SECONDLY, Postgres, Site, make
 from tests.support.cluster import CITUS_BIN, Cluster, link, running_cluster
 from tests.support.databases import connect, create_database
-from tests.support.planting import HOURLY, plant_triggers
 from tests.support.processes import open_folder
 from tests.support.projects import make_project
 from tests.support.services import fill_with_people_and_partitions
 
 CALLERS = 32
-OWNERS = 16  # of the calls; their shards are on both workers
-STORM_OWNERS = range(1000, 1064)  # one for each shard
-SECONDLY = {"interval": "PT1S", "recurring": True}
+CALLED = 16  # projects; their shards are on both workers
 LATEST_SECONDS = 10.0
 _API = {"name": "called", "type": "api", "details": {}}
 _BODY = b'{"amount": 12}'
@@ -38,7 +36,7 @@ _LATEST = """
         SELECT owner_id, GREATEST(
             max(extract(epoch FROM triggered_at - scheduled_for)) FILTER (WHERE triggered_at > $2),
             extract(epoch FROM clock_timestamp() - max(scheduled_for)) - 1) AS late
-        FROM events WHERE shard = ANY ($1) AND owner_id >= 1000 AND type = 'scheduled'
+        FROM events WHERE shard = ANY ($1) AND type = 'scheduled'
         GROUP BY owner_id
     ) AS owners
 """
@@ -75,34 +73,38 @@ async def requests_of_owners(built: Site, owners: int) -> list[bytes]:
     return requests
 
 
-async def measure_storm(built: Site, count: int) -> float:
-    """Returns events a second of triggers of 64 owners that are due at one instant."""
-    database = await connect(built.url)
-    due_at = datetime.now(UTC) + timedelta(seconds=5 + count / 5_000)
-    for owner in STORM_OWNERS:
-        each = count // len(STORM_OWNERS)
-        await plant_triggers(database, each, owner_id=owner, details=HOURLY, due_at=due_at)
-    assert datetime.now(UTC) < due_at, "planting took too long"
-    wanted = count // len(STORM_OWNERS) * len(STORM_OWNERS)
-    await until_counted(built, database, wanted)
-    found = await database.fetchrow(
-        "SELECT count(*) AS all, count(DISTINCT trigger_id) AS fired, max(triggered_at) AS last"
-        " FROM events WHERE owner_id >= $1",
-        STORM_OWNERS.start,
-    )
-    await database.close()
-    assert found["all"] == found["fired"] == wanted, "some fired twice"
-    return wanted / float((found["last"] - due_at).total_seconds())
+async def measure_storm(built: Site, owners: Sequence[int], count: int) -> float:
+    """Returns events a second of triggers of these owners that are due at one instant.
 
-
-async def measure_outage(built: Site, cluster: Cluster, *, seconds: float) -> float:
-    """Kills a worker for some seconds; returns how many the owners on the other were late at most.
-
-    A trigger that fires each second is planted for each of 64 owners. None may fire twice.
+    Afterwards it removes them: `verify` would read each one's records for minutes.
     """
     database = await connect(built.url)
-    for owner in STORM_OWNERS:
-        await plant_triggers(database, 1, owner_id=owner, details=SECONDLY)
+    due_at = datetime.now(UTC) + timedelta(seconds=5 + count / 5_000)
+    await plant_due(database, owners, count, due_at)
+    assert datetime.now(UTC) < due_at, "planting took too long"
+    await until_counted(built, database, count)
+    found = await database.fetchrow(
+        "SELECT count(*) AS all, count(DISTINCT trigger_id) AS fired, max(triggered_at) AS last"
+        " FROM events WHERE type = 'scheduled'"
+    )
+    await database.execute("TRUNCATE triggers")
+    await database.execute("TRUNCATE events")
+    await database.close()
+    assert found["all"] == found["fired"] == count, "some fired twice"
+    return count / float((found["last"] - due_at).total_seconds())
+
+
+async def measure_outage(
+    built: Site, cluster: Cluster, owners: Sequence[int], *, seconds: float
+) -> float:
+    """Kills a worker for some seconds; returns how many the owners on the other were late at most.
+
+    Each owner has a trigger that fires each second. None may fire twice.
+    """
+    for owner in owners:
+        async with built.client(user_id=owner) as client:
+            await make(client, SECONDLY)
+    database = await connect(built.url)
     await asyncio.sleep(seconds / 2)
     others = await shards_of(database, cluster.workers[1].address)
     began = datetime.now(UTC)
@@ -113,7 +115,7 @@ async def measure_outage(built: Site, cluster: Cluster, *, seconds: float) -> fl
     await asyncio.sleep(seconds)
     twice = await database.fetch(
         "SELECT owner_id, trigger_id, scheduled_for FROM events"
-        " WHERE owner_id >= 1000 AND type = 'scheduled' GROUP BY 1, 2, 3 HAVING count(*) > 1"
+        " WHERE type = 'scheduled' GROUP BY 1, 2, 3 HAVING count(*) > 1"
     )
     await database.close()
     assert twice == [], "some fired twice"
@@ -130,16 +132,18 @@ async def shards_of(database: Any, address: str) -> list[int]:
     return [row["shard"] for row in rows]
 
 
-async def measure_all(built: Site, *, calls_for: float, storm: int) -> dict[str, float]:
+async def measure_all(
+    built: Site, owners: Sequence[int], *, calls_for: float, storm: int
+) -> dict[str, float]:
     """Returns calls and events a second; the calls are made for so many seconds."""
-    requests = await requests_of_owners(built, OWNERS)
+    requests = await requests_of_owners(built, CALLED)
     url = built.replicas[0].url
     speeds = {}
-    for what, used in (("one owner", requests[:1]), (f"{OWNERS} owners", requests)):
+    for what, used in (("one owner", requests[:1]), (f"{CALLED} owners", requests)):
         await load(url, used, callers=CALLERS, seconds=calls_for / 10)  # to warm up
         measured = await load(url, used, callers=CALLERS, seconds=calls_for)
         speeds[f"calls, {what}"] = measured.per_second
-    return {**speeds, "storm, 64 owners": await measure_storm(built, storm)}
+    return {**speeds, f"storm, {OWNERS} owners": await measure_storm(built, owners, storm)}
 
 
 async def report_cluster(*, calls_for: float, storm: int, outage: float) -> list[str]:
@@ -148,13 +152,16 @@ async def report_cluster(*, calls_for: float, storm: int, outage: float) -> list
         return [title, f"  not run: {CITUS_BIN} names no PostgreSQL with Citus"]
     async with default_site() as plain:
         await plain.start(1)
-        alone = await measure_all(plain, calls_for=calls_for, storm=storm)
+        owners = await add_owners(plain.url)
+        alone = await measure_all(plain, owners, calls_for=calls_for, storm=storm)
     async with cluster_site() as (built, cluster):
         await built.start(1)
-        spread = await measure_all(built, calls_for=calls_for, storm=storm)
-        latest = await measure_outage(built, cluster, seconds=outage)
+        owners = await add_owners(built.url)
+        spread = await measure_all(built, owners, calls_for=calls_for, storm=storm)
+        latest = await measure_outage(built, cluster, owners, seconds=outage)
         status, printed = built.audit()
     assert status == 0, printed  # each instant has its event, or the reason why it has none
+    assert printed.startswith(f"{len(owners)} triggers, "), printed  # and none was left out
     rows = {what: (f"{one:,.0f} /s", f"{spread[what]:,.0f} /s") for what, one in alone.items()}
     return [
         *table(title, ("one server", "cluster"), rows),

@@ -15,6 +15,7 @@ from event_trigger.events.repository import (
     TAKE_XID,
     announce,
     announcing,
+    take_ids,
     take_xid,
 )
 
@@ -36,8 +37,9 @@ class EventWriter:
     The INSERT has `{xid}` in place of the transaction's number. On one server all is a single
     statement, since a round trip costs more than storing a few events. In a cluster of Citus
     it is three: the coordinator announces the events, and holds none of the rows. `few` is the
-    INSERT there, unless there are too many events. A writer that does not announce them leaves that
-    to its caller, for after the commit.
+    INSERT there, unless there are too many events; or `with_ids` is, which takes `:event_ids` and
+    names the table `stored`. A writer that does not announce them leaves that to its caller, for
+    after the commit.
     """
 
     def __init__(
@@ -49,14 +51,15 @@ class EventWriter:
         announces: bool = True,
         is_traced: bool = False,
         few: FewRows | None = None,
+        with_ids: str | None = None,
     ) -> None:
         self._few = few
         self._is_returning = is_returning
         self._announces = announces
-        if is_returning:
-            insert += " RETURNING id, triggered_at"
-        if is_traced:
-            insert += ", trigger_id, scheduled_for"
+        columns = ["id", "triggered_at"] if is_returning else []
+        columns += ["trigger_id", "scheduled_for"] if is_traced else []
+        if columns:
+            insert += f" RETURNING {', '.join(columns)}"
         insert_announced = insert.format(xid="(SELECT xid FROM announced)")
         self._one_statement = text(
             _ONE_STATEMENT.format(
@@ -65,6 +68,11 @@ class EventWriter:
         )
         # given, not left to the column's default: in a cluster that is the worker's own number
         self._insert = text(insert.format(xid="CAST(:xid AS bigint)"))
+        self._with_ids = None
+        if with_ids is not None:
+            # Citus loses the name of the table unless it has another one
+            named = f" RETURNING {', '.join(f'stored.{one}' for one in columns)}" if columns else ""
+            self._with_ids = text(with_ids + named)
         self._update = text(update)
 
     async def write(
@@ -87,10 +95,13 @@ class EventWriter:
             )
         else:
             announced = announce(session, owner_ids) if self._announces else take_xid(session)
-            xid = await announced
-            few = None if self._few is None else self._few.of(count)
-            insert = self._insert if few is None else few
-            stored = await session.execute(insert, {**values, "xid": xid})
+            given = {**values, "xid": await announced}
+            insert = self._with_ids
+            if insert is not None:
+                given["event_ids"] = await take_ids(session, count)
+            elif self._few is not None:
+                insert = self._few.of(count)
+            stored = await session.execute(self._insert if insert is None else insert, given)
             await self.update_triggers(session, values)
         return [StoredEvent(*row) for row in stored] if self._is_returning else []
 

@@ -43,6 +43,7 @@ ANNOUNCE = f"""
     FROM unnest(CAST(:announced_ids AS text[])) AS announced (owner_id)
 """  # noqa: S608
 _ANNOUNCE = text(ANNOUNCE)
+_TAKE_IDS = text("SELECT nextval('events_id_seq') FROM generate_series(1, CAST(:count AS int))")
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -133,6 +134,11 @@ async def announce(session: ReadSession, owner_ids: Iterable[int]) -> int:
     Gives the number of the transaction, which is the events' `xid`.
     """
     return int(await session.scalar(_ANNOUNCE, announcing(owner_ids)))
+
+
+async def take_ids(session: ReadSession, count: int) -> list[int]:
+    """Takes ids for so many events, in ascending order."""
+    return sorted(row[0] for row in await session.execute(_TAKE_IDS, {"count": count}))
 
 
 def announcing(owner_ids: Iterable[int]) -> dict[str, list[str]]:

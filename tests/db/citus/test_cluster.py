@@ -7,6 +7,7 @@ is skipped. One cluster and one database serve all its tests.
 import asyncio
 import os
 from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -17,13 +18,15 @@ from event_trigger.db.citus.placement import Placement, tables_of
 from event_trigger.db.citus.plan import ROLE_SETTINGS
 from event_trigger.db.distribute import distribute
 from event_trigger.db.embedded.postmaster import PORT
-from event_trigger.db.engine import APPLICATION_NAME, create_engine, create_sessions
+from event_trigger.db.engine import APPLICATION_NAME, Sessions, create_engine, create_sessions
 from event_trigger.db.nodes import check_nodes
 from event_trigger.db.shards import OwnedId
 from event_trigger.db.stuck_backends import end_stuck_backends
 from event_trigger.events.partition_tables import Partitions
 from event_trigger.events.partitions import Partition
 from event_trigger.firing.called_events import NewEvent, store_events
+from event_trigger.models import shard_of
+from event_trigger.scheduling.batch import BatchRequest, fire_next_batch
 from tests.support.cluster import CITUS_BIN, Cluster, Node, link, needs_citus, running_cluster
 from tests.support.commands import Here
 from tests.support.databases import connect, create_database, in_database
@@ -266,26 +269,57 @@ async def test_sign_ins_and_refreshes_at_once_do_not_wait_for_each_other_in_a_ci
 
 
 async def test_the_events_of_calls_are_committed_by_one_node_alone(url: str) -> None:
-    lines: list[str] = []
-    engine = create_engine(url, connections=1)
     new = [
         NewEvent(OwnedId(ADA, trigger_id), '{"a": 1}', is_test=False, has_destinations=False)
         for trigger_id in (1, 2, 3)
     ]
 
-    async with create_sessions(engine)() as session:
+    async with watched_sessions(url) as (sessions, lines), sessions.begin() as session:
+        stored = await store_events(session, new, announces=False)
+
+    assert len({one.id for one in stored}) == 3
+    assert any("INSERT INTO public.events" in line for line in lines)
+    assert not [line for line in lines if "PREPARE TRANSACTION" in line or "COPY" in line]
+
+
+async def test_due_events_are_committed_by_one_node_alone_and_have_ids_of_one_sequence(
+    url: str, database: Any
+) -> None:
+    owner, at = 3001, datetime.now(UTC) - timedelta(seconds=5)
+    planted = await plant_triggers(database, 3, owner_id=owner, due_at=at)
+    before = await database.fetchval("SELECT nextval('events_id_seq')")
+
+    async with watched_sessions(url) as (sessions, lines):
+        count = await fire_next_batch(
+            sessions, BatchRequest(shard_of(owner), late=True), lambda _: None
+        )
+
+    rows = await database.fetch(
+        "SELECT id, trigger_id, scheduled_for FROM events WHERE shard = $1::int % 64"
+        " AND owner_id = $1",
+        owner,
+    )
+    assert count == 3
+    assert {row["trigger_id"]: row["scheduled_for"] for row in rows} == dict.fromkeys(planted, at)
+    assert sorted(row["id"] - before for row in rows) == [1, 2, 3]
+    assert any("INSERT INTO public.events" in line for line in lines)
+    assert not [line for line in lines if "PREPARE TRANSACTION" in line or "COPY" in line]
+
+
+@asynccontextmanager
+async def watched_sessions(url: str) -> AsyncIterator[tuple[Sessions, list[str]]]:
+    """Gives sessions of one connection, and what the coordinator sends to the nodes for it."""
+    lines: list[str] = []
+    engine = create_engine(url, connections=1)
+    sessions = create_sessions(engine)
+    async with sessions.begin() as session:
         connection = await (await session.connection()).get_raw_connection()
         driver: Any = connection.driver_connection
         driver.add_log_listener(lambda _, message: lines.append(message.message))
         await session.execute(text("SET citus.log_remote_commands = on"))
         await session.execute(text("SET client_min_messages = notice"))
-        stored = await store_events(session, new, announces=False)
-        await session.commit()
-
+    yield sessions, lines
     await engine.dispose()
-    assert len({one.id for one in stored}) == 3
-    assert any("INSERT INTO public.events" in line for line in lines)
-    assert not [line for line in lines if "PREPARE TRANSACTION" in line or "COPY" in line]
 
 
 async def test_a_backup_of_a_cluster_is_restored_on_one_server(
