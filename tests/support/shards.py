@@ -45,6 +45,11 @@ _ANYWHERE = {
     "a lock beside a column that takes its shard from another table": (
         r"\(\s*SELECT [^()]*\bWHERE \w+\.shard = \w+\.shard\b.*\bFOR (NO KEY )?(UPDATE|SHARE)\b"
     ),
+    # seen on Citus 13: "attribute 2 of type record has wrong type"
+    "rows that wait for an id, of a table and an array that is sent as text": (
+        rf"\bINSERT INTO (events|deliveries)\s*\(shard\b[^)]*\)\s*SELECT\b((?!\bSELECT\b).)*"
+        rf"\bunnest\(\s*CAST\(CAST\(.*\bJOIN ({_names_of(Placement.DISTRIBUTED)})\b"
+    ),
     # seen on Citus 13: it reads the file of rows as if they were text
     "a query that locks rows beside an INSERT of a SELECT": (
         r"\bFOR (NO KEY )?UPDATE( SKIP LOCKED)?\s*\)\s*,.*\bINSERT INTO\b.*\bSELECT\b"

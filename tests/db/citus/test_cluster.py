@@ -9,6 +9,7 @@ import os
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -31,6 +32,13 @@ from tests.support.cluster import CITUS_BIN, Cluster, Node, link, needs_citus, r
 from tests.support.commands import Here
 from tests.support.databases import connect, create_database, in_database
 from tests.support.destinations import fire, make_destination, until_finished
+from tests.support.heartbeats import (
+    events_told,
+    forget_outages,
+    let_pass,
+    make_heartbeat,
+    ping,
+)
 from tests.support.logins import refresh, sign_in
 from tests.support.planting import plant_triggers
 from tests.support.processes import with_database
@@ -304,6 +312,33 @@ async def test_due_events_are_committed_by_one_node_alone_and_have_ids_of_one_se
     assert sorted(row["id"] - before for row in rows) == [1, 2, 3]
     assert any("INSERT INTO public.events" in line for line in lines)
     assert not [line for line in lines if "PREPARE TRANSACTION" in line or "COPY" in line]
+
+
+async def test_batches_of_every_kind_are_stored_as_a_whole(
+    service: Service, database: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    client = service.client(ADA)
+    await forget_outages(database)
+    async with receiving() as receiver:
+        made = await make_destination(client, receiver.url)
+        tomorrow, earlier = (datetime.now(UTC) + timedelta(seconds=one) for one in (86_400, -5))
+        planted = await plant_triggers(database, 3, due_at=tomorrow)
+        await database.execute(
+            "UPDATE triggers SET destination_ids = ARRAY[$3::bigint], next_fire_at = $4"
+            " WHERE shard = $1 AND id = ANY ($2)",
+            *(ADA, planted, made["id"], earlier),
+        )
+        heartbeats = [await make_heartbeat(client) for _ in range(2)]
+        for one in heartbeats:
+            await ping(client, one)
+            await let_pass(database, one, timedelta(hours=2))
+
+        delivered = await until_finished(client, 3, destination_id=made["id"])
+        for one in heartbeats:
+            await eventually(partial(events_told, client, one), lambda told: len(told) == 1)
+
+    assert {one["trigger_id"] for one in delivered} == {*planted}
+    assert "batch_failed" not in capsys.readouterr().out
 
 
 @asynccontextmanager

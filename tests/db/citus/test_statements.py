@@ -47,6 +47,12 @@ from tests.support.shards import refused_by_citus
             "a table of the coordinator",
         ),
         (
+            "INSERT INTO events (shard, trigger_id) SELECT triggers.shard, triggers.id"
+            " FROM unnest(CAST(CAST($1 AS text) AS bigint[])) AS fired (id)"
+            " JOIN triggers ON triggers.shard = 1 AND triggers.id = fired.id",
+            "rows that wait for an id",
+        ),
+        (
             "WITH old AS (SELECT id FROM triggers WHERE shard = 1 FOR UPDATE SKIP LOCKED), new AS ("
             "INSERT INTO sets (shard, a) SELECT 1, 2) DELETE FROM sets WHERE shard = 1",
             "a query that locks rows beside an INSERT of a SELECT",
@@ -80,6 +86,10 @@ def test_only_one_shard_may_be_locked_or_gone_along(statement: str) -> None:
         "SELECT * FROM triggers WHERE shard = 1 AND owner_id IN (SELECT id FROM projects)",
         "DELETE FROM deliveries WHERE finished_at < now() - CAST(:after AS interval)",
         "INSERT INTO events (shard, triggered_at) VALUES (1, clock_timestamp()) RETURNING id",
+        "INSERT INTO events AS stored (id, shard, trigger_id) OVERRIDING SYSTEM VALUE"
+        " SELECT fired.event_id, triggers.shard, triggers.id FROM unnest(CAST(CAST($1 AS text)"
+        " AS bigint[]), CAST(CAST($2 AS text) AS bigint[])) AS fired (id, event_id)"
+        " JOIN triggers ON triggers.shard = 1 AND triggers.id = fired.id",
         "INSERT INTO sign_in_failures VALUES (1) ON CONFLICT (a) DO UPDATE SET a = now()",
     ],
 )
