@@ -6,6 +6,7 @@ is skipped. One cluster and one database serve all its tests.
 
 import asyncio
 import os
+from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -403,6 +404,30 @@ async def test_owners_on_other_nodes_fire_while_one_node_is_away(
     ]
     assert all(back.values())
     assert len(back) == 1 + len(cluster.workers)
+
+
+async def test_calls_and_deliveries_of_other_nodes_go_on_while_one_node_is_away(
+    cluster: Cluster, service: Service, database: Any
+) -> None:
+    client = service.client(ADA)
+    home = await node_of(database, ADA)
+    [away] = [one for one in cluster.workers if one.address != home]
+    async with receiving() as receiver:
+        made = await make_destination(client, receiver.url)
+        called = await make_api(client, destinations=[made["id"]])
+        planned = {"interval": "PT1S", "recurring": True, "max_fires": 3}
+
+        away.kill()
+        try:
+            scheduled = await make_scheduled(client, planned, destinations=[made["id"]])
+            for _ in range(3):
+                await fire(client, called)
+            delivered = await until_finished(client, 6, destination_id=made["id"])
+        finally:
+            away.start()
+
+    assert Counter(one["trigger_id"] for one in delivered) == {called["id"]: 3, scheduled["id"]: 3}
+    assert {one["status"] for one in delivered} == {"delivered"}
 
 
 async def nodes_of(url: str) -> dict[str, bool]:
