@@ -2,6 +2,7 @@
 
 import gc
 import signal
+import sys
 from collections.abc import AsyncIterator, Iterator, Sequence
 from inspect import iscoroutinefunction
 from pathlib import Path
@@ -54,6 +55,8 @@ def pytest_sessionstart() -> None:
     A shell that runs the tests in the background ignores SIGINT, and so would those.
     """
     gc.disable()  # a seventh of the time until the first test
+    # httpx imports it at each call, if trio has brought it; to look for it in vain takes a tenth
+    sys.modules.setdefault("sniffio", None)  # type: ignore[arg-type]
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
