@@ -22,8 +22,10 @@ from event_trigger.console import pages as console_pages
 from event_trigger.db.page_sessions import CONNECTIONS_OF_CALLS, MOST_PAGES, PageSessions
 from event_trigger.db.plain_session import PlainReads
 from event_trigger.db.pool import close_all, close_unused
+from event_trigger.db.transactions import Transactions
 from event_trigger.destinations.dns import DnsResolver
 from event_trigger.events.window import Retention
+from event_trigger.firing.batch.fast_path import BatchFastPath
 from event_trigger.firing.fast_path import CallFastPath
 from event_trigger.firing.named_triggers import NamedTriggers
 from event_trigger.firing.replay_path import ReplayFastPath
@@ -262,8 +264,11 @@ def _fast_paths(parts: Parts, compression: Compression) -> Sequence[FastPath]:
         state.credentials, state.group_commit, state.rate_limits, NamedTriggers(state.sessions)
     )
     hooks = HookFastPath(state.hook_calls)
+    batches = BatchFastPath(
+        state.credentials, Transactions(state.sessions), state.rate_limits, state.cpu_bound
+    )
     if engines.replica is not None:
-        return calls, hooks
+        return calls, hooks, batches
     reads = PlainReads(engines.requests)
     spare = state.settings.connections_for.requests - CONNECTIONS_OF_CALLS
     pages = PageSessions(reads, most=max(1, min(MOST_PAGES, spare)))
@@ -276,4 +281,4 @@ def _fast_paths(parts: Parts, compression: Compression) -> Sequence[FastPath]:
         Retention(state.settings.active_for, state.settings.keep_for),
     )
     plain = ReadFastPath(state.credentials, compression, plain_doors(state, reads, pages))
-    return calls, hooks, plain, replays
+    return calls, hooks, plain, replays, batches

@@ -1,6 +1,5 @@
-"""Limits what the calls of one batch cost together, and gives way to other work between them."""
+"""Limits what the calls of one batch cost together, and says when to give way to other work."""
 
-import asyncio
 from dataclasses import dataclass, field
 
 from event_trigger.errors import TooLarge
@@ -48,12 +47,13 @@ class Allowance:
         self._since_pause += work
         return True
 
-    async def pause(self, characters: int = 0) -> None:
-        """Counts a call, and lets the event loop do other work after each slice of calls.
+    def counts_slice(self, characters: int = 0) -> bool:
+        """Counts a call, of which so many characters were parsed and merged.
 
-        `characters` were parsed and merged for the call.
+        Returns True after each slice of calls: then let the event loop do other work.
         """
         self._since_pause += _COST_OF_A_CALL + characters
-        if self._since_pause >= _COST_OF_A_SLICE:
-            self._since_pause = 0
-            await asyncio.sleep(0)
+        if self._since_pause < _COST_OF_A_SLICE:
+            return False
+        self._since_pause = 0
+        return True

@@ -6,10 +6,10 @@ from datetime import datetime
 from typing import NamedTuple
 
 from opentelemetry.trace import Span, Tracer
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from event_trigger.db.after_commit import after_commit
 from event_trigger.db.citus.few_rows import FewRows
+from event_trigger.db.numbered import joined_texts
 from event_trigger.db.plain_session import ReadSession
 from event_trigger.db.shards import OwnedId
 from event_trigger.deliveries.outbox import store_deliveries
@@ -37,9 +37,11 @@ _INSERT_CALLED_EVENTS = """
         called.source_kind, CAST(called.source AS json), {{xid}}
     FROM unnest(
         CAST(:shards AS smallint[]), CAST(:owner_ids AS bigint[]), CAST(:trigger_ids AS bigint[]),
-        CAST(:payloads AS text[]), CAST(:are_tests AS boolean[]), CAST(:replays_of AS bigint[]),
-        CAST(:hops AS smallint[]), CAST(:source_kinds AS text[]), CAST(:sources AS text[]),
-        CAST(:types AS text[])
+        string_to_array(CAST(:joined_payloads AS text), chr(31), ''),
+        CAST(:are_tests AS boolean[]), CAST(:replays_of AS bigint[]), CAST(:hops AS smallint[]),
+        string_to_array(CAST(:joined_source_kinds AS text), chr(31), ''),
+        string_to_array(CAST(:joined_sources AS text), chr(31), ''),
+        string_to_array(CAST(:joined_types AS text), chr(31), '')
     ) WITH ORDINALITY AS called (shard, owner_id, trigger_id, payload, is_test, replay_of, hops,
         source_kind, source, type, place)
     ORDER BY called.place
@@ -128,7 +130,6 @@ async def store_events(
         stored += await _store(session, group, announces=announces)
     traces = [one.trace for one in new]
     if announces:
-        assert isinstance(session, AsyncSession)  # the transaction of a request
         after_commit(session, lambda: count_called([(one.type, one.is_test) for one in new]))
         if TRACING.tracer is not None:
             traces = _trace(TRACING.tracer, session, new, stored)
@@ -144,7 +145,7 @@ async def store_events(
 
 
 def _trace(
-    tracer: Tracer, session: AsyncSession, new: Sequence[NewEvent], stored: Sequence[StoredEvent]
+    tracer: Tracer, session: ReadSession, new: Sequence[NewEvent], stored: Sequence[StoredEvent]
 ) -> list[str | None]:
     """Makes the spans of events, which end with the commit, and gives their trace contexts.
 
@@ -183,24 +184,28 @@ def count_called(kinds: Iterable[tuple[EventType, bool]]) -> None:
 async def _store(
     session: ReadSession, new: Sequence[NewEvent], *, announces: bool
 ) -> list[StoredEvent]:
-    counts = Counter(one.trigger for one in new if one.is_counted)
+    counts = Counter([one.trigger for one in new if one.is_counted])
     shards = [one.trigger.shard for one in new]
     is_one = shards.count(shards[0]) == len(shards)
+    texts: dict[str, list[str | None]] = {
+        "types": [one.type for one in new],
+        "payloads": [one.payload for one in new],
+        "source_kinds": [one.source and one.source.kind for one in new],
+        "sources": [one.source and one.source.as_json() for one in new],
+    }
     stored = await _WRITERS[is_one, announces].write(
         session,
         {one.trigger.owner_id for one in new},
         {
             "shard": shards[0],
             "shards": shards,
-            "types": [one.type for one in new],
             "owner_ids": [one.trigger.owner_id for one in new],
             "trigger_ids": [one.trigger.id for one in new],
-            "payloads": [one.payload for one in new],
             "are_tests": [one.is_test for one in new],
             "replays_of": [one.replay_of for one in new],
             "hops": [one.hops for one in new],
-            "source_kinds": [one.source and one.source.kind for one in new],
-            "sources": [one.source and one.source.as_json() for one in new],
+            **texts,
+            **{f"joined_{name}": joined_texts(each) for name, each in texts.items()},
             "called_shards": [one.shard for one in counts],
             "ids": [one.id for one in counts],
             "counts": [*counts.values()],

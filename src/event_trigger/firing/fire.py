@@ -160,7 +160,7 @@ def _answer_of(new: NewEvent, stored: StoredEvent) -> CallAnswer:
 class CalledRows(NamedTuple):
     """The rows that decide on calls: triggers by id, answers by key, and what others lock."""
 
-    keys_in_use: set[CallKey | None]
+    keys_in_use: set[CallKey]
     locked: dict[int, CalledTrigger]
     busy: set[int]  # ids of triggers
     read: dict[int, CalledTrigger]
@@ -198,7 +198,8 @@ def _decide(call: Call, found: CalledRows, pinged: PingedHeartbeats) -> Outcome 
 def admit(call: Call, found: CalledRows) -> Outcome | CalledTrigger:
     """Decides on one call up to its payload: gives the trigger if the call may make an event."""
     trigger = (found.locked if call.locks_trigger else found.read).get(call.trigger.id)
-    if call.key in found.keys_in_use:
+    key = call.key
+    if key is not None and key in found.keys_in_use:
         return StillRunning()
     if trigger is None and call.locks_trigger and call.trigger.id in found.busy:
         return TriggerBusy()
@@ -206,7 +207,7 @@ def admit(call: Call, found: CalledRows) -> Outcome | CalledTrigger:
         return missing(call)
     if call.hops >= MOST_HOPS:
         return LoopDetected()
-    known = None if call.key is None else found.answers.get(call.key)
+    known = None if key is None else found.answers.get(key)
     if known is not None:
         return _repeat(call, known)
     return _refusal(trigger, call) or trigger
@@ -227,8 +228,8 @@ def missing(call: Call) -> Problem:
 
 
 def _is_meant(trigger: CalledTrigger, call: Call) -> bool:
-    has_key = call.named in {None, trigger.key}
-    is_unchanged = call.configured_at in {None, trigger.updated_at}
+    has_key = call.named is None or call.named == trigger.key
+    is_unchanged = call.configured_at is None or call.configured_at == trigger.updated_at
     return trigger.owner_id == call.trigger.owner_id and has_key and is_unchanged
 
 

@@ -1,11 +1,11 @@
 """Fires up to 10,000 calls of one owner in one transaction, without holding the event loop."""
 
+import asyncio
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, groupby
 from typing import NamedTuple
 
-from sqlalchemy.ext.asyncio import AsyncSession
-
+from event_trigger.db.plain_session import ReadSession
 from event_trigger.firing.allowance import Allowance, BatchFull
 from event_trigger.firing.called_events import NewEvent
 from event_trigger.firing.fire import (
@@ -31,7 +31,7 @@ _Decided = Outcome | NewEvent
 
 
 async def fire_batch(
-    session: AsyncSession, calls: Sequence[Call], *, is_dry: bool = False
+    session: ReadSession, calls: Sequence[Call], *, is_dry: bool = False
 ) -> list[Outcome | None]:
     """Fires calls in this transaction; gives an outcome for each, in their order.
 
@@ -76,7 +76,7 @@ def _repeated(first: Call, call: Call, outcome: Outcome) -> Outcome:
     return CallAnswer(outcome.event_id, is_repeated=True)
 
 
-async def _decide_all(session: AsyncSession, calls: Sequence[Call]) -> list[_Decided]:
+async def _decide_all(session: ReadSession, calls: Sequence[Call]) -> list[_Decided]:
     answers, allowance = IdempotencyKeys(session), Allowance()
     decided = dict[int, _Decided]()
     for places in _in_reads(calls):
@@ -90,32 +90,34 @@ async def _decide_all(session: AsyncSession, calls: Sequence[Call]) -> list[_Dec
                 fitting.append(outcome)
             else:
                 decided[place] = outcome
-            await allowance.pause()
+            if allowance.counts_slice():
+                await asyncio.sleep(0)
         for part in _in_payloads(fitting):
             decided |= await _make_events(triggers, part, allowance)
     return [decided[place] for place in range(len(calls))]
 
 
 class _Fitting(NamedTuple):
-    """A call whose payload fits into the batch, and the trigger without its predefined payload."""
+    """A call whose payload fits into the batch, and the trigger without its predefined payload.
+
+    `characters` is the length of what is parsed and merged: the body and the predefined payload.
+    """
 
     place: int
     call: Call
     trigger: CalledTrigger
-
-    @property
-    def characters(self) -> int:
-        """Returns the length of what is parsed and merged: the body and the predefined payload."""
-        sent = 0 if self.call.body is None else len(self.call.body.text)
-        return sent + self.trigger.payload_size
+    characters: int
 
 
 def _fit(place: int, call: Call, found: CalledRows, allowance: Allowance) -> Outcome | _Fitting:
     admitted = admit(call, found)
     if not isinstance(admitted, CalledTrigger):
         return admitted
-    one = _Fitting(place, call, admitted)
-    return one if allowance.takes_payload(one.characters) else BatchFull()
+    sent = 0 if call.body is None else len(call.body.text)
+    characters = sent + admitted.payload_size
+    if not allowance.takes_payload(characters):
+        return BatchFull()
+    return _Fitting(place, call, admitted, characters)
 
 
 def _in_payloads(fitting: Iterable[_Fitting]) -> Iterator[list[_Fitting]]:
@@ -139,17 +141,18 @@ async def _make_events(
     """Reads the predefined payloads of some calls, and makes their events."""
     wanted = {one.call.trigger for one in fitting if one.trigger.payload_size}
     payloads = await triggers.read_predefined(wanted)
-    made, gone = (
-        dict[int, _Decided](),
-        {one.id for one in wanted} - payloads.keys(),
-    )  # a test locks no trigger
+    gone = {one.id for one in wanted} - payloads.keys()  # a test locks no trigger
+    triggers_read = {one.trigger.id: one.trigger for one in fitting if one.trigger.payload_size}
+    whole = {one.id: one._replace(payload=payloads.get(one.id)) for one in triggers_read.values()}
+    made = dict[int, _Decided]()
     for one in fitting:
         if one.trigger.id in gone:
             made[one.place] = missing(one.call)
         else:
-            whole = one.trigger._replace(payload=payloads.get(one.trigger.id))
-            made[one.place] = make_event(whole, one.call, allowance)
-        await allowance.pause(one.characters)
+            trigger = whole.get(one.trigger.id, one.trigger)
+            made[one.place] = make_event(trigger, one.call, allowance)
+        if allowance.counts_slice(one.characters):
+            await asyncio.sleep(0)
     return made
 
 

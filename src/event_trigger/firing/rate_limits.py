@@ -47,7 +47,7 @@ class RateLimits:
         self._per_key = None if per_key is None else parse(per_key)
         self._per_trigger = None if per_trigger is None else parse(per_trigger)
         self._per_project = RateLimitItemPerMinute(per_project) if per_project else None
-        self._has_limits = any((self._per_key, self._per_trigger, self._per_project))
+        self.has_any = any((self._per_key, self._per_trigger, self._per_project))
         self._limiter = SlidingWindowCounterRateLimiter(MemoryStorage())
 
     async def check(self, trigger: OwnedId, *, caller: str | None, uncounted: int = 0) -> None:
@@ -56,7 +56,7 @@ class RateLimits:
         The trigger's limit is only tested here: its id may not exist. `uncounted` is the number of
         calls of the trigger that come before this one in a batch. Raises TooManyCalls.
         """
-        if not self._has_limits:
+        if not self.has_any:
             return
         limit, name = self._per_key, caller
         if limit is not None and name is not None and not await self._limiter.hit(limit, name):

@@ -39,7 +39,7 @@ def loads(body: bytes) -> Any:
     except ValueError:
         _refuse("a number has too many digits")
     is_escaped = "\\u" in text
-    if is_escaped or not _is_small(text):  # most bodies need no second look
+    if is_escaped or not _is_small(text, 0, len(text)):  # most bodies need no second look
         _check(value, is_escaped=is_escaped)
     return value
 
@@ -53,8 +53,23 @@ def raw_loads(text: str, at: int) -> tuple[Any, int]:
         value, end = _DECODER.raw_decode(text, at)
     except RecursionError:
         _refuse(f"it is nested deeper than {MOST_LEVELS} levels")
-    _check(value, is_escaped=text.find("\\u", at, end) >= 0)
+    is_escaped = text.find("\\u", at, end) >= 0
+    if is_escaped or not _is_small(text, at, end):
+        _check(value, is_escaped=is_escaped)
     return value, end
+
+
+def raw_loads_small(text: str, at: int) -> tuple[Any, int] | None:
+    """Does the same for a small value without `\\u`, which may stand inside of an object.
+
+    Returns None for any other.
+    """
+    try:
+        value, end = _DECODER.raw_decode(text, at)
+    except (RecursionError, ValueError):
+        return None
+    is_plain = text.find("\\u", at, end) < 0 and _is_small(text, at, end, levels=MOST_LEVELS - 1)
+    return (value, end) if is_plain else None
 
 
 def _refuse(reason: str) -> NoReturn:
@@ -85,9 +100,11 @@ _DECODER = json.JSONDecoder(
 )
 
 
-def _is_small(text: str) -> bool:
+def _is_small(text: str, at: int, end: int, *, levels: int = MOST_LEVELS) -> bool:
     """Tells whether the text of a value is too short for too many values or levels."""
-    return len(text) <= MOST_VALUES and text.count("[") + text.count("{") <= MOST_LEVELS
+    if end - at > MOST_VALUES:
+        return False
+    return text.count("[", at, end) + text.count("{", at, end) <= levels
 
 
 def _check(value: Any, *, is_escaped: bool) -> None:

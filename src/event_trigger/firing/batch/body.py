@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from event_trigger.errors import Invalid
 from event_trigger.firing.batch.schemas import MOST_CALLS, SentCall, SentCalls, TriggerCall
 from event_trigger.firing.fire import SentBody
+from event_trigger.models.base import LARGEST_ID
 from event_trigger.web.problems import invalid_request
 from event_trigger.web.strict_json import (
     MOST_LEVELS,
@@ -21,11 +22,20 @@ from event_trigger.web.strict_json import (
     StrictRoute,
     loads,
     raw_loads,
+    raw_loads_small,
 )
 
 _CHARACTERS_PER_SLICE = 16 * 1024  # about a millisecond
 _SPACES = " \t\n\r"
 _SPACE = re.compile(f"[{_SPACES}]*")
+# a call as most clients write it, up to its payload, and behind that
+_S = f"[{_SPACES}]*"
+_CALL = re.compile(
+    rf'\{{{_S}"trigger"{_S}:{_S}(?:([1-9][0-9]{{0,18}})|"([a-z0-9][a-z0-9._-]{{0,99}})"){_S}'
+    rf',{_S}"payload"{_S}:{_S}(?=\{{)',
+    re.ASCII,
+)
+_REST = re.compile(rf'{_S}(?:,{_S}"idempotency_key"{_S}:{_S}"([ !#-\[\]-~]{{1,255}})"{_S})?\}}{_S}')
 _ANY_JSON = json.JSONDecoder(parse_int=str, parse_float=str)  # only to find where a value ends
 
 
@@ -78,7 +88,7 @@ async def _read_calls(scan: "_Scanner") -> SentCalls:
 
 def _read_call(scan: "_Scanner", place: int) -> SentCall | Invalid:
     """Reads one call, and moves behind it whether it is valid or not."""
-    if (plain := _read_plain_call(scan)) is not None:
+    if (plain := _read_usual_call(scan) or _read_plain_call(scan)) is not None:
         return plain
     if not scan.begins("{"):
         scan.value()
@@ -97,6 +107,24 @@ def _read_call(scan: "_Scanner", place: int) -> SentCall | Invalid:
         return invalid_request(found, TriggerCall)
     body = None if call.payload is None else SentBody(call.payload, payload)
     return SentCall(call.trigger, body, call.idempotency_key)
+
+
+def _read_usual_call(scan: "_Scanner") -> SentCall | None:
+    """Reads a valid call whose members come as the documentation shows; otherwise does not move.
+
+    That takes a third of the time of parsing the whole call and finding the payload in its text.
+    """
+    if (call := _CALL.match(scan.text, scan.at)) is None:
+        return None
+    if (payload := raw_loads_small(scan.text, began := call.end())) is None:
+        return None
+    value, ended = payload
+    rest, (number, key) = _REST.match(scan.text, ended), call.groups()
+    if rest is None or (key is None and int(number) > LARGEST_ID):
+        return None
+    scan.at = rest.end()  # with the white space behind it
+    body = SentBody(value, scan.text[began:ended])
+    return SentCall(int(number) if key is None else key, body, rest[1])
 
 
 def _read_plain_call(scan: "_Scanner") -> SentCall | None:
@@ -195,6 +223,9 @@ class _Scanner:
             _refuse(f"{mark} is missing")
 
     def move_to(self, place: int) -> None:
+        if self.text[place : place + 1] not in _SPACES:  # which '' is in
+            self.at = place
+            return
         space = _SPACE.match(self.text, place)
         assert space is not None
         self.at = space.end()

@@ -1,13 +1,11 @@
 """Fires the calls of a batch for its caller, each within the caller's rights and rate limits."""
 
-import asyncio
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy.ext.asyncio import AsyncSession
-
 from event_trigger.auth.principal import Principal
+from event_trigger.db.plain_session import ReadSession
 from event_trigger.db.shards import OwnedId
 from event_trigger.errors import FieldError, Invalid, NotFound, Problem, pointer
 from event_trigger.events.source import EventSource
@@ -16,6 +14,7 @@ from event_trigger.firing.fire import Call, CallAnswer, Outcome
 from event_trigger.firing.fire_batch import fire_batch
 from event_trigger.firing.rate_limits import RateLimits, name_of
 from event_trigger.firing.repository import CalledTriggers
+from event_trigger.web.turns import taking_turns
 
 _CALLS_PER_SLICE = 100
 
@@ -26,7 +25,7 @@ Answer = CallAnswer | Problem
 class BatchFirer:
     """Fires for one caller, the `source`; `hops` counts the deliveries that led to the batch."""
 
-    session: AsyncSession
+    session: ReadSession
     rate_limits: RateLimits
     principal: Principal
     hops: int
@@ -43,12 +42,13 @@ class BatchFirer:
         checked = await self._check(sent, await self._ids_of(sent))
         calls = [one for one in checked if isinstance(one, Call)]
         outcomes = iter(await fire_batch(self.session, calls) if calls else ())
-        answers = []
-        for place, one in enumerate(checked):
-            await _give_way(place)
-            answer = _placed(next(outcomes), place) if isinstance(one, Call) else one
-            answers.append(answer)
-            if isinstance(one, Call) and isinstance(answer, CallAnswer):
+        answers = list[Answer]()
+        async for place, one in taking_turns(enumerate(checked), at_once=_CALLS_PER_SLICE):
+            if isinstance(one, Problem):
+                answers.append(one)
+                continue
+            answers.append(answer := _placed(next(outcomes), place))
+            if self.rate_limits.has_any and isinstance(answer, CallAnswer):
                 await self.rate_limits.count(one.trigger)
         return answers
 
@@ -63,20 +63,23 @@ class BatchFirer:
         self, sent: Sequence[SentCall | Problem], ids: dict[str, int]
     ) -> list[Call | Problem]:
         checked: list[Call | Problem] = []
-        caller, before = name_of(self.principal), Counter[OwnedId]()
-        for place, one in enumerate(sent):
-            await _give_way(place)
+        before = Counter[OwnedId]()
+        async for one in taking_turns(sent, at_once=_CALLS_PER_SLICE):
             call = one if isinstance(one, Problem) else self._call_of(one, ids)
-            if isinstance(call, Call):
-                uncounted = before[call.trigger]
-                try:
-                    await self.rate_limits.check(call.trigger, caller=caller, uncounted=uncounted)
-                except Problem as problem:
-                    call = problem
-                else:
-                    before[call.trigger] += 1
+            if self.rate_limits.has_any and isinstance(call, Call):
+                call = await self._within_limits(call, before)
             checked.append(call)
         return checked
+
+    async def _within_limits(self, call: Call, before: Counter[OwnedId]) -> Call | Problem:
+        """Counts a call that comes after those `before` it in the batch, or refuses it."""
+        uncounted, caller = before[call.trigger], name_of(self.principal)
+        try:
+            await self.rate_limits.check(call.trigger, caller=caller, uncounted=uncounted)
+        except Problem as problem:
+            return problem
+        before[call.trigger] += 1
+        return call
 
     def _call_of(self, sent: SentCall, ids: dict[str, int]) -> Call | Problem:
         named = sent.trigger
@@ -92,11 +95,6 @@ class BatchFirer:
             named=named if isinstance(named, str) else None,
             source=self.source,
         )
-
-
-async def _give_way(place: int) -> None:
-    if place % _CALLS_PER_SLICE == 0:
-        await asyncio.sleep(0)
 
 
 def _placed(outcome: Outcome | None, place: int) -> Answer:

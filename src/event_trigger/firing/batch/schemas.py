@@ -1,7 +1,6 @@
 """Request and response models of a batch of calls."""
 
-from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 from pydantic import ConfigDict, Field, PlainValidator, WithJsonSchema
 
@@ -46,8 +45,7 @@ class TriggerCall(RequestModel):
     ] = None
 
 
-@dataclass(frozen=True, slots=True)
-class SentCall:
+class SentCall(NamedTuple):
     """A valid call, whose payload has the text that was sent."""
 
     trigger: int | str
