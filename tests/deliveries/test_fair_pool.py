@@ -5,7 +5,12 @@ from typing import NamedTuple
 from hypothesis import given
 from hypothesis import strategies as st
 
-from event_trigger.deliveries.capacity import MOST_BYTES_AWAITED, Capacity
+from event_trigger.deliveries.capacity import (
+    MOST_BYTES_AWAITED,
+    MOST_IN_FLIGHT,
+    MOST_LEASED,
+    Capacity,
+)
 from event_trigger.deliveries.fair_pool import FairPool
 from event_trigger.destinations.templates.jobs import LARGEST_BODY
 
@@ -93,3 +98,20 @@ def test_one_owner_leaves_room_for_the_bodies_of_others() -> None:
 
     assert sum(reserved) <= MOST_BYTES_AWAITED // 2
     assert capacity.reserve_bodies(OneOf(2)) is not None
+
+
+def test_answered_attempts_leave_their_places_until_too_many_wait_to_be_recorded() -> None:
+    capacity, one = Capacity(), OneOf(1)
+    capacity.acquire(one, count=MOST_IN_FLIGHT, size=0)
+    was_used_up = capacity.is_used_up
+
+    capacity.release_answered(one, count=MOST_IN_FLIGHT)
+    may_go_on = not capacity.is_used_up
+    capacity.acquire(one, count=MOST_LEASED - MOST_IN_FLIGHT, size=0)
+    capacity.release_answered(one, count=MOST_LEASED - MOST_IN_FLIGHT)
+
+    assert was_used_up
+    assert may_go_on
+    assert capacity.is_used_up
+    capacity.release_recorded(one, count=1, size=0)
+    assert not capacity.is_used_up

@@ -21,7 +21,7 @@ from event_trigger.deliveries.completer import Completer
 from event_trigger.deliveries.http.sender import Sender
 from event_trigger.deliveries.leases import Leases
 from event_trigger.deliveries.mail.allowances import MailAllowances
-from event_trigger.deliveries.outgoing import Outgoing
+from event_trigger.deliveries.outgoing import Outgoing, secrets_of
 from event_trigger.deliveries.queue.deliveries import ClaimedDelivery
 from event_trigger.deliveries.queue.destinations import LockedDestination
 from event_trigger.deliveries.rendering import (
@@ -30,8 +30,9 @@ from event_trigger.deliveries.rendering import (
     Claimed,
     RequestRendering,
 )
+from event_trigger.deliveries.sending_queue import SendingQueue
 from event_trigger.destinations.circuit_breaker import verdict_of
-from event_trigger.destinations.signing_secrets import Secrets, open_secrets
+from event_trigger.destinations.signing_secrets import Secrets
 from event_trigger.destinations.templates.jobs import (
     NotRendered,
     Rendered,
@@ -41,13 +42,14 @@ from event_trigger.destinations.templates.jobs import (
 from event_trigger.destinations.templates.renderer import Renderer
 from event_trigger.mail.sender import Mailer
 from event_trigger.models import DeliveryError
-from event_trigger.vault import SealBroken, Vault
+from event_trigger.vault import Vault
 
 log = structlog.get_logger()
 
 NOT_RENDERED_RETRY = timedelta(seconds=1)
 RENDERED_AT_ONCE = 64  # requests; `Capacity.reserve_bodies` bounds their bytes
 _ATTEMPTS_PER_YIELD = 8
+_CLAIMED_PER_YIELD = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,12 +68,13 @@ class AttemptParts:
 
 @dataclass(frozen=True, slots=True)
 class _Claimed:
-    """A claimed delivery whose secrets could be read."""
+    """A delivery whose secrets could be read, claimed at an instant of `perf_counter`."""
 
     attempt: Attempt
     delivery: ClaimedDelivery
     destination: LockedDestination
     secrets: Secrets = field(repr=False)
+    claimed_at: float
 
 
 class Attempts:
@@ -89,6 +92,7 @@ class Attempts:
         self._on_capacity = on_capacity
         self._leases = Leases(sessions)
         self._outgoing = Outgoing(parts.sender, parts.mailer, parts.public_url)
+        self._to_send = SendingQueue(self._send_claimed)
         self._rendering = RequestRendering(sessions, parts.renderer)
         self._in_rendering: dict[asyncio.Task[None], dict[int, Attempt]] = {}  # by delivery
         self._in_flight: dict[asyncio.Future[AttemptResult], Attempt] = {}
@@ -104,9 +108,14 @@ class Attempts:
         return len(self._in_flight)
 
     async def start(self, shard: int, claimed: Claimed) -> None:
-        """Sends requests at once, or when their project's templates are rendered."""
+        """Takes capacity for claimed deliveries, whose requests are sent from then on.
+
+        Those with templates are sent when their project's are rendered. It waits for neither.
+        """
+        claimed_at = time.perf_counter()
         destinations = {one.id: one for _, one in claimed}
-        secrets = {key: self._open_secrets(one) for key, one in destinations.items()}
+        vault = self._parts.vault
+        secrets = {key: secrets_of(one, vault) for key, one in destinations.items()}
         to_render: dict[int, list[_Claimed]] = {}
         for place, (delivery, destination) in enumerate(claimed, start=1):
             attempt = new_attempt(shard, delivery, destination)
@@ -115,37 +124,18 @@ class Attempts:
                 failed = AttemptResult(DeliveryError.SECRET_UNREADABLE)
                 self._complete(attempt, failed, destination.now, 0.0)
                 continue
-            one = _Claimed(attempt, delivery, destination, opened)
+            one = _Claimed(attempt, delivery, destination, opened, claimed_at)
             if attempt.form is not None:
                 to_render.setdefault(attempt.owner_id, []).append(one)
             else:
-                self._send(one, None, at=destination.now)
-            if place % _ATTEMPTS_PER_YIELD == 0:
-                await asyncio.sleep(0)  # due triggers must not wait for all of these
+                self._to_send.add(one)
+            if place % _CLAIMED_PER_YIELD == 0:
+                await asyncio.sleep(0)
         for group in to_render.values():
             unsent = {one.delivery.id: one.attempt for one in group}
             task = asyncio.create_task(self._render(shard, group, unsent))
             self._in_rendering[task] = unsent
             task.add_done_callback(self._in_rendering.pop)
-
-    def _open_secrets(self, destination: LockedDestination) -> Secrets | None:
-        """Returns None if the secrets cannot be read.
-
-        The attempt is retried, since the operator may set the key again. Mails need none.
-        """
-        if destination.form.is_mail:
-            return Secrets("")
-        try:
-            return open_secrets(
-                self._parts.vault,
-                owner_id=destination.owner_id,
-                key_id=destination.key_id,
-                sealed=destination.sealed,
-                has_certificate=destination.has_certificate,
-            )
-        except SealBroken:
-            log.error("secret_unreadable", destination_id=destination.id)
-            return None
 
     async def _render(
         self, shard: int, group: Sequence[_Claimed], unsent: dict[int, Attempt]
@@ -216,6 +206,16 @@ class Attempts:
                 return False
         return True
 
+    def _send_claimed(self, one: _Claimed) -> None:
+        """Sends a request that needs no rendering, or records why it could not be written."""
+        at = one.destination.now + timedelta(seconds=time.perf_counter() - one.claimed_at)
+        try:
+            self._send(one, None, at=at)
+        except Exception:
+            log.exception("attempt_failed", delivery_id=one.delivery.id)
+            failed = AttemptResult(DeliveryError.PROTOCOL_VIOLATED)
+            self._complete(one.attempt, failed, at, 0.0)
+
     def _send(self, one: _Claimed, rendered: Rendered | None, *, at: datetime) -> None:
         """Sends a request at an instant of the database's clock."""
         began = time.perf_counter()
@@ -255,6 +255,7 @@ class Attempts:
         rendered: Rendered | None = None,
     ) -> None:
         """Decides the outcome and hands it to the completer; all instants are the database's."""
+        self._capacity.release_answered(attempt)
         outcome = decide_outcome(
             attempt,
             result,
@@ -270,7 +271,7 @@ class Attempts:
     def _free_capacity(self, group: Sequence[CompletedAttempt]) -> None:
         for one in group:
             size = held_bytes(one.attempt, one.rendered)
-            self._capacity.release(one.attempt, count=1, size=size)
+            self._capacity.release_recorded(one.attempt, size=size)
         self._on_capacity()
 
     async def drain(self, within: float) -> None:
@@ -280,6 +281,7 @@ class Attempts:
         """
         deadline = asyncio.get_running_loop().time() + within
         await self._stop_rendering()
+        await self._to_send.drain(max(0.5, within))
         if self._in_flight:
             await asyncio.wait(self._in_flight, timeout=within)
         unfinished = {

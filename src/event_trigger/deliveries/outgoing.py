@@ -1,8 +1,10 @@
-"""Starts to send a delivery, by HTTP or by mail."""
+"""Starts to send a delivery, by HTTP or by mail, and reads the secrets for it."""
 
 import asyncio
 from dataclasses import dataclass
 from datetime import datetime
+
+import structlog
 
 from event_trigger.deliveries.attempt import build_mail, build_request
 from event_trigger.deliveries.attempt_result import AttemptResult
@@ -11,9 +13,12 @@ from event_trigger.deliveries.http.sender import Sender
 from event_trigger.deliveries.mail.sending import send_mail
 from event_trigger.deliveries.queue.deliveries import ClaimedDelivery
 from event_trigger.deliveries.queue.destinations import LockedDestination
-from event_trigger.destinations.signing_secrets import Secrets
+from event_trigger.destinations.signing_secrets import Secrets, open_secrets
 from event_trigger.destinations.templates.jobs import Rendered
 from event_trigger.mail.sender import Mailer
+from event_trigger.vault import SealBroken, Vault
+
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,3 +59,23 @@ class Outgoing:
             method=request.method,
             certificate=secrets.client_certificate,
         )
+
+
+def secrets_of(destination: LockedDestination, vault: Vault) -> Secrets | None:
+    """Returns None if the secrets cannot be read.
+
+    The attempt is retried, since the operator may set the key again. Mails need none.
+    """
+    if destination.form.is_mail:
+        return Secrets("")
+    try:
+        return open_secrets(
+            vault,
+            owner_id=destination.owner_id,
+            key_id=destination.key_id,
+            sealed=destination.sealed,
+            has_certificate=destination.has_certificate,
+        )
+    except SealBroken:
+        log.error("secret_unreadable", destination_id=destination.id)
+        return None
