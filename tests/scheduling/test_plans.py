@@ -85,7 +85,7 @@ async def test_a_cluster_lists_due_shards_by_its_index(engine: AsyncEngine, data
 
 async def test_claiming_reads_the_due_entries_of_its_shard_in_order(engine: AsyncEngine) -> None:
     async def work(session: AsyncSession) -> None:
-        await DueTriggers(session).claim_due(ADA, limit=1000)
+        await DueTriggers(session).claim_due((ADA,), limit=1000)
 
     [plan] = await plans_of(engine, work)
 
@@ -110,9 +110,9 @@ async def test_firing_a_batch_finds_its_triggers_by_their_key(engine: AsyncEngin
     async def work(session: AsyncSession) -> None:
         due = DueTriggers(session)
         now = datetime.now(UTC)
-        claimed = await due.claim_due(ADA, limit=1000)
+        claimed = await due.claim_due((ADA,), limit=1000)
         await due.record_fired(
-            ADA, [DecidedTrigger(row, Decision((now,), (), now, now)) for row in claimed]
+            [DecidedTrigger(row, Decision((now,), (), now, now)) for row in claimed]
         )
 
     *_, plan = await plans_of(engine, work)

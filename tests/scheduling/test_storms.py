@@ -2,33 +2,24 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from datetime import UTC, datetime, timedelta
 from itertools import chain
 from typing import Any
 
 import pytest
 
-from event_trigger.db.engine import create_engine, create_sessions
 from event_trigger.scheduling import batch
-from event_trigger.scheduling.dispatcher import WORKERS, fire_due
+from event_trigger.scheduling.dispatcher import WORKERS
 from event_trigger.scheduling.due_spans import DueSpans
 from event_trigger.scheduling.repository import DecidedTrigger, DueTriggers
+from tests.support.due import fire_all
 from tests.support.locks import lock_row
 from tests.support.planting import plant_triggers
 from tests.support.waiting import eventually
 
 BATCHES = 12
 
-Record = Callable[[DueTriggers, int, Sequence[DecidedTrigger]], Awaitable[DueSpans]]
-
-
-async def fire_all(database_url: str) -> None:
-    engine = create_engine(database_url)
-    sessions = create_sessions(engine)
-    try:
-        while await fire_due(sessions, lambda: None) == 0:
-            pass
-    finally:
-        await engine.dispose()
+Record = Callable[[DueTriggers, Sequence[DecidedTrigger]], Awaitable[DueSpans]]
 
 
 async def fired_once(database: Any) -> list[int]:
@@ -46,11 +37,11 @@ class Together:
 
     @property
     def record_fired(self) -> Record:
-        async def record(due: DueTriggers, shard: int, fired: Sequence[DecidedTrigger]) -> DueSpans:
+        async def record(due: DueTriggers, fired: Sequence[DecidedTrigger]) -> DueSpans:
             if not self._are_met:
                 await asyncio.wait_for(self._met.wait(), 30)
                 self._are_met = True
-            return await self._record(due, shard, fired)
+            return await self._record(due, fired)
 
         return record
 
@@ -89,11 +80,12 @@ async def test_a_trigger_locked_in_the_middle_is_fired_when_it_is_unlocked(
     assert await fired_once(database) == planted
 
 
-async def test_workers_share_the_batches_of_many_shards(
+async def test_workers_share_the_late_batches_of_many_shards(
     database_url: str, database: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    due_at = datetime.now(UTC) - timedelta(seconds=5)
     owners = [row["id"] for row in await database.fetch("SELECT id FROM users")]
-    planted = [await plant_triggers(database, 3, owner_id=one) for one in owners]
+    planted = [await plant_triggers(database, 3, owner_id=one, due_at=due_at) for one in owners]
     together = Together(WORKERS)
 
     monkeypatch.setattr(DueTriggers, "record_fired", together.record_fired)

@@ -1,6 +1,6 @@
 """Stores events, updates their triggers and announces them, in one statement where possible."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -21,14 +21,19 @@ from event_trigger.events.repository import (
 
 _ONE_STATEMENT = "WITH announced AS ({announce}), updated AS ({update}) {insert}"
 
+_THE_SHARD = "CAST(:shard AS smallint)"
+
 
 class StoredEvent(NamedTuple):
-    """An event that this transaction has stored; what only spans name is read for them alone."""
+    """An event that this transaction has stored; the last two are read only if they are wanted."""
 
     id: int
     triggered_at: datetime
     trigger_id: int | None = None
     scheduled_for: datetime | None = None
+
+
+STORED, NAMED = StoredEvent._fields[:2], StoredEvent._fields  # what a writer may return
 
 
 class EventWriter:
@@ -39,7 +44,7 @@ class EventWriter:
     it is three: the coordinator announces the events, and holds none of the rows. `few` is the
     INSERT there, unless there are too many events; or `with_ids` is, which takes `:event_ids` and
     names the table `stored`. A writer that does not announce them leaves that to its caller, for
-    after the commit.
+    after the commit. One for `several_shards` is never run in a cluster.
     """
 
     def __init__(
@@ -47,19 +52,17 @@ class EventWriter:
         insert: str,
         update: str,
         *,
-        is_returning: bool,
+        returns: Sequence[str] = (),
         announces: bool = True,
-        is_traced: bool = False,
+        several_shards: bool = False,
         few: FewRows | None = None,
         with_ids: str | None = None,
     ) -> None:
         self._few = few
-        self._is_returning = is_returning
+        self._is_returning = bool(returns)
         self._announces = announces
-        columns = ["id", "triggered_at"] if is_returning else []
-        columns += ["trigger_id", "scheduled_for"] if is_traced else []
-        if columns:
-            insert += f" RETURNING {', '.join(columns)}"
+        if returns:
+            insert += f" RETURNING {', '.join(returns)}"
         insert_announced = insert.format(xid="(SELECT xid FROM announced)")
         self._one_statement = text(
             _ONE_STATEMENT.format(
@@ -71,9 +74,10 @@ class EventWriter:
         self._with_ids = None
         if with_ids is not None:
             # Citus loses the name of the table unless it has another one
-            named = f" RETURNING {', '.join(f'stored.{one}' for one in columns)}" if columns else ""
+            named = f" RETURNING {', '.join(f'stored.{one}' for one in returns)}" if returns else ""
             self._with_ids = text(with_ids + named)
-        self._update = text(update)
+        options = {ACROSS_SHARDS: ONE_SERVER} if several_shards else {}
+        self._update = text(update).execution_options(**options)
 
     async def write(
         self,
@@ -83,7 +87,7 @@ class EventWriter:
         *,
         count: int = 0,
     ) -> list[StoredEvent]:
-        """Stores `count` events; gives them in no particular order, or none if it is not returning.
+        """Stores `count` events; gives them in no particular order, or none if it returns nothing.
 
         The INSERT sees the triggers as they were before the UPDATE.
         """
@@ -108,3 +112,37 @@ class EventWriter:
     async def update_triggers(self, session: ReadSession, values: Mapping[str, Any]) -> None:
         """Runs the UPDATE alone, for triggers without an event."""
         await session.execute(self._update, dict(values))
+
+
+class ShardedWriter:
+    """A writer for triggers of one shard, and one for those of several shards of one server.
+
+    In the SQL, `{fired}` stands for the shard of an event, and `{moved}` for that of a trigger: the
+    parameter `:shard`, which a cluster needs, or the column `shard` of `fired` and of `moved`.
+    """
+
+    def __init__(
+        self,
+        insert: str,
+        update: str,
+        *,
+        returns: Sequence[str] = (),
+        with_ids: str | None = None,
+    ) -> None:
+        self._one, self._several = (
+            EventWriter(
+                insert.format(fired=fired, xid="{xid}"),
+                update.format(moved=moved),
+                returns=returns,
+                several_shards=several_shards,
+                with_ids=None if several_shards else with_ids,
+            )
+            for fired, moved, several_shards in (
+                (_THE_SHARD, _THE_SHARD, False),
+                ("fired.shard", "moved.shard", True),
+            )
+        )
+
+    def on(self, shards: Sequence[int]) -> EventWriter:
+        """Returns the writer for triggers of these shards."""
+        return self._one if shards.count(shards[0]) == len(shards) else self._several

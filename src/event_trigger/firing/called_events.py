@@ -13,7 +13,7 @@ from event_trigger.db.numbered import joined_texts
 from event_trigger.db.plain_session import ReadSession
 from event_trigger.db.shards import OwnedId
 from event_trigger.deliveries.outbox import store_deliveries
-from event_trigger.events.event_writer import EventWriter, StoredEvent
+from event_trigger.events.event_writer import STORED, EventWriter, StoredEvent
 from event_trigger.events.source import EventSource
 from event_trigger.models import EventType
 from event_trigger.telemetry import EVENTS_FIRED
@@ -79,7 +79,7 @@ _IN_SHARD, _IN_SHARDS = (
 _WRITERS = {  # by whether all events are of one shard, and whether they are announced
     (is_one, announces): EventWriter(
         *(_IN_SHARD if is_one else _IN_SHARDS),
-        is_returning=True,
+        returns=STORED,
         announces=announces,
         few=_FEW_CALLED_EVENTS,
     )

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable, Sequence
-from functools import lru_cache, partial
+from functools import partial
 from typing import NamedTuple
 
 import structlog
@@ -18,11 +18,12 @@ from event_trigger.db.engine import (
     sqlstate,
 )
 from event_trigger.db.notify import TRIGGERS_CHANGED, notify_rows
-from event_trigger.db.shards import OwnedId
+from event_trigger.db.shards import OwnedId, by_shard
 from event_trigger.db.transactions import Transactions
 from event_trigger.instants import just_after
-from event_trigger.models import EventType, TriggerType, UnfiredReason
+from event_trigger.models import EventType, TriggerType
 from event_trigger.notices.changes import Change, record_changes
+from event_trigger.scheduling.claimed_plans import due_instants, is_off_plan, plan_of
 from event_trigger.scheduling.full_projects import full_projects
 from event_trigger.scheduling.heartbeats import fire_heartbeats
 from event_trigger.scheduling.news import missed_news, set_aside_news
@@ -34,12 +35,8 @@ from event_trigger.scheduling.repository import (
     DueTriggers,
 )
 from event_trigger.telemetry import EVENTS_FIRED, FIRING_LAG, TRIGGERS_SET_ASIDE
-from event_trigger.triggers.schedule.bases import Local, plans
 from event_trigger.triggers.schedule.catch_up import Decision, decide, fail_due
-from event_trigger.triggers.schedule.details import Resolved
-from event_trigger.triggers.schedule.excluded import Days
-from event_trigger.triggers.schedule.plan import Plan, UnfiredInstants, plan_of_stored
-from event_trigger.triggers.schedule.schedules import is_excepted, range_in
+from event_trigger.triggers.schedule.plan import UnfiredInstants
 from event_trigger.triggers.versions import NewUnfiredRange, UnfiredRanges
 from event_trigger.triggers.zone_updates.store import adopt_recorded_rules
 
@@ -49,14 +46,23 @@ TRIGGERS_PER_BATCH = 1000
 MOST_ONE_BY_ONE = 250  # triggers
 PAYLOAD_BYTES_PER_BATCH = 64 * 1024 * 1024  # as they are stored
 DECIDING_SECONDS = 0.25  # a cron line with many missed instants takes a millisecond or two
+_PART_OF_SEVERAL = 16  # of bytes and seconds, for several shards: each waits for all of them
 
 
 class BatchRequest(NamedTuple):
-    """A batch to fire: due triggers of a shard behind `after`, either late ones or on-time ones."""
+    """A batch to fire: due triggers of some shards, either late ones or on-time ones.
 
-    shard: int
+    If it is one shard, they are those behind `after`. In a cluster it is always one.
+    """
+
+    shards: Sequence[int]
     late: bool
     after: DuePosition = START
+
+    @property
+    def part(self) -> int:
+        """Divides the limits of bytes and of time."""
+        return 1 if len(self.shards) == 1 else _PART_OF_SEVERAL
 
 
 Enqueue = Callable[[BatchRequest], None]
@@ -66,44 +72,58 @@ LogLines = list[Callable[[], None]]  # of stored changes: written, or counted, a
 async def fire_next_batch(sessions: Sessions, request: BatchRequest, enqueue: Enqueue) -> int:
     """Fires one batch and gives the number of triggers claimed for it.
 
-    1. Claim up to 1,000 due triggers that nobody has locked; if there are so many, `enqueue` a
-       request for those behind them.
-    2. Decide for which instants each fires, for up to 250 ms and 64 MiB of payloads. The others
-       stay due.
-    3. Store the events, move the triggers on, commit, and write the log lines.
+    1. Claim up to 1,000 due triggers that nobody has locked, of each shard as many; for a shard
+       that has so many, `enqueue` a request for those behind them.
+    2. Decide for which instants each fires, for up to 250 ms and 64 MiB of payloads, or a sixteenth
+       of both for several shards. The others stay due.
+    3. Store the events, move the triggers on, commit, and write the log lines. If triggers of
+       several shards stay due, enqueue their shards, each alone.
 
     If a request for late triggers claims none, it waits up to 250 ms for the lock of one. If the
-    batch fails although the database works, or a statement takes too long, it fires the shard's
-    oldest due triggers one by one, up to 250, and sets aside those that raise.
+    batch fails although the database works, or a statement takes too long, it enqueues each of its
+    shards alone. For a single shard, it fires the oldest due triggers one by one, up to 250, and
+    sets aside those that raise.
     """
+    shards = request.shards
     try:
-        claimed = await _fire_batch(sessions, request, enqueue, limit=TRIGGERS_PER_BATCH)
+        limit = max(1, TRIGGERS_PER_BATCH // len(shards))
+        claimed = await _fire_batch(sessions, request, enqueue, limit=limit)
         if claimed or not request.late or request.after != START:
             return claimed
         return await _fire_locked(sessions, request, enqueue)
     except Exception as error:
         if is_outage(error) and sqlstate(error) != QUERY_CANCELED:
             raise
-        log.exception("batch_failed", shard=request.shard)
-    return await _fire_one_by_one(sessions, request.shard)
+        log.exception("batch_failed", shards=[*shards])
+    if len(shards) == 1:
+        return await _fire_one_by_one(sessions, shards[0])
+    for shard in shards:
+        enqueue(request._replace(shards=(shard,)))
+    return 0
 
 
 async def _fire_batch(
     sessions: Sessions, request: BatchRequest, enqueue: Enqueue, *, limit: int, wait: bool = False
 ) -> int:
     lines: LogLines = []
+    left: Sequence[ClaimedTrigger] = ()
     async with Transactions(sessions).begin() as session:
         due, began = DueTriggers(session), time.perf_counter()
         claimed = await due.claim_due(
-            request.shard, limit=limit, after=request.after, late=request.late, wait=wait
+            request.shards, limit=limit, after=request.after, late=request.late, wait=wait
         )
-        if len(claimed) == TRIGGERS_PER_BATCH:
-            last = claimed[-1]
-            enqueue(request._replace(after=DuePosition(last.next_fire_at, last.id)))
+        for shard, found in by_shard(claimed) if len(claimed) >= limit and not wait else ():
+            if len(found) == limit:
+                last = DuePosition(found[-1].next_fire_at, found[-1].id)
+                enqueue(request._replace(shards=(shard,), after=last))
         if claimed:
             most_each = max(1, TRIGGERS_PER_BATCH // len(claimed))
-            await _record(due, request.shard, claimed, lines, most_each=most_each, began=began)
+            left = await _record(
+                due, claimed, lines, most_each=most_each, part=request.part, began=began
+            )
     _write(lines)
+    for shard, _ in by_shard(left) if len(request.shards) > 1 else ():
+        enqueue(request._replace(shards=(shard,)))
     return len(claimed)
 
 
@@ -122,12 +142,12 @@ async def _fire_one_by_one(sessions: Sessions, shard: int) -> int:
         lines: LogLines = []
         async with sessions.begin() as session:
             due, began = DueTriggers(session), time.perf_counter()
-            claimed = await due.claim_due(shard, limit=1)
+            claimed = await due.claim_due((shard,), limit=1)
             if not claimed:
                 return count
             try:
                 async with session.begin_nested():
-                    await _record(due, shard, claimed, lines, most_each=1, began=began)
+                    await _record(due, claimed, lines, most_each=1, began=began)
             except Exception as error:
                 if is_outage(error) or sqlstate(error) == NOT_SUPPORTED:
                     raise
@@ -140,35 +160,37 @@ async def _fire_one_by_one(sessions: Sessions, shard: int) -> int:
 
 async def _record(
     due: DueTriggers,
-    shard: int,
     claimed: Sequence[ClaimedTrigger],
     lines: LogLines,
     *,
     most_each: int,
     began: float,
-) -> None:
+    part: int = 1,
+) -> Sequence[ClaimedTrigger]:
     """Decides on claimed triggers and records the decisions, within the limits of time and size.
 
-    `began` is the time of `perf_counter` when the transaction did.
-    Triggers beyond the limits stay due. One whose schedule cannot be read is set aside alone.
+    `began` is the time of `perf_counter` when the transaction did. `part` divides the limits.
+    Returns the triggers beyond the limits: they stay due. One whose schedule cannot be read is set
+    aside alone.
     """
     news: list[Change] = []
     if heartbeats := [one for one in claimed if one.type == TriggerType.HEARTBEAT]:
         set_aside = partial(_set_aside, due, lines=lines)
-        news += await fire_heartbeats(due.session, shard, heartbeats, lines, set_aside, began=began)
+        news += await fire_heartbeats(due.session, heartbeats, lines, set_aside, began=began)
         claimed = [one for one in claimed if one.type != TriggerType.HEARTBEAT]
-    off_plan = [*map(_is_off_plan, claimed)]
+    off_plan = [*map(is_off_plan, claimed)]
     if any(off_plan):
         await adopt_recorded_rules(due.session)  # another replica may have planned by newer rules
-        off_plan = [*map(_is_off_plan, claimed)]
+        off_plan = [*map(is_off_plan, claimed)]
     clock = asyncio.get_running_loop().time
     decided: list[DecidedTrigger] = []
-    stop_at, size = clock() + DECIDING_SECONDS, 0
-    for trigger, is_off_plan in zip(claimed, off_plan, strict=True):
-        fitting = PAYLOAD_BYTES_PER_BATCH // max(1, trigger.payload_size)
+    stop_at, size = clock() + DECIDING_SECONDS / part, 0
+    most_bytes, waiting = PAYLOAD_BYTES_PER_BATCH // part, zip(claimed, off_plan, strict=True)
+    for trigger, is_off in waiting:
+        fitting = most_bytes // max(1, trigger.payload_size)
         try:
             most = max(1, min(most_each, fitting))
-            decision = _decide(trigger, most, is_off_plan=is_off_plan)
+            decision = _decide(trigger, most, is_off_plan=is_off)
         except Exception as error:
             news.append(await _set_aside(due, trigger, error, lines=lines))
             continue
@@ -176,21 +198,23 @@ async def _record(
             lines.extend(partial(_log_unfired, trigger, unfired) for unfired in decision.unfired)
         decided.append(DecidedTrigger(trigger, decision))
         size += trigger.payload_size * len(decision.fires)
-        if size > PAYLOAD_BYTES_PER_BATCH or clock() > stop_at:
+        if size > most_bytes or clock() > stop_at:
             break
     if decided:
-        spans = await due.record_fired(shard, decided)
+        spans = await due.record_fired(decided)
         lines += [partial(_measure, decided, began), spans.end]
         completed = [one.trigger for one in decided if one.decision.next_fire_at is None]
         named = [(one.owner_id, one.id) for one in completed]
         await notify_rows(due.session, TRIGGERS_CHANGED, named)
     if failed := {one.trigger.owner_id for one in decided if one.trigger.has_no_room}:
         lines.append(partial(full_projects.note, failed))
-    await record_changes(due.session, shard, [*missed_news(decided), *news])
+    for shard, told in by_shard([*missed_news(decided), *news]):
+        await record_changes(due.session, shard, told)
+    return [trigger for trigger, _ in waiting]
 
 
 def _decide(trigger: ClaimedTrigger, most: int, *, is_off_plan: bool) -> Decision:
-    plan, planned = _plan_of(trigger), trigger.next_fire_at
+    plan, planned = plan_of(trigger), trigger.next_fire_at
     fired = 0 if plan.max_fires is None else trigger.scheduled_count
     if is_off_plan:
         following = plan.next_at_or_after(just_after(trigger.settled_until), fired=fired)
@@ -211,59 +235,13 @@ async def _set_aside(
     lines.append(TRIGGERS_SET_ASIDE.inc)
     reason = f"This trigger could not fire ({type(error).__name__}) and was set aside."
     key, settled_until = OwnedId(trigger.owner_id, trigger.id), trigger.settled_until
-    if (unfired := _due_instants(trigger)) is not None:
+    if (unfired := due_instants(trigger)) is not None:
         settled_until = unfired.instants.last
         new = NewUnfiredRange(trigger.owner_id, trigger.id, trigger.version, unfired)
         await UnfiredRanges(due.session).record(key.shard, [new])
     await due.set_aside(key, reason, settled_until=settled_until)
     await notify_rows(due.session, TRIGGERS_CHANGED, [(key.owner_id, key.id)])
     return set_aside_news(trigger, reason)
-
-
-def _due_instants(trigger: ClaimedTrigger) -> UnfiredInstants | None:
-    """Returns the due instants of a failed trigger; None if there are none, or none can be read."""
-    if trigger.type == TriggerType.HEARTBEAT:
-        return None
-    try:
-        schedule = _plan_of(trigger).schedule
-        since, until = just_after(trigger.settled_until), just_after(trigger.now)
-        due = range_in(schedule, since=since, until=until)
-    except Exception:
-        log.warning("schedule_unreadable", trigger_id=trigger.id)
-        return None
-    return None if due is None else UnfiredInstants(due, UnfiredReason.FAILED)
-
-
-def _is_off_plan(trigger: ClaimedTrigger) -> bool:
-    """Tells whether next_fire_at is no instant of the schedule by the zone rules in force.
-
-    It was then planned by other rules, or by a replica of the version before, which knows no
-    exceptions.
-    """
-    if "timezone" not in trigger.details and "except" not in trigger.details:
-        return False  # most details need not be parsed
-    try:
-        schedule = _plan_of(trigger).schedule
-        if is_excepted(schedule, trigger.next_fire_at):
-            return True
-        if not isinstance(schedule.base, Local):
-            return False
-        return not plans(schedule.base, trigger.next_fire_at - schedule.shift)
-    except Exception:  # deciding fails too, and sets the trigger aside
-        return False
-
-
-def _plan_of(trigger: ClaimedTrigger) -> Plan:
-    days = None if trigger.excluded_days is None else _days_in(trigger.excluded_days)
-    resolved = Resolved.of(days, trigger.shift_seconds)
-    return plan_of_stored(trigger.details, anchor=trigger.anchor_at, resolved=resolved)
-
-
-@lru_cache(maxsize=256)  # the triggers that name a calendar have the same days
-def _days_in(array: str) -> Days:
-    """Reads an array as PostgreSQL writes it: `{20446,20447}`."""
-    inner = array.strip("{}")
-    return Days(map(int, inner.split(","))) if inner else Days()
 
 
 def _write(lines: LogLines) -> None:

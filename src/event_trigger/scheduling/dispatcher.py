@@ -4,13 +4,13 @@ import asyncio
 import math
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 from event_trigger.db.engine import Sessions, is_outage, sqlstate
 from event_trigger.scheduling.batch import BatchRequest, fire_next_batch
-from event_trigger.scheduling.due_shards import read_due_shards
+from event_trigger.scheduling.due_shards import DueList, read_due_shards
 
 WORKERS = 3
 REQUERY_SECONDS = 0.1  # after this, late batches wait for shards that have become due since
@@ -29,8 +29,9 @@ async def fire_due(sessions: Sessions, on_batch: Callable[[], None]) -> float:
     1. Fire the due batches of all shards. If one fired, return 0: there may be more.
     2. If all due rows are locked, return 20 ms; if no trigger is due soon, return a second.
     3. If the next instant is more than 16 ms away, return the time until 8 ms before it.
-    4. Otherwise sleep until the instant, and fire a batch of its shard at once. The due shards are
-       listed before the instant, since listing them takes longer than firing.
+    4. Otherwise sleep until the instant, and fire a batch of its shard at once, with what is due by
+       then in others. The due shards are listed before the instant, since listing them takes longer
+       than firing.
 
     It calls `on_batch` after each batch, and once if nothing fired.
     """
@@ -47,7 +48,7 @@ async def fire_due(sessions: Sessions, on_batch: Callable[[], None]) -> float:
     if seconds > 2 * LEAD_SECONDS:
         return min(seconds - LEAD_SECONDS, LONGEST_WAIT_SECONDS)
     await _sleep(max(0.0, seconds))
-    request = BatchRequest(workers.upcoming.shard, late=False)
+    request = BatchRequest(workers.upcoming.shards, late=False)
     fired = await fire_next_batch(sessions, request, lambda _: None)
     on_batch()
     return 0.0 if fired else MOVED_WAIT_SECONDS
@@ -60,13 +61,23 @@ async def _sleep(seconds: float) -> None:
 
 
 class _Upcoming(NamedTuple):
-    """The first instant of a shard with nothing due yet; `at` is on the clock `time.monotonic`.
+    """The next instant, the shard where it is, and those with one soon after it.
 
-    An event loop's clock may lag by a millisecond, so that a sleep would end too early.
+    `at` is on the clock `time.monotonic`: an event loop's may lag by a millisecond, so that a sleep
+    would end too early.
     """
 
     at: float
-    shard: int
+    shards: Sequence[int]
+
+    @classmethod
+    def of(cls, found: DueList) -> "_Upcoming | None":
+        waiting = [(one.due_in_seconds, one.shard) for one in found.shards if not one.is_due]
+        if not waiting:
+            return None
+        first, shard = min(waiting)
+        soon = tuple(one for seconds, one in waiting if seconds <= first + LEAD_SECONDS)
+        return cls(found.read_at + first, (shard,) if found.in_cluster else soon)
 
 
 class _DispatchRun:
@@ -75,7 +86,8 @@ class _DispatchRun:
     Due shards are queried again every 100 ms, so that a backlog delays on-time triggers by one
     batch at most.
 
-    1. List the due shards, and queue a batch request for each: on-time ones, then late ones.
+    1. List the due shards, and queue batch requests: one for the on-time triggers of all shards (in
+       a cluster one for each), then one for the late ones of each shard.
     2. Each worker takes the first request and fires its batch. A full batch appends a request for
        the rows after it as soon as it is claimed, since listing the due shards takes longer the
        more is due. While one worker waits for PostgreSQL, another decides.
@@ -129,17 +141,12 @@ class _DispatchRun:
             self._requery_at = self._clock() + REQUERY_SECONDS
         due = [one for one in found.shards if one.is_due]
         self.found_due |= bool(due)
-        self._requests = deque(
-            BatchRequest(one.shard, late=False) for one in due if one.has_on_time
-        )
+        on_time = [one.shard for one in due if one.has_on_time]
+        together = [[one] for one in on_time] if found.in_cluster or not on_time else [on_time]
+        self._requests = deque(BatchRequest(shards, late=False) for shards in together)
         self._guaranteed = len(self._requests) + 1  # all on-time requests, and one late one
-        self._requests.extend(BatchRequest(one.shard, late=True) for one in due if one.has_late)
-        upcoming = [
-            _Upcoming(found.read_at + one.due_in_seconds, one.shard)
-            for one in found.shards
-            if not one.is_due
-        ]
-        self.upcoming = min(upcoming, default=None)
+        self._requests.extend(BatchRequest((one.shard,), late=True) for one in due if one.has_late)
+        self.upcoming = _Upcoming.of(found)
 
     async def _work(self) -> None:
         """Fires one request after the other until the queue is empty or the time is over."""

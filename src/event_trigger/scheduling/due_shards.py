@@ -76,15 +76,16 @@ class DueList(NamedTuple):
 
     shards: list[DueShard]
     read_at: float
+    in_cluster: bool
 
 
 async def read_due_shards(sessions: Sessions) -> DueList:
     """Lists the due shards, without a transaction unless there is a cluster."""
     async with Transactions(sessions).read() as session:
         if not await is_in_cluster(session):
-            return DueList(await list_due_shards(session), time.monotonic())
+            return DueList(await list_due_shards(session), time.monotonic(), in_cluster=False)
     async with sessions() as session:
-        return DueList(await list_due_shards(session), time.monotonic())
+        return DueList(await list_due_shards(session), time.monotonic(), in_cluster=True)
 
 
 async def list_due_shards(session: ReadSession) -> list[DueShard]:

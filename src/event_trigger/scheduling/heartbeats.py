@@ -11,9 +11,9 @@ from sqlalchemy import text
 
 from event_trigger.db.notify import TRIGGERS_CHANGED, notify_rows
 from event_trigger.db.plain_session import ReadSession
-from event_trigger.db.shards import OwnedId
+from event_trigger.db.shards import OwnedId, ShardedStatement, by_shard
 from event_trigger.deliveries.outbox import store_deliveries
-from event_trigger.events.event_writer import EventWriter
+from event_trigger.events.event_writer import NAMED, STORED, ShardedWriter
 from event_trigger.events.heartbeat_changes import NewChange, record_changes
 from event_trigger.events.source import EventSource, SourceKind
 from event_trigger.models import EventType, UnfiredReason
@@ -47,38 +47,44 @@ SetAside = Callable[[ClaimedTrigger, Exception], Awaitable[Change]]
 _INSERT_EVENTS = """
     INSERT INTO events (shard, owner_id, trigger_id, type, triggered_at, scheduled_for, payload,
         is_test, source_kind, source, xid)
-    SELECT CAST(:shard AS smallint), fired.owner_id, fired.trigger_id, :type, now(),
+    SELECT {fired}, fired.owner_id, fired.trigger_id, :type, now(),
         fired.scheduled_for, CAST(fired.payload AS json), false, :source_kind,
         CAST(:source AS json), {xid}
     FROM unnest(
-        CAST(:owner_ids AS bigint[]), CAST(:fired_ids AS bigint[]),
-        CAST(:scheduled_fors AS timestamptz[]), CAST(:payloads AS text[])
-    ) WITH ORDINALITY AS fired (owner_id, trigger_id, scheduled_for, payload, place)
+        CAST(:fired_shards AS smallint[]), CAST(:owner_ids AS bigint[]),
+        CAST(:fired_ids AS bigint[]), CAST(:scheduled_fors AS timestamptz[]),
+        CAST(:payloads AS text[])
+    ) WITH ORDINALITY AS fired (shard, owner_id, trigger_id, scheduled_for, payload, place)
     ORDER BY fired.place
 """
 _MOVE_ON = """
     UPDATE triggers SET
-        anchor_at = judged.anchor_at, next_fire_at = judged.next_fire_at,
-        silent_since = judged.silent_since,
-        settled_until = GREATEST(triggers.settled_until, judged.settled_until),
-        last_fired_at = coalesce(judged.silent_since, triggers.last_fired_at),
+        anchor_at = moved.anchor_at, next_fire_at = moved.next_fire_at,
+        silent_since = moved.silent_since,
+        settled_until = GREATEST(triggers.settled_until, moved.settled_until),
+        last_fired_at = coalesce(moved.silent_since, triggers.last_fired_at),
         fire_count = triggers.fire_count
-            + CASE WHEN judged.silent_since IS NULL THEN 0 ELSE 1 END
+            + CASE WHEN moved.silent_since IS NULL THEN 0 ELSE 1 END
     FROM unnest(
-        CAST(:ids AS bigint[]), CAST(:anchors AS timestamptz[]),
+        CAST(:shards AS smallint[]), CAST(:ids AS bigint[]), CAST(:anchors AS timestamptz[]),
         CAST(:next_fire_ats AS timestamptz[]), CAST(:silent_sinces AS timestamptz[]),
         CAST(:settled_untils AS timestamptz[])
-    ) AS judged (id, anchor_at, next_fire_at, silent_since, settled_until)
-    WHERE triggers.shard = :shard AND triggers.id = judged.id
+    ) AS moved (shard, id, anchor_at, next_fire_at, silent_since, settled_until)
+    WHERE triggers.shard = {moved} AND triggers.id = moved.id
 """
 _WRITER, _TRACED_WRITER = (
-    EventWriter(_INSERT_EVENTS, _MOVE_ON, is_returning=True, is_traced=is_traced)
-    for is_traced in (False, True)
+    ShardedWriter(_INSERT_EVENTS, _MOVE_ON, returns=returns) for returns in (STORED, NAMED)
 )
-_READ_PREDEFINED = text("""
-    SELECT id, CAST(payload AS text) FROM triggers
-    WHERE shard = :shard AND id = ANY (CAST(:ids AS bigint[])) AND payload IS NOT NULL
-""")
+_SELECT_PREDEFINED = """
+    SELECT triggers.id, CAST(payload AS text)
+    FROM unnest(CAST(:fired_shards AS smallint[]), CAST(:fired_ids AS bigint[]))
+        AS fired (shard, id)
+    JOIN triggers ON triggers.shard = {shard} AND triggers.id = fired.id
+    WHERE payload IS NOT NULL
+"""
+_READ_PREDEFINED = ShardedStatement(
+    *(text(_SELECT_PREDEFINED.format(shard=one)) for one in (":shard", "fired.shard"))
+)
 
 
 class Judged(NamedTuple):
@@ -96,7 +102,6 @@ class Judged(NamedTuple):
 
 async def fire_heartbeats(
     session: ReadSession,
-    shard: int,
     claimed: Sequence[ClaimedTrigger],
     lines: list[Callable[[], None]],
     set_aside: SetAside,
@@ -131,8 +136,8 @@ async def fire_heartbeats(
         size += one.payload_size if judged[-1].event is not None else 0
         if size > PAYLOAD_BYTES_PER_BATCH:
             break
-    await _record_missed(session, shard, judged)
-    lines.append((await _store(session, shard, judged)).end)
+    await _record_missed(session, judged)
+    lines.append((await _store(session, judged)).end)
     full = {one.trigger.owner_id for one in judged if one.trigger.has_no_room}
     if full:
         lines.append(partial(full_projects.note, full))
@@ -155,7 +160,7 @@ def _decide(
     return Judged(trigger, silent.state, None, event=silent.event)
 
 
-async def _record_missed(session: ReadSession, shard: int, judged: Sequence[Judged]) -> None:
+async def _record_missed(session: ReadSession, judged: Sequence[Judged]) -> None:
     missed = [
         NewUnfiredRange(
             one.trigger.owner_id,
@@ -166,15 +171,17 @@ async def _record_missed(session: ReadSession, shard: int, judged: Sequence[Judg
         for one in judged
         if one.missed is not None
     ]
-    if missed:
-        await UnfiredRanges(session).record(shard, missed)
+    for shard, ranges in by_shard(missed):
+        await UnfiredRanges(session).record(shard, ranges)
 
 
-async def _store(session: ReadSession, shard: int, judged: Sequence[Judged]) -> DueSpans:
+async def _store(session: ReadSession, judged: Sequence[Judged]) -> DueSpans:
     """Stores what was judged, and gives the spans that end with the commit."""
     spans = DueSpans(EventType.HEARTBEAT)
+    shards = [one.trigger.shard for one in judged]
     moved = {
-        "shard": shard,
+        "shard": shards[0],
+        "shards": shards,
         "ids": [one.trigger.id for one in judged],
         "anchors": [one.state.base for one in judged],
         "next_fire_ats": [one.next_fire_at for one in judged],
@@ -185,22 +192,26 @@ async def _store(session: ReadSession, shard: int, judged: Sequence[Judged]) -> 
     }
     silent = [(one.trigger, one.event) for one in judged if one.event is not None]
     if not silent:
-        await _WRITER.update_triggers(session, moved)
+        await _WRITER.on(shards).update_triggers(session, moved)
         return spans
-    ids = [trigger.id for trigger, _ in silent]
-    rows = await session.execute(_READ_PREDEFINED, {"shard": shard, "ids": ids})
+    fired_shards = [trigger.shard for trigger, _ in silent]
+    fired = {"fired_shards": fired_shards, "fired_ids": [trigger.id for trigger, _ in silent]}
+    statement, values = _READ_PREDEFINED.on(fired_shards)
+    rows = await session.execute(statement, {**values, **fired})
     predefined: dict[int, str] = {row[0]: row[1] for row in rows}
     stored = sorted(
-        await (_WRITER if spans.tracer is None else _TRACED_WRITER).write(
+        await (_WRITER if spans.tracer is None else _TRACED_WRITER)
+        .on(shards)
+        .write(
             session,
             {trigger.owner_id for trigger, _ in silent},
             {
                 **moved,
+                **fired,
                 "type": EventType.HEARTBEAT,
                 "source_kind": SourceKind.SCHEDULE,
                 "source": _SOURCE.as_json(),
                 "owner_ids": [trigger.owner_id for trigger, _ in silent],
-                "fired_ids": ids,
                 "scheduled_fors": [event.deadline_at for _, event in silent],
                 "payloads": [
                     event.payload_over(predefined.get(trigger.id)) for trigger, event in silent
@@ -221,8 +232,7 @@ async def _store(session: ReadSession, shard: int, judged: Sequence[Judged]) -> 
     await record_changes(session, changes)
     traces = await spans.start(stored, ((one.id, one.owner_id) for one, _ in silent))
     if any(trigger.has_destinations for trigger, _ in silent):
-        shards = [shard] * len(stored)
-        await store_deliveries(session, stored, shards=shards, traces=traces, announces=True)
+        await store_deliveries(session, stored, shards=fired_shards, traces=traces, announces=True)
     await notify_rows(session, TRIGGERS_CHANGED, [(one.owner_id, one.id) for one, _ in silent])
     return spans
 

@@ -8,11 +8,11 @@ from typing import NamedTuple
 from sqlalchemy import text
 
 from event_trigger.db.plain_session import ReadSession
-from event_trigger.db.shards import OwnedId
+from event_trigger.db.shards import OwnedId, ShardedStatement, by_shard
 from event_trigger.deliveries.outbox import store_deliveries
-from event_trigger.events.event_bytes import HAS_NO_ROOM
-from event_trigger.events.event_writer import EventWriter
-from event_trigger.models import EventType, TriggerStatus, TriggerType
+from event_trigger.events.event_bytes import HAS_NO_ROOM, HAS_NO_ROOM_IN_SHARDS
+from event_trigger.events.event_writer import NAMED, ShardedWriter
+from event_trigger.models import EventType, TriggerStatus, TriggerType, shard_of
 from event_trigger.scheduling.due_shards import LATE_AFTER
 from event_trigger.scheduling.due_spans import DueSpans
 from event_trigger.triggers.schedule.bases import FIRST_INSTANT
@@ -26,20 +26,26 @@ _CLAIM_DUE = """
         now(), {has_no_room}, CAST(excluded_days AS text), shift_seconds, type, last_ping_at,
         run_started_at
     FROM triggers
-    WHERE shard = :shard AND next_fire_at <= now() AND {age}
+    WHERE shard = {shard} AND next_fire_at <= now() AND {age}
         AND (next_fire_at, id) > (CAST(:after_at AS timestamptz), CAST(:after_id AS bigint))
     ORDER BY next_fire_at, id
     LIMIT :limit
     FOR NO KEY UPDATE {if_locked}
+"""
+_CLAIM_DUE_OF_EACH = """
+    SELECT claimed.* FROM unnest(CAST(:shards AS smallint[])) AS due (shard)
+    CROSS JOIN LATERAL ({claim}) AS claimed
 """
 _INSERT_SCHEDULED_EVENTS = """
     INSERT INTO events
         (shard, owner_id, trigger_id, type, triggered_at, scheduled_for, payload, is_test, xid)
     SELECT triggers.shard, triggers.owner_id, triggers.id, :type, now(),
         coalesce(fired.scheduled_for, triggers.next_fire_at), triggers.payload, false, {xid}
-    FROM unnest(CAST(:fired_ids AS bigint[]), CAST(:scheduled_fors AS timestamptz[]))
-        AS fired (id, scheduled_for)
-    JOIN triggers ON triggers.shard = :shard AND triggers.id = fired.id
+    FROM unnest(
+        CAST(:fired_shards AS smallint[]), CAST(:fired_ids AS bigint[]),
+        CAST(:scheduled_fors AS timestamptz[])
+    ) AS fired (shard, id, scheduled_for)
+    JOIN triggers ON triggers.shard = {fired} AND triggers.id = fired.id
     ORDER BY coalesce(fired.scheduled_for, triggers.next_fire_at)
 """
 # With ids, Citus leaves all to the node of the shard, which commits it alone. Rows that still need
@@ -60,45 +66,49 @@ _INSERT_WITH_IDS = """
 _ADVANCE_TRIGGERS = """
     UPDATE triggers SET
         settled_until = GREATEST(
-            triggers.settled_until, coalesce(advanced.settled_until, triggers.next_fire_at)),
-        next_fire_at = advanced.next_fire_at,
-        status = CASE WHEN advanced.next_fire_at IS NULL THEN :completed ELSE triggers.status END,
-        last_fired_at = CASE WHEN advanced.fired > 0 THEN CAST(:now AS timestamptz)
+            triggers.settled_until, coalesce(moved.settled_until, triggers.next_fire_at)),
+        next_fire_at = moved.next_fire_at,
+        status = CASE WHEN moved.next_fire_at IS NULL THEN :completed ELSE triggers.status END,
+        last_fired_at = CASE WHEN moved.fired > 0 THEN CAST(:now AS timestamptz)
             ELSE triggers.last_fired_at END,
-        fire_count = triggers.fire_count + advanced.fired,
-        scheduled_count = triggers.scheduled_count + advanced.fired
+        fire_count = triggers.fire_count + moved.fired,
+        scheduled_count = triggers.scheduled_count + moved.fired
     FROM unnest(
-        CAST(:ids AS bigint[]), CAST(:settled_untils AS timestamptz[]),
+        CAST(:shards AS smallint[]), CAST(:ids AS bigint[]), CAST(:settled_untils AS timestamptz[]),
         CAST(:next_fire_ats AS timestamptz[]), CAST(:fireds AS int[])
-    ) AS advanced (id, settled_until, next_fire_at, fired)
-    WHERE triggers.shard = :shard AND triggers.id = advanced.id
+    ) AS moved (shard, id, settled_until, next_fire_at, fired)
+    WHERE triggers.shard = {moved} AND triggers.id = moved.id
 """
 _SET_ASIDE = text("""
     UPDATE triggers SET status = :paused, settled_until = :settled_until, next_fire_at = NULL,
         error = :error, updated_at = now()
     WHERE shard = :shard AND id = :id
 """)
-_WRITER, _RETURNING_WRITER, _TRACED_WRITER = (
-    EventWriter(
-        _INSERT_SCHEDULED_EVENTS,
-        _ADVANCE_TRIGGERS,
-        is_returning=is_returning,
-        is_traced=is_traced,
-        with_ids=_INSERT_WITH_IDS,
+_WRITER, _NAMING_WRITER = (  # the latter for deliveries and spans
+    ShardedWriter(
+        _INSERT_SCHEDULED_EVENTS, _ADVANCE_TRIGGERS, returns=returns, with_ids=_INSERT_WITH_IDS
     )
-    for is_returning, is_traced in ((False, False), (True, False), (True, True))
+    for returns in ((), NAMED)
 )
 
 LATE_LOCK_TIMEOUT = "250ms"
+_AGES = {
+    None: "true",
+    True: "next_fire_at < now() - CAST(:late_after AS interval)",
+    False: "next_fire_at >= now() - CAST(:late_after AS interval)",
+}
+
+
+def _claim(age: str, if_locked: str) -> ShardedStatement:
+    found = {"age": age, "if_locked": if_locked}
+    one = _CLAIM_DUE.format(**found, shard=":shard", has_no_room=HAS_NO_ROOM)
+    each = _CLAIM_DUE.format(**found, shard="due.shard", has_no_room=HAS_NO_ROOM_IN_SHARDS)
+    return ShardedStatement(text(one), text(_CLAIM_DUE_OF_EACH.format(claim=each)))
+
+
 _CLAIMS = {
-    (late, wait): text(
-        _CLAIM_DUE.format(has_no_room=HAS_NO_ROOM, age=age, if_locked="" if wait else "SKIP LOCKED")
-    )
-    for late, age in {
-        None: "true",
-        True: "next_fire_at < now() - CAST(:late_after AS interval)",
-        False: "next_fire_at >= now() - CAST(:late_after AS interval)",
-    }.items()
+    (late, wait): _claim(age, "" if wait else "SKIP LOCKED")
+    for late, age in _AGES.items()
     for wait in (False, True)
 }
 
@@ -129,6 +139,10 @@ class ClaimedTrigger(NamedTuple):
     last_ping_at: datetime | None = None
     run_started_at: datetime | None = None
 
+    @property
+    def shard(self) -> int:
+        return shard_of(self.owner_id)
+
 
 class DuePosition(NamedTuple):
     """A position among the due triggers of a shard, which are ordered by instant, then by id."""
@@ -153,15 +167,16 @@ class DueTriggers:
 
     async def claim_due(
         self,
-        shard: int,
+        shards: Sequence[int],
         *,
         limit: int,
         after: DuePosition = START,
         late: bool | None = None,
         wait: bool = False,
     ) -> list[ClaimedTrigger]:
-        """Locks due triggers of a shard, oldest first, and skips those that others have locked.
+        """Locks due triggers, oldest first, and skips those that others have locked.
 
+        `limit` is that of each shard; a cluster claims those of one shard.
         `late` chooses late triggers or on-time ones; None is both. With `wait` it waits up to
         250 ms for a lock instead of skipping the row, and fails if that is not enough.
 
@@ -170,34 +185,25 @@ class DueTriggers:
         """
         if wait:
             await self.session.execute(text(f"SET LOCAL lock_timeout = '{LATE_LOCK_TIMEOUT}'"))
-        values = {"shard": shard, "limit": limit, "after_at": after.at, "after_id": after.id}
+        statement, values = _CLAIMS[late, wait].on(shards)
+        values |= {"limit": limit, "after_at": after.at, "after_id": after.id}
         if late is not None:
             values["late_after"] = LATE_AFTER
-        rows = await self.session.execute(_CLAIMS[late, wait], values)
-        return [*map(ClaimedTrigger._make, rows)]
+        claimed = [*map(ClaimedTrigger._make, await self.session.execute(statement, values))]
+        return claimed if len(shards) == 1 else sorted(claimed, key=_position)
 
-    async def record_fired(self, shard: int, decided: Sequence[DecidedTrigger]) -> DueSpans:
+    async def record_fired(self, decided: Sequence[DecidedTrigger]) -> DueSpans:
         """Stores the result of a batch, and gives the spans that end with its commit.
 
         1. Record the instants that do not fire, with the reason.
         2. Insert the events with their triggers' payloads, and move the triggers on.
         3. Store the deliveries of the events.
         """
-        unfired = [
-            NewUnfiredRange(
-                trigger.owner_id,
-                trigger.id,
-                trigger.version,
-                part,
-                after=trigger.settled_until if trigger.has_no_room else None,
-            )
-            for trigger, decision in decided
-            for part in decision.unfired
-        ]
-        if unfired:
-            await UnfiredRanges(self.session).record(shard, unfired)
+        shards = [one.trigger.shard for one in decided]
+        await self._record_unfired(decided)
         advanced = {
-            "shard": shard,
+            "shard": shards[0],
+            "shards": shards,
             "completed": TriggerStatus.COMPLETED,
             "ids": [one.trigger.id for one in decided],
             "settled_untils": [_unless_planned(one, one.decision.settled_until) for one in decided],
@@ -211,16 +217,18 @@ class DueTriggers:
         )
         spans = DueSpans(EventType.SCHEDULED)
         if not events:
-            await _WRITER.update_triggers(self.session, advanced)
+            await _WRITER.on(shards).update_triggers(self.session, advanced)
             return spans
         delivers = any(one.trigger.has_destinations for one in decided)
-        writer = _RETURNING_WRITER if delivers else _WRITER
-        stored = await (writer if spans.tracer is None else _TRACED_WRITER).write(
+        is_named = delivers or spans.tracer is not None
+        writer = _NAMING_WRITER if is_named else _WRITER
+        stored = await writer.on(shards).write(
             self.session,
             {trigger.owner_id for trigger, decision in decided if decision.fires},
             {
                 **advanced,
                 "type": EventType.SCHEDULED,
+                "fired_shards": [one.trigger.shard for one, _ in events],
                 "fired_ids": [one.trigger.id for one, _ in events],
                 "scheduled_fors": [_unless_planned(one, instant) for one, instant in events],
             },
@@ -229,16 +237,41 @@ class DueTriggers:
         owners = ((one.trigger.id, one.trigger.owner_id) for one in decided)
         traces = await spans.start(stored, owners)
         if delivers:
-            shards = [shard] * len(stored)
+            of_trigger: dict[int | None, int] = {
+                one.trigger.id: one.trigger.shard for one in decided
+            }
             await store_deliveries(
-                self.session, stored, shards=shards, traces=traces, announces=True
+                self.session,
+                stored,
+                shards=[of_trigger[one.trigger_id] for one in stored],
+                traces=traces,
+                announces=True,
             )
         return spans
+
+    async def _record_unfired(self, decided: Sequence[DecidedTrigger]) -> None:
+        unfired = [
+            NewUnfiredRange(
+                trigger.owner_id,
+                trigger.id,
+                trigger.version,
+                part,
+                after=trigger.settled_until if trigger.has_no_room else None,
+            )
+            for trigger, decision in decided
+            for part in decision.unfired
+        ]
+        for shard, ranges in by_shard(unfired):
+            await UnfiredRanges(self.session).record(shard, ranges)
 
     async def set_aside(self, key: OwnedId, error: str, *, settled_until: datetime) -> None:
         """Pauses a trigger that cannot fire, and stores the error."""
         values = {"paused": TriggerStatus.PAUSED, "error": error, "settled_until": settled_until}
         await self.session.execute(_SET_ASIDE, {"shard": key.shard, "id": key.id, **values})
+
+
+def _position(claimed: ClaimedTrigger) -> DuePosition:
+    return DuePosition(claimed.next_fire_at, claimed.id)
 
 
 def _unless_planned(decided: DecidedTrigger, instant: datetime) -> datetime | None:

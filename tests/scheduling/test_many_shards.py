@@ -1,0 +1,123 @@
+"""What is due at one instant in the projects of many shards is fired in one transaction."""
+
+from datetime import timedelta
+from typing import Any
+
+import httpx
+import pytest
+
+from event_trigger.scheduling import batch
+from tests.support.due import fire_all, fire_in_time
+from tests.support.heartbeats import forget_outages, let_pass, make_heartbeat, ping, until_told
+from tests.support.planting import plant_triggers
+from tests.support.services import ADA, ADMIN, BOB
+
+OWNERS = (ADA, BOB, ADMIN)
+LATE = timedelta(hours=1, minutes=10)
+
+
+@pytest.fixture(autouse=True)
+def _deciding_takes_no_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(batch, "DECIDING_SECONDS", 600)  # a busy machine ends no batch early
+
+
+async def plant_for_all(database: Any, count: int = 1) -> list[int]:
+    return [
+        trigger_id
+        for owner_id in OWNERS
+        for trigger_id in await plant_triggers(database, count, owner_id=owner_id)
+    ]
+
+
+async def fired(database: Any) -> list[int]:
+    rows = await database.fetch("SELECT trigger_id FROM events ORDER BY trigger_id")
+    return [row["trigger_id"] for row in rows]
+
+
+async def commits(database: Any) -> int:
+    count: int = await database.fetchval("SELECT count(DISTINCT xid) FROM events")
+    return count
+
+
+async def test_triggers_of_all_shards_share_a_commit(database_url: str, database: Any) -> None:
+    planted = await plant_for_all(database, 5)
+
+    await fire_in_time(database_url, database)
+
+    assert await fired(database) == sorted(planted)
+    assert await commits(database) == 1
+    moved = await database.fetch("SELECT fire_count, next_fire_at > now() AS later FROM triggers")
+    assert {(one["fire_count"], one["later"]) for one in moved} == {(1, True)}
+
+
+async def test_late_triggers_are_fired_shard_by_shard(database_url: str, database: Any) -> None:
+    planted = await plant_for_all(database, 5)
+    await database.execute("""
+        UPDATE triggers SET next_fire_at = next_fire_at - interval '5 s',
+            anchor_at = anchor_at - interval '5 s'
+    """)
+
+    await fire_all(database_url)
+
+    assert await fired(database) == sorted(planted)
+    assert await commits(database) == len(OWNERS)
+
+
+async def test_a_shard_with_more_than_its_part_of_a_batch_fires_all(
+    database_url: str, database: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batch, "TRIGGERS_PER_BATCH", 10)
+    planted = await plant_for_all(database) + await plant_triggers(database, 25)
+
+    await fire_in_time(database_url, database)
+
+    assert await fired(database) == sorted(planted)
+
+
+async def test_payloads_that_are_too_much_for_one_commit_are_fired_in_further_ones(
+    database_url: str, database: Any
+) -> None:
+    planted = await plant_for_all(database, 4)
+    await database.execute("""
+        UPDATE triggers SET payload = (
+            SELECT to_json(string_agg(md5(number::text), '')) FROM generate_series(1, 31250) number)
+    """)
+
+    await fire_in_time(database_url, database)
+
+    assert await fired(database) == sorted(planted)
+    assert await database.fetchval("SELECT min(length(payload #>> '{}')) FROM events") == 1_000_000
+    assert await commits(database) > 1
+
+
+async def test_a_trigger_that_cannot_be_read_is_set_aside_and_the_others_fire(
+    database_url: str, database: Any
+) -> None:
+    [broken, *sound] = await plant_for_all(database)
+    await database.execute("""UPDATE triggers SET details = '{"cron": 5}' WHERE id = $1""", broken)
+
+    await fire_in_time(database_url, database)
+
+    assert await fired(database) == sorted(sound)
+    assert await commits(database) == 1
+    assert await database.fetchval("SELECT status FROM triggers WHERE id = $1", broken) == "paused"
+
+
+async def test_heartbeats_of_several_projects_are_judged_together(
+    ada: httpx.AsyncClient, bob: httpx.AsyncClient, anonymous: httpx.AsyncClient, database: Any
+) -> None:
+    clients = {"ada": ada, "bob": bob}
+    made = {
+        name: await make_heartbeat(client, payload={"of": name}) for name, client in clients.items()
+    }
+    for one in made.values():
+        await ping(anonymous, one)
+    await forget_outages(database)
+
+    async with database.transaction():
+        for one in made.values():
+            await let_pass(database, one, LATE)
+
+    for name, client in clients.items():
+        [event] = await until_told(client, made[name], "silent")
+        assert event["payload"]["of"] == name

@@ -1,0 +1,32 @@
+"""Fires what is due in a test's own process."""
+
+import asyncio
+from typing import Any
+
+from event_trigger.db.engine import create_engine, create_sessions
+from event_trigger.scheduling.dispatcher import fire_due
+
+
+async def fire_all(database_url: str) -> None:
+    """Fires due triggers until nothing is due any more."""
+    engine = create_engine(database_url)
+    sessions = create_sessions(engine)
+    try:
+        while await fire_due(sessions, lambda: None) == 0:
+            pass
+    finally:
+        await engine.dispose()
+
+
+async def fire_in_time(database_url: str, database: Any) -> None:
+    """Lets all triggers be due at one instant that is ahead, and fires them when it comes."""
+    await database.execute("UPDATE triggers SET next_fire_at = now() + interval '2 s'")
+    engine = create_engine(database_url)
+    sessions = create_sessions(engine)
+    try:
+        while await database.fetchval(  # noqa: ASYNC110
+            "SELECT EXISTS (SELECT FROM triggers WHERE next_fire_at < now() + interval '1 min')"
+        ):
+            await asyncio.sleep(await fire_due(sessions, lambda: None))
+    finally:
+        await engine.dispose()
