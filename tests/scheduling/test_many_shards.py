@@ -7,10 +7,11 @@ import httpx
 import pytest
 
 from event_trigger.scheduling import batch
+from tests.support.destinations import make_destination
 from tests.support.due import fire_all, fire_in_time
 from tests.support.heartbeats import forget_outages, let_pass, make_heartbeat, ping, until_told
 from tests.support.planting import plant_triggers
-from tests.support.services import ADA, ADMIN, BOB
+from tests.support.services import ADA, ADMIN, BOB, Service
 
 OWNERS = (ADA, BOB, ADMIN)
 LATE = timedelta(hours=1, minutes=10)
@@ -101,6 +102,29 @@ async def test_a_trigger_that_cannot_be_read_is_set_aside_and_the_others_fire(
     assert await fired(database) == sorted(sound)
     assert await commits(database) == 1
     assert await database.fetchval("SELECT status FROM triggers WHERE id = $1", broken) == "paused"
+
+
+async def test_each_event_goes_to_the_destinations_of_its_own_trigger(
+    idle: Service, database: Any
+) -> None:
+    made = set()
+    for owner_id in OWNERS:
+        client = idle.client(owner_id)
+        destination = await make_destination(client, "https://example.com/hook")
+        body = {"type": "scheduled", "name": "hourly", "details": {"interval": "PT1H"}}
+        answer = await client.post("/triggers", json={**body, "destinations": [destination["id"]]})
+        assert answer.status_code == 201, answer.text
+        made.add((answer.json()["id"], destination["id"], owner_id % 64))
+
+    await fire_in_time(idle.database_url, database)
+
+    stored = await database.fetch("""
+        SELECT deliveries.* FROM deliveries
+        JOIN events ON events.id = event_id AND events.trigger_id = deliveries.trigger_id
+    """)
+    assert {(one["trigger_id"], one["destination_id"], one["shard"]) for one in stored} == made
+    assert len(stored) == len(made)
+    assert await commits(database) == 1
 
 
 async def test_heartbeats_of_several_projects_are_judged_together(
