@@ -14,7 +14,7 @@ from fastapi import Response
 from fastapi.datastructures import DefaultPlaceholder
 from fastapi.routing import APIRoute
 from starlette.convertors import register_url_convertor
-from starlette.routing import compile_path, get_name
+from starlette.routing import Match, compile_path, get_name, get_route_path
 from starlette.types import Receive, Scope, Send
 
 from event_trigger.web.path_ids import CalendarKeyConvertor, IdConvertor
@@ -25,6 +25,7 @@ register_url_convertor("id", IdConvertor())  # for paths such as /triggers/{trig
 register_url_convertor("calendar_key", CalendarKeyConvertor())
 # the thread that builds the document analyses, too: one analyses at a time
 _LOCK = RLock()
+_COMPILED = frozenset({"path_regex", "path_format", "param_convertors"})
 _THREAD = ThreadPoolExecutor(1, thread_name_prefix="routes", initializer=yield_often)
 
 
@@ -44,10 +45,21 @@ class LazyRoute(APIRoute):
         endpoint: Callable[..., Any],
     ) -> None:
         self.path, self.methods, self.response_class = path, methods, response_class
-        self.path_regex, self.path_format, self.param_convertors = compile_path(path)
         self.endpoint = endpoint
+        self._beginning = path.partition("{")[0]
+        self._slashes = None if path.endswith(":path}") else path.count("/")
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        """Compiles the path only for a request that it may fit; most differ before a parameter."""
+        path = get_route_path(scope)
+        if not path.startswith(self._beginning) or self._slashes not in {None, path.count("/")}:
+            return Match.NONE, {}
+        return super().matches(scope)
 
     def __getattr__(self, name: str) -> Any:
+        if name in _COMPILED:
+            self.path_regex, self.path_format, self.param_convertors = compile_path(self.path)
+            return object.__getattribute__(self, name)
         with _LOCK:
             self._analyse()
         return object.__getattribute__(self, name)
