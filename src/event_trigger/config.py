@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Annotated, NamedTuple, Self
 from urllib.parse import urlsplit
 
-from limits import parse
 from pydantic import AfterValidator, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import NoDecode, SettingsConfigDict
 
@@ -112,6 +111,8 @@ def _mail_from(text: str) -> str:
 
 
 def _readable_rate(rate: str) -> str:
+    from limits import parse  # noqa: PLC0415 - few set a rate, and the library has many modules
+
     try:
         parse(rate)
     except ValueError:

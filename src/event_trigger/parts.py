@@ -249,11 +249,7 @@ def _make_state(
     metrics: Metrics,
 ) -> AppState:
     group_commit = GroupCommit(sessions)
-    rate_limits = RateLimits(
-        per_key=settings.fire_rate_per_key,
-        per_trigger=settings.fire_rate_per_trigger,
-        per_project=settings.max_calls_per_minute,
-    )
+    rate_limits = _rate_limits(settings)
     return AppState(
         settings=settings,
         sessions=sessions,
@@ -290,6 +286,17 @@ def _make_state(
         subscriptions=shared.subscriptions,
         metrics=metrics,
     )
+
+
+def _rate_limits(settings: Settings) -> RateLimits:
+    per_key, per_trigger = settings.fire_rate_per_key, settings.fire_rate_per_trigger
+    per_project = settings.max_calls_per_minute
+    if not (per_key or per_trigger or per_project):
+        return RateLimits()
+    # few set a limit, and the library has many modules
+    from event_trigger.firing.counted_rate_limits import CountedRateLimits  # noqa: PLC0415
+
+    return CountedRateLimits(per_key=per_key, per_trigger=per_trigger, per_project=per_project)
 
 
 def _embedded_check(settings: Settings) -> Callable[[], str | None]:

@@ -15,7 +15,7 @@ from aiosmtplib import (
     SMTPServerDisconnected,
 )
 
-from event_trigger.mail.replies import CLOSING, Stage
+from event_trigger.mail.replies import CLOSING, NotAsSet, Refused, Stage
 from event_trigger.mail_addresses import domain_of
 from event_trigger.mail_settings import Encryption, MailSender, SmtpServer
 
@@ -27,18 +27,6 @@ _STAGES: tuple[tuple[type[SMTPResponseException], Stage], ...] = (
     (SMTPRecipientRefused, Stage.RECIPIENT),
     (SMTPDataError, Stage.CONTENT),
 )
-
-
-class Refused(Exception):
-    """The mail server's reply is a refusal; `code` is None for one that is no SMTP."""
-
-    def __init__(self, stage: Stage, code: int | None, text: str) -> None:
-        super().__init__(text)
-        self.stage, self.code, self.text = stage, code, text
-
-
-class NotAsSet(Exception):
-    """The mail server does not do what the settings need; the message tells the operator."""
 
 
 class MailConnections:

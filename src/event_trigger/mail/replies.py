@@ -16,6 +16,18 @@ class Stage(StrEnum):
     CONTENT = "content"
 
 
+class Refused(Exception):
+    """The mail server's reply is a refusal; `code` is None for one that is no SMTP."""
+
+    def __init__(self, stage: Stage, code: int | None, text: str) -> None:
+        super().__init__(text)
+        self.stage, self.code, self.text = stage, code, text
+
+
+class NotAsSet(Exception):
+    """The mail server does not do what the settings need; the message tells the operator."""
+
+
 class ReplyMeaning(NamedTuple):
     """`is_final`: the mail never arrives. `is_servers`: no mail would pass now."""
 

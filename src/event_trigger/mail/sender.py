@@ -6,9 +6,8 @@ import ssl
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from event_trigger.mail.connections import MailConnections, NotAsSet, Refused
 from event_trigger.mail.message import Mail, write_mail
-from event_trigger.mail.replies import meaning_of
+from event_trigger.mail.replies import NotAsSet, Refused, meaning_of
 from event_trigger.mail_settings import MailSender, SmtpServer
 from event_trigger.models import DeliveryError
 from event_trigger.web.mask import MASK
@@ -38,6 +37,9 @@ class Mailer:
     """Sends mails through one mail server, over a few kept connections."""
 
     def __init__(self, server: SmtpServer, sender: MailSender, tls: ssl.SSLContext) -> None:
+        # only who sends mails needs its library
+        from event_trigger.mail.connections import MailConnections  # noqa: PLC0415
+
         self._server, self._sender = server, sender
         self._connections = MailConnections(server, sender, tls)
 
