@@ -14,7 +14,8 @@ from fastapi import Response
 from fastapi.datastructures import DefaultPlaceholder
 from fastapi.routing import APIRoute
 from starlette.convertors import register_url_convertor
-from starlette.routing import Match, compile_path, get_name, get_route_path
+from starlette._utils import get_route_path
+from starlette.routing import Match, compile_path, get_name
 from starlette.types import Receive, Scope, Send
 
 from event_trigger.web.path_ids import CalendarKeyConvertor, IdConvertor
