@@ -13,8 +13,8 @@ from typing import Any
 from fastapi import Response
 from fastapi.datastructures import DefaultPlaceholder
 from fastapi.routing import APIRoute
-from starlette.convertors import register_url_convertor
 from starlette._utils import get_route_path
+from starlette.convertors import register_url_convertor
 from starlette.routing import Match, compile_path, get_name
 from starlette.types import Receive, Scope, Send
 
