@@ -300,7 +300,7 @@ async def test_due_events_are_committed_by_one_node_alone_and_have_ids_of_one_se
 
     async with watched_sessions(url) as (sessions, lines):
         count = await fire_next_batch(
-            sessions, BatchRequest(shard_of(owner), late=True), lambda _: None
+            sessions, BatchRequest([shard_of(owner)], late=True), lambda _: None
         )
 
     rows = await database.fetch(
