@@ -4,16 +4,19 @@ import itertools
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
+from json import dumps
 from typing import Any
+from urllib.parse import urlencode
 
 import httpx
 
 from event_trigger.web.state import state_of
 from tests.security.callers import Callers, Headers, email_of, make_callers, new_user
+from tests.support.asgi import send_request
 from tests.support.calendars import put_calendar
 from tests.support.databases import connect
 from tests.support.destinations import fire, make_destination, until_finished
-from tests.support.document import Operation, described_api, operations_of
+from tests.support.document import FORM, JSON, Operation, described_api, operations_of
 from tests.support.heartbeats import make_heartbeat
 from tests.support.keys import make_key
 from tests.support.links import plant_reset
@@ -27,7 +30,6 @@ from tests.support.services import (
     ADA,
     PASSWORD,
     Service,
-    from_address,
     quick_passwords,
     running_service,
 )
@@ -36,6 +38,7 @@ from tests.support.streams import listening
 from tests.support.triggers import make_api
 
 NO_SERVER = 9  # a port at which no mail server answers
+_ACCEPTED = {"accept": "*/*", "accept-encoding": "gzip, deflate"}
 INSTANT = "2026-03-13T10:00:00Z"
 QUERIES = {
     "explain_trigger": {"at": INSTANT},
@@ -228,16 +231,39 @@ class World:
 
     async def ask(self, operation: Operation, headers: Headers, path: str, **sent: Any) -> Shown:
         """Sends a request; a stream is opened on a real port, and left when it has begun."""
-        sent = {"headers": headers, "params": QUERIES.get(operation.id), **sent}
-        if operation.id in {"register", "forgot_password"}:  # an address may do so only 20 times
-            client = from_address(self.service, f"192.0.2.{next(self._numbers) % 250}")
-            return shown(await client.request(operation.method, path, **sent))
-        if operation.id != "stream_events":
-            return shown(await self.inside.request(operation.method, path, **sent))
-        async with self.outside.stream(operation.method, path, **sent) as answer:
-            if answer.is_error:
-                await answer.aread()
-            return shown(answer)
+        query = sent.pop("params", QUERIES.get(operation.id))
+        target = f"{path}?{urlencode(query)}" if query else path
+        if operation.id == "stream_events":
+            async with self.outside.stream(operation.method, target, headers=headers) as answer:
+                if answer.is_error:
+                    await answer.aread()
+                return shown(answer)
+        body, about = _encoded(**sent)
+        may_be_slowed = operation.id in {
+            "register",
+            "forgot_password",
+        }  # an address, after 20 calls
+        number = next(self._numbers) % 250 if may_be_slowed else 0
+        return shown(
+            await send_request(
+                self.service.app,
+                operation.method,
+                target,
+                {**_ACCEPTED, **about, **headers},
+                body,
+                address=f"192.0.2.{number}",
+            )
+        )
+
+
+def _encoded(
+    *, json: Any = None, data: dict[str, str] | None = None, content: bytes = b""
+) -> tuple[bytes, Headers]:
+    if json is not None:
+        return dumps(json).encode(), {"content-type": JSON}
+    if data is not None:
+        return urlencode(data).encode(), {"content-type": FORM}
+    return content, {}
 
 
 def shown(answer: httpx.Response) -> Shown:
