@@ -20,13 +20,17 @@ PROCESSES ?= 3
 # one worker runs the tests of embedded servers, and one all others that start processes: both mostly wait for them
 MAIN_TESTS := --numprocesses=$(PROCESSES) --dist=loadgroup --ignore=tests/security --ignore=tests/browser -p no:schemathesis # importing that takes 10 s
 
-# tests/security waits for nothing, and runs beside the others, which do; its output comes last
+# tests/security waits for nothing, and runs beside the others, which do; its output comes last. Its part with
+# schemathesis is one process, since each that collects those tests generates all of their calls: 15 s
 test: .venv/dev.stamp  ## Run the tests (EVENT_TRIGGER_PG_BIN=… for another PostgreSQL)
-	@mkdir -p .pytest_cache; $(PYTEST) --numprocesses=2 --dist=worksteal tests/security > $(SECURITY_OUTPUT) 2>&1 & \
-	security=$$!; trap 'kill $$security' INT TERM; \
-	$(PYTEST) $(MAIN_TESTS); others=$$?; \
-	wait $$security; security=$$?; cat $(SECURITY_OUTPUT); exit $$((others | security))
-SECURITY_OUTPUT := .pytest_cache/security.txt
+	@mkdir -p .pytest_cache; pids=; trap 'kill $$pids' INT TERM; failed=0; \
+	$(PYTEST) $(SCHEMATHESIS) > $(CACHED)schemathesis.txt 2>&1 & pids="$$!"; \
+	$(PYTEST) -p no:schemathesis tests/security --ignore=$(SCHEMATHESIS) > $(CACHED)security.txt 2>&1 & pids="$$pids $$!"; \
+	$(PYTEST) $(MAIN_TESTS) || failed=$$?; \
+	for pid in $$pids; do wait $$pid || failed=$$?; done; \
+	cat $(CACHED)schemathesis.txt $(CACHED)security.txt; exit $$failed
+SCHEMATHESIS := tests/security/test_schemathesis.py
+CACHED := .pytest_cache/
 
 test-sql: .venv/dev.stamp  ## Run the tests of SQL in the rooms that hold most, as .ci/run does on PostgreSQL 15
 	$(PYTEST) $(MAIN_TESTS) -m database $(addprefix tests/,actions audit db deliveries erasure events overview reconciliation sets stream)
