@@ -69,12 +69,16 @@ class House:
         """Starts the service as `make run` does, on a port of its own."""
         self.served = start(self.folder, (), environment(**settings))
         await until_ready(self.served)
-        async with httpx.AsyncClient(base_url=self.served.url, timeout=60) as visitor:
-            await visitor.get("/openapi.json")  # a generator of clients waits 5 s
         port = self.served.url.rpartition(":")[2]
         for host in ("localhost", "127.0.0.1"):
             self.instead_of[f"{host}:8000"] = f"{host}:{port}"
         return self.served.printed
+
+    async def describe(self) -> None:
+        """Has the service write its description, which takes it seconds: a generator waits five."""
+        assert self.served is not None
+        async with httpx.AsyncClient(base_url=self.served.url, timeout=60) as visitor:
+            await visitor.get("/openapi.json")
 
     async def stop(self, how: signal.Signals = signal.SIGTERM) -> None:
         if self.served is not None:
@@ -143,6 +147,8 @@ class Reader:
         command, instead_of = step.command, self.learned | self.house.instead_of
         for shown in sorted(instead_of, key=len, reverse=True):
             command = command.replace(shown, instead_of[shown])
+        if "/openapi.json" in command:
+            await self.house.describe()
         done = await self.shell.paste(command)
         if _READS.fullmatch(step.command) and step.shown:
             done = await self._patiently(command, step, done)

@@ -21,7 +21,8 @@ PREFORK = "tests.support.prefork"
 
 # imports may have read any other
 _READ_WHEN_IT_RUNS = re.compile(
-    r"EVENT_TRIGGER_|OTEL_(?!PROPAGATORS|PYTHON_)|XDG_|PYTEST_|(DATABASE_URL|HOST|PORT|PWD)$"
+    r"EVENT_TRIGGER_|OTEL_(?!PROPAGATORS|PYTHON_)|XDG_|PYTEST_|([A-Z]+_)?(SECRET|TOKEN|AUTHORIZATION)$"
+    r"|(DATABASE_URL|HOST|PORT|PWD|OLDPWD|PATH|SHLVL|_)$"
 )
 
 
@@ -89,13 +90,16 @@ class Forking:
         """Runs a command with this standard input, output and error."""
         status, theirs = os.pipe()
         try:
-            with self._lock:
-                numbers = [*(one.fileno() for one in files), theirs]
-                socket.send_fds(self._commands, [command.to_bytes()], numbers)
-                pid = int(self._commands.recv(20))
+            pid = self.fork_with(command, [*(one.fileno() for one in files), theirs])
         finally:
             os.close(theirs)
         return Forked(pid, status)
+
+    def fork_with(self, command: Command, files: Sequence[int]) -> int:
+        """Runs a command with four files, the last for its exit status; returns its process id."""
+        with self._lock:
+            socket.send_fds(self._commands, [command.to_bytes()], files)
+            return int(self._commands.recv(20))
 
     def _close(self) -> None:
         self._commands.close()

@@ -172,8 +172,8 @@ def _begin(
     """
     if (*words[:2],) == COMMAND and sys.platform == "linux" and "PYTEST_VERSION" in os.environ:
         command = Command(words[2:], str(folder), settings)
-        if _forking().suits(command):
-            return _forking().fork(command, files)
+        if forking().suits(command):
+            return forking().fork(command, files)
     stdin, stdout, stderr = files
     return subprocess.Popen(
         [sys.executable, *words],
@@ -186,7 +186,8 @@ def _begin(
 
 
 @cache
-def _forking() -> Forking:
+def forking() -> Forking:
+    """Returns the process that forks commands, which starts when the first one needs it."""
     return Forking(environment())
 
 
