@@ -48,6 +48,9 @@ settings.register_profile(
 )
 settings.load_profile("without-clock")
 
+# httpx looks for it in all folders at each call, to learn whether the loop is Trio's
+sys.modules.setdefault("sniffio", None)  # type: ignore[arg-type]
+
 
 def pytest_sessionstart() -> None:
     """Collects no garbage among the tests' imports, and lets tests interrupt their processes.
@@ -82,7 +85,7 @@ def pytest_collection_finish() -> None:
     """Keeps the collector away from all that was imported, and lets it run less often."""
     gc.collect()
     gc.freeze()
-    gc.set_threshold(20_000)
+    gc.set_threshold(100_000)
     gc.enable()
 
 
