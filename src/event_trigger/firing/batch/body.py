@@ -193,9 +193,11 @@ class _Scanner:
         place = 0
         while True:
             yield place
-            if self._take("]"):
+            if (mark := self.text[self.at : self.at + 1]) not in {",", "]"}:
+                _refuse(", is missing")
+            self.move_to(self.at + 1)
+            if mark == "]":
                 return
-            self._expect(",")
             place += 1
 
     def value(self) -> str:
