@@ -12,6 +12,7 @@ from structlog.testing import capture_logs
 
 from tests.support.databases import connect
 from tests.support.downtime import earlier
+from tests.support.due import FAIL, SUCCEED
 from tests.support.locks import lock_row
 from tests.support.one_server import one_server
 from tests.support.outages import cable_to
@@ -23,18 +24,6 @@ from tests.support.waiting import eventually
 
 HOUR = timedelta(hours=1)
 MINUTE = timedelta(minutes=1)
-FAIL = """
-    CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS $$
-        BEGIN RAISE EXCEPTION 'not this one' USING ERRCODE = '{code}'; END
-    $$;
-    CREATE TRIGGER fail BEFORE INSERT ON events FOR EACH ROW
-        WHEN (NEW.trigger_id = {trigger_id}) EXECUTE FUNCTION fail();
-"""
-SUCCEED = """
-    CREATE OR REPLACE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS $$
-        BEGIN RETURN NEW; END
-    $$
-"""
 
 
 async def create(client: httpx.AsyncClient, details: dict[str, Any], **more: Any) -> dict[str, Any]:

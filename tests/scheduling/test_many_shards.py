@@ -6,10 +6,11 @@ from typing import Any
 import httpx
 import pytest
 
-from event_trigger.scheduling import batch
+from event_trigger.scheduling import batch, dispatcher, due_shards, limits, repository
 from tests.support.destinations import make_destination
-from tests.support.due import fire_all, fire_in_time
+from tests.support.due import FAIL, fire_all, fire_in_time
 from tests.support.heartbeats import forget_outages, let_pass, make_heartbeat, ping, until_told
+from tests.support.one_server import one_server
 from tests.support.planting import plant_triggers
 from tests.support.services import ADA, ADMIN, BOB, Service
 
@@ -19,14 +20,14 @@ LATE = timedelta(hours=1, minutes=10)
 
 @pytest.fixture(autouse=True)
 def _deciding_takes_no_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(batch, "DECIDING_SECONDS", 600)  # a busy machine ends no batch early
+    monkeypatch.setattr(limits, "DECIDING_SECONDS", 600)  # a busy machine ends no batch early
 
 
-async def plant_for_all(database: Any, count: int = 1) -> list[int]:
+async def plant_for_all(database: Any, count: int = 1, **more: Any) -> list[int]:
     return [
         trigger_id
         for owner_id in OWNERS
-        for trigger_id in await plant_triggers(database, count, owner_id=owner_id)
+        for trigger_id in await plant_triggers(database, count, owner_id=owner_id, **more)
     ]
 
 
@@ -89,6 +90,49 @@ async def test_payloads_that_are_too_much_for_one_commit_are_fired_in_further_on
     assert await fired(database) == sorted(planted)
     assert await database.fetchval("SELECT min(length(payload #>> '{}')) FROM events") == 1_000_000
     assert await commits(database) > 1
+
+
+async def test_triggers_that_no_time_was_left_for_are_fired_in_further_commits(
+    database_url: str, database: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "DECIDING_SECONDS", 0)
+    planted = await plant_for_all(database, 5)
+
+    await fire_in_time(database_url, database)
+
+    assert await fired(database) == sorted(planted)
+    assert await commits(database) > len(OWNERS)
+
+
+@one_server("it has database triggers, which distributed tables cannot have")
+async def test_a_shared_commit_that_fails_leaves_nobody_behind_the_late_triggers(
+    database_url: str, database: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (due_shards, repository):
+        monkeypatch.setattr(module, "LATE_AFTER", timedelta(hours=1))
+    monkeypatch.setattr(batch, "TRIGGERS_PER_BATCH", 10)
+    monkeypatch.setattr(dispatcher, "REQUERY_SECONDS", 0)
+    monkeypatch.setattr(dispatcher, "WORKERS", 1)
+    late = await plant_for_all(database, 50, details={"interval": "P1D", "recurring": True})
+    await database.execute("""
+        UPDATE triggers SET next_fire_at = next_fire_at - interval '2 h',
+            anchor_at = anchor_at - interval '2 h'
+    """)
+    [refused, *sound] = await plant_for_all(database)
+    await database.execute(FAIL.format(code="P0001", trigger_id=refused))
+
+    await fire_all(database_url)
+
+    assert await fired(database) == sorted([*late, *sound])
+    [last_late, last_sound] = await database.fetchrow(
+        """
+        SELECT max(id) FILTER (WHERE trigger_id = ANY ($1)) AS late,
+            max(id) FILTER (WHERE trigger_id = ANY ($2)) AS sound FROM events
+        """,
+        late,
+        sound,
+    )
+    assert last_sound < last_late
 
 
 async def test_a_trigger_that_cannot_be_read_is_set_aside_and_the_others_fire(

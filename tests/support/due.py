@@ -6,6 +6,20 @@ from typing import Any
 from event_trigger.db.engine import create_engine, create_sessions
 from event_trigger.scheduling.dispatcher import fire_due
 
+# for `format`: the event of one trigger fails, until it succeeds
+FAIL = """
+    CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS $$
+        BEGIN RAISE EXCEPTION 'not this one' USING ERRCODE = '{code}'; END
+    $$;
+    CREATE TRIGGER fail BEFORE INSERT ON events FOR EACH ROW
+        WHEN (NEW.trigger_id = {trigger_id}) EXECUTE FUNCTION fail();
+"""
+SUCCEED = """
+    CREATE OR REPLACE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS $$
+        BEGIN RETURN NEW; END
+    $$
+"""
+
 
 async def fire_all(database_url: str) -> None:
     """Fires due triggers until nothing is due any more."""

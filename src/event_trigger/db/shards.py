@@ -1,6 +1,7 @@
 """Identifies rows by id and owner, so that every statement can name the shard that holds them."""
 
-from collections.abc import ItemsView, Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 from sqlalchemy import TextClause
@@ -23,6 +24,22 @@ class OwnedId(NamedTuple):
         return shard_of(self.owner_id)
 
 
+class Sharded(Protocol):
+    @property
+    def shard(self) -> int: ...
+
+
+One = TypeVar("One", bound=Sharded)
+
+
+def by_shard(several: Iterable[One]) -> dict[int, list[One]]:
+    """Groups rows, or what belongs to rows, by their shard; keeps their order."""
+    groups: defaultdict[int, list[One]] = defaultdict(list)
+    for one in several:
+        groups[one.shard].append(one)
+    return groups
+
+
 class ShardedStatement:
     """A statement on rows of one shard, and the same on rows of several shards of one server.
 
@@ -38,19 +55,3 @@ class ShardedStatement:
         """Returns the statement for rows of these shards, and its parameters of shards."""
         is_one = shards.count(shards[0]) == len(shards)
         return self._one if is_one else self._several, {"shard": shards[0], "shards": shards}
-
-
-class _Owned(Protocol):
-    @property
-    def owner_id(self) -> int: ...
-
-
-T = TypeVar("T", bound=_Owned)
-
-
-def by_shard(owned: Iterable[T]) -> ItemsView[int, list[T]]:
-    """Groups what projects own by shard; within a group the order stays."""
-    groups: dict[int, list[T]] = {}
-    for one in owned:
-        groups.setdefault(shard_of(one.owner_id), []).append(one)
-    return groups.items()

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import text
 
 from event_trigger.db.plain_session import ReadSession
-from event_trigger.models import NoticeKind, SubjectKind
+from event_trigger.models import NoticeKind, SubjectKind, shard_of
 
 MOST_SUBJECTS = 10  # of one kind and project, told of one by one; more are told of together
 
@@ -55,6 +55,10 @@ class Change:
     count: int = 1
     hops: int = 0
     details: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def shard(self) -> int:
+        return shard_of(self.owner_id)
 
 
 async def record_changes(session: ReadSession, shard: int, changes: Sequence[Change]) -> None:

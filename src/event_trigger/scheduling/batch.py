@@ -1,6 +1,5 @@
-"""Fires one batch of a shard's due triggers: claims them, decides on each, records the result."""
+"""Fires one batch of due triggers: claims them, decides on each, records the result."""
 
-import asyncio
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -26,6 +25,7 @@ from event_trigger.notices.changes import Change, record_changes
 from event_trigger.scheduling.claimed_plans import due_instants, is_off_plan, plan_of
 from event_trigger.scheduling.full_projects import full_projects
 from event_trigger.scheduling.heartbeats import fire_heartbeats
+from event_trigger.scheduling.limits import BatchLimits
 from event_trigger.scheduling.news import missed_news, set_aside_news
 from event_trigger.scheduling.repository import (
     START,
@@ -44,9 +44,6 @@ log = structlog.get_logger()
 
 TRIGGERS_PER_BATCH = 1000
 MOST_ONE_BY_ONE = 250  # triggers
-PAYLOAD_BYTES_PER_BATCH = 64 * 1024 * 1024  # as they are stored
-DECIDING_SECONDS = 0.25  # a cron line with many missed instants takes a millisecond or two
-_PART_OF_SEVERAL = 16  # of bytes and seconds, for several shards: each waits for all of them
 
 
 class BatchRequest(NamedTuple):
@@ -59,11 +56,6 @@ class BatchRequest(NamedTuple):
     late: bool
     after: DuePosition = START
 
-    @property
-    def part(self) -> int:
-        """Divides the limits of bytes and of time."""
-        return 1 if len(self.shards) == 1 else _PART_OF_SEVERAL
-
 
 Enqueue = Callable[[BatchRequest], None]
 LogLines = list[Callable[[], None]]  # of stored changes: written, or counted, after the commit
@@ -72,17 +64,18 @@ LogLines = list[Callable[[], None]]  # of stored changes: written, or counted, a
 async def fire_next_batch(sessions: Sessions, request: BatchRequest, enqueue: Enqueue) -> int:
     """Fires one batch and gives the number of triggers claimed for it.
 
-    1. Claim up to 1,000 due triggers that nobody has locked, of each shard as many; for a shard
-       that has so many, `enqueue` a request for those behind them.
+    1. Claim up to 1,000 due triggers that nobody has locked, an equal part of each shard. If there
+       are so many in a single shard, `enqueue` a request for those behind them.
     2. Decide for which instants each fires, for up to 250 ms and 64 MiB of payloads, or a sixteenth
        of both for several shards. The others stay due.
-    3. Store the events, move the triggers on, commit, and write the log lines. If triggers of
-       several shards stay due, enqueue their shards, each alone.
+    3. Store the events, move the triggers on, commit, and write the log lines.
+    4. Of several shards, enqueue each one alone that has more than its part, or where triggers stay
+       due.
 
     If a request for late triggers claims none, it waits up to 250 ms for the lock of one. If the
-    batch fails although the database works, or a statement takes too long, it enqueues each of its
-    shards alone. For a single shard, it fires the oldest due triggers one by one, up to 250, and
-    sets aside those that raise.
+    batch fails although the database works, or a statement takes too long, each of its shards is
+    enqueued alone. Of a single shard, the oldest due triggers are fired one by one, up to 250, and
+    those that raise are set aside.
     """
     shards = request.shards
     try:
@@ -98,7 +91,7 @@ async def fire_next_batch(sessions: Sessions, request: BatchRequest, enqueue: En
     if len(shards) == 1:
         return await _fire_one_by_one(sessions, shards[0])
     for shard in shards:
-        enqueue(request._replace(shards=(shard,)))
+        enqueue(BatchRequest([shard], late=False))
     return 0
 
 
@@ -106,24 +99,26 @@ async def _fire_batch(
     sessions: Sessions, request: BatchRequest, enqueue: Enqueue, *, limit: int, wait: bool = False
 ) -> int:
     lines: LogLines = []
-    left: Sequence[ClaimedTrigger] = ()
+    alone: set[int] = set()
     async with Transactions(sessions).begin() as session:
         due, began = DueTriggers(session), time.perf_counter()
         claimed = await due.claim_due(
             request.shards, limit=limit, after=request.after, late=request.late, wait=wait
         )
-        for shard, found in by_shard(claimed) if len(claimed) >= limit and not wait else ():
-            if len(found) == limit:
-                last = DuePosition(found[-1].next_fire_at, found[-1].id)
-                enqueue(request._replace(shards=(shard,), after=last))
+        if len(request.shards) > 1:
+            alone = {one for one, found in by_shard(claimed).items() if len(found) == limit}
+        elif len(claimed) == TRIGGERS_PER_BATCH:
+            last = claimed[-1]
+            enqueue(request._replace(after=DuePosition(last.next_fire_at, last.id)))
         if claimed:
+            limits = BatchLimits(len(request.shards))
             most_each = max(1, TRIGGERS_PER_BATCH // len(claimed))
-            left = await _record(
-                due, claimed, lines, most_each=most_each, part=request.part, began=began
-            )
+            left = await _record(due, claimed, lines, limits, most_each=most_each, began=began)
+            if len(request.shards) > 1:
+                alone.update(one.shard for one in left)
     _write(lines)
-    for shard, _ in by_shard(left) if len(request.shards) > 1 else ():
-        enqueue(request._replace(shards=(shard,)))
+    for shard in sorted(alone):
+        enqueue(BatchRequest([shard], late=False))
     return len(claimed)
 
 
@@ -147,7 +142,7 @@ async def _fire_one_by_one(sessions: Sessions, shard: int) -> int:
                 return count
             try:
                 async with session.begin_nested():
-                    await _record(due, claimed, lines, most_each=1, began=began)
+                    await _record(due, claimed, lines, BatchLimits(), most_each=1, began=began)
             except Exception as error:
                 if is_outage(error) or sqlstate(error) == NOT_SUPPORTED:
                     raise
@@ -162,32 +157,34 @@ async def _record(
     due: DueTriggers,
     claimed: Sequence[ClaimedTrigger],
     lines: LogLines,
+    limits: BatchLimits,
     *,
     most_each: int,
     began: float,
-    part: int = 1,
 ) -> Sequence[ClaimedTrigger]:
     """Decides on claimed triggers and records the decisions, within the limits of time and size.
 
-    `began` is the time of `perf_counter` when the transaction did. `part` divides the limits.
+    `began` is the time of `perf_counter` when the transaction did.
     Returns the triggers beyond the limits: they stay due. One whose schedule cannot be read is set
     aside alone.
     """
     news: list[Change] = []
+    left: list[ClaimedTrigger] = []
     if heartbeats := [one for one in claimed if one.type == TriggerType.HEARTBEAT]:
         set_aside = partial(_set_aside, due, lines=lines)
-        news += await fire_heartbeats(due.session, heartbeats, lines, set_aside, began=began)
+        told, left = await fire_heartbeats(
+            due.session, heartbeats, lines, set_aside, limits, began=began
+        )
+        news += told
         claimed = [one for one in claimed if one.type != TriggerType.HEARTBEAT]
     off_plan = [*map(is_off_plan, claimed)]
     if any(off_plan):
         await adopt_recorded_rules(due.session)  # another replica may have planned by newer rules
         off_plan = [*map(is_off_plan, claimed)]
-    clock = asyncio.get_running_loop().time
     decided: list[DecidedTrigger] = []
-    stop_at, size = clock() + DECIDING_SECONDS / part, 0
-    most_bytes, waiting = PAYLOAD_BYTES_PER_BATCH // part, zip(claimed, off_plan, strict=True)
+    waiting = zip(claimed, off_plan, strict=True)
     for trigger, is_off in waiting:
-        fitting = most_bytes // max(1, trigger.payload_size)
+        fitting = limits.bytes_left // max(1, trigger.payload_size)
         try:
             most = max(1, min(most_each, fitting))
             decision = _decide(trigger, most, is_off_plan=is_off)
@@ -197,8 +194,7 @@ async def _record(
         if not trigger.has_no_room:  # every second, of so many triggers: a line for all
             lines.extend(partial(_log_unfired, trigger, unfired) for unfired in decision.unfired)
         decided.append(DecidedTrigger(trigger, decision))
-        size += trigger.payload_size * len(decision.fires)
-        if size > most_bytes or clock() > stop_at:
+        if not limits.take(trigger.payload_size * len(decision.fires)):
             break
     if decided:
         spans = await due.record_fired(decided)
@@ -208,9 +204,9 @@ async def _record(
         await notify_rows(due.session, TRIGGERS_CHANGED, named)
     if failed := {one.trigger.owner_id for one in decided if one.trigger.has_no_room}:
         lines.append(partial(full_projects.note, failed))
-    for shard, told in by_shard([*missed_news(decided), *news]):
-        await record_changes(due.session, shard, told)
-    return [trigger for trigger, _ in waiting]
+    for shard, changes in by_shard([*missed_news(decided), *news]).items():
+        await record_changes(due.session, shard, changes)
+    return [*left, *(trigger for trigger, _ in waiting)]
 
 
 def _decide(trigger: ClaimedTrigger, most: int, *, is_off_plan: bool) -> Decision:

@@ -1,4 +1,4 @@
-"""Decides which shard's due triggers are fired next, and when, by the database's clock."""
+"""Decides which due triggers are fired next, and when, by the database's clock."""
 
 import asyncio
 import math
@@ -11,6 +11,7 @@ from typing import NamedTuple
 from event_trigger.db.engine import Sessions, is_outage, sqlstate
 from event_trigger.scheduling.batch import BatchRequest, fire_next_batch
 from event_trigger.scheduling.due_shards import DueList, read_due_shards
+from event_trigger.scheduling.repository import START
 
 WORKERS = 3
 REQUERY_SECONDS = 0.1  # after this, late batches wait for shards that have become due since
@@ -29,9 +30,9 @@ async def fire_due(sessions: Sessions, on_batch: Callable[[], None]) -> float:
     1. Fire the due batches of all shards. If one fired, return 0: there may be more.
     2. If all due rows are locked, return 20 ms; if no trigger is due soon, return a second.
     3. If the next instant is more than 16 ms away, return the time until 8 ms before it.
-    4. Otherwise sleep until the instant, and fire a batch of its shard at once, with what is due by
-       then in others. The due shards are listed before the instant, since listing them takes longer
-       than firing.
+    4. Otherwise sleep until the instant, and fire a batch of its shard at once, with triggers that
+       are due by then in others. The due shards are listed before the instant, since listing them
+       takes longer than firing.
 
     It calls `on_batch` after each batch, and once if nothing fired.
     """
@@ -81,7 +82,7 @@ class _Upcoming(NamedTuple):
 
 
 class _DispatchRun:
-    """Fires due triggers with up to three workers: on-time shards first, late ones after.
+    """Fires due triggers with up to three workers: those that are on time first, late ones after.
 
     Due shards are queried again every 100 ms, so that a backlog delays on-time triggers by one
     batch at most.
@@ -90,7 +91,8 @@ class _DispatchRun:
        a cluster one for each), then one for the late ones of each shard.
     2. Each worker takes the first request and fires its batch. A full batch appends a request for
        the rows after it as soon as it is claimed, since listing the due shards takes longer the
-       more is due. While one worker waits for PostgreSQL, another decides.
+       more is due; a batch of several shards puts those in front that have to be fired alone. While
+       one worker waits for PostgreSQL, another decides.
     3. After 100 ms, once all on-time requests and one late one are taken, a worker lists the due
        shards again and replaces the queue.
     4. Stop when the queue is empty, or after a second once all guaranteed requests are taken.
@@ -173,7 +175,14 @@ class _DispatchRun:
             self.fired += count
 
     def _enqueue(self, request: BatchRequest) -> None:
-        """Queues a request, with a worker for it if one is missing."""
-        self._requests.append(request)
+        """Queues a request, with a worker for it if one is missing.
+
+        One for on-time triggers from the start is a part of a batch of several shards: it is next.
+        """
+        if request.late or request.after != START:
+            self._requests.append(request)
+        else:
+            self._requests.appendleft(request)
+            self._guaranteed += 1
         if sum(not task.done() for task in self._tasks) < WORKERS:
             self._start_worker()

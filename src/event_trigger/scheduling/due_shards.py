@@ -19,8 +19,9 @@ from event_trigger.models import SHARDS
 LATE_AFTER = timedelta(seconds=1)
 LOOKAHEAD = timedelta(seconds=2)  # longer than the dispatcher waits between two queries
 
-# One or two index probes for each shard, in random order: so replicas rarely meet, and a locked
-# shard is not always first. The clock is read last, since the caller counts from the answer on.
+# One or two index probes for each shard, in random order: so replicas rarely meet at late triggers,
+# and a locked shard is not always first. The clock is read last, since the caller counts from the
+# answer on.
 _LIST_DUE_SHARDS = text(f"""
     SELECT shard, extract(epoch FROM at - clock_timestamp()), has_late, has_on_time
     FROM (

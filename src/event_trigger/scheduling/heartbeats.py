@@ -21,6 +21,7 @@ from event_trigger.notices.changes import Change
 from event_trigger.scheduling.beats import list_outages
 from event_trigger.scheduling.due_spans import DueSpans
 from event_trigger.scheduling.full_projects import full_projects
+from event_trigger.scheduling.limits import BatchLimits
 from event_trigger.scheduling.repository import ClaimedTrigger
 from event_trigger.telemetry import EVENTS_FIRED, FIRING_LAG
 from event_trigger.triggers.schedule.heartbeat import (
@@ -38,7 +39,6 @@ from event_trigger.triggers.versions import NewUnfiredRange, UnfiredRanges
 
 log = structlog.get_logger()
 
-PAYLOAD_BYTES_PER_BATCH = 64 * 1024 * 1024  # as they are stored
 _AGAIN_AFTER = timedelta(minutes=1)  # a silent heartbeat whose project has no room for events
 _SOURCE = EventSource(SourceKind.SCHEDULE)
 
@@ -105,10 +105,13 @@ async def fire_heartbeats(
     claimed: Sequence[ClaimedTrigger],
     lines: list[Callable[[], None]],
     set_aside: SetAside,
+    limits: BatchLimits,
     *,
     began: float,
-) -> list[Change]:
-    """Judges claimed heartbeats, stores the outcome, and returns what is to be told of it.
+) -> tuple[list[Change], list[ClaimedTrigger]]:
+    """Judges claimed heartbeats and stores the outcome.
+
+    Returns what is to be told of it, and the heartbeats beyond the limits, which stay due.
 
     1. Read each one; one that cannot be read is set aside alone.
     2. List the outages of the service in which their pings may have been lost, and judge.
@@ -125,16 +128,15 @@ async def fire_heartbeats(
         except Exception as error:
             news.append(await set_aside(one, error))
     if not read:
-        return news
+        return news, []
     since = min(heartbeat.listened_from(one.anchor_at) for one, heartbeat in read)
     outages = await list_outages(session, since=since)
-    judged, size = list[Judged](), 0
-    for one, heartbeat in read:
+    judged, waiting = list[Judged](), iter(read)
+    for one, heartbeat in waiting:
         base = one.anchor_at
         found = judge(heartbeat, base=base, now=one.now, outages=outages)
         judged.append(_decide(one, heartbeat, found))
-        size += one.payload_size if judged[-1].event is not None else 0
-        if size > PAYLOAD_BYTES_PER_BATCH:
+        if not limits.take(one.payload_size if judged[-1].event is not None else 0):
             break
     await _record_missed(session, judged)
     lines.append((await _store(session, judged)).end)
@@ -142,7 +144,7 @@ async def fire_heartbeats(
     if full:
         lines.append(partial(full_projects.note, full))
     lines.append(partial(_tell, [one for one in judged if one.event or one.missed], began))
-    return news
+    return news, [one for one, _ in waiting]
 
 
 def _decide(
@@ -171,7 +173,7 @@ async def _record_missed(session: ReadSession, judged: Sequence[Judged]) -> None
         for one in judged
         if one.missed is not None
     ]
-    for shard, ranges in by_shard(missed):
+    for shard, ranges in by_shard(missed).items():
         await UnfiredRanges(session).record(shard, ranges)
 
 

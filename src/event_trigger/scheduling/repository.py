@@ -261,7 +261,7 @@ class DueTriggers:
             for trigger, decision in decided
             for part in decision.unfired
         ]
-        for shard, ranges in by_shard(unfired):
+        for shard, ranges in by_shard(unfired).items():
             await UnfiredRanges(self.session).record(shard, ranges)
 
     async def set_aside(self, key: OwnedId, error: str, *, settled_until: datetime) -> None:

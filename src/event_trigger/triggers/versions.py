@@ -18,7 +18,7 @@ from event_trigger.db.batches import BATCH_ROWS, in_batches
 from event_trigger.db.engine import Sessions
 from event_trigger.db.plain_session import ReadSession
 from event_trigger.db.shards import ACROSS_SHARDS, OwnedId
-from event_trigger.models import CountedMeasure, ScheduleVersion
+from event_trigger.models import CountedMeasure, ScheduleVersion, shard_of
 from event_trigger.models.minute_count import (
     NO_DURATION,
     OWN_PART,
@@ -95,6 +95,10 @@ class NewUnfiredRange:
     version: int
     unfired: UnfiredInstants
     after: datetime | None = None
+
+    @property
+    def shard(self) -> int:
+        return shard_of(self.owner_id)
 
 
 @dataclass(frozen=True)
