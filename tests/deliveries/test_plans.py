@@ -13,15 +13,17 @@ from event_trigger.db.shards import OwnedId
 from event_trigger.deliveries.filters import DeliveryFilter
 from event_trigger.deliveries.payloads.repository import PayloadPosition, Payloads
 from event_trigger.deliveries.queue.cleanup import QueueCleanup
-from event_trigger.deliveries.queue.deliveries import AttemptOutcome, ClaimLimit, DeliveryQueue
+from event_trigger.deliveries.queue.deliveries import ClaimLimit, DeliveryQueue
 from event_trigger.deliveries.queue.destinations import QueueDestinations
+from event_trigger.deliveries.queue.outcomes import AttemptOutcome, DeliveryOutcomes
+from event_trigger.deliveries.queue.queued import QueuedDestinations
 from event_trigger.deliveries.queue.requests import KeptRequests, NewRequest
 from event_trigger.deliveries.repository import Deliveries
 from event_trigger.models import DeliveryStatus
 from tests.support.databases import connect
 from tests.support.one_server import one_server
 from tests.support.plans import plans_of
-from tests.support.services import ADA
+from tests.support.services import ADA, BOB
 from tests.support.waiting import eventually
 
 pytestmark = one_server("workers make the plans of a cluster")
@@ -50,6 +52,7 @@ _COUNT_WAITING = """
     WHERE datname = current_database() AND wait_event_type = 'Lock'
 """
 NOW = datetime.now(UTC)
+LATER = NOW + timedelta(minutes=1)
 
 
 @pytest.fixture
@@ -69,7 +72,7 @@ async def test_finding_work_goes_from_destination_to_destination(
     await database.execute(_RECEIVER, ADA)
 
     async def work(session: AsyncSession) -> None:
-        await QueueDestinations(session, in_cluster=in_cluster).list_queued()
+        await QueuedDestinations(session, in_cluster=in_cluster).list_queued()
 
     plan = (await plans_of(engine, work))[-1]
 
@@ -84,8 +87,8 @@ async def test_a_claim_reads_due_deliveries_of_each_destination_in_order(
     await database.execute("ANALYZE deliveries, delivery_payloads")
 
     async def work(session: AsyncSession) -> None:
-        limits = [ClaimLimit(2, 10, 1000, NOW), ClaimLimit(4, 10, 1000, NOW)]
-        await DeliveryQueue(session).claim(ADA, limits, installation="here")
+        limits = [ClaimLimit(ADA, number, 10, 1000, NOW) for number in (2, 4)]
+        await DeliveryQueue(session).claim(limits, installation="here")
 
     [plan] = await plans_of(engine, work)
 
@@ -123,15 +126,44 @@ async def test_counting_a_backlog_probes_the_deliveries_of_each_event(
 
 async def test_counting_attempts_in_flight_reads_leases_only(engine: AsyncEngine) -> None:
     async def work(session: AsyncSession) -> None:
-        await QueueDestinations(session).lock_enabled(ADA, [2, 4])
+        await QueueDestinations(session).lock_enabled([OwnedId(ADA, 2), OwnedId(ADA, 4)])
 
     [plan] = await plans_of(engine, work)
 
     assert "ix_deliveries_leased" in plan
 
 
+async def test_claims_and_records_of_several_shards_use_the_same_indexes(
+    engine: AsyncEngine, database: Any
+) -> None:
+    await database.execute(_FILL, BOB, 5_000)
+    await database.execute(_FILL_PAYLOADS, ADA, 5_000)
+    await database.execute("ANALYZE deliveries, delivery_payloads")
+    outcomes = [_outcome(2, lease=1), _outcome(4, lease=1)._replace(shard=BOB, owner_id=BOB)]
+
+    async def work(session: AsyncSession) -> None:
+        await DeliveryOutcomes(session).record(outcomes)
+        await QueueDestinations(session).lock_enabled([OwnedId(ADA, 2), OwnedId(BOB, 4)])
+        limits = [ClaimLimit(shard, 2, 10, 1000, NOW) for shard in (ADA, BOB)]
+        await DeliveryQueue(session).claim(limits, installation="here")
+
+    *_, in_place, _, _, lock, claim = await plans_of(engine, work)
+
+    assert "Index Cond: ((shard = " in in_place.split("using pk_deliveries on deliveries")[1]
+    assert "pk_destinations" in lock
+    assert "ix_deliveries_leased" in lock
+    assert "next_attempt_at <= now()" in claim.split("ix_deliveries_waiting")[1]
+    assert "using pk_delivery_payloads on delivery_payloads stored" in claim
+    for plan in (in_place, claim):
+        assert "Tid Scan on deliveries" in plan
+    assert "ix_deliveries" not in in_place
+    assert "Seq Scan" not in in_place + lock + claim
+
+
 def _outcome(delivery_id: int, *, lease: int) -> AttemptOutcome:
     return AttemptOutcome(
+        shard=ADA,
+        owner_id=ADA,
         delivery_id=delivery_id,
         lease=lease,
         status=DeliveryStatus.DELIVERED,
@@ -157,7 +189,8 @@ async def test_recording_probes_the_primary_key_for_each_delivery(
         await database.execute("ANALYZE deliveries")
 
     async def work(session: AsyncSession) -> None:
-        await DeliveryQueue(session).record(ADA, [_outcome(2, lease=1), _outcome(4, lease=1)])
+        outcomes = [_outcome(2, lease=1), _outcome(4, lease=1)]
+        await DeliveryOutcomes(session).record(outcomes)
 
     *_, in_place, moved = await plans_of(engine, work)
 
@@ -170,14 +203,14 @@ async def test_recording_probes_the_primary_key_for_each_delivery(
 async def test_an_outcome_is_recorded_although_its_row_moves_while_that_waits(
     engine: AsyncEngine, database: Any
 ) -> None:
-    sessions, limit = create_sessions(engine), ClaimLimit(2, 1, 1000, NOW + timedelta(minutes=1))
+    sessions, limit = create_sessions(engine), ClaimLimit(ADA, 2, 1, 1000, LATER)
     async with sessions.begin() as session:
-        [claimed] = await DeliveryQueue(session).claim(ADA, [limit], installation="here")
+        [claimed] = await DeliveryQueue(session).claim([limit], installation="here")
 
     async def record() -> set[int]:
         async with sessions.begin() as session:
             outcome = _outcome(claimed.id, lease=claimed.lease)
-            return await DeliveryQueue(session).record(ADA, [outcome])
+            return await DeliveryOutcomes(session).record([outcome])
 
     async with database.transaction():
         await database.execute("UPDATE deliveries SET trigger_name = '' WHERE id = $1", claimed.id)
@@ -208,7 +241,7 @@ async def test_kept_requests_are_found_by_their_deliveries(engine: AsyncEngine) 
 
 async def test_finding_expired_deliveries_probes_each_destination(engine: AsyncEngine) -> None:
     async def work(session: AsyncSession) -> None:
-        await QueueDestinations(session).list_expired(timedelta(days=7))
+        await QueuedDestinations(session).list_expired(timedelta(days=7))
 
     [plan] = await plans_of(engine, work)
 

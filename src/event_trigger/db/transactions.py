@@ -24,6 +24,13 @@ class Transactions:
         """Does without BEGIN and COMMIT: each statement of the body is alone."""
         return _entered(self._plain.open, self._sessions)
 
+    def alone(self) -> AbstractAsyncContextManager[ReadSession]:
+        """Does without BEGIN and COMMIT for statements that each may be committed alone.
+
+        Behind a pooler all are one transaction.
+        """
+        return _entered(self._plain.open, self._sessions.begin)
+
 
 @asynccontextmanager
 async def _entered(plain: _Open, otherwise: _Open) -> AsyncIterator[ReadSession]:

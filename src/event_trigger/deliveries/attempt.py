@@ -35,8 +35,9 @@ from event_trigger.deliveries.http.cloud_event import CloudEvent, source_of, sou
 from event_trigger.deliveries.http.hops import MOST_HOPS, LoopDetected
 from event_trigger.deliveries.http.signed_message import write_signed
 from event_trigger.deliveries.mail.writing import mail_of
-from event_trigger.deliveries.queue.deliveries import AttemptOutcome, ClaimedDelivery
+from event_trigger.deliveries.queue.deliveries import ClaimedDelivery
 from event_trigger.deliveries.queue.destinations import LockedDestination
+from event_trigger.deliveries.queue.outcomes import AttemptOutcome
 from event_trigger.destinations.formats import RequestForm
 from event_trigger.destinations.signing_secrets import Secrets
 from event_trigger.destinations.templates.jobs import Rendered
@@ -89,10 +90,10 @@ class WebhookRequest(NamedTuple):
     timeout: float
 
 
-def new_attempt(shard: int, delivery: ClaimedDelivery, destination: LockedDestination) -> Attempt:
+def new_attempt(delivery: ClaimedDelivery, destination: LockedDestination) -> Attempt:
     form = destination.form
     return Attempt(
-        shard=shard,
+        shard=delivery.shard,
         delivery_id=delivery.id,
         owner_id=destination.owner_id,
         destination_id=delivery.destination_id,
@@ -209,6 +210,8 @@ def decide_outcome(
     else:
         status = DeliveryStatus.EXHAUSTED if wait is None else DeliveryStatus.RETRYING
     return AttemptOutcome(
+        shard=attempt.shard,
+        owner_id=attempt.owner_id,
         delivery_id=attempt.delivery_id,
         lease=attempt.lease,
         status=status,

@@ -6,7 +6,8 @@ from urllib.parse import urlsplit
 from opentelemetry.context import Context
 from opentelemetry.trace import Span, SpanKind, Tracer, set_span_in_context
 
-from event_trigger.deliveries.queue.deliveries import AttemptOutcome, ClaimedDelivery
+from event_trigger.deliveries.queue.deliveries import ClaimedDelivery
+from event_trigger.deliveries.queue.outcomes import AttemptOutcome
 from event_trigger.models import DeliveryError, DestinationMethod
 from event_trigger.tracing import (
     TRACE_HEADERS,

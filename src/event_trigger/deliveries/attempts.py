@@ -21,7 +21,7 @@ from event_trigger.deliveries.completer import Completer
 from event_trigger.deliveries.http.sender import Sender
 from event_trigger.deliveries.leases import Leases
 from event_trigger.deliveries.mail.allowances import MailAllowances
-from event_trigger.deliveries.outgoing import Outgoing, secrets_of
+from event_trigger.deliveries.outgoing import Outgoing, read_secrets
 from event_trigger.deliveries.queue.deliveries import ClaimedDelivery
 from event_trigger.deliveries.queue.destinations import LockedDestination
 from event_trigger.deliveries.rendering import (
@@ -107,7 +107,7 @@ class Attempts:
     def in_flight(self) -> int:
         return len(self._in_flight)
 
-    async def start(self, shard: int, claimed: Claimed) -> None:
+    async def start(self, claimed: Claimed) -> None:
         """Takes capacity for claimed deliveries, whose requests are sent from then on.
 
         Those with templates are sent when their project's are rendered. It waits for neither.
@@ -115,10 +115,10 @@ class Attempts:
         claimed_at = time.perf_counter()
         destinations = {one.id: one for _, one in claimed}
         vault = self._parts.vault
-        secrets = {key: secrets_of(one, vault) for key, one in destinations.items()}
+        secrets = {key: read_secrets(one, vault) for key, one in destinations.items()}
         to_render: dict[int, list[_Claimed]] = {}
         for place, (delivery, destination) in enumerate(claimed, start=1):
-            attempt = new_attempt(shard, delivery, destination)
+            attempt = new_attempt(delivery, destination)
             self._capacity.acquire(attempt, count=1, size=attempt.size)
             if (opened := secrets[destination.id]) is None:
                 failed = AttemptResult(DeliveryError.SECRET_UNREADABLE)
@@ -133,13 +133,11 @@ class Attempts:
                 await asyncio.sleep(0)
         for group in to_render.values():
             unsent = {one.delivery.id: one.attempt for one in group}
-            task = asyncio.create_task(self._render(shard, group, unsent))
+            task = asyncio.create_task(self._render(group, unsent))
             self._in_rendering[task] = unsent
             task.add_done_callback(self._in_rendering.pop)
 
-    async def _render(
-        self, shard: int, group: Sequence[_Claimed], unsent: dict[int, Attempt]
-    ) -> None:
+    async def _render(self, group: Sequence[_Claimed], unsent: dict[int, Attempt]) -> None:
         """Renders and sends requests; takes from `unsent` what needs no new lease.
 
         It begins no request after SEND_WITHIN: the lease could end before the attempt does, and
@@ -158,7 +156,7 @@ class Attempts:
                 try:
                     claimed = [(one.delivery, one.destination) for one in some]
                     outcomes = await self._rendering.render(
-                        shard, claimed, within=left, most_bytes=room
+                        some[0].attempt.shard, claimed, within=left, most_bytes=room
                     )
                     await self._go_on_with(some, outcomes, unsent, began)
                 finally:

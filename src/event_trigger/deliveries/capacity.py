@@ -5,7 +5,7 @@ from typing import Protocol
 
 from event_trigger.deliveries.claims import Reservation
 from event_trigger.deliveries.fair_pool import FairPool
-from event_trigger.deliveries.queue.destinations import QueuedDestination
+from event_trigger.deliveries.queue.queued import QueuedDestination
 from event_trigger.destinations.templates.jobs import LARGEST_BODY
 
 MOST_IN_FLIGHT = 512  # attempts that have no answer yet

@@ -5,15 +5,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
+from event_trigger.db.shards import OwnedId, by_shard
 from event_trigger.db.transactions import Transactions
 from event_trigger.deliveries.mail.allowances import MailAllowances
 from event_trigger.deliveries.queue.cleanup import QueueCleanup
 from event_trigger.deliveries.queue.deliveries import ClaimedDelivery, ClaimLimit, DeliveryQueue
 from event_trigger.deliveries.queue.destinations import (
     LockedDestination,
-    QueuedDestination,
     QueueDestinations,
 )
+from event_trigger.deliveries.queue.queued import QueuedDestination
 
 LOCKED_RETRY_SECONDS = 0.02  # another replica has the destination, for the length of a claim
 LEASE_MARGIN = timedelta(seconds=15)  # a slow record must not look like a crash
@@ -28,6 +29,10 @@ class Reservation:
     count: int
     size: int
 
+    @property
+    def shard(self) -> int:
+        return self.destination.shard
+
 
 @dataclass(frozen=True, slots=True)
 class Claims:
@@ -39,13 +44,12 @@ class Claims:
 
 async def claim_deliveries(
     transactions: Transactions,
-    shard: int,
     reservations: Sequence[Reservation],
     *,
     installation: str,
     mails: MailAllowances,
 ) -> Claims:
-    """Claims due deliveries to some destinations of a shard, in one transaction.
+    """Claims due deliveries to some destinations in one transaction; in a cluster, of one shard.
 
     1. Locks the destinations that no other process has locked.
     2. Gives up deliveries to deleted destinations, and recovers expired leases.
@@ -57,26 +61,31 @@ async def claim_deliveries(
     async with transactions.begin() as session:
         destinations, queue = QueueDestinations(session), DeliveryQueue(session)
         cleanup = QueueCleanup(session)
-        locked = await destinations.lock_enabled(shard, sorted(reserved))
+        wanted = [
+            OwnedId(one.destination.owner_id, one.destination.destination_id)
+            for one in reservations
+        ]
+        locked = await destinations.lock_enabled(wanted)
         waits = [LOCKED_RETRY_SECONDS] if len(locked) < len(reserved) else []
-        if await _end_stale(queue, cleanup, shard, locked):
-            waits.append(0.0)
+        for shard, stale in by_shard(one for one in locked if one.is_stale).items():
+            if await _end_stale(queue, cleanup, shard, stale):
+                waits.append(0.0)
         active = {one.id: one for one in locked if one.deleted_at is None}
         limits = _limits(active.values(), reserved, mails)
         claimed: Sequence[ClaimedDelivery] = ()
         if limits:
-            claimed = await queue.claim(shard, limits, installation=installation)
-            claimed = await _without_lost_payloads(cleanup, shard, claimed)
+            claimed = await queue.claim(limits, installation=installation)
+            claimed = await _without_lost_payloads(cleanup, claimed)
         counts = Counter(one.destination_id for one in claimed)
-        buckets = [
-            (one.id, bucket.spent(counts[one.id]))
+        buckets = {
+            one.id: bucket.spent(counts[one.id])
             for one in active.values()
             if (bucket := one.bucket) is not None
-        ]
-        if buckets:
-            await destinations.save_buckets(shard, buckets)
+        }
+        for shard, limited in by_shard(active[one] for one in buckets).items():
+            await destinations.save_buckets(shard, [(one.id, buckets[one.id]) for one in limited])
     waits += _count_mails(active.values(), counts, mails)
-    waits += [bucket.seconds_until_next for _, bucket in buckets if bucket.tokens < 1]
+    waits += [one.seconds_until_next for one in buckets.values() if one.tokens < 1]
     if any(_may_have_more(one, counts, reserved) for one in limits):
         waits.append(0.0)
     return Claims([(one, active[one.destination_id]) for one in claimed], waits)
@@ -129,6 +138,7 @@ def _count_mails(
 
 def _limit(destination: LockedDestination, reservation: Reservation) -> ClaimLimit:
     return ClaimLimit(
+        destination.shard,
         destination.id,
         min(reservation.count, destination.free_slots),
         reservation.size,
@@ -137,13 +147,14 @@ def _limit(destination: LockedDestination, reservation: Reservation) -> ClaimLim
 
 
 async def _without_lost_payloads(
-    cleanup: QueueCleanup, shard: int, claimed: Sequence[ClaimedDelivery]
+    cleanup: QueueCleanup, claimed: Sequence[ClaimedDelivery]
 ) -> Sequence[ClaimedDelivery]:
-    lost = {one.id for one in claimed if one.payload is None and one.payload_size > 0}
+    lost = [one for one in claimed if one.payload is None and one.payload_size > 0]
     if not lost:
         return claimed
-    await cleanup.give_up_without_payload(shard, sorted(lost))
-    return [one for one in claimed if one.id not in lost]
+    for shard, group in by_shard(lost).items():
+        await cleanup.give_up_without_payload(shard, sorted(one.id for one in group))
+    return [one for one in claimed if one not in lost]
 
 
 def _may_have_more(

@@ -4,12 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from event_trigger.deliveries.attempt import Attempt
-from event_trigger.deliveries.queue.deliveries import FIRST_LEASE, AttemptOutcome
+from event_trigger.deliveries.queue.deliveries import FIRST_LEASE
 from event_trigger.deliveries.queue.destinations import DestinationHealth, LockedDestination
+from event_trigger.deliveries.queue.outcomes import AttemptOutcome
 from event_trigger.deliveries.queue.requests import NewRequest
 from event_trigger.destinations.circuit_breaker import Verdict
 from event_trigger.destinations.templates.jobs import Rendered
-from event_trigger.models import DeliveryError, DisabledReason
+from event_trigger.models import DeliveryError, DeliveryStatus, DisabledReason
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +21,16 @@ class CompletedAttempt:
     outcome: AttemptOutcome
     verdict: Verdict
     rendered: Rendered | None = None
+
+    @property
+    def shard(self) -> int:
+        return self.attempt.shard
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether it changes nothing but the delivery, if the destination is healthy."""
+        is_delivered = self.outcome.status is DeliveryStatus.DELIVERED
+        return is_delivered and not (self.changes_destination or self.is_kept_in_vain)
 
     @property
     def changes_destination(self) -> bool:

@@ -1,22 +1,23 @@
 """Records the outcomes of attempts in batches: all that ended while the last batch was written."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import suppress
-from itertools import groupby
 
 import structlog
 
-from event_trigger.db.engine import Sessions, is_outage
+from event_trigger.db.citus.detect import is_known_cluster
+from event_trigger.db.engine import Sessions, engine_of, is_outage
 from event_trigger.db.errors import FailureLog
-from event_trigger.db.notify import DELIVERIES_ATTEMPTED, notify_rows
+from event_trigger.db.plain_session import ReadSession
+from event_trigger.db.shards import OwnedId, by_shard
 from event_trigger.db.transactions import Transactions
 from event_trigger.deliveries.busy_destinations import BusyDestinations
 from event_trigger.deliveries.completed import CompletedAttempt, health_of
 from event_trigger.deliveries.news import exhausted_news, health_news
 from event_trigger.deliveries.outcome_log import HealthChange, log_exhausted, log_health
-from event_trigger.deliveries.queue.deliveries import DeliveryQueue
 from event_trigger.deliveries.queue.destinations import QueueDestinations
+from event_trigger.deliveries.queue.outcomes import DeliveryOutcomes
 from event_trigger.deliveries.queue.requests import KeptRequests
 from event_trigger.models import DeliveryStatus
 from event_trigger.notices.changes import record_changes
@@ -50,6 +51,7 @@ class Completer:
         counts_destinations: bool,
     ) -> None:
         self._transactions = Transactions(sessions)
+        self._engine = engine_of(sessions).sync_engine
         self._counts_destinations = counts_destinations
         self._on_recorded = on_recorded
         self._unrecorded: list[CompletedAttempt] = []
@@ -77,9 +79,8 @@ class Completer:
                 batch = self._take_batch()
                 if not batch:
                     await self._until_next_turn()
-                by_shard = sorted(batch, key=lambda one: one.attempt.shard)
-                for shard, group in groupby(by_shard, key=lambda one: one.attempt.shard):
-                    await self._record(shard, list(group))
+                for group in self._groups_of(batch):
+                    await self._record(group)
         finally:
             self._recording = None
 
@@ -95,6 +96,12 @@ class Completer:
         self._unrecorded = rest
         return batch
 
+    def _groups_of(self, batch: Sequence[CompletedAttempt]) -> Iterable[Sequence[CompletedAttempt]]:
+        """Splits a batch by shards in a cluster, where a transaction is of one shard."""
+        if not batch or is_known_cluster(self._engine):
+            return by_shard(batch).values()
+        return [batch]
+
     async def _until_next_turn(self) -> None:
         """Waits for the first busy destination's turn, or for the next attempt."""
         seconds = self._busy.seconds_until_next(now=asyncio.get_running_loop().time())
@@ -102,14 +109,19 @@ class Completer:
         with suppress(TimeoutError):
             await asyncio.wait_for(self._added.wait(), seconds)
 
-    async def _record(self, shard: int, group: Sequence[CompletedAttempt]) -> None:
+    async def _record(self, group: Sequence[CompletedAttempt]) -> None:
         """Records attempts; keeps for later those that have to wait.
 
-        These are all while the database is away, and else those to busy destinations.
+        These are all while the database is away, and else those to busy destinations. If recording
+        several shards fails, each is recorded alone.
         """
         try:
-            busy = await self._record_shard(shard, group)
+            busy = await self._record_group(group)
         except Exception as error:
+            if not is_outage(error) and len(shards := by_shard(group)) > 1:
+                for one_shard in shards.values():
+                    await self._record(one_shard)
+                return
             ids = [one.attempt.delivery_id for one in group]
             self._failures.failed("record", error, deliveries=ids)
             if is_outage(error):
@@ -125,40 +137,60 @@ class Completer:
         self._unrecorded[:0] = [one for one in group if one.attempt.destination_id in busy]
         self._on_recorded([one for one in group if one.attempt.destination_id not in busy])
 
-    async def _record_shard(self, shard: int, group: Sequence[CompletedAttempt]) -> set[int]:
-        """Records the attempts of one shard and the health of their destinations.
+    async def _record_group(self, group: Sequence[CompletedAttempt]) -> set[int]:
+        """Records attempts and the health of their destinations.
 
         Returns the ids of busy destinations, to which it has recorded nothing.
 
-        1. Saves the breakers of the others.
-        2. Records the attempts. If the answer to a commit was lost and the group is repeated, this
-           records nothing, as the leases are over; only step 1 counts twice.
-        3. Keeps the rendered requests of failed attempts, and deletes those that no later attempt
+        1. If all were delivered to healthy destinations, one statement records them, tells open
+           streams, and is committed by itself. The rest is for all other groups.
+        2. Saves the breakers of the destinations that are not busy.
+        3. Records the attempts to them, and tells open streams. If the answer to a commit was lost
+           and the group is repeated, this records nothing, as the leases are over; only step 2
+           counts twice.
+        4. Keeps the rendered requests of failed attempts, and deletes those that no later attempt
            needs.
-        4. Records what listening destinations hear of, and tells open streams.
+        5. Records what listening destinations hear of.
         """
+        if all(one.is_plain for one in group):
+            async with self._transactions.alone() as session:
+                if not await QueueDestinations(session).list_unhealthy(_destinations_of(group)):
+                    recorded = await _record_outcomes(session, group)
+                    self._note(group, recorded, ())
+                    return set()
         async with self._transactions.begin() as session:
-            busy, changes = await _save_health(QueueDestinations(session), shard, group)
+            busy, changes = await _save_health(QueueDestinations(session), group)
             free = [one for one in group if one.attempt.destination_id not in busy]
             if not free:
                 return busy
-            outcomes = [one.outcome for one in free]
-            recorded = await DeliveryQueue(session).record(shard, outcomes)
+            recorded = await _record_outcomes(session, free)
             ended = [one for one in free if one.attempt.delivery_id in recorded]
-            if requests := [one.request_to_keep for one in ended if one.request_to_keep]:
-                await KeptRequests(session).keep(shard, requests)
-            if kept := [one.attempt.delivery_id for one in ended if one.is_kept_in_vain]:
-                await KeptRequests(session).forget(shard, sorted(kept))
-            await record_changes(session, shard, [*health_news(changes), *exhausted_news(ended)])
-            named = [(one.attempt.owner_id, one.attempt.delivery_id) for one in ended]
-            await notify_rows(session, DELIVERIES_ATTEMPTED, named)
-        for one in free:
-            if one.attempt.delivery_id not in recorded:
-                log.warning("attempt_overtaken", delivery_id=one.attempt.delivery_id)
+            for shard, some in by_shard(ended).items():
+                if requests := [one.request_to_keep for one in some if one.request_to_keep]:
+                    await KeptRequests(session).keep(shard, requests)
+                if kept := [one.attempt.delivery_id for one in some if one.is_kept_in_vain]:
+                    await KeptRequests(session).forget(shard, sorted(kept))
+                changed = [one for one in changes if one.before.shard == shard]
+                news = [*health_news(changed), *exhausted_news(some)]
+                await record_changes(session, shard, news)
+        self._note(free, recorded, changes)
+        return busy
+
+    def _note(
+        self,
+        group: Sequence[CompletedAttempt],
+        recorded: Collection[int],
+        changes: Sequence[HealthChange],
+    ) -> None:
+        """Logs and counts what is committed."""
+        ended = [one for one in group if one.attempt.delivery_id in recorded]
+        if len(ended) < len(group):
+            for one in group:
+                if one.attempt.delivery_id not in recorded:
+                    log.warning("attempt_overtaken", delivery_id=one.attempt.delivery_id)
         log_health(changes)
         log_exhausted(ended)
         self._measure(ended)
-        return busy
 
     def _measure(self, ended: Sequence[CompletedAttempt]) -> None:
         for one in ended:
@@ -172,22 +204,35 @@ class Completer:
                 DESTINATION_ATTEMPTS.labels(destination, outcome.status).inc()
 
 
+async def _record_outcomes(
+    session: ReadSession, group: Iterable[CompletedAttempt]
+) -> Collection[int]:
+    return await DeliveryOutcomes(session).record([one.outcome for one in group])
+
+
+def _destinations_of(group: Iterable[CompletedAttempt]) -> list[OwnedId]:
+    found = {one.attempt.destination_id: one.attempt.owner_id for one in group}
+    return [OwnedId(owner_id, found_id) for found_id, owner_id in sorted(found.items())]
+
+
 async def _save_health(
-    destinations: QueueDestinations, shard: int, group: Sequence[CompletedAttempt]
+    destinations: QueueDestinations, group: Sequence[CompletedAttempt]
 ) -> tuple[set[int], Sequence[HealthChange]]:
     """Saves the breakers of the destinations whose row changes; most are healthy and need no lock.
 
     Skips those that others have locked: a set or an action of their project may hold them for
     seconds. Returns their ids, and the changes of the others.
     """
+    named = _destinations_of(group)
     changed = {one.attempt.destination_id for one in group if one.changes_destination}
-    if others := {one.attempt.destination_id for one in group} - changed:
-        changed |= await destinations.list_unhealthy(shard, sorted(others))
-    if not changed:
-        return set(), ()
-    locked = await destinations.lock_free(shard, sorted(changed))
-    changes = [HealthChange(one, health_of(one, group)) for one in locked]
-    await destinations.save_breakers(shard, [one.after for one in changes])
-    missing = changed - {one.id for one in locked}
-    busy = await destinations.list_existing(shard, sorted(missing)) if missing else missing
+    if others := [one for one in named if one.id not in changed]:
+        changed |= await destinations.list_unhealthy(others)
+    busy, changes = set[int](), list[HealthChange]()
+    for shard, some in by_shard(one for one in named if one.id in changed).items():
+        locked = await destinations.lock_free(shard, sorted(one.id for one in some))
+        saved = [HealthChange(one, health_of(one, group)) for one in locked]
+        await destinations.save_breakers(shard, [one.after for one in saved])
+        changes += saved
+        if missing := {one.id for one in some} - {one.id for one in locked}:
+            busy |= await destinations.list_existing(shard, sorted(missing))
     return busy, changes

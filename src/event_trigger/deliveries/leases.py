@@ -5,12 +5,12 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
-from itertools import groupby
 
 import structlog
 
 from event_trigger.db.engine import Sessions, is_outage
 from event_trigger.db.errors import log_fields
+from event_trigger.db.shards import by_shard
 from event_trigger.deliveries.attempt import Attempt
 from event_trigger.deliveries.queue.cleanup import QueueCleanup
 from event_trigger.deliveries.queue.deliveries import DeliveryQueue
@@ -45,9 +45,8 @@ class Leases:
         attempts: Sequence[Attempt],
         end: Callable[[int, _Leases], Awaitable[None]],
     ) -> None:
-        by_shard = sorted(attempts, key=lambda one: one.shard)
         try:
-            for shard, group in groupby(by_shard, key=lambda one: one.shard):
+            for shard, group in by_shard(attempts).items():
                 await end(shard, [(one.delivery_id, one.lease) for one in group])
         except Exception as error:
             if not is_outage(error):

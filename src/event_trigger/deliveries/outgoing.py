@@ -61,7 +61,7 @@ class Outgoing:
         )
 
 
-def secrets_of(destination: LockedDestination, vault: Vault) -> Secrets | None:
+def read_secrets(destination: LockedDestination, vault: Vault) -> Secrets | None:
     """Returns None if the secrets cannot be read.
 
     The attempt is retried, since the operator may set the key again. Mails need none.

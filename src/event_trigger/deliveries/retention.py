@@ -7,7 +7,7 @@ from event_trigger.db.citus.detect import is_in_cluster
 from event_trigger.db.clock import database_now
 from event_trigger.db.engine import Sessions
 from event_trigger.deliveries.queue.cleanup import EXPIRES_AFTER, QueueCleanup
-from event_trigger.deliveries.queue.destinations import QueueDestinations
+from event_trigger.deliveries.queue.queued import QueuedDestinations
 from event_trigger.destinations.repository import Destinations
 from event_trigger.models import DeliveryStatus
 
@@ -21,7 +21,7 @@ async def retain_deliveries(sessions: Sessions, keep_for: timedelta) -> None:
     3. Purges destinations that were deleted `keep_for` ago, once no delivery refers to them.
     """
     async with sessions() as session:
-        destinations = QueueDestinations(session, in_cluster=await is_in_cluster(session))
+        destinations = QueuedDestinations(session, in_cluster=await is_in_cluster(session))
         expired = await destinations.list_expired(EXPIRES_AFTER)
     for shard, destination_id in expired:
         await _give_up(sessions, shard, destination_id)

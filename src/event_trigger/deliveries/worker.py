@@ -1,17 +1,18 @@
 """Finds and claims due deliveries in one process; `attempt.py` lists all steps of an attempt."""
 
 import random
+from collections import deque
 from collections.abc import Callable, Sequence
-from itertools import groupby
 
 from event_trigger.db.citus.detect import is_in_cluster
 from event_trigger.db.engine import Sessions, is_outage, sqlstate
 from event_trigger.db.installation import read_installation
+from event_trigger.db.shards import by_shard
 from event_trigger.db.transactions import Transactions
 from event_trigger.deliveries.attempts import AttemptParts, Attempts
 from event_trigger.deliveries.capacity import Capacity
 from event_trigger.deliveries.claims import Reservation, claim_deliveries
-from event_trigger.deliveries.queue.destinations import QueuedDestination, QueueDestinations
+from event_trigger.deliveries.queue.queued import QueuedDestination, QueuedDestinations
 
 POLL_SECONDS = 1.0  # polling alone is enough, notifications only make it quicker
 
@@ -44,7 +45,7 @@ class DeliveryWorker:
         due = [one for one in queued if one.due_in <= 0]
         waits = [one.due_in for one in queued if one.due_in > 0]
         random.shuffle(due)  # while capacity is short, no destination is always the last one
-        reservations = sorted(self._capacity.reserve(due), key=lambda one: one.destination.shard)
+        reservations = self._capacity.reserve(due)
         try:
             return min([*waits, *await self._claim_and_send(reservations), POLL_SECONDS])
         finally:
@@ -58,33 +59,37 @@ class DeliveryWorker:
                 self._installation = await read_installation(session)
         if self._in_cluster:
             async with self._sessions() as session:
-                return await QueueDestinations(session, in_cluster=True).list_queued()
+                return await QueuedDestinations(session, in_cluster=True).list_queued()
         async with self._transactions.read() as plain:
-            return await QueueDestinations(plain).list_queued()
+            return await QueuedDestinations(plain).list_queued()
 
     async def _claim_and_send(self, reservations: Sequence[Reservation]) -> list[float]:
-        """Claims shard by shard and starts the attempts; gives the seconds to wait for more.
+        """Claims and starts the attempts; gives the seconds to wait for more.
 
-        Raises the last failing shard's error once all shards were tried; an outage at once.
+        One server claims in all shards at once, and shard by shard if that fails, as a cluster
+        does. Raises the last failing shard's error once all were tried; an outage at once.
         """
         waits: list[float] = []
         failure = None
-        for shard, group in groupby(reservations, key=lambda one: one.destination.shard):
+        by_itself = self._in_cluster or not reservations
+        groups = deque(by_shard(reservations).values() if by_itself else [reservations])
+        while groups:
+            group = groups.popleft()
             try:
                 claims = await claim_deliveries(
-                    self._transactions,
-                    shard,
-                    list(group),
-                    installation=self._installation,
-                    mails=self._mails,
+                    self._transactions, group, installation=self._installation, mails=self._mails
                 )
             except Exception as error:
                 if is_outage(error) and not sqlstate(error):
                     raise  # the server is unreachable: the other shards would time out too
-                failure = error
+                several = by_shard(group)
+                if len(several) > 1:
+                    groups.extend(several.values())
+                else:
+                    failure = error
                 continue
             waits += claims.waits
-            await self._attempts.start(shard, claims.deliveries)
+            await self._attempts.start(claims.deliveries)
         if failure is not None:
             raise failure
         return waits

@@ -27,6 +27,11 @@ async def is_distributed(database: AsyncConnection | ReadSession) -> bool:
     )
 
 
+def is_known_cluster(engine: Engine) -> bool:
+    """Tells what `is_in_cluster` has found before; False if it was not asked."""
+    return _known.get(engine, False)
+
+
 async def is_in_cluster(session: ReadSession) -> bool:
     """Does as `is_distributed`, once per engine: while that changes, every replica is stopped."""
     bind = session.get_bind()

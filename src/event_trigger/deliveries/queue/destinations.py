@@ -1,60 +1,19 @@
-"""Finds destinations with queued deliveries, locks them, and saves their breakers and buckets."""
+"""Locks the destinations of deliveries, and saves their breakers and buckets."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import TextClause, select, text
-from sqlalchemy.engine import Row
-from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy import text
 
-from event_trigger.db.nodes import ask_all_shards
 from event_trigger.db.plain_session import ReadSession
-from event_trigger.db.shards import ACROSS_SHARDS, ONE_SERVER
+from event_trigger.db.shards import OwnedId, ShardedStatement
 from event_trigger.destinations.circuit_breaker import CircuitBreaker, free_slots
 from event_trigger.destinations.formats import RequestForm, stored_form
 from event_trigger.destinations.token_bucket import TokenBucket
-from event_trigger.models import Destination, DisabledReason
+from event_trigger.models import DisabledReason, shard_of
 
-# skips from one destination to the next (a loose index scan): one probe of the index for each,
-# however long their queues are
-_QUEUED = """
-    WITH RECURSIVE queued AS (
-        (SELECT shard, destination_id FROM deliveries WHERE {within} next_attempt_at IS NOT NULL
-        ORDER BY shard, destination_id LIMIT 1)
-        UNION ALL
-        SELECT following.shard, following.destination_id
-        FROM queued CROSS JOIN LATERAL (
-            SELECT shard, destination_id FROM deliveries
-            WHERE {within} next_attempt_at IS NOT NULL
-                AND (shard, destination_id) > (queued.shard, queued.destination_id)
-            ORDER BY shard, destination_id LIMIT 1
-        ) AS following
-    )
-"""
-_FIRST_DUE = """
-    SELECT queued.shard, destinations.owner_id, queued.destination_id, first.payload_size,
-        CAST(extract(epoch FROM GREATEST(first.at, destinations.probe_at, destinations.held_until)
-            - clock_timestamp()) AS float8)
-    FROM queued
-    JOIN destinations ON destinations.shard = {shard}
-        AND destinations.id = queued.destination_id AND destinations.disabled_reason IS NULL
-    CROSS JOIN LATERAL (
-        SELECT next_attempt_at AS at, payload_size FROM deliveries
-        WHERE deliveries.shard = {shard}
-            AND deliveries.destination_id = queued.destination_id AND next_attempt_at IS NOT NULL
-        ORDER BY next_attempt_at LIMIT 1
-    ) AS first
-"""
-_EXPIRED = """
-    SELECT queued.shard, queued.destination_id FROM queued WHERE EXISTS (
-        SELECT FROM deliveries
-        WHERE deliveries.shard = {shard}
-            AND deliveries.destination_id = queued.destination_id
-            AND next_attempt_at < now() - CAST(:after AS interval)
-    )
-"""
 # now() is written where an index must serve, which clock_timestamp() cannot
 _LOCK_DESTINATIONS = """
     SELECT id, owner_id, url, format, method, template, content_type, subject, timeout, rate_limit,
@@ -65,22 +24,31 @@ _LOCK_DESTINATIONS = """
         SELECT count(*) FILTER (WHERE leased_until > now()) AS in_flight,
             count(*) FILTER (WHERE leased_until <= now()) AS expired
         FROM deliveries
-        WHERE deliveries.shard = :shard AND deliveries.destination_id = destinations.id
+        WHERE deliveries.shard = {shard} AND deliveries.destination_id = destinations.id
             AND leased_until IS NOT NULL
     ) AS leases
-    WHERE shard = :shard AND id = ANY (CAST(:ids AS bigint[])) {condition}
+    WHERE {wanted}
     ORDER BY id
     FOR NO KEY UPDATE OF destinations SKIP LOCKED
 """
-_LOCK_FREE = text(_LOCK_DESTINATIONS.format(condition=""))
-_LOCK_ENABLED = text(_LOCK_DESTINATIONS.format(condition="AND disabled_reason IS NULL"))
+_IN_SHARD = "shard = :shard AND id = ANY (CAST(:ids AS bigint[]))"
+_IN_SHARDS = """(shard, id) IN (
+        SELECT * FROM unnest(CAST(:shards AS smallint[]), CAST(:ids AS bigint[])))"""
+_IS_ENABLED = " AND disabled_reason IS NULL"
+_LOCK_FREE = text(_LOCK_DESTINATIONS.format(shard=":shard", wanted=_IN_SHARD))
+_LOCK_ENABLED = ShardedStatement(
+    text(_LOCK_DESTINATIONS.format(shard=":shard", wanted=_IN_SHARD + _IS_ENABLED)),
+    text(_LOCK_DESTINATIONS.format(shard="destinations.shard", wanted=_IN_SHARDS + _IS_ENABLED)),
+)
 _LIST_EXISTING = text(
     "SELECT id FROM destinations WHERE shard = :shard AND id = ANY (CAST(:ids AS bigint[]))"
 )
-_LIST_UNHEALTHY = text("""
-    SELECT id FROM destinations WHERE shard = :shard AND id = ANY (CAST(:ids AS bigint[]))
-        AND (failures > 0 OR "window" IS NOT NULL)
-""")
+_UNHEALTHY = """
+    SELECT id FROM destinations WHERE {wanted} AND (failures > 0 OR "window" IS NOT NULL)
+"""
+_LIST_UNHEALTHY = ShardedStatement(
+    text(_UNHEALTHY.format(wanted=_IN_SHARD)), text(_UNHEALTHY.format(wanted=_IN_SHARDS))
+)
 _SAVE_BREAKERS = text("""
     UPDATE destinations SET failures = saved.failures, "window" = saved.window,
         probe_at = saved.probe_at, held_until = saved.held_until,
@@ -110,36 +78,6 @@ _RETURN_TOKENS = text("""
     UPDATE destinations SET tokens = destinations.tokens + returned.tokens
     FROM returned WHERE destinations.shard = :shard AND destinations.id = returned.id
 """)
-
-
-@dataclass(frozen=True, slots=True)
-class _ShardedQuery:
-    """One query in two forms: on one server for all shards, in a Citus cluster for one shard."""
-
-    all_shards: TextClause
-    one_shard: TextClause
-
-    @classmethod
-    def of(cls, query: str) -> "_ShardedQuery":
-        return cls(
-            text((_QUEUED + query).format(within="", shard="queued.shard")),
-            text((_QUEUED + query).format(within="shard = :shard AND", shard=":shard")),
-        )
-
-
-_LIST_QUEUED = _ShardedQuery.of(_FIRST_DUE)
-_LIST_EXPIRED = _ShardedQuery.of(_EXPIRED)
-
-
-class QueuedDestination(NamedTuple):
-    """A destination with queued deliveries: `first_size` is the payload size of the first, in
-    bytes, and `due_in` the seconds until it may be sent; not positive when it is due."""
-
-    shard: int
-    owner_id: int
-    destination_id: int
-    first_size: int
-    due_in: float
 
 
 class LockedDestination(NamedTuple):
@@ -174,6 +112,15 @@ class LockedDestination(NamedTuple):
     now: datetime
     in_flight: int
     expired_leases: int
+
+    @property
+    def shard(self) -> int:
+        return shard_of(self.owner_id)
+
+    @property
+    def is_stale(self) -> bool:
+        """Whether some of its deliveries are to be given up, or their leases recovered."""
+        return self.deleted_at is not None or self.expired_leases > 0
 
     @property
     def form(self) -> RequestForm:
@@ -218,39 +165,14 @@ class DestinationHealth:
 @dataclass(frozen=True)
 class QueueDestinations:
     session: ReadSession
-    in_cluster: bool = False
 
-    async def list_queued(self) -> list[QueuedDestination]:
-        """Lists every enabled destination with queued deliveries, due now or later."""
-        return [*map(QueuedDestination._make, await self._run(_LIST_QUEUED, {}))]
+    async def lock_enabled(self, wanted: Collection[OwnedId]) -> list[LockedDestination]:
+        """Locks the enabled ones of these as `lock_free` does.
 
-    async def list_expired(self, after: timedelta) -> list[tuple[int, int]]:
-        """Lists (shard, destination id) wherever a delivery has been due for longer than that."""
-        expired = await self._run(_LIST_EXPIRED, {"after": after})
-        return [(row.shard, row.destination_id) for row in expired]
-
-    async def _run(self, query: _ShardedQuery, values: dict[str, Any]) -> Iterable[Any]:
-        if not self.in_cluster:
-            options = {ACROSS_SHARDS: ONE_SERVER}
-            return await self.session.execute(query.all_shards, values, execution_options=options)
-
-        session = self.session
-        assert isinstance(session, AsyncSession)
-
-        async def ask(shards: Sequence[int]) -> list[Row[Any]]:
-            rows: list[Row[Any]] = []
-            used = select(Destination.shard).distinct().where(Destination.shard.in_(shards))
-            options = {ACROSS_SHARDS: "due shards"}
-            for shard in (await session.scalars(used, execution_options=options)).all():
-                rows += await session.execute(query.one_shard, {**values, "shard": shard})
-            return rows
-
-        return await ask_all_shards(session, ask)
-
-    async def lock_enabled(self, shard: int, ids: Sequence[int]) -> list[LockedDestination]:
-        """Locks the enabled ones of these as `lock_free` does."""
-        wanted = {"shard": shard, "ids": list(ids)}
-        return [*map(LockedDestination._make, await self.session.execute(_LOCK_ENABLED, wanted))]
+        In a cluster they must be of one shard, as in `list_unhealthy`.
+        """
+        rows = await self._execute(_LOCK_ENABLED, wanted)
+        return [*map(LockedDestination._make, rows)]
 
     async def lock_free(self, shard: int, ids: Sequence[int]) -> list[LockedDestination]:
         """Locks destinations in the order of their ids, and counts their leases.
@@ -264,10 +186,15 @@ class QueueDestinations:
         rows = await self.session.execute(_LIST_EXISTING, {"shard": shard, "ids": ids})
         return {row[0] for row in rows}
 
-    async def list_unhealthy(self, shard: int, ids: Sequence[int]) -> set[int]:
+    async def list_unhealthy(self, wanted: Collection[OwnedId]) -> set[int]:
         """Returns the ids of those whose breaker has failures or a window: a success changes it."""
-        rows = await self.session.execute(_LIST_UNHEALTHY, {"shard": shard, "ids": ids})
-        return {row[0] for row in rows}
+        return {row[0] for row in await self._execute(_LIST_UNHEALTHY, wanted)}
+
+    async def _execute(
+        self, statement: ShardedStatement, wanted: Collection[OwnedId]
+    ) -> Iterable[Any]:
+        sql, shards = statement.on([one.shard for one in wanted])
+        return await self.session.execute(sql, {**shards, "ids": [one.id for one in wanted]})
 
     async def save_breakers(self, shard: int, health: Sequence[DestinationHealth]) -> None:
         saved = {

@@ -1,0 +1,158 @@
+"""Deliveries of several owners share claims and records, and none stands in another's way."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from ipaddress import ip_network
+from typing import Any
+
+from aiohttp import web
+
+from event_trigger.db.engine import create_engine, create_sessions
+from event_trigger.deliveries.attempts import AttemptParts
+from event_trigger.deliveries.http.sender import Sender
+from event_trigger.deliveries.worker import DeliveryWorker
+from event_trigger.destinations.address_policy import AddressPolicy
+from event_trigger.destinations.dns import DnsResolver
+from event_trigger.destinations.templates.renderer import Renderer
+from event_trigger.vault import Vault
+from tests.support.destinations import make_destination
+from tests.support.one_server import one_server
+from tests.support.receiver import ALLOW_LOOPBACK, Receiver
+from tests.support.services import ADA, ADMIN, BOB, idle_service, make_settings
+from tests.support.waiting import eventually
+
+OWNERS = (ADMIN, ADA, BOB)
+_PLANT = """
+    INSERT INTO deliveries (shard, owner_id, destination_id, trigger_id, event_id, event_type,
+        triggered_at, is_test, payload_size)
+    SELECT $1::bigint % 64, $1, $2, 1, number, 'api', now(), false, 0
+    FROM generate_series(1, $3::int) AS number
+"""
+_FAIL = """
+    CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS $$
+        BEGIN RAISE division_by_zero; END $$;
+    CREATE TRIGGER fail BEFORE {change} FOR EACH ROW WHEN (NEW.shard = {shard})
+        EXECUTE FUNCTION fail();
+"""
+_BY_OWNER = """
+    SELECT owner_id, count(*) FILTER (WHERE status = 'delivered' AND attempt_count = 1)
+    FROM deliveries GROUP BY owner_id
+"""
+_COUNTED = """
+    SELECT owner_id, sum(count)::int FROM minute_counts
+    WHERE measure = 'attempts' AND series = 'delivered' GROUP BY owner_id
+"""
+
+
+async def make_all(url: str, receiver: Receiver, database: Any, count: int, **more: Any) -> None:
+    """Makes a destination of each owner, with so many due deliveries."""
+    async with idle_service(url, **ALLOW_LOOPBACK) as service:
+        for owner in OWNERS:
+            address = f"{receiver.url}/{owner}"
+            made = await make_destination(service.client(owner), address, **more)
+            await database.execute(_PLANT, owner, made["id"], count)
+
+
+@asynccontextmanager
+async def working(url: str) -> AsyncIterator[DeliveryWorker]:
+    engine, settings = create_engine(url), make_settings(url)
+    sender = Sender(AddressPolicy([ip_network("127.0.0.0/8")]), DnsResolver().lookup)
+    parts = AttemptParts(sender, Renderer(), Vault.of(settings), (), public_url=None)
+    yield DeliveryWorker(create_sessions(engine), parts, on_capacity=lambda: None)
+    await sender.aclose()
+    await engine.dispose()
+
+
+async def delivered(database: Any) -> dict[int, int]:
+    return dict(map(tuple, await database.fetch(_BY_OWNER)))
+
+
+async def test_each_owners_deliveries_are_recorded_and_counted_once(
+    database_url: str, receiver: Receiver, database: Any
+) -> None:
+    at_once = dict.fromkeys(map(str, OWNERS), 0)
+    most = dict(at_once)
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        owner = request.path.strip("/")
+        at_once[owner] += 1
+        most[owner] = max(most[owner], at_once[owner])
+        await asyncio.sleep(0.01)
+        at_once[owner] -= 1
+        return web.Response()
+
+    receiver.answers.update({f"/{owner}": answer for owner in OWNERS})
+    await make_all(database_url, receiver, database, 20, max_concurrency=3)
+    async with working(database_url) as worker:
+
+        async def go_on() -> dict[int, int]:
+            await worker.deliver_due()
+            return await delivered(database)
+
+        found = await eventually(go_on, lambda seen: sum(seen.values()) == 60)
+        await worker.drain(60)
+
+    assert found == dict.fromkeys(OWNERS, 20)
+    assert dict(map(tuple, await database.fetch(_COUNTED))) == found
+    assert len(receiver.received) == 60
+    assert max(most.values()) == 3
+
+
+@one_server("a trigger would have to be on each worker")
+async def test_a_record_that_fails_for_one_owner_is_made_for_the_others(
+    database_url: str, receiver: Receiver, database: Any
+) -> None:
+    await make_all(database_url, receiver, database, 5)
+    await database.execute(_FAIL.format(change="INSERT ON delivery_attempts", shard=ADA))
+
+    async with working(database_url) as worker:
+        await worker.deliver_due()
+        await worker.drain(60)
+
+    assert await delivered(database) == {ADMIN: 5, ADA: 0, BOB: 5}
+    assert len(receiver.received) == 15
+
+
+@one_server("a trigger would have to be on each worker")
+async def test_a_claim_that_fails_for_one_owner_is_made_for_the_others(
+    database_url: str, receiver: Receiver, database: Any
+) -> None:
+    await make_all(database_url, receiver, database, 5)
+    await database.execute(_FAIL.format(change="UPDATE ON deliveries", shard=ADA))
+
+    async with working(database_url) as worker:
+        [failure] = await asyncio.gather(worker.deliver_due(), return_exceptions=True)
+        await worker.drain(60)
+
+    assert isinstance(failure, Exception)
+    assert await delivered(database) == {ADMIN: 5, ADA: 0, BOB: 5}
+    assert {one.path for one in receiver.received} == {f"/{ADMIN}", f"/{BOB}"}
+
+
+async def test_a_stop_just_after_a_claim_leaves_no_lease_and_loses_nothing(
+    database_url: str, receiver: Receiver, database: Any
+) -> None:
+    await make_all(database_url, receiver, database, 40, max_concurrency=50)
+
+    async with working(database_url) as stopped:
+        await stopped.deliver_due()
+        await stopped.drain(0)
+    leased = await database.fetchval("SELECT count(leased_until) FROM deliveries")
+    async with working(database_url) as next_one:
+
+        async def go_on() -> int:
+            await next_one.deliver_due()
+            finished = "SELECT count(finished_at) FROM deliveries"
+            return int(await database.fetchval(finished))
+
+        await eventually(go_on, lambda seen: seen == 120)
+        await next_one.drain(60)
+
+    assert leased == 0
+    assert (
+        await database.fetchval("SELECT count(*) FROM deliveries WHERE status <> $1", "delivered")
+        == 0
+    )
+    arrived = {(one.path, one.event_id) for one in receiver.received}
+    assert len(arrived) == 120
