@@ -7,6 +7,7 @@ from datetime import UTC, timedelta
 
 import structlog
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
+from apscheduler.schedulers.base import STATE_RUNNING
 from apscheduler.triggers.interval import IntervalTrigger
 
 from event_trigger.clock import utc_now
@@ -44,7 +45,9 @@ class JobClock:
     """Runs each job once at a time, again after a failure, and remembers how it went."""
 
     def __init__(self) -> None:
+        self._work: dict[str, Callable[[], Awaitable[float | None]]] = {}
         self._running: dict[str, asyncio.Task[object]] = {}
+        self._starting: dict[str, asyncio.Task[None]] = {}
         self._woken: set[str] = set()
         self._every: dict[str, float] = {}
         self._ran_at: dict[str, float] = {}
@@ -82,8 +85,9 @@ class JobClock:
         at_once: bool = False,
     ) -> None:
         async def run() -> None:
-            await self._run(name, work)
+            await self._run(name)
 
+        self._work[name] = work
         seconds = every.total_seconds()
         wait = 0.0 if at_once else first_wait(seconds, number=len(self._every))
         first = utc_now() + timedelta(seconds=wait)
@@ -95,8 +99,9 @@ class JobClock:
         JOB_FAILURES.labels(name, NO_SQLSTATE)
         JOB_DURATION.labels(name)
 
-    async def _run(self, name: str, work: Callable[[], Awaitable[float | None]]) -> None:
+    async def _run(self, name: str) -> None:
         """Runs one job unless it is running; logs a failure, and runs it again after a second."""
+        self._starting.pop(name, None)
         if name in self._running:
             return
         task = asyncio.current_task()
@@ -105,7 +110,7 @@ class JobClock:
         self._running[name], self._began_at[name] = task, clock()
         self._woken.discard(name)
         try:
-            wait = await work()
+            wait = await self._work[name]()
         except Exception as error:
             self._failures.failed(name, error, job=name)
             JOB_FAILURES.labels(name, sqlstate(error) or NO_SQLSTATE).inc()
@@ -118,9 +123,9 @@ class JobClock:
             del self._running[name]
             self._ran_at[name] = clock()
             JOB_DURATION.labels(name).observe(clock() - self._began_at[name])
-        if name in self._woken:
-            wait = 0
-        if wait is not None:
+        if name in self._woken or wait == 0:
+            self._run_now(name)
+        elif wait is not None:
             self._run_in(name, wait)
 
     async def wake_late_jobs(self) -> None:
@@ -136,7 +141,12 @@ class JobClock:
         """Runs a job now; one that is running runs once more, as it may have read too early."""
         self._woken.add(name)
         if name not in self._running:
-            self._run_in(name, 0)
+            self._run_now(name)
+
+    def _run_now(self, name: str) -> None:
+        """Runs a job past APScheduler, which takes as long as a delivery for the next run."""
+        if self._scheduler.state == STATE_RUNNING and name not in self._starting:
+            self._starting[name] = asyncio.create_task(self._run(name))
 
     def _run_in(self, name: str, seconds: float) -> None:
         at = utc_now() + timedelta(seconds=seconds)
