@@ -26,7 +26,21 @@ async def test_draining_waits_for_what_was_added_while_it_was_sending() -> None:
     queue.add(1)
     await asyncio.sleep(0)
     queue.add(2)
-    await queue.drain(60)
-    await queue.drain(60)  # with nothing to wait for
+    first = await queue.drain(60)
+    second = await queue.drain(60)  # with nothing to wait for
 
     assert sent == [1, 2]
+    assert first == second == []
+
+
+async def test_draining_gives_what_it_had_no_time_to_send() -> None:
+    sent: list[int] = []
+    queue = SendingQueue(sent.append)
+
+    for number in range(1000):
+        queue.add(number)
+    rest = await queue.drain(0)
+    await asyncio.sleep(0.01)
+
+    assert rest
+    assert sent + rest == [*range(1000)]

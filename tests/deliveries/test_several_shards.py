@@ -16,6 +16,7 @@ from event_trigger.destinations.address_policy import AddressPolicy
 from event_trigger.destinations.dns import DnsResolver
 from event_trigger.destinations.templates.renderer import Renderer
 from event_trigger.vault import Vault
+from tests.support.databases import connect
 from tests.support.destinations import make_destination
 from tests.support.one_server import one_server
 from tests.support.receiver import ALLOW_LOOPBACK, Receiver
@@ -156,3 +157,30 @@ async def test_a_stop_just_after_a_claim_leaves_no_lease_and_loses_nothing(
     )
     arrived = {(one.path, one.event_id) for one in receiver.received}
     assert len(arrived) == 120
+
+
+async def test_locked_deliveries_of_one_owner_do_not_keep_the_others_unrecorded(
+    database_url: str, receiver: Receiver, database: Any
+) -> None:
+    may_answer = asyncio.Event()
+
+    async def answer(_: web.Request) -> web.StreamResponse:
+        await may_answer.wait()
+        return web.Response()
+
+    receiver.answers.update({f"/{owner}": answer for owner in OWNERS})
+    await make_all(database_url, receiver, database, 5)
+    async with working(database_url) as worker:
+        await worker.deliver_due()
+        async with database.transaction():
+            await database.execute("SELECT FROM deliveries WHERE owner_id = $1 FOR UPDATE", ADA)
+            may_answer.set()
+            reader = await connect(database_url)
+            found = await eventually(
+                lambda: delivered(reader), lambda seen: (seen[ADMIN], seen[BOB]) == (5, 5)
+            )
+            await reader.close()
+        await worker.drain(60)
+
+    assert found[ADA] == 0
+    assert await delivered(database) == dict.fromkeys(OWNERS, 5)

@@ -3,9 +3,10 @@
 The whole attempt, and where each step is:
 
 1. **Find** destinations with due deliveries, and reserve a fair part of the process's capacity
-   for each (`worker.DeliveryWorker.deliver_due`, `queue.destinations`, `capacity`).
-2. **Claim**, in one transaction for each shard (`claims`): lock the destinations, recover expired
-   leases, ask circuit breaker and token bucket how many may be sent, and lease that many.
+   for each (`worker.DeliveryWorker.deliver_due`, `queue.queued`, `capacity`).
+2. **Claim**, in one transaction, or in a cluster in one for each shard (`claims`): lock the
+   destinations, recover expired leases, ask circuit breaker and token bucket how many may be sent,
+   and lease that many. The next claim waits for none of the other steps (`sending_queue`).
 3. **Render**, if the destination has a template, in processes of their own (`rendering`). Step 7
    keeps a small result if the attempt fails, so that later ones send the same bytes. A template
    that fails ends the delivery, and says nothing about the destination. A delivery that has no turn
@@ -17,7 +18,8 @@ The whole attempt, and where each step is:
 6. **Decide** once the response or the failure is known (`decide_outcome`): delivered, retried after
    a back-off, or exhausted; a `Retry-After` may hold the destination.
 7. **Record** outcomes and breakers in a second transaction, in batches, fenced by the lease's
-   number (`completer`). Then the reserved capacity is free again.
+   number (`completer`, `queue.outcomes`). Then the lease no longer counts; the attempt's place in
+   this process was free from step 6 on (`capacity`).
 
 A process that dies after step 2 leaves an expired lease, which step 2 of any process recovers. So a
 delivery is sent at least once; receivers drop duplicates by `webhook-id`, the same in all attempts.

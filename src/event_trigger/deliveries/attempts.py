@@ -279,7 +279,8 @@ class Attempts:
         """
         deadline = asyncio.get_running_loop().time() + within
         await self._stop_rendering()
-        await self._to_send.drain(max(0.5, within))
+        if unsent := await self._to_send.drain(max(0.5, within)):
+            await self._leases.put_back([one.attempt for one in unsent], after=None)
         if self._in_flight:
             await asyncio.wait(self._in_flight, timeout=within)
         unfinished = {

@@ -7,7 +7,15 @@ from contextlib import suppress
 import structlog
 
 from event_trigger.db.citus.detect import is_known_cluster
-from event_trigger.db.engine import Sessions, engine_of, is_outage
+from event_trigger.db.engine import (
+    DEADLOCK_DETECTED,
+    LOCK_NOT_AVAILABLE,
+    QUERY_CANCELED,
+    Sessions,
+    engine_of,
+    is_outage,
+    sqlstate,
+)
 from event_trigger.db.errors import FailureLog
 from event_trigger.db.plain_session import ReadSession
 from event_trigger.db.shards import OwnedId, by_shard
@@ -32,6 +40,7 @@ log = structlog.get_logger()
 
 ATTEMPTS_PER_RECORD = 500  # of which a statement keeps 4 MiB of requests at most: LARGEST_KEPT each
 RECORD_RETRY_SECONDS = 1.0
+_OF_SOME_ROWS = {LOCK_NOT_AVAILABLE, DEADLOCK_DETECTED, QUERY_CANCELED}  # and no outage
 
 
 class Completer:
@@ -113,12 +122,13 @@ class Completer:
         """Records attempts; keeps for later those that have to wait.
 
         These are all while the database is away, and else those to busy destinations. If recording
-        several shards fails, each is recorded alone.
+        several shards fails, or waits too long for a lock, each is recorded alone.
         """
         try:
             busy = await self._record_group(group)
         except Exception as error:
-            if not is_outage(error) and len(shards := by_shard(group)) > 1:
+            is_away = is_outage(error) and sqlstate(error) not in _OF_SOME_ROWS
+            if not is_away and len(shards := by_shard(group)) > 1:
                 for one_shard in shards.values():
                     await self._record(one_shard)
                 return
@@ -154,10 +164,12 @@ class Completer:
         """
         if all(one.is_plain for one in group):
             async with self._transactions.alone() as session:
-                if not await QueueDestinations(session).list_unhealthy(_destinations_of(group)):
-                    recorded = await _record_outcomes(session, group)
-                    self._note(group, recorded, ())
-                    return set()
+                named = _destinations_of(group)
+                is_healthy = not await QueueDestinations(session).list_unhealthy(named)
+                recorded = await _record_outcomes(session, group) if is_healthy else ()
+            if is_healthy:
+                self._note(group, recorded, ())
+                return set()
         async with self._transactions.begin() as session:
             busy, changes = await _save_health(QueueDestinations(session), group)
             free = [one for one in group if one.attempt.destination_id not in busy]

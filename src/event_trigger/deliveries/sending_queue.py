@@ -24,10 +24,13 @@ class SendingQueue(Generic[One]):
         if self._sending is None:
             self._sending = asyncio.create_task(self._send_all())
 
-    async def drain(self, within: float) -> None:
-        """Waits until everything is sent, but no longer than `within` seconds."""
+    async def drain(self, within: float) -> list[One]:
+        """Waits until everything is sent, but no longer than `within` seconds; gives the rest."""
         if self._sending is not None:
             await asyncio.wait({self._sending}, timeout=within)
+        rest = [*self._waiting]
+        self._waiting.clear()
+        return rest
 
     async def _send_all(self) -> None:
         try:

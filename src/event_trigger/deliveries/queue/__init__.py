@@ -1,1 +1,1 @@
-"""SQL of the queue: `deliveries` and `cleanup` write deliveries, `destinations` their receivers."""
+"""SQL of the queue: some modules write deliveries, `queued` finds them, `destinations` locks."""
