@@ -2,6 +2,7 @@
 
 from datetime import datetime
 from enum import StrEnum
+from math import floor, log
 
 from sqlalchemy import Float, Index, SmallInteger, Text
 from sqlalchemy.orm import Mapped, mapped_column
@@ -83,6 +84,11 @@ def bucket_of(milliseconds: str) -> str:
     """Returns SQL for the bucket of a duration: 1 for less than about a millisecond."""
     octaves = f"ln(CAST(GREATEST({milliseconds}, 1) AS float8)) / ln(CAST(2 AS float8))"
     return f"CAST(1 + floor({BUCKETS_PER_DOUBLING} * {octaves}) AS smallint)"
+
+
+def bucket_holding(milliseconds: float) -> int:
+    """Returns the bucket of a duration, as `bucket_of` does in SQL."""
+    return 1 + floor(BUCKETS_PER_DOUBLING * log(max(milliseconds, 1)) / log(2))
 
 
 def middle_of(bucket: int) -> float:

@@ -15,6 +15,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from event_trigger.db.after_commit import after_commit
 from event_trigger.db.batches import BATCH_ROWS, in_batches
+from event_trigger.db.citus.detect import is_in_cluster
+from event_trigger.db.citus.few_rows import FewRows
+from event_trigger.db.citus.minutes import Counted, count_by_minute
 from event_trigger.db.engine import Sessions
 from event_trigger.db.plain_session import ReadSession
 from event_trigger.db.shards import ACROSS_SHARDS, OwnedId
@@ -46,23 +49,37 @@ _INSERT_UNFIRED = text(f"""
         (shard, owner_id, trigger_id, version, first_at, last_at, count, reason)
     SELECT CAST(:shard AS smallint), unfired.* FROM unfired
 """)  # noqa: S608
+_EXTEND = """
+    UPDATE unfired_ranges SET
+        last_at = new.last_at, count = unfired_ranges.count + new.count,
+        recorded_at = now()
+    FROM unnest(
+        CAST(:trigger_ids AS bigint[]), CAST(:versions AS bigint[]),
+        CAST(:afters AS timestamptz[]), CAST(:last_ats AS timestamptz[]),
+        CAST(:counts AS bigint[]), CAST(:reasons AS text[])
+    ) AS new (trigger_id, version, after, last_at, count, reason)
+    WHERE unfired_ranges.shard = :shard AND unfired_ranges.trigger_id = new.trigger_id
+        AND unfired_ranges.last_at = new.after AND unfired_ranges.version = new.version
+        AND unfired_ranges.reason = new.reason
+    RETURNING unfired_ranges.trigger_id
+"""
 _EXTEND_UNFIRED = text(f"""
-    WITH unfired AS (
-        UPDATE unfired_ranges SET
-            last_at = new.last_at, count = unfired_ranges.count + new.count,
-            recorded_at = now()
-        FROM unnest(
-            CAST(:trigger_ids AS bigint[]), CAST(:versions AS bigint[]),
-            CAST(:afters AS timestamptz[]), CAST(:last_ats AS timestamptz[]),
-            CAST(:counts AS bigint[]), CAST(:reasons AS text[])
-        ) AS new (trigger_id, version, after, last_at, count, reason)
-        WHERE unfired_ranges.shard = :shard AND unfired_ranges.trigger_id = new.trigger_id
-            AND unfired_ranges.last_at = new.after AND unfired_ranges.version = new.version
-            AND unfired_ranges.reason = new.reason
-        RETURNING unfired_ranges.owner_id, unfired_ranges.trigger_id, new.count, new.reason
-    ), counted AS ({_COUNT_UNFIRED})
+    WITH unfired AS ({_EXTEND}, unfired_ranges.owner_id, new.count, new.reason),
+    counted AS ({_COUNT_UNFIRED})
     SELECT trigger_id FROM unfired
 """)  # noqa: S608
+_EXTEND_IN_CLUSTER = text(_EXTEND)
+_INSERT_IN_CLUSTER = FewRows(
+    """
+    INSERT INTO unfired_ranges
+        (shard, owner_id, trigger_id, version, first_at, last_at, count, reason)
+    """,
+    """(
+    CAST(:shard AS smallint), (CAST(:owner_ids AS bigint[]))[{place}],
+    (CAST(:trigger_ids AS bigint[]))[{place}], (CAST(:versions AS bigint[]))[{place}],
+    (CAST(:first_ats AS timestamptz[]))[{place}], (CAST(:last_ats AS timestamptz[]))[{place}],
+    (CAST(:counts AS bigint[]))[{place}], (CAST(:reasons AS text[]))[{place}])""",
+)
 _PURGE_OLD = """
     WITH purged AS (
         DELETE FROM {table} WHERE ({key}) IN (
@@ -108,20 +125,31 @@ class UnfiredRanges:
     async def record(self, shard: int, new: Sequence[NewUnfiredRange]) -> None:
         """Records ranges; those with `after` extend the range with the same reason that ends there.
 
-        So a trigger that fails for hours every second has one row, and not thousands.
+        So a trigger that fails for hours every second has one row, and not thousands. In a cluster
+        the instants are counted by a statement of their own.
         """
         going_on = [one for one in new if one.after is not None]
         extended = await self._extend(shard, going_on) if going_on else set()
         added = [one for one in new if one.after is None or one.trigger_id not in extended]
-        if added:
-            await self.session.execute(_INSERT_UNFIRED, _columns(shard, added))
+        in_cluster = await is_in_cluster(self.session)
+        if added and in_cluster:
+            await _INSERT_IN_CLUSTER.insert_all(self.session, _columns(added), shard=shard)
+        elif added:
+            await self.session.execute(_INSERT_UNFIRED, {"shard": shard, **_columns(added)})
+        if in_cluster:
+            counted = [
+                Counted(one.owner_id, one.unfired.reason, one.unfired.instants.count) for one in new
+            ]
+            await count_by_minute(self.session, shard, CountedMeasure.UNFIRED, counted)
         counts = [(one.unfired.reason, one.unfired.instants.count) for one in new]
         after_commit(self.session, lambda: count_unfired(counts))
 
     async def _extend(self, shard: int, new: Sequence[NewUnfiredRange]) -> set[int]:
         """Extends ranges, one of each trigger at most; returns the ids of their triggers."""
-        values = {**_columns(shard, new), "afters": [one.after for one in new]}
-        return {row[0] for row in await self.session.execute(_EXTEND_UNFIRED, values)}
+        values = {"shard": shard, **_columns(new), "afters": [one.after for one in new]}
+        in_cluster = await is_in_cluster(self.session)
+        extend = _EXTEND_IN_CLUSTER if in_cluster else _EXTEND_UNFIRED
+        return {row[0] for row in await self.session.execute(extend, values)}
 
 
 @dataclass(frozen=True)
@@ -149,10 +177,9 @@ class ScheduleHistory:
             await self.session.execute(insert(ScheduleVersion), rows)
 
 
-def _columns(shard: int, new: Sequence[NewUnfiredRange]) -> dict[str, Any]:
+def _columns(new: Sequence[NewUnfiredRange]) -> dict[str, list[Any]]:
     ranges = [one.unfired.instants for one in new]
     return {
-        "shard": shard,
         "owner_ids": [one.owner_id for one in new],
         "trigger_ids": [one.trigger_id for one in new],
         "versions": [one.version for one in new],

@@ -410,7 +410,7 @@ async def test_calls_and_deliveries_of_other_nodes_go_on_while_one_node_is_away(
     cluster: Cluster, service: Service, database: Any
 ) -> None:
     client = service.client(ADA)
-    home = await node_of(database, ADA)
+    home, owner = await node_of(database, ADA), ADA + 64 * 50  # of the same shard
     [away] = [one for one in cluster.workers if one.address != home]
     async with receiving() as receiver:
         made = await make_destination(client, receiver.url)
@@ -423,6 +423,9 @@ async def test_calls_and_deliveries_of_other_nodes_go_on_while_one_node_is_away(
             for _ in range(3):
                 await fire(client, called)
             delivered = await until_finished(client, 6, destination_id=made["id"])
+            missed = datetime.now(UTC) - timedelta(hours=5)  # so that some do not fire
+            await plant_triggers(database, 3, owner_id=owner, due_at=missed)
+            await eventually(lambda: fired(database, owner), lambda count: count >= 3)
         finally:
             away.start()
 

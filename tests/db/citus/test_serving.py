@@ -5,6 +5,7 @@ the tests show the statements that the service chooses there, and that they work
 """
 
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
@@ -12,6 +13,7 @@ import pytest
 
 from tests.support.citus import look_distributed
 from tests.support.destinations import fire, make_destination, until_finished
+from tests.support.planting import plant_triggers
 from tests.support.reading import read_all
 from tests.support.receiver import ALLOW_LOOPBACK, Receiver, receiving
 from tests.support.services import ADA, BOB, Service, running_service
@@ -66,6 +68,36 @@ async def test_every_kind_of_event_is_stored_and_delivered(
     assert len(receiver.received) == 4
     assert (await client.get(f"/triggers/{called['id']}")).json()["fire_count"] == 1
     assert ONE_SERVER not in shard_watch.reasons
+
+
+async def test_instants_that_do_not_fire_and_attempts_are_recorded_and_counted(
+    service: Service, receiver: Receiver, database: Any
+) -> None:
+    client = service.client(ADA)
+    missed = datetime.now(UTC) - timedelta(hours=5)
+    planted = await plant_triggers(database, 3, due_at=missed)
+    made = await make_destination(client, receiver.url)
+    called = await make_api(client, destinations=[made["id"]])
+    for _ in range(2):
+        await fire(client, called)
+
+    await until_finished(client, 2)
+    ranges = await eventually(
+        lambda: database.fetch("SELECT trigger_id, count FROM unfired_ranges WHERE shard = 2"),
+        lambda rows: len(rows) == len(planted),
+    )
+
+    attempts = await database.fetch("SELECT number, error FROM delivery_attempts WHERE shard = 2")
+    counted = await database.fetch(
+        "SELECT measure, CAST(sum(count) AS int) AS count FROM minute_counts"
+        " WHERE shard = 2 AND owner_id = 2 AND measure IN ('attempts', 'unfired') GROUP BY measure"
+    )
+    assert {row["trigger_id"] for row in ranges} == {*planted}
+    assert [tuple(row) for row in attempts] == [(1, None)] * 2
+    assert {row["measure"]: row["count"] for row in counted} == {
+        "attempts": 2,
+        "unfired": sum(row["count"] for row in ranges),
+    }
 
 
 async def test_the_transaction_of_an_event_is_asked_of_one_server_for_all(

@@ -4,7 +4,12 @@ Citus passes such a statement on to the node of the shard, which commits it alon
 SELECT go through the coordinator by COPY, and are committed in two phases.
 """
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 from sqlalchemy import TextClause, text
+
+from event_trigger.db.plain_session import ReadSession
 
 MOST_ROWS = 100  # more are quicker by COPY
 
@@ -24,3 +29,14 @@ class FewRows:
             rows = ", ".join(self._row.format(place=place) for place in range(1, count + 1))
             self._statements[count] = text(f"{self._insert} VALUES {rows} {self._ending}")
         return self._statements[count]
+
+    async def insert_all(
+        self, session: ReadSession, columns: Mapping[str, Sequence[Any]], **same: Any
+    ) -> None:
+        """Inserts rows of any number, a few in each statement; `same` are not arrays."""
+        count = len(next(iter(columns.values())))
+        for start in range(0, count, MOST_ROWS):
+            part = {name: values[start : start + MOST_ROWS] for name, values in columns.items()}
+            statement = self.of(min(MOST_ROWS, count - start))
+            assert statement is not None
+            await session.execute(statement, {**same, **part})

@@ -3,12 +3,15 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from sqlalchemy import TextClause, text
+from sqlalchemy import text
 
+from event_trigger.db.citus.detect import is_in_cluster
 from event_trigger.db.plain_session import ReadSession
 from event_trigger.db.shards import ShardedStatement
+from event_trigger.deliveries.queue import in_cluster
+from event_trigger.deliveries.queue.in_cluster import interrupting
 from event_trigger.deliveries.queue.outcomes import count_attempts
 from event_trigger.models import DeliveryError
 
@@ -67,29 +70,21 @@ _CLAIM_IN_SHARDS = _CLAIM.format(
     leased_shard="leased.shard",
 )
 _CLAIM_DELIVERIES = ShardedStatement(text(_CLAIM_IN_SHARD), text(_CLAIM_IN_SHARDS))
+_RECOVER_LEASES = "destination_id = ANY (CAST(:ids AS bigint[])) AND leased_until <= now()"
+_RELEASE_LEASES = """(id, lease) IN (
+    SELECT * FROM unnest(CAST(:ids AS bigint[]), CAST(:leases AS bigint[])))"""
+_COUNT_INTERRUPTED = count_attempts(f"'{DeliveryError.INTERRUPTED}'")
 # an interrupted attempt may have arrived or not: it is recorded, and costs none of the tries
-_INTERRUPT = f"""
-    WITH attempted AS (
-        UPDATE deliveries SET leased_until = NULL, next_attempt_at = now(),
-            attempt_count = attempt_count + 1
-        WHERE shard = :shard AND leased_until IS NOT NULL AND {{condition}}
-        RETURNING id, owner_id, destination_id, attempt_count, leased_at AS attempted_at,
-            CAST(NULL AS float8) AS duration_ms
-    ), counted AS ({count_attempts(f"'{DeliveryError.INTERRUPTED}'")})
-    INSERT INTO delivery_attempts (shard, delivery_id, number, attempted_at, error)
-    SELECT :shard, id, attempt_count, attempted_at, :interrupted FROM attempted
-"""  # noqa: S608
-_RECOVER_LEASES = text(
-    _INTERRUPT.format(
-        condition="destination_id = ANY (CAST(:ids AS bigint[])) AND leased_until <= now()"
-    )
-)
-_RELEASE_LEASES = text(
-    _INTERRUPT.format(
-        condition="(id, lease) IN (SELECT * FROM unnest(CAST(:ids AS bigint[]),"
-        " CAST(:leases AS bigint[])))"
-    )
-)
+_INTERRUPT = {
+    condition: text(f"""
+        WITH attempted AS (
+            {interrupting(condition)}, CAST(NULL AS float8) AS duration_ms
+        ), counted AS ({_COUNT_INTERRUPTED})
+        INSERT INTO delivery_attempts (shard, delivery_id, number, attempted_at, error)
+        SELECT :shard, id, attempt_count, attempted_at, :interrupted FROM attempted
+    """)  # noqa: S608
+    for condition in (_RECOVER_LEASES, _RELEASE_LEASES)
+}
 _PUT_BACK = text("""
     UPDATE deliveries SET leased_until = NULL,
         next_attempt_at = now() + CAST(:after AS interval)
@@ -184,12 +179,12 @@ class DeliveryQueue:
 
     async def recover_leases(self, shard: int, destination_ids: Sequence[int]) -> None:
         """Ends expired leases: their attempts are recorded as interrupted, the deliveries due."""
-        await self._interrupt(_RECOVER_LEASES, {"shard": shard, "ids": list(destination_ids)})
+        await self._interrupt(_RECOVER_LEASES, shard, {"ids": list(destination_ids)})
 
     async def release_leases(self, shard: int, leases: Sequence[tuple[int, int]]) -> None:
         """Ends this process's leases, (delivery id, lease) each, before they expire."""
         ids, numbers = [one for one, _ in leases], [lease for _, lease in leases]
-        await self._interrupt(_RELEASE_LEASES, {"shard": shard, "ids": ids, "leases": numbers})
+        await self._interrupt(_RELEASE_LEASES, shard, {"ids": ids, "leases": numbers})
 
     async def put_back(
         self, shard: int, leases: Sequence[tuple[int, int]], *, after: timedelta
@@ -202,5 +197,9 @@ class DeliveryQueue:
         values = {"shard": shard, "ids": ids, "leases": numbers, "after": after}
         return [*map(PutBack._make, await self.session.execute(_PUT_BACK, values))]
 
-    async def _interrupt(self, statement: TextClause, wanted: dict[str, Any]) -> None:
-        await self.session.execute(statement, {**wanted, "interrupted": DeliveryError.INTERRUPTED})
+    async def _interrupt(self, condition: str, shard: int, wanted: dict[str, list[int]]) -> None:
+        if await is_in_cluster(self.session):
+            await in_cluster.interrupt(self.session, shard, condition, wanted)
+            return
+        values = {**wanted, "shard": shard, "interrupted": DeliveryError.INTERRUPTED}
+        await self.session.execute(_INTERRUPT[condition], values)

@@ -11,6 +11,7 @@ from event_trigger.db.citus.detect import is_in_cluster
 from event_trigger.db.notify import DELIVERIES_ATTEMPTED, IDS_PER_NOTIFICATION, notify_rows
 from event_trigger.db.plain_session import ReadSession
 from event_trigger.db.shards import ACROSS_SHARDS, ONE_SERVER, by_shard
+from event_trigger.deliveries.queue import in_cluster
 from event_trigger.models import CountedMeasure, DeliveryError, DeliveryStatus
 from event_trigger.models.minute_count import (
     NO_DURATION,
@@ -142,9 +143,11 @@ class DeliveryOutcomes:
 
         The commit names these to every replica. In a cluster all outcomes must be of one shard.
         """
-        recorded: set[int] = set()
-        if not await is_in_cluster(self.session):  # where Citus finds no rows by their places
-            recorded = await self._record_in_place(outcomes)
+        if await is_in_cluster(self.session):
+            recorded = await in_cluster.record(self.session, outcomes[0].shard, outcomes)
+            await self._tell(outcomes, recorded)
+            return recorded
+        recorded = await self._record_in_place(outcomes)
         missing = [one for one in outcomes if one.delivery_id not in recorded]
         for shard, group in by_shard(missing).items():
             recorded |= await self._record_moved(shard, group)  # or their lease is over
@@ -159,10 +162,13 @@ class DeliveryOutcomes:
     async def _record_moved(self, shard: int, outcomes: Sequence[AttemptOutcome]) -> set[int]:
         values = {"shard": shard, **_columns(outcomes)}
         recorded = {row[0] for row in await self.session.execute(_RECORD_MOVED, values)}
+        await self._tell(outcomes, recorded)
+        return recorded
+
+    async def _tell(self, outcomes: Sequence[AttemptOutcome], recorded: set[int]) -> None:
         named = [(one.owner_id, one.delivery_id) for one in outcomes]
         told = [one for one in named if one[1] in recorded]
         await notify_rows(self.session, DELIVERIES_ATTEMPTED, told)
-        return recorded
 
 
 def _columns(outcomes: Collection[AttemptOutcome]) -> dict[str, Iterable[object]]:
