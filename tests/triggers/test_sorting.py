@@ -20,6 +20,7 @@ from event_trigger.triggers.sorting import MOST_SORTED, SortPosition, TriggerSor
 from event_trigger.web.pagination import encode_cursor
 from tests.support.databases import connect
 from tests.support.locks import until_somebody_waits
+from tests.support.one_server import one_server
 from tests.support.plans import plans_of
 from tests.support.problems import places_of
 from tests.support.reading import read_all
@@ -314,6 +315,7 @@ async def test_the_job_reads_no_rows_of_other_batches(engine: AsyncEngine) -> No
     assert all("trigger_id" in one for one in read), writing
 
 
+@one_server("Citus lets no two such changes of one part run at once")
 async def test_the_job_keeps_a_name_that_changes_while_it_reads(
     engine: AsyncEngine, ada: httpx.AsyncClient, database: Any, database_url: str
 ) -> None:
