@@ -18,7 +18,7 @@ from event_trigger.destinations.address_policy import AddressPolicy
 from event_trigger.destinations.dns import DnsResolver
 from event_trigger.destinations.templates.renderer import Renderer
 from event_trigger.hooks.refusals.log import RefusalLog
-from event_trigger.job_clock import first_wait
+from event_trigger.job_clock import first_wait, retry_wait
 from event_trigger.jobs import Jobs
 from event_trigger.vault import Vault
 from tests.support.databases import connect
@@ -174,6 +174,14 @@ async def test_no_round_is_skipped_however_busy_the_process_is(
         await jobs.stop()
 
     assert "skipped" not in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("every", "waits"),
+    [(1.0, [1, 1, 1, 1, 1]), (2.0, [1, 2, 2, 2, 2]), (3600.0, [1, 2, 4, 5, 5])],
+)
+def test_a_job_that_fails_on_and_on_is_tried_less_often(every: float, waits: list[float]) -> None:
+    assert [retry_wait(every, failures=count) for count in (1, 2, 3, 4, 5_000)] == waits
 
 
 def test_jobs_of_one_interval_begin_at_different_parts_of_a_second() -> None:

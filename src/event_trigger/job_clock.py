@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from datetime import UTC, timedelta
 
@@ -24,6 +25,7 @@ from event_trigger.telemetry import (
 log = structlog.get_logger()
 
 RETRY_AFTER_SECONDS = 1.0
+LONGEST_RETRY_SECONDS = 5.0
 FIRST_AFTER_SECONDS = 5.0  # jobs that are not urgent start about this long after the process
 _APART_SECONDS = 0.618  # modulo 1 second, its multiples lie far apart, however many there are
 LOOK_FOR_LATE_EVERY_SECONDS = 1.0
@@ -41,6 +43,16 @@ def first_wait(every: float, *, number: int) -> float:
     return min(every, FIRST_AFTER_SECONDS) + number * _APART_SECONDS % 1
 
 
+def retry_wait(every: float, *, failures: int) -> float:
+    """Returns the seconds after which a job of this interval runs again that fails on and on.
+
+    While a node of a cluster is away, most jobs fail: all of them each second would take the cores
+    that the owners on other nodes need.
+    """
+    wait = RETRY_AFTER_SECONDS * 2.0 ** min(failures - 1, 9)
+    return max(RETRY_AFTER_SECONDS, min(wait, every, LONGEST_RETRY_SECONDS))
+
+
 class JobClock:
     """Runs each job once at a time, again after a failure, and remembers how it went."""
 
@@ -53,6 +65,7 @@ class JobClock:
         self._ran_at: dict[str, float] = {}
         self._began_at: dict[str, float] = {}
         self._succeeded_at: dict[str, float] = {}
+        self._failed: Counter[str] = Counter()  # times in a row
         self._failures = FailureLog(log, "job_failed", outage="job_waits_for_database")
         self._scheduler = AsyncIOScheduler(
             timezone=UTC,
@@ -100,7 +113,7 @@ class JobClock:
         JOB_DURATION.labels(name)
 
     async def _run(self, name: str) -> None:
-        """Runs one job unless it is running; logs a failure, and runs it again after a second."""
+        """Runs one job unless it is running; logs a failure, and runs it again soon."""
         self._starting.pop(name, None)
         if name in self._running:
             return
@@ -114,8 +127,10 @@ class JobClock:
         except Exception as error:
             self._failures.failed(name, error, job=name)
             JOB_FAILURES.labels(name, sqlstate(error) or NO_SQLSTATE).inc()
-            wait = RETRY_AFTER_SECONDS
+            self._failed[name] += 1
+            wait = retry_wait(self._every[name], failures=self._failed[name])
         else:
+            self._failed[name] = 0
             self._failures.succeeded(name)
             self._succeeded_at[name] = clock()
             JOB_LAST_SUCCESS.labels(name).set(time.time())
