@@ -86,7 +86,7 @@ async def measure_storm(built: Site, owners: Sequence[int], count: int) -> float
     Afterwards it removes them: `verify` would read each one's records for minutes.
     """
     database = await connect(built.url)
-    due_at = datetime.now(UTC) + timedelta(seconds=5 + count / 5_000)
+    due_at = datetime.now(UTC) + timedelta(seconds=10 + count / 2_000)
     await plant_due(database, owners, count, due_at)
     assert datetime.now(UTC) < due_at, "planting took too long"
     await until_counted(built, database, count)
