@@ -45,8 +45,8 @@ async def plant_event(
 ) -> int:
     number: int = await connection.fetchval(
         """
-        INSERT INTO events (shard, owner_id, trigger_id, type, is_test, triggered_at)
-        VALUES ($1::bigint % 64, $1, $2, $3, $4, $5)
+        INSERT INTO events (shard, owner_id, trigger_id, type, is_test, triggered_at, xid)
+        VALUES ($1::bigint % 64, $1, $2, $3, $4, $5, pg_current_xact_id()::text::bigint)
         RETURNING id
         """,
         owner_id,

@@ -11,6 +11,7 @@ from tests.support.databases import connect
 from tests.support.destinations import make_destination
 from tests.support.locks import lock_row, until_somebody_waits
 from tests.support.logins import refresh, sign_in, tokens_of
+from tests.support.one_server import one_server
 from tests.support.outages import cable_to
 from tests.support.problems import places_of, problem_of
 from tests.support.services import ADA, PASSWORD, Service, running_service
@@ -498,6 +499,7 @@ async def test_an_outage_of_the_database_is_a_503_and_ends_with_it(
     assert ready.json() == {"status": "ready"}
 
 
+@one_server("it ends a session that waits for a lock of one server")
 async def test_a_statement_that_the_database_ends_is_a_503_and_changed_nothing(
     ada: httpx.AsyncClient, service: Service
 ) -> None:
