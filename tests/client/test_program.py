@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.support.processes import ROOT
 from tests.support.services import ADA, token_of
 
@@ -12,11 +14,22 @@ PROGRAM = Path(__file__).with_name("program.py")
 ENDS_WITHIN = 120.0  # seconds; a process that hangs fails its test, and not the run
 
 
-def _mypy(folder: Path, **programs: str) -> list[str]:
-    """Checks programs as a user does, who has no settings of ours, and the oldest Python."""
+def _mypy(folder: Path, kept: Path, **programs: str) -> list[str]:
+    """Checks programs as a user does, who has no settings of ours, and the oldest Python.
+
+    What mypy finds out about libraries is kept for the next run of the tests.
+    """
     for name, text in programs.items():
         (folder / f"{name}.py").write_text(text)
-    options = ("--strict", "--python-version", "3.10", "--config-file", "", "--cache-dir", ".cache")
+    options = (
+        "--strict",
+        "--python-version",
+        "3.10",
+        "--config-file",
+        "",
+        "--cache-dir",
+        str(kept),
+    )
     ended = subprocess.run(
         [sys.executable, "-m", "mypy", *options, *(f"{name}.py" for name in programs)],
         cwd=folder,
@@ -30,7 +43,9 @@ def _mypy(folder: Path, **programs: str) -> list[str]:
     return [line for line in ended.stdout.splitlines() if ": error: " in line]
 
 
-def test_a_strict_checker_takes_the_program_and_finds_its_mistakes(tmp_path: Path) -> None:
+def test_a_strict_checker_takes_the_program_and_finds_its_mistakes(
+    tmp_path: Path, cache: pytest.Cache
+) -> None:
     right = PROGRAM.read_text()
     mistakes = {
         'made[0]["details"]["timezone"]': 'made[0]["details"]["time_zone"]',
@@ -42,7 +57,7 @@ def test_a_strict_checker_takes_the_program_and_finds_its_mistakes(tmp_path: Pat
     for good, bad in mistakes.items():
         wrong = wrong.replace(good, bad)
 
-    errors = _mypy(tmp_path, right=right, wrong=wrong)
+    errors = _mypy(tmp_path, cache.mkdir("mypy"), right=right, wrong=wrong)
 
     assert [one for one in errors if not one.startswith("wrong.py")] == []
     for code in ("typeddict-item", "assignment", "attr-defined"):
