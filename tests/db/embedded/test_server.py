@@ -49,10 +49,9 @@ with running_postgres(Path(sys.argv[1])) as url:
 """
 
 AS_ORDINARY_USER = """
-import asyncio, os, shutil, sys, tempfile
+import os, shutil, sys, tempfile
 from pathlib import Path
-import asyncpg, asyncpg.exceptions
-from sqlalchemy import make_url
+from urllib.parse import parse_qs, urlsplit
 from event_trigger.db.embedded.server import running_postgres
 uid, gid = int(sys.argv[2]), int(sys.argv[3])
 tempfile.gettempdir()
@@ -64,7 +63,7 @@ if not os.access(sys.executable, os.X_OK):  # it is root's alone, so they would 
     sys.executable = shutil.which("python3", path=os.defpath)
 try:
     with running_postgres(Path(sys.argv[1]), durable=False) as url:
-        sockets = make_url(url).query["host"]
+        [sockets] = parse_qs(urlsplit(url).query)["host"]
         print(os.stat(f"{sockets}/.s.PGSQL.5432").st_uid, sockets, flush=True)
 except Exception as error:
     print(type(error).__name__, error)
