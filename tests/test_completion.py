@@ -10,6 +10,8 @@ import pytest
 from event_trigger.cli import main
 from tests.support.processes import run
 
+pytestmark = pytest.mark.xdist_group("processes")
+
 _ASK = """
 source ./script
 COMP_WORDS=({words}) COMP_CWORD={place}

@@ -6,6 +6,8 @@ import pytest
 
 from tests.support.processes import run
 
+pytestmark = pytest.mark.xdist_group("processes")
+
 NOWHERE = "postgresql://nobody@127.0.0.1:9/nothing"
 
 

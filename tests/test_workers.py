@@ -138,6 +138,7 @@ async def call_until_cancelled(served: Served) -> list[int]:
         while True:
             async with served.client() as client:
                 answers.append((await client.get("/healthz")).status_code)
+            await asyncio.sleep(0.02)  # or else the new workers would hardly get to start
     except asyncio.CancelledError:
         return answers
 

@@ -21,6 +21,8 @@ from tests.support.streams import following
 from tests.support.triggers import make_api
 from tests.support.waiting import REVOKED_WITHIN
 
+pytestmark = pytest.mark.xdist_group("processes")
+
 NOBODYS = 987_654_321
 
 

@@ -58,6 +58,7 @@ def test_commands_that_run_the_service_load_no_rich_for_the_log(tmp_path: Path) 
     assert not {"rich", "pygments"} & names
 
 
+@pytest.mark.xdist_group("processes")
 def test_help_lists_the_commands_of_both_kinds(tmp_path: Path) -> None:
     printed = run(tmp_path, "--help").stdout
 
