@@ -47,10 +47,7 @@ sys.meta_path.insert(0, Hidden())
 
 @asynccontextmanager
 async def two_workers(folder: Path, database_url: str) -> AsyncIterator[Served]:
-    """Starts two workers, whose successors start slowly if the folder has a file `slow`.
-
-    Their interpreters are started: a sitecustomize is for new ones only.
-    """
+    """Starts two workers, whose successors start slowly if the folder has a file `slow`."""
     (folder / "sitecustomize.py").write_text(SLOW_START)
     settings = with_database(database_url) | {"PYTHONPATH": f"{ROOT / 'src'}:{folder}"}
     async with serving(folder, "--workers", "2", **settings) as served:
@@ -64,7 +61,7 @@ def workers(served: Served) -> list[psutil.Process]:
 def is_worker(process: psutil.Process) -> bool:
     try:
         is_zombie = process.status() == psutil.STATUS_ZOMBIE
-        return not is_zombie and "resource_tracker" not in " ".join(process.cmdline())
+        return not is_zombie and "spawn_main" in " ".join(process.cmdline())
     except psutil.NoSuchProcess:  # it has just ended
         return False
 
@@ -114,7 +111,7 @@ async def test_workers_that_never_start_are_given_up_with_a_reason(
 async def test_a_restart_replaces_the_workers_and_refuses_nobody(
     folder: Path, database_url: str
 ) -> None:
-    async with serving(folder, "--workers", "2", **with_database(database_url)) as served:
+    async with two_workers(folder, database_url) as served:
         before = workers(served)
         calling = asyncio.create_task(call_until_cancelled(served))
         psutil.Process(served.process.pid).send_signal(signal.SIGHUP)

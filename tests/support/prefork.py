@@ -19,7 +19,6 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 
 from event_trigger.api import built_api
-from tests.support.forked_workers import fork_workers, number_of_workers
 
 MODULE = "event_trigger"
 LARGEST_REQUEST = 128 * 1024  # bytes
@@ -79,9 +78,7 @@ def fork_until_closed(commands: socket.socket) -> bool:
             *files, status = files
             if (pid := os.fork()) == 0:
                 commands.detach()  # its number is free for other files
-                command = Command(**json.loads(sent))
-                command.take_over(files)
-                fork_workers(number_of_workers(command.arguments))
+                Command(**json.loads(sent)).take_over(files)
                 return True
             for one in files:
                 os.close(one)
