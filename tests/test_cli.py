@@ -134,7 +134,7 @@ async def test_several_workers_share_the_work_and_end_with_the_first_process(
             events = await eventually(
                 lambda: read_all(client, "/events"), lambda found: len(found) >= 2
             )
-        workers = [one for one in family if "spawn_main" in " ".join(one.cmdline())]
+        workers = served.workers()
         await served.end(signal.SIGKILL)
         await until_over(family)
 

@@ -3,14 +3,14 @@
 import asyncio
 import json
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import httpx
 import psutil
 import pytest
-from uvicorn import Config
 
 from event_trigger.workers import MAX_UNANSWERED_CHECKS, WorkerProcess
 from tests.support.processes import (
@@ -21,27 +21,44 @@ from tests.support.processes import (
     log_entries,
     serving,
     start,
+    until_over,
     with_database,
 )
 from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.xdist_group("processes")
 
-# outside of the service: what a busy machine does, on every machine
+# outside of the service: what a busy machine does, on every machine; a worker is a fork of a fork
 SLOW_START = """
-import os, sys, time
-if "--multiprocessing-fork" in sys.orig_argv and os.path.exists("slow"):
-    time.sleep(8)
+import os, time
+
+def delay():
+    if os.path.exists("slow"):
+        time.sleep(8)
+
+os.register_at_fork(after_in_child=delay)
 """
-CANNOT_START = """
-import sys
+CANNOT_IMPORT = """
+import os, sys
 
 class Hidden:
     def find_spec(self, name, path=None, target=None):
-        if name == "fastapi" and "--multiprocessing-fork" in sys.orig_argv:
+        if name == "fastapi":
             raise ModuleNotFoundError("No module named 'fastapi'", name=name)
 
-sys.meta_path.insert(0, Hidden())
+os.register_at_fork(after_in_child=lambda: sys.meta_path.insert(0, Hidden()))
+"""
+CANNOT_START = """
+import os
+
+forks = []
+
+def end():
+    forks.append(None)
+    if len(forks) == 2:
+        os._exit(7)
+
+os.register_at_fork(after_in_child=end)
 """
 
 
@@ -52,18 +69,6 @@ async def two_workers(folder: Path, database_url: str) -> AsyncIterator[Served]:
     settings = with_database(database_url) | {"PYTHONPATH": f"{ROOT / 'src'}:{folder}"}
     async with serving(folder, "--workers", "2", **settings) as served:
         yield served
-
-
-def workers(served: Served) -> list[psutil.Process]:
-    return [one for one in psutil.Process(served.process.pid).children() if is_worker(one)]
-
-
-def is_worker(process: psutil.Process) -> bool:
-    try:
-        is_zombie = process.status() == psutil.STATUS_ZOMBIE
-        return not is_zombie and "spawn_main" in " ".join(process.cmdline())
-    except psutil.NoSuchProcess:  # it has just ended
-        return False
 
 
 async def until_served(served: Served, *, starts: int) -> None:
@@ -80,10 +85,10 @@ async def test_a_worker_that_takes_eight_seconds_to_start_comes_up(
 ) -> None:
     async with two_workers(folder, database_url) as served:
         (folder / "slow").touch()
-        killed, survivor = workers(served)
+        killed, survivor = served.workers()
         killed.kill()
         await until_served(served, starts=3)
-        after = workers(served)
+        after = served.workers()
 
     assert survivor in after
     assert len(after) == 2
@@ -94,31 +99,74 @@ async def test_a_worker_that_takes_eight_seconds_to_start_comes_up(
 async def test_workers_that_never_start_are_given_up_with_a_reason(
     folder: Path, database_url: str
 ) -> None:
-    (folder / "sitecustomize.py").write_text(CANNOT_START)
+    [given_up] = await given_up_by(folder, database_url, CANNOT_START)
+
+    assert (given_up["level"], given_up["tries"]) == ("error", 5)
+
+
+async def test_a_service_that_cannot_be_imported_is_given_up_with_a_reason(
+    folder: Path, database_url: str
+) -> None:
+    [given_up] = await given_up_by(folder, database_url, CANNOT_IMPORT)
+
+    assert given_up["level"] == "error"
+    assert "No module named 'fastapi'" in (folder / "stderr-0").read_text()
+
+
+async def given_up_by(folder: Path, database_url: str, meddling: str) -> list[dict[str, Any]]:
+    """Gives the log's entries about workers that cannot start."""
+    (folder / "sitecustomize.py").write_text(meddling)
     settings = with_database(database_url) | {"PYTHONPATH": f"{ROOT / 'src'}:{folder}"}
     served = start(folder, ["--workers", "2"], environment(**settings))
 
     code = await asyncio.to_thread(served.process.wait, ENDS_WITHIN)
 
     assert code == 3
-    assert "No module named 'fastapi'" in served.logged
-    entries = [json.loads(one) for one in served.logged.splitlines() if one.startswith("{")]
-    [given_up] = [one for one in entries if one["event"] == "workers_cannot_start"]
-    assert (given_up["level"], given_up["tries"]) == ("error", 5)
     assert "/api/docs" not in served.printed
+    entries = [json.loads(one) for one in served.logged.splitlines() if one.startswith("{")]
+    return [one for one in entries if one["event"] == "workers_cannot_start"]
+
+
+def status_of(process: psutil.Process) -> Callable[[], Awaitable[str]]:
+    async def status() -> str:
+        return process.status()
+
+    return status
+
+
+async def test_workers_serve_on_without_the_process_that_forks_them(
+    folder: Path, database_url: str
+) -> None:
+    async with two_workers(folder, database_url) as served:
+        killed, survivor = served.workers()
+        template = killed.parent()
+        assert template is not None
+        template.kill()
+        await eventually(status_of(template), lambda found: found == psutil.STATUS_ZOMBIE)
+        async with served.client() as client:
+            answers = [(await client.get("/healthz")).status_code for _ in range(5)]
+        assert {killed, survivor} == {one for one in (killed, survivor) if one.is_running()}
+        killed.kill()
+        code = await asyncio.to_thread(served.process.wait, ENDS_WITHIN)
+        await until_over([survivor])
+
+    assert answers == [200] * 5
+    assert code == 3
+    [given_up] = log_entries(served, "workers_cannot_start")
+    assert given_up["level"] == "error"
 
 
 async def test_a_restart_replaces_the_workers_and_refuses_nobody(
     folder: Path, database_url: str
 ) -> None:
     async with two_workers(folder, database_url) as served:
-        before = workers(served)
+        before = served.workers()
         calling = asyncio.create_task(call_until_cancelled(served))
         psutil.Process(served.process.pid).send_signal(signal.SIGHUP)
         await until_served(served, starts=4)
 
         async def new_and_old() -> tuple[int, int]:
-            found = set(workers(served))
+            found = set(served.workers())
             return len(found - {*before}), len([one for one in before if one.is_running()])
 
         await eventually(new_and_old, lambda found: found == (2, 0))
@@ -179,7 +227,7 @@ async def accepts(url: httpx.URL) -> bool:
 
 
 def test_looks_within_a_moment_are_one_and_no_reason_to_replace_a_worker() -> None:
-    worker = WorkerProcess(Config("no:app"), [])
+    worker = WorkerProcess()
     worker.is_serving = True
 
     for _ in range(MAX_UNANSWERED_CHECKS + 2):

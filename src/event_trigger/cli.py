@@ -4,7 +4,8 @@ import argparse
 import gc
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -34,15 +35,33 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
         sys.stdout.write(completion_script(_parser(lists_all=True), wanted.shell))
         return 0
-    # prometheus_client reads it when it is imported, and only workers keep their numbers in files
-    wanted.metrics_dir = os.environ.pop("PROMETHEUS_MULTIPROC_DIR", None)
-    _import_structlog()
-    from event_trigger.execution import execute  # noqa: PLC0415 - help and wrong usage need none
+    with _kind_of_numbers(wanted):
+        _import_structlog()
+        # help and wrong usage need none
+        from event_trigger.execution import execute  # noqa: PLC0415
 
-    try:
-        return execute(wanted)
-    finally:
-        gc.enable()
+        try:
+            return execute(wanted)
+        finally:
+            gc.enable()
+
+
+@contextmanager
+def _kind_of_numbers(wanted: argparse.Namespace) -> Iterator[None]:
+    """Lets prometheus_client see, when it is imported, whether workers will keep numbers in files.
+
+    Those of this process, which nobody reads, are in a folder of their own.
+    """
+    variable = "PROMETHEUS_MULTIPROC_DIR"
+    wanted.metrics_dir = os.environ.pop(variable, None)
+    if getattr(wanted, "workers", 1) == 1:
+        yield
+        return
+    from tempfile import TemporaryDirectory  # noqa: PLC0415 - help needs none
+
+    with TemporaryDirectory(prefix="event-trigger-numbers-") as folder:
+        os.environ[variable] = folder
+        yield
 
 
 def _import_structlog() -> None:

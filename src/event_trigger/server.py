@@ -6,15 +6,15 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from http import HTTPStatus
 from http.client import HTTPConnection, HTTPException
+from pathlib import Path
 from socket import AF_INET, AF_INET6, SO_REUSEADDR, SOL_SOCKET, socket
 from typing import Any
 
 import structlog
-import uvicorn
 
 from event_trigger.banner import StartProgress
 from event_trigger.bootstrap import (
@@ -25,7 +25,8 @@ from event_trigger.bootstrap import (
     with_signing_secret,
 )
 from event_trigger.config import Settings
-from event_trigger.workers import WorkerSupervisor, metrics_directory
+from event_trigger.template import Template, WorkerRequest, template_of
+from event_trigger.workers import METRICS_DIRECTORY, WorkerSupervisor, metrics_directory
 
 log = structlog.get_logger()
 
@@ -49,6 +50,7 @@ def serve(settings: Settings, *, workers: int, metrics_dir: str | None) -> None:
         _logging_the_end(),
         _bind(settings.host, settings.port, "HOST or PORT") as listener,
         _bind_metrics(settings) as metrics_listener,
+        template_of(workers, [one for one in (listener, metrics_listener) if one]) as template,
         service_database(with_signing_secret(settings), on_give_up=_send_sigterm) as complete,
     ):
         port = listener.getsockname()[1]
@@ -59,14 +61,14 @@ def serve(settings: Settings, *, workers: int, metrics_dir: str | None) -> None:
         bound = complete.model_copy(update=changes)
         start = StartProgress(bound, embedded=embedded, workers=workers)
         try:
-            if workers == 1:
-                # a second, and 30 MiB, which the first of several processes does without
+            if template is None:
+                # half a second, and 30 MiB, which the first of several processes does without
                 from event_trigger.serving import serve_alone  # noqa: PLC0415
 
                 serve_alone(bound, _options(bound), listeners, start)
             else:
-                with metrics_directory(metrics_dir, port=port):
-                    _run_workers(bound, workers, listeners, start)
+                with metrics_directory(metrics_dir, port=port) as directory:
+                    _run_workers(bound, workers, template, start, directory)
         except SystemExit:
             if start.failure is None:
                 raise
@@ -147,23 +149,24 @@ def _is_ready(settings: Settings) -> bool:
 
 
 def _run_workers(
-    settings: Settings, workers: int, listeners: Sequence[socket], start: StartProgress
+    settings: Settings, workers: int, template: Template, start: StartProgress, directory: Path
 ) -> None:
     assert settings.database_url is not None
     assert settings.jwt_secret is not None
-    os.environ["DATABASE_URL"] = settings.database_url.get_secret_value()
-    os.environ["EVENT_TRIGGER_JWT_SECRET"] = settings.jwt_secret.get_secret_value()
+    environment = {
+        "DATABASE_URL": settings.database_url.get_secret_value(),
+        "EVENT_TRIGGER_JWT_SECRET": settings.jwt_secret.get_secret_value(),
+        METRICS_DIRECTORY: str(directory),
+    }
     if settings.metrics_port is not None:
-        os.environ["EVENT_TRIGGER_METRICS_PORT"] = str(settings.metrics_port)
-    config = uvicorn.Config(
-        "event_trigger.serving:worker_app", factory=True, workers=workers, **_options(settings)
-    )
+        environment["EVENT_TRIGGER_METRICS_PORT"] = str(settings.metrics_port)
+    request = WorkerRequest(environment, _options(settings))
     gc.enable()
     all_served = threading.Event()
     threading.Thread(
         target=_prepare_in_thread, args=(settings, start, all_served), daemon=True
     ).start()
-    WorkerSupervisor(config, listeners, count=workers, all_served=all_served).run()
+    WorkerSupervisor(template, request, count=workers, all_served=all_served).run()
 
 
 def _options(settings: Settings) -> dict[str, Any]:

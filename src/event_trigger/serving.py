@@ -4,11 +4,8 @@ It brings the whole application, so `server.py` imports it only where the proces
 """
 
 import gc
-import os
 import signal
-import threading
-import time
-from multiprocessing import parent_process
+from importlib import import_module
 from socket import socket
 from types import FrameType
 from typing import Any
@@ -17,11 +14,19 @@ import structlog
 import uvicorn
 from fastapi import FastAPI
 
+from event_trigger.api import built_api
 from event_trigger.app import app_from_environment, create_app, end_streams
 from event_trigger.banner import StartProgress
 from event_trigger.config import Settings
 
 log = structlog.get_logger()
+
+_IMPORTED_BY_NAME = (  # by libraries, when the service starts
+    "anyio._backends._asyncio",
+    "event_trigger.web.http_protocol",
+    "uvicorn.lifespan.on",
+    "uvicorn.loops.asyncio",
+)
 
 
 def serve_alone(
@@ -59,10 +64,15 @@ class _Server(uvicorn.Server):
         return self._start.has_failed.is_set() or await super().on_tick(counter)
 
 
+def prepare_workers() -> None:
+    """Imports and makes what all workers share."""
+    built_api()
+    for name in _IMPORTED_BY_NAME:
+        import_module(name)
+
+
 def worker_app() -> FastAPI:
-    """Makes the application of one `serve --workers` process, which ends with the first process."""
-    if (parent := parent_process()) is not None:
-        threading.Thread(target=_end_with_parent, args=(parent.pid,), daemon=True).start()
+    """Makes the application of one process of `serve --workers`."""
     app = app_from_environment()
     _collect_only_new_garbage()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -89,9 +99,3 @@ def _end_streams_on(number: signal.Signals, app: FastAPI) -> None:
             next_handler(received, frame)
 
     signal.signal(number, handle)
-
-
-def _end_with_parent(parent: int | None) -> None:
-    while os.getppid() == parent:
-        time.sleep(0.5)
-    os.kill(os.getpid(), signal.SIGTERM)

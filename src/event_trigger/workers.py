@@ -4,26 +4,31 @@ uvicorn's own supervisor is not used: it blocks on each worker's answer, and kil
 does not answer within five seconds, even while that is still importing.
 """
 
-import gc
 import os
 import pickle
 import signal
 import threading
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from multiprocessing import Pipe
 from multiprocessing.connection import wait
 from pathlib import Path
-from socket import socket
 from tempfile import TemporaryDirectory
 
 import structlog
-from uvicorn import Config
 from uvicorn.config import STARTUP_FAILURE
-from uvicorn.supervisors.multiprocess import Process
 
 from event_trigger.db.embedded.supervisor import exit_status
+from event_trigger.template import (
+    ForkedWorker,
+    Template,
+    TemplateEnded,
+    WorkerRequest,
+    exit_code_in,
+)
 
 log = structlog.get_logger()
 
@@ -33,28 +38,49 @@ CHECK_WORKERS_EVERY_SECONDS = 0.5
 MAX_UNANSWERED_CHECKS, MAX_UNANSWERED_CHECKS_AT_START = 40, 600
 END_WITHIN_SECONDS = 40.0  # then a worker is killed
 LONGEST_RESTART_PAUSE_SECONDS = 30.0  # before a worker that cannot start is started again
+_NO_TEMPLATE = "The process that forks them has ended; see above what it has said."
 MOST_FIRST_STARTS = 5  # of one worker, as long as none has ever served
-_METRICS_DIRECTORY = "PROMETHEUS_MULTIPROC_DIR"  # as prometheus_client calls it
+METRICS_DIRECTORY = "PROMETHEUS_MULTIPROC_DIR"  # as prometheus_client calls it
 
 
-class WorkerProcess(Process):
+class WorkerProcess:
     """A worker process and its health; pings are sent to it without waiting for the answer."""
 
-    def __init__(self, config: Config, listeners: Sequence[socket]) -> None:
-        super().__init__(config, [*listeners])
+    def __init__(self) -> None:
         self.is_serving = False
+        self._pings, self._theirs = Pipe()
+        self._forked: ForkedWorker | None = None
+        self._exit_code: int | None = None
         self._kill_after = float("inf")
         self._unanswered = 0
         self._is_pinged = False
         self._next_check_at = 0.0
 
-    def target(self, sockets: list[socket] | None = None) -> None:
-        gc.disable()  # until the application is built: its imports leave no garbage
-        super().target(sockets)
+    def start(self, template: Template, request: WorkerRequest) -> None:
+        """Raises TemplateEnded."""
+        self._forked = template.fork(request, self._theirs)
+        self._theirs.close()
+        weakref.finalize(self, os.close, self._forked.status)
+
+    @property
+    def pid(self) -> int | None:
+        return None if self._forked is None else self._forked.pid
+
+    @property
+    def sentinel(self) -> int:
+        """Is readable when the process has ended."""
+        assert self._forked is not None
+        return self._forked.status
+
+    @property
+    def exit_code(self) -> int | None:
+        if self._exit_code is None and wait([self.sentinel], 0):
+            self._exit_code = exit_code_in(self.sentinel)
+        return self._exit_code
 
     @property
     def is_over(self) -> bool:
-        return not self.process.is_alive()
+        return self.exit_code is not None
 
     @property
     def is_hung(self) -> bool:
@@ -73,13 +99,13 @@ class WorkerProcess(Process):
             return
         self._next_check_at = now + CHECK_WORKERS_EVERY_SECONDS / 2
         try:
-            if self._is_pinged and not self.parent_conn.poll():
+            if self._is_pinged and not self._pings.poll():
                 self._unanswered += 1
                 return
-            if self._is_pinged and self.parent_conn.recv() and not self.is_serving:
+            if self._is_pinged and self._pings.recv() and not self.is_serving:
                 self.is_serving = True
                 log.info("worker_started", pid=self.pid)
-            self.parent_conn.send(b"ping")
+            self._pings.send(b"ping")
         except (OSError, EOFError, pickle.UnpicklingError):
             self._unanswered += 1
         else:
@@ -87,15 +113,20 @@ class WorkerProcess(Process):
 
     def tell_to_end(self) -> None:
         self._kill_after = time.monotonic() + END_WITHIN_SECONDS
-        self.terminate()
+        self._signal(signal.SIGTERM)
 
     def end_if_late(self) -> None:
         if time.monotonic() > self._kill_after:
             self.kill()
 
     def kill(self) -> None:
-        self.process.kill()
+        self._signal(signal.SIGKILL)
         self._unanswered = 0
+
+    def _signal(self, number: signal.Signals) -> None:
+        if self._forked is not None and not self.is_over:
+            with suppress(ProcessLookupError):  # it has just ended
+                os.kill(self._forked.pid, number)
 
 
 @dataclass
@@ -118,15 +149,15 @@ class WorkerSupervisor:
 
     def __init__(
         self,
-        config: Config,
-        listeners: Sequence[socket],
+        template: Template,
+        request: WorkerRequest,
         *,
         count: int,
         all_served: threading.Event,
     ) -> None:
         """`all_served` is set once all workers serve."""
-        self._config = config
-        self._listeners = listeners
+        self._template = template
+        self._request = request
         self._all_served = all_served
         self._slots = [WorkerSlot() for _ in range(count)]
         self._to_restart: list[WorkerSlot] = []
@@ -152,26 +183,37 @@ class WorkerSupervisor:
         }
         for number in handlers:
             signal.signal(number, lambda received, _: self._signals.append(received))
-        while not self._is_ending:
-            for slot in self._slots:
-                self._check(slot)
-            self._continue_restart()
-            self._reap()
-            self._note_all_served()
-            wait([worker.process.sentinel for worker in self._all()], CHECK_WORKERS_EVERY_SECONDS)
-            while self._signals:
-                handlers[signal.Signals(self._signals.pop(0))]()
+        try:
+            while not self._is_ending:
+                self._look()
+                while self._signals:
+                    handlers[signal.Signals(self._signals.pop(0))]()
+        except TemplateEnded:
+            log.error("workers_cannot_start", reason=_NO_TEMPLATE)
+            self._cannot_start = True
         self._end_all()
         if self._cannot_start:
             raise SystemExit(STARTUP_FAILURE)
+
+    def _look(self) -> None:
+        """Looks after all workers, and waits until something happens, or for half a second."""
+        if not self._template.has_imported():
+            wait([self._template.requests], CHECK_WORKERS_EVERY_SECONDS)
+            return
+        for slot in self._slots:
+            self._check(slot)
+        self._continue_restart()
+        self._reap()
+        self._note_all_served()
+        wait([worker.sentinel for worker in self._all()], CHECK_WORKERS_EVERY_SECONDS)
 
     def _all(self) -> list[WorkerProcess]:
         kept = [one for slot in self._slots for one in (slot.worker, slot.successor)]
         return [worker for worker in (*kept, *self._leaving) if worker is not None]
 
     def _start_worker(self) -> WorkerProcess:
-        worker = WorkerProcess(self._config, self._listeners)
-        worker.start()
+        worker = WorkerProcess()
+        worker.start(self._template, self._request)
         return worker
 
     def _check(self, slot: WorkerSlot) -> None:
@@ -192,8 +234,8 @@ class WorkerSupervisor:
 
     def _replace(self, slot: WorkerSlot, worker: WorkerProcess) -> None:
         _log_end(worker)
-        _forget_gauges(worker)
-        if worker.exitcode == STARTUP_FAILURE and not self._all_served.is_set():
+        self._forget_gauges(worker)
+        if worker.exit_code == STARTUP_FAILURE and not self._all_served.is_set():
             # it would fail again in the same way; after a first start, the database may be down
             self._cannot_start = self._is_ending = True
         slot.worker, slot.successor = slot.successor, None
@@ -259,7 +301,7 @@ class WorkerSupervisor:
         for worker in self._leaving:
             worker.end_if_late()
             if worker.is_over:
-                _forget_gauges(worker)
+                self._forget_gauges(worker)
         self._leaving = [worker for worker in self._leaving if not worker.is_over]
 
     def _end_all(self) -> None:
@@ -268,12 +310,18 @@ class WorkerSupervisor:
             slot.worker = slot.successor = None
         self._reap(*living)
         while self._leaving:
-            wait([worker.process.sentinel for worker in self._leaving], CHECK_WORKERS_EVERY_SECONDS)
+            wait([worker.sentinel for worker in self._leaving], CHECK_WORKERS_EVERY_SECONDS)
             self._reap()
+
+    def _forget_gauges(self, worker: WorkerProcess) -> None:
+        """Deletes the gauges of an ended worker, as `mark_process_dead` does; counts stay."""
+        directory = Path(self._request.environment[METRICS_DIRECTORY])
+        for file in directory.glob(f"gauge_live*_{worker.pid}.db"):
+            file.unlink(missing_ok=True)
 
 
 @contextmanager
-def metrics_directory(chosen: str | None, *, port: int) -> Iterator[None]:
+def metrics_directory(chosen: str | None, *, port: int) -> Iterator[Path]:
     """Makes the directory in which workers share their metrics, without files of a run before.
 
     In a chosen one it is a folder of its own, named by the port, which no other service has.
@@ -283,18 +331,14 @@ def metrics_directory(chosen: str | None, *, port: int) -> Iterator[None]:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         for file in directory.glob("*.db"):
             file.unlink()
-        os.environ[_METRICS_DIRECTORY] = str(directory)
-        yield
-
-
-def _forget_gauges(worker: WorkerProcess) -> None:
-    """Deletes the gauges of a worker that has ended, as `mark_process_dead` does; counts stay."""
-    for file in Path(os.environ[_METRICS_DIRECTORY]).glob(f"gauge_live*_{worker.pid}.db"):
-        file.unlink(missing_ok=True)
+        yield directory
 
 
 def _log_end(worker: WorkerProcess) -> None:
-    if worker.exitcode is not None:
+    if worker.exit_code is not None:
         log.error(
-            "worker_ended", pid=worker.pid, served=worker.is_serving, **exit_status(worker.exitcode)
+            "worker_ended",
+            pid=worker.pid,
+            served=worker.is_serving,
+            **exit_status(worker.exit_code),
         )

@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-import psutil
 import pytest
 
 from event_trigger.db.embedded.server import running_postgres
@@ -85,11 +84,7 @@ async def test_an_embedded_postgres_that_cannot_start_ends_the_service(folder: P
 
 async def test_a_worker_that_is_frozen_is_replaced(folder: Path) -> None:
     async with serving(folder, "--workers", "2") as served:
-        workers = [
-            one
-            for one in psutil.Process(served.process.pid).children()
-            if "spawn_main" in " ".join(one.cmdline())
-        ]
+        workers = served.workers()
         workers[0].send_signal(signal.SIGSTOP)
 
         async def log() -> str:

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -116,6 +116,18 @@ class Served:
         first = psutil.Process(self.process.pid)
         return [first, *first.children(recursive=True)]
 
+    def workers(self) -> list[psutil.Process]:
+        """Gives the living processes of `--workers`, which are forked from the template."""
+        found = []
+        for one in self.family():
+            with suppress(psutil.NoSuchProcess):  # it has just ended
+                parent = one.parent()
+                if parent is None or parent.pid == self.process.pid:
+                    continue
+                if one.cmdline() == parent.cmdline() and one.status() != psutil.STATUS_ZOMBIE:
+                    found.append(one)
+        return found
+
     async def end(self, how: signal.Signals = signal.SIGTERM) -> int:
         """Signals the first process, waits for it, and gives its exit code."""
         if self.process.poll() is None:
@@ -168,9 +180,11 @@ def _begin(
 ) -> Process:
     """Begins a command of the service as a fork if it can be one, and starts everything else.
 
-    Benches measure starts and memory, and fork nothing.
+    Benches measure starts and memory, and fork nothing. Several workers keep their metrics in
+    files, which is decided by an import.
     """
-    if (*words[:2],) == COMMAND and sys.platform == "linux" and "PYTEST_VERSION" in os.environ:
+    is_ours = (*words[:2],) == COMMAND and "--workers" not in words
+    if is_ours and sys.platform == "linux" and "PYTEST_VERSION" in os.environ:
         command = Command(words[2:], str(folder), settings)
         if forking().suits(command):
             return forking().fork(command, files)
