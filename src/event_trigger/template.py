@@ -17,7 +17,7 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
@@ -26,7 +26,6 @@ from socket import socket
 from typing import Any, NamedTuple
 
 from uvicorn import Config, Server
-
 
 _APPLICATION = "event_trigger.serving"
 _FORKING = multiprocessing.get_context("fork")
@@ -125,35 +124,38 @@ def exit_code_in(status: int) -> int:
 
 
 def _fork_workers(requests: Connection, of_first: Connection, listeners: Sequence[socket]) -> None:
+    """Runs in the template, until the first process ends."""
     of_first.close()
     hangup = signal.getsignal(signal.SIGHUP)
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # of a whole group of processes
         signal.signal(number, signal.SIG_IGN)
     logging.root.handlers = []  # lines that the first process holds are its own
     _import_application()
-    requests.send(True)
     running: dict[int, tuple[BaseProcess, int]] = {}  # and the file for the status, by sentinel
-    while True:
-        for ready in wait([requests, *running]):
-            if isinstance(ready, int):
-                worker, status = running.pop(ready)
-                worker.join()
-                os.write(status, str(worker.exitcode).encode())
-                os.close(status)
-                continue
-            try:
+    with suppress(EOFError, BrokenPipeError):
+        requests.send(True)
+        while True:
+            for ready in wait([requests, *running]):
+                if isinstance(ready, int):
+                    _tell_status(*running.pop(ready))
+                    continue
                 request = requests.recv()
                 pings, status = (recv_handle(requests) for _ in range(2))
-            except EOFError:  # the first process ends
-                return
-            with Connection(pings) as connection:
-                inherited = [requests.fileno(), *(one for _, one in running.values())]
-                worker = _FORKING.Process(
-                    target=_serve, args=(request, connection, listeners, inherited, hangup)
-                )
-                worker.start()
-            running[worker.sentinel] = worker, status
-            requests.send(worker.pid)
+                with Connection(pings) as connection:
+                    inherited = [requests.fileno(), *(one for _, one in running.values())]
+                    worker = _FORKING.Process(
+                        target=_serve, args=(request, connection, listeners, inherited, hangup)
+                    )
+                    worker.start()
+                running[worker.sentinel] = worker, status
+                requests.send(worker.pid)
+
+
+def _tell_status(worker: BaseProcess, status: int) -> None:
+    worker.join()
+    with suppress(BrokenPipeError):
+        os.write(status, str(worker.exitcode).encode())
+    os.close(status)
 
 
 def _import_application() -> None:
