@@ -29,6 +29,7 @@ from event_trigger.events.retention import (
 )
 from event_trigger.events.window import TimeWindow
 from tests.support.databases import connect, now_of
+from tests.support.one_server import one_server
 from tests.support.plans import plans_of, tables_scanned
 from tests.support.planting import plant_event, plant_triggers
 from tests.support.reading import read_all
@@ -297,6 +298,7 @@ async def test_counts_agree_with_the_rows_however_far_open_partitions_are_counte
     assert counted == 3
 
 
+@one_server("its own SQL compares rows of all parts")
 async def test_closed_partitions_are_summed_in_blocks_that_answer_every_filter(
     database_url: str, database: Any, sessions: Sessions
 ) -> None:
@@ -417,6 +419,7 @@ async def test_events_stored_during_a_count_count_once(
     assert agreed == [True] * 4
 
 
+@one_server("a cluster does not count open hours ahead")
 async def test_a_failed_count_does_not_stop_the_sweep(
     database_url: str, database: Any, sessions: Sessions, capsys: pytest.CaptureFixture[str]
 ) -> None:

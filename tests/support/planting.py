@@ -43,10 +43,11 @@ async def plant_event(
     kind: str = "api",
     is_test: bool = False,
 ) -> int:
+    xid = await connection.fetchval("SELECT pg_current_xact_id()::text::bigint")  # of this server
     number: int = await connection.fetchval(
         """
         INSERT INTO events (shard, owner_id, trigger_id, type, is_test, triggered_at, xid)
-        VALUES ($1::bigint % 64, $1, $2, $3, $4, $5, pg_current_xact_id()::text::bigint)
+        VALUES ($1::bigint % 64, $1, $2, $3, $4, $5, $6)
         RETURNING id
         """,
         owner_id,
@@ -54,6 +55,7 @@ async def plant_event(
         kind,
         is_test,
         triggered_at,
+        xid,
     )
     return number
 
