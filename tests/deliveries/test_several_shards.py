@@ -1,6 +1,7 @@
 """Deliveries of several owners share claims and records, and none stands in another's way."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from ipaddress import ip_network
@@ -11,6 +12,7 @@ from aiohttp import web
 from event_trigger.db.engine import create_engine, create_sessions
 from event_trigger.deliveries.attempts import AttemptParts
 from event_trigger.deliveries.http.sender import Sender
+from event_trigger.deliveries.rendering import SEND_WITHIN
 from event_trigger.deliveries.worker import DeliveryWorker
 from event_trigger.destinations.address_policy import AddressPolicy
 from event_trigger.destinations.dns import DnsResolver
@@ -184,3 +186,23 @@ async def test_locked_deliveries_of_one_owner_do_not_keep_the_others_unrecorded(
 
     assert found[ADA] == 0
     assert await delivered(database) == dict.fromkeys(OWNERS, 5)
+
+
+async def test_a_process_that_stood_still_after_its_claim_sends_nothing_late(
+    database_url: str, receiver: Receiver, database: Any
+) -> None:
+    await make_all(database_url, receiver, database, 40, max_concurrency=50)
+
+    async with working(database_url) as worker:
+        await worker.deliver_due()
+        time.sleep(SEND_WITHIN + 0.1)  # noqa: ASYNC251
+        left = "SELECT count(leased_until) FROM deliveries"
+        await eventually(lambda: database.fetchval(left), lambda leased: leased == 0)
+        await worker.drain(60)
+
+    sent = await database.fetchval("SELECT count(*) FROM delivery_attempts")
+    is_due = "next_attempt_at <= now() AND attempt_count = 0 AND status = 'pending'"
+    put_back = await database.fetchval(f"SELECT count(*) FROM deliveries WHERE {is_due}")
+    assert put_back > 0
+    assert sent + put_back == 120
+    assert len(receiver.received) == sent

@@ -19,7 +19,7 @@ from event_trigger.deliveries.capacity import Capacity
 from event_trigger.deliveries.completed import CompletedAttempt, held_bytes
 from event_trigger.deliveries.completer import Completer
 from event_trigger.deliveries.http.sender import Sender
-from event_trigger.deliveries.leases import Leases
+from event_trigger.deliveries.leases import LateLeases, Leases
 from event_trigger.deliveries.mail.allowances import MailAllowances
 from event_trigger.deliveries.outgoing import Outgoing, read_secrets
 from event_trigger.deliveries.queue.deliveries import ClaimedDelivery
@@ -91,6 +91,7 @@ class Attempts:
         self._sessions, self._parts, self._capacity = sessions, parts, capacity
         self._on_capacity = on_capacity
         self._leases = Leases(sessions)
+        self._late = LateLeases(self._leases)
         self._outgoing = Outgoing(parts.sender, parts.mailer, parts.public_url)
         self._to_send = SendingQueue(self._send_claimed)
         self._rendering = RequestRendering(sessions, parts.renderer)
@@ -114,8 +115,7 @@ class Attempts:
         """
         claimed_at = time.perf_counter()
         destinations = {one.id: one for _, one in claimed}
-        vault = self._parts.vault
-        secrets = {key: read_secrets(one, vault) for key, one in destinations.items()}
+        secrets = {key: read_secrets(one, self._parts.vault) for key, one in destinations.items()}
         to_render: dict[int, list[_Claimed]] = {}
         for place, (delivery, destination) in enumerate(claimed, start=1):
             attempt = new_attempt(delivery, destination)
@@ -205,21 +205,23 @@ class Attempts:
         return True
 
     def _send_claimed(self, one: _Claimed) -> None:
-        """Sends a request that needs no rendering, or records why it could not be written."""
-        at = one.destination.now + timedelta(seconds=time.perf_counter() - one.claimed_at)
+        """Sends a request that needs no rendering, unless the process stood still until now."""
+        waited = time.perf_counter() - one.claimed_at
+        if waited > SEND_WITHIN:  # another process may have the delivery before this one ends
+            self._capacity.release(one.attempt, count=1, size=one.attempt.size)
+            return self._late.add(one.attempt)
+        at = one.destination.now + timedelta(seconds=waited)
         try:
             self._send(one, None, at=at)
         except Exception:
             log.exception("attempt_failed", delivery_id=one.delivery.id)
-            failed = AttemptResult(DeliveryError.PROTOCOL_VIOLATED)
-            self._complete(one.attempt, failed, at, 0.0)
+            self._complete(one.attempt, AttemptResult(DeliveryError.PROTOCOL_VIOLATED), at, 0.0)
 
     def _send(self, one: _Claimed, rendered: Rendered | None, *, at: datetime) -> None:
         """Sends a request at an instant of the database's clock."""
         began = time.perf_counter()
-        trace = one.attempt.trace
         response = self._outgoing.start(
-            one.delivery, one.destination, one.secrets, rendered, at=at, trace=trace
+            one.delivery, one.destination, one.secrets, rendered, at=at, trace=one.attempt.trace
         )
         self._in_flight[response] = one.attempt
         response.add_done_callback(partial(self._responded, one, rendered, at, began))
@@ -268,8 +270,7 @@ class Attempts:
 
     def _free_capacity(self, group: Sequence[CompletedAttempt]) -> None:
         for one in group:
-            size = held_bytes(one.attempt, one.rendered)
-            self._capacity.release_recorded(one.attempt, size=size)
+            self._capacity.release_recorded(one.attempt, size=held_bytes(one.attempt, one.rendered))
         self._on_capacity()
 
     async def drain(self, within: float) -> None:
@@ -277,19 +278,19 @@ class Attempts:
 
         What is being rendered is not sent any more, and due again at once.
         """
-        deadline = asyncio.get_running_loop().time() + within
+        deadline = time.monotonic() + within
         await self._stop_rendering()
         if unsent := await self._to_send.drain(max(0.5, within)):
             await self._leases.put_back([one.attempt for one in unsent], after=None)
         if self._in_flight:
-            await asyncio.wait(self._in_flight, timeout=within)
+            await asyncio.wait(self._in_flight, timeout=max(0.0, deadline - time.monotonic()))
         unfinished = {
             response: one for response, one in self._in_flight.items() if response.cancel()
         }
         if unfinished:
             await asyncio.wait(unfinished)
             await self._leases.release([*unfinished.values()])
-        await self._completer.drain(max(0.5, deadline - asyncio.get_running_loop().time()))
+        await self._completer.drain(max(0.5, deadline - time.monotonic()))
 
     async def _stop_rendering(self) -> None:
         cancelled = {task: unsent for task, unsent in self._in_rendering.items() if task.cancel()}

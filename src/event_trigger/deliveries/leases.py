@@ -1,5 +1,6 @@
 """Ends the leases of attempts before they expire."""
 
+import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -72,3 +73,27 @@ class Leases:
                 await QueueDestinations(session).return_tokens(shard, tokens)
         except Exception as error:  # they come back with time
             log.warning("tokens_not_returned", **log_fields(error))
+
+
+class LateLeases:
+    """Puts back the leases of requests that come too late to be sent, all at once."""
+
+    def __init__(self, leases: Leases) -> None:
+        self._leases = leases
+        self._late: list[Attempt] = []
+        self._task: asyncio.Task[None] | None = None
+
+    def add(self, attempt: Attempt) -> None:
+        self._late.append(attempt)
+        if self._task is None:
+            self._task = asyncio.create_task(self._put_back())
+
+    async def _put_back(self) -> None:
+        try:
+            while self._late:
+                some, self._late = self._late, []
+                await self._leases.put_back(some, after=None)
+        except Exception as error:  # they expire
+            log.warning("leases_not_released", **log_fields(error))
+        finally:
+            self._task = None

@@ -5,6 +5,12 @@ from collections import deque
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
+import structlog
+
+from event_trigger.db.errors import log_fields
+
+log = structlog.get_logger()
+
 _AT_ONCE = 8  # requests; due triggers must not wait for more of them
 
 One = TypeVar("One")
@@ -14,7 +20,7 @@ class SendingQueue(Generic[One]):
     """Calls `send` for one request after another, in their order; nobody has to wait for it."""
 
     def __init__(self, send: Callable[[One], None]) -> None:
-        """`send` raises nothing."""
+        """What `send` raises is logged, and the next request is sent."""
         self._send = send
         self._waiting: deque[One] = deque()
         self._sending: asyncio.Task[None] | None = None
@@ -32,11 +38,17 @@ class SendingQueue(Generic[One]):
         self._waiting.clear()
         return rest
 
+    def _send_one(self, one: One) -> None:
+        try:
+            self._send(one)
+        except Exception as error:
+            log.error("requests_not_sent", **log_fields(error))
+
     async def _send_all(self) -> None:
         try:
             while self._waiting:
                 for _ in range(min(_AT_ONCE, len(self._waiting))):
-                    self._send(self._waiting.popleft())
+                    self._send_one(self._waiting.popleft())
                 await asyncio.sleep(0)
         finally:
             self._sending = None
