@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 import hypothesis
 import pytest
+import requests
 import schemathesis
 from hypothesis import HealthCheck
 from schemathesis import Case
@@ -26,6 +27,7 @@ from sqlalchemy import make_url
 from tests.security.world import INSTANT, inhabited, running_world
 from tests.support.databases import fresh_database
 from tests.support.document import described_api, operations_of
+from tests.support.lending import Lending
 from tests.support.receiver import receiving
 from tests.support.services import ADA, ADMIN, token_of
 from tests.support.streams import listening
@@ -144,42 +146,35 @@ async def prepared(server_url: str, template: str) -> AsyncIterator[str]:
 
 
 @asynccontextmanager
-async def served(server_url: str, world_template: str) -> AsyncIterator[str]:
-    """Serves a copy of the world, and gives the URL."""
-    async with (
-        fresh_database(server_url, template=world_template) as database,
-        running_world(database) as service,
-        listening(service) as url,
-    ):
+async def served(worlds: Lending) -> AsyncIterator[str]:
+    """Serves a world that nothing has changed, and gives the URL."""
+    async with worlds.lend(running_world, {}) as service, listening(service) as url:
         yield url
 
 
 @pytest.fixture(scope="module")
-def world_template(elsewhere: Elsewhere, server_url: str, template: str) -> Iterator[str]:
+def worlds(elsewhere: Elsewhere, server_url: str, template: str) -> Iterator[Lending]:
     with elsewhere.entered(prepared(server_url, template)) as name:
-        yield name
+        lending = Lending(server_url, name)
+        yield lending
+        elsewhere.run(lending.close())
 
 
 @pytest.fixture(scope="module")
-def url_of_readers(elsewhere: Elsewhere, server_url: str, world_template: str) -> Iterator[str]:
-    with elsewhere.entered(served(server_url, world_template)) as found:
-        yield found
+def session() -> Iterator[requests.Session]:
+    """Keeps connections open, and looks for no proxy or password in the environment."""
+    with requests.Session() as made:
+        made.trust_env = False
+        yield made
 
 
 @pytest.fixture
-def url(
-    request: pytest.FixtureRequest, elsewhere: Elsewhere, server_url: str, world_template: str
-) -> Iterator[str]:
-    """A world for each operation that writes, and one for all others.
-
-    One that writes may delete or disable resources of the next.
-    """
+def url(elsewhere: Elsewhere, worlds: Lending, session: requests.Session) -> Iterator[str]:
+    """A world for each operation: one that writes may delete resources of the next."""
     answers.clear()
-    if "[GET " in request.node.name:
-        yield request.getfixturevalue("url_of_readers")
-    else:
-        with elsewhere.entered(served(server_url, world_template)) as found:
-            yield found
+    session.cookies.clear()
+    with elsewhere.entered(served(worlds)) as found:
+        yield found
     for operation_id, statuses in answers.items():
         if operation_id in RIGHT_BY_CHANCE:
             continue
@@ -196,7 +191,9 @@ schema = schemathesis.openapi.from_dict(
 @pytest.mark.filterwarnings("ignore:Do not use the `random` module")
 @schema.parametrize()
 @hypothesis.settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_what_is_described_is_what_is_done(case: Case[Any], url: str) -> None:
+def test_what_is_described_is_what_is_done(
+    case: Case[Any], url: str, session: requests.Session
+) -> None:
     operation_id = case.operation.definition.raw["operationId"]
     is_admins = case.path.startswith(("/users", "/audit", "/projects/", "/metrics"))
     token = token_of(ADMIN if is_admins else ADA)
@@ -220,6 +217,7 @@ def test_what_is_described_is_what_is_done(case: Case[Any], url: str) -> None:
     calls[operation_id] += 1
     answer = case.call_and_validate(
         base_url=url,
+        session=session,
         headers={"Authorization": f"Bearer {token}"},
         excluded_checks=[
             *([positive_data_acceptance] if is_beyond_schema else []),
