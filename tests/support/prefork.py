@@ -30,6 +30,10 @@ _MADE_TO_RUN = (  # by one command or another; each brings what it needs
     "event_trigger.server",
     "event_trigger.serving",
     "event_trigger_client.cli",
+    "httpcore",
+    "httpx",
+    "typer",
+    "yaml",
 )
 
 
