@@ -17,7 +17,8 @@ install: .venv/dev.stamp  ## Make .venv with all development tools
 test test-sql coverage faults: export PYTHONDONTWRITEBYTECODE :=
 PYTEST := $(BIN)/python -m pytest --durations=10
 PROCESSES ?= 3
-# one worker runs the tests of embedded servers, and one all others that start processes: both mostly wait for them
+# one worker runs the tests of embedded servers, and one all others that start processes: both mostly wait for them;
+# tests whose service has settings of its own stay in one worker, too (tests/conftest.py)
 MAIN_TESTS := --numprocesses=$(PROCESSES) --dist=loadgroup --ignore=tests/security --ignore=tests/browser -p no:schemathesis # importing that takes 10 s
 
 # tests/security waits for nothing, and runs beside the others, which do; its output comes last. Its part with

@@ -68,17 +68,30 @@ def pytest_sessionstart() -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Marks the tests of SQL, which run with another PostgreSQL too, and puts lent services last.
 
-    Between other tests, those of a lent service would start it again and again.
+    Between other tests, those of a lent service would start it again and again; so would those of
+    services with other settings, which therefore stay together, and in one worker.
     """
     for item in items:
         if not {"server_url", "database_url"}.isdisjoint(_fixtures(item)):
             item.add_marker("database")
-    items.sort(key=lambda item: [one in _fixtures(item) for one in _LENT])
+        if (kind := _settings_of(item)) and item.get_closest_marker("xdist_group") is None:
+            item.add_marker(pytest.mark.xdist_group(kind))
+    items.sort(key=lambda one: ([lent in _fixtures(one) for lent in _LENT], _settings_of(one)))
 
 
 def _fixtures(item: pytest.Item) -> Sequence[str]:
     assert isinstance(item, pytest.Function)
     return item.fixturenames
+
+
+def _settings_of(item: pytest.Item) -> str:
+    """Names the fixture of a lent service's settings; gives "" for the usual ones, or for none."""
+    if "lent_service" not in _fixtures(item):
+        return ""
+    assert isinstance(item, pytest.Function)
+    *_, nearest = item._fixtureinfo.name2fixturedefs["service_settings"]
+    name = f"{nearest.func.__module__}.{nearest.func.__qualname__}"
+    return "" if name == f"{__name__}.service_settings" else name
 
 
 def pytest_collection_finish() -> None:
