@@ -82,17 +82,39 @@ class _Writer:
         ) = event
         key, name = names or _NAMELESS
         state = _ACTIVE if triggered_at > self._active_after else _ARCHIVED
+        if source is None or len(source) <= _LONGEST_REMEMBERED:
+            rest = _remembered_rest(kind, is_test, state, replay_of, key, name, source)
+        else:
+            rest = _rest(kind, is_test, state, replay_of, key, name, source)
         return (
             f'{{"id":{event_id},"trigger_id":{trigger_id},"type":"{kind}"'
             f',"triggered_at":"{triggered_at.isoformat()[:_UTC]}Z"'
             f',"scheduled_for":{_NULL if scheduled_for is None else _instant(scheduled_for)}'
-            f"{_NOTHING if self._summary else _payload(payload)}"
-            f',"is_test":{_BOOLEANS[is_test]},"state":"{state}"'
-            f',"replay_of":{_NULL if replay_of is None else replay_of}{_names(key, name)}'
-            # the source of scheduled ones is no column
-            f',"source":{_SCHEDULE if kind == _SCHEDULED else _as_answered(source)}'
+            f"{_NOTHING if self._summary else _payload(payload)}{rest}"
             f"{_NOTHING if self._counts is None else _deliveries(self._counts.get(event_id, {}))}}}"
         )
+
+
+def _rest(
+    kind: str,
+    is_test: bool,
+    state: EventState,
+    replay_of: int | None,
+    key: str | None,
+    name: str | None,
+    source: str | None,
+) -> str:
+    """Writes the fields behind the payload, which many events of a trigger have in common."""
+    return (
+        f',"is_test":{_BOOLEANS[is_test]},"state":"{state}"'
+        f',"replay_of":{_NULL if replay_of is None else replay_of}'
+        f',"trigger_key":{to_json(key).decode()},"trigger_name":{to_json(name).decode()}'
+        # the source of scheduled ones is no column
+        f',"source":{_SCHEDULE if kind == _SCHEDULED else _as_answered(source)}'
+    )
+
+
+_remembered_rest = lru_cache(_MOST_REMEMBERED)(_rest)
 
 
 def _payload(text: str | None) -> str:
@@ -121,8 +143,3 @@ def _respelt(text: str) -> str:
 
 
 _remembered = lru_cache(_MOST_REMEMBERED)(_respelt)
-
-
-@lru_cache(_MOST_REMEMBERED)
-def _names(key: str | None, name: str | None) -> str:
-    return f',"trigger_key":{to_json(key).decode()},"trigger_name":{to_json(name).decode()}'
