@@ -15,6 +15,7 @@ from event_trigger.web.schemas import has_lone_surrogate
 
 MOST_LEVELS = 64
 MOST_VALUES = 100_000
+_VALUES_AROUND = 7  # an object and three members, at most, around a value
 _BYTE_ORDER_MARK = "\ufeff"
 _JSON_MEDIA_TYPE = re.compile(r"application/([^/]+\+)?json")
 
@@ -44,32 +45,20 @@ def loads(body: bytes) -> Any:
     return value
 
 
-def raw_loads(text: str, at: int) -> tuple[Any, int]:
+def raw_loads(text: str, at: int, *, around: int = 0) -> tuple[Any, int]:
     """Parses the value that begins at a place of a text; gives it, and the place behind it.
 
-    Raises ValueError of some kind for a value that `loads` would refuse.
+    It is `around` levels deep, in small objects. Raises ValueError of some kind for a value that
+    `loads` would refuse there.
     """
     try:
         value, end = _DECODER.raw_decode(text, at)
     except RecursionError:
         _refuse(f"it is nested deeper than {MOST_LEVELS} levels")
     is_escaped = text.find("\\u", at, end) >= 0
-    if is_escaped or not _is_small(text, at, end):
-        _check(value, is_escaped=is_escaped)
+    if is_escaped or not _is_small(text, at, end, around=around):
+        _check(value, is_escaped=is_escaped, around=around)
     return value, end
-
-
-def raw_loads_small(text: str, at: int) -> tuple[Any, int] | None:
-    """Does the same for a small value without `\\u`, which may stand inside of an object.
-
-    Returns None for any other.
-    """
-    try:
-        value, end = _DECODER.raw_decode(text, at)
-    except (RecursionError, ValueError):
-        return None
-    is_plain = text.find("\\u", at, end) < 0 and _is_small(text, at, end, levels=MOST_LEVELS - 1)
-    return (value, end) if is_plain else None
 
 
 def _refuse(reason: str) -> NoReturn:
@@ -100,19 +89,19 @@ _DECODER = json.JSONDecoder(
 )
 
 
-def _is_small(text: str, at: int, end: int, *, levels: int = MOST_LEVELS) -> bool:
+def _is_small(text: str, at: int, end: int, *, around: int = 0) -> bool:
     """Tells whether the text of a value is too short for too many values or levels."""
     if end - at > MOST_VALUES:
         return False
-    return text.count("[", at, end) + text.count("{", at, end) <= levels
+    return text.count("[", at, end) + text.count("{", at, end) <= MOST_LEVELS - around
 
 
-def _check(value: Any, *, is_escaped: bool) -> None:
+def _check(value: Any, *, is_escaped: bool, around: int = 0) -> None:
     """Walks a value level by level; looks into texts only if the JSON `is_escaped` with `\\u`.
 
     Otherwise they hold no NUL, which the decoder refuses, and no surrogate, which UTF-8 lacks.
     """
-    level, depth, values = [value], 0, 0
+    level, depth, values = [value], around, around * _VALUES_AROUND
     while level:
         values += len(level)
         if values > MOST_VALUES:

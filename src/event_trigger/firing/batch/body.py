@@ -22,7 +22,6 @@ from event_trigger.web.strict_json import (
     StrictRoute,
     loads,
     raw_loads,
-    raw_loads_small,
 )
 
 _CHARACTERS_PER_SLICE = 16 * 1024  # about a millisecond
@@ -88,8 +87,11 @@ async def _read_calls(scan: "_Scanner") -> SentCalls:
 
 def _read_call(scan: "_Scanner", place: int) -> SentCall | Invalid:
     """Reads one call, and moves behind it whether it is valid or not."""
-    if (plain := _read_usual_call(scan) or _read_plain_call(scan)) is not None:
-        return plain
+    try:
+        if (valid := _read_usual_call(scan) or _read_plain_call(scan)) is not None:
+            return valid
+    except ValueError:  # of its payload, which is found and told below
+        pass
     if not scan.begins("{"):
         scan.value()
         return Invalid.at(["calls", place], "Write each call as an object.")
@@ -116,9 +118,7 @@ def _read_usual_call(scan: "_Scanner") -> SentCall | None:
     """
     if (call := _CALL.match(scan.text, scan.at)) is None:
         return None
-    if (payload := raw_loads_small(scan.text, began := call.end())) is None:
-        return None
-    value, ended = payload
+    value, ended = raw_loads(scan.text, began := call.end(), around=1)
     rest, (number, key) = _REST.match(scan.text, ended), call.groups()
     if rest is None or (key is None and int(number) > LARGEST_ID):
         return None
