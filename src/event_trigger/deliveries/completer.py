@@ -153,7 +153,8 @@ class Completer:
         Returns the ids of busy destinations, to which it has recorded nothing.
 
         1. If all were delivered to healthy destinations, one statement records them, tells open
-           streams, and is committed by itself. The rest is for all other groups.
+           streams, and is committed by itself; in a cluster a transaction of several does. The rest
+           is for all other groups.
         2. Saves the breakers of the destinations that are not busy.
         3. Records the attempts to them, and tells open streams. If the answer to a commit was lost
            and the group is repeated, this records nothing, as the leases are over; only step 2
@@ -163,7 +164,9 @@ class Completer:
         5. Records what listening destinations hear of.
         """
         if all(one.is_plain for one in group):
-            async with self._transactions.alone() as session:
+            is_one_statement = not is_known_cluster(self._engine)
+            open_ = self._transactions.alone if is_one_statement else self._transactions.begin
+            async with open_() as session:
                 named = _destinations_of(group)
                 is_healthy = not await QueueDestinations(session).list_unhealthy(named)
                 recorded = await _record_outcomes(session, group) if is_healthy else ()

@@ -21,6 +21,14 @@ from tests.support.shards import ONE_SERVER, ShardWatch
 from tests.support.triggers import make_api, make_scheduled
 from tests.support.waiting import eventually
 
+_FAIL_ONCE = """
+    CREATE SEQUENCE tried;
+    CREATE FUNCTION fail_once() RETURNS trigger LANGUAGE plpgsql AS $$
+        BEGIN IF nextval('tried') = 1 THEN RAISE division_by_zero; END IF; RETURN NEW; END $$;
+    CREATE TRIGGER fail_once BEFORE INSERT ON delivery_attempts FOR EACH ROW
+        EXECUTE FUNCTION fail_once();
+"""
+
 
 @pytest.fixture
 async def receiver() -> AsyncIterator[Receiver]:
@@ -98,6 +106,22 @@ async def test_instants_that_do_not_fire_and_attempts_are_recorded_and_counted(
         "attempts": 2,
         "unfired": sum(row["count"] for row in ranges),
     }
+
+
+async def test_a_record_that_fails_halfway_leaves_nothing_behind(
+    service: Service, receiver: Receiver, database: Any
+) -> None:
+    await database.execute(_FAIL_ONCE)
+    client = service.client(ADA)
+    made = await make_destination(client, receiver.url)
+
+    await fire(client, await make_api(client, destinations=[made["id"]]))
+    await eventually(lambda: database.fetchval("SELECT is_called FROM tried"), bool)
+
+    [recorded] = await database.fetch(
+        "SELECT status, attempt_count, (SELECT count(*) FROM delivery_attempts) FROM deliveries"
+    )
+    assert tuple(recorded) == ("pending", 0, 0)
 
 
 async def test_the_transaction_of_an_event_is_asked_of_one_server_for_all(
