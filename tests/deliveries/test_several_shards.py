@@ -47,6 +47,18 @@ _COUNTED = """
     WHERE measure = 'attempts' AND series = 'delivered' GROUP BY owner_id
 """
 
+_EXPIRE = """
+    UPDATE deliveries SET lease = 2, installation = 'here', leased_at = now(),
+        leased_until = now(), next_attempt_at = now()
+    WHERE owner_id = $1
+"""
+_ATTEMPTS = """
+    SELECT number, attempts.error, count(*)
+    FROM deliveries JOIN delivery_attempts AS attempts
+        ON attempts.shard = deliveries.shard AND delivery_id = id
+    WHERE owner_id = $1 GROUP BY number, attempts.error ORDER BY number
+"""
+
 
 async def make_all(url: str, receiver: Receiver, database: Any, count: int, **more: Any) -> None:
     """Makes a destination of each owner, with so many due deliveries."""
@@ -186,6 +198,37 @@ async def test_locked_deliveries_of_one_owner_do_not_keep_the_others_unrecorded(
 
     assert found[ADA] == 0
     assert await delivered(database) == dict.fromkeys(OWNERS, 5)
+
+
+async def test_locked_leases_of_one_owner_do_not_keep_the_others_unclaimed(
+    database_url: str, receiver: Receiver, database: Any
+) -> None:
+    await make_all(database_url, receiver, database, 5)
+    await database.execute(_EXPIRE, ADA)
+    reader = await connect(database_url)
+
+    async with working(database_url) as worker:
+
+        async def go_on() -> dict[int, int]:
+            await worker.deliver_due()
+            return await delivered(reader)
+
+        async with database.transaction():
+            await database.execute("SELECT FROM deliveries WHERE owner_id = $1 FOR UPDATE", ADA)
+            found = await eventually(go_on, lambda seen: (seen[ADMIN], seen[BOB]) == (5, 5))
+
+        async def go_on_to_the_end() -> int:
+            await worker.deliver_due()
+            finished = "SELECT count(finished_at) FROM deliveries"
+            return int(await reader.fetchval(finished))
+
+        await eventually(go_on_to_the_end, lambda seen: seen == 15)
+        await worker.drain(60)
+    await reader.close()
+
+    attempts = await database.fetch(_ATTEMPTS, ADA)
+    assert found[ADA] == 0
+    assert [tuple(one) for one in attempts] == [(1, "interrupted", 5), (2, None, 5)]
 
 
 async def test_a_process_that_stood_still_after_its_claim_sends_nothing_late(

@@ -32,7 +32,7 @@ _CLAIM = """
             FROM (
                 SELECT ctid AS tid, id, payload_size, next_attempt_at FROM deliveries
                 WHERE shard = {limit_shard} AND destination_id = claim_limit.destination_id
-                    AND next_attempt_at <= now()
+                    AND next_attempt_at <= now() AND leased_until IS NULL
                 ORDER BY next_attempt_at LIMIT claim_limit.count FOR UPDATE SKIP LOCKED
             ) AS due
         ) AS fitting
@@ -70,21 +70,22 @@ _CLAIM_IN_SHARDS = _CLAIM.format(
     leased_shard="leased.shard",
 )
 _CLAIM_DELIVERIES = ShardedStatement(text(_CLAIM_IN_SHARD), text(_CLAIM_IN_SHARDS))
-_RECOVER_LEASES = "destination_id = ANY (CAST(:ids AS bigint[])) AND leased_until <= now()"
-_RELEASE_LEASES = """(id, lease) IN (
+_LOCK_EXPIRED = text("""
+    SELECT id, lease FROM deliveries
+    WHERE shard = :shard AND destination_id = ANY (CAST(:ids AS bigint[])) AND leased_until <= now()
+    FOR NO KEY UPDATE SKIP LOCKED
+""")
+_OF_LEASES = """(id, lease) IN (
     SELECT * FROM unnest(CAST(:ids AS bigint[]), CAST(:leases AS bigint[])))"""
 _COUNT_INTERRUPTED = count_attempts(f"'{DeliveryError.INTERRUPTED}'")
 # an interrupted attempt may have arrived or not: it is recorded, and costs none of the tries
-_INTERRUPT = {
-    condition: text(f"""
-        WITH attempted AS (
-            {interrupting(condition)}, CAST(NULL AS float8) AS duration_ms
-        ), counted AS ({_COUNT_INTERRUPTED})
-        INSERT INTO delivery_attempts (shard, delivery_id, number, attempted_at, error)
-        SELECT :shard, id, attempt_count, attempted_at, :interrupted FROM attempted
-    """)  # noqa: S608
-    for condition in (_RECOVER_LEASES, _RELEASE_LEASES)
-}
+_INTERRUPT = text(f"""
+    WITH attempted AS (
+        {interrupting(_OF_LEASES)}, CAST(NULL AS float8) AS duration_ms
+    ), counted AS ({_COUNT_INTERRUPTED})
+    INSERT INTO delivery_attempts (shard, delivery_id, number, attempted_at, error)
+    SELECT :shard, id, attempt_count, attempted_at, :interrupted FROM attempted
+""")  # noqa: S608
 _PUT_BACK = text("""
     UPDATE deliveries SET leased_until = NULL,
         next_attempt_at = now() + CAST(:after AS interval)
@@ -178,13 +179,23 @@ class DeliveryQueue:
         return [*map(ClaimedDelivery._make, await self.session.execute(statement, wanted))]
 
     async def recover_leases(self, shard: int, destination_ids: Sequence[int]) -> None:
-        """Ends expired leases: their attempts are recorded as interrupted, the deliveries due."""
-        await self._interrupt(_RECOVER_LEASES, shard, {"ids": list(destination_ids)})
+        """Ends expired leases: their attempts are recorded as interrupted, the deliveries due.
+
+        Skips those that another transaction has locked; a claim after this one recovers them.
+        """
+        wanted = {"shard": shard, "ids": list(destination_ids)}
+        expired = await self.session.execute(_LOCK_EXPIRED, wanted)
+        await self.release_leases(shard, [(row[0], row[1]) for row in expired])
 
     async def release_leases(self, shard: int, leases: Sequence[tuple[int, int]]) -> None:
-        """Ends this process's leases, (delivery id, lease) each, before they expire."""
+        """Ends leases, (delivery id, lease) each: their attempts are recorded as interrupted."""
         ids, numbers = [one for one, _ in leases], [lease for _, lease in leases]
-        await self._interrupt(_RELEASE_LEASES, shard, {"ids": ids, "leases": numbers})
+        wanted = {"ids": ids, "leases": numbers}
+        if await is_in_cluster(self.session):
+            await in_cluster.interrupt(self.session, shard, _OF_LEASES, wanted)
+            return
+        values = {**wanted, "shard": shard, "interrupted": DeliveryError.INTERRUPTED}
+        await self.session.execute(_INTERRUPT, values)
 
     async def put_back(
         self, shard: int, leases: Sequence[tuple[int, int]], *, after: timedelta
@@ -196,10 +207,3 @@ class DeliveryQueue:
         ids, numbers = [one for one, _ in leases], [lease for _, lease in leases]
         values = {"shard": shard, "ids": ids, "leases": numbers, "after": after}
         return [*map(PutBack._make, await self.session.execute(_PUT_BACK, values))]
-
-    async def _interrupt(self, condition: str, shard: int, wanted: dict[str, list[int]]) -> None:
-        if await is_in_cluster(self.session):
-            await in_cluster.interrupt(self.session, shard, condition, wanted)
-            return
-        values = {**wanted, "shard": shard, "interrupted": DeliveryError.INTERRUPTED}
-        await self.session.execute(_INTERRUPT[condition], values)
