@@ -1,6 +1,5 @@
 """The queue's statements use its indexes, however far its statistics are behind."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -24,7 +23,6 @@ from tests.support.databases import connect
 from tests.support.one_server import one_server
 from tests.support.plans import plans_of
 from tests.support.services import ADA, BOB
-from tests.support.waiting import eventually
 
 pytestmark = one_server("workers make the plans of a cluster")
 
@@ -46,10 +44,6 @@ _RECEIVER = """
     INSERT INTO destinations (shard, owner_id, url, timeout, max_concurrency, header_names, sealed,
         key_id)
     VALUES ($1::bigint % 64, $1, 'https://example.com', 15, 10, '{}', '', '')
-"""
-_COUNT_WAITING = """
-    SELECT count(*) FROM pg_stat_activity
-    WHERE datname = current_database() AND wait_event_type = 'Lock'
 """
 NOW = datetime.now(UTC)
 LATER = NOW + timedelta(minutes=1)
@@ -147,7 +141,7 @@ async def test_claims_and_records_of_several_shards_use_the_same_indexes(
         limits = [ClaimLimit(shard, 2, 10, 1000, NOW) for shard in (ADA, BOB)]
         await DeliveryQueue(session).claim(limits, installation="here")
 
-    *_, in_place, _, _, lock, claim = await plans_of(engine, work)
+    *_, in_place, lock, claim = await plans_of(engine, work)
 
     assert "Index Cond: ((shard = " in in_place.split("using pk_deliveries on deliveries")[1]
     assert "pk_destinations" in lock
@@ -190,34 +184,38 @@ async def test_recording_probes_the_primary_key_for_each_delivery(
 
     async def work(session: AsyncSession) -> None:
         outcomes = [_outcome(2, lease=1), _outcome(4, lease=1)]
+        await DeliveryOutcomes(session).lock(outcomes)
         await DeliveryOutcomes(session).record(outcomes)
 
-    *_, in_place, moved = await plans_of(engine, work)
+    *_, lock, record = await plans_of(engine, work)
 
-    assert "Index Cond: ((shard = " in in_place.split("using pk_deliveries on deliveries")[1]
-    assert "ix_deliveries" not in in_place
-    for plan in (in_place, moved):
+    for plan in (lock, record):
+        assert "Index Cond: ((shard = " in plan.split("using pk_deliveries on deliveries")[1]
+        assert "ix_deliveries" not in plan
         assert "Seq Scan on deliveries" not in plan
 
 
-async def test_an_outcome_is_recorded_although_its_row_moves_while_that_waits(
+async def test_an_outcome_is_recorded_when_its_row_is_free_wherever_it_has_moved(
     engine: AsyncEngine, database: Any
 ) -> None:
     sessions, limit = create_sessions(engine), ClaimLimit(ADA, 2, 1, 1000, LATER)
     async with sessions.begin() as session:
         [claimed] = await DeliveryQueue(session).claim([limit], installation="here")
+    outcome = _outcome(claimed.id, lease=claimed.lease)
 
-    async def record() -> set[int]:
+    async def record() -> tuple[set[int], set[int]]:
         async with sessions.begin() as session:
-            outcome = _outcome(claimed.id, lease=claimed.lease)
-            return await DeliveryOutcomes(session).record([outcome])
+            outcomes = DeliveryOutcomes(session)
+            return await outcomes.lock([outcome]), await outcomes.record([outcome])
 
     async with database.transaction():
         await database.execute("UPDATE deliveries SET trigger_name = '' WHERE id = $1", claimed.id)
-        recording = asyncio.create_task(record())
-        await eventually(lambda: database.fetchval(_COUNT_WAITING), lambda found: found == 1)
+        while_locked = await record()
+    moved, again = await record(), await record()
 
-    assert await recording == {claimed.id}
+    assert while_locked == ({claimed.id}, set())
+    assert moved == (set(), {claimed.id})
+    assert again == (set(), set())  # its lease is over, so it has not to wait
 
 
 async def test_kept_requests_are_found_by_their_deliveries(engine: AsyncEngine) -> None:

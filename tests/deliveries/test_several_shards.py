@@ -7,7 +7,9 @@ from contextlib import asynccontextmanager
 from ipaddress import ip_network
 from typing import Any
 
+import pytest
 from aiohttp import web
+from structlog.testing import capture_logs
 
 from event_trigger.db.engine import create_engine, create_sessions
 from event_trigger.deliveries.attempts import AttemptParts
@@ -42,6 +44,10 @@ _BY_OWNER = """
     SELECT owner_id, count(*) FILTER (WHERE status = 'delivered' AND attempt_count = 1)
     FROM deliveries GROUP BY owner_id
 """
+_ATTEMPTED = """
+    SELECT owner_id, count(*) FILTER (WHERE attempt_count = 1) FROM deliveries GROUP BY owner_id
+"""
+_LOCK_ONE = "SELECT FROM deliveries WHERE owner_id = $1 LIMIT 1 FOR UPDATE"
 _COUNTED = """
     SELECT owner_id, sum(count)::int FROM minute_counts
     WHERE measure = 'attempts' AND series = 'delivered' GROUP BY owner_id
@@ -77,6 +83,10 @@ async def working(url: str) -> AsyncIterator[DeliveryWorker]:
     yield DeliveryWorker(create_sessions(engine), parts, on_capacity=lambda: None)
     await sender.aclose()
     await engine.dispose()
+
+
+async def attempted(database: Any) -> dict[int, int]:
+    return dict(map(tuple, await database.fetch(_ATTEMPTED)))
 
 
 async def delivered(database: Any) -> dict[int, int]:
@@ -173,7 +183,37 @@ async def test_a_stop_just_after_a_claim_leaves_no_lease_and_loses_nothing(
     assert len(arrived) == 120
 
 
-async def test_locked_deliveries_of_one_owner_do_not_keep_the_others_unrecorded(
+@pytest.mark.parametrize("status", [200, 500])
+async def test_a_locked_delivery_keeps_no_others_unrecorded(
+    database_url: str, receiver: Receiver, database: Any, status: int
+) -> None:
+    may_answer = asyncio.Event()
+
+    async def answer(_: web.Request) -> web.StreamResponse:
+        await may_answer.wait()
+        return web.Response(status=status)
+
+    receiver.answers.update({f"/{owner}": answer for owner in OWNERS})
+    await make_all(database_url, receiver, database, 5)
+    reader = await connect(database_url)
+    with capture_logs() as logged:
+        async with working(database_url) as worker:
+            await worker.deliver_due()
+            async with database.transaction():
+                await database.execute(_LOCK_ONE, ADA)
+                may_answer.set()
+                expected = {ADMIN: 5, ADA: 4, BOB: 5}
+                await eventually(lambda: attempted(reader), lambda seen: seen == expected)
+            await worker.drain(60)
+    await reader.close()
+
+    assert await attempted(database) == dict.fromkeys(OWNERS, 5)
+    failures = "SELECT array_agg(failures ORDER BY id) FROM destinations"
+    assert await database.fetchval(failures) == [0 if status == 200 else 5] * 3
+    assert not {one["event"] for one in logged} & {"record_failed", "record_waits_for_database"}
+
+
+async def test_only_an_attempt_whose_lease_is_over_is_overtaken(
     database_url: str, receiver: Receiver, database: Any
 ) -> None:
     may_answer = asyncio.Event()
@@ -184,20 +224,17 @@ async def test_locked_deliveries_of_one_owner_do_not_keep_the_others_unrecorded(
 
     receiver.answers.update({f"/{owner}": answer for owner in OWNERS})
     await make_all(database_url, receiver, database, 5)
-    async with working(database_url) as worker:
-        await worker.deliver_due()
-        async with database.transaction():
-            await database.execute("SELECT FROM deliveries WHERE owner_id = $1 FOR UPDATE", ADA)
+    with capture_logs() as logged:
+        async with working(database_url) as worker:
+            await worker.deliver_due()
+            await database.execute("UPDATE deliveries SET lease = 6 WHERE owner_id = $1", ADA)
             may_answer.set()
-            reader = await connect(database_url)
-            found = await eventually(
-                lambda: delivered(reader), lambda seen: (seen[ADMIN], seen[BOB]) == (5, 5)
-            )
-            await reader.close()
-        await worker.drain(60)
+            await worker.drain(60)
 
-    assert found[ADA] == 0
-    assert await delivered(database) == dict.fromkeys(OWNERS, 5)
+    overtaken = [one["delivery_id"] for one in logged if one["event"] == "attempt_overtaken"]
+    theirs = await database.fetch("SELECT id FROM deliveries WHERE owner_id = $1", ADA)
+    assert sorted(overtaken) == sorted(one["id"] for one in theirs)
+    assert await delivered(database) == {ADMIN: 5, ADA: 0, BOB: 5}
 
 
 async def test_locked_leases_of_one_owner_do_not_keep_the_others_unclaimed(

@@ -46,8 +46,8 @@ _OF_SOME_ROWS = {LOCK_NOT_AVAILABLE, DEADLOCK_DETECTED, QUERY_CANCELED}  # and n
 class Completer:
     """Records the completed attempts of one process.
 
-    Those to a destination that another transaction has locked wait in their order for a later turn,
-    and keep no others waiting.
+    Those to a destination, or of a delivery, that another transaction has locked wait in their
+    order for a later turn, and keep no others waiting.
 
     Calls `on_recorded` with those that are recorded, or whose record failed for good.
     """
@@ -121,40 +121,60 @@ class Completer:
     async def _record(self, group: Sequence[CompletedAttempt]) -> None:
         """Records attempts; keeps for later those that have to wait.
 
-        These are all while the database is away, and else those to busy destinations. If recording
-        several shards fails, or waits too long for a lock, each is recorded alone.
+        These are all while the database is away, and else those to destinations, or of deliveries,
+        that others have locked. If recording several shards fails, each is recorded alone.
         """
+        left = group
         try:
-            busy = await self._record_group(group)
+            if all(one.is_plain for one in group) and not is_known_cluster(self._engine):
+                left = await self._record_at_once(group)
+            waiting = await self._record_group(left) if left else ()
         except Exception as error:
             is_away = is_outage(error) and sqlstate(error) not in _OF_SOME_ROWS
-            if not is_away and len(shards := by_shard(group)) > 1:
+            if not is_away and len(shards := by_shard(left)) > 1:
                 for one_shard in shards.values():
                     await self._record(one_shard)
                 return
-            ids = [one.attempt.delivery_id for one in group]
+            ids = [one.attempt.delivery_id for one in left]
             self._failures.failed("record", error, deliveries=ids)
-            if is_outage(error):
-                self._unrecorded[:0] = group
+            if is_away:
+                self._unrecorded[:0] = left
                 await asyncio.sleep(RECORD_RETRY_SECONDS)
                 return
-            # it would fail again: the leases expire, and other processes try
-            busy = set()
+            # any other error would come again: the leases expire, and other processes try
+            waiting = left if is_outage(error) else ()
         else:
             self._failures.succeeded("record")
         tried = {one.attempt.destination_id for one in group}
+        busy = {one.attempt.destination_id for one in waiting}
         self._busy.note(tried, busy, now=asyncio.get_running_loop().time())
-        self._unrecorded[:0] = [one for one in group if one.attempt.destination_id in busy]
-        self._on_recorded([one for one in group if one.attempt.destination_id not in busy])
+        self._unrecorded[:0] = waiting
+        kept = {one.attempt.delivery_id for one in waiting}
+        self._on_recorded([one for one in left if one.attempt.delivery_id not in kept])
 
-    async def _record_group(self, group: Sequence[CompletedAttempt]) -> set[int]:
-        """Records attempts and the health of their destinations.
+    async def _record_at_once(
+        self, group: Sequence[CompletedAttempt]
+    ) -> Sequence[CompletedAttempt]:
+        """Records successes with one statement, which is committed by itself; returns the rest.
 
-        Returns the ids of busy destinations, to which it has recorded nothing.
+        These are all if one of their destinations is not healthy. Else they are those whose lease
+        is over, or whose delivery another transaction has locked or just changed.
+        """
+        async with self._transactions.alone() as session:
+            if await QueueDestinations(session).list_unhealthy(_destinations_of(group)):
+                return group
+            recorded = await _record_outcomes(session, group)
+        ended = [one for one in group if one.attempt.delivery_id in recorded]
+        self._note(ended, recorded, ())
+        self._on_recorded(ended)
+        return [one for one in group if one.attempt.delivery_id not in recorded]
 
-        1. If all were delivered to healthy destinations, one statement records them, tells open
-           streams, and is committed by itself; in a cluster a transaction of several does. The rest
-           is for all other groups.
+    async def _record_group(self, group: Sequence[CompletedAttempt]) -> Sequence[CompletedAttempt]:
+        """Records attempts and the health of their destinations in a transaction.
+
+        Returns those that have to wait, of which it has recorded nothing.
+
+        1. Locks the deliveries; those that others have locked wait.
         2. Saves the breakers of the destinations that are not busy.
         3. Records the attempts to them, and tells open streams. If the answer to a commit was lost
            and the group is repeated, this records nothing, as the leases are over; only step 2
@@ -163,21 +183,13 @@ class Completer:
            needs.
         5. Records what listening destinations hear of.
         """
-        if all(one.is_plain for one in group):
-            is_one_statement = not is_known_cluster(self._engine)
-            open_ = self._transactions.alone if is_one_statement else self._transactions.begin
-            async with open_() as session:
-                named = _destinations_of(group)
-                is_healthy = not await QueueDestinations(session).list_unhealthy(named)
-                recorded = await _record_outcomes(session, group) if is_healthy else ()
-            if is_healthy:
-                self._note(group, recorded, ())
-                return set()
         async with self._transactions.begin() as session:
-            busy, changes = await _save_health(QueueDestinations(session), group)
-            free = [one for one in group if one.attempt.destination_id not in busy]
+            locked = await DeliveryOutcomes(session).lock([one.outcome for one in group])
+            free = [one for one in group if one.attempt.delivery_id not in locked]
+            busy, changes = await _save_health(QueueDestinations(session), free)
+            free = [one for one in free if one.attempt.destination_id not in busy]
             if not free:
-                return busy
+                return group
             recorded = await _record_outcomes(session, free)
             ended = [one for one in free if one.attempt.delivery_id in recorded]
             for shard, some in by_shard(ended).items():
@@ -189,7 +201,8 @@ class Completer:
                 news = [*health_news(changed), *exhausted_news(some)]
                 await record_changes(session, shard, news)
         self._note(free, recorded, changes)
-        return busy
+        tried = {one.attempt.delivery_id for one in free}
+        return [one for one in group if one.attempt.delivery_id not in tried]
 
     def _note(
         self,

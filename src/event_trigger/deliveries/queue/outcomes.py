@@ -45,7 +45,7 @@ def count_attempts(outcome: str, *, shard: str = _ONE_SHARD) -> str:
 
 _OUTCOME = f"coalesce(error, '{DeliveryStatus.DELIVERED}')"
 _OUTCOMES = """
-    SELECT {places} FROM unnest(
+    SELECT outcome.*, place.tid FROM unnest(
         CAST(:shards AS smallint[]), CAST(:delivery_id AS bigint[]), CAST(:lease AS bigint[]),
         CAST(:status AS text[]), CAST(:next_attempt_at AS timestamptz[]),
         CAST(:finished_at AS timestamptz[]), CAST(:attempted_at AS timestamptz[]),
@@ -62,30 +62,30 @@ _UPDATE = """
         tries = deliveries.tries + outcomes.cost, leased_until = NULL, error = outcomes.error,
         next_attempt_at = outcomes.next_attempt_at, finished_at = outcomes.finished_at
     FROM outcomes
-    WHERE {found} AND deliveries.lease = outcomes.lease
+    WHERE deliveries.ctid = outcomes.tid AND deliveries.lease = outcomes.lease
         AND num_nulls(deliveries.leased_until) = 0
     RETURNING deliveries.shard, deliveries.id, deliveries.owner_id, deliveries.destination_id,
         deliveries.attempt_count
 """
 _MEASURED = "attempted_at, duration_ms, status_code, error, response, reason, location"
 _RETURNED = ", ".join(f"outcomes.{one}" for one in _MEASURED.split(", "))
-_INSERT_ATTEMPTS = f"""
-    INSERT INTO delivery_attempts (shard, delivery_id, number, {_MEASURED})
-    SELECT {{shard}}, id, attempt_count, {_MEASURED} FROM attempted
-"""  # noqa: S608
 # the rows are read where they lie: for a new queue, the planner takes another index for ids, and
 # reads the whole shard in it, and so it does for `leased_until IS NOT NULL`, with all leases that
 # have ended. Nothing is joined by ids, since the planner expects few rows, and compares all pairs.
-_RECORD_IN_PLACE = text(f"""
+# A row that another transaction has locked, or has moved since this statement began, is left out.
+_RECORD = text(f"""
     WITH outcomes AS MATERIALIZED (
-        {_OUTCOMES.format(places="outcome.*, place.tid")} CROSS JOIN LATERAL (
+        {_OUTCOMES} CROSS JOIN LATERAL (
             SELECT ctid AS tid FROM deliveries WHERE shard = outcome.shard AND id = outcome.id
-            OFFSET 0
+            OFFSET 0 FOR NO KEY UPDATE SKIP LOCKED
         ) AS place
     ), attempted AS MATERIALIZED (
-        {_UPDATE.format(found="deliveries.ctid = outcomes.tid")}, {_RETURNED}
+        {_UPDATE}, {_RETURNED}
     ), counted AS ({count_attempts(_OUTCOME, shard=_EACH_SHARD)}),
-    stored AS ({_INSERT_ATTEMPTS.format(shard="shard")})
+    stored AS (
+        INSERT INTO delivery_attempts (shard, delivery_id, number, {_MEASURED})
+        SELECT shard, id, attempt_count, {_MEASURED} FROM attempted
+    )
     SELECT array_agg(id),
         pg_notify('{DELIVERIES_ATTEMPTED}', owner_id || ':' || string_agg(CAST(id AS text), ','))
     FROM (
@@ -95,18 +95,22 @@ _RECORD_IN_PLACE = text(f"""
     ) AS named
     GROUP BY owner_id, part
 """)  # noqa: S608
-_BY_ID = """deliveries.shard = :shard AND deliveries.id = ANY (CAST(:delivery_id AS bigint[]))
-        AND deliveries.id = outcomes.id"""
-_RECORD_MOVED = text(f"""
-    WITH outcomes AS ({_OUTCOMES.format(places="*")}),
-    recorded AS ({_UPDATE.format(found=_BY_ID)}),
-    attempted AS MATERIALIZED (
-        SELECT recorded.id, owner_id, destination_id, attempt_count, {_MEASURED}
-        FROM recorded JOIN outcomes ON outcomes.id = recorded.id
-    ), counted AS ({count_attempts(_OUTCOME)})
-    {_INSERT_ATTEMPTS.format(shard=":shard")}
-    RETURNING delivery_id
-""")  # noqa: S608
+_LOCK = text("""
+    SELECT place.id
+    FROM unnest(CAST(:shards AS smallint[]), CAST(:ids AS bigint[])) AS wanted (shard, id)
+    CROSS JOIN LATERAL (
+        SELECT id FROM deliveries WHERE shard = wanted.shard AND id = wanted.id
+        OFFSET 0 FOR NO KEY UPDATE SKIP LOCKED
+    ) AS place
+""").execution_options(**{ACROSS_SHARDS: ONE_SERVER})
+_LOCK_IN_CLUSTER = text("""
+    SELECT id FROM deliveries WHERE shard = :shard AND id = ANY (CAST(:ids AS bigint[]))
+    FOR NO KEY UPDATE SKIP LOCKED
+""")
+_LIST_LEASES = text("""
+    SELECT id, CASE WHEN num_nulls(leased_until) = 0 THEN lease END FROM deliveries
+    WHERE shard = :shard AND id = ANY (CAST(:ids AS bigint[]))
+""")
 
 
 class AttemptOutcome(NamedTuple):
@@ -138,32 +142,42 @@ class AttemptOutcome(NamedTuple):
 class DeliveryOutcomes:
     session: ReadSession
 
+    async def lock(self, outcomes: Sequence[AttemptOutcome]) -> set[int]:
+        """Locks the deliveries of outcomes; gives the ids of those that have to wait.
+
+        Another transaction has locked these, and their lease is not over. In a cluster all outcomes
+        must be of one shard.
+        """
+        statement = _LOCK_IN_CLUSTER if await is_in_cluster(self.session) else _LOCK
+        wanted = {
+            "shard": outcomes[0].shard,
+            "shards": [one.shard for one in outcomes],
+            "ids": [one.delivery_id for one in outcomes],
+        }
+        locked = {row[0] for row in await self.session.execute(statement, wanted)}
+        leases = {one.delivery_id: one.lease for one in outcomes}
+        has_to_wait = set[int]()
+        missing = (one for one in outcomes if one.delivery_id not in locked)
+        for shard, some in by_shard(missing).items():
+            ids = {"shard": shard, "ids": [one.delivery_id for one in some]}
+            rows = await self.session.execute(_LIST_LEASES, ids)
+            has_to_wait |= {row[0] for row in rows if row[1] == leases[row[0]]}
+        return has_to_wait
+
     async def record(self, outcomes: Sequence[AttemptOutcome]) -> set[int]:
         """Records the outcomes whose lease is still valid; gives their deliveries' ids.
 
-        The commit names these to every replica. In a cluster all outcomes must be of one shard.
+        Leaves out those that another transaction has locked. The commit names the others to every
+        replica. In a cluster all outcomes must be of one shard, and locked.
         """
         if await is_in_cluster(self.session):
             recorded = await in_cluster.record(self.session, outcomes[0].shard, outcomes)
             await self._tell(outcomes, recorded)
             return recorded
-        recorded = await self._record_in_place(outcomes)
-        missing = [one for one in outcomes if one.delivery_id not in recorded]
-        for shard, group in by_shard(missing).items():
-            recorded |= await self._record_moved(shard, group)  # or their lease is over
-        return recorded
-
-    async def _record_in_place(self, outcomes: Sequence[AttemptOutcome]) -> set[int]:
         rows = await self.session.execute(
-            _RECORD_IN_PLACE, _columns(outcomes), execution_options={ACROSS_SHARDS: ONE_SERVER}
+            _RECORD, _columns(outcomes), execution_options={ACROSS_SHARDS: ONE_SERVER}
         )
         return {one for row in rows for one in row[0]}
-
-    async def _record_moved(self, shard: int, outcomes: Sequence[AttemptOutcome]) -> set[int]:
-        values = {"shard": shard, **_columns(outcomes)}
-        recorded = {row[0] for row in await self.session.execute(_RECORD_MOVED, values)}
-        await self._tell(outcomes, recorded)
-        return recorded
 
     async def _tell(self, outcomes: Sequence[AttemptOutcome], recorded: set[int]) -> None:
         named = [(one.owner_id, one.delivery_id) for one in outcomes]
