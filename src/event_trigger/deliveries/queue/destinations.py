@@ -14,12 +14,18 @@ from event_trigger.destinations.formats import RequestForm, stored_form
 from event_trigger.destinations.token_bucket import TokenBucket
 from event_trigger.models import DisabledReason, shard_of
 
-# now() is written where an index must serve, which clock_timestamp() cannot
 _LOCK_DESTINATIONS = """
     SELECT id, owner_id, url, format, method, template, content_type, subject, timeout, rate_limit,
         abs(max_concurrency), sealed, key_id, client_certificate IS NOT NULL, deleted_at,
         disabled_reason IS NOT NULL, failures, "window", probe_at, held_until,
-        tokens, tokens_at, clock_timestamp(), leases.in_flight, leases.expired
+        tokens, tokens_at, clock_timestamp()
+    FROM destinations WHERE {wanted}
+    ORDER BY id
+    FOR NO KEY UPDATE SKIP LOCKED
+"""
+# now() is written where an index must serve, which clock_timestamp() cannot
+_COUNT_LEASES = """
+    SELECT id, leases.in_flight, leases.expired
     FROM destinations CROSS JOIN LATERAL (
         SELECT count(*) FILTER (WHERE leased_until > now()) AS in_flight,
             count(*) FILTER (WHERE leased_until <= now()) AS expired
@@ -28,17 +34,19 @@ _LOCK_DESTINATIONS = """
             AND leased_until IS NOT NULL
     ) AS leases
     WHERE {wanted}
-    ORDER BY id
-    FOR NO KEY UPDATE OF destinations SKIP LOCKED
 """
 _IN_SHARD = "shard = :shard AND id = ANY (CAST(:ids AS bigint[]))"
 _IN_SHARDS = """(shard, id) IN (
         SELECT * FROM unnest(CAST(:shards AS smallint[]), CAST(:ids AS bigint[])))"""
 _IS_ENABLED = " AND disabled_reason IS NULL"
-_LOCK_FREE = text(_LOCK_DESTINATIONS.format(shard=":shard", wanted=_IN_SHARD))
+_LOCK_FREE = text(_LOCK_DESTINATIONS.format(wanted=_IN_SHARD))
 _LOCK_ENABLED = ShardedStatement(
-    text(_LOCK_DESTINATIONS.format(shard=":shard", wanted=_IN_SHARD + _IS_ENABLED)),
-    text(_LOCK_DESTINATIONS.format(shard="destinations.shard", wanted=_IN_SHARDS + _IS_ENABLED)),
+    text(_LOCK_DESTINATIONS.format(wanted=_IN_SHARD + _IS_ENABLED)),
+    text(_LOCK_DESTINATIONS.format(wanted=_IN_SHARDS + _IS_ENABLED)),
+)
+_COUNT_LEASES_OF = ShardedStatement(
+    text(_COUNT_LEASES.format(shard=":shard", wanted=_IN_SHARD)),
+    text(_COUNT_LEASES.format(shard="destinations.shard", wanted=_IN_SHARDS)),
 )
 _LIST_EXISTING = text(
     "SELECT id FROM destinations WHERE shard = :shard AND id = ANY (CAST(:ids AS bigint[]))"
@@ -84,7 +92,7 @@ class LockedDestination(NamedTuple):
     """A destination whose row is locked until the end of the transaction.
 
     `now` is the database's clock. `in_flight` counts its valid leases, `expired_leases` those of
-    processes that died.
+    processes that died, where they are counted.
     """
 
     id: int
@@ -110,8 +118,8 @@ class LockedDestination(NamedTuple):
     tokens: float
     tokens_at: datetime | None
     now: datetime
-    in_flight: int
-    expired_leases: int
+    in_flight: int = 0
+    expired_leases: int = 0
 
     @property
     def shard(self) -> int:
@@ -167,20 +175,26 @@ class QueueDestinations:
     session: ReadSession
 
     async def lock_enabled(self, wanted: Collection[OwnedId]) -> list[LockedDestination]:
-        """Locks the enabled ones of these as `lock_free` does.
+        """Locks the enabled ones of these as `lock_free` does, and then counts their leases.
 
-        In a cluster they must be of one shard, as in `list_unhealthy`.
+        A statement counts what was committed before it began: one that locked as well would miss
+        the leases of a claim that ended while it ran. In a cluster all must be of one shard, as in
+        `list_unhealthy`.
         """
         rows = await self._execute(_LOCK_ENABLED, wanted)
-        return [*map(LockedDestination._make, rows)]
+        locked = [LockedDestination(*row) for row in rows]
+        if not locked:
+            return []
+        ids = [OwnedId(one.owner_id, one.id) for one in locked]
+        rows = await self._execute(_COUNT_LEASES_OF, ids)
+        leases = {row[0]: (row[1], row[2]) for row in rows}
+        counted = zip(locked, (leases[one.id] for one in locked), strict=True)
+        return [one._replace(in_flight=found[0], expired_leases=found[1]) for one, found in counted]
 
     async def lock_free(self, shard: int, ids: Sequence[int]) -> list[LockedDestination]:
-        """Locks destinations in the order of their ids, and counts their leases.
-
-        Skips those that another transaction has locked.
-        """
+        """Locks destinations in the order of their ids; skips those that others have locked."""
         rows = await self.session.execute(_LOCK_FREE, {"shard": shard, "ids": list(ids)})
-        return [*map(LockedDestination._make, rows)]
+        return [LockedDestination(*row) for row in rows]
 
     async def list_existing(self, shard: int, ids: Sequence[int]) -> set[int]:
         rows = await self.session.execute(_LIST_EXISTING, {"shard": shard, "ids": ids})
