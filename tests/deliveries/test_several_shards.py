@@ -13,6 +13,7 @@ from structlog.testing import capture_logs
 
 from event_trigger.db.engine import create_engine, create_sessions
 from event_trigger.deliveries.attempts import AttemptParts
+from event_trigger.deliveries.claims import GIVE_UPS_PER_CLAIM
 from event_trigger.deliveries.http.sender import Sender
 from event_trigger.deliveries.rendering import SEND_WITHIN
 from event_trigger.deliveries.worker import DeliveryWorker
@@ -266,6 +267,23 @@ async def test_locked_leases_of_one_owner_do_not_keep_the_others_unclaimed(
     attempts = await database.fetch(_ATTEMPTS, ADA)
     assert found[ADA] == 0
     assert [tuple(one) for one in attempts] == [(1, "interrupted", 5), (2, None, 5)]
+
+
+async def test_a_claim_gives_up_few_deliveries_and_the_next_one_follows_at_once(
+    database_url: str, receiver: Receiver, database: Any
+) -> None:
+    await make_all(database_url, receiver, database, GIVE_UPS_PER_CLAIM // 2)
+    await database.execute("UPDATE destinations SET deleted_at = now()")
+
+    pauses, given_up = [], []
+    async with working(database_url) as worker:
+        for _ in range(2):
+            pauses.append(await worker.deliver_due())
+            given_up.append(await database.fetchval("SELECT count(finished_at) FROM deliveries"))
+
+    assert given_up == [GIVE_UPS_PER_CLAIM, GIVE_UPS_PER_CLAIM // 2 * 3]
+    assert pauses[0] == 0
+    assert receiver.received == []
 
 
 async def test_a_process_that_stood_still_after_its_claim_sends_nothing_late(

@@ -18,7 +18,7 @@ from event_trigger.deliveries.queue.queued import QueuedDestination
 
 LOCKED_RETRY_SECONDS = 0.02  # another replica has the destination, for the length of a claim
 LEASE_MARGIN = timedelta(seconds=15)  # a slow record must not look like a crash
-GIVE_UPS_PER_BATCH = 5_000
+GIVE_UPS_PER_CLAIM = 500  # of all shards: the transaction holds every due destination
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +67,8 @@ async def claim_deliveries(
         ]
         locked = await destinations.lock_enabled(wanted)
         waits = [LOCKED_RETRY_SECONDS] if len(locked) < len(reserved) else []
-        for shard, stale in by_shard(one for one in locked if one.is_stale).items():
-            if await _end_stale(queue, cleanup, shard, stale):
-                waits.append(0.0)
+        if await _end_stale(queue, cleanup, [one for one in locked if one.is_stale]):
+            waits.append(0.0)
         active = {one.id: one for one in locked if one.deleted_at is None}
         limits = _limits(active.values(), reserved, mails)
         claimed: Sequence[ClaimedDelivery] = ()
@@ -92,18 +91,20 @@ async def claim_deliveries(
 
 
 async def _end_stale(
-    queue: DeliveryQueue, cleanup: QueueCleanup, shard: int, locked: Sequence[LockedDestination]
+    queue: DeliveryQueue, cleanup: QueueCleanup, stale: Iterable[LockedDestination]
 ) -> bool:
     """Gives up deliveries to deleted destinations, and recovers expired leases.
 
-    Gives True when there may be more to give up than a batch.
+    Gives True when there may be more to give up than a claim does.
     """
-    count = 0
-    if deleted := [one.id for one in locked if one.deleted_at is not None]:
-        count = await cleanup.give_up_deleted(shard, deleted, limit=GIVE_UPS_PER_BATCH)
-    if interrupted := [one.id for one in locked if one.expired_leases]:
-        await queue.recover_leases(shard, interrupted)
-    return count == GIVE_UPS_PER_BATCH
+    left = GIVE_UPS_PER_CLAIM
+    for shard, locked in by_shard(stale).items():
+        deleted = [one.id for one in locked if one.deleted_at is not None]
+        if deleted and left:
+            left -= await cleanup.give_up_deleted(shard, deleted, limit=left)
+        if interrupted := [one.id for one in locked if one.expired_leases]:
+            await queue.recover_leases(shard, interrupted)
+    return left == 0
 
 
 def _limits(
