@@ -205,6 +205,23 @@ async def test_who_has_just_connected_is_answered_while_the_process_ends(
     assert b"connection: close" in answer.lower()
 
 
+@pytest.mark.parametrize("workers", [(), ("--workers", "2")], ids=["alone", "workers"])
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "SIGINT"])
+async def test_requests_just_before_the_end_are_in_the_log(
+    folder: Path, database_url: str, workers: tuple[str, ...], how: signal.Signals
+) -> None:
+    async with serving(folder, *workers, **with_database(database_url)) as served:
+        async with served.client() as client:
+            for number in range(20):
+                await client.get(f"/nothing/{number}")
+        for one in served.workers() if workers else []:
+            one.send_signal(how)  # as a terminal does
+        await served.end(how)
+
+    assert len([one for one in log_entries(served, "request") if "nothing" in one["path"]]) == 20
+    assert "Traceback" not in served.logged
+
+
 async def test_a_hangup_ends_a_single_process_in_good_order(
     folder: Path, database_url: str
 ) -> None:

@@ -173,14 +173,21 @@ def _serve(
     """Serves in a worker until a signal ends it, or the first process has ended."""
     for file in inherited:
         os.close(file)
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    for number in (signal.SIGINT, signal.SIGTERM):  # uvicorn raises them again when it is over
+        signal.signal(number, _end)
     if hangup != signal.SIG_IGN:
         signal.signal(signal.SIGHUP, signal.SIG_DFL)
     os.environ.update(request.environment)
     server = Server(Config(f"{_APPLICATION}:worker_app", factory=True, **request.options))
     threading.Thread(target=_answer, args=(pings, server), daemon=True).start()
     server.run([*listeners])
+
+
+def _end(number: int, _frame: object) -> None:
+    """Writes the lines that the log holds, and then lets the signal end the worker."""
+    logging.shutdown()
+    signal.signal(number, signal.SIG_DFL)
+    signal.raise_signal(number)
 
 
 def _answer(pings: Connection, server: Server) -> None:
