@@ -96,6 +96,26 @@ async def test_a_worker_that_takes_eight_seconds_to_start_comes_up(
     assert (ended["level"], ended["pid"], ended["signal"]) == ("error", killed.pid, "SIGKILL")
 
 
+async def test_a_worker_that_is_told_to_end_at_its_first_moment_ends(
+    folder: Path, database_url: str
+) -> None:
+    async with two_workers(folder, database_url) as served:
+        (folder / "slow").touch()
+        killed, survivor = served.workers()
+        killed.kill()
+
+        async def new_ones() -> list[psutil.Process]:
+            return [one for one in served.workers() if one not in {killed, survivor}]
+
+        [forked] = await eventually(new_ones, bool)
+        forked.terminate()
+        (folder / "slow").unlink()
+        await until_over([forked])
+        await until_served(served, starts=3)
+
+    assert [one["signal"] for one in log_entries(served, "worker_ended")] == ["SIGKILL", "SIGTERM"]
+
+
 async def test_workers_that_never_start_are_given_up_with_a_reason(
     folder: Path, database_url: str
 ) -> None:

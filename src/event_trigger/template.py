@@ -29,6 +29,7 @@ from uvicorn import Config, Server
 
 _APPLICATION = "event_trigger.serving"
 _FORKING = multiprocessing.get_context("fork")
+_ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _UNKNOWN_EXIT_CODE = 255  # of a worker that ended after its template
 
 
@@ -110,11 +111,24 @@ def template_of(workers: int, listeners: Sequence[socket]) -> Iterator[Template 
     if workers == 1:
         yield None
         return
-    template = Template(listeners)
+    template = None
     try:
+        with _signals_waiting():  # none may come when there is a process that is not known yet
+            template = Template(listeners)
         yield template
     finally:
-        template.close()
+        if template is not None:
+            template.close()
+
+
+@contextmanager
+def _signals_waiting() -> Iterator[None]:
+    """Keeps signals that end a process for later, here and in a process that is forked."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def exit_code_in(status: int) -> int:
@@ -127,8 +141,9 @@ def _fork_workers(requests: Connection, of_first: Connection, listeners: Sequenc
     """Runs in the template, until the first process ends."""
     of_first.close()
     hangup = signal.getsignal(signal.SIGHUP)
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # of a whole group of processes
+    for number in _ENDING:  # of a whole group of processes
         signal.signal(number, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDING)
     logging.root.handlers = []  # lines that the first process holds are its own
     _import_application()
     running: dict[int, tuple[BaseProcess, int]] = {}  # and the file for the status, by sentinel
@@ -146,7 +161,8 @@ def _fork_workers(requests: Connection, of_first: Connection, listeners: Sequenc
                     worker = _FORKING.Process(
                         target=_serve, args=(request, connection, listeners, inherited, hangup)
                     )
-                    worker.start()
+                    with _signals_waiting():  # until the worker no longer ignores them
+                        worker.start()
                 running[worker.sentinel] = worker, status
                 requests.send(worker.pid)
 
@@ -177,6 +193,7 @@ def _serve(
         signal.signal(number, _end)
     if hangup != signal.SIG_IGN:
         signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDING)
     os.environ.update(request.environment)
     server = Server(Config(f"{_APPLICATION}:worker_app", factory=True, **request.options))
     threading.Thread(target=_answer, args=(pings, server), daemon=True).start()
