@@ -141,13 +141,13 @@ def _fork_workers(requests: Connection, of_first: Connection, listeners: Sequenc
     """Runs in the template, until the first process ends."""
     of_first.close()
     hangup = signal.getsignal(signal.SIGHUP)
-    for number in _ENDING:  # of a whole group of processes
+    for number in (*_ENDING, signal.SIGTTIN, signal.SIGTTOU):  # of a whole group of processes
         signal.signal(number, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDING)
     logging.root.handlers = []  # lines that the first process holds are its own
     _import_application()
     running: dict[int, tuple[BaseProcess, int]] = {}  # and the file for the status, by sentinel
-    with suppress(EOFError, BrokenPipeError):
+    with suppress(EOFError, ConnectionError):
         requests.send(True)
         while True:
             for ready in wait([requests, *running]):
