@@ -191,7 +191,8 @@ class WorkerSupervisor:
         except TemplateEnded:
             log.error("workers_cannot_start", reason=_NO_TEMPLATE)
             self._cannot_start = True
-        self._end_all()
+        finally:
+            self._end_all()
         if self._cannot_start:
             raise SystemExit(STARTUP_FAILURE)
 
