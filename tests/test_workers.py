@@ -29,14 +29,20 @@ from tests.support.waiting import eventually
 pytestmark = pytest.mark.xdist_group("processes")
 
 # outside of the service: what a busy machine does, on every machine; a worker is a fork of a fork
-SLOW_START = """
-import os, time
+BUSY = """
+import errno, os, time
 
 def delay():
     if os.path.exists("slow"):
         time.sleep(8)
 
+def fork(fork=os.fork):
+    if os.path.exists("full"):
+        raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+    return fork()
+
 os.register_at_fork(after_in_child=delay)
+os.fork = fork
 """
 CANNOT_IMPORT = """
 import os, sys
@@ -64,8 +70,8 @@ os.register_at_fork(after_in_child=end)
 
 @asynccontextmanager
 async def two_workers(folder: Path, database_url: str) -> AsyncIterator[Served]:
-    """Starts two workers, whose successors start slowly if the folder has a file `slow`."""
-    (folder / "sitecustomize.py").write_text(SLOW_START)
+    """Starts two workers; others start slowly if there is a file `slow`, and never if `full`."""
+    (folder / "sitecustomize.py").write_text(BUSY)
     settings = with_database(database_url) | {"PYTHONPATH": f"{ROOT / 'src'}:{folder}"}
     async with serving(folder, "--workers", "2", **settings) as served:
         yield served
@@ -73,11 +79,14 @@ async def two_workers(folder: Path, database_url: str) -> AsyncIterator[Served]:
 
 async def until_served(served: Served, *, starts: int) -> None:
     """Waits until so many workers have started in all."""
+    await until_logged(served, "worker_started", starts)
 
+
+async def until_logged(served: Served, event: str, times: int) -> None:
     async def count() -> int:
-        return len(log_entries(served, "worker_started"))
+        return len(log_entries(served, event))
 
-    await eventually(count, lambda found: found == starts)
+    await eventually(count, lambda found: found >= times)
 
 
 async def test_a_worker_that_takes_eight_seconds_to_start_comes_up(
@@ -174,6 +183,60 @@ async def test_workers_serve_on_without_the_process_that_forks_them(
     assert code == 3
     [given_up] = log_entries(served, "workers_cannot_start")
     assert given_up["level"] == "error"
+
+
+async def test_a_worker_for_which_there_is_no_room_is_started_later(
+    folder: Path, database_url: str
+) -> None:
+    async with two_workers(folder, database_url) as served:
+        (folder / "full").touch()
+        killed, survivor = served.workers()
+        killed.kill()
+        await until_logged(served, "worker_not_started", 1)
+        served.process.send_signal(signal.SIGHUP)
+        await until_logged(served, "workers_not_restarted", 1)
+        (folder / "full").unlink()
+        await until_served(served, starts=3)
+        after = served.workers()
+
+    assert survivor in after
+    assert len(after) == 2
+    assert {one["error"] for one in log_entries(served, "worker_not_started")} == {
+        "Resource temporarily unavailable"
+    }
+
+
+async def test_a_first_process_without_files_keeps_its_workers(
+    folder: Path, database_url: str
+) -> None:
+    async with two_workers(folder, database_url) as served:
+        first = psutil.Process(served.process.pid)
+        limits = first.rlimit(psutil.RLIMIT_NOFILE)
+        first.rlimit(psutil.RLIMIT_NOFILE, (3, limits[1]))
+        killed, survivor = served.workers()
+        killed.kill()
+        await until_logged(served, "worker_not_started", 1)
+        first.rlimit(psutil.RLIMIT_NOFILE, limits)
+        await until_served(served, starts=3)
+        after = served.workers()
+
+    assert survivor in after
+    assert len(after) == 2
+
+
+async def test_a_template_that_was_stopped_goes_on(folder: Path, database_url: str) -> None:
+    async with two_workers(folder, database_url) as served:
+        killed, survivor = served.workers()
+        template = killed.parent()
+        assert template is not None
+        template.suspend()
+        killed.kill()
+        await until_served(served, starts=3)
+        after = served.workers()
+        template.suspend()
+
+    assert survivor in after
+    assert len(after) == 2
 
 
 async def test_a_restart_replaces_the_workers_and_refuses_nobody(

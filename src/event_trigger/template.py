@@ -30,6 +30,7 @@ from uvicorn import Config, Server
 _APPLICATION = "event_trigger.serving"
 _FORKING = multiprocessing.get_context("fork")
 _ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_RESUME_EVERY_SECONDS, _MOST_RESUMES = 0.5, 40
 _UNKNOWN_EXIT_CODE = 255  # of a worker that ended after its template
 
 
@@ -83,25 +84,50 @@ class Template:
         return self._has_imported
 
     def fork(self, request: WorkerRequest, pings: Connection) -> ForkedWorker:
-        """Starts a worker, which answers `pings`; raises TemplateEnded."""
+        """Starts a worker, which answers `pings`; raises TemplateEnded, or OSError if it cannot."""
         status, theirs = os.pipe()
         try:
-            self._requests.send(request)
-            for handle in (pings.fileno(), theirs):
-                send_handle(self._requests, handle, self._process.pid)
-            pid = self._requests.recv()
-        except (EOFError, OSError):
+            pid = self._ask(request, (pings.fileno(), theirs))
+        except BaseException:
             os.close(status)
-            raise TemplateEnded from None
+            raise
         finally:
             os.close(theirs)
         return ForkedWorker(pid, status)
+
+    def _ask(self, request: WorkerRequest, handles: Sequence[int]) -> int:
+        try:
+            self._requests.send(request)
+            for handle in handles:
+                send_handle(self._requests, handle, self._process.pid)
+            answer = self._answer()
+        except (EOFError, OSError):
+            raise TemplateEnded from None
+        if isinstance(answer, OSError):
+            raise answer
+        return answer
+
+    def _answer(self) -> int | OSError:
+        for _ in range(_MOST_RESUMES):
+            if self._requests.poll(_RESUME_EVERY_SECONDS):
+                answer: int | OSError = self._requests.recv()
+                return answer
+            self.resume()
+        self._process.kill()
+        raise TemplateEnded
+
+    def resume(self) -> None:
+        """Lets the template go on if it was stopped: nobody else knows when a worker has ended."""
+        assert self._process.pid is not None
+        with suppress(ProcessLookupError):  # it has ended, and SIGCHLD is ignored
+            os.kill(self._process.pid, signal.SIGCONT)
 
     def close(self) -> None:
         """Lets the template end, after its workers."""
         if not self._has_imported:  # it has none
             self._process.kill()
         self._requests.close()
+        self.resume()
         self._process.join()
 
 
@@ -161,10 +187,23 @@ def _fork_workers(requests: Connection, of_first: Connection, listeners: Sequenc
                     worker = _FORKING.Process(
                         target=_serve, args=(request, connection, listeners, inherited, hangup)
                     )
-                    with _signals_waiting():  # until the worker no longer ignores them
-                        worker.start()
-                running[worker.sentinel] = worker, status
-                requests.send(worker.pid)
+                    answer = _start(worker)
+                if isinstance(answer, OSError):
+                    os.close(status)
+                else:
+                    running[worker.sentinel] = worker, status
+                requests.send(answer)
+
+
+def _start(worker: BaseProcess) -> int | OSError:
+    """Gives the process id, or the reason why the system starts no process."""
+    try:
+        with _signals_waiting():  # until the worker no longer ignores them
+            worker.start()
+    except OSError as error:
+        return error
+    assert worker.pid is not None
+    return worker.pid
 
 
 def _tell_status(worker: BaseProcess, status: int) -> None:

@@ -39,6 +39,7 @@ MAX_UNANSWERED_CHECKS, MAX_UNANSWERED_CHECKS_AT_START = 40, 600
 END_WITHIN_SECONDS = 40.0  # then a worker is killed
 LONGEST_RESTART_PAUSE_SECONDS = 30.0  # before a worker that cannot start is started again
 _NO_TEMPLATE = "The process that forks them has ended; see above what it has said."
+_NONE_SERVED = "Each process has ended before it served, or was not started; see above why."
 MOST_FIRST_STARTS = 5  # of one worker, as long as none has ever served
 METRICS_DIRECTORY = "PROMETHEUS_MULTIPROC_DIR"  # as prometheus_client calls it
 
@@ -57,7 +58,7 @@ class WorkerProcess:
         self._next_check_at = 0.0
 
     def start(self, template: Template, request: WorkerRequest) -> None:
-        """Raises TemplateEnded."""
+        """Raises TemplateEnded, or OSError if the system has no room for a process."""
         self._forked = template.fork(request, self._theirs)
         self._theirs.close()
         weakref.finalize(self, os.close, self._forked.status)
@@ -201,6 +202,7 @@ class WorkerSupervisor:
         if not self._template.has_imported():
             wait([self._template.requests], CHECK_WORKERS_EVERY_SECONDS)
             return
+        self._template.resume()
         for slot in self._slots:
             self._check(slot)
         self._continue_restart()
@@ -212,9 +214,14 @@ class WorkerSupervisor:
         kept = [one for slot in self._slots for one in (slot.worker, slot.successor)]
         return [worker for worker in (*kept, *self._leaving) if worker is not None]
 
-    def _start_worker(self) -> WorkerProcess:
-        worker = WorkerProcess()
-        worker.start(self._template, self._request)
+    def _start_worker(self) -> WorkerProcess | None:
+        """Gives None, and logs why, if the system has no room for a process now."""
+        try:
+            worker = WorkerProcess()
+            worker.start(self._template, self._request)
+        except OSError as error:
+            log.error("worker_not_started", error=error.strerror)
+            return None
         return worker
 
     def _check(self, slot: WorkerSlot) -> None:
@@ -222,6 +229,8 @@ class WorkerSupervisor:
         if slot.worker is None:
             if time.monotonic() >= slot.empty_until and not self._is_ending:
                 slot.worker = self._start_worker()
+                if slot.worker is None:
+                    self._count_failed_start(slot)
             return
         worker = slot.worker
         worker.check()
@@ -241,14 +250,13 @@ class WorkerSupervisor:
             self._cannot_start = self._is_ending = True
         slot.worker, slot.successor = slot.successor, None
         if slot.worker is None and not worker.is_serving:
-            slot.count_failed_start()
-            if slot.failed_starts == MOST_FIRST_STARTS and not self._has_served:
-                log.error(
-                    "workers_cannot_start",
-                    tries=slot.failed_starts,
-                    reason="Each process has ended before it served; see above what it has said.",
-                )
-                self._cannot_start = self._is_ending = True
+            self._count_failed_start(slot)
+
+    def _count_failed_start(self, slot: WorkerSlot) -> None:
+        slot.count_failed_start()
+        if slot.failed_starts == MOST_FIRST_STARTS and not self._has_served:
+            log.error("workers_cannot_start", tries=slot.failed_starts, reason=_NONE_SERVED)
+            self._cannot_start = self._is_ending = True
 
     def _note_all_served(self) -> None:
         if all(slot.worker is not None and slot.worker.is_serving for slot in self._slots):
@@ -271,6 +279,8 @@ class WorkerSupervisor:
             self._to_restart.pop(0)
         elif slot.successor is None:
             slot.successor = self._start_worker()
+            if slot.successor is None:
+                self._give_up_restart()
         else:
             self._hand_over(slot, slot.worker, slot.successor)
 
@@ -278,13 +288,17 @@ class WorkerSupervisor:
         successor.check()
         if successor.is_over or successor.is_hung:
             _log_end(successor)
-            log.error("workers_not_restarted", kept=len(self._to_restart))
+            self._give_up_restart()
             self._reap(successor)
-            slot.successor, self._to_restart = None, []
+            slot.successor = None
         elif successor.is_serving:
             self._reap(worker)
             slot.worker, slot.successor = successor, None
             self._to_restart.pop(0)
+
+    def _give_up_restart(self) -> None:
+        log.error("workers_not_restarted", kept=len(self._to_restart))
+        self._to_restart = []
 
     def _add(self) -> None:
         self._slots.append(WorkerSlot())
@@ -311,14 +325,16 @@ class WorkerSupervisor:
             slot.worker = slot.successor = None
         self._reap(*living)
         while self._leaving:
+            self._template.resume()
             wait([worker.sentinel for worker in self._leaving], CHECK_WORKERS_EVERY_SECONDS)
             self._reap()
 
     def _forget_gauges(self, worker: WorkerProcess) -> None:
         """Deletes the gauges of an ended worker, as `mark_process_dead` does; counts stay."""
         directory = Path(self._request.environment[METRICS_DIRECTORY])
-        for file in directory.glob(f"gauge_live*_{worker.pid}.db"):
-            file.unlink(missing_ok=True)
+        with suppress(OSError):  # too many open files, which must not end the other workers
+            for file in directory.glob(f"gauge_live*_{worker.pid}.db"):
+                file.unlink(missing_ok=True)
 
 
 @contextmanager
