@@ -122,7 +122,10 @@ def _bind_metrics(settings: Settings) -> Iterator[socket | None]:
 
 
 def _prepare_in_thread(
-    settings: Settings, start: StartProgress, all_served: threading.Event
+    settings: Settings,
+    start: StartProgress,
+    prepared: threading.Event,
+    all_served: threading.Event,
 ) -> None:
     """Prepares the database beside the workers, and reports the start once a worker is ready."""
     try:
@@ -130,6 +133,7 @@ def _prepare_in_thread(
     except Exception:
         _send_sigterm()  # `serve` raises the failure
         return
+    prepared.set()
     all_served.wait()
     while not _is_ready(settings):
         time.sleep(_READY_POLL_SECONDS)
@@ -162,11 +166,13 @@ def _run_workers(
         environment["EVENT_TRIGGER_METRICS_PORT"] = str(settings.metrics_port)
     request = WorkerRequest(environment, _options(settings))
     gc.enable()
-    all_served = threading.Event()
+    prepared, all_served = threading.Event(), threading.Event()
     threading.Thread(
-        target=_prepare_in_thread, args=(settings, start, all_served), daemon=True
+        target=_prepare_in_thread, args=(settings, start, prepared, all_served), daemon=True
     ).start()
-    WorkerSupervisor(template, request, count=workers, all_served=all_served).run()
+    WorkerSupervisor(
+        template, request, count=workers, prepared=prepared, all_served=all_served
+    ).run()
 
 
 def _options(settings: Settings) -> dict[str, Any]:

@@ -49,6 +49,7 @@ class WorkerProcess:
 
     def __init__(self) -> None:
         self.is_serving = False
+        self.is_told = False  # in the log
         self._pings, self._theirs = Pipe()
         self._forked: ForkedWorker | None = None
         self._exit_code: int | None = None
@@ -103,9 +104,8 @@ class WorkerProcess:
             if self._is_pinged and not self._pings.poll():
                 self._unanswered += 1
                 return
-            if self._is_pinged and self._pings.recv() and not self.is_serving:
+            if self._is_pinged and self._pings.recv():
                 self.is_serving = True
-                log.info("worker_started", pid=self.pid)
             self._pings.send(b"ping")
         except (OSError, EOFError, pickle.UnpicklingError):
             self._unanswered += 1
@@ -155,11 +155,13 @@ class WorkerSupervisor:
         *,
         count: int,
         all_served: threading.Event,
+        prepared: threading.Event,
     ) -> None:
-        """`all_served` is set once all workers serve."""
+        """`all_served` is set once all workers serve; `prepared` is to be after the line `started`."""
         self._template = template
         self._request = request
         self._all_served = all_served
+        self._prepared = prepared
         self._slots = [WorkerSlot() for _ in range(count)]
         self._to_restart: list[WorkerSlot] = []
         self._leaving: list[WorkerProcess] = []
@@ -193,6 +195,7 @@ class WorkerSupervisor:
             log.error("workers_cannot_start", reason=_NO_TEMPLATE)
             self._cannot_start = True
         finally:
+            self._tell_started()
             self._end_all()
         if self._cannot_start:
             raise SystemExit(STARTUP_FAILURE)
@@ -207,6 +210,7 @@ class WorkerSupervisor:
             self._check(slot)
         self._continue_restart()
         self._reap()
+        self._tell_started()
         self._note_all_served()
         wait([worker.sentinel for worker in self._all()], CHECK_WORKERS_EVERY_SECONDS)
 
@@ -257,6 +261,13 @@ class WorkerSupervisor:
         if slot.failed_starts == MOST_FIRST_STARTS and not self._has_served:
             log.error("workers_cannot_start", tries=slot.failed_starts, reason=_NONE_SERVED)
             self._cannot_start = self._is_ending = True
+
+    def _tell_started(self) -> None:
+        """Logs which workers serve, below the line `started`."""
+        for worker in self._all() if self._prepared.is_set() else []:
+            if worker.is_serving and not worker.is_told:
+                worker.is_told = True
+                log.info("worker_started", pid=worker.pid)
 
     def _note_all_served(self) -> None:
         if all(slot.worker is not None and slot.worker.is_serving for slot in self._slots):
