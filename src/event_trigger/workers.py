@@ -157,7 +157,7 @@ class WorkerSupervisor:
         all_served: threading.Event,
         prepared: threading.Event,
     ) -> None:
-        """`all_served` is set once all workers serve; `prepared` is set after the line `started`."""
+        """`all_served` is set once all workers serve, `prepared` after the line `started`."""
         self._template = template
         self._request = request
         self._all_served = all_served
