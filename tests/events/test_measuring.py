@@ -30,9 +30,8 @@ async def test_new_events_of_every_project_are_added_once(database: Any, databas
         await plant_event(database, trigger_id=1, triggered_at=now, owner_id=owner_id)
         await measure_events(database_url)
 
-    counted = await counted_bytes(database)
+    counted = await until_counted(database, database_url)
 
-    assert counted == await exact_bytes(database)
     assert counted[ADA] == 2 * counted[BOB] > 0
 
 
@@ -46,15 +45,14 @@ async def test_an_event_of_a_long_transaction_is_added_after_its_commit(
         await measure_events(database_url)
         before = await counted_bytes(database)
     await slow.close()
-    await measure_events(database_url)
+    await until_counted(database, database_url)
 
     assert before == {}  # transactions are counted in order
-    assert await counted_bytes(database) == await exact_bytes(database)
 
 
 async def test_a_run_without_new_events_writes_nothing(database: Any, database_url: str) -> None:
     await plant_large(database, 1)
-    await measure_events(database_url)
+    await until_counted(database, database_url)
     rows = "SELECT xmin::text FROM event_bytes UNION ALL SELECT xmin::text FROM measured_partitions"
     before = await database.fetch(rows)
 

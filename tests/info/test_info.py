@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 
 from tests.support.destinations import make_destination
-from tests.support.event_bytes import measure_events
+from tests.support.event_bytes import until_counted
 from tests.support.keys import holding, make_key
 from tests.support.planting import plant_large
 from tests.support.receiver import ALLOW_LOOPBACK
@@ -61,7 +61,7 @@ async def test_it_counts_what_the_project_uses(database_url: str, database: Any)
         await ada.delete(f"/destinations/{made['id']}")
         await make_destination(ada, "http://127.0.0.1:1/")
         await plant_large(database, 1)
-        await measure_events(database_url)
+        await until_counted(database, database_url)
         found, others = await info(ada), await info(service.client(BOB))
 
     used = {name: one["used"] for name, one in found["limits"].items()}
