@@ -30,7 +30,7 @@ from event_trigger.deliveries.rendering import (
     Claimed,
     RequestRendering,
 )
-from event_trigger.deliveries.sending_queue import SendingQueue
+from event_trigger.deliveries.sending_queue import AT_ONCE, SendingQueue
 from event_trigger.destinations.circuit_breaker import verdict_of
 from event_trigger.destinations.signing_secrets import Secrets
 from event_trigger.destinations.templates.jobs import (
@@ -48,7 +48,6 @@ log = structlog.get_logger()
 
 NOT_RENDERED_RETRY = timedelta(seconds=1)
 RENDERED_AT_ONCE = 64  # requests; `Capacity.reserve_bodies` bounds their bytes
-_ATTEMPTS_PER_YIELD = 8
 _CLAIMED_PER_YIELD = 64
 
 
@@ -97,7 +96,7 @@ class Attempts:
         self._rendering = RequestRendering(sessions, parts.renderer)
         self._in_rendering: dict[asyncio.Task[None], dict[int, Attempt]] = {}  # by delivery
         self._in_flight: dict[asyncio.Future[AttemptResult], Attempt] = {}
-        self._completer = Completer(
+        self.completer = Completer(
             sessions,
             on_recorded=self._free_capacity,
             counts_destinations=parts.counts_destinations,
@@ -188,7 +187,7 @@ class Attempts:
             at = one.destination.now + timedelta(seconds=waited)
             if self._go_on(one, outcomes.get(one.delivery.id), at=at):
                 del unsent[one.delivery.id]
-            if place % _ATTEMPTS_PER_YIELD == 0:
+            if place % AT_ONCE == 0:
                 await asyncio.sleep(0)
 
     def _go_on(self, one: _Claimed, outcome: RenderOutcome | None, *, at: datetime) -> bool:
@@ -266,7 +265,7 @@ class Attempts:
         )
         self._attempt_log.note(attempt, result)
         verdict = result.verdict or verdict_of(result.status_code)
-        self._completer.add(CompletedAttempt(attempt, outcome, verdict, rendered))
+        self.completer.add(CompletedAttempt(attempt, outcome, verdict, rendered))
 
     def _free_capacity(self, group: Sequence[CompletedAttempt]) -> None:
         for one in group:
@@ -290,7 +289,7 @@ class Attempts:
         if unfinished:
             await asyncio.wait(unfinished)
             await self._leases.release([*unfinished.values()])
-        await self._completer.drain(max(0.5, deadline - time.monotonic()))
+        await self.completer.drain(max(0.5, deadline - time.monotonic()))
 
     async def _stop_rendering(self) -> None:
         cancelled = {task: unsent for task, unsent in self._in_rendering.items() if task.cancel()}

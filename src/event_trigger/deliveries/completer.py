@@ -66,6 +66,7 @@ class Completer:
         self._unrecorded: list[CompletedAttempt] = []
         self._added = asyncio.Event()
         self._busy = BusyDestinations()
+        self.locked_destinations = set[int]()  # by others, when attempts were to be recorded last
         self._recording: asyncio.Task[None] | None = None
         self._failures = FailureLog(log, "record_failed", outage="record_waits_for_database")
 
@@ -125,10 +126,13 @@ class Completer:
         that others have locked. If recording several shards fails, each is recorded alone.
         """
         left = group
+        waiting: Sequence[CompletedAttempt] = ()
+        locked: Collection[int] = ()
         try:
             if all(one.is_plain for one in group) and not is_known_cluster(self._engine):
                 left = await self._record_at_once(group)
-            waiting = await self._record_group(left) if left else ()
+            if left:
+                waiting, locked = await self._record_group(left)
         except Exception as error:
             is_away = is_outage(error) and sqlstate(error) not in _OF_SOME_ROWS
             if not is_away and len(shards := by_shard(left)) > 1:
@@ -147,6 +151,7 @@ class Completer:
             self._failures.succeeded("record")
         tried = {one.attempt.destination_id for one in group}
         busy = {one.attempt.destination_id for one in waiting}
+        self.locked_destinations = {*(self.locked_destinations - tried), *locked}
         self._busy.note(tried, busy, now=asyncio.get_running_loop().time())
         self._unrecorded[:0] = waiting
         kept = {one.attempt.delivery_id for one in waiting}
@@ -169,10 +174,13 @@ class Completer:
         self._on_recorded(ended)
         return [one for one in group if one.attempt.delivery_id not in recorded]
 
-    async def _record_group(self, group: Sequence[CompletedAttempt]) -> Sequence[CompletedAttempt]:
+    async def _record_group(
+        self, group: Sequence[CompletedAttempt]
+    ) -> tuple[Sequence[CompletedAttempt], set[int]]:
         """Records attempts and the health of their destinations in a transaction.
 
-        Returns those that have to wait, of which it has recorded nothing.
+        Returns those that have to wait, of which it has recorded nothing, and the ids of the
+        destinations that others have locked.
 
         1. Locks the deliveries; those that others have locked wait.
         2. Saves the breakers of the destinations that are not busy.
@@ -189,7 +197,7 @@ class Completer:
             busy, changes = await _save_health(QueueDestinations(session), free)
             free = [one for one in free if one.attempt.destination_id not in busy]
             if not free:
-                return group
+                return group, busy
             recorded = await _record_outcomes(session, free)
             ended = [one for one in free if one.attempt.delivery_id in recorded]
             for shard, some in by_shard(ended).items():
@@ -202,7 +210,7 @@ class Completer:
                 await record_changes(session, shard, news)
         self._note(free, recorded, changes)
         tried = {one.attempt.delivery_id for one in free}
-        return [one for one in group if one.attempt.delivery_id not in tried]
+        return [one for one in group if one.attempt.delivery_id not in tried], busy
 
     def _note(
         self,

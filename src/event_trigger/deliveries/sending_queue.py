@@ -11,7 +11,7 @@ from event_trigger.db.errors import log_fields
 
 log = structlog.get_logger()
 
-_AT_ONCE = 8  # requests; due triggers must not wait for more of them
+AT_ONCE = 8  # requests; due triggers must not wait for more of them
 
 One = TypeVar("One")
 
@@ -47,7 +47,7 @@ class SendingQueue(Generic[One]):
     async def _send_all(self) -> None:
         try:
             while self._waiting:
-                for _ in range(min(_AT_ONCE, len(self._waiting))):
+                for _ in range(min(AT_ONCE, len(self._waiting))):
                     self._send_one(self._waiting.popleft())
                 await asyncio.sleep(0)
         finally:

@@ -11,7 +11,7 @@ from event_trigger.db.shards import by_shard
 from event_trigger.db.transactions import Transactions
 from event_trigger.deliveries.attempts import AttemptParts, Attempts
 from event_trigger.deliveries.capacity import Capacity
-from event_trigger.deliveries.claims import Reservation, claim_deliveries
+from event_trigger.deliveries.claims import LOCKED_RETRY_SECONDS, Reservation, claim_deliveries
 from event_trigger.deliveries.queue.queued import QueuedDestination, QueuedDestinations
 
 POLL_SECONDS = 1.0  # polling alone is enough, notifications only make it quicker
@@ -42,8 +42,10 @@ class DeliveryWorker:
         if self._capacity.is_used_up:
             return POLL_SECONDS
         queued = await self._list_queued()
-        due = [one for one in queued if one.due_in <= 0]
+        locked = self._attempts.completer.locked_destinations  # our claims must not hold them, too
+        due = [one for one in queued if one.due_in <= 0 and one.destination_id not in locked]
         waits = [one.due_in for one in queued if one.due_in > 0]
+        waits += [LOCKED_RETRY_SECONDS] if locked else []
         random.shuffle(due)  # while capacity is short, no destination is always the last one
         reservations = self._capacity.reserve(due)
         try:
@@ -71,8 +73,8 @@ class DeliveryWorker:
         """
         waits: list[float] = []
         failure = None
-        by_itself = self._in_cluster or not reservations
-        groups = deque(by_shard(reservations).values() if by_itself else [reservations])
+        shard_by_shard = self._in_cluster or not reservations
+        groups = deque(by_shard(reservations).values() if shard_by_shard else [reservations])
         while groups:
             group = groups.popleft()
             try:
