@@ -258,7 +258,9 @@ class WorkerSupervisor:
 
     def _count_failed_start(self, slot: WorkerSlot) -> None:
         slot.count_failed_start()
-        if slot.failed_starts == MOST_FIRST_STARTS and not self._has_served:
+        if self._is_ending or self._has_served:
+            return
+        if slot.failed_starts == MOST_FIRST_STARTS:
             log.error("workers_cannot_start", tries=slot.failed_starts, reason=_NONE_SERVED)
             self._cannot_start = self._is_ending = True
 

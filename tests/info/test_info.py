@@ -6,12 +6,13 @@ from typing import Any
 import httpx
 
 from tests.support.destinations import make_destination
-from tests.support.event_bytes import until_counted
+from tests.support.event_bytes import measure_events
 from tests.support.keys import holding, make_key
 from tests.support.planting import plant_large
 from tests.support.receiver import ALLOW_LOOPBACK
 from tests.support.services import ADA, ADMIN, BOB, SECRET, Service, running_service
 from tests.support.triggers import make_api
+from tests.support.waiting import eventually
 
 
 async def info(client: httpx.AsyncClient) -> dict[str, Any]:
@@ -61,10 +62,14 @@ async def test_it_counts_what_the_project_uses(database_url: str, database: Any)
         await ada.delete(f"/destinations/{made['id']}")
         await make_destination(ada, "http://127.0.0.1:1/")
         await plant_large(database, 1)
-        await until_counted(database, database_url)
         found, others = await info(ada), await info(service.client(BOB))
 
-    used = {name: one["used"] for name, one in found["limits"].items()}
+        async def used_limits() -> dict[str, int]:
+            await measure_events(database_url)
+            return {name: one["used"] for name, one in (await info(ada))["limits"].items()}
+
+        used = await eventually(used_limits, lambda seen: seen["event_bytes"] > 0)
+
     assert found["project_id"] == ADA
     assert used["event_bytes"] > 10_000
     assert (used["triggers"], used["destinations"], used["calls_per_minute"]) == (2, 1, 3)
