@@ -248,8 +248,7 @@ def _make_state(
     readiness: Readiness,
     metrics: Metrics,
 ) -> AppState:
-    group_commit = GroupCommit(sessions)
-    rate_limits = _rate_limits(settings)
+    group_commit, rate_limits = GroupCommit(sessions), _rate_limits(settings)
     return AppState(
         settings=settings,
         sessions=sessions,
@@ -289,14 +288,16 @@ def _make_state(
 
 
 def _rate_limits(settings: Settings) -> RateLimits:
-    per_key, per_trigger = settings.fire_rate_per_key, settings.fire_rate_per_trigger
-    per_project = settings.max_calls_per_minute
-    if not (per_key or per_trigger or per_project):
+    limits = (
+        settings.fire_rate_per_key,
+        settings.fire_rate_per_trigger,
+        settings.max_calls_per_minute,
+    )
+    if not any(limits):
         return RateLimits()
-    # few set a limit, and the library has many modules
-    from event_trigger.firing.counted_rate_limits import CountedRateLimits  # noqa: PLC0415
+    from event_trigger.firing.counted_rate_limits import CountedRateLimits  # noqa: PLC0415 - large
 
-    return CountedRateLimits(per_key=per_key, per_trigger=per_trigger, per_project=per_project)
+    return CountedRateLimits(*limits)
 
 
 def _embedded_check(settings: Settings) -> Callable[[], str | None]:

@@ -20,7 +20,7 @@ class CountedRateLimits(RateLimits):
 
     has_any = True
 
-    def __init__(self, *, per_key: str | None, per_trigger: str | None, per_project: int) -> None:
+    def __init__(self, per_key: str | None, per_trigger: str | None, per_project: int) -> None:
         """`per_project` is a number of calls a minute."""
         self._per_key = None if per_key is None else parse(per_key)
         self._per_trigger = None if per_trigger is None else parse(per_trigger)
