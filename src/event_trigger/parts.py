@@ -33,8 +33,8 @@ from event_trigger.destinations.address_policy import AddressPolicy
 from event_trigger.destinations.dns import DnsResolver
 from event_trigger.destinations.templates.renderer import Renderer
 from event_trigger.events.event_bytes import StoredBytes
+from event_trigger.firing.chosen_rate_limits import rate_limits_of
 from event_trigger.firing.group_commit import GroupCommit
-from event_trigger.firing.rate_limits import RateLimits
 from event_trigger.hooks.calls import HookCalls
 from event_trigger.hooks.known_hooks import KnownHooks
 from event_trigger.hooks.large_bodies import LargeBodies
@@ -248,7 +248,7 @@ def _make_state(
     readiness: Readiness,
     metrics: Metrics,
 ) -> AppState:
-    group_commit, rate_limits = GroupCommit(sessions), _rate_limits(settings)
+    group_commit, rate_limits = GroupCommit(sessions), rate_limits_of(settings)
     return AppState(
         settings=settings,
         sessions=sessions,
@@ -285,19 +285,6 @@ def _make_state(
         subscriptions=shared.subscriptions,
         metrics=metrics,
     )
-
-
-def _rate_limits(settings: Settings) -> RateLimits:
-    limits = (
-        settings.fire_rate_per_key,
-        settings.fire_rate_per_trigger,
-        settings.max_calls_per_minute,
-    )
-    if not any(limits):
-        return RateLimits()
-    from event_trigger.firing.counted_rate_limits import CountedRateLimits  # noqa: PLC0415 - large
-
-    return CountedRateLimits(*limits)
 
 
 def _embedded_check(settings: Settings) -> Callable[[], str | None]:
