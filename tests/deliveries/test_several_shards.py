@@ -48,7 +48,12 @@ _BY_OWNER = """
 _ATTEMPTED = """
     SELECT owner_id, count(*) FILTER (WHERE attempt_count = 1) FROM deliveries GROUP BY owner_id
 """
-_LOCK_ONE = "SELECT FROM deliveries WHERE owner_id = $1 LIMIT 1 FOR UPDATE"
+# an owner's number is its shard's; a cluster locks rows only where the statement names the shard
+_LOCK_ALL = "SELECT id FROM deliveries WHERE shard = $1 FOR UPDATE"
+_LOCK_ONE = """
+    SELECT id FROM deliveries
+    WHERE shard = $1 AND id = (SELECT max(id) FROM deliveries WHERE shard = $1) FOR UPDATE
+"""
 _COUNTED = """
     SELECT owner_id, sum(count)::int FROM minute_counts
     WHERE measure = 'attempts' AND series = 'delivered' GROUP BY owner_id
@@ -252,7 +257,7 @@ async def test_locked_leases_of_one_owner_do_not_keep_the_others_unclaimed(
             return await delivered(reader)
 
         async with database.transaction():
-            await database.execute("SELECT FROM deliveries WHERE owner_id = $1 FOR UPDATE", ADA)
+            await database.execute(_LOCK_ALL, ADA)
             found = await eventually(go_on, lambda seen: (seen[ADMIN], seen[BOB]) == (5, 5))
 
         async def go_on_to_the_end() -> int:
@@ -269,6 +274,7 @@ async def test_locked_leases_of_one_owner_do_not_keep_the_others_unclaimed(
     assert [tuple(one) for one in attempts] == [(1, "interrupted", 5), (2, None, 5)]
 
 
+@one_server("a claim in a cluster is of one shard")
 async def test_a_claim_gives_up_few_deliveries_and_the_next_one_follows_at_once(
     database_url: str, receiver: Receiver, database: Any
 ) -> None:
