@@ -169,6 +169,7 @@ def _fork_workers(requests: Connection, of_first: Connection, listeners: Sequenc
     hangup = signal.getsignal(signal.SIGHUP)
     for number in (*_ENDING, signal.SIGTTIN, signal.SIGTTOU):  # of a whole group of processes
         signal.signal(number, signal.SIG_IGN)
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # or nobody would hear how a worker has ended
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDING)
     logging.root.handlers = []  # lines that the first process holds are its own
     _import_application()

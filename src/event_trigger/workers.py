@@ -195,6 +195,10 @@ class WorkerSupervisor:
     def _give_up_restart(self) -> None:
         log.error("workers_not_restarted", kept=len(self._to_restart))
         self._to_restart = []
+        for slot in self._slots:  # another SIGHUP may have left one there
+            if slot.successor is not None:
+                self._reap(slot.successor)
+                slot.successor = None
 
     def _add(self) -> None:
         self._slots.append(WorkerSlot())

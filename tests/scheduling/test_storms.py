@@ -8,13 +8,15 @@ from typing import Any
 
 import pytest
 
-from event_trigger.scheduling import batch
-from event_trigger.scheduling.dispatcher import WORKERS
+from event_trigger.db.engine import create_engine, create_sessions
+from event_trigger.scheduling import batch, dispatcher, repository
+from event_trigger.scheduling.dispatcher import WORKERS, fire_due
 from event_trigger.scheduling.due_spans import DueSpans
 from event_trigger.scheduling.repository import DecidedTrigger, DueTriggers
 from tests.support.due import fire_all
-from tests.support.locks import lock_row
+from tests.support.locks import lock_row, locked_trigger, until_somebody_waits
 from tests.support.planting import plant_triggers
+from tests.support.services import BOB
 from tests.support.waiting import eventually
 
 BATCHES = 12
@@ -93,3 +95,22 @@ async def test_workers_share_the_late_batches_of_many_shards(
 
     assert len(owners) >= WORKERS
     assert await fired_once(database) == sorted(chain.from_iterable(planted))
+
+
+async def test_what_becomes_due_while_the_only_worker_waits_for_a_lock_is_fired(
+    database_url: str, database: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(repository, "LATE_LOCK_TIMEOUT", "10min")
+    monkeypatch.setattr(dispatcher, "RUN_SECONDS", 600)
+    [held] = await plant_triggers(database, due_at=datetime.now(UTC) - timedelta(minutes=1))
+    engine = create_engine(database_url)
+
+    async with locked_trigger(database_url, held):
+        firing = asyncio.create_task(fire_due(create_sessions(engine), lambda: None))
+        await until_somebody_waits(database)
+        planted = await plant_triggers(database, 3, owner_id=BOB)
+        await eventually(lambda: fired_once(database), lambda seen: seen == planted)
+    await firing
+    await engine.dispose()
+
+    assert await fired_once(database) == [held, *planted]

@@ -7,8 +7,11 @@ from typing import Any
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
 
-# credentials are read again, and events announced, at any time
-_BEHIND_REQUESTS = ("FROM logins", "FROM api_keys", "pg_notify")
+# at any time, credentials are read again, events announced, and due triggers and deliveries listed
+_BEHIND_REQUESTS = (
+    *("FROM logins", "FROM api_keys", "pg_notify"),
+    *("AS every (shard)", "WITH RECURSIVE queued"),
+)
 
 
 @contextmanager

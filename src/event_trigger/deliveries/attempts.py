@@ -47,6 +47,7 @@ from event_trigger.vault import Vault
 log = structlog.get_logger()
 
 NOT_RENDERED_RETRY = timedelta(seconds=1)
+_NOT_SENT = AttemptResult(DeliveryError.PROTOCOL_VIOLATED)
 RENDERED_AT_ONCE = 64  # requests; `Capacity.reserve_bodies` bounds their bytes
 _CLAIMED_PER_YIELD = 64
 
@@ -208,22 +209,23 @@ class Attempts:
         waited = time.perf_counter() - one.claimed_at
         if waited > SEND_WITHIN:  # another process may have the delivery before this one ends
             self._capacity.release(one.attempt, count=1, size=one.attempt.size)
-            return self._late.add(one.attempt)
-        at = one.destination.now + timedelta(seconds=waited)
-        try:
-            self._send(one, None, at=at)
-        except Exception:
-            log.exception("attempt_failed", delivery_id=one.delivery.id)
-            self._complete(one.attempt, AttemptResult(DeliveryError.PROTOCOL_VIOLATED), at, 0.0)
+            self._late.add(one.attempt)
+        else:
+            self._send(one, None, at=one.destination.now + timedelta(seconds=waited))
 
     def _send(self, one: _Claimed, rendered: Rendered | None, *, at: datetime) -> None:
-        """Sends a request at an instant of the database's clock."""
+        """Sends a request at an instant of the database's clock; one that cannot be has failed."""
         began = time.perf_counter()
-        response = self._outgoing.start(
-            one.delivery, one.destination, one.secrets, rendered, at=at, trace=one.attempt.trace
-        )
-        self._in_flight[response] = one.attempt
-        response.add_done_callback(partial(self._responded, one, rendered, at, began))
+        try:
+            response = self._outgoing.start(
+                one.delivery, one.destination, one.secrets, rendered, at=at, trace=one.attempt.trace
+            )
+        except Exception:
+            log.exception("attempt_failed", delivery_id=one.delivery.id)
+            self._complete(one.attempt, _NOT_SENT, at, 0.0, rendered)
+        else:
+            self._in_flight[response] = one.attempt
+            response.add_done_callback(partial(self._responded, one, rendered, at, began))
 
     def _responded(
         self,
@@ -238,11 +240,9 @@ class Attempts:
         if response.cancelled():
             self._capacity.release(attempt, count=1, size=held_bytes(attempt, rendered))
             return
-        result = AttemptResult(DeliveryError.PROTOCOL_VIOLATED)
-        if (failure := response.exception()) is None:
-            result = response.result()
-        else:
+        if (failure := response.exception()) is not None:
             log.error("attempt_failed", delivery_id=attempt.delivery_id, exc_info=failure)
+        result = response.result() if failure is None else _NOT_SENT
         self._complete(attempt, result, at, seconds, rendered)
 
     def _complete(

@@ -40,7 +40,7 @@ log = structlog.get_logger()
 
 ATTEMPTS_PER_RECORD = 500  # of which a statement keeps 4 MiB of requests at most: LARGEST_KEPT each
 RECORD_RETRY_SECONDS = 1.0
-_OF_SOME_ROWS = {LOCK_NOT_AVAILABLE, DEADLOCK_DETECTED, QUERY_CANCELED}  # and no outage
+_OF_SOME_ROWS = {LOCK_NOT_AVAILABLE, DEADLOCK_DETECTED, QUERY_CANCELED}
 
 
 class Completer:
@@ -134,7 +134,7 @@ class Completer:
             if left:
                 waiting, locked = await self._record_group(left)
         except Exception as error:
-            is_away = is_outage(error) and sqlstate(error) not in _OF_SOME_ROWS
+            is_away = is_outage(error) and not self._is_of_some_rows(sqlstate(error))
             if not is_away and len(shards := by_shard(left)) > 1:
                 for one_shard in shards.values():
                     await self._record(one_shard)
@@ -156,6 +156,13 @@ class Completer:
         self._unrecorded[:0] = waiting
         kept = {one.attempt.delivery_id for one in waiting}
         self._on_recorded([one for one in left if one.attempt.delivery_id not in kept])
+
+    def _is_of_some_rows(self, code: str) -> bool:
+        """Tells whether other rows can be recorded, though an outage has this SQLSTATE.
+
+        In a cluster a server that answers may tell of a node that does not.
+        """
+        return code in _OF_SOME_ROWS or (bool(code) and is_known_cluster(self._engine))
 
     async def _record_at_once(
         self, group: Sequence[CompletedAttempt]

@@ -85,7 +85,8 @@ async def fire_next_batch(sessions: Sessions, request: BatchRequest, enqueue: En
             return claimed
         return await _fire_locked(sessions, request, enqueue)
     except Exception as error:
-        if is_outage(error) and sqlstate(error) != QUERY_CANCELED:
+        code = sqlstate(error)
+        if is_outage(error) and (not code or (code != QUERY_CANCELED and len(shards) == 1)):
             raise
         log.exception("batch_failed", shards=[*shards])
     if len(shards) == 1:

@@ -4,7 +4,7 @@ import asyncio
 import math
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
@@ -94,7 +94,7 @@ class _DispatchRun:
        more is due; a batch of several shards puts those in front that have to be fired alone. While
        one worker waits for PostgreSQL, another decides.
     3. After 100 ms, once all on-time requests and one late one are taken, a worker lists the due
-       shards again and replaces the queue.
+       shards again and replaces the queue. If no worker is free to, the run itself does.
     4. Stop when the queue is empty, or after a second once all guaranteed requests are taken.
     """
 
@@ -110,6 +110,7 @@ class _DispatchRun:
         self._requery_at = 0.0
         self._stop_at = self._clock() + RUN_SECONDS
         self._tasks: list[asyncio.Task[None]] = []
+        self._late_in_work: set[int] = set()  # shards whose late triggers a worker is firing
         self._failure: Exception | None = None
 
     async def run(self) -> None:
@@ -118,11 +119,11 @@ class _DispatchRun:
         Raises a batch's failure, but only when the other workers have ended their batches.
         """
         await self._list_due()
-        for _ in range(min(WORKERS, len(self._requests))):
-            self._start_worker()
+        self._start_workers()
         try:
-            while running := [task for task in self._tasks if not task.done()]:
-                await asyncio.wait(running)
+            while running := self._running():
+                await asyncio.wait(running, timeout=REQUERY_SECONDS)
+                await self._look_again()
         finally:
             for task in self._tasks:
                 task.cancel()
@@ -131,11 +132,29 @@ class _DispatchRun:
             if failure is not None:
                 raise failure
 
-    def _start_worker(self) -> None:
-        self._tasks.append(asyncio.create_task(self._work()))
+    def _running(self) -> list[asyncio.Task[None]]:
+        return [task for task in self._tasks if not task.done()]
 
-    async def _list_due(self) -> None:
-        """Replaces the queue of requests by those of the shards that are due now."""
+    def _start_workers(self) -> None:
+        for _ in range(min(WORKERS - len(self._running()), len(self._requests))):
+            self._tasks.append(asyncio.create_task(self._work()))
+
+    async def _look_again(self) -> None:
+        """Lists the due shards again while a worker is held up, by a lock or a heavy batch."""
+        now = self._clock()
+        is_idle = not self._requests and self._failure is None and self._running()
+        if is_idle and self._requery_at < now < self._stop_at:
+            try:
+                await self._list_due(besides=self._late_in_work)
+            except Exception as error:
+                self._failure = error
+            self._start_workers()
+
+    async def _list_due(self, *, besides: Collection[int] = ()) -> None:
+        """Replaces the queue of requests by those of the shards that are due now.
+
+        Leaves out the late triggers of the shards `besides`, at which workers are.
+        """
         self._requery_at = math.inf  # the other workers go on during the query
         try:
             found = await read_due_shards(self._sessions)
@@ -147,7 +166,8 @@ class _DispatchRun:
         together = [[one] for one in on_time] if found.in_cluster or not on_time else [on_time]
         self._requests = deque(BatchRequest(shards, late=False) for shards in together)
         self._guaranteed = len(self._requests) + 1  # all on-time requests, and one late one
-        self._requests.extend(BatchRequest((one.shard,), late=True) for one in due if one.has_late)
+        late = [one.shard for one in due if one.has_late and one.shard not in besides]
+        self._requests.extend(BatchRequest([shard], late=True) for shard in late)
         self.upcoming = _Upcoming.of(found)
 
     async def _work(self) -> None:
@@ -164,6 +184,8 @@ class _DispatchRun:
             await self._fire(self._requests.popleft())
 
     async def _fire(self, request: BatchRequest) -> None:
+        if request.late:
+            self._late_in_work.update(request.shards)
         try:
             count = await fire_next_batch(self._sessions, request, self._enqueue)
         except Exception as error:
@@ -173,6 +195,9 @@ class _DispatchRun:
         else:
             self._on_batch()
             self.fired += count
+        finally:
+            if request.late:
+                self._late_in_work.difference_update(request.shards)
 
     def _enqueue(self, request: BatchRequest) -> None:
         """Queues a request, with a worker for it if one is missing.
@@ -184,5 +209,4 @@ class _DispatchRun:
         else:
             self._requests.appendleft(request)
             self._guaranteed += 1
-        if sum(not task.done() for task in self._tasks) < WORKERS:
-            self._start_worker()
+        self._start_workers()
