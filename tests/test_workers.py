@@ -5,6 +5,7 @@ import json
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from tests.support.processes import (
     ROOT,
     Served,
     environment,
+    free_port,
     log_entries,
     serving,
     start,
@@ -334,3 +336,29 @@ def test_looks_within_a_moment_are_one_and_no_reason_to_replace_a_worker() -> No
         worker.check()
 
     assert not worker.is_hung
+
+
+async def test_the_first_admin_can_sign_in_as_soon_as_workers_are_ready(
+    folder: Path, empty_url: str
+) -> None:
+    port, password = free_port(), "a long enough phrase 77"
+    first = {"EVENT_TRIGGER_ADMIN_EMAIL": "a@example.com", "EVENT_TRIGGER_ADMIN_PASSWORD": password}
+    settings = environment(**with_database(empty_url), **first, PORT=port)
+    served = start(folder, ["--workers", "2"], settings)
+    form = {"username": "a@example.com", "password": password}
+    try:
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=60) as client:
+            await eventually(partial(status_at, client, "/readyz"), lambda status: status == 200)
+            answer = await client.post("/auth/token", data=form)
+        assert answer.status_code == 200, answer.text
+        assert await served.end() == 0
+    finally:
+        if served.process.poll() is None:
+            await served.end(signal.SIGKILL)
+
+
+async def status_at(client: httpx.AsyncClient, path: str) -> int | None:
+    try:
+        return (await client.get(path)).status_code
+    except httpx.TransportError:
+        return None

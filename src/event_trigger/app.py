@@ -32,7 +32,6 @@ from event_trigger.firing.replay_path import ReplayFastPath
 from event_trigger.firing.replays import ReplayableEvents
 from event_trigger.hooks.fast_path import HookFastPath
 from event_trigger.hooks.unread_calls import UnreadCalls
-from event_trigger.logs import configure_logs
 from event_trigger.metrics.port import MetricsPort
 from event_trigger.parts import Parts, make_parts
 from event_trigger.plain_doors import plain_doors
@@ -143,13 +142,6 @@ def create_app(
 def end_streams(app: FastAPI) -> None:
     """Ends all event streams, which would otherwise keep a server from stopping."""
     state_of(app).subscriptions.close()
-
-
-def app_from_environment() -> FastAPI:
-    """Builds the application of one worker process of `serve --workers`."""
-    settings = Settings()
-    configure_logs(settings.log_format, settings.log_level)
-    return create_app(settings)
 
 
 @asynccontextmanager

@@ -1,5 +1,6 @@
 """Provides the database, the signing secret and the first admin before the service serves."""
 
+import asyncio
 import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -31,6 +32,7 @@ from event_trigger.models import ActorKind
 from event_trigger.startup import Startup, StartupCallbacks, prepare_database
 
 FIRST_ADMIN = "admin@localhost"
+_FIRST_ADMIN_LOOKS, _FIRST_ADMIN_LOOK_SECONDS = 200, 0.05  # hashing a password takes half a second
 RESTART_TIMEOUT_SECONDS = 15.0  # a command waits so long for a restart of the embedded server
 SIGNING_HELP = (
     "EVENT_TRIGGER_JWT_SECRET is not set. With DATABASE_URL it is required: 32 bytes or more, the"
@@ -152,6 +154,22 @@ class FirstStart(StartupCallbacks):
 
     def failed(self, error: Exception) -> None:
         self.failure = error
+
+
+class AfterFirstAdmin(StartupCallbacks):
+    """Lets a worker be ready once the first process has made the first admin, who may sign in."""
+
+    def __init__(self, settings: Settings) -> None:
+        assert settings.database_url is not None
+        is_embedded = down_flag_of(settings.database_url.get_secret_value()) is not None
+        self._is_wanted = _wanted_admin(settings, embedded=is_embedded) is not None
+
+    async def prepare(self, sessions: Sessions) -> None:
+        """Waits for some seconds at most: a start makes no admin after the last user has left."""
+        for _ in range(_FIRST_ADMIN_LOOKS if self._is_wanted else 0):
+            if await has_users(sessions):
+                return
+            await asyncio.sleep(_FIRST_ADMIN_LOOK_SECONDS)
 
 
 async def prepare(settings: Settings, callbacks: StartupCallbacks) -> None:

@@ -15,9 +15,11 @@ import uvicorn
 from fastapi import FastAPI
 
 from event_trigger.api import built_api
-from event_trigger.app import app_from_environment, create_app, end_streams
+from event_trigger.app import create_app, end_streams
 from event_trigger.banner import StartProgress
+from event_trigger.bootstrap import AfterFirstAdmin
 from event_trigger.config import Settings
+from event_trigger.logs import configure_logs
 
 log = structlog.get_logger()
 
@@ -73,7 +75,9 @@ def prepare_workers() -> None:
 
 def worker_app() -> FastAPI:
     """Makes the application of one process of `serve --workers`."""
-    app = app_from_environment()
+    settings = Settings()
+    configure_logs(settings.log_format, settings.log_level)
+    app = create_app(settings, callbacks=AfterFirstAdmin(settings))
     _collect_only_new_garbage()
     for number in (signal.SIGTERM, signal.SIGINT):
         _end_streams_on(number, app)
