@@ -190,30 +190,3 @@ async def test_the_log_tells_of_replays_alike_in_both_ways(ada: httpx.AsyncClien
 
     assert told[0] == told[1]
     assert len(told[0]) == 1
-
-
-async def test_replays_that_are_read_together_keep_to_their_projects(
-    ada: httpx.AsyncClient, service: Service
-) -> None:
-    bob = service.client(BOB)
-    own = {who: await make_api(who) for who in (ada, bob)}
-    paths = {
-        who: [await fire(who, trigger, "trigger", n=n) for n in range(12)]
-        for who, trigger in own.items()
-    }
-
-    asked = [
-        (who, path) for n in range(12) for who in own for path in (paths[ada][n], paths[bob][n])
-    ]
-    answers = await asyncio.gather(*(who.post(path) for who, path in asked))
-
-    for (who, path), answer in zip(asked, answers, strict=True):
-        if path not in paths[who]:
-            assert answer.status_code == 404
-            continue
-        new = answer.json()
-        assert (new["trigger_id"], new["payload"]) == (
-            own[who]["id"],
-            {"n": paths[who].index(path)},
-        )
-        assert f"/events/{new['replay_of']}/replay" == path

@@ -23,14 +23,8 @@ class _Pending(NamedTuple, Generic[Key, Found]):
 class SharedLookup(Generic[Key, Found]):
     """Runs one query of this process at a time, by a function that reads several keys at once."""
 
-    def __init__(
-        self,
-        read: Callable[[Collection[Key]], Awaitable[Mapping[Key, Found]]],
-        *,
-        most: int = MOST_A_QUERY,
-    ) -> None:
+    def __init__(self, read: Callable[[Collection[Key]], Awaitable[Mapping[Key, Found]]]) -> None:
         self._read = read
-        self._most = most
         self._waiting: deque[_Pending[Key, Found]] = deque()
         self._query_task: asyncio.Task[None] | None = None
 
@@ -46,7 +40,7 @@ class SharedLookup(Generic[Key, Found]):
     async def _query_waiting(self) -> None:
         try:
             while self._waiting:
-                count = min(self._most, len(self._waiting))
+                count = min(MOST_A_QUERY, len(self._waiting))
                 await self._query([self._waiting.popleft() for _ in range(count)])
         finally:
             self._query_task = None

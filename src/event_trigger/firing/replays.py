@@ -1,7 +1,6 @@
 """Replays events: alone in the transaction of a request, or as calls that share commits."""
 
-from collections import defaultdict
-from collections.abc import Collection
+from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
 
@@ -11,7 +10,6 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from event_trigger.db.page_sessions import PageSessions
 from event_trigger.db.planning import use_generic_plan
 from event_trigger.db.shards import OwnedId
-from event_trigger.db.shared_lookup import SharedLookup
 from event_trigger.deliveries.http.hops import MOST_HOPS, LoopDetected
 from event_trigger.events.source import EventSource
 from event_trigger.firing.called_events import NewEvent, store_events
@@ -21,13 +19,12 @@ from event_trigger.firing.repository import CalledTriggers
 from event_trigger.models import Event
 from event_trigger.triggers.repository import Triggers
 
-_MOST_A_READ = 8  # events, each with a payload of up to a MiB
 _READ = text("""
-    SELECT events.owner_id, events.id, CAST(events.payload AS text), events.hops, events.is_test,
-        events.triggered_at, triggers.id, triggers.key, triggers.name
+    SELECT events.id, CAST(events.payload AS text), events.hops, events.is_test, triggers.id,
+        triggers.key, triggers.name
     FROM events JOIN triggers ON triggers.shard = events.shard AND triggers.id = events.trigger_id
-    WHERE events.shard = :shard AND events.id = ANY (CAST(:ids AS bigint[]))
-        AND events.triggered_at >= :since
+    WHERE events.shard = :shard AND events.id = :id AND events.triggered_at >= :since
+        AND CASE WHEN events.owner_id = :owner_id THEN true END
 """)
 
 
@@ -36,52 +33,27 @@ class ReplayableEvent(NamedTuple):
 
     replayed: ReplayedEvent
     is_test: bool
-    triggered_at: datetime
     trigger_id: int
     trigger_key: str | None
     trigger_name: str | None
 
 
-class _Wanted(NamedTuple):
-    """An event that was fired at `since` or later."""
-
-    owned: OwnedId
-    since: datetime
-
-
+@dataclass(frozen=True, slots=True)
 class ReplayableEvents:
     """Events that share commits with calls; those of deleted triggers are left out.
 
-    Replays that arrive during a query share the next one, by a generic plan: planning for the
-    partitions of each event's values takes longer than reading it.
+    Planning for the partitions of each event's values takes longer than reading it.
     """
 
-    def __init__(self, pages: PageSessions) -> None:
-        self._pages = pages
-        self._lookup = SharedLookup[_Wanted, ReplayableEvent](self._read, most=_MOST_A_READ)
+    pages: PageSessions
 
     async def get(self, owned: OwnedId, *, since: datetime) -> ReplayableEvent | None:
         """Returns an event of a project that was fired at `since` or later; may raise Pooled."""
-        return await self._lookup.find(_Wanted(owned, since))
-
-    async def _read(self, wanted: Collection[_Wanted]) -> dict[_Wanted, ReplayableEvent]:
-        since, ids = min(one.since for one in wanted), defaultdict[int, set[int]](set)
-        for owned, _ in wanted:
-            ids[owned.shard].add(owned.id)
-        found = dict[OwnedId, ReplayableEvent]()
-        async with self._pages.open() as session:
+        values = {"shard": owned.shard, "owner_id": owned.owner_id, "id": owned.id, "since": since}
+        async with self.pages.open() as session:
             await use_generic_plan(session)
-            for shard, each in ids.items():
-                values = {"shard": shard, "ids": sorted(each), "since": since}
-                for owner_id, *event, is_test, at, trigger_id, key, name in await session.execute(
-                    _READ, values
-                ):
-                    replayed = ReplayedEvent(*event)
-                    found[OwnedId(owner_id, replayed.id)] = ReplayableEvent(
-                        replayed, is_test, at, trigger_id, key, name
-                    )
-        events = ((one, found.get(one.owned)) for one in wanted)
-        return {one: event for one, event in events if event and event.triggered_at >= one.since}
+            rows = (await session.execute(_READ, values)).all()
+        return ReplayableEvent(ReplayedEvent(*rows[0][:3]), *rows[0][3:]) if rows else None
 
 
 async def replay(session: AsyncSession, event: Event, *, hops: int, source: EventSource) -> int:
