@@ -40,7 +40,7 @@ class TemplateEnded(Exception):
 
 @dataclass(frozen=True, slots=True)
 class WorkerRequest:
-    """What a worker is started with: variables of its environment, and uvicorn's options."""
+    """The variables of a worker's environment, and its options of uvicorn."""
 
     environment: dict[str, str]
     options: dict[str, Any]

@@ -12,9 +12,10 @@ from structlog.testing import capture_logs
 
 from event_trigger.db.engine import create_engine, create_sessions
 from event_trigger.db.plain_session import PlainReads, Planning
+from tests.support.callers import callers_without_keys
 from tests.support.keys import holding, make_key
 from tests.support.plain_statements import plain_statements
-from tests.support.services import ADA, ADMIN, BOB, Service
+from tests.support.services import Service
 from tests.support.triggers import make_api, make_scheduled
 
 ODD = {"a": 1.0, "b": 1e2, "ü": "é\u2028", "n": None, "list": [1, "x"], "deep": {"c": True}}
@@ -143,12 +144,7 @@ async def test_every_caller_is_answered_alike_in_both_ways(
     ids = await fill(ada)
     own = f"/triggers/{ids[1]}"
     callers = {
-        "its owner": ada,
-        "somebody else": service.client(BOB),
-        "an admin in another project": service.client(ADMIN),
-        "an admin in its project": service.client(ADMIN, project=ADA),
-        "an admin of all projects": service.client(ADMIN, project="*"),
-        "nobody": service.client(),
+        **callers_without_keys(service, ada),
         "a key": holding(service, await make_key(ada)),
         "a key that fires": holding(service, await make_key(ada, "triggers:fire")),
         "a key that reads": holding(service, await make_key(ada, "triggers:read", "events:read")),

@@ -1,4 +1,4 @@
-"""What is claimed is sent in turns of the event loop, and nobody waits for it."""
+"""The queue sends claimed deliveries in turns of the event loop, and nobody waits for it."""
 
 import asyncio
 

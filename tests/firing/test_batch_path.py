@@ -11,11 +11,12 @@ from structlog.testing import capture_logs
 
 from event_trigger.firing.batch.body import read_batch
 from event_trigger.firing.batch.schemas import SentCalls
+from tests.support.callers import callers_without_keys
 from tests.support.destinations import list_deliveries, make_destination
 from tests.support.keys import holding, make_key
 from tests.support.locks import locked_trigger, until_somebody_waits
 from tests.support.plain_statements import plain_statements
-from tests.support.services import ADA, ADMIN, BOB, Service
+from tests.support.services import ADA, Service
 from tests.support.triggers import make_api, read
 
 PATH = "/triggers/trigger-batch"
@@ -162,12 +163,7 @@ async def test_every_caller_is_answered_alike_in_both_ways(
     trigger, other = await make_api(ada), await make_api(ada)
     calls = {"json": {"calls": [{"trigger": one["id"]} for one in (trigger, other)]}}
     callers = {
-        "its owner": ada,
-        "somebody else": service.client(BOB),
-        "an admin in another project": service.client(ADMIN),
-        "an admin in its project": service.client(ADMIN, project=ADA),
-        "an admin of all projects": service.client(ADMIN, project="*"),
-        "nobody": service.client(),
+        **callers_without_keys(service, ada),
         "a key": holding(service, await make_key(ada)),
         "a key that reads": holding(service, await make_key(ada, "triggers:read")),
         "a key for another": holding(service, await make_key(ada, trigger_ids=[other["id"]])),

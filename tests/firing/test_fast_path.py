@@ -9,8 +9,9 @@ from structlog.testing import capture_logs
 
 from event_trigger.firing.named_triggers import NamedTriggers
 from event_trigger.web.state import state_of
+from tests.support.callers import callers_without_keys
 from tests.support.keys import holding, make_key
-from tests.support.services import ADA, ADMIN, BOB, Service, running_service
+from tests.support.services import ADA, ADMIN, Service, running_service
 from tests.support.triggers import change, make_api, read
 
 JSON = {"content-type": "application/json"}
@@ -93,12 +94,7 @@ async def test_every_caller_is_answered_alike_in_both_ways(
     trigger, other = await make_api(ada, key="one"), await make_api(ada)
     path, by_key = f"/triggers/{trigger['id']}/{way}", f"/triggers/by-key/one/{way}"
     callers = {
-        "its owner": ada,
-        "somebody else": service.client(BOB),
-        "an admin in another project": service.client(ADMIN),
-        "an admin in its project": service.client(ADMIN, project=ADA),
-        "an admin of all projects": service.client(ADMIN, project="*"),
-        "nobody": service.client(),
+        **callers_without_keys(service, ada),
         "a key": holding(service, await make_key(ada)),
         "a key that reads": holding(service, await make_key(ada, "triggers:read")),
         "a key for another": holding(service, await make_key(ada, trigger_ids=[other["id"]])),

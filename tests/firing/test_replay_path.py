@@ -8,11 +8,12 @@ import httpx
 from structlog.contextvars import merge_contextvars
 from structlog.testing import capture_logs
 
+from tests.support.callers import callers_without_keys
 from tests.support.destinations import list_deliveries, make_destination
 from tests.support.keys import holding, make_key
 from tests.support.plain_statements import plain_statements
 from tests.support.reading import read_all
-from tests.support.services import ADA, ADMIN, BOB, Service
+from tests.support.services import ADA, Service
 from tests.support.triggers import make_api, read
 
 NEW = {"id": 0, "triggered_at": "now"}
@@ -112,12 +113,7 @@ async def test_every_caller_is_answered_alike_in_both_ways(
     trigger, other = await make_api(ada), await make_api(ada)
     path = await fire(ada, trigger, "trigger", n=1)
     callers = {
-        "its owner": ada,
-        "somebody else": service.client(BOB),
-        "an admin in another project": service.client(ADMIN),
-        "an admin in its project": service.client(ADMIN, project=ADA),
-        "an admin of all projects": service.client(ADMIN, project="*"),
-        "nobody": service.client(),
+        **callers_without_keys(service, ada),
         "a key": holding(service, await make_key(ada)),
         "a key that fires": holding(service, await make_key(ada, "triggers:fire")),
         "a key that reads": holding(service, await make_key(ada, "events:read")),

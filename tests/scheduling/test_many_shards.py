@@ -1,4 +1,4 @@
-"""What is due at one instant in the projects of many shards is fired in one transaction."""
+"""One transaction fires the triggers of many shards that are due at one instant."""
 
 from datetime import timedelta
 from typing import Any

@@ -20,7 +20,7 @@ class SendingQueue(Generic[One]):
     """Calls `send` for one request after another, in their order; nobody has to wait for it."""
 
     def __init__(self, send: Callable[[One], None]) -> None:
-        """What `send` raises is logged, and the next request is sent."""
+        """If `send` raises, the error is logged, and the next request is sent."""
         self._send = send
         self._waiting: deque[One] = deque()
         self._sending: asyncio.Task[None] | None = None

@@ -9,7 +9,7 @@ import structlog
 from sqlalchemy import text
 
 from event_trigger.db.plain_session import ReadSession
-from event_trigger.db.shards import OwnedId, ShardedStatement
+from event_trigger.db.shards import OwnedId, ShardedStatement, by_shard
 from event_trigger.events.event_bytes import HAS_NO_ROOM, HAS_NO_ROOM_IN_SHARDS
 from event_trigger.models import Event, shard_of
 
@@ -191,8 +191,8 @@ class CalledTriggers:
 
     async def note_loops(self, called: Collection[OwnedId]) -> None:
         """Notes in triggers that a call was refused as a loop, at most once a minute for each."""
-        for shard in {one.shard for one in called}:
-            ids = [one.id for one in called if one.shard == shard]
+        for shard, triggers in by_shard(called).items():
+            ids = [one.id for one in triggers]
             noted = await self.session.execute(_NOTE_LOOPS, {"shard": shard, "ids": ids})
             for (trigger_id,) in noted:
                 log.warning("loop_refused", trigger_id=trigger_id)

@@ -101,12 +101,13 @@ async def _fire_batch(
 ) -> int:
     lines: LogLines = []
     alone: set[int] = set()
+    is_shared = len(request.shards) > 1
     async with Transactions(sessions).begin() as session:
         due, began = DueTriggers(session), time.perf_counter()
         claimed = await due.claim_due(
             request.shards, limit=limit, after=request.after, late=request.late, wait=wait
         )
-        if len(request.shards) > 1:
+        if is_shared:
             alone = {one for one, found in by_shard(claimed).items() if len(found) == limit}
         elif len(claimed) == TRIGGERS_PER_BATCH:
             last = claimed[-1]
@@ -115,7 +116,7 @@ async def _fire_batch(
             limits = BatchLimits(len(request.shards))
             most_each = max(1, TRIGGERS_PER_BATCH // len(claimed))
             left = await _record(due, claimed, lines, limits, most_each=most_each, began=began)
-            if len(request.shards) > 1:
+            if is_shared:
                 alone.update(one.shard for one in left)
     _write(lines)
     for shard in sorted(alone):

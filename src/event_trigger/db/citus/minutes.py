@@ -27,7 +27,7 @@ _ADD = FewRows(
 
 
 class Counted(NamedTuple):
-    """What is counted `times`; without a `minute`, in that of the transaction."""
+    """Events of one kind in a minute, `times` many; without a `minute`, in the transaction's."""
 
     owner_id: int
     series: str

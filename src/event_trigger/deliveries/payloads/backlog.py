@@ -2,10 +2,10 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from itertools import groupby
 
 from event_trigger.db.batches import BATCH_ROWS
 from event_trigger.db.engine import Sessions
+from event_trigger.db.shards import by_shard
 from event_trigger.deliveries.payloads.repository import PayloadPosition, Payloads, PayloadUse
 from event_trigger.models import NoticeKind, SubjectKind, shard_of
 from event_trigger.notices.changes import Change, Subject, record_changes
@@ -87,8 +87,7 @@ def _news(owner_id: int) -> Change:
 
 def _by_shard(positions: Sequence[PayloadPosition]) -> list[tuple[int, list[int]]]:
     return [
-        (shard, [one.event_id for one in group])
-        for shard, group in groupby(positions, key=lambda one: one.shard)
+        (shard, [one.event_id for one in group]) for shard, group in by_shard(positions).items()
     ]
 
 
