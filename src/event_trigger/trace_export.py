@@ -101,7 +101,8 @@ class TraceExport:
         # not one of the executor's threads, for which the process would wait
         threading.Thread(target=end, daemon=True).start()
         with suppress(TimeoutError):
-            await asyncio.wait_for(is_over.wait(), FLUSH_SECONDS)
+            async with asyncio.timeout(FLUSH_SECONDS):
+                await is_over.wait()
 
 
 def _make_provider() -> Any:

@@ -77,7 +77,8 @@ async def _travel(database_url: str, *command: str, folder: Path) -> list[str]:
             stderr=subprocess.PIPE,
         )
         try:
-            printed, problems = await asyncio.wait_for(process.communicate(), ENDS_WITHIN)
+            async with asyncio.timeout(ENDS_WITHIN):
+                printed, problems = await process.communicate()
         finally:
             if process.returncode is None:
                 process.kill()

@@ -41,7 +41,8 @@ class Together:
     def record_fired(self) -> Record:
         async def record(due: DueTriggers, fired: Sequence[DecidedTrigger]) -> DueSpans:
             if not self._are_met:
-                await asyncio.wait_for(self._met.wait(), 30)
+                async with asyncio.timeout(30):
+                    await self._met.wait()
                 self._are_met = True
             return await self._record(due, fired)
 

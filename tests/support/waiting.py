@@ -17,17 +17,15 @@ async def eventually(
     The first look comes after 20 ms, the later ones up to 100 ms apart: a look costs more CPU time
     than the change for which it waits. `within` seconds only bound a hang.
     """
-    seen = [await look()]
+    seen = await look()
 
-    async def until_satisfied() -> None:
-        pause = 0.02
-        while not satisfied(seen[-1]):
-            await asyncio.sleep(pause)
-            pause = min(1.5 * pause, 0.1)
-            seen[-1] = await look()
-
+    pause = 0.02
     try:
-        await asyncio.wait_for(until_satisfied(), within)
+        async with asyncio.timeout(within):
+            while not satisfied(seen):
+                await asyncio.sleep(pause)
+                pause = min(1.5 * pause, 0.1)
+                seen = await look()
     except TimeoutError:
-        raise AssertionError(f"not within {within} s; last seen: {seen[-1]!r}") from None
-    return seen[-1]
+        raise AssertionError(f"not within {within} s; last seen: {seen!r}") from None
+    return seen

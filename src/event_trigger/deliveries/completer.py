@@ -117,7 +117,8 @@ class Completer:
         seconds = self._busy.seconds_until_next(now=asyncio.get_running_loop().time())
         self._added.clear()
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._added.wait(), seconds)
+            async with asyncio.timeout(seconds):
+                await self._added.wait()
 
     async def _record(self, group: Sequence[CompletedAttempt]) -> None:
         """Records attempts; keeps for later those that have to wait.

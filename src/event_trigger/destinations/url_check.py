@@ -60,7 +60,8 @@ async def _addresses_of(target: Target, lookup: Lookup) -> list[Address]:
     if name == "localhost" or name.endswith(".localhost"):  # RFC 6761, section 6.3
         return [ip_address("127.0.0.1")]
     try:
-        found = await asyncio.wait_for(lookup(target.host, target.port), _LOOKUP_SECONDS)
+        async with asyncio.timeout(_LOOKUP_SECONDS):
+            found = await lookup(target.host, target.port)
     except (OSError, TimeoutError, UnicodeError):
         return []
     return [ip_address(one) for one in found]

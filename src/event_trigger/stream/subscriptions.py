@@ -77,7 +77,8 @@ class Subscription:
     async def wait(self, seconds: float) -> bool:
         """Waits until the stream is woken, or until the time is over; tells which it was."""
         try:
-            await asyncio.wait_for(self._woken.wait(), seconds)
+            async with asyncio.timeout(seconds):
+                await self._woken.wait()
         except TimeoutError:
             return False
         self._woken.clear()

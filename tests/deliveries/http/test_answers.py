@@ -138,7 +138,8 @@ async def test_bytes_after_an_answer_do_not_answer_the_next_request(
     async with raw_server(answer_and_more) as url:
         made = await make_destination(ada, url)
         first = (await ada.post(f"/destinations/{made['id']}/test")).json()
-        await asyncio.wait_for(sent.wait(), 10)
+        async with asyncio.timeout(10):
+            await sent.wait()
         await asyncio.sleep(0.05)
         second = (await ada.post(f"/destinations/{made['id']}/test")).json()
 

@@ -48,7 +48,8 @@ async def test_what_has_no_end_is_not_read_for_ever(
 
     sender = Sender(LOOPBACK, DnsResolver().lookup)
     async with raw_server(never_end) as url:
-        answer = await asyncio.wait_for(sender.send(url, {}, b"{}", within=3600), 10)
+        async with asyncio.timeout(10):
+            answer = await sender.send(url, {}, b"{}", within=3600)
         port = read_target(url).origin.port
         left = await eventually(partial(connections_to, port), lambda count: count == 0)
     await sender.aclose()

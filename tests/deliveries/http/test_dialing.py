@@ -99,7 +99,8 @@ async def test_a_peer_that_is_not_known_ends_no_attempt() -> None:
     async with odd_receiver(OddReceiver({"/hook": answer})) as receiver:
         sender = Sender(MakingNameless(LOOPBACK), DnsResolver().lookup)
         sending = sender.send(f"{receiver.url}/hook", {}, b"{}", within=10)
-        answered = await asyncio.wait_for(sending, 10)
+        async with asyncio.timeout(10):
+            answered = await sending
         await sender.aclose()
 
     assert (answered.status_code, answered.location) == (302, "/elsewhere")

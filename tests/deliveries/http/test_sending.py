@@ -85,7 +85,8 @@ async def test_a_fault_of_ours_is_raised_and_leaves_no_attempt_without_an_end(re
     sender = sender_to_loopback(DnsResolver().lookup, Faulty)
     async with raw_server(redirect) as url:
         with pytest.raises(RuntimeError, match=r"127\.0\.0\.1"):
-            await asyncio.wait_for(sender.send(url, {}, b"{}", within=0.5), 10)
+            async with asyncio.timeout(10):
+                await sender.send(url, {}, b"{}", within=0.5)
     await sender.aclose()
 
 
@@ -114,7 +115,8 @@ async def test_concurrent_calls_for_a_name_share_one_lookup() -> None:
         asking = [
             asyncio.create_task(names.lookup(host, 443)) for host in ("hook.slow", "Hook.slow") * 20
         ]
-        await asyncio.wait_for(names.lookup("hook.example", 443), 10)  # when all have asked
+        async with asyncio.timeout(10):  # when all have asked
+            await names.lookup("hook.example", 443)
         asking.pop().cancel()
     found = await asyncio.gather(*asking)
     again = await names.lookup("hook.slow", 443)
