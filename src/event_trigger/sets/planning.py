@@ -37,7 +37,7 @@ from event_trigger.sets.schemas import DestinationInSet
 from event_trigger.sets.specs import destination_spec, named, trigger_spec
 from event_trigger.sets.state import DestinationState, SetState
 from event_trigger.triggers.hook_port import differs, hook_secret_change
-from event_trigger.triggers.schedule.meaning import means_same
+from event_trigger.triggers.schedule.canonical import means_same
 from event_trigger.triggers.schedule.plan import schedule_part
 from event_trigger.vault import Vault
 from event_trigger.web.changes import Change

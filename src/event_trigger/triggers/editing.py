@@ -37,7 +37,7 @@ from event_trigger.triggers.patching import details_after, patched
 from event_trigger.triggers.payload_schema import payload_errors
 from event_trigger.triggers.repository import Triggers
 from event_trigger.triggers.resolving import Resolver, TriggerPorts, resolver_for
-from event_trigger.triggers.schedule.meaning import means_same
+from event_trigger.triggers.schedule.canonical import means_same
 from event_trigger.triggers.schedule.plan import schedule_part
 from event_trigger.triggers.schedule_changes import (
     check_schedule,

@@ -4,8 +4,7 @@ from typing import Any
 
 import pytest
 
-from event_trigger.triggers.schedule.canonical import canonical
-from event_trigger.triggers.schedule.meaning import means_same
+from event_trigger.triggers.schedule.canonical import canonical, means_same
 
 BERLIN = "Europe/Berlin"
 

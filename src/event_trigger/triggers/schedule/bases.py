@@ -12,10 +12,9 @@ from event_trigger.instants import FIRST_YEAR, LAST_YEAR
 from event_trigger.triggers.schedule.cron import read_line
 from event_trigger.triggers.schedule.errors import DetailName, ScheduleError
 from event_trigger.triggers.schedule.local_times import LocalTimes
-from event_trigger.triggers.schedule.walls.civil import CivilDays, CivilMonths
 from event_trigger.triggers.schedule.walls.cron import CronWalls
 from event_trigger.triggers.schedule.walls.recurrence import Recurrence
-from event_trigger.triggers.schedule.walls.single import SingleWall
+from event_trigger.triggers.schedule.walls.wall_times import CivilDays, CivilMonths, SingleWall
 from event_trigger.triggers.schedule.zone_rules import zone_rules
 from event_trigger.triggers.schedule.zones import read_rules
 

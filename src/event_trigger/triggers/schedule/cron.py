@@ -6,8 +6,8 @@ from functools import lru_cache
 
 from event_trigger.triggers.schedule.cron_advice import advice_on, five_fields
 from event_trigger.triggers.schedule.errors import ScheduleError
+from event_trigger.triggers.schedule.walls.cron import CronLine
 from event_trigger.triggers.schedule.walls.cron_fields import FIELDS, read_fields
-from event_trigger.triggers.schedule.walls.cron_line import CronLine
 
 MOST_LINES = 20
 _MAX_CHARACTERS = 256

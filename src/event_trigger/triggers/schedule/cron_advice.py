@@ -3,12 +3,14 @@
 import re
 from collections.abc import Callable, Mapping, Sequence
 
-from event_trigger.triggers.schedule.before_last import BEFORE_LAST, advice_on_before_last
 from event_trigger.triggers.schedule.errors import ScheduleError
-from event_trigger.triggers.schedule.hashed_lines import advice_on_hash
-from event_trigger.triggers.schedule.interval import parse_interval
-from event_trigger.triggers.schedule.plain_lines import is_plain
-from event_trigger.triggers.schedule.spelt_durations import iso_duration
+from event_trigger.triggers.schedule.foreign_lines import (
+    BEFORE_LAST,
+    advice_on_before_last,
+    advice_on_hash,
+    is_plain,
+)
+from event_trigger.triggers.schedule.interval import iso_duration, parse_interval
 from event_trigger.triggers.schedule.walls.cron_fields import FIELDS
 from event_trigger.triggers.schedule.zones import iana_name, is_zone
 

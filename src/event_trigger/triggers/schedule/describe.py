@@ -11,9 +11,8 @@ from event_trigger.triggers.schedule.details import calendars_of
 from event_trigger.triggers.schedule.excluded import excluded_dates
 from event_trigger.triggers.schedule.plan import Plan
 from event_trigger.triggers.schedule.schedules import NO_SHIFT, Schedule, is_recurring
-from event_trigger.triggers.schedule.walls.civil import CivilDays, CivilMonths
 from event_trigger.triggers.schedule.walls.recurrence import Recurrence
-from event_trigger.triggers.schedule.walls.single import SingleWall
+from event_trigger.triggers.schedule.walls.wall_times import CivilDays, CivilMonths, SingleWall
 from event_trigger.triggers.schedule.words.cron import cron_words
 from event_trigger.triggers.schedule.words.language import (
     MONTHS,

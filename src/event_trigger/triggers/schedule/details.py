@@ -29,9 +29,8 @@ from event_trigger.triggers.schedule.interval import (
     parse_interval,
 )
 from event_trigger.triggers.schedule.schedules import NO_SHIFT, Schedule, is_recurring
-from event_trigger.triggers.schedule.walls.civil import CivilDays, CivilMonths
 from event_trigger.triggers.schedule.walls.rrule import read_rrule
-from event_trigger.triggers.schedule.walls.single import SingleWall
+from event_trigger.triggers.schedule.walls.wall_times import CivilDays, CivilMonths, SingleWall
 from event_trigger.triggers.schedule.zones import iana_name, read_rules
 
 _LOCAL_TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d(:\d\d(\.\d{1,9})?)?", re.ASCII)

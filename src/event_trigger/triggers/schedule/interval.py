@@ -1,4 +1,4 @@
-"""Reads an interval: minutes as a number, or an ISO 8601 duration."""
+"""Reads intervals: minutes as a number, or an ISO 8601 duration; writes others as one."""
 
 import math
 import re
@@ -9,13 +9,11 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from event_trigger.triggers.schedule.errors import DetailName, ScheduleError
-from event_trigger.triggers.schedule.spelt_durations import iso_duration
 
 _SHORTEST_SECONDS = 1
 _LONGEST_SECONDS = 3653 * 86_400
 _LONGEST_MONTHS = 120
 _MOST: Mapping[DetailName, str] = {"spread": "a day", "grace": "30 days"}  # checked elsewhere
-
 _DECIMAL = r"([0-9]{1,15}(?:[.,][0-9]{1,15})?)"
 _DURATION = re.compile(
     rf"P(?=.)(?:{_DECIMAL}W)?(?:{_DECIMAL}D)?"
@@ -27,6 +25,17 @@ _MOST_SPELT = 40  # characters
 _YEARS_OR_MONTHS = re.compile(r"P[0-9.,WD]*[0-9][YM]")
 _CIVIL_MONTHS = re.compile(r"P(?=.)(?:([0-9]{1,4})Y)?(?:([0-9]{1,4})M)?")
 _CIVIL_DAYS = re.compile(r"P(?=.)(?:([0-9]{1,4})W)?(?:([0-9]{1,4})D)?")
+_SPELT_UNITS = {
+    **dict.fromkeys(("W", "WEEK", "WEEKS"), "W"),
+    **dict.fromkeys(("D", "DAY", "DAYS"), "D"),
+    **dict.fromkeys(("H", "HR", "HRS", "HOUR", "HOURS"), "H"),
+    **dict.fromkeys(("M", "MIN", "MINS", "MINUTE", "MINUTES"), "M"),
+    **dict.fromkeys(("S", "SEC", "SECS", "SECOND", "SECONDS"), "S"),
+}
+_SPELT_PART = re.compile(
+    r"\s*([0-9]{1,6}(?:\.[0-9]{1,3})?)?\s*([A-Z]{1,7})\b|\s*([0-9]{1,6})([WDHMS])"
+)
+_SPELT_CLOCK = re.compile(r"([0-9]{1,3}):([0-5][0-9])(?::([0-5][0-9]))?")
 
 
 class CivilInterval(NamedTuple):
@@ -136,3 +145,31 @@ def _seconds_of(text: str, field: DetailName) -> Fraction:
     return sum(
         (number * unit for number, unit in zip(numbers, _UNIT_SECONDS, strict=True)), Fraction(0)
     )
+
+
+def iso_duration(text: str) -> str | None:
+    """Writes "1h30m", "every 5 minutes" or "00:05:00" as ISO 8601; None if it is none of them."""
+    text = text[:_MOST_SPELT].upper().strip().removeprefix("EVERY").strip()
+    if clock := _SPELT_CLOCK.fullmatch(text):
+        hours, minutes, seconds = (int(one or 0) for one in clock.groups())
+        return _joined({"H": str(hours), "M": str(minutes), "S": str(seconds)})
+    counts: dict[str, str] = {}
+    position = 0
+    while position < len(text):
+        part = _SPELT_PART.match(text, position)
+        unit = None if part is None else _SPELT_UNITS.get(part[2] or part[4])
+        if part is None or unit is None or unit in counts:
+            return None
+        counts[unit] = part[1] or part[3] or "1"
+        position = part.end()
+    return _joined(counts)
+
+
+def _joined(counts: dict[str, str]) -> str | None:
+    """Joins counts of units in their order, without zeros; None if none is left."""
+    left = {unit: number for unit, number in counts.items() if float(number)}
+    if not left or ("W" in left and len(left) > 1):
+        return None
+    days = "".join(f"{left[one]}{one}" for one in "WD" if one in left)
+    times = "".join(f"{left[one]}{one}" for one in "HMS" if one in left)
+    return f"P{days}{f'T{times}' if times else ''}"

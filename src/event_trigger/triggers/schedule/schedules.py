@@ -25,7 +25,7 @@ from event_trigger.triggers.schedule.bases import (
     steps_before,
 )
 from event_trigger.triggers.schedule.excluded import first_of_run, last_of_run, place_of
-from event_trigger.triggers.schedule.walls.single import SingleWall
+from event_trigger.triggers.schedule.walls.wall_times import SingleWall
 
 _SECOND = timedelta(seconds=1)
 _DAY = timedelta(days=1)

@@ -5,12 +5,12 @@ in a day field.
 """
 
 import re
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
 from event_trigger.triggers.schedule.errors import ScheduleError
-from event_trigger.triggers.schedule.walls.cron_line import SUNDAY, CronLine, MonthDays, WeekDays
-from event_trigger.triggers.schedule.walls.foreign_names import in_english
+from event_trigger.triggers.schedule.walls.cron import SUNDAY, CronLine, MonthDays, WeekDays
 
 _MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
 _DAYS = ("SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT")
@@ -21,6 +21,32 @@ _TERM = re.compile(
 _NEAREST = re.compile(r"([0-9]{1,2})W")
 _LAST_OF_WEEKDAY = re.compile(rf"({_VALUE})L")
 _NTH_OF_WEEKDAY = re.compile(rf"({_VALUE})#([1-5])")
+_WORD = re.compile(r"[A-Z]{2,10}")
+_ENGLISH: Mapping[str, str] = {  # beginnings of German, French, Spanish, Portuguese, Dutch names
+    **dict.fromkeys(("MO", "LUN", "SEG", "MA"), "MON"),
+    **dict.fromkeys(("DI", "MAR", "TER"), "TUE"),
+    **dict.fromkeys(("MI", "MER", "MIE", "QUA", "WO"), "WED"),
+    **dict.fromkeys(("DO", "JEU", "JUE", "GIO", "QUI"), "THU"),
+    **dict.fromkeys(("FR", "VEN", "VIE", "SEX", "VR"), "FRI"),
+    **dict.fromkeys(("SA", "SAM", "SAB", "ZA"), "SAT"),
+    **dict.fromkeys(("SO", "DIM", "DOM", "ZO", "SU"), "SUN"),
+    **dict.fromkeys(("TU",), "TUE"),
+    **dict.fromkeys(("WE",), "WED"),
+    **dict.fromkeys(("TH",), "THU"),
+}
+_ENGLISH_MONTHS: Mapping[str, str] = {
+    **dict.fromkeys(("ENE", "GEN", "JANV"), "JAN"),
+    **dict.fromkeys(("FEV", "FEVR"), "FEB"),
+    **dict.fromkeys(("MRZ", "MARS", "MRT"), "MAR"),
+    **dict.fromkeys(("AVR", "ABR"), "APR"),
+    **dict.fromkeys(("MAI", "MEI", "MAG"), "MAY"),
+    **dict.fromkeys(("JUIN", "GIU"), "JUN"),
+    **dict.fromkeys(("JUIL", "LUG"), "JUL"),
+    **dict.fromkeys(("AOUT", "AGO"), "AUG"),
+    **dict.fromkeys(("SET", "SEPT"), "SEP"),
+    **dict.fromkeys(("OKT", "OUT", "OTT"), "OCT"),
+    **dict.fromkeys(("DEZ", "DIC"), "DEC"),
+}
 
 
 class Field(NamedTuple):
@@ -153,7 +179,7 @@ def _number(field: Field, text: str, term: str) -> int:
 
 @lru_cache(maxsize=1024)
 def _refuse_other_names(field: Field, text: str) -> None:
-    if english := in_english(text, field.names):
+    if english := _in_english(text, field.names):
         raise _refusal(field, f"has English names of three letters: write {english}.")
 
 
@@ -179,3 +205,29 @@ def _bad_field(field: Field, text: str) -> ScheduleError:
 
 def _refusal(field: Field, rest: str) -> ScheduleError:
     return ScheduleError(f"The {field.name} field of cron {rest}", field="cron")
+
+
+def _in_english(text: str, names: Sequence[str]) -> str | None:
+    """Writes a field's names as cron does, "MONDAY-FRIDAY" as "MON-FRI"; None if one is unknown."""
+    words = _WORD.findall(text)
+    found = {word: _name(word, names) for word in words}
+    if not words or len(text) > 40 or None in found.values() or all(one in names for one in words):
+        return None
+    return _WORD.sub(lambda word: found[word[0]] or "", text)
+
+
+def _name(word: str, names: Sequence[str]) -> str | None:
+    if word in names:
+        return word
+    others = _ENGLISH if "SUN" in names else _ENGLISH_MONTHS
+    if word in others:
+        return others[word]
+    full = {one[:3]: one for one in (*_FULL_DAYS, *_FULL_MONTHS)}.get(word[:3], "")
+    return word[:3] if word[:3] in names and full.startswith(word) else None
+
+
+_FULL_DAYS = ("SUNDAY", "MONDAY", "TUESDAY", "WEDNESDAY", "THURSDAY", "FRIDAY", "SATURDAY")
+_FULL_MONTHS = (
+    *("JANUARY", "FEBRUARY", "MARCH", "APRIL", "MAY", "JUNE", "JULY", "AUGUST"),
+    *("SEPTEMBER", "OCTOBER", "NOVEMBER", "DECEMBER"),
+)

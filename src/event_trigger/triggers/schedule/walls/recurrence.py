@@ -13,8 +13,13 @@ from itertools import count, islice, takewhile
 
 from event_trigger.instants import LAST_YEAR
 from event_trigger.triggers.schedule.walls.cron import LONGEST_SEARCH_YEARS
-from event_trigger.triggers.schedule.walls.month_days import all_days, month_of, places_of, runs_in
-from event_trigger.triggers.schedule.walls.rule_days import RuleDays
+from event_trigger.triggers.schedule.walls.month_days import (
+    RuleDays,
+    all_days,
+    month_of,
+    places_of,
+    runs_in,
+)
 
 _MONTHS = 12
 _WEEK = 7

@@ -9,7 +9,7 @@ from functools import lru_cache
 from itertools import pairwise
 
 from event_trigger.triggers.schedule.cron import read_line
-from event_trigger.triggers.schedule.walls.cron_line import CronLine, MonthDays, WeekDays
+from event_trigger.triggers.schedule.walls.cron import CronLine, MonthDays, WeekDays
 from event_trigger.triggers.schedule.words.language import (
     DAYS,
     MONTHS,

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
+from event_trigger.triggers.schedule.cautions import daylight_note
 from event_trigger.triggers.schedule.details import schedule_from
-from event_trigger.triggers.schedule.dst import daylight_note
 from event_trigger.triggers.schedule.schedules import Schedule
 
 AT = datetime(2027, 3, 28, 1, tzinfo=UTC)  # the clocks go from 02:00 to 03:00 in Berlin
