@@ -53,7 +53,7 @@ from event_trigger.projects.repository import Invitations
 from event_trigger.scheduling.beats import BEAT_EVERY_SECONDS, purge_outages, record_beat
 from event_trigger.scheduling.dispatcher import LONGEST_WAIT_SECONDS, fire_due
 from event_trigger.telemetry import LISTENER_CONNECTED
-from event_trigger.triggers.completion.job import delete_completed
+from event_trigger.triggers.completion import delete_completed
 from event_trigger.triggers.list_tables import TriggerFollower
 from event_trigger.triggers.versions import purge_history
 from event_trigger.triggers.zone_updates.replanning import ZoneRulesFollower

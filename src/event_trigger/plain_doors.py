@@ -9,7 +9,7 @@ from event_trigger.events.plain_reads import PlainEvents
 from event_trigger.events.window import Retention
 from event_trigger.overview.plain_reads import PlainOverview
 from event_trigger.triggers.plain_reads import PlainTriggers
-from event_trigger.triggers.trigger_lookup import TriggerLookup
+from event_trigger.triggers.stored_rows import TriggerLookup
 from event_trigger.web.state import AppState
 
 

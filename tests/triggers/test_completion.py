@@ -10,8 +10,7 @@ from event_trigger.audit.session import AuditedSession
 from event_trigger.db.engine import create_engine, create_sessions
 from event_trigger.destinations.repository import Destinations
 from event_trigger.hooks.lifecycle import TriggerHooks
-from event_trigger.triggers.completion.job import delete_completed
-from event_trigger.triggers.completion.repository import CompletedTriggers
+from event_trigger.triggers.completion import CompletedTriggers, delete_completed
 from event_trigger.triggers.repository import Triggers
 from event_trigger.web.state import state_of
 from tests.support.databases import connect

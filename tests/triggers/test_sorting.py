@@ -15,7 +15,7 @@ from event_trigger.db.engine import Sessions, create_engine, create_sessions
 from event_trigger.models import TriggerStatus, TriggerType
 from event_trigger.triggers.filters import TriggerFilter
 from event_trigger.triggers.list_tables import TriggerFollower
-from event_trigger.triggers.sorted_lists import SortedTriggers
+from event_trigger.triggers.lists import SortedTriggers
 from event_trigger.triggers.sorting import MOST_SORTED, SortPosition, TriggerSort
 from event_trigger.web.pagination import encode_cursor
 from tests.support.databases import connect

@@ -7,8 +7,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from typing_extensions import override
 
 from event_trigger.calendars.repository import Calendars
-from event_trigger.triggers.calendar_port import CalendarDays
-from event_trigger.triggers.calendar_port import Calendars as CalendarPort
+from event_trigger.triggers.references import CalendarDays
+from event_trigger.triggers.references import Calendars as CalendarPort
 
 _EPOCH_DAY = date(1970, 1, 1).toordinal()
 

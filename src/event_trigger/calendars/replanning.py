@@ -18,8 +18,8 @@ from event_trigger.db.shards import OwnedId
 from event_trigger.errors import Invalid
 from event_trigger.instants import just_after
 from event_trigger.models import Calendar, Trigger, TriggerStatus, shard_of
-from event_trigger.triggers.announcing import announce
-from event_trigger.triggers.calendar_port import MOST_EXCLUDED_DAYS
+from event_trigger.triggers.references import MOST_EXCLUDED_DAYS
+from event_trigger.triggers.repository import announce
 from event_trigger.triggers.schedule.details import Resolved, calendars_of
 from event_trigger.triggers.schedule.plan import readable_stored, schedule_part
 from event_trigger.triggers.schedule_changes import (

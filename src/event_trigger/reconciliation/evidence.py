@@ -14,12 +14,12 @@ from event_trigger.instants import just_after
 from event_trigger.models import Event, ScheduleVersion, Trigger, TriggerType, UnfiredRange
 from event_trigger.reconciliation.repository import InstantRecords
 from event_trigger.reconciliation.statement import plan_then
-from event_trigger.triggers.heartbeats import readable_heartbeat
 from event_trigger.triggers.repository import Triggers
 from event_trigger.triggers.schedule.describe import rules_version
 from event_trigger.triggers.schedule.heartbeat import is_heartbeat
 from event_trigger.triggers.schedule.plan import Plan, schedule_part
 from event_trigger.triggers.schedule.schedules import is_excepted, next_fire_at_or_after
+from event_trigger.triggers.stored_plans import readable_heartbeat
 from event_trigger.triggers.zone_updates.store import load_rules
 
 

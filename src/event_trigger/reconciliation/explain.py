@@ -18,7 +18,6 @@ from event_trigger.models import (
 from event_trigger.reconciliation.evidence import Evidence, VersionInForce, ended_version
 from event_trigger.reconciliation.outcomes import OUTCOMES, UNJUDGED, Outcome, sentence_for
 from event_trigger.reconciliation.statement import decide_now
-from event_trigger.triggers.heartbeats import readable_heartbeat, state_of
 from event_trigger.triggers.schedule.details import calendars_of
 from event_trigger.triggers.schedule.plan import Plan
 from event_trigger.triggers.schedule.schedules import (
@@ -32,6 +31,7 @@ from event_trigger.triggers.schedule.schedules import (
 )
 from event_trigger.triggers.schedule.words.language import calendars_named
 from event_trigger.triggers.schedule.zone_rules import zone_rules
+from event_trigger.triggers.stored_plans import readable_heartbeat, state_of
 
 _ON_TIME = timedelta(seconds=1)
 _CLOSEST_INSTANTS = timedelta(seconds=1)

@@ -17,9 +17,9 @@ from event_trigger.reconciliation.reconcile import (
     Totals,
 )
 from event_trigger.reconciliation.repository import InstantRecords
-from event_trigger.triggers.heartbeats import readable_heartbeat, state_of
 from event_trigger.triggers.schedule.plan import UnfiredInstants
 from event_trigger.triggers.schedule.schedules import InstantRange
+from event_trigger.triggers.stored_plans import readable_heartbeat, state_of
 
 _MARGIN = timedelta(hours=1)  # more than passes in a transaction, from its event to its change
 

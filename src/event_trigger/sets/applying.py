@@ -31,12 +31,9 @@ from event_trigger.sets.repository.members import SetRows
 from event_trigger.sets.repository.sets import Sets
 from event_trigger.sets.state import Moved, SetState, in_slices, read_state
 from event_trigger.sets.writing import Locked, MemberWriter, Written
-from event_trigger.triggers.announcing import announce
-from event_trigger.triggers.calendar_port import Calendars
-from event_trigger.triggers.destination_names import lock_named
 from event_trigger.triggers.lifecycle import TooManyTriggers
-from event_trigger.triggers.repository import Triggers
-from event_trigger.triggers.resolving import TriggerPorts, resolver_for
+from event_trigger.triggers.references import Calendars, TriggerPorts, lock_named, resolver_for
+from event_trigger.triggers.repository import Triggers, announce
 from event_trigger.vault import Vault
 from event_trigger.web.cpu_bound import CpuBound
 

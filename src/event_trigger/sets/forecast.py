@@ -10,9 +10,8 @@ from event_trigger.errors import FieldError, Invalid
 from event_trigger.models import OnCompletion, Trigger, TriggerStatus
 from event_trigger.sets.comparison import MemberKind, SetPlan, Wanted
 from event_trigger.sets.members import placed, raise_all
-from event_trigger.triggers.calendar_port import MOST_EXCLUDED_DAYS
 from event_trigger.triggers.lifecycle import new_trigger
-from event_trigger.triggers.resolving import Resolver
+from event_trigger.triggers.references import MOST_EXCLUDED_DAYS, Resolver
 from event_trigger.triggers.schedule.details import calendars_of
 from event_trigger.triggers.schedule_changes import next_after_change
 

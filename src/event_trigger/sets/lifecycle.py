@@ -27,7 +27,7 @@ from event_trigger.sets.planning import SetRequest, plan_set
 from event_trigger.sets.repository.members import ROWS_PER_STATEMENT, SetRows
 from event_trigger.sets.state import Moved, SetState, in_slices, read_state
 from event_trigger.sets.writing import Written
-from event_trigger.triggers.resolving import resolver_for
+from event_trigger.triggers.references import resolver_for
 from event_trigger.web.entity_tags import NotThere, PreconditionFailed, Preconditions
 
 _TRIES = 5

@@ -31,11 +31,10 @@ from event_trigger.triggers.configuration import (
     configuration_in,
     configuration_of,
 )
-from event_trigger.triggers.destination_names import ids_of
 from event_trigger.triggers.editing import rewrite
 from event_trigger.triggers.hook_port import HookKeeper, HookSecrets
+from event_trigger.triggers.references import Resolver, ids_of
 from event_trigger.triggers.repository import Triggers
-from event_trigger.triggers.resolving import Resolver
 from event_trigger.triggers.schedule_changes import note_rules
 from event_trigger.vault import Vault
 from event_trigger.web.turns import taking_turns

@@ -15,13 +15,12 @@ from event_trigger.db.plain_session import ReadSession
 from event_trigger.db.shards import OwnedId
 from event_trigger.errors import NotFound
 from event_trigger.models import Trigger, TriggerType, Verify
-from event_trigger.triggers.calendar_port import Calendars
 from event_trigger.triggers.configuration import etag_of
 from event_trigger.triggers.hook_port import HookKeeper, HookSecrets, verify_in
 from event_trigger.triggers.hook_secrets import PUBLIC_KEYS
 from event_trigger.triggers.moved_on import MovedOn
+from event_trigger.triggers.references import Calendars, TriggerPorts
 from event_trigger.triggers.repository import Triggers
-from event_trigger.triggers.resolving import TriggerPorts
 from event_trigger.triggers.schedule.schedules import InstantRange
 from event_trigger.triggers.schemas.reading import (
     ShownHook,

@@ -13,39 +13,44 @@ from event_trigger.db.clock import database_now
 from event_trigger.db.shards import OwnedId
 from event_trigger.errors import Conflict, Invalid, NotFound
 from event_trigger.instants import just_after
-from event_trigger.models import Trigger, TriggerType
-from event_trigger.triggers.announcing import announce
+from event_trigger.models import Trigger, TriggerStatus, TriggerType, UnfiredReason
 from event_trigger.triggers.configuration import (
     Configuration,
     configuration_in,
     configuration_of,
+    details_after,
+    patched,
 )
-from event_trigger.triggers.destination_names import (
-    DestinationNames,
-    check_may_name,
-    ids_of,
-    lock_named,
-)
-from event_trigger.triggers.heartbeat_replanning import replan_heartbeat
 from event_trigger.triggers.hook_port import (
     HookKeeper,
     HookSecrets,
     hook_secret_change,
     is_other_secret,
 )
-from event_trigger.triggers.patching import details_after, patched
 from event_trigger.triggers.payload_schema import payload_errors
-from event_trigger.triggers.repository import Triggers
-from event_trigger.triggers.resolving import Resolver, TriggerPorts, resolver_for
+from event_trigger.triggers.references import (
+    DestinationNames,
+    Resolver,
+    TriggerPorts,
+    check_may_name,
+    ids_of,
+    lock_named,
+    resolver_for,
+)
+from event_trigger.triggers.repository import Triggers, announce
 from event_trigger.triggers.schedule.canonical import means_same
 from event_trigger.triggers.schedule.plan import schedule_part
 from event_trigger.triggers.schedule_changes import (
+    OldSchedule,
     check_schedule,
+    end_schedule,
     note_rules,
+    plan_next,
     replan,
     schedule_before,
 )
 from event_trigger.triggers.schemas.requests import TriggerBody, TriggerUpdate
+from event_trigger.triggers.stored_plans import heartbeat_or_refuse
 from event_trigger.web.changes import Change, changes_between
 from event_trigger.web.keys import refusing_taken_key
 
@@ -254,3 +259,18 @@ def check_payload(trigger: Trigger) -> None:
         errors = payload_errors(schema, trigger.payload, "payload")
         if errors:
             raise Invalid("The payload does not match details.schema.", errors=errors)
+
+
+async def replan_heartbeat(
+    session: AsyncSession, trigger: Trigger, old: OldSchedule, *, now: datetime
+) -> None:
+    """Gives a heartbeat whose schedule or grace has changed a full period from now."""
+    heartbeat_or_refuse(trigger.details)
+    if schedule_part(trigger.details) == old.details:
+        return
+    await end_schedule(session, trigger, old, UnfiredReason.REPLACED, now=now)
+    trigger.version += 1
+    trigger.in_force_after = trigger.settled_until
+    trigger.error = None
+    if trigger.status != TriggerStatus.PAUSED:
+        plan_next(trigger)

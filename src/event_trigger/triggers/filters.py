@@ -6,7 +6,7 @@ owner in an index of another table, beside a type or a status in the rows.
 """
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any
@@ -26,7 +26,6 @@ from event_trigger.db.keyset import (
 )
 from event_trigger.db.listed_tables import ListedTable
 from event_trigger.models import EVERY_SHARD, Trigger, TriggerStatus, TriggerType, shard_of
-from event_trigger.triggers.heartbeat_filters import IS_SILENT, has_status
 from event_trigger.triggers.schedule.heartbeat import HeartbeatStatus
 
 IS_FAILING = "error IS NOT NULL"  # also counted by `GET /overview`: set aside, with the reason
@@ -42,7 +41,6 @@ UNSHOWN = (
     "excluded_days",
 )
 _MOST_NAMED = 2000  # triggers whose ids are given, or the ids of a limited key
-
 _ONE_OWNER = "shard = :shard AND owner_id = :owner_id"
 _OF_KEY = f"(SELECT * FROM triggers WHERE {_ONE_OWNER} AND key = :key LIMIT 1) AS triggers"  # noqa: S608
 _IS_NAMED = "id = ANY (CAST(:ids AS bigint[]))"
@@ -60,6 +58,12 @@ _SEARCHED = (
 )
 _TAG, _DESTINATION = "CAST(:tag AS text)", "CAST(:destination_id AS bigint)"
 _RESTING = {TriggerStatus.PAUSED, TriggerStatus.COMPLETED}
+IS_SILENT = "silent_since IS NOT NULL"
+_ACTIVE = "type = 'heartbeat' AND status = 'active'"
+_IS_WAITING = "silent_since IS NULL AND last_ping_at IS NULL AND run_started_at IS NULL"
+_EXPECTS = "silent_since IS NULL AND (last_ping_at IS NOT NULL OR run_started_at IS NOT NULL)"
+# what `triggers/schedule/interval.py` accepts; anything else would fail the statement
+_DURATION = r"^P([0-9.,]+W)?([0-9.,]+D)?(T([0-9.,]+H)?([0-9.,]+M)?([0-9.,]+S)?)?$"
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,3 +249,34 @@ def _of_kinds(owner_id: int | None, wanted: TriggerFilter) -> _Part:
 
 def _escaped(q: str | None) -> str | None:
     return None if q is None else re.sub(r"([/%_])", r"/\1", q)
+
+
+def _duration(member: str) -> str:
+    """Reads a member of the details: minutes, or an ISO 8601 duration; else null."""
+    written = f"details ->> '{member}'"
+    seconds = f"extract(epoch FROM CAST(replace({written}, ',', '.') AS interval))"
+    return (
+        f"CASE WHEN json_typeof(details -> '{member}') = 'number'"
+        f" THEN CAST({written} AS float8) * interval '1 minute'"
+        f" WHEN {written} ~ '{_DURATION}' THEN {seconds} * interval '1 second' END"
+    )
+
+
+# a stored deadline is right for cron lines; after many pings in a row, that of an interval is not
+_EXPECTED_AT = (
+    f"CASE WHEN details ->> 'interval' IS NULL THEN next_fire_at - ({_duration('grace')})"
+    f" ELSE anchor_at + ({_duration('interval')}) END"
+)
+_CONDITIONS: Mapping[HeartbeatStatus, tuple[str, str]] = {
+    HeartbeatStatus.WAITING: (_ACTIVE, _IS_WAITING),
+    HeartbeatStatus.ALIVE: (f"{_ACTIVE} AND {_EXPECTS}", f"now() <= {_EXPECTED_AT}"),
+    HeartbeatStatus.LATE: (f"{_ACTIVE} AND {_EXPECTS}", f"now() > {_EXPECTED_AT}"),
+    HeartbeatStatus.SILENT: (_ACTIVE, IS_SILENT),
+    HeartbeatStatus.PAUSED: ("type = 'heartbeat'", "status = 'paused'"),
+}
+
+
+def has_status(wanted: HeartbeatStatus) -> str:
+    """Returns the condition; only details of heartbeats are read, as CASE keeps the order."""
+    known, condition = _CONDITIONS[wanted]
+    return f"CASE WHEN {known} THEN {condition} END"

@@ -21,8 +21,6 @@ from event_trigger.models import (
     UnfiredReason,
     shard_of,
 )
-from event_trigger.triggers.announcing import announce
-from event_trigger.triggers.destination_names import check_may_name, ids_of, lock_named
 from event_trigger.triggers.editing import (
     Check,
     Named,
@@ -31,8 +29,14 @@ from event_trigger.triggers.editing import (
     replace,
 )
 from event_trigger.triggers.hook_port import HookKeeper, HookSecrets, verify_in
-from event_trigger.triggers.repository import Triggers
-from event_trigger.triggers.resolving import TriggerPorts, resolver_for
+from event_trigger.triggers.references import (
+    TriggerPorts,
+    check_may_name,
+    ids_of,
+    lock_named,
+    resolver_for,
+)
+from event_trigger.triggers.repository import Triggers, announce
 from event_trigger.triggers.schedule.schedules import InstantRange
 from event_trigger.triggers.schedule_changes import (
     begin_schedule,

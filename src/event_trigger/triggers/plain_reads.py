@@ -17,8 +17,7 @@ from event_trigger.triggers.hook_port import HookKeeper
 from event_trigger.triggers.lists import list_page
 from event_trigger.triggers.schemas.queries import TriggerListQuery
 from event_trigger.triggers.schemas.rows import TriggerRow
-from event_trigger.triggers.stored_rows import StoredTriggers
-from event_trigger.triggers.trigger_lookup import TriggerLookup
+from event_trigger.triggers.stored_rows import StoredTriggers, TriggerLookup
 from event_trigger.web.entity_tags import Preconditions
 from event_trigger.web.keys import is_key
 from event_trigger.web.plain_queries import NoQuery, PlainQuery

@@ -9,6 +9,7 @@ from sqlalchemy.dialects.postgresql import JSONB, insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 import event_trigger.triggers.list_tables  # noqa: F401  each flush writes the rows of lists
+from event_trigger.db.notify import SCHEDULE_CHANGED, TRIGGERS_CHANGED, notify, notify_rows
 from event_trigger.db.shards import ACROSS_SHARDS, OwnedId
 from event_trigger.models import (
     SHARDS,
@@ -216,3 +217,9 @@ def _sharing_days(triggers: Iterable[PlannedTrigger]) -> Iterator[PlannedTrigger
         else:
             days = tuple(one.excluded_days)
             yield one._replace(excluded_days=known.setdefault(days, days))
+
+
+async def announce(session: AsyncSession, *triggers: OwnedId) -> None:
+    """Wakes the dispatchers, and tells open streams, when the transaction commits."""
+    await notify(session, SCHEDULE_CHANGED)
+    await notify_rows(session, TRIGGERS_CHANGED, [(one.owner_id, one.id) for one in triggers])

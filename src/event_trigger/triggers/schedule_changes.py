@@ -9,11 +9,6 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from event_trigger.instants import just_after, just_before
 from event_trigger.models import ScheduleVersion, Trigger, TriggerStatus, TriggerType, UnfiredReason
-from event_trigger.triggers.heartbeats import (
-    deadline_after_change,
-    heartbeat_or_refuse,
-    plan_heartbeat,
-)
 from event_trigger.triggers.schedule.bases import Local
 from event_trigger.triggers.schedule.errors import ScheduleError
 from event_trigger.triggers.schedule.plan import Plan, UnfiredInstants, schedule_part
@@ -27,6 +22,9 @@ from event_trigger.triggers.schedule.zones import read_rules
 from event_trigger.triggers.stored_plans import (
     ResolvedColumns,
     columns_of,
+    deadline_after_change,
+    heartbeat_or_refuse,
+    plan_heartbeat,
     plan_of_trigger,
     plan_or_refuse,
     readable_plan_of,

@@ -22,6 +22,7 @@ from event_trigger.db.listed_tables import ListedTable, columns_read, page_of
 from event_trigger.models import Trigger
 from event_trigger.triggers.filters import (
     IS_FAILING,
+    IS_SILENT,
     TriggerFilter,
     conditions_of,
     has_part,
@@ -29,7 +30,6 @@ from event_trigger.triggers.filters import (
     listed_triggers,
     of_kind,
 )
-from event_trigger.triggers.heartbeat_filters import IS_SILENT
 from event_trigger.triggers.schedule.heartbeat import HeartbeatStatus
 
 MOST_SORTED = 2_000  # triggers

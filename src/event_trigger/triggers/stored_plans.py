@@ -1,15 +1,16 @@
-"""Reads the plans of stored triggers and of their former schedules."""
+"""Reads the plans of stored triggers, of their former schedules, and of heartbeats."""
 
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, NamedTuple
 
 from event_trigger.errors import Invalid
-from event_trigger.models import ScheduleVersion, Trigger
+from event_trigger.models import ScheduleVersion, Trigger, TriggerStatus
 from event_trigger.triggers.schedule.details import NOTHING_RESOLVED, Resolved
 from event_trigger.triggers.schedule.errors import ScheduleError
-from event_trigger.triggers.schedule.heartbeat import is_heartbeat
-from event_trigger.triggers.schedule.plan import Plan, plan_of, readable_plan
+from event_trigger.triggers.schedule.heartbeat import Heartbeat, heartbeat_of, is_heartbeat
+from event_trigger.triggers.schedule.pings import HeartbeatState
+from event_trigger.triggers.schedule.plan import Plan, plan_of, readable_plan, schedule_part
 
 
 class ResolvedColumns(NamedTuple):
@@ -54,3 +55,48 @@ def refusal_of(error: ScheduleError) -> Invalid:
     """Makes a 422 that names the member of the details."""
     path = ("details", error.field) if error.field else ("details",)
     return Invalid.at(path, error.message)
+
+
+def state_of(trigger: Trigger) -> HeartbeatState:
+    return HeartbeatState(
+        trigger.anchor_at, trigger.last_ping_at, trigger.run_started_at, trigger.silent_since
+    )
+
+
+def heartbeat_or_refuse(details: Mapping[str, Any]) -> Heartbeat:
+    """Reads details; raises a 422 that names the member to change."""
+    try:
+        return heartbeat_of(details)
+    except ScheduleError as error:
+        raise refusal_of(error) from None
+
+
+def readable_heartbeat(details: Mapping[str, Any]) -> Heartbeat | None:
+    """Reads stored details; None if this version cannot read them."""
+    try:
+        return heartbeat_of(details)
+    except (ValueError, TypeError, AttributeError, OverflowError):
+        return None
+
+
+def plan_heartbeat(trigger: Trigger, *, now: datetime) -> None:
+    """Expects a ping one full period from now, unless it is silent or waits for its first one."""
+    heartbeat = heartbeat_or_refuse(trigger.details)
+    state = state_of(trigger).counted_from(now)
+    trigger.anchor_at, trigger.next_fire_at = state.base, state.deadline(heartbeat)
+
+
+def deadline_after_change(
+    trigger: Trigger,
+    details: Mapping[str, Any],
+    status: TriggerStatus | None,
+    *,
+    now: datetime,
+) -> datetime | None:
+    """Returns the deadline after a change of details and, if given, of status."""
+    heartbeat = heartbeat_or_refuse(details)
+    if (status or trigger.status) == TriggerStatus.PAUSED:
+        return None
+    if trigger.status == status and schedule_part(details) == schedule_part(trigger.details):
+        return trigger.next_fire_at
+    return state_of(trigger).counted_from(now).deadline(heartbeat)

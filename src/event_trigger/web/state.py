@@ -28,8 +28,8 @@ if TYPE_CHECKING:  # only their types: `web` imports no feature at run time
     from event_trigger.mail.sender import Mailer
     from event_trigger.metrics.exposition import Metrics
     from event_trigger.stream.subscriptions import Subscriptions
-    from event_trigger.triggers.calendar_port import Calendars
     from event_trigger.triggers.hook_port import HookKeeper
+    from event_trigger.triggers.references import Calendars
     from event_trigger.vault import Vault
     from event_trigger.web.cpu_bound import CpuBound
     from event_trigger.web.health import Liveness, Readiness

@@ -31,12 +31,11 @@ from event_trigger.firing.fire import Call
 from event_trigger.firing.fire_batch import fire_batch
 from event_trigger.firing.rate_limits import RateLimits, name_of
 from event_trigger.models import Trigger
-from event_trigger.triggers.announcing import announce
-from event_trigger.triggers.destination_names import check_may_name, ids_of, lock_named
 from event_trigger.triggers.filters import TriggerFilter
 from event_trigger.triggers.hook_port import HookKeeper
-from event_trigger.triggers.listed_by_id import TriggersById
-from event_trigger.triggers.lists import filter_of
+from event_trigger.triggers.lists import TriggersById, filter_of
+from event_trigger.triggers.references import check_may_name, ids_of, lock_named
+from event_trigger.triggers.repository import announce
 
 _TRIGGERS_PER_STATEMENT = 250
 _TRIGGERS_PER_SLICE = 25  # of the event loop: planning one takes up to 0.1 ms

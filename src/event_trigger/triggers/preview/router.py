@@ -15,7 +15,6 @@ from event_trigger.db.clock import database_now
 from event_trigger.errors import Forbidden, Invalid, NotFound, Unauthorized, UnsupportedMediaType
 from event_trigger.instants import just_after
 from event_trigger.models import TriggerStatus, TriggerType
-from event_trigger.triggers.calendar_port import CalendarDays, Calendars, excluded_days
 from event_trigger.triggers.dependencies import CalendarsDep, TriggerKeyDep
 from event_trigger.triggers.preview.schemas import (
     NO_INSTANT,
@@ -26,6 +25,7 @@ from event_trigger.triggers.preview.schemas import (
     read_preview,
 )
 from event_trigger.triggers.preview.upcoming import PreviewWindow, upcoming, window_of
+from event_trigger.triggers.references import CalendarDays, Calendars, excluded_days
 from event_trigger.triggers.repository import Triggers
 from event_trigger.triggers.schedule.describe import WHEN_CALLED
 from event_trigger.triggers.schedule.details import calendars_of

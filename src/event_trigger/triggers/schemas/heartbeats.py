@@ -5,12 +5,12 @@ from datetime import datetime
 from typing import Any
 
 from event_trigger.models import Trigger, TriggerStatus
-from event_trigger.triggers.heartbeats import readable_heartbeat
 from event_trigger.triggers.schedule.describe import describe
 from event_trigger.triggers.schedule.heartbeat import Heartbeat, HeartbeatStatus
 from event_trigger.triggers.schedule.pings import HeartbeatState
 from event_trigger.triggers.schedule.words.language import duration, length, lowered
 from event_trigger.triggers.schemas.rows import TriggerRow
+from event_trigger.triggers.stored_plans import readable_heartbeat
 
 
 def shown_heartbeat(

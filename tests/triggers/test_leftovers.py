@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from event_trigger.triggers.schedule.leftovers import leftovers
+from event_trigger.triggers.configuration import leftovers
 
 BERLIN = {"timezone": "Europe/Berlin"}
 EVERY = {"interval": "PT5M", "recurring": True}

@@ -3,7 +3,7 @@
 import pytest
 
 from event_trigger.errors import Invalid
-from event_trigger.triggers.calendar_port import excluded_days
+from event_trigger.triggers.references import excluded_days
 
 FOUND = {"a": [3, 1], "b": [2, 3]}
 

@@ -1,1 +1,0 @@
-"""Deletes completed triggers whose `on_completion` is `delete`."""
