@@ -6,7 +6,7 @@ import tracemalloc
 import httpx
 
 from event_trigger.events.schemas import EventListQuery
-from event_trigger.triggers.schemas.queries import TriggerListQuery
+from event_trigger.triggers.schemas.requests import TriggerListQuery
 from event_trigger.web.plain_queries import PlainQuery
 
 MANY = 300

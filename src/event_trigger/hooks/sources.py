@@ -6,7 +6,7 @@ from urllib.parse import unquote
 from event_trigger.events.source import EventSource, SourceKind
 from event_trigger.hooks.acceptance import Acceptance
 from event_trigger.hooks.requests import HookRequest
-from event_trigger.triggers.sender_headers import may_be_secret, may_be_secret_parameter
+from event_trigger.triggers.schemas.accepting import may_be_secret, may_be_secret_parameter
 
 MOST_HEADERS = 50
 LONGEST_VALUE = 1_000  # characters of a header

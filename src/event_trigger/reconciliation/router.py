@@ -27,7 +27,7 @@ from event_trigger.triggers.dependencies import TriggerKeyDep
 from event_trigger.triggers.repository import Triggers
 from event_trigger.triggers.schedule.describe import describe_plan
 from event_trigger.triggers.schedule.heartbeat import is_heartbeat
-from event_trigger.triggers.schemas.heartbeats import heartbeat_words
+from event_trigger.triggers.schemas.reading import heartbeat_words
 from event_trigger.web.cpu_bound import CpuBoundDep, TooManyExpensiveCalls
 from event_trigger.web.problems import problems
 from event_trigger.web.schemas import Instant

@@ -20,8 +20,7 @@ from event_trigger.triggers.schemas.details import (
     HeartbeatDetails,
     ScheduledDetails,
 )
-from event_trigger.triggers.schemas.fields import NEVER_COMPLETES
-from event_trigger.triggers.schemas.requests import TriggerBody, TriggerUpdate
+from event_trigger.triggers.schemas.requests import NEVER_COMPLETES, TriggerBody, TriggerUpdate
 from event_trigger.triggers.schemas.rows import TriggerRow
 from event_trigger.triggers.stored_plans import refusal_of
 from event_trigger.web.changes import is_same

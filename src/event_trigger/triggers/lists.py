@@ -16,7 +16,7 @@ from event_trigger.errors import FieldError, Invalid
 from event_trigger.models import EVERY_SHARD, TriggerStatus, TriggerType, shard_of
 from event_trigger.triggers.filters import IdOrder, TriggerFilter, listing
 from event_trigger.triggers.schedule.heartbeat import HeartbeatStatus
-from event_trigger.triggers.schemas.queries import TriggerListQuery, TriggerQuery
+from event_trigger.triggers.schemas.requests import TriggerListQuery, TriggerQuery
 from event_trigger.triggers.schemas.rows import TriggerRow
 from event_trigger.triggers.sorting import (
     MOST_SORTED,

@@ -15,7 +15,7 @@ from event_trigger.models.base import LARGEST_ID
 from event_trigger.triggers.dependencies import TriggerReader, write_list
 from event_trigger.triggers.hook_port import HookKeeper
 from event_trigger.triggers.lists import list_page
-from event_trigger.triggers.schemas.queries import TriggerListQuery
+from event_trigger.triggers.schemas.requests import TriggerListQuery
 from event_trigger.triggers.schemas.rows import TriggerRow
 from event_trigger.triggers.stored_rows import StoredTriggers, TriggerLookup
 from event_trigger.web.entity_tags import Preconditions

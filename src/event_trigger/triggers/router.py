@@ -25,8 +25,12 @@ from event_trigger.triggers.dependencies import (
 )
 from event_trigger.triggers.lists import list_page
 from event_trigger.triggers.repository import Triggers
-from event_trigger.triggers.schemas.queries import TriggerListQuery
-from event_trigger.triggers.schemas.requests import TriggerCreate, TriggerReplace, TriggerUpdate
+from event_trigger.triggers.schemas.requests import (
+    TriggerCreate,
+    TriggerListQuery,
+    TriggerReplace,
+    TriggerUpdate,
+)
 from event_trigger.triggers.schemas.responses import TriggerListed, TriggerRead, TriggerWritten
 from event_trigger.web.entity_tags import PreconditionFailed
 from event_trigger.web.keys import KeyTaken

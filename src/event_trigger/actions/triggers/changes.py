@@ -18,7 +18,7 @@ from event_trigger.models import (
 from event_trigger.triggers.hook_port import HookKeeper, verify_in
 from event_trigger.triggers.lifecycle import AlreadyCompleted
 from event_trigger.triggers.schedule_changes import end, plan_next, schedule_before, settle
-from event_trigger.triggers.schemas.fields import MOST_TAGS
+from event_trigger.triggers.schemas.requests import MOST_TAGS
 from event_trigger.triggers.versions import NewUnfiredRange, ScheduleHistory, UnfiredRanges
 
 

@@ -7,8 +7,7 @@ from pydantic import Field, model_validator
 
 from event_trigger.actions.schemas import ChosenRows, filter_in_body
 from event_trigger.auth.scopes import Scope
-from event_trigger.triggers.schemas.fields import DestinationNames, Tags
-from event_trigger.triggers.schemas.queries import TriggerQuery
+from event_trigger.triggers.schemas.requests import DestinationNames, Tags, TriggerQuery
 
 
 class TriggerAction(StrEnum):

@@ -6,7 +6,7 @@ from pydantic import Field
 
 from event_trigger.destinations.fields import ContentType, Format, Method, Subject, Template, Url
 from event_trigger.models import DestinationMethod, NoticeKind
-from event_trigger.triggers.schemas.fields import DestinationName
+from event_trigger.triggers.schemas.requests import DestinationName
 from event_trigger.web.schemas import JsonObject, RequestModel, ResponseModel, RowId
 
 

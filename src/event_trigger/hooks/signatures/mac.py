@@ -13,7 +13,7 @@ from event_trigger.hooks.requests import HookRequest
 from event_trigger.hooks.signatures.headers import HeaderValue, check_time
 from event_trigger.hooks.signatures.refused import NotSigned, RefusalReason
 from event_trigger.models import MacEncoding
-from event_trigger.triggers.signed_text import SignedPart, signed_parts
+from event_trigger.triggers.schemas.hook_details import SignedPart, signed_parts
 
 _BODY_ALONE = "{body}"
 # by a name alone, OpenSSL searches for the hash function at each call

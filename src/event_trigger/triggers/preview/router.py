@@ -31,7 +31,7 @@ from event_trigger.triggers.schedule.describe import WHEN_CALLED
 from event_trigger.triggers.schedule.details import calendars_of
 from event_trigger.triggers.schedule.plan import Plan
 from event_trigger.triggers.schedule_changes import check_schedule
-from event_trigger.triggers.schemas.heartbeats import heartbeat_words
+from event_trigger.triggers.schemas.reading import heartbeat_words
 from event_trigger.triggers.stored_plans import ResolvedColumns, plan_of_trigger, plan_or_refuse
 from event_trigger.web.cpu_bound import CpuBoundDep, TooManyExpensiveCalls
 from event_trigger.web.problems import problems

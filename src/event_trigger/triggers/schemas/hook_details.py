@@ -1,5 +1,8 @@
 """The details of a hook: how its calls are verified, with the options of that kind."""
 
+import re
+from enum import StrEnum
+from functools import lru_cache
 from typing import Annotated, Any, NamedTuple, NotRequired
 
 from pydantic import AfterValidator, ConfigDict, Field, SecretStr, ValidationInfo, field_validator
@@ -7,13 +10,50 @@ from pydantic import AfterValidator, ConfigDict, Field, SecretStr, ValidationInf
 from event_trigger.models import MacAlgorithm, MacEncoding, Verify
 from event_trigger.triggers.hook_secrets import LONGEST_SECRET, check_secret
 from event_trigger.triggers.schemas.accepting import HookAcceptance, HookAcceptanceRead
-from event_trigger.triggers.signed_text import LONGEST_SIGNED_TEXT, SignedPart, signed_parts
 from event_trigger.web.http_headers import (
     HEADER_NAME_PATTERN,
     LONGEST_HEADER_NAME,
     is_header_name,
 )
 from event_trigger.web.schemas import Text
+
+LONGEST_SIGNED_TEXT = 200
+_PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
+_EXAMPLE = "such as {body} or {timestamp}.{body}"
+
+
+class SignedPart(StrEnum):
+    """A part of a call that a signature covers."""
+
+    BODY = "body"
+    TIMESTAMP = "timestamp"
+    ID = "id"
+    METHOD = "method"
+    URL = "url"
+
+
+@lru_cache(maxsize=256)
+def signed_parts(text: str) -> tuple[str | SignedPart, ...]:
+    """Splits a text into literal texts and parts; raises ValueError, with words for the user.
+
+    Each part may be there once, and the body has to be: otherwise anybody could replace it.
+    """
+    pieces = _PLACEHOLDER.split(text)
+    literals, names = pieces[::2], pieces[1::2]
+    if any("{" in one or "}" in one for one in literals) or not set(names) <= set(SignedPart):
+        known = ", ".join(f"{{{one}}}" for one in SignedPart)
+        raise ValueError(f"Write a text with some of {known}, {_EXAMPLE}")
+    if len(set(names)) < len(names):
+        raise ValueError("Write each part once")
+    if SignedPart.BODY not in names:
+        raise ValueError(f"Write {{body}} in it, {_EXAMPLE}: the signature has to cover the body")
+    parts: list[str | SignedPart] = []
+    for place, piece in enumerate(pieces):
+        if place % 2:
+            parts.append(SignedPart(piece))
+        elif piece:
+            parts.append(piece)
+    return tuple(parts)
 
 
 class _Taken(NamedTuple):

@@ -10,12 +10,13 @@ from typing import Any, NamedTuple
 from event_trigger.instants import instant_text
 from event_trigger.models import OnCompletion, ScheduleVersion, Trigger, TriggerStatus, TriggerType
 from event_trigger.triggers.schedule.cautions import cautions_of, cautions_on
-from event_trigger.triggers.schedule.describe import WHEN_CALLED, describe_plan
+from event_trigger.triggers.schedule.describe import WHEN_CALLED, describe, describe_plan
 from event_trigger.triggers.schedule.details import Resolved
-from event_trigger.triggers.schedule.heartbeat import is_heartbeat
+from event_trigger.triggers.schedule.heartbeat import Heartbeat, HeartbeatStatus, is_heartbeat
+from event_trigger.triggers.schedule.pings import HeartbeatState
 from event_trigger.triggers.schedule.plan import readable_plan, schedule_part
 from event_trigger.triggers.schedule.schedules import InstantRange
-from event_trigger.triggers.schemas.heartbeats import heartbeat_words, shown_heartbeat
+from event_trigger.triggers.schedule.words.language import duration, length, lowered
 from event_trigger.triggers.schemas.responses import (
     ApiTriggerRead,
     ApiTriggerWritten,
@@ -28,7 +29,7 @@ from event_trigger.triggers.schemas.responses import (
     TriggerWritten,
 )
 from event_trigger.triggers.schemas.rows import TriggerRow
-from event_trigger.triggers.stored_plans import readable_plan_of
+from event_trigger.triggers.stored_plans import readable_heartbeat, readable_plan_of
 
 _MOST_REMEMBERED = 4_000  # schedules: to describe one takes up to half a millisecond
 _LONGEST_REMEMBERED = 2_000  # characters
@@ -173,3 +174,52 @@ def pause_warning(in_pause: InstantRange, next_fire_at: datetime | None) -> str:
 
 def is_pause_warning(text: object) -> bool:
     return isinstance(text, str) and _IN_PAUSE in text
+
+
+def shown_heartbeat(
+    trigger: Trigger | TriggerRow, details: Mapping[str, Any], now: datetime
+) -> dict[str, Any]:
+    """Returns the fields of a heartbeat that follow from its row and the database's time.
+
+    The row's `next_fire_at` may be earlier than the deadline: many pings in a row leave it.
+    """
+    heartbeat = readable_heartbeat(details)
+    state = HeartbeatState(
+        trigger.anchor_at, trigger.last_ping_at, trigger.run_started_at, trigger.silent_since
+    )
+    is_active = trigger.status == TriggerStatus.ACTIVE
+    expects = is_active and heartbeat is not None and state.is_expecting
+    shown = {
+        "status": _status(trigger, heartbeat, state, now),
+        "last_ping_at": trigger.last_ping_at,
+        "expected_at": heartbeat.expected_after(state.base) if expects and heartbeat else None,
+        "silent_since": trigger.silent_since,
+        "started_at": trigger.run_started_at,
+    }
+    deadline = state.deadline(heartbeat) if is_active and heartbeat is not None else None
+    words = heartbeat_words(details)
+    return {"words": words, "next_fire_at": deadline, "heartbeat": shown}
+
+
+def _status(
+    trigger: Trigger | TriggerRow,
+    heartbeat: Heartbeat | None,
+    state: HeartbeatState,
+    now: datetime,
+) -> HeartbeatStatus:
+    if trigger.status != TriggerStatus.ACTIVE or heartbeat is None:
+        return HeartbeatStatus.PAUSED
+    return state.status_at(heartbeat, now)
+
+
+def heartbeat_words(details: Mapping[str, Any]) -> str | None:
+    """Describes a heartbeat in a sentence; None if this version cannot read it."""
+    heartbeat = readable_heartbeat(details)
+    if heartbeat is None:
+        return None
+    if heartbeat.schedule is None:
+        assert heartbeat.every is not None
+        when = f"every {duration(heartbeat.every)}"
+    else:
+        when = lowered(describe(heartbeat.schedule))
+    return f"Expects a ping {when}, at most {length(heartbeat.grace)} late"

@@ -1,25 +1,99 @@
-"""Bodies that create, replace and change triggers."""
+"""Bodies that create, replace and change triggers, and queries that select and sort them."""
 
 from collections.abc import Mapping
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, TypeVar
 
-from pydantic import BeforeValidator, ConfigDict, Field
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainValidator,
+    WithJsonSchema,
+)
 from typing_extensions import TypeAliasType
 
-from event_trigger.models import OnCompletion
+from event_trigger.models import OnCompletion, TriggerStatus, TriggerType
+from event_trigger.models.base import LARGEST_ID
+from event_trigger.triggers.schedule.heartbeat import HeartbeatStatus
 from event_trigger.triggers.schemas.details import ApiDetails, HeartbeatDetails, ScheduledDetails
-from event_trigger.triggers.schemas.fields import (
-    NEVER_COMPLETES,
-    DestinationNames,
-    Name,
-    OnCompletionText,
-    Payload,
-    Tags,
-)
 from event_trigger.triggers.schemas.responses import HeartbeatTriggerWritten
-from event_trigger.web.keys import Key
-from event_trigger.web.schemas import JsonObject, PatchModel, RequestModel
+from event_trigger.triggers.sorting import TriggerSort
+from event_trigger.web.keys import KEY_PATTERN, LONGEST_KEY, Key, check_key
+from event_trigger.web.schemas import (
+    JsonObject,
+    PatchModel,
+    QueryModel,
+    RequestModel,
+    RowId,
+    RowIds,
+    Text,
+    View,
+)
 from event_trigger.web.sent_back import SentBack
+
+NEVER_COMPLETES = "It never completes: only triggers of the type scheduled do. Write keep."
+MOST_TAGS = 20
+MOST_DESTINATIONS = 50
+T = TypeVar("T")
+
+
+def _check_destination(value: object) -> int | str:
+    if isinstance(value, str):
+        return check_key(value)
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= LARGEST_ID:
+        raise ValueError("Write the id of a destination as a number, or its key as a text")
+    return value
+
+
+def _unique(values: list[T]) -> list[T]:
+    return list(dict.fromkeys(values))
+
+
+Name = Annotated[Text, Field(min_length=1, max_length=200, examples=["Nightly report"])]
+Tag = Annotated[Text, Field(min_length=1, max_length=50)]
+Tags = Annotated[list[Tag], Field(max_length=MOST_TAGS), AfterValidator(_unique)]
+DestinationName = Annotated[
+    int | str,
+    PlainValidator(_check_destination),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "integer", "format": "int64", "minimum": 1, "maximum": LARGEST_ID},
+                {
+                    "type": "string",
+                    "minLength": 1,
+                    "maxLength": LONGEST_KEY,
+                    "pattern": KEY_PATTERN,
+                },
+            ]
+        }
+    ),
+]
+DestinationNames = Annotated[
+    list[DestinationName],
+    Field(
+        max_length=MOST_DESTINATIONS,
+        description="Ids or keys of the destinations that its events are delivered to.",
+        examples=[[1]],
+    ),
+    AfterValidator(_unique),
+]
+OnCompletionText = Annotated[
+    OnCompletion,
+    Field(
+        strict=False,
+        description="`delete` deletes the trigger within seconds when its schedule has no instant"
+        " left, and keeps its events.",
+    ),
+]
+Payload = Annotated[
+    JsonObject,
+    Field(
+        description="The payload of every event; the body of a call is merged into it.",
+        examples=[{"report": "sales"}],
+    ),
+]
 
 
 def _refuse_deletion(value: object) -> object:
@@ -106,3 +180,53 @@ class TriggerUpdate(_SentBack, PatchModel):
     destinations: DestinationNames | None = None
     on_completion: OnCompletionText | None = None
     details: JsonObject = Field(default_factory=dict, examples=[{"interval": 15}])
+
+
+class TriggerQuery(QueryModel):
+    """Selects triggers."""
+
+    type: TriggerType | None = None
+    status: TriggerStatus | None = None
+    tag: Annotated[
+        list[Tag] | None,
+        Field(
+            max_length=MOST_TAGS, description="Repeat it to ask for triggers that have all of them."
+        ),
+    ] = None
+    q: Annotated[
+        Text | None, Field(max_length=200, description="Part of the name; case is ignored.")
+    ] = None
+    key: Annotated[Text | None, Field(max_length=200)] = None
+    id: Annotated[RowIds | None, Field(description="Repeat it for up to 100 triggers.")] = None
+    destination_id: Annotated[
+        RowId | None, Field(description="Triggers whose events go to this destination.")
+    ] = None
+    failing: Annotated[
+        bool | None,
+        Field(
+            description="`true`: triggers that were set aside, because they could not fire: `error`"
+            " says why. `false`: all others."
+        ),
+    ] = None
+    heartbeat_status: Annotated[
+        HeartbeatStatus | None,
+        Field(description="Heartbeats whose `heartbeat.status` is this one now."),
+    ] = None
+
+
+class TriggerListQuery(TriggerQuery):
+    """Selects triggers for a list, its order, and the fields of its rows."""
+
+    sort: Annotated[
+        TriggerSort,
+        Field(
+            description="The order; `-` is descending. Names are compared in lower case. Triggers"
+            " without a value come last, and equal ones follow their ids. In projects with over"
+            " 2,000 triggers, a firing moves a trigger in the order of `last_fired_at` a minute"
+            " later."
+        ),
+    ] = TriggerSort.NEWEST
+    view: Annotated[
+        View,
+        Field(description="`summary` leaves out `payload` and `details.schema`."),
+    ] = View.FULL

@@ -2,11 +2,13 @@
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from enum import StrEnum
 from functools import partial
 from time import monotonic
 from typing import Annotated
 
 from fastapi import Query
+from pydantic import ConfigDict, Field
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from event_trigger.auth.dependencies import EXPENSIVE, PrincipalDep, needs
@@ -18,16 +20,18 @@ from event_trigger.triggers.repository import Triggers
 from event_trigger.triggers.schedule.bases import FIRST_INSTANT
 from event_trigger.triggers.schedule.forecast import (
     MOST_INSTANTS,
+    PlannedFiring,
     PlannedTrigger,
     counts_by_step,
     forecast,
 )
-from event_trigger.triggers.upcoming.schemas import UpcomingQuery, UpcomingRead, read_firing
 from event_trigger.web.cpu_bound import CpuBoundDep, TooManyExpensiveCalls
 from event_trigger.web.problems import problems
+from event_trigger.web.schemas import Instant, QueryModel, ResponseModel
 from event_trigger.web.session import SessionsDep
 from event_trigger.web.strict_json import strict_router
 
+MOST_LISTED = 1000
 DEFAULT_SPAN, LONGEST_SPAN = timedelta(days=1), timedelta(days=366)
 FARTHEST = timedelta(days=366)
 COMPUTING_SECONDS = 2.0
@@ -39,6 +43,76 @@ router = strict_router(
     responses=problems(Unauthorized, Forbidden, NotFound, Invalid, TooManyExpensiveCalls),
     dependencies=[needs(Scope.TRIGGERS_READ), EXPENSIVE],
 )
+
+
+class UpcomingStep(StrEnum):
+    MINUTE = "PT1M"
+    FIVE_MINUTES = "PT5M"
+    HOUR = "PT1H"
+    DAY = "P1D"
+
+    @property
+    def length(self) -> timedelta:
+        return _LENGTHS[self]
+
+
+_LENGTHS = {
+    UpcomingStep.MINUTE: timedelta(minutes=1),
+    UpcomingStep.FIVE_MINUTES: timedelta(minutes=5),
+    UpcomingStep.HOUR: timedelta(hours=1),
+    UpcomingStep.DAY: timedelta(days=1),
+}
+
+
+class UpcomingQuery(QueryModel):
+    """Selects the window to look into, and whether to list its firings or to count them."""
+
+    from_: Instant | None = Field(None, alias="from", description="Inclusive; now by default.")
+    until: Instant | None = Field(
+        None, description="Exclusive; a day after `from` by default, at most a year after it."
+    )
+    step: Annotated[
+        UpcomingStep | None,
+        Field(description="Counts the firings by steps of this length, and lists none."),
+    ] = None
+    limit: Annotated[
+        int, Field(ge=1, le=MOST_LISTED, description="The largest number of firings to list.")
+    ] = 100
+
+
+class UpcomingFiring(ResponseModel):
+    at: Instant
+    trigger_id: int
+    trigger_key: str | None
+    trigger_name: str | None
+
+
+class UpcomingRead(ResponseModel):
+    model_config = ConfigDict(serialize_by_alias=True, validate_by_name=True)
+
+    from_: Instant = Field(alias="from")
+    until: Instant
+    firings: list[UpcomingFiring] = Field(description="In their order; none with `step`.")
+    step: UpcomingStep | None
+    counts: list[int] = Field(
+        description="The numbers of firings in each step from `from` on; none without `step`."
+    )
+    truncated: bool = Field(
+        description="There are more firings: beyond `limit`, or beyond the 10,000 that are counted."
+    )
+    complete_until: Instant = Field(
+        description="All firings before this instant are listed or counted; `until` if all are."
+    )
+
+
+def read_firing(planned: PlannedFiring) -> UpcomingFiring:
+    trigger = planned.trigger
+    return UpcomingFiring(
+        at=planned.at,
+        trigger_id=trigger.id,
+        trigger_key=trigger.key,
+        trigger_name=trigger.name,
+    )
 
 
 @router.get("/upcoming", summary="List upcoming firings", operation_id="list_upcoming")

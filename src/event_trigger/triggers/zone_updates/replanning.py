@@ -15,8 +15,14 @@ from event_trigger.instants import just_after
 from event_trigger.models import SHARDS
 from event_trigger.triggers.schedule.zone_rules import Rules, is_newer, usual_rules, zone_rules
 from event_trigger.triggers.zone_updates.deadlines import move_deadlines
-from event_trigger.triggers.zone_updates.moves import MovedTrigger, ZoneChange, change_of, moves_of
-from event_trigger.triggers.zone_updates.planned_rows import PlannedRows, PlanRewrite
+from event_trigger.triggers.zone_updates.moves import (
+    MovedTrigger,
+    PlannedRows,
+    PlanRewrite,
+    ZoneChange,
+    change_of,
+    moves_of,
+)
 from event_trigger.triggers.zone_updates.store import (
     RecordedRules,
     ZoneStore,

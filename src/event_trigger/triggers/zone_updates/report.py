@@ -24,8 +24,14 @@ from event_trigger.triggers.zone_updates.deadlines import (
     ZonedHeartbeat,
     list_heartbeats,
 )
-from event_trigger.triggers.zone_updates.moves import MovedTrigger, ZoneChange, change_of, moves_of
-from event_trigger.triggers.zone_updates.planned_rows import PlannedRow, PlannedRows
+from event_trigger.triggers.zone_updates.moves import (
+    MovedTrigger,
+    PlannedRow,
+    PlannedRows,
+    ZoneChange,
+    change_of,
+    moves_of,
+)
 from event_trigger.triggers.zone_updates.replanning import TRIGGERS_PER_REPLAN, zones_in_use
 from event_trigger.triggers.zone_updates.store import list_rules, load_rules, newest_by_zone
 
