@@ -75,9 +75,8 @@ class Recurrence:
             whole = sum(len(_chosen_in(self, one)) for one in range(first, last))
             before = bisect_left(_chosen_in(self, last), until)
             return whole + before - bisect_left(_chosen_in(self, first), since)
-        whole = sum(
-            self._days_in(one).bit_count() for one in range(month_of(since), month_of(until))
-        )
+        months = range(month_of(since), month_of(until))
+        whole = sum(self._days_in(one).bit_count() for one in months)
         return whole * len(self._times) + self._count_before(until) - self._count_before(since)
 
     def find(self, number: int, *, last_year: int) -> datetime | None:
@@ -87,9 +86,8 @@ class Recurrence:
         if not self._chooses:
             wall = self._month_of(number, end) or end
             number -= self.count(self.start, wall)
-        return next(
-            islice(takewhile(lambda one: one < end, self.walk_from(wall)), number - 1, None), None
-        )
+        walk = takewhile(lambda one: one < end, self.walk_from(wall))
+        return next(islice(walk, number - 1, None), None)
 
     def _month_of(self, number: int, end: datetime) -> datetime | None:
         """Returns the beginning of the month in which the number is reached."""
@@ -299,6 +297,4 @@ class Recurrence:
         return start - timedelta(days=(start.weekday() - self.week_start) % _WEEK)
 
 
-@lru_cache(maxsize=_CACHED_PERIODS)
-def _chosen_in(rule: Recurrence, number: int) -> Sequence[datetime]:
-    return rule.choose(number)
+_chosen_in = lru_cache(maxsize=_CACHED_PERIODS)(Recurrence.choose)
