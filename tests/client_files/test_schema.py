@@ -9,7 +9,7 @@ import pytest
 from jsonschema import Draft202012Validator
 from pydantic import BaseModel
 
-from event_trigger.destinations.certificate_schemas import ClientCertificateWrite
+from event_trigger.destinations.certificates import ClientCertificateWrite
 from event_trigger.destinations.schemas import DestinationBody
 from event_trigger.models import (
     DestinationFormat,

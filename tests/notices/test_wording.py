@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from event_trigger.destinations.templates.names import SAMPLE_NOTICE
+from event_trigger.destinations.templates.samples import SAMPLE_NOTICE
 from event_trigger.models import NoticeKind, SubjectKind
 from event_trigger.notices.changes import Subject
 from event_trigger.notices.wording import Told, message_of, sample_of

@@ -21,13 +21,17 @@ from event_trigger.deliveries.mail.sending import send_mail
 from event_trigger.deliveries.mail.writing import mail_of
 from event_trigger.deliveries.rendering import render_job
 from event_trigger.deliveries.schemas import AttemptRead
+from event_trigger.destinations.form_check import TemplatesUnchecked
 from event_trigger.destinations.formats import RequestForm
 from event_trigger.destinations.repository import Destinations
 from event_trigger.destinations.signing_secrets import secrets_of
-from event_trigger.destinations.templates.checking import TemplatesUnchecked
-from event_trigger.destinations.templates.jobs import NotRendered, Rendered, TemplateFailed
+from event_trigger.destinations.templates.jobs import (
+    NotRendered,
+    Rendered,
+    TemplateFailed,
+    event_variables,
+)
 from event_trigger.destinations.templates.renderer import Renderer
-from event_trigger.destinations.templates.variables import event_variables
 from event_trigger.errors import NotFound, Problem
 from event_trigger.events.trigger_names import NAMELESS, TriggerNames
 from event_trigger.mail.sender import Mailer

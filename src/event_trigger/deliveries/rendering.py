@@ -8,9 +8,13 @@ from event_trigger.deliveries.queue.deliveries import FIRST_LEASE, ClaimedDelive
 from event_trigger.deliveries.queue.destinations import LockedDestination
 from event_trigger.deliveries.queue.requests import KeptRequests
 from event_trigger.destinations.formats import RequestForm
-from event_trigger.destinations.templates.jobs import Rendered, RenderJob, RenderOutcome
+from event_trigger.destinations.templates.jobs import (
+    Rendered,
+    RenderJob,
+    RenderOutcome,
+    event_variables,
+)
 from event_trigger.destinations.templates.renderer import Renderer
-from event_trigger.destinations.templates.variables import event_variables
 from event_trigger.events.trigger_names import TriggerNames
 
 RENDER_SECONDS = 5.0  # of all that is claimed of an owner at a time

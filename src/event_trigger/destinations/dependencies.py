@@ -1,9 +1,9 @@
 """Finds the destination that a request names, changes it, and shows it with its `ETag`."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import Depends, Request, Response
 
@@ -11,11 +11,11 @@ from event_trigger.auth.dependencies import PrincipalDep
 from event_trigger.db.engine import Sessions
 from event_trigger.db.shards import OwnedId
 from event_trigger.destinations import editing, lifecycle
+from event_trigger.destinations.circuit_breaker import BreakerState
 from event_trigger.destinations.editing import ReplacedDestination, changed_form, etag_of
 from event_trigger.destinations.form_check import FormCheck
 from event_trigger.destinations.formats import RequestForm
 from event_trigger.destinations.hearing import admin_id_of
-from event_trigger.destinations.moved_on import was_shown
 from event_trigger.destinations.repository import Destinations
 from event_trigger.destinations.schemas import (
     DestinationBody,
@@ -27,14 +27,14 @@ from event_trigger.destinations.schemas import (
 )
 from event_trigger.destinations.signing_secrets import secrets_of
 from event_trigger.errors import Conflict, NotFound
-from event_trigger.models import Destination
+from event_trigger.models import Destination, DestinationStatus, DisabledReason
 from event_trigger.triggers.dependencies import owned_id
 from event_trigger.vault import Vault
 from event_trigger.web.entity_tags import Preconditions
 from event_trigger.web.keys import key_of
 from event_trigger.web.preconditions import not_modified
 from event_trigger.web.schemas import PathId, PathKey
-from event_trigger.web.sent_back import SentBack
+from event_trigger.web.sent_back import SentBack, instant_in
 from event_trigger.web.session import SessionsDep
 from event_trigger.web.state import app_state
 
@@ -230,3 +230,25 @@ async def get_editor(
 
 
 EditorDep = Annotated[DestinationEditor, Depends(get_editor)]
+
+
+def was_shown(destination: Destination, sent: Mapping[str, Any], name: str, value: Any) -> bool:
+    """Tells whether deliveries alone may have changed a field since it had this value.
+
+    Ask it only if the request has the destination's `ETag`: then no person has changed it since it
+    was read. `sent` are the read-only fields of the same body.
+    """
+    is_gone = destination.disabled_reason == DisabledReason.GONE
+    match name:
+        case "state":
+            return value in [*BreakerState]
+        case "failures":
+            return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+        case "held_until":
+            return value is None or instant_in(value) is not None
+        case "disabled_reason":
+            return value is None and is_gone
+        case "status":  # without a reason, which tells it from a wish to enable
+            was_enabled = sent.get("disabled_reason", is_gone) is None
+            return value == DestinationStatus.ENABLED and was_enabled and is_gone
+    return False

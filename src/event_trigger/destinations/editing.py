@@ -12,12 +12,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from event_trigger.db.clock import database_now
 from event_trigger.db.notify import DELIVERIES_CHANGED, notify
 from event_trigger.db.shards import OwnedId
-from event_trigger.destinations.certificate_changes import (
+from event_trigger.destinations.certificates import (
     CertificateChange,
+    ClientCertificateWrite,
     certificate_after,
     check_time,
 )
-from event_trigger.destinations.certificate_schemas import ClientCertificateWrite
 from event_trigger.destinations.formats import RequestForm
 from event_trigger.destinations.headers import (
     check_secret,

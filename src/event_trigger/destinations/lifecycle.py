@@ -11,7 +11,7 @@ from event_trigger.auth.project_lock import lock_project
 from event_trigger.db.clock import database_now
 from event_trigger.db.engine import Sessions
 from event_trigger.db.shards import OwnedId
-from event_trigger.destinations.certificate_changes import certificate_after, check_time
+from event_trigger.destinations.certificates import certificate_after, check_time
 from event_trigger.destinations.editing import (
     Check,
     ReplacedDestination,

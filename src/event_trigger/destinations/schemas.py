@@ -5,7 +5,7 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import AfterValidator, ConfigDict, Field
 
-from event_trigger.destinations.certificate_schemas import (
+from event_trigger.destinations.certificates import (
     ClientCertificateRead,
     ClientCertificateWrite,
 )

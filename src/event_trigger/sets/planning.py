@@ -8,7 +8,7 @@ import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from event_trigger.destinations.certificate_changes import certificate_after
+from event_trigger.destinations.certificates import certificate_after
 from event_trigger.destinations.formats import RequestForm
 from event_trigger.destinations.headers import (
     check_secret,

@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from event_trigger.destinations.certificate_schemas import ClientCertificateWrite
+from event_trigger.destinations.certificates import ClientCertificateWrite
 from event_trigger.destinations.schemas import DestinationBody
 from event_trigger.models import OnCompletion
 from event_trigger.triggers.schemas.requests import ScheduledTriggerCreate

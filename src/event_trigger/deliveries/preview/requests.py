@@ -8,11 +8,11 @@ from event_trigger.deliveries.http.signed_message import write_signed
 from event_trigger.deliveries.mail.writing import mail_of
 from event_trigger.deliveries.preview.shown_events import ShownEvent
 from event_trigger.deliveries.rendering import render_job
+from event_trigger.destinations.form_check import TemplatesUnchecked
 from event_trigger.destinations.formats import RequestForm
 from event_trigger.destinations.headers import check_use
 from event_trigger.destinations.mail_urls import recipient_of
 from event_trigger.destinations.signing_secrets import Secrets
-from event_trigger.destinations.templates.checking import TemplatesUnchecked
 from event_trigger.destinations.templates.jobs import NotRendered, Rendered, TemplateFailed
 from event_trigger.destinations.templates.renderer import Renderer
 from event_trigger.destinations.urls import UrlRefused, parse_target

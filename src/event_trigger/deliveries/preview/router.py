@@ -16,9 +16,9 @@ from event_trigger.db.shards import OwnedId
 from event_trigger.deliveries.preview.requests import RequestShower, ShownForm
 from event_trigger.deliveries.preview.schemas import RenderedRequest, RenderRequest
 from event_trigger.deliveries.preview.shown_events import ShownEvent
+from event_trigger.destinations.form_check import TemplatesUnchecked
 from event_trigger.destinations.formats import RequestForm
 from event_trigger.destinations.repository import Destinations
-from event_trigger.destinations.templates.checking import TemplatesUnchecked
 from event_trigger.errors import Forbidden, Invalid, NotFound, Unauthorized, UnsupportedMediaType
 from event_trigger.events.dependencies import RetentionDep, visible_to
 from event_trigger.events.repository import Events

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from event_trigger.deliveries.http.cloud_event import CloudEvent, source_of, source_of_notices
-from event_trigger.destinations.templates.variables import event_variables
+from event_trigger.destinations.templates.jobs import event_variables
 from event_trigger.events.source import SourceKind
 from event_trigger.events.trigger_names import NAMELESS, TriggerNames
 from event_trigger.models import NOTICE_TYPE, Event, EventType, NoticeKind

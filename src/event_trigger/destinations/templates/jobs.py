@@ -1,13 +1,18 @@
-"""Declares what is rendered, and what may come of it."""
+"""Declares what is rendered, what templates see of an event, and what may come of it."""
 
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
+
+from event_trigger.events.trigger_names import TriggerNames
+from event_trigger.instants import instant_text
 
 JSON_MEDIA_TYPE = "application/json"
 LARGEST_BODY = 1024 * 1024  # bytes
 _JSON_MEDIA_TYPE = re.compile(r"application/([!#$&^_.+\-a-z0-9]+\+)?json", re.ASCII)
+_OF_NOTICES = "notice."  # models.NOTICE_TYPE: processes that render load no models
 
 
 class TemplatePart(StrEnum):
@@ -87,3 +92,29 @@ def is_template(url: str) -> bool:
 
 def is_json(content_type: str) -> bool:
     return _JSON_MEDIA_TYPE.fullmatch(content_type.partition(";")[0].strip().lower()) is not None
+
+
+def event_variables(
+    *,
+    event_id: int,
+    event_type: str,
+    time: datetime,
+    scheduled_for: datetime | None,
+    is_test: bool,
+    trigger_id: int | None,
+    trigger: TriggerNames,
+) -> Mapping[str, object]:
+    """Returns what templates know as `event`; a notice has no trigger, and its members are null."""
+    return {
+        "id": event_id,
+        "type": event_type,
+        "time": instant_text(time),
+        "scheduled_for": None if scheduled_for is None else instant_text(scheduled_for),
+        "is_test": is_test,
+        "trigger": {"id": trigger_id, "key": trigger.key, "name": trigger.name},
+    }
+
+
+def is_notice(event: Mapping[str, object]) -> bool:
+    """Whether the variables are those of a notice."""
+    return str(event["type"]).startswith(_OF_NOTICES)

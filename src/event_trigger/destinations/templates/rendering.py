@@ -22,6 +22,7 @@ from event_trigger.destinations.templates.jobs import (
     TemplateFailed,
     TemplatePart,
     is_json,
+    is_notice,
     is_template,
 )
 from event_trigger.destinations.templates.language import (
@@ -31,24 +32,44 @@ from event_trigger.destinations.templates.language import (
     template_language,
     url_language,
 )
-from event_trigger.destinations.templates.url_templates import check_rendered_url
-from event_trigger.destinations.templates.variables import is_notice
-from event_trigger.destinations.urls import UrlRefused
+from event_trigger.destinations.urls import UrlRefused, parse_target
 
+_VALUE = re.compile(r"\{\{.*?\}\}", re.DOTALL)
+_EMPTY_SEGMENT = re.compile(r"/(?=/|\Z)")
 _MOST_CACHED = 256 * 1024  # characters of templates; parsed, they take a hundred times as much
 _LONGEST_MESSAGE = 300  # characters
 _QUOTED = re.compile(r"'([^']*)'")
 _WORD = re.compile(r"\w")
 _TYPES = frozenset({"str", "int", "float", "bool", "list", "dict", "NoneType"})
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]+")
-
 _MESSAGES = (
     (OutputStreamLimitError, "the result is larger than 1 MiB"),
     (LoopIterationLimitError, f"its loops take more than {MOST_ROUNDS:,} rounds"),
     (BlockNestingError, f"its blocks are nested deeper than {MOST_NESTED_BLOCKS}"),
 )
-
 T = TypeVar("T")
+
+
+def check_url_template(url: str) -> None:
+    """Raises UrlRefused for a template whose results would be no URLs, or have other origins."""
+    if "{%" in url:
+        raise UrlRefused("Write values as {{ … }} only: a URL has no tags.")
+    parse_target(url)
+
+
+def check_rendered_url(template: str, url: str) -> None:
+    """Raises UrlRefused for a URL that the sender would refuse, or that lost a part of its path.
+
+    Without a part, a request could mean something else: all items, and not one of them.
+    """
+    parse_target(url)
+    if _count_empty_segments(url) > _count_empty_segments(_VALUE.sub("1", template)):
+        raise UrlRefused("A value in the path is empty.")
+
+
+def _count_empty_segments(url: str) -> int:
+    path = url.partition("?")[0].partition("://")[2]
+    return len(_EMPTY_SEGMENT.findall(path))
 
 
 class Failure(Exception):

@@ -1,7 +1,8 @@
 """Checks the templates of a destination before any event: parses them, and renders samples."""
 
 import inspect
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from functools import partial
 
 from liquid import BoundTemplate, Token
@@ -12,6 +13,7 @@ from liquid.exceptions import (
     FilterValueError,
     LiquidTypeError,
 )
+from liquid.static_analysis import Variable
 
 from event_trigger.destinations.templates.advice import arguments_of
 from event_trigger.destinations.templates.jobs import (
@@ -19,25 +21,73 @@ from event_trigger.destinations.templates.jobs import (
     CheckJob,
     TemplateFailed,
     TemplatePart,
+    event_variables,
     is_template,
 )
 from event_trigger.destinations.templates.language import LimitedContext, LimitedTemplate
-from event_trigger.destinations.templates.names import (
-    SAMPLE_EVENT,
-    SAMPLE_NOTICE,
-    SAMPLE_NOTICE_EVENT,
-    check_names,
-)
 from event_trigger.destinations.templates.rendering import (
     Failure,
     as_body,
     attempt,
+    check_url_template,
     subjects,
     templates,
     urls,
 )
-from event_trigger.destinations.templates.url_templates import check_url_template
+from event_trigger.events.trigger_names import NAMELESS, TriggerNames
 
+_SAMPLE_TIME = datetime(2026, 11, 29, 9, tzinfo=UTC)
+SAMPLE_EVENT = event_variables(
+    event_id=1,
+    event_type="scheduled",
+    time=_SAMPLE_TIME,
+    scheduled_for=_SAMPLE_TIME,
+    is_test=False,
+    trigger_id=1,
+    trigger=TriggerNames("nightly", "Nightly"),
+)
+# the members of every notice, as notices/wording.py writes them
+SAMPLE_NOTICE = {
+    "kind": "delivery.exhausted",
+    "subject": "destinations/1",
+    "name": "billing",
+    "project_id": 1,
+    "project_name": "Operations",
+    "count": 1,
+    "since": "2026-11-30T09:00:00Z",
+    "message": "1 delivery to the destination billing failed for good, the last with timeout.",
+    "details": {
+        "delivery_id": 1,
+        "error": "timeout",
+        "expires_at": None,
+        "failures": None,
+        "first_at": None,
+        "last_at": None,
+        "reason": None,
+        "status_code": None,
+        "subjects": [],
+    },
+}
+SAMPLE_NOTICE_EVENT = event_variables(
+    event_id=1,
+    event_type="notice.delivery.exhausted",
+    time=_SAMPLE_TIME,
+    scheduled_for=None,
+    is_test=False,
+    trigger_id=None,
+    trigger=NAMELESS,
+)
+_ENCODED = "leave out url_encode: values in a URL are percent-encoded anyway."
+_NO_FILTER = (
+    "there is no such filter. Write one of Liquid's, or `json`, which writes a value as JSON."
+)
+_ROOTS = ("event", "data", "notice")
+_SAMPLES: Mapping[str, object] = {"event": SAMPLE_EVENT, "notice": SAMPLE_NOTICE}
+_KNOWN = (
+    "Templates know `data` (the payload), and `event` with id, type, time, scheduled_for, is_test,"
+    " trigger.id, trigger.key and trigger.name. Of a notice they also know `notice` with kind,"
+    " subject, name, project_id, project_name, count, since, message and details; else it is null."
+)
 _VALUE_ERRORS = (
     FilterArgumentError,
     FilterError,
@@ -48,10 +98,41 @@ _VALUE_ERRORS = (
     ValueError,
     LookupError,
 )
-
-
 _SAMPLE_NAMES = {"event": SAMPLE_EVENT, "notice": None}
 _NOTICE_NAMES = {"event": SAMPLE_NOTICE_EVENT, "data": SAMPLE_NOTICE, "notice": SAMPLE_NOTICE}
+
+
+def check_names(template: LimitedTemplate, source: str, part: TemplatePart) -> None:
+    """Raises Failure for a filter, a variable or a member of `event` that does not exist."""
+    for index, reason in attempt(part, lambda: list(_faults(template))):
+        line, column = source.count("\n", 0, index) + 1, index - source.rfind("\n", 0, index)
+        raise Failure(part, f"Line {line}, column {column}: {reason}")
+
+
+def _faults(template: LimitedTemplate) -> Iterator[tuple[int, str]]:
+    analysis = template.analyze()
+    for name, spans in analysis.filters.items():
+        if name not in template.env.filters:
+            yield spans[0].index, _ENCODED if name == "url_encode" else _NO_FILTER
+    for name, variables in analysis.globals.items():
+        if name not in _ROOTS:
+            yield variables[0].span.index, f"there is no such variable. {_KNOWN}"
+    for root, sample in _SAMPLES.items():
+        for variable in analysis.globals.get(root, ()):
+            if not _is_member(variable, sample):
+                yield variable.span.index, f"there is no such member of `{root}`. {_KNOWN}"
+
+
+def _is_member(variable: Variable, sample: object) -> bool:
+    """Whether a path leads to a member of the sample; names in variables are not known yet."""
+    value = sample
+    for segment in variable.segments[1:]:
+        if isinstance(segment, list) or isinstance(value, list):
+            return True
+        if not isinstance(value, Mapping) or segment not in value:
+            return False
+        value = value[segment]
+    return True
 
 
 def check(job: CheckJob, *, before_each: Callable[[], None]) -> Accepted | TemplateFailed:
