@@ -17,7 +17,7 @@ from event_trigger.deliveries.http.sender import Sender
 from event_trigger.destinations.address_policy import AddressPolicy
 from event_trigger.destinations.dns import DnsResolver
 from event_trigger.destinations.templates.renderer import Renderer
-from event_trigger.hooks.refusals.log import RefusalLog
+from event_trigger.hooks.refusals.records import RefusalLog
 from event_trigger.job_clock import first_wait, retry_wait
 from event_trigger.jobs import Jobs
 from event_trigger.vault import Vault

@@ -38,9 +38,9 @@ from event_trigger.events.measuring import measure
 from event_trigger.events.retention import make_partitions, sweep
 from event_trigger.firing.idempotency import purge_answers
 from event_trigger.hooks.lifecycle import TriggerHooks
-from event_trigger.hooks.refusals.log import RefusalLog
-from event_trigger.hooks.refusals.recording import (
+from event_trigger.hooks.refusals.records import (
     REFUSALS_KEPT_FOR,
+    RefusalLog,
     purge_refusals,
     record_refusals,
 )

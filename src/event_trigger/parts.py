@@ -36,11 +36,10 @@ from event_trigger.events.event_bytes import StoredBytes
 from event_trigger.firing.chosen_rate_limits import rate_limits_of
 from event_trigger.firing.group_commit import GroupCommit
 from event_trigger.hooks.calls import HookCalls
-from event_trigger.hooks.known_hooks import KnownHooks
+from event_trigger.hooks.known_hooks import KnownHooks, TokenLookup
 from event_trigger.hooks.large_bodies import LargeBodies
 from event_trigger.hooks.lifecycle import TriggerHooks
-from event_trigger.hooks.refusals.log import RefusalLog
-from event_trigger.hooks.token_lookup import TokenLookup
+from event_trigger.hooks.refusals.records import RefusalLog
 from event_trigger.jobs import Jobs
 from event_trigger.mail.sender import Mailer
 from event_trigger.metrics.database import DatabaseGauges

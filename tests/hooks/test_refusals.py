@@ -10,9 +10,14 @@ from structlog.testing import capture_logs
 
 from event_trigger.db.engine import create_engine, create_sessions
 from event_trigger.db.shards import OwnedId
-from event_trigger.hooks.refusals.log import MOST_COUNTED, RefusalLog, RefusedCalls
-from event_trigger.hooks.refusals.recording import purge_refusals, record_refusals
-from event_trigger.hooks.refusals.repository import MOST_KEPT
+from event_trigger.hooks.refusals.records import (
+    MOST_COUNTED,
+    MOST_KEPT,
+    RefusalLog,
+    RefusedCalls,
+    purge_refusals,
+    record_refusals,
+)
 from tests.support.hooks import BODY, MadeHook, events_of, github, is_fired, make_hook, standard
 from tests.support.problems import problem_of
 from tests.support.services import Service

@@ -16,15 +16,14 @@ from event_trigger.firing.rate_limits import RateLimits, fire_within_limits, pin
 from event_trigger.firing.refusals import HookChanged, Paused
 from event_trigger.hooks.acceptance import Acceptance, refuse_long_query, refuse_prefetch
 from event_trigger.hooks.bodies.reading import read_body
-from event_trigger.hooks.known_hooks import CalledHook, KnownHook, KnownHooks
+from event_trigger.hooks.known_hooks import CalledHook, KnownHook, KnownHooks, TokenLookup
 from event_trigger.hooks.large_bodies import LargeBodies, is_large
 from event_trigger.hooks.questions import reply_to_challenge, reply_to_question
-from event_trigger.hooks.refusals.log import RefusalLog, RefusedCalls
+from event_trigger.hooks.refusals.records import RefusalLog, RefusedCalls
 from event_trigger.hooks.replies import NOT_FIRED_WHILE_PAUSED, WOULD_FIRE, Reply
 from event_trigger.hooks.requests import HookRequest, RepeatedHeader
 from event_trigger.hooks.signatures.refused import RefusalReason, SignatureRefused
 from event_trigger.hooks.sources import source_of
-from event_trigger.hooks.token_lookup import TokenLookup
 from event_trigger.idempotency.refusals import StillRunning
 from event_trigger.models import HookMethod
 from event_trigger.telemetry import HOOK_REFUSALS

@@ -5,13 +5,17 @@ change, and each change of a hook moves that in the same transaction.
 """
 
 from collections import OrderedDict
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
 from typing import NamedTuple
 
+from event_trigger.db.engine import Sessions
 from event_trigger.db.shards import OwnedId
+from event_trigger.db.shared_lookup import SharedLookup
 from event_trigger.hooks.acceptance import Acceptance
+from event_trigger.hooks.repository import Hooks
 from event_trigger.hooks.sealing import SenderSecrets, options_of, secrets_of
 from event_trigger.hooks.verifiers import Verifier
 from event_trigger.models import Hook, Verify
@@ -102,3 +106,20 @@ class KnownHooks:
         self._known[token_hash] = KnownHook(configured_at, hook if is_certain else None)
         if len(self._known) > self._most:
             self._known.popitem(last=False)
+
+
+class TokenLookup:
+    """Looks up all hooks that are called in this process over one connection."""
+
+    def __init__(self, sessions: Sessions) -> None:
+        self._sessions = sessions
+        self._lookup: SharedLookup[bytes, Hook] = SharedLookup(self._read)
+
+    async def find(self, token_hash: bytes) -> Hook | None:
+        """Gets the hook whose token has this hash, as it is now, or None."""
+        return await self._lookup.find(token_hash)
+
+    async def _read(self, token_hashes: Collection[bytes]) -> dict[bytes, Hook]:
+        async with self._sessions() as session:
+            hooks = await Hooks(session).list_by_hash(token_hashes)
+        return {hook.token_hash: hook for hook in hooks}

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from pydantic import ConfigDict, Field
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from event_trigger.db.clock import database_now
@@ -12,18 +13,34 @@ from event_trigger.destinations.lifecycle import KeyRotation
 from event_trigger.errors import Conflict, Invalid, NotFound
 from event_trigger.hooks.lifecycle import make_hook, record_replaced
 from event_trigger.hooks.repository import Hooks
-from event_trigger.hooks.schemas import HookRotation
 from event_trigger.hooks.sealing import FormerSecret, former_of, open_hook, seal_into
 from event_trigger.instants import just_after
 from event_trigger.models import Hook, Trigger, Verify
 from event_trigger.triggers.hook_port import HookSecrets, verify_in
 from event_trigger.triggers.hook_secrets import PUBLIC_KEYS, check_secret, make_secret
 from event_trigger.triggers.repository import Triggers
+from event_trigger.triggers.schemas.hook_details import GivenSecret
 from event_trigger.vault import SealBroken, Vault
+from event_trigger.web.schemas import RequestModel
 
 FORMER_COUNTS_FOR = timedelta(hours=24)
 MOST_FORMER = 5  # secrets; each call is compared with all of them
 _HOOKS_PER_BATCH = 100
+
+
+class HookRotation(RequestModel):
+    """How a hook's secret is replaced; without a body, by a new one, under a new URL."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"keep_old": True}]})
+
+    keep_old: bool = Field(
+        False,
+        description="Calls that are signed with the old secret count for 24 hours more. The URL"
+        " stays, so that the sender can be changed at leisure.",
+    )
+    secret: GivenSecret | None = Field(
+        None, description="The new secret, if the sender issues it. Left out, one is made."
+    )
 
 
 class NoHook(Conflict):

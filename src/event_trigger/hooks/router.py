@@ -14,13 +14,12 @@ from event_trigger.firing.rate_limits import FIRED_HEADERS, TooManyCalls
 from event_trigger.firing.refusals import EventsFull
 from event_trigger.firing.schemas import Fired
 from event_trigger.hooks.acceptance import MethodRefused, QueryTooLong
-from event_trigger.hooks.bodies.refused import UnreadableBody
+from event_trigger.hooks.bodies.forms import UnreadableBody
 from event_trigger.hooks.calls import HookCalls
+from event_trigger.hooks.fast_path import respond
 from event_trigger.hooks.questions import WrongVerifyToken
 from event_trigger.hooks.replies import NotFired, PingReceived
-from event_trigger.hooks.responses import respond
-from event_trigger.hooks.rotation import NoHook, Rotation
-from event_trigger.hooks.schemas import HookRotation
+from event_trigger.hooks.rotation import HookRotation, NoHook, Rotation
 from event_trigger.hooks.signatures.refused import SignatureRefused
 from event_trigger.idempotency.refusals import StillRunning
 from event_trigger.triggers.dependencies import ReaderDep, TriggerKeyDep

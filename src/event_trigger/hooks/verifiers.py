@@ -6,10 +6,14 @@ from datetime import datetime
 from typing import Any, Self
 
 from event_trigger.hooks.requests import HookRequest, RepeatedHeader
-from event_trigger.hooks.signatures.ids import SentId
-from event_trigger.hooks.signatures.instructions import CHALLENGES, INSTRUCTIONS
 from event_trigger.hooks.signatures.refused import NotSigned, RefusalReason, SignatureRefused
-from event_trigger.hooks.signatures.schemes import Scheme, scheme_of
+from event_trigger.hooks.signatures.schemes import (
+    CHALLENGES,
+    INSTRUCTIONS,
+    Scheme,
+    SentId,
+    scheme_of,
+)
 from event_trigger.models import Verify
 
 # A header cannot hold the arrow, since its characters are bytes: no Idempotency-Key is the same.

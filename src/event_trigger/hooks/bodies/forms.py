@@ -9,8 +9,8 @@ from python_multipart import MultipartParser
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import parse_options_header
 
+from event_trigger.errors import Invalid
 from event_trigger.hooks.bodies.characters import decode
-from event_trigger.hooks.bodies.refused import UnreadableBody
 
 MOST_FIELDS = 1_000
 MOST_HEAD_BYTES = 64 * 1024  # of all parts of a body: taking them apart takes a millisecond a KiB
@@ -19,8 +19,11 @@ _TOO_LONG = f"Send parts whose heads have at most {MOST_HEAD_BYTES} bytes togeth
 _BAD_MULTIPART = "Send multipart/form-data with a boundary, whose parts have names (RFC 7578)."
 # names of a form that was encoded have no blanks, quotes or braces: `df /: 1=2` is none
 _FIRST_FIELD = re.compile(r"""[^\s"'{}\[\]<>=&]+=""")
-
 Fields = dict[str, Any]
+
+
+class UnreadableBody(Invalid):
+    slug, title = "unreadable-body", "The body cannot be read"
 
 
 def is_form(text: str) -> bool:

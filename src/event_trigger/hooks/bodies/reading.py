@@ -8,12 +8,12 @@ from typing import Any, NamedTuple
 from event_trigger.firing.fire import SentBody
 from event_trigger.hooks.bodies.characters import decode, mend_escapes
 from event_trigger.hooks.bodies.forms import (
+    UnreadableBody,
     charset_of,
     is_form,
     read_multipart,
     read_urlencoded,
 )
-from event_trigger.hooks.bodies.refused import UnreadableBody
 from event_trigger.web.strict_json import loads
 
 LONGEST_TYPE = 1_000

@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import hmac
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,6 +14,7 @@ from event_trigger.hooks.requests import HookRequest
 from event_trigger.hooks.signatures.headers import HeaderValue, check_time
 from event_trigger.hooks.signatures.refused import NotSigned, RefusalReason
 from event_trigger.models import MacEncoding
+from event_trigger.triggers.hook_secrets import standard_key
 from event_trigger.triggers.schemas.hook_details import SignedPart, signed_parts
 
 _BODY_ALONE = "{body}"
@@ -95,3 +97,66 @@ class Mac:
         """Hexadecimal digits may be sent in upper case."""
         text = signature.lower() if self.encoding == MacEncoding.HEX else signature
         return text.encode()
+
+
+@dataclass(frozen=True, slots=True)
+class StandardWebhooks:
+    """Standard Webhooks, whose headers also have names of Svix, which began it.
+
+    https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md
+    """
+
+    def check(self, secrets: Sequence[str], request: HookRequest, now: datetime, /) -> None:
+        """Raises NotSigned; signatures of versions that are not known are skipped."""
+        _MACS[_names_in(request)].check(secrets, request, now)
+
+
+def signed_id_header(request: HookRequest) -> str:
+    """Names the header of the id that the signature covers; nobody has signed the other one."""
+    return f"{_names_in(request)}-id"
+
+
+def _names_in(request: HookRequest) -> str:
+    return "webhook" if request.all("webhook-signature") else "svix"
+
+
+def _mac_of(names: str) -> Mac:
+    return Mac(
+        (HeaderValue(f"{names}-signature", "v1,", " "),),
+        signs="{id}.{timestamp}.{body}",
+        encoding=MacEncoding.BASE64,
+        timestamp=HeaderValue(f"{names}-timestamp"),
+        id_header=f"{names}-id",
+        key=standard_key,
+    )
+
+
+_MACS = {names: _mac_of(names) for names in ("webhook", "svix")}
+
+
+def member_of(body: bytes, name: str) -> object:
+    """Reads a member of a JSON object; None if there is none, or if the body is something else."""
+    if not body.lstrip().startswith(b"{"):
+        return None
+    try:
+        value = json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+    return value.get(name) if isinstance(value, dict) else None
+
+
+_LINEAR = Mac((HeaderValue("linear-signature"),))
+
+
+class Linear:
+    """An HMAC over the body, in which `webhookTimestamp` are milliseconds since 1970.
+
+    https://linear.app/developers/webhooks#securing-webhooks
+    """
+
+    def check(self, secrets: Sequence[str], request: HookRequest, now: datetime, /) -> None:
+        """Raises NotSigned; reads the body only once its signature is right."""
+        _LINEAR.check(secrets, request, now)
+        at = member_of(request.body, "webhookTimestamp")
+        if at is not None:
+            check_time(str(at), now=now)
