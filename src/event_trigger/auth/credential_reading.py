@@ -14,7 +14,7 @@ from sqlalchemy import TextClause, text
 from event_trigger.auth.memberships import Memberships
 from event_trigger.auth.principal import Credential, Principal, SessionCookie
 from event_trigger.auth.project_header import Unnamed, WantedProject
-from event_trigger.auth.repository.last_use import note_used, was_just_used
+from event_trigger.auth.repository.logins import note_used, was_just_used
 from event_trigger.auth.scopes import Scope, held_scopes
 from event_trigger.auth.tokens import AccessClaims
 from event_trigger.db.engine import Sessions, engine_of

@@ -10,10 +10,10 @@ from event_trigger.audit.actor import identify_actor
 from event_trigger.audit.recorder import record_refused
 from event_trigger.auth.credential_cache import CredentialCache
 from event_trigger.auth.early_auth import resolve_principal, sends_credential
-from event_trigger.auth.origin import Origin, clean_user_agent
 from event_trigger.auth.passwords.hashing import PasswordHasher
 from event_trigger.auth.principal import NoSingleProject, Principal, check_full_login, check_login
 from event_trigger.auth.project_header import PROJECT_PARAMETER
+from event_trigger.auth.repository.logins import Origin, clean_user_agent
 from event_trigger.auth.scopes import SCOPE_DESCRIPTIONS, LimitedKey, MissingScope, Scope
 from event_trigger.auth.tokens import Tokens
 from event_trigger.errors import Unauthorized

@@ -1,4 +1,14 @@
-"""Reads and writes projects and their members in the database."""
+"""Reads, writes and locks projects and their members in the database.
+
+Every transaction takes its locks in this order, or two of them would wait for each other:
+
+1. projects, by id;
+2. users, the admins first;
+3. what a user holds: API keys, refresh tokens, logins;
+4. counts of failures.
+
+A transaction that needs no lock of an earlier kind begins with a later one; none goes back.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,6 +21,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from event_trigger.db.keyset import Page
 from event_trigger.db.notify import CREDENTIALS_CHANGED, notify
+from event_trigger.errors import NotFound
 from event_trigger.models import Project, ProjectMember, ProjectRole, User
 
 _NEXT_ID = text("SELECT nextval(pg_get_serial_sequence('users', 'id'))")  # shared with users
@@ -220,3 +231,14 @@ class Memberships:
             execution_options={"synchronize_session": False},
         )
         await notify(self.session, CREDENTIALS_CHANGED, str(user_id))
+
+
+async def lock_project(session: AsyncSession, project_id: int) -> None:
+    """Locks a project until the commit; raises NotFound if it has just been deleted.
+
+    Of two creations, the second waits, and counts what the first has created. Lock the project
+    before its other rows, as its deletion does, but late: nothing that takes long may come between
+    this and the commit.
+    """
+    if await Memberships(session).get_project_locked(project_id) is None:
+        raise NotFound

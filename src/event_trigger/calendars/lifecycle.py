@@ -10,7 +10,7 @@ from typing import Self
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from event_trigger.auth.project_lock import lock_project
+from event_trigger.auth.memberships import lock_project
 from event_trigger.calendars.content import Content
 from event_trigger.calendars.planning_steps import PlanningSteps
 from event_trigger.calendars.replanning import plan_users

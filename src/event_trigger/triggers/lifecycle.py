@@ -6,8 +6,8 @@ from datetime import datetime
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from event_trigger.auth.memberships import lock_project
 from event_trigger.auth.principal import Principal
-from event_trigger.auth.project_lock import lock_project
 from event_trigger.auth.scopes import LimitedKey
 from event_trigger.db.clock import database_now
 from event_trigger.db.shards import OwnedId

@@ -9,8 +9,7 @@ import pytest
 from sqlalchemy import func, select
 
 from event_trigger.auth.logins import lifecycle
-from event_trigger.auth.origin import Origin
-from event_trigger.auth.repository.logins import Logins
+from event_trigger.auth.repository.logins import Logins, Origin
 from event_trigger.auth.tokens import Tokens
 from event_trigger.auth.users import add_first_admin, disable_user, set_password
 from event_trigger.clock import utc_now

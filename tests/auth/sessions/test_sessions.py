@@ -7,7 +7,7 @@ from uuid import UUID
 import httpx
 import pytest
 
-from event_trigger.auth.origin import LONGEST_USER_AGENT, clean_user_agent
+from event_trigger.auth.repository.logins import LONGEST_USER_AGENT, clean_user_agent
 from tests.support.keys import holding, make_key
 from tests.support.logins import refresh, sign_in, tokens_of, who_am_i
 from tests.support.problems import places_of, problem_of

@@ -13,7 +13,7 @@ from event_trigger.auth.repository.api_keys import ApiKeys
 from event_trigger.auth.repository.logins import Logins
 from event_trigger.auth.repository.password_resets import PasswordResets
 from event_trigger.auth.repository.users import Users
-from event_trigger.auth.sessions.repository import LiveLogins, VisibleLogins
+from event_trigger.auth.sessions.lifecycle import LiveLogins, VisibleLogins
 from event_trigger.db.engine import Sessions
 from event_trigger.db.notify import CREDENTIALS_CHANGED, notify
 from event_trigger.errors import Invalid, Unauthorized

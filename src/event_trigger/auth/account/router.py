@@ -3,8 +3,7 @@
 from fastapi import Request
 
 from event_trigger.auth.account import lifecycle
-from event_trigger.auth.account.me import read_me
-from event_trigger.auth.account.schemas import MeRead, MeUpdate, PasswordChange
+from event_trigger.auth.account.me import MeRead, MeUpdate, PasswordChange, read_me
 from event_trigger.auth.dependencies import (
     CredentialsDep,
     FullLoginDep,

@@ -1,10 +1,10 @@
 """HTTP operations for admins on users."""
 
 from fastapi import Request
+from pydantic import ConfigDict, Field
 
 from event_trigger.audit.recorder import record_refused
 from event_trigger.auth.admin import links
-from event_trigger.auth.admin.schemas import UserAdd, UserUpdate, UserWithLink
 from event_trigger.auth.dependencies import (
     LOGIN,
     UNLIMITED,
@@ -18,7 +18,7 @@ from event_trigger.auth.idempotency import IDEMPOTENT_FOR_USER
 from event_trigger.auth.passwords.hashing import TooManySignIns
 from event_trigger.auth.repository.password_resets import RESET_PATH
 from event_trigger.auth.repository.users import Users
-from event_trigger.auth.schemas import UserRead
+from event_trigger.auth.schemas import Email, UserRead
 from event_trigger.auth.scopes import Scope
 from event_trigger.auth.users import (
     AccountChange,
@@ -34,10 +34,18 @@ from event_trigger.errors import (
     Unauthorized,
     UnsupportedMediaType,
 )
+from event_trigger.models import Role
 from event_trigger.web.pagination import PageQueryDep
 from event_trigger.web.problems import problems
 from event_trigger.web.root_path import base_url
-from event_trigger.web.schemas import PathId
+from event_trigger.web.schemas import (
+    Instant,
+    PatchModel,
+    PathId,
+    RequestModel,
+    SecretText,
+    WithSecret,
+)
 from event_trigger.web.session import SessionDep, SessionsDep
 from event_trigger.web.strict_json import strict_router
 
@@ -46,6 +54,29 @@ router = strict_router(
     responses=problems(Unauthorized, Forbidden, Invalid),
     dependencies=[needs(Scope.ADMIN), UNLIMITED],
 )
+
+
+class UserAdd(RequestModel):
+    email: Email
+    role: Role = Field(Role.USER, strict=False)
+
+
+class UserWithLink(UserRead, WithSecret):
+    url: SecretText = Field(
+        description="The link, shown only once: give it to the person. It is null if this repeats"
+        " an earlier answer (`Idempotency-Key`): then make another link.",
+        examples=["https://events.example.com/auth/reset#q1Xz9k…"],
+    )
+    expires_at: Instant = Field(description="Until then, the link is good for one password.")
+
+
+class UserUpdate(PatchModel):
+    """Changes a user; absent or null fields stay as they are."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{}]})
+
+    role: Role | None = Field(None, strict=False, examples=["admin"])
+    disabled: bool | None = Field(None, description="Ends the user's logins and keys at once.")
 
 
 @router.get("/users", summary="List users", operation_id="list_users")

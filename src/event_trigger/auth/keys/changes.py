@@ -4,8 +4,14 @@ from collections.abc import Sequence
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from event_trigger.auth.keys.lifecycle import check_fresh_login, visible_keys
-from event_trigger.auth.keys.rights import check_consistent, check_triggers, patched, rights_of
+from event_trigger.auth.keys.lifecycle import (
+    check_consistent,
+    check_fresh_login,
+    check_triggers,
+    patched,
+    rights_of,
+    visible_keys,
+)
 from event_trigger.auth.principal import Principal
 from event_trigger.auth.repository.api_keys import ApiKeys
 from event_trigger.auth.repository.users import Users

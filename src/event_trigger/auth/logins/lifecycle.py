@@ -16,10 +16,13 @@ from event_trigger.auth.logins import password_check
 from event_trigger.auth.logins.password_check import GivenPassword
 from event_trigger.auth.logins.throttle import TooManyFailures
 from event_trigger.auth.memberships import Memberships
-from event_trigger.auth.origin import Origin
 from event_trigger.auth.passwords.hashing import PasswordHasher, TooManySignIns
-from event_trigger.auth.repository.last_use import IDLE_SESSION_LIFETIME, LOGIN_LIFETIME
-from event_trigger.auth.repository.logins import Logins
+from event_trigger.auth.repository.logins import (
+    IDLE_SESSION_LIFETIME,
+    LOGIN_LIFETIME,
+    Logins,
+    Origin,
+)
 from event_trigger.auth.repository.users import Users
 from event_trigger.auth.schemas import TokenRead
 from event_trigger.auth.scopes import Scope, held_scopes

@@ -14,13 +14,14 @@ from event_trigger.auth.dependencies import (
 from event_trigger.auth.email_addresses import fold_address
 from event_trigger.auth.idempotency import IDEMPOTENT_FOR_NEW_USER
 from event_trigger.auth.logins import lifecycle
-from event_trigger.auth.logins.oauth_errors import as_oauth, refusing_as_oauth
-from event_trigger.auth.logins.token_form import (
+from event_trigger.auth.logins.oauth import (
     FORM,
     InvalidTokenRequest,
     PasswordGrant,
     RefreshGrant,
+    as_oauth,
     read_grant,
+    refusing_as_oauth,
 )
 from event_trigger.auth.passwords.hashing import TooManySignIns
 from event_trigger.auth.principal import LoginRequired

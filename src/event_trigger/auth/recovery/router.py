@@ -1,23 +1,56 @@
 """HTTP operations on forgotten passwords."""
 
+from typing import Annotated
+
 from fastapi import APIRouter, Request, Response
+from pydantic import Field
 from starlette.responses import RedirectResponse
 
 from event_trigger.auth.dependencies import CredentialsDep, OriginDep, PasswordsDep
 from event_trigger.auth.logins.throttle import TooManyFailures
 from event_trigger.auth.passwords.hashing import TooManySignIns
 from event_trigger.auth.recovery import lifecycle
-from event_trigger.auth.recovery.schemas import ForgottenPassword, PasswordRecovery, RecoveryAsked
 from event_trigger.auth.repository.password_resets import RESET_PATH
+from event_trigger.auth.schemas import NewPassword
 from event_trigger.errors import Invalid, UnsupportedMediaType
 from event_trigger.web.lazy_routes import LazyRoute
 from event_trigger.web.problems import problems
+from event_trigger.web.schemas import RequestModel, ResponseModel, Text
 from event_trigger.web.session import SessionDep, SessionsDep
 from event_trigger.web.state import app_state
 from event_trigger.web.strict_json import strict_router
 
 router = strict_router(tags=["auth"], responses=problems(UnsupportedMediaType, Invalid))
 pages = APIRouter(include_in_schema=False, route_class=LazyRoute)
+
+
+class ForgottenPassword(RequestModel):
+    email: Annotated[Text, Field(min_length=1, max_length=320, examples=["ada@example.com"])]
+
+
+class RecoveryAsked(ResponseModel):
+    message: str = "If there is an account with this address, a link is on its way to it."
+
+
+class PasswordRecovery(RequestModel):
+    token: Annotated[
+        Text,
+        Field(
+            max_length=3000,
+            repr=False,
+            description="The link of the mail, or the part of it after `#`.",
+            examples=["hbAV5kjxi5w7N0UQpaSQRKJZNUqJM3CT1rw6TbRv8Pw"],
+        ),
+    ]
+    new: Annotated[
+        NewPassword,
+        Field(
+            repr=False,
+            examples=["eleven grey herons wading"],
+            json_schema_extra={"format": "password"},
+        ),
+    ]
+    end_keys: bool = Field(False, description="Ends all your API keys, too, in every project.")
 
 
 @router.post(

@@ -1,16 +1,51 @@
-"""Reads, writes and revokes logins and their refresh tokens."""
+"""Reads, writes and revokes logins and their refresh tokens; stores when credentials were used."""
 
+import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import ColumnElement, case, delete, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from event_trigger.auth.origin import UNKNOWN_ORIGIN, Origin
+from event_trigger.clock import utc_now
 from event_trigger.db.notify import CREDENTIALS_CHANGED, notify
-from event_trigger.models import Login, RefreshToken, User
+from event_trigger.models import ApiKey, Login, RefreshToken, User
+
+LONGEST_USER_AGENT = 200  # characters
+_REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
+LOGIN_LIFETIME = timedelta(days=30)
+IDLE_SESSION_LIFETIME = timedelta(hours=12)  # of a browser, after its last use
+_LAST_USED_PRECISION = timedelta(minutes=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """The address and the `User-Agent` of a request, as they are stored; None where unknown."""
+
+    address: str | None = None
+    user_agent: str | None = None
+
+
+UNKNOWN_ORIGIN = Origin()
+
+
+def clean_user_agent(value: str | None) -> str | None:
+    """Cuts a `User-Agent` header, and replaces control, invisible and bidirectional characters.
+
+    Servers decode headers as Latin-1; clients that send more than ASCII send UTF-8.
+    """
+    if value is None:
+        return None
+    text = value.encode("latin-1", "replace").decode(errors="replace").strip()
+    shown = "".join(_REPLACEMENT if _is_control(one) else one for one in text[:LONGEST_USER_AGENT])
+    return shown or None
+
+
+def _is_control(character: str) -> bool:
+    return unicodedata.category(character)[0] == "C"
 
 
 @dataclass(frozen=True)
@@ -107,3 +142,25 @@ class Logins:
 
     async def purge_expired(self) -> None:
         await self.session.execute(delete(Login).where(Login.expires_at < func.now()))
+
+
+async def note_used(session: AsyncSession, *, login_id: UUID | None, key_id: int | None) -> None:
+    """Updates `last_used_at` at most once a minute, so that a busy credential is not a busy row.
+
+    It puts off the end of a browser's session, but not beyond the life of any login.
+    """
+    kind = ApiKey if login_id is None else Login
+    stale = or_(kind.last_used_at.is_(None), kind.last_used_at < func.now() - _LAST_USED_PRECISION)
+    statement = update(kind).where(kind.id == (key_id if login_id is None else login_id), stale)
+    values: dict[str, ColumnElement[Any]] = {"last_used_at": func.now()}
+    if login_id is not None:
+        later = func.least(Login.created_at + LOGIN_LIFETIME, func.now() + IDLE_SESSION_LIFETIME)
+        values["expires_at"] = case((Login.cookie_hash.is_(None), Login.expires_at), else_=later)
+    await session.execute(
+        statement.values(values), execution_options={"synchronize_session": False}
+    )
+
+
+def was_just_used(last_used_at: datetime | None) -> bool:
+    """Spares most calls the statement; it goes by this process's clock, which may be off."""
+    return last_used_at is not None and utc_now() - last_used_at < _LAST_USED_PRECISION

@@ -4,16 +4,18 @@ from typing import Annotated
 from uuid import UUID
 
 from fastapi import Path
+from pydantic import Field
 
 from event_trigger.auth.dependencies import CredentialsDep, LoginDep
 from event_trigger.auth.principal import LoginRequired
 from event_trigger.auth.sessions import lifecycle
-from event_trigger.auth.sessions.repository import LiveLogins
-from event_trigger.auth.sessions.schemas import SessionRead, read_session
+from event_trigger.auth.sessions.lifecycle import LiveLogins
 from event_trigger.errors import Invalid, NotFound, Unauthorized
+from event_trigger.models import Login
 from event_trigger.web.openapi.invalid_examples import of_unknown_parameter
 from event_trigger.web.pagination import PageQueryDep
 from event_trigger.web.problems import problems
+from event_trigger.web.schemas import Instant, ResponseModel
 from event_trigger.web.session import SessionDep, SessionsDep
 from event_trigger.web.strict_json import strict_router
 
@@ -21,6 +23,32 @@ router = strict_router(
     prefix="/auth/sessions", tags=["auth"], responses=problems(Unauthorized, LoginRequired, Invalid)
 )
 PathUUID = Annotated[UUID, Path(examples=["5d2f6f8e-0b1c-4f2a-9b57-3f0c6f1f7a11"])]
+
+
+class SessionRead(ResponseModel):
+    id: UUID
+    created_at: Instant = Field(description="When the password was given.")
+    expires_at: Instant = Field(description="Then its last refresh token ends.")
+    last_used_at: Instant | None = Field(description="To the minute.")
+    address: str | None = Field(
+        description="Where it was started, or last refreshed, from.", examples=["192.0.2.1"]
+    )
+    user_agent: str | None = Field(
+        description="The first 200 characters of `User-Agent`, without control characters.",
+        examples=["Mozilla/5.0 (X11; Linux x86_64) Firefox/140.0"],
+    )
+    scopes: list[str] | None = Field(
+        description="The scopes that it was narrowed to; null if it has all of its user's."
+    )
+    is_current: bool = Field(description="This request was made with it.")
+
+
+def read_session(login: Login, *, current: UUID | None) -> SessionRead:
+    columns = {name: getattr(login, name) for name in SessionRead.model_fields.keys() - _COMPUTED}
+    return SessionRead(**columns, is_current=login.id == current)
+
+
+_COMPUTED = {"is_current"}
 
 
 @router.get("", summary="List your logins", operation_id="list_sessions")
