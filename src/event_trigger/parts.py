@@ -11,7 +11,7 @@ from event_trigger.auth.credential_cache import CredentialCache
 from event_trigger.auth.logins.throttle import Registrations
 from event_trigger.auth.passwords.hashing import PasswordHasher
 from event_trigger.auth.tokens import Tokens
-from event_trigger.calendars.days import StoredCalendars
+from event_trigger.calendars.repository import StoredCalendars
 from event_trigger.config import Settings
 from event_trigger.db.clock import DatabaseClock
 from event_trigger.db.embedded.down_flag import down_flag_of

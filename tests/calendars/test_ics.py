@@ -11,9 +11,9 @@ import pytest
 from dateutil.rrule import rrule, rruleset, rrulestr
 
 from event_trigger.calendars.content import content_of_file
+from event_trigger.calendars.ics.blocks import BadFile
 from event_trigger.calendars.ics.events import read_file
 from event_trigger.calendars.ics.expansion import MOST_DATES, Expansion, expand
-from event_trigger.calendars.ics.refusal import BadFile
 from tests.support.calendars import ics_file
 
 YEAR = 2026

@@ -5,7 +5,7 @@ from typing import Any
 import httpx
 import pytest
 
-from event_trigger.calendars import planning_steps
+from event_trigger.calendars import replanning
 from tests.support.calendars import ics_file, many_dates, put_calendar
 from tests.support.problems import places_of, problem_of
 from tests.support.sets import get_set, is_empty, names_in, plan_set, prune_set, put_set
@@ -137,7 +137,7 @@ async def test_a_plan_is_refused_where_its_calendars_cannot_be_planned(
     await ada.delete(f"/triggers/{full['id']}")
     for _ in range(2):
         await make_scheduled(ada, {**DAILY, "except": [{"calendar": "closed"}]})
-    monkeypatch.setattr(planning_steps, "MOST_TRIGGERS", 1)
+    monkeypatch.setattr(replanning, "MOST_TRIGGERS", 1)
     plan_of_many, apply_of_many = [
         await put_closed(ada, "2099-12-24", **query) for query in (DRY, {})
     ]

@@ -4,10 +4,9 @@ from collections.abc import Iterator, Sequence
 from datetime import date
 from typing import NamedTuple
 
+from event_trigger.calendars.ics.blocks import BadFile
 from event_trigger.calendars.ics.events import read_file
-from event_trigger.calendars.ics.expansion import YEARS_AHEAD, Expansion, expand
-from event_trigger.calendars.ics.refusal import BadFile
-from event_trigger.calendars.ics.walking import Walk
+from event_trigger.calendars.ics.expansion import YEARS_AHEAD, Expansion, Walk, expand
 from event_trigger.errors import Invalid
 from event_trigger.instants import FIRST_YEAR, LAST_YEAR
 from event_trigger.models import Calendar

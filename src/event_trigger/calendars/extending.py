@@ -7,8 +7,7 @@ import structlog
 
 from event_trigger.audit.actor import Actor, acting_as
 from event_trigger.calendars.content import Content, content_of_file
-from event_trigger.calendars.planning_steps import PlanningSteps
-from event_trigger.calendars.replanning import plan_users
+from event_trigger.calendars.replanning import PlanningSteps, plan_users
 from event_trigger.calendars.repository import Calendars, CalendarToExtend
 from event_trigger.db.clock import database_now
 from event_trigger.db.engine import Sessions, is_outage

@@ -1,18 +1,24 @@
-"""Plans the triggers that name a calendar by its other dates, in the transaction of the change."""
+"""Plans the triggers that name a calendar by its other dates, in the transaction of the change.
 
+PostgreSQL ends a session that is idle for 5 s within a transaction, and an instant that is locked
+for longer counts as missed. So plans are computed in short steps, in a thread of their own, with a
+statement after each step, and all steps of a change are few.
+"""
+
+import asyncio
 import json
-from collections.abc import Collection, Iterable, Mapping, Sequence
+import time
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
-from typing import Self
+from typing import Self, TypeVar
 
 import structlog
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from event_trigger.calendars import planning_steps
-from event_trigger.calendars.days import days_in
-from event_trigger.calendars.planning_steps import PlanningSteps, TooMuchToPlan
-from event_trigger.calendars.repository import Calendars
+from event_trigger.calendars.repository import Calendars, days_in
 from event_trigger.calendars.users import CalendarUsers, NamingTrigger, NewPlan
 from event_trigger.db.shards import OwnedId
 from event_trigger.errors import Invalid
@@ -29,13 +35,61 @@ from event_trigger.triggers.schedule_changes import (
     rules_of,
     schedule_before,
 )
+from event_trigger.web.turns import yield_often
+
+STEP_SECONDS = 0.1  # the changes of all connections together wait for less than the 5 s
+MOST_SECONDS = 2.0  # of processor time
+MOST_TRIGGERS = 2000  # of a calendar: writing them takes longer than planning them
+_THREAD = ThreadPoolExecutor(1, thread_name_prefix="calendar-plans", initializer=yield_often)
+T = TypeVar("T")
+R = TypeVar("R")
 
 log = structlog.get_logger()
-
 TRIGGERS_A_STATEMENT = 500
 RENEWED_A_STATEMENT = 50
 Keys = frozenset[str]  # of the calendars that a trigger names
 Days = tuple[int, ...]
+
+
+class TooMuchToPlan(Invalid):
+    def __init__(self) -> None:
+        super().__init__(
+            "The triggers that name the calendars take too long to plan by these dates, so nothing"
+            " was changed. Let some of them name another calendar of the same dates, and change one"
+            " calendar after the other."
+        )
+
+    @classmethod
+    def example(cls) -> Self:
+        return cls()
+
+
+@dataclass(slots=True)
+class PlanningSteps:
+    """The steps of one transaction, and the processor time that they have taken."""
+
+    spent: float = 0.0
+
+    async def take(self, work: Callable[[T], R], items: Sequence[T]) -> list[R]:
+        """Computes `work` of as many of the first items as a step has time for, at least of one.
+
+        Raises TooMuchToPlan if all steps have taken more than MOST_SECONDS.
+        """
+        step = partial(_some, work, items)
+        done, seconds = await asyncio.get_running_loop().run_in_executor(_THREAD, step)
+        self.spent += seconds
+        if self.spent > MOST_SECONDS:
+            raise TooMuchToPlan
+        return done
+
+
+def _some(work: Callable[[T], R], items: Sequence[T]) -> tuple[list[R], float]:
+    begun, end, done = time.thread_time(), time.monotonic() + STEP_SECONDS, list[R]()
+    for one in items:
+        done.append(work(one))
+        if time.monotonic() > end:
+            break
+    return done, time.thread_time() - begun
 
 
 class TooManyDays(Invalid):
@@ -64,9 +118,8 @@ async def plan_users(
     Returns the number of changed schedules. Raises TooManyDays and TooMuchToPlan.
     """
     owner_id, users = calendar.owner_id, CalendarUsers(session, calendar.owner_id)
-    most = planning_steps.MOST_TRIGGERS
-    ids, changed = await users.list_ids(calendar.key, limit=most + 1), list[int]()
-    if len(ids) > most:
+    ids, changed = await users.list_ids(calendar.key, limit=MOST_TRIGGERS + 1), list[int]()
+    if len(ids) > MOST_TRIGGERS:
         raise TooMuchToPlan
     for start in range(0, len(ids), TRIGGERS_A_STATEMENT):
         locked = await users.lock(ids[start : start + TRIGGERS_A_STATEMENT])

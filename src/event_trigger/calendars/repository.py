@@ -1,16 +1,20 @@
 """Reads and writes calendars; a statement is about one project."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from datetime import date
 from typing import NamedTuple
 
 from sqlalchemy import ColumnElement, Select, func, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
+from typing_extensions import override
 
 from event_trigger.db.keyset import Page, fetch_newest_of
 from event_trigger.db.listed_tables import ListedTable
 from event_trigger.db.shards import ACROSS_SHARDS
 from event_trigger.models import EVERY_SHARD, NOT_OF_DELETED_PROJECTS, Calendar, shard_of
+from event_trigger.triggers.references import CalendarDays
+from event_trigger.triggers.references import Calendars as CalendarPort
 from event_trigger.web.keys import refusing_taken_key
 
 _LISTED_CALENDARS = ListedTable(Calendar, order="id DESC", large=("dates",), left_out=("ics",))
@@ -20,6 +24,7 @@ _LIST_TO_EXTEND = text(f"""
     WHERE {EVERY_SHARD} AND expanded_in IS NOT NULL AND expanded_in < :year AND id > :after
     ORDER BY id LIMIT :limit
 """)  # noqa: S608
+_EPOCH_DAY = date(1970, 1, 1).toordinal()
 
 
 class CalendarToExtend(NamedTuple):
@@ -100,3 +105,19 @@ class Calendars:
             _LIST_TO_EXTEND, values, execution_options={ACROSS_SHARDS: "jobs"}
         )
         return [CalendarToExtend(*row) for row in rows]
+
+
+class StoredCalendars(CalendarPort):
+    """Looks calendars up in the database."""
+
+    @override
+    async def days_of(
+        self, session: AsyncSession, owner_id: int, keys: Collection[str], *, lock: bool
+    ) -> CalendarDays:
+        found = await Calendars(session).list_dates(owner_id, keys, lock=lock)
+        return {key: days_in(dates) for key, dates in found}
+
+
+def days_in(dates: Sequence[str]) -> list[int]:
+    """Counts dates in days since 1970-01-01."""
+    return [date.fromisoformat(one).toordinal() - _EPOCH_DAY for one in dates]

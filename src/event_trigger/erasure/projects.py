@@ -15,7 +15,7 @@ from event_trigger.db.notify import (
 )
 from event_trigger.erasure.repository import EndedProject
 from event_trigger.errors import Conflict
-from event_trigger.projects.access import lock_as_owner
+from event_trigger.projects.lifecycle import lock_as_owner
 from event_trigger.projects.members.lifecycle import OwnProject
 
 _GOES_WITH_ACCOUNT = (

@@ -3,7 +3,7 @@
 from fastapi import Depends
 
 from event_trigger.auth.dependencies import PrincipalDep
-from event_trigger.projects.access import FullLoginRequired, check_owner, role_in
+from event_trigger.projects.lifecycle import FullLoginRequired, check_owner, role_in
 from event_trigger.web.schemas import PathId
 from event_trigger.web.session import SessionsDep
 

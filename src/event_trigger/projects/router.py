@@ -16,8 +16,8 @@ from event_trigger.errors import (
 )
 from event_trigger.models import ProjectRole
 from event_trigger.projects import lifecycle
-from event_trigger.projects.access import FullLoginRequired, OwnerRequired, role_in
 from event_trigger.projects.dependencies import FULL_LOGIN, OWNER
+from event_trigger.projects.lifecycle import FullLoginRequired, OwnerRequired, role_in
 from event_trigger.projects.schemas import ProjectCreate, ProjectRead, ProjectUpdate, read_project
 from event_trigger.web.pagination import PageQuery, PageQueryDep
 from event_trigger.web.problems import problems

@@ -1,12 +1,17 @@
-"""Writes the answer to a file: its plan, and new URLs and secrets, which are shown once."""
+"""Writes the answers to a file and to a list of sets; new secrets are shown once."""
 
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from sqlalchemy.ext.asyncio import AsyncSession
+
 from event_trigger.destinations.signing_secrets import secrets_of
-from event_trigger.models import Calendar, Destination, Trigger
+from event_trigger.models import Calendar, Destination, OwnedSet, Trigger
 from event_trigger.sets.comparison import MemberKind, Stored, Update, Wanted
 from event_trigger.sets.lifecycle import Outcome
+from event_trigger.sets.repository.members import MemberTable
+from event_trigger.sets.repository.sets import Sets
 from event_trigger.sets.schemas import (
     ChangeRead,
     MoveRead,
@@ -14,9 +19,38 @@ from event_trigger.sets.schemas import (
     SetMemberRead,
     SetMemberUpdated,
     SetPlanRead,
+    SetSummary,
 )
 from event_trigger.vault import Vault
 from event_trigger.web.schemas import JsonObject
+
+
+async def summaries_of(session: AsyncSession, sets: Sequence[OwnedSet]) -> list[SetSummary]:
+    """Counts the members of all these sets in one statement for each kind."""
+    if not sets:
+        return []
+    triggers = await _counts(session, Trigger, sets)
+    destinations = await _counts(session, Destination, sets)
+    calendars = await _counts(session, Calendar, sets)
+    return [
+        SetSummary(
+            id=one.id,
+            name=one.name,
+            triggers=triggers[one.owner_id, one.name],
+            destinations=destinations[one.owner_id, one.name],
+            calendars=calendars[one.owner_id, one.name],
+            created_at=one.created_at,
+            updated_at=one.updated_at,
+        )
+        for one in sets
+    ]
+
+
+async def _counts(
+    session: AsyncSession, kind: MemberTable, sets: Sequence[OwnedSet]
+) -> Counter[tuple[int, str | None]]:
+    counted = await Sets(session).count_members(kind, sets)
+    return Counter({(one.owner_id, one.set_name): one.members for one in counted})
 
 
 @dataclass(frozen=True, slots=True)

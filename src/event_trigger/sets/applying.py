@@ -1,7 +1,8 @@
 """Applies the plan of a set, and deletes sets, in one transaction under the project's lock."""
 
+import asyncio
 from collections.abc import Collection
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 from typing import Self
 
@@ -14,31 +15,65 @@ from event_trigger.db.clock import database_now
 from event_trigger.db.engine import Sessions
 from event_trigger.db.notify import DELIVERIES_CHANGED, notify
 from event_trigger.db.shards import OwnedId
+from event_trigger.destinations.form_check import FormCheck
+from event_trigger.destinations.formats import RequestForm
 from event_trigger.destinations.lifecycle import TooManyDestinations
 from event_trigger.destinations.repository import Destinations
-from event_trigger.errors import Conflict, NotFound
+from event_trigger.errors import Conflict, FieldError, Invalid, NotFound
 from event_trigger.models import Destination, Trigger
 from event_trigger.sets.calendars import CalendarWriter, users_of_changed
 from event_trigger.sets.calendars import check_room as check_calendar_room
 from event_trigger.sets.calendars import check_unused as check_unused_calendars
-from event_trigger.sets.comparison import MemberKind, SetPlan
-from event_trigger.sets.forms import FormChecks
-from event_trigger.sets.members import NOTHING, details_of
+from event_trigger.sets.comparison import MemberKind, SetPlan, Wanted
+from event_trigger.sets.members import NOTHING, details_of, placed, raise_all
 from event_trigger.sets.planning import SetRequest
-from event_trigger.sets.removal import remove_triggers
-from event_trigger.sets.repository.calendars import SetCalendars
 from event_trigger.sets.repository.members import SetRows
-from event_trigger.sets.repository.sets import Sets
+from event_trigger.sets.repository.sets import SetCalendars, Sets
 from event_trigger.sets.state import Moved, SetState, in_slices, read_state
-from event_trigger.sets.writing import Locked, MemberWriter, Written
+from event_trigger.sets.writing import Locked, MemberWriter, Written, remove_triggers
 from event_trigger.triggers.lifecycle import TooManyTriggers
 from event_trigger.triggers.references import Calendars, TriggerPorts, lock_named, resolver_for
 from event_trigger.triggers.repository import Triggers, announce
 from event_trigger.vault import Vault
 from event_trigger.web.cpu_bound import CpuBound
 
+_CHECKED_AT_ONCE = 100
 _ROWS_LOCKED_AT_ONCE = 500
 _MOST_NAMED_TRIGGERS = 10
+
+
+@dataclass(frozen=True, slots=True)
+class FormChecks:
+    """Looks up hosts and tries templates, each form once a request, without a connection."""
+
+    form_check: FormCheck
+    _allowed: set[RequestForm] = field(default_factory=set)
+
+    async def check(self, plan: SetPlan, *, owner_id: int) -> None:
+        """Checks new and changed forms; raises Invalid with their places in the file."""
+        destinations = plan.of(MemberKind.DESTINATION)
+        new: list[tuple[Wanted, RequestForm | None]] = [(one, None) for one in destinations.create]
+        new += [(one.wanted, one.stored.form) for one in destinations.update]
+        errors: list[FieldError] = []
+        for some in in_slices(new, _CHECKED_AT_ONCE):
+            for found in await asyncio.gather(
+                *(self._refusals(*one, owner_id=owner_id) for one in some)
+            ):
+                errors += found
+        raise_all(errors)
+
+    async def _refusals(
+        self, wanted: Wanted, known: RequestForm | None, *, owner_id: int
+    ) -> list[FieldError]:
+        form = RequestForm.of(wanted.body)
+        if form == known or form in self._allowed:
+            return []
+        try:
+            await self.form_check.check(form, owner_id=owner_id, known=known)
+        except Invalid as refused:
+            return [placed(one, MemberKind.DESTINATION, wanted.key) for one in refused.errors]
+        self._allowed.add(form)
+        return []
 
 
 class DestinationInUse(Conflict):

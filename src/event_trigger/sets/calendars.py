@@ -7,10 +7,9 @@ from datetime import datetime
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from event_trigger.calendars import planning_steps
+from event_trigger.calendars import replanning
 from event_trigger.calendars.content import Content, read_content
-from event_trigger.calendars.days import days_in
-from event_trigger.calendars.ics.walking import Walk
+from event_trigger.calendars.ics.expansion import Walk
 from event_trigger.calendars.lifecycle import (
     MOST_NAMED_TRIGGERS,
     CalendarInUse,
@@ -18,8 +17,8 @@ from event_trigger.calendars.lifecycle import (
     new_calendar,
     store,
 )
-from event_trigger.calendars.planning_steps import PlanningSteps, TooMuchToPlan
-from event_trigger.calendars.repository import Calendars
+from event_trigger.calendars.replanning import PlanningSteps, TooMuchToPlan
+from event_trigger.calendars.repository import Calendars, days_in
 from event_trigger.calendars.users import CalendarUsers
 from event_trigger.errors import FieldError, Invalid, pointer
 from event_trigger.models import Calendar
@@ -96,7 +95,7 @@ async def users_of_changed(session: AsyncSession, owner_id: int, plan: SetPlan) 
     Raises TooMuchToPlan.
     """
     users, found = CalendarUsers(session, owner_id), set[int]()
-    most = planning_steps.MOST_TRIGGERS
+    most = replanning.MOST_TRIGGERS
     for one in plan.of(MemberKind.CALENDAR).update:
         named = await users.list_ids(one.wanted.key, limit=most + 1)
         if len(named) > most:

@@ -20,12 +20,11 @@ from event_trigger.models import Trigger
 from event_trigger.sets.applying import SetParts, apply, check_unused, delete_all
 from event_trigger.sets.calendars import check_room, days_after, growth_of, users_of_changed
 from event_trigger.sets.comparison import MemberKind, SetPlan
-from event_trigger.sets.content import show
 from event_trigger.sets.forecast import Forecast, StoredTriggers, forecast
 from event_trigger.sets.members import NOTHING, details_of, placing
 from event_trigger.sets.planning import SetRequest, plan_set
 from event_trigger.sets.repository.members import ROWS_PER_STATEMENT, SetRows
-from event_trigger.sets.state import Moved, SetState, in_slices, read_state
+from event_trigger.sets.state import Moved, SetState, in_slices, read_state, show
 from event_trigger.sets.writing import Written
 from event_trigger.triggers.references import resolver_for
 from event_trigger.web.entity_tags import NotThere, PreconditionFailed, Preconditions

@@ -3,12 +3,13 @@
 from functools import partial
 from typing import Annotated, Any
 
-from fastapi import Body, Header, Path, Query, Response
+from fastapi import Body, Depends, Header, Path, Query, Request, Response
 from fastapi.openapi.models import Example
 
 from event_trigger.auth.dependencies import EXPENSIVE, UNLIMITED, PrincipalDep, needs
 from event_trigger.auth.scopes import Scope
 from event_trigger.calendars.lifecycle import CalendarInUse
+from event_trigger.destinations.dependencies import FormCheckDep, VaultDep
 from event_trigger.destinations.hearing import admin_id_of
 from event_trigger.errors import (
     Forbidden,
@@ -18,18 +19,16 @@ from event_trigger.errors import (
     UnsupportedMediaType,
 )
 from event_trigger.sets import lifecycle
-from event_trigger.sets.answers import PlanWriter
-from event_trigger.sets.applying import DestinationInUse
+from event_trigger.sets.answers import PlanWriter, summaries_of
+from event_trigger.sets.applying import DestinationInUse, FormChecks, SetParts
 from event_trigger.sets.comparison import OwnedElsewhere
-from event_trigger.sets.content import show
-from event_trigger.sets.dependencies import HooksUrlDep, SetPartsDep
-from event_trigger.sets.listing import summaries_of
 from event_trigger.sets.members import NOTHING, read_members
 from event_trigger.sets.planning import SetRequest
 from event_trigger.sets.repository.sets import Sets
 from event_trigger.sets.schemas import SetContent, SetPlanRead, SetSummary
-from event_trigger.sets.state import SetTooLarge, read_state
-from event_trigger.web.cpu_bound import TooManyExpensiveCalls
+from event_trigger.sets.state import SetTooLarge, read_state, show
+from event_trigger.triggers.dependencies import PortsDep
+from event_trigger.web.cpu_bound import CpuBoundDep, TooManyExpensiveCalls
 from event_trigger.web.entity_tags import PreconditionFailed, Preconditions
 from event_trigger.web.keys import Key
 from event_trigger.web.pagination import PageQueryDep
@@ -41,7 +40,9 @@ from event_trigger.web.preconditions import (
     not_modified,
 )
 from event_trigger.web.problems import problems
-from event_trigger.web.session import SessionDep
+from event_trigger.web.root_path import base_url
+from event_trigger.web.session import SessionDep, SessionsDep
+from event_trigger.web.state import SettingsDep
 from event_trigger.web.strict_json import strict_router
 
 router = strict_router(
@@ -54,7 +55,6 @@ SetName = Annotated[Key, Path(description="The name of the set.", examples=["bil
 _READS = (Scope.TRIGGERS_READ, Scope.DESTINATIONS_READ)
 READ = needs(*_READS)
 WRITE = needs(*_READS, Scope.TRIGGERS_WRITE, Scope.DESTINATIONS_WRITE)
-
 _SHOWN_AS_SENT: dict[int | str, dict[str, Any]] = {
     200: {
         "content": {"application/json": {"schema": {"$ref": "#/components/schemas/SetContent"}}},
@@ -75,6 +75,34 @@ SET_EXAMPLES: dict[str, Example] = {
         }
     },
 }
+
+
+async def get_set_parts(
+    sessions: SessionsDep,
+    vault: VaultDep,
+    ports: PortsDep,
+    cpu_bound: CpuBoundDep,
+    form_check: FormCheckDep,
+    settings: SettingsDep,
+) -> SetParts:
+    return SetParts(
+        sessions,
+        vault,
+        ports,
+        cpu_bound,
+        FormChecks(form_check),
+        max_triggers=settings.max_triggers,
+        max_destinations=settings.max_destinations,
+        max_calendars=settings.max_calendars,
+    )
+
+
+async def get_hooks_url(request: Request) -> str:
+    return f"{base_url(request)}/hooks/"
+
+
+SetPartsDep = Annotated[SetParts, Depends(get_set_parts)]
+HooksUrlDep = Annotated[str, Depends(get_hooks_url)]
 
 
 @router.put(

@@ -1,5 +1,6 @@
-"""Reads the stored state that the plan of a set starts from."""
+"""Reads the stored state that the plan of a set starts from, and shows it in the form of a file."""
 
+import json
 from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol, TypeVar
@@ -9,14 +10,15 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from event_trigger.destinations.formats import RequestForm
 from event_trigger.destinations.signing_secrets import Secrets, open_secrets
 from event_trigger.errors import Conflict
-from event_trigger.models import Destination
+from event_trigger.models import Destination, TriggerStatus
 from event_trigger.sets.members import Members
-from event_trigger.sets.repository.calendars import SetCalendars
 from event_trigger.sets.repository.members import ROWS_PER_STATEMENT, SetRows, TriggerState
-from event_trigger.sets.repository.sets import Sets
-from event_trigger.sets.specs import calendar_spec, destination_spec
+from event_trigger.sets.repository.sets import SetCalendars, Sets
+from event_trigger.sets.specs import calendar_spec, destination_spec, named, trigger_spec
 from event_trigger.triggers.hook_port import HookKeeper, hook_in
 from event_trigger.vault import Sealed, Vault
+from event_trigger.web.entity_tags import etag
+from event_trigger.web.mask import MASK
 from event_trigger.web.schemas import JsonObject
 
 LARGEST_SET_BYTES = 16 * 1024 * 1024  # of details and payloads; a file has at most 1 MiB
@@ -200,3 +202,51 @@ def _state_of(row: Destination) -> DestinationState:
         tuple(row.header_names),
         Sealed(row.key_id, row.sealed),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class ShownSet:
+    """The content of a set as JSON, and its `ETag`."""
+
+    json: str
+    etag: str
+
+
+def show(state: SetState) -> ShownSet:
+    """Takes some 20 µs a member, so call it off the event loop.
+
+    The tag also tells secrets apart, and members that the content leaves out.
+    """
+    text = json.dumps(_content_of(state))
+    sealed = sorted((one.id, one.sealed.data) for one in state.destinations.values())
+    return ShownSet(text, etag("set", state.set_id, text, sorted(state.triggers), sealed))
+
+
+def _content_of(state: SetState) -> JsonObject:
+    """Writes a set so that putting it back changes nothing; stars keep the values of headers.
+
+    Members that have lost their keys by hand are left out: a file could not name them.
+    """
+    keys = state.keys
+    triggers = {}
+    for one in state.triggers.values():
+        spec = trigger_spec(one, one.details, named(one.destinations, keys))
+        if one.status == TriggerStatus.PAUSED:
+            spec["status"] = one.status
+        triggers[one.key] = spec
+    destinations = {}
+    for row in state.destinations.values():
+        stars = dict.fromkeys(row.header_names, MASK)
+        destinations[row.key] = row.spec | ({"headers": stars} if stars else {})
+    calendars: dict[str | None, JsonObject] = {
+        one.key: one.spec for one in state.calendars.values()
+    }
+    return {
+        "triggers": _sorted(triggers),
+        "destinations": _sorted(destinations),
+        "calendars": _sorted(calendars),
+    }
+
+
+def _sorted(members: dict[str | None, JsonObject]) -> JsonObject:
+    return {key: members[key] for key in sorted(one for one in members if one is not None)}

@@ -13,17 +13,27 @@ from typing import Any
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from event_trigger.audit.recorder import RowChange, record_all
 from event_trigger.db.shards import OwnedId
 from event_trigger.destinations import editing as destination_editing
 from event_trigger.destinations.lifecycle import new_destination
 from event_trigger.destinations.repository import Destinations
 from event_trigger.instants import just_after
-from event_trigger.models import Calendar, Destination, Trigger, TriggerStatus
+from event_trigger.models import (
+    Calendar,
+    Destination,
+    ScheduleVersion,
+    Trigger,
+    TriggerStatus,
+    TriggerType,
+    UnfiredReason,
+    shard_of,
+)
 from event_trigger.notices.listeners import keep_listeners
 from event_trigger.sets.comparison import MemberKind, SetPlan, Update, Wanted
 from event_trigger.sets.forecast import build_trigger
 from event_trigger.sets.members import placing
-from event_trigger.sets.removal import remove_triggers
+from event_trigger.sets.repository.members import SetRows
 from event_trigger.sets.state import Moved, in_slices
 from event_trigger.triggers import lifecycle
 from event_trigger.triggers.configuration import (
@@ -32,14 +42,17 @@ from event_trigger.triggers.configuration import (
     configuration_of,
 )
 from event_trigger.triggers.editing import rewrite
-from event_trigger.triggers.hook_port import HookKeeper, HookSecrets
+from event_trigger.triggers.hook_port import HookKeeper, HookSecrets, verify_in
 from event_trigger.triggers.references import Resolver, ids_of
 from event_trigger.triggers.repository import Triggers
-from event_trigger.triggers.schedule_changes import note_rules
+from event_trigger.triggers.schedule_changes import end, note_rules, schedule_before
+from event_trigger.triggers.versions import NewUnfiredRange, ScheduleHistory, UnfiredRanges
 from event_trigger.vault import Vault
 from event_trigger.web.turns import taking_turns
 
 ROWS_AT_ONCE = 50
+_ROWS_A_STATEMENT = 250
+_ROWS_AT_ONCE = 25  # of the event loop's time
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,3 +249,43 @@ class MemberWriter:
         await self.session.flush()
         if deaf := [row for row in removed if row.notices]:
             await keep_listeners(self.session, deaf, admin_id=None)
+
+
+async def remove_triggers(
+    session: AsyncSession, hooks: HookKeeper, owner_id: int, ids: Sequence[int], *, now: datetime
+) -> None:
+    """Ends the schedules and deletes the triggers; records of their past stay as their events do.
+
+    The entries in the audit log are those of single deletions.
+    """
+    rows = SetRows(session, owner_id)
+    for some in in_slices(ids, _ROWS_A_STATEMENT):
+        triggers = await rows.read_detached(some)
+        entries = [RowChange(one.id, _audited(one), {}) for one in triggers]
+        await _end_schedules(session, shard_of(owner_id), triggers, now=now)
+        if hooked := [one.id for one in triggers if verify_in(one.details) is not None]:
+            await hooks.delete(session, *hooked)
+        await rows.delete_triggers(some)
+        await rows.delete_tags(some, sorted({tag for one in triggers for tag in one.tags}))
+        await record_all(session, Trigger.audited_as, entries, project_id=owner_id)
+
+
+async def _end_schedules(
+    session: AsyncSession, shard: int, triggers: Iterable[Trigger], *, now: datetime
+) -> None:
+    versions, unfired = list[ScheduleVersion](), list[NewUnfiredRange]()
+    for place, trigger in enumerate(triggers):
+        if place % _ROWS_AT_ONCE == 0:
+            await asyncio.sleep(0)
+        if trigger.type == TriggerType.SCHEDULED:
+            old = schedule_before(trigger)
+            version, due = end(trigger, old, UnfiredReason.DELETED, now=now)
+            versions.append(version)
+            unfired += [] if due is None else [due]
+    await UnfiredRanges(session).record(shard, unfired)
+    await ScheduleHistory(session).record_version(*versions)
+
+
+def _audited(trigger: Trigger) -> dict[str, object]:
+    values = {name: getattr(trigger, name) for name in Trigger.audited}
+    return {name: value for name, value in values.items() if value is not None}

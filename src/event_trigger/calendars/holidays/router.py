@@ -1,10 +1,12 @@
 """HTTP operations on national holidays."""
 
 from collections.abc import Sequence
+from datetime import date
 from functools import partial
 from typing import Annotated, NoReturn
 
 from fastapi import Depends, Path, Query
+from pydantic import Field
 
 from event_trigger.auth.dependencies import EXPENSIVE, UNLIMITED, needs
 from event_trigger.auth.scopes import Scope
@@ -16,11 +18,11 @@ from event_trigger.calendars.holidays.national import (
     list_countries,
     region_of,
 )
-from event_trigger.calendars.holidays.schemas import CountryRead, HolidayRead, HolidaysRead
 from event_trigger.db.clock import database_now
 from event_trigger.errors import FieldError, Forbidden, Invalid, NotFound, Unauthorized
 from event_trigger.web.cpu_bound import CpuBoundDep, TooManyExpensiveCalls
 from event_trigger.web.problems import problems
+from event_trigger.web.schemas import ResponseModel
 from event_trigger.web.session import SessionsDep
 from event_trigger.web.strict_json import strict_router
 
@@ -31,7 +33,6 @@ router = strict_router(
     dependencies=[UNLIMITED, needs(Scope.TRIGGERS_READ), EXPENSIVE],
 )
 MOST_YEARS = 20
-
 CountryCode = Annotated[
     str, Path(max_length=50, description="The code of ISO 3166.", examples=["DE"])
 ]
@@ -47,6 +48,28 @@ Years = Annotated[
         examples=[[2027, 2028]],
     ),
 ]
+
+
+class CountryRead(ResponseModel):
+    country: str = Field(description="The code of ISO 3166.", examples=["DE"])
+    name: str = Field(examples=["Germany"])
+    regions: list[str] = Field(examples=[["BE", "BY"]])
+    first_year: int
+    last_year: int
+
+
+class HolidayRead(ResponseModel):
+    date: date
+    name: str = Field(examples=["New Year's Day"])
+
+
+class HolidaysRead(ResponseModel):
+    country: str = Field(examples=["DE"])
+    region: str | None = Field(examples=["BE"])
+    dates: list[date] = Field(
+        description="The dates alone, in the form that `POST /calendars` takes."
+    )
+    holidays: list[HolidayRead]
 
 
 async def get_years(sessions: SessionsDep, year: Years = None) -> Sequence[int]:

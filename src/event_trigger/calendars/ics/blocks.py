@@ -4,8 +4,6 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from event_trigger.calendars.ics.refusal import BadFile
-
 MOST_CHARACTERS = 512 * 1024
 MOST_EVENTS = 2000  # of events with times, too
 ALL_DAY = "X-MICROSOFT-CDO-ALLDAYEVENT"  # TRUE in events of Outlook that have no times
@@ -18,6 +16,13 @@ _READ = frozenset(
     }
 )
 _NAME = re.compile(r"([A-Za-z0-9-]+)[;:]")
+
+
+class BadFile(ValueError):
+    """Raised with a sentence for users; `line` is the place in the file, counted from 1."""
+
+    def __init__(self, message: str, *, line: int | None = None) -> None:
+        super().__init__(message if line is None else f"Line {line}: {message}")
 
 
 class EventBlock(NamedTuple):

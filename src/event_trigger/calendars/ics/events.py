@@ -5,8 +5,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import date, datetime, timedelta
 from typing import Any, NamedTuple
 
-from event_trigger.calendars.ics.blocks import ALL_DAY, EventBlock, check_line, event_blocks
-from event_trigger.calendars.ics.refusal import BadFile
+from event_trigger.calendars.ics.blocks import (
+    ALL_DAY,
+    BadFile,
+    EventBlock,
+    check_line,
+    event_blocks,
+)
 from event_trigger.instants import LAST_YEAR
 
 LONGEST_EVENT_DAYS = 366

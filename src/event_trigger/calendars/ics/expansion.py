@@ -2,20 +2,21 @@
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import date, datetime, time, timedelta
 from itertools import islice
 from typing import NamedTuple
 
+from event_trigger.calendars.ics.blocks import BadFile
 from event_trigger.calendars.ics.events import AllDayEvent
-from event_trigger.calendars.ics.refusal import BadFile
-from event_trigger.calendars.ics.walking import COST_OF_NAMED_DAY, Walk
 from event_trigger.instants import FIRST_YEAR
 from event_trigger.triggers.schedule.errors import ScheduleError
 from event_trigger.triggers.schedule.walls.cron import LONGEST_SEARCH_YEARS
 from event_trigger.triggers.schedule.walls.recurrence import Frequency, Recurrence
 from event_trigger.triggers.schedule.walls.rrule import MOST_COUNTED, read_rrule
 
+MOST_DAYS_WALKED = 100_000  # 1 s, as many as twelve daily rules look at
+COST_OF_NAMED_DAY = 1 / 30  # of a day that is only walked
 YEARS_AHEAD = 20
 MOST_DATES = 2000
 _MOST_DAYS_NAMED = 50_000  # of all events of a file, before the same ones count once
@@ -28,6 +29,23 @@ _COST_OF_DAY: Mapping[Frequency, float] = {
     Frequency.MONTHLY: 1 / 5,
     Frequency.YEARLY: 1 / 5,
 }
+
+
+@dataclass(slots=True)
+class Walk:
+    """The days that are walked already; a day of a rule that takes less time counts in part."""
+
+    days: float = 0.0
+
+    def spend(self, days: float) -> None:
+        """Raises BadFile if there are too many."""
+        self.days += max(0.0, days)
+        if self.days > MOST_DAYS_WALKED:
+            raise BadFile(
+                "There are too many recurring events, or they recur too seldom after their"
+                " DTSTART; those of other calendars in the request count, too. Leave some out, or"
+                " write a DTSTART on which the event happens."
+            )
 
 
 class Expansion(NamedTuple):

@@ -16,7 +16,7 @@ from event_trigger.db.clock import database_now
 from event_trigger.db.engine import Sessions
 from event_trigger.errors import Conflict, Forbidden, NotFound, Unauthorized
 from event_trigger.models import Invitation, Project, ProjectRole, Role
-from event_trigger.projects.access import lock, lock_as_owner
+from event_trigger.projects.lifecycle import lock, lock_as_owner
 from event_trigger.projects.members.lifecycle import join
 from event_trigger.projects.repository import Invitations
 

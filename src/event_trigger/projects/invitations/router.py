@@ -19,7 +19,6 @@ from event_trigger.errors import (
     UnsupportedMediaType,
     pointer,
 )
-from event_trigger.projects.access import FullLoginRequired
 from event_trigger.projects.dependencies import FULL_LOGIN, OWNER
 from event_trigger.projects.invitations import lifecycle
 from event_trigger.projects.invitations.lifecycle import NewAccount
@@ -28,6 +27,7 @@ from event_trigger.projects.invitations.mailing import (
     InvitationLink,
     mail_invitation,
 )
+from event_trigger.projects.lifecycle import FullLoginRequired
 from event_trigger.projects.members.lifecycle import AlreadyMember
 from event_trigger.projects.repository import Invitations
 from event_trigger.projects.schemas import (

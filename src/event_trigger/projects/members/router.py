@@ -11,10 +11,10 @@ from event_trigger.errors import (
     Unauthorized,
     UnsupportedMediaType,
 )
-from event_trigger.projects.access import FullLoginRequired
 from event_trigger.projects.dependencies import FULL_LOGIN, MEMBER, OWNER
+from event_trigger.projects.lifecycle import FullLoginRequired
 from event_trigger.projects.members import lifecycle
-from event_trigger.projects.members.lookup import find_account
+from event_trigger.projects.members.lifecycle import find_account
 from event_trigger.projects.schemas import MemberAdd, MemberRead, MemberUpdate
 from event_trigger.web.pagination import PageQueryDep
 from event_trigger.web.problems import problems

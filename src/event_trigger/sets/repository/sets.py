@@ -1,21 +1,60 @@
-"""Reads and writes sets, and counts their members."""
+"""Reads and writes sets, counts their members, and reads and locks their calendars."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from sqlalchemy import delete, func, select, tuple_
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import ColumnElement, Select, Text, any_, delete, func, literal, or_, select, tuple_
+from sqlalchemy.dialects.postgresql import ARRAY, insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from event_trigger.db.keyset import Page, fetch_newest_of
 from event_trigger.db.listed_tables import ListedTable
 from event_trigger.db.shards import ACROSS_SHARDS, OwnedId
-from event_trigger.models import NOT_OF_DELETED_PROJECTS, OwnedSet, shard_of
+from event_trigger.models import NOT_OF_DELETED_PROJECTS, Calendar, OwnedSet, shard_of
 from event_trigger.sets.repository.members import MemberTable, is_kept
 
 _LISTED_SETS = ListedTable(OwnedSet, order="id DESC")
+
+
+@dataclass(frozen=True)
+class SetCalendars:
+    session: AsyncSession
+    owner_id: int
+
+    async def size_of(self, name: str, keys: Sequence[str]) -> int:
+        """Adds up the bytes that dates and files of the set, and of these keys, take."""
+        date_bytes = func.octet_length(func.array_to_string(Calendar.dates, ","))
+        file_bytes = func.coalesce(func.octet_length(Calendar.ics), 0)
+        statement = select(func.coalesce(func.sum(date_bytes + file_bytes), 0))
+        return int(await self.session.scalar(statement.where(*self._members(name, keys))) or 0)
+
+    async def list_members(self, name: str, keys: Sequence[str]) -> Sequence[Calendar]:
+        """Lists the calendars of a set, and others with these keys, by id."""
+        return await self._list(select(Calendar).where(*self._members(name, keys)))
+
+    async def lock(self, ids: Sequence[int]) -> dict[int, Calendar]:
+        """Locks calendars in the order of their ids; leaves out those that are gone."""
+        statement = select(Calendar).where(*self._owned(), Calendar.id.in_(ids))
+        found = await self._list(statement.with_for_update(key_share=True))
+        return {one.id: one for one in found}
+
+    async def lock_all_of(self, name: str) -> Sequence[Calendar]:
+        """Locks the calendars of a set in the order of their ids."""
+        statement = select(Calendar).where(*self._owned(), Calendar.set_name == name)
+        return await self._list(statement.with_for_update(key_share=True))
+
+    async def _list(self, statement: Select[Calendar]) -> Sequence[Calendar]:
+        fresh = statement.order_by(Calendar.id).execution_options(populate_existing=True)
+        return (await self.session.scalars(fresh)).all()
+
+    def _owned(self) -> list[ColumnElement[bool]]:
+        return [Calendar.shard == shard_of(self.owner_id), Calendar.owner_id == self.owner_id]
+
+    def _members(self, name: str, keys: Sequence[str]) -> list[ColumnElement[bool]]:
+        named: Any = any_(literal([*keys], ARRAY(Text)))
+        return [*self._owned(), or_(Calendar.set_name == name, Calendar.key == named)]
 
 
 class MemberCount(NamedTuple):

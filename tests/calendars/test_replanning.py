@@ -6,8 +6,8 @@ import time
 import httpx
 import pytest
 
-from event_trigger.calendars import planning_steps
-from event_trigger.calendars.planning_steps import (
+from event_trigger.calendars import replanning
+from event_trigger.calendars.replanning import (
     MOST_SECONDS,
     STEP_SECONDS,
     PlanningSteps,
@@ -46,17 +46,17 @@ async def test_steps_of_one_trigger_each_plan_all_of_them(
     made = [await make_scheduled(ada, DETAILS) for _ in range(4)]
     for one in made[::2]:
         await ada.post(f"/triggers/{one['id']}/pause")
-    monkeypatch.setattr(planning_steps, "STEP_SECONDS", -1)
+    monkeypatch.setattr(replanning, "STEP_SECONDS", -1)
 
     await put_calendar(ada, "closed", "2099-03-01")
     for one in made[::2]:
         await ada.post(f"/triggers/{one['id']}/resume")
     followed = {(await read(ada, one["id"]))["next_fire_at"] for one in made}
-    monkeypatch.setattr(planning_steps, "MOST_SECONDS", 0)
+    monkeypatch.setattr(replanning, "MOST_SECONDS", 0)
     refused = await ada.put("/calendars/closed", json={"dates": []})
 
-    monkeypatch.setattr(planning_steps, "MOST_SECONDS", MOST_SECONDS)
-    monkeypatch.setattr(planning_steps, "MOST_TRIGGERS", 3)
+    monkeypatch.setattr(replanning, "MOST_SECONDS", MOST_SECONDS)
+    monkeypatch.setattr(replanning, "MOST_TRIGGERS", 3)
     too_many = await ada.put("/calendars/closed", json={"dates": []})
 
     assert followed == {"2099-03-02T09:00:00Z"}
