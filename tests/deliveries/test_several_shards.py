@@ -2,13 +2,15 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from ipaddress import ip_network
 from typing import Any
 
 import pytest
 from aiohttp import web
+from sqlalchemy import event
+from sqlalchemy.engine import Engine
 from structlog.testing import capture_logs
 
 from event_trigger.db.engine import create_engine, create_sessions
@@ -23,6 +25,7 @@ from event_trigger.destinations.templates.renderer import Renderer
 from event_trigger.vault import Vault
 from tests.support.databases import connect
 from tests.support.destinations import make_destination
+from tests.support.locks import locked_destination
 from tests.support.one_server import one_server
 from tests.support.receiver import ALLOW_LOOPBACK, Receiver
 from tests.support.services import ADA, ADMIN, BOB, idle_service, make_settings
@@ -54,6 +57,8 @@ _LOCK_ONE = """
     SELECT id FROM deliveries
     WHERE shard = $1 AND id = (SELECT max(id) FROM deliveries WHERE shard = $1) FOR UPDATE
 """
+# a recorder asks so about destinations that it could not lock, after longer and longer pauses
+_IN_VAIN = "SELECT id FROM destinations WHERE shard = $1 AND id = ANY"
 _COUNTED = """
     SELECT owner_id, sum(count)::int FROM minute_counts
     WHERE measure = 'attempts' AND series = 'delivered' GROUP BY owner_id
@@ -217,6 +222,64 @@ async def test_a_locked_delivery_keeps_no_others_unrecorded(
     failures = "SELECT array_agg(failures ORDER BY id) FROM destinations"
     assert await database.fetchval(failures) == [0 if status == 200 else 5] * 3
     assert not {one["event"] for one in logged} & {"record_failed", "record_waits_for_database"}
+
+
+@contextmanager
+def statements_with(words: str) -> Iterator[list[str]]:
+    """Collects the statements with these words."""
+    found: list[str] = []
+
+    def look(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        if words in statement:
+            found.append(statement)
+
+    event.listen(Engine, "before_cursor_execute", look)
+    try:
+        yield found
+    finally:
+        event.remove(Engine, "before_cursor_execute", look)
+
+
+def count_of(found: list[str]) -> Callable[[], Awaitable[int]]:
+    async def count() -> int:
+        return len(found)
+
+    return count
+
+
+async def test_a_failure_that_waits_for_its_destination_is_recorded_before_more_is_claimed(
+    database_url: str, receiver: Receiver, database: Any
+) -> None:
+    """Claims follow each other without a pause, and would hold the destination nearly always."""
+    may_answer, reader, failures_seen = asyncio.Event(), await connect(database_url), []
+    failures = "SELECT failures FROM destinations WHERE owner_id = $1"
+
+    async def answer(_: web.Request) -> web.StreamResponse:
+        failures_seen.append(await reader.fetchval(failures, ADA))
+        await may_answer.wait()
+        return web.Response(status=500)
+
+    receiver.answers[f"/{ADA}"] = answer
+    await make_all(database_url, receiver, database, 1)
+    [made] = await database.fetch("SELECT id FROM destinations WHERE owner_id = $1", ADA)
+    async with working(database_url) as worker:
+        await worker.deliver_due()
+        async with locked_destination(database_url, made["id"]):
+            await database.execute(_PLANT, ADA, made["id"], 1)
+            with statements_with(_IN_VAIN) as in_vain:
+                may_answer.set()
+                await eventually(count_of(in_vain), lambda seen: seen > 5)
+
+        async def go_on() -> int:
+            await worker.deliver_due()
+            return len(failures_seen)
+
+        await eventually(go_on, lambda seen: seen == 2)
+        await worker.drain(60)
+    await reader.close()
+
+    assert failures_seen == [0, 1]
+    assert await attempted(database) == {ADMIN: 1, ADA: 2, BOB: 1}
 
 
 async def test_only_an_attempt_whose_lease_is_over_is_overtaken(
