@@ -3,7 +3,7 @@
 import asyncio
 import json
 import signal
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -35,8 +35,10 @@ BUSY = """
 import errno, os, time
 
 def delay():
-    if os.path.exists("slow"):
-        time.sleep(8)
+    for _ in range(80):
+        if not os.path.exists("slow") or os.path.exists(f"go-{os.getpid()}"):
+            break
+        time.sleep(0.1)
 
 def fork(fork=os.fork):
     if os.path.exists("full"):
@@ -72,7 +74,10 @@ os.register_at_fork(after_in_child=end)
 
 @asynccontextmanager
 async def two_workers(folder: Path, database_url: str) -> AsyncIterator[Served]:
-    """Starts two workers; others start slowly if there is a file `slow`, and never if `full`."""
+    """Starts two workers; others start slowly if there is a file `slow`, and never if `full`.
+
+    A file `go-1234` lets the process 1234 go on.
+    """
     (folder / "sitecustomize.py").write_text(BUSY)
     settings = with_database(database_url) | {"PYTHONPATH": f"{ROOT / 'src'}:{folder}"}
     async with serving(folder, "--workers", "2", **settings) as served:
@@ -89,6 +94,16 @@ async def until_logged(served: Served, event: str, times: int) -> None:
         return len(log_entries(served, event))
 
     await eventually(count, lambda found: found >= times)
+
+
+async def new_worker(served: Served, known: Collection[psutil.Process]) -> psutil.Process:
+    """Waits for a worker's process beside the known ones."""
+
+    async def new_ones() -> list[psutil.Process]:
+        return [one for one in served.workers() if one not in known]
+
+    [forked] = await eventually(new_ones, bool)
+    return forked
 
 
 async def test_a_worker_that_takes_eight_seconds_to_start_comes_up(
@@ -115,10 +130,7 @@ async def test_a_worker_that_is_told_to_end_at_its_first_moment_ends(
         killed, survivor = served.workers()
         killed.kill()
 
-        async def new_ones() -> list[psutil.Process]:
-            return [one for one in served.workers() if one not in {killed, survivor}]
-
-        [forked] = await eventually(new_ones, bool)
+        forked = await new_worker(served, {killed, survivor})
         forked.terminate()
         (folder / "slow").unlink()
         await until_over([forked])
@@ -259,6 +271,36 @@ async def test_a_restart_replaces_the_workers_and_refuses_nobody(
         [answers] = await asyncio.gather(calling)
 
     assert set(answers) == {200}
+    assert log_entries(served, "worker_ended") == []
+
+
+async def test_a_second_restart_that_fails_leaves_no_worker_of_the_first_and_a_third_is_made(
+    folder: Path, database_url: str
+) -> None:
+    async with two_workers(folder, database_url) as served:
+        old = served.workers()
+        (folder / "slow").touch()
+        served.process.send_signal(signal.SIGHUP)
+        first = await new_worker(served, old)
+        (folder / f"go-{first.pid}").touch()
+        second = await new_worker(served, {*old, first})
+        (folder / "full").touch()
+        served.process.send_signal(signal.SIGHUP)
+        await until_logged(served, "workers_not_restarted", 1)
+        (folder / "slow").unlink()
+        await until_over([second])
+
+        async def workers() -> list[psutil.Process]:
+            return served.workers()
+
+        kept = await eventually(workers, lambda found: len(found) == 2)
+        (folder / "full").unlink()
+        served.process.send_signal(signal.SIGHUP)
+        new = await eventually(workers, lambda found: len(found) == 2 and not {*kept} & {*found})
+
+    assert first in kept
+    assert not {*new} & {*old}
+    assert len(log_entries(served, "workers_restarting")) == 3
     assert log_entries(served, "worker_ended") == []
 
 
