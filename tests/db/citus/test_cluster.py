@@ -13,7 +13,9 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
+import httpx
 import pytest
+from aiohttp import web
 from sqlalchemy import make_url, text
 
 from event_trigger.db.citus.placement import Placement, tables_of
@@ -43,6 +45,7 @@ from tests.support.heartbeats import (
 from tests.support.logins import refresh, sign_in
 from tests.support.planting import plant_triggers
 from tests.support.processes import with_database
+from tests.support.projects import make_project
 from tests.support.receiver import ALLOW_LOOPBACK, receiving
 from tests.support.services import (
     ADA,
@@ -430,6 +433,50 @@ async def test_calls_and_deliveries_of_other_nodes_go_on_while_one_node_is_away(
             away.start()
 
     assert Counter(one["trigger_id"] for one in delivered) == {called["id"]: 3, scheduled["id"]: 3}
+    assert {one["status"] for one in delivered} == {"delivered"}
+
+
+async def test_outcomes_of_one_node_are_recorded_while_those_of_another_have_to_wait(
+    cluster: Cluster, service: Service, database: Any
+) -> None:
+    """The owners of the node that is away are so many that nobody could wait for each of them."""
+    client, home = service.client(ADA), await node_of(database, ADA)
+    [away] = [one for one in cluster.workers if one.address != home]
+    may_answer = asyncio.Event()
+
+    async def answer(_: web.Request) -> web.StreamResponse:
+        await may_answer.wait()
+        return web.Response()
+
+    async with receiving() as receiver:
+        receiver.answers["/away"] = answer
+        here = await make_destination(client, f"{receiver.url}/here", max_concurrency=1)
+        called = await make_api(client, destinations=[here["id"]])
+        there: list[httpx.AsyncClient] = []
+        while len(there) < 20:
+            project = await make_project(client)
+            if await node_of(database, project) == away.address:
+                there.append(service.client(ADA, project=project))
+        for one in there:
+            made = await make_destination(one, f"{receiver.url}/away")
+            await fire(one, await make_api(one, destinations=[made["id"]]))
+
+        async def claimed() -> int:
+            return len(receiver.at("/away"))
+
+        await eventually(claimed, lambda count: count == len(there))
+
+        away.kill()
+        try:
+            may_answer.set()
+            for _ in range(8):
+                await fire(client, called)
+            delivered = await until_finished(client, 8, destination_id=here["id"])
+        finally:
+            away.start()
+        for one in there:
+            delivered += await until_finished(one)
+
     assert {one["status"] for one in delivered} == {"delivered"}
 
 
