@@ -317,10 +317,11 @@ async def test_due_instants_that_a_change_of_dates_leaves_stay_due(
     await put_calendar(idle, "closed")
     details = {"cron": "0 9 * * *", "catch_up": "all", "catch_up_window": 14400, "except": NAMED}
     trigger = await make_scheduled(idle, details)
-    since = await database.fetchval(  # nothing has fired for four days
-        "UPDATE triggers SET created_at = since, anchor_at = since, in_force_after = since,"
-        " settled_until = since, next_fire_at = since + interval '9 hours'"
-        " FROM date_trunc('day', now() - interval '4 days', 'UTC') AS since RETURNING since"
+    since = await database.fetchval("SELECT date_trunc('day', now() - interval '4 days', 'UTC')")
+    await database.execute(  # nothing has fired for four days
+        "UPDATE triggers SET created_at = $1, anchor_at = $1, in_force_after = $1,"
+        " settled_until = $1, next_fire_at = $2",
+        *(since, since + timedelta(hours=9)),
     )
     first, second, third = (str((since + timedelta(days=one)).date()) for one in range(3))
 
