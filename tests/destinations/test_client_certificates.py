@@ -184,7 +184,8 @@ async def test_a_pair_that_a_version_before_has_dropped_is_given_again(
     await ada.put("/sets/s", json=whole)
     await database.execute(
         "UPDATE destinations AS one SET sealed = plain.sealed FROM destinations AS plain"
-        " WHERE plain.id = $1 AND one.client_certificate IS NOT NULL",
+        " WHERE one.shard = plain.shard AND plain.id = $1"
+        " AND one.client_certificate IS NOT NULL",
         plain["id"],
     )
 

@@ -419,17 +419,26 @@ async def test_events_stored_during_a_count_count_once(
     assert agreed == [True] * 4
 
 
-@one_server("a cluster does not count open hours ahead")
+@pytest.mark.parametrize(
+    "table",
+    [
+        pytest.param("slot_counts", marks=one_server("a cluster does not count open hours ahead")),
+        "block_counts",
+    ],
+)
 async def test_a_failed_count_does_not_stop_the_sweep(
-    database_url: str, database: Any, sessions: Sessions, capsys: pytest.CaptureFixture[str]
+    database_url: str,
+    database: Any,
+    sessions: Sessions,
+    capsys: pytest.CaptureFixture[str],
+    table: str,
 ) -> None:
     await plant_past(database, await make_past(sessions, 10))
-    for table in ("slot_counts", "block_counts"):
-        await database.execute(f"ALTER TABLE {table} DROP COLUMN count")
+    await database.execute(f"ALTER TABLE {table} DROP COLUMN count")
 
     await sweep(sessions, make_settings(database_url))
 
-    assert capsys.readouterr().out.count("count_failed") == 2
+    assert capsys.readouterr().out.count("count_failed") == 1
 
 
 async def test_a_closed_partition_takes_no_more_events(
@@ -546,7 +555,7 @@ async def test_a_busy_partition_keeps_younger_ones_open_so_that_the_closed_are_o
         closed_during = [one["closed_at"] is not None for one in await partitions_of(database)]
     await reader.close()
 
-    await archive(sessions, settings)
+    await archive(sessions, make_settings(database_url))
     afterwards = [one["closed_at"] is not None for one in await partitions_of(database)]
 
     assert closed_during[:8] == [True, True, *[False] * 6]
