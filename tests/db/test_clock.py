@@ -27,7 +27,7 @@ async def set_off_by(database: Any, url: str, off_by: timedelta) -> None:
     await database.execute("CREATE SCHEMA IF NOT EXISTS testing")
     for name in ("now", "clock_timestamp", "statement_timestamp"):
         await database.execute(
-            f"CREATE OR REPLACE FUNCTION testing.{name}() RETURNS timestamptz LANGUAGE sql"
+            f"CREATE OR REPLACE FUNCTION testing.{name}() RETURNS timestamptz STABLE LANGUAGE sql"
             f" AS 'SELECT pg_catalog.{name}() + interval ''{off_by.total_seconds()} s'''"
         )
     await database.execute(
