@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Awaitable, Callable, Iterator
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import event
@@ -18,6 +19,28 @@ Work = Callable[[AsyncSession], Awaitable[Any]]
 
 async def plans_of(engine: AsyncEngine, work: Work) -> list[str]:
     """Gives the plans, without sequential scans, of the statements that some work sends."""
+    return [await _explain(engine, *one) for one in await _sent_by(engine, work)]
+
+
+async def generic_plans_of(engine: AsyncEngine, work: Work) -> list[str]:
+    """Gives the plans that PostgreSQL keeps for all values of the statements that work sends."""
+    sent = await _sent_by(engine, work)
+    connection = await connect(engine.url.render_as_string(hide_password=False))
+    await connection.execute("SET plan_cache_mode = force_generic_plan")
+    plans = []
+    for statement, parameters in sent:
+        # partitions are left out when a plan begins, so instants have their values
+        values = [f"'{one}'" if isinstance(one, datetime) else "NULL" for one in parameters]
+        given = f"({', '.join(values)})" if values else ""
+        await connection.execute(f"PREPARE planned AS {statement}")
+        rows = await connection.fetch(f"EXPLAIN EXECUTE planned{given}")
+        await connection.execute("DEALLOCATE planned")
+        plans.append("\n".join(row[0] for row in rows))
+    await connection.close()
+    return plans
+
+
+async def _sent_by(engine: AsyncEngine, work: Work) -> list[tuple[str, tuple[Any, ...]]]:
     skip_on_cluster(_ELSEWHERE)
     sent: list[tuple[str, tuple[Any, ...]]] = []
 
@@ -28,7 +51,7 @@ async def plans_of(engine: AsyncEngine, work: Work) -> list[str]:
     async with create_sessions(engine)() as session:
         await work(session)
     event.remove(engine.sync_engine, "before_cursor_execute", look)
-    return [await _explain(engine, *one) for one in sent]
+    return sent
 
 
 async def _explain(engine: AsyncEngine, statement: str, parameters: tuple[Any, ...]) -> str:

@@ -64,6 +64,7 @@ _ONE = text(f"""
     SELECT {columns_of(Event)} FROM events
     WHERE shard = :shard AND id = :id AND triggered_at >= :since
         AND CASE WHEN owner_id = :owner_id THEN true END
+    ORDER BY triggered_at DESC LIMIT 1
 """)  # noqa: S608
 
 

@@ -22,7 +22,7 @@ from event_trigger.deliveries.http.hops import HOPS_HEADER
 from event_trigger.errors import NotFound, Problem
 from event_trigger.events.pages import ListedEvent
 from event_trigger.events.source import EventSource, SourceKind, caller_source
-from event_trigger.events.window import Retention, oldest_kept
+from event_trigger.events.window import Retention, until_now, visible_window
 from event_trigger.events.written import write_event
 from event_trigger.firing.fire import Call, CallAnswer
 from event_trigger.firing.group_commit import GroupCommit
@@ -88,8 +88,9 @@ class ReplayFastPath:
                 return None
             if (project_id := principal.project_id) is None:
                 return None
-            since = oldest_kept(self.retention, now=await self.clock.now())
-            event = await self.events.get(OwnedId(project_id, event_id), since=since)
+            now = await self.clock.now()
+            window = until_now(visible_window(self.retention, now=now), now)
+            event = await self.events.get(OwnedId(project_id, event_id), window)
         except (Problem, Pooled):
             return None
         except Exception as error:
