@@ -30,8 +30,7 @@ from event_trigger.firing.fast_path import CallFastPath
 from event_trigger.firing.named_triggers import NamedTriggers
 from event_trigger.firing.replay_path import ReplayFastPath
 from event_trigger.firing.replays import ReplayableEvents
-from event_trigger.hooks.fast_path import HookFastPath
-from event_trigger.hooks.unread_calls import UnreadCalls
+from event_trigger.hooks.fast_path import HookFastPath, UnreadCalls
 from event_trigger.metrics.port import MetricsPort
 from event_trigger.parts import Parts, make_parts
 from event_trigger.plain_doors import plain_doors

@@ -5,8 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 from event_trigger.errors import Forbidden, Problem
-from event_trigger.hooks.replies import Reply
-from event_trigger.hooks.requests import HookRequest
+from event_trigger.hooks.requests import HookRequest, Reply
 from event_trigger.models import HookMethod, Verify
 
 _JSON_FIELDS = {"github": "payload", "slack": "payload"}  # of forms, by kind of verification

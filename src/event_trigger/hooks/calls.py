@@ -20,8 +20,13 @@ from event_trigger.hooks.known_hooks import CalledHook, KnownHook, KnownHooks, T
 from event_trigger.hooks.large_bodies import LargeBodies, is_large
 from event_trigger.hooks.questions import reply_to_challenge, reply_to_question
 from event_trigger.hooks.refusals.records import RefusalLog, RefusedCalls
-from event_trigger.hooks.replies import NOT_FIRED_WHILE_PAUSED, WOULD_FIRE, Reply
-from event_trigger.hooks.requests import HookRequest, RepeatedHeader
+from event_trigger.hooks.requests import (
+    NOT_FIRED_WHILE_PAUSED,
+    WOULD_FIRE,
+    HookRequest,
+    RepeatedHeader,
+    Reply,
+)
 from event_trigger.hooks.signatures.refused import RefusalReason, SignatureRefused
 from event_trigger.hooks.sources import source_of
 from event_trigger.idempotency.refusals import StillRunning

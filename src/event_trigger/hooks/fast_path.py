@@ -1,19 +1,26 @@
-"""Answers calls of hooks outside FastAPI, and everything that is asked by OPTIONS and HEAD."""
+"""Answers calls of hooks outside FastAPI, and all that is asked by OPTIONS and HEAD.
+
+Calls whose body is refused before anybody reads it are put on record.
+"""
 
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+import structlog
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.types import Receive, Scope
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from event_trigger.db.engine import is_outage
+from event_trigger.db.errors import log_fields
+from event_trigger.errors import EncodedBody, Problem, TooLarge
 from event_trigger.firing.pings import PingAnswer
 from event_trigger.firing.plain_requests import fired_response
 from event_trigger.hooks.calls import HookCalls
-from event_trigger.hooks.replies import JSON, PINGED, Reply
-from event_trigger.hooks.requests import HookRequest
+from event_trigger.hooks.requests import JSON, PINGED, HookRequest, Reply
 from event_trigger.models import HookMethod
+from event_trigger.web.addresses import client_address
 from event_trigger.web.fast_paths import read_body, reading_again
 from event_trigger.web.root_path import base_url
 
@@ -21,6 +28,9 @@ _HOOK_PATH = re.compile(
     r"/hooks/(?P<token>[A-Za-z0-9_-]{1,100})(/(?P<signal>start|fail|[0-9]{1,3}))?", re.ASCII
 )
 _CALLS, _ASKS = frozenset(HookMethod), frozenset({"HEAD", "OPTIONS"})
+
+log = structlog.get_logger()
+_REFUSED: dict[int, type[Problem]] = {TooLarge.status: TooLarge, EncodedBody.status: EncodedBody}
 
 
 async def respond(
@@ -77,3 +87,38 @@ def _is_answered(scope: Scope, *, has_signal: bool) -> bool:
 
 def _is_chunked(headers: Iterable[tuple[bytes, bytes]]) -> bool:
     return b"transfer-encoding" in [name for name, _ in headers]
+
+
+@dataclass(frozen=True, slots=True)
+class UnreadCalls:
+    """Stands in front of the limit of bodies, and notes its refusals once they are answered."""
+
+    app: ASGIApp
+    calls: HookCalls
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        token = token_of(scope) if scope["type"] == "http" else None
+        if token is None:
+            await self.app(scope, receive, send)
+            return
+        refused: type[Problem] | None = None
+
+        async def send_and_look(message: Message) -> None:
+            nonlocal refused
+            if message["type"] == "http.response.start":
+                refused = _REFUSED.get(message["status"])
+            await send(message)
+
+        await self.app(scope, receive, send_and_look)
+        if refused is not None:
+            await self._record(token, scope, refused())
+
+    async def _record(self, token: str, scope: Scope, problem: Problem) -> None:
+        try:
+            await self.calls.record_unread(
+                token, problem, method=scope["method"], address=client_address(scope)
+            )
+        except Exception as error:
+            if not is_outage(error):
+                raise
+            log.warning("refusal_not_recorded", **log_fields(error))

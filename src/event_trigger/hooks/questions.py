@@ -8,8 +8,7 @@ from urllib.parse import parse_qs
 from event_trigger.errors import Forbidden
 from event_trigger.hooks.acceptance import Acceptance
 from event_trigger.hooks.bodies.reading import OTHER_BODY
-from event_trigger.hooks.replies import PING_RECEIVED, PLAIN_TEXT, Reply, json_reply
-from event_trigger.hooks.requests import HookRequest
+from event_trigger.hooks.requests import PING_RECEIVED, PLAIN_TEXT, HookRequest, Reply, json_reply
 
 _HUB_PARAMETERS = ("hub.mode", "hub.challenge", "hub.verify_token")
 _MOST_PARAMETERS = 20

@@ -18,7 +18,7 @@ from event_trigger.hooks.bodies.forms import UnreadableBody
 from event_trigger.hooks.calls import HookCalls
 from event_trigger.hooks.fast_path import respond
 from event_trigger.hooks.questions import WrongVerifyToken
-from event_trigger.hooks.replies import NotFired, PingReceived
+from event_trigger.hooks.requests import NotFired, PingReceived
 from event_trigger.hooks.rotation import HookRotation, NoHook, Rotation
 from event_trigger.hooks.signatures.refused import SignatureRefused
 from event_trigger.idempotency.refusals import StillRunning

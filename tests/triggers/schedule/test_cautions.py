@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from event_trigger.triggers.schedule.cautions import cautions_of
+from event_trigger.triggers.schedule.describe import cautions_of
 from event_trigger.triggers.schedule.details import schedule_from
 
 NOW = datetime(2027, 1, 1, tzinfo=UTC)

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from event_trigger.triggers.schedule.cautions import daylight_note
+from event_trigger.triggers.schedule.describe import daylight_note
 from event_trigger.triggers.schedule.details import schedule_from
 from event_trigger.triggers.schedule.schedules import Schedule
 

@@ -8,9 +8,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from event_trigger.instants import just_after
-from event_trigger.triggers.schedule.cautions import daylight_note
 from event_trigger.triggers.schedule.cron import read_line
-from event_trigger.triggers.schedule.describe import describe
+from event_trigger.triggers.schedule.describe import daylight_note, describe
 from event_trigger.triggers.schedule.details import schedule_from
 from event_trigger.triggers.schedule.errors import ScheduleError
 from event_trigger.triggers.schedule.schedules import Schedule, next_fire_at_or_after

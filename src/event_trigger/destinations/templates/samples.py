@@ -15,7 +15,6 @@ from liquid.exceptions import (
 )
 from liquid.static_analysis import Variable
 
-from event_trigger.destinations.templates.advice import arguments_of
 from event_trigger.destinations.templates.jobs import (
     Accepted,
     CheckJob,
@@ -27,6 +26,7 @@ from event_trigger.destinations.templates.jobs import (
 from event_trigger.destinations.templates.language import LimitedContext, LimitedTemplate
 from event_trigger.destinations.templates.rendering import (
     Failure,
+    arguments_of,
     as_body,
     attempt,
     check_url_template,

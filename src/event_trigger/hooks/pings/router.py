@@ -10,7 +10,7 @@ from event_trigger.firing.rate_limits import TooManyCalls
 from event_trigger.firing.refusals import EventsFull
 from event_trigger.hooks.acceptance import MethodRefused, QueryTooLong
 from event_trigger.hooks.fast_path import respond
-from event_trigger.hooks.replies import NotFired, PingReceived
+from event_trigger.hooks.requests import NotFired, PingReceived
 from event_trigger.hooks.router import HOPS_PARAMETER, HookCallsDep, Token
 from event_trigger.hooks.signatures.refused import SignatureRefused
 from event_trigger.web.lazy_routes import LazyRoute

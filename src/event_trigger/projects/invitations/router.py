@@ -21,10 +21,10 @@ from event_trigger.errors import (
 )
 from event_trigger.projects.dependencies import FULL_LOGIN, OWNER
 from event_trigger.projects.invitations import lifecycle
-from event_trigger.projects.invitations.lifecycle import NewAccount
-from event_trigger.projects.invitations.mailing import (
+from event_trigger.projects.invitations.lifecycle import (
     ACCEPT_PATH,
     InvitationLink,
+    NewAccount,
     mail_invitation,
 )
 from event_trigger.projects.lifecycle import FullLoginRequired

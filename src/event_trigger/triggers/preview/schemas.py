@@ -8,8 +8,13 @@ from pydantic import Field
 
 from event_trigger.triggers.preview.upcoming import Upcoming
 from event_trigger.triggers.schedule.bases import Once
-from event_trigger.triggers.schedule.cautions import cautions_of, cautions_on, daylight_note
-from event_trigger.triggers.schedule.describe import describe_plan, rules_version
+from event_trigger.triggers.schedule.describe import (
+    cautions_of,
+    cautions_on,
+    daylight_note,
+    describe_plan,
+    rules_version,
+)
 from event_trigger.triggers.schedule.plan import Plan
 from event_trigger.triggers.schedule.schedules import zone_of
 from event_trigger.triggers.schedule.zones import iana_name, read_rules

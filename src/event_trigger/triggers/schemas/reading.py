@@ -9,8 +9,13 @@ from typing import Any, NamedTuple
 
 from event_trigger.instants import instant_text
 from event_trigger.models import OnCompletion, ScheduleVersion, Trigger, TriggerStatus, TriggerType
-from event_trigger.triggers.schedule.cautions import cautions_of, cautions_on
-from event_trigger.triggers.schedule.describe import WHEN_CALLED, describe, describe_plan
+from event_trigger.triggers.schedule.describe import (
+    WHEN_CALLED,
+    cautions_of,
+    cautions_on,
+    describe,
+    describe_plan,
+)
 from event_trigger.triggers.schedule.details import Resolved
 from event_trigger.triggers.schedule.heartbeat import Heartbeat, HeartbeatStatus, is_heartbeat
 from event_trigger.triggers.schedule.pings import HeartbeatState
