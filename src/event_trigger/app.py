@@ -39,17 +39,16 @@ from event_trigger.trace_export import TraceExport
 from event_trigger.web import docs
 from event_trigger.web.compression import Compression, CompressionMiddleware
 from event_trigger.web.fast_paths import FastPath, FastPaths, OutermostFastPaths
-from event_trigger.web.methods import MethodsMiddleware
 from event_trigger.web.middleware import (
     BodyLimitMiddleware,
     HostMiddleware,
+    MethodsMiddleware,
     RequestMiddleware,
+    RootPathMiddleware,
     StartMiddleware,
 )
 from event_trigger.web.problems import add_problem_handlers
-from event_trigger.web.request_end import PROBES
-from event_trigger.web.request_meter import RequestMeter
-from event_trigger.web.root_path import RootPathMiddleware
+from event_trigger.web.request_meter import PROBES, RequestMeter
 from event_trigger.web.state import state_of
 
 LARGEST_BODY = 1024 * 1024  # bytes

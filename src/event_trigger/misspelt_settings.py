@@ -7,7 +7,7 @@ from typing import NamedTuple
 from dotenv import dotenv_values
 
 from event_trigger.config import Settings
-from event_trigger.web.near_names import nearest_name
+from event_trigger.web.invalid_requests import nearest_name
 
 _PREFIX = "EVENT_TRIGGER_"
 _READ_ELSEWHERE = frozenset(

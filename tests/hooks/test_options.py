@@ -6,7 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from event_trigger.triggers.schemas.details import ApiDetails
-from event_trigger.web.problems import invalid_request
+from event_trigger.web.invalid_requests import invalid_request
 from tests.support.senders import SENDERS, hmac_hook
 
 SIGNED = hmac_hook("X-Signature", "hex", "{body}")

@@ -5,6 +5,7 @@ from typing import Any
 
 import httpx
 
+from event_trigger.web.cpu_bound import taking_turns
 from tests.support.planting import plant_large
 from tests.support.problems import problem_of
 from tests.support.services import ADA, PASSWORD, Service
@@ -87,3 +88,19 @@ async def test_every_expensive_request_holds_a_slot_until_it_is_answered(
         assert problem_of(one, 429)["type"].endswith("too-many-questions")
     assert (others.status_code, cheap.status_code) == (200, 200)
     assert await eventually(answers, lambda found: found == {200})
+
+
+async def test_long_work_over_many_items_lets_other_tasks_run_after_each_part() -> None:
+    seen: list[int | str] = []
+
+    async def other() -> None:
+        while True:
+            seen.append("other")
+            await asyncio.sleep(0)
+
+    running = asyncio.create_task(other())
+    async for one in taking_turns(range(4), at_once=2):
+        seen += [one]
+    running.cancel()
+
+    assert seen == [0, 1, "other", 2, 3, "other"]

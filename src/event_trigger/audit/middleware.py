@@ -4,7 +4,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from event_trigger.audit.actor import Actor, acting_as
 from event_trigger.models import ActorKind
-from event_trigger.web.addresses import client_address
+from event_trigger.web.request_head import client_address
 
 
 class AuditMiddleware:

@@ -5,8 +5,15 @@ from typing import Annotated
 from pydantic import Field
 
 from event_trigger.models import ActorKind, AuditEntry
-from event_trigger.web.schemas import Instant, JsonObject, QueryModel, ResponseModel, RowId, Text
-from event_trigger.web.spans import Until
+from event_trigger.web.schemas import (
+    Instant,
+    JsonObject,
+    QueryModel,
+    ResponseModel,
+    RowId,
+    Text,
+    Until,
+)
 
 Word = Annotated[Text | None, Field(max_length=100)]
 

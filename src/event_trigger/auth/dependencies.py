@@ -18,9 +18,9 @@ from event_trigger.auth.scopes import SCOPE_DESCRIPTIONS, LimitedKey, MissingSco
 from event_trigger.auth.tokens import Tokens
 from event_trigger.errors import Unauthorized
 from event_trigger.models import ActorKind
-from event_trigger.web.addresses import client_address
 from event_trigger.web.cpu_bound import CpuBoundDep
 from event_trigger.web.openapi.document import Callers
+from event_trigger.web.request_head import client_address
 from event_trigger.web.state import app_state
 
 CALLERS = Callers(

@@ -21,8 +21,8 @@ from event_trigger.auth.session_cookie import COOKIE_PREFIX, read_cookie
 from event_trigger.db.engine import is_outage
 from event_trigger.errors import Problem, Unauthorized
 from event_trigger.web.problems import answer, unavailable
-from event_trigger.web.request_end import note_caller
-from event_trigger.web.single_headers import first_header
+from event_trigger.web.request_head import first_header
+from event_trigger.web.request_meter import note_caller
 
 # with the 0.9 s that CredentialCache trusts an answer, a revocation holds within a second
 RESOLVED_FOR_SECONDS = 0.05

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from starlette.responses import Response
 from starlette.types import Scope
 
-from event_trigger.web.single_headers import first_header
+from event_trigger.web.request_head import first_header
 
 COOKIE_PREFIX = "ets_"
 _NAME, _PLAIN_NAME = "__Host-et_session", "et_session"

@@ -35,7 +35,7 @@ from event_trigger.triggers.schedule_changes import (
     rules_of,
     schedule_before,
 )
-from event_trigger.web.turns import yield_often
+from event_trigger.web.cpu_bound import yield_often
 
 STEP_SECONDS = 0.1  # the changes of all connections together wait for less than the 5 s
 MOST_SECONDS = 2.0  # of processor time

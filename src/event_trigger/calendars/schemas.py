@@ -9,7 +9,7 @@ from event_trigger.calendars.ics.blocks import check_length
 from event_trigger.calendars.ics.expansion import MOST_DATES, YEARS_AHEAD
 from event_trigger.models import Calendar
 from event_trigger.web.keys import Key
-from event_trigger.web.path_ids import HOLIDAYS
+from event_trigger.web.routes import HOLIDAYS
 from event_trigger.web.schemas import Instant, RequestModel, ResponseModel, Text
 from event_trigger.web.sent_back import SentBack
 

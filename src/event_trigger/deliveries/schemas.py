@@ -12,8 +12,8 @@ from event_trigger.web.schemas import (
     RequestModel,
     ResponseModel,
     RowId,
+    Until,
 )
-from event_trigger.web.spans import Until
 
 
 class DeliveryQuery(QueryModel):

@@ -30,9 +30,8 @@ from event_trigger.errors import Conflict, NotFound
 from event_trigger.models import Destination, DestinationStatus, DisabledReason
 from event_trigger.triggers.dependencies import owned_id
 from event_trigger.vault import Vault
-from event_trigger.web.entity_tags import Preconditions
+from event_trigger.web.entity_tags import Preconditions, not_modified
 from event_trigger.web.keys import key_of
-from event_trigger.web.preconditions import not_modified
 from event_trigger.web.schemas import PathId, PathKey
 from event_trigger.web.sent_back import SentBack, instant_in
 from event_trigger.web.session import SessionsDep

@@ -17,9 +17,9 @@ from event_trigger.web.schemas import (
     QueryModel,
     ResponseModel,
     RowIds,
+    Until,
     View,
 )
-from event_trigger.web.spans import Until
 
 
 class EventQuery(QueryModel):

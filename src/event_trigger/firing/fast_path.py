@@ -24,9 +24,9 @@ from event_trigger.firing.plain_requests import fired_response, read_object
 from event_trigger.firing.rate_limits import RateLimits, fire_within_limits
 from event_trigger.firing.refusals import KeyMoved
 from event_trigger.models.base import LARGEST_ID
-from event_trigger.web.addresses import client_address
 from event_trigger.web.fast_paths import plain_headers, read_body, reading_again
 from event_trigger.web.keys import is_key
+from event_trigger.web.request_head import client_address
 
 _FIRE_PATH = re.compile(
     r"/triggers/(?:(?P<id>[1-9][0-9]{0,18})|by-key/(?P<key>[^/]+))/(?P<way>trigger|test)", re.ASCII

@@ -5,8 +5,8 @@ import json
 from event_trigger.firing.fire import CallAnswer, SentBody
 from event_trigger.firing.rate_limits import headers_of
 from event_trigger.firing.schemas import Fired
+from event_trigger.web.answers import ReadyAnswer
 from event_trigger.web.strict_json import loads
-from event_trigger.web.whole_answers import ReadyAnswer
 
 _FIRED_BODY = Fired().model_dump_json().encode()
 _BODY_HEADERS = (

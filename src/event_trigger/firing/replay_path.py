@@ -30,8 +30,8 @@ from event_trigger.firing.rate_limits import RateLimits, fire_within_limits
 from event_trigger.firing.replays import ReplayableEvent, ReplayableEvents
 from event_trigger.models import EventType
 from event_trigger.models.base import LARGEST_ID
-from event_trigger.web.addresses import client_address
 from event_trigger.web.fast_paths import plain_headers
+from event_trigger.web.request_head import client_address
 
 _PATH = re.compile(r"/events/(?P<id>[1-9][0-9]{0,18})/replay", re.ASCII)
 _SCOPES = frozenset({AuthScope.TRIGGERS_FIRE, AuthScope.EVENTS_READ})

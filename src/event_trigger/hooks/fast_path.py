@@ -20,9 +20,8 @@ from event_trigger.firing.plain_requests import fired_response
 from event_trigger.hooks.calls import HookCalls
 from event_trigger.hooks.requests import JSON, PINGED, HookRequest, Reply
 from event_trigger.models import HookMethod
-from event_trigger.web.addresses import client_address
 from event_trigger.web.fast_paths import read_body, reading_again
-from event_trigger.web.root_path import base_url
+from event_trigger.web.request_head import base_url, client_address
 
 _HOOK_PATH = re.compile(
     r"/hooks/(?P<token>[A-Za-z0-9_-]{1,100})(/(?P<signal>start|fail|[0-9]{1,3}))?", re.ASCII

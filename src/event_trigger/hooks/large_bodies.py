@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from event_trigger.errors import Unavailable
 from event_trigger.hooks.requests import HookRequest
-from event_trigger.web.turns import yield_often
+from event_trigger.web.cpu_bound import yield_often
 
 # bytes: the slowest smaller body takes a few milliseconds; multipart takes longest to take apart
 LARGE_FROM, LARGE_MULTIPART_FROM = 16 * 1024, 4 * 1024

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Self
 
 from event_trigger.errors import FieldError, Invalid
-from event_trigger.web.addresses import client_address
+from event_trigger.web.request_head import client_address
 from event_trigger.web.schemas import ResponseModel
 
 JSON, PLAIN_TEXT = "application/json", "text/plain; charset=utf-8"

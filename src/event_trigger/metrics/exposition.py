@@ -20,7 +20,7 @@ from event_trigger.metrics.database import DatabaseCollector, DatabaseGauges
 from event_trigger.metrics.process import ProcessGauges
 from event_trigger.metrics.repository import DatabaseState
 from event_trigger.telemetry import REGISTRY
-from event_trigger.web.turns import yield_often
+from event_trigger.web.cpu_bound import yield_often
 
 DIRECTORY_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 MEDIA_TYPE = CONTENT_TYPE_PLAIN_0_0_4

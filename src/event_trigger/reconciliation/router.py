@@ -30,9 +30,8 @@ from event_trigger.triggers.schedule.heartbeat import is_heartbeat
 from event_trigger.triggers.schemas.reading import heartbeat_words
 from event_trigger.web.cpu_bound import CpuBoundDep, TooManyExpensiveCalls
 from event_trigger.web.problems import problems
-from event_trigger.web.schemas import Instant
+from event_trigger.web.schemas import Instant, check_span
 from event_trigger.web.session import ReadsDep, SessionsDep
-from event_trigger.web.spans import check_span
 from event_trigger.web.state import app_state
 from event_trigger.web.strict_json import strict_router
 

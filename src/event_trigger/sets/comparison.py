@@ -15,7 +15,7 @@ from event_trigger.destinations.formats import RequestForm
 from event_trigger.errors import Conflict, FieldError, pointer
 from event_trigger.models import TriggerStatus
 from event_trigger.web.changes import Change, changes_between
-from event_trigger.web.problems import MOST_ERRORS
+from event_trigger.web.invalid_requests import MOST_ERRORS
 
 _DIGEST_VERSION = 2
 _MOST_NAMED_DIFFERENCES = 5

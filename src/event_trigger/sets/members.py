@@ -19,7 +19,7 @@ from event_trigger.sets.schemas import (
     SetContent,
     TriggerInSet,
 )
-from event_trigger.web.problems import MOST_ERRORS, field_error
+from event_trigger.web.invalid_requests import MOST_ERRORS, field_error
 
 TriggerBody = ScheduledTriggerInSet | ApiTriggerInSet | HeartbeatTriggerInSet
 _TYPES: Mapping[MemberKind, Any] = {

@@ -48,7 +48,7 @@ from event_trigger.triggers.repository import Triggers
 from event_trigger.triggers.schedule_changes import end, note_rules, schedule_before
 from event_trigger.triggers.versions import NewUnfiredRange, ScheduleHistory, UnfiredRanges
 from event_trigger.vault import Vault
-from event_trigger.web.turns import taking_turns
+from event_trigger.web.cpu_bound import taking_turns
 
 ROWS_AT_ONCE = 50
 _ROWS_A_STATEMENT = 250

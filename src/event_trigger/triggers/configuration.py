@@ -25,7 +25,7 @@ from event_trigger.triggers.schemas.rows import TriggerRow
 from event_trigger.triggers.stored_plans import refusal_of
 from event_trigger.web.changes import is_same
 from event_trigger.web.entity_tags import etag
-from event_trigger.web.problems import invalid_request
+from event_trigger.web.invalid_requests import invalid_request
 
 _DETAILS_MODELS: dict[str, type[Details]] = {
     TriggerType.SCHEDULED: ScheduledDetails,

@@ -32,14 +32,13 @@ from event_trigger.triggers.schemas.responses import TriggerRead, TriggerWritten
 from event_trigger.triggers.schemas.rows import TriggerRow
 from event_trigger.triggers.written import verify_of, write_trigger
 from event_trigger.web.compression import keep_uncompressed
-from event_trigger.web.entity_tags import Preconditions
-from event_trigger.web.preconditions import not_modified
-from event_trigger.web.root_path import base_url
+from event_trigger.web.cpu_bound import taking_turns
+from event_trigger.web.entity_tags import Preconditions, not_modified
+from event_trigger.web.request_head import base_url
 from event_trigger.web.schemas import PathId, PathKey
 from event_trigger.web.sent_back import SentBack
 from event_trigger.web.session import SessionDep, SessionsDep
 from event_trigger.web.state import app_state
-from event_trigger.web.turns import taking_turns
 
 READ_AT_ONCE = 10  # triggers: a cron line in words takes up to half a millisecond
 _HEARTBEAT = TriggerType.HEARTBEAT

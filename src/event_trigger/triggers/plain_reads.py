@@ -21,7 +21,7 @@ from event_trigger.triggers.stored_rows import StoredTriggers, TriggerLookup
 from event_trigger.web.entity_tags import Preconditions
 from event_trigger.web.keys import is_key
 from event_trigger.web.plain_queries import NoQuery, PlainQuery
-from event_trigger.web.root_path import base_url
+from event_trigger.web.request_head import base_url
 from event_trigger.web.schemas import View
 
 _SCOPES = frozenset({Scope.TRIGGERS_READ})

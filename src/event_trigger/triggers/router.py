@@ -32,16 +32,16 @@ from event_trigger.triggers.schemas.requests import (
     TriggerUpdate,
 )
 from event_trigger.triggers.schemas.responses import TriggerListed, TriggerRead, TriggerWritten
-from event_trigger.web.entity_tags import PreconditionFailed
-from event_trigger.web.keys import KeyTaken
-from event_trigger.web.pagination import PageQueryDep
-from event_trigger.web.preconditions import (
+from event_trigger.web.entity_tags import (
     NOT_MODIFIED,
     TAGGED,
     ChangingDep,
+    PreconditionFailed,
     PuttingDep,
     ReadingDep,
 )
+from event_trigger.web.keys import KeyTaken
+from event_trigger.web.pagination import PageQueryDep
 from event_trigger.web.problems import problems
 from event_trigger.web.response_headers import with_headers
 from event_trigger.web.schemas import View

@@ -1,17 +1,24 @@
-"""Lets a dependency give an operation's answer, or store the answer before the commit.
+"""Answers: those that a dependency gives or keeps, and those that are sent as one piece.
 
-The transaction of a request is committed after its response is made, and before it is sent.
+The transaction of a request is committed after its response is made, and before it is sent, so that
+a dependency can store the answer before the commit. The head and the body of an answer in one piece
+take one system call and one packet: two cost a call that fires a twelfth of its time, and its
+caller a second wake-up.
 """
 
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from http import HTTPStatus
 from types import UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
 
-from fastapi import Request, Response
+from fastapi import Request
 from pydantic import BaseModel
+from starlette.responses import Response
+from starlette.types import Scope, Send
 from typing_extensions import TypeAliasType
 
+from event_trigger.tracing import TRACING
 from event_trigger.web.schemas import NOT_KEPT
 
 Keeper = Callable[["Answer", Collection[str]], Awaitable[None]]
@@ -68,3 +75,33 @@ def _secrets_of(model: Any) -> Collection[str]:
         return {name for name, field in model.model_fields.items() if NOT_KEPT in field.metadata}
     is_union = get_origin(model) in {Annotated, Union, UnionType}
     return {name for one in get_args(model) for name in _secrets_of(one)} if is_union else ()
+
+
+WHOLE_ANSWER = "event_trigger.whole_answer"  # of the scope's `extensions`: has a `write`
+Headers = Sequence[tuple[bytes, bytes]]
+# writes the status, the headers and the body; returns False if it cannot do so now
+WriteWhole = Callable[[int, Headers, bytes], bool]
+
+
+class ReadyAnswer(Response):
+    """A 200 whose headers are bytes with lower-case names, its length and its type among them.
+
+    Starlette's own response encodes and sorts out the headers of each answer.
+    """
+
+    def __init__(self, body: bytes, headers: list[tuple[bytes, bytes]]) -> None:
+        self.status_code, self.background = HTTPStatus.OK.value, None
+        self.body, self.raw_headers = body, headers
+
+
+async def send_whole(scope: Scope, send: Send, status: int, headers: Headers, body: bytes) -> None:
+    """Sends an answer whose headers have its length, unless it has none.
+
+    Where requests are traced it takes two pieces, by which FastAPI learns the status.
+    """
+    offered = scope.get("extensions", {}).get(WHOLE_ANSWER, {})
+    write: WriteWhole | None = offered.get("write")
+    if write is not None and TRACING.tracer is None and write(status, headers, body):
+        return
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})

@@ -15,7 +15,7 @@ from fastapi import Request
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from event_trigger.web.single_headers import first_header
+from event_trigger.web.request_head import first_header
 
 SMALLEST: Final = 10 * 1024  # bytes
 LONGEST_QUEUE: Final = 20  # answers that wait for the thread; further ones are sent as they are

@@ -16,11 +16,11 @@ from event_trigger.db.engine import is_outage
 from event_trigger.errors import Problem
 from event_trigger.logs import loggable
 from event_trigger.tracing import TRACING
-from event_trigger.web.middleware import refused_head, request_id_of, with_safe_headers
+from event_trigger.web.answers import send_whole
+from event_trigger.web.middleware import refused_head, with_safe_headers
 from event_trigger.web.problems import answer, crashed, outage
-from event_trigger.web.request_end import note_end
-from event_trigger.web.request_meter import RequestMeter
-from event_trigger.web.whole_answers import send_whole
+from event_trigger.web.request_head import request_id_of
+from event_trigger.web.request_meter import RequestMeter, note_end
 
 log = structlog.get_logger()
 

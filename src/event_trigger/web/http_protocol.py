@@ -20,9 +20,9 @@ from uvicorn.protocols.http.httptools_impl import (
 from event_trigger.errors import RequestTimedOut
 from event_trigger.logs import loggable
 from event_trigger.telemetry import READERS_DROPPED
+from event_trigger.web.answers import WHOLE_ANSWER
 from event_trigger.web.middleware import SAFE_HEADERS
 from event_trigger.web.problems import answer
-from event_trigger.web.whole_answers import WHOLE_ANSWER
 
 log = structlog.get_logger()
 
@@ -36,7 +36,7 @@ def _serialised(response: Response) -> bytes:
 def _write_whole(
     cycle: RequestResponseCycle, status: int, headers: Sequence[tuple[bytes, bytes]], body: bytes
 ) -> bool:
-    """Does as `cycle.send` does with the two messages of an answer; see web/whole_answers.py."""
+    """Does as `cycle.send` does with the two messages of an answer; see web/answers.py."""
     if cycle.disconnected or cycle.flow.write_paused:
         return False
     written = [*cycle.default_headers, *headers]

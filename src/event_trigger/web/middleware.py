@@ -1,6 +1,5 @@
-"""Wraps every request: an id, a log line, safe headers, and checks of host and body size."""
+"""Wraps every request: its id, log line, safe headers, checks of host and size, prefix and HEAD."""
 
-import os
 import re
 import time
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
@@ -10,19 +9,20 @@ import structlog
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from event_trigger.errors import EncodedBody, NotStarted, Problem, TooLarge, UnknownHost
 from event_trigger.logs import loggable
 from event_trigger.tracing import TRACING
 from event_trigger.web.problems import answer, crashed
-from event_trigger.web.request_end import note_end
-from event_trigger.web.request_meter import RequestMeter
-from event_trigger.web.single_headers import first_header
+from event_trigger.web.request_head import request_id_of
+from event_trigger.web.request_meter import RequestMeter, note_end
+from event_trigger.web.routes import allowed_methods
 
 log = structlog.get_logger()
 
-_ACCEPTABLE_ID = re.compile(r"[A-Za-z0-9._-]{1,100}", re.ASCII)
 SAFE_HEADERS = [
     (b"cache-control", b"no-store"),
     (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
@@ -145,6 +145,82 @@ class BodyLimitMiddleware:
         await self.app(scope, receive_within_limit, send)
 
 
+class RootPathMiddleware:
+    """Takes the prefix off each path, unless a proxy has, and puts it before each `Location`.
+
+    Everything behind it sees the paths of the API, whatever the prefix is.
+    """
+
+    def __init__(self, app: ASGIApp, *, prefix: str) -> None:
+        self.app = app
+        self.prefix = prefix
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+        elif scope["path"] == self.prefix:  # relative links of a page need the slash
+            await RedirectResponse(f"{self.prefix}/")(scope, receive, send)
+        else:
+            path = scope["path"]
+            if path.startswith(f"{self.prefix}/"):
+                path = path.removeprefix(self.prefix)
+            await self.app({**scope, "path": path}, receive, self._with_prefix(send))
+
+    def _with_prefix(self, send: Send) -> Send:
+        async def send_with_prefix(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [self._moved(*one) for one in message["headers"]]
+            await send(message)
+
+        return send_with_prefix
+
+    def _moved(self, name: bytes, value: bytes) -> tuple[bytes, bytes]:
+        is_path = name.lower() == b"location" and value.startswith(b"/")
+        return name, self.prefix.encode() + value if is_path else value
+
+
+class MethodsMiddleware:
+    """Answers OPTIONS of every path, and turns HEAD into GET where that is not a stream.
+
+    The operation runs once, and the client gets its status and headers.
+    """
+
+    def __init__(self, app: ASGIApp, *, routes: Sequence[BaseRoute]) -> None:
+        self.app = app
+        self.routes = routes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["method"] not in {"HEAD", "OPTIONS"}:
+            await self.app(scope, receive, send)
+            return
+        allowed = allowed_methods(self.routes, scope)
+        if scope["method"] == "HEAD":
+            await self._answer_head(scope, receive, send, as_get="HEAD" in allowed)
+        elif allowed:
+            headers = {"Allow": ", ".join(allowed)}
+            await Response(status_code=HTTPStatus.NO_CONTENT, headers=headers)(scope, receive, send)
+        else:
+            await self.app(scope, receive, send)
+
+    async def _answer_head(
+        self, scope: Scope, receive: Receive, send: Send, *, as_get: bool
+    ) -> None:
+        """Runs GET in the scope itself: the audit log reads the route from it."""
+
+        async def send_without_body(message: Message) -> None:
+            scope["method"] = "HEAD"  # the server has to know that no body follows
+            if message["type"] == "http.response.body":
+                message = {**message, "body": b""}
+            await send(message)
+
+        if as_get:
+            scope["method"] = "GET"
+        try:
+            await self.app(scope, receive, send_without_body)
+        finally:
+            scope["method"] = "HEAD"
+
+
 def refused_head(scope: Scope, largest: int) -> Problem | None:
     """Returns the problem of a head whose body is not read: it is encoded, or says it is too large.
 
@@ -156,17 +232,6 @@ def refused_head(scope: Scope, largest: int) -> Problem | None:
         if name == b"content-encoding" and value.strip().lower() not in _NOT_ENCODED:
             return EncodedBody()
     return None
-
-
-def request_id_of(scope: Scope) -> str:
-    """Returns the request's id: the one it was given, that it came with, or a new one."""
-    state: dict[str, str] = scope.setdefault("state", {})
-    known = state.get("request_id")
-    if known is None:
-        offered = first_header(scope, b"x-request-id")
-        is_kept = offered is not None and _ACCEPTABLE_ID.fullmatch(offered) is not None
-        known = state["request_id"] = offered if offered and is_kept else os.urandom(16).hex()
-    return known
 
 
 def with_safe_headers(

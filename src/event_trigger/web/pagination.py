@@ -17,9 +17,9 @@ from starlette.datastructures import MultiDict
 from event_trigger.db.keyset import LARGEST_LIMIT, Page
 from event_trigger.errors import FieldError, Invalid
 from event_trigger.models.base import LARGEST_ID
-from event_trigger.web.root_path import base_url
+from event_trigger.web.answers import ReadyAnswer
+from event_trigger.web.request_head import base_url
 from event_trigger.web.schemas import has_lone_surrogate
-from event_trigger.web.whole_answers import ReadyAnswer
 
 DEFAULT_LIMIT = 100
 LONGEST_CURSOR = 2500  # of a list by name: 200 characters, escaped, as base64

@@ -1,6 +1,6 @@
 """Turns exceptions into `application/problem+json` responses (RFC 9457), and describes them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Annotated, Any, NotRequired, cast
 
@@ -16,27 +16,18 @@ from event_trigger.db.engine import DATABASE_ERRORS, is_outage
 from event_trigger.db.errors import is_collision, is_shortage, log_fields
 from event_trigger.errors import (
     FieldError,
-    Invalid,
     Problem,
     TooLarge,
     Unavailable,
-    pointer,
 )
 from event_trigger.logs import loggable
-from event_trigger.models import TriggerType
-from event_trigger.web.methods import allowed_methods
-from event_trigger.web.near_names import fields_at, nearest_name
+from event_trigger.web.invalid_requests import body_type, invalid_request
 from event_trigger.web.response_headers import referred
-from event_trigger.web.wording import detail_of
+from event_trigger.web.routes import allowed_methods
 
 log = structlog.get_logger()
 
 PROBLEM_MEDIA_TYPE = "application/problem+json"
-MOST_ERRORS = 20
-LONGEST_NAME = 100
-_OF_A_NAME = "[key]"  # pydantic's last part of a path to a name in a map, not to its value
-NO_SUCH_FIELD = "There is no such field. Leave it out, or look its name up at /api/docs."
-_TRIGGER_TYPES = frozenset(TriggerType)
 _NO_CONNECTION = (
     "No database connection was free in time: the server has none left, or too many requests came"
     " at once. Nothing was changed. Try again."
@@ -150,55 +141,6 @@ def in_place(problem: Problem) -> ProblemInPlace:
     seconds = problem.headers.get("Retry-After")
     told = {} if seconds is None else {"retry_after": int(seconds)}
     return cast(ProblemInPlace, body_of(problem) | told)
-
-
-def field_error(error: Mapping[str, Any], body: Any = None) -> FieldError:
-    """Translates one pydantic error: the invalid place and the rule, never the value.
-
-    `body` is the type of the body: it has the names that a misspelt one may have been meant to be.
-    """
-    where, *path = error["loc"] or ("body",)
-    detail = _no_such_field(path, body) if error["type"] == "extra_forbidden" else detail_of(error)
-    if where == "body" and len(path) > 1 and path[0] in _TRIGGER_TYPES:
-        del path[0]  # the tag of the union, which is no part of the body's path
-    if len(path) > 1 and path[-1] == _OF_A_NAME:
-        del path[-1]
-    if error["type"] in {"union_tag_invalid", "union_tag_not_found"}:
-        path.append(error["ctx"]["discriminator"].strip("'"))
-    if error["type"] == "json_invalid":
-        return FieldError("pointer", "#", f"This is not acceptable JSON: {error['ctx']['error']}.")
-    short = [part if isinstance(part, int) else part[:LONGEST_NAME] for part in path]
-    if where == "body":
-        return FieldError("pointer", pointer(*short), detail)
-    named = [part for part in short if isinstance(part, str)]  # without the place in a list
-    return FieldError("parameter", ".".join(named), detail)
-
-
-def _no_such_field(path: Sequence[str | int], body: Any) -> str:
-    *place, name = path
-    if nearest := nearest_name(str(name), fields_at(body, place)):
-        return f"There is no such field. Did you mean '{nearest}'?"
-    return NO_SUCH_FIELD
-
-
-def invalid_request(found: Sequence[Mapping[str, Any]], body: Any = None) -> Invalid:
-    """Makes one problem of pydantic's errors in `body`, `query`, `path` or `header`.
-
-    `body` is the type of the body.
-    """
-    return invalid([field_error(one, body) for one in found[:MOST_ERRORS]])
-
-
-def body_type(route: object) -> Any:
-    field = getattr(route, "body_field", None)
-    return None if field is None else field.field_info.annotation
-
-
-def invalid(errors: Sequence[FieldError]) -> Invalid:
-    """Makes one problem of the first 20 errors of a request."""
-    shown = errors[:MOST_ERRORS]
-    detail = shown[0].detail if len(shown) == 1 else f"{len(shown)} parts are invalid."
-    return Invalid(detail, errors=shown)
 
 
 async def on_problem(_: Request, problem: Exception) -> Response:

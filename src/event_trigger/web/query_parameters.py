@@ -18,15 +18,15 @@ from starlette.datastructures import QueryParams
 from starlette.types import Scope
 
 from event_trigger.errors import FieldError, Invalid
-from event_trigger.web.lazy_routes import LazyRoute
-from event_trigger.web.near_names import nearest_name
-from event_trigger.web.problems import (
+from event_trigger.web.invalid_requests import (
     LONGEST_NAME,
     MOST_ERRORS,
     body_type,
     invalid,
     invalid_request,
+    nearest_name,
 )
+from event_trigger.web.routes import LazyRoute
 
 MOST_PARAMETERS = 1000
 _NOT_UTF8 = "This is not UTF-8. Write the text in UTF-8, and escape its bytes, such as %C3%A9."

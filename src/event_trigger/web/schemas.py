@@ -18,15 +18,19 @@ from pydantic import (
     GetCoreSchemaHandler,
     GetJsonSchemaHandler,
     TypeAdapter,
+    ValidationInfo,
     WithJsonSchema,
 )
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 from typing_extensions import TypeAliasType
 
+from event_trigger.errors import FieldError, Invalid
 from event_trigger.instants import parse_instant
 from event_trigger.models.base import LARGEST_ID
 from event_trigger.web.keys import Key
+
+_ENDS_EARLY = "Write an instant that is not before 'since'."
 
 
 def check_storable(text: str) -> str:
@@ -55,6 +59,17 @@ Instant = Annotated[
         }
     ),
 ]
+
+
+def _check_order(until: datetime | None, others: ValidationInfo) -> datetime | None:
+    since = others.data.get("since")
+    if until is not None and since is not None and until < since:
+        raise ValueError(_ENDS_EARLY)
+    return until
+
+
+# of a model whose `since` stands before it
+Until = Annotated[Instant | None, AfterValidator(_check_order)]
 Text = Annotated[str, AfterValidator(check_storable)]
 # named, so that it is one schema of the document, and one class of a generated client
 JsonObject = TypeAliasType(
@@ -76,6 +91,12 @@ PathId = Annotated[int, Path(ge=1, le=LARGEST_ID, examples=[1])]
 PathKey = Annotated[Key, Path(examples=["nightly-report"])]
 RowId = Annotated[int, Field(ge=1, le=LARGEST_ID)]
 RowIds = Annotated[list[RowId], Field(min_length=1, max_length=MOST_IDS)]
+
+
+def check_span(since: datetime | None, until: datetime | None) -> None:
+    """Raises Invalid for a span that ends before it begins."""
+    if since is not None and until is not None and until < since:
+        raise Invalid(_ENDS_EARLY, errors=[FieldError("parameter", "until", _ENDS_EARLY)])
 
 
 _BEING_BUILT = set[type[BaseModel]]()

@@ -37,7 +37,7 @@ from event_trigger.errors import (
 from event_trigger.models import Role
 from event_trigger.web.pagination import PageQueryDep
 from event_trigger.web.problems import problems
-from event_trigger.web.root_path import base_url
+from event_trigger.web.request_head import base_url
 from event_trigger.web.schemas import (
     Instant,
     PatchModel,

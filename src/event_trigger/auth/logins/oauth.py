@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from event_trigger.auth.logins.lifecycle import NoScopeLeft, RefreshRefused, ScopeTooWide
 from event_trigger.errors import BadRequest, FieldError, Problem, Unauthorized, pointer
-from event_trigger.web.problems import invalid_request
+from event_trigger.web.invalid_requests import invalid_request
 from event_trigger.web.schemas import Text
 
 

@@ -32,11 +32,11 @@ from event_trigger.errors import (
     Unauthorized,
     UnsupportedMediaType,
 )
-from event_trigger.web.entity_tags import PreconditionFailed
-from event_trigger.web.preconditions import (
+from event_trigger.web.entity_tags import (
     NOT_MODIFIED,
     TAGGED,
     ChangingDep,
+    PreconditionFailed,
     PuttingDep,
     ReadingDep,
 )

@@ -15,7 +15,7 @@ from event_trigger.errors import Invalid
 from event_trigger.firing.batch.schemas import MOST_CALLS, SentCall, SentCalls, TriggerCall
 from event_trigger.firing.fire import SentBody
 from event_trigger.models.base import LARGEST_ID
-from event_trigger.web.problems import invalid_request
+from event_trigger.web.invalid_requests import invalid_request
 from event_trigger.web.strict_json import (
     MOST_LEVELS,
     StrictRequest,

@@ -14,7 +14,7 @@ from event_trigger.firing.fire import Call, CallAnswer, Outcome
 from event_trigger.firing.fire_batch import fire_batch
 from event_trigger.firing.rate_limits import RateLimits, name_of
 from event_trigger.firing.repository import CalledTriggers
-from event_trigger.web.turns import taking_turns
+from event_trigger.web.cpu_bound import taking_turns
 
 _CALLS_PER_SLICE = 100
 

@@ -27,11 +27,11 @@ from event_trigger.firing.batch.body import read_batch
 from event_trigger.firing.batch.calls import Answer, BatchFirer
 from event_trigger.firing.batch.schemas import CallRefused, SentCalls, TriggerBatch
 from event_trigger.firing.rate_limits import RateLimits
-from event_trigger.web.addresses import client_address
+from event_trigger.web.answers import ReadyAnswer
 from event_trigger.web.cpu_bound import CpuBound
 from event_trigger.web.fast_paths import plain_headers, read_body, reading_again
 from event_trigger.web.problems import in_place
-from event_trigger.web.whole_answers import ReadyAnswer
+from event_trigger.web.request_head import client_address
 
 _PATH = "/triggers/trigger-batch"
 _HOPS_HEADER, _ONE_DIGIT = HOPS_HEADER.encode(), re.compile(rb"[0-9]")

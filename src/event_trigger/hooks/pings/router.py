@@ -13,8 +13,8 @@ from event_trigger.hooks.fast_path import respond
 from event_trigger.hooks.requests import NotFired, PingReceived
 from event_trigger.hooks.router import HOPS_PARAMETER, HookCallsDep, Token
 from event_trigger.hooks.signatures.refused import SignatureRefused
-from event_trigger.web.lazy_routes import LazyRoute
 from event_trigger.web.problems import problems
+from event_trigger.web.routes import LazyRoute
 
 router = APIRouter(  # jobs add queries of their own
     prefix="/hooks",

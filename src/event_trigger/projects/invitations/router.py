@@ -38,11 +38,10 @@ from event_trigger.projects.schemas import (
     ProjectRead,
     read_project,
 )
-from event_trigger.web.addresses import client_address
-from event_trigger.web.lazy_routes import LazyRoute
 from event_trigger.web.pagination import PageQueryDep
 from event_trigger.web.problems import problems
-from event_trigger.web.root_path import base_url
+from event_trigger.web.request_head import base_url, client_address
+from event_trigger.web.routes import LazyRoute
 from event_trigger.web.schemas import PathId
 from event_trigger.web.session import SessionDep, SessionsDep
 from event_trigger.web.state import app_state

@@ -18,11 +18,11 @@ from event_trigger.triggers.repository import Triggers
 from event_trigger.triggers.router import OPERATE, READ, REPLACE_EXAMPLES, WRITE
 from event_trigger.triggers.schemas.requests import TriggerReplace
 from event_trigger.triggers.schemas.responses import TriggerRead, TriggerWritten
-from event_trigger.web.entity_tags import PreconditionFailed
-from event_trigger.web.preconditions import (
+from event_trigger.web.entity_tags import (
     NOT_MODIFIED,
     TAGGED,
     ChangingDep,
+    PreconditionFailed,
     PuttingDep,
     ReadingDep,
 )

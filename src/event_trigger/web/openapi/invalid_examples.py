@@ -4,9 +4,8 @@ from typing import Any
 
 from event_trigger.errors import FieldError, Invalid
 from event_trigger.models.base import LARGEST_ID
+from event_trigger.web.invalid_requests import NO_SUCH_FIELD, UUID_EXPECTED
 from event_trigger.web.keys import KEY_PATTERN, check_key
-from event_trigger.web.problems import NO_SUCH_FIELD
-from event_trigger.web.wording import UUID_EXPECTED
 
 _MISSPELT = "zzz"
 _PROJECT = "Write the id of a project, as GET /projects lists them; admins may also write *."

@@ -18,7 +18,7 @@ from starlette.routing import BaseRoute
 
 import event_trigger
 from event_trigger.api import built_api
-from event_trigger.web.lazy_routes import LazyRoute
+from event_trigger.web.routes import LazyRoute
 from tests.support.processes import environment
 
 PACKAGE = Path(event_trigger.__file__).parent

@@ -2,7 +2,7 @@
 
 import pytest
 
-from event_trigger.web.addresses import client_address
+from event_trigger.web.request_head import client_address
 
 
 @pytest.mark.parametrize(

@@ -2,32 +2,54 @@
 
 FastAPI reads the signatures of all operations when it is given them. That, and the modules that
 only these operations need, took a fourth of a start; most processes are asked for few of them.
+Convertors tell the ids in paths from the words that stand in their place, as in
+`/triggers/actions`.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from threading import RLock
 from typing import Any
 
 from fastapi import Response
 from fastapi.datastructures import DefaultPlaceholder
-from fastapi.routing import APIRoute
+from fastapi.routing import APIRoute, RouteContext, iter_route_contexts
 from starlette._utils import get_route_path
-from starlette.convertors import register_url_convertor
-from starlette.routing import Match, compile_path, get_name
+from starlette.convertors import StringConvertor, register_url_convertor
+from starlette.responses import StreamingResponse
+from starlette.routing import BaseRoute, Match, compile_path, get_name
 from starlette.types import Receive, Scope, Send
 
-from event_trigger.web.path_ids import CalendarKeyConvertor, IdConvertor
+from event_trigger.web.cpu_bound import yield_often
 from event_trigger.web.schemas import stop_deferring
-from event_trigger.web.turns import yield_often
 
-register_url_convertor("id", IdConvertor())  # for paths such as /triggers/{trigger_id:id}
-register_url_convertor("calendar_key", CalendarKeyConvertor())
+HOLIDAYS = "holidays"
+_WORDS = ("actions", "by-key", "recent", "render", "trigger-batch")
+_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 # the thread that builds the document analyses, too: one analyses at a time
 _LOCK = RLock()
 _COMPILED = frozenset({"path_regex", "path_format", "param_convertors"})
 _THREAD = ThreadPoolExecutor(1, thread_name_prefix="routes", initializer=yield_often)
+
+
+class IdConvertor(StringConvertor):
+    """Matches anything but those words: a value that is no id gets a 422 which says so.
+
+    The words have paths of their own, which say which methods they allow.
+    """
+
+    regex = f"(?!(?:{'|'.join(_WORDS)})(?:/|$))[^/]+"
+
+
+class CalendarKeyConvertor(StringConvertor):
+    """Matches anything but the one word that no calendar can have as its key."""
+
+    regex = f"(?!{HOLIDAYS}(?:/|$))[^/]+"
+
+
+register_url_convertor("id", IdConvertor())  # for paths such as /triggers/{trigger_id:id}
+register_url_convertor("calendar_key", CalendarKeyConvertor())
 
 
 class LazyRoute(APIRoute):
@@ -100,3 +122,20 @@ class ImportedRoute(LazyRoute):
             found = self._find()
             found._analyse()
             vars(self).update(vars(found))
+
+
+def allowed_methods(routes: Sequence[BaseRoute], scope: Scope) -> list[str]:
+    """Lists the methods of all routes with the path of `scope`; none if there is no such path."""
+    found = [one for one in iter_route_contexts(routes) if one.matches(scope)[0] is not Match.NONE]
+    methods = {method for one in found for method in one.methods or ()} - {"HEAD"}
+    if methods:
+        methods.add("OPTIONS")
+    read = next((one for one in found if "GET" in (one.methods or ())), None)
+    if read is not None and not _is_stream(read):
+        methods.add("HEAD")
+    return [method for method in _METHODS if method in methods]
+
+
+def _is_stream(route: RouteContext) -> bool:
+    kind = getattr(route, "response_class", None)
+    return isinstance(kind, type) and issubclass(kind, StreamingResponse)
