@@ -23,6 +23,11 @@ from tests.support.waiting import eventually
 
 ROLE = "limited"  # PostgreSQL refuses a role beyond its limit as it does everybody beyond its own
 PID = text("SELECT pg_backend_pid()")
+# and not those of a cluster's nodes
+OF_CLIENTS = """
+    datname = current_database() AND backend_type = 'client backend'
+    AND application_name NOT LIKE 'citus_internal%'
+"""
 
 
 class Limited:
@@ -37,9 +42,7 @@ class Limited:
 
     async def count(self) -> int:
         count: int = await self._database.fetchval(
-            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
-            " AND usename = $1 AND application_name NOT LIKE 'citus_internal%'",  # of the nodes
-            ROLE,
+            f"SELECT count(*) FROM pg_stat_activity WHERE {OF_CLIENTS} AND usename = $1", ROLE
         )
         return count
 
@@ -228,8 +231,7 @@ async def test_the_end_closes_connections_that_a_task_still_has(limited: Limited
 async def others(database: Any, *, asking: str = "") -> int:
     """Counts the other sessions of the database, or those whose last statement has these words."""
     count: int = await database.fetchval(
-        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
-        " AND backend_type = 'client backend' AND pid <> pg_backend_pid()"
+        f"SELECT count(*) FROM pg_stat_activity WHERE {OF_CLIENTS} AND pid <> pg_backend_pid()"
         " AND query LIKE '%' || $1 || '%'",
         asking,
     )
