@@ -12,9 +12,12 @@ from event_trigger.db.engine import create_engine
 from event_trigger.db.migrate import migrate
 from tests.support.databases import connect, fresh_database
 from tests.support.destinations import fire, make_destination, until_finished
+from tests.support.one_server import one_server
 from tests.support.receiver import ALLOW_LOOPBACK, Receiver, receiving
 from tests.support.services import ADA, Service, running_service
 from tests.support.triggers import make_api
+
+_NODES_MEET = "the nodes of a cluster are connected to a database while it is to be copied"
 
 
 @pytest.fixture
@@ -128,6 +131,7 @@ async def test_a_server_that_does_not_say_which_one_it_is_keeps_its_id(empty_url
     await execute(empty_url, f"DROP OWNED BY {role}", f"DROP ROLE {role}")
 
 
+@one_server(_NODES_MEET)
 async def test_a_copy_sends_its_own_events_under_ids_of_its_own(
     database_url: str, receiver: Receiver
 ) -> None:
@@ -148,6 +152,7 @@ async def test_a_copy_sends_its_own_events_under_ids_of_its_own(
     assert sources[0] == sources[1] != sources[2]
 
 
+@one_server(_NODES_MEET)
 async def test_what_was_attempted_before_a_copy_was_made_keeps_its_webhook_id(
     database_url: str, receiver: Receiver
 ) -> None:
