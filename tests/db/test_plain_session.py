@@ -9,12 +9,25 @@ import pytest
 from sqlalchemy import text
 
 from event_trigger.db.engine import create_engine
-from event_trigger.db.plain_session import PlainReads
+from event_trigger.db.plain_session import PlainReads, PlainSession, Planning
 from event_trigger.errors import Invalid
+from tests.support.one_server import one_server
+from tests.support.planting import plant_triggers
+from tests.support.services import ADA
 
 ONE = text("SELECT 1")
 PREPARED_AT = text("""
     SELECT array_agg(prepare_time) FROM pg_prepared_statements WHERE statement = 'SELECT 1'
+""")
+
+BY_IDS = text("""
+    SELECT found.name FROM unnest(CAST(:ids AS bigint[])) AS wanted (id) CROSS JOIN LATERAL (
+        SELECT name FROM triggers WHERE shard = :shard AND triggers.id = wanted.id OFFSET 0
+    ) AS found
+""")
+PREPARED = text("""
+    SELECT name FROM pg_prepared_statements WHERE statement ~ '^\\s+SELECT found.name'
+    ORDER BY prepare_time DESC LIMIT 1
 """)
 
 
@@ -71,6 +84,30 @@ async def test_a_refusal_drops_no_plans_and_an_error_of_the_database_does(
 
     assert at_first == after_refusal
     assert await reads.scalar(PREPARED_AT) != at_first
+
+
+@one_server("workers make the plans of a cluster")
+async def test_a_plan_that_was_made_on_an_empty_table_is_made_again_as_it_grows(
+    reads: PlainReads, database: Any
+) -> None:
+    values = {"shard": ADA, "ids": [1, 2]}
+
+    async def planned(session: PlainSession) -> str:
+        [(name,)] = await session.execute(PREPARED)
+        rows = await session.execute(text(f'EXPLAIN EXECUTE "{name}" (NULL, {ADA})'))
+        return "\n".join(line for (line,) in rows)
+
+    async with reads.open() as session:
+        await session.plan(Planning.GENERIC)
+        await session.execute(BY_IDS, values)
+        at_first = await planned(session)
+        await plant_triggers(database, 20_000)
+        for _ in range(40):
+            await session.execute(BY_IDS, values)
+        later = await planned(session)
+
+    assert "ix_triggers_owner_kind" in at_first
+    assert "pk_triggers" in later
 
 
 async def test_arrays_arrive_as_they_are_whatever_their_elements(reads: PlainReads) -> None:

@@ -13,7 +13,6 @@ from typing import Any, Protocol
 from weakref import WeakSet
 
 import asyncpg
-from asyncpg.prepared_stmt import PreparedStatement
 from sqlalchemy import Connection, Engine, TextClause, event
 from sqlalchemy.exc import InvalidatePoolError
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -23,8 +22,8 @@ from sqlalchemy.util import greenlet_spawn
 from event_trigger.db.numbered import array_text, numbered
 from event_trigger.db.pgbouncer import is_pooled
 from event_trigger.db.pool import DatabasePool
+from event_trigger.db.prepared import PreparedStatements, Row
 
-_MOST_PREPARED = 200  # statements of a connection
 _PREPARED, _PLANNING = "plain_statements", "planning"  # in the `info` of a connection
 _NO_OPTIONS: Mapping[str, Any] = {}
 _CONNECTION_ERRORS = (OSError, asyncpg.InterfaceError, asyncpg.InternalClientError)
@@ -83,19 +82,11 @@ class Pooled(Exception):
     """There is a pooler, so that a statement outside a transaction has no time limits."""
 
 
-class _Row(asyncpg.Record):  # type: ignore[misc]
-    def __getattr__(self, name: str) -> Any:
-        try:
-            return self[name]
-        except KeyError:
-            raise AttributeError(name) from None
-
-
-class _Rows(list[_Row]):
-    def all(self) -> Sequence[_Row]:
+class _Rows(list[Row]):
+    def all(self) -> Sequence[Row]:
         return self
 
-    def one(self) -> _Row:
+    def one(self) -> Row:
         [row] = self
         return row
 
@@ -107,7 +98,8 @@ class PlainSession:
         self._engine = engine.sync_engine
         self._driver: asyncpg.Connection = connection.driver_connection
         self._info = connection.info
-        self._prepared: dict[str, PreparedStatement] = self._info.setdefault(_PREPARED, {})
+        self._prepared: PreparedStatements
+        self._prepared = self._info.setdefault(_PREPARED, PreparedStatements())
         self._is_begun = False
         self.after_commit: list[Callable[[], None]] = []
 
@@ -124,7 +116,7 @@ class PlainSession:
             values[place] = array_text(values[place])
         if self._engine.dispatch.before_cursor_execute:
             self._tell(sql, values, {**statement.get_execution_options(), **execution_options})
-        prepared = self._prepared.get(sql) or await self._prepare(sql)
+        prepared = self._prepared.find(sql) or await self._prepared.prepare(self._driver, sql)
         return _Rows(await prepared.fetch(*values))
 
     async def scalar(
@@ -169,17 +161,10 @@ class PlainSession:
     async def undo(self, error: Exception) -> None:
         """Ends the transaction after an error, and drops the plans that the error may be about."""
         if isinstance(error, asyncpg.PostgresError):
-            self._prepared.clear()
+            self._prepared.drop_all()
         if self._is_begun:
             with suppress(asyncpg.PostgresError, *_CONNECTION_ERRORS):  # they would hide the error
                 await self._driver.execute("ROLLBACK")
-
-    async def _prepare(self, sql: str) -> PreparedStatement:
-        if len(self._prepared) >= _MOST_PREPARED:
-            del self._prepared[next(iter(self._prepared))]
-        prepared = await self._driver.prepare(sql, record_class=_Row)
-        self._prepared[sql] = prepared
-        return prepared
 
     def _tell(self, sql: str, values: Sequence[Any], options: Mapping[str, Any]) -> None:
         """Tells listeners of the engine about a statement, as SQLAlchemy does."""
