@@ -9,6 +9,7 @@ from typing import Any
 
 import httpx
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from event_trigger.api import built_api
 from event_trigger.db.engine import create_engine, create_sessions
@@ -21,7 +22,7 @@ from tests.support.downtime import set_back
 from tests.support.hooks import make_hook
 from tests.support.keys import holding, make_key
 from tests.support.locks import until_somebody_waits
-from tests.support.metrics import Scrape, scrape
+from tests.support.metrics import Scrape, parse, scrape
 from tests.support.plans import plans_of, tables_scanned
 from tests.support.planting import plant_triggers
 from tests.support.problems import problem_of
@@ -152,6 +153,20 @@ async def test_requests_are_counted_by_their_route_and_never_by_their_path(
         assert grown(before, after, REQUESTS, **labels) == 1, labels
     refusals = "event_trigger_hook_refusals_total"
     assert grown(before, after, refusals, reason="missing_header") == 1
+
+
+async def test_a_whole_scrape_is_what_prometheus_reads_line_by_line(
+    ada: httpx.AsyncClient, admin: httpx.AsyncClient
+) -> None:
+    await fire(ada, await make_api(ada))
+    text = (await admin.get("/metrics")).text
+
+    families = [*text_string_to_metric_families(text)]
+
+    read = parse(text)
+    assert read.samples == [sample for family in families for sample in family.samples]
+    assert read.types == {family.name: family.type for family in families}
+    assert len(read.samples) > 100
 
 
 async def test_labels_hold_no_ids_and_no_secrets(

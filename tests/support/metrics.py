@@ -1,6 +1,7 @@
 """Reads `GET /metrics` with Prometheus's own parser."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
@@ -34,10 +35,20 @@ def _is_of(sample: Sample, name: str, wanted: object) -> bool:
 
 
 def parse(text: str) -> Scrape:
-    families = [*text_string_to_metric_families(text)]
-    samples = [sample for family in families for sample in family.samples]
+    """Reads each line once a process: nearly all are as the scrape before had them."""
+    lines = text.splitlines()
+    samples = [_sample_in(one) for one in lines if one and not one.startswith("#")]
+    comments = "\n".join(one for one in lines if one.startswith("#"))
+    families = text_string_to_metric_families(comments)
     assert len({(one.name, *sorted(one.labels.items())) for one in samples}) == len(samples)
     return Scrape(samples, {family.name: family.type for family in families})
+
+
+@lru_cache(maxsize=20_000)
+def _sample_in(line: str) -> Sample:
+    [family] = text_string_to_metric_families(line)
+    [sample] = family.samples
+    return sample
 
 
 async def scrape(client: httpx.AsyncClient) -> Scrape:
