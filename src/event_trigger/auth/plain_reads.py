@@ -1,9 +1,9 @@
 """Answers plain GETs outside FastAPI, whose layers take most of the time of a read.
 
 A plain GET has no body and no repeated headers, its query is short and has no escapes, and its
-caller names one project at most. It is answered in these steps; whatever is not so, and every error
-but an outage or too many counts at once, is left to the operation of FastAPI, which is the one
-place that describes errors.
+caller names one project at most. It is answered in these steps. All other requests, and all errors
+but an outage or too many counts at once, are left to the operation of FastAPI, the one place that
+describes errors.
 
 1. A door has the path.
 2. The caller is known, and has the scopes of the door.

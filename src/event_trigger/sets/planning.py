@@ -162,8 +162,8 @@ def _changed_secrets(
 ) -> Iterator[tuple[tuple[MemberKind, str], Sequence[Change]]]:
     """Compares headers and secrets with the stored ones.
 
-    Adds an error for stars that stand for nothing, and for settings that do not go together. What
-    is shown of a certificate is compared with the other fields.
+    Adds an error for stars that stand for nothing, and for settings that do not go together. The
+    shown part of a certificate is compared with the other fields.
     """
     stored = {one.key: one for one in state.destinations.values()}
     for key, body in members.destinations.items():

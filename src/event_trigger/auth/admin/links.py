@@ -66,7 +66,7 @@ async def make_link(session: AsyncSession, admin: Principal, user_id: int) -> Pa
 async def _check_admin(session: AsyncSession, admin: Principal) -> None:
     """Raises NoLongerAdmin, or Reauthenticate if the password was given too long ago.
 
-    Who uses such a link becomes that user: a stolen session must not get one.
+    Anybody who has such a link can become that user: a stolen session must not get one.
     """
     if admin.user_id not in {one.id for one in await Users(session).lock_admins()}:
         raise NoLongerAdmin

@@ -1,4 +1,4 @@
-"""Declares what is rendered, what templates see of an event, and what may come of it."""
+"""Declares jobs of rendering, the variables that templates see, and the outcomes."""
 
 import re
 from collections.abc import Mapping

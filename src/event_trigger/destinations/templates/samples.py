@@ -136,7 +136,7 @@ def _is_member(variable: Variable, sample: object) -> bool:
 
 
 def check(job: CheckJob, *, before_each: Callable[[], None]) -> Accepted | TemplateFailed:
-    """Finds what is wrong for every event. What depends on `data` shows with the events.
+    """Finds mistakes that fail every event. Those that depend on `data` show with the events.
 
     Of a destination with notices, a sample of a notice has to render. It may get no event at all,
     so that its templates need not render one.

@@ -9,7 +9,7 @@ from event_trigger.audit.repository import AuditFilter, AuditLog
 from event_trigger.auth.dependencies import needs
 from event_trigger.auth.scopes import Scope
 from event_trigger.errors import Forbidden, Invalid, NotFound, Unauthorized
-from event_trigger.models import ActorKind, AuditEntry, ScheduleVersion, Trigger, TriggerType
+from event_trigger.models import ActorKind, ScheduleVersion, Trigger, TriggerType
 from event_trigger.triggers.dependencies import READ_AT_ONCE, TriggerKeyDep
 from event_trigger.triggers.repository import Triggers
 from event_trigger.triggers.schedule.plan import schedule_part
@@ -76,7 +76,7 @@ class TriggerHistory(ResponseModel):
     )
 
 
-def read_present(trigger: Trigger) -> PastSchedule:
+def _read_present(trigger: Trigger) -> PastSchedule:
     return PastSchedule(
         version=trigger.version,
         details=schedule_part(trigger.details),
@@ -88,7 +88,7 @@ def read_present(trigger: Trigger) -> PastSchedule:
     )
 
 
-def read_past(version: ScheduleVersion, details_after: Mapping[str, Any]) -> PastSchedule:
+def _read_past(version: ScheduleVersion, details_after: Mapping[str, Any]) -> PastSchedule:
     """Reads a former schedule, after which came the one with such details."""
     return PastSchedule(
         version=version.version,
@@ -112,10 +112,6 @@ def _ended_by(version: ScheduleVersion, details_after: Mapping[str, Any]) -> str
     return "calendar" if version.details == details_after else "change"
 
 
-def read_change(entry: AuditEntry) -> TriggerChange:
-    return TriggerChange.model_validate(entry)
-
-
 @router.get(
     "/{trigger_id:id}/versions", summary="Show a trigger's history", operation_id="list_versions"
 )
@@ -131,13 +127,13 @@ async def list_versions(key: TriggerKeyDep, session: SessionDep) -> TriggerHisto
     about = AuditFilter(project_id=key.owner_id, target="trigger", target_id=key.id, refused=False)
     changes = await AuditLog(session).list_page(about, before=None, limit=MOST_LISTED)
     past = await ScheduleHistory(session).list_newest(key, limit=MOST_LISTED)
-    present = [] if trigger.type == TriggerType.API else [read_present(trigger)]
+    present = [] if trigger.type == TriggerType.API else [_read_present(trigger)]
     digests = [trigger.zone_rules, *(one.zone_rules for one in past)]
     await load_rules(session, [one for one in digests if one is not None])
     details = [schedule_part(trigger.details), *(one.details for one in past)]
     pairs = [*zip(past, details, strict=False)]  # each with the details of the newer one
-    former = [read_past(*one) async for one in taking_turns(pairs, at_once=READ_AT_ONCE)]
+    former = [_read_past(*one) async for one in taking_turns(pairs, at_once=READ_AT_ONCE)]
     return TriggerHistory(
         schedules=[*present, *former],
-        changes=[read_change(one) for one in changes.rows],
+        changes=[TriggerChange.model_validate(one) for one in changes.rows],
     )

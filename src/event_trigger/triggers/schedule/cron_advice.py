@@ -49,7 +49,7 @@ _NAMES = {
 def advice_on(text: str) -> str | None:
     """Returns a sentence on a line in upper case that other systems read; None if it has no sign.
 
-    What it repeats of the line are fields of a few plain characters.
+    It repeats only such fields of the line as have a few plain characters.
     """
     if advice := _NAMES.get(text):
         return f"cron has no such name: {advice}"
@@ -96,10 +96,6 @@ def _on_reboot(_: re.Match[str]) -> str:
         "cron has no @reboot: no machine of yours starts here. Make a trigger of the type api, and"
         " call it when yours has started."
     )
-
-
-def _on_hash(found: re.Match[str]) -> str:
-    return advice_on_hash(found.string)
 
 
 def _on_random(_: re.Match[str]) -> str:
@@ -258,7 +254,7 @@ _ADVICE: Mapping[re.Pattern[str], Callable[[re.Match[str]], str | None]] = {
     _CLOCK: _on_clock,
     re.compile(r"^(?:EVERY\b.*|[0-9]+\s*[A-Z]+)$"): _on_words,
     _SPACED: _on_spaced,
-    _HASHED: _on_hash,
+    _HASHED: advice_on_hash,
     re.compile(r"[0-9]~[0-9]|^~|\s~"): _on_random,
     re.compile(r"^(?:\S+\s+){4}L$"): _on_last_day,
     BEFORE_LAST: advice_on_before_last,

@@ -33,8 +33,8 @@ def is_plain(line: str) -> bool:
     return plain_line(line) is not None
 
 
-def advice_on_hash(line: str) -> str:
-    fields = line.split()
+def advice_on_hash(found: re.Match[str]) -> str:
+    fields = found.string.split()
     text = " ".join(_without_hash(fields))
     plain = plain_line(text)
     if plain is None:
