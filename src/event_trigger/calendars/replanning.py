@@ -37,6 +37,8 @@ from event_trigger.triggers.schedule_changes import (
 )
 from event_trigger.web.cpu_bound import yield_often
 
+log = structlog.get_logger()
+
 STEP_SECONDS = 0.1  # the changes of all connections together wait for less than the 5 s
 MOST_SECONDS = 2.0  # of processor time
 MOST_TRIGGERS = 2000  # of a calendar: writing them takes longer than planning them
@@ -44,7 +46,6 @@ _THREAD = ThreadPoolExecutor(1, thread_name_prefix="calendar-plans", initializer
 T = TypeVar("T")
 R = TypeVar("R")
 
-log = structlog.get_logger()
 TRIGGERS_A_STATEMENT = 500
 RENEWED_A_STATEMENT = 50
 Keys = frozenset[str]  # of the calendars that a trigger names

@@ -52,7 +52,7 @@ from event_trigger.web.cpu_bound import taking_turns
 
 ROWS_AT_ONCE = 50
 _ROWS_A_STATEMENT = 250
-_ROWS_AT_ONCE = 25  # of the event loop's time
+_ENDED_AT_ONCE = 25  # of the event loop's time
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,7 +275,7 @@ async def _end_schedules(
 ) -> None:
     versions, unfired = list[ScheduleVersion](), list[NewUnfiredRange]()
     for place, trigger in enumerate(triggers):
-        if place % _ROWS_AT_ONCE == 0:
+        if place % _ENDED_AT_ONCE == 0:
             await asyncio.sleep(0)
         if trigger.type == TriggerType.SCHEDULED:
             old = schedule_before(trigger)

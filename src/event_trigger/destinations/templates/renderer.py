@@ -32,7 +32,6 @@ _CHILD = "event_trigger.destinations.templates.child"
 START_SECONDS = 30.0  # a busy machine takes long to start an interpreter
 ANSWER_SECONDS = 10.0  # of a job; it gets its share of the processor's time, at last
 _READ_BYTES = 256 * 1024
-
 LONGEST_WAIT = 10.0  # seconds
 OVERRUN = TemplateFailed(
     "It takes too much time or memory. Use fewer rounds of loops, or shorter texts."

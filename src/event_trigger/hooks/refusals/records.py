@@ -19,6 +19,8 @@ from event_trigger.db.engine import Sessions
 from event_trigger.db.shards import ACROSS_SHARDS, OwnedId
 from event_trigger.models import HookRefusal
 
+logger = structlog.get_logger()
+
 MOST_COUNTED = 10_000  # triggers, minutes and reasons that wait to be stored
 _MINUTE = timedelta(minutes=1)
 MOST_KEPT = 50  # records of a trigger
@@ -62,7 +64,6 @@ _PURGE = text("""
     )
     SELECT count(*) FROM purged
 """)
-logger = structlog.get_logger()
 REFUSALS_KEPT_FOR = timedelta(days=7)
 
 

@@ -33,7 +33,7 @@ from event_trigger.models import MacEncoding, Verify
 MAX_ID_CHARACTERS = 255
 _ANYBODYS = ("webhook-id", "idempotency-key")
 # the first that was sent counts
-_HEADERS: Mapping[Verify, tuple[str, ...]] = MappingProxyType(
+_ID_HEADERS: Mapping[Verify, tuple[str, ...]] = MappingProxyType(
     {
         Verify.GITHUB: (
             "x-github-delivery",
@@ -53,7 +53,7 @@ _HEADERS: Mapping[Verify, tuple[str, ...]] = MappingProxyType(
     }
 )
 # of bodies that were signed; these senders give no id in a header
-_MEMBERS: Mapping[Verify, str] = MappingProxyType(
+_ID_MEMBERS: Mapping[Verify, str] = MappingProxyType(
     {Verify.STRIPE: "id", Verify.SLACK: "event_id", Verify.DISCORD: "id"}
 )
 _IN_TIME = "and send it within 5 minutes"
@@ -223,8 +223,8 @@ class SentId:
         if verify == Verify.STANDARD_WEBHOOKS:
             return cls(None, None)
         named = options.get("id_header")
-        headers = _HEADERS.get(verify, ()) if named is None else (named.lower(),)
-        return cls(headers, _MEMBERS.get(verify))
+        headers = _ID_HEADERS.get(verify, ()) if named is None else (named.lower(),)
+        return cls(headers, _ID_MEMBERS.get(verify))
 
     def read(self, request: HookRequest) -> str | None:
         """Returns the id of a call; raises Invalid if a header has one that cannot be kept."""

@@ -183,7 +183,7 @@ def cautions_of(schedule: Schedule) -> list[str]:
     base = schedule.base
     if not isinstance(base, Local) or not isinstance(base.rule, Cron):
         return []
-    found = (one for line in base.rule.lines for one in _of_line(line.upper()))
+    found = (one for line in base.rule.lines for one in _cautions_of_line(line.upper()))
     return [*dict.fromkeys(found)]
 
 
@@ -195,7 +195,7 @@ def cautions_on(details: Mapping[str, Any]) -> list[str]:
     return ["The local time is in UTC: add timezone, such as Europe/Berlin, if you mean another."]
 
 
-def _of_line(line: str) -> Iterator[str]:
+def _cautions_of_line(line: str) -> Iterator[str]:
     fields = ALIASES.get(line.strip(), line).split()
     for field, text in zip(FIELDS, fields, strict=True):
         step = _step_of(field, text) if field.name in _UNITS else 1
