@@ -26,9 +26,11 @@ def downgrade() -> None:
         UPDATE triggers SET details = CAST(CAST(details AS jsonb) - 'hook' AS json)
         WHERE details -> 'hook' ->> 'verify' NOT IN ({_KNOWN_BEFORE})
     """)  # noqa: S608
+    # in an UPDATE, a cluster calls no function with columns that is STABLE: jsonb_build_object is
     op.execute("""
         UPDATE triggers SET details = CAST(jsonb_set(CAST(details AS jsonb), '{hook}',
-            jsonb_build_object('verify', details -> 'hook' -> 'verify')) AS json)
+            CAST('{"verify": ' || CAST(details -> 'hook' -> 'verify' AS text) || '}' AS jsonb)
+            ) AS json)
         WHERE CAST(details -> 'hook' AS jsonb) - 'verify' <> CAST('{}' AS jsonb)
     """)
     op.drop_column("hooks", "former")

@@ -18,7 +18,8 @@ from event_trigger.reconciliation.verify import verify
 from tests.support.databases import connect
 from tests.support.destinations import fire, make_destination, until_finished
 from tests.support.downtime import instants_of, until_caught_up
-from tests.support.migrations import alembic, downgrade, upgrade
+from tests.support.heartbeats import make_heartbeat
+from tests.support.migrations import alembic, back_before_projects, downgrade, upgrade
 from tests.support.planting import plant_triggers
 from tests.support.reading import read_all
 from tests.support.receiver import ALLOW_LOOPBACK, receiving
@@ -91,6 +92,7 @@ async def test_the_models_are_what_the_migrations_make(database_url: str) -> Non
     assert (said.returncode, said.stdout) == (0, "No new upgrade operations detected.\n"), said
 
 
+@back_before_projects
 async def test_a_person_can_go_down_to_nothing_and_up_again(database_url: str) -> None:
     engine = create_engine(database_url)
 
@@ -120,6 +122,7 @@ async def test_the_previous_version_works_beside_a_newer_schema(database_url: st
     await database.close()
 
 
+@back_before_projects
 async def test_triggers_of_the_version_before_are_accounted_for_from_then_on(
     database_url: str,
 ) -> None:
@@ -141,6 +144,7 @@ async def test_triggers_of_the_version_before_are_accounted_for_from_then_on(
     await database.close()
 
 
+@back_before_projects
 async def test_triggers_of_the_version_before_are_found_by_their_tags(database_url: str) -> None:
     async with running_service(database_url) as service:
         made = await make_api(service.client(ADA), tags=["a", "b"])
@@ -167,7 +171,9 @@ async def test_tables_of_lists_are_filled_by_short_transactions_also_after_an_in
     database = await connect(database_url)
     for owner_id, count in ((ADA, 6000), (BOB, 10)):
         await plant_triggers(database, count, owner_id=owner_id)
-    await database.execute("UPDATE triggers SET name = 'N' || id, destination_ids = '{2,1,2}'")
+    await database.execute(
+        "UPDATE triggers SET name = 'N' || id::text, destination_ids = '{2,1,2}'"
+    )
     await downgrade(database_url, "0023")
     await database.execute(
         "INSERT INTO trigger_sort_keys (shard, trigger_id, owner_id, sort_name)"
@@ -178,16 +184,17 @@ async def test_tables_of_lists_are_filled_by_short_transactions_also_after_an_in
     await upgrade(database_url)
 
     [named] = await database.fetch(
-        "SELECT count(*), count(DISTINCT keys.xmin::text) AS transactions"
-        " FROM trigger_sort_keys AS keys JOIN triggers ON id = trigger_id"
-        " WHERE sort_name = lower(name) AND keys.owner_id = triggers.owner_id"
+        "SELECT count(*), count(DISTINCT keys.shard || ' ' || keys.xmin::text) AS written"
+        " FROM trigger_sort_keys AS keys JOIN triggers USING (shard) WHERE id = trigger_id"
+        " AND sort_name = lower(name) AND keys.owner_id = triggers.owner_id"
     )
-    assert (named["count"], named["transactions"]) == (6010, 3)
+    assert (named["count"], named["written"]) == (6010, 4)  # three, the last one in two shards
     pairs = "SELECT destination_id, count(*) FROM trigger_destinations GROUP BY 1 ORDER BY 1"
     assert [tuple(one) for one in await database.fetch(pairs)] == [(1, 6010), (2, 6010)]
     await database.close()
 
 
+@back_before_projects
 async def test_payloads_stored_once_go_back_to_each_delivery_and_are_sent_again(
     database_url: str,
 ) -> None:
@@ -238,6 +245,7 @@ async def test_what_the_version_before_formats_cannot_read_is_gone_after_a_way_b
             {"verify": "stripe", "secret": "whsec_" + "a" * 32},
         )
         made = [await make_api(ada, details={"hook": one}) for one in hooks]
+        heartbeat = await make_heartbeat(ada)
 
     await downgrade(database_url, "0025")
 
@@ -251,9 +259,12 @@ async def test_what_the_version_before_formats_cannot_read_is_gone_after_a_way_b
         {"hook": {"verify": "github"}},
         {"hook": {"verify": "none"}},
         {},
+        {"hook": {"verify": "none"}},
     ]
+    [set_aside] = await database.fetch("SELECT id, type FROM triggers WHERE status = 'paused'")
+    assert tuple(set_aside) == (heartbeat["id"], "api")
     kept = await database.fetch("SELECT trigger_id FROM hooks ORDER BY trigger_id")
-    assert [row[0] for row in kept] == [made[0]["id"], made[1]["id"]]
+    assert [row[0] for row in kept] == [*(one["id"] for one in made[:2]), heartbeat["id"]]
     await database.close()
 
 

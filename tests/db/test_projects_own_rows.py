@@ -7,7 +7,7 @@ from event_trigger.db.engine import create_engine, create_sessions
 from event_trigger.models import ProjectRole
 from tests.support.destinations import fire, make_destination
 from tests.support.keys import holding, make_key
-from tests.support.migrations import downgrade, upgrade
+from tests.support.migrations import back_before_projects, downgrade, upgrade
 from tests.support.services import ADA, ADMIN, BOB, running_service
 from tests.support.triggers import make_api, make_scheduled
 
@@ -62,6 +62,7 @@ async def make_team(database_url: str) -> int:
     return team.id
 
 
+@back_before_projects
 async def test_a_way_down_and_up_again_keeps_every_row(database_url: str, database: Any) -> None:
     async with running_service(database_url) as service:
         for user_id in (ADA, BOB):
@@ -103,6 +104,7 @@ async def test_users_of_the_version_before_have_a_project_from_the_first_call_on
     assert [one["id"] for one in listed] == [key["id"]]
 
 
+@back_before_projects
 async def test_a_team_is_a_disabled_user_for_the_version_before_and_a_project_again_afterwards(
     database_url: str, database: Any
 ) -> None:
@@ -127,6 +129,7 @@ async def test_a_team_is_a_disabled_user_for_the_version_before_and_a_project_ag
     assert found == [200, 404]  # its members are lost: an admin adds them again
 
 
+@back_before_projects
 async def test_rows_of_a_deleted_project_are_not_brought_back_by_a_downgrade(
     database_url: str, database: Any
 ) -> None:

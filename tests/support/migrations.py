@@ -14,9 +14,11 @@ from event_trigger.db.engine import create_maintenance_engine
 from event_trigger.db.giving_way import run_giving_way
 from event_trigger.db.revisions import migrations_folder, newest_revision
 from event_trigger.db.shards import ACROSS_SHARDS
+from tests.support.one_server import one_server
 from tests.support.processes import ROOT, environment
 from tests.support.shards import ONE_SERVER
 
+back_before_projects = one_server("before 0016, rows refer to users as those of a cluster cannot")
 _MIGRATION = """
 from alembic import op
 from event_trigger.db.ddl import create_index_concurrently
