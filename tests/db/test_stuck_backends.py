@@ -9,6 +9,7 @@ from sqlalchemy import make_url
 from event_trigger.db.engine import APPLICATION_NAME, create_engine, create_sessions
 from event_trigger.db.stuck_backends import end_stuck_backends
 from tests.support.databases import connect
+from tests.support.one_server import one_server
 from tests.support.waiting import eventually
 
 
@@ -36,6 +37,7 @@ async def end_stuck(url: str, *, after: float) -> None:
     await engine.dispose()
 
 
+@one_server("a cluster's session waits for a worker as if its caller had stalled")
 async def test_what_a_stalled_session_had_locked_is_free_again(
     database_url: str, database: Any
 ) -> None:
