@@ -2,15 +2,13 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from ipaddress import ip_network
 from typing import Any
 
 import pytest
 from aiohttp import web
-from sqlalchemy import event
-from sqlalchemy.engine import Engine
 from structlog.testing import capture_logs
 
 from event_trigger.db.engine import create_engine, create_sessions
@@ -29,6 +27,7 @@ from tests.support.locks import locked_destination
 from tests.support.one_server import one_server
 from tests.support.receiver import ALLOW_LOOPBACK, Receiver
 from tests.support.services import ADA, ADMIN, BOB, idle_service, make_settings
+from tests.support.statements import statements_with
 from tests.support.waiting import eventually
 
 OWNERS = (ADMIN, ADA, BOB)
@@ -222,22 +221,6 @@ async def test_a_locked_delivery_keeps_no_others_unrecorded(
     failures = "SELECT array_agg(failures ORDER BY id) FROM destinations"
     assert await database.fetchval(failures) == [0 if status == 200 else 5] * 3
     assert not {one["event"] for one in logged} & {"record_failed", "record_waits_for_database"}
-
-
-@contextmanager
-def statements_with(words: str) -> Iterator[list[str]]:
-    """Collects the statements with these words."""
-    found: list[str] = []
-
-    def look(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
-        if words in statement:
-            found.append(statement)
-
-    event.listen(Engine, "before_cursor_execute", look)
-    try:
-        yield found
-    finally:
-        event.remove(Engine, "before_cursor_execute", look)
 
 
 def count_of(found: list[str]) -> Callable[[], Awaitable[int]]:

@@ -1,14 +1,10 @@
 """Hooks are made, replaced and deleted with their triggers; URLs and secrets stay secret."""
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import httpx
 import pytest
-from sqlalchemy import event
-from sqlalchemy.engine import Engine
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope, Send
 
@@ -32,6 +28,7 @@ from tests.support.keys import holding, make_key
 from tests.support.logs import plain_logs
 from tests.support.problems import places_of, problem_of
 from tests.support.services import ADA, ADMIN, SECRET, Service, running_service
+from tests.support.statements import statements_with
 from tests.support.triggers import change, make_api, make_scheduled, read
 
 VERIFY = ("standard_webhooks", "github", "none")
@@ -60,21 +57,6 @@ def signed(hook: MadeHook, verify: str) -> dict[str, str]:
 async def status_of(client: httpx.AsyncClient, hook: MadeHook, verify: str = "none") -> int:
     headers = {} if verify == "none" else signed(hook, verify)
     return (await client.post(hook.url, content=BODY, headers=headers)).status_code
-
-
-@contextmanager
-def statements_about(table: str) -> Iterator[list[str]]:
-    found: list[str] = []
-
-    def look(_c: Any, _k: Any, statement: str, *_: Any) -> None:
-        if table in statement:
-            found.append(statement)
-
-    event.listen(Engine, "before_cursor_execute", look)
-    try:
-        yield found
-    finally:
-        event.remove(Engine, "before_cursor_execute", look)
 
 
 # Making and ending
@@ -262,11 +244,11 @@ async def test_a_list_asks_once_for_all_its_hooks(
     await make_api(ada)
     await make_api(bob)
 
-    with statements_about("hooks") as hers:
+    with statements_with("hooks") as hers:
         listed = (await ada.get("/triggers")).json()
-    with statements_about("hooks") as his:
+    with statements_with("hooks") as his:
         await bob.get("/triggers")
-    with statements_about("hooks") as fired:
+    with statements_with("hooks") as fired:
         await ada.post(f"/triggers/{hooks[0].trigger_id}/trigger")
 
     assert [one["hook_url"] for one in listed] == [None, *(one.url for one in hooks[::-1])]
