@@ -1,12 +1,15 @@
 """Answers of fast paths leave as one piece, and are the bytes that uvicorn would write."""
 
 import asyncio
+import gc
 import re
 from typing import Any
 from urllib.parse import urlsplit
+from weakref import ref
 
 import httpx
 import pytest
+from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from event_trigger.web.http_protocol import HttpProtocol
 from tests.support.services import ADA, Service, token_of
@@ -29,6 +32,16 @@ class Counted:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._transport, name)
+
+
+class Remembering(HttpProtocol):
+    """Remembers requests for as long as anything else refers to them."""
+
+    requests: list[ref[RequestResponseCycle]]
+
+    def on_headers_complete(self) -> None:
+        super().on_headers_complete()
+        self.requests.append(ref(self.cycle))
 
 
 class Counting(HttpProtocol):
@@ -95,3 +108,22 @@ async def test_answers_of_pipelined_calls_come_in_their_order(
         answer = await ask(url, post(path) + b"".join(requests) + last, answers=4)
 
     assert re.findall(rb"HTTP/1.1 (\d+)", answer) == [b"200", b"404", b"404", b"200"]
+
+
+async def test_an_answered_call_leaves_nothing_to_the_garbage_collector(
+    service: Service, ada: httpx.AsyncClient
+) -> None:
+    call = post(f"/triggers/{(await make_api(ada))['id']}/trigger")
+    requests = list[ref[RequestResponseCycle]]()
+    kind = type("RememberingHere", (Remembering,), {"requests": requests})
+
+    async with listening(service, http=kind) as url:
+        gc.disable()
+        try:
+            await ask(url, call * 5, answers=5)
+            left = [one for one in requests if one() is not None]
+        finally:
+            gc.enable()
+
+    assert len(requests) == 5
+    assert len(left) <= 1  # the connection has the last one until it has noticed its end

@@ -8,6 +8,7 @@ from asyncio import BaseTransport, TimerHandle, Transport
 from collections.abc import Sequence
 from functools import partial
 from typing import Any, ClassVar, cast
+from weakref import ReferenceType, ref
 
 import structlog
 from starlette.responses import Response
@@ -34,10 +35,13 @@ def _serialised(response: Response) -> bytes:
 
 
 def _write_whole(
-    cycle: RequestResponseCycle, status: int, headers: Sequence[tuple[bytes, bytes]], body: bytes
+    cycle_of: ReferenceType[RequestResponseCycle],
+    status: int,
+    headers: Sequence[tuple[bytes, bytes]],
+    body: bytes,
 ) -> bool:
     """Does as `cycle.send` does with the two messages of an answer; see web/answers.py."""
-    if cycle.disconnected or cycle.flow.write_paused:
+    if (cycle := cycle_of()) is None or cycle.disconnected or cycle.flow.write_paused:
         return False
     written = [*cycle.default_headers, *headers]
     if not cycle.keep_alive:
@@ -120,10 +124,9 @@ class HttpProtocol(HttpToolsProtocol):
         self._has_head = True
         if self._is_ending:
             self.cycle.keep_alive = False
-
-        self.cycle.scope["extensions"] = {
-            WHOLE_ANSWER: {"write": partial(_write_whole, self.cycle)}
-        }
+        # weak, as the cycle has the scope: each request would be left to the garbage collector
+        write = partial(_write_whole, ref(self.cycle))
+        self.cycle.scope["extensions"] = {WHOLE_ANSWER: {"write": write}}
 
     def on_message_complete(self) -> None:
         super().on_message_complete()
