@@ -9,7 +9,6 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from event_trigger.db import pre_ping
 from event_trigger.db.engine import (
     create_engine,
     create_sessions,
@@ -122,7 +121,7 @@ async def test_connections_that_ended_while_they_rested_are_replaced(
 async def test_one_that_fell_silent_while_it_rested_is_replaced(
     database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pre_ping, "CHECK_AFTER_SECONDS", 0.0)
+    monkeypatch.setattr("event_trigger.db.engine.CHECK_AFTER_SECONDS", 0.0)
     engine = create_engine(database_url, connections=1, answer_within=1.0)
     async with engine.connect() as one:
         silent = psutil.Process((await one.execute(PID)).scalar_one())
@@ -152,7 +151,7 @@ async def test_only_a_connection_that_rested_is_asked(
     monkeypatch.setattr(engine.dialect, "do_ping", count_pings)
     seen = []
     for rested in (60.0, 60.0, 0.0):
-        monkeypatch.setattr(pre_ping, "CHECK_AFTER_SECONDS", rested)
+        monkeypatch.setattr("event_trigger.db.engine.CHECK_AFTER_SECONDS", rested)
         async with engine.connect() as one:
             await one.execute(PID)
         seen.append(pinged)

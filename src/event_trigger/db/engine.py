@@ -1,10 +1,17 @@
-"""Creates engines and sessions, with timeouts so that one stuck session never blocks the others."""
+"""Creates engines and sessions, with timeouts so that one stuck session never blocks the others.
+
+Pooled connections are checked before use. One that was used within a second is not: a ping takes
+three round trips, as long as many transactions. When a server stops, the event loop notices that
+its connections end; only a dead network goes unnoticed, and then the first statement times out.
+"""
 
 from collections.abc import Mapping
+from time import monotonic
+from typing import Any
 
 import asyncpg
-from sqlalchemy import URL
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy import URL, ExceptionContext, event
+from sqlalchemy.exc import DBAPIError, InvalidatePoolError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import (
     AsyncEngine,
@@ -13,11 +20,11 @@ from sqlalchemy.ext.asyncio import (
     create_async_engine,
 )
 from sqlalchemy.orm import Session
+from sqlalchemy.pool import ConnectionPoolEntry
 
 from event_trigger.db.pgbouncer import adapt_to_pooler
 from event_trigger.db.plain_session import plan_as_usual
 from event_trigger.db.pool import DatabasePool
-from event_trigger.db.pre_ping import check_before_use, close_on_failed_commit
 from event_trigger.db.tls import connect_by_tls
 from event_trigger.db.urls import asyncpg_url
 
@@ -59,6 +66,8 @@ LOCK_NOT_AVAILABLE = "55P03"
 DEADLOCK_DETECTED = "40P01"
 QUERY_CANCELED = "57014"
 NOT_SUPPORTED = "0A000"  # the server refuses such a statement, as Citus does: never a user's fault
+CHECK_AFTER_SECONDS = 1.0
+_IDLE_SINCE = "idle_since"
 
 
 def create_engine(
@@ -132,3 +141,45 @@ def is_outage(error: BaseException) -> bool:
         return True
     state = sqlstate(error)
     return state == NO_PARTITION or state.startswith(_UNAVAILABLE_CLASSES)
+
+
+def check_before_use(engine: AsyncEngine) -> None:
+    """Makes the pool replace a dead connection, and all that are older than it."""
+    dialect = engine.dialect
+
+    def note_idle(_connection: object, record: ConnectionPoolEntry) -> None:
+        record.info[_IDLE_SINCE] = monotonic()
+
+    def check(connection: Any, record: ConnectionPoolEntry, _proxy: object) -> None:
+        now = monotonic()
+        idle_seconds = now - record.info.get(_IDLE_SINCE, now)  # 0 for a new connection
+        if connection.driver_connection.is_closed() or (
+            idle_seconds > CHECK_AFTER_SECONDS and not answers(connection)
+        ):
+            raise InvalidatePoolError
+
+    def answers(connection: Any) -> bool:
+        try:
+            return dialect.do_ping(connection)
+        except (dialect.loaded_dbapi.Error, OSError):
+            return False
+
+    event.listen(engine.sync_engine, "checkin", note_idle)
+    event.listen(engine.sync_engine, "checkout", check)
+
+
+def close_on_failed_commit(engine: AsyncEngine) -> None:
+    """Closes a connection whose COMMIT or ROLLBACK fails, and counts that as an outage.
+
+    A standby may refuse even a ROLLBACK when it conflicts with replay. SQLAlchemy would close
+    neither session nor connection, and the pool would miss it until it is garbage collected. No
+    constraint of ours is deferred, so a failed COMMIT is never about the written rows.
+    """
+
+    def close(context: ExceptionContext) -> None:
+        is_ending = context.statement is None and context.execution_context is None
+        if context.connection is not None and is_ending and not context.is_disconnect:
+            context.is_disconnect = True
+            context.invalidate_pool_on_disconnect = False
+
+    event.listen(engine.sync_engine, "handle_error", close)

@@ -2,10 +2,10 @@
 
 from datetime import timedelta
 
-from event_trigger.db.batches import BATCH_ROWS, in_batches
 from event_trigger.db.citus.detect import is_in_cluster
 from event_trigger.db.clock import database_now
 from event_trigger.db.engine import Sessions
+from event_trigger.db.transactions import BATCH_ROWS, in_batches
 from event_trigger.deliveries.queue.cleanup import EXPIRES_AFTER, QueueCleanup
 from event_trigger.deliveries.queue.queued import QueuedDestinations
 from event_trigger.destinations.repository import Destinations

@@ -10,8 +10,8 @@ import structlog
 from sqlalchemy import Table
 
 from event_trigger.audit.redaction import Redaction
-from event_trigger.db.batches import BATCH_ROWS
 from event_trigger.db.engine import Sessions
+from event_trigger.db.transactions import BATCH_ROWS
 from event_trigger.erasure.rows import DeletedProject, DeletedProjects, ProjectRows, tables_by_owner
 from event_trigger.events.partition_tables import Partitions
 from event_trigger.events.partitions import Partition

@@ -20,7 +20,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from event_trigger.db.batches import BATCH_ROWS
+from event_trigger.db.transactions import BATCH_ROWS
 from event_trigger.events.partitions import Partition
 from event_trigger.models import (
     Base,

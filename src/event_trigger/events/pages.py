@@ -17,8 +17,8 @@ from event_trigger.db.keyset import (
 from event_trigger.db.listed_tables import ListedTable
 from event_trigger.db.loading import Loader, columns_of
 from event_trigger.db.plain_session import ReadSession
-from event_trigger.db.planning import use_generic_plan
 from event_trigger.db.shards import ACROSS_SHARDS, OwnedId
+from event_trigger.db.transactions import use_generic_plan
 from event_trigger.events.filters import EventFilter, select_events
 from event_trigger.events.trigger_names import TriggerNames
 from event_trigger.events.window import TimeWindow, latest_of, until_now

@@ -7,11 +7,11 @@ from typing import NamedTuple
 
 from opentelemetry.trace import Span, Tracer
 
-from event_trigger.db.after_commit import after_commit
 from event_trigger.db.citus.few_rows import FewRows
 from event_trigger.db.numbered import joined_texts
 from event_trigger.db.plain_session import ReadSession
 from event_trigger.db.shards import OwnedId
+from event_trigger.db.transactions import after_commit
 from event_trigger.deliveries.outbox import store_deliveries
 from event_trigger.events.event_writer import STORED, EventWriter, StoredEvent
 from event_trigger.events.source import EventSource

@@ -8,12 +8,12 @@ from datetime import datetime
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from event_trigger.db.batches import BATCH_ROWS, in_batches
 from event_trigger.db.citus.detect import is_in_cluster
 from event_trigger.db.citus.few_rows import FewRows
 from event_trigger.db.engine import Sessions
 from event_trigger.db.plain_session import ReadSession
 from event_trigger.db.shards import ACROSS_SHARDS, OwnedId, ShardedStatement
+from event_trigger.db.transactions import BATCH_ROWS, in_batches
 from event_trigger.idempotency.repository import ANSWERS_KEPT_FOR
 
 _TRY_LOCKS = text("""

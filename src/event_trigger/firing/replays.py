@@ -7,8 +7,8 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from event_trigger.db.page_sessions import PageSessions
-from event_trigger.db.planning import use_generic_plan
 from event_trigger.db.shards import OwnedId
+from event_trigger.db.transactions import use_generic_plan
 from event_trigger.deliveries.http.hops import MOST_HOPS, LoopDetected
 from event_trigger.events.source import EventSource
 from event_trigger.events.window import TimeWindow

@@ -9,9 +9,9 @@ from sqlalchemy import ColumnElement, Connection, Text, bindparam, delete, func,
 from sqlalchemy.dialects.postgresql import ARRAY, insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from event_trigger.db.batches import BATCH_ROWS, in_batches
 from event_trigger.db.engine import Sessions
 from event_trigger.db.shards import ACROSS_SHARDS
+from event_trigger.db.transactions import BATCH_ROWS, in_batches
 from event_trigger.models import KeptAnswer, shard_of
 
 ANSWERS_KEPT_FOR = timedelta(hours=48)

@@ -8,10 +8,10 @@ from typing import NamedTuple
 import structlog
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from event_trigger.db.batches import BATCH_ROWS, in_batches
 from event_trigger.db.clock import database_now
 from event_trigger.db.engine import Sessions
 from event_trigger.db.notify import DELIVERIES_CHANGED, notify
+from event_trigger.db.transactions import BATCH_ROWS, in_batches
 from event_trigger.models import NoticeKind, SubjectKind, shard_of
 from event_trigger.notices.change_queue import Listener, NoticeChanges, ToldChange
 from event_trigger.notices.changes import Subject, named_among

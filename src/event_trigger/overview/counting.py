@@ -9,9 +9,9 @@ from typing import NamedTuple
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from event_trigger.db.batches import BATCH_ROWS, in_batches
 from event_trigger.db.engine import Sessions
 from event_trigger.db.shards import ACROSS_SHARDS
+from event_trigger.db.transactions import BATCH_ROWS, in_batches
 from event_trigger.models import EVERY_SHARD, SHARDS, CountedMeasure
 from event_trigger.overview.census import Census
 from event_trigger.overview.event_minutes import EventMinutes

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from event_trigger.db.batches import BATCH_ROWS
+from event_trigger.db.transactions import BATCH_ROWS
 from event_trigger.models import CountedMeasure
 from event_trigger.models.minute_count import MERGED_PART, add_to_minutes
 

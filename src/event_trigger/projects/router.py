@@ -6,8 +6,8 @@ from event_trigger.auth.dependencies import CredentialsDep, PrincipalDep
 from event_trigger.auth.idempotency import IDEMPOTENT_FOR_USER
 from event_trigger.auth.memberships import Membership, Memberships
 from event_trigger.auth.principal import Principal
-from event_trigger.db.after_commit import after_commit
 from event_trigger.db.keyset import Page
+from event_trigger.db.transactions import after_commit
 from event_trigger.errors import (
     Invalid,
     NotFound,

@@ -10,8 +10,8 @@ from sqlalchemy import text
 from event_trigger.auth.principal import Principal
 from event_trigger.db.keyset import Page, fetch_ids, fetch_newest_rows, rows_that_fit
 from event_trigger.db.plain_session import ReadSession
-from event_trigger.db.planning import use_generic_plan, use_plans_along_indexes
 from event_trigger.db.shards import ACROSS_SHARDS
+from event_trigger.db.transactions import use_generic_plan, use_plans_along_indexes
 from event_trigger.errors import FieldError, Invalid
 from event_trigger.models import EVERY_SHARD, TriggerStatus, TriggerType, shard_of
 from event_trigger.triggers.filters import IdOrder, TriggerFilter, listing

@@ -13,14 +13,13 @@ from sqlalchemy import (
 )
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from event_trigger.db.after_commit import after_commit
-from event_trigger.db.batches import BATCH_ROWS, in_batches
 from event_trigger.db.citus.detect import is_in_cluster
 from event_trigger.db.citus.few_rows import FewRows
 from event_trigger.db.citus.minutes import Counted, count_by_minute
 from event_trigger.db.engine import Sessions
 from event_trigger.db.plain_session import ReadSession
 from event_trigger.db.shards import ACROSS_SHARDS, OwnedId
+from event_trigger.db.transactions import BATCH_ROWS, after_commit, in_batches
 from event_trigger.models import CountedMeasure, ScheduleVersion, shard_of
 from event_trigger.models.minute_count import (
     NO_DURATION,

@@ -3,9 +3,9 @@
 from collections import Counter
 from collections.abc import Sequence
 
-from event_trigger.db.batches import BATCH_ROWS
 from event_trigger.db.engine import Sessions
 from event_trigger.db.shards import by_shard
+from event_trigger.db.transactions import BATCH_ROWS
 from event_trigger.deliveries.payloads.repository import PayloadPosition, Payloads, PayloadUse
 from event_trigger.models import NoticeKind, SubjectKind, shard_of
 from event_trigger.notices.changes import Change, Subject, record_changes

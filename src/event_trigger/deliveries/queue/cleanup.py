@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import TextClause, text
 
-from event_trigger.db.after_commit import after_commit
 from event_trigger.db.plain_session import ReadSession
 from event_trigger.db.shards import ACROSS_SHARDS
+from event_trigger.db.transactions import after_commit
 from event_trigger.models import DeliveryError, DeliveryStatus, NoticeKind, SubjectKind
 from event_trigger.notices.changes import Change, Subject, record_changes
 from event_trigger.telemetry import DELIVERIES_EXHAUSTED

@@ -14,9 +14,9 @@ import structlog
 from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from event_trigger.db.batches import BATCH_ROWS, in_batches
 from event_trigger.db.engine import Sessions
 from event_trigger.db.shards import ACROSS_SHARDS, OwnedId
+from event_trigger.db.transactions import BATCH_ROWS, in_batches
 from event_trigger.models import HookRefusal
 
 logger = structlog.get_logger()

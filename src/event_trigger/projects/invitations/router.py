@@ -10,7 +10,7 @@ from event_trigger.auth.idempotency import IDEMPOTENT_IN_NAMED_PROJECT, KeyedReq
 from event_trigger.auth.logins.throttle import TooManyFailures
 from event_trigger.auth.passwords.hashing import TooManySignIns
 from event_trigger.auth.principal import Principal
-from event_trigger.db.after_commit import after_commit
+from event_trigger.db.transactions import after_commit
 from event_trigger.errors import (
     FieldError,
     Invalid,

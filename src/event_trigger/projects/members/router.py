@@ -4,7 +4,7 @@ from event_trigger.auth.dependencies import CredentialsDep, OriginDep, Principal
 from event_trigger.auth.idempotency import IDEMPOTENT_IN_NAMED_PROJECT
 from event_trigger.auth.logins.throttle import TooManyFailures
 from event_trigger.auth.memberships import Memberships
-from event_trigger.db.after_commit import after_commit
+from event_trigger.db.transactions import after_commit
 from event_trigger.errors import (
     Invalid,
     NotFound,
