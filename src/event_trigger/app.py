@@ -31,7 +31,7 @@ from event_trigger.firing.named_triggers import NamedTriggers
 from event_trigger.firing.replay_path import ReplayFastPath
 from event_trigger.firing.replays import ReplayableEvents
 from event_trigger.hooks.fast_path import HookFastPath, UnreadCalls
-from event_trigger.metrics.port import MetricsPort
+from event_trigger.metrics.exposition import MetricsPort
 from event_trigger.parts import Parts, make_parts
 from event_trigger.plain_doors import plain_doors
 from event_trigger.startup import StartupCallbacks

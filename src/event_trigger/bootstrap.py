@@ -10,7 +10,7 @@ from pathlib import Path
 from pydantic import SecretStr
 
 from event_trigger.audit.actor import Actor, acting_as
-from event_trigger.audit.session import AuditedSession
+from event_trigger.audit.recorder import AuditedSession
 from event_trigger.auth.email_addresses import normalise_email
 from event_trigger.auth.passwords.hashing import PasswordHasher
 from event_trigger.auth.passwords.policy import check_new_password

@@ -12,7 +12,7 @@ from typing import TypeVar
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from event_trigger.audit.actor import Actor, acting_as
-from event_trigger.audit.session import AuditedSession
+from event_trigger.audit.recorder import AuditedSession
 from event_trigger.auth.email_addresses import normalise_email
 from event_trigger.auth.passwords.hashing import PasswordHasher
 from event_trigger.auth.passwords.policy import check_new_password

@@ -8,8 +8,8 @@ from datetime import timedelta
 from sqlalchemy import URL
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from event_trigger.audit.recorder import AuditedSession
 from event_trigger.audit.repository import AuditLog
-from event_trigger.audit.session import AuditedSession
 from event_trigger.auth.logins.throttle import FailureCounts
 from event_trigger.auth.recovery.mailing import AccountMailing
 from event_trigger.auth.repository.logins import Logins
@@ -46,8 +46,7 @@ from event_trigger.hooks.refusals.records import (
 )
 from event_trigger.idempotency.repository import ANSWERS_KEPT_FOR, purge_kept_answers
 from event_trigger.job_clock import FIRST_AFTER_SECONDS, SILENT_AFTER_SECONDS, JobClock
-from event_trigger.notices.keys import tell_of_keys
-from event_trigger.notices.telling import purge_notices, tell_changes
+from event_trigger.notices.telling import purge_notices, tell_changes, tell_of_keys
 from event_trigger.overview.counting import count_all, purge_minutes
 from event_trigger.projects.repository import Invitations
 from event_trigger.scheduling.beats import BEAT_EVERY_SECONDS, purge_outages, record_beat

@@ -6,7 +6,7 @@ from functools import partial
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from event_trigger.audit.session import AuditedSession
+from event_trigger.audit.recorder import AuditedSession
 from event_trigger.auth.credential_cache import CredentialCache
 from event_trigger.auth.logins.throttle import Registrations
 from event_trigger.auth.passwords.hashing import PasswordHasher

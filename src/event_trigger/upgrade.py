@@ -7,7 +7,7 @@ from pathlib import Path
 from sqlalchemy import make_url, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from event_trigger.audit.session import AuditedSession
+from event_trigger.audit.recorder import AuditedSession
 from event_trigger.bootstrap import SettingsError
 from event_trigger.config import Settings
 from event_trigger.db.backup import restore_backup, write_backup

@@ -7,8 +7,8 @@ import httpx
 import pytest
 
 from event_trigger.audit.actor import Actor, acting_as
+from event_trigger.audit.recorder import AuditedSession
 from event_trigger.audit.repository import AuditLog
-from event_trigger.audit.session import AuditedSession
 from event_trigger.audit.sign_ins import MAX_FAILED_PER_MINUTE, OTHER_ACCOUNTS
 from event_trigger.auth.users import set_password
 from event_trigger.db.clock import database_now

@@ -6,7 +6,7 @@ from functools import partial
 import httpx
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from event_trigger.audit.session import AuditedSession
+from event_trigger.audit.recorder import AuditedSession
 from event_trigger.db.engine import create_engine, create_sessions
 from event_trigger.destinations.repository import Destinations
 from event_trigger.hooks.lifecycle import TriggerHooks

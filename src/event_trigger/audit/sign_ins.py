@@ -8,7 +8,7 @@ from sqlalchemy import ColumnElement, func, insert, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from event_trigger.audit.actor import current_actor
-from event_trigger.audit.entries import entry_of
+from event_trigger.audit.recorder import entry_of
 from event_trigger.models import AuditEntry
 
 SIGN_IN_ACTION = "sign_in"  # the action of entries for failed sign-ins

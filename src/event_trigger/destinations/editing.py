@@ -37,7 +37,7 @@ from event_trigger.destinations.urls import is_same_origin
 from event_trigger.errors import NotFound
 from event_trigger.instants import just_after
 from event_trigger.models import Destination
-from event_trigger.notices.listeners import keep_listeners
+from event_trigger.notices.repository import keep_listeners
 from event_trigger.vault import SealBroken, Vault, new_secret
 from event_trigger.web.changes import Change, changes_between
 from event_trigger.web.entity_tags import etag

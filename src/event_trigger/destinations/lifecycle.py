@@ -42,7 +42,7 @@ from event_trigger.models import (
     shard_of,
 )
 from event_trigger.notices.changes import Change, Subject, record_changes
-from event_trigger.notices.listeners import keep_listeners
+from event_trigger.notices.repository import keep_listeners
 from event_trigger.triggers.repository import Triggers
 from event_trigger.vault import SealBroken, Vault, new_secret
 

@@ -8,8 +8,7 @@ from typing import Any
 import structlog
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from event_trigger.audit.recorder import record
-from event_trigger.audit.session import REPLACED
+from event_trigger.audit.recorder import REPLACED, record
 from event_trigger.auth.credential_cache import hash_credential
 from event_trigger.db.plain_session import ReadSession
 from event_trigger.db.shards import OwnedId

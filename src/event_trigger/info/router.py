@@ -1,16 +1,23 @@
-"""The HTTP operation that describes this installation and the limits of a project."""
+"""The HTTP operation that describes this installation, and how a project uses its limits."""
 
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 from fastapi import Depends, Request
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from event_trigger import __version__
 from event_trigger.auth.dependencies import CredentialsDep, PrincipalDep
 from event_trigger.auth.project_header import PROJECT_HEADER, InvalidProjectHeader, wanted_project
+from event_trigger.calendars.repository import Calendars
 from event_trigger.config import Settings
 from event_trigger.db.installation import read_installation
+from event_trigger.deliveries.mail.allowances import MailAllowances
+from event_trigger.deliveries.payloads.repository import Payloads
+from event_trigger.destinations.repository import Destinations
 from event_trigger.errors import Unauthorized
+from event_trigger.events.event_bytes import StoredBytes
 from event_trigger.firing.dependencies import RateLimitsDep
+from event_trigger.firing.rate_limits import RateLimits
 from event_trigger.info.schemas import (
     FeaturesRead,
     InfoRead,
@@ -18,7 +25,7 @@ from event_trigger.info.schemas import (
     LimitsRead,
     RetentionRead,
 )
-from event_trigger.info.usage import Usage, read_usage
+from event_trigger.triggers.repository import Triggers
 from event_trigger.triggers.schedule.zone_rules import zone_rules
 from event_trigger.web.openapi.invalid_examples import of_unknown_parameter
 from event_trigger.web.problems import problems
@@ -27,6 +34,32 @@ from event_trigger.web.state import SettingsDep, app_state
 from event_trigger.web.strict_json import strict_router
 
 router = strict_router(tags=["service"], responses=problems(Unauthorized, of_unknown_parameter()))
+
+
+class Usage(NamedTuple):
+    """A project's use of each limit: exact counts, and bytes as of some seconds ago."""
+
+    triggers: int
+    destinations: int
+    calendars: int
+    calls_per_minute: int
+    mails_per_minute: int
+    backlog_bytes: int
+    event_bytes: int
+
+
+async def read_usage(
+    session: AsyncSession, rate_limits: RateLimits, mails: MailAllowances, project_id: int
+) -> Usage:
+    return Usage(
+        triggers=await Triggers(session).count_of(project_id),
+        destinations=await Destinations(session).count_of(project_id),
+        calendars=await Calendars(session).count_of(project_id),
+        calls_per_minute=await rate_limits.calls_of(project_id),
+        mails_per_minute=mails.used_by(project_id),
+        backlog_bytes=await Payloads(session).backlog_of(project_id),
+        event_bytes=await StoredBytes(session).total_of(project_id),
+    )
 
 
 async def get_project_shown(

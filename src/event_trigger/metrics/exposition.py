@@ -1,4 +1,7 @@
-"""Writes all numbers in Prometheus's text format, in a thread: the event loop is for triggers."""
+"""Writes all numbers in Prometheus's text format, in a thread: the event loop is for triggers.
+
+They are also answered without a login, on a port of their own in front of the application.
+"""
 
 import asyncio
 import os
@@ -15,6 +18,8 @@ from prometheus_client import (
 )
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
+from starlette.responses import PlainTextResponse, Response
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from event_trigger.metrics.database import DatabaseCollector, DatabaseGauges
 from event_trigger.metrics.process import ProcessGauges
@@ -26,6 +31,8 @@ DIRECTORY_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 MEDIA_TYPE = CONTENT_TYPE_PLAIN_0_0_4
 _THREAD = ThreadPoolExecutor(1, thread_name_prefix="metrics", initializer=yield_often)
 _IN_FILES = values.ValueClass is not values.MutexValue  # as prometheus_client found when imported
+_PATH = "/metrics"
+_ASKS = frozenset({"GET", "HEAD"})
 
 
 class _OwnNumbers(Collector):
@@ -63,3 +70,34 @@ def _written(state: DatabaseState | None) -> bytes:
         registry.register(_OwnNumbers())
     registry.register(DatabaseCollector(state))
     return generate_latest(registry)
+
+
+class MetricsPort:
+    """Answers what comes in at the port of metrics, also before the service has started.
+
+    Requests know by which socket they came, whatever their headers say.
+    """
+
+    def __init__(self, app: ASGIApp, *, port: int, metrics: Metrics) -> None:
+        self.app = app
+        self.port = port
+        self.metrics = metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or _port_of(scope) != self.port:
+            await self.app(scope, receive, send)
+        else:
+            await (await self._answer(scope))(scope, receive, send)
+
+    async def _answer(self, scope: Scope) -> Response:
+        if scope["path"] != _PATH:
+            return PlainTextResponse(f"Only {_PATH} is here.\n", status_code=404)
+        if scope["method"] not in _ASKS:
+            return PlainTextResponse("Use GET.\n", status_code=405, headers={"Allow": "GET, HEAD"})
+        return Response(await self.metrics.text(), media_type=MEDIA_TYPE)
+
+
+def _port_of(scope: Scope) -> int | None:
+    """Returns the port of the socket; None for one that has no port."""
+    server: tuple[str, int | None] | None = scope.get("server")
+    return None if server is None else server[1]

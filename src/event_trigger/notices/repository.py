@@ -1,4 +1,4 @@
-"""Stores notices with their deliveries, lists and purges them."""
+"""Stores notices with their deliveries, lists and purges them; keeps the list of who listens."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, NamedTuple
 
-from sqlalchemy import text
+from sqlalchemy import delete, text
+from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from event_trigger.db.keyset import Page, fetch_newest_of, given_filters
@@ -14,8 +15,10 @@ from event_trigger.db.listed_tables import ListedTable
 from event_trigger.db.shards import ACROSS_SHARDS
 from event_trigger.models import (
     NOTICE_TYPE,
+    Destination,
     Notice,
     NoticeKind,
+    NoticeListener,
 )
 
 _LISTED_NOTICES = ListedTable(Notice, order="id DESC")
@@ -155,3 +158,31 @@ async def purge_rows(session: AsyncSession, statement: Any, after: timedelta, li
         statement, {"after": after, "limit": limit}, execution_options=options
     )
     return int(count or 0)
+
+
+async def keep_listeners(
+    session: AsyncSession, destinations: Sequence[Destination], *, admin_id: int | None
+) -> None:
+    """Puts destinations that hear of something on the list, and takes the others off it.
+
+    `admin_id` is the admin who lets those with `all_projects` hear of all projects.
+    """
+    hearing = [
+        {
+            "destination_id": one.id,
+            "owner_id": one.owner_id,
+            "hears": one.notices,
+            "user_id": admin_id if one.all_projects else None,
+        }
+        for one in destinations
+        if one.notices and one.deleted_at is None
+    ]
+    listed = {one["destination_id"] for one in hearing}
+    if deaf := [one.id for one in destinations if one.id not in listed]:
+        await session.execute(delete(NoticeListener).where(NoticeListener.destination_id.in_(deaf)))
+    if hearing:
+        new = insert(NoticeListener)
+        replaced = {name: new.excluded[name] for name in ("owner_id", "hears", "user_id")}
+        await session.execute(
+            new.on_conflict_do_update(index_elements=["destination_id"], set_=replaced), hearing
+        )

@@ -1,4 +1,7 @@
-"""Makes notices of recorded changes, and queues them for the destinations that hear of them."""
+"""Makes notices of recorded changes, and queues them for the destinations that hear of them.
+
+It also records API keys that expire soon, which no request changes.
+"""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -6,15 +9,17 @@ from datetime import timedelta
 from typing import NamedTuple
 
 import structlog
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from event_trigger.db.clock import database_now
 from event_trigger.db.engine import Sessions
 from event_trigger.db.notify import DELIVERIES_CHANGED, notify
 from event_trigger.db.transactions import BATCH_ROWS, in_batches
+from event_trigger.instants import instant_text
 from event_trigger.models import NoticeKind, SubjectKind, shard_of
 from event_trigger.notices.change_queue import Listener, NoticeChanges, ToldChange
-from event_trigger.notices.changes import Subject, named_among
+from event_trigger.notices.changes import Change, Subject, named_among, record_changes
 from event_trigger.notices.grouping import TOLD_EVERY, Group, Topic, choose
 from event_trigger.notices.repository import NewNotice, Notices, as_json
 from event_trigger.notices.wording import Told, payload_of
@@ -22,6 +27,15 @@ from event_trigger.notices.wording import Told, payload_of
 log = structlog.get_logger()
 
 _CHANGES_KEPT_FOR = 2 * TOLD_EVERY
+TOLD_BEFORE = timedelta(days=7)
+# whoever makes a key for a few days knows that
+_MARK_EXPIRING = text("""
+    UPDATE api_keys SET expiry_noticed = expires_at
+    WHERE expires_at > now() AND expires_at <= now() + CAST(:before AS interval)
+        AND created_at < expires_at - CAST(:before AS interval)
+        AND expiry_noticed IS DISTINCT FROM expires_at
+    RETURNING id, coalesce(project_id, user_id), expires_at
+""")
 
 
 async def tell_changes(sessions: Sessions) -> None:
@@ -158,3 +172,20 @@ def _told(news: _News, names: Mapping[Subject, str]) -> Told:
         min(one.at for one in news.changes),
         details,
     )
+
+
+async def tell_of_keys(sessions: Sessions) -> None:
+    """Records the keys that expire within 7 days; of several replicas, one records a key.
+
+    A key that gets another expiry is told of again, 7 days before that.
+    """
+    async with sessions.begin() as session:
+        expiring = (await session.execute(_MARK_EXPIRING, {"before": TOLD_BEFORE})).all()
+        by_shard: defaultdict[int, list[Change]] = defaultdict(list)
+        for key_id, project_id, expires_at in expiring:
+            subject = Subject(SubjectKind.KEY, key_id)
+            details = {"expires_at": instant_text(expires_at)}
+            news = Change(NoticeKind.KEY_EXPIRING, project_id, subject, details=details)
+            by_shard[shard_of(project_id)].append(news)
+        for shard, changes in sorted(by_shard.items()):
+            await record_changes(session, shard, changes)

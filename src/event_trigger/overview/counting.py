@@ -1,4 +1,7 @@
-"""Keeps the counts of the overview: new events by minute, and then each project by state."""
+"""Keeps the counts of the overview: new events by minute, and then each project by state.
+
+It adds up the parts of counts that transactions have stored, so that reading them stays quick.
+"""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -13,9 +16,9 @@ from event_trigger.db.engine import Sessions
 from event_trigger.db.shards import ACROSS_SHARDS
 from event_trigger.db.transactions import BATCH_ROWS, in_batches
 from event_trigger.models import EVERY_SHARD, SHARDS, CountedMeasure
+from event_trigger.models.minute_count import MERGED_PART, add_to_minutes
 from event_trigger.overview.census import Census
 from event_trigger.overview.event_minutes import EventMinutes
-from event_trigger.overview.merging import merge_parts, minutes_to_merge
 
 SHARDS_PER_STEP = 16
 EVENTS_SECONDS = 0.25
@@ -57,6 +60,26 @@ _PURGE = text(f"""
         RETURNING shard
     )
     SELECT count(*) FROM purged
+""")  # noqa: S608
+MINUTE = timedelta(minutes=1)
+_SUMS = f"""
+    SELECT shard, owner_id, measure, minute, series, destination_id, bucket, {MERGED_PART},
+        CAST(sum(count) AS bigint), max(longest_ms)
+    FROM parts GROUP BY shard, owner_id, measure, minute, series, destination_id, bucket
+"""  # noqa: S608
+_MERGE = text(f"""
+    WITH parts AS (
+        DELETE FROM minute_counts
+        WHERE shard = :shard AND ctid = ANY (ARRAY(
+            SELECT ctid FROM minute_counts
+            WHERE shard = :shard
+                AND measure IN ('{CountedMeasure.ATTEMPTS}', '{CountedMeasure.UNFIRED}')
+                AND minute >= :since AND minute < :until AND part <> {MERGED_PART}
+            LIMIT :limit FOR UPDATE SKIP LOCKED
+        ))
+        RETURNING *
+    ), merged AS ({add_to_minutes(_SUMS)})
+    SELECT count(*) FROM parts
 """)  # noqa: S608
 
 
@@ -184,3 +207,22 @@ async def _note(session: AsyncSession, this: _Pass, *, is_complete: bool, second
         "seconds": seconds,
     }
     await session.execute(_NOTE_PASS, values)
+
+
+def minutes_to_merge(passed_at: datetime, now: datetime) -> tuple[datetime, datetime] | None:
+    """Returns the minutes that have ended between two passes; None if no minute has.
+
+    Each is merged a minute after its end, and again in the next pass, since an attempt counts in
+    the minute in which it began. The rare later parts stay as they are, and are read as well.
+    """
+    first, last = (one.replace(second=0, microsecond=0) for one in (passed_at, now))
+    return (first - 2 * MINUTE, last - MINUTE) if first < last else None
+
+
+async def merge_parts(
+    session: AsyncSession, shard: int, minutes: tuple[datetime, datetime]
+) -> bool:
+    """Merges a batch of one shard; returns whether parts may be left."""
+    since, until = minutes
+    values = {"shard": shard, "since": since, "until": until, "limit": BATCH_ROWS}
+    return bool(await session.scalar(_MERGE, values) == BATCH_ROWS)

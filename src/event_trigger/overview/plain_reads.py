@@ -11,7 +11,7 @@ from event_trigger.auth.scopes import Scope
 from event_trigger.db.plain_session import PlainReads
 from event_trigger.events.window import Retention
 from event_trigger.overview.glance import take_glance
-from event_trigger.overview.shown import shown
+from event_trigger.overview.schemas import read_overview
 from event_trigger.web.plain_queries import NoQuery
 
 _SCOPES = frozenset({Scope.TRIGGERS_READ, Scope.EVENTS_READ, Scope.DESTINATIONS_READ})
@@ -31,4 +31,4 @@ class PlainOverview:
             return None
         async with self.reads.open() as session:
             glance = await take_glance(session, asked.principal, self.retention)
-        return asked.answered(shown(glance).model_dump_json().encode())
+        return asked.answered(read_overview(glance).model_dump_json().encode())

@@ -5,8 +5,7 @@ from event_trigger.auth.scopes import Scope
 from event_trigger.errors import Forbidden, Invalid, NotFound, Unauthorized
 from event_trigger.events.dependencies import RetentionDep
 from event_trigger.overview.glance import take_glance
-from event_trigger.overview.schemas import OverviewRead
-from event_trigger.overview.shown import shown
+from event_trigger.overview.schemas import OverviewRead, read_overview
 from event_trigger.web.problems import problems
 from event_trigger.web.session import SessionDep
 from event_trigger.web.strict_json import strict_router
@@ -31,4 +30,4 @@ async def get_overview(
     old they may be. It needs all three reading scopes, and a key that is not limited to some
     triggers.
     """
-    return shown(await take_glance(session, principal, retention))
+    return read_overview(await take_glance(session, principal, retention))

@@ -29,7 +29,7 @@ from event_trigger.models import (
     UnfiredReason,
     shard_of,
 )
-from event_trigger.notices.listeners import keep_listeners
+from event_trigger.notices.repository import keep_listeners
 from event_trigger.sets.comparison import MemberKind, SetPlan, Update, Wanted
 from event_trigger.sets.forecast import build_trigger
 from event_trigger.sets.members import placing

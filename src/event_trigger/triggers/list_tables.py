@@ -142,7 +142,7 @@ _DELETE_SUPERFLUOUS = text("""
 
 @event.listens_for(Session, "after_flush")
 def _follow_flush(session: Session, _: object) -> None:
-    """Writes the rows of the triggers of a flush, as `audit/session.py` writes its entries."""
+    """Writes the rows of the triggers of a flush, as `audit/recorder.py` writes its entries."""
     new = [one for one in session.new if isinstance(one, Trigger)]
     changed = [one for one in session.dirty if isinstance(one, Trigger)]
     gone = [one for one in session.deleted if isinstance(one, Trigger)]
