@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 
 from event_trigger.config import Settings
 from event_trigger.db.engine import create_maintenance_engine
-from event_trigger.db.giving_way import run_giving_way
+from event_trigger.db.migrate import run_giving_way
 from event_trigger.db.urls import asyncpg_url
 from event_trigger.models import Base
 

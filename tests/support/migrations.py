@@ -11,7 +11,7 @@ from alembic.config import Config
 from sqlalchemy import Connection, make_url
 
 from event_trigger.db.engine import create_maintenance_engine
-from event_trigger.db.giving_way import run_giving_way
+from event_trigger.db.migrate import run_giving_way
 from event_trigger.db.revisions import migrations_folder, newest_revision
 from event_trigger.db.shards import ACROSS_SHARDS
 from tests.support.one_server import one_server
