@@ -58,17 +58,24 @@ class BatchRequest(NamedTuple):
 
 
 Enqueue = Callable[[BatchRequest], None]
+OnWritten = Callable[[Sequence[int]], None]  # takes the ids of the claimed triggers
 LogLines = list[Callable[[], None]]  # of stored changes: written, or counted, after the commit
 
 
-async def fire_next_batch(sessions: Sessions, request: BatchRequest, enqueue: Enqueue) -> int:
+async def fire_next_batch(
+    sessions: Sessions,
+    request: BatchRequest,
+    enqueue: Enqueue,
+    on_written: OnWritten | None = None,
+) -> int:
     """Fires one batch and gives the number of triggers claimed for it.
 
     1. Claim up to 1,000 due triggers that nobody has locked, an equal part of each shard. If there
        are so many in a single shard, `enqueue` a request for those behind them.
     2. Decide for which instants each fires, for up to 250 ms and 64 MiB of payloads, or a sixteenth
        of both for several shards. The others stay due.
-    3. Store the events, move the triggers on, commit, and write the log lines.
+    3. Store the events, move the triggers on, commit, and write the log lines. Right before the
+       commit, call `on_written`, unless it claimed no trigger or step 4 has some to enqueue.
     4. Of several shards, enqueue each one alone that has more than its part, or where triggers stay
        due.
 
@@ -80,7 +87,7 @@ async def fire_next_batch(sessions: Sessions, request: BatchRequest, enqueue: En
     shards = request.shards
     try:
         limit = max(1, TRIGGERS_PER_BATCH // len(shards))
-        claimed = await _fire_batch(sessions, request, enqueue, limit=limit)
+        claimed = await _fire_batch(sessions, request, enqueue, limit=limit, on_written=on_written)
         if claimed or not request.late or request.after != START:
             return claimed
         return await _fire_locked(sessions, request, enqueue)
@@ -97,7 +104,13 @@ async def fire_next_batch(sessions: Sessions, request: BatchRequest, enqueue: En
 
 
 async def _fire_batch(
-    sessions: Sessions, request: BatchRequest, enqueue: Enqueue, *, limit: int, wait: bool = False
+    sessions: Sessions,
+    request: BatchRequest,
+    enqueue: Enqueue,
+    *,
+    limit: int,
+    wait: bool = False,
+    on_written: OnWritten | None = None,
 ) -> int:
     lines: LogLines = []
     alone: set[int] = set()
@@ -118,6 +131,8 @@ async def _fire_batch(
             left = await _record(due, claimed, lines, limits, most_each=most_each, began=began)
             if is_shared:
                 alone.update(one.shard for one in left)
+            if on_written is not None and not alone:
+                on_written([one.id for one in claimed])
     _write(lines)
     for shard in sorted(alone):
         enqueue(BatchRequest([shard], late=False))

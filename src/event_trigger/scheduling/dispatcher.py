@@ -9,7 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 from event_trigger.db.engine import Sessions, is_outage, sqlstate
-from event_trigger.scheduling.batch import BatchRequest, fire_next_batch
+from event_trigger.scheduling.batch import BatchRequest
+from event_trigger.scheduling.commits import Commits
 from event_trigger.scheduling.due_shards import DueList, read_due_shards
 from event_trigger.scheduling.repository import START
 
@@ -25,22 +26,48 @@ _TIMER = ThreadPoolExecutor(1, thread_name_prefix="timer")
 
 
 async def fire_due(sessions: Sessions, on_batch: Callable[[], None]) -> float:
-    """Fires due triggers for about a second; gives the seconds until the next call.
+    """Fires due triggers until none is due soon, for about a second; gives the seconds to wait.
 
-    1. Fire the due batches of all shards. If one fired, return 0: there may be more.
+    1. Fire the due batches of all shards. If one fired, repeat this: there may be more.
     2. If all due rows are locked, return 20 ms; if no trigger is due soon, return a second.
     3. If the next instant is more than 16 ms away, return the time until 8 ms before it.
     4. Otherwise sleep until the instant, and fire a batch of its shard at once, with triggers that
        are due by then in others. The due shards are listed before the instant, since listing them
-       takes longer than firing.
+       takes longer than firing. Then go back to step 1.
 
-    It calls `on_batch` after each batch, and once if nothing fired.
+    The commits of on-time batches run beside all these steps, but end before it returns: a trigger
+    has its next instant by then. It calls `on_batch` after each batch, and once if nothing fired.
     """
-    workers = _DispatchRun(sessions, on_batch)
+    commits = Commits(sessions, on_batch)
+    stop_at = time.monotonic() + RUN_SECONDS
+    try:
+        while True:
+            may_hide_instants = bool(commits)
+            wait = await _fire_next(sessions, commits)
+            if wait == 0.0:
+                if time.monotonic() > stop_at:
+                    return wait
+            elif not may_hide_instants:
+                if not commits.fired:
+                    on_batch()
+                return wait
+            elif wait > MOVED_WAIT_SECONDS:
+                await commits.end()
+            else:
+                await asyncio.sleep(wait)
+    except asyncio.CancelledError:
+        commits.cancel()
+        raise
+    finally:
+        await commits.end()
+
+
+async def _fire_next(sessions: Sessions, commits: Commits) -> float:
+    """Fires what is due now, or at an instant that is very near; gives 0 if anything fired."""
+    workers = _DispatchRun(sessions, commits)
     await workers.run()
     if workers.fired:
         return 0.0
-    on_batch()
     if workers.found_due:
         return LOCKED_WAIT_SECONDS
     if workers.upcoming is None:
@@ -50,8 +77,7 @@ async def fire_due(sessions: Sessions, on_batch: Callable[[], None]) -> float:
         return min(seconds - LEAD_SECONDS, LONGEST_WAIT_SECONDS)
     await _sleep(max(0.0, seconds))
     request = BatchRequest(workers.upcoming.shards, late=False)
-    fired = await fire_next_batch(sessions, request, lambda _: None)
-    on_batch()
+    fired = await commits.fire(request, lambda _: None)
     return 0.0 if fired else MOVED_WAIT_SECONDS
 
 
@@ -98,12 +124,12 @@ class _DispatchRun:
     4. Stop when the queue is empty, or after a second once all guaranteed requests are taken.
     """
 
-    def __init__(self, sessions: Sessions, on_batch: Callable[[], None]) -> None:
+    def __init__(self, sessions: Sessions, commits: Commits) -> None:
         self.found_due = False
         self.fired = 0
         self.upcoming: _Upcoming | None = None
         self._sessions = sessions
-        self._on_batch = on_batch
+        self._commits = commits
         self._clock = asyncio.get_running_loop().time
         self._requests: deque[BatchRequest] = deque()
         self._guaranteed = 0  # requests still to be taken, whatever the time
@@ -157,11 +183,12 @@ class _DispatchRun:
         """
         self._requery_at = math.inf  # the other workers go on during the query
         try:
-            found = await read_due_shards(self._sessions)
+            found = await read_due_shards(self._sessions, self._commits.triggers)
         finally:
             self._requery_at = self._clock() + REQUERY_SECONDS
         due = [one for one in found.shards if one.is_due]
         self.found_due |= bool(due)
+        self._commits.overlap = not found.in_cluster
         on_time = [one.shard for one in due if one.has_on_time]
         together = [[one] for one in on_time] if found.in_cluster or not on_time else [on_time]
         self._requests = deque(BatchRequest(shards, late=False) for shards in together)
@@ -187,13 +214,12 @@ class _DispatchRun:
         if request.late:
             self._late_in_work.update(request.shards)
         try:
-            count = await fire_next_batch(self._sessions, request, self._enqueue)
+            count = await self._commits.fire(request, self._enqueue)
         except Exception as error:
             self._failure = error
             if is_outage(error) and not sqlstate(error):
                 self._requests.clear()  # the server is away: the other requests would fail too
         else:
-            self._on_batch()
             self.fired += count
         finally:
             if request.late:

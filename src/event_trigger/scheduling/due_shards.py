@@ -30,6 +30,7 @@ _LIST_DUE_SHARDS = text(f"""
             first.at <= now() AND (
                 SELECT next_fire_at FROM triggers
                 WHERE triggers.shard = every.shard AND next_fire_at <= now()
+                    AND id <> ALL (CAST(:committing AS bigint[]))
                 ORDER BY next_fire_at DESC LIMIT 1
             ) >= now() - CAST(:late_after AS interval) AS has_on_time
         FROM generate_series(0, {SHARDS - 1}) AS every (shard)
@@ -37,6 +38,7 @@ _LIST_DUE_SHARDS = text(f"""
             SELECT next_fire_at AS at FROM triggers
             WHERE triggers.shard = every.shard
                 AND next_fire_at <= now() + CAST(:lookahead AS interval)
+                AND id <> ALL (CAST(:committing AS bigint[]))
             ORDER BY next_fire_at LIMIT 1
         ) AS first
         ORDER BY random()
@@ -80,21 +82,24 @@ class DueList(NamedTuple):
     in_cluster: bool
 
 
-async def read_due_shards(sessions: Sessions) -> DueList:
+async def read_due_shards(sessions: Sessions, committing: Sequence[int] = ()) -> DueList:
     """Lists the due shards, without a transaction unless there is a cluster."""
     async with Transactions(sessions).read() as session:
         if not await is_in_cluster(session):
-            return DueList(await list_due_shards(session), time.monotonic(), in_cluster=False)
+            found = await list_due_shards(session, committing)
+            return DueList(found, time.monotonic(), in_cluster=False)
     async with sessions() as session:
         return DueList(await list_due_shards(session), time.monotonic(), in_cluster=True)
 
 
-async def list_due_shards(session: ReadSession) -> list[DueShard]:
+async def list_due_shards(session: ReadSession, committing: Sequence[int] = ()) -> list[DueShard]:
     """Lists the shards with an instant up to 2 seconds from now, by the database's clock.
 
-    In a cluster it leaves out those of a node that does not answer: the others fire in time.
+    It leaves out the triggers `committing`, which this process has fired: until their commit ends,
+    their rows are as they were. In a cluster there are none; there it leaves out the shards of a
+    node that does not answer, so that the others fire in time.
     """
-    values = {"late_after": LATE_AFTER, "lookahead": LOOKAHEAD}
+    values: dict[str, Any] = {"late_after": LATE_AFTER, "lookahead": LOOKAHEAD}
     options = {ACROSS_SHARDS: "due shards"}
 
     async def ask(shards: Sequence[int]) -> list[DueShard]:
@@ -106,6 +111,7 @@ async def list_due_shards(session: ReadSession) -> list[DueShard]:
     if await is_in_cluster(session):
         assert isinstance(session, AsyncSession)
         return await ask_all_shards(session, ask)
+    values["committing"] = [*committing]
     return _due(await session.execute(_LIST_DUE_SHARDS, values, execution_options=options))
 
 

@@ -1,0 +1,86 @@
+"""Lets the next batch of on-time triggers begin while earlier ones commit."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+from event_trigger.db.engine import Sessions
+from event_trigger.scheduling.batch import BatchRequest, Enqueue, fire_next_batch
+
+MOST_AHEAD = 2  # commits during which the next batch is fired, with the third connection
+
+
+class Commits:
+    """Fires batches, and leaves their commits running: the disk takes longer than all the rest.
+
+    A cluster does not overlap them. `fired` counts the triggers; `on_commit` is called after each
+    commit.
+    """
+
+    def __init__(self, sessions: Sessions, on_commit: Callable[[], None]) -> None:
+        self._sessions = sessions
+        self._on_commit = on_commit
+        self._running: dict[asyncio.Task[int], Sequence[int]] = {}  # the triggers of each
+        self._failure: BaseException | None = None
+        self.overlap = True
+        self.fired = 0
+
+    def __bool__(self) -> bool:
+        return bool(self._running)
+
+    @property
+    def triggers(self) -> list[int]:
+        """The triggers that have fired, but look due until their commit has ended."""
+        return [one for triggers in self._running.values() for one in triggers]
+
+    async def fire(self, request: BatchRequest, enqueue: Enqueue) -> int:
+        """Fires a batch until its COMMIT begins; gives the number of triggers claimed for it.
+
+        A batch that may leave triggers due is over when its commit is. So is one of late triggers,
+        whose workers are few so that other work has room. Waits while more than two commits run.
+        """
+        written = asyncio.get_running_loop().create_future()
+
+        def add(following: BatchRequest) -> None:
+            if not written.done():  # otherwise the commit has failed: all is found due again
+                enqueue(following)
+
+        on_written = written.set_result if self.overlap and not request.late else None
+        batch = asyncio.create_task(fire_next_batch(self._sessions, request, add, on_written))
+        try:
+            await asyncio.wait((batch, written), return_when=asyncio.FIRST_COMPLETED)
+        except asyncio.CancelledError:
+            batch.cancel()
+            await asyncio.wait((batch,))
+            raise
+        if not written.done():
+            count = batch.result()
+            self.fired += count
+            self._on_commit()
+            return count
+        triggers = written.result()
+        self.fired += len(triggers)
+        self._running[batch] = triggers
+        batch.add_done_callback(self._ended)
+        while len(self._running) > MOST_AHEAD:
+            await asyncio.wait(self._running, return_when=asyncio.FIRST_COMPLETED)
+        return len(triggers)
+
+    def cancel(self) -> None:
+        for batch in self._running:
+            batch.cancel()
+
+    async def end(self) -> None:
+        """Waits until all commits have ended; raises the failure of one."""
+        while self._running:
+            await asyncio.wait(self._running)
+        if self._failure is not None:
+            raise self._failure
+
+    def _ended(self, batch: asyncio.Task[int]) -> None:
+        del self._running[batch]
+        if batch.cancelled():
+            return
+        if (failure := batch.exception()) is None:
+            self._on_commit()
+        else:
+            self._failure = failure
