@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Mapping
 from contextlib import suppress
 from datetime import timedelta
+from functools import partial
 
 from sqlalchemy import URL
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -50,6 +51,7 @@ from event_trigger.notices.telling import purge_notices, tell_changes, tell_of_k
 from event_trigger.overview.counting import count_all, purge_minutes
 from event_trigger.projects.repository import Invitations
 from event_trigger.scheduling.beats import BEAT_EVERY_SECONDS, purge_outages, record_beat
+from event_trigger.scheduling.commits import Commits
 from event_trigger.scheduling.dispatcher import LONGEST_WAIT_SECONDS, fire_due
 from event_trigger.telemetry import LISTENER_CONNECTED
 from event_trigger.triggers.completion import delete_completed
@@ -93,7 +95,7 @@ class Jobs:
         """
         self._engine = engine
         sessions = create_sessions(engine)
-        self._firing = firing
+        self._commits = Commits(firing, self._note_dispatch)
         self._sessions = sessions
         self._audited = create_sessions(engine, AuditedSession)
         self._hooks = TriggerHooks(attempts.vault)
@@ -122,9 +124,10 @@ class Jobs:
         Starting the process has done the urgent rest already, such as making partitions.
         """
         longest_wait = timedelta(seconds=LONGEST_WAIT_SECONDS)
-        self._clock.add("dispatch", self._dispatch, every=longest_wait, at_once=True)
+        dispatch, beat = partial(fire_due, self._commits), partial(record_beat, self._sessions)
+        self._clock.add("dispatch", dispatch, every=longest_wait, at_once=True)
         beat_every = timedelta(seconds=BEAT_EVERY_SECONDS)
-        self._clock.add("beat", self._beat, every=beat_every, at_once=True)
+        self._clock.add("beat", beat, every=beat_every, at_once=True)
         self._clock.add("deliver", self._worker.deliver_due, every=longest_wait, at_once=True)
         sweep_every = self._settings.sweep_every
         is_short = sweep_every < timedelta(seconds=FIRST_AFTER_SECONDS)  # partitions end soon
@@ -203,8 +206,9 @@ class Jobs:
         await self._clock.drain(DRAIN_SECONDS)
         await self._worker.drain(DRAIN_SECONDS)
         self._clock.stop()
-        with suppress(*DATABASE_ERRORS):
-            await self._record_refusals()
+        for last in (self._commits.end, self._record_refusals):
+            with suppress(*DATABASE_ERRORS):
+                await last()
 
     async def dispatch_problem(self) -> str | None:
         """Returns a reason for `/readyz` if the last successful dispatch was over 10 s ago."""
@@ -218,12 +222,6 @@ class Jobs:
     async def overdue_jobs(self) -> str | None:
         """Names the jobs that failed for three intervals (10 s at least) or run for over 600 s."""
         return "; ".join(self._clock.overdue(but="dispatch")) or None
-
-    async def _dispatch(self) -> float:
-        return await fire_due(self._firing, self._note_dispatch)
-
-    async def _beat(self) -> None:
-        await record_beat(self._sessions)
 
     def _note_dispatch(self) -> None:
         self._dispatched_at = asyncio.get_running_loop().time()

@@ -8,6 +8,7 @@ import pytest
 
 from event_trigger.db.engine import DATABASE_ERRORS, create_engine, create_sessions
 from event_trigger.scheduling import dispatcher
+from event_trigger.scheduling.commits import Commits
 from event_trigger.scheduling.dispatcher import fire_due
 from tests.support.databases import connect
 from tests.support.due import fire_all
@@ -69,16 +70,16 @@ async def test_triggers_whose_commit_is_lost_fire_once_all_the_same(
     [lost] = await plant_triggers(database, owner_id=ADA)
     await database.execute(_HOLD.format(trigger_id=lost))
     holder, engine = await connect(database_url), create_engine(database_url)
-    sessions = create_sessions(engine)
+    commits = Commits(create_sessions(engine), lambda: None)
 
     async with holder.transaction():
         await holder.execute("SELECT pg_advisory_xact_lock(1)")
-        firing = asyncio.create_task(fire_due(sessions, lambda: None))
+        firing = asyncio.create_task(fire_due(commits))
         await until_somebody_waits(database)
         await database.execute(_END_WAITING)
         with pytest.raises(DATABASE_ERRORS):
             await firing
-    while await fire_due(sessions, lambda: None) == 0:
+    while await fire_due(commits) == 0:
         pass
     await engine.dispose()
     await holder.close()
@@ -95,7 +96,7 @@ async def test_a_dispatcher_that_is_cancelled_leaves_no_commit_behind(
 
     async with holder.transaction():
         await holder.execute("SELECT pg_advisory_xact_lock(1)")
-        firing = asyncio.create_task(fire_due(create_sessions(engine), lambda: None))
+        firing = asyncio.create_task(fire_due(Commits(create_sessions(engine), lambda: None)))
         await until_somebody_waits(database)
         firing.cancel()
         with pytest.raises(asyncio.CancelledError):

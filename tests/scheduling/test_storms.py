@@ -10,6 +10,7 @@ import pytest
 
 from event_trigger.db.engine import create_engine, create_sessions
 from event_trigger.scheduling import batch, dispatcher, repository
+from event_trigger.scheduling.commits import Commits
 from event_trigger.scheduling.dispatcher import WORKERS, fire_due
 from event_trigger.scheduling.due_spans import DueSpans
 from event_trigger.scheduling.repository import DecidedTrigger, DueTriggers
@@ -107,7 +108,7 @@ async def test_what_becomes_due_while_the_only_worker_waits_for_a_lock_is_fired(
     engine = create_engine(database_url)
 
     async with locked_trigger(database_url, held):
-        firing = asyncio.create_task(fire_due(create_sessions(engine), lambda: None))
+        firing = asyncio.create_task(fire_due(Commits(create_sessions(engine), lambda: None)))
         await until_somebody_waits(database)
         planted = await plant_triggers(database, 3, owner_id=BOB)
         await eventually(lambda: fired_once(database), lambda seen: seen == planted)

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from event_trigger.db.engine import create_engine, create_sessions
+from event_trigger.scheduling.commits import Commits
 from event_trigger.scheduling.dispatcher import LOCKED_WAIT_SECONDS, MOVED_WAIT_SECONDS, fire_due
 from tests.support.databases import connect
 from tests.support.locks import locked_trigger
@@ -26,10 +27,11 @@ async def wait_and_fire(database_url: str) -> tuple[list[float], int]:
     database = await connect(database_url)
     await plant_triggers(database, due_at=datetime.now(UTC) + timedelta(seconds=0.1))
     engine, waits = create_engine(database_url), list[float]()
+    commits = Commits(create_sessions(engine), lambda: None)
     stored = 0
     async with asyncio.timeout(60):
         while not stored:
-            waits.append(await fire_due(create_sessions(engine), lambda: None))
+            waits.append(await fire_due(commits))
             stored = await database.fetchval("SELECT count(*) FROM events")
     await engine.dispose()
     await database.close()
@@ -47,12 +49,12 @@ def test_an_instant_that_is_waited_for_fires_at_once(database_url: str) -> None:
 async def test_a_locked_instant_is_tried_again_soon(database_url: str, database: Any) -> None:
     [held] = await plant_triggers(database, due_at=datetime.now(UTC) + timedelta(seconds=1))
     engine, waits = create_engine(database_url), list[float]()
-    sessions = create_sessions(engine)
+    commits = Commits(create_sessions(engine), lambda: None)
 
     async with locked_trigger(database_url, held):
         while LOCKED_WAIT_SECONDS not in waits:
-            waits.append(await fire_due(sessions, lambda: None))
-    waits.append(await fire_due(sessions, lambda: None))
+            waits.append(await fire_due(commits))
+    waits.append(await fire_due(commits))
     await engine.dispose()
 
     assert waits[-3:-1] == [MOVED_WAIT_SECONDS, LOCKED_WAIT_SECONDS]

@@ -4,6 +4,7 @@ import asyncio
 from typing import Any
 
 from event_trigger.db.engine import create_engine, create_sessions
+from event_trigger.scheduling.commits import Commits
 from event_trigger.scheduling.dispatcher import fire_due
 
 # for `format`: the event of one trigger fails, until it succeeds
@@ -24,9 +25,9 @@ SUCCEED = """
 async def fire_all(database_url: str) -> None:
     """Fires due triggers until nothing is due any more."""
     engine = create_engine(database_url)
-    sessions = create_sessions(engine)
+    commits = Commits(create_sessions(engine), lambda: None)
     try:
-        while await fire_due(sessions, lambda: None) == 0:
+        while await fire_due(commits) == 0:
             pass
     finally:
         await engine.dispose()
@@ -36,11 +37,11 @@ async def fire_in_time(database_url: str, database: Any) -> None:
     """Lets all triggers be due at one instant that is ahead, and fires them when it comes."""
     await database.execute("UPDATE triggers SET next_fire_at = now() + interval '2 s'")
     engine = create_engine(database_url)
-    sessions = create_sessions(engine)
+    commits = Commits(create_sessions(engine), lambda: None)
     try:
         while await database.fetchval(  # noqa: ASYNC110
             "SELECT EXISTS (SELECT FROM triggers WHERE next_fire_at < now() + interval '1 min')"
         ):
-            await asyncio.sleep(await fire_due(sessions, lambda: None))
+            await asyncio.sleep(await fire_due(commits))
     finally:
         await engine.dispose()

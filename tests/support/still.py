@@ -11,6 +11,7 @@ from event_trigger.app import create_app
 from event_trigger.db.engine import Sessions
 from event_trigger.events.retention import make_partitions, sweep
 from event_trigger.scheduling.beats import record_beat
+from event_trigger.scheduling.commits import Commits
 from event_trigger.scheduling.dispatcher import fire_due
 from event_trigger.web.state import state_of
 from tests.support.clock import create_still_database, set_clock
@@ -90,13 +91,16 @@ class StillService:
     async def fire_once(self) -> int:
         """Runs the dispatcher once, and gives the number of its committed transactions."""
         committed: list[None] = []
-        await fire_due(self.sessions, lambda: committed.append(None))
+        commits = Commits(self.sessions, lambda: committed.append(None))
+        await fire_due(commits)
+        await commits.end()
         return len(committed)
 
     async def fire_all(self, *, replicas: int = 1) -> None:
         await asyncio.gather(*[self.fire_once() for _ in range(replicas - 1)])
+        commits = Commits(self.sessions, lambda: None)
         for _ in range(_MANY):
-            if await fire_due(self.sessions, lambda: None) > 0:
+            if await fire_due(commits) > 0:
                 return
         raise AssertionError("there is always more to fire")
 

@@ -3,22 +3,24 @@
 import asyncio
 from collections.abc import Callable, Sequence
 
-from event_trigger.db.engine import Sessions
+from event_trigger.db.engine import Sessions, engine_of
+from event_trigger.db.pool import DatabasePool
 from event_trigger.scheduling.batch import BatchRequest, Enqueue, fire_next_batch
-
-MOST_AHEAD = 2  # commits during which the next batch is fired, with the third connection
 
 
 class Commits:
     """Fires batches, and leaves their commits running: the disk takes longer than all the rest.
 
-    A cluster does not overlap them. `fired` counts the triggers; `on_commit` is called after each
-    commit.
+    So many run at once that one of the pool's connections is left for the next batch. A cluster
+    does not overlap them. `fired` counts the triggers; `on_batch` is called after each batch.
     """
 
-    def __init__(self, sessions: Sessions, on_commit: Callable[[], None]) -> None:
-        self._sessions = sessions
-        self._on_commit = on_commit
+    def __init__(self, sessions: Sessions, on_batch: Callable[[], None]) -> None:
+        pool = engine_of(sessions).pool
+        assert isinstance(pool, DatabasePool)
+        self.sessions = sessions
+        self.on_batch = on_batch
+        self._most = pool.most - 1
         self._running: dict[asyncio.Task[int], Sequence[int]] = {}  # the triggers of each
         self._failure: BaseException | None = None
         self.overlap = True
@@ -36,7 +38,7 @@ class Commits:
         """Fires a batch until its COMMIT begins; gives the number of triggers claimed for it.
 
         A batch that may leave triggers due is over when its commit is. So is one of late triggers,
-        whose workers are few so that other work has room. Waits while more than two commits run.
+        whose workers are few so that other work has room. Waits while too many commits run.
         """
         written = asyncio.get_running_loop().create_future()
 
@@ -45,7 +47,7 @@ class Commits:
                 enqueue(following)
 
         on_written = written.set_result if self.overlap and not request.late else None
-        batch = asyncio.create_task(fire_next_batch(self._sessions, request, add, on_written))
+        batch = asyncio.create_task(fire_next_batch(self.sessions, request, add, on_written))
         try:
             await asyncio.wait((batch, written), return_when=asyncio.FIRST_COMPLETED)
         except asyncio.CancelledError:
@@ -55,13 +57,13 @@ class Commits:
         if not written.done():
             count = batch.result()
             self.fired += count
-            self._on_commit()
+            self.on_batch()
             return count
         triggers = written.result()
         self.fired += len(triggers)
         self._running[batch] = triggers
         batch.add_done_callback(self._ended)
-        while len(self._running) > MOST_AHEAD:
+        while len(self._running) > self._most:
             await asyncio.wait(self._running, return_when=asyncio.FIRST_COMPLETED)
         return len(triggers)
 
@@ -70,17 +72,22 @@ class Commits:
             batch.cancel()
 
     async def end(self) -> None:
-        """Waits until all commits have ended; raises the failure of one."""
+        """Waits until all commits have ended; raises the failure of one, if there is any."""
         while self._running:
             await asyncio.wait(self._running)
-        if self._failure is not None:
-            raise self._failure
+        self.check()
+
+    def check(self) -> None:
+        """Raises the failure of a commit that has ended, once."""
+        failure, self._failure = self._failure, None
+        if failure is not None:
+            raise failure
 
     def _ended(self, batch: asyncio.Task[int]) -> None:
         del self._running[batch]
         if batch.cancelled():
             return
         if (failure := batch.exception()) is None:
-            self._on_commit()
+            self.on_batch()
         else:
             self._failure = failure

@@ -4,11 +4,11 @@ import asyncio
 import math
 import time
 from collections import deque
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
-from event_trigger.db.engine import Sessions, is_outage, sqlstate
+from event_trigger.db.engine import is_outage, sqlstate
 from event_trigger.scheduling.batch import BatchRequest
 from event_trigger.scheduling.commits import Commits
 from event_trigger.scheduling.due_shards import DueList, read_due_shards
@@ -25,7 +25,7 @@ MOVED_WAIT_SECONDS = 0.001  # the instant was moved, or another replica has fire
 _TIMER = ThreadPoolExecutor(1, thread_name_prefix="timer")
 
 
-async def fire_due(sessions: Sessions, on_batch: Callable[[], None]) -> float:
+async def fire_due(commits: Commits) -> float:
     """Fires due triggers until none is due soon, for about a second; gives the seconds to wait.
 
     1. Fire the due batches of all shards. If one fired, repeat this: there may be more.
@@ -35,36 +35,36 @@ async def fire_due(sessions: Sessions, on_batch: Callable[[], None]) -> float:
        are due by then in others. The due shards are listed before the instant, since listing them
        takes longer than firing. Then go back to step 1.
 
-    The commits of on-time batches run beside all these steps, but end before it returns: a trigger
-    has its next instant by then. It calls `on_batch` after each batch, and once if nothing fired.
+    The commits of on-time batches run beside all these steps. A positive wait is given only when
+    they have ended, since their triggers have their next instants then.
     """
-    commits = Commits(sessions, on_batch)
-    stop_at = time.monotonic() + RUN_SECONDS
+    fired, stop_at = commits.fired, time.monotonic() + RUN_SECONDS
     try:
         while True:
             may_hide_instants = bool(commits)
-            wait = await _fire_next(sessions, commits)
+            wait = await _fire_next(commits)
             if wait == 0.0:
                 if time.monotonic() > stop_at:
+                    commits.check()
                     return wait
             elif not may_hide_instants:
-                if not commits.fired:
-                    on_batch()
-                return wait
+                break
             elif wait > MOVED_WAIT_SECONDS:
                 await commits.end()
             else:
                 await asyncio.sleep(wait)
+        await commits.end()
     except asyncio.CancelledError:
         commits.cancel()
         raise
-    finally:
-        await commits.end()
+    if commits.fired == fired:
+        commits.on_batch()
+    return wait
 
 
-async def _fire_next(sessions: Sessions, commits: Commits) -> float:
+async def _fire_next(commits: Commits) -> float:
     """Fires what is due now, or at an instant that is very near; gives 0 if anything fired."""
-    workers = _DispatchRun(sessions, commits)
+    workers = _DispatchRun(commits)
     await workers.run()
     if workers.fired:
         return 0.0
@@ -124,11 +124,10 @@ class _DispatchRun:
     4. Stop when the queue is empty, or after a second once all guaranteed requests are taken.
     """
 
-    def __init__(self, sessions: Sessions, commits: Commits) -> None:
+    def __init__(self, commits: Commits) -> None:
         self.found_due = False
         self.fired = 0
         self.upcoming: _Upcoming | None = None
-        self._sessions = sessions
         self._commits = commits
         self._clock = asyncio.get_running_loop().time
         self._requests: deque[BatchRequest] = deque()
@@ -183,7 +182,7 @@ class _DispatchRun:
         """
         self._requery_at = math.inf  # the other workers go on during the query
         try:
-            found = await read_due_shards(self._sessions, self._commits.triggers)
+            found = await read_due_shards(self._commits.sessions, self._commits.triggers)
         finally:
             self._requery_at = self._clock() + REQUERY_SECONDS
         due = [one for one in found.shards if one.is_due]
