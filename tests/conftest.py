@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.support.commands import Here, commands_in
-from tests.support.compiled import share_compiled_statements
+from tests.support.compiled import share_compiled_statements, share_types
 from tests.support.databases import (
     connect,
     create_database,
@@ -27,6 +27,7 @@ from tests.support.logs import plain_logs
 from tests.support.mail_server import MailServer, mail_server
 from tests.support.one_server import skip_on_cluster
 from tests.support.processes import open_folder
+from tests.support.putting_back import remember_in
 from tests.support.services import (
     ADA,
     ADMIN,
@@ -103,8 +104,9 @@ def pytest_collection_finish() -> None:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _compiled_once() -> None:
+def _shared_by_connections() -> None:
     share_compiled_statements()
+    share_types()
 
 
 @pytest.fixture(scope="session")
@@ -121,6 +123,12 @@ def template(server_url: str) -> str:
 @pytest.fixture(scope="session")
 def template_without_partitions(server_url: str) -> str:
     return make_template(server_url, fill_with_people)
+
+
+@pytest.fixture(scope="session")
+def lent_template(server_url: str, template: str) -> str:
+    """A template that remembers its rows, for services that are lent."""
+    return make_template(server_url, remember_in, template=template)
 
 
 @pytest.fixture(scope="session")
@@ -179,9 +187,9 @@ async def database(database_url: str) -> AsyncIterator[Any]:
 
 @pytest.fixture(scope="session")
 async def lending(
-    server_url: str, template: str, request: pytest.FixtureRequest
+    server_url: str, lent_template: str, request: pytest.FixtureRequest
 ) -> AsyncIterator[Lending]:
-    services = request.session.stash[_LENDING] = Lending(server_url, template)
+    services = request.session.stash[_LENDING] = Lending(server_url, lent_template)
     yield services
     await services.close()
 

@@ -3,6 +3,7 @@
 import asyncio
 import random
 from collections import Counter
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -27,15 +28,15 @@ ACTIVE_FOR, KEEP_FOR = 2 * HOUR, 48 * HOUR
 
 
 @pytest.fixture
-async def now(database: Any) -> datetime:
-    """Gives the database's time, and makes partitions for the three days before it."""
+async def now(database: Any) -> AsyncIterator[datetime]:
+    """Gives the database's time, and has a partition for the three days before it."""
     first = await database.fetchval("SELECT min(starts_at) FROM event_partitions")
     await database.execute(
         f"CREATE TABLE events_past PARTITION OF events"
         f" FOR VALUES FROM ('{(first - 72 * HOUR).isoformat()}') TO ('{first.isoformat()}')"
     )
-    found: datetime = await database.fetchval("SELECT clock_timestamp()")
-    return found
+    yield await now_of(database)
+    await database.execute("DROP TABLE events_past")  # so the next test has the same service
 
 
 async def ids(client: httpx.AsyncClient, **filters: Any) -> list[int]:

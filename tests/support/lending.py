@@ -19,7 +19,7 @@ from event_trigger.db.pool import shortage_of
 from event_trigger.telemetry import JOB_FAILURES
 from event_trigger.web.state import state_of
 from tests.support.databases import connect, fresh_database
-from tests.support.putting_back import put_back, remember
+from tests.support.putting_back import put_back, remember_again
 from tests.support.services import Service
 
 _MOST_TESTS = 100  # of a service: deleted rows make its tables slow
@@ -47,7 +47,7 @@ class _Lent:
             database = await connect(url)
             stack.push_async_callback(database.close)
             service = await stack.enter_async_context(make(url, **settings))
-            await remember(database)
+            await remember_again(database)
             return cls(service, database, stack.pop_all(), failures=_failed_jobs())
         raise AssertionError
 
@@ -102,6 +102,7 @@ class Lending:
     """Keeps the service that was lent last, by the kind that it is of, for the next test."""
 
     def __init__(self, server_url: str, template: str) -> None:
+        """`template` is a database that remembers its rows (`remember_in`)."""
         self._server_url = server_url
         self._template = template
         self._kept: dict[str, _Lent] = {}
